@@ -1,0 +1,22 @@
+"""The table of contents: one line an entity, in URL order."""
+
+from backend.auth.models import ADMIN, DRIVER, User
+from backend.auth.routes import auth, users
+from backend.bookings.models import Booking, ChargePoint, Vehicle
+from backend.bookings.service import BookingCRUD
+from backend.catalog.models import Book, Category
+from backend.catalog.service import BookCRUD
+from backend.crud.policy import ANYONE
+from backend.crud.registry import Registry
+
+registry = Registry("/api/v1")
+register, include = registry.register, registry.include
+
+include(auth)
+register(Book, read=ANYONE, write=ADMIN, search=("title", "author"), crud=BookCRUD)
+register(Booking, owner="driver_id", write=DRIVER, crud=BookingCRUD)
+register(Category, read=ANYONE, write=ADMIN, search=("name",))
+register(ChargePoint, read=ANYONE, write=ADMIN, search=("code", "name"))
+register(User, read=ADMIN, write=ADMIN, search=("email", "full_name"), operations=("list", "get", "update", "put", "delete"))
+include(users)
+register(Vehicle, owner="driver_id", write=DRIVER, search=("plate",))

@@ -1,0 +1,55 @@
+"""Accounts and their refresh tokens."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint
+from sqlmodel import Field
+
+from backend.core.security import Caller
+from backend.crud.model import READ_ONLY, SECRET, Entity
+from backend.crud.policy import role
+
+
+class Role(StrEnum):
+    """What an account may do."""
+
+    USER = "user"
+    DRIVER = "driver"
+    ADMIN = "admin"
+
+
+ADMIN = role(Role.ADMIN)
+DRIVER = role(Role.DRIVER, Role.ADMIN)
+
+
+class User(Entity, table=True):
+    """An account; its address is stored in lower case, so that one address is one account."""
+
+    __table_args__ = (CheckConstraint("email = lower(email)", name="email_lower"),)
+
+    email: Annotated[str, READ_ONLY] = Field(max_length=254, unique=True)
+    full_name: str = Field(min_length=1, max_length=200)
+    role: Role = Role.USER
+    is_active: bool = True
+    hashed_password: Annotated[str, SECRET] = Field(max_length=60)
+    # Part of every access token; counting it up ends them all at once.
+    token_version: Annotated[int, SECRET] = 0
+
+
+class RefreshToken(Entity, table=True):
+    """One refresh token, stored as its fingerprint. Those that follow from one login are a family."""
+
+    user_id: int = Field(foreign_key="users.id", ondelete="CASCADE", index=True)
+    family: UUID = Field(index=True)
+    fingerprint: str = Field(max_length=64, unique=True)
+    expires_at: datetime
+    used_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+
+def caller_of(user_id: int, user_role: Role) -> Caller:
+    """The caller as policies and scopes see it."""
+    return Caller(id=user_id, role=user_role.value, is_admin=user_role is Role.ADMIN)

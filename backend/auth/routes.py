@@ -1,0 +1,140 @@
+"""Sign-up, sessions and one's own account. Each route parses, calls one service and answers."""
+
+from typing import Annotated, Literal
+
+from fastapi import Depends
+from fastapi.security import OAuth2PasswordRequestForm
+from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field
+from starlette.responses import Response
+
+from backend.auth import service
+from backend.auth.models import Role, User
+from backend.core.config import Settings
+from backend.core.dependencies import CallerDep, SessionDep, SettingsDep, UnitDep
+from backend.core.door import Lane
+from backend.core.openapi import problem_responses
+from backend.core.routing import Router, on_lane
+from backend.core.security import MAX_PASSWORD_BYTES, hash_password
+from backend.crud.registry import public_schema
+from backend.crud.schemas import NO_NUL
+
+STRICT = ConfigDict(strict=True, extra="forbid")
+UserPublic = public_schema(User)
+
+
+def _fits_bcrypt(password: str) -> str:
+    if len(password.encode()) > MAX_PASSWORD_BYTES:
+        raise ValueError(f"a password has at most {MAX_PASSWORD_BYTES} bytes in UTF-8")
+    return password
+
+
+Email = Annotated[EmailStr, AfterValidator(service.normalise_email), Field(max_length=254)]
+Password = Annotated[str, Field(min_length=8, max_length=MAX_PASSWORD_BYTES, pattern=NO_NUL), AfterValidator(_fits_bcrypt)]
+FullName = Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NUL)]
+
+
+class UserCreate(BaseModel):
+    """What a sign-up takes; `admin` is not to be had."""
+
+    model_config = STRICT
+
+    email: Email
+    password: Password
+    full_name: FullName
+    role: Literal[Role.USER, Role.DRIVER] = Role.USER
+
+
+class ProfileUpdate(BaseModel):
+    """What an account may change of itself."""
+
+    model_config = STRICT
+
+    full_name: FullName
+
+
+class PasswordChange(BaseModel):
+    """The present password and the one to come."""
+
+    model_config = STRICT
+
+    current_password: Annotated[str, Field(max_length=1000)]
+    new_password: Password
+
+
+class RefreshRequest(BaseModel):
+    """A refresh token."""
+
+    model_config = STRICT
+
+    refresh_token: Annotated[str, Field(max_length=1000)]
+
+
+class TokenPair(BaseModel):
+    """An access token for `Authorization: Bearer`, and the refresh token for the next pair. `expires_in` is in seconds."""
+
+    access_token: str
+    refresh_token: str
+    token_type: str = "bearer"  # noqa: S105  the name of a scheme
+    expires_in: int
+
+
+users = Router(prefix="/users", tags=["users"])
+auth = Router(prefix="/auth", tags=["auth"])
+
+
+@users.post("", status_code=201, response_model=UserPublic, responses=problem_responses(409, 413, 415, 422, 503))
+@on_lane(Lane.HASHING)
+def create_user(body: UserCreate, unit: UnitDep, settings: SettingsDep, response: Response) -> User:
+    """Sign up."""
+    hashed = hash_password(body.password, cost=settings.bcrypt_cost)
+    user = User(email=body.email, full_name=body.full_name, role=body.role, hashed_password=hashed)
+    service.sign_up(unit.session, user)
+    response.headers["Location"] = f"/api/v1/users/{user.id}"
+    return user
+
+
+@users.get("/me", response_model=UserPublic, responses=problem_responses(401, 403, 503))
+def read_me(caller: CallerDep, session: SessionDep) -> User:
+    """The caller's account."""
+    return service.active_user(session, caller.id)
+
+
+@users.patch("/me", response_model=UserPublic, responses=problem_responses(401, 403, 413, 415, 422, 503))
+def update_me(body: ProfileUpdate, caller: CallerDep, session: SessionDep) -> User:
+    """Change the caller's own name."""
+    return service.change_name(session, caller.id, body.full_name)
+
+
+@users.post("/me/password", status_code=204, responses=problem_responses(401, 403, 413, 415, 422, 503))
+@on_lane(Lane.HASHING)
+def change_my_password(body: PasswordChange, caller: CallerDep, unit: UnitDep, settings: SettingsDep) -> None:
+    """Change the password; every session ends, this one too."""
+    service.check_own_password(unit, caller.id, body.current_password)
+    service.change_password(unit.session, caller.id, hash_password(body.new_password, cost=settings.bcrypt_cost))
+
+
+@auth.post("/login", responses=problem_responses(401, 403, 413, 422, 503))
+@on_lane(Lane.HASHING)
+def login(form: Annotated[OAuth2PasswordRequestForm, Depends()], unit: UnitDep, settings: SettingsDep) -> TokenPair:
+    """Sign in with the OAuth2 password form; `username` is the e-mail address."""
+    user_id, version = service.check_password(unit, form.username, form.password, settings=settings)
+    refresh = service.issue_refresh_token(unit.session, user_id, family=None, settings=settings)
+    return _pair(service.issue_access_token(user_id, version, settings=settings), refresh, settings)
+
+
+@auth.post("/refresh", responses=problem_responses(401, 403, 413, 415, 422, 503))
+def refresh(body: RefreshRequest, session: SessionDep, settings: SettingsDep) -> TokenPair:
+    """Spend a refresh token for a new pair."""
+    user, token = service.rotate(session, body.refresh_token, settings=settings)
+    return _pair(service.issue_access_token(user.id, user.token_version, settings=settings), token, settings)
+
+
+@auth.post("/logout", status_code=204, responses=problem_responses(413, 415, 422, 503))
+def logout(body: RefreshRequest, session: SessionDep) -> None:
+    """End the session that the refresh token belongs to."""
+    service.log_out(session, body.refresh_token)
+
+
+def _pair(access_token: str, refresh_token: str, settings: Settings) -> TokenPair:
+    seconds = settings.access_token_minutes * 60
+    return TokenPair(access_token=access_token, refresh_token=refresh_token, expires_in=seconds)

@@ -1,0 +1,268 @@
+"""The rules of accounts and sessions. Knows nothing of HTTP.
+
+A refresh token is spent by one atomic statement, so that of two copies one wins; the other is a client's retry within a short
+grace and a theft after it, which revokes the whole family (RFC 9700 §4.14.2).
+"""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import sqlalchemy as sa
+import structlog
+from sqlmodel import Session, col, select
+
+from backend.auth.models import RefreshToken, Role, User, caller_of
+from backend.core.config import Settings
+from backend.core.db import UnitOfWork
+from backend.core.errors import DuplicateError, NotAuthenticatedError, PermissionDeniedError
+from backend.core.security import (
+    Caller,
+    decode_token,
+    encode_token,
+    fingerprint,
+    hash_password,
+    new_opaque_token,
+    verify_password,
+)
+from backend.core.time import now
+
+ACCESS = "access"
+MAX_KEY = 2**31
+log = structlog.get_logger("auth")
+
+_users: sa.Table = User.__table__  # type: ignore[attr-defined]  # SQLAlchemy sets it on mapped classes
+SELECT_CALLER = sa.select(_users.c.id, _users.c.role, _users.c.is_active, _users.c.token_version).where(
+    _users.c.id == sa.bindparam("caller_id", type_=sa.Integer())
+)
+SELECT_LOGIN = sa.select(_users.c.id, _users.c.hashed_password, _users.c.is_active, _users.c.token_version).where(
+    _users.c.email == sa.bindparam("login_email", type_=sa.String())
+)
+SELECT_PASSWORD = sa.select(_users.c.hashed_password).where(_users.c.id == sa.bindparam("caller_id", type_=sa.Integer()))
+# A hash that no password matches, of the lowest cost; `_dummy_hash` makes one of the configured cost.
+_dummy_hashes: dict[int, str] = {}
+
+
+class WrongCredentialsError(NotAuthenticatedError):
+    """401: the address or the password is wrong; which of them is not told."""
+
+    code = "wrong_credentials"
+    default_detail = "The e-mail address or the password is wrong."
+
+
+class AccountDisabledError(PermissionDeniedError):
+    """403: the account is disabled."""
+
+    code = "account_disabled"
+    default_detail = "This account is disabled; ask an administrator."
+
+
+class WrongPasswordError(PermissionDeniedError):
+    """403: the present password is not that."""
+
+    code = "wrong_password"
+    default_detail = "The present password is wrong; nothing was changed."
+
+
+class RefreshTokenError(NotAuthenticatedError):
+    """401: the refresh token is unknown, expired, revoked or spent. What was revoked on the way stays so."""
+
+    code = "refresh_token_invalid"
+    default_detail = "This refresh token does not hold any more; sign in again."
+    keeps_changes = True
+
+
+def normalise_email(email: str) -> str:
+    """Addresses are one whatever their case."""
+    return email.strip().lower()
+
+
+def authenticate(unit: UnitOfWork, token: str, *, settings: Settings) -> Caller:
+    """The account behind an access token, as it stands now.
+
+    Raises:
+        NotAuthenticatedError: 401 when the token does not hold or its sessions were ended.
+        AccountDisabledError: 403 for a disabled account, at once.
+    """
+    claims = decode_token(token, kind=ACCESS, secret=settings.jwt_secret.get_secret_value())
+    rows = unit.fetch(SELECT_CALLER, {"caller_id": _subject(claims)})
+    if not rows or rows[0]["token_version"] != claims.get("ver"):
+        raise NotAuthenticatedError("This session has ended; sign in again.")
+    if not rows[0]["is_active"]:
+        raise AccountDisabledError
+    return caller_of(rows[0]["id"], rows[0]["role"])
+
+
+def _subject(claims: dict[str, Any]) -> int:
+    subject = str(claims["sub"])
+    if not subject.isdecimal() or int(subject) >= MAX_KEY:
+        raise NotAuthenticatedError
+    return int(subject)
+
+
+def sign_up(session: Session, user: User) -> User:
+    """Store a new account.
+
+    Raises:
+        DuplicateError: 409 when the address is taken.
+    """
+    session.add(user)
+    session.flush()
+    session.refresh(user)
+    return user
+
+
+def check_password(unit: UnitOfWork, email: str, password: str, *, settings: Settings) -> tuple[int, int]:
+    """The id and token version of the account; takes the same time whether or not the address is known.
+
+    Raises:
+        WrongCredentialsError: 401.
+        AccountDisabledError: 403, only to someone who knows the password.
+    """
+    rows = unit.fetch(SELECT_LOGIN, {"login_email": normalise_email(email)})
+    hashed = rows[0]["hashed_password"] if rows else _dummy_hash(settings.bcrypt_cost)
+    if not verify_password(password, hashed) or not rows:
+        raise WrongCredentialsError
+    if not rows[0]["is_active"]:
+        raise AccountDisabledError
+    return rows[0]["id"], rows[0]["token_version"]
+
+
+def _dummy_hash(cost: int) -> str:
+    if cost not in _dummy_hashes:
+        _dummy_hashes[cost] = hash_password(new_opaque_token(), cost=cost)
+    return _dummy_hashes[cost]
+
+
+def issue_access_token(user_id: int, token_version: int, *, settings: Settings) -> str:
+    """An access token for the account."""
+    return encode_token(
+        {"sub": str(user_id), "ver": token_version},
+        kind=ACCESS,
+        secret=settings.jwt_secret.get_secret_value(),
+        lifetime=timedelta(minutes=settings.access_token_minutes),
+    )
+
+
+def issue_refresh_token(session: Session, user_id: int, *, family: UUID | None, settings: Settings) -> str:
+    """A refresh token of `family`, or of a new one; only its fingerprint is stored."""
+    token = new_opaque_token()
+    expires_at = now() + timedelta(days=settings.refresh_token_days)
+    stored = RefreshToken(user_id=user_id, family=family or uuid4(), fingerprint=fingerprint(token), expires_at=expires_at)
+    session.add(stored)
+    session.flush()
+    return token
+
+
+def spend_refresh_token(session: Session, token: str, *, settings: Settings) -> RefreshToken:
+    """Mark the token as used and give it.
+
+    Raises:
+        RefreshTokenError: 401; a token used again after the grace has revoked its family.
+    """
+    digest = fingerprint(token)
+    claim = (
+        sa.update(RefreshToken)
+        .where(col(RefreshToken.fingerprint) == digest, col(RefreshToken.used_at).is_(None))
+        .values(used_at=now())
+    )
+    session.exec(claim)
+    stored = session.exec(select(RefreshToken).where(RefreshToken.fingerprint == digest)).one_or_none()
+    if stored is None or stored.revoked_at is not None or stored.expires_at <= now():
+        raise RefreshTokenError
+    if stored.used_at is not None and now() - stored.used_at > timedelta(seconds=settings.refresh_grace_seconds):
+        revoke_family(session, stored.family)
+        log.warning("refresh token reuse", user_id=stored.user_id, family=str(stored.family))
+        raise RefreshTokenError("This refresh token was used before; every session that followed from it has ended.")
+    return stored
+
+
+def revoke_family(session: Session, family: UUID) -> None:
+    """End every session that followed from one login."""
+    session.exec(
+        sa.update(RefreshToken)
+        .where(col(RefreshToken.family) == family, col(RefreshToken.revoked_at).is_(None))
+        .values(revoked_at=now())
+    )
+
+
+def log_out(session: Session, token: str) -> None:
+    """Revoke the family of a refresh token; an unknown one is as good as logged out."""
+    stored = session.exec(select(RefreshToken).where(RefreshToken.fingerprint == fingerprint(token))).one_or_none()
+    if stored is not None:
+        revoke_family(session, stored.family)
+
+
+def change_name(session: Session, user_id: int, full_name: str) -> User:
+    """Change the name on an account."""
+    user = active_user(session, user_id)
+    user.full_name, user.updated_at = full_name, now()
+    session.flush()
+    return user
+
+
+def check_own_password(unit: UnitOfWork, user_id: int, password: str) -> None:
+    """Make sure that the caller knows the account's password.
+
+    Raises:
+        WrongPasswordError: 403.
+    """
+    rows = unit.fetch(SELECT_PASSWORD, {"caller_id": user_id})
+    if not rows or not verify_password(password, rows[0]["hashed_password"]):
+        raise WrongPasswordError
+
+
+def change_password(session: Session, user_id: int, hashed_password: str) -> None:
+    """Store the new hash and end every session, access tokens too."""
+    user = active_user(session, user_id)
+    user.hashed_password, user.updated_at = hashed_password, now()
+    user.token_version += 1
+    session.flush()
+    mine = sa.update(RefreshToken).where(col(RefreshToken.user_id) == user_id, col(RefreshToken.revoked_at).is_(None))
+    session.exec(mine.values(revoked_at=now()))
+
+
+def rotate(session: Session, token: str, *, settings: Settings) -> tuple[User, str]:
+    """Spend a refresh token; the account and the token that follows.
+
+    Raises:
+        RefreshTokenError: 401.
+        AccountDisabledError: 403.
+    """
+    spent = spend_refresh_token(session, token, settings=settings)
+    user = active_user(session, spent.user_id)
+    return user, issue_refresh_token(session, spent.user_id, family=spent.family, settings=settings)
+
+
+def active_user(session: Session, user_id: int) -> User:
+    """The account, as long as it is there and enabled.
+
+    Raises:
+        NotAuthenticatedError: 401 when it is gone.
+        AccountDisabledError: 403.
+    """
+    user = session.get(User, user_id)
+    if user is None:
+        raise NotAuthenticatedError
+    if not user.is_active:
+        raise AccountDisabledError
+    return user
+
+
+def ensure_administrator(unit: UnitOfWork, *, settings: Settings) -> None:
+    """At first start, make the account that `ADMIN_EMAIL` and `ADMIN_PASSWORD` name."""
+    if settings.admin_email is None or settings.admin_password is None:
+        return
+    if not sa.inspect(unit.link.connection).has_table(_users.name):
+        log.warning("no administrator made: the database is not migrated; run alembic upgrade head")
+        return
+    email = normalise_email(settings.admin_email)
+    if unit.fetch(SELECT_LOGIN, {"login_email": email}):
+        return
+    hashed = hash_password(settings.admin_password.get_secret_value(), cost=settings.bcrypt_cost)
+    user = User(email=email, full_name="Administrator", role=Role.ADMIN, hashed_password=hashed)
+    try:
+        with unit.session.begin_nested():
+            sign_up(unit.session, user)
+    except (sa.exc.IntegrityError, DuplicateError):
+        log.info("administrator made by another process")

@@ -1,0 +1,1 @@
+"""The charging network: charge points, vehicles and bookings."""

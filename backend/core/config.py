@@ -1,0 +1,83 @@
+"""The settings, and the only reader of the environment.
+
+Frozen: nothing changes a setting after start. A secret has no usable default outside development.
+`.env.example` lists every setting; a test keeps the two equal.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+DEVELOPMENT_SECRET = "development-only-secret-never-use-this-in-production-0123456789"  # noqa: S105  refused outside development
+MIN_SECRET_BYTES = 32
+
+
+class Environment(StrEnum):
+    """Where the process runs; anything but development refuses weak secrets."""
+
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class Settings(BaseSettings):
+    """Every setting with its unit; read from the environment and from `.env`.
+
+    Raises:
+        pydantic.ValidationError: at start-up, naming the setting and the mend.
+    """
+
+    model_config = SettingsConfigDict(env_file=".env", frozen=True, extra="ignore")
+
+    environment: Environment = Environment.DEVELOPMENT
+    database_url: str = "sqlite:///data/rowhouse.db"
+
+    # One number sizes threads, connections and overload: each worker thread holds one connection.
+    worker_threads: Annotated[int, Field(ge=1, le=200)] = 8
+    queue_seconds: Annotated[float, Field(gt=0, le=30)] = 1.5
+    lock_seconds: Annotated[float, Field(gt=0, le=30)] = 1.5
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 1024 * 1024
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+
+    jwt_secret: SecretStr = SecretStr(DEVELOPMENT_SECRET)
+    access_token_minutes: Annotated[int, Field(ge=1, le=1440)] = 15
+    refresh_token_days: Annotated[int, Field(ge=1, le=365)] = 7
+    refresh_grace_seconds: Annotated[int, Field(ge=0, le=300)] = 10
+    bcrypt_cost: Annotated[int, Field(ge=10, le=16)] = 10
+    admin_email: str | None = None
+    admin_password: SecretStr | None = None
+
+    booking_min_minutes: Annotated[int, Field(ge=1)] = 5
+    booking_max_hours: Annotated[int, Field(ge=1)] = 24
+    booking_max_days_ahead: Annotated[int, Field(ge=1)] = 90
+    booking_hold_minutes: Annotated[int, Field(ge=1)] = 15
+
+    log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
+    log_json: bool = True
+    access_log: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_origins(cls, values: dict[str, object]) -> dict[str, object]:
+        """`CORS_ORIGINS` is written as a comma-separated list."""
+        origins = values.get("cors_origins")
+        if isinstance(origins, str):
+            values["cors_origins"] = tuple(part.strip() for part in origins.split(",") if part.strip())
+        return values
+
+    @model_validator(mode="after")
+    def _guard_secret(self) -> Self:
+        """A guessable signing key is a forged administrator: refuse it before the first request."""
+        secret = self.jwt_secret.get_secret_value()
+        if len(secret.encode()) < MIN_SECRET_BYTES:
+            raise ValueError(f"JWT_SECRET needs at least {MIN_SECRET_BYTES} bytes: openssl rand -hex 32")
+        if self.environment is not Environment.DEVELOPMENT and secret == DEVELOPMENT_SECRET:
+            raise ValueError("set JWT_SECRET outside development: openssl rand -hex 32")
+        return self
+
+    @model_validator(mode="after")
+    def _guard_administrator(self) -> Self:
+        if (self.admin_email is None) != (self.admin_password is None):
+            raise ValueError("set ADMIN_EMAIL and ADMIN_PASSWORD together, or neither")
+        return self

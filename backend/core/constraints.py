@@ -1,0 +1,160 @@
+"""What a database error means: the constraint's name, not the driver's message, decides (PostgREST's table is the model).
+
+SQLite names neither unique nor foreign-key constraints. Its unique errors list the columns, which lead to the constraint; a
+trigger that guards a rule raises the rule's constraint name as its message, so both databases speak alike.
+"""
+
+import sqlite3
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from sqlmodel import SQLModel
+
+from backend.core.errors import (
+    ConflictError,
+    DuplicateError,
+    InvalidInputError,
+    RowhouseError,
+    TransactionRetryError,
+    UnavailableError,
+)
+
+NAMING_CONVENTION = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+SQLModel.metadata.naming_convention = NAMING_CONVENTION
+
+
+class ForeignKeyError(ConflictError):
+    """409: a reference does not hold. The engine, which knows what was attempted, says which way round."""
+
+    def __init__(self, constraint: str | None = None) -> None:
+        super().__init__("A row refers to another that does not exist, or is still referred to.")
+        self.constraint = constraint
+
+
+class ConstraintCatalog:
+    """The constraints of the metadata by name, and what a client is told when one does not hold.
+
+    A table's `info["conflicts"]` maps a constraint name to the `ConflictError` class that stands for it.
+    """
+
+    def __init__(self, metadata: sa.MetaData) -> None:
+        self._metadata = metadata
+
+    def unique_violation(self, name: str | None, columns: list[str] | None = None, table: str | None = None) -> RowhouseError:
+        """The error for a taken unique value, from the constraint's name or its columns."""
+        found = self._find(name, table)
+        if found is None:
+            return DuplicateError("A value that must be unique is taken.")
+        return self._taken(found, columns or _unique_columns(found, name))
+
+    def rule_violation(self, name: str | None, table: str | None = None) -> RowhouseError:
+        """The error for a check or exclusion constraint, by its name."""
+        for candidate in self._metadata.tables.values():
+            conflict = candidate.info.get("conflicts", {}).get(name)
+            if conflict is not None:
+                return _instance(conflict)
+        where = f" of {table}" if table else ""
+        return ConflictError(f"The values break the rule {name or 'unknown'}{where}.")
+
+    def _find(self, name: str | None, table: str | None) -> sa.Table | None:
+        if table in self._metadata.tables:
+            return self._metadata.tables[str(table)]
+        return next((t for t in self._metadata.tables.values() if name and _has(t, name)), None)
+
+    def _taken(self, table: sa.Table, columns: list[str]) -> RowhouseError:
+        entity = table.info.get("entity", table.name)
+        members = " and ".join(columns) or "value"
+        return DuplicateError(f"{entity} with this {members} already exists")
+
+
+def _instance(conflict: Any) -> RowhouseError:
+    error = conflict()
+    if not isinstance(error, RowhouseError):
+        raise TypeError(f"info['conflicts'] must map to RowhouseError classes, not {conflict!r}")
+    return error
+
+
+def _has(table: sa.Table, name: str) -> bool:
+    return any(c.name == name for c in table.constraints) or any(i.name == name for i in table.indexes)
+
+
+def _unique_columns(table: sa.Table, name: str | None) -> list[str]:
+    for constraint in table.constraints:
+        if constraint.name == name and isinstance(constraint, (sa.UniqueConstraint, sa.PrimaryKeyConstraint)):
+            return [column.name for column in constraint.columns]
+    for index in table.indexes:
+        if index.name == name:
+            return [column.name for column in index.columns]
+    return []
+
+
+def translate(error: BaseException | None, catalog: ConstraintCatalog) -> RowhouseError:
+    """The error of our tree for a driver's; anything unknown is a 500 and keeps its cause."""
+    if isinstance(error, psycopg.Error):
+        return _translate_postgresql(error, catalog)
+    if isinstance(error, sqlite3.Error):
+        return _translate_sqlite(error, catalog)
+    return RowhouseError()
+
+
+def _translate_postgresql(error: psycopg.Error, catalog: ConstraintCatalog) -> RowhouseError:
+    state = error.sqlstate or "08000"
+    name, table = error.diag.constraint_name, error.diag.table_name
+    match state:
+        case "23505":
+            return catalog.unique_violation(name, table=table)
+        case "23503":
+            return ForeignKeyError(name)
+        case "23514" | "23P01" | "23502":
+            return catalog.rule_violation(name, table)
+        case "40001" | "40P01":
+            return TransactionRetryError()
+    return _translate_sqlstate_class(state)
+
+
+def _translate_sqlstate_class(state: str) -> RowhouseError:
+    if state[:2] in ("22", "54"):
+        return InvalidInputError([], "The database cannot store one of these values.")
+    if state[:2] in ("08", "53", "57") or state == "55P03":
+        return UnavailableError()
+    return RowhouseError()
+
+
+def _translate_sqlite(error: sqlite3.Error, catalog: ConstraintCatalog) -> RowhouseError:
+    code = getattr(error, "sqlite_errorcode", None)
+    subject = str(error).rpartition(": ")[2] or str(error)
+    match code:
+        case sqlite3.SQLITE_CONSTRAINT_UNIQUE | sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
+            return _sqlite_unique(subject, catalog)
+        case sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
+            return ForeignKeyError()
+        case sqlite3.SQLITE_CONSTRAINT_CHECK | sqlite3.SQLITE_CONSTRAINT_TRIGGER | sqlite3.SQLITE_CONSTRAINT_NOTNULL:
+            return catalog.rule_violation(subject)
+    if code is not None and code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return UnavailableError()
+    return RowhouseError()
+
+
+def _sqlite_unique(subject: str, catalog: ConstraintCatalog) -> RowhouseError:
+    """`subject` is `index 'name'` for an index on an expression, else `table.a, table.b`."""
+    if subject.startswith("index "):
+        return catalog.unique_violation(subject.removeprefix("index ").strip("'"))
+    qualified = [part.partition(".") for part in subject.split(", ")]
+    return catalog.unique_violation(None, [column for _, _, column in qualified], qualified[0][0])
+
+
+def is_disconnect(error: BaseException | None) -> bool:
+    """Whether the connection is gone, here or in the cause of `error`."""
+    while error is not None:
+        if isinstance(error, psycopg.OperationalError) and (error.sqlstate or "08")[:3] in ("08", "080", "57P"):
+            return True
+        error = error.__cause__
+    return False
+

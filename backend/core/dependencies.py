@@ -1,0 +1,56 @@
+"""What a hand-written route asks for by type: `SessionDep`, `UnitDep`, `CallerDep`, `SettingsDep`.
+
+They are plain `def` dependencies, which `OneHopRoute` calls in the worker thread: asking for both a session and the caller costs
+one connection.
+"""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import OAuth2PasswordBearer
+from sqlmodel import Session
+
+from backend.core.config import Settings
+from backend.core.db import UnitOfWork
+from backend.core.door import current_unit_of_work
+from backend.core.errors import NotAuthenticatedError
+from backend.core.security import Caller, bearer_token
+
+oauth2_scheme = OAuth2PasswordBearer(tokenUrl="/api/v1/auth/login", auto_error=False)
+
+
+def get_unit() -> UnitOfWork:
+    """The request's unit of work."""
+    return current_unit_of_work()
+
+
+def get_session() -> Session:
+    """The request's session; flush it, never commit it: the door commits before the answer."""
+    return current_unit_of_work().session
+
+
+def get_settings(request: Request) -> Settings:
+    """The application's settings."""
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+def get_caller(request: Request, _scheme: Annotated[str | None, Depends(oauth2_scheme)]) -> Caller:
+    """The signed-in caller.
+
+    Raises:
+        NotAuthenticatedError: 401 when nobody is signed in.
+    """
+    unit = current_unit_of_work()
+    if unit.caller is not None:
+        return unit.caller
+    authorization = request.headers.get("authorization")
+    if authorization is None:
+        raise NotAuthenticatedError
+    return unit.authenticate(bearer_token(authorization))
+
+
+UnitDep = Annotated[UnitOfWork, Depends(get_unit)]
+SessionDep = Annotated[Session, Depends(get_session)]
+SettingsDep = Annotated[Settings, Depends(get_settings)]
+CallerDep = Annotated[Caller, Depends(get_caller)]

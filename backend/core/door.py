@@ -1,0 +1,100 @@
+"""One request, one thread hop, one connection: the only way from the event loop to the database.
+
+The textbook `yield`-session dependency deadlocks under load, because a connection is held while its request queues for a
+thread (KNOWLEDGE §2). Here a request queues before it holds anything: each lane is a fixed set of threads, every thread holds
+one connection, and work that has waited `queue_seconds` for a thread is refused with 503 instead of hanging.
+"""
+
+import asyncio
+import random
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from enum import StrEnum
+from typing import TypeVar
+
+from backend.core.config import Settings
+from backend.core.db import Authenticator, Database, UnitOfWork
+from backend.core.errors import TransactionRetryError, UnavailableError
+
+T = TypeVar("T")
+ATTEMPTS = 4
+HASHING_THREADS = 2
+_current = threading.local()
+
+
+class Lane(StrEnum):
+    """Which threads do the work. Password hashing has its own, so that logins cannot starve other requests."""
+
+    DEFAULT = "default"
+    HASHING = "hashing"
+
+
+def current_unit_of_work() -> UnitOfWork:
+    """The unit of work of the request that this thread is serving.
+
+    Raises:
+        LookupError: outside a route made with `backend.core.routing.Router`.
+    """
+    unit: UnitOfWork | None = getattr(_current, "unit", None)
+    if unit is None:
+        raise LookupError("no request is being served in this thread: declare the route on backend.core.routing.Router")
+    return unit
+
+
+class Door:
+    """Runs a request's work in a worker thread, inside one `UnitOfWork` that is committed before the answer."""
+
+    def __init__(self, database: Database, settings: Settings, authenticator: Authenticator | None) -> None:
+        self._database = database
+        self._authenticator = authenticator
+        self._queue_seconds = settings.queue_seconds
+        self._lanes = {
+            Lane.DEFAULT: ThreadPoolExecutor(settings.worker_threads, "worker"),
+            Lane.HASHING: ThreadPoolExecutor(HASHING_THREADS, "hashing"),
+        }
+
+    async def run(self, work: Callable[[UnitOfWork], T], *, write: bool, lane: Lane = Lane.DEFAULT) -> T:
+        """What `work` returns, once its transaction is committed.
+
+        Raises:
+            UnavailableError: 503 when no thread was free within `queue_seconds`.
+            RowhouseError: whatever `work` or the database objects to; then nothing has changed.
+        """
+        loop = asyncio.get_running_loop()
+        future: Future[T] = self._lanes[lane].submit(self._perform, work, write)
+        timer = loop.call_later(self._queue_seconds, future.cancel)
+        try:
+            return await asyncio.wrap_future(future, loop=loop)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise UnavailableError from None
+        finally:
+            timer.cancel()
+
+    def _perform(self, work: Callable[[UnitOfWork], T], write: bool) -> T:  # noqa: FBT001  passed by executor.submit
+        for attempt in range(ATTEMPTS):
+            try:
+                return self._attempt(work, write=write)
+            except TransactionRetryError:
+                if attempt == ATTEMPTS - 1:
+                    raise
+                time.sleep(random.uniform(0.005, 0.03) * (attempt + 1))  # noqa: S311  jitter, not a secret
+        raise AssertionError("the loop above returns or raises")
+
+    def _attempt(self, work: Callable[[UnitOfWork], T], *, write: bool) -> T:
+        unit = UnitOfWork(self._database, write=write, authenticator=self._authenticator)
+        _current.unit = unit
+        try:
+            with unit:
+                return work(unit)
+        finally:
+            _current.unit = None
+
+    def close(self) -> None:
+        """Finish what was accepted, then stop the threads."""
+        for executor in self._lanes.values():
+            executor.shutdown(wait=True)

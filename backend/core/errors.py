@@ -1,0 +1,228 @@
+"""What can go wrong, and what a client is told about it (RFC 9457, `application/problem+json`).
+
+    RowhouseError
+    ├── InvalidRequestError      400  bad_request        ├── EmptyUpdateError       empty_update
+    ├── NotAuthenticatedError    401  not_authenticated
+    ├── PermissionDeniedError    403  permission_denied
+    ├── NotFoundError            404  not_found
+    ├── ConflictError            409  conflict           ├── DuplicateError         duplicate
+    │                                                    ├── ReferenceNotFoundError reference_not_found
+    │                                                    └── StillReferencedError   still_referenced
+    ├── UnsupportedMediaTypeError 415 unsupported_media_type
+    ├── InvalidInputError        422  invalid_input      (carries `errors`)
+    └── UnavailableError         503  unavailable        (carries `Retry-After`)
+        └── TransactionRetryError     transaction_retry  (the door tries again before a client sees it)
+
+A service raises one of these and never names a status code; this module alone knows how they look on the wire.
+"""
+
+import http
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+
+
+class RowhouseError(Exception):
+    """The base of every error that a client may see; `detail` says what to change."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+    default_detail: ClassVar[str] = "Something went wrong on our side; the request id helps us to find it."
+    headers: Mapping[str, str] = {}
+    # An error that is itself a decision to be stored, such as a revoked session, commits what led to it.
+    keeps_changes: ClassVar[bool] = False
+
+    def __init__(self, detail: str | None = None) -> None:
+        self.detail = detail or self.default_detail
+        super().__init__(self.detail)
+
+
+class InvalidRequestError(RowhouseError):
+    """400: the request makes no sense in the present state."""
+
+    status = 400
+    code = "bad_request"
+    default_detail = "The request cannot be carried out as it stands."
+
+
+class EmptyUpdateError(InvalidRequestError):
+    """400: an update that names no member."""
+
+    code = "empty_update"
+    default_detail = "Send at least one member to change."
+
+
+class NotAuthenticatedError(RowhouseError):
+    """401: no credentials, or credentials that do not hold (RFC 6750 §3)."""
+
+    status = 401
+    code = "not_authenticated"
+    default_detail = "Sign in and send the access token as `Authorization: Bearer …`."
+    headers = {"WWW-Authenticate": "Bearer"}
+
+
+class PermissionDeniedError(RowhouseError):
+    """403: the caller is known and may not do this."""
+
+    status = 403
+    code = "permission_denied"
+    default_detail = "Your account may not do this."
+
+
+class NotFoundError(RowhouseError):
+    """404: missing, or someone else's."""
+
+    status = 404
+    code = "not_found"
+    default_detail = "There is nothing here; check the path and the id."
+
+
+class ConflictError(RowhouseError):
+    """409: the request contradicts what is stored."""
+
+    status = 409
+    code = "conflict"
+    default_detail = "This contradicts what is stored already."
+
+
+class DuplicateError(ConflictError):
+    """409: a value that must be unique is taken."""
+
+    code = "duplicate"
+
+
+class ReferenceNotFoundError(ConflictError):
+    """409: a member refers to a row that does not exist; `detail` names the member."""
+
+    code = "reference_not_found"
+    default_detail = "A member refers to a row that does not exist."
+
+
+class StillReferencedError(ConflictError):
+    """409: other rows refer to the one to be deleted."""
+
+    code = "still_referenced"
+    default_detail = "Other rows still refer to this one; delete or change them first."
+
+
+class UnsupportedMediaTypeError(RowhouseError):
+    """415: a body of a type that this operation does not read."""
+
+    status = 415
+    code = "unsupported_media_type"
+    default_detail = "Send the body as application/json."
+
+
+class InvalidInputError(RowhouseError):
+    """422: well-formed but not valid; `errors` holds one `{"loc", "msg", "type"}` for each fault."""
+
+    status = 422
+    code = "invalid_input"
+    default_detail = "Some values are not valid; `errors` lists them."
+
+    def __init__(self, errors: Sequence[Mapping[str, Any]], detail: str | None = None) -> None:
+        super().__init__(detail)
+        self.errors = list(errors)
+
+    @classmethod
+    def at(cls, *loc: str | int, message: str, kind: str = "value_error") -> "InvalidInputError":
+        """One fault at `loc`, such as `("body", "end_time")`."""
+        return cls([{"loc": list(loc), "msg": message, "type": kind}])
+
+    @classmethod
+    def from_pydantic(cls, error: ValidationError, *prefix: str | int) -> "InvalidInputError":
+        """The faults of a pydantic validation below `prefix`."""
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        return cls([{"loc": [*prefix, *f["loc"]], "msg": f["msg"], "type": f["type"]} for f in faults])
+
+
+class UnavailableError(RowhouseError):
+    """503: out of capacity or the database does not answer; trying again later is safe."""
+
+    status = 503
+    code = "unavailable"
+    default_detail = "The server is at its limit; try again in a moment."
+    headers = {"Retry-After": "1"}
+
+
+class TransactionRetryError(UnavailableError):
+    """503 after several attempts: the database broke a deadlock at this transaction's cost."""
+
+    code = "transaction_retry"
+
+
+class Fault(BaseModel):
+    """One fault of the input."""
+
+    loc: list[str | int]
+    msg: str
+    type: str
+
+
+class Problem(BaseModel):
+    """An error as RFC 9457 has it."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["type", "title", "status", "detail", "code"]})
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: list[Fault] | None = None
+
+
+def _render(status: int, code: str, detail: str, headers: Mapping[str, str], **members: Any) -> Response:
+    title = http.HTTPStatus(status).phrase
+    content = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code, **members}
+    return Response(json.dumps(content).encode(), status, dict(headers), PROBLEM_MEDIA_TYPE)
+
+
+def problem_response(error: RowhouseError) -> Response:
+    """`error` as it goes over the wire."""
+    members = {"errors": error.errors} if isinstance(error, InvalidInputError) else {}
+    return _render(error.status, error.code, error.detail, error.headers, **members)
+
+
+async def handle_rowhouse_error(_request: Request, error: Exception) -> Response:
+    """Exception handler for the tree above."""
+    if not isinstance(error, RowhouseError):
+        raise TypeError("registered for RowhouseError only")
+    return problem_response(error)
+
+
+async def handle_http_exception(_request: Request, error: Exception) -> Response:
+    """Exception handler for what Starlette raises itself: 404, 405, 413."""
+    if not isinstance(error, HTTPException):
+        raise TypeError("registered for HTTPException only")
+    code = http.HTTPStatus(error.status_code).name.lower()
+    detail = HTTP_DETAILS.get(error.status_code) or str(error.detail)
+    return _render(error.status_code, code, detail, error.headers or {})
+
+
+HTTP_DETAILS = {
+    404: NotFoundError.default_detail,
+    405: "This path does not take that method; `Allow` lists those it takes.",
+    413: "The body is larger than this server takes.",
+}
+
+
+async def handle_validation_error(_request: Request, error: Exception) -> Response:
+    """Exception handler for what FastAPI's own parsing finds in a hand-written route's input."""
+    if not isinstance(error, RequestValidationError):
+        raise TypeError("registered for RequestValidationError only")
+    faults = [{"loc": list(f["loc"]), "msg": f["msg"], "type": f["type"]} for f in error.errors()]
+    return problem_response(InvalidInputError(faults))
+
+
+async def handle_unexpected_error(_request: Request, _error: Exception) -> Response:
+    """Exception handler of last resort: a 500 that gives nothing away. The traceback goes to the log."""
+    return problem_response(RowhouseError())

@@ -1,0 +1,79 @@
+"""What every answer carries: a request id, the security headers and a line in the log.
+
+One plain ASGI layer, because each layer costs every request. Must not read bodies.
+"""
+
+import re
+import time
+import uuid
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+REQUEST_ID = re.compile(rb"^[A-Za-z0-9._-]{1,128}$")
+SECURITY_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+]
+PAGES_POLICY = (
+    b"content-security-policy",
+    b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    b"font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; frame-ancestors 'none'",
+)
+log = structlog.get_logger("http")
+
+
+class Edge:
+    """Takes over a well-formed `X-Request-ID` or makes one, and logs method, path, status and milliseconds."""
+
+    def __init__(self, app: ASGIApp, *, access_log: bool, pages: frozenset[str]) -> None:
+        self._app = app
+        self._access_log = access_log
+        self._pages = pages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI application."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        request_id = _request_id(scope)
+        scope.setdefault("state", {})["request_id"] = request_id
+        added = [(b"x-request-id", request_id), *SECURITY_HEADERS]
+        if scope["path"] in self._pages:
+            added[-1] = PAGES_POLICY
+        status = 500
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), *added]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_headers)
+        finally:
+            if self._access_log:
+                self._log(scope, request_id, status, started)
+
+    def _log(self, scope: Scope, request_id: bytes, status: int, started: float) -> None:
+        milliseconds = round((time.perf_counter() - started) * 1000, 2)
+        log.info(
+            "request",
+            method=scope["method"],
+            path=scope["path"],
+            status=status,
+            duration_ms=milliseconds,
+            request_id=request_id.decode(),
+        )
+
+
+def _request_id(scope: Scope) -> bytes:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            given: bytes = value
+            return given if REQUEST_ID.match(given) else uuid.uuid4().hex.encode()
+    return uuid.uuid4().hex.encode()

@@ -1,0 +1,236 @@
+"""Hand-written routes on the one-hop door, and the directory that finds any route in constant time.
+
+`Router` is FastAPI's APIRouter in use: write a plain `def` with typed parameters and `SessionDep`; its dependencies, its body,
+its answer's JSON and its commit then happen in one worker thread on one connection. `Directory` dispatches on a tree of path
+segments, because FastAPI's own matching costs more with every entity (KNOWLEDGE §6).
+"""
+
+import inspect
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute, APIRouter, request_response
+from pydantic import TypeAdapter
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
+from starlette.types import Receive, Scope, Send
+
+from backend.core.db import UnitOfWork
+from backend.core.door import Door, Lane
+from backend.core.errors import UnsupportedMediaTypeError
+
+READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+REQUEST_PARAMETER = "rowhouse_request"
+Endpoint = Callable[..., Any]
+
+
+def on_lane(lane: Lane) -> Callable[[Endpoint], Endpoint]:
+    """Decorator: do this endpoint's work on the threads of `lane`."""
+
+    def mark(endpoint: Endpoint) -> Endpoint:
+        endpoint.lane = lane  # type: ignore[attr-defined]  # a mark on the function, read by OneHopRoute
+        return endpoint
+
+    return mark
+
+
+class Deferred:
+    """A plain `def` dependency whose call waits for the worker thread."""
+
+    __slots__ = ("arguments", "call")
+
+    def __init__(self, call: Endpoint, arguments: dict[str, Any]) -> None:
+        self.call = call
+        self.arguments = arguments
+
+
+def _resolve(value: Any, done: dict[int, Any]) -> Any:
+    """The value that a deferred dependency stands for; each is called once a request."""
+    if not isinstance(value, Deferred):
+        return value
+    key = id(value)
+    if key not in done:
+        done[key] = value.call(**{name: _resolve(v, done) for name, v in value.arguments.items()})
+    return done[key]
+
+
+def _defer(dependant: Dependant, wrappers: dict[Any, Endpoint]) -> None:
+    """Have FastAPI collect the arguments of every plain `def` dependency now and call it later."""
+    for dependency in dependant.dependencies:
+        _defer(dependency, wrappers)
+        call = dependency.call
+        if inspect.isgeneratorfunction(call):
+            raise TypeError(
+                f"{call.__qualname__} is a `yield` dependency: it would hold its resource across thread hops. "
+                "Use SessionDep, or open and close the resource inside the endpoint."
+            )
+        if call is not None and not inspect.iscoroutinefunction(call) and not _is_async_object(call):
+            dependency.call = wrappers.setdefault(call, _deferring(call))
+
+
+def _is_async_object(call: Any) -> bool:
+    return not inspect.isfunction(call) and inspect.iscoroutinefunction(getattr(call, "__call__", None))  # noqa: B004
+
+
+def _deferring(call: Endpoint) -> Endpoint:
+    async def collect(**arguments: Any) -> Deferred:
+        return Deferred(call, arguments)
+
+    return collect
+
+
+class OneHopRoute(APIRoute):
+    """A hand-written route: FastAPI parses the input, one worker thread does the rest."""
+
+    def __init__(self, path: str, endpoint: Endpoint, **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+        if inspect.iscoroutinefunction(endpoint):
+            raise TypeError(f"{endpoint.__qualname__} must be a plain `def`: it runs in a worker thread with its session")
+        _defer(self.dependant, {})
+        self._endpoint = endpoint
+        self._lane: Lane = getattr(endpoint, "lane", Lane.DEFAULT)
+        self._adapter = TypeAdapter(self.response_model) if self.response_model else None
+        self._response_parameter = self.dependant.response_param_name
+        self._request_parameter = self.dependant.request_param_name
+        self.dependant.request_param_name = self._request_parameter or REQUEST_PARAMETER
+        self.dependant.call = self._hop
+        self.app = request_response(self.get_route_handler())
+
+    async def _hop(self, **values: Any) -> Response:
+        request: Request = values[self._request_parameter or REQUEST_PARAMETER]
+        values.pop(REQUEST_PARAMETER, None)
+        door: Door = request.app.state.door
+        write = request.method not in READING_METHODS
+        return await door.run(partial(self._perform, values), write=write, lane=self._lane)
+
+    def _perform(self, values: dict[str, Any], _unit: UnitOfWork) -> Response:
+        done: dict[int, Any] = {}
+        result = self._endpoint(**{name: _resolve(value, done) for name, value in values.items()})
+        response = result if isinstance(result, Response) else self._render(result)
+        injected: Response | None = values.get(self._response_parameter or "")
+        if injected is not None:
+            response.headers.raw.extend(injected.headers.raw)
+            response.status_code = injected.status_code or response.status_code
+        return response
+
+    def _render(self, result: Any) -> Response:
+        status = self.status_code or 200
+        if self._adapter is None:
+            return Response(status_code=status)
+        checked = self._adapter.validate_python(result, from_attributes=True)
+        return Response(self._adapter.dump_json(checked, by_alias=True), status, media_type="application/json")
+
+
+class Router(APIRouter):
+    """FastAPI's APIRouter whose plain `def` endpoints get one thread, one connection and one commit."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(route_class=OneHopRoute, **options)
+
+
+class _Node:
+    """A place in the tree of path segments."""
+
+    __slots__ = ("children", "methods", "parameter")
+
+    def __init__(self) -> None:
+        self.children: dict[str, _Node] = {}
+        self.parameter: _Node | None = None
+        self.methods: dict[str, tuple[APIRoute, tuple[tuple[int, str], ...], bool]] = {}
+
+
+class Directory(BaseRoute):
+    """Every route below one prefix, found by its segments: a literal segment before a parameter.
+
+    A path with a trailing slash is the same path. `add` refuses a second hand-written route for one method and path; a
+    hand-written one wins over a generated one in whatever order they come.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self.routes: list[APIRoute] = []
+        self._root = _Node()
+
+    def add(self, route: APIRoute, *, generated: bool) -> None:
+        """Enter a route, whose path is given from the prefix on.
+
+        Raises:
+            ValueError: at start-up, for a second route of the same kind at the same method and path.
+        """
+        segments = route.path.strip("/").split("/")
+        node, parameters = self._root, []
+        for position, segment in enumerate(segments):
+            if segment.startswith("{"):
+                parameters.append((position, segment.strip("{}")))
+                node.parameter = node.parameter or _Node()
+                node = node.parameter
+            else:
+                node = node.children.setdefault(segment, _Node())
+        needs_json = route.body_field is not None and route.body_field.field_info.media_type == "application/json"
+        for method in sorted(route.methods):
+            self._enter(node, method, (route, tuple(parameters), needs_json), generated=generated)
+
+    def _enter(self, node: _Node, method: str, entry: tuple[APIRoute, Any, bool], *, generated: bool) -> None:
+        route, present = entry[0], node.methods.get(method)
+        if present is None:
+            node.methods[method] = entry
+            self.routes.append(route)
+            return
+        present_is_generated = not isinstance(present[0], OneHopRoute)
+        if present_is_generated == generated:
+            raise ValueError(f"{method} {route.path} is registered twice: give one of them another path")
+        if present_is_generated:
+            node.methods[method] = entry
+            self.routes[self.routes.index(present[0])] = route
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Everything below the prefix is answered here."""
+        inside = scope["type"] == "http" and (scope["path"] + "/").startswith(self.prefix + "/")
+        return (Match.FULL, {}) if inside else (Match.NONE, {})
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Find the route and let it answer, or raise 404, 405 or 415."""
+        path: str = scope["path"][len(self.prefix) + 1 :]
+        segments = path.removesuffix("/").split("/")
+        node = self._find(segments)
+        if node is None or not node.methods:
+            raise HTTPException(404)
+        entry = node.methods.get(scope["method"])
+        if entry is None:
+            raise HTTPException(405, headers={"Allow": ", ".join(sorted(node.methods))})
+        route, parameters, needs_json = entry
+        if needs_json:
+            _require_json(scope["headers"])
+        scope["path_params"] = {name: segments[position] for position, name in parameters}
+        scope["route"] = route
+        await route.app(scope, receive, send)
+
+    def _find(self, segments: Iterable[str]) -> _Node | None:
+        node: _Node | None = self._root
+        for segment in segments:
+            if node is None:
+                return None
+            node = node.children.get(segment) or (node.parameter if segment else None)
+        return node
+
+    def url_path_for(self, name: str, /, **path_params: Any) -> Any:
+        """The path of a route by its name."""
+        for route in self.routes:
+            if route.name == name:
+                return route.url_path_for(name, **path_params)
+        return super().url_path_for(name, **path_params)
+
+
+def _require_json(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """RFC 9110 §15.5.16: a body in another format than the operation reads is 415."""
+    for name, value in headers:
+        if name == b"content-type":
+            kind = value.partition(b";")[0].strip().lower()
+            if kind == b"application/json" or (kind.startswith(b"application/") and kind.endswith(b"+json")):
+                return
+            break
+    raise UnsupportedMediaTypeError

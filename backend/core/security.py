@@ -1,0 +1,88 @@
+"""Who calls, signed tokens and password hashes. The cryptography is PyJWT's and bcrypt's.
+
+Must not know how accounts are stored: `backend.auth` does.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import bcrypt
+import jwt
+
+from backend.core.errors import NotAuthenticatedError
+from backend.core.time import now
+
+ALGORITHM = "HS256"
+ISSUER = "rowhouse"
+MAX_PASSWORD_BYTES = 72
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The account behind a request, as far as policies need to know it."""
+
+    id: Any
+    role: str
+    is_admin: bool = False
+
+
+def bearer_token(authorization: str) -> str:
+    """The token of an `Authorization` header (RFC 6750 §2.1).
+
+    Raises:
+        NotAuthenticatedError: 401 for another scheme or none.
+    """
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise NotAuthenticatedError
+    return token.strip()
+
+
+def encode_token(claims: Mapping[str, Any], *, kind: str, secret: str, lifetime: timedelta) -> str:
+    """A signed JWT of one `kind` ("access"), good for `lifetime` from now (RFC 7519)."""
+    issued_at = now()
+    standard = {"iss": ISSUER, "typ": kind, "iat": issued_at, "nbf": issued_at, "exp": issued_at + lifetime}
+    return jwt.encode({**claims, **standard}, secret, algorithm=ALGORITHM)
+
+
+def decode_token(token: str, *, kind: str, secret: str) -> dict[str, Any]:
+    """The claims of a token that is genuine, of this `kind` and in force.
+
+    Raises:
+        NotAuthenticatedError: 401 for any other token; the reason is not told (RFC 6750 §3.1).
+    """
+    required = ["iss", "typ", "iat", "nbf", "exp", "sub"]
+    try:
+        claims: dict[str, Any] = jwt.decode(
+            token, secret, algorithms=[ALGORITHM], issuer=ISSUER, options={"require": required}
+        )
+    except jwt.InvalidTokenError as error:
+        raise NotAuthenticatedError("The access token is not valid or has expired; sign in again.") from error
+    if claims["typ"] != kind:
+        raise NotAuthenticatedError("This is not a token of the kind that belongs here.")
+    return claims
+
+
+def hash_password(password: str, *, cost: int) -> str:
+    """The bcrypt hash of a password of at most 72 bytes; `cost` is the binary logarithm of the rounds."""
+    return bcrypt.hashpw(password.encode(), bcrypt.gensalt(cost)).decode()
+
+
+def verify_password(password: str, hashed: str) -> bool:
+    """Whether `password` made `hashed`; a password over 72 bytes matches nothing."""
+    encoded = password.encode()
+    return len(encoded) <= MAX_PASSWORD_BYTES and bcrypt.checkpw(encoded, hashed.encode())
+
+
+def new_opaque_token() -> str:
+    """256 random bits, safe in a URL: for tokens that are looked up, not read."""
+    return secrets.token_urlsafe(32)
+
+
+def fingerprint(token: str) -> str:
+    """What is stored of an opaque token, so that a stolen database holds none (SHA-256, hex)."""
+    return hashlib.sha256(token.encode()).hexdigest()

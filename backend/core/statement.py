@@ -1,0 +1,109 @@
+"""A SQLAlchemy statement compiled once and run on the bare driver.
+
+SQLAlchemy writes the SQL and converts the values; what is left out is its execution machinery, which costs more than the
+database does on a small query (KNOWLEDGE §6). Only statements whose text does not depend on their values belong here.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel.sql.sqltypes import UTCDateTime
+
+Row = dict[str, Any]
+Convert = Callable[[Any], Any]
+
+
+class Predicate:
+    """A WHERE clause made for one request, equal to every other of the same structure whatever its values.
+
+    So a statement compiled for one caller's rows serves every caller; only the bound values differ.
+    """
+
+    __slots__ = ("binds", "clause", "key")
+
+    def __init__(self, *clauses: sa.ColumnElement[bool] | None) -> None:
+        given = [clause for clause in clauses if clause is not None]
+        self.clause = sa.and_(*given) if given else None
+        self.binds: Sequence[sa.BindParameter[Any]] = ()
+        self.key: Any = None
+        if self.clause is not None:
+            cache_key = self.clause._generate_cache_key()  # noqa: SLF001  what SQLAlchemy's own compiled cache uses
+            if cache_key is None or any(bind.expanding for bind in cache_key.bindparams):
+                self.key = self  # its text depends on its values: equal to itself only
+                return
+            self.key, self.binds = cache_key.key, cache_key.bindparams
+
+    def __hash__(self) -> int:
+        return object.__hash__(self) if self.key is self else hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        if self.key is self:
+            return other is self
+        return isinstance(other, Predicate) and bool(self.key == other.key)
+
+
+EVERYTHING = Predicate()
+
+
+class Statement:
+    """The text, the parameter conversions and the column names of one statement on one dialect.
+
+    `source` is a Core select, or an insert, update or delete whose RETURNING columns are `columns`. Its values are
+    `bindparam`s, given by name when it runs; those of `predicate` are taken from the predicate of each run.
+    """
+
+    def __init__(
+        self,
+        source: sa.Select[Any] | sa.UpdateBase,
+        dialect: sa.Dialect,
+        *,
+        columns: Sequence[Any],
+        predicate: Predicate = EVERYTHING,
+    ) -> None:
+        compiled: Any = source.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+        self.text = str(compiled)
+        self._constants: dict[str, Any] = dict(compiled.params)
+        self._order: list[str] | None = compiled.positiontup
+        self._predicate_names = [compiled.bind_names[bind] for bind in predicate.binds]
+        self._binds = {
+            name: convert
+            for bind, name in compiled.bind_names.items()
+            if (convert := bind.type.dialect_impl(dialect).bind_processor(dialect))
+        }
+        self._columns = columns
+        self._names = [str(column.key) for column in columns]
+        self._dialect = dialect
+        self._converts: list[tuple[str, Convert]] | None = None
+
+    def execute(self, driver: Any, parameters: Mapping[str, Any], predicate: Predicate = EVERYTHING) -> list[Row]:
+        """The rows as dicts, keyed by column name. Raises the driver's own errors."""
+        values = {**self._constants, **parameters}
+        for name, bind in zip(self._predicate_names, predicate.binds, strict=True):
+            values[name] = bind.value
+        for name, convert in self._binds.items():
+            values[name] = convert(values[name])
+        cursor = driver.execute(self.text, values if self._order is None else [values[name] for name in self._order])
+        if not self._names:
+            return []
+        names = self._names
+        rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        converts = self._converts
+        if converts is None:
+            converts = self._converts = self._result_converts(cursor.description)
+        for name, convert in converts:
+            for row in rows:
+                row[name] = convert(row[name])
+        return rows
+
+    def _result_converts(self, description: Any) -> list[tuple[str, Convert]]:
+        """Conversions of the columns that need one; they may depend on the type codes that the driver reports."""
+        converts = []
+        for column, meta in zip(self._columns, description, strict=True):
+            # PostgreSQL sessions run in UTC, so its instants arrive as they should be.
+            if isinstance(column.type, UTCDateTime) and self._dialect.name == "postgresql":
+                continue
+            convert = column.type.dialect_impl(self._dialect).result_processor(self._dialect, meta[1])
+            if convert is not None:
+                converts.append((str(column.key), convert))
+        return converts

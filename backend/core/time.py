@@ -1,0 +1,31 @@
+"""The one clock of the application. Nothing else may ask the operating system for the time.
+
+Instants are aware datetimes in UTC throughout. Tests put another clock in with `set_clock`.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+
+def _system_clock() -> datetime:
+    return datetime.now(UTC)
+
+
+_clock: Callable[[], datetime] = _system_clock
+
+
+def now() -> datetime:
+    """The present instant, aware, in UTC, to the microsecond."""
+    return _clock()
+
+
+@contextmanager
+def set_clock(clock: Callable[[], datetime]) -> Iterator[None]:
+    """Use `clock` instead of the system's within the block; for tests of rules about time."""
+    global _clock  # noqa: PLW0603  one process has one clock, and a test must reach every reader of it
+    previous, _clock = _clock, clock
+    try:
+        yield
+    finally:
+        _clock = previous

@@ -1,0 +1,230 @@
+"""The five verbs of an entity and the hooks that move a wall: `scope`, `writable`, `prepare`, `validate`.
+
+A subclass overrides two or three short methods; the router, the policies and the schemas stay as they are. Verbs flush and
+never commit. Rows are dicts of column values; with no hook overridden, a verb is one statement.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Generic, TypeVar
+
+import sqlalchemy as sa
+from pydantic import ValidationError
+from sqlmodel import SQLModel
+
+from backend.core.constraints import ForeignKeyError
+from backend.core.db import UnitOfWork
+from backend.core.errors import (
+    InvalidInputError,
+    NotFoundError,
+    PermissionDeniedError,
+    ReferenceNotFoundError,
+    StillReferencedError,
+)
+from backend.core.security import Caller
+from backend.core.statement import Predicate, Row
+from backend.core.time import now
+from backend.crud.query import Selection
+from backend.crud.resource import Resource
+from backend.crud.statements import Statements
+
+ModelT = TypeVar("ModelT", bound=SQLModel)
+
+
+class CRUDBase(Generic[ModelT]):
+    """List, get, create, update and delete for one entity on one database."""
+
+    hooks: ClassVar[tuple[str, ...]] = ("prepare", "validate")
+    # Further names for filters of the list: {"min_price": "price__gte"}.
+    filter_aliases: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, resource: Resource, dialect: sa.Dialect) -> None:
+        self.resource = resource
+        self.table = resource.table
+        self.model: Any = resource.model
+        self._statements = Statements(resource, dialect)
+        overridden = any(getattr(type(self), hook) is not getattr(CRUDBase, hook) for hook in self.hooks)
+        self._has_hooks = overridden or resource.schemas.complete is not None
+        self._foreign_keys = _foreign_keys(self.table)
+        self._defaults = _defaults(resource)
+
+    # -- hooks -------------------------------------------------------------------------------------------------------
+
+    def scope(self, caller: Caller | None) -> sa.ColumnElement[bool] | None:
+        """Which rows `caller` sees, in every operation; None for all. By default the owner's, administrators all."""
+        return self._owned_by(caller) if self.resource.owner_only else None
+
+    def writable(self, caller: Caller | None) -> sa.ColumnElement[bool] | None:
+        """Which of the rows that `caller` sees may be changed; None for all. By default the owner's."""
+        return self._owned_by(caller) if self.resource.owner else None
+
+    def prepare(self, values: Row, *, stored: Row | None, unit: UnitOfWork) -> None:
+        """Set server-owned values in place before a row is made (`stored` is None) or changed."""
+
+    def validate(self, row: ModelT, *, stored: Row | None, unit: UnitOfWork) -> None:
+        """Refuse a row, as it would be stored, that breaks an invariant: raise one of `backend.core.errors`."""
+
+    # -- verbs -------------------------------------------------------------------------------------------------------
+
+    def list(self, unit: UnitOfWork, selection: Selection) -> tuple[list[Row], int]:
+        """The rows of one page and the number of rows that the filters select."""
+        scope = Predicate(self.scope(unit.caller))
+        bounds = {"page_limit": selection.limit, "page_offset": selection.offset}
+        rows = unit.run(self._statements.list(selection.shape, scope), {**selection.values, **bounds}, scope)
+        if rows:
+            total = int(rows[0]["total_rows"])
+            for row in rows:
+                del row["total_rows"]
+            return rows, total
+        if selection.offset == 0:
+            return [], 0
+        counted = unit.run(self._statements.count(selection.shape, scope), selection.values, scope)
+        return [], int(counted[0]["total_rows"])
+
+    def get(self, unit: UnitOfWork, key: Any) -> Row:
+        """The row.
+
+        Raises:
+            NotFoundError: 404 when it does not exist or is out of the caller's scope.
+        """
+        scope = Predicate(self.scope(unit.caller))
+        rows = unit.run(self._statements.get(scope), {"row_key": key}, scope)
+        if not rows:
+            raise self._missing(key)
+        return rows[0]
+
+    def create(self, unit: UnitOfWork, values: Mapping[str, Any]) -> Row:
+        """Store a new row and give it as stored; `values` are those of the Create schema.
+
+        Raises:
+            ConflictError: 409 for a taken unique value or a reference to nothing.
+            InvalidInputError: 422 when the whole row breaks an invariant.
+        """
+        row: Row = {name: default() for name, default in self._defaults.items()}
+        row.update(values)
+        row["created_at"] = row["updated_at"] = now()
+        if self.resource.owner and unit.caller is not None:
+            row[self.resource.owner] = unit.caller.id
+        if self._has_hooks:
+            unit.begin()
+            self.prepare(row, stored=None, unit=unit)
+            row = self._checked(row, stored=None, unit=unit)
+        try:
+            rows = unit.run(self._statements.insert(tuple(row)), row)
+        except ForeignKeyError as error:
+            raise self._reference_error(unit, error, row) from error
+        return rows[0]
+
+    def update(self, unit: UnitOfWork, key: Any, values: Mapping[str, Any]) -> Row:
+        """Change the members in `values` and give the row as stored then.
+
+        Raises:
+            NotFoundError: 404 when the row is out of the caller's scope.
+            PermissionDeniedError: 403 when the caller may read but not change it.
+            ConflictError, InvalidInputError: as for `create`.
+        """
+        changes: Row = {**values, "updated_at": now()}
+        if self._has_hooks:
+            changes = self._hooked_changes(unit, key, changes)
+        predicate = self._write_predicate(unit.caller)
+        bound = {f"set_{name}": value for name, value in changes.items()}
+        try:
+            rows = unit.run(self._statements.update(tuple(changes), predicate), {**bound, "row_key": key}, predicate)
+        except ForeignKeyError as error:
+            raise self._reference_error(unit, error, changes) from error
+        if not rows:
+            raise self._refusal(unit, key)
+        unit.forget_loaded()
+        return rows[0]
+
+    def delete(self, unit: UnitOfWork, key: Any) -> None:
+        """Remove the row.
+
+        Raises:
+            NotFoundError, PermissionDeniedError: as for `update`.
+            StillReferencedError: 409 while other rows refer to it.
+        """
+        predicate = self._write_predicate(unit.caller)
+        try:
+            rows = unit.run(self._statements.delete(predicate), {"row_key": key}, predicate)
+        except ForeignKeyError as error:
+            raise StillReferencedError from error
+        if not rows:
+            raise self._refusal(unit, key)
+        unit.forget_loaded()
+
+    # -- rules -------------------------------------------------------------------------------------------------------
+
+    def _owned_by(self, caller: Caller | None) -> sa.ColumnElement[bool] | None:
+        if caller is not None and caller.is_admin:
+            return None
+        column = self.table.columns[str(self.resource.owner)]
+        return sa.false() if caller is None else column == caller.id
+
+    def _write_predicate(self, caller: Caller | None) -> Predicate:
+        return Predicate(self.scope(caller), self.writable(caller))
+
+    def _hooked_changes(self, unit: UnitOfWork, key: Any, changes: Row) -> Row:
+        """The changes after the hooks have seen them beside the stored row, which stays locked until the commit."""
+        unit.begin()
+        predicate = self._write_predicate(unit.caller)
+        rows = unit.run(self._statements.get_locked(predicate), {"row_key": key}, predicate)
+        if not rows:
+            raise self._refusal(unit, key)
+        stored = rows[0]
+        self.prepare(changes, stored=stored, unit=unit)
+        merged = self._checked({**stored, **changes}, stored=stored, unit=unit)
+        return {name: value for name, value in merged.items() if name in changes or value != stored[name]}
+
+    def _checked(self, row: Row, *, stored: Row | None, unit: UnitOfWork) -> Row:
+        """The whole row after the class's model validators and the `validate` hook."""
+        complete = self.resource.schemas.complete
+        if complete is not None:
+            try:
+                row = {**row, **{n: v for n, v in complete.model_validate(row).__dict__.items() if n in row}}
+            except ValidationError as error:
+                raise InvalidInputError.from_pydantic(error, "body") from error
+        self.validate(self.model(**row), stored=stored, unit=unit)
+        return row
+
+    def _missing(self, key: Any) -> NotFoundError:
+        return NotFoundError(f"There is no {self.resource.name} with the id {key}.")
+
+    def _refusal(self, unit: UnitOfWork, key: Any) -> NotFoundError | PermissionDeniedError:
+        """Why nothing was changed: out of sight is 404, in sight but another's is 403."""
+        scope = Predicate(self.scope(unit.caller))
+        if unit.run(self._statements.get(scope), {"row_key": key}, scope):
+            return PermissionDeniedError(f"This {self.resource.name} belongs to someone else.")
+        return self._missing(key)
+
+    def _reference_error(self, unit: UnitOfWork, error: ForeignKeyError, values: Row) -> ReferenceNotFoundError:
+        """Name the member whose reference does not hold; SQLite does not say which one it was."""
+        by_name = [column for column in self._foreign_keys if _constraint_name(column) == error.constraint]
+        suspects = by_name or [c for c in self._foreign_keys if values.get(c.name) is not None]
+        for column in suspects:
+            target = next(iter(column.foreign_keys)).column
+            if by_name or not unit.run(self._statements.exists(target), {"target_key": values[column.name]}):
+                return ReferenceNotFoundError(f"{column.name}: there is nothing with the id {values[column.name]}.")
+        return ReferenceNotFoundError()
+
+
+def _foreign_keys(table: sa.Table) -> list[sa.Column[Any]]:
+    return [column for column in table.columns if column.foreign_keys]
+
+
+def _constraint_name(column: sa.Column[Any]) -> str | None:
+    constraint = next(iter(column.foreign_keys)).constraint
+    return None if constraint is None or constraint.name is None else str(constraint.name)
+
+
+def _defaults(resource: Resource) -> dict[str, Callable[[], Any]]:
+    """What a column gets that the client may not set; the key only where the server makes it."""
+    found: dict[str, Callable[[], Any]] = {}
+    for column in resource.columns.values():
+        if column.name in resource.schemas.create.model_fields or column.info.is_required():
+            continue
+        default = column.info.get_default(call_default_factory=True)
+        if default is None and column.column.primary_key:
+            continue
+        factory: Any = column.info.default_factory
+        found[column.name] = factory if factory is not None else (lambda value=default: value)
+    return found

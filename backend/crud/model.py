@@ -1,0 +1,131 @@
+"""What an entity is made of: keys, timestamps and the marks that say who may set or see a column.
+
+Importing a class derived from `Entity` also makes its columns portable, so that PostgreSQL and SQLite compare, sort and store
+alike: text by code point, enums by value. Must not derive schemas or build queries.
+"""
+
+import enum
+import re
+import uuid
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.orm import Mapper, declared_attr
+from sqlmodel import Field, SQLModel
+from sqlmodel.sql.sqltypes import AutoString
+
+import backend.core.constraints  # noqa: F401  names the constraints of every table made after this line
+from backend.core.time import now
+
+
+class Mark(enum.Enum):
+    """Put into `Annotated[...]` beside a column's type."""
+
+    READ_ONLY = "the server sets it; clients see it"
+    CREATE_ONLY = "set when the row is made, fixed afterwards"
+    SECRET = "in no schema and no response"  # noqa: S105  a description
+
+
+READ_ONLY, CREATE_ONLY, SECRET = Mark.READ_ONLY, Mark.CREATE_ONLY, Mark.SECRET
+
+
+class EnumText(sa.types.TypeDecorator[enum.Enum]):
+    """An enum stored as its value in a text column, sorted by code point on every database."""
+
+    impl = sa.String
+    cache_ok = True
+
+    def __init__(self, enum_class: type[enum.Enum]) -> None:
+        self.enum_class = enum_class
+        super().__init__(length=max(32, *(len(str(member.value)) for member in enum_class)))
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        """Text in the collation that orders by code point."""
+        length = self.impl_instance.length if isinstance(self.impl_instance, sa.String) else None
+        return dialect.type_descriptor(portable_text(length).dialect_impl(dialect))
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> Any:  # noqa: ARG002  SQLAlchemy's signature
+        """The member's value; a plain value passes."""
+        return value.value if isinstance(value, enum.Enum) else value
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> enum.Enum | None:  # noqa: ARG002  as above
+        """The member."""
+        return None if value is None else self.enum_class(value)
+
+
+def portable_text(length: int | None) -> sa.types.TypeEngine[Any]:
+    """Text that PostgreSQL orders by code point, as SQLite does."""
+    return sa.String(length).with_variant(sa.String(length, collation="C"), "postgresql")
+
+
+class IntegerKey(SQLModel):
+    """`id`: a 32-bit integer that the database counts up."""
+
+    id: int | None = Field(default=None, primary_key=True)
+
+
+class BigIntegerKey(SQLModel):
+    """`id`: a 64-bit integer that the database counts up."""
+
+    id: int | None = Field(
+        default=None, primary_key=True, sa_type=sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # type: ignore[call-overload]  # SQLModel types sa_type as a class; an instance works
+    )
+
+
+class UUIDKey(SQLModel):
+    """`id`: a random UUID (RFC 9562, version 4), made by the server."""
+
+    id: uuid.UUID = Field(default_factory=uuid.uuid4, primary_key=True)
+
+
+class Record(SQLModel):
+    """`created_at` and `updated_at`, a plural table name and portable columns; combine it with a key."""
+
+    created_at: datetime = Field(default_factory=now)
+    updated_at: datetime = Field(default_factory=now)
+
+    @declared_attr.directive
+    def __tablename__(cls) -> str:  # noqa: N805  SQLAlchemy calls it with the class
+        return plural(cls.__name__).replace("-", "_")
+
+
+class Entity(IntegerKey, Record):
+    """What most entities derive from: an integer key and timestamps."""
+
+
+@event.listens_for(Record, "instrument_class", propagate=True)
+def _make_portable(mapper: Mapper[Any], entity: type[Any]) -> None:
+    table = mapper.local_table
+    if not isinstance(table, sa.Table):
+        return
+    table.info.setdefault("entity", entity.__name__)
+    key = table.primary_key.columns
+    if len(key) == 1 and isinstance(key[0].type, sa.Integer):
+        # Without it SQLite gives the id of a deleted row to the next one; PostgreSQL never does.
+        table.dialect_kwargs["sqlite_autoincrement"] = True
+    for column in table.columns:
+        if isinstance(column.type, AutoString):
+            column.type = portable_text(column.type.length)
+        elif isinstance(column.type, sa.Enum) and column.type.enum_class:
+            column.type = EnumText(column.type.enum_class)
+
+
+def plural(name: str) -> str:
+    """`ChargePoint` → `charge-points`, `Category` → `categories`: a class name as its path segment.
+
+    Regular English only; `path=` at registration and `__tablename__` name the rest.
+    """
+    words = re.findall(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z]+", name)
+    *first, last = [word.lower() for word in words]
+    if re.search(r"[^aeiou]y$", last):
+        last = f"{last[:-1]}ies"
+    else:
+        last += "es" if re.search(r"(s|x|z|ch|sh)$", last) else "s"
+    return "-".join([*first, last])
+
+
+def singular_snake(name: str) -> str:
+    """`ChargePoint` → `charge_point`: a class name in an operation id."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

@@ -1,0 +1,174 @@
+"""Registration: one line an entity, checked at start-up with the mend in the message.
+
+    registry = Registry("/api/v1")
+    registry.register(Vehicle, owner="driver_id")
+    registry.include(booking_routes)
+
+A registry only declares. `build` makes the routes for one database and enters them in a directory.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from fastapi.routing import APIRoute, APIRouter
+from pydantic import BaseModel
+from sqlmodel import SQLModel
+
+from backend.core.routing import Directory
+from backend.crud.base import CRUDBase
+from backend.crud.model import Mark, Record, plural
+from backend.crud.policy import SIGNED_IN, Policy
+from backend.crud.query import ListParameters
+from backend.crud.resource import Resource
+from backend.crud.router import OPERATIONS, routes_of
+from backend.crud.schemas import TIMESTAMPS, Column, RegistrationError, columns_of, derive
+
+PATH = re.compile(r"^[a-z0-9]+(-[a-z0-9]+)*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """One line of the table of contents."""
+
+    resource: Resource
+    crud: type[CRUDBase[Any]]
+    operations: tuple[str, ...]
+
+
+class Registry:
+    """The table of contents of an API below one prefix, in URL order."""
+
+    def __init__(self, prefix: str = "/api/v1") -> None:
+        self.prefix = prefix
+        self.registrations: dict[str, Registration] = {}
+        self.routers: list[APIRouter] = []
+
+    def register(  # noqa: PLR0913  each is a word of the one line, all but the class by keyword
+        self,
+        model: type[SQLModel],
+        *,
+        read: Policy | None = None,
+        write: Policy | None = None,
+        owner: str | None = None,
+        search: tuple[str, ...] = (),
+        crud: type[CRUDBase[Any]] = CRUDBase,
+        path: str | None = None,
+        operations: Iterable[str] = OPERATIONS,
+    ) -> None:
+        """Turn a table class into endpoints.
+
+        `read` and `write` say who may (`ANYONE`, `SIGNED_IN`, `role(...)`). `owner` names the column that holds the account a
+        row belongs to: without `read`, only the owner and administrators see it; only they change it. `search` names the
+        text columns behind `?search=`. `crud` is a `CRUDBase` with a wall moved. `path` replaces the plural of the class
+        name. `operations` names those of list, create, get, update, put and delete that exist.
+
+        Raises:
+            RegistrationError: at start-up, for a line that would not do what it says; the message names the mend.
+        """
+        _check_table(model)
+        chosen = path or plural(model.__name__)
+        self._check_path(model, chosen)
+        columns = columns_of(model)
+        _check_owner(model, columns, owner)
+        _check_search(model, columns, search)
+        _check_operations(model, operations)
+        resource = Resource(
+            model=model,
+            path=chosen,
+            columns=columns,
+            schemas=derive(model, columns, owner=owner),
+            parameters=_parameters(model, columns, search, crud.filter_aliases),
+            read=read or SIGNED_IN,
+            write=_write_policy(model, write, owner),
+            owner=owner,
+            owner_only=owner is not None and read is None,
+        )
+        self.registrations[chosen] = Registration(resource, crud, tuple(operations))
+
+    def include(self, router: APIRouter) -> None:
+        """Add hand-written routes, whose paths begin at the registry's prefix; they win over generated ones."""
+        self.routers.append(router)
+
+    def build(self, dialect: sa.Dialect) -> Directory:
+        """The directory of every route, for one database."""
+        directory = Directory(self.prefix)
+        for registration in self.registrations.values():
+            crud = registration.crud(registration.resource, dialect)
+            for route in routes_of(registration.resource, crud, registration.operations):
+                directory.add(route, generated=True)
+        for router in self.routers:
+            for hand_written in router.routes:
+                if isinstance(hand_written, APIRoute):
+                    directory.add(hand_written, generated=False)
+        return directory
+
+    def _check_path(self, model: type[SQLModel], path: str) -> None:
+        if not PATH.match(path):
+            raise RegistrationError(f"{model.__name__}: path={path!r} must be kebab-case, such as 'charge-points'")
+        if path in self.registrations:
+            taken = self.registrations[path].resource.name
+            raise RegistrationError(f"{model.__name__}: /{path} is taken by {taken}; give one of them another path=…")
+
+
+def public_schema(model: type[SQLModel]) -> type[BaseModel]:
+    """The Public schema of a table class, for the answer of a hand-written route."""
+    return derive(model, columns_of(model), owner=None).public
+
+
+def _check_table(model: type[SQLModel]) -> None:
+    table = getattr(model, "__table__", None)
+    if table is None:
+        raise RegistrationError(f"{model.__name__} is no table: declare it `class {model.__name__}(Entity, table=True)`")
+    if not issubclass(model, Record) or any(name not in table.columns for name in TIMESTAMPS):
+        raise RegistrationError(
+            f"{model.__name__} lacks created_at and updated_at: derive it from backend.crud.model.Entity, or from a key "
+            "(IntegerKey, BigIntegerKey, UUIDKey) and Record"
+        )
+    if list(table.primary_key.columns.keys()) != ["id"]:
+        raise RegistrationError(
+            f"{model.__name__}: the primary key must be one column named id; derive it from IntegerKey, BigIntegerKey or UUIDKey"
+        )
+
+
+def _check_owner(model: type[SQLModel], columns: dict[str, Column], owner: str | None) -> None:
+    if owner is not None and owner not in columns:
+        raise RegistrationError(
+            f"{model.__name__} has no column {owner!r} for owner=…; its columns are {', '.join(columns)}"
+        )
+
+
+def _check_search(model: type[SQLModel], columns: dict[str, Column], search: tuple[str, ...]) -> None:
+    if isinstance(search, str):
+        raise RegistrationError(f"{model.__name__}: search takes a tuple, search=({search!r},)")
+    texts = [c.name for c in columns.values() if isinstance(c.column.type, sa.String) and Mark.SECRET not in c.marks]
+    for name in search:
+        if name not in texts:
+            raise RegistrationError(f"{model.__name__}: search names {name!r}, which is no text column; those are: {', '.join(texts)}")
+
+
+def _check_operations(model: type[SQLModel], operations: Iterable[str]) -> None:
+    unknown = set(operations) - set(OPERATIONS)
+    if unknown or not operations:
+        raise RegistrationError(
+            f"{model.__name__}: operations names {', '.join(sorted(unknown)) or 'nothing'}; there are {', '.join(OPERATIONS)}"
+        )
+
+
+def _write_policy(model: type[SQLModel], write: Policy | None, owner: str | None) -> Policy:
+    if write is not None:
+        return write
+    if owner is None:
+        raise RegistrationError(
+            f"{model.__name__}: nothing says who may write; add owner='…_id', write=role('admin') or write=SIGNED_IN"
+        )
+    return SIGNED_IN
+
+
+def _parameters(
+    model: type[SQLModel], columns: dict[str, Column], search: tuple[str, ...], aliases: Mapping[str, str]
+) -> ListParameters:
+    public = {name: column for name, column in columns.items() if Mark.SECRET not in column.marks}
+    return ListParameters(public, name=model.__name__, search=search, aliases=aliases)

@@ -1,0 +1,42 @@
+"""One registered entity: what its registration line says and what follows from its class. Data, no behaviour."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlmodel import SQLModel
+
+from backend.crud.policy import Policy
+from backend.crud.query import ListParameters
+from backend.crud.schemas import Column, Schemas
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """The plan of one house in the row."""
+
+    model: type[SQLModel]
+    path: str
+    columns: Mapping[str, Column]
+    schemas: Schemas
+    parameters: ListParameters
+    read: Policy
+    write: Policy
+    owner: str | None
+    owner_only: bool
+
+    @property
+    def name(self) -> str:
+        """The class name, as in `BookPublic`."""
+        return self.model.__name__
+
+    @property
+    def table(self) -> sa.Table:
+        """The table behind the class."""
+        table: sa.Table = self.model.__table__  # type: ignore[attr-defined]  # SQLAlchemy sets it on mapped classes
+        return table
+
+    @property
+    def key(self) -> Column:
+        """The primary key."""
+        return next(column for column in self.columns.values() if column.column.primary_key)

@@ -1,0 +1,96 @@
+"""The SQL of the five verbs for one entity on one database, compiled once for each shape of request."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import sqlalchemy as sa
+
+from backend.core.statement import EVERYTHING, Predicate, Statement
+from backend.crud.resource import Resource
+
+CACHED_SHAPES = 512
+TOTAL = "total_rows"
+Shape = tuple[Any, ...]
+
+
+class Statements:
+    """Each method gives the compiled statement for what must decide its text: a shape, column names, a predicate."""
+
+    def __init__(self, resource: Resource, dialect: sa.Dialect) -> None:
+        self._parameters = resource.parameters
+        self._table = resource.table
+        self._dialect = dialect
+        self._key: Any = resource.key.column
+        self._public = [self._table.columns[name] for name in resource.schemas.public_names]
+        self._every = [column.column for column in resource.columns.values()]
+        cache = lru_cache(maxsize=CACHED_SHAPES)
+        self.list = cache(self._list)
+        self.count = cache(self._count)
+        self.get = cache(self._get)
+        self.get_locked = cache(self._get_locked)
+        self.insert = cache(self._insert)
+        self.update = cache(self._update)
+        self.delete = cache(self._delete)
+        self.exists = cache(self._exists)
+
+    def _list(self, shape: Shape, scope: Predicate) -> Statement:
+        """A page and the total; binds `page_limit` and `page_offset`."""
+        total = self._counting(shape, scope).scalar_subquery().label(TOTAL)
+        source = sa.select(*self._public, total).where(*self._parameters.conditions(shape))
+        ordered = _where(source, scope).order_by(*self._parameters.order(shape, self._table))
+        limit = sa.bindparam("page_limit", type_=sa.BigInteger())
+        offset = sa.bindparam("page_offset", type_=sa.BigInteger())
+        return self._compile(ordered.limit(limit).offset(offset), [*self._public, total], scope)
+
+    def _count(self, shape: Shape, scope: Predicate) -> Statement:
+        source = self._counting(shape, scope)
+        return self._compile(source, list(source.selected_columns), scope)
+
+    def _counting(self, shape: Shape, scope: Predicate) -> sa.Select[Any]:
+        source = sa.select(sa.func.count().label(TOTAL)).select_from(self._table)
+        counted: sa.Select[Any] = _where(source.where(*self._parameters.conditions(shape)), scope)
+        return counted
+
+    def _get(self, predicate: Predicate) -> Statement:
+        """The public columns of one row; binds `row_key`."""
+        source = _where(sa.select(*self._public).where(self._is_row()), predicate)
+        return self._compile(source, self._public, predicate)
+
+    def _get_locked(self, predicate: Predicate) -> Statement:
+        """Every column of one row, which stays locked until the transaction ends."""
+        source = _where(sa.select(*self._every).where(self._is_row()), predicate)
+        return self._compile(source.with_for_update(key_share=True), self._every, predicate)
+
+    def _insert(self, names: tuple[str, ...]) -> Statement:
+        """Binds each column by its name."""
+        values = {name: self._value(name, name) for name in names}
+        return self._compile(self._table.insert().values(values).returning(*self._public), self._public)
+
+    def _update(self, names: tuple[str, ...], predicate: Predicate) -> Statement:
+        """Binds `row_key` and each new value as `set_` with the column's name."""
+        values = {name: self._value(name, f"set_{name}") for name in names}
+        source = _where(self._table.update().where(self._is_row()), predicate)
+        return self._compile(source.values(values).returning(*self._public), self._public, predicate)
+
+    def _delete(self, predicate: Predicate) -> Statement:
+        source = _where(self._table.delete().where(self._is_row()), predicate)
+        return self._compile(source.returning(self._key), [self._key], predicate)
+
+    def _exists(self, target: sa.Column[Any]) -> Statement:
+        """Whether another table has a row; binds `target_key`."""
+        found = sa.select(target).where(target == sa.bindparam("target_key", type_=target.type))
+        return self._compile(found, [target])
+
+    def _value(self, column: str, bind: str) -> sa.BindParameter[Any]:
+        return sa.bindparam(bind, type_=self._table.columns[column].type)
+
+    def _is_row(self) -> Any:
+        return self._key == sa.bindparam("row_key", type_=self._key.type)
+
+    def _compile(self, source: Any, columns: Sequence[Any], predicate: Predicate = EVERYTHING) -> Statement:
+        return Statement(source, self._dialect, columns=columns, predicate=predicate)
+
+
+def _where(source: Any, predicate: Predicate) -> Any:
+    return source if predicate.clause is None else source.where(predicate.clause)

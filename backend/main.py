@@ -1,0 +1,103 @@
+"""Assembles the application from its settings and its table of contents; the only place that does.
+
+    uvicorn backend.main:create_app --factory
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
+from sqlalchemy import MetaData
+from sqlmodel import SQLModel
+from starlette.exceptions import HTTPException
+
+from backend import __version__
+from backend.api import registry as table_of_contents
+from backend.auth.service import authenticate, ensure_administrator
+from backend.core.config import Settings
+from backend.core.db import Database
+from backend.core.door import Door, Lane
+from backend.core.errors import (
+    RowhouseError,
+    handle_http_exception,
+    handle_rowhouse_error,
+    handle_unexpected_error,
+    handle_validation_error,
+)
+from backend.core.health import add_health_routes
+from backend.core.logs import configure_logging
+from backend.core.middleware import Edge
+from backend.core.openapi import cached_openapi
+from backend.crud.registry import Registry
+
+DESCRIPTION = "A bookstore and a charging network on Rowhouse: every entity is one class and one line."
+
+
+def create_app(
+    settings: Settings | None = None,
+    registry: Registry = table_of_contents,
+    metadata: MetaData = SQLModel.metadata,
+) -> FastAPI:
+    """The ASGI application: one database, one door, every route of `registry`.
+
+    Raises:
+        pydantic.ValidationError: at start-up, for a setting that does not hold.
+        RegistrationError, ValueError: at start-up, for a registration that does not.
+    """
+    settings = settings or Settings()
+    configure_logging(settings)
+    database = Database(settings, metadata)
+    door = Door(database, settings, partial(authenticate, settings=settings))
+    app = FastAPI(
+        title="Rowhouse",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=_lifespan(settings, database, door),
+        max_body_size=settings.max_body_bytes,
+        redirect_slashes=False,
+    )
+    app.state.settings, app.state.database, app.state.door = settings, database, door
+    directory = registry.build(database.dialect)
+    app.router.routes.insert(0, directory)
+    add_health_routes(app)
+    _add_error_handlers(app)
+    _add_middleware(app, settings)
+    app.openapi = cached_openapi(app, directory)  # type: ignore[method-assign]  # FastAPI's documented way
+    return app
+
+
+def _lifespan(
+    settings: Settings, database: Database, door: Door
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await door.run(partial(ensure_administrator, settings=settings), write=True, lane=Lane.HASHING)
+        yield
+        door.close()
+        database.dispose()
+
+    return lifespan
+
+
+def _add_error_handlers(app: FastAPI) -> None:
+    app.add_exception_handler(RowhouseError, handle_rowhouse_error)
+    app.add_exception_handler(HTTPException, handle_http_exception)
+    app.add_exception_handler(RequestValidationError, handle_validation_error)
+    app.add_exception_handler(Exception, handle_unexpected_error)
+
+
+def _add_middleware(app: FastAPI, settings: Settings) -> None:
+    """The last one added is the outermost."""
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["ETag", "Location", "X-Request-ID", "Retry-After"],
+        )
+    pages = frozenset({"/docs", "/redoc", "/docs/oauth2-redirect"})
+    app.add_middleware(Edge, access_log=settings.access_log, pages=pages)

@@ -1,0 +1,75 @@
+"""The applications that are compared, as data: how each is started and where its books are.
+
+A further application is one more entry in `APPS`. Nothing here starts or measures anything.
+"""
+
+from argparse import ArgumentTypeError
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class App:
+    """One application under measurement.
+
+    Paths are from the root. An application without `login_path` trusts a token that the benchmark
+    signs itself with JWT_SECRET for the user with id 1.
+    """
+
+    name: str
+    factory: str
+    books_path: str
+    secured_books_path: str
+    page_query: str = "page={page}&size={size}"
+    items_key: str = "items"
+    total_key: str = "total"
+    migrate_command: tuple[str, ...] = ()
+    login_path: str | None = None
+    is_create_secured: bool = False
+
+    @property
+    def database_prefix(self) -> str:
+        """The start of the name of its database; a random part follows."""
+        return f"perf_{self.name}"
+
+
+ROWHOUSE = App(
+    name="rowhouse",
+    factory="backend.main:create_app",
+    books_path="/api/v1/books",
+    secured_books_path="/api/v1/books",
+    migrate_command=("alembic", "upgrade", "head"),
+    login_path="/api/v1/auth/login",
+    is_create_secured=True,
+)
+
+TEXTBOOK = App(
+    name="textbook",
+    factory="perf.rivals.textbook:create_app",
+    books_path="/books",
+    secured_books_path="/me-books",
+)
+
+# Without `sort` FastCRUD pages over an unordered select, which is no page that a client could use.
+FASTCRUD = App(
+    name="fastcrud",
+    factory="perf.rivals.fastcrud_app:create_app",
+    books_path="/books",
+    secured_books_path="/me-books",
+    page_query="page={page}&itemsPerPage={size}&sort=id",
+    items_key="data",
+    total_key="total_count",
+)
+
+APPS = {app.name: app for app in (TEXTBOOK, FASTCRUD, ROWHOUSE)}
+
+
+def parse_apps(names: str) -> list[App]:
+    """The applications in a comma-separated list of names.
+
+    Raises:
+        ArgumentTypeError: for a name that is not in `APPS`.
+    """
+    unknown = [name for name in names.split(",") if name not in APPS]
+    if unknown:
+        raise ArgumentTypeError(f"unknown application {unknown}; there are {sorted(APPS)}")
+    return [APPS[name] for name in names.split(",")]

@@ -1,0 +1,96 @@
+"""Fills a database with the same rows for every application, past the application, in plain SQL.
+
+The tables are read from the database itself, so one filling fits every schema: a column that an
+application does not have is left out. It must not be used on a database with rows worth keeping.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from sqlalchemy import Connection, Engine, MetaData, Table, create_engine, insert, text
+
+FIRST_INSTANT = datetime(2026, 1, 1, tzinfo=UTC)
+CATEGORY_ID = 1
+USER_ID = 1
+
+
+def fill(database_url: str, *, books: int, with_user: bool) -> None:
+    """One category, `books` books with ids from 1, and the user with id 1 where the application has none."""
+    with _engine(database_url) as engine:
+        with engine.begin() as connection:
+            _insert(connection, "categories", [_category()])
+            if with_user:
+                _insert(connection, "users", [_user()])
+            _insert(connection, "books", [_book(number) for number in range(1, books + 1)])
+            _move_sequence(connection)
+        _settle(engine)
+
+
+def trim(database_url: str, *, books: int) -> None:
+    """Take out the books that a run created, so that every run reads the same table."""
+    with _engine(database_url) as engine:
+        with engine.begin() as connection:
+            connection.execute(text("DELETE FROM books WHERE id > :books"), {"books": books})
+        _settle(engine)
+
+
+@contextmanager
+def _engine(database_url: str) -> Iterator[Engine]:
+    engine = create_engine(database_url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _insert(connection: Connection, name: str, rows: list[Mapping[str, object]]) -> None:
+    table = Table(name, MetaData(), autoload_with=connection)
+    known = set(table.columns.keys())
+    connection.execute(insert(table), [{key: row[key] for key in row if key in known} for row in rows])
+
+
+def _category() -> Mapping[str, object]:
+    return {"id": CATEGORY_ID, "name": "Novels", "created_at": FIRST_INSTANT, "updated_at": FIRST_INSTANT}
+
+
+def _user() -> Mapping[str, object]:
+    return {
+        "id": USER_ID,
+        "email": "reader@example.com",
+        "full_name": "Constant Reader",
+        "hashed_password": "none: this user never logs in",
+        "is_active": True,
+    }
+
+
+def _book(number: int) -> Mapping[str, object]:
+    instant = FIRST_INSTANT + timedelta(seconds=number)
+    return {
+        "id": number,
+        "title": f"The house with number {number}",
+        "author": f"Author {number % 500}",
+        "description": f"How the people behind door {number} came to live there, and why they stayed.",
+        "price": Decimal(500 + number % 4500) / 100,
+        "stock": number % 100,
+        "category_id": CATEGORY_ID,
+        "cover_image": f"https://covers.example.com/{number}.jpg",
+        "created_at": instant,
+        "updated_at": instant,
+    }
+
+
+def _move_sequence(connection: Connection) -> None:
+    """Rows with given ids leave a PostgreSQL sequence behind at 1; SQLite counts from the highest id."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(
+            text("SELECT setval(pg_get_serial_sequence('books', 'id'), (SELECT max(id) FROM books))")
+        )
+
+
+def _settle(engine: Engine) -> None:
+    """Vacuum now, so that autovacuum does not run into one application's turn and not another's."""
+    if engine.dialect.name == "postgresql":
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM ANALYZE books"))

