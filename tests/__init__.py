@@ -1,0 +1,1 @@
+"""The tests; they mirror backend/, and contract/ runs over every registered entity."""

