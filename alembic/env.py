@@ -15,7 +15,7 @@ from backend.core.db import create_engine
 from backend.crud.model import EnumText
 
 
-def render_item(kind: str, item: Any, autogen_context: AutogenContext) -> str | Literal[False]:
+def render_item(kind: str, item: Any, _context: AutogenContext) -> str | Literal[False]:
     """Write plain SQLAlchemy types, so that a migration does not change when the code does."""
     if kind == "type" and isinstance(item, UTCDateTime):
         return "sa.DateTime(timezone=True)"

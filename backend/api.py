@@ -17,6 +17,8 @@ register(Book, read=ANYONE, write=ADMIN, search=("title", "author"), crud=BookCR
 register(Booking, owner="driver_id", write=DRIVER, crud=BookingCRUD)
 register(Category, read=ANYONE, write=ADMIN, search=("name",))
 register(ChargePoint, read=ANYONE, write=ADMIN, search=("code", "name"))
-register(User, read=ADMIN, write=ADMIN, search=("email", "full_name"), operations=("list", "get", "update", "put", "delete"))
+register(
+    User, read=ADMIN, write=ADMIN, search=("email", "full_name"), operations=("list", "get", "update", "put", "delete")
+)
 include(users)
 register(Vehicle, owner="driver_id", write=DRIVER, search=("plate",))

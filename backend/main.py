@@ -1,6 +1,6 @@
 """Assembles the application from its settings and its table of contents; the only place that does.
 
-    uvicorn backend.main:create_app --factory
+uvicorn backend.main:create_app --factory
 """
 
 from collections.abc import AsyncIterator, Callable

@@ -29,7 +29,7 @@ WHEN NEW.status IN {LIVE} AND EXISTS (
       AND other.start_time < NEW.end_time AND other.end_time > NEW.start_time
 )
 BEGIN SELECT RAISE(ABORT, 'ex_bookings_slot'); END
-"""
+"""  # noqa: S608  # nosec B608  composed of constants
 GUARDED = "UPDATE OF charge_point_id, start_time, end_time, status"
 
 

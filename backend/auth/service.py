@@ -38,7 +38,9 @@ SELECT_CALLER = sa.select(_users.c.id, _users.c.role, _users.c.is_active, _users
 SELECT_LOGIN = sa.select(_users.c.id, _users.c.hashed_password, _users.c.is_active, _users.c.token_version).where(
     _users.c.email == sa.bindparam("login_email", type_=sa.String())
 )
-SELECT_PASSWORD = sa.select(_users.c.hashed_password).where(_users.c.id == sa.bindparam("caller_id", type_=sa.Integer()))
+SELECT_PASSWORD = sa.select(_users.c.hashed_password).where(
+    _users.c.id == sa.bindparam("caller_id", type_=sa.Integer())
+)
 # A hash that no password matches, of the lowest cost; `_dummy_hash` makes one of the configured cost.
 _dummy_hashes: dict[int, str] = {}
 
@@ -148,7 +150,9 @@ def issue_refresh_token(session: Session, user_id: int, *, family: UUID | None, 
     """A refresh token of `family`, or of a new one; only its fingerprint is stored."""
     token = new_opaque_token()
     expires_at = now() + timedelta(days=settings.refresh_token_days)
-    stored = RefreshToken(user_id=user_id, family=family or uuid4(), fingerprint=fingerprint(token), expires_at=expires_at)
+    stored = RefreshToken(
+        user_id=user_id, family=family or uuid4(), fingerprint=fingerprint(token), expires_at=expires_at
+    )
     session.add(stored)
     session.flush()
     return token
@@ -222,8 +226,8 @@ def change_password(session: Session, user_id: int, hashed_password: str) -> Non
     session.exec(mine.values(revoked_at=now()))
 
 
-def rotate(session: Session, token: str, *, settings: Settings) -> tuple[User, str]:
-    """Spend a refresh token; the account and the token that follows.
+def rotate(session: Session, token: str, *, settings: Settings) -> tuple[str, str]:
+    """Spend a refresh token; the access token and the refresh token that follow.
 
     Raises:
         RefreshTokenError: 401.
@@ -231,7 +235,8 @@ def rotate(session: Session, token: str, *, settings: Settings) -> tuple[User, s
     """
     spent = spend_refresh_token(session, token, settings=settings)
     user = active_user(session, spent.user_id)
-    return user, issue_refresh_token(session, spent.user_id, family=spent.family, settings=settings)
+    access_token = issue_access_token(spent.user_id, user.token_version, settings=settings)
+    return access_token, issue_refresh_token(session, spent.user_id, family=spent.family, settings=settings)
 
 
 def active_user(session: Session, user_id: int) -> User:

@@ -47,7 +47,9 @@ class ConstraintCatalog:
     def __init__(self, metadata: sa.MetaData) -> None:
         self._metadata = metadata
 
-    def unique_violation(self, name: str | None, columns: list[str] | None = None, table: str | None = None) -> RowhouseError:
+    def unique_violation(
+        self, name: str | None, columns: list[str] | None = None, table: str | None = None
+    ) -> RowhouseError:
         """The error for a taken unique value, from the constraint's name or its columns."""
         found = self._find(name, table)
         if found is None:
@@ -157,4 +159,3 @@ def is_disconnect(error: BaseException | None) -> bool:
             return True
         error = error.__cause__
     return False
-

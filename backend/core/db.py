@@ -42,7 +42,7 @@ def create_engine(settings: Settings) -> sa.Engine:
             raise ValueError("DATABASE_URL: an in-memory SQLite is another database in every thread; name a file")
         Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
         options: dict[str, Any] = {"timeout": settings.lock_seconds, "check_same_thread": False}
-        prepare = _prepare_sqlite
+        prepare: Callable[[DBAPIConnection, ConnectionPoolEntry], None] = _prepare_sqlite
     else:
         milliseconds = int(settings.lock_seconds * 1000)
         options = {
@@ -58,10 +58,8 @@ def create_engine(settings: Settings) -> sa.Engine:
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # type: ignore[attr-defined]  # sqlite3's own attribute: driver autocommit
-    connection.create_function(  # type: ignore[attr-defined]  # sqlite3's own method
-        FOLD, 1, fold_text, deterministic=True
-    )
+    connection.isolation_level = None
+    connection.create_function(FOLD, 1, fold_text, deterministic=True)
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "foreign_keys=ON", "synchronous=NORMAL", "temp_store=MEMORY"):
         cursor.execute(f"PRAGMA {pragma}")
@@ -193,9 +191,7 @@ class UnitOfWork:
             self._session = Session(bind=self.link.connection, autoflush=True, expire_on_commit=False)
         return self._session
 
-    def run(
-        self, statement: Statement, parameters: Mapping[str, Any], predicate: Predicate = EVERYTHING
-    ) -> list[Row]:
+    def run(self, statement: Statement, parameters: Mapping[str, Any], predicate: Predicate = EVERYTHING) -> list[Row]:
         """The rows that a compiled statement gives, as dicts; inside the transaction if one is open.
 
         Raises:

@@ -82,7 +82,7 @@ class Door:
             except TransactionRetryError:
                 if attempt == ATTEMPTS - 1:
                     raise
-                time.sleep(random.uniform(0.005, 0.03) * (attempt + 1))  # noqa: S311  jitter, not a secret
+                time.sleep(random.uniform(0.005, 0.03) * (attempt + 1))  # noqa: S311  # nosec B311  jitter, not a secret
         raise AssertionError("the loop above returns or raises")
 
     def _attempt(self, work: Callable[[UnitOfWork], T], *, write: bool) -> T:

@@ -19,6 +19,7 @@ A service raises one of these and never names a status code; this module alone k
 import http
 import json
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from fastapi.exceptions import RequestValidationError
@@ -36,7 +37,7 @@ class RowhouseError(Exception):
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
     default_detail: ClassVar[str] = "Something went wrong on our side; the request id helps us to find it."
-    headers: Mapping[str, str] = {}
+    headers: ClassVar[Mapping[str, str]] = MappingProxyType({})
     # An error that is itself a decision to be stored, such as a revoked session, commits what led to it.
     keeps_changes: ClassVar[bool] = False
 
@@ -66,7 +67,7 @@ class NotAuthenticatedError(RowhouseError):
     status = 401
     code = "not_authenticated"
     default_detail = "Sign in and send the access token as `Authorization: Bearer …`."
-    headers = {"WWW-Authenticate": "Bearer"}
+    headers = MappingProxyType({"WWW-Authenticate": "Bearer"})
 
 
 class PermissionDeniedError(RowhouseError):
@@ -150,7 +151,7 @@ class UnavailableError(RowhouseError):
     status = 503
     code = "unavailable"
     default_detail = "The server is at its limit; try again in a moment."
-    headers = {"Retry-After": "1"}
+    headers = MappingProxyType({"Retry-After": "1"})
 
 
 class TransactionRetryError(UnavailableError):

@@ -17,10 +17,10 @@ SECURITY_HEADERS = [
     (b"referrer-policy", b"no-referrer"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 ]
+# The interactive pages need their own scripts and styles, and nothing from elsewhere.
 PAGES_POLICY = (
-    b"content-security-policy",
     b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-    b"font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; frame-ancestors 'none'",
+    b"font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; frame-ancestors 'none'"
 )
 log = structlog.get_logger("http")
 
@@ -43,7 +43,7 @@ class Edge:
         scope.setdefault("state", {})["request_id"] = request_id
         added = [(b"x-request-id", request_id), *SECURITY_HEADERS]
         if scope["path"] in self._pages:
-            added[-1] = PAGES_POLICY
+            added[-1] = (b"content-security-policy", PAGES_POLICY)
         status = 500
 
         async def send_with_headers(message: Message) -> None:

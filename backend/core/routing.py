@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from fastapi.dependencies.models import Dependant
+from fastapi.params import Body, Form
 from fastapi.routing import APIRoute, APIRouter, request_response
 from pydantic import TypeAdapter
 from starlette.exceptions import HTTPException
@@ -89,7 +90,9 @@ class OneHopRoute(APIRoute):
     def __init__(self, path: str, endpoint: Endpoint, **options: Any) -> None:
         super().__init__(path, endpoint, **options)
         if inspect.iscoroutinefunction(endpoint):
-            raise TypeError(f"{endpoint.__qualname__} must be a plain `def`: it runs in a worker thread with its session")
+            raise TypeError(
+                f"{endpoint.__qualname__} must be a plain `def`: it runs in a worker thread with its session"
+            )
         _defer(self.dependant, {})
         self._endpoint = endpoint
         self._lane: Lane = getattr(endpoint, "lane", Lane.DEFAULT)
@@ -170,8 +173,9 @@ class Directory(BaseRoute):
                 node = node.parameter
             else:
                 node = node.children.setdefault(segment, _Node())
-        needs_json = route.body_field is not None and route.body_field.field_info.media_type == "application/json"
-        for method in sorted(route.methods):
+        body = route.body_field.field_info if route.body_field else None
+        needs_json = isinstance(body, Body) and not isinstance(body, Form)
+        for method in sorted(route.methods or ()):
             self._enter(node, method, (route, tuple(parameters), needs_json), generated=generated)
 
     def _enter(self, node: _Node, method: str, entry: tuple[APIRoute, Any, bool], *, generated: bool) -> None:

@@ -5,6 +5,7 @@ never commit. Rows are dicts of column values; with no hook overridden, a verb i
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
 
 import sqlalchemy as sa
@@ -226,5 +227,9 @@ def _defaults(resource: Resource) -> dict[str, Callable[[], Any]]:
         if default is None and column.column.primary_key:
             continue
         factory: Any = column.info.default_factory
-        found[column.name] = factory if factory is not None else (lambda value=default: value)
+        found[column.name] = factory or partial(_same, default)
     return found
+
+
+def _same(value: Any) -> Any:
+    return value

@@ -25,7 +25,7 @@ class Mark(enum.Enum):
 
     READ_ONLY = "the server sets it; clients see it"
     CREATE_ONLY = "set when the row is made, fixed afterwards"
-    SECRET = "in no schema and no response"  # noqa: S105  a description
+    SECRET = "in no schema and no response"  # noqa: S105  # nosec B105  a description
 
 
 READ_ONLY, CREATE_ONLY, SECRET = Mark.READ_ONLY, Mark.CREATE_ONLY, Mark.SECRET
@@ -70,7 +70,9 @@ class BigIntegerKey(SQLModel):
     """`id`: a 64-bit integer that the database counts up."""
 
     id: int | None = Field(
-        default=None, primary_key=True, sa_type=sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # type: ignore[call-overload]  # SQLModel types sa_type as a class; an instance works
+        default=None,
+        primary_key=True,
+        sa_type=sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
     )
 
 

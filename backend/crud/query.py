@@ -13,12 +13,12 @@ from urllib.parse import parse_qsl
 
 import sqlalchemy as sa
 from annotated_types import MaxLen, MinLen
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 
 from backend.core.errors import InvalidInputError
 from backend.crud.pagination import DEFAULT_SIZE, MAX_PAGE, MAX_SIZE
-from backend.crud.schemas import NO_NUL, Column, Instant, WireDecimal
+from backend.crud.schemas import NO_NUL, Column, WireDecimal, build_model
 
 MAX_FIELDS = 200
 MAX_CHOICES = 100
@@ -27,6 +27,11 @@ MAX_SEARCH = 200
 INTEGER_TEXT = re.compile(r"^-?\d{1,20}$")
 NUMBER_TEXT = re.compile(r"^-?\d{1,40}(\.\d{1,40})?([eE][+-]?\d{1,3})?$")
 PAGE_WORDS = frozenset({"page", "size", "skip", "limit", "sort", "search", "cursor", "fields", "expand"})
+
+
+def _folded_like(column: Any, pattern: Any) -> Any:
+    return sa.func.rowhouse_fold(column).like(pattern, escape="\\")
+
 
 Comparison = Callable[[Any, Any], Any]
 COMPARISONS: dict[str, tuple[Comparison, str]] = {
@@ -38,9 +43,9 @@ COMPARISONS: dict[str, tuple[Comparison, str]] = {
     "gte": (lambda column, value: column >= value, "at least"),
     "in": (lambda column, values: column.in_(values), "one of these, separated by commas"),
     "not_in": (lambda column, values: column.not_in(values), "none of these, separated by commas, and not null"),
-    "contains": (lambda column, value: _folded_like(column, value), "contains this text, in any case"),
-    "startswith": (lambda column, value: _folded_like(column, value), "starts with this text, in any case"),
-    "endswith": (lambda column, value: _folded_like(column, value), "ends with this text, in any case"),
+    "contains": (_folded_like, "contains this text, in any case"),
+    "startswith": (_folded_like, "starts with this text, in any case"),
+    "endswith": (_folded_like, "ends with this text, in any case"),
     "isnull": (lambda _column, condition: condition, "whether it is null"),
 }
 PATTERNS = {"contains": "%{}%", "startswith": "{}%", "endswith": "%{}"}
@@ -48,10 +53,6 @@ LISTS = frozenset({"in", "not_in"})
 EQUALITY = ("eq", "ne", "in", "not_in", "isnull")
 ORDERED = ("eq", "ne", "lt", "lte", "gt", "gte", "in", "not_in", "isnull")
 TEXT = (*ORDERED, "contains", "startswith", "endswith")
-
-
-def _folded_like(column: Any, pattern: Any) -> Any:
-    return sa.func.rowhouse_fold(column).like(pattern, escape="\\")
 
 
 def like_pattern(operator: str, text: str) -> str:
@@ -146,7 +147,10 @@ class ListParameters:
         members: dict[str, Any] = {
             "page": (Annotated[int, whole, Field(ge=1, le=MAX_PAGE)], _parameter(1, "The page, from 1.")),
             "size": (Annotated[int, whole, Field(ge=1, le=MAX_SIZE)], _parameter(DEFAULT_SIZE, "Rows on a page.")),
-            "skip": (Annotated[int, whole, Field(ge=0, le=MAX_PAGE)], _parameter(0, "Rows to pass over; not with `page`.")),
+            "skip": (
+                Annotated[int, whole, Field(ge=0, le=MAX_PAGE)],
+                _parameter(0, "Rows to pass over; not with `page`."),
+            ),
             "limit": (
                 Annotated[int, whole, Field(ge=1, le=MAX_SIZE)],
                 _parameter(DEFAULT_SIZE, "Rows to give; not with `size`."),
@@ -163,7 +167,7 @@ class ListParameters:
         for entry in self.filters.values():
             members[entry.name] = (_filter_annotation(entry), _parameter(None, _describe(entry)))
         config = ConfigDict(extra="forbid", allow_inf_nan=False)
-        return create_model(f"{name}ListQuery", __config__=config, **members)
+        return build_model(f"{name}ListQuery", members, __config__=config)
 
     def parse(self, query_string: bytes) -> Selection:
         """The selection that a query string asks for.
@@ -231,7 +235,9 @@ def parse_query(query_string: bytes) -> dict[str, str]:
         InvalidInputError: 422 for a repeated parameter, or bytes that are not UTF-8.
     """
     try:
-        pairs = parse_qsl(query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
+        pairs = parse_qsl(
+            query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS
+        )
     except ValueError as error:
         raise InvalidInputError.at("query", message="the query string is not valid UTF-8 or too long") from error
     found = dict(pairs)
@@ -268,9 +274,11 @@ def _filter_annotation(entry: Filter) -> Any:
 
 
 def _describe(entry: Filter) -> str:
-    return f"Only rows whose `{entry.column.name}` is {COMPARISONS[entry.operator][1]}.".replace(
-        "is contains", "contains"
-    ).replace("is starts", "starts").replace("is ends", "ends")
+    return (
+        f"Only rows whose `{entry.column.name}` is {COMPARISONS[entry.operator][1]}.".replace("is contains", "contains")
+        .replace("is starts", "starts")
+        .replace("is ends", "ends")
+    )
 
 
 def _bind_values(entry: Filter, value: Any) -> tuple[int, dict[str, Any]]:
@@ -327,6 +335,3 @@ def _inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:
         target = definitions[schema["$ref"].rpartition("/")[2]]
         schema = {**target, **{k: v for k, v in schema.items() if k != "$ref"}}
     return {key: _inlined(value, definitions) for key, value in schema.items() if key != "title"}
-
-
-__all__ = ["Filter", "Instant", "ListParameters", "Selection", "describe_parameters", "parse_query"]

@@ -121,7 +121,9 @@ def public_schema(model: type[SQLModel]) -> type[BaseModel]:
 def _check_table(model: type[SQLModel]) -> None:
     table = getattr(model, "__table__", None)
     if table is None:
-        raise RegistrationError(f"{model.__name__} is no table: declare it `class {model.__name__}(Entity, table=True)`")
+        raise RegistrationError(
+            f"{model.__name__} is no table: declare it `class {model.__name__}(Entity, table=True)`"
+        )
     if not issubclass(model, Record) or any(name not in table.columns for name in TIMESTAMPS):
         raise RegistrationError(
             f"{model.__name__} lacks created_at and updated_at: derive it from backend.crud.model.Entity, or from a key "
@@ -141,12 +143,15 @@ def _check_owner(model: type[SQLModel], columns: dict[str, Column], owner: str |
 
 
 def _check_search(model: type[SQLModel], columns: dict[str, Column], search: tuple[str, ...]) -> None:
-    if isinstance(search, str):
+    given: object = search
+    if isinstance(given, str):
         raise RegistrationError(f"{model.__name__}: search takes a tuple, search=({search!r},)")
     texts = [c.name for c in columns.values() if isinstance(c.column.type, sa.String) and Mark.SECRET not in c.marks]
     for name in search:
         if name not in texts:
-            raise RegistrationError(f"{model.__name__}: search names {name!r}, which is no text column; those are: {', '.join(texts)}")
+            raise RegistrationError(
+                f"{model.__name__}: search names {name!r}, which is no text column; those are: {', '.join(texts)}"
+            )
 
 
 def _check_operations(model: type[SQLModel], operations: Iterable[str]) -> None:

@@ -80,7 +80,9 @@ async def read_body(receive: Receive, limit: int) -> bytes:
 class GeneratedRoute(APIRoute):
     """One generated operation."""
 
-    def __init__(self, path: str, *, work: Work, writes: bool, reads_body: bool, documented: Any, **options: Any) -> None:
+    def __init__(
+        self, path: str, *, work: Work, writes: bool, reads_body: bool, documented: Any, **options: Any
+    ) -> None:
         super().__init__(path, documented, **options)
         self._work = work
         self._writes = writes
@@ -157,7 +159,7 @@ class Endpoints:
 
     def _parse_key(self, call: Call) -> Any:
         try:
-            return self._key.validate_strings(call.key)
+            return self._key.validate_python(call.key)
         except ValidationError as error:
             raise InvalidInputError.from_pydantic(error, "path", "id") from error
 
@@ -176,7 +178,9 @@ def _refuse_query(call: Call) -> None:
     """An operation without parameters refuses every one, so that a misspelt one is not silently ignored."""
     if call.query:
         for name in parse_query(call.query):
-            raise InvalidInputError.at("query", name, message="this operation has no such parameter", kind="extra_forbidden")
+            raise InvalidInputError.at(
+                "query", name, message="this operation has no such parameter", kind="extra_forbidden"
+            )
 
 
 def key_annotation(resource: Resource) -> Any:
@@ -190,7 +194,8 @@ def key_annotation(resource: Resource) -> Any:
             raise ValueError("write a whole number")
         return value
 
-    return Annotated[wire, BeforeValidator(whole)]
+    annotated: Any = Annotated[wire, BeforeValidator(whole)]
+    return annotated
 
 
 def routes_of(resource: Resource, crud: CRUDBase[Any], operations: Iterable[str]) -> list[GeneratedRoute]:
@@ -202,7 +207,8 @@ def routes_of(resource: Resource, crud: CRUDBase[Any], operations: Iterable[str]
 def _route(resource: Resource, *, item: bool, policy: Policy, body: Any = None, **options: Any) -> GeneratedRoute:
     parameters = []
     if item:
-        annotation = Annotated[resource.key.wire, Path(description=f"The id of the {resource.name}.")]
+        wire: Any = resource.key.wire
+        annotation = Annotated[wire, Path(description=f"The id of the {resource.name}.")]
         parameters.append(inspect.Parameter("id", inspect.Parameter.KEYWORD_ONLY, annotation=annotation))
     if body is not None:
         parameters.append(inspect.Parameter("body", inspect.Parameter.KEYWORD_ONLY, annotation=body))

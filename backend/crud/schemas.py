@@ -8,7 +8,7 @@ import inspect
 import re
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -47,6 +47,7 @@ NO_NUL = r"^[^\x00]*$"
 MAX_INDEXED_TEXT = 600
 MAX_EXACT_DIGITS = 15
 INTEGER_BITS = ((sa.SmallInteger, 15), (sa.BigInteger, 63), (sa.Integer, 31))
+DECIMAL_WORDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 EARLIEST, LATEST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 INSTANT = re.compile(r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6}\d*)?([Zz]|[+-]\d\d:\d\d)$")
 DATE, TIME = re.compile(r"^\d{4}-\d\d-\d\d$"), re.compile(r"^\d\d:\d\d(:\d\d(\.\d{1,6})?)?$")
@@ -65,7 +66,7 @@ def _parsing(kind: Any, pattern: re.Pattern[str], what: str) -> Callable[[Any], 
         if not isinstance(value, str):
             return value
         if not pattern.match(value):
-            raise PydanticCustomError("format", f"Input should be {what}")  # type: ignore[arg-type]  # a fixed text
+            raise PydanticCustomError("format", f"Input should be {what}")
         return adapter.validate_python(value)
 
     return parse
@@ -252,9 +253,10 @@ def _decimal_schema(column: sa.Column[Any], given: list[Any]) -> dict[str, Any]:
     precision, scale = int(getattr(column.type, "precision", 0)), int(getattr(column.type, "scale", 0))
     largest = 10 ** (precision - scale) - 10**-scale
     number: dict[str, Any] = {"type": "number", "minimum": -largest, "maximum": largest, "multipleOf": 10**-scale}
-    for mark, word in ((Ge, "minimum"), (Gt, "exclusiveMinimum"), (Le, "maximum"), (Lt, "exclusiveMaximum")):
-        stated = [getattr(m, word_of) for m in given if isinstance(m, mark) for word_of in m.__slots__]
-        number.update({word: float(value) for value in stated})
+    for mark in given:
+        for attribute, word in DECIMAL_WORDS.items():
+            if getattr(mark, attribute, None) is not None:
+                number[word] = float(getattr(mark, attribute))
     fraction = rf"(\.\d{{1,{scale}}})?" if scale else ""
     return {"anyOf": [number, {"type": "string", "pattern": rf"^-?\d{{1,{precision - scale}}}{fraction}$"}]}
 
@@ -296,20 +298,30 @@ def derive(model: type[SQLModel], columns: dict[str, Column], *, owner: str | No
     updatable = [c for c in settable if Mark.CREATE_ONLY not in c.marks]
     public = [c for c in columns.values() if Mark.SECRET not in c.marks]
     name = model.__name__
-    create = create_model(
-        f"{name}Create", __config__=STRICT, __validators__=_validators(model, settable),
-        **{c.name: (c.wire_or_null, _create_field(c)) for c in settable},
-    )  # fmt: skip
-    update = create_model(
-        f"{name}Update", __config__=STRICT, __validators__=_validators(model, updatable),
-        **{c.name: (Union[c.wire_or_null, MISSING], _described(c, MISSING)) for c in updatable},  # noqa: UP007  runtime
-    )  # fmt: skip
-    answer: Any = create_model(
-        f"{name}Public", **{c.name: (_answered(c), _described(c, ...)) for c in public}
+    create = build_model(
+        f"{name}Create",
+        {c.name: (c.wire_or_null, _create_field(c)) for c in settable},
+        __config__=STRICT,
+        __validators__=_validators(model, settable),
     )
-    rows = TypeAdapter(TypedDict(f"{name}Row", {c.name: _answered(c) for c in public}))  # type: ignore[operator]  # built at run time
+    update = build_model(
+        f"{name}Update",
+        {c.name: (Union[c.wire_or_null, MISSING], _described(c, MISSING)) for c in updatable},  # noqa: UP007  runtime
+        __config__=STRICT,
+        __validators__=_validators(model, updatable),
+    )
+    answer = build_model(f"{name}Public", {c.name: (_answered(c), _described(c, ...)) for c in public})
+    row: Any = TypedDict(f"{name}Row", {c.name: _answered(c) for c in public})  # type: ignore[misc]  # built at run time
+    rows: TypeAdapter[Any] = TypeAdapter(row)
     names = tuple(c.name for c in public)
     return Schemas(create, update, answer, _complete(model, columns), names, rows)
+
+
+def build_model(name: str, members: Mapping[str, Any], **options: Any) -> type[BaseModel]:
+    """Pydantic's `create_model` for members whose names are data."""
+    create: Any = create_model
+    built: type[BaseModel] = create(name, **options, **members)
+    return built
 
 
 def _answered(column: Column) -> Any:
@@ -355,12 +367,12 @@ def _complete(model: type[SQLModel], columns: dict[str, Column]) -> type[BaseMod
         return None
     members = {c.name: (c.info.annotation, None) for c in columns.values()}
     bodies = {name: _model_validator(decorator) for name, decorator in decorators.items()}
-    built: Any = create_model(f"{model.__name__}Complete", __validators__=bodies, **members)  # type: ignore[call-overload]  # names are data
-    return typing.cast("type[BaseModel]", built)
+    return build_model(f"{model.__name__}Complete", members, __validators__=bodies)
 
 
 def _model_validator(decorator: Any) -> Any:
-    return model_validator(mode=decorator.info.mode)(_unbound(decorator.func))
+    decorate: Any = model_validator(mode=decorator.info.mode)
+    return decorate(_unbound(decorator.func))
 
 
 def _refuse_exposed_secrets(model: type[SQLModel], columns: dict[str, Column]) -> None:

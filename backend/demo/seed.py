@@ -1,0 +1,120 @@
+"""Fills an empty database with the demo: `python -m backend.demo.seed`. Does nothing where there are accounts already."""
+
+import csv
+import sys
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from sqlmodel import Session, select
+
+from backend.auth.models import Role, User
+from backend.bookings.models import Booking, BookingStatus, ChargePoint, ChargePointStatus, Connector, Vehicle
+from backend.catalog.models import Book, Category
+from backend.core.config import Settings
+from backend.core.db import Database, UnitOfWork
+from backend.core.security import hash_password
+from backend.core.time import now
+
+DATA = Path(__file__).parent
+PASSWORD = "rowhouse-demo"  # noqa: S105  # nosec B105  printed on purpose; the demo is for a loopback address
+ACCOUNTS = (
+    ("admin@example.com", "Ada Keeper", Role.ADMIN),
+    ("driver@example.com", "Dora Voss", Role.DRIVER),
+    ("second.driver@example.com", "Émile Laurent", Role.DRIVER),
+    ("reader@example.com", "Rita Page", Role.USER),
+)
+
+
+def seed(settings: Settings) -> bool:
+    """Store the demo in one transaction; whether there was anything to do."""
+    database = Database(settings)
+    with UnitOfWork(database, write=True) as unit:
+        fresh = unit.session.exec(select(User.id).limit(1)).first() is None
+        if fresh:
+            _fill(unit.session, settings)
+    database.dispose()
+    return fresh
+
+
+def _fill(session: Session, settings: Settings) -> None:
+    hashed = hash_password(PASSWORD, cost=settings.bcrypt_cost)
+    users = [User(email=e, full_name=n, role=r, hashed_password=hashed) for e, n, r in ACCOUNTS]
+    session.add_all([*users, *_charge_points()])
+    categories = {row["name"]: Category(name=row["name"], description=row["description"]) for row in _rows("categories.csv")}
+    session.add_all(categories.values())
+    session.flush()
+    session.add_all(_books({name: category.id or 0 for name, category in categories.items()}))
+    _add_bookings(session, driver_id=users[1].id or 0)
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    with (DATA / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _books(category_ids: dict[str, int]) -> list[Book]:
+    return [
+        Book(
+            title=row["title"],
+            author=row["author"],
+            description=row["description"],
+            price=Decimal(row["price"]),
+            stock=int(row["stock"]),
+            category_id=category_ids[row["category"]],
+            cover_image=row["cover_image"] or None,
+        )
+        for row in _rows("books.csv")
+    ]
+
+
+def _charge_points() -> list[ChargePoint]:
+    return [
+        ChargePoint(
+            code=row["code"],
+            name=row["name"],
+            latitude=float(row["latitude"]),
+            longitude=float(row["longitude"]),
+            connector=Connector(row["connector"]),
+            power_kw=Decimal(row["power_kw"]),
+            price_per_kwh=Decimal(row["price_per_kwh"]),
+            status=ChargePointStatus(row["status"]),
+        )
+        for row in _rows("charge_points.csv")
+    ]
+
+
+def _add_bookings(session: Session, *, driver_id: int) -> None:
+    """A car, and a confirmed booking on each of the next three days at the first charge point that fits it."""
+    vehicle = Vehicle(driver_id=driver_id, plate="B-RH 2026", connector=Connector.CCS)
+    session.add(vehicle)
+    session.flush()
+    fitting = select(ChargePoint).where(
+        ChargePoint.connector == Connector.CCS, ChargePoint.status == ChargePointStatus.AVAILABLE
+    )
+    charge_point = session.exec(fitting.order_by("id").limit(1)).one()
+    noon = now().replace(hour=12, minute=0, second=0, microsecond=0)
+    for day in (1, 2, 3):
+        start = noon + timedelta(days=day)
+        booking = Booking(
+            charge_point_id=charge_point.id or 0,
+            driver_id=driver_id,
+            vehicle_id=vehicle.id,
+            start_time=start,
+            end_time=start + timedelta(minutes=45),
+            status=BookingStatus.CONFIRMED,
+        )
+        session.add(booking)
+    session.flush()
+
+
+def main() -> None:
+    """Fill, and say what there is to sign in with."""
+    done = seed(Settings())
+    lines = [f"    {role:<8} {email:<28} password: {PASSWORD}" for email, _name, role in ACCOUNTS]
+    text = ["Demo data stored." if done else "The database has accounts already; nothing was added.", "Demo logins:", *lines]
+    sys.stdout.write("\n".join(text) + "\n")
+
+
+if __name__ == "__main__":
+    main()
