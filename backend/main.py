@@ -31,6 +31,8 @@ from backend.core.health import add_health_routes
 from backend.core.logs import configure_logging
 from backend.core.middleware import Edge
 from backend.core.openapi import cached_openapi
+from backend.core.pages import PATHS as PAGES
+from backend.core.pages import add_pages
 from backend.crud.registry import Registry
 
 DESCRIPTION = "A bookstore and a charging network on Rowhouse: every entity is one class and one line."
@@ -58,11 +60,14 @@ def create_app(
         lifespan=_lifespan(settings, database, door),
         max_body_size=settings.max_body_bytes,
         redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.settings, app.state.database, app.state.door = settings, database, door
     directory = registry.build(database.dialect)
     app.router.routes.insert(0, directory)
     add_health_routes(app)
+    add_pages(app)
     _add_error_handlers(app)
     _add_middleware(app, settings)
     app.openapi = cached_openapi(app, directory)  # type: ignore[method-assign]  # FastAPI's documented way
@@ -99,5 +104,4 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
             allow_headers=["*"],
             expose_headers=["ETag", "Location", "X-Request-ID", "Retry-After"],
         )
-    pages = frozenset({"/docs", "/redoc", "/docs/oauth2-redirect"})
-    app.add_middleware(Edge, access_log=settings.access_log, pages=pages)
+    app.add_middleware(Edge, access_log=settings.access_log, own_policy=PAGES)
