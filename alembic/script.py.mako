@@ -1,4 +1,4 @@
-"""${message}
+"""${message[:1].upper() + message[1:].rstrip(".")}.
 
 Revision: ${up_revision}, after ${down_revision | comma,n}; ${create_date}
 """
