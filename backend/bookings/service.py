@@ -28,7 +28,7 @@ class BookingCRUD(CRUDBase[Booking]):
 
     def validate(self, row: Booking, *, stored: Row | None, unit: UnitOfWork) -> None:
         """Refuse a booking that its rules do not allow."""
-        if stored is not None and stored["status"] not in CHANGEABLE:
+        if stored is not None and not is_changeable(stored, settings=unit.settings):
             raise BookingClosedError
         require_own_vehicle(unit.session, row)
         if stored is not None and all(getattr(row, name) == stored[name] for name in WHERE_AND_WHEN):
@@ -48,6 +48,17 @@ def require_administrator(caller: Caller | None) -> None:
     """Only administrators delete bookings."""
     if caller is None or not caller.is_admin:
         raise PermissionDeniedError("Only administrators delete bookings; cancel it instead.")
+
+
+def is_changeable(stored: Row, *, settings: Settings) -> bool:
+    """Whether a booking is CONFIRMED, or PENDING within its hold; a hold that ran out is as good as EXPIRED."""
+    expired = stored["status"] is BookingStatus.PENDING and stored["created_at"] <= hold_deadline(settings)
+    return stored["status"] in CHANGEABLE and not expired
+
+
+def hold_deadline(settings: Settings) -> datetime:
+    """A PENDING booking made at this instant or before holds its slot no longer."""
+    return now() - timedelta(minutes=settings.booking_hold_minutes)
 
 
 def require_bookable_time(start: datetime, end: datetime, *, settings: Settings) -> None:
@@ -90,11 +101,10 @@ def require_own_vehicle(session: Session, row: Booking) -> None:
 
 def expire_holds(session: Session, charge_point_id: int, *, settings: Settings) -> None:
     """Free the slots of bookings that nobody confirmed in time."""
-    deadline = now() - timedelta(minutes=settings.booking_hold_minutes)
     stale = sa.update(Booking).where(
         col(Booking.charge_point_id) == charge_point_id,
         col(Booking.status) == BookingStatus.PENDING,
-        col(Booking.created_at) <= deadline,
+        col(Booking.created_at) <= hold_deadline(settings),
     )
     session.exec(stale.values(status=BookingStatus.EXPIRED, updated_at=now()))
 

@@ -10,8 +10,11 @@ from typing import Annotated, Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from backend.core.security import MAX_PASSWORD_BYTES
+
 DEVELOPMENT_SECRET = "development-only-secret-never-use-this-in-production-0123456789"  # noqa: S105  # nosec B105  refused outside development
 MIN_SECRET_BYTES = 32
+MIN_PASSWORD = 8
 
 
 class Environment(StrEnum):
@@ -28,7 +31,9 @@ class Settings(BaseSettings):
         pydantic.ValidationError: at start-up, naming the setting and the mend.
     """
 
-    model_config = SettingsConfigDict(env_file=".env", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, frozen=True, extra="ignore", hide_input_in_errors=True
+    )
 
     environment: Environment = Environment.DEVELOPMENT
     database_url: str = "sqlite:///data/rowhouse.db"
@@ -80,4 +85,7 @@ class Settings(BaseSettings):
     def _guard_administrator(self) -> Self:
         if (self.admin_email is None) != (self.admin_password is None):
             raise ValueError("set ADMIN_EMAIL and ADMIN_PASSWORD together, or neither")
+        password = self.admin_password.get_secret_value() if self.admin_password else None
+        if password is not None and (len(password) < MIN_PASSWORD or len(password.encode()) > MAX_PASSWORD_BYTES):
+            raise ValueError(f"ADMIN_PASSWORD needs {MIN_PASSWORD} characters to {MAX_PASSWORD_BYTES} bytes")
         return self

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import sqlalchemy as sa
+from sqlalchemy.schema import conv
 from sqlmodel import SQLModel
 
 from backend.core.errors import (
@@ -28,6 +29,7 @@ NAMING_CONVENTION = {
     "pk": "pk_%(table_name)s",
 }
 SQLModel.metadata.naming_convention = NAMING_CONVENTION
+POSTGRESQL_NAMES = sa.make_url("postgresql://").get_dialect()().identifier_preparer
 
 
 class ForeignKeyError(ConflictError):
@@ -56,14 +58,13 @@ class ConstraintCatalog:
             return DuplicateError("A value that must be unique is taken.")
         return self._taken(found, columns or _unique_columns(found, name))
 
-    def rule_violation(self, name: str | None, table: str | None = None) -> RowhouseError:
-        """The error for a check or exclusion constraint, by its name."""
+    def rule_violation(self, name: str | None) -> RowhouseError:
+        """The error for a check or exclusion constraint, by its name; a column that may not be null is `table.column`."""
         for candidate in self._metadata.tables.values():
             conflict = candidate.info.get("conflicts", {}).get(name)
             if conflict is not None:
                 return _instance(conflict)
-        where = f" of {table}" if table else ""
-        return ConflictError(f"The values break the rule {name or 'unknown'}{where}.")
+        return ConflictError(f"The values break the rule {name or 'unknown'}.")
 
     def _find(self, name: str | None, table: str | None) -> sa.Table | None:
         if table in self._metadata.tables:
@@ -83,16 +84,25 @@ def _instance(conflict: Any) -> RowhouseError:
     return error
 
 
+def is_named(item: sa.Constraint | sa.Index, name: str | None) -> bool:
+    """Whether the database knows a constraint or index by this name; PostgreSQL has long ones as SQLAlchemy shortens them."""
+    given = item.name
+    if not isinstance(given, conv):
+        return given == name
+    return name in (given, POSTGRESQL_NAMES.truncate_and_render_constraint_name(given))
+
+
 def _has(table: sa.Table, name: str) -> bool:
-    return any(c.name == name for c in table.constraints) or any(i.name == name for i in table.indexes)
+    items: list[sa.Constraint | sa.Index] = [*table.constraints, *table.indexes]
+    return any(is_named(item, name) for item in items)
 
 
 def _unique_columns(table: sa.Table, name: str | None) -> list[str]:
     for constraint in table.constraints:
-        if constraint.name == name and isinstance(constraint, (sa.UniqueConstraint, sa.PrimaryKeyConstraint)):
+        if is_named(constraint, name) and isinstance(constraint, (sa.UniqueConstraint, sa.PrimaryKeyConstraint)):
             return [column.name for column in constraint.columns]
     for index in table.indexes:
-        if index.name == name:
+        if is_named(index, name):
             return [column.name for column in index.columns]
     return []
 
@@ -107,18 +117,27 @@ def translate(error: BaseException | None, catalog: ConstraintCatalog) -> Rowhou
 
 
 def _translate_postgresql(error: psycopg.Error, catalog: ConstraintCatalog) -> RowhouseError:
-    state = error.sqlstate or "08000"
+    state = error.sqlstate or _client_side_state(error)
     name, table = error.diag.constraint_name, error.diag.table_name
     match state:
         case "23505":
             return catalog.unique_violation(name, table=table)
         case "23503":
             return ForeignKeyError(name)
-        case "23514" | "23P01" | "23502":
-            return catalog.rule_violation(name, table)
+        case "23514" | "23P01":
+            return catalog.rule_violation(name)
+        case "23502":
+            return catalog.rule_violation(f"{table}.{error.diag.column_name}")
         case "40001" | "40P01":
             return TransactionRetryError()
     return _translate_sqlstate_class(state)
+
+
+def _client_side_state(error: psycopg.Error) -> str:
+    """What psycopg itself objects to has no SQLSTATE: a lost connection, a value such as NUL, or a fault in our code."""
+    if isinstance(error, psycopg.DataError):
+        return "22000"
+    return "08000" if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)) else "XX000"
 
 
 def _translate_sqlstate_class(state: str) -> RowhouseError:
@@ -139,9 +158,13 @@ def _translate_sqlite(error: sqlite3.Error, catalog: ConstraintCatalog) -> Rowho
             return ForeignKeyError()
         case sqlite3.SQLITE_CONSTRAINT_CHECK | sqlite3.SQLITE_CONSTRAINT_TRIGGER | sqlite3.SQLITE_CONSTRAINT_NOTNULL:
             return catalog.rule_violation(subject)
-    if code is not None and code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+    if code is not None and code & 0xFF in SQLITE_UNAVAILABLE:
         return UnavailableError()
     return RowhouseError()
+
+
+# Locked by another, or the file cannot be opened or grow: what are the classes 55P03, 08 and 53 on PostgreSQL.
+SQLITE_UNAVAILABLE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL)
 
 
 def _sqlite_unique(subject: str, catalog: ConstraintCatalog) -> RowhouseError:

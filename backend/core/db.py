@@ -38,7 +38,7 @@ def create_engine(settings: Settings) -> sa.Engine:
     """An engine for `settings.database_url`, prepared so that both databases behave alike."""
     url = make_url(settings.database_url)
     if url.get_backend_name() == "sqlite":
-        if url.database in (None, "", ":memory:"):
+        if url.database in (None, "", ":memory:", "file::memory:") or url.query.get("mode") == "memory":
             raise ValueError("DATABASE_URL: an in-memory SQLite is another database in every thread; name a file")
         Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
         options: dict[str, Any] = {"timeout": settings.lock_seconds, "check_same_thread": False}
@@ -51,7 +51,10 @@ def create_engine(settings: Settings) -> sa.Engine:
             "options": f"-c timezone=UTC -c lock_timeout={milliseconds} -c deadlock_timeout=200",
         }
         prepare = _prepare_postgresql
-    engine = sa.create_engine(url, connect_args=options, pool_size=settings.worker_threads, max_overflow=-1)
+    # Without the values, which the log must never hold, in the errors' texts.
+    engine = sa.create_engine(
+        url, connect_args=options, pool_size=settings.worker_threads, max_overflow=-1, hide_parameters=True
+    )
     event.listen(engine, "connect", prepare)
     event.listen(engine, "begin", _begin)
     return engine
@@ -236,7 +239,10 @@ class UnitOfWork:
             self.link.connection.commit()
 
     def _release(self, *, broken: bool) -> None:
-        if broken or self.link.connection.invalidated:
+        transaction = self.link.connection.get_transaction()
+        commit_refused = transaction is not None and not transaction.is_active
+        if broken or commit_refused or self.link.connection.invalidated:
+            # After a refused commit SQLAlchemy, and SQLite itself, are still inside the transaction.
             self.database.drop_link()
             return
         if self._session is not None:

@@ -76,14 +76,12 @@ class Door:
             timer.cancel()
 
     def _perform(self, work: Callable[[UnitOfWork], T], write: bool) -> T:  # noqa: FBT001  passed by executor.submit
-        for attempt in range(ATTEMPTS):
+        for attempt in range(1, ATTEMPTS):
             try:
                 return self._attempt(work, write=write)
             except TransactionRetryError:
-                if attempt == ATTEMPTS - 1:
-                    raise
-                time.sleep(random.uniform(0.005, 0.03) * (attempt + 1))  # noqa: S311  # nosec B311  jitter, not a secret
-        raise AssertionError("the loop above returns or raises")
+                time.sleep(random.uniform(0.005, 0.03) * attempt)  # noqa: S311  # nosec B311  jitter, not a secret
+        return self._attempt(work, write=write)
 
     def _attempt(self, work: Callable[[UnitOfWork], T], *, write: bool) -> T:
         unit = UnitOfWork(self._database, write=write, authenticator=self._authenticator)

@@ -197,6 +197,8 @@ async def handle_rowhouse_error(_request: Request, error: Exception) -> Response
     """Exception handler for the tree above."""
     if not isinstance(error, RowhouseError):
         raise TypeError("registered for RowhouseError only")
+    if error.status == RowhouseError.status:
+        raise error  # on to the edge, which answers with a bare 500, and to the server, which logs the traceback
     return problem_response(error)
 
 
@@ -204,11 +206,18 @@ async def handle_http_exception(_request: Request, error: Exception) -> Response
     """Exception handler for what Starlette raises itself: 404, 405, 413."""
     if not isinstance(error, HTTPException):
         raise TypeError("registered for HTTPException only")
-    code = http.HTTPStatus(error.status_code).name.lower()
-    detail = HTTP_DETAILS.get(error.status_code) or str(error.detail)
+    if isinstance(error.__cause__, (UnicodeDecodeError, RecursionError)):
+        # FastAPI's 400 for a body that is not UTF-8 or nested too deep; any other malformed one gets 422 from it.
+        message = "the body cannot be read as JSON"
+        return problem_response(InvalidInputError.at("body", message=message, kind="json_invalid"))
+    standard = http.HTTPStatus(error.status_code)
+    code = HTTP_CODES.get(standard) or standard.name.lower()
+    detail = HTTP_DETAILS.get(standard, standard.phrase) if error.detail == standard.phrase else str(error.detail)
     return _render(error.status_code, code, detail, error.headers or {})
 
 
+# Python renames its members between versions; a code stays.
+HTTP_CODES = {413: "content_too_large", 422: InvalidInputError.code}
 HTTP_DETAILS = {
     404: NotFoundError.default_detail,
     405: "This path does not take that method; `Allow` lists those it takes.",

@@ -10,6 +10,8 @@ import uuid
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from backend.core.errors import RowhouseError, problem_response
+
 REQUEST_ID = re.compile(rb"^[A-Za-z0-9._-]{1,128}$")
 CLOSED_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 SECURITY_HEADERS = [
@@ -43,17 +45,22 @@ class Edge:
         added = [(b"x-request-id", request_id), *SECURITY_HEADERS]
         if scope["path"] in self._own_policy:
             added.remove(CLOSED_POLICY)
-        status = 500
+        status, started_to_answer = 500, False
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal status
+            nonlocal status, started_to_answer
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, started_to_answer = message["status"], True
                 message["headers"] = [*message.get("headers", ()), *added]
             await send(message)
 
         try:
             await self._app(scope, receive, send_with_headers)
+        except Exception:
+            # Starlette's own handler of last resort stands outside and would answer without the headers; the server logs it.
+            if not started_to_answer:
+                await problem_response(RowhouseError())(scope, receive, send_with_headers)
+            raise
         finally:
             if self._access_log:
                 self._log(scope, request_id, status, started)

@@ -10,22 +10,27 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
+from fastapi._compat import field_annotation_is_sequence
 from fastapi.dependencies.models import Dependant
-from fastapi.params import Body, Form
+from fastapi.dependencies.utils import get_flat_params
+from fastapi.params import Body, Form, Query
 from fastapi.routing import APIRoute, APIRouter, request_response
 from pydantic import TypeAdapter
+from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from backend.core.db import UnitOfWork
 from backend.core.door import Door, Lane
-from backend.core.errors import UnsupportedMediaTypeError
+from backend.core.errors import InvalidInputError, UnsupportedMediaTypeError
 
 READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-REQUEST_PARAMETER = "rowhouse_request"
+# Begins the names of what FastAPI collects for the route and the endpoint did not ask for.
+HIDDEN = "_rowhouse_"
+NO_PLAIN_FUNCTIONS = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 Endpoint = Callable[..., Any]
 
 
@@ -64,7 +69,7 @@ def _defer(dependant: Dependant, wrappers: dict[Any, Endpoint]) -> None:
     for dependency in dependant.dependencies:
         _defer(dependency, wrappers)
         call = dependency.call
-        if inspect.isgeneratorfunction(call):
+        if inspect.isgeneratorfunction(call) or inspect.isasyncgenfunction(call):
             raise TypeError(
                 f"{call.__qualname__} is a `yield` dependency: it would hold its resource across thread hops. "
                 "Use SessionDep, or open and close the resource inside the endpoint."
@@ -89,43 +94,73 @@ class OneHopRoute(APIRoute):
 
     def __init__(self, path: str, endpoint: Endpoint, **options: Any) -> None:
         super().__init__(path, endpoint, **options)
-        if inspect.iscoroutinefunction(endpoint):
+        if any(kind(endpoint) for kind in NO_PLAIN_FUNCTIONS):
             raise TypeError(
                 f"{endpoint.__qualname__} must be a plain `def`: it runs in a worker thread with its session"
             )
+        if self.response_model is None and inspect.signature(endpoint).return_annotation is inspect.Signature.empty:
+            raise TypeError(f"{endpoint.__qualname__} does not say what it returns: annotate it, `-> None` for nothing")
         _defer(self.dependant, {})
+        for position, guard in enumerate(self.dependant.dependencies):
+            # FastAPI drops the value of a dependency that no parameter takes; a deferred one would never be called.
+            guard.name = guard.name or f"{HIDDEN}guard_{position}"
+        self._query = {
+            parameter.alias: field_annotation_is_sequence(parameter.field_info.annotation)
+            for parameter in get_flat_params(self.dependant)
+            if isinstance(parameter.field_info, Query)
+        }
         self._endpoint = endpoint
         self._lane: Lane = getattr(endpoint, "lane", Lane.DEFAULT)
         self._adapter = TypeAdapter(self.response_model) if self.response_model else None
-        self._response_parameter = self.dependant.response_param_name
-        self._request_parameter = self.dependant.request_param_name
-        self.dependant.request_param_name = self._request_parameter or REQUEST_PARAMETER
+        self._request_name = self.dependant.request_param_name or f"{HIDDEN}request"
+        self._response_name = self.dependant.response_param_name or f"{HIDDEN}response"
+        self.dependant.request_param_name, self.dependant.response_param_name = self._request_name, self._response_name
         self.dependant.call = self._hop
         self.app = request_response(self.get_route_handler())
 
     async def _hop(self, **values: Any) -> Response:
-        request: Request = values[self._request_parameter or REQUEST_PARAMETER]
-        values.pop(REQUEST_PARAMETER, None)
+        request: Request = values[self._request_name]
+        self._check_query(request.query_params)
         door: Door = request.app.state.door
         write = request.method not in READING_METHODS
         return await door.run(partial(self._perform, values), write=write, lane=self._lane)
 
     def _perform(self, values: dict[str, Any], _unit: UnitOfWork) -> Response:
         done: dict[int, Any] = {}
-        result = self._endpoint(**{name: _resolve(value, done) for name, value in values.items()})
+        resolved = {name: _resolve(value, done) for name, value in values.items()}
+        result = self._endpoint(**{name: value for name, value in resolved.items() if not name.startswith(HIDDEN)})
         response = result if isinstance(result, Response) else self._render(result)
-        injected: Response | None = values.get(self._response_parameter or "")
-        if injected is not None:
-            response.headers.raw.extend(injected.headers.raw)
-            response.status_code = injected.status_code or response.status_code
+        injected: Response = values[self._response_name]
+        response.headers.raw.extend(injected.headers.raw)
+        response.status_code = injected.status_code or response.status_code
         return response
+
+    def _check_query(self, query: QueryParams) -> None:
+        """Refuse an unknown parameter, and one given twice that is no list."""
+        for name in query:
+            if name not in self._query:
+                message = "this operation has no such parameter"
+                raise InvalidInputError.at("query", name, message=message, kind="extra_forbidden")
+            if len(query.getlist(name)) > 1 and not self._query[name]:
+                raise InvalidInputError.at("query", name, message="give this parameter once", kind="repeated")
 
     def _render(self, result: Any) -> Response:
         status = self.status_code or 200
         if self._adapter is None:
+            if result is not None:
+                raise TypeError(f"{self._endpoint.__qualname__} returned a value: give its route a response_model")
             return Response(status_code=status)
         checked = self._adapter.validate_python(result, from_attributes=True)
-        return Response(self._adapter.dump_json(checked, by_alias=True), status, media_type="application/json")
+        body = self._adapter.dump_json(
+            checked,
+            include=self.response_model_include,
+            exclude=self.response_model_exclude,
+            by_alias=self.response_model_by_alias,
+            exclude_unset=self.response_model_exclude_unset,
+            exclude_defaults=self.response_model_exclude_defaults,
+            exclude_none=self.response_model_exclude_none,
+        )
+        return Response(body, status, media_type="application/json")
 
 
 class Router(APIRouter):
@@ -168,6 +203,8 @@ class Directory(BaseRoute):
         node, parameters = self._root, []
         for position, segment in enumerate(segments):
             if segment.startswith("{"):
+                if ":" in segment:
+                    raise ValueError(f"{route.path}: write {{name}}; the type stands in the endpoint's signature")
                 parameters.append((position, segment.strip("{}")))
                 node.parameter = node.parameter or _Node()
                 node = node.parameter
@@ -197,7 +234,7 @@ class Directory(BaseRoute):
         return (Match.FULL, {}) if inside else (Match.NONE, {})
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Find the route and let it answer, or raise 404, 405 or 415."""
+        """Find the route and let it answer, or raise 404, 405, 413 or 415."""
         path: str = scope["path"][len(self.prefix) + 1 :]
         segments = path.removesuffix("/").split("/")
         node = self._find(segments)
@@ -211,7 +248,7 @@ class Directory(BaseRoute):
             _require_json(scope["headers"])
         scope["path_params"] = {name: segments[position] for position, name in parameters}
         scope["route"] = route
-        await route.app(scope, receive, send)
+        await route.app(scope, _limited(receive, scope["app"].state.settings.max_body_bytes), send)
 
     def _find(self, segments: Iterable[str]) -> _Node | None:
         node: _Node | None = self._root
@@ -227,6 +264,21 @@ class Directory(BaseRoute):
             if route.name == name:
                 return route.url_path_for(name, **path_params)
         return super().url_path_for(name, **path_params)
+
+
+def _limited(receive: Receive, limit: int) -> Receive:
+    """`receive`, but a body of more than `limit` bytes is 413. FastAPI's own limit answers in plain text, without headers."""
+    size = 0
+
+    async def counted() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > limit:
+            raise HTTPException(413)
+        return message
+
+    return counted
 
 
 def _require_json(headers: Iterable[tuple[bytes, bytes]]) -> None:

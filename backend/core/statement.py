@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.sql import visitors
 from sqlmodel.sql.sqltypes import UTCDateTime
 
 Row = dict[str, Any]
@@ -61,15 +62,22 @@ class Statement:
         columns: Sequence[Any],
         predicate: Predicate = EVERYTHING,
     ) -> None:
+        for element in visitors.iterate(source):
+            if isinstance(element, sa.BindParameter):
+                # The values come later; SQLAlchemy asks for them now when the predicate has an IN, whose length is text.
+                element.required = False
         compiled: Any = source.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
         self.text = str(compiled)
         self._constants: dict[str, Any] = dict(compiled.params)
         self._order: list[str] | None = compiled.positiontup
         self._predicate_names = [compiled.bind_names[bind] for bind in predicate.binds]
+        state = compiled._post_compile_expanded_state  # noqa: SLF001  the public way to it asks for values we do not have yet
+        lists: Mapping[str, list[str]] = state.parameter_expansion if state else {}
         self._binds = {
-            name: convert
+            part: convert
             for bind, name in compiled.bind_names.items()
             if (convert := bind.type.dialect_impl(dialect).bind_processor(dialect))
+            for part in lists.get(name, [name])
         }
         self._columns = columns
         self._names = [str(column.key) for column in columns]

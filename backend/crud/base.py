@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from pydantic import ValidationError
 from sqlmodel import SQLModel
 
-from backend.core.constraints import ForeignKeyError
+from backend.core.constraints import ForeignKeyError, is_named
 from backend.core.db import UnitOfWork
 from backend.core.errors import (
     InvalidInputError,
@@ -69,17 +69,17 @@ class CRUDBase(Generic[ModelT]):
     def list(self, unit: UnitOfWork, selection: Selection) -> tuple[list[Row], int]:
         """The rows of one page and the number of rows that the filters select."""
         scope = Predicate(self.scope(unit.caller))
-        bounds = {"page_limit": selection.limit, "page_offset": selection.offset}
+        bounds = {"_page_limit": selection.limit, "_page_offset": selection.offset}
         rows = unit.run(self._statements.list(selection.shape, scope), {**selection.values, **bounds}, scope)
         if rows:
-            total = int(rows[0]["total_rows"])
+            total = int(rows[0]["_total_rows"])
             for row in rows:
-                del row["total_rows"]
+                del row["_total_rows"]
             return rows, total
         if selection.offset == 0:
             return [], 0
         counted = unit.run(self._statements.count(selection.shape, scope), selection.values, scope)
-        return [], int(counted[0]["total_rows"])
+        return [], int(counted[0]["_total_rows"])
 
     def get(self, unit: UnitOfWork, key: Any) -> Row:
         """The row.
@@ -88,7 +88,7 @@ class CRUDBase(Generic[ModelT]):
             NotFoundError: 404 when it does not exist or is out of the caller's scope.
         """
         scope = Predicate(self.scope(unit.caller))
-        rows = unit.run(self._statements.get(scope), {"row_key": key}, scope)
+        rows = unit.run(self._statements.get(scope), {"_row_key": key}, scope)
         if not rows:
             raise self._missing(key)
         return rows[0]
@@ -129,7 +129,7 @@ class CRUDBase(Generic[ModelT]):
         predicate = self._write_predicate(unit.caller)
         bound = {f"set_{name}": value for name, value in changes.items()}
         try:
-            rows = unit.run(self._statements.update(tuple(changes), predicate), {**bound, "row_key": key}, predicate)
+            rows = unit.run(self._statements.update(tuple(changes), predicate), {**bound, "_row_key": key}, predicate)
         except ForeignKeyError as error:
             raise self._reference_error(unit, error, changes) from error
         if not rows:
@@ -146,7 +146,7 @@ class CRUDBase(Generic[ModelT]):
         """
         predicate = self._write_predicate(unit.caller)
         try:
-            rows = unit.run(self._statements.delete(predicate), {"row_key": key}, predicate)
+            rows = unit.run(self._statements.delete(predicate), {"_row_key": key}, predicate)
         except ForeignKeyError as error:
             raise StillReferencedError from error
         if not rows:
@@ -168,7 +168,7 @@ class CRUDBase(Generic[ModelT]):
         """The changes after the hooks have seen them beside the stored row, which stays locked until the commit."""
         unit.begin()
         predicate = self._write_predicate(unit.caller)
-        rows = unit.run(self._statements.get_locked(predicate), {"row_key": key}, predicate)
+        rows = unit.run(self._statements.get_locked(predicate), {"_row_key": key}, predicate)
         if not rows:
             raise self._refusal(unit, key)
         stored = rows[0]
@@ -193,17 +193,17 @@ class CRUDBase(Generic[ModelT]):
     def _refusal(self, unit: UnitOfWork, key: Any) -> NotFoundError | PermissionDeniedError:
         """Why nothing was changed: out of sight is 404, in sight but another's is 403."""
         scope = Predicate(self.scope(unit.caller))
-        if unit.run(self._statements.get(scope), {"row_key": key}, scope):
+        if unit.run(self._statements.get(scope), {"_row_key": key}, scope):
             return PermissionDeniedError(f"This {self.resource.name} belongs to someone else.")
         return self._missing(key)
 
     def _reference_error(self, unit: UnitOfWork, error: ForeignKeyError, values: Row) -> ReferenceNotFoundError:
         """Name the member whose reference does not hold; SQLite does not say which one it was."""
-        by_name = [column for column in self._foreign_keys if _constraint_name(column) == error.constraint]
+        by_name = [column for column in self._foreign_keys if _is_key_of(column, error.constraint)]
         suspects = by_name or [c for c in self._foreign_keys if values.get(c.name) is not None]
         for column in suspects:
             target = next(iter(column.foreign_keys)).column
-            if by_name or not unit.run(self._statements.exists(target), {"target_key": values[column.name]}):
+            if by_name or not unit.run(self._statements.exists(target), {"_target_key": values[column.name]}):
                 return ReferenceNotFoundError(f"{column.name}: there is nothing with the id {values[column.name]}.")
         return ReferenceNotFoundError()
 
@@ -212,9 +212,9 @@ def _foreign_keys(table: sa.Table) -> list[sa.Column[Any]]:
     return [column for column in table.columns if column.foreign_keys]
 
 
-def _constraint_name(column: sa.Column[Any]) -> str | None:
-    constraint = next(iter(column.foreign_keys)).constraint
-    return None if constraint is None or constraint.name is None else str(constraint.name)
+def _is_key_of(column: sa.Column[Any], constraint: str | None) -> bool:
+    keys = [key.constraint for key in column.foreign_keys]
+    return constraint is not None and any(key is not None and is_named(key, constraint) for key in keys)
 
 
 def _defaults(resource: Resource) -> dict[str, Callable[[], Any]]:

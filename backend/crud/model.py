@@ -39,7 +39,8 @@ class EnumText(sa.types.TypeDecorator[enum.Enum]):
 
     def __init__(self, enum_class: type[enum.Enum]) -> None:
         self.enum_class = enum_class
-        super().__init__(length=max(32, *(len(str(member.value)) for member in enum_class)))
+        self._members = {str(member.value): member for member in enum_class}
+        super().__init__(length=max(32, *map(len, self._members)))
 
     def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
         """Text in the collation that orders by code point."""
@@ -47,12 +48,12 @@ class EnumText(sa.types.TypeDecorator[enum.Enum]):
         return dialect.type_descriptor(portable_text(length).dialect_impl(dialect))
 
     def process_bind_param(self, value: Any, dialect: sa.Dialect) -> Any:  # noqa: ARG002  SQLAlchemy's signature
-        """The member's value; a plain value passes."""
-        return value.value if isinstance(value, enum.Enum) else value
+        """The member's value as text; plain text passes."""
+        return str(value.value) if isinstance(value, enum.Enum) else value
 
     def process_result_value(self, value: Any, dialect: sa.Dialect) -> enum.Enum | None:  # noqa: ARG002  as above
         """The member."""
-        return None if value is None else self.enum_class(value)
+        return None if value is None else self._members[value]
 
 
 def portable_text(length: int | None) -> sa.types.TypeEngine[Any]:
@@ -112,6 +113,11 @@ def _make_portable(mapper: Mapper[Any], entity: type[Any]) -> None:
             column.type = portable_text(column.type.length)
         elif isinstance(column.type, sa.Enum) and column.type.enum_class:
             column.type = EnumText(column.type.enum_class)
+        elif isinstance(column.type, sa.JSON):
+            # Else a missing document would be stored as JSON's null, which is not null to `__isnull`.
+            variants: Any = column.type._variant_mapping.values()  # noqa: SLF001  nothing public lists them
+            for kind in (column.type, *variants):
+                kind.none_as_null = True
 
 
 def plural(name: str) -> str:

@@ -18,14 +18,15 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from backend.core.errors import InvalidInputError
 from backend.crud.pagination import DEFAULT_SIZE, MAX_PAGE, MAX_SIZE
-from backend.crud.schemas import NO_NUL, Column, WireDecimal, build_model
+from backend.crud.schemas import MAX_EXACT_DIGITS, NO_NUL, Column, WireDecimal, build_model, integer_range
 
 MAX_FIELDS = 200
 MAX_CHOICES = 100
 MAX_SORT = 8
 MAX_SEARCH = 200
-INTEGER_TEXT = re.compile(r"^-?\d{1,20}$")
-NUMBER_TEXT = re.compile(r"^-?\d{1,40}(\.\d{1,40})?([eE][+-]?\d{1,3})?$")
+MAX_PATTERN = 1000
+INTEGER_TEXT = re.compile(r"-?[0-9]{1,20}\Z")
+NUMBER_TEXT = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?\Z")
 PAGE_WORDS = frozenset({"page", "size", "skip", "limit", "sort", "search", "cursor", "fields", "expand"})
 
 
@@ -88,17 +89,14 @@ def filter_type(column: Column) -> Any:
     """What a filter on `column` takes: the column's type and range, without its business constraints."""
     kind = column.base
     if kind is int:
-        bounds = [m for m in column.constraints if type(m).__name__ in ("Ge", "Le") and abs(_bound(m)) >= 2**15 - 1]
-        return Annotated[(int, _refuse_unless(INTEGER_TEXT, "a whole number"), *bounds)] if bounds else int
-    if kind is float or kind is WireDecimal:
-        return Annotated[float if kind is float else kind, _refuse_unless(NUMBER_TEXT, "a number")]
+        return Annotated[(int, _refuse_unless(INTEGER_TEXT, "a whole number"), *integer_range(column.column))]
+    if kind is float:
+        return Annotated[float, _refuse_unless(NUMBER_TEXT, "a number")]
+    if kind is WireDecimal:
+        return Annotated[kind, Field(max_digits=MAX_EXACT_DIGITS)]
     if isinstance(column.column.type, sa.String) and not (isinstance(kind, type) and issubclass(kind, Enum)):
         return Annotated[str, Field(pattern=NO_NUL)]
     return kind
-
-
-def _bound(mark: Any) -> int:
-    return int(getattr(mark, "ge", getattr(mark, "le", 0)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +196,7 @@ class ListParameters:
             bound.update(parts)
         searched = "search" in names
         if searched:
-            bound["search_text"] = like_pattern("contains", values["search"])
+            bound["_search_text"] = like_pattern("contains", values["search"])
         sort = tuple(values["sort"] or ()) if "sort" in names else ()
         return Selection(tuple(filters), sort, searched=searched, values=bound, offset=offset, limit=limit)
 
@@ -207,7 +205,7 @@ class ListParameters:
         filters, _sort, searched = shape
         clauses = [_clause(self.filters[name], size) for name, size in filters]
         if searched:
-            text = sa.bindparam("search_text", type_=sa.String())
+            text = sa.bindparam("_search_text", type_=sa.String())
             clauses.append(sa.or_(*(_folded_like(column.column, text) for column in self.search)))
         return clauses
 
@@ -262,14 +260,17 @@ def _parameter(default: Any, description: str) -> Any:
 
 def _filters_of(column: Column) -> list[Filter]:
     found = [Filter(f"{column.name}__{operator}", column, operator) for operator in operators_of(column)]
-    plain = [Filter(column.name, column, "eq")] if any(f.operator == "eq" for f in found) else []
-    return [f for f in [*plain, *found[bool(plain) :]] if f.name not in PAGE_WORDS]
+    if column.name in PAGE_WORDS or column.is_json:  # `size` is the page's: a column of that name has `size__eq`
+        return found
+    return [Filter(column.name, column, "eq"), *found[1:]]
 
 
 def _filter_annotation(entry: Filter) -> Any:
     if entry.operator == "isnull":
         return bool
     kind = filter_type(entry.column)
+    if entry.operator in PATTERNS:  # SQLite refuses longer ones
+        return Annotated[kind, Field(max_length=MAX_PATTERN)]
     return Annotated[list[kind], MinLen(1), MaxLen(MAX_CHOICES)] if entry.operator in LISTS else kind  # type: ignore[valid-type]  # run time
 
 

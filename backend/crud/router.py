@@ -13,7 +13,6 @@ from typing import Annotated, Any
 from fastapi import Depends, Path
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
-from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -54,26 +53,13 @@ class Call:
 Work = Callable[[Call, UnitOfWork], Response]
 
 
-async def read_body(receive: Receive, limit: int) -> bytes:
-    """The whole body.
-
-    Raises:
-        HTTPException: 413 when it is longer than `limit` bytes.
-    """
+async def read_body(receive: Receive) -> bytes:
+    """The whole body, whose length the directory limits."""
     message = await receive()
-    if not message.get("more_body", False):
-        body: bytes = message.get("body", b"")
-    else:
-        parts, size = [], 0
-        while True:
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if size > limit or not message.get("more_body", False):
-                break
-            message = await receive()
-        body = b"".join(parts)
-    if len(body) > limit:
-        raise HTTPException(413)
+    body: bytes = message.get("body", b"")
+    while message.get("more_body", False):
+        message = await receive()
+        body += message.get("body", b"")
     return body
 
 
@@ -91,9 +77,8 @@ class GeneratedRoute(APIRoute):
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI application of this route."""
-        state = scope["app"].state
-        door: Door = state.door
-        body = await read_body(receive, state.settings.max_body_bytes) if self._reads_body else b""
+        door: Door = scope["app"].state.door
+        body = await read_body(receive) if self._reads_body else b""
         response = await door.run(partial(self._work, Call(scope, body)), write=self._writes)
         await response(scope, receive, send)
 

@@ -50,6 +50,7 @@ INTEGER_BITS = ((sa.SmallInteger, 15), (sa.BigInteger, 63), (sa.Integer, 31))
 DECIMAL_WORDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 EARLIEST, LATEST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 INSTANT = re.compile(r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6}\d*)?([Zz]|[+-]\d\d:\d\d)$")
+DECIMAL = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?\Z")
 DATE, TIME = re.compile(r"^\d{4}-\d\d-\d\d$"), re.compile(r"^\d\d:\d\d(:\d\d(\.\d{1,6})?)?$")
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
@@ -70,6 +71,15 @@ def _parsing(kind: Any, pattern: re.Pattern[str], what: str) -> Callable[[Any], 
         return adapter.validate_python(value)
 
     return parse
+
+
+def _parse_decimal(value: Any) -> Any:
+    """Read a JSON number or plain digits; Python alone would also take `1_0`, ` 1 ` and the digits of other scripts."""
+    if isinstance(value, str):
+        if not DECIMAL.match(value):
+            raise PydanticCustomError("format", "Input should be a decimal number, as 12.50")
+        return Decimal(value)
+    return Decimal(str(value)) if type(value) in (int, float) else value
 
 
 def _in_utc(value: datetime) -> datetime:
@@ -100,6 +110,12 @@ def _check_json(value: Any) -> Any:
     return value
 
 
+def _member_of(kind: type[Enum]) -> Callable[[Any], Any]:
+    """Find a member by a value of exactly its type; pydantic alone would take `true` for 1."""
+    members = {(type(member.value), member.value): member for member in kind}
+    return lambda value: members.get((type(value), value)) if isinstance(value, (str, int, float)) else None
+
+
 Instant = Annotated[
     AwareDatetime,
     BeforeValidator(_parsing(datetime, INSTANT, "an RFC 3339 instant with its offset, as 2030-01-31T12:00:00Z")),
@@ -108,7 +124,7 @@ Instant = Annotated[
 CalendarDate = Annotated[date, BeforeValidator(_parsing(date, DATE, "a date, as 2030-01-31"))]
 WallTime = Annotated[time, BeforeValidator(_parsing(time, TIME, "a time of day without offset, as 12:00:00"))]
 Duration = Annotated[timedelta, Field(ge=timedelta(days=-36500), le=timedelta(days=36500))]
-WireDecimal = Annotated[Decimal, PlainSerializer(float, return_type=float)]
+WireDecimal = Annotated[Decimal, BeforeValidator(_parse_decimal), PlainSerializer(float, return_type=float)]
 # The scalar types that an entity may have, each with what the wire takes for it. Enums and JSON come beside them.
 WIRE_TYPES: dict[Any, Any] = {
     datetime: Instant,
@@ -190,6 +206,8 @@ def _column(model: type[SQLModel], name: str, column: sa.Column[Any]) -> Column:
         inner, *nested = typing.get_args(inner)
         marks |= {m for m in nested if isinstance(m, Mark)}
         given += [m for m in nested if not isinstance(m, (FieldInfoMetadata, Mark, FieldInfo))]
+    if Mark.SECRET in marks:  # never on the wire, so any type will do
+        return Column(name, info, column, frozenset(marks), inner, tuple(given))
     base = _wire_base(model, name, inner, column)
     given += _bounds(model, name, inner, column, given)
     return Column(name, info, column, frozenset(marks), base, tuple(given))
@@ -221,21 +239,29 @@ def _bounds(model: type[SQLModel], name: str, inner: Any, column: sa.Column[Any]
     """The limits that the column has and the class does not state."""
     if inner is int:
         return _integer_bounds(column, given)
+    if isinstance(inner, type) and issubclass(inner, Enum):
+        return [] if issubclass(inner, str) else [BeforeValidator(_member_of(inner))]
     if inner is Decimal:
         _check_digits(model, name, column)
         return [WithJsonSchema(_decimal_schema(column, given), mode="validation")]
-    if isinstance(column.type, sa.String) and not (isinstance(inner, type) and issubclass(inner, Enum)):
+    if isinstance(column.type, sa.String):
         return _text_bounds(column, given)
     return []
 
 
-def _integer_bounds(column: sa.Column[Any], given: list[Any]) -> list[Any]:
+def integer_range(column: sa.Column[Any]) -> tuple[Ge, Le]:
+    """The least and the greatest number that an integer column can hold."""
     bits = next((bits for kind, bits in INTEGER_BITS if isinstance(column.type, kind)), 31)
+    return Ge(-(2**bits)), Le(2**bits - 1)
+
+
+def _integer_bounds(column: sa.Column[Any], given: list[Any]) -> list[Any]:
+    least, greatest = integer_range(column)
     bounds: list[Any] = []
     if not any(isinstance(m, (Ge, Gt)) for m in given):
-        bounds.append(Ge(-(2**bits)))
+        bounds.append(least)
     if not any(isinstance(m, (Le, Lt)) for m in given):
-        bounds.append(Le(2**bits - 1))
+        bounds.append(greatest)
     return bounds
 
 

@@ -10,7 +10,8 @@ from backend.core.statement import EVERYTHING, Predicate, Statement
 from backend.crud.resource import Resource
 
 CACHED_SHAPES = 512
-TOTAL = "total_rows"
+# Our own names in a statement begin with an underscore, as no column of a SQLModel class can.
+TOTAL = "_total_rows"
 Shape = tuple[Any, ...]
 
 
@@ -35,12 +36,12 @@ class Statements:
         self.exists = cache(self._exists)
 
     def _list(self, shape: Shape, scope: Predicate) -> Statement:
-        """A page and the total; binds `page_limit` and `page_offset`."""
+        """A page and the total; binds `_page_limit` and `_page_offset`."""
         total = self._counting(shape, scope).scalar_subquery().label(TOTAL)
         source = sa.select(*self._public, total).where(*self._parameters.conditions(shape))
         ordered = _where(source, scope).order_by(*self._parameters.order(shape, self._table))
-        limit = sa.bindparam("page_limit", type_=sa.BigInteger())
-        offset = sa.bindparam("page_offset", type_=sa.BigInteger())
+        limit = sa.bindparam("_page_limit", type_=sa.BigInteger())
+        offset = sa.bindparam("_page_offset", type_=sa.BigInteger())
         return self._compile(ordered.limit(limit).offset(offset), [*self._public, total], scope)
 
     def _count(self, shape: Shape, scope: Predicate) -> Statement:
@@ -53,7 +54,7 @@ class Statements:
         return counted
 
     def _get(self, predicate: Predicate) -> Statement:
-        """The public columns of one row; binds `row_key`."""
+        """The public columns of one row; binds `_row_key`."""
         source = _where(sa.select(*self._public).where(self._is_row()), predicate)
         return self._compile(source, self._public, predicate)
 
@@ -68,7 +69,7 @@ class Statements:
         return self._compile(self._table.insert().values(values).returning(*self._public), self._public)
 
     def _update(self, names: tuple[str, ...], predicate: Predicate) -> Statement:
-        """Binds `row_key` and each new value as `set_` with the column's name."""
+        """Binds `_row_key` and each new value as `set_` with the column's name."""
         values = {name: self._value(name, f"set_{name}") for name in names}
         source = _where(self._table.update().where(self._is_row()), predicate)
         return self._compile(source.values(values).returning(*self._public), self._public, predicate)
@@ -78,15 +79,15 @@ class Statements:
         return self._compile(source.returning(self._key), [self._key], predicate)
 
     def _exists(self, target: sa.Column[Any]) -> Statement:
-        """Whether another table has a row; binds `target_key`."""
-        found = sa.select(target).where(target == sa.bindparam("target_key", type_=target.type))
+        """Whether another table has a row; binds `_target_key`."""
+        found = sa.select(target).where(target == sa.bindparam("_target_key", type_=target.type))
         return self._compile(found, [target])
 
     def _value(self, column: str, bind: str) -> sa.BindParameter[Any]:
         return sa.bindparam(bind, type_=self._table.columns[column].type)
 
     def _is_row(self) -> Any:
-        return self._key == sa.bindparam("row_key", type_=self._key.type)
+        return self._key == sa.bindparam("_row_key", type_=self._key.type)
 
     def _compile(self, source: Any, columns: Sequence[Any], predicate: Predicate = EVERYTHING) -> Statement:
         return Statement(source, self._dialect, columns=columns, predicate=predicate)

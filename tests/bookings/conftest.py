@@ -1,0 +1,37 @@
+"""A network to book on, and a clock that stands."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from starlette.testclient import TestClient
+
+from backend.core.time import set_clock
+from tests.bookings.network import Clock, Headers, Network
+from tests.conftest import sign_up
+
+
+@pytest.fixture(scope="session")
+def other_driver(client: TestClient) -> Headers:
+    """The headers of a second driver."""
+    return sign_up(client, "driver")
+
+
+@pytest.fixture
+def clock() -> Iterator[Clock]:
+    """The application's clock, standing just behind the true time, by which the life of a token is judged."""
+    standing = Clock(datetime.now(UTC).replace(microsecond=0))
+    with set_clock(standing):
+        yield standing
+
+
+@pytest.fixture
+def network(client: TestClient, clock: Clock, admin: Headers, driver: Headers) -> Network:
+    """The product's network."""
+    return Network(client, clock, admin=admin, driver=driver)
+
+
+@pytest.fixture
+def point(network: Network) -> int:
+    """A charge point of the test's own."""
+    return network.add_point()

@@ -1,0 +1,1 @@
+"""The bookstore's shelves: categories and books."""

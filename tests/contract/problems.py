@@ -1,0 +1,43 @@
+"""What every error looks like (CONTRACT §4, RFC 9457)."""
+
+import http
+from typing import Any
+
+from httpx2 import Response
+
+MEMBERS = {"type", "title", "status", "detail", "code"}
+
+
+def problem(answer: Response, status: int, code: str | None = None) -> dict[str, Any]:
+    """The problem that `answer` tells, once its whole shape has been checked."""
+    request = f"{answer.request.method} {answer.request.url}"
+    assert answer.status_code == status, f"{request} → {answer.status_code} {answer.text}"
+    assert answer.headers["content-type"] == "application/problem+json"
+    told: dict[str, Any] = answer.json()
+    assert set(told) == MEMBERS | ({"errors"} if status == 422 else set())
+    assert told["status"] == status
+    assert told["title"] == http.HTTPStatus(status).phrase
+    assert isinstance(told["type"], str)
+    assert isinstance(told["detail"], str)
+    assert told["detail"]
+    assert told["code"].replace("_", "").isalpha()
+    assert code in (None, told["code"]), told
+    if status == 401:
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+    if status == 422:
+        _check_faults(told["errors"])
+    return told
+
+
+def _check_faults(faults: list[dict[str, Any]]) -> None:
+    assert faults
+    for fault in faults:
+        assert set(fault) == {"loc", "msg", "type"}
+        assert fault["loc"][0] in ("body", "query", "path")
+        assert fault["msg"]
+        assert fault["type"]
+
+
+def faulty_members(answer: Response) -> set[str]:
+    """The members of the body, or the parameters, that a 422 complains about."""
+    return {str(fault["loc"][1]) for fault in problem(answer, 422)["errors"] if len(fault["loc"]) > 1}

@@ -1,0 +1,1 @@
+"""Tests of the core: settings, database, door, errors, routing and what every answer carries."""

@@ -1,0 +1,126 @@
+"""Fixtures of the core's tests: applications that serve probes, and bare databases with two small tables."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager
+from typing import Any
+
+import httpx2
+import pytest
+import sqlalchemy as sa
+from fastapi import FastAPI
+from fastapi.routing import APIRouter
+from starlette.testclient import TestClient
+
+from backend.api import registry as product
+from backend.core.config import Settings
+from backend.core.constraints import NAMING_CONVENTION
+from backend.core.db import Database, UnitOfWork
+from backend.crud.registry import Registry
+from backend.main import create_app
+from tests.conftest import QUIET, migrate
+from tests.databases import Databases
+
+Build = Callable[..., FastAPI]
+Serve = Callable[..., TestClient]
+
+metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
+shelves = sa.Table(
+    "shelves",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.String(50), nullable=False, unique=True),
+    info={"entity": "Shelf"},
+)
+things = sa.Table(
+    "things",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    # Judged at the commit, so that a test can have a commit refused.
+    sa.Column("shelf_id", sa.ForeignKey("shelves.id", deferrable=True, initially="DEFERRED")),
+    sa.Column("name", sa.String(50)),
+)
+
+
+class Shelf:
+    """A row of `shelves` in a session."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+sa.orm.registry(metadata=metadata).map_imperatively(Shelf, shelves)
+
+
+def make_tables(connection: sa.Connection) -> None:
+    """Make the two small tables."""
+    metadata.create_all(connection)
+
+
+@pytest.fixture(scope="session")
+def bare_url(backend: str, databases: Databases) -> str:
+    """A database with the two small tables, shared by tests that make their own rows."""
+    return databases.prepared(backend, "bare", make_tables)
+
+
+@pytest.fixture
+def bare(bare_url: str) -> Iterator[Database]:
+    """That database, without an application."""
+    database = Database(Settings(database_url=bare_url, lock_seconds=0.1), metadata)
+    yield database
+    database.dispose()
+
+
+def count(database: Database, name: str) -> int:
+    """How many shelves there are of a name, as another transaction sees it."""
+    with UnitOfWork(database, write=False) as unit:
+        found = unit.session.scalar(sa.select(sa.func.count()).where(shelves.c.name == name))
+    return int(found or 0)
+
+
+@pytest.fixture(scope="session")
+def migrated_url(backend: str, databases: Databases) -> str:
+    """A migrated database, shared by applications whose tests make their own rows."""
+    return databases.prepared(backend, "migrated", migrate)
+
+
+@pytest.fixture(scope="session")
+def sqlite_url(databases: Databases) -> str:
+    """A migrated SQLite database, for what does not depend on the database."""
+    return databases.prepared("sqlite", "migrated", migrate)
+
+
+def build(url: str, *routers: APIRouter, **settings: Any) -> FastAPI:
+    """An application of nothing but these routes, below `/api/v1`."""
+    registry = Registry("/api/v1")
+    for router in routers:
+        registry.include(router)
+    return create_app(Settings(database_url=url, **{**QUIET, **settings}), registry)
+
+
+def build_product(url: str, *routers: APIRouter, **settings: Any) -> FastAPI:
+    """The product with further routes."""
+    registry = Registry("/api/v1")
+    registry.registrations = dict(product.registrations)
+    for router in (*product.routers, *routers):
+        registry.include(router)
+    return create_app(Settings(database_url=url, **{**QUIET, **settings}), registry)
+
+
+@pytest.fixture
+def serve(sqlite_url: str) -> Iterator[Serve]:
+    """`serve(*routers, url=…, **settings)`: a client of an application of nothing but these routes, on SQLite unless told."""
+    with ExitStack() as stack:
+
+        def start(*routers: APIRouter, url: str = sqlite_url, **settings: Any) -> TestClient:
+            return stack.enter_context(TestClient(build(url, *routers, **settings), raise_server_exceptions=False))
+
+        yield start
+
+
+@asynccontextmanager
+async def running(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client that sends many requests at once to an application in this process."""
+    transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
+    server, client = app.router.lifespan_context(app), httpx2.AsyncClient(transport=transport, base_url="http://test")
+    async with server, client:
+        yield client

@@ -1,0 +1,262 @@
+"""What a database error means: by the constraint's name, alike on both databases, and nothing given away by the unknown."""
+
+import sqlite3
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+
+from backend.core.config import Settings
+from backend.core.constraints import NAMING_CONVENTION, ConstraintCatalog, ForeignKeyError, is_disconnect, translate
+from backend.core.db import Database, UnitOfWork
+from backend.core.dependencies import SessionDep
+from backend.core.errors import (
+    ConflictError,
+    DuplicateError,
+    InvalidInputError,
+    RowhouseError,
+    TransactionRetryError,
+    UnavailableError,
+)
+from backend.core.routing import Router
+from tests.conftest import unique
+from tests.core.conftest import Serve
+from tests.databases import Databases
+
+
+class OverlapError(ConflictError):
+    """409: two guests in one room."""
+
+    code = "overlap"
+
+
+LONG = "a_column_with_a_name_so_long_that_postgresql_shortens_the_constraint"
+metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
+guests = sa.Table(
+    "guests",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("email", sa.String(50), unique=True),
+    sa.Column("first", sa.String(50)),
+    sa.Column("last", sa.String(50)),
+    sa.Column("nick", sa.String(50)),
+    sa.Column("room", sa.Integer),
+    sa.Column("badge", sa.Integer),
+    sa.Column("host_id", sa.ForeignKey("guests.id")),
+    sa.Column("age", sa.Integer, nullable=False, server_default="18"),
+    sa.Column(LONG, sa.Integer, unique=True),
+    sa.UniqueConstraint("first", "last"),
+    sa.CheckConstraint("age > 0", name="age_positive"),
+    sa.Index("ix_guests_nick", sa.text("lower(nick)"), unique=True),
+    sa.Index("ix_guests_badge", "badge", unique=True),
+    info={"entity": "Guest", "conflicts": {"ex_guests_room": OverlapError}},
+)
+EXCLUSION = "ALTER TABLE guests ADD CONSTRAINT ex_guests_room EXCLUDE USING btree (room WITH =)"
+TRIGGER = """
+CREATE TRIGGER ex_guests_room BEFORE INSERT ON guests
+WHEN EXISTS (SELECT 1 FROM guests WHERE room = NEW.room)
+BEGIN SELECT RAISE(ABORT, 'ex_guests_room'); END
+"""
+
+
+def make_tables(connection: sa.Connection) -> None:
+    """The table, and the rule that each database writes in its own way."""
+    metadata.create_all(connection)
+    connection.exec_driver_sql(EXCLUSION if connection.dialect.name == "postgresql" else TRIGGER)
+
+
+@pytest.fixture(scope="module")
+def database(backend: str, databases: Databases) -> Iterator[Database]:
+    """A database with guests, of whom the first has id 1."""
+    made = Database(Settings(database_url=databases.prepared(backend, "guests", make_tables)), metadata)
+    store(made, room=1)
+    yield made
+    made.dispose()
+
+
+def store(database: Database, **values: Any) -> None:
+    """One more guest."""
+    with UnitOfWork(database, write=True) as unit:
+        unit.session.execute(guests.insert().values(**values))
+
+
+def refusal(database: Database, **values: Any) -> RowhouseError:
+    """What a guest of these values is told, who is then not stored."""
+    before = total(database)
+    with pytest.raises(RowhouseError) as refused:
+        store(database, **values)
+    assert total(database) == before
+    return refused.value
+
+
+def total(database: Database) -> int:
+    """How many guests there are."""
+    with UnitOfWork(database, write=False) as unit:
+        return unit.session.scalar(sa.select(sa.func.count()).select_from(guests)) or 0
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"id": 1}, "id"),
+        ({"email": "a@example.com"}, "email"),
+        ({"first": "Ann", "last": "Lee"}, "first and last"),
+        ({"badge": 7}, "badge"),
+        ({LONG: 1}, LONG),
+    ],
+)
+def test_a_taken_value_names_its_columns(database: Database, values: dict[str, Any], words: str) -> None:
+    """Of a constraint or of an index, on one column or two, and of a name too long for PostgreSQL."""
+    if "id" not in values:
+        store(database, **values)
+    error = refusal(database, **values)
+    assert isinstance(error, DuplicateError)
+    assert str(error) == f"Guest with this {words} already exists"
+
+
+def test_a_taken_value_of_an_expression_names_the_entity(database: Database) -> None:
+    """SQLite knows such an index by its name only."""
+    store(database, nick="ann")
+    error = refusal(database, nick="ANN")
+    assert isinstance(error, DuplicateError)
+    assert str(error) == "Guest with this value already exists"
+
+
+def test_a_reference_to_nothing(database: Database) -> None:
+    """The engine says which way round; PostgreSQL's name helps it."""
+    error = refusal(database, host_id=-1)
+    assert isinstance(error, ForeignKeyError)
+    assert error.constraint == (None if database.dialect.name == "sqlite" else "fk_guests_host_id_guests")
+
+
+@pytest.mark.parametrize(("age", "rule"), [(0, "ck_guests_age_positive"), (sa.null(), "guests.age")])
+def test_a_broken_rule_is_named(database: Database, age: Any, rule: str) -> None:
+    """A check, and a column that may not be null."""
+    error = refusal(database, age=age)
+    assert (type(error), str(error)) == (ConflictError, f"The values break the rule {rule}.")
+
+
+def test_an_exclusion_and_its_trigger_speak_alike(database: Database) -> None:
+    """As the table's info has it."""
+    assert isinstance(refusal(database, room=1), OverlapError)
+
+
+CATALOG = ConstraintCatalog(metadata)
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "detail"),
+    [
+        ("uq_guests_email", None, "Guest with this email already exists"),
+        ("pk_guests", None, "Guest with this id already exists"),
+        ("ix_guests_badge", None, "Guest with this badge already exists"),
+        ("made_by_hand", "guests", "Guest with this value already exists"),
+        ("made_by_hand", "elsewhere", "A value that must be unique is taken."),
+        (None, None, "A value that must be unique is taken."),
+    ],
+)
+def test_a_unique_constraint_is_found_by_name(name: str | None, table: str | None, detail: str) -> None:
+    """One that the code does not know is still a duplicate."""
+    assert str(CATALOG.unique_violation(name, table=table)) == detail
+
+
+def test_a_rule_without_a_name_is_a_conflict() -> None:
+    """Whatever a database may leave out."""
+    assert str(CATALOG.rule_violation(None)) == "The values break the rule unknown."
+
+
+def test_conflicts_must_be_errors_of_the_tree() -> None:
+    """The message names what stands there."""
+    wrong = sa.MetaData()
+    sa.Table("wrong", wrong, sa.Column("id", sa.Integer), info={"conflicts": {"rule": ValueError}})
+    with pytest.raises(TypeError, match="RowhouseError classes, not <class 'ValueError'>"):
+        ConstraintCatalog(wrong).rule_violation("rule")
+
+
+@pytest.mark.parametrize(
+    ("state", "kind"),
+    [
+        ("22003", InvalidInputError),
+        ("54000", InvalidInputError),
+        ("40001", TransactionRetryError),
+        ("40P01", TransactionRetryError),
+        ("55P03", UnavailableError),
+        ("08006", UnavailableError),
+        ("53300", UnavailableError),
+        ("57P01", UnavailableError),
+        ("42P01", RowhouseError),
+        ("55000", RowhouseError),
+    ],
+)
+def test_postgresql_states(state: str, kind: type[RowhouseError]) -> None:
+    """After PostgREST's table; a fault in our SQL is a 500."""
+    assert type(translate(psycopg.errors.lookup(state)(), CATALOG)) is kind
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (psycopg.OperationalError("the connection is closed"), UnavailableError),
+        (psycopg.InterfaceError("the cursor is closed"), UnavailableError),
+        (psycopg.DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes"), InvalidInputError),
+        (psycopg.ProgrammingError("cannot adapt type 'object'"), RowhouseError),
+    ],
+)
+def test_what_psycopg_itself_objects_to(error: psycopg.Error, kind: type[RowhouseError]) -> None:
+    """It has no SQLSTATE."""
+    assert type(translate(error, CATALOG)) is kind
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (sqlite3.SQLITE_BUSY, UnavailableError),
+        (sqlite3.SQLITE_BUSY_SNAPSHOT, UnavailableError),
+        (sqlite3.SQLITE_LOCKED, UnavailableError),
+        (sqlite3.SQLITE_CANTOPEN, UnavailableError),
+        (sqlite3.SQLITE_FULL, UnavailableError),
+        (sqlite3.SQLITE_ERROR, RowhouseError),
+        (None, RowhouseError),
+    ],
+)
+def test_sqlite_codes(code: int | None, kind: type[RowhouseError]) -> None:
+    """A fault in our SQL is a 500, and so is what the module itself objects to."""
+    error = sqlite3.OperationalError("some message")
+    if code is not None:
+        error.sqlite_errorcode = code
+    assert type(translate(error, CATALOG)) is kind
+
+
+@pytest.mark.parametrize("error", [None, ValueError("no driver's")])
+def test_anything_else_is_a_500(error: Exception | None) -> None:
+    """Of no kind of its own."""
+    assert type(translate(error, CATALOG)) is RowhouseError
+
+
+def test_a_lost_connection_is_seen_in_the_cause() -> None:
+    """A lost lock or a refused value is none."""
+    error = RowhouseError()
+    error.__cause__ = sa.exc.OperationalError("statement", None, Exception())
+    assert not is_disconnect(error)
+    error.__cause__.__cause__ = psycopg.errors.AdminShutdown()
+    assert is_disconnect(error)
+    assert is_disconnect(psycopg.OperationalError("the connection is closed"))
+    assert not is_disconnect(psycopg.errors.LockNotAvailable())
+    assert not is_disconnect(None)
+
+
+def test_the_unknown_gives_nothing_away(serve: Serve, migrated_url: str) -> None:
+    """A 500 of few words, without SQL, names or values."""
+    router, name = Router(), unique("hidden")
+
+    @router.get("/broken")
+    def read_broken(session: SessionDep) -> None:
+        session.execute(sa.text("SELECT :value FROM nowhere"), {"value": name})
+
+    client = serve(router, url=migrated_url)
+    answer = client.get("/api/v1/broken")
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert answer.json()["detail"] == RowhouseError.default_detail
+    assert not any(word in answer.text for word in (name, "nowhere", "SELECT"))

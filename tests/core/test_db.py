@@ -1,0 +1,318 @@
+"""Connections and the unit of work, alike on both databases."""
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+
+from backend.core.config import Settings
+from backend.core.constraints import ForeignKeyError
+from backend.core.db import Database, Link, UnitOfWork, create_engine
+from backend.core.errors import ConflictError, DuplicateError, RowhouseError, UnavailableError
+from backend.core.security import Caller
+from backend.core.statement import Statement
+from tests.conftest import unique
+from tests.core.conftest import Shelf, count, shelves, things
+from tests.databases import Databases
+
+SELECT_SHELF = sa.select(shelves).where(shelves.c.name == sa.bindparam("wanted", type_=sa.String()))
+
+
+@pytest.fixture(scope="session")
+def only_sqlite(databases: Databases) -> Iterator[Database]:
+    """An empty SQLite database."""
+    database = Database(Settings(database_url=databases.empty("sqlite")))
+    yield database
+    database.dispose()
+
+
+@pytest.fixture(scope="session")
+def only_postgresql(databases: Databases) -> Iterator[Database]:
+    """An empty PostgreSQL database."""
+    database = Database(Settings(database_url=databases.empty("postgresql"), lock_seconds=0.25))
+    yield database
+    database.dispose()
+
+
+def add(unit: UnitOfWork, name: str) -> None:
+    """Store a shelf."""
+    unit.session.execute(shelves.insert().values(name=name))
+
+
+def fail_after_adding(unit: UnitOfWork, name: str, error: RowhouseError) -> None:
+    """Store a shelf and think better of it."""
+    add(unit, name)
+    raise error
+
+
+def perform(database: Database, work: Callable[[UnitOfWork], Any]) -> Any:
+    """What a writing request does, without the request."""
+    with UnitOfWork(database, write=True) as unit:
+        return work(unit)
+
+
+@contextmanager
+def recording(database: Database) -> Iterator[list[str]]:
+    """The statements that SQLAlchemy sends meanwhile."""
+    sent: list[str] = []
+
+    def record(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        sent.append(statement)
+
+    sa.event.listen(database.engine, "before_cursor_execute", record)
+    yield sent
+    sa.event.remove(database.engine, "before_cursor_execute", record)
+
+
+def terminate_others(database: Database) -> None:
+    """Have PostgreSQL end every connection to this database, as an operator or a fail-over does."""
+    url = database.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(url, autocommit=True) as operator:
+        operator.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
+@pytest.mark.parametrize(
+    ("pragma", "value"),
+    [("journal_mode", "wal"), ("foreign_keys", 1), ("synchronous", 1), ("temp_store", 2), ("busy_timeout", 1500)],
+)
+def test_sqlite_is_prepared(only_sqlite: Database, pragma: str, value: Any) -> None:
+    """On every connection: foreign keys hold, readers do not block writers, a lock is waited for."""
+    assert only_sqlite.link().driver.execute(f"PRAGMA {pragma}").fetchone() == (value,)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("timezone", "UTC"), ("lock_timeout", "250ms"), ("deadlock_timeout", "200ms")],
+)
+def test_postgresql_is_prepared(only_postgresql: Database, name: str, value: str) -> None:
+    """Sessions are in UTC whatever the server's zone is."""
+    assert only_postgresql.link().driver.execute(f"SHOW {name}").fetchone() == (value,)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["sqlite://", "sqlite:///:memory:", "sqlite:///file::memory:?uri=true", "sqlite:///file:x?mode=memory&uri=true"],
+)
+def test_in_memory_sqlite_is_refused(url: str) -> None:
+    """It would be another database in every thread."""
+    with pytest.raises(ValueError, match="name a file"):
+        create_engine(Settings(database_url=url))
+
+
+def test_the_directory_of_a_sqlite_file_is_made(tmp_path: Path) -> None:
+    """A first start needs no preparation."""
+    create_engine(Settings(database_url=f"sqlite:///{tmp_path}/new/deep/x.db")).dispose()
+    assert (tmp_path / "new" / "deep").is_dir()
+
+
+@pytest.mark.parametrize(("write", "begin"), [(True, "BEGIN IMMEDIATE"), (False, "BEGIN")])
+def test_sqlite_takes_the_write_lock_at_once(only_sqlite: Database, *, write: bool, begin: str) -> None:
+    """And only when the unit writes."""
+    with recording(only_sqlite) as sent, UnitOfWork(only_sqlite, write=write) as unit:
+        unit.begin()
+        unit.begin()
+    assert sent == [begin]
+
+
+@pytest.mark.parametrize("write", [True, False])
+def test_postgresql_begins_plainly(only_postgresql: Database, *, write: bool) -> None:
+    """Row locks do the rest there."""
+    with recording(only_postgresql) as sent, UnitOfWork(only_postgresql, write=write) as unit:
+        unit.begin()
+    assert sent == ["BEGIN"]
+
+
+def test_a_read_opens_no_transaction(bare: Database) -> None:
+    """One round trip; SQLite's write lock is free meanwhile."""
+    with UnitOfWork(bare, write=True) as unit:
+        assert unit.fetch(SELECT_SHELF, {"wanted": "nothing"}) == []
+        assert not unit.link.connection.in_transaction()
+
+
+def test_leaving_commits_once(bare: Database) -> None:
+    """What was only added to the session is flushed first."""
+    name = unique("shelf")
+    with UnitOfWork(bare, write=True) as unit:
+        add(unit, name)
+        assert unit.fetch(SELECT_SHELF, {"wanted": name})[0]["name"] == name
+    assert count(bare, name) == 1
+
+
+def test_an_error_rolls_back(bare: Database) -> None:
+    """And passes unchanged."""
+    name = unique("shelf")
+    with pytest.raises(ConflictError, match="for a reason"):
+        perform(bare, lambda unit: fail_after_adding(unit, name, ConflictError("for a reason")))
+    assert count(bare, name) == 0
+    assert not bare.link().connection.in_transaction()
+
+
+def test_an_error_that_is_a_decision_commits(bare: Database) -> None:
+    """Such as a family of sessions revoked."""
+
+    class DecisionError(ConflictError):
+        keeps_changes = True
+
+    name = unique("shelf")
+    with pytest.raises(DecisionError):
+        perform(bare, lambda unit: fail_after_adding(unit, name, DecisionError()))
+    assert count(bare, name) == 1
+
+
+def test_what_the_session_is_refused_is_translated(bare: Database) -> None:
+    """SQLAlchemy's errors never leave a unit of work."""
+    name = unique("shelf")
+    perform(bare, lambda unit: add(unit, name))
+    with pytest.raises(DuplicateError, match="Shelf with this name already exists"):
+        perform(bare, lambda unit: add(unit, name))
+    assert count(bare, name) == 1
+
+
+def test_what_a_compiled_statement_is_refused_is_translated(bare: Database) -> None:
+    """As the session's is."""
+    nowhere: sa.Select[Any] = sa.select(sa.column("x")).select_from(sa.table("nowhere"))
+    with pytest.raises(RowhouseError) as refused:
+        perform(bare, lambda unit: unit.fetch(nowhere, {}))
+    assert refused.value.status == 500
+
+
+def test_a_refused_commit_is_an_error(bare: Database) -> None:
+    """Not a success, nothing is stored, and the thread serves on."""
+    name = unique("thing")
+    with pytest.raises(ForeignKeyError):
+        perform(bare, lambda unit: unit.session.execute(things.insert().values(shelf_id=-1, name=name)))
+    found = perform(bare, lambda unit: unit.session.scalar(sa.select(sa.func.count()).where(things.c.name == name)))
+    assert found == 0
+    perform(bare, lambda unit: add(unit, name))
+    assert count(bare, name) == 1
+
+
+def test_waiting_for_a_lock_ends_with_503(bare: Database, bare_url: str) -> None:
+    """After `lock_seconds`, and nothing is changed."""
+    name = unique("shelf")
+    perform(bare, lambda unit: add(unit, name))
+    rival = Database(Settings(database_url=bare_url))
+    with UnitOfWork(rival, write=True) as holder:
+        holder.session.execute(shelves.update().where(shelves.c.name == name).values(name=name))
+        with pytest.raises(UnavailableError):
+            perform(bare, lambda unit: unit.session.execute(shelves.delete().where(shelves.c.name == name)))
+    rival.dispose()
+    assert count(bare, name) == 1
+
+
+def test_a_thread_keeps_its_connection(bare: Database) -> None:
+    """And shares it with no other."""
+    assert bare.link() is bare.link()
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(bare.link).result() is not bare.link()
+
+
+def test_dropping_a_connection_that_was_never_opened_does_nothing(bare: Database) -> None:
+    """A thread may lose what it never had."""
+    bare.drop_link()
+    first = bare.link()
+    bare.drop_link()
+    assert bare.link() is not first
+
+
+def test_a_select_is_compiled_once(bare: Database) -> None:
+    """For it is a constant of its module."""
+    assert bare.compiled(SELECT_SHELF) is bare.compiled(SELECT_SHELF)
+
+
+def test_session_and_compiled_statements_see_each_other(bare: Database) -> None:
+    """What is pending is flushed; what a statement changed below the session is read again when told to forget."""
+    before, after = unique("shelf"), unique("shelf")
+    rename = shelves.update().where(shelves.c.name == before).values(name=after)
+    with UnitOfWork(bare, write=True) as unit:
+        unit.forget_loaded()
+        shelf = Shelf(before)
+        unit.session.add(shelf)
+        assert [row["name"] for row in unit.fetch(SELECT_SHELF, {"wanted": before})] == [before]
+        unit.run(Statement(rename, bare.dialect, columns=[]), {})
+        assert shelf.name == before
+        unit.forget_loaded()
+        assert shelf.name == after
+    assert count(bare, after) == 1
+
+
+def test_authenticating_takes_an_authenticator(bare: Database) -> None:
+    """The caller is remembered for the rest of the request."""
+    caller = Caller(id=1, role="user")
+    with UnitOfWork(bare, write=False, authenticator=lambda _unit, _token: caller) as unit:
+        assert unit.authenticate("token") is caller
+        assert unit.caller is caller
+    with UnitOfWork(bare, write=False) as unit, pytest.raises(LookupError, match="no authenticator"):
+        unit.authenticate("token")
+
+
+def test_a_connection_without_a_driver_is_unavailable() -> None:
+    """SQLAlchemy's types allow for it."""
+    connection = SimpleNamespace(connection=SimpleNamespace(driver_connection=None))
+    engine: Any = SimpleNamespace(connect=lambda: connection)
+    with pytest.raises(UnavailableError):
+        Link(engine)
+
+
+@pytest.mark.parametrize("through", ["session", "statement", "commit"])
+def test_a_broken_connection_is_503_and_replaced(only_postgresql: Database, through: str) -> None:
+    """However the breaking is noticed; the thread's next unit of work has a new one."""
+    database = only_postgresql
+    broken = database.link()
+
+    def work(unit: UnitOfWork) -> None:
+        if through == "commit":
+            unit.session.execute(sa.text("SELECT 1"))
+        terminate_others(database)
+        if through == "session":
+            unit.session.execute(sa.text("SELECT 1"))
+        elif through == "statement":
+            unit.fetch(sa.select(sa.literal(1)), {})
+
+    with pytest.raises(UnavailableError):
+        perform(database, work)
+    assert broken.connection.closed
+    assert perform(database, lambda unit: unit.session.scalar(sa.text("SELECT 1"))) == 1
+    assert database.link() is not broken
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_database_that_is_not_there_is_503(databases: Databases, tmp_path: Path, kind: str) -> None:
+    """Nothing is held afterwards."""
+    url = databases.url("postgresql", "never_made") if kind == "postgresql" else f"sqlite:///{tmp_path}/gone/x.db"
+    database = Database(Settings(database_url=url))
+    if kind == "sqlite":
+        (tmp_path / "gone").rmdir()
+    with pytest.raises(UnavailableError):
+        UnitOfWork(database, write=False)
+    database.dispose()
+
+
+def test_disposing_closes_every_threads_connection(bare: Database) -> None:
+    """Also those of threads that live on."""
+    held = [bare.link()]
+    thread = threading.Thread(target=lambda: held.append(bare.link()))
+    thread.start()
+    thread.join()
+    bare.dispose()
+    assert len(held) == 2
+    assert all(link.connection.closed for link in held)
+
+
+def test_errors_name_no_values(bare: Database) -> None:
+    """What an account's row holds must not be in a log's traceback."""
+    with bare.engine.connect() as connection, pytest.raises(sa.exc.IntegrityError) as refused:
+        connection.execute(shelves.insert().values([{"id": 1, "name": "hidden"}, {"id": 1, "name": "hidden too"}]))
+    assert isinstance(refused.value.orig, (sqlite3.Error, psycopg.Error))
+    assert "parameters hidden" in str(refused.value)

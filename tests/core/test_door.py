@@ -1,0 +1,348 @@
+"""The door: one hop, one connection, one commit, and a refusal instead of a stall."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+import pytest
+import sqlalchemy as sa
+from fastapi import Depends
+from starlette.responses import Response
+from starlette.testclient import TestClient
+
+from backend.auth.models import User
+from backend.catalog.models import Category
+from backend.core.config import Settings
+from backend.core.db import Database, UnitOfWork
+from backend.core.dependencies import CallerDep, SessionDep, UnitDep
+from backend.core.door import ATTEMPTS, HASHING_THREADS, Door, Lane, current_unit_of_work
+from backend.core.errors import TransactionRetryError, UnavailableError
+from backend.core.routing import Router, on_lane
+from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in, unique
+from tests.core.conftest import Serve, build, build_product, count, running, shelves
+
+LONG = 10.0
+
+
+class Gate:
+    """Holds work in its thread until a test has seen what it wants to see."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Semaphore(0)
+        self.opened = threading.Event()
+        self.passed: list[Any] = []
+
+    def hold(self, unit: UnitOfWork | None = None, *, name: str = "held") -> str:
+        """Report the entry and wait."""
+        self.entered.release()
+        assert self.opened.wait(LONG)
+        self.passed.append(name)
+        return name
+
+    async def wait_for(self, number: int = 1) -> None:
+        """Go on when so many have entered."""
+        for _ in range(number):
+            assert await asyncio.to_thread(self.entered.acquire, timeout=LONG)
+
+
+@asynccontextmanager
+async def door_to(database: Database, **settings: Any) -> AsyncIterator[Door]:
+    """A door that is closed at the end."""
+    door = Door(database, Settings(database_url=str(database.engine.url), **settings), None)
+    yield door
+    await asyncio.to_thread(door.close)
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    """A gate that no failing test leaves shut."""
+    made = Gate()
+    yield made
+    made.opened.set()
+
+
+def test_the_work_of_a_request_stays_in_one_thread(serve: Serve) -> None:
+    """Dependencies, body and answer; the event loop's thread does none of it."""
+    threads: list[str] = []
+
+    def note() -> str:
+        threads.append(threading.current_thread().name)
+        return "noted"
+
+    router = Router()
+
+    @router.get("/threads")
+    def read_threads(_first: Annotated[str, Depends(note)], _session: SessionDep) -> list[str]:
+        note()
+        return threads
+
+    answer = serve(router).get("/api/v1/threads")
+    assert len(answer.json()) == 2
+    assert len(set(threads)) == 1
+    assert threads[0].startswith("worker")
+
+
+def test_a_session_and_the_unit_share_one_connection(serve: Serve) -> None:
+    """However many dependencies ask."""
+    router = Router()
+
+    @router.get("/shared")
+    def read_shared(unit: UnitDep, session: SessionDep, again: SessionDep) -> bool:
+        return unit.session is session is again and session.connection() is unit.link.connection
+
+    assert serve(router).get("/api/v1/shared").json() is True
+
+
+def test_nothing_is_served_outside_a_request() -> None:
+    """The message names the mend."""
+    with pytest.raises(LookupError, match=r"backend\.core\.routing\.Router"):
+        current_unit_of_work()
+
+
+def test_success_is_told_only_after_the_commit(bare: Database) -> None:
+    """Another connection sees the row as soon as `run` returns."""
+    name = unique("shelf")
+
+    async def scenario() -> None:
+        async with door_to(bare) as door:
+            await door.run(lambda u: u.session.execute(shelves.insert().values(name=name)), write=True)
+            assert count(bare, name) == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_full_lane_refuses_and_the_refused_never_runs(sqlite_url: str, gate: Gate) -> None:
+    """503 with Retry-After; the next request is served."""
+    ran: list[str] = []
+    router = Router()
+
+    @router.get("/hold")
+    def hold() -> str:
+        return gate.hold()
+
+    @router.get("/mark/{name}")
+    def mark(name: str) -> str:
+        ran.append(name)
+        return name
+
+    async def scenario() -> None:
+        async with running(build(sqlite_url, router, worker_threads=1, queue_seconds=0.05)) as client:
+            holding = asyncio.create_task(client.get("/api/v1/hold"))
+            await gate.wait_for()
+            refused = await asyncio.gather(*(client.get("/api/v1/mark/refused") for _ in range(3)))
+            assert not holding.done()
+            gate.opened.set()
+            assert (await holding).json() == "held"
+            assert (await client.get("/api/v1/mark/served")).json() == "served"
+        for answer in refused:
+            assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+            assert int(answer.headers["Retry-After"]) >= 1
+        assert ran == ["served"]
+
+    asyncio.run(scenario())
+
+
+def test_hashing_does_not_starve_other_requests(sqlite_url: str, gate: Gate) -> None:
+    """With every hashing thread busy and more waiting, the default lane answers."""
+    router = Router()
+
+    @router.post("/hash")
+    @on_lane(Lane.HASHING)
+    def hash_something() -> str:
+        return gate.hold(name=threading.current_thread().name)
+
+    @router.get("/plain")
+    def plain() -> str:
+        return threading.current_thread().name
+
+    async def scenario() -> list[Any]:
+        async with running(build(sqlite_url, router, worker_threads=1, queue_seconds=LONG)) as client:
+            hashing = [asyncio.create_task(client.post("/api/v1/hash")) for _ in range(HASHING_THREADS + 2)]
+            await gate.wait_for(HASHING_THREADS)
+            answer = await client.get("/api/v1/plain")
+            assert answer.json().startswith("worker")
+            assert gate.passed == []
+            gate.opened.set()
+            return [hashed.json() for hashed in await asyncio.gather(*hashing)]
+
+    names = asyncio.run(scenario())
+    assert len(names) == HASHING_THREADS + 2
+    assert all(name.startswith("hashing") for name in names)
+
+
+def test_a_client_that_goes_away_is_no_overload(bare: Database, gate: Gate) -> None:
+    """Its cancellation passes as such; what was running is finished, what waited never runs."""
+
+    async def scenario() -> None:
+        async with door_to(bare, worker_threads=1, queue_seconds=LONG) as door:
+            running_one = asyncio.create_task(door.run(gate.hold, write=False))
+            await gate.wait_for()
+            waiting = asyncio.create_task(door.run(lambda _unit: gate.passed.append("waited"), write=False))
+            await asyncio.sleep(0)
+            for task in (waiting, running_one):
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+            gate.opened.set()
+            await door.run(lambda _unit: gate.passed.append("next"), write=False)
+        assert gate.passed == ["held", "next"]
+
+    asyncio.run(scenario())
+
+
+def test_closing_finishes_what_was_accepted(bare: Database, gate: Gate) -> None:
+    """The running and the waiting, hashing too."""
+
+    async def scenario() -> None:
+        async with door_to(bare, worker_threads=1, queue_seconds=LONG) as door:
+            lanes = (Lane.DEFAULT, Lane.DEFAULT, Lane.HASHING)
+            accepted = [asyncio.create_task(door.run(gate.hold, write=False, lane=lane)) for lane in lanes]
+            await gate.wait_for(2)
+            closing = asyncio.create_task(asyncio.to_thread(door.close))
+            gate.opened.set()
+            assert await asyncio.gather(*accepted) == ["held"] * 3
+            await closing
+
+    asyncio.run(scenario())
+
+
+def failing(times: int, name: str, tried: list[int]) -> Callable[[UnitOfWork], str]:
+    """Work that stores a shelf and is then the victim of so many deadlocks."""
+
+    def work(unit: UnitOfWork) -> str:
+        tried.append(1)
+        unit.session.execute(shelves.insert().values(name=name))
+        if len(tried) <= times:
+            raise TransactionRetryError
+        return "done"
+
+    return work
+
+
+def test_a_lost_transaction_is_tried_again(bare: Database) -> None:
+    """Each attempt begins anew: what the lost ones did is undone."""
+    name, tried = unique("shelf"), list[int]()
+
+    async def scenario() -> None:
+        async with door_to(bare) as door:
+            assert await door.run(failing(ATTEMPTS - 1, name, tried), write=True) == "done"
+
+    asyncio.run(scenario())
+    assert len(tried) == ATTEMPTS == 4
+    assert count(bare, name) == 1
+
+
+def test_trying_again_has_an_end(bare: Database) -> None:
+    """503, and nothing is stored."""
+    name, tried = unique("shelf"), list[int]()
+
+    async def scenario() -> None:
+        async with door_to(bare) as door:
+            with pytest.raises(TransactionRetryError) as refused:
+                await door.run(failing(ATTEMPTS, name, tried), write=True)
+            assert (refused.value.status, dict(refused.value.headers)) == (503, {"Retry-After": "1"})
+
+    asyncio.run(scenario())
+    assert len(tried) == ATTEMPTS
+    assert count(bare, name) == 0
+
+
+def test_no_other_error_is_tried_again(bare: Database) -> None:
+    """Not even the 503 of a lock that was waited for."""
+    tried: list[int] = []
+
+    def work(_unit: UnitOfWork) -> None:
+        tried.append(1)
+        raise UnavailableError
+
+    async def scenario() -> None:
+        async with door_to(bare) as door:
+            with pytest.raises(UnavailableError):
+                await door.run(work, write=True)
+
+    asyncio.run(scenario())
+    assert tried == [1]
+
+
+def test_the_victim_of_a_real_deadlock_gets_through(bare_url: str) -> None:
+    """Two requests take two rows crosswise; on SQLite the one write lock already keeps them apart."""
+    names = [unique("shelf"), unique("shelf")]
+    database, both = Database(Settings(database_url=bare_url)), threading.Barrier(2)
+    rivals = database.dialect.name == "postgresql"
+    attempts: list[str] = []
+
+    def crosswise(first: str, second: str) -> Callable[[UnitOfWork], None]:
+        def work(unit: UnitOfWork) -> None:
+            attempts.append(first)
+            unit.session.execute(shelves.update().where(shelves.c.name == first).values(name=first))
+            if attempts.count(first) == 1 and rivals:
+                both.wait(LONG)
+            unit.session.execute(shelves.update().where(shelves.c.name == second).values(name=second))
+
+        return work
+
+    async def scenario() -> None:
+        async with door_to(database, worker_threads=2) as door:
+            await door.run(lambda u: u.session.execute(shelves.insert(), [{"name": n} for n in names]), write=True)
+            works = (crosswise(*names), crosswise(*reversed(names)))
+            await asyncio.gather(*(door.run(work, write=True) for work in works))
+
+    asyncio.run(scenario())
+    database.dispose()
+    assert len(attempts) == (3 if rivals else 2)
+
+
+@pytest.fixture(scope="module")
+def burst_router() -> Router:
+    """Hand-written routes of each kind: with a session, with the caller, without either, and writing."""
+    router = Router()
+
+    @router.get("/burst/session")
+    def read_with_session(session: SessionDep) -> int:
+        return session.scalar(sa.select(sa.func.count()).select_from(User)) or 0
+
+    @router.get("/burst/caller")
+    def read_caller(caller: CallerDep) -> str:
+        return caller.role
+
+    @router.get("/burst/plain")
+    def read_plain() -> Response:
+        return Response(b"plain")
+
+    @router.post("/burst/categories", status_code=201)
+    def store_category(session: SessionDep) -> str:
+        category = Category(name=unique("burst"))
+        session.add(category)
+        return category.name
+
+    return router
+
+
+def test_200_at_once_on_the_default_pool(migrated_url: str, burst_router: Router) -> None:
+    """Generated and hand-written, reading and writing: all are answered, every row is stored. How soon is perf's business."""
+    app = build_product(migrated_url, burst_router, admin_email=ADMIN_EMAIL, admin_password=ADMIN_PASSWORD)
+    with TestClient(app) as before:
+        headers = sign_in(before, ADMIN_EMAIL, ADMIN_PASSWORD)
+    app = build_product(migrated_url, burst_router, queue_seconds=30)
+    assert app.state.settings.worker_threads == 8
+
+    async def scenario() -> None:
+        async with running(app) as client:
+            client.headers.update(headers)
+            names = [unique("burst") for _ in range(20)]
+            calls = [client.post("/api/v1/categories", json={"name": name}) for name in names]
+            calls += [client.post("/api/v1/burst/categories") for _ in range(20)]
+            for _ in range(40):
+                calls += [client.get("/api/v1/categories?size=1"), client.get("/api/v1/burst/session")]
+                calls += [client.get("/api/v1/burst/caller"), client.get("/api/v1/burst/plain")]
+            answers = await asyncio.gather(*calls)
+            assert [a.text for a in answers if a.is_error] == []
+            written = {a.json() if isinstance(a.json(), str) else a.json()["name"] for a in answers[:40]}
+            stored = await client.get("/api/v1/categories?name__startswith=burst&size=100")
+            assert written <= {row["name"] for row in stored.json()["items"]}
+            assert len(written) == 40
+            assert len(answers) == 200
+
+    asyncio.run(scenario())

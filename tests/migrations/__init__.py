@@ -1,0 +1,1 @@
+"""The migrations: there and back, equal to the classes, and the rules that only the database can hold."""

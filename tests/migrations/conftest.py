@@ -1,0 +1,36 @@
+"""Databases for migrations: a migrated one to look at, an empty one to change."""
+
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy as sa
+
+from backend.core.config import Settings
+from backend.core.db import TRANSACTION_KIND, create_engine
+from tests.conftest import migrate
+from tests.databases import Databases
+
+
+@pytest.fixture(scope="module")
+def migrated_url(backend: str, databases: Databases) -> str:
+    """The URL of a migrated database that the module's tests share."""
+    return databases.prepared(backend, "migrated", migrate)
+
+
+@pytest.fixture(scope="module")
+def migrated(migrated_url: str) -> Iterator[sa.Connection]:
+    """A connection to it, for reading: it holds no lock."""
+    yield from _connect(migrated_url, kind="read")
+
+
+@pytest.fixture
+def empty(backend: str, databases: Databases) -> Iterator[sa.Connection]:
+    """A connection to an empty database of the test's own."""
+    yield from _connect(databases.empty(backend), kind="write")
+
+
+def _connect(url: str, *, kind: str) -> Iterator[sa.Connection]:
+    engine = create_engine(Settings(database_url=url))
+    with engine.connect().execution_options(**{TRANSACTION_KIND: kind}) as connection:
+        yield connection
+    engine.dispose()

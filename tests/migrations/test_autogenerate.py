@@ -1,0 +1,57 @@
+"""No drift, and a migration that Alembic writes for a new entity is right as it stands: on both databases, years from now."""
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+
+from tests.conftest import ROOT
+from tests.databases import BACKENDS, Databases
+from tests.migrations import schema
+
+
+@pytest.fixture(scope="module")
+def scripts(backend: str, databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the migrations, with one more that was written on this database; see `odd_house`."""
+    directory = tmp_path_factory.mktemp("scripts") / "alembic"
+    shutil.copytree(ROOT / "alembic", directory, ignore=shutil.ignore_patterns("__pycache__"))
+    program = [sys.executable, "-m", "tests.migrations.odd_house", str(directory)]
+    environment = {**os.environ, "DATABASE_URL": databases.empty(backend)}
+    done = subprocess.run(program, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("No new upgrade operations detected") == 2
+    return directory
+
+
+def test_the_migration_depends_on_no_code_that_may_change(scripts: Path) -> None:
+    """Nothing is imported from the application, nor from SQLModel."""
+    tree = ast.parse((scripts / "versions" / "odd_houses.py").read_text())
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert sorted(ast.unparse(node) for node in imports) == ["from alembic import op", "import sqlalchemy as sa"]
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    assert not names & {"sqlmodel", "backend"}
+
+
+def test_the_migration_runs_on_the_other_database_too(scripts: Path, backend: str, databases: Databases) -> None:
+    """Written on one, applied and undone on the other, with the names and types that it states."""
+    other = next(name for name in BACKENDS if name != backend)
+    engine = sa.create_engine(databases.empty(other))
+    with engine.connect() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(scripts))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        lines = {line for line in schema.tables(connection) if line.startswith("odd_houses: ")}
+        command.downgrade(config, "-1")
+        left = {line for line in schema.tables(connection) if "odd_houses" in line}
+    engine.dispose()
+    assert sum(line.startswith("odd_houses: column") for line in lines) == 21
+    assert "odd_houses: unique uq_odd_houses_street_number ['street', 'number']" in lines
+    assert left == set()

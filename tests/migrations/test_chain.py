@@ -1,0 +1,94 @@
+"""The chain of migrations: up, down and up again, and nothing in it that differs from the classes."""
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlmodel import SQLModel
+
+from backend.core.health import newest_revision
+from tests.conftest import ROOT, migrate
+from tests.migrations import schema
+
+PREFIXES = {"key": "pk_", "foreign key": "fk_", "unique": "uq_", "check": "ck_", "index": "ix_"}
+
+
+def config_for(connection: sa.Connection) -> Config:
+    """Alembic's configuration for a connection that is open already."""
+    config = Config(ROOT / "alembic.ini")
+    config.set_main_option("script_location", str(ROOT / "alembic"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def down(connection: sa.Connection) -> None:
+    """Undo every migration."""
+    command.downgrade(config_for(connection), "base")
+    connection.commit()
+
+
+def up(connection: sa.Connection) -> None:
+    """Apply every migration."""
+    migrate(connection)
+    connection.commit()
+
+
+def test_up_down_up_gives_the_same_schema(empty: sa.Connection) -> None:
+    """Down leaves nothing behind, not even a function or a trigger; up again makes what up made."""
+    up(empty)
+    first = schema.tables(empty), schema.guards(empty), schema.functions(empty)
+    empty.commit()
+    down(empty)
+    nothing: tuple[object, ...] = (set(), {}, set())
+    assert (schema.tables(empty), schema.guards(empty), schema.functions(empty)) == nothing
+    empty.commit()
+    up(empty)
+    assert (schema.tables(empty), schema.guards(empty), schema.functions(empty)) == first
+
+
+def test_upgrading_twice_changes_nothing(empty: sa.Connection) -> None:
+    """A second upgrade finds nothing to do."""
+    up(empty)
+    first = schema.tables(empty)
+    empty.commit()
+    up(empty)
+    assert schema.tables(empty) == first
+
+
+def test_a_migrated_database_records_the_newest_revision(migrated: sa.Connection) -> None:
+    """What `/ready` compares."""
+    stored = migrated.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all()
+    assert stored == [newest_revision()]
+
+
+def test_there_is_one_head() -> None:
+    """Two heads would make `alembic upgrade head` fail."""
+    config = Config()
+    config.set_main_option("script_location", str(ROOT / "alembic"))
+    assert len(ScriptDirectory.from_config(config).get_heads()) == 1
+
+
+def test_the_classes_make_the_same_tables(migrated: sa.Connection, empty: sa.Connection) -> None:
+    """Finds what Alembic does not compare: check constraints, collations and keys that never count back."""
+    names = set(sa.inspect(migrated).get_table_names()) - {schema.VERSION_TABLE}
+    SQLModel.metadata.create_all(empty, tables=[SQLModel.metadata.tables[name] for name in names])
+    assert schema.tables(empty) == schema.tables(migrated)
+
+
+def test_every_constraint_and_index_has_a_name_by_the_convention(migrated: sa.Connection) -> None:
+    """Conflicts are told apart by these names, and a downgrade drops by them."""
+    for line in schema.tables(migrated):
+        table, _, rest = line.partition(": ")
+        kind = next((kind for kind in PREFIXES if rest.startswith(f"{kind} ")), None)
+        if kind is None or (kind == "key" and migrated.dialect.name == "sqlite"):
+            continue  # SQLite forgets the name of a key that counts
+        name = rest.removeprefix(f"{kind} ").split()[0]
+        assert name.startswith(f"{PREFIXES[kind]}{table}"), line
+
+
+def test_text_sorts_by_code_point_on_postgresql(migrated: sa.Connection) -> None:
+    """As SQLite sorts, whatever the server's locale."""
+    texts = [line for line in schema.tables(migrated) if "VARCHAR" in line]
+    assert texts
+    collated = [line for line in texts if 'COLLATE "C"' in line]
+    assert collated == (texts if migrated.dialect.name == "postgresql" else [])

@@ -1,0 +1,19 @@
+"""The odd registry in a running application."""
+
+from contextlib import AbstractContextManager
+
+from starlette.testclient import TestClient
+
+from backend.core.config import Settings
+from backend.main import create_app
+from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET
+from tests.databases import Databases
+from tests.odd.base import metadata
+from tests.odd.registry import create_tables, registry
+
+
+def open_odd(databases: Databases, backend: str) -> AbstractContextManager[TestClient]:
+    """A client of the odd application on a database of its own."""
+    url = databases.prepared(backend, "odd", create_tables)
+    settings = Settings(database_url=url, admin_email=ADMIN_EMAIL, admin_password=ADMIN_PASSWORD, **QUIET)
+    return TestClient(create_app(settings, registry, metadata), raise_server_exceptions=False)

@@ -1,0 +1,42 @@
+"""What the odd entities derive from: a metadata of their own, which no migration ever sees.
+
+The accounts' tables are copied into it, so that an owner column can refer to them and a caller can sign in.
+"""
+
+import sqlalchemy as sa
+from sqlalchemy.orm import registry
+from sqlmodel import SQLModel
+
+from backend.auth.models import RefreshToken, User
+from backend.core.constraints import NAMING_CONVENTION
+from backend.core.folding import fold_with
+from backend.crud.model import BigIntegerKey, IntegerKey, Record, UUIDKey
+
+metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
+fold_with(metadata)
+
+
+def table_of(model: type[SQLModel]) -> sa.Table:
+    """The table behind a table class."""
+    table: sa.Table = model.__table__  # type: ignore[attr-defined]  # SQLAlchemy sets it on mapped classes
+    return table
+
+
+for account_model in (User, RefreshToken):
+    table_of(account_model).to_metadata(metadata)
+
+
+class OddRecord(Record, registry=registry(metadata=metadata)):
+    """`Record` in the odd metadata."""
+
+
+class OddEntity(IntegerKey, OddRecord):
+    """`Entity` in the odd metadata."""
+
+
+class OddBigEntity(BigIntegerKey, OddRecord):
+    """An entity with a 64-bit key."""
+
+
+class OddUUIDEntity(UUIDKey, OddRecord):
+    """An entity with a UUID key."""

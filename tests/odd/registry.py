@@ -1,0 +1,113 @@
+"""The odd table of contents: moved walls, hand-written routes and one line an entity."""
+
+from typing import Annotated
+
+import sqlalchemy as sa
+from fastapi import Path
+from sqlmodel import col, select
+from starlette.responses import Response
+
+from backend.auth.models import ADMIN
+from backend.auth.routes import auth, users
+from backend.core.db import UnitOfWork
+from backend.core.dependencies import CallerDep, SessionDep
+from backend.core.errors import ConflictError, InvalidInputError, NotFoundError
+from backend.core.routing import Router
+from backend.core.security import Caller
+from backend.core.statement import Row
+from backend.crud.base import CRUDBase
+from backend.crud.policy import ANYONE, SIGNED_IN
+from backend.crud.registry import Registry, public_schema
+from tests.odd.base import metadata
+from tests.odd.columns import Everything, Maybe, Preset
+from tests.odd.shapes import (
+    Branch,
+    Diary,
+    Leaf,
+    Notice,
+    Parcel,
+    Period,
+    Reserved,
+    Sealed,
+    Seat,
+    UnreasonablyLongNamedStorageCompartment,
+    Vein,
+)
+
+HEAVIEST = 1000
+PUBLIC = ("public", "sold")
+
+
+class TooHeavyError(ConflictError):
+    """409: a parcel that nobody can carry."""
+
+    code = "too_heavy"
+
+
+class ParcelCRUD(CRUDBase[Parcel]):
+    """Parcels: hidden ones are the administrators', the slug follows the name, none grows lighter or too heavy."""
+
+    def scope(self, caller: Caller | None) -> sa.ColumnElement[bool] | None:
+        """Administrators see all, others what is public."""
+        return None if caller is not None and caller.is_admin else col(Parcel.status).in_(PUBLIC)
+
+    def prepare(self, values: Row, *, stored: Row | None, unit: UnitOfWork) -> None:
+        """The slug is made from the name."""
+        if "name" in values:
+            values["slug"] = values["name"].casefold().replace(" ", "-")
+
+    def validate(self, row: Parcel, *, stored: Row | None, unit: UnitOfWork) -> None:
+        """Refuse what cannot be carried, and a parcel that shrinks."""
+        if row.weight > HEAVIEST:
+            raise TooHeavyError
+        if stored is not None and row.weight < stored["weight"]:
+            raise InvalidInputError.at("body", "weight", message="a parcel does not grow lighter")
+
+
+registry = Registry("/api/v1")
+register = registry.register
+by_hand = Router(tags=["by hand"])
+PUBLIC_NOTICE = public_schema(Notice)
+
+
+@by_hand.get("/notices/{id}", response_model=PUBLIC_NOTICE, operation_id="get_notice")
+def get_notice(
+    notice_id: Annotated[int, Path(alias="id", ge=-(2**31), lt=2**31)], session: SessionDep, response: Response
+) -> Notice:
+    """A notice, by hand."""
+    notice = session.get(Notice, notice_id)
+    if notice is None:
+        raise NotFoundError
+    response.headers["X-By-Hand"] = "yes"
+    return notice
+
+
+@by_hand.get("/diaries/latest", response_model=list[str], operation_id="read_latest_diary")
+def read_latest_diary(caller: CallerDep, session: SessionDep) -> list[str]:
+    """The caller's last entry: a path that a generated route with an id would also take."""
+    mine = select(Diary.entry).where(Diary.owner_id == caller.id).order_by(col(Diary.id).desc())
+    return list(session.exec(mine.limit(1)))
+
+
+registry.include(by_hand)
+registry.include(auth)
+registry.include(users)
+register(Branch, read=ANYONE, write=ADMIN, search=("name",))
+register(Diary, owner="owner_id", search=("entry",))
+register(Everything, write=ADMIN, search=("text", "short_text"))
+register(Leaf, read=ANYONE, write=SIGNED_IN, search=("name",), path="leaves")
+register(Maybe, write=ADMIN, search=("text", "short_text"))
+register(Notice, read=ANYONE, owner="author_id", search=("message",))
+register(Parcel, read=ANYONE, write=SIGNED_IN, crud=ParcelCRUD)
+register(Period, write=ADMIN)
+register(Preset, write=ADMIN)
+register(Reserved, write=ADMIN, search=("search", "search_text"), path="reserved")
+register(Sealed, read=ANYONE, write=ADMIN, search=("serial", "state"), path="sealed")
+register(Seat, write=ADMIN)
+register(UnreasonablyLongNamedStorageCompartment, read=ANYONE, write=ADMIN)
+register(Vein, read=ANYONE, write=ADMIN)
+
+
+def create_tables(connection: sa.Connection) -> None:
+    """Every odd table, the accounts' too, on an empty database."""
+    metadata.create_all(connection)

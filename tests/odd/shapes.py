@@ -1,0 +1,130 @@
+"""Odd keys, references, owners, marks, rules and names."""
+
+from datetime import date
+from typing import Annotated, Any, Self
+from uuid import UUID
+
+from pydantic import field_validator, model_validator
+from sqlalchemy import BigInteger, UniqueConstraint
+from sqlmodel import Field
+
+from backend.crud.model import CREATE_ONLY, READ_ONLY, SECRET
+from tests.odd.base import OddBigEntity, OddEntity, OddUUIDEntity
+
+
+class Leaf(OddUUIDEntity, table=True):
+    """A UUID key and a nullable column to sort by; its plural is irregular."""
+
+    name: str = Field(max_length=60)
+    position: int | None = Field(default=None, index=True)
+
+
+class Vein(OddEntity, table=True):
+    """Refers to a UUID key."""
+
+    leaf_id: UUID = Field(foreign_key="leafs.id", index=True)
+    width: float = 1.0
+
+
+class Branch(OddBigEntity, table=True):
+    """A 64-bit key, and a reference to its own table."""
+
+    name: str = Field(max_length=60)
+    parent_id: int | None = Field(default=None, foreign_key="branches.id", sa_type=BigInteger, index=True)
+
+
+class Diary(OddEntity, table=True):
+    """Owned, and private."""
+
+    owner_id: int = Field(foreign_key="users.id", index=True)
+    entry: str = Field(max_length=200)
+
+
+class Notice(OddEntity, table=True):
+    """Owned, and read by anyone."""
+
+    author_id: int = Field(foreign_key="users.id", index=True)
+    message: str = Field(max_length=200)
+
+
+class Sealed(OddEntity, table=True):
+    """Each mark: fixed after creation, set by the server, shown to nobody."""
+
+    serial: Annotated[str, CREATE_ONLY] = Field(max_length=40, unique=True)
+    state: Annotated[str, READ_ONLY] = Field(default="new", max_length=20)
+    pin: Annotated[int, SECRET] = Field(default_factory=lambda: 4711)
+    api_key: Annotated[str | None, SECRET] = Field(default="hidden-api-key", max_length=40)
+    picture: Annotated[bytes, SECRET] = b"hidden-picture"
+    remark: str | None = Field(default=None, max_length=200)
+
+
+class Seat(OddEntity, table=True):
+    """Unique over two columns, and required to be in a hall."""
+
+    __table_args__ = (UniqueConstraint("hall", "seat_number"),)
+
+    hall: str = Field(max_length=60)
+    seat_number: int
+
+
+class Period(OddEntity, table=True):
+    """Field validators of both modes, and a rule over two columns."""
+
+    label: str = Field(max_length=60)
+    first_day: date
+    last_day: date | None = None
+
+    @field_validator("label", mode="before")
+    @classmethod
+    def _strip(cls, value: Any) -> Any:
+        return value.strip() if isinstance(value, str) else value
+
+    @field_validator("label")
+    @classmethod
+    def _refuse_shouting(cls, value: str) -> str:
+        if value.isupper():
+            raise ValueError("do not shout")
+        return value
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.last_day is not None and self.last_day < self.first_day:
+            raise ValueError("last_day must not come before first_day")
+        return self
+
+
+class Parcel(OddEntity, table=True):
+    """Its CRUDBase moves three walls: who sees what, a value of the server's, and a rule."""
+
+    name: str = Field(max_length=60)
+    slug: Annotated[str, READ_ONLY] = Field(default="", max_length=80)
+    weight: int = Field(ge=0)
+    status: str = Field(default="public", max_length=20)
+
+
+class Reserved(OddEntity, table=True):
+    """Columns called like words of the query string, of SQL and of the engine's own statements."""
+
+    size: int
+    page: int | None = None
+    sort: str = Field(default="none", max_length=40)
+    search: str | None = Field(default=None, max_length=40)
+    limit: bool = False
+    order: int = 0
+    group: str | None = Field(default=None, max_length=40)
+    search_text: str | None = Field(default=None, max_length=40)
+    total_rows: int = 0
+    page_limit: int = 0
+    page_offset: int | None = None
+    row_key: str | None = Field(default=None, max_length=40)
+    set_order: int = 0
+    items: str | None = Field(default=None, max_length=40)
+
+
+class UnreasonablyLongNamedStorageCompartment(OddEntity, table=True):
+    """Its constraints' names are longer than PostgreSQL's identifiers."""
+
+    compartment_designation_in_the_old_catalogue: str = Field(max_length=60, unique=True)
+    superordinate_compartment_in_the_old_catalogue_id: int | None = Field(
+        default=None, foreign_key="unreasonably_long_named_storage_compartments.id"
+    )

@@ -1,0 +1,1 @@
+"""What happens at once: real server processes, one database, many clients."""

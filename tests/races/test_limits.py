@@ -1,0 +1,69 @@
+"""One server process at its limits: a burst that is many times its threads, and the signal to end."""
+
+import asyncio
+import http.client
+import json
+import signal
+from collections import Counter
+
+import httpx2
+import pytest
+
+from tests.conftest import PASSWORD, unique
+from tests.races.servers import HOST, STOP_SECONDS, Server
+
+BURST = 200
+UNDER_WAY = 8
+PATIENT = 60.0  # a busy machine must not be taken for a fault
+
+
+def test_a_burst_is_answered_in_full(servers: list[Server], admin_headers: dict[str, str]) -> None:
+    """200 requests at once to one server, reading and writing, on the default pool of threads: no error among the answers."""
+    url, name = f"{servers[0].url}/api/v1", unique("burst")
+
+    async def burst() -> list[httpx2.Response]:
+        limits = httpx2.Limits(max_connections=BURST)
+        async with httpx2.AsyncClient(base_url=url, headers=admin_headers, limits=limits, timeout=PATIENT) as client:
+            return await asyncio.gather(*(request(client, number) for number in range(BURST)))
+
+    async def request(client: httpx2.AsyncClient, number: int) -> httpx2.Response:
+        if number % 4:
+            return await client.get("/categories")
+        return await client.post("/categories", json={"name": f"{name} {number}"})
+
+    answers = asyncio.run(burst())
+    assert Counter(answer.status_code for answer in answers) == {200: BURST * 3 // 4, 201: BURST // 4}
+    with httpx2.Client(base_url=url) as client:
+        assert client.get("/categories", params={"name__startswith": name}).json()["total"] == BURST // 4
+
+
+def get_health(line: http.client.HTTPConnection) -> None:
+    """One small request on a connection that stays open."""
+    line.request("GET", "/health")
+    answer = line.getresponse()
+    assert (answer.status, answer.read()) == (200, b'{"status":"ok"}')
+
+
+def test_sigterm_finishes_what_was_accepted(doomed_server: Server) -> None:
+    """Every request that was under way gets its complete answer; then the process ends, and nobody listens."""
+    server = doomed_server
+    lines = [http.client.HTTPConnection(HOST, server.port, timeout=PATIENT) for _ in range(UNDER_WAY)]
+    witness = http.client.HTTPConnection(HOST, server.port, timeout=PATIENT)
+    for line in [*lines, witness]:
+        get_health(line)
+    emails = [f"{unique('accepted')}@example.com" for _ in lines]
+    for line, email in zip(lines, emails, strict=True):
+        body = {"email": email, "password": PASSWORD, "full_name": "Accepted"}
+        line.request("POST", "/api/v1/users", json.dumps(body), {"Content-Type": "application/json"})
+    get_health(witness)  # its answer comes after the server has read what was sent before
+    server.process.send_signal(signal.SIGTERM)
+    answers = [line.getresponse() for line in lines]
+    rows = [json.loads(answer.read()) for answer in answers]
+    assert [answer.status for answer in answers] == [201] * UNDER_WAY
+    assert [row["email"] for row in rows] == emails
+    assert server.process.wait(STOP_SECONDS) in (0, -signal.SIGTERM)
+    late = http.client.HTTPConnection(HOST, server.port, timeout=PATIENT)
+    with pytest.raises(ConnectionRefusedError):
+        late.request("GET", "/health")
+    for line in [*lines, witness, late]:
+        line.close()
