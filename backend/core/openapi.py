@@ -11,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from backend.core.errors import PROBLEM_MEDIA_TYPE, Problem
 from backend.core.routing import Directory
 
+BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
 PROBLEM_REFERENCE = {"$ref": "#/components/schemas/Problem"}
 WORDS = {
     400: "The request makes no sense in the present state.",
@@ -50,4 +51,19 @@ def build_openapi(app: FastAPI, directory: Directory) -> dict[str, Any]:
     schemas = components.setdefault("schemas", {})
     schemas.update(problem.pop("$defs", {}))
     schemas["Problem"] = problem
-    return document
+    exact: dict[str, Any] = _with_whole_bounds(document)
+    return exact
+
+
+def _with_whole_bounds(part: Any) -> Any:
+    """FastAPI writes every bound as a float, which makes of the greatest 64-bit integer the number after it."""
+    if isinstance(part, list):
+        return [_with_whole_bounds(entry) for entry in part]
+    if not isinstance(part, dict):
+        return part
+    found = {key: _with_whole_bounds(value) for key, value in part.items()}
+    for word in BOUNDS & found.keys():
+        bound = found[word]
+        if isinstance(bound, float) and bound.is_integer():
+            found[word] = min(int(bound), 2**63 - 1)
+    return found

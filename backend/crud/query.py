@@ -7,18 +7,19 @@ values never become SQL text: the shape of the query decides the text, which is 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from enum import Enum
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl
 
 import sqlalchemy as sa
 from annotated_types import MaxLen, MinLen
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 
 from backend.core.errors import InvalidInputError
 from backend.crud.pagination import DEFAULT_SIZE, MAX_PAGE, MAX_SIZE
-from backend.crud.schemas import MAX_EXACT_DIGITS, NO_NUL, Column, WireDecimal, build_model, integer_range
+from backend.crud.schemas import NO_NUL, Column, RegistrationError, WireDecimal, build_model, integer_range
 
 MAX_FIELDS = 200
 MAX_CHOICES = 100
@@ -85,15 +86,21 @@ def _refuse_unless(pattern: re.Pattern[str], what: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+def _shortest_decimal(value: float) -> Decimal:
+    """The decimal that a JSON number stands for; against at most 15 digits it compares alike on both databases."""
+    return Decimal(str(value))
+
+
 def filter_type(column: Column) -> Any:
     """What a filter on `column` takes: the column's type and range, without its business constraints."""
     kind = column.base
     if kind is int:
-        return Annotated[(int, _refuse_unless(INTEGER_TEXT, "a whole number"), *integer_range(column.column))]
+        # The bounds stand before the check of the text: pydantic writes those that follow it wrongly into OpenAPI.
+        return Annotated[(int, *integer_range(column.column), _refuse_unless(INTEGER_TEXT, "a whole number"))]
     if kind is float:
         return Annotated[float, _refuse_unless(NUMBER_TEXT, "a number")]
     if kind is WireDecimal:
-        return Annotated[kind, Field(max_digits=MAX_EXACT_DIGITS)]
+        return Annotated[float, _refuse_unless(NUMBER_TEXT, "a number"), AfterValidator(_shortest_decimal)]
     if isinstance(column.column.type, sa.String) and not (isinstance(kind, type) and issubclass(kind, Enum)):
         return Annotated[str, Field(pattern=NO_NUL)]
     return kind
@@ -133,6 +140,10 @@ class ListParameters:
     ) -> None:
         self.filters = {f.name: f for column in columns.values() for f in _filters_of(column)}
         for alias, meant in aliases.items():
+            if meant not in self.filters:
+                raise RegistrationError(
+                    f"{name}: filter_aliases names {meant!r}, which is no filter such as 'price__gte'"
+                )
             self.filters[alias] = replace(self.filters[meant], name=alias)
         self.search = tuple(columns[column] for column in search)
         self.sortable = tuple(column.name for column in columns.values() if not column.is_json)
@@ -143,14 +154,14 @@ class ListParameters:
         choices = tuple(f"{sign}{column}" for column in self.sortable for sign in ("", "-"))
         whole = _refuse_unless(INTEGER_TEXT, "a whole number")
         members: dict[str, Any] = {
-            "page": (Annotated[int, whole, Field(ge=1, le=MAX_PAGE)], _parameter(1, "The page, from 1.")),
-            "size": (Annotated[int, whole, Field(ge=1, le=MAX_SIZE)], _parameter(DEFAULT_SIZE, "Rows on a page.")),
+            "page": (Annotated[int, Field(ge=1, le=MAX_PAGE), whole], _parameter(1, "The page, from 1.")),
+            "size": (Annotated[int, Field(ge=1, le=MAX_SIZE), whole], _parameter(DEFAULT_SIZE, "Rows on a page.")),
             "skip": (
-                Annotated[int, whole, Field(ge=0, le=MAX_PAGE)],
+                Annotated[int, Field(ge=0, le=MAX_PAGE), whole],
                 _parameter(0, "Rows to pass over; not with `page`."),
             ),
             "limit": (
-                Annotated[int, whole, Field(ge=1, le=MAX_SIZE)],
+                Annotated[int, Field(ge=1, le=MAX_SIZE), whole],
                 _parameter(DEFAULT_SIZE, "Rows to give; not with `size`."),
             ),
             "sort": (
