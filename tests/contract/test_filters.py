@@ -109,9 +109,11 @@ def test_each_filter_selects_what_it_says(house: House) -> None:
 
 @every_house("list")
 def test_a_value_that_is_none_of_the_type_is_422(house: House) -> None:
-    """Each such value for equality, one of them for every other operator; the answer names the parameter."""
+    """Each such value for equality, one of them for one operator of every sort; the answer names the parameter."""
     accepted = []
     for name, (column, operator) in filters(house).items():
+        if operator not in ("eq", "lt", "in", "contains", "isnull"):
+            continue
         kind = "boolean" if operator == "isnull" else kind_of(house, column)
         values = NO_VALUES[kind] if operator == "eq" else NO_VALUES[kind][-1:]
         for value in (*values, "x" * 1001) if operator in MATCHES else values:

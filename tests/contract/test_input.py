@@ -66,16 +66,16 @@ def content(body: Row) -> bytes:
 
 @every_house("update")
 def test_a_member_of_the_wrong_type_or_range_is_422(house: House) -> None:
-    """Each member, each wrong value, in a new row and in a change; the answer names the member and nothing is stored."""
+    """Each member, each wrong value in a new row and some in a change; the answer names the member, nothing is stored."""
     row, body = house.make(), house.body()
     before = house.total()
     accepted = []
-    for members, method, path, valid in (
-        (house.create, "POST", "", body),
-        (house.update, "PATCH", f"/{row['id']}", {}),
+    for members, method, path, valid, step in (
+        (house.create, "POST", "", body, 1),
+        (house.update, "PATCH", f"/{row['id']}", {}, 4),
     ):
         for name, schema in members.items():
-            for value in wrong_values(house, schema):
+            for value in list(wrong_values(house, schema))[::step]:
                 sent = content({**valid, name: value})
                 answer = house.call(method, path, content=sent, extra={"Content-Type": "application/json"})
                 if answer.status_code != 422:
