@@ -24,10 +24,11 @@ from backend.core.openapi import problem_responses
 from backend.core.security import bearer_token
 from backend.core.statement import Row
 from backend.crud.base import CRUDBase
+from backend.crud.filters import INTEGER_TEXT
 from backend.crud.model import plural, singular_snake
 from backend.crud.pagination import Page, page_members
+from backend.crud.parameters import parse_query
 from backend.crud.policy import Policy
-from backend.crud.query import INTEGER_TEXT, parse_query
 from backend.crud.resource import Resource
 
 JSON = "application/json"
