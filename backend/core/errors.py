@@ -8,6 +8,7 @@
     ├── ConflictError            409  conflict           ├── DuplicateError         duplicate
     │                                                    ├── ReferenceNotFoundError reference_not_found
     │                                                    └── StillReferencedError   still_referenced
+    ├── PreconditionFailedError  412  stale
     ├── UnsupportedMediaTypeError 415 unsupported_media_type
     ├── InvalidInputError        422  invalid_input      (carries `errors`)
     └── UnavailableError         503  unavailable        (carries `Retry-After`)
@@ -112,6 +113,14 @@ class StillReferencedError(ConflictError):
 
     code = "still_referenced"
     default_detail = "Other rows still refer to this one; delete or change them first."
+
+
+class PreconditionFailedError(RowhouseError):
+    """412: the row has changed since the client read it (`If-Match`)."""
+
+    status = 412
+    code = "stale"
+    default_detail = "This was changed since you read it; read it again, then repeat your change."
 
 
 class UnsupportedMediaTypeError(RowhouseError):

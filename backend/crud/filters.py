@@ -23,6 +23,7 @@ NUMBER_TEXT = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?\Z
 
 
 def folded_like(column: Any, pattern: Any) -> Any:
+    """Whether `column` matches a folded LIKE pattern, in any case; `\\` escapes."""
     return sa.func.rowhouse_fold(column).like(pattern, escape="\\")
 
 
@@ -70,6 +71,8 @@ def operators_of(column: Column) -> tuple[str, ...]:
 
 
 def refuse_unless(pattern: re.Pattern[str], what: str) -> BeforeValidator:
+    """Refuse text that is not of exactly this form; pydantic alone is more generous."""
+
     def check(value: Any) -> Any:
         if isinstance(value, str) and not pattern.match(value):
             raise ValueError(f"write {what}")
@@ -102,6 +105,7 @@ class Filter:
 
 
 def filters_of(column: Column) -> list[Filter]:
+    """Every filter of a column: the plain name for equality, then one for each operator."""
     found = [Filter(f"{column.name}__{operator}", column, operator) for operator in operators_of(column)]
     if column.name in PAGE_WORDS or column.is_json:  # `size` is the page's: a column of that name has `size__eq`
         return found
@@ -109,6 +113,7 @@ def filters_of(column: Column) -> list[Filter]:
 
 
 def filter_annotation(entry: Filter) -> Any:
+    """What the query parameter of a filter takes."""
     if entry.operator == "isnull":
         return bool
     kind = filter_type(entry.column)
@@ -118,6 +123,7 @@ def filter_annotation(entry: Filter) -> Any:
 
 
 def describe_filter(entry: Filter) -> str:
+    """The filter in words, for OpenAPI."""
     return (
         f"Only rows whose `{entry.column.name}` is {COMPARISONS[entry.operator][1]}.".replace("is contains", "contains")
         .replace("is starts", "starts")
@@ -137,6 +143,7 @@ def bind_values(entry: Filter, value: Any) -> tuple[int, dict[str, Any]]:
 
 
 def clause(entry: Filter, size: int) -> Any:
+    """The WHERE clause of a filter with so many values (for isnull, whether null is asked for)."""
     column, (compare, _) = entry.column.column, COMPARISONS[entry.operator]
     if entry.operator == "isnull":
         return column.is_(None) if size else column.is_not(None)

@@ -18,7 +18,9 @@ from pydantic import (
 )
 
 from backend.core.errors import InvalidInputError
+from backend.core.statement import Row
 from backend.crud.columns import Column
+from backend.crud.cursor import Cursor, SortKey, decode, encode, foreign_cursor, position
 from backend.crud.filters import (
     INTEGER_TEXT,
     LISTS,
@@ -38,23 +40,35 @@ from backend.crud.wire import NO_NUL
 
 MAX_SORT = 8
 MAX_SEARCH = 200
+MAX_CURSOR = 8000
+SIZE_WORDS = ("size", "limit")
+WINDOW_WORDS = frozenset({"page", "size", "skip", "limit"})
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What decides the SQL text of a list; equal for two requests that need the same."""
+
+    filters: tuple[tuple[str, int], ...] = ()
+    sort: tuple[str, ...] = ()
+    searched: bool = False
+    # For a page behind a cursor, which sort values of the row before it are null.
+    nulls: tuple[bool, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
     """What one request asks of a list. `shape` decides the SQL text, `values` are bound to it."""
 
-    filters: tuple[tuple[str, int], ...]
-    sort: tuple[str, ...]
-    searched: bool
+    shape: Shape
     values: dict[str, Any]
     offset: int
     limit: int
+    # What a cursor has to repeat: the filters, the sort and the search as they were written.
+    query: Mapping[str, str]
 
-    @property
-    def shape(self) -> tuple[Any, ...]:
-        """Equal for two requests that need the same SQL."""
-        return (self.filters, self.sort, self.searched)
+
+FIRST_PAGE = Selection(Shape(), {}, offset=0, limit=DEFAULT_SIZE, query={})
 
 
 class ListParameters:
@@ -66,6 +80,8 @@ class ListParameters:
         self.filters = {f.name: f for column in columns.values() for f in filters_of(column)}
         for alias, meant in aliases.items():
             self.filters[alias] = replace(self.filters[meant], name=alias)
+        self._columns = columns
+        self._key = next(column.name for column in columns.values() if column.column.primary_key)
         self.search = tuple(columns[column] for column in search)
         self.sortable = tuple(column.name for column in columns.values() if not column.is_json)
         self._lists = {"sort"} | {f.name for f in self.filters.values() if f.operator in LISTS}
@@ -90,6 +106,12 @@ class ListParameters:
                 _parameter(None, "Columns to sort by, separated by commas; `-` for descending. The key breaks ties."),
             ),
         }
+        members["cursor"] = (
+            Annotated[str, Field(min_length=1, max_length=MAX_CURSOR)],
+            _parameter(
+                None, "The `next_cursor` of an earlier page; brings its sort and filters, not with `page` or `skip`."
+            ),
+        )
         if self.search:
             where = ", ".join(column.name for column in self.search)
             text = Annotated[str, Field(pattern=NO_NUL, min_length=1, max_length=MAX_SEARCH)]
@@ -99,24 +121,46 @@ class ListParameters:
         config = ConfigDict(extra="forbid", allow_inf_nan=False)
         return build_model(f"{name}ListQuery", members, __config__=config)
 
-    def parse(self, query_string: bytes) -> Selection:
-        """The selection that a query string asks for.
+    def parse(self, query_string: bytes, *, path: str, secret: str) -> Selection:
+        """The selection that a query string asks for; `path` and `secret` are what cursors are signed with.
 
         Raises:
-            InvalidInputError: 422 for an unknown, repeated or malformed parameter.
+            InvalidInputError: 422 for an unknown, repeated or malformed parameter, or a cursor that does not fit.
         """
         if not query_string:
-            return Selection((), (), searched=False, values={}, offset=0, limit=DEFAULT_SIZE)
-        raw: dict[str, Any] = parse_query(query_string)
-        for name in self._lists.intersection(raw):
-            raw[name] = raw[name].split(",")
+            return FIRST_PAGE
+        raw = parse_query(query_string)
+        token = raw.pop("cursor", None)
+        return self._select(raw) if token is None else self._continue(raw, decode(token, path=path, secret=secret))
+
+    def _continue(self, raw: dict[str, str], cursor: Cursor) -> Selection:
+        """The page behind a cursor, which brings its own sort and filters; repeating them is fine."""
+        for name, text in raw.items():
+            if name not in SIZE_WORDS and cursor.query.get(name) != text:
+                raise foreign_cursor(
+                    f"the cursor brings its own query: leave out {name}, or start again without the cursor"
+                )
+        sizes = {name: raw[name] for name in SIZE_WORDS if name in raw} or {"size": str(cursor.size)}
+        selection = self._select({**cursor.query, **sizes})
+        bound = position(self.sort_keys(selection.shape.sort), cursor.values)
+        shape = replace(selection.shape, nulls=tuple(value is None for value in cursor.values))
+        return replace(selection, shape=shape, values={**selection.values, **bound})
+
+    def next_cursor(self, selection: Selection, last: Row, *, path: str, secret: str) -> str:
+        """The cursor to the page behind the row `last`."""
+        values = tuple(last[key.column.name] for key in self.sort_keys(selection.shape.sort))
+        return encode(Cursor(selection.query, selection.limit, values), path=path, secret=secret)
+
+    def _select(self, raw: dict[str, str]) -> Selection:
+        query = {name: text for name, text in raw.items() if name not in WINDOW_WORDS}
+        parts: dict[str, Any] = {n: text.split(",") if n in self._lists else text for n, text in raw.items()}
         try:
-            given = self.model.__pydantic_validator__.validate_python(raw)
+            given = self.model.__pydantic_validator__.validate_python(parts)
         except ValidationError as error:
             raise InvalidInputError.from_pydantic(error, "query") from error
-        return self._select(given)
+        return self._bind(given, query)
 
-    def _select(self, given: BaseModel) -> Selection:
+    def _bind(self, given: BaseModel, query: Mapping[str, str]) -> Selection:
         values = given.__dict__
         names = given.model_fields_set
         offset, limit = _window(values, names)
@@ -129,29 +173,30 @@ class ListParameters:
         searched = "search" in names
         if searched:
             bound["_search_text"] = like_pattern("contains", values["search"])
-        sort = tuple(values["sort"] or ()) if "sort" in names else ()
-        return Selection(tuple(filters), sort, searched=searched, values=bound, offset=offset, limit=limit)
+        shape = Shape(tuple(filters), tuple(values["sort"] or ()), searched=searched)
+        return Selection(shape, bound, offset=offset, limit=limit, query=query)
 
-    def conditions(self, shape: tuple[Any, ...]) -> list[Any]:
-        """The WHERE clauses of a shape, with a `bindparam` for each value."""
-        filters, _sort, searched = shape
-        clauses = [clause(self.filters[name], size) for name, size in filters]
-        if searched:
+    def conditions(self, shape: Shape) -> list[Any]:
+        """The WHERE clauses of a shape's filters and search, with a `bindparam` for each value."""
+        clauses = [clause(self.filters[name], size) for name, size in shape.filters]
+        if shape.searched:
             text = sa.bindparam("_search_text", type_=sa.String())
             clauses.append(sa.or_(*(folded_like(column.column, text) for column in self.search)))
         return clauses
 
-    def order(self, shape: tuple[Any, ...], table: sa.Table) -> list[Any]:
-        """The ORDER BY of a shape: nulls last ascending and first descending, the primary key last."""
-        _filters, sort, _searched = shape
-        key = next(iter(table.primary_key.columns))
-        orders, seen = [], set()
-        for word in sort:
+    def sort_keys(self, sort: tuple[str, ...]) -> list[SortKey]:
+        """The columns that a list is sorted by, each once, up to the primary key, which leaves no ties."""
+        keys: dict[str, SortKey] = {}
+        for word in (*sort, self._key):
             name = word.removeprefix("-")
-            if name not in seen:
-                seen.add(name)
-                orders.append(_ordered(table.columns[name], descending=word.startswith("-")))
-        return orders if key.name in seen else [*orders, key.asc()]
+            keys.setdefault(name, SortKey(self._columns[name], descending=word.startswith("-")))
+            if name == self._key:
+                break
+        return list(keys.values())
+
+    def order(self, shape: Shape) -> list[Any]:
+        """The ORDER BY of a shape: nulls last ascending and first descending, the primary key last."""
+        return [_ordered(key) for key in self.sort_keys(shape.sort)]
 
     def openapi(self) -> list[dict[str, Any]]:
         """The parameters as OpenAPI 3.1 has them."""
@@ -170,8 +215,9 @@ def _parameter(default: Any, description: str) -> Any:
     return Field(default, description=description)
 
 
-def _ordered(column: sa.Column[Any], *, descending: bool) -> Any:
-    order = column.desc() if descending else column.asc()
+def _ordered(key: SortKey) -> Any:
+    column = key.column.column
+    order = column.desc() if key.descending else column.asc()
     if not column.nullable:
         return order
-    return order.nulls_first() if descending else order.nulls_last()
+    return order.nulls_first() if key.descending else order.nulls_last()

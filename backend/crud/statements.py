@@ -7,12 +7,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from backend.core.statement import EVERYTHING, Predicate, Statement
+from backend.crud.cursor import after
+from backend.crud.query import Shape
 from backend.crud.resource import Resource
 
 CACHED_SHAPES = 512
 # Our own names in a statement begin with an underscore, as no column of a SQLModel class can.
-TOTAL = "_total_rows"
-Shape = tuple[Any, ...]
+TOTAL, ROW_KEY, PAGE_LIMIT, PAGE_OFFSET = "_total_rows", "_row_key", "_page_limit", "_page_offset"
 
 
 class Statements:
@@ -27,6 +28,7 @@ class Statements:
         self._every = [column.column for column in resource.columns.values()]
         cache = lru_cache(maxsize=CACHED_SHAPES)
         self.list = cache(self._list)
+        self.list_after = cache(self._list_after)
         self.count = cache(self._count)
         self.get = cache(self._get)
         self.get_locked = cache(self._get_locked)
@@ -35,13 +37,21 @@ class Statements:
         self.delete = cache(self._delete)
         self.exists = cache(self._exists)
 
+    def _list_after(self, shape: Shape, scope: Predicate) -> Statement:
+        """A page behind a cursor, without a total; binds the cursor's values and `_page_limit`."""
+        beyond = after(self._parameters.sort_keys(shape.sort), shape.nulls or ())
+        source = sa.select(*self._public).where(*self._parameters.conditions(shape), beyond)
+        ordered = _where(source, scope).order_by(*self._parameters.order(shape))
+        limit = sa.bindparam(PAGE_LIMIT, type_=sa.BigInteger())
+        return self._compile(ordered.limit(limit), self._public, scope)
+
     def _list(self, shape: Shape, scope: Predicate) -> Statement:
         """A page and the total; binds `_page_limit` and `_page_offset`."""
         total = self._counting(shape, scope).scalar_subquery().label(TOTAL)
         source = sa.select(*self._public, total).where(*self._parameters.conditions(shape))
-        ordered = _where(source, scope).order_by(*self._parameters.order(shape, self._table))
-        limit = sa.bindparam("_page_limit", type_=sa.BigInteger())
-        offset = sa.bindparam("_page_offset", type_=sa.BigInteger())
+        ordered = _where(source, scope).order_by(*self._parameters.order(shape))
+        limit = sa.bindparam(PAGE_LIMIT, type_=sa.BigInteger())
+        offset = sa.bindparam(PAGE_OFFSET, type_=sa.BigInteger())
         return self._compile(ordered.limit(limit).offset(offset), [*self._public, total], scope)
 
     def _count(self, shape: Shape, scope: Predicate) -> Statement:
@@ -87,7 +97,7 @@ class Statements:
         return sa.bindparam(bind, type_=self._table.columns[column].type)
 
     def _is_row(self) -> Any:
-        return self._key == sa.bindparam("_row_key", type_=self._key.type)
+        return self._key == sa.bindparam(ROW_KEY, type_=self._key.type)
 
     def _compile(self, source: Any, columns: Sequence[Any], predicate: Predicate = EVERYTHING) -> Statement:
         return Statement(source, self._dialect, columns=columns, predicate=predicate)

@@ -57,6 +57,7 @@ def _in_utc(value: datetime) -> datetime:
 
 
 def refuse_nul(value: str) -> str:
+    """Text as PostgreSQL can hold it."""
     if "\x00" in value:
         raise ValueError("text must not contain the NUL character")
     return value
