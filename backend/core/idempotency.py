@@ -8,9 +8,8 @@ Follows the IETF draft `draft-ietf-httpapi-idempotency-key-header`.
 import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -26,7 +25,8 @@ from backend.core.statement import Statement
 from backend.core.time import now
 
 LIFETIME = timedelta(hours=24)
-KEY = re.compile(r"^[\x21-\x7e]{1,255}$")
+MAX_OWNER = 600
+KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
 IDEMPOTENCY_KEY = header(
     "Idempotency-Key",
     "Makes the request safe to repeat for 24 hours: the same key and body give the same answer again.",
@@ -39,7 +39,7 @@ REPLAYED = response_header("Idempotent-Replayed", "`true` where the answer is th
 idempotency_keys = sa.Table(
     "idempotency_keys",
     SQLModel.metadata,
-    sa.Column("owner", portable_text(600), primary_key=True),
+    sa.Column("owner", portable_text(MAX_OWNER), primary_key=True),
     sa.Column("key", portable_text(255), primary_key=True),
     sa.Column("fingerprint", portable_text(64), nullable=False),
     sa.Column("status", sa.Integer(), nullable=False),
@@ -55,37 +55,37 @@ _is_claim = sa.and_(
 SELECT_STORED = sa.select(*idempotency_keys.columns).where(_is_claim)
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A request that carries a key: whose it is, and what it asks."""
+class Sent(NamedTuple):
+    """A request that carries a key."""
+
+    key: str
+    path: str
+    body: bytes
+
+
+class Claim(NamedTuple):
+    """Whose key it is, and what was asked under it. A key belongs to the caller, or to the path without one."""
 
     owner: str
     key: str
     fingerprint: str
 
 
-def read_claim(unit: UnitOfWork, key: str | None, *, path: str, body: bytes) -> Claim | None:
-    """The claim of a request; None when it carries no key. A key belongs to the caller, or to the path without one.
+def _claim(unit: UnitOfWork, sent: Sent) -> Claim:
+    path = sent.path.rstrip("/")
+    owner = f"path {path}"[:MAX_OWNER] if unit.caller is None else f"account {unit.caller.id}"
+    return Claim(owner, sent.key, hashlib.sha256(path.encode() + b"\n" + sent.body).hexdigest())
+
+
+def once(unit: UnitOfWork, sent: Sent, work: Callable[[], Response]) -> Response:
+    """What `work` answers, or what it answered to the same request before; its caller is known by now.
 
     Raises:
-        InvalidInputError: 422 for a key that is no 1 to 255 printable ASCII characters.
+        InvalidInputError: 422 for a key that is no 1 to 255 printable ASCII characters, or that came with another request.
     """
-    if key is None:
-        return None
-    if not KEY.match(key):
+    if not KEY.match(sent.key):
         raise InvalidInputError.at("header", "Idempotency-Key", message="use 1 to 255 printable ASCII characters")
-    owner = f"path {path}"[:600] if unit.caller is None else f"account {unit.caller.id}"
-    return Claim(owner, key, hashlib.sha256(path.encode() + b"\n" + body).hexdigest())
-
-
-def once(unit: UnitOfWork, claim: Claim | None, work: Callable[[], Response]) -> Response:
-    """What `work` answers, or what it answered to the same claim before.
-
-    Raises:
-        InvalidInputError: 422 when the key came with another request before.
-    """
-    if claim is None:
-        return work()
+    claim = _claim(unit, sent)
     unit.begin()
     if not _take(unit, claim):
         return _replay(unit, claim)

@@ -1,15 +1,9 @@
-"""The OpenAPI document: FastAPI's own, with the directory's routes and the problem schema of every error."""
+"""Parts of the OpenAPI document that routes put together: headers and the answers that are problems."""
 
 import http
-from collections.abc import Callable
-from functools import cache
 from typing import Any
 
-from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
-
-from backend.core.errors import PROBLEM_MEDIA_TYPE, Problem
-from backend.core.routing import Directory
+from backend.core.errors import PROBLEM_MEDIA_TYPE
 
 PROBLEM_REFERENCE = {"$ref": "#/components/schemas/Problem"}
 WORDS = {
@@ -42,24 +36,3 @@ def header(name: str, description: str, **schema: Any) -> dict[str, Any]:
 def response_header(name: str, description: str) -> dict[str, Any]:
     """A header of an answer, as OpenAPI has it."""
     return {name: {"description": description, "schema": {"type": "string"}}}
-
-
-def cached_openapi(app: FastAPI, directory: Directory) -> Callable[[], dict[str, Any]]:
-    """FastAPI's `app.openapi` for an application with a directory; the document is built at its first use."""
-    return cache(lambda: build_openapi(app, directory))
-
-
-def build_openapi(app: FastAPI, directory: Directory) -> dict[str, Any]:
-    """The whole document: the root's routes, the directory's, and the schema of every error."""
-    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-    part = get_openapi(title=app.title, version=app.version, routes=directory.routes)
-    for path, item in part["paths"].items():
-        document["paths"][directory.prefix + path] = item
-    components = document.setdefault("components", {})
-    for kind, entries in part.get("components", {}).items():
-        components.setdefault(kind, {}).update(entries)
-    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-    schemas = components.setdefault("schemas", {})
-    schemas.update(problem.pop("$defs", {}))
-    schemas["Problem"] = problem
-    return document

@@ -4,7 +4,7 @@ Knows headers, bodies and status codes; what happens to rows is `CRUDBase`'s.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
@@ -13,7 +13,7 @@ from starlette.types import Scope
 
 from backend.core.db import UnitOfWork
 from backend.core.errors import EmptyUpdateError, InvalidInputError
-from backend.core.idempotency import once, read_claim
+from backend.core.idempotency import Sent, once
 from backend.core.security import bearer_token
 from backend.core.statement import Row
 from backend.crud.base import CRUDBase, version_tag
@@ -83,9 +83,8 @@ class Endpoints:
         """Store a new row; `Location` leads to it."""
         self._admit(call, unit, self._resource.write)
         refuse_query(call)
-        claim = read_claim(unit, call.headers.get(b"idempotency-key"), path=call.path, body=call.body)
         body = self._parse_body(self._resource.schemas.create, call.body)
-        return once(unit, claim, lambda: self._create(call, unit, body))
+        return self._once(call, unit, lambda: self._create(call, unit, body))
 
     def _create(self, call: Call, unit: UnitOfWork, body: BaseModel) -> Response:
         row = self._crud.create(unit, body.__dict__)
@@ -121,6 +120,10 @@ class Endpoints:
     def _check_version(self, call: Call, unit: UnitOfWork, key: Any) -> None:
         if b"if-match" in call.headers:
             self._crud.require_version(unit, key, call.tags(b"if-match"))
+
+    def _once(self, call: Call, unit: UnitOfWork, work: Callable[[], Response]) -> Response:
+        key = call.headers.get(b"idempotency-key")
+        return work() if key is None else once(unit, Sent(key, call.path, call.body), work)
 
     def _parse_key(self, call: Call) -> Any:
         try:

@@ -23,7 +23,7 @@ NUMBER_TEXT = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?\Z
 
 
 def folded_like(column: Any, pattern: Any) -> Any:
-    """Whether `column` matches a folded LIKE pattern, in any case; `\\` escapes."""
+    r"""Whether `column` matches a folded LIKE pattern, in any case; `\\` escapes."""
     return sa.func.rowhouse_fold(column).like(pattern, escape="\\")
 
 
