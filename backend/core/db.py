@@ -194,6 +194,11 @@ class UnitOfWork:
             connection.execution_options(**{TRANSACTION_KIND: "write" if self.write else "read"})
             connection.begin()
 
+    def savepoint(self) -> sa.NestedTransaction:
+        """A context manager: an error within undoes what was done within, and the transaction goes on."""
+        self.begin()
+        return self.link.connection.begin_nested()
+
     @property
     def session(self) -> Session:
         """The SQLModel session of this request, inside its transaction. Flush it; never commit it."""

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Collection
 from typing import Annotated, Any
 
+from annotated_types import MaxLen, MinLen
 from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
 from starlette.responses import Response
 from starlette.types import Scope
@@ -17,6 +18,7 @@ from backend.core.idempotency import Sent, once
 from backend.core.security import bearer_token
 from backend.core.statement import Row
 from backend.crud.base import CRUDBase, version_tag
+from backend.crud.bulk import create_many, delete_many, update_many
 from backend.crud.filters import INTEGER_TEXT
 from backend.crud.pagination import page_members
 from backend.crud.parameters import parse_query
@@ -24,6 +26,7 @@ from backend.crud.policy import Policy
 from backend.crud.resource import Resource
 
 JSON = "application/json"
+BATCH = (MinLen(1), MaxLen(1000))
 TAG = re.compile(r'(?:W/)?"[^"]*"|\*')
 HEADERS = frozenset({b"authorization", b"content-type", b"idempotency-key", b"if-match", b"if-none-match"})
 
@@ -54,7 +57,13 @@ class Endpoints:
         schemas = resource.schemas
         self._row = schemas.row_adapter.serializer
         self._rows = TypeAdapter(list[schemas.row_adapter._type]).serializer  # type: ignore[name-defined]  # noqa: SLF001  the row's type is made at run time
-        self._key = TypeAdapter(key_annotation(resource)).validator
+        key: Any = key_annotation(resource)
+        self._key = TypeAdapter(key).validator
+        self._keys = TypeAdapter(Annotated[list[key], *BATCH]).validator
+        creation: Any = schemas.create
+        change: Any = schemas.batch_update
+        self._creations = TypeAdapter(Annotated[list[creation], *BATCH]).validator
+        self._changes = TypeAdapter(Annotated[list[change], *BATCH]).validator
 
     def list_rows(self, call: Call, unit: UnitOfWork) -> Response:
         """A page of the rows that the caller may read and the filters select."""
@@ -83,7 +92,7 @@ class Endpoints:
         """Store a new row; `Location` leads to it."""
         self._admit(call, unit, self._resource.write)
         refuse_query(call)
-        body = self._parse_body(self._resource.schemas.create, call.body)
+        body = self._parse(self._resource.schemas.create.__pydantic_validator__, call.body)
         return self._once(call, unit, lambda: self._create(call, unit, body))
 
     def _create(self, call: Call, unit: UnitOfWork, body: BaseModel) -> Response:
@@ -95,7 +104,7 @@ class Endpoints:
         self._admit(call, unit, self._resource.write)
         refuse_query(call)
         key = self._parse_key(call)
-        body = self._parse_body(self._resource.schemas.update, call.body)
+        body = self._parse(self._resource.schemas.update.__pydantic_validator__, call.body)
         if not body.model_fields_set:
             raise EmptyUpdateError
         self._check_version(call, unit, key)
@@ -109,6 +118,43 @@ class Endpoints:
         key = self._parse_key(call)
         self._check_version(call, unit, key)
         self._crud.delete(unit, key)
+        return Response(status_code=204)
+
+    def create_rows(self, call: Call, unit: UnitOfWork) -> Response:
+        """Store many rows, all or none."""
+        self._admit(call, unit, self._resource.write)
+        refuse_query(call)
+        bodies = self._parse(self._creations, call.body)
+        return self._once(call, unit, lambda: self._create_rows(unit, [body.__dict__ for body in bodies]))
+
+    def _create_rows(self, unit: UnitOfWork, values: list[Row]) -> Response:
+        return Response(self._rows.to_json(create_many(self._crud, unit, values)), 201, media_type=JSON)
+
+    def update_rows(self, call: Call, unit: UnitOfWork) -> Response:
+        """Change many rows, all or none."""
+        self._admit(call, unit, self._resource.write)
+        refuse_query(call)
+        name = self._resource.key.name
+        changes = []
+        for position, body in enumerate(self._parse(self._changes, call.body)):
+            values = {member: body.__dict__[member] for member in body.model_fields_set if member != name}
+            if not values:
+                raise EmptyUpdateError().at_element(position)
+            changes.append((body.__dict__[name], values))
+        return Response(self._rows.to_json(update_many(self._crud, unit, changes)), media_type=JSON)
+
+    def delete_rows(self, call: Call, unit: UnitOfWork) -> Response:
+        """Remove many rows, all or none."""
+        self._admit(call, unit, self._resource.write)
+        given = parse_query(call.query) if call.query else {}
+        for name in given.keys() - {"ids"}:
+            message = "this operation has no such parameter"
+            raise InvalidInputError.at("query", name, message=message, kind="extra_forbidden")
+        try:
+            keys = self._keys.validate_python(given.get("ids", "").split(","))
+        except ValidationError as error:
+            raise InvalidInputError.from_pydantic(error, "query", "ids") from error
+        delete_many(self._crud, unit, keys)
         return Response(status_code=204)
 
     def _admit(self, call: Call, unit: UnitOfWork, policy: Policy) -> None:
@@ -131,12 +177,11 @@ class Endpoints:
         except ValidationError as error:
             raise InvalidInputError.from_pydantic(error, "path", "id") from error
 
-    def _parse_body(self, schema: type[BaseModel], body: bytes) -> BaseModel:
+    def _parse(self, validator: Any, body: bytes) -> Any:
         try:
-            parsed: BaseModel = schema.__pydantic_validator__.validate_json(body)
+            return validator.validate_json(body)
         except ValidationError as error:
             raise InvalidInputError.from_pydantic(error, "body") from error
-        return parsed
 
     def _answer(self, row: Row, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
         return Response(self._row.to_json(row), status, {"ETag": version_tag(row), **(headers or {})}, JSON)

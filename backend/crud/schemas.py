@@ -40,6 +40,7 @@ class Schemas:
 
     create: type[BaseModel]
     update: type[BaseModel]
+    batch_update: type[BaseModel]
     public: type[BaseModel]
     complete: type[BaseModel] | None
     public_names: tuple[str, ...]
@@ -63,17 +64,17 @@ def derive(model: type[SQLModel], columns: dict[str, Column], *, owner: str | No
         __config__=STRICT,
         __validators__=_validators(model, settable),
     )
-    update = build_model(
-        f"{name}Update",
-        {c.name: (Union[c.wire_or_null, MISSING], _described(c, MISSING)) for c in updatable},  # noqa: UP007  runtime
-        __config__=STRICT,
-        __validators__=_validators(model, updatable),
-    )
+    members = {c.name: (Union[c.wire_or_null, MISSING], _described(c, MISSING)) for c in updatable}  # noqa: UP007  runtime
+    validators = _validators(model, updatable)
+    update = build_model(f"{name}Update", members, __config__=STRICT, __validators__=validators)
+    key = next(column for column in columns.values() if column.column.primary_key)
+    members = {key.name: (key.wire, _described(key, ...)), **members}
+    batch_update = build_model(f"{name}BatchUpdate", members, __config__=STRICT, __validators__=validators)
     answer = build_model(f"{name}Public", {c.name: (_answered(c), _described(c, ...)) for c in public})
     row: Any = TypedDict(f"{name}Row", {c.name: _answered(c) for c in public})  # type: ignore[misc]  # built at run time
     rows: TypeAdapter[Any] = TypeAdapter(row)
     names = tuple(c.name for c in public)
-    return Schemas(create, update, answer, _complete(model, columns), names, rows)
+    return Schemas(create, update, batch_update, answer, _complete(model, columns), names, rows)
 
 
 def build_model(name: str, members: Mapping[str, Any], **options: Any) -> type[BaseModel]:

@@ -16,6 +16,11 @@ CACHED_SHAPES = 512
 TOTAL, ROW_KEY, PAGE_LIMIT, PAGE_OFFSET = "_total_rows", "_row_key", "_page_limit", "_page_offset"
 
 
+def numbered(name: str, row: int) -> str:
+    """The name of a value of one row among many."""
+    return f"{name}_{row}"
+
+
 class Statements:
     """Each method gives the compiled statement for what must decide its text: a shape, column names, a predicate."""
 
@@ -36,6 +41,10 @@ class Statements:
         self.update = cache(self._update)
         self.delete = cache(self._delete)
         self.exists = cache(self._exists)
+        self.insert_many = cache(self._insert_many)
+        self.lock_many = cache(self._lock_many)
+        self.update_many = cache(self._update_many)
+        self.delete_many = cache(self._delete_many)
 
     def _list_after(self, shape: Shape, scope: Predicate) -> Statement:
         """A page behind a cursor, without a total; binds the cursor's values and `_page_limit`."""
@@ -92,6 +101,40 @@ class Statements:
         """Whether another table has a row; binds `_target_key`."""
         found = sa.select(target).where(target == sa.bindparam("_target_key", type_=target.type))
         return self._compile(found, [target])
+
+    def _insert_many(self, names: tuple[str, ...], size: int) -> Statement:
+        """Binds each column as its name with the row's number behind it."""
+        rows = [{name: self._value(name, numbered(name, row)) for name in names} for row in range(size)]
+        return self._compile(self._table.insert().values(rows).returning(*self._public), self._public)
+
+    def _lock_many(self, size: int, predicate: Predicate) -> Statement:
+        """The keys that exist, locked in their order; binds numbered `_row_key`s."""
+        source = _where(sa.select(self._key).where(self._key.in_(self._keys(size))), predicate)
+        return self._compile(source.order_by(self._key).with_for_update(key_share=True), [self._key], predicate)
+
+    def _update_many(self, names: tuple[str, ...], size: int) -> Statement:
+        """Binds numbered `_row_key`s and numbered columns."""
+        columns = [sa.column(ROW_KEY, self._key.type), *(sa.column(n, self._table.columns[n].type) for n in names)]
+        rows = [
+            (self._cast(ROW_KEY, row, self._key), *(self._cast(n, row, self._table.columns[n]) for n in names))
+            for row in range(size)
+        ]
+        given = sa.values(*columns, name="given").data(rows).cte("given")
+        source = self._table.update().where(self._key == given.c[ROW_KEY]).values({n: given.c[n] for n in names})
+        return self._compile(source.returning(*self._public), self._public)
+
+    def _delete_many(self, size: int) -> Statement:
+        """Binds numbered `_row_key`s."""
+        source = self._table.delete().where(self._key.in_(self._keys(size)))
+        return self._compile(source.returning(self._key), [self._key])
+
+    def _keys(self, size: int) -> list[sa.BindParameter[Any]]:
+        return [sa.bindparam(numbered(ROW_KEY, row), type_=self._key.type) for row in range(size)]
+
+    def _cast(self, name: str, row: int, column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+        """A value in a VALUES list, whose type PostgreSQL would otherwise guess."""
+        bound = sa.bindparam(numbered(name, row), type_=column.type)
+        return sa.cast(bound, column.type) if self._dialect.name == "postgresql" else bound
 
     def _value(self, column: str, bind: str) -> sa.BindParameter[Any]:
         return sa.bindparam(bind, type_=self._table.columns[column].type)
