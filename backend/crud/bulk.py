@@ -16,7 +16,8 @@ from backend.core.time import now
 from backend.crud.base import CRUDBase
 from backend.crud.statements import ROW_KEY, numbered
 
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 Change = tuple[Any, Mapping[str, Any]]
 LARGEST_BLOCK = 512
 MAX_PARAMETERS = 30_000  # SQLite takes 32,766, PostgreSQL 65,535
