@@ -4,7 +4,8 @@ A further application is one more entry in `APPS`. Nothing here starts or measur
 """
 
 from argparse import ArgumentTypeError
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,7 +13,7 @@ class App:
     """One application under measurement.
 
     Paths are from the root. An application without `login_path` trusts a token that the benchmark
-    signs itself with JWT_SECRET for the user with id 1.
+    signs itself with JWT_SECRET for the user with id 1. `environment` is added to that of its process.
     """
 
     name: str
@@ -25,6 +26,7 @@ class App:
     migrate_command: tuple[str, ...] = ()
     login_path: str | None = None
     is_create_secured: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def database_prefix(self) -> str:

@@ -74,12 +74,17 @@ class Bench:
             # Tokens live for minutes, a run longer: each round signs in again.
             tokens = {server.app.name: sign_in(server) for server in self.servers}
             for scenario, server in itertools.product(Scenario, self.servers):
-                sample = self._measure(server, scenario, tokens[server.app.name])
+                sample = self.measure(server, scenario, tokens[server.app.name])
                 progress = f"round {round_number} {scenario} {sample.app}: {sample.server_ms:.2f} ms"
                 print(progress, file=sys.stderr)
                 yield sample
 
-    def _measure(self, server: Server, scenario: Scenario, token: str) -> Sample:
+    def measure(self, server: Server, scenario: Scenario, token: str) -> Sample:
+        """One sample, after a warm-up.
+
+        Raises:
+            FailedRequestError: a request was not answered with 2xx.
+        """
         warm_up, end = self.plan.warm_up, self.plan.warm_up + self.plan.requests
         self._drive(server, scenario, token=token, numbers=range(warm_up))
         server_before, database_before = server.cpu_seconds(), self.cluster.cpu_seconds()

@@ -116,7 +116,7 @@ def serve(app: App, database_url: str) -> Iterator[Server]:
     Raises:
         ServerStartError: the migration failed, or nobody listens after `START_SECONDS`.
     """
-    environment = _environment(database_url)
+    environment = {**_environment(database_url), **app.environment}
     if app.migrate_command:
         _run_to_end(app.migrate_command, environment)
     port = _free_port()

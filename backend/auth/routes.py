@@ -112,7 +112,8 @@ def update_me(body: ProfileUpdate, caller: CallerDep, session: SessionDep) -> Us
 def change_my_password(body: PasswordChange, caller: CallerDep, unit: UnitDep, settings: SettingsDep) -> None:
     """Change the password; every session ends, this one too."""
     service.check_own_password(unit, caller.id, body.current_password)
-    service.change_password(unit.session, caller.id, hash_password(body.new_password, cost=settings.bcrypt_cost))
+    hashed = hash_password(body.new_password, cost=settings.bcrypt_cost)  # before the session takes SQLite's write lock
+    service.change_password(unit.session, caller.id, hashed)
 
 
 @auth.post("/login", responses=problem_responses(401, 403, 413, 422, 503))

@@ -4,6 +4,7 @@ A refresh token is spent by one atomic statement, so that of two copies one wins
 grace and a theft after it, which revokes the whole family (RFC 9700 §4.14.2).
 """
 
+import unicodedata
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -75,8 +76,8 @@ class RefreshTokenError(NotAuthenticatedError):
 
 
 def normalise_email(email: str) -> str:
-    """Addresses are one whatever their case."""
-    return email.strip().lower()
+    """Addresses are one whatever their case, and however their accents are composed (Unicode NFC, as sign-up has it)."""
+    return unicodedata.normalize("NFC", email.strip().lower())
 
 
 def authenticate(unit: UnitOfWork, token: str, *, settings: Settings) -> Caller:
@@ -121,7 +122,8 @@ def check_password(unit: UnitOfWork, email: str, password: str, *, settings: Set
         WrongCredentialsError: 401.
         AccountDisabledError: 403, only to someone who knows the password.
     """
-    rows = unit.fetch(SELECT_LOGIN, {"login_email": normalise_email(email)})
+    # No address holds a NUL, and PostgreSQL would refuse to look for one.
+    rows = [] if "\x00" in email else unit.fetch(SELECT_LOGIN, {"login_email": normalise_email(email)})
     hashed = rows[0]["hashed_password"] if rows else _dummy_hash(settings.bcrypt_cost)
     if not verify_password(password, hashed) or not rows:
         raise WrongCredentialsError
@@ -170,15 +172,22 @@ def spend_refresh_token(session: Session, token: str, *, settings: Settings) -> 
         .where(col(RefreshToken.fingerprint) == digest, col(RefreshToken.used_at).is_(None))
         .values(used_at=now())
     )
-    session.exec(claim)
+    claimed = session.exec(claim).rowcount == 1
     stored = session.exec(select(RefreshToken).where(RefreshToken.fingerprint == digest)).one_or_none()
-    if stored is None or stored.revoked_at is not None or stored.expires_at <= now():
+    if stored is None or stored.expires_at <= now() or _is_revoked(session, stored.family):
         raise RefreshTokenError
-    if stored.used_at is not None and now() - stored.used_at > timedelta(seconds=settings.refresh_grace_seconds):
+    grace = timedelta(seconds=settings.refresh_grace_seconds)
+    if not claimed and stored.used_at is not None and now() - stored.used_at > grace:
         revoke_family(session, stored.family)
         log.warning("refresh token reuse", user_id=stored.user_id, family=str(stored.family))
         raise RefreshTokenError("This refresh token was used before; every session that followed from it has ended.")
     return stored
+
+
+def _is_revoked(session: Session, family: UUID) -> bool:
+    """Whether a family was revoked, also for a token that a refresh stored unseen while that was done."""
+    revoked = select(RefreshToken.id).where(RefreshToken.family == family, col(RefreshToken.revoked_at).is_not(None))
+    return session.exec(revoked.limit(1)).first() is not None
 
 
 def revoke_family(session: Session, family: UUID) -> None:

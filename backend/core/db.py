@@ -24,7 +24,7 @@ from sqlmodel import Session, SQLModel
 
 from backend.core.config import Settings
 from backend.core.constraints import ConstraintCatalog, is_disconnect, translate
-from backend.core.errors import RowhouseError, UnavailableError
+from backend.core.errors import InvalidInputError, RowhouseError, UnavailableError
 from backend.core.folding import FOLD, fold_text
 from backend.core.security import Caller
 from backend.core.statement import EVERYTHING, Predicate, Row, Statement
@@ -240,6 +240,8 @@ class UnitOfWork:
                 self._commit()
             elif isinstance(error, sa.exc.DBAPIError):
                 raise translate(error.orig, self.database.catalog) from error
+            elif isinstance(error, UnicodeEncodeError) and error.encoding == "utf-8":
+                raise InvalidInputError([], "Some text holds half a surrogate pair, which is no character.") from error
         except sa.exc.DBAPIError as refused:
             raise translate(refused.orig, self.database.catalog) from refused
         finally:

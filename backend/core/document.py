@@ -10,6 +10,8 @@ from fastapi.openapi.utils import get_openapi
 from backend.core.errors import Problem
 from backend.core.routing import Directory
 
+BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
+
 
 def cached_openapi(app: FastAPI, directory: Directory) -> Callable[[], dict[str, Any]]:
     """FastAPI's `app.openapi` for an application with a directory; the document is built at its first use."""
@@ -29,4 +31,19 @@ def build_openapi(app: FastAPI, directory: Directory) -> dict[str, Any]:
     schemas = components.setdefault("schemas", {})
     schemas.update(problem.pop("$defs", {}))
     schemas["Problem"] = problem
-    return document
+    exact: dict[str, Any] = _with_whole_bounds(document)
+    return exact
+
+
+def _with_whole_bounds(part: Any) -> Any:
+    """FastAPI writes every bound as a float, which makes of the greatest 64-bit integer the number after it."""
+    if isinstance(part, list):
+        return [_with_whole_bounds(entry) for entry in part]
+    if not isinstance(part, dict):
+        return part
+    found = {key: _with_whole_bounds(value) for key, value in part.items()}
+    for word in BOUNDS & found.keys():
+        bound = found[word]
+        if isinstance(bound, float) and bound.is_integer():
+            found[word] = min(int(bound), 2**63 - 1)
+    return found

@@ -20,6 +20,7 @@ SECURITY_HEADERS = [
     (b"referrer-policy", b"no-referrer"),
     CLOSED_POLICY,
 ]
+OK = 200
 log = structlog.get_logger("http")
 
 
@@ -42,15 +43,17 @@ class Edge:
         started = time.perf_counter()
         request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
+        structlog.contextvars.bind_contextvars(request_id=request_id.decode())
         added = [(b"x-request-id", request_id), *SECURITY_HEADERS]
-        if scope["path"] in self._own_policy:
-            added.remove(CLOSED_POLICY)
+        has_own_policy = scope["path"] in self._own_policy
         status, started_to_answer = 500, False
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status, started_to_answer
             if message["type"] == "http.response.start":
                 status, started_to_answer = message["status"], True
+                if has_own_policy and status == OK:
+                    added.remove(CLOSED_POLICY)
                 message["headers"] = [*message.get("headers", ()), *added]
             await send(message)
 

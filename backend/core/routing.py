@@ -8,19 +8,19 @@ segments, because FastAPI's own matching costs more with every entity (KNOWLEDGE
 import inspect
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi._compat import field_annotation_is_sequence
 from fastapi.dependencies.models import Dependant
-from fastapi.dependencies.utils import get_flat_params
-from fastapi.params import Body, Form, Query
+from fastapi.dependencies.utils import _get_flat_fields_from_params as flat_fields
+from fastapi.params import Body, Form
 from fastapi.routing import APIRoute, APIRouter, request_response
 from pydantic import TypeAdapter
-from starlette.datastructures import QueryParams
+from starlette.datastructures import QueryParams, URLPath
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Match
+from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import Message, Receive, Scope, Send
 
 from backend.core.db import UnitOfWork
@@ -81,6 +81,15 @@ def _defer(dependant: Dependant, wrappers: dict[Any, Endpoint]) -> None:
             dependency.call = wrappers.setdefault(call, _deferring(call))
 
 
+def _query_parameters(dependant: Dependant) -> dict[str, bool]:
+    """The query parameters of a route and its dependencies by their names on the wire, and whether each is a list."""
+    fields = flat_fields(dependant.query_params)
+    found = {field.alias: field_annotation_is_sequence(field.field_info.annotation) for field in fields}
+    for dependency in dependant.dependencies:
+        found |= _query_parameters(dependency)
+    return found
+
+
 def _is_async_object(call: Any) -> bool:
     return not inspect.isfunction(call) and inspect.iscoroutinefunction(getattr(call, "__call__", None))  # noqa: B004
 
@@ -111,11 +120,7 @@ class OneHopRoute(APIRoute):
         for position, guard in enumerate(self.dependant.dependencies):
             # FastAPI drops the value of a dependency that no parameter takes; a deferred one would never be called.
             guard.name = guard.name or f"{HIDDEN}guard_{position}"
-        self._query = {
-            parameter.alias: field_annotation_is_sequence(parameter.field_info.annotation)
-            for parameter in get_flat_params(self.dependant)
-            if isinstance(parameter.field_info, Query)
-        }
+        self._query = _query_parameters(self.dependant)
         self._endpoint = endpoint
         self._lane: Lane = getattr(endpoint, "lane", Lane.DEFAULT)
         self._adapter = TypeAdapter(self.response_model) if self.response_model else None
@@ -187,6 +192,15 @@ class Router(APIRouter):
         super().__init__(route_class=OneHopRoute, **options)
 
 
+class _Entry(NamedTuple):
+    """What answers a method at a path; `parameters` are the positions of segments and their names."""
+
+    route: APIRoute
+    parameters: tuple[tuple[int, str], ...]
+    needs_json: bool
+    generated: bool
+
+
 class _Node:
     """A place in the tree of path segments."""
 
@@ -195,7 +209,7 @@ class _Node:
     def __init__(self) -> None:
         self.children: dict[str, _Node] = {}
         self.parameter: _Node | None = None
-        self.methods: dict[str, tuple[APIRoute, tuple[tuple[int, str], ...], bool]] = {}
+        self.methods: dict[str, _Entry] = {}
 
 
 class Directory(BaseRoute):
@@ -230,20 +244,20 @@ class Directory(BaseRoute):
         body = route.body_field.field_info if route.body_field else None
         needs_json = isinstance(body, Body) and not isinstance(body, Form)
         for method in sorted(route.methods or ()):
-            self._enter(node, method, (route, tuple(parameters), needs_json), generated=generated)
+            self._enter(node, method, _Entry(route, tuple(parameters), needs_json, generated))
 
-    def _enter(self, node: _Node, method: str, entry: tuple[APIRoute, Any, bool], *, generated: bool) -> None:
-        route, present = entry[0], node.methods.get(method)
-        if present is None:
-            node.methods[method] = entry
-            self.routes.append(route)
-            return
-        present_is_generated = not isinstance(present[0], OneHopRoute)
-        if present_is_generated == generated:
-            raise ValueError(f"{method} {route.path} is registered twice: give one of them another path")
-        if present_is_generated:
-            node.methods[method] = entry
-            self.routes[self.routes.index(present[0])] = route
+    def _enter(self, node: _Node, method: str, entry: _Entry) -> None:
+        present, position = node.methods.get(method), len(self.routes)
+        if present is not None:
+            if present.generated == entry.generated:
+                raise ValueError(f"{method} {entry.route.path} is registered twice: give one of them another path")
+            if entry.generated:
+                return
+            position = self.routes.index(present.route)
+            self.routes.remove(present.route)
+        node.methods[method] = entry
+        if entry.route not in self.routes:
+            self.routes.insert(position, entry.route)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Everything below the prefix is answered here."""
@@ -260,12 +274,11 @@ class Directory(BaseRoute):
         entry = node.methods.get(scope["method"])
         if entry is None:
             raise HTTPException(405, headers={"Allow": ", ".join(sorted(node.methods))})
-        route, parameters, needs_json = entry
-        if needs_json:
+        if entry.needs_json:
             _require_json(scope["headers"])
-        scope["path_params"] = {name: segments[position] for position, name in parameters}
-        scope["route"] = route
-        await route.app(scope, _limited(receive, scope["app"].state.settings.max_body_bytes), send)
+        scope["path_params"] = {name: segments[position] for position, name in entry.parameters}
+        scope["route"] = entry.route
+        await entry.route.app(scope, _limited(receive, scope["app"].state.settings.max_body_bytes), send)
 
     def _find(self, segments: Iterable[str]) -> _Node | None:
         node: _Node | None = self._root
@@ -275,12 +288,12 @@ class Directory(BaseRoute):
             node = node.children.get(segment) or (node.parameter if segment else None)
         return node
 
-    def url_path_for(self, name: str, /, **path_params: Any) -> Any:
+    def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
         """The path of a route by its name."""
         for route in self.routes:
             if route.name == name:
-                return route.url_path_for(name, **path_params)
-        return super().url_path_for(name, **path_params)
+                return URLPath(self.prefix + route.url_path_for(name, **path_params), "http")
+        raise NoMatchFound(name, path_params)
 
 
 def _limited(receive: Receive, limit: int) -> Receive:

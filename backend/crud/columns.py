@@ -162,8 +162,11 @@ def _decimal_schema(column: sa.Column[Any], given: list[Any]) -> dict[str, Any]:
         for attribute, word in DECIMAL_WORDS.items():
             if getattr(mark, attribute, None) is not None:
                 number[word] = float(getattr(mark, attribute))
-    fraction = rf"(\.\d{{1,{scale}}})?" if scale else ""
-    return {"anyOf": [number, {"type": "string", "pattern": rf"^-?\d{{1,{precision - scale}}}{fraction}$"}]}
+    sign = "-?" if number.get("exclusiveMinimum", number["minimum"]) < 0 else ""
+    more_than_zero = "(?=.*[1-9])" if number.get("exclusiveMinimum") == 0 else ""
+    fraction = rf"(\.[0-9]{{1,{scale}}})?" if scale else ""
+    digits = rf"[0-9]{{1,{precision - scale}}}{fraction}"
+    return {"anyOf": [number, {"type": "string", "pattern": f"^{more_than_zero}{sign}{digits}$"}]}
 
 
 def _text_bounds(column: sa.Column[Any], given: list[Any]) -> list[Any]:

@@ -3,18 +3,20 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import Enum
 from typing import Annotated, Any
 
 import sqlalchemy as sa
 from annotated_types import MaxLen, MinLen
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
 )
 
 from backend.crud.columns import Column, integer_range
-from backend.crud.wire import MAX_EXACT_DIGITS, NO_NUL, WireDecimal
+from backend.crud.wire import NO_NUL, WireDecimal
 
 MAX_CHOICES = 100
 MAX_PATTERN = 1000
@@ -81,15 +83,21 @@ def refuse_unless(pattern: re.Pattern[str], what: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+def _shortest_decimal(value: float) -> Decimal:
+    """The decimal that a JSON number stands for; against at most 15 digits it compares alike on both databases."""
+    return Decimal(str(value))
+
+
 def filter_type(column: Column) -> Any:
     """What a filter on `column` takes: the column's type and range, without its business constraints."""
     kind = column.base
     if kind is int:
-        return Annotated[(int, refuse_unless(INTEGER_TEXT, "a whole number"), *integer_range(column.column))]
+        # The bounds stand before the check of the text: pydantic writes those that follow it wrongly into OpenAPI.
+        return Annotated[(int, *integer_range(column.column), refuse_unless(INTEGER_TEXT, "a whole number"))]
     if kind is float:
         return Annotated[float, refuse_unless(NUMBER_TEXT, "a number")]
     if kind is WireDecimal:
-        return Annotated[kind, Field(max_digits=MAX_EXACT_DIGITS)]
+        return Annotated[float, refuse_unless(NUMBER_TEXT, "a number"), AfterValidator(_shortest_decimal)]
     if isinstance(column.column.type, sa.String) and not (isinstance(kind, type) and issubclass(kind, Enum)):
         return Annotated[str, Field(pattern=NO_NUL)]
     return kind

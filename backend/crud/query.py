@@ -19,7 +19,7 @@ from pydantic import (
 
 from backend.core.errors import InvalidInputError
 from backend.core.statement import Row
-from backend.crud.columns import Column
+from backend.crud.columns import Column, RegistrationError
 from backend.crud.cursor import Cursor, SortKey, decode, encode, foreign_cursor, position
 from backend.crud.filters import (
     INTEGER_TEXT,
@@ -79,6 +79,10 @@ class ListParameters:
     ) -> None:
         self.filters = {f.name: f for column in columns.values() for f in filters_of(column)}
         for alias, meant in aliases.items():
+            if meant not in self.filters:
+                raise RegistrationError(
+                    f"{name}: filter_aliases names {meant!r}, which is no filter such as 'price__gte'"
+                )
             self.filters[alias] = replace(self.filters[meant], name=alias)
         self._columns = columns
         self._key = next(column.name for column in columns.values() if column.column.primary_key)
@@ -91,14 +95,14 @@ class ListParameters:
         choices = tuple(f"{sign}{column}" for column in self.sortable for sign in ("", "-"))
         whole = refuse_unless(INTEGER_TEXT, "a whole number")
         members: dict[str, Any] = {
-            "page": (Annotated[int, whole, Field(ge=1, le=MAX_PAGE)], _parameter(1, "The page, from 1.")),
-            "size": (Annotated[int, whole, Field(ge=1, le=MAX_SIZE)], _parameter(DEFAULT_SIZE, "Rows on a page.")),
+            "page": (Annotated[int, Field(ge=1, le=MAX_PAGE), whole], _parameter(1, "The page, from 1.")),
+            "size": (Annotated[int, Field(ge=1, le=MAX_SIZE), whole], _parameter(DEFAULT_SIZE, "Rows on a page.")),
             "skip": (
-                Annotated[int, whole, Field(ge=0, le=MAX_PAGE)],
+                Annotated[int, Field(ge=0, le=MAX_PAGE), whole],
                 _parameter(0, "Rows to pass over; not with `page`."),
             ),
             "limit": (
-                Annotated[int, whole, Field(ge=1, le=MAX_SIZE)],
+                Annotated[int, Field(ge=1, le=MAX_SIZE), whole],
                 _parameter(DEFAULT_SIZE, "Rows to give; not with `size`."),
             ),
             "sort": (

@@ -75,6 +75,7 @@ class Registry:
         columns = columns_of(model)
         _check_owner(model, columns, owner)
         _check_search(model, columns, search)
+        operations = tuple(operations)
         _check_operations(model, operations)
         resource = Resource(
             model=model,
@@ -87,7 +88,7 @@ class Registry:
             owner=owner,
             owner_only=owner is not None and read is None,
         )
-        self.registrations[chosen] = Registration(resource, crud, tuple(operations))
+        self.registrations[chosen] = Registration(resource, crud, operations)
 
     def include(self, router: APIRouter) -> None:
         """Add hand-written routes, whose paths begin at the registry's prefix; they win over generated ones."""
@@ -102,8 +103,9 @@ class Registry:
                 directory.add(route, generated=True)
         for router in self.routers:
             for hand_written in router.routes:
-                if isinstance(hand_written, APIRoute):
-                    directory.add(hand_written, generated=False)
+                if not isinstance(hand_written, APIRoute):
+                    raise RegistrationError("a router within a router would be lost: give each to registry.include()")
+                directory.add(hand_written, generated=False)
         return directory
 
     def _check_path(self, model: type[SQLModel], path: str) -> None:
@@ -112,6 +114,11 @@ class Registry:
         if path in self.registrations:
             taken = self.registrations[path].resource.name
             raise RegistrationError(f"{model.__name__}: /{path} is taken by {taken}; give one of them another path=…")
+        if any(model.__name__ == registration.resource.name for registration in self.registrations.values()):
+            raise RegistrationError(
+                f"{model.__name__} is registered already, and operation ids such as list_{path} come from the class name; "
+                "give one of the classes another name"
+            )
 
 
 def public_schema(model: type[SQLModel]) -> type[BaseModel]:
@@ -155,7 +162,7 @@ def _check_search(model: type[SQLModel], columns: dict[str, Column], search: tup
             )
 
 
-def _check_operations(model: type[SQLModel], operations: Iterable[str]) -> None:
+def _check_operations(model: type[SQLModel], operations: tuple[str, ...]) -> None:
     unknown = set(operations) - set(OPERATIONS)
     if unknown or not operations:
         raise RegistrationError(

@@ -32,6 +32,7 @@ from backend.crud.wire import CalendarDate, Duration, Instant, WallTime
 
 SECRET_NAME = re.compile(r"password|secret|token|private_key|api_key|hash(ed)?$|_hash", re.IGNORECASE)
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+CHANGING = ConfigDict(**STRICT, json_schema_extra={"minProperties": 1})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def derive(model: type[SQLModel], columns: dict[str, Column], *, owner: str | No
     )
     members = {c.name: (Union[c.wire_or_null, MISSING], _described(c, MISSING)) for c in updatable}  # noqa: UP007  runtime
     validators = _validators(model, updatable)
-    update = build_model(f"{name}Update", members, __config__=STRICT, __validators__=validators)
+    update = build_model(f"{name}Update", members, __config__=CHANGING, __validators__=validators)
     key = next(column for column in columns.values() if column.column.primary_key)
     members = {key.name: (key.wire, _described(key, ...)), **members}
     batch_update = build_model(f"{name}BatchUpdate", members, __config__=STRICT, __validators__=validators)

@@ -78,7 +78,7 @@ def decimal(schema: Schema, number: int) -> float:
     """A number with as many places as the schema has, or quarters."""
     step = schema.get("multipleOf", 0.25)
     low = max(schema.get("minimum", -3), schema.get("exclusiveMinimum", -3), -3)
-    return round(min(low + (number * 37 % 100 + 1) * step, schema.get("maximum", 1000)), 6)
+    return round(float(min(low + (number * 37 % 100 + 1) * step, schema.get("maximum", 1000))), 6)
 
 
 def instant(_schema: Schema, number: int) -> str:

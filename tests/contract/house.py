@@ -150,7 +150,8 @@ class House:
     def body(self, **values: Any) -> Row:
         """A valid body with every member; references lead to new rows."""
         number = next(_numbers)
-        extra = {**BODIES.get(self.plan.path, lambda _number: {})(number), **values}
+        special = BODIES.get(self.plan.path)
+        extra = {**(special(number) if special else {}), **values}
         made = {name: self.value(name, schema, number) for name, schema in self.create.items() if name not in extra}
         return made | extra
 
@@ -163,7 +164,7 @@ class House:
             return None
         return self.world.house_of(target.table.name).make_plain()[target.name]
 
-    def make(self, headers: Headers | None = None, **values: Any) -> Row:
+    def make(self, headers: Headers | None = None, /, **values: Any) -> Row:
         """A new row."""
         return self._stored(self.call("POST", headers=headers, json=self.body(**values)))
 
@@ -174,7 +175,8 @@ class House:
 
     def change(self, row: Row, name: str) -> Row:
         """A valid change of one member."""
-        extra = CHANGES.get(self.plan.path, lambda _row: {})(row)
+        special = CHANGES.get(self.plan.path)
+        extra = special(row) if special else {}
         number = next(_numbers)
         return {name: extra[name] if name in extra else self.value(name, self.update[name], number + (number % 4 == 3))}
 
@@ -185,7 +187,7 @@ class House:
         found: Row = answer.json()
         return found
 
-    def list(self, headers: Headers | None = None, **query: Any) -> Any:
+    def list(self, headers: Headers | None = None, /, **query: Any) -> Any:
         """A page of the list."""
         answer = self.call("GET", headers=headers, params=query)
         assert answer.status_code == 200, (query, answer.text)

@@ -9,18 +9,19 @@ import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
 from fastapi.routing import APIRouter
+from httpx2 import Response
 from starlette.testclient import TestClient
 
 from backend.api import registry as product
 from backend.core.config import Settings
 from backend.core.constraints import NAMING_CONVENTION
 from backend.core.db import Database, UnitOfWork
+from backend.core.routing import Router
 from backend.crud.registry import Registry
 from backend.main import create_app
 from tests.conftest import QUIET, migrate
 from tests.databases import Databases
 
-Build = Callable[..., FastAPI]
 Serve = Callable[..., TestClient]
 
 metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
@@ -89,9 +90,9 @@ def sqlite_url(databases: Databases) -> str:
     return databases.prepared("sqlite", "migrated", migrate)
 
 
-def build(url: str, *routers: APIRouter, **settings: Any) -> FastAPI:
-    """An application of nothing but these routes, below `/api/v1`."""
-    registry = Registry("/api/v1")
+def build(url: str, *routers: APIRouter, registry: Registry | None = None, **settings: Any) -> FastAPI:
+    """An application of nothing but these routes, below `/api/v1`, and what a registry holds."""
+    registry = registry or Registry("/api/v1")
     for router in routers:
         registry.include(router)
     return create_app(Settings(database_url=url, **{**QUIET, **settings}), registry)
@@ -101,9 +102,7 @@ def build_product(url: str, *routers: APIRouter, **settings: Any) -> FastAPI:
     """The product with further routes."""
     registry = Registry("/api/v1")
     registry.registrations = dict(product.registrations)
-    for router in (*product.routers, *routers):
-        registry.include(router)
-    return create_app(Settings(database_url=url, **{**QUIET, **settings}), registry)
+    return build(url, *product.routers, *routers, registry=registry, **settings)
 
 
 @pytest.fixture
@@ -115,6 +114,13 @@ def serve(sqlite_url: str) -> Iterator[Serve]:
             return stack.enter_context(TestClient(build(url, *routers, **settings), raise_server_exceptions=False))
 
         yield start
+
+
+def get(serve: Serve, endpoint: Any, path: str = "/probe", **options: Any) -> Response:
+    """The answer of an endpoint to a GET of its own."""
+    router = Router()
+    router.get("/probe", **options)(endpoint)
+    return serve(router).get(f"/api/v1{path}")
 
 
 @asynccontextmanager

@@ -19,8 +19,8 @@ from backend.core.db import Database, Link, UnitOfWork, create_engine
 from backend.core.errors import ConflictError, DuplicateError, RowhouseError, UnavailableError
 from backend.core.security import Caller
 from backend.core.statement import Statement
-from tests.conftest import unique
-from tests.core.conftest import Shelf, count, shelves, things
+from tests.conftest import migrate, unique
+from tests.core.conftest import Serve, Shelf, count, shelves, things
 from tests.databases import Databases
 
 SELECT_SHELF = sa.select(shelves).where(shelves.c.name == sa.bindparam("wanted", type_=sa.String()))
@@ -253,6 +253,7 @@ def test_authenticating_takes_an_authenticator(bare: Database) -> None:
     with UnitOfWork(bare, write=False, authenticator=lambda _unit, _token: caller) as unit:
         assert unit.authenticate("token") is caller
         assert unit.caller is caller
+        assert unit.settings is bare.settings
     with UnitOfWork(bare, write=False) as unit, pytest.raises(LookupError, match="no authenticator"):
         unit.authenticate("token")
 
@@ -285,6 +286,16 @@ def test_a_broken_connection_is_503_and_replaced(only_postgresql: Database, thro
     assert broken.connection.closed
     assert perform(database, lambda unit: unit.session.scalar(sa.text("SELECT 1"))) == 1
     assert database.link() is not broken
+
+
+def test_a_request_on_a_broken_connection_is_503_and_the_next_is_served(serve: Serve, databases: Databases) -> None:
+    """Also after the whole pool broke."""
+    client = serve(url=databases.prepared("postgresql", "migrated", migrate))
+    assert client.get("/ready").status_code == 200
+    terminate_others(client.app.state.database)  # type: ignore[attr-defined]  # a FastAPI
+    broken = client.get("/ready")
+    assert (broken.status_code, broken.headers["retry-after"]) == (503, "1")
+    assert client.get("/ready").status_code == 200
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])

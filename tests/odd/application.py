@@ -2,6 +2,7 @@
 
 from contextlib import AbstractContextManager
 
+from pydantic import SecretStr
 from starlette.testclient import TestClient
 
 from backend.core.config import Settings
@@ -15,5 +16,6 @@ from tests.odd.registry import create_tables, registry
 def open_odd(databases: Databases, backend: str) -> AbstractContextManager[TestClient]:
     """A client of the odd application on a database of its own."""
     url = databases.prepared(backend, "odd", create_tables)
-    settings = Settings(database_url=url, admin_email=ADMIN_EMAIL, admin_password=ADMIN_PASSWORD, **QUIET)
+    password = SecretStr(ADMIN_PASSWORD)
+    settings = Settings(database_url=url, admin_email=ADMIN_EMAIL, admin_password=password, **QUIET)
     return TestClient(create_app(settings, registry, metadata), raise_server_exceptions=False)

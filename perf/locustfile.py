@@ -1,0 +1,181 @@
+"""The load test of every operation: `locust -f perf/locustfile.py --host http://127.0.0.1:8000`.
+
+With the web page, or `--headless -u 20 -r 10 -t 30s`; `--processes 2` spreads it. It writes: give it a database without rows worth
+keeping, migrated, on a server that has an administrator. ADMIN_EMAIL and ADMIN_PASSWORD name that one; the demo's is the default.
+
+The tasks come from the OpenAPI document of the running server, hand-written operations too, so an entity that is registered is
+loaded with no edit here. Of 219 tasks of the product a GET gets 10, another operation on rows 4, and what makes or changes accounts
+(sign-up, login, refresh, logout, password, `/users` writes) 1 each: a user signs up once as a user and once as a driver, signs in
+once each, and works on. Hashing is asked for by two users of a process at a time, as visitors do, not by all at once.
+
+Before the load every operation is called once, outside the statistics. One that cannot be called ends the run with its answer: none
+is skipped. A headless run exits with 1 when a request failed or an operation was never called. Who calls what with which body
+stands in perf.visitor, perf.bodies and perf.accounts; thresholds and reports are not this file's.
+"""
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+from locust import FastHttpUser, between, events
+from locust.env import Environment
+from locust.exception import StopTest
+from locust.runners import WorkerRunner
+
+from perf.accounts import Account, Answer, RefusedError, Request, Send, sender
+from perf.operations import Api, Operation, UncallableOperationError
+from perf.rehearsal import rehearse
+from perf.visitor import Plan, Visitor
+
+DEMO_EMAIL, DEMO_PASSWORD = "admin@example.com", "rowhouse-demo"
+TIMEOUT_SECONDS = 30.0
+log = logging.getLogger("rowhouse")
+logging.getLogger("httpx2").setLevel(logging.WARNING)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """What the users of this process share: the server's operations, who may call them, and the administrator."""
+
+    host: str
+    api: Api
+    plan: Plan
+    administrator: Account
+
+
+class Director:
+    """Sets the stage for every test; the process has one."""
+
+    def __init__(self) -> None:
+        self.stage: Stage | None = None
+        self._is_fresh = False
+        self._setting = threading.Lock()
+
+    def prepare(self, host: str) -> None:
+        """Set the stage before a test is asked for.
+
+        Raises:
+            UncallableOperationError: an operation cannot be called, or there is no document.
+        """
+        with self._setting:
+            self._set_stage(host)
+            self._is_fresh = True
+
+    def begin(self, host: str) -> None:
+        """Set the stage for a test, unless that was just done: the server may have other operations than at the last one.
+
+        Raises:
+            UncallableOperationError: as `prepare`.
+        """
+        with self._setting:
+            if not self._is_fresh or self.stage is None or self.stage.host != host:
+                self._set_stage(host)
+            self._is_fresh = False
+
+    def _set_stage(self, host: str) -> None:
+        administrator = Account(
+            email=os.environ.get("ADMIN_EMAIL", DEMO_EMAIL),
+            password=os.environ.get("ADMIN_PASSWORD", DEMO_PASSWORD),
+        )
+        with httpx2.Client(base_url=host, timeout=TIMEOUT_SECONDS) as client:
+            api = Api(_document(client))
+            plan = rehearse(api, send=sender(client), administrator=administrator)
+        ApiUser.tasks = [_task(operation) for operation in api.weighted()]
+        self.stage = Stage(host=host, api=api, plan=plan, administrator=administrator)
+        log.info("%d operations rehearsed at %s", len(api.operations), host)
+
+
+director = Director()
+
+
+def _document(client: httpx2.Client) -> Any:
+    try:
+        return client.get("/openapi.json").raise_for_status().json()
+    except (httpx2.HTTPError, ValueError) as error:
+        raise UncallableOperationError(f"no OpenAPI document at {client.base_url}/openapi.json: {error}") from error
+
+
+class ApiUser(FastHttpUser):
+    """A visitor whose every request is in the statistics."""
+
+    wait_time = between(0.1, 0.3)
+    visitor: Visitor
+
+    def on_start(self) -> None:
+        """Come with accounts of its own and no rows yet."""
+        stage = director.stage
+        if stage is None:
+            raise StopTest("the stage was not set; see the log")
+        self.visitor = Visitor(stage.api, stage.plan, send=self._sender(), administrator=stage.administrator)
+
+    def _sender(self) -> Send:
+        def send(request: Request) -> Answer:
+            with self.client.request(
+                request.method,
+                request.path,
+                name=request.name,
+                data=request.body,
+                headers=dict(request.headers),
+                catch_response=True,
+            ) as response:
+                answer = Answer(status=response.status_code, content=response.content or b"")
+                complaint = request.complaint(answer)
+                if complaint is None:
+                    response.success()
+                else:
+                    response.failure(complaint)
+            return answer
+
+        return send
+
+
+def _task(operation: Operation) -> Callable[[ApiUser], None]:
+    def task(user: ApiUser) -> None:
+        # The statistics have it already.
+        with suppress(RefusedError):
+            user.visitor.call(operation)
+
+    task.__name__ = operation.operation_id
+    return task
+
+
+@events.init.add_listener  # type: ignore[untyped-decorator]  # Locust gives its hooks no types
+def _set_stage_at_start(environment: Environment, **_: object) -> None:
+    """Set the stage before anything runs, or end the process."""
+    if not environment.host:
+        return
+    try:
+        director.prepare(environment.host)
+    except UncallableOperationError as error:
+        log.critical("cannot load %s:\n%s", environment.host, error)
+        raise SystemExit(1) from error
+
+
+@events.test_start.add_listener  # type: ignore[untyped-decorator]  # Locust gives its hooks no types
+def _set_stage_at_test(environment: Environment, **_: object) -> None:
+    """Set it for the host that was typed into the web page, or came from the master."""
+    try:
+        director.begin(environment.host or "")
+    except UncallableOperationError as error:
+        log.critical("cannot load %s:\n%s", environment.host, error)
+        raise StopTest(str(error)) from error
+
+
+@events.quitting.add_listener  # type: ignore[untyped-decorator]  # Locust gives its hooks no types
+def _judge(environment: Environment, **_: object) -> None:
+    """Have a headless run fail for a failed request and for an operation that was never called."""
+    options = environment.parsed_options
+    if isinstance(environment.runner, WorkerRunner) or options is None or not options.headless:
+        return
+    called = {f"{method} {name}" for name, method in environment.stats.entries}
+    operations = director.stage.api.operations if director.stage else []
+    never = [operation.label for operation in operations if operation.label not in called]
+    failures = environment.stats.total.num_failures
+    if never or failures or not operations:
+        log.error("%d requests failed; never called: %s", failures, ", ".join(never) or "none")
+        environment.process_exit_code = 1

@@ -1,0 +1,157 @@
+"""Reads an OpenAPI document into operations: what there is to call, below which collection, and with which answers.
+
+The tasks of the load test come from here alone, so an entity that is registered is loaded with no edit. Nothing here sends a
+request. An operation that this module does not understand is an error, never left out.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+PREFIX = "/api/v1"
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
+METHODS = ("get", "post", "patch", "put", "delete")
+ACCOUNT_PATHS = ("/auth", "/users")
+READ_WEIGHT, WRITE_WEIGHT, ACCOUNT_WEIGHT = 10, 4, 1
+Schema = Mapping[str, Any]
+
+
+class UncallableOperationError(RuntimeError):
+    """The load test cannot call every operation of the document; the message says which, and why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """One method of one path. `query` holds the schemas of the parameters that must be given, `optional_query` other names."""
+
+    method: str
+    path: str
+    operation_id: str
+    successes: frozenset[int]
+    is_secured: bool
+    body: Schema | None
+    media_type: str | None
+    query: Mapping[str, Schema] = field(default_factory=dict)
+    optional_query: frozenset[str] = frozenset()
+
+    @cached_property
+    def name(self) -> str:
+        """The path as statistics group it: `/books/{id}`."""
+        return self.path.removeprefix(PREFIX)
+
+    @cached_property
+    def label(self) -> str:
+        """`GET /books/{id}`."""
+        return f"{self.method} {self.name}"
+
+    @property
+    def takes_row(self) -> bool:
+        """Whether the path names a row."""
+        return "{" in self.path
+
+    @property
+    def collection(self) -> str:
+        """The path of the collection that the row belongs to; the path itself where it names no row."""
+        return self.path.partition("/{")[0]
+
+    @property
+    def ends_row(self) -> bool:
+        """Whether the row is not to be used again: it is gone, or an action has moved it on in its life."""
+        return self.takes_row and self.method in ("DELETE", "POST")
+
+    @property
+    def weight(self) -> int:
+        """How often it is called beside the others. Accounts are seldom made or changed, and hashing is dear."""
+        if self.method == "GET":
+            return READ_WEIGHT
+        return ACCOUNT_WEIGHT if self.name.startswith(ACCOUNT_PATHS) else WRITE_WEIGHT
+
+    def path_of(self, key: object) -> str:
+        """The path with the key of a row in it."""
+        before, _, after = self.path.partition("{")
+        return f"{before}{key}{after.partition('}')[2]}" if after else before
+
+
+class Api:
+    """Every operation of one document, and how collections hang together.
+
+    Raises:
+        UncallableOperationError: there is an operation that the load test could not call.
+    """
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self.document = document
+        self.operations = [
+            _operation(method, path, item)
+            for path, item in document["paths"].items()
+            for method in METHODS
+            if method in item
+        ]
+        self.by_label = {operation.label: operation for operation in self.operations}
+        self._by_place = {(operation.method, operation.path): operation for operation in self.operations}
+        # `get_charge_point` stands for the rows that a member `charge_point_id` refers to.
+        self.targets = {
+            f"{operation.operation_id.removeprefix('get_')}_id": operation.collection
+            for operation in self.operations
+            if operation.method == "GET" and operation.takes_row and operation.operation_id.startswith("get_")
+        }
+        complaints = [
+            f"{operation.label}: {text}" for operation in self.operations for text in self._complaints(operation)
+        ]
+        if complaints or not self.operations:
+            raise UncallableOperationError("\n".join(complaints) or "the document has no operations")
+
+    def create_of(self, collection: str) -> Operation | None:
+        """The operation that makes a row of the collection."""
+        return self._by_place.get(("POST", collection))
+
+    def list_of(self, collection: str) -> Operation | None:
+        """The operation that lists the collection."""
+        return self._by_place.get(("GET", collection))
+
+    def weighted(self) -> Iterator[Operation]:
+        """Every operation as often as its weight says."""
+        for operation in self.operations:
+            yield from [operation] * operation.weight
+
+    def _complaints(self, operation: Operation) -> Iterator[str]:
+        """Why the operation could not be called."""
+        if operation.path.count("{") > 1:
+            yield "more than one parameter in the path; teach perf.operations where its rows come from"
+        elif operation.takes_row:
+            yield from self._row_complaints(operation)
+        if operation.body is not None and operation.media_type not in (JSON, FORM):
+            yield f"takes {operation.media_type}; teach perf.visitor to make it"
+        if not operation.successes:
+            yield "documents no answer of success"
+
+    def _row_complaints(self, operation: Operation) -> Iterator[str]:
+        makes, lists = self.create_of(operation.collection), self.list_of(operation.collection)
+        if makes is None and lists is None:
+            yield f"{operation.collection} can be neither listed nor added to, so there is no row to call it for"
+        elif makes is None and operation.method == "DELETE":
+            yield f"nothing makes rows of {operation.collection}, and the load test deletes its own only"
+
+
+def _operation(method: str, path: str, item: Mapping[str, Any]) -> Operation:
+    described = item[method]
+    content: Mapping[str, Any] = described.get("requestBody", {}).get("content", {})
+    media_type = next(iter(content), None)
+    parameters = [*item.get("parameters", ()), *described.get("parameters", ())]
+    query = [parameter for parameter in parameters if parameter["in"] == "query"]
+    return Operation(
+        method=method.upper(),
+        path=path,
+        operation_id=described["operationId"],
+        successes=_successes(described["responses"]),
+        is_secured=bool(described.get("security")),
+        body=content[media_type]["schema"] if media_type else None,
+        media_type=media_type,
+        query={parameter["name"]: parameter["schema"] for parameter in query if parameter.get("required")},
+        optional_query=frozenset(parameter["name"] for parameter in query if not parameter.get("required")),
+    )
+
+
+def _successes(statuses: Iterable[str]) -> frozenset[int]:
+    return frozenset(int(status) for status in statuses if status.startswith("2"))

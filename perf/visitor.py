@@ -1,0 +1,221 @@
+"""One visitor of the API: calls any operation with a valid request, on rows that it made itself.
+
+It has an account of each role and takes the least of them that an operation needs. It books slots that are its own, at a charge
+point of its own, so that no other visitor, process or earlier run is in its way. It knows no entity and no load tool.
+"""
+
+import itertools
+import json
+import random
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+from urllib.parse import urlencode
+
+from perf.accounts import LOGIN, LOGOUT, PASSWORD, REFRESH, Account, Answer, RefusedError, Request, Send, ask
+from perf.bodies import SLOT_LENGTH, Bodies
+from perf.operations import FORM, Api, Operation
+
+NOBODY, USER, DRIVER, ADMIN = "nobody", "user", "driver", "admin"
+ROLES = (NOBODY, USER, DRIVER, ADMIN)
+# The answers that say: not you. Someone else's row is as good as missing.
+NOT_YOU = (401, 403, 404)
+# What belongs to an account and not to a schema: no body can be made up for it.
+RITUALS: Mapping[str, Callable[[Account, Send], None]] = {
+    f"POST {LOGIN}": Account.sign_in,
+    f"POST {REFRESH}": Account.refresh,
+    f"POST {LOGOUT}": Account.log_out,
+    f"POST {PASSWORD}": Account.change_password,
+}
+# A conflict that is right for a row so many seconds old, by its code: nobody confirmed the booking (BOOKING_HOLD_MINUTES).
+RIGHT_CONFLICTS = {"booking_closed": 15 * 60 - 5}
+PAGES, PAGE_SIZE, SEARCH_SHARE = 3, 20, 0.25
+MAX_ROWS = 50
+SLOTS_FROM, SLOTS_UNTIL = timedelta(hours=1), timedelta(days=80)
+
+
+@dataclass(kw_only=True)
+class Plan:
+    """What was learnt of the API, shared by the visitors of a process.
+
+    `roles` holds the least role that each operation needs, by label. Rows of the collections in `paired` may not refer to the
+    same rows twice, as one user's reviews of one book.
+    """
+
+    roles: dict[str, str] = field(default_factory=dict)
+    paired: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row by its key, and when it was known to be there (monotonic, in seconds)."""
+
+    key: object
+    known_at: float
+
+
+class Visitor:
+    """Calls operations; not safe to share between threads."""
+
+    def __init__(self, api: Api, plan: Plan, *, send: Send, administrator: Account) -> None:
+        self._api = api
+        self._plan = plan
+        self._send = send
+        self._accounts = {USER: Account.new(USER), DRIVER: Account.new(DRIVER), ADMIN: administrator}
+        self._bodies = Bodies(api.document, api.targets)
+        self._rows: dict[str, deque[Row]] = defaultdict(lambda: deque(maxlen=MAX_ROWS))
+        self._listed: dict[str, list[object]] = {}
+        self._references: dict[str, object] = {}
+        self._being_made: set[str] = set()
+        self._slots = _slots()
+
+    def call(self, operation: Operation) -> None:
+        """Call it once; what it takes, a row or a sign-in, is made on the way.
+
+        Raises:
+            RefusedError: a request got a wrong answer.
+            UnmakeableError: no valid request can be made.
+        """
+        ritual = RITUALS.get(operation.label)
+        if ritual is not None:
+            account = self._accounts[USER]
+            account.headers(self._send)
+            ritual(account, self._send)
+        elif operation.takes_row:
+            self._call_with_row(operation)
+        else:
+            answer = self._ask(operation)
+            if operation.method == "POST":
+                self._keep(operation.path, answer)
+
+    def _call_with_row(self, operation: Operation) -> None:
+        rows = self._rows[operation.collection]
+        if not rows and self._api.create_of(operation.collection) is None:
+            self._ask(operation, Row(random.choice(self._keys_of(operation.collection)), 0.0))
+            return
+        if not rows:
+            self._keep(operation.collection, self._make(operation.collection))
+        position = random.randrange(len(rows))
+        row = rows[position]
+        answer = self._ask(operation, row)
+        if operation.ends_row or answer.status not in operation.successes:
+            del rows[position]
+
+    # -- rows --------------------------------------------------------------------------------------------------------
+
+    def _keep(self, collection: str, answer: Answer) -> None:
+        """Remember a new row for the operations that take one."""
+        made = answer.json()
+        if isinstance(made, dict) and "id" in made:
+            self._rows[collection].append(Row(made["id"], time.monotonic()))
+
+    def _make(self, collection: str) -> Answer:
+        operation = self._api.create_of(collection)
+        if operation is None:
+            raise LookupError(f"nothing makes rows of {collection}")
+        return self._ask(operation)
+
+    def _keys_of(self, collection: str) -> list[object]:
+        """The keys of rows that are there already, from one page that is read once."""
+        if collection not in self._listed:
+            operation = self._api.list_of(collection)
+            page = self._ask(operation).json() if operation is not None else {}
+            self._listed[collection] = [item["id"] for item in page.get("items", ())]
+        return self._listed[collection]
+
+    def _refer(self, collection: str, *, afresh: bool) -> object:
+        """The key of a row to refer to, which this visitor never deletes; None where it is only just being made."""
+        if self._api.create_of(collection) is None:
+            keys = self._keys_of(collection)
+            return random.choice(keys) if keys else None
+        if collection in self._being_made:
+            return None
+        if afresh or collection not in self._references:
+            self._being_made.add(collection)
+            try:
+                self._references[collection] = self._make(collection).json()["id"]
+            finally:
+                self._being_made.discard(collection)
+        return self._references[collection]
+
+    # -- requests ----------------------------------------------------------------------------------------------------
+
+    def _ask(self, operation: Operation, row: Row | None = None) -> Answer:
+        """The right answer, asked for in the least role that gets one."""
+        roles = self._roles_for(operation)
+        for role in roles:
+            try:
+                answer = ask(self._send, self._request(operation, role, row))
+            except RefusedError as error:
+                if role == roles[-1] or error.status not in NOT_YOU:
+                    raise
+            else:
+                self._plan.roles[operation.label] = role
+                return answer
+        raise LookupError(operation.label)
+
+    def _roles_for(self, operation: Operation) -> tuple[str, ...]:
+        """Who might call it: who is known to, or from the least role upwards; whoever sees only own rows must have some."""
+        known = self._plan.roles.get(operation.label)
+        if known is not None:
+            return (known,)
+        if not operation.is_secured:
+            return ROLES
+        maker = self._api.create_of(operation.collection)
+        least = self._plan.roles.get(maker.label, USER) if maker else USER
+        return ROLES[max(1, ROLES.index(least)) :]
+
+    def _request(self, operation: Operation, role: str, row: Row | None) -> Request:
+        make = partial(
+            self._bodies.make,
+            refer=partial(self._refer, afresh=operation.collection in self._plan.paired),
+            start=self._next_slot(),
+        )
+        headers = {} if role == NOBODY else dict(self._accounts[role].headers(self._send))
+        body = None
+        if operation.body is not None:
+            made = make(operation.body)
+            is_form = operation.media_type == FORM
+            body = urlencode(made) if is_form else json.dumps(made)
+            headers["Content-Type"] = str(operation.media_type)
+        query = {name: make(schema, name=name) for name, schema in operation.query.items()} | _page(operation)
+        path = operation.path_of(row.key if row else "")
+        age = time.monotonic() - row.known_at if row else 0.0
+        return Request(
+            method=operation.method,
+            path=f"{path}?{urlencode(query)}" if query else path,
+            name=operation.name,
+            successes=operation.successes,
+            conflicts=frozenset(code for code, seconds in RIGHT_CONFLICTS.items() if age > seconds),
+            headers=headers,
+            body=body,
+        )
+
+    def _next_slot(self) -> datetime:
+        """The start of a slot that this visitor has not used; when all are used, it goes on with other rows to refer to."""
+        start = next(self._slots, None)
+        if start is None:
+            self._references.clear()
+            self._slots = _slots()
+            start = next(self._slots)
+        return start
+
+
+def _slots() -> Iterator[datetime]:
+    first = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + SLOTS_FROM + SLOT_LENGTH
+    starts = (first + SLOT_LENGTH * position for position in itertools.count())
+    return itertools.takewhile(lambda start: start < first + SLOTS_UNTIL, starts)
+
+
+def _page(operation: Operation) -> dict[str, Any]:
+    """The parameters of a list: one of the first pages, now and then with a search."""
+    query: dict[str, Any] = {}
+    if {"page", "size"} <= operation.optional_query:
+        query = {"page": random.randint(1, PAGES), "size": PAGE_SIZE}
+    if query and "search" in operation.optional_query and random.random() < SEARCH_SHARE:
+        query["search"] = random.choice("aeiou")
+    return query

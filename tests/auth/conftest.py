@@ -1,0 +1,88 @@
+"""Accounts for the tests of accounts, each made by the test that needs it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import bcrypt
+import pytest
+import sqlalchemy as sa
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from backend.auth import service
+from backend.core.db import UnitOfWork
+from tests.conftest import PASSWORD, unique
+
+API = "/api/v1"
+CHEAP = 4
+
+
+@pytest.fixture(autouse=True)
+def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashes of few rounds, for these tests make hundreds; one test looks at the real ones."""
+    cheap = bcrypt.gensalt(CHEAP)[:7]
+    monkeypatch.setattr(bcrypt, "gensalt", lambda _cost, salt=bcrypt.gensalt: cheap + salt(CHEAP)[7:])
+    monkeypatch.setattr(service, "_dummy_hashes", {})
+
+
+@dataclass
+class Account:
+    """An account and its first session."""
+
+    client: TestClient
+    id: int
+    email: str
+    headers: dict[str, str]
+    refresh_token: str
+
+    def me(self) -> Any:
+        """What `/users/me` answers to the first access token."""
+        return self.client.get(f"{API}/users/me", headers=self.headers)
+
+
+def new_email(prefix: str = "someone") -> str:
+    """An address that no other test uses."""
+    return f"{unique(prefix)}@example.com"
+
+
+def sign_up_with(client: TestClient, **changes: Any) -> Any:
+    """The answer to a sign-up."""
+    body = {"email": new_email(), "password": PASSWORD, "full_name": "Some Body", **changes}
+    return client.post(f"{API}/users", json=body)
+
+
+def log_in(client: TestClient, email: str, password: str = PASSWORD) -> Any:
+    """The answer to a login."""
+    return client.post(f"{API}/auth/login", data={"username": email, "password": password})
+
+
+def refresh(client: TestClient, token: str) -> Any:
+    """The answer to a refresh."""
+    return client.post(f"{API}/auth/refresh", json={"refresh_token": token})
+
+
+def make_account(client: TestClient, **changes: Any) -> Account:
+    """A new account, signed in."""
+    made = sign_up_with(client, **changes)
+    assert made.status_code == 201, made.text
+    pair = log_in(client, made.json()["email"], changes.get("password", PASSWORD)).json()
+    headers = {"Authorization": f"Bearer {pair['access_token']}"}
+    return Account(client, made.json()["id"], made.json()["email"], headers, pair["refresh_token"])
+
+
+@pytest.fixture
+def account(client: TestClient) -> Account:
+    """A plain user of one test."""
+    return make_account(client)
+
+
+def stored(app: FastAPI, statement: str, **values: Any) -> list[dict[str, Any]]:
+    """Rows as they are in the database; what a statement changes is committed."""
+    with UnitOfWork(app.state.database, write=True) as unit:
+        result: Any = unit.session.execute(sa.text(statement), values)
+        return [dict(row) for row in result.mappings()] if result.returns_rows else []
+
+
+def accounts(app: FastAPI, email: str) -> list[dict[str, Any]]:
+    """The stored accounts of an address, in any case."""
+    return stored(app, "SELECT * FROM users WHERE lower(email) = lower(:email)", email=email)

@@ -1,0 +1,195 @@
+"""Sessions: rotation, reuse and its grace, and their ends."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from backend.core.security import fingerprint
+from backend.core.time import now, set_clock
+from tests.auth.conftest import API, Account, log_in, make_account, refresh, stored
+
+JUST_WITHIN, JUST_AFTER = timedelta(seconds=9), timedelta(seconds=11)
+
+
+@contextmanager
+def later(offset: timedelta) -> Iterator[None]:
+    """The clock goes on by so much, within the block."""
+    instant: datetime = now() + offset
+    with set_clock(lambda: instant):
+        yield
+
+
+def log_out(client: TestClient, token: str) -> Any:
+    """The answer to a logout."""
+    return client.post(f"{API}/auth/logout", json={"refresh_token": token})
+
+
+def holds(client: TestClient, token: str) -> bool:
+    """Whether a refresh token still gives a pair; a refusal is 401 and says so."""
+    answer = refresh(client, token)
+    if answer.status_code == 200:
+        return True
+    assert (answer.status_code, answer.json()["code"]) == (401, "refresh_token_invalid")
+    assert answer.headers["www-authenticate"] == "Bearer"
+    return False
+
+
+def test_a_refresh_gives_a_new_pair(client: TestClient, account: Account) -> None:
+    """Of which both work; nothing is asked but the token."""
+    answer = refresh(client, account.refresh_token)
+    pair = answer.json()
+    assert answer.status_code == 200
+    assert (pair["token_type"], pair["expires_in"]) == ("bearer", 900)
+    assert pair["refresh_token"] != account.refresh_token
+    assert client.get(f"{API}/users/me", headers={"Authorization": f"Bearer {pair['access_token']}"}).status_code == 200
+    assert holds(client, pair["refresh_token"])
+
+
+def test_a_spent_token_is_marked_once(client: TestClient, app: FastAPI, account: Account) -> None:
+    """A retry within the grace does not prolong it."""
+    find = "SELECT used_at FROM refresh_tokens WHERE fingerprint = :print"
+    assert stored(app, find, print=fingerprint(account.refresh_token)) == [{"used_at": None}]
+    refresh(client, account.refresh_token)
+    first = stored(app, find, print=fingerprint(account.refresh_token))
+    with later(JUST_WITHIN):
+        assert refresh(client, account.refresh_token).status_code == 200
+    assert stored(app, find, print=fingerprint(account.refresh_token)) == first
+
+
+def test_a_retry_within_the_grace_revokes_nothing(client: TestClient, account: Account) -> None:
+    """Both pairs serve on."""
+    first = refresh(client, account.refresh_token).json()
+    with later(JUST_WITHIN):
+        second = refresh(client, account.refresh_token)
+        assert second.status_code == 200
+    assert second.json()["refresh_token"] != first["refresh_token"]
+    assert holds(client, first["refresh_token"])
+    assert holds(client, second.json()["refresh_token"])
+
+
+def test_reuse_after_the_grace_revokes_the_family(client: TestClient, app: FastAPI, account: Account) -> None:
+    """For good, although the answer is 401; the account's other sessions go on."""
+    other = log_in(client, account.email).json()["refresh_token"]
+    second = refresh(client, account.refresh_token).json()["refresh_token"]
+    third = refresh(client, second).json()["refresh_token"]
+    with later(JUST_AFTER):
+        assert not holds(client, account.refresh_token)
+    for token in (account.refresh_token, second, third):
+        assert not holds(client, token)
+    assert holds(client, other)
+    revoked = stored(app, "SELECT 1 FROM refresh_tokens WHERE user_id = :id AND revoked_at IS NULL", id=account.id)
+    assert len(revoked) == 2
+
+
+def test_the_grace_is_a_setting(client: TestClient, make_app: Any, backend: str) -> None:
+    """Of no seconds, too: then the next instant is reuse."""
+    strict = make_app(backend, refresh_grace_seconds=0)
+    account = make_account(strict)
+    successor = refresh(strict, account.refresh_token).json()["refresh_token"]
+    with later(timedelta(seconds=1)):
+        assert not holds(strict, account.refresh_token)
+        assert not holds(strict, successor)
+
+
+def test_a_token_runs_out(client: TestClient, app: FastAPI, account: Account) -> None:
+    """After 7 days; that is no reuse, and revokes nothing."""
+    with later(timedelta(days=7) - timedelta(seconds=5)):
+        successor = refresh(client, account.refresh_token).json()["refresh_token"]
+    with later(timedelta(days=7, seconds=5)):
+        assert not holds(client, account.refresh_token)
+        assert holds(client, successor)
+
+
+@pytest.mark.parametrize("token", ["unknown", "", "x" * 1000, "ä"])
+def test_an_unknown_token_is_401(client: TestClient, token: str) -> None:
+    """As is one that was never made."""
+    assert not holds(client, token)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"refresh_token": 7},
+        {"refresh_token": None},
+        {"refresh_token": "x" * 1001},
+        {"refresh_token": "x", "extra": 1},
+        [],
+    ],
+)
+@pytest.mark.parametrize("path", ["refresh", "logout"])
+def test_a_malformed_body_is_422(client: TestClient, path: str, body: Any) -> None:
+    """Before anything is looked up."""
+    assert client.post(f"{API}/auth/{path}", json=body).status_code == 422
+
+
+@pytest.mark.parametrize("path", ["refresh", "logout"])
+def test_half_a_surrogate_pair_is_422(client: TestClient, path: str) -> None:
+    """It is no character."""
+    answer = client.post(
+        f"{API}/auth/{path}", content='{"refresh_token": "\\ud800"}', headers={"content-type": "application/json"}
+    )
+    assert answer.status_code == 422
+
+
+def test_two_at_once_are_a_retry(client: TestClient, account: Account) -> None:
+    """Every one gets a pair, and none is revoked."""
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(lambda _n: refresh(client, account.refresh_token), range(4)))
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert len({answer.json()["refresh_token"] for answer in answers}) == 4
+    assert all(holds(client, answer.json()["refresh_token"]) for answer in answers)
+
+
+def test_a_logout_ends_the_session(client: TestClient, account: Account) -> None:
+    """Every token of its family, and no other session; a second time is as good."""
+    other = log_in(client, account.email).json()["refresh_token"]
+    successor = refresh(client, account.refresh_token).json()["refresh_token"]
+    for _ in range(2):
+        answer = log_out(client, account.refresh_token)
+        assert (answer.status_code, answer.content) == (204, b"")
+    assert not holds(client, successor)
+    assert not holds(client, account.refresh_token)
+    assert holds(client, other)
+
+
+def test_logging_out_of_nothing_is_204(client: TestClient) -> None:
+    """It tells nobody whether a token was known."""
+    assert log_out(client, "unknown").status_code == 204
+
+
+def test_what_a_refresh_made_while_the_family_was_revoked_does_not_hold(
+    client: TestClient, app: FastAPI, account: Account
+) -> None:
+    """The revoking statement cannot see a row that is not committed yet; the rest of the family tells."""
+    successor = refresh(client, account.refresh_token).json()["refresh_token"]
+    log_out(client, account.refresh_token)
+    missed = "UPDATE refresh_tokens SET revoked_at = NULL WHERE fingerprint = :print"
+    stored(app, missed, print=fingerprint(successor))
+    assert not holds(client, successor)
+
+
+def test_a_disabled_account_gets_no_pair(client: TestClient, account: Account, admin: dict[str, str]) -> None:
+    """403, and the token is not spent by it."""
+    path = f"{API}/users/{account.id}"
+    client.patch(path, json={"is_active": False}, headers=admin)
+    answer = refresh(client, account.refresh_token)
+    assert (answer.status_code, answer.json()["code"]) == (403, "account_disabled")
+    client.patch(path, json={"is_active": True}, headers=admin)
+    with later(JUST_AFTER):
+        assert holds(client, account.refresh_token)
+
+
+def test_a_deleted_account_has_no_sessions(
+    client: TestClient, app: FastAPI, account: Account, admin: dict[str, str]
+) -> None:
+    """Its tokens go with it."""
+    assert client.delete(f"{API}/users/{account.id}", headers=admin).status_code == 204
+    assert not holds(client, account.refresh_token)
+    assert stored(app, "SELECT 1 FROM refresh_tokens WHERE user_id = :id", id=account.id) == []

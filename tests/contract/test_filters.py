@@ -1,0 +1,196 @@
+"""Each filter of each column against rows chosen by plain Python: types, nulls, Unicode, wildcards (CONTRACT §3)."""
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+from tests.contract.cases import every_house
+from tests.contract.expected import MATCHES, TEXT_KINDS, operators, selects, written
+from tests.contract.house import House, Row
+from tests.contract.problems import faulty_members
+
+ROWS = 8
+RESERVED = {"page", "size", "skip", "limit", "sort", "search", "cursor", "fields", "expand"}
+ARABIC_ONE = "\u0661"
+NO_VALUES = {
+    "integer": ("", "x", "1.5", "1_0", " 1", "+1", "1\n", ARABIC_ONE, "9" * 25, "-" + "9" * 25, "true"),
+    "number": ("", "x", "nan", "inf", "1e999", "1_0", " 1", ARABIC_ONE),
+    "boolean": ("", "x", "2"),
+    "date-time": ("", "x", "1700000000", "2030-01-31", "2030-01-31T12:00:00", "2030-02-30T12:00:00Z", "\x00"),
+    "date": ("", "x", "1700000000", "2030-02-30", "2030-01-31T12:00:00Z"),
+    "time": ("", "x", "3600", "25:00", "12:00Z"),
+    "duration": ("", "x", "3600", "P36501D"),
+    "uuid": ("", "x", "1"),
+    "enum": ("", "x", "\x00"),
+    "string": ("\x00", "a\x00"),
+    "email": ("\x00",),
+}
+# Signing up is slow, a seat's hall is unique with its number, a period refuses to shout.
+UNFIT_FOR_TEXTS = ("users", "seats", "periods")
+INVALID_UTF_8 = ("%ff", "%ed%a0%80", "%c3")
+TEXTS = (
+    "Ägypten", "äGYPTEN", "ΣΊΣΥΦΟΣ", "σίσυφος", "STRASSE", "straße", "100% sure", "100 per cent", "under_score", "underXscore",
+    "back\\slash", "backslash", "Éclair", "eclair", "Привет", "ПРИВЕТ", "İzmir", "ﬁnance", "FINANCE", "naïve", "日本", "x%_\\y",
+)  # fmt: skip
+PIECES = (
+    "ÄG", "äg", "ς", "Σ", "\u03c3", "ß", "ss", "SS", "%", "_", "\\", "é", "E", "прив", "ПР", "i", "fi", "本", "%_", "_\\", "100%", "r_s",
+)  # fmt: skip
+
+
+def filters(house: House) -> dict[str, tuple[str, str]]:
+    """The filters that the document lists, each with its column and operator."""
+    found = {}
+    for name in house.parameters:
+        column, _, operator = name.rpartition("__")
+        if column in house.public:
+            found[name] = (column, operator)
+        elif name in house.public and name not in RESERVED:
+            found[name] = (name, "eq")
+    return found
+
+
+def kind_of(house: House, name: str) -> str:
+    """What the column holds."""
+    return house.world.bodies.kind(house.public[name])
+
+
+def asked(operator: str, values: list[Any]) -> Iterator[Any]:
+    """What to ask of a filter, given values that are stored."""
+    if operator == "isnull":
+        yield from (True, False)
+    elif operator in ("in", "not_in"):
+        yield values[:3]
+    elif operator in MATCHES:
+        text = values[0].swapcase()
+        yield {"contains": text[1:-1], "startswith": text[:4], "endswith": text[-4:]}[operator]
+    else:
+        yield values[len(values) // 2]
+
+
+def chosen(house: House, ids: list[Any], **query: str) -> list[Any]:
+    """The ids of our rows that a list selects, and check that `total` counts them."""
+    page = (
+        house.list(id__in=",".join(map(str, ids)), size=100, **query) if "id__in" not in query else house.list(**query)
+    )
+    assert page["total"] == len(page["items"])
+    return [row["id"] for row in page["items"]]
+
+
+@every_house("list")
+def test_each_column_has_the_operators_of_its_type(house: House) -> None:
+    """And no others; a column called like a word of the query string has its plain filter as `__eq`."""
+    documented: dict[str, set[str]] = {}
+    for column, operator in filters(house).values():
+        documented.setdefault(column, set()).add(operator)
+    assert documented == {name: operators(kind_of(house, name)) for name in house.public}
+    reserved = {f"{name}__eq" for name in RESERVED & set(house.public)}
+    assert {name for name in filters(house) if name.endswith("__eq")} == reserved
+
+
+@every_house("list")
+def test_each_filter_selects_what_it_says(house: House) -> None:
+    """Against stored values, nulls among them; together with another filter, both must hold."""
+    rows = [house.make() for _ in range(ROWS)]
+    ids = [row["id"] for row in rows]
+    got, wanted = {}, {}
+    for name, (column, operator) in filters(house).items():
+        kind = kind_of(house, column)
+        stored = [row[column] for row in rows]
+        values = list({str(value): value for value in stored if value is not None and "," not in str(value)}.values())
+        for value in asked(operator, values) if values or operator == "isnull" else ():
+            query = {name: written(value)}
+            other = {"id__gte": str(min(ids))} if name != "id__in" and "id__gte" in house.parameters else {}
+            got[str(query)] = (
+                chosen(house, ids, **{**other, **query}) if name == "id__in" else chosen(house, ids, **query)
+            )
+            wanted[str(query)] = [row["id"] for row in rows if selects(kind, operator, row[column], value)]
+    assert {q: set(map(str, found)) for q, found in got.items()} == {q: set(map(str, f)) for q, f in wanted.items()}
+
+
+@every_house("list")
+def test_a_value_that_is_none_of_the_type_is_422(house: House) -> None:
+    """Each such value for equality, one of them for every other operator; the answer names the parameter."""
+    accepted = []
+    for name, (column, operator) in filters(house).items():
+        kind = "boolean" if operator == "isnull" else kind_of(house, column)
+        values = NO_VALUES[kind] if operator == "eq" else NO_VALUES[kind][-1:]
+        for value in (*values, "x" * 1001) if operator in MATCHES else values:
+            answer = house.call("GET", params={name: value})
+            if answer.status_code != 422 or faulty_members(answer) != {name}:
+                accepted.append((name, value, answer.status_code, answer.text[:200]))
+    assert accepted == []
+
+
+@every_house("list")
+def test_bytes_that_are_no_utf_8_are_422(house: House) -> None:
+    """In a name as in a value."""
+    for encoded in INVALID_UTF_8:
+        assert house.call("GET", f"?id={encoded}").status_code == 422
+        assert house.call("GET", f"?{encoded}=1").status_code == 422
+
+
+def text_member(house: House) -> str | None:
+    """A member of free text that a client may set."""
+    for name, schema in house.update.items():
+        found = house.world.bodies.resolve(schema)
+        if house.world.bodies.kind(schema) == "string" and found.get("maxLength", 99) >= 20 and name != "patterned":
+            return name
+    return None
+
+
+def text_rows(house: House, member: str) -> list[Row]:
+    """A row for each text, in no order."""
+    texts = list(TEXTS)
+    random.Random(7).shuffle(texts)  # noqa: S311  any order will do
+    row = house.make()
+    unique = house.plan.table.columns[member].unique
+    return [house.make(**{member: text if not unique else f"{text} of {row['id']}"}) for text in texts]
+
+
+@every_house("list", "update", where=lambda registration: registration.resource.path not in UNFIT_FOR_TEXTS)
+def test_text_is_matched_in_any_case_with_wildcards_literal(house: House) -> None:
+    """`Ä` finds `ä`, `ς` finds `Σ`, `ß` finds `SS`; `%`, `_` and the backslash find themselves only."""
+    member = text_member(house)
+    if member is None:
+        return
+    rows = text_rows(house, member)
+    ids = [row["id"] for row in rows]
+    got, wanted = {}, {}
+    for operator in sorted(MATCHES):
+        for piece in PIECES if operator == "contains" else PIECES[::4]:
+            got[operator, piece] = set(chosen(house, ids, **{f"{member}__{operator}": piece}))
+            wanted[operator, piece] = {r["id"] for r in rows if selects("string", operator, r[member], piece)}
+    assert got == wanted
+
+
+@every_house("list", where=lambda registration: bool(registration.resource.parameters.search))
+def test_search_looks_into_each_registered_column(house: House) -> None:
+    """In any case, wildcards literal; a row found by two columns is there once; other columns are not looked into."""
+    rows = [house.make() for _ in range(ROWS)]
+    ids = [row["id"] for row in rows]
+    columns = [column.name for column in house.plan.parameters.search]
+    for column in columns:
+        for row in rows[:3]:
+            if row[column] is not None:
+                piece = row[column][-6:].swapcase()
+                found = chosen(house, ids, search=piece)
+                wanted = [r["id"] for r in rows if any(selects("string", "contains", r[c], piece) for c in columns)]
+                assert sorted(map(str, found)) == sorted(map(str, wanted))
+                assert row["id"] in found
+    assert chosen(house, ids, search="%%%") == chosen(house, ids, search="\\_\\") == []
+    for value in ("", "x" * 201, "\x00"):
+        assert faulty_members(house.call("GET", params={"search": value})) == {"search"}
+
+
+@every_house("list", where=lambda registration: not registration.resource.parameters.search)
+def test_an_entity_without_search_refuses_it(house: House) -> None:
+    """Rather than answer as if all had been found."""
+    assert faulty_members(house.call("GET", params={"search": "x"})) == {"search"}
+
+
+def test_the_cases_hold_every_kind_of_text() -> None:
+    """The tables above find something and miss something for each piece; else they would prove nothing."""
+    for piece in PIECES:
+        found = [text for text in TEXTS if selects("string", "contains", text, piece)]
+        assert 0 < len(found) < len(TEXTS), piece
+    assert TEXT_KINDS

@@ -1,0 +1,225 @@
+"""The directory: every path in constant time, with or without its trailing slash, and one route for each."""
+
+from typing import Any
+
+import pytest
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
+from starlette.routing import Match, NoMatchFound
+
+from backend.auth.models import ADMIN
+from backend.catalog.models import Category
+from backend.core.dependencies import SessionDep
+from backend.core.routing import Directory, Router
+from backend.crud.policy import ANYONE
+from backend.crud.registry import Registry
+from backend.crud.columns import RegistrationError
+from tests.core.conftest import Serve
+
+
+@pytest.fixture
+def shelves(serve: Serve) -> Any:
+    """A client of a few paths that lie close together."""
+    router = Router()
+
+    @router.get("/shelves")
+    def list_shelves() -> str:
+        return "all"
+
+    @router.get("/shelves/first")
+    def first_shelf() -> str:
+        return "first"
+
+    @router.get("/shelves/{shelf_id}")
+    def get_shelf(shelf_id: int) -> int:
+        return shelf_id
+
+    @router.delete("/shelves/{name}")
+    def delete_shelf(name: str) -> str:
+        return name
+
+    @router.get("/shelves/{shelf_id}/books/{book_id}")
+    def get_book(book_id: int, shelf_id: int) -> list[int]:
+        return [shelf_id, book_id]
+
+    return serve(router)
+
+
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [
+        ("/shelves", "all"),
+        ("/shelves/", "all"),
+        ("/shelves/first", "first"),
+        ("/shelves/first/", "first"),
+        ("/shelves/7", 7),
+        ("/shelves/7/", 7),
+        ("/shelves/7/books/8", [7, 8]),
+        ("/shelves/7/books/8/", [7, 8]),
+    ],
+)
+def test_a_path_and_its_trailing_slash_are_one(shelves: Any, path: str, answer: Any) -> None:
+    """Without a redirect; a word goes before a parameter."""
+    found = shelves.get(f"/api/v1{path}", follow_redirects=False)
+    assert (found.status_code, found.json()) == (200, answer)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "/",
+        "//",
+        "/shelve",
+        "/shelves//",
+        "/shelves//7",
+        "/shelves/7/books",
+        "/shelves/7/books/",
+        "/shelves/7/8/9",
+        "/x/y",
+    ],
+)
+def test_any_other_path_is_404(shelves: Any, path: str) -> None:
+    """An empty segment is no value of a parameter."""
+    answer = shelves.get(f"/api/v1{path}", follow_redirects=False)
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [("POST", "/shelves", "GET"), ("PUT", "/shelves/7", "DELETE, GET"), ("DELETE", "/shelves/first", "GET")],
+)
+def test_another_method_is_405(shelves: Any, method: str, path: str, allowed: str) -> None:
+    """`Allow` lists those there are (RFC 9110 §15.5.6)."""
+    answer = shelves.request(method, f"/api/v1{path}")
+    assert (answer.status_code, answer.json()["code"], answer.headers["allow"]) == (405, "method_not_allowed", allowed)
+
+
+def test_routes_of_one_path_may_name_its_parameter_differently(shelves: Any) -> None:
+    """Each gets its own name."""
+    assert shelves.delete("/api/v1/shelves/7").json() == "7"
+    assert shelves.get("/api/v1/shelves/x").status_code == 422
+
+
+def test_paths_have_names(shelves: Any) -> None:
+    """For `url_for`, and the root's routes keep theirs."""
+    assert shelves.app.url_path_for("get_book", shelf_id=7, book_id=8) == "/api/v1/shelves/7/books/8"
+    assert shelves.app.url_path_for("health") == "/health"
+    with pytest.raises(NoMatchFound):
+        shelves.app.url_path_for("no_such_route")
+
+
+def test_the_directory_answers_for_its_prefix_only() -> None:
+    """Not for a path that only begins alike, nor for a websocket."""
+    directory = Directory("/api/v1")
+    for kind, path, match in (
+        ("http", "/api/v1", Match.FULL),
+        ("http", "/api/v1/", Match.FULL),
+        ("http", "/api/v1/x", Match.FULL),
+        ("http", "/api/v10", Match.NONE),
+        ("http", "/health", Match.NONE),
+        ("websocket", "/api/v1/x", Match.NONE),
+    ):
+        assert directory.matches({"type": kind, "path": path})[0] is match
+
+
+def route(path: str = "/books", *, methods: tuple[str, ...] = ("GET",)) -> APIRoute:
+    """A hand-written route that answers with nothing."""
+    router = Router()
+
+    def nothing() -> None:
+        return None
+
+    router.api_route(path, methods=list(methods))(nothing)
+    found = router.routes[0]
+    assert isinstance(found, APIRoute)
+    return found
+
+
+def generated(path: str = "/books") -> APIRoute:
+    """A route as the engine might make it."""
+    return APIRoute(path, lambda: None, methods=["GET"])
+
+
+@pytest.mark.parametrize("hand_written_first", [True, False])
+def test_a_hand_written_route_wins(*, hand_written_first: bool) -> None:
+    """In whatever order they come, and OpenAPI sees only the one that answers."""
+    directory, mine = Directory("/api"), route("/books/{book_id}")
+    entries = [(mine, False), (generated("/books/{id}"), True)]
+    for entry, is_generated in entries if hand_written_first else reversed(entries):
+        directory.add(entry, generated=is_generated)
+    assert directory.routes == [mine]
+
+
+def test_a_hand_written_route_wins_over_http(sqlite_url: str, serve: Serve) -> None:
+    """Included before or after the registration; the other operations stay generated."""
+    mine = Router()
+
+    @mine.get("/categories")
+    def my_categories() -> str:
+        return "mine"
+
+    for included_first in (True, False):
+        registry = Registry("/api/v1")
+        if included_first:
+            registry.include(mine)
+        registry.register(Category, read=ANYONE, write=ADMIN)
+        if not included_first:
+            registry.include(mine)
+        client = serve(registry=registry)
+        assert client.get("/api/v1/categories").json() == "mine"
+        assert client.get("/api/v1/categories/999999").json()["code"] == "not_found"
+        assert client.post("/api/v1/categories", json={}).status_code == 401
+
+
+@pytest.mark.parametrize("kind", ["hand-written", "generated"])
+def test_a_second_route_of_one_kind_is_refused(kind: str) -> None:
+    """At start-up, whatever its parameters are called; another method is another route."""
+    directory = Directory("/api")
+    make = route if kind == "hand-written" else generated
+    directory.add(make("/books/{id}"), generated=kind == "generated")
+    with pytest.raises(ValueError, match=r"GET /books/\{other\} is registered twice"):
+        directory.add(make("/books/{other}"), generated=kind == "generated")
+    several = route("/books/{other}", methods=("POST", "PUT"))
+    directory.add(several, generated=False)
+    assert directory.routes.count(several) == 1
+
+
+def test_a_type_in_a_path_is_refused() -> None:
+    """FastAPI takes it from the signature; the directory would look for a parameter of that whole name."""
+    with pytest.raises(ValueError, match="the type stands in the endpoint's signature"):
+        Directory("/api").add(route("/files/{path:path}"), generated=False)
+
+
+def test_nested_routers_are_refused(serve: Serve) -> None:
+    """Rather than lost."""
+    outer, inner = Router(prefix="/outer"), Router(prefix="/inner")
+
+    @inner.get("/leaf")
+    def leaf() -> str:
+        return "leaf"
+
+    outer.include_router(inner)
+    with pytest.raises(RegistrationError, match="give each to registry"):
+        serve(outer)
+    assert serve(inner).get("/api/v1/inner/leaf").json() == "leaf"
+
+
+def test_fastapis_own_router_is_hand_written_too(serve: Serve) -> None:
+    """It has no unit of work; two of its routes at one path are refused as well."""
+    plain = APIRouter()
+
+    @plain.get("/plain")
+    async def read_plain() -> str:
+        return "plain"
+
+    @plain.get("/unit")
+    def read_unit(session: SessionDep) -> None:
+        session.connection()
+
+    client = serve(plain)
+    assert client.get("/api/v1/plain").json() == "plain"
+    assert client.get("/api/v1/unit").status_code == 500
+    with pytest.raises(ValueError, match="registered twice"):
+        serve(plain, plain)

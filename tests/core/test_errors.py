@@ -1,0 +1,129 @@
+"""The error tree, and how it looks on the wire (RFC 9457)."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from backend.core import errors
+from backend.core.errors import InvalidInputError, RowhouseError, problem_response
+
+REQUEST = Request({"type": "http"})
+
+
+def tree(root: type[RowhouseError] = RowhouseError) -> list[type[RowhouseError]]:
+    """The errors that the module itself defines."""
+    below = [error for child in root.__subclasses__() for error in tree(child)]
+    return [error for error in (root, *below) if error.__module__ == errors.__name__]
+
+
+def made(kind: type[RowhouseError]) -> RowhouseError:
+    """One of a kind."""
+    return kind([]) if issubclass(kind, InvalidInputError) else kind()
+
+
+@pytest.mark.parametrize("kind", tree())
+def test_an_error_on_the_wire(kind: type[RowhouseError]) -> None:
+    """The five members, and a detail that is a sentence."""
+    response = problem_response(made(kind))
+    body = json.loads(bytes(response.body))
+    assert response.headers["content-type"] == "application/problem+json"
+    assert (body["type"], body["status"], body["code"]) == ("about:blank", response.status_code, kind.code)
+    assert body["title"]
+    assert body["detail"].endswith((".", "…`."))
+    assert ("errors" in body) == issubclass(kind, InvalidInputError)
+
+
+@pytest.mark.parametrize(("status", "header"), [(401, "WWW-Authenticate"), (503, "Retry-After")])
+def test_a_status_brings_its_header(status: int, header: str) -> None:
+    """Whichever error has it, and no other."""
+    for kind in tree():
+        assert (header in problem_response(made(kind)).headers) == (kind.status == status), kind
+
+
+def test_codes_are_stable_and_distinct() -> None:
+    """A machine tells errors apart by them."""
+    codes = [kind.code for kind in tree()]
+    assert len(set(codes)) == len(codes)
+
+
+@pytest.mark.parametrize("kind", tree()[1:])
+def test_the_module_opens_with_the_tree(kind: type[RowhouseError]) -> None:
+    """Every error stands in it, with its code."""
+    line = next(line for line in str(errors.__doc__).splitlines() if kind.__name__ in line)
+    assert kind.code in line
+
+
+def test_a_detail_of_ones_own() -> None:
+    """Replaces the default one."""
+    error = errors.NotFoundError("There is no such book.")
+    assert (error.detail, str(error)) == ("There is no such book.", "There is no such book.")
+    assert str(errors.NotFoundError()) == errors.NotFoundError.default_detail
+
+
+def test_faults_of_pydantic_are_placed() -> None:
+    """Without the input and without links."""
+
+    class Model(BaseModel):
+        number: int
+
+    with pytest.raises(ValidationError) as refused:
+        Model.model_validate({"number": "secret"})
+    (fault,) = InvalidInputError.from_pydantic(refused.value, "body", 3).errors
+    assert (fault["loc"], fault["type"], set(fault)) == (["body", 3, "number"], "int_parsing", {"loc", "msg", "type"})
+
+
+@pytest.mark.parametrize(
+    ("status", "detail", "code", "words"),
+    [
+        (404, None, "not_found", errors.NotFoundError.default_detail),
+        (404, "No such shelf.", "not_found", "No such shelf."),
+        (405, None, "method_not_allowed", errors.HTTP_DETAILS[405]),
+        (413, None, "content_too_large", errors.HTTP_DETAILS[413]),
+        (422, "Wrong.", "invalid_input", "Wrong."),
+        (418, None, "im_a_teapot", "I'm a Teapot"),
+        (400, "There was an error parsing the body", "bad_request", "There was an error parsing the body"),
+    ],
+)
+def test_what_starlette_raises(status: int, detail: str | None, code: str, words: str) -> None:
+    """In the same shape; words of one's own are kept."""
+    response = asyncio.run(errors.handle_http_exception(REQUEST, HTTPException(status, detail, {"x-own": "1"})))
+    body = json.loads(bytes(response.body))
+    assert (response.status_code, body["code"], body["detail"]) == (status, code, words)
+    assert response.headers["x-own"] == "1"
+
+
+@pytest.mark.parametrize("cause", [UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"), RecursionError()])
+def test_a_body_that_is_no_json_is_422(cause: Exception) -> None:
+    """FastAPI calls some of them 400."""
+    error = HTTPException(400)
+    error.__cause__ = cause
+    response = asyncio.run(errors.handle_http_exception(REQUEST, error))
+    assert (response.status_code, json.loads(bytes(response.body))["errors"][0]["loc"]) == (422, ["body"])
+
+
+HANDLERS: list[Any] = [errors.handle_rowhouse_error, errors.handle_http_exception, errors.handle_validation_error]
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_a_handler_takes_its_own_errors_only(handler: Any) -> None:
+    """A wrong registration is loud."""
+    with pytest.raises(TypeError, match="registered for"):
+        asyncio.run(handler(REQUEST, ValueError()))
+
+
+def test_an_unknown_database_error_is_raised_on() -> None:
+    """So that the server logs its traceback."""
+    with pytest.raises(RowhouseError):
+        asyncio.run(errors.handle_rowhouse_error(REQUEST, RowhouseError()))
+
+
+def test_the_last_resort() -> None:
+    """A 500 without a word of the error."""
+    response = asyncio.run(errors.handle_unexpected_error(REQUEST, ValueError("hidden")))
+    assert response.status_code == 500
+    assert b"hidden" not in bytes(response.body)

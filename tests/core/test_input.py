@@ -1,0 +1,142 @@
+"""What hand-written routes refuse of a request, before anything is done."""
+
+from typing import Annotated, Any, Literal
+
+import pytest
+from fastapi import Depends, Form, Query
+from pydantic import BaseModel, Field
+
+from backend.catalog.models import Category
+from backend.core.dependencies import SessionDep
+from backend.core.routing import Router
+from tests.conftest import unique
+from tests.core.conftest import Serve, get
+
+
+class Item(BaseModel):
+    """Something to send."""
+
+    name: str
+    note: str | None = None
+
+
+class Window(BaseModel):
+    """Query parameters as a model."""
+
+    start: int = 0
+    end: int = Field(9, alias="until")
+
+
+def test_unknown_and_repeated_query_parameters_are_refused(serve: Serve) -> None:
+    """Never ignored; a list may be repeated."""
+
+    def endpoint(
+        one: int = 0,
+        many: Annotated[list[int] | None, Query()] = None,
+        kind: Annotated[Literal["a", "b"], Query(alias="type")] = "a",
+    ) -> list[Any]:
+        return [one, many, kind]
+
+    assert get(serve, endpoint, "/probe?one=1&many=1&many=2&type=b").json() == [1, [1, 2], "b"]
+    for query, loc, kind in (
+        ("two=1", ["query", "two"], "extra_forbidden"),
+        ("kind=b", ["query", "kind"], "extra_forbidden"),
+        ("one=1&one=1", ["query", "one"], "repeated"),
+    ):
+        answer = get(serve, endpoint, f"/probe?{query}")
+        assert answer.status_code == 422
+        assert [(fault["loc"], fault["type"]) for fault in answer.json()["errors"]] == [(loc, kind)]
+
+
+def test_query_parameters_of_models_and_dependencies_are_known(serve: Serve) -> None:
+    """By their names on the wire."""
+
+    def limited(limit: int = 1) -> int:
+        return limit
+
+    def endpoint(window: Annotated[Window, Query()], limit: Annotated[int, Depends(limited)]) -> list[int]:
+        return [window.start, window.end, limit]
+
+    assert get(serve, endpoint, "/probe?start=1&until=2&limit=3").json() == [1, 2, 3]
+    assert get(serve, endpoint, "/probe?end=2").status_code == 422
+
+
+@pytest.fixture
+def reading(serve: Serve) -> Any:
+    """A client of one route for JSON and one for a form, and what got through to them."""
+    router, seen = Router(), list[Any]()
+
+    @router.post("/json", status_code=204)
+    def read_json(body: Item) -> None:
+        seen.append(body.name)
+
+    @router.post("/form", status_code=204)
+    def read_form(name: Annotated[str, Form()]) -> None:
+        seen.append(name)
+
+    return serve(router), seen
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/json", "Application/JSON; charset=utf-8", "application/merge-patch+json"]
+)
+def test_json_is_read(reading: Any, kind: str) -> None:
+    """In any of its types."""
+    client, seen = reading
+    assert client.post("/api/v1/json", content=b'{"name": "x"}', headers={"content-type": kind}).status_code == 204
+    assert seen == ["x"]
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/xml", "image/svg+json", "application/x-www-form-urlencoded", None]
+)
+def test_another_media_type_is_415(reading: Any, kind: str | None) -> None:
+    """Or none at all; nothing is done."""
+    client, seen = reading
+    answer = client.post("/api/v1/json", content=b'{"name": "x"}', headers={"content-type": kind} if kind else {})
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+    assert seen == []
+
+
+def test_a_form_is_read_as_one(reading: Any) -> None:
+    """A route for a form asks for no JSON."""
+    client, seen = reading
+    assert client.post("/api/v1/form", data={"name": "y"}).status_code == 204
+    assert seen == ["y"]
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"name": 1}', b"\xff"])
+def test_a_malformed_body_is_422(reading: Any, body: bytes) -> None:
+    """Whatever it is; nothing is done."""
+    client, seen = reading
+    answer = client.post("/api/v1/json", content=body, headers={"content-type": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
+    assert {"loc", "msg", "type"} == set(answer.json()["errors"][0])
+    assert seen == []
+
+
+def test_half_a_surrogate_pair_is_422(serve: Serve, migrated_url: str) -> None:
+    """No database can store it; nor is anything stored beside it."""
+    router, name = Router(), unique("category")
+
+    @router.post("/shelves")
+    def make_shelves(body: list[str], session: SessionDep) -> None:
+        for title in body:
+            session.add(Category(name=title))
+            session.flush()
+
+    client = serve(router, url=migrated_url)
+    answer = client.post(
+        "/api/v1/shelves", content=f'["{name}", "\\ud800"]'.encode(), headers={"content-type": "application/json"}
+    )
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
+    assert client.post("/api/v1/shelves", json=[name]).status_code == 200
+
+
+def test_other_encodings_are_the_codes_own_fault(serve: Serve) -> None:
+    """Not the client's."""
+
+    def endpoint() -> bytes:
+        return "ä".encode("ascii")
+
+    assert get(serve, endpoint).status_code == 500

@@ -1,0 +1,129 @@
+"""Logs: one JSON object a line, and never a body, a header or a query string."""
+
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+from starlette.testclient import TestClient
+
+from backend.auth import service
+from backend.core import middleware
+from backend.core.config import Settings
+from backend.core.logs import configure_logging
+from tests.core.conftest import Serve, build_product
+
+Capture = pytest.CaptureFixture[str]
+NAMES = ("", "uvicorn", "uvicorn.error", "uvicorn.access", "httpx2")
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Logging is configured anew by a test; afterwards all is as it was."""
+    monkeypatch.setattr(middleware, "log", structlog.get_logger("http"))
+    monkeypatch.setattr(service, "log", structlog.get_logger("auth"))
+    loggers = [logging.getLogger(name) for name in NAMES]
+    states = [(one.handlers[:], one.level, one.propagate, one.disabled) for one in loggers]
+    configuration = structlog.get_config()
+    logging.getLogger("httpx2").setLevel(logging.ERROR)  # the test's own client
+    yield
+    structlog.configure(**configuration)
+    for one, (handlers, level, propagate, disabled) in zip(loggers, states, strict=True):
+        one.handlers, one.propagate, one.disabled = handlers, propagate, disabled
+        one.setLevel(level)
+
+
+def parsed(text: str) -> list[dict[str, Any]]:
+    """The lines of a log; one that is no JSON object fails."""
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def fail(secret: str) -> None:
+    """Log a traceback of a function that holds a secret."""
+    try:
+        int(f"broken{secret[6:]}")
+    except ValueError:
+        logging.getLogger("uvicorn.error").exception("failed, %d letters", len(secret))
+
+
+def test_a_request_is_one_line(serve: Serve, capsys: Capture) -> None:
+    """With what an operator needs to find it."""
+    serve(log_level="info", access_log=True).get("/health", headers={"X-Request-ID": "mine"})
+    (line,) = [line for line in parsed(capsys.readouterr().err) if line["event"] == "request"]
+    assert {name: line[name] for name in ("method", "path", "status", "request_id", "level")} == {
+        "method": "GET", "path": "/health", "status": 200, "request_id": "mine", "level": "info",
+    }  # fmt: skip
+    assert line["duration_ms"] >= 0
+    assert line["timestamp"].endswith("Z")
+
+
+def test_nothing_secret_is_logged(sqlite_url: str, capsys: Capture) -> None:
+    """Neither body nor header nor query string, of what succeeds, is refused or breaks."""
+    app = build_product(sqlite_url, log_level="debug", access_log=True)
+    calls: list[tuple[str, str, dict[str, Any]]] = [
+        (
+            "POST",
+            "/api/v1/users",
+            {"json": {"email": "hidden@example.com", "password": "hidden-one", "full_name": "H"}},
+        ),
+        (
+            "POST",
+            "/api/v1/users",
+            {"json": {"email": "hidden@example.com", "password": "hidden-one", "full_name": "H"}},
+        ),
+        ("POST", "/api/v1/users", {"json": {"password": "hidden"}}),
+        ("POST", "/api/v1/auth/login", {"data": {"username": "hidden@example.com", "password": "hidden-one"}}),
+        ("POST", "/api/v1/auth/login", {"data": {"username": "hidden@example.com", "password": "hidden-two"}}),
+        ("POST", "/api/v1/auth/refresh", {"json": {"refresh_token": "hidden"}}),
+        ("GET", "/api/v1/books", {"params": {"title": "hidden"}}),
+        ("GET", "/api/v1/books?hidden=1", {}),
+        ("GET", "/api/v1/users/me", {"headers": {"Authorization": "Bearer hidden", "X-Request-ID": "hidden header"}}),
+    ]
+    with TestClient(app) as client:
+        statuses = [client.request(method, path, **options).status_code for method, path, options in calls]
+    assert statuses == [201, 409, 422, 200, 401, 401, 200, 422, 401]
+    text = capsys.readouterr().err
+    assert len([line for line in parsed(text) if line["event"] == "request"]) == len(calls)
+    assert "hidden" not in text
+
+
+def test_a_traceback_is_one_line(capsys: Capture) -> None:
+    """Without local variables."""
+    configure_logging(Settings())
+    fail("hidden")
+    text = capsys.readouterr().err
+    (line,) = parsed(text)
+    assert (line["event"], line["level"]) == ("failed, 6 letters", "error")
+    assert "ValueError: invalid literal" in line["exception"]
+    assert "hidden" not in text
+
+
+def test_lines_for_reading(capsys: Capture) -> None:
+    """Without colours, and as silent about local variables."""
+    configure_logging(Settings(log_json=False))
+    fail("hidden")
+    structlog.get_logger("any").info("hello", number=1)
+    text = capsys.readouterr().err
+    assert "ValueError: invalid literal" in text
+    assert "hello" in text
+    assert "number=1" in text
+    assert not any(word in text for word in ("hidden", "\x1b"))
+
+
+@pytest.mark.parametrize(("level", "words"), [("info", ["said", "warned"]), ("error", [])])
+def test_only_what_matters_is_logged(capsys: Capture, level: str, words: list[str]) -> None:
+    """By `LOG_LEVEL`, of structlog's records and of the standard library's."""
+    configure_logging(Settings(log_level=level))
+    logging.getLogger("any").info("said")
+    logging.getLogger("uvicorn.access").error("said with the query string")
+    structlog.get_logger("other").debug("whispered")
+    structlog.get_logger("other").warning("warned")
+    assert [line["event"] for line in parsed(capsys.readouterr().err)] == words
+
+
+def test_the_access_log_can_be_off(serve: Serve, capsys: Capture) -> None:
+    """It is a setting."""
+    serve(log_level="info", access_log=False).get("/health")
+    assert parsed(capsys.readouterr().err) == []

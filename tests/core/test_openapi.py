@@ -1,0 +1,109 @@
+"""The OpenAPI document: complete, without a dangling reference, and fit to generate a client from."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import pytest
+from pydantic import Field
+
+from backend.core.errors import PROBLEM_MEDIA_TYPE
+from backend.core.openapi import problem_responses
+from backend.core.routing import Router
+from tests.core.conftest import Serve, build, build_product
+
+METHODS = ("get", "post", "put", "patch", "delete")
+
+
+@pytest.fixture(scope="module")
+def document(sqlite_url: str) -> dict[str, Any]:
+    """The product's document."""
+    return build_product(sqlite_url).openapi()
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Every path, method and operation."""
+    for path, item in document["paths"].items():
+        for method in METHODS:
+            if method in item:
+                yield path, method, item[method]
+
+
+def references(part: Any) -> Iterator[str]:
+    """Every reference in a part of the document."""
+    if isinstance(part, dict):
+        if isinstance(part.get("$ref"), str):
+            yield part["$ref"]
+        part = list(part.values())
+    if isinstance(part, list):
+        for entry in part:
+            yield from references(entry)
+
+
+def test_every_path_has_its_prefix_and_no_trailing_slash(document: dict[str, Any]) -> None:
+    """Health and the pages are none of the API's."""
+    paths = list(document["paths"])
+    assert "/api/v1/users/me" in paths
+    assert "/api/v1/books/{id}" in paths
+    assert all(path.startswith("/api/v1/") and not path.endswith("/") for path in paths)
+
+
+def test_operation_ids_are_unique(document: dict[str, Any]) -> None:
+    """A client's methods are called by them."""
+    counted = Counter(operation["operationId"] for _, _, operation in operations(document))
+    assert [name for name, number in counted.items() if number > 1] == []
+    assert "list_books" in counted
+
+
+def test_no_reference_dangles(document: dict[str, Any]) -> None:
+    """Every one leads to a schema of the document."""
+    schemas = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    assert set(references(document)) <= schemas
+
+
+def test_every_error_is_a_problem(document: dict[str, Any]) -> None:
+    """As RFC 9457 has it, with the members that are always there; FastAPI's own form of 422 is nowhere."""
+    for path, method, operation in operations(document):
+        for status, response in operation["responses"].items():
+            if int(status) >= 400:
+                assert list(response["content"]) == [PROBLEM_MEDIA_TYPE], (path, method, status)
+    problem = document["components"]["schemas"]["Problem"]
+    assert problem["required"] == ["type", "title", "status", "detail", "code"]
+    assert "HTTPValidationError" not in document["components"]["schemas"]
+
+
+def test_every_operation_can_be_refused_for_lack_of_room(document: dict[str, Any]) -> None:
+    """503 is documented everywhere."""
+    assert [path for path, _, operation in operations(document) if "503" not in operation["responses"]] == []
+
+
+def test_the_document_is_served_and_built_once(sqlite_url: str, serve: Serve) -> None:
+    """At the root."""
+    app = build(sqlite_url)
+    assert app.openapi() is app.openapi()
+    assert app.openapi()["paths"] == {}
+    assert serve().get("/openapi.json").json() == app.openapi()
+
+
+def test_whole_bounds_are_whole(serve: Serve) -> None:
+    """As a float, the greatest 64-bit integer would be the one after it."""
+    router = Router()
+
+    @router.get("/bounded")
+    def bounded(
+        number: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] = 0, share: Annotated[float, Field(gt=0.5, lt=9)] = 1
+    ) -> None:
+        """A route with bounds."""
+
+    parameters = serve(router).get("/openapi.json").json()["paths"]["/api/v1/bounded"]["get"]["parameters"]
+    number, share = (parameter["schema"] for parameter in parameters)
+    assert (number["minimum"], number["maximum"]) == (-(2**63), 2**63 - 1)
+    assert (share["exclusiveMinimum"], share["exclusiveMaximum"]) == (0.5, 9)
+
+
+def test_a_status_without_words_has_its_phrase() -> None:
+    """And each its schema."""
+    responses = problem_responses(404, 418)
+    assert responses[404]["description"] == "Missing, or someone else's."
+    assert responses[418]["description"] == "I'm a Teapot"
+    assert responses[418]["content"][PROBLEM_MEDIA_TYPE]["schema"]["$ref"].endswith("/Problem")

@@ -1,0 +1,29 @@
+"""The one clock."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from backend.core.time import now, set_clock
+
+NOON = datetime(2030, 1, 31, 12, tzinfo=UTC)
+
+
+def test_now_is_aware_and_in_utc() -> None:
+    """And goes on."""
+    first, second = now(), now()
+    assert first.utcoffset() == timedelta(0)
+    assert first <= second
+
+
+def test_a_clock_holds_within_its_block() -> None:
+    """The one before comes back, also after an error."""
+    with set_clock(lambda: NOON):
+        assert now() == NOON
+        with set_clock(lambda: NOON + timedelta(hours=1)):
+            assert now() == NOON + timedelta(hours=1)
+        assert now() == NOON
+        with pytest.raises(RuntimeError), set_clock(lambda: NOON - timedelta(hours=1)):
+            raise RuntimeError
+        assert now() == NOON
+    assert now() != NOON

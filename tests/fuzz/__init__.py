@@ -1,0 +1,1 @@
+"""The whole API under schemathesis, on real server processes."""

@@ -1,0 +1,92 @@
+"""Runs the schemathesis program against a server, as one of the roles, with every check and every phase.
+
+A process of its own, for schemathesis registers hooks and formats for good. Everything is fixed by the seed; nothing is kept.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.conftest import ROOT
+
+SEED = 20300131
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account that the campaign may use."""
+
+    id: int
+    headers: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """One server, the accounts on it, the number of examples for each operation, and the operations without coverage phase."""
+
+    url: str
+    accounts: dict[str, Account]
+    examples: int
+    uncovered: list[str]
+    directory: Path
+
+    def run(self, role: str, phases: str) -> subprocess.CompletedProcess[str]:
+        """Send everything as `role`, an account's name or "anonymous"; the answer's output ends with a summary."""
+        config = self.directory / f"{role}.toml"
+        config.write_text(self._config(role))
+        program = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(config)]
+        command = [*program, "run", f"{self.url}/openapi.json", "--checks", "all", "--phases", phases]
+        ids = ",".join(str(account.id) for account in self.accounts.values())
+        environment = {**os.environ, "FUZZ_ACCOUNTS": ids, "PYTHONPATH": str(ROOT)}
+        return subprocess.run(command, cwd=self.directory, env=environment, capture_output=True, text=True, check=False)
+
+    def _config(self, role: str) -> str:
+        lines = [
+            'hooks = "tests.fuzz.hooks"',
+            f"seed = {SEED}",
+            "color = false",
+            "continue-on-failure = true",
+            "warnings = false",
+            "cache = { enabled = false }",
+            f'generation = {{ max-examples = {self.examples}, database = "none" }}',
+            "auth.auto-signup = false",
+            "checks.response_schema_conformance.validate-formats = true",
+            "phases.coverage.generate-duplicate-query-parameters = true",
+        ]
+        if role in self.accounts:
+            entries = self.directory / f"{role}.json"
+            entries.write_text(json.dumps({"auth": [self._entry(name) for name in self._known_to(role)]}))
+            peers = "" if role == "admin" else f", peers = {json.dumps(self._known_to(role))}"
+            lines.append(f"auth.wfc = {{ path = {json.dumps(str(entries))}, user = {json.dumps(role)}{peers} }}")
+        if self.uncovered:
+            operations = f"include-operation-id = {json.dumps(self.uncovered)}"
+            lines += ["[[operations]]", operations, "phases.coverage.enabled = false"]
+        return "\n".join(lines)
+
+    def _known_to(self, role: str) -> list[str]:
+        """An administrator sees everything; of the others none may see another's objects."""
+        return [role] if role == "admin" else [name for name in self.accounts if name != "admin"]
+
+    def _entry(self, name: str) -> dict[str, object]:
+        headers = [{"name": key, "value": value} for key, value in self.accounts[name].headers.items()]
+        return {"name": name, "fixedHeaders": headers}
+
+
+class Campaigns:
+    """A campaign for each database. They share nothing, so those of one role run at the same time."""
+
+    def __init__(self, campaigns: dict[str, Campaign]) -> None:
+        self._campaigns = campaigns
+        self._reports: dict[str, dict[str, subprocess.CompletedProcess[str]]] = {}
+
+    def report(self, database: str, role: str, phases: str) -> subprocess.CompletedProcess[str]:
+        """How the campaign on `database` as `role` ended."""
+        if role not in self._reports:
+            with ThreadPoolExecutor(len(self._campaigns)) as pool:
+                ended = pool.map(lambda campaign: campaign.run(role, phases), self._campaigns.values())
+                self._reports[role] = dict(zip(self._campaigns, ended, strict=True))
+        return self._reports[role][database]

@@ -1,0 +1,37 @@
+"""The documents that the load test reads, and clients of the applications behind them."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from backend.api import registry as product_registry
+from backend.core.config import Settings
+from backend.crud.registry import Registry
+from backend.main import create_app
+from tests.conftest import QUIET
+from tests.databases import Databases
+from tests.odd.application import open_odd
+from tests.odd.registry import registry as odd_registry
+
+Read = Callable[[str], Any]
+REGISTRIES: dict[str, Registry] = {"product": product_registry, "odd": odd_registry}
+
+
+@pytest.fixture(scope="module")
+def house(request: pytest.FixtureRequest, backend: str, databases: Databases) -> Iterator[TestClient]:
+    """A client of the product or of the odd entities, by parameter."""
+    if request.param == "product":
+        yield request.getfixturevalue("client")
+    else:
+        with open_odd(databases, backend) as client:
+            yield client
+
+
+@pytest.fixture(scope="session")
+def document_of(databases: Databases) -> Read:
+    """`document_of("odd")`: the OpenAPI document of an application with that registry."""
+    settings = Settings(database_url=databases.empty("sqlite"), **QUIET)
+    documents = {side: create_app(settings, registry).openapi() for side, registry in REGISTRIES.items()}
+    return documents.__getitem__

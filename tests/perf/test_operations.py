@@ -1,0 +1,73 @@
+"""The operations of a document, none left out."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from perf.operations import Api, UncallableOperationError
+from tests.perf.conftest import REGISTRIES, Read
+
+ITEM, LIST = "/api/v1/things/{id}", "/api/v1/things"
+
+
+def described(*, success: str = "200", media_type: str | None = None) -> dict[str, Any]:
+    """An operation of a document."""
+    body = {"requestBody": {"content": {media_type: {"schema": {"type": "object"}}}}} if media_type else {}
+    return {"operationId": "thing", "responses": {success: {}}, **body}
+
+
+@pytest.mark.parametrize("side", REGISTRIES)
+def test_every_operation_of_the_document_is_a_task(side: str, document_of: Read) -> None:
+    """Hand-written ones too, and nothing else."""
+    document = document_of(side)
+    documented = {
+        f"{method.upper()} {path.removeprefix('/api/v1')}"
+        for path, item in document["paths"].items()
+        for method in item
+    }
+    tasks = Counter(operation.label for operation in Api(document).weighted())
+    assert set(tasks) == documented
+    assert all(tasks.values())
+
+
+@pytest.mark.parametrize("side", REGISTRIES)
+def test_every_registered_operation_is_a_task(side: str, document_of: Read) -> None:
+    """For each line of the table of contents."""
+    labels = {operation.label for operation in Api(document_of(side)).operations}
+    registered = REGISTRIES[side].registrations
+    assert {f"GET /{path}" for path in registered} <= labels
+    assert {f"DELETE /{path}/{{id}}" for path in registered} <= labels
+
+
+def test_accounts_weigh_less_than_rows_and_rows_less_than_reading(document_of: Read) -> None:
+    """Sign-up as little as login."""
+    api = Api(document_of("product"))
+    weights = [api.by_label[label].weight for label in ("POST /auth/login", "POST /books", "GET /books/{id}")]
+    assert weights == sorted(set(weights))
+    assert api.by_label["POST /users"].weight == weights[0]
+
+
+def test_the_key_goes_into_the_path(document_of: Read) -> None:
+    """And not into the name."""
+    operation = Api(document_of("product")).by_label["GET /charge-points/{id}"]
+    assert operation.path_of(12) == "/api/v1/charge-points/12"
+    assert (operation.name, operation.collection) == ("/charge-points/{id}", "/api/v1/charge-points")
+
+
+@pytest.mark.parametrize(
+    ("paths", "complaint"),
+    [
+        ({}, "no operations"),
+        ({ITEM: {"get": described()}}, "GET /things/{id}: /api/v1/things can be neither listed nor added to"),
+        ({LIST: {"get": described()}, ITEM: {"delete": described()}}, "DELETE /things/{id}: nothing makes rows"),
+        ({"/api/v1/things/{id}/parts/{part_id}": {"get": described()}}, "more than one parameter"),
+        ({LIST: {"post": described(media_type="text/csv")}}, "POST /things: takes text/csv"),
+        ({LIST: {"get": described(success="404")}}, "GET /things: documents no answer of success"),
+    ],
+)
+def test_an_operation_that_cannot_be_called_is_an_error(paths: dict[str, Any], complaint: str) -> None:
+    """It is named, and so is the reason."""
+    with pytest.raises(UncallableOperationError) as caught:
+        Api({"paths": paths})
+    assert complaint in str(caught.value)

@@ -1,0 +1,140 @@
+"""What a visitor makes of answers that our own entities do not give, from an API of two collections in memory."""
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+
+from perf import visitor as module
+from perf.accounts import Account, Answer, RefusedError, Request
+from perf.operations import Api
+from perf.rehearsal import rehearse
+from perf.visitor import ADMIN, NOBODY, Plan, Visitor
+
+THINGS, VOTES = "/api/v1/things", "/api/v1/votes"
+VOTE = {"type": "object", "properties": {"thing_id": {"type": "integer"}}, "required": ["thing_id"]}
+TOKENS = {"access_token": "a", "refresh_token": "r", "expires_in": 900}
+
+
+def operation(name: str, *, success: str, body: Any = None) -> dict[str, Any]:
+    """An operation of the document."""
+    content = {"requestBody": {"content": {"application/json": {"schema": body}}}} if body else {}
+    return {"operationId": name, "responses": {success: {}}, **content}
+
+
+DOCUMENT = {
+    "paths": {
+        THINGS: {"post": operation("create_thing", success="201")},
+        f"{THINGS}/{{id}}": {"get": operation("get_thing", success="200")},
+        VOTES: {"post": operation("create_vote", success="201", body=VOTE)},
+        f"{VOTES}/{{id}}": {"patch": operation("update_vote", success="200", body=VOTE)},
+    }
+}
+
+
+class VotingApi:
+    """Takes one vote a thing; changes of votes get the answer that the test puts in."""
+
+    def __init__(self) -> None:
+        self.change = Answer(status=200, content=b"{}")
+        self.votes: list[int] = []
+        self.changed: list[str] = []
+        self._keys = itertools.count(1)
+
+    def __call__(self, request: Request) -> Answer:
+        """Answer a request."""
+        if request.path.endswith("/login"):
+            return Answer(status=200, content=json.dumps(TOKENS).encode())
+        if request.method == "PATCH":
+            self.changed.append(request.path)
+            return self.change
+        if request.path == VOTES:
+            thing = json.loads(request.body or "")["thing_id"]
+            if thing in self.votes:
+                return problem("duplicate")
+            self.votes.append(thing)
+        status = 200 if request.method == "GET" else 201
+        return Answer(status=status, content=json.dumps({"id": next(self._keys)}).encode())
+
+
+def problem(code: str) -> Answer:
+    """A conflict."""
+    return Answer(status=409, content=json.dumps({"code": code}).encode())
+
+
+def administrator() -> Account:
+    """An account that exists."""
+    return Account(email="admin@example.com", password="of-no-consequence")
+
+
+@pytest.fixture
+def voting() -> VotingApi:
+    """The API."""
+    return VotingApi()
+
+
+@pytest.fixture
+def guest(voting: VotingApi) -> Visitor:
+    """A visitor who may do everything and has voted."""
+    api = Api(DOCUMENT)
+    plan = Plan(roles=dict.fromkeys(api.by_label, NOBODY), paired={VOTES})
+    made = Visitor(api, plan, send=voting, administrator=administrator())
+    made.call(api.by_label["POST /votes"])
+    return made
+
+
+CHANGE = Api(DOCUMENT).by_label["PATCH /votes/{id}"]
+
+
+def test_a_pair_that_must_be_unique_gets_a_new_row_to_refer_to(voting: VotingApi) -> None:
+    """The rehearsal finds out; from then on no vote is refused."""
+    api = Api(DOCUMENT)
+    plan = rehearse(api, send=voting, administrator=administrator())
+    assert plan.paired == {VOTES}
+    before = len(voting.votes)
+    visitor = Visitor(api, plan, send=voting, administrator=administrator())
+    for _ in range(5):
+        visitor.call(api.by_label["POST /votes"])
+    assert len(voting.votes) == len(set(voting.votes)) == before + 5
+
+
+def test_a_conflict_is_wrong_for_a_row_that_is_new(voting: VotingApi, guest: Visitor) -> None:
+    """Also the conflict that is right for an old one."""
+    voting.change = problem("booking_closed")
+    with pytest.raises(RefusedError, match="booking_closed"):
+        guest.call(CHANGE)
+
+
+def test_a_conflict_is_right_for_a_row_that_is_old_and_the_row_is_not_used_again(
+    voting: VotingApi, guest: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only with the code that is right."""
+    monkeypatch.setattr(module, "RIGHT_CONFLICTS", {"booking_closed": -1})
+    voting.change = problem("booking_closed")
+    guest.call(CHANGE)
+    guest.call(CHANGE)
+    assert len(set(voting.changed)) == 2
+    voting.change = problem("slot_taken")
+    with pytest.raises(RefusedError, match="slot_taken"):
+        guest.call(CHANGE)
+
+
+@pytest.mark.parametrize("status", [0, 404, 422, 500, 503])
+def test_any_other_answer_is_wrong(voting: VotingApi, guest: Visitor, status: int) -> None:
+    """In the role that is known to do, nothing is tried in another."""
+    voting.change = Answer(status=status, content=b"")
+    with pytest.raises(RefusedError, match=str(status)):
+        guest.call(CHANGE)
+    assert len(voting.changed) == 1
+
+
+def test_a_role_is_learnt_once(voting: VotingApi) -> None:
+    """And an answer that no role gets right is not learnt."""
+    api, plan = Api(DOCUMENT), Plan()
+    visitor = Visitor(api, plan, send=voting, administrator=administrator())
+    voting.change = Answer(status=404, content=b"")
+    with pytest.raises(RefusedError):
+        visitor.call(CHANGE)
+    assert set(plan.roles) == {"POST /things", "POST /votes"}
+    assert ADMIN not in plan.roles.values()
