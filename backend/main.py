@@ -19,6 +19,7 @@ from backend.api import registry as table_of_contents
 from backend.auth.service import authenticate, ensure_administrator
 from backend.core.config import Settings
 from backend.core.db import Database
+from backend.core.document import cached_openapi
 from backend.core.door import Door, Lane
 from backend.core.errors import (
     RowhouseError,
@@ -30,7 +31,6 @@ from backend.core.errors import (
 from backend.core.health import add_health_routes
 from backend.core.logs import configure_logging
 from backend.core.middleware import Edge
-from backend.core.openapi import cached_openapi
 from backend.core.pages import PATHS as PAGES
 from backend.core.pages import add_pages
 from backend.crud.registry import Registry

@@ -16,7 +16,7 @@ from backend.core.openapi import problem_responses
 from backend.core.routing import Router, on_lane
 from backend.core.security import MAX_PASSWORD_BYTES, hash_password
 from backend.crud.registry import public_schema
-from backend.crud.schemas import NO_NUL
+from backend.crud.wire import NO_NUL
 
 STRICT = ConfigDict(strict=True, extra="forbid")
 UserPublic = public_schema(User)

@@ -103,7 +103,15 @@ class Database:
         self.catalog = ConstraintCatalog(metadata)
         self._held = threading.local()
         self._links: list[Link] = []
+        self._made: dict[str, Statement] = {}
         self._compiled: dict[sa.Select[Any], Statement] = {}
+
+    def made(self, name: str, make: Callable[[sa.Dialect], Statement]) -> Statement:
+        """The statement that `make` gives for this database's dialect, made once under `name`."""
+        statement = self._made.get(name)
+        if statement is None:
+            statement = self._made[name] = make(self.dialect)
+        return statement
 
     def compiled(self, source: sa.Select[Any]) -> Statement:
         """The statement for a select that is a constant of its module."""
@@ -185,6 +193,11 @@ class UnitOfWork:
         if not connection.in_transaction():
             connection.execution_options(**{TRANSACTION_KIND: "write" if self.write else "read"})
             connection.begin()
+
+    def savepoint(self) -> sa.NestedTransaction:
+        """A context manager: an error within undoes what was done within, and the transaction goes on."""
+        self.begin()
+        return self.link.connection.begin_nested()
 
     @property
     def session(self) -> Session:

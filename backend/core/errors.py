@@ -8,6 +8,7 @@
     ├── ConflictError            409  conflict           ├── DuplicateError         duplicate
     │                                                    ├── ReferenceNotFoundError reference_not_found
     │                                                    └── StillReferencedError   still_referenced
+    ├── PreconditionFailedError  412  stale
     ├── UnsupportedMediaTypeError 415 unsupported_media_type
     ├── InvalidInputError        422  invalid_input      (carries `errors`)
     └── UnavailableError         503  unavailable        (carries `Retry-After`)
@@ -20,7 +21,7 @@ import http
 import json
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -43,7 +44,19 @@ class RowhouseError(Exception):
 
     def __init__(self, detail: str | None = None) -> None:
         self.detail = detail or self.default_detail
+        self.element: int | None = None
         super().__init__(self.detail)
+
+    def at_element(self, position: int) -> Self:
+        """The same error, said of one element of a batch, counted from 0."""
+        self.element = position
+        return self
+
+    def faults(self) -> list[Mapping[str, Any]]:
+        """What `errors` lists: for the error of a batch, which element it was."""
+        if self.element is None:
+            return []
+        return [{"loc": ["body", self.element], "msg": self.detail, "type": self.code}]
 
 
 class InvalidRequestError(RowhouseError):
@@ -114,6 +127,14 @@ class StillReferencedError(ConflictError):
     default_detail = "Other rows still refer to this one; delete or change them first."
 
 
+class PreconditionFailedError(RowhouseError):
+    """412: the row has changed since the client read it (`If-Match`)."""
+
+    status = 412
+    code = "stale"
+    default_detail = "This was changed since you read it; read it again, then repeat your change."
+
+
 class UnsupportedMediaTypeError(RowhouseError):
     """415: a body of a type that this operation does not read."""
 
@@ -131,7 +152,16 @@ class InvalidInputError(RowhouseError):
 
     def __init__(self, errors: Sequence[Mapping[str, Any]], detail: str | None = None) -> None:
         super().__init__(detail)
-        self.errors = list(errors)
+        self.errors: list[Mapping[str, Any]] = list(errors)
+
+    def faults(self) -> list[Mapping[str, Any]]:
+        """One entry for each fault, below the element of a batch that has them."""
+        if self.element is None:
+            return self.errors
+        inner = [{**fault, "loc": fault["loc"][1:]} for fault in self.errors] or [
+            {"loc": [], "msg": self.detail, "type": self.code}
+        ]
+        return [{**fault, "loc": ["body", self.element, *fault["loc"]]} for fault in inner]
 
     @classmethod
     def at(cls, *loc: str | int, message: str, kind: str = "value_error") -> "InvalidInputError":
@@ -189,8 +219,10 @@ def _render(status: int, code: str, detail: str, headers: Mapping[str, str], **m
 
 def problem_response(error: RowhouseError) -> Response:
     """`error` as it goes over the wire."""
-    members = {"errors": error.errors} if isinstance(error, InvalidInputError) else {}
-    return _render(error.status, error.code, error.detail, error.headers, **members)
+    faults = error.faults()
+    members = {"errors": faults} if faults or isinstance(error, InvalidInputError) else {}
+    detail = error.detail if error.element is None else f"Element {error.element}: {error.detail}"
+    return _render(error.status, error.code, detail, error.headers, **members)
 
 
 async def handle_rowhouse_error(_request: Request, error: Exception) -> Response:

@@ -1,8 +1,10 @@
-"""Comparing text in any case, Unicode included, alike on both databases: the SQL function `rowhouse_fold`.
+"""Text that sorts by code point and compares in any case, Unicode included, alike on both databases.
 
-SQLite calls Python's `str.casefold` (registered on every connection). PostgreSQL gets a function of that name by migration: full
+The SQL function `rowhouse_fold` folds the case. SQLite calls Python's `str.casefold` (registered on every connection). PostgreSQL gets a function of that name by migration: full
 case folding on 18 and later, ICU's lower case before, the database's own collation where there is no ICU.
 """
+
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -21,6 +23,11 @@ DO $do$ BEGIN
 END $do$
 """  # noqa: S608  # nosec B608  composed of constants
 DROP_FOLD_ON_POSTGRESQL = "DROP FUNCTION IF EXISTS rowhouse_fold(text)"
+
+
+def portable_text(length: int | None) -> sa.types.TypeEngine[Any]:
+    """Text that PostgreSQL orders by code point, as SQLite does."""
+    return sa.String(length).with_variant(sa.String(length, collation="C"), "postgresql")
 
 
 def fold_text(text: str | None) -> str | None:

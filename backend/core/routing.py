@@ -26,11 +26,14 @@ from starlette.types import Message, Receive, Scope, Send
 from backend.core.db import UnitOfWork
 from backend.core.door import Door, Lane
 from backend.core.errors import InvalidInputError, UnsupportedMediaTypeError
+from backend.core.idempotency import IDEMPOTENCY_KEY, Sent, once
+from backend.core.security import bearer_token
 
 READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # Begins the names of what FastAPI collects for the route and the endpoint did not ask for.
 HIDDEN = "_rowhouse_"
 NO_PLAIN_FUNCTIONS = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+CREATED = 201
 Endpoint = Callable[..., Any]
 
 
@@ -102,6 +105,10 @@ class OneHopRoute(APIRoute):
     """A hand-written route: FastAPI parses the input, one worker thread does the rest."""
 
     def __init__(self, path: str, endpoint: Endpoint, **options: Any) -> None:
+        self._creates = options.get("status_code") == CREATED and "POST" in (options.get("methods") or ())
+        if self._creates:
+            extra = options.get("openapi_extra") or {}
+            options["openapi_extra"] = {**extra, "parameters": [*extra.get("parameters", ()), IDEMPOTENCY_KEY]}
         super().__init__(path, endpoint, **options)
         if any(kind(endpoint) for kind in NO_PLAIN_FUNCTIONS):
             raise TypeError(
@@ -125,12 +132,22 @@ class OneHopRoute(APIRoute):
 
     async def _hop(self, **values: Any) -> Response:
         request: Request = values[self._request_name]
+        key = request.headers.get("idempotency-key") if self._creates else None
+        sent = Sent(key, request.url.path, await request.body()) if key is not None else None
         self._check_query(request.query_params)
         door: Door = request.app.state.door
         write = request.method not in READING_METHODS
-        return await door.run(partial(self._perform, values), write=write, lane=self._lane)
+        return await door.run(partial(self._perform, values, sent), write=write, lane=self._lane)
 
-    def _perform(self, values: dict[str, Any], _unit: UnitOfWork) -> Response:
+    def _perform(self, values: dict[str, Any], sent: Sent | None, unit: UnitOfWork) -> Response:
+        if sent is None:
+            return self._answer(values)
+        authorization = values[self._request_name].headers.get("authorization")
+        if authorization is not None:
+            unit.authenticate(bearer_token(authorization))
+        return once(unit, sent, lambda: self._answer(values))
+
+    def _answer(self, values: dict[str, Any]) -> Response:
         done: dict[int, Any] = {}
         resolved = {name: _resolve(value, done) for name, value in values.items()}
         result = self._endpoint(**{name: value for name, value in resolved.items() if not name.startswith(HIDDEN)})

@@ -42,6 +42,20 @@ def bearer_token(authorization: str) -> str:
     return token.strip()
 
 
+def sign(claims: Mapping[str, Any], *, kind: str, secret: str) -> str:
+    """A signed JWT of one `kind` that does not expire: for what the server gives out and takes back, such as a cursor."""
+    return jwt.encode({**claims, "iss": ISSUER, "typ": kind}, secret, algorithm=ALGORITHM)
+
+
+def verify(token: str, *, kind: str, secret: str) -> dict[str, Any]:
+    """The claims of a token that `sign` made for the same `kind`.
+
+    Raises:
+        NotAuthenticatedError: 401 for any other token.
+    """
+    return _decode(token, kind=kind, secret=secret, required=["iss", "typ"])
+
+
 def encode_token(claims: Mapping[str, Any], *, kind: str, secret: str, lifetime: timedelta) -> str:
     """A signed JWT of one `kind` ("access"), good for `lifetime` from now (RFC 7519)."""
     issued_at = now()
@@ -55,7 +69,10 @@ def decode_token(token: str, *, kind: str, secret: str) -> dict[str, Any]:
     Raises:
         NotAuthenticatedError: 401 for any other token; the reason is not told (RFC 6750 §3.1).
     """
-    required = ["iss", "typ", "iat", "nbf", "exp", "sub"]
+    return _decode(token, kind=kind, secret=secret, required=["iss", "typ", "iat", "nbf", "exp", "sub"])
+
+
+def _decode(token: str, *, kind: str, secret: str, required: list[str]) -> dict[str, Any]:
     try:
         claims: dict[str, Any] = jwt.decode(
             token, secret, algorithms=[ALGORITHM], issuer=ISSUER, options={"require": required}

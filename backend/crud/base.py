@@ -4,7 +4,9 @@ A subclass overrides two or three short methods; the router, the policies and th
 never commit. Rows are dicts of column values; with no hook overridden, a verb is one statement.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -18,6 +20,7 @@ from backend.core.errors import (
     InvalidInputError,
     NotFoundError,
     PermissionDeniedError,
+    PreconditionFailedError,
     ReferenceNotFoundError,
     StillReferencedError,
 )
@@ -26,9 +29,19 @@ from backend.core.statement import Predicate, Row
 from backend.core.time import now
 from backend.crud.query import Selection
 from backend.crud.resource import Resource
-from backend.crud.statements import Statements
+from backend.crud.statements import PAGE_LIMIT, PAGE_OFFSET, ROW_KEY, TOTAL, Statements
 
 ModelT = TypeVar("ModelT", bound=SQLModel)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One page of rows; `total` is None where nothing was counted."""
+
+    rows: Sequence[Row]
+    total: int | None
+    more: bool
 
 
 class CRUDBase(Generic[ModelT]):
@@ -42,9 +55,9 @@ class CRUDBase(Generic[ModelT]):
         self.resource = resource
         self.table = resource.table
         self.model: Any = resource.model
-        self._statements = Statements(resource, dialect)
+        self.statements = Statements(resource, dialect)
         overridden = any(getattr(type(self), hook) is not getattr(CRUDBase, hook) for hook in self.hooks)
-        self._has_hooks = overridden or resource.schemas.complete is not None
+        self.has_hooks = overridden or resource.schemas.complete is not None
         self._foreign_keys = _foreign_keys(self.table)
         self._defaults = _defaults(resource)
 
@@ -66,20 +79,22 @@ class CRUDBase(Generic[ModelT]):
 
     # -- verbs -------------------------------------------------------------------------------------------------------
 
-    def list(self, unit: UnitOfWork, selection: Selection) -> tuple[list[Row], int]:
-        """The rows of one page and the number of rows that the filters select."""
+    def list(self, unit: UnitOfWork, selection: Selection) -> Listing:
+        """The rows of one page, the number of rows that the filters select, and whether more follow."""
         scope = Predicate(self.scope(unit.caller))
-        bounds = {"_page_limit": selection.limit, "_page_offset": selection.offset}
-        rows = unit.run(self._statements.list(selection.shape, scope), {**selection.values, **bounds}, scope)
+        if selection.shape.nulls is not None:
+            bound = {**selection.values, PAGE_LIMIT: selection.limit + 1}
+            rows = unit.run(self.statements.list_after(selection.shape, scope), bound, scope)
+            return Listing(rows[: selection.limit], None, more=len(rows) > selection.limit)
+        bound = {**selection.values, PAGE_LIMIT: selection.limit, PAGE_OFFSET: selection.offset}
+        rows = unit.run(self.statements.list(selection.shape, scope), bound, scope)
         if rows:
-            total = int(rows[0]["_total_rows"])
-            for row in rows:
-                del row["_total_rows"]
-            return rows, total
-        if selection.offset == 0:
-            return [], 0
-        counted = unit.run(self._statements.count(selection.shape, scope), selection.values, scope)
-        return [], int(counted[0]["_total_rows"])
+            total = max(int(row.pop(TOTAL)) for row in rows)
+        elif selection.offset:
+            total = int(unit.run(self.statements.count(selection.shape, scope), selection.values, scope)[0][TOTAL])
+        else:
+            total = 0
+        return Listing(rows, total, more=selection.offset + len(rows) < total)
 
     def get(self, unit: UnitOfWork, key: Any) -> Row:
         """The row.
@@ -88,7 +103,7 @@ class CRUDBase(Generic[ModelT]):
             NotFoundError: 404 when it does not exist or is out of the caller's scope.
         """
         scope = Predicate(self.scope(unit.caller))
-        rows = unit.run(self._statements.get(scope), {"_row_key": key}, scope)
+        rows = unit.run(self.statements.get(scope), {ROW_KEY: key}, scope)
         if not rows:
             raise self._missing(key)
         return rows[0]
@@ -100,19 +115,15 @@ class CRUDBase(Generic[ModelT]):
             ConflictError: 409 for a taken unique value or a reference to nothing.
             InvalidInputError: 422 when the whole row breaks an invariant.
         """
-        row: Row = {name: default() for name, default in self._defaults.items()}
-        row.update(values)
-        row["created_at"] = row["updated_at"] = now()
-        if self.resource.owner and unit.caller is not None:
-            row[self.resource.owner] = unit.caller.id
-        if self._has_hooks:
+        row = self.new_row(unit, values)
+        if self.has_hooks:
             unit.begin()
             self.prepare(row, stored=None, unit=unit)
             row = self._checked(row, stored=None, unit=unit)
         try:
-            rows = unit.run(self._statements.insert(tuple(row)), row)
+            rows = unit.run(self.statements.insert(tuple(row)), row)
         except ForeignKeyError as error:
-            raise self._reference_error(unit, error, row) from error
+            raise self.reference_error(unit, error, row) from error
         return rows[0]
 
     def update(self, unit: UnitOfWork, key: Any, values: Mapping[str, Any]) -> Row:
@@ -124,16 +135,16 @@ class CRUDBase(Generic[ModelT]):
             ConflictError, InvalidInputError: as for `create`.
         """
         changes: Row = {**values, "updated_at": now()}
-        if self._has_hooks:
+        if self.has_hooks:
             changes = self._hooked_changes(unit, key, changes)
-        predicate = self._write_predicate(unit.caller)
+        predicate = self.write_predicate(unit.caller)
         bound = {f"set_{name}": value for name, value in changes.items()}
         try:
-            rows = unit.run(self._statements.update(tuple(changes), predicate), {**bound, "_row_key": key}, predicate)
+            rows = unit.run(self.statements.update(tuple(changes), predicate), {**bound, ROW_KEY: key}, predicate)
         except ForeignKeyError as error:
-            raise self._reference_error(unit, error, changes) from error
+            raise self.reference_error(unit, error, changes) from error
         if not rows:
-            raise self._refusal(unit, key)
+            raise self.refusal(unit, key)
         unit.forget_loaded()
         return rows[0]
 
@@ -144,14 +155,25 @@ class CRUDBase(Generic[ModelT]):
             NotFoundError, PermissionDeniedError: as for `update`.
             StillReferencedError: 409 while other rows refer to it.
         """
-        predicate = self._write_predicate(unit.caller)
+        predicate = self.write_predicate(unit.caller)
         try:
-            rows = unit.run(self._statements.delete(predicate), {"_row_key": key}, predicate)
+            rows = unit.run(self.statements.delete(predicate), {ROW_KEY: key}, predicate)
         except ForeignKeyError as error:
             raise StillReferencedError from error
         if not rows:
-            raise self._refusal(unit, key)
+            raise self.refusal(unit, key)
         unit.forget_loaded()
+
+    def require_version(self, unit: UnitOfWork, key: Any, tags: Collection[str]) -> None:
+        """Lock the row for the rest of the transaction, if one of `tags` is its version (`If-Match`, RFC 9110 §13.1.1).
+
+        Raises:
+            PreconditionFailedError: 412 when the row has changed since the client read it.
+            NotFoundError, PermissionDeniedError: as for `update`.
+        """
+        stored = self._locked(unit, key)
+        if "*" not in tags and version_tag(stored) not in tags:
+            raise PreconditionFailedError
 
     # -- rules -------------------------------------------------------------------------------------------------------
 
@@ -161,20 +183,38 @@ class CRUDBase(Generic[ModelT]):
         column = self.table.columns[str(self.resource.owner)]
         return sa.false() if caller is None else column == caller.id
 
-    def _write_predicate(self, caller: Caller | None) -> Predicate:
+    def write_predicate(self, caller: Caller | None) -> Predicate:
+        """The rows that `caller` sees and may change."""
         return Predicate(self.scope(caller), self.writable(caller))
+
+    def new_row(self, unit: UnitOfWork, values: Mapping[str, Any]) -> Row:
+        """A whole row from the values of the Create schema: defaults, timestamps and the owner beside them."""
+        row: Row = {name: default() for name, default in self._defaults.items()}
+        row.update(values)
+        row["created_at"] = row["updated_at"] = now()
+        if self.resource.owner and unit.caller is not None:
+            row[self.resource.owner] = unit.caller.id
+        return row
+
+    def is_plain(self, verb: str) -> bool:
+        """Whether many rows may go through `verb` at once, because nothing looks at each of them."""
+        return not self.has_hooks and getattr(type(self), verb) is getattr(CRUDBase, verb)
 
     def _hooked_changes(self, unit: UnitOfWork, key: Any, changes: Row) -> Row:
         """The changes after the hooks have seen them beside the stored row, which stays locked until the commit."""
-        unit.begin()
-        predicate = self._write_predicate(unit.caller)
-        rows = unit.run(self._statements.get_locked(predicate), {"_row_key": key}, predicate)
-        if not rows:
-            raise self._refusal(unit, key)
-        stored = rows[0]
+        stored = self._locked(unit, key)
         self.prepare(changes, stored=stored, unit=unit)
         merged = self._checked({**stored, **changes}, stored=stored, unit=unit)
         return {name: value for name, value in merged.items() if name in changes or value != stored[name]}
+
+    def _locked(self, unit: UnitOfWork, key: Any) -> Row:
+        """Every column of a row that the caller may change; nobody else changes it until this transaction ends."""
+        unit.begin()
+        predicate = self.write_predicate(unit.caller)
+        rows = unit.run(self.statements.get_locked(predicate), {ROW_KEY: key}, predicate)
+        if not rows:
+            raise self.refusal(unit, key)
+        return rows[0]
 
     def _checked(self, row: Row, *, stored: Row | None, unit: UnitOfWork) -> Row:
         """The whole row after the class's model validators and the `validate` hook."""
@@ -190,22 +230,28 @@ class CRUDBase(Generic[ModelT]):
     def _missing(self, key: Any) -> NotFoundError:
         return NotFoundError(f"There is no {self.resource.name} with the id {key}.")
 
-    def _refusal(self, unit: UnitOfWork, key: Any) -> NotFoundError | PermissionDeniedError:
+    def refusal(self, unit: UnitOfWork, key: Any) -> NotFoundError | PermissionDeniedError:
         """Why nothing was changed: out of sight is 404, in sight but another's is 403."""
         scope = Predicate(self.scope(unit.caller))
-        if unit.run(self._statements.get(scope), {"_row_key": key}, scope):
+        if unit.run(self.statements.get(scope), {ROW_KEY: key}, scope):
             return PermissionDeniedError(f"This {self.resource.name} belongs to someone else.")
         return self._missing(key)
 
-    def _reference_error(self, unit: UnitOfWork, error: ForeignKeyError, values: Row) -> ReferenceNotFoundError:
+    def reference_error(self, unit: UnitOfWork, error: ForeignKeyError, values: Row) -> ReferenceNotFoundError:
         """Name the member whose reference does not hold; SQLite does not say which one it was."""
         by_name = [column for column in self._foreign_keys if _is_key_of(column, error.constraint)]
         suspects = by_name or [c for c in self._foreign_keys if values.get(c.name) is not None]
         for column in suspects:
             target = next(iter(column.foreign_keys)).column
-            if by_name or not unit.run(self._statements.exists(target), {"_target_key": values[column.name]}):
+            if by_name or not unit.run(self.statements.exists(target), {"_target_key": values[column.name]}):
                 return ReferenceNotFoundError(f"{column.name}: there is nothing with the id {values[column.name]}.")
         return ReferenceNotFoundError()
+
+
+def version_tag(row: Row) -> str:
+    """The strong entity tag of a row's present version (RFC 9110 §8.8.3): the microsecond of its last change."""
+    microseconds = (row["updated_at"] - EPOCH) // timedelta(microseconds=1)
+    return f'"{microseconds:x}"'
 
 
 def _foreign_keys(table: sa.Table) -> list[sa.Column[Any]]:

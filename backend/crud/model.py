@@ -17,6 +17,7 @@ from sqlmodel import Field, SQLModel
 from sqlmodel.sql.sqltypes import AutoString
 
 import backend.core.constraints  # noqa: F401  names the constraints of every table made after this line
+from backend.core.folding import portable_text
 from backend.core.time import now
 
 
@@ -54,11 +55,6 @@ class EnumText(sa.types.TypeDecorator[enum.Enum]):
     def process_result_value(self, value: Any, dialect: sa.Dialect) -> enum.Enum | None:  # noqa: ARG002  as above
         """The member."""
         return None if value is None else self._members[value]
-
-
-def portable_text(length: int | None) -> sa.types.TypeEngine[Any]:
-    """Text that PostgreSQL orders by code point, as SQLite does."""
-    return sa.String(length).with_variant(sa.String(length, collation="C"), "postgresql")
 
 
 class IntegerKey(SQLModel):

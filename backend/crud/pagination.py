@@ -11,9 +11,16 @@ MAX_PAGE = 1_000_000_000
 
 
 class Page(NumberedPage[T], Generic[T]):
-    """One page of rows; `total` counts every row that the filters select."""
+    """One page of rows; `total` counts every row that the filters select, and is null behind a cursor."""
+
+    total: int | None  # type: ignore[assignment]  # a page behind a cursor does not count
+    page: int | None  # type: ignore[assignment]  # nor has it a number
+    pages: int | None  # type: ignore[assignment]  # as above
+    next_cursor: str | None
 
 
-def page_members(*, total: int, offset: int, limit: int) -> dict[str, int]:
-    """`total`, `page`, `size` and `pages` of the page that begins after `offset` rows."""
-    return {"total": total, "page": offset // limit + 1, "size": limit, "pages": -(-total // limit)}
+def page_members(*, total: int | None, offset: int, limit: int) -> str:
+    """`total`, `page`, `size` and `pages` of the page that begins after `offset` rows, as JSON members."""
+    if total is None:
+        return f'"total":null,"page":null,"size":{limit},"pages":null'
+    return f'"total":{total},"page":{offset // limit + 1},"size":{limit},"pages":{-(-total // limit)}'

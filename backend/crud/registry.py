@@ -19,12 +19,13 @@ from sqlmodel import SQLModel
 
 from backend.core.routing import Directory
 from backend.crud.base import CRUDBase
+from backend.crud.columns import TIMESTAMPS, Column, RegistrationError, columns_of
 from backend.crud.model import Mark, Record, plural
 from backend.crud.policy import SIGNED_IN, Policy
 from backend.crud.query import ListParameters
 from backend.crud.resource import Resource
 from backend.crud.router import OPERATIONS, routes_of
-from backend.crud.schemas import TIMESTAMPS, Column, RegistrationError, columns_of, derive
+from backend.crud.schemas import derive
 
 PATH = re.compile(r"^[a-z0-9]+(-[a-z0-9]+)*$")
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
+from backend.crud.columns import Column
 from backend.crud.policy import Policy
 from backend.crud.query import ListParameters
-from backend.crud.schemas import Column, Schemas
+from backend.crud.schemas import Schemas
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,18 @@ from typing import Any
 import sqlalchemy as sa
 
 from backend.core.statement import EVERYTHING, Predicate, Statement
+from backend.crud.cursor import after
+from backend.crud.query import Shape
 from backend.crud.resource import Resource
 
 CACHED_SHAPES = 512
 # Our own names in a statement begin with an underscore, as no column of a SQLModel class can.
-TOTAL = "_total_rows"
-Shape = tuple[Any, ...]
+TOTAL, ROW_KEY, PAGE_LIMIT, PAGE_OFFSET = "_total_rows", "_row_key", "_page_limit", "_page_offset"
+
+
+def numbered(name: str, row: int) -> str:
+    """The name of a value of one row among many."""
+    return f"{name}_{row}"
 
 
 class Statements:
@@ -27,6 +33,7 @@ class Statements:
         self._every = [column.column for column in resource.columns.values()]
         cache = lru_cache(maxsize=CACHED_SHAPES)
         self.list = cache(self._list)
+        self.list_after = cache(self._list_after)
         self.count = cache(self._count)
         self.get = cache(self._get)
         self.get_locked = cache(self._get_locked)
@@ -34,14 +41,26 @@ class Statements:
         self.update = cache(self._update)
         self.delete = cache(self._delete)
         self.exists = cache(self._exists)
+        self.insert_many = cache(self._insert_many)
+        self.lock_many = cache(self._lock_many)
+        self.update_many = cache(self._update_many)
+        self.delete_many = cache(self._delete_many)
+
+    def _list_after(self, shape: Shape, scope: Predicate) -> Statement:
+        """A page behind a cursor, without a total; binds the cursor's values and `_page_limit`."""
+        beyond = after(self._parameters.sort_keys(shape.sort), shape.nulls or ())
+        source = sa.select(*self._public).where(*self._parameters.conditions(shape), beyond)
+        ordered = _where(source, scope).order_by(*self._parameters.order(shape))
+        limit = sa.bindparam(PAGE_LIMIT, type_=sa.BigInteger())
+        return self._compile(ordered.limit(limit), self._public, scope)
 
     def _list(self, shape: Shape, scope: Predicate) -> Statement:
         """A page and the total; binds `_page_limit` and `_page_offset`."""
         total = self._counting(shape, scope).scalar_subquery().label(TOTAL)
         source = sa.select(*self._public, total).where(*self._parameters.conditions(shape))
-        ordered = _where(source, scope).order_by(*self._parameters.order(shape, self._table))
-        limit = sa.bindparam("_page_limit", type_=sa.BigInteger())
-        offset = sa.bindparam("_page_offset", type_=sa.BigInteger())
+        ordered = _where(source, scope).order_by(*self._parameters.order(shape))
+        limit = sa.bindparam(PAGE_LIMIT, type_=sa.BigInteger())
+        offset = sa.bindparam(PAGE_OFFSET, type_=sa.BigInteger())
         return self._compile(ordered.limit(limit).offset(offset), [*self._public, total], scope)
 
     def _count(self, shape: Shape, scope: Predicate) -> Statement:
@@ -83,11 +102,45 @@ class Statements:
         found = sa.select(target).where(target == sa.bindparam("_target_key", type_=target.type))
         return self._compile(found, [target])
 
+    def _insert_many(self, names: tuple[str, ...], size: int) -> Statement:
+        """Binds each column as its name with the row's number behind it."""
+        rows = [{name: self._value(name, numbered(name, row)) for name in names} for row in range(size)]
+        return self._compile(self._table.insert().values(rows).returning(*self._public), self._public)
+
+    def _lock_many(self, size: int, predicate: Predicate) -> Statement:
+        """The keys that exist, locked in their order; binds numbered `_row_key`s."""
+        source = _where(sa.select(self._key).where(self._key.in_(self._keys(size))), predicate)
+        return self._compile(source.order_by(self._key).with_for_update(key_share=True), [self._key], predicate)
+
+    def _update_many(self, names: tuple[str, ...], size: int) -> Statement:
+        """Binds numbered `_row_key`s and numbered columns."""
+        columns = [sa.column(ROW_KEY, self._key.type), *(sa.column(n, self._table.columns[n].type) for n in names)]
+        rows = [
+            (self._cast(ROW_KEY, row, self._key), *(self._cast(n, row, self._table.columns[n]) for n in names))
+            for row in range(size)
+        ]
+        given = sa.values(*columns, name="given").data(rows).cte("given")
+        source = self._table.update().where(self._key == given.c[ROW_KEY]).values({n: given.c[n] for n in names})
+        return self._compile(source.returning(*self._public), self._public)
+
+    def _delete_many(self, size: int) -> Statement:
+        """Binds numbered `_row_key`s."""
+        source = self._table.delete().where(self._key.in_(self._keys(size)))
+        return self._compile(source.returning(self._key), [self._key])
+
+    def _keys(self, size: int) -> list[sa.BindParameter[Any]]:
+        return [sa.bindparam(numbered(ROW_KEY, row), type_=self._key.type) for row in range(size)]
+
+    def _cast(self, name: str, row: int, column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+        """A value in a VALUES list, whose type PostgreSQL would otherwise guess."""
+        bound = sa.bindparam(numbered(name, row), type_=column.type)
+        return sa.cast(bound, column.type) if self._dialect.name == "postgresql" else bound
+
     def _value(self, column: str, bind: str) -> sa.BindParameter[Any]:
         return sa.bindparam(bind, type_=self._table.columns[column].type)
 
     def _is_row(self) -> Any:
-        return self._key == sa.bindparam("_row_key", type_=self._key.type)
+        return self._key == sa.bindparam(ROW_KEY, type_=self._key.type)
 
     def _compile(self, source: Any, columns: Sequence[Any], predicate: Predicate = EVERYTHING) -> Statement:
         return Statement(source, self._dialect, columns=columns, predicate=predicate)

@@ -41,7 +41,9 @@ def _fill(session: Session, settings: Settings) -> None:
     hashed = hash_password(PASSWORD, cost=settings.bcrypt_cost)
     users = [User(email=e, full_name=n, role=r, hashed_password=hashed) for e, n, r in ACCOUNTS]
     session.add_all([*users, *_charge_points()])
-    categories = {row["name"]: Category(name=row["name"], description=row["description"]) for row in _rows("categories.csv")}
+    categories = {
+        row["name"]: Category(name=row["name"], description=row["description"]) for row in _rows("categories.csv")
+    }
     session.add_all(categories.values())
     session.flush()
     session.add_all(_books({name: category.id or 0 for name, category in categories.items()}))
@@ -112,7 +114,11 @@ def main() -> None:
     """Fill, and say what there is to sign in with."""
     done = seed(Settings())
     lines = [f"    {role:<8} {email:<28} password: {PASSWORD}" for email, _name, role in ACCOUNTS]
-    text = ["Demo data stored." if done else "The database has accounts already; nothing was added.", "Demo logins:", *lines]
+    text = [
+        "Demo data stored." if done else "The database has accounts already; nothing was added.",
+        "Demo logins:",
+        *lines,
+    ]
     sys.stdout.write("\n".join(text) + "\n")
 
 

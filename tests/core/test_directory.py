@@ -13,7 +13,7 @@ from backend.core.dependencies import SessionDep
 from backend.core.routing import Directory, Router
 from backend.crud.policy import ANYONE
 from backend.crud.registry import Registry
-from backend.crud.schemas import RegistrationError
+from backend.crud.columns import RegistrationError
 from tests.core.conftest import Serve
 
 

@@ -1,0 +1,144 @@
+"""`Idempotency-Key`: a creating request that is sent again gives the stored answer again, and makes no second row.
+
+The key is claimed in the transaction that makes the row, and the answer is stored there too; so a copy that arrives at the same
+time, on this server or another, waits for the first and gets its answer, and a server that dies after the commit has lost nothing.
+Follows the IETF draft `draft-ietf-httpapi-idempotency-key-header`.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import SQLModel
+from sqlmodel.sql.sqltypes import UTCDateTime
+from starlette.responses import Response
+
+from backend.core.db import UnitOfWork
+from backend.core.errors import InvalidInputError
+from backend.core.folding import portable_text
+from backend.core.openapi import header, response_header
+from backend.core.statement import Statement
+from backend.core.time import now
+
+LIFETIME = timedelta(hours=24)
+MAX_OWNER = 600
+KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
+IDEMPOTENCY_KEY = header(
+    "Idempotency-Key",
+    "Makes the request safe to repeat for 24 hours: the same key and body give the same answer again.",
+    minLength=1,
+    maxLength=255,
+    pattern="^[!-~]+$",
+)
+REPLAYED = response_header("Idempotent-Replayed", "`true` where the answer is that of an earlier request.")
+
+idempotency_keys = sa.Table(
+    "idempotency_keys",
+    SQLModel.metadata,
+    sa.Column("owner", portable_text(MAX_OWNER), primary_key=True),
+    sa.Column("key", portable_text(255), primary_key=True),
+    sa.Column("fingerprint", portable_text(64), nullable=False),
+    sa.Column("status", sa.Integer(), nullable=False),
+    sa.Column("headers", sa.JSON(), nullable=False),
+    sa.Column("body", sa.LargeBinary(), nullable=False),
+    sa.Column("created_at", UTCDateTime(), nullable=False, index=True),
+)
+_table = idempotency_keys.c
+_is_claim = sa.and_(
+    _table.owner == sa.bindparam("claim_owner", type_=sa.String()),
+    _table.key == sa.bindparam("claim_key", type_=sa.String()),
+)
+SELECT_STORED = sa.select(*idempotency_keys.columns).where(_is_claim)
+
+
+class Sent(NamedTuple):
+    """A request that carries a key."""
+
+    key: str
+    path: str
+    body: bytes
+
+
+class Claim(NamedTuple):
+    """Whose key it is, and what was asked under it. A key belongs to the caller, or to the path without one."""
+
+    owner: str
+    key: str
+    fingerprint: str
+
+
+def _claim(unit: UnitOfWork, sent: Sent) -> Claim:
+    path = sent.path.rstrip("/")
+    owner = f"path {path}"[:MAX_OWNER] if unit.caller is None else f"account {unit.caller.id}"
+    return Claim(owner, sent.key, hashlib.sha256(path.encode() + b"\n" + sent.body).hexdigest())
+
+
+def once(unit: UnitOfWork, sent: Sent, work: Callable[[], Response]) -> Response:
+    """What `work` answers, or what it answered to the same request before; its caller is known by now.
+
+    Raises:
+        InvalidInputError: 422 for a key that is no 1 to 255 printable ASCII characters, or that came with another request.
+    """
+    if not KEY.match(sent.key):
+        raise InvalidInputError.at("header", "Idempotency-Key", message="use 1 to 255 printable ASCII characters")
+    claim = _claim(unit, sent)
+    unit.begin()
+    if not _take(unit, claim):
+        return _replay(unit, claim)
+    response = work()
+    headers = {n: v for n, v in response.headers.items() if n not in ("content-length", "content-type")}
+    answer = {"status": response.status_code, "headers": headers, "body": bytes(response.body)}
+    unit.run(unit.database.made("idempotency store", _store_statement), {**_identity(claim), **answer})
+    return response
+
+
+def _identity(claim: Claim) -> dict[str, Any]:
+    return {"claim_owner": claim.owner, "claim_key": claim.key}
+
+
+def _take(unit: UnitOfWork, claim: Claim) -> bool:
+    """Claim the key for this transaction; waits for another that holds it. A claim past its lifetime is taken over."""
+    present = now()
+    unit.run(
+        unit.database.made("idempotency expire", _expire_statement), {**_identity(claim), "before": present - LIFETIME}
+    )
+    values = {"owner": claim.owner, "key": claim.key, "fingerprint": claim.fingerprint, "created_at": present}
+    empty = {"status": 0, "headers": {}, "body": b""}
+    return bool(unit.run(unit.database.made("idempotency claim", _claim_statement), {**values, **empty}))
+
+
+def _replay(unit: UnitOfWork, claim: Claim) -> Response:
+    stored = unit.fetch(SELECT_STORED, _identity(claim))[0]
+    if stored["fingerprint"] != claim.fingerprint:
+        message = "this key came with another request; use a new one for each"
+        raise InvalidInputError.at("header", "Idempotency-Key", message=message, kind="idempotency_key_reused")
+    headers = {**stored["headers"], "Idempotent-Replayed": "true"}
+    return Response(bytes(stored["body"]), stored["status"], headers, "application/json")
+
+
+def _claim_statement(dialect: sa.Dialect) -> Statement:
+    make: Any = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
+    values = {column.name: sa.bindparam(column.name, type_=column.type) for column in idempotency_keys.columns}
+    source = make(idempotency_keys).values(values).on_conflict_do_nothing().returning(_table.key)
+    return Statement(source, dialect, columns=[_table.key])
+
+
+def _store_statement(dialect: sa.Dialect) -> Statement:
+    names = ("status", "headers", "body")
+    values = {name: sa.bindparam(name, type_=_table[name].type) for name in names}
+    return Statement(sa.update(idempotency_keys).where(_is_claim).values(values), dialect, columns=[])
+
+
+def _expire_statement(dialect: sa.Dialect) -> Statement:
+    old = _table.created_at < sa.bindparam("before", type_=UTCDateTime())
+    return Statement(sa.delete(idempotency_keys).where(_is_claim, old), dialect, columns=[])
+
+
+def forget_expired(unit: UnitOfWork) -> int:
+    """Remove the claims of everyone that are past their lifetime; how many there were."""
+    old = sa.delete(idempotency_keys).where(_table.created_at < now() - LIFETIME)
+    return int(unit.session.execute(old).rowcount)  # type: ignore[attr-defined]  # a delete gives a CursorResult

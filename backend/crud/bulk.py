@@ -1,0 +1,193 @@
+"""Many rows at once, all or none, in a number of statements that does not grow with the rows.
+
+Rows go in blocks whose sizes are powers of two, so that a handful of compiled statements serves every batch. Where an entity's
+hooks or verbs are overridden, the verb is called for one row after the other, for its rules must see each beside those before it.
+An error says which element it was.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from backend.core.constraints import ForeignKeyError
+from backend.core.db import UnitOfWork
+from backend.core.errors import ConflictError, InvalidInputError, RowhouseError, StillReferencedError
+from backend.core.statement import Row
+from backend.core.time import now
+from backend.crud.base import CRUDBase
+from backend.crud.statements import ROW_KEY, numbered
+
+T = TypeVar("T")
+R = TypeVar("R")
+Change = tuple[Any, Mapping[str, Any]]
+LARGEST_BLOCK = 512
+MAX_PARAMETERS = 30_000  # SQLite takes 32,766, PostgreSQL 65,535
+
+
+def create_many(crud: CRUDBase[Any], unit: UnitOfWork, values: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """Store new rows and give them as stored, in order.
+
+    Raises:
+        ConflictError, InvalidInputError: as for `CRUDBase.create`, naming the element.
+    """
+    unit.begin()
+    if not crud.is_plain("create"):
+        return _one_by_one(values, lambda one: crud.create(unit, one))
+    rows = [crud.new_row(unit, one) for one in values]
+    stored: list[Row] = []
+    for start, block in _blocks(rows, columns=len(rows[0])):
+        stored += _insert(crud, unit, block, start)
+    return stored
+
+
+def _insert(crud: CRUDBase[Any], unit: UnitOfWork, rows: Sequence[Row], start: int) -> list[Row]:
+    """Insert a block; one that fails is halved until the element is found."""
+    names = tuple(rows[0])
+    bound = {numbered(name, position): row[name] for position, row in enumerate(rows) for name in names}
+    try:
+        with unit.savepoint():
+            stored = unit.run(crud.statements.insert_many(names, len(rows)), bound)
+    except (ConflictError, InvalidInputError) as error:
+        if len(rows) > 1:
+            half = len(rows) // 2
+            return _insert(crud, unit, rows[:half], start) + _insert(crud, unit, rows[half:], start + half)
+        raise _named(crud, unit, error, rows[0]).at_element(start) from None
+    return _in_order(crud, stored, [row.get(crud.resource.key.name) for row in rows])
+
+
+def _in_order(crud: CRUDBase[Any], stored: list[Row], keys: Sequence[Any]) -> list[Row]:
+    """RETURNING promises no order: keys that the database counts up follow the rows, others are known."""
+    name = crud.resource.key.name
+    if keys[0] is None:
+        return sorted(stored, key=lambda row: row[name])
+    by_key = {row[name]: row for row in stored}
+    return [by_key[key] for key in keys]
+
+
+def update_many(crud: CRUDBase[Any], unit: UnitOfWork, changes: Sequence[Change]) -> list[Row]:
+    """Change rows and give them as stored then, in order.
+
+    Raises:
+        NotFoundError, PermissionDeniedError, ConflictError, InvalidInputError: as for `CRUDBase.update`, naming the element.
+    """
+    unit.begin()
+    _refuse_repeated([key for key, _ in changes])
+    if not crud.is_plain("update"):
+        return _one_by_one(changes, lambda change: crud.update(unit, *change))
+    _lock(crud, unit, [key for key, _ in changes])
+    stored: dict[Any, Row] = {}
+    for names, members in _grouped(changes).items():
+        for _start, block in _blocks(members, columns=len(names) + 2):
+            stored.update(_update(crud, unit, names, block))
+    unit.forget_loaded()
+    return [stored[key] for key, _ in changes]
+
+
+def _grouped(changes: Sequence[Change]) -> dict[tuple[str, ...], list[tuple[int, Change]]]:
+    """The changes by the members that they set, each with its position."""
+    groups: dict[tuple[str, ...], list[tuple[int, Change]]] = {}
+    for position, change in enumerate(changes):
+        groups.setdefault(tuple(sorted(change[1])), []).append((position, change))
+    return groups
+
+
+def _update(
+    crud: CRUDBase[Any], unit: UnitOfWork, names: tuple[str, ...], block: Sequence[tuple[int, Change]]
+) -> dict[Any, Row]:
+    """Update a block of rows that set the same members; one that fails is halved until the element is found."""
+    bound: Row = {}
+    for row, (_, (key, values)) in enumerate(block):
+        bound[numbered(ROW_KEY, row)] = key
+        bound.update({numbered(name, row): value for name, value in {**values, "updated_at": now()}.items()})
+    try:
+        with unit.savepoint():
+            rows = unit.run(crud.statements.update_many((*names, "updated_at"), len(block)), bound)
+    except (ConflictError, InvalidInputError) as error:
+        if len(block) > 1:
+            half = len(block) // 2
+            return _update(crud, unit, names, block[:half]) | _update(crud, unit, names, block[half:])
+        position, (_, values) = block[0]
+        raise _named(crud, unit, error, dict(values)).at_element(position) from None
+    return {row[crud.resource.key.name]: row for row in rows}
+
+
+def delete_many(crud: CRUDBase[Any], unit: UnitOfWork, keys: Sequence[Any]) -> None:
+    """Remove rows.
+
+    Raises:
+        NotFoundError, PermissionDeniedError, StillReferencedError: as for `CRUDBase.delete`, naming the element.
+    """
+    unit.begin()
+    _refuse_repeated(keys)
+    if not crud.is_plain("delete"):
+        _one_by_one(keys, lambda key: crud.delete(unit, key))
+        return
+    _lock(crud, unit, keys)
+    for start, block in _blocks(keys, columns=1):
+        _delete(crud, unit, block, start)
+    unit.forget_loaded()
+
+
+def _delete(crud: CRUDBase[Any], unit: UnitOfWork, keys: Sequence[Any], start: int) -> None:
+    try:
+        with unit.savepoint():
+            unit.run(crud.statements.delete_many(len(keys)), _numbered_keys(keys))
+    except ForeignKeyError as error:
+        if len(keys) == 1:
+            raise StillReferencedError().at_element(start) from error
+        half = len(keys) // 2
+        _delete(crud, unit, keys[:half], start)
+        _delete(crud, unit, keys[half:], start + half)
+
+
+def _named(crud: CRUDBase[Any], unit: UnitOfWork, error: RowhouseError, row: Row) -> RowhouseError:
+    return crud.reference_error(unit, error, row) if isinstance(error, ForeignKeyError) else error
+
+
+def _lock(crud: CRUDBase[Any], unit: UnitOfWork, keys: Sequence[Any]) -> None:
+    """Lock the rows in the order of their keys, so that two batches cannot wait for each other; all must be the caller's."""
+    predicate = crud.write_predicate(unit.caller)
+    found = set()
+    ordered = sorted(keys)
+    for _start, block in _blocks(ordered, columns=1):
+        rows = unit.run(crud.statements.lock_many(len(block), predicate), _numbered_keys(block), predicate)
+        found |= {row[crud.resource.key.name] for row in rows}
+    for position, key in enumerate(keys):
+        if key not in found:
+            raise crud.refusal(unit, key).at_element(position)
+
+
+def _numbered_keys(keys: Sequence[Any]) -> Row:
+    return {numbered(ROW_KEY, position): key for position, key in enumerate(keys)}
+
+
+def _refuse_repeated(keys: Sequence[Any]) -> None:
+    seen = set()
+    for position, key in enumerate(keys):
+        if key in seen:
+            raise InvalidInputError.at("body", "id", message="name each row once", kind="repeated").at_element(position)
+        seen.add(key)
+
+
+def _one_by_one(items: Sequence[T], work: Callable[[T], R]) -> list[R]:
+    done = []
+    for position, item in enumerate(items):
+        try:
+            done.append(work(item))
+        except RowhouseError as error:
+            error.at_element(position)
+            raise
+    return done
+
+
+def _blocks(items: Sequence[T], *, columns: int) -> Iterator[tuple[int, Sequence[T]]]:
+    """`items` cut into power-of-two blocks within the databases' limit of parameters, each with its first position."""
+    largest = LARGEST_BLOCK
+    while largest * columns > MAX_PARAMETERS and largest > 1:
+        largest //= 2
+    start = 0
+    while start < len(items):
+        size = largest
+        while size > len(items) - start:
+            size //= 2
+        yield start, items[start : start + size]
+        start += size

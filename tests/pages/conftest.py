@@ -1,0 +1,36 @@
+"""A shelf of books that one test owns: found again by its category."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from tests.conftest import unique
+
+Shelf = Callable[..., dict[str, Any]]
+
+
+def post(client: TestClient, path: str, body: Any, headers: dict[str, str]) -> dict[str, Any]:
+    """The row that was made."""
+    answer = client.post(f"/api/v1/{path}", json=body, headers=headers)
+    assert answer.status_code == 201, answer.text
+    made: dict[str, Any] = answer.json()
+    return made
+
+
+@pytest.fixture
+def category(client: TestClient, admin: dict[str, str]) -> int:
+    """A category of the test's own."""
+    return int(post(client, "categories", {"name": unique("shelf")}, admin)["id"])
+
+
+@pytest.fixture
+def add_book(client: TestClient, admin: dict[str, str], category: int) -> Shelf:
+    """`add_book(price=...)` stores a book on the test's shelf."""
+
+    def add(**members: Any) -> dict[str, Any]:
+        body = {"title": unique("book"), "author": "Somebody", "price": 10, "category_id": category, **members}
+        return post(client, "books", body, admin)
+
+    return add
