@@ -47,6 +47,10 @@ class Use:
         return self.start + SLOT_LENGTH if self.name.startswith(ENDING) else self.start
 
 
+# What a body refers to that names the row it is about, as the elements of a batch do.
+OWN_ROW = ""
+
+
 class Bodies:
     """Makes values for one document; `targets` says which collection a member such as `book_id` refers to."""
 
@@ -102,6 +106,8 @@ class Bodies:
 
     def _member(self, schema: Schema, use: Use) -> Any:
         """The value of a member; None leaves it out."""
+        if use.name == "id":
+            return use.refer(OWN_ROW)
         if use.name in self._targets:
             return use.refer(self._targets[use.name])
         found = self._resolve(schema)

@@ -21,6 +21,9 @@ class UncallableOperationError(RuntimeError):
     """The load test cannot call every operation of the document; the message says which, and why."""
 
 
+BATCH = "/batch"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Operation:
     """One method of one path. `query` holds the schemas of the parameters that must be given, `optional_query` other names."""
@@ -47,13 +50,13 @@ class Operation:
 
     @property
     def takes_row(self) -> bool:
-        """Whether the path names a row."""
-        return "{" in self.path
+        """Whether the path names a row, or the batch that it is sent does."""
+        return "{" in self.path or (self.path.endswith(BATCH) and self.method != "POST")
 
     @property
     def collection(self) -> str:
         """The path of the collection that the row belongs to; the path itself where it names no row."""
-        return self.path.partition("/{")[0]
+        return self.path.partition("/{")[0].removesuffix(BATCH)
 
     @property
     def ends_row(self) -> bool:

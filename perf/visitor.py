@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from perf.accounts import LOGIN, LOGOUT, PASSWORD, REFRESH, Account, Answer, RefusedError, Request, Send, ask
-from perf.bodies import SLOT_LENGTH, Bodies
+from perf.bodies import OWN_ROW, SLOT_LENGTH, Bodies
 from perf.operations import FORM, Api, Operation
 
 NOBODY, USER, DRIVER, ADMIN = "nobody", "user", "driver", "admin"
@@ -34,6 +34,7 @@ RITUALS: Mapping[str, Callable[[Account, Send], None]] = {
 # A conflict that is right for a row so many seconds old, by its code: nobody confirmed the booking (BOOKING_HOLD_MINUTES).
 RIGHT_CONFLICTS = {"booking_closed": 15 * 60 - 5}
 PAGES, PAGE_SIZE, SEARCH_SHARE = 3, 20, 0.25
+IDS = "ids"
 MAX_ROWS = 50
 SLOTS_FROM, SLOTS_UNTIL = timedelta(hours=1), timedelta(days=80)
 
@@ -90,7 +91,7 @@ class Visitor:
         else:
             answer = self._ask(operation)
             if operation.method == "POST":
-                self._keep(operation.path, answer)
+                self._keep(operation.collection, answer)
 
     def _call_with_row(self, operation: Operation) -> None:
         rows = self._rows[operation.collection]
@@ -110,8 +111,9 @@ class Visitor:
     def _keep(self, collection: str, answer: Answer) -> None:
         """Remember a new row for the operations that take one."""
         made = answer.json()
-        if isinstance(made, dict) and "id" in made:
-            self._rows[collection].append(Row(made["id"], time.monotonic()))
+        for row in made if isinstance(made, list) else [made]:
+            if isinstance(row, dict) and "id" in row:
+                self._rows[collection].append(Row(row["id"], time.monotonic()))
 
     def _make(self, collection: str) -> Answer:
         operation = self._api.create_of(collection)
@@ -127,8 +129,10 @@ class Visitor:
             self._listed[collection] = [item["id"] for item in page.get("items", ())]
         return self._listed[collection]
 
-    def _refer(self, collection: str, *, afresh: bool) -> object:
+    def _refer(self, collection: str, *, afresh: bool, row: Row | None) -> object:
         """The key of a row to refer to, which this visitor never deletes; None where it is only just being made."""
+        if collection == OWN_ROW:
+            return row.key if row else None
         if self._api.create_of(collection) is None:
             keys = self._keys_of(collection)
             return random.choice(keys) if keys else None
@@ -172,7 +176,7 @@ class Visitor:
     def _request(self, operation: Operation, role: str, row: Row | None) -> Request:
         make = partial(
             self._bodies.make,
-            refer=partial(self._refer, afresh=operation.collection in self._plan.paired),
+            refer=partial(self._refer, afresh=operation.collection in self._plan.paired, row=row),
             start=self._next_slot(),
         )
         headers = {} if role == NOBODY else dict(self._accounts[role].headers(self._send))
@@ -183,6 +187,8 @@ class Visitor:
             body = urlencode(made) if is_form else json.dumps(made)
             headers["Content-Type"] = str(operation.media_type)
         query = {name: make(schema, name=name) for name, schema in operation.query.items()} | _page(operation)
+        if row is not None and IDS in query:
+            query[IDS] = row.key
         path = operation.path_of(row.key if row else "")
         age = time.monotonic() - row.known_at if row else 0.0
         return Request(
