@@ -43,7 +43,7 @@ class Request:
             return None
         if answer.status == httpx2.codes.CONFLICT and answer.code in self.conflicts:
             return None
-        return f"{answer.status} {answer.content[:400].decode(errors='replace')}".strip()
+        return f"{answer.status or 'no answer'} {answer.content[:400].decode(errors='replace')}".strip()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -198,7 +198,7 @@ def _delete_batch(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
     name, key = _many(resource), TypeAdapter(resource.key.wire).json_schema()
     ids = {
         "name": "ids", "in": "query", "required": True, "description": "The ids, separated by commas.",
-        "style": "form", "explode": False, "schema": {"type": "array", "items": key, **BATCH_LIMITS},
+        "style": "form", "explode": False, "schema": {"type": "array", "items": key, "uniqueItems": True, **BATCH_LIMITS},
     }  # fmt: skip
     return _route(
         resource, "/batch", policy=resource.write, work=endpoints.delete_rows, writes=True, methods=["DELETE"],

@@ -32,6 +32,7 @@ from backend.crud.wire import CalendarDate, Duration, Instant, WallTime
 
 SECRET_NAME = re.compile(r"password|secret|token|private_key|api_key|hash(ed)?$|_hash", re.IGNORECASE)
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+CHANGING_ONE = ConfigDict(**STRICT, json_schema_extra={"minProperties": 2})
 CHANGING = ConfigDict(**STRICT, json_schema_extra={"minProperties": 1})
 
 
@@ -70,7 +71,7 @@ def derive(model: type[SQLModel], columns: dict[str, Column], *, owner: str | No
     update = build_model(f"{name}Update", members, __config__=CHANGING, __validators__=validators)
     key = next(column for column in columns.values() if column.column.primary_key)
     members = {key.name: (key.wire, _described(key, ...)), **members}
-    batch_update = build_model(f"{name}BatchUpdate", members, __config__=STRICT, __validators__=validators)
+    batch_update = build_model(f"{name}BatchUpdate", members, __config__=CHANGING_ONE, __validators__=validators)
     answer = build_model(f"{name}Public", {c.name: (_answered(c), _described(c, ...)) for c in public})
     row: Any = TypedDict(f"{name}Row", {c.name: _answered(c) for c in public})  # type: ignore[misc]  # built at run time
     rows: TypeAdapter[Any] = TypeAdapter(row)

@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from tests.contract.cases import every_house
+from tests.contract.cases import columns_unlike, every_house
 from tests.contract.expected import MATCHES, TEXT_KINDS, operators, selects, written
 from tests.contract.house import House, Row
 from tests.contract.problems import faulty_members
@@ -25,8 +25,8 @@ NO_VALUES = {
     "string": ("\x00", "a\x00"),
     "email": ("\x00",),
 }
-# Signing up is slow, a seat's hall is unique with its number, a period refuses to shout.
-UNFIT_FOR_TEXTS = ("users", "seats", "periods")
+# Each kind of text column: unique or not, nullable, searched, with and without a length.
+WITH_TEXTS = ("books", "categories", "vehicles", "leaves", "everythings", "maybes", "reserved", "sealed", "parcels")
 INVALID_UTF_8 = ("%ff", "%ed%a0%80", "%c3")
 TEXTS = (
     "Ägypten", "äGYPTEN", "ΣΊΣΥΦΟΣ", "σίσυφος", "STRASSE", "straße", "100% sure", "100 per cent", "under_score", "underXscore",
@@ -47,6 +47,13 @@ def filters(house: House) -> dict[str, tuple[str, str]]:
         elif name in house.public and name not in RESERVED:
             found[name] = (name, "eq")
     return found
+
+
+def different_filters(house: House) -> Iterator[tuple[str, str, str]]:
+    """Each filter with its column and operator, but for `updated_at`, which is like `created_at`: they cost time."""
+    for name, (column, operator) in filters(house).items():
+        if column != "updated_at":
+            yield name, column, operator
 
 
 def kind_of(house: House, name: str) -> str:
@@ -87,13 +94,13 @@ def test_each_column_has_the_operators_of_its_type(house: House) -> None:
     assert {name for name in filters(house) if name.endswith("__eq")} == reserved
 
 
-@every_house("list")
+@every_house("list", where=columns_unlike)
 def test_each_filter_selects_what_it_says(house: House) -> None:
     """Against stored values, nulls among them; together with another filter, both must hold."""
     rows = [house.make() for _ in range(ROWS)]
     ids = [row["id"] for row in rows]
     got, wanted = {}, {}
-    for name, (column, operator) in filters(house).items():
+    for name, column, operator in different_filters(house):
         kind = kind_of(house, column)
         stored = [row[column] for row in rows]
         values = list({str(value): value for value in stored if value is not None and "," not in str(value)}.values())
@@ -107,11 +114,11 @@ def test_each_filter_selects_what_it_says(house: House) -> None:
     assert {q: set(map(str, found)) for q, found in got.items()} == {q: set(map(str, f)) for q, f in wanted.items()}
 
 
-@every_house("list")
+@every_house("list", where=columns_unlike)
 def test_a_value_that_is_none_of_the_type_is_422(house: House) -> None:
     """Each such value for equality, one of them for one operator of every sort; the answer names the parameter."""
     accepted = []
-    for name, (column, operator) in filters(house).items():
+    for name, column, operator in different_filters(house):
         if operator not in ("eq", "lt", "in", "contains", "isnull"):
             continue
         kind = "boolean" if operator == "isnull" else kind_of(house, column)
@@ -131,13 +138,9 @@ def test_bytes_that_are_no_utf_8_are_422(house: House) -> None:
         assert house.call("GET", f"?{encoded}=1").status_code == 422
 
 
-def text_member(house: House) -> str | None:
-    """A member of free text that a client may set."""
-    for name, schema in house.update.items():
-        found = house.world.bodies.resolve(schema)
-        if house.world.bodies.kind(schema) == "string" and found.get("maxLength", 99) >= 20 and name != "patterned":
-            return name
-    return None
+def text_member(house: House) -> str:
+    """The first member of free text that a client may set."""
+    return next(name for name, schema in house.update.items() if house.world.bodies.kind(schema) == "string")
 
 
 def text_rows(house: House, member: str) -> list[Row]:
@@ -149,12 +152,10 @@ def text_rows(house: House, member: str) -> list[Row]:
     return [house.make(**{member: text if not unique else f"{text} of {row['id']}"}) for text in texts]
 
 
-@every_house("list", "update", where=lambda registration: registration.resource.path not in UNFIT_FOR_TEXTS)
+@every_house("list", "update", where=lambda registration: registration.resource.path in WITH_TEXTS)
 def test_text_is_matched_in_any_case_with_wildcards_literal(house: House) -> None:
     """`Ä` finds `ä`, `ς` finds `Σ`, `ß` finds `SS`; `%`, `_` and the backslash find themselves only."""
     member = text_member(house)
-    if member is None:
-        return
     rows = text_rows(house, member)
     ids = [row["id"] for row in rows]
     got, wanted = {}, {}

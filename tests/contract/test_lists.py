@@ -5,7 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from backend.crud.model import Mark
-from tests.contract.cases import every_house
+from tests.contract.cases import columns_unlike, every_house
 from tests.contract.expected import sorted_ids
 from tests.contract.house import House, Row
 from tests.contract.problems import faulty_members, problem
@@ -155,18 +155,22 @@ def test_an_id_that_no_row_can_have_is_422(house: House) -> None:
     change = house.change(row, next(iter(house.update)))
     past = 2**63 if isinstance(house.plan.key.column.type, sa.BigInteger) else 2**31
     for key in ("x", "1.5", "1_0", "+1", past, -past - 1, "9" * 20, "9" * 400, "%00", "%D9%A1", "1%0A", "true"):
-        for method, body in (("GET", None), ("PATCH", change), ("PUT", change), ("DELETE", None)):
+        assert faulty_members(house.call("GET", f"/{key}")) == {"id"}
+    for method, body in (("PATCH", change), ("PUT", change), ("DELETE", None)):
+        for key in ("x", past, "9" * 20):
             assert faulty_members(house.call(method, f"/{key}", json=body)) == {"id"}
     assert house.stored(row) == row
 
 
-@every_house("list")
+@every_house("list", where=columns_unlike)
 def test_each_column_sorts_both_ways(house: House) -> None:
     """Nulls last ascending and first descending; the key breaks ties upwards."""
     rows, mine = made(house, 9)
     got, wanted = {}, {}
     for name, schema in house.public.items():
         kind = house.world.bodies.kind(schema)
+        if name == "updated_at":  # it is like created_at
+            continue
         if kind in ("object", "array"):
             assert faulty_members(house.call("GET", params={"sort": name})) == {"sort"}
             continue

@@ -5,6 +5,7 @@ off: an input is only made to keep a rule, or left out, where the document calls
 """
 
 import os
+import re
 import zlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,6 +18,7 @@ AnyCase = Case[Any]
 ACCOUNTS = frozenset(os.environ["FUZZ_ACCOUNTS"].split(","))
 MAX_PASSWORD_BYTES = 72
 BOOKABLE_HOURS = 80 * 24
+ENDS_OF_TIME = re.compile("0001-01-0[12]T|9999-12-3[01]T")
 WRITING = frozenset({"PATCH", "PUT", "DELETE"})
 
 # `format: email` takes addresses under domains that cannot receive mail, such as `.test`; the API does not (RFC 6761).
@@ -30,8 +32,8 @@ def is_meant_to_pass(case: AnyCase) -> bool:
 
 @schemathesis.hook
 def filter_case(_context: HookContext, case: AnyCase) -> bool:
-    """Leave out what would end the campaign itself, and passwords that JSON Schema cannot measure."""
-    return not (locks_an_account_out(case) or has_too_many_bytes(case))
+    """Leave out what would end the campaign itself, and values that JSON Schema cannot measure."""
+    return not (locks_an_account_out(case) or has_too_many_bytes(case) or is_at_the_end_of_time(case))
 
 
 @schemathesis.hook
@@ -39,6 +41,8 @@ def map_case(_context: HookContext, case: AnyCase) -> AnyCase:
     """Have inputs that are meant to pass keep the rules between two members."""
     if is_meant_to_pass(case):
         write_whole_numbers(case)
+        name_each_row_once(case)
+        leave_out_what_an_answer_gives(case)
         choose_one_kind_of_page(case)
         book_a_time_to_come(case)
     return case
@@ -47,7 +51,18 @@ def map_case(_context: HookContext, case: AnyCase) -> AnyCase:
 def locks_an_account_out(case: AnyCase) -> bool:
     """An administrator may disable or delete the accounts that the campaign runs under; after that it would see only 403."""
     path = case.operation.path
-    return path == "/api/v1/users/{id}" and case.method in WRITING and str(case.path_parameters["id"]) in ACCOUNTS
+    if case.method not in WRITING or not path.startswith("/api/v1/users/"):
+        return False
+    if path.endswith("/batch"):
+        named = [str(body.get("id")) for body in bodies_of(case)] + re.findall(r"[0-9]+", repr(case.query))
+        return not ACCOUNTS.isdisjoint(named)
+    return path.endswith("/{id}") and str(case.path_parameters["id"]) in ACCOUNTS
+
+
+def bodies_of(case: AnyCase) -> list[dict[str, Any]]:
+    """The objects of a body: itself, or the elements of a batch."""
+    bodies = case.body if isinstance(case.body, list) else [case.body]
+    return [body for body in bodies if isinstance(body, dict)]
 
 
 def has_too_many_bytes(case: AnyCase) -> bool:
@@ -59,12 +74,32 @@ def has_too_many_bytes(case: AnyCase) -> bool:
     return any(isinstance(text, str) and len(text.encode()) > MAX_PASSWORD_BYTES for text in given)
 
 
+def is_at_the_end_of_time(case: AnyCase) -> bool:
+    """`format: date-time` takes the first and last days of the calendar, where an offset leaves the years that there are."""
+    return is_meant_to_pass(case) and ENDS_OF_TIME.search(f"{case.query!r} {case.body!r}") is not None
+
+
 def write_whole_numbers(case: AnyCase) -> None:
     """To JSON Schema 1.0 is an integer; the contract's JSON types are strict, and it is none."""
-    if isinstance(case.body, dict):
-        for name, value in case.body.items():
+    for body in bodies_of(case):
+        for name, value in body.items():
             if isinstance(value, float) and value.is_integer():
-                case.body[name] = int(value)
+                body[name] = int(value)
+
+
+def name_each_row_once(case: AnyCase) -> None:
+    """A batch changes each row once; JSON Schema's `uniqueItems` compares whole elements."""
+    if isinstance(case.body, list):
+        by_key = {body.get("id", position): body for position, body in enumerate(bodies_of(case))}
+        case.body = list(by_key.values())
+
+
+def leave_out_what_an_answer_gives(case: AnyCase) -> None:
+    """A cursor and an entity tag are valid only as an earlier answer gave them, a key only with its first request."""
+    if case.query:
+        case.query.pop("cursor", None)
+    for name in [name for name in case.headers or () if name.lower() in ("if-match", "idempotency-key")]:
+        del case.headers[name]
 
 
 def choose_one_kind_of_page(case: AnyCase) -> None:
@@ -77,13 +112,8 @@ def choose_one_kind_of_page(case: AnyCase) -> None:
 
 def book_a_time_to_come(case: AnyCase) -> None:
     """A booking's times are in order, 5 minutes to 24 hours apart and within 90 days from now: an hour, chosen by the input."""
-    body = case.body
-    if (
-        "/bookings" not in case.operation.path
-        or not isinstance(body, dict)
-        or not {"start_time", "end_time"} & body.keys()
-    ):
-        return
-    choice = zlib.crc32(repr(sorted(body.items())).encode()) % BOOKABLE_HOURS
-    start = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1 + choice)
-    body["start_time"], body["end_time"] = start.isoformat(), (start + timedelta(hours=1)).isoformat()
+    for body in bodies_of(case) if "/bookings" in case.operation.path else ():
+        if {"start_time", "end_time"} & body.keys():
+            choice = zlib.crc32(repr(sorted(body.items())).encode()) % BOOKABLE_HOURS
+            start = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1 + choice)
+            body["start_time"], body["end_time"] = start.isoformat(), (start + timedelta(hours=1)).isoformat()
