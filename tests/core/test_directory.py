@@ -11,9 +11,9 @@ from backend.auth.models import ADMIN
 from backend.catalog.models import Category
 from backend.core.dependencies import SessionDep
 from backend.core.routing import Directory, Router
+from backend.crud.columns import RegistrationError
 from backend.crud.policy import ANYONE
 from backend.crud.registry import Registry
-from backend.crud.columns import RegistrationError
 from tests.core.conftest import Serve
 
 

@@ -1,14 +1,16 @@
 """Batches: all or none, the failing element named, in a number of statements that does not grow."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from backend.core.statement import Statement
+from backend.core.time import now
 from tests.conftest import unique
-from tests.pages.conftest import Shelf, post
+from tests.pages.conftest import post
 
 BATCH = "/api/v1/books/batch"
 
@@ -96,7 +98,9 @@ def test_one_bad_change_refuses_all_and_is_named(
     assert client.get(f"/api/v1/books/{made[0]['id']}").json() == made[0]
 
 
-def test_missing_repeated_and_empty_elements_are_named(client: TestClient, admin: dict[str, str], category: int) -> None:
+def test_missing_repeated_and_empty_elements_are_named(
+    client: TestClient, admin: dict[str, str], category: int
+) -> None:
     first, second = (row["id"] for row in client.post(BATCH, json=books(category, 2), headers=admin).json())
     for changes, status in (
         ([{"id": first, "stock": 1}, {"id": 2_000_000_000, "stock": 1}], 404),
@@ -142,8 +146,6 @@ def test_the_number_of_statements_does_not_grow(
     for count in (8, 512):
         seen: list[str] = []
         with monkeypatch.context() as patched:
-            from backend.core.statement import Statement
-
             run = Statement.execute
 
             def counted(self: Statement, *arguments: Any, run: Any = run, seen: list[str] = seen) -> Any:
@@ -160,15 +162,16 @@ def test_the_number_of_statements_does_not_grow(
 def test_a_batch_of_bookings_keeps_the_rules(client: TestClient, admin: dict[str, str], driver: dict[str, str]) -> None:
     point = {"code": unique("b"), "name": "n", "latitude": 1, "longitude": 1, "connector": "ccs", "power_kw": 50}
     at = post(client, "charge-points", {**point, "price_per_kwh": 1}, admin)["id"]
-    from datetime import timedelta
-
-    from backend.core.time import now
 
     start = now() + timedelta(hours=2)
 
     def slot(hours: int) -> dict[str, Any]:
         begin = start + timedelta(hours=hours)
-        return {"charge_point_id": at, "start_time": begin.isoformat(), "end_time": (begin + timedelta(hours=1)).isoformat()}
+        return {
+            "charge_point_id": at,
+            "start_time": begin.isoformat(),
+            "end_time": (begin + timedelta(hours=1)).isoformat(),
+        }
 
     answer = client.post("/api/v1/bookings/batch", json=[slot(0), slot(1), slot(0)], headers=driver)
     assert (answer.status_code, answer.json()["code"]) == (409, "slot_taken")
@@ -184,5 +187,3 @@ def test_a_batch_may_carry_a_key(client: TestClient, admin: dict[str, str], cate
     assert first.content == second.content
     assert second.headers["Idempotent-Replayed"] == "true"
     assert total(client, category) == 3
-
-

@@ -33,11 +33,12 @@ def test_the_key_with_another_request_is_refused(client: TestClient, admin: dict
     key, name = unique("key"), unique("name")
     create(client, admin, key, name)
     assert create(client, admin, key, unique("name")).status_code == 422
-    point = {"code": unique("c"), "name": "n", "latitude": 1, "longitude": 1, "connector": "ccs", "power_kw": 50}
+    code = unique("c")
+    point = {"code": code, "name": "n", "latitude": 1, "longitude": 1, "connector": "ccs", "power_kw": 50}
     headers = {**admin, "Idempotency-Key": key}
     body = {**point, "price_per_kwh": 1}
     assert client.post("/api/v1/charge-points", json=body, headers=headers).status_code == 422
-    assert client.get("/api/v1/charge-points", params={"code": point["code"]}).json()["total"] == 0
+    assert client.get("/api/v1/charge-points", params={"code": code}).json()["total"] == 0
 
 
 def test_a_refused_request_leaves_the_key_free(client: TestClient, admin: dict[str, str], add_book: Shelf) -> None:
