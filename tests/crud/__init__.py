@@ -1,0 +1,1 @@
+"""The engine: what its contract suite over HTTP cannot reach."""

@@ -1,0 +1,29 @@
+"""The odd entities on each database, for rules that hold of one of them."""
+
+from collections.abc import Iterator
+
+import pytest
+from starlette.testclient import TestClient
+
+from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in, sign_up
+from tests.databases import Databases
+from tests.odd.application import open_odd
+
+
+@pytest.fixture(scope="session")
+def odd_client(databases: Databases, backend: str) -> Iterator[TestClient]:
+    """A client of the odd application, signed in as nobody."""
+    with open_odd(databases, backend) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def odd_admin(odd_client: TestClient) -> dict[str, str]:
+    """The headers of the administrator."""
+    return sign_in(odd_client, ADMIN_EMAIL, ADMIN_PASSWORD)
+
+
+@pytest.fixture(scope="session")
+def odd_user(odd_client: TestClient) -> dict[str, str]:
+    """The headers of a plain user."""
+    return sign_up(odd_client)
