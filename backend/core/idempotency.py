@@ -101,11 +101,9 @@ def _identity(claim: Claim) -> dict[str, Any]:
 
 
 def _take(unit: UnitOfWork, claim: Claim) -> bool:
-    """Claim the key for this transaction; waits for another that holds it. A claim past its lifetime is taken over."""
+    """Claim the key for this transaction; waits for another that holds it. Claims past their lifetime go first, anyone's."""
     present = now()
-    unit.run(
-        unit.database.made("idempotency expire", _expire_statement), {**_identity(claim), "before": present - LIFETIME}
-    )
+    unit.run(unit.database.made("idempotency expire", _expire_statement), {"before": present - LIFETIME})
     values = {"owner": claim.owner, "key": claim.key, "fingerprint": claim.fingerprint, "created_at": present}
     empty = {"status": 0, "headers": {}, "body": b""}
     return bool(unit.run(unit.database.made("idempotency claim", _claim_statement), {**values, **empty}))
@@ -135,10 +133,4 @@ def _store_statement(dialect: sa.Dialect) -> Statement:
 
 def _expire_statement(dialect: sa.Dialect) -> Statement:
     old = _table.created_at < sa.bindparam("before", type_=UTCDateTime())
-    return Statement(sa.delete(idempotency_keys).where(_is_claim, old), dialect, columns=[])
-
-
-def forget_expired(unit: UnitOfWork) -> int:
-    """Remove the claims of everyone that are past their lifetime; how many there were."""
-    old = sa.delete(idempotency_keys).where(_table.created_at < now() - LIFETIME)
-    return int(unit.session.execute(old).rowcount)  # type: ignore[attr-defined]  # a delete gives a CursorResult
+    return Statement(sa.delete(idempotency_keys).where(old), dialect, columns=[])
