@@ -2,8 +2,7 @@
 
 from typing import Annotated, Literal
 
-from fastapi import Depends
-from fastapi.security import OAuth2PasswordRequestForm
+from fastapi import Form
 from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field
 from starlette.responses import Response
 
@@ -63,6 +62,17 @@ class PasswordChange(BaseModel):
     new_password: Password
 
 
+class LoginForm(BaseModel):
+    """OAuth2's password form (RFC 6749 §4.3.2); in a form, an empty member is a missing one."""
+
+    username: Annotated[str, Field(min_length=1)]
+    password: Annotated[str, Field(min_length=1, json_schema_extra={"format": "password"})]
+    grant_type: Literal["password"] = "password"
+    scope: str = ""
+    client_id: str = ""
+    client_secret: str = ""
+
+
 class RefreshRequest(BaseModel):
     """A refresh token."""
 
@@ -118,7 +128,7 @@ def change_my_password(body: PasswordChange, caller: CallerDep, unit: UnitDep, s
 
 @auth.post("/login", responses=problem_responses(401, 403, 413, 422, 503))
 @on_lane(Lane.HASHING)
-def login(form: Annotated[OAuth2PasswordRequestForm, Depends()], unit: UnitDep, settings: SettingsDep) -> TokenPair:
+def login(form: Annotated[LoginForm, Form()], unit: UnitDep, settings: SettingsDep) -> TokenPair:
     """Sign in with the OAuth2 password form; `username` is the e-mail address."""
     user_id, version = service.check_password(unit, form.username, form.password, settings=settings)
     refresh = service.issue_refresh_token(unit.session, user_id, family=None, settings=settings)

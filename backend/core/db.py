@@ -100,6 +100,7 @@ class Database:
         self.settings = settings
         self.engine = create_engine(settings)
         self.dialect = self.engine.dialect
+        self.turn = threading.Lock() if self.dialect.name == "sqlite" else None
         self.catalog = ConstraintCatalog(metadata)
         self._held = threading.local()
         self._links: list[Link] = []
@@ -160,7 +161,7 @@ class UnitOfWork:
     Use as a context manager: leaving it commits, an exception rolls back.
     """
 
-    __slots__ = ("_authenticator", "_session", "caller", "database", "link", "write")
+    __slots__ = ("_authenticator", "_has_turn", "_session", "caller", "database", "link", "write")
 
     def __init__(self, database: Database, *, write: bool, authenticator: Authenticator | None = None) -> None:
         self.database = database
@@ -169,6 +170,7 @@ class UnitOfWork:
         self.caller: Caller | None = None
         self._authenticator = authenticator
         self._session: Session | None = None
+        self._has_turn = False
 
     @property
     def settings(self) -> Settings:
@@ -191,8 +193,25 @@ class UnitOfWork:
         """Make sure that a transaction is open; reads before it were each on their own."""
         connection = self.link.connection
         if not connection.in_transaction():
+            if self.write:
+                self._queue_to_write()
             connection.execution_options(**{TRANSACTION_KIND: "write" if self.write else "read"})
             connection.begin()
+
+    def _queue_to_write(self) -> None:
+        """Wait for this process's turn to write, where the database has one writer.
+
+        SQLite's own waiting is by sleeping and luck: with many writers, one can miss its turn until it times out.
+        """
+        if self.database.turn is not None and not self._has_turn:
+            if not self.database.turn.acquire(timeout=self.settings.lock_seconds):
+                raise UnavailableError
+            self._has_turn = True
+
+    def _end_turn(self) -> None:
+        if self._has_turn and self.database.turn is not None:
+            self._has_turn = False
+            self.database.turn.release()
 
     def savepoint(self) -> sa.NestedTransaction:
         """A context manager: an error within undoes what was done within, and the transaction goes on."""
@@ -245,7 +264,10 @@ class UnitOfWork:
         except sa.exc.DBAPIError as refused:
             raise translate(refused.orig, self.database.catalog) from refused
         finally:
-            self._release(broken=is_disconnect(error))
+            try:
+                self._release(broken=is_disconnect(error))
+            finally:
+                self._end_turn()
 
     def _commit(self) -> None:
         if self._session is not None:

@@ -186,10 +186,17 @@ class OneHopRoute(APIRoute):
 
 
 class Router(APIRouter):
-    """FastAPI's APIRouter whose plain `def` endpoints get one thread, one connection and one commit."""
+    """FastAPI's APIRouter whose plain `def` endpoints get one thread, one connection and one commit.
+
+    The function's name is the operation id, as `create_user`; FastAPI would write `create_user_users_post`.
+    """
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(route_class=OneHopRoute, **options)
+        super().__init__(route_class=OneHopRoute, generate_unique_id_function=_name_of, **options)
+
+
+def _name_of(route: APIRoute) -> str:
+    return route.name
 
 
 class _Entry(NamedTuple):

@@ -17,6 +17,7 @@ from sqlmodel import SQLModel
 from backend.core.constraints import ForeignKeyError, is_named
 from backend.core.db import UnitOfWork
 from backend.core.errors import (
+    ConflictError,
     InvalidInputError,
     NotFoundError,
     PermissionDeniedError,
@@ -237,15 +238,22 @@ class CRUDBase(Generic[ModelT]):
             return PermissionDeniedError(f"This {self.resource.name} belongs to someone else.")
         return self._missing(key)
 
-    def reference_error(self, unit: UnitOfWork, error: ForeignKeyError, values: Row) -> ReferenceNotFoundError:
-        """Name the member whose reference does not hold; SQLite does not say which one it was."""
-        by_name = [column for column in self._foreign_keys if _is_key_of(column, error.constraint)]
-        suspects = by_name or [c for c in self._foreign_keys if values.get(c.name) is not None]
-        for column in suspects:
-            target = next(iter(column.foreign_keys)).column
-            if by_name or not unit.run(self.statements.exists(target), {"_target_key": values[column.name]}):
-                return ReferenceNotFoundError(f"{column.name}: there is nothing with the id {values[column.name]}.")
-        return ReferenceNotFoundError()
+    def reference_error(self, unit: UnitOfWork, error: ForeignKeyError, values: Row) -> ConflictError:
+        """Name the member whose reference does not hold, unless it is another row's reference to this one.
+
+        PostgreSQL names the constraint; SQLite leaves us to look.
+        """
+        for column in self._foreign_keys:
+            target, value = next(iter(column.foreign_keys)).column, values.get(column.name)
+            if value is None:
+                continue
+            if error.constraint is None:
+                broken = not unit.run(self.statements.exists(target), {"_target_key": value})
+            else:
+                broken = _is_key_of(column, error.constraint)
+            if broken:
+                return ReferenceNotFoundError(f"{column.name}: there is nothing with the {target.name} {value}.")
+        return StillReferencedError()
 
 
 def version_tag(row: Row) -> str:
@@ -258,9 +266,9 @@ def _foreign_keys(table: sa.Table) -> list[sa.Column[Any]]:
     return [column for column in table.columns if column.foreign_keys]
 
 
-def _is_key_of(column: sa.Column[Any], constraint: str | None) -> bool:
+def _is_key_of(column: sa.Column[Any], constraint: str) -> bool:
     keys = [key.constraint for key in column.foreign_keys]
-    return constraint is not None and any(key is not None and is_named(key, constraint) for key in keys)
+    return any(key is not None and is_named(key, constraint) for key in keys)
 
 
 def _defaults(resource: Resource) -> dict[str, Callable[[], Any]]:

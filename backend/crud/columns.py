@@ -106,8 +106,6 @@ def _wire_base(model: type[SQLModel], name: str, inner: Any, column: sa.Column[A
         return inner
     if inner in WIRE_TYPES:
         return WIRE_TYPES[inner]
-    if isinstance(column.type, sa.String):
-        return inner
     raise RegistrationError(
         f"{model.__name__}.{name}: {inner!r} has no form on the wire; mark it SECRET, or use one of "
         f"{', '.join(sorted(t.__name__ for t in WIRE_TYPES if isinstance(t, type)))}, an Enum, or a JSON column"

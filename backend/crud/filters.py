@@ -31,18 +31,18 @@ def folded_like(column: Any, pattern: Any) -> Any:
 
 Comparison = Callable[[Any, Any], Any]
 COMPARISONS: dict[str, tuple[Comparison, str]] = {
-    "eq": (lambda column, value: column == value, "equal to"),
-    "ne": (lambda column, value: column != value, "other than, and not null"),
-    "lt": (lambda column, value: column < value, "less than"),
-    "lte": (lambda column, value: column <= value, "at most"),
-    "gt": (lambda column, value: column > value, "greater than"),
-    "gte": (lambda column, value: column >= value, "at least"),
+    "eq": (lambda column, value: column == value, "this value"),
+    "ne": (lambda column, value: column != value, "another value, and not null"),
+    "lt": (lambda column, value: column < value, "less than this"),
+    "lte": (lambda column, value: column <= value, "at most this"),
+    "gt": (lambda column, value: column > value, "greater than this"),
+    "gte": (lambda column, value: column >= value, "at least this"),
     "in": (lambda column, values: column.in_(values), "one of these, separated by commas"),
     "not_in": (lambda column, values: column.not_in(values), "none of these, separated by commas, and not null"),
     "contains": (folded_like, "contains this text, in any case"),
     "startswith": (folded_like, "starts with this text, in any case"),
     "endswith": (folded_like, "ends with this text, in any case"),
-    "isnull": (lambda _column, condition: condition, "whether it is null"),
+    "isnull": (lambda _column, condition: condition, "null (`true`) or is not (`false`)"),
 }
 PATTERNS = {"contains": "%{}%", "startswith": "{}%", "endswith": "%{}"}
 LISTS = frozenset({"in", "not_in"})

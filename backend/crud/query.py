@@ -194,9 +194,7 @@ class ListParameters:
         for word in (*sort, self._key):
             name = word.removeprefix("-")
             keys.setdefault(name, SortKey(self._columns[name], descending=word.startswith("-")))
-            if name == self._key:
-                break
-        return list(keys.values())
+        return list(keys.values())[: list(keys).index(self._key) + 1]
 
     def order(self, shape: Shape) -> list[Any]:
         """The ORDER BY of a shape: nulls last ascending and first descending, the primary key last."""

@@ -12,6 +12,7 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BeforeValidator,
+    EmailStr,
     Field,
     PlainSerializer,
     TypeAdapter,
@@ -105,5 +106,6 @@ WIRE_TYPES: dict[Any, Any] = {
     float: float,
     bool: bool,
     str: str,
+    EmailStr: EmailStr,
     UUID: UUID,
 }

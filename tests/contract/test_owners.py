@@ -9,7 +9,7 @@ from tests.contract.cases import every_house
 from tests.contract.house import House, Row
 from tests.contract.problems import problem
 
-HIDDEN_VALUES = ("hidden-api-key", "hidden-picture", "4711", "$2b$")
+HIDDEN_VALUES = ("hidden-api-key", "hidden-picture", "hidden-hint", "4711", "$2b$")
 
 
 def private(registration: Registration) -> bool:

@@ -138,6 +138,16 @@ def test_json_by_another_name_is_read(house: House) -> None:
         assert answer.status_code == 200, answer.text
 
 
+@every_house("create")
+def test_a_body_may_come_in_pieces(house: House) -> None:
+    """Without a `Content-Length`, cut anywhere."""
+    body = json.dumps(house.body()).encode()
+    pieces = iter([body[:7], b"", body[7:]])
+    answer = house.call("POST", content=pieces, extra={"Content-Type": "application/json"})
+    assert answer.status_code == 201, answer.text
+    assert house.stored(answer.json()) == answer.json()
+
+
 @every_house("update", "put")
 def test_a_body_that_is_no_object_is_422(house: House) -> None:
     """Whatever is wrong with it; nothing is stored."""

@@ -36,8 +36,10 @@ def only_sqlite(databases: Databases) -> Iterator[Database]:
 
 @pytest.fixture(scope="session")
 def only_postgresql(databases: Databases) -> Iterator[Database]:
-    """An empty PostgreSQL database."""
+    """An empty PostgreSQL database whose own time zone is another."""
     database = Database(Settings(database_url=databases.empty("postgresql"), lock_seconds=0.25))
+    database.link().driver.execute(f"ALTER DATABASE {database.engine.url.database} SET timezone = 'Asia/Tokyo'")
+    database.drop_link()
     yield database
     database.dispose()
 
@@ -170,6 +172,23 @@ def test_an_error_that_is_a_decision_commits(bare: Database) -> None:
     assert count(bare, name) == 1
 
 
+def test_a_savepoint_undoes_its_part_only(bare: Database) -> None:
+    """What went before it is kept."""
+    kept, undone = unique("shelf"), unique("shelf")
+
+    def part(unit: UnitOfWork) -> None:
+        with unit.savepoint():
+            fail_after_adding(unit, undone, ConflictError())
+
+    def whole(unit: UnitOfWork) -> None:
+        add(unit, kept)
+        with pytest.raises(ConflictError):
+            part(unit)
+
+    perform(bare, whole)
+    assert (count(bare, kept), count(bare, undone)) == (1, 0)
+
+
 def test_what_the_session_is_refused_is_translated(bare: Database) -> None:
     """SQLAlchemy's errors never leave a unit of work."""
     name = unique("shelf")
@@ -227,8 +246,16 @@ def test_dropping_a_connection_that_was_never_opened_does_nothing(bare: Database
 
 
 def test_a_select_is_compiled_once(bare: Database) -> None:
-    """For it is a constant of its module."""
+    """For it is a constant of its module, or has a name."""
     assert bare.compiled(SELECT_SHELF) is bare.compiled(SELECT_SHELF)
+    made: list[str] = []
+
+    def make(dialect: sa.Dialect) -> Statement:
+        made.append(dialect.name)
+        return Statement(SELECT_SHELF, dialect, columns=list(shelves.c))
+
+    assert bare.made("shelf", make) is bare.made("shelf", make)
+    assert made == [bare.dialect.name]
 
 
 def test_session_and_compiled_statements_see_each_other(bare: Database) -> None:

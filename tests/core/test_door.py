@@ -291,7 +291,8 @@ def test_the_victim_of_a_real_deadlock_gets_through(bare_url: str) -> None:
 
     asyncio.run(scenario())
     database.dispose()
-    assert len(attempts) == (3 if rivals else 2)
+    # Both may fall victim before one gets through; without a rival nobody does.
+    assert len(attempts) >= 3 if rivals else len(attempts) == 2
 
 
 @pytest.fixture(scope="module")

@@ -77,6 +77,18 @@ def test_faults_of_pydantic_are_placed() -> None:
     assert (fault["loc"], fault["type"], set(fault)) == (["body", 3, "number"], "int_parsing", {"loc", "msg", "type"})
 
 
+def test_the_element_of_a_batch_is_named() -> None:
+    """For an error of any kind, and in front of every fault within the element."""
+    conflict = errors.ConflictError("Taken.")
+    assert conflict.faults() == []
+    assert conflict.at_element(3).faults() == [{"loc": ["body", 3], "msg": "Taken.", "type": "conflict"}]
+    invalid = InvalidInputError.at("body", "price", message="too low")
+    assert invalid.faults() == [{"loc": ["body", "price"], "msg": "too low", "type": "value_error"}]
+    assert [fault["loc"] for fault in invalid.at_element(3).faults()] == [["body", 3, "price"]]
+    (whole,) = InvalidInputError([], "Not so.").at_element(0).faults()
+    assert (whole["loc"], whole["msg"]) == (["body", 0], "Not so.")
+
+
 @pytest.mark.parametrize(
     ("status", "detail", "code", "words"),
     [

@@ -17,6 +17,8 @@ from backend.core.security import (
     fingerprint,
     hash_password,
     new_opaque_token,
+    sign,
+    verify,
     verify_password,
 )
 from backend.core.time import now, set_clock
@@ -94,6 +96,17 @@ def test_any_other_token_does_not(bad: Any) -> None:
         decode_token(bad(), kind="access", secret=SECRET)
     assert refused.value.headers["WWW-Authenticate"] == "Bearer"
     assert not any(word in refused.value.detail for word in ("signature", "algorithm", "claim"))
+
+
+def test_what_is_signed_without_an_end_is_for_one_purpose() -> None:
+    """It holds for its kind and its key only, and never signs anybody in."""
+    given = sign({"sub": "7"}, kind="cursor", secret=SECRET)
+    assert verify(given, kind="cursor", secret=SECRET)["sub"] == "7"
+    for kind, secret in (("access", SECRET), ("cursor", OTHER_SECRET)):
+        with pytest.raises(NotAuthenticatedError):
+            verify(given, kind=kind, secret=secret)
+    with pytest.raises(NotAuthenticatedError):
+        decode_token(sign({"sub": "7"}, kind="access", secret=SECRET), kind="access", secret=SECRET)
 
 
 @pytest.mark.parametrize("header", ["Bearer abc", "bearer abc", "BEARER  abc "])

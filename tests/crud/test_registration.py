@@ -1,6 +1,7 @@
 """A line that would not do what it says stops the start-up, and its message names the mend."""
 
 from decimal import Decimal
+from ipaddress import IPv4Address
 from typing import Annotated, Any, ClassVar
 
 import pytest
@@ -9,27 +10,98 @@ from fastapi import APIRouter
 from sqlalchemy.orm import registry as orm_registry
 from sqlmodel import Field, SQLModel
 
-from backend.core.db import create_engine
-from backend.core.config import Settings
-from backend.core.routing import Router
+from backend.core.routing import Directory, Router
 from backend.crud.base import CRUDBase
+from backend.crud.columns import RegistrationError
 from backend.crud.model import READ_ONLY, SECRET, IntegerKey, Record
 from backend.crud.policy import ANYONE, SIGNED_IN, role
 from backend.crud.registry import Registry, public_schema
-from backend.crud.schemas import RegistrationError
+from tests.odd.base import metadata as odd_metadata
+
+ACCOUNT_TABLES = {"users", "refresh_tokens", "idempotency_keys"}
+metadata = sa.MetaData()
 
 
-class Scratch(SQLModel, registry=orm_registry(metadata=sa.MetaData())):
-    """A metadata for classes that no other test sees."""
+class Scratch(Record, registry=orm_registry(metadata=metadata)):
+    """`Record` in a metadata that no other test sees."""
 
 
-class Draft(IntegerKey, Record, Scratch, table=True):
+class Bare(SQLModel, registry=orm_registry(metadata=metadata)):
+    """A class without the timestamps."""
+
+
+class Draft(IntegerKey, Scratch, table=True):
     """A class that can be registered."""
 
     title: str
     pages: int = 0
     owner_id: int | None = None
     api_key: Annotated[str, SECRET] = ""
+
+
+class Timeless(IntegerKey, Bare, table=True):
+    """A class without timestamps."""
+
+
+class Twofold(Scratch, table=True):
+    """A class with a key of two columns."""
+
+    id: int = Field(primary_key=True)
+    part: int = Field(primary_key=True)
+
+
+class Coded(Scratch, table=True):
+    """A class whose key has another name."""
+
+    code: str = Field(primary_key=True)
+
+
+class Leaky(IntegerKey, Scratch, table=True):
+    """A class with a column that looks like a secret."""
+
+    access_token: str = ""
+
+
+class Told(IntegerKey, Scratch, table=True):
+    """A class with a column that looks like a secret and is declared to be none."""
+
+    token_count: Annotated[int, READ_ONLY] = 0
+
+
+class Binary(IntegerKey, Scratch, table=True):
+    """A class with a column that has no form on the wire."""
+
+    content: bytes = b""
+
+
+class HiddenBinary(IntegerKey, Scratch, table=True):
+    """The mend that the message for `Binary` names."""
+
+    content: Annotated[bytes, SECRET] = b""
+
+
+class Networked(IntegerKey, Scratch, table=True):
+    """A class with a column that SQLModel keeps as text, and whose values no driver takes."""
+
+    address: IPv4Address
+
+
+class Inexact(IntegerKey, Scratch, table=True):
+    """A class with money of no given size."""
+
+    price: Decimal
+
+
+class TooExact(IntegerKey, Scratch, table=True):
+    """A class with more digits than SQLite keeps."""
+
+    price: Decimal = Field(max_digits=16, decimal_places=2)
+
+
+class AliasedCRUD(CRUDBase[Draft]):
+    """Names a filter that does not exist."""
+
+    filter_aliases: ClassVar[dict[str, str]] = {"min_pages": "page_count__gte"}
 
 
 def refused(model: type[SQLModel], **line: Any) -> str:
@@ -42,13 +114,111 @@ def refused(model: type[SQLModel], **line: Any) -> str:
     return str(caught.value)
 
 
-def accepted(model: type[SQLModel], **line: Any) -> Registry:
+def registered(model: type[SQLModel], **line: Any) -> Registry:
     """A registry with this one line."""
     registry = Registry()
     registry.register(model, **line)
     return registry
 
 
-def dialect() -> sa.Dialect:
-    """One to build routes for."""
-    return create_engine(Settings(database_url="sqlite:///unused.db")).dialect
+def built(registry: Registry) -> Directory:
+    """The routes of a registry."""
+    return registry.build(sa.make_url("sqlite://").get_dialect()())
+
+
+@pytest.mark.parametrize(
+    ("model", "line", "mend"),
+    [
+        (Draft, {}, "write=SIGNED_IN"),
+        (Draft, {"read": ANYONE}, "owner='…_id'"),
+        (Scratch, {"write": SIGNED_IN}, "class Scratch(Entity, table=True)"),
+        (Timeless, {"write": SIGNED_IN}, "derive it from backend.crud.model.Entity"),
+        (Twofold, {"write": SIGNED_IN}, "derive it from IntegerKey, BigIntegerKey or UUIDKey"),
+        (Coded, {"write": SIGNED_IN}, "one column named id"),
+        (Draft, {"owner": "author_id"}, "its columns are id, title, pages, owner_id, api_key, created_at, updated_at"),
+        (Draft, {"write": SIGNED_IN, "search": ("titel",)}, "those are: title"),
+        (Draft, {"write": SIGNED_IN, "search": ("pages",)}, "no text column; those are: title"),
+        (Draft, {"write": SIGNED_IN, "search": ("api_key",)}, "those are: title"),
+        (Draft, {"write": SIGNED_IN, "search": "title"}, "search=('title',)"),
+        (
+            Draft,
+            {"write": SIGNED_IN, "operations": ("list", "read")},
+            "names read; there are list, create, get, update",
+        ),
+        (Draft, {"write": SIGNED_IN, "operations": ()}, "names nothing; there are list"),
+        (Draft, {"write": SIGNED_IN, "path": "My Drafts"}, "must be kebab-case, such as 'charge-points'"),
+        (Draft, {"write": SIGNED_IN, "crud": AliasedCRUD}, "'page_count__gte', which is no filter such as"),
+        (Leaky, {"write": SIGNED_IN}, "declare it Annotated[..., SECRET], or Annotated[..., READ_ONLY]"),
+        (Binary, {"write": SIGNED_IN}, "mark it SECRET, or use one of AwareDatetime, Decimal, EmailStr, UUID"),
+        (Networked, {"write": SIGNED_IN}, "has no form on the wire; mark it SECRET, or use one of"),
+        (Inexact, {"write": SIGNED_IN}, "Field(max_digits=…, decimal_places=…) with at most 15 digits"),
+        (TooExact, {"write": SIGNED_IN}, "Field(max_digits=…, decimal_places=…) with at most 15 digits"),
+    ],
+)
+def test_a_line_that_cannot_hold_names_its_mend(model: type[SQLModel], line: dict[str, Any], mend: str) -> None:
+    """Each by itself."""
+    assert mend in refused(model, **line)
+
+
+@pytest.mark.parametrize(
+    ("model", "line"),
+    [
+        (Draft, {"owner": "owner_id"}),
+        (Draft, {"write": role("editor"), "search": ("title",), "path": "papers"}),
+        (Draft, {"write": SIGNED_IN, "operations": (name for name in ("get", "list"))}),
+        (Told, {"write": SIGNED_IN}),
+        (HiddenBinary, {"write": SIGNED_IN}),
+    ],
+)
+def test_the_mends_hold(model: type[SQLModel], line: dict[str, Any]) -> None:
+    """A line that follows the messages is taken, and has routes."""
+    assert built(registered(model, **line)).routes
+
+
+def test_a_path_is_taken_once() -> None:
+    """The message names who has it; the first line stands."""
+    registry = registered(Draft, write=SIGNED_IN)
+    with pytest.raises(RegistrationError, match="Told: /drafts is taken by Draft; give one of them another path="):
+        registry.register(Told, write=SIGNED_IN, path="drafts")
+    assert [line.resource.name for line in registry.registrations.values()] == ["Draft"]
+
+
+def test_a_class_is_registered_once() -> None:
+    """A second line would repeat the operation ids, on which generated clients stand."""
+    registry = registered(Draft, write=SIGNED_IN)
+    with pytest.raises(RegistrationError, match="Draft is registered already"):
+        registry.register(Draft, write=SIGNED_IN, path="papers")
+    assert list(registry.registrations) == ["drafts"]
+
+
+def test_a_router_within_a_router_is_refused() -> None:
+    """FastAPI would keep it as one thing, whose routes the directory cannot see."""
+    outer, inner = APIRouter(), Router()
+
+    @inner.get("/inner")
+    def read_inner() -> str:
+        return "inner"
+
+    outer.include_router(inner)
+    registry = registered(Draft, write=SIGNED_IN)
+    registry.include(outer)
+    with pytest.raises(RegistrationError, match=r"registry\.include\(\)"):
+        built(registry)
+
+
+def test_only_the_named_operations_exist() -> None:
+    """The order of their names does not matter; a batch comes with what it repeats."""
+    routes = built(registered(Draft, write=SIGNED_IN, operations=("delete", "get"))).routes
+    found = {(method, route.path) for route in routes for method in route.methods or ()}
+    assert found == {("GET", "/drafts/{id}"), ("DELETE", "/drafts/{id}"), ("DELETE", "/drafts/batch")}
+
+
+def test_the_public_schema_hides_secrets_from_hand_written_routes_too() -> None:
+    """It is the one that generated routes answer with."""
+    assert set(public_schema(Draft).model_fields) == {"id", "title", "pages", "owner_id", "created_at", "updated_at"}
+
+
+def test_the_odd_entities_stay_out_of_the_products_metadata() -> None:
+    """Else a migration would make their tables; only the accounts are in both."""
+    assert set(odd_metadata.tables) & set(SQLModel.metadata.tables) <= ACCOUNT_TABLES
+    assert not set(metadata.tables) & set(SQLModel.metadata.tables)

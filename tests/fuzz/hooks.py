@@ -31,6 +31,13 @@ def is_meant_to_pass(case: AnyCase) -> bool:
 
 
 @schemathesis.hook
+def before_load_schema(_context: HookContext, raw_schema: dict[str, Any]) -> None:
+    """Call the OAuth2 scheme by what goes over the wire (RFC 6750): schemathesis can take away and forge a bearer token only."""
+    for name in raw_schema["components"]["securitySchemes"]:
+        raw_schema["components"]["securitySchemes"][name] = {"type": "http", "scheme": "bearer"}
+
+
+@schemathesis.hook
 def filter_case(_context: HookContext, case: AnyCase) -> bool:
     """Leave out what would end the campaign itself, and values that JSON Schema cannot measure."""
     return not (locks_an_account_out(case) or has_too_many_bytes(case) or is_at_the_end_of_time(case))

@@ -10,6 +10,8 @@ Rules that JSON Schema cannot state are in `hooks`, each with its reason. A long
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx2
 import pytest
@@ -21,13 +23,15 @@ from tests.races.servers import serve
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 FEW = 8
-# The boundary cases of a list's parameters number a thousand: in the suite each list has them on one database only.
+# The boundary cases of a list's parameters number a thousand. In the suite the four lists that have every type of column among
+# them go through theirs on one database each; the longer run leaves nothing out.
 UNCOVERED = {
-    "sqlite": ["list_bookings", "list_charge_points", "list_categories"],
-    "postgresql": ["list_books", "list_users", "list_vehicles"],
+    "sqlite": ["list_vehicles", "list_categories", "list_bookings", "list_charge_points"],
+    "postgresql": ["list_vehicles", "list_categories", "list_books", "list_users"],
 }
-# The boundary cases of every parameter take the most time and hardly depend on who sends them.
-PHASES = {"admin": "examples,coverage,fuzzing,stateful", "driver": "fuzzing,stateful", "anonymous": "fuzzing,stateful"}
+# The boundary cases of every parameter take the most time and hardly depend on who sends them. The administrator comes last,
+# who may delete what the others have.
+PHASES = {"driver": "fuzzing,stateful", "anonymous": "fuzzing,stateful", "admin": "examples,coverage,fuzzing,stateful"}
 
 
 @pytest.fixture(scope="module")
@@ -66,25 +70,23 @@ def sign_in(client: httpx2.Client, email: str, password: str) -> Account:
 
 
 def add_rows(client: httpx2.Client, accounts: dict[str, Account]) -> None:
-    """One row of each kind, so that small ids lead somewhere."""
-    point = {
-        "code": "A",
-        "name": "A",
-        "latitude": 0,
-        "longitude": 0,
-        "connector": "ccs",
-        "power_kw": 1,
-        "price_per_kwh": 1,
-    }
-    for path, body, name in (
-        ("/categories", {"name": "Novels"}, "admin"),
-        ("/books", {"title": "Emma", "author": "Jane Austen", "price": 9.99, "category_id": 1}, "admin"),
-        ("/charge-points", point, "admin"),
-        ("/vehicles", {"plate": "A", "connector": "ccs"}, "driver"),
-        ("/vehicles", {"plate": "B", "connector": "ccs"}, "neighbour"),
-    ):
-        answer = client.post(path, json=body, headers=accounts[name].headers)
-        assert answer.status_code == 201, answer.text
+    """One row of each kind, and of a driver's rows one each, so that small ids lead somewhere."""
+    point = {"code": "A", "name": "A", "latitude": 0, "longitude": 0, "connector": "ccs", "power_kw": 1}
+    add(client, accounts["admin"], "/categories", {"name": "Novels"})
+    add(client, accounts["admin"], "/books", {"title": "Emma", "author": "Austen", "price": 9.99, "category_id": 1})
+    add(client, accounts["admin"], "/charge-points", {**point, "price_per_kwh": 1})
+    start = datetime.now(UTC).replace(microsecond=0)
+    for name in ("driver", "neighbour"):
+        start += timedelta(days=1)
+        times = {"start_time": start.isoformat(), "end_time": (start + timedelta(hours=1)).isoformat()}
+        add(client, accounts[name], "/vehicles", {"plate": name, "connector": "ccs"})
+        add(client, accounts[name], "/bookings", {"charge_point_id": 1, **times})
+
+
+def add(client: httpx2.Client, account: Account, path: str, body: dict[str, Any]) -> None:
+    """Store one row as `account`."""
+    answer = client.post(path, json=body, headers=account.headers)
+    assert answer.status_code == 201, answer.text
 
 
 @pytest.mark.parametrize("database", BACKENDS)

@@ -6,7 +6,8 @@ from enum import Enum, IntEnum, StrEnum
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
-from pydantic import StringConstraints
+from annotated_types import Ge
+from pydantic import EmailStr, StringConstraints
 from sqlalchemy import JSON, BigInteger, SmallInteger
 from sqlmodel import Field
 
@@ -42,6 +43,8 @@ class Everything(OddEntity, table=True):
     text: str
     short_text: str = Field(max_length=40)
     patterned: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}-\d+$")]
+    indexed_text: str = Field(index=True)
+    address: EmailStr
     whole: int
     percentage: int = Field(ge=0, le=100)
     small: int = Field(sa_type=SmallInteger)
@@ -69,6 +72,7 @@ class Maybe(OddEntity, table=True):
     text: str | None = None
     short_text: str | None = Field(default=None, max_length=40)
     whole: int | None = None
+    limited: Annotated[int, Ge(5)] | None = None
     small: int | None = Field(default=None, sa_type=SmallInteger)
     big: int | None = Field(default=None, sa_type=BigInteger)
     ratio: float | None = None

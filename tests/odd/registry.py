@@ -30,6 +30,7 @@ from tests.odd.shapes import (
     Reserved,
     Sealed,
     Seat,
+    Station,
     UnreasonablyLongNamedStorageCompartment,
     Vein,
 )
@@ -104,6 +105,7 @@ register(Preset, write=ADMIN)
 register(Reserved, write=ADMIN, search=("search", "search_text"), path="reserved")
 register(Sealed, read=ANYONE, write=ADMIN, search=("serial", "state"), path="sealed")
 register(Seat, write=ADMIN)
+register(Station, read=ANYONE, write=ADMIN, search=("code",))
 register(UnreasonablyLongNamedStorageCompartment, read=ANYONE, write=ADMIN)
 register(Vein, read=ANYONE, write=ADMIN)
 

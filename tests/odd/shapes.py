@@ -20,9 +20,10 @@ class Leaf(OddUUIDEntity, table=True):
 
 
 class Vein(OddEntity, table=True):
-    """Refers to a UUID key."""
+    """Refers to a UUID key and to a 64-bit one."""
 
     leaf_id: UUID = Field(foreign_key="leafs.id", index=True)
+    branch_id: int | None = Field(default=None, foreign_key="branches.id", sa_type=BigInteger)
     width: float = 1.0
 
 
@@ -55,7 +56,15 @@ class Sealed(OddEntity, table=True):
     pin: Annotated[int, SECRET] = Field(default_factory=lambda: 4711)
     api_key: Annotated[str | None, SECRET] = Field(default="hidden-api-key", max_length=40)
     picture: Annotated[bytes, SECRET] = b"hidden-picture"
+    hint: Annotated[str, SECRET] | None = "hidden-hint"
     remark: str | None = Field(default=None, max_length=200)
+
+    @field_validator("serial")
+    @classmethod
+    def _refuse_dots(cls, value: str) -> str:
+        if "." in value:
+            raise ValueError("a serial number has no dots")
+        return value
 
 
 class Seat(OddEntity, table=True):
@@ -65,6 +74,19 @@ class Seat(OddEntity, table=True):
 
     hall: str = Field(max_length=60)
     seat_number: int
+
+
+class Station(OddEntity, table=True):
+    """Refers to a column of its own table that is no key; a rule of the class puts each write into a transaction."""
+
+    code: str = Field(max_length=40, unique=True)
+    next_code: str | None = Field(default=None, max_length=40, foreign_key="stations.code")
+
+    @model_validator(mode="after")
+    def _leads_on(self) -> Self:
+        if self.next_code == self.code:
+            raise ValueError("next_code must lead to another station")
+        return self
 
 
 class Period(OddEntity, table=True):

@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 
 from backend.core.statement import Statement
 from backend.core.time import now
+from backend.crud.bulk import MAX_PARAMETERS, _blocks
 from tests.conftest import unique
 from tests.pages.conftest import post
 
@@ -187,3 +188,21 @@ def test_a_batch_may_carry_a_key(client: TestClient, admin: dict[str, str], cate
     assert first.content == second.content
     assert second.headers["Idempotent-Replayed"] == "true"
     assert total(client, category) == 3
+
+
+def test_a_change_that_clashes_is_named(client: TestClient, admin: dict[str, str], category: int) -> None:
+    made = client.post(BATCH, json=books(category, 4), headers=admin).json()
+    taken = post(client, "books", books(category, 1)[0], admin)["title"]
+    changes = [{"id": row["id"], "title": unique("new")} for row in made]
+    changes[1]["title"] = taken
+    answer = client.patch(BATCH, json=changes, headers=admin)
+    assert (answer.status_code, answer.json()["code"]) == (409, "duplicate")
+    assert answer.json()["errors"][0]["loc"] == ["body", 1]
+    assert [client.get(f"/api/v1/books/{row['id']}").json() for row in made] == made
+
+
+def test_wide_rows_go_in_smaller_blocks() -> None:
+    sizes = [len(block) for _start, block in _blocks(range(1000), columns=100)]
+    assert sum(sizes) == 1000
+    assert max(sizes) * 100 <= MAX_PARAMETERS
+    assert [start for start, _ in _blocks(range(7), columns=100)] == [0, 4, 6]

@@ -88,3 +88,14 @@ def test_a_sign_up_may_carry_a_key(client: TestClient) -> None:
     first, second = (client.post("/api/v1/users", json=body, headers=headers) for _ in range(2))
     assert (first.status_code, second.status_code, second.content) == (201, 201, first.content)
     assert client.post("/api/v1/users", json={**body, "full_name": "X"}, headers=headers).status_code == 422
+
+
+def test_a_signed_in_callers_key_is_its_own_on_hand_written_routes_too(
+    client: TestClient, admin: dict[str, str]
+) -> None:
+    key = unique("key")
+    bodies = [{"email": f"{unique('k')}@example.com", "password": PASSWORD, "full_name": "Key"} for _ in range(2)]
+    named = client.post("/api/v1/users", json=bodies[0], headers={**admin, "Idempotency-Key": key})
+    nobody = client.post("/api/v1/users", json=bodies[1], headers={"Idempotency-Key": key})
+    assert (named.status_code, nobody.status_code) == (201, 201)
+    assert named.json()["id"] != nobody.json()["id"]

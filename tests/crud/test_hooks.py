@@ -1,0 +1,146 @@
+"""Moved walls: `scope`, `prepare`, `validate`, validators of the class, marks, and routes by hand."""
+
+from typing import Any
+
+import pytest
+from httpx2 import Response
+from starlette.testclient import TestClient
+
+from tests.conftest import unique
+
+Headers = dict[str, str]
+PARCELS, PERIODS, SEALED, NOTICES, DIARIES = (
+    f"/api/v1/{path}" for path in ("parcels", "periods", "sealed", "notices", "diaries")
+)
+FIRST = {"label": "Spring", "first_day": "2030-03-01", "last_day": "2030-05-31"}
+
+
+def made(answer: Response) -> dict[str, Any]:
+    """The row that was stored."""
+    assert answer.status_code == 201, answer.text
+    row: dict[str, Any] = answer.json()
+    return row
+
+
+def faults(answer: Response) -> list[tuple[list[str], str]]:
+    """Where and why input was refused."""
+    assert answer.status_code == 422, answer.text
+    return [(fault["loc"], fault["msg"]) for fault in answer.json()["errors"]]
+
+
+@pytest.fixture
+def parcel(odd_client: TestClient, odd_admin: Headers) -> dict[str, Any]:
+    """A parcel that everybody sees."""
+    body = {"name": unique("Red Box"), "weight": 10, "status": "public"}
+    return made(odd_client.post(PARCELS, json=body, headers=odd_admin))
+
+
+def test_prepare_sets_what_the_server_owns(odd_client: TestClient, odd_admin: Headers, parcel: dict[str, Any]) -> None:
+    """When a row is made and when it changes, and only what it should."""
+    assert parcel["slug"] == parcel["name"].casefold().replace(" ", "-")
+    path = f"{PARCELS}/{parcel['id']}"
+    heavier = odd_client.patch(path, json={"weight": 11}, headers=odd_admin).json()
+    assert heavier["slug"] == parcel["slug"]
+    renamed = odd_client.patch(path, json={"name": "Blue Box"}, headers=odd_admin).json()
+    assert (renamed["slug"], renamed["weight"]) == ("blue-box", 11)
+    assert odd_client.get(path, headers=odd_admin).json() == renamed
+
+
+def test_validate_sees_the_whole_row_and_the_stored_one(
+    odd_client: TestClient, odd_admin: Headers, parcel: dict[str, Any]
+) -> None:
+    """What it refuses is not stored."""
+    path = f"{PARCELS}/{parcel['id']}"
+    lighter = odd_client.patch(path, json={"weight": 9, "name": "Green"}, headers=odd_admin)
+    assert faults(lighter) == [(["body", "weight"], "a parcel does not grow lighter")]
+    heavy = odd_client.patch(path, json={"weight": 1001}, headers=odd_admin)
+    assert (heavy.status_code, heavy.json()["code"]) == (409, "too_heavy")
+    assert odd_client.get(path, headers=odd_admin).json() == parcel
+    name = unique()
+    new = {"name": name, "weight": 1001, "status": "public"}
+    assert odd_client.post(PARCELS, json=new, headers=odd_admin).status_code == 409
+    assert odd_client.get(PARCELS, params={"name": name}, headers=odd_admin).json()["total"] == 0
+
+
+def test_scope_hides_rows_from_every_verb(
+    odd_client: TestClient, odd_admin: Headers, odd_user: Headers, parcel: dict[str, Any]
+) -> None:
+    """Get, list and its total, change and delete; those who may see the row still do."""
+    path = f"{PARCELS}/{parcel['id']}"
+    hidden = odd_client.patch(path, json={"status": "secret stock"}, headers=odd_admin).json()
+    for method, body in (("GET", None), ("PATCH", {"weight": 12}), ("PUT", {"weight": 12}), ("DELETE", None)):
+        assert odd_client.request(method, path, json=body, headers=odd_user).status_code == 404
+    for who in (odd_user, {}):
+        page = odd_client.get(PARCELS, params={"id": parcel["id"]}, headers=who).json()
+        assert (page["items"], page["total"]) == ([], 0)
+        beyond = odd_client.get(PARCELS, params={"id": parcel["id"], "page": 2}, headers=who).json()
+        assert (beyond["items"], beyond["total"]) == ([], 0)
+    assert odd_client.get(path, headers=odd_admin).json() == hidden
+
+
+def test_a_row_may_leave_the_callers_sight(
+    odd_client: TestClient, odd_user: Headers, odd_admin: Headers, parcel: dict[str, Any]
+) -> None:
+    """The change is answered; from then on the row is not there."""
+    path = f"{PARCELS}/{parcel['id']}"
+    assert odd_client.patch(path, json={"status": "gone"}, headers=odd_user).json()["status"] == "gone"
+    assert odd_client.get(path, headers=odd_user).status_code == 404
+    assert odd_client.get(path, headers=odd_admin).status_code == 200
+
+
+def test_field_validators_of_the_class_hold(odd_client: TestClient, odd_admin: Headers) -> None:
+    """Before and after pydantic's own; when a row is made and when it changes."""
+    period = made(odd_client.post(PERIODS, json={**FIRST, "label": "  Spring "}, headers=odd_admin))
+    assert period["label"] == "Spring"
+    path = f"{PERIODS}/{period['id']}"
+    shouted = [(["body", "label"], "Value error, do not shout")]
+    assert faults(odd_client.post(PERIODS, json={**FIRST, "label": "SPRING"}, headers=odd_admin)) == shouted
+    assert faults(odd_client.patch(path, json={"label": "SPRING"}, headers=odd_admin)) == shouted
+    assert odd_client.get(path, headers=odd_admin).json() == period
+    assert odd_client.patch(path, json={"label": " May "}, headers=odd_admin).json()["label"] == "May"
+
+
+def test_a_model_validator_sees_the_row_as_it_would_be(odd_client: TestClient, odd_admin: Headers) -> None:
+    """A change of one column is judged beside the stored others."""
+    disorder = [(["body"], "Value error, last_day must not come before first_day")]
+    late = {**FIRST, "first_day": "2030-06-01"}
+    assert faults(odd_client.post(PERIODS, json=late, headers=odd_admin)) == disorder
+    period = made(odd_client.post(PERIODS, json=FIRST, headers=odd_admin))
+    path = f"{PERIODS}/{period['id']}"
+    assert faults(odd_client.patch(path, json={"first_day": "2030-06-01"}, headers=odd_admin)) == disorder
+    assert odd_client.get(path, headers=odd_admin).json() == period
+    both = {"first_day": "2030-06-01", "last_day": "2030-08-31"}
+    assert odd_client.put(path, json=both, headers=odd_admin).status_code == 200
+    opened = odd_client.patch(path, json={"last_day": None}, headers=odd_admin).json()
+    assert (opened["first_day"], opened["last_day"]) == ("2030-06-01", None)
+
+
+def test_marks_say_who_sets_a_column(odd_client: TestClient, odd_admin: Headers) -> None:
+    """Create-only stays, read-only has its default, secrets are nowhere."""
+    row = made(odd_client.post(SEALED, json={"serial": unique("serial")}, headers=odd_admin))
+    assert set(row) == {"id", "serial", "state", "remark", "created_at", "updated_at"}
+    assert row["state"] == "new"
+    path = f"{SEALED}/{row['id']}"
+    for member in ("serial", "state", "pin", "api_key", "picture"):
+        answer = odd_client.patch(path, json={member: "x", "remark": "x"}, headers=odd_admin)
+        assert [loc for loc, _ in faults(answer)] == [["body", member]]
+    assert odd_client.get(path).json() == row
+
+
+def test_a_hand_written_route_wins_over_the_generated_one(odd_client: TestClient, odd_user: Headers) -> None:
+    """It was included before the entity was registered; the other verbs are still generated."""
+    row = made(odd_client.post(NOTICES, json={"message": "hello"}, headers=odd_user))
+    answer = odd_client.get(f"{NOTICES}/{row['id']}")
+    assert (answer.headers["x-by-hand"], answer.json()) == ("yes", row)
+    changed = odd_client.patch(f"{NOTICES}/{row['id']}", json={"message": "bye"}, headers=odd_user)
+    assert changed.status_code == 200
+    assert "x-by-hand" not in changed.headers
+    assert odd_client.get(f"{NOTICES}/{row['id']}").json()["message"] == "bye"
+
+
+def test_a_literal_segment_wins_over_an_id(odd_client: TestClient, odd_user: Headers) -> None:
+    """`/diaries/latest` is no diary called latest."""
+    made(odd_client.post(DIARIES, json={"entry": "first"}, headers=odd_user))
+    made(odd_client.post(DIARIES, json={"entry": "second"}, headers=odd_user))
+    assert odd_client.get(f"{DIARIES}/latest", headers=odd_user).json() == ["second"]
+    assert odd_client.get(f"{DIARIES}/latest").status_code == 401

@@ -1,0 +1,95 @@
+"""Names made from class names, and columns made portable."""
+
+import enum
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import registry as orm_registry
+from sqlmodel import Field
+
+from backend.crud.model import EnumText, IntegerKey, Record, plural, singular_snake
+
+metadata = sa.MetaData()
+mappings = orm_registry(metadata=metadata)
+
+
+class Scratch(Record, registry=mappings):
+    """`Record` in a metadata that no other test sees."""
+
+
+class Grade(enum.Enum):
+    """Values of two types."""
+
+    NONE = "none"
+    TOP = 1
+
+
+class Report(IntegerKey, Scratch, table=True):
+    """Columns whose types differ between the databases, or between SQLModel and us."""
+
+    grade: Grade = Grade.NONE
+    document: dict[str, Any] | None = Field(
+        default=None,
+        sa_type=sa.JSON().with_variant(JSONB(), "postgresql"),
+    )
+
+
+class Summary(IntegerKey, Record):
+    """A class that is mapped to a query, not to a table."""
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("Book", "books"),
+        ("ChargePoint", "charge-points"),
+        ("Category", "categories"),
+        ("Day", "days"),
+        ("Address", "addresses"),
+        ("Box", "boxes"),
+        ("Branch", "branches"),
+        ("Wish", "wishes"),
+        ("APIKey", "api-keys"),
+        ("X", "xes"),
+    ],
+)
+def test_a_path_is_the_plural_in_kebab_case(name: str, path: str) -> None:
+    """Regular English."""
+    assert plural(name) == path
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [("Book", "book"), ("ChargePoint", "charge_point"), ("APIKey", "api_key"), ("HTTPServer2", "http_server2")],
+)
+def test_a_part_of_an_operation_id_is_the_singular_in_snake_case(name: str, part: str) -> None:
+    """As `get_charge_point`."""
+    assert singular_snake(name) == part
+
+
+def test_an_enum_is_stored_as_the_text_of_its_value() -> None:
+    """And read as the member; text passes, for a filter may come as such."""
+    dialect = sa.make_url("sqlite://").get_dialect()()
+    kind = EnumText(Grade)
+    assert [kind.process_bind_param(value, dialect) for value in (Grade.TOP, "none", None)] == ["1", "none", None]
+    assert [kind.process_result_value(value, dialect) for value in ("1", "none", None)] == [Grade.TOP, Grade.NONE, None]
+
+
+def test_a_missing_document_is_null_on_each_database() -> None:
+    """And not JSON's null, which `__isnull` would not find."""
+    table = metadata.tables["reports"]
+    assert isinstance(table.columns["grade"].type, EnumText)
+    for backend in ("sqlite", "postgresql"):
+        dialect = sa.make_url(f"{backend}://").get_dialect()()
+        kind: Any = table.columns["document"].type.dialect_impl(dialect)
+        assert kind.none_as_null is True
+
+
+def test_a_class_that_is_no_table_is_left_alone() -> None:
+    """A query's columns are its tables' columns, which are portable already."""
+    query = sa.select(metadata.tables["reports"]).subquery()
+    before = [column.type for column in query.columns]
+    mappings.map_imperatively(Summary, query, primary_key=[query.c.id])
+    assert [column.type for column in query.columns] == before

@@ -1,0 +1,131 @@
+"""What an operation costs: statements do not grow with rows, nor the way to a route with entities."""
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+import pytest
+import sqlalchemy as sa
+from fastapi import FastAPI
+from sqlalchemy import event
+from sqlalchemy.orm import registry as orm_registry
+from starlette.testclient import TestClient
+
+from backend.core.config import Settings
+from backend.core.routing import Directory
+from backend.core.statement import Statement
+from backend.crud.model import IntegerKey, Record
+from backend.crud.policy import ANYONE, SIGNED_IN
+from backend.crud.registry import Registry
+from backend.main import create_app
+from tests.conftest import QUIET, unique
+from tests.databases import Databases
+
+Headers = dict[str, str]
+MANY = 100
+
+
+@pytest.fixture
+def statements(odd_client: TestClient, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Every statement that the application sends, on the bare driver and through SQLAlchemy."""
+    sent: list[str] = []
+    execute = Statement.execute
+
+    def count(self: Statement, *arguments: Any) -> Any:
+        sent.append(self.text)
+        return execute(self, *arguments)
+
+    def count_sqlalchemy(_connection: Any, _cursor: Any, text: str, *_: Any) -> None:
+        sent.append(text)
+
+    assert isinstance(odd_client.app, FastAPI)
+    engine = odd_client.app.state.database.engine
+    monkeypatch.setattr(Statement, "execute", count)
+    event.listen(engine, "before_cursor_execute", count_sqlalchemy)
+    yield sent
+    event.remove(engine, "before_cursor_execute", count_sqlalchemy)
+
+
+def cost(client: TestClient, statements: list[str], path: str, headers: Headers, **query: Any) -> tuple[int, int]:
+    """The number of rows that a list gave, and of statements that it took."""
+    statements.clear()
+    answer = client.get(f"/api/v1/{path}", params=query, headers=headers)
+    assert answer.status_code == 200, answer.text
+    return len(answer.json()["items"]), len(statements)
+
+
+@pytest.mark.parametrize(
+    ("path", "member"), [("leaves", "name"), ("diaries", "entry"), ("parcels", "name"), ("branches", "name")]
+)
+def test_a_hundred_rows_cost_the_statements_of_one(
+    odd_client: TestClient, odd_admin: Headers, statements: list[str], path: str, member: str
+) -> None:
+    """One statement for the caller and one for page and total, whatever refers to what."""
+    name = unique("row")
+    body = {member: name, **({"weight": 1} if path == "parcels" else {})}
+    for _ in range(MANY):
+        assert odd_client.post(f"/api/v1/{path}", json=body, headers=odd_admin).status_code == 201
+    query = {member: name, "sort": f"-{member}"}
+    assert cost(odd_client, statements, path, odd_admin, size=1, **query) == (1, 2)
+    assert cost(odd_client, statements, path, odd_admin, size=MANY, **query) == (MANY, 2)
+    assert cost(odd_client, statements, path, odd_admin, size=MANY, page=2, **query) == (0, 3)
+
+
+def test_each_verb_is_one_statement_beside_the_callers(
+    odd_client: TestClient, odd_admin: Headers, statements: list[str]
+) -> None:
+    """With no hook overridden nothing is read before it is written."""
+    leaf = odd_client.post("/api/v1/leaves", json={"name": unique("leaf")}, headers=odd_admin).json()
+    path = f"/api/v1/leaves/{leaf['id']}"
+    for method, body in (("GET", None), ("PATCH", {"position": 3}), ("DELETE", None)):
+        statements.clear()
+        assert odd_client.request(method, path, json=body, headers=odd_admin).status_code in (200, 204)
+        assert len(statements) == 2, statements
+
+
+class Scratch(Record, registry=orm_registry(metadata=sa.MetaData())):
+    """`Record` in a metadata that no other test sees."""
+
+
+class Counted(dict[str, Any]):
+    """The children of a node that may be asked for one by name, and not gone through."""
+
+    looked_up: int = 0
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """One child."""
+        Counted.looked_up += 1
+        return super().get(key, default)
+
+    def __iter__(self) -> Iterator[str]:
+        raise AssertionError("the way to a route goes through its neighbours")
+
+    keys = values = items = __iter__  # type: ignore[assignment]  # each would go through all of them
+
+
+def many_entities(count: int) -> Registry:
+    """A registry with so many entities."""
+    registry, declare = Registry(), cast("Any", type(Scratch))
+    for number in range(count):
+        members = {"__annotations__": {"name": str}, "__module__": __name__}
+        model = declare(f"Thing{number}Of{count}", (IntegerKey, Scratch), members, table=True)
+        registry.register(model, read=ANYONE, write=SIGNED_IN, operations=("get",), path=f"things-{number}-of-{count}")
+    return registry
+
+
+def look_ups(databases: Databases, count: int) -> int:
+    """How many nodes a get asks for the next one, in an application of so many entities."""
+    registry = many_entities(count)
+    last = list(registry.registrations.values())[-1].resource
+    app = create_app(Settings(database_url=databases.empty("sqlite"), **QUIET), registry, Scratch.metadata)
+    directory = next(route for route in app.router.routes if isinstance(route, Directory))
+    with TestClient(app) as client:
+        last.table.create(app.state.database.engine)
+        directory._root.children = Counted(directory._root.children)
+        Counted.looked_up = 0
+        assert client.get(f"/api/v1/{last.path}/1").json()["detail"] == f"There is no {last.name} with the id 1."
+    return Counted.looked_up
+
+
+def test_the_way_to_a_route_does_not_grow_with_the_entities(databases: Databases) -> None:
+    """With 2 and with 100 it is the same: one look-up by name, and the neighbours are never gone through."""
+    assert look_ups(databases, 2) == look_ups(databases, 100) == 1
