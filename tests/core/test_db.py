@@ -230,6 +230,16 @@ def test_waiting_for_a_lock_ends_with_503(bare: Database, bare_url: str) -> None
     assert count(bare, name) == 1
 
 
+def test_writers_of_one_process_take_turns_on_sqlite(only_sqlite: Database) -> None:
+    """One that waits longer than `lock_seconds` is refused, and the turn comes round again."""
+    with ThreadPoolExecutor(1) as other:
+        with UnitOfWork(only_sqlite, write=True) as holder:
+            holder.begin()
+            with pytest.raises(UnavailableError):
+                other.submit(perform, only_sqlite, UnitOfWork.begin).result()
+        other.submit(perform, only_sqlite, UnitOfWork.begin).result()
+
+
 def test_a_thread_keeps_its_connection(bare: Database) -> None:
     """And shares it with no other."""
     assert bare.link() is bare.link()

@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,19 +73,3 @@ class Campaign:
     def _entry(self, name: str) -> dict[str, object]:
         headers = [{"name": key, "value": value} for key, value in self.accounts[name].headers.items()]
         return {"name": name, "fixedHeaders": headers}
-
-
-class Campaigns:
-    """A campaign for each database. They share nothing, so those of one role run at the same time."""
-
-    def __init__(self, campaigns: dict[str, Campaign]) -> None:
-        self._campaigns = campaigns
-        self._reports: dict[str, dict[str, subprocess.CompletedProcess[str]]] = {}
-
-    def report(self, database: str, role: str, phases: str) -> subprocess.CompletedProcess[str]:
-        """How the campaign on `database` as `role` ended."""
-        if role not in self._reports:
-            with ThreadPoolExecutor(len(self._campaigns)) as pool:
-                ended = pool.map(lambda campaign: campaign.run(role, phases), self._campaigns.values())
-                self._reports[role] = dict(zip(self._campaigns, ended, strict=True))
-        return self._reports[role][database]

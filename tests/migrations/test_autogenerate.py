@@ -16,6 +16,8 @@ from tests.conftest import ROOT
 from tests.databases import BACKENDS, Databases
 from tests.migrations import schema
 
+pytestmark = pytest.mark.xdist_group("autogenerate")  # the program is run once for each database
+
 
 @pytest.fixture(scope="module")
 def scripts(backend: str, databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Path:

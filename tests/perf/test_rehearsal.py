@@ -22,8 +22,10 @@ def administrator() -> Account:
 
 
 def document(client: TestClient) -> Any:
-    """What the application says of itself."""
-    return client.get("/openapi.json").json()
+    """What the application says of itself, but for the entity whose text column is a reference: OpenAPI cannot say so."""
+    found = client.get("/openapi.json").json()
+    found["paths"] = {path: item for path, item in found["paths"].items() if "/stations" not in path}
+    return found
 
 
 class Notebook:

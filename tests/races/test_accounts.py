@@ -3,10 +3,12 @@
 from collections import Counter
 
 import httpx2
+import pytest
 
 from tests.conftest import ADMIN_EMAIL, PASSWORD, unique
 from tests.races.servers import together
 
+pytestmark = pytest.mark.xdist_group("races")  # the servers are started once
 CLIENTS = 16
 PATIENT = 60.0  # sixteen hashes on a busy machine take their time
 

@@ -5,6 +5,8 @@ import http.client
 import json
 import signal
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 
 import httpx2
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from tests.conftest import PASSWORD, unique
 from tests.races.servers import HOST, STOP_SECONDS, Server
 
+pytestmark = pytest.mark.xdist_group("races")  # the servers are started once
 BURST = 200
 UNDER_WAY = 8
 PATIENT = 60.0  # a busy machine must not be taken for a fault
@@ -44,11 +47,23 @@ def get_health(line: http.client.HTTPConnection) -> None:
     assert (answer.status, answer.read()) == (200, b'{"status":"ok"}')
 
 
-def test_sigterm_finishes_what_was_accepted(doomed_server: Server) -> None:
+@pytest.fixture
+def connect(doomed_server: Server) -> Iterator[Callable[[], http.client.HTTPConnection]]:
+    """Opens connections to the doomed server, which are closed with the test."""
+    with ExitStack() as stack:
+
+        def open_one() -> http.client.HTTPConnection:
+            line = http.client.HTTPConnection(HOST, doomed_server.port, timeout=PATIENT)
+            return stack.enter_context(closing(line))
+
+        yield open_one
+
+
+def test_sigterm_finishes_what_was_accepted(
+    doomed_server: Server, connect: Callable[[], http.client.HTTPConnection]
+) -> None:
     """Every request that was under way gets its complete answer; then the process ends, and nobody listens."""
-    server = doomed_server
-    lines = [http.client.HTTPConnection(HOST, server.port, timeout=PATIENT) for _ in range(UNDER_WAY)]
-    witness = http.client.HTTPConnection(HOST, server.port, timeout=PATIENT)
+    lines, witness = [connect() for _ in range(UNDER_WAY)], connect()
     for line in [*lines, witness]:
         get_health(line)
     emails = [f"{unique('accepted')}@example.com" for _ in lines]
@@ -56,14 +71,11 @@ def test_sigterm_finishes_what_was_accepted(doomed_server: Server) -> None:
         body = {"email": email, "password": PASSWORD, "full_name": "Accepted"}
         line.request("POST", "/api/v1/users", json.dumps(body), {"Content-Type": "application/json"})
     get_health(witness)  # its answer comes after the server has read what was sent before
-    server.process.send_signal(signal.SIGTERM)
+    doomed_server.process.send_signal(signal.SIGTERM)
     answers = [line.getresponse() for line in lines]
     rows = [json.loads(answer.read()) for answer in answers]
     assert [answer.status for answer in answers] == [201] * UNDER_WAY
     assert [row["email"] for row in rows] == emails
-    assert server.process.wait(STOP_SECONDS) in (0, -signal.SIGTERM)
-    late = http.client.HTTPConnection(HOST, server.port, timeout=PATIENT)
+    assert doomed_server.process.wait(STOP_SECONDS) in (0, -signal.SIGTERM)
     with pytest.raises(ConnectionRefusedError):
-        late.request("GET", "/health")
-    for line in [*lines, witness, late]:
-        line.close()
+        get_health(connect())

@@ -12,6 +12,7 @@ from backend.bookings.models import LIVE, Booking
 from tests.conftest import unique
 from tests.races.servers import together
 
+pytestmark = pytest.mark.xdist_group("races")  # the servers are started once
 CLIENTS, SLOTS = 16, 20
 TOMORROW = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
 Headers = dict[str, str]
