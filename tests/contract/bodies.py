@@ -63,7 +63,8 @@ def text(schema: Schema, number: int) -> str:
     """Text of many scripts that ends in its number and fits."""
     ending = f" {number}"
     room = schema.get("maxLength", 100) - len(ending)
-    return TEXTS[number % len(TEXTS)][:room] + ending
+    found = TEXTS[number % len(TEXTS)][:room] + ending
+    return found.rjust(schema.get("minLength", 0), "x")
 
 
 def integer(schema: Schema, number: int) -> int:

@@ -9,7 +9,7 @@ from tests.contract.cases import every_house
 from tests.contract.house import House, Row
 from tests.contract.problems import problem
 
-HIDDEN_VALUES = ("hidden-api-key", "hidden-picture", "hidden-hint", "4711", "$2b$")
+HIDDEN_VALUES = ("hidden-api-key", "hidden-picture", "hidden-hint", "987654321", "$2b$")
 
 
 def private(registration: Registration) -> bool:
@@ -113,10 +113,9 @@ def test_a_secret_is_in_no_answer(house: House) -> None:
         house.call("PATCH", f"/{row['id']}", json={member: [1]}),
     ]
     for answer in answers:
-        text = answer.text.replace(str(row["id"]), "")
         assert not secrets & set(json.loads(answer.text))
-        assert [name for name in secrets if f'"{name}"' in text] == []
-        assert [value for value in HIDDEN_VALUES if value in text] == []
+        assert [name for name in secrets if f'"{name}"' in answer.text] == []
+        assert [value for value in HIDDEN_VALUES if value in answer.text] == []
 
 
 @every_house(where=has_secrets)

@@ -53,7 +53,7 @@ class Sealed(OddEntity, table=True):
 
     serial: Annotated[str, CREATE_ONLY] = Field(max_length=40, unique=True)
     state: Annotated[str, READ_ONLY] = Field(default="new", max_length=20)
-    pin: Annotated[int, SECRET] = Field(default_factory=lambda: 4711)
+    pin: Annotated[int, SECRET] = Field(default_factory=lambda: 987654321)
     api_key: Annotated[str | None, SECRET] = Field(default="hidden-api-key", max_length=40)
     picture: Annotated[bytes, SECRET] = b"hidden-picture"
     hint: Annotated[str, SECRET] | None = "hidden-hint"
