@@ -3,57 +3,33 @@
 Knows headers, bodies and status codes; what happens to rows is `CRUDBase`'s.
 """
 
-import re
-from collections.abc import Callable, Collection
 from typing import Annotated, Any
 
 from annotated_types import MaxLen, MinLen
 from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
 from starlette.responses import Response
-from starlette.types import Scope
 
 from backend.core.db import UnitOfWork
 from backend.core.errors import EmptyUpdateError, InvalidInputError
-from backend.core.idempotency import Sent, once
-from backend.core.security import bearer_token
 from backend.core.statement import Row
 from backend.crud.base import CRUDBase, version_tag
 from backend.crud.bulk import create_many, delete_many, update_many
+from backend.crud.call import Call
 from backend.crud.filters import INTEGER_TEXT
 from backend.crud.pagination import page_members
 from backend.crud.parameters import parse_query
-from backend.crud.policy import Policy
 from backend.crud.resource import Resource
 
 JSON = "application/json"
 BATCH = (MinLen(1), MaxLen(1000))
-TAG = re.compile(r'(?:W/)?"[^"]*"|\*')
-HEADERS = frozenset({b"authorization", b"content-type", b"idempotency-key", b"if-match", b"if-none-match"})
-
-
-class Call:
-    """What a generated operation needs of a request."""
-
-    __slots__ = ("body", "headers", "key", "path", "query")
-
-    def __init__(self, scope: Scope, body: bytes) -> None:
-        self.path: str = scope["path"].rstrip("/")
-        self.key: str = scope["path_params"].get("id", "")
-        self.query: bytes = scope["query_string"]
-        self.body = body
-        self.headers = {name: value.decode("latin-1") for name, value in scope["headers"] if name in HEADERS}
-
-    def tags(self, header: bytes) -> Collection[str]:
-        """The entity tags of `If-Match` or `If-None-Match`; empty where the header is absent."""
-        return TAG.findall(self.headers.get(header, ""))
 
 
 class Endpoints:
     """Each public method answers one generated operation."""
 
     def __init__(self, resource: Resource, crud: CRUDBase[Any]) -> None:
-        self._resource = resource
-        self._crud = crud
+        self.resource = resource
+        self.crud = crud
         schemas = resource.schemas
         self._row = schemas.row_adapter.serializer
         self._rows = TypeAdapter(list[schemas.row_adapter._type]).serializer  # type: ignore[name-defined]  # noqa: SLF001  the row's type is made at run time
@@ -67,11 +43,11 @@ class Endpoints:
 
     def list_rows(self, call: Call, unit: UnitOfWork) -> Response:
         """A page of the rows that the caller may read and the filters select."""
-        self._admit(call, unit, self._resource.read)
-        signing = {"path": self._resource.path, "secret": unit.settings.jwt_secret.get_secret_value()}
-        parameters = self._resource.parameters
+        call.admit(unit, self.resource.read)
+        signing = {"path": self.resource.path, "secret": unit.settings.jwt_secret.get_secret_value()}
+        parameters = self.resource.parameters
         selection = parameters.parse(call.query, **signing)
-        listing = self._crud.list(unit, selection)
+        listing = self.crud.list(unit, selection)
         members = page_members(total=listing.total, offset=selection.offset, limit=selection.limit)
         cursor = f'"{parameters.next_cursor(selection, listing.rows[-1], **signing)}"' if listing.more else "null"
         body = b'{"items":' + self._rows.to_json(listing.rows) + f',{members},"next_cursor":{cursor}}}'.encode()
@@ -79,9 +55,9 @@ class Endpoints:
 
     def get_row(self, call: Call, unit: UnitOfWork) -> Response:
         """The row, or 304 where the client has this version of it."""
-        self._admit(call, unit, self._resource.read)
-        refuse_query(call)
-        row = self._crud.get(unit, self._parse_key(call))
+        call.admit(unit, self.resource.read)
+        call.refuse_query()
+        row = self.crud.get(unit, self._parse_key(call))
         tag = version_tag(row)
         known = call.tags(b"if-none-match")
         if known and any(tag == other.removeprefix("W/") or other == "*" for other in known):
@@ -90,62 +66,62 @@ class Endpoints:
 
     def create_row(self, call: Call, unit: UnitOfWork) -> Response:
         """Store a new row; `Location` leads to it."""
-        self._admit(call, unit, self._resource.write)
-        refuse_query(call)
-        body = self._parse(self._resource.schemas.create.__pydantic_validator__, call.body)
-        return self._once(call, unit, lambda: self._create(call, unit, body))
+        call.admit(unit, self.resource.write)
+        call.refuse_query()
+        body = self._parse(self.resource.schemas.create.__pydantic_validator__, call.body)
+        return call.once(unit, lambda: self._create(call, unit, body))
 
     def _create(self, call: Call, unit: UnitOfWork, body: BaseModel) -> Response:
-        row = self._crud.create(unit, body.__dict__)
-        return self._answer(row, status=201, headers={"Location": f"{call.path}/{row[self._resource.key.name]}"})
+        row = self.crud.create(unit, body.__dict__)
+        return self._answer(row, status=201, headers={"Location": f"{call.path}/{row[self.resource.key.name]}"})
 
     def update_row(self, call: Call, unit: UnitOfWork) -> Response:
         """Change the members that are sent; the others stay as they are."""
-        self._admit(call, unit, self._resource.write)
-        refuse_query(call)
+        call.admit(unit, self.resource.write)
+        call.refuse_query()
         key = self._parse_key(call)
-        body = self._parse(self._resource.schemas.update.__pydantic_validator__, call.body)
+        body = self._parse(self.resource.schemas.update.__pydantic_validator__, call.body)
         if not body.model_fields_set:
             raise EmptyUpdateError
         self._check_version(call, unit, key)
         values = body.__dict__
-        return self._answer(self._crud.update(unit, key, {name: values[name] for name in body.model_fields_set}))
+        return self._answer(self.crud.update(unit, key, {name: values[name] for name in body.model_fields_set}))
 
     def delete_row(self, call: Call, unit: UnitOfWork) -> Response:
         """Remove the row."""
-        self._admit(call, unit, self._resource.write)
-        refuse_query(call)
+        call.admit(unit, self.resource.write)
+        call.refuse_query()
         key = self._parse_key(call)
         self._check_version(call, unit, key)
-        self._crud.delete(unit, key)
+        self.crud.delete(unit, key)
         return Response(status_code=204)
 
     def create_rows(self, call: Call, unit: UnitOfWork) -> Response:
         """Store many rows, all or none."""
-        self._admit(call, unit, self._resource.write)
-        refuse_query(call)
+        call.admit(unit, self.resource.write)
+        call.refuse_query()
         bodies = self._parse(self._creations, call.body)
-        return self._once(call, unit, lambda: self._create_rows(unit, [body.__dict__ for body in bodies]))
+        return call.once(unit, lambda: self._create_rows(unit, [body.__dict__ for body in bodies]))
 
     def _create_rows(self, unit: UnitOfWork, values: list[Row]) -> Response:
-        return Response(self._rows.to_json(create_many(self._crud, unit, values)), 201, media_type=JSON)
+        return Response(self._rows.to_json(create_many(self.crud, unit, values)), 201, media_type=JSON)
 
     def update_rows(self, call: Call, unit: UnitOfWork) -> Response:
         """Change many rows, all or none."""
-        self._admit(call, unit, self._resource.write)
-        refuse_query(call)
-        name = self._resource.key.name
+        call.admit(unit, self.resource.write)
+        call.refuse_query()
+        name = self.resource.key.name
         changes = []
         for position, body in enumerate(self._parse(self._changes, call.body)):
             values = {member: body.__dict__[member] for member in body.model_fields_set if member != name}
             if not values:
                 raise EmptyUpdateError().at_element(position)
             changes.append((body.__dict__[name], values))
-        return Response(self._rows.to_json(update_many(self._crud, unit, changes)), media_type=JSON)
+        return Response(self._rows.to_json(update_many(self.crud, unit, changes)), media_type=JSON)
 
     def delete_rows(self, call: Call, unit: UnitOfWork) -> Response:
         """Remove many rows, all or none."""
-        self._admit(call, unit, self._resource.write)
+        call.admit(unit, self.resource.write)
         given = parse_query(call.query) if call.query else {}
         for name in given.keys() - {"ids"}:
             message = "this operation has no such parameter"
@@ -154,22 +130,12 @@ class Endpoints:
             keys = self._keys.validate_python(given.get("ids", "").split(","))
         except ValidationError as error:
             raise InvalidInputError.from_pydantic(error, "query", "ids") from error
-        delete_many(self._crud, unit, keys)
+        delete_many(self.crud, unit, keys)
         return Response(status_code=204)
-
-    def _admit(self, call: Call, unit: UnitOfWork, policy: Policy) -> None:
-        authorization = call.headers.get(b"authorization")
-        if authorization is not None:
-            unit.authenticate(bearer_token(authorization))
-        policy.check(unit.caller)
 
     def _check_version(self, call: Call, unit: UnitOfWork, key: Any) -> None:
         if b"if-match" in call.headers:
-            self._crud.require_version(unit, key, call.tags(b"if-match"))
-
-    def _once(self, call: Call, unit: UnitOfWork, work: Callable[[], Response]) -> Response:
-        key = call.headers.get(b"idempotency-key")
-        return work() if key is None else once(unit, Sent(key, call.path, call.body), work)
+            self.crud.require_version(unit, key, call.tags(b"if-match"))
 
     def _parse_key(self, call: Call) -> Any:
         try:
@@ -185,14 +151,6 @@ class Endpoints:
 
     def _answer(self, row: Row, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
         return Response(self._row.to_json(row), status, {"ETag": version_tag(row), **(headers or {})}, JSON)
-
-
-def refuse_query(call: Call) -> None:
-    """An operation without parameters refuses every one, so that a misspelt one is not silently ignored."""
-    if call.query:
-        for name in parse_query(call.query):
-            message = "this operation has no such parameter"
-            raise InvalidInputError.at("query", name, message=message, kind="extra_forbidden")
 
 
 def key_annotation(resource: Resource) -> Any:

@@ -1,0 +1,62 @@
+"""What a generated operation needs of a request, and what every one of them does first: let the caller in, refuse strange words."""
+
+import re
+from collections.abc import Callable, Collection
+
+from starlette.responses import Response
+from starlette.types import Scope
+
+from backend.core.db import UnitOfWork
+from backend.core.errors import InvalidInputError
+from backend.core.idempotency import Sent, once
+from backend.core.security import bearer_token
+from backend.crud.parameters import parse_query
+from backend.crud.policy import Policy
+
+TAG = re.compile(r'(?:W/)?"[^"]*"|\*')
+HEADERS = frozenset({b"authorization", b"content-type", b"idempotency-key", b"if-match", b"if-none-match"})
+
+
+class Call:
+    """One request to a generated operation."""
+
+    __slots__ = ("body", "headers", "key", "path", "query")
+
+    def __init__(self, scope: Scope, body: bytes) -> None:
+        self.path: str = scope["path"].rstrip("/")
+        self.key: str = scope["path_params"].get("id", "")
+        self.query: bytes = scope["query_string"]
+        self.body = body
+        self.headers = {name: value.decode("latin-1") for name, value in scope["headers"] if name in HEADERS}
+
+    def tags(self, header: bytes) -> Collection[str]:
+        """The entity tags of `If-Match` or `If-None-Match`; empty where the header is absent."""
+        return TAG.findall(self.headers.get(header, ""))
+
+    def admit(self, unit: UnitOfWork, policy: Policy) -> None:
+        """Let the caller pass, if the policy does.
+
+        Raises:
+            NotAuthenticatedError: 401 for no credentials where some are needed, or for some that do not hold.
+            PermissionDeniedError: 403 for an account that may not.
+        """
+        authorization = self.headers.get(b"authorization")
+        if authorization is not None:
+            unit.authenticate(bearer_token(authorization))
+        policy.check(unit.caller)
+
+    def refuse_query(self) -> None:
+        """Refuse every query parameter, so that a misspelt one is not silently ignored.
+
+        Raises:
+            InvalidInputError: 422 naming the parameter.
+        """
+        if self.query:
+            for name in parse_query(self.query):
+                message = "this operation has no such parameter"
+                raise InvalidInputError.at("query", name, message=message, kind="extra_forbidden")
+
+    def once(self, unit: UnitOfWork, work: Callable[[], Response]) -> Response:
+        """What `work` answers, or what it answered to the same `Idempotency-Key` before."""
+        key = self.headers.get(b"idempotency-key")
+        return work() if key is None else once(unit, Sent(key, self.path, self.body), work)

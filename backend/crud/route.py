@@ -1,0 +1,92 @@
+"""One generated route: a FastAPI route to OpenAPI and a bare ASGI application to the server.
+
+It reads the body, makes one hop to a worker thread and answers with the bytes built there. FastAPI's dependency solving is not
+needed, for the same schemas that describe the input parse it.
+"""
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import Depends, Path
+from fastapi.routing import APIRoute
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from backend.core.db import UnitOfWork
+from backend.core.dependencies import oauth2_scheme
+from backend.core.door import Door
+from backend.crud.call import Call
+from backend.crud.model import plural, singular_snake
+from backend.crud.policy import Policy
+from backend.crud.resource import Resource
+
+Work = Callable[[Call, UnitOfWork], Response]
+
+
+async def read_body(receive: Receive) -> bytes:
+    """The whole body, whose length the directory limits."""
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    while message.get("more_body", False):
+        message = await receive()
+        body += message.get("body", b"")
+    return body
+
+
+class GeneratedRoute(APIRoute):
+    """One generated operation."""
+
+    def __init__(
+        self, path: str, *, work: Work, writes: bool, reads_body: bool, documented: Any, **options: Any
+    ) -> None:
+        super().__init__(path, documented, **options)
+        self._work = work
+        self._writes = writes
+        self._reads_body = reads_body
+        self.app = self.answer
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI application of this route."""
+        door: Door = scope["app"].state.door
+        body = await read_body(receive) if self._reads_body else b""
+        response = await door.run(partial(self._work, Call(scope, body)), write=self._writes)
+        await response(scope, receive, send)
+
+
+def generated_route(
+    resource: Resource, tail: str, *, policy: Policy, body: Any = None, **options: Any
+) -> GeneratedRoute:
+    """The route at `tail` below the resource's path; `options` are GeneratedRoute's and FastAPI's."""
+    parameters = []
+    if "{id}" in tail:
+        wire: Any = resource.key.wire
+        annotation = Annotated[wire, Path(description=f"The id of the {resource.name}.")]
+        parameters.append(inspect.Parameter("id", inspect.Parameter.KEYWORD_ONLY, annotation=annotation))
+    if body is not None:
+        parameters.append(inspect.Parameter("body", inspect.Parameter.KEYWORD_ONLY, annotation=body))
+
+    def documented() -> None:
+        """Carries the signature for OpenAPI; GeneratedRoute answers instead."""
+
+    documented.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by inspect.signature
+    return GeneratedRoute(
+        f"/{resource.path}{tail}",
+        documented=documented,
+        reads_body=body is not None,
+        tags=[resource.path],
+        dependencies=[] if policy.anyone else [Depends(oauth2_scheme)],
+        name=options["operation_id"],
+        **options,
+    )
+
+
+def one(resource: Resource) -> str:
+    """The entity in an operation id: `charge_point`."""
+    return singular_snake(resource.name)
+
+
+def many(resource: Resource) -> str:
+    """The entities in an operation id: `charge_points`."""
+    return plural(resource.name).replace("-", "_")
