@@ -51,7 +51,8 @@ class Statement:
     """The text, the parameter conversions and the column names of one statement on one dialect.
 
     `source` is a Core select, or an insert, update or delete whose RETURNING columns are `columns`. Its values are
-    `bindparam`s, given by name when it runs; those of `predicate` are taken from the predicate of each run.
+    `bindparam`s, given by name when it runs; those of `predicate` are taken from the predicate of each run. `prefix` stands before
+    the text, such as EXPLAIN.
     """
 
     def __init__(
@@ -61,13 +62,14 @@ class Statement:
         *,
         columns: Sequence[Any],
         predicate: Predicate = EVERYTHING,
+        prefix: str = "",
     ) -> None:
         for element in visitors.iterate(source):
             if isinstance(element, sa.BindParameter):
                 # The values come later; SQLAlchemy asks for them now when the predicate has an IN, whose length is text.
                 element.required = False
         compiled: Any = source.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
-        self.text = str(compiled)
+        self.text = prefix + str(compiled)
         self._constants: dict[str, Any] = dict(compiled.params)
         self._order: list[str] | None = compiled.positiontup
         self._predicate_names = [compiled.bind_names[bind] for bind in predicate.binds]

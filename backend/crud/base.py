@@ -5,7 +5,7 @@ never commit. Rows are dicts of column values; with no hook overridden, a verb i
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
@@ -28,6 +28,7 @@ from backend.core.errors import (
 from backend.core.security import Caller
 from backend.core.statement import Predicate, Row
 from backend.core.time import now
+from backend.crud.estimate import estimated_rows
 from backend.crud.query import Selection
 from backend.crud.resource import Resource
 from backend.crud.statements import PAGE_LIMIT, PAGE_OFFSET, ROW_KEY, TOTAL, Statements
@@ -43,6 +44,7 @@ class Listing:
     rows: Sequence[Row]
     total: int | None
     more: bool
+    is_estimate: bool = False
 
 
 class CRUDBase(Generic[ModelT]):
@@ -59,6 +61,7 @@ class CRUDBase(Generic[ModelT]):
         self.statements = Statements(resource, dialect)
         overridden = any(getattr(type(self), hook) is not getattr(CRUDBase, hook) for hook in self.hooks)
         self.has_hooks = overridden or resource.schemas.complete is not None
+        self._estimate_past = resource.estimate_past
         self._foreign_keys = _foreign_keys(self.table)
         self._defaults = _defaults(resource)
 
@@ -83,19 +86,30 @@ class CRUDBase(Generic[ModelT]):
     def list(self, unit: UnitOfWork, selection: Selection) -> Listing:
         """The rows of one page, the number of rows that the filters select, and whether more follow."""
         scope = Predicate(self.scope(unit.caller))
-        if selection.shape.nulls is not None:
-            bound = {**selection.values, PAGE_LIMIT: selection.limit + 1}
-            rows = unit.run(self.statements.list_after(selection.shape, scope), bound, scope)
-            return Listing(rows[: selection.limit], None, more=len(rows) > selection.limit)
-        bound = {**selection.values, PAGE_LIMIT: selection.limit, PAGE_OFFSET: selection.offset}
-        rows = unit.run(self.statements.list(selection.shape, scope), bound, scope)
+        shape, limit = selection.shape, selection.limit
+        bound = {**selection.values, PAGE_LIMIT: limit + 1}  # one row more tells whether there is a next page
+        if shape.nulls is not None:
+            rows = unit.run(self.statements.list_after(shape, scope), bound, scope)
+            return Listing(rows[:limit], None, more=len(rows) > limit)
+        bound[PAGE_OFFSET] = selection.offset
+        rows = unit.run(self.statements.list(shape, scope), bound, scope)
         if rows:
             total = max(int(row.pop(TOTAL)) for row in rows)
         elif selection.offset:
-            total = int(unit.run(self.statements.count(selection.shape, scope), selection.values, scope)[0][TOTAL])
+            total = int(unit.run(self.statements.count(shape, scope), selection.values, scope)[0][TOTAL])
         else:
             total = 0
-        return Listing(rows, total, more=selection.offset + len(rows) < total)
+        listing = Listing(rows[:limit], total, more=len(rows) > limit)
+        return listing if self._estimate_past is None else self._estimated(unit, selection, scope, listing)
+
+    def _estimated(self, unit: UnitOfWork, selection: Selection, scope: Predicate, listing: Listing) -> Listing:
+        """The listing, with an estimate in the place of a total that was not counted to its end."""
+        past = self._estimate_past
+        if past is None or listing.total is None or listing.total <= past:
+            return listing
+        answer = unit.run(self.statements.estimate(selection.shape, scope), selection.values, scope)[0]
+        least = max(past + 1, selection.offset + len(listing.rows) + listing.more)
+        return replace(listing, total=max(estimated_rows(answer), least), is_estimate=True)
 
     def get(self, unit: UnitOfWork, key: Any) -> Row:
         """The row.

@@ -3,6 +3,7 @@
 Knows headers, bodies and status codes; what happens to rows is `CRUDBase`'s.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from annotated_types import MaxLen, MinLen
@@ -15,10 +16,12 @@ from backend.core.statement import Row
 from backend.crud.base import CRUDBase, version_tag
 from backend.crud.bulk import create_many, delete_many, update_many
 from backend.crud.call import Call
+from backend.crud.expand import Expansion, partial_schema, viewed_row
 from backend.crud.filters import INTEGER_TEXT
 from backend.crud.pagination import page_members
 from backend.crud.parameters import parse_query
 from backend.crud.resource import Resource
+from backend.crud.view import View, ViewParameters
 
 JSON = "application/json"
 BATCH = (MinLen(1), MaxLen(1000))
@@ -27,12 +30,18 @@ BATCH = (MinLen(1), MaxLen(1000))
 class Endpoints:
     """Each public method answers one generated operation."""
 
-    def __init__(self, resource: Resource, crud: CRUDBase[Any]) -> None:
+    def __init__(self, resource: Resource, crud: CRUDBase[Any], expansions: Mapping[str, Expansion]) -> None:
         self.resource = resource
         self.crud = crud
+        self._expansions = expansions
         schemas = resource.schemas
-        self._row = schemas.row_adapter.serializer
-        self._rows = TypeAdapter(list[schemas.row_adapter._type]).serializer  # type: ignore[name-defined]  # noqa: SLF001  the row's type is made at run time
+        self._row = TypeAdapter(schemas.row).serializer
+        self._rows = TypeAdapter(list[schemas.row]).serializer  # type: ignore[name-defined]  # made at run time
+        self.partial = partial_schema(resource)
+        viewed: Any = viewed_row(resource)
+        self._viewed = TypeAdapter(viewed).serializer
+        self._viewed_rows = TypeAdapter(list[viewed]).serializer
+        self.view_parameters = ViewParameters(schemas.public_names, resource.relations, name=resource.name)
         key: Any = key_annotation(resource)
         self._key = TypeAdapter(key).validator
         self._keys = TypeAdapter(Annotated[list[key], *BATCH]).validator
@@ -49,20 +58,39 @@ class Endpoints:
         selection = parameters.parse(call.query, **signing)
         listing = self.crud.list(unit, selection)
         members = page_members(total=listing.total, offset=selection.offset, limit=selection.limit)
+        if self.resource.estimate_past is not None:
+            members += f',"total_is_estimate":{str(listing.is_estimate).lower()}'
         cursor = f'"{parameters.next_cursor(selection, listing.rows[-1], **signing)}"' if listing.more else "null"
-        body = b'{"items":' + self._rows.to_json(listing.rows) + f',{members},"next_cursor":{cursor}}}'.encode()
-        return Response(body, media_type=JSON)
+        items = self._items(unit, listing.rows, selection.view)
+        return Response(b'{"items":' + items + f',{members},"next_cursor":{cursor}}}'.encode(), media_type=JSON)
+
+    def _items(self, unit: UnitOfWork, rows: Sequence[Row], view: View) -> bytes:
+        if view.is_plain:
+            return self._rows.to_json(rows)
+        return self._viewed_rows.to_json(self._view(unit, rows, view))
+
+    def _view(self, unit: UnitOfWork, rows: Sequence[Row], view: View) -> Sequence[Row]:
+        """The rows with what is expanded in them, narrowed to the members that are shown."""
+        for name in sorted(view.expand):
+            self._expansions[name].embed(unit, rows)
+        if view.fields is None:
+            return rows
+        shown = view.fields | view.expand
+        return [{name: value for name, value in row.items() if name in shown} for row in rows]
 
     def get_row(self, call: Call, unit: UnitOfWork) -> Response:
         """The row, or 304 where the client has this version of it."""
         call.admit(unit, self.resource.read)
-        call.refuse_query()
+        view = self.view_parameters.parse(call.query)
         row = self.crud.get(unit, self._parse_key(call))
         tag = version_tag(row)
         known = call.tags(b"if-none-match")
         if known and any(tag == other.removeprefix("W/") or other == "*" for other in known):
             return Response(status_code=304, headers={"ETag": tag})
-        return self._answer(row)
+        if view.is_plain:
+            return self._answer(row)
+        viewed = self._view(unit, [row], view)[0]
+        return Response(self._viewed.to_json(viewed), headers={"ETag": tag}, media_type=JSON)
 
     def create_row(self, call: Call, unit: UnitOfWork) -> Response:
         """Store a new row; `Location` leads to it."""

@@ -1,6 +1,6 @@
 """The envelope of a list: fastapi-pagination's page and parameters, with a cursor beside them."""
 
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from fastapi_pagination import Page as NumberedPage
 
@@ -17,6 +17,17 @@ class Page(NumberedPage[T], Generic[T]):
     page: int | None  # type: ignore[assignment]  # nor has it a number
     pages: int | None  # type: ignore[assignment]  # as above
     next_cursor: str | None
+
+
+class EstimatedPage(Page[T], Generic[T]):
+    """A page of a list whose total is estimated past a bound; `total_is_estimate` says whether this one is."""
+
+    total_is_estimate: bool
+
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
+        """The same name as any other page's: a client sees one kind of page."""
+        return Page.model_parametrized_name(params)
 
 
 def page_members(*, total: int | None, offset: int, limit: int) -> str:

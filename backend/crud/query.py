@@ -4,8 +4,9 @@ What a list takes is fixed at registration (`ListParameters`); OpenAPI is writte
 values never become SQL text: the shape of the query decides the text, which is compiled once for each shape.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import sqlalchemy as sa
@@ -36,6 +37,7 @@ from backend.crud.filters import (
 from backend.crud.pagination import DEFAULT_SIZE, MAX_PAGE, MAX_SIZE
 from backend.crud.parameters import describe_parameters, parse_query
 from backend.crud.schemas import build_model
+from backend.crud.view import VIEW_WORDS, WHOLE, View, view_members
 from backend.crud.wire import NO_NUL
 
 MAX_SORT = 8
@@ -66,6 +68,7 @@ class Selection:
     limit: int
     # What a cursor has to repeat: the filters, the sort and the search as they were written.
     query: Mapping[str, str]
+    view: View = WHOLE
 
 
 FIRST_PAGE = Selection(Shape(), {}, offset=0, limit=DEFAULT_SIZE, query={})
@@ -75,8 +78,17 @@ class ListParameters:
     """The query parameters of one entity's list: parses them, and describes them to OpenAPI."""
 
     def __init__(
-        self, columns: Mapping[str, Column], *, name: str, search: tuple[str, ...], aliases: Mapping[str, str]
+        self,
+        columns: Mapping[str, Column],
+        *,
+        name: str,
+        search: tuple[str, ...],
+        aliases: Mapping[str, str],
+        relations: Iterable[str] = (),
     ) -> None:
+        self._name = name
+        self._aliases = aliases
+        self._relations = tuple(relations)
         self.filters = {f.name: f for column in columns.values() for f in filters_of(column)}
         for alias, meant in aliases.items():
             if meant not in self.filters:
@@ -88,10 +100,16 @@ class ListParameters:
         self._key = next(column.name for column in columns.values() if column.column.primary_key)
         self.search = tuple(columns[column] for column in search)
         self.sortable = tuple(column.name for column in columns.values() if not column.is_json)
-        self._lists = {"sort"} | {f.name for f in self.filters.values() if f.operator in LISTS}
-        self.model = self._build_model(name)
+        self._lists = {"sort", *VIEW_WORDS} | {f.name for f in self.filters.values() if f.operator in LISTS}
 
-    def _build_model(self, name: str) -> type[BaseModel]:
+    def with_relations(self, relations: Iterable[str]) -> "ListParameters":
+        """The same parameters, and `expand` with these names."""
+        search = tuple(column.name for column in self.search)
+        return ListParameters(self._columns, name=self._name, search=search, aliases=self._aliases, relations=relations)
+
+    @cached_property
+    def model(self) -> type[BaseModel]:
+        """The parameters as a pydantic model: it parses them and describes them."""
         choices = tuple(f"{sign}{column}" for column in self.sortable for sign in ("", "-"))
         whole = refuse_unless(INTEGER_TEXT, "a whole number")
         members: dict[str, Any] = {
@@ -120,10 +138,11 @@ class ListParameters:
             where = ", ".join(column.name for column in self.search)
             text = Annotated[str, Field(pattern=NO_NUL, min_length=1, max_length=MAX_SEARCH)]
             members["search"] = (text, _parameter(None, f"Text to find in {where}, in any case."))
+        members |= view_members(self._columns, self._relations)
         for entry in self.filters.values():
             members[entry.name] = (filter_annotation(entry), _parameter(None, describe_filter(entry)))
         config = ConfigDict(extra="forbid", allow_inf_nan=False)
-        return build_model(f"{name}ListQuery", members, __config__=config)
+        return build_model(f"{self._name}ListQuery", members, __config__=config)
 
     def parse(self, query_string: bytes, *, path: str, secret: str) -> Selection:
         """The selection that a query string asks for; `path` and `secret` are what cursors are signed with.
@@ -138,14 +157,16 @@ class ListParameters:
         return self._select(raw) if token is None else self._continue(raw, decode(token, path=path, secret=secret))
 
     def _continue(self, raw: dict[str, str], cursor: Cursor) -> Selection:
-        """The page behind a cursor, which brings its own sort and filters; repeating them is fine."""
+        """The page behind a cursor, which brings its own sort and filters; repeating them is fine, another view too."""
+        free = {*SIZE_WORDS, *VIEW_WORDS}
         for name, text in raw.items():
-            if name not in SIZE_WORDS and cursor.query.get(name) != text:
+            if name not in free and cursor.query.get(name) != text:
                 raise foreign_cursor(
                     f"the cursor brings its own query: leave out {name}, or start again without the cursor"
                 )
         sizes = {name: raw[name] for name in SIZE_WORDS if name in raw} or {"size": str(cursor.size)}
-        selection = self._select({**cursor.query, **sizes})
+        view = {name: raw[name] for name in VIEW_WORDS if name in raw}
+        selection = self._select({**cursor.query, **sizes, **view})
         bound = position(self.sort_keys(selection.shape.sort), cursor.values)
         shape = replace(selection.shape, nulls=tuple(value is None for value in cursor.values))
         return replace(selection, shape=shape, values={**selection.values, **bound})
@@ -178,7 +199,7 @@ class ListParameters:
         if searched:
             bound["_search_text"] = like_pattern("contains", values["search"])
         shape = Shape(tuple(filters), tuple(values["sort"] or ()), searched=searched)
-        return Selection(shape, bound, offset=offset, limit=limit, query=query)
+        return Selection(shape, bound, offset=offset, limit=limit, query=query, view=View.of(values))
 
     def conditions(self, shape: Shape) -> list[Any]:
         """The WHERE clauses of a shape's filters and search, with a `bindparam` for each value."""

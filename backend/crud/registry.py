@@ -9,7 +9,7 @@ A registry only declares. `build` makes the routes for one database and enters t
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,9 +20,11 @@ from sqlmodel import SQLModel
 from backend.core.routing import Directory
 from backend.crud.base import CRUDBase
 from backend.crud.columns import TIMESTAMPS, Column, RegistrationError, columns_of
+from backend.crud.expand import Expansion
 from backend.crud.model import Mark, Record, plural
 from backend.crud.policy import SIGNED_IN, Policy
 from backend.crud.query import ListParameters
+from backend.crud.relations import relations_of
 from backend.crud.resource import Resource
 from backend.crud.router import OPERATIONS, routes_of
 from backend.crud.schemas import derive
@@ -58,13 +60,15 @@ class Registry:
         crud: type[CRUDBase[Any]] = CRUDBase,
         path: str | None = None,
         operations: Iterable[str] = OPERATIONS,
+        estimate_past: int | None = None,
     ) -> None:
         """Turn a table class into endpoints.
 
         `read` and `write` say who may (`ANYONE`, `SIGNED_IN`, `role(...)`). `owner` names the column that holds the account a
         row belongs to: without `read`, only the owner and administrators see it; only they change it. `search` names the
         text columns behind `?search=`. `crud` is a `CRUDBase` with a wall moved. `path` replaces the plural of the class
-        name. `operations` names those of list, create, get, update, put and delete that exist.
+        name. `operations` names those of list, create, get, update, put and delete that exist. `estimate_past` is the number
+        of rows past which a list's total is an estimate, for tables where counting is the cost.
 
         Raises:
             RegistrationError: at start-up, for a line that would not do what it says; the message names the mend.
@@ -87,6 +91,7 @@ class Registry:
             write=_write_policy(model, write, owner),
             owner=owner,
             owner_only=owner is not None and read is None,
+            estimate_past=_check_bound(model, estimate_past),
         )
         self.registrations[chosen] = Registration(resource, crud, operations)
 
@@ -97,9 +102,11 @@ class Registry:
     def build(self, dialect: sa.Dialect) -> Directory:
         """The directory of every route, for one database."""
         directory = Directory(self.prefix)
-        for registration in self.registrations.values():
-            crud = registration.crud(registration.resource, dialect)
-            for route in routes_of(registration.resource, crud, registration.operations):
+        resources = self._related()
+        cruds = {path: self.registrations[path].crud(resource, dialect) for path, resource in resources.items()}
+        for path, resource in resources.items():
+            expansions = {name: Expansion(r, cruds[r.target.path]) for name, r in resource.relations.items()}
+            for route in routes_of(resource, cruds[path], expansions, self.registrations[path].operations):
                 directory.add(route, generated=True)
         for router in self.routers:
             for hand_written in router.routes:
@@ -107,6 +114,16 @@ class Registry:
                     raise RegistrationError("a router within a router would be lost: give each to registry.include()")
                 directory.add(hand_written, generated=False)
         return directory
+
+    def _related(self) -> dict[str, Resource]:
+        """The resources by their paths, with their relations to each other, which only the whole table of contents tells."""
+        declared = {path: registration.resource for path, registration in self.registrations.items()}
+        readable = {path for path, registration in self.registrations.items() if "list" in registration.operations}
+        found = {}
+        for path, relations in relations_of(declared.values(), readable=readable).items():
+            parameters = declared[path].parameters.with_relations(relations)
+            found[path] = replace(declared[path], relations=relations, parameters=parameters)
+        return found
 
     def _check_path(self, model: type[SQLModel], path: str) -> None:
         if not PATH.match(path):
@@ -168,6 +185,14 @@ def _check_operations(model: type[SQLModel], operations: tuple[str, ...]) -> Non
         raise RegistrationError(
             f"{model.__name__}: operations names {', '.join(sorted(unknown)) or 'nothing'}; there are {', '.join(OPERATIONS)}"
         )
+
+
+def _check_bound(model: type[SQLModel], bound: int | None) -> int | None:
+    if bound is not None and bound < 1:
+        raise RegistrationError(
+            f"{model.__name__}: estimate_past={bound} must be a number of rows from 1, such as 10_000"
+        )
+    return bound
 
 
 def _write_policy(model: type[SQLModel], write: Policy | None, owner: str | None) -> Policy:

@@ -1,7 +1,7 @@
 """One registered entity: what its registration line says and what follows from its class. Data, no behaviour."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 from sqlmodel import SQLModel
@@ -10,6 +10,17 @@ from backend.crud.columns import Column
 from backend.crud.policy import Policy
 from backend.crud.query import ListParameters
 from backend.crud.schemas import Schemas
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A way from one entity to another, which `expand` goes: its `local` column equals the `remote` one of `target`'s rows."""
+
+    name: str
+    local: str
+    target: "Resource"
+    remote: str
+    many: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +36,10 @@ class Resource:
     write: Policy
     owner: str | None
     owner_only: bool
+    # Totals above this many rows are estimated; None counts every row.
+    estimate_past: int | None = None
+    # Filled when the registry is built, for it takes the whole table of contents to know them.
+    relations: Mapping[str, Relation] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

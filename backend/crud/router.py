@@ -1,8 +1,8 @@
 """The router factory: what each operation of a registered entity is called, takes and answers, and the routes of them all."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Union
 
 from fastapi import Body
 from pydantic import TypeAdapter
@@ -11,7 +11,8 @@ from backend.core.idempotency import IDEMPOTENCY_KEY, REPLAYED
 from backend.core.openapi import header, problem_responses, response_header
 from backend.crud.base import CRUDBase
 from backend.crud.endpoints import Endpoints
-from backend.crud.pagination import Page
+from backend.crud.expand import Expansion
+from backend.crud.pagination import EstimatedPage, Page
 from backend.crud.resource import Resource
 from backend.crud.route import GeneratedRoute, generated_route, many, one
 
@@ -22,32 +23,37 @@ OPERATIONS = ("list", "create", "get", "update", "put", "delete")
 BATCH_LIMITS = {"minItems": 1, "maxItems": 1000}
 
 
-def routes_of(resource: Resource, crud: CRUDBase[Any], operations: Iterable[str]) -> list[GeneratedRoute]:
+def routes_of(
+    resource: Resource, crud: CRUDBase[Any], expansions: Mapping[str, Expansion], operations: Iterable[str]
+) -> list[GeneratedRoute]:
     """The generated routes of a resource, for those of `OPERATIONS` that are named; each brings its batch along."""
-    endpoints = Endpoints(resource, crud)
+    endpoints = Endpoints(resource, crud, expansions)
     named = [name for name in OPERATIONS if name in operations]
     return [build(resource, endpoints) for name in named for build in _BUILDERS[name]]
 
 
 def _list(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
-    page: Any = Page[resource.schemas.public]  # type: ignore[name-defined]  # the schema is made at run time
+    kind: Any = Page if resource.estimate_past is None else EstimatedPage
+    page: Any = Union[kind[resource.schemas.public], kind[endpoints.partial]]  # noqa: UP007  made at run time
     name = many(resource)
     return generated_route(
         resource, "", policy=resource.read, work=endpoints.list_rows, writes=False, methods=["GET"],
         operation_id=f"list_{name}", summary=f"List {name.replace('_', ' ')}", response_model=page,
         description="A page of the rows that match every filter.",
         openapi_extra={"parameters": resource.parameters.openapi()},
-        responses=problem_responses(401, 403, 422, 503) if not resource.read.anyone else problem_responses(401, 422, 503),
+        responses=problem_responses(401, 403, 422, 503),
     )  # fmt: skip
 
 
 def _get(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
     name = one(resource)
+    row: Any = Union[resource.schemas.public, endpoints.partial]  # noqa: UP007  made at run time
+    known = header("If-None-Match", "The `ETag` of the version that the client has.")
     return generated_route(
         resource, "/{id}", policy=resource.read, work=endpoints.get_row, writes=False, methods=["GET"],
-        operation_id=f"get_{name}", summary=f"Get a {name.replace('_', ' ')}", response_model=resource.schemas.public,
+        operation_id=f"get_{name}", summary=f"Get a {name.replace('_', ' ')}", response_model=row,
         description="The row, if it exists and the caller may read it.",
-        openapi_extra={"parameters": [header("If-None-Match", "The `ETag` of the version that the client has.")]},
+        openapi_extra={"parameters": [*endpoints.view_parameters.openapi(), known]},
         responses={200: {"headers": TAGGED}, 304: {"description": "The client has this version.", "headers": TAGGED},
                    **problem_responses(401, 403, 404, 422, 503)},
     )  # fmt: skip

@@ -8,12 +8,14 @@ import sqlalchemy as sa
 
 from backend.core.statement import EVERYTHING, Predicate, Statement
 from backend.crud.cursor import after
+from backend.crud.estimate import EXPLAIN, sampled
 from backend.crud.query import Shape
 from backend.crud.resource import Resource
 
 CACHED_SHAPES = 512
 # Our own names in a statement begin with an underscore, as no column of a SQLModel class can.
 TOTAL, ROW_KEY, PAGE_LIMIT, PAGE_OFFSET = "_total_rows", "_row_key", "_page_limit", "_page_offset"
+RELATED = "_related"
 
 
 def numbered(name: str, row: int) -> str:
@@ -29,12 +31,15 @@ class Statements:
         self._table = resource.table
         self._dialect = dialect
         self._key: Any = resource.key.column
+        self._estimate_past = resource.estimate_past
         self._public = [self._table.columns[name] for name in resource.schemas.public_names]
         self._every = [column.column for column in resource.columns.values()]
         cache = lru_cache(maxsize=CACHED_SHAPES)
         self.list = cache(self._list)
         self.list_after = cache(self._list_after)
         self.count = cache(self._count)
+        self.estimate = cache(self._estimate)
+        self.related = cache(self._related)
         self.get = cache(self._get)
         self.get_locked = cache(self._get_locked)
         self.insert = cache(self._insert)
@@ -68,9 +73,35 @@ class Statements:
         return self._compile(source, list(source.selected_columns), scope)
 
     def _counting(self, shape: Shape, scope: Predicate) -> sa.Select[Any]:
-        source = sa.select(sa.func.count().label(TOTAL)).select_from(self._table)
-        counted: sa.Select[Any] = _where(source.where(*self._parameters.conditions(shape)), scope)
-        return counted
+        if self._estimate_past is None:
+            return self._selected(sa.func.count().label(TOTAL), shape, scope)
+        bounded = self._selected(sa.literal_column("1"), shape, scope).limit(
+            sa.literal_column(str(self._estimate_past + 1))
+        )
+        return sa.select(sa.func.count().label(TOTAL)).select_from(bounded.subquery())
+
+    def _selected(self, value: Any, shape: Shape, scope: Predicate) -> sa.Select[Any]:
+        """`value` of the rows that a shape selects."""
+        source = sa.select(value).select_from(self._table).where(*self._parameters.conditions(shape))
+        selected: sa.Select[Any] = _where(source, scope)
+        return selected
+
+    def _estimate(self, shape: Shape, scope: Predicate) -> Statement:
+        """What `estimated_rows` reads; binds the shape's values."""
+        if self._dialect.name == "postgresql":
+            plan: Any = sa.literal_column("plan")
+            source = self._selected(self._key, shape, scope)
+            return Statement(source, self._dialect, columns=[plan], predicate=scope, prefix=EXPLAIN)
+        sample = sampled(self._table, lambda counted: self._selected(counted, shape, scope))
+        return self._compile(sample, list(sample.selected_columns), scope)
+
+    def _related(self, column: str, size: int, scope: Predicate) -> Statement:
+        """The rows whose `column` is one of so many values, in the order of their keys; binds numbered `_related` and `_page_limit`."""
+        kind = self._table.columns[column]
+        values = [sa.bindparam(numbered(RELATED, position), type_=kind.type) for position in range(size)]
+        source = _where(sa.select(*self._public).where(kind.in_(values)), scope).order_by(self._key)
+        limit = sa.bindparam(PAGE_LIMIT, type_=sa.BigInteger())
+        return self._compile(source.limit(limit), self._public, scope)
 
     def _get(self, predicate: Predicate) -> Statement:
         """The public columns of one row; binds `_row_key`."""
