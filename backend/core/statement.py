@@ -12,6 +12,7 @@ from sqlalchemy.sql import visitors
 from sqlmodel.sql.sqltypes import UTCDateTime
 
 Row = dict[str, Any]
+EXPLAIN = "EXPLAIN (FORMAT JSON) "
 Convert = Callable[[Any], Any]
 
 
@@ -51,8 +52,8 @@ class Statement:
     """The text, the parameter conversions and the column names of one statement on one dialect.
 
     `source` is a Core select, or an insert, update or delete whose RETURNING columns are `columns`. Its values are
-    `bindparam`s, given by name when it runs; those of `predicate` are taken from the predicate of each run. `prefix` stands before
-    the text, such as EXPLAIN.
+    `bindparam`s, given by name when it runs; those of `predicate` are taken from the predicate of each run. `explain` asks
+    PostgreSQL for the plan of a select instead of its rows.
     """
 
     def __init__(
@@ -62,14 +63,14 @@ class Statement:
         *,
         columns: Sequence[Any],
         predicate: Predicate = EVERYTHING,
-        prefix: str = "",
+        explain: bool = False,
     ) -> None:
         for element in visitors.iterate(source):
             if isinstance(element, sa.BindParameter):
                 # The values come later; SQLAlchemy asks for them now when the predicate has an IN, whose length is text.
                 element.required = False
         compiled: Any = source.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
-        self.text = prefix + str(compiled)
+        self.text = EXPLAIN + str(compiled) if explain else str(compiled)
         self._constants: dict[str, Any] = dict(compiled.params)
         self._order: list[str] | None = compiled.positiontup
         self._predicate_names = [compiled.bind_names[bind] for bind in predicate.binds]

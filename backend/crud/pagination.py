@@ -1,6 +1,6 @@
 """The envelope of a list: fastapi-pagination's page and parameters, with a cursor beside them."""
 
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from fastapi_pagination import Page as NumberedPage
 
@@ -24,10 +24,9 @@ class EstimatedPage(Page[T], Generic[T]):
 
     total_is_estimate: bool
 
-    @classmethod
-    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
-        """The same name as any other page's: a client sees one kind of page."""
-        return Page.model_parametrized_name(params)
+
+# OpenAPI calls it by the name of any other page: to a client there is one kind.
+EstimatedPage.__name__ = EstimatedPage.__qualname__ = Page.__name__
 
 
 def page_members(*, total: int | None, offset: int, limit: int) -> str:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from backend.core.statement import EVERYTHING, Predicate, Statement
 from backend.crud.cursor import after
-from backend.crud.estimate import EXPLAIN, sampled
+from backend.crud.estimate import sampled
 from backend.crud.query import Shape
 from backend.crud.resource import Resource
 
@@ -91,7 +91,7 @@ class Statements:
         if self._dialect.name == "postgresql":
             plan: Any = sa.literal_column("plan")
             source = self._selected(self._key, shape, scope)
-            return Statement(source, self._dialect, columns=[plan], predicate=scope, prefix=EXPLAIN)
+            return Statement(source, self._dialect, columns=[plan], predicate=scope, explain=True)
         sample = sampled(self._table, lambda counted: self._selected(counted, shape, scope))
         return self._compile(sample, list(sample.selected_columns), scope)
 

@@ -22,7 +22,7 @@ _numbers = itertools.count(1)
 
 
 def _booking(number: int) -> Row:
-    start = now() + timedelta(days=1, minutes=number % 1000)
+    start = now() + timedelta(days=1, minutes=91 * number % 100_000)  # so that no two overlap
     return {"start_time": start.isoformat(), "end_time": (start + timedelta(minutes=30 + number % 60)).isoformat()}
 
 

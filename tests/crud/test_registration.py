@@ -140,6 +140,7 @@ def built(registry: Registry) -> Directory:
         (Draft, {"write": SIGNED_IN, "search": ("pages",)}, "no text column; those are: title"),
         (Draft, {"write": SIGNED_IN, "search": ("api_key",)}, "those are: title"),
         (Draft, {"write": SIGNED_IN, "search": "title"}, "search=('title',)"),
+        (Draft, {"write": SIGNED_IN, "estimate_past": 0}, "estimate_past=0"),
         (
             Draft,
             {"write": SIGNED_IN, "operations": ("list", "read")},

@@ -23,6 +23,7 @@ from tests.odd.columns import Everything, Maybe, Preset
 from tests.odd.shapes import (
     Branch,
     Diary,
+    Graft,
     Leaf,
     Notice,
     Parcel,
@@ -96,6 +97,7 @@ registry.include(users)
 register(Branch, read=ANYONE, write=ADMIN, search=("name",))
 register(Diary, owner="owner_id", search=("entry",))
 register(Everything, write=ADMIN, search=("text", "short_text"))
+register(Graft, read=ANYONE, write=ADMIN)
 register(Leaf, read=ANYONE, write=SIGNED_IN, search=("name",), path="leaves")
 register(Maybe, write=ADMIN, search=("text", "short_text"))
 register(Notice, read=ANYONE, owner="author_id", search=("message",))
@@ -104,7 +106,7 @@ register(Period, write=ADMIN)
 register(Preset, write=ADMIN)
 register(Reserved, write=ADMIN, search=("search", "search_text"), path="reserved")
 register(Sealed, read=ANYONE, write=ADMIN, search=("serial", "state"), path="sealed")
-register(Seat, write=ADMIN)
+register(Seat, write=ADMIN, estimate_past=100_000)
 register(Station, read=ANYONE, write=ADMIN, search=("code",))
 register(UnreasonablyLongNamedStorageCompartment, read=ANYONE, write=ADMIN)
 register(Vein, read=ANYONE, write=ADMIN)

@@ -1,0 +1,91 @@
+"""What entities are to each other, and what `expand` calls it."""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlmodel import SQLModel
+from starlette.testclient import TestClient
+
+from backend.api import registry as product
+from backend.crud.registry import Registry
+from backend.crud.relations import relations_of
+from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in, unique
+from tests.databases import Databases
+from tests.odd.application import open_odd
+from tests.odd.registry import registry as odd
+from tests.odd.shapes import Branch, Graft, Station
+
+Path = tuple[str, str, str, bool]
+
+
+def found(registry: Registry, model: type[SQLModel]) -> dict[str, Path]:
+    """The relations of an entity: local column, target's path, remote column, whether they are many."""
+    lines = registry.registrations
+    readable = {path for path, line in lines.items() if "list" in line.operations}
+    related = relations_of([line.resource for line in lines.values()], readable=readable)
+    path = next(path for path, line in lines.items() if line.resource.model is model)
+    return {n: (r.local, r.target.path, r.remote, r.many) for n, r in related[path].items()}
+
+
+def test_a_reference_is_called_by_its_column_and_the_way_back_by_the_plural() -> None:
+    names = {path: set(found(product, line.resource.model)) for path, line in product.registrations.items()}
+    assert names["books"] == {"category"}
+    assert names["categories"] == {"books"}
+    assert names["bookings"] == {"charge_point", "driver", "vehicle"}
+    assert names["users"] == {"bookings", "vehicles"}
+
+
+def test_a_table_that_refers_to_itself_has_a_parent_and_children() -> None:
+    relations = found(odd, Branch)
+    assert relations["parent"] == ("parent_id", "branches", "id", False)
+    assert relations["branches"] == ("id", "branches", "parent_id", True)
+
+
+def test_two_references_to_one_table_are_told_apart() -> None:
+    relations = found(odd, Branch)
+    assert relations["grafts_by_scion"] == ("id", "grafts", "scion_id", True)
+    assert relations["grafts_by_stock"] == ("id", "grafts", "stock_id", True)
+    assert "grafts" not in relations
+
+
+def test_a_column_whose_name_gives_none_leads_back_only() -> None:
+    assert set(found(odd, Graft)) == {"stock"}
+    assert found(odd, Station)["grafts"] == ("code", "grafts", "station", True)
+
+
+def test_an_entity_without_a_list_is_not_embedded() -> None:
+    lines = product.registrations
+    related = relations_of([line.resource for line in lines.values()], readable={"books"})
+    assert {path: set(relations) for path, relations in related.items() if relations} == {"categories": {"books"}}
+
+
+def test_a_name_that_a_column_has_is_left_out() -> None:
+    """A graft has a column `scion` beside `scion_id`; the way back stays."""
+    assert "scion" not in found(odd, Graft)
+    assert "grafts_by_scion" in found(odd, Branch)
+
+
+@pytest.fixture(scope="module")
+def client(databases: Databases, backend: str) -> Iterator[TestClient]:
+    """The odd application, signed in as its administrator."""
+    with open_odd(databases, backend) as client:
+        client.headers.update(sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD))
+        yield client
+
+
+def test_both_ways_of_a_tree_at_once(client: TestClient) -> None:
+    root = client.post("/api/v1/branches", json={"name": unique()}).json()
+    children = [
+        client.post("/api/v1/branches", json={"name": unique(), "parent_id": root["id"]}).json() for _ in range(3)
+    ]
+    shown = client.get(f"/api/v1/branches/{root['id']}?expand=parent,branches").json()
+    assert shown == {**root, "parent": None, "branches": children}
+    shown = client.get(f"/api/v1/branches?parent_id={root['id']}&expand=parent,branches").json()["items"]
+    assert shown == [{**child, "parent": root, "branches": []} for child in children]
+
+
+def test_a_reference_by_another_column_than_the_key(client: TestClient) -> None:
+    last = client.post("/api/v1/stations", json={"code": unique("s")}).json()
+    first = client.post("/api/v1/stations", json={"code": unique("s"), "next_code": last["code"]}).json()
+    shown = client.get(f"/api/v1/stations/{last['id']}?expand=stations").json()
+    assert shown == {**last, "stations": [first]}

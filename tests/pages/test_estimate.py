@@ -1,0 +1,151 @@
+"""Totals past a bound are estimated where the registration asks, and say so (CONTRACT §3)."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from fastapi import FastAPI
+from pydantic import SecretStr
+from starlette.testclient import TestClient
+
+from backend.auth.routes import auth, users
+from backend.catalog.models import Book, Category
+from backend.core.config import Settings
+from backend.core.db import UnitOfWork
+from backend.crud.policy import ANYONE, SIGNED_IN
+from backend.crud.registry import Registry
+from backend.main import create_app
+from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET, migrate, sign_in
+from tests.databases import Databases
+
+BOUND, COUNT = 50, 4000
+registry = Registry("/api/v1")
+registry.include(auth)
+registry.include(users)
+registry.register(Book, read=ANYONE, write=SIGNED_IN, search=("title",), estimate_past=BOUND)
+registry.register(Category, read=ANYONE, write=SIGNED_IN)
+
+
+@contextmanager
+def opened(url: str) -> Iterator[TestClient]:
+    """A client of the application on a database, signed in as its administrator."""
+    settings = Settings(database_url=url, admin_email=ADMIN_EMAIL, admin_password=SecretStr(ADMIN_PASSWORD), **QUIET)
+    with TestClient(create_app(settings, registry), raise_server_exceptions=False) as client:
+        client.headers.update(sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD))
+        yield client
+
+
+@pytest.fixture(scope="module")
+def shop(databases: Databases, backend: str) -> Iterator[TestClient]:
+    """An application with many books, three quarters of them by Hers, the others by His."""
+    with opened(databases.prepared(backend, "migrated", migrate)) as client:
+        category = client.post("/api/v1/categories", json={"name": "all"}).json()["id"]
+        for start in range(0, COUNT, 1000):
+            rows = [
+                {"title": f"T{n}", "author": "His" if n % 4 == 0 else "Hers", "price": 1, "category_id": category}
+                for n in range(start, start + 1000)
+            ]
+            assert client.post("/api/v1/books/batch", json=rows).status_code == 201
+        analyse(client)
+        yield client
+
+
+def analyse(client: TestClient) -> None:
+    """Have PostgreSQL's planner know the table, as it does in time by itself."""
+    app = client.app
+    assert isinstance(app, FastAPI)
+    with app.state.database.engine.connect() as connection:
+        connection.execute(sa.text("ANALYZE"))
+        connection.commit()
+
+
+def page(client: TestClient, **query: Any) -> dict[str, Any]:
+    """A page of the books."""
+    answer = client.get("/api/v1/books", params=query)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def test_up_to_the_bound_a_total_is_exact(shop: TestClient) -> None:
+    for count in (0, 1, BOUND):
+        titles = ",".join(f"T{n}" for n in range(count)) or "none"
+        found = page(shop, title__in=titles, size=10)
+        assert (found["total"], found["total_is_estimate"]) == (count, False)
+        assert found["pages"] == -(-count // 10)
+
+
+@pytest.mark.parametrize(
+    ("query", "true"),
+    [({}, COUNT), ({"author": "Hers"}, 3 * COUNT // 4), ({"author": "His"}, COUNT // 4), ({"id__gt": COUNT // 2}, COUNT // 2)],
+)  # fmt: skip
+def test_past_the_bound_it_is_near_the_truth_and_says_so(shop: TestClient, query: dict[str, Any], true: int) -> None:
+    found = page(shop, **query)
+    assert found["total_is_estimate"] is True
+    assert true * 0.8 < found["total"] < true * 1.2
+    assert found["pages"] == -(-found["total"] // 50)
+    assert found["next_cursor"] is not None
+
+
+def test_an_estimate_is_never_below_what_was_seen(shop: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the planner believes."""
+    monkeypatch.setattr("backend.crud.base.estimated_rows", lambda _answer: 0)
+    assert page(shop, size=1)["total"] == BOUND + 1
+    assert page(shop, page=10, size=50)["total"] == 501
+    last = page(shop, skip=COUNT - 3)
+    assert (last["total"], last["next_cursor"], len(last["items"])) == (COUNT, None, 3)
+
+
+def test_past_the_end_there_is_a_total_too(shop: TestClient) -> None:
+    found = page(shop, skip=1_000_000)
+    assert (found["items"], found["total_is_estimate"], found["next_cursor"]) == ([], True, None)
+    assert found["total"] > BOUND
+
+
+def test_a_page_behind_a_cursor_counts_nothing(shop: TestClient) -> None:
+    found = page(shop, cursor=page(shop)["next_cursor"])
+    assert (found["total"], found["total_is_estimate"]) == (None, False)
+
+
+def test_rows_that_are_gone_do_not_count(databases: Databases, backend: str) -> None:
+    """The greatest id is no count."""
+    with opened(databases.prepared(backend, "migrated", migrate)) as client:
+        category = client.post("/api/v1/categories", json={"name": "all"}).json()["id"]
+        rows = [{"title": f"T{n}", "author": "A", "price": 1, "category_id": category} for n in range(1000)]
+        made = client.post("/api/v1/books/batch", json=rows).json()
+        gone = ",".join(str(row["id"]) for row in made[:600])
+        assert client.delete("/api/v1/books/batch", params={"ids": gone}).status_code == 204
+        analyse(client)
+        assert 300 < page(client)["total"] < 500
+
+
+def test_the_other_lists_count_exactly_and_do_not_say(shop: TestClient) -> None:
+    found = shop.get("/api/v1/categories").json()
+    assert (found["total"], "total_is_estimate" in found) == (1, False)
+
+
+def test_the_word_is_documented_where_it_is(shop: TestClient) -> None:
+    schemas = shop.get("/openapi.json").json()["components"]["schemas"]
+    assert schemas["Page_BookPublic_"]["properties"]["total_is_estimate"]["type"] == "boolean"
+    assert "total_is_estimate" in schemas["Page_BookPublic_"]["required"]
+    assert "total_is_estimate" not in schemas["Page_CategoryPublic_"]["properties"]
+
+
+def test_an_exact_page_takes_one_statement_and_an_estimate_two(
+    shop: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[object] = []
+    run: Callable[..., Any] = UnitOfWork.run
+
+    def counting(self: UnitOfWork, *arguments: Any) -> Any:
+        counted.append(arguments[0])
+        return run(self, *arguments)
+
+    shop.headers.pop("Authorization")
+    monkeypatch.setattr(UnitOfWork, "run", counting)
+    page(shop, title="T1")
+    assert len(counted) == 1
+    page(shop)
+    assert len(counted) == 3
