@@ -1,0 +1,112 @@
+"""How the databases answer a page behind a cursor: by an index, from the cursor's place on (EXPLAIN)."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from backend.core.statement import EVERYTHING, Predicate, Row, Statement
+from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in
+
+COUNT = 4000
+Plan = Callable[[str], str]
+
+
+@pytest.fixture(scope="module")
+def library(backend: str, make_app: Callable[..., TestClient]) -> TestClient:
+    """An application with enough books that an index pays."""
+    client = make_app(backend)
+    headers = sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD)
+    category = client.post("/api/v1/categories", json={"name": "all"}, headers=headers).json()["id"]
+    for start in range(0, COUNT, 1000):
+        rows = [
+            {"title": f"T{n:05}", "author": f"A{n % 400}", "price": 1 + n % 50, "category_id": category}
+            for n in range(start, start + 1000)
+        ]
+        assert client.post("/api/v1/books/batch", json=rows, headers=headers).status_code == 201
+    with engine_of(client).connect() as connection:
+        connection.execute(sa.text("ANALYZE"))
+        connection.commit()
+    return client
+
+
+def engine_of(client: TestClient) -> sa.Engine:
+    """The engine of the application behind a client."""
+    app = client.app
+    assert isinstance(app, FastAPI)
+    engine: sa.Engine = app.state.database.engine
+    return engine
+
+
+@pytest.fixture
+def plan(library: TestClient, backend: str, monkeypatch: pytest.MonkeyPatch) -> Plan:
+    """`plan(query)`: how the database reads the page behind the first page of a list, as text."""
+    plans: list[str] = []
+    execute = Statement.execute
+
+    def explaining(
+        self: Statement, driver: Any, parameters: Mapping[str, Any], predicate: Predicate = EVERYTHING
+    ) -> list[Row]:
+        text, explain = self.text, "EXPLAIN " if backend == "postgresql" else "EXPLAIN QUERY PLAN "
+        recorder = Recorder(driver)
+        found = execute(self, recorder, parameters, predicate)
+        lines = driver.execute(explain + text, recorder.values).fetchall()
+        plans.append("\n".join(str(line[-1]) for line in lines))
+        return found
+
+    def explain(query: str) -> str:
+        cursor = library.get(f"/api/v1/books?{query}").json()["next_cursor"]
+        with monkeypatch.context() as patched:
+            patched.setattr(Statement, "execute", explaining)
+            plans.clear()
+            assert library.get("/api/v1/books", params={"cursor": cursor}).status_code == 200
+        assert len(plans) == 1
+        return plans[0]
+
+    return explain
+
+
+class Recorder:
+    """A driver that remembers the values it was given."""
+
+    def __init__(self, driver: Any) -> None:
+        self._driver = driver
+        self.values: Any = None
+
+    def execute(self, text: str, values: Any) -> Any:
+        """As the driver does."""
+        self.values = values
+        return self._driver.execute(text, values)
+
+
+@pytest.mark.parametrize(
+    ("query", "index", "start"),
+    [
+        ("skip=3000", "pk_books", "rowid>?"),
+        ("sort=-id&skip=3000", "pk_books", "rowid<?"),
+        ("sort=title&skip=3000", "uq_books_title", "title>?"),
+        ("sort=-title,-id&skip=3000", "uq_books_title", "title<?"),
+        ("sort=author&skip=3000", "ix_books_author", "author>?"),
+        ("sort=-author&skip=3000", "ix_books_author", "author<?"),
+    ],
+)
+def test_a_page_behind_a_cursor_starts_in_the_index(
+    plan: Plan, backend: str, query: str, index: str, start: str
+) -> None:
+    """No sequential scan, and a condition that leads to the place; the rows before it are not read."""
+    found = plan(query)
+    if backend == "postgresql":
+        assert f"using {index}" in found
+        assert "Index Cond" in found
+        assert "Seq Scan" not in found
+    else:
+        assert f"({start}" in found
+        assert "SCAN" not in found
+
+
+def test_without_an_index_it_is_a_scan(plan: Plan, backend: str) -> None:
+    """So that the test above can fail."""
+    assert ("Seq Scan" if backend == "postgresql" else "SCAN") in plan("sort=price&skip=3000")
