@@ -9,10 +9,12 @@ from alembic.operations.ops import CreateTableOp
 from sqlmodel import SQLModel
 from sqlmodel.sql.sqltypes import UTCDateTime
 
-import backend.api  # noqa: F401  imports every model
+import backend.api
+import backend.crud.migration  # noqa: F401  teaches Alembic `NoOverlap`
 from backend.core.config import Settings
 from backend.core.db import create_engine
 from backend.crud.model import EnumText
+from backend.crud.no_overlap import NoOverlap
 
 
 def render_item(kind: str, item: Any, _context: AutogenContext) -> str | Literal[False]:
@@ -38,12 +40,13 @@ def run() -> None:
     engine.dispose()
 
 
-def leave_out_info(_context: object, _revision: object, directives: list[Any]) -> None:
-    """A table's `info` is for the application; a migration has no use for it."""
+def leave_out(_context: object, _revision: object, directives: list[Any]) -> None:
+    """A table's `info` is for the application, and `NoOverlap` becomes an operation of its own."""
     for directive in directives:
         for step in getattr(directive.upgrade_ops, "ops", ()):
             if isinstance(step, CreateTableOp):
                 step.info = {}
+                step.columns = [part for part in step.columns if not isinstance(part, NoOverlap)]
 
 
 def _migrate(connection: sa.Connection) -> None:
@@ -52,7 +55,7 @@ def _migrate(connection: sa.Connection) -> None:
         target_metadata=SQLModel.metadata,
         render_item=render_item,
         render_as_batch=connection.dialect.name == "sqlite",
-        process_revision_directives=leave_out_info,
+        process_revision_directives=leave_out,
         transactional_ddl=True,
     )
     with context.begin_transaction():

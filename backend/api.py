@@ -3,6 +3,7 @@
 from backend.auth.models import ADMIN, DRIVER, User
 from backend.auth.routes import auth, users
 from backend.bookings.models import Booking, ChargePoint, Vehicle
+from backend.bookings.routes import bookings, charge_points
 from backend.bookings.service import BookingCRUD
 from backend.catalog.models import Book, Category
 from backend.catalog.service import BookCRUD
@@ -15,8 +16,10 @@ register, include = registry.register, registry.include
 include(auth)
 register(Book, read=ANYONE, write=ADMIN, search=("title", "author"), crud=BookCRUD)
 register(Booking, owner="driver_id", write=DRIVER, crud=BookingCRUD)
+include(bookings)
 register(Category, read=ANYONE, write=ADMIN, search=("name",))
 register(ChargePoint, read=ANYONE, write=ADMIN, search=("code", "name"))
+include(charge_points)
 register(
     User, read=ADMIN, write=ADMIN, search=("email", "full_name"), operations=("list", "get", "update", "put", "delete")
 )

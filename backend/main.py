@@ -63,7 +63,7 @@ def create_app(
         redoc_url=None,
     )
     app.state.settings, app.state.database, app.state.door = settings, database, door
-    directory = registry.build(database.dialect)
+    directory, app.state.cruds = registry.build(database.dialect)
     app.router.routes.insert(0, directory)
     add_health_routes(app)
     add_pages(app)

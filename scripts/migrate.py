@@ -20,6 +20,7 @@ from sqlmodel import SQLModel
 import backend.api  # noqa: F401  imports every model
 from backend.core.config import Environment, Settings
 from backend.core.db import create_engine
+from backend.crud.migration import CreateNoOverlap
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -45,7 +46,7 @@ def only_adds(operation: ops.MigrateOperation) -> bool:
     """Whether the operation makes something new and touches nothing that is there."""
     if isinstance(operation, ops.AddColumnOp):
         return bool(operation.column.nullable)
-    return isinstance(operation, (ops.CreateTableOp, ops.CreateIndexOp))
+    return isinstance(operation, (ops.CreateTableOp, ops.CreateIndexOp, CreateNoOverlap))
 
 
 def describe(operations: list[ops.MigrateOperation]) -> str:

@@ -14,37 +14,9 @@ branch_labels = None
 depends_on = None
 
 
-LIVE = "('PENDING', 'CONFIRMED', 'ACTIVE')"
-EXCLUDE_ON_POSTGRESQL = f"""
-ALTER TABLE bookings ADD CONSTRAINT ex_bookings_slot EXCLUDE USING gist (
-    int8range(charge_point_id, charge_point_id, '[]') WITH &&,
-    tstzrange(start_time, end_time, '[)') WITH &&
-) WHERE (status IN {LIVE})
-"""
-TRIGGER_ON_SQLITE = f"""
-CREATE TRIGGER ex_bookings_slot_{{suffix}} BEFORE {{event}} ON bookings
-WHEN NEW.status IN {LIVE} AND EXISTS (
-    SELECT 1 FROM bookings AS other
-    WHERE other.charge_point_id = NEW.charge_point_id AND other.id IS NOT NEW.id AND other.status IN {LIVE}
-      AND other.start_time < NEW.end_time AND other.end_time > NEW.start_time
-)
-BEGIN SELECT RAISE(ABORT, 'ex_bookings_slot'); END
-"""  # noqa: S608  # nosec B608  composed of constants
-GUARDED = "UPDATE OF charge_point_id, start_time, end_time, status"
-
-
 def text(length: int) -> sa.types.TypeEngine[str]:
     """Text that PostgreSQL orders by code point, as SQLite does."""
     return sa.String(length).with_variant(sa.String(length, collation="C"), "postgresql")
-
-
-def guard_slots() -> None:
-    """Two live bookings of one charge point cannot overlap, whatever path writes them; no extension is needed."""
-    if op.get_bind().dialect.name == "postgresql":
-        op.execute(EXCLUDE_ON_POSTGRESQL)
-        return
-    op.execute(TRIGGER_ON_SQLITE.format(suffix="insert", event="INSERT"))
-    op.execute(TRIGGER_ON_SQLITE.format(suffix="update", event=GUARDED))
 
 
 def upgrade() -> None:
@@ -162,6 +134,7 @@ def upgrade() -> None:
         sa.Column("start_time", sa.DateTime(timezone=True), nullable=False),
         sa.Column("end_time", sa.DateTime(timezone=True), nullable=False),
         sa.Column("status", text(32), nullable=False),
+        sa.Column("hold_expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("start_time < end_time", name=op.f("ck_bookings_times_in_order")),
         sa.ForeignKeyConstraint(
             ["charge_point_id"], ["charge_points.id"], name=op.f("fk_bookings_charge_point_id_charge_points")
@@ -175,7 +148,14 @@ def upgrade() -> None:
     op.create_index("ix_bookings_driver_id", "bookings", ["driver_id"])
     op.create_index("ix_bookings_vehicle_id", "bookings", ["vehicle_id"])
 
-    guard_slots()
+    op.create_no_overlap(
+        "ex_bookings_slot",
+        "bookings",
+        resource="charge_point_id",
+        start="start_time",
+        end="end_time",
+        live={"status": ("PENDING", "CONFIRMED", "ACTIVE")},
+    )
 
 
 def downgrade() -> None:

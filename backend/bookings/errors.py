@@ -1,9 +1,9 @@
 """What can stand in the way of a booking."""
 
-from backend.core.errors import ConflictError
+from backend.core.errors import ConflictError, OverlapError
 
 
-class SlotTakenError(ConflictError):
+class SlotTakenError(OverlapError):
     """409: another live booking overlaps."""
 
     code = "slot_taken"
@@ -22,3 +22,9 @@ class BookingClosedError(ConflictError):
 
     code = "booking_closed"
     default_detail = "Only a pending or confirmed booking can be changed."
+
+
+class TransitionError(ConflictError):
+    """409: the booking's state, or the hour, does not allow the step."""
+
+    code = "transition_refused"

@@ -10,6 +10,7 @@ from sqlmodel import Field
 
 from backend.bookings.errors import SlotTakenError
 from backend.crud.model import READ_ONLY, Entity
+from backend.crud.no_overlap import NoOverlap
 
 
 class Connector(StrEnum):
@@ -66,14 +67,21 @@ class Vehicle(Entity, table=True):
 class Booking(Entity, table=True):
     """A charge point for one driver in a half-open interval of time.
 
-    The migration adds what SQLAlchemy cannot say for both databases: an exclusion constraint on PostgreSQL and its twin, two
-    triggers, on SQLite; both are named `ex_bookings_slot`.
+    A PENDING booking holds its slot until `hold_expires_at`. From then on it is read as EXPIRED, with no job that would have to
+    write it; the row itself changes when a rival comes.
     """
 
     __table_args__ = (
         CheckConstraint("start_time < end_time", name="times_in_order"),
         Index(None, "charge_point_id", "start_time"),
-        {"info": {"conflicts": {"ex_bookings_slot": SlotTakenError}}},
+        NoOverlap(
+            "charge_point_id",
+            "start_time",
+            "end_time",
+            live={"status": LIVE},
+            error=SlotTakenError,
+            name="ex_bookings_slot",
+        ),
     )
 
     charge_point_id: int = Field(foreign_key="charge_points.id")
@@ -82,3 +90,4 @@ class Booking(Entity, table=True):
     start_time: datetime
     end_time: datetime
     status: Annotated[BookingStatus, READ_ONLY] = BookingStatus.PENDING
+    hold_expires_at: Annotated[datetime, READ_ONLY]

@@ -1,19 +1,22 @@
-"""The rules of a booking: when, where and whether the slot is free.
+"""The rules of a booking: when, where, and how it goes from state to state.
 
-The row lock on the charge point orders those who want the same one; the database's own constraint makes an overlap impossible
-whatever path writes it.
+That two live bookings never overlap is declared on the class (`NoOverlap`): the engine queues rivals for the charge point before
+`validate` runs and asks for a free slot after it, on every write; the database makes an overlap impossible.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any, ClassVar, NamedTuple
 
 import sqlalchemy as sa
 from sqlmodel import Session, col, select
+from sqlmodel.sql.sqltypes import UTCDateTime
 
-from backend.bookings.errors import BookingClosedError, ChargePointUnavailableError, SlotTakenError
+from backend.bookings.errors import BookingClosedError, ChargePointUnavailableError, TransitionError
 from backend.bookings.models import LIVE, Booking, BookingStatus, ChargePoint, ChargePointStatus, Vehicle
 from backend.core.config import Settings
 from backend.core.db import UnitOfWork
-from backend.core.errors import InvalidInputError, PermissionDeniedError, ReferenceNotFoundError
+from backend.core.errors import InvalidInputError, NotFoundError, PermissionDeniedError, ReferenceNotFoundError
 from backend.core.security import Caller
 from backend.core.statement import Row
 from backend.core.time import now
@@ -21,44 +24,97 @@ from backend.crud.base import CRUDBase
 
 CHANGEABLE = (BookingStatus.PENDING, BookingStatus.CONFIRMED)
 WHERE_AND_WHEN = ("charge_point_id", "start_time", "end_time")
+PRESENT = sa.bindparam("present", type_=UTCDateTime(), callable_=now)
+HAS_LAPSED = sa.and_(col(Booking.status) == BookingStatus.PENDING, col(Booking.hold_expires_at) <= PRESENT)
+
+
+class Transition(NamedTuple):
+    """A step of a booking's life: from which states it leads where, and whether only administrators take it."""
+
+    name: str
+    sources: tuple[BookingStatus, ...]
+    target: BookingStatus
+    administrators_only: bool = False
+
+
+CONFIRM = Transition("confirm", (BookingStatus.PENDING,), BookingStatus.CONFIRMED, administrators_only=True)
+CANCEL = Transition("cancel", CHANGEABLE, BookingStatus.CANCELLED)
+START = Transition("start", (BookingStatus.CONFIRMED,), BookingStatus.ACTIVE)
+COMPLETE = Transition("complete", (BookingStatus.ACTIVE,), BookingStatus.COMPLETED)
 
 
 class BookingCRUD(CRUDBase[Booking]):
     """Bookings: the rules hold on create and on every change."""
 
+    shown: ClassVar[Mapping[str, sa.ColumnElement[Any]]] = {
+        "status": sa.case((HAS_LAPSED, BookingStatus.EXPIRED), else_=col(Booking.status))
+    }
+
+    def prepare(self, values: Row, *, stored: Row | None, unit: UnitOfWork) -> None:
+        """A new booking holds its slot for a while."""
+        if stored is None:
+            values["hold_expires_at"] = now() + timedelta(minutes=unit.settings.booking_hold_minutes)
+
     def validate(self, row: Booking, *, stored: Row | None, unit: UnitOfWork) -> None:
         """Refuse a booking that its rules do not allow."""
-        if stored is not None and not is_changeable(stored, settings=unit.settings):
-            raise BookingClosedError
+        if stored is not None and row.status is not stored["status"]:
+            return  # a step that `advance` has judged
+        if stored is not None:
+            require_changeable(stored)
         require_own_vehicle(unit.session, row)
         if stored is not None and all(getattr(row, name) == stored[name] for name in WHERE_AND_WHEN):
             return
         require_bookable_time(row.start_time, row.end_time, settings=unit.settings)
         require_available(unit.session, row.charge_point_id)
-        expire_holds(unit.session, row.charge_point_id, settings=unit.settings)
-        require_free_slot(unit.session, row)
+        expire_holds(unit.session, row.charge_point_id)
 
     def delete(self, unit: UnitOfWork, key: int) -> None:
         """Remove a booking; drivers cancel instead."""
-        require_administrator(unit.caller)
+        require_administrator(unit.caller, "delete bookings; cancel it instead")
         super().delete(unit, key)
 
+    def advance(self, unit: UnitOfWork, key: int, transition: Transition) -> Row:
+        """Take a booking one step on, and give it as it is then.
 
-def require_administrator(caller: Caller | None) -> None:
-    """Only administrators delete bookings."""
+        Raises:
+            NotFoundError: 404 when there is none that the caller sees.
+            PermissionDeniedError: 403 for a step that is not the caller's.
+            TransitionError: 409 for a step that its state or the hour does not allow.
+        """
+        if transition.administrators_only:
+            self.get(unit, key)
+            require_administrator(unit.caller, f"{transition.name} bookings")
+        stored = self.locked(unit, key)
+        require_source(stored, transition)
+        if transition is START:
+            require_hour(stored, early=timedelta(minutes=unit.settings.booking_early_minutes))
+        return self.update(unit, key, {"status": transition.target})
+
+
+def require_administrator(caller: Caller | None, deed: str) -> None:
+    """Some deeds are the administrators'."""
     if caller is None or not caller.is_admin:
-        raise PermissionDeniedError("Only administrators delete bookings; cancel it instead.")
+        raise PermissionDeniedError(f"Only administrators {deed}.")
 
 
-def is_changeable(stored: Row, *, settings: Settings) -> bool:
-    """Whether a booking is CONFIRMED, or PENDING within its hold; a hold that ran out is as good as EXPIRED."""
-    expired = stored["status"] is BookingStatus.PENDING and stored["created_at"] <= hold_deadline(settings)
-    return stored["status"] in CHANGEABLE and not expired
+def require_changeable(stored: Row) -> None:
+    """What is over, or under way, stays as it was agreed."""
+    if stored["status"] not in CHANGEABLE:
+        raise BookingClosedError
 
 
-def hold_deadline(settings: Settings) -> datetime:
-    """A PENDING booking made at this instant or before holds its slot no longer."""
-    return now() - timedelta(minutes=settings.booking_hold_minutes)
+def require_source(stored: Row, transition: Transition) -> None:
+    """A step leads on from some states only."""
+    if stored["status"] not in transition.sources:
+        allowed = " or ".join(source.value for source in transition.sources)
+        raise TransitionError(f"To {transition.name} it, a booking must be {allowed}; it is {stored['status'].value}.")
+
+
+def require_hour(stored: Row, *, early: timedelta) -> None:
+    """Charging starts shortly before the booked time at the earliest, and not after it."""
+    if not stored["start_time"] - early <= now() < stored["end_time"]:
+        minutes = int(early.total_seconds()) // 60
+        raise TransitionError(f"A booking can be started from {minutes} minutes before start_time until end_time.")
 
 
 def require_bookable_time(start: datetime, end: datetime, *, settings: Settings) -> None:
@@ -81,9 +137,8 @@ def require_bookable_time(start: datetime, end: datetime, *, settings: Settings)
 
 
 def require_available(session: Session, charge_point_id: int) -> None:
-    """The charge point is in service; its row stays locked, so that rivals for its slots queue here."""
-    locked = select(ChargePoint).where(ChargePoint.id == charge_point_id).with_for_update(key_share=True)
-    charge_point = session.exec(locked.execution_options(populate_existing=True)).one_or_none()
+    """The charge point is in service."""
+    charge_point = session.get(ChargePoint, charge_point_id, populate_existing=True)
     if charge_point is None:
         raise ReferenceNotFoundError(f"charge_point_id: there is nothing with the id {charge_point_id}.")
     if charge_point.status is not ChargePointStatus.AVAILABLE:
@@ -99,24 +154,35 @@ def require_own_vehicle(session: Session, row: Booking) -> None:
         raise ReferenceNotFoundError(f"vehicle_id: there is nothing with the id {row.vehicle_id}.")
 
 
-def expire_holds(session: Session, charge_point_id: int, *, settings: Settings) -> None:
-    """Free the slots of bookings that nobody confirmed in time."""
-    stale = sa.update(Booking).where(
-        col(Booking.charge_point_id) == charge_point_id,
-        col(Booking.status) == BookingStatus.PENDING,
-        col(Booking.created_at) <= hold_deadline(settings),
-    )
+def expire_holds(session: Session, charge_point_id: int) -> None:
+    """Free the slots of bookings that nobody confirmed in time: the database's rule counts what is written."""
+    stale = sa.update(Booking).where(col(Booking.charge_point_id) == charge_point_id, HAS_LAPSED)
     session.exec(stale.values(status=BookingStatus.EXPIRED, updated_at=now()))
 
 
-def require_free_slot(session: Session, row: Booking) -> None:
-    """No other live booking of the charge point overlaps [start_time, end_time)."""
-    rival = select(Booking.id).where(
-        Booking.charge_point_id == row.charge_point_id,
+def free_intervals(
+    session: Session, charge_point_id: int, start: datetime, end: datetime
+) -> list[tuple[datetime, datetime]]:
+    """What is not booked of [start, end) at a charge point, as half-open intervals in order; nothing where it is out of service.
+
+    Raises:
+        NotFoundError: 404 for a charge point that is not there.
+    """
+    charge_point = session.get(ChargePoint, charge_point_id)
+    if charge_point is None:
+        raise NotFoundError(f"There is no ChargePoint with the id {charge_point_id}.")
+    if charge_point.status is not ChargePointStatus.AVAILABLE:
+        return []
+    booked = select(Booking.start_time, Booking.end_time).where(
+        Booking.charge_point_id == charge_point_id,
         col(Booking.status).in_(LIVE),
-        col(Booking.start_time) < row.end_time,
-        col(Booking.end_time) > row.start_time,
-        col(Booking.id) != row.id if row.id is not None else sa.true(),
+        sa.not_(HAS_LAPSED),
+        col(Booking.start_time) < end,
+        col(Booking.end_time) > start,
     )
-    if session.exec(rival.limit(1)).first() is not None:
-        raise SlotTakenError
+    free, position = [], start
+    for taken_from, taken_until in session.exec(booked.order_by(col(Booking.start_time))):
+        if taken_from > position:
+            free.append((position, taken_from))
+        position = max(position, taken_until)
+    return [*free, (position, end)] if position < end else free

@@ -57,6 +57,7 @@ class Settings(BaseSettings):
     booking_max_hours: Annotated[int, Field(ge=1)] = 24
     booking_max_days_ahead: Annotated[int, Field(ge=1)] = 90
     booking_hold_minutes: Annotated[int, Field(ge=1)] = 15
+    booking_early_minutes: Annotated[int, Field(ge=0)] = 15
 
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
     log_json: bool = True

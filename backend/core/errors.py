@@ -7,7 +7,8 @@
     ├── NotFoundError            404  not_found
     ├── ConflictError            409  conflict           ├── DuplicateError         duplicate
     │                                                    ├── ReferenceNotFoundError reference_not_found
-    │                                                    └── StillReferencedError   still_referenced
+    │                                                    ├── StillReferencedError   still_referenced
+    │                                                    └── OverlapError           overlap (carries `conflict`)
     ├── PreconditionFailedError  412  stale
     ├── UnsupportedMediaTypeError 415 unsupported_media_type
     ├── InvalidInputError        422  invalid_input      (carries `errors`)
@@ -25,6 +26,7 @@ from typing import Any, ClassVar, Self
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -51,6 +53,10 @@ class RowhouseError(Exception):
         """The same error, said of one element of a batch, counted from 0."""
         self.element = position
         return self
+
+    def members(self) -> Mapping[str, Any]:
+        """Further members of the problem (RFC 9457 §3.2)."""
+        return {}
 
     def faults(self) -> list[Mapping[str, Any]]:
         """What `errors` lists: for the error of a batch, which element it was."""
@@ -125,6 +131,28 @@ class StillReferencedError(ConflictError):
 
     code = "still_referenced"
     default_detail = "Other rows still refer to this one; delete or change them first."
+
+
+class OverlapError(ConflictError):
+    """409: another row holds the time; `window` is the other's interval, and tells nothing else of it."""
+
+    code = "overlap"
+    default_detail = "Another entry holds this time already."
+
+    def __init__(self, detail: str | None = None, window: Mapping[str, Any] | None = None) -> None:
+        super().__init__(detail)
+        self.window = window
+
+    @classmethod
+    def with_window(cls, window: Mapping[str, Any]) -> Self:
+        """The error with the interval that is in the way, by the names of its columns."""
+        return cls(window=window)
+
+    def members(self) -> Mapping[str, Any]:
+        """The interval, where it is known."""
+        if self.window is None:
+            return {}
+        return {"conflict": json.loads(to_json(self.window))}
 
 
 class PreconditionFailedError(RowhouseError):
@@ -209,6 +237,7 @@ class Problem(BaseModel):
     detail: str
     code: str
     errors: list[Fault] | None = None
+    conflict: dict[str, Any] | None = None
 
 
 def _render(status: int, code: str, detail: str, headers: Mapping[str, str], **members: Any) -> Response:
@@ -220,7 +249,7 @@ def _render(status: int, code: str, detail: str, headers: Mapping[str, str], **m
 def problem_response(error: RowhouseError) -> Response:
     """`error` as it goes over the wire."""
     faults = error.faults()
-    members = {"errors": faults} if faults or isinstance(error, InvalidInputError) else {}
+    members = {**error.members(), **({"errors": faults} if faults or isinstance(error, InvalidInputError) else {})}
     detail = error.detail if error.element is None else f"Element {error.element}: {error.detail}"
     return _render(error.status, error.code, detail, error.headers, **members)
 

@@ -73,6 +73,8 @@ class Statement:
         self.text = EXPLAIN + str(compiled) if explain else str(compiled)
         self._constants: dict[str, Any] = dict(compiled.params)
         self._order: list[str] | None = compiled.positiontup
+        # A bind with a callable, such as the present instant, is asked anew for each run.
+        self._calls = {name: bind.callable for bind, name in compiled.bind_names.items() if bind.callable}
         self._predicate_names = [compiled.bind_names[bind] for bind in predicate.binds]
         state = compiled._post_compile_expanded_state  # noqa: SLF001  the public way to it asks for values we do not have yet
         lists: Mapping[str, list[str]] = state.parameter_expansion if state else {}
@@ -90,6 +92,8 @@ class Statement:
     def execute(self, driver: Any, parameters: Mapping[str, Any], predicate: Predicate = EVERYTHING) -> list[Row]:
         """The rows as dicts, keyed by column name. Raises the driver's own errors."""
         values = {**self._constants, **parameters}
+        for name, call in self._calls.items():
+            values[name] = call()
         for name, bind in zip(self._predicate_names, predicate.binds, strict=True):
             values[name] = bind.value
         for name, convert in self._binds.items():

@@ -4,7 +4,8 @@ A subclass overrides two or three short methods; the router, the policies and th
 never commit. Rows are dicts of column values; with no hook overridden, a verb is one statement.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -24,11 +25,14 @@ from backend.core.errors import (
     PreconditionFailedError,
     ReferenceNotFoundError,
     StillReferencedError,
+    TransactionRetryError,
 )
 from backend.core.security import Caller
 from backend.core.statement import Predicate, Row
 from backend.core.time import now
 from backend.crud.estimate import estimated_rows
+from backend.crud.no_overlap import rules_of
+from backend.crud.overlap_guard import OverlapGuard
 from backend.crud.query import Selection
 from backend.crud.resource import Resource
 from backend.crud.statements import PAGE_LIMIT, PAGE_OFFSET, ROW_KEY, TOTAL, Statements
@@ -53,6 +57,8 @@ class CRUDBase(Generic[ModelT]):
     hooks: ClassVar[tuple[str, ...]] = ("prepare", "validate")
     # Further names for filters of the list: {"min_price": "price__gte"}.
     filter_aliases: ClassVar[Mapping[str, str]] = {}
+    # Columns that are read through an expression: {"status": case(...)}. A bind with a callable is asked at every read.
+    shown: ClassVar[Mapping[str, sa.ColumnElement[Any]]] = {}
 
     def __init__(self, resource: Resource, dialect: sa.Dialect) -> None:
         self.resource = resource
@@ -60,7 +66,8 @@ class CRUDBase(Generic[ModelT]):
         self.model: Any = resource.model
         self.statements = Statements(resource, dialect)
         overridden = any(getattr(type(self), hook) is not getattr(CRUDBase, hook) for hook in self.hooks)
-        self.has_hooks = overridden or resource.schemas.complete is not None
+        self._guards = [OverlapGuard(rule, resource.key.column, dialect) for rule in rules_of(self.table)]
+        self.has_hooks = overridden or resource.schemas.complete is not None or bool(self._guards)
         self._estimate_past = resource.estimate_past
         self._foreign_keys = _foreign_keys(self.table)
         self._defaults = _defaults(resource)
@@ -134,6 +141,7 @@ class CRUDBase(Generic[ModelT]):
         if self.has_hooks:
             unit.begin()
             self.prepare(row, stored=None, unit=unit)
+            self.queue(unit, [row])
             row = self._checked(row, stored=None, unit=unit)
         try:
             rows = unit.run(self.statements.insert(tuple(row)), row)
@@ -186,9 +194,15 @@ class CRUDBase(Generic[ModelT]):
             PreconditionFailedError: 412 when the row has changed since the client read it.
             NotFoundError, PermissionDeniedError: as for `update`.
         """
-        stored = self._locked(unit, key)
-        if "*" not in tags and version_tag(stored) not in tags:
+        stored = self.locked(unit, key)
+        if "*" not in tags and self.version(stored) not in tags:
             raise PreconditionFailedError
+
+    def version(self, row: Row) -> str:
+        """The strong entity tag of a row's present version (RFC 9110 §8.8.3): its last change, and what is shown in a column's place."""
+        microseconds = (row["updated_at"] - EPOCH) // timedelta(microseconds=1)
+        shown = "".join(f"-{zlib.crc32(str(row[name]).encode()):x}" for name in self.shown)
+        return f'"{microseconds:x}{shown}"'
 
     # -- rules -------------------------------------------------------------------------------------------------------
 
@@ -217,12 +231,31 @@ class CRUDBase(Generic[ModelT]):
 
     def _hooked_changes(self, unit: UnitOfWork, key: Any, changes: Row) -> Row:
         """The changes after the hooks have seen them beside the stored row, which stays locked until the commit."""
-        stored = self._locked(unit, key)
+        stored = self._locked_in_turn(unit, key, changes)
         self.prepare(changes, stored=stored, unit=unit)
         merged = self._checked({**stored, **changes}, stored=stored, unit=unit)
         return {name: value for name, value in merged.items() if name in changes or value != stored[name]}
 
-    def _locked(self, unit: UnitOfWork, key: Any) -> Row:
+    def queue(self, unit: UnitOfWork, rows: Iterable[Row]) -> None:
+        """Wait for one's turn at everything that `NoOverlap` makes rivals queue for; several rows at once, so that none waits twice."""
+        rows = tuple(rows)
+        for guard in self._guards:
+            guard.lock(unit, guard.resources(*rows))
+
+    def _locked_in_turn(self, unit: UnitOfWork, key: Any, changes: Row) -> Row:
+        """The row, locked after what it queues for, as those who make new rows do."""
+        if not self._guards:
+            return self.locked(unit, key)
+        unit.begin()
+        predicate = self.write_predicate(unit.caller)
+        seen = unit.run(self.statements.get(predicate), {ROW_KEY: key}, predicate)
+        self.queue(unit, [*seen, *({**row, **changes} for row in seen)])
+        stored = self.locked(unit, key)
+        if any(guard.resources(stored) != guard.resources(*seen) for guard in self._guards):
+            raise TransactionRetryError  # moved by another between the two looks: begin anew
+        return stored
+
+    def locked(self, unit: UnitOfWork, key: Any) -> Row:
         """Every column of a row that the caller may change; nobody else changes it until this transaction ends."""
         unit.begin()
         predicate = self.write_predicate(unit.caller)
@@ -240,6 +273,8 @@ class CRUDBase(Generic[ModelT]):
             except ValidationError as error:
                 raise InvalidInputError.from_pydantic(error, "body") from error
         self.validate(self.model(**row), stored=stored, unit=unit)
+        for guard in self._guards:
+            guard.check(unit, row)
         return row
 
     def _missing(self, key: Any) -> NotFoundError:
@@ -268,12 +303,6 @@ class CRUDBase(Generic[ModelT]):
             if broken:
                 return ReferenceNotFoundError(f"{column.name}: there is nothing with the {target.name} {value}.")
         return StillReferencedError()
-
-
-def version_tag(row: Row) -> str:
-    """The strong entity tag of a row's present version (RFC 9110 §8.8.3): the microsecond of its last change."""
-    microseconds = (row["updated_at"] - EPOCH) // timedelta(microseconds=1)
-    return f'"{microseconds:x}"'
 
 
 def _foreign_keys(table: sa.Table) -> list[sa.Column[Any]]:

@@ -42,6 +42,13 @@ class Column:
     marks: frozenset[Mark]
     base: Any
     constraints: tuple[Any, ...]
+    # What is shown, filtered and sorted in the place of the column, such as a state that time alone has changed.
+    shown: sa.ColumnElement[Any] | None = None
+
+    @property
+    def expression(self) -> sa.ColumnElement[Any]:
+        """What stands for the column wherever it is read."""
+        return self.column if self.shown is None else self.shown
 
     @property
     def nullable(self) -> bool:

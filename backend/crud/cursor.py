@@ -100,7 +100,7 @@ def after(keys: Sequence[SortKey], nulls: Sequence[bool]) -> sa.ColumnElement[bo
     """
     one_way = len({key.descending for key in keys}) == 1
     if one_way and not any(key.column.nullable for key in keys):
-        row = sa.tuple_(*(key.column.column for key in keys))
+        row = sa.tuple_(*(key.column.expression for key in keys))
         bound = sa.tuple_(*(_bind(number, key) for number, key in enumerate(keys)))
         return row < bound if keys[0].descending else row > bound
     condition: sa.ColumnElement[bool] = sa.false()
@@ -116,7 +116,7 @@ def _bind(number: int, key: SortKey) -> sa.BindParameter[Any]:
 
 def _beyond(key: SortKey, number: int, *, is_null: bool) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
     """Whether a row's value comes after the bound one, and whether it is equal to it."""
-    column = key.column.column
+    column = key.column.expression
     if is_null:
         return (column.is_not(None) if key.descending else sa.false()), column.is_(None)
     bound = _bind(number, key)
@@ -127,7 +127,7 @@ def _beyond(key: SortKey, number: int, *, is_null: bool) -> tuple[sa.ColumnEleme
 
 def _range(key: SortKey, *, is_null: bool) -> sa.ColumnElement[bool]:
     """A condition that every row after the bound one meets, in a form that an index on the first column answers."""
-    column = key.column.column
+    column = key.column.expression
     if is_null:
         return sa.true() if key.descending else column.is_(None)
     bound = _bind(0, key)

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from backend.core.db import UnitOfWork
 from backend.core.errors import EmptyUpdateError, InvalidInputError
 from backend.core.statement import Row
-from backend.crud.base import CRUDBase, version_tag
+from backend.crud.base import CRUDBase
 from backend.crud.bulk import create_many, delete_many, update_many
 from backend.crud.call import Call
 from backend.crud.expand import Expansion, partial_schema, viewed_row
@@ -83,7 +83,7 @@ class Endpoints:
         call.admit(unit, self.resource.read)
         view = self.view_parameters.parse(call.query)
         row = self.crud.get(unit, self._parse_key(call))
-        tag = version_tag(row)
+        tag = self.crud.version(row)
         known = call.tags(b"if-none-match")
         if known and any(tag == other.removeprefix("W/") or other == "*" for other in known):
             return Response(status_code=304, headers={"ETag": tag})
@@ -178,7 +178,7 @@ class Endpoints:
             raise InvalidInputError.from_pydantic(error, "body") from error
 
     def _answer(self, row: Row, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-        return Response(self._row.to_json(row), status, {"ETag": version_tag(row), **(headers or {})}, JSON)
+        return Response(self._row.to_json(row), status, {"ETag": self.crud.version(row), **(headers or {})}, JSON)
 
 
 def key_annotation(resource: Resource) -> Any:

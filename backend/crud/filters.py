@@ -152,10 +152,10 @@ def bind_values(entry: Filter, value: Any) -> tuple[int, dict[str, Any]]:
 
 def clause(entry: Filter, size: int) -> Any:
     """The WHERE clause of a filter with so many values (for isnull, whether null is asked for)."""
-    column, (compare, _) = entry.column.column, COMPARISONS[entry.operator]
+    column, (compare, _) = entry.column.expression, COMPARISONS[entry.operator]
     if entry.operator == "isnull":
         return column.is_(None) if size else column.is_not(None)
     if entry.operator in LISTS:
-        return compare(column, [sa.bindparam(f"{entry.name}_{n}", type_=column.type) for n in range(size)])
-    kind = sa.String() if entry.operator in PATTERNS else column.type
+        return compare(column, [sa.bindparam(f"{entry.name}_{n}", type_=entry.column.column.type) for n in range(size)])
+    kind = sa.String() if entry.operator in PATTERNS else entry.column.column.type
     return compare(column, sa.bindparam(entry.name, type_=kind))

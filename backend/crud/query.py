@@ -206,7 +206,7 @@ class ListParameters:
         clauses = [clause(self.filters[name], size) for name, size in shape.filters]
         if shape.searched:
             text = sa.bindparam("_search_text", type_=sa.String())
-            clauses.append(sa.or_(*(folded_like(column.column, text) for column in self.search)))
+            clauses.append(sa.or_(*(folded_like(column.expression, text) for column in self.search)))
         return clauses
 
     def sort_keys(self, sort: tuple[str, ...]) -> list[SortKey]:
@@ -239,8 +239,8 @@ def _parameter(default: Any, description: str) -> Any:
 
 
 def _ordered(key: SortKey) -> Any:
-    column = key.column.column
+    column = key.column.expression
     order = column.desc() if key.descending else column.asc()
-    if not column.nullable:
+    if not key.column.nullable:
         return order
     return order.nulls_first() if key.descending else order.nulls_last()

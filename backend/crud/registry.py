@@ -10,7 +10,7 @@ A registry only declares. `build` makes the routes for one database and enters t
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from fastapi.routing import APIRoute, APIRouter
@@ -39,6 +39,13 @@ class Registration:
     resource: Resource
     crud: type[CRUDBase[Any]]
     operations: tuple[str, ...]
+
+
+class Built(NamedTuple):
+    """A table of contents made for one database."""
+
+    directory: Directory
+    cruds: dict[type[SQLModel], CRUDBase[Any]]
 
 
 class Registry:
@@ -76,7 +83,7 @@ class Registry:
         _check_table(model)
         chosen = path or plural(model.__name__)
         self._check_path(model, chosen)
-        columns = columns_of(model)
+        columns = _with_shown(model, columns_of(model), crud.shown)
         _check_owner(model, columns, owner)
         _check_search(model, columns, search)
         operations = tuple(operations)
@@ -99,8 +106,8 @@ class Registry:
         """Add hand-written routes, whose paths begin at the registry's prefix; they win over generated ones."""
         self.routers.append(router)
 
-    def build(self, dialect: sa.Dialect) -> Directory:
-        """The directory of every route, for one database."""
+    def build(self, dialect: sa.Dialect) -> Built:
+        """The directory of every route, and what the routes of each entity go through, for one database."""
         directory = Directory(self.prefix)
         resources = self._related()
         cruds = {path: self.registrations[path].crud(resource, dialect) for path, resource in resources.items()}
@@ -113,7 +120,7 @@ class Registry:
                 if not isinstance(hand_written, APIRoute):
                     raise RegistrationError("a router within a router would be lost: give each to registry.include()")
                 directory.add(hand_written, generated=False)
-        return directory
+        return Built(directory, {crud.resource.model: crud for crud in cruds.values()})
 
     def _related(self) -> dict[str, Resource]:
         """The resources by their paths, with their relations to each other, which only the whole table of contents tells."""
@@ -158,6 +165,15 @@ def _check_table(model: type[SQLModel]) -> None:
         raise RegistrationError(
             f"{model.__name__}: the primary key must be one column named id; derive it from IntegerKey, BigIntegerKey or UUIDKey"
         )
+
+
+def _with_shown(
+    model: type[SQLModel], columns: dict[str, Column], shown: Mapping[str, sa.ColumnElement[Any]]
+) -> dict[str, Column]:
+    unknown = shown.keys() - columns.keys()
+    if unknown:
+        raise RegistrationError(f"{model.__name__}: shown names {', '.join(sorted(unknown))}, which is no column")
+    return {name: replace(column, shown=shown.get(name)) for name, column in columns.items()}
 
 
 def _check_owner(model: type[SQLModel], columns: dict[str, Column], owner: str | None) -> None:

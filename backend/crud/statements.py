@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from backend.core.statement import EVERYTHING, Predicate, Statement
+from backend.crud.columns import Column
 from backend.crud.cursor import after
 from backend.crud.estimate import sampled
 from backend.crud.query import Shape
@@ -23,6 +24,11 @@ def numbered(name: str, row: int) -> str:
     return f"{name}_{row}"
 
 
+def read(column: Column) -> sa.ColumnElement[Any]:
+    """A column as a statement gives it."""
+    return column.column if column.shown is None else column.shown.label(column.name)
+
+
 class Statements:
     """Each method gives the compiled statement for what must decide its text: a shape, column names, a predicate."""
 
@@ -32,8 +38,8 @@ class Statements:
         self._dialect = dialect
         self._key: Any = resource.key.column
         self._estimate_past = resource.estimate_past
-        self._public = [self._table.columns[name] for name in resource.schemas.public_names]
-        self._every = [column.column for column in resource.columns.values()]
+        self._public = [read(resource.columns[name]) for name in resource.schemas.public_names]
+        self._every = [read(column) for column in resource.columns.values()]
         cache = lru_cache(maxsize=CACHED_SHAPES)
         self.list = cache(self._list)
         self.list_after = cache(self._list_after)

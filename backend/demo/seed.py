@@ -105,6 +105,7 @@ def _add_bookings(session: Session, *, driver_id: int) -> None:
             start_time=start,
             end_time=start + timedelta(minutes=45),
             status=BookingStatus.CONFIRMED,
+            hold_expires_at=start,
         )
         session.add(booking)
     session.flush()

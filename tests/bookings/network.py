@@ -107,6 +107,19 @@ class Network:
         with app.state.database.engine.begin() as connection:
             connection.execute(table.update().where(table.c.id == booking).values(status=status))
 
+    def written(self, booking: int) -> str:
+        """The state that stands in the table, which time may have overtaken."""
+        app = self.client.app
+        assert isinstance(app, FastAPI)
+        table: sa.Table = Booking.__table__  # type: ignore[attr-defined]  # SQLAlchemy sets it on mapped classes
+        with app.state.database.engine.connect() as connection:
+            found = connection.execute(sa.select(table.c.status).where(table.c.id == booking)).scalar_one()
+        return str(found.value)
+
+    def step(self, booking: int, name: str, *, headers: Headers | None = None) -> Response:
+        """The answer to a step of a booking's life; by default the administrator's."""
+        return self.client.post(f"{BOOKINGS}/{booking}/{name}", headers=headers or self.admin)
+
     def _created(self, path: str, body: dict[str, Any], headers: Headers) -> int:
         answer = self.client.post(path, json=body, headers=headers)
         assert answer.status_code == 201, answer.text

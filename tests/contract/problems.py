@@ -14,7 +14,8 @@ def problem(answer: Response, status: int, code: str | None = None) -> dict[str,
     assert answer.status_code == status, f"{request} → {answer.status_code} {answer.text}"
     assert answer.headers["content-type"] == "application/problem+json"
     told: dict[str, Any] = answer.json()
-    assert set(told) == MEMBERS | ({"errors"} if status == 422 else set())
+    further = {"errors"} if status == 422 else {"conflict", "errors"} & told.keys() if status == 409 else set()
+    assert set(told) == MEMBERS | further
     assert told["status"] == status
     assert told["title"] == http.HTTPStatus(status).phrase
     assert isinstance(told["type"], str)

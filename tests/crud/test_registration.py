@@ -123,7 +123,7 @@ def registered(model: type[SQLModel], **line: Any) -> Registry:
 
 def built(registry: Registry) -> Directory:
     """The routes of a registry."""
-    return registry.build(sa.make_url("sqlite://").get_dialect()())
+    return registry.build(sa.make_url("sqlite://").get_dialect()()).directory
 
 
 @pytest.mark.parametrize(

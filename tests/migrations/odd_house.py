@@ -19,6 +19,7 @@ from alembic.config import Config
 from sqlmodel import Field
 
 from backend.crud.model import SECRET, BigIntegerKey, Record
+from backend.crud.no_overlap import NoOverlap
 
 
 class Colour(StrEnum):
@@ -38,6 +39,7 @@ def declare() -> None:
             sa.CheckConstraint("storeys > 0", name="storeys_positive"),
             sa.UniqueConstraint("street", "number"),
             sa.Index(None, "built_on", "storeys"),
+            NoOverlap("owner_id", "let_from", "let_until", live={"colour": (Colour.GREEN,)}),
         )
 
         street: str = Field(min_length=1, max_length=80)
@@ -58,6 +60,8 @@ def declare() -> None:
         door_token: Annotated[str, SECRET] = Field(max_length=64)
         neighbour_id: int | None = Field(default=None, foreign_key="odd_houses.id", index=True, sa_type=sa.BigInteger)
         owner_id: int = Field(foreign_key="users.id", ondelete="CASCADE")
+        let_from: date
+        let_until: date
 
 
 def write_and_apply(directory: str) -> None:

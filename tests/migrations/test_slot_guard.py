@@ -51,7 +51,12 @@ class Bookings:
 
     def add(self, *intervals: Hours, status: str = "PENDING", point: int = 0) -> int:
         """Insert bookings in one statement and give the first one's id."""
-        common = {"charge_point_id": str(self.points[point]), "driver_id": str(self._driver), "status": f"'{status}'"}
+        common = {
+            "charge_point_id": str(self.points[point]),
+            "driver_id": str(self._driver),
+            "status": f"'{status}'",
+            "hold_expires_at": STAMP,
+        }
         rows = [{**common, "start_time": hour(start), "end_time": hour(end)} for start, end in intervals]
         return self._insert("bookings", *rows)[0]
 

@@ -25,13 +25,16 @@ from tests.odd.shapes import (
     Diary,
     Graft,
     Leaf,
+    Meeting,
     Notice,
     Parcel,
     Period,
     Reserved,
+    Room,
     Sealed,
     Seat,
     Station,
+    Stay,
     UnreasonablyLongNamedStorageCompartment,
     Vein,
 )
@@ -100,14 +103,17 @@ register(Everything, write=ADMIN, search=("text", "short_text"))
 register(Graft, read=ANYONE, write=ADMIN)
 register(Leaf, read=ANYONE, write=SIGNED_IN, search=("name",), path="leaves")
 register(Maybe, write=ADMIN, search=("text", "short_text"))
+register(Meeting, read=ANYONE, write=SIGNED_IN)
 register(Notice, read=ANYONE, owner="author_id", search=("message",))
 register(Parcel, read=ANYONE, write=SIGNED_IN, crud=ParcelCRUD)
 register(Period, write=ADMIN)
 register(Preset, write=ADMIN)
 register(Reserved, write=ADMIN, search=("search", "search_text"), path="reserved")
+register(Room, read=ANYONE, write=ADMIN)
 register(Sealed, read=ANYONE, write=ADMIN, search=("serial", "state"), path="sealed")
 register(Seat, write=ADMIN, estimate_past=100_000)
 register(Station, read=ANYONE, write=ADMIN, search=("code",))
+register(Stay, write=SIGNED_IN)
 register(UnreasonablyLongNamedStorageCompartment, read=ANYONE, write=ADMIN)
 register(Vein, read=ANYONE, write=ADMIN)
 

@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, UniqueConstraint
 from sqlmodel import Field
 
 from backend.crud.model import CREATE_ONLY, READ_ONLY, SECRET
+from backend.crud.no_overlap import NoOverlap
 from tests.odd.base import OddBigEntity, OddEntity, OddUUIDEntity
 
 
@@ -131,6 +132,33 @@ class Parcel(OddEntity, table=True):
     slug: Annotated[str, READ_ONLY] = Field(default="", max_length=80)
     weight: int = Field(ge=0)
     status: str = Field(default="public", max_length=20)
+
+
+class Room(OddEntity, table=True):
+    """Where meetings are."""
+
+    name: str = Field(max_length=60)
+
+
+class Meeting(OddEntity, table=True):
+    """Meetings in one room that do not overlap, unless they were called off; whole hours."""
+
+    __table_args__ = (NoOverlap("room_id", "first_hour", "end_hour", live={"state": ("booked", "begun")}),)
+
+    room_id: int = Field(foreign_key="rooms.id")
+    first_hour: int
+    end_hour: int
+    state: str = Field(default="booked", max_length=20)
+
+
+class Stay(OddEntity, table=True):
+    """Stays on one leaf, whose key is a UUID, never overlap; whole days."""
+
+    __table_args__ = (NoOverlap("leaf_id", "arrival", "departure"),)
+
+    leaf_id: UUID = Field(foreign_key="leafs.id")
+    arrival: date
+    departure: date
 
 
 class Reserved(OddEntity, table=True):

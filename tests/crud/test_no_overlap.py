@@ -1,0 +1,168 @@
+"""`NoOverlap` for any entity: whole hours in a room, whole days on a leaf whose key is a UUID (both databases)."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from backend.crud.columns import RegistrationError
+from backend.crud.no_overlap import NoOverlap, rules_of
+from backend.crud.overlap_guard import OverlapGuard
+from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in, unique
+from tests.contract.problems import faulty_members, problem
+from tests.databases import Databases
+from tests.odd.application import open_odd
+from tests.odd.base import OddEntity, table_of
+from tests.odd.shapes import Meeting, Stay
+
+MEETINGS, STAYS = "/api/v1/meetings", "/api/v1/stays"
+
+
+@pytest.fixture(scope="module")
+def client(databases: Databases, backend: str) -> Iterator[TestClient]:
+    """The odd application, signed in as its administrator."""
+    with open_odd(databases, backend) as client:
+        client.headers.update(sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD))
+        yield client
+
+
+@pytest.fixture
+def room(client: TestClient) -> int:
+    """A room of the test's own."""
+    return int(client.post("/api/v1/rooms", json={"name": unique()}).json()["id"])
+
+
+def meet(client: TestClient, room: int, hours: tuple[int, int], **members: Any) -> dict[str, Any]:
+    """A new meeting."""
+    answer = client.post(MEETINGS, json=body(room, hours, **members))
+    assert answer.status_code == 201, answer.text
+    made: dict[str, Any] = answer.json()
+    return made
+
+
+def body(room: int, hours: tuple[int, int], **members: Any) -> dict[str, Any]:
+    """What makes a meeting."""
+    return {"room_id": room, "first_hour": hours[0], "end_hour": hours[1], **members}
+
+
+def meetings(client: TestClient, room: int) -> list[tuple[int, int]]:
+    """The hours that are stored for a room."""
+    found = client.get(MEETINGS, params={"room_id": room, "sort": "first_hour"}).json()["items"]
+    return [(row["first_hour"], row["end_hour"]) for row in found]
+
+
+def test_create_update_and_a_change_of_state_are_judged_alike(client: TestClient, room: int) -> None:
+    meet(client, room, (10, 12))
+    told = problem(client.post(MEETINGS, json=body(room, (11, 13))), 409, "overlap")
+    assert told["conflict"] == {"first_hour": 10, "end_hour": 12}
+    later = meet(client, room, (12, 14))
+    problem(client.patch(f"{MEETINGS}/{later['id']}", json={"first_hour": 11}), 409, "overlap")
+    off = meet(client, room, (10, 11), state="off")
+    problem(client.patch(f"{MEETINGS}/{off['id']}", json={"state": "begun"}), 409, "overlap")
+    assert client.patch(f"{MEETINGS}/{later['id']}", json={"first_hour": 13}).status_code == 200
+    assert client.patch(f"{MEETINGS}/{later['id']}", json={"state": "off"}).status_code == 200
+    meet(client, room, (13, 14))
+    assert meetings(client, room) == [(10, 12), (10, 11), (13, 14), (13, 14)]
+
+
+def test_moving_to_another_room_is_judged_there(client: TestClient, room: int) -> None:
+    other = int(client.post("/api/v1/rooms", json={"name": unique()}).json()["id"])
+    meet(client, other, (10, 12))
+    moving = meet(client, room, (11, 13))
+    problem(client.patch(f"{MEETINGS}/{moving['id']}", json={"room_id": other}), 409, "overlap")
+    assert client.patch(f"{MEETINGS}/{moving['id']}", json={"room_id": other, "first_hour": 12}).status_code == 200
+    problem(client.post(MEETINGS, json=body(2**31 - 1, (1, 2))), 409, "reference_not_found")
+
+
+def test_an_interval_ends_after_it_starts(client: TestClient, room: int) -> None:
+    for hours in ((2, 1), (1, 1)):
+        assert faulty_members(client.post(MEETINGS, json=body(room, hours))) == {"end_hour"}
+    row = meet(client, room, (1, 2), state="off")
+    assert faulty_members(client.patch(f"{MEETINGS}/{row['id']}", json={"end_hour": 0})) == {"end_hour"}
+    assert meetings(client, room) == [(1, 2)]
+
+
+def test_a_batch_is_judged_row_by_row_and_as_a_whole(client: TestClient, room: int) -> None:
+    told = problem(client.post(f"{MEETINGS}/batch", json=[body(room, (n, n + 2)) for n in (1, 3, 4)]), 409, "overlap")
+    assert told["detail"].startswith("Element 2:")
+    assert meetings(client, room) == []
+    made = client.post(f"{MEETINGS}/batch", json=[body(room, (n, n + 2)) for n in (1, 3, 5)])
+    assert made.status_code == 201, made.text
+    ids = [row["id"] for row in made.json()]
+    swap = [{"id": ids[0], "first_hour": 7, "end_hour": 9}, {"id": ids[1], "first_hour": 1}]
+    assert client.patch(f"{MEETINGS}/batch", json=swap).status_code == 200
+    assert meetings(client, room) == [(1, 5), (5, 7), (7, 9)]
+    clash = [{"id": ids[1], "end_hour": 4}, {"id": ids[2], "first_hour": 3}]
+    problem(client.patch(f"{MEETINGS}/batch", json=clash), 409, "overlap")
+    assert meetings(client, room) == [(1, 5), (5, 7), (7, 9)]
+
+
+def test_days_on_a_resource_with_a_uuid(client: TestClient) -> None:
+    leaves = [client.post("/api/v1/leaves", json={"name": unique()}).json()["id"] for _ in range(2)]
+    stay = {"leaf_id": leaves[0], "arrival": "2030-01-01", "departure": "2030-01-05"}
+    assert client.post(STAYS, json=stay).status_code == 201
+    told = problem(
+        client.post(STAYS, json={**stay, "arrival": "2030-01-04", "departure": "2030-01-06"}), 409, "overlap"
+    )
+    assert told["conflict"] == {"arrival": "2030-01-01", "departure": "2030-01-05"}
+    assert client.post(STAYS, json={**stay, "arrival": "2030-01-05", "departure": "2030-01-06"}).status_code == 201
+    assert client.post(STAYS, json={**stay, "leaf_id": leaves[1]}).status_code == 201
+
+
+@pytest.mark.parametrize("model", [Meeting, Stay])
+def test_the_database_holds_the_rule_below_the_engine(client: TestClient, model: type[OddEntity]) -> None:
+    """A row that the engine never saw is refused by the database's own rule."""
+    app = client.app
+    assert isinstance(app, FastAPI)
+    table = table_of(model)
+    if model is Meeting:
+        room = client.post("/api/v1/rooms", json={"name": unique()}).json()["id"]
+        row = meet(client, room, (1, 3))
+    else:
+        leaf = client.post("/api/v1/leaves", json={"name": unique()}).json()["id"]
+        row = client.post(STAYS, json={"leaf_id": leaf, "arrival": "2030-01-01", "departure": "2030-01-03"}).json()
+    names = [name for name in table.columns.keys() if name != "id"]  # noqa: SIM118  a collection of columns iterates over columns
+    copy = sa.insert(table).from_select(names, sa.select(*(table.c[n] for n in names)).where(table.c.id == row["id"]))
+    engine: sa.Engine = app.state.database.engine
+    with pytest.raises(sa.exc.IntegrityError, match=f"ex_{table.name}"), engine.begin() as connection:
+        connection.execute(copy)
+
+
+@pytest.mark.parametrize(
+    ("rule", "mend"),
+    [
+        (NoOverlap("hall_id", "first", "last"), "names hall_id; refused has"),
+        (NoOverlap("user_id", "name", "last"), "takes instants, dates or whole numbers"),
+        (NoOverlap("user_id", "first", "first"), "must be two columns of one type"),
+        (NoOverlap("user_id", "first", "moment"), "must be two columns of one type"),
+        (NoOverlap("user_id", "first", "last", live={"state": ("on",)}), "names state"),
+    ],
+)
+def test_a_declaration_that_cannot_hold_names_its_mend(rule: NoOverlap, mend: str) -> None:
+    columns: list[sa.Column[Any]] = [
+        sa.Column("id", sa.Integer(), primary_key=True),
+        sa.Column("user_id", sa.ForeignKey("users.id")),
+        *(sa.Column(name, sa.Integer()) for name in ("number", "first", "last")),
+        sa.Column("moment", sa.DateTime()),
+        sa.Column("name", sa.String()),
+    ]
+    with pytest.raises(ValueError, match=mend):
+        sa.Table("refused", sa.MetaData(), *columns, rule)
+
+
+def test_a_resource_that_is_no_row_is_refused_at_start_up() -> None:
+    columns = [
+        sa.Column("id", sa.Integer(), primary_key=True),
+        *(sa.Column(n, sa.Integer()) for n in ("room", "a", "b")),
+    ]
+    table = sa.Table("unqueued", sa.MetaData(), *columns, NoOverlap("room", "a", "b"))
+    with pytest.raises(RegistrationError, match=r"unqueued\.room must be a foreign key"):
+        OverlapGuard(rules_of(table)[0], table.c.id, sa.make_url("sqlite://").get_dialect()())
+
+
+def test_it_belongs_to_a_table() -> None:
+    with pytest.raises(TypeError, match="__table_args__"):
+        sa.Column("x", sa.Integer(), NoOverlap("a", "b", "c"))
