@@ -11,6 +11,8 @@ from backend.core.idempotency import IDEMPOTENCY_KEY, REPLAYED
 from backend.core.openapi import header, problem_responses, response_header
 from backend.crud.base import CRUDBase
 from backend.crud.endpoints import Endpoints
+from backend.crud.export import export_route
+from backend.crud.imports import import_route
 from backend.crud.pagination import Page
 from backend.crud.resource import Resource
 from backend.crud.route import GeneratedRoute, generated_route, many, one
@@ -23,7 +25,7 @@ BATCH_LIMITS = {"minItems": 1, "maxItems": 1000}
 
 
 def routes_of(resource: Resource, crud: CRUDBase[Any], operations: Iterable[str]) -> list[GeneratedRoute]:
-    """The generated routes of a resource, for those of `OPERATIONS` that are named; each brings its batch along."""
+    """The generated routes of a resource, for those of `OPERATIONS` that are named; each brings its batch and its file along."""
     endpoints = Endpoints(resource, crud)
     named = [name for name in OPERATIONS if name in operations]
     return [build(resource, endpoints) for name in named for build in _BUILDERS[name]]
@@ -132,8 +134,8 @@ def _delete_batch(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
 
 Build = Callable[[Resource, Endpoints], GeneratedRoute]
 _BUILDERS: dict[str, tuple[Build, ...]] = {
-    "list": (_list,),
-    "create": (_create, _create_batch),
+    "list": (_list, export_route),
+    "create": (_create, _create_batch, import_route),
     "get": (_get,),
     "update": (partial(_change, method="PATCH", verb="update"), _change_batch),
     "put": (partial(_change, method="PUT", verb="put"),),
