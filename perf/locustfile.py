@@ -23,6 +23,7 @@ from typing import Any
 
 import httpx2
 from locust import FastHttpUser, between, events
+from locust.contrib.fasthttp import FAILURE_EXCEPTIONS, FastResponse
 from locust.env import Environment
 from locust.exception import StopTest
 from locust.runners import WorkerRunner
@@ -129,8 +130,9 @@ class ApiUser(FastHttpUser):
                 data=request.body,
                 headers=dict(request.headers),
                 catch_response=True,
+                stream=request.is_stream,
             ) as response:
-                answer = Answer(status=response.status_code, content=response.content or b"")
+                answer = _read(response)
                 complaint = request.complaint(answer)
                 if complaint is None:
                     response.success()
@@ -139,6 +141,14 @@ class ApiUser(FastHttpUser):
             return answer
 
         return send
+
+
+def _read(response: FastResponse) -> Answer:
+    """The answer to its end; one that is broken off is none."""
+    try:
+        return Answer(status=response.status_code, content=response.content or b"")
+    except FAILURE_EXCEPTIONS:
+        return Answer(status=0, content=b"")
 
 
 def _task(operation: Operation) -> Callable[[ApiUser], None]:

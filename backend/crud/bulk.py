@@ -46,6 +46,9 @@ def create_possible(
 
     For a complete list of what is wrong: where there is an error, the caller rolls back.
     """
+    if not crud.is_plain("create"):
+        # A session that first meets the connection within a savepoint makes one of its own, which outlives ours.
+        unit.session.connection()
     refused: list[RowhouseError] = []
     start = 0
     while start < len(values) and len(refused) < most:
