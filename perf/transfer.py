@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -144,15 +145,13 @@ def run(server: Server, *, rows: int, imported: int) -> Iterator[Figure]:
         for kind in MEDIA_TYPES:
             export(client, kind, "&id__lte=10000")
         for kind in MEDIA_TYPES:
-            figure = measure(server, f"export {kind}", lambda kind=kind: export(client, kind))
+            figure = measure(server, f"export {kind}", partial(export, client, kind))
             if figure.rows != rows:
                 raise WrongAnswerError(f"{figure.rows} of {rows} rows came")
             yield figure
         for kind in MEDIA_TYPES:
             token = sign_in(server)
-            yield measure(
-                server, f"import {kind}", lambda kind=kind, token=token: send(client, kind, rows=imported, token=token)
-            )
+            yield measure(server, f"import {kind}", partial(send, client, kind, rows=imported, token=token))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
