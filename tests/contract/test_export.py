@@ -34,11 +34,10 @@ def exported(house: House, headers: Headers | None = None, /, **query: Any) -> l
 
 
 def sorts(house: House) -> Iterator[str]:
-    """Each column in turn upwards or downwards, and each beside the next one in the other direction."""
+    """Each column in turn, upwards or downwards, beside the next one in the other direction."""
     names = house.plan.parameters.sortable
     for number, name in enumerate(names):
         sign, other = ("", "-") if number % 2 else ("-", "")
-        yield f"{sign}{name}"
         yield f"{sign}{name},{other}{names[(number + 1) % len(names)]}"
 
 
@@ -50,12 +49,12 @@ def test_an_export_gives_what_the_list_gives(house: House) -> None:
         assert exported(house, sort=sort, **mine) == house.list(sort=sort, size=100, **mine)["items"], sort
 
 
-@every_house("list", where=columns_unlike)
+@every_house("list")
 def test_an_export_takes_the_filters_of_the_list(house: House) -> None:
-    """Those of every column with the first row's value, and search; alone and together."""
+    """Plain ones, operators, several together, and search."""
     rows, mine = made(house, 5)
-    queries: list[dict[str, Any]] = [{"id": rows[0]["id"]}, {"id__ne": rows[0]["id"]}]
-    queries += [{f"{name}__isnull": "false"} for name in house.public]
+    last = list(house.public)[-3]
+    queries: list[dict[str, Any]] = [{"id": rows[0]["id"]}, {"id__ne": rows[0]["id"], f"{last}__isnull": "false"}]
     queries += [{"search": "a"}] if house.plan.parameters.search else []
     for query in queries:
         assert exported(house, **mine, **query) == house.list(**mine, **query)["items"], query
@@ -117,10 +116,9 @@ def test_cells_are_the_values_as_json_has_them(house: House) -> None:
 
 @every_house("list")
 def test_pages_and_unknown_words_are_422(house: House) -> None:
-    """Each is named, in both formats; so is a format that there is not."""
+    """Each is named; so is a format that there is not."""
     for name, value in {**PAGE_WORDS, "nonsense": 1}.items():
-        for kind in ("csv", "ndjson"):
-            assert faulty_members(house.call("GET", "/export", params={"format": kind, name: value})) == {name}
+        assert faulty_members(house.call("GET", "/export", params={name: value})) == {name}
     for kind in ("", "CSV", "xlsx"):
         assert faulty_members(house.call("GET", "/export", params={"format": kind})) == {"format"}
     assert faulty_members(house.call("GET", "/export", params={"sort": "nope"})) == {"sort"}
