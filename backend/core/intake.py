@@ -9,7 +9,7 @@ from email.message import Message
 
 from backend.core.errors import UnsupportedMediaTypeError
 
-CHARSETS = (None, "utf-8", "us-ascii")
+CHARSETS = ("utf-8", "us-ascii")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ class Intake:
             (value.decode("latin-1") for name, value in headers if name == b"content-type"), ""
         )
         found = parsed.get_content_type()
-        if found not in self.media_types or parsed.get_content_charset() not in CHARSETS:
+        charset = str(parsed.get_param("charset", CHARSETS[0])).lower()
+        if found not in self.media_types or charset not in CHARSETS:
             raise UnsupportedMediaTypeError(f"Send the body as {' or '.join(self.media_types)}, in UTF-8.")
         return found
