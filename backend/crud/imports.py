@@ -24,7 +24,7 @@ from backend.core.intake import Intake
 from backend.core.openapi import problem_responses
 from backend.core.security import Caller
 from backend.crud.base import CRUDBase
-from backend.crud.bulk import LARGEST_BLOCK, create_possible
+from backend.crud.bulk import create_possible
 from backend.crud.call import Call
 from backend.crud.endpoints import JSON, Endpoints
 from backend.crud.export import CSV, NDJSON
@@ -34,6 +34,8 @@ from backend.crud.route import GeneratedRoute, many, route_of
 
 INTAKE = Intake((CSV, NDJSON), limit="max_import_bytes")
 IN_MEMORY = 1024 * 1024
+# Rows that are stored by one statement where the columns are few enough.
+BLOCK = 512
 MAX_FAULTS, MAX_CONFLICTS = 10_000, 100
 MAX_NAME = 200
 Fault = dict[str, Any]
@@ -119,7 +121,7 @@ class Importer:
     def _stored(self, unit: UnitOfWork, lines: Iterator[Line]) -> Response:
         """Store the rows of a file whose every row is valid, block by block, or tell which contradict what is stored."""
         created, faults, first = 0, list[Fault](), None
-        while (block := list(islice(lines, LARGEST_BLOCK))) and len(faults) < MAX_CONFLICTS:
+        while (block := list(islice(lines, BLOCK))) and len(faults) < MAX_CONFLICTS:
             values = [self._validator.validate_json(line.text).__dict__ for line in block]
             for error in create_possible(self.crud, unit, values, most=MAX_CONFLICTS - len(faults)):
                 position = error.element or 0
