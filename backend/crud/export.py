@@ -10,7 +10,7 @@ Which rows a caller sees is `CRUDBase.scope`; an overridden `CRUDBase.list` is n
 import asyncio
 import csv
 import io
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -48,23 +48,27 @@ FORMAT = {
 }  # fmt: skip
 
 
+Names = Sequence[str]
+
+
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How rows become bytes. `head` comes before the first of them."""
+    """How rows become bytes, of which the columns with these names are shown. What `head` gives comes before the first row."""
 
     media_type: str
-    head: bytes
-    write: Callable[[Sequence[Row]], bytes]
+    head: Callable[[Names], bytes]
+    write: Callable[[Sequence[Row], Names], bytes]
 
 
 @dataclass(slots=True)
 class Walk:
-    """One export under way: who asked for what, as which file, and where it stands."""
+    """One export under way: who asked for which rows and columns, as which file, and where it stands."""
 
     caller: Caller | None
     format: Format
-    name: str
+    file_name: str
     selection: Selection
+    shown: Names
     is_done: bool = False
 
 
@@ -81,7 +85,7 @@ class Exporter:
         door: Door = scope["app"].state.door
         begin = partial(self._begin, Call(scope, b""))
         walk, first = await door.run(begin, write=False, lane=Lane.BULK)
-        headers = {"Content-Disposition": f'attachment; filename="{walk.name}"'}
+        headers = {"Content-Disposition": f'attachment; filename="{walk.file_name}"'}
         response = StreamingResponse(self._pieces(door, walk, first), 200, headers, walk.format.media_type)
         await response(scope, receive, send)
 
@@ -110,8 +114,9 @@ class Exporter:
                 message = "an export has no such parameter: it gives every row, as the row is"
                 raise InvalidInputError.at("query", name, message=message, kind="extra_forbidden")
         selection = self.resource.parameters.select(given)
-        walk = Walk(unit.caller, self._formats[wanted], f"{self.resource.path}.{wanted}", selection)
-        return walk, walk.format.head + self._next(walk, FIRST_CHUNK, unit)
+        shown, file_name = self.resource.schemas.public_names, f"{self.resource.path}.{wanted}"
+        walk = Walk(unit.caller, self._formats[wanted], file_name, selection, shown)
+        return walk, walk.format.head(shown) + self._next(walk, FIRST_CHUNK, unit)
 
     def _next(self, walk: Walk, size: int, unit: UnitOfWork) -> bytes:
         """The next rows as bytes, for the caller who began; the walk then stands behind the last of them."""
@@ -119,7 +124,7 @@ class Exporter:
         selection, scope = walk.selection, Predicate(self.crud.scope(walk.caller))
         statement = self.crud.statements.list_after(selection.shape, scope)
         rows = unit.run(statement, {**selection.values, PAGE_LIMIT: size}, scope)
-        written = walk.format.write(rows)
+        written = walk.format.write(rows, walk.shown)
         walk.is_done = len(rows) < size
         if rows:
             walk.selection = self._behind(selection, rows[-1])
@@ -136,21 +141,23 @@ class Exporter:
 
 def _csv(resource: Resource) -> Format:
     """RFC 4180: a line of names, CRLF, quotes where they are needed; cells as `cells` makes them."""
-    names, serializer = resource.schemas.public_names, resource.schemas.row_adapter.serializer
-    writers = [(name, to_cell) for name in names if (to_cell := cell_writer(resource.columns[name]))]
+    public, serializer = resource.schemas.public_names, resource.schemas.row_adapter.serializer
+    writers = {name: to_cell for name in public if (to_cell := cell_writer(resource.columns[name]))}
 
-    def write(rows: Sequence[Row]) -> bytes:
-        plain = [serializer.to_python(row, mode="json") for row in rows]
-        for name, to_cell in writers:
+    def write(rows: Sequence[Row], names: Names) -> bytes:
+        shown = set(names)
+        plain = [serializer.to_python(row, mode="json", include=shown) for row in rows]
+        for name in writers.keys() & shown:
+            to_cell = writers[name]
             for row in plain:
                 if row[name] is not None:
                     row[name] = to_cell(row[name])
         return _lines([row[name] for name in names] for row in plain)
 
-    return Format(CSV, _lines([names]), write)
+    return Format(CSV, lambda names: _lines([names]), write)
 
 
-def _lines(rows: Any) -> bytes:
+def _lines(rows: Iterable[Sequence[Any]]) -> bytes:
     written = io.StringIO(newline="")
     csv.writer(written).writerows(rows)
     return written.getvalue().encode()
@@ -160,10 +167,11 @@ def _ndjson(resource: Resource) -> Format:
     """One JSON object a line, each as a get of the row gives it."""
     serializer = resource.schemas.row_adapter.serializer
 
-    def write(rows: Sequence[Row]) -> bytes:
-        return b"".join(serializer.to_json(row) + b"\n" for row in rows)
+    def write(rows: Sequence[Row], names: Names) -> bytes:
+        shown = set(names)
+        return b"".join(serializer.to_json(row, include=shown) + b"\n" for row in rows)
 
-    return Format(NDJSON, b"", write)
+    return Format(NDJSON, lambda _names: b"", write)
 
 
 def export_route(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:

@@ -25,7 +25,7 @@ BATCH_LIMITS = {"minItems": 1, "maxItems": 1000}
 
 
 def routes_of(resource: Resource, crud: CRUDBase[Any], operations: Iterable[str]) -> list[GeneratedRoute]:
-    """The generated routes of a resource, for those of `OPERATIONS` that are named; each brings its batch and its file along."""
+    """The generated routes of a resource, for those of `OPERATIONS` that are named; each brings its batch along."""
     endpoints = Endpoints(resource, crud)
     named = [name for name in OPERATIONS if name in operations]
     return [build(resource, endpoints) for name in named for build in _BUILDERS[name]]
