@@ -10,10 +10,10 @@ from functools import cached_property
 from typing import Any
 
 PREFIX = "/api/v1"
-JSON, FORM = "application/json", "application/x-www-form-urlencoded"
+JSON, FORM, NDJSON = "application/json", "application/x-www-form-urlencoded", "application/x-ndjson"
 METHODS = ("get", "post", "patch", "put", "delete")
 ACCOUNT_PATHS = ("/auth", "/users")
-READ_WEIGHT, WRITE_WEIGHT, ACCOUNT_WEIGHT = 10, 4, 1
+READ_WEIGHT, WRITE_WEIGHT, ACCOUNT_WEIGHT, FILE_WEIGHT = 10, 4, 1, 1
 Schema = Mapping[str, Any]
 
 
@@ -21,7 +21,7 @@ class UncallableOperationError(RuntimeError):
     """The load test cannot call every operation of the document; the message says which, and why."""
 
 
-BATCH = "/batch"
+BATCH, EXPORT, IMPORT = "/batch", "/export", "/import"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,20 @@ class Operation:
     @property
     def collection(self) -> str:
         """The path of the collection that the row belongs to; the path itself where it names no row."""
-        return self.path.partition("/{")[0].removesuffix(BATCH)
+        path = self.path.partition("/{")[0]
+        for ending in (BATCH, EXPORT, IMPORT):
+            path = path.removesuffix(ending)
+        return path
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the answer may be so long that its first byte says how quick the server is."""
+        return self.path.endswith(EXPORT)
+
+    @property
+    def takes_rows(self) -> bool:
+        """Whether the body is a file of rows, each as a create of the collection takes it."""
+        return self.media_type == NDJSON
 
     @property
     def ends_row(self) -> bool:
@@ -65,7 +78,9 @@ class Operation:
 
     @property
     def weight(self) -> int:
-        """How often it is called beside the others. Accounts are seldom made or changed, and hashing is dear."""
+        """How often it is called beside the others. Accounts and files are seldom sent, and hashing is dear."""
+        if self.is_stream or self.takes_rows:
+            return FILE_WEIGHT
         if self.method == "GET":
             return READ_WEIGHT
         return ACCOUNT_WEIGHT if self.name.startswith(ACCOUNT_PATHS) else WRITE_WEIGHT
@@ -124,7 +139,9 @@ class Api:
             yield "more than one parameter in the path; teach perf.operations where its rows come from"
         elif operation.takes_row:
             yield from self._row_complaints(operation)
-        if operation.body is not None and operation.media_type not in (JSON, FORM):
+        if operation.takes_rows and self.create_of(operation.collection) is None:
+            yield f"takes rows of {operation.collection}, and no operation says what one is made of"
+        if operation.body is not None and operation.media_type not in (JSON, FORM, NDJSON):
             yield f"takes {operation.media_type}; teach perf.visitor to make it"
         if not operation.successes:
             yield "documents no answer of success"
@@ -140,7 +157,7 @@ class Api:
 def _operation(method: str, path: str, item: Mapping[str, Any]) -> Operation:
     described = item[method]
     content: Mapping[str, Any] = described.get("requestBody", {}).get("content", {})
-    media_type = next(iter(content), None)
+    media_type = NDJSON if NDJSON in content else next(iter(content), None)
     parameters = [*item.get("parameters", ()), *described.get("parameters", ())]
     query = [parameter for parameter in parameters if parameter["in"] == "query"]
     return Operation(

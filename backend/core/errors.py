@@ -45,11 +45,17 @@ class RowhouseError(Exception):
     def __init__(self, detail: str | None = None) -> None:
         self.detail = detail or self.default_detail
         self.element: int | None = None
+        self.listed: Sequence[Mapping[str, Any]] = ()
         super().__init__(self.detail)
 
     def at_element(self, position: int) -> Self:
         """The same error, said of one element of a batch, counted from 0."""
         self.element = position
+        return self
+
+    def listing(self, faults: Sequence[Mapping[str, Any]], *, detail: str) -> Self:
+        """The same error, said of several elements: `errors` lists these faults."""
+        self.listed, self.detail, self.element = faults, detail, None
         return self
 
     def faults(self) -> list[Mapping[str, Any]]:
@@ -219,7 +225,7 @@ def _render(status: int, code: str, detail: str, headers: Mapping[str, str], **m
 
 def problem_response(error: RowhouseError) -> Response:
     """`error` as it goes over the wire."""
-    faults = error.faults()
+    faults = error.listed or error.faults()
     members = {"errors": faults} if faults or isinstance(error, InvalidInputError) else {}
     detail = error.detail if error.element is None else f"Element {error.element}: {error.detail}"
     return _render(error.status, error.code, detail, error.headers, **members)

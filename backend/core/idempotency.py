@@ -56,7 +56,7 @@ SELECT_STORED = sa.select(*idempotency_keys.columns).where(_is_claim)
 
 
 class Sent(NamedTuple):
-    """A request that carries a key."""
+    """A request that carries a key; `body` only tells it from others, so for a large one a digest will do."""
 
     key: str
     path: str

@@ -23,10 +23,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import Message, Receive, Scope, Send
 
+from backend.core.config import Settings
 from backend.core.db import UnitOfWork
 from backend.core.door import Door, Lane
 from backend.core.errors import InvalidInputError, UnsupportedMediaTypeError
 from backend.core.idempotency import IDEMPOTENCY_KEY, Sent, once
+from backend.core.intake import Intake
 from backend.core.security import bearer_token
 
 READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -205,6 +207,7 @@ class _Entry(NamedTuple):
     route: APIRoute
     parameters: tuple[tuple[int, str], ...]
     needs_json: bool
+    intake: Intake | None
     generated: bool
 
 
@@ -250,8 +253,9 @@ class Directory(BaseRoute):
                 node = node.children.setdefault(segment, _Node())
         body = route.body_field.field_info if route.body_field else None
         needs_json = isinstance(body, Body) and not isinstance(body, Form)
+        intake: Intake | None = getattr(route, "intake", None)
         for method in sorted(route.methods or ()):
-            self._enter(node, method, _Entry(route, tuple(parameters), needs_json, generated))
+            self._enter(node, method, _Entry(route, tuple(parameters), needs_json, intake, generated))
 
     def _enter(self, node: _Node, method: str, entry: _Entry) -> None:
         present, position = node.methods.get(method), len(self.routes)
@@ -281,11 +285,16 @@ class Directory(BaseRoute):
         entry = node.methods.get(scope["method"])
         if entry is None:
             raise HTTPException(405, headers={"Allow": ", ".join(sorted(node.methods))})
+        settings: Settings = scope["app"].state.settings
+        limit = settings.max_body_bytes
         if entry.needs_json:
             _require_json(scope["headers"])
+        elif entry.intake is not None:
+            entry.intake.media_type(scope["headers"])
+            limit = getattr(settings, entry.intake.limit)
         scope["path_params"] = {name: segments[position] for position, name in entry.parameters}
         scope["route"] = entry.route
-        await entry.route.app(scope, _limited(receive, scope["app"].state.settings.max_body_bytes), send)
+        await entry.route.app(scope, _limited(receive, limit), send)
 
     def _find(self, segments: Iterable[str]) -> _Node | None:
         node: _Node | None = self._root

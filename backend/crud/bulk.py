@@ -39,6 +39,42 @@ def create_many(crud: CRUDBase[Any], unit: UnitOfWork, values: Sequence[Mapping[
     return stored
 
 
+def create_possible(
+    crud: CRUDBase[Any], unit: UnitOfWork, values: Sequence[Mapping[str, Any]], *, most: int
+) -> list[RowhouseError]:
+    """Store the new rows that can be stored, and give the error of each other, naming the element; at most so many.
+
+    For a complete list of what is wrong: where there is an error, the caller rolls back.
+    """
+    if not crud.is_plain("create"):
+        # A session that first meets the connection within a savepoint makes one of its own, which outlives ours.
+        unit.session.connection()
+    refused: list[RowhouseError] = []
+    start = 0
+    while start < len(values) and len(refused) < most:
+        error = _refusal_of(crud, unit, values[start:])
+        if error is None:
+            break
+        position = error.element or 0
+        if position:
+            create_many(crud, unit, values[start : start + position])
+        refused.append(error.at_element(start + position))
+        start += position + 1
+    return refused
+
+
+def _refusal_of(crud: CRUDBase[Any], unit: UnitOfWork, values: Sequence[Mapping[str, Any]]) -> RowhouseError | None:
+    """The error of the first row that cannot be stored, and then none of them is; None where all of them are."""
+    try:
+        with unit.savepoint():
+            create_many(crud, unit, values)
+    except RowhouseError as error:
+        if error.element is None or error.status >= RowhouseError.status:  # no row's fault, but the server's
+            raise
+        return error
+    return None
+
+
 def _insert(crud: CRUDBase[Any], unit: UnitOfWork, rows: Sequence[Row], start: int) -> list[Row]:
     """Insert a block; one that fails is halved until the element is found."""
     names = tuple(rows[0])

@@ -154,7 +154,7 @@ class ListParameters:
             return FIRST_PAGE
         raw = parse_query(query_string)
         token = raw.pop("cursor", None)
-        return self._select(raw) if token is None else self._continue(raw, decode(token, path=path, secret=secret))
+        return self.select(raw) if token is None else self._continue(raw, decode(token, path=path, secret=secret))
 
     def _continue(self, raw: dict[str, str], cursor: Cursor) -> Selection:
         """The page behind a cursor, which brings its own sort and filters; repeating them is fine, another view too."""
@@ -166,7 +166,7 @@ class ListParameters:
                 )
         sizes = {name: raw[name] for name in SIZE_WORDS if name in raw} or {"size": str(cursor.size)}
         view = {name: raw[name] for name in VIEW_WORDS if name in raw}
-        selection = self._select({**cursor.query, **sizes, **view})
+        selection = self.select({**cursor.query, **sizes, **view})
         bound = position(self.sort_keys(selection.shape.sort), cursor.values)
         shape = replace(selection.shape, nulls=tuple(value is None for value in cursor.values))
         return replace(selection, shape=shape, values={**selection.values, **bound})
@@ -176,7 +176,12 @@ class ListParameters:
         values = tuple(last[key.column.name] for key in self.sort_keys(selection.shape.sort))
         return encode(Cursor(selection.query, selection.limit, values), path=path, secret=secret)
 
-    def _select(self, raw: dict[str, str]) -> Selection:
+    def select(self, raw: Mapping[str, str]) -> Selection:
+        """The selection that these parameters ask for, a cursor not among them.
+
+        Raises:
+            InvalidInputError: 422 for an unknown or malformed parameter.
+        """
         query = {name: text for name, text in raw.items() if name not in WINDOW_WORDS}
         parts: dict[str, Any] = {n: text.split(",") if n in self._lists else text for n, text in raw.items()}
         try:

@@ -12,6 +12,8 @@ from backend.core.openapi import header, problem_responses, response_header
 from backend.crud.base import CRUDBase
 from backend.crud.endpoints import Endpoints
 from backend.crud.expand import Expansion
+from backend.crud.export import export_route
+from backend.crud.imports import import_route
 from backend.crud.pagination import EstimatedPage, Page
 from backend.crud.resource import Resource
 from backend.crud.route import GeneratedRoute, generated_route, many, one
@@ -138,8 +140,8 @@ def _delete_batch(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
 
 Build = Callable[[Resource, Endpoints], GeneratedRoute]
 _BUILDERS: dict[str, tuple[Build, ...]] = {
-    "list": (_list,),
-    "create": (_create, _create_batch),
+    "list": (_list, export_route),
+    "create": (_create, _create_batch, import_route),
     "get": (_get,),
     "update": (partial(_change, method="PATCH", verb="update"), _change_batch),
     "put": (partial(_change, method="PUT", verb="put"),),

@@ -52,9 +52,9 @@ class Statements:
         self.delete_many = cache(self._delete_many)
 
     def _list_after(self, shape: Shape, scope: Predicate) -> Statement:
-        """A page behind a cursor, without a total; binds the cursor's values and `_page_limit`."""
-        beyond = after(self._parameters.sort_keys(shape.sort), shape.nulls or ())
-        source = sa.select(*self._public).where(*self._parameters.conditions(shape), beyond)
+        """A page behind a cursor, or a first one, without a total; binds the cursor's values and `_page_limit`."""
+        beyond = [] if shape.nulls is None else [after(self._parameters.sort_keys(shape.sort), shape.nulls)]
+        source = sa.select(*self._public).where(*self._parameters.conditions(shape), *beyond)
         ordered = _where(source, scope).order_by(*self._parameters.order(shape))
         limit = sa.bindparam(PAGE_LIMIT, type_=sa.BigInteger())
         return self._compile(ordered.limit(limit), self._public, scope)
