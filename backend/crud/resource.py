@@ -25,11 +25,18 @@ class Resource:
     write: Policy
     owner: str | None
     owner_only: bool
+    soft_delete: bool = False
+    history: bool = False
 
     @property
     def name(self) -> str:
         """The class name, as in `BookPublic`."""
         return self.model.__name__
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether a row must be seen whole when it goes."""
+        return self.soft_delete or self.history
 
     @property
     def table(self) -> sa.Table:

@@ -73,10 +73,10 @@ def test_a_hundred_rows_cost_the_statements_of_one(
 def test_each_verb_is_one_statement_beside_the_callers(
     odd_client: TestClient, odd_admin: Headers, statements: list[str]
 ) -> None:
-    """With no hook overridden nothing is read before it is written."""
-    leaf = odd_client.post("/api/v1/leaves", json={"name": unique("leaf")}, headers=odd_admin).json()
-    path = f"/api/v1/leaves/{leaf['id']}"
-    for method, body in (("GET", None), ("PATCH", {"position": 3}), ("DELETE", None)):
+    """With no hook overridden and nothing kept, nothing is read before it is written."""
+    preset = odd_client.post("/api/v1/presets", json={"name": unique("preset")}, headers=odd_admin).json()
+    path = f"/api/v1/presets/{preset['id']}"
+    for method, body in (("GET", None), ("PATCH", {"whole": 3}), ("DELETE", None)):
         statements.clear()
         assert odd_client.request(method, path, json=body, headers=odd_admin).status_code in (200, 204)
         assert len(statements) == 2, statements
