@@ -5,12 +5,14 @@ What the archive and the history stand on. Must not know where such rows are kep
 
 import base64
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, Any, NamedTuple
 
 import sqlalchemy as sa
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 from pydantic_core import to_json
+from sqlmodel.sql.sqltypes import UTCDateTime
 
 from backend.core.db import UnitOfWork
 from backend.core.statement import Predicate, Row, Statement
@@ -56,19 +58,23 @@ class Codec:
 
 def _kind(column: Column) -> Any:
     """What the database column holds, whatever the wire makes of it."""
-    kind = column.column.type
+    stored = column.column.type
     if column.is_json:
         return Any
-    if isinstance(kind, EnumText):
-        return kind.enum_class
+    if isinstance(stored, UTCDateTime):
+        return datetime
+    if isinstance(stored, EnumText):
+        return stored.enum_class
     try:
-        python = kind.python_type
-    except NotImplementedError as error:
+        kind: Any = stored.python_type
+    except NotImplementedError:
+        kind = object
+    if kind is object:
         raise RegistrationError(
-            f"{column.column.table.name}.{column.name}: values of {kind!r} cannot be written down, so soft_delete and "
-            "history are not for this entity; leave the words out, or give the column another type"
-        ) from error
-    return Annotated[bytes, BeforeValidator(base64.urlsafe_b64decode)] if python is bytes else python
+            f"{column.column.table.name}.{column.name}: what a {type(stored).__name__} holds cannot be written down and read "
+            "again, so leave soft_delete and history out, or give the column a type of SQLAlchemy's own"
+        )
+    return Annotated[bytes, BeforeValidator(base64.urlsafe_b64decode)] if kind is bytes else kind
 
 
 class Judge:
