@@ -323,11 +323,14 @@ class CRUDBase(Generic[ModelT]):
         return NotFoundError(f"There is no {self.resource.name} with the id {key}.")
 
     def refusal(self, unit: UnitOfWork, key: Any) -> NotFoundError | PermissionDeniedError:
-        """Why nothing was changed: out of sight is 404, in sight but another's is 403."""
-        scope = Predicate(self.scope(unit.caller))
-        if unit.run(self.statements.get(scope), {ROW_KEY: key}, scope):
-            return self._not_yours()
-        return self._missing(key)
+        """Why nothing was changed: out of sight is 404, in sight but another's is 403.
+
+        A row that the caller may change after all was restored between the two looks: when it was asked for, it was missing.
+        """
+        scope, mine = Predicate(self.scope(unit.caller)), self.write_predicate(unit.caller)
+        is_seen = unit.run(self.statements.get(scope), {ROW_KEY: key}, scope)
+        is_others = is_seen and not unit.run(self.statements.get(mine), {ROW_KEY: key}, mine)
+        return self._not_yours() if is_others else self._missing(key)
 
     def _not_yours(self) -> PermissionDeniedError:
         return PermissionDeniedError(f"This {self.resource.name} belongs to someone else.")
