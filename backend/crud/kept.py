@@ -71,7 +71,7 @@ def _kind(column: Column) -> Any:
         kind = object
     if kind is object:
         raise RegistrationError(
-            f"{column.column.table.name}.{column.name}: what a {type(stored).__name__} holds cannot be written down and read "
+            f"{column.column.table.info['entity']}.{column.name}: what a {type(stored).__name__} holds cannot be written down and read "
             "again, so leave soft_delete and history out, or give the column a type of SQLAlchemy's own"
         )
     return Annotated[bytes, BeforeValidator(base64.urlsafe_b64decode)] if kind is bytes else kind

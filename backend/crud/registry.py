@@ -20,7 +20,7 @@ from sqlmodel import SQLModel
 from backend.core.routing import Directory
 from backend.crud.base import CRUDBase
 from backend.crud.columns import TIMESTAMPS, Column, RegistrationError, columns_of
-from backend.crud.kept import Codec
+from backend.crud.flushes import keep_flushes
 from backend.crud.model import Mark, Record, plural
 from backend.crud.policy import SIGNED_IN, Policy
 from backend.crud.query import ListParameters
@@ -96,7 +96,7 @@ class Registry:
             history=history,
         )
         if resource.is_kept:
-            Codec(columns)
+            keep_flushes(resource)
         self.registrations[chosen] = Registration(resource, crud, operations)
 
     def include(self, router: APIRouter) -> None:

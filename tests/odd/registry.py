@@ -97,6 +97,19 @@ def get_notice(
     return notice
 
 
+@by_hand.post("/notices/{id}/shout", response_model=PUBLIC_NOTICE, operation_id="shout_notice")
+def shout_notice(
+    notice_id: Annotated[int, Path(alias="id", ge=-(2**31), lt=2**31)], _caller: CallerDep, session: SessionDep
+) -> Notice:
+    """A change through the session, by hand."""
+    notice = session.get(Notice, notice_id)
+    if notice is None:
+        raise NotFoundError
+    notice.message = notice.message.upper()
+    session.flush()
+    return notice
+
+
 @by_hand.get("/diaries/latest", response_model=list[str], operation_id="read_latest_diary")
 def read_latest_diary(caller: CallerDep, session: SessionDep) -> list[str]:
     """The caller's last entry: a path that a generated route with an id would also take."""
