@@ -65,10 +65,7 @@ def _kind(column: Column) -> Any:
         return datetime
     if isinstance(stored, EnumText):
         return stored.enum_class
-    try:
-        kind: Any = stored.python_type
-    except NotImplementedError:
-        kind = object
+    kind: Any = stored.python_type
     if kind is object:
         raise RegistrationError(
             f"{column.column.table.info['entity']}.{column.name}: what a {type(stored).__name__} holds cannot be written down and read "

@@ -178,7 +178,7 @@ def built(registry: Registry) -> Directory:
             {"write": SIGNED_IN, "history": True, "operations": ("create", "delete")},
             "add 'get' or 'list' to operations, or leave out history",
         ),
-        (Odd, {"write": SIGNED_IN, "history": True}, "wrapped: what a Wrapped holds cannot be written down"),
+        (Odd, {"write": SIGNED_IN, "soft_delete": True}, "wrapped: what a Wrapped holds cannot be written down"),
         (Untyped, {"write": SIGNED_IN, "soft_delete": True}, "give the column a type of SQLAlchemy's own"),
         (Leaky, {"write": SIGNED_IN}, "declare it Annotated[..., SECRET], or Annotated[..., READ_ONLY]"),
         (Binary, {"write": SIGNED_IN}, "mark it SECRET, or use one of AwareDatetime, Decimal, EmailStr, UUID"),
@@ -200,7 +200,7 @@ def test_a_line_that_cannot_hold_names_its_mend(model: type[SQLModel], line: dic
         (Draft, {"write": SIGNED_IN, "operations": (name for name in ("get", "list"))}),
         (Told, {"write": SIGNED_IN}),
         (HiddenBinary, {"write": SIGNED_IN, "soft_delete": True, "history": True}),
-        (Odd, {"write": SIGNED_IN}),
+        (Odd, {"write": SIGNED_IN, "history": True}),
         (Draft, {"write": SIGNED_IN, "history": True, "operations": ("list", "create")}),
     ],
 )
