@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from backend.core.time import now
 from backend.crud.history import History, entries
 from backend.crud.model import Mark
+from tests.conftest import unique
 from tests.contract.cases import every_house
 from tests.contract.house import House, Row
 from tests.contract.kept import below, both, changes, delete, has_history, key_of, restored
@@ -30,9 +31,9 @@ def told(house: House, row: Row) -> list[tuple[str, Row | None, Row | None]]:
 
 def change_of(house: House, row: Row) -> Row:
     """A valid change of the first member that may change, one that need not be unique if there is one."""
-    unique = {name for names in unique_columns(house.registration) for name in names}
+    taken = {name for names in unique_columns(house.registration) for name in names}
     members = [name for name in house.update if name not in house.references]
-    return house.change(row, min(members, key=lambda name: name in unique))
+    return house.change(row, min(members, key=lambda name: name in taken))
 
 
 def stored_entries(house: House, row: Row) -> list[Row]:
@@ -116,6 +117,15 @@ def test_a_change_that_the_database_refuses_is_not_told(house: House) -> None:
     problem(house.call("POST", json=house.body(**taken)), 409, "duplicate")
     assert told(house, row) == [("create", None, row)]
     assert len(stored_entries(house, other)) == before
+
+
+@every_house("create", where=of("books"))
+def test_a_replayed_creation_is_told_once(house: House) -> None:
+    """As there is one row."""
+    body, key = house.body(), {"Idempotency-Key": unique("history")}
+    first, second = (house.call("POST", json=body, extra=key) for _ in range(2))
+    assert (first.status_code, second.headers["Idempotent-Replayed"]) == (201, "true")
+    assert told(house, first.json()) == [("create", None, second.json())]
 
 
 @every_house("create", "update", where=has_history)
