@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from backend.core.db import Database, UnitOfWork
 from tests.conftest import unique
 from tests.odd.columns import Preset
-from tests.odd.shapes import Leaf, Sealed, Seat
+from tests.odd.shapes import Leaf, Sealed, Seat, Vein
 
 Headers = dict[str, str]
 
@@ -76,6 +76,22 @@ def test_what_a_session_makes_changes_and_deletes_is_kept(odd_client: TestClient
         found = unit.session.get(Sealed, key)
         assert found is not None
         assert found.pin == 7
+
+
+def test_an_entity_without_history_goes_to_the_archive_alone(odd_client: TestClient, odd_admin: Headers) -> None:
+    """And comes back."""
+    with unit_of(odd_client) as unit:
+        leaf = Leaf(name="of a vein")
+        unit.session.add(leaf)
+        unit.session.flush()
+        vein = Vein(leaf_id=leaf.id, width=2.5)
+        unit.session.add(vein)
+        unit.session.flush()
+        unit.session.delete(vein)
+        unit.session.flush()
+        key = vein.id
+    answer = odd_client.post(f"/api/v1/veins/{key}/restore", headers=odd_admin)
+    assert (answer.status_code, answer.json()["width"]) == (200, 2.5)
 
 
 def test_a_flush_that_fails_leaves_nothing_behind(odd_client: TestClient, odd_admin: Headers) -> None:
