@@ -13,7 +13,7 @@ registry = Registry("/api/v1")
 register, include = registry.register, registry.include
 
 include(auth)
-register(Book, read=ANYONE, write=ADMIN, search=("title", "author"), crud=BookCRUD)
+register(Book, read=ANYONE, write=ADMIN, search=("title", "author"), crud=BookCRUD, soft_delete=True, history=True)
 register(Booking, owner="driver_id", write=DRIVER, crud=BookingCRUD)
 register(Category, read=ANYONE, write=ADMIN, search=("name",))
 register(ChargePoint, read=ANYONE, write=ADMIN, search=("code", "name"))

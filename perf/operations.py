@@ -21,7 +21,7 @@ class UncallableOperationError(RuntimeError):
     """The load test cannot call every operation of the document; the message says which, and why."""
 
 
-BATCH, EXPORT, IMPORT = "/batch", "/export", "/import"
+BATCH, EXPORT, IMPORT, RESTORE = "/batch", "/export", "/import", "/{id}/restore"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,12 @@ class Operation:
     @property
     def ends_row(self) -> bool:
         """Whether the row is not to be used again: it is gone, or an action has moved it on in its life."""
-        return self.takes_row and self.method in ("DELETE", "POST")
+        return self.takes_row and self.method in ("DELETE", "POST") and not self.revives_row
+
+    @property
+    def revives_row(self) -> bool:
+        """Whether it takes a deleted row, which is there again afterwards."""
+        return self.method == "POST" and self.path.endswith(RESTORE)
 
     @property
     def weight(self) -> int:
@@ -128,6 +133,10 @@ class Api:
         """The operation that lists the collection."""
         return self._by_place.get(("GET", collection))
 
+    def delete_of(self, collection: str) -> Operation | None:
+        """The operation that deletes a row of the collection."""
+        return self._by_place.get(("DELETE", f"{collection}/{{id}}"))
+
     def weighted(self) -> Iterator[Operation]:
         """Every operation as often as its weight says."""
         for operation in self.operations:
@@ -150,8 +159,10 @@ class Api:
         makes, lists = self.create_of(operation.collection), self.list_of(operation.collection)
         if makes is None and lists is None:
             yield f"{operation.collection} can be neither listed nor added to, so there is no row to call it for"
-        elif makes is None and operation.method == "DELETE":
+        elif makes is None and (operation.method == "DELETE" or operation.revives_row):
             yield f"nothing makes rows of {operation.collection}, and the load test deletes its own only"
+        elif operation.revives_row and self.delete_of(operation.collection) is None:
+            yield f"nothing deletes rows of {operation.collection}, so there is none to restore"
 
 
 def _operation(method: str, path: str, item: Mapping[str, Any]) -> Operation:

@@ -103,6 +103,8 @@ class Visitor:
             self._keep(operation.collection, self._make(operation.collection))
         position = random.randrange(len(rows))
         row = rows[position]
+        if operation.revives_row:
+            self._delete(operation.collection, row)
         answer = self._ask(operation, row)
         if operation.ends_row or answer.status not in operation.successes:
             del rows[position]
@@ -121,6 +123,12 @@ class Visitor:
         if operation is None:
             raise LookupError(f"nothing makes rows of {collection}")
         return self._ask(operation)
+
+    def _delete(self, collection: str, row: Row) -> None:
+        operation = self._api.delete_of(collection)
+        if operation is None:
+            raise LookupError(f"nothing deletes rows of {collection}")
+        self._ask(operation, row)
 
     def _keys_of(self, collection: str) -> list[object]:
         """The keys of rows that are there already, from one page that is read once."""

@@ -5,7 +5,7 @@ hooks or verbs are overridden, the verb is called for one row after the other, f
 An error says which element it was.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from backend.core.constraints import ForeignKeyError
@@ -14,13 +14,13 @@ from backend.core.errors import ConflictError, InvalidInputError, RowhouseError,
 from backend.core.statement import Row
 from backend.core.time import now
 from backend.crud.base import CRUDBase
+from backend.crud.blocks import blocks as _blocks
+from backend.crud.history import Action
 from backend.crud.statements import ROW_KEY, numbered
 
 T = TypeVar("T")
 R = TypeVar("R")
 Change = tuple[Any, Mapping[str, Any]]
-LARGEST_BLOCK = 512
-MAX_PARAMETERS = 30_000  # SQLite takes 32,766, PostgreSQL 65,535
 
 
 def create_many(crud: CRUDBase[Any], unit: UnitOfWork, values: Sequence[Mapping[str, Any]]) -> list[Row]:
@@ -36,6 +36,8 @@ def create_many(crud: CRUDBase[Any], unit: UnitOfWork, values: Sequence[Mapping[
     stored: list[Row] = []
     for start, block in _blocks(rows, columns=len(rows[0])):
         stored += _insert(crud, unit, block, start)
+    if crud.history is not None:
+        crud.history.record(unit, Action.CREATE, [(None, row) for row in stored])
     return stored
 
 
@@ -109,11 +111,13 @@ def update_many(crud: CRUDBase[Any], unit: UnitOfWork, changes: Sequence[Change]
     _refuse_repeated([key for key, _ in changes])
     if not crud.is_plain("update"):
         return _one_by_one(changes, lambda change: crud.update(unit, *change))
-    _lock(crud, unit, [key for key, _ in changes])
+    found = _lock(crud, unit, [key for key, _ in changes])
     stored: dict[Any, Row] = {}
     for names, members in _grouped(changes).items():
         for _start, block in _blocks(members, columns=len(names) + 2):
             stored.update(_update(crud, unit, names, block))
+    if crud.history is not None:
+        crud.history.record(unit, Action.UPDATE, [(found[key], stored[key]) for key, _ in changes])
     unit.forget_loaded()
     return [stored[key] for key, _ in changes]
 
@@ -166,7 +170,8 @@ def delete_many(crud: CRUDBase[Any], unit: UnitOfWork, keys: Sequence[Any]) -> N
 def _delete(crud: CRUDBase[Any], unit: UnitOfWork, keys: Sequence[Any], start: int) -> None:
     try:
         with unit.savepoint():
-            unit.run(crud.statements.delete_many(len(keys)), _numbered_keys(keys))
+            gone = unit.run(crud.statements.delete_many(len(keys)), _numbered_keys(keys))
+            crud.keep_deleted(unit, gone)
     except ForeignKeyError as error:
         if len(keys) == 1:
             raise StillReferencedError().at_element(start) from error
@@ -179,17 +184,18 @@ def _named(crud: CRUDBase[Any], unit: UnitOfWork, error: RowhouseError, row: Row
     return crud.reference_error(unit, error, row) if isinstance(error, ForeignKeyError) else error
 
 
-def _lock(crud: CRUDBase[Any], unit: UnitOfWork, keys: Sequence[Any]) -> None:
+def _lock(crud: CRUDBase[Any], unit: UnitOfWork, keys: Sequence[Any]) -> dict[Any, Row]:
     """Lock the rows in the order of their keys, so that two batches cannot wait for each other; all must be the caller's."""
     predicate = crud.write_predicate(unit.caller)
-    found = set()
+    found = {}
     ordered = sorted(keys)
     for _start, block in _blocks(ordered, columns=1):
         rows = unit.run(crud.statements.lock_many(len(block), predicate), _numbered_keys(block), predicate)
-        found |= {row[crud.resource.key.name] for row in rows}
+        found.update({row[crud.resource.key.name]: row for row in rows})
     for position, key in enumerate(keys):
         if key not in found:
             raise crud.refusal(unit, key).at_element(position)
+    return found
 
 
 def _numbered_keys(keys: Sequence[Any]) -> Row:
@@ -213,17 +219,3 @@ def _one_by_one(items: Sequence[T], work: Callable[[T], R]) -> list[R]:
             error.at_element(position)
             raise
     return done
-
-
-def _blocks(items: Sequence[T], *, columns: int) -> Iterator[tuple[int, Sequence[T]]]:
-    """`items` cut into power-of-two blocks within the databases' limit of parameters, each with its first position."""
-    largest = LARGEST_BLOCK
-    while largest * columns > MAX_PARAMETERS and largest > 1:
-        largest //= 2
-    start = 0
-    while start < len(items):
-        size = largest
-        while size > len(items) - start:
-            size //= 2
-        yield start, items[start : start + size]
-        start += size

@@ -21,6 +21,7 @@ from backend.core.routing import Directory
 from backend.crud.base import CRUDBase
 from backend.crud.columns import TIMESTAMPS, Column, RegistrationError, columns_of
 from backend.crud.expand import Expansion
+from backend.crud.flushes import keep_flushes
 from backend.crud.model import Mark, Record, plural
 from backend.crud.policy import SIGNED_IN, Policy
 from backend.crud.query import ListParameters
@@ -61,14 +62,17 @@ class Registry:
         path: str | None = None,
         operations: Iterable[str] = OPERATIONS,
         estimate_past: int | None = None,
+        soft_delete: bool = False,
+        history: bool = False,
     ) -> None:
         """Turn a table class into endpoints.
 
         `read` and `write` say who may (`ANYONE`, `SIGNED_IN`, `role(...)`). `owner` names the column that holds the account a
         row belongs to: without `read`, only the owner and administrators see it; only they change it. `search` names the
         text columns behind `?search=`. `crud` is a `CRUDBase` with a wall moved. `path` replaces the plural of the class
-        name. `operations` names those of list, create, get, update, put and delete that exist. `estimate_past` is the number
-        of rows past which a list's total is an estimate, for tables where counting is the cost.
+        name. `operations` names those of list, create, get, update, put and delete that exist. `soft_delete` keeps what is
+        deleted, so that `POST /{id}/restore` brings it back. `history` keeps every change, listed at `GET /{id}/history`.
+        `estimate_past` is the number of rows past which a list's total is an estimate, for tables where counting is the cost.
 
         Raises:
             RegistrationError: at start-up, for a line that would not do what it says; the message names the mend.
@@ -81,6 +85,7 @@ class Registry:
         _check_search(model, columns, search)
         operations = tuple(operations)
         _check_operations(model, operations)
+        _check_kept(model, operations, soft_delete=soft_delete, history=history)
         resource = Resource(
             model=model,
             path=chosen,
@@ -92,7 +97,11 @@ class Registry:
             owner=owner,
             owner_only=owner is not None and read is None,
             estimate_past=_check_bound(model, estimate_past),
+            soft_delete=soft_delete,
+            history=history,
         )
+        if resource.is_kept:
+            keep_flushes(resource)
         self.registrations[chosen] = Registration(resource, crud, operations)
 
     def include(self, router: APIRouter) -> None:
@@ -193,6 +202,19 @@ def _check_bound(model: type[SQLModel], bound: int | None) -> int | None:
             f"{model.__name__}: estimate_past={bound} must be a number of rows from 1, such as 10_000"
         )
     return bound
+
+
+def _check_kept(model: type[SQLModel], operations: tuple[str, ...], *, soft_delete: bool, history: bool) -> None:
+    if soft_delete and "delete" not in operations:
+        raise RegistrationError(
+            f"{model.__name__}: soft_delete=True keeps what the operation delete removes, and operations leaves it out; "
+            "add 'delete' to operations, or leave out soft_delete"
+        )
+    if history and not {"get", "list"} & set(operations):
+        raise RegistrationError(
+            f"{model.__name__}: history=True shows rows, and operations lets nobody read any; "
+            "add 'get' or 'list' to operations, or leave out history"
+        )
 
 
 def _write_policy(model: type[SQLModel], write: Policy | None, owner: str | None) -> Policy:

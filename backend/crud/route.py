@@ -18,11 +18,13 @@ from backend.core.db import UnitOfWork
 from backend.core.dependencies import oauth2_scheme
 from backend.core.door import Door
 from backend.core.intake import Intake
+from backend.core.openapi import response_header
 from backend.crud.call import Call
 from backend.crud.model import plural, singular_snake
 from backend.crud.policy import Policy
 from backend.crud.resource import Resource
 
+TAGGED = response_header("ETag", "The version of the row, for `If-Match` and `If-None-Match`.")
 Work = Callable[[Call, UnitOfWork], Response]
 
 

@@ -34,6 +34,9 @@ class Statements:
         self._estimate_past = resource.estimate_past
         self._public = [self._table.columns[name] for name in resource.schemas.public_names]
         self._every = [column.column for column in resource.columns.values()]
+        # What is told of rows that go, and of those that are locked before they change.
+        self._gone = self._every if resource.is_kept else [self._key]
+        self._found = self._public if resource.history else [self._key]
         cache = lru_cache(maxsize=CACHED_SHAPES)
         self.list = cache(self._list)
         self.list_after = cache(self._list_after)
@@ -126,7 +129,7 @@ class Statements:
 
     def _delete(self, predicate: Predicate) -> Statement:
         source = _where(self._table.delete().where(self._is_row()), predicate)
-        return self._compile(source.returning(self._key), [self._key], predicate)
+        return self._compile(source.returning(*self._gone), self._gone, predicate)
 
     def _exists(self, target: sa.Column[Any]) -> Statement:
         """Whether another table has a row; binds `_target_key`."""
@@ -139,9 +142,9 @@ class Statements:
         return self._compile(self._table.insert().values(rows).returning(*self._public), self._public)
 
     def _lock_many(self, size: int, predicate: Predicate) -> Statement:
-        """The keys that exist, locked in their order; binds numbered `_row_key`s."""
-        source = _where(sa.select(self._key).where(self._key.in_(self._keys(size))), predicate)
-        return self._compile(source.order_by(self._key).with_for_update(key_share=True), [self._key], predicate)
+        """The rows that exist, locked in the order of their keys; binds numbered `_row_key`s."""
+        source = _where(sa.select(*self._found).where(self._key.in_(self._keys(size))), predicate)
+        return self._compile(source.order_by(self._key).with_for_update(key_share=True), self._found, predicate)
 
     def _update_many(self, names: tuple[str, ...], size: int) -> Statement:
         """Binds numbered `_row_key`s and numbered columns."""
@@ -157,7 +160,7 @@ class Statements:
     def _delete_many(self, size: int) -> Statement:
         """Binds numbered `_row_key`s."""
         source = self._table.delete().where(self._key.in_(self._keys(size)))
-        return self._compile(source.returning(self._key), [self._key])
+        return self._compile(source.returning(*self._gone), self._gone)
 
     def _keys(self, size: int) -> list[sa.BindParameter[Any]]:
         return [sa.bindparam(numbered(ROW_KEY, row), type_=self._key.type) for row in range(size)]

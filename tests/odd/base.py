@@ -1,6 +1,7 @@
 """What the odd entities derive from: a metadata of their own, which no migration ever sees.
 
-The accounts' tables are copied into it, so that an owner column can refer to them and a caller can sign in.
+The accounts' tables are copied into it, so that an owner column can refer to them and a caller can sign in; those of the archive and
+the history are too.
 """
 
 import sqlalchemy as sa
@@ -10,6 +11,8 @@ from sqlmodel import SQLModel
 from backend.auth.models import RefreshToken, User
 from backend.core.constraints import NAMING_CONVENTION
 from backend.core.folding import fold_with
+from backend.crud.archive import deleted_rows
+from backend.crud.history import HistoryEntry
 from backend.crud.model import BigIntegerKey, IntegerKey, Record, UUIDKey
 
 metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
@@ -22,8 +25,9 @@ def table_of(model: type[SQLModel]) -> sa.Table:
     return table
 
 
-for account_model in (User, RefreshToken):
-    table_of(account_model).to_metadata(metadata)
+for shared_model in (User, RefreshToken, HistoryEntry):
+    table_of(shared_model).to_metadata(metadata)
+deleted_rows.to_metadata(metadata)
 
 
 class OddRecord(Record, registry=registry(metadata=metadata)):

@@ -61,6 +61,8 @@ def test_the_key_goes_into_the_path(document_of: Read) -> None:
         ({}, "no operations"),
         ({ITEM: {"get": described()}}, "GET /things/{id}: /api/v1/things can be neither listed nor added to"),
         ({LIST: {"get": described()}, ITEM: {"delete": described()}}, "DELETE /things/{id}: nothing makes rows"),
+        ({LIST: {"post": described()}, f"{ITEM}/restore": {"post": described()}}, "restore: nothing deletes rows"),
+        ({LIST: {"get": described()}, f"{ITEM}/restore": {"post": described()}}, "restore: nothing makes rows"),
         ({"/api/v1/things/{id}/parts/{part_id}": {"get": described()}}, "more than one parameter"),
         ({LIST: {"post": described(media_type="text/csv")}}, "POST /things: takes text/csv"),
         (
