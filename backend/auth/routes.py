@@ -93,7 +93,7 @@ class TokenPair(BaseModel):
     expires_in: int
 
 
-users = Router(prefix="/users", tags=["users"])
+users = Router(prefix="/users", tags=["users"], description="Sign-up, and one's own account.")
 auth = Router(prefix="/auth", tags=["auth"], description="Sign in, stay signed in, and sign out.")
 
 

@@ -40,6 +40,8 @@ OF_STATUS = {"401": "WWW-Authenticate", "429": "Retry-After", "503": "Retry-Afte
 def general_problems(route: APIRoute, *, may_sign_in: bool) -> dict[int | str, dict[str, Any]]:
     """FastAPI's `responses` for what any hand-written route of this kind may answer; `may_sign_in`: it reads a token if one is sent."""
     statuses = [422, 503]
+    if route.dependant.path_params:
+        statuses.append(404)
     if route.body_field is not None:
         statuses += [413] if isinstance(route.body_field.field_info, Form) else [413, 415]
     if may_sign_in or needs_caller(route.dependant):
