@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from tests.odd.registry import registry as odd_registry
 
 Document = Mapping[str, Any]
 DOCUMENTS = ("product", "odd")
+SQLITE, POSTGRESQL = "sqlite:///none.db", "postgresql+psycopg://nobody@/none"  # none of them is opened
 
 
-def document_of(name: str, database_url: str) -> Document:
+@cache
+def document_of(name: str, database_url: str = SQLITE) -> Document:
     """The product's document, or that of the odd entities; no database is asked."""
     settings = Settings(database_url=database_url)
     if name == "product":
@@ -25,11 +28,10 @@ def document_of(name: str, database_url: str) -> Document:
     return create_app(settings, odd_registry, odd_metadata).openapi()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with `product.json` and `odd.json`, and room for what is made of them."""
     directory = tmp_path_factory.mktemp("clients")
     for name in DOCUMENTS:
-        document = document_of(name, f"sqlite:///{directory}/none.db")
-        (directory / f"{name}.json").write_text(json.dumps(document))
+        (directory / f"{name}.json").write_text(json.dumps(document_of(name)))
     return directory

@@ -7,16 +7,14 @@ from typing import Any
 
 import pytest
 
-from tests.clients.conftest import DOCUMENTS, Document, document_of
+from tests.clients.conftest import DOCUMENTS, POSTGRESQL, Document, document_of
 from tests.clients.probes import OF_STATUS, Operation, operations
-
-SQLITE, POSTGRESQL = "sqlite:///none.db", "postgresql+psycopg://nobody@/none"  # none of them is opened
 
 
 @pytest.fixture(scope="module", params=DOCUMENTS)
 def document(request: pytest.FixtureRequest) -> Document:
     """Each document."""
-    return document_of(request.param, SQLITE)
+    return document_of(request.param)
 
 
 def parameters(document: Document) -> Iterator[tuple[Operation, dict[str, Any]]]:
@@ -29,7 +27,7 @@ def parameters(document: Document) -> Iterator[tuple[Operation, dict[str, Any]]]
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_both_databases_have_one_document(name: str) -> None:
     """To the order of its members: what is generated for one fits the other."""
-    assert json.dumps(document_of(name, SQLITE)) == json.dumps(document_of(name, POSTGRESQL))
+    assert json.dumps(document_of(name)) == json.dumps(document_of(name, POSTGRESQL))
 
 
 def test_the_api_says_what_it_is(document: Document) -> None:

@@ -16,7 +16,7 @@ from tests.races.servers import serve
 pytestmark = pytest.mark.xdist_group("clients")  # what is generated is generated once
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def generated(workshop: Path) -> Path:
     """The directory in which each document has its package, below the document's name."""
     for name in DOCUMENTS:

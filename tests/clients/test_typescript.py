@@ -54,7 +54,7 @@ WRONG = {
 }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def typed(workshop: Path) -> Path:
     """The directory with the types of both documents."""
     install_packages()
