@@ -36,6 +36,7 @@ from backend.core.pages import add_pages
 from backend.crud.registry import Registry
 
 DESCRIPTION = "A bookstore and a charging network on Rowhouse: every entity is one class and one line."
+LICENSE = {"name": "Apache License 2.0", "identifier": "Apache-2.0"}
 
 
 def create_app(
@@ -57,6 +58,8 @@ def create_app(
         title="Rowhouse",
         version=__version__,
         description=DESCRIPTION,
+        license_info=LICENSE,
+        openapi_tags=registry.tags(),
         lifespan=_lifespan(settings, database, door),
         redirect_slashes=False,
         docs_url=None,

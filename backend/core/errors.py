@@ -24,7 +24,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -214,7 +214,7 @@ class Problem(BaseModel):
     status: int
     detail: str
     code: str
-    errors: list[Fault] | None = None
+    errors: list[Fault] = Field(default_factory=list, description="What is wrong, fault by fault; with 422 always.")
 
 
 def _render(status: int, code: str, detail: str, headers: Mapping[str, str], **members: Any) -> Response:

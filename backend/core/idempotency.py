@@ -34,7 +34,9 @@ IDEMPOTENCY_KEY = header(
     maxLength=255,
     pattern="^[!-~]+$",
 )
-REPLAYED = response_header("Idempotent-Replayed", "`true` where the answer is that of an earlier request.")
+REPLAYED = response_header(
+    "Idempotent-Replayed", "`true` where the answer is that of an earlier request.", required=False
+)
 
 idempotency_keys = sa.Table(
     "idempotency_keys",

@@ -23,11 +23,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import Message, Receive, Scope, Send
 
+from backend.core.answers import NO_CREDENTIALS, general_problems, needs_caller
 from backend.core.config import Settings
 from backend.core.db import UnitOfWork
 from backend.core.door import Door, Lane
 from backend.core.errors import InvalidInputError, UnsupportedMediaTypeError
-from backend.core.idempotency import IDEMPOTENCY_KEY, Sent, once
+from backend.core.idempotency import IDEMPOTENCY_KEY, REPLAYED, Sent, once
 from backend.core.intake import Intake
 from backend.core.security import bearer_token
 
@@ -111,7 +112,9 @@ class OneHopRoute(APIRoute):
         if self._creates:
             extra = options.get("openapi_extra") or {}
             options["openapi_extra"] = {**extra, "parameters": [*extra.get("parameters", ()), IDEMPOTENCY_KEY]}
+        options["summary"] = options.get("summary") or endpoint.__name__.replace("_", " ").capitalize()
         super().__init__(path, endpoint, **options)
+        self._describe()
         if any(kind(endpoint) for kind in NO_PLAIN_FUNCTIONS):
             raise TypeError(
                 f"{endpoint.__qualname__} must be a plain `def`: it runs in a worker thread with its session"
@@ -131,6 +134,15 @@ class OneHopRoute(APIRoute):
         self.dependant.request_param_name, self.dependant.response_param_name = self._request_name, self._response_name
         self.dependant.call = self._hop
         self.app = request_response(self.get_route_handler())
+
+    def _describe(self) -> None:
+        """Tell OpenAPI what follows from the kind of the route; what it says of itself goes first."""
+        self.responses = {**general_problems(self, may_sign_in=self._creates), **self.responses}
+        if self._creates:
+            created = self.responses.get(CREATED, {})
+            self.responses[CREATED] = {**created, "headers": {**created.get("headers", {}), **REPLAYED}}
+        elif not needs_caller(self.dependant):
+            self.openapi_extra = {**(self.openapi_extra or {}), **NO_CREDENTIALS}
 
     async def _hop(self, **values: Any) -> Response:
         request: Request = values[self._request_name]
@@ -190,10 +202,12 @@ class OneHopRoute(APIRoute):
 class Router(APIRouter):
     """FastAPI's APIRouter whose plain `def` endpoints get one thread, one connection and one commit.
 
-    The function's name is the operation id, as `create_user`; FastAPI would write `create_user_users_post`.
+    The function's name is the operation id, as `create_user`; FastAPI would write `create_user_users_post`. `description` is
+    what OpenAPI says of the router's tags.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, description: str = "", **options: Any) -> None:
+        self.description = description
         super().__init__(route_class=OneHopRoute, generate_unique_id_function=_name_of, **options)
 
 

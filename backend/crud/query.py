@@ -44,6 +44,7 @@ MAX_SORT = 8
 MAX_SEARCH = 200
 MAX_CURSOR = 8000
 SIZE_WORDS = ("size", "limit")
+DIRECTIONS = {"": "", "-": "_descending"}
 WINDOW_WORDS = frozenset({"page", "size", "skip", "limit"})
 
 
@@ -110,7 +111,10 @@ class ListParameters:
     @cached_property
     def model(self) -> type[BaseModel]:
         """The parameters as a pydantic model: it parses them and describes them."""
-        choices = tuple(f"{sign}{column}" for column in self.sortable for sign in ("", "-"))
+        choices = {f"{sign}{name}": f"{name}{order}" for name in self.sortable for sign, order in DIRECTIONS.items()}
+        # Generated clients take their names for the values from here; a minus sign is none.
+        names = Field(json_schema_extra={"x-enum-varnames": list(choices.values())})
+        word: Any = Annotated[Literal[tuple(choices)], names]
         whole = refuse_unless(INTEGER_TEXT, "a whole number")
         members: dict[str, Any] = {
             "page": (Annotated[int, Field(ge=1, le=MAX_PAGE), whole], _parameter(1, "The page, from 1.")),
@@ -124,7 +128,7 @@ class ListParameters:
                 _parameter(DEFAULT_SIZE, "Rows to give; not with `size`."),
             ),
             "sort": (
-                Annotated[list[Literal[choices]], MinLen(1), MaxLen(MAX_SORT)],  # type: ignore[valid-type]  # built at run time
+                Annotated[list[word], MinLen(1), MaxLen(MAX_SORT)],
                 _parameter(None, "Columns to sort by, separated by commas; `-` for descending. The key breaks ties."),
             ),
         }

@@ -7,6 +7,7 @@
 A registry only declares. `build` makes the routes for one database and enters them in a directory.
 """
 
+import inspect
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -107,6 +108,13 @@ class Registry:
     def include(self, router: APIRouter) -> None:
         """Add hand-written routes, whose paths begin at the registry's prefix; they win over generated ones."""
         self.routers.append(router)
+
+    def tags(self) -> list[dict[str, str]]:
+        """OpenAPI's tags in URL order: what stands first in the class of an entity, or what a router says of itself."""
+        found = {path: inspect.getdoc(r.resource.model) or "" for path, r in self.registrations.items()}
+        for router in self.routers:
+            found |= {str(tag): getattr(router, "description", "") for tag in router.tags if tag not in found}
+        return [{"name": name, "description": found[name].partition("\n\n")[0]} for name in sorted(found)]
 
     def build(self, dialect: sa.Dialect) -> Directory:
         """The directory of every route, for one database."""

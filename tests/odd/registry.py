@@ -82,7 +82,7 @@ class ParcelCRUD(CRUDBase[Parcel]):
 
 registry = Registry("/api/v1")
 register = registry.register
-by_hand = Router(tags=["by hand"])
+by_hand = Router(tags=["by hand"], description="Routes that were written by hand.")
 PUBLIC_NOTICE = public_schema(Notice)
 
 
