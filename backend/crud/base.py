@@ -29,6 +29,7 @@ from backend.core.security import Caller
 from backend.core.statement import Predicate, Row
 from backend.core.time import now
 from backend.crud.query import Selection
+from backend.crud.references import References
 from backend.crud.resource import Resource
 from backend.crud.statements import PAGE_LIMIT, PAGE_OFFSET, ROW_KEY, TOTAL, Statements
 
@@ -59,7 +60,7 @@ class CRUDBase(Generic[ModelT]):
         self.statements = Statements(resource, dialect)
         overridden = any(getattr(type(self), hook) is not getattr(CRUDBase, hook) for hook in self.hooks)
         self.has_hooks = overridden or resource.schemas.complete is not None
-        self._foreign_keys = _foreign_keys(self.table)
+        self.references = References(self.table, self.statements)
         self._defaults = _defaults(resource)
 
     # -- hooks -------------------------------------------------------------------------------------------------------
@@ -116,6 +117,7 @@ class CRUDBase(Generic[ModelT]):
             ConflictError: 409 for a taken unique value or a reference to nothing.
             InvalidInputError: 422 when the whole row breaks an invariant.
         """
+        self.references.check(unit, values)
         row = self.new_row(unit, values)
         if self.has_hooks:
             unit.begin()
@@ -135,6 +137,7 @@ class CRUDBase(Generic[ModelT]):
             PermissionDeniedError: 403 when the caller may read but not change it.
             ConflictError, InvalidInputError: as for `create`.
         """
+        self._check_references(unit, key, values)
         changes: Row = {**values, "updated_at": now()}
         if self.has_hooks:
             changes = self._hooked_changes(unit, key, changes)
@@ -197,6 +200,14 @@ class CRUDBase(Generic[ModelT]):
             row[self.resource.owner] = unit.caller.id
         return row
 
+    def _check_references(self, unit: UnitOfWork, key: Any, values: Mapping[str, Any]) -> None:
+        """Refuse a change that refers to what the caller does not see; whose row it is comes first."""
+        try:
+            self.references.check(unit, values)
+        except ReferenceNotFoundError:
+            self._locked(unit, key)
+            raise
+
     def is_plain(self, verb: str) -> bool:
         """Whether many rows may go through `verb` at once, because nothing looks at each of them."""
         return not self.has_hooks and getattr(type(self), verb) is getattr(CRUDBase, verb)
@@ -243,7 +254,7 @@ class CRUDBase(Generic[ModelT]):
 
         PostgreSQL names the constraint; SQLite leaves us to look.
         """
-        for column in self._foreign_keys:
+        for column in self.references.columns:
             target, value = next(iter(column.foreign_keys)).column, values.get(column.name)
             if value is None:
                 continue
@@ -260,10 +271,6 @@ def version_tag(row: Row) -> str:
     """The strong entity tag of a row's present version (RFC 9110 §8.8.3): the microsecond of its last change."""
     microseconds = (row["updated_at"] - EPOCH) // timedelta(microseconds=1)
     return f'"{microseconds:x}"'
-
-
-def _foreign_keys(table: sa.Table) -> list[sa.Column[Any]]:
-    return [column for column in table.columns if column.foreign_keys]
 
 
 def _is_key_of(column: sa.Column[Any], constraint: str) -> bool:

@@ -97,8 +97,10 @@ class Registry:
     def build(self, dialect: sa.Dialect) -> Directory:
         """The directory of every route, for one database."""
         directory = Directory(self.prefix)
-        for registration in self.registrations.values():
-            crud = registration.crud(registration.resource, dialect)
+        cruds = [registration.crud(registration.resource, dialect) for registration in self.registrations.values()]
+        scopes = {crud.table.name: crud.scope for crud in cruds}
+        for registration, crud in zip(self.registrations.values(), cruds, strict=True):
+            crud.references.scopes = scopes
             for route in routes_of(registration.resource, crud, registration.operations):
                 directory.add(route, generated=True)
         for router in self.routers:

@@ -1,6 +1,7 @@
 """What the odd entities derive from: a metadata of their own, which no migration ever sees.
 
-The accounts' tables are copied into it, so that an owner column can refer to them and a caller can sign in.
+The accounts' tables are copied into it, so that an owner column can refer to them and a caller can sign in; so is that of the
+keys that make a request safe to repeat.
 """
 
 import sqlalchemy as sa
@@ -10,6 +11,7 @@ from sqlmodel import SQLModel
 from backend.auth.models import RefreshToken, User
 from backend.core.constraints import NAMING_CONVENTION
 from backend.core.folding import fold_with
+from backend.core.idempotency import idempotency_keys
 from backend.crud.model import BigIntegerKey, IntegerKey, Record, UUIDKey
 
 metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
@@ -24,6 +26,7 @@ def table_of(model: type[SQLModel]) -> sa.Table:
 
 for account_model in (User, RefreshToken):
     table_of(account_model).to_metadata(metadata)
+idempotency_keys.to_metadata(metadata)
 
 
 class OddRecord(Record, registry=registry(metadata=metadata)):

@@ -20,6 +20,7 @@ from backend.crud.policy import ANYONE, SIGNED_IN
 from backend.crud.registry import Registry, public_schema
 from tests.odd.base import metadata
 from tests.odd.columns import Everything, Maybe, Preset
+from tests.odd.owned import Crate, Exhibit
 from tests.odd.shapes import (
     Branch,
     Diary,
@@ -94,8 +95,10 @@ registry.include(by_hand)
 registry.include(auth)
 registry.include(users)
 register(Branch, read=ANYONE, write=ADMIN, search=("name",))
+register(Crate, read=ANYONE, owner="keeper_id", search=("label", "place"))
 register(Diary, owner="owner_id", search=("entry",))
 register(Everything, write=ADMIN, search=("text", "short_text"))
+register(Exhibit, owner="owner_id", search=("title", "note"))
 register(Leaf, read=ANYONE, write=SIGNED_IN, search=("name",), path="leaves")
 register(Maybe, write=ADMIN, search=("text", "short_text"))
 register(Notice, read=ANYONE, owner="author_id", search=("message",))
