@@ -68,7 +68,7 @@ class Many(Single):
         """Each row changes by its own members, all or none."""
         plan = drawn[0].plan
         picked = self.pick_many(plan.path, caller, picks, again=again)
-        sent = [{"id": key, **self.resolve(caller, one)} for key, one in zip(picked, drawn, strict=False)]
+        sent = [{**self.resolve(caller, one), "id": key} for key, one in zip(picked, drawn, strict=False)]
         keys = picked[: len(sent)]
         answer = self.send("PATCH", plan, "/batch", caller=caller, json=sent)
         if answer.status_code == 409 and self.depends_on_the_order(plan, sent):
@@ -94,7 +94,7 @@ class Many(Single):
         return values
 
     def changes_of(self, plan: Plan, body: Row) -> Row:
-        """The members of an element that are to be stored; a strange `id` in a fault has replaced the row's."""
+        """The members of an element that are to be stored; its `id` says where."""
         return self.model.shown(plan, {name: value for name, value in body.items() if name != "id"}, whole=False)
 
     def check_final(self, plan: Plan, caller: str, keys: Sequence[int], values: Sequence[Row]) -> None:
