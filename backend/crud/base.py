@@ -33,6 +33,7 @@ from backend.crud.estimate import estimated_rows
 from backend.crud.history import Action, History
 from backend.crud.kept import Judge, Reread
 from backend.crud.query import Selection
+from backend.crud.references import References
 from backend.crud.resource import Resource
 from backend.crud.statements import PAGE_LIMIT, PAGE_OFFSET, ROW_KEY, TOTAL, Statements
 
@@ -66,7 +67,7 @@ class CRUDBase(Generic[ModelT]):
         overridden = any(getattr(type(self), hook) is not getattr(CRUDBase, hook) for hook in self.hooks)
         self.has_hooks = overridden or resource.schemas.complete is not None
         self._estimate_past = resource.estimate_past
-        self._foreign_keys = _foreign_keys(self.table)
+        self.references = References(self.table, self.statements)
         self._defaults = _defaults(resource)
         self.archive = Archive(resource) if resource.soft_delete else None
         self.history = History(resource) if resource.history else None
@@ -137,6 +138,7 @@ class CRUDBase(Generic[ModelT]):
             ConflictError: 409 for a taken unique value or a reference to nothing.
             InvalidInputError: 422 when the whole row breaks an invariant.
         """
+        self.references.check(unit, values)
         row = self.new_row(unit, values)
         if self.has_hooks:
             unit.begin()
@@ -152,6 +154,7 @@ class CRUDBase(Generic[ModelT]):
             PermissionDeniedError: 403 when the caller may read but not change it.
             ConflictError, InvalidInputError: as for `create`.
         """
+        self._check_references(unit, key, values)
         changes: Row = {**values, "updated_at": now()}
         stored: Row = {}
         if self.has_hooks or self.history is not None:
@@ -260,6 +263,14 @@ class CRUDBase(Generic[ModelT]):
             row[self.resource.owner] = unit.caller.id
         return row
 
+    def _check_references(self, unit: UnitOfWork, key: Any, values: Mapping[str, Any]) -> None:
+        """Refuse a change that refers to what the caller does not see; whose row it is comes first."""
+        try:
+            self.references.check(unit, values)
+        except ReferenceNotFoundError:
+            self._locked(unit, key)
+            raise
+
     def is_plain(self, verb: str) -> bool:
         """Whether many rows may go through `verb` at once, because nothing looks at each of them."""
         return not self.has_hooks and getattr(type(self), verb) is getattr(CRUDBase, verb)
@@ -354,7 +365,7 @@ class CRUDBase(Generic[ModelT]):
 
         PostgreSQL names the constraint; SQLite leaves us to look.
         """
-        for column in self._foreign_keys:
+        for column in self.references.columns:
             target, value = next(iter(column.foreign_keys)).column, values.get(column.name)
             if value is None:
                 continue
@@ -371,10 +382,6 @@ def version_tag(row: Row) -> str:
     """The strong entity tag of a row's present version (RFC 9110 §8.8.3): the microsecond of its last change."""
     microseconds = (row["updated_at"] - EPOCH) // timedelta(microseconds=1)
     return f'"{microseconds:x}"'
-
-
-def _foreign_keys(table: sa.Table) -> list[sa.Column[Any]]:
-    return [column for column in table.columns if column.foreign_keys]
 
 
 def _is_key_of(column: sa.Column[Any], constraint: str) -> bool:

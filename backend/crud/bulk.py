@@ -32,6 +32,7 @@ def create_many(crud: CRUDBase[Any], unit: UnitOfWork, values: Sequence[Mapping[
     unit.begin()
     if not crud.is_plain("create"):
         return _one_by_one(values, lambda one: crud.create(unit, one))
+    crud.references.check_many(unit, values)
     rows = [crud.new_row(unit, one) for one in values]
     stored: list[Row] = []
     for start, block in _blocks(rows, columns=len(rows[0])):
@@ -112,6 +113,7 @@ def update_many(crud: CRUDBase[Any], unit: UnitOfWork, changes: Sequence[Change]
     if not crud.is_plain("update"):
         return _one_by_one(changes, lambda change: crud.update(unit, *change))
     found = _lock(crud, unit, [key for key, _ in changes])
+    crud.references.check_many(unit, [values for _, values in changes])
     stored: dict[Any, Row] = {}
     for names, members in _grouped(changes).items():
         for _start, block in _blocks(members, columns=len(names) + 2):
@@ -162,22 +164,32 @@ def delete_many(crud: CRUDBase[Any], unit: UnitOfWork, keys: Sequence[Any]) -> N
         _one_by_one(keys, lambda key: crud.delete(unit, key))
         return
     _lock(crud, unit, keys)
-    for start, block in _blocks(keys, columns=1):
-        _delete(crud, unit, block, start)
+    if not _delete(crud, unit, keys):
+        # Greater keys first: what refers to another row is mostly younger, and then does not hold it any more.
+        held = set(_held(crud, unit, sorted(keys, reverse=True)))
+        raise StillReferencedError().at_element(next(n for n, key in enumerate(keys) if key in held))
     unit.forget_loaded()
 
 
-def _delete(crud: CRUDBase[Any], unit: UnitOfWork, keys: Sequence[Any], start: int) -> None:
+def _delete(crud: CRUDBase[Any], unit: UnitOfWork, keys: Sequence[Any]) -> bool:
+    """Remove rows with one statement, for rows that go together may refer to each other; whether nothing else held them."""
+    size = 1 << (len(keys) - 1).bit_length()
+    padded = [*keys, *[keys[-1]] * (size - len(keys))]
     try:
         with unit.savepoint():
-            gone = unit.run(crud.statements.delete_many(len(keys)), _numbered_keys(keys))
+            gone = unit.run(crud.statements.delete_many(size), _numbered_keys(padded))
             crud.keep_deleted(unit, gone)
-    except ForeignKeyError as error:
-        if len(keys) == 1:
-            raise StillReferencedError().at_element(start) from error
-        half = len(keys) // 2
-        _delete(crud, unit, keys[:half], start)
-        _delete(crud, unit, keys[half:], start + half)
+    except ForeignKeyError:
+        return False
+    return True
+
+
+def _held(crud: CRUDBase[Any], unit: UnitOfWork, keys: Sequence[Any]) -> list[Any]:
+    """Those that other rows refer to, once what can go has gone."""
+    if _delete(crud, unit, keys):
+        return []
+    half = len(keys) // 2
+    return [*_held(crud, unit, keys[:half]), *_held(crud, unit, keys[half:])] if half else list(keys)
 
 
 def _named(crud: CRUDBase[Any], unit: UnitOfWork, error: RowhouseError, row: Row) -> RowhouseError:

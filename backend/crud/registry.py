@@ -121,7 +121,9 @@ class Registry:
         directory = Directory(self.prefix)
         resources = self._related()
         cruds = {path: self.registrations[path].crud(resource, dialect) for path, resource in resources.items()}
+        scopes = {crud.table.name: crud.scope for crud in cruds.values()}
         for path, resource in resources.items():
+            cruds[path].references.scopes = scopes
             expansions = {name: Expansion(r, cruds[r.target.path]) for name, r in resource.relations.items()}
             for route in routes_of(resource, cruds[path], expansions, self.registrations[path].operations):
                 directory.add(route, generated=True)

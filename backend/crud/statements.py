@@ -49,6 +49,7 @@ class Statements:
         self.update = cache(self._update)
         self.delete = cache(self._delete)
         self.exists = cache(self._exists)
+        self.seen = cache(self._seen)
         self.insert_many = cache(self._insert_many)
         self.lock_many = cache(self._lock_many)
         self.update_many = cache(self._update_many)
@@ -135,6 +136,11 @@ class Statements:
         """Whether another table has a row; binds `_target_key`."""
         found = sa.select(target).where(target == sa.bindparam("_target_key", type_=target.type))
         return self._compile(found, [target])
+
+    def _seen(self, target: sa.Column[Any], size: int, predicate: Predicate) -> Statement:
+        """Which of some values of another table's column `predicate` lets be seen; binds numbered `_row_key`s."""
+        given = [sa.bindparam(numbered(ROW_KEY, row), type_=target.type) for row in range(size)]
+        return self._compile(_where(sa.select(target).where(target.in_(given)), predicate), [target], predicate)
 
     def _insert_many(self, names: tuple[str, ...], size: int) -> Statement:
         """Binds each column as its name with the row's number behind it."""

@@ -21,6 +21,7 @@ from backend.crud.policy import ANYONE, SIGNED_IN
 from backend.crud.registry import Registry, public_schema
 from tests.odd.base import metadata
 from tests.odd.columns import Everything, Maybe, Preset
+from tests.odd.owned import Crate, Exhibit
 from tests.odd.shapes import (
     Branch,
     Diary,
@@ -122,8 +123,10 @@ registry.include(by_hand)
 registry.include(auth)
 registry.include(users)
 register(Branch, read=ANYONE, write=ADMIN, search=("name",), crud=BranchCRUD, soft_delete=True, history=True)
+register(Crate, read=ANYONE, owner="keeper_id", search=("label", "place"), soft_delete=True, history=True)
 register(Diary, owner="owner_id", search=("entry",), soft_delete=True, history=True)
 register(Everything, write=ADMIN, search=("text", "short_text"), soft_delete=True, history=True)
+register(Exhibit, owner="owner_id", search=("title", "note"), soft_delete=True, history=True)
 register(Graft, read=ANYONE, write=ADMIN)
 register(Leaf, read=ANYONE, write=SIGNED_IN, search=("name",), path="leaves", soft_delete=True, history=True)
 register(Maybe, write=ADMIN, search=("text", "short_text"), soft_delete=True, history=True)
