@@ -96,6 +96,16 @@ def test_a_value_has_one_type_and_a_name(document: Document) -> None:
             assert all(name.isidentifier() for name in names)
 
 
+def test_a_partial_row_has_the_types_of_a_whole_one(document: Document) -> None:
+    """Member by member; only related rows come on top."""
+    schemas = document["components"]["schemas"]
+    partial = {name: schema for name, schema in schemas.items() if name.endswith("Partial")}
+    assert partial
+    for name, schema in partial.items():
+        whole = schemas[f"{name.removesuffix('Partial')}Public"]["properties"]
+        assert {member: schema["properties"][member] for member in whole} == whole, name
+
+
 def test_who_may_call_is_said_of_each(document: Document) -> None:
     """The document's own word is for operations that read a token only if it is sent; some never do."""
     (scheme,) = document["components"]["securitySchemes"]

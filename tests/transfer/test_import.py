@@ -103,6 +103,13 @@ def test_a_row_that_cannot_be_read_is_422(client: TestClient, send: Send, catego
     assert total(client, category) == 0
 
 
+def test_a_row_of_many_lines_has_the_limit_of_one(client: TestClient, send: Send, category: int) -> None:
+    """So that quotes without an end do not bring the file into memory."""
+    answer = send(f'{HEADER},description\nx,A,1,{category},"' + "y\n" * 700_000 + '"\n')
+    assert (["body", 0], "line 2: a row has at most 1048576 bytes") in faults(answer)
+    assert total(client, category) == 0
+
+
 @pytest.mark.parametrize("header", [b"\xff", b'"a"b', b'"title', b"title;author", b"x" * 1_200_000, b"\0"])
 def test_a_header_that_cannot_be_read_is_422(client: TestClient, send: Send, category: int, header: bytes) -> None:
     """Its line is named."""
