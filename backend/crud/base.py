@@ -350,12 +350,13 @@ class CRUDBase(Generic[ModelT]):
     def refusal(self, unit: UnitOfWork, key: Any) -> NotFoundError | PermissionDeniedError:
         """Why nothing was changed: out of sight is 404, in sight but another's is 403.
 
-        A row that the caller may change after all was restored between the two looks: when it was asked for, it was missing.
+        A row that the caller may change after all was restored in between: when it was asked for, it was missing. What was seen is
+        judged, and not looked for once more, for by then it may be deleted again.
         """
-        scope, mine = Predicate(self.scope(unit.caller)), self.write_predicate(unit.caller)
-        is_seen = unit.run(self.statements.get(scope), {ROW_KEY: key}, scope)
-        is_others = is_seen and not unit.run(self.statements.get(mine), {ROW_KEY: key}, mine)
-        return self._not_yours() if is_others else self._missing(key)
+        scope = Predicate(self.scope(unit.caller))
+        seen = unit.run(self.statements.get(scope), {ROW_KEY: key}, scope)
+        is_mine = seen and self.archive and self._judge.would_hold(unit, self.write_predicate(unit.caller), seen[0])
+        return self._not_yours() if seen and not is_mine else self._missing(key)
 
     def _not_yours(self) -> PermissionDeniedError:
         return PermissionDeniedError(f"This {self.resource.name} belongs to someone else.")

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from fastapi import FastAPI
 
+from backend.core.db import UnitOfWork
+from backend.core.security import Caller
 from backend.crud.archive import Archive, deleted_rows
 from backend.crud.registry import Registration
 from tests.contract.cases import every_house
@@ -261,6 +264,20 @@ def test_deletes_and_restores_at_once_leave_one_row(house: House) -> None:
     is_there = house.call("GET", f"/{row['id']}").status_code == 200
     assert is_archived(house, row) is not is_there
     assert told[204] - told[200] == (0 if is_there else 1)
+
+
+@every_house("create", where=of("notices"))
+def test_a_row_that_comes_back_during_a_refusal_was_missing(house: House) -> None:
+    """404 to whoever may change it, for when it was asked for it was not there; others are told that it is not theirs."""
+    row, app = house.make(), house.world.client.app
+    assert isinstance(app, FastAPI)
+    database = app.state.database
+    crud = house.registration.crud(house.plan, database.dialect)
+    with UnitOfWork(database, write=True) as unit:
+        for caller_id, status in ((row["author_id"], 404), (row["author_id"] + 1, 403)):
+            unit.caller = Caller(id=caller_id, role="user")
+            assert crud.refusal(unit, row["id"]).status == status
+    database.drop_link()
 
 
 @every_house("create", where=of("leaves"))
