@@ -13,12 +13,12 @@ registry = Registry("/api/v1")
 register, include = registry.register, registry.include
 
 include(auth)
-register(Book, read=ANYONE, write=ADMIN, search=("title", "author"), crud=BookCRUD, soft_delete=True, history=True)
+register(Book, read=ANYONE, write=ADMIN, search=("title", "author"), crud=BookCRUD, soft_delete=True)
 register(Booking, owner="driver_id", write=DRIVER, crud=BookingCRUD)
 register(Category, read=ANYONE, write=ADMIN, search=("name",))
-register(ChargePoint, read=ANYONE, write=ADMIN, search=("code", "name"))
+register(ChargePoint, read=ANYONE, write=ADMIN, search=("code", "name"), history=True)
 register(
     User, read=ADMIN, write=ADMIN, search=("email", "full_name"), operations=("list", "get", "update", "put", "delete")
 )
 include(users)
-register(Vehicle, owner="driver_id", write=DRIVER, search=("plate",))
+register(Vehicle, owner="driver_id", write=DRIVER, search=("plate",), soft_delete=True, history=True)

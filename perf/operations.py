@@ -113,12 +113,21 @@ class Api:
         ]
         self.by_label = {operation.label: operation for operation in self.operations}
         self._by_place = {(operation.method, operation.path): operation for operation in self.operations}
+        # What `expand` embeds says the same of members that are called otherwise: `stock` is a BranchPublic, so `stock_id` is its key.
+        gets = {
+            _row_schema(document["paths"][operation.path]["get"]): operation.collection
+            for operation in self.operations
+            if operation.method == "GET" and operation.operation_id.startswith("get_")
+        }
         # `get_charge_point` stands for the rows that a member `charge_point_id` refers to.
         self.targets = {
             f"{operation.operation_id.removeprefix('get_')}_id": operation.collection
             for operation in self.operations
             if operation.method == "GET" and operation.takes_row and operation.operation_id.startswith("get_")
         }
+        for member, schema in _expanded(document):
+            if schema in gets:
+                self.targets.setdefault(member, gets[schema])
         complaints = [
             f"{operation.label}: {text}" for operation in self.operations for text in self._complaints(operation)
         ]
@@ -182,6 +191,23 @@ def _operation(method: str, path: str, item: Mapping[str, Any]) -> Operation:
         query={parameter["name"]: parameter["schema"] for parameter in query if parameter.get("required")},
         optional_query=frozenset(parameter["name"] for parameter in query if not parameter.get("required")),
     )
+
+
+def _row_schema(described: Mapping[str, Any]) -> str:
+    """The reference to the schema of the row that a get answers with, the first of several."""
+    schema = described["responses"].get("200", {}).get("content", {}).get(JSON, {}).get("schema", {})
+    return str((schema.get("anyOf") or [schema])[0].get("$ref", ""))
+
+
+def _expanded(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The members that refer to one row, and the reference to the schema of that row."""
+    schemas = document.get("components", {}).get("schemas", {})
+    for name, schema in schemas.items():
+        if name.endswith("Partial"):
+            for member, value in schema.get("properties", {}).items():
+                for arm in value.get("anyOf", ()):
+                    if "$ref" in arm and f"{member}_id" in schema["properties"]:
+                        yield f"{member}_id", arm["$ref"]
 
 
 def _successes(statuses: Iterable[str]) -> frozenset[int]:

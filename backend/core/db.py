@@ -225,7 +225,12 @@ class UnitOfWork:
         """The SQLModel session of this request, inside its transaction. Flush it; never commit it."""
         if self._session is None:
             self.begin()
-            options: dict[str, Any] = {"expire_on_commit": False, "info": {UNIT: self}}
+            # It joins the transaction as it is, also one that stands at a savepoint: it makes no savepoint of its own.
+            options: dict[str, Any] = {
+                "expire_on_commit": False,
+                "info": {UNIT: self},
+                "join_transaction_mode": "rollback_only",
+            }
             self._session = Session(bind=self.link.connection, autoflush=True, **options)
         return self._session
 

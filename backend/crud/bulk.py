@@ -8,7 +8,9 @@ An error says which element it was.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from backend.core.constraints import ForeignKeyError
+import sqlalchemy as sa
+
+from backend.core.constraints import ForeignKeyError, translate
 from backend.core.db import UnitOfWork
 from backend.core.errors import ConflictError, InvalidInputError, RowhouseError, StillReferencedError
 from backend.core.statement import Row
@@ -31,7 +33,7 @@ def create_many(crud: CRUDBase[Any], unit: UnitOfWork, values: Sequence[Mapping[
     """
     unit.begin()
     if not crud.is_plain("create"):
-        return _one_by_one(values, lambda one: crud.create(unit, one))
+        return _one_by_one(unit, values, lambda one: crud.create(unit, one))
     crud.references.check_many(unit, values)
     rows = [crud.new_row(unit, one) for one in values]
     stored: list[Row] = []
@@ -49,9 +51,6 @@ def create_possible(
 
     For a complete list of what is wrong: where there is an error, the caller rolls back.
     """
-    if not crud.is_plain("create"):
-        # A session that first meets the connection within a savepoint makes one of its own, which outlives ours.
-        unit.session.connection()
     refused: list[RowhouseError] = []
     start = 0
     while start < len(values) and len(refused) < most:
@@ -111,7 +110,7 @@ def update_many(crud: CRUDBase[Any], unit: UnitOfWork, changes: Sequence[Change]
     unit.begin()
     _refuse_repeated([key for key, _ in changes])
     if not crud.is_plain("update"):
-        return _one_by_one(changes, lambda change: crud.update(unit, *change))
+        return _one_by_one(unit, changes, lambda change: crud.update(unit, *change))
     found = _lock(crud, unit, [key for key, _ in changes])
     crud.references.check_many(unit, [values for _, values in changes])
     stored: dict[Any, Row] = {}
@@ -161,7 +160,7 @@ def delete_many(crud: CRUDBase[Any], unit: UnitOfWork, keys: Sequence[Any]) -> N
     unit.begin()
     _refuse_repeated(keys)
     if not crud.is_plain("delete"):
-        _one_by_one(keys, lambda key: crud.delete(unit, key))
+        _one_by_one(unit, keys, lambda key: crud.delete(unit, key))
         return
     _lock(crud, unit, keys)
     if not _delete(crud, unit, keys):
@@ -222,7 +221,7 @@ def _refuse_repeated(keys: Sequence[Any]) -> None:
         seen.add(key)
 
 
-def _one_by_one(items: Sequence[T], work: Callable[[T], R]) -> list[R]:
+def _one_by_one(unit: UnitOfWork, items: Sequence[T], work: Callable[[T], R]) -> list[R]:
     done = []
     for position, item in enumerate(items):
         try:
@@ -230,4 +229,6 @@ def _one_by_one(items: Sequence[T], work: Callable[[T], R]) -> list[R]:
         except RowhouseError as error:
             error.at_element(position)
             raise
+        except sa.exc.DBAPIError as error:  # from a session that a hook has flushed
+            raise translate(error.orig, unit.database.catalog).at_element(position) from error
     return done

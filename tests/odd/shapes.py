@@ -40,7 +40,7 @@ class Graft(OddEntity, table=True):
     scion_id: int = Field(foreign_key="branches.id", sa_type=BigInteger)
     stock_id: int | None = Field(default=None, foreign_key="branches.id", sa_type=BigInteger)
     station: str | None = Field(default=None, max_length=40, foreign_key="stations.code")
-    scion: int = 0
+    stock: int = 0
 
 
 class Diary(OddEntity, table=True):
