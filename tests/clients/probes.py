@@ -25,7 +25,7 @@ NOWHERE = {"integer": "2147483647", "string": "00000000-0000-4000-8000-000000000
 OF_STATUS = {"401": "WWW-Authenticate", "429": "Retry-After", "503": "Retry-After"}
 # The headers that tell a client something; the others go with any answer of any server.
 TELLING = {"etag", "location", "idempotent-replayed", "www-authenticate", "retry-after", "x-request-id"}
-FORM = "application/x-www-form-urlencoded"
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 TOO_LARGE = b" " * (1024 * 1024 + 1)
 
 
