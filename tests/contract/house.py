@@ -34,6 +34,7 @@ def _later(row: Row) -> Row:
 # What a schema cannot say of an entity's values: rules over several members, and patterns.
 BODIES: dict[str, Callable[[int], Row]] = {
     "bookings": _booking,
+    "crates": lambda number: {"label": f"label {number}"},
     "users": lambda number: {"role": "user"},
     "everythings": lambda number: {"patterned": f"AB-{number}"},
     "parcels": lambda number: {"status": "public"},
@@ -41,6 +42,7 @@ BODIES: dict[str, Callable[[int], Row]] = {
 }
 CHANGES: dict[str, Callable[[Row], Row]] = {
     "bookings": _later,
+    "crates": lambda row: {"label": f"{row['label']} again"},
     "everythings": lambda row: {"patterned": "CD-1"},
     "parcels": lambda row: {"weight": row["weight"] + 1},
     "periods": lambda row: {"first_day": "2029-12-31", "last_day": str(date(2031, 1, 1))},
