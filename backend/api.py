@@ -14,14 +14,14 @@ registry = Registry("/api/v1")
 register, include = registry.register, registry.include
 
 include(auth)
-register(Book, read=ANYONE, write=ADMIN, search=("title", "author"), crud=BookCRUD)
+register(Book, read=ANYONE, write=ADMIN, search=("title", "author"), crud=BookCRUD, soft_delete=True)
 register(Booking, owner="driver_id", write=DRIVER, crud=BookingCRUD)
 include(bookings)
 register(Category, read=ANYONE, write=ADMIN, search=("name",))
-register(ChargePoint, read=ANYONE, write=ADMIN, search=("code", "name"))
+register(ChargePoint, read=ANYONE, write=ADMIN, search=("code", "name"), history=True)
 include(charge_points)
 register(
     User, read=ADMIN, write=ADMIN, search=("email", "full_name"), operations=("list", "get", "update", "put", "delete")
 )
 include(users)
-register(Vehicle, owner="driver_id", write=DRIVER, search=("plate",))
+register(Vehicle, owner="driver_id", write=DRIVER, search=("plate",), soft_delete=True, history=True)

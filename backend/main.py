@@ -36,6 +36,7 @@ from backend.core.pages import add_pages
 from backend.crud.registry import Registry
 
 DESCRIPTION = "A bookstore and a charging network on Rowhouse: every entity is one class and one line."
+LICENSE = {"name": "Apache License 2.0", "identifier": "Apache-2.0"}
 
 
 def create_app(
@@ -57,6 +58,8 @@ def create_app(
         title="Rowhouse",
         version=__version__,
         description=DESCRIPTION,
+        license_info=LICENSE,
+        openapi_tags=registry.tags(),
         lifespan=_lifespan(settings, database, door),
         redirect_slashes=False,
         docs_url=None,
@@ -101,6 +104,13 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
             allow_origins=list(settings.cors_origins),
             allow_methods=["*"],
             allow_headers=["*"],
-            expose_headers=["ETag", "Location", "X-Request-ID", "Retry-After"],
+            expose_headers=[
+                "Content-Disposition",
+                "ETag",
+                "Idempotent-Replayed",
+                "Location",
+                "Retry-After",
+                "X-Request-ID",
+            ],
         )
     app.add_middleware(Edge, access_log=settings.access_log, own_policy=PAGES)

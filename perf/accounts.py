@@ -27,7 +27,10 @@ hashing = threading.BoundedSemaphore(2)
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One request and the answers that are right. `name` groups it in statistics; `conflicts` are right codes of a 409."""
+    """One request and the answers that are right. `name` groups it in statistics; `conflicts` are right codes of a 409.
+
+    The answer of a stream is read to its end like any other, but judged by when it begins.
+    """
 
     method: str
     path: str
@@ -36,6 +39,7 @@ class Request:
     conflicts: frozenset[str] = frozenset()
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str | None = None
+    is_stream: bool = False
 
     def complaint(self, answer: "Answer") -> str | None:
         """What is wrong with the answer; None for a right one."""

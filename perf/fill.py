@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, MetaData, Table, create_engine, inser
 FIRST_INSTANT = datetime(2026, 1, 1, tzinfo=UTC)
 CATEGORY_ID = 1
 USER_ID = 1
+SLICE = 50_000
 
 
 def fill(database_url: str, *, books: int, with_user: bool) -> None:
@@ -23,7 +24,8 @@ def fill(database_url: str, *, books: int, with_user: bool) -> None:
             _insert(connection, "categories", [_category()])
             if with_user:
                 _insert(connection, "users", [_user()])
-            _insert(connection, "books", [_book(number) for number in range(1, books + 1)])
+            for first in range(1, books + 1, SLICE):
+                _insert(connection, "books", [_book(n) for n in range(first, min(first + SLICE, books + 1))])
             _move_sequence(connection)
         _settle(engine)
 

@@ -10,10 +10,10 @@ from functools import cached_property
 from typing import Any
 
 PREFIX = "/api/v1"
-JSON, FORM = "application/json", "application/x-www-form-urlencoded"
+JSON, FORM, NDJSON = "application/json", "application/x-www-form-urlencoded", "application/x-ndjson"
 METHODS = ("get", "post", "patch", "put", "delete")
 ACCOUNT_PATHS = ("/auth", "/users")
-READ_WEIGHT, WRITE_WEIGHT, ACCOUNT_WEIGHT = 10, 4, 1
+READ_WEIGHT, WRITE_WEIGHT, ACCOUNT_WEIGHT, FILE_WEIGHT = 10, 4, 1, 1
 Schema = Mapping[str, Any]
 
 
@@ -21,7 +21,7 @@ class UncallableOperationError(RuntimeError):
     """The load test cannot call every operation of the document; the message says which, and why."""
 
 
-BATCH = "/batch"
+BATCH, EXPORT, IMPORT, RESTORE = "/batch", "/export", "/import", "/{id}/restore"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,16 +56,36 @@ class Operation:
     @property
     def collection(self) -> str:
         """The path of the collection that the row belongs to; the path itself where it names no row."""
-        return self.path.partition("/{")[0].removesuffix(BATCH)
+        path = self.path.partition("/{")[0]
+        for ending in (BATCH, EXPORT, IMPORT):
+            path = path.removesuffix(ending)
+        return path
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the answer may be so long that its first byte says how quick the server is."""
+        return self.path.endswith(EXPORT)
+
+    @property
+    def takes_rows(self) -> bool:
+        """Whether the body is a file of rows, each as a create of the collection takes it."""
+        return self.media_type == NDJSON
 
     @property
     def ends_row(self) -> bool:
         """Whether the row is not to be used again: it is gone, or an action has moved it on in its life."""
-        return self.takes_row and self.method in ("DELETE", "POST")
+        return self.takes_row and self.method in ("DELETE", "POST") and not self.revives_row
+
+    @property
+    def revives_row(self) -> bool:
+        """Whether it takes a deleted row, which is there again afterwards."""
+        return self.method == "POST" and self.path.endswith(RESTORE)
 
     @property
     def weight(self) -> int:
-        """How often it is called beside the others. Accounts are seldom made or changed, and hashing is dear."""
+        """How often it is called beside the others. Accounts and files are seldom sent, and hashing is dear."""
+        if self.is_stream or self.takes_rows:
+            return FILE_WEIGHT
         if self.method == "GET":
             return READ_WEIGHT
         return ACCOUNT_WEIGHT if self.name.startswith(ACCOUNT_PATHS) else WRITE_WEIGHT
@@ -93,12 +113,21 @@ class Api:
         ]
         self.by_label = {operation.label: operation for operation in self.operations}
         self._by_place = {(operation.method, operation.path): operation for operation in self.operations}
+        # What `expand` embeds says the same of members that are called otherwise: `stock` is a BranchPublic, so `stock_id` is its key.
+        gets = {
+            _row_schema(document["paths"][operation.path]["get"]): operation.collection
+            for operation in self.operations
+            if operation.method == "GET" and operation.operation_id.startswith("get_")
+        }
         # `get_charge_point` stands for the rows that a member `charge_point_id` refers to.
         self.targets = {
             f"{operation.operation_id.removeprefix('get_')}_id": operation.collection
             for operation in self.operations
             if operation.method == "GET" and operation.takes_row and operation.operation_id.startswith("get_")
         }
+        for member, schema in _expanded(document):
+            if schema in gets:
+                self.targets.setdefault(member, gets[schema])
         complaints = [
             f"{operation.label}: {text}" for operation in self.operations for text in self._complaints(operation)
         ]
@@ -113,6 +142,10 @@ class Api:
         """The operation that lists the collection."""
         return self._by_place.get(("GET", collection))
 
+    def delete_of(self, collection: str) -> Operation | None:
+        """The operation that deletes a row of the collection."""
+        return self._by_place.get(("DELETE", f"{collection}/{{id}}"))
+
     def weighted(self) -> Iterator[Operation]:
         """Every operation as often as its weight says."""
         for operation in self.operations:
@@ -124,7 +157,9 @@ class Api:
             yield "more than one parameter in the path; teach perf.operations where its rows come from"
         elif operation.takes_row:
             yield from self._row_complaints(operation)
-        if operation.body is not None and operation.media_type not in (JSON, FORM):
+        if operation.takes_rows and self.create_of(operation.collection) is None:
+            yield f"takes rows of {operation.collection}, and no operation says what one is made of"
+        if operation.body is not None and operation.media_type not in (JSON, FORM, NDJSON):
             yield f"takes {operation.media_type}; teach perf.visitor to make it"
         if not operation.successes:
             yield "documents no answer of success"
@@ -133,14 +168,16 @@ class Api:
         makes, lists = self.create_of(operation.collection), self.list_of(operation.collection)
         if makes is None and lists is None:
             yield f"{operation.collection} can be neither listed nor added to, so there is no row to call it for"
-        elif makes is None and operation.method == "DELETE":
+        elif makes is None and (operation.method == "DELETE" or operation.revives_row):
             yield f"nothing makes rows of {operation.collection}, and the load test deletes its own only"
+        elif operation.revives_row and self.delete_of(operation.collection) is None:
+            yield f"nothing deletes rows of {operation.collection}, so there is none to restore"
 
 
 def _operation(method: str, path: str, item: Mapping[str, Any]) -> Operation:
     described = item[method]
     content: Mapping[str, Any] = described.get("requestBody", {}).get("content", {})
-    media_type = next(iter(content), None)
+    media_type = NDJSON if NDJSON in content else next(iter(content), None)
     parameters = [*item.get("parameters", ()), *described.get("parameters", ())]
     query = [parameter for parameter in parameters if parameter["in"] == "query"]
     return Operation(
@@ -154,6 +191,23 @@ def _operation(method: str, path: str, item: Mapping[str, Any]) -> Operation:
         query={parameter["name"]: parameter["schema"] for parameter in query if parameter.get("required")},
         optional_query=frozenset(parameter["name"] for parameter in query if not parameter.get("required")),
     )
+
+
+def _row_schema(described: Mapping[str, Any]) -> str:
+    """The reference to the schema of the row that a get answers with, the first of several."""
+    schema = described["responses"].get("200", {}).get("content", {}).get(JSON, {}).get("schema", {})
+    return str((schema.get("anyOf") or [schema])[0].get("$ref", ""))
+
+
+def _expanded(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The members that refer to one row, and the reference to the schema of that row."""
+    schemas = document.get("components", {}).get("schemas", {})
+    for name, schema in schemas.items():
+        if name.endswith("Partial"):
+            for member, value in schema.get("properties", {}).items():
+                for arm in value.get("anyOf", ()):
+                    if "$ref" in arm and f"{member}_id" in schema["properties"]:
+                        yield f"{member}_id", arm["$ref"]
 
 
 def _successes(statuses: Iterable[str]) -> frozenset[int]:

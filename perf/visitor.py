@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 
 from perf.accounts import LOGIN, LOGOUT, PASSWORD, REFRESH, Account, Answer, RefusedError, Request, Send, ask
 from perf.bodies import OWN_ROW, SLOT_LENGTH, Bodies
-from perf.operations import FORM, Api, Operation
+from perf.operations import FORM, Api, Operation, Schema
 
 NOBODY, USER, DRIVER, ADMIN = "nobody", "user", "driver", "admin"
 ROLES = (NOBODY, USER, DRIVER, ADMIN)
@@ -36,6 +36,7 @@ RIGHT_CONFLICTS = {"booking_closed": 15 * 60 - 5}
 PAGES, PAGE_SIZE, SEARCH_SHARE = 3, 20, 0.25
 IDS = "ids"
 MAX_ROWS = 50
+FILE_ROWS = 20
 SLOTS_FROM, SLOTS_UNTIL = timedelta(hours=1), timedelta(days=80)
 
 
@@ -102,6 +103,8 @@ class Visitor:
             self._keep(operation.collection, self._make(operation.collection))
         position = random.randrange(len(rows))
         row = rows[position]
+        if operation.revives_row:
+            self._delete(operation.collection, row)
         answer = self._ask(operation, row)
         if operation.ends_row or answer.status not in operation.successes:
             del rows[position]
@@ -120,6 +123,12 @@ class Visitor:
         if operation is None:
             raise LookupError(f"nothing makes rows of {collection}")
         return self._ask(operation)
+
+    def _delete(self, collection: str, row: Row) -> None:
+        operation = self._api.delete_of(collection)
+        if operation is None:
+            raise LookupError(f"nothing deletes rows of {collection}")
+        self._ask(operation, row)
 
     def _keys_of(self, collection: str) -> list[object]:
         """The keys of rows that are there already, from one page that is read once."""
@@ -174,17 +183,10 @@ class Visitor:
         return ROLES[max(1, ROLES.index(least)) :]
 
     def _request(self, operation: Operation, role: str, row: Row | None) -> Request:
-        make = partial(
-            self._bodies.make,
-            refer=partial(self._refer, afresh=operation.collection in self._plan.paired, row=row),
-            start=self._next_slot(),
-        )
+        make = self._maker(operation, row)
         headers = {} if role == NOBODY else dict(self._accounts[role].headers(self._send))
-        body = None
-        if operation.body is not None:
-            made = make(operation.body)
-            is_form = operation.media_type == FORM
-            body = urlencode(made) if is_form else json.dumps(made)
+        body = self._body(operation, make)
+        if body is not None:
             headers["Content-Type"] = str(operation.media_type)
         query = {name: make(schema, name=name) for name, schema in operation.query.items()} | _page(operation)
         if row is not None and IDS in query:
@@ -199,7 +201,23 @@ class Visitor:
             conflicts=frozenset(code for code, seconds in RIGHT_CONFLICTS.items() if age > seconds),
             headers=headers,
             body=body,
+            is_stream=operation.is_stream,
         )
+
+    def _maker(self, operation: Operation, row: Row | None) -> Callable[..., Any]:
+        """Makes the values of one request; all instants of it are of one slot."""
+        refer = partial(self._refer, afresh=operation.collection in self._plan.paired, row=row)
+        return partial(self._bodies.make, refer=refer, start=self._next_slot())
+
+    def _body(self, operation: Operation, make: Callable[..., Any]) -> str | None:
+        if operation.body is None:
+            return None
+        if operation.takes_rows:
+            creation = self._api.create_of(operation.collection)
+            schema: Schema = creation.body or {} if creation else {}
+            return "\n".join(json.dumps(self._maker(operation, None)(schema)) for _ in range(FILE_ROWS))
+        made = make(operation.body)
+        return urlencode(made) if operation.media_type == FORM else json.dumps(made)
 
     def _next_slot(self) -> datetime:
         """The start of a slot that this visitor has not used; when all are used, it goes on with other rows to refer to."""

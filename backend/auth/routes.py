@@ -11,7 +11,7 @@ from backend.auth.models import Role, User
 from backend.core.config import Settings
 from backend.core.dependencies import CallerDep, SessionDep, SettingsDep, UnitDep
 from backend.core.door import Lane
-from backend.core.openapi import problem_responses
+from backend.core.openapi import problem_responses, response_header
 from backend.core.routing import Router, on_lane
 from backend.core.security import MAX_PASSWORD_BYTES, hash_password
 from backend.crud.registry import public_schema
@@ -19,6 +19,7 @@ from backend.crud.wire import NO_NUL
 
 STRICT = ConfigDict(strict=True, extra="forbid")
 UserPublic = public_schema(User)
+LOCATED = response_header("Location", "The path of the new account.")
 
 
 def _fits_bcrypt(password: str) -> str:
@@ -84,17 +85,21 @@ class RefreshRequest(BaseModel):
 class TokenPair(BaseModel):
     """An access token for `Authorization: Bearer`, and the refresh token for the next pair. `expires_in` is in seconds."""
 
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
     access_token: str
     refresh_token: str
     token_type: str = "bearer"  # noqa: S105  # nosec B105  the name of a scheme
     expires_in: int
 
 
-users = Router(prefix="/users", tags=["users"])
-auth = Router(prefix="/auth", tags=["auth"])
+users = Router(prefix="/users", tags=["users"], description="Sign-up, and one's own account.")
+auth = Router(prefix="/auth", tags=["auth"], description="Sign in, stay signed in, and sign out.")
 
 
-@users.post("", status_code=201, response_model=UserPublic, responses=problem_responses(409, 413, 415, 422, 503))
+@users.post(
+    "", status_code=201, response_model=UserPublic, responses={201: {"headers": LOCATED}, **problem_responses(409)}
+)
 @on_lane(Lane.HASHING)
 def create_user(body: UserCreate, unit: UnitDep, settings: SettingsDep, response: Response) -> User:
     """Sign up."""

@@ -43,6 +43,7 @@ class Settings(BaseSettings):
     queue_seconds: Annotated[float, Field(gt=0, le=30)] = 1.5
     lock_seconds: Annotated[float, Field(gt=0, le=30)] = 1.5
     max_body_bytes: Annotated[int, Field(ge=1024)] = 1024 * 1024
+    max_import_bytes: Annotated[int, Field(ge=1024)] = 64 * 1024 * 1024
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
 
     jwt_secret: SecretStr = SecretStr(DEVELOPMENT_SECRET)

@@ -9,7 +9,8 @@ A request's `UnitOfWork` is the only thing that commits, and it does so once, be
 
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -30,6 +31,7 @@ from backend.core.security import Caller
 from backend.core.statement import EVERYTHING, Predicate, Row, Statement
 
 TRANSACTION_KIND = "rowhouse_transaction"
+UNIT = "rowhouse_unit_of_work"
 DRIVER_ERRORS = (sqlite3.Error, psycopg.Error)
 Authenticator = Callable[["UnitOfWork", str], Caller]
 
@@ -223,8 +225,23 @@ class UnitOfWork:
         """The SQLModel session of this request, inside its transaction. Flush it; never commit it."""
         if self._session is None:
             self.begin()
-            self._session = Session(bind=self.link.connection, autoflush=True, expire_on_commit=False)
+            # It joins the transaction as it is, also one that stands at a savepoint: it makes no savepoint of its own.
+            options: dict[str, Any] = {
+                "expire_on_commit": False,
+                "info": {UNIT: self},
+                "join_transaction_mode": "rollback_only",
+            }
+            self._session = Session(bind=self.link.connection, autoflush=True, **options)
         return self._session
+
+    @contextmanager
+    def flushing(self) -> Iterator[None]:
+        """For what listens to a flush of the session: within, `run` does not flush it once more."""
+        session, self._session = self._session, None
+        try:
+            yield
+        finally:
+            self._session = session
 
     def run(self, statement: Statement, parameters: Mapping[str, Any], predicate: Predicate = EVERYTHING) -> list[Row]:
         """The rows that a compiled statement gives, as dicts; inside the transaction if one is open.

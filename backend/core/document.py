@@ -1,12 +1,15 @@
 """The OpenAPI document: FastAPI's own, with the directory's routes and the problem schema of every error."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.encoders import jsonable_encoder
 from fastapi.openapi.utils import get_openapi
 
+from backend.core.answers import add_headers
+from backend.core.dependencies import oauth2_scheme
 from backend.core.errors import Problem
 from backend.core.routing import Directory
 
@@ -20,7 +23,14 @@ def cached_openapi(app: FastAPI, directory: Directory) -> Callable[[], dict[str,
 
 def build_openapi(app: FastAPI, directory: Directory) -> dict[str, Any]:
     """The whole document: the root's routes, the directory's, and the schema of every error."""
-    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        license_info=app.license_info,
+        tags=app.openapi_tags,
+        routes=app.routes,
+    )
     part = get_openapi(title=app.title, version=app.version, routes=directory.routes)
     for path, item in part["paths"].items():
         document["paths"][directory.prefix + path] = item
@@ -32,7 +42,36 @@ def build_openapi(app: FastAPI, directory: Directory) -> dict[str, Any]:
     schemas.update(problem.pop("$defs", {}))
     schemas["Problem"] = problem
     exact: dict[str, Any] = _with_whole_bounds(document)
+    _name_enums(exact)
+    scheme = jsonable_encoder(oauth2_scheme.model, by_alias=True, exclude_none=True)
+    exact["components"]["securitySchemes"] = {oauth2_scheme.scheme_name: scheme}
+    # For operations that say nothing of their own: a token is read if it is sent, none is needed.
+    exact["security"] = [{}, {oauth2_scheme.scheme_name: []}]
+    add_headers(exact)
     return exact
+
+
+def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for item in document["paths"].values():
+        yield from item.values()
+
+
+def _name_enums(document: dict[str, Any]) -> None:
+    """Have a parameter refer to the enum that it takes: a client then has one type for the parameter and for the member."""
+    named: dict[str, list[str]] = {}
+    for name, schema in document["components"]["schemas"].items():
+        if "enum" in schema:
+            named.setdefault(repr(schema["enum"]), []).append(name)
+
+    def reference(schema: dict[str, Any]) -> dict[str, Any]:
+        if "items" in schema:
+            return {**schema, "items": reference(schema["items"])}
+        names = named.get(repr(schema["enum"]), []) if "enum" in schema else []
+        return {"$ref": f"#/components/schemas/{names[0]}"} if len(names) == 1 else schema
+
+    for operation in _operations(document):
+        for parameter in operation.get("parameters", ()):
+            parameter["schema"] = reference(parameter["schema"])
 
 
 def _with_whole_bounds(part: Any) -> Any:

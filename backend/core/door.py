@@ -21,14 +21,16 @@ from backend.core.errors import TransactionRetryError, UnavailableError
 T = TypeVar("T")
 ATTEMPTS = 4
 HASHING_THREADS = 2
+BULK_THREADS = 2
 _current = threading.local()
 
 
 class Lane(StrEnum):
-    """Which threads do the work. Password hashing has its own, so that logins cannot starve other requests."""
+    """Which threads do the work. Password hashing and exports and imports have their own, so that they starve no other request."""
 
     DEFAULT = "default"
     HASHING = "hashing"
+    BULK = "bulk"
 
 
 def current_unit_of_work() -> UnitOfWork:
@@ -53,6 +55,7 @@ class Door:
         self._lanes = {
             Lane.DEFAULT: ThreadPoolExecutor(settings.worker_threads, "worker"),
             Lane.HASHING: ThreadPoolExecutor(HASHING_THREADS, "hashing"),
+            Lane.BULK: ThreadPoolExecutor(BULK_THREADS, "bulk"),
         }
 
     async def run(self, work: Callable[[UnitOfWork], T], *, write: bool, lane: Lane = Lane.DEFAULT) -> T:

@@ -25,7 +25,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -47,6 +47,7 @@ class RowhouseError(Exception):
     def __init__(self, detail: str | None = None) -> None:
         self.detail = detail or self.default_detail
         self.element: int | None = None
+        self.listed: Sequence[Mapping[str, Any]] = ()
         super().__init__(self.detail)
 
     def at_element(self, position: int) -> Self:
@@ -57,6 +58,11 @@ class RowhouseError(Exception):
     def members(self) -> Mapping[str, Any]:
         """Further members of the problem (RFC 9457 §3.2)."""
         return {}
+
+    def listing(self, faults: Sequence[Mapping[str, Any]], *, detail: str) -> Self:
+        """The same error, said of several elements: `errors` lists these faults."""
+        self.listed, self.detail, self.element = faults, detail, None
+        return self
 
     def faults(self) -> list[Mapping[str, Any]]:
         """What `errors` lists: for the error of a batch, which element it was."""
@@ -236,8 +242,8 @@ class Problem(BaseModel):
     status: int
     detail: str
     code: str
-    errors: list[Fault] | None = None
-    conflict: dict[str, Any] | None = None
+    errors: list[Fault] = Field(default_factory=list, description="What is wrong, fault by fault; with 422 always.")
+    conflict: dict[str, Any] = Field(default_factory=dict, description="The interval that is taken, where a time is.")
 
 
 def _render(status: int, code: str, detail: str, headers: Mapping[str, str], **members: Any) -> Response:
@@ -248,7 +254,7 @@ def _render(status: int, code: str, detail: str, headers: Mapping[str, str], **m
 
 def problem_response(error: RowhouseError) -> Response:
     """`error` as it goes over the wire."""
-    faults = error.faults()
+    faults = error.listed or error.faults()
     members = {**error.members(), **({"errors": faults} if faults or isinstance(error, InvalidInputError) else {})}
     detail = error.detail if error.element is None else f"Element {error.element}: {error.detail}"
     return _render(error.status, error.code, detail, error.headers, **members)

@@ -34,7 +34,9 @@ IDEMPOTENCY_KEY = header(
     maxLength=255,
     pattern="^[!-~]+$",
 )
-REPLAYED = response_header("Idempotent-Replayed", "`true` where the answer is that of an earlier request.")
+REPLAYED = response_header(
+    "Idempotent-Replayed", "`true` where the answer is that of an earlier request.", required=False
+)
 
 idempotency_keys = sa.Table(
     "idempotency_keys",
@@ -56,7 +58,7 @@ SELECT_STORED = sa.select(*idempotency_keys.columns).where(_is_claim)
 
 
 class Sent(NamedTuple):
-    """A request that carries a key."""
+    """A request that carries a key; `body` only tells it from others, so for a large one a digest will do."""
 
     key: str
     path: str

@@ -33,6 +33,6 @@ def header(name: str, description: str, **schema: Any) -> dict[str, Any]:
     return {**described, "schema": {"type": "string", **schema}}
 
 
-def response_header(name: str, description: str) -> dict[str, Any]:
+def response_header(name: str, description: str, *, required: bool = True) -> dict[str, Any]:
     """A header of an answer, as OpenAPI has it."""
-    return {name: {"description": description, "schema": {"type": "string"}}}
+    return {name: {"description": description, "required": required, "schema": {"type": "string"}}}

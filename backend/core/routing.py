@@ -23,10 +23,13 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import Message, Receive, Scope, Send
 
+from backend.core.answers import NO_CREDENTIALS, general_problems, needs_caller
+from backend.core.config import Settings
 from backend.core.db import UnitOfWork
 from backend.core.door import Door, Lane
 from backend.core.errors import InvalidInputError, UnsupportedMediaTypeError
-from backend.core.idempotency import IDEMPOTENCY_KEY, Sent, once
+from backend.core.idempotency import IDEMPOTENCY_KEY, REPLAYED, Sent, once
+from backend.core.intake import Intake
 from backend.core.security import bearer_token
 
 READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -109,7 +112,9 @@ class OneHopRoute(APIRoute):
         if self._creates:
             extra = options.get("openapi_extra") or {}
             options["openapi_extra"] = {**extra, "parameters": [*extra.get("parameters", ()), IDEMPOTENCY_KEY]}
+        options["summary"] = options.get("summary") or endpoint.__name__.replace("_", " ").capitalize()
         super().__init__(path, endpoint, **options)
+        self._describe()
         if any(kind(endpoint) for kind in NO_PLAIN_FUNCTIONS):
             raise TypeError(
                 f"{endpoint.__qualname__} must be a plain `def`: it runs in a worker thread with its session"
@@ -129,6 +134,15 @@ class OneHopRoute(APIRoute):
         self.dependant.request_param_name, self.dependant.response_param_name = self._request_name, self._response_name
         self.dependant.call = self._hop
         self.app = request_response(self.get_route_handler())
+
+    def _describe(self) -> None:
+        """Tell OpenAPI what follows from the kind of the route; what it says of itself goes first."""
+        self.responses = {**general_problems(self, may_sign_in=self._creates), **self.responses}
+        if self._creates:
+            created = self.responses.get(CREATED, {})
+            self.responses[CREATED] = {**created, "headers": {**created.get("headers", {}), **REPLAYED}}
+        elif not needs_caller(self.dependant):
+            self.openapi_extra = {**(self.openapi_extra or {}), **NO_CREDENTIALS}
 
     async def _hop(self, **values: Any) -> Response:
         request: Request = values[self._request_name]
@@ -188,10 +202,12 @@ class OneHopRoute(APIRoute):
 class Router(APIRouter):
     """FastAPI's APIRouter whose plain `def` endpoints get one thread, one connection and one commit.
 
-    The function's name is the operation id, as `create_user`; FastAPI would write `create_user_users_post`.
+    The function's name is the operation id, as `create_user`; FastAPI would write `create_user_users_post`. `description` is
+    what OpenAPI says of the router's tags.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, description: str = "", **options: Any) -> None:
+        self.description = description
         super().__init__(route_class=OneHopRoute, generate_unique_id_function=_name_of, **options)
 
 
@@ -205,6 +221,7 @@ class _Entry(NamedTuple):
     route: APIRoute
     parameters: tuple[tuple[int, str], ...]
     needs_json: bool
+    intake: Intake | None
     generated: bool
 
 
@@ -250,8 +267,9 @@ class Directory(BaseRoute):
                 node = node.children.setdefault(segment, _Node())
         body = route.body_field.field_info if route.body_field else None
         needs_json = isinstance(body, Body) and not isinstance(body, Form)
+        intake: Intake | None = getattr(route, "intake", None)
         for method in sorted(route.methods or ()):
-            self._enter(node, method, _Entry(route, tuple(parameters), needs_json, generated))
+            self._enter(node, method, _Entry(route, tuple(parameters), needs_json, intake, generated))
 
     def _enter(self, node: _Node, method: str, entry: _Entry) -> None:
         present, position = node.methods.get(method), len(self.routes)
@@ -281,11 +299,16 @@ class Directory(BaseRoute):
         entry = node.methods.get(scope["method"])
         if entry is None:
             raise HTTPException(405, headers={"Allow": ", ".join(sorted(node.methods))})
+        settings: Settings = scope["app"].state.settings
+        limit = settings.max_body_bytes
         if entry.needs_json:
             _require_json(scope["headers"])
+        elif entry.intake is not None:
+            entry.intake.media_type(scope["headers"])
+            limit = getattr(settings, entry.intake.limit)
         scope["path_params"] = {name: segments[position] for position, name in entry.parameters}
         scope["route"] = entry.route
-        await entry.route.app(scope, _limited(receive, scope["app"].state.settings.max_body_bytes), send)
+        await entry.route.app(scope, _limited(receive, limit), send)
 
     def _find(self, segments: Iterable[str]) -> _Node | None:
         node: _Node | None = self._root

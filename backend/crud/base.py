@@ -1,4 +1,4 @@
-"""The five verbs of an entity and the hooks that move a wall: `scope`, `writable`, `prepare`, `validate`.
+"""The verbs of an entity and the hooks that move a wall: `scope`, `writable`, `prepare`, `validate`.
 
 A subclass overrides two or three short methods; the router, the policies and the schemas stay as they are. Verbs flush and
 never commit. Rows are dicts of column values; with no hook overridden, a verb is one statement.
@@ -28,14 +28,18 @@ from backend.core.errors import (
     TransactionRetryError,
 )
 from backend.core.security import Caller
-from backend.core.statement import Predicate, Row
+from backend.core.statement import EVERYTHING, Predicate, Row
 from backend.core.time import now
+from backend.crud.archive import Archive, NotDeletedError
 from backend.crud.estimate import estimated_rows
+from backend.crud.history import Action, History
+from backend.crud.kept import Judge, Reread
 from backend.crud.no_overlap import rules_of
 from backend.crud.overlap_guard import OverlapGuard
 from backend.crud.query import Selection
+from backend.crud.references import References
 from backend.crud.resource import Resource
-from backend.crud.statements import PAGE_LIMIT, PAGE_OFFSET, ROW_KEY, TOTAL, Statements
+from backend.crud.statements import PAGE_LIMIT, PAGE_OFFSET, RELATED, ROW_KEY, TOTAL, Statements, numbered
 
 ModelT = TypeVar("ModelT", bound=SQLModel)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -52,7 +56,7 @@ class Listing:
 
 
 class CRUDBase(Generic[ModelT]):
-    """List, get, create, update and delete for one entity on one database."""
+    """List, get, create, update, delete and restore for one entity on one database."""
 
     hooks: ClassVar[tuple[str, ...]] = ("prepare", "validate")
     # Further names for filters of the list: {"min_price": "price__gte"}.
@@ -63,14 +67,18 @@ class CRUDBase(Generic[ModelT]):
     def __init__(self, resource: Resource, dialect: sa.Dialect) -> None:
         self.resource = resource
         self.table = resource.table
+        self.dialect = dialect
         self.model: Any = resource.model
         self.statements = Statements(resource, dialect)
         overridden = any(getattr(type(self), hook) is not getattr(CRUDBase, hook) for hook in self.hooks)
         self._guards = [OverlapGuard(rule, resource.key.column, dialect) for rule in rules_of(self.table)]
         self.has_hooks = overridden or resource.schemas.complete is not None or bool(self._guards)
         self._estimate_past = resource.estimate_past
-        self._foreign_keys = _foreign_keys(self.table)
+        self.references = References(self.table, self.statements)
         self._defaults = _defaults(resource)
+        self.archive = Archive(resource) if resource.soft_delete else None
+        self.history = History(resource) if resource.history else None
+        self._judge = Judge(self.table, dialect)
 
     # -- hooks -------------------------------------------------------------------------------------------------------
 
@@ -137,17 +145,14 @@ class CRUDBase(Generic[ModelT]):
             ConflictError: 409 for a taken unique value or a reference to nothing.
             InvalidInputError: 422 when the whole row breaks an invariant.
         """
+        self.references.check(unit, values)
         row = self.new_row(unit, values)
         if self.has_hooks:
             unit.begin()
             self.prepare(row, stored=None, unit=unit)
             self.queue(unit, [row])
             row = self._checked(row, stored=None, unit=unit)
-        try:
-            rows = unit.run(self.statements.insert(tuple(row)), row)
-        except ForeignKeyError as error:
-            raise self.reference_error(unit, error, row) from error
-        return rows[0]
+        return self._insert(unit, row, Action.CREATE)
 
     def update(self, unit: UnitOfWork, key: Any, values: Mapping[str, Any]) -> Row:
         """Change the members in `values` and give the row as stored then.
@@ -157,9 +162,13 @@ class CRUDBase(Generic[ModelT]):
             PermissionDeniedError: 403 when the caller may read but not change it.
             ConflictError, InvalidInputError: as for `create`.
         """
+        self._check_references(unit, key, values)
         changes: Row = {**values, "updated_at": now()}
+        stored: Row = {}
+        if self.has_hooks or self.history is not None:
+            stored = self._locked_in_turn(unit, key, changes)
         if self.has_hooks:
-            changes = self._hooked_changes(unit, key, changes)
+            changes = self._hooked_changes(unit, stored, changes)
         predicate = self.write_predicate(unit.caller)
         bound = {f"set_{name}": value for name, value in changes.items()}
         try:
@@ -168,6 +177,8 @@ class CRUDBase(Generic[ModelT]):
             raise self.reference_error(unit, error, changes) from error
         if not rows:
             raise self.refusal(unit, key)
+        if self.history is not None:
+            self.history.record(unit, Action.UPDATE, [(stored, rows[0])])
         unit.forget_loaded()
         return rows[0]
 
@@ -178,6 +189,8 @@ class CRUDBase(Generic[ModelT]):
             NotFoundError, PermissionDeniedError: as for `update`.
             StillReferencedError: 409 while other rows refer to it.
         """
+        if self.resource.is_kept:
+            unit.begin()
         predicate = self.write_predicate(unit.caller)
         try:
             rows = unit.run(self.statements.delete(predicate), {ROW_KEY: key}, predicate)
@@ -185,7 +198,47 @@ class CRUDBase(Generic[ModelT]):
             raise StillReferencedError from error
         if not rows:
             raise self.refusal(unit, key)
+        self.keep_deleted(unit, rows)
         unit.forget_loaded()
+
+    def restore(self, unit: UnitOfWork, key: Any) -> Row:
+        """Put a deleted row back under its id and give it as stored; `validate` judges it as a new row.
+
+        Raises:
+            NotFoundError: 404 when there never was such a row, or it is out of the caller's scope.
+            PermissionDeniedError: 403 when the caller could read but not change it.
+            NotDeletedError: 409 when the row is there.
+            ConflictError, InvalidInputError: as for `create`.
+        """
+        unit.begin()
+        row, unfit = self._find_deleted(unit, key)
+        if not self._judge.would_hold(unit, Predicate(self.scope(unit.caller)), row):
+            raise self._missing(key)
+        if not self._judge.would_hold(unit, self.write_predicate(unit.caller), row):
+            raise self._not_yours()
+        if unfit:
+            raise ConflictError(f"The values of {', '.join(unfit)} do not fit {self.resource.name} any more.")
+        row = {**self._later_columns(), **row, "updated_at": now()}
+        if self.has_hooks:
+            self.queue(unit, [row])
+            row = self._checked(row, stored=None, unit=unit)
+        restored = self._insert(unit, row, Action.RESTORE)
+        self._require_archive().remove(unit, key)
+        return restored
+
+    def require_seen(self, unit: UnitOfWork, key: Any) -> None:
+        """Make sure that the caller sees the row, or saw it as it was last.
+
+        Raises:
+            NotFoundError: 404 when not, or when nothing is known of it.
+        """
+        scope = Predicate(self.scope(unit.caller))
+        if unit.run(self.statements.get(scope), {ROW_KEY: key}, scope):
+            return
+        is_there = unit.run(self.statements.get(EVERYTHING), {ROW_KEY: key})
+        last = None if is_there or self.history is None else self.history.last_known(unit, key)
+        if last is None or not self._judge.would_hold(unit, scope, last):
+            raise self._missing(key)
 
     def require_version(self, unit: UnitOfWork, key: Any, tags: Collection[str]) -> None:
         """Lock the row for the rest of the transaction, if one of `tags` is its version (`If-Match`, RFC 9110 §13.1.1).
@@ -225,13 +278,63 @@ class CRUDBase(Generic[ModelT]):
             row[self.resource.owner] = unit.caller.id
         return row
 
+    def _check_references(self, unit: UnitOfWork, key: Any, values: Mapping[str, Any]) -> None:
+        """Refuse a change that refers to what the caller does not see; whose row it is comes first."""
+        try:
+            self.references.check(unit, values)
+        except ReferenceNotFoundError:
+            self.locked(unit, key)
+            raise
+
     def is_plain(self, verb: str) -> bool:
         """Whether many rows may go through `verb` at once, because nothing looks at each of them."""
         return not self.has_hooks and getattr(type(self), verb) is getattr(CRUDBase, verb)
 
-    def _hooked_changes(self, unit: UnitOfWork, key: Any, changes: Row) -> Row:
+    def keep_deleted(self, unit: UnitOfWork, rows: Sequence[Row]) -> None:
+        """Keep whole rows that are gone, where the registration asks for it: in the archive and in the history."""
+        if self.archive is not None:
+            self.archive.put(unit, rows)
+        if self.history is not None:
+            self.history.record(unit, Action.DELETE, [(row, None) for row in rows])
+
+    def _insert(self, unit: UnitOfWork, row: Row, action: Action) -> Row:
+        """Store a whole row, and its entry in the same transaction."""
+        if self.history is not None:
+            unit.begin()
+        try:
+            rows = unit.run(self.statements.insert(tuple(row)), row)
+        except ForeignKeyError as error:
+            raise self.reference_error(unit, error, row) from error
+        if self.history is not None:
+            self.history.record(unit, action, [(None, rows[0])])
+        return rows[0]
+
+    def _require_archive(self) -> Archive:
+        if self.archive is None:
+            raise TypeError(f"{self.resource.name} has no deleted rows: register it with soft_delete=True")
+        return self.archive
+
+    def _find_deleted(self, unit: UnitOfWork, key: Any) -> Reread:
+        """The deleted row, locked.
+
+        Looked for twice: when another transaction has just deleted or restored the row, it is where the first look was too early.
+        """
+        archive, predicate = self._require_archive(), self.write_predicate(unit.caller)
+        for _ in range(2):
+            found = archive.find(unit, key)
+            if found is not None:
+                return found
+            if unit.run(self.statements.get_locked(predicate), {ROW_KEY: key}, predicate):
+                raise NotDeletedError
+        raise self.refusal(unit, key)
+
+    def _later_columns(self) -> Row:
+        """What a row gets in columns that came after its deletion."""
+        columns = self.resource.columns.values()
+        return {c.name: c.info.get_default(call_default_factory=True) for c in columns if not c.info.is_required()}
+
+    def _hooked_changes(self, unit: UnitOfWork, stored: Row, changes: Row) -> Row:
         """The changes after the hooks have seen them beside the stored row, which stays locked until the commit."""
-        stored = self._locked_in_turn(unit, key, changes)
         self.prepare(changes, stored=stored, unit=unit)
         merged = self._checked({**stored, **changes}, stored=stored, unit=unit)
         return {name: value for name, value in merged.items() if name in changes or value != stored[name]}
@@ -241,6 +344,18 @@ class CRUDBase(Generic[ModelT]):
         rows = tuple(rows)
         for guard in self._guards:
             guard.lock(unit, guard.resources(*rows))
+
+    def queue_for_changes(self, unit: UnitOfWork, changes: Sequence[tuple[Any, Mapping[str, Any]]]) -> None:
+        """Wait for one's turn at everything that changes of many rows, each named by its key, need: where they are and go to."""
+        if not self._guards:
+            return
+        keys = [key for key, _ in changes]
+        size = 1 << (len(keys) - 1).bit_length()
+        filled = keys + keys[-1:] * (size - len(keys))
+        bound: Row = {numbered(RELATED, position): key for position, key in enumerate(filled)} | {PAGE_LIMIT: size}
+        name = self.resource.key.name
+        found = {row[name]: row for row in unit.run(self.statements.related(name, size, EVERYTHING), bound)}
+        self.queue(unit, [*found.values(), *({**found.get(key, {}), **values} for key, values in changes)])
 
     def _locked_in_turn(self, unit: UnitOfWork, key: Any, changes: Row) -> Row:
         """The row, locked after what it queues for, as those who make new rows do."""
@@ -281,18 +396,25 @@ class CRUDBase(Generic[ModelT]):
         return NotFoundError(f"There is no {self.resource.name} with the id {key}.")
 
     def refusal(self, unit: UnitOfWork, key: Any) -> NotFoundError | PermissionDeniedError:
-        """Why nothing was changed: out of sight is 404, in sight but another's is 403."""
+        """Why nothing was changed: out of sight is 404, in sight but another's is 403.
+
+        A row that the caller may change after all was restored in between: when it was asked for, it was missing. What was seen is
+        judged, and not looked for once more, for by then it may be deleted again.
+        """
         scope = Predicate(self.scope(unit.caller))
-        if unit.run(self.statements.get(scope), {ROW_KEY: key}, scope):
-            return PermissionDeniedError(f"This {self.resource.name} belongs to someone else.")
-        return self._missing(key)
+        seen = unit.run(self.statements.get(scope), {ROW_KEY: key}, scope)
+        is_mine = seen and self.archive and self._judge.would_hold(unit, self.write_predicate(unit.caller), seen[0])
+        return self._not_yours() if seen and not is_mine else self._missing(key)
+
+    def _not_yours(self) -> PermissionDeniedError:
+        return PermissionDeniedError(f"This {self.resource.name} belongs to someone else.")
 
     def reference_error(self, unit: UnitOfWork, error: ForeignKeyError, values: Row) -> ConflictError:
         """Name the member whose reference does not hold, unless it is another row's reference to this one.
 
         PostgreSQL names the constraint; SQLite leaves us to look.
         """
-        for column in self._foreign_keys:
+        for column in self.references.columns:
             target, value = next(iter(column.foreign_keys)).column, values.get(column.name)
             if value is None:
                 continue
@@ -303,10 +425,6 @@ class CRUDBase(Generic[ModelT]):
             if broken:
                 return ReferenceNotFoundError(f"{column.name}: there is nothing with the {target.name} {value}.")
         return StillReferencedError()
-
-
-def _foreign_keys(table: sa.Table) -> list[sa.Column[Any]]:
-    return [column for column in table.columns if column.foreign_keys]
 
 
 def _is_key_of(column: sa.Column[Any], constraint: str) -> bool:

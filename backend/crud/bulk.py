@@ -5,22 +5,24 @@ hooks or verbs are overridden, the verb is called for one row after the other, f
 An error says which element it was.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from backend.core.constraints import ForeignKeyError
+import sqlalchemy as sa
+
+from backend.core.constraints import ForeignKeyError, translate
 from backend.core.db import UnitOfWork
 from backend.core.errors import ConflictError, InvalidInputError, RowhouseError, StillReferencedError
 from backend.core.statement import Row
 from backend.core.time import now
 from backend.crud.base import CRUDBase
+from backend.crud.blocks import blocks as _blocks
+from backend.crud.history import Action
 from backend.crud.statements import ROW_KEY, numbered
 
 T = TypeVar("T")
 R = TypeVar("R")
 Change = tuple[Any, Mapping[str, Any]]
-LARGEST_BLOCK = 512
-MAX_PARAMETERS = 30_000  # SQLite takes 32,766, PostgreSQL 65,535
 
 
 def create_many(crud: CRUDBase[Any], unit: UnitOfWork, values: Sequence[Mapping[str, Any]]) -> list[Row]:
@@ -31,12 +33,49 @@ def create_many(crud: CRUDBase[Any], unit: UnitOfWork, values: Sequence[Mapping[
     """
     unit.begin()
     if not crud.is_plain("create"):
-        return _one_by_one(values, lambda one: crud.create(unit, one))
+        crud.queue(unit, [dict(one) for one in values])
+        return _one_by_one(unit, values, lambda one: crud.create(unit, one))
+    crud.references.check_many(unit, values)
     rows = [crud.new_row(unit, one) for one in values]
     stored: list[Row] = []
     for start, block in _blocks(rows, columns=len(rows[0])):
         stored += _insert(crud, unit, block, start)
+    if crud.history is not None:
+        crud.history.record(unit, Action.CREATE, [(None, row) for row in stored])
     return stored
+
+
+def create_possible(
+    crud: CRUDBase[Any], unit: UnitOfWork, values: Sequence[Mapping[str, Any]], *, most: int
+) -> list[RowhouseError]:
+    """Store the new rows that can be stored, and give the error of each other, naming the element; at most so many.
+
+    For a complete list of what is wrong: where there is an error, the caller rolls back.
+    """
+    refused: list[RowhouseError] = []
+    start = 0
+    while start < len(values) and len(refused) < most:
+        error = _refusal_of(crud, unit, values[start:])
+        if error is None:
+            break
+        position = error.element or 0
+        if position:
+            create_many(crud, unit, values[start : start + position])
+        refused.append(error.at_element(start + position))
+        start += position + 1
+    return refused
+
+
+def _refusal_of(crud: CRUDBase[Any], unit: UnitOfWork, values: Sequence[Mapping[str, Any]]) -> RowhouseError | None:
+    """The error of the first row that cannot be stored, and then none of them is; None where all of them are."""
+    try:
+        with unit.savepoint():
+            create_many(crud, unit, values)
+    except RowhouseError as error:
+        if error.element is None or error.status >= RowhouseError.status:  # no row's fault, but the server's
+            raise
+        return error
+    return None
 
 
 def _insert(crud: CRUDBase[Any], unit: UnitOfWork, rows: Sequence[Row], start: int) -> list[Row]:
@@ -72,12 +111,16 @@ def update_many(crud: CRUDBase[Any], unit: UnitOfWork, changes: Sequence[Change]
     unit.begin()
     _refuse_repeated([key for key, _ in changes])
     if not crud.is_plain("update"):
-        return _one_by_one(changes, lambda change: crud.update(unit, *change))
-    _lock(crud, unit, [key for key, _ in changes])
+        crud.queue_for_changes(unit, changes)
+        return _one_by_one(unit, changes, lambda change: crud.update(unit, *change))
+    found = _lock(crud, unit, [key for key, _ in changes])
+    crud.references.check_many(unit, [values for _, values in changes])
     stored: dict[Any, Row] = {}
     for names, members in _grouped(changes).items():
         for _start, block in _blocks(members, columns=len(names) + 2):
             stored.update(_update(crud, unit, names, block))
+    if crud.history is not None:
+        crud.history.record(unit, Action.UPDATE, [(found[key], stored[key]) for key, _ in changes])
     unit.forget_loaded()
     return [stored[key] for key, _ in changes]
 
@@ -119,41 +162,53 @@ def delete_many(crud: CRUDBase[Any], unit: UnitOfWork, keys: Sequence[Any]) -> N
     unit.begin()
     _refuse_repeated(keys)
     if not crud.is_plain("delete"):
-        _one_by_one(keys, lambda key: crud.delete(unit, key))
+        _one_by_one(unit, keys, lambda key: crud.delete(unit, key))
         return
     _lock(crud, unit, keys)
-    for start, block in _blocks(keys, columns=1):
-        _delete(crud, unit, block, start)
+    if not _delete(crud, unit, keys):
+        # Greater keys first: what refers to another row is mostly younger, and then does not hold it any more.
+        held = set(_held(crud, unit, sorted(keys, reverse=True)))
+        raise StillReferencedError().at_element(next(n for n, key in enumerate(keys) if key in held))
     unit.forget_loaded()
 
 
-def _delete(crud: CRUDBase[Any], unit: UnitOfWork, keys: Sequence[Any], start: int) -> None:
+def _delete(crud: CRUDBase[Any], unit: UnitOfWork, keys: Sequence[Any]) -> bool:
+    """Remove rows with one statement, for rows that go together may refer to each other; whether nothing else held them."""
+    size = 1 << (len(keys) - 1).bit_length()
+    padded = [*keys, *[keys[-1]] * (size - len(keys))]
     try:
         with unit.savepoint():
-            unit.run(crud.statements.delete_many(len(keys)), _numbered_keys(keys))
-    except ForeignKeyError as error:
-        if len(keys) == 1:
-            raise StillReferencedError().at_element(start) from error
-        half = len(keys) // 2
-        _delete(crud, unit, keys[:half], start)
-        _delete(crud, unit, keys[half:], start + half)
+            gone = unit.run(crud.statements.delete_many(size), _numbered_keys(padded))
+            crud.keep_deleted(unit, gone)
+    except ForeignKeyError:
+        return False
+    return True
+
+
+def _held(crud: CRUDBase[Any], unit: UnitOfWork, keys: Sequence[Any]) -> list[Any]:
+    """Those that other rows refer to, once what can go has gone."""
+    if _delete(crud, unit, keys):
+        return []
+    half = len(keys) // 2
+    return [*_held(crud, unit, keys[:half]), *_held(crud, unit, keys[half:])] if half else list(keys)
 
 
 def _named(crud: CRUDBase[Any], unit: UnitOfWork, error: RowhouseError, row: Row) -> RowhouseError:
     return crud.reference_error(unit, error, row) if isinstance(error, ForeignKeyError) else error
 
 
-def _lock(crud: CRUDBase[Any], unit: UnitOfWork, keys: Sequence[Any]) -> None:
+def _lock(crud: CRUDBase[Any], unit: UnitOfWork, keys: Sequence[Any]) -> dict[Any, Row]:
     """Lock the rows in the order of their keys, so that two batches cannot wait for each other; all must be the caller's."""
     predicate = crud.write_predicate(unit.caller)
-    found = set()
+    found = {}
     ordered = sorted(keys)
     for _start, block in _blocks(ordered, columns=1):
         rows = unit.run(crud.statements.lock_many(len(block), predicate), _numbered_keys(block), predicate)
-        found |= {row[crud.resource.key.name] for row in rows}
+        found.update({row[crud.resource.key.name]: row for row in rows})
     for position, key in enumerate(keys):
         if key not in found:
             raise crud.refusal(unit, key).at_element(position)
+    return found
 
 
 def _numbered_keys(keys: Sequence[Any]) -> Row:
@@ -168,7 +223,7 @@ def _refuse_repeated(keys: Sequence[Any]) -> None:
         seen.add(key)
 
 
-def _one_by_one(items: Sequence[T], work: Callable[[T], R]) -> list[R]:
+def _one_by_one(unit: UnitOfWork, items: Sequence[T], work: Callable[[T], R]) -> list[R]:
     done = []
     for position, item in enumerate(items):
         try:
@@ -176,18 +231,6 @@ def _one_by_one(items: Sequence[T], work: Callable[[T], R]) -> list[R]:
         except RowhouseError as error:
             error.at_element(position)
             raise
+        except sa.exc.DBAPIError as error:  # from a session that a hook has flushed
+            raise translate(error.orig, unit.database.catalog).at_element(position) from error
     return done
-
-
-def _blocks(items: Sequence[T], *, columns: int) -> Iterator[tuple[int, Sequence[T]]]:
-    """`items` cut into power-of-two blocks within the databases' limit of parameters, each with its first position."""
-    largest = LARGEST_BLOCK
-    while largest * columns > MAX_PARAMETERS and largest > 1:
-        largest //= 2
-    start = 0
-    while start < len(items):
-        size = largest
-        while size > len(items) - start:
-            size //= 2
-        yield start, items[start : start + size]
-        start += size

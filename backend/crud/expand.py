@@ -27,7 +27,8 @@ def partial_schema(resource: Resource) -> type[BaseModel]:
     members: dict[str, Any] = {}
     for name, member in public.items():
         described = Field(MISSING, title=member.title, description=member.description, examples=member.examples)
-        members[name] = (Union[member.annotation, MISSING], described)  # noqa: UP007  the annotation is a runtime value
+        kind = member.rebuild_annotation()  # with what tells OpenAPI that a decimal is a number on the wire
+        members[name] = (Union[kind, MISSING], described)  # noqa: UP007  the annotation is a runtime value
     for name, relation in resource.relations.items():
         kind = _embedded(relation, relation.target.schemas.public)
         members[name] = (Union[kind, MISSING], Field(MISSING, description=f"Only with `expand={name}`."))  # noqa: UP007  as above

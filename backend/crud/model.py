@@ -79,22 +79,26 @@ class UUIDKey(SQLModel):
     id: uuid.UUID = Field(default_factory=uuid.uuid4, primary_key=True)
 
 
-class Record(SQLModel):
-    """`created_at` and `updated_at`, a plural table name and portable columns; combine it with a key."""
-
-    created_at: datetime = Field(default_factory=now)
-    updated_at: datetime = Field(default_factory=now)
+class Portable(SQLModel):
+    """A plural table name and portable columns."""
 
     @declared_attr.directive
     def __tablename__(cls) -> str:  # noqa: N805  SQLAlchemy calls it with the class
         return plural(cls.__name__).replace("-", "_")
 
 
+class Record(Portable):
+    """`created_at` and `updated_at`; combine it with a key."""
+
+    created_at: datetime = Field(default_factory=now)
+    updated_at: datetime = Field(default_factory=now)
+
+
 class Entity(IntegerKey, Record):
     """What most entities derive from: an integer key and timestamps."""
 
 
-@event.listens_for(Record, "instrument_class", propagate=True)
+@event.listens_for(Portable, "instrument_class", propagate=True)
 def _make_portable(mapper: Mapper[Any], entity: type[Any]) -> None:
     table = mapper.local_table
     if not isinstance(table, sa.Table):

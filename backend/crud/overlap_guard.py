@@ -33,7 +33,7 @@ class OverlapGuard:
 
     def resources(self, *rows: Row) -> set[Any]:
         """The resources that rows ask for."""
-        found = (row[self._resource.name] for row in rows)
+        found = (row.get(self._resource.name) for row in rows)
         return {value for value in found if value is not None}
 
     def lock(self, unit: UnitOfWork, resources: Iterable[Any]) -> None:

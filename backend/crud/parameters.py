@@ -24,8 +24,10 @@ def describe_parameters(model: type[BaseModel]) -> list[dict[str, Any]]:
 def _describe_parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     parameter: dict[str, Any] = {"name": name, "in": "query", "required": False}
     parameter["description"] = schema.pop("description", "")
-    if schema.get("default", ...) is None:
-        schema.pop("default")
+    # Said in words: generated clients would send a default, and `page=1` beside `skip` or a cursor is refused.
+    default = schema.pop("default", None)
+    if default is not None:
+        parameter["description"] += f" {default} if left out."
     if schema.get("type") == "array":
         parameter |= {"style": "form", "explode": False}
     return parameter | {"schema": schema}

@@ -44,6 +44,7 @@ MAX_SORT = 8
 MAX_SEARCH = 200
 MAX_CURSOR = 8000
 SIZE_WORDS = ("size", "limit")
+DIRECTIONS = {"": "", "-": "_descending"}
 WINDOW_WORDS = frozenset({"page", "size", "skip", "limit"})
 
 
@@ -110,7 +111,10 @@ class ListParameters:
     @cached_property
     def model(self) -> type[BaseModel]:
         """The parameters as a pydantic model: it parses them and describes them."""
-        choices = tuple(f"{sign}{column}" for column in self.sortable for sign in ("", "-"))
+        choices = {f"{sign}{name}": f"{name}{order}" for name in self.sortable for sign, order in DIRECTIONS.items()}
+        # Generated clients take their names for the values from here; a minus sign is none.
+        names = Field(json_schema_extra={"x-enum-varnames": list(choices.values())})
+        word: Any = Annotated[Literal[tuple(choices)], names]
         whole = refuse_unless(INTEGER_TEXT, "a whole number")
         members: dict[str, Any] = {
             "page": (Annotated[int, Field(ge=1, le=MAX_PAGE), whole], _parameter(1, "The page, from 1.")),
@@ -124,7 +128,7 @@ class ListParameters:
                 _parameter(DEFAULT_SIZE, "Rows to give; not with `size`."),
             ),
             "sort": (
-                Annotated[list[Literal[choices]], MinLen(1), MaxLen(MAX_SORT)],  # type: ignore[valid-type]  # built at run time
+                Annotated[list[word], MinLen(1), MaxLen(MAX_SORT)],
                 _parameter(None, "Columns to sort by, separated by commas; `-` for descending. The key breaks ties."),
             ),
         }
@@ -154,7 +158,7 @@ class ListParameters:
             return FIRST_PAGE
         raw = parse_query(query_string)
         token = raw.pop("cursor", None)
-        return self._select(raw) if token is None else self._continue(raw, decode(token, path=path, secret=secret))
+        return self.select(raw) if token is None else self._continue(raw, decode(token, path=path, secret=secret))
 
     def _continue(self, raw: dict[str, str], cursor: Cursor) -> Selection:
         """The page behind a cursor, which brings its own sort and filters; repeating them is fine, another view too."""
@@ -166,7 +170,7 @@ class ListParameters:
                 )
         sizes = {name: raw[name] for name in SIZE_WORDS if name in raw} or {"size": str(cursor.size)}
         view = {name: raw[name] for name in VIEW_WORDS if name in raw}
-        selection = self._select({**cursor.query, **sizes, **view})
+        selection = self.select({**cursor.query, **sizes, **view})
         bound = position(self.sort_keys(selection.shape.sort), cursor.values)
         shape = replace(selection.shape, nulls=tuple(value is None for value in cursor.values))
         return replace(selection, shape=shape, values={**selection.values, **bound})
@@ -176,7 +180,12 @@ class ListParameters:
         values = tuple(last[key.column.name] for key in self.sort_keys(selection.shape.sort))
         return encode(Cursor(selection.query, selection.limit, values), path=path, secret=secret)
 
-    def _select(self, raw: dict[str, str]) -> Selection:
+    def select(self, raw: Mapping[str, str]) -> Selection:
+        """The selection that these parameters ask for, a cursor not among them.
+
+        Raises:
+            InvalidInputError: 422 for an unknown or malformed parameter.
+        """
         query = {name: text for name, text in raw.items() if name not in WINDOW_WORDS}
         parts: dict[str, Any] = {n: text.split(",") if n in self._lists else text for n, text in raw.items()}
         try:

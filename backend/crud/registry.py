@@ -7,6 +7,7 @@
 A registry only declares. `build` makes the routes for one database and enters them in a directory.
 """
 
+import inspect
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from backend.core.routing import Directory
 from backend.crud.base import CRUDBase
 from backend.crud.columns import TIMESTAMPS, Column, RegistrationError, columns_of
 from backend.crud.expand import Expansion
+from backend.crud.flushes import keep_flushes
 from backend.crud.model import Mark, Record, plural
 from backend.crud.policy import SIGNED_IN, Policy
 from backend.crud.query import ListParameters
@@ -68,14 +70,17 @@ class Registry:
         path: str | None = None,
         operations: Iterable[str] = OPERATIONS,
         estimate_past: int | None = None,
+        soft_delete: bool = False,
+        history: bool = False,
     ) -> None:
         """Turn a table class into endpoints.
 
         `read` and `write` say who may (`ANYONE`, `SIGNED_IN`, `role(...)`). `owner` names the column that holds the account a
         row belongs to: without `read`, only the owner and administrators see it; only they change it. `search` names the
         text columns behind `?search=`. `crud` is a `CRUDBase` with a wall moved. `path` replaces the plural of the class
-        name. `operations` names those of list, create, get, update, put and delete that exist. `estimate_past` is the number
-        of rows past which a list's total is an estimate, for tables where counting is the cost.
+        name. `operations` names those of list, create, get, update, put and delete that exist. `soft_delete` keeps what is
+        deleted, so that `POST /{id}/restore` brings it back. `history` keeps every change, listed at `GET /{id}/history`.
+        `estimate_past` is the number of rows past which a list's total is an estimate, for tables where counting is the cost.
 
         Raises:
             RegistrationError: at start-up, for a line that would not do what it says; the message names the mend.
@@ -88,6 +93,7 @@ class Registry:
         _check_search(model, columns, search)
         operations = tuple(operations)
         _check_operations(model, operations)
+        _check_kept(model, operations, soft_delete=soft_delete, history=history)
         resource = Resource(
             model=model,
             path=chosen,
@@ -99,19 +105,32 @@ class Registry:
             owner=owner,
             owner_only=owner is not None and read is None,
             estimate_past=_check_bound(model, estimate_past),
+            soft_delete=soft_delete,
+            history=history,
         )
+        if resource.is_kept:
+            keep_flushes(resource)
         self.registrations[chosen] = Registration(resource, crud, operations)
 
     def include(self, router: APIRouter) -> None:
         """Add hand-written routes, whose paths begin at the registry's prefix; they win over generated ones."""
         self.routers.append(router)
 
+    def tags(self) -> list[dict[str, str]]:
+        """OpenAPI's tags in URL order: what stands first in the class of an entity, or what a router says of itself."""
+        found = {path: inspect.getdoc(r.resource.model) or "" for path, r in self.registrations.items()}
+        for router in self.routers:
+            found |= {str(tag): getattr(router, "description", "") for tag in router.tags if tag not in found}
+        return [{"name": name, "description": found[name].partition("\n\n")[0]} for name in sorted(found)]
+
     def build(self, dialect: sa.Dialect) -> Built:
         """The directory of every route, and what the routes of each entity go through, for one database."""
         directory = Directory(self.prefix)
         resources = self._related()
         cruds = {path: self.registrations[path].crud(resource, dialect) for path, resource in resources.items()}
+        scopes = {crud.table.name: crud.scope for crud in cruds.values()}
         for path, resource in resources.items():
+            cruds[path].references.scopes = scopes
             expansions = {name: Expansion(r, cruds[r.target.path]) for name, r in resource.relations.items()}
             for route in routes_of(resource, cruds[path], expansions, self.registrations[path].operations):
                 directory.add(route, generated=True)
@@ -209,6 +228,19 @@ def _check_bound(model: type[SQLModel], bound: int | None) -> int | None:
             f"{model.__name__}: estimate_past={bound} must be a number of rows from 1, such as 10_000"
         )
     return bound
+
+
+def _check_kept(model: type[SQLModel], operations: tuple[str, ...], *, soft_delete: bool, history: bool) -> None:
+    if soft_delete and "delete" not in operations:
+        raise RegistrationError(
+            f"{model.__name__}: soft_delete=True keeps what the operation delete removes, and operations leaves it out; "
+            "add 'delete' to operations, or leave out soft_delete"
+        )
+    if history and not {"get", "list"} & set(operations):
+        raise RegistrationError(
+            f"{model.__name__}: history=True shows rows, and operations lets nobody read any; "
+            "add 'get' or 'list' to operations, or leave out history"
+        )
 
 
 def _write_policy(model: type[SQLModel], write: Policy | None, owner: str | None) -> Policy:

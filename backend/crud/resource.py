@@ -40,11 +40,18 @@ class Resource:
     estimate_past: int | None = None
     # Filled when the registry is built, for it takes the whole table of contents to know them.
     relations: Mapping[str, Relation] = field(default_factory=dict)
+    soft_delete: bool = False
+    history: bool = False
 
     @property
     def name(self) -> str:
         """The class name, as in `BookPublic`."""
         return self.model.__name__
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether a row must be seen whole when it goes."""
+        return self.soft_delete or self.history
 
     @property
     def table(self) -> sa.Table:

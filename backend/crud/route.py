@@ -12,16 +12,19 @@ from typing import Annotated, Any
 from fastapi import Depends, Path
 from fastapi.routing import APIRoute
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backend.core.db import UnitOfWork
 from backend.core.dependencies import oauth2_scheme
 from backend.core.door import Door
+from backend.core.intake import Intake
+from backend.core.openapi import response_header
 from backend.crud.call import Call
 from backend.crud.model import plural, singular_snake
 from backend.crud.policy import Policy
 from backend.crud.resource import Resource
 
+TAGGED = response_header("ETag", "The version of the row, for `If-Match` and `If-None-Match`.")
 Work = Callable[[Call, UnitOfWork], Response]
 
 
@@ -36,29 +39,45 @@ async def read_body(receive: Receive) -> bytes:
 
 
 class GeneratedRoute(APIRoute):
-    """One generated operation."""
+    """One generated operation; `intake` is there where it reads a body that is no JSON."""
 
-    def __init__(
-        self, path: str, *, work: Work, writes: bool, reads_body: bool, documented: Any, **options: Any
-    ) -> None:
+    def __init__(self, path: str, *, answer: ASGIApp, documented: Any, intake: Intake | None, **options: Any) -> None:
         super().__init__(path, documented, **options)
-        self._work = work
-        self._writes = writes
-        self._reads_body = reads_body
-        self.app = self.answer
+        self.intake = intake
+        self.app = answer
 
-    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI application of this route."""
+
+def in_one_hop(work: Work, *, writes: bool, reads_body: bool) -> ASGIApp:
+    """The ASGI application that reads the body and has `work` done in one hop to a worker thread."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         door: Door = scope["app"].state.door
-        body = await read_body(receive) if self._reads_body else b""
-        response = await door.run(partial(self._work, Call(scope, body)), write=self._writes)
+        body = await read_body(receive) if reads_body else b""
+        response = await door.run(partial(work, Call(scope, body)), write=writes)
         await response(scope, receive, send)
+
+    return answer
 
 
 def generated_route(
-    resource: Resource, tail: str, *, policy: Policy, body: Any = None, **options: Any
+    resource: Resource, tail: str, *, work: Work, writes: bool, body: Any = None, **options: Any
 ) -> GeneratedRoute:
-    """The route at `tail` below the resource's path; `options` are GeneratedRoute's and FastAPI's."""
+    """The route at `tail` below the resource's path whose answer is made in one hop; `options` are as for `route_of`."""
+    answer = in_one_hop(work, writes=writes, reads_body=body is not None)
+    return route_of(resource, tail, answer=answer, body=body, **options)
+
+
+def route_of(
+    resource: Resource,
+    tail: str,
+    *,
+    answer: ASGIApp,
+    policy: Policy,
+    body: Any = None,
+    intake: Intake | None = None,
+    **options: Any,
+) -> GeneratedRoute:
+    """The route at `tail` below the resource's path that `answer` answers; `options` are FastAPI's."""
     parameters = []
     if "{id}" in tail:
         wire: Any = resource.key.wire
@@ -68,13 +87,14 @@ def generated_route(
         parameters.append(inspect.Parameter("body", inspect.Parameter.KEYWORD_ONLY, annotation=body))
 
     def documented() -> None:
-        """Carries the signature for OpenAPI; GeneratedRoute answers instead."""
+        """Carries the signature for OpenAPI; the route's `answer` answers instead."""
 
     documented.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by inspect.signature
     return GeneratedRoute(
         f"/{resource.path}{tail}",
+        answer=answer,
         documented=documented,
-        reads_body=body is not None,
+        intake=intake,
         tags=[resource.path],
         dependencies=[] if policy.anyone else [Depends(oauth2_scheme)],
         name=options["operation_id"],

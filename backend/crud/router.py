@@ -12,12 +12,14 @@ from backend.core.openapi import header, problem_responses, response_header
 from backend.crud.base import CRUDBase
 from backend.crud.endpoints import Endpoints
 from backend.crud.expand import Expansion
+from backend.crud.export import export_route
+from backend.crud.imports import import_route
+from backend.crud.keeping import kept_routes
 from backend.crud.pagination import EstimatedPage, Page
 from backend.crud.resource import Resource
-from backend.crud.route import GeneratedRoute, generated_route, many, one
+from backend.crud.route import TAGGED, GeneratedRoute, generated_route, many, one
 
 LOCATED = response_header("Location", "The path of the new row.")
-TAGGED = response_header("ETag", "The version of the row, for `If-Match` and `If-None-Match`.")
 IF_MATCH = header("If-Match", "The `ETag` of the version that is meant; any other is 412 and changes nothing.")
 OPERATIONS = ("list", "create", "get", "update", "put", "delete")
 BATCH_LIMITS = {"minItems": 1, "maxItems": 1000}
@@ -29,7 +31,8 @@ def routes_of(
     """The generated routes of a resource, for those of `OPERATIONS` that are named; each brings its batch along."""
     endpoints = Endpoints(resource, crud, expansions)
     named = [name for name in OPERATIONS if name in operations]
-    return [build(resource, endpoints) for name in named for build in _BUILDERS[name]]
+    routes = [build(resource, endpoints) for name in named for build in _BUILDERS[name]]
+    return routes + kept_routes(resource, crud) if resource.is_kept else routes
 
 
 def _list(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
@@ -138,8 +141,8 @@ def _delete_batch(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
 
 Build = Callable[[Resource, Endpoints], GeneratedRoute]
 _BUILDERS: dict[str, tuple[Build, ...]] = {
-    "list": (_list,),
-    "create": (_create, _create_batch),
+    "list": (_list, export_route),
+    "create": (_create, _create_batch, import_route),
     "get": (_get,),
     "update": (partial(_change, method="PATCH", verb="update"), _change_batch),
     "put": (partial(_change, method="PUT", verb="put"),),

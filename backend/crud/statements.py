@@ -40,6 +40,9 @@ class Statements:
         self._estimate_past = resource.estimate_past
         self._public = [read(resource.columns[name]) for name in resource.schemas.public_names]
         self._every = [read(column) for column in resource.columns.values()]
+        # What is told of rows that go, and of those that are locked before they change.
+        self._gone = self._every if resource.is_kept else [self._key]
+        self._found = self._public if resource.history else [self._key]
         cache = lru_cache(maxsize=CACHED_SHAPES)
         self.list = cache(self._list)
         self.list_after = cache(self._list_after)
@@ -52,15 +55,16 @@ class Statements:
         self.update = cache(self._update)
         self.delete = cache(self._delete)
         self.exists = cache(self._exists)
+        self.seen = cache(self._seen)
         self.insert_many = cache(self._insert_many)
         self.lock_many = cache(self._lock_many)
         self.update_many = cache(self._update_many)
         self.delete_many = cache(self._delete_many)
 
     def _list_after(self, shape: Shape, scope: Predicate) -> Statement:
-        """A page behind a cursor, without a total; binds the cursor's values and `_page_limit`."""
-        beyond = after(self._parameters.sort_keys(shape.sort), shape.nulls or ())
-        source = sa.select(*self._public).where(*self._parameters.conditions(shape), beyond)
+        """A page behind a cursor, or a first one, without a total; binds the cursor's values and `_page_limit`."""
+        beyond = [] if shape.nulls is None else [after(self._parameters.sort_keys(shape.sort), shape.nulls)]
+        source = sa.select(*self._public).where(*self._parameters.conditions(shape), *beyond)
         ordered = _where(source, scope).order_by(*self._parameters.order(shape))
         limit = sa.bindparam(PAGE_LIMIT, type_=sa.BigInteger())
         return self._compile(ordered.limit(limit), self._public, scope)
@@ -132,12 +136,17 @@ class Statements:
 
     def _delete(self, predicate: Predicate) -> Statement:
         source = _where(self._table.delete().where(self._is_row()), predicate)
-        return self._compile(source.returning(self._key), [self._key], predicate)
+        return self._compile(source.returning(*self._gone), self._gone, predicate)
 
     def _exists(self, target: sa.Column[Any]) -> Statement:
         """Whether another table has a row; binds `_target_key`."""
         found = sa.select(target).where(target == sa.bindparam("_target_key", type_=target.type))
         return self._compile(found, [target])
+
+    def _seen(self, target: sa.Column[Any], size: int, predicate: Predicate) -> Statement:
+        """Which of some values of another table's column `predicate` lets be seen; binds numbered `_row_key`s."""
+        given = [sa.bindparam(numbered(ROW_KEY, row), type_=target.type) for row in range(size)]
+        return self._compile(_where(sa.select(target).where(target.in_(given)), predicate), [target], predicate)
 
     def _insert_many(self, names: tuple[str, ...], size: int) -> Statement:
         """Binds each column as its name with the row's number behind it."""
@@ -145,9 +154,9 @@ class Statements:
         return self._compile(self._table.insert().values(rows).returning(*self._public), self._public)
 
     def _lock_many(self, size: int, predicate: Predicate) -> Statement:
-        """The keys that exist, locked in their order; binds numbered `_row_key`s."""
-        source = _where(sa.select(self._key).where(self._key.in_(self._keys(size))), predicate)
-        return self._compile(source.order_by(self._key).with_for_update(key_share=True), [self._key], predicate)
+        """The rows that exist, locked in the order of their keys; binds numbered `_row_key`s."""
+        source = _where(sa.select(*self._found).where(self._key.in_(self._keys(size))), predicate)
+        return self._compile(source.order_by(self._key).with_for_update(key_share=True), self._found, predicate)
 
     def _update_many(self, names: tuple[str, ...], size: int) -> Statement:
         """Binds numbered `_row_key`s and numbered columns."""
@@ -163,7 +172,7 @@ class Statements:
     def _delete_many(self, size: int) -> Statement:
         """Binds numbered `_row_key`s."""
         source = self._table.delete().where(self._key.in_(self._keys(size)))
-        return self._compile(source.returning(self._key), [self._key])
+        return self._compile(source.returning(*self._gone), self._gone)
 
     def _keys(self, size: int) -> list[sa.BindParameter[Any]]:
         return [sa.bindparam(numbered(ROW_KEY, row), type_=self._key.type) for row in range(size)]

@@ -39,6 +39,7 @@ BODIES: dict[str, Callable[[int], Row]] = {
         "arrival": "2030-01-01",
         "departure": str(date(2030, 1, 2) + timedelta(days=number % 300)),
     },
+    "crates": lambda number: {"label": f"label {number}"},
     "users": lambda number: {"role": "user"},
     "everythings": lambda number: {"patterned": f"AB-{number}"},
     "parcels": lambda number: {"status": "public"},
@@ -46,6 +47,7 @@ BODIES: dict[str, Callable[[int], Row]] = {
 }
 CHANGES: dict[str, Callable[[Row], Row]] = {
     "bookings": _later,
+    "crates": lambda row: {"label": f"{row['label']} again"},
     "everythings": lambda row: {"patterned": "CD-1"},
     "meetings": lambda row: {"first_hour": row["first_hour"] - 1, "end_hour": row["end_hour"] + 1},
     "stays": lambda row: {"arrival": "2029-12-31", "departure": str(date(2031, 1, 1))},

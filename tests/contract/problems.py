@@ -34,7 +34,7 @@ def _check_faults(faults: list[dict[str, Any]]) -> None:
     assert faults
     for fault in faults:
         assert set(fault) == {"loc", "msg", "type"}
-        assert fault["loc"][0] in ("body", "query", "path")
+        assert fault["loc"][0] in ("body", "query", "path", "header")
         assert fault["msg"]
         assert fault["type"]
 

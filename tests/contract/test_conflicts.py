@@ -99,9 +99,10 @@ def test_deleting_a_row_that_is_referred_to_is_409(house: House) -> None:
 
 
 def refers_to_no_key(registration: Registration) -> bool:
-    """Whether a member refers to a column that may change."""
-    columns = [column.column for column in registration.resource.columns.values()]
-    return any(not key.column.primary_key for column in columns for key in column.foreign_keys)
+    """Whether a member refers to a column of its own table that may change."""
+    table = registration.resource.table
+    keys = [key.column for column in table.columns for key in column.foreign_keys]
+    return any(not column.primary_key and column.table is table for column in keys)
 
 
 @every_house("create", "update", where=refers_to_no_key)

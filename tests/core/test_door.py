@@ -17,7 +17,7 @@ from backend.catalog.models import Category
 from backend.core.config import Settings
 from backend.core.db import Database, UnitOfWork
 from backend.core.dependencies import CallerDep, SessionDep, UnitDep
-from backend.core.door import ATTEMPTS, HASHING_THREADS, Door, Lane, current_unit_of_work
+from backend.core.door import ATTEMPTS, BULK_THREADS, HASHING_THREADS, Door, Lane, current_unit_of_work
 from backend.core.errors import TransactionRetryError, UnavailableError
 from backend.core.routing import Router, on_lane
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in, unique
@@ -144,13 +144,14 @@ def test_a_full_lane_refuses_and_the_refused_never_runs(sqlite_url: str, gate: G
     asyncio.run(scenario())
 
 
-def test_hashing_does_not_starve_other_requests(sqlite_url: str, gate: Gate) -> None:
-    """With every hashing thread busy and more waiting, the default lane answers."""
+@pytest.mark.parametrize(("lane", "threads"), [(Lane.HASHING, HASHING_THREADS), (Lane.BULK, BULK_THREADS)])
+def test_a_busy_lane_does_not_starve_other_requests(sqlite_url: str, gate: Gate, lane: Lane, threads: int) -> None:
+    """With every hashing thread busy, or every thread for exports and imports, and more waiting, the default lane answers."""
     router = Router()
 
-    @router.post("/hash")
-    @on_lane(Lane.HASHING)
-    def hash_something() -> str:
+    @router.post("/busy")
+    @on_lane(lane)
+    def be_busy() -> str:
         return gate.hold(name=threading.current_thread().name)
 
     @router.get("/plain")
@@ -159,17 +160,17 @@ def test_hashing_does_not_starve_other_requests(sqlite_url: str, gate: Gate) -> 
 
     async def scenario() -> list[Any]:
         async with running(build(sqlite_url, router, worker_threads=1, queue_seconds=LONG)) as client:
-            hashing = [asyncio.create_task(client.post("/api/v1/hash")) for _ in range(HASHING_THREADS + 2)]
-            await gate.wait_for(HASHING_THREADS)
+            busy = [asyncio.create_task(client.post("/api/v1/busy")) for _ in range(threads + 2)]
+            await gate.wait_for(threads)
             answer = await client.get("/api/v1/plain")
             assert answer.json().startswith("worker")
             assert gate.passed == []
             gate.opened.set()
-            return [hashed.json() for hashed in await asyncio.gather(*hashing)]
+            return [answered.json() for answered in await asyncio.gather(*busy)]
 
     names = asyncio.run(scenario())
-    assert len(names) == HASHING_THREADS + 2
-    assert all(name.startswith("hashing") for name in names)
+    assert len(names) == threads + 2
+    assert all(name.startswith(lane.value) for name in names)
 
 
 def test_a_client_that_goes_away_is_no_overload(bare: Database, gate: Gate) -> None:

@@ -56,9 +56,9 @@ def test_operation_ids_are_unique(document: dict[str, Any]) -> None:
 
 
 def test_no_reference_dangles(document: dict[str, Any]) -> None:
-    """Every one leads to a schema of the document."""
-    schemas = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
-    assert set(references(document)) <= schemas
+    """Every one leads to a component of the document."""
+    components = {f"#/components/{kind}/{name}" for kind, found in document["components"].items() for name in found}
+    assert set(references(document)) <= components
 
 
 def test_every_error_is_a_problem(document: dict[str, Any]) -> None:

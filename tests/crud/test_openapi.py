@@ -22,6 +22,8 @@ BOOK_OPERATIONS = {
     ("patch", "/{id}"): "update_book",
     ("put", "/{id}"): "put_book",
     ("delete", "/{id}"): "delete_book",
+    ("get", "/export"): "export_books",
+    ("post", "/import"): "import_books",
 }
 OPERATION_IDS = {
     "list_charge_points",
@@ -34,6 +36,8 @@ OPERATION_IDS = {
 }
 SCHEMAS = {"BookCreate", "BookUpdate", "BookPublic", "Page_BookPublic_", "ChargePointCreate", "Page_ChargePointPublic_"}
 PROBLEMS_OF_A_CHANGE = {"400", "401", "403", "404", "409", "413", "415", "422", "503"}
+FILES = {"text/csv", "application/x-ndjson"}
+PAGE_ONLY = {"page", "size", "skip", "limit", "cursor", "expand"}
 TYPES = {
     "integer": {"type": "integer"},
     "number": {"type": "number"},
@@ -191,3 +195,34 @@ def test_only_what_needs_a_caller_asks_for_one(odd_document: Document) -> None:
         item = odd_document["paths"][f"/api/v1/{registration.resource.path}"]
         assert ("security" in item["get"]) is not registration.resource.read.anyone
         assert "security" in item["post"]
+
+
+def test_an_export_is_documented_like_its_list(document: Document, odd_document: Document) -> None:
+    """It takes what the list takes but its pages, and a format; it gives a file in either."""
+    for one in (document, odd_document):
+        exports = {path: item["get"] for path, item in one["paths"].items() if path.endswith("/export")}
+        assert exports
+        for path, operation in exports.items():
+            listed = {p["name"]: p for p in one["paths"][path.removesuffix("/export")]["get"]["parameters"]}
+            taken = {p["name"]: p for p in operation["parameters"]}
+            assert taken.pop("format")["schema"] == {"type": "string", "enum": ["csv", "ndjson"]}
+            assert taken == {name: parameter for name, parameter in listed.items() if name not in PAGE_ONLY}
+            file = operation["responses"]["200"]
+            assert file["content"] == {kind: {"schema": {"type": "string"}} for kind in FILES}
+            assert "Content-Disposition" in file["headers"]
+            assert set(operation["responses"]) - {"403"} == {"200", "401", "422", "503"}
+
+
+def test_an_import_is_documented_with_both_types(document: Document, odd_document: Document) -> None:
+    """What it reads, how many rows it has stored, and everything that may go wrong."""
+    for one in (document, odd_document):
+        imports = [item["post"] for path, item in one["paths"].items() if path.endswith("/import")]
+        assert imports
+        for operation in imports:
+            assert operation["requestBody"]["required"] is True
+            assert set(operation["requestBody"]["content"]) == FILES
+            assert [p["name"] for p in operation["parameters"]] == ["Idempotency-Key"]
+            answer = operation["responses"]["201"]
+            assert answer["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Created"}
+            assert "Idempotent-Replayed" in answer["headers"]
+            assert set(operation["responses"]) == {"201", *PROBLEMS_OF_A_CHANGE} - {"404"}

@@ -3,6 +3,7 @@
 from decimal import Decimal
 from ipaddress import IPv4Address
 from typing import Annotated, Any, ClassVar
+from unittest.mock import Mock
 
 import pytest
 import sqlalchemy as sa
@@ -18,7 +19,7 @@ from backend.crud.policy import ANYONE, SIGNED_IN, role
 from backend.crud.registry import Registry, public_schema
 from tests.odd.base import metadata as odd_metadata
 
-ACCOUNT_TABLES = {"users", "refresh_tokens", "idempotency_keys"}
+SHARED_TABLES = {"users", "refresh_tokens", "idempotency_keys", "deleted_rows", "history_entries"}
 metadata = sa.MetaData()
 
 
@@ -98,6 +99,25 @@ class TooExact(IntegerKey, Scratch, table=True):
     price: Decimal = Field(max_digits=16, decimal_places=2)
 
 
+class Wrapped(sa.types.TypeDecorator[str]):
+    """A column type of somebody's own."""
+
+    impl = sa.String
+    cache_ok = True
+
+
+class Odd(IntegerKey, Scratch, table=True):
+    """A class with a column whose values only its own type understands."""
+
+    wrapped: Annotated[str, SECRET] = Field(default="", sa_type=Wrapped)
+
+
+class Untyped(IntegerKey, Scratch, table=True):
+    """A class with a column of no type at all."""
+
+    anything: Annotated[str, SECRET] = Field(default="", sa_type=sa.types.NullType)
+
+
 class AliasedCRUD(CRUDBase[Draft]):
     """Names a filter that does not exist."""
 
@@ -149,6 +169,18 @@ def built(registry: Registry) -> Directory:
         (Draft, {"write": SIGNED_IN, "operations": ()}, "names nothing; there are list"),
         (Draft, {"write": SIGNED_IN, "path": "My Drafts"}, "must be kebab-case, such as 'charge-points'"),
         (Draft, {"write": SIGNED_IN, "crud": AliasedCRUD}, "'page_count__gte', which is no filter such as"),
+        (
+            Draft,
+            {"write": SIGNED_IN, "soft_delete": True, "operations": ("list", "create")},
+            "add 'delete' to operations, or leave out soft_delete",
+        ),
+        (
+            Draft,
+            {"write": SIGNED_IN, "history": True, "operations": ("create", "delete")},
+            "add 'get' or 'list' to operations, or leave out history",
+        ),
+        (Odd, {"write": SIGNED_IN, "soft_delete": True}, "wrapped: what a Wrapped holds cannot be written down"),
+        (Untyped, {"write": SIGNED_IN, "soft_delete": True}, "give the column a type of SQLAlchemy's own"),
         (Leaky, {"write": SIGNED_IN}, "declare it Annotated[..., SECRET], or Annotated[..., READ_ONLY]"),
         (Binary, {"write": SIGNED_IN}, "mark it SECRET, or use one of AwareDatetime, Decimal, EmailStr, UUID"),
         (Networked, {"write": SIGNED_IN}, "has no form on the wire; mark it SECRET, or use one of"),
@@ -168,7 +200,9 @@ def test_a_line_that_cannot_hold_names_its_mend(model: type[SQLModel], line: dic
         (Draft, {"write": role("editor"), "search": ("title",), "path": "papers"}),
         (Draft, {"write": SIGNED_IN, "operations": (name for name in ("get", "list"))}),
         (Told, {"write": SIGNED_IN}),
-        (HiddenBinary, {"write": SIGNED_IN}),
+        (HiddenBinary, {"write": SIGNED_IN, "soft_delete": True, "history": True}),
+        (Odd, {"write": SIGNED_IN, "history": True}),
+        (Draft, {"write": SIGNED_IN, "history": True, "operations": ("list", "create")}),
     ],
 )
 def test_the_mends_hold(model: type[SQLModel], line: dict[str, Any]) -> None:
@@ -214,12 +248,31 @@ def test_only_the_named_operations_exist() -> None:
     assert found == {("GET", "/drafts/{id}"), ("DELETE", "/drafts/{id}"), ("DELETE", "/drafts/batch")}
 
 
+def test_each_word_brings_its_operation() -> None:
+    """With soft_delete comes restore, with history the list of changes, and neither without."""
+    for words in ({"soft_delete"}, {"history"}, {"soft_delete", "history"}, set[str]()):
+        line = dict.fromkeys(words, True)
+        paths = {route.path for route in built(registered(Draft, write=SIGNED_IN, **line)).routes}
+        assert ("/drafts/{id}/restore" in paths) is ("soft_delete" in words)
+        assert ("/drafts/{id}/history" in paths) is ("history" in words)
+
+
+def test_only_an_entity_with_the_word_restores() -> None:
+    """The verb says what is missing, before it asks any database."""
+    line = registered(Draft, write=SIGNED_IN).registrations["drafts"]
+    crud = line.crud(line.resource, sa.make_url("sqlite://").get_dialect()())
+    unit: Any = Mock()
+    with pytest.raises(TypeError, match="register it with soft_delete=True"):
+        crud.restore(unit, 1)
+    unit.run.assert_not_called()
+
+
 def test_the_public_schema_hides_secrets_from_hand_written_routes_too() -> None:
     """It is the one that generated routes answer with."""
     assert set(public_schema(Draft).model_fields) == {"id", "title", "pages", "owner_id", "created_at", "updated_at"}
 
 
 def test_the_odd_entities_stay_out_of_the_products_metadata() -> None:
-    """Else a migration would make their tables; only the accounts are in both."""
-    assert set(odd_metadata.tables) & set(SQLModel.metadata.tables) <= ACCOUNT_TABLES
+    """Else a migration would make their tables; only the accounts and what is kept are in both."""
+    assert set(odd_metadata.tables) & set(SQLModel.metadata.tables) <= SHARED_TABLES
     assert not set(metadata.tables) & set(SQLModel.metadata.tables)

@@ -73,13 +73,31 @@ def test_a_hundred_rows_cost_the_statements_of_one(
 def test_each_verb_is_one_statement_beside_the_callers(
     odd_client: TestClient, odd_admin: Headers, statements: list[str]
 ) -> None:
-    """With no hook overridden nothing is read before it is written."""
-    leaf = odd_client.post("/api/v1/leaves", json={"name": unique("leaf")}, headers=odd_admin).json()
-    path = f"/api/v1/leaves/{leaf['id']}"
-    for method, body in (("GET", None), ("PATCH", {"position": 3}), ("DELETE", None)):
+    """With no hook overridden and nothing kept, nothing is read before it is written."""
+    preset = odd_client.post("/api/v1/presets", json={"name": unique("preset")}, headers=odd_admin).json()
+    path = f"/api/v1/presets/{preset['id']}"
+    for method, body in (("GET", None), ("PATCH", {"whole": 3}), ("DELETE", None)):
         statements.clear()
         assert odd_client.request(method, path, json=body, headers=odd_admin).status_code in (200, 204)
         assert len(statements) == 2, statements
+
+
+def test_what_each_word_costs_a_verb(odd_client: TestClient, odd_admin: Headers, statements: list[str]) -> None:
+    """The caller and the transaction's begin among them; a history reads the row before it changes."""
+    leaf = odd_client.post("/api/v1/leaves", json={"name": unique("leaf")}, headers=odd_admin).json()
+    path = f"/api/v1/leaves/{leaf['id']}"
+    calls = [
+        ("POST", "/api/v1/leaves", {"name": unique("leaf")}, 4),
+        ("PATCH", path, {"position": 3}, 5),
+        ("DELETE", path, None, 5),
+        ("GET", f"{path}/history", None, 5),
+        ("POST", f"{path}/restore", None, 6),
+        ("GET", f"{path}/history", None, 3),
+    ]
+    for method, where, body, count in calls:
+        statements.clear()
+        assert odd_client.request(method, where, json=body, headers=odd_admin).is_success
+        assert len(statements) == count, (method, where, statements)
 
 
 class Scratch(Record, registry=orm_registry(metadata=sa.MetaData())):

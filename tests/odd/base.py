@@ -1,6 +1,7 @@
 """What the odd entities derive from: a metadata of their own, which no migration ever sees.
 
-The accounts' tables are copied into it, so that an owner column can refer to them and a caller can sign in.
+The accounts' tables are copied into it, so that an owner column can refer to them and a caller can sign in; those of the archive, the
+history and the idempotency keys are too.
 """
 
 import sqlalchemy as sa
@@ -10,6 +11,9 @@ from sqlmodel import SQLModel
 from backend.auth.models import RefreshToken, User
 from backend.core.constraints import NAMING_CONVENTION
 from backend.core.folding import fold_with
+from backend.core.idempotency import idempotency_keys
+from backend.crud.archive import deleted_rows
+from backend.crud.history import HistoryEntry
 from backend.crud.model import BigIntegerKey, IntegerKey, Record, UUIDKey
 
 metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
@@ -22,8 +26,10 @@ def table_of(model: type[SQLModel]) -> sa.Table:
     return table
 
 
-for account_model in (User, RefreshToken):
-    table_of(account_model).to_metadata(metadata)
+for shared_model in (User, RefreshToken, HistoryEntry):
+    table_of(shared_model).to_metadata(metadata)
+for shared_table in (deleted_rows, idempotency_keys):
+    shared_table.to_metadata(metadata)
 
 
 class OddRecord(Record, registry=registry(metadata=metadata)):

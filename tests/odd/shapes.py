@@ -36,12 +36,11 @@ class Branch(OddBigEntity, table=True):
 
 
 class Graft(OddEntity, table=True):
-    """Refers to one table twice, once beside a column of the name that the relation would have, and to another by a plain name."""
+    """Refers to one table twice, once beside a column of the name that the relation would have."""
 
     scion_id: int = Field(foreign_key="branches.id", sa_type=BigInteger)
     stock_id: int | None = Field(default=None, foreign_key="branches.id", sa_type=BigInteger)
-    station: str | None = Field(default=None, max_length=40, foreign_key="stations.code")
-    scion: int = 0
+    stock: int = 0
 
 
 class Diary(OddEntity, table=True):

@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from backend.core.statement import Statement
 from backend.core.time import now
-from backend.crud.bulk import MAX_PARAMETERS, _blocks
+from backend.crud.blocks import MAX_PARAMETERS, blocks
 from tests.conftest import unique
 from tests.pages.conftest import post
 
@@ -202,7 +202,7 @@ def test_a_change_that_clashes_is_named(client: TestClient, admin: dict[str, str
 
 
 def test_wide_rows_go_in_smaller_blocks() -> None:
-    sizes = [len(block) for _start, block in _blocks(range(1000), columns=100)]
+    sizes = [len(block) for _start, block in blocks(range(1000), columns=100)]
     assert sum(sizes) == 1000
     assert max(sizes) * 100 <= MAX_PARAMETERS
-    assert [start for start, _ in _blocks(range(7), columns=100)] == [0, 4, 6]
+    assert [start for start, _ in blocks(range(7), columns=100)] == [0, 4, 6]

@@ -61,8 +61,14 @@ def test_the_key_goes_into_the_path(document_of: Read) -> None:
         ({}, "no operations"),
         ({ITEM: {"get": described()}}, "GET /things/{id}: /api/v1/things can be neither listed nor added to"),
         ({LIST: {"get": described()}, ITEM: {"delete": described()}}, "DELETE /things/{id}: nothing makes rows"),
+        ({LIST: {"post": described()}, f"{ITEM}/restore": {"post": described()}}, "restore: nothing deletes rows"),
+        ({LIST: {"get": described()}, f"{ITEM}/restore": {"post": described()}}, "restore: nothing makes rows"),
         ({"/api/v1/things/{id}/parts/{part_id}": {"get": described()}}, "more than one parameter"),
         ({LIST: {"post": described(media_type="text/csv")}}, "POST /things: takes text/csv"),
+        (
+            {f"{LIST}/import": {"post": described(media_type="application/x-ndjson")}},
+            "takes rows of /api/v1/things, and no",
+        ),
         ({LIST: {"get": described(success="404")}}, "GET /things: documents no answer of success"),
     ],
 )
@@ -71,3 +77,13 @@ def test_an_operation_that_cannot_be_called_is_an_error(paths: dict[str, Any], c
     with pytest.raises(UncallableOperationError) as caught:
         Api({"paths": paths})
     assert complaint in str(caught.value)
+
+
+def test_files_belong_to_their_collection(document_of: Read) -> None:
+    """A file is sent as lines of JSON, whose rows a create describes; its stream is judged by its beginning."""
+    api = Api(document_of("product"))
+    sent, read = api.by_label["POST /books/import"], api.by_label["GET /books/export"]
+    assert (sent.collection, sent.takes_rows, sent.media_type) == ("/api/v1/books", True, "application/x-ndjson")
+    assert (read.collection, read.is_stream, read.takes_row) == ("/api/v1/books", True, False)
+    assert [operation.label for operation in api.operations if operation.is_stream and operation.body] == []
+    assert sent.weight == read.weight == api.by_label["POST /auth/login"].weight

@@ -138,3 +138,26 @@ def test_a_role_is_learnt_once(voting: VotingApi) -> None:
         visitor.call(CHANGE)
     assert set(plan.roles) == {"POST /things", "POST /votes"}
     assert ADMIN not in plan.roles.values()
+
+
+def test_a_row_is_deleted_before_it_is_restored() -> None:
+    """And is a row like any other afterwards."""
+    item, restored = operation("x", success="204"), operation("y", success="200")
+    paths = {
+        THINGS: {"post": operation("create_thing", success="201")},
+        f"{THINGS}/{{id}}": {"delete": item},
+        f"{THINGS}/{{id}}/restore": {"post": restored},
+    }
+    sent: list[str] = []
+
+    def send(request: Request) -> Answer:
+        sent.append(f"{request.method} {request.name}")
+        status = min(request.successes)
+        return Answer(status=status, content=b'{"id": 7}')
+
+    api = Api({"paths": paths})
+    plan = Plan(roles=dict.fromkeys(api.by_label, NOBODY))
+    visitor = Visitor(api, plan, send=send, administrator=administrator())
+    for _ in range(2):
+        visitor.call(api.by_label["POST /things/{id}/restore"])
+    assert sent == ["POST /things", *["DELETE /things/{id}", "POST /things/{id}/restore"] * 2]

@@ -1,0 +1,95 @@
+"""What hand-written code changes through the session is kept as the verbs keep it: in the archive and in the history.
+
+A session's bulk statements (`session.exec(update(...))`) name no rows and are not seen here, nor is SQL written by hand.
+"""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlmodel import Session
+
+from backend.core.db import UNIT, UnitOfWork
+from backend.core.statement import Row
+from backend.crud.archive import Archive
+from backend.crud.history import Action, History
+from backend.crud.resource import Resource
+from backend.crud.statements import ROW_KEY
+
+KEPT, SEEN = "kept", "kept changes"
+
+
+class Keeper(NamedTuple):
+    """What is kept of one entity, and how one of its rows is read and locked."""
+
+    archive: Archive | None
+    history: History | None
+    select_row: sa.Select[Any]
+
+
+class Seen(NamedTuple):
+    """An object that is being flushed, and its row before."""
+
+    keeper: Keeper
+    thing: Any
+    action: Action
+    before: Row | None
+
+
+def keep_flushes(resource: Resource) -> None:
+    """Have every session of a unit of work keep what it flushes of this entity."""
+    key = resource.key.column
+    select_row = sa.select(*(column.column for column in resource.columns.values()))
+    resource.table.info[KEPT] = Keeper(
+        Archive(resource) if resource.soft_delete else None,
+        History(resource) if resource.history else None,
+        select_row.where(key == sa.bindparam(ROW_KEY, type_=key.type)).with_for_update(key_share=True),
+    )
+
+
+@event.listens_for(Session, "before_flush")
+def _look(session: Session, _context: object, _instances: object) -> None:
+    """Remember each row that a flush is about to change, as the database has it."""
+    unit: UnitOfWork | None = session.info.get(UNIT)
+    if unit is None:
+        return
+    changed = [thing for thing in session.dirty if session.is_modified(thing)]
+    with unit.flushing():
+        session.info[SEEN] = [
+            *_seen(unit, session.new, Action.CREATE),
+            *_seen(unit, changed, Action.UPDATE),
+            *_seen(unit, session.deleted, Action.DELETE),
+        ]
+
+
+def _seen(unit: UnitOfWork, things: Iterable[Any], action: Action) -> list[Seen]:
+    found = []
+    for thing in things:
+        state: Any = sa.inspect(thing)
+        keeper: Keeper | None = state.mapper.local_table.info.get(KEPT)
+        if keeper is not None:
+            before = _row(unit, keeper, state.identity[0]) if state.identity else None
+            if before is not None or action is Action.CREATE:  # else it is gone already, and the session will say so
+                found.append(Seen(keeper, thing, action, before))
+    return found
+
+
+def _row(unit: UnitOfWork, keeper: Keeper, key: Any) -> Row | None:
+    rows = unit.fetch(keeper.select_row, {ROW_KEY: key})
+    return rows[0] if rows else None
+
+
+@event.listens_for(Session, "after_flush")
+def _keep(session: Session, _context: object) -> None:
+    """Keep what has changed, in the flush's own transaction."""
+    unit: UnitOfWork | None = session.info.get(UNIT)
+    if unit is None:
+        return
+    with unit.flushing():
+        for keeper, thing, action, before in session.info.pop(SEEN, ()):
+            if action is Action.DELETE and keeper.archive is not None:
+                keeper.archive.put(unit, [before])
+            if keeper.history is not None:
+                after = None if action is Action.DELETE else _row(unit, keeper, thing.id)
+                keeper.history.record(unit, action, [(before, after)])

@@ -1,0 +1,1 @@
+"""Clients that are generated from the OpenAPI document: TypeScript and Python, compiled, type-checked and used."""

@@ -1,0 +1,83 @@
+"""Types from openapi-typescript compile under `tsc --strict`, and hold a hand-written client to the document."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.clients.conftest import DOCUMENTS
+from tests.clients.tools import HERE, compile_types, generate_types, install_packages
+
+pytestmark = pytest.mark.xdist_group("clients")  # what is generated is generated once
+HEADER = """
+import createClient from "openapi-fetch";
+import type { components, paths } from "./product.js";
+const api = createClient<paths>({});
+"""
+# Each use is wrong in one way, which the compiler must name.
+WRONG = {
+    "a parameter that is not there": ('api.GET("/api/v1/books", { params: { query: { colour: "red" } } });', "colour"),
+    "a filter of another type": (
+        'api.GET("/api/v1/books", { params: { query: { price__lt: "cheap" } } });',
+        "Type 'string' is not assignable to type 'number'",
+    ),
+    "a column that nothing sorts by": (
+        'api.GET("/api/v1/books", { params: { query: { sort: ["colour"] } } });',
+        '"colour"',
+    ),
+    "a path that is not there": ('api.GET("/api/v1/boks", {});', "/api/v1/boks"),
+    "a method that is not there": ('api.PUT("/api/v1/books", { body: {} });', "/api/v1/books"),
+    "a body without what is required": (
+        'api.POST("/api/v1/categories", { body: {} });',
+        "Property 'name' is missing",
+    ),
+    "a member of the server's": (
+        '({ name: "Novels", id: 1 }) satisfies components["schemas"]["CategoryCreate"];',
+        "'id' does not exist",
+    ),
+    "null where there is none": (
+        'api.PATCH("/api/v1/books/{id}", { params: { path: { id: 1 } }, body: { title: null } });',
+        "Type 'null' is not assignable",
+    ),
+    "an error taken for a row": (
+        'api.GET("/api/v1/users/me").then(({ data, error }) => { if (error) console.log(error.email, data); });',
+        "Property 'email' does not exist",
+    ),
+    "a number taken for a text": (
+        'api.GET("/api/v1/users/me").then(({ data }) => { const id: string = data!.id; return id; });',
+        "Type 'number' is not assignable to type 'string'",
+    ),
+    "what may be null taken for what is not": (
+        'api.GET("/api/v1/books").then(({ data }) => { const total: number = data!.total; return total; });',
+        "Type 'null' is not assignable to type 'number'",
+    ),
+}
+
+
+@pytest.fixture(scope="session")
+def typed(workshop: Path) -> Path:
+    """The directory with the types of both documents."""
+    install_packages()
+    for name in DOCUMENTS:
+        generate_types(workshop / f"{name}.json", workshop / f"{name}.ts")
+    return workshop
+
+
+def test_the_types_and_a_client_of_them_compile(typed: Path) -> None:
+    """Without one diagnostic."""
+    shutil.copy(HERE / "client.ts", typed)
+    assert compile_types(typed, "product.ts", "odd.ts", "client.ts") == ""
+
+
+def test_a_wrong_use_does_not_compile(typed: Path) -> None:
+    """Each is found in its own line and by its own words; the right one beside them is not."""
+    (typed / "wrong.ts").write_text(HEADER + "".join(f"{use}\n" for use, _ in WRONG.values()) + RIGHT)
+    found = compile_types(typed, "wrong.ts")
+    first = HEADER.count("\n") + 1
+    for number, (_, words) in enumerate(WRONG.values(), first):
+        said = found.partition(f"wrong.ts({number},")[2].partition("\nwrong.ts(")[0]
+        assert words in said, (number, words, found)
+    assert f"wrong.ts({first + len(WRONG)}," not in found
+
+
+RIGHT = 'api.GET("/api/v1/books", { params: { query: { price__lt: 5, sort: ["-price"] } } });\n'

@@ -1,0 +1,49 @@
+"""References between rows: out of sight they lead to nothing, and rows that go together do not hold each other."""
+
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from tests.conftest import sign_up
+from tests.contract.house import House, World
+from tests.contract.problems import problem
+
+
+@pytest.fixture
+def exhibits(odd_world: World) -> House:
+    """Private rows that refer to each other."""
+    return odd_world.house("exhibits")
+
+
+def test_a_change_that_refers_out_of_sight_is_refused(exhibits: House) -> None:
+    """409 for a row of one's own, alone and in a batch, as for a row that there is not; another's row stays 404."""
+    theirs, stranger = exhibits.make(exhibits.world.caller("owner")), sign_up(exhibits.world.client)
+    own, other = exhibits.make(stranger), exhibits.make(stranger)
+    for twin in (theirs["id"], 2_000_000_000):
+        body = {"twin_id": twin}
+        problem(exhibits.call("PATCH", f"/{own['id']}", stranger, json=body), 409, "reference_not_found")
+        problem(exhibits.call("PATCH", f"/{theirs['id']}", stranger, json=body), 404, "not_found")
+        batch: list[Any] = [{"id": other["id"], "rank": 5}, {"id": own["id"], **body}]
+        answer = exhibits.call("PATCH", "/batch", stranger, json=batch)
+        assert (answer.status_code, answer.json()["code"]) == (409, "reference_not_found")
+        assert answer.json()["errors"][0]["loc"] == ["body", 1]
+    assert [exhibits.stored(row) for row in (own, other, theirs)] == [own, other, theirs]
+    assert exhibits.call("PATCH", f"/{own['id']}", stranger, json={"twin_id": other["id"]}).status_code == 200
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
+def test_rows_that_refer_to_each_other_go_together(exhibits: House, order: tuple[int, ...]) -> None:
+    """In whatever order they are named; one that another row holds is named, and then none goes."""
+    first = exhibits.make()
+    rows = [first, exhibits.make(twin_id=first["id"]), exhibits.make()]
+    ids = [rows[position]["id"] for position in order]
+    query = {"ids": ",".join(map(str, ids))}
+    holding = exhibits.make(twin_id=rows[2]["id"])
+    answer = exhibits.call("DELETE", "/batch", params=query)
+    assert (answer.status_code, answer.json()["code"]) == (409, "still_referenced")
+    assert answer.json()["errors"][0]["loc"] == ["body", order.index(2)]
+    assert [exhibits.stored(row) for row in rows] == rows
+    assert exhibits.call("DELETE", f"/{holding['id']}").status_code == 204
+    assert exhibits.call("DELETE", "/batch", params=query).status_code == 204
+    assert exhibits.list(id__in=query["ids"])["total"] == 0

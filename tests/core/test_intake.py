@@ -1,0 +1,34 @@
+"""What a route that reads no JSON lets in."""
+
+import pytest
+
+from backend.core.errors import UnsupportedMediaTypeError
+from backend.core.intake import Intake
+
+INTAKE = Intake(("text/csv", "application/x-ndjson"), limit="max_import_bytes")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "text/csv",
+        "Text/CSV; header=present",
+        "text/csv;charset=utf-8",
+        'text/csv; charset="UTF-8"',
+        "text/csv; charset=US-ASCII",
+    ],
+)
+def test_a_media_type_is_compared_in_any_case(given: str) -> None:
+    """Its parameters are left aside, all but the charset (RFC 9110 §8.3.1)."""
+    assert INTAKE.media_type([(b"accept", b"x/y"), (b"content-type", given.encode())]) == "text/csv"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [None, b"", b"csv", b"text/plain", b"text/csv; charset=latin-1", b"text/csv;charset=\xe4", b"text/csv, text/csv"],
+)
+def test_any_other_is_refused(given: bytes | None) -> None:
+    """The message names those that are read."""
+    headers = [] if given is None else [(b"content-type", given)]
+    with pytest.raises(UnsupportedMediaTypeError, match="text/csv or application/x-ndjson"):
+        INTAKE.media_type(headers)
