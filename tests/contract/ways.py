@@ -95,9 +95,8 @@ def cell(value: Any) -> str:
 
 def probes_of_restore(secret: Secret) -> Iterator[Probe]:
     """As it is asked for, with a version, with a body, and with a query."""
-    version, body, query = {"extra": {"If-Match": secret.tag}}, {"json": {}}, {"params": {"id": secret.row["id"]}}
-    several: list[dict[str, Any]] = [{}, version, body, query]
-    for options in several:
+    asked: list[Row] = [{}, {"extra": {"If-Match": secret.tag}}, {"json": {}}, {"params": {"id": secret.row["id"]}}]
+    for options in asked:
         yield Probe("POST", f"{secret.path}/restore", options)
 
 
