@@ -53,6 +53,8 @@ class CRUDBase(Generic[ModelT]):
     hooks: ClassVar[tuple[str, ...]] = ("prepare", "validate")
     # Further names for filters of the list: {"min_price": "price__gte"}.
     filter_aliases: ClassVar[Mapping[str, str]] = {}
+    # Members of a row's answer beside its columns, with their types, which `compose` fills: {"lines": list[OrderLinePublic]}.
+    composed: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, resource: Resource, dialect: sa.Dialect) -> None:
         self.resource = resource
@@ -80,6 +82,9 @@ class CRUDBase(Generic[ModelT]):
 
     def validate(self, row: ModelT, *, stored: Row | None, unit: UnitOfWork) -> None:
         """Refuse a row, as it would be stored, that breaks an invariant: raise one of `backend.core.errors`."""
+
+    def compose(self, rows: Sequence[Row], *, unit: UnitOfWork) -> None:
+        """Put the `composed` members into rows that are about to be shown, in a bounded number of statements."""
 
     # -- verbs -------------------------------------------------------------------------------------------------------
 
