@@ -22,13 +22,15 @@ from tests.races.servers import serve
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 FEW = 8
+BOOK = {"title": "Emma", "author": "Austen", "price": 9.99, "stock": 9}
 # Where tests are spread over processes, the two databases are fuzzed side by side.
 EACH_ON_A_WORKER = [pytest.param(name, marks=pytest.mark.xdist_group(f"fuzz-{name}")) for name in BACKENDS]
 # The boundary cases of a list's parameters number a thousand. In the suite the four lists that have every type of column among
 # them go through theirs on one database each; the longer run leaves nothing out.
+PLAIN_LISTS = ["list_vehicles", "list_categories", "list_cart_items", "list_orders", "list_reviews"]
 UNCOVERED = {
-    "sqlite": ["list_vehicles", "list_categories", "list_bookings", "list_charge_points"],
-    "postgresql": ["list_vehicles", "list_categories", "list_books", "list_users"],
+    "sqlite": [*PLAIN_LISTS, "list_bookings", "list_charge_points"],
+    "postgresql": [*PLAIN_LISTS, "list_books", "list_users"],
 }
 # The boundary cases of every parameter take the most time and hardly depend on who sends them. The administrator comes last,
 # who may delete what the others have.
@@ -69,7 +71,7 @@ def add_rows(client: httpx2.Client, accounts: dict[str, Account]) -> None:
     """One row of each kind, and of a driver's rows one each, so that small ids lead somewhere."""
     point = {"code": "A", "name": "A", "latitude": 0, "longitude": 0, "connector": "ccs", "power_kw": 1}
     add(client, accounts["admin"], "/categories", {"name": "Novels"})
-    add(client, accounts["admin"], "/books", {"title": "Emma", "author": "Austen", "price": 9.99, "category_id": 1})
+    add(client, accounts["admin"], "/books", {**BOOK, "category_id": 1})
     add(client, accounts["admin"], "/charge-points", {**point, "price_per_kwh": 1})
     start = datetime.now(UTC).replace(microsecond=0)
     for name in ("driver", "neighbour"):
@@ -77,9 +79,13 @@ def add_rows(client: httpx2.Client, accounts: dict[str, Account]) -> None:
         times = {"start_time": start.isoformat(), "end_time": (start + timedelta(hours=1)).isoformat()}
         add(client, accounts[name], "/vehicles", {"plate": name, "connector": "ccs"})
         add(client, accounts[name], "/bookings", {"charge_point_id": 1, **times})
+        add(client, accounts[name], "/reviews", {"book_id": 1, "rating": 4})
+        add(client, accounts[name], "/cart-items", {"book_id": 1, "quantity": 1})
+        add(client, accounts[name], "/orders", None)
+        add(client, accounts[name], "/cart-items", {"book_id": 1, "quantity": 1})
 
 
-def add(client: httpx2.Client, account: Account, path: str, body: dict[str, Any]) -> None:
+def add(client: httpx2.Client, account: Account, path: str, body: dict[str, Any] | None) -> None:
     """Store one row as `account`."""
     answer = client.post(path, json=body, headers=account.headers)
     assert answer.status_code == 201, answer.text

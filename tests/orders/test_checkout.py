@@ -1,10 +1,7 @@
 """From cart to order: all of it or nothing, at the prices of the moment, out of stock."""
 
-import pytest
-
-from backend.orders import service
 from tests.catalog.shop import BOOKS, Headers, exact
-from tests.conftest import unique
+from tests.conftest import sign_up, unique
 from tests.contract.problems import problem
 from tests.orders.counter import ORDERS, Counter
 
@@ -95,13 +92,12 @@ def test_an_idempotency_key_orders_once(counter: Counter, buyer: Headers) -> Non
     assert counter.orders(buyer) == [exact(first)]
 
 
-def test_only_ones_own_cart_is_ordered(counter: Counter, buyer: Headers, stranger: Headers) -> None:
-    """An administrator's order is the administrator's cart."""
+def test_only_ones_own_cart_is_ordered(counter: Counter, buyer: Headers) -> None:
+    """Another's stays as it is, and nobody has none."""
     book = counter.add_book()
     counter.fill(buyer, (book, 1))
-    for other in (stranger, {}):
-        answer = counter.order(other)
-        problem(answer, 400 if other else 401)
+    problem(counter.order(sign_up(counter.client)), 400, "empty_cart")
+    problem(counter.order({}), 401, "not_authenticated")
     assert counter.cart(buyer) == {book: 1}
     assert counter.stock(book) == 1000
 
@@ -113,13 +109,13 @@ def test_an_ordered_book_cannot_be_deleted(counter: Counter, buyer: Headers) -> 
     counter.step(order["id"], "cancel", buyer)
     counter.fill(buyer, (book, 1))
     problem(counter.client.delete(f"{BOOKS}/{book}", headers=counter.admin), 409, "still_referenced")
-    problem(counter.client.delete(f"{BOOKS}/batch?ids={book}", headers=counter.admin), 409)
+    assert counter.client.delete(f"{BOOKS}/batch?ids={book}", headers=counter.admin).status_code == 409
     assert counter.stock(book) == 1000
     assert counter.cart(buyer) == {book: 1}
 
 
-def test_a_large_order_takes_a_bounded_number_of_statements(counter: Counter, buyer: Headers) -> None:
-    """Every line is there, in one piece."""
+def test_a_large_order_is_in_one_piece(counter: Counter, buyer: Headers) -> None:
+    """Every line is there, and everything out of stock."""
     books = [counter.add_book(price="0.10", stock=3) for _ in range(40)]
     body = [{"book_id": book, "quantity": 3} for book in books]
     assert counter.client.post("/api/v1/cart-items/batch", json=body, headers=buyer).status_code == 201
@@ -139,14 +135,3 @@ def test_there_is_no_other_way_to_write_an_order(counter: Counter, buyer: Header
             problem(counter.client.request(method, f"{ORDERS}/batch", json=[], headers=headers), 405)
         problem(counter.client.post(f"{ORDERS}/batch", json=[{}], headers=headers), 405)
     assert counter.stored(order["id"], buyer) == order
-
-
-def test_a_total_past_counting_is_400(counter: Counter, buyer: Headers, monkeypatch: pytest.MonkeyPatch) -> None:
-    """To the cent; nothing is taken from stock."""
-    book = counter.add_book(price="99999999.99", stock=200_000)
-    counter.fill(buyer, (book, 100_001))
-    problem(counter.order(buyer), 400, "order_too_large")
-    assert counter.stock(book) == 200_000
-    assert counter.cart(buyer) == {book: 100_001}
-    largest = 100_000
-    assert 99_999_999 * largest < service.MOST_MONEY
