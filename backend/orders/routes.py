@@ -24,7 +24,11 @@ LOCATED = response_header("Location", "The path of the new row.")
 TAGGED = response_header("ETag", "The version of the row, for `If-Match` and `If-None-Match`.")
 MADE = {"headers": {**LOCATED, **TAGGED, **REPLAYED}}
 ADDED: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The cart had the book already.", "headers": {**TAGGED, **REPLAYED}},
+    200: {
+        "description": "The cart had the book already.",
+        "model": CartItemPublic,
+        "headers": {**TAGGED, **REPLAYED},
+    },
     201: MADE,
     **problem_responses(401, 403, 409, 413, 415, 422, 503),
 }
