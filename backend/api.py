@@ -5,21 +5,31 @@ from backend.auth.routes import auth, users
 from backend.bookings.models import Booking, ChargePoint, Vehicle
 from backend.bookings.routes import bookings, charge_points
 from backend.bookings.service import BookingCRUD
-from backend.catalog.models import Book, Category
+from backend.catalog.models import Book, Category, Review
+from backend.catalog.routes import books
 from backend.catalog.service import BookCRUD
 from backend.crud.policy import ANYONE
 from backend.crud.registry import Registry
+from backend.orders.models import CartItem, Order
+from backend.orders.routes import cart_items, orders
+from backend.orders.service import CartItemCRUD, OrderCRUD
 
 registry = Registry("/api/v1")
 register, include = registry.register, registry.include
 
 include(auth)
 register(Book, read=ANYONE, write=ADMIN, search=("title", "author"), crud=BookCRUD, soft_delete=True)
+include(books)
 register(Booking, owner="driver_id", write=DRIVER, crud=BookingCRUD)
 include(bookings)
+register(CartItem, owner="user_id", crud=CartItemCRUD)
+include(cart_items)
 register(Category, read=ANYONE, write=ADMIN, search=("name",))
 register(ChargePoint, read=ANYONE, write=ADMIN, search=("code", "name"), history=True)
 include(charge_points)
+register(Order, owner="customer_id", operations=("list", "get"), crud=OrderCRUD)
+include(orders)
+register(Review, read=ANYONE, owner="author_id", search=("comment",))
 register(
     User, read=ADMIN, write=ADMIN, search=("email", "full_name"), operations=("list", "get", "update", "put", "delete")
 )

@@ -47,6 +47,8 @@ class Use:
         return self.start + SLOT_LENGTH if self.name.startswith(ENDING) else self.start
 
 
+# So that nobody runs out of what others take: there is plenty of everything, and each takes one.
+AMOUNTS: Mapping[str, int] = {"stock": 1_000_000, "quantity": 1}
 # What a body refers to that names the row it is about, as the elements of a batch do.
 OWN_ROW = ""
 
@@ -111,6 +113,8 @@ class Bodies:
         if use.name in self._targets:
             return use.refer(self._targets[use.name])
         found = self._resolve(schema)
+        if use.name in AMOUNTS and found.get("type") == "integer":
+            return AMOUNTS[use.name]
         if REFERENCE.search(use.name) and (found.get("type") == "integer" or found.get("format") == "uuid"):
             return None
         if "default" in schema and ("enum" in found or found.get("type") == "boolean"):

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 
 from perf.accounts import LOGIN, LOGOUT, PASSWORD, REFRESH, Account, Answer, RefusedError, Request, Send, ask
 from perf.bodies import OWN_ROW, SLOT_LENGTH, Bodies
-from perf.operations import FORM, Api, Operation, Schema
+from perf.operations import FORM, PREFIX, Api, Operation, Schema
 
 NOBODY, USER, DRIVER, ADMIN = "nobody", "user", "driver", "admin"
 ROLES = (NOBODY, USER, DRIVER, ADMIN)
@@ -33,6 +33,15 @@ RITUALS: Mapping[str, Callable[[Account, Send], None]] = {
 }
 # A conflict that is right for a row so many seconds old, by its code: nobody confirmed the booking (BOOKING_HOLD_MINUTES).
 RIGHT_CONFLICTS = {"booking_closed": 15 * 60 - 5}
+# What a schema cannot say: the operations that come right before one, in the same state of the same row.
+BEFORE: Mapping[str, tuple[str, ...]] = {
+    "POST /orders": ("POST /cart-items",),
+    "POST /orders/{id}/deliver": ("POST /orders/{id}/ship",),
+    "POST /bookings/{id}/start": ("POST /bookings/{id}/confirm",),
+    "POST /bookings/{id}/complete": ("POST /bookings/{id}/start",),
+}
+# The collection whose rows are gone after an operation.
+CONSUMED: Mapping[str, str] = {"POST /orders": f"{PREFIX}/cart-items"}
 PAGES, PAGE_SIZE, SEARCH_SHARE = 3, 20, 0.25
 IDS = "ids"
 MAX_ROWS = 50
@@ -112,10 +121,10 @@ class Visitor:
     # -- rows --------------------------------------------------------------------------------------------------------
 
     def _keep(self, collection: str, answer: Answer) -> None:
-        """Remember a new row for the operations that take one."""
-        made = answer.json()
+        """Remember a new row for the operations that take one; one that was there already is remembered."""
+        made, rows = answer.json(), self._rows[collection]
         for row in made if isinstance(made, list) else [made]:
-            if isinstance(row, dict) and "id" in row:
+            if isinstance(row, dict) and "id" in row and all(known.key != row["id"] for known in rows):
                 self._rows[collection].append(Row(row["id"], time.monotonic()))
 
     def _make(self, collection: str) -> Answer:
@@ -158,7 +167,10 @@ class Visitor:
     # -- requests ----------------------------------------------------------------------------------------------------
 
     def _ask(self, operation: Operation, row: Row | None = None) -> Answer:
-        """The right answer, asked for in the least role that gets one."""
+        """The right answer, asked for in the least role that gets one, once what has to come before it was done."""
+        for label in BEFORE.get(operation.label, ()):
+            self._ask(self._api.by_label[label], row)
+        self._rows.pop(CONSUMED.get(operation.label, ""), None)
         roles = self._roles_for(operation)
         for role in roles:
             try:

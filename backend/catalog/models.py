@@ -1,11 +1,12 @@
-"""Categories and books."""
+"""Categories, books and what readers say of them."""
 
 from decimal import Decimal
+from typing import Annotated
 
-from sqlalchemy import CheckConstraint
+from sqlalchemy import CheckConstraint, UniqueConstraint
 from sqlmodel import Field
 
-from backend.crud.model import Entity
+from backend.crud.model import CREATE_ONLY, Entity
 
 
 class Category(Entity, table=True):
@@ -30,3 +31,17 @@ class Book(Entity, table=True):
     stock: int = Field(default=0, ge=0)
     category_id: int = Field(foreign_key="categories.id", index=True)
     cover_image: str | None = Field(default=None, max_length=500)
+
+
+class Review(Entity, table=True):
+    """What one reader says of one book; it goes when the book does."""
+
+    __table_args__ = (
+        UniqueConstraint("author_id", "book_id"),
+        CheckConstraint("rating BETWEEN 1 AND 5", name="rating_one_to_five"),
+    )
+
+    author_id: int = Field(foreign_key="users.id")
+    book_id: Annotated[int, CREATE_ONLY] = Field(foreign_key="books.id", ondelete="CASCADE", index=True)
+    rating: int = Field(ge=1, le=5)
+    comment: str | None = Field(default=None, max_length=5000)

@@ -63,6 +63,8 @@ class CRUDBase(Generic[ModelT]):
     filter_aliases: ClassVar[Mapping[str, str]] = {}
     # Columns that are read through an expression: {"status": case(...)}. A bind with a callable is asked at every read.
     shown: ClassVar[Mapping[str, sa.ColumnElement[Any]]] = {}
+    # Members of a row's answer beside its columns, with their types, which `compose` fills: {"lines": list[OrderLinePublic]}.
+    composed: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, resource: Resource, dialect: sa.Dialect) -> None:
         self.resource = resource
@@ -95,6 +97,9 @@ class CRUDBase(Generic[ModelT]):
 
     def validate(self, row: ModelT, *, stored: Row | None, unit: UnitOfWork) -> None:
         """Refuse a row, as it would be stored, that breaks an invariant: raise one of `backend.core.errors`."""
+
+    def compose(self, rows: Sequence[Row], *, unit: UnitOfWork) -> None:
+        """Put the `composed` members into rows that are about to be shown, in a bounded number of statements."""
 
     # -- verbs -------------------------------------------------------------------------------------------------------
 
@@ -253,9 +258,7 @@ class CRUDBase(Generic[ModelT]):
 
     def version(self, row: Row) -> str:
         """The strong entity tag of a row's present version (RFC 9110 §8.8.3): its last change, and what is shown in a column's place."""
-        microseconds = (row["updated_at"] - EPOCH) // timedelta(microseconds=1)
-        shown = "".join(f"-{zlib.crc32(str(row[name]).encode()):x}" for name in self.shown)
-        return f'"{microseconds:x}{shown}"'
+        return version_tag(row, shown=self.shown)
 
     # -- rules -------------------------------------------------------------------------------------------------------
 
@@ -425,6 +428,13 @@ class CRUDBase(Generic[ModelT]):
             if broken:
                 return ReferenceNotFoundError(f"{column.name}: there is nothing with the {target.name} {value}.")
         return StillReferencedError()
+
+
+def version_tag(row: Row, *, shown: Iterable[str] = ()) -> str:
+    """The entity tag of a row: the microsecond of its last change, and a digest of the columns that time alone may change."""
+    microseconds = (row["updated_at"] - EPOCH) // timedelta(microseconds=1)
+    digests = "".join(f"-{zlib.crc32(str(row[name]).encode()):x}" for name in shown)
+    return f'"{microseconds:x}{digests}"'
 
 
 def _is_key_of(column: sa.Column[Any], constraint: str) -> bool:

@@ -41,7 +41,7 @@ class Endpoints:
         viewed: Any = viewed_row(resource)
         self._viewed = TypeAdapter(viewed).serializer
         self._viewed_rows = TypeAdapter(list[viewed]).serializer
-        self.view_parameters = ViewParameters(schemas.public_names, resource.relations, name=resource.name)
+        self.view_parameters = ViewParameters(schemas.public.model_fields, resource.relations, name=resource.name)
         key: Any = key_annotation(resource)
         self._key = TypeAdapter(key).validator
         self._keys = TypeAdapter(Annotated[list[key], *BATCH]).validator
@@ -65,6 +65,7 @@ class Endpoints:
         return Response(b'{"items":' + items + f',{members},"next_cursor":{cursor}}}'.encode(), media_type=JSON)
 
     def _items(self, unit: UnitOfWork, rows: Sequence[Row], view: View) -> bytes:
+        self.crud.compose(rows, unit=unit)
         if view.is_plain:
             return self._rows.to_json(rows)
         return self._viewed_rows.to_json(self._view(unit, rows, view))
@@ -87,6 +88,7 @@ class Endpoints:
         known = call.tags(b"if-none-match")
         if known and any(tag == other.removeprefix("W/") or other == "*" for other in known):
             return Response(status_code=304, headers={"ETag": tag})
+        self.crud.compose([row], unit=unit)
         if view.is_plain:
             return self._answer(row)
         viewed = self._view(unit, [row], view)[0]

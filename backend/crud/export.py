@@ -115,11 +115,19 @@ class Exporter:
                 message = "an export has no such parameter: it gives every row, as the row is"
                 raise InvalidInputError.at("query", name, message=message, kind="extra_forbidden")
         selection = self.resource.parameters.select(given)
-        names, fields = self.resource.schemas.public_names, selection.view.fields
-        shown = [name for name in names if fields is None or name in fields]
+        shown = self._shown(wanted, selection.view.fields)
         file_name = f"{self.resource.path}.{wanted}"
         walk = Walk(unit.caller, self._formats[wanted], file_name, selection, shown)
         return walk, walk.format.head(shown) + self._next(walk, FIRST_CHUNK, unit)
+
+    def _shown(self, wanted: str, fields: frozenset[str] | None) -> Names:
+        """The members of a row in the file; what is composed of several values has no place in a CSV cell."""
+        schemas = self.resource.schemas
+        names = schemas.public_names if wanted == "csv" else tuple(schemas.public.model_fields)
+        shown = [name for name in names if fields is None or name in fields]
+        if not shown:
+            raise InvalidInputError.at("query", "fields", message="CSV has none of these columns", kind="literal_error")
+        return shown
 
     def _next(self, walk: Walk, size: int, unit: UnitOfWork) -> bytes:
         """The next rows as bytes, for the caller who began; the walk then stands behind the last of them."""
@@ -127,6 +135,8 @@ class Exporter:
         selection, scope = walk.selection, Predicate(self.crud.scope(walk.caller))
         statement = self.crud.statements.list_after(selection.shape, scope)
         rows = unit.run(statement, {**selection.values, PAGE_LIMIT: size}, scope)
+        if self.crud.composed.keys() & set(walk.shown):
+            self.crud.compose(rows, unit=unit)
         written = walk.format.write(rows, walk.shown)
         walk.is_done = len(rows) < size
         if rows:

@@ -86,10 +86,12 @@ class ListParameters:
         search: tuple[str, ...],
         aliases: Mapping[str, str],
         relations: Iterable[str] = (),
+        composed: Iterable[str] = (),
     ) -> None:
         self._name = name
         self._aliases = aliases
         self._relations = tuple(relations)
+        self._composed = tuple(composed)
         self.filters = {f.name: f for column in columns.values() for f in filters_of(column)}
         for alias, meant in aliases.items():
             if meant not in self.filters:
@@ -106,7 +108,8 @@ class ListParameters:
     def with_relations(self, relations: Iterable[str]) -> "ListParameters":
         """The same parameters, and `expand` with these names."""
         search = tuple(column.name for column in self.search)
-        return ListParameters(self._columns, name=self._name, search=search, aliases=self._aliases, relations=relations)
+        kept: dict[str, Any] = {"aliases": self._aliases, "composed": self._composed}
+        return ListParameters(self._columns, name=self._name, search=search, relations=relations, **kept)
 
     @cached_property
     def model(self) -> type[BaseModel]:
@@ -142,7 +145,7 @@ class ListParameters:
             where = ", ".join(column.name for column in self.search)
             text = Annotated[str, Field(pattern=NO_NUL, min_length=1, max_length=MAX_SEARCH)]
             members["search"] = (text, _parameter(None, f"Text to find in {where}, in any case."))
-        members |= view_members(self._columns, self._relations)
+        members |= view_members((*self._columns, *self._composed), self._relations)
         for entry in self.filters.values():
             members[entry.name] = (filter_annotation(entry), _parameter(None, describe_filter(entry)))
         config = ConfigDict(extra="forbid", allow_inf_nan=False)

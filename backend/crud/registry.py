@@ -29,7 +29,7 @@ from backend.crud.query import ListParameters
 from backend.crud.relations import relations_of
 from backend.crud.resource import Resource
 from backend.crud.router import OPERATIONS, routes_of
-from backend.crud.schemas import derive
+from backend.crud.schemas import NOTHING, derive
 
 PATH = re.compile(r"^[a-z0-9]+(-[a-z0-9]+)*$")
 
@@ -94,12 +94,13 @@ class Registry:
         operations = tuple(operations)
         _check_operations(model, operations)
         _check_kept(model, operations, soft_delete=soft_delete, history=history)
+        _check_composed(model, crud, operations)
         resource = Resource(
             model=model,
             path=chosen,
             columns=columns,
-            schemas=derive(model, columns, owner=owner),
-            parameters=_parameters(model, columns, search, crud.filter_aliases),
+            schemas=derive(model, columns, owner=owner, composed=crud.composed),
+            parameters=_parameters(model, columns, search, crud),
             read=read or SIGNED_IN,
             write=_write_policy(model, write, owner),
             owner=owner,
@@ -164,9 +165,14 @@ class Registry:
             )
 
 
-def public_schema(model: type[SQLModel]) -> type[BaseModel]:
+def public_schema(model: type[SQLModel], *, composed: Mapping[str, Any] = NOTHING) -> type[BaseModel]:
     """The Public schema of a table class, for the answer of a hand-written route."""
-    return derive(model, columns_of(model), owner=None).public
+    return derive(model, columns_of(model), owner=None, composed=composed).public
+
+
+def create_schema(model: type[SQLModel], *, owner: str | None = None) -> type[BaseModel]:
+    """The Create schema of a table class, for the body of a hand-written route."""
+    return derive(model, columns_of(model), owner=owner).create
 
 
 def _check_table(model: type[SQLModel]) -> None:
@@ -222,6 +228,15 @@ def _check_operations(model: type[SQLModel], operations: tuple[str, ...]) -> Non
         )
 
 
+def _check_composed(model: type[SQLModel], crud: type[CRUDBase[Any]], operations: tuple[str, ...]) -> None:
+    writing = [name for name in operations if name not in ("list", "get", "delete")]
+    if crud.composed and writing:
+        raise RegistrationError(
+            f"{model.__name__}: the answer to {writing[0]} would lack {', '.join(crud.composed)}, which only list and get compose; "
+            "leave it out of operations and write the route by hand"
+        )
+
+
 def _check_bound(model: type[SQLModel], bound: int | None) -> int | None:
     if bound is not None and bound < 1:
         raise RegistrationError(
@@ -254,7 +269,9 @@ def _write_policy(model: type[SQLModel], write: Policy | None, owner: str | None
 
 
 def _parameters(
-    model: type[SQLModel], columns: dict[str, Column], search: tuple[str, ...], aliases: Mapping[str, str]
+    model: type[SQLModel], columns: dict[str, Column], search: tuple[str, ...], crud: type[CRUDBase[Any]]
 ) -> ListParameters:
     public = {name: column for name, column in columns.items() if Mark.SECRET not in column.marks}
-    return ListParameters(public, name=model.__name__, search=search, aliases=aliases)
+    return ListParameters(
+        public, name=model.__name__, search=search, aliases=crud.filter_aliases, composed=tuple(crud.composed)
+    )

@@ -10,7 +10,8 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Union
+from types import MappingProxyType
+from typing import Any, NotRequired, Union
 
 import sqlalchemy as sa
 from pydantic import (
@@ -30,6 +31,7 @@ from backend.crud.model import Mark
 from backend.crud.wire import CalendarDate, Duration, Instant, WallTime
 
 SECRET_NAME = re.compile(r"password|secret|token|private_key|api_key|hash(ed)?$|_hash", re.IGNORECASE)
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 CHANGING_ONE = ConfigDict(**STRICT, json_schema_extra={"minProperties": 2})
 CHANGING = ConfigDict(**STRICT, json_schema_extra={"minProperties": 1})
@@ -48,8 +50,10 @@ class Schemas:
     row: Any
 
 
-def derive(model: type[SQLModel], columns: dict[str, Column], *, owner: str | None) -> Schemas:
-    """The wire schemas of `model`.
+def derive(
+    model: type[SQLModel], columns: dict[str, Column], *, owner: str | None, composed: Mapping[str, Any] = NOTHING
+) -> Schemas:
+    """The wire schemas of `model`; `composed` are members of an answer beside its columns, with their types.
 
     Raises:
         RegistrationError: a column that looks like a secret is not marked as one.
@@ -71,8 +75,10 @@ def derive(model: type[SQLModel], columns: dict[str, Column], *, owner: str | No
     key = next(column for column in columns.values() if column.column.primary_key)
     members = {key.name: (key.wire, described(key, ...)), **members}
     batch_update = build_model(f"{name}BatchUpdate", members, __config__=CHANGING_ONE, __validators__=validators)
-    answer = build_model(f"{name}Public", {c.name: (answered(c), described(c, ...)) for c in public})
-    row: Any = TypedDict(f"{name}Row", {c.name: answered(c) for c in public})  # type: ignore[misc]  # built at run time
+    beside = {member: (kind, ...) for member, kind in composed.items()}
+    answer = build_model(f"{name}Public", {c.name: (answered(c), described(c, ...)) for c in public} | beside)
+    shown = {c.name: answered(c) for c in public} | {member: NotRequired[kind] for member, kind in composed.items()}
+    row: Any = TypedDict(f"{name}Row", shown)  # type: ignore[misc]  # built at run time
     names = tuple(c.name for c in public)
     return Schemas(create, update, batch_update, answer, _complete(model, columns), names, row)
 

@@ -45,13 +45,13 @@ class Bodies:
         return MAKERS[self.kind(schema)](found, number)
 
     def members(self, name: str) -> Mapping[str, Schema]:
-        """The members of a schema by its name, as `BookCreate`."""
-        members: Mapping[str, Schema] = self._schemas[name].get("properties", {})
+        """The members of a schema by its name, as `BookCreate`; none where there is no such schema."""
+        members: Mapping[str, Schema] = self._schemas.get(name, {}).get("properties", {})
         return members
 
     def required(self, name: str) -> list[str]:
         """The members that must be there."""
-        return list(self._schemas[name].get("required", ()))
+        return list(self._schemas.get(name, {}).get("required", ()))
 
 
 def nullable(schema: Schema) -> bool:

@@ -56,6 +56,19 @@ CHANGES: dict[str, Callable[[Row], Row]] = {
 }
 
 
+def _fill_cart(world: "World", headers: Headers) -> None:
+    """Put one book into the caller's cart, and nothing else."""
+    caller = world.client.get("/api/v1/users/me", headers=headers).json()
+    cart = world.house("cart-items")
+    for item in cart.list(headers, user_id=caller["id"], size=100)["items"]:
+        cart.call("DELETE", f"/{item['id']}")
+    cart.make(headers, book_id=world.house("books").make(stock=9)["id"], quantity=1)
+
+
+# What must be there before a row can be made, beside what it refers to: an order is made of what is in a cart.
+PREPARATIONS: dict[str, Callable[["World", Headers], None]] = {"orders": _fill_cart}
+
+
 class World:
     """One application on one database."""
 
@@ -158,6 +171,7 @@ class House:
 
     def body(self, **values: Any) -> Row:
         """A valid body with every member; references lead to new rows."""
+        self.prepare(self.world.admin)
         number = next(_numbers)
         special = BODIES.get(self.plan.path)
         extra = {**(special(number) if special else {}), **values}
@@ -173,9 +187,17 @@ class House:
             return None
         return self.world.house_of(target.table.name).make_plain()[target.name]
 
+    def prepare(self, headers: Headers) -> None:
+        """See to it that the caller can make a row."""
+        if self.plan.path in PREPARATIONS:
+            PREPARATIONS[self.plan.path](self.world, headers)
+
     def make(self, headers: Headers | None = None, /, **values: Any) -> Row:
         """A new row."""
-        return self._stored(self.call("POST", headers=headers, json=self.body(**values)))
+        body = self.body(**values)
+        if headers is not None:
+            self.prepare(headers)
+        return self._stored(self.call("POST", headers=headers, json=body))
 
     def make_plain(self) -> Row:
         """A new row with the required members only."""

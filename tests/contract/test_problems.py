@@ -29,7 +29,8 @@ JSON_TYPES = ("application/json; charset=utf-8", "Application/JSON", "applicatio
 
 def calls(house: House, row: Row) -> dict[str, tuple[str, str, Row | None]]:
     """A valid call of each operation that the entity has."""
-    change = house.change(row, next(name for name in house.update if name not in house.references))
+    names = [name for name in house.update if name not in house.references]
+    change = house.change(row, names[0]) if names else None
     found: dict[str, tuple[str, str, Row | None]] = {"list": ("GET", "", None), "create": ("POST", "", house.body())}
     for method, operation in ITEM_METHODS.items():
         found[operation] = (method, f"/{row['id']}", change if method in ("PATCH", "PUT") else None)

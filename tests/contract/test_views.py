@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from backend.core.db import UnitOfWork
 from backend.crud import expand
@@ -42,15 +43,23 @@ def related(house: House, relation: Relation, row: Row, headers: Headers | None 
     return found if relation.many else next(iter(found), None)
 
 
+def is_one_each(house: House, reference: str) -> bool:
+    """Whether an account has one row at most for each that the member refers to."""
+    pair = {house.owner, reference}
+    uniques = [u for u in house.plan.table.constraints if isinstance(u, sa.UniqueConstraint)]
+    return any({column.name for column in unique.columns} == pair for unique in uniques)
+
+
 def family(house: House, relation: Relation) -> Row:
     """A row that has related rows; where the reference leads to another row of the same table, not to itself."""
     row = house.make_plain() if relation.many else house.make()
     if relation.many:
         target = house.world.house(relation.target.path)
-        for _ in range(2):
+        for number in range(2):
             own = {"vehicle_id": None} if "vehicle_id" in target.create and relation.remote != "vehicle_id" else {}
             if relation.remote in target.create:
-                target.make(**own, **{relation.remote: row[relation.local]})
+                maker = house.world.caller(f"relative {number}") if is_one_each(target, relation.remote) else None
+                target.make(maker, **own, **{relation.remote: row[relation.local]})
             elif target.owner == relation.remote:
                 target.make(**own)
     return house.stored(row)

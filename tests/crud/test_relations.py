@@ -29,10 +29,11 @@ def found(registry: Registry, model: type[SQLModel]) -> dict[str, Path]:
 
 def test_a_reference_is_called_by_its_column_and_the_way_back_by_the_plural() -> None:
     names = {path: set(found(product, line.resource.model)) for path, line in product.registrations.items()}
-    assert names["books"] == {"category"}
+    assert names["books"] == {"category", "reviews", "cart_items"}
+    assert names["orders"] == {"customer"}
     assert names["categories"] == {"books"}
     assert names["bookings"] == {"charge_point", "driver", "vehicle"}
-    assert names["users"] == {"bookings", "vehicles"}
+    assert names["users"] == {"bookings", "cart_items", "orders", "reviews", "vehicles"}
 
 
 def test_a_table_that_refers_to_itself_has_a_parent_and_children() -> None:
@@ -55,7 +56,8 @@ def test_a_column_whose_name_gives_none_leads_back_only() -> None:
 def test_an_entity_without_a_list_is_not_embedded() -> None:
     lines = product.registrations
     related = relations_of([line.resource for line in lines.values()], readable={"books"})
-    assert {path: set(relations) for path, relations in related.items() if relations} == {"categories": {"books"}}
+    to_books = {"categories": {"books"}, "cart-items": {"book"}, "reviews": {"book"}}
+    assert {path: set(relations) for path, relations in related.items() if relations} == to_books
 
 
 def test_a_name_that_a_column_has_is_left_out() -> None:

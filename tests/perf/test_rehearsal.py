@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 from perf.accounts import Account, Answer, Request, sender
 from perf.operations import Api, UncallableOperationError
 from perf.rehearsal import rehearse
-from perf.visitor import ADMIN, DRIVER, NOBODY, Plan, Visitor
+from perf.visitor import ADMIN, DRIVER, NOBODY, USER, Plan, Visitor
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD
 
 BOTH = pytest.mark.parametrize("house", ["product", "odd"], indirect=True)
@@ -82,7 +82,9 @@ def test_an_operation_is_called_in_the_least_role(rehearsed: Rehearsed) -> None:
     assert roles["GET /books/{id}"] == NOBODY
     assert roles["POST /bookings"] == roles["GET /bookings"] == DRIVER
     assert roles["POST /books"] == roles["DELETE /bookings/{id}"] == ADMIN
-    assert rehearsed.plan.paired == set()
+    assert roles["POST /orders"] == roles["POST /orders/{id}/cancel"] == USER
+    assert roles["POST /orders/{id}/ship"] == roles["POST /books/{id}/stock"] == ADMIN
+    assert rehearsed.plan.paired == {"/api/v1/reviews"}
 
 
 def test_a_wrong_path_in_the_document_is_an_error(client: TestClient) -> None:

@@ -1,0 +1,1 @@
+"""The bookstore's counter: carts and orders."""

@@ -1,0 +1,66 @@
+"""Carts, and the orders that are made of them."""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel
+from sqlalchemy import CheckConstraint, UniqueConstraint
+from sqlmodel import Field
+
+from backend.crud.model import CREATE_ONLY, READ_ONLY, Entity
+from backend.crud.wire import WireDecimal
+
+
+class OrderStatus(StrEnum):
+    """The life of an order."""
+
+    PLACED = "placed"
+    SHIPPED = "shipped"
+    DELIVERED = "delivered"
+    CANCELLED = "cancelled"
+
+
+class CartItem(Entity, table=True):
+    """So many copies of a book in somebody's cart; it goes when the book does."""
+
+    __table_args__ = (
+        UniqueConstraint("user_id", "book_id"),
+        CheckConstraint("quantity >= 1", name="quantity_positive"),
+    )
+
+    user_id: int = Field(foreign_key="users.id")
+    book_id: Annotated[int, CREATE_ONLY] = Field(foreign_key="books.id", ondelete="CASCADE", index=True)
+    quantity: int = Field(ge=1)
+
+
+class Order(Entity, table=True):
+    """What a cart was turned into; `total` in euros."""
+
+    customer_id: int = Field(foreign_key="users.id", index=True)
+    status: Annotated[OrderStatus, READ_ONLY] = OrderStatus.PLACED
+    total: Annotated[Decimal, READ_ONLY] = Field(max_digits=15, decimal_places=2)
+
+
+class OrderLine(Entity, table=True):
+    """So many copies of a book, under the title and at the price of the moment of the order."""
+
+    __table_args__ = (
+        UniqueConstraint("order_id", "book_id"),
+        CheckConstraint("quantity >= 1", name="quantity_positive"),
+    )
+
+    order_id: int = Field(foreign_key="orders.id")
+    book_id: int = Field(foreign_key="books.id", index=True)
+    title: str = Field(max_length=255)
+    unit_price: Decimal = Field(max_digits=10, decimal_places=2)
+    quantity: int
+
+
+class OrderLinePublic(BaseModel):
+    """A line as its order shows it."""
+
+    book_id: int
+    title: str
+    unit_price: WireDecimal
+    quantity: int
