@@ -6,25 +6,43 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
+from pydantic import SecretStr
 from starlette.testclient import TestClient
 
+from backend.auth.routes import auth, users
+from backend.core.config import Settings
 from backend.crud.columns import RegistrationError
 from backend.crud.no_overlap import NoOverlap, rules_of
 from backend.crud.overlap_guard import OverlapGuard
-from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in, unique
+from backend.crud.policy import ANYONE, SIGNED_IN
+from backend.crud.registry import Registry
+from backend.main import create_app
+from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET, sign_in, unique
 from tests.contract.problems import faulty_members, problem
 from tests.databases import Databases
-from tests.odd.application import open_odd
-from tests.odd.base import OddEntity, table_of
-from tests.odd.shapes import Meeting, Stay
+from tests.odd.base import OddEntity, metadata, table_of
+from tests.odd.registry import create_tables
+from tests.odd.shapes import Leaf, Meeting, Room, Stay
 
 MEETINGS, STAYS = "/api/v1/meetings", "/api/v1/stays"
 
 
+registry = Registry("/api/v1")
+registry.include(auth)
+registry.include(users)
+registry.register(Leaf, read=ANYONE, write=SIGNED_IN, path="leaves")
+registry.register(Meeting, read=ANYONE, write=SIGNED_IN, soft_delete=True)
+registry.register(Room, read=ANYONE, write=SIGNED_IN)
+registry.register(Stay, write=SIGNED_IN)
+
+
 @pytest.fixture(scope="module")
 def client(databases: Databases, backend: str) -> Iterator[TestClient]:
-    """The odd application, signed in as its administrator."""
-    with open_odd(databases, backend) as client:
+    """An application of rooms and leaves, signed in as its administrator."""
+    url = databases.prepared(backend, "odd", create_tables)
+    password = SecretStr(ADMIN_PASSWORD)
+    settings = Settings(database_url=url, admin_email=ADMIN_EMAIL, admin_password=password, **QUIET)
+    with TestClient(create_app(settings, registry, metadata), raise_server_exceptions=False) as client:
         client.headers.update(sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD))
         yield client
 
@@ -98,6 +116,30 @@ def test_a_batch_is_judged_row_by_row_and_as_a_whole(client: TestClient, room: i
     clash = [{"id": ids[1], "end_hour": 4}, {"id": ids[2], "first_hour": 3}]
     problem(client.patch(f"{MEETINGS}/batch", json=clash), 409, "overlap")
     assert meetings(client, room) == [(1, 5), (5, 7), (7, 9)]
+
+
+def test_what_was_deleted_comes_back_only_where_it_fits(client: TestClient, room: int) -> None:
+    row = meet(client, room, (1, 3))
+    assert client.delete(f"{MEETINGS}/{row['id']}").status_code == 204
+    rival = meet(client, room, (2, 4))
+    told = problem(client.post(f"{MEETINGS}/{row['id']}/restore"), 409, "overlap")
+    assert told["conflict"] == {"first_hour": 2, "end_hour": 4}
+    assert client.delete(f"{MEETINGS}/{rival['id']}").status_code == 204
+    assert client.post(f"{MEETINGS}/{row['id']}/restore").status_code == 200
+    problem(client.post(f"{MEETINGS}/{rival['id']}/restore"), 409, "overlap")
+
+
+def test_a_file_of_rows_is_judged_too(client: TestClient, room: int) -> None:
+    header = "room_id,first_hour,end_hour\n"
+    kind = {"Content-Type": "text/csv"}
+    clash = client.post(f"{MEETINGS}/import", content=f"{header}{room},1,3\n{room},2,4\n", headers=kind)
+    assert (clash.status_code, clash.json()["code"]) == (409, "overlap")
+    assert [fault["loc"] for fault in clash.json()["errors"]] == [["body", 1]]
+    assert meetings(client, room) == []
+    assert (
+        client.post(f"{MEETINGS}/import", content=f"{header}{room},1,3\n{room},3,4\n", headers=kind).status_code == 201
+    )
+    assert meetings(client, room) == [(1, 3), (3, 4)]
 
 
 def test_days_on_a_resource_with_a_uuid(client: TestClient) -> None:

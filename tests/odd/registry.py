@@ -27,16 +27,13 @@ from tests.odd.shapes import (
     Diary,
     Graft,
     Leaf,
-    Meeting,
     Notice,
     Parcel,
     Period,
     Reserved,
-    Room,
     Sealed,
     Seat,
     Station,
-    Stay,
     UnreasonablyLongNamedStorageCompartment,
     Vein,
 )
@@ -133,17 +130,14 @@ register(Exhibit, owner="owner_id", search=("title", "note"), soft_delete=True, 
 register(Graft, read=ANYONE, write=ADMIN)
 register(Leaf, read=ANYONE, write=SIGNED_IN, search=("name",), path="leaves", soft_delete=True, history=True)
 register(Maybe, write=ADMIN, search=("text", "short_text"), soft_delete=True, history=True)
-register(Meeting, read=ANYONE, write=SIGNED_IN, soft_delete=True, history=True)
 register(Notice, read=ANYONE, owner="author_id", search=("message",), soft_delete=True, history=True)
 register(Parcel, read=ANYONE, write=SIGNED_IN, crud=ParcelCRUD, soft_delete=True, history=True)
 register(Period, write=ADMIN, soft_delete=True, history=True)
 register(Preset, write=ADMIN)
 register(Reserved, write=ADMIN, search=("search", "search_text"), path="reserved", history=True)
-register(Room, read=ANYONE, write=ADMIN)
 register(Sealed, read=ANYONE, write=ADMIN, search=("serial", "state"), path="sealed", soft_delete=True, history=True)
 register(Seat, write=ADMIN, estimate_past=100_000, soft_delete=True, history=True)
 register(Station, read=ANYONE, write=ADMIN, search=("code",), soft_delete=True, history=True)
-register(Stay, write=SIGNED_IN)
 register(UnreasonablyLongNamedStorageCompartment, read=ANYONE, write=ADMIN, soft_delete=True)
 register(Vein, read=ANYONE, write=ADMIN, soft_delete=True)
 
