@@ -3,20 +3,22 @@
 from datetime import datetime
 
 from hypothesis import strategies as st
+from hypothesis.stateful import precondition
 
 from tests.machine.core import Part, step
-from tests.machine.drawing import CALLERS, EVERY_PLAN, PICKS
+from tests.machine.drawing import CALLERS, PICKS
 from tests.machine.model import ADMIN, MISSING_ID, Refused, Row
-from tests.machine.values import Plan
+from tests.machine.values import PLANS, Plan
 
 
 class Keeping(Part):
     """Restore and history."""
 
-    @step(caller=CALLERS, plan=EVERY_PLAN, which=PICKS)
-    def restore(self, caller: str, plan: Plan, which: int) -> None:
+    @precondition(lambda self: any(table.deleted for table in self.model.tables.values()))
+    @step(caller=CALLERS, which=PICKS)
+    def restore(self, caller: str, which: int) -> None:
         """A deleted row is there again under its id and with a tag that it never had, if it still fits beside the others."""
-        key = self.pick_kept(plan, which)
+        plan, key = self.pick_kept(caller, which)
         answer = self.send("POST", plan, f"/{key}/restore", caller=caller)
         row = self.expect(answer, 200, lambda: self.foretell_restored(plan, caller, key))
         if row is not None:
@@ -52,10 +54,10 @@ class Keeping(Part):
                 codes += [] if row[name] in there else ["reference_not_found"]
         return codes
 
-    @step(caller=CALLERS, plan=EVERY_PLAN, which=PICKS, newest=st.booleans())
-    def look_back(self, caller: str, plan: Plan, which: int, newest: bool) -> None:  # noqa: FBT001  by keyword
+    @step(caller=CALLERS, which=PICKS, newest=st.booleans())
+    def look_back(self, caller: str, which: int, newest: bool) -> None:  # noqa: FBT001  by keyword
         """Every change of the row, who made it, and the row before and after; from either end."""
-        key = self.pick_kept(plan, which)
+        plan, key = self.pick_kept(caller, which)
         query = {"sort": "-id", "size": "2"} if newest else {"size": "100"}
         answer = self.send("GET", plan, f"/{key}/history", caller=caller, params=query)
         entries = self.expect(answer, 200, lambda: self.foretell_history(plan, caller, key))
@@ -81,8 +83,13 @@ class Keeping(Part):
             raise Refused(404, "not_found")
         return table.history[key]
 
-    def pick_kept(self, plan: Plan, number: int) -> int:
-        """The id that a pick means: mostly of a deleted row, else of one that is there, or that never was."""
-        table = self.model.tables[plan.path]
-        keys = sorted(table.deleted) if number % 3 else [*sorted(table.rows), MISSING_ID]
-        return keys[number // 3 % len(keys)] if keys else MISSING_ID
+    def pick_kept(self, caller: str, number: int) -> tuple[Plan, int]:
+        """The row that a pick means: mostly a deleted one of the caller's, else any, or one that is there or never was."""
+        tables = [(plan, self.model.tables[plan.path]) for plan in PLANS.values()]
+        deleted = [(plan, key) for plan, table in tables for key in sorted(table.deleted)]
+        own = [
+            one for one in deleted if self.model.owns(one[0], caller, self.model.tables[one[0].path].deleted[one[1]])
+        ]
+        there = [(plan, key) for plan, table in tables for key in (*sorted(table.rows), MISSING_ID)]
+        found = (own or deleted or there, own or deleted or there, deleted or there, there)[number % 4]
+        return found[number // 4 % len(found)]
