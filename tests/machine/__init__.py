@@ -3,4 +3,6 @@
 import pytest
 
 # So that a failing comparison in a rule shows both sides, as one in a test does.
-pytest.register_assert_rewrite(*(f"tests.machine.{name}" for name in ("core", "single", "many", "reading")))
+pytest.register_assert_rewrite(
+    *(f"tests.machine.{name}" for name in ("core", "single", "many", "reading", "keeping", "viewing"))
+)

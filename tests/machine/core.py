@@ -85,6 +85,7 @@ class Part(RuleBasedStateMachine):
 
     def send(self, method: str, plan: Plan, tail: str = "", /, *, caller: str, **options: Any) -> Response:
         """The answer to one request."""
+        self.model.acting = caller
         headers = {**self.ground.callers[caller], **options.pop("headers", {})}
         answer = self.ground.client.request(method, f"/api/v1/{plan.path}{tail}", headers=headers, **options)
         kind = f"{method} {re.sub('[0-9]+', '{id}', tail)} {answer.status_code}"

@@ -34,11 +34,16 @@ INVALID = "invalid_input"
 
 @dataclass
 class Table:
-    """The rows of one entity by id, with the entity tags that each has had, the present one last (None: not seen yet)."""
+    """The rows of one entity by id, with the entity tags that each has had, the present one last (None: not seen yet).
+
+    The rows that are deleted are kept as they were, and of every row its history, the oldest entry first.
+    """
 
     rows: dict[int, Row] = field(default_factory=dict)
     tags: dict[int, list[str | None]] = field(default_factory=dict)
     gone: list[int] = field(default_factory=list)
+    deleted: dict[int, Row] = field(default_factory=dict)
+    history: dict[int, list[Row]] = field(default_factory=dict)
 
 
 class Model:
@@ -47,6 +52,7 @@ class Model:
     def __init__(self, accounts: Mapping[str, int]) -> None:
         self.accounts = accounts
         self.tables = {path: Table() for path in PLANS}
+        self.acting = NOBODY
 
     # -- who may -----------------------------------------------------------------------------------------------------
 
@@ -143,14 +149,23 @@ class Model:
     # -- what is stored ----------------------------------------------------------------------------------------------
 
     def store(self, plan: Plan, row: Row, tag: str | None) -> None:
-        """A row as it is now, made or changed."""
-        table = self.tables[plan.path]
-        table.rows[row["id"]] = row
-        table.tags.setdefault(row["id"], []).append(tag)
+        """A row as it is now, made, changed or restored."""
+        table, key = self.tables[plan.path], row["id"]
+        before, was_deleted = table.rows.get(key), table.deleted.pop(key, None)
+        action = "update" if before else "restore" if was_deleted else "create"
+        table.rows[key] = row
+        table.tags.setdefault(key, []).append(tag)
+        self._record(table, action, before, row)
+        if was_deleted:
+            table.gone.remove(key)
 
     def remove(self, plan: Plan, key: int) -> None:
-        """The row is gone, and its id never comes back."""
+        """The row is gone, and no other gets its id."""
         table = self.tables[plan.path]
-        del table.rows[key]
-        del table.tags[key]
+        table.deleted[key] = table.rows.pop(key)
         table.gone.append(key)
+        self._record(table, "delete", table.deleted[key], None)
+
+    def _record(self, table: Table, action: str, before: Row | None, after: Row | None) -> None:
+        entry = {"action": action, "by": self.accounts[self.acting], "before": before, "after": after}
+        table.history.setdefault((before or after or {})["id"], []).append(entry)

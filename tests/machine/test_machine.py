@@ -18,11 +18,15 @@ from hypothesis import Phase
 from hypothesis.stateful import run_state_machine_as_test
 from starlette.testclient import TestClient
 
+from backend.crud.archive import deleted_rows
+from backend.crud.history import entries
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in, sign_up
 from tests.databases import Databases
 from tests.machine.core import Ground
+from tests.machine.keeping import Keeping
 from tests.machine.many import Many
 from tests.machine.reading import Reading
+from tests.machine.viewing import Viewing
 from tests.odd.application import open_odd
 
 STEPS = int(os.environ.get("MACHINE_STEPS", "1000"))
@@ -30,10 +34,11 @@ SEED = int(os.environ.get("MACHINE_SEED", secrets.randbits(32)))
 SHRINK = "MACHINE_SHRINK" in os.environ
 STEPS_OF_A_RUN = 60
 ROUNDS = 5
+TABLES = ("exhibits", "crates", deleted_rows.name, entries.name)
 ENOUGH_FOR_EVERY_RULE = 5000
 
 
-class Machine(Many, Reading):
+class Machine(Many, Reading, Keeping, Viewing):
     """Every part; a new operation's part is named here."""
 
 
@@ -51,10 +56,10 @@ def empty(client: TestClient) -> None:
     app: Any = client.app
     with app.state.database.engine.begin() as connection:
         if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql("TRUNCATE exhibits, crates RESTART IDENTITY")
+            connection.exec_driver_sql(f"TRUNCATE {', '.join(TABLES)} RESTART IDENTITY")
             return
-        connection.exec_driver_sql("DELETE FROM exhibits")
-        connection.exec_driver_sql("DELETE FROM crates")
+        for table in TABLES:
+            connection.exec_driver_sql(f"DELETE FROM {table}")  # noqa: S608  names of our own
         connection.exec_driver_sql("DELETE FROM sqlite_sequence WHERE name IN ('exhibits', 'crates')")
 
 
