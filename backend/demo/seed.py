@@ -8,13 +8,14 @@ from pathlib import Path
 
 from sqlmodel import Session, select
 
-from backend.auth.models import Role, User
+from backend.auth.models import Role, User, caller_of
 from backend.bookings.models import Booking, BookingStatus, ChargePoint, ChargePointStatus, Connector, Vehicle
-from backend.catalog.models import Book, Category
+from backend.catalog.models import Book, Category, Review
 from backend.core.config import Settings
 from backend.core.db import Database, UnitOfWork
 from backend.core.security import hash_password
 from backend.core.time import now
+from backend.orders.service import DELIVER, SHIP, add_to_cart, advance, place_order
 
 DATA = Path(__file__).parent
 PASSWORD = "rowhouse-demo"  # noqa: S105  # nosec B105  printed on purpose; the demo is for a loopback address
@@ -23,6 +24,12 @@ ACCOUNTS = (
     ("driver@example.com", "Dora Voss", Role.DRIVER),
     ("second.driver@example.com", "Émile Laurent", Role.DRIVER),
     ("reader@example.com", "Rita Page", Role.USER),
+)
+REVIEWS = (
+    (5, "Read it in one night, and again in the morning."),
+    (4, "Slow to begin with; then I missed my stop."),
+    (3, "The middle could be shorter."),
+    (5, None),
 )
 
 
@@ -48,6 +55,8 @@ def _fill(session: Session, settings: Settings) -> None:
     session.flush()
     session.add_all(_books({name: category.id or 0 for name, category in categories.items()}))
     _add_bookings(session, driver_id=users[1].id or 0)
+    _add_reviews(session, [user.id or 0 for user in users[1:]])
+    _add_orders(session, customer_id=users[3].id or 0, admin_id=users[0].id or 0)
 
 
 def _rows(name: str) -> list[dict[str, str]]:
@@ -109,6 +118,30 @@ def _add_bookings(session: Session, *, driver_id: int) -> None:
         )
         session.add(booking)
     session.flush()
+
+
+def _add_reviews(session: Session, author_ids: list[int]) -> None:
+    """Each author on some of the first books."""
+    books = session.exec(select(Book.id).order_by("id").limit(len(REVIEWS) * len(author_ids))).all()
+    for position, book_id in enumerate(books):
+        rating, comment = REVIEWS[position % len(REVIEWS)]
+        author_id = author_ids[position % len(author_ids)]
+        session.add(Review(author_id=author_id, book_id=book_id or 0, rating=rating, comment=comment))
+    session.flush()
+
+
+def _add_orders(session: Session, *, customer_id: int, admin_id: int) -> None:
+    """An order that has arrived, one on its way and one just placed, each of two books; and two in the cart."""
+    admin = caller_of(admin_id, Role.ADMIN)
+    books = session.exec(select(Book.id).where(Book.stock > 1).order_by("id").limit(8)).all()
+    pairs = [books[position : position + 2] for position in range(0, len(books), 2)]
+    for pair, steps in zip(pairs, ((SHIP, DELIVER), (SHIP,), (), None), strict=True):
+        for quantity, book_id in enumerate(pair, start=1):
+            add_to_cart(session, customer_id, book_id or 0, quantity)
+        if steps is not None:
+            order = place_order(session, customer_id)
+            for step in steps:
+                advance(session, admin, order["id"], step)
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from backend.crud.base import CRUDBase
 from backend.crud.columns import RegistrationError
 from backend.crud.model import READ_ONLY, SECRET, IntegerKey, Record
 from backend.crud.policy import ANYONE, SIGNED_IN, role
-from backend.crud.registry import Registry, public_schema
+from backend.crud.registry import Registry, create_schema, public_schema
 from tests.odd.base import metadata as odd_metadata
 
 SHARED_TABLES = {"users", "refresh_tokens", "idempotency_keys", "deleted_rows", "history_entries"}
@@ -124,6 +124,12 @@ class AliasedCRUD(CRUDBase[Draft]):
     filter_aliases: ClassVar[dict[str, str]] = {"min_pages": "page_count__gte"}
 
 
+class ComposedCRUD(CRUDBase[Draft]):
+    """Shows a member that is no column."""
+
+    composed: ClassVar[dict[str, Any]] = {"chapters": list[str]}
+
+
 def refused(model: type[SQLModel], **line: Any) -> str:
     """What the registry says against a line, of which nothing is kept."""
     registry = Registry()
@@ -181,6 +187,8 @@ def built(registry: Registry) -> Directory:
         ),
         (Odd, {"write": SIGNED_IN, "soft_delete": True}, "wrapped: what a Wrapped holds cannot be written down"),
         (Untyped, {"write": SIGNED_IN, "soft_delete": True}, "give the column a type of SQLAlchemy's own"),
+        (Draft, {"write": SIGNED_IN, "crud": ComposedCRUD}, "the answer to create would lack chapters"),
+        (Draft, {"write": SIGNED_IN, "crud": ComposedCRUD, "operations": ("get", "put")}, "leave it out of operations"),
         (Leaky, {"write": SIGNED_IN}, "declare it Annotated[..., SECRET], or Annotated[..., READ_ONLY]"),
         (Binary, {"write": SIGNED_IN}, "mark it SECRET, or use one of AwareDatetime, Decimal, EmailStr, UUID"),
         (Networked, {"write": SIGNED_IN}, "has no form on the wire; mark it SECRET, or use one of"),
@@ -199,6 +207,7 @@ def test_a_line_that_cannot_hold_names_its_mend(model: type[SQLModel], line: dic
         (Draft, {"owner": "owner_id"}),
         (Draft, {"write": role("editor"), "search": ("title",), "path": "papers"}),
         (Draft, {"write": SIGNED_IN, "operations": (name for name in ("get", "list"))}),
+        (Draft, {"write": SIGNED_IN, "crud": ComposedCRUD, "operations": ("list", "get", "delete")}),
         (Told, {"write": SIGNED_IN}),
         (HiddenBinary, {"write": SIGNED_IN, "soft_delete": True, "history": True}),
         (Odd, {"write": SIGNED_IN, "history": True}),
@@ -270,6 +279,11 @@ def test_only_an_entity_with_the_word_restores() -> None:
 def test_the_public_schema_hides_secrets_from_hand_written_routes_too() -> None:
     """It is the one that generated routes answer with."""
     assert set(public_schema(Draft).model_fields) == {"id", "title", "pages", "owner_id", "created_at", "updated_at"}
+
+
+def test_the_create_schema_leaves_the_owner_to_the_server() -> None:
+    """And whatever else no client may set."""
+    assert set(create_schema(Draft, owner="owner_id").model_fields) == {"title", "pages"}
 
 
 def test_the_odd_entities_stay_out_of_the_products_metadata() -> None:

@@ -23,7 +23,8 @@ REGISTRIES: dict[str, Registry] = {"product": product_registry, "odd": odd_regis
 def house(request: pytest.FixtureRequest, backend: str, databases: Databases) -> Iterator[TestClient]:
     """A client of the product or of the odd entities, by parameter."""
     if request.param == "product":
-        yield request.getfixturevalue("client")
+        # So that the load run may start any booking, however far ahead it lies.
+        yield request.getfixturevalue("make_app")(backend, booking_early_minutes=200_000)
     else:
         with open_odd(databases, backend) as client:
             yield client
