@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition
 
 from tests.machine.core import Part, step
-from tests.machine.drawing import CALLERS, PICKS
+from tests.machine.drawing import CALLERS, EVERY_PLAN, PICKS
 from tests.machine.model import ADMIN, MISSING_ID, Refused, Row
 from tests.machine.values import PLANS, Plan
 
@@ -27,6 +27,7 @@ class Keeping(Part):
             assert datetime.fromisoformat(found["updated_at"]) > datetime.fromisoformat(row["updated_at"])
             self.model.store(plan, found, None)
             self.learn_tag(plan, key, answer)
+            self.check_history(caller, plan, key, newest=True)
 
     def foretell_restored(self, plan: Plan, caller: str, key: int) -> Row:
         """The row as it was: whose it is comes first, then whether it is deleted, then what is stored."""
@@ -54,10 +55,16 @@ class Keeping(Part):
                 codes += [] if row[name] in there else ["reference_not_found"]
         return codes
 
-    @step(caller=CALLERS, which=PICKS, newest=st.booleans())
-    def look_back(self, caller: str, which: int, newest: bool) -> None:  # noqa: FBT001  by keyword
+    @step(caller=CALLERS, plan=EVERY_PLAN, which=PICKS, kept=st.booleans(), newest=st.booleans())
+    def look_back(self, caller: str, plan: Plan, which: int, kept: bool, newest: bool) -> None:  # noqa: FBT001  by keyword
+        """The history of a row that is there, or is gone."""
+        key = self.pick(plan.path, caller, which)
+        if kept:
+            plan, key = self.pick_kept(caller, which)
+        self.check_history(caller, plan, key, newest=newest)
+
+    def check_history(self, caller: str, plan: Plan, key: int, *, newest: bool) -> None:
         """Every change of the row, who made it, and the row before and after; from either end."""
-        plan, key = self.pick_kept(caller, which)
         query = {"sort": "-id", "size": "2"} if newest else {"size": "100"}
         answer = self.send("GET", plan, f"/{key}/history", caller=caller, params=query)
         entries = self.expect(answer, 200, lambda: self.foretell_history(plan, caller, key))

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.machine.core import Part, step
-from tests.machine.drawing import CALLERS, planned_queries
+from tests.machine.drawing import CALLERS, SIGNED_IN, planned_queries
 from tests.machine.lists import Query, selected
 from tests.machine.model import Row
 from tests.machine.values import CRATES, EXHIBITS, PLANS, Plan
@@ -23,6 +23,7 @@ RELATIONS = {
         "exhibits": ("id", EXHIBITS, "twin_id", True),
     },
 }
+READERS = st.one_of(SIGNED_IN, SIGNED_IN, CALLERS)
 MEMBERS = st.lists(st.sampled_from(sorted({name for plan in PLANS.values() for name in plan.kinds})), max_size=4)
 EXPANDED = st.sets(st.sampled_from(("exhibits", "crate", "twin")), min_size=1)
 
@@ -55,7 +56,7 @@ class Viewing(Part):
             assert (alone.status_code, alone.json()) == (200, expected[0])
             self.learn_tag(plan, rows[0]["id"], alone)
 
-    @step(caller=CALLERS, found=planned_queries(), members=MEMBERS, sheet=st.booleans())
+    @step(caller=READERS, found=planned_queries(), members=MEMBERS, sheet=st.booleans())
     def export(self, caller: str, found: Found, members: list[str], sheet: bool) -> None:  # noqa: FBT001  by keyword
         """All that the list selects, in its order, as a file."""
         plan, query = found
