@@ -51,7 +51,7 @@ def sheet(rows: Sequence[Sequence[Any]]) -> str:
 
 def comparable(house: House, rows: Sequence[Row]) -> list[str]:
     """Rows without what each new one has of its own, in an order that does not depend on it."""
-    own = {"id", "created_at", "updated_at"}
+    own = {"id", "created_at", "updated_at", *house.marked(Mark.READ_ONLY)}
     return sorted(json.dumps({name: value for name, value in row.items() if name not in own}) for row in rows)
 
 
