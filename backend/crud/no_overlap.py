@@ -90,6 +90,7 @@ class NoOverlap(sa.Constraint):
     """
 
     __visit_name__ = "no_overlap"
+    _column_flag = False  # it belongs to the table; SQLAlchemy asks when it copies one
 
     def __init__(
         self, resource: str, start: str, end: str, *, live: Live | None = None,

@@ -63,11 +63,18 @@ class Operation(NamedTuple):
         for name, parameter in self.parameters("path").items():
             path = path.replace(f"{{{name}}}", NOWHERE[parameter["schema"]["type"]])
         needed = [
-            f"{name}={NOWHERE[parameter['schema'].get('items', parameter['schema'])['type']]}"
+            f"{name}={value_of(name, parameter['schema'].get('items', parameter['schema']))}"
             for name, parameter in self.parameters("query").items()
             if parameter["required"]
         ]
         return f"{path}?{'&'.join([*needed, query])}".rstrip("?&")
+
+
+def value_of(name: str, schema: Mapping[str, Any]) -> str:
+    """A value for a parameter that must be given; instants make an interval."""
+    if schema.get("format") == "date-time":
+        return f"2030-01-0{2 if name.startswith('end') else 1}T00:00:00Z"
+    return NOWHERE[schema["type"]]
 
 
 def operations(document: Document) -> Iterator[Operation]:

@@ -137,6 +137,13 @@ BY_HAND = frozenset(
         ("patch", "/users/me"),
         ("post", "/users/me/password"),
         ("post", "/notices/{id}/shout"),
+        ("get", "/charge-points/{id}/availability"),
+        ("post", "/books/{id}/stock"),
+        # Another's booking and order are 404 to each of these: tests/bookings/test_steps.py, tests/orders/test_steps.py.
+        *(("post", f"/bookings/{{id}}/{step}") for step in ("confirm", "cancel", "start", "complete")),
+        *(("post", f"/orders/{{id}}/{step}") for step in ("cancel", "ship", "deliver")),
+        # It makes an order of the caller's own cart and names no row.
+        ("post", "/orders"),
     }
 )
 

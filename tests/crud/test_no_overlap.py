@@ -1,6 +1,6 @@
 """`NoOverlap` for any entity: whole hours in a room, whole days on a leaf whose key is a UUID (both databases)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +11,9 @@ from starlette.testclient import TestClient
 
 from backend.auth.routes import auth, users
 from backend.core.config import Settings
+from backend.core.db import UnitOfWork
+from backend.core.statement import Row
+from backend.crud.base import CRUDBase
 from backend.crud.columns import RegistrationError
 from backend.crud.no_overlap import NoOverlap, rules_of
 from backend.crud.overlap_guard import OverlapGuard
@@ -22,9 +25,18 @@ from tests.contract.problems import faulty_members, problem
 from tests.databases import Databases
 from tests.odd.base import OddEntity, metadata, table_of
 from tests.odd.registry import create_tables
-from tests.odd.shapes import Leaf, Meeting, Room, Stay
+from tests.odd.shapes import Leaf, Meeting, Room, Station, Stay
 
 MEETINGS, STAYS = "/api/v1/meetings", "/api/v1/stays"
+
+
+class SigningCRUD(CRUDBase[Room]):
+    """A hook that flushes something of its own: each room is a station, too."""
+
+    def validate(self, row: Room, *, stored: Row | None, unit: UnitOfWork) -> None:
+        """Put up the sign."""
+        unit.session.add(Station(code=row.name))
+        unit.session.flush()
 
 
 registry = Registry("/api/v1")
@@ -32,7 +44,7 @@ registry.include(auth)
 registry.include(users)
 registry.register(Leaf, read=ANYONE, write=SIGNED_IN, path="leaves")
 registry.register(Meeting, read=ANYONE, write=SIGNED_IN, soft_delete=True)
-registry.register(Room, read=ANYONE, write=SIGNED_IN)
+registry.register(Room, read=ANYONE, write=SIGNED_IN, crud=SigningCRUD)
 registry.register(Stay, write=SIGNED_IN)
 
 
@@ -140,6 +152,33 @@ def test_a_file_of_rows_is_judged_too(client: TestClient, room: int) -> None:
         client.post(f"{MEETINGS}/import", content=f"{header}{room},1,3\n{room},3,4\n", headers=kind).status_code == 201
     )
     assert meetings(client, room) == [(1, 3), (3, 4)]
+
+
+def test_what_a_hook_flushes_in_a_batch_is_told_of_its_element(client: TestClient) -> None:
+    taken, free = unique("sign"), unique("sign")
+    assert client.post("/api/v1/rooms", json={"name": taken}).status_code == 201
+    told = problem(client.post("/api/v1/rooms/batch", json=[{"name": free}, {"name": taken}]), 409, "duplicate")
+    assert told["detail"] == "Element 1: Station with this code already exists"
+    assert client.get("/api/v1/rooms", params={"name": free}).json()["total"] == 0
+
+
+def test_a_row_that_moved_between_two_looks_is_looked_at_anew(
+    client: TestClient, room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another has taken it to another room while we queued for the first: begin again, and end well."""
+    elsewhere = int(client.post("/api/v1/rooms", json={"name": unique()}).json()["id"])
+    row, lock, calls = meet(client, room, (1, 2)), OverlapGuard.lock, []
+
+    def moving(self: OverlapGuard, unit: UnitOfWork, resources: Iterable[Any]) -> None:
+        lock(self, unit, resources)
+        calls.append(resources)
+        if len(calls) == 1:
+            change = sa.update(table_of(Meeting)).where(table_of(Meeting).c.id == row["id"]).values(room_id=elsewhere)
+            unit.link.connection.execute(change)
+
+    monkeypatch.setattr(OverlapGuard, "lock", moving)
+    changed = client.patch(f"{MEETINGS}/{row['id']}", json={"end_hour": 3})
+    assert (changed.status_code, changed.json()["room_id"], len(calls)) == (200, room, 2)
 
 
 def test_days_on_a_resource_with_a_uuid(client: TestClient) -> None:

@@ -124,6 +124,12 @@ class AliasedCRUD(CRUDBase[Draft]):
     filter_aliases: ClassVar[dict[str, str]] = {"min_pages": "page_count__gte"}
 
 
+class ShownCRUD(CRUDBase[Draft]):
+    """Reads a column through an expression that does not exist."""
+
+    shown: ClassVar[dict[str, Any]] = {"state": sa.literal("new")}
+
+
 class ComposedCRUD(CRUDBase[Draft]):
     """Shows a member that is no column."""
 
@@ -187,6 +193,7 @@ def built(registry: Registry) -> Directory:
         ),
         (Odd, {"write": SIGNED_IN, "soft_delete": True}, "wrapped: what a Wrapped holds cannot be written down"),
         (Untyped, {"write": SIGNED_IN, "soft_delete": True}, "give the column a type of SQLAlchemy's own"),
+        (Draft, {"write": SIGNED_IN, "crud": ShownCRUD}, "shown names state, which is no column"),
         (Draft, {"write": SIGNED_IN, "crud": ComposedCRUD}, "the answer to create would lack chapters"),
         (Draft, {"write": SIGNED_IN, "crud": ComposedCRUD, "operations": ("get", "put")}, "leave it out of operations"),
         (Leaky, {"write": SIGNED_IN}, "declare it Annotated[..., SECRET], or Annotated[..., READ_ONLY]"),

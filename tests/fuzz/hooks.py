@@ -96,6 +96,7 @@ def map_case(_context: HookContext, case: AnyCase) -> AnyCase:
         leave_out_what_an_answer_gives(case)
         choose_one_kind_of_page(case)
         book_a_time_to_come(case)
+        ask_for_a_window(case)
     return case
 
 
@@ -173,3 +174,13 @@ def book_a_time_to_come(case: AnyCase) -> None:
             choice = zlib.crc32(repr(sorted(body.items())).encode()) % BOOKABLE_HOURS
             start = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1 + choice)
             body["start_time"], body["end_time"] = start.isoformat(), (start + timedelta(hours=1)).isoformat()
+
+
+def ask_for_a_window(case: AnyCase) -> None:
+    """A window of time ends after it starts: an hour, chosen by the input."""
+    query: Any = case.query
+    if case.operation.path.endswith("/availability") and query and {"start", "end"} <= query.keys():
+        start = datetime.now(UTC) + timedelta(hours=zlib.crc32(repr(sorted(query.items())).encode()) % BOOKABLE_HOURS)
+        query["start"], query["end"] = (
+            time.strftime("%Y-%m-%dT%H:%M:%SZ") for time in (start, start + timedelta(hours=1))
+        )

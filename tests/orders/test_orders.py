@@ -1,5 +1,8 @@
 """Orders are read with their lines, like any list, by their customer and by administrators."""
 
+import json
+from decimal import Decimal
+
 import sqlalchemy as sa
 from fastapi import FastAPI
 from sqlalchemy import event
@@ -88,3 +91,16 @@ def test_a_list_takes_as_many_statements_for_one_order_as_for_many(counter: Coun
     finally:
         event.remove(engine, "before_cursor_execute", note)
     assert counts == [1, 1, 1]
+
+
+def test_a_file_of_orders_has_the_lines_where_it_can(counter: Counter, buyer: Headers) -> None:
+    """NDJSON is what a get gives; a CSV cell has no place for lines, and asked for them alone it says so."""
+    order = counter.ordered(buyer, (counter.add_book(), 2), (counter.add_book(), 1))
+    export = f"{ORDERS}/export"
+    whole = counter.client.get(export, params={"format": "ndjson"}, headers=buyer)
+    assert [json.loads(line, parse_float=Decimal) for line in whole.text.splitlines()] == [order]
+    some = counter.client.get(export, params={"format": "ndjson", "fields": "lines"}, headers=buyer)
+    assert json.loads(some.text, parse_float=Decimal) == {"lines": order["lines"]}
+    sheet = counter.client.get(export, headers=buyer).text.splitlines()
+    assert sheet[0] == "id,customer_id,status,total,created_at,updated_at"
+    assert faulty_members(counter.client.get(export, params={"fields": "lines"}, headers=buyer)) == {"fields"}

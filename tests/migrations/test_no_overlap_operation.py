@@ -1,0 +1,115 @@
+"""`op.create_no_overlap`: autogenerate misses the rule where it is not, writes it in one line, and the line works; on both databases."""
+
+from datetime import date
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import produce_migrations, render_python_code
+from alembic.operations import Operations
+from alembic.operations.ops import MigrationScript, UpgradeOps
+from alembic.runtime.migration import MigrationContext
+
+from backend.crud.migration import CreateNoOverlap, DropNoOverlap
+from backend.crud.no_overlap import NoOverlap, Rule, literal, rules_of
+from tests.migrations import schema
+
+LIVE = {"state": ("on", "it's"), "rank": (1, 2), "firm": (True,)}
+
+
+def declared() -> sa.MetaData:
+    """A place, and stays at it that do not overlap while they are on, firm and of some rank."""
+    metadata = sa.MetaData()
+    sa.Table("places", metadata, sa.Column("id", sa.Integer(), primary_key=True))
+    sa.Table(
+        "stays",
+        metadata,
+        sa.Column("id", sa.Integer(), primary_key=True),
+        sa.Column("place_id", sa.ForeignKey("places.id"), nullable=False),
+        *(sa.Column(name, sa.Date(), nullable=False) for name in ("arrival", "departure")),
+        sa.Column("state", sa.String(10), nullable=False),
+        sa.Column("rank", sa.Integer(), nullable=False),
+        sa.Column("firm", sa.Boolean(), nullable=False),
+        NoOverlap("place_id", "arrival", "departure", live=LIVE),
+    )
+    return metadata
+
+
+def missing(connection: sa.Connection, metadata: sa.MetaData) -> UpgradeOps:
+    """What autogenerate would do."""
+    script: MigrationScript = produce_migrations(MigrationContext.configure(connection), metadata)
+    found = script.upgrade_ops
+    assert found is not None
+    return found
+
+
+def stay(connection: sa.Connection, metadata: sa.MetaData, days: tuple[int, int], **values: Any) -> None:
+    """One row by plain SQL."""
+    first, last = (date(2030, 1, day) for day in days)
+    row = {"place_id": 1, "arrival": first, "departure": last, "state": "on", "rank": 1, "firm": True, **values}
+    connection.execute(metadata.tables["stays"].insert(), row)
+
+
+@pytest.fixture
+def metadata(empty: sa.Connection) -> sa.MetaData:
+    """The tables, whose rule the database has lost."""
+    found = declared()
+    found.create_all(empty)
+    assert missing(empty, found).is_empty()
+    rule = rules_of(found.tables["stays"])[0].rule
+    Operations(MigrationContext.configure(empty)).invoke(DropNoOverlap(rule))
+    assert schema.guards(empty) == {}
+    return found
+
+
+def test_a_rule_that_is_not_there_is_missed_and_written_in_one_line(
+    empty: sa.Connection, metadata: sa.MetaData
+) -> None:
+    found = missing(empty, metadata)
+    written = [line.strip() for line in render_python_code(found).splitlines()]
+    line = (
+        "op.create_no_overlap('ex_stays_place_id', 'stays', resource='place_id', start='arrival', end='departure', "
+        "live={'state': ('on', \"it's\"), 'rank': (1, 2), 'firm': (True,)})"
+    )
+    assert [one for one in written if one.startswith("op.")] == [line]
+    undone = render_python_code(found.reverse())
+    assert "op.drop_no_overlap('ex_stays_place_id', 'stays')" in undone
+    assert isinstance(DropNoOverlap(rules_of(metadata.tables["stays"])[0].rule).reverse(), CreateNoOverlap)
+
+
+def test_the_line_holds_the_rule_and_its_undoing_gives_it_up(empty: sa.Connection, metadata: sa.MetaData) -> None:
+    operations: Any = Operations(MigrationContext.configure(empty))
+    empty.execute(metadata.tables["places"].insert(), {"id": 1})
+    words = {"resource": "place_id", "start": "arrival", "end": "departure"}
+    operations.create_no_overlap("ex_stays_place_id", "stays", **words, live=LIVE)
+    assert missing(empty, metadata).is_empty()
+    stay(empty, metadata, (1, 5))
+    stay(empty, metadata, (5, 7))
+    for dead in ({"state": "off"}, {"rank": 3}, {"firm": False}):
+        stay(empty, metadata, (1, 5), **dead)
+    with pytest.raises(sa.exc.IntegrityError, match="ex_stays_place_id"), empty.begin_nested():
+        stay(empty, metadata, (4, 6), state="it's")
+    operations.drop_no_overlap("ex_stays_place_id", "stays")
+    stay(empty, metadata, (4, 6))
+    assert schema.guards(empty) == {}
+
+
+def test_on_sqlite_another_text_is_another_rule(empty: sa.Connection, metadata: sa.MetaData, backend: str) -> None:
+    """So a trigger that was changed by hand is put right; PostgreSQL's constraint goes by its name."""
+    Operations(MigrationContext.configure(empty)).invoke(
+        CreateNoOverlap(Rule("ex_stays_place_id", "stays", "place_id", "arrival", "departure", {}))
+    )
+    names = [type(operation) for operation in missing(empty, metadata).ops]
+    assert names == ([] if backend == "postgresql" else [DropNoOverlap, CreateNoOverlap])
+
+
+def test_a_copy_of_a_table_has_the_rule() -> None:
+    """Under its name, as Alembic and `to_metadata` copy tables."""
+    table = declared().tables["stays"].to_metadata(sa.MetaData())
+    assert [rule.rule for rule in rules_of(table)] == [rule.rule for rule in rules_of(declared().tables["stays"])]
+    unnamed = NoOverlap("a", "b", "c")._copy()
+    assert (unnamed.name, unnamed.resource) == (None, "a")
+
+
+def test_literals() -> None:
+    assert [literal(value) for value in (True, 7, "it's")] == ["TRUE", "7", "'it''s'"]
