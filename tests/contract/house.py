@@ -35,6 +35,7 @@ def _later(row: Row) -> Row:
 BODIES: dict[str, Callable[[int], Row]] = {
     "bookings": _booking,
     "crates": lambda number: {"label": f"label {number}"},
+    "exhibits": lambda number: {"code": f"code {number}"},
     "users": lambda number: {"role": "user"},
     "everythings": lambda number: {"patterned": f"AB-{number}"},
     "parcels": lambda number: {"status": "public"},
@@ -43,6 +44,7 @@ BODIES: dict[str, Callable[[int], Row]] = {
 CHANGES: dict[str, Callable[[Row], Row]] = {
     "bookings": _later,
     "crates": lambda row: {"label": f"{row['label']} again"},
+    "exhibits": lambda row: {"code": f"{row['code']} again"},
     "everythings": lambda row: {"patterned": "CD-1"},
     "parcels": lambda row: {"weight": row["weight"] + 1},
     "periods": lambda row: {"first_day": "2029-12-31", "last_day": str(date(2031, 1, 1))},
