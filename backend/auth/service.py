@@ -13,10 +13,11 @@ import sqlalchemy as sa
 import structlog
 from sqlmodel import Session, col, select
 
+from backend.auth.errors import AccountDisabledError, RefreshTokenError, WrongCredentialsError, WrongPasswordError
 from backend.auth.models import RefreshToken, Role, User, caller_of
 from backend.core.config import Settings
 from backend.core.db import UnitOfWork
-from backend.core.errors import DuplicateError, NotAuthenticatedError, PermissionDeniedError
+from backend.core.errors import DuplicateError, NotAuthenticatedError
 from backend.core.security import (
     Caller,
     decode_token,
@@ -44,35 +45,6 @@ SELECT_PASSWORD = sa.select(_users.c.hashed_password).where(
 )
 # A hash that no password matches, of the lowest cost; `_dummy_hash` makes one of the configured cost.
 _dummy_hashes: dict[int, str] = {}
-
-
-class WrongCredentialsError(NotAuthenticatedError):
-    """401: the address or the password is wrong; which of them is not told."""
-
-    code = "wrong_credentials"
-    default_detail = "The e-mail address or the password is wrong."
-
-
-class AccountDisabledError(PermissionDeniedError):
-    """403: the account is disabled."""
-
-    code = "account_disabled"
-    default_detail = "This account is disabled; ask an administrator."
-
-
-class WrongPasswordError(PermissionDeniedError):
-    """403: the present password is not that."""
-
-    code = "wrong_password"
-    default_detail = "The present password is wrong; nothing was changed."
-
-
-class RefreshTokenError(NotAuthenticatedError):
-    """401: the refresh token is unknown, expired, revoked or spent. What was revoked on the way stays so."""
-
-    code = "refresh_token_invalid"
-    default_detail = "This refresh token does not hold any more; sign in again."
-    keeps_changes = True
 
 
 def normalise_email(email: str) -> str:

@@ -22,9 +22,3 @@ class BookingClosedError(ConflictError):
 
     code = "booking_closed"
     default_detail = "Only a pending or confirmed booking can be changed."
-
-
-class TransitionError(ConflictError):
-    """409: the booking's state, or the hour, does not allow the step."""
-
-    code = "transition_refused"

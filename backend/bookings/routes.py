@@ -3,26 +3,27 @@
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import Path, Query
+from fastapi import Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from backend.bookings.models import Booking
-from backend.bookings.service import CANCEL, COMPLETE, CONFIRM, START, BookingCRUD, Transition, free_intervals
+from backend.bookings.models import Booking, BookingStatus
+from backend.bookings.service import CANCEL, COMPLETE, CONFIRM, START, BookingCRUD, free_intervals
 from backend.core.dependencies import CallerDep, SessionDep, UnitDep
 from backend.core.errors import InvalidInputError
-from backend.core.openapi import problem_responses, response_header
+from backend.core.openapi import problem_responses
 from backend.core.routing import Router
 from backend.core.statement import Row
 from backend.crud.dependencies import crud_of
 from backend.crud.registry import public_schema
+from backend.crud.route import TAGGED, row_id
+from backend.crud.transition import Transition
 from backend.crud.wire import Instant
 
 MAX_WINDOW = timedelta(days=366)
 BookingPublic = public_schema(Booking)
 BookingsDep = Annotated[BookingCRUD, crud_of(Booking)]
-Id = Annotated[int, Path(alias="id", ge=-(2**31), lt=2**31, description="The id of the Booking.")]
-TAGGED = response_header("ETag", "The version of the row, for `If-Match` and `If-None-Match`.")
+Id = Annotated[int, row_id("Booking")]
 STEP: dict[int | str, dict[str, Any]] = {200: {"headers": TAGGED}, **problem_responses(401, 403, 404, 409, 422, 503)}
 
 bookings = Router(prefix="/bookings", tags=["bookings"])
@@ -42,7 +43,9 @@ class Availability(BaseModel):
     items: list[Interval]
 
 
-def _advance(found: BookingsDep, unit: UnitDep, booking_id: int, transition: Transition, response: Response) -> Row:
+def _advance(
+    found: BookingsDep, unit: UnitDep, booking_id: int, transition: Transition[BookingStatus], response: Response
+) -> Row:
     row = found.advance(unit, booking_id, transition)
     response.headers["ETag"] = found.version(row)
     return row
@@ -74,7 +77,7 @@ def complete_booking(booking_id: Id, found: BookingsDep, unit: UnitDep, _caller:
 
 @charge_points.get("/{id}/availability", responses=problem_responses(401, 403, 404, 422, 503))
 def read_availability(
-    charge_point_id: Annotated[int, Path(alias="id", ge=-(2**31), lt=2**31, description="The id of the ChargePoint.")],
+    charge_point_id: Annotated[int, row_id("ChargePoint")],
     start: Annotated[Instant, Query(description="The first instant of the window, RFC 3339.")],
     end: Annotated[Instant, Query(description="The end of the window, at most 366 days later.")],
     session: SessionDep,

@@ -6,13 +6,13 @@ That two live bookings never overlap is declared on the class (`NoOverlap`): the
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from sqlmodel import Session, col, select
 from sqlmodel.sql.sqltypes import UTCDateTime
 
-from backend.bookings.errors import BookingClosedError, ChargePointUnavailableError, TransitionError
+from backend.bookings.errors import BookingClosedError, ChargePointUnavailableError
 from backend.bookings.models import LIVE, Booking, BookingStatus, ChargePoint, ChargePointStatus, Vehicle
 from backend.core.config import Settings
 from backend.core.db import UnitOfWork
@@ -21,21 +21,12 @@ from backend.core.security import Caller
 from backend.core.statement import Row
 from backend.core.time import now
 from backend.crud.base import CRUDBase
+from backend.crud.transition import Transition, TransitionError
 
 CHANGEABLE = (BookingStatus.PENDING, BookingStatus.CONFIRMED)
 WHERE_AND_WHEN = ("charge_point_id", "start_time", "end_time")
 PRESENT = sa.bindparam("present", type_=UTCDateTime(), callable_=now)
 HAS_LAPSED = sa.and_(col(Booking.status) == BookingStatus.PENDING, col(Booking.hold_expires_at) <= PRESENT)
-
-
-class Transition(NamedTuple):
-    """A step of a booking's life: from which states it leads where, and whether only administrators take it."""
-
-    name: str
-    sources: tuple[BookingStatus, ...]
-    target: BookingStatus
-    administrators_only: bool = False
-
 
 CONFIRM = Transition("confirm", (BookingStatus.PENDING,), BookingStatus.CONFIRMED, administrators_only=True)
 CANCEL = Transition("cancel", CHANGEABLE, BookingStatus.CANCELLED)
@@ -73,7 +64,7 @@ class BookingCRUD(CRUDBase[Booking]):
         require_administrator(unit.caller, "delete bookings; cancel it instead")
         super().delete(unit, key)
 
-    def advance(self, unit: UnitOfWork, key: int, transition: Transition) -> Row:
+    def advance(self, unit: UnitOfWork, key: int, transition: Transition[BookingStatus]) -> Row:
         """Take a booking one step on, and give it as it is then.
 
         Raises:
@@ -82,10 +73,10 @@ class BookingCRUD(CRUDBase[Booking]):
             TransitionError: 409 for a step that its state or the hour does not allow.
         """
         if transition.administrators_only:
-            self.get(unit, key)
-            require_administrator(unit.caller, f"{transition.name} bookings")
+            self.get(unit, key)  # a stranger's is missing, before it is forbidden
+        transition.require_permission(unit.caller, "booking")
         stored = self.locked(unit, key)
-        require_source(stored, transition)
+        transition.require_source(stored["status"], "booking")
         if transition is START:
             require_hour(stored, early=timedelta(minutes=unit.settings.booking_early_minutes))
         return self.update(unit, key, {"status": transition.target})
@@ -101,13 +92,6 @@ def require_changeable(stored: Row) -> None:
     """What is over, or under way, stays as it was agreed."""
     if stored["status"] not in CHANGEABLE:
         raise BookingClosedError
-
-
-def require_source(stored: Row, transition: Transition) -> None:
-    """A step leads on from some states only."""
-    if stored["status"] not in transition.sources:
-        allowed = " or ".join(source.value for source in transition.sources)
-        raise TransitionError(f"To {transition.name} it, a booking must be {allowed}; it is {stored['status'].value}.")
 
 
 def require_hour(stored: Row, *, early: timedelta) -> None:

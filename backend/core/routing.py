@@ -94,7 +94,7 @@ def _query_parameters(dependant: Dependant) -> dict[str, bool]:
 
 
 def _is_async_object(call: Any) -> bool:
-    return not inspect.isfunction(call) and inspect.iscoroutinefunction(getattr(call, "__call__", None))  # noqa: B004
+    return not inspect.isfunction(call) and inspect.iscoroutinefunction(getattr(call, "__call__", None))  # noqa: B004  the method itself is looked at, not whether there is one
 
 
 def _deferring(call: Endpoint) -> Endpoint:

@@ -5,17 +5,17 @@ never commit. Rows are dicts of column values; with no hook overridden, a verb i
 """
 
 import zlib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from types import MappingProxyType
 from typing import Any, ClassVar, Generic, TypeVar
 
 import sqlalchemy as sa
 from pydantic import ValidationError
 from sqlmodel import SQLModel
 
-from backend.core.constraints import ForeignKeyError, is_named
+from backend.core.constraints import ForeignKeyError
 from backend.core.db import UnitOfWork
 from backend.core.errors import (
     ConflictError,
@@ -30,18 +30,19 @@ from backend.core.errors import (
 from backend.core.security import Caller
 from backend.core.statement import EVERYTHING, Predicate, Row
 from backend.core.time import now
-from backend.crud.archive import Archive, NotDeletedError
+from backend.crud.defaults import later_columns, server_defaults
 from backend.crud.estimate import estimated_rows
-from backend.crud.history import Action, History
-from backend.crud.kept import Judge, Reread
-from backend.crud.no_overlap import rules_of
-from backend.crud.overlap_guard import OverlapGuard
+from backend.crud.history import Action
+from backend.crud.keeper import Keeper
+from backend.crud.kept import Judge
+from backend.crud.overlap_guard import OverlapGuards
 from backend.crud.query import Selection
 from backend.crud.references import References
 from backend.crud.resource import Resource
-from backend.crud.statements import PAGE_LIMIT, PAGE_OFFSET, RELATED, ROW_KEY, TOTAL, Statements, numbered
+from backend.crud.statements import PAGE_LIMIT, PAGE_OFFSET, ROW_KEY, TOTAL, Statements
 
 ModelT = TypeVar("ModelT", bound=SQLModel)
+NO_CHANGES: Mapping[str, Any] = MappingProxyType({})
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -73,13 +74,12 @@ class CRUDBase(Generic[ModelT]):
         self.model: Any = resource.model
         self.statements = Statements(resource, dialect)
         overridden = any(getattr(type(self), hook) is not getattr(CRUDBase, hook) for hook in self.hooks)
-        self._guards = [OverlapGuard(rule, resource.key.column, dialect) for rule in rules_of(self.table)]
-        self.has_hooks = overridden or resource.schemas.complete is not None or bool(self._guards)
+        self.guards = OverlapGuards(self.table, resource.key.column, self.statements, dialect)
+        self.has_hooks = overridden or resource.schemas.complete is not None or bool(self.guards)
         self._estimate_past = resource.estimate_past
         self.references = References(self.table, self.statements)
-        self._defaults = _defaults(resource)
-        self.archive = Archive(resource) if resource.soft_delete else None
-        self.history = History(resource) if resource.history else None
+        self.keeper = Keeper(resource)
+        self._defaults = server_defaults(resource)
         self._judge = Judge(self.table, dialect)
 
     # -- hooks -------------------------------------------------------------------------------------------------------
@@ -155,7 +155,7 @@ class CRUDBase(Generic[ModelT]):
         if self.has_hooks:
             unit.begin()
             self.prepare(row, stored=None, unit=unit)
-            self.queue(unit, [row])
+            self.guards.queue(unit, [row])
             row = self._checked(row, stored=None, unit=unit)
         return self._insert(unit, row, Action.CREATE)
 
@@ -170,8 +170,8 @@ class CRUDBase(Generic[ModelT]):
         self._check_references(unit, key, values)
         changes: Row = {**values, "updated_at": now()}
         stored: Row = {}
-        if self.has_hooks or self.history is not None:
-            stored = self._locked_in_turn(unit, key, changes)
+        if self.has_hooks or self.keeper.history is not None:
+            stored = self.locked(unit, key, changes)
         if self.has_hooks:
             changes = self._hooked_changes(unit, stored, changes)
         predicate = self.write_predicate(unit.caller)
@@ -179,11 +179,10 @@ class CRUDBase(Generic[ModelT]):
         try:
             rows = unit.run(self.statements.update(tuple(changes), predicate), {**bound, ROW_KEY: key}, predicate)
         except ForeignKeyError as error:
-            raise self.reference_error(unit, error, changes) from error
+            raise self.references.error(unit, error, changes) from error
         if not rows:
             raise self.refusal(unit, key)
-        if self.history is not None:
-            self.history.record(unit, Action.UPDATE, [(stored, rows[0])])
+        self.keeper.record(unit, Action.UPDATE, [(stored, rows[0])])
         unit.forget_loaded()
         return rows[0]
 
@@ -203,7 +202,7 @@ class CRUDBase(Generic[ModelT]):
             raise StillReferencedError from error
         if not rows:
             raise self.refusal(unit, key)
-        self.keep_deleted(unit, rows)
+        self.keeper.record(unit, Action.DELETE, [(rows[0], None)])
         unit.forget_loaded()
 
     def restore(self, unit: UnitOfWork, key: Any) -> Row:
@@ -216,20 +215,22 @@ class CRUDBase(Generic[ModelT]):
             ConflictError, InvalidInputError: as for `create`.
         """
         unit.begin()
-        row, unfit = self._find_deleted(unit, key)
+        predicate = self.write_predicate(unit.caller)
+        found = self.keeper.find_deleted(unit, key, self.statements.get_locked(predicate), predicate)
+        if found is None:
+            raise self.refusal(unit, key)
+        row, unfit = found
         if not self._judge.would_hold(unit, Predicate(self.scope(unit.caller)), row):
             raise self._missing(key)
-        if not self._judge.would_hold(unit, self.write_predicate(unit.caller), row):
+        if not self._judge.would_hold(unit, predicate, row):
             raise self._not_yours()
         if unfit:
             raise ConflictError(f"The values of {', '.join(unfit)} do not fit {self.resource.name} any more.")
-        row = {**self._later_columns(), **row, "updated_at": now()}
+        row = {**later_columns(self.resource), **row, "updated_at": now()}
         if self.has_hooks:
-            self.queue(unit, [row])
+            self.guards.queue(unit, [row])
             row = self._checked(row, stored=None, unit=unit)
-        restored = self._insert(unit, row, Action.RESTORE)
-        self._require_archive().remove(unit, key)
-        return restored
+        return self._insert(unit, row, Action.RESTORE)
 
     def require_seen(self, unit: UnitOfWork, key: Any) -> None:
         """Make sure that the caller sees the row, or saw it as it was last.
@@ -241,7 +242,7 @@ class CRUDBase(Generic[ModelT]):
         if unit.run(self.statements.get(scope), {ROW_KEY: key}, scope):
             return
         is_there = unit.run(self.statements.get(EVERYTHING), {ROW_KEY: key})
-        last = None if is_there or self.history is None else self.history.last_known(unit, key)
+        last = None if is_there else self.keeper.last_known(unit, key)
         if last is None or not self._judge.would_hold(unit, scope, last):
             raise self._missing(key)
 
@@ -293,48 +294,16 @@ class CRUDBase(Generic[ModelT]):
         """Whether many rows may go through `verb` at once, because nothing looks at each of them."""
         return not self.has_hooks and getattr(type(self), verb) is getattr(CRUDBase, verb)
 
-    def keep_deleted(self, unit: UnitOfWork, rows: Sequence[Row]) -> None:
-        """Keep whole rows that are gone, where the registration asks for it: in the archive and in the history."""
-        if self.archive is not None:
-            self.archive.put(unit, rows)
-        if self.history is not None:
-            self.history.record(unit, Action.DELETE, [(row, None) for row in rows])
-
     def _insert(self, unit: UnitOfWork, row: Row, action: Action) -> Row:
         """Store a whole row, and its entry in the same transaction."""
-        if self.history is not None:
+        if self.keeper.history is not None:
             unit.begin()
         try:
             rows = unit.run(self.statements.insert(tuple(row)), row)
         except ForeignKeyError as error:
-            raise self.reference_error(unit, error, row) from error
-        if self.history is not None:
-            self.history.record(unit, action, [(None, rows[0])])
+            raise self.references.error(unit, error, row) from error
+        self.keeper.record(unit, action, [(None, rows[0])])
         return rows[0]
-
-    def _require_archive(self) -> Archive:
-        if self.archive is None:
-            raise TypeError(f"{self.resource.name} has no deleted rows: register it with soft_delete=True")
-        return self.archive
-
-    def _find_deleted(self, unit: UnitOfWork, key: Any) -> Reread:
-        """The deleted row, locked.
-
-        Looked for twice: when another transaction has just deleted or restored the row, it is where the first look was too early.
-        """
-        archive, predicate = self._require_archive(), self.write_predicate(unit.caller)
-        for _ in range(2):
-            found = archive.find(unit, key)
-            if found is not None:
-                return found
-            if unit.run(self.statements.get_locked(predicate), {ROW_KEY: key}, predicate):
-                raise NotDeletedError
-        raise self.refusal(unit, key)
-
-    def _later_columns(self) -> Row:
-        """What a row gets in columns that came after its deletion."""
-        columns = self.resource.columns.values()
-        return {c.name: c.info.get_default(call_default_factory=True) for c in columns if not c.info.is_required()}
 
     def _hooked_changes(self, unit: UnitOfWork, stored: Row, changes: Row) -> Row:
         """The changes after the hooks have seen them beside the stored row, which stays locked until the commit."""
@@ -342,44 +311,22 @@ class CRUDBase(Generic[ModelT]):
         merged = self._checked({**stored, **changes}, stored=stored, unit=unit)
         return {name: value for name, value in merged.items() if name in changes or value != stored[name]}
 
-    def queue(self, unit: UnitOfWork, rows: Iterable[Row]) -> None:
-        """Wait for one's turn at everything that `NoOverlap` makes rivals queue for; several rows at once, so that none waits twice."""
-        rows = tuple(rows)
-        for guard in self._guards:
-            guard.lock(unit, guard.resources(*rows))
+    def locked(self, unit: UnitOfWork, key: Any, changes: Mapping[str, Any] = NO_CHANGES) -> Row:
+        """Every column of a row that the caller may change; nobody else changes it until this transaction ends.
 
-    def queue_for_changes(self, unit: UnitOfWork, changes: Sequence[tuple[Any, Mapping[str, Any]]]) -> None:
-        """Wait for one's turn at everything that changes of many rows, each named by its key, need: where they are and go to."""
-        if not self._guards:
-            return
-        keys = [key for key, _ in changes]
-        size = 1 << (len(keys) - 1).bit_length()
-        filled = keys + keys[-1:] * (size - len(keys))
-        bound: Row = {numbered(RELATED, position): key for position, key in enumerate(filled)} | {PAGE_LIMIT: size}
-        name = self.resource.key.name
-        found = {row[name]: row for row in unit.run(self.statements.related(name, size, EVERYTHING), bound)}
-        self.queue(unit, [*found.values(), *({**found.get(key, {}), **values} for key, values in changes)])
-
-    def _locked_in_turn(self, unit: UnitOfWork, key: Any, changes: Row) -> Row:
-        """The row, locked after what it queues for, as those who make new rows do."""
-        if not self._guards:
-            return self.locked(unit, key)
+        It is locked after what it queues for, where it is and where `changes` take it, as those who make new rows do.
+        """
         unit.begin()
         predicate = self.write_predicate(unit.caller)
-        seen = unit.run(self.statements.get(predicate), {ROW_KEY: key}, predicate)
-        self.queue(unit, [*seen, *({**row, **changes} for row in seen)])
-        stored = self.locked(unit, key)
-        if any(guard.resources(stored) != guard.resources(*seen) for guard in self._guards):
-            raise TransactionRetryError  # moved by another between the two looks: begin anew
-        return stored
-
-    def locked(self, unit: UnitOfWork, key: Any) -> Row:
-        """Every column of a row that the caller may change; nobody else changes it until this transaction ends."""
-        unit.begin()
-        predicate = self.write_predicate(unit.caller)
+        seen: list[Row] = []
+        if self.guards:
+            seen = unit.run(self.statements.get(predicate), {ROW_KEY: key}, predicate)
+            self.guards.queue(unit, [*seen, *({**row, **changes} for row in seen)])
         rows = unit.run(self.statements.get_locked(predicate), {ROW_KEY: key}, predicate)
         if not rows:
             raise self.refusal(unit, key)
+        if self.guards.have_moved(seen, rows):
+            raise TransactionRetryError  # by another, between the two looks: begin anew
         return rows[0]
 
     def _checked(self, row: Row, *, stored: Row | None, unit: UnitOfWork) -> Row:
@@ -391,8 +338,7 @@ class CRUDBase(Generic[ModelT]):
             except ValidationError as error:
                 raise InvalidInputError.from_pydantic(error, "body") from error
         self.validate(self.model(**row), stored=stored, unit=unit)
-        for guard in self._guards:
-            guard.check(unit, row)
+        self.guards.check(unit, row)
         return row
 
     def _missing(self, key: Any) -> NotFoundError:
@@ -406,28 +352,13 @@ class CRUDBase(Generic[ModelT]):
         """
         scope = Predicate(self.scope(unit.caller))
         seen = unit.run(self.statements.get(scope), {ROW_KEY: key}, scope)
-        is_mine = seen and self.archive and self._judge.would_hold(unit, self.write_predicate(unit.caller), seen[0])
+        is_mine = (
+            seen and self.keeper.archive and self._judge.would_hold(unit, self.write_predicate(unit.caller), seen[0])
+        )
         return self._not_yours() if seen and not is_mine else self._missing(key)
 
     def _not_yours(self) -> PermissionDeniedError:
         return PermissionDeniedError(f"This {self.resource.name} belongs to someone else.")
-
-    def reference_error(self, unit: UnitOfWork, error: ForeignKeyError, values: Row) -> ConflictError:
-        """Name the member whose reference does not hold, unless it is another row's reference to this one.
-
-        PostgreSQL names the constraint; SQLite leaves us to look.
-        """
-        for column in self.references.columns:
-            target, value = next(iter(column.foreign_keys)).column, values.get(column.name)
-            if value is None:
-                continue
-            if error.constraint is None:
-                broken = not unit.run(self.statements.exists(target), {"_target_key": value})
-            else:
-                broken = _is_key_of(column, error.constraint)
-            if broken:
-                return ReferenceNotFoundError(f"{column.name}: there is nothing with the {target.name} {value}.")
-        return StillReferencedError()
 
 
 def version_tag(row: Row, *, shown: Iterable[str] = ()) -> str:
@@ -435,26 +366,3 @@ def version_tag(row: Row, *, shown: Iterable[str] = ()) -> str:
     microseconds = (row["updated_at"] - EPOCH) // timedelta(microseconds=1)
     digests = "".join(f"-{zlib.crc32(str(row[name]).encode()):x}" for name in shown)
     return f'"{microseconds:x}{digests}"'
-
-
-def _is_key_of(column: sa.Column[Any], constraint: str) -> bool:
-    keys = [key.constraint for key in column.foreign_keys]
-    return any(key is not None and is_named(key, constraint) for key in keys)
-
-
-def _defaults(resource: Resource) -> dict[str, Callable[[], Any]]:
-    """What a column gets that the client may not set; the key only where the server makes it."""
-    found: dict[str, Callable[[], Any]] = {}
-    for column in resource.columns.values():
-        if column.name in resource.schemas.create.model_fields or column.info.is_required():
-            continue
-        default = column.info.get_default(call_default_factory=True)
-        if default is None and column.column.primary_key:
-            continue
-        factory: Any = column.info.default_factory
-        found[column.name] = factory or partial(_same, default)
-    return found
-
-
-def _same(value: Any) -> Any:
-    return value

@@ -16,7 +16,7 @@ from backend.core.errors import ConflictError, InvalidInputError, RowhouseError,
 from backend.core.statement import Row
 from backend.core.time import now
 from backend.crud.base import CRUDBase
-from backend.crud.blocks import blocks as _blocks
+from backend.crud.blocks import blocks, padded
 from backend.crud.history import Action
 from backend.crud.statements import ROW_KEY, numbered
 
@@ -33,15 +33,15 @@ def create_many(crud: CRUDBase[Any], unit: UnitOfWork, values: Sequence[Mapping[
     """
     unit.begin()
     if not crud.is_plain("create"):
-        crud.queue(unit, [dict(one) for one in values])
+        crud.guards.queue(unit, [dict(one) for one in values])
         return _one_by_one(unit, values, lambda one: crud.create(unit, one))
     crud.references.check_many(unit, values)
     rows = [crud.new_row(unit, one) for one in values]
     stored: list[Row] = []
-    for start, block in _blocks(rows, columns=len(rows[0])):
+    for start, block in blocks(rows, columns=len(rows[0])):
         stored += _insert(crud, unit, block, start)
-    if crud.history is not None:
-        crud.history.record(unit, Action.CREATE, [(None, row) for row in stored])
+    if crud.keeper.history is not None:
+        crud.keeper.record(unit, Action.CREATE, [(None, row) for row in stored])
     return stored
 
 
@@ -111,16 +111,16 @@ def update_many(crud: CRUDBase[Any], unit: UnitOfWork, changes: Sequence[Change]
     unit.begin()
     _refuse_repeated([key for key, _ in changes])
     if not crud.is_plain("update"):
-        crud.queue_for_changes(unit, changes)
+        crud.guards.queue_for_changes(unit, changes)
         return _one_by_one(unit, changes, lambda change: crud.update(unit, *change))
     found = _lock(crud, unit, [key for key, _ in changes])
     crud.references.check_many(unit, [values for _, values in changes])
     stored: dict[Any, Row] = {}
     for names, members in _grouped(changes).items():
-        for _start, block in _blocks(members, columns=len(names) + 2):
+        for _start, block in blocks(members, columns=len(names) + 2):
             stored.update(_update(crud, unit, names, block))
-    if crud.history is not None:
-        crud.history.record(unit, Action.UPDATE, [(found[key], stored[key]) for key, _ in changes])
+    if crud.keeper.history is not None:
+        crud.keeper.record(unit, Action.UPDATE, [(found[key], stored[key]) for key, _ in changes])
     unit.forget_loaded()
     return [stored[key] for key, _ in changes]
 
@@ -174,12 +174,11 @@ def delete_many(crud: CRUDBase[Any], unit: UnitOfWork, keys: Sequence[Any]) -> N
 
 def _delete(crud: CRUDBase[Any], unit: UnitOfWork, keys: Sequence[Any]) -> bool:
     """Remove rows with one statement, for rows that go together may refer to each other; whether nothing else held them."""
-    size = 1 << (len(keys) - 1).bit_length()
-    padded = [*keys, *[keys[-1]] * (size - len(keys))]
+    named = padded(keys)
     try:
         with unit.savepoint():
-            gone = unit.run(crud.statements.delete_many(size), _numbered_keys(padded))
-            crud.keep_deleted(unit, gone)
+            gone = unit.run(crud.statements.delete_many(len(named)), _numbered_keys(named))
+            crud.keeper.record(unit, Action.DELETE, [(row, None) for row in gone])
     except ForeignKeyError:
         return False
     return True
@@ -194,7 +193,7 @@ def _held(crud: CRUDBase[Any], unit: UnitOfWork, keys: Sequence[Any]) -> list[An
 
 
 def _named(crud: CRUDBase[Any], unit: UnitOfWork, error: RowhouseError, row: Row) -> RowhouseError:
-    return crud.reference_error(unit, error, row) if isinstance(error, ForeignKeyError) else error
+    return crud.references.error(unit, error, row) if isinstance(error, ForeignKeyError) else error
 
 
 def _lock(crud: CRUDBase[Any], unit: UnitOfWork, keys: Sequence[Any]) -> dict[Any, Row]:
@@ -202,7 +201,7 @@ def _lock(crud: CRUDBase[Any], unit: UnitOfWork, keys: Sequence[Any]) -> dict[An
     predicate = crud.write_predicate(unit.caller)
     found = {}
     ordered = sorted(keys)
-    for _start, block in _blocks(ordered, columns=1):
+    for _start, block in blocks(ordered, columns=1):
         rows = unit.run(crud.statements.lock_many(len(block), predicate), _numbered_keys(block), predicate)
         found.update({row[crud.resource.key.name]: row for row in rows})
     for position, key in enumerate(keys):

@@ -14,6 +14,7 @@ from backend.core.db import UnitOfWork
 from backend.core.errors import InvalidInputError
 from backend.core.statement import Predicate, Row
 from backend.crud.base import CRUDBase
+from backend.crud.blocks import padded
 from backend.crud.resource import Relation, Resource
 from backend.crud.schemas import build_model
 from backend.crud.statements import PAGE_LIMIT, RELATED, numbered
@@ -77,13 +78,11 @@ class Expansion:
                 row[relation.name] = by_value.get(row[relation.local])
 
     def _read(self, unit: UnitOfWork, values: list[Any]) -> list[Row]:
-        # One of few statements serves every number of values: the last one is repeated up to a power of two.
-        size = 1 << (len(values) - 1).bit_length()
-        filled = values + values[-1:] * (size - len(values))
+        filled = padded(values)
         bound: Row = {numbered(RELATED, position): value for position, value in enumerate(filled)}
         bound[PAGE_LIMIT] = MAX_EMBEDDED + 1
         scope = Predicate(self._crud.scope(unit.caller))
-        found = unit.run(self._crud.statements.related(self.relation.remote, size, scope), bound, scope)
+        found = unit.run(self._crud.statements.related(self.relation.remote, len(filled), scope), bound, scope)
         if len(found) > MAX_EMBEDDED:
             message = (
                 f"there are more than {MAX_EMBEDDED} {self.relation.name} for these rows: ask for fewer rows, "

@@ -12,26 +12,25 @@ from sqlmodel import Session
 
 from backend.core.db import UNIT, UnitOfWork
 from backend.core.statement import Row
-from backend.crud.archive import Archive
-from backend.crud.history import Action, History
+from backend.crud.history import Action
+from backend.crud.keeper import Keeper
 from backend.crud.resource import Resource
 from backend.crud.statements import ROW_KEY
 
 KEPT, SEEN = "kept", "kept changes"
 
 
-class Keeper(NamedTuple):
+class Kept(NamedTuple):
     """What is kept of one entity, and how one of its rows is read and locked."""
 
-    archive: Archive | None
-    history: History | None
+    keeper: Keeper
     select_row: sa.Select[Any]
 
 
 class Seen(NamedTuple):
     """An object that is being flushed, and its row before."""
 
-    keeper: Keeper
+    kept: Kept
     thing: Any
     action: Action
     before: Row | None
@@ -41,9 +40,8 @@ def keep_flushes(resource: Resource) -> None:
     """Have every session of a unit of work keep what it flushes of this entity."""
     key = resource.key.column
     select_row = sa.select(*(column.column for column in resource.columns.values()))
-    resource.table.info[KEPT] = Keeper(
-        Archive(resource) if resource.soft_delete else None,
-        History(resource) if resource.history else None,
+    resource.table.info[KEPT] = Kept(
+        Keeper(resource),
         select_row.where(key == sa.bindparam(ROW_KEY, type_=key.type)).with_for_update(key_share=True),
     )
 
@@ -67,16 +65,16 @@ def _seen(unit: UnitOfWork, things: Iterable[Any], action: Action) -> list[Seen]
     found = []
     for thing in things:
         state: Any = sa.inspect(thing)
-        keeper: Keeper | None = state.mapper.local_table.info.get(KEPT)
-        if keeper is not None:
-            before = _row(unit, keeper, state.identity[0]) if state.identity else None
+        kept: Kept | None = state.mapper.local_table.info.get(KEPT)
+        if kept is not None:
+            before = _row(unit, kept, state.identity[0]) if state.identity else None
             if before is not None or action is Action.CREATE:  # else it is gone already, and the session will say so
-                found.append(Seen(keeper, thing, action, before))
+                found.append(Seen(kept, thing, action, before))
     return found
 
 
-def _row(unit: UnitOfWork, keeper: Keeper, key: Any) -> Row | None:
-    rows = unit.fetch(keeper.select_row, {ROW_KEY: key})
+def _row(unit: UnitOfWork, kept: Kept, key: Any) -> Row | None:
+    rows = unit.fetch(kept.select_row, {ROW_KEY: key})
     return rows[0] if rows else None
 
 
@@ -87,9 +85,7 @@ def _keep(session: Session, _context: object) -> None:
     if unit is None:
         return
     with unit.flushing():
-        for keeper, thing, action, before in session.info.pop(SEEN, ()):
-            if action is Action.DELETE and keeper.archive is not None:
-                keeper.archive.put(unit, [before])
-            if keeper.history is not None:
-                after = None if action is Action.DELETE else _row(unit, keeper, thing.id)
-                keeper.history.record(unit, action, [(before, after)])
+        for kept, thing, action, before in session.info.pop(SEEN, ()):
+            is_followed = kept.keeper.history is not None and action is not Action.DELETE
+            after = _row(unit, kept, thing.id) if is_followed else None
+            kept.keeper.record(unit, action, [(before, after)])

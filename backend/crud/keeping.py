@@ -1,5 +1,6 @@
 """The operations that `soft_delete=True` and `history=True` add to an entity: `restore` and the list of its rows' changes."""
 
+from collections.abc import Mapping
 from copy import copy
 from typing import Any, Self
 
@@ -15,6 +16,7 @@ from backend.crud.base import CRUDBase
 from backend.crud.call import Call
 from backend.crud.columns import columns_of
 from backend.crud.endpoints import JSON, Endpoints
+from backend.crud.expand import Expansion
 from backend.crud.history import HistoryEntry, entries
 from backend.crud.model import Mark
 from backend.crud.pagination import Page, page_members
@@ -63,10 +65,10 @@ class Entries(CRUDBase[HistoryEntry]):
 
 
 class KeptEndpoints(Endpoints):
-    """The operations of a resource whose deleted rows or changes are kept."""
+    """Adds the operations of a resource whose deleted rows or changes are kept."""
 
-    def __init__(self, resource: Resource, crud: CRUDBase[Any]) -> None:
-        super().__init__(resource, crud, {})  # neither operation embeds anything
+    def __init__(self, resource: Resource, crud: CRUDBase[Any], expansions: Mapping[str, Expansion]) -> None:
+        super().__init__(resource, crud, expansions)
         self._entries = Entries(resource.table.name, crud.dialect)
 
     def restore_row(self, call: Call, unit: UnitOfWork) -> Response:
@@ -135,8 +137,7 @@ def entry_schema(resource: Resource) -> Any:
     return build_model(f"{resource.name}HistoryEntry", members, __base__=ENTRIES.schemas.public)
 
 
-def kept_routes(resource: Resource, crud: CRUDBase[Any]) -> list[GeneratedRoute]:
+def kept_routes(resource: Resource, endpoints: KeptEndpoints) -> list[GeneratedRoute]:
     """The routes that the words of the registration line add."""
-    endpoints = KeptEndpoints(resource, crud)
     asked = ((resource.soft_delete, restore_route), (resource.history, history_route))
     return [build(resource, endpoints) for is_asked, build in asked if is_asked]

@@ -4,18 +4,57 @@ The resource's row is locked first, so that of two rivals the second sees what t
 on PostgreSQL's exclusion constraint (KNOWLEDGE §3). On SQLite a write transaction has no rivals.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from backend.core.db import UnitOfWork
 from backend.core.errors import InvalidInputError
-from backend.core.statement import Row, Statement
+from backend.core.statement import EVERYTHING, Row, Statement
+from backend.crud.blocks import padded
 from backend.crud.columns import RegistrationError
-from backend.crud.no_overlap import NoOverlap
+from backend.crud.no_overlap import NoOverlap, rules_of
+from backend.crud.statements import PAGE_LIMIT, RELATED, Statements, numbered
 
 KEY, RESOURCE, START, END = "_own_key", "_resource", "_start", "_end"
+
+
+class OverlapGuards:
+    """All declarations of one table on one database; false where there are none."""
+
+    def __init__(self, table: sa.Table, key: sa.Column[Any], statements: Statements, dialect: sa.Dialect) -> None:
+        self._guards = [OverlapGuard(rule, key, dialect) for rule in rules_of(table)]
+        self._key = key.name
+        self._statements = statements
+
+    def __bool__(self) -> bool:
+        return bool(self._guards)
+
+    def queue(self, unit: UnitOfWork, rows: Iterable[Row]) -> None:
+        """Wait for one's turn at everything that rivals of these rows queue for; several rows at once, so that none waits twice."""
+        rows = tuple(rows)
+        for guard in self._guards:
+            guard.lock(unit, guard.resources(*rows))
+
+    def queue_for_changes(self, unit: UnitOfWork, changes: Sequence[tuple[Any, Mapping[str, Any]]]) -> None:
+        """Wait for one's turn at everything that changes of many rows, each named by its key, need: where they are and go to."""
+        if not self._guards:
+            return
+        keys = padded([key for key, _ in changes])
+        bound: Row = {numbered(RELATED, position): key for position, key in enumerate(keys)} | {PAGE_LIMIT: len(keys)}
+        rows = unit.run(self._statements.related(self._key, len(keys), EVERYTHING), bound)
+        found = {row[self._key]: row for row in rows}
+        self.queue(unit, [*found.values(), *({**found.get(key, {}), **values} for key, values in changes)])
+
+    def have_moved(self, before: Sequence[Row], after: Sequence[Row]) -> bool:
+        """Whether rows queue for something else than they did before."""
+        return any(guard.resources(*before) != guard.resources(*after) for guard in self._guards)
+
+    def check(self, unit: UnitOfWork, row: Row) -> None:
+        """Refuse a row that a declaration does not allow, as `OverlapGuard.check` does."""
+        for guard in self._guards:
+            guard.check(unit, row)
 
 
 class OverlapGuard:

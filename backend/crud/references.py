@@ -1,4 +1,4 @@
-"""References to rows that the caller does not see: to them they are references to nothing.
+"""References that lead to nothing, and those to rows that the caller does not see: to them they are the same.
 
 The database's foreign keys know no callers. Without this, `409` or not would tell whether someone else's private row exists, and a
 row that refers to it would keep its owner from deleting it.
@@ -9,15 +9,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from backend.core.constraints import ForeignKeyError, is_named
 from backend.core.db import UnitOfWork
-from backend.core.errors import ReferenceNotFoundError
+from backend.core.errors import ConflictError, ReferenceNotFoundError, StillReferencedError
 from backend.core.security import Caller
 from backend.core.statement import Predicate
-from backend.crud.statements import ROW_KEY, Statements, numbered
+from backend.crud.blocks import blocks
+from backend.crud.statements import ROW_KEY, TARGET_KEY, Statements, numbered
 
 Scope = Callable[[Caller | None], sa.ColumnElement[bool] | None]
 Values = Mapping[str, Any]
-LARGEST_BLOCK = 512
 
 
 class References:
@@ -51,8 +52,7 @@ class References:
             hidden = asked and asked - self._visible(unit, target, asked)
             for position, row in enumerate(rows):
                 if hidden and row.get(column.name) in hidden:
-                    text = f"{column.name}: there is nothing with the {target.name} {row[column.name]}."
-                    found.append((position, ReferenceNotFoundError(text)))
+                    found.append((position, _nothing_there(column, row[column.name])))
                     break
         return sorted(found, key=lambda one: one[0])[:1]
 
@@ -62,11 +62,36 @@ class References:
         predicate = Predicate(scope(unit.caller) if scope else None)
         if predicate.clause is None:
             return asked
-        seen, values = set(), list(asked)
-        while values:
-            size = min(LARGEST_BLOCK, 1 << (len(values).bit_length() - 1))
-            block, values = values[:size], values[size:]
+        seen = set()
+        for _start, block in blocks(list(asked), columns=1):
             bound = {numbered(ROW_KEY, number): value for number, value in enumerate(block)}
-            rows = unit.run(self._statements.seen(target, size, predicate), bound, predicate)
+            rows = unit.run(self._statements.seen(target, len(block), predicate), bound, predicate)
             seen |= {row[target.name] for row in rows}
         return seen
+
+    def error(self, unit: UnitOfWork, error: ForeignKeyError, values: Values) -> ConflictError:
+        """Name the member whose reference the database refused, unless it is another row's reference to this one.
+
+        PostgreSQL names the constraint; SQLite leaves us to look.
+        """
+        for column in self.columns:
+            target, value = next(iter(column.foreign_keys)).column, values.get(column.name)
+            if value is None:
+                continue
+            if error.constraint is None:
+                is_broken = not unit.run(self._statements.exists(target), {TARGET_KEY: value})
+            else:
+                is_broken = _is_key_of(column, error.constraint)
+            if is_broken:
+                return _nothing_there(column, value)
+        return StillReferencedError()
+
+
+def _nothing_there(column: sa.Column[Any], value: Any) -> ReferenceNotFoundError:
+    target = next(iter(column.foreign_keys)).column
+    return ReferenceNotFoundError(f"{column.name}: there is nothing with the {target.name} {value}.")
+
+
+def _is_key_of(column: sa.Column[Any], constraint: str) -> bool:
+    keys = [key.constraint for key in column.foreign_keys]
+    return any(key is not None and is_named(key, constraint) for key in keys)

@@ -24,6 +24,7 @@ from backend.crud.model import plural, singular_snake
 from backend.crud.policy import Policy
 from backend.crud.resource import Resource
 
+LOCATED = response_header("Location", "The path of the new row.")
 TAGGED = response_header("ETag", "The version of the row, for `If-Match` and `If-None-Match`.")
 Work = Callable[[Call, UnitOfWork], Response]
 
@@ -100,6 +101,11 @@ def route_of(
         name=options["operation_id"],
         **options,
     )
+
+
+def row_id(entity: str) -> Any:
+    """Marks a parameter as the `{id}` of a hand-written route, for a key that the database counts up."""
+    return Path(alias="id", ge=-(2**31), lt=2**31, description=f"The id of the {entity}.")
 
 
 def one(resource: Resource) -> str:

@@ -8,18 +8,17 @@ from fastapi import Body
 from pydantic import TypeAdapter
 
 from backend.core.idempotency import IDEMPOTENCY_KEY, REPLAYED
-from backend.core.openapi import header, problem_responses, response_header
+from backend.core.openapi import header, problem_responses
 from backend.crud.base import CRUDBase
 from backend.crud.endpoints import Endpoints
 from backend.crud.expand import Expansion
 from backend.crud.export import export_route
 from backend.crud.imports import import_route
-from backend.crud.keeping import kept_routes
+from backend.crud.keeping import KeptEndpoints, kept_routes
 from backend.crud.pagination import EstimatedPage, Page
 from backend.crud.resource import Resource
-from backend.crud.route import TAGGED, GeneratedRoute, generated_route, many, one
+from backend.crud.route import LOCATED, TAGGED, GeneratedRoute, generated_route, many, one
 
-LOCATED = response_header("Location", "The path of the new row.")
 IF_MATCH = header("If-Match", "The `ETag` of the version that is meant; any other is 412 and changes nothing.")
 OPERATIONS = ("list", "create", "get", "update", "put", "delete")
 BATCH_LIMITS = {"minItems": 1, "maxItems": 1000}
@@ -29,10 +28,10 @@ def routes_of(
     resource: Resource, crud: CRUDBase[Any], expansions: Mapping[str, Expansion], operations: Iterable[str]
 ) -> list[GeneratedRoute]:
     """The generated routes of a resource, for those of `OPERATIONS` that are named; each brings its batch along."""
-    endpoints = Endpoints(resource, crud, expansions)
+    endpoints = (KeptEndpoints if resource.is_kept else Endpoints)(resource, crud, expansions)
     named = [name for name in OPERATIONS if name in operations]
     routes = [build(resource, endpoints) for name in named for build in _BUILDERS[name]]
-    return routes + kept_routes(resource, crud) if resource.is_kept else routes
+    return routes + kept_routes(resource, endpoints) if isinstance(endpoints, KeptEndpoints) else routes
 
 
 def _list(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:

@@ -16,6 +16,7 @@ from backend.crud.resource import Resource
 CACHED_SHAPES = 512
 # Our own names in a statement begin with an underscore, as no column of a SQLModel class can.
 TOTAL, ROW_KEY, PAGE_LIMIT, PAGE_OFFSET = "_total_rows", "_row_key", "_page_limit", "_page_offset"
+TARGET_KEY = "_target_key"
 RELATED = "_related"
 
 
@@ -139,8 +140,8 @@ class Statements:
         return self._compile(source.returning(*self._gone), self._gone, predicate)
 
     def _exists(self, target: sa.Column[Any]) -> Statement:
-        """Whether another table has a row; binds `_target_key`."""
-        found = sa.select(target).where(target == sa.bindparam("_target_key", type_=target.type))
+        """Whether another table has a row; binds `TARGET_KEY`."""
+        found = sa.select(target).where(target == sa.bindparam(TARGET_KEY, type_=target.type))
         return self._compile(found, [target])
 
     def _seen(self, target: sa.Column[Any], size: int, predicate: Predicate) -> Statement:

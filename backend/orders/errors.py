@@ -22,9 +22,3 @@ class CartFullError(ConflictError):
 
     code = "cart_full"
     default_detail = "The cart is full; order what is in it, or take something out."
-
-
-class TransitionError(ConflictError):
-    """409: the order's state does not allow the step."""
-
-    code = "transition_refused"

@@ -2,26 +2,26 @@
 
 from typing import Annotated, Any
 
-from fastapi import Path
 from pydantic import BaseModel
 from starlette.responses import Response
 
 from backend.core.dependencies import CallerDep, SessionDep
 from backend.core.idempotency import REPLAYED
-from backend.core.openapi import problem_responses, response_header
+from backend.core.openapi import problem_responses
 from backend.core.routing import Router
 from backend.core.statement import Row
-from backend.crud.base import version_tag
+from backend.crud.dependencies import crud_of
 from backend.crud.registry import create_schema, public_schema
+from backend.crud.route import LOCATED, TAGGED, row_id
 from backend.orders import service
 from backend.orders.models import CartItem, Order
-from backend.orders.service import CANCEL, DELIVER, SHIP, OrderCRUD, Step
+from backend.orders.service import CANCEL, DELIVER, SHIP, CartItemCRUD, OrderCRUD
 
 CartItemCreate, CartItemPublic = create_schema(CartItem, owner="user_id"), public_schema(CartItem)
 OrderPublic = public_schema(Order, composed=OrderCRUD.composed)
-OrderId = Annotated[int, Path(alias="id", ge=-(2**31), lt=2**31, description="The id of the Order.")]
-LOCATED = response_header("Location", "The path of the new row.")
-TAGGED = response_header("ETag", "The version of the row, for `If-Match` and `If-None-Match`.")
+CartItemsDep = Annotated[CartItemCRUD, crud_of(CartItem)]
+OrdersDep = Annotated[OrderCRUD, crud_of(Order)]
+OrderId = Annotated[int, row_id("Order")]
 MADE = {"headers": {**LOCATED, **TAGGED, **REPLAYED}}
 ADDED: dict[int | str, dict[str, Any]] = {
     200: {
@@ -40,7 +40,13 @@ orders = Router(prefix="/orders", tags=["orders"])
 
 
 @cart_items.post("", status_code=201, response_model=CartItemPublic, responses=ADDED)
-def create_cart_item(body: CartItemCreate, caller: CallerDep, session: SessionDep, response: Response) -> CartItem:  # type: ignore[valid-type]  # made at run time
+def create_cart_item(
+    body: CartItemCreate,  # type: ignore[valid-type]  # made at run time
+    caller: CallerDep,
+    carts: CartItemsDep,
+    session: SessionDep,
+    response: Response,
+) -> CartItem:
     """Put copies of a book into the caller's cart; of a book that is there already, more."""
     values: BaseModel = body
     item, is_new = service.add_to_cart(session, caller.id, **values.__dict__)
@@ -48,38 +54,40 @@ def create_cart_item(body: CartItemCreate, caller: CallerDep, session: SessionDe
         response.headers["Location"] = f"/api/v1/cart-items/{item.id}"
     else:
         response.status_code = 200
-    response.headers["ETag"] = version_tag(item.model_dump())
+    response.headers["ETag"] = carts.version(item.model_dump())
     return item
 
 
 @orders.post("", status_code=201, response_model=OrderPublic, responses=PLACED)
-def create_order(caller: CallerDep, session: SessionDep, response: Response) -> Row:
+def create_order(caller: CallerDep, found: OrdersDep, session: SessionDep, response: Response) -> Row:
     """Order what is in the caller's cart, at the prices of this moment; the cart is empty then. Takes no body."""
     row = service.place_order(session, caller.id)
     response.headers["Location"] = f"/api/v1/orders/{row['id']}"
-    response.headers["ETag"] = version_tag(row)
-    return row
+    return _tagged(found, row, response)
 
 
 @orders.post("/{id}/cancel", response_model=OrderPublic, responses=STEP)
-def cancel_order(order_id: OrderId, caller: CallerDep, session: SessionDep, response: Response) -> Row:
+def cancel_order(
+    order_id: OrderId, caller: CallerDep, found: OrdersDep, session: SessionDep, response: Response
+) -> Row:
     """Cancel a placed order; its books go back into stock. Its customer or an administrator."""
-    return _advance(session, caller, order_id, CANCEL, response)
+    return _tagged(found, service.advance(session, caller, order_id, CANCEL), response)
 
 
 @orders.post("/{id}/ship", response_model=OrderPublic, responses=STEP)
-def ship_order(order_id: OrderId, caller: CallerDep, session: SessionDep, response: Response) -> Row:
+def ship_order(order_id: OrderId, caller: CallerDep, found: OrdersDep, session: SessionDep, response: Response) -> Row:
     """Send a placed order off. Administrators only."""
-    return _advance(session, caller, order_id, SHIP, response)
+    return _tagged(found, service.advance(session, caller, order_id, SHIP), response)
 
 
 @orders.post("/{id}/deliver", response_model=OrderPublic, responses=STEP)
-def deliver_order(order_id: OrderId, caller: CallerDep, session: SessionDep, response: Response) -> Row:
+def deliver_order(
+    order_id: OrderId, caller: CallerDep, found: OrdersDep, session: SessionDep, response: Response
+) -> Row:
     """A shipped order has arrived. Administrators only."""
-    return _advance(session, caller, order_id, DELIVER, response)
+    return _tagged(found, service.advance(session, caller, order_id, DELIVER), response)
 
 
-def _advance(session: SessionDep, caller: CallerDep, order_id: int, step: Step, response: Response) -> Row:
-    row = service.advance(session, caller, order_id, step)
-    response.headers["ETag"] = version_tag(row)
+def _tagged(found: OrderCRUD, row: Row, response: Response) -> Row:
+    response.headers["ETag"] = found.version(row)
     return row

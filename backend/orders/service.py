@@ -7,12 +7,12 @@ on nobody else adding to the cart.
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
-from backend.auth.models import ADMIN, User
+from backend.auth.models import User
 from backend.catalog.models import Book
 from backend.catalog.service import lock_books, put_back, take_out
 from backend.core.db import UnitOfWork
@@ -21,26 +21,17 @@ from backend.core.security import Caller
 from backend.core.statement import Row
 from backend.core.time import now
 from backend.crud.base import CRUDBase
-from backend.orders.errors import CartFullError, EmptyCartError, OrderTooLargeError, TransitionError
+from backend.crud.transition import Transition
+from backend.orders.errors import CartFullError, EmptyCartError, OrderTooLargeError
 from backend.orders.models import CartItem, Order, OrderLine, OrderLinePublic, OrderStatus
 
 MOST_BOOKS = 1000
 MOST_COPIES = 2**31 - 1  # what the column holds
 MOST_MONEY = Decimal("9999999999999.99")  # as exact on SQLite as on PostgreSQL
 
-
-class Step(NamedTuple):
-    """A step of an order's life: from which state it leads where, and whether only administrators take it."""
-
-    name: str
-    source: OrderStatus
-    target: OrderStatus
-    administrators_only: bool = False
-
-
-CANCEL = Step("cancel", OrderStatus.PLACED, OrderStatus.CANCELLED)
-SHIP = Step("ship", OrderStatus.PLACED, OrderStatus.SHIPPED, administrators_only=True)
-DELIVER = Step("deliver", OrderStatus.SHIPPED, OrderStatus.DELIVERED, administrators_only=True)
+CANCEL = Transition("cancel", (OrderStatus.PLACED,), OrderStatus.CANCELLED)
+SHIP = Transition("ship", (OrderStatus.PLACED,), OrderStatus.SHIPPED, administrators_only=True)
+DELIVER = Transition("deliver", (OrderStatus.SHIPPED,), OrderStatus.DELIVERED, administrators_only=True)
 
 
 class CartItemCRUD(CRUDBase[CartItem]):
@@ -163,7 +154,7 @@ def total_of(wanted: Sequence[tuple[Book, int]]) -> Decimal:
     return total
 
 
-def advance(session: Session, caller: Caller, order_id: int, step: Step) -> Row:
+def advance(session: Session, caller: Caller, order_id: int, step: Transition[OrderStatus]) -> Row:
     """Take an order one step on, and give it as it is then.
 
     Raises:
@@ -172,9 +163,8 @@ def advance(session: Session, caller: Caller, order_id: int, step: Step) -> Row:
         TransitionError: 409 for a step that its state does not allow.
     """
     order = locked_order(session, caller, order_id)
-    if step.administrators_only:
-        ADMIN.check(caller)
-    require_source(order, step)
+    step.require_permission(caller, "order")
+    step.require_source(order.status, "order")
     if step is CANCEL:
         restock(session, order)
     order.status = step.target
@@ -192,12 +182,6 @@ def locked_order(session: Session, caller: Caller, order_id: int) -> Order:
     if order is None:
         raise NotFoundError(f"There is no Order with the id {order_id}.")
     return order
-
-
-def require_source(order: Order, step: Step) -> None:
-    """A step leads on from one state only."""
-    if order.status is not step.source:
-        raise TransitionError(f"To {step.name} it, an order must be {step.source.value}; it is {order.status.value}.")
 
 
 def restock(session: Session, order: Order) -> None:
