@@ -19,6 +19,7 @@ from starlette.testclient import TestClient
 
 from backend.core.config import Settings
 from backend.main import create_app
+from tests.client import QuickClient
 from tests.databases import BACKENDS, Databases
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -63,7 +64,7 @@ def make_app(databases: Databases) -> Iterator[Callable[..., TestClient]]:
             url = databases.prepared(backend, "migrated", migrate)
             admin = {"admin_email": ADMIN_EMAIL, "admin_password": ADMIN_PASSWORD}
             settings = Settings(database_url=url, **{**QUIET, **admin, **options})
-            return stack.enter_context(TestClient(create_app(settings), raise_server_exceptions=False))
+            return stack.enter_context(QuickClient(create_app(settings)))
 
         yield make
 

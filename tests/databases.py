@@ -27,6 +27,10 @@ class Databases:
         self._server = get_server(self._cluster, cleanup_mode="delete")
         self._numbers = itertools.count(1)
         self._templates: dict[tuple[str, str], str] = {}
+        # A cluster that lives as long as the tests do need not outlive a crash of the machine.
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            self._execute(f"ALTER SYSTEM SET {setting} = off")
+        self._execute("SELECT pg_reload_conf()")
 
     def url(self, backend: str, name: str) -> str:
         """The SQLAlchemy URL of a database by name."""

@@ -19,6 +19,7 @@ from backend.core.db import Database, UnitOfWork
 from backend.core.routing import Router
 from backend.crud.registry import Registry
 from backend.main import create_app
+from tests.client import QuickClient
 from tests.conftest import QUIET, migrate
 from tests.databases import Databases
 
@@ -111,7 +112,7 @@ def serve(sqlite_url: str) -> Iterator[Serve]:
     with ExitStack() as stack:
 
         def start(*routers: APIRouter, url: str = sqlite_url, **settings: Any) -> TestClient:
-            return stack.enter_context(TestClient(build(url, *routers, **settings), raise_server_exceptions=False))
+            return stack.enter_context(QuickClient(build(url, *routers, **settings)))
 
         yield start
 

@@ -7,6 +7,7 @@ from starlette.testclient import TestClient
 
 from backend.core.config import Settings
 from backend.main import create_app
+from tests.client import QuickClient
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET
 from tests.databases import Databases
 from tests.odd.base import metadata
@@ -18,4 +19,4 @@ def open_odd(databases: Databases, backend: str) -> AbstractContextManager[TestC
     url = databases.prepared(backend, "odd", create_tables)
     password = SecretStr(ADMIN_PASSWORD)
     settings = Settings(database_url=url, admin_email=ADMIN_EMAIL, admin_password=password, **QUIET)
-    return TestClient(create_app(settings, registry, metadata), raise_server_exceptions=False)
+    return QuickClient(create_app(settings, registry, metadata))
