@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 
+import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
@@ -23,6 +24,7 @@ from backend.core.document import cached_openapi
 from backend.core.door import Door, Lane
 from backend.core.errors import (
     RowhouseError,
+    UnavailableError,
     handle_http_exception,
     handle_rowhouse_error,
     handle_unexpected_error,
@@ -36,6 +38,7 @@ from backend.core.pages import add_pages
 from backend.crud.registry import Registry
 
 DESCRIPTION = "A bookstore and a charging network on Rowhouse: every entity is one class and one line."
+log = structlog.get_logger("start")
 LICENSE = {"name": "Apache License 2.0", "identifier": "Apache-2.0"}
 
 
@@ -81,7 +84,10 @@ def _lifespan(
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        await door.run(partial(ensure_administrator, settings=settings), write=True, lane=Lane.HASHING)
+        try:
+            await door.run(partial(ensure_administrator, settings=settings), write=True, lane=Lane.HASHING)
+        except UnavailableError:
+            log.warning("no administrator made: the database does not answer; /ready says when it does")
         yield
         door.close()
         database.dispose()

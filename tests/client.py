@@ -66,8 +66,9 @@ class Exchange:
         self._is_over = anyio.Event()
         try:
             await self._app(self._scope, self._receive, self._send)
-        except Exception:  # noqa: BLE001  whatever it is, a server answers 500 and lives on
-            assert not self._body, "the application broke its answer off"
+        except Exception as error:  # whatever it is, a server lives on
+            if self._body and not self._is_over.is_set():
+                raise httpx2.RemoteProtocolError("the application broke its answer off") from error
 
     async def _receive(self) -> Message:
         if self._pending:

@@ -6,6 +6,7 @@ one connection, and work that has waited `queue_seconds` for a thread is refused
 """
 
 import asyncio
+import contextvars
 import random
 import threading
 import time
@@ -66,7 +67,8 @@ class Door:
             RowhouseError: whatever `work` or the database objects to; then nothing has changed.
         """
         loop = asyncio.get_running_loop()
-        future: Future[T] = self._lanes[lane].submit(self._perform, work, write)
+        context = contextvars.copy_context()  # what is logged in the thread names the request
+        future: Future[T] = self._lanes[lane].submit(context.run, self._perform, work, write)
         timer = loop.call_later(self._queue_seconds, future.cancel)
         try:
             return await asyncio.wrap_future(future, loop=loop)
@@ -78,7 +80,7 @@ class Door:
         finally:
             timer.cancel()
 
-    def _perform(self, work: Callable[[UnitOfWork], T], write: bool) -> T:  # noqa: FBT001  passed by executor.submit
+    def _perform(self, work: Callable[[UnitOfWork], T], write: bool) -> T:  # noqa: FBT001  passed by position, through the context
         for attempt in range(1, ATTEMPTS):
             try:
                 return self._attempt(work, write=write)

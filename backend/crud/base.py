@@ -212,7 +212,7 @@ class CRUDBase(Generic[ModelT]):
             NotFoundError: 404 when there never was such a row, or it is out of the caller's scope.
             PermissionDeniedError: 403 when the caller could read but not change it.
             NotDeletedError: 409 when the row is there.
-            ConflictError, InvalidInputError: as for `create`.
+            ConflictError, InvalidInputError: as for `create`; what is out of sight is nothing to refer to.
         """
         unit.begin()
         predicate = self.write_predicate(unit.caller)
@@ -224,6 +224,7 @@ class CRUDBase(Generic[ModelT]):
             raise self._missing(key)
         if not self._judge.would_hold(unit, predicate, row):
             raise self._not_yours()
+        self.references.check(unit, row)
         if unfit:
             raise ConflictError(f"The values of {', '.join(unfit)} do not fit {self.resource.name} any more.")
         row = {**later_columns(self.resource), **row, "updated_at": now()}

@@ -4,9 +4,11 @@ from itertools import permutations
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from tests.conftest import sign_up
 from tests.contract.house import House, World
+from tests.contract.kept import below, delete, restored
 from tests.contract.problems import problem
 
 
@@ -30,6 +32,20 @@ def test_a_change_that_refers_out_of_sight_is_refused(exhibits: House) -> None:
         assert answer.json()["errors"][0]["loc"] == ["body", 1]
     assert [exhibits.stored(row) for row in (own, other, theirs)] == [own, other, theirs]
     assert exhibits.call("PATCH", f"/{own['id']}", stranger, json={"twin_id": other["id"]}).status_code == 200
+
+
+def test_a_row_does_not_come_back_to_what_has_gone_out_of_sight(exhibits: House) -> None:
+    """409, as where there is none; an administrator, who sees it, brings the row back."""
+    owner = sign_up(exhibits.world.client)
+    other, table = exhibits.make(owner), exhibits.plan.table
+    row = delete(exhibits, exhibits.make(owner, twin_id=other["id"]))
+    with below(exhibits) as connection:
+        taken = sa.update(table).where(table.c.id == other["id"])
+        connection.execute(taken.values(owner_id=exhibits.world.admin_id))
+    refused = exhibits.call("POST", f"/{row['id']}/restore", owner)
+    assert problem(refused, 409, "reference_not_found")["detail"].startswith("twin_id: ")
+    problem(exhibits.call("GET", f"/{row['id']}"), 404)
+    assert restored(exhibits, row)["twin_id"] == other["id"]
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)

@@ -47,6 +47,14 @@ def test_a_database_never_migrated_is_not_ready(serve: Serve, databases: Databas
     assert client.get("/health").status_code == 200
 
 
+def test_the_process_starts_where_the_database_does_not_answer(serve: Serve, databases: Databases) -> None:
+    """And says so: whoever starts both need not start them in order."""
+    wanted = {"admin_email": "a@example.com", "admin_password": "long-enough"}
+    client = serve(url=databases.url("postgresql", "none"), **wanted)
+    assert client.get("/health").status_code == 200
+    assert client.get("/ready").status_code == 503
+
+
 @pytest.mark.parametrize(
     "statement", ["UPDATE alembic_version SET version_num = 'older'", "DELETE FROM alembic_version"]
 )

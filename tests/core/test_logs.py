@@ -13,6 +13,7 @@ from backend.auth import service
 from backend.core import middleware
 from backend.core.config import Settings
 from backend.core.logs import configure_logging
+from backend.core.routing import Router
 from tests.core.conftest import Serve, build_product
 
 Capture = pytest.CaptureFixture[str]
@@ -57,6 +58,21 @@ def test_a_request_is_one_line(serve: Serve, capsys: Capture) -> None:
     }  # fmt: skip
     assert line["duration_ms"] >= 0
     assert line["timestamp"].endswith("Z")
+
+
+def test_what_is_logged_on_the_way_names_the_request(serve: Serve, capsys: Capture) -> None:
+    """Also in the thread that does the work."""
+    probes = Router()
+    seen = structlog.get_logger("probe")
+
+    @probes.get("/probe", status_code=204)
+    def probe() -> None:
+        seen.info("in the thread")
+
+    client = serve(probes, log_level="info", access_log=True)
+    assert client.get("/api/v1/probe", headers={"X-Request-ID": "mine"}).status_code == 204
+    (line,) = [line for line in parsed(capsys.readouterr().err) if line["event"] == "in the thread"]
+    assert line["request_id"] == "mine"
 
 
 def test_nothing_secret_is_logged(sqlite_url: str, capsys: Capture) -> None:
