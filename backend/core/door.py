@@ -6,16 +6,16 @@ one connection, and work that has waited `queue_seconds` for a thread is refused
 """
 
 import asyncio
-import contextvars
 import random
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from enum import StrEnum
+from functools import partial
 from typing import TypeVar
 
 from backend.core.config import Settings
+from backend.core.crew import Crew, Inbox, NobodyFreeError
 from backend.core.db import Authenticator, Database, UnitOfWork
 from backend.core.errors import TransactionRetryError, UnavailableError
 
@@ -53,10 +53,11 @@ class Door:
         self._database = database
         self._authenticator = authenticator
         self._queue_seconds = settings.queue_seconds
+        self._inbox: Inbox | None = None
         self._lanes = {
-            Lane.DEFAULT: ThreadPoolExecutor(settings.worker_threads, "worker"),
-            Lane.HASHING: ThreadPoolExecutor(HASHING_THREADS, "hashing"),
-            Lane.BULK: ThreadPoolExecutor(BULK_THREADS, "bulk"),
+            Lane.DEFAULT: Crew(settings.worker_threads, "worker"),
+            Lane.HASHING: Crew(HASHING_THREADS, "hashing"),
+            Lane.BULK: Crew(BULK_THREADS, "bulk"),
         }
 
     async def run(self, work: Callable[[UnitOfWork], T], *, write: bool, lane: Lane = Lane.DEFAULT) -> T:
@@ -67,20 +68,15 @@ class Door:
             RowhouseError: whatever `work` or the database objects to; then nothing has changed.
         """
         loop = asyncio.get_running_loop()
-        context = contextvars.copy_context()  # what is logged in the thread names the request
-        future: Future[T] = self._lanes[lane].submit(context.run, self._perform, work, write)
-        timer = loop.call_later(self._queue_seconds, future.cancel)
+        if self._inbox is None or self._inbox.loop is not loop:
+            self._inbox = Inbox(loop)
+        crew, perform = self._lanes[lane], partial(self._perform, work, write=write)
         try:
-            return await asyncio.wrap_future(future, loop=loop)
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
+            return await crew.run(perform, self._inbox, patience=self._queue_seconds)
+        except NobodyFreeError:
             raise UnavailableError from None
-        finally:
-            timer.cancel()
 
-    def _perform(self, work: Callable[[UnitOfWork], T], write: bool) -> T:  # noqa: FBT001  passed by position, through the context
+    def _perform(self, work: Callable[[UnitOfWork], T], *, write: bool) -> T:
         for attempt in range(1, ATTEMPTS):
             try:
                 return self._attempt(work, write=write)
@@ -99,5 +95,5 @@ class Door:
 
     def close(self) -> None:
         """Finish what was accepted, then stop the threads."""
-        for executor in self._lanes.values():
-            executor.shutdown(wait=True)
+        for crew in self._lanes.values():
+            crew.close()

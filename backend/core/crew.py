@@ -1,0 +1,138 @@
+"""A crew of threads that work for an event loop: the hop that every request makes, and so the leanest that it can be.
+
+`ThreadPoolExecutor` behind `wrap_future` costs about twice the CPU (docs/decisions/0011): it takes two locks a step, for a future
+that any thread may wait for, and wakes the loop for each answer. Here only the loop waits, and one wake-up fetches all answers
+that are ready.
+"""
+
+import asyncio
+import contextvars
+import threading
+from collections import deque
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class NobodyFreeError(Exception):
+    """No thread was free in time."""
+
+
+class Task(Generic[T]):
+    """Work that waits for a thread; `outcome` is what the loop waits for."""
+
+    __slots__ = ("_context", "_crew", "_error", "_result", "_ticket", "_work", "inbox", "outcome")
+
+    def __init__(self, work: Callable[[], T], crew: "Crew", inbox: "Inbox") -> None:
+        self.outcome: asyncio.Future[T] = inbox.loop.create_future()
+        self.inbox = inbox
+        self._crew = crew
+        self._result: T
+        self._error: BaseException | None = None
+        self._work = work
+        self._context = contextvars.copy_context()  # what is logged in the thread names the request
+        self._ticket = [True]
+
+    def claim(self) -> bool:
+        """Whether it is the claimant's to do, or to give up; only one claimant gets it."""
+        try:
+            return self._ticket.pop()  # atomic, and the only thing here that two threads race for
+        except IndexError:
+            return False
+
+    def perform(self) -> None:
+        """Do the work, in a thread of the crew."""
+        try:
+            self._result = self._context.run(self._work)
+        except BaseException as error:  # noqa: BLE001  it is raised where the outcome is awaited
+            self._error = error
+
+    def tell(self) -> None:
+        """Give the outcome to who waits for it, in the loop's thread."""
+        self._crew.unfinished -= 1
+        if self.outcome.done():
+            return  # nobody waits any more
+        if self._error is not None:
+            self.outcome.set_exception(self._error)
+        else:
+            self.outcome.set_result(self._result)
+
+    def drop(self) -> None:
+        """Give up waiting, in the loop's thread: what was not begun is never done."""
+        if self.claim():
+            self._crew.unfinished -= 1
+            if not self.outcome.done():
+                self.outcome.set_exception(NobodyFreeError())
+
+
+class Inbox:
+    """What threads have done for one event loop. One wake-up is under way at most."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._done: deque[Task[Any]] = deque()
+        self._is_waking = False
+
+    def put(self, task: Task[Any]) -> None:
+        """Hand in a task that is done; called by threads."""
+        self._done.append(task)
+        if not self._is_waking:
+            self._is_waking = True
+            self.loop.call_soon_threadsafe(self._empty)
+
+    def _empty(self) -> None:
+        self._is_waking = False  # before the look: what is put in after it wakes the loop again
+        while self._done:
+            self._done.popleft().tell()
+
+
+class Crew:
+    """Up to `size` threads, started as they are needed, that do what is put before them in its order."""
+
+    def __init__(self, size: int, name: str) -> None:
+        self._size = size
+        self._name = name
+        self._tasks: SimpleQueue[Task[Any] | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self.unfinished = 0  # counted in the loop's thread alone
+
+    async def run(self, work: Callable[[], T], inbox: Inbox, *, patience: float) -> T:
+        """What `work` returns or raises, from a thread.
+
+        Raises:
+            NobodyFreeError: no thread was free within `patience` seconds; then it is never done.
+        """
+        task = Task(work, self, inbox)
+        timer = inbox.loop.call_later(patience, task.drop)
+        self.unfinished += 1
+        if self.unfinished > len(self._threads) < self._size:
+            self._start_thread()
+        self._tasks.put(task)
+        try:
+            return await task.outcome
+        except asyncio.CancelledError:
+            task.drop()
+            raise
+        finally:
+            timer.cancel()
+
+    def _start_thread(self) -> None:
+        # As daemons, so that a program which never closes its crew can end.
+        thread = threading.Thread(target=self._serve, name=f"{self._name}_{len(self._threads)}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _serve(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            if task.claim():
+                task.perform()
+                task.inbox.put(task)
+
+    def close(self) -> None:
+        """Finish what was put before the crew, then let the threads go."""
+        for _ in self._threads:
+            self._tasks.put(None)
+        for thread in self._threads:
+            thread.join()

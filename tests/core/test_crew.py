@@ -1,0 +1,195 @@
+"""Threads that work for an event loop."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, NoReturn
+
+import pytest
+
+from backend.core.crew import Crew, Inbox, NobodyFreeError
+
+LONG = 10.0
+
+
+class Team:
+    """A crew and what is put before it."""
+
+    def __init__(self, size: int) -> None:
+        self.crew = Crew(size, "hand")
+        self.inbox = Inbox(asyncio.get_running_loop())
+
+    async def run(self, work: Callable[[], Any], *, patience: float = LONG) -> Any:
+        """The outcome of a piece of work."""
+        return await self.crew.run(work, self.inbox, patience=patience)
+
+    def start(self, work: Callable[[], Any]) -> asyncio.Task[Any]:
+        """A piece of work that is put before the crew at once."""
+        return asyncio.get_running_loop().create_task(self.run(work))
+
+
+@asynccontextmanager
+async def team(size: int) -> AsyncIterator[Team]:
+    """A team that is let go at the end."""
+    made = Team(size)
+    yield made
+    await asyncio.to_thread(made.crew.close)
+
+
+def thread_name() -> str:
+    """Of the thread that does the work."""
+    return threading.current_thread().name
+
+
+def fail() -> NoReturn:
+    """Work that comes to nothing."""
+    raise ZeroDivisionError("nothing")
+
+
+class Held:
+    """Work that has begun and waits to be let go on."""
+
+    def __init__(self) -> None:
+        self.begun, self.let_go = threading.Event(), threading.Event()
+
+    def __call__(self) -> str:
+        """Say so, and wait."""
+        self.begun.set()
+        assert self.let_go.wait(LONG)
+        return thread_name()
+
+    async def wait(self) -> None:
+        """Go on when it has begun."""
+        assert await asyncio.to_thread(self.begun.wait, LONG)
+
+
+def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """A test in an event loop."""
+    asyncio.run(test())
+
+
+def test_threads_are_started_as_they_are_needed() -> None:
+    """One after the other needs one; more than the size never are."""
+
+    async def test() -> None:
+        async with team(2) as made:
+            assert {await made.run(thread_name) for _ in range(5)} == {"hand_0"}
+            held = [Held() for _ in range(3)]
+            started = [made.start(work) for work in held]
+            for work in held[:2]:
+                await work.wait()
+            assert not held[2].begun.is_set()
+            for work in held:
+                work.let_go.set()
+            assert {await one for one in started} == {"hand_0", "hand_1"}
+
+    run(test)
+
+
+def test_what_the_work_raises_is_raised() -> None:
+    """And the thread goes on to the next."""
+
+    async def test() -> None:
+        async with team(1) as made:
+            with pytest.raises(ZeroDivisionError, match="nothing"):
+                await made.run(fail)
+            assert await made.run(thread_name) == "hand_0"
+
+    run(test)
+
+
+def test_who_has_waited_long_enough_is_told_and_the_work_is_never_done() -> None:
+    """The work in front is done all the same."""
+
+    async def test() -> None:
+        done: list[str] = []
+        async with team(1) as made:
+            held = Held()
+            first = made.start(held)
+            await held.wait()
+            with pytest.raises(NobodyFreeError):
+                await made.run(lambda: done.append("late"), patience=0.01)
+            held.let_go.set()
+            assert await first == "hand_0"
+            await made.run(lambda: done.append("next"))
+        assert done == ["next"]
+
+    run(test)
+
+
+def test_work_that_nobody_waits_for_any_more_is_dropped_where_it_has_not_begun() -> None:
+    """What has begun goes on, and keeps its thread until it is done."""
+
+    async def test() -> None:
+        done: list[str] = []
+        async with team(2) as made:
+            held = Held()
+            begun = made.start(held)
+            await held.wait()
+            begun.cancel()
+            await asyncio.wait([begun])
+            assert begun.cancelled()
+            assert await made.run(thread_name) == "hand_1"
+            other = Held()
+            second = made.start(other)
+            await other.wait()
+            dropped = made.start(lambda: done.append("dropped"))
+            await asyncio.sleep(0)
+            dropped.cancel()
+            await asyncio.wait([dropped])
+            held.let_go.set()
+            other.let_go.set()
+            assert await second == "hand_1"
+        assert done == []
+
+    run(test)
+
+
+def test_a_crew_that_is_closed_has_done_what_was_put_before_it() -> None:
+    """In its order."""
+
+    async def test() -> None:
+        done: list[int] = []
+        async with team(1) as made:
+            held = Held()
+            tasks = [made.start(held), *(made.start(lambda number=number: done.append(number)) for number in range(3))]  # type: ignore[misc]  # mypy knows no defaults of a lambda
+            await held.wait()
+            held.let_go.set()
+            await asyncio.to_thread(made.crew.close)
+            await asyncio.gather(*tasks)
+        assert done == [0, 1, 2]
+
+    run(test)
+
+
+def test_one_waking_fetches_all_that_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the loop has not looked, nobody wakes it again."""
+
+    async def test() -> None:
+        async with team(3) as made:
+            wakings: list[Any] = []
+            with monkeypatch.context() as patched:
+                patched.setattr(made.inbox, "loop", Sleeper(wakings))
+                outcomes = [made.crew.run(thread_name, made.inbox, patience=LONG) for _ in range(3)]
+                tasks = [asyncio.ensure_future(outcome) for outcome in outcomes]
+                await asyncio.sleep(0)
+                await asyncio.to_thread(made.crew.close)
+            assert len(wakings) == 1
+            wakings[0]()
+            assert {await task for task in tasks} <= {"hand_0", "hand_1", "hand_2"}
+
+    run(test)
+
+
+class Sleeper:
+    """The running loop, but for who wakes it."""
+
+    def __init__(self, wakings: list[Any]) -> None:
+        self._wakings = wakings
+        self._loop = asyncio.get_running_loop()
+        self.create_future, self.call_later = self._loop.create_future, self._loop.call_later
+
+    def call_soon_threadsafe(self, work: Callable[[], Any]) -> None:
+        """Note it."""
+        self._wakings.append(work)
