@@ -107,6 +107,11 @@ def _unique_columns(table: sa.Table, name: str | None) -> list[str]:
     return []
 
 
+# A prepared statement that the server has dropped, or whose table has changed since (a migration beside the running server).
+PLAN_LOST = ("26000", "0A000")
+RETRIED = ("40001", "40P01", *PLAN_LOST)
+
+
 def translate(error: BaseException | None, catalog: ConstraintCatalog) -> RowhouseError:
     """The error of our tree for a driver's; anything unknown is a 500 and keeps its cause."""
     if isinstance(error, psycopg.Error):
@@ -119,6 +124,8 @@ def translate(error: BaseException | None, catalog: ConstraintCatalog) -> Rowhou
 def _translate_postgresql(error: psycopg.Error, catalog: ConstraintCatalog) -> RowhouseError:
     state = error.sqlstate or _client_side_state(error)
     name, table = error.diag.constraint_name, error.diag.table_name
+    if state in RETRIED:
+        return TransactionRetryError()
     match state:
         case "23505":
             return catalog.unique_violation(name, table=table)
@@ -128,8 +135,6 @@ def _translate_postgresql(error: psycopg.Error, catalog: ConstraintCatalog) -> R
             return catalog.rule_violation(name)
         case "23502":
             return catalog.rule_violation(f"{table}.{error.diag.column_name}")
-        case "40001" | "40P01":
-            return TransactionRetryError()
     return _translate_sqlstate_class(state)
 
 

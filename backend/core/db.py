@@ -27,6 +27,7 @@ from backend.core.config import Settings
 from backend.core.constraints import ConstraintCatalog, is_disconnect, translate
 from backend.core.errors import InvalidInputError, RowhouseError, UnavailableError
 from backend.core.folding import FOLD, fold_text
+from backend.core.libpq import Libpq
 from backend.core.security import Caller
 from backend.core.statement import EVERYTHING, Predicate, Row, Statement
 
@@ -92,7 +93,7 @@ class Link:
         driver = self.connection.connection.driver_connection
         if driver is None:
             raise UnavailableError("The database does not answer.")
-        self.driver: Any = driver
+        self.driver: Any = Libpq(driver) if isinstance(driver, psycopg.Connection) else driver
 
 
 class Database:

@@ -11,6 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.sql import visitors
 from sqlmodel.sql.sqltypes import UTCDateTime
 
+from backend.core.libpq import numbered
+
 Row = dict[str, Any]
 EXPLAIN = "EXPLAIN (FORMAT JSON) "
 Convert = Callable[[Any], Any]
@@ -70,9 +72,10 @@ class Statement:
                 # The values come later; SQLAlchemy asks for them now when the predicate has an IN, whose length is text.
                 element.required = False
         compiled: Any = source.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
-        self.text = EXPLAIN + str(compiled) if explain else str(compiled)
+        self.text, self._order = str(compiled), compiled.positiontup
+        if dialect.name == "postgresql":
+            self.text, self._order = numbered(EXPLAIN + self.text if explain else self.text)
         self._constants: dict[str, Any] = dict(compiled.params)
-        self._order: list[str] | None = compiled.positiontup
         # A bind with a callable, such as the present instant, is asked anew for each run.
         self._calls = {name: bind.callable for bind, name in compiled.bind_names.items() if bind.callable}
         self._predicate_names = [compiled.bind_names[bind] for bind in predicate.binds]
@@ -98,7 +101,7 @@ class Statement:
             values[name] = bind.value
         for name, convert in self._binds.items():
             values[name] = convert(values[name])
-        cursor = driver.execute(self.text, values if self._order is None else [values[name] for name in self._order])
+        cursor = driver.execute(self.text, [values[name] for name in self._order])
         if not self._names:
             return []
         names = self._names
