@@ -51,6 +51,8 @@ def create_engine(settings: Settings) -> sa.Engine:
         options = {
             "autocommit": True,
             "connect_timeout": 2,
+            # Its cursors prepare nothing: what they do at a rollback (DEALLOCATE ALL) would take what `Libpq` has prepared along.
+            "prepare_threshold": None,
             "options": f"-c timezone=UTC -c lock_timeout={milliseconds} -c deadlock_timeout=200",
         }
         prepare = _prepare_postgresql

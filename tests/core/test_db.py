@@ -364,3 +364,20 @@ def test_errors_name_no_values(bare: Database) -> None:
         connection.execute(shelves.insert().values([{"id": 1, "name": "hidden"}, {"id": 1, "name": "hidden too"}]))
     assert isinstance(refused.value.orig, (sqlite3.Error, psycopg.Error))
     assert "parameters hidden" in str(refused.value)
+
+
+def test_a_rollback_leaves_what_is_prepared(only_postgresql: Database) -> None:
+    """Neither the session's statements nor its undoing take a plan away."""
+    one = sa.select(sa.literal(1))
+
+    def undone(unit: UnitOfWork) -> None:
+        for _ in range(9):
+            unit.session.execute(sa.text("SELECT 1"))
+            unit.fetch(one, {})
+        raise LookupError
+
+    for _ in range(2):
+        with pytest.raises(LookupError):
+            perform(only_postgresql, undone)
+    held = "SELECT count(*) FROM pg_prepared_statements"
+    assert only_postgresql.link().driver.execute(held).fetchone() == (1,)
