@@ -27,6 +27,7 @@ from backend.core.security import (
     new_opaque_token,
     verify_password,
 )
+from backend.core.slowdown import Attempts
 from backend.core.time import now
 
 ACCESS = "access"
@@ -40,7 +41,7 @@ SELECT_CALLER = sa.select(_users.c.id, _users.c.role, _users.c.is_active, _users
 SELECT_LOGIN = sa.select(_users.c.id, _users.c.hashed_password, _users.c.is_active, _users.c.token_version).where(
     _users.c.email == sa.bindparam("login_email", type_=sa.String())
 )
-SELECT_PASSWORD = sa.select(_users.c.hashed_password).where(
+SELECT_PASSWORD = sa.select(_users.c.email, _users.c.hashed_password).where(
     _users.c.id == sa.bindparam("caller_id", type_=sa.Integer())
 )
 # A hash that no password matches, of the lowest cost; `_dummy_hash` makes one of the configured cost.
@@ -87,6 +88,25 @@ def sign_up(session: Session, user: User) -> User:
     return user
 
 
+def log_in(
+    unit: UnitOfWork, email: str, password: str, *, attempts: Attempts, settings: Settings
+) -> tuple[str, str]:
+    """The access token and the refresh token of a new session.
+
+    Raises:
+        WrongCredentialsError: 401; also where the password was changed while it was checked.
+        AccountDisabledError: 403, only to someone who knows the password.
+        TooManyAttemptsError: 429 after too many failures, whether or not the address is known.
+    """
+    with attempts.of(normalise_email(email), failure=WrongCredentialsError):
+        user_id, version = check_password(unit, email, password, settings=settings)
+    user = _held_user(unit.session, user_id)
+    if user is None or user.token_version != version:
+        raise WrongCredentialsError
+    access_token = issue_access_token(user, settings=settings)
+    return access_token, issue_refresh_token(unit.session, user, family=None, settings=settings)
+
+
 def check_password(unit: UnitOfWork, email: str, password: str, *, settings: Settings) -> tuple[int, int]:
     """The id and token version of the account; takes the same time whether or not the address is known.
 
@@ -110,22 +130,25 @@ def _dummy_hash(cost: int) -> str:
     return _dummy_hashes[cost]
 
 
-def issue_access_token(user_id: int, token_version: int, *, settings: Settings) -> str:
+def issue_access_token(user: User, *, settings: Settings) -> str:
     """An access token for the account."""
     return encode_token(
-        {"sub": str(user_id), "ver": token_version},
+        {"sub": str(user.id), "ver": user.token_version},
         kind=ACCESS,
         secret=settings.jwt_secret.get_secret_value(),
         lifetime=timedelta(minutes=settings.access_token_minutes),
     )
 
 
-def issue_refresh_token(session: Session, user_id: int, *, family: UUID | None, settings: Settings) -> str:
+def issue_refresh_token(session: Session, user: User, *, family: UUID | None, settings: Settings) -> str:
     """A refresh token of `family`, or of a new one; only its fingerprint is stored."""
     token = new_opaque_token()
-    expires_at = now() + timedelta(days=settings.refresh_token_days)
     stored = RefreshToken(
-        user_id=user_id, family=family or uuid4(), fingerprint=fingerprint(token), expires_at=expires_at
+        user_id=user.id or 0,
+        token_version=user.token_version,
+        family=family or uuid4(),
+        fingerprint=fingerprint(token),
+        expires_at=now() + timedelta(days=settings.refresh_token_days),
     )
     session.add(stored)
     session.flush()
@@ -186,15 +209,17 @@ def change_name(session: Session, user_id: int, full_name: str) -> User:
     return user
 
 
-def check_own_password(unit: UnitOfWork, user_id: int, password: str) -> None:
-    """Make sure that the caller knows the account's password.
+def check_own_password(unit: UnitOfWork, user_id: int, password: str, *, attempts: Attempts) -> None:
+    """Make sure that the caller knows the account's password; who has stolen a token guesses no faster than at the login.
 
     Raises:
         WrongPasswordError: 403.
+        TooManyAttemptsError: 429 after too many failures, here or at the login.
     """
-    rows = unit.fetch(SELECT_PASSWORD, {"caller_id": user_id})
-    if not rows or not verify_password(password, rows[0]["hashed_password"]):
-        raise WrongPasswordError
+    (row,) = unit.fetch(SELECT_PASSWORD, {"caller_id": user_id}) or [{"email": "", "hashed_password": ""}]
+    with attempts.of(row["email"], failure=WrongPasswordError):
+        if not verify_password(password, row["hashed_password"]):
+            raise WrongPasswordError
 
 
 def change_password(session: Session, user_id: int, hashed_password: str) -> None:
@@ -215,9 +240,26 @@ def rotate(session: Session, token: str, *, settings: Settings) -> tuple[str, st
         AccountDisabledError: 403.
     """
     spent = spend_refresh_token(session, token, settings=settings)
-    user = active_user(session, spent.user_id)
-    access_token = issue_access_token(spent.user_id, user.token_version, settings=settings)
-    return access_token, issue_refresh_token(session, spent.user_id, family=spent.family, settings=settings)
+    user = _held_user(session, spent.user_id)
+    if user is None or user.token_version != spent.token_version:
+        raise RefreshTokenError
+    access_token = issue_access_token(user, settings=settings)
+    return access_token, issue_refresh_token(session, user, family=spent.family, settings=settings)
+
+
+def _held_user(session: Session, user_id: int) -> User | None:
+    """The account as it stands now, kept from being deleted until the transaction ends.
+
+    A change of its password is not waited for, which would deadlock with it: the token that is issued carries the version of the
+    old one, and dies with the change.
+
+    Raises:
+        AccountDisabledError: 403.
+    """
+    user = session.get(User, user_id, with_for_update={"read": True, "key_share": True})
+    if user is not None and not user.is_active:
+        raise AccountDisabledError
+    return user
 
 
 def active_user(session: Session, user_id: int) -> User:
