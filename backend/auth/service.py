@@ -88,9 +88,7 @@ def sign_up(session: Session, user: User) -> User:
     return user
 
 
-def log_in(
-    unit: UnitOfWork, email: str, password: str, *, attempts: Attempts, settings: Settings
-) -> tuple[str, str]:
+def log_in(unit: UnitOfWork, email: str, password: str, *, attempts: Attempts, settings: Settings) -> tuple[str, str]:
     """The access token and the refresh token of a new session.
 
     Raises:
@@ -103,7 +101,7 @@ def log_in(
     user = _held_user(unit.session, user_id)
     if user is None or user.token_version != version:
         raise WrongCredentialsError
-    access_token = issue_access_token(user, settings=settings)
+    access_token = issue_access_token(user_id, version, settings=settings)
     return access_token, issue_refresh_token(unit.session, user, family=None, settings=settings)
 
 
@@ -130,10 +128,10 @@ def _dummy_hash(cost: int) -> str:
     return _dummy_hashes[cost]
 
 
-def issue_access_token(user: User, *, settings: Settings) -> str:
+def issue_access_token(user_id: int, token_version: int, *, settings: Settings) -> str:
     """An access token for the account."""
     return encode_token(
-        {"sub": str(user.id), "ver": user.token_version},
+        {"sub": str(user_id), "ver": token_version},
         kind=ACCESS,
         secret=settings.jwt_secret.get_secret_value(),
         lifetime=timedelta(minutes=settings.access_token_minutes),
@@ -213,12 +211,15 @@ def check_own_password(unit: UnitOfWork, user_id: int, password: str, *, attempt
     """Make sure that the caller knows the account's password; who has stolen a token guesses no faster than at the login.
 
     Raises:
+        NotAuthenticatedError: 401 when the account is gone.
         WrongPasswordError: 403.
         TooManyAttemptsError: 429 after too many failures, here or at the login.
     """
-    (row,) = unit.fetch(SELECT_PASSWORD, {"caller_id": user_id}) or [{"email": "", "hashed_password": ""}]
-    with attempts.of(row["email"], failure=WrongPasswordError):
-        if not verify_password(password, row["hashed_password"]):
+    rows = unit.fetch(SELECT_PASSWORD, {"caller_id": user_id})
+    if not rows:
+        raise NotAuthenticatedError
+    with attempts.of(rows[0]["email"], failure=WrongPasswordError):
+        if not verify_password(password, rows[0]["hashed_password"]):
             raise WrongPasswordError
 
 
@@ -243,7 +244,7 @@ def rotate(session: Session, token: str, *, settings: Settings) -> tuple[str, st
     user = _held_user(session, spent.user_id)
     if user is None or user.token_version != spent.token_version:
         raise RefreshTokenError
-    access_token = issue_access_token(user, settings=settings)
+    access_token = issue_access_token(spent.user_id, spent.token_version, settings=settings)
     return access_token, issue_refresh_token(session, user, family=spent.family, settings=settings)
 
 
