@@ -150,7 +150,7 @@ def test_nobody_chooses_their_address(guesser: TestClient) -> None:
     statuses = []
     for number in range(BOUND + 1):
         address = f"203.0.113.{number}"
-        guesser.headers = {"X-Forwarded-For": address, "X-Real-IP": address, "Forwarded": f"for={address}"}  # type: ignore[assignment]  # httpx makes headers of it
+        guesser.headers = {"X-Forwarded-For": address, "X-Real-IP": address, "Forwarded": f"for={address}"}
         statuses.append(guess(guesser, email).status_code)
     assert statuses == [401] * BOUND + [429]
 
