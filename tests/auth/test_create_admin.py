@@ -185,7 +185,7 @@ def test_an_account_that_is_there_is_asked_about(
     run: Run, accounts: Accounts, email: str, monkeypatch: pytest.MonkeyPatch, *, change: Any, state: str
 ) -> None:
     """What it is, and whether it shall be one; its password stays."""
-    change(" ".join(("UPDATE users SET", state)))
+    change(f"UPDATE users SET {state}")  # noqa: S608  the cases above
     (before,) = accounts()
     assert "Add --promote" in run("--email", email)[2]
     asked = at_a_terminal(monkeypatch, answer="n")
