@@ -146,9 +146,9 @@ def change_my_password(
     body: PasswordChange, caller: CallerDep, unit: UnitDep, settings: SettingsDep, attempts: AttemptsDep
 ) -> None:
     """Change the password; every session ends, this one too."""
-    service.check_own_password(unit, caller.id, body.current_password, attempts=attempts)
+    version = service.check_own_password(unit, caller.id, body.current_password, attempts=attempts)
     hashed = hash_password(body.new_password, cost=settings.bcrypt_cost)  # before the session takes SQLite's write lock
-    service.change_password(unit.session, caller.id, hashed)
+    service.change_password(unit.session, caller.id, hashed, version=version)
 
 
 @auth.post("/login", responses={200: UNSTORED, **problem_responses(401, 403, 413, 415, 422, 429, 503)})

@@ -41,7 +41,7 @@ SELECT_CALLER = sa.select(_users.c.id, _users.c.role, _users.c.is_active, _users
 SELECT_LOGIN = sa.select(_users.c.id, _users.c.hashed_password, _users.c.is_active, _users.c.token_version).where(
     _users.c.email == sa.bindparam("login_email", type_=sa.String())
 )
-SELECT_PASSWORD = sa.select(_users.c.email, _users.c.hashed_password).where(
+SELECT_PASSWORD = sa.select(_users.c.email, _users.c.hashed_password, _users.c.token_version).where(
     _users.c.id == sa.bindparam("caller_id", type_=sa.Integer())
 )
 # A hash that no password matches, of the lowest cost; `_dummy_hash` makes one of the configured cost.
@@ -207,8 +207,8 @@ def change_name(session: Session, user_id: int, full_name: str) -> User:
     return user
 
 
-def check_own_password(unit: UnitOfWork, user_id: int, password: str, *, attempts: Attempts) -> None:
-    """Make sure that the caller knows the account's password; who has stolen a token guesses no faster than at the login.
+def check_own_password(unit: UnitOfWork, user_id: int, password: str, *, attempts: Attempts) -> int:
+    """The account's token version, for who knows its password; who has stolen a token guesses no faster than at the login.
 
     Raises:
         NotAuthenticatedError: 401 when the account is gone.
@@ -221,11 +221,19 @@ def check_own_password(unit: UnitOfWork, user_id: int, password: str, *, attempt
     with attempts.of(rows[0]["email"], failure=WrongPasswordError):
         if not verify_password(password, rows[0]["hashed_password"]):
             raise WrongPasswordError
+    version: int = rows[0]["token_version"]
+    return version
 
 
-def change_password(session: Session, user_id: int, hashed_password: str) -> None:
-    """Store the new hash and end every session, access tokens too."""
-    user = active_user(session, user_id)
+def change_password(session: Session, user_id: int, hashed_password: str, *, version: int) -> None:
+    """Store the new hash and end every session, access tokens too.
+
+    Raises:
+        NotAuthenticatedError: 401 when the password that was checked, at `version`, is none any more.
+    """
+    user = session.get(User, user_id, with_for_update={"key_share": True})
+    if user is None or user.token_version != version:
+        raise NotAuthenticatedError("The password was changed meanwhile; sign in again.")
     user.hashed_password, user.updated_at = hashed_password, now()
     user.token_version += 1
     session.flush()

@@ -73,7 +73,7 @@ class Slowdown:
 
     @contextmanager
     def attempt(self, subject: str, address: str, *, failure: type[RowhouseError]) -> Iterator[None]:
-        """Count what happens within against `subject` and `address`, if it ends in a `failure`; a success forgives both.
+        """Count what happens within against `subject` and `address` if it ends in a `failure`; a success forgives those of the two.
 
         Raises:
             TooManyAttemptsError: 429 when a bound is reached; then nothing within was done, and nothing is counted.

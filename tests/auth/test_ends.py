@@ -34,9 +34,9 @@ def interleave(monkeypatch: pytest.MonkeyPatch) -> Interleave:
     return put
 
 
-def change_password(account: Account) -> Any:
+def change_password(account: Account, new: str = NEW) -> Any:
     """The answer to a change of the password."""
-    body = {"current_password": PASSWORD, "new_password": NEW}
+    body = {"current_password": PASSWORD, "new_password": new}
     return account.client.post(f"{API}/users/me/password", json=body, headers=account.headers)
 
 
@@ -60,6 +60,21 @@ def test_a_login_whose_password_was_changed_meanwhile_is_refused(
     assert [answer.status_code for answer in answers] == [204]
     assert (late.status_code, late.json()["code"]) == (401, "wrong_credentials")
     assert log_in(client, account.email, NEW).status_code == 200
+
+
+@pytest.mark.parametrize("meanwhile", ["changed", "deleted"])
+def test_a_change_by_a_password_that_is_none_any_more_is_refused(
+    client: TestClient, account: Account, admin: dict[str, str], interleave: Interleave, meanwhile: str
+) -> None:
+    """Of two at once the first holds, and its next session outlives the second; an account that is gone has no password."""
+    path, answers = f"{API}/users/{account.id}", []
+    act = (lambda: change_password(account)) if meanwhile == "changed" else (lambda: client.delete(path, headers=admin))
+    interleave("check_own_password", lambda: answers.append(act()))
+    late = change_password(account, "a-third-horse")
+    assert [answer.status_code for answer in answers] == [204]
+    assert (late.status_code, late.json()["code"]) == (401, "not_authenticated")
+    assert log_in(client, account.email, "a-third-horse").status_code == 401
+    assert lives(client, log_in(client, account.email, NEW)) == (meanwhile == "changed")
 
 
 def test_a_login_whose_account_was_disabled_meanwhile_is_403(
