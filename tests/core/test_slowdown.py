@@ -170,6 +170,13 @@ def test_many_addresses_have_a_bound_together(counts: Slowdown) -> None:
     assert fail(counts, "bob", "192.0.2.5") == "wrong"
 
 
+def test_a_refused_attempt_is_counted_nowhere(counts: Slowdown) -> None:
+    """The address keeps its whole bound for others, whichever bound refused it."""
+    assert [fail(counts, address=f"192.0.2.{n}") for n in range(5)] == ["wrong"] * 5
+    assert {fail(counts) for _ in range(20)} == {"refused"}
+    assert [fail(counts, f"person {n}") for n in range(8)] == ["wrong"] * 7 + ["refused"]
+
+
 def test_strangers_do_not_lock_out_who_was_here_before(counts: Slowdown, clock: Clock) -> None:
     """An address of an earlier success has its own bound only, for thirty days from the last; it helps nobody else there."""
     succeed(counts)
