@@ -173,8 +173,8 @@ def test_many_addresses_have_a_bound_together(counts: Slowdown) -> None:
 def test_a_refused_attempt_is_counted_nowhere(counts: Slowdown) -> None:
     """The address keeps its whole bound for others, whichever bound refused it."""
     assert [fail(counts, address=f"192.0.2.{n}") for n in range(5)] == ["wrong"] * 5
-    assert {fail(counts) for _ in range(20)} == {"refused"}
-    assert [fail(counts, f"person {n}") for n in range(8)] == ["wrong"] * 7 + ["refused"]
+    assert {fail(counts, address=THERE) for _ in range(20)} == {"refused"}
+    assert [fail(counts, f"person {n}", THERE) for n in range(8)] == ["wrong"] * 7 + ["refused"]
 
 
 def test_strangers_do_not_lock_out_who_was_here_before(counts: Slowdown, clock: Clock) -> None:
