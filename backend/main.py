@@ -35,6 +35,7 @@ from backend.core.logs import configure_logging
 from backend.core.middleware import Edge
 from backend.core.pages import PATHS as PAGES
 from backend.core.pages import add_pages
+from backend.core.slowdown import Slowdown
 from backend.crud.registry import Registry
 
 DESCRIPTION = "A bookstore and a charging network on Rowhouse: every entity is one class and one line."
@@ -69,6 +70,7 @@ def create_app(
         redoc_url=None,
     )
     app.state.settings, app.state.database, app.state.door = settings, database, door
+    app.state.slowdown = Slowdown(settings)
     directory, app.state.cruds = registry.build(database.dialect)
     app.router.routes.insert(0, directory)
     add_health_routes(app)

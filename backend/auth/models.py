@@ -43,6 +43,8 @@ class RefreshToken(Entity, table=True):
     """One refresh token, stored as its fingerprint. Those that follow from one login are a family."""
 
     user_id: int = Field(foreign_key="users.id", ondelete="CASCADE", index=True)
+    # The account's at the login: counting that up ends this one too, also where nobody saw it when the others were revoked.
+    token_version: int
     family: UUID = Field(index=True)
     fingerprint: str = Field(max_length=64, unique=True)
     expires_at: datetime

@@ -1,18 +1,19 @@
 """Sign-up, sessions and one's own account. Each route parses, calls one service and answers."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import Form
-from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field
+from fastapi import Depends, Form
+from pydantic import MISSING, AfterValidator, BaseModel, BeforeValidator, ConfigDict, EmailStr, Field
 from starlette.responses import Response
 
 from backend.auth import service
 from backend.auth.models import Role, User
 from backend.core.config import Settings
-from backend.core.dependencies import CallerDep, SessionDep, SettingsDep, UnitDep
+from backend.core.dependencies import AttemptsDep, CallerDep, SessionDep, SettingsDep, UnitDep
 from backend.core.door import Lane
+from backend.core.errors import EmptyUpdateError
 from backend.core.openapi import problem_responses, response_header
-from backend.core.routing import Router, on_lane
+from backend.core.routing import Router, before_transaction, on_lane
 from backend.core.security import MAX_PASSWORD_BYTES, hash_password
 from backend.crud.registry import public_schema
 from backend.crud.wire import NO_NUL
@@ -20,6 +21,7 @@ from backend.crud.wire import NO_NUL
 STRICT = ConfigDict(strict=True, extra="forbid")
 UserPublic = public_schema(User)
 LOCATED = response_header("Location", "The path of the new account.")
+UNSTORED = {"headers": response_header("Cache-Control", "`no-store`: no cache may keep the tokens (RFC 6749 §5.1).")}
 
 
 def _fits_bcrypt(password: str) -> str:
@@ -28,7 +30,16 @@ def _fits_bcrypt(password: str) -> str:
     return password
 
 
-Email = Annotated[EmailStr, AfterValidator(service.normalise_email), Field(max_length=254)]
+def _bare_address(email: Any) -> Any:
+    """`EmailStr` takes `Ann <ann@example.com>` and drops the name; nothing that is sent is dropped here."""
+    if isinstance(email, str) and "<" in email:
+        raise ValueError("write the address alone, without a name or angle brackets")
+    return email
+
+
+Email = Annotated[
+    EmailStr, BeforeValidator(_bare_address), AfterValidator(service.normalise_email), Field(max_length=254)
+]
 Password = Annotated[
     str, Field(min_length=8, max_length=MAX_PASSWORD_BYTES, pattern=NO_NUL), AfterValidator(_fits_bcrypt)
 ]
@@ -49,9 +60,9 @@ class UserCreate(BaseModel):
 class ProfileUpdate(BaseModel):
     """What an account may change of itself."""
 
-    model_config = STRICT
+    model_config = ConfigDict(**STRICT, json_schema_extra={"minProperties": 1})
 
-    full_name: FullName
+    full_name: FullName | MISSING = MISSING
 
 
 class PasswordChange(BaseModel):
@@ -97,15 +108,20 @@ users = Router(prefix="/users", tags=["users"], description="Sign-up, and one's 
 auth = Router(prefix="/auth", tags=["auth"], description="Sign in, stay signed in, and sign out.")
 
 
+@before_transaction
+def new_user(body: UserCreate, settings: SettingsDep) -> User:
+    """The account as it will be stored; SQLite's write lock is not taken yet while its password is hashed."""
+    hashed = hash_password(body.password, cost=settings.bcrypt_cost)
+    return User(email=body.email, full_name=body.full_name, role=body.role, hashed_password=hashed)
+
+
 @users.post(
     "", status_code=201, response_model=UserPublic, responses={201: {"headers": LOCATED}, **problem_responses(409)}
 )
 @on_lane(Lane.HASHING)
-def create_user(body: UserCreate, unit: UnitDep, settings: SettingsDep, response: Response) -> User:
+def create_user(user: Annotated[User, Depends(new_user)], session: SessionDep, response: Response) -> User:
     """Sign up."""
-    hashed = hash_password(body.password, cost=settings.bcrypt_cost)
-    user = User(email=body.email, full_name=body.full_name, role=body.role, hashed_password=hashed)
-    service.sign_up(unit.session, user)
+    service.sign_up(session, user)
     response.headers["Location"] = f"/api/v1/users/{user.id}"
     return user
 
@@ -116,35 +132,42 @@ def read_me(caller: CallerDep, session: SessionDep) -> User:
     return service.active_user(session, caller.id)
 
 
-@users.patch("/me", response_model=UserPublic, responses=problem_responses(401, 403, 413, 415, 422, 503))
+@users.patch("/me", response_model=UserPublic, responses=problem_responses(400, 401, 403, 413, 415, 422, 503))
 def update_me(body: ProfileUpdate, caller: CallerDep, session: SessionDep) -> User:
     """Change the caller's own name."""
+    if body.full_name is MISSING:
+        raise EmptyUpdateError
     return service.change_name(session, caller.id, body.full_name)
 
 
-@users.post("/me/password", status_code=204, responses=problem_responses(401, 403, 413, 415, 422, 503))
+@users.post("/me/password", status_code=204, responses=problem_responses(401, 403, 413, 415, 422, 429, 503))
 @on_lane(Lane.HASHING)
-def change_my_password(body: PasswordChange, caller: CallerDep, unit: UnitDep, settings: SettingsDep) -> None:
+def change_my_password(
+    body: PasswordChange, caller: CallerDep, unit: UnitDep, settings: SettingsDep, attempts: AttemptsDep
+) -> None:
     """Change the password; every session ends, this one too."""
-    service.check_own_password(unit, caller.id, body.current_password)
+    version = service.check_own_password(unit, caller.id, body.current_password, attempts=attempts)
     hashed = hash_password(body.new_password, cost=settings.bcrypt_cost)  # before the session takes SQLite's write lock
-    service.change_password(unit.session, caller.id, hashed)
+    service.change_password(unit.session, caller.id, hashed, version=version)
 
 
-@auth.post("/login", responses=problem_responses(401, 403, 413, 422, 503))
+@auth.post("/login", responses={200: UNSTORED, **problem_responses(401, 403, 413, 415, 422, 429, 503)})
 @on_lane(Lane.HASHING)
-def login(form: Annotated[LoginForm, Form()], unit: UnitDep, settings: SettingsDep) -> TokenPair:
+def login(
+    form: Annotated[LoginForm, Form()], unit: UnitDep, settings: SettingsDep, attempts: AttemptsDep, response: Response
+) -> TokenPair:
     """Sign in with the OAuth2 password form; `username` is the e-mail address."""
-    user_id, version = service.check_password(unit, form.username, form.password, settings=settings)
-    refresh = service.issue_refresh_token(unit.session, user_id, family=None, settings=settings)
-    return _pair(service.issue_access_token(user_id, version, settings=settings), refresh, settings)
+    access_token, refresh_token = service.log_in(
+        unit, form.username, form.password, attempts=attempts, settings=settings
+    )
+    return _pair(access_token, refresh_token, settings, response)
 
 
-@auth.post("/refresh", responses=problem_responses(401, 403, 413, 415, 422, 503))
-def refresh(body: RefreshRequest, session: SessionDep, settings: SettingsDep) -> TokenPair:
+@auth.post("/refresh", responses={200: UNSTORED, **problem_responses(401, 403, 413, 415, 422, 503)})
+def refresh(body: RefreshRequest, session: SessionDep, settings: SettingsDep, response: Response) -> TokenPair:
     """Spend a refresh token for a new pair."""
     access_token, refresh_token = service.rotate(session, body.refresh_token, settings=settings)
-    return _pair(access_token, refresh_token, settings)
+    return _pair(access_token, refresh_token, settings, response)
 
 
 @auth.post("/logout", status_code=204, responses=problem_responses(413, 415, 422, 503))
@@ -153,6 +176,7 @@ def logout(body: RefreshRequest, session: SessionDep) -> None:
     service.log_out(session, body.refresh_token)
 
 
-def _pair(access_token: str, refresh_token: str, settings: Settings) -> TokenPair:
+def _pair(access_token: str, refresh_token: str, settings: Settings, response: Response) -> TokenPair:
+    response.headers["Cache-Control"] = "no-store"
     seconds = settings.access_token_minutes * 60
     return TokenPair(access_token=access_token, refresh_token=refresh_token, expires_in=seconds)

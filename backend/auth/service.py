@@ -27,6 +27,7 @@ from backend.core.security import (
     new_opaque_token,
     verify_password,
 )
+from backend.core.slowdown import Attempts
 from backend.core.time import now
 
 ACCESS = "access"
@@ -40,7 +41,7 @@ SELECT_CALLER = sa.select(_users.c.id, _users.c.role, _users.c.is_active, _users
 SELECT_LOGIN = sa.select(_users.c.id, _users.c.hashed_password, _users.c.is_active, _users.c.token_version).where(
     _users.c.email == sa.bindparam("login_email", type_=sa.String())
 )
-SELECT_PASSWORD = sa.select(_users.c.hashed_password).where(
+SELECT_PASSWORD = sa.select(_users.c.email, _users.c.hashed_password, _users.c.token_version).where(
     _users.c.id == sa.bindparam("caller_id", type_=sa.Integer())
 )
 # A hash that no password matches, of the lowest cost; `_dummy_hash` makes one of the configured cost.
@@ -87,6 +88,23 @@ def sign_up(session: Session, user: User) -> User:
     return user
 
 
+def log_in(unit: UnitOfWork, email: str, password: str, *, attempts: Attempts, settings: Settings) -> tuple[str, str]:
+    """The access token and the refresh token of a new session.
+
+    Raises:
+        WrongCredentialsError: 401; also where the password was changed while it was checked.
+        AccountDisabledError: 403, only to someone who knows the password.
+        TooManyAttemptsError: 429 after too many failures, whether or not the address is known.
+    """
+    with attempts.of(normalise_email(email), failure=WrongCredentialsError):
+        user_id, version = check_password(unit, email, password, settings=settings)
+    user = _held_user(unit.session, user_id)
+    if user is None or user.token_version != version:
+        raise WrongCredentialsError
+    access_token = issue_access_token(user_id, version, settings=settings)
+    return access_token, issue_refresh_token(unit.session, user, family=None, settings=settings)
+
+
 def check_password(unit: UnitOfWork, email: str, password: str, *, settings: Settings) -> tuple[int, int]:
     """The id and token version of the account; takes the same time whether or not the address is known.
 
@@ -120,12 +138,15 @@ def issue_access_token(user_id: int, token_version: int, *, settings: Settings) 
     )
 
 
-def issue_refresh_token(session: Session, user_id: int, *, family: UUID | None, settings: Settings) -> str:
+def issue_refresh_token(session: Session, user: User, *, family: UUID | None, settings: Settings) -> str:
     """A refresh token of `family`, or of a new one; only its fingerprint is stored."""
     token = new_opaque_token()
-    expires_at = now() + timedelta(days=settings.refresh_token_days)
     stored = RefreshToken(
-        user_id=user_id, family=family or uuid4(), fingerprint=fingerprint(token), expires_at=expires_at
+        user_id=user.id or 0,
+        token_version=user.token_version,
+        family=family or uuid4(),
+        fingerprint=fingerprint(token),
+        expires_at=now() + timedelta(days=settings.refresh_token_days),
     )
     session.add(stored)
     session.flush()
@@ -186,20 +207,33 @@ def change_name(session: Session, user_id: int, full_name: str) -> User:
     return user
 
 
-def check_own_password(unit: UnitOfWork, user_id: int, password: str) -> None:
-    """Make sure that the caller knows the account's password.
+def check_own_password(unit: UnitOfWork, user_id: int, password: str, *, attempts: Attempts) -> int:
+    """The account's token version, for who knows its password; who has stolen a token guesses no faster than at the login.
 
     Raises:
+        NotAuthenticatedError: 401 when the account is gone.
         WrongPasswordError: 403.
+        TooManyAttemptsError: 429 after too many failures, here or at the login.
     """
     rows = unit.fetch(SELECT_PASSWORD, {"caller_id": user_id})
-    if not rows or not verify_password(password, rows[0]["hashed_password"]):
-        raise WrongPasswordError
+    if not rows:
+        raise NotAuthenticatedError
+    with attempts.of(rows[0]["email"], failure=WrongPasswordError):
+        if not verify_password(password, rows[0]["hashed_password"]):
+            raise WrongPasswordError
+    version: int = rows[0]["token_version"]
+    return version
 
 
-def change_password(session: Session, user_id: int, hashed_password: str) -> None:
-    """Store the new hash and end every session, access tokens too."""
-    user = active_user(session, user_id)
+def change_password(session: Session, user_id: int, hashed_password: str, *, version: int) -> None:
+    """Store the new hash and end every session, access tokens too.
+
+    Raises:
+        NotAuthenticatedError: 401 when the password that was checked, at `version`, is none any more.
+    """
+    user = session.get(User, user_id, with_for_update={"key_share": True})
+    if user is None or user.token_version != version:
+        raise NotAuthenticatedError("The password was changed meanwhile; sign in again.")
     user.hashed_password, user.updated_at = hashed_password, now()
     user.token_version += 1
     session.flush()
@@ -215,9 +249,26 @@ def rotate(session: Session, token: str, *, settings: Settings) -> tuple[str, st
         AccountDisabledError: 403.
     """
     spent = spend_refresh_token(session, token, settings=settings)
-    user = active_user(session, spent.user_id)
-    access_token = issue_access_token(spent.user_id, user.token_version, settings=settings)
-    return access_token, issue_refresh_token(session, spent.user_id, family=spent.family, settings=settings)
+    user = _held_user(session, spent.user_id)
+    if user is None or user.token_version != spent.token_version:
+        raise RefreshTokenError
+    access_token = issue_access_token(spent.user_id, spent.token_version, settings=settings)
+    return access_token, issue_refresh_token(session, user, family=spent.family, settings=settings)
+
+
+def _held_user(session: Session, user_id: int) -> User | None:
+    """The account as it stands now, kept from being deleted until the transaction ends.
+
+    A change of its password is not waited for, which would deadlock with it: the token that is issued carries the version of the
+    old one, and dies with the change.
+
+    Raises:
+        AccountDisabledError: 403.
+    """
+    user = session.get(User, user_id, with_for_update={"read": True, "key_share": True})
+    if user is not None and not user.is_active:
+        raise AccountDisabledError
+    return user
 
 
 def active_user(session: Session, user_id: int) -> User:

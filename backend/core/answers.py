@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastapi.dependencies.models import Dependant
-from fastapi.params import Form
 from fastapi.routing import APIRoute
 from fastapi.security.base import SecurityBase
 
@@ -43,7 +42,7 @@ def general_problems(route: APIRoute, *, may_sign_in: bool) -> dict[int | str, d
     if route.dependant.path_params:
         statuses.append(404)
     if route.body_field is not None:
-        statuses += [413] if isinstance(route.body_field.field_info, Form) else [413, 415]
+        statuses += [413, 415]
     if may_sign_in or needs_caller(route.dependant):
         statuses += [401, 403]
     return problem_responses(*sorted(statuses))

@@ -54,6 +54,13 @@ class Settings(BaseSettings):
     admin_email: str | None = None
     admin_password: SecretStr | None = None
 
+    # An account's own bound is for one network address; the larger one is for all that never signed in to it.
+    login_failures_per_account: Annotated[int, Field(ge=1)] = 10
+    login_failures_per_account_everywhere: Annotated[int, Field(ge=1)] = 50
+    login_failures_per_address: Annotated[int, Field(ge=1)] = 100
+    login_failure_minutes: Annotated[int, Field(ge=1, le=1440)] = 15
+    rate_limit_storage_url: Annotated[str, Field(pattern=r"^(memory://$|rediss?(\+\w+)?://)")] = "memory://"
+
     booking_min_minutes: Annotated[int, Field(ge=1)] = 5
     booking_max_hours: Annotated[int, Field(ge=1)] = 24
     booking_max_days_ahead: Annotated[int, Field(ge=1)] = 90

@@ -1,4 +1,4 @@
-"""What a hand-written route asks for by type: `SessionDep`, `UnitDep`, `CallerDep`, `SettingsDep`.
+"""What a hand-written route asks for by type: `SessionDep`, `UnitDep`, `CallerDep`, `SettingsDep`, `AttemptsDep`.
 
 They are plain `def` dependencies, which `OneHopRoute` calls in the worker thread: asking for both a session and the caller costs
 one connection.
@@ -15,6 +15,7 @@ from backend.core.db import UnitOfWork
 from backend.core.door import current_unit_of_work
 from backend.core.errors import NotAuthenticatedError
 from backend.core.security import Caller, bearer_token
+from backend.core.slowdown import Attempts
 
 oauth2_scheme = OAuth2PasswordBearer(tokenUrl="/api/v1/auth/login", auto_error=False)
 
@@ -50,7 +51,13 @@ def get_caller(request: Request, _scheme: Annotated[str | None, Depends(oauth2_s
     return unit.authenticate(bearer_token(authorization))
 
 
+def get_attempts(request: Request) -> Attempts:
+    """Counts what the client fails at. Its address is the socket's peer, or what a trusted proxy says: uvicorn's rule."""
+    return Attempts(request.app.state.slowdown, request.client.host if request.client else "")
+
+
 UnitDep = Annotated[UnitOfWork, Depends(get_unit)]
 SessionDep = Annotated[Session, Depends(get_session)]
 SettingsDep = Annotated[Settings, Depends(get_settings)]
 CallerDep = Annotated[Caller, Depends(get_caller)]
+AttemptsDep = Annotated[Attempts, Depends(get_attempts)]

@@ -12,6 +12,7 @@
     ├── PreconditionFailedError  412  stale
     ├── UnsupportedMediaTypeError 415 unsupported_media_type
     ├── InvalidInputError        422  invalid_input      (carries `errors`)
+    ├── TooManyAttemptsError     429  too_many_attempts  (carries `Retry-After`)
     └── UnavailableError         503  unavailable        (carries `Retry-After`)
         └── TransactionRetryError     transaction_retry  (the door tries again before a client sees it)
 
@@ -40,7 +41,7 @@ class RowhouseError(Exception):
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
     default_detail: ClassVar[str] = "Something went wrong on our side; the request id helps us to find it."
-    headers: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    headers: Mapping[str, str] = MappingProxyType({})
     # An error that is itself a decision to be stored, such as a revoked session, commits what led to it.
     keeps_changes: ClassVar[bool] = False
 
@@ -207,6 +208,18 @@ class InvalidInputError(RowhouseError):
         """The faults of a pydantic validation below `prefix`."""
         faults = error.errors(include_url=False, include_context=False, include_input=False)
         return cls([{"loc": [*prefix, *f["loc"]], "msg": f["msg"], "type": f["type"]} for f in faults])
+
+
+class TooManyAttemptsError(RowhouseError):
+    """429: too many failed attempts; the next is judged after `retry_after` seconds (RFC 6585 §4)."""
+
+    status = 429
+    code = "too_many_attempts"
+    default_detail = "Too many failed attempts; wait as many seconds as `Retry-After` says, then try again."
+
+    def __init__(self, retry_after: int = 1) -> None:
+        super().__init__()
+        self.headers = {"Retry-After": str(retry_after)}
 
 
 class UnavailableError(RowhouseError):

@@ -37,6 +37,7 @@ READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 HIDDEN = "_rowhouse_"
 NO_PLAIN_FUNCTIONS = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 CREATED = 201
+FORMS = (b"application/x-www-form-urlencoded", b"multipart/form-data")
 Endpoint = Callable[..., Any]
 
 
@@ -48,6 +49,16 @@ def on_lane(lane: Lane) -> Callable[[Endpoint], Endpoint]:
         return endpoint
 
     return mark
+
+
+def before_transaction(call: Endpoint) -> Endpoint:
+    """Decorator: call this dependency first of all, for what takes long and must hold no lock meanwhile, such as a hash.
+
+    It asks for the body or the settings, never for a session. Without it, a request with an `Idempotency-Key` is in its transaction
+    before anything of the route is called.
+    """
+    call.is_first = True  # type: ignore[attr-defined]  # a mark on the function, read by OneHopRoute
+    return call
 
 
 class Deferred:
@@ -154,15 +165,18 @@ class OneHopRoute(APIRoute):
         return await door.run(partial(self._perform, values, sent), write=write, lane=self._lane)
 
     def _perform(self, values: dict[str, Any], sent: Sent | None, unit: UnitOfWork) -> Response:
-        if sent is None:
-            return self._answer(values)
-        authorization = values[self._request_name].headers.get("authorization")
-        if authorization is not None:
-            unit.authenticate(bearer_token(authorization))
-        return once(unit, sent, lambda: self._answer(values))
-
-    def _answer(self, values: dict[str, Any]) -> Response:
         done: dict[int, Any] = {}
+        authorization = values[self._request_name].headers.get("authorization")
+        if sent is not None and authorization is not None:
+            unit.authenticate(bearer_token(authorization))
+        for value in values.values():
+            if isinstance(value, Deferred) and getattr(value.call, "is_first", False):
+                _resolve(value, done)
+        if sent is None:
+            return self._answer(values, done)
+        return once(unit, sent, lambda: self._answer(values, done))
+
+    def _answer(self, values: dict[str, Any], done: dict[int, Any]) -> Response:
         resolved = {name: _resolve(value, done) for name, value in values.items()}
         result = self._endpoint(**{name: value for name, value in resolved.items() if not name.startswith(HIDDEN)})
         response = result if isinstance(result, Response) else self._render(result)
@@ -221,6 +235,7 @@ class _Entry(NamedTuple):
     route: APIRoute
     parameters: tuple[tuple[int, str], ...]
     needs_json: bool
+    needs_form: bool
     intake: Intake | None
     generated: bool
 
@@ -266,10 +281,11 @@ class Directory(BaseRoute):
             else:
                 node = node.children.setdefault(segment, _Node())
         body = route.body_field.field_info if route.body_field else None
-        needs_json = isinstance(body, Body) and not isinstance(body, Form)
+        needs_form = isinstance(body, Form)
+        needs_json = isinstance(body, Body) and not needs_form
         intake: Intake | None = getattr(route, "intake", None)
         for method in sorted(route.methods or ()):
-            self._enter(node, method, _Entry(route, tuple(parameters), needs_json, intake, generated))
+            self._enter(node, method, _Entry(route, tuple(parameters), needs_json, needs_form, intake, generated))
 
     def _enter(self, node: _Node, method: str, entry: _Entry) -> None:
         present, position = node.methods.get(method), len(self.routes)
@@ -303,6 +319,8 @@ class Directory(BaseRoute):
         limit = settings.max_body_bytes
         if entry.needs_json:
             _require_json(scope["headers"])
+        elif entry.needs_form:
+            _refuse_other_than_form(scope["headers"])
         elif entry.intake is not None:
             entry.intake.media_type(scope["headers"])
             limit = getattr(settings, entry.intake.limit)
@@ -350,3 +368,10 @@ def _require_json(headers: Iterable[tuple[bytes, bytes]]) -> None:
                 return
             break
     raise UnsupportedMediaTypeError
+
+
+def _refuse_other_than_form(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """As `_require_json`; but a body of no type at all is an empty form, whose members are missing."""
+    for name, value in headers:
+        if name == b"content-type" and value.partition(b";")[0].strip().lower() not in FORMS:
+            raise UnsupportedMediaTypeError(f"Send the body as {FORMS[0].decode()}.")

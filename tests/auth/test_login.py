@@ -13,7 +13,7 @@ from backend.auth import routes, service
 from backend.core import door, security
 from backend.core.time import now, set_clock
 from tests.auth.conftest import API, CHEAP, Account, log_in, make_account, new_email, refresh, sign_up_with, stored
-from tests.conftest import PASSWORD
+from tests.conftest import PASSWORD, unique
 
 Calls = list[tuple[str, str]]
 
@@ -45,6 +45,7 @@ def test_a_login_gives_a_pair(client: TestClient, account: Account) -> None:
     assert answer.status_code == 200
     assert pair.keys() == {"access_token", "refresh_token", "token_type", "expires_in"}
     assert (pair["token_type"].lower(), pair["expires_in"]) == ("bearer", 900)
+    assert answer.headers["cache-control"] == "no-store"
     me = client.get(f"{API}/users/me", headers={"Authorization": f"Bearer {pair['access_token']}"})
     assert me.json()["email"] == account.email
 
@@ -115,6 +116,26 @@ def test_a_malformed_form_is_422(client: TestClient, form: dict[str, str]) -> No
     assert client.post(f"{API}/auth/login", data=form).status_code == 422
 
 
+@pytest.mark.parametrize("kind", ["application/json", "text/plain", "application/x-www-form-urlencoded2", ""])
+def test_anything_but_a_form_is_415(client: TestClient, account: Account, kind: str) -> None:
+    """As a form is to every other route; the message says what is read."""
+    body = f'{{"username": "{account.email}", "password": "{PASSWORD}"}}'
+    answer = client.post(f"{API}/auth/login", content=body, headers={"content-type": kind})
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+    assert "application/x-www-form-urlencoded" in answer.json()["detail"]
+
+
+def test_a_form_is_known_by_its_type_alone(client: TestClient, account: Account) -> None:
+    """In any case, with parameters; multipart too. Without any type and body, what is missing is named: 422."""
+    form = f"username={account.email}&password={PASSWORD}"
+    headers = {"content-type": "Application/X-WWW-Form-Urlencoded; charset=utf-8"}
+    assert client.post(f"{API}/auth/login", content=form, headers=headers).status_code == 200
+    parts = {"username": (None, account.email), "password": (None, PASSWORD)}
+    assert client.post(f"{API}/auth/login", files=parts).status_code == 200
+    answer = client.post(f"{API}/auth/login")
+    assert (answer.status_code, len(answer.json()["errors"])) == (422, 2)
+
+
 def test_a_disabled_account_is_told_so_by_its_password_only(
     client: TestClient, account: Account, admin: dict[str, str]
 ) -> None:
@@ -168,7 +189,10 @@ def test_hashing_holds_no_lock(client: TestClient, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(routes, "hash_password", watched(security.hash_password))
     monkeypatch.setattr(service, "verify_password", watched(security.verify_password))
     assert sign_up_with(client).status_code == 201
+    body = {"email": new_email(), "password": PASSWORD, "full_name": "Some Body"}
+    keyed = [client.post(f"{API}/users", json=body, headers={"Idempotency-Key": unique("key")}) for _ in range(2)]
+    assert [answer.status_code for answer in keyed] == [201, 409]
     assert log_in(client, account.email).status_code == 200
     body = {"current_password": PASSWORD, "new_password": "another-horse"}
     assert client.post(f"{API}/users/me/password", json=body, headers=account.headers).status_code == 204
-    assert seen == [("hashing", False)] * 4
+    assert seen == [("hashing", False)] * 6

@@ -72,6 +72,14 @@ def test_nothing_else_can_be_changed(account: Account, changes: dict[str, Any]) 
     assert account.me().json() == before
 
 
+def test_an_empty_change_is_400(account: Account) -> None:
+    """And changes not even the time of the change."""
+    before = account.me().json()
+    answer = account.client.patch(f"{API}/users/me", json={}, headers=account.headers)
+    assert (answer.status_code, answer.json()["code"]) == (400, "empty_update")
+    assert account.me().json() == before
+
+
 def test_me_takes_no_parameters_and_no_other_method(account: Account) -> None:
     """422 and 405."""
     assert account.client.get(f"{API}/users/me?fields=id", headers=account.headers).status_code == 422

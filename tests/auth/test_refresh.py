@@ -46,6 +46,7 @@ def test_a_refresh_gives_a_new_pair(client: TestClient, account: Account) -> Non
     pair = answer.json()
     assert answer.status_code == 200
     assert (pair["token_type"], pair["expires_in"]) == ("bearer", 900)
+    assert answer.headers["cache-control"] == "no-store"
     assert pair["refresh_token"] != account.refresh_token
     assert client.get(f"{API}/users/me", headers={"Authorization": f"Bearer {pair['access_token']}"}).status_code == 200
     assert holds(client, pair["refresh_token"])

@@ -57,10 +57,14 @@ def test_what_a_sign_up_does_not_take(client: TestClient, app: FastAPI, changes:
 
 
 @pytest.mark.parametrize(
-    "email", ["", "nobody", "a@b", "a b@example.com", "@example.com", f"{'x' * 250}@example.com", "ä\x00@b.de", None]
+    "email",
+    [
+        *("", "nobody", "a@b", "a b@example.com", "@example.com", f"{'x' * 250}@example.com", "ä\x00@b.de", None, 7),
+        *("Ann <ann@example.com>", "<ann@example.com>", '"Ann" <ann@example.com>', "ann@example.com <ann@example.com>"),
+    ],
 )
 def test_what_is_no_address(client: TestClient, email: Any) -> None:
-    """422."""
+    """422; a name beside the address is not dropped, for nothing that is sent is."""
     answer = sign_up_with(client, email=email)
     assert answer.status_code == 422
     assert {tuple(fault["loc"]) for fault in answer.json()["errors"]} == {("body", "email")}
@@ -126,6 +130,18 @@ def test_the_password_is_stored_as_a_hash_of_its_cost(
     (row,) = accounts(app, email)
     assert row["hashed_password"].startswith(f"$2b${app.state.settings.bcrypt_cost}$")
     assert PASSWORD not in str(row)
+
+
+def test_a_sign_up_is_safe_to_repeat(client: TestClient, app: FastAPI) -> None:
+    """The same key gives the same account again; a fault in the body is told once, and the key is free."""
+    email, headers = new_email(), {"Idempotency-Key": new_email()}
+    body = {"email": email, "password": "short", "full_name": "Ann"}
+    refused = client.post(f"{API}/users", json=body, headers=headers)
+    assert [fault["loc"] for fault in refused.json()["errors"]] == [["body", "password"]]
+    answers = [client.post(f"{API}/users", json={**body, "password": PASSWORD}, headers=headers) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert answers[0].json() == answers[1].json()
+    assert (answers[1].headers["idempotent-replayed"], len(accounts(app, email))) == ("true", 1)
 
 
 def test_a_form_is_no_sign_up(client: TestClient, app: FastAPI) -> None:
