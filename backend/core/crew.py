@@ -10,6 +10,7 @@ import contextvars
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
@@ -80,7 +81,8 @@ class Inbox:
         self._done.append(task)
         if not self._is_waking:
             self._is_waking = True
-            self.loop.call_soon_threadsafe(self._empty)
+            with suppress(RuntimeError):  # the loop is closed, and nobody waits any more; the thread goes on
+                self.loop.call_soon_threadsafe(self._empty)
 
     def _empty(self) -> None:
         self._is_waking = False  # before the look: what is put in after it wakes the loop again

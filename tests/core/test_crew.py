@@ -182,6 +182,23 @@ def test_one_waking_fetches_all_that_is_done(monkeypatch: pytest.MonkeyPatch) ->
     run(test)
 
 
+def test_a_thread_outlives_the_loop_that_it_worked_for() -> None:
+    """Who left before the answer is not told; the next loop is served by the same thread."""
+    crew, held = Crew(1, "hand"), Held()
+
+    async def leave() -> None:
+        asyncio.ensure_future(crew.run(held, Inbox(asyncio.get_running_loop()), patience=LONG))  # noqa: RUF006  it is to be lost
+        await held.wait()
+
+    async def come() -> str:
+        return await crew.run(thread_name, Inbox(asyncio.get_running_loop()), patience=LONG)
+
+    run(leave)
+    held.let_go.set()
+    assert asyncio.run(come()) == "hand_0"
+    crew.close()
+
+
 class Sleeper:
     """The running loop, but for who wakes it."""
 
