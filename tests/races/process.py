@@ -5,25 +5,29 @@ Only for `servers`, which forks it.
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import bcrypt
 import coverage
 import uvicorn
+from fastapi import FastAPI
 
 from backend.main import create_app
+
+Application = Callable[[], FastAPI]
+PRODUCT: Application = create_app
 
 CHEAP = 4  # the settings allow no cost that would not be felt; what a hash costs is not the subject of races
 
 
-def run(listener: socket.socket, settings: Mapping[str, str], log: str) -> None:
-    """Serve the product on `listener` until a signal ends it; what is written goes to the file `log`."""
+def run(application: Application, listener: socket.socket, settings: Mapping[str, str], log: str) -> None:
+    """Serve what `application` makes on `listener` until a signal ends it; what is written goes to the file `log`."""
     _write_to(log)
     _do_not_measure()
     if "BCRYPT_COST" not in settings:
         _hash_cheaply()
     os.environ.update(settings)
-    uvicorn.Server(uvicorn.Config(create_app, factory=True)).run(sockets=[listener])
+    uvicorn.Server(uvicorn.Config(application, factory=True)).run(sockets=[listener])
 
 
 def _write_to(log: str) -> None:

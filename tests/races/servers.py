@@ -21,6 +21,7 @@ import httpx2
 
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD
 from tests.races import process
+from tests.races.process import PRODUCT, Application
 
 T = TypeVar("T")
 HOST = "127.0.0.1"
@@ -44,6 +45,7 @@ class Server:
     port: int
     process: ForkServerProcess
     log: Path
+    probe: str
 
     @property
     def url(self) -> str:
@@ -51,9 +53,9 @@ class Server:
         return f"http://{HOST}:{self.port}"
 
     def is_ready(self) -> bool:
-        """Whether it answers `/ready` with 200."""
+        """Whether it answers its probe with 200."""
         try:
-            return httpx2.get(f"{self.url}/ready", timeout=START_SECONDS).status_code == 200
+            return httpx2.get(f"{self.url}{self.probe}", timeout=START_SECONDS).status_code == 200
         except httpx2.TransportError:
             return False
 
@@ -93,14 +95,16 @@ class Server:
 
 
 @contextmanager
-def serve(database_url: str, *, count: int = 1, **settings: str) -> Iterator[list[Server]]:
+def serve(
+    database_url: str, *, count: int = 1, application: Application = PRODUCT, **settings: str
+) -> Iterator[list[Server]]:
     """So many server processes on one migrated database, all of them ready; ended with the block."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         servers = []
         for number in range(count):
             log = directory / str(number)
-            server = _start({**SETTINGS, **settings, "DATABASE_URL": database_url}, log)
+            server = _start(application, {**SETTINGS, **settings, "DATABASE_URL": database_url}, log)
             stack.callback(server.stop)
             servers.append(server)
         for server in servers:
@@ -108,13 +112,14 @@ def serve(database_url: str, *, count: int = 1, **settings: str) -> Iterator[lis
         yield servers
 
 
-def _start(settings: dict[str, str], log: Path) -> Server:
+def _start(application: Application, settings: dict[str, str], log: Path) -> Server:
     log.touch()
     with socket.create_server((HOST, 0)) as listener:
         port: int = listener.getsockname()[1]
-        started = _forks.Process(target=process.run, args=(listener, settings, str(log)), daemon=True)
+        started = _forks.Process(target=process.run, args=(application, listener, settings, str(log)), daemon=True)
         started.start()
-    return Server(port, started, log)
+    # What is not the product has no migrations to be up to date with.
+    return Server(port, started, log, "/ready" if application is PRODUCT else "/health")
 
 
 def together(work: Callable[[int], T], count: int) -> list[T]:
