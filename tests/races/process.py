@@ -3,9 +3,12 @@
 Only for `servers`, which forks it.
 """
 
+import multiprocessing
 import os
 import socket
 from collections.abc import Callable, Mapping
+from multiprocessing.connection import wait
+from threading import Thread
 
 import bcrypt
 import coverage
@@ -24,6 +27,7 @@ def run(application: Application, listener: socket.socket, settings: Mapping[str
     """Serve what `application` makes on `listener` until a signal ends it; what is written goes to the file `log`."""
     _write_to(log)
     _do_not_measure()
+    Thread(target=_end_with_the_tests, daemon=True).start()
     if "BCRYPT_COST" not in settings:
         _hash_cheaply()
     os.environ.update(settings)
@@ -34,6 +38,14 @@ def _write_to(log: str) -> None:
     file = os.open(log, os.O_WRONLY | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(file, stream)
+
+
+def _end_with_the_tests() -> None:
+    """A server does not outlive who started it, not even tests that were killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def _do_not_measure() -> None:
