@@ -28,6 +28,20 @@ QUIET: dict[str, Any] = {"log_level": "warning", "access_log": False}
 _numbers = itertools.count(1)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put each test's `xdist_group` into its id, where `--dist loadgroup` reads it.
+
+    xdist 3.8 writes it where pytest 9.2 no longer looks, so that groups are silently torn apart (pytest-dev/pytest-xdist#1386).
+    """
+    if not config.getoption("loadgroup", default=False):
+        return
+    for item in items:
+        groups = sorted({str(mark.args[0]) for mark in item.iter_markers("xdist_group")})
+        if groups and not item.nodeid.endswith(f"@{'_'.join(groups)}"):
+            item._id = item._id.parse(f"{item.nodeid}@{'_'.join(groups)}")
+
+
 def migrate(connection: sa.Connection) -> None:
     """Bring a database to the newest migration."""
     config = Config(ROOT / "alembic.ini")

@@ -22,7 +22,10 @@ from pydantic_core import PydanticCustomError
 NO_NUL = r"^[^\x00]*$"
 MAX_EXACT_DIGITS = 15
 EARLIEST, LATEST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
-INSTANT = re.compile(r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6}\d*)?([Zz]|[+-]\d\d:\d\d)$")
+HOUR_MINUTE = r"([01]\d|2[0-3]):[0-5]\d"
+INSTANT = re.compile(
+    rf"^\d{{4}}-\d\d-\d\d[Tt ]{HOUR_MINUTE}:[0-5]\d(\.\d{{1,6}}\d*)?([Zz]|[+-]{HOUR_MINUTE})$"
+)  # no leap seconds, which neither Python nor SQLite can hold
 DECIMAL = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?\Z")
 DATE, TIME = re.compile(r"^\d{4}-\d\d-\d\d$"), re.compile(r"^\d\d:\d\d(:\d\d(\.\d{1,6})?)?$")
 
@@ -87,7 +90,9 @@ def member_of(kind: type[Enum]) -> Callable[[Any], Any]:
 
 Instant = Annotated[
     AwareDatetime,
-    BeforeValidator(_parsing(datetime, INSTANT, "an RFC 3339 instant with its offset, as 2030-01-31T12:00:00Z")),
+    BeforeValidator(
+        _parsing(datetime, INSTANT, "an RFC 3339 instant with its offset and no leap second, as 2030-01-31T12:00:00Z")
+    ),
     AfterValidator(_in_utc),
 ]
 CalendarDate = Annotated[date, BeforeValidator(_parsing(date, DATE, "a date, as 2030-01-31"))]

@@ -1,7 +1,9 @@
-"""Servers on one database, and the same database below them."""
+"""Servers on one database, the clients that watch their answers, and the database below.
+
+Two servers a database serve every race; what is killed is a further one. Each database's races share a worker (`--dist loadgroup`).
+"""
 
 from collections.abc import Iterator
-from typing import Any
 
 import httpx2
 import pytest
@@ -9,12 +11,21 @@ import sqlalchemy as sa
 
 from backend.core.config import Settings
 from backend.core.db import create_engine
-from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, PASSWORD, migrate, unique
-from tests.databases import Databases
+from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, migrate
+from tests.databases import BACKENDS, Databases
+from tests.races.clients import CLIENTS, Headers, TimedClient, sign_in, sign_up
 from tests.races.servers import Server, serve
+from tests.races.slots import Slots
+from tests.races.store import Store
+from tests.races.tables import Tables
 
-# The contract's limit for any answer: a slower one is an error to these clients.
-ANSWER_SECONDS = 2.0
+EACH_ON_A_WORKER = [pytest.param(name, marks=pytest.mark.xdist_group(f"races-{name}")) for name in BACKENDS]
+
+
+@pytest.fixture(scope="session", params=EACH_ON_A_WORKER)
+def backend(request: pytest.FixtureRequest) -> str:
+    """Each database in turn."""
+    return str(request.param)
 
 
 @pytest.fixture(scope="package")
@@ -24,61 +35,67 @@ def race_url(backend: str, databases: Databases) -> str:
 
 
 @pytest.fixture(scope="package")
-def processes(race_url: str) -> Iterator[list[Server]]:
-    """Three server processes on it, begun at once, for a start takes seconds."""
-    with serve(race_url, count=3) as started:
+def servers(race_url: str) -> Iterator[list[Server]]:
+    """Two server processes on it, begun at once."""
+    with serve(race_url, count=2) as started:
         yield started
 
 
-@pytest.fixture(scope="package")
-def servers(processes: list[Server]) -> list[Server]:
-    """Two of them."""
-    return processes[:2]
-
-
-@pytest.fixture(scope="package")
-def doomed_server(processes: list[Server]) -> Server:
-    """The third, which one test may end."""
-    return processes[2]
+@pytest.fixture
+def victim(race_url: str, servers: list[Server]) -> Iterator[Server]:
+    """A further server on the same database, which a test may end."""
+    with serve(race_url) as (server,):
+        yield server
 
 
 @pytest.fixture(scope="package")
 def clients(servers: list[Server]) -> Iterator[list[httpx2.Client]]:
     """A client of each server."""
-    opened = [httpx2.Client(base_url=f"{server.url}/api/v1", timeout=ANSWER_SECONDS) for server in servers]
+    opened: list[httpx2.Client] = [TimedClient(server) for server in servers]
     yield opened
     for client in opened:
         client.close()
 
 
 @pytest.fixture(scope="package")
-def admin_headers(clients: list[httpx2.Client]) -> dict[str, str]:
+def admin_headers(clients: list[httpx2.Client]) -> Headers:
     """The headers of the administrator, whom the two servers made between them."""
     return sign_in(clients[0], ADMIN_EMAIL, ADMIN_PASSWORD)
 
 
 @pytest.fixture(scope="package")
-def driver_headers(clients: list[httpx2.Client]) -> dict[str, str]:
+def buyers(clients: list[httpx2.Client]) -> list[Headers]:
+    """The headers of sixteen accounts."""
+    return [sign_up(clients[number % 2], "user") for number in range(CLIENTS)]
+
+
+@pytest.fixture(scope="package")
+def driver_headers(clients: list[httpx2.Client]) -> Headers:
     """The headers of a driver."""
-    email = f"{unique('racer')}@example.com"
-    body = {"email": email, "password": PASSWORD, "full_name": "Racer", "role": "driver"}
-    answer = clients[0].post("/users", json=body)
-    assert answer.status_code == 201, answer.text
-    return sign_in(clients[0], email, PASSWORD)
+    return sign_up(clients[0], "driver")
+
+
+@pytest.fixture(scope="package")
+def engine(race_url: str) -> Iterator[sa.Engine]:
+    """What connects to the database below the servers."""
+    made = create_engine(Settings(database_url=race_url))
+    yield made
+    made.dispose()
+
+
+@pytest.fixture(scope="package")
+def tables(engine: sa.Engine) -> Tables:
+    """The tables below the servers."""
+    return Tables(engine)
 
 
 @pytest.fixture
-def database(race_url: str) -> Iterator[sa.Connection]:
-    """A connection to the database below the servers."""
-    engine = create_engine(Settings(database_url=race_url))
-    with engine.connect().execution_options(rowhouse_transaction="read") as connection:
-        yield connection
-    engine.dispose()
+def slots(clients: list[httpx2.Client], tables: Tables, admin_headers: Headers, driver_headers: Headers) -> Slots:
+    """Half hours of tomorrow."""
+    return Slots(clients, tables, admin=admin_headers, driver=driver_headers)
 
 
-def sign_in(client: httpx2.Client, email: str, password: str) -> dict[str, str]:
-    """The headers of a caller who has signed in."""
-    answer = client.post("/auth/login", data={"username": email, "password": password})
-    assert answer.status_code == 200, answer.text
-    tokens: dict[str, Any] = answer.json()
-    return {"Authorization": f"Bearer {tokens['access_token']}"}
+@pytest.fixture
+def store(clients: list[httpx2.Client], admin_headers: Headers, tables: Tables) -> Store:
+    """A shelf of the test's own."""
+    return Store(clients[0], admin_headers, tables)

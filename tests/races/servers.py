@@ -3,26 +3,29 @@
 For tests that one process cannot show: two servers on one database, signals, bursts. Knows nothing of any entity.
 """
 
+import multiprocessing
 import os
 import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
 from threading import Barrier
-from typing import IO, TypeVar
+from typing import TypeVar
 
 import httpx2
 
-from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, ROOT
+from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD
+from tests.races import process
+from tests.races.process import PRODUCT, Application
 
 T = TypeVar("T")
 HOST = "127.0.0.1"
-START_SECONDS, STOP_SECONDS, POLL_SECONDS = 60, 30, 0.05
+START_SECONDS, STOP_SECONDS, POLL_SECONDS = 60, 30, 0.02
 # A busy test machine must not be taken for an overloaded server: work may wait longer for a thread than by default.
 SETTINGS = {
     "ADMIN_EMAIL": ADMIN_EMAIL,
@@ -31,6 +34,8 @@ SETTINGS = {
     "LOG_LEVEL": "warning",
     "ACCESS_LOG": "false",
 }
+_forks = multiprocessing.get_context("forkserver")
+_forks.set_forkserver_preload([process.__name__])
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +43,9 @@ class Server:
     """One server process."""
 
     port: int
-    process: subprocess.Popen[bytes]
-    log: IO[bytes]
+    process: ForkServerProcess
+    log: Path
+    probe: str
 
     @property
     def url(self) -> str:
@@ -47,9 +53,9 @@ class Server:
         return f"http://{HOST}:{self.port}"
 
     def is_ready(self) -> bool:
-        """Whether it answers `/ready` with 200."""
+        """Whether it answers its probe with 200."""
         try:
-            return httpx2.get(f"{self.url}/ready", timeout=START_SECONDS).status_code == 200
+            return httpx2.get(f"{self.url}{self.probe}", timeout=START_SECONDS).status_code == 200
         except httpx2.TransportError:
             return False
 
@@ -57,34 +63,48 @@ class Server:
         """Ask until it is; an AssertionError with its output when it dies or takes too long."""
         deadline = time.monotonic() + START_SECONDS
         while not self.is_ready():
-            assert self.process.poll() is None, self.output()
+            assert self.process.is_alive(), self.output()
             assert time.monotonic() < deadline, self.output()
             time.sleep(POLL_SECONDS)
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        assert self.process.pid is not None
+        os.kill(self.process.pid, number)
+
+    def exit_code(self) -> int | None:
+        """How it ended, once it has; a signal is a negative number. None when it does not end."""
+        self.process.join(STOP_SECONDS)
+        return self.process.exitcode
+
+    def kill(self) -> None:
+        """End it as the power fails."""
+        self.process.kill()
+        self.process.join()
 
     def stop(self) -> None:
         """End it as an operator would; an AssertionError when it does not go."""
         self.process.terminate()
-        try:
-            self.process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            raise AssertionError(f"the server did not end on SIGTERM:\n{self.output()}") from None
+        if self.exit_code() is None:
+            self.kill()
+            raise AssertionError(f"the server did not end on SIGTERM:\n{self.output()}")
 
     def output(self) -> str:
         """What it has written so far."""
-        self.log.seek(0)
-        return self.log.read().decode()
+        return self.log.read_text()
 
 
 @contextmanager
-def serve(database_url: str, *, count: int = 1, **settings: str) -> Iterator[list[Server]]:
+def serve(
+    database_url: str, *, count: int = 1, application: Application = PRODUCT, **settings: str
+) -> Iterator[list[Server]]:
     """So many server processes on one migrated database, all of them ready; ended with the block."""
     with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         servers = []
-        for _ in range(count):
-            log = stack.enter_context(tempfile.TemporaryFile())
-            server = _start({**SETTINGS, **settings, "DATABASE_URL": database_url}, log)
+        for number in range(count):
+            log = directory / str(number)
+            server = _start(application, {**SETTINGS, **settings, "DATABASE_URL": database_url}, log)
             stack.callback(server.stop)
             servers.append(server)
         for server in servers:
@@ -92,29 +112,14 @@ def serve(database_url: str, *, count: int = 1, **settings: str) -> Iterator[lis
         yield servers
 
 
-def _start(settings: dict[str, str], log: IO[bytes]) -> Server:
-    port = _free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "uvicorn",
-        "backend.main:create_app",
-        "--factory",
-        "--host",
-        HOST,
-        "--port",
-        str(port),
-    ]
-    environment = {**os.environ, **settings}
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
-    return Server(port, process, log)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _start(application: Application, settings: dict[str, str], log: Path) -> Server:
+    log.touch()
+    with socket.create_server((HOST, 0)) as listener:
+        port: int = listener.getsockname()[1]
+        started = _forks.Process(target=process.run, args=(application, listener, settings, str(log)), daemon=True)
+        started.start()
+    # What is not the product has no migrations to be up to date with.
+    return Server(port, started, log, "/ready" if application is PRODUCT else "/health")
 
 
 def together(work: Callable[[int], T], count: int) -> list[T]:

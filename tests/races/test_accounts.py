@@ -3,24 +3,20 @@
 from collections import Counter
 
 import httpx2
-import pytest
 
 from tests.conftest import ADMIN_EMAIL, PASSWORD, unique
+from tests.races.clients import CLIENTS, Headers
 from tests.races.servers import together
 
-pytestmark = pytest.mark.xdist_group("races")  # the servers are started once
-CLIENTS = 16
-PATIENT = 60.0  # sixteen hashes on a busy machine take their time
 
-
-def test_one_address_is_one_account(clients: list[httpx2.Client], admin_headers: dict[str, str]) -> None:
+def test_one_address_is_one_account(clients: list[httpx2.Client], admin_headers: Headers) -> None:
     """In whatever case it is written; every other answer says that it is taken."""
     name = unique("Contested")
 
     def sign_up(number: int) -> httpx2.Response:
         email = f"{name if number % 3 else name.upper()}@example.com"
         body = {"email": email, "password": PASSWORD, "full_name": f"Number {number}"}
-        return clients[number % len(clients)].post("/users", json=body, timeout=PATIENT)
+        return clients[number % len(clients)].post("/users", json=body)
 
     answers = together(sign_up, CLIENTS)
     assert Counter(answer.status_code for answer in answers) == {201: 1, 409: CLIENTS - 1}
@@ -31,7 +27,7 @@ def test_one_address_is_one_account(clients: list[httpx2.Client], admin_headers:
 
 
 def test_two_servers_that_start_at_once_make_one_administrator(
-    clients: list[httpx2.Client], admin_headers: dict[str, str]
+    clients: list[httpx2.Client], admin_headers: Headers
 ) -> None:
     """Both did start, and both found or made the same account."""
     found = clients[0].get("/users", params={"email": ADMIN_EMAIL}, headers=admin_headers).json()

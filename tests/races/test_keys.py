@@ -2,32 +2,25 @@
 
 import json
 import socket
-from typing import Any
 
 import httpx2
-import pytest
-import sqlalchemy as sa
 
 from backend.catalog.models import Category
 from tests.conftest import unique
-from tests.races.servers import HOST, Server, serve, together
+from tests.races.clients import Headers
+from tests.races.servers import HOST, Server, together
+from tests.races.tables import Tables, columns_of
 
-pytestmark = pytest.mark.xdist_group("races")  # the servers are started once
 COPIES = 16
-Headers = dict[str, str]
 
 
-def categories(database: sa.Connection, name: str) -> int:
+def categories(tables: Tables, name: str) -> int:
     """How many categories of the name the table holds."""
-    table: Any = Category.__table__  # type: ignore[attr-defined]  # SQLAlchemy sets it on mapped classes
-    count = sa.select(sa.func.count()).where(table.c.name == name)
-    found = int(database.execute(count).scalar_one())
-    database.rollback()
-    return found
+    return tables.count(columns_of(Category).name == name)
 
 
 def test_copies_that_arrive_at_once_on_two_servers_make_one_row(
-    clients: list[httpx2.Client], database: sa.Connection, admin_headers: Headers
+    clients: list[httpx2.Client], tables: Tables, admin_headers: Headers
 ) -> None:
     """All get the first one's 201, and all but one say that it is a replay; a failure under the key leaves it free."""
     name, key = unique("copied"), {"Idempotency-Key": unique("key")}
@@ -40,11 +33,11 @@ def test_copies_that_arrive_at_once_on_two_servers_make_one_row(
     assert len({answer.text for answer in answers}) == 1
     assert len({answer.headers["location"] for answer in answers}) == 1
     assert sum("idempotent-replayed" not in answer.headers for answer in answers) == 1
-    assert categories(database, name) == 1
+    assert categories(tables, name) == 1
 
 
 def test_copies_of_a_batch_make_its_rows_once(
-    clients: list[httpx2.Client], database: sa.Connection, admin_headers: Headers
+    clients: list[httpx2.Client], tables: Tables, admin_headers: Headers
 ) -> None:
     names, key = [unique("batched") for _ in range(20)], {"Idempotency-Key": unique("key")}
 
@@ -55,26 +48,25 @@ def test_copies_of_a_batch_make_its_rows_once(
     answers = together(post, COPIES)
     assert [answer.status_code for answer in answers] == [201] * COPIES
     assert len({answer.text for answer in answers}) == 1
-    assert [categories(database, name) for name in names] == [1] * len(names)
+    assert [categories(tables, name) for name in names] == [1] * len(names)
 
 
 def test_a_copy_after_the_server_died_with_the_answer_gets_that_answer(
-    clients: list[httpx2.Client], database: sa.Connection, race_url: str, admin_headers: Headers
+    clients: list[httpx2.Client], tables: Tables, victim: Server, admin_headers: Headers
 ) -> None:
     """The first server commits and is killed before its client has read a byte; the second gives the stored answer, and no second row."""
     name, key = unique("orphan"), unique("key")
     body = json.dumps({"name": name}).encode()
     headers = admin_headers | {"Idempotency-Key": key, "Content-Type": "application/json"}
-    with serve(race_url) as (doomed,):
-        with socket.create_connection((HOST, doomed.port)) as connection:
-            connection.sendall(request(headers, body))
-            wait_for(database, name)
-            kill(doomed)
-        again = clients[0].post("/categories", content=body, headers=headers)
+    with socket.create_connection((HOST, victim.port)) as connection:
+        connection.sendall(request(headers, body))
+        wait_for(tables, name)
+        victim.kill()
+    again = clients[0].post("/categories", content=body, headers=headers)
     assert again.status_code == 201, again.text
     assert again.headers["idempotent-replayed"] == "true"
     assert again.json()["name"] == name
-    assert categories(database, name) == 1
+    assert categories(tables, name) == 1
     stored = clients[1].get(again.headers["location"].removeprefix("/api/v1"))
     assert stored.json() == again.json()
 
@@ -86,15 +78,9 @@ def request(headers: Headers, body: bytes) -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-def wait_for(database: sa.Connection, name: str) -> None:
-    """Look until the row is committed; each look is a transaction of its own."""
+def wait_for(tables: Tables, name: str) -> None:
+    """Look until the row is committed."""
     for _ in range(100_000):
-        if categories(database, name):
+        if categories(tables, name):
             return
     raise AssertionError("the row never came")
-
-
-def kill(server: Server) -> None:
-    """As the power fails."""
-    server.process.kill()
-    server.process.wait()

@@ -12,9 +12,8 @@ import httpx2
 import pytest
 
 from tests.conftest import PASSWORD, unique
-from tests.races.servers import HOST, STOP_SECONDS, Server
+from tests.races.servers import HOST, Server, serve
 
-pytestmark = pytest.mark.xdist_group("races")  # the servers are started once
 BURST = 200
 UNDER_WAY = 8
 PATIENT = 60.0  # a busy machine must not be taken for a fault
@@ -48,20 +47,25 @@ def get_health(line: http.client.HTTPConnection) -> None:
 
 
 @pytest.fixture
-def connect(doomed_server: Server) -> Iterator[Callable[[], http.client.HTTPConnection]]:
-    """Opens connections to the doomed server, which are closed with the test."""
+def victim(race_url: str, servers: list[Server]) -> Iterator[Server]:
+    """A further server, which hashes at a real cost, so that a sign-up is under way for a while."""
+    with serve(race_url, BCRYPT_COST="10") as (server,):
+        yield server
+
+
+@pytest.fixture
+def connect(victim: Server) -> Iterator[Callable[[], http.client.HTTPConnection]]:
+    """Opens connections to the victim, which are closed with the test."""
     with ExitStack() as stack:
 
         def open_one() -> http.client.HTTPConnection:
-            line = http.client.HTTPConnection(HOST, doomed_server.port, timeout=PATIENT)
+            line = http.client.HTTPConnection(HOST, victim.port, timeout=PATIENT)
             return stack.enter_context(closing(line))
 
         yield open_one
 
 
-def test_sigterm_finishes_what_was_accepted(
-    doomed_server: Server, connect: Callable[[], http.client.HTTPConnection]
-) -> None:
+def test_sigterm_finishes_what_was_accepted(victim: Server, connect: Callable[[], http.client.HTTPConnection]) -> None:
     """Every request that was under way gets its complete answer; then the process ends, and nobody listens."""
     lines, witness = [connect() for _ in range(UNDER_WAY)], connect()
     for line in [*lines, witness]:
@@ -71,11 +75,11 @@ def test_sigterm_finishes_what_was_accepted(
         body = {"email": email, "password": PASSWORD, "full_name": "Accepted"}
         line.request("POST", "/api/v1/users", json.dumps(body), {"Content-Type": "application/json"})
     get_health(witness)  # its answer comes after the server has read what was sent before
-    doomed_server.process.send_signal(signal.SIGTERM)
+    victim.signal(signal.SIGTERM)
     answers = [line.getresponse() for line in lines]
     rows = [json.loads(answer.read()) for answer in answers]
     assert [answer.status for answer in answers] == [201] * UNDER_WAY
     assert [row["email"] for row in rows] == emails
-    assert doomed_server.process.wait(STOP_SECONDS) in (0, -signal.SIGTERM)
+    assert victim.exit_code() in (0, -signal.SIGTERM)
     with pytest.raises(ConnectionRefusedError):
         get_health(connect())

@@ -1,101 +1,103 @@
 """Sixteen clients want the same slots on two servers: each slot is booked once, and every other answer says so."""
 
 from collections import Counter
-from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import httpx2
 import pytest
-import sqlalchemy as sa
 
-from backend.bookings.models import LIVE, Booking
-from tests.conftest import unique
+from tests.races.clients import CLIENTS, statuses
 from tests.races.servers import together
+from tests.races.slots import Slots
 
-pytestmark = pytest.mark.xdist_group("races")  # the servers are started once
-CLIENTS, SLOTS = 16, 20
-TOMORROW = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
-Headers = dict[str, str]
-
-
-def interval(slot: int, shift: int) -> dict[str, str]:
-    """Half an hour of a slot, `shift` minutes late: the clients' wishes overlap, but are not the same."""
-    start = TOMORROW + timedelta(hours=slot, minutes=shift)
-    return {"start_time": start.isoformat(), "end_time": (start + timedelta(minutes=30)).isoformat()}
+SLOTS = 20
+TAKEN = (409, "slot_taken")
 
 
-@pytest.fixture
-def point(clients: list[httpx2.Client], admin_headers: Headers) -> int:
-    """A charge point of the test's own."""
-    body = {
-        "code": unique("race"), "name": "Race", "latitude": 0, "longitude": 0, "connector": "ccs",
-        "power_kw": 50, "price_per_kwh": 1,
-    }  # fmt: skip
-    answer = clients[0].post("/charge-points", json=body, headers=admin_headers)
-    assert answer.status_code == 201, answer.text
-    return int(answer.json()["id"])
-
-
-def overlapping(database: sa.Connection, point: int) -> int:
-    """How many pairs of live bookings of the charge point overlap, as the table itself stands."""
-    table: Any = Booking.__table__  # type: ignore[attr-defined]  # SQLAlchemy sets it on mapped classes
-    one, other = table.alias(), table.alias()
-    pairs = sa.select(sa.func.count()).where(
-        one.c.charge_point_id == point, other.c.charge_point_id == point, one.c.id < other.c.id,
-        one.c.status.in_(LIVE), other.c.status.in_(LIVE),
-        one.c.start_time < other.c.end_time, other.c.start_time < one.c.end_time,
-    )  # fmt: skip
-    return int(database.execute(pairs).scalar_one())
-
-
-def stored(client: httpx2.Client, point: int, headers: Headers) -> dict[int, tuple[str, str]]:
-    """The times of every booking of the charge point, by id."""
-    answer = client.get("/bookings", params={"charge_point_id": point, "size": 100}, headers=headers)
-    assert answer.status_code == 200, answer.text
-    return {row["id"]: (row["start_time"], row["end_time"]) for row in answer.json()["items"]}
-
-
-def refusals(answers: list[httpx2.Response]) -> list[tuple[int, str | None]]:
-    """The status and code of every answer that is no success."""
-    return [(answer.status_code, answer.json().get("code")) for answer in answers if not answer.is_success]
-
-
-def test_each_slot_is_booked_once(
-    clients: list[httpx2.Client], database: sa.Connection, point: int, driver_headers: Headers, admin_headers: Headers
-) -> None:
+def test_each_slot_is_booked_once(slots: Slots) -> None:
     """16 clients, 20 slots, 2 servers: 20 bookings, 300 times `slot_taken`, and nothing overlaps in the table."""
+    point = slots.add_point()
 
     def book_every_slot(number: int) -> list[httpx2.Response]:
-        client = clients[number % len(clients)]
-        bodies = [{"charge_point_id": point, **interval(slot, number)} for slot in range(SLOTS)]
-        return [client.post("/bookings", json=body, headers=driver_headers) for body in bodies]
+        return [slots.send(number, "POST", "/bookings", slots.wish(point, slot, number)) for slot in range(SLOTS)]
 
     by_client = together(book_every_slot, CLIENTS)
     winners = Counter(slot for answers in by_client for slot in range(SLOTS) if answers[slot].status_code == 201)
     assert winners == dict.fromkeys(range(SLOTS), 1)
-    refused = refusals([answer for answers in by_client for answer in answers])
-    assert Counter(refused) == {(409, "slot_taken"): SLOTS * (CLIENTS - 1)}
-    assert len(stored(clients[1], point, admin_headers)) == SLOTS
-    assert overlapping(database, point) == 0
+    told = statuses(answer for answers in by_client for answer in answers)
+    assert told == {(201, None): SLOTS, TAKEN: SLOTS * (CLIENTS - 1)}
+    assert len(slots.stored(point)) == SLOTS
+    assert slots.overlaps(point) == 0
 
 
-def test_one_of_many_moves_to_a_free_slot(
-    clients: list[httpx2.Client], database: sa.Connection, point: int, driver_headers: Headers, admin_headers: Headers
-) -> None:
+@pytest.mark.parametrize("method", ["PATCH", "PUT"])
+def test_one_of_many_moves_to_a_free_slot(slots: Slots, method: str) -> None:
     """16 bookings are moved at once to where one fits: one moves, the others stay where they were."""
-    for slot in range(CLIENTS):
-        body = {"charge_point_id": point, **interval(slot, 0)}
-        assert clients[0].post("/bookings", json=body, headers=driver_headers).status_code == 201
-    before = stored(clients[0], point, admin_headers)
-    ids = sorted(before)
+    point, target = slots.add_point(), 40
+    ids = [slots.add_booking(point, slot) for slot in range(CLIENTS)]
+    before = slots.stored(point)
 
     def move(number: int) -> httpx2.Response:
-        client = clients[number % len(clients)]
-        return client.patch(f"/bookings/{ids[number]}", json=interval(40, number), headers=driver_headers)
+        return slots.send(number, method, f"/bookings/{ids[number]}", slots.times(target, number))
 
     answers = together(move, CLIENTS)
-    assert Counter(refusals(answers)) == {(409, "slot_taken"): CLIENTS - 1}
-    after = stored(clients[1], point, admin_headers)
-    moved = [number for number, answer in enumerate(answers) if answer.is_success]
-    assert [row for row in ids if after[row] != before[row]] == [ids[number] for number in moved]
-    assert overlapping(database, point) == 0
+    assert statuses(answers) == {(200, None): 1, TAKEN: CLIENTS - 1}
+    after = slots.stored(point)
+    moved = next(number for number, answer in enumerate(answers) if answer.is_success)
+    assert after == {**before, ids[moved]: (point, slots.start(target, moved), "PENDING")}
+    assert slots.overlaps(point) == 0
+
+
+def test_bookings_that_change_places_never_wait_in_a_circle(slots: Slots) -> None:
+    """16 bookings at two charge points each go to the other one: none is in another's way, so all of them arrive."""
+    points = slots.add_point(), slots.add_point()
+    ids = [slots.add_booking(points[slot % 2], slot) for slot in range(CLIENTS)]
+
+    def cross(number: int) -> httpx2.Response:
+        body = {"charge_point_id": points[1 - number % 2]}
+        return slots.send(number // 2, "PATCH", f"/bookings/{ids[number]}", body)
+
+    assert statuses(together(cross, CLIENTS)) == {(200, None): CLIENTS}
+    stored = slots.stored(*points)
+    assert [stored[row][:2] for row in ids] == [(points[1 - slot % 2], slots.start(slot)) for slot, _ in enumerate(ids)]
+
+
+def test_a_batch_is_booked_whole_or_not_at_all(slots: Slots) -> None:
+    """Each of 16 clients wants two neighbouring slots of a ring at two charge points, which it names in an order of its own.
+
+    No two neighbours get theirs, nobody gets a part, and nobody is refused without a neighbour who got his.
+    """
+    points = slots.add_point(), slots.add_point()
+
+    def book_four(number: int) -> httpx2.Response:
+        wishes = [slots.wish(point, (number + step) % CLIENTS) for point in points for step in (0, 1)]
+        return slots.send(number // 2, "POST", "/bookings/batch", wishes[:: -1 if number % 2 else 1])
+
+    answers = together(book_four, CLIENTS)
+    won = [answer.status_code == 201 for answer in answers]
+    assert statuses(answers) == {(201, None): sum(won), TAKEN: CLIENTS - sum(won)}
+    for number, has_won in enumerate(won):
+        beside = won[number - 1] or won[(number + 1) % CLIENTS]
+        assert has_won is not beside
+    told = {row["id"] for answer in answers if answer.is_success for row in answer.json()}
+    assert set(slots.stored(*points)) == told
+    assert len(told) == 4 * sum(won)
+    assert slots.overlaps(*points) == 0
+
+
+def test_a_batch_moves_whole_or_not_at_all(slots: Slots) -> None:
+    """16 clients each move three bookings, one at each of three charge points, to the same hour: one of them gets all three there."""
+    points, target = [slots.add_point() for _ in range(3)], 40
+    ids = [[slots.add_booking(point, slot) for point in points] for slot in range(CLIENTS)]
+    before = slots.stored(*points)
+
+    def move(number: int) -> httpx2.Response:
+        mine = ids[number][:: -1 if number % 2 else 1]
+        body = [{"id": row, **slots.times(target, number)} for row in mine]
+        return slots.send(number // 2, "PATCH", "/bookings/batch", body)
+
+    answers = together(move, CLIENTS)
+    assert statuses(answers) == {(200, None): 1, TAKEN: CLIENTS - 1}
+    moved = next(number for number, answer in enumerate(answers) if answer.is_success)
+    arrived = {row: (before[row][0], slots.start(target, moved), "PENDING") for row in ids[moved]}
+    assert slots.stored(*points) == {**before, **arrived}
+    assert slots.overlaps(*points) == 0

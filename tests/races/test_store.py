@@ -1,97 +1,15 @@
-"""Sixteen buyers at two servers: no copy is sold twice, no order is half, and what was acknowledged survives a killed server."""
+"""Sixteen buyers at two servers: no copy is sold twice, no order is half, and a book that comes back comes back once."""
 
 from collections import Counter
-from collections.abc import Iterator
-from decimal import Decimal
-from threading import Semaphore
-from typing import Any
 
 import httpx2
-import pytest
-import sqlalchemy as sa
 
-from backend.catalog.models import Book
-from backend.orders.models import Order, OrderLine, OrderStatus
-from tests.conftest import PASSWORD, unique
-from tests.races.conftest import sign_in
-from tests.races.servers import Server, serve, together
+from tests.conftest import unique
+from tests.races.clients import CLIENTS, Headers, statuses
+from tests.races.servers import together
+from tests.races.store import Store, empty_cart, put
 
-pytestmark = pytest.mark.xdist_group("races")  # the servers are started once
-CLIENTS, BOOKS, ROUNDS = 16, 6, 3
-ENOUGH = 12  # acknowledged orders before the server is killed
-PATIENT = 60.0  # hashing for many, or a further server, on a busy machine
-Headers = dict[str, str]
-MODELS: tuple[Any, ...] = (Book, Order, OrderLine)
-BOOK, ORDER, LINE = (model.__table__.c for model in MODELS)
-
-
-@pytest.fixture(scope="module")
-def buyers(clients: list[httpx2.Client]) -> list[Headers]:
-    """The headers of sixteen accounts; hashing for them all takes its time."""
-
-    def sign_up(number: int) -> Headers:
-        email = f"{unique('buyer')}-{number}@example.com"
-        body = {"email": email, "password": PASSWORD, "full_name": "Buyer"}
-        with httpx2.Client(base_url=clients[number % 2].base_url, timeout=PATIENT) as patient:
-            assert patient.post("/users", json=body).status_code == 201
-            return sign_in(patient, email, PASSWORD)
-
-    return together(sign_up, CLIENTS)
-
-
-class Store:
-    """Books of the test's own, and what the tables say of them."""
-
-    def __init__(self, client: httpx2.Client, admin: Headers, database: sa.Connection) -> None:
-        self._client = client
-        self._admin = admin
-        self._database = database
-        self._category = self._add("/categories", {"name": unique("race")})
-
-    def _add(self, path: str, body: dict[str, Any]) -> int:
-        answer = self._client.post(path, json=body, headers=self._admin)
-        assert answer.status_code == 201, answer.text
-        return int(answer.json()["id"])
-
-    def add_book(self, stock: int, price: str = "0.10") -> int:
-        """The id of a new book."""
-        body = {"title": unique("Book"), "author": "A", "price": price, "stock": stock, "category_id": self._category}
-        return self._add("/books", body)
-
-    def stock(self, book: int) -> int:
-        """How many are in stock."""
-        return int(self._database.execute(sa.select(BOOK.stock).where(BOOK.id == book)).scalar_one())
-
-    def sold(self, book: int) -> int:
-        """How many were ordered, but for orders that were cancelled."""
-        quantities = sa.select(sa.func.coalesce(sa.func.sum(LINE.quantity), 0)).where(LINE.order_id == ORDER.id)
-        counted = quantities.where(LINE.book_id == book, ORDER.status != OrderStatus.CANCELLED)
-        return int(self._database.execute(counted).scalar_one())
-
-    def half_orders(self) -> list[int]:
-        """The ids of orders whose lines do not add up to their total."""
-        lines: dict[int, Decimal] = {}
-        for line in self._database.execute(sa.select(LINE.order_id, LINE.unit_price, LINE.quantity)):
-            lines[line.order_id] = lines.get(line.order_id, Decimal()) + line.unit_price * line.quantity
-        totals = {row.id: row.total for row in self._database.execute(sa.select(ORDER.id, ORDER.total))}
-        return [order for order in totals.keys() | lines.keys() if lines.get(order) != totals.get(order)]
-
-
-@pytest.fixture
-def store(clients: list[httpx2.Client], admin_headers: Headers, database: sa.Connection) -> Store:
-    """A shelf of the test's own."""
-    return Store(clients[0], admin_headers, database)
-
-
-def statuses(answers: list[httpx2.Response]) -> Counter[tuple[int, str | None]]:
-    """How often each status came, with its code."""
-    return Counter((answer.status_code, None if answer.is_success else answer.json()["code"]) for answer in answers)
-
-
-def put(client: httpx2.Client, headers: Headers, book: int, quantity: int = 1) -> None:
-    """Put a book into the cart."""
-    answer = client.post("/cart-items", json={"book_id": book, "quantity": quantity}, headers=headers)
-    assert answer.status_code in (200, 201), answer.text
+BOOKS, ROUNDS = 6, 3
 
 
 def test_stock_is_taken_to_the_last_copy(clients: list[httpx2.Client], admin_headers: Headers, store: Store) -> None:
@@ -146,14 +64,6 @@ def test_a_cart_is_ordered_once(clients: list[httpx2.Client], buyers: list[Heade
     assert (store.stock(book), store.sold(book)) == (98, 2)
 
 
-def empty_cart(client: httpx2.Client, headers: Headers) -> None:
-    """Take out what an earlier test left in the cart."""
-    items = client.get("/cart-items", params={"size": 100}, headers=headers).json()["items"]
-    if items:
-        ids = ",".join(str(item["id"]) for item in items)
-        assert client.delete(f"/cart-items/batch?ids={ids}", headers=headers).status_code == 204
-
-
 def test_a_book_is_added_to_a_cart_by_all_who_add_it(
     clients: list[httpx2.Client], buyers: list[Headers], store: Store
 ) -> None:
@@ -178,51 +88,33 @@ def test_stock_comes_back_once(clients: list[httpx2.Client], buyers: list[Header
     assert (store.stock(book), store.sold(book)) == (100, 0)
 
 
-@pytest.fixture
-def victim(race_url: str) -> Iterator[Server]:
-    """A further server on the same database, to be killed."""
-    with serve(race_url) as (server,):
-        yield server
+def test_a_deleted_book_comes_back_once(clients: list[httpx2.Client], admin_headers: Headers, store: Store) -> None:
+    """16 times at once: one brings it back, to the others it is there already."""
+    book = store.add_book(7)
+    assert clients[0].delete(f"/books/{book}", headers=admin_headers).status_code == 204
+    path = f"/books/{book}/restore"
+    answers = together(lambda number: clients[number % 2].post(path, headers=admin_headers), CLIENTS)
+    assert statuses(answers) == {(200, None): 1, (409, "not_deleted"): CLIENTS - 1}
+    assert store.stock(book) == 7
 
 
-def buy_until_it_dies(server: Server, me: Headers, books: list[int], acknowledged: Semaphore) -> list[dict[str, Any]]:
-    """The orders that the server acknowledged until it answered no more."""
-    told = []
-    with httpx2.Client(base_url=f"{server.url}/api/v1", timeout=PATIENT) as client:
-        try:
-            while True:
-                for book in books:
-                    put(client, me, book)
-                answer = client.post("/orders", headers=me)
-                assert answer.status_code == 201, answer.text
-                told.append(answer.json())
-                acknowledged.release()
-        except httpx2.TransportError:
-            return told
-
-
-def test_a_killed_server_leaves_no_half_order(
-    victim: Server, clients: list[httpx2.Client], buyers: list[Headers], store: Store
+def test_a_deleted_title_is_there_once_whoever_takes_it(
+    clients: list[httpx2.Client], admin_headers: Headers, store: Store
 ) -> None:
-    """Every acknowledged order is there as it was told; every order is whole; no copy is lost."""
-    books = [store.add_book(100_000, price) for price in ("0.10", "0.20", "33.33")]
-    acknowledged = Semaphore(0)
-    for me in buyers:
-        empty_cart(clients[0], me)
+    """Half restore the book, half make another of its title: one has it."""
+    title = unique("Wanted")
+    body = store.body(title, 1)
+    book = clients[0].post("/books", json=body, headers=admin_headers).json()["id"]
+    assert clients[0].delete(f"/books/{book}", headers=admin_headers).status_code == 204
 
-    def work(number: int) -> list[dict[str, Any]]:
-        if number < CLIENTS:
-            mine = books[:: -1 if number % 2 else 1]
-            return buy_until_it_dies(victim, buyers[number], mine, acknowledged)
-        for _ in range(ENOUGH):
-            acknowledged.acquire()
-        victim.process.kill()
-        return []
+    def take(number: int) -> httpx2.Response:
+        client = clients[number // 2 % 2]
+        if number % 2:
+            return client.post("/books", json=body, headers=admin_headers)
+        return client.post(f"/books/{book}/restore", headers=admin_headers)
 
-    *by_buyer, _ = together(work, CLIENTS + 1)
-    assert sum(map(len, by_buyer)) >= ENOUGH
-    for me, told in zip(buyers, by_buyer, strict=True):
-        for order in told:
-            assert clients[0].get(f"/orders/{order['id']}", headers=me).json() == order
-    assert store.half_orders() == []
-    assert [store.stock(book) + store.sold(book) for book in books] == [100_000] * 3
+    answers = together(take, CLIENTS)
+    assert sum(answer.is_success for answer in answers) == 1
+    assert set(statuses(answers)) <= {(200, None), (201, None), (409, "duplicate"), (409, "not_deleted")}
+    winner = next(answer.json()["id"] for answer in answers if answer.is_success)
+    assert store.books(title) == [winner]

@@ -1,0 +1,21 @@
+"""An application for races that the product has no room for: meetings that do not overlap, and that come back when they were deleted."""
+
+from fastapi import FastAPI
+
+from backend.auth.routes import auth, users
+from backend.crud.policy import ANYONE, SIGNED_IN
+from backend.crud.registry import Registry
+from backend.main import create_app
+from tests.odd.base import metadata
+from tests.odd.shapes import Meeting, Room
+
+registry = Registry("/api/v1")
+registry.include(auth)
+registry.include(users)
+registry.register(Meeting, read=ANYONE, write=SIGNED_IN, soft_delete=True)
+registry.register(Room, read=ANYONE, write=SIGNED_IN)
+
+
+def create() -> FastAPI:
+    """The application, by the settings of its process."""
+    return create_app(None, registry, metadata)
