@@ -273,8 +273,9 @@ async def handle_http_exception(_request: Request, error: Exception) -> Response
     """Exception handler for what Starlette raises itself: 404, 405, 413."""
     if not isinstance(error, HTTPException):
         raise TypeError("registered for HTTPException only")
-    if isinstance(error.__cause__, (UnicodeDecodeError, RecursionError)):
-        # FastAPI's 400 for a body that is not UTF-8 or nested too deep; any other malformed one gets 422 from it.
+    if isinstance(error.__cause__, (ValueError, RecursionError)):
+        # FastAPI's 400 for a body that is not UTF-8, nested too deep or has a number of thousands of digits; any other malformed
+        # one gets 422 from it.
         message = "the body cannot be read as JSON"
         return problem_response(InvalidInputError.at("body", message=message, kind="json_invalid"))
     standard = http.HTTPStatus(error.status_code)

@@ -28,6 +28,7 @@ from backend.core.config import Settings
 from backend.core.db import UnitOfWork
 from backend.core.door import Door, Lane
 from backend.core.errors import InvalidInputError, UnsupportedMediaTypeError
+from backend.core.gate import refuse_headers
 from backend.core.idempotency import IDEMPOTENCY_KEY, REPLAYED, Sent, once
 from backend.core.intake import Intake
 from backend.core.security import bearer_token
@@ -290,7 +291,7 @@ class Directory(BaseRoute):
         return (Match.FULL, {}) if inside else (Match.NONE, {})
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Find the route and let it answer, or raise 404, 405, 413 or 415."""
+        """Find the route and let it answer, or raise 401, 404, 405, 413 or 415."""
         path: str = scope["path"][len(self.prefix) + 1 :]
         segments = path.removesuffix("/").split("/")
         node = self._find(segments)
@@ -300,12 +301,12 @@ class Directory(BaseRoute):
         if entry is None:
             raise HTTPException(405, headers={"Allow": ", ".join(sorted(node.methods))})
         settings: Settings = scope["app"].state.settings
-        limit = settings.max_body_bytes
+        limit = settings.max_body_bytes if entry.intake is None else getattr(settings, entry.intake.limit)
+        refuse_headers(scope["headers"], most_bytes=limit)
         if entry.needs_json:
             _require_json(scope["headers"])
         elif entry.intake is not None:
             entry.intake.media_type(scope["headers"])
-            limit = getattr(settings, entry.intake.limit)
         scope["path_params"] = {name: segments[position] for position, name in entry.parameters}
         scope["route"] = entry.route
         await entry.route.app(scope, _limited(receive, limit), send)
