@@ -32,6 +32,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
+# Five for each element of the largest batch.
+MOST_FAULTS = 5000
 
 
 class RowhouseError(Exception):
@@ -204,7 +206,10 @@ class InvalidInputError(RowhouseError):
 
     @classmethod
     def from_pydantic(cls, error: ValidationError, *prefix: str | int) -> "InvalidInputError":
-        """The faults of a pydantic validation below `prefix`."""
+        """The faults of a pydantic validation below `prefix`; their number alone where nobody would read them all."""
+        if error.error_count() > MOST_FAULTS:
+            message = f"{error.error_count()} faults are too many to list; see the schema of this body"
+            return cls.at(*prefix, message=message, kind="too_many_faults")
         faults = error.errors(include_url=False, include_context=False, include_input=False)
         return cls([{"loc": [*prefix, *f["loc"]], "msg": f["msg"], "type": f["type"]} for f in faults])
 

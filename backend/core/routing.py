@@ -31,6 +31,7 @@ from backend.core.errors import InvalidInputError, UnsupportedMediaTypeError
 from backend.core.gate import refuse_headers
 from backend.core.idempotency import IDEMPOTENCY_KEY, REPLAYED, Sent, once
 from backend.core.intake import Intake
+from backend.core.judging import judge_bodies
 from backend.core.security import bearer_token
 
 READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -123,6 +124,7 @@ class OneHopRoute(APIRoute):
         if self.response_model is None and inspect.signature(endpoint).return_annotation is inspect.Signature.empty:
             raise TypeError(f"{endpoint.__qualname__} does not say what it returns: annotate it, `-> None` for nothing")
         _defer(self.dependant, {})
+        judge_bodies(self.dependant)
         for position, guard in enumerate(self.dependant.dependencies):
             # FastAPI drops the value of a dependency that no parameter takes; a deferred one would never be called.
             guard.name = guard.name or f"{HIDDEN}guard_{position}"

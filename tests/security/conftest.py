@@ -12,11 +12,14 @@ from sqlmodel import SQLModel
 from starlette.testclient import TestClient
 
 from backend.api import registry
+from backend.core.routing import Router
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in, sign_up
 from tests.contract.house import Headers, World
+from tests.core.conftest import build_product
 
 SECRET = "the-secret-of-the-stage-which-nobody-on-the-outside-knows"
 API = "/api/v1"
+ORIGIN = "https://shop.example"
 
 
 class Stage:
@@ -48,6 +51,16 @@ class Stage:
                 for table in SQLModel.metadata.tables.values()
             }
 
+    def operations(self, *media_types: str) -> list[tuple[str, str]]:
+        """The method and path of every operation, or of those that read a body of one of these types; the path names a row 1."""
+        found = []
+        for path, item in self.world.document["paths"].items():
+            for method, operation in item.items():
+                content = operation.get("requestBody", {}).get("content", {})
+                if not media_types or set(media_types) & set(content):
+                    found.append((method.upper(), path.replace("{id}", "1")))
+        return found
+
     @contextmanager
     def unchanged(self) -> Iterator[None]:
         """What happens within stores, changes and deletes nothing at all."""
@@ -60,3 +73,26 @@ class Stage:
 def stage(make_app: Callable[..., TestClient]) -> Stage:
     """One for all attacks; what they try changes nothing, so they do not meet."""
     return Stage(make_app("sqlite", jwt_secret=SecretStr(SECRET)))
+
+
+@pytest.fixture(scope="session")
+def served(stage: Stage) -> Iterator[Stage]:
+    """The product with a route that fails, small bodies and files, and one origin."""
+    router = Router()
+
+    @router.get("/crash")
+    def crash() -> None:
+        raise RuntimeError("words that are not for clients")
+
+    options = {
+        "admin_email": ADMIN_EMAIL,
+        "admin_password": SecretStr(ADMIN_PASSWORD),
+        "jwt_secret": SecretStr(SECRET),
+        "cors_origins": (ORIGIN,),
+        "max_body_bytes": 1024,
+        "max_import_bytes": 4096,
+    }
+    with TestClient(
+        build_product(stage.app.state.settings.database_url, router, **options), raise_server_exceptions=False
+    ) as client:
+        yield Stage(client)
