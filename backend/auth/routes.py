@@ -2,14 +2,14 @@
 
 from typing import Annotated, Literal
 
-from fastapi import Depends, Form
+from fastapi import Form
 from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field
 from starlette.responses import Response
 
 from backend.auth import service
 from backend.auth.models import Role, User
 from backend.core.config import Settings
-from backend.core.dependencies import CallerDep, SessionDep, SettingsDep, UnitDep, never_stored
+from backend.core.dependencies import CallerDep, SessionDep, SettingsDep, UnitDep
 from backend.core.door import Lane
 from backend.core.openapi import problem_responses, response_header
 from backend.core.routing import Router, on_lane
@@ -94,12 +94,7 @@ class TokenPair(BaseModel):
 
 
 users = Router(prefix="/users", tags=["users"], description="Sign-up, and one's own account.")
-auth = Router(
-    prefix="/auth",
-    tags=["auth"],
-    description="Sign in, stay signed in, and sign out.",
-    dependencies=[Depends(never_stored)],
-)
+auth = Router(prefix="/auth", tags=["auth"], description="Sign in, stay signed in, and sign out.")
 
 
 @users.post(

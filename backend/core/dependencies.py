@@ -9,7 +9,6 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import OAuth2PasswordBearer
 from sqlmodel import Session
-from starlette.responses import Response
 
 from backend.core.config import Settings
 from backend.core.db import UnitOfWork
@@ -34,11 +33,6 @@ def get_settings(request: Request) -> Settings:
     """The application's settings."""
     settings: Settings = request.app.state.settings
     return settings
-
-
-def never_stored(response: Response) -> None:
-    """Keep an answer that holds tokens out of every cache (RFC 6749 §5.1)."""
-    response.headers["Cache-Control"] = "no-store"
 
 
 def get_caller(request: Request, _scheme: Annotated[str | None, Depends(oauth2_scheme)]) -> Caller:

@@ -96,3 +96,9 @@ def served(stage: Stage) -> Iterator[Stage]:
         build_product(stage.app.state.settings.database_url, router, **options), raise_server_exceptions=False
     ) as client:
         yield Stage(client)
+
+
+@pytest.fixture(scope="session")
+def sqlite_url(stage: Stage) -> str:
+    """The address of the stage's database."""
+    return str(stage.app.state.settings.database_url)

@@ -7,7 +7,7 @@ import pytest
 from starlette.testclient import TestClient
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, ROOT
+from tests.conftest import ROOT
 from tests.security.conftest import API, Stage
 from tests.security.kinds import KINDS, ask
 
@@ -88,11 +88,3 @@ def test_nothing_redirects(stage: Stage, path: str) -> None:
     answer = stage.client.get(f"http://testserver{path}", follow_redirects=False)
     assert answer.status_code in (200, 404)
     assert "location" not in answer.headers
-
-
-def test_tokens_are_in_no_cache(stage: Stage) -> None:
-    """RFC 6749 §5.1."""
-    login = stage.client.post(f"{API}/auth/login", data={"username": ADMIN_EMAIL, "password": ADMIN_PASSWORD})
-    again = stage.client.post(f"{API}/auth/refresh", json={"refresh_token": login.json()["refresh_token"]})
-    for answer in (login, again):
-        assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
