@@ -11,7 +11,7 @@ from backend.auth import service
 from tests.conftest import ADMIN_EMAIL, PASSWORD, unique
 from tests.security.conftest import API, Stage
 
-COST = 10
+COST, RAISED = 10, 11
 WRONG = "wrong-password"
 
 
@@ -90,14 +90,14 @@ def test_the_first_login_of_a_process_makes_the_same_dummy_for_both(
 
 def test_an_older_hash_costs_as_much(make_app: Callable[..., TestClient], rounds: list[int]) -> None:
     """After `BCRYPT_COST` was raised, the hashes of before are of the lower cost: a login makes up for the rounds they lack."""
-    client = make_app("sqlite", bcrypt_cost=12)
-    service._dummy_hash(12)
+    client = make_app("sqlite", bcrypt_cost=RAISED)
+    service._dummy_hash(RAISED)
     email = sign_up(client)
-    older = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(COST)).decode()
+    older = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(RAISED - 2)).decode()
     with client.app.state.database.engine.begin() as connection:  # type: ignore[attr-defined]  # it is a FastAPI
         connection.execute(sa.text("UPDATE users SET hashed_password = :h WHERE email = :e"), {"h": older, "e": email})
-    assert work(client, rounds, f"{unique('nobody')}@example.com") == (401, [12])
+    assert work(client, rounds, f"{unique('nobody')}@example.com") == (401, [RAISED])
     for password, status in ((WRONG, 401), (PASSWORD, 200)):
         answered, spent = work(client, rounds, email, password)
         assert answered == status
-        assert sum(2**cost for cost in spent) == 2**12
+        assert sum(2**cost for cost in spent) == 2**RAISED

@@ -88,10 +88,9 @@ def test_no_body_takes_what_is_the_servers(stage: Stage) -> None:
             return stage.client.request(operation[0], path, json=[body] if is_batch else body, headers=who)  # noqa: B023  called at once
 
         with stage.unchanged():
-            for name in MEMBERS.keys() - schema["properties"].keys():
-                answer = send({**body, name: MEMBERS[name]})
-                loc = problem(answer, 422)["errors"][0]["loc"]
-                assert loc[-1] == name, (operation, answer.text)
+            smuggled = {name: value for name, value in MEMBERS.items() if name not in schema["properties"]}
+            faults = problem(send({**body, **smuggled}), 422)["errors"]
+            assert {fault["loc"][-1] for fault in faults} == set(smuggled), operation
         answer = send(body)
         assert answer.status_code in (200, 201, 204), (operation, answer.text)
 

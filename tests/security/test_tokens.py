@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
 
 from backend.core.config import DEVELOPMENT_SECRET
 from backend.core.time import now, set_clock
@@ -142,6 +144,17 @@ def test_a_forged_token_is_401(stage: Stage, forger: Forger, name: str) -> None:
     """Whatever it claims, on hand-written and generated routes; nothing is stored."""
     with stage.unchanged():
         refused(stage, f"Bearer {FORGERIES[name](forger)}")
+
+
+@pytest.mark.parametrize("subject", [2**31 - 1, 2**31, 9_999_999_999, 2**63])
+def test_no_subject_is_too_large_for_a_key(client: TestClient, app: FastAPI, subject: int) -> None:
+    """Of an account that cannot be, on both databases: 401."""
+    key = app.state.settings.jwt_secret.get_secret_value()
+    claims = {"sub": str(subject), "ver": 0, "iss": "rowhouse", "typ": "access"}
+    times = {"iat": instant(), "nbf": instant(), "exp": instant(minutes=1)}
+    headers = {"Authorization": f"Bearer {signed({**claims, **times}, key=key)}"}
+    for path in ("/users/me", "/vehicles"):
+        problem(client.get(f"{API}{path}", headers=headers), 401, "not_authenticated")
 
 
 def test_another_token_of_ours_is_401(stage: Stage) -> None:
