@@ -5,23 +5,11 @@ Must never be given a body, a header or a query string: they hold secrets.
 
 import logging
 import sys
-from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
 
 from backend.core.config import Settings
-
-# Libraries that log the values they work on at the level of debug: the rows of a result, the body of a form.
-TALKATIVE = ("sqlalchemy", "python_multipart")
-
-
-def _printable(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Write a text with control characters as Python does: a path must not begin a line of its own (CWE-117)."""
-    for name, value in event.items():
-        if isinstance(value, str) and name != "exception" and not value.isprintable():
-            event[name] = repr(value)
-    return event
 
 
 def configure_logging(settings: Settings) -> None:
@@ -34,7 +22,7 @@ def configure_logging(settings: Settings) -> None:
     ]
     # Plain tracebacks: where `rich` is installed, structlog would print every local variable, passwords among them.
     plain = structlog.dev.plain_traceback
-    last: list[Any] = [_printable, structlog.dev.ConsoleRenderer(colors=False, exception_formatter=plain)]
+    last: list[Any] = [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=plain)]
     if settings.log_json:
         last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     formatter = structlog.stdlib.ProcessorFormatter(
@@ -47,8 +35,6 @@ def configure_logging(settings: Settings) -> None:
         logger.handlers = [] if name else [handler]
         logger.propagate = True
     logging.getLogger().setLevel(level)
-    for name in TALKATIVE:
-        logging.getLogger(name).setLevel(max(level, logging.WARNING))
     logging.getLogger("uvicorn.access").disabled = True
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

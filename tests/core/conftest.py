@@ -20,7 +20,6 @@ from backend.core import middleware
 from backend.core.config import Settings
 from backend.core.constraints import NAMING_CONVENTION
 from backend.core.db import Database, UnitOfWork
-from backend.core.logs import TALKATIVE
 from backend.core.routing import Router
 from backend.crud.registry import Registry
 from backend.main import create_app
@@ -28,7 +27,7 @@ from tests.conftest import QUIET, migrate
 from tests.databases import Databases
 
 Serve = Callable[..., TestClient]
-LOGGERS = ("", "uvicorn", "uvicorn.error", "uvicorn.access", "httpx2", *TALKATIVE)
+LOGGERS = ("", "uvicorn", "uvicorn.error", "uvicorn.access", "httpx2")
 
 metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
 shelves = sa.Table(
