@@ -10,15 +10,16 @@ from functools import partial
 import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from fastapi.middleware.cors import CORSMiddleware
 from sqlalchemy import MetaData
 from sqlmodel import SQLModel
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
 
 from backend import __version__
 from backend.api import registry as table_of_contents
 from backend.auth.service import authenticate, ensure_administrator
 from backend.core.config import Settings
+from backend.core.cors import Cors
 from backend.core.db import Database
 from backend.core.document import cached_openapi
 from backend.core.door import Door, Lane
@@ -29,6 +30,7 @@ from backend.core.errors import (
     handle_rowhouse_error,
     handle_unexpected_error,
     handle_validation_error,
+    problem_response,
 )
 from backend.core.health import add_health_routes
 from backend.core.logs import configure_logging
@@ -106,19 +108,8 @@ def _add_error_handlers(app: FastAPI) -> None:
 
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
     """The last one added is the outermost."""
+    last_resort: ASGIApp = problem_response(RowhouseError())
     if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=list(settings.cors_origins),
-            allow_methods=["*"],
-            allow_headers=["*"],
-            expose_headers=[
-                "Content-Disposition",
-                "ETag",
-                "Idempotent-Replayed",
-                "Location",
-                "Retry-After",
-                "X-Request-ID",
-            ],
-        )
-    app.add_middleware(Edge, access_log=settings.access_log, own_policy=PAGES)
+        app.add_middleware(Cors, origins=settings.cors_origins)
+        last_resort = Cors(last_resort, origins=settings.cors_origins)
+    app.add_middleware(Edge, access_log=settings.access_log, own_policy=PAGES, last_resort=last_resort)

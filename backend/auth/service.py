@@ -4,6 +4,7 @@ A refresh token is spent by one atomic statement, so that of two copies one wins
 grace and a theft after it, which revokes the whole family (RFC 9700 §4.14.2).
 """
 
+import re
 import unicodedata
 from datetime import timedelta
 from typing import Any
@@ -32,6 +33,7 @@ from backend.core.time import now
 
 ACCESS = "access"
 MAX_KEY = 2**31
+SUBJECT = re.compile(r"[1-9][0-9]{0,9}")
 log = structlog.get_logger("auth")
 
 _users: sa.Table = User.__table__  # type: ignore[attr-defined]  # SQLAlchemy sets it on mapped classes
@@ -71,7 +73,7 @@ def authenticate(unit: UnitOfWork, token: str, *, settings: Settings) -> Caller:
 
 def _subject(claims: dict[str, Any]) -> int:
     subject = str(claims["sub"])
-    if not subject.isdecimal() or int(subject) >= MAX_KEY:
+    if not SUBJECT.fullmatch(subject) or int(subject) >= MAX_KEY:
         raise NotAuthenticatedError
     return int(subject)
 
@@ -114,8 +116,9 @@ def check_password(unit: UnitOfWork, email: str, password: str, *, settings: Set
     """
     # No address holds a NUL, and PostgreSQL would refuse to look for one.
     rows = [] if "\x00" in email else unit.fetch(SELECT_LOGIN, {"login_email": normalise_email(email)})
-    hashed = rows[0]["hashed_password"] if rows else _dummy_hash(settings.bcrypt_cost)
-    if not verify_password(password, hashed) or not rows:
+    dummy = _dummy_hash(settings.bcrypt_cost)
+    hashed = rows[0]["hashed_password"] if rows else dummy
+    if not verify_password(password, hashed, cost=settings.bcrypt_cost) or not rows:
         raise WrongCredentialsError
     if not rows[0]["is_active"]:
         raise AccountDisabledError

@@ -4,10 +4,11 @@ Frozen: nothing changes a setting after start. A secret has no usable default ou
 `.env.example` lists every setting; a test keeps the two equal.
 """
 
+import re
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from backend.core.security import MAX_PASSWORD_BYTES
@@ -15,6 +16,8 @@ from backend.core.security import MAX_PASSWORD_BYTES
 DEVELOPMENT_SECRET = "development-only-secret-never-use-this-in-production-0123456789"  # noqa: S105  # nosec B105  refused outside development
 MIN_SECRET_BYTES = 32
 MIN_PASSWORD = 8
+# RFC 6454 §6.2: scheme, host in lower case and, unless it is the scheme's own, the port.
+ORIGIN = re.compile(r"https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?")
 
 
 class Environment(StrEnum):
@@ -36,7 +39,8 @@ class Settings(BaseSettings):
     )
 
     environment: Environment = Environment.DEVELOPMENT
-    database_url: str = "sqlite:///data/rowhouse.db"
+    # It may hold a password, so it is in no text that shows the settings.
+    database_url: Annotated[str, Field(repr=False)] = "sqlite:///data/rowhouse.db"
 
     # One number sizes threads, connections and overload: each worker thread holds one connection.
     worker_threads: Annotated[int, Field(ge=1, le=200)] = 8
@@ -79,6 +83,17 @@ class Settings(BaseSettings):
         if isinstance(origins, str):
             values["cors_origins"] = tuple(part.strip() for part in origins.split(",") if part.strip())
         return values
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _guard_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        """An origin is compared letter by letter, so one that no browser sends would only look as if it were allowed."""
+        for origin in origins:
+            if not ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    "CORS_ORIGINS: name each origin as browsers send it, https://shop.example; no *, null, path or end slash"
+                )
+        return origins
 
     @model_validator(mode="after")
     def _guard_secret(self) -> Self:

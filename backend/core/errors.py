@@ -33,6 +33,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
+# Five for each element of the largest batch.
+MOST_FAULTS = 5000
 
 
 class RowhouseError(Exception):
@@ -205,7 +207,10 @@ class InvalidInputError(RowhouseError):
 
     @classmethod
     def from_pydantic(cls, error: ValidationError, *prefix: str | int) -> "InvalidInputError":
-        """The faults of a pydantic validation below `prefix`."""
+        """The faults of a pydantic validation below `prefix`; their number alone where nobody would read them all."""
+        if error.error_count() > MOST_FAULTS:
+            message = f"{error.error_count()} faults are too many to list; see the schema of this body"
+            return cls.at(*prefix, message=message, kind="too_many_faults")
         faults = error.errors(include_url=False, include_context=False, include_input=False)
         return cls([{"loc": [*prefix, *f["loc"]], "msg": f["msg"], "type": f["type"]} for f in faults])
 
@@ -286,8 +291,9 @@ async def handle_http_exception(_request: Request, error: Exception) -> Response
     """Exception handler for what Starlette raises itself: 404, 405, 413."""
     if not isinstance(error, HTTPException):
         raise TypeError("registered for HTTPException only")
-    if isinstance(error.__cause__, (UnicodeDecodeError, RecursionError)):
-        # FastAPI's 400 for a body that is not UTF-8 or nested too deep; any other malformed one gets 422 from it.
+    if isinstance(error.__cause__, (ValueError, RecursionError)):
+        # FastAPI's 400 for a body that is not UTF-8, nested too deep or has a number of thousands of digits; any other malformed
+        # one gets 422 from it.
         message = "the body cannot be read as JSON"
         return problem_response(InvalidInputError.at("body", message=message, kind="json_invalid"))
     standard = http.HTTPStatus(error.status_code)

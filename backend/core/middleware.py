@@ -10,16 +10,18 @@ import uuid
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from backend.core.errors import RowhouseError, problem_response
-
-REQUEST_ID = re.compile(rb"^[A-Za-z0-9._-]{1,128}$")
-CLOSED_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+# The last two do not fall back to `default-src` (CSP level 3 §6.3).
+POLICY = b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+CLOSED_POLICY = (b"content-security-policy", POLICY)
 SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
     CLOSED_POLICY,
 ]
+# For a year, and for this host alone: what else lives below it is not ours to decide (RFC 6797 §6.1).
+HTTPS_ONLY = (b"strict-transport-security", b"max-age=31536000")
 OK = 200
 log = structlog.get_logger("http")
 
@@ -27,11 +29,12 @@ log = structlog.get_logger("http")
 class Edge:
     """Takes over a well-formed `X-Request-ID` or makes one, and logs method, path, status and milliseconds.
 
-    The paths in `own_policy` bring a content policy of their own.
+    The paths in `own_policy` bring a content policy of their own; `last_resort` answers where the application has failed.
     """
 
-    def __init__(self, app: ASGIApp, *, access_log: bool, own_policy: frozenset[str]) -> None:
+    def __init__(self, app: ASGIApp, *, access_log: bool, own_policy: frozenset[str], last_resort: ASGIApp) -> None:
         self._app = app
+        self._last_resort = last_resort
         self._access_log = access_log
         self._own_policy = own_policy
 
@@ -44,7 +47,7 @@ class Edge:
         request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.bind_contextvars(request_id=request_id.decode())
-        added = [(b"x-request-id", request_id), *SECURITY_HEADERS]
+        added = _headers(scope, request_id)
         has_own_policy = scope["path"] in self._own_policy
         status, started_to_answer = 500, False
 
@@ -62,7 +65,7 @@ class Edge:
         except Exception:
             # Starlette's own handler of last resort stands outside and would answer without the headers; the server logs it.
             if not started_to_answer:
-                await problem_response(RowhouseError())(scope, receive, send_with_headers)
+                await self._last_resort(scope, receive, send_with_headers)
             raise
         finally:
             if self._access_log:
@@ -80,9 +83,17 @@ class Edge:
         )
 
 
+def _headers(scope: Scope, request_id: bytes) -> list[tuple[bytes, bytes]]:
+    found = [(b"x-request-id", request_id), *SECURITY_HEADERS]
+    # The server sets the scheme, from a proxy's word only where it trusts the proxy (FORWARDED_ALLOW_IPS).
+    if scope.get("scheme") == "https":
+        found.append(HTTPS_ONLY)
+    return found
+
+
 def _request_id(scope: Scope) -> bytes:
     for name, value in scope["headers"]:
         if name == b"x-request-id":
             given: bytes = value
-            return given if REQUEST_ID.match(given) else uuid.uuid4().hex.encode()
+            return given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex.encode()
     return uuid.uuid4().hex.encode()

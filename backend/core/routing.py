@@ -28,8 +28,10 @@ from backend.core.config import Settings
 from backend.core.db import UnitOfWork
 from backend.core.door import Door, Lane
 from backend.core.errors import InvalidInputError, UnsupportedMediaTypeError
+from backend.core.gate import refuse_headers
 from backend.core.idempotency import IDEMPOTENCY_KEY, REPLAYED, Sent, once
 from backend.core.intake import Intake
+from backend.core.judging import judge_bodies
 from backend.core.security import bearer_token
 
 READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -133,6 +135,7 @@ class OneHopRoute(APIRoute):
         if self.response_model is None and inspect.signature(endpoint).return_annotation is inspect.Signature.empty:
             raise TypeError(f"{endpoint.__qualname__} does not say what it returns: annotate it, `-> None` for nothing")
         _defer(self.dependant, {})
+        judge_bodies(self.dependant)
         for position, guard in enumerate(self.dependant.dependencies):
             # FastAPI drops the value of a dependency that no parameter takes; a deferred one would never be called.
             guard.name = guard.name or f"{HIDDEN}guard_{position}"
@@ -306,7 +309,7 @@ class Directory(BaseRoute):
         return (Match.FULL, {}) if inside else (Match.NONE, {})
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Find the route and let it answer, or raise 404, 405, 413 or 415."""
+        """Find the route and let it answer, or raise 401, 404, 405, 413 or 415."""
         path: str = scope["path"][len(self.prefix) + 1 :]
         segments = path.removesuffix("/").split("/")
         node = self._find(segments)
@@ -316,14 +319,14 @@ class Directory(BaseRoute):
         if entry is None:
             raise HTTPException(405, headers={"Allow": ", ".join(sorted(node.methods))})
         settings: Settings = scope["app"].state.settings
-        limit = settings.max_body_bytes
+        limit = settings.max_body_bytes if entry.intake is None else getattr(settings, entry.intake.limit)
+        refuse_headers(scope["headers"], most_bytes=limit)
         if entry.needs_json:
             _require_json(scope["headers"])
         elif entry.needs_form:
             _refuse_other_than_form(scope["headers"])
         elif entry.intake is not None:
             entry.intake.media_type(scope["headers"])
-            limit = getattr(settings, entry.intake.limit)
         scope["path_params"] = {name: segments[position] for position, name in entry.parameters}
         scope["route"] = entry.route
         await entry.route.app(scope, _limited(receive, limit), send)

@@ -12,13 +12,17 @@ from typing import Any
 
 import bcrypt
 import jwt
+from jwt.types import Options
 
 from backend.core.errors import NotAuthenticatedError
 from backend.core.time import now
 
 ALGORITHM = "HS256"
 ISSUER = "rowhouse"
+NOT_IN_FORCE = "The access token is not valid or has expired; sign in again."
 MAX_PASSWORD_BYTES = 72
+# PyJWT would ask the operating system for the time; `_is_in_force` asks the application's clock.
+OWN_CLOCK: Options = {"verify_exp": False, "verify_nbf": False, "verify_iat": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +73,26 @@ def decode_token(token: str, *, kind: str, secret: str) -> dict[str, Any]:
     Raises:
         NotAuthenticatedError: 401 for any other token; the reason is not told (RFC 6750 §3.1).
     """
-    return _decode(token, kind=kind, secret=secret, required=["iss", "typ", "iat", "nbf", "exp", "sub"])
+    claims = _decode(token, kind=kind, secret=secret, required=["iss", "typ", "iat", "nbf", "exp", "sub"])
+    if not _is_in_force(claims):
+        raise NotAuthenticatedError(NOT_IN_FORCE)
+    return claims
+
+
+def _is_in_force(claims: Mapping[str, Any]) -> bool:
+    """Whether the present lies within a token's time, whose ends are whole seconds (RFC 7519 §4.1.4 to §4.1.6)."""
+    issued_at, start, end = claims["iat"], claims["nbf"], claims["exp"]
+    if not all(type(instant) is int for instant in (issued_at, start, end)):
+        return False
+    return bool(max(issued_at, start) <= now().timestamp() < end)
 
 
 def _decode(token: str, *, kind: str, secret: str, required: list[str]) -> dict[str, Any]:
     try:
-        claims: dict[str, Any] = jwt.decode(
-            token, secret, algorithms=[ALGORITHM], issuer=ISSUER, options={"require": required}
-        )
+        options: Options = {**OWN_CLOCK, "require": required}
+        claims: dict[str, Any] = jwt.decode(token, secret, algorithms=[ALGORITHM], issuer=ISSUER, options=options)
     except jwt.InvalidTokenError as error:
-        raise NotAuthenticatedError("The access token is not valid or has expired; sign in again.") from error
+        raise NotAuthenticatedError(NOT_IN_FORCE) from error
     if claims["typ"] != kind:
         raise NotAuthenticatedError("This is not a token of the kind that belongs here.")
     return claims
@@ -89,10 +103,24 @@ def hash_password(password: str, *, cost: int) -> str:
     return bcrypt.hashpw(password.encode(), bcrypt.gensalt(cost)).decode()
 
 
-def verify_password(password: str, hashed: str) -> bool:
-    """Whether `password` made `hashed`; a password over 72 bytes matches nothing."""
+def verify_password(password: str, hashed: str, *, cost: int = 0) -> bool:
+    """Whether `password` made `hashed`; a password over 72 bytes matches nothing.
+
+    It takes as long as a hash of `cost` does, also where `hashed` is from a time of a lower one.
+    """
     encoded = password.encode()
-    return len(encoded) <= MAX_PASSWORD_BYTES and bcrypt.checkpw(encoded, hashed.encode())
+    if len(encoded) > MAX_PASSWORD_BYTES:
+        return False
+    matches = bcrypt.checkpw(encoded, hashed.encode())
+    for missing in range(cost_of(hashed), cost):
+        # 2^a + 2^a + 2^(a+1) + ... + 2^(c-1) = 2^c: what the hash lacks to the rounds of the cost.
+        bcrypt.checkpw(encoded, f"{hashed[:4]}{missing:02}{hashed[6:]}".encode())
+    return matches
+
+
+def cost_of(hashed: str) -> int:
+    """The binary logarithm of the rounds of a hash."""
+    return int(hashed[4:6])
 
 
 def new_opaque_token() -> str:

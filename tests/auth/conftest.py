@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from backend.auth import service
+from backend.core import security
 from backend.core.db import UnitOfWork
 from tests.conftest import PASSWORD, unique
 
@@ -23,6 +24,8 @@ def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     cheap = bcrypt.gensalt(CHEAP)[:7]
     monkeypatch.setattr(bcrypt, "gensalt", lambda _cost, salt=bcrypt.gensalt: cheap + salt(CHEAP)[7:])
     monkeypatch.setattr(service, "_dummy_hashes", {})
+    # As dear as the settings say, as far as a login knows: it would make up for what they lack.
+    monkeypatch.setattr(security, "cost_of", lambda _hashed: 16)
 
 
 @dataclass

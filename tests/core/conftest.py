@@ -1,18 +1,22 @@
 """Fixtures of the core's tests: applications that serve probes, and bare databases with two small tables."""
 
+import logging
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
 import httpx2
 import pytest
 import sqlalchemy as sa
+import structlog
 from fastapi import FastAPI
 from fastapi.routing import APIRouter
 from httpx2 import Response
 from starlette.testclient import TestClient
 
 from backend.api import registry as product
+from backend.auth import service
+from backend.core import middleware
 from backend.core.config import Settings
 from backend.core.constraints import NAMING_CONVENTION
 from backend.core.db import Database, UnitOfWork
@@ -24,6 +28,7 @@ from tests.conftest import QUIET, migrate
 from tests.databases import Databases
 
 Serve = Callable[..., TestClient]
+LOGGERS = ("", "uvicorn", "uvicorn.error", "uvicorn.access", "httpx2")
 
 metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
 shelves = sa.Table(
@@ -122,6 +127,23 @@ def get(serve: Serve, endpoint: Any, path: str = "/probe", **options: Any) -> Re
     router = Router()
     router.get("/probe", **options)(endpoint)
     return serve(router).get(f"/api/v1{path}")
+
+
+@contextmanager
+def kept_logging() -> Iterator[None]:
+    """Logging may be configured anew within; afterwards all is as it was."""
+    loggers = [logging.getLogger(name) for name in LOGGERS]
+    states = [(one.handlers[:], one.level, one.propagate, one.disabled) for one in loggers]
+    configuration = structlog.get_config()
+    logging.getLogger("httpx2").setLevel(logging.ERROR)  # the test's own client
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(middleware, "log", structlog.get_logger("http"))
+        patch.setattr(service, "log", structlog.get_logger("auth"))
+        yield
+    structlog.configure(**configuration)
+    for one, (handlers, level, propagate, disabled) in zip(loggers, states, strict=True):
+        one.handlers, one.propagate, one.disabled = handlers, propagate, disabled
+        one.setLevel(level)
 
 
 @asynccontextmanager

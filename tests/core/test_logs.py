@@ -9,31 +9,19 @@ import pytest
 import structlog
 from starlette.testclient import TestClient
 
-from backend.auth import service
-from backend.core import middleware
 from backend.core.config import Settings
 from backend.core.logs import configure_logging
 from backend.core.routing import Router
-from tests.core.conftest import Serve, build_product
+from tests.core.conftest import Serve, build_product, kept_logging
 
 Capture = pytest.CaptureFixture[str]
-NAMES = ("", "uvicorn", "uvicorn.error", "uvicorn.access", "httpx2")
 
 
 @pytest.fixture(autouse=True)
-def _logging_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Logging is configured anew by a test; afterwards all is as it was."""
-    monkeypatch.setattr(middleware, "log", structlog.get_logger("http"))
-    monkeypatch.setattr(service, "log", structlog.get_logger("auth"))
-    loggers = [logging.getLogger(name) for name in NAMES]
-    states = [(one.handlers[:], one.level, one.propagate, one.disabled) for one in loggers]
-    configuration = structlog.get_config()
-    logging.getLogger("httpx2").setLevel(logging.ERROR)  # the test's own client
-    yield
-    structlog.configure(**configuration)
-    for one, (handlers, level, propagate, disabled) in zip(loggers, states, strict=True):
-        one.handlers, one.propagate, one.disabled = handlers, propagate, disabled
-        one.setLevel(level)
+def _logging_as_it_was() -> Iterator[None]:
+    """Logging is configured anew by a test."""
+    with kept_logging():
+        yield
 
 
 def parsed(text: str) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ CLOSED = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "referrer-policy": "no-referrer",
-    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
 }
 ORIGIN = "https://shop.example"
 
@@ -135,7 +135,8 @@ def call(app: Any, scope: Scope) -> list[Message]:
 
     async def scenario() -> None:
         try:
-            await Edge(app, access_log=False, own_policy=frozenset())(scope, _receive, send)
+            edge = Edge(app, access_log=False, own_policy=frozenset(), last_resort=app)
+            await edge(scope, _receive, send)
         finally:
             bound.append(structlog.contextvars.get_contextvars())
 

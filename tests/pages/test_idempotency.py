@@ -8,7 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from backend.core.time import now, set_clock
-from tests.conftest import PASSWORD, unique
+from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, PASSWORD, sign_in, unique
 from tests.pages.conftest import Shelf
 
 
@@ -71,7 +71,7 @@ def test_a_key_lives_a_day(client: TestClient, admin: dict[str, str]) -> None:
     key, later = unique("key"), now() + timedelta(hours=24, minutes=1)
     assert create(client, admin, key, unique("name")).status_code == 201
     with set_clock(lambda: later):
-        answer = create(client, admin, key, unique("name"))
+        answer = create(client, sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD), key, unique("name"))
     assert (answer.status_code, "Idempotent-Replayed" in answer.headers) == (201, False)
 
 

@@ -1,0 +1,144 @@
+"""Words that would be SQL, paths that would be files, lines that would be the log's, addresses that would be fetched (OWASP API7, API8).
+
+Formulas in exported cells: `tests/transfer/test_export.py`.
+"""
+
+import asyncio
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+from starlette.types import Message, Scope
+
+from tests.conftest import unique
+from tests.contract.problems import problem
+from tests.core.conftest import build, kept_logging
+from tests.security.conftest import API, Stage
+from tests.test_architecture import NAMES, imported
+
+SQL = ("'", "' OR '1'='1", "'; DROP TABLE users; --", "1) OR (1=1", "1 UNION SELECT hashed_password FROM users", "(SELECT 1)", "\\'", '"', "id\x00", "%27", "*", "$1", ":id", "%s",
+       "{0}", "${7*7}", "{{7*7}}", "id--", "id/**/", "pg_sleep(9)", "hashed_password", "User.hashed_password", "__class__", "users.hashed_password")  # fmt: skip
+REACHED = {
+    "requests",
+    "httpx",
+    "httpx2",
+    "aiohttp",
+    "urllib3",
+    "socket",
+    "ftplib",
+    "smtplib",
+    "telnetlib",
+    "paramiko",
+    "subprocess",
+    "pickle",
+    "marshal",
+    "shelve",
+    "xml",
+}
+
+
+@pytest.mark.parametrize("word", SQL)
+def test_no_name_is_sql(stage: Stage, word: str) -> None:
+    """A name that is no column's is refused by itself, wherever a name can stand."""
+    queries: list[dict[str, str]] = [{"sort": word}, {"sort": f"-{word}"}, {"fields": word}, {"expand": word}, {word: "1"}, {f"title__{word}": "1"}, {f"{word}__lt": "1"}]  # fmt: skip
+    with stage.unchanged():
+        for path in ("/books", "/users", "/bookings"):
+            for query in queries:
+                problem(stage.client.get(f"{API}{path}", params=query, headers=stage.admin), 422)
+            problem(stage.client.delete(f"{API}{path}/batch", params={"ids": word}, headers=stage.admin), 422)
+            problem(stage.client.get(f"{API}{path}/export", params={"format": word}, headers=stage.admin), 422)
+
+
+@pytest.mark.parametrize("word", SQL)
+def test_no_value_is_sql(stage: Stage, word: str) -> None:
+    """It is the text that it is: it finds nothing that does not hold it, and is stored to the letter."""
+    with stage.unchanged():
+        for name in ("title", "title__contains", "title__in", "search", "author__startswith"):
+            answer = stage.client.get(f"{API}/books", params={name: word})
+            if "\x00" in word:
+                problem(answer, 422)
+            else:
+                assert (answer.status_code, answer.json()["items"]) == (200, []), (name, answer.text)
+    if "\x00" not in word:
+        name = f"{unique('shelf')} {word}"
+        made = stage.client.post(f"{API}/categories", json={"name": name}, headers=stage.admin)
+        found = stage.client.get(f"{API}/categories", params={"name": name}).json()["items"]
+        assert [row["name"] for row in found] == [made.json()["name"]] == [name]
+
+
+@pytest.mark.parametrize("wildcard", ["%", "_", "a%", "_____", "[a-z]", "*", "\\", "\\%", "%%%%%%%%"])
+def test_no_value_is_a_pattern(stage: Stage, wildcard: str) -> None:
+    """What stands for anything in `LIKE` stands for itself."""
+    name = unique("plain")
+    assert stage.client.post(f"{API}/categories", json={"name": name}, headers=stage.admin).status_code == 201
+    for operator in ("contains", "startswith", "endswith"):
+        found = stage.client.get(f"{API}/categories", params={f"name__{operator}": wildcard, "name": name})
+        assert (found.status_code, found.json()["items"]) == (200, [])
+
+
+TRAVERSALS = (
+    "../../../pyproject.toml", "..%2f..%2f..%2fpyproject.toml", "%2e%2e/%2e%2e/etc/passwd", "..%5c..%5cetc%5cpasswd", "/etc/passwd", "%2fetc%2fpasswd", "//etc/passwd",
+    "....//....//etc/passwd", "..%252f..%252fetc%252fpasswd", "%00", "favicon.png%00.js", ".", "%2e", "x" * 5000, "~root", "C:%5cwindows", "swagger-ui.css/..%2f..%2f__init__.py",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("path", TRAVERSALS, ids=lambda path: path[:20])
+def test_no_path_is_a_file_of_ours(stage: Stage, path: str) -> None:
+    """Of what is served as files, nothing lies above the assets."""
+    answer = stage.client.get(f"http://testserver/docs/assets/{path}")
+    problem(answer, 404, "not_found")
+    assert "root:" not in answer.text
+
+
+def test_the_server_fetches_nothing(stage: Stage) -> None:
+    """No address in a body leads it anywhere, for it has nothing to go there with; nor does it run programs or unpack objects."""
+    assert {name: imported(name) & REACHED for name in NAMES if imported(name) & REACHED} == {}
+    for address in (
+        "http://169.254.169.254/latest/meta-data/",
+        "file:///etc/passwd",
+        "gopher://localhost:6379/_FLUSHALL",
+    ):
+        body = {**stage.world.house("books").body(), "cover_image": address}
+        answer = stage.client.post(f"{API}/books", json=body, headers=stage.admin)
+        assert (answer.status_code, answer.json()["cover_image"]) == (201, address)
+
+
+FORGED = '{"event": "request", "path": "/forged"}'
+
+
+@pytest.mark.parametrize("log_json", [True, False])
+def test_nothing_begins_a_line_of_the_log(
+    sqlite_url: str, capsys: pytest.CaptureFixture[str], *, log_json: bool
+) -> None:
+    """Neither a path nor a method nor a request id that holds line ends, or what a terminal obeys."""
+    with kept_logging():
+        app = build(sqlite_url, log_level="info", log_json=log_json, access_log=True)
+        with TestClient(app) as client:
+            capsys.readouterr()
+            for ending in ("%0A", "%0D%0A", "%0D", "%1B[2J", "%E2%80%A8", "%C2%85"):
+                client.get(f"/{ending}{FORGED}")
+        written = capsys.readouterr().err
+    assert len([line for line in written.splitlines() if line]) == 6
+    assert "\x1b" not in written
+    assert not any(line.startswith(FORGED[:10]) for line in written.splitlines())
+
+
+@pytest.mark.parametrize(
+    "given", [b"good\nforged: 1", b"good\n", b"\n", b"good\r\nSet-Cookie: a=b", b"a\x00", b"\x1b[2J"]
+)
+def test_no_request_id_is_two_lines(stage: Stage, given: bytes) -> None:
+    """Not even where a server lets one through: it would be a header of the answer."""
+    sent: list[Message] = []
+    app: Any = stage.app
+    scope: Scope = {"type": "http", "method": "GET", "path": "/health", "raw_path": b"/health", "root_path": "", "query_string": b"", "headers": [(b"x-request-id", given)]}  # fmt: skip
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    asyncio.run(app(scope, receive, send))
+    (made,) = [value for name, value in sent[0]["headers"] if name == b"x-request-id"]
+    assert len(made) == 32
+    assert made.isalnum()

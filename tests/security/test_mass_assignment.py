@@ -1,0 +1,121 @@
+"""Members that the server owns, in every body that any operation reads: 422 that names the member, and nothing happens (OWASP API3).
+
+Found from the OpenAPI document, so that a new operation is attacked without being told; one that is written by hand must say in
+`by_hand` what a valid body is.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from httpx2 import Response
+
+from backend.api import registry
+from backend.auth.models import Role
+from tests.conftest import sign_up, unique
+from tests.contract.house import Headers, Row
+from tests.contract.probes import change_of
+from tests.contract.problems import faulty_members, problem
+from tests.security.by_hand import KNOWN, Operation, body_by_hand, sign_up_body
+from tests.security.conftest import API, Stage
+
+JSON = "application/json"
+OWNERS = {r.resource.owner for r in registry.registrations.values() if r.resource.owner}
+MEMBERS: dict[str, Any] = {
+    "id": 1, "created_at": "2020-01-01T00:00:00Z", "updated_at": "2020-01-01T00:00:00Z", "role": "admin", "roles": ["admin"], "is_admin": True,
+    "is_active": True, "hashed_password": "x" * 60, "token_version": 0, "email": "taken@example.com", "password": "another-horse",
+    "status": "CONFIRMED", "total": 0, "unit_price": 0, "family": "x", "fingerprint": "x", "expires_at": "2099-01-01T00:00:00Z",
+    "__proto__": {"role": "admin"}, "constructor": {}, "__class__": "Admin", "__dict__": {}, "model_config": {"extra": "allow"}, "_sa_instance_state": {},
+    "extra": 1, "": 1, "Role": "admin", "role ": "admin", "user.role": "admin", "user[role]": "admin", **dict.fromkeys(OWNERS, 1),
+}  # fmt: skip
+
+
+def schema_of(stage: Stage, operation: Operation) -> tuple[Mapping[str, Any], bool]:
+    """The schema of what an operation reads, of one element where it reads many."""
+    method, tail = operation
+    content = stage.world.document["paths"][f"{API}{tail}"][method]["requestBody"]["content"][JSON]
+    schema = stage.world.bodies.resolve(content["schema"])
+    is_batch = schema.get("type") == "array"
+    return (stage.world.bodies.resolve(schema["items"]) if is_batch else schema), is_batch
+
+
+def reading_json(stage: Stage) -> list[Operation]:
+    """Every operation that reads JSON."""
+    found = []
+    for path, item in stage.world.document["paths"].items():
+        for method, operation in item.items():
+            if JSON in operation.get("requestBody", {}).get("content", {}):
+                found.append((method, path.removeprefix(API)))
+    return found
+
+
+def valid(stage: Stage, operation: Operation) -> tuple[str, Row]:
+    """The path, to a new row where it names one, and a body that is taken, of a batch its one element."""
+    method, tail = operation
+    if operation in KNOWN:
+        row = stage.world.house("books").make(stock=9) if "{id}" in tail else {}
+        return f"{API}{tail.format(**row)}", body_by_hand(stage, operation) or {}
+    house = stage.world.house(tail.split("/")[1])
+    if method == "post":
+        return f"{API}{tail}", house.body()
+    row = house.make() if "create" in house.registration.operations else new_account(stage)
+    change = change_of(house, row)
+    change |= {name: unique("changed") for name in change if stage.world.bodies.kind(house.update[name]) == "string"}
+    return f"{API}{tail.format(**row)}", {**change, **({"id": row["id"]} if tail.endswith("/batch") else {})}
+
+
+def new_account(stage: Stage) -> Row:
+    """Accounts are made by signing up."""
+    found: Row = stage.client.get(f"{API}/users/me", headers=sign_up(stage.client)).json()
+    return found
+
+
+def caller(stage: Stage, operation: Operation) -> Headers:
+    """Who may: an administrator, or a new account where it is about one's own password and name."""
+    return sign_up(stage.client) if operation[1].startswith("/users/me") else stage.admin
+
+
+def test_no_body_takes_what_is_the_servers(stage: Stage) -> None:
+    """Nor what does not exist; without it the same body is taken, so it was for that member alone."""
+    operations = reading_json(stage)
+    assert len(operations) > 30
+    for operation in operations:
+        schema, is_batch = schema_of(stage, operation)
+        assert schema["additionalProperties"] is False, operation
+        (path, body), who = valid(stage, operation), caller(stage, operation)
+
+        def send(body: Row) -> Response:
+            return stage.client.request(operation[0], path, json=[body] if is_batch else body, headers=who)  # noqa: B023  called at once
+
+        with stage.unchanged():
+            smuggled = {name: value for name, value in MEMBERS.items() if name not in schema["properties"]}
+            faults = problem(send({**body, **smuggled}), 422)["errors"]
+            assert {fault["loc"][-1] for fault in faults} == set(smuggled), operation
+        answer = send(body)
+        assert answer.status_code in (200, 201, 204), (operation, answer.text)
+
+
+@pytest.mark.parametrize(
+    "role", ["admin", "ADMIN", "Admin", " admin", "admin\x00", "", None, 2, ["admin"], {"admin": 1}]
+)
+def test_nobody_signs_up_as_administrator(stage: Stage, role: Any) -> None:
+    """However it is written; no account comes of it."""
+    with stage.unchanged():
+        answer = stage.client.post(f"{API}/users", json={**sign_up_body(stage), "role": role})
+        assert faulty_members(answer) == {"role"}
+
+
+@pytest.mark.parametrize("role", Role)
+def test_nobody_raises_themselves(stage: Stage, role: Role) -> None:
+    """Neither by their own account's route, nor by the administrators'."""
+    account = stage.client.get(f"{API}/users/me", headers=stage.stranger).json()
+    with stage.unchanged():
+        for method, path, status in (
+            ("PATCH", "/users/me", 422),
+            ("PATCH", f"/users/{account['id']}", 403),
+            ("PUT", f"/users/{account['id']}", 403),
+        ):
+            body = {"role": role.value, "is_active": True}
+            problem(stage.client.request(method, f"{API}{path}", json=body, headers=stage.stranger), status)
+        batch = [{"id": account["id"], "role": role.value}]
+        problem(stage.client.patch(f"{API}/users/batch", json=batch, headers=stage.stranger), 403)
