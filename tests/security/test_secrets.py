@@ -134,7 +134,7 @@ def misplace(session: Session, bearer: dict[str, str]) -> None:
     session.call("POST", "auth/refresh", 422, json={"refresh_token": {"of": MISPLACED}})
     session.call("POST", "auth/refresh", 401, json={"refresh_token": MISPLACED})
     session.call("POST", "auth/login", 422, data={"password": MISPLACED})
-    session.call("POST", "auth/login", 422, json={"password": MISPLACED, "username": "x"})
+    session.call("POST", "auth/login", 415, json={"password": MISPLACED, "username": "x"})
     session.call("POST", "auth/login", 401, data={"password": MISPLACED, "username": MISPLACED})
     session.call("GET", "users/me", 422, params={"token": MISPLACED})
     session.call("GET", f"books?title={MISPLACED}", 200)
