@@ -184,7 +184,7 @@ def test_no_query_is_more_than_a_fault(stage: Stage, query: str) -> None:
 
 PATHS = ("/books/" + "9" * LONGEST, "/books/" + "x" * LONGEST, "/" + "x" * LONGEST, "/a" * 30_000, "/books/%00", "/books/1%00", "/bookings/%00/cancel", "/books/1.0", "/books/-1",
          "/books/0x1", "/books/1e1", "/books/%EF%BC%91", "/bookings/" + "9" * 5000 + "/cancel", "/books/%ff", "/books/..%2f..%2fusers", "/books/1;x=1")  # fmt: skip
-LONG = "x" * MIB
+LONG = "x" * 100_000
 HEADERS = ("Authorization", "Content-Type", "Content-Length", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-ID", "Origin", "Accept", "Host", "Cookie",
            "Range", "Transfer-Encoding", "Accept-Encoding", "Content-Encoding", "X-Anything")  # fmt: skip
 
@@ -202,7 +202,7 @@ def test_no_path_is_more_than_a_fault(stage: Stage, path: str) -> None:
 @pytest.mark.parametrize("header", HEADERS)
 @pytest.mark.parametrize(
     "value",
-    [LONG, '"' * MIB, ",;=" * 50_000, "\xff\x00\x01", "", '"x", ' * 50_000],
+    [LONG, "\xff\x00\x01", "", '"x", ' * 10_000],
     ids=lambda value: f"{value[:5]!r} {len(value)}",
 )
 def test_no_header_is_more_than_a_fault(stage: Stage, header: str, value: str) -> None:
