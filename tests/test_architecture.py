@@ -13,7 +13,7 @@ from sqlmodel import SQLModel
 
 from backend.catalog.models import Book
 from backend.core.config import Settings
-from backend.core.routing import Directory
+from backend.core.directory import Directory
 from backend.main import create_app
 from tests.conftest import QUIET, ROOT
 

@@ -10,8 +10,8 @@ from fastapi.openapi.utils import get_openapi
 
 from backend.core.answers import add_headers
 from backend.core.dependencies import oauth2_scheme
+from backend.core.directory import Directory
 from backend.core.errors import Problem
-from backend.core.routing import Directory
 
 BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
 

@@ -1,17 +1,19 @@
-"""What is refused of a request by its headers alone, before its route is asked and before its body is read.
+"""What is refused of a request before its route is asked: by its headers alone, and by the length of its body as it comes.
 
-Reads no body and knows no caller: it only sees to it that every reader of a header behind it sees the same one.
+Knows no caller: it only sees to it that every reader behind it sees the same headers, and no more than it can hold.
 """
 
 from collections.abc import Iterable
 
 from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive
 
 from backend.core.errors import NotAuthenticatedError, UnsupportedMediaTypeError
 
 Headers = Iterable[tuple[bytes, bytes]]
 MAX_DIGITS = 18
 PLAIN = b"identity"
+FORMS = (b"application/x-www-form-urlencoded", b"multipart/form-data")
 
 
 def refuse_headers(headers: Headers, *, most_bytes: int) -> None:
@@ -37,3 +39,36 @@ def refuse_headers(headers: Headers, *, most_bytes: int) -> None:
 def _is_over(length: bytes, most_bytes: int) -> bool:
     """Whether a length is too large; what is no number is the server's to refuse, and is counted as it comes."""
     return length.isdigit() and (len(length) > MAX_DIGITS or int(length) > most_bytes)
+
+
+def limited(receive: Receive, limit: int) -> Receive:
+    """`receive`, but a body of more than `limit` bytes is 413. FastAPI's own limit answers in plain text, without headers."""
+    size = 0
+
+    async def counted() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > limit:
+            raise HTTPException(413)
+        return message
+
+    return counted
+
+
+def require_json(headers: Headers) -> None:
+    """RFC 9110 §15.5.16: a body in another format than the operation reads is 415."""
+    for name, value in headers:
+        if name == b"content-type":
+            kind = value.partition(b";")[0].strip().lower()
+            if kind == b"application/json" or (kind.startswith(b"application/") and kind.endswith(b"+json")):
+                return
+            break
+    raise UnsupportedMediaTypeError
+
+
+def refuse_other_than_form(headers: Headers) -> None:
+    """As `require_json`; but a body of no type at all is an empty form, whose members are missing."""
+    for name, value in headers:
+        if name == b"content-type" and value.partition(b";")[0].strip().lower() not in FORMS:
+            raise UnsupportedMediaTypeError(f"Send the body as {FORMS[0].decode()}.")

@@ -1,36 +1,28 @@
-"""Hand-written routes on the one-hop door, and the directory that finds any route in constant time.
+"""Hand-written routes on the one-hop door.
 
 `Router` is FastAPI's APIRouter in use: write a plain `def` with typed parameters and `SessionDep`; its dependencies, its body,
-its answer's JSON and its commit then happen in one worker thread on one connection. `Directory` dispatches on a tree of path
-segments, because FastAPI's own matching costs more with every entity (KNOWLEDGE §6).
+its answer's JSON and its commit then happen in one worker thread on one connection.
 """
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from fastapi._compat import field_annotation_is_sequence
 from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import _get_flat_fields_from_params as flat_fields
-from fastapi.params import Body, Form
 from fastapi.routing import APIRoute, APIRouter, request_response
 from pydantic import TypeAdapter
-from starlette.datastructures import QueryParams, URLPath
-from starlette.exceptions import HTTPException
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Match, NoMatchFound
-from starlette.types import Message, Receive, Scope, Send
 
 from backend.core.answers import NO_CREDENTIALS, general_problems, needs_caller
-from backend.core.config import Settings
 from backend.core.db import UnitOfWork
 from backend.core.door import Door, Lane
-from backend.core.errors import InvalidInputError, UnsupportedMediaTypeError
-from backend.core.gate import refuse_headers
+from backend.core.errors import InvalidInputError
 from backend.core.idempotency import IDEMPOTENCY_KEY, REPLAYED, Sent, once
-from backend.core.intake import Intake
 from backend.core.judging import judge_bodies
 from backend.core.security import bearer_token
 
@@ -39,7 +31,6 @@ READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 HIDDEN = "_rowhouse_"
 NO_PLAIN_FUNCTIONS = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 CREATED = 201
-FORMS = (b"application/x-www-form-urlencoded", b"multipart/form-data")
 Endpoint = Callable[..., Any]
 
 
@@ -230,151 +221,3 @@ class Router(APIRouter):
 
 def _name_of(route: APIRoute) -> str:
     return route.name
-
-
-class _Entry(NamedTuple):
-    """What answers a method at a path; `parameters` are the positions of segments and their names."""
-
-    route: APIRoute
-    parameters: tuple[tuple[int, str], ...]
-    needs_json: bool
-    needs_form: bool
-    intake: Intake | None
-    generated: bool
-
-
-class _Node:
-    """A place in the tree of path segments."""
-
-    __slots__ = ("children", "methods", "parameter")
-
-    def __init__(self) -> None:
-        self.children: dict[str, _Node] = {}
-        self.parameter: _Node | None = None
-        self.methods: dict[str, _Entry] = {}
-
-
-class Directory(BaseRoute):
-    """Every route below one prefix, found by its segments: a literal segment before a parameter.
-
-    A path with a trailing slash is the same path. `add` refuses a second hand-written route for one method and path; a
-    hand-written one wins over a generated one in whatever order they come.
-    """
-
-    def __init__(self, prefix: str) -> None:
-        self.prefix = prefix
-        self.routes: list[APIRoute] = []
-        self._root = _Node()
-
-    def add(self, route: APIRoute, *, generated: bool) -> None:
-        """Enter a route, whose path is given from the prefix on.
-
-        Raises:
-            ValueError: at start-up, for a second route of the same kind at the same method and path.
-        """
-        segments = route.path.strip("/").split("/")
-        node, parameters = self._root, []
-        for position, segment in enumerate(segments):
-            if segment.startswith("{"):
-                if ":" in segment:
-                    raise ValueError(f"{route.path}: write {{name}}; the type stands in the endpoint's signature")
-                parameters.append((position, segment.strip("{}")))
-                node.parameter = node.parameter or _Node()
-                node = node.parameter
-            else:
-                node = node.children.setdefault(segment, _Node())
-        body = route.body_field.field_info if route.body_field else None
-        needs_form = isinstance(body, Form)
-        needs_json = isinstance(body, Body) and not needs_form
-        intake: Intake | None = getattr(route, "intake", None)
-        for method in sorted(route.methods or ()):
-            self._enter(node, method, _Entry(route, tuple(parameters), needs_json, needs_form, intake, generated))
-
-    def _enter(self, node: _Node, method: str, entry: _Entry) -> None:
-        present, position = node.methods.get(method), len(self.routes)
-        if present is not None:
-            if present.generated == entry.generated:
-                raise ValueError(f"{method} {entry.route.path} is registered twice: give one of them another path")
-            if entry.generated:
-                return
-            position = self.routes.index(present.route)
-            self.routes.remove(present.route)
-        node.methods[method] = entry
-        if entry.route not in self.routes:
-            self.routes.insert(position, entry.route)
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Everything below the prefix is answered here."""
-        inside = scope["type"] == "http" and (scope["path"] + "/").startswith(self.prefix + "/")
-        return (Match.FULL, {}) if inside else (Match.NONE, {})
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Find the route and let it answer, or raise 401, 404, 405, 413 or 415."""
-        path: str = scope["path"][len(self.prefix) + 1 :]
-        segments = path.removesuffix("/").split("/")
-        node = self._find(segments)
-        if node is None or not node.methods:
-            raise HTTPException(404)
-        entry = node.methods.get(scope["method"])
-        if entry is None:
-            raise HTTPException(405, headers={"Allow": ", ".join(sorted(node.methods))})
-        settings: Settings = scope["app"].state.settings
-        limit = settings.max_body_bytes if entry.intake is None else getattr(settings, entry.intake.limit)
-        refuse_headers(scope["headers"], most_bytes=limit)
-        if entry.needs_json:
-            _require_json(scope["headers"])
-        elif entry.needs_form:
-            _refuse_other_than_form(scope["headers"])
-        elif entry.intake is not None:
-            entry.intake.media_type(scope["headers"])
-        scope["path_params"] = {name: segments[position] for position, name in entry.parameters}
-        scope["route"] = entry.route
-        await entry.route.app(scope, _limited(receive, limit), send)
-
-    def _find(self, segments: Iterable[str]) -> _Node | None:
-        node: _Node | None = self._root
-        for segment in segments:
-            if node is None:
-                return None
-            node = node.children.get(segment) or (node.parameter if segment else None)
-        return node
-
-    def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
-        """The path of a route by its name."""
-        for route in self.routes:
-            if route.name == name:
-                return URLPath(self.prefix + route.url_path_for(name, **path_params), "http")
-        raise NoMatchFound(name, path_params)
-
-
-def _limited(receive: Receive, limit: int) -> Receive:
-    """`receive`, but a body of more than `limit` bytes is 413. FastAPI's own limit answers in plain text, without headers."""
-    size = 0
-
-    async def counted() -> Message:
-        nonlocal size
-        message = await receive()
-        size += len(message.get("body", b""))
-        if size > limit:
-            raise HTTPException(413)
-        return message
-
-    return counted
-
-
-def _require_json(headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """RFC 9110 §15.5.16: a body in another format than the operation reads is 415."""
-    for name, value in headers:
-        if name == b"content-type":
-            kind = value.partition(b";")[0].strip().lower()
-            if kind == b"application/json" or (kind.startswith(b"application/") and kind.endswith(b"+json")):
-                return
-            break
-    raise UnsupportedMediaTypeError
-
-
-def _refuse_other_than_form(headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """As `_require_json`; but a body of no type at all is an empty form, whose members are missing."""
-    for name, value in headers:
-        if name == b"content-type" and value.partition(b";")[0].strip().lower() not in FORMS:
-            raise UnsupportedMediaTypeError(f"Send the body as {FORMS[0].decode()}.")

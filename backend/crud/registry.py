@@ -18,7 +18,7 @@ from fastapi.routing import APIRoute, APIRouter
 from pydantic import BaseModel
 from sqlmodel import SQLModel
 
-from backend.core.routing import Directory
+from backend.core.directory import Directory
 from backend.crud.base import CRUDBase
 from backend.crud.columns import TIMESTAMPS, Column, RegistrationError, columns_of
 from backend.crud.expand import Expansion

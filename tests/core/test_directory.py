@@ -10,7 +10,8 @@ from starlette.routing import Match, NoMatchFound
 from backend.auth.models import ADMIN
 from backend.catalog.models import Category
 from backend.core.dependencies import SessionDep
-from backend.core.routing import Directory, Router
+from backend.core.directory import Directory
+from backend.core.routing import Router
 from backend.crud.columns import RegistrationError
 from backend.crud.policy import ANYONE
 from backend.crud.registry import Registry

@@ -11,7 +11,8 @@ from fastapi import APIRouter
 from sqlalchemy.orm import registry as orm_registry
 from sqlmodel import Field, SQLModel
 
-from backend.core.routing import Directory, Router
+from backend.core.directory import Directory
+from backend.core.routing import Router
 from backend.crud.base import CRUDBase
 from backend.crud.columns import RegistrationError
 from backend.crud.model import READ_ONLY, SECRET, IntegerKey, Record

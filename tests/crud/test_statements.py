@@ -11,7 +11,7 @@ from sqlalchemy.orm import registry as orm_registry
 from starlette.testclient import TestClient
 
 from backend.core.config import Settings
-from backend.core.routing import Directory
+from backend.core.directory import Directory
 from backend.core.statement import Statement
 from backend.crud.model import IntegerKey, Record
 from backend.crud.policy import ANYONE, SIGNED_IN
