@@ -100,7 +100,7 @@ class TokenPair(BaseModel):
 
     access_token: str
     refresh_token: str
-    token_type: str = "bearer"  # noqa: S105  # nosec B105  the name of a scheme
+    token_type: str = "bearer"  # noqa: S105  # nosec B105  # the name of a scheme
     expires_in: int
 
 

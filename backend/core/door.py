@@ -81,7 +81,7 @@ class Door:
             try:
                 return self._attempt(work, write=write)
             except TransactionRetryError:
-                time.sleep(random.uniform(0.005, 0.03) * attempt)  # noqa: S311  # nosec B311  jitter, not a secret
+                time.sleep(random.uniform(0.005, 0.03) * attempt)  # noqa: S311  # nosec B311  # jitter, not a secret
         return self._attempt(work, write=write)
 
     def _attempt(self, work: Callable[[UnitOfWork], T], *, write: bool) -> T:

@@ -21,7 +21,7 @@ DO $do$ BEGIN
     EXECUTE $body$ {_BODY} 'SELECT lower($1 COLLATE "default")' $body$;
   END IF;
 END $do$
-"""  # noqa: S608  # nosec B608  composed of constants
+"""  # noqa: S608  # nosec B608  # composed of constants
 DROP_FOLD_ON_POSTGRESQL = "DROP FUNCTION IF EXISTS rowhouse_fold(text)"
 
 

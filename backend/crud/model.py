@@ -26,7 +26,7 @@ class Mark(enum.Enum):
 
     READ_ONLY = "the server sets it; clients see it"
     CREATE_ONLY = "set when the row is made, fixed afterwards"
-    SECRET = "in no schema and no response"  # noqa: S105  # nosec B105  a description
+    SECRET = "in no schema and no response"  # noqa: S105  # nosec B105  # a description
 
 
 READ_ONLY, CREATE_ONLY, SECRET = Mark.READ_ONLY, Mark.CREATE_ONLY, Mark.SECRET

@@ -68,7 +68,7 @@ class Rule(NamedTuple):
 
     def _trigger(self, name: str, when: str) -> str:
         return (
-            f"CREATE TRIGGER {name} BEFORE {when} ON {self.table}\n"  # noqa: S608  # nosec B608  the declaration's own words
+            f"CREATE TRIGGER {name} BEFORE {when} ON {self.table}\n"  # noqa: S608  # nosec B608  # the declaration's own words
             f"WHEN {self.condition('NEW.')} AND EXISTS (\n"
             f"    SELECT 1 FROM {self.table} AS other\n"
             f"    WHERE other.{self.resource} = NEW.{self.resource} AND other.id IS NOT NEW.id\n"

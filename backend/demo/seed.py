@@ -18,7 +18,7 @@ from backend.core.time import now
 from backend.orders.service import DELIVER, SHIP, add_to_cart, advance, place_order
 
 DATA = Path(__file__).parent
-PASSWORD = "rowhouse-demo"  # noqa: S105  # nosec B105  printed on purpose; the demo is for a loopback address
+PASSWORD = "rowhouse-demo"  # noqa: S105  # nosec B105  # printed on purpose; the demo is for a loopback address
 ACCOUNTS = (
     ("admin@example.com", "Ada Keeper", Role.ADMIN),
     ("driver@example.com", "Dora Voss", Role.DRIVER),
