@@ -28,25 +28,24 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """One server, the accounts on it, the number of examples for each operation, and the operations without coverage phase."""
+    """One server, the accounts on it, and the operations without coverage phase."""
 
     url: str
     accounts: dict[str, Account]
-    examples: int
     uncovered: list[str]
     directory: Path
 
-    def run(self, role: str, phases: str) -> subprocess.CompletedProcess[str]:
+    def run(self, role: str, phases: str, examples: int) -> subprocess.CompletedProcess[str]:
         """Send everything as `role`, an account's name or "anonymous"; the answer's output ends with a summary."""
         config = self.directory / f"{role}.toml"
-        config.write_text(self._config(role))
+        config.write_text(self._config(role, examples))
         program = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(config)]
         command = [*program, "run", f"{self.url}/openapi.json", "--checks", "all", "--phases", phases]
         ids = ",".join(str(account.id) for account in self.accounts.values())
         environment = {**os.environ, "FUZZ_ACCOUNTS": ids, "PYTHONPATH": str(ROOT)}
         return subprocess.run(command, cwd=self.directory, env=environment, capture_output=True, text=True, check=False)
 
-    def _config(self, role: str) -> str:
+    def _config(self, role: str, examples: int) -> str:
         lines = [
             'hooks = "tests.fuzz.hooks"',
             f"seed = {SEED}",
@@ -54,7 +53,7 @@ class Campaign:
             "continue-on-failure = true",
             "warnings = false",
             "cache = { enabled = false }",
-            f'generation = {{ max-examples = {self.examples}, database = "none" }}',
+            f'generation = {{ max-examples = {examples}, database = "none" }}',
             "auth.auto-signup = false",
             "checks.response_schema_conformance.validate-formats = true",
             "phases.coverage.generate-duplicate-query-parameters = true",
