@@ -129,7 +129,7 @@ class Bound:
 
 
 class Sample(NamedTuple):
-    """One answer: when it was there, in seconds from the start of the measurement, of which endpoint, and what was wrong."""
+    """One answer: when it was asked for, in seconds from the start of the measurement, of which endpoint, and what was wrong."""
 
     at: float
     name: str
@@ -206,7 +206,7 @@ def _endpoint(bound: Bound, samples: Sequence[Sample], seconds: float) -> Endpoi
 
 
 def by_second(samples: Iterable[Sample], loads: Sequence[Load]) -> list[Second]:
-    """One entry for each second that the machine was looked at; an answer counts in the second in which it was there."""
+    """One entry for each second that the machine was looked at; an answer counts in the second in which it was asked for."""
     answers: list[list[Sample]] = [[] for _ in loads]
     for sample in samples:
         if 0 <= sample.at < len(loads):

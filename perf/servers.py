@@ -104,14 +104,21 @@ class Server:
     process: psutil.Process
 
     def cpu_seconds(self) -> float:
-        """CPU, user and system, that all its threads have used so far."""
-        times = self.process.cpu_times()
-        return float(times.user + times.system)
+        """CPU, user and system, that all its threads and workers have used so far."""
+        times = [process.cpu_times() for process in self._processes()]
+        return float(sum(time.user + time.system for time in times))
+
+    def memory_mib(self) -> float:
+        """Memory that its processes hold, what they share counted in each."""
+        return float(sum(process.memory_info().rss for process in self._processes()) / 2**20)
+
+    def _processes(self) -> list[psutil.Process]:
+        return [self.process, *self.process.children(recursive=True)]
 
 
 @contextmanager
-def serve(app: App, database_url: str) -> Iterator[Server]:
-    """Migrate the database and run the application in one uvicorn worker for the length of the block.
+def serve(app: App, database_url: str, *, workers: int = 1) -> Iterator[Server]:
+    """Migrate the database and run the application for the length of the block, in one uvicorn worker or several of one port.
 
     Raises:
         ServerStartError: the migration failed, or nobody listens after `START_SECONDS`.
@@ -122,7 +129,7 @@ def serve(app: App, database_url: str) -> Iterator[Server]:
     port = _free_port()
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
-            _uvicorn_command(app, port), cwd=REPOSITORY, env=environment, stdout=log, stderr=subprocess.STDOUT
+            _uvicorn_command(app, port, workers), cwd=REPOSITORY, env=environment, stdout=log, stderr=subprocess.STDOUT
         )
         try:
             if not _is_listening_soon(process, port):
@@ -133,8 +140,8 @@ def serve(app: App, database_url: str) -> Iterator[Server]:
             _stop(process)
 
 
-def _uvicorn_command(app: App, port: int) -> list[str]:
-    options = f"--factory --host {HOST} --port {port} --workers 1 --loop uvloop --http httptools"
+def _uvicorn_command(app: App, port: int, workers: int) -> list[str]:
+    options = f"--factory --host {HOST} --port {port} --workers {workers} --loop uvloop --http httptools"
     return [sys.executable, "-m", "uvicorn", app.factory, *options.split(), "--no-access-log", "--log-level", "warning"]
 
 

@@ -1,0 +1,114 @@
+"""Locust without its web page, in a process of its own: `python -m perf.generator --host http://127.0.0.1:8000 --output samples.json`.
+
+It runs perf/locustfile.py as it stands, waits until every user has come and signed in, lets the load warm up, says `measuring` on
+standard output, and keeps every request that is begun in the measured time, however late its answer is. What it writes are raw
+samples: Locust's statistics are rounded to two digits. It judges nothing; `perf.load` starts it and does.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+# First of all, for Locust replaces what others import.
+from perf.locustfile import TIMEOUT_SECONDS, ApiUser, director  # isort: skip
+
+import gevent
+from locust import events
+from locust.env import Environment
+from locust.exception import StopTest
+from locust.runners import Runner
+
+from perf.operations import UncallableOperationError
+
+MEASURING = "measuring"
+ARRIVAL_SECONDS = 300.0
+ARRIVALS_PER_SECOND = 20.0
+LABEL_LETTERS = 400
+
+
+class NobodyCameError(RuntimeError):
+    """Users did not come and sign in within `ARRIVAL_SECONDS`."""
+
+
+@dataclass(kw_only=True)
+class Recorder:
+    """Keeps raw samples of the requests that are begun between two moments (perf_counter, in seconds)."""
+
+    begin: float = float("inf")
+    end: float = float("inf")
+    samples: list[tuple[float, str, float, str | None]] = field(default_factory=list)
+
+    def note(
+        self, *, request_type: str, name: str, response_time: float, exception: Exception | None, **_: object
+    ) -> None:
+        """Locust's listener; `response_time` is in milliseconds, and a stream's ends at its first byte."""
+        started = time.perf_counter() - response_time / 1000
+        if self.begin <= started < self.end:
+            failure = str(exception)[:LABEL_LETTERS] if exception is not None else None
+            self.samples.append((started - self.begin, f"{request_type} {name}", response_time, failure))
+
+
+def record(host: str, *, users: int, warm_up: float, seconds: float) -> Recorder:
+    """Drive the server and give what was measured.
+
+    Raises:
+        UncallableOperationError: some operation cannot be called.
+        NobodyCameError: the users cannot sign in.
+    """
+    recorder = Recorder()
+    director.prepare(host)
+    environment = Environment(user_classes=[ApiUser], events=events, host=host, stop_timeout=TIMEOUT_SECONDS)
+    runner = environment.create_local_runner()
+    environment.events.request.add_listener(recorder.note)
+    try:
+        runner.start(users, spawn_rate=ARRIVALS_PER_SECOND)
+        _wait_for(runner, users)
+        gevent.sleep(warm_up)
+        recorder.begin = time.perf_counter()
+        recorder.end = recorder.begin + seconds
+        print(MEASURING, flush=True)
+        gevent.sleep(seconds)
+    finally:
+        runner.quit()
+    return recorder
+
+
+def _wait_for(runner: Runner, users: int) -> None:
+    deadline = time.monotonic() + ARRIVAL_SECONDS
+    while sum(_has_arrived(user) for user in _users(runner)) < users:
+        if time.monotonic() > deadline:
+            raise NobodyCameError(f"{users} users did not all come within {ARRIVAL_SECONDS:.0f} s")
+        gevent.sleep(0.05)
+
+
+def _users(runner: Runner) -> list[Any]:
+    return [greenlet.args[0] for greenlet in runner.user_greenlets if greenlet.args]
+
+
+def _has_arrived(user: Any) -> bool:
+    return isinstance(user, ApiUser) and user.has_arrived
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m perf.generator", description=__doc__)
+    parser.add_argument("--host", required=True)
+    parser.add_argument("--users", type=int, default=100)
+    parser.add_argument("--seconds", type=float, default=60.0, help="measured")
+    parser.add_argument("--warm-up", type=float, default=10.0, help="seconds of load that are not measured")
+    parser.add_argument("--output", type=Path, required=True, help="the file of raw samples")
+    options = parser.parse_args(arguments)
+    try:
+        found = record(options.host, users=options.users, warm_up=options.warm_up, seconds=options.seconds)
+    except (UncallableOperationError, NobodyCameError, StopTest) as error:
+        sys.exit(f"cannot load {options.host}:\n{error}")
+    options.output.write_text(json.dumps(found.samples), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
