@@ -12,20 +12,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 # First of all, for Locust replaces what others import.
 from perf.locustfile import TIMEOUT_SECONDS, ApiUser, director  # isort: skip
 
-import gevent
 from locust import events
 from locust.env import Environment
 from locust.exception import StopTest
-from locust.runners import Runner
 
+from perf.meters import MEASURING
 from perf.operations import UncallableOperationError
 
-MEASURING = "measuring"
 ARRIVAL_SECONDS = 300.0
 ARRIVALS_PER_SECOND = 20.0
 LABEL_LETTERS = 400
@@ -64,34 +61,26 @@ def record(host: str, *, users: int, warm_up: float, seconds: float) -> Recorder
     director.prepare(host)
     environment = Environment(user_classes=[ApiUser], events=events, host=host, stop_timeout=TIMEOUT_SECONDS)
     runner = environment.create_local_runner()
-    environment.events.request.add_listener(recorder.note)
+    environment.events.request.add_listener(recorder.note)  # type: ignore[no-untyped-call]  # Locust's is untyped
     try:
         runner.start(users, spawn_rate=ARRIVALS_PER_SECOND)
-        _wait_for(runner, users)
-        gevent.sleep(warm_up)
+        _wait_for(users)
+        time.sleep(warm_up)
         recorder.begin = time.perf_counter()
         recorder.end = recorder.begin + seconds
         print(MEASURING, flush=True)
-        gevent.sleep(seconds)
+        time.sleep(seconds)
     finally:
         runner.quit()
     return recorder
 
 
-def _wait_for(runner: Runner, users: int) -> None:
+def _wait_for(users: int) -> None:
     deadline = time.monotonic() + ARRIVAL_SECONDS
-    while sum(_has_arrived(user) for user in _users(runner)) < users:
+    while director.arrived < users:
         if time.monotonic() > deadline:
-            raise NobodyCameError(f"{users} users did not all come within {ARRIVAL_SECONDS:.0f} s")
-        gevent.sleep(0.05)
-
-
-def _users(runner: Runner) -> list[Any]:
-    return [greenlet.args[0] for greenlet in runner.user_greenlets if greenlet.args]
-
-
-def _has_arrived(user: Any) -> bool:
-    return isinstance(user, ApiUser) and user.has_arrived
+            raise NobodyCameError(f"{director.arrived} of {users} users came within {ARRIVAL_SECONDS:.0f} s")
+        time.sleep(0.05)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

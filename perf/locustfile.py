@@ -76,6 +76,8 @@ class Director:
 
     def __init__(self) -> None:
         self.stage: Stage | None = None
+        # How many users of this test have come and signed in.
+        self.arrived = 0
         self._is_fresh = False
         self._setting = threading.Lock()
 
@@ -99,6 +101,7 @@ class Director:
             if not self._is_fresh or self.stage is None or self.stage.host != host:
                 self._set_stage(host)
             self._is_fresh = False
+            self.arrived = 0
 
     def _set_stage(self, host: str) -> None:
         administrator = Account(
@@ -148,7 +151,6 @@ class ApiUser(FastHttpUser):
     tasks = [_call_next]  # noqa: RUF012  Locust declares it so
     wait_time = between(0.1, 0.3)
     visitor: Visitor
-    has_arrived = False
 
     def on_start(self) -> None:
         """Come with accounts of its own, signed in, and no rows yet."""
@@ -158,7 +160,7 @@ class ApiUser(FastHttpUser):
         self.visitor = Visitor(stage.api, stage.plan, send=self._sender(), administrator=stage.administrator)
         with suppress(RefusedError):
             self.visitor.sign_in()
-        self.has_arrived = True
+        director.arrived += 1
 
     def _sender(self) -> Send:
         def send(request: Request) -> Answer:

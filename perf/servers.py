@@ -116,6 +116,16 @@ class Server:
         return [self.process, *self.process.children(recursive=True)]
 
 
+def migrate(app: App, database_url: str) -> None:
+    """Bring the database to the application's newest migration, where it has any.
+
+    Raises:
+        ServerStartError: it failed.
+    """
+    if app.migrate_command:
+        _run_to_end(app.migrate_command, {**_environment(database_url), **app.environment})
+
+
 @contextmanager
 def serve(app: App, database_url: str, *, workers: int = 1) -> Iterator[Server]:
     """Migrate the database and run the application for the length of the block, in one uvicorn worker or several of one port.
@@ -123,9 +133,8 @@ def serve(app: App, database_url: str, *, workers: int = 1) -> Iterator[Server]:
     Raises:
         ServerStartError: the migration failed, or nobody listens after `START_SECONDS`.
     """
+    migrate(app, database_url)
     environment = {**_environment(database_url), **app.environment}
-    if app.migrate_command:
-        _run_to_end(app.migrate_command, environment)
     port = _free_port()
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
