@@ -10,7 +10,6 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 # First of all, for Locust replaces what others import.
@@ -22,32 +21,14 @@ from locust.exception import StopTest
 
 from perf.meters import MEASURING
 from perf.operations import UncallableOperationError
+from perf.recorder import Recorder
 
 ARRIVAL_SECONDS = 300.0
 ARRIVALS_PER_SECOND = 20.0
-LABEL_LETTERS = 400
 
 
 class NobodyCameError(RuntimeError):
     """Users did not come and sign in within `ARRIVAL_SECONDS`."""
-
-
-@dataclass(kw_only=True)
-class Recorder:
-    """Keeps raw samples of the requests that are begun between two moments (perf_counter, in seconds)."""
-
-    begin: float = float("inf")
-    end: float = float("inf")
-    samples: list[tuple[float, str, float, str | None]] = field(default_factory=list)
-
-    def note(
-        self, *, request_type: str, name: str, response_time: float, exception: Exception | None, **_: object
-    ) -> None:
-        """Locust's listener; `response_time` is in milliseconds, and a stream's ends at its first byte."""
-        started = time.perf_counter() - response_time / 1000
-        if self.begin <= started < self.end:
-            failure = str(exception)[:LABEL_LETTERS] if exception is not None else None
-            self.samples.append((started - self.begin, f"{request_type} {name}", response_time, failure))
 
 
 def record(host: str, *, users: int, warm_up: float, seconds: float) -> Recorder:

@@ -17,7 +17,6 @@ stands in perf.visitor, perf.bodies and perf.accounts; thresholds and reports ar
 
 import logging
 import os
-import random
 import threading
 import time
 from contextlib import suppress
@@ -33,7 +32,7 @@ from locust.runners import WorkerRunner
 
 from perf.accounts import Account, Answer, RefusedError, Request, Send, sender
 from perf.bodies import UnmakeableError
-from perf.operations import Api, Operation, UncallableOperationError
+from perf.operations import Api, Deck, UncallableOperationError
 from perf.rehearsal import rehearse
 from perf.visitor import Plan, Visitor
 
@@ -43,21 +42,6 @@ STREAM_BYTES, BLOCK_BYTES = 256 * 1024, 16 * 1024
 NO_STAGE = "the operations could not be rehearsed; see the log"
 log = logging.getLogger("rowhouse")
 logging.getLogger("httpx2").setLevel(logging.WARNING)
-
-
-class Deck:
-    """Deals operations as often as their weights say, in no order."""
-
-    def __init__(self, api: Api) -> None:
-        self._api = api
-        self._cards: list[Operation] = []
-
-    def draw(self) -> Operation:
-        """The next operation that anybody calls."""
-        if not self._cards:
-            self._cards = list(self._api.weighted())
-            random.shuffle(self._cards)
-        return self._cards.pop()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ The tasks of the load test come from here alone, so an entity that is registered
 request. An operation that this module does not understand is an error, never left out.
 """
 
+import random
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -196,6 +197,21 @@ class Api:
             yield f"nothing makes rows of {operation.collection}, and the load test deletes its own only"
         elif operation.revives_row and self.delete_of(operation.collection) is None:
             yield f"nothing deletes rows of {operation.collection}, so there is none to restore"
+
+
+class Deck:
+    """Deals operations as often as their weights say, in no order."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._cards: list[Operation] = []
+
+    def draw(self) -> Operation:
+        """The next operation that anybody calls."""
+        if not self._cards:
+            self._cards = list(self._api.weighted())
+            random.shuffle(self._cards)
+        return self._cards.pop()
 
 
 def _operation(method: str, path: str, item: Mapping[str, Any]) -> Operation:

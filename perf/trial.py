@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx2
@@ -73,7 +73,7 @@ def opened(app: App, database_url: str | None, *, rows: int, servers: int) -> It
         print("migrating ...", file=sys.stderr)
         migrate(app, url)
         populate(url, books=rows)
-        with serve(app, url, workers=servers) as server:
+        with serve(replace(app, migrate_command=()), url, workers=servers) as server:
             yield Trial(cluster=cluster, server=server, bounds=bounds_of(_api_of(server)))
 
 
