@@ -27,6 +27,7 @@ from sqlalchemy import make_url
 from backend import __version__
 from backend.core.config import Settings
 from perf.apps import ROWHOUSE
+from perf.operations import UncallableOperationError
 from perf.samples import (
     VERSION,
     Endpoint,
@@ -200,7 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 found = measure(trial, users=options.users, seconds=options.seconds, warm_up=options.warm_up)
                 steps = None
             run = document(trial, found, options, steps=steps)
-    except (GeneratorError, ServerStartError, UnreadableRunError, OSError) as error:
+    except (GeneratorError, ServerStartError, UncallableOperationError, UnreadableRunError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     write(run, options.output, earlier)

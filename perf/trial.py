@@ -20,7 +20,7 @@ import psutil
 from perf.apps import App
 from perf.client import HOST
 from perf.meters import MEASURING, watch
-from perf.operations import PREFIX, Api, Operation
+from perf.operations import PREFIX, SLO, Api, Operation, UncallableOperationError
 from perf.populate import populate
 from perf.samples import Bound, Endpoint, Load, Measured, Sample, Second, Totals, by_second, judge, totals
 from perf.servers import (
@@ -87,7 +87,14 @@ def _api_of(server: Server) -> Api:
 
 
 def bounds_of(api: Api) -> list[Bound]:
-    """What every operation of the document is held to."""
+    """What every operation of the document is held to.
+
+    Raises:
+        UncallableOperationError: one of them states no bound.
+    """
+    silent = [operation.label for operation in api.operations if not operation.slo_ms]
+    if silent:
+        raise UncallableOperationError(f"the document states no {SLO} of {', '.join(silent)}")
     return [
         Bound(
             name=f"{operation.method} {operation.path}",

@@ -8,9 +8,9 @@ import pytest
 
 from perf import load
 from perf.load import climb, command_of, conclude, main, next_users
-from perf.operations import Api, Deck
+from perf.operations import Api, Deck, UncallableOperationError
 from perf.recorder import Recorder
-from perf.samples import Sample, read_run
+from perf.samples import Sample, judge, read_run, totals
 from perf.trial import Found, bounds_of
 from tests.databases import Databases
 from tests.perf.conftest import Read
@@ -146,6 +146,13 @@ def test_every_operation_of_the_document_has_its_bound(document_of: Read) -> Non
             assert bound.measured == "20 elements"
         else:
             assert bound.measured == "whole answer"
+
+
+def test_an_operation_without_a_bound_is_an_error() -> None:
+    """A gate that held it to nothing would be none."""
+    described = {"operationId": "list_things", "responses": {"200": {}}}
+    with pytest.raises(UncallableOperationError, match="x-slo-ms of GET /things"):
+        bounds_of(Api({"paths": {"/api/v1/things": {"get": described}}}))
 
 
 def test_a_deck_deals_every_operation_as_often_as_its_weight_says(document_of: Read) -> None:
