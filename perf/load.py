@@ -58,7 +58,7 @@ def climb(trial: Trial, options: argparse.Namespace) -> tuple[Found, list[Step]]
     """More and more users until an endpoint breaks its SLO; what the last step that held found, or else the first."""
     users, steps, held = options.users, list[Step](), None
     while users <= MOST_USERS:
-        found = measure(trial, users=users, seconds=options.seconds, warm_up=options.warm_up)
+        found = _measured(trial, options, users)
         steps.append(step(users, found.endpoints, found.totals))
         print(_line_of(steps[-1]), flush=True)
         if held is None or steps[-1]["ok"]:
@@ -71,6 +71,10 @@ def climb(trial: Trial, options: argparse.Namespace) -> tuple[Found, list[Step]]
     return held, steps
 
 
+def _measured(trial: Trial, options: argparse.Namespace, users: int) -> Found:
+    return measure(trial, users=users, seconds=options.seconds, warm_up=options.warm_up, think=options.think)
+
+
 def document(trial: Trial, found: Found, options: argparse.Namespace, *, steps: list[Step] | None) -> Run:
     """The run as it is written down."""
     held = [s["users"] for s in steps or () if s["ok"]]
@@ -81,6 +85,7 @@ def document(trial: Trial, found: Found, options: argparse.Namespace, *, steps: 
         "seconds": options.seconds,
         "warm_up_seconds": options.warm_up,
         "servers": options.servers,
+        "think_seconds": options.think,
         "slo_ms": Settings().slo_ms,
     }
     return {
@@ -166,6 +171,9 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--users", type=int, default=100, help="at once; with capacity, to begin with")
     parser.add_argument("--seconds", type=float, default=60.0, help="measured")
     parser.add_argument("--warm-up", type=float, default=10.0, help="seconds of load that are not measured")
+    parser.add_argument(
+        "--think", type=float, default=1.0, help="seconds between two tasks of a user, give or take half"
+    )
     parser.add_argument("--servers", type=int, default=2, help="processes of the application, behind one port")
     parser.add_argument(URL_OPTION, help="a PostgreSQL to use instead of one from the wheel")
     parser.add_argument("--output", type=Path, default=Path("perf-report"), help="directory of run.json and the report")
@@ -198,7 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.what == CAPACITY:
                 found, steps = climb(trial, options)
             else:
-                found = measure(trial, users=options.users, seconds=options.seconds, warm_up=options.warm_up)
+                found = _measured(trial, options, options.users)
                 steps = None
             run = document(trial, found, options, steps=steps)
     except (GeneratorError, ServerStartError, UncallableOperationError, UnreadableRunError, OSError) as error:

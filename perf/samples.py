@@ -34,13 +34,14 @@ class Machine(TypedDict):
 
 
 class Plan(TypedDict):
-    """What was asked of the run. `slo_ms` is the bound of an operation that says none of its own."""
+    """What was asked of the run. A user waits for `think_seconds` between two tasks, give or take half. `slo_ms` is the bound of an operation that says none of its own."""
 
     rows: int
     users: int
     seconds: float
     warm_up_seconds: float
     servers: int
+    think_seconds: float
     slo_ms: int
 
 

@@ -112,8 +112,8 @@ def _measured(api: Api, operation: Operation) -> Measured:
     return "20 elements" if api.elements_of(operation) > 1 else "whole answer"
 
 
-def measure(trial: Trial, *, users: int, seconds: float, warm_up: float) -> Found:
-    """Load it with so many users and judge what was found.
+def measure(trial: Trial, *, users: int, seconds: float, warm_up: float, think: float) -> Found:
+    """Load it with so many users, who think for so many seconds between two tasks, and judge what was found.
 
     Raises:
         GeneratorError: there was nothing to judge.
@@ -125,7 +125,8 @@ def measure(trial: Trial, *, users: int, seconds: float, warm_up: float) -> Foun
         with subprocess.Popen(
             [sys.executable, "-m", "perf.generator", "--host", host, *options.split()],
             cwd=REPOSITORY,
-            env=os.environ | {"ADMIN_EMAIL": ADMIN_EMAIL, "ADMIN_PASSWORD": ADMIN_PASSWORD},
+            env=os.environ
+            | {"ADMIN_EMAIL": ADMIN_EMAIL, "ADMIN_PASSWORD": ADMIN_PASSWORD, "THINK_SECONDS": str(think)},
             stdout=subprocess.PIPE,
             text=True,
         ) as generator:

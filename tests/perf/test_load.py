@@ -14,7 +14,7 @@ from perf.samples import Sample, judge, read_run, totals
 from perf.trial import Found, bounds_of
 from tests.databases import Databases
 from tests.perf.conftest import Read
-from tests.perf.runs import QUICK, REFUSED, SECONDS, SLOWED, answers, bounds, run_of
+from tests.perf.made_up import QUICK, REFUSED, SECONDS, SLOWED, answers, bounds, run_of
 
 SLOWED_ENDPOINT = "GET /api/v1/categories/{id}"
 
@@ -26,7 +26,9 @@ def test_an_endpoint_that_is_slowed_fails_the_run(
     monkeypatch.setenv("FAULT", "slow GET /categories/")
     # A busy test machine must not be taken for an overloaded server.
     monkeypatch.setenv("QUEUE_SECONDS", "20")
-    options = "--rows 20 --users 6 --seconds 4 --warm-up 0 --servers 1 --factory tests.perf.small:create_app"
+    options = (
+        "--rows 20 --users 6 --seconds 4 --warm-up 0 --think 0.1 --servers 1 --factory tests.perf.small:create_app"
+    )
     status = main([*options.split(), "--database-url", databases.empty("postgresql"), "--output", str(tmp_path)])
     run = read_run(tmp_path / "run.json")
     endpoints = {endpoint["name"]: endpoint for endpoint in run["endpoints"]}
@@ -85,7 +87,7 @@ def test_capacity_goes_up_until_the_slo_breaks(
     made = [found(samples) for samples in finds]
     rest = iter(made)
     monkeypatch.setattr(load, "measure", lambda _trial, **_options: next(rest))
-    options = argparse.Namespace(users=10, seconds=1.0, warm_up=0.0)
+    options = argparse.Namespace(users=10, seconds=1.0, warm_up=0.0, think=1.0)
     best, climbed = climb(None, options)  # type: ignore[arg-type]  # nothing is started
     assert [(each["users"], each["ok"]) for each in climbed] == steps
     assert best is made[held]

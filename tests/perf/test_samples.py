@@ -21,7 +21,7 @@ from perf.samples import (
     verdict,
     write_run,
 )
-from tests.perf.runs import GET, POST, QUICK, REFUSED, SECONDS, SLOWED, answers, bounds, run_of
+from tests.perf.made_up import GET, POST, QUICK, REFUSED, SECONDS, SLOWED, answers, bounds, run_of
 
 
 @pytest.mark.parametrize(
