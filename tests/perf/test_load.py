@@ -5,8 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.responses import Response
+from starlette.testclient import TestClient
+from starlette.types import Receive, Scope, Send
 
 from perf import load
+from perf.faulty import Faulty
 from perf.load import climb, command_of, conclude, main, next_users
 from perf.operations import Api, Deck, UncallableOperationError
 from perf.recorder import Recorder
@@ -184,3 +188,16 @@ def test_the_report_is_written_beside_the_run(tmp_path: Path, monkeypatch: pytes
     load.write(run, tmp_path / "new", earlier)
     assert calls == [(run, tmp_path / "new", earlier)]
     assert read_run(tmp_path / "new" / "run.json")["passed"] is True
+
+
+def test_a_fault_hits_what_it_names_and_nothing_else() -> None:
+    """Every fifth request to the list fails; those to one row, and with another method, do not."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response(status_code=204)(scope, receive, send)
+
+    client = TestClient(Faulty(answer, "fail GET /things"))
+    statuses = [client.get("/api/v1/things").status_code for _ in range(10)]
+    assert statuses == [204, 204, 204, 204, 500] * 2
+    assert {client.get("/api/v1/things/1").status_code for _ in range(10)} == {204}
+    assert {client.post("/api/v1/things").status_code for _ in range(10)} == {204}
