@@ -123,6 +123,13 @@ def test_the_worst_of_a_step_is_the_one_nearest_to_its_own_bound() -> None:
     assert (broken["worst"], broken["ok"]) == (GET, False)
 
 
+def test_a_step_need_not_come_round_to_every_endpoint() -> None:
+    """But to one at least, and a failure breaks it."""
+    for samples, ok in ((answers(POST, 1.0), True), (answers(POST, 1.0, failure="500"), False), ([], False)):
+        endpoints = judge(bounds(), samples, seconds=SECONDS)
+        assert step(1, endpoints, totals(samples, [], seconds=SECONDS))["ok"] is ok
+
+
 def test_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
     """But for the tuples, which JSON has as lists."""
     run, path = run_of(REFUSED), tmp_path / "run.json"
