@@ -22,6 +22,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
+import httpx2
 import psycopg
 from sqlalchemy import make_url
 
@@ -37,7 +38,7 @@ from perf.samples import (
     Run,
     Step,
     UnreadableRunError,
-    holds,
+    hit,
     passes,
     read_run,
     step,
@@ -46,6 +47,16 @@ from perf.samples import (
 from perf.servers import ServerStartError
 from perf.trial import Found, GeneratorError, Trial, measure, opened
 
+# What ends a run without a verdict.
+FAULTS = (
+    GeneratorError,
+    ServerStartError,
+    UncallableOperationError,
+    UnreadableRunError,
+    httpx2.HTTPError,
+    psycopg.Error,
+    OSError,
+)
 CAPACITY, MOST_USERS = "capacity", 5000
 REPORT = "perf.report"
 URL_OPTION = "--database-url"
@@ -81,6 +92,7 @@ def document(trial: Trial, found: Found, options: argparse.Namespace, *, steps: 
     """The run as it is written down."""
     held = [s["users"] for s in steps or () if s["ok"]]
     users = held[-1] if held else options.users
+    endpoints = found.endpoints if steps is None else hit(found.endpoints)
     plan: Plan = {
         "rows": options.rows,
         "users": users,
@@ -97,11 +109,11 @@ def document(trial: Trial, found: Found, options: argparse.Namespace, *, steps: 
         "command": options.command,
         "machine": _machine(trial),
         "plan": plan,
-        "endpoints": found.endpoints,
+        "endpoints": endpoints,
         "seconds": found.seconds,
         "totals": found.totals,
         "capacity": steps,
-        "passed": passes(found.endpoints) if steps is None else holds(found.endpoints),
+        "passed": passes(endpoints),
     }
 
 
@@ -153,8 +165,7 @@ def write(run: Run, directory: Path, earlier: Run | None) -> None:
 def conclude(run: Run) -> int:
     """Print the table and what is wrong; the exit status."""
     print(table(run["endpoints"]))
-    fine = ("ok",) if run["capacity"] is None else ("ok", "never hit")
-    found, wrong = run["totals"], [e for e in run["endpoints"] if e["verdict"] not in fine]
+    found, wrong = run["totals"], [e for e in run["endpoints"] if e["verdict"] != "ok"]
     print(
         f"\n{run['title']}: {found['requests']} requests, {found['requests_per_second']:.0f} a second, "
         f"{found['failures']} failed; p50 {found['p50_ms']:.1f} ms, p95 {found['p95_ms']:.1f} ms; CPU a request: "
@@ -212,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 found = _measured(trial, options, options.users)
                 steps = None
             run = document(trial, found, options, steps=steps)
-    except (GeneratorError, ServerStartError, UncallableOperationError, UnreadableRunError, OSError) as error:
+    except FAULTS as error:
         print(error, file=sys.stderr)
         return 2
     write(run, options.output, earlier)

@@ -30,6 +30,7 @@ from perf.servers import (
     START_SECONDS,
     Cluster,
     Server,
+    ServerStartError,
     migrate,
     postgres,
     serve,
@@ -81,7 +82,9 @@ def _api_of(server: Server) -> Api:
     """What the server says of itself, as soon as it is ready: uvicorn opens the port before its workers are."""
     deadline = time.monotonic() + START_SECONDS
     with httpx2.Client(base_url=f"http://{HOST}:{server.port}", timeout=START_SECONDS) as client:
-        while client.get("/ready").is_error and time.monotonic() < deadline:
+        while (answer := client.get("/ready")).is_error:
+            if time.monotonic() > deadline:
+                raise ServerStartError(f"{server.app.name} is not ready after {START_SECONDS:.0f} s: {answer.text}")
             time.sleep(0.1)
         return Api(client.get("/openapi.json").raise_for_status().json())
 

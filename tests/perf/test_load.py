@@ -201,3 +201,26 @@ def test_a_fault_hits_what_it_names_and_nothing_else() -> None:
     assert statuses == [204, 204, 204, 204, 500] * 2
     assert {client.get("/api/v1/things/1").status_code for _ in range(10)} == {204}
     assert {client.post("/api/v1/things").status_code for _ in range(10)} == {204}
+
+
+@pytest.mark.parametrize(("oks", "users"), [([True, True, False], 15), ([False], 10)])
+def test_a_capacity_run_is_written_down_as_the_step_that_held(
+    oks: list[bool], users: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With every step beside it, and without the endpoints that it did not come round to."""
+    monkeypatch.setattr(load, "_machine", lambda _trial: {})
+    best = found(answers("POST /api/v1/things", 1.0, failure=None if oks[0] else "500"))
+    steps: list[Any] = [{"users": count, "ok": ok} for count, ok in zip((10, 15, 20), oks, strict=False)]
+    options = argparse.Namespace(
+        rows=5,
+        users=10,
+        seconds=1.0,
+        warm_up=0.0,
+        think=1.0,
+        servers=2,
+        started_at="now",
+        command="scripts/perf capacity",
+    )
+    run = load.document(None, best, options, steps=steps)  # type: ignore[arg-type]  # nothing is started
+    assert (run["plan"]["users"], run["capacity"], run["passed"]) == (users, steps, oks[0])
+    assert [endpoint["name"] for endpoint in run["endpoints"]] == ["POST /api/v1/things"]
