@@ -15,5 +15,5 @@ def create_app() -> Faulty:
     registry = Registry()
     registry.include(auth)
     registry.include(users)
-    registry.register(Category, read=ANYONE, write=SIGNED_IN, operations=("list", "get", "create"), slo_ms=100)
+    registry.register(Category, read=ANYONE, write=SIGNED_IN, operations=("list", "get", "create"), slo_ms=240)
     return Faulty(create_rowhouse(registry=registry), os.environ["FAULT"])

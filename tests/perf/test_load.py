@@ -38,7 +38,7 @@ def test_an_endpoint_that_is_slowed_fails_the_run(
     endpoints = {endpoint["name"]: endpoint for endpoint in run["endpoints"]}
     slowed = endpoints[SLOWED_ENDPOINT]
     assert status == 1
-    assert (run["passed"], slowed["verdict"], slowed["slo_ms"]) == (False, "slow", 100)
+    assert (run["passed"], slowed["verdict"], slowed["slo_ms"]) == (False, "slow", 240)
     assert slowed["p50_ms"] >= 250
     assert {endpoint["first_failure"] for endpoint in run["endpoints"]} == {None}
     assert f"SLOW {SLOWED_ENDPOINT}" in capsys.readouterr().out
