@@ -79,7 +79,7 @@ def create_app(
     add_pages(app)
     _add_error_handlers(app)
     _add_middleware(app, settings)
-    app.openapi = cached_openapi(app, directory)  # type: ignore[method-assign]  # FastAPI's documented way
+    app.openapi = cached_openapi(app, directory, slo_ms=settings.slo_ms)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
 
 

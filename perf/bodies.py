@@ -61,13 +61,18 @@ class Bodies:
         self._targets = targets
         self._numbers = itertools.count()
 
-    def make(self, schema: Schema, *, refer: Refer, start: datetime, name: str = "") -> Any:
+    def next_number(self) -> int:
+        """A number for the next body; the elements of a batch may share one."""
+        return next(self._numbers)
+
+    def make(self, schema: Schema, *, refer: Refer, start: datetime, name: str = "", number: int | None = None) -> Any:
         """A valid value for a body or for the parameter `name`.
 
         Raises:
             UnmakeableError: for a schema that it does not understand.
         """
-        return self._value(schema, Use(name=name, number=next(self._numbers), start=start, refer=refer))
+        number = self.next_number() if number is None else number
+        return self._value(schema, Use(name=name, number=number, start=start, refer=refer))
 
     def _resolve(self, schema: Schema) -> Schema:
         """The schema behind a reference, and of a choice the first that is not null."""

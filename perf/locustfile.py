@@ -4,19 +4,21 @@ With the web page, or `--headless -u 20 -r 10 -t 30s`; `--processes 2` spreads i
 keeping, migrated, on a server that has an administrator. ADMIN_EMAIL and ADMIN_PASSWORD name that one; the demo's is the default.
 
 The tasks come from the OpenAPI document of the running server, hand-written operations too, so an entity that is registered is
-loaded with no edit here. Of 292 tasks of the product a GET gets 10, another operation on rows 4, and exports, imports (of 20 rows) and
-what makes or changes accounts (sign-up, login, refresh, logout, password, `/users` writes) 1 each: a user signs up once as a user and
-once as a driver, signs in once each, and works on. An export counts to its first byte, and is read to its end. Hashing is asked for by two users of a process at a time, as visitors do, not by all at once.
+loaded with no edit here. They are dealt from one shuffled deck, so that each operation comes as often as its weight says, in a short
+run too: a GET 10 times, another operation on rows 4, and batches and files (of 20 rows) and what makes or changes accounts (sign-up,
+login, refresh, logout, password, `/users` writes) once each. A user signs up as a user and as a driver when it comes, signs in, and
+works on; between two things that it does it thinks for a second (THINK_SECONDS), give or take half. An export counts to its first byte, and is read for 256 KiB at most. Hashing is asked for by two users of a process at a
+time, as visitors do, not by all at once.
 
 Before the load every operation is called once, outside the statistics. One that cannot be called ends the run with its answer: none
 is skipped. A headless run exits with 1 when a request failed or an operation was never called. Who calls what with which body
-stands in perf.visitor, perf.bodies and perf.accounts; thresholds and reports are not this file's.
+stands in perf.visitor, perf.bodies and perf.accounts; thresholds and reports are not this file's: `scripts/perf` runs it with both.
 """
 
 import logging
 import os
 import threading
-from collections.abc import Callable
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -29,12 +31,16 @@ from locust.exception import StopTest
 from locust.runners import WorkerRunner
 
 from perf.accounts import Account, Answer, RefusedError, Request, Send, sender
-from perf.operations import Api, Operation, UncallableOperationError
+from perf.bodies import UnmakeableError
+from perf.operations import Api, Deck, UncallableOperationError
 from perf.rehearsal import rehearse
 from perf.visitor import Plan, Visitor
 
 DEMO_EMAIL, DEMO_PASSWORD = "admin@example.com", "rowhouse-demo"
 TIMEOUT_SECONDS = 30.0
+# A visitor reads for so long before the next thing it does, give or take half of it.
+THINK_SECONDS = float(os.environ.get("THINK_SECONDS", "1"))
+STREAM_BYTES, BLOCK_BYTES = 256 * 1024, 16 * 1024
 NO_STAGE = "the operations could not be rehearsed; see the log"
 log = logging.getLogger("rowhouse")
 logging.getLogger("httpx2").setLevel(logging.WARNING)
@@ -46,6 +52,7 @@ class Stage:
 
     host: str
     api: Api
+    deck: Deck
     plan: Plan
     administrator: Account
 
@@ -55,6 +62,8 @@ class Director:
 
     def __init__(self) -> None:
         self.stage: Stage | None = None
+        # How many users of this test have come and signed in.
+        self.arrived = 0
         self._is_fresh = False
         self._setting = threading.Lock()
 
@@ -78,6 +87,7 @@ class Director:
             if not self._is_fresh or self.stage is None or self.stage.host != host:
                 self._set_stage(host)
             self._is_fresh = False
+            self.arrived = 0
 
     def _set_stage(self, host: str) -> None:
         administrator = Account(
@@ -87,8 +97,7 @@ class Director:
         with httpx2.Client(base_url=host, timeout=TIMEOUT_SECONDS) as client:
             api = Api(_document(client))
             plan = rehearse(api, send=sender(client), administrator=administrator)
-        ApiUser.tasks = [_task(operation) for operation in api.weighted()]
-        self.stage = Stage(host=host, api=api, plan=plan, administrator=administrator)
+        self.stage = Stage(host=host, api=api, deck=Deck(api), plan=plan, administrator=administrator)
         log.info("%d operations rehearsed at %s", len(api.operations), host)
 
 
@@ -102,27 +111,46 @@ def _document(client: httpx2.Client) -> Any:
         raise UncallableOperationError(f"no OpenAPI document at {client.base_url}/openapi.json: {error}") from error
 
 
-def _no_task(_user: "ApiUser") -> None:
-    raise StopTest(NO_STAGE)
+def _call_next(user: "ApiUser") -> None:
+    stage = director.stage
+    if stage is None:
+        raise StopTest(NO_STAGE)
+    operation = stage.deck.draw()
+    try:
+        # A wrong answer is in the statistics already.
+        with suppress(RefusedError):
+            user.visitor.call(operation)
+    except (UnmakeableError, LookupError) as error:
+        user.environment.events.request.fire(
+            request_type=operation.method,
+            name=operation.name,
+            response_time=0.0,
+            response_length=0,
+            exception=error,
+            context={},
+        )
 
 
 class ApiUser(FastHttpUser):
     """A visitor whose every request is in the statistics."""
 
-    # The stage brings the real ones; Locust warns of a user without any.
-    tasks = [_no_task]  # noqa: RUF012  Locust declares it so
-    wait_time = between(0.1, 0.3)
+    tasks = [_call_next]  # noqa: RUF012  Locust declares it so
+    wait_time = between(0.5 * THINK_SECONDS, 1.5 * THINK_SECONDS)
     visitor: Visitor
 
     def on_start(self) -> None:
-        """Come with accounts of its own and no rows yet."""
+        """Come with accounts of its own, signed in, and no rows yet."""
         stage = director.stage
         if stage is None:
             raise StopTest(NO_STAGE)
         self.visitor = Visitor(stage.api, stage.plan, send=self._sender(), administrator=stage.administrator)
+        with suppress(RefusedError):
+            self.visitor.sign_in()
+        director.arrived += 1
 
     def _sender(self) -> Send:
         def send(request: Request) -> Answer:
+            started = time.perf_counter()
             with self.client.request(
                 request.method,
                 request.path,
@@ -132,7 +160,7 @@ class ApiUser(FastHttpUser):
                 catch_response=True,
                 stream=request.is_stream,
             ) as response:
-                answer = _read(response)
+                answer = _begin(response, started) if request.is_stream else _read(response)
                 complaint = request.complaint(answer)
                 if complaint is None:
                     response.success()
@@ -151,14 +179,24 @@ def _read(response: FastResponse) -> Answer:
         return Answer(status=0, content=b"")
 
 
-def _task(operation: Operation) -> Callable[[ApiUser], None]:
-    def task(user: ApiUser) -> None:
-        # The statistics have it already.
-        with suppress(RefusedError):
-            user.visitor.call(operation)
+def _begin(response: Any, started: float) -> Answer:
+    """The beginning of a stream, timed to its first byte; an empty one to its end.
 
-    task.__name__ = operation.operation_id
-    return task
+    Locust's own time is to the headers, which are there before the first row is read. What is not read is hung up on: the client
+    closes the connection of an answer that is dropped unread.
+    """
+    try:
+        content = bytes(response.stream.read(1)) if response.stream is not None else b""
+        response.request_meta["response_time"] = (time.perf_counter() - started) * 1000
+        while content and len(content) < STREAM_BYTES:
+            block = bytes(response.stream.read(BLOCK_BYTES))
+            if not block:
+                break
+            content += block
+        response.request_meta["response_length"] = len(content)
+    except FAILURE_EXCEPTIONS:
+        return Answer(status=0, content=b"")
+    return Answer(status=response.status_code, content=content)
 
 
 @events.init.add_listener  # type: ignore[untyped-decorator]  # Locust gives its hooks no types

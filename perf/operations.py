@@ -4,6 +4,7 @@ The tasks of the load test come from here alone, so an entity that is registered
 request. An operation that this module does not understand is an error, never left out.
 """
 
+import random
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,7 +14,10 @@ PREFIX = "/api/v1"
 JSON, FORM, NDJSON = "application/json", "application/x-www-form-urlencoded", "application/x-ndjson"
 METHODS = ("get", "post", "patch", "put", "delete")
 ACCOUNT_PATHS = ("/auth", "/users")
-READ_WEIGHT, WRITE_WEIGHT, ACCOUNT_WEIGHT, FILE_WEIGHT = 10, 4, 1, 1
+READ_WEIGHT, WRITE_WEIGHT, SELDOM_WEIGHT = 10, 4, 1
+# How many rows a batch or a file has.
+ELEMENTS = 20
+SLO = "x-slo-ms"
 Schema = Mapping[str, Any]
 
 
@@ -26,7 +30,10 @@ BATCH, EXPORT, IMPORT, RESTORE = "/batch", "/export", "/import", "/{id}/restore"
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """One method of one path. `query` holds the schemas of the parameters that must be given, `optional_query` other names."""
+    """One method of one path. `query` holds the schemas of the parameters that must be given, `optional_query` other names.
+
+    `slo_ms` is within how many milliseconds 95 of 100 answers are to be there; 0 where the document does not say.
+    """
 
     method: str
     path: str
@@ -37,6 +44,7 @@ class Operation:
     media_type: str | None
     query: Mapping[str, Schema] = field(default_factory=dict)
     optional_query: frozenset[str] = frozenset()
+    slo_ms: int = 0
 
     @cached_property
     def name(self) -> str:
@@ -51,7 +59,12 @@ class Operation:
     @property
     def takes_row(self) -> bool:
         """Whether the path names a row, or the batch that it is sent does."""
-        return "{" in self.path or (self.path.endswith(BATCH) and self.method != "POST")
+        return "{" in self.path or (self.is_batch and self.method != "POST")
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether it is about several rows at once."""
+        return self.path.endswith(BATCH)
 
     @property
     def collection(self) -> str:
@@ -83,12 +96,12 @@ class Operation:
 
     @property
     def weight(self) -> int:
-        """How often it is called beside the others. Accounts and files are seldom sent, and hashing is dear."""
-        if self.is_stream or self.takes_rows:
-            return FILE_WEIGHT
+        """How often it is called beside the others. Accounts, batches and files are seldom sent, and hashing is dear."""
+        if self.is_stream or self.takes_rows or self.is_batch:
+            return SELDOM_WEIGHT
         if self.method == "GET":
             return READ_WEIGHT
-        return ACCOUNT_WEIGHT if self.name.startswith(ACCOUNT_PATHS) else WRITE_WEIGHT
+        return SELDOM_WEIGHT if self.name.startswith(ACCOUNT_PATHS) else WRITE_WEIGHT
 
     def path_of(self, key: object) -> str:
         """The path with the key of a row in it."""
@@ -146,6 +159,16 @@ class Api:
         """The operation that deletes a row of the collection."""
         return self._by_place.get(("DELETE", f"{collection}/{{id}}"))
 
+    def batch_create_of(self, collection: str) -> Operation | None:
+        """The operation that makes many rows of the collection at once."""
+        return self._by_place.get(("POST", f"{collection}{BATCH}"))
+
+    def elements_of(self, operation: Operation) -> int:
+        """How many rows a request is about: a batch is sent a few, but one where nothing makes as many at once."""
+        if operation.takes_rows:
+            return ELEMENTS
+        return ELEMENTS if operation.is_batch and self.batch_create_of(operation.collection) else 1
+
     def weighted(self) -> Iterator[Operation]:
         """Every operation as often as its weight says."""
         for operation in self.operations:
@@ -161,6 +184,8 @@ class Api:
             yield f"takes rows of {operation.collection}, and no operation says what one is made of"
         if operation.body is not None and operation.media_type not in (JSON, FORM, NDJSON):
             yield f"takes {operation.media_type}; teach perf.visitor to make it"
+        if operation.slo_ms < 0:
+            yield f"{SLO} must be a whole number of milliseconds from 1"
         if not operation.successes:
             yield "documents no answer of success"
 
@@ -172,6 +197,21 @@ class Api:
             yield f"nothing makes rows of {operation.collection}, and the load test deletes its own only"
         elif operation.revives_row and self.delete_of(operation.collection) is None:
             yield f"nothing deletes rows of {operation.collection}, so there is none to restore"
+
+
+class Deck:
+    """Deals operations as often as their weights say, in no order."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._cards: list[Operation] = []
+
+    def draw(self) -> Operation:
+        """The next operation that anybody calls."""
+        if not self._cards:
+            self._cards = list(self._api.weighted())
+            random.shuffle(self._cards)
+        return self._cards.pop()
 
 
 def _operation(method: str, path: str, item: Mapping[str, Any]) -> Operation:
@@ -190,7 +230,15 @@ def _operation(method: str, path: str, item: Mapping[str, Any]) -> Operation:
         media_type=media_type,
         query={parameter["name"]: parameter["schema"] for parameter in query if parameter.get("required")},
         optional_query=frozenset(parameter["name"] for parameter in query if not parameter.get("required")),
+        slo_ms=_slo(described),
     )
+
+
+def _slo(described: Mapping[str, Any]) -> int:
+    """The bound that an operation states, 0 for none, and less for one that is no bound."""
+    stated = described.get(SLO, 0)
+    is_bound = isinstance(stated, int) and (stated > 0 or SLO not in described)
+    return stated if is_bound else -1
 
 
 def _row_schema(described: Mapping[str, Any]) -> str:

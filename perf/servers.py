@@ -104,25 +104,41 @@ class Server:
     process: psutil.Process
 
     def cpu_seconds(self) -> float:
-        """CPU, user and system, that all its threads have used so far."""
-        times = self.process.cpu_times()
-        return float(times.user + times.system)
+        """CPU, user and system, that all its threads and workers have used so far."""
+        times = [process.cpu_times() for process in self._processes()]
+        return float(sum(time.user + time.system for time in times))
+
+    def memory_mib(self) -> float:
+        """Memory that its processes hold, what they share counted in each."""
+        return float(sum(process.memory_info().rss for process in self._processes()) / 2**20)
+
+    def _processes(self) -> list[psutil.Process]:
+        return [self.process, *self.process.children(recursive=True)]
+
+
+def migrate(app: App, database_url: str) -> None:
+    """Bring the database to the application's newest migration, where it has any.
+
+    Raises:
+        ServerStartError: it failed.
+    """
+    if app.migrate_command:
+        _run_to_end(app.migrate_command, {**_environment(database_url), **app.environment})
 
 
 @contextmanager
-def serve(app: App, database_url: str) -> Iterator[Server]:
-    """Migrate the database and run the application in one uvicorn worker for the length of the block.
+def serve(app: App, database_url: str, *, workers: int = 1) -> Iterator[Server]:
+    """Migrate the database and run the application for the length of the block, in one uvicorn worker or several of one port.
 
     Raises:
         ServerStartError: the migration failed, or nobody listens after `START_SECONDS`.
     """
+    migrate(app, database_url)
     environment = {**_environment(database_url), **app.environment}
-    if app.migrate_command:
-        _run_to_end(app.migrate_command, environment)
     port = _free_port()
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
-            _uvicorn_command(app, port), cwd=REPOSITORY, env=environment, stdout=log, stderr=subprocess.STDOUT
+            _uvicorn_command(app, port, workers), cwd=REPOSITORY, env=environment, stdout=log, stderr=subprocess.STDOUT
         )
         try:
             if not _is_listening_soon(process, port):
@@ -133,8 +149,8 @@ def serve(app: App, database_url: str) -> Iterator[Server]:
             _stop(process)
 
 
-def _uvicorn_command(app: App, port: int) -> list[str]:
-    options = f"--factory --host {HOST} --port {port} --workers 1 --loop uvloop --http httptools"
+def _uvicorn_command(app: App, port: int, workers: int) -> list[str]:
+    options = f"--factory --host {HOST} --port {port} --workers {workers} --loop uvloop --http httptools"
     return [sys.executable, "-m", "uvicorn", app.factory, *options.split(), "--no-access-log", "--log-level", "warning"]
 
 

@@ -9,7 +9,7 @@ import json
 import random
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 
 from perf.accounts import LOGIN, LOGOUT, PASSWORD, REFRESH, Account, Answer, RefusedError, Request, Send, ask
 from perf.bodies import OWN_ROW, SLOT_LENGTH, Bodies
-from perf.operations import FORM, PREFIX, Api, Operation, Schema
+from perf.operations import ELEMENTS, FORM, PREFIX, Api, Operation, Schema
 
 NOBODY, USER, DRIVER, ADMIN = "nobody", "user", "driver", "admin"
 ROLES = (NOBODY, USER, DRIVER, ADMIN)
@@ -45,7 +45,6 @@ CONSUMED: Mapping[str, str] = {"POST /orders": f"{PREFIX}/cart-items"}
 PAGES, PAGE_SIZE, SEARCH_SHARE = 3, 20, 0.25
 IDS = "ids"
 MAX_ROWS = 50
-FILE_ROWS = 20
 SLOTS_FROM, SLOTS_UNTIL = timedelta(hours=1), timedelta(days=80)
 
 
@@ -54,11 +53,13 @@ class Plan:
     """What was learnt of the API, shared by the visitors of a process.
 
     `roles` holds the least role that each operation needs, by label. Rows of the collections in `paired` may not refer to the
-    same rows twice, as one user's reviews of one book.
+    same rows twice, as one user's reviews of one book. Of those in `merged` a second row that refers to the same is the first one, as
+    in a cart.
     """
 
     roles: dict[str, str] = field(default_factory=dict)
     paired: set[str] = field(default_factory=set)
+    merged: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,19 @@ class Visitor:
         self._rows: dict[str, deque[Row]] = defaultdict(lambda: deque(maxlen=MAX_ROWS))
         self._listed: dict[str, list[object]] = {}
         self._references: dict[str, object] = {}
+        self._fresh: dict[str, list[object]] = defaultdict(list)
         self._being_made: set[str] = set()
         self._slots = _slots()
+
+    def sign_in(self) -> None:
+        """Sign up and in as whoever the plan has a use for, so that nobody stops for it later.
+
+        Raises:
+            RefusedError: a request got a wrong answer.
+        """
+        for role in ROLES:
+            if role != NOBODY and role in self._plan.roles.values():
+                self._accounts[role].headers(self._send)
 
     def call(self, operation: Operation) -> None:
         """Call it once; what it takes, a row or a sign-in, is made on the way.
@@ -96,6 +108,8 @@ class Visitor:
             account = self._accounts[USER]
             account.headers(self._send)
             ritual(account, self._send)
+        elif operation.takes_row and self._api.elements_of(operation) > 1:
+            self._call_with_rows(operation)
         elif operation.takes_row:
             self._call_with_row(operation)
         else:
@@ -118,20 +132,42 @@ class Visitor:
         if operation.ends_row or answer.status not in operation.successes:
             del rows[position]
 
+    def _call_with_rows(self, operation: Operation) -> None:
+        rows, creation = self._rows[operation.collection], self._api.batch_create_of(operation.collection)
+        for _ in range(2):
+            # The second time it is known whether rows of the collection may refer to the same one.
+            if len(rows) < ELEMENTS and creation is not None:
+                self._keep(operation.collection, self._ask(creation))
+        taken = [rows.popleft() for _ in range(min(len(rows), ELEMENTS))]
+        answer = self._ask(operation, *taken)
+        if not operation.ends_row and answer.status in operation.successes:
+            rows.extend(taken)
+
     # -- rows --------------------------------------------------------------------------------------------------------
 
     def _keep(self, collection: str, answer: Answer) -> None:
         """Remember a new row for the operations that take one; one that was there already is remembered."""
         made, rows = answer.json(), self._rows[collection]
-        for row in made if isinstance(made, list) else [made]:
-            if isinstance(row, dict) and "id" in row and all(known.key != row["id"] for known in rows):
-                self._rows[collection].append(Row(row["id"], time.monotonic()))
+        keys = [
+            row["id"] for row in (made if isinstance(made, list) else [made]) if isinstance(row, dict) and "id" in row
+        ]
+        if len(set(keys)) < len(keys):
+            self._plan.merged.add(collection)
+        known = {row.key for row in rows}
+        rows.extend(Row(key, time.monotonic()) for key in dict.fromkeys(keys) if key not in known)
 
     def _make(self, collection: str) -> Answer:
         operation = self._api.create_of(collection)
         if operation is None:
             raise LookupError(f"nothing makes rows of {collection}")
         return self._ask(operation)
+
+    def _make_some(self, collection: str) -> list[object]:
+        """The keys of new rows, many where they are made at once."""
+        operation = self._api.batch_create_of(collection)
+        if operation is None:
+            return [self._make(collection).json()["id"]]
+        return [row["id"] for row in self._ask(operation).json()]
 
     def _delete(self, collection: str, row: Row) -> None:
         operation = self._api.delete_of(collection)
@@ -157,24 +193,31 @@ class Visitor:
         if collection in self._being_made:
             return None
         if afresh or collection not in self._references:
+            self._references[collection] = self._fresh_key(collection)
+        return self._references[collection]
+
+    def _fresh_key(self, collection: str) -> object:
+        """The key of a row that nothing refers to yet."""
+        fresh = self._fresh[collection]
+        if not fresh:
             self._being_made.add(collection)
             try:
-                self._references[collection] = self._make(collection).json()["id"]
+                fresh.extend(self._make_some(collection))
             finally:
                 self._being_made.discard(collection)
-        return self._references[collection]
+        return fresh.pop()
 
     # -- requests ----------------------------------------------------------------------------------------------------
 
-    def _ask(self, operation: Operation, row: Row | None = None) -> Answer:
+    def _ask(self, operation: Operation, *rows: Row) -> Answer:
         """The right answer, asked for in the least role that gets one, once what has to come before it was done."""
         for label in BEFORE.get(operation.label, ()):
-            self._ask(self._api.by_label[label], row)
+            self._ask(self._api.by_label[label], *rows)
         self._rows.pop(CONSUMED.get(operation.label, ""), None)
         roles = self._roles_for(operation)
         for role in roles:
             try:
-                answer = ask(self._send, self._request(operation, role, row))
+                answer = ask(self._send, self._request(operation, role, rows))
             except RefusedError as error:
                 if role == roles[-1] or error.status not in NOT_YOU:
                     raise
@@ -194,17 +237,17 @@ class Visitor:
         least = self._plan.roles.get(maker.label, USER) if maker else USER
         return ROLES[max(1, ROLES.index(least)) :]
 
-    def _request(self, operation: Operation, role: str, row: Row | None) -> Request:
-        make = self._maker(operation, row)
+    def _request(self, operation: Operation, role: str, rows: Sequence[Row]) -> Request:
+        make = self._maker(operation, *rows)
         headers = {} if role == NOBODY else dict(self._accounts[role].headers(self._send))
-        body = self._body(operation, make)
+        body = self._body(operation, make, rows)
         if body is not None:
             headers["Content-Type"] = str(operation.media_type)
         query = {name: make(schema, name=name) for name, schema in operation.query.items()} | _page(operation)
-        if row is not None and IDS in query:
-            query[IDS] = row.key
-        path = operation.path_of(row.key if row else "")
-        age = time.monotonic() - row.known_at if row else 0.0
+        if rows and IDS in query:
+            query[IDS] = ",".join(str(row.key) for row in rows)
+        path = operation.path_of(rows[0].key if rows else "")
+        age = max((time.monotonic() - row.known_at for row in rows), default=0.0)
         return Request(
             method=operation.method,
             path=f"{path}?{urlencode(query)}" if query else path,
@@ -216,18 +259,26 @@ class Visitor:
             is_stream=operation.is_stream,
         )
 
-    def _maker(self, operation: Operation, row: Row | None) -> Callable[..., Any]:
-        """Makes the values of one request; all instants of it are of one slot."""
-        refer = partial(self._refer, afresh=operation.collection in self._plan.paired, row=row)
+    def _maker(self, operation: Operation, *rows: Row) -> Callable[..., Any]:
+        """Makes the values of one request, or of one element; all instants of it are of one slot."""
+        plan, collection = self._plan, operation.collection
+        afresh = collection in plan.paired or (collection in plan.merged and self._api.elements_of(operation) > 1)
+        refer = partial(self._refer, afresh=afresh, row=rows[0] if rows else None)
         return partial(self._bodies.make, refer=refer, start=self._next_slot())
 
-    def _body(self, operation: Operation, make: Callable[..., Any]) -> str | None:
+    def _body(self, operation: Operation, make: Callable[..., Any], rows: Sequence[Row]) -> str | None:
         if operation.body is None:
             return None
         if operation.takes_rows:
             creation = self._api.create_of(operation.collection)
             schema: Schema = creation.body or {} if creation else {}
-            return "\n".join(json.dumps(self._maker(operation, None)(schema)) for _ in range(FILE_ROWS))
+            number = self._bodies.next_number()
+            return "\n".join(json.dumps(self._maker(operation)(schema, number=number)) for _ in range(ELEMENTS))
+        if self._api.elements_of(operation) > 1:
+            element = operation.body.get("items", {})
+            about: Sequence[Sequence[Row]] = [(row,) for row in rows] or [()] * ELEMENTS
+            number = self._bodies.next_number()
+            return json.dumps([self._maker(operation, *own)(element, number=number) for own in about])
         made = make(operation.body)
         return urlencode(made) if operation.media_type == FORM else json.dumps(made)
 

@@ -71,6 +71,8 @@ class Settings(BaseSettings):
     booking_hold_minutes: Annotated[int, Field(ge=1)] = 15
     booking_early_minutes: Annotated[int, Field(ge=0)] = 15
 
+    slo_ms: Annotated[int, Field(ge=1)] = 200
+
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
     log_json: bool = True
     access_log: bool = True

@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from sqlmodel import SQLModel
 
 from backend.core.directory import Directory
+from backend.core.document import SLO
 from backend.crud.base import CRUDBase
 from backend.crud.columns import TIMESTAMPS, Column, RegistrationError, columns_of
 from backend.crud.expand import Expansion
@@ -72,6 +73,7 @@ class Registry:
         estimate_past: int | None = None,
         soft_delete: bool = False,
         history: bool = False,
+        slo_ms: int | None = None,
     ) -> None:
         """Turn a table class into endpoints.
 
@@ -81,6 +83,8 @@ class Registry:
         name. `operations` names those of list, create, get, update, put and delete that exist. `soft_delete` keeps what is
         deleted, so that `POST /{id}/restore` brings it back. `history` keeps every change, listed at `GET /{id}/history`.
         `estimate_past` is the number of rows past which a list's total is an estimate, for tables where counting is the cost.
+        `slo_ms` is within how many milliseconds 95 of 100 answers are to be there, where that is not the setting SLO_MS; the
+        document states it and the load run holds every generated operation to it.
 
         Raises:
             RegistrationError: at start-up, for a line that would not do what it says; the message names the mend.
@@ -108,6 +112,7 @@ class Registry:
             estimate_past=_check_bound(model, estimate_past),
             soft_delete=soft_delete,
             history=history,
+            slo_ms=_check_slo(model, slo_ms),
         )
         if resource.is_kept:
             keep_flushes(resource)
@@ -134,6 +139,8 @@ class Registry:
             cruds[path].references.scopes = scopes
             expansions = {name: Expansion(r, cruds[r.target.path]) for name, r in resource.relations.items()}
             for route in routes_of(resource, cruds[path], expansions, self.registrations[path].operations):
+                if resource.slo_ms is not None:
+                    route.openapi_extra = {**(route.openapi_extra or {}), SLO: resource.slo_ms}
                 directory.add(route, generated=True)
         for router in self.routers:
             for hand_written in router.routes:
@@ -243,6 +250,14 @@ def _check_bound(model: type[SQLModel], bound: int | None) -> int | None:
             f"{model.__name__}: estimate_past={bound} must be a number of rows from 1, such as 10_000"
         )
     return bound
+
+
+def _check_slo(model: type[SQLModel], slo_ms: int | None) -> int | None:
+    if slo_ms is not None and slo_ms < 1:
+        raise RegistrationError(
+            f"{model.__name__}: slo_ms={slo_ms} must be a number of milliseconds from 1, such as 500"
+        )
+    return slo_ms
 
 
 def _check_kept(model: type[SQLModel], operations: tuple[str, ...], *, soft_delete: bool, history: bool) -> None:

@@ -42,6 +42,8 @@ class Resource:
     relations: Mapping[str, Relation] = field(default_factory=dict)
     soft_delete: bool = False
     history: bool = False
+    # None is the setting's.
+    slo_ms: int | None = None
 
     @property
     def name(self) -> str:

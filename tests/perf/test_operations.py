@@ -71,6 +71,10 @@ def test_the_key_goes_into_the_path(document_of: Read) -> None:
             "takes rows of /api/v1/things, and no",
         ),
         ({LIST: {"get": described(success="404")}}, "GET /things: documents no answer of success"),
+        *(
+            ({LIST: {"get": {**described(), "x-slo-ms": bound}}}, "GET /things: x-slo-ms must be a whole number")
+            for bound in (0, -1, "fast", 1.5)
+        ),
     ],
 )
 def test_an_operation_that_cannot_be_called_is_an_error(paths: dict[str, Any], complaint: str) -> None:

@@ -161,3 +161,73 @@ def test_a_row_is_deleted_before_it_is_restored() -> None:
     for _ in range(2):
         visitor.call(api.by_label["POST /things/{id}/restore"])
     assert sent == ["POST /things", *["DELETE /things/{id}", "POST /things/{id}/restore"] * 2]
+
+
+class BatchApi:
+    """A collection of pairs, made by the batch: a second pair of one thing is the first one, as in a cart."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str]] = []
+        self.sizes: dict[str, list[int]] = {}
+        self._keys = itertools.count(1)
+        self._pairs: dict[int, int] = {}
+
+    def __call__(self, request: Request) -> Answer:
+        """Answer a request, and count the elements of a batch."""
+        self.sent.append((request.method, request.path))
+        if request.method == "DELETE":
+            ids = request.path.partition("?ids=")[2].split("%2C")
+            return self._answer(request, len(set(ids)), None)
+        rows = json.loads(request.body or "{}")
+        if request.method == "PATCH":
+            return self._answer(request, len({row["id"] for row in rows}), rows)
+        if request.path.startswith(THINGS):
+            return self._answer(request, 1, {"id": next(self._keys)})
+        made = [{"id": self._pairs.setdefault(row["thing_id"], next(self._keys))} for row in rows]
+        return self._answer(request, len(rows), made)
+
+    def _answer(self, request: Request, size: int, body: Any) -> Answer:
+        self.sizes.setdefault(f"{request.method} {request.name}", []).append(size)
+        return Answer(status=min(request.successes), content=json.dumps(body).encode())
+
+
+def test_a_batch_has_twenty_elements_of_rows_of_its_own() -> None:
+    """Made by the batch too, where one of a pair would be another only in name; a deleted row is not used again."""
+    many = {"type": "array", "items": VOTE}
+    ids = {"name": "ids", "in": "query", "required": True, "schema": {"type": "array"}}
+    changed = {"type": "array", "items": {"type": "object", "properties": {"id": {"type": "integer"}}}}
+    paths = {
+        THINGS: {"post": operation("create_thing", success="201")},
+        f"{THINGS}/{{id}}": {"get": operation("get_thing", success="200")},
+        VOTES: {"post": operation("create_vote", success="201", body=VOTE)},
+        f"{VOTES}/batch": {
+            "post": operation("create_votes", success="201", body=many),
+            "patch": operation("update_votes", success="200", body=changed),
+            "delete": {**operation("delete_votes", success="204"), "parameters": [ids]},
+        },
+    }
+    api, send = Api({"paths": paths}), BatchApi()
+    plan = Plan(roles=dict.fromkeys(api.by_label, NOBODY))
+    visitor = Visitor(api, plan, send=send, administrator=administrator())
+    for label in ("PATCH /votes/batch", "DELETE /votes/batch", "PATCH /votes/batch", "DELETE /votes/batch"):
+        visitor.call(api.by_label[label])
+    assert plan.merged == {VOTES}
+    assert send.sizes["PATCH /votes/batch"] == send.sizes["DELETE /votes/batch"] == [20, 20]
+    assert set(send.sizes["POST /votes/batch"]) == {20}
+    gone = [path for method, path in send.sent if method == "DELETE"]
+    assert len(set(gone)) == 2
+    assert not set(gone[0].partition("=")[2].split("%2C")) & set(gone[1].partition("=")[2].split("%2C"))
+
+
+def test_a_batch_of_rows_that_are_made_singly_has_one_element() -> None:
+    """Twenty accounts would be twenty hashes: what is measured says so."""
+    ids = {"name": "ids", "in": "query", "required": True, "schema": {"type": "array"}}
+    paths = {
+        THINGS: {"post": operation("create_thing", success="201")},
+        f"{THINGS}/batch": {"delete": {**operation("delete_things", success="204"), "parameters": [ids]}},
+    }
+    api, send = Api({"paths": paths}), BatchApi()
+    visitor = Visitor(api, Plan(roles=dict.fromkeys(api.by_label, NOBODY)), send=send, administrator=administrator())
+    visitor.call(api.by_label["DELETE /things/batch"])
+    assert send.sent == [("POST", THINGS), ("DELETE", f"{THINGS}/batch?ids=1")]
+    assert api.elements_of(api.by_label["DELETE /things/batch"]) == 1

@@ -1,0 +1,102 @@
+"""Fills Rowhouse's PostgreSQL to a size, past the application: so many books, and of the rest what goes with them.
+
+PostgreSQL makes the rows itself (generate_series), in slices, with progress on standard error. Nobody can sign in as one of the
+people made here. For an empty, migrated database; the benchmarks' own few rows are perf.fill's.
+"""
+
+import sys
+from dataclasses import dataclass
+
+import psycopg
+from sqlalchemy import make_url
+
+SLICE = 100_000
+LEAST = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """One table: how many rows it has of 1,000 books, at most how many, and the select of row `n`."""
+
+    table: str
+    per_thousand: int
+    columns: str
+    values: str
+    most: int = 2**31 - 1
+
+    def rows(self, books: int) -> int:
+        """How many rows it gets beside so many books."""
+        return min(max(LEAST, books * self.per_thousand // 1000), self.most)
+
+
+# `{name}` is the number of rows of another table, whose keys are 1 to that. Later ones refer to earlier ones.
+FILLINGS = (
+    Filling(
+        "users",
+        100,
+        "email, full_name, role, is_active, hashed_password, token_version",
+        "'reader-' || n || '@example.org', 'Reader ' || n, (CASE WHEN n % 5 = 0 THEN 'driver' ELSE 'user' END), true, 'nobody', 0",
+    ),
+    Filling("categories", 1, "name, description", "'Shelf ' || n, 'Books of kind ' || n", 1000),
+    Filling(
+        "books",
+        1000,
+        "title, author, description, price, stock, category_id, cover_image",
+        "'The house with number ' || n, 'Author ' || n % 50000, 'How the people behind door ' || n || ' came to live there.', "
+        "(500 + n % 4500) / 100.0, 50 + n % 50, 1 + n % {categories}, 'https://covers.example.com/' || n || '.jpg'",
+    ),
+    Filling(
+        "reviews",
+        300,
+        "author_id, book_id, rating, comment",
+        "1 + n % {users}, 1 + n % {books}, 1 + n % 5, 'I read it ' || n % 7 || ' times and would again'",
+    ),
+    Filling("cart_items", 20, "user_id, book_id, quantity", "1 + n % {users}, 1 + n % {books}, 1 + n % 3"),
+    Filling("orders", 100, "customer_id, status, total", "1 + n % {users}, 'delivered', 20"),
+    Filling(
+        "order_lines",
+        100,
+        "order_id, book_id, title, unit_price, quantity",
+        "n, 1 + n % {books}, 'The house with number ' || 1 + n % {books}, 10, 2",
+    ),
+    Filling(
+        "charge_points",
+        10,
+        "code, name, latitude, longitude, connector, power_kw, price_per_kwh, status",
+        "'CP-' || n, 'At the corner of street ' || n, 47 + n % 700 / 100.0, 6 + n % 900 / 100.0, 'ccs', 50, 0.49, 'available'",
+    ),
+    Filling("vehicles", 20, "driver_id, plate, connector", "1 + n % {users}, 'RH-' || n, 'ccs'"),
+    Filling(
+        "bookings",
+        100,
+        "charge_point_id, driver_id, start_time, end_time, status, hold_expires_at",
+        # Each charge point's lie one after another in the past.
+        "1 + n % {charge_points}, 1 + n % {users}, now() - interval '2 hours' * (1 + n / {charge_points}), "
+        "now() - interval '2 hours' * (1 + n / {charge_points}) + interval '1 hour', 'COMPLETED', now()",
+    ),
+)
+
+
+def populate(database_url: str, *, books: int) -> None:
+    """Fill every table, and have PostgreSQL's planner know them."""
+    url = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
+    sizes = {filling.table: filling.rows(books) for filling in FILLINGS}
+    sizes["books"] = books
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SET synchronous_commit = off")
+        for filling in FILLINGS:
+            _fill(connection, filling, sizes)
+        print("vacuuming and analysing ...", file=sys.stderr)
+        connection.execute("VACUUM ANALYZE")
+
+
+def _fill(connection: psycopg.Connection, filling: Filling, sizes: dict[str, int]) -> None:
+    rows = sizes[filling.table]
+    for first in range(1, rows + 1, SLICE):
+        last = min(first + SLICE - 1, rows)
+        statement = (
+            f"INSERT INTO {filling.table} ({filling.columns}, created_at, updated_at) "  # noqa: S608  words of this module
+            f"SELECT {filling.values.format(**sizes)}, now(), now() FROM generate_series({first}, {last}) AS n"
+        )
+        connection.execute(statement.encode())
+        print(f"{filling.table}: {last} of {rows}", file=sys.stderr)

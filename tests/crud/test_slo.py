@@ -1,0 +1,69 @@
+"""One SLO: the setting, the registration line and a hand-written route say it, and the document states it of every operation."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from backend.catalog.models import Book, Category
+from backend.core.config import Settings
+from backend.core.routing import Router
+from backend.crud.columns import RegistrationError
+from backend.crud.policy import ANYONE, SIGNED_IN
+from backend.crud.registry import Registry
+from backend.main import create_app
+from tests.conftest import QUIET
+from tests.databases import Databases
+
+router = Router(prefix="/books", tags=["books"])
+
+
+@router.get("/slowest", openapi_extra={"x-slo-ms": 700})
+def read_slowest() -> int:
+    """Says a bound of its own."""
+    return 1
+
+
+@router.post("/quickest", status_code=201, openapi_extra={"x-slo-ms": 20})
+def make_quickest() -> int:
+    """So does a route that takes an Idempotency-Key."""
+    return 1
+
+
+@router.get("/usual")
+def read_usual() -> int:
+    """Says none."""
+    return 1
+
+
+def bounds(database_url: str, **settings: Any) -> Iterator[tuple[str, Any]]:
+    """Every operation's path and bound, of an application with one entity that says one and one that does not."""
+    registry = Registry()
+    registry.register(Book, read=ANYONE, write=SIGNED_IN, soft_delete=True, history=True, slo_ms=450)
+    registry.register(Category, read=ANYONE, write=SIGNED_IN)
+    registry.include(router)
+    document = create_app(Settings(database_url=database_url, **QUIET, **settings), registry).openapi()
+    for path, item in document["paths"].items():
+        for operation in item.values():
+            yield path.removeprefix("/api/v1"), operation["x-slo-ms"]
+
+
+@pytest.mark.parametrize(("settings", "usual"), [({}, 200), ({"slo_ms": 90}, 90)])
+def test_every_operation_states_its_own_bound(settings: dict[str, Any], usual: int, databases: Databases) -> None:
+    """An entity's are those that were generated for it, batches, files and the kept rows too, and no hand-written one."""
+    own = {"/books/slowest": 700, "/books/quickest": 20, "/books/usual": usual}
+    found = list(bounds(databases.empty("sqlite"), **settings))
+    assert {"/books/export", "/books/import", "/books/batch", "/books/{id}/restore", "/books/{id}/history"} <= dict(
+        found
+    ).keys()
+    for path, bound in found:
+        assert bound == own.get(path, 450 if path.startswith("/books") else usual), path
+
+
+@pytest.mark.parametrize("slo_ms", [0, -5])
+def test_a_bound_that_nothing_can_keep_is_refused(slo_ms: int) -> None:
+    """And nothing is registered."""
+    registry = Registry()
+    with pytest.raises(RegistrationError, match=f"Category: slo_ms={slo_ms} must be"):
+        registry.register(Category, write=SIGNED_IN, slo_ms=slo_ms)
+    assert registry.registrations == {}

@@ -1,0 +1,19 @@
+"""Rowhouse with accounts and one entity, behind a fault that FAULT names: small enough to be loaded in a few seconds."""
+
+import os
+
+from backend.auth.routes import auth, users
+from backend.catalog.models import Category
+from backend.crud.policy import ANYONE, SIGNED_IN
+from backend.crud.registry import Registry
+from backend.main import create_app as create_rowhouse
+from perf.faulty import Faulty
+
+
+def create_app() -> Faulty:
+    """The application."""
+    registry = Registry()
+    registry.include(auth)
+    registry.include(users)
+    registry.register(Category, read=ANYONE, write=SIGNED_IN, operations=("list", "get", "create"), slo_ms=240)
+    return Faulty(create_rowhouse(registry=registry), os.environ["FAULT"])
