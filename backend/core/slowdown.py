@@ -25,7 +25,7 @@ from backend.core.errors import RowhouseError, TooManyAttemptsError
 from backend.core.security import fingerprint
 from backend.core.time import now
 
-# An address that somebody succeeded from is theirs for so long: what others fail at elsewhere does not hold them up there.
+# An address that somebody succeeded from is theirs for so long: what others fail at, there or elsewhere, does not hold them up there.
 FAMILIAR = RateLimitItemPerDay(1, 30)
 NETWORK_BITS = 64
 IN_MEMORY = "memory://"
@@ -103,9 +103,9 @@ class Slowdown:
             return self._own, self._count(self._own, person, network)
 
     def _count(self, limiter: FixedWindowRateLimiter, person: str, network: str) -> list[_Count]:
-        wanted = [_Count(self._from_here, (person, network)), _Count(self._per_address, (network,))]
+        wanted = [_Count(self._from_here, (person, network))]
         if limiter.test(FAMILIAR, person, network):
-            wanted.append(_Count(self._everywhere, (person,)))
+            wanted += [_Count(self._per_address, (network,)), _Count(self._everywhere, (person,))]
         taken = []
         for count in wanted:
             taken.append(count)
