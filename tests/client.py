@@ -66,8 +66,8 @@ class Exchange:
         self._is_over = anyio.Event()
         try:
             await self._app(self._scope, self._receive, self._send)
-        except Exception as error:  # whatever it is, a server lives on
-            if self._body and not self._is_over.is_set():
+        except Exception as error:  # a server lives on: it answers 500, or breaks off what it has begun
+            if "type" in self._start and not self._is_over.is_set():
                 raise httpx2.RemoteProtocolError("the application broke its answer off") from error
 
     async def _receive(self) -> Message:

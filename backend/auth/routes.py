@@ -126,13 +126,13 @@ def create_user(user: Annotated[User, Depends(new_user)], session: SessionDep, r
     return user
 
 
-@users.get("/me", response_model=UserPublic, responses=problem_responses(401, 403, 503))
+@users.get("/me", response_model=UserPublic)
 def read_me(caller: CallerDep, session: SessionDep) -> User:
     """The caller's account."""
     return service.active_user(session, caller.id)
 
 
-@users.patch("/me", response_model=UserPublic, responses=problem_responses(400, 401, 403, 413, 415, 422, 503))
+@users.patch("/me", response_model=UserPublic, responses=problem_responses(400))
 def update_me(body: ProfileUpdate, caller: CallerDep, session: SessionDep) -> User:
     """Change the caller's own name."""
     if body.full_name is MISSING:
@@ -140,7 +140,7 @@ def update_me(body: ProfileUpdate, caller: CallerDep, session: SessionDep) -> Us
     return service.change_name(session, caller.id, body.full_name)
 
 
-@users.post("/me/password", status_code=204, responses=problem_responses(401, 403, 413, 415, 422, 429, 503))
+@users.post("/me/password", status_code=204, responses=problem_responses(429))
 @on_lane(Lane.HASHING)
 def change_my_password(
     body: PasswordChange, caller: CallerDep, unit: UnitDep, settings: SettingsDep, attempts: AttemptsDep
@@ -151,7 +151,7 @@ def change_my_password(
     service.change_password(unit.session, caller.id, hashed, version=version)
 
 
-@auth.post("/login", responses={200: UNSTORED, **problem_responses(401, 403, 413, 415, 422, 429, 503)})
+@auth.post("/login", responses={200: UNSTORED, **problem_responses(401, 403, 415, 429)})
 @on_lane(Lane.HASHING)
 def login(
     form: Annotated[LoginForm, Form()], unit: UnitDep, settings: SettingsDep, attempts: AttemptsDep, response: Response
@@ -163,14 +163,14 @@ def login(
     return _pair(access_token, refresh_token, settings, response)
 
 
-@auth.post("/refresh", responses={200: UNSTORED, **problem_responses(401, 403, 413, 415, 422, 503)})
+@auth.post("/refresh", responses={200: UNSTORED, **problem_responses(401, 403)})
 def refresh(body: RefreshRequest, session: SessionDep, settings: SettingsDep, response: Response) -> TokenPair:
     """Spend a refresh token for a new pair."""
     access_token, refresh_token = service.rotate(session, body.refresh_token, settings=settings)
     return _pair(access_token, refresh_token, settings, response)
 
 
-@auth.post("/logout", status_code=204, responses=problem_responses(413, 415, 422, 503))
+@auth.post("/logout", status_code=204)
 def logout(body: RefreshRequest, session: SessionDep) -> None:
     """End the session that the refresh token belongs to."""
     service.log_out(session, body.refresh_token)

@@ -24,7 +24,7 @@ MAX_WINDOW = timedelta(days=366)
 BookingPublic = public_schema(Booking)
 BookingsDep = Annotated[BookingCRUD, crud_of(Booking)]
 Id = Annotated[int, row_id("Booking")]
-STEP: dict[int | str, dict[str, Any]] = {200: {"headers": TAGGED}, **problem_responses(401, 403, 404, 409, 422, 503)}
+STEP: dict[int | str, dict[str, Any]] = {200: {"headers": TAGGED}, **problem_responses(409)}
 
 bookings = Router(prefix="/bookings", tags=["bookings"])
 charge_points = Router(prefix="/charge-points", tags=["charge-points"])
@@ -75,7 +75,7 @@ def complete_booking(booking_id: Id, found: BookingsDep, unit: UnitDep, _caller:
     return _advance(found, unit, booking_id, COMPLETE, response)
 
 
-@charge_points.get("/{id}/availability", responses=problem_responses(401, 403, 404, 422, 503))
+@charge_points.get("/{id}/availability", responses=problem_responses(401))
 def read_availability(
     charge_point_id: Annotated[int, row_id("ChargePoint")],
     start: Annotated[Instant, Query(description="The first instant of the window, RFC 3339.")],

@@ -18,7 +18,6 @@ from backend.crud.route import TAGGED, row_id
 BookPublic = public_schema(Book)
 BooksDep = Annotated[BookCRUD, crud_of(Book)]
 BookId = Annotated[int, row_id("Book")]
-PROBLEMS = problem_responses(400, 401, 403, 404, 413, 415, 422, 503)
 
 books = Router(prefix="/books", tags=["books"])
 
@@ -31,7 +30,7 @@ class StockTaking(BaseModel):
     quantity: Annotated[int, Field(ge=1, le=service.MOST_STOCK)]
 
 
-@books.post("/{id}/stock", response_model=BookPublic, responses={200: {"headers": TAGGED}, **PROBLEMS})
+@books.post("/{id}/stock", response_model=BookPublic, responses={200: {"headers": TAGGED}, **problem_responses(400)})
 def take_book_stock(
     book_id: BookId, body: StockTaking, books_: BooksDep, caller: CallerDep, session: SessionDep, response: Response
 ) -> Book:

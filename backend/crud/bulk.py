@@ -40,8 +40,7 @@ def create_many(crud: CRUDBase[Any], unit: UnitOfWork, values: Sequence[Mapping[
     stored: list[Row] = []
     for start, block in blocks(rows, columns=len(rows[0])):
         stored += _insert(crud, unit, block, start)
-    if crud.keeper.history is not None:
-        crud.keeper.record(unit, Action.CREATE, [(None, row) for row in stored])
+    crud.keeper.record(unit, Action.CREATE, [(None, row) for row in stored])
     return stored
 
 
@@ -119,8 +118,7 @@ def update_many(crud: CRUDBase[Any], unit: UnitOfWork, changes: Sequence[Change]
     for names, members in _grouped(changes).items():
         for _start, block in blocks(members, columns=len(names) + 2):
             stored.update(_update(crud, unit, names, block))
-    if crud.keeper.history is not None:
-        crud.keeper.record(unit, Action.UPDATE, [(found[key], stored[key]) for key, _ in changes])
+    crud.keeper.record(unit, Action.UPDATE, [(found[key], stored[key]) for key, _ in changes])
     unit.forget_loaded()
     return [stored[key] for key, _ in changes]
 

@@ -30,10 +30,10 @@ ADDED: dict[int | str, dict[str, Any]] = {
         "headers": {**TAGGED, **REPLAYED},
     },
     201: MADE,
-    **problem_responses(401, 403, 409, 413, 415, 422, 503),
+    **problem_responses(409),
 }
-PLACED: dict[int | str, dict[str, Any]] = {201: MADE, **problem_responses(400, 401, 403, 413, 422, 503)}
-STEP: dict[int | str, dict[str, Any]] = {200: {"headers": TAGGED}, **problem_responses(401, 403, 404, 409, 422, 503)}
+PLACED: dict[int | str, dict[str, Any]] = {201: MADE, **problem_responses(400, 413)}
+STEP: dict[int | str, dict[str, Any]] = {200: {"headers": TAGGED}, **problem_responses(409)}
 
 cart_items = Router(prefix="/cart-items", tags=["cart-items"])
 orders = Router(prefix="/orders", tags=["orders"])
