@@ -73,6 +73,39 @@ def test_moved_bookings_survive(victim: Server, slots: Slots) -> None:
     assert [answer.status_code for answer in again] == [200, 200]
 
 
+def test_steps_survive(victim: Server, slots: Slots) -> None:
+    """Sixteen bookings at one charge point are confirmed and cancelled, and made anew: each stands where it was told to, or one step on."""
+    point = slots.add_point()
+    ids = [slots.add_booking(point, slot) for slot in range(CLIENTS)]
+
+    def live(client: httpx2.Client, number: int) -> Iterator[tuple[int, str]]:
+        booking = ids[number]
+        while True:
+            for step, headers in (("confirm", slots.admin), ("cancel", slots.driver)):
+                answer = client.post(f"/bookings/{booking}/{step}", headers=headers)
+                assert answer.status_code == 200, answer.text
+                yield booking, answer.json()["status"]
+            made = client.post("/bookings", json=slots.wish(point, number), headers=slots.driver)
+            assert made.status_code == 201, made.text
+            booking = made.json()["id"]
+            yield booking, "PENDING"
+
+    told = dict.fromkeys(ids, "PENDING")
+    told |= {booking: state for states in killed_amid(victim, live) for booking, state in states}
+    assert set(told.values()) > {"PENDING"}
+    stored, one_on = slots.stored(point), {"PENDING": "CONFIRMED", "CONFIRMED": "CANCELLED"}
+    for booking, state in told.items():
+        assert stored[booking][2] in (state, one_on.get(state))
+    assert len(told) <= len(stored) <= len(told) + UNDER_WAY
+    assert slots.overlaps(point) == 0
+    held = [booking for booking, (_, _, state) in stored.items() if state != "CANCELLED"]
+    cancelled = [slots.send(turn, "POST", f"/bookings/{booking}/cancel") for turn, booking in enumerate(held)]
+    again = [slots.send(slot, "POST", "/bookings", slots.wish(point, slot)) for slot in range(CLIENTS)]
+    assert {answer.status_code for answer in cancelled} <= {200}
+    assert {answer.status_code for answer in again} == {201}
+    assert slots.live(point) == CLIENTS
+
+
 def test_orders_survive(victim: Server, clients: list[httpx2.Client], buyers: list[Headers], store: Store) -> None:
     """Every acknowledged order is there as it was told; every order is whole; no copy is lost.
 
