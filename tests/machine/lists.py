@@ -105,6 +105,8 @@ def order(plan: Plan, sort: Sequence[str], one: Row, other: Row) -> int:
         name = word.removeprefix("-")
         first, second = one[name], other[name]
         if first == second:
+            if name == "id":
+                break  # no two rows get past it, so what stands behind it decides nothing, of a row that has changed either
             continue
         sign = -1 if word.startswith("-") else 1
         if first is None or second is None:

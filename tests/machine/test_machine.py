@@ -35,7 +35,7 @@ SHRINK = "MACHINE_SHRINK" in os.environ
 STEPS_OF_A_RUN = 60
 ROUNDS = 5
 TABLES = ("exhibits", "crates", deleted_rows.name, entries.name)
-ENOUGH_FOR_EVERY_RULE = 5000
+ENOUGH_FOR_EVERY_RULE = 10_000
 
 
 class Machine(Many, Reading, Keeping, Viewing):
