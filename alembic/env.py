@@ -10,7 +10,8 @@ from sqlmodel import SQLModel
 from sqlmodel.sql.sqltypes import UTCDateTime
 
 import backend.api
-import backend.crud.migration  # noqa: F401  teaches Alembic `NoOverlap`
+import backend.crud.migration
+import backend.crud.search_migration  # and `SearchIndex`
 from backend.core.config import Settings
 from backend.core.db import create_engine
 from backend.crud.model import EnumText
@@ -40,6 +41,11 @@ def run() -> None:
     engine.dispose()
 
 
+def include_object(element: Any, _name: str | None, kind: str, _reflected: object, _other: object) -> bool:
+    """Leave the search indexes to those who know them."""
+    return backend.crud.search_migration.is_compared(element, kind)
+
+
 def leave_out(_context: object, _revision: object, directives: list[Any]) -> None:
     """A table's `info` is for the application, and `NoOverlap` becomes an operation of its own."""
     for directive in directives:
@@ -54,6 +60,7 @@ def _migrate(connection: sa.Connection) -> None:
         connection=connection,
         target_metadata=SQLModel.metadata,
         render_item=render_item,
+        include_object=include_object,
         render_as_batch=connection.dialect.name == "sqlite",
         process_revision_directives=leave_out,
         transactional_ddl=True,

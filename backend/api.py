@@ -18,7 +18,9 @@ registry = Registry("/api/v1")
 register, include = registry.register, registry.include
 
 include(auth)
-register(Book, read=ANYONE, write=ADMIN, search=("title", "author"), crud=BookCRUD, soft_delete=True)
+register(
+    Book, read=ANYONE, write=ADMIN, search=("title", "author"), crud=BookCRUD, soft_delete=True, estimate_past=10_000
+)
 include(books)
 register(Booking, owner="driver_id", write=DRIVER, crud=BookingCRUD)
 include(bookings)
@@ -29,9 +31,10 @@ register(ChargePoint, read=ANYONE, write=ADMIN, search=("code", "name"), history
 include(charge_points)
 register(Order, owner="customer_id", operations=("list", "get"), crud=OrderCRUD)
 include(orders)
-register(Review, read=ANYONE, owner="author_id", search=("comment",))
+register(Review, read=ANYONE, owner="author_id", search=("comment",), estimate_past=10_000)
 register(
-    User, read=ADMIN, write=ADMIN, search=("email", "full_name"), operations=("list", "get", "update", "put", "delete")
-)
+    User, read=ADMIN, write=ADMIN, search=("email", "full_name"), estimate_past=10_000,
+    operations=("list", "get", "update", "put", "delete"),
+)  # fmt: skip
 include(users)
 register(Vehicle, owner="driver_id", write=DRIVER, search=("plate",), soft_delete=True, history=True)

@@ -11,6 +11,7 @@ from sqlmodel import Field
 from backend.core.security import Caller
 from backend.crud.model import READ_ONLY, SECRET, Entity
 from backend.crud.policy import role
+from backend.crud.search_index import SearchIndex
 
 
 class Role(StrEnum):
@@ -28,7 +29,7 @@ DRIVER = role(Role.DRIVER, Role.ADMIN)
 class User(Entity, table=True):
     """An account; its address is stored in lower case, so that one address is one account."""
 
-    __table_args__ = (CheckConstraint("email = lower(email)", name="email_lower"),)
+    __table_args__ = (CheckConstraint("email = lower(email)", name="email_lower"), SearchIndex("email", "full_name"))
 
     email: Annotated[str, READ_ONLY] = Field(max_length=254, unique=True)
     full_name: str = Field(min_length=1, max_length=200)

@@ -7,6 +7,7 @@ from sqlalchemy import CheckConstraint, UniqueConstraint
 from sqlmodel import Field
 
 from backend.crud.model import CREATE_ONLY, Entity
+from backend.crud.search_index import SearchIndex
 
 
 class Category(Entity, table=True):
@@ -22,6 +23,7 @@ class Book(Entity, table=True):
     __table_args__ = (
         CheckConstraint("price > 0", name="price_positive"),
         CheckConstraint("stock >= 0", name="stock_not_negative"),
+        SearchIndex("title", "author"),
     )
 
     title: str = Field(min_length=1, max_length=255, unique=True)
@@ -39,6 +41,7 @@ class Review(Entity, table=True):
     __table_args__ = (
         UniqueConstraint("author_id", "book_id"),
         CheckConstraint("rating BETWEEN 1 AND 5", name="rating_one_to_five"),
+        SearchIndex("comment"),
     )
 
     author_id: int = Field(foreign_key="users.id")

@@ -1,13 +1,21 @@
-"""Text that sorts by code point and compares in any case, Unicode included, alike on both databases.
+"""Text that sorts by code point, compares in any case, Unicode included, alike on both databases, and is found by its trigrams.
 
 The SQL function `rowhouse_fold` folds the case. SQLite calls Python's `str.casefold` (registered on every connection). PostgreSQL gets a function of that name by migration: full
 case folding on 18 and later, ICU's lower case before, the database's own collation where there is no ICU.
+
+PostgreSQL's `rowhouse_trigrams` gives the hashes of every three letters in a row in some texts: what `SearchIndex` is made of. It
+needs no extension, which a server may lack or not permit (docs/decisions/0012).
 """
 
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+from backend.core.statement import PlannedAnew
 
 FOLD = "rowhouse_fold"
 _BODY = "CREATE OR REPLACE FUNCTION rowhouse_fold(text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS"
@@ -23,6 +31,49 @@ DO $do$ BEGIN
 END $do$
 """  # noqa: S608  # nosec B608  # composed of constants
 DROP_FOLD_ON_POSTGRESQL = "DROP FUNCTION IF EXISTS rowhouse_fold(text)"
+TRIGRAM = 3  # letters; a shorter text has none
+# Split into letters first: `substr` would count from the start for each of them, which a long text pays for with its square.
+CREATE_TRIGRAMS_ON_POSTGRESQL = """
+CREATE OR REPLACE FUNCTION rowhouse_trigrams(VARIADIC texts text[]) RETURNS integer[]
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $body$
+DECLARE
+  found integer[] := '{}';
+  one text;
+  letters text[];
+BEGIN
+  FOREACH one IN ARRAY texts LOOP
+    letters := string_to_array(one, NULL);
+    FOR place IN 3 .. coalesce(array_length(letters, 1), 0) LOOP
+      found := found || hashtext(letters[place - 2] || letters[place - 1] || letters[place]);
+    END LOOP;
+  END LOOP;
+  RETURN found;
+END $body$
+"""
+DROP_TRIGRAMS_ON_POSTGRESQL = "DROP FUNCTION IF EXISTS rowhouse_trigrams(text[])"
+
+
+class MayHold(FunctionElement[bool], PlannedAnew):
+    """Whether one of some columns may hold a folded text, which comes last.
+
+    PostgreSQL tells by their trigrams, so that an index of the same columns in the same order answers; elsewhere they always may.
+    Whoever asks must look at the columns too, for the trigrams may stand apart.
+    """
+
+    inherit_cache = True
+    type = sa.Boolean()
+
+
+@compiles(MayHold)
+def _may_hold_anything(_element: MayHold, _compiler: SQLCompiler, **_options: Any) -> str:
+    return "1 = 1"
+
+
+@compiles(MayHold, "postgresql")
+def _may_hold_by_trigrams(element: MayHold, compiler: SQLCompiler, **options: Any) -> str:
+    *columns, text = [compiler.process(part, **options) for part in element.clauses]
+    folded = ", ".join(f"{FOLD}({column})" for column in columns)
+    return f"rowhouse_trigrams({folded}) @> rowhouse_trigrams({text})"
 
 
 def portable_text(length: int | None) -> sa.types.TypeEngine[Any]:
@@ -47,9 +98,22 @@ def drop_fold_function(connection: sa.Connection) -> None:
         connection.exec_driver_sql(DROP_FOLD_ON_POSTGRESQL)
 
 
+def create_trigram_function(connection: sa.Connection) -> None:
+    """Make the function that search indexes are made of, where there are such."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(CREATE_TRIGRAMS_ON_POSTGRESQL)
+
+
+def drop_trigram_function(connection: sa.Connection) -> None:
+    """Undo `create_trigram_function`."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(DROP_TRIGRAMS_ON_POSTGRESQL)
+
+
 def fold_with(metadata: sa.MetaData) -> None:
-    """Make the function before `metadata.create_all` makes tables; for databases made without a migration."""
+    """Make the functions before `metadata.create_all` makes tables; for databases made without a migration."""
 
     @event.listens_for(metadata, "before_create")
     def create(_target: sa.MetaData, connection: sa.Connection, **_: object) -> None:
         create_fold_function(connection)
+        create_trigram_function(connection)

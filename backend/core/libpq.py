@@ -69,10 +69,10 @@ class Libpq:
         self._uses: dict[str, int] = {}
         self._prepared: dict[str, bytes] = {}
 
-    def execute(self, text: str, values: Sequence[Any] = ()) -> Result:
-        """Run one statement with `$1` parameters. Raises psycopg's errors."""
+    def execute(self, text: str, values: Sequence[Any] = (), *, prepare: bool = True) -> Result:
+        """Run one statement with `$1` parameters; without `prepare` it is planned for these values. Raises psycopg's errors."""
         parameters: Any = self._transformer.dump_sequence(values, [PyFormat.TEXT] * len(values))
-        name = self._prepared.get(text) or self._prepare(text)
+        name = (self._prepared.get(text) or self._prepare(text)) if prepare else None
         if name is not None:
             result = self._pgconn.exec_prepared(name, parameters)
         else:

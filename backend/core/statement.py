@@ -50,6 +50,10 @@ class Predicate:
 EVERYTHING = Predicate()
 
 
+class PlannedAnew:
+    """Marks an element whose statement is worth a plan for its very values: PostgreSQL does not prepare it."""
+
+
 class Statement:
     """The text, the parameter conversions and the column names of one statement on one dialect.
 
@@ -67,7 +71,10 @@ class Statement:
         predicate: Predicate = EVERYTHING,
         explain: bool = False,
     ) -> None:
+        self._options: dict[str, bool] = {}
         for element in visitors.iterate(source):
+            if isinstance(element, PlannedAnew) and dialect.name == "postgresql":
+                self._options = {"prepare": False}
             if isinstance(element, sa.BindParameter):
                 # The values come later; SQLAlchemy asks for them now when the predicate has an IN, whose length is text.
                 element.required = False
@@ -101,7 +108,7 @@ class Statement:
             values[name] = bind.value
         for name, convert in self._binds.items():
             values[name] = convert(values[name])
-        cursor = driver.execute(self.text, [values[name] for name in self._order])
+        cursor = driver.execute(self.text, [values[name] for name in self._order], **self._options)
         if not self._names:
             return []
         names = self._names

@@ -15,6 +15,7 @@ from pydantic import (
     Field,
 )
 
+from backend.core.folding import TRIGRAM
 from backend.crud.columns import Column, integer_range
 from backend.crud.wire import NO_NUL, WireDecimal
 
@@ -45,6 +46,7 @@ COMPARISONS: dict[str, tuple[Comparison, str]] = {
     "isnull": (lambda _column, condition: condition, "null (`true`) or is not (`false`)"),
 }
 PATTERNS = {"contains": "%{}%", "startswith": "{}%", "endswith": "%{}"}
+TEXT_OF = "_text_of_{}"
 LISTS = frozenset({"in", "not_in"})
 EQUALITY = ("eq", "ne", "in", "not_in", "isnull")
 ORDERED = ("eq", "ne", "lt", "lte", "gt", "gte", "in", "not_in", "isnull")
@@ -52,10 +54,16 @@ TEXT = (*ORDERED, "contains", "startswith", "endswith")
 PAGE_WORDS = frozenset({"page", "size", "skip", "limit", "sort", "search", "cursor", "fields", "expand"})
 
 
-def like_pattern(operator: str, text: str) -> str:
-    """The LIKE pattern of a text filter: case folded, `%` and `_` literal."""
-    escaped = re.sub(r"([\\%_])", r"\\\1", text.casefold())
-    return PATTERNS[operator].format(escaped)
+def bind_text(name: str, operator: str, text: str) -> tuple[int, dict[str, Any]]:
+    """How many letters of a text to find decide how it is found, and its bind values: the LIKE pattern and the folded text."""
+    folded = text.casefold()
+    escaped = re.sub(r"([\\%_])", r"\\\1", folded)
+    return min(len(folded), TRIGRAM), {name: PATTERNS[operator].format(escaped), TEXT_OF.format(name): folded}
+
+
+def text_of(name: str) -> sa.BindParameter[str]:
+    """The folded text that `bind_text` binds."""
+    return sa.bindparam(TEXT_OF.format(name), type_=sa.String())
 
 
 def operators_of(column: Column) -> tuple[str, ...]:
@@ -140,11 +148,11 @@ def describe_filter(entry: Filter) -> str:
 
 
 def bind_values(entry: Filter, value: Any) -> tuple[int, dict[str, Any]]:
-    """How many values the filter has (for isnull, which way it asks), and each under its bind name."""
+    """How many values the filter has (for isnull, which way it asks; for text, see `bind_text`), and each under its bind name."""
     if entry.operator == "isnull":
         return int(value), {}
     if entry.operator in PATTERNS:
-        return 1, {entry.name: like_pattern(entry.operator, value)}
+        return bind_text(entry.name, entry.operator, value)
     if entry.operator in LISTS:
         return len(value), {f"{entry.name}_{position}": part for position, part in enumerate(value)}
     return 1, {entry.name: value}

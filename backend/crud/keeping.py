@@ -21,7 +21,7 @@ from backend.crud.history import HistoryEntry, entries
 from backend.crud.model import Mark
 from backend.crud.pagination import Page, page_members
 from backend.crud.policy import SIGNED_IN
-from backend.crud.query import ListParameters
+from backend.crud.query import ListParameters, Search
 from backend.crud.resource import Resource
 from backend.crud.route import TAGGED, GeneratedRoute, generated_route, one
 from backend.crud.schemas import build_model, derive
@@ -35,7 +35,7 @@ ENTRIES = Resource(
     parameters=ListParameters(
         {name: column for name, column in COLUMNS.items() if Mark.SECRET not in column.marks},
         name="HistoryEntry",
-        search=(),
+        search=Search(),
         aliases={},
     ),
     read=SIGNED_IN,

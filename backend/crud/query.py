@@ -19,20 +19,23 @@ from pydantic import (
 )
 
 from backend.core.errors import InvalidInputError
+from backend.core.folding import TRIGRAM, MayHold
 from backend.core.statement import Row
 from backend.crud.columns import Column, RegistrationError
 from backend.crud.cursor import Cursor, SortKey, decode, encode, foreign_cursor, position
 from backend.crud.filters import (
     INTEGER_TEXT,
     LISTS,
+    PATTERNS,
+    bind_text,
     bind_values,
     clause,
     describe_filter,
     filter_annotation,
     filters_of,
     folded_like,
-    like_pattern,
     refuse_unless,
+    text_of,
 )
 from backend.crud.pagination import DEFAULT_SIZE, MAX_PAGE, MAX_SIZE
 from backend.crud.parameters import describe_parameters, parse_query
@@ -43,6 +46,7 @@ from backend.crud.wire import NO_NUL
 MAX_SORT = 8
 MAX_SEARCH = 200
 MAX_CURSOR = 8000
+SEARCH = "_search_text"
 SIZE_WORDS = ("size", "limit")
 DIRECTIONS = {"": "", "-": "_descending"}
 WINDOW_WORDS = frozenset({"page", "size", "skip", "limit"})
@@ -54,7 +58,8 @@ class Shape:
 
     filters: tuple[tuple[str, int], ...] = ()
     sort: tuple[str, ...] = ()
-    searched: bool = False
+    # How many letters are searched for, as far as that matters; 0 where nothing is.
+    searched: int = 0
     # For a page behind a cursor, which sort values of the row before it are null.
     nulls: tuple[bool, ...] | None = None
 
@@ -75,6 +80,14 @@ class Selection:
 FIRST_PAGE = Selection(Shape(), {}, offset=0, limit=DEFAULT_SIZE, query={})
 
 
+@dataclass(frozen=True, slots=True)
+class Search:
+    """The columns that `search` looks into, and those of the table's `SearchIndex`, if it has one."""
+
+    columns: tuple[str, ...] = ()
+    index: tuple[str, ...] = ()
+
+
 class ListParameters:
     """The query parameters of one entity's list: parses them, and describes them to OpenAPI."""
 
@@ -83,7 +96,7 @@ class ListParameters:
         columns: Mapping[str, Column],
         *,
         name: str,
-        search: tuple[str, ...],
+        search: Search,
         aliases: Mapping[str, str],
         relations: Iterable[str] = (),
         composed: Iterable[str] = (),
@@ -101,15 +114,14 @@ class ListParameters:
             self.filters[alias] = replace(self.filters[meant], name=alias)
         self._columns = columns
         self._key = next(column.name for column in columns.values() if column.column.primary_key)
-        self.search = tuple(columns[column] for column in search)
+        self.search = search
         self.sortable = tuple(column.name for column in columns.values() if not column.is_json)
         self._lists = {"sort", *VIEW_WORDS} | {f.name for f in self.filters.values() if f.operator in LISTS}
 
     def with_relations(self, relations: Iterable[str]) -> "ListParameters":
         """The same parameters, and `expand` with these names."""
-        search = tuple(column.name for column in self.search)
-        kept: dict[str, Any] = {"aliases": self._aliases, "composed": self._composed}
-        return ListParameters(self._columns, name=self._name, search=search, relations=relations, **kept)
+        kept: dict[str, Any] = {"search": self.search, "aliases": self._aliases, "composed": self._composed}
+        return ListParameters(self._columns, name=self._name, relations=relations, **kept)
 
     @cached_property
     def model(self) -> type[BaseModel]:
@@ -141,8 +153,8 @@ class ListParameters:
                 None, "The `next_cursor` of an earlier page; brings its sort and filters, not with `page` or `skip`."
             ),
         )
-        if self.search:
-            where = ", ".join(column.name for column in self.search)
+        if self.search.columns:
+            where = ", ".join(self.search.columns)
             text = Annotated[str, Field(pattern=NO_NUL, min_length=1, max_length=MAX_SEARCH)]
             members["search"] = (text, _parameter(None, f"Text to find in {where}, in any case."))
         members |= view_members((*self._columns, *self._composed), self._relations)
@@ -207,19 +219,32 @@ class ListParameters:
             size, parts = bind_values(entry, values[name])
             filters.append((name, size))
             bound.update(parts)
-        searched = "search" in names
-        if searched:
-            bound["_search_text"] = like_pattern("contains", values["search"])
+        searched = 0
+        if "search" in names:
+            searched, parts = bind_text(SEARCH, "contains", values["search"])
+            bound.update(parts)
         shape = Shape(tuple(filters), tuple(values["sort"] or ()), searched=searched)
         return Selection(shape, bound, offset=offset, limit=limit, query=query, view=View.of(values))
 
     def conditions(self, shape: Shape) -> list[Any]:
         """The WHERE clauses of a shape's filters and search, with a `bindparam` for each value."""
         clauses = [clause(self.filters[name], size) for name, size in shape.filters]
+        clauses += [self._may_hold(text_of(name)) for name, size in shape.filters if self._is_indexed(name, size)]
         if shape.searched:
-            text = sa.bindparam("_search_text", type_=sa.String())
-            clauses.append(sa.or_(*(folded_like(column.expression, text) for column in self.search)))
+            text = sa.bindparam(SEARCH, type_=sa.String())
+            clauses.append(sa.or_(*(folded_like(self._columns[name].expression, text) for name in self.search.columns)))
+            if self.search.index and shape.searched == TRIGRAM:
+                clauses.append(self._may_hold(text_of(SEARCH)))
         return clauses
+
+    def _is_indexed(self, name: str, size: int) -> bool:
+        """Whether the search index finds what a filter asks for."""
+        entry = self.filters[name]
+        return entry.operator in PATTERNS and size == TRIGRAM and entry.column.name in self.search.index
+
+    def _may_hold(self, text: sa.BindParameter[str]) -> Any:
+        """What the search index answers."""
+        return MayHold(*(self._columns[name].column for name in self.search.index), text)
 
     def sort_keys(self, sort: tuple[str, ...]) -> list[SortKey]:
         """The columns that a list is sorted by, each once, up to the primary key, which leaves no ties."""

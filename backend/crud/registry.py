@@ -26,11 +26,12 @@ from backend.crud.expand import Expansion
 from backend.crud.flushes import keep_flushes
 from backend.crud.model import Mark, Record, plural
 from backend.crud.policy import SIGNED_IN, Policy
-from backend.crud.query import ListParameters
+from backend.crud.query import ListParameters, Search
 from backend.crud.relations import relations_of
 from backend.crud.resource import Resource
 from backend.crud.router import OPERATIONS, routes_of
 from backend.crud.schemas import NOTHING, derive
+from backend.crud.search_index import search_index_of
 
 PATH = re.compile(r"^[a-z0-9]+(-[a-z0-9]+)*$")
 
@@ -288,5 +289,28 @@ def _parameters(
 ) -> ListParameters:
     public = {name: column for name, column in columns.items() if Mark.SECRET not in column.marks}
     return ListParameters(
-        public, name=model.__name__, search=search, aliases=crud.filter_aliases, composed=tuple(crud.composed)
+        public,
+        name=model.__name__,
+        search=Search(search, _search_index(model, public, search)),
+        aliases=crud.filter_aliases,
+        composed=tuple(crud.composed),
     )
+
+
+def _search_index(model: type[SQLModel], columns: Mapping[str, Column], search: tuple[str, ...]) -> tuple[str, ...]:
+    """The columns of the table's search index, which must be able to serve."""
+    rule = search_index_of(model.__table__)  # type: ignore[attr-defined]  # SQLAlchemy sets it on mapped classes
+    if rule is None:
+        return ()
+    missing = [name for name in search if name not in rule.columns]
+    if missing:
+        raise RegistrationError(
+            f"{model.__name__}: search names {', '.join(missing)}, which its SearchIndex lacks, so it would not serve; name every "
+            "searched column there"
+        )
+    unseen = [name for name in rule.columns if name not in columns or columns[name].shown is not None]
+    if unseen:
+        raise RegistrationError(
+            f"{model.__name__}: SearchIndex names {', '.join(unseen)}, which no list shows as it is stored; leave it out"
+        )
+    return rule.columns

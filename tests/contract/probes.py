@@ -60,8 +60,8 @@ def selections(secret: Secret) -> Iterator[dict[str, Any]]:
             yield {name: filter_value(secret.row, aliases.get(name, name))}
     for word in secret.house.parameters["sort"]["items"]["enum"]:
         yield {"sort": word}
-    for column in secret.house.plan.parameters.search:
-        yield {"search": secret.row[column.name]}
+    for column in secret.house.plan.parameters.search.columns:
+        yield {"search": secret.row[column]}
 
 
 def filter_value(row: Row, name: str) -> str:

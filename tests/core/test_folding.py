@@ -7,7 +7,14 @@ import sqlalchemy as sa
 
 from backend.core.config import Settings
 from backend.core.db import Database, UnitOfWork
-from backend.core.folding import create_fold_function, drop_fold_function, fold_text, fold_with
+from backend.core.folding import (
+    create_fold_function,
+    create_trigram_function,
+    drop_fold_function,
+    drop_trigram_function,
+    fold_text,
+    fold_with,
+)
 from tests.databases import Databases
 
 
@@ -47,4 +54,21 @@ def test_the_function_can_be_made_again_and_dropped(database: Database) -> None:
                 connection.scalar(exists)
         else:
             assert connection.scalar(exists) == "a"
+        connection.rollback()
+
+
+def test_the_trigrams_of_a_text_hold_those_of_its_pieces(database: Database) -> None:
+    """Of one to four bytes a letter; a text of two letters has none, nor has nothing at all."""
+    with database.engine.connect() as connection:
+        if connection.dialect.name == "sqlite":
+            create_trigram_function(connection)  # has none, and makes none
+            return
+        texts = ["straße", "ab", "", None, "李白的诗😀😀"]
+        ask = sa.text("SELECT rowhouse_trigrams(VARIADIC CAST(:texts AS text[])) @> rowhouse_trigrams(:piece)")
+        for piece, held in {"raß": True, "白的诗😀": True, "ab": True, "eab": False, "xyz": False}.items():
+            assert connection.scalar(ask, {"texts": texts, "piece": piece}) is held, piece
+        assert connection.scalar(sa.text("SELECT rowhouse_trigrams('ab', '', NULL)")) == []
+        drop_trigram_function(connection)
+        with pytest.raises(sa.exc.ProgrammingError):
+            connection.scalar(ask, {"texts": texts, "piece": "abc"})
         connection.rollback()

@@ -49,6 +49,14 @@ def test_a_statement_is_prepared_once_it_has_come_often_enough(connection: psyco
     assert prepared(connection) == [ONE]
 
 
+def test_what_is_to_be_planned_anew_is_never_prepared(connection: psycopg.Connection[Any]) -> None:
+    """Not even where the same text was before."""
+    driver = Libpq(connection)
+    for number in range(PREPARE_AFTER + 3):
+        assert driver.execute(ONE, [number], prepare=False).fetchall() == [(number,)]
+    assert prepared(connection) == []
+
+
 def test_the_oldest_makes_room(connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection holds so many at most, on both sides."""
     monkeypatch.setattr(libpq, "MAX_PREPARED", 2)

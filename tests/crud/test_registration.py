@@ -18,6 +18,7 @@ from backend.crud.columns import RegistrationError
 from backend.crud.model import READ_ONLY, SECRET, IntegerKey, Record
 from backend.crud.policy import ANYONE, SIGNED_IN, role
 from backend.crud.registry import Registry, create_schema, public_schema
+from backend.crud.search_index import SearchIndex
 from tests.odd.base import metadata as odd_metadata
 
 SHARED_TABLES = {"users", "refresh_tokens", "idempotency_keys", "deleted_rows", "history_entries"}
@@ -119,6 +120,16 @@ class Untyped(IntegerKey, Scratch, table=True):
     anything: Annotated[str, SECRET] = Field(default="", sa_type=sa.types.NullType)
 
 
+class Indexed(IntegerKey, Scratch, table=True):
+    """A class whose search index holds a title and a secret."""
+
+    __table_args__ = (SearchIndex("title", "api_key"),)
+
+    title: str = Field(max_length=50)
+    subtitle: str = Field(max_length=50)
+    api_key: Annotated[str, SECRET] = Field(default="", max_length=50)
+
+
 class AliasedCRUD(CRUDBase[Draft]):
     """Names a filter that does not exist."""
 
@@ -173,6 +184,16 @@ def built(registry: Registry) -> Directory:
         (Draft, {"write": SIGNED_IN, "search": ("pages",)}, "no text column; those are: title"),
         (Draft, {"write": SIGNED_IN, "search": ("api_key",)}, "those are: title"),
         (Draft, {"write": SIGNED_IN, "search": "title"}, "search=('title',)"),
+        (
+            Indexed,
+            {"write": SIGNED_IN, "search": ("title", "subtitle")},
+            "search names subtitle, which its SearchIndex lacks",
+        ),
+        (
+            Indexed,
+            {"write": SIGNED_IN, "search": ("title",)},
+            "SearchIndex names api_key, which no list shows as it is stored",
+        ),
         (Draft, {"write": SIGNED_IN, "estimate_past": 0}, "estimate_past=0"),
         (
             Draft,

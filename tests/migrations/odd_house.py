@@ -20,6 +20,7 @@ from sqlmodel import Field
 
 from backend.crud.model import SECRET, BigIntegerKey, Record
 from backend.crud.no_overlap import NoOverlap
+from backend.crud.search_index import SearchIndex
 
 
 class Colour(StrEnum):
@@ -39,6 +40,7 @@ def declare() -> None:
             sa.CheckConstraint("storeys > 0", name="storeys_positive"),
             sa.UniqueConstraint("street", "number"),
             sa.Index(None, "built_on", "storeys"),
+            SearchIndex("note", "street"),
             NoOverlap("owner_id", "let_from", "let_until", live={"colour": (Colour.GREEN,)}),
         )
 

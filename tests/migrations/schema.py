@@ -35,7 +35,8 @@ def _lines(inspector: sa.Inspector, table: str) -> Iterator[str]:
         yield f"check {check['name']} {check['sqltext']}"
     for index in inspector.get_indexes(table):
         if "duplicates_constraint" not in index:
-            yield f"index {index['name']} {index['column_names']} unique={bool(index['unique'])}"
+            parts = index.get("expressions") or index["column_names"]
+            yield f"index {index['name']} {parts} unique={bool(index['unique'])}"
 
 
 def guards(connection: sa.Connection) -> dict[str, str]:

@@ -6,6 +6,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlmodel import SQLModel
 
+from backend.core.folding import create_fold_function, create_trigram_function
 from backend.core.health import newest_revision
 from tests.conftest import ROOT, migrate
 from tests.migrations import schema
@@ -71,6 +72,8 @@ def test_there_is_one_head() -> None:
 def test_the_classes_make_the_same_tables(migrated: sa.Connection, empty: sa.Connection) -> None:
     """Finds what Alembic does not compare: check constraints, collations and keys that never count back."""
     names = set(sa.inspect(migrated).get_table_names()) - {schema.VERSION_TABLE}
+    create_fold_function(empty)
+    create_trigram_function(empty)
     SQLModel.metadata.create_all(empty, tables=[SQLModel.metadata.tables[name] for name in names])
     assert schema.tables(empty) == schema.tables(migrated)
 

@@ -5,12 +5,15 @@ from decimal import Decimal
 
 from sqlmodel import Field
 
+from backend.crud.search_index import SearchIndex
 from tests.odd.base import OddEntity
 from tests.odd.columns import Colour
 
 
 class Crate(OddEntity, table=True):
-    """Owned and read by anyone; its unique label may be missing."""
+    """Owned and read by anyone; its unique label may be missing. What it is searched by has an index."""
+
+    __table_args__ = (SearchIndex("place", "label"),)
 
     keeper_id: int = Field(foreign_key="users.id", index=True)
     label: str | None = Field(default=None, max_length=40, unique=True)

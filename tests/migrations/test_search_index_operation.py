@@ -1,0 +1,121 @@
+"""`op.create_search_index`: autogenerate misses the index where it is not, writes it in one line, and the line works; on both databases."""
+
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import produce_migrations, render_python_code
+from alembic.operations import Operations
+from alembic.operations.ops import DowngradeOps, MigrationScript, UpgradeOps
+from alembic.runtime.migration import MigrationContext
+
+from backend.core.folding import create_trigram_function, fold_with
+from backend.crud.search_index import SearchIndex, search_index_of
+from backend.crud.search_migration import CreateSearchIndex, DropSearchIndex, is_compared
+
+LINE = "op.create_search_index('ix_plays_search', 'plays', 'title', 'order')"
+INDEXES = "SELECT indexname, indexdef FROM pg_indexes WHERE indexname LIKE 'ix_%' ORDER BY indexname"
+
+
+def declared(*columns: str) -> sa.MetaData:
+    """Plays, searched by their titles and by a column whose name has to be quoted."""
+    metadata = sa.MetaData()
+    fold_with(metadata)
+    texts = [sa.Column("title", sa.Text()), sa.Column("order", sa.String(20)), sa.Column("place", sa.String(20))]
+    index = [SearchIndex(*columns)] if columns else []
+    sa.Table(
+        "plays",
+        metadata,
+        sa.Column("id", sa.Integer(), primary_key=True),
+        *texts,
+        sa.Index("ix_place", "place"),
+        *index,
+    )
+    return metadata
+
+
+def missing(connection: sa.Connection, metadata: sa.MetaData) -> UpgradeOps:
+    """What autogenerate would do."""
+
+    def include_object(element: Any, _name: Any, kind: str, _reflected: Any, _other: Any) -> bool:
+        return is_compared(element, kind)
+
+    options = {"include_object": include_object}
+    script: MigrationScript = produce_migrations(MigrationContext.configure(connection, opts=options), metadata)
+    found = script.upgrade_ops
+    assert found is not None
+    return found
+
+
+def lines(operations: UpgradeOps | DowngradeOps) -> list[str]:
+    """The operations that a migration would hold."""
+    return [line.strip() for line in render_python_code(operations).splitlines() if line.strip().startswith("op.")]
+
+
+def indexes(connection: sa.Connection) -> dict[str, str]:
+    """Search indexes by name, each with its definition."""
+    if connection.dialect.name == "sqlite":
+        return {}
+    found = connection.execute(sa.text(INDEXES))
+    return {name: definition for name, definition in found if "rowhouse_trigrams" in definition}
+
+
+def test_a_new_table_brings_its_index(empty: sa.Connection) -> None:
+    """On SQLite too, for the migration may run elsewhere; made without a migration it is there at once."""
+    metadata = declared("title", "order")
+    found = missing(empty, metadata)
+    assert lines(found)[-1] == LINE
+    assert lines(found.reverse())[0] == "op.drop_search_index('ix_plays_search', 'plays')"
+    metadata.create_all(empty)
+    assert missing(empty, metadata).is_empty()
+    assert bool(indexes(empty)) == (empty.dialect.name == "postgresql")
+
+
+def test_the_line_makes_the_index_and_its_undoing_drops_it(empty: sa.Connection) -> None:
+    """A table that is there already and lacks it is seen where there can be one."""
+    declared().create_all(empty)
+    create_trigram_function(empty)
+    metadata = declared("title", "order")
+    on_postgresql = empty.dialect.name == "postgresql"
+    assert lines(missing(empty, metadata)) == ([LINE] if on_postgresql else [])
+    operations: Any = Operations(MigrationContext.configure(empty))
+    operations.create_search_index("ix_plays_search", "plays", "title", "order")
+    assert missing(empty, metadata).is_empty()
+    if on_postgresql:
+        assert "fastupdate=off" in indexes(empty)["ix_plays_search"].replace("'", "")
+    operations.drop_search_index("ix_plays_search", "plays")
+    assert indexes(empty) == {}
+    assert lines(missing(empty, declared())) == []
+
+
+@pytest.mark.parametrize("columns", [("title",), ("order", "title"), ()])
+def test_other_columns_are_another_index(empty: sa.Connection, columns: tuple[str, ...]) -> None:
+    """Their order too, for a search asks for them in it; and one that is declared no more goes."""
+    declared("title", "order").create_all(empty)
+    kinds = [type(operation) for operation in missing(empty, declared(*columns)).ops]
+    wanted = [DropSearchIndex, CreateSearchIndex][: 2 if columns else 1]
+    assert kinds == (wanted if empty.dialect.name == "postgresql" else [])
+
+
+def test_each_undoes_the_other() -> None:
+    """As a downgrade needs it."""
+    rule = search_index_of(declared("title").tables["plays"])
+    assert rule is not None
+    assert tuple(rule) == ("ix_plays_search", "plays", ("title",))
+    assert isinstance(DropSearchIndex(rule).reverse(), CreateSearchIndex)
+
+
+@pytest.mark.parametrize("columns", [("titel",), ("id",), ()])
+def test_only_text_columns_are_searched(columns: tuple[str, ...]) -> None:
+    """Said when the class is made, with those that there are."""
+    with pytest.raises(ValueError, match="which are title, order, place"):
+        sa.Table(
+            "plays", sa.MetaData(), sa.Column("id", sa.Integer(), primary_key=True),
+            *(sa.Column(name, sa.String(20)) for name in ("title", "order", "place")), SearchIndex(*columns),
+        )  # fmt: skip
+
+
+def test_it_belongs_to_a_table() -> None:
+    """Not to a column."""
+    with pytest.raises(TypeError, match="__table_args__"):
+        SearchIndex("title")._set_parent(sa.Column("title"))
