@@ -7,6 +7,7 @@ point of its own, so that no other visitor, process or earlier run is in its way
 import itertools
 import json
 import random
+import re
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,7 +45,8 @@ BEFORE: Mapping[str, tuple[str, ...]] = {
 CONSUMED: Mapping[str, str] = {"POST /orders": f"{PREFIX}/cart-items"}
 PAGES, PAGE_SIZE, SEARCH_SHARE = 3, 20, 0.25
 IDS = "ids"
-MAX_ROWS = 50
+MAX_ROWS, MAX_WORDS = 50, 200
+WORD = re.compile(r'(?<=[" ])[^\W\d_]{3,}(?=[" ,])(?!":)')  # of the texts in an answer, not its names
 SLOTS_FROM, SLOTS_UNTIL = timedelta(hours=1), timedelta(days=80)
 
 
@@ -81,6 +83,7 @@ class Visitor:
         self._bodies = Bodies(api.document, api.targets)
         self._rows: dict[str, deque[Row]] = defaultdict(lambda: deque(maxlen=MAX_ROWS))
         self._listed: dict[str, list[object]] = {}
+        self._words: dict[str, deque[str]] = defaultdict(lambda: deque("aeiou", maxlen=MAX_WORDS))
         self._references: dict[str, object] = {}
         self._fresh: dict[str, list[object]] = defaultdict(list)
         self._being_made: set[str] = set()
@@ -223,6 +226,8 @@ class Visitor:
                     raise
             else:
                 self._plan.roles[operation.label] = role
+                if {"search", "page"} <= operation.optional_query:
+                    self._words[operation.collection].extend(WORD.findall(answer.content.decode())[-MAX_WORDS:])
                 return answer
         raise LookupError(operation.label)
 
@@ -243,7 +248,7 @@ class Visitor:
         body = self._body(operation, make, rows)
         if body is not None:
             headers["Content-Type"] = str(operation.media_type)
-        query = {name: make(schema, name=name) for name, schema in operation.query.items()} | _page(operation)
+        query = {name: make(schema, name=name) for name, schema in operation.query.items()} | self._page(operation)
         if rows and IDS in query:
             query[IDS] = ",".join(str(row.key) for row in rows)
         path = operation.path_of(rows[0].key if rows else "")
@@ -282,6 +287,19 @@ class Visitor:
         made = make(operation.body)
         return urlencode(made) if operation.media_type == FORM else json.dumps(made)
 
+    def _page(self, operation: Operation) -> dict[str, Any]:
+        """The parameters of a list: one of the first pages, now and then with a search for what was seen there.
+
+        One in four searches is for two letters, as somebody types them who has not got further.
+        """
+        query: dict[str, Any] = {}
+        if {"page", "size"} <= operation.optional_query:
+            query = {"page": random.randint(1, PAGES), "size": PAGE_SIZE}
+        if query and "search" in operation.optional_query and random.random() < SEARCH_SHARE:
+            word = random.choice(self._words[operation.collection])
+            query["search"] = random.choice((word, word, word, word[:2]))
+        return query
+
     def _next_slot(self) -> datetime:
         """The start of a slot that this visitor has not used; when all are used, it goes on with other rows to refer to."""
         start = next(self._slots, None)
@@ -296,13 +314,3 @@ def _slots() -> Iterator[datetime]:
     first = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + SLOTS_FROM + SLOT_LENGTH
     starts = (first + SLOT_LENGTH * position for position in itertools.count())
     return itertools.takewhile(lambda start: start < first + SLOTS_UNTIL, starts)
-
-
-def _page(operation: Operation) -> dict[str, Any]:
-    """The parameters of a list: one of the first pages, now and then with a search."""
-    query: dict[str, Any] = {}
-    if {"page", "size"} <= operation.optional_query:
-        query = {"page": random.randint(1, PAGES), "size": PAGE_SIZE}
-    if query and "search" in operation.optional_query and random.random() < SEARCH_SHARE:
-        query["search"] = random.choice("aeiou")
-    return query

@@ -142,12 +142,12 @@ def update_me(body: ProfileUpdate, caller: CallerDep, session: SessionDep) -> Us
 
 @users.post("/me/password", status_code=204, responses=problem_responses(429))
 @on_lane(Lane.HASHING)
-def change_my_password(
-    body: PasswordChange, caller: CallerDep, unit: UnitDep, settings: SettingsDep, attempts: AttemptsDep
-) -> None:
+def change_my_password(body: PasswordChange, caller: CallerDep, unit: UnitDep, attempts: AttemptsDep) -> None:
     """Change the password; every session ends, this one too."""
-    version = service.check_own_password(unit, caller.id, body.current_password, attempts=attempts)
-    hashed = hash_password(body.new_password, cost=settings.bcrypt_cost)  # before the session takes SQLite's write lock
+    # All hashing is done before the session takes SQLite's write lock.
+    version, hashed = service.check_own_password(
+        unit, caller.id, body.current_password, new=body.new_password, attempts=attempts
+    )
     service.change_password(unit.session, caller.id, hashed, version=version)
 
 

@@ -26,6 +26,7 @@ from backend.core.security import (
     fingerprint,
     hash_password,
     new_opaque_token,
+    verify_and_hash,
     verify_password,
 )
 from backend.core.slowdown import Attempts
@@ -210,8 +211,12 @@ def change_name(session: Session, user_id: int, full_name: str) -> User:
     return user
 
 
-def check_own_password(unit: UnitOfWork, user_id: int, password: str, *, attempts: Attempts) -> int:
-    """The account's token version, for who knows its password; who has stolen a token guesses no faster than at the login.
+def check_own_password(
+    unit: UnitOfWork, user_id: int, password: str, *, new: str, attempts: Attempts
+) -> tuple[int, str]:
+    """The account's token version and the hash of a new password, for who knows the present one.
+
+    Who has stolen a token guesses no faster than at the login.
 
     Raises:
         NotAuthenticatedError: 401 when the account is gone.
@@ -222,10 +227,10 @@ def check_own_password(unit: UnitOfWork, user_id: int, password: str, *, attempt
     if not rows:
         raise NotAuthenticatedError
     with attempts.of(rows[0]["email"], failure=WrongPasswordError):
-        if not verify_password(password, rows[0]["hashed_password"]):
+        hashed = verify_and_hash(password, rows[0]["hashed_password"], new, cost=unit.settings.bcrypt_cost)
+        if hashed is None:
             raise WrongPasswordError
-    version: int = rows[0]["token_version"]
-    return version
+    return rows[0]["token_version"], hashed
 
 
 def change_password(session: Session, user_id: int, hashed_password: str, *, version: int) -> None:

@@ -12,6 +12,7 @@ import pytest
 from backend.core.errors import NotAuthenticatedError
 from backend.core.security import (
     bearer_token,
+    cost_of,
     decode_token,
     encode_token,
     fingerprint,
@@ -19,6 +20,7 @@ from backend.core.security import (
     new_opaque_token,
     sign,
     verify,
+    verify_and_hash,
     verify_password,
 )
 from backend.core.time import now, set_clock
@@ -131,6 +133,15 @@ def test_a_password_is_hashed_at_its_cost() -> None:
     assert verify_password("correct-horse", hashed)
     assert not verify_password("correct-Horse", hashed)
     assert not verify_password("", hashed)
+
+
+def test_a_password_is_exchanged_by_who_knows_it() -> None:
+    """The new hash is of the new password at its cost; who does not know the old one gets none."""
+    hashed = hash_password("old-password", cost=4)
+    new = verify_and_hash("old-password", hashed, "new-password", cost=5)
+    assert new is not None
+    assert (verify_password("new-password", new), cost_of(new)) == (True, 5)
+    assert verify_and_hash("other-password", hashed, "new-password", cost=5) is None
 
 
 def test_72_bytes_are_the_most() -> None:
