@@ -58,8 +58,8 @@ class Endpoints:
         selection = parameters.parse(call.query, **signing)
         listing = self.crud.list(unit, selection)
         members = page_members(total=listing.total, offset=selection.offset, limit=selection.limit)
-        if self.resource.estimate_past is not None:
-            members += f',"total_is_estimate":{str(listing.is_estimate).lower()}'
+        if listing.is_estimate:
+            members += ',"total_is_estimate":true'
         cursor = f'"{parameters.next_cursor(selection, listing.rows[-1], **signing)}"' if listing.more else "null"
         items = self._items(unit, listing.rows, selection.view)
         return Response(b'{"items":' + items + f',{members},"next_cursor":{cursor}}}'.encode(), media_type=JSON)

@@ -1,8 +1,9 @@
 """The envelope of a list: fastapi-pagination's page and parameters, with a cursor beside them."""
 
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from fastapi_pagination import Page as NumberedPage
+from pydantic import MISSING
 
 T = TypeVar("T")
 MAX_SIZE = 100
@@ -20,9 +21,9 @@ class Page(NumberedPage[T], Generic[T]):
 
 
 class EstimatedPage(Page[T], Generic[T]):
-    """A page of a list whose total is estimated past a bound; `total_is_estimate` says whether this one is."""
+    """A page of a list whose total is estimated past a bound; then it has `total_is_estimate`, and else has not."""
 
-    total_is_estimate: bool
+    total_is_estimate: Literal[True] | MISSING = MISSING
 
 
 # OpenAPI calls it by the name of any other page: to a client there is one kind.
