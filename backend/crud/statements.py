@@ -21,8 +21,8 @@ RELATED = "_related"
 
 
 def numbered(name: str, row: int) -> str:
-    """The name of a value of one row among many."""
-    return f"{name}_{row}"
+    """The name of a value of one row among many; `status_1` is what SQLAlchemy itself calls a value beside a column."""
+    return f"_{row}_{name}"
 
 
 def read(column: Column) -> sa.ColumnElement[Any]:
