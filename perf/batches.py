@@ -75,7 +75,14 @@ class Town:
 
     def bookings(self, headers: Headers) -> Rows:
         """Bookings of half an hour, one an hour, at a charge point that is free."""
-        point = {"code": f"P{self.next()}", "name": "Perf", "latitude": 1, "longitude": 1, "connector": "ccs", "power_kw": 50}
+        point = {
+            "code": f"P{self.next()}",
+            "name": "Perf",
+            "latitude": 1,
+            "longitude": 1,
+            "connector": "ccs",
+            "power_kw": 50,
+        }
         at = self.post("/charge-points", {**point, "price_per_kwh": 1})["id"]
         car = self.post("/vehicles", {"plate": "P", "connector": "ccs"}, headers)["id"]
         starts = [datetime.now(UTC) + timedelta(days=1, hours=hour) for hour in range(SIZE)]
@@ -113,7 +120,11 @@ def operations(town: Town, requests: int) -> Iterator[tuple[str, Headers, list[C
             headers = town.account()
             batches = [make(headers) for _ in range(requests)]
             if kind == "batch":
-                yield f"POST {path}/batch", headers, [Call("POST", f"{path}/batch", json.dumps(rows)) for rows in batches]
+                yield (
+                    f"POST {path}/batch",
+                    headers,
+                    [Call("POST", f"{path}/batch", json.dumps(rows)) for rows in batches],
+                )
             else:
                 calls = [Call("POST", f"{path}/import", _file(rows, kind), MEDIA_TYPES[kind]) for rows in batches]
                 yield f"POST {path}/import, {kind}", headers, calls
@@ -158,7 +169,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m perf.batches", description=__doc__)
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="postgresql")
-    parser.add_argument("--requests", type=int, default=40, help="of each operation; at most 45, for a cart is full then")
+    parser.add_argument(
+        "--requests", type=int, default=40, help="of each operation; at most 45, for a cart is full then"
+    )
     options = parser.parse_args(arguments)
     with ExitStack() as stack:
         cluster = None if options.database == "sqlite" else stack.enter_context(postgres())
@@ -166,7 +179,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         server = stack.enter_context(serve(ROWHOUSE, url))
         print("| operation | ms | CPU ms of the server | of PostgreSQL |\n|---|---:|---:|---:|")
         for figure in measure(Town(server), server, cluster, options.requests):
-            print(f"| {figure.operation} | {figure.median:.1f} | {figure.server:.1f} | {figure.database:.1f} |", flush=True)
+            print(
+                f"| {figure.operation} | {figure.median:.1f} | {figure.server:.1f} | {figure.database:.1f} |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
