@@ -150,6 +150,17 @@ def test_members_that_move_nothing_are_changed_at_any_time(network: Network, poi
     assert element_of(in_batch(network, moves, method="PATCH"), 409, "charge_point_unavailable") == 1
 
 
+def test_only_administrators_delete_many(network: Network, point: int) -> None:
+    """A driver's own stay where they are."""
+    ids = [network.add_booking(point, (hour, hour + 1)) for hour in (2, 3)]
+    named = {"ids": ",".join(map(str, ids))}
+    refused = network.client.delete(f"{BOOKINGS}/batch", params=named, headers=network.driver).json()
+    assert (refused["code"], refused["errors"][0]["loc"]) == ("permission_denied", ["body", 0])
+    assert network.count(point) == 2
+    assert network.client.delete(f"{BOOKINGS}/batch", params=named, headers=network.admin).status_code == 204
+    assert network.count(point) == 0
+
+
 def test_the_number_of_statements_does_not_grow(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     """New bookings at many charge points, with a car, and their move."""
     app = network.client.app

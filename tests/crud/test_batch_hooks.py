@@ -297,6 +297,13 @@ def test_a_hook_of_one_row_sees_those_stored_before_it(client: TestClient) -> No
     assert client.post(f"{ROOMS}/batch", json=[{"name": name}] * 2).status_code == 201
     alone = problem(client.post(ROOMS, json={"name": name}), 409, "full")
     assert "errors" not in alone
+    others = [add_room(client) for _ in range(3)]
+    name = unique()
+    renamed = [{"id": room, "name": name} for room in others]
+    content = problem(client.patch(f"{ROOMS}/batch", json=renamed), 409, "full")
+    assert content["errors"][0]["loc"] == ["body", 2]
+    assert client.get(ROOMS, params={"name": name}).json()["total"] == 0
+    assert client.patch(f"{ROOMS}/batch", json=renamed[:2]).status_code == 200
 
 
 def test_hooks_of_many_rows_see_all_of_them(client: TestClient) -> None:
