@@ -4,7 +4,7 @@ That two live bookings never overlap is declared on the class (`NoOverlap`): the
 `validate` runs and asks for a free slot after it, on every write; the database makes an overlap impossible.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
@@ -21,6 +21,7 @@ from backend.core.security import Caller
 from backend.core.statement import Row
 from backend.core.time import now
 from backend.crud.base import CRUDBase
+from backend.crud.faults import at_element
 from backend.crud.transition import Transition, TransitionError
 
 CHANGEABLE = (BookingStatus.PENDING, BookingStatus.CONFIRMED)
@@ -35,29 +36,38 @@ COMPLETE = Transition("complete", (BookingStatus.ACTIVE,), BookingStatus.COMPLET
 
 
 class BookingCRUD(CRUDBase[Booking]):
-    """Bookings: the rules hold on create and on every change."""
+    """Bookings: the rules hold on create and on every change, of one and of many at once."""
 
     shown: ClassVar[Mapping[str, sa.ColumnElement[Any]]] = {
         "status": sa.case((HAS_LAPSED, BookingStatus.EXPIRED), else_=col(Booking.status))
     }
 
-    def prepare(self, values: Row, *, stored: Row | None, unit: UnitOfWork) -> None:
+    def prepare_many(self, rows: Sequence[Row], *, stored: Sequence[Row | None], unit: UnitOfWork) -> None:
         """A new booking holds its slot for a while."""
-        if stored is None:
-            values["hold_expires_at"] = now() + timedelta(minutes=unit.settings.booking_hold_minutes)
+        super().prepare_many(rows, stored=stored, unit=unit)
+        for values, before in zip(rows, stored, strict=True):
+            if before is None:
+                values["hold_expires_at"] = now() + timedelta(minutes=unit.settings.booking_hold_minutes)
 
-    def validate(self, row: Booking, *, stored: Row | None, unit: UnitOfWork) -> None:
+    def validate_many(self, rows: Sequence[Booking], *, stored: Sequence[Row | None], unit: UnitOfWork) -> None:
         """Refuse a booking that its rules do not allow."""
-        if stored is not None and row.status is not stored["status"]:
-            return  # a step that `advance` has judged
-        if stored is not None:
-            require_changeable(stored)
-        require_own_vehicle(unit.session, row)
-        if stored is not None and all(getattr(row, name) == stored[name] for name in WHERE_AND_WHEN):
-            return
-        require_bookable_time(row.start_time, row.end_time, settings=unit.settings)
-        require_available(unit.session, row.charge_point_id)
-        expire_holds(unit.session, row.charge_point_id)
+        super().validate_many(rows, stored=stored, unit=unit)
+        places = {row.charge_point_id for row, before in zip(rows, stored, strict=True) if is_moved(row, before)}
+        cars = {row.vehicle_id for row in rows if row.vehicle_id is not None}
+        states = charge_point_states(unit.session, places) if places else {}
+        drivers = vehicle_drivers(unit.session, cars) if cars else {}
+        if places:
+            expire_holds(unit.session, places)
+        for position, (row, before) in enumerate(zip(rows, stored, strict=True)):
+            if is_step(row, before):
+                continue  # `advance` has judged it
+            with at_element(position):
+                if before is not None:
+                    require_changeable(before)
+                require_own_vehicle(row, drivers)
+                if is_moved(row, before):
+                    require_bookable_time(row.start_time, row.end_time, settings=unit.settings)
+                    require_available(row.charge_point_id, states)
 
     def delete(self, unit: UnitOfWork, key: int) -> None:
         """Remove a booking; drivers cancel instead."""
@@ -86,6 +96,18 @@ def require_administrator(caller: Caller | None, deed: str) -> None:
     """Some deeds are the administrators'."""
     if caller is None or not caller.is_admin:
         raise PermissionDeniedError(f"Only administrators {deed}.")
+
+
+def is_step(row: Booking, stored: Row | None) -> bool:
+    """Whether the change is one of its state."""
+    return stored is not None and row.status is not stored["status"]
+
+
+def is_moved(row: Booking, stored: Row | None) -> bool:
+    """Whether the booking is new, or at another place or time than before."""
+    if stored is None:
+        return True
+    return not is_step(row, stored) and any(getattr(row, name) != stored[name] for name in WHERE_AND_WHEN)
 
 
 def require_changeable(stored: Row) -> None:
@@ -120,27 +142,35 @@ def require_bookable_time(start: datetime, end: datetime, *, settings: Settings)
         )
 
 
-def require_available(session: Session, charge_point_id: int) -> None:
+def charge_point_states(session: Session, ids: Collection[int]) -> dict[int, ChargePointStatus]:
+    """By its id, the state of each of these charge points that is there."""
+    found = session.exec(select(col(ChargePoint.id), col(ChargePoint.status)).where(col(ChargePoint.id).in_(ids)))
+    return {key or 0: status for key, status in found}
+
+
+def require_available(charge_point_id: int, states: Mapping[int, ChargePointStatus]) -> None:
     """The charge point is in service."""
-    charge_point = session.get(ChargePoint, charge_point_id, populate_existing=True)
-    if charge_point is None:
+    if charge_point_id not in states:
         raise ReferenceNotFoundError(f"charge_point_id: there is nothing with the id {charge_point_id}.")
-    if charge_point.status is not ChargePointStatus.AVAILABLE:
+    if states[charge_point_id] is not ChargePointStatus.AVAILABLE:
         raise ChargePointUnavailableError
 
 
-def require_own_vehicle(session: Session, row: Booking) -> None:
+def vehicle_drivers(session: Session, ids: Collection[int]) -> dict[int, int]:
+    """By its id, whose each of these vehicles is that is there."""
+    found = session.exec(select(col(Vehicle.id), col(Vehicle.driver_id)).where(col(Vehicle.id).in_(ids)))
+    return {key or 0: driver for key, driver in found}
+
+
+def require_own_vehicle(row: Booking, drivers: Mapping[int, int]) -> None:
     """A booking is for a car of its own driver; another's car is as good as none."""
-    if row.vehicle_id is None:
-        return
-    vehicle = session.get(Vehicle, row.vehicle_id)
-    if vehicle is None or vehicle.driver_id != row.driver_id:
+    if row.vehicle_id is not None and drivers.get(row.vehicle_id) != row.driver_id:
         raise ReferenceNotFoundError(f"vehicle_id: there is nothing with the id {row.vehicle_id}.")
 
 
-def expire_holds(session: Session, charge_point_id: int) -> None:
+def expire_holds(session: Session, places: Collection[int]) -> None:
     """Free the slots of bookings that nobody confirmed in time: the database's rule counts what is written."""
-    stale = sa.update(Booking).where(col(Booking.charge_point_id) == charge_point_id, HAS_LAPSED)
+    stale = sa.update(Booking).where(col(Booking.charge_point_id).in_(places), HAS_LAPSED)
     session.exec(stale.values(status=BookingStatus.EXPIRED, updated_at=now()))
 
 

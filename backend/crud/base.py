@@ -1,7 +1,8 @@
 """The verbs of an entity and the hooks that move a wall: `scope`, `writable`, `prepare`, `validate`.
 
 A subclass overrides two or three short methods; the router, the policies and the schemas stay as they are. Verbs flush and
-never commit. Rows are dicts of column values; with no hook overridden, a verb is one statement.
+never commit. Rows are dicts of column values; with no hook overridden, a verb is one statement. The twins `prepare_many` and
+`validate_many` see all rows of a batch at once; by default they ask `prepare` and `validate` for each.
 """
 
 import zlib
@@ -32,6 +33,7 @@ from backend.core.statement import EVERYTHING, Predicate, Row
 from backend.core.time import now
 from backend.crud.defaults import later_columns, server_defaults
 from backend.crud.estimate import estimated_rows
+from backend.crud.faults import EarliestFault, at_element, at_no_element, one_by_one
 from backend.crud.history import Action
 from backend.crud.keeper import Keeper
 from backend.crud.kept import Judge
@@ -59,7 +61,10 @@ class Listing:
 class CRUDBase(Generic[ModelT]):
     """List, get, create, update, delete and restore for one entity on one database."""
 
+    # These see one row beside those stored before it; overriding them, or a verb, has a batch go row by row.
     hooks: ClassVar[tuple[str, ...]] = ("prepare", "validate")
+    # These see all rows of a batch.
+    batch_hooks: ClassVar[tuple[str, ...]] = ("prepare_many", "validate_many")
     # Further names for filters of the list: {"min_price": "price__gte"}.
     filter_aliases: ClassVar[Mapping[str, str]] = {}
     # Columns that are read through an expression: {"status": case(...)}. A bind with a callable is asked at every read.
@@ -73,7 +78,7 @@ class CRUDBase(Generic[ModelT]):
         self.dialect = dialect
         self.model: Any = resource.model
         self.statements = Statements(resource, dialect)
-        overridden = any(getattr(type(self), hook) is not getattr(CRUDBase, hook) for hook in self.hooks)
+        overridden = self._overrides(*self.hooks, *self.batch_hooks)
         self.guards = OverlapGuards(self.table, resource.key.column, self.statements, dialect)
         self.has_hooks = overridden or resource.schemas.complete is not None or bool(self.guards)
         self._estimate_past = resource.estimate_past
@@ -97,6 +102,22 @@ class CRUDBase(Generic[ModelT]):
 
     def validate(self, row: ModelT, *, stored: Row | None, unit: UnitOfWork) -> None:
         """Refuse a row, as it would be stored, that breaks an invariant: raise one of `backend.core.errors`."""
+
+    def prepare_many(self, rows: Sequence[Row], *, stored: Sequence[Row | None], unit: UnitOfWork) -> None:
+        """`prepare` for every row of a batch, or the one of another write; override it so that batches need not go row by row."""
+        for position, (values, before) in enumerate(zip(rows, stored, strict=True)):
+            with at_element(position):
+                self.prepare(values, stored=before, unit=unit)
+
+    def validate_many(self, rows: Sequence[ModelT], *, stored: Sequence[Row | None], unit: UnitOfWork) -> None:
+        """`validate` for every row of a batch, or the one of another write; override it so that batches need not go row by row.
+
+        The rows are not stored yet: an override judges each beside those before it, and says `with at_element(position):` of which it
+        speaks, the first faulty one.
+        """
+        for position, (row, before) in enumerate(zip(rows, stored, strict=True)):
+            with at_element(position):
+                self.validate(row, stored=before, unit=unit)
 
     def compose(self, rows: Sequence[Row], *, unit: UnitOfWork) -> None:
         """Put the `composed` members into rows that are about to be shown, in a bounded number of statements."""
@@ -154,10 +175,17 @@ class CRUDBase(Generic[ModelT]):
         row = self.new_row(unit, values)
         if self.has_hooks:
             unit.begin()
-            self.prepare(row, stored=None, unit=unit)
-            self.guards.queue(unit, [row])
-            row = self._checked(row, stored=None, unit=unit)
+            with at_no_element():
+                row = self.hooked([row], unit=unit, faults=EarliestFault())[0]
         return self._insert(unit, row, Action.CREATE)
+
+    def create_many(self, unit: UnitOfWork, values: Sequence[Mapping[str, Any]]) -> Sequence[Row]:
+        """What a batch does where `create` is overridden, or a hook of one row: one after the other.
+
+        Override it beside `create` so that it need not; an error says which element is at fault (`at_element`), the first one.
+        """
+        self.guards.queue(unit, [dict(one) for one in values])
+        return one_by_one(unit, values, lambda one: self.create(unit, one))
 
     def update(self, unit: UnitOfWork, key: Any, values: Mapping[str, Any]) -> Row:
         """Change the members in `values` and give the row as stored then.
@@ -173,7 +201,8 @@ class CRUDBase(Generic[ModelT]):
         if self.has_hooks or self.keeper.history is not None:
             stored = self.locked(unit, key, changes)
         if self.has_hooks:
-            changes = self._hooked_changes(unit, stored, changes)
+            with at_no_element():
+                changes = self.hooked_changes([changes], stored=[stored], unit=unit, faults=EarliestFault())[0]
         predicate = self.write_predicate(unit.caller)
         bound = {f"set_{name}": value for name, value in changes.items()}
         try:
@@ -230,7 +259,8 @@ class CRUDBase(Generic[ModelT]):
         row = {**later_columns(self.resource), **row, "updated_at": now()}
         if self.has_hooks:
             self.guards.queue(unit, [row])
-            row = self._checked(row, stored=None, unit=unit)
+            with at_no_element():
+                row = self._judged([row], stored=[None], unit=unit, faults=EarliestFault())[0]
         return self._insert(unit, row, Action.RESTORE)
 
     def require_seen(self, unit: UnitOfWork, key: Any) -> None:
@@ -291,9 +321,12 @@ class CRUDBase(Generic[ModelT]):
             self.locked(unit, key)
             raise
 
-    def is_plain(self, verb: str) -> bool:
-        """Whether many rows may go through `verb` at once, because nothing looks at each of them."""
-        return not self.has_hooks and getattr(type(self), verb) is getattr(CRUDBase, verb)
+    def takes_many(self, *verbs: str) -> bool:
+        """Whether many rows may go through a verb at once, because nothing looks at one of them beside those stored before it."""
+        return not self._overrides(*verbs)
+
+    def _overrides(self, *names: str) -> bool:
+        return any(getattr(type(self), name) is not getattr(CRUDBase, name) for name in names)
 
     def _insert(self, unit: UnitOfWork, row: Row, action: Action) -> Row:
         """Store a whole row, and its entry in the same transaction."""
@@ -306,11 +339,24 @@ class CRUDBase(Generic[ModelT]):
         self.keeper.record(unit, action, [(None, rows[0])])
         return rows[0]
 
-    def _hooked_changes(self, unit: UnitOfWork, stored: Row, changes: Row) -> Row:
-        """The changes after the hooks have seen them beside the stored row, which stays locked until the commit."""
-        self.prepare(changes, stored=stored, unit=unit)
-        merged = self._checked({**stored, **changes}, stored=stored, unit=unit)
-        return {name: value for name, value in merged.items() if name in changes or value != stored[name]}
+    def hooked(self, rows: Sequence[Row], *, unit: UnitOfWork, faults: EarliestFault) -> Sequence[Row]:
+        """New rows, those before the earliest fault, after the hooks and guards have seen them."""
+        nothing = [None] * len(rows)
+        self.prepare_many(rows, stored=nothing, unit=unit)
+        self.guards.queue(unit, rows)
+        return self._judged(rows, stored=nothing, unit=unit, faults=faults)
+
+    def hooked_changes(
+        self, changes: Sequence[Row], *, stored: Sequence[Row], unit: UnitOfWork, faults: EarliestFault
+    ) -> Sequence[Row]:
+        """The changes, before the earliest fault, after the hooks have seen them beside the stored rows, which are locked."""
+        self.prepare_many(changes, stored=stored, unit=unit)
+        merged = [{**before, **change} for before, change in zip(stored, changes, strict=True)]
+        judged = self._judged(merged, stored=stored, unit=unit, faults=faults)
+        return [
+            {name: value for name, value in row.items() if name in change or value != before[name]}
+            for row, change, before in zip(judged, changes, stored, strict=False)  # the judged ones may be fewer
+        ]
 
     def locked(self, unit: UnitOfWork, key: Any, changes: Mapping[str, Any] = NO_CHANGES) -> Row:
         """Every column of a row that the caller may change; nobody else changes it until this transaction ends.
@@ -330,17 +376,30 @@ class CRUDBase(Generic[ModelT]):
             raise TransactionRetryError  # by another, between the two looks: begin anew
         return rows[0]
 
-    def _checked(self, row: Row, *, stored: Row | None, unit: UnitOfWork) -> Row:
-        """The whole row after the class's model validators and the `validate` hook."""
+    def _judged(
+        self, rows: Sequence[Row], *, stored: Sequence[Row | None], unit: UnitOfWork, faults: EarliestFault
+    ) -> Sequence[Row]:
+        """Whole rows, before the earliest fault, after the class's model validators, the `validate` hook and the guards."""
+        whole = list(rows)
+        with faults.stage():
+            for position, row in enumerate(whole):
+                with at_element(position):
+                    whole[position] = self._completed(row)
+        with faults.stage():
+            made = [self.model(**row) for row in faults.before(whole)]
+            self.validate_many(made, stored=faults.before(stored), unit=unit)
+        self.guards.check(unit, faults.before(whole), stored=faults.before(stored), faults=faults)
+        return faults.before(whole)
+
+    def _completed(self, row: Row) -> Row:
+        """The row as the class's model validators leave it."""
         complete = self.resource.schemas.complete
-        if complete is not None:
-            try:
-                row = {**row, **{n: v for n, v in complete.model_validate(row).__dict__.items() if n in row}}
-            except ValidationError as error:
-                raise InvalidInputError.from_pydantic(error, "body") from error
-        self.validate(self.model(**row), stored=stored, unit=unit)
-        self.guards.check(unit, row)
-        return row
+        if complete is None:
+            return row
+        try:
+            return {**row, **{n: v for n, v in complete.model_validate(row).__dict__.items() if n in row}}
+        except ValidationError as error:
+            raise InvalidInputError.from_pydantic(error, "body") from error
 
     def _missing(self, key: Any) -> NotFoundError:
         return NotFoundError(f"There is no {self.resource.name} with the id {key}.")

@@ -1,45 +1,55 @@
 """Many rows at once, all or none, in a number of statements that does not grow with the rows.
 
-Rows go in blocks whose sizes are powers of two, so that a handful of compiled statements serves every batch. Where an entity's
-hooks or verbs are overridden, the verb is called for one row after the other, for its rules must see each beside those before it.
-An error says which element it was.
+Rows go in blocks whose sizes are powers of two, so that a handful of compiled statements serves every batch. Where an entity's verb is
+overridden, or a hook that sees one row, the verb is called for one row after the other, for its rules must see each beside those before
+it. An error says which element it was, the first one that is at fault (`faults`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
-import sqlalchemy as sa
-
-from backend.core.constraints import ForeignKeyError, translate
+from backend.core.constraints import ForeignKeyError
 from backend.core.db import UnitOfWork
-from backend.core.errors import ConflictError, InvalidInputError, RowhouseError, StillReferencedError
+from backend.core.errors import (
+    ConflictError,
+    InvalidInputError,
+    RowhouseError,
+    StillReferencedError,
+    TransactionRetryError,
+)
 from backend.core.statement import Row
 from backend.core.time import now
 from backend.crud.base import CRUDBase
 from backend.crud.blocks import blocks, padded
+from backend.crud.faults import EarliestFault, one_by_one
 from backend.crud.history import Action
 from backend.crud.statements import ROW_KEY, numbered
 
-T = TypeVar("T")
-R = TypeVar("R")
 Change = tuple[Any, Mapping[str, Any]]
+Numbered = tuple[int, Row]
 
 
-def create_many(crud: CRUDBase[Any], unit: UnitOfWork, values: Sequence[Mapping[str, Any]]) -> list[Row]:
+def create_many(crud: CRUDBase[Any], unit: UnitOfWork, values: Sequence[Mapping[str, Any]]) -> Sequence[Row]:
     """Store new rows and give them as stored, in order.
 
     Raises:
         ConflictError, InvalidInputError: as for `CRUDBase.create`, naming the element.
     """
     unit.begin()
-    if not crud.is_plain("create"):
-        crud.guards.queue(unit, [dict(one) for one in values])
-        return _one_by_one(unit, values, lambda one: crud.create(unit, one))
-    crud.references.check_many(unit, values)
-    rows = [crud.new_row(unit, one) for one in values]
+    if not crud.takes_many("create", "create_many", *crud.hooks):
+        return crud.create_many(unit, values)
+    faults = EarliestFault()
+    with faults.stage():
+        crud.references.check_many(unit, values)
+    rows: Sequence[Row] = [crud.new_row(unit, one) for one in faults.before(values)]
+    if crud.has_hooks:
+        rows = crud.hooked(rows, unit=unit, faults=faults)
     stored: list[Row] = []
-    for start, block in blocks(rows, columns=len(rows[0])):
-        stored += _insert(crud, unit, block, start)
+    with faults.stage():
+        for members in _grouped(rows, in_order=True):
+            for start, block in blocks(members, columns=len(members[0][1])):
+                stored += _insert(crud, unit, [row for _, row in block], members[start][0])
+    faults.settle()
     crud.keeper.record(unit, Action.CREATE, [(None, row) for row in stored])
     return stored
 
@@ -108,46 +118,60 @@ def update_many(crud: CRUDBase[Any], unit: UnitOfWork, changes: Sequence[Change]
         NotFoundError, PermissionDeniedError, ConflictError, InvalidInputError: as for `CRUDBase.update`, naming the element.
     """
     unit.begin()
-    _refuse_repeated([key for key, _ in changes])
-    if not crud.is_plain("update"):
-        crud.guards.queue_for_changes(unit, changes)
-        return _one_by_one(unit, changes, lambda change: crud.update(unit, *change))
-    found = _lock(crud, unit, [key for key, _ in changes])
-    crud.references.check_many(unit, [values for _, values in changes])
+    keys = [key for key, _ in changes]
+    _refuse_repeated(keys)
+    seen = crud.guards.queue_for_changes(unit, changes)
+    if not crud.takes_many("update", *crud.hooks):
+        return one_by_one(unit, changes, lambda change: crud.update(unit, *change))
+    faults = EarliestFault()
+    found = _lock(crud, unit, keys)
+    if crud.guards.have_moved([seen.get(key, {}) for key in found], list(found.values())):
+        raise TransactionRetryError  # by another, between the two looks: begin anew
+    with faults.stage():
+        _require_all(crud, unit, keys, found)
+    with faults.stage():
+        crud.references.check_many(unit, [values for _, values in faults.before(changes)])
+    given: Sequence[Row] = [{**values, "updated_at": now()} for _, values in faults.before(changes)]
+    if crud.has_hooks:
+        given = crud.hooked_changes(given, stored=[found[key] for key in keys[: len(given)]], unit=unit, faults=faults)
     stored: dict[Any, Row] = {}
-    for names, members in _grouped(changes).items():
-        for _start, block in blocks(members, columns=len(names) + 2):
-            stored.update(_update(crud, unit, names, block))
-    crud.keeper.record(unit, Action.UPDATE, [(found[key], stored[key]) for key, _ in changes])
+    with faults.stage():
+        for members in _grouped(given, in_order=bool(crud.guards)):
+            for _start, block in blocks(members, columns=len(members[0][1]) + 1):
+                stored.update(_update(crud, unit, keys, block))
+    faults.settle()
+    crud.keeper.record(unit, Action.UPDATE, [(found[key], stored[key]) for key in keys])
     unit.forget_loaded()
-    return [stored[key] for key, _ in changes]
+    return [stored[key] for key in keys]
 
 
-def _grouped(changes: Sequence[Change]) -> dict[tuple[str, ...], list[tuple[int, Change]]]:
-    """The changes by the members that they set, each with its position."""
-    groups: dict[tuple[str, ...], list[tuple[int, Change]]] = {}
-    for position, change in enumerate(changes):
-        groups.setdefault(tuple(sorted(change[1])), []).append((position, change))
-    return groups
+def _grouped(rows: Sequence[Row], *, in_order: bool) -> Collection[Sequence[Numbered]]:
+    """The rows, each with its position, by the columns that they set; `in_order`, only neighbours share a group."""
+    groups: dict[tuple[int, frozenset[str]], list[Numbered]] = {}
+    run, before = 0, frozenset[str]()
+    for position, row in enumerate(rows):
+        names = frozenset(row)
+        run += in_order and names != before
+        before = names
+        groups.setdefault((run, names), []).append((position, row))
+    return groups.values()
 
 
-def _update(
-    crud: CRUDBase[Any], unit: UnitOfWork, names: tuple[str, ...], block: Sequence[tuple[int, Change]]
-) -> dict[Any, Row]:
-    """Update a block of rows that set the same members; one that fails is halved until the element is found."""
+def _update(crud: CRUDBase[Any], unit: UnitOfWork, keys: Sequence[Any], block: Sequence[Numbered]) -> dict[Any, Row]:
+    """Update a block of rows that set the same columns; one that fails is halved until the element is found."""
     bound: Row = {}
-    for row, (_, (key, values)) in enumerate(block):
-        bound[numbered(ROW_KEY, row)] = key
-        bound.update({numbered(name, row): value for name, value in {**values, "updated_at": now()}.items()})
+    for row, (position, values) in enumerate(block):
+        bound[numbered(ROW_KEY, row)] = keys[position]
+        bound.update({numbered(name, row): value for name, value in values.items()})
     try:
         with unit.savepoint():
-            rows = unit.run(crud.statements.update_many((*names, "updated_at"), len(block)), bound)
+            rows = unit.run(crud.statements.update_many(tuple(sorted(block[0][1])), len(block)), bound)
     except (ConflictError, InvalidInputError) as error:
         if len(block) > 1:
             half = len(block) // 2
-            return _update(crud, unit, names, block[:half]) | _update(crud, unit, names, block[half:])
-        position, (_, values) = block[0]
-        raise _named(crud, unit, error, dict(values)).at_element(position) from None
+            return _update(crud, unit, keys, block[:half]) | _update(crud, unit, keys, block[half:])
+        position, values = block[0]
+        raise _named(crud, unit, error, values).at_element(position) from None
     return {row[crud.resource.key.name]: row for row in rows}
 
 
@@ -159,10 +183,10 @@ def delete_many(crud: CRUDBase[Any], unit: UnitOfWork, keys: Sequence[Any]) -> N
     """
     unit.begin()
     _refuse_repeated(keys)
-    if not crud.is_plain("delete"):
-        _one_by_one(unit, keys, lambda key: crud.delete(unit, key))
+    if not crud.takes_many("delete"):
+        one_by_one(unit, keys, lambda key: crud.delete(unit, key))
         return
-    _lock(crud, unit, keys)
+    _require_all(crud, unit, keys, _lock(crud, unit, keys))
     if not _delete(crud, unit, keys):
         # Greater keys first: what refers to another row is mostly younger, and then does not hold it any more.
         held = set(_held(crud, unit, sorted(keys, reverse=True)))
@@ -195,17 +219,23 @@ def _named(crud: CRUDBase[Any], unit: UnitOfWork, error: RowhouseError, row: Row
 
 
 def _lock(crud: CRUDBase[Any], unit: UnitOfWork, keys: Sequence[Any]) -> dict[Any, Row]:
-    """Lock the rows in the order of their keys, so that two batches cannot wait for each other; all must be the caller's."""
+    """Lock those rows that are the caller's in the order of their keys, so that two batches cannot wait for each other."""
     predicate = crud.write_predicate(unit.caller)
     found = {}
     ordered = sorted(keys)
     for _start, block in blocks(ordered, columns=1):
-        rows = unit.run(crud.statements.lock_many(len(block), predicate), _numbered_keys(block), predicate)
+        rows = unit.run(
+            crud.statements.lock_many(len(block), predicate, whole=crud.has_hooks), _numbered_keys(block), predicate
+        )
         found.update({row[crud.resource.key.name]: row for row in rows})
+    return found
+
+
+def _require_all(crud: CRUDBase[Any], unit: UnitOfWork, keys: Sequence[Any], found: Mapping[Any, Row]) -> None:
+    """Refuse the first key that leads to no row of the caller's."""
     for position, key in enumerate(keys):
         if key not in found:
             raise crud.refusal(unit, key).at_element(position)
-    return found
 
 
 def _numbered_keys(keys: Sequence[Any]) -> Row:
@@ -218,16 +248,3 @@ def _refuse_repeated(keys: Sequence[Any]) -> None:
         if key in seen:
             raise InvalidInputError.at("body", "id", message="name each row once", kind="repeated").at_element(position)
         seen.add(key)
-
-
-def _one_by_one(unit: UnitOfWork, items: Sequence[T], work: Callable[[T], R]) -> list[R]:
-    done = []
-    for position, item in enumerate(items):
-        try:
-            done.append(work(item))
-        except RowhouseError as error:
-            error.at_element(position)
-            raise
-        except sa.exc.DBAPIError as error:  # from a session that a hook has flushed
-            raise translate(error.orig, unit.database.catalog).at_element(position) from error
-    return done

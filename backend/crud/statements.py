@@ -1,6 +1,6 @@
 """The SQL of the five verbs for one entity on one database, compiled once for each shape of request."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -21,8 +21,8 @@ RELATED = "_related"
 
 
 def numbered(name: str, row: int) -> str:
-    """The name of a value of one row among many."""
-    return f"{name}_{row}"
+    """The name of a value of one row among many; `status_1` is what SQLAlchemy itself calls a value beside a column."""
+    return f"_{row}_{name}"
 
 
 def read(column: Column) -> sa.ColumnElement[Any]:
@@ -154,19 +154,16 @@ class Statements:
         rows = [{name: self._value(name, numbered(name, row)) for name in names} for row in range(size)]
         return self._compile(self._table.insert().values(rows).returning(*self._public), self._public)
 
-    def _lock_many(self, size: int, predicate: Predicate) -> Statement:
-        """The rows that exist, locked in the order of their keys; binds numbered `_row_key`s."""
-        source = _where(sa.select(*self._found).where(self._key.in_(self._keys(size))), predicate)
-        return self._compile(source.order_by(self._key).with_for_update(key_share=True), self._found, predicate)
+    def _lock_many(self, size: int, predicate: Predicate, *, whole: bool) -> Statement:
+        """The rows that exist, locked in the order of their keys, with every column where `whole`; binds numbered `_row_key`s."""
+        columns = self._every if whole else self._found
+        source = _where(sa.select(*columns).where(self._key.in_(self._keys(size))), predicate)
+        return self._compile(source.order_by(self._key).with_for_update(key_share=True), columns, predicate)
 
     def _update_many(self, names: tuple[str, ...], size: int) -> Statement:
         """Binds numbered `_row_key`s and numbered columns."""
-        columns = [sa.column(ROW_KEY, self._key.type), *(sa.column(n, self._table.columns[n].type) for n in names)]
-        rows = [
-            (self._cast(ROW_KEY, row, self._key), *(self._cast(n, row, self._table.columns[n]) for n in names))
-            for row in range(size)
-        ]
-        given = sa.values(*columns, name="given").data(rows).cte("given")
+        kinds = {ROW_KEY: self._key.type, **{name: self._table.columns[name].type for name in names}}
+        given = values_table(kinds, size, self._dialect)
         source = self._table.update().where(self._key == given.c[ROW_KEY]).values({n: given.c[n] for n in names})
         return self._compile(source.returning(*self._public), self._public)
 
@@ -178,11 +175,6 @@ class Statements:
     def _keys(self, size: int) -> list[sa.BindParameter[Any]]:
         return [sa.bindparam(numbered(ROW_KEY, row), type_=self._key.type) for row in range(size)]
 
-    def _cast(self, name: str, row: int, column: sa.Column[Any]) -> sa.ColumnElement[Any]:
-        """A value in a VALUES list, whose type PostgreSQL would otherwise guess."""
-        bound = sa.bindparam(numbered(name, row), type_=column.type)
-        return sa.cast(bound, column.type) if self._dialect.name == "postgresql" else bound
-
     def _value(self, column: str, bind: str) -> sa.BindParameter[Any]:
         return sa.bindparam(bind, type_=self._table.columns[column].type)
 
@@ -191,6 +183,19 @@ class Statements:
 
     def _compile(self, source: Any, columns: Sequence[Any], predicate: Predicate = EVERYTHING) -> Statement:
         return Statement(source, self._dialect, columns=columns, predicate=predicate)
+
+
+def values_table(kinds: Mapping[str, Any], size: int, dialect: sa.Dialect) -> sa.CTE:
+    """So many rows of given values as the table `given`; `kinds` are its columns' types. Binds numbered columns."""
+
+    def value(name: str, row: int) -> sa.ColumnElement[Any]:
+        """PostgreSQL would otherwise guess its type."""
+        bound = sa.bindparam(numbered(name, row), type_=kinds[name])
+        return sa.cast(bound, kinds[name]) if dialect.name == "postgresql" else bound
+
+    columns = [sa.column(name, kind) for name, kind in kinds.items()]
+    rows = [tuple(value(name, row) for name in kinds) for row in range(size)]
+    return sa.values(*columns, name="given").data(rows).cte("given")
 
 
 def _where(source: Any, predicate: Predicate) -> Any:

@@ -46,15 +46,15 @@ def create_cart_item(
     carts: CartItemsDep,
     session: SessionDep,
     response: Response,
-) -> CartItem:
+) -> Row:
     """Put copies of a book into the caller's cart; of a book that is there already, more."""
     values: BaseModel = body
     item, is_new = service.add_to_cart(session, caller.id, **values.__dict__)
     if is_new:
-        response.headers["Location"] = f"/api/v1/cart-items/{item.id}"
+        response.headers["Location"] = f"/api/v1/cart-items/{item['id']}"
     else:
         response.status_code = 200
-    response.headers["ETag"] = carts.version(item.model_dump())
+    response.headers["ETag"] = carts.version(item)
     return item
 
 

@@ -5,9 +5,9 @@ order, then books in the order of their ids, then what is in the cart. A cart is
 on nobody else adding to the cart.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import sqlalchemy as sa
 from sqlmodel import Session, col, select
@@ -21,6 +21,7 @@ from backend.core.security import Caller
 from backend.core.statement import Row
 from backend.core.time import now
 from backend.crud.base import CRUDBase
+from backend.crud.faults import at_element, at_no_element
 from backend.crud.transition import Transition
 from backend.orders.errors import CartFullError, EmptyCartError, OrderTooLargeError
 from backend.orders.models import CartItem, Order, OrderLine, OrderLinePublic, OrderStatus
@@ -34,15 +35,34 @@ SHIP = Transition("ship", (OrderStatus.PLACED,), OrderStatus.SHIPPED, administra
 DELIVER = Transition("deliver", (OrderStatus.SHIPPED,), OrderStatus.DELIVERED, administrators_only=True)
 
 
+class Wish(NamedTuple):
+    """So many copies of a book."""
+
+    book_id: int
+    quantity: int
+
+
+class Added(NamedTuple):
+    """What a cart has of a book once copies of it were added, and whether it is new there."""
+
+    row: Row
+    is_new: bool
+
+
 class CartItemCRUD(CRUDBase[CartItem]):
     """Carts: what is added of a book that is there already adds to it, in a batch too."""
 
     def create(self, unit: UnitOfWork, values: Mapping[str, Any]) -> Row:
         """Put copies of a book into the caller's cart."""
+        with at_no_element():
+            return self.create_many(unit, [values])[0]
+
+    def create_many(self, unit: UnitOfWork, values: Sequence[Mapping[str, Any]]) -> Sequence[Row]:
+        """Put copies of books into the caller's cart, of each after those before it."""
         if unit.caller is None:
             raise NotAuthenticatedError
-        item, _ = add_to_cart(unit.session, unit.caller.id, values["book_id"], values["quantity"])
-        return item.model_dump()
+        wishes = [Wish(one["book_id"], one["quantity"]) for one in values]
+        return [added.row for added in add_all_to_cart(unit.session, unit.caller.id, wishes)]
 
 
 class OrderCRUD(CRUDBase[Order]):
@@ -60,53 +80,80 @@ def lock_cart(session: Session, user_id: int) -> None:
     session.exec(select(User.id).where(User.id == user_id).with_for_update(key_share=True)).one_or_none()
 
 
-def add_to_cart(session: Session, user_id: int, book_id: int, quantity: int) -> tuple[CartItem, bool]:
-    """Put copies of a book into a cart; gives what is there of it then, and whether it is new there.
+def add_to_cart(session: Session, user_id: int, book_id: int, quantity: int) -> Added:
+    """Put copies of a book into a cart, as `add_all_to_cart` does."""
+    with at_no_element():
+        return add_all_to_cart(session, user_id, [Wish(book_id, quantity)])[0]
+
+
+def add_all_to_cart(session: Session, user_id: int, wishes: Sequence[Wish]) -> list[Added]:
+    """Put copies of books into a cart, one wish after the other; gives what is there of each book once it is met.
 
     Raises:
         ReferenceNotFoundError: 409 when there is no such book.
-        CartFullError: 409 when no more fits in.
+        CartFullError: 409 when no more fits in. Both name the element, and then nothing is added.
     """
     lock_cart(session, user_id)
-    require_book(session, book_id)
-    item = locked_item(session, user_id, book_id)
-    if item is not None:
-        add_copies(item, quantity)
-    else:
-        require_room(session, user_id)
-        item = CartItem(user_id=user_id, book_id=book_id, quantity=quantity)
-    is_new = item.id is None
-    session.add(item)
-    session.flush()
-    return item, is_new
+    ids = {wish.book_id for wish in wishes}
+    books = kept_books(session, ids)
+    items = locked_items(session, user_id, ids)
+    counts = {book_id: item.quantity for book_id, item in items.items()}
+    room = free_places(session, user_id)
+    steps = []
+    for position, (book_id, quantity) in enumerate(wishes):
+        is_new = book_id not in counts
+        with at_element(position):
+            require_book(book_id, books)
+            if is_new and len(counts) - len(items) >= room:
+                raise CartFullError
+            counts[book_id] = more_copies(counts.get(book_id, 0), quantity)
+        steps.append((book_id, counts[book_id], is_new))
+    store_counts(session, user_id, items, counts)
+    return [Added({**items[book_id].model_dump(), "quantity": count}, is_new) for book_id, count, is_new in steps]
 
 
-def require_book(session: Session, book_id: int) -> None:
-    """What goes into a cart is there, and stays until this transaction ends."""
-    kept = select(Book.id).where(Book.id == book_id).with_for_update(read=True, key_share=True)
-    if session.exec(kept).one_or_none() is None:
+def kept_books(session: Session, ids: Collection[int]) -> set[int]:
+    """Those of the books that are there, and stay until this transaction ends."""
+    kept = select(col(Book.id)).where(col(Book.id).in_(ids)).order_by(col(Book.id))
+    return {book_id or 0 for book_id in session.exec(kept.with_for_update(read=True, key_share=True))}
+
+
+def require_book(book_id: int, books: Collection[int]) -> None:
+    """What goes into a cart is there."""
+    if book_id not in books:
         raise ReferenceNotFoundError(f"book_id: there is nothing with the id {book_id}.")
 
 
-def locked_item(session: Session, user_id: int, book_id: int) -> CartItem | None:
-    """What a cart has of a book."""
-    found = select(CartItem).where(CartItem.user_id == user_id, CartItem.book_id == book_id).with_for_update()
-    return session.exec(found.execution_options(populate_existing=True)).one_or_none()
+def locked_items(session: Session, user_id: int, books: Collection[int]) -> dict[int, CartItem]:
+    """What a cart has of books, by their ids."""
+    found = select(CartItem).where(CartItem.user_id == user_id, col(CartItem.book_id).in_(books))
+    locked = found.order_by(col(CartItem.id)).with_for_update().execution_options(populate_existing=True)
+    return {item.book_id: item for item in session.exec(locked)}
 
 
-def add_copies(item: CartItem, quantity: int) -> None:
-    """More copies of a book that is in the cart, as far as they can be counted."""
-    if quantity > MOST_COPIES - item.quantity:
-        raise CartFullError
-    item.quantity += quantity
-    item.updated_at = now()
-
-
-def require_room(session: Session, user_id: int) -> None:
+def free_places(session: Session, user_id: int) -> int:
     """A cart has so many different books at most: an order shows all of its lines at once."""
     count = select(sa.func.count()).select_from(CartItem).where(CartItem.user_id == user_id)
-    if session.exec(count).one() >= MOST_BOOKS:
+    return MOST_BOOKS - session.exec(count).one()
+
+
+def more_copies(present: int, quantity: int) -> int:
+    """Copies of a book and further ones, as far as they can be counted."""
+    if quantity > MOST_COPIES - present:
         raise CartFullError
+    return present + quantity
+
+
+def store_counts(session: Session, user_id: int, items: dict[int, CartItem], counts: Mapping[int, int]) -> None:
+    """Have a cart, in which `items` are, hold so many copies of books; what is new joins `items`."""
+    for book_id, count in counts.items():
+        if book_id in items:
+            items[book_id].quantity = count
+            items[book_id].updated_at = now()
+        else:
+            items[book_id] = CartItem(user_id=user_id, book_id=book_id, quantity=count)
+    session.add_all(items.values())
+    session.flush()
 
 
 def place_order(session: Session, customer_id: int) -> Row:

@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy import event
 
 from backend.orders import service
 from tests.catalog.shop import BOOKS, MISSING, Headers
@@ -154,3 +156,67 @@ def test_a_deleted_book_leaves_every_cart(counter: Counter, buyer: Headers) -> N
     counter.fill(buyer, (gone, 1), (kept, 1))
     assert counter.client.delete(f"{BOOKS}/{gone}", headers=counter.admin).status_code == 204
     assert counter.cart(buyer) == {kept: 1}
+
+
+def test_of_two_faults_of_a_batch_the_first_elements_is_told(counter: Counter, buyer: Headers) -> None:
+    """Whichever it is; a batch that is refused adds nothing, not even of what is there."""
+    book = counter.add_book()
+    counter.fill(buyer, (book, 2))
+    missing, too_many = {"book_id": MISSING, "quantity": 1}, {"book_id": book, "quantity": LARGEST - 2}
+    fine = {"book_id": book, "quantity": 1}
+    for bodies, code in (([missing, too_many], "reference_not_found"), ([too_many, missing], "cart_full")):
+        told = problem(counter.client.post(f"{CART}/batch", json=[fine, *bodies], headers=buyer), 409, code)
+        assert told["errors"][0]["loc"] == ["body", 1]
+    assert counter.cart(buyer) == {book: 2}
+
+
+def test_a_batch_may_fill_the_cart_and_no_more(
+    counter: Counter, buyer: Headers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More of a book that is new in the batch is no further book."""
+    monkeypatch.setattr(service, "MOST_BOOKS", 3)
+    first, *others = (counter.add_book() for _ in range(4))
+    counter.fill(buyer, (first, 1))
+    bodies = [{"book_id": book, "quantity": 1} for book in (others[0], others[0], first, *others[1:])]
+    told = problem(counter.client.post(f"{CART}/batch", json=bodies, headers=buyer), 409, "cart_full")
+    assert told["errors"][0]["loc"] == ["body", 4]
+    assert counter.cart(buyer) == {first: 1}
+    assert counter.client.post(f"{CART}/batch", json=bodies[:4], headers=buyer).status_code == 201
+    assert counter.cart(buyer) == {first: 2, others[0]: 2, others[1]: 1}
+
+
+def test_a_file_is_told_every_fault_and_adds_nothing(counter: Counter, buyer: Headers) -> None:
+    """What is right is counted once, however often the others are tried; then the file without faults adds."""
+    book = counter.add_book()
+    counter.fill(buyer, (book, LARGEST - 4))
+    wishes = [(book, 2), (MISSING, 1), (book, 3), (book, 2), (book, 1)]
+    head, rows = "book_id,quantity\n", [f"{wish[0]},{wish[1]}\n" for wish in wishes]
+    kind = {**buyer, "Content-Type": "text/csv"}
+    told = problem(counter.client.post(f"{CART}/import", content=head + "".join(rows), headers=kind), 409)
+    assert [(fault["loc"][1], fault["type"]) for fault in told["errors"]] == [
+        (1, "reference_not_found"), (2, "cart_full"), (4, "cart_full"),
+    ]  # fmt: skip
+    assert counter.cart(buyer) == {book: LARGEST - 4}
+    fine = counter.client.post(f"{CART}/import", content=head + rows[0] + rows[3], headers=kind)
+    assert (fine.status_code, fine.json()) == (201, {"created": 2})
+    assert counter.cart(buyer) == {book: LARGEST}
+
+
+def test_a_batch_of_wishes_asks_as_often_as_a_small_one(counter: Counter, buyer: Headers) -> None:
+    """On SQLite, what is new is stored row by row."""
+    engine: sa.Engine = counter.client.app.state.database.engine  # type: ignore[attr-defined]  # it is a FastAPI
+    books, counts = [counter.add_book() for _ in range(12)], []
+    for size in (2, 10):
+        sent: list[str] = []
+
+        def note(_connection: Any, _cursor: Any, text: str, *_rest: Any, sent: list[str] = sent) -> None:
+            sent.append(text.partition(" ")[0])
+
+        bodies = [{"book_id": book, "quantity": 1} for book in books[:size]] * 2
+        books = books[size:]
+        event.listen(engine, "before_cursor_execute", note)
+        answer = counter.client.post(f"{CART}/batch", json=bodies, headers=buyer)
+        event.remove(engine, "before_cursor_execute", note)
+        assert [row["quantity"] for row in answer.json()] == [1] * size + [2] * size
+        counts.append(sent.count("SELECT"))
+    assert counts[0] == counts[1] > 0

@@ -101,3 +101,20 @@ def test_a_batch_moves_whole_or_not_at_all(slots: Slots) -> None:
     arrived = {row: (before[row][0], slots.start(target, moved), "PENDING") for row in ids[moved]}
     assert slots.stored(*points) == {**before, **arrived}
     assert slots.overlaps(*points) == 0
+
+
+def test_batches_and_single_bookings_meet(slots: Slots) -> None:
+    """8 clients want five slots together and 8 want each alone: nobody has a part of a batch, and every slot is somebody's."""
+    point, wanted = slots.add_point(), 5
+
+    def book(number: int) -> list[httpx2.Response]:
+        wishes = [slots.wish(point, slot, number) for slot in range(wanted)]
+        if number % 2:
+            return [slots.send(number // 2, "POST", "/bookings", wish) for wish in wishes]
+        return [slots.send(number // 2, "POST", "/bookings/batch", wishes[:: -1 if number % 4 else 1])]
+
+    by_client = together(book, CLIENTS)
+    whole, alone = (statuses(answer for answers in by_client[first::2] for answer in answers) for first in (0, 1))
+    assert set(whole) | set(alone) <= {(201, None), TAKEN}
+    assert wanted * whole[201, None] + alone[201, None] == len(slots.stored(point)) == wanted
+    assert slots.overlaps(point) == 0

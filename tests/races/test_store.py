@@ -77,6 +77,20 @@ def test_a_book_is_added_to_a_cart_by_all_who_add_it(
     assert [item["quantity"] for item in found] == [3 * CLIENTS]
 
 
+def test_batches_for_a_cart_add_up(clients: list[httpx2.Client], buyers: list[Headers], store: Store) -> None:
+    """16 batches of the same books in one order or the other, half of them of a book twice: none is lost, and none waits in a circle."""
+    books = [store.add_book(0) for _ in range(4)]
+
+    def add(number: int) -> httpx2.Response:
+        wishes = [{"book_id": book, "quantity": 1} for book in books[:: -1 if number % 2 else 1]]
+        return clients[number // 2 % 2].post("/cart-items/batch", json=wishes + wishes[: number % 2], headers=buyers[2])
+
+    assert statuses(together(add, CLIENTS)) == {(201, None): CLIENTS}
+    there = clients[0].get("/cart-items", params={"size": 100}, headers=buyers[2]).json()["items"]
+    counts = {row["book_id"]: row["quantity"] for row in there}
+    assert [counts[book] for book in books] == [CLIENTS, CLIENTS, CLIENTS, CLIENTS + CLIENTS // 2]
+
+
 def test_stock_comes_back_once(clients: list[httpx2.Client], buyers: list[Headers], store: Store) -> None:
     """16 times cancelled at once: one succeeds, and the others change nothing."""
     book, me = store.add_book(100), buyers[2]
