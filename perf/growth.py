@@ -1,7 +1,7 @@
 """What a request costs as the table grows: `python -m perf.growth --rows 10000,1000000,5000000 --database postgresql`.
 
-One database and one server process a size, each with so many books; then every request at every size in turn, round after round,
-one at a time over one connection. The medians of the raw latencies are printed, and their ratios to the smallest table. The exit
+One database and one server process a size, each with so many books; then every request, the sizes taking turns from one to the next,
+round after round, so that what else the machine does meets all sizes alike. The medians of the raw latencies are printed, and their ratios to the smallest table. The exit
 status is 1 where one that is held to it grows by more than half. Caches are warm: what is asked for is asked for again and again.
 """
 
@@ -9,15 +9,16 @@ import argparse
 import statistics
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from perf.apps import ROWHOUSE
-from perf.client import Call, drive
+from perf.client import Call
 from perf.cursor import BACKENDS, PATH, page_behind
 from perf.mass import fill_books
 from perf.servers import Server, migrate, postgres, serve, sqlite
+from perf.wire import Wire
 
 APP = replace(ROWHOUSE, name="growth", factory="perf.growing:create_app")
 COUNTED = "/api/v1/counted-books"
@@ -82,34 +83,29 @@ def servers(backend: str, sizes: Sequence[int]) -> Iterator[dict[int, Server]]:
             migrate(APP, url)
             print(f"{backend}: filling {rows} rows ...", file=sys.stderr)
             fill_books(url, rows)
-            found[rows] = stack.enter_context(serve(APP, url))
+            found[rows] = stack.enter_context(serve(replace(APP, migrate_command=()), url))
         yield found
 
 
-def send(server: Server, calls: Sequence[Call], requests: int) -> list[float]:
-    """The latencies, in milliseconds, of so many requests, the calls again and again in their order.
-
-    Raises:
-        RuntimeError: one of them was no success.
-    """
-    repeated = [calls[number % len(calls)] for number in range(requests)]
-    outcome = drive(server.port, repeated, connections=1, timeout_seconds=600)
-    if outcome.failures:
-        raise RuntimeError(outcome.first_failure)
-    return outcome.latencies_ms
+def turns(sizes: Collection[int], requests: int) -> Iterator[tuple[Case, int, int]]:
+    """Which case is asked for at which size, and for which time."""
+    for case in CASES:
+        for turn in range(requests if case.is_held else max(2, requests // 10)):
+            yield from ((case, rows, turn) for rows in sizes)
 
 
 def measure(found: Mapping[int, Server], *, rounds: int, requests: int) -> Latencies:
     """The raw latencies of each case at each size; those that are not held to a bound are asked for a tenth as often."""
     asked = {(case.name, rows): case.calls(server, rows) for case in CASES for rows, server in found.items()}
     latencies: dict[tuple[str, int], list[float]] = defaultdict(list)
-    for number in range(rounds + 1):
-        print(f"round {number} of {rounds}" if number else "warming up", file=sys.stderr)
-        for case in CASES:
-            for rows, server in found.items():
-                many = requests if number else WARM_UP
-                seen = send(server, asked[case.name, rows], many if case.is_held else max(2, many // 10))
-                latencies[case.name, rows] += seen if number else []
+    with ExitStack() as stack:
+        wires = {rows: stack.enter_context(Wire(server.port)) for rows, server in found.items()}
+        for number in range(rounds + 1):
+            print(f"round {number} of {rounds}" if number else "warming up", file=sys.stderr)
+            for case, rows, turn in turns(found, requests if number else WARM_UP):
+                calls = asked[case.name, rows]
+                taken = wires[rows].milliseconds(calls[turn % len(calls)])
+                latencies[case.name, rows] += [taken] if number else []
     return latencies
 
 
