@@ -66,7 +66,7 @@ def create_app(
         description=DESCRIPTION,
         license_info=LICENSE,
         openapi_tags=registry.tags(),
-        lifespan=_lifespan(settings, database, door),
+        lifespan=_lifespan(settings, database, door, registry),
         redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
@@ -84,10 +84,12 @@ def create_app(
 
 
 def _lifespan(
-    settings: Settings, database: Database, door: Door
+    settings: Settings, database: Database, door: Door, registry: Registry
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        for warning in registry.missing_indexes():
+            log.warning(warning)
         try:
             await door.run(partial(ensure_administrator, settings=settings), write=True, lane=Lane.HASHING)
         except UnavailableError:

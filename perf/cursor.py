@@ -43,7 +43,7 @@ def filled(backend: str, rows: int) -> Iterator[Server]:
 def page_behind(server: Server, sort: str, row: int) -> Call:
     """The page behind so many rows, by its cursor."""
     before = f"http://{HOST}:{server.port}{PATH}?sort={sort}&skip={row - 10}&limit=10&fields=id"
-    with urllib.request.urlopen(before, timeout=60) as answer:  # nosec B310  our own server
+    with urllib.request.urlopen(before, timeout=600) as answer:  # nosec B310  our own server
         cursor = json.load(answer)["next_cursor"]
     return Call(path=f"{PATH}?cursor={cursor}&size={SIZE}&fields={FIELDS}")
 

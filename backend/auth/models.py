@@ -32,9 +32,10 @@ class User(Entity, table=True):
     __table_args__ = (CheckConstraint("email = lower(email)", name="email_lower"), SearchIndex("email", "full_name"))
 
     email: Annotated[str, READ_ONLY] = Field(max_length=254, unique=True)
-    full_name: str = Field(min_length=1, max_length=200)
-    role: Role = Role.USER
-    is_active: bool = True
+    # Administrators alone list accounts, and rarely: a sign-up is not to pay for it.
+    full_name: str = Field(min_length=1, max_length=200, index=False)
+    role: Role = Field(default=Role.USER, index=False)
+    is_active: bool = Field(default=True, index=False)
     hashed_password: Annotated[str, SECRET] = Field(max_length=60)
     # Part of every access token; counting it up ends them all at once.
     token_version: Annotated[int, SECRET] = 0

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Annotated
 
-from sqlalchemy import CheckConstraint, UniqueConstraint
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint
 from sqlmodel import Field
 
 from backend.crud.model import CREATE_ONLY, Entity
@@ -14,7 +14,7 @@ class Category(Entity, table=True):
     """A shelf."""
 
     name: str = Field(min_length=1, max_length=100, unique=True)
-    description: str | None = Field(default=None, max_length=2000)
+    description: str | None = Field(default=None, max_length=2000, index=False)
 
 
 class Book(Entity, table=True):
@@ -24,15 +24,20 @@ class Book(Entity, table=True):
         CheckConstraint("price > 0", name="price_positive"),
         CheckConstraint("stock >= 0", name="stock_not_negative"),
         SearchIndex("title", "author"),
+        # What is equal stands in the order of the key, as lists give it: a page reads its own rows, however many are equal.
+        Index(None, "author", "id"),
+        Index(None, "category_id", "id"),
+        Index(None, "price", "id"),
     )
 
     title: str = Field(min_length=1, max_length=255, unique=True)
-    author: str = Field(min_length=1, max_length=255, index=True)
-    description: str | None = Field(default=None, max_length=5000)
+    author: str = Field(min_length=1, max_length=255)
+    description: str | None = Field(default=None, max_length=5000, index=False)
     price: Decimal = Field(gt=0, max_digits=10, decimal_places=2)
-    stock: int = Field(default=0, ge=0)
-    category_id: int = Field(foreign_key="categories.id", index=True)
-    cover_image: str | None = Field(default=None, max_length=500)
+    # It changes with every order, which an index would make dearer than the rare list by it is worth.
+    stock: int = Field(default=0, ge=0, index=False)
+    category_id: int = Field(foreign_key="categories.id")
+    cover_image: str | None = Field(default=None, max_length=500, index=False)
 
 
 class Review(Entity, table=True):
@@ -42,9 +47,12 @@ class Review(Entity, table=True):
         UniqueConstraint("author_id", "book_id"),
         CheckConstraint("rating BETWEEN 1 AND 5", name="rating_one_to_five"),
         SearchIndex("comment"),
+        # A book's reviews in the order of their list.
+        Index(None, "book_id", "id"),
     )
 
     author_id: int = Field(foreign_key="users.id")
-    book_id: Annotated[int, CREATE_ONLY] = Field(foreign_key="books.id", ondelete="CASCADE", index=True)
-    rating: int = Field(ge=1, le=5)
-    comment: str | None = Field(default=None, max_length=5000)
+    book_id: Annotated[int, CREATE_ONLY] = Field(foreign_key="books.id", ondelete="CASCADE")
+    # Five values, asked for among one book's reviews.
+    rating: int = Field(ge=1, le=5, index=False)
+    comment: str | None = Field(default=None, max_length=5000, index=False)

@@ -88,10 +88,14 @@ class Portable(SQLModel):
 
 
 class Record(Portable):
-    """`created_at` and `updated_at`; combine it with a key."""
+    """`created_at` and `updated_at`; combine it with a key.
 
-    created_at: datetime = Field(default_factory=now)
-    updated_at: datetime = Field(default_factory=now)
+    Neither has an index: a key that counts goes up as `created_at` does, so lists by it say `sort=id`, and an index on `updated_at`
+    would make every change of a row dearer. An entity whose lists do go by one of them declares it again with `index=True`.
+    """
+
+    created_at: datetime = Field(default_factory=now, index=False)
+    updated_at: datetime = Field(default_factory=now, index=False)
 
 
 class Entity(IntegerKey, Record):

@@ -24,6 +24,7 @@ from backend.crud.base import CRUDBase
 from backend.crud.columns import TIMESTAMPS, Column, RegistrationError, columns_of
 from backend.crud.expand import Expansion
 from backend.crud.flushes import keep_flushes
+from backend.crud.indexes import missing_indexes
 from backend.crud.model import Mark, Record, plural
 from backend.crud.policy import SIGNED_IN, Policy
 from backend.crud.query import ListParameters, Search
@@ -129,6 +130,12 @@ class Registry:
         for router in self.routers:
             found |= {str(tag): getattr(router, "description", "") for tag in router.tags if tag not in found}
         return [{"name": name, "description": found[name].partition("\n\n")[0]} for name in sorted(found)]
+
+    def missing_indexes(self) -> list[str]:
+        """A sentence for each entity with columns that no index serves, which is to be in the log at start-up."""
+        lines = self.registrations.values()
+        found = [missing_indexes(line.resource, is_listed="list" in line.operations) for line in lines]
+        return [sentence for sentence in found if sentence is not None]
 
     def build(self, dialect: sa.Dialect) -> Built:
         """The directory of every route, and what the routes of each entity go through, for one database."""

@@ -39,6 +39,8 @@ class Statements:
         self._dialect = dialect
         self._key: Any = resource.key.column
         self._estimate_past = resource.estimate_past
+        # PostgreSQL keeps nothing in memory of what it reads of a large table from its beginning, but the index of a key that counts.
+        self._is_counted_by_key = dialect.name == "postgresql" and isinstance(self._key.type, sa.Integer)
         self._public = [read(resource.columns[name]) for name in resource.schemas.public_names]
         self._every = [read(column) for column in resource.columns.values()]
         # What is told of rows that go, and of those that are locked before they change.
@@ -86,9 +88,10 @@ class Statements:
     def _counting(self, shape: Shape, scope: Predicate) -> sa.Select[Any]:
         if self._estimate_past is None:
             return self._selected(sa.func.count().label(TOTAL), shape, scope)
-        bounded = self._selected(sa.literal_column("1"), shape, scope).limit(
-            sa.literal_column(str(self._estimate_past + 1))
-        )
+        bounded = self._selected(sa.literal_column("1"), shape, scope)
+        if bounded.whereclause is None and self._is_counted_by_key:
+            bounded = bounded.order_by(self._key)
+        bounded = bounded.limit(sa.literal_column(str(self._estimate_past + 1)))
         return sa.select(sa.func.count().label(TOTAL)).select_from(bounded.subquery())
 
     def _selected(self, value: Any, shape: Shape, scope: Predicate) -> sa.Select[Any]:

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from pydantic import BaseModel
-from sqlalchemy import CheckConstraint, UniqueConstraint
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint
 from sqlmodel import Field
 
 from backend.crud.model import CREATE_ONLY, READ_ONLY, Entity
@@ -31,15 +31,22 @@ class CartItem(Entity, table=True):
 
     user_id: int = Field(foreign_key="users.id")
     book_id: Annotated[int, CREATE_ONLY] = Field(foreign_key="books.id", ondelete="CASCADE", index=True)
-    quantity: int = Field(ge=1)
+    # A cart has at most a thousand items.
+    quantity: int = Field(ge=1, index=False)
 
 
 class Order(Entity, table=True):
     """What a cart was turned into; `total` in euros."""
 
-    customer_id: int = Field(foreign_key="users.id", index=True)
+    __table_args__ = (
+        # A customer's orders, and the few of all that are to be shipped, in the order of their lists.
+        Index(None, "customer_id", "id"),
+        Index(None, "status", "id"),
+    )
+
+    customer_id: int = Field(foreign_key="users.id")
     status: Annotated[OrderStatus, READ_ONLY] = OrderStatus.PLACED
-    total: Annotated[Decimal, READ_ONLY] = Field(max_digits=15, decimal_places=2)
+    total: Annotated[Decimal, READ_ONLY] = Field(max_digits=15, decimal_places=2, index=False)
 
 
 class OrderLine(Entity, table=True):

@@ -14,6 +14,7 @@ from backend.auth.routes import auth, users
 from backend.catalog.models import Book, Category
 from backend.core.config import Settings
 from backend.core.db import UnitOfWork
+from backend.core.statement import Statement
 from backend.crud.policy import ANYONE, SIGNED_IN
 from backend.crud.registry import Registry
 from backend.main import create_app
@@ -149,3 +150,22 @@ def test_an_exact_page_takes_one_statement_and_an_estimate_two(
     assert len(counted) == 1
     page(shop)
     assert len(counted) == 3
+
+
+def test_a_bounded_count_goes_by_the_key_where_every_row_counts(
+    shop: TestClient, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL would read the table itself anew each time; a filter's rows are counted by whatever index finds them first."""
+    sent: list[str] = []
+    execute = Statement.execute
+
+    def listening(self: Statement, *arguments: Any) -> Any:
+        sent.append(self.text)
+        return execute(self, *arguments)
+
+    monkeypatch.setattr(Statement, "execute", listening)
+    for query, ordered in (({}, backend == "postgresql"), ({"id__gt": 1}, False), ({"search": "t"}, False)):
+        sent.clear()
+        page(shop, sort="title", **query)
+        text = next(text for text in sent if f"LIMIT {BOUND + 1}" in text)
+        assert ("ORDER BY" in text[: text.index(f"LIMIT {BOUND + 1}")]) is ordered
