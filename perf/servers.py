@@ -25,7 +25,7 @@ from perf.apps import App
 from perf.client import HOST
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 JWT_SECRET = secrets.token_hex(32)
 ADMIN_EMAIL = "admin@example.com"
 ADMIN_PASSWORD = secrets.token_urlsafe(16)

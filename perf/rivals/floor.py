@@ -103,7 +103,8 @@ class Crew:
             if name is None:
                 name = names[text] = b"s%d" % len(names)
                 connection.prepare(name, text.encode())
-            self._done.append((future, _first_row(connection.exec_prepared(name, values))))
+            result = connection.exec_prepared(name, values)  # type: ignore[arg-type]  # None is null, which psycopg's stub forgets
+            self._done.append((future, _first_row(result)))
             if not self._is_waking:
                 self._is_waking = True
                 self._loop.call_soon_threadsafe(self._tell)
@@ -221,7 +222,8 @@ async def _body(receive: Receive) -> bytes:
     body = b""
     while True:
         message = await receive()
-        body += message.get("body", b"")
+        part: bytes = message.get("body", b"")
+        body += part
         if not message.get("more_body", False):
             return body
 
