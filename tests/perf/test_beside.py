@@ -1,7 +1,7 @@
 """The side-by-side bench: what it prints, that one command makes it, and that it takes no answer on trust."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,13 @@ from urllib.parse import parse_qs, urlsplit
 import jwt
 import psutil
 import pytest
+import uvloop
 
 from perf import bench, proof
 from perf.apps import FLOOR, App
 from perf.bench import Bench, FailedRequestError, Plan, main
 from perf.beside import Sample, medians, side_by_side
-from perf.client import Outcome
+from perf.client import Call, Outcome, _run
 from perf.fill import _book as filled_book
 from perf.proof import AnswerError, prove
 from perf.scenarios import Scenario
@@ -61,8 +62,17 @@ def test_what_a_foreign_database_uses_is_not_made_up(monkeypatch: pytest.MonkeyP
     assert printed.splitlines()[2:] == ["| scenario | floor |", "|---|---:|", "| get | 0.20 |"]
 
 
-def test_one_command_makes_the_tables(databases: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def drive_here(port: int, calls: Sequence[Call], *, connections: int, timeout_seconds: float) -> Outcome:
+    """`drive` without a process of its own."""
+    requests = [call.encode() for call in calls]
+    return uvloop.run(_run(port, requests=requests, connections=connections, timeout_seconds=timeout_seconds))
+
+
+def test_one_command_makes_the_tables(
+    databases: Databases, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Real servers, of which every answer of the floor is that of Rowhouse; every sample is in the file."""
+    monkeypatch.setattr(bench, "drive", drive_here)
     options = f"--apps floor,rowhouse --rounds 1 --books {BOOKS} --requests 12 --warm-up 1 --connections 2"
     written = tmp_path / "bench.json"
     main([*options.split(), "--json", str(written), "--database-url", databases.empty("postgresql")])
