@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 class App:
     """One application under measurement.
 
-    Paths are from the root. An application without `login_path` trusts a token that the benchmark
+    Paths are from the root. `page_query` names a page, `order_query` what a plain one needs beside it to be in order of id, and
+    `found_query` what selects and sorts the books of a filtered one. An application without `login_path` trusts a token that the benchmark
     signs itself with JWT_SECRET for the user with id 1. `environment` is added to that of its process.
     """
 
@@ -21,11 +22,13 @@ class App:
     books_path: str
     secured_books_path: str
     page_query: str = "page={page}&size={size}"
+    order_query: str = ""
+    found_query: str = "category_id={category_id}&min_price={least}&max_price={most}&sort=-price"
     items_key: str = "items"
     total_key: str = "total"
     migrate_command: tuple[str, ...] = ()
     login_path: str | None = None
-    is_create_secured: bool = False
+    are_writes_secured: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -41,7 +44,7 @@ ROWHOUSE = App(
     secured_books_path="/api/v1/books",
     migrate_command=("alembic", "upgrade", "head"),
     login_path="/api/v1/auth/login",
-    is_create_secured=True,
+    are_writes_secured=True,
 )
 
 TEXTBOOK = App(
@@ -57,12 +60,21 @@ FASTCRUD = App(
     factory="perf.rivals.fastcrud_app:create_app",
     books_path="/books",
     secured_books_path="/me-books",
-    page_query="page={page}&itemsPerPage={size}&sort=id",
+    page_query="page={page}&itemsPerPage={size}",
+    order_query="sort=id",
+    found_query="category_id={category_id}&price__gte={least}&price__lte={most}&sort=-price,id",
     items_key="data",
     total_key="total_count",
 )
 
-APPS = {app.name: app for app in (TEXTBOOK, FASTCRUD, ROWHOUSE)}
+FLOOR = App(
+    name="floor",
+    factory="perf.rivals.floor:create_app",
+    books_path="/books",
+    secured_books_path="/me-books",
+)
+
+APPS = {app.name: app for app in (TEXTBOOK, FASTCRUD, FLOOR, ROWHOUSE)}
 
 
 def parse_apps(names: str) -> list[App]:

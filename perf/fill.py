@@ -31,7 +31,7 @@ def fill(database_url: str, *, books: int, with_user: bool) -> None:
 
 
 def trim(database_url: str, *, books: int) -> None:
-    """Take out the books that a run created, so that every run reads the same table."""
+    """Take out the books that a run created, and what it left behind in changing others: every run reads the same table."""
     with _engine(database_url) as engine:
         with engine.begin() as connection:
             connection.execute(text("DELETE FROM books WHERE id > :books"), {"books": books})

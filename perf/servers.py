@@ -25,7 +25,7 @@ from perf.apps import App
 from perf.client import HOST
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 JWT_SECRET = secrets.token_hex(32)
 ADMIN_EMAIL = "admin@example.com"
 ADMIN_PASSWORD = secrets.token_urlsafe(16)
@@ -33,6 +33,22 @@ ADMIN_PASSWORD = secrets.token_urlsafe(16)
 
 class ServerStartError(RuntimeError):
     """An application server or its migration did not come up; the message ends with its output."""
+
+
+def cpu_seconds(process: psutil.Process) -> float:
+    """CPU, user and system, that a process has used so far, by the kernel's clock of it where there is one.
+
+    What psutil reads comes in hundredths of a second: much, where a thousand requests take ten of them.
+
+    Raises:
+        psutil.NoSuchProcess: it has ended.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError):
+            # clock_getcpuclockid(3) of another process; Python has no name for it.
+            return time.clock_gettime((~process.pid << 3) | 2)
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,13 +74,12 @@ class Cluster:
         if self.process is None:
             return None
         own = self.process.cpu_times()
-        total = own.user + own.system + own.children_user + own.children_system
+        total = float(own.children_user + own.children_system) + cpu_seconds(self.process)
         for child in self.process.children():
             # A back end that ends just now moves its time into the postmaster's children.
             with suppress(psutil.NoSuchProcess):
-                times = child.cpu_times()
-                total += times.user + times.system
-        return float(total)
+                total += cpu_seconds(child)
+        return total
 
     def _execute(self, statement: str) -> None:
         """Run one statement outside a transaction, as CREATE DATABASE demands."""
@@ -105,8 +120,7 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """CPU, user and system, that all its threads and workers have used so far."""
-        times = [process.cpu_times() for process in self._processes()]
-        return float(sum(time.user + time.system for time in times))
+        return sum(cpu_seconds(process) for process in self._processes())
 
     def memory_mib(self) -> float:
         """Memory that its processes hold, what they share counted in each."""

@@ -23,7 +23,7 @@ import httpx2
 from perf.apps import ROWHOUSE
 from perf.client import HOST
 from perf.fill import CATEGORY_ID, fill
-from perf.scenarios import sign_in
+from perf.proof import sign_in
 from perf.servers import Server, postgres, serve, sqlite
 
 TIMEOUT_SECONDS = 600.0

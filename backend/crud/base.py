@@ -135,7 +135,8 @@ class CRUDBase(Generic[ModelT]):
         bound[PAGE_OFFSET] = selection.offset
         rows = unit.run(self.statements.list(shape, scope), bound, scope)
         if rows:
-            total = max(int(row.pop(TOTAL)) for row in rows)
+            totals = [row.pop(TOTAL) for row in rows]
+            total = int(totals[0])  # every row of the one statement has the same
         elif selection.offset:
             total = int(unit.run(self.statements.count(shape, scope), selection.values, scope)[0][TOTAL])
         else:

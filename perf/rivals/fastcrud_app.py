@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import jwt
 from fastapi import Depends, FastAPI, HTTPException, status
 from fastapi.security import OAuth2PasswordBearer
-from fastcrud import FastCRUD, crud_router
+from fastcrud import FastCRUD, FilterConfig, crud_router
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import DateTime, ForeignKey, Numeric, String
 from sqlalchemy.ext.asyncio import (
@@ -86,9 +86,15 @@ class BookCreate(BaseModel):
 
 
 class BookUpdate(BaseModel):
-    """The body of PATCH, which `crud_router` demands even where the route is not made."""
+    """The body of PATCH."""
 
-    price: Decimal | None = None
+    title: str | None = Field(default=None, min_length=1, max_length=255)
+    author: str | None = Field(default=None, min_length=1, max_length=255)
+    description: str | None = None
+    price: Decimal | None = Field(default=None, gt=0, max_digits=10, decimal_places=2)
+    stock: int | None = Field(default=None, ge=0)
+    category_id: int | None = None
+    cover_image: str | None = None
 
 
 class BookRead(BaseModel):
@@ -164,7 +170,8 @@ def create_app() -> FastAPI:
             update_schema=BookUpdate,
             select_schema=BookRead,
             path="/books",
-            included_methods=["create", "read", "read_multi"],
+            included_methods=["create", "read", "read_multi", "update"],
+            filter_config=FilterConfig(category_id=None, price__gte=None, price__lte=None),
         )
     )
     app.include_router(

@@ -100,6 +100,18 @@ def test_any_other_token_does_not(bad: Any) -> None:
     assert not any(word in refused.value.detail for word in ("signature", "algorithm", "claim"))
 
 
+def test_a_token_that_held_once_holds_no_longer_than_it_says() -> None:
+    """It is not checked anew each time, but its end is; nor does it hold for another key, and nobody can change what it says."""
+    given, late = token(), now() + HOUR
+    decode_token(given, kind="access", secret=SECRET)["sub"] = "1"
+    assert decode_token(given, kind="access", secret=SECRET)["sub"] == "7"
+    with set_clock(lambda: late), pytest.raises(NotAuthenticatedError):
+        decode_token(given, kind="access", secret=SECRET)
+    for kind, secret in (("refresh", SECRET), ("access", OTHER_SECRET)):
+        with pytest.raises(NotAuthenticatedError):
+            decode_token(given, kind=kind, secret=secret)
+
+
 def test_what_is_signed_without_an_end_is_for_one_purpose() -> None:
     """It holds for its kind and its key only, and never signs anybody in."""
     given = sign({"sub": "7"}, kind="cursor", secret=SECRET)

@@ -1,0 +1,236 @@
+"""The floor: the same bookshop with as little in it as Python can do, to tell what a framework costs at all.
+
+A bare ASGI application: no framework and no ORM, statements prepared once a connection, JSON built by PostgreSQL and passed on as
+it comes, threads that hold one connection each and ask it by libpq's one blocking call. It checks what it must: bodies by pydantic,
+tokens by PyJWT, with the user's row in the same statement. It is tuned, unlike its neighbours, and no way to write a product.
+"""
+
+import asyncio
+import os
+import threading
+from collections import deque
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from http import HTTPStatus
+from queue import SimpleQueue
+from typing import Any
+from urllib.parse import parse_qsl
+
+import jwt
+import psycopg
+from psycopg import pq
+from pydantic import BaseModel, Field, ValidationError
+from starlette.types import Receive, Scope, Send
+
+THREADS = 16
+TABLES = """
+CREATE TABLE IF NOT EXISTS categories (id serial PRIMARY KEY, name varchar(255) NOT NULL);
+CREATE TABLE IF NOT EXISTS users (
+    id serial PRIMARY KEY, email varchar(255) NOT NULL UNIQUE, full_name varchar(255) NOT NULL,
+    hashed_password varchar NOT NULL, is_active boolean NOT NULL);
+CREATE TABLE IF NOT EXISTS books (
+    id serial PRIMARY KEY, title varchar(255) NOT NULL, author varchar(255) NOT NULL, description varchar,
+    price numeric(10, 2) NOT NULL, stock integer NOT NULL, category_id integer REFERENCES categories (id), cover_image varchar,
+    created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now());
+"""
+GET = "SELECT to_json(books) FROM books WHERE id = $1"
+GET_SIGNED_IN = "SELECT is_active, to_json(books) FROM users LEFT JOIN books ON books.id = $2 WHERE users.id = $1"
+CREATE = "INSERT INTO books ({names}) VALUES ({values}) RETURNING to_json(books)"
+UPDATE = "UPDATE books SET {changes}, updated_at = now() WHERE id = $1 RETURNING to_json(books)"
+PAGE = """
+SELECT json_agg(page), (SELECT count(*) FROM books{where})
+FROM (SELECT * FROM books{where} ORDER BY {order} LIMIT $1 OFFSET $2) AS page
+"""
+FILTERS = {"category_id": "category_id = ${}", "min_price": "price >= ${}", "max_price": "price <= ${}"}
+ORDERS = {"id": "id", "-price": "price DESC, id"}
+MOST_ROWS = 100
+JSON = (b"content-type", b"application/json")
+Row = Sequence[bytes | None]
+
+
+class BookUpdate(BaseModel, extra="forbid"):
+    """The body of PATCH."""
+
+    title: str = Field(default="", min_length=1, max_length=255)
+    author: str = Field(default="", min_length=1, max_length=255)
+    description: str | None = None
+    price: Decimal = Field(default=Decimal(1), gt=0, max_digits=10, decimal_places=2)
+    stock: int = Field(default=0, ge=0, lt=2**31)
+    category_id: int | None = Field(default=None, ge=1, lt=2**31)
+    cover_image: str | None = None
+
+
+class BookCreate(BookUpdate):
+    """The body of POST."""
+
+    title: str = Field(min_length=1, max_length=255)
+    author: str = Field(min_length=1, max_length=255)
+    price: Decimal = Field(gt=0, max_digits=10, decimal_places=2)
+
+
+class RefusedError(Exception):
+    """The request is answered with `status` and nothing else."""
+
+    def __init__(self, status: HTTPStatus) -> None:
+        super().__init__(status.phrase)
+        self.status = status
+
+
+class Crew:
+    """Threads with a connection each, and one wake-up of the loop for all rows that are there by then."""
+
+    def __init__(self, database_url: str) -> None:
+        self._database_url = database_url
+        self._loop = asyncio.get_running_loop()
+        self._asked: SimpleQueue[tuple[asyncio.Future[Row | None], str, Sequence[bytes | None]]] = SimpleQueue()
+        self._done: deque[tuple[asyncio.Future[Row | None], Row | Exception | None]] = deque()
+        self._is_waking = False
+        for _ in range(THREADS):
+            threading.Thread(target=self._serve, daemon=True).start()
+
+    def ask(self, text: str, values: Sequence[bytes | None]) -> asyncio.Future[Row | None]:
+        """The first row that a statement gives."""
+        future: asyncio.Future[Row | None] = self._loop.create_future()
+        self._asked.put((future, text, values))
+        return future
+
+    def _serve(self) -> None:
+        connection = psycopg.connect(self._database_url, autocommit=True).pgconn
+        names: dict[str, bytes] = {}
+        while True:
+            future, text, values = self._asked.get()
+            name = names.get(text)
+            if name is None:
+                name = names[text] = b"s%d" % len(names)
+                connection.prepare(name, text.encode())
+            result = connection.exec_prepared(name, values)  # type: ignore[arg-type]  # None is null, which psycopg's stub forgets
+            self._done.append((future, _first_row(result)))
+            if not self._is_waking:
+                self._is_waking = True
+                self._loop.call_soon_threadsafe(self._tell)
+
+    def _tell(self) -> None:
+        self._is_waking = False
+        while self._done:
+            future, outcome = self._done.popleft()
+            if isinstance(outcome, Exception):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
+
+
+def _first_row(result: pq.abc.PGresult) -> Row | Exception | None:
+    if result.status != pq.ExecStatus.TUPLES_OK:
+        return RefusedError(HTTPStatus.CONFLICT)
+    return [result.get_value(0, column) for column in range(result.nfields)] if result.ntuples else None
+
+
+class Floor:
+    """The application."""
+
+    def __init__(self, database_url: str, jwt_secret: str) -> None:
+        self._database_url = database_url
+        self._jwt_secret = jwt_secret
+        self._crew: Crew
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await receive()
+            self._crew = Crew(self._database_url)
+            await send({"type": "lifespan.startup.complete"})
+            return
+        try:
+            status, body = await self._answer(scope, receive)
+        except RefusedError as error:
+            status, body = error.status, b'{"detail":"refused"}'
+        except (ValidationError, ValueError):
+            status, body = HTTPStatus.UNPROCESSABLE_ENTITY, b'{"detail":"malformed"}'
+        headers = [JSON, (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": int(status), "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _answer(self, scope: Scope, receive: Receive) -> tuple[int, bytes]:
+        _, place, *key = scope["path"].split("/")
+        match scope["method"], place, key:
+            case "GET", "books", [key]:
+                return 200, await self._one(GET, [b"%d" % int(key)])
+            case "GET", "books", []:
+                return 200, await self._page(dict(parse_qsl(scope["query_string"].decode())))
+            case "GET", "me-books", [key]:
+                return 200, await self._one(GET_SIGNED_IN, [self._subject(scope), b"%d" % int(key)])
+            case "POST", "books", []:
+                return 201, await self._create(BookCreate.model_validate_json(await _body(receive)))
+            case "PATCH", "books", [key]:
+                book = BookUpdate.model_validate_json(await _body(receive))
+                return 200, await self._update(int(key), book)
+            case _:
+                raise RefusedError(HTTPStatus.NOT_FOUND)
+
+    async def _one(self, text: str, values: Sequence[bytes | None]) -> bytes:
+        """The book in a row, which is the last of its columns; the one before it, if there is one, tells whether the caller may."""
+        row = await self._crew.ask(text, values)
+        if text is GET_SIGNED_IN and (row is None or row[0] != b"t"):
+            raise RefusedError(HTTPStatus.UNAUTHORIZED)
+        if row is None or row[-1] is None:
+            raise RefusedError(HTTPStatus.NOT_FOUND)
+        return row[-1]
+
+    async def _page(self, query: Mapping[str, str]) -> bytes:
+        page, size = int(query.get("page", "1")), int(query.get("size", "50"))
+        order = ORDERS.get(query.get("sort", "id"))
+        if page < 1 or not 1 <= size <= MOST_ROWS or order is None or query.keys() - {"page", "size", "sort", *FILTERS}:
+            raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY)
+        chosen = [name for name in FILTERS if name in query]
+        where = " AND ".join(FILTERS[name].format(number) for number, name in enumerate(chosen, 3))
+        text = PAGE.format(where=where and f" WHERE {where}", order=order)
+        values = [b"%d" % size, b"%d" % ((page - 1) * size), *(str(Decimal(query[name])).encode() for name in chosen)]
+        items, total = await self._crew.ask(text, values) or (None, b"0")
+        members = b'{"items":%b,"total":%b,"page":%d,"size":%d,"pages":%d}'
+        return members % (items or b"[]", total or b"0", page, size, -(-int(total or 0) // size))
+
+    async def _create(self, book: BookCreate) -> bytes:
+        names = list(BookCreate.model_fields)
+        places = (f"${number}" for number in range(1, len(names) + 1))
+        text = CREATE.format(names=", ".join(names), values=", ".join(places))
+        return await self._one(text, [_text(book.__dict__[name]) for name in names])
+
+    async def _update(self, key: int, book: BookUpdate) -> bytes:
+        names = sorted(book.model_fields_set)
+        if not names:
+            raise RefusedError(HTTPStatus.BAD_REQUEST)
+        changes = ", ".join(f"{name} = ${number}" for number, name in enumerate(names, 2))
+        return await self._one(UPDATE.format(changes=changes), [b"%d" % key, *(_text(book.__dict__[n]) for n in names)])
+
+    def _subject(self, scope: Scope) -> bytes:
+        """The id of the user whom the token names."""
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                try:
+                    claims: dict[str, Any] = jwt.decode(value[7:], self._jwt_secret, algorithms=["HS256"])
+                except jwt.InvalidTokenError:
+                    break
+                return b"%d" % int(claims["sub"])
+        raise RefusedError(HTTPStatus.UNAUTHORIZED)
+
+
+def _text(value: object) -> bytes | None:
+    return None if value is None else str(value).encode()
+
+
+async def _body(receive: Receive) -> bytes:
+    body = b""
+    while True:
+        message = await receive()
+        part: bytes = message.get("body", b"")
+        body += part
+        if not message.get("more_body", False):
+            return body
+
+
+def create_app() -> Floor:
+    """The application; reads DATABASE_URL and JWT_SECRET."""
+    database_url = os.environ["DATABASE_URL"].replace("postgresql+psycopg:", "postgresql:")
+    with psycopg.connect(database_url) as connection:
+        connection.execute(TABLES)
+    return Floor(database_url, os.environ["JWT_SECRET"])
