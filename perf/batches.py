@@ -18,7 +18,7 @@ import httpx2
 
 from perf.apps import ROWHOUSE
 from perf.client import HOST
-from perf.scenarios import sign_in
+from perf.proof import sign_in
 from perf.servers import Cluster, Server, postgres, serve, sqlite
 
 SIZE, WARM_UP = 20, 4
