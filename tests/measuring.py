@@ -18,7 +18,7 @@ TESTS = Path(__file__).resolve().parent
 # Here the test itself calls what is to be covered; elsewhere it speaks HTTP, and only what answers is worth following.
 INSIDE = {"core", "crud", "demo", "migrations"}
 # These find what nobody thought of, by chance or by number; what was thought of is covered without them.
-UNFOLLOWED = {"contract", "clients", "fuzz", "machine", "perf", "races", "security"}
+UNFOLLOWED = {"clients", "fuzz", "machine", "perf", "races"}
 # Covered by the same tests on the other database; what each database does in its own way has its own tests.
 UNFOLLOWED_ON = {"contract": "postgresql"}
 
