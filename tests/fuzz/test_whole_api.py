@@ -22,7 +22,7 @@ from tests.fuzz.campaign import Account, Campaign
 from tests.races.servers import serve
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
-FEW = {"admin": 5, "driver": 3, "anonymous": 3}
+FEW = {"admin": 3, "driver": 2, "anonymous": 2}
 BOOK = {"title": "Emma", "author": "Austen", "price": 9.99, "stock": 9}
 # Where tests are spread over processes, the two databases are fuzzed side by side.
 EACH_ON_A_WORKER = [pytest.param(name, marks=pytest.mark.xdist_group(f"fuzz-{name}")) for name in BACKENDS]
