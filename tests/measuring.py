@@ -69,4 +69,4 @@ def measure_crews() -> None:
         follow_the_test()
         perform(task)
 
-    Task.perform = ask_and_perform  # type: ignore[method-assign]  # there is no other place that every request's thread passes
+    Task.perform = ask_and_perform  # type: ignore[method-assign, assignment]  # there is no other place that every request's thread passes
