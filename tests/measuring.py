@@ -15,7 +15,7 @@ from typing import Any
 from backend.core.crew import Task
 
 TESTS = Path(__file__).resolve().parent
-# Here the test itself calls what is to be covered; elsewhere it speaks HTTP, and only what answers is worth following.
+# Here tests call some of what is to be covered themselves; elsewhere they speak HTTP, and only what answers is worth following.
 INSIDE = {"core", "crud", "demo", "migrations", "pages", "security", "transfer"}
 # These find what nobody thought of, by chance or by number; what was thought of is covered without them.
 UNFOLLOWED = {"clients", "fuzz", "machine", "perf", "races"}
