@@ -12,6 +12,8 @@ import httpx2
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Message
 
+from tests.measuring import follow_the_test
+
 PEER, SERVER = ("testclient", 50000), ("testserver", 80)
 
 
@@ -63,6 +65,7 @@ class Exchange:
 
     async def run(self) -> None:
         """Let the application answer."""
+        follow_the_test()
         self._is_over = anyio.Event()
         try:
             await self._app(self._scope, self._receive, self._send)

@@ -5,7 +5,7 @@ application of its own, for tests that need other settings or an empty database.
 """
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,14 @@ from backend.core.config import Settings
 from backend.main import create_app
 from tests.client import QuickClient
 from tests.databases import BACKENDS, Databases
+from tests.hashes import cheap_hashes
+from tests.measuring import measure_crews, measured
 
 ROOT = Path(__file__).resolve().parents[1]
 ADMIN_EMAIL, ADMIN_PASSWORD, PASSWORD = "admin@example.com", "admin-password", "correct-horse"
 QUIET: dict[str, Any] = {"log_level": "warning", "access_log": False}
 _numbers = itertools.count(1)
+measure_crews()
 
 
 @pytest.hookimpl(trylast=True)
@@ -40,6 +43,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         groups = sorted({str(mark.args[0]) for mark in item.iter_markers("xdist_group")})
         if groups and not item.nodeid.endswith(f"@{'_'.join(groups)}"):
             item._id = item._id.parse(f"{item.nodeid}@{'_'.join(groups)}")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Have coverage follow the test as far as that is worth its time."""
+    with measured(item.path, item.name):
+        return (yield)
 
 
 def migrate(connection: sa.Connection) -> None:
@@ -108,9 +118,10 @@ def sign_up(client: TestClient, role: str = "user") -> dict[str, str]:
     """The headers of a new account."""
     email = f"{unique(role)}@example.com"
     body = {"email": email, "password": PASSWORD, "full_name": "Somebody", "role": role}
-    answer = client.post("/api/v1/users", json=body)
-    assert answer.status_code == 201, answer.text
-    return sign_in(client, email, PASSWORD)
+    with cheap_hashes():
+        answer = client.post("/api/v1/users", json=body)
+        assert answer.status_code == 201, answer.text
+        return sign_in(client, email, PASSWORD)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import ast
 import typing
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ def source(module: str | Path) -> str:
     return (ROOT / module).read_text(encoding="utf-8")
 
 
+@cache
 def tree(module: str | Path) -> ast.Module:
     """A module as Python reads it."""
     return ast.parse(source(module))

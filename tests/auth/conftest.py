@@ -3,29 +3,22 @@
 from dataclasses import dataclass
 from typing import Any
 
-import bcrypt
 import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from backend.auth import service
-from backend.core import security
 from backend.core.db import UnitOfWork
 from tests.conftest import PASSWORD, unique
+from tests.hashes import cheapen
 
 API = "/api/v1"
-CHEAP = 4
 
 
 @pytest.fixture(autouse=True)
 def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hashes of few rounds, for these tests make hundreds; one test looks at the real ones."""
-    cheap = bcrypt.gensalt(CHEAP)[:7]
-    monkeypatch.setattr(bcrypt, "gensalt", lambda _cost, salt=bcrypt.gensalt: cheap + salt(CHEAP)[7:])
-    monkeypatch.setattr(service, "_dummy_hashes", {})
-    # As dear as the settings say, as far as a login knows: it would make up for what they lack.
-    monkeypatch.setattr(security, "cost_of", lambda _hashed: 16)
+    cheapen(monkeypatch)
 
 
 @dataclass

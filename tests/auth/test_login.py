@@ -12,8 +12,9 @@ from starlette.testclient import TestClient
 from backend.auth import routes, service
 from backend.core import door, security
 from backend.core.time import now, set_clock
-from tests.auth.conftest import API, CHEAP, Account, log_in, make_account, new_email, refresh, sign_up_with, stored
+from tests.auth.conftest import API, Account, log_in, make_account, new_email, refresh, sign_up_with, stored
 from tests.conftest import PASSWORD, unique
+from tests.hashes import CHEAP
 
 Calls = list[tuple[str, str]]
 

@@ -63,21 +63,26 @@ def typed(workshop: Path) -> Path:
     return workshop
 
 
-def test_the_types_and_a_client_of_them_compile(typed: Path) -> None:
-    """Without one diagnostic."""
+@pytest.fixture(scope="session")
+def said(typed: Path) -> str:
+    """What the compiler says of all of it at once: it reads the types only once."""
     shutil.copy(HERE / "client.ts", typed)
-    assert compile_types(typed, "product.ts", "odd.ts", "client.ts") == ""
-
-
-def test_a_wrong_use_does_not_compile(typed: Path) -> None:
-    """Each is found in its own line and by its own words; the right one beside them is not."""
     (typed / "wrong.ts").write_text(HEADER + "".join(f"{use}\n" for use, _ in WRONG.values()) + RIGHT)
-    found = compile_types(typed, "wrong.ts")
+    return compile_types(typed, "product.ts", "odd.ts", "client.ts", "wrong.ts")
+
+
+def test_the_types_and_a_client_of_them_compile(said: str) -> None:
+    """Without one diagnostic: every one is of the file that is wrong, and the lines that begin with a blank go on with one."""
+    assert [line for line in said.splitlines() if not line.startswith(("wrong.ts(", " "))] == []
+
+
+def test_a_wrong_use_does_not_compile(said: str) -> None:
+    """Each is found in its own line and by its own words; the right one beside them is not."""
     first = HEADER.count("\n") + 1
     for number, (_, words) in enumerate(WRONG.values(), first):
-        said = found.partition(f"wrong.ts({number},")[2].partition("\nwrong.ts(")[0]
-        assert words in said, (number, words, found)
-    assert f"wrong.ts({first + len(WRONG)}," not in found
+        found = said.partition(f"wrong.ts({number},")[2].partition("\nwrong.ts(")[0]
+        assert words in found, (number, words, said)
+    assert f"wrong.ts({first + len(WRONG)}," not in said
 
 
 RIGHT = 'api.GET("/api/v1/books", { params: { query: { price__lt: 5, sort: ["-price"] } } });\n'

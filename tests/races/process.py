@@ -15,6 +15,7 @@ import coverage
 import uvicorn
 from fastapi import FastAPI
 
+from backend.core import security
 from backend.main import create_app
 
 Application = Callable[[], FastAPI]
@@ -59,3 +60,4 @@ def _hash_cheaply() -> None:
     """Hashes of few rounds, of which these tests make hundreds; they say of themselves how many they took."""
     dear = bcrypt.gensalt
     bcrypt.gensalt = lambda *_cost: dear(CHEAP)
+    security.cost_of = lambda hashed: 16  # else a login would make up for what they lack
