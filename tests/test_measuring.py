@@ -41,7 +41,7 @@ def test_what_nothing_traced_is_not_traced_later() -> None:
     assert begin_with(None, True, False, True) == [None, None, None]
 
 
-@pytest.mark.parametrize("directory", [*INSIDE, *UNFOLLOWED, *UNFOLLOWED_ON])
+@pytest.mark.parametrize("directory", sorted({*INSIDE, *UNFOLLOWED, *UNFOLLOWED_ON}))
 def test_every_directory_is_there(directory: str) -> None:
     """A new name for one would be followed otherwise than before, and nobody would see it."""
     assert list((TESTS / directory).glob("test_*.py"))
