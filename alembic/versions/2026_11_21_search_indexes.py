@@ -23,7 +23,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Undo."""
-    op.drop_search_index("ix_users_search", "users")
-    op.drop_search_index("ix_reviews_search", "reviews")
-    op.drop_search_index("ix_books_search", "books")
+    op.drop_search_index("ix_users_search", "users", "email", "full_name")
+    op.drop_search_index("ix_reviews_search", "reviews", "comment")
+    op.drop_search_index("ix_books_search", "books", "title", "author")
     drop_trigram_function(op.get_bind())

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.functions import FunctionElement, GenericFunction
 
 from backend.core.statement import PlannedAnew
 
@@ -51,6 +51,13 @@ BEGIN
 END $body$
 """
 DROP_TRIGRAMS_ON_POSTGRESQL = "DROP FUNCTION IF EXISTS rowhouse_trigrams(text[])"
+
+
+class rowhouse_fold(GenericFunction[str], PlannedAnew):  # noqa: N801  SQLAlchemy finds it under its name in SQL
+    """`func.rowhouse_fold(...)`."""
+
+    inherit_cache = True
+    type = sa.String()
 
 
 class MayHold(FunctionElement[bool], PlannedAnew):

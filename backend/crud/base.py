@@ -38,9 +38,10 @@ from backend.crud.history import Action
 from backend.crud.keeper import Keeper
 from backend.crud.kept import Judge
 from backend.crud.overlap_guard import OverlapGuards
-from backend.crud.query import Selection
+from backend.crud.query import Selection, Shape
 from backend.crud.references import References
 from backend.crud.resource import Resource
+from backend.crud.search_plan import fitted, read_through
 from backend.crud.statements import PAGE_LIMIT, PAGE_OFFSET, ROW_KEY, TOTAL, Statements
 
 ModelT = TypeVar("ModelT", bound=SQLModel)
@@ -127,7 +128,7 @@ class CRUDBase(Generic[ModelT]):
     def list(self, unit: UnitOfWork, selection: Selection) -> Listing:
         """The rows of one page, the number of rows that the filters select, and whether more follow."""
         scope = Predicate(self.scope(unit.caller))
-        shape, limit = selection.shape, selection.limit
+        shape, limit = self.fitted(unit, selection, scope), selection.limit
         bound = {**selection.values, PAGE_LIMIT: limit + 1}  # one row more tells whether there is a next page
         if shape.nulls is not None:
             rows = unit.run(self.statements.list_after(shape, scope), bound, scope)
@@ -144,12 +145,17 @@ class CRUDBase(Generic[ModelT]):
         listing = Listing(rows[:limit], total, more=len(rows) > limit)
         return listing if self._estimate_past is None else self._estimated(unit, selection, scope, listing)
 
+    def fitted(self, unit: UnitOfWork, selection: Selection, scope: Predicate) -> Shape:
+        """The shape of a selection as it is read best; see `search_plan`."""
+        return fitted(unit, self.statements, self.resource.parameters, selection, scope)
+
     def _estimated(self, unit: UnitOfWork, selection: Selection, scope: Predicate, listing: Listing) -> Listing:
         """The listing, with an estimate in the place of a total that was not counted to its end."""
         past = self._estimate_past
         if past is None or listing.total is None or listing.total <= past:
             return listing
-        answer = unit.run(self.statements.estimate(selection.shape, scope), selection.values, scope)[0]
+        shape = read_through(selection.shape)
+        answer = unit.run(self.statements.estimate(shape, scope), selection.values, scope)[0]
         least = max(past + 1, selection.offset + len(listing.rows) + listing.more)
         return replace(listing, total=max(estimated_rows(answer), least), is_estimate=True)
 

@@ -4,7 +4,7 @@ What a list takes is fixed at registration (`ListParameters`); OpenAPI is writte
 values never become SQL text: the shape of the query decides the text, which is compiled once for each shape.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -60,6 +60,8 @@ class Shape:
     sort: tuple[str, ...] = ()
     # How many letters are searched for, as far as that matters; 0 where nothing is.
     searched: int = 0
+    # Whether the search index is asked, where it knows the answer.
+    by_index: bool = True
     # For a page behind a cursor, which sort values of the row before it are null.
     nulls: tuple[bool, ...] | None = None
 
@@ -229,22 +231,28 @@ class ListParameters:
     def conditions(self, shape: Shape) -> list[Any]:
         """The WHERE clauses of a shape's filters and search, with a `bindparam` for each value."""
         clauses = [clause(self.filters[name], size) for name, size in shape.filters]
-        clauses += [self._may_hold(text_of(name)) for name, size in shape.filters if self._is_indexed(name, size)]
         if shape.searched:
             text = sa.bindparam(SEARCH, type_=sa.String())
             clauses.append(sa.or_(*(folded_like(self._columns[name].expression, text) for name in self.search.columns)))
-            if self.search.index and shape.searched == TRIGRAM:
-                clauses.append(self._may_hold(text_of(SEARCH)))
+        if shape.by_index:
+            indexed = [self._columns[name].column for name in self.search.index]
+            clauses += [MayHold(*indexed, text_of(name)) for name in self._indexed_texts(shape)]
         return clauses
 
-    def _is_indexed(self, name: str, size: int) -> bool:
-        """Whether the search index finds what a filter asks for."""
-        entry = self.filters[name]
-        return entry.operator in PATTERNS and size == TRIGRAM and entry.column.name in self.search.index
+    def asks_search_index(self, shape: Shape) -> bool:
+        """Whether the search index knows of anything that a shape looks for."""
+        return any(self._indexed_texts(shape))
 
-    def _may_hold(self, text: sa.BindParameter[str]) -> Any:
-        """What the search index answers."""
-        return MayHold(*(self._columns[name].column for name in self.search.index), text)
+    def _indexed_texts(self, shape: Shape) -> Iterator[str]:
+        """The bind names of texts that the search index finds: those that have trigrams, of its columns."""
+        if not self.search.index:
+            return
+        for name, size in shape.filters:
+            entry = self.filters[name]
+            if entry.operator in PATTERNS and size == TRIGRAM and entry.column.name in self.search.index:
+                yield name
+        if shape.searched == TRIGRAM:
+            yield SEARCH
 
     def sort_keys(self, sort: tuple[str, ...]) -> list[SortKey]:
         """The columns that a list is sorted by, each once, up to the primary key, which leaves no ties."""

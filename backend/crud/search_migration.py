@@ -46,9 +46,9 @@ class DropSearchIndex(MigrateOperation):
         self.rule = rule
 
     @classmethod
-    def drop_search_index(cls, operations: Operations, name: str, table: str) -> None:
+    def drop_search_index(cls, operations: Operations, name: str, table: str, *columns: str) -> None:
         """`op.drop_search_index(...)`."""
-        operations.invoke(cls(SearchIndexRule(name, table, ())))
+        operations.invoke(cls(SearchIndexRule(name, table, columns)))
 
     def reverse(self) -> CreateSearchIndex:
         """What a downgrade does."""
@@ -62,19 +62,21 @@ def _create(operations: Operations, operation: CreateSearchIndex) -> None:
 
 @Operations.implementation_for(DropSearchIndex)
 def _drop(operations: Operations, operation: DropSearchIndex) -> None:
-    if operations.get_bind().dialect.name == "postgresql":
-        operations.drop_index(operation.rule.name, operation.rule.table)
+    operation.rule.drop(operations.get_bind())
 
 
 @renderers.dispatch_for(CreateSearchIndex)
 def _render_create(_context: AutogenContext, operation: CreateSearchIndex) -> str:
-    name, table, columns = operation.rule
-    return f"op.create_search_index({', '.join(map(repr, (name, table, *columns)))})"
+    return f"op.create_search_index({_words(operation.rule)})"
 
 
 @renderers.dispatch_for(DropSearchIndex)
 def _render_drop(_context: AutogenContext, operation: DropSearchIndex) -> str:
-    return f"op.drop_search_index({operation.rule.name!r}, {operation.rule.table!r})"
+    return f"op.drop_search_index({_words(operation.rule)})"
+
+
+def _words(rule: SearchIndexRule) -> str:
+    return ", ".join(map(repr, (rule.name, rule.table, *rule.columns)))
 
 
 @comparators.dispatch_for("schema", priority=DispatchPriority.LAST)

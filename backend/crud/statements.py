@@ -1,6 +1,7 @@
 """The SQL of the five verbs for one entity on one database, compiled once for each shape of request."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -86,6 +87,7 @@ class Statements:
         return self._compile(source, list(source.selected_columns), scope)
 
     def _counting(self, shape: Shape, scope: Predicate) -> sa.Select[Any]:
+        shape = replace(shape, by_index=True)  # whatever suits the page: nothing here has an order
         if self._estimate_past is None:
             return self._selected(sa.func.count().label(TOTAL), shape, scope)
         bounded = self._selected(sa.literal_column("1"), shape, scope)

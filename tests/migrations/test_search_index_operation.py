@@ -65,7 +65,7 @@ def test_a_new_table_brings_its_index(empty: sa.Connection) -> None:
     metadata = declared("title", "order")
     found = missing(empty, metadata)
     assert lines(found)[-1] == LINE
-    assert lines(found.reverse())[0] == "op.drop_search_index('ix_plays_search', 'plays')"
+    assert lines(found.reverse())[0] == "op.drop_search_index('ix_plays_search', 'plays', 'title', 'order')"
     metadata.create_all(empty)
     assert missing(empty, metadata).is_empty()
     assert bool(indexes(empty)) == (empty.dialect.name == "postgresql")
@@ -83,7 +83,7 @@ def test_the_line_makes_the_index_and_its_undoing_drops_it(empty: sa.Connection)
     assert missing(empty, metadata).is_empty()
     if on_postgresql:
         assert "fastupdate=off" in indexes(empty)["ix_plays_search"].replace("'", "")
-    operations.drop_search_index("ix_plays_search", "plays")
+    operations.drop_search_index("ix_plays_search", "plays", "title", "order")
     assert indexes(empty) == {}
     assert lines(missing(empty, declared())) == []
 

@@ -8,7 +8,10 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from backend.catalog.models import Book
 from backend.core.statement import EVERYTHING, Predicate, Row, Statement
+from backend.crud import search_plan
+from backend.crud.base import CRUDBase
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in
 
 COUNT = 4000
@@ -41,6 +44,14 @@ def engine_of(client: TestClient) -> sa.Engine:
     return engine
 
 
+def crud_of_books(client: TestClient) -> CRUDBase[Book]:
+    """What the application's books go through."""
+    app = client.app
+    assert isinstance(app, FastAPI)
+    found: CRUDBase[Book] = app.state.cruds[Book]
+    return found
+
+
 @pytest.fixture
 def plan(library: TestClient, backend: str, monkeypatch: pytest.MonkeyPatch) -> Plan:
     """`plan(query)`: how the database reads a page and its total, as text."""
@@ -51,6 +62,8 @@ def plan(library: TestClient, backend: str, monkeypatch: pytest.MonkeyPatch) -> 
         self: Statement, driver: Any, parameters: Mapping[str, Any], predicate: Predicate = EVERYTHING
     ) -> list[Row]:
         text, explain = self.text, "EXPLAIN " if backend == "postgresql" else "EXPLAIN QUERY PLAN "
+        if text.startswith("EXPLAIN"):
+            return execute(self, driver, parameters, predicate)
         recorder = Recorder(driver)
         found = execute(self, recorder, parameters, predicate)
         lines = driver.execute(explain + text, recorder.values).fetchall()
@@ -129,6 +142,30 @@ def test_a_search_goes_by_the_index(plan: Plan, backend: str, query: str) -> Non
         assert "Seq Scan" not in found
     else:
         assert "SCAN books" in found
+
+
+def test_what_is_common_is_looked_for_in_the_order_of_the_list(
+    plan: Plan, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first rows are soon found; only the total asks the index, and a text that is rare still asks it for both."""
+    monkeypatch.setattr(search_plan, "COMMON", 500)
+    for query, asked in (("search=T00", 1), ("search=T00123", 2)):
+        found = plan(query)
+        if backend == "postgresql":
+            assert found.count("ix_books_search") == asked, found
+            assert ("Index Scan using pk_books" in found) == (asked == 1)
+
+
+def test_a_total_that_is_estimated_is_of_the_text(library: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The planner is asked about the text, of which it has statistics, and not about its trigrams, of which it has none."""
+    monkeypatch.setattr(crud_of_books(library), "_estimate_past", 100)
+    statements = crud_of_books(library).statements
+    monkeypatch.setattr(statements, "_estimate_past", 100)
+    statements.list.cache_clear()
+    found = library.get("/api/v1/books?search=T00").json()
+    statements.list.cache_clear()
+    assert found["total_is_estimate"] is True
+    assert 800 < found["total"] < 1200
 
 
 @pytest.mark.parametrize("query", ["search=t0", "title__contains=12", "description__contains=0123", "title__contains="])
