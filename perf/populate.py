@@ -125,6 +125,7 @@ def populate(database_url: str, *, books: int) -> None:
             connection.execute(f"ALTER INDEX {name} ALTER COLUMN 1 SET STATISTICS 0".encode())
         print("vacuuming and analysing ...", file=sys.stderr)
         connection.execute("VACUUM ANALYZE")
+        connection.execute("CHECKPOINT")  # or the filling's pages would be written while the load is measured
 
 
 def _fill(connection: psycopg.Connection, filling: Filling, sizes: dict[str, int]) -> None:
