@@ -7,20 +7,17 @@ never commit. Rows are dicts of column values; with no hook overridden, a verb i
 
 import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, TypeVar
 
 import sqlalchemy as sa
-from pydantic import ValidationError
 from sqlmodel import SQLModel
 
 from backend.core.constraints import ForeignKeyError
 from backend.core.db import UnitOfWork
 from backend.core.errors import (
     ConflictError,
-    InvalidInputError,
     NotFoundError,
     PermissionDeniedError,
     PreconditionFailedError,
@@ -32,31 +29,21 @@ from backend.core.security import Caller
 from backend.core.statement import EVERYTHING, Predicate, Row
 from backend.core.time import now
 from backend.crud.defaults import later_columns, server_defaults
-from backend.crud.estimate import estimated_rows
 from backend.crud.faults import EarliestFault, at_element, at_no_element, one_by_one
 from backend.crud.history import Action
+from backend.crud.inspection import Inspection
 from backend.crud.keeper import Keeper
 from backend.crud.kept import Judge
+from backend.crud.listing import Listing, Lists
 from backend.crud.overlap_guard import OverlapGuards
-from backend.crud.query import Selection, Shape
+from backend.crud.query import Selection
 from backend.crud.references import References
 from backend.crud.resource import Resource
-from backend.crud.search_plan import fitted, read_through
-from backend.crud.statements import PAGE_LIMIT, PAGE_OFFSET, ROW_KEY, TOTAL, Statements
+from backend.crud.statements import ROW_KEY, Statements
 
 ModelT = TypeVar("ModelT", bound=SQLModel)
 NO_CHANGES: Mapping[str, Any] = MappingProxyType({})
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """One page of rows; `total` is None where nothing was counted."""
-
-    rows: Sequence[Row]
-    total: int | None
-    more: bool
-    is_estimate: bool = False
 
 
 class CRUDBase(Generic[ModelT]):
@@ -82,7 +69,8 @@ class CRUDBase(Generic[ModelT]):
         overridden = self._overrides(*self.hooks, *self.batch_hooks)
         self.guards = OverlapGuards(self.table, resource.key.column, self.statements, dialect)
         self.has_hooks = overridden or resource.schemas.complete is not None or bool(self.guards)
-        self._estimate_past = resource.estimate_past
+        self.lists = Lists(resource, self.statements)
+        self.inspection = Inspection(resource, self.guards, self)
         self.references = References(self.table, self.statements)
         self.keeper = Keeper(resource)
         self._defaults = server_defaults(resource)
@@ -127,37 +115,7 @@ class CRUDBase(Generic[ModelT]):
 
     def list(self, unit: UnitOfWork, selection: Selection) -> Listing:
         """The rows of one page, the number of rows that the filters select, and whether more follow."""
-        scope = Predicate(self.scope(unit.caller))
-        shape, limit = self.fitted(unit, selection, scope), selection.limit
-        bound = {**selection.values, PAGE_LIMIT: limit + 1}  # one row more tells whether there is a next page
-        if shape.nulls is not None:
-            rows = unit.run(self.statements.list_after(shape, scope), bound, scope)
-            return Listing(rows[:limit], None, more=len(rows) > limit)
-        bound[PAGE_OFFSET] = selection.offset
-        rows = unit.run(self.statements.list(shape, scope), bound, scope)
-        if rows:
-            totals = [row.pop(TOTAL) for row in rows]
-            total = int(totals[0])  # every row of the one statement has the same
-        elif selection.offset:
-            total = int(unit.run(self.statements.count(shape, scope), selection.values, scope)[0][TOTAL])
-        else:
-            total = 0
-        listing = Listing(rows[:limit], total, more=len(rows) > limit)
-        return listing if self._estimate_past is None else self._estimated(unit, selection, scope, listing)
-
-    def fitted(self, unit: UnitOfWork, selection: Selection, scope: Predicate) -> Shape:
-        """The shape of a selection as it is read best; see `search_plan`."""
-        return fitted(unit, self.statements, self.resource.parameters, selection, scope)
-
-    def _estimated(self, unit: UnitOfWork, selection: Selection, scope: Predicate, listing: Listing) -> Listing:
-        """The listing, with an estimate in the place of a total that was not counted to its end."""
-        past = self._estimate_past
-        if past is None or listing.total is None or listing.total <= past:
-            return listing
-        shape = read_through(selection.shape)
-        answer = unit.run(self.statements.estimate(shape, scope), selection.values, scope)[0]
-        least = max(past + 1, selection.offset + len(listing.rows) + listing.more)
-        return replace(listing, total=max(estimated_rows(answer), least), is_estimate=True)
+        return self.lists.page(unit, selection, Predicate(self.scope(unit.caller)))
 
     def get(self, unit: UnitOfWork, key: Any) -> Row:
         """The row.
@@ -183,7 +141,7 @@ class CRUDBase(Generic[ModelT]):
         if self.has_hooks:
             unit.begin()
             with at_no_element():
-                row = self.hooked([row], unit=unit, faults=EarliestFault())[0]
+                row = self.inspection.of_new([row], unit=unit, faults=EarliestFault())[0]
         return self._insert(unit, row, Action.CREATE)
 
     def create_many(self, unit: UnitOfWork, values: Sequence[Mapping[str, Any]]) -> Sequence[Row]:
@@ -209,7 +167,7 @@ class CRUDBase(Generic[ModelT]):
             stored = self.locked(unit, key, changes)
         if self.has_hooks:
             with at_no_element():
-                changes = self.hooked_changes([changes], stored=[stored], unit=unit, faults=EarliestFault())[0]
+                changes = self.inspection.of_changes([changes], stored=[stored], unit=unit, faults=EarliestFault())[0]
         predicate = self.write_predicate(unit.caller)
         bound = {f"set_{name}": value for name, value in changes.items()}
         try:
@@ -267,7 +225,7 @@ class CRUDBase(Generic[ModelT]):
         if self.has_hooks:
             self.guards.queue(unit, [row])
             with at_no_element():
-                row = self._judged([row], stored=[None], unit=unit, faults=EarliestFault())[0]
+                row = self.inspection.of_whole([row], stored=[None], unit=unit, faults=EarliestFault())[0]
         return self._insert(unit, row, Action.RESTORE)
 
     def require_seen(self, unit: UnitOfWork, key: Any) -> None:
@@ -346,25 +304,6 @@ class CRUDBase(Generic[ModelT]):
         self.keeper.record(unit, action, [(None, rows[0])])
         return rows[0]
 
-    def hooked(self, rows: Sequence[Row], *, unit: UnitOfWork, faults: EarliestFault) -> Sequence[Row]:
-        """New rows, those before the earliest fault, after the hooks and guards have seen them."""
-        nothing = [None] * len(rows)
-        self.prepare_many(rows, stored=nothing, unit=unit)
-        self.guards.queue(unit, rows)
-        return self._judged(rows, stored=nothing, unit=unit, faults=faults)
-
-    def hooked_changes(
-        self, changes: Sequence[Row], *, stored: Sequence[Row], unit: UnitOfWork, faults: EarliestFault
-    ) -> Sequence[Row]:
-        """The changes, before the earliest fault, after the hooks have seen them beside the stored rows, which are locked."""
-        self.prepare_many(changes, stored=stored, unit=unit)
-        merged = [{**before, **change} for before, change in zip(stored, changes, strict=True)]
-        judged = self._judged(merged, stored=stored, unit=unit, faults=faults)
-        return [
-            {name: value for name, value in row.items() if name in change or value != before[name]}
-            for row, change, before in zip(judged, changes, stored, strict=False)  # the judged ones may be fewer
-        ]
-
     def locked(self, unit: UnitOfWork, key: Any, changes: Mapping[str, Any] = NO_CHANGES) -> Row:
         """Every column of a row that the caller may change; nobody else changes it until this transaction ends.
 
@@ -382,31 +321,6 @@ class CRUDBase(Generic[ModelT]):
         if self.guards.have_moved(seen, rows):
             raise TransactionRetryError  # by another, between the two looks: begin anew
         return rows[0]
-
-    def _judged(
-        self, rows: Sequence[Row], *, stored: Sequence[Row | None], unit: UnitOfWork, faults: EarliestFault
-    ) -> Sequence[Row]:
-        """Whole rows, before the earliest fault, after the class's model validators, the `validate` hook and the guards."""
-        whole = list(rows)
-        with faults.stage():
-            for position, row in enumerate(whole):
-                with at_element(position):
-                    whole[position] = self._completed(row)
-        with faults.stage():
-            made = [self.model(**row) for row in faults.before(whole)]
-            self.validate_many(made, stored=faults.before(stored), unit=unit)
-        self.guards.check(unit, faults.before(whole), stored=faults.before(stored), faults=faults)
-        return faults.before(whole)
-
-    def _completed(self, row: Row) -> Row:
-        """The row as the class's model validators leave it."""
-        complete = self.resource.schemas.complete
-        if complete is None:
-            return row
-        try:
-            return {**row, **{n: v for n, v in complete.model_validate(row).__dict__.items() if n in row}}
-        except ValidationError as error:
-            raise InvalidInputError.from_pydantic(error, "body") from error
 
     def _missing(self, key: Any) -> NotFoundError:
         return NotFoundError(f"There is no {self.resource.name} with the id {key}.")

@@ -43,7 +43,7 @@ def create_many(crud: CRUDBase[Any], unit: UnitOfWork, values: Sequence[Mapping[
         crud.references.check_many(unit, values)
     rows: Sequence[Row] = [crud.new_row(unit, one) for one in faults.before(values)]
     if crud.has_hooks:
-        rows = crud.hooked(rows, unit=unit, faults=faults)
+        rows = crud.inspection.of_new(rows, unit=unit, faults=faults)
     stored: list[Row] = []
     with faults.stage():
         for members in _grouped(rows, in_order=True):
@@ -133,7 +133,9 @@ def update_many(crud: CRUDBase[Any], unit: UnitOfWork, changes: Sequence[Change]
         crud.references.check_many(unit, [values for _, values in faults.before(changes)])
     given: Sequence[Row] = [{**values, "updated_at": now()} for _, values in faults.before(changes)]
     if crud.has_hooks:
-        given = crud.hooked_changes(given, stored=[found[key] for key in keys[: len(given)]], unit=unit, faults=faults)
+        given = crud.inspection.of_changes(
+            given, stored=[found[key] for key in keys[: len(given)]], unit=unit, faults=faults
+        )
     stored: dict[Any, Row] = {}
     with faults.stage():
         for members in _grouped(given, in_order=bool(crud.guards)):

@@ -133,7 +133,7 @@ class Exporter:
         """The next rows as bytes, for the caller who began; the walk then stands behind the last of them."""
         unit.caller = walk.caller
         selection, scope = walk.selection, Predicate(self.crud.scope(walk.caller))
-        statement = self.crud.statements.list_after(self.crud.fitted(unit, selection, scope), scope)
+        statement = self.crud.statements.list_after(self.crud.lists.fitted(unit, selection, scope), scope)
         rows = unit.run(statement, {**selection.values, PAGE_LIMIT: size}, scope)
         if self.crud.composed.keys() & set(walk.shown):
             self.crud.compose(rows, unit=unit)

@@ -21,18 +21,29 @@ from sqlmodel import SQLModel
 from backend.core.directory import Directory
 from backend.core.document import SLO
 from backend.crud.base import CRUDBase
-from backend.crud.columns import TIMESTAMPS, Column, RegistrationError, columns_of
+from backend.crud.checks import (
+    check_bound,
+    check_composed,
+    check_kept,
+    check_operations,
+    check_owner,
+    check_search,
+    check_slo,
+    check_table,
+    parameters,
+    with_shown,
+    write_policy,
+)
+from backend.crud.columns import RegistrationError, columns_of
 from backend.crud.expand import Expansion
 from backend.crud.flushes import keep_flushes
 from backend.crud.indexes import missing_indexes
-from backend.crud.model import Mark, Record, plural
+from backend.crud.model import plural
 from backend.crud.policy import SIGNED_IN, Policy
-from backend.crud.query import ListParameters, Search
 from backend.crud.relations import relations_of
 from backend.crud.resource import Resource
 from backend.crud.router import OPERATIONS, routes_of
 from backend.crud.schemas import NOTHING, derive
-from backend.crud.search_index import search_index_of
 
 PATH = re.compile(r"^[a-z0-9]+(-[a-z0-9]+)*$")
 
@@ -91,30 +102,30 @@ class Registry:
         Raises:
             RegistrationError: at start-up, for a line that would not do what it says; the message names the mend.
         """
-        _check_table(model)
+        check_table(model)
         chosen = path or plural(model.__name__)
         self._check_path(model, chosen)
-        columns = _with_shown(model, columns_of(model), crud.shown)
-        _check_owner(model, columns, owner)
-        _check_search(model, columns, search)
+        columns = with_shown(model, columns_of(model), crud.shown)
+        check_owner(model, columns, owner)
+        check_search(model, columns, search)
         operations = tuple(operations)
-        _check_operations(model, operations)
-        _check_kept(model, operations, soft_delete=soft_delete, history=history)
-        _check_composed(model, crud, operations)
+        check_operations(model, operations)
+        check_kept(model, operations, soft_delete=soft_delete, history=history)
+        check_composed(model, crud, operations)
         resource = Resource(
             model=model,
             path=chosen,
             columns=columns,
             schemas=derive(model, columns, owner=owner, composed=crud.composed),
-            parameters=_parameters(model, columns, search, crud),
+            parameters=parameters(model, columns, search, crud),
             read=read or SIGNED_IN,
-            write=_write_policy(model, write, owner),
+            write=write_policy(model, write, owner),
             owner=owner,
             owner_only=owner is not None and read is None,
-            estimate_past=_check_bound(model, estimate_past),
+            estimate_past=check_bound(model, estimate_past),
             soft_delete=soft_delete,
             history=history,
-            slo_ms=_check_slo(model, slo_ms),
+            slo_ms=check_slo(model, slo_ms),
         )
         if resource.is_kept:
             keep_flushes(resource)
@@ -188,136 +199,3 @@ def public_schema(model: type[SQLModel], *, composed: Mapping[str, Any] = NOTHIN
 def create_schema(model: type[SQLModel], *, owner: str | None = None) -> type[BaseModel]:
     """The Create schema of a table class, for the body of a hand-written route."""
     return derive(model, columns_of(model), owner=owner).create
-
-
-def _check_table(model: type[SQLModel]) -> None:
-    table = getattr(model, "__table__", None)
-    if table is None:
-        raise RegistrationError(
-            f"{model.__name__} is no table: declare it `class {model.__name__}(Entity, table=True)`"
-        )
-    if not issubclass(model, Record) or any(name not in table.columns for name in TIMESTAMPS):
-        raise RegistrationError(
-            f"{model.__name__} lacks created_at and updated_at: derive it from backend.crud.model.Entity, or from a key "
-            "(IntegerKey, BigIntegerKey, UUIDKey) and Record"
-        )
-    if list(table.primary_key.columns.keys()) != ["id"]:
-        raise RegistrationError(
-            f"{model.__name__}: the primary key must be one column named id; derive it from IntegerKey, BigIntegerKey or UUIDKey"
-        )
-
-
-def _with_shown(
-    model: type[SQLModel], columns: dict[str, Column], shown: Mapping[str, sa.ColumnElement[Any]]
-) -> dict[str, Column]:
-    unknown = shown.keys() - columns.keys()
-    if unknown:
-        raise RegistrationError(f"{model.__name__}: shown names {', '.join(sorted(unknown))}, which is no column")
-    return {name: replace(column, shown=shown.get(name)) for name, column in columns.items()}
-
-
-def _check_owner(model: type[SQLModel], columns: dict[str, Column], owner: str | None) -> None:
-    if owner is not None and owner not in columns:
-        raise RegistrationError(
-            f"{model.__name__} has no column {owner!r} for owner=…; its columns are {', '.join(columns)}"
-        )
-
-
-def _check_search(model: type[SQLModel], columns: dict[str, Column], search: tuple[str, ...]) -> None:
-    given: object = search
-    if isinstance(given, str):
-        raise RegistrationError(f"{model.__name__}: search takes a tuple, search=({search!r},)")
-    texts = [c.name for c in columns.values() if isinstance(c.column.type, sa.String) and Mark.SECRET not in c.marks]
-    for name in search:
-        if name not in texts:
-            raise RegistrationError(
-                f"{model.__name__}: search names {name!r}, which is no text column; those are: {', '.join(texts)}"
-            )
-
-
-def _check_operations(model: type[SQLModel], operations: tuple[str, ...]) -> None:
-    unknown = set(operations) - set(OPERATIONS)
-    if unknown or not operations:
-        raise RegistrationError(
-            f"{model.__name__}: operations names {', '.join(sorted(unknown)) or 'nothing'}; there are {', '.join(OPERATIONS)}"
-        )
-
-
-def _check_composed(model: type[SQLModel], crud: type[CRUDBase[Any]], operations: tuple[str, ...]) -> None:
-    writing = [name for name in operations if name not in ("list", "get", "delete")]
-    if crud.composed and writing:
-        raise RegistrationError(
-            f"{model.__name__}: the answer to {writing[0]} would lack {', '.join(crud.composed)}, which only list and get compose; "
-            "leave it out of operations and write the route by hand"
-        )
-
-
-def _check_bound(model: type[SQLModel], bound: int | None) -> int | None:
-    if bound is not None and bound < 1:
-        raise RegistrationError(
-            f"{model.__name__}: estimate_past={bound} must be a number of rows from 1, such as 10_000"
-        )
-    return bound
-
-
-def _check_slo(model: type[SQLModel], slo_ms: int | None) -> int | None:
-    if slo_ms is not None and slo_ms < 1:
-        raise RegistrationError(
-            f"{model.__name__}: slo_ms={slo_ms} must be a number of milliseconds from 1, such as 500"
-        )
-    return slo_ms
-
-
-def _check_kept(model: type[SQLModel], operations: tuple[str, ...], *, soft_delete: bool, history: bool) -> None:
-    if soft_delete and "delete" not in operations:
-        raise RegistrationError(
-            f"{model.__name__}: soft_delete=True keeps what the operation delete removes, and operations leaves it out; "
-            "add 'delete' to operations, or leave out soft_delete"
-        )
-    if history and not {"get", "list"} & set(operations):
-        raise RegistrationError(
-            f"{model.__name__}: history=True shows rows, and operations lets nobody read any; "
-            "add 'get' or 'list' to operations, or leave out history"
-        )
-
-
-def _write_policy(model: type[SQLModel], write: Policy | None, owner: str | None) -> Policy:
-    if write is not None:
-        return write
-    if owner is None:
-        raise RegistrationError(
-            f"{model.__name__}: nothing says who may write; add owner='…_id', write=role('admin') or write=SIGNED_IN"
-        )
-    return SIGNED_IN
-
-
-def _parameters(
-    model: type[SQLModel], columns: dict[str, Column], search: tuple[str, ...], crud: type[CRUDBase[Any]]
-) -> ListParameters:
-    public = {name: column for name, column in columns.items() if Mark.SECRET not in column.marks}
-    return ListParameters(
-        public,
-        name=model.__name__,
-        search=Search(search, _search_index(model, public, search)),
-        aliases=crud.filter_aliases,
-        composed=tuple(crud.composed),
-    )
-
-
-def _search_index(model: type[SQLModel], columns: Mapping[str, Column], search: tuple[str, ...]) -> tuple[str, ...]:
-    """The columns of the table's search index, which must be able to serve."""
-    rule = search_index_of(model.__table__)  # type: ignore[attr-defined]  # SQLAlchemy sets it on mapped classes
-    if rule is None:
-        return ()
-    missing = [name for name in search if name not in rule.columns]
-    if missing:
-        raise RegistrationError(
-            f"{model.__name__}: search names {', '.join(missing)}, which its SearchIndex lacks, so it would not serve; name every "
-            "searched column there"
-        )
-    unseen = [name for name in rule.columns if name not in columns or columns[name].shown is not None]
-    if unseen:
-        raise RegistrationError(
-            f"{model.__name__}: SearchIndex names {', '.join(unseen)}, which no list shows as it is stored; leave it out"
-        )
-    return rule.columns

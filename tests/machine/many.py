@@ -81,7 +81,7 @@ class Many(Single):
             self.model.store(plan, row, None)
 
     def foretell_many_changes(self, plan: Plan, caller: str, sent: list[Row]) -> list[Row]:
-        """What changes in each row: what is wrong in itself comes first, then whose the rows are, then what is stored."""
+        """What changes in each row: what is wrong in itself comes first; else the first element is told that is not the caller's or clashes."""
         self.model.admit_writer(caller)
         values = self.each(sent, lambda body: self.changes_of(plan, body))
         for position, changes in enumerate(values):
@@ -89,7 +89,12 @@ class Many(Single):
                 raise Refused(400, "empty_update").at(position)
         keys = [body["id"] for body in sent]
         self.refuse_repeated(keys)
-        self.each(keys, lambda key: self.model.changeable(plan, caller, key))
+        for position, key in enumerate(keys):
+            try:
+                self.model.changeable(plan, caller, key)
+            except Refused as refused:
+                self.check_final(plan, caller, keys[:position], values[:position])
+                raise refused.at(position) from None
         self.check_final(plan, caller, keys, values)
         return values
 

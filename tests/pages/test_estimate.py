@@ -92,7 +92,7 @@ def test_past_the_bound_it_is_near_the_truth_and_says_so(shop: TestClient, query
 
 def test_an_estimate_is_never_below_what_was_seen(shop: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the planner believes."""
-    monkeypatch.setattr("backend.crud.base.estimated_rows", lambda _answer: 0)
+    monkeypatch.setattr("backend.crud.listing.estimated_rows", lambda _answer: 0)
     assert page(shop, size=1)["total"] == BOUND + 1
     assert page(shop, page=10, size=50)["total"] == 501
     last = page(shop, skip=COUNT - 3)

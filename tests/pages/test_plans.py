@@ -158,7 +158,7 @@ def test_what_is_common_is_looked_for_in_the_order_of_the_list(
 
 def test_a_total_that_is_estimated_is_of_the_text(library: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """The planner is asked about the text, of which it has statistics, and not about its trigrams, of which it has none."""
-    monkeypatch.setattr(crud_of_books(library), "_estimate_past", 100)
+    monkeypatch.setattr(crud_of_books(library).lists, "_estimate_past", 100)
     statements = crud_of_books(library).statements
     monkeypatch.setattr(statements, "_estimate_past", 100)
     statements.list.cache_clear()
