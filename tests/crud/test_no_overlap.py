@@ -247,3 +247,11 @@ def test_a_resource_that_is_no_row_is_refused_at_start_up() -> None:
 def test_it_belongs_to_a_table() -> None:
     with pytest.raises(TypeError, match="__table_args__"):
         sa.Column("x", sa.Integer(), NoOverlap("a", "b", "c"))
+
+
+def test_a_resource_without_a_number_is_excluded_by_its_hash() -> None:
+    """PostgreSQL has ranges of numbers without an extension, and none of texts."""
+    rule = rules_of(table_of(Stay))[0]
+    kinds = {**rule.types, rule.resource: sa.Uuid()}
+    assert f"hashtextextended({rule.resource}::text, 0)" in rule.rule.exclusion(kinds)
+    assert "hashtextextended" not in rule.rule.exclusion({**kinds, rule.resource: sa.BigInteger()})

@@ -7,6 +7,8 @@ import json
 import os
 import subprocess
 import sys
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,11 +30,11 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """One server, the accounts on it, and the operations without coverage phase."""
+    """One server, the accounts on it, and by phase and role the operations that are left out of it."""
 
     url: str
     accounts: dict[str, Account]
-    uncovered: list[str]
+    left_out: Mapping[tuple[str, str], list[str]]
     directory: Path
 
     def run(self, role: str, phases: str, examples: int) -> subprocess.CompletedProcess[str]:
@@ -63,12 +65,14 @@ class Campaign:
             entries.write_text(json.dumps({"auth": [self._entry(name) for name in self._known_to(role)]}))
             peers = "" if role == "admin" else f", peers = {json.dumps(self._known_to(role))}"
             lines.append(f"auth.wfc = {{ path = {json.dumps(str(entries))}, user = {json.dumps(role)}{peers} }}")
+        settings: dict[str, list[str]] = defaultdict(list)
         for operation, statuses in STATES.items():
-            lines += ["[[operations]]", f"include-operation-id = {json.dumps(operation)}"]
-            lines += [f"checks.positive_data_acceptance.expected-statuses = {json.dumps(statuses)}"]
-        if self.uncovered:
-            operations = f"include-operation-id = {json.dumps(self.uncovered)}"
-            lines += ["[[operations]]", operations, "phases.coverage.enabled = false"]
+            settings[operation].append(f"checks.positive_data_acceptance.expected-statuses = {json.dumps(statuses)}")
+        for phase in ("coverage", "fuzzing"):
+            for operation in self.left_out.get((phase, role), ()):
+                settings[operation].append(f"phases.{phase}.enabled = false")
+        for operation, switches in settings.items():
+            lines += ["[[operations]]", f"include-operation-id = {json.dumps(operation)}", *switches]
         return "\n".join(lines)
 
     def _known_to(self, role: str) -> list[str]:

@@ -28,7 +28,8 @@ BOOK = {"title": "Emma", "author": "Austen", "price": 9.99, "stock": 9}
 # Where tests are spread over processes, the two databases are fuzzed side by side.
 EACH_ON_A_WORKER = [pytest.param(name, marks=pytest.mark.xdist_group(f"fuzz-{name}")) for name in BACKENDS]
 # The boundary cases of a list's parameters number a thousand, and exports read the same ones: two lists go through theirs. Each other
-# operation goes through its boundary cases on one of the databases; the longer run leaves nothing out.
+# operation goes through its boundary cases on one of the databases, and each role sends what is made up to half of the operations on each;
+# the longer run leaves nothing out.
 LONG = re.compile("(list|export)_")
 COVERED_LISTS = {"sqlite": ["list_books"], "postgresql": ["list_bookings"]}
 # The boundary cases of every parameter take the most time and hardly depend on who sends them. The administrator comes last,
@@ -44,12 +45,9 @@ def campaign(backend: str, databases: Databases, tmp_path_factory: pytest.TempPa
         with httpx2.Client(base_url=f"{server.url}/api/v1", timeout=PATIENT) as client:
             accounts = add_accounts(client)
             add_rows(client, accounts)
-            uncovered = (
-                []
-                if EXAMPLES
-                else uncovered_on(backend, operations_of(client.get(f"{server.url}/openapi.json").json()))
-            )
-        yield Campaign(server.url, accounts, uncovered, tmp_path_factory.mktemp("fuzz"))
+            operations = operations_of(client.get(f"{server.url}/openapi.json").json())
+        left_out = {} if EXAMPLES else left_out_on(backend, operations)
+        yield Campaign(server.url, accounts, left_out, tmp_path_factory.mktemp("fuzz"))
 
 
 def operations_of(document: dict[str, Any]) -> list[str]:
@@ -57,11 +55,17 @@ def operations_of(document: dict[str, Any]) -> list[str]:
     return [operation["operationId"] for item in document["paths"].values() for operation in item.values()]
 
 
-def uncovered_on(backend: str, operations: list[str]) -> list[str]:
-    """The operations whose boundary cases the suite leaves to the other database, or to the longer run."""
+def left_out_on(backend: str, operations: list[str]) -> dict[tuple[str, str], list[str]]:
+    """By phase and role, the operations that the suite leaves to the other database, or to the longer run."""
+    side = BACKENDS.index(backend)
     short = [name for name in operations if not LONG.match(name)]
-    covered = {*short[BACKENDS.index(backend) :: len(BACKENDS)], *COVERED_LISTS[backend]}
-    return [name for name in operations if name not in covered]
+    covered = {*short[side :: len(BACKENDS)], *COVERED_LISTS[backend]}
+    left_out = {("coverage", role): [name for name in operations if name not in covered] for role in PHASES}
+    for role in PHASES:
+        # What the administrator sends here, the others send on the other database.
+        others = operations[side :: len(BACKENDS)] if role != "admin" else operations[1 - side :: len(BACKENDS)]
+        left_out["fuzzing", role] = others
+    return left_out
 
 
 def add_accounts(client: httpx2.Client) -> dict[str, Account]:
