@@ -6,7 +6,7 @@ values never become SQL text: the shape of the query decides the text, which is 
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Annotated, Any, Literal
 
 import sqlalchemy as sa
@@ -46,6 +46,7 @@ from backend.crud.wire import NO_NUL
 MAX_SORT = 8
 MAX_SEARCH = 200
 MAX_CURSOR = 8000
+MAX_REMEMBERED, REMEMBERED = 200, 512  # bytes of a query string, and how many
 SEARCH = "_search_text"
 SIZE_WORDS = ("size", "limit")
 DIRECTIONS = {"": "", "-": "_descending"}
@@ -118,6 +119,8 @@ class ListParameters:
         self._key = next(column.name for column in columns.values() if column.column.primary_key)
         self.search = search
         self.sortable = tuple(column.name for column in columns.values() if not column.is_json)
+        # Clients ask for the same pages again and again, and a selection never changes.
+        self._remembered = lru_cache(maxsize=REMEMBERED)(lambda query_string: self.select(parse_query(query_string)))
         self._lists = {"sort", *VIEW_WORDS} | {f.name for f in self.filters.values() if f.operator in LISTS}
 
     def with_relations(self, relations: Iterable[str]) -> "ListParameters":
@@ -173,6 +176,8 @@ class ListParameters:
         """
         if not query_string:
             return FIRST_PAGE
+        if len(query_string) <= MAX_REMEMBERED and b"cursor" not in query_string and b"%" not in query_string:
+            return self._remembered(query_string)
         raw = parse_query(query_string)
         token = raw.pop("cursor", None)
         return self.select(raw) if token is None else self._continue(raw, decode(token, path=path, secret=secret))

@@ -96,6 +96,15 @@ def test_a_forged_or_foreign_cursor_is_refused(client: TestClient, shelf: int) -
     assert client.get("/api/v1/categories", params={"cursor": cursor}).status_code == 422
 
 
+def test_a_cursor_under_its_encoded_name_is_one(client: TestClient, shelf: int) -> None:
+    """And is not passed over because the query was seen before, or looks like any other."""
+    page = client.get(f"/api/v1/books?category_id={shelf}&size=1").json()
+    for _ in range(2):
+        assert client.get("/api/v1/books?%63ursor=x").status_code == 422
+        behind = client.get(f"/api/v1/books?%63ursor={page['next_cursor']}").json()
+        assert behind["items"][0]["id"] > page["items"][0]["id"]
+
+
 def test_a_cursor_opens_nobody_elses_rows(
     client: TestClient, admin: dict[str, str], driver: dict[str, str], user: dict[str, str]
 ) -> None:
