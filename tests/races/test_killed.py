@@ -92,7 +92,7 @@ def test_steps_survive(victim: Server, slots: Slots) -> None:
 
     told = dict.fromkeys(ids, "PENDING")
     told |= {booking: state for states in killed_amid(victim, live) for booking, state in states}
-    assert set(told.values()) > {"PENDING"}
+    assert set(told.values()) != {"PENDING"}  # some step was told before the server died
     stored, one_on = slots.stored(point), {"PENDING": "CONFIRMED", "CONFIRMED": "CANCELLED"}
     for booking, state in told.items():
         assert stored[booking][2] in (state, one_on.get(state))
