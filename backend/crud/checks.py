@@ -10,6 +10,7 @@ from sqlmodel import SQLModel
 from backend.crud.base import CRUDBase
 from backend.crud.columns import TIMESTAMPS, Column, RegistrationError
 from backend.crud.model import Mark, Record
+from backend.crud.no_overlap import rules_of
 from backend.crud.policy import SIGNED_IN, Policy
 from backend.crud.query import ListParameters, Search
 from backend.crud.router import OPERATIONS
@@ -63,6 +64,14 @@ def check_search(model: type[SQLModel], columns: dict[str, Column], search: tupl
             raise RegistrationError(
                 f"{model.__name__}: search names {name!r}, which is no text column; those are: {', '.join(texts)}"
             )
+
+
+def check_no_overlap(model: type[SQLModel], columns: Mapping[str, Column]) -> None:
+    """What rows hold is no secret: who is refused is told of it, and whoever changes a row is asked whether it has moved."""
+    for rule in rules_of(model.__table__):  # type: ignore[attr-defined]  # SQLAlchemy sets it on mapped classes
+        for name in (rule.resource, rule.start, rule.end):
+            if Mark.SECRET in columns[name].marks:
+                raise RegistrationError(f"{model.__name__}: NoOverlap names {name}, which is SECRET; mark it READ_ONLY")
 
 
 def check_operations(model: type[SQLModel], operations: tuple[str, ...]) -> None:

@@ -25,6 +25,7 @@ from backend.crud.checks import (
     check_bound,
     check_composed,
     check_kept,
+    check_no_overlap,
     check_operations,
     check_owner,
     check_search,
@@ -108,6 +109,7 @@ class Registry:
         columns = with_shown(model, columns_of(model), crud.shown)
         check_owner(model, columns, owner)
         check_search(model, columns, search)
+        check_no_overlap(model, columns)
         operations = tuple(operations)
         check_operations(model, operations)
         check_kept(model, operations, soft_delete=soft_delete, history=history)

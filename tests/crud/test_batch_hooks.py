@@ -29,6 +29,7 @@ from tests.databases import Databases
 from tests.odd.base import metadata, table_of
 from tests.odd.registry import create_tables
 from tests.odd.shapes import Leaf, Meeting, Parcel, Room, Sealed, Station
+from tests.sent import statements_sent
 
 MEETINGS, ROOMS, PARCELS, LEAVES, SEALED = (
     f"/api/v1/{path}" for path in ("meetings", "rooms", "parcels", "leaves", "sealed")
@@ -362,21 +363,11 @@ def test_rows_that_set_other_columns_are_stored_beside_each_other(client: TestCl
     assert client.get(SEALED, params={"serial__in": ",".join(body["serial"] for body in bodies)}).json()["total"] == 0
 
 
-def test_a_batch_of_rows_in_each_others_way_asks_as_often_as_one_row(
-    client: TestClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_batch_of_rows_in_each_others_way_asks_as_often_as_one_row(client: TestClient) -> None:
     """The number of statements does not grow with the rows."""
     room, counts = add_room(client), []
     for count in (2, 64):
-        seen: list[str] = []
-        with monkeypatch.context() as patched:
-            run = Statement.execute
-
-            def counted(self: Statement, *arguments: Any, run: Any = run, seen: list[str] = seen) -> Any:
-                seen.append(self.text[:20])
-                return run(self, *arguments)
-
-            patched.setattr(Statement, "execute", counted)
+        with statements_sent() as seen:
             bodies = [
                 {"room_id": room, "first_hour": 100 * count + n, "end_hour": 100 * count + n + 1} for n in range(count)
             ]

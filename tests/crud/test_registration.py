@@ -16,6 +16,7 @@ from backend.core.routing import Router
 from backend.crud.base import CRUDBase
 from backend.crud.columns import RegistrationError
 from backend.crud.model import READ_ONLY, SECRET, IntegerKey, Record
+from backend.crud.no_overlap import NoOverlap
 from backend.crud.policy import ANYONE, SIGNED_IN, role
 from backend.crud.registry import Registry, create_schema, public_schema
 from backend.crud.search_index import SearchIndex
@@ -130,6 +131,16 @@ class Indexed(IntegerKey, Scratch, table=True):
     api_key: Annotated[str, SECRET] = Field(default="", max_length=50)
 
 
+class Hidden(IntegerKey, Scratch, table=True):
+    """A class whose rows may not overlap at a place that nobody sees."""
+
+    __table_args__ = (NoOverlap("place_id", "start", "end"),)
+
+    place_id: Annotated[int, SECRET] = Field(default=1, foreign_key="drafts.id")
+    start: int
+    end: int
+
+
 class AliasedCRUD(CRUDBase[Draft]):
     """Names a filter that does not exist."""
 
@@ -194,6 +205,7 @@ def built(registry: Registry) -> Directory:
             {"write": SIGNED_IN, "search": ("title",)},
             "SearchIndex names api_key, which no list shows as it is stored",
         ),
+        (Hidden, {"write": SIGNED_IN}, "NoOverlap names place_id, which is SECRET; mark it READ_ONLY"),
         (Draft, {"write": SIGNED_IN, "estimate_past": 0}, "estimate_past=0"),
         (
             Draft,

@@ -7,11 +7,11 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from backend.core.statement import Statement
 from backend.core.time import now
 from backend.crud.blocks import MAX_PARAMETERS, blocks
 from tests.conftest import unique
 from tests.pages.conftest import post
+from tests.sent import statements_sent
 
 BATCH = "/api/v1/books/batch"
 
@@ -141,19 +141,11 @@ def test_another_drivers_rows_stay(client: TestClient, driver: dict[str, str], a
 
 
 def test_the_number_of_statements_does_not_grow(
-    client: TestClient, app: FastAPI, admin: dict[str, str], category: int, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, app: FastAPI, admin: dict[str, str], category: int
 ) -> None:
     counts = []
     for count in (8, 512):
-        seen: list[str] = []
-        with monkeypatch.context() as patched:
-            run = Statement.execute
-
-            def counted(self: Statement, *arguments: Any, run: Any = run, seen: list[str] = seen) -> Any:
-                seen.append(self.text[:20])
-                return run(self, *arguments)
-
-            patched.setattr(Statement, "execute", counted)
+        with statements_sent() as seen:
             rows = client.post(BATCH, json=books(category, count), headers=admin).json()
             client.patch(BATCH, json=[{"id": row["id"], "stock": 1} for row in rows], headers=admin)
         counts.append(len(seen))

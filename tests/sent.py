@@ -1,0 +1,24 @@
+"""What is sent to the database, for tests that count it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from backend.core.statement import Statement
+
+
+@contextmanager
+def statements_sent() -> Iterator[list[str]]:
+    """The beginnings of the compiled statements that are run within."""
+    seen: list[str] = []
+    run = Statement.execute
+
+    def counted(self: Statement, *arguments: Any) -> Any:
+        seen.append(self.text[:20])
+        return run(self, *arguments)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Statement, "execute", counted)
+        yield seen
