@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 from backend import __version__
 from backend.api import registry as table_of_contents
 from backend.auth.service import authenticate, ensure_administrator
+from backend.core.application import Application
 from backend.core.config import Settings
 from backend.core.cors import Cors
 from backend.core.db import Database
@@ -61,7 +62,9 @@ def create_app(
     configure_logging(settings)
     database = Database(settings, metadata)
     door = Door(database, settings, partial(authenticate, settings=settings))
-    app = FastAPI(
+    directory, cruds = registry.build(database.dialect)
+    app = Application(
+        directory,
         title="Rowhouse",
         version=__version__,
         description=DESCRIPTION,
@@ -73,9 +76,7 @@ def create_app(
         redoc_url=None,
     )
     app.state.settings, app.state.database, app.state.door = settings, database, door
-    app.state.slowdown = Slowdown(settings)
-    directory, app.state.cruds = registry.build(database.dialect)
-    app.router.routes.insert(0, directory)
+    app.state.slowdown, app.state.cruds = Slowdown(settings), cruds
     add_health_routes(app)
     add_pages(app)
     _add_error_handlers(app)

@@ -67,11 +67,14 @@ FASTCRUD = App(
     total_key="total_count",
 )
 
+# Rowhouse's own tables, so that what PostgreSQL does is the same but for the statements.
 FLOOR = App(
     name="floor",
     factory="perf.rivals.floor:create_app",
     books_path="/books",
     secured_books_path="/me-books",
+    migrate_command=ROWHOUSE.migrate_command,
+    are_writes_secured=True,
 )
 
 APPS = {app.name: app for app in (TEXTBOOK, FASTCRUD, FLOOR, ROWHOUSE)}

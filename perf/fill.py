@@ -64,6 +64,10 @@ def _user() -> Mapping[str, object]:
         "full_name": "Constant Reader",
         "hashed_password": "none: this user never logs in",
         "is_active": True,
+        "role": "admin",
+        "token_version": 0,
+        "created_at": FIRST_INSTANT,
+        "updated_at": FIRST_INSTANT,
     }
 
 

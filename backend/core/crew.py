@@ -107,8 +107,9 @@ class Crew:
             NobodyFreeError: no thread was free within `patience` seconds; then it is never done.
         """
         task = Task(work, self, inbox)
-        timer = inbox.loop.call_later(patience, task.drop)
         self.unfinished += 1
+        # With no more tasks than threads there is nobody to wait for.
+        timer = inbox.loop.call_later(patience, task.drop) if self.unfinished > self._size else None
         if self.unfinished > len(self._threads) < self._size:
             self._start_thread()
         self._tasks.put(task)
@@ -118,7 +119,8 @@ class Crew:
             task.drop()
             raise
         finally:
-            timer.cancel()
+            if timer is not None:
+                timer.cancel()
 
     def _start_thread(self) -> None:
         # As daemons, so that a program which never closes its crew can end.

@@ -3,7 +3,7 @@
 FastAPI asks one route after the other (KNOWLEDGE §6).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from fastapi.params import Body, Form
@@ -16,12 +16,15 @@ from starlette.types import Receive, Scope, Send
 from backend.core.gate import Headers, limited, refuse_headers, refuse_other_than_form, require_json
 from backend.core.intake import Intake
 
+# In the scope: what the short way to a route ended in.
+FAILURE = "rowhouse_failure"
+
 
 class _Entry(NamedTuple):
     """What answers a method at a path.
 
     `parameters` are the positions of segments and their names, `require_media_type` refuses a body of another kind by its headers,
-    and `limit` names the setting of the most bytes.
+    and `limit` names the setting of the most bytes. What `is_short` sends nothing before all is done.
     """
 
     route: APIRoute
@@ -29,6 +32,7 @@ class _Entry(NamedTuple):
     require_media_type: Callable[[Headers], Any] | None
     limit: str
     generated: bool
+    is_short: bool
 
 
 class _Node:
@@ -73,8 +77,10 @@ class Directory(BaseRoute):
                 node = node.children.setdefault(segment, _Node())
         intake: Intake | None = getattr(route, "intake", None)
         limit = "max_body_bytes" if intake is None else intake.limit
+        is_short = getattr(route, "is_short", False)
+        entry = _Entry(route, tuple(parameters), _media_type(route), limit, generated, is_short)
         for method in sorted(route.methods or ()):
-            self._enter(node, method, _Entry(route, tuple(parameters), _media_type(route), limit, generated))
+            self._enter(node, method, entry)
 
     def _enter(self, node: _Node, method: str, entry: _Entry) -> None:
         present, position = node.methods.get(method), len(self.routes)
@@ -95,22 +101,37 @@ class Directory(BaseRoute):
         return (Match.FULL, {}) if inside else (Match.NONE, {})
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Find the route and let it answer, or raise 401, 404, 405, 413 or 415."""
-        path: str = scope["path"][len(self.prefix) + 1 :]
-        segments = path.removesuffix("/").split("/")
+        """Find the route and let it answer, or raise 401, 404, 405, 413 or 415; or what the short way to it ended in."""
+        if FAILURE in scope:
+            raise scope[FAILURE]
+        segments = self._segments(scope)
         node = self._find(segments)
         if node is None or not node.methods:
             raise HTTPException(404)
         entry = node.methods.get(scope["method"])
         if entry is None:
             raise HTTPException(405, headers={"Allow": ", ".join(sorted(node.methods))})
-        limit: int = getattr(scope["app"].state.settings, entry.limit)
-        refuse_headers(scope["headers"], most_bytes=limit)
-        if entry.require_media_type is not None:
-            entry.require_media_type(scope["headers"])
-        scope["path_params"] = {name: segments[position] for position, name in entry.parameters}
-        scope["route"] = entry.route
-        await entry.route.app(scope, limited(receive, limit), send)
+        await _answer(entry, segments, scope, receive, send)
+
+    async def has_answered(self, scope: Scope, receive: Receive, send: Send) -> bool:
+        """Whether a route that `is_short` was there and has answered. If not, `handle` is to be asked: it knows what was wrong."""
+        if self.matches(scope)[0] is Match.NONE:
+            return False
+        segments = self._segments(scope)
+        node = self._find(segments)
+        entry = node.methods.get(scope["method"]) if node is not None else None
+        if entry is None or not entry.is_short:
+            return False
+        try:
+            await _answer(entry, segments, scope, receive, send)
+        except Exception as error:  # noqa: BLE001  `handle` raises it where FastAPI's handlers, and those that were added to it, are
+            scope[FAILURE] = error
+            return False
+        return True
+
+    def _segments(self, scope: Scope) -> list[str]:
+        path: str = scope["path"][len(self.prefix) + 1 :]
+        return path.removesuffix("/").split("/")
 
     def _find(self, segments: Iterable[str]) -> _Node | None:
         node: _Node | None = self._root
@@ -126,6 +147,17 @@ class Directory(BaseRoute):
             if route.name == name:
                 return URLPath(self.prefix + route.url_path_for(name, **path_params), "http")
         raise NoMatchFound(name, path_params)
+
+
+async def _answer(entry: _Entry, segments: Sequence[str], scope: Scope, receive: Receive, send: Send) -> None:
+    """Let a route answer a request that its headers allow."""
+    limit: int = getattr(scope["app"].state.settings, entry.limit)
+    refuse_headers(scope["headers"], most_bytes=limit)
+    if entry.require_media_type is not None:
+        entry.require_media_type(scope["headers"])
+    scope["path_params"] = {name: segments[position] for position, name in entry.parameters}
+    scope["route"] = entry.route
+    await entry.route.app(scope, limited(receive, limit), send)
 
 
 def _media_type(route: APIRoute) -> Callable[[Headers], Any] | None:

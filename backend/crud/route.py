@@ -40,7 +40,12 @@ async def read_body(receive: Receive) -> bytes:
 
 
 class GeneratedRoute(APIRoute):
-    """One generated operation; `intake` is there where it reads a body that is no JSON."""
+    """One generated operation; `intake` is there where it reads a body that is no JSON.
+
+    One that `is_short` sends nothing before all is done, so the directory spares it FastAPI's layers.
+    """
+
+    is_short = False
 
     def __init__(self, path: str, *, answer: ASGIApp, documented: Any, intake: Intake | None, **options: Any) -> None:
         super().__init__(path, documented, **options)
@@ -65,7 +70,9 @@ def generated_route(
 ) -> GeneratedRoute:
     """The route at `tail` below the resource's path whose answer is made in one hop; `options` are as for `route_of`."""
     answer = in_one_hop(work, writes=writes, reads_body=body is not None)
-    return route_of(resource, tail, answer=answer, body=body, **options)
+    route = route_of(resource, tail, answer=answer, body=body, **options)
+    route.is_short = True
+    return route
 
 
 def route_of(

@@ -1,0 +1,163 @@
+"""The short way to generated routes: it answers as the ordinary way does, with all that a developer has put around the application."""
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import pytest
+import sqlalchemy as sa
+from fastapi import FastAPI, Request
+from sqlalchemy.orm import registry
+from sqlmodel import Field
+from starlette.responses import JSONResponse, Response
+from starlette.testclient import TestClient
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
+
+from backend.api import registry as product
+from backend.core.db import UnitOfWork
+from backend.core.errors import NotFoundError
+from backend.core.routing import Router
+from backend.crud.base import CRUDBase
+from backend.crud.model import IntegerKey, Record
+from backend.crud.policy import ANYONE
+from backend.crud.query import Selection
+from backend.crud.registry import Registry
+from tests.client import QuickClient
+from tests.core.conftest import build
+
+ORDINARY = "starlette.exception_handlers"  # FastAPI's layers leave it in the scope
+LIST = "/api/v1/lanterns"
+
+
+class OwnRecord(Record, registry=registry(metadata=sa.MetaData())):
+    """`Record` in a metadata that nobody else sees."""
+
+
+class Lantern(IntegerKey, OwnRecord, table=True):
+    """An entity whose list always fails; it has no table."""
+
+    name: str = Field(max_length=20, index=False)
+
+
+class LanternWentOutError(Exception):
+    """Of the developer's own."""
+
+
+class LanternCRUD(CRUDBase[Lantern]):
+    """Raises what it is told to."""
+
+    error: ClassVar[Exception] = NotFoundError()
+
+    def list(self, unit: UnitOfWork, selection: Selection) -> Any:
+        """Fail."""
+        raise self.error
+
+
+class Watch:
+    """Middleware of the developer's own: it keeps each request's scope, and names itself in the answer."""
+
+    scopes: ClassVar[list[Scope]] = []
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass it on."""
+
+        async def named(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"x-watched", b"yes")]
+            await send(message)
+
+        self.scopes.append(scope)
+        await self._app(scope, receive, named if scope["type"] == "http" else send)
+
+
+async def handle(_request: Request, _error: Exception) -> Response:
+    """The developer's own handler."""
+    return JSONResponse({"lit": False}, 418)
+
+
+@pytest.fixture
+def app(sqlite_url: str) -> FastAPI:
+    """With generated routes that work, one that fails, and one that is written by hand."""
+    entries = Registry("/api/v1")
+    entries.registrations = dict(product.registrations)
+    entries.register(Lantern, read=ANYONE, write=ANYONE, crud=LanternCRUD)
+    router = Router()
+
+    @router.get("/written")
+    def written() -> str:
+        return "by hand"
+
+    made = build(sqlite_url, router, registry=entries)
+    made.add_middleware(Watch)
+    made.add_exception_handler(LanternWentOutError, handle)
+    return made
+
+
+@pytest.fixture
+def client(app: FastAPI) -> Iterator[TestClient]:
+    """A client of it."""
+    Watch.scopes.clear()
+    with QuickClient(app) as client:
+        yield client
+
+
+def last_scope() -> Scope:
+    """Of the last request."""
+    return Watch.scopes[-1]
+
+
+def test_generated_routes_are_spared_the_layers_that_hand_written_ones_need(client: TestClient) -> None:
+    """What was added to the application is around both."""
+    answer = client.get("/api/v1/books")
+    assert (answer.status_code, answer.headers["x-watched"], ORDINARY in last_scope()) == (200, "yes", False)
+    answer = client.get("/api/v1/written")
+    assert (answer.json(), answer.headers["x-watched"], ORDINARY in last_scope()) == ("by hand", "yes", True)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/api/v1/books/0", 404),
+        ("GET", "/api/v1/books/x", 422),
+        ("GET", "/api/v1/nothing", 404),
+        ("GET", "/nothing", 404),
+        ("DELETE", "/api/v1/books", 405),
+        ("POST", "/api/v1/categories", 415),
+        ("GET", LIST, 404),
+    ],
+)
+def test_what_is_refused_is_told_as_ever(client: TestClient, method: str, path: str, status: int) -> None:
+    """As a problem, once, by the handlers of the application."""
+    answer = client.request(method, path)
+    assert (answer.status_code, answer.json()["status"]) == (status, status)
+    assert answer.headers["x-watched"] == "yes"
+    assert ORDINARY in last_scope()
+
+
+def test_a_developers_own_handler_answers_for_generated_routes(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As FastAPI promises of any route."""
+    monkeypatch.setattr(LanternCRUD, "error", LanternWentOutError())
+    answer = client.get(LIST)
+    assert (answer.status_code, answer.json()) == (418, {"lit": False})
+
+
+def test_what_nobody_expected_is_a_bare_500(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And goes on to the server, which logs it."""
+    monkeypatch.setattr(LanternCRUD, "error", ZeroDivisionError("secret"))
+    answer = client.get(LIST)
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert "secret" not in answer.text
+    with TestClient(client.app) as told, pytest.raises(ZeroDivisionError, match="secret"):
+        told.get(LIST)
+
+
+def test_other_protocols_take_the_ordinary_way(client: TestClient) -> None:
+    """There is no websocket here."""
+    with TestClient(client.app) as caller, pytest.raises(WebSocketDisconnect), caller.websocket_connect(LIST):
+        pass
+    assert (last_scope()["type"], ORDINARY in last_scope()) == ("websocket", True)
