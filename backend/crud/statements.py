@@ -92,7 +92,8 @@ class Statements:
             return self._selected(sa.func.count().label(TOTAL), shape, scope)
         bounded = self._selected(sa.literal_column("1"), shape, scope)
         if bounded.whereclause is None and self._is_counted_by_key:
-            bounded = bounded.order_by(self._key)
+            # The key and not a constant, which the executor would have to put beside each row of the index.
+            bounded = bounded.with_only_columns(self._key).order_by(self._key)
         bounded = bounded.limit(sa.literal_column(str(self._estimate_past + 1)))
         return sa.select(sa.func.count().label(TOTAL)).select_from(bounded.subquery())
 
