@@ -6,6 +6,7 @@ A further application is one more entry in `APPS`. Nothing here starts or measur
 from argparse import ArgumentTypeError
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,13 +15,16 @@ class App:
 
     Paths are from the root. `page_query` names a page, `order_query` what a plain one needs beside it to be in order of id, and
     `found_query` what selects and sorts the books of a filtered one. An application without `login_path` trusts a token that the benchmark
-    signs itself with JWT_SECRET for the user with id 1. `environment` is added to that of its process.
+    signs itself with JWT_SECRET for the user with id 1; `login_name` and `token_key` are what the login of another calls the e-mail and the
+    token. `refusal` is what a forged token is answered with. Where there are `id_digits`, an id is text: so many digits, with zeros first.
+    `extra_members` are sent with each book beside its own, and not compared. `environment` is added to that of its process. An application
+    without `factory` is no Python and is started in a way of its own.
     """
 
     name: str
-    factory: str
     books_path: str
     secured_books_path: str
+    factory: str = ""
     page_query: str = "page={page}&size={size}"
     order_query: str = ""
     found_query: str = "category_id={category_id}&min_price={least}&max_price={most}&sort=-price"
@@ -28,6 +32,11 @@ class App:
     total_key: str = "total"
     migrate_command: tuple[str, ...] = ()
     login_path: str | None = None
+    login_name: str = "username"
+    token_key: str = "access_token"  # noqa: S105  # the member's name
+    refusal: HTTPStatus = HTTPStatus.UNAUTHORIZED
+    id_digits: int = 0
+    extra_members: tuple[str, ...] = ()
     are_writes_secured: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -35,6 +44,10 @@ class App:
     def database_prefix(self) -> str:
         """The start of the name of its database; a random part follows."""
         return f"perf_{self.name}"
+
+    def id_of(self, number: int) -> int | str:
+        """The id of the row with this number."""
+        return str(number).zfill(self.id_digits) if self.id_digits else number
 
 
 ROWHOUSE = App(

@@ -4,7 +4,9 @@ Every application runs as one uvicorn worker on the same PostgreSQL, each in a d
 with the same rows, and answers the same requests over 16 keep-alive connections; before that, their
 answers are compared. What counts is the CPU of the server process and of PostgreSQL, which another
 process on the machine disturbs less than a clock does. Rounds interleave the applications, and the
-medians over the rounds are printed as tables in markdown.
+medians over the rounds are printed as tables in markdown. `--pocketbase` adds PocketBase to them, given its
+program: it runs in all its threads, and its database in the same process, so of PostgreSQL it uses nothing
+and "both together" is what compares.
 
 Rowhouse's `create` and `update` need an administrator's token, so they check a JWT and load a user
 row; the others' are open. Its titles are unique and three columns have an index, so PostgreSQL has
@@ -29,6 +31,7 @@ from perf.beside import Sample, medians, side_by_side
 from perf.client import Outcome, drive
 from perf.fill import fill, trim
 from perf.proof import prove, sign_in
+from perf.rivals import pocketbase
 from perf.scenarios import Scenario, calls
 from perf.servers import Cluster, Server, postgres, serve
 
@@ -79,11 +82,11 @@ class Bench:
         """
         warm_up, end = self.plan.warm_up, self.plan.warm_up + self.plan.requests
         self._drive(server, scenario, token=token, numbers=range(warm_up))
-        server_before, database_before = server.cpu_seconds(), self.cluster.cpu_seconds()
+        server_before, database_before = server.cpu_seconds(), self._database_seconds(server)
         outcome = self._drive(server, scenario, token=token, numbers=range(warm_up, end))
-        server_after, database_after = server.cpu_seconds(), self.cluster.cpu_seconds()
+        server_after, database_after = server.cpu_seconds(), self._database_seconds(server)
         if scenario in WRITING:
-            trim(server.database_url, books=self.plan.books)
+            trim(server.database_url, last_id=server.app.id_of(self.plan.books))
         per_request_ms = 1000 / self.plan.requests
         server_ms, database_ms = (server_after - server_before) * per_request_ms, None
         if database_before is not None and database_after is not None:
@@ -97,6 +100,9 @@ class Bench:
             latency_p50_ms=statistics.median(outcome.latencies_ms),
             requests_per_second=self.plan.requests / outcome.seconds,
         )
+
+    def _database_seconds(self, server: Server) -> float | None:
+        return self.cluster.cpu_seconds() if server.is_on_postgresql else 0.0
 
     def _drive(self, server: Server, scenario: Scenario, *, token: str, numbers: range) -> Outcome:
         outcome = drive(
@@ -114,8 +120,8 @@ class Bench:
 
 
 @contextmanager
-def running(plan: Plan, database_url: str | None) -> Iterator[Bench]:
-    """The bench with every server started, filled, and proved to answer alike."""
+def running(plan: Plan, database_url: str | None, binary: Path | None = None) -> Iterator[Bench]:
+    """The bench with every server started, filled, and proved to answer alike; PocketBase too, where there is a binary of it."""
     with ExitStack() as stack:
         cluster = stack.enter_context(postgres(database_url))
         servers = []
@@ -124,9 +130,11 @@ def running(plan: Plan, database_url: str | None) -> Iterator[Bench]:
             server = stack.enter_context(serve(app, url))
             fill(url, books=plan.books, with_user=app.login_path is None)
             servers.append(server)
+        if binary is not None:
+            servers.append(stack.enter_context(pocketbase.serve(binary, books=plan.books)))
         prove(servers, books=plan.books)
         for server in servers:
-            trim(server.database_url, books=plan.books)
+            trim(server.database_url, last_id=server.app.id_of(plan.books))
         yield Bench(plan=plan, cluster=cluster, servers=servers)
 
 
@@ -154,11 +162,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--apps", type=parse_apps, default=list(APPS.values()), help="comma-separated names")
     parser.add_argument("--database-url", help="a PostgreSQL to use instead of one from the wheel")
+    parser.add_argument("--pocketbase", type=Path, help="the program of a PocketBase to measure too")
     parser.add_argument("--json", type=Path, help="write every sample and the medians to this file")
     options = vars(parser.parse_args(arguments))
-    json_path, database_url = options.pop("json"), options.pop("database_url")
+    json_path, database_url, binary = options.pop("json"), options.pop("database_url"), options.pop("pocketbase")
     plan = Plan(**options)
-    with running(plan, database_url) as bench:
+    with running(plan, database_url, binary) as bench:
         samples = list(bench.run())
     _report(plan, samples, json_path)
 

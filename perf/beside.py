@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from perf.scenarios import Scenario
 
 OURS = "rowhouse"
-OTHERS = ("fastcrud", "textbook", "floor")
+OTHERS = ("fastcrud", "textbook", "floor", "pocketbase")
 TITLES = {
     "server_ms": "CPU of the server, ms a request",
     "database_ms": "CPU of PostgreSQL, ms a request",
@@ -58,9 +58,14 @@ def _markdown(table: Medians, measure: str) -> str:
     lines.append(f"|---|{'---:|' * (len(names) + len(others))}")
     for scenario, row in table.items():
         figures = (f"{row[name][measure]:.2f}" for name in names)
-        ratios = (f"{row[OURS][measure] / row[name][measure]:.2f}" for name in others)
+        ratios = (_ratio(row[OURS][measure], row[name][measure]) for name in others)
         lines.append(_line(scenario.value, figures, ratios))
     return "\n".join(lines)
+
+
+def _ratio(ours: float, theirs: float) -> str:
+    """Nothing is no part of anything: an application with a database of its own uses none of PostgreSQL."""
+    return f"{ours / theirs:.2f}" if theirs else "-"
 
 
 def _line(head: str, *cells: Iterator[str] | Sequence[str]) -> str:

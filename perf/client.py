@@ -1,7 +1,7 @@
 """A cheap HTTP/1.1 client: keep-alive connections on raw sockets, in a process of its own.
 
-It must cost little beside the server it drives, so it knows only what a benchmark needs: answers
-with a content-length on a loopback address. It judges every status; it never retries and never
+It must cost little beside the server it drives, so it knows only what a benchmark needs: answers of
+JSON with a content-length, or in chunks, on a loopback address. It judges every status; it never retries and never
 measures the server. `drive` starts the process; `python -m perf.client` is that process.
 """
 
@@ -18,7 +18,10 @@ from typing import cast
 import uvloop
 
 CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+CHUNKED = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE)
 HEAD_END = b"\r\n\r\n"
+# JSON holds no carriage return, so this stands nowhere but at the end.
+LAST_CHUNK = b"\r\n0\r\n\r\n"
 HOST = "127.0.0.1"
 
 
@@ -97,10 +100,12 @@ class Connection(asyncio.Protocol):
         if end < 0:
             return
         length = CONTENT_LENGTH.search(self._buffer, 0, end)
-        if length is None:
-            self.abandon("an answer without content-length, which this client does not read")
-            return
-        self._answer_bytes = end + len(HEAD_END) + int(length[1])
+        if length is not None:
+            self._answer_bytes = end + len(HEAD_END) + int(length[1])
+        elif CHUNKED.search(self._buffer, 0, end) is None:
+            self.abandon("an answer without content-length and not in chunks, which this client does not read")
+        elif self._buffer.endswith(LAST_CHUNK):
+            self._answer_bytes = len(self._buffer)
 
     def _judge_answer(self) -> None:
         self._outcome.latencies_ms.append((time.perf_counter() - self._sent_at) * 1000)

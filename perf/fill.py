@@ -4,7 +4,7 @@ The tables are read from the database itself, so one filling fits every schema: 
 application does not have is left out. It must not be used on a database with rows worth keeping.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -15,26 +15,31 @@ FIRST_INSTANT = datetime(2026, 1, 1, tzinfo=UTC)
 CATEGORY_ID = 1
 USER_ID = 1
 SLICE = 50_000
+Row = Mapping[str, object]
 
 
-def fill(database_url: str, *, books: int, with_user: bool) -> None:
-    """One category, `books` books with ids from 1, and the user with id 1 where the application has none."""
+def fill(database_url: str, *, books: int, with_user: bool, stored: Callable[[Row], Row] = lambda row: row) -> None:
+    """One category, `books` books with ids from 1, and the user with id 1 where the application has none.
+
+    An application that writes values in another form than its columns' types say gives `stored`, which makes it of a row.
+    """
     with _engine(database_url) as engine:
         with engine.begin() as connection:
-            _insert(connection, "categories", [_category()])
+            _insert(connection, "categories", [stored(_category())])
             if with_user:
-                _insert(connection, "users", [_user()])
+                _insert(connection, "users", [stored(_user())])
             for first in range(1, books + 1, SLICE):
-                _insert(connection, "books", [_book(n) for n in range(first, min(first + SLICE, books + 1))])
+                numbers = range(first, min(first + SLICE, books + 1))
+                _insert(connection, "books", [stored(_book(number)) for number in numbers])
             _move_sequence(connection)
         _settle(engine)
 
 
-def trim(database_url: str, *, books: int) -> None:
+def trim(database_url: str, *, last_id: int | str) -> None:
     """Take out the books that a run created, and what it left behind in changing others: every run reads the same table."""
     with _engine(database_url) as engine:
         with engine.begin() as connection:
-            connection.execute(text("DELETE FROM books WHERE id > :books"), {"books": books})
+            connection.execute(text("DELETE FROM books WHERE id > :last_id"), {"last_id": last_id})
         _settle(engine)
 
 
@@ -47,17 +52,17 @@ def _engine(database_url: str) -> Iterator[Engine]:
         engine.dispose()
 
 
-def _insert(connection: Connection, name: str, rows: list[Mapping[str, object]]) -> None:
+def _insert(connection: Connection, name: str, rows: list[Row]) -> None:
     table = Table(name, MetaData(), autoload_with=connection)
     known = set(table.columns.keys())
     connection.execute(insert(table), [{key: row[key] for key in row if key in known} for row in rows])
 
 
-def _category() -> Mapping[str, object]:
+def _category() -> Row:
     return {"id": CATEGORY_ID, "name": "Novels", "created_at": FIRST_INSTANT, "updated_at": FIRST_INSTANT}
 
 
-def _user() -> Mapping[str, object]:
+def _user() -> Row:
     return {
         "id": USER_ID,
         "email": "reader@example.com",
@@ -71,7 +76,7 @@ def _user() -> Mapping[str, object]:
     }
 
 
-def _book(number: int) -> Mapping[str, object]:
+def _book(number: int) -> Row:
     instant = FIRST_INSTANT + timedelta(seconds=number)
     return {
         "id": number,

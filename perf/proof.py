@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 
 import jwt
 
+from perf.apps import App
 from perf.client import HOST, Call
 from perf.fill import USER_ID
 from perf.scenarios import Scenario, call
@@ -22,6 +23,8 @@ from perf.servers import ADMIN_EMAIL, ADMIN_PASSWORD, JWT_SECRET, Server
 SIZES = {Scenario.PAGE_20: 20, Scenario.PAGE_100: 100, Scenario.FOUND_20: 20}
 PROVED = 13  # a request whose page is not the first, and whose filters leave books out
 INSTANTS = ("created_at", "updated_at")
+# What each application chooses itself for a book that is written.
+OWN = {"id", *INSTANTS}
 Book = Mapping[str, Any]
 Seen = Mapping[Scenario, Any]
 
@@ -39,12 +42,12 @@ def sign_in(server: Server) -> str:
     if server.app.login_path is None:
         expires_at = datetime.now(UTC) + timedelta(hours=1)
         return jwt.encode({"sub": str(USER_ID), "exp": expires_at}, JWT_SECRET, algorithm="HS256")
-    form = urlencode({"username": ADMIN_EMAIL, "password": ADMIN_PASSWORD})
+    form = urlencode({server.app.login_name: ADMIN_EMAIL, "password": ADMIN_PASSWORD})
     headers = {"content-type": "application/x-www-form-urlencoded"}
     status, answer = _ask(server, "POST", path=server.app.login_path, body=form, headers=headers)
     if status != http.client.OK:
         raise AnswerError(f"{server.app.name}: login gave {status}: {answer}")
-    return str(answer["access_token"])
+    return str(answer[server.app.token_key])
 
 
 def prove(servers: Sequence[Server], *, books: int) -> None:
@@ -65,27 +68,26 @@ def prove(servers: Sequence[Server], *, books: int) -> None:
 def _answers(server: Server, token: str, *, books: int) -> Iterator[tuple[Scenario, Any]]:
     """What a server says in each scenario, in an order in which what is written does not change what is read."""
     for scenario in (*SIZES, Scenario.GET, Scenario.GET_JWT):
-        answer = _send(server, call(server.app, scenario, number=PROVED, books=books, token=token))
-        yield scenario, _page(server, answer, SIZES[scenario]) if scenario in SIZES else _book(answer)
+        answer = send(server, call(server.app, scenario, number=PROVED, books=books, token=token))
+        yield scenario, _page(server, answer, SIZES[scenario]) if scenario in SIZES else _book(server.app, answer)
     for scenario in (Scenario.UPDATE, Scenario.CREATE):
         asked = call(server.app, scenario, number=books, books=books, token=token)
-        _send(server, asked)
-        yield (
-            scenario,
-            _written(server, json.loads(asked.body), book_id=1 if scenario is Scenario.UPDATE else books + 1),
-        )
-    status, _ = _ask(server, "GET", path=f"{server.app.secured_books_path}/1", headers=_headers(f"{token}x"))
-    if status != http.client.UNAUTHORIZED:
+        answer = send(server, asked)
+        book_id = server.app.id_of(1) if scenario is Scenario.UPDATE else answer["id"]
+        yield scenario, _written(server, json.loads(asked.body), book_id=book_id)
+    path = f"{server.app.secured_books_path}/{server.app.id_of(1)}"
+    status, _ = _ask(server, "GET", path=path, headers=_headers(f"{token}x"))
+    if status != server.app.refusal:
         raise AnswerError(f"{server.app.name}: a forged token gave {status}")
 
 
-def _written(server: Server, sent: Book, *, book_id: int) -> Book:
-    """The book that was made or changed, read again without the instants, which are each application's own."""
-    book = _book(_send(server, Call(path=f"{server.app.books_path}/{book_id}")))
-    for name, value in sent.items():
-        if book[name] != (Decimal(str(value)) if name == "price" else value):
+def _written(server: Server, sent: Book, *, book_id: int | str) -> Book:
+    """The book that was made or changed, read again, without what is each application's own."""
+    book = _book(server.app, send(server, Call(path=f"{server.app.books_path}/{book_id}")))
+    for name, value in _book(server.app, sent).items():
+        if book[name] != value:
             raise AnswerError(f"{server.app.name}: {name} of book {book_id} is {book[name]!r} and not {value!r}")
-    return {name: value for name, value in book.items() if name not in INSTANTS}
+    return {name: value for name, value in book.items() if name not in OWN}
 
 
 def _page(server: Server, answer: Mapping[str, Any], size: int) -> tuple[int, list[Book]]:
@@ -93,15 +95,28 @@ def _page(server: Server, answer: Mapping[str, Any], size: int) -> tuple[int, li
     items, total = answer.get(server.app.items_key), answer.get(server.app.total_key)
     if not isinstance(items, list) or len(items) != size or not isinstance(total, int):
         raise AnswerError(f"{server.app.name}: no page of {size} with its total: {answer}")
-    return total, [_book(item) for item in items]
+    return total, [_book(server.app, item) for item in items]
 
 
-def _book(answer: Mapping[str, Any]) -> Book:
-    instants = {name: datetime.fromisoformat(answer[name]) for name in INSTANTS}
-    return {**answer, **instants, "price": Decimal(str(answer["price"]))}
+def _book(app: App, answer: Book) -> Book:
+    """The members of a book that are compared, by value."""
+    return {name: _value(name, value) for name, value in answer.items() if name not in app.extra_members}
 
 
-def _send(server: Server, asked: Call) -> Mapping[str, Any]:
+def _value(name: str, value: Any) -> Any:
+    if name in INSTANTS:
+        return datetime.fromisoformat(value)
+    if name == "price":
+        return Decimal(str(value))
+    return int(value) if name in {"id", "category_id"} else value
+
+
+def send(server: Server, asked: Call) -> Mapping[str, Any]:
+    """The answer to one request.
+
+    Raises:
+        AnswerError: it was refused.
+    """
     headers = {**_headers(asked.token), "content-type": "application/json"}
     status, answer = _ask(server, asked.method, path=asked.path, body=asked.body or None, headers=headers)
     if not http.client.OK <= status < http.client.MULTIPLE_CHOICES:

@@ -39,14 +39,14 @@ def calls(app: App, scenario: Scenario, *, numbers: Iterable[int], books: int, t
 def call(app: App, scenario: Scenario, *, number: int, books: int, token: str) -> Call:
     """The request with this number."""
     write_token = token if app.are_writes_secured else ""
-    book_id = number * SCATTER % books + 1
+    book_id = app.id_of(number * SCATTER % books + 1)
     match scenario:
         case Scenario.GET:
             return Call(path=f"{app.books_path}/{book_id}")
         case Scenario.GET_JWT:
             return Call(path=f"{app.secured_books_path}/{book_id}", token=token)
         case Scenario.CREATE:
-            return Call(method="POST", path=app.books_path, body=_new_book(number), token=write_token)
+            return Call(method="POST", path=app.books_path, body=_new_book(app, number), token=write_token)
         case Scenario.UPDATE:
             path = f"{app.books_path}/{book_id}"
             return Call(method="PATCH", path=path, body=_changes(number), token=write_token)
@@ -59,11 +59,11 @@ def _page_query(app: App, scenario: Scenario, number: int) -> str:
     chosen = app.order_query
     if scenario is Scenario.FOUND_20:
         least = 5 + number // PAGES % LEAST_PRICES
-        chosen = app.found_query.format(category_id=CATEGORY_ID, least=least, most=least + SPAN)
+        chosen = app.found_query.format(category_id=app.id_of(CATEGORY_ID), least=least, most=least + SPAN)
     return "&".join(part for part in (page, chosen) if part)
 
 
-def _new_book(number: int) -> str:
+def _new_book(app: App, number: int) -> str:
     return json.dumps(
         {
             "title": f"A new book with number {number}",
@@ -71,7 +71,7 @@ def _new_book(number: int) -> str:
             "description": "Written while the benchmark ran, and taken out again after it.",
             "price": 19.5,
             "stock": 7,
-            "category_id": CATEGORY_ID,
+            "category_id": app.id_of(CATEGORY_ID),
             "cover_image": "https://covers.example.com/new.jpg",
         }
     )

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,6 +118,11 @@ class Server:
     database_url: str
     process: psutil.Process
 
+    @property
+    def is_on_postgresql(self) -> bool:
+        """Whether what the cluster uses is for this application."""
+        return self.database_url.startswith("postgresql")
+
     def cpu_seconds(self) -> float:
         """CPU, user and system, that all its threads and workers have used so far."""
         return sum(cpu_seconds(process) for process in self._processes())
@@ -137,7 +142,8 @@ def migrate(app: App, database_url: str) -> None:
         ServerStartError: it failed.
     """
     if app.migrate_command:
-        _run_to_end(app.migrate_command, {**_environment(database_url), **app.environment})
+        command = [sys.executable, "-m", *app.migrate_command]
+        run_to_end(command, {**_environment(database_url), **app.environment})
 
 
 @contextmanager
@@ -149,11 +155,23 @@ def serve(app: App, database_url: str, *, workers: int = 1) -> Iterator[Server]:
     """
     migrate(app, database_url)
     environment = {**_environment(database_url), **app.environment}
-    port = _free_port()
+    port = free_port()
+    command = _uvicorn_command(app, port, workers)
+    with start(app, command, port=port, database_url=database_url, environment=environment) as server:
+        yield server
+
+
+@contextmanager
+def start(
+    app: App, command: Sequence[str], *, port: int, database_url: str, environment: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """The application that the command starts at the port, for the length of the block.
+
+    Raises:
+        ServerStartError: nobody listens after `START_SECONDS`.
+    """
     with tempfile.TemporaryFile("w+") as log:
-        process = subprocess.Popen(
-            _uvicorn_command(app, port, workers), cwd=REPOSITORY, env=environment, stdout=log, stderr=subprocess.STDOUT
-        )
+        process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=log, stderr=subprocess.STDOUT)
         try:
             if not _is_listening_soon(process, port):
                 log.seek(0)
@@ -181,27 +199,26 @@ def _environment(database_url: str) -> dict[str, str]:
     }
 
 
-def _run_to_end(module: tuple[str, ...], environment: dict[str, str]) -> None:
-    finished = subprocess.run(
-        [sys.executable, "-m", *module],
-        cwd=REPOSITORY,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def run_to_end(command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+    """Run what has to be done before an application starts.
+
+    Raises:
+        ServerStartError: it failed.
+    """
+    finished = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
     if finished.returncode:
-        raise ServerStartError(f"{' '.join(module)} failed:\n{finished.stdout}{finished.stderr}"[-4000:])
+        raise ServerStartError(f"{' '.join(command)} failed:\n{finished.stdout}{finished.stderr}"[-4000:])
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port on loopback that nobody listens at."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
 
 
 def _is_listening_soon(process: subprocess.Popen[bytes], port: int) -> bool:
-    """Uvicorn opens its port only after the application's start-up, so a connection means ready."""
+    """Uvicorn opens its port only after the application's start-up, PocketBase after its migrations, so a connection means ready."""
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         with socket.socket() as probe:

@@ -62,6 +62,17 @@ def test_what_a_foreign_database_uses_is_not_made_up(monkeypatch: pytest.MonkeyP
     assert printed.splitlines()[2:] == ["| scenario | floor |", "|---|---:|", "| get | 0.20 |"]
 
 
+def test_who_uses_no_postgresql_has_no_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PocketBase has its own database; both together are compared."""
+    monkeypatch.setattr("perf.beside.Scenario", [Scenario.GET])
+    printed = side_by_side(medians([sample("rowhouse", 0.5), sample("pocketbase", 0.75, 0.0)])).splitlines()
+    assert [line for line in printed if line.startswith("| get")] == [
+        "| get | 0.50 | 0.75 | 0.67 |",
+        "| get | 1.00 | 0.00 | - |",
+        "| get | 1.50 | 0.75 | 2.00 |",
+    ]
+
+
 def drive_here(port: int, calls: Sequence[Call], *, connections: int, timeout_seconds: float) -> Outcome:
     """`drive` without a process of its own."""
     requests = [call.encode() for call in calls]

@@ -1,0 +1,45 @@
+"""What starts and is set up as PocketBase, for tests: it keeps each collection as a table, and every request in the table `asked`."""
+
+import argparse
+import json
+import sqlite3
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+TOKEN = "t"
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Takes whatever is posted."""
+
+    data: Path
+
+    def do_POST(self) -> None:
+        """Make the table of a collection; note the request."""
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        with sqlite3.connect(self.data) as connection:
+            if "fields" in body and self.headers["authorization"] == f"Bearer {TOKEN}":
+                names = ", ".join(field["name"] for field in body["fields"])
+                connection.execute(f"CREATE TABLE {body['name']} ({names})")
+            connection.execute("CREATE TABLE IF NOT EXISTS asked (path, body)")
+            connection.execute("INSERT INTO asked VALUES (?, ?)", (self.path, json.dumps(body)))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps({"id": "pbc_1", "token": TOKEN}).encode())
+
+
+def main() -> None:
+    """Its two commands."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("command", nargs="+")
+    parser.add_argument("--dir", type=Path)
+    parser.add_argument("--http", default=":")
+    options = parser.parse_args()
+    Handler.data = options.dir / "data.db"
+    if options.command[0] == "serve":
+        host, _, port = options.http.partition(":")
+        HTTPServer((host, int(port)), Handler).serve_forever()
+
+
+if __name__ == "__main__":
+    main()
