@@ -1,7 +1,6 @@
 """PocketBase as a rival, for who has its program: the same bookshop in Go, with SQLite in the same process.
 
-Nothing here is tuned: it is `serve` with the settings of a new installation, so it logs every request into a second SQLite file, as it does in
-production too (its chapter "Going to production" changes nothing of that). The collections are made through the API, as its dashboard makes
+Nothing here is tuned: it is `serve` with the settings of a new installation, so it logs every request into a second SQLite file. The collections are made through the API, as its dashboard makes
 them; the rows are written past it, as for every application. A book has the columns and the checks of the other rivals' books, and is public;
 `me_books` are the same behind a token of the collection `users`.
 """
