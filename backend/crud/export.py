@@ -36,7 +36,8 @@ from backend.crud.resource import Resource
 from backend.crud.route import GeneratedRoute, many, route_of
 from backend.crud.statements import PAGE_LIMIT
 
-FIRST_CHUNK, CHUNK = 500, 4000
+# Few enough that a chunk keeps nobody waiting for the interpreter, and that little is made in vain for a client who hangs up.
+FIRST_CHUNK, CHUNK = 500, 1000
 # How often a later chunk is asked for again when the server is full, and the pause before.
 ATTEMPTS, PAUSE_SECONDS = 20, 0.5
 CSV, NDJSON = "text/csv", "application/x-ndjson"
