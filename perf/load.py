@@ -169,7 +169,8 @@ def conclude(run: Run) -> int:
     print(
         f"\n{run['title']}: {found['requests']} requests, {found['requests_per_second']:.0f} a second, "
         f"{found['failures']} failed; p50 {found['p50_ms']:.1f} ms, p95 {found['p95_ms']:.1f} ms; CPU a request: "
-        f"server {found['server_cpu_ms_per_request']:.2f} ms, database {found['database_cpu_ms_per_request']:.2f} ms"
+        f"server {found['server_cpu_ms_per_request']:.2f} ms, database {found['database_cpu_ms_per_request']:.2f} ms; "
+        f"the disk kept 8 KiB in {found['disk_p50_ms']:.1f} ms, at the slowest in {found['disk_max_ms']:.0f} ms"
     )
     for e in wrong:
         reason = e["first_failure"] or f"p95 {e['p95_ms']:.1f} ms, SLO {e['slo_ms']} ms"

@@ -66,7 +66,10 @@ class Endpoint(TypedDict):
 
 
 class Second(TypedDict):
-    """One second of the run. CPU is in cores; that of a database on another machine is not known, and 0.0."""
+    """One second of the run. CPU is in cores; that of a database on another machine is not known, and 0.0.
+
+    `disk_ms` is how long the disk of the temporary files, on which a PostgreSQL from the wheel is, took to keep 8 KiB.
+    """
 
     second: int
     requests: int
@@ -77,6 +80,7 @@ class Second(TypedDict):
     server_cpu: float
     server_memory_mib: float
     database_cpu: float
+    disk_ms: float
 
 
 class Totals(TypedDict):
@@ -90,6 +94,8 @@ class Totals(TypedDict):
     p99_ms: float
     server_cpu_ms_per_request: float
     database_cpu_ms_per_request: float
+    disk_p50_ms: float
+    disk_max_ms: float
 
 
 class Step(TypedDict):
@@ -139,12 +145,13 @@ class Sample(NamedTuple):
 
 
 class Load(NamedTuple):
-    """What the machine did in one second: users, CPU in cores, memory in MiB."""
+    """What the machine did in one second: users, CPU in cores, memory in MiB, the disk as in `Second`."""
 
     users: int
     server_cpu: float
     server_memory_mib: float
     database_cpu: float
+    disk_ms: float
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
@@ -227,12 +234,14 @@ def _second(number: int, samples: Sequence[Sample], load: Load) -> Second:
         "server_cpu": _rounded(load.server_cpu),
         "server_memory_mib": _rounded(load.server_memory_mib),
         "database_cpu": _rounded(load.database_cpu),
+        "disk_ms": _rounded(load.disk_ms),
     }
 
 
 def totals(samples: Sequence[Sample], loads: Sequence[Load], *, seconds: float) -> Totals:
     """All endpoints together, and what a request cost in CPU."""
     ordered = sorted(sample.milliseconds for sample in samples)
+    disk = sorted(load.disk_ms for load in loads)
     # Of the seconds that were looked at, whose number may differ from the run's by one.
     milliseconds_per_core = 1000 * seconds / max(1, len(loads)) / max(1, len(samples))
     return {
@@ -244,6 +253,8 @@ def totals(samples: Sequence[Sample], loads: Sequence[Load], *, seconds: float) 
         "p99_ms": _rounded(percentile(ordered, 0.99)),
         "server_cpu_ms_per_request": _rounded(sum(load.server_cpu for load in loads) * milliseconds_per_core),
         "database_cpu_ms_per_request": _rounded(sum(load.database_cpu for load in loads) * milliseconds_per_core),
+        "disk_p50_ms": _rounded(percentile(disk, 0.5)),
+        "disk_max_ms": _rounded(percentile(disk, 1.0)),
     }
 
 

@@ -73,11 +73,11 @@ def throughput_over_time(run: Document) -> Markup:
 
 
 def machine_over_time(run: Document) -> Markup:
-    """Processor use of the server and the database, and below it the server's memory."""
+    """Processor use of the server and the database, below it the server's memory, and what the disk took to keep a page."""
 
     def words(row: Document) -> str:
         cores = f"server {number(row.get('server_cpu'), 2)} cores, database {number(row.get('database_cpu'), 2)} cores"
-        return f"{cores}, memory {number(row.get('server_memory_mib'), 1)} MiB"
+        return f"{cores}, memory {number(row.get('server_memory_mib'), 1)} MiB, disk {number(row.get('disk_ms'), 1)} ms"
 
     used = _values(run, "server_cpu", "database_cpu")
     cores = measure(run["machine"].get("cpu_count"))
@@ -92,6 +92,8 @@ def machine_over_time(run: Document) -> Markup:
         parts.append(plot.level(limit, f"{quota(limit)} cores", class_="limit"))
     below = Plot(x=_time(run), y=linear(_values(run, "server_memory_mib")), height=90)
     memory = (below.line(_points(run, "server_memory_mib"), class_="only"), _bands(run, below, words))
+    disk = Plot(x=_time(run), y=linear(_values(run, "disk_ms")), height=90)
+    kept = (disk.line(_points(run, "disk_ms"), class_="only"), _bands(run, disk, words))
     return join(
         (
             legend(("second", "server"), ("first", "database")),
@@ -99,6 +101,8 @@ def machine_over_time(run: Document) -> Markup:
             plot.draw(parts, title="processor use in each second"),
             axis_name("server memory, MiB"),
             below.draw(memory, title="memory of the server in each second"),
+            axis_name("disk, ms to keep 8 KiB"),
+            disk.draw(kept, title="what the disk took to keep 8 KiB in each second"),
             axis_name("seconds", class_="across"),
         )
     )

@@ -43,7 +43,7 @@ def run_of(samples: list[Sample]) -> Run:
             "slo_ms": 200,
         },
         "endpoints": endpoints,
-        "seconds": by_second(samples, [Load(1, 0.1, 1.0, 0.0)]),
+        "seconds": by_second(samples, [Load(1, 0.1, 1.0, 0.0, 0.5)]),
         "totals": totals(samples, [], seconds=SECONDS),
         "capacity": None,
         "passed": passes(endpoints),

@@ -18,7 +18,8 @@ def endpoint(name: str = "GET /books", **changes: Any) -> Run:
 def second(number: int, **changes: Any) -> Run:
     """A second of a run."""
     load = {"requests": 310, "failures": 0, "p50_ms": 3.0, "p95_ms": 20.0, "users": 100}
-    return {"second": number, **load, "server_cpu": 1.42, "server_memory_mib": 180.5, "database_cpu": 0.61, **changes}
+    machine = {"server_cpu": 1.42, "server_memory_mib": 180.5, "database_cpu": 0.61, "disk_ms": 0.8}
+    return {"second": number, **load, **machine, **changes}
 
 
 def run(*endpoints: Run, **changes: Any) -> Run:
@@ -30,6 +31,8 @@ def run(*endpoints: Run, **changes: Any) -> Run:
         "p50_ms": 3.0,
         "p95_ms": 40.0,
         "p99_ms": 90,
+        "disk_p50_ms": 0.8,
+        "disk_max_ms": 12.0,
     }
     return {
         "version": 1,

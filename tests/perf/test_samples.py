@@ -99,7 +99,7 @@ def test_a_histogram_holds_every_sample_once() -> None:
 def test_seconds_and_totals() -> None:
     """An answer is of the second in which it was asked for; what is past the last one is in no second."""
     samples = [Sample(0.2, GET, 4.0, None), Sample(1.1, GET, 6.0, "500"), Sample(1.9, POST, 8.0, None)]
-    loads = [Load(5, 1.0, 90.0, 0.5), Load(6, 1.4, 91.0, 0.1)]
+    loads = [Load(5, 1.0, 90.0, 0.5, 7.0), Load(6, 1.4, 91.0, 0.1, 3.0)]
     first, second = by_second([*samples, Sample(2.0, GET, 1.0, None)], loads)
     assert (first["second"], first["requests"], first["p50_ms"], first["users"], first["server_cpu"]) == (
         0,
@@ -112,6 +112,7 @@ def test_seconds_and_totals() -> None:
     found = totals(samples, loads, seconds=SECONDS)
     assert (found["requests"], found["failures"], found["requests_per_second"]) == (3, 1, 1.5)
     assert (found["server_cpu_ms_per_request"], found["database_cpu_ms_per_request"]) == (800.0, 200.0)
+    assert (first["disk_ms"], found["disk_p50_ms"], found["disk_max_ms"]) == (7.0, 3.0, 7.0)
 
 
 def test_the_worst_of_a_step_is_the_one_nearest_to_its_own_bound() -> None:
