@@ -5,7 +5,7 @@ A further application is one more entry in `APPS`. Nothing here starts or measur
 
 from argparse import ArgumentTypeError
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
 
@@ -18,7 +18,7 @@ class App:
     signs itself with JWT_SECRET for the user with id 1; `login_name` and `token_key` are what the login of another calls the e-mail and the
     token. `refusal` is what a forged token is answered with. Where there are `id_digits`, an id is text: so many digits, with zeros first.
     `extra_members` are sent with each book beside its own, and not compared. `environment` is added to that of its process. An application
-    without `factory` is no Python and is started in a way of its own.
+    without `factory` is no Python and is started in a way of its own. One that `is_embedded` gets a file of SQLite and not PostgreSQL.
     """
 
     name: str
@@ -38,6 +38,7 @@ class App:
     id_digits: int = 0
     extra_members: tuple[str, ...] = ()
     are_writes_secured: bool = False
+    is_embedded: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -59,6 +60,8 @@ ROWHOUSE = App(
     login_path="/api/v1/auth/login",
     are_writes_secured=True,
 )
+
+EMBEDDED = replace(ROWHOUSE, name="rowhouse-sqlite", is_embedded=True)
 
 TEXTBOOK = App(
     name="textbook",
@@ -90,7 +93,7 @@ FLOOR = App(
     are_writes_secured=True,
 )
 
-APPS = {app.name: app for app in (TEXTBOOK, FASTCRUD, FLOOR, ROWHOUSE)}
+APPS = {app.name: app for app in (TEXTBOOK, FASTCRUD, FLOOR, ROWHOUSE, EMBEDDED)}
 
 
 def parse_apps(names: str) -> list[App]:

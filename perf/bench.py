@@ -4,13 +4,13 @@ Every application runs as one uvicorn worker on the same PostgreSQL, each in a d
 with the same rows, and answers the same requests over 16 keep-alive connections; before that, their
 answers are compared. What counts is the CPU of the server process and of PostgreSQL, which another
 process on the machine disturbs less than a clock does. Rounds interleave the applications, and the
-medians over the rounds are printed as tables in markdown. `--pocketbase` adds PocketBase to them, given its
-program: it runs in all its threads, and its database in the same process, so of PostgreSQL it uses nothing
-and "both together" is what compares.
+medians over the rounds are printed as tables in markdown. `rowhouse-sqlite` is Rowhouse on its embedded
+database. `--pocketbase` adds PocketBase to them, given its program: it runs in all its threads. These two
+have their databases in the same process, so of PostgreSQL they use nothing and "both together" compares.
 
-Rowhouse's `create` and `update` need an administrator's token, so they check a JWT and load a user
-row; the others' are open. Its titles are unique and three columns have an index, so PostgreSQL has
-more to do too. It does strictly more work. A failed request ends the run: there are no numbers for
+Rowhouse's `create` and `update`, and the floor's, need an administrator's token, so they check a JWT and
+load a user row, and their books have unique titles, three indexes and one of trigrams. The others' writes
+are open and their books have a primary key, so they do strictly less work. A failed request ends the run: there are no numbers for
 wrong answers. An A/A comparison on a shared machine differs by up to 16 %, so believe no difference
 under 20 %.
 """
@@ -33,7 +33,7 @@ from perf.fill import fill, trim
 from perf.proof import prove, sign_in
 from perf.rivals import pocketbase
 from perf.scenarios import Scenario, calls
-from perf.servers import Cluster, Server, postgres, serve
+from perf.servers import Cluster, Server, postgres, serve, sqlite
 
 TIMEOUT_SECONDS = 300.0
 WRITING = frozenset({Scenario.CREATE, Scenario.UPDATE})
@@ -126,7 +126,7 @@ def running(plan: Plan, database_url: str | None, binary: Path | None = None) ->
         cluster = stack.enter_context(postgres(database_url))
         servers = []
         for app in plan.apps:
-            url = stack.enter_context(cluster.database(app.database_prefix))
+            url = stack.enter_context(sqlite() if app.is_embedded else cluster.database(app.database_prefix))
             server = stack.enter_context(serve(app, url))
             fill(url, books=plan.books, with_user=app.login_path is None)
             servers.append(server)

@@ -7,8 +7,14 @@ from dataclasses import asdict, dataclass
 
 from perf.scenarios import Scenario
 
-OURS = "rowhouse"
-OTHERS = ("fastcrud", "textbook", "floor", "pocketbase")
+# Ours and another's, where both are there.
+PAIRS = (
+    ("rowhouse", "fastcrud"),
+    ("rowhouse", "textbook"),
+    ("rowhouse", "floor"),
+    ("rowhouse", "pocketbase"),
+    ("rowhouse-sqlite", "pocketbase"),
+)
 TITLES = {
     "server_ms": "CPU of the server, ms a request",
     "database_ms": "CPU of PostgreSQL, ms a request",
@@ -53,12 +59,12 @@ def side_by_side(table: Medians) -> str:
 def _markdown(table: Medians, measure: str) -> str:
     """One row per scenario: the measure of each application, then Rowhouse's as a part of the others'."""
     names = list(next(iter(table.values())))
-    others = [name for name in OTHERS if name in names and OURS in names]
-    lines = [_line("scenario", names, (f"{OURS} / {name}" for name in others))]
-    lines.append(f"|---|{'---:|' * (len(names) + len(others))}")
+    pairs = [pair for pair in PAIRS if set(pair) <= set(names)]
+    lines = [_line("scenario", names, (f"{ours} / {other}" for ours, other in pairs))]
+    lines.append(f"|---|{'---:|' * (len(names) + len(pairs))}")
     for scenario, row in table.items():
         figures = (f"{row[name][measure]:.2f}" for name in names)
-        ratios = (_ratio(row[OURS][measure], row[name][measure]) for name in others)
+        ratios = (_ratio(row[ours][measure], row[other][measure]) for ours, other in pairs)
         lines.append(_line(scenario.value, figures, ratios))
     return "\n".join(lines)
 

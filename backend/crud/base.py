@@ -36,9 +36,9 @@ from backend.crud.keeper import Keeper
 from backend.crud.kept import Judge
 from backend.crud.listing import Listing, Lists
 from backend.crud.overlap_guard import OverlapGuards
-from backend.crud.query import Selection
 from backend.crud.references import References
 from backend.crud.resource import Resource
+from backend.crud.selection import Selection
 from backend.crud.statements import ROW_KEY, Statements
 
 ModelT = TypeVar("ModelT", bound=SQLModel)

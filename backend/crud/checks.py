@@ -12,9 +12,10 @@ from backend.crud.columns import TIMESTAMPS, Column, RegistrationError
 from backend.crud.model import Mark, Record
 from backend.crud.no_overlap import rules_of
 from backend.crud.policy import SIGNED_IN, Policy
-from backend.crud.query import ListParameters, Search
+from backend.crud.query import ListParameters
 from backend.crud.router import OPERATIONS
 from backend.crud.search_index import search_index_of
+from backend.crud.selection import Search
 
 
 def check_table(model: type[SQLModel]) -> None:

@@ -4,9 +4,10 @@ A cursor is a JWT signed by the server (PyJWT): it carries the list's sort and f
 walked without losing a row: nulls are last ascending and first descending, and the conditions say so.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache, cached_property
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,12 +23,17 @@ KIND = "cursor"
 BIND = "_after_{}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SortKey:
     """One column of a sort."""
 
     column: Column
     descending: bool
+
+    @cached_property
+    def adapter(self) -> TypeAdapter[Any]:
+        """Reads a value of the column as a cursor carries it. Making it takes longer than reading a page."""
+        return TypeAdapter(filter_type(self.column))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +77,13 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, Decimal):
         return str(value)
-    return TypeAdapter(type(value)).dump_python(value, mode="json")
+    kind: Hashable = type(value)
+    return _adapter_of(kind).dump_python(value, mode="json")
+
+
+@cache
+def _adapter_of(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 def position(keys: Sequence[SortKey], values: Sequence[Any]) -> Row:
@@ -86,7 +98,7 @@ def position(keys: Sequence[SortKey], values: Sequence[Any]) -> Row:
     for number, (key, value) in enumerate(zip(keys, values, strict=True)):
         if value is not None:
             try:
-                bound[BIND.format(number)] = TypeAdapter(filter_type(key.column)).validate_python(value)
+                bound[BIND.format(number)] = key.adapter.validate_python(value)
             except ValidationError as error:
                 raise foreign_cursor() from error
     return bound

@@ -31,9 +31,10 @@ from backend.crud.cells import cell_writer
 from backend.crud.cursor import BIND
 from backend.crud.endpoints import Endpoints
 from backend.crud.parameters import parse_query
-from backend.crud.query import WINDOW_WORDS, Selection
+from backend.crud.query import WINDOW_WORDS
 from backend.crud.resource import Resource
 from backend.crud.route import GeneratedRoute, many, route_of
+from backend.crud.selection import Selection
 from backend.crud.statements import PAGE_LIMIT
 
 # Few enough that a chunk keeps nobody waiting for the interpreter, and that little is made in vain for a client who hangs up.

@@ -21,10 +21,11 @@ from backend.crud.history import HistoryEntry, entries
 from backend.crud.model import Mark
 from backend.crud.pagination import Page, page_members
 from backend.crud.policy import SIGNED_IN
-from backend.crud.query import ListParameters, Search
+from backend.crud.query import ListParameters
 from backend.crud.resource import Resource
 from backend.crud.route import TAGGED, GeneratedRoute, generated_route, one
 from backend.crud.schemas import build_model, derive
+from backend.crud.selection import Search
 
 COLUMNS = columns_of(HistoryEntry)
 ENTRIES = Resource(

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from backend.core.db import UnitOfWork
 from backend.core.statement import Predicate, Row
 from backend.crud.estimate import estimated_rows
-from backend.crud.query import Selection, Shape
 from backend.crud.resource import Resource
 from backend.crud.search_plan import fitted, read_through
+from backend.crud.selection import Selection, Shape
 from backend.crud.statements import PAGE_LIMIT, PAGE_OFFSET, TOTAL, Statements
 
 

@@ -4,8 +4,8 @@ What a list takes is fixed at registration (`ListParameters`); OpenAPI is writte
 values never become SQL text: the shape of the query decides the text, which is compiled once for each shape.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import Annotated, Any, Literal
 
@@ -40,7 +40,8 @@ from backend.crud.filters import (
 from backend.crud.pagination import DEFAULT_SIZE, MAX_PAGE, MAX_SIZE
 from backend.crud.parameters import describe_parameters, parse_query
 from backend.crud.schemas import build_model
-from backend.crud.view import VIEW_WORDS, WHOLE, View, view_members
+from backend.crud.selection import FIRST_PAGE, Search, Selection, Shape
+from backend.crud.view import VIEW_WORDS, View, view_members
 from backend.crud.wire import NO_NUL
 
 MAX_SORT = 8
@@ -51,44 +52,6 @@ SEARCH = "_search_text"
 SIZE_WORDS = ("size", "limit")
 DIRECTIONS = {"": "", "-": "_descending"}
 WINDOW_WORDS = frozenset({"page", "size", "skip", "limit"})
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What decides the SQL text of a list; equal for two requests that need the same."""
-
-    filters: tuple[tuple[str, int], ...] = ()
-    sort: tuple[str, ...] = ()
-    # How many letters are searched for, as far as that matters; 0 where nothing is.
-    searched: int = 0
-    # Whether the search index is asked, where it knows the answer.
-    by_index: bool = True
-    # For a page behind a cursor, which sort values of the row before it are null.
-    nulls: tuple[bool, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """What one request asks of a list. `shape` decides the SQL text, `values` are bound to it."""
-
-    shape: Shape
-    values: dict[str, Any]
-    offset: int
-    limit: int
-    # What a cursor has to repeat: the filters, the sort and the search as they were written.
-    query: Mapping[str, str]
-    view: View = WHOLE
-
-
-FIRST_PAGE = Selection(Shape(), {}, offset=0, limit=DEFAULT_SIZE, query={})
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """The columns that `search` looks into, and those of the table's `SearchIndex`, if it has one."""
-
-    columns: tuple[str, ...] = ()
-    index: tuple[str, ...] = ()
 
 
 class ListParameters:
@@ -121,6 +84,7 @@ class ListParameters:
         self.sortable = tuple(column.name for column in columns.values() if not column.is_json)
         # Clients ask for the same pages again and again, and a selection never changes.
         self._remembered = lru_cache(maxsize=REMEMBERED)(lambda query_string: self.select(parse_query(query_string)))
+        self.sort_keys = lru_cache(maxsize=REMEMBERED)(self._sort_keys)
         self._lists = {"sort", *VIEW_WORDS} | {f.name for f in self.filters.values() if f.operator in LISTS}
 
     def with_relations(self, relations: Iterable[str]) -> "ListParameters":
@@ -259,7 +223,7 @@ class ListParameters:
         if shape.searched == TRIGRAM:
             yield SEARCH
 
-    def sort_keys(self, sort: tuple[str, ...]) -> list[SortKey]:
+    def _sort_keys(self, sort: tuple[str, ...]) -> Sequence[SortKey]:
         """The columns that a list is sorted by, each once, up to the primary key, which leaves no ties."""
         keys: dict[str, SortKey] = {}
         for word in (*sort, self._key):

@@ -10,7 +10,8 @@ from dataclasses import replace
 from backend.core.db import UnitOfWork
 from backend.core.statement import Predicate
 from backend.crud.estimate import estimated_rows
-from backend.crud.query import ListParameters, Selection, Shape
+from backend.crud.query import ListParameters
+from backend.crud.selection import Selection, Shape
 from backend.crud.statements import Statements
 
 # Rows that hold a text, from which on it is common: the first page of a million rows then takes some 5,000 of them to fill.

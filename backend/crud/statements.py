@@ -11,8 +11,8 @@ from backend.core.statement import EVERYTHING, Predicate, Statement
 from backend.crud.columns import Column
 from backend.crud.cursor import after
 from backend.crud.estimate import sampled
-from backend.crud.query import Shape
 from backend.crud.resource import Resource
+from backend.crud.selection import Shape
 
 CACHED_SHAPES = 512
 # Our own names in a statement begin with an underscore, as no column of a SQLModel class can.

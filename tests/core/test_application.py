@@ -20,8 +20,8 @@ from backend.core.routing import Router
 from backend.crud.base import CRUDBase
 from backend.crud.model import IntegerKey, Record
 from backend.crud.policy import ANYONE
-from backend.crud.query import Selection
 from backend.crud.registry import Registry
+from backend.crud.selection import Selection
 from tests.client import QuickClient
 from tests.core.conftest import build
 
