@@ -4,14 +4,15 @@ A cursor is a JWT signed by the server (PyJWT): it carries the list's sort and f
 walked without losing a row: nulls are last ascending and first descending, and the conditions say so.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_jsonable_python
 
 from backend.core.errors import InvalidInputError, NotAuthenticatedError
 from backend.core.security import sign, verify
@@ -77,13 +78,7 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, Decimal):
         return str(value)
-    kind: Hashable = type(value)
-    return _adapter_of(kind).dump_python(value, mode="json")
-
-
-@cache
-def _adapter_of(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+    return to_jsonable_python(value)
 
 
 def position(keys: Sequence[SortKey], values: Sequence[Any]) -> Row:
