@@ -5,6 +5,7 @@ database does on a small query (KNOWLEDGE §6). Only statements whose text does 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -125,10 +126,19 @@ class Statement:
         """Conversions of the columns that need one; they may depend on the type codes that the driver reports."""
         converts = []
         for column, meta in zip(self._columns, description, strict=True):
-            # PostgreSQL sessions run in UTC, so its instants arrive as they should be.
-            if isinstance(column.type, UTCDateTime) and self._dialect.name == "postgresql":
-                continue
-            convert = column.type.dialect_impl(self._dialect).result_processor(self._dialect, meta[1])
+            if isinstance(column.type, UTCDateTime) and self._dialect.name in INSTANTS:
+                convert = INSTANTS[self._dialect.name]
+            else:
+                convert = column.type.dialect_impl(self._dialect).result_processor(self._dialect, meta[1])
             if convert is not None:
                 converts.append((str(column.key), convert))
         return converts
+
+
+def _instant(stored: str | None) -> datetime | None:
+    """An instant as SQLAlchemy stores it in SQLite, whose own way to read one takes five times as long."""
+    return None if stored is None else datetime.fromisoformat(f"{stored}+00:00")
+
+
+# PostgreSQL sessions run in UTC, so its instants arrive as they should be.
+INSTANTS: Mapping[str, Convert | None] = {"postgresql": None, "sqlite": _instant}

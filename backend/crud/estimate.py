@@ -1,7 +1,7 @@
 """How many rows a list has, roughly and at once, where counting them all would be the cost.
 
 PostgreSQL's planner is asked for its estimate (`EXPLAIN`). SQLite has none to ask: a thousand row ids spread over the table are
-looked up, and the share of them that the list selects is taken for the whole. A list of everything lacks only gaps: two hundred do.
+looked up, and the share of them that the list selects is taken for the whole. A list of everything lacks only gaps: few tell.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,9 @@ import sqlalchemy as sa
 
 from backend.core.statement import Row
 
-SAMPLE, SAMPLE_OF_ALL = 1_000, 200
+SAMPLE, SAMPLE_OF_ALL = 1_000, 64
+# The last row id up to which SQLite counts a whole table in less time than it takes to see whether there are ten thousand rows.
+COUNTED_WHOLE = 200_000
 STRIDE = 2_654_435_761  # a prime: no period of the data falls in step with it
 PLAN, LAST, FOUND, PROBED = "plan", "_last_row", "_found_rows", "_probed_rows"
 
@@ -27,6 +29,19 @@ def sampled(table: sa.Table, selected: Callable[[Any], sa.Select[Any]]) -> sa.Se
     probed = sa.select(1 + steps.c.step * STRIDE % last)
     found = count.where(row_id.in_(probed)).scalar_subquery()
     return sa.select(last.label(LAST), sa.literal_column(str(size), sa.Integer()).label(PROBED), found.label(FOUND))
+
+
+def counted_whole(table: sa.Table, past: int) -> sa.Select[Any]:
+    """How many rows a table has on SQLite, which of a large one says no more than that they are more than `past`.
+
+    SQLite counts a table by its pages, without a look at the rows: 7 µs for ten thousand, milliseconds for millions.
+    """
+    row_id = sa.literal_column(f'"{table.name}"."_rowid_"', sa.BigInteger())
+    last = sa.select(sa.func.max(row_id)).select_from(table).correlate(None).scalar_subquery()
+    beyond: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(table).limit(1).offset(past).correlate(None)
+    rows = sa.select(sa.func.count()).select_from(table).correlate(None).scalar_subquery()
+    is_counted = sa.or_(last <= sa.literal_column(str(COUNTED_WHOLE)), ~beyond.exists())
+    return sa.select(sa.case((is_counted, rows), else_=sa.literal_column(str(past + 1))))
 
 
 def estimated_rows(answer: Row) -> int:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from backend.core.statement import EVERYTHING, Predicate, Statement
 from backend.crud.columns import Column
 from backend.crud.cursor import after
-from backend.crud.estimate import sampled
+from backend.crud.estimate import counted_whole, sampled
 from backend.crud.resource import Resource
 from backend.crud.selection import Shape
 
@@ -91,6 +91,8 @@ class Statements:
         if self._estimate_past is None:
             return self._selected(sa.func.count().label(TOTAL), shape, scope)
         bounded = self._selected(sa.literal_column("1"), shape, scope)
+        if bounded.whereclause is None and self._dialect.name == "sqlite":
+            return sa.select(counted_whole(self._table, self._estimate_past).scalar_subquery().label(TOTAL))
         if bounded.whereclause is None and self._is_counted_by_key:
             # The key and not a constant, which the executor would have to put beside each row of the index.
             bounded = bounded.with_only_columns(self._key).order_by(self._key)

@@ -152,10 +152,11 @@ def test_an_exact_page_takes_one_statement_and_an_estimate_two(
     assert len(counted) == 3
 
 
-def test_a_bounded_count_goes_by_the_key_where_every_row_counts(
-    shop: TestClient, backend: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """PostgreSQL would read the table itself anew each time; a filter's rows are counted by whatever index finds them first."""
+def test_what_a_total_is_counted_by(shop: TestClient, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every row: by the key on PostgreSQL, which would read the table itself anew each time, by the pages on SQLite.
+
+    A filter's rows are counted by whatever index finds them first.
+    """
     sent: list[str] = []
     execute = Statement.execute
 
@@ -164,8 +165,35 @@ def test_a_bounded_count_goes_by_the_key_where_every_row_counts(
         return execute(self, *arguments)
 
     monkeypatch.setattr(Statement, "execute", listening)
-    for query, ordered in (({}, backend == "postgresql"), ({"id__gt": 1}, False), ({"search": "t"}, False)):
+    for query in ({"id__gt": 1}, {"search": "t"}):
         sent.clear()
         page(shop, sort="title", **query)
         text = next(text for text in sent if f"LIMIT {BOUND + 1}" in text)
-        assert ("ORDER BY" in text[: text.index(f"LIMIT {BOUND + 1}")]) is ordered
+        assert "ORDER BY" not in text[: text.index(f"LIMIT {BOUND + 1}")]
+    sent.clear()
+    page(shop, sort="title")
+    (text,) = [text for text in sent if "ORDER BY books.title" in text]
+    whole = {
+        "postgresql": f"FROM books ORDER BY books.id \n LIMIT {BOUND + 1}",
+        "sqlite": "(SELECT count(*) AS count_1 \nFROM books)",
+    }
+    assert whole[backend] in text
+
+
+@pytest.mark.parametrize("counted_whole", [0, 10**6])
+def test_sqlite_counts_large_tables_and_small_ones_to_the_bound(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch, counted_whole: int
+) -> None:
+    """However large a table is whose pages are counted."""
+    monkeypatch.setattr("backend.crud.estimate.COUNTED_WHOLE", counted_whole)
+    with opened(databases.prepared("sqlite", "migrated", migrate)) as client:
+        assert page(client)["total"] == 0
+        category = client.post("/api/v1/categories", json={"name": "all"}).json()["id"]
+        rows = [{"title": f"T{n}", "author": "A", "price": 1, "category_id": category} for n in range(BOUND)]
+        assert client.post("/api/v1/books/batch", json=rows).status_code == 201
+        found = page(client)
+        assert (found["total"], "total_is_estimate" in found) == (BOUND, False)
+        one_more = {"title": "one more", "author": "A", "price": 1, "category_id": category}
+        assert client.post("/api/v1/books", json=one_more).status_code == 201
+        found = page(client)
+        assert (found["total"], found["total_is_estimate"]) == (BOUND + 1, True)
