@@ -65,6 +65,7 @@ def create_app(
     directory, cruds = registry.build(database.dialect)
     app = Application(
         directory,
+        edge=_edge(settings),
         title="Rowhouse",
         version=__version__,
         description=DESCRIPTION,
@@ -80,7 +81,8 @@ def create_app(
     add_health_routes(app)
     add_pages(app)
     _add_error_handlers(app)
-    _add_middleware(app, settings)
+    if settings.cors_origins:
+        app.add_middleware(Cors, origins=settings.cors_origins)
     app.openapi = cached_openapi(app, directory, slo_ms=settings.slo_ms)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
 
@@ -113,10 +115,8 @@ def _add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, handle_unexpected_error)
 
 
-def _add_middleware(app: FastAPI, settings: Settings) -> None:
-    """The last one added is the outermost."""
+def _edge(settings: Settings) -> Callable[[ASGIApp], ASGIApp]:
     last_resort: ASGIApp = problem_response(RowhouseError())
     if settings.cors_origins:
-        app.add_middleware(Cors, origins=settings.cors_origins)
         last_resort = Cors(last_resort, origins=settings.cors_origins)
-    app.add_middleware(Edge, access_log=settings.access_log, own_policy=PAGES, last_resort=last_resort)
+    return partial(Edge, access_log=settings.access_log, own_policy=PAGES, last_resort=last_resort)

@@ -48,4 +48,4 @@ def _over_time(run: Document) -> Iterator[Section]:
         return
     yield Section(title="Latency over time", body=latency_over_time(run))
     yield Section(title="Throughput and failures over time", body=throughput_over_time(run))
-    yield Section(title="Processors and memory over time", body=machine_over_time(run))
+    yield Section(title="Processors, memory and disk over time", body=machine_over_time(run))

@@ -27,7 +27,6 @@ TILES = {
     "p99_ms": 1,
     "server_cpu_ms_per_request": 2,
     "database_cpu_ms_per_request": 2,
-    "disk_p50_ms": 1,
     "disk_max_ms": 0,
 }
 

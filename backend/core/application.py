@@ -4,6 +4,7 @@ A generated route is a bare ASGI application that sends nothing before its work 
 matching of routes, which cost as much as the rest of the loop's part in it, stand aside for it until something goes wrong.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI
@@ -13,21 +14,22 @@ from backend.core.directory import Directory
 
 
 class Application(FastAPI):
-    """FastAPI whose routes below one prefix are `directory`'s."""
+    """FastAPI whose routes below one prefix are `directory`'s; `edge` makes the layer that is around all others, whenever they are added."""
 
-    def __init__(self, directory: Directory, **options: Any) -> None:
+    def __init__(self, directory: Directory, *, edge: Callable[[ASGIApp], ASGIApp], **options: Any) -> None:
         super().__init__(**options)
         self.directory = directory
+        self._edge = edge
         self.router.routes.insert(0, directory)
 
     def build_middleware_stack(self) -> ASGIApp:
-        """The middleware that was added, around the short way, around FastAPI's own layers."""
+        """The edge, around the middleware that was added, around the short way, around FastAPI's own layers."""
         added, self.user_middleware = self.user_middleware, []
         app: ASGIApp = _Shortcut(super().build_middleware_stack(), self.directory)
         self.user_middleware = added
         for middleware, arguments, options in reversed(added):
             app = middleware(app, *arguments, **options)
-        return app
+        return self._edge(app)
 
 
 class _Shortcut:

@@ -63,7 +63,7 @@ class Edge:
         try:
             await self._app(scope, receive, send_with_headers)
         except Exception:  # it is raised on, for the server to log
-            # Starlette's own handler of last resort stands outside and would answer without the headers; the server logs it.
+            # Of a layer in between: Starlette's own handler of last resort, inside, has answered for what the application lets out.
             if not started_to_answer:
                 await self._last_resort(scope, receive, send_with_headers)
             raise

@@ -54,7 +54,7 @@ class LanternCRUD(CRUDBase[Lantern]):
 
 
 class Watch:
-    """Middleware of the developer's own: it keeps each request's scope, and names itself in the answer."""
+    """Middleware of the developer's own: it keeps each request's scope, names itself in the answer, and fails at one path."""
 
     scopes: ClassVar[list[Scope]] = []
 
@@ -70,6 +70,8 @@ class Watch:
             await send(message)
 
         self.scopes.append(scope)
+        if scope.get("path") == "/trap":
+            raise LanternWentOutError("secret")
         await self._app(scope, receive, named if scope["type"] == "http" else send)
 
 
@@ -154,6 +156,15 @@ def test_what_nobody_expected_is_a_bare_500(client: TestClient, monkeypatch: pyt
     assert "secret" not in answer.text
     with TestClient(client.app) as told, pytest.raises(ZeroDivisionError, match="secret"):
         told.get(LIST)
+
+
+def test_what_added_middleware_lets_out_is_a_bare_500_too(client: TestClient) -> None:
+    """With all that every answer carries, for the edge is around what is added later."""
+    answer = client.get("/trap", headers={"X-Request-ID": "mine"})
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert (answer.headers["x-request-id"], answer.headers["x-frame-options"]) == ("mine", "DENY")
+    with TestClient(client.app) as told, pytest.raises(LanternWentOutError, match="secret"):
+        told.get("/trap")
 
 
 def test_other_protocols_take_the_ordinary_way(client: TestClient) -> None:

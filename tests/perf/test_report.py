@@ -167,7 +167,7 @@ def test_pictures_come_before_tables() -> None:
     """In the order of the questions; what there is no figure for is not drawn."""
     capacity = [step(100, ok=True), step(200, ok=False)]
     pictures = ["Endpoints against their SLO", "Latency over time", "Throughput and failures over time",
-                "Processors and memory over time", "All answers by latency"]  # fmt: skip
+                "Processors, memory and disk over time", "All answers by latency"]  # fmt: skip
     tables = ["Endpoints", "Totals", "The run"]
     assert titles(parse(html(run(endpoint())))) == [*pictures, *tables]
     assert titles(parse(html(run(endpoint(), seconds=[])))) == [pictures[0], "Over time", pictures[-1], *tables]
