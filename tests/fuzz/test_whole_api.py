@@ -23,7 +23,7 @@ from tests.races.servers import serve
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 PATIENT = 60.0  # a busy machine must not be taken for a fault
-FEW = {"admin": 3, "driver": 2, "anonymous": 2}
+FEW = 2  # made up for an operation, beside its boundary cases
 BOOK = {"title": "Emma", "author": "Austen", "price": 9.99, "stock": 9}
 # Where tests are spread over processes, the two databases are fuzzed side by side.
 EACH_ON_A_WORKER = [pytest.param(name, marks=pytest.mark.xdist_group(f"fuzz-{name}")) for name in BACKENDS]
@@ -118,6 +118,6 @@ def add(client: httpx2.Client, account: Account, path: str, body: dict[str, Any]
 @pytest.mark.parametrize("role", PHASES)
 def test_every_check_is_clean(campaign: Campaign, role: str) -> None:
     """No failure, no error, and every operation was tested."""
-    done = campaign.run(role, PHASES[role], EXAMPLES or FEW[role])
+    done = campaign.run(role, PHASES[role], EXAMPLES or FEW)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "No issues found" in done.stdout, done.stdout
