@@ -3,13 +3,14 @@
 FastAPI asks one route after the other (KNOWLEDGE §6).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from fastapi.params import Body, Form
 from fastapi.routing import APIRoute
 from starlette.datastructures import URLPath
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import Receive, Scope, Send
 
@@ -24,7 +25,7 @@ class _Entry(NamedTuple):
     """What answers a method at a path.
 
     `parameters` are the positions of segments and their names, `require_media_type` refuses a body of another kind by its headers,
-    and `limit` names the setting of the most bytes. What `is_short` sends nothing before all is done.
+    and `limit` names the setting of the most bytes. `respond` makes the whole answer before any of it is sent.
     """
 
     route: APIRoute
@@ -32,7 +33,7 @@ class _Entry(NamedTuple):
     require_media_type: Callable[[Headers], Any] | None
     limit: str
     generated: bool
-    is_short: bool
+    respond: Callable[[Scope, Receive], Awaitable[Response]] | None
 
 
 class _Node:
@@ -77,8 +78,8 @@ class Directory(BaseRoute):
                 node = node.children.setdefault(segment, _Node())
         intake: Intake | None = getattr(route, "intake", None)
         limit = "max_body_bytes" if intake is None else intake.limit
-        is_short = getattr(route, "is_short", False)
-        entry = _Entry(route, tuple(parameters), _media_type(route), limit, generated, is_short)
+        respond = getattr(route, "respond", None)
+        entry = _Entry(route, tuple(parameters), _media_type(route), limit, generated, respond)
         for method in sorted(route.methods or ()):
             self._enter(node, method, entry)
 
@@ -111,22 +112,23 @@ class Directory(BaseRoute):
         entry = node.methods.get(scope["method"])
         if entry is None:
             raise HTTPException(405, headers={"Allow": ", ".join(sorted(node.methods))})
-        await _answer(entry, segments, scope, receive, send)
+        await entry.route.app(scope, _admitted(entry, segments, scope, receive), send)
 
     async def has_answered(self, scope: Scope, receive: Receive, send: Send) -> bool:
-        """Whether a route that `is_short` was there and has answered. If not, `handle` is to be asked: it knows what was wrong."""
+        """Whether a route that can `respond` was there and has answered. If not, `handle` is to be asked: it knows what was wrong."""
         if self.matches(scope)[0] is Match.NONE:
             return False
         segments = self._segments(scope)
         node = self._find(segments)
         entry = node.methods.get(scope["method"]) if node is not None else None
-        if entry is None or not entry.is_short:
+        if entry is None or entry.respond is None:
             return False
         try:
-            await _answer(entry, segments, scope, receive, send)
+            response = await entry.respond(scope, _admitted(entry, segments, scope, receive))
         except Exception as error:  # noqa: BLE001  `handle` raises it where FastAPI's handlers, and those that were added to it, are
             scope[FAILURE] = error
             return False
+        await response(scope, receive, send)
         return True
 
     def _segments(self, scope: Scope) -> list[str]:
@@ -149,15 +151,15 @@ class Directory(BaseRoute):
         raise NoMatchFound(name, path_params)
 
 
-async def _answer(entry: _Entry, segments: Sequence[str], scope: Scope, receive: Receive, send: Send) -> None:
-    """Let a route answer a request that its headers allow."""
+def _admitted(entry: _Entry, segments: Sequence[str], scope: Scope, receive: Receive) -> Receive:
+    """Let a request pass whose headers the route allows; its body, no longer than it allows."""
     limit: int = getattr(scope["app"].state.settings, entry.limit)
     refuse_headers(scope["headers"], most_bytes=limit)
     if entry.require_media_type is not None:
         entry.require_media_type(scope["headers"])
     scope["path_params"] = {name: segments[position] for position, name in entry.parameters}
     scope["route"] = entry.route
-    await entry.route.app(scope, limited(receive, limit), send)
+    return limited(receive, limit)
 
 
 def _media_type(route: APIRoute) -> Callable[[Headers], Any] | None:

@@ -5,7 +5,7 @@ needed, for the same schemas that describe the input parse it.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Annotated, Any
 
@@ -27,6 +27,7 @@ from backend.crud.resource import Resource
 LOCATED = response_header("Location", "The path of the new row.")
 TAGGED = response_header("ETag", "The version of the row, for `If-Match` and `If-None-Match`.")
 Work = Callable[[Call, UnitOfWork], Response]
+Respond = Callable[[Scope, Receive], Awaitable[Response]]
 
 
 async def read_body(receive: Receive) -> bytes:
@@ -42,10 +43,10 @@ async def read_body(receive: Receive) -> bytes:
 class GeneratedRoute(APIRoute):
     """One generated operation; `intake` is there where it reads a body that is no JSON.
 
-    One that `is_short` sends nothing before all is done, so the directory spares it FastAPI's layers.
+    Where there is `respond`, it makes the whole answer before any of it is sent, so the directory spares the route FastAPI's layers.
     """
 
-    is_short = False
+    respond: Respond | None = None
 
     def __init__(self, path: str, *, answer: ASGIApp, documented: Any, intake: Intake | None, **options: Any) -> None:
         super().__init__(path, documented, **options)
@@ -53,25 +54,29 @@ class GeneratedRoute(APIRoute):
         self.app = answer
 
 
-def in_one_hop(work: Work, *, writes: bool, reads_body: bool) -> ASGIApp:
-    """The ASGI application that reads the body and has `work` done in one hop to a worker thread."""
+def in_one_hop(work: Work, *, writes: bool, reads_body: bool) -> Respond:
+    """What reads the body and has `work` done in one hop to a worker thread."""
 
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+    async def respond(scope: Scope, receive: Receive) -> Response:
         door: Door = scope["app"].state.door
         body = await read_body(receive) if reads_body else b""
-        response = await door.run(partial(work, Call(scope, body)), write=writes)
-        await response(scope, receive, send)
+        return await door.run(partial(work, Call(scope, body)), write=writes)
 
-    return answer
+    return respond
 
 
 def generated_route(
     resource: Resource, tail: str, *, work: Work, writes: bool, body: Any = None, **options: Any
 ) -> GeneratedRoute:
     """The route at `tail` below the resource's path whose answer is made in one hop; `options` are as for `route_of`."""
-    answer = in_one_hop(work, writes=writes, reads_body=body is not None)
+    respond = in_one_hop(work, writes=writes, reads_body=body is not None)
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        response = await respond(scope, receive)
+        await response(scope, receive, send)
+
     route = route_of(resource, tail, answer=answer, body=body, **options)
-    route.is_short = True
+    route.respond = respond
     return route
 
 
