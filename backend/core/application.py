@@ -1,6 +1,6 @@
 """FastAPI with a short way to the routes that need none of its layers.
 
-A generated route is a bare ASGI application that sends nothing before its work is done. FastAPI's error handlers, exit stack and
+A generated route sends nothing before its answer is made. FastAPI's error handlers, exit stack and
 matching of routes, which cost as much as the rest of the loop's part in it, stand aside for it until something goes wrong.
 """
 

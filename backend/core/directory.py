@@ -25,7 +25,7 @@ class _Entry(NamedTuple):
     """What answers a method at a path.
 
     `parameters` are the positions of segments and their names, `require_media_type` refuses a body of another kind by its headers,
-    and `limit` names the setting of the most bytes. `respond` makes the whole answer before any of it is sent.
+    and `limit` names the setting of the most bytes. `respond`, of a generated route, makes the answer before any of it is sent.
     """
 
     route: APIRoute

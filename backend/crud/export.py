@@ -16,8 +16,8 @@ from functools import partial
 from typing import Any
 
 from pydantic import TypeAdapter
-from starlette.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope
 
 from backend.core.db import UnitOfWork
 from backend.core.door import Door, Lane
@@ -83,14 +83,13 @@ class Exporter:
         self.crud = crud
         self._formats = {"csv": _csv(resource), "ndjson": _ndjson(resource)}
 
-    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI application: the first chunk, then the response that asks for the others."""
+    async def respond(self, scope: Scope, _receive: Receive) -> Response:
+        """The first chunk, in a response that asks for the others."""
         door: Door = scope["app"].state.door
         begin = partial(self._begin, Call(scope, b""))
         walk, first = await door.run(begin, write=False, lane=Lane.BULK)
         headers = {"Content-Disposition": f'attachment; filename="{walk.file_name}"'}
-        response = StreamingResponse(self._pieces(door, walk, first), 200, headers, walk.format.media_type)
-        await response(scope, receive, send)
+        return StreamingResponse(self._pieces(door, walk, first), 200, headers, walk.format.media_type)
 
     async def _pieces(self, door: Door, walk: Walk, first: bytes) -> AsyncIterator[bytes]:
         yield first
@@ -195,7 +194,7 @@ def export_route(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
     parameters = [p for p in resource.parameters.openapi() if p["name"] not in PAGE_ONLY | {"format"}]
     content = {media_type: {"schema": {"type": "string"}} for media_type in (CSV, NDJSON)}
     return route_of(
-        resource, "/export", policy=resource.read, answer=Exporter(resource, endpoints.crud).answer, methods=["GET"],
+        resource, "/export", policy=resource.read, respond=Exporter(resource, endpoints.crud).respond, methods=["GET"],
         operation_id=f"export_{name}", summary=f"Export {name.replace('_', ' ')}", response_class=StreamingResponse,
         description="Every row that matches every filter, as a file. In CSV null is an empty cell, and a text that a "
         "spreadsheet would run as a formula begins with `'`.",

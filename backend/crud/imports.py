@@ -14,11 +14,11 @@ from typing import IO, Any
 
 from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Receive, Scope
 
 from backend.core.db import UnitOfWork
 from backend.core.door import Door, Lane
-from backend.core.errors import InvalidInputError, RowhouseError
+from backend.core.errors import InvalidInputError, InvalidRequestError, RowhouseError
 from backend.core.idempotency import IDEMPOTENCY_KEY, REPLAYED
 from backend.core.intake import Intake
 from backend.core.openapi import problem_responses
@@ -69,19 +69,16 @@ class Importer:
         self._validator = create.__pydantic_validator__
         self._csv = CsvColumns({name: resource.columns[name] for name in create.model_fields}, required=required)
 
-    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI application: let the caller in, read the file, store it."""
+    async def respond(self, scope: Scope, receive: Receive) -> Response:
+        """Let the caller in, read the file, store it."""
         door: Door = scope["app"].state.door
         caller = await door.run(partial(self._admit, Call(scope, b"")), write=False)
         with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as file:
             digest = await _spool(receive, file)
-            if digest is None:  # the client has gone before the end of the file
-                return
             media_type = INTAKE.media_type(scope["headers"])
             upload = Upload(file, media_type, f"{media_type} {digest}".encode())
             work = partial(self._store, Call(scope, upload.fingerprint), caller, upload)
-            response = await door.run(work, write=True, lane=Lane.BULK)
-        await response(scope, receive, send)
+            return await door.run(work, write=True, lane=Lane.BULK)
 
     def _admit(self, call: Call, unit: UnitOfWork) -> Caller | None:
         call.admit(unit, self.resource.write)
@@ -150,16 +147,19 @@ def _at(position: int, line: Line, faults: list[Any]) -> list[Fault]:
     return told
 
 
-async def _spool(receive: Receive, file: IO[bytes]) -> str | None:
-    """Write the body to the file and give its digest; None where the client goes away before its end.
+async def _spool(receive: Receive, file: IO[bytes]) -> str:
+    """Write the body to the file and give its digest.
 
     A piece is some 64 KiB that go to the page cache, so a hop to a thread would cost more than the writing.
+
+    Raises:
+        InvalidRequestError: the client went away before its end; what has come may look like a whole file.
     """
     digest, more = hashlib.sha256(), True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
-            return None
+            raise InvalidRequestError("The connection broke off before the end of the file.")
         piece = message.get("body", b"")
         digest.update(piece)
         file.write(piece)
@@ -172,7 +172,7 @@ def import_route(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
     name = many(resource)
     content = {media_type: {"schema": FILE} for media_type in (NDJSON, CSV)}
     return route_of(
-        resource, "/import", policy=resource.write, answer=Importer(resource, endpoints.crud).answer, intake=INTAKE,
+        resource, "/import", policy=resource.write, respond=Importer(resource, endpoints.crud).respond, intake=INTAKE,
         methods=["POST"], status_code=201, operation_id=f"import_{name}", summary=f"Import {name.replace('_', ' ')}",
         response_model=Created,
         description="Store the rows of a file, all or none; an error lists every row that it is about. The first line of CSV "

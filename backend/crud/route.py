@@ -1,4 +1,4 @@
-"""One generated route: a FastAPI route to OpenAPI and a bare ASGI application to the server.
+"""One generated route: a FastAPI route to OpenAPI, and to the directory what makes the answer (decision 0013).
 
 It reads the body, makes one hop to a worker thread and answers with the bytes built there. FastAPI's dependency solving is not
 needed, for the same schemas that describe the input parse it.
@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Path
 from fastapi.routing import APIRoute
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope
 
 from backend.core.db import UnitOfWork
 from backend.core.dependencies import oauth2_scheme
@@ -43,15 +43,15 @@ async def read_body(receive: Receive) -> bytes:
 class GeneratedRoute(APIRoute):
     """One generated operation; `intake` is there where it reads a body that is no JSON.
 
-    Where there is `respond`, it makes the whole answer before any of it is sent, so the directory spares the route FastAPI's layers.
+    The directory asks `respond` for the answer and sends it, without FastAPI's layers; `documented` is for OpenAPI alone.
     """
 
-    respond: Respond | None = None
-
-    def __init__(self, path: str, *, answer: ASGIApp, documented: Any, intake: Intake | None, **options: Any) -> None:
+    def __init__(
+        self, path: str, *, respond: Respond, documented: Callable[..., None], intake: Intake | None, **options: Any
+    ) -> None:
         super().__init__(path, documented, **options)
         self.intake = intake
-        self.app = answer
+        self.respond = respond
 
 
 def in_one_hop(work: Work, *, writes: bool, reads_body: bool) -> Respond:
@@ -69,28 +69,22 @@ def generated_route(
     resource: Resource, tail: str, *, work: Work, writes: bool, body: Any = None, **options: Any
 ) -> GeneratedRoute:
     """The route at `tail` below the resource's path whose answer is made in one hop; `options` are as for `route_of`."""
-    respond = in_one_hop(work, writes=writes, reads_body=body is not None)
-
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        response = await respond(scope, receive)
-        await response(scope, receive, send)
-
-    route = route_of(resource, tail, answer=answer, body=body, **options)
-    route.respond = respond
-    return route
+    return route_of(
+        resource, tail, respond=in_one_hop(work, writes=writes, reads_body=body is not None), body=body, **options
+    )
 
 
 def route_of(
     resource: Resource,
     tail: str,
     *,
-    answer: ASGIApp,
+    respond: Respond,
     policy: Policy,
     body: Any = None,
     intake: Intake | None = None,
     **options: Any,
 ) -> GeneratedRoute:
-    """The route at `tail` below the resource's path that `answer` answers; `options` are FastAPI's."""
+    """The route at `tail` below the resource's path that `respond` answers; `options` are FastAPI's."""
     parameters = []
     if "{id}" in tail:
         wire: Any = resource.key.wire
@@ -100,12 +94,12 @@ def route_of(
         parameters.append(inspect.Parameter("body", inspect.Parameter.KEYWORD_ONLY, annotation=body))
 
     def documented() -> None:
-        """Carries the signature for OpenAPI; the route's `answer` answers instead."""
+        """Carries the signature for OpenAPI; the route's `respond` answers instead."""
 
     documented.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by inspect.signature
     return GeneratedRoute(
         f"/{resource.path}{tail}",
-        answer=answer,
+        respond=respond,
         documented=documented,
         intake=intake,
         tags=[resource.path],

@@ -113,8 +113,9 @@ def last_scope() -> Scope:
 
 def test_generated_routes_are_spared_the_layers_that_hand_written_ones_need(client: TestClient) -> None:
     """What was added to the application is around both."""
-    answer = client.get("/api/v1/books")
-    assert (answer.status_code, answer.headers["x-watched"], ORDINARY in last_scope()) == (200, "yes", False)
+    for path in ("/api/v1/books", "/api/v1/books/export"):
+        answer = client.get(path)
+        assert (answer.status_code, answer.headers["x-watched"], ORDINARY in last_scope()) == (200, "yes", False)
     answer = client.get("/api/v1/written")
     assert (answer.json(), answer.headers["x-watched"], ORDINARY in last_scope()) == ("by hand", "yes", True)
 
