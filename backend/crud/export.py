@@ -191,7 +191,7 @@ def _ndjson(resource: Resource) -> Format:
 def export_route(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
     """The route of a resource's export."""
     name = many(resource)
-    parameters = [p for p in resource.parameters.openapi() if p["name"] not in PAGE_ONLY | {"format"}]
+    parameters = [p for p in resource.parameters.openapi if p["name"] not in PAGE_ONLY | {"format"}]
     content = {media_type: {"schema": {"type": "string"}} for media_type in (CSV, NDJSON)}
     return route_of(
         resource, "/export", policy=resource.read, respond=Exporter(resource, endpoints.crud).respond, methods=["GET"],

@@ -125,7 +125,7 @@ def history_route(resource: Resource, endpoints: KeptEndpoints) -> GeneratedRout
         operation_id=f"list_{name}_history", summary=f"List the changes of a {name.replace('_', ' ')}",
         response_model=page,
         description="A page of what was done to the row, the oldest first; also after its deletion.",
-        openapi_extra={"parameters": ENTRIES.parameters.openapi()},
+        openapi_extra={"parameters": [*ENTRIES.parameters.openapi]},
         responses=problem_responses(401, 403, 404, 422, 503),
     )  # fmt: skip
 

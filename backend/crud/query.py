@@ -86,8 +86,10 @@ class ListParameters:
         self._remembered = lru_cache(maxsize=REMEMBERED)(lambda query_string: self.select(parse_query(query_string)))
         self.sort_keys = lru_cache(maxsize=REMEMBERED)(self._sort_keys)
         self._lists = {"sort", *VIEW_WORDS} | {f.name for f in self.filters.values() if f.operator in LISTS}
+        # A second application of the same registrations needs the same models, which take the most time of its start.
+        self.with_relations = lru_cache(maxsize=REMEMBERED)(self._with_relations)
 
-    def with_relations(self, relations: Iterable[str]) -> "ListParameters":
+    def _with_relations(self, relations: tuple[str, ...]) -> "ListParameters":
         """The same parameters, and `expand` with these names."""
         kept: dict[str, Any] = {"search": self.search, "aliases": self._aliases, "composed": self._composed}
         return ListParameters(self._columns, name=self._name, relations=relations, **kept)
@@ -235,8 +237,9 @@ class ListParameters:
         """The ORDER BY of a shape: nulls last ascending and first descending, the primary key last."""
         return [_ordered(key) for key in self.sort_keys(shape.sort)]
 
-    def openapi(self) -> list[dict[str, Any]]:
-        """The parameters as OpenAPI 3.1 has them."""
+    @cached_property
+    def openapi(self) -> Sequence[dict[str, Any]]:
+        """The parameters as OpenAPI 3.1 has them, for lists and exports."""
         return describe_parameters(self.model)
 
 

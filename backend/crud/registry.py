@@ -176,7 +176,7 @@ class Registry:
         readable = {path for path, registration in self.registrations.items() if "list" in registration.operations}
         found = {}
         for path, relations in relations_of(declared.values(), readable=readable).items():
-            parameters = declared[path].parameters.with_relations(relations)
+            parameters = declared[path].parameters.with_relations(tuple(relations))
             found[path] = replace(declared[path], relations=relations, parameters=parameters)
         return found
 

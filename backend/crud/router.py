@@ -42,7 +42,7 @@ def _list(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
         resource, "", policy=resource.read, work=endpoints.list_rows, writes=False, methods=["GET"],
         operation_id=f"list_{name}", summary=f"List {name.replace('_', ' ')}", response_model=page,
         description="A page of the rows that match every filter.",
-        openapi_extra={"parameters": resource.parameters.openapi()},
+        openapi_extra={"parameters": [*resource.parameters.openapi]},
         responses=problem_responses(401, 403, 422, 503),
     )  # fmt: skip
 
