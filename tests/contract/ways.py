@@ -111,7 +111,7 @@ def probes_of_history(secret: Secret) -> Iterator[Probe]:
         {"page": 9},
         {"fields": "id"},
     ]
-    for parameter in ENTRIES.parameters.openapi():
+    for parameter in ENTRIES.parameters.openapi:
         name = parameter["name"]
         if name not in NO_FILTERS:
             queries.append({name: filter_value(secret.entries[-1], name)})
