@@ -23,7 +23,7 @@ from backend.core.application import Application
 from backend.core.config import Settings
 from backend.core.cors import Cors
 from backend.core.db import Database
-from backend.core.document import cached_openapi
+from backend.core.document import add_document
 from backend.core.door import Door, Lane
 from backend.core.errors import (
     RowhouseError,
@@ -73,6 +73,7 @@ def create_app(
         openapi_tags=registry.tags(),
         lifespan=_lifespan(settings, database, door, registry),
         redirect_slashes=False,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
     )
@@ -83,7 +84,7 @@ def create_app(
     _add_error_handlers(app)
     if settings.cors_origins:
         app.add_middleware(Cors, origins=settings.cors_origins)
-    app.openapi = cached_openapi(app, directory, slo_ms=settings.slo_ms)  # type: ignore[method-assign]  # FastAPI's documented way
+    add_document(app, directory, slo_ms=settings.slo_ms)
     return app
 
 

@@ -1,12 +1,17 @@
 """The OpenAPI document: FastAPI's own, with the directory's routes and the problem schema of every error."""
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Iterator
 from functools import cache
+from threading import Lock
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.encoders import jsonable_encoder
 from fastapi.openapi.utils import get_openapi
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
 
 from backend.core.answers import add_headers
 from backend.core.dependencies import oauth2_scheme
@@ -16,11 +21,28 @@ from backend.core.errors import Problem
 # 95 of 100 answers of an operation are to be there within so many milliseconds; the load run's gate reads it here.
 SLO = "x-slo-ms"
 BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
+PATH = "/openapi.json"
 
 
-def cached_openapi(app: FastAPI, directory: Directory, *, slo_ms: int) -> Callable[[], dict[str, Any]]:
-    """FastAPI's `app.openapi` for an application with a directory; the document is built at its first use."""
-    return cache(lambda: build_openapi(app, directory, slo_ms=slo_ms))
+def add_document(app: FastAPI, directory: Directory, *, slo_ms: int) -> None:
+    """Serve the document, and give it as FastAPI's `app.openapi`; it is built at its first use.
+
+    That takes half a second of work for each hundred operations, and writing it down tens of milliseconds: it is done once and in
+    a thread, so that only who asks for the document waits for it.
+    """
+    openapi = cache(lambda: build_openapi(app, directory, slo_ms=slo_ms))
+    written = cache(lambda: json.dumps(openapi(), ensure_ascii=False, separators=(",", ":")).encode())
+    one_at_a_time = Lock()
+
+    def content() -> bytes:
+        with one_at_a_time:
+            return written()
+
+    async def show(_request: Request) -> Response:
+        return Response(await run_in_threadpool(content), media_type="application/json")
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way
+    app.add_route(PATH, show, methods=["GET"], include_in_schema=False)
 
 
 def build_openapi(app: FastAPI, directory: Directory, *, slo_ms: int) -> dict[str, Any]:

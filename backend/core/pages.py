@@ -15,6 +15,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
+from backend.core.document import PATH as DOCUMENT
+
 ASSETS = "/docs/assets"
 PATHS = frozenset({"/docs", "/redoc"})
 INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
@@ -27,7 +29,7 @@ INLINE_STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 def add_pages(app: FastAPI) -> None:
     """Add both pages and their assets, at the root."""
     swagger = get_swagger_ui_html(
-        openapi_url="/openapi.json",
+        openapi_url=DOCUMENT,
         title=f"{app.title}: try it out",
         swagger_js_url=f"{ASSETS}/swagger-ui-bundle.js",
         swagger_css_url=f"{ASSETS}/swagger-ui.css",
@@ -35,7 +37,7 @@ def add_pages(app: FastAPI) -> None:
         swagger_ui_parameters={"docExpansion": "none", "filter": True, "persistAuthorization": True},
     )
     redoc = get_redoc_html(
-        openapi_url="/openapi.json",
+        openapi_url=DOCUMENT,
         title=f"{app.title}: reference",
         redoc_js_url=f"{ASSETS}/redoc.standalone.js",
         redoc_favicon_url=f"{ASSETS}/favicon.png",

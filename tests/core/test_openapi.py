@@ -2,16 +2,21 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Annotated, Any
 
 import pytest
 from pydantic import Field
 
+from backend.core import document as document_module
+from backend.core.document import build_openapi
 from backend.core.errors import PROBLEM_MEDIA_TYPE
 from backend.core.openapi import problem_responses
 from backend.core.routing import Router
 from tests.core.conftest import Serve, build, build_product
 
+PATIENT = 5.0  # seconds
 METHODS = ("get", "post", "put", "patch", "delete")
 
 
@@ -83,6 +88,26 @@ def test_the_document_is_served_and_built_once(sqlite_url: str, serve: Serve) ->
     assert app.openapi() is app.openapi()
     assert app.openapi()["paths"] == {}
     assert serve().get("/openapi.json").json() == app.openapi()
+
+
+def test_nobody_waits_for_the_document_but_who_asks_for_it(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes a second to build where there are many entities."""
+    begun, released = Event(), Event()
+
+    def slow(*given: Any, **options: Any) -> dict[str, Any]:
+        begun.set()
+        released.wait(PATIENT)
+        return build_openapi(*given, **options)
+
+    monkeypatch.setattr(document_module, "build_openapi", slow)
+    client = serve()
+    with ThreadPoolExecutor(1) as asking:
+        asked = asking.submit(client.get, "/openapi.json")
+        assert begun.wait(PATIENT)
+        assert client.get("/health").status_code == 200
+        assert not asked.done()
+        released.set()
+        assert asked.result().json()["info"]["title"] == "Rowhouse"
 
 
 def test_whole_bounds_are_whole(serve: Serve) -> None:
