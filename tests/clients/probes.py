@@ -14,9 +14,9 @@ from starlette.testclient import TestClient
 
 from backend.auth.models import User
 from backend.core.db import UnitOfWork
-from tests.clients.conftest import Document
 from tests.conftest import PASSWORD, sign_in, unique
 from tests.contract.bodies import Bodies
+from tests.documents import Document
 
 Headers = Mapping[str, str]
 FORGED = {"Authorization": "Bearer forged"}

@@ -8,11 +8,11 @@ from httpx2 import Response
 from starlette.testclient import TestClient
 
 from backend.api import registry as product_registry
-from tests.clients.conftest import DOCUMENTS
 from tests.clients.probes import FORM, JSON, Operation, Prober
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in, sign_up, unique
 from tests.contract.house import Headers, World
 from tests.databases import Databases
+from tests.documents import DOCUMENTS
 from tests.odd.application import open_odd
 from tests.odd.registry import registry as odd_registry
 

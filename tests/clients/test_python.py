@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.conftest import DOCUMENTS
 from tests.clients.tools import HERE, check_package, generate_package, run
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, migrate
 from tests.databases import Databases
+from tests.documents import DOCUMENTS
 from tests.races.servers import serve
 
 pytestmark = pytest.mark.xdist_group("clients")  # what is generated is generated once

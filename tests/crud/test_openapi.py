@@ -13,6 +13,7 @@ from backend.api import registry as product_registry
 from backend.core.errors import PROBLEM_MEDIA_TYPE
 from backend.crud.model import Mark
 from backend.crud.registry import Registration, Registry
+from tests.documents import Document, document_of
 from tests.odd.registry import registry as odd_registry
 
 BOOK_OPERATIONS = {
@@ -49,21 +50,18 @@ TYPES = {
     "duration": {"type": "string", "format": "duration"},
     "uuid": {"type": "string", "format": "uuid"},
 }
-Document = dict[str, Any]
 
 
 @pytest.fixture(scope="session")
-def odd_document(odd_client: TestClient) -> Document:
-    """The odd entities' document, as it is served."""
-    found: Document = odd_client.get("/openapi.json").json()
-    return found
+def odd_document() -> Document:
+    """The odd entities' document."""
+    return document_of("odd")
 
 
 @pytest.fixture(scope="session")
-def document(client: TestClient) -> Document:
-    """The product's document, as it is served."""
-    found: Document = client.get("/openapi.json").json()
-    return found
+def document() -> Document:
+    """The product's document."""
+    return document_of("product")
 
 
 def operations(document: Document) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -117,6 +115,14 @@ def test_the_document_is_the_same_each_time(odd_client: TestClient, odd_document
     assert isinstance(odd_client.app, FastAPI)
     odd_client.app.openapi.cache_clear()  # type: ignore[attr-defined]  # main puts a cached function there
     assert json.dumps(odd_client.app.openapi()) == json.dumps(odd_document)
+
+
+def test_it_is_served_as_it_is(
+    client: TestClient, document: Document, odd_client: TestClient, odd_document: Document
+) -> None:
+    """By each application, on each database."""
+    assert client.get("/openapi.json").json() == document
+    assert odd_client.get("/openapi.json").json() == odd_document
 
 
 def test_every_filter_is_documented_with_its_type(odd_document: Document) -> None:

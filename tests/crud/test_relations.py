@@ -7,7 +7,7 @@ from sqlmodel import SQLModel
 from starlette.testclient import TestClient
 
 from backend.api import registry as product
-from backend.crud.registry import Registry
+from backend.crud.registry import Registration, Registry
 from backend.crud.relations import relations_of
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in, unique
 from tests.databases import Databases
@@ -90,3 +90,17 @@ def test_a_reference_by_another_column_than_the_key(client: TestClient) -> None:
     first = client.post("/api/v1/stations", json={"code": unique("s"), "next_code": last["code"]}).json()
     shown = client.get(f"/api/v1/stations/{last['id']}?expand=stations").json()
     assert shown == {**last, "stations": [first]}
+
+
+EVERY_ENTITY = [*product.registrations.values(), *odd.registrations.values()]
+
+
+@pytest.mark.parametrize("registration", EVERY_ENTITY, ids=lambda registration: str(registration.resource.path))
+def test_relations_change_nothing_of_a_list_but_expand(registration: Registration) -> None:
+    """Two applications that share a registration share its parameters, as far as their entities are related alike."""
+    parameters = registration.resource.parameters
+    alone, related = parameters.with_relations(()), parameters.with_relations(("kin", "kind"))
+    described = {parameter["name"]: parameter for parameter in related.openapi}
+    assert described.pop("expand")["schema"]["items"]["enum"] == ["kin", "kind"]
+    assert described == {parameter["name"]: parameter for parameter in alone.openapi}
+    assert parameters.with_relations(()) is alone is not related

@@ -7,10 +7,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from backend.api import registry as product_registry
-from backend.core.config import Settings
 from backend.crud.registry import Registry
-from backend.main import create_app
-from tests.conftest import QUIET
+from tests import documents
 from tests.databases import Databases
 from tests.odd.application import open_odd
 from tests.odd.registry import registry as odd_registry
@@ -30,9 +28,7 @@ def house(request: pytest.FixtureRequest, backend: str, databases: Databases) ->
             yield client
 
 
-@pytest.fixture(scope="session")
-def document_of(databases: Databases) -> Read:
+@pytest.fixture(scope="session", name="document_of")
+def read_document() -> Read:
     """`document_of("odd")`: the OpenAPI document of an application with that registry."""
-    settings = Settings(database_url=databases.empty("sqlite"), **QUIET)
-    documents = {side: create_app(settings, registry).openapi() for side, registry in REGISTRIES.items()}
-    return documents.__getitem__
+    return documents.document_of
