@@ -29,8 +29,6 @@ class Lists:
         self._parameters = resource.parameters
         self._estimate_past = resource.estimate_past
         self._statements = statements
-        # Whether the whole table had no more rows than are counted when it was last asked, by this process.
-        self._is_small = False
 
     def page(self, unit: UnitOfWork, selection: Selection, scope: Predicate) -> Listing:
         """The page that is selected of the rows in `scope`, in one statement where nothing has to be estimated."""
@@ -40,9 +38,7 @@ class Lists:
             rows = unit.run(self._statements.list_after(shape, scope), bound, scope)
             return Listing(rows[:limit], None, more=len(rows) > limit)
         bound[PAGE_OFFSET] = selection.offset
-        is_whole = self._statements.is_counted_by_key and shape.is_whole and scope.clause is None
-        statement = self._statements.list(shape, scope, is_small=is_whole and self._is_small)
-        rows = unit.run(statement, bound, scope)
+        rows = unit.run(self._statements.list(shape, scope), bound, scope)
         if rows:
             totals = [row.pop(TOTAL) for row in rows]
             total = int(totals[0])  # every row of the one statement has the same
@@ -50,14 +46,10 @@ class Lists:
             total = int(unit.run(self._statements.count(shape, scope), selection.values, scope)[0][TOTAL])
         else:
             total = 0
-        listing, most = Listing(rows[:limit], total, more=len(rows) > limit), self._estimate_past
-        if most is None:
+        listing = Listing(rows[:limit], total, more=len(rows) > limit)
+        if self._estimate_past is None or total <= self._estimate_past:
             return listing
-        if is_whole:
-            self._is_small = total <= most
-        if total <= most:
-            return listing
-        least = max(most + 1, selection.offset + len(rows))
+        least = max(self._estimate_past + 1, selection.offset + len(rows))
         return replace(listing, total=max(self._estimate(unit, selection, scope), least), is_estimate=True)
 
     def fitted(self, unit: UnitOfWork, selection: Selection, scope: Predicate) -> Shape:

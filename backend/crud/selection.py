@@ -21,11 +21,6 @@ class Shape:
     # For a page behind a cursor, which sort values of the row before it are null.
     nulls: tuple[bool, ...] | None = None
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether every row of the table is selected."""
-        return not self.filters and not self.searched
-
 
 @dataclass(frozen=True, slots=True)
 class Selection:

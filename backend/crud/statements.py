@@ -41,7 +41,7 @@ class Statements:
         self._key: Any = resource.key.column
         self._estimate_past = resource.estimate_past
         # PostgreSQL keeps nothing in memory of what it reads of a large table from its beginning, but the index of a key that counts.
-        self.is_counted_by_key = dialect.name == "postgresql" and isinstance(self._key.type, sa.Integer)
+        self._is_counted_by_key = dialect.name == "postgresql" and isinstance(self._key.type, sa.Integer)
         self._public = [read(resource.columns[name]) for name in resource.schemas.public_names]
         self._every = [read(column) for column in resource.columns.values()]
         # What is told of rows that go, and of those that are locked before they change.
@@ -73,9 +73,9 @@ class Statements:
         limit = sa.bindparam(PAGE_LIMIT, type_=sa.BigInteger())
         return self._compile(ordered.limit(limit), self._public, scope)
 
-    def _list(self, shape: Shape, scope: Predicate, *, is_small: bool) -> Statement:
-        """A page and the total; binds `_page_limit` and `_page_offset`. For `is_small` see `_counting`."""
-        total = self._counting(shape, scope, is_small=is_small).scalar_subquery().label(TOTAL)
+    def _list(self, shape: Shape, scope: Predicate) -> Statement:
+        """A page and the total; binds `_page_limit` and `_page_offset`."""
+        total = self._counting(shape, scope).scalar_subquery().label(TOTAL)
         source = sa.select(*self._public, total).where(*self._parameters.conditions(shape))
         ordered = _where(source, scope).order_by(*self._parameters.order(shape))
         limit = sa.bindparam(PAGE_LIMIT, type_=sa.BigInteger())
@@ -86,18 +86,14 @@ class Statements:
         source = self._counting(shape, scope)
         return self._compile(source, list(source.selected_columns), scope)
 
-    def _counting(self, shape: Shape, scope: Predicate, *, is_small: bool = False) -> sa.Select[Any]:
-        """How many rows a shape selects, up to the bound past which a total is estimated.
-
-        To stop there costs PostgreSQL twice as much for each row, so what `is_small`, to the best of our knowledge, is counted whole.
-        """
+    def _counting(self, shape: Shape, scope: Predicate) -> sa.Select[Any]:
         shape = replace(shape, by_index=True)  # whatever suits the page: nothing here has an order
-        if self._estimate_past is None or is_small:
+        if self._estimate_past is None:
             return self._selected(sa.func.count().label(TOTAL), shape, scope)
         bounded = self._selected(sa.literal_column("1"), shape, scope)
         if bounded.whereclause is None and self._dialect.name == "sqlite":
             return sa.select(counted_whole(self._table, self._estimate_past).scalar_subquery().label(TOTAL))
-        if bounded.whereclause is None and self.is_counted_by_key:
+        if bounded.whereclause is None and self._is_counted_by_key:
             # The key and not a constant, which the executor would have to put beside each row of the index.
             bounded = bounded.with_only_columns(self._key).order_by(self._key)
         bounded = bounded.limit(sa.literal_column(str(self._estimate_past + 1)))

@@ -14,10 +14,9 @@ from backend.auth.routes import auth, users
 from backend.catalog.models import Book, Category
 from backend.core.config import Settings
 from backend.core.db import UnitOfWork
-from backend.core.statement import Row, Statement
+from backend.core.statement import Statement
 from backend.crud.policy import ANYONE, SIGNED_IN
 from backend.crud.registry import Registry
-from backend.crud.statements import TOTAL
 from backend.main import create_app
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET, migrate, sign_in
 from tests.databases import Databases
@@ -121,41 +120,6 @@ def test_rows_that_are_gone_do_not_count(databases: Databases, backend: str) -> 
         assert client.delete("/api/v1/books/batch", params={"ids": gone}).status_code == 204
         analyse(client)
         assert 300 < page(client)["total"] < 500
-
-
-def totals(client: TestClient, monkeypatch: pytest.MonkeyPatch, **query: Any) -> tuple[Any, bool, bool]:
-    """The total of a page, whether it is an estimate, and whether the statement stops counting at the bound."""
-    texts, execute = [], Statement.execute
-
-    def noting(self: Statement, *given: Any) -> list[Row]:
-        texts.append(self.text)
-        return execute(self, *given)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Statement, "execute", noting)
-        found = page(client, **query)
-    counting = next(text for text in texts if TOTAL in text)
-    return found["total"], "total_is_estimate" in found, f"LIMIT {BOUND + 1}" in counting
-
-
-def test_a_table_that_was_small_is_counted_whole(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By PostgreSQL, for which that is half of the work, until the table has grown; any choice of rows stops at the bound."""
-    with opened(databases.prepared("postgresql", "migrated", migrate)) as client:
-        category = client.post("/api/v1/categories", json={"name": "all"}).json()["id"]
-        rows = [{"title": f"T{n}", "author": "A", "price": 1, "category_id": category} for n in range(BOUND + 10)]
-        made = client.post("/api/v1/books/batch", json=rows[:BOUND]).json()
-        assert totals(client, monkeypatch) == (BOUND, False, True)
-        assert totals(client, monkeypatch) == (BOUND, False, False)
-        assert totals(client, monkeypatch, author="A") == (BOUND, False, True)
-        assert totals(client, monkeypatch, search="T") == (BOUND, False, True)
-        client.post("/api/v1/books/batch", json=rows[BOUND:])
-        analyse(client)
-        assert totals(client, monkeypatch) == (BOUND + 10, True, False)
-        assert totals(client, monkeypatch) == (BOUND + 10, True, True)
-        gone = ",".join(str(row["id"]) for row in made[:20])
-        assert client.delete("/api/v1/books/batch", params={"ids": gone}).status_code == 204
-        assert totals(client, monkeypatch) == (BOUND - 10, False, True)
-        assert totals(client, monkeypatch) == (BOUND - 10, False, False)
 
 
 def test_the_other_lists_count_exactly_and_do_not_say(shop: TestClient) -> None:
