@@ -187,7 +187,7 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=60.0, help="measured")
     parser.add_argument("--warm-up", type=float, default=10.0, help="seconds of load that are not measured")
     parser.add_argument(
-        "--think", type=float, default=1.0, help="seconds between two tasks of a user, give or take half"
+        "--think", type=float, default=2.0, help="seconds between two tasks of a user, give or take half"
     )
     parser.add_argument("--servers", type=int, default=2, help="processes of the application, behind one port")
     parser.add_argument(URL_OPTION, help="a PostgreSQL to use instead of one from the wheel")

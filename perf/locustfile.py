@@ -7,7 +7,7 @@ The tasks come from the OpenAPI document of the running server, hand-written ope
 loaded with no edit here. They are dealt from one shuffled deck, so that each operation comes as often as its weight says, in a short
 run too: a GET 10 times, another operation on rows 4, and batches and files (of 20 rows) and what makes or changes accounts (sign-up,
 login, refresh, logout, password, `/users` writes) once each. A user signs up as a user and as a driver when it comes, signs in, and
-works on; between two things that it does it thinks for a second (THINK_SECONDS), give or take half. An export counts to its first byte, and is read for 256 KiB at most. Hashing is asked for by two users of a process at a
+works on; between two things that it does it thinks for two seconds (THINK_SECONDS), give or take half. An export counts to its first byte, and is read for 256 KiB at most. Hashing is asked for by two users of a process at a
 time, as visitors do, not by all at once.
 
 Before the load every operation is called once, outside the statistics. One that cannot be called ends the run with its answer: none
@@ -39,7 +39,7 @@ from perf.visitor import Plan, Visitor
 DEMO_EMAIL, DEMO_PASSWORD = "admin@example.com", "rowhouse-demo"
 TIMEOUT_SECONDS = 30.0
 # A visitor reads for so long before the next thing it does, give or take half of it.
-THINK_SECONDS = float(os.environ.get("THINK_SECONDS", "1"))
+THINK_SECONDS = float(os.environ.get("THINK_SECONDS", "2"))
 STREAM_BYTES, BLOCK_BYTES = 256 * 1024, 16 * 1024
 NO_STAGE = "the operations could not be rehearsed; see the log"
 log = logging.getLogger("rowhouse")
