@@ -30,8 +30,7 @@ def add_document(app: FastAPI, directory: Directory, *, slo_ms: int) -> None:
     That takes half a second of work for each hundred operations, and writing it down tens of milliseconds: it is done once and in
     a thread, so that only who asks for the document waits for it.
     """
-    openapi = cache(lambda: build_openapi(app, directory, slo_ms=slo_ms))
-    written = cache(lambda: json.dumps(openapi(), ensure_ascii=False, separators=(",", ":")).encode())
+    written = cache(lambda: json.dumps(app.openapi(), ensure_ascii=False, separators=(",", ":")).encode())
     one_at_a_time = Lock()
 
     def content() -> bytes:
@@ -41,7 +40,8 @@ def add_document(app: FastAPI, directory: Directory, *, slo_ms: int) -> None:
     async def show(_request: Request) -> Response:
         return Response(await run_in_threadpool(content), media_type="application/json")
 
-    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way
+    # FastAPI's documented way, also for who wants another document yet.
+    app.openapi = cache(lambda: build_openapi(app, directory, slo_ms=slo_ms))  # type: ignore[method-assign]
     app.add_route(PATH, show, methods=["GET"], include_in_schema=False)
 
 

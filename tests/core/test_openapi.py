@@ -14,6 +14,7 @@ from backend.core.document import build_openapi
 from backend.core.errors import PROBLEM_MEDIA_TYPE
 from backend.core.openapi import problem_responses
 from backend.core.routing import Router
+from tests.client import QuickClient
 from tests.core.conftest import Serve, build, build_product
 
 PATIENT = 5.0  # seconds
@@ -88,6 +89,14 @@ def test_the_document_is_served_and_built_once(sqlite_url: str, serve: Serve) ->
     assert app.openapi() is app.openapi()
     assert app.openapi()["paths"] == {}
     assert serve().get("/openapi.json").json() == app.openapi()
+
+
+def test_a_developers_own_document_is_served(sqlite_url: str) -> None:
+    """By FastAPI's documented way."""
+    app = build(sqlite_url)
+    app.openapi = lambda: {"openapi": "3.1.0", "info": {"title": "Mine"}}  # type: ignore[method-assign]
+    with QuickClient(app) as client:
+        assert client.get("/openapi.json").json() == app.openapi()
 
 
 def test_nobody_waits_for_the_document_but_who_asks_for_it(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
