@@ -40,8 +40,8 @@ def add_document(app: FastAPI, directory: Directory, *, slo_ms: int) -> None:
     async def show(_request: Request) -> Response:
         return Response(await run_in_threadpool(content), media_type="application/json")
 
-    # FastAPI's documented way, also for who wants another document yet.
-    app.openapi = cache(lambda: build_openapi(app, directory, slo_ms=slo_ms))  # type: ignore[method-assign]
+    build = cache(lambda: build_openapi(app, directory, slo_ms=slo_ms))
+    app.openapi = build  # type: ignore[method-assign]  # FastAPI's documented way, also for who wants another document yet
     app.add_route(PATH, show, methods=["GET"], include_in_schema=False)
 
 

@@ -94,9 +94,10 @@ def test_the_document_is_served_and_built_once(sqlite_url: str, serve: Serve) ->
 def test_a_developers_own_document_is_served(sqlite_url: str) -> None:
     """By FastAPI's documented way."""
     app = build(sqlite_url)
-    app.openapi = lambda: {"openapi": "3.1.0", "info": {"title": "Mine"}}  # type: ignore[method-assign]
+    mine = {"openapi": "3.1.0", "info": {"title": "Mine"}}
+    app.openapi = lambda: mine  # type: ignore[method-assign]  # FastAPI's documented way
     with QuickClient(app) as client:
-        assert client.get("/openapi.json").json() == app.openapi()
+        assert client.get("/openapi.json").json() == mine
 
 
 def test_nobody_waits_for_the_document_but_who_asks_for_it(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
