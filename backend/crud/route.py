@@ -31,7 +31,7 @@ Respond = Callable[[Scope, Receive], Awaitable[Response]]
 
 
 async def read_body(receive: Receive) -> bytes:
-    """The whole body, whose length the directory limits."""
+    """The whole body, whose length the directory limits. Of one that breaks off there is a part, which is no JSON."""
     message = await receive()
     body: bytes = message.get("body", b"")
     while message.get("more_body", False):

@@ -1,19 +1,16 @@
-"""The documents that the load test reads, and clients of the applications behind them."""
+"""Clients of the applications that the load test reads the documents of."""
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 from starlette.testclient import TestClient
 
 from backend.api import registry as product_registry
 from backend.crud.registry import Registry
-from tests import documents
 from tests.databases import Databases
 from tests.odd.application import open_odd
 from tests.odd.registry import registry as odd_registry
 
-Read = Callable[[str], Any]
 REGISTRIES: dict[str, Registry] = {"product": product_registry, "odd": odd_registry}
 
 
@@ -26,9 +23,3 @@ def house(request: pytest.FixtureRequest, backend: str, databases: Databases) ->
     else:
         with open_odd(databases, backend) as client:
             yield client
-
-
-@pytest.fixture(scope="session", name="document_of")
-def read_document() -> Read:
-    """`document_of("odd")`: the OpenAPI document of an application with that registry."""
-    return documents.document_of

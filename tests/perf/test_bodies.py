@@ -10,7 +10,8 @@ import pytest
 
 from perf.bodies import SLOT_LENGTH, Bodies, UnmakeableError, number
 from perf.operations import Api
-from tests.perf.conftest import REGISTRIES, Read
+from tests.documents import document_of
+from tests.perf.conftest import REGISTRIES
 
 START = datetime(2030, 1, 31, 12, tzinfo=UTC)
 HOUSES = [
@@ -27,7 +28,7 @@ def refer(collection: str) -> object:
 
 
 @pytest.mark.parametrize(("side", "path"), HOUSES)
-def test_bodies_hold_what_the_model_demands(side: str, path: str, document_of: Read) -> None:
+def test_bodies_hold_what_the_model_demands(side: str, path: str) -> None:
     """Create and Update take sixty bodies each, and every member that was sent."""
     document = document_of(side)
     api = Api(document)
@@ -42,7 +43,7 @@ def test_bodies_hold_what_the_model_demands(side: str, path: str, document_of: R
             assert sent.model_fields_set == set(made)
 
 
-def test_a_body_has_a_slot_and_rows_to_refer_to(document_of: Read) -> None:
+def test_a_body_has_a_slot_and_rows_to_refer_to() -> None:
     """A booking is as long as a slot, for rows that were asked for by their collection."""
     document = document_of("product")
     api = Api(document)
@@ -53,7 +54,7 @@ def test_a_body_has_a_slot_and_rows_to_refer_to(document_of: Read) -> None:
     assert timedelta(minutes=5) <= SLOT_LENGTH <= timedelta(hours=24)
 
 
-def test_texts_are_never_the_same(document_of: Read) -> None:
+def test_texts_are_never_the_same() -> None:
     """A unique column takes them all; what has a default that is a choice keeps it."""
     document = document_of("product")
     api = Api(document)
@@ -64,7 +65,7 @@ def test_texts_are_never_the_same(document_of: Read) -> None:
     assert {body["status"] for body in made} == {"available"}
 
 
-def test_a_required_reference_to_nothing_is_an_error(document_of: Read) -> None:
+def test_a_required_reference_to_nothing_is_an_error() -> None:
     """It names the member."""
     document = document_of("product")
     api = Api(document)

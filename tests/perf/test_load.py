@@ -17,7 +17,7 @@ from perf.recorder import Recorder
 from perf.samples import Sample, judge, read_run, totals
 from perf.trial import Found, bounds_of
 from tests.databases import Databases
-from tests.perf.conftest import Read
+from tests.documents import document_of
 from tests.perf.made_up import QUICK, REFUSED, SECONDS, SLOWED, answers, bounds, run_of
 
 SLOWED_ENDPOINT = "GET /api/v1/categories/{id}"
@@ -139,7 +139,7 @@ def test_only_requests_that_were_begun_in_the_measured_time_are_kept(monkeypatch
     assert recorder.samples[1][0] == pytest.approx(9.5)
 
 
-def test_every_operation_of_the_document_has_its_bound(document_of: Read) -> None:
+def test_every_operation_of_the_document_has_its_bound() -> None:
     """Streams, batches and files are measured in ways of their own, and nothing else is."""
     api = Api(document_of("product"))
     found = {bound.name: bound for bound in bounds_of(api)}
@@ -161,7 +161,7 @@ def test_an_operation_without_a_bound_is_an_error() -> None:
         bounds_of(Api({"paths": {"/api/v1/things": {"get": described}}}))
 
 
-def test_a_deck_deals_every_operation_as_often_as_its_weight_says(document_of: Read) -> None:
+def test_a_deck_deals_every_operation_as_often_as_its_weight_says() -> None:
     """In each round anew, and in another order."""
     api = Api(document_of("product"))
     deck, rounds = Deck(api), []

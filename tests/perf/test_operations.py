@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from perf.operations import Api, UncallableOperationError
-from tests.perf.conftest import REGISTRIES, Read
+from tests.documents import document_of
+from tests.perf.conftest import REGISTRIES
 
 ITEM, LIST = "/api/v1/things/{id}", "/api/v1/things"
 
@@ -18,7 +19,7 @@ def described(*, success: str = "200", media_type: str | None = None) -> dict[st
 
 
 @pytest.mark.parametrize("side", REGISTRIES)
-def test_every_operation_of_the_document_is_a_task(side: str, document_of: Read) -> None:
+def test_every_operation_of_the_document_is_a_task(side: str) -> None:
     """Hand-written ones too, and nothing else."""
     document = document_of(side)
     documented = {
@@ -32,7 +33,7 @@ def test_every_operation_of_the_document_is_a_task(side: str, document_of: Read)
 
 
 @pytest.mark.parametrize("side", REGISTRIES)
-def test_every_registered_operation_is_a_task(side: str, document_of: Read) -> None:
+def test_every_registered_operation_is_a_task(side: str) -> None:
     """For each line of the table of contents."""
     labels = {operation.label for operation in Api(document_of(side)).operations}
     registered = REGISTRIES[side].registrations
@@ -41,7 +42,7 @@ def test_every_registered_operation_is_a_task(side: str, document_of: Read) -> N
     assert {f"DELETE /{path}/{{id}}" for path in deletable} <= labels
 
 
-def test_accounts_weigh_less_than_rows_and_rows_less_than_reading(document_of: Read) -> None:
+def test_accounts_weigh_less_than_rows_and_rows_less_than_reading() -> None:
     """Sign-up as little as login."""
     api = Api(document_of("product"))
     weights = [api.by_label[label].weight for label in ("POST /auth/login", "POST /books", "GET /books/{id}")]
@@ -49,7 +50,7 @@ def test_accounts_weigh_less_than_rows_and_rows_less_than_reading(document_of: R
     assert api.by_label["POST /users"].weight == weights[0]
 
 
-def test_the_key_goes_into_the_path(document_of: Read) -> None:
+def test_the_key_goes_into_the_path() -> None:
     """And not into the name."""
     operation = Api(document_of("product")).by_label["GET /charge-points/{id}"]
     assert operation.path_of(12) == "/api/v1/charge-points/12"
@@ -84,7 +85,7 @@ def test_an_operation_that_cannot_be_called_is_an_error(paths: dict[str, Any], c
     assert complaint in str(caught.value)
 
 
-def test_files_belong_to_their_collection(document_of: Read) -> None:
+def test_files_belong_to_their_collection() -> None:
     """A file is sent as lines of JSON, whose rows a create describes; its stream is judged by its beginning."""
     api = Api(document_of("product"))
     sent, read = api.by_label["POST /books/import"], api.by_label["GET /books/export"]
