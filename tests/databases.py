@@ -16,6 +16,8 @@ from backend.core.config import Settings
 from backend.core.db import create_engine
 
 BACKENDS = ("sqlite", "postgresql")
+# Owns its databases and nothing else, as a managed PostgreSQL gives it: what needs a superuser fails in every test.
+ORDINARY_ROLE = "app"
 STOPPED_WITHIN = 10  # seconds
 Prepare = Callable[[sa.Connection], None]
 
@@ -34,18 +36,19 @@ class Databases:
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):
             self._execute(f"ALTER SYSTEM SET {setting} = off")
         self._execute("SELECT pg_reload_conf()")
+        self._execute(f"CREATE ROLE {ORDINARY_ROLE} LOGIN")
 
     def url(self, backend: str, name: str) -> str:
         """The SQLAlchemy URL of a database by name."""
         if backend == "sqlite":
             return f"sqlite:///{self._directory / name}.db"
-        return f"postgresql+psycopg://postgres:@/{name}?host={self._cluster}"
+        return f"postgresql+psycopg://{ORDINARY_ROLE}:@/{name}?host={self._cluster}"
 
     def empty(self, backend: str) -> str:
         """The URL of a new empty database."""
         name = f"t{next(self._numbers)}"
         if backend == "postgresql":
-            self._execute(f"CREATE DATABASE {name}")
+            self._execute(f"CREATE DATABASE {name} OWNER {ORDINARY_ROLE}")
         return self.url(backend, name)
 
     def prepared(self, backend: str, kind: str, prepare: Prepare) -> str:
@@ -54,11 +57,11 @@ class Databases:
         if template is None:
             template = self._templates[backend, kind] = f"template_{kind}"
             if backend == "postgresql":
-                self._execute(f"CREATE DATABASE {template}")
+                self._execute(f"CREATE DATABASE {template} OWNER {ORDINARY_ROLE}")
             self._run(self.url(backend, template), prepare)
         name = f"t{next(self._numbers)}"
         if backend == "postgresql":
-            self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+            self._execute(f"CREATE DATABASE {name} TEMPLATE {template} OWNER {ORDINARY_ROLE}")
         else:
             shutil.copy(self._directory / f"{template}.db", self._directory / f"{name}.db")
         return self.url(backend, name)

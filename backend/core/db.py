@@ -53,7 +53,7 @@ def create_engine(settings: Settings) -> sa.Engine:
             "connect_timeout": 2,
             # Its cursors prepare nothing: what they do at a rollback (DEALLOCATE ALL) would take what `Libpq` has prepared along.
             "prepare_threshold": None,
-            "options": f"-c timezone=UTC -c lock_timeout={milliseconds} -c deadlock_timeout=200",
+            "options": f"-c timezone=UTC -c lock_timeout={milliseconds}",
         }
         prepare = _prepare_postgresql
     # Without the values, which the log must never hold, in the errors' texts.

@@ -95,7 +95,7 @@ def test_sqlite_is_prepared(only_sqlite: Database, pragma: str, value: Any) -> N
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("timezone", "UTC"), ("lock_timeout", "250ms"), ("deadlock_timeout", "200ms")],
+    [("timezone", "UTC"), ("lock_timeout", "250ms"), ("is_superuser", "off")],
 )
 def test_postgresql_is_prepared(only_postgresql: Database, name: str, value: str) -> None:
     """Sessions are in UTC whatever the server's zone is."""

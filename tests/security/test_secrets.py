@@ -86,7 +86,7 @@ def app(
 
     url = databases.prepared(backend, "migrated", migrate)
     return build_product(
-        url.replace("postgres:@", f"postgres:{SECRETS['database']}@"),
+        url.replace("app:@", f"app:{SECRETS['database']}@"),
         router,
         log_level="debug",
         log_json=request.param,
