@@ -13,7 +13,7 @@ import backend.api
 import backend.crud.migration
 import backend.crud.search_migration  # and `SearchIndex`
 from backend.core.config import Settings
-from backend.core.db import create_engine
+from backend.core.engines import create_engine
 from backend.crud.model import EnumText
 from backend.crud.no_overlap import NoOverlap
 

@@ -19,7 +19,7 @@ from sqlmodel import SQLModel
 
 import backend.api  # noqa: F401  imports every model
 from backend.core.config import Environment, Settings
-from backend.core.db import create_engine
+from backend.core.engines import create_engine
 from backend.crud.migration import CreateNoOverlap
 
 ROOT = Path(__file__).resolve().parents[1]

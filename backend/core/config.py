@@ -46,6 +46,11 @@ class Settings(BaseSettings):
     worker_threads: Annotated[int, Field(ge=1, le=200)] = 8
     queue_seconds: Annotated[float, Field(gt=0, le=30)] = 1.5
     lock_seconds: Annotated[float, Field(gt=0, le=30)] = 1.5
+    statement_seconds: Annotated[float, Field(gt=0, le=3600)] = 10
+    # 0 logs none.
+    slow_statement_ms: Annotated[int, Field(ge=0)] = 500
+    database_pooler: Annotated[str, Field(pattern="^(auto|yes|no)$")] = "auto"
+    prepare_statements: Annotated[str, Field(pattern="^(auto|always|never)$")] = "auto"
     max_body_bytes: Annotated[int, Field(ge=1024)] = 1024 * 1024
     max_import_bytes: Annotated[int, Field(ge=1024)] = 64 * 1024 * 1024
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()

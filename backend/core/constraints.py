@@ -5,6 +5,7 @@ trigger that guards a rule raises the rule's constraint name as its message, so 
 """
 
 import sqlite3
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import psycopg
@@ -14,9 +15,14 @@ from sqlmodel import SQLModel
 
 from backend.core.errors import (
     ConflictError,
+    ConnectionLostError,
+    DatabaseError,
     DuplicateError,
     InvalidInputError,
+    LockedError,
+    ReadOnlyDatabaseError,
     RowhouseError,
+    StatementTimeoutError,
     TransactionRetryError,
     UnavailableError,
 )
@@ -107,9 +113,11 @@ def _unique_columns(table: sa.Table, name: str | None) -> list[str]:
     return []
 
 
-# A prepared statement that the server has dropped, or whose table has changed since (a migration beside the running server).
-PLAN_LOST = ("26000", "0A000")
-RETRIED = ("40001", "40P01", *PLAN_LOST)
+# A prepared statement whose table has changed since (a migration beside the running server); one that the server's session does
+# not have, or has already, where a pooler gives each transaction another session.
+PLAN_CHANGED, STATEMENT_LOST, STATEMENT_THERE = "0A000", "26000", "42P05"
+RETRIED = ("40001", "40P01", PLAN_CHANGED, STATEMENT_LOST, STATEMENT_THERE)
+LOCK_NOT_AVAILABLE, QUERY_CANCELED, READ_ONLY = "55P03", "57014", "25006"
 
 
 def translate(error: BaseException | None, catalog: ConstraintCatalog) -> RowhouseError:
@@ -124,8 +132,8 @@ def translate(error: BaseException | None, catalog: ConstraintCatalog) -> Rowhou
 def _translate_postgresql(error: psycopg.Error, catalog: ConstraintCatalog) -> RowhouseError:
     state = error.sqlstate or _client_side_state(error)
     name, table = error.diag.constraint_name, error.diag.table_name
-    if state in RETRIED:
-        return TransactionRetryError()
+    if state in RETRIED or is_disconnect(error):
+        return TransactionRetryError() if state in RETRIED else ConnectionLostError()
     match state:
         case "23505":
             return catalog.unique_violation(name, table=table)
@@ -148,9 +156,18 @@ def _client_side_state(error: psycopg.Error) -> str:
 def _translate_sqlstate_class(state: str) -> RowhouseError:
     if state[:2] in ("22", "54"):
         return InvalidInputError([], "The database cannot store one of these values.")
-    if state[:2] in ("08", "53", "57") or state == "55P03":
-        return UnavailableError()
+    if state in UNAVAILABLE:
+        return UNAVAILABLE[state]()
+    if state[:2] in ("08", "53", "57"):
+        return DatabaseError()
     return RowhouseError()
+
+
+UNAVAILABLE: Mapping[str, type[UnavailableError]] = {
+    LOCK_NOT_AVAILABLE: LockedError,
+    QUERY_CANCELED: StatementTimeoutError,
+    READ_ONLY: ReadOnlyDatabaseError,
+}
 
 
 def _translate_sqlite(error: sqlite3.Error, catalog: ConstraintCatalog) -> RowhouseError:
@@ -164,12 +181,19 @@ def _translate_sqlite(error: sqlite3.Error, catalog: ConstraintCatalog) -> Rowho
         case sqlite3.SQLITE_CONSTRAINT_CHECK | sqlite3.SQLITE_CONSTRAINT_TRIGGER | sqlite3.SQLITE_CONSTRAINT_NOTNULL:
             return catalog.rule_violation(subject)
     if code is not None and code & 0xFF in SQLITE_UNAVAILABLE:
-        return UnavailableError()
+        return SQLITE_UNAVAILABLE[code & 0xFF]()
     return RowhouseError()
 
 
-# Locked by another, or the file cannot be opened or grow: what are the classes 55P03, 08 and 53 on PostgreSQL.
-SQLITE_UNAVAILABLE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL)
+# What are 55P03, 57014 and 25006, and the classes 08 and 53, on PostgreSQL.
+SQLITE_UNAVAILABLE: Mapping[int, type[UnavailableError]] = {
+    sqlite3.SQLITE_BUSY: LockedError,
+    sqlite3.SQLITE_LOCKED: LockedError,
+    sqlite3.SQLITE_INTERRUPT: StatementTimeoutError,
+    sqlite3.SQLITE_READONLY: ReadOnlyDatabaseError,
+    sqlite3.SQLITE_CANTOPEN: DatabaseError,
+    sqlite3.SQLITE_FULL: DatabaseError,
+}
 
 
 def _sqlite_unique(subject: str, catalog: ConstraintCatalog) -> RowhouseError:
@@ -182,8 +206,19 @@ def _sqlite_unique(subject: str, catalog: ConstraintCatalog) -> RowhouseError:
 
 def is_disconnect(error: BaseException | None) -> bool:
     """Whether the connection is gone, here or in the cause of `error`."""
+    return any(
+        isinstance(one, psycopg.OperationalError) and (one.sqlstate or "08")[:3] in ("08", "080", "57P")
+        for one in causes(error)
+    )
+
+
+def is_read_only(error: BaseException | None) -> bool:
+    """Whether the database took no write, here or in the cause of `error`: another server may have the primary's place by now."""
+    return any(isinstance(one, psycopg.Error) and one.sqlstate == READ_ONLY for one in causes(error))
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, what caused it, and so on."""
     while error is not None:
-        if isinstance(error, psycopg.OperationalError) and (error.sqlstate or "08")[:3] in ("08", "080", "57P"):
-            return True
+        yield error
         error = error.__cause__
-    return False

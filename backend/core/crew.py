@@ -14,7 +14,11 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
+from backend.core.errors import UnavailableError
+
 T = TypeVar("T")
+# How long a thread that cannot work leaves the tasks to the others.
+REST_SECONDS = 0.5
 
 
 class NobodyFreeError(Exception):
@@ -24,11 +28,12 @@ class NobodyFreeError(Exception):
 class Task(Generic[T]):
     """Work that waits for a thread; `outcome` is what the loop waits for."""
 
-    __slots__ = ("_context", "_crew", "_error", "_result", "_ticket", "_work", "inbox", "outcome")
+    __slots__ = ("_context", "_crew", "_error", "_result", "_ticket", "_work", "inbox", "is_late", "outcome")
 
     def __init__(self, work: Callable[[], T], crew: "Crew", inbox: "Inbox") -> None:
         self.outcome: asyncio.Future[T] = inbox.loop.create_future()
         self.inbox = inbox
+        self.is_late = False
         self._crew = crew
         self._result: T
         self._error: BaseException | None = None
@@ -50,6 +55,14 @@ class Task(Generic[T]):
         except BaseException as error:  # noqa: BLE001  it is raised where the outcome is awaited
             self._error = error
 
+    def fail(self, error: Exception) -> None:
+        """End with an error instead of doing the work."""
+        self._error = error
+
+    def release(self) -> None:
+        """Give it back: another thread may claim it."""
+        self._ticket.append(True)
+
     def tell(self) -> None:
         """Give the outcome to who waits for it, in the loop's thread."""
         self._crew.unfinished -= 1
@@ -62,6 +75,7 @@ class Task(Generic[T]):
 
     def drop(self) -> None:
         """Give up waiting, in the loop's thread: what was not begun is never done."""
+        self.is_late = True
         if self.claim():
             self._crew.unfinished -= 1
             if not self.outcome.done():
@@ -91,11 +105,18 @@ class Inbox:
 
 
 class Crew:
-    """Up to `size` threads, started as they are needed, that do what is put before them in its order."""
+    """Up to `size` threads, started as they are needed, that do what is put before them in its order.
 
-    def __init__(self, size: int, name: str) -> None:
+    `prepare` is called in a thread before each task and raises `UnavailableError` where the thread cannot work, such as when the
+    database gives it no connection. Its tasks are then left to the threads that can; where none can, a task ends with that error.
+    """
+
+    def __init__(self, size: int, name: str, prepare: Callable[[], object] = lambda: None) -> None:
         self._size = size
         self._name = name
+        self._prepare = prepare
+        self._able: set[int] = set()  # the threads whose last `prepare` succeeded; each adds and removes itself
+        self._is_closing = threading.Event()
         self._tasks: SimpleQueue[Task[Any] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self.unfinished = 0  # counted in the loop's thread alone
@@ -108,8 +129,8 @@ class Crew:
         """
         task = Task(work, self, inbox)
         self.unfinished += 1
-        # With no more tasks than threads there is nobody to wait for.
-        timer = inbox.loop.call_later(patience, task.drop) if self.unfinished > self._size else None
+        # With no more tasks than threads that can work there is nobody to wait for.
+        timer = inbox.loop.call_later(patience, task.drop) if self.unfinished > len(self._able) else None
         if self.unfinished > len(self._threads) < self._size:
             self._start_thread()
         self._tasks.put(task)
@@ -131,11 +152,36 @@ class Crew:
     def _serve(self) -> None:
         while (task := self._tasks.get()) is not None:
             if task.claim():
-                task.perform()
-                task.inbox.put(task)
+                self._handle(task)
+
+    def _handle(self, task: Task[Any]) -> None:
+        """Do a task; or leave it to the threads that can work, where this one cannot."""
+        error = self._fault()
+        if error is not None and self._able and not task.is_late and not self._is_closing.is_set():
+            task.release()
+            self._tasks.put(task)
+            self._is_closing.wait(REST_SECONDS)
+            return
+        if error is None:
+            task.perform()
+        else:
+            task.fail(error)
+        task.inbox.put(task)
+
+    def _fault(self) -> UnavailableError | None:
+        """What keeps this thread from working."""
+        me = threading.get_ident()
+        try:
+            self._prepare()
+        except UnavailableError as error:
+            self._able.discard(me)
+            return error
+        self._able.add(me)
+        return None
 
     def close(self) -> None:
         """Finish what was put before the crew, then let the threads go."""
+        self._is_closing.set()
         for _ in self._threads:
             self._tasks.put(None)
         for thread in self._threads:

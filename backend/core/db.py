@@ -1,95 +1,44 @@
-"""Engines, thread-held connections and the unit of work, alike on SQLite and PostgreSQL.
+"""Thread-held connections and the unit of work, alike on SQLite and PostgreSQL.
 
 Every worker thread holds one connection for as long as it lives (`Link`). The driver is in autocommit, so a read is one
-round trip; a transaction begins when a write or a session asks for one, and on SQLite a writing one takes the write lock
-at once (`BEGIN IMMEDIATE`), because upgrading a reader fails with "database is locked" whatever the time-out.
+round trip; a transaction begins with the first statement that writes, or when a session asks for one.
 
-A request's `UnitOfWork` is the only thing that commits, and it does so once, before the answer.
+A request's `UnitOfWork` is the only thing that commits, and it does so once: when the answer is made, before it is sent. What fails
+in between undoes the write.
 """
 
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from time import perf_counter
 from types import TracebackType
 from typing import Any, Self
 
 import psycopg
 import sqlalchemy as sa
-from sqlalchemy import event
-from sqlalchemy.engine import make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.pool import ConnectionPoolEntry
+import structlog
 from sqlmodel import Session, SQLModel
 
 from backend.core.config import Settings
-from backend.core.constraints import ConstraintCatalog, is_disconnect, translate
-from backend.core.errors import InvalidInputError, RowhouseError, UnavailableError
-from backend.core.folding import FOLD, fold_text
-from backend.core.libpq import Libpq
+from backend.core.constraints import ConstraintCatalog, is_disconnect, is_read_only, translate
+from backend.core.engines import Driver, create_engine, driver_of
+from backend.core.errors import (
+    ConnectionLostError,
+    DatabaseError,
+    InvalidInputError,
+    LockedError,
+    RowhouseError,
+)
 from backend.core.security import Caller
+from backend.core.slow_statements import SlowStatements
 from backend.core.statement import EVERYTHING, Predicate, Row, Statement
 
-TRANSACTION_KIND = "rowhouse_transaction"
 UNIT = "rowhouse_unit_of_work"
 DRIVER_ERRORS = (sqlite3.Error, psycopg.Error)
+STATEMENT_ERRORS = (sa.exc.DBAPIError, *DRIVER_ERRORS)
+log = structlog.get_logger("database")
 Authenticator = Callable[["UnitOfWork", str], Caller]
-
-
-def create_engine(settings: Settings) -> sa.Engine:
-    """An engine for `settings.database_url`, prepared so that both databases behave alike."""
-    url = make_url(settings.database_url)
-    if url.get_backend_name() == "sqlite":
-        if url.database in (None, "", ":memory:", "file::memory:") or url.query.get("mode") == "memory":
-            raise ValueError("DATABASE_URL: an in-memory SQLite is another database in every thread; name a file")
-        Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
-        options: dict[str, Any] = {"timeout": settings.lock_seconds, "check_same_thread": False}
-        prepare: Callable[[DBAPIConnection, ConnectionPoolEntry], None] = _prepare_sqlite
-    else:
-        milliseconds = int(settings.lock_seconds * 1000)
-        options = {
-            "autocommit": True,
-            "connect_timeout": 2,
-            # Its cursors prepare nothing: what they do at a rollback (DEALLOCATE ALL) would take what `Libpq` has prepared along.
-            "prepare_threshold": None,
-            "options": f"-c timezone=UTC -c lock_timeout={milliseconds}",
-        }
-        prepare = _prepare_postgresql
-    # Without the values, which the log must never hold, in the errors' texts.
-    engine = sa.create_engine(
-        url, connect_args=options, pool_size=settings.worker_threads, max_overflow=-1, hide_parameters=True
-    )
-    event.listen(engine, "connect", prepare)
-    event.listen(engine, "begin", _begin)
-    return engine
-
-
-def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None
-    connection.create_function(FOLD, 1, fold_text, deterministic=True)
-    cursor = connection.cursor()
-    # 8 MB of pages a connection: in the 2 MB of the default, an estimated total reads its sample of a large table anew each time.
-    for pragma in (
-        "journal_mode=WAL",
-        "foreign_keys=ON",
-        "synchronous=NORMAL",
-        "temp_store=MEMORY",
-        "cache_size=-8000",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _prepare_postgresql(_connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    """Everything is in the connection's start-up packet."""
-
-
-def _begin(connection: sa.Connection) -> None:
-    """Begin explicitly, for the driver is in autocommit; a writer on SQLite takes the lock now."""
-    mode = connection.get_execution_options().get(TRANSACTION_KIND, "write")
-    immediate = mode == "write" and connection.dialect.name == "sqlite"
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
 
 class Link:
@@ -99,10 +48,7 @@ class Link:
 
     def __init__(self, engine: sa.Engine) -> None:
         self.connection = engine.connect()
-        driver = self.connection.connection.driver_connection
-        if driver is None:
-            raise UnavailableError("The database does not answer.")
-        self.driver: Any = Libpq(driver) if isinstance(driver, psycopg.Connection) else driver
+        self.driver: Driver = driver_of(self.connection)
 
 
 class Database:
@@ -110,7 +56,7 @@ class Database:
 
     def __init__(self, settings: Settings, metadata: sa.MetaData = SQLModel.metadata) -> None:
         self.settings = settings
-        self.engine = create_engine(settings)
+        self.engine = create_engine(settings, serves=True)
         self.dialect = self.engine.dialect
         self.turn = threading.Lock() if self.dialect.name == "sqlite" else None
         self.catalog = ConstraintCatalog(metadata)
@@ -118,6 +64,7 @@ class Database:
         self._links: list[Link] = []
         self._made: dict[str, Statement] = {}
         self._compiled: dict[sa.Select[Any], Statement] = {}
+        self.slow_statements = SlowStatements(settings.slow_statement_ms, self.engine)
 
     def made(self, name: str, make: Callable[[sa.Dialect], Statement]) -> Statement:
         """The statement that `make` gives for this database's dialect, made once under `name`."""
@@ -144,11 +91,15 @@ class Database:
         if link is None:
             try:
                 link = Link(self.engine)
-            except sa.exc.DBAPIError as error:
-                raise translate(error.orig, self.catalog) from error
+            except STATEMENT_ERRORS as error:
+                raise DatabaseError from error
             self._held.link = link
             self._links.append(link)
         return link
+
+    def translated(self, error: BaseException) -> RowhouseError:
+        """The error of our tree for one of SQLAlchemy's or the driver's."""
+        return translate(error.orig if isinstance(error, sa.exc.DBAPIError) else error, self.catalog)
 
     def drop_link(self) -> None:
         """Forget this thread's connection after it broke; the next use opens another."""
@@ -203,12 +154,21 @@ class UnitOfWork:
 
     def begin(self) -> None:
         """Make sure that a transaction is open; reads before it were each on their own."""
-        connection = self.link.connection
-        if not connection.in_transaction():
+        driver = self.link.driver
+        if not driver.in_transaction:
             if self.write:
                 self._queue_to_write()
-            connection.execution_options(**{TRANSACTION_KIND: "write" if self.write else "read"})
-            connection.begin()
+            try:
+                driver.begin(write=self.write)
+            except DRIVER_ERRORS as error:
+                raise self.database.translated(error) from error
+
+    def _join(self) -> sa.Connection:
+        """SQLAlchemy's connection, inside the transaction of this unit."""
+        self.begin()
+        if not self.link.connection.in_transaction():
+            self.link.connection.begin()
+        return self.link.connection
 
     def _queue_to_write(self) -> None:
         """Wait for this process's turn to write, where the database has one writer.
@@ -217,7 +177,7 @@ class UnitOfWork:
         """
         if self.database.turn is not None and not self._has_turn:
             if not self.database.turn.acquire(timeout=self.settings.lock_seconds):
-                raise UnavailableError
+                raise LockedError
             self._has_turn = True
 
     def _end_turn(self) -> None:
@@ -227,21 +187,20 @@ class UnitOfWork:
 
     def savepoint(self) -> sa.NestedTransaction:
         """A context manager: an error within undoes what was done within, and the transaction goes on."""
-        self.begin()
-        return self.link.connection.begin_nested()
+        return self._join().begin_nested()
 
     @property
     def session(self) -> Session:
         """The SQLModel session of this request, inside its transaction. Flush it; never commit it."""
         if self._session is None:
-            self.begin()
+            connection = self._join()
             # It joins the transaction as it is, also one that stands at a savepoint: it makes no savepoint of its own.
             options: dict[str, Any] = {
                 "expire_on_commit": False,
                 "info": {UNIT: self},
                 "join_transaction_mode": "rollback_only",
             }
-            self._session = Session(bind=self.link.connection, autoflush=True, **options)
+            self._session = Session(bind=connection, autoflush=True, **options)
         return self._session
 
     @contextmanager
@@ -261,10 +220,15 @@ class UnitOfWork:
         """
         if self._session is not None:
             self._session.flush()
+        if statement.writes:
+            self.begin()
+        started = perf_counter()
         try:
             return statement.execute(self.link.driver, parameters, predicate)
         except DRIVER_ERRORS as error:
-            raise translate(error, self.database.catalog) from error
+            raise self.database.translated(error) from error
+        finally:
+            self.database.slow_statements.look(started, statement.text)
 
     def fetch(self, source: sa.Select[Any], parameters: Mapping[str, Any]) -> list[Row]:
         """The rows of a select that is a constant of its module, compiled at its first use; values are `bindparam`s."""
@@ -284,32 +248,53 @@ class UnitOfWork:
         try:
             if error is None or (isinstance(error, RowhouseError) and error.keeps_changes):
                 self._commit()
-            elif isinstance(error, sa.exc.DBAPIError):
-                raise translate(error.orig, self.database.catalog) from error
+            elif isinstance(error, STATEMENT_ERRORS):
+                raise self.database.translated(error) from error
             elif isinstance(error, UnicodeEncodeError) and error.encoding == "utf-8":
                 raise InvalidInputError([], "Some text holds half a surrogate pair, which is no character.") from error
-        except sa.exc.DBAPIError as refused:
-            raise translate(refused.orig, self.database.catalog) from refused
+        except RowhouseError as refused:
+            error = refused
+            raise
         finally:
             try:
-                self._release(broken=is_disconnect(error))
+                self._release(broken=is_disconnect(error) or is_read_only(error))
             finally:
                 self._end_turn()
 
     def _commit(self) -> None:
-        if self._session is not None:
-            self._session.flush()
-        if self.link.connection.in_transaction():
-            self.link.connection.commit()
+        """Commit what was done.
+
+        Raises:
+            RowhouseError: when the database refuses. A connection that is lost meanwhile is `DatabaseError`, and is not tried again:
+                nobody knows whether the database has committed.
+        """
+        try:
+            if self._session is not None:
+                self._session.flush()
+        except STATEMENT_ERRORS as error:
+            raise self.database.translated(error) from error
+        try:
+            if self.link.connection.in_transaction():
+                self.link.connection.commit()
+            elif self.link.driver.in_transaction:
+                self.link.driver.commit()
+        except STATEMENT_ERRORS as error:
+            found = self.database.translated(error)
+            raise (DatabaseError() if isinstance(found, ConnectionLostError) else found) from error
 
     def _release(self, *, broken: bool) -> None:
-        transaction = self.link.connection.get_transaction()
-        commit_refused = transaction is not None and not transaction.is_active
-        if broken or commit_refused or self.link.connection.invalidated:
-            # After a refused commit SQLAlchemy, and SQLite itself, are still inside the transaction.
+        """Leave the connection as the next unit of work wants it, or drop it."""
+        connection, driver = self.link.connection, self.link.driver
+        if broken or connection.invalidated:
             self.database.drop_link()
             return
-        if self._session is not None:
-            self._session.close()
-        if self.link.connection.in_transaction():
-            self.link.connection.rollback()
+        try:
+            if self._session is not None:
+                self._session.close()
+            if connection.get_transaction() is not None:
+                connection.rollback()
+            if driver.in_transaction:
+                driver.rollback()
+        except STATEMENT_ERRORS as error:
+            log.warning("a connection was dropped that could not be rolled back", error=type(error).__name__)
+            self.database.drop_link()

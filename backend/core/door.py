@@ -17,7 +17,7 @@ from typing import TypeVar
 from backend.core.config import Settings
 from backend.core.crew import Crew, Inbox, NobodyFreeError
 from backend.core.db import Authenticator, Database, UnitOfWork
-from backend.core.errors import TransactionRetryError, UnavailableError
+from backend.core.errors import ConnectionLostError, TransactionRetryError, UnavailableError
 
 T = TypeVar("T")
 ATTEMPTS = 4
@@ -55,9 +55,9 @@ class Door:
         self._queue_seconds = settings.queue_seconds
         self._inbox: Inbox | None = None
         self._lanes = {
-            Lane.DEFAULT: Crew(settings.worker_threads, "worker"),
-            Lane.HASHING: Crew(HASHING_THREADS, "hashing"),
-            Lane.BULK: Crew(BULK_THREADS, "bulk"),
+            Lane.DEFAULT: Crew(settings.worker_threads, "worker", database.link),
+            Lane.HASHING: Crew(HASHING_THREADS, "hashing", database.link),
+            Lane.BULK: Crew(BULK_THREADS, "bulk", database.link),
         }
 
     async def run(self, work: Callable[[UnitOfWork], T], *, write: bool, lane: Lane = Lane.DEFAULT) -> T:
@@ -77,9 +77,16 @@ class Door:
             raise UnavailableError from None
 
     def _perform(self, work: Callable[[UnitOfWork], T], *, write: bool) -> T:
+        """Do the work, and again where the database asks for it: nothing of the attempt before is left."""
+        has_lost = False
         for attempt in range(1, ATTEMPTS):
             try:
                 return self._attempt(work, write=write)
+            except ConnectionLostError:
+                # Such as a connection that died while it was idle. Work that breaks each connection is not repeated for ever.
+                if has_lost:
+                    raise
+                has_lost = True
             except TransactionRetryError:
                 time.sleep(random.uniform(0.005, 0.03) * attempt)  # noqa: S311  # nosec B311  # jitter, not a secret
         return self._attempt(work, write=write)

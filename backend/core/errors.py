@@ -14,7 +14,12 @@
     ├── InvalidInputError        422  invalid_input      (carries `errors`)
     ├── TooManyAttemptsError     429  too_many_attempts  (carries `Retry-After`)
     └── UnavailableError         503  unavailable        (carries `Retry-After`)
+        ├── DatabaseError             unavailable        (it does not answer, or its disk is full)
+        ├── LockedError               locked
+        ├── StatementTimeoutError     statement_timeout
+        ├── ReadOnlyDatabaseError     read_only
         └── TransactionRetryError     transaction_retry  (the door tries again before a client sees it)
+            └── ConnectionLostError   connection_lost    (as above, once)
 
 A service raises one of these and never names a status code; this module alone knows how they look on the wire.
 """
@@ -236,10 +241,46 @@ class UnavailableError(RowhouseError):
     headers = MappingProxyType({"Retry-After": "1"})
 
 
+class DatabaseError(UnavailableError):
+    """503: the database does not answer, or has no room."""
+
+    default_detail = "The database cannot be reached or is out of space; try again in a moment."
+
+
+class LockedError(UnavailableError):
+    """503: what the request needs was locked by another for too long."""
+
+    code = "locked"
+    default_detail = "Another change holds what this request needs; try again in a moment."
+
+
+class StatementTimeoutError(UnavailableError):
+    """503: the database took too long over one statement and stopped it."""
+
+    code = "statement_timeout"
+    default_detail = "The database took too long over this request; ask for less, or try again later."
+
+
+class ReadOnlyDatabaseError(UnavailableError):
+    """503: the database takes no writes at present."""
+
+    code = "read_only"
+    default_detail = (
+        "The database takes no writes at present, for it is a standby or set to read only; reads are served."
+    )
+
+
 class TransactionRetryError(UnavailableError):
     """503 after several attempts: the database broke a deadlock at this transaction's cost."""
 
     code = "transaction_retry"
+
+
+class ConnectionLostError(TransactionRetryError):
+    """503 if it happens twice: the connection broke before anything was committed, so that a new one can do it all again."""
+
+    code = "connection_lost"
+    default_detail = "The connection to the database was lost; try again in a moment."
 
 
 class Fault(BaseModel):

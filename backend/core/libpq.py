@@ -2,25 +2,32 @@
 
 A psycopg cursor sends, waits and reads in several steps and takes the interpreter's lock anew for each; with a thread a request
 that costs three times the CPU of the one step here (docs/decisions/0011). Values go and come through psycopg's own adapters, and
-errors are psycopg's own.
+errors are psycopg's own. Results are read in binary where their types allow it, so that they do not depend on the session's settings.
 """
 
-import itertools
 import re
-from collections.abc import Sequence
+import select
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from functools import partial
+from hashlib import sha256
 from typing import Any
 
 import psycopg
+import structlog
 from psycopg import pq
-from psycopg.adapt import PyFormat, Transformer
+from psycopg.adapt import AdaptersMap, Dumper, Loader, PyFormat, Transformer
 from psycopg.errors import error_from_result
 
-from backend.core.constraints import PLAN_LOST
+from backend.core.constraints import PLAN_CHANGED, STATEMENT_LOST, STATEMENT_THERE
 
 PARAMETER = re.compile(r"%\((\w+)\)s|%%")
 PREPARE_AFTER = 3  # executions; what comes once is not worth a round trip more
 MAX_PREPARED, MAX_COUNTED = 500, 5_000  # statements a connection; the server keeps the plan of each that is prepared
 DONE = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
+IDLE = pq.TransactionStatus.IDLE
+CLOSES_PREPARED = 170000  # the libpq that can
+log = structlog.get_logger("database")
 
 
 def numbered(text: str) -> tuple[str, list[str]]:
@@ -34,6 +41,11 @@ def numbered(text: str) -> tuple[str, list[str]]:
         return f"${len(names)}"
 
     return PARAMETER.sub(place, text), names
+
+
+def statement_name(text: str) -> bytes:
+    """The name of a prepared statement. It follows from the text, so that on a shared session it can be no other statement."""
+    return b"rowhouse_" + sha256(text.encode()).hexdigest()[:40].encode()
 
 
 class Result:
@@ -59,51 +71,244 @@ class Result:
         return self._rows[0] if self._rows else None
 
 
-class Libpq:
-    """One thread's connection. A statement that comes again and again is prepared, as a cursor would have it."""
+class _TextOfUnknownType(Loader):
+    """A value of a type that psycopg does not know, such as an enum, whose binary form is its text."""
 
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+    format = pq.Format.BINARY
+
+    def load(self, data: Any) -> str:
+        """The text."""
+        return bytes(data).decode()
+
+
+class _SignedInterval(Dumper):
+    """An interval with a sign at each part: PostgreSQL then reads it alike whatever its `IntervalStyle`."""
+
+    oid = psycopg.adapters.types["interval"].oid
+
+    def dump(self, obj: timedelta) -> bytes:
+        """The days, seconds and microseconds."""
+        return b"%+d day %+d second %+d microsecond" % (obj.days, obj.seconds, obj.microseconds)
+
+
+class _Detached:
+    """A context for psycopg's adapters that does not look at the session: instants are in UTC, dates in ISO 8601."""
+
+    def __init__(self, adapters: AdaptersMap) -> None:
+        self.adapters = AdaptersMap(adapters)
+        self.adapters.register_loader(0, _TextOfUnknownType)
+        self.adapters.register_dumper(timedelta, _SignedInterval)
+        self.connection = None
+
+
+class Preparing:
+    """Whether the connections of one process prepare statements; switched off where a pooler loses them."""
+
+    def __init__(self, setting: str = "auto") -> None:
+        self._setting = setting
+        self.is_on = setting != "never"
+
+    def lose(self, sqlstate: str) -> None:
+        """A shared session did not have a statement that was prepared, or had it before."""
+        if self._setting == "auto" and self.is_on:
+            self.is_on = False
+            log.warning(
+                "the pooler does not keep prepared statements; going on without (PREPARE_STATEMENTS)", sqlstate=sqlstate
+            )
+
+
+class Libpq:
+    """One thread's connection. A statement that comes again and again is prepared, as a cursor would have it.
+
+    `local` are the settings to make in each transaction, where the session is shared and has not got them.
+    """
+
+    def __init__(
+        self, connection: psycopg.Connection[Any], *, preparing: Preparing | None = None, local: str | None = None,
+        is_pooled: bool = False,
+    ) -> None:  # fmt: skip
         self._pgconn = connection.pgconn
-        self._transformer = Transformer(connection)
-        self._numbers = itertools.count(1)
+        self._transformer = Transformer(_Detached(connection.adapters))
+        self._preparing = preparing or Preparing()
+        self._is_pooled = is_pooled
+        self._local = f"SELECT {local}".encode() if local else None
+        self._begins = False
         self._uses: dict[str, int] = {}
         self._prepared: dict[str, bytes] = {}
+        self._unpreparable: set[str] = set()
 
-    def execute(self, text: str, values: Sequence[Any] = (), *, prepare: bool = True) -> Result:
-        """Run one statement with `$1` parameters; without `prepare` it is planned for these values. Raises psycopg's errors."""
-        parameters: Any = self._transformer.dump_sequence(values, [PyFormat.TEXT] * len(values))
-        name = (self._prepared.get(text) or self._prepare(text)) if prepare else None
-        if name is not None:
-            result = self._pgconn.exec_prepared(name, parameters)
-        else:
-            result = self._pgconn.exec_params(text.encode(), parameters)
+    # -- transactions --------------------------------------------------------------------------------------------------
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open, or begins with the next statement."""
+        return self._begins or self._pgconn.transaction_status != IDLE
+
+    def begin(self, *, write: bool = True) -> None:  # noqa: ARG002  SQLite's begins differ
+        """Begin a transaction together with the next statement, in one round trip."""
+        self._begins = True
+
+    def begin_now(self, *, write: bool = True) -> None:  # noqa: ARG002  as above
+        """Begin the transaction if it is not open yet: another than this object is about to use the connection."""
+        if self._pgconn.transaction_status == IDLE:
+            self._command(b"BEGIN" if self._local is None else b"BEGIN; " + self._local)
+        self._begins = False
+
+    def commit(self) -> None:
+        """Commit.
+
+        Raises:
+            psycopg.Error: when the server refuses, or had to roll back.
+        """
+        if self._begins:
+            self._begins = False
+            return
+        result = self._command(b"COMMIT")
+        if result.command_status != b"COMMIT":
+            raise psycopg.InternalError("the transaction had failed before it was to be committed")
+
+    def rollback(self) -> None:
+        """Undo what the transaction did."""
+        if self._begins:
+            self._begins = False
+            return
+        self._command(b"ROLLBACK")
+
+    def _command(self, command: bytes) -> pq.abc.PGresult:
+        result = self._pgconn.exec_(command)
         if result.status not in DONE:
-            raise self._error(text, result)
+            raise self._error(result)
+        return result
+
+    # -- statements ----------------------------------------------------------------------------------------------------
+
+    def execute(self, text: str, values: Sequence[Any] = (), *, prepare: bool = True, binary: bool = False) -> Result:
+        """Run one statement with `$1` parameters; without `prepare` it is planned for these values. Raises psycopg's errors.
+
+        `binary` asks for the result in binary; the types of its columns must have a loader for it.
+        """
+        parameters: Any = self._transformer.dump_sequence(values, [PyFormat.TEXT] * len(values))
+        name = None
+        if prepare and self._preparing.is_on:
+            name = self._prepared.get(text) or self._prepare(text)
+        result = self._run(text, name, parameters, int(binary))
+        if result.status not in DONE:
+            error = self._error(result)
+            if self._forgets(text, error) and self._pgconn.transaction_status == IDLE and not self._begins:
+                return self.execute(text, values, prepare=False, binary=binary)
+            raise error
         self._transformer.set_pgresult(result)
         return Result(result, self._transformer.load_rows(0, result.ntuples, tuple))
 
-    def _error(self, text: str, result: pq.abc.PGresult) -> psycopg.Error:
+    def _run(self, text: str, name: bytes | None, parameters: Any, form: int) -> pq.abc.PGresult:
+        """Run a statement, together with what must precede it."""
+        pgconn = self._pgconn
+        if self._begins or (self._local is not None and pgconn.transaction_status == IDLE):
+            if name is not None:
+                return self._behind(partial(pgconn.send_query_prepared, name, parameters, result_format=form))
+            return self._behind(partial(pgconn.send_query_params, text.encode(), parameters, result_format=form))
+        if name is not None:
+            return pgconn.exec_prepared(name, parameters, result_format=form)
+        return pgconn.exec_params(text.encode(), parameters, result_format=form)
+
+    def _behind(self, send: Callable[[], None]) -> pq.abc.PGresult:
+        """What `send` gives, in one round trip with what must precede it: `BEGIN`, or the settings of this one statement."""
+        before = [b"BEGIN"] if self._begins else []
+        if self._local is not None:
+            before.append(self._local)
+        self._begins = False
+        pgconn = self._pgconn
+        pgconn.enter_pipeline_mode()
+        try:
+            for command in before:
+                pgconn.send_query_params(command, None)
+            send()
+            pgconn.pipeline_sync()
+            results = [self._next_result() for _ in range(len(before) + 1)]
+            self._wait()
+            pgconn.get_result()  # of the synchronisation
+        finally:
+            if pgconn.status == pq.ConnStatus.OK:
+                pgconn.exit_pipeline_mode()
+        return next((one for one in results if one.status not in (*DONE, pq.ExecStatus.PIPELINE_ABORTED)), results[-1])
+
+    def _next_result(self) -> pq.abc.PGresult:
+        self._wait()
+        result = self._pgconn.get_result()
+        if result is None:
+            raise psycopg.OperationalError("the connection to the server was lost")
+        self._wait()
+        self._pgconn.get_result()  # the end of this statement's results
+        return result
+
+    def _wait(self) -> None:
+        """Send what is not sent yet and wait until the next result is there, without holding the interpreter's lock."""
+        pgconn = self._pgconn
+        if pgconn.flush() == 0 and not pgconn.is_busy():
+            return
+        poller = select.poll()
+        while True:
+            unsent = pgconn.flush()
+            poller.register(pgconn.socket, select.POLLIN | (select.POLLOUT if unsent else 0))
+            poller.poll()
+            pgconn.consume_input()
+            if not unsent and not pgconn.is_busy():
+                return
+
+    def _error(self, result: pq.abc.PGresult) -> psycopg.Error:
         """What went wrong, as psycopg says it."""
         if self._pgconn.status == pq.ConnStatus.BAD:
             return psycopg.OperationalError(result.get_error_message())
-        error = error_from_result(result)
-        if error.sqlstate in PLAN_LOST:
-            self._prepared.pop(text, None)
-        return error
+        return error_from_result(result)
+
+    # -- preparing -----------------------------------------------------------------------------------------------------
+
+    def _forgets(self, text: str, error: psycopg.Error) -> bool:
+        """Whether the error is of a prepared statement that is of no use any more; it is forgotten then."""
+        if error.sqlstate == PLAN_CHANGED:
+            # Its table has changed. The server holds the old plan under this name for as long as the session lives.
+            self._unpreparable.add(text)
+        elif error.sqlstate not in (STATEMENT_LOST, STATEMENT_THERE):
+            return False
+        elif self._is_pooled:
+            self._preparing.lose(str(error.sqlstate))
+        self._prepared.pop(text, None)
+        return True
 
     def _prepare(self, text: str) -> bytes | None:
-        """The name of the statement on the server, once it has come often enough."""
+        """The name of the statement on the server, once it has come often enough.
+
+        Raises:
+            psycopg.Error: what running the statement would raise too, such as a lock that is not to be had.
+        """
         uses = self._uses.get(text, 0) + 1
         if len(self._uses) >= MAX_COUNTED:
             self._uses.clear()
         self._uses[text] = uses
-        if uses <= PREPARE_AFTER:
+        if uses <= PREPARE_AFTER or text in self._unpreparable:
             return None
-        if len(self._prepared) >= MAX_PREPARED:
-            oldest = self._prepared.pop(next(iter(self._prepared)))
-            self._pgconn.exec_(b"DEALLOCATE " + oldest)
-        name = b"rowhouse_%d" % next(self._numbers)
-        if self._pgconn.prepare(name, text.encode()).status not in DONE:
-            return None  # running it says why
+        if len(self._prepared) >= MAX_PREPARED and not self._make_room():
+            return None
+        name = statement_name(text)
+        result = self._send_prepare(name, text.encode())
+        if result.status not in DONE:
+            error = self._error(result)
+            if self._forgets(text, error) and self._pgconn.transaction_status == IDLE:
+                return None
+            raise error
         self._prepared[text] = name
         return name
+
+    def _send_prepare(self, name: bytes, text: bytes) -> pq.abc.PGresult:
+        """Prepare; it waits for locks as the statement does, and no longer."""
+        if self._begins or (self._local is not None and self._pgconn.transaction_status == IDLE):
+            return self._behind(partial(self._pgconn.send_prepare, name, text))
+        return self._pgconn.prepare(name, text)
+
+    def _make_room(self) -> bool:
+        """Have the server forget the statement that was prepared first, where libpq can."""
+        if pq.version() < CLOSES_PREPARED:
+            return False
+        oldest = self._prepared.pop(next(iter(self._prepared)))
+        self._pgconn.close_prepared(oldest)
+        return True

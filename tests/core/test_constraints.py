@@ -14,11 +14,15 @@ from backend.core.db import Database, UnitOfWork
 from backend.core.dependencies import SessionDep
 from backend.core.errors import (
     ConflictError,
+    ConnectionLostError,
+    DatabaseError,
     DuplicateError,
     InvalidInputError,
+    LockedError,
+    ReadOnlyDatabaseError,
     RowhouseError,
+    StatementTimeoutError,
     TransactionRetryError,
-    UnavailableError,
 )
 from backend.core.routing import Router
 from tests.conftest import unique
@@ -182,10 +186,15 @@ def test_conflicts_must_be_errors_of_the_tree() -> None:
         ("54000", InvalidInputError),
         ("40001", TransactionRetryError),
         ("40P01", TransactionRetryError),
-        ("55P03", UnavailableError),
-        ("08006", UnavailableError),
-        ("53300", UnavailableError),
-        ("57P01", UnavailableError),
+        ("55P03", LockedError),
+        ("08006", ConnectionLostError),
+        ("53300", DatabaseError),
+        ("57P01", ConnectionLostError),
+        ("57014", StatementTimeoutError),
+        ("25006", ReadOnlyDatabaseError),
+        ("26000", TransactionRetryError),
+        ("42P05", TransactionRetryError),
+        ("0A000", TransactionRetryError),
         ("42P01", RowhouseError),
         ("55000", RowhouseError),
     ],
@@ -198,8 +207,8 @@ def test_postgresql_states(state: str, kind: type[RowhouseError]) -> None:
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        (psycopg.OperationalError("the connection is closed"), UnavailableError),
-        (psycopg.InterfaceError("the cursor is closed"), UnavailableError),
+        (psycopg.OperationalError("the connection is closed"), ConnectionLostError),
+        (psycopg.InterfaceError("the cursor is closed"), DatabaseError),
         (psycopg.DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes"), InvalidInputError),
         (psycopg.ProgrammingError("cannot adapt type 'object'"), RowhouseError),
     ],
@@ -212,11 +221,14 @@ def test_what_psycopg_itself_objects_to(error: psycopg.Error, kind: type[Rowhous
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
-        (sqlite3.SQLITE_BUSY, UnavailableError),
-        (sqlite3.SQLITE_BUSY_SNAPSHOT, UnavailableError),
-        (sqlite3.SQLITE_LOCKED, UnavailableError),
-        (sqlite3.SQLITE_CANTOPEN, UnavailableError),
-        (sqlite3.SQLITE_FULL, UnavailableError),
+        (sqlite3.SQLITE_BUSY, LockedError),
+        (sqlite3.SQLITE_BUSY_SNAPSHOT, LockedError),
+        (sqlite3.SQLITE_LOCKED, LockedError),
+        (sqlite3.SQLITE_CANTOPEN, DatabaseError),
+        (sqlite3.SQLITE_FULL, DatabaseError),
+        (sqlite3.SQLITE_READONLY, ReadOnlyDatabaseError),
+        (sqlite3.SQLITE_READONLY_DBMOVED, ReadOnlyDatabaseError),
+        (sqlite3.SQLITE_INTERRUPT, StatementTimeoutError),
         (sqlite3.SQLITE_ERROR, RowhouseError),
         (None, RowhouseError),
     ],

@@ -8,7 +8,9 @@ from typing import Any, NoReturn
 
 import pytest
 
+from backend.core import crew as crew_module
 from backend.core.crew import Crew, Inbox, NobodyFreeError
+from backend.core.errors import UnavailableError
 
 LONG = 10.0
 
@@ -210,3 +212,78 @@ class Sleeper:
     def call_soon_threadsafe(self, work: Callable[[], Any]) -> None:
         """Note it."""
         self._wakings.append(work)
+
+
+class Doors:
+    """Threads that can work only while one of so many places is theirs; a place is kept once it was got."""
+
+    def __init__(self, places: int) -> None:
+        self.places = places
+        self.holders: set[str] = set()
+
+    def __call__(self) -> None:
+        """Take a place.
+
+        Raises:
+            UnavailableError: when there is none.
+        """
+        if thread_name() not in self.holders:
+            if len(self.holders) >= self.places:
+                raise UnavailableError
+            self.holders.add(thread_name())
+
+
+def test_a_thread_that_cannot_work_leaves_the_tasks_to_those_that_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None fails while one thread can do it, however many threads there are."""
+    monkeypatch.setattr(crew_module, "REST_SECONDS", 0.01)
+
+    async def test() -> None:
+        async with team(4) as made:
+            made.crew._prepare = Doors(1)
+            started = [made.start(thread_name) for _ in range(40)]
+            assert len({await one for one in started}) == 1
+
+    run(test)
+
+
+def test_where_no_thread_can_work_the_task_tells_why() -> None:
+    """At once, and the next is done when it can be."""
+
+    async def test() -> None:
+        async with team(2) as made:
+            doors = Doors(0)
+            made.crew._prepare = doors
+            with pytest.raises(UnavailableError):
+                await made.run(thread_name)
+            doors.places = 2
+            assert await made.run(thread_name) == "hand_0"
+
+    run(test)
+
+
+def test_who_has_waited_long_enough_is_told_so_while_a_thread_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that its thread could not do, and that was to be dropped meanwhile, ends with what kept the thread from it."""
+    monkeypatch.setattr(crew_module, "REST_SECONDS", 0.01)
+
+    async def test() -> None:
+        async with team(2) as made:
+            doors = Doors(1)
+            made.crew._prepare = doors
+            held, slow = Held(), threading.Event()
+            first = made.start(held)
+            await held.wait()
+
+            def look() -> None:
+                slow.wait(LONG)
+                doors()
+
+            made.crew._prepare = look
+            late = asyncio.get_running_loop().create_task(made.run(thread_name, patience=0.01))
+            await asyncio.sleep(0.1)
+            slow.set()
+            with pytest.raises(UnavailableError):
+                await late
+            held.let_go.set()
+            await first
+
+    run(test)

@@ -4,9 +4,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -15,12 +13,14 @@ import sqlalchemy as sa
 
 from backend.core.config import Settings
 from backend.core.constraints import ForeignKeyError
-from backend.core.db import Database, Link, UnitOfWork, create_engine
+from backend.core.db import Database, UnitOfWork
+from backend.core.engines import create_engine
 from backend.core.errors import ConflictError, DuplicateError, RowhouseError, UnavailableError
 from backend.core.security import Caller
 from backend.core.statement import Statement
+from tests.client import QuickClient
 from tests.conftest import migrate, unique
-from tests.core.conftest import Serve, Shelf, count, shelves, things
+from tests.core.conftest import Shelf, build_product, count, shelves, things
 from tests.databases import Databases
 
 SELECT_SHELF = sa.select(shelves).where(shelves.c.name == sa.bindparam("wanted", type_=sa.String()))
@@ -44,6 +44,17 @@ def only_postgresql(databases: Databases) -> Iterator[Database]:
     database.dispose()
 
 
+def is_open(database: Database) -> bool:
+    """Whether this thread's connection is in a transaction."""
+    return database.link().driver.in_transaction
+
+
+def begin_in_vain(unit: UnitOfWork) -> None:
+    """Begin a transaction, and fail before its first statement."""
+    unit.begin()
+    raise LookupError
+
+
 def add(unit: UnitOfWork, name: str) -> None:
     """Store a shelf."""
     unit.session.execute(shelves.insert().values(name=name))
@@ -61,17 +72,10 @@ def perform(database: Database, work: Callable[[UnitOfWork], Any]) -> Any:
         return work(unit)
 
 
-@contextmanager
-def recording(database: Database) -> Iterator[list[str]]:
-    """The statements that SQLAlchemy sends meanwhile."""
-    sent: list[str] = []
-
-    def record(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        sent.append(statement)
-
-    sa.event.listen(database.engine, "before_cursor_execute", record)
-    yield sent
-    sa.event.remove(database.engine, "before_cursor_execute", record)
+def count_elsewhere(database: Database, name: str) -> int:
+    """How many shelves there are of a name, as another connection sees it."""
+    with ThreadPoolExecutor(1) as other:
+        return other.submit(count, database, name).result()
 
 
 def terminate_others(database: Database) -> None:
@@ -118,28 +122,47 @@ def test_the_directory_of_a_sqlite_file_is_made(tmp_path: Path) -> None:
     assert (tmp_path / "new" / "deep").is_dir()
 
 
-@pytest.mark.parametrize(("write", "begin"), [(True, "BEGIN IMMEDIATE"), (False, "BEGIN")])
-def test_sqlite_takes_the_write_lock_at_once(only_sqlite: Database, *, write: bool, begin: str) -> None:
-    """And only when the unit writes."""
-    with recording(only_sqlite) as sent, UnitOfWork(only_sqlite, write=write) as unit:
-        unit.begin()
-        unit.begin()
-    assert sent == [begin]
-
-
 @pytest.mark.parametrize("write", [True, False])
-def test_postgresql_begins_plainly(only_postgresql: Database, *, write: bool) -> None:
-    """Row locks do the rest there."""
-    with recording(only_postgresql) as sent, UnitOfWork(only_postgresql, write=write) as unit:
+def test_sqlite_takes_the_write_lock_at_once(only_sqlite: Database, *, write: bool) -> None:
+    """And only when the unit writes."""
+    sent: list[str] = []
+    driver: Any = only_sqlite.link().connection.connection.driver_connection
+    driver.set_trace_callback(sent.append)
+    with UnitOfWork(only_sqlite, write=write) as unit:
         unit.begin()
-    assert sent == ["BEGIN"]
+        unit.begin()
+    driver.set_trace_callback(None)
+    assert sent == ["BEGIN IMMEDIATE" if write else "BEGIN", "COMMIT"]
+
+
+def test_a_transaction_begins_with_its_first_statement(bare: Database) -> None:
+    """And a session joins the one that is open."""
+    name = unique("shelf")
+    with UnitOfWork(bare, write=True) as unit:
+        assert not is_open(bare)
+        unit.run(Statement(shelves.insert().values(name=name), bare.dialect, columns=[]), {})
+        assert is_open(bare)
+        assert unit.session.scalar(sa.select(sa.func.count()).where(shelves.c.name == name)) == 1
+        assert count_elsewhere(bare, name) == 0
+    assert not is_open(bare)
+    assert count_elsewhere(bare, name) == 1
+
+
+def test_a_transaction_of_which_nothing_came_is_none(bare: Database) -> None:
+    """Begun and ended without a statement, either way."""
+    with UnitOfWork(bare, write=True) as unit:
+        unit.begin()
+        assert is_open(bare)
+    with pytest.raises(LookupError), UnitOfWork(bare, write=True) as unit:
+        begin_in_vain(unit)
+    assert not is_open(bare)
 
 
 def test_a_read_opens_no_transaction(bare: Database) -> None:
     """One round trip; SQLite's write lock is free meanwhile."""
     with UnitOfWork(bare, write=True) as unit:
         assert unit.fetch(SELECT_SHELF, {"wanted": "nothing"}) == []
-        assert not unit.link.connection.in_transaction()
+        assert not is_open(bare)
 
 
 def test_leaving_commits_once(bare: Database) -> None:
@@ -157,7 +180,7 @@ def test_an_error_rolls_back(bare: Database) -> None:
     with pytest.raises(ConflictError, match="for a reason"):
         perform(bare, lambda unit: fail_after_adding(unit, name, ConflictError("for a reason")))
     assert count(bare, name) == 0
-    assert not bare.link().connection.in_transaction()
+    assert not is_open(bare)
 
 
 def test_an_error_that_is_a_decision_commits(bare: Database) -> None:
@@ -295,14 +318,6 @@ def test_authenticating_takes_an_authenticator(bare: Database) -> None:
         unit.authenticate("token")
 
 
-def test_a_connection_without_a_driver_is_unavailable() -> None:
-    """SQLAlchemy's types allow for it."""
-    connection = SimpleNamespace(connection=SimpleNamespace(driver_connection=None))
-    engine: Any = SimpleNamespace(connect=lambda: connection)
-    with pytest.raises(UnavailableError):
-        Link(engine)
-
-
 @pytest.mark.parametrize("through", ["session", "statement", "commit"])
 def test_a_broken_connection_is_503_and_replaced(only_postgresql: Database, through: str) -> None:
     """However the breaking is noticed; the thread's next unit of work has a new one."""
@@ -325,14 +340,24 @@ def test_a_broken_connection_is_503_and_replaced(only_postgresql: Database, thro
     assert database.link() is not broken
 
 
-def test_a_request_on_a_broken_connection_is_503_and_the_next_is_served(serve: Serve, databases: Databases) -> None:
-    """Also after the whole pool broke."""
-    client = serve(url=databases.prepared("postgresql", "migrated", migrate))
-    assert client.get("/ready").status_code == 200
-    terminate_others(client.app.state.database)  # type: ignore[attr-defined]  # a FastAPI
-    broken = client.get("/ready")
-    assert (broken.status_code, broken.headers["retry-after"]) == (503, "1")
-    assert client.get("/ready").status_code == 200
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/api/v1/categories", None, 200),
+        ("POST", "/api/v1/users", {"email": "idle@example.com", "password": "correct-horse", "full_name": "I"}, 201),
+    ],
+)
+def test_a_connection_that_died_while_it_was_idle_is_not_noticed(
+    databases: Databases, method: str, path: str, body: Any, status: int
+) -> None:
+    """By no reader and no writer: nothing was done on it, so that a new one can do it all."""
+    app = build_product(databases.prepared("postgresql", "migrated", migrate))
+    with QuickClient(app) as client:
+        assert client.request(method, path).status_code in (200, 415)
+        for _ in range(2):
+            terminate_others(app.state.database)
+            assert client.request(method, path, json=body).status_code == status
+            status = {201: 409}.get(status, status)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])

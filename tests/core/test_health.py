@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from backend.core import health
 from backend.core.config import Settings
-from backend.core.db import create_engine
+from backend.core.engines import create_engine
 from tests.conftest import migrate
 from tests.core.conftest import Serve
 from tests.databases import Databases

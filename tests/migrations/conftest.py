@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from backend.core.config import Settings
-from backend.core.db import TRANSACTION_KIND, create_engine
+from backend.core.engines import TRANSACTION_KIND, create_engine
 from tests.conftest import migrate
 from tests.databases import Databases
 

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from backend.core.config import Settings
-from backend.core.db import create_engine
+from backend.core.engines import create_engine
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, migrate
 from tests.databases import BACKENDS, Databases
 from tests.races.clients import CLIENTS, Headers, TimedClient, sign_in, sign_up

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from backend.core.config import Settings
-from backend.core.db import create_engine
+from backend.core.engines import create_engine
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, unique
 from tests.databases import Databases
 from tests.odd.registry import create_tables

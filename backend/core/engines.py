@@ -1,0 +1,166 @@
+"""Makes the SQLAlchemy engine of a database, prepared so that SQLite and PostgreSQL behave alike.
+
+The driver is in autocommit: a transaction begins when something asks for one, and every connection carries the object that begins
+and ends it (`driver_of`). Commits nothing.
+"""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from backend.core.config import Settings
+from backend.core.folding import FOLD, fold_text
+from backend.core.libpq import Libpq, Preparing
+from backend.core.postgresql import connect_arguments, open_session
+
+DRIVER = "rowhouse_driver"
+# An execution option: "read" begins a transaction on SQLite without its write lock.
+TRANSACTION_KIND = "rowhouse_transaction"
+HEROKU = "postgres://"
+# 8 MB of pages a connection: in the 2 MB of the default, an estimated total reads its sample of a large table anew each time.
+# The log of writes shrinks again to 4 MB once a long reader, who held it, has gone.
+PRAGMAS = (
+    "journal_mode=WAL",
+    "foreign_keys=ON",
+    "synchronous=NORMAL",
+    "temp_store=MEMORY",
+    "cache_size=-8000",
+    "journal_size_limit=4194304",
+)
+
+
+class Driver(Protocol):
+    """A connection for compiled statements; it begins and ends the transaction of its session."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open, or begins with the next statement."""
+
+    def begin(self, *, write: bool = True) -> None:
+        """Begin one, at the latest with the next statement."""
+
+    def begin_now(self, *, write: bool = True) -> None:
+        """Begin the one that was asked for, or one."""
+
+    def commit(self) -> None:
+        """End it and keep what it did."""
+
+    def rollback(self) -> None:
+        """End it and undo what it did."""
+
+    def execute(self, text: str, values: Sequence[Any] = (), /, **options: Any) -> Any:
+        """Run a statement, in the transaction if there is one."""
+
+
+class Sqlite:
+    """A connection to SQLite as `Driver` has it."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self.execute = connection.execute
+        self.interrupt = connection.interrupt
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+        return self._connection.in_transaction
+
+    def begin(self, *, write: bool = True) -> None:
+        """Begin; a writer takes the lock now, for upgrading a reader fails with "database is locked" whatever the time-out."""
+        self._connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    def begin_now(self, *, write: bool = True) -> None:
+        """Begin where no transaction is open."""
+        if not self._connection.in_transaction:
+            self.begin(write=write)
+
+    def commit(self) -> None:
+        """Commit."""
+        self._connection.execute("COMMIT")
+
+    def rollback(self) -> None:
+        """Roll back."""
+        self._connection.execute("ROLLBACK")
+
+
+def url_of(settings: Settings) -> sa.URL:
+    """The database's URL; `postgres://`, which hosting services hand out, is `postgresql://`."""
+    given = settings.database_url
+    if given.startswith(HEROKU):
+        given = "postgresql://" + given.removeprefix(HEROKU)
+    return make_url(given)
+
+
+def create_engine(settings: Settings, *, serves: bool = False) -> sa.Engine:
+    """An engine for `settings.database_url`; one that `serves` requests bounds how long a statement may take.
+
+    Raises:
+        ValueError: at start-up, for a database that cannot be shared by threads.
+    """
+    url = url_of(settings)
+    # Without the values, which the log must never hold, in the errors' texts.
+    options: dict[str, Any] = {"pool_size": settings.worker_threads, "max_overflow": -1, "hide_parameters": True}
+    if url.get_backend_name() == "sqlite":
+        _require_file(url)
+        arguments: dict[str, Any] = {"timeout": settings.lock_seconds, "check_same_thread": False}
+        engine = sa.create_engine(url, connect_args=arguments, **options)
+        event.listen(engine, "connect", _prepare_sqlite)
+    else:
+        engine = sa.create_engine(url, connect_args=connect_arguments(url), **options)
+        event.listen(engine, "connect", PostgresqlConnections(settings, serves=serves).prepare)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def driver_of(connection: sa.Connection) -> Any:
+    """The `Driver` below a connection of `create_engine`'s."""
+    return connection.info[DRIVER]
+
+
+def _require_file(url: sa.URL) -> None:
+    if url.database in (None, "", ":memory:", "file::memory:") or url.query.get("mode") == "memory":
+        raise ValueError("DATABASE_URL: an in-memory SQLite is another database in every thread; name a file")
+    Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+
+
+def _prepare_sqlite(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None
+    connection.create_function(FOLD, 1, fold_text, deterministic=True)
+    cursor = connection.cursor()
+    for pragma in PRAGMAS:
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+    driver: Any = connection
+    entry.info[DRIVER] = Sqlite(driver)
+
+
+class PostgresqlConnections:
+    """Prepares the connections of one engine, which agree on whether statements are prepared."""
+
+    def __init__(self, settings: Settings, *, serves: bool) -> None:
+        self._pooler = settings.database_pooler
+        self._timeouts: Mapping[str, float] = {"lock_timeout": settings.lock_seconds}
+        if serves:
+            self._timeouts = {**self._timeouts, "statement_timeout": settings.statement_seconds}
+        self._preparing = Preparing(settings.prepare_statements)
+
+    def prepare(self, connection: Any, entry: ConnectionPoolEntry) -> None:
+        """Set a new connection."""
+        session = open_session(connection, self._timeouts, pooler=self._pooler)
+        entry.info[DRIVER] = Libpq(
+            connection, preparing=self._preparing, local=session.local, is_pooled=session.is_pooled
+        )
+
+
+def _begin(connection: sa.Connection) -> None:
+    """Begin explicitly, for the driver is in autocommit, and where a unit of work has not begun already."""
+    options = connection.get_execution_options()
+    if options.get("isolation_level") != "AUTOCOMMIT":
+        driver_of(connection).begin_now(write=options.get(TRANSACTION_KIND, "write") == "write")

@@ -1,0 +1,89 @@
+"""How a connection to PostgreSQL is opened and set, so that no setting of a server, a role, a pooler or the environment changes an answer.
+
+Asks for nothing that an ordinary role may not set and sends no start-up parameter: poolers and managed servers refuse them. What the
+URL, `PGOPTIONS` and the `PG*` variables say stays as it is; time-outs that they or the role set are kept (docs/decisions/0019).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import pq
+from sqlalchemy import URL
+
+CONNECT_SECONDS = 2
+# What a text answer or a literal depends on. Compiled statements read binary results, which depend on none of these.
+STYLE: Mapping[str, str] = {
+    "TimeZone": "UTC",
+    "DateStyle": "ISO, MDY",
+    "IntervalStyle": "postgres",
+    "extra_float_digits": "1",
+    "standard_conforming_strings": "on",
+    "bytea_output": "hex",
+}
+TIMEOUTS = ("lock_timeout", "statement_timeout")
+# Where PostgreSQL has a value from if nobody chose it for this role, database or connection (pg_settings.source).
+NOBODY_CHOSE = frozenset({"default", "configuration file", "command line", "global", "session", "override"})
+SELECT_SESSION = """
+SELECT pg_backend_pid(), array_agg(ARRAY[lower(name), setting, source]) FROM pg_settings WHERE lower(name) = ANY(%s)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a new connection was found to be.
+
+    `is_pooled`: another process answers than the one that was connected to, so other clients may share the server's session.
+    `local`: the settings as one SQL expression list, for `SELECT …` within a transaction; None where the session has them.
+    """
+
+    is_pooled: bool
+    local: str | None
+
+
+def connect_arguments(url: URL) -> dict[str, Any]:
+    """Psycopg's arguments beside those of the URL.
+
+    The driver is in autocommit. It prepares nothing itself: what its cursors do at a rollback (DEALLOCATE ALL) would take along what
+    `Libpq` has prepared. Text is UTF-8 whatever `PGCLIENTENCODING` says.
+    """
+    arguments: dict[str, Any] = {"autocommit": True, "prepare_threshold": None, "client_encoding": "utf8"}
+    if "connect_timeout" not in url.query and not _is_in_environment(b"connect_timeout"):
+        arguments["connect_timeout"] = CONNECT_SECONDS
+    return arguments
+
+
+def _is_in_environment(keyword: bytes) -> bool:
+    """Whether libpq has a value for this connection parameter from a `PG*` variable."""
+    return any(option.keyword == keyword and option.val is not None for option in pq.Conninfo.get_defaults())
+
+
+def open_session(connection: psycopg.Connection[Any], timeouts: Mapping[str, float], *, pooler: str) -> Session:
+    """Set the session of a new connection, or find out that it is shared and must be left alone.
+
+    `timeouts` are `lock_timeout` and `statement_timeout` in seconds, where they are wanted; a time-out that the role, the database
+    or the client has chosen wins. `pooler` is the setting DATABASE_POOLER.
+    """
+    names = [name.lower() for name in (*STYLE, *TIMEOUTS)]
+    row = connection.execute(SELECT_SESSION, [names]).fetchone()
+    if row is None:
+        raise psycopg.OperationalError("the server says nothing of its settings")
+    process, present = row
+    stored = {name: (value, source) for name, value, source in present}
+    wanted = {name: value for name, value in STYLE.items() if name.lower() in stored}
+    for name, seconds in timeouts.items():
+        value, source = stored[name]
+        wanted[name] = f"{int(seconds * 1000)}" if source in NOBODY_CHOSE else value
+    is_pooled = process != connection.pgconn.backend_pid if pooler == "auto" else pooler == "yes"
+    if is_pooled:
+        return Session(is_pooled=True, local=_set(wanted, local=True))
+    missing = {name: value for name, value in wanted.items() if stored[name.lower()][0] != value}
+    if missing:
+        connection.execute(f"SELECT {_set(missing, local=False)}".encode())
+    return Session(is_pooled=False, local=None)
+
+
+def _set(settings: Mapping[str, str], *, local: bool) -> str:
+    """The calls that set these; names and values are ours or PostgreSQL's own, and hold no quotes."""
+    return ", ".join(f"set_config('{name}', '{value}', {str(local).lower()})" for name, value in settings.items())
