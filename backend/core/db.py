@@ -31,8 +31,8 @@ from backend.core.errors import (
     RowhouseError,
 )
 from backend.core.security import Caller
-from backend.core.slow_statements import SlowStatements
 from backend.core.statement import EVERYTHING, Predicate, Row, Statement
+from backend.core.statement_watch import WATCHED, StatementWatch
 
 UNIT = "rowhouse_unit_of_work"
 DRIVER_ERRORS = (sqlite3.Error, psycopg.Error)
@@ -44,11 +44,17 @@ Authenticator = Callable[["UnitOfWork", str], Caller]
 class Link:
     """One thread's connection: SQLAlchemy's, and the driver's below it for compiled statements."""
 
-    __slots__ = ("connection", "driver")
+    __slots__ = ("connection", "driver", "started")
 
     def __init__(self, engine: sa.Engine) -> None:
         self.connection = engine.connect()
         self.driver: Driver = driver_of(self.connection)
+        self.started: float | None = None
+        self.connection.info[WATCHED] = self
+
+    def stop(self) -> None:
+        """Have the statement that runs end with an error; called by another thread."""
+        self.driver.interrupt()
 
 
 class Database:
@@ -64,7 +70,7 @@ class Database:
         self._links: list[Link] = []
         self._made: dict[str, Statement] = {}
         self._compiled: dict[sa.Select[Any], Statement] = {}
-        self.slow_statements = SlowStatements(settings.slow_statement_ms, self.engine)
+        self.watch = StatementWatch(self.engine, slow_ms=settings.slow_statement_ms, seconds=settings.statement_seconds)
 
     def made(self, name: str, make: Callable[[sa.Dialect], Statement]) -> Statement:
         """The statement that `make` gives for this database's dialect, made once under `name`."""
@@ -95,6 +101,7 @@ class Database:
                 raise DatabaseError from error
             self._held.link = link
             self._links.append(link)
+            self.watch.start(self._links)
         return link
 
     def translated(self, error: BaseException) -> RowhouseError:
@@ -112,6 +119,7 @@ class Database:
 
     def dispose(self) -> None:
         """Close every connection; for shutdown, when no thread works any more."""
+        self.watch.close()
         for link in self._links:
             link.connection.close()
         self._links.clear()
@@ -222,13 +230,15 @@ class UnitOfWork:
             self._session.flush()
         if statement.writes:
             self.begin()
-        started = perf_counter()
+        link = self.link
+        link.started = started = perf_counter()
         try:
-            return statement.execute(self.link.driver, parameters, predicate)
+            return statement.execute(link.driver, parameters, predicate)
         except DRIVER_ERRORS as error:
             raise self.database.translated(error) from error
         finally:
-            self.database.slow_statements.look(started, statement.text)
+            link.started = None
+            self.database.watch.look(started, statement.text)
 
     def fetch(self, source: sa.Select[Any], parameters: Mapping[str, Any]) -> list[Row]:
         """The rows of a select that is a constant of its module, compiled at its first use; values are `bindparam`s."""
@@ -285,6 +295,7 @@ class UnitOfWork:
     def _release(self, *, broken: bool) -> None:
         """Leave the connection as the next unit of work wants it, or drop it."""
         connection, driver = self.link.connection, self.link.driver
+        self.link.started = None
         if broken or connection.invalidated:
             self.database.drop_link()
             return

@@ -55,6 +55,9 @@ class Driver(Protocol):
     def rollback(self) -> None:
         """End it and undo what it did."""
 
+    def interrupt(self) -> None:
+        """Have the statement that another thread runs end with an error."""
+
     def execute(self, text: str, values: Sequence[Any] = (), /, **options: Any) -> Any:
         """Run a statement, in the transaction if there is one."""
 

@@ -14,7 +14,7 @@
     ├── InvalidInputError        422  invalid_input      (carries `errors`)
     ├── TooManyAttemptsError     429  too_many_attempts  (carries `Retry-After`)
     └── UnavailableError         503  unavailable        (carries `Retry-After`)
-        ├── DatabaseError             unavailable        (it does not answer, or its disk is full)
+        ├── DatabaseError             database_unavailable (it does not answer, or its disk is full)
         ├── LockedError               locked
         ├── StatementTimeoutError     statement_timeout
         ├── ReadOnlyDatabaseError     read_only
@@ -244,6 +244,7 @@ class UnavailableError(RowhouseError):
 class DatabaseError(UnavailableError):
     """503: the database does not answer, or has no room."""
 
+    code = "database_unavailable"
     default_detail = "The database cannot be reached or is out of space; try again in a moment."
 
 

@@ -20,6 +20,7 @@ from psycopg.adapt import AdaptersMap, Dumper, Loader, PyFormat, Transformer
 from psycopg.errors import error_from_result
 
 from backend.core.constraints import PLAN_CHANGED, STATEMENT_LOST, STATEMENT_THERE
+from backend.core.statement_watch import break_off
 
 PARAMETER = re.compile(r"%\((\w+)\)s|%%")
 PREPARE_AFTER = 3  # executions; what comes once is not worth a round trip more
@@ -179,6 +180,11 @@ class Libpq:
         if result.status not in DONE:
             raise self._error(result)
         return result
+
+    def interrupt(self) -> None:
+        """Break the connection off, for a server that says nothing; called by another thread."""
+        if self._pgconn.status == pq.ConnStatus.OK:
+            break_off(self._pgconn.socket)
 
     # -- statements ----------------------------------------------------------------------------------------------------
 

@@ -66,9 +66,7 @@ def open_session(connection: psycopg.Connection[Any], timeouts: Mapping[str, flo
     or the client has chosen wins. `pooler` is the setting DATABASE_POOLER.
     """
     names = [name.lower() for name in (*STYLE, *TIMEOUTS)]
-    row = connection.execute(SELECT_SESSION, [names]).fetchone()
-    if row is None:
-        raise psycopg.OperationalError("the server says nothing of its settings")
+    row: Any = connection.execute(SELECT_SESSION, [names]).fetchone()
     process, present = row
     stored = {name: (value, source) for name, value, source in present}
     wanted = {name: value for name, value in STYLE.items() if name.lower() in stored}

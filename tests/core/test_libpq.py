@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from backend.core import libpq
 from backend.core.constraints import ConstraintCatalog, translate
 from backend.core.errors import TransactionRetryError
-from backend.core.libpq import PREPARE_AFTER, Libpq, numbered
+from backend.core.libpq import PREPARE_AFTER, Libpq, Preparing, numbered, statement_name
 from tests.databases import Databases
 
 ONE = "SELECT $1::INTEGER"
@@ -123,3 +123,121 @@ def test_a_connection_that_is_gone_is_an_operational_error(
     for _ in range(2):
         with pytest.raises(psycopg.OperationalError):
             driver.execute("SELECT 1")
+
+
+def uses(driver: Libpq, text: str = ONE) -> None:
+    """Run a statement until it is prepared, if it is to be."""
+    for _ in range(PREPARE_AFTER + 1):
+        assert driver.execute(text, [1]).fetchone() == (1,)
+
+
+def test_a_name_follows_from_its_text() -> None:
+    """On a session that others share, it cannot be another statement's."""
+    assert statement_name("SELECT 1") == statement_name("SELECT 1") != statement_name("SELECT 2")
+    assert len(statement_name("SELECT 1")) < 63
+
+
+@pytest.mark.parametrize("loss", ["DEALLOCATE ALL", "there already"])
+def test_where_a_pooler_loses_statements_the_process_goes_on_without(
+    connection: psycopg.Connection[Any], loss: str
+) -> None:
+    """Nobody notices, and nothing is prepared any more."""
+    preparing = Preparing()
+    driver, other = (Libpq(connection, preparing=preparing, is_pooled=True) for _ in range(2))
+    uses(driver)
+    if loss == "DEALLOCATE ALL":
+        connection.execute(loss)
+        uses(driver)
+    else:
+        uses(other)
+    assert not preparing.is_on
+    connection.execute("DEALLOCATE ALL")
+    uses(driver)
+    uses(other)
+    assert prepared(connection) == []
+
+
+def test_a_loss_within_a_transaction_has_it_begun_anew(connection: psycopg.Connection[Any]) -> None:
+    """What was done in it is gone; the next attempt prepares nothing."""
+    preparing = Preparing()
+    driver, other = (Libpq(connection, preparing=preparing, is_pooled=True) for _ in range(2))
+    uses(driver)
+    for _ in range(PREPARE_AFTER):
+        other.execute(ONE, [1])
+    other.begin()
+    with pytest.raises(psycopg.errors.DuplicatePreparedStatement) as raised:
+        other.execute(ONE, [1])
+    assert isinstance(translate(raised.value, ConstraintCatalog(sa.MetaData())), TransactionRetryError)
+    other.rollback()
+    other.begin()
+    uses(other)
+    other.commit()
+
+
+@pytest.mark.parametrize(("setting", "count"), [("never", 0), ("always", 1)])
+def test_the_setting_decides(connection: psycopg.Connection[Any], setting: str, count: int) -> None:
+    """Also behind a pooler that has lost one."""
+    driver = Libpq(connection, preparing=Preparing(setting), is_pooled=True)
+    uses(driver)
+    connection.execute("DEALLOCATE ALL")
+    uses(driver)
+    assert len(prepared(connection)) == count
+
+
+def test_an_old_libpq_cannot_make_room(connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then what was prepared first stays, and the rest is not prepared."""
+    monkeypatch.setattr(libpq, "MAX_PREPARED", 1)
+    monkeypatch.setattr(libpq, "CLOSES_PREPARED", 10**9)
+    driver = Libpq(connection)
+    uses(driver)
+    uses(driver, "SELECT $1::BIGINT")
+    assert prepared(connection) == [ONE]
+
+
+def test_a_transaction_that_had_failed_is_not_committed_silently(connection: psycopg.Connection[Any]) -> None:
+    """PostgreSQL answers a COMMIT with ROLLBACK then, which is no success."""
+    driver = Libpq(connection)
+    driver.begin()
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        driver.execute("SELECT * FROM nowhere")
+    with pytest.raises(psycopg.InternalError, match="had failed"):
+        driver.commit()
+    assert not driver.in_transaction
+
+
+def test_a_command_that_fails_says_why(connection: psycopg.Connection[Any]) -> None:
+    """Such as the settings of a transaction."""
+    driver = Libpq(connection, local="set_config('no_such_setting', '1', true)")
+    with pytest.raises(psycopg.errors.UndefinedObject, match="no_such_setting"):
+        driver.begin_now()
+    driver.rollback()
+    with pytest.raises(psycopg.errors.UndefinedObject, match="no_such_setting"):
+        driver.execute(ONE, [1])
+
+
+def test_a_large_statement_follows_its_begin(connection: psycopg.Connection[Any]) -> None:
+    """More than a socket takes at once is sent as it is taken."""
+    driver = Libpq(connection)
+    text = "x" * 20_000_000
+    driver.begin()
+    assert driver.execute("SELECT length($1::text), $1::text", [text], prepare=False).fetchone() == (len(text), text)
+    driver.commit()
+
+
+def test_a_connection_that_is_lost_behind_its_begin_is_an_operational_error(
+    connection: psycopg.Connection[Any], databases: Databases
+) -> None:
+    """As everywhere."""
+    driver = Libpq(connection)
+    (process,) = driver.execute("SELECT pg_backend_pid()").fetchall()[0]
+    driver.begin()
+    with pytest.raises(psycopg.OperationalError):
+        driver.execute("SELECT pg_terminate_backend($1::integer), pg_sleep(5)", [process])
+    with pytest.raises(psycopg.OperationalError):
+        driver.execute("SELECT 1")
+
+
+def test_values_of_a_type_that_psycopg_does_not_know_are_text(connection: psycopg.Connection[Any]) -> None:
+    """Such as an enum of the database's own."""
+    connection.execute("CREATE TYPE mood AS ENUM ('sad', 'glad')")
+    assert Libpq(connection).execute("SELECT 'glad'::mood", binary=True).fetchone() == ("glad",)

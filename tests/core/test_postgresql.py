@@ -1,0 +1,190 @@
+"""PostgreSQL as others set it: whatever a role, a database, the environment or a pooler says, answers are the same."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import quote
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from sqlmodel.sql.sqltypes import UTCDateTime
+
+from backend.core.config import Settings
+from backend.core.db import Database, UnitOfWork
+from backend.core.errors import LockedError, StatementTimeoutError
+from backend.core.statement import Row, Statement
+from tests.core.test_statement import VALUES, kinds, kinds_metadata
+from tests.databases import Databases
+
+HOSTILE = {
+    "timezone": "America/New_York",
+    "datestyle": "German",
+    "intervalstyle": "sql_standard",
+    "extra_float_digits": "0",
+    "standard_conforming_strings": "off",
+    "bytea_output": "escape",
+    "default_transaction_isolation": "serializable",
+}
+SELECT_ALL = sa.select(kinds).where(kinds.c.id == sa.bindparam("wanted", type_=sa.Integer()))
+SLEEP = sa.select(sa.func.pg_sleep(sa.bindparam("seconds", type_=sa.Float())).cast(sa.String).label("slept"))
+NAMES = sa.select(sa.func.count().label("number")).select_from(kinds)
+OPENED = {"yes": "a session that others share", "no": "a session of one's own"}
+
+
+@pytest.fixture(scope="module")
+def url(databases: Databases) -> str:
+    """A database whose settings are as unhelpful as can be."""
+    made = databases.prepared("postgresql", "kinds", kinds_metadata.create_all)
+    name = sa.make_url(made).database
+    with plain(made) as connection:
+        for setting, value in HOSTILE.items():
+            connection.execute(f"ALTER DATABASE {name} SET {setting} = '{value}'".encode())
+    return made
+
+
+def plain(url: str) -> psycopg.Connection[Any]:
+    """A connection that nobody has set."""
+    return psycopg.connect(url.replace("+psycopg", ""), autocommit=True)
+
+
+Open = Callable[..., Database]
+
+
+@pytest.fixture
+def opened(url: str) -> Iterator[Open]:
+    """`opened(url, **settings)`: a database of these settings."""
+    made: list[Database] = []
+
+    def start(where: str = url, **settings: Any) -> Database:
+        made.append(Database(Settings(database_url=where, **settings)))
+        return made[-1]
+
+    yield start
+    for database in made:
+        database.dispose()
+
+
+def setting(database: Database, name: str) -> str:
+    """What PostgreSQL says of a setting of this thread's session."""
+    found = database.link().connection.connection.driver_connection
+    assert isinstance(found, psycopg.Connection)
+    row: Any = found.execute(f"SHOW {name}".encode()).fetchone()
+    return str(row[0])
+
+
+@pytest.mark.parametrize("pooler", OPENED)
+def test_values_come_back_as_they_were_sent(opened: Open, pooler: str) -> None:
+    """By compiled statements in and out of a transaction, prepared or not, and by the session."""
+    database = opened(database_pooler=pooler)
+    made = Statement(
+        kinds.insert().values({name: sa.bindparam(name, type_=kinds.c[name].type) for name in VALUES}),
+        database.dialect,
+        columns=[],
+    )
+    with UnitOfWork(database, write=True) as unit:
+        unit.run(made, VALUES)
+        key = unit.session.scalar(sa.select(sa.func.max(kinds.c.id)))
+        expected = {"id": key, **VALUES}
+        assert unit.fetch(SELECT_ALL, {"wanted": key}) == [expected]
+        stored: Any = unit.session.execute(SELECT_ALL, {"wanted": key}).mappings().one()
+        assert dict(stored) == expected
+    for _ in range(6):
+        with UnitOfWork(database, write=False) as unit:
+            found: Row = unit.fetch(SELECT_ALL, {"wanted": key})[0]
+            assert found == expected
+            assert str(found["at"]).endswith("+00:00")
+
+
+def test_negative_intervals_survive(opened: Open) -> None:
+    """SQL's own style reads one sign for all parts."""
+    lengths = sa.select(sa.cast(sa.bindparam("given", type_=sa.Interval()), sa.Interval()).label("length"))
+    given = VALUES["length"] * -3
+    for pooler in OPENED:
+        with UnitOfWork(opened(database_pooler=pooler), write=False) as unit:
+            assert unit.fetch(lengths, {"given": given}) == [{"length": given}]
+
+
+def test_a_shared_session_is_left_as_it_is(opened: Open) -> None:
+    """Others would get what was set on it."""
+    database = opened(database_pooler="yes")
+    with UnitOfWork(database, write=True) as unit:
+        unit.session.execute(sa.select(sa.func.now()))
+    with UnitOfWork(database, write=False) as unit:
+        unit.fetch(NAMES, {})
+    for name in ("timezone", "datestyle", "intervalstyle"):
+        assert setting(database, name).startswith(HOSTILE[name])
+    assert (setting(database, "lock_timeout"), setting(database, "statement_timeout")) == ("0", "0")
+
+
+def test_a_session_of_ones_own_is_found_to_be(opened: Open) -> None:
+    """And is set once."""
+    database = opened()
+    assert setting(database, "timezone") == "UTC"
+    assert setting(database, "statement_timeout") == "10s"
+    assert setting(database, "lock_timeout") == "1500ms"
+    assert setting(database, "default_transaction_isolation") == "serializable"
+
+
+def sleep_in_a_transaction(unit: UnitOfWork) -> None:
+    """Begin, and take long."""
+    unit.begin()
+    unit.fetch(SLEEP, {"seconds": 5.0})
+
+
+@pytest.mark.parametrize("pooler", OPENED)
+def test_a_statement_that_takes_too_long_is_stopped(opened: Open, pooler: str) -> None:
+    """On its own, in a transaction and in a session; the connection serves on."""
+    database = opened(database_pooler=pooler, statement_seconds=0.05)
+    with pytest.raises(StatementTimeoutError), UnitOfWork(database, write=False) as unit:
+        unit.fetch(SLEEP, {"seconds": 5.0})
+    with pytest.raises(StatementTimeoutError), UnitOfWork(database, write=True) as unit:
+        sleep_in_a_transaction(unit)
+    with pytest.raises(StatementTimeoutError), UnitOfWork(database, write=True) as unit:
+        unit.session.execute(SLEEP, {"seconds": 5.0})
+    with UnitOfWork(database, write=False) as unit:
+        assert unit.fetch(NAMES, {})
+
+
+@pytest.mark.parametrize("pooler", OPENED)
+def test_a_locked_table_is_waited_for_once(opened: Open, url: str, pooler: str) -> None:
+    """Also by a statement that is about to be prepared, which needs the lock as well."""
+    database = opened(database_pooler=pooler, lock_seconds=0.05)
+    with plain(url) as holder, holder.transaction():
+        holder.execute("LOCK TABLE kinds")
+        for _ in range(6):
+            with pytest.raises(LockedError), UnitOfWork(database, write=False) as unit:
+                unit.fetch(NAMES, {})
+    with UnitOfWork(database, write=False) as unit:
+        assert unit.fetch(NAMES, {})
+
+
+def test_what_the_url_and_the_environment_say_is_kept(opened: Open, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time-outs of the client or the role win; styles, encoding and zone do not."""
+    monkeypatch.setenv("PGOPTIONS", "-c lock_timeout=123 -c work_mem=5MB")
+    monkeypatch.setenv("PGTZ", "Asia/Tokyo")
+    monkeypatch.setenv("PGDATESTYLE", "SQL, DMY")
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    database = opened()
+    assert (setting(database, "lock_timeout"), setting(database, "work_mem")) == ("123ms", "5MB")
+    assert (setting(database, "timezone"), setting(database, "client_encoding")) == ("UTC", "UTF8")
+    options = quote("-c statement_timeout=4567 -c search_path=elsewhere,public")
+    database = opened(f"{url}&options={options}&application_name=shop&connect_timeout=7")
+    assert (setting(database, "statement_timeout"), setting(database, "lock_timeout")) == ("4567ms", "1500ms")
+    assert (setting(database, "search_path"), setting(database, "application_name")) == ("elsewhere,public", "shop")
+    monkeypatch.setenv("PGCONNECT_TIMEOUT", "9")
+    assert setting(opened(), "timezone") == "UTC"
+
+
+@pytest.mark.parametrize("scheme", ["postgres://", "postgresql://", "postgresql+psycopg://"])
+def test_every_spelling_of_the_scheme_is_taken(opened: Open, url: str, scheme: str) -> None:
+    """Hosting services hand out the first."""
+    database = opened(url.replace("postgresql+psycopg://", scheme))
+    assert setting(database, "client_encoding") == "UTF8"
+
+
+def test_an_instant_of_the_session_is_in_utc(opened: Open) -> None:
+    """Whatever the zone of the database."""
+    now = sa.select(sa.func.now(type_=UTCDateTime()))
+    for pooler in OPENED:
+        with UnitOfWork(opened(database_pooler=pooler), write=False) as unit:
+            assert str(unit.session.scalar(now)).endswith("+00:00")
