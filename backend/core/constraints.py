@@ -213,8 +213,8 @@ def is_disconnect(error: BaseException | None) -> bool:
 
 
 def is_read_only(error: BaseException | None) -> bool:
-    """Whether the database took no write, here or in the cause of `error`: another server may have the primary's place by now."""
-    return any(isinstance(one, psycopg.Error) and one.sqlstate == READ_ONLY for one in causes(error))
+    """Whether the database took no write: by now another server may have the primary's place, which a new connection finds."""
+    return any(isinstance(one, ReadOnlyDatabaseError) for one in causes(error))
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -129,12 +129,20 @@ class Database:
 class UnitOfWork:
     """What one request does to the database: at most one transaction, committed once, before the answer.
 
-    Use as a context manager: leaving it commits, an exception rolls back.
+    Use as a context manager: leaving it commits, an exception rolls back. `lock_seconds` is how long it waits for locks, where that is
+    less than the setting.
     """
 
-    __slots__ = ("_authenticator", "_has_turn", "_session", "caller", "database", "link", "write")
+    __slots__ = ("_authenticator", "_has_turn", "_lock_seconds", "_session", "caller", "database", "link", "write")
 
-    def __init__(self, database: Database, *, write: bool, authenticator: Authenticator | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        write: bool,
+        authenticator: Authenticator | None = None,
+        lock_seconds: float | None = None,
+    ) -> None:
         self.database = database
         self.write = write
         self.link = database.link()
@@ -142,6 +150,9 @@ class UnitOfWork:
         self._authenticator = authenticator
         self._session: Session | None = None
         self._has_turn = False
+        self._lock_seconds = lock_seconds
+        if lock_seconds is not None:
+            self.link.driver.bound_locks(lock_seconds)
 
     @property
     def settings(self) -> Settings:
@@ -184,7 +195,7 @@ class UnitOfWork:
         SQLite's own waiting is by sleeping and luck: with many writers, one can miss its turn until it times out.
         """
         if self.database.turn is not None and not self._has_turn:
-            if not self.database.turn.acquire(timeout=self.settings.lock_seconds):
+            if not self.database.turn.acquire(timeout=self._lock_seconds or self.settings.lock_seconds):
                 raise LockedError
             self._has_turn = True
 
@@ -306,6 +317,8 @@ class UnitOfWork:
                 connection.rollback()
             if driver.in_transaction:
                 driver.rollback()
+            if self._lock_seconds is not None:
+                driver.bound_locks(None)
         except STATEMENT_ERRORS as error:
             log.warning("a connection was dropped that could not be rolled back", error=type(error).__name__)
             self.database.drop_link()

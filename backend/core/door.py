@@ -17,12 +17,18 @@ from typing import TypeVar
 from backend.core.config import Settings
 from backend.core.crew import Crew, Inbox, NobodyFreeError
 from backend.core.db import Authenticator, Database, UnitOfWork
-from backend.core.errors import ConnectionLostError, TransactionRetryError, UnavailableError
+from backend.core.errors import (
+    ConnectionLostError,
+    ReadOnlyDatabaseError,
+    TransactionRetryError,
+    UnavailableError,
+)
 
 T = TypeVar("T")
 ATTEMPTS = 4
 HASHING_THREADS = 2
 BULK_THREADS = 2
+SLACK_SECONDS, LEAST_LOCK_SECONDS = 0.4, 0.1
 _current = threading.local()
 
 
@@ -53,6 +59,9 @@ class Door:
         self._database = database
         self._authenticator = authenticator
         self._queue_seconds = settings.queue_seconds
+        self._lock_seconds = settings.lock_seconds
+        # What a request waits for a thread, it does not wait for locks as well.
+        self._wait_seconds = max(settings.queue_seconds, settings.lock_seconds) + SLACK_SECONDS
         self._inbox: Inbox | None = None
         self._lanes = {
             Lane.DEFAULT: Crew(settings.worker_threads, "worker", database.link),
@@ -70,29 +79,32 @@ class Door:
         loop = asyncio.get_running_loop()
         if self._inbox is None or self._inbox.loop is not loop:
             self._inbox = Inbox(loop)
-        crew, perform = self._lanes[lane], partial(self._perform, work, write=write)
+        crew, perform = self._lanes[lane], partial(self._perform, work, write=write, queued=time.perf_counter())
         try:
             return await crew.run(perform, self._inbox, patience=self._queue_seconds)
         except NobodyFreeError:
             raise UnavailableError from None
 
-    def _perform(self, work: Callable[[UnitOfWork], T], *, write: bool) -> T:
+    def _perform(self, work: Callable[[UnitOfWork], T], *, write: bool, queued: float) -> T:
         """Do the work, and again where the database asks for it: nothing of the attempt before is left."""
-        has_lost = False
+        has_reconnected = False
         for attempt in range(1, ATTEMPTS):
             try:
-                return self._attempt(work, write=write)
-            except ConnectionLostError:
-                # Such as a connection that died while it was idle. Work that breaks each connection is not repeated for ever.
-                if has_lost:
+                return self._attempt(work, write=write, queued=queued)
+            except (ConnectionLostError, ReadOnlyDatabaseError):
+                # Such as a connection that died while it was idle, or to a server that is the primary no more. Once: work that
+                # breaks each connection is not repeated for ever.
+                if has_reconnected:
                     raise
-                has_lost = True
+                has_reconnected = True
             except TransactionRetryError:
                 time.sleep(random.uniform(0.005, 0.03) * attempt)  # noqa: S311  # nosec B311  # jitter, not a secret
-        return self._attempt(work, write=write)
+        return self._attempt(work, write=write, queued=queued)
 
-    def _attempt(self, work: Callable[[UnitOfWork], T], *, write: bool) -> T:
-        unit = UnitOfWork(self._database, write=write, authenticator=self._authenticator)
+    def _attempt(self, work: Callable[[UnitOfWork], T], *, write: bool, queued: float) -> T:
+        left = self._wait_seconds - (time.perf_counter() - queued)
+        bound = max(left, LEAST_LOCK_SECONDS) if left < self._lock_seconds else None
+        unit = UnitOfWork(self._database, write=write, authenticator=self._authenticator, lock_seconds=bound)
         _current.unit = unit
         try:
             with unit:

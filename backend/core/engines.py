@@ -12,7 +12,6 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from backend.core.config import Settings
@@ -55,6 +54,9 @@ class Driver(Protocol):
     def rollback(self) -> None:
         """End it and undo what it did."""
 
+    def bound_locks(self, seconds: float | None) -> None:
+        """Wait for locks no longer than this, until it is called with None."""
+
     def interrupt(self) -> None:
         """Have the statement that another thread runs end with an error."""
 
@@ -65,10 +67,16 @@ class Driver(Protocol):
 class Sqlite:
     """A connection to SQLite as `Driver` has it."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, *, lock_seconds: float) -> None:
         self._connection = connection
+        self._lock_seconds = lock_seconds
         self.execute = connection.execute
         self.interrupt = connection.interrupt
+
+    def bound_locks(self, seconds: float | None) -> None:
+        """Wait for the write lock no longer than this."""
+        patience = self._lock_seconds if seconds is None else seconds
+        self._connection.execute(f"PRAGMA busy_timeout={int(patience * 1000)}")
 
     @property
     def in_transaction(self) -> bool:
@@ -114,7 +122,7 @@ def create_engine(settings: Settings, *, serves: bool = False) -> sa.Engine:
         _require_file(url)
         arguments: dict[str, Any] = {"timeout": settings.lock_seconds, "check_same_thread": False}
         engine = sa.create_engine(url, connect_args=arguments, **options)
-        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "connect", SqliteConnections(settings).prepare)
     else:
         engine = sa.create_engine(url, connect_args=connect_arguments(url), **options)
         event.listen(engine, "connect", PostgresqlConnections(settings, serves=serves).prepare)
@@ -133,15 +141,19 @@ def _require_file(url: sa.URL) -> None:
     Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
 
 
-def _prepare_sqlite(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None
-    connection.create_function(FOLD, 1, fold_text, deterministic=True)
-    cursor = connection.cursor()
-    for pragma in PRAGMAS:
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-    driver: Any = connection
-    entry.info[DRIVER] = Sqlite(driver)
+class SqliteConnections:
+    """Prepares the connections of one engine."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._lock_seconds = settings.lock_seconds
+
+    def prepare(self, connection: Any, entry: ConnectionPoolEntry) -> None:
+        """Set a new connection."""
+        connection.isolation_level = None
+        connection.create_function(FOLD, 1, fold_text, deterministic=True)
+        for pragma in PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+        entry.info[DRIVER] = Sqlite(connection, lock_seconds=self._lock_seconds)
 
 
 class PostgresqlConnections:

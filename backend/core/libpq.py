@@ -132,7 +132,9 @@ class Libpq:
         self._transformer = Transformer(_Detached(connection.adapters))
         self._preparing = preparing or Preparing()
         self._is_pooled = is_pooled
-        self._local = f"SELECT {local}".encode() if local else None
+        self._settings = [local] if local else []
+        self._local: bytes | None = None
+        self.bound_locks(None)
         self._begins = False
         self._uses: dict[str, int] = {}
         self._prepared: dict[str, bytes] = {}
@@ -180,6 +182,12 @@ class Libpq:
         if result.status not in DONE:
             raise self._error(result)
         return result
+
+    def bound_locks(self, seconds: float | None) -> None:
+        """Wait for locks no longer than this, until it is called with None; without touching the session."""
+        bound = [] if seconds is None else [f"set_config('lock_timeout', '{int(seconds * 1000)}', true)"]
+        settings = [*self._settings, *bound]
+        self._local = f"SELECT {', '.join(settings)}".encode() if settings else None
 
     def interrupt(self) -> None:
         """Break the connection off, for a server that says nothing; called by another thread."""

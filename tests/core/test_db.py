@@ -15,7 +15,7 @@ from backend.core.config import Settings
 from backend.core.constraints import ForeignKeyError
 from backend.core.db import Database, UnitOfWork
 from backend.core.engines import create_engine
-from backend.core.errors import ConflictError, DuplicateError, RowhouseError, UnavailableError
+from backend.core.errors import ConflictError, DuplicateError, LockedError, RowhouseError, UnavailableError
 from backend.core.security import Caller
 from backend.core.statement import Statement
 from tests.client import QuickClient
@@ -261,6 +261,17 @@ def test_writers_of_one_process_take_turns_on_sqlite(only_sqlite: Database) -> N
             with pytest.raises(UnavailableError):
                 other.submit(perform, only_sqlite, UnitOfWork.begin).result()
         other.submit(perform, only_sqlite, UnitOfWork.begin).result()
+
+
+def test_a_unit_of_work_may_wait_for_the_write_lock_for_less(only_sqlite: Database) -> None:
+    """Whether this process has it or another; the next unit waits as long as the setting says."""
+    rival = Database(Settings(database_url=str(only_sqlite.engine.url), lock_seconds=20))
+    with UnitOfWork(only_sqlite, write=True) as holder:
+        holder.begin()
+        with pytest.raises(LockedError), UnitOfWork(rival, write=True, lock_seconds=0.05) as unit:
+            unit.begin()
+    assert rival.link().driver.execute("PRAGMA busy_timeout").fetchone() == (20_000,)
+    rival.dispose()
 
 
 def test_a_thread_keeps_its_connection(bare: Database) -> None:

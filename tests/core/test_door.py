@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
@@ -348,3 +349,14 @@ def test_200_at_once_on_the_default_pool(migrated_url: str, burst_router: Router
             assert len(answers) == 200
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(("waited", "bound"), [(0.0, None), (0.3, None), (1.0, 0.9), (60.0, 0.1)])
+def test_who_has_waited_for_a_thread_waits_less_for_locks(bare: Database, waited: float, bound: float | None) -> None:
+    """So that an answer comes within the same time, however it was spent."""
+    settings = Settings(database_url=str(bare.engine.url), queue_seconds=1.5, lock_seconds=1.5)
+    door = Door(bare, settings, None)
+    queued = time.perf_counter() - waited
+    left = door._attempt(lambda unit: unit._lock_seconds, write=False, queued=queued)
+    assert left == (bound if bound is None else pytest.approx(bound, abs=0.09))
+    door.close()

@@ -158,6 +158,19 @@ def test_a_locked_table_is_waited_for_once(opened: Open, url: str, pooler: str) 
         assert unit.fetch(NAMES, {})
 
 
+@pytest.mark.parametrize("pooler", OPENED)
+def test_a_unit_of_work_may_wait_for_locks_for_less(opened: Open, url: str, pooler: str) -> None:
+    """The session keeps its own bound."""
+    database = opened(database_pooler=pooler, lock_seconds=20)
+    with plain(url) as holder, holder.transaction():
+        holder.execute("LOCK TABLE kinds")
+        with pytest.raises(LockedError), UnitOfWork(database, write=False, lock_seconds=0.05) as unit:
+            unit.fetch(NAMES, {})
+        with pytest.raises(LockedError), UnitOfWork(database, write=True, lock_seconds=0.05) as unit:
+            unit.session.execute(NAMES)
+    assert setting(database, "lock_timeout") == {"yes": "0", "no": "20s"}[pooler]
+
+
 def test_what_the_url_and_the_environment_say_is_kept(opened: Open, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Time-outs of the client or the role win; styles, encoding and zone do not."""
     monkeypatch.setenv("PGOPTIONS", "-c lock_timeout=123 -c work_mem=5MB")
