@@ -23,6 +23,9 @@ from tests.client import QuickClient
 from tests.databases import BACKENDS, Databases
 from tests.hashes import cheap_hashes
 from tests.measuring import measure_crews, measured
+from tests.older import older_postgresql
+
+__all__ = ["older_postgresql"]  # a fixture
 
 ROOT = Path(__file__).resolve().parents[1]
 ADMIN_EMAIL, ADMIN_PASSWORD, PASSWORD = "admin@example.com", "admin-password", "correct-horse"

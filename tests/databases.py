@@ -6,6 +6,7 @@ import signal
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import psycopg
@@ -23,13 +24,16 @@ Prepare = Callable[[sa.Connection], None]
 
 
 class Databases:
-    """Makes empty-but-prepared databases on both backends; one instance a test session."""
+    """Makes empty-but-prepared databases on both backends; one instance a test session.
 
-    def __init__(self, directory: Path) -> None:
+    `start` gives the PostgreSQL: `get_server` of the wheel that has the newest, or of another wheel (`tests/older.py`).
+    """
+
+    def __init__(self, directory: Path, start: Callable[..., Any] = get_server) -> None:
         self._directory = directory
         # A short path of its own: a Unix socket's path has at most 107 bytes.
         self._cluster = Path(tempfile.mkdtemp(prefix="rh"))
-        self._server = get_server(self._cluster, cleanup_mode="delete")
+        self._server = start(self._cluster, cleanup_mode="delete")
         self._numbers = itertools.count(1)
         self._templates: dict[tuple[str, str], str] = {}
         # A cluster that lives as long as the tests do need not outlive a crash of the machine.
@@ -44,11 +48,11 @@ class Databases:
             return f"sqlite:///{self._directory / name}.db"
         return f"postgresql+psycopg://{ORDINARY_ROLE}:@/{name}?host={self._cluster}"
 
-    def empty(self, backend: str) -> str:
-        """The URL of a new empty database."""
+    def empty(self, backend: str, options: str = "") -> str:
+        """The URL of a new empty database; PostgreSQL's may have `options`, such as `ENCODING 'LATIN1' TEMPLATE template0`."""
         name = f"t{next(self._numbers)}"
         if backend == "postgresql":
-            self._execute(f"CREATE DATABASE {name} OWNER {ORDINARY_ROLE}")
+            self._execute(f"CREATE DATABASE {name} OWNER {ORDINARY_ROLE} {options}")
         return self.url(backend, name)
 
     def prepared(self, backend: str, kind: str, prepare: Prepare) -> str:

@@ -1,7 +1,7 @@
 """Text that sorts by code point, compares in any case, Unicode included, alike on both databases, and is found by its trigrams.
 
-The SQL function `rowhouse_fold` folds the case. SQLite calls Python's `str.casefold` (registered on every connection). PostgreSQL gets a function of that name by migration: full
-case folding on 18 and later, ICU's lower case before, the database's own collation where there is no ICU.
+The SQL function `rowhouse_fold` folds the case, of what is stored and of what is looked for. SQLite calls Python's `str.casefold`
+(registered on every connection). PostgreSQL has a function of that name by migration, which gives the same (`fold_function`).
 
 PostgreSQL's `rowhouse_trigrams` gives the hashes of every three letters in a row in some texts: what `SearchIndex` is made of. It
 needs no extension, which a server may lack or not permit (docs/decisions/0012).
@@ -15,22 +15,11 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement, GenericFunction
 
+from backend.core.fold_function import create_fold_statements
 from backend.core.statement import PlannedAnew
 
 FOLD = "rowhouse_fold"
-_BODY = "CREATE OR REPLACE FUNCTION rowhouse_fold(text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS"
-CREATE_FOLD_ON_POSTGRESQL = f"""
-DO $do$ BEGIN
-  IF current_setting('server_version_num')::int >= 180000 THEN
-    EXECUTE $body$ {_BODY} 'SELECT casefold($1 COLLATE "pg_unicode_fast")' $body$;
-  ELSIF EXISTS (SELECT FROM pg_collation WHERE collname = 'und-x-icu') THEN
-    EXECUTE $body$ {_BODY} 'SELECT lower($1 COLLATE "und-x-icu")' $body$;
-  ELSE
-    EXECUTE $body$ {_BODY} 'SELECT lower($1 COLLATE "default")' $body$;
-  END IF;
-END $do$
-"""  # noqa: S608  # nosec B608  # composed of constants
-DROP_FOLD_ON_POSTGRESQL = "DROP FUNCTION IF EXISTS rowhouse_fold(text)"
+DROP_FOLD = "DROP FUNCTION IF EXISTS rowhouse_fold(text)"
 TRIGRAM = 3  # letters; a shorter text has none
 # Split into letters first: `substr` would count from the start for each of them, which a long text pays for with its square.
 CREATE_TRIGRAMS_ON_POSTGRESQL = """
@@ -61,7 +50,7 @@ class rowhouse_fold(GenericFunction[str], PlannedAnew):  # noqa: N801  SQLAlchem
 
 
 class MayHold(FunctionElement[bool], PlannedAnew):
-    """Whether one of some columns may hold a folded text, which comes last.
+    """Whether one of some columns may hold a text in any case; the text comes last.
 
     PostgreSQL tells by their trigrams, so that an index of the same columns in the same order answers; elsewhere they always may.
     Whoever asks must look at the columns too, for the trigrams may stand apart.
@@ -80,12 +69,19 @@ def _may_hold_anything(_element: MayHold, _compiler: SQLCompiler, **_options: An
 def _may_hold_by_trigrams(element: MayHold, compiler: SQLCompiler, **options: Any) -> str:
     *columns, text = [compiler.process(part, **options) for part in element.clauses]
     folded = ", ".join(f"{FOLD}({column})" for column in columns)
-    return f"rowhouse_trigrams({folded}) @> rowhouse_trigrams({text})"
+    return f"rowhouse_trigrams({folded}) @> rowhouse_trigrams({FOLD}({text}))"
 
 
 def portable_text(length: int | None) -> sa.types.TypeEngine[Any]:
     """Text that PostgreSQL orders by code point, as SQLite does."""
-    return sa.String(length).with_variant(sa.String(length, collation="C"), "postgresql")
+    return in_code_point_order(sa.String(length))
+
+
+def in_code_point_order(kind: sa.String) -> sa.String:
+    """The same type of text in the order of `portable_text`."""
+    collated = kind.copy()
+    collated.collation = "C"
+    return kind.with_variant(collated, "postgresql")
 
 
 def fold_text(text: str | None) -> str | None:
@@ -96,25 +92,26 @@ def fold_text(text: str | None) -> str | None:
 def create_fold_function(connection: sa.Connection) -> None:
     """Make the function where the database, not the connection, holds it."""
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(CREATE_FOLD_ON_POSTGRESQL)
+        for statement in create_fold_statements():
+            connection.execute(sa.text(statement))
 
 
 def drop_fold_function(connection: sa.Connection) -> None:
     """Undo `create_fold_function`."""
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(DROP_FOLD_ON_POSTGRESQL)
+        connection.execute(sa.text(DROP_FOLD))
 
 
 def create_trigram_function(connection: sa.Connection) -> None:
     """Make the function that search indexes are made of, where there are such."""
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(CREATE_TRIGRAMS_ON_POSTGRESQL)
+        connection.execute(sa.text(CREATE_TRIGRAMS_ON_POSTGRESQL))
 
 
 def drop_trigram_function(connection: sa.Connection) -> None:
     """Undo `create_trigram_function`."""
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(DROP_TRIGRAMS_ON_POSTGRESQL)
+        connection.execute(sa.text(DROP_TRIGRAMS_ON_POSTGRESQL))
 
 
 def fold_with(metadata: sa.MetaData) -> None:

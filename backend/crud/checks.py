@@ -36,6 +36,17 @@ def check_table(model: type[SQLModel]) -> None:
         )
 
 
+def check_texts(model: type[SQLModel]) -> None:
+    """No text is padded: PostgreSQL gives back another than was stored, and SQLite does not."""
+    for column in model.__table__.columns:  # type: ignore[attr-defined]  # SQLAlchemy sets it on mapped classes
+        kind = column.type._variant_mapping.get("postgresql", column.type)  # noqa: SLF001  nothing public lists them
+        if isinstance(kind, sa.CHAR | sa.NCHAR):
+            raise RegistrationError(
+                f"{model.__name__}.{column.name} is {kind!r}, which PostgreSQL fills up with blanks; "
+                "use Field(max_length=...) or sa.String(...), and Field(min_length=...) where the length is fixed"
+            )
+
+
 def with_shown(
     model: type[SQLModel], columns: dict[str, Column], shown: Mapping[str, sa.ColumnElement[Any]]
 ) -> dict[str, Column]:

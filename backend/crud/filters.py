@@ -26,8 +26,8 @@ NUMBER_TEXT = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?\Z
 
 
 def folded_like(column: Any, pattern: Any) -> Any:
-    r"""Whether `column` matches a folded LIKE pattern, in any case; `\\` escapes."""
-    return sa.func.rowhouse_fold(column).like(pattern, escape="\\")
+    r"""Whether `column` matches a LIKE pattern in any case; `\\` escapes. The database folds both sides, by one function."""
+    return sa.func.rowhouse_fold(column).like(sa.func.rowhouse_fold(pattern), escape="\\")
 
 
 Comparison = Callable[[Any, Any], Any]
@@ -55,14 +55,16 @@ PAGE_WORDS = frozenset({"page", "size", "skip", "limit", "sort", "search", "curs
 
 
 def bind_text(name: str, operator: str, text: str) -> tuple[int, dict[str, Any]]:
-    """How many letters of a text to find decide how it is found, and its bind values: the LIKE pattern and the folded text."""
-    folded = text.casefold()
-    escaped = re.sub(r"([\\%_])", r"\\\1", folded)
-    return min(len(folded), TRIGRAM), {name: PATTERNS[operator].format(escaped), TEXT_OF.format(name): folded}
+    """How many letters of a text to find decide how it is found, and its bind values: the LIKE pattern and the text.
+
+    The database folds them, which leaves the escapes as they are: no other character becomes one of them.
+    """
+    escaped = re.sub(r"([\\%_])", r"\\\1", text)
+    return min(len(text.casefold()), TRIGRAM), {name: PATTERNS[operator].format(escaped), TEXT_OF.format(name): text}
 
 
 def text_of(name: str) -> sa.BindParameter[str]:
-    """The folded text that `bind_text` binds."""
+    """The text that `bind_text` binds."""
     return sa.bindparam(TEXT_OF.format(name), type_=sa.String())
 
 

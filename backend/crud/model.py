@@ -15,9 +15,10 @@ from sqlalchemy import event
 from sqlalchemy.orm import Mapper, declared_attr
 from sqlmodel import Field, SQLModel
 from sqlmodel.sql.sqltypes import AutoString
+from typing_extensions import TypeIs
 
 import backend.core.constraints  # noqa: F401  names the constraints of every table made after this line
-from backend.core.folding import portable_text
+from backend.core.folding import in_code_point_order, portable_text
 from backend.core.time import now
 
 
@@ -113,15 +114,30 @@ def _make_portable(mapper: Mapper[Any], entity: type[Any]) -> None:
         # Without it SQLite gives the id of a deleted row to the next one; PostgreSQL never does.
         table.dialect_kwargs["sqlite_autoincrement"] = True
     for column in table.columns:
-        if isinstance(column.type, AutoString):
-            column.type = portable_text(column.type.length)
-        elif isinstance(column.type, sa.Enum) and column.type.enum_class:
-            column.type = EnumText(column.type.enum_class)
-        elif isinstance(column.type, sa.JSON):
+        column.type = _portable_type(column.type)
+        if isinstance(column.type, sa.JSON):
             # Else a missing document would be stored as JSON's null, which is not null to `__isnull`.
             variants: Any = column.type._variant_mapping.values()  # noqa: SLF001  nothing public lists them
             for kind in (column.type, *variants):
                 kind.none_as_null = True
+
+
+def _portable_type(kind: Any) -> sa.types.TypeEngine[Any]:
+    """The type in whose place text sorts by code point, and an enum is its value."""
+    if isinstance(kind, AutoString):
+        return portable_text(kind.length)
+    if isinstance(kind, sa.Enum) and kind.enum_class:
+        return EnumText(kind.enum_class)
+    portable: sa.types.TypeEngine[Any] = in_code_point_order(kind) if _has_order_of_database(kind) else kind
+    return portable
+
+
+def _has_order_of_database(kind: Any) -> TypeIs[sa.String]:
+    """Whether text of this type sorts as PostgreSQL's database does: nobody has named a collation, or a type for PostgreSQL."""
+    if not isinstance(kind, sa.String) or isinstance(kind, sa.Enum):
+        return False
+    variants: Any = kind._variant_mapping  # noqa: SLF001  nothing public lists them
+    return kind.collation is None and "postgresql" not in variants
 
 
 def plural(name: str) -> str:

@@ -31,6 +31,7 @@ from backend.crud.checks import (
     check_search,
     check_slo,
     check_table,
+    check_texts,
     parameters,
     with_shown,
     write_policy,
@@ -104,6 +105,7 @@ class Registry:
             RegistrationError: at start-up, for a line that would not do what it says; the message names the mend.
         """
         check_table(model)
+        check_texts(model)
         chosen = path or plural(model.__name__)
         self._check_path(model, chosen)
         columns = with_shown(model, columns_of(model), crud.shown)

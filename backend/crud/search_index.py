@@ -35,24 +35,23 @@ class SearchIndexRule(NamedTuple):
         folded = [f"{FOLD}({quote(column)})" for column in self.columns]
         name, table = quote(self.name), quote(self.table)
         # Without the list of pending entries: the write that finds it full would wait until all are in their places.
-        connection.exec_driver_sql(
-            f"CREATE INDEX {name} ON {table} USING gin (rowhouse_trigrams({', '.join(folded)})) WITH (fastupdate = off)"
-        )
+        index = f"rowhouse_trigrams({', '.join(folded)})"
+        connection.execute(sa.text(f"CREATE INDEX {name} ON {table} USING gin ({index}) WITH (fastupdate = off)"))
         # The planner is to know how many rows hold a text, but of trigrams nothing: believing that many rows have them, it would compute
         # those of a whole table.
-        connection.exec_driver_sql(f"ALTER INDEX {name} ALTER COLUMN 1 SET STATISTICS 0")
+        connection.execute(sa.text(f"ALTER INDEX {name} ALTER COLUMN 1 SET STATISTICS 0"))
         for column, expression in zip(self.columns, folded, strict=True):
             statistics = quote(f"{self.name}_{column}")
-            connection.exec_driver_sql(f"CREATE STATISTICS {statistics} ON ({expression}) FROM {table}")
+            connection.execute(sa.text(f"CREATE STATISTICS {statistics} ON ({expression}) FROM {table}"))
 
     def drop(self, connection: sa.Connection) -> None:
         """Undo `create`."""
         if connection.dialect.name != "postgresql":
             return
         quote = connection.dialect.identifier_preparer.quote
-        connection.exec_driver_sql(f"DROP INDEX {quote(self.name)}")
+        connection.execute(sa.text(f"DROP INDEX {quote(self.name)}"))
         for column in self.columns:
-            connection.exec_driver_sql(f"DROP STATISTICS {quote(f'{self.name}_{column}')}")
+            connection.execute(sa.text(f"DROP STATISTICS {quote(f'{self.name}_{column}')}"))
 
 
 class SearchIndex(SchemaItem):

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from backend.core.config import Settings
 from backend.core.db import Database, UnitOfWork
 from backend.core.folding import (
+    MayHold,
     create_fold_function,
     create_trigram_function,
     drop_fold_function,
@@ -15,6 +16,9 @@ from backend.core.folding import (
     fold_text,
     fold_with,
 )
+from backend.core.statement import Statement
+from backend.crud.filters import bind_text, folded_like, text_of
+from backend.crud.search_index import SearchIndex
 from tests.databases import Databases
 
 
@@ -55,6 +59,37 @@ def test_the_function_can_be_made_again_and_dropped(database: Database) -> None:
         else:
             assert connection.scalar(exists) == "a"
         connection.rollback()
+
+
+@pytest.mark.parametrize("version", ["18", "16"])
+def test_a_search_that_the_database_folds_goes_by_the_index(
+    version: str, databases: Databases, request: pytest.FixtureRequest
+) -> None:
+    """On every version the pattern is folded while the statement is planned, and the planner knows how many rows hold it."""
+    metadata = sa.MetaData()
+    fold_with(metadata)
+    plays = sa.Table(
+        "plays", metadata, sa.Column("id", sa.Integer(), primary_key=True), sa.Column("title", sa.Text()), SearchIndex("title")
+    )  # fmt: skip
+    makes: Databases = databases if version == "18" else request.getfixturevalue("older_postgresql")
+    made = Database(Settings(database_url=makes.prepared("postgresql", "plays", metadata.create_all)), metadata)
+    with made.engine.connect() as connection:
+        connection.execute(
+            sa.text("INSERT INTO plays (title) SELECT 'Große Straße ' || n FROM generate_series(1, 3000) n")
+        )
+        connection.execute(sa.text("INSERT INTO plays (title) VALUES ('ΣΊΣΥΦΟΣ')"))
+        connection.execute(sa.text("ANALYZE plays"))
+        connection.commit()
+    found = sa.select(plays.c.id).where(folded_like(plays.c.title, sa.bindparam("text", type_=sa.String())))
+    for source, indexed in ((found.where(MayHold(plays.c.title, text_of("text"))), True), (found, False)):
+        statement = Statement(source, made.dialect, columns=[plays.c.id], explain=True)
+        for text, rows in (("Σίσυφος", 1), ("STRASSE", 3000)):
+            with UnitOfWork(made, write=False) as unit:
+                plan = unit.run(statement, bind_text("text", "contains", text)[1])[0]["id"]
+            assert ("ix_plays_search" in str(plan)) == indexed
+            assert text.casefold() in str(plan)
+            assert indexed or abs(plan[0]["Plan"]["Plan Rows"] - rows) < 10
+    made.dispose()
 
 
 def test_the_trigrams_of_a_text_hold_those_of_its_pieces(database: Database) -> None:

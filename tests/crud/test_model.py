@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, TEXT
 from sqlalchemy.orm import registry as orm_registry
 from sqlmodel import Field
 
@@ -34,6 +34,21 @@ class Report(IntegerKey, Scratch, table=True):
         default=None,
         sa_type=sa.JSON().with_variant(JSONB(), "postgresql"),
     )
+
+
+class Memo(IntegerKey, Scratch, table=True):
+    """Every way to say text, and two that name an order of their own."""
+
+    plain: str
+    short: str = Field(max_length=40)
+    body: str = Field(sa_type=sa.Text)
+    motto: str = Field(sa_type=sa.Unicode(20))
+    story: str | None = Field(default=None, sa_type=sa.UnicodeText)
+    code: str = Field(sa_type=sa.VARCHAR(5))
+    title: str = Field(sa_column=sa.Column(sa.String(40), nullable=False))
+    grade: Grade = Grade.NONE
+    german: str = Field(sa_type=sa.String(40, collation="de-x-icu"))
+    own: str = Field(sa_type=sa.String(40).with_variant(TEXT(), "postgresql"))
 
 
 class Summary(IntegerKey, Record):
@@ -75,6 +90,22 @@ def test_an_enum_is_stored_as_the_text_of_its_value() -> None:
     kind = EnumText(Grade)
     assert [kind.process_bind_param(value, dialect) for value in (Grade.TOP, "none", None)] == ["1", "none", None]
     assert [kind.process_result_value(value, dialect) for value in ("1", "none", None)] == [Grade.TOP, Grade.NONE, None]
+
+
+def test_text_of_every_type_sorts_by_code_point() -> None:
+    """As SQLite sorts it; with its own length, and unless the class says otherwise for PostgreSQL."""
+    ddl = {
+        backend: str(
+            sa.schema.CreateTable(metadata.tables["memos"]).compile(dialect=sa.make_url(backend).get_dialect()())
+        )
+        for backend in ("sqlite://", "postgresql://")
+    }
+    lines = {line.split()[0]: line for line in ddl["postgresql://"].splitlines() if "VARCHAR" in line or "TEXT" in line}
+    other = {"german": 'COLLATE "de-x-icu"', "own": "own TEXT NOT NULL"}
+    assert lines.keys() == Memo.model_fields.keys() - {"id", "created_at", "updated_at"}
+    assert [name for name, line in lines.items() if other.get(name, 'COLLATE "C"') not in line] == []
+    assert ["VARCHAR(40)" in lines[name] for name in ("short", "title", "german")] == [True, True, True]
+    assert '"C"' not in ddl["sqlite://"]
 
 
 def test_a_missing_document_is_null_on_each_database() -> None:

@@ -102,6 +102,18 @@ class TooExact(IntegerKey, Scratch, table=True):
     price: Decimal = Field(max_digits=16, decimal_places=2)
 
 
+class Padded(IntegerKey, Scratch, table=True):
+    """A class whose text PostgreSQL fills up with blanks."""
+
+    code: str = Field(sa_type=sa.CHAR(5))
+
+
+class Widened(IntegerKey, Scratch, table=True):
+    """The same, on PostgreSQL alone."""
+
+    code: str = Field(sa_type=sa.String(5).with_variant(sa.CHAR(5), "postgresql"))
+
+
 class Wrapped(sa.types.TypeDecorator[str]):
     """A column type of somebody's own."""
 
@@ -190,6 +202,12 @@ def built(registry: Registry) -> Directory:
         (Timeless, {"write": SIGNED_IN}, "derive it from backend.crud.model.Entity"),
         (Twofold, {"write": SIGNED_IN}, "derive it from IntegerKey, BigIntegerKey or UUIDKey"),
         (Coded, {"write": SIGNED_IN}, "one column named id"),
+        (
+            Padded,
+            {"write": SIGNED_IN},
+            "Padded.code is CHAR(length=5, collation='C'), which PostgreSQL fills up with blanks; use Field(max_length",
+        ),
+        (Widened, {"write": SIGNED_IN}, "fills up with blanks; use Field(max_length"),
         (Draft, {"owner": "author_id"}, "its columns are id, title, pages, owner_id, api_key, created_at, updated_at"),
         (Draft, {"write": SIGNED_IN, "search": ("titel",)}, "those are: title"),
         (Draft, {"write": SIGNED_IN, "search": ("pages",)}, "no text column; those are: title"),

@@ -49,6 +49,9 @@ def declare() -> None:
         storeys: int = Field(default=1, gt=0, sa_type=sa.SmallInteger)
         inhabitants: int | None = Field(default=None, sa_type=sa.BigInteger)
         note: str | None = None
+        story: str = Field(sa_type=sa.Text)
+        code: str = Field(sa_column=sa.Column(sa.String(40), nullable=False))
+        motto: str | None = Field(default=None, sa_type=sa.Unicode(20))
         colour: Colour = Colour.GREEN
         price: Decimal = Field(gt=0, max_digits=10, decimal_places=2)
         height_m: float | None = None

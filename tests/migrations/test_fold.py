@@ -1,12 +1,20 @@
-"""`rowhouse_fold` in the database folds case exactly as Python's `str.casefold`."""
+"""`rowhouse_fold` in the database folds case exactly as Python's `str.casefold`, on every version."""
 
 import sys
 import unicodedata
+from collections.abc import Iterator
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 
+from backend.core.config import Settings
+from backend.core.engines import create_engine
+from backend.core.fold_function import CREATE_ON_18, case_pairs, create_fold_statements
+from tests.conftest import migrate
+from tests.databases import Databases
 from tests.migrations import schema
+from tests.migrations.test_chain import config_for
 
 AWKWARD = (
     "", "plain ascii", "ÀÉÎÕÜ", "Straße", "STRASSE", "ẞ", "ﬁ ﬃ ﬆ", "İstanbul", "ISPARTA \u0131sparta", "ΣΊΣΥΦΟΣ ς", "ὈΔΥΣΣΕΎΣ",
@@ -15,18 +23,68 @@ AWKWARD = (
 )  # fmt: skip
 
 
+# Newer databases know more letters than Python does: what is unassigned here, and surrogates and private ones, are left out.
+UNKNOWN = {"Cn", "Cs", "Co"}
+KNOWN = "".join(c for c in map(chr, range(1, sys.maxunicode + 1)) if unicodedata.category(c) not in UNKNOWN)
+CASED = [source for source, _ in case_pairs()]
+FOLD = sa.select(sa.func.rowhouse_fold(sa.bindparam("text", type_=sa.String())))
+BASES = ("pg_c_utf8", "C.utf8", "C")
+INDEXED = """
+    CREATE TABLE plays (title text COLLATE "C");
+    INSERT INTO plays SELECT 'Große Erwartungen' FROM generate_series(1, 9);
+    CREATE INDEX ix_plays ON plays (rowhouse_fold(title));
+    ALTER INDEX ix_plays ALTER COLUMN 1 SET STATISTICS 7;
+    CREATE STATISTICS st_plays ON (rowhouse_fold(title)) FROM plays;
+"""
+BY_INDEX = "SELECT title FROM plays WHERE rowhouse_fold(title) = rowhouse_fold('GROSSE ERWARTUNGEN')"
+TARGET = "SELECT attstattarget FROM pg_attribute WHERE attrelid = 'ix_plays'::regclass"
+COMMON_VALUES = "SELECT most_common_vals::text FROM pg_stats_ext_exprs WHERE statistics_name = 'st_plays'"
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql", "postgresql 16"])
+def migrated(request: pytest.FixtureRequest, databases: Databases) -> Iterator[sa.Connection]:
+    """A connection to a migrated database on each version."""
+    is_older = request.param == "postgresql 16"
+    makes: Databases = request.getfixturevalue("older_postgresql") if is_older else databases
+    yield from connected(makes.prepared(request.param.split()[0], "migrated", migrate))
+
+
+@pytest.fixture
+def older(older_postgresql: Databases) -> Iterator[sa.Connection]:
+    """A connection to an empty database on PostgreSQL 16."""
+    yield from connected(older_postgresql.empty("postgresql"))
+
+
+def connected(url: str) -> Iterator[sa.Connection]:
+    """A connection as the application has it."""
+    engine = create_engine(Settings(database_url=url))
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()
+
+
+def fold(connection: sa.Connection, text: str) -> object:
+    """`text` as the database folds it."""
+    return connection.scalar(FOLD, {"text": text})
+
+
 @pytest.mark.parametrize("text", AWKWARD)
 def test_folds_like_casefold(migrated: sa.Connection, text: str) -> None:
     """Texts on which lower-casing and folding differ, and those that must stay as they are."""
-    assert migrated.scalar(sa.select(sa.func.rowhouse_fold(text))) == text.casefold()
+    assert fold(migrated, text) == text.casefold()
 
 
-def test_folds_every_character_that_python_knows(migrated: sa.Connection) -> None:
-    """Every assigned character of Unicode, in one text."""
-    kinds = {"Cn", "Cs", "Co"}  # unassigned, surrogates, private: newer databases know more letters than Python does
-    known = "".join(c for c in map(chr, range(1, sys.maxunicode + 1)) if unicodedata.category(c) not in kinds)
-    folded = migrated.scalar(sa.select(sa.func.rowhouse_fold(known)))
-    assert folded == known.casefold()
+@pytest.mark.parametrize("context", ["{}", "\u0391Σ{}", "{}Σ", "a{}\u0307", "ﬁ{}ß ς"])
+def test_folds_every_character_that_python_knows(migrated: sa.Connection, context: str) -> None:
+    """Every assigned character of Unicode in one text, and every cased one beside letters whose case depends on their neighbours."""
+    for text in (KNOWN, "".join(map(context.format, CASED)), " ".join(map(context.format, CASED))):
+        assert fold(migrated, text) == text.casefold()
+
+
+def test_folds_each_cased_character_by_itself(migrated: sa.Connection) -> None:
+    """A text that has no other letter goes the same way through the function."""
+    for text in CASED:
+        assert fold(migrated, text) == text.casefold()
 
 
 def test_null_folds_to_null(migrated: sa.Connection) -> None:
@@ -40,3 +98,44 @@ def test_the_functions_are_immutable_so_that_an_index_may_use_them(migrated: sa.
     names = {definition.partition("public.")[2].partition("(")[0] for definition in definitions}
     assert names == ({"rowhouse_fold", "rowhouse_trigrams"} if migrated.dialect.name == "postgresql" else set())
     assert all("IMMUTABLE" in definition for definition in definitions)
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_any_collation_will_do_for_the_letters_that_need_no_constant(databases: Databases, base: str) -> None:
+    """Among them that of PostgreSQL 17, and "C", which every server has and which leaves all but ASCII to the constants."""
+    before_18 = create_fold_statements()[1].replace("180000", "990000")
+    of_one = ", ".join(f"'{name}'" for name in (base, "C"))
+    head, _, tail = before_18.partition("ARRAY[")
+    for connection in connected(databases.empty("postgresql")):
+        connection.execute(sa.text(f"{head}ARRAY[{of_one}]{tail.partition(']')[2]}"))
+        for text in (KNOWN[:60_000], "".join(CASED), "".join(map("\u0391{}Σ ß".format, CASED)), *AWKWARD):
+            assert fold(connection, text) == text.casefold()
+
+
+def test_a_database_that_is_not_utf8_is_refused_with_the_way_out(databases: Databases) -> None:
+    """It could not hold what clients send."""
+    url = databases.empty("postgresql", "ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    for connection in connected(url):
+        with pytest.raises(sa.exc.DatabaseError, match="is LATIN1, and Rowhouse needs UTF8: CREATE DATABASE"):
+            connection.execute(sa.text(CREATE_ON_18))
+        connection.rollback()
+
+
+def test_the_migration_makes_what_depends_on_the_function_anew(older: sa.Connection) -> None:
+    """An index, and what the planner knows, of a database that was migrated before; the way back restores both."""
+    config = config_for(older)
+    command.upgrade(config, "head")
+    command.downgrade(config, "0007")
+    older.execute(sa.text(f"{INDEXED} ANALYZE plays"))
+    assert older.scalar(sa.text(BY_INDEX)) is None
+    found = []
+    for step, revision in ((command.upgrade, "head"), (command.downgrade, "0007")):
+        step(config, revision)
+        older.execute(sa.text("SET LOCAL enable_seqscan = off"))
+        assert "ix_plays" in "\n".join(older.scalars(sa.text(f"EXPLAIN {BY_INDEX}")))
+        found.append(
+            (older.scalar(sa.text(BY_INDEX)), older.scalar(sa.text(COMMON_VALUES)), older.scalar(sa.text(TARGET)))
+        )
+    assert found == [("Große Erwartungen", '{"grosse erwartungen"}', 7), (None, '{"große erwartungen"}', 7)]
+    assert not older.scalars(sa.text("SELECT relname FROM pg_class WHERE relname LIKE 'rowhouse%'")).all()
+    older.rollback()
