@@ -7,12 +7,17 @@ from typing import Any
 from backend.core.statement import Row
 from backend.crud.resource import Resource
 
+TIMESTAMPS = frozenset({"created_at", "updated_at"})
+
 
 def server_defaults(resource: Resource) -> dict[str, Callable[[], Any]]:
-    """What makes the value of each column that the client may not set; of the key only where the server makes it."""
+    """What makes the value of each column that the client may not set; of the key only where the server makes it.
+
+    The timestamps are not among them: every new row gets them from one reading of the clock.
+    """
     found: dict[str, Callable[[], Any]] = {}
     for column in resource.columns.values():
-        if column.name in resource.schemas.create.model_fields or column.info.is_required():
+        if column.name in TIMESTAMPS or column.name in resource.schemas.create.model_fields or column.info.is_required():
             continue
         default = column.info.get_default(call_default_factory=True)
         if default is None and column.column.primary_key:
