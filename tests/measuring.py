@@ -16,7 +16,7 @@ from backend.core.crew import Task
 
 TESTS = Path(__file__).resolve().parent
 # Here tests call some of what is to be covered themselves; elsewhere they speak HTTP, and only what answers is worth following.
-INSIDE = {"core", "crud", "demo", "migrations", "pages", "security", "transfer"}
+INSIDE = {"by_hand", "core", "crud", "demo", "migrations", "pages", "security", "transfer"}
 # These find what nobody thought of, by chance or by number; what was thought of is covered without them.
 UNFOLLOWED = {"clients", "fuzz", "machine", "perf", "races"}
 # Covered by the same tests on the other database; what each database does in its own way has its own tests.

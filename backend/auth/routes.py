@@ -15,6 +15,7 @@ from backend.core.errors import EmptyUpdateError
 from backend.core.openapi import problem_responses, response_header
 from backend.core.routing import Router, before_transaction, on_lane
 from backend.core.security import MAX_PASSWORD_BYTES, hash_password
+from backend.crud.policy import ANYONE, SIGNED_IN
 from backend.crud.registry import public_schema
 from backend.crud.wire import NO_NUL
 
@@ -116,7 +117,11 @@ def new_user(body: UserCreate, settings: SettingsDep) -> User:
 
 
 @users.post(
-    "", status_code=201, response_model=UserPublic, responses={201: {"headers": LOCATED}, **problem_responses(409)}
+    "",
+    policy=ANYONE,
+    status_code=201,
+    response_model=UserPublic,
+    responses={201: {"headers": LOCATED}, **problem_responses(409)},
 )
 @on_lane(Lane.HASHING)
 def create_user(user: Annotated[User, Depends(new_user)], session: SessionDep, response: Response) -> User:
@@ -126,13 +131,13 @@ def create_user(user: Annotated[User, Depends(new_user)], session: SessionDep, r
     return user
 
 
-@users.get("/me", response_model=UserPublic)
+@users.get("/me", policy=SIGNED_IN, response_model=UserPublic)
 def read_me(caller: CallerDep, session: SessionDep) -> User:
     """The caller's account."""
     return service.active_user(session, caller.id)
 
 
-@users.patch("/me", response_model=UserPublic, responses=problem_responses(400))
+@users.patch("/me", policy=SIGNED_IN, response_model=UserPublic, responses=problem_responses(400))
 def update_me(body: ProfileUpdate, caller: CallerDep, session: SessionDep) -> User:
     """Change the caller's own name."""
     if body.full_name is MISSING:
@@ -140,7 +145,7 @@ def update_me(body: ProfileUpdate, caller: CallerDep, session: SessionDep) -> Us
     return service.change_name(session, caller.id, body.full_name)
 
 
-@users.post("/me/password", status_code=204, responses=problem_responses(429))
+@users.post("/me/password", policy=SIGNED_IN, status_code=204, responses=problem_responses(429))
 @on_lane(Lane.HASHING)
 def change_my_password(body: PasswordChange, caller: CallerDep, unit: UnitDep, attempts: AttemptsDep) -> None:
     """Change the password; every session ends, this one too."""
@@ -151,7 +156,7 @@ def change_my_password(body: PasswordChange, caller: CallerDep, unit: UnitDep, a
     service.change_password(unit.session, caller.id, hashed, version=version)
 
 
-@auth.post("/login", responses={200: UNSTORED, **problem_responses(401, 403, 415, 429)})
+@auth.post("/login", policy=ANYONE, responses={200: UNSTORED, **problem_responses(401, 403, 415, 429)})
 @on_lane(Lane.HASHING)
 def login(
     form: Annotated[LoginForm, Form()], unit: UnitDep, settings: SettingsDep, attempts: AttemptsDep, response: Response
@@ -163,14 +168,14 @@ def login(
     return _pair(access_token, refresh_token, settings, response)
 
 
-@auth.post("/refresh", responses={200: UNSTORED, **problem_responses(401, 403)})
+@auth.post("/refresh", policy=ANYONE, responses={200: UNSTORED, **problem_responses(401, 403)})
 def refresh(body: RefreshRequest, session: SessionDep, settings: SettingsDep, response: Response) -> TokenPair:
     """Spend a refresh token for a new pair."""
     access_token, refresh_token = service.rotate(session, body.refresh_token, settings=settings)
     return _pair(access_token, refresh_token, settings, response)
 
 
-@auth.post("/logout", status_code=204)
+@auth.post("/logout", policy=ANYONE, status_code=204)
 def logout(body: RefreshRequest, session: SessionDep) -> None:
     """End the session that the refresh token belongs to."""
     service.log_out(session, body.refresh_token)

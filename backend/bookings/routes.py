@@ -75,7 +75,7 @@ def complete_booking(booking_id: Id, found: BookingsDep, unit: UnitDep, _caller:
     return _advance(found, unit, booking_id, COMPLETE, response)
 
 
-@charge_points.get("/{id}/availability", responses=problem_responses(401))
+@charge_points.get("/{id}/availability")
 def read_availability(
     charge_point_id: Annotated[int, row_id("ChargePoint")],
     start: Annotated[Instant, Query(description="The first instant of the window, RFC 3339.")],

@@ -11,6 +11,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from fastapi.security.base import SecurityBase
 
+from backend.core.dependencies import oauth2_scheme
 from backend.core.openapi import problem_responses
 
 REQUEST_ID = "X-Request-ID"
@@ -52,6 +53,11 @@ def needs_caller(dependant: Dependant) -> bool:
     """Whether a route asks for credentials, as `CallerDep` does."""
     call: Any = dependant.call
     return isinstance(call, SecurityBase) or any(needs_caller(part) for part in dependant.dependencies)
+
+
+def require_account(dependant: Dependant) -> Mapping[str, Any]:
+    """What OpenAPI says of an operation that nobody calls without an account; FastAPI says it where the tree asks for a token."""
+    return {} if needs_caller(dependant) else {"security": [{oauth2_scheme.scheme_name: []}]}
 
 
 def add_headers(document: dict[str, Any]) -> None:

@@ -14,6 +14,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import Receive, Scope, Send
 
+from backend.core.admission import judged_first
+from backend.core.errors import RowhouseError
 from backend.core.gate import Headers, limited, refuse_headers, refuse_other_than_form, require_json
 from backend.core.intake import Intake
 
@@ -112,7 +114,11 @@ class Directory(BaseRoute):
         entry = node.methods.get(scope["method"])
         if entry is None:
             raise HTTPException(405, headers={"Allow": ", ".join(sorted(node.methods))})
-        await entry.route.app(scope, _admitted(entry, segments, scope, receive), send)
+        try:
+            receive = _admitted(entry, segments, scope, receive)
+        except (HTTPException, RowhouseError) as error:
+            raise await judged_first(error, entry.route, scope) from None
+        await entry.route.app(scope, receive, send)
 
     async def has_answered(self, scope: Scope, receive: Receive, send: Send) -> bool:
         """Whether a route that can `respond` was there and has answered. If not, `handle` is to be asked: it knows what was wrong."""
@@ -126,7 +132,7 @@ class Directory(BaseRoute):
         try:
             response = await entry.respond(scope, _admitted(entry, segments, scope, receive))
         except Exception as error:  # noqa: BLE001  `handle` raises it where FastAPI's handlers, and those that were added to it, are
-            scope[FAILURE] = error
+            scope[FAILURE] = await judged_first(error, entry.route, scope)
             return False
         await response(scope, receive, send)
         return True

@@ -6,13 +6,14 @@ Knows no caller: it only sees to it that every reader behind it sees the same he
 from collections.abc import Iterable
 
 from starlette.exceptions import HTTPException
-from starlette.types import Message, Receive
+from starlette.types import Message, Receive, Scope
 
 from backend.core.errors import NotAuthenticatedError, UnsupportedMediaTypeError
 
 Headers = Iterable[tuple[bytes, bytes]]
 MAX_DIGITS = 18
 PLAIN = b"identity"
+LISTS = frozenset({b"if-match", b"if-none-match"})
 FORMS = (b"application/x-www-form-urlencoded", b"multipart/form-data")
 
 
@@ -72,3 +73,13 @@ def refuse_other_than_form(headers: Headers) -> None:
     for name, value in headers:
         if name == b"content-type" and value.partition(b";")[0].strip().lower() not in FORMS:
             raise UnsupportedMediaTypeError(f"Send the body as {FORMS[0].decode()}.")
+
+
+def one_line_each(scope: Scope) -> None:
+    """Join several lines of `If-Match` or `If-None-Match` to one: they are one list (RFC 9110 §5.3)."""
+    found = [name for name, _ in scope["headers"] if name in LISTS]
+    if len(found) == len(set(found)):
+        return
+    others = [(name, value) for name, value in scope["headers"] if name not in LISTS]
+    joined = [(name, b", ".join(v for n, v in scope["headers"] if n == name)) for name in dict.fromkeys(found)]
+    scope["headers"] = [*others, *joined]

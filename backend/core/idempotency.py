@@ -26,6 +26,7 @@ from backend.core.time import now
 
 LIFETIME = timedelta(hours=24)
 MAX_OWNER = 600
+JSON = "application/json"
 KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
 IDEMPOTENCY_KEY = header(
     "Idempotency-Key",
@@ -88,13 +89,17 @@ def once(unit: UnitOfWork, sent: Sent, work: Callable[[], Response]) -> Response
         InvalidInputError: 422 for a key that is no 1 to 255 printable ASCII characters, or that came with another request.
     """
     if not KEY.match(sent.key):
-        raise InvalidInputError.at("header", "Idempotency-Key", message="use 1 to 255 printable ASCII characters")
+        message = "send one key of 1 to 255 printable ASCII characters, without blanks"
+        raise InvalidInputError.at("header", "Idempotency-Key", message=message)
     claim = _claim(unit, sent)
     unit.begin()
     if not _take(unit, claim):
         return _replay(unit, claim)
     response = work()
-    headers = {n: v for n, v in response.headers.items() if n not in ("content-length", "content-type")}
+    # Without a word on it, the stored answer is JSON.
+    kept = response.headers.get("content-type") not in (None, JSON)
+    left_out = ("content-length",) if kept else ("content-length", "content-type")
+    headers = {n: v for n, v in response.headers.items() if n not in left_out}
     answer = {"status": response.status_code, "headers": headers, "body": bytes(response.body)}
     unit.run(unit.database.made("idempotency store", _store_statement), {**_identity(claim), **answer})
     return response
@@ -119,7 +124,7 @@ def _replay(unit: UnitOfWork, claim: Claim) -> Response:
         message = "this key came with another request; use a new one for each"
         raise InvalidInputError.at("header", "Idempotency-Key", message=message, kind="idempotency_key_reused")
     headers = {**stored["headers"], "Idempotent-Replayed": "true"}
-    return Response(bytes(stored["body"]), stored["status"], headers, "application/json")
+    return Response(bytes(stored["body"]), stored["status"], headers, JSON)
 
 
 def _claim_statement(dialect: sa.Dialect) -> Statement:

@@ -1,29 +1,45 @@
 """Hand-written routes on the one-hop door.
 
 `Router` is FastAPI's APIRouter in use: write a plain `def` with typed parameters and `SessionDep`; its dependencies, its body,
-its answer's JSON and its commit then happen in one worker thread on one connection.
+its answer's JSON and its commit then happen in one worker thread on one connection. `policy=` says who may use a route.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import ExitStack
+from copy import copy
 from functools import partial
-from typing import Any
+from typing import Any, Self, TypeVar
 
-from fastapi._compat import field_annotation_is_sequence
+from fastapi._compat import ModelField
 from fastapi.dependencies.models import Dependant
-from fastapi.dependencies.utils import _get_flat_fields_from_params as flat_fields
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute, APIRouter, request_response
-from pydantic import TypeAdapter
 from starlette.datastructures import QueryParams
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from backend.core.answers import NO_CREDENTIALS, general_problems, needs_caller
+from backend.core.admission import ASKED, OPEN, Admission, find_caller, judged_first
+from backend.core.answers import NO_CREDENTIALS, general_problems, needs_caller, require_account
 from backend.core.db import UnitOfWork
+from backend.core.dependants import (
+    Resolver,
+    calls_of,
+    deferred,
+    overridden,
+    query_parameters,
+    takes_body,
+    with_parameters,
+)
+from backend.core.dependencies import get_caller
 from backend.core.door import Door, Lane
-from backend.core.errors import InvalidInputError
+from backend.core.errors import InvalidInputError, RowhouseError
+from backend.core.gate import one_line_each
 from backend.core.idempotency import IDEMPOTENCY_KEY, REPLAYED, Sent, once
 from backend.core.judging import judge_bodies
+from backend.core.policy import Policy
+from backend.core.rendering import Renderer
 from backend.core.security import bearer_token
 
 READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -32,6 +48,8 @@ HIDDEN = "_rowhouse_"
 NO_PLAIN_FUNCTIONS = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 CREATED = 201
 Endpoint = Callable[..., Any]
+Handler = Callable[[Request], Awaitable[Response]]
+EndpointT = TypeVar("EndpointT", bound=Endpoint)
 
 
 def on_lane(lane: Lane) -> Callable[[Endpoint], Endpoint]:
@@ -54,126 +72,141 @@ def before_transaction(call: Endpoint) -> Endpoint:
     return call
 
 
-class Deferred:
-    """A plain `def` dependency whose call waits for the worker thread."""
-
-    __slots__ = ("arguments", "call")
-
-    def __init__(self, call: Endpoint, arguments: dict[str, Any]) -> None:
-        self.call = call
-        self.arguments = arguments
-
-
-def _resolve(value: Any, done: dict[int, Any]) -> Any:
-    """The value that a deferred dependency stands for; each is called once a request."""
-    if not isinstance(value, Deferred):
-        return value
-    key = id(value)
-    if key not in done:
-        done[key] = value.call(**{name: _resolve(v, done) for name, v in value.arguments.items()})
-    return done[key]
-
-
-def _defer(dependant: Dependant, wrappers: dict[Any, Endpoint]) -> None:
-    """Have FastAPI collect the arguments of every plain `def` dependency now and call it later."""
-    for dependency in dependant.dependencies:
-        _defer(dependency, wrappers)
-        call = dependency.call
-        if inspect.isgeneratorfunction(call) or inspect.isasyncgenfunction(call):
-            raise TypeError(
-                f"{call.__qualname__} is a `yield` dependency: it would hold its resource across thread hops. "
-                "Use SessionDep, or open and close the resource inside the endpoint."
-            )
-        if call is not None and not inspect.iscoroutinefunction(call) and not _is_async_object(call):
-            dependency.call = wrappers.setdefault(call, _deferring(call))
-
-
-def _query_parameters(dependant: Dependant) -> dict[str, bool]:
-    """The query parameters of a route and its dependencies by their names on the wire, and whether each is a list."""
-    fields = flat_fields(dependant.query_params)
-    found = {field.alias: field_annotation_is_sequence(field.field_info.annotation) for field in fields}
-    for dependency in dependant.dependencies:
-        found |= _query_parameters(dependency)
-    return found
-
-
-def _is_async_object(call: Any) -> bool:
-    return not inspect.isfunction(call) and inspect.iscoroutinefunction(getattr(call, "__call__", None))  # noqa: B004  the method itself is looked at, not whether there is one
-
-
-def _deferring(call: Endpoint) -> Endpoint:
-    async def collect(**arguments: Any) -> Deferred:
-        return Deferred(call, arguments)
-
-    return collect
-
-
 class OneHopRoute(APIRoute):
-    """A hand-written route: FastAPI parses the input, one worker thread does the rest."""
+    """A hand-written route: FastAPI parses the input, one worker thread does the rest.
+
+    `policy` is what the route says itself; `admission` is what holds, which `registry.build` finds for a copy of the route (`bound`).
+    """
 
     def __init__(self, path: str, endpoint: Endpoint, **options: Any) -> None:
+        self.policy: Policy | None = None
+        self.admission = OPEN
         self._creates = options.get("status_code") == CREATED and "POST" in (options.get("methods") or ())
         if self._creates:
             extra = options.get("openapi_extra") or {}
             options["openapi_extra"] = {**extra, "parameters": [*extra.get("parameters", ()), IDEMPOTENCY_KEY]}
         options["summary"] = options.get("summary") or endpoint.__name__.replace("_", " ").capitalize()
         super().__init__(path, endpoint, **options)
-        self._describe()
-        if any(kind(endpoint) for kind in NO_PLAIN_FUNCTIONS):
-            raise TypeError(
-                f"{endpoint.__qualname__} must be a plain `def`: it runs in a worker thread with its session"
-            )
-        if self.response_model is None and inspect.signature(endpoint).return_annotation is inspect.Signature.empty:
-            raise TypeError(f"{endpoint.__qualname__} does not say what it returns: annotate it, `-> None` for nothing")
-        _defer(self.dependant, {})
-        judge_bodies(self.dependant)
-        for position, guard in enumerate(self.dependant.dependencies):
-            # FastAPI drops the value of a dependency that no parameter takes; a deferred one would never be called.
-            guard.name = guard.name or f"{HIDDEN}guard_{position}"
-        self._query = _query_parameters(self.dependant)
-        self._endpoint = endpoint
+        self._check()
+        self._said: tuple[Mapping[int | str, Any], Mapping[str, Any]] = (self.responses, self.openapi_extra or {})
         self._lane: Lane = getattr(endpoint, "lane", Lane.DEFAULT)
-        self._adapter = TypeAdapter(self.response_model) if self.response_model else None
-        self._request_name = self.dependant.request_param_name or f"{HIDDEN}request"
-        self._response_name = self.dependant.response_param_name or f"{HIDDEN}response"
-        self.dependant.request_param_name, self.dependant.response_param_name = self._request_name, self._response_name
-        self.dependant.call = self._hop
-        self.app = request_response(self.get_route_handler())
+        self._renderer = Renderer(self)
+        self._overridden: tuple[dict[Any, Any], Handler] | None = None
+        self.calls = tuple(calls_of(self.dependant))
+        judge_bodies(self.dependant)
+        self._declared = self.dependant
+        self._arrange(self.dependant)
+        self._describe()
+
+    def _check(self) -> None:
+        name = self.endpoint.__qualname__
+        if any(kind(self.endpoint) for kind in NO_PLAIN_FUNCTIONS):
+            raise TypeError(f"{name} must be a plain `def`: it runs in a worker thread with its session")
+        if (
+            self.response_model is None
+            and inspect.signature(self.endpoint).return_annotation is inspect.Signature.empty
+        ):
+            raise TypeError(f"{name} does not say what it returns: annotate it, `-> None` for nothing")
+        if self.max_body_size is not None:
+            raise TypeError(
+                f"{name}: max_body_size has no effect here, for MAX_BODY_BYTES bounds every body; leave it out"
+            )
+        if self.strict_content_type is False:
+            raise TypeError(f"{name}: strict_content_type has no effect here, for a body needs its type; leave it out")
+
+    def _arrange(self, declared: Dependant, *, may_yield: bool = False) -> None:
+        """Take this tree of dependencies as the route's."""
+        tree = deferred(declared, may_yield=may_yield)
+        self._request_name = tree.request_param_name or f"{HIDDEN}request"
+        self._response_name = tree.response_param_name or f"{HIDDEN}response"
+        tree.request_param_name, tree.response_param_name = self._request_name, self._response_name
+        tree.call = self._hop
+        self._query = query_parameters(tree)
+        self.dependant = tree
+        self._handler = self.get_route_handler()
+        self.app = request_response(self._respond)
+
+    def bound(self, admission: Admission, read: Callable[[ModelField], ModelField]) -> Self:
+        """A copy for one application: with its admission, and with each path and query parameter read by what `read` makes of it."""
+        made = copy(self)
+        made.admission = admission
+        made._overridden = None  # noqa: SLF001  a copy of ourselves
+        made._declared = with_parameters(self._declared, read)  # noqa: SLF001
+        made._arrange(made._declared)  # noqa: SLF001
+        made._describe()  # noqa: SLF001
+        return made
 
     def _describe(self) -> None:
         """Tell OpenAPI what follows from the kind of the route; what it says of itself goes first."""
-        self.responses = {**general_problems(self, may_sign_in=self._creates), **self.responses}
+        responses, extra = self._said
+        closed = self.admission.needs_account(self.methods or set()) or needs_caller(self.dependant)
+        reads_token = closed or self._creates or self.admission.reads_credentials
+        self.responses = {**general_problems(self, may_sign_in=reads_token), **responses}
+        self.openapi_extra = dict(extra)
         if self._creates:
             created = self.responses.get(CREATED, {})
             self.responses[CREATED] = {**created, "headers": {**created.get("headers", {}), **REPLAYED}}
-        elif not needs_caller(self.dependant):
-            self.openapi_extra = {**(self.openapi_extra or {}), **NO_CREDENTIALS}
+        if closed:
+            self.openapi_extra |= require_account(self.dependant)
+        elif not reads_token:
+            self.openapi_extra |= NO_CREDENTIALS
+
+    async def _respond(self, request: Request) -> Response:
+        """The response, or the error that comes first; with the overrides of `app.dependency_overrides`."""
+        one_line_each(request.scope)
+        overrides = request.app.dependency_overrides
+        try:
+            if not overrides:
+                return await self._handler(request)
+            await find_caller(request.scope)
+            return await self._handler_with(overrides)(request)
+        except (RequestValidationError, HTTPException, RowhouseError) as error:
+            raise await judged_first(error, self, request.scope)  # noqa: B904  it is most often the error itself
+
+    def _handler_with(self, overrides: Mapping[Any, Any]) -> Handler:
+        """What answers with these overrides, kept until they change. That of `get_caller` is honoured by the admission."""
+        if self._overridden is None or self._overridden[0] != overrides:
+            made = copy(self)
+            others = {original: override for original, override in overrides.items() if original is not get_caller}
+            tree = overridden(self._declared, others)
+            judge_bodies(tree)
+            if takes_body(tree) and self.body_field is None:
+                raise TypeError(f"an override takes a body, and {self.endpoint.__qualname__} has none")
+            made._arrange(tree, may_yield=True)  # noqa: SLF001  a copy of ourselves
+            self._overridden = dict(overrides), made._handler  # noqa: SLF001
+        return self._overridden[1]
 
     async def _hop(self, **values: Any) -> Response:
         request: Request = values[self._request_name]
-        key = request.headers.get("idempotency-key") if self._creates else None
-        sent = Sent(key, request.url.path, await request.body()) if key is not None else None
+        keys = request.headers.getlist("idempotency-key") if self._creates else []
+        sent = Sent(", ".join(keys), request.url.path, await request.body()) if keys else None
         self._check_query(request.query_params)
         door: Door = request.app.state.door
         write = request.method not in READING_METHODS
+        request.scope[ASKED] = True
         return await door.run(partial(self._perform, values, sent), write=write, lane=self._lane)
 
     def _perform(self, values: dict[str, Any], sent: Sent | None, unit: UnitOfWork) -> Response:
-        done: dict[int, Any] = {}
-        authorization = values[self._request_name].headers.get("authorization")
-        if sent is not None and authorization is not None:
-            unit.authenticate(bearer_token(authorization))
-        for value in values.values():
-            if isinstance(value, Deferred) and getattr(value.call, "is_first", False):
-                _resolve(value, done)
-        if sent is None:
-            return self._answer(values, done)
-        return once(unit, sent, lambda: self._answer(values, done))
+        scope = values[self._request_name].scope
+        self.admission.admit(unit, scope)
+        with ExitStack() as stack:
+            resolver = Resolver(stack)
+            if sent is not None and not self.admission.reads_credentials:
+                authorization = values[self._request_name].headers.get("authorization")
+                if authorization is not None:
+                    unit.authenticate(bearer_token(authorization))
+            for value in values.values():
+                if getattr(getattr(value, "call", None), "is_first", False):
+                    resolver.value(value)
+            if sent is None:
+                return self._answer(values, resolver)
+            return once(unit, sent, lambda: self._answer(values, resolver))
+        raise TypeError(f"a `yield` override of {self.endpoint.__qualname__} has hidden an exception: have it raise on")
 
-    def _answer(self, values: dict[str, Any], done: dict[int, Any]) -> Response:
-        resolved = {name: _resolve(value, done) for name, value in values.items()}
-        result = self._endpoint(**{name: value for name, value in resolved.items() if not name.startswith(HIDDEN)})
-        response = result if isinstance(result, Response) else self._render(result)
+    def _answer(self, values: dict[str, Any], resolver: Resolver) -> Response:
+        resolved = {name: resolver.value(value) for name, value in values.items()}
+        result = self.endpoint(**{name: value for name, value in resolved.items() if not name.startswith(HIDDEN)})
+        response = self._renderer.response(result)
         injected: Response = values[self._response_name]
         response.headers.raw.extend(injected.headers.raw)
         response.status_code = injected.status_code or response.status_code
@@ -188,35 +221,79 @@ class OneHopRoute(APIRoute):
             if len(query.getlist(name)) > 1 and not self._query[name]:
                 raise InvalidInputError.at("query", name, message="give this parameter once", kind="repeated")
 
-    def _render(self, result: Any) -> Response:
-        status = self.status_code or 200
-        if self._adapter is None:
-            if result is not None:
-                raise TypeError(f"{self._endpoint.__qualname__} returned a value: give its route a response_model")
-            return Response(status_code=status)
-        checked = self._adapter.validate_python(result, from_attributes=True)
-        body = self._adapter.dump_json(
-            checked,
-            include=self.response_model_include,
-            exclude=self.response_model_exclude,
-            by_alias=self.response_model_by_alias,
-            exclude_unset=self.response_model_exclude_unset,
-            exclude_defaults=self.response_model_exclude_defaults,
-            exclude_none=self.response_model_exclude_none,
-        )
-        return Response(body, status, media_type="application/json")
-
 
 class Router(APIRouter):
     """FastAPI's APIRouter whose plain `def` endpoints get one thread, one connection and one commit.
 
     The function's name is the operation id, as `create_user`; FastAPI would write `create_user_users_post`. `description` is
     what OpenAPI says of the router's tags.
+
+    `policy`, here for all routes or at one of them, says who may call: `ANYONE`, `SIGNED_IN`, `role("staff")`. Without it a route has
+    the policies of the entities that it reaches, and any other route that takes a session or a unit asks for an account.
     """
 
-    def __init__(self, *, description: str = "", **options: Any) -> None:
+    def __init__(self, *, description: str = "", policy: Policy | None = None, **options: Any) -> None:
         self.description = description
+        self.policy = policy
         super().__init__(route_class=OneHopRoute, generate_unique_id_function=_name_of, **options)
+
+    def add_api_route(self, path: str, endpoint: Endpoint, *, policy: Policy | None = None, **options: Any) -> None:
+        """Add a route; `options` are FastAPI's.
+
+        Raises:
+            TypeError: at start-up, for a word that cannot be honoured.
+        """
+        said = policy if policy is not None else self.policy
+        if said is not None and not isinstance(said, Policy):
+            raise TypeError(f"{endpoint.__qualname__}: policy={said!r} is none; write ANYONE, SIGNED_IN or role(...)")
+        if options.pop("route_class_override", None) is not None:
+            raise TypeError(
+                f"{endpoint.__qualname__}: route_class_override would lose the policy; use FastAPI's APIRouter"
+            )
+        super().add_api_route(path, endpoint, **options)
+        route = self.routes[-1]
+        route.policy = said  # type: ignore[attr-defined]  # a OneHopRoute, by __init__
+
+    def api_route(self, path: str, *, policy: Policy | None = None, **options: Any) -> Callable[[EndpointT], EndpointT]:
+        """Decorator: add a route for `methods`; `options` are FastAPI's."""
+
+        def add(endpoint: EndpointT) -> EndpointT:
+            self.add_api_route(path, endpoint, policy=policy, **options)
+            return endpoint
+
+        return add
+
+    def get(self, path: str, *, policy: Policy | None = None, **options: Any) -> Callable[[EndpointT], EndpointT]:
+        """Decorator: answer GET here; `options` are FastAPI's."""
+        return self.api_route(path, policy=policy, methods=["GET"], **options)
+
+    def head(self, path: str, *, policy: Policy | None = None, **options: Any) -> Callable[[EndpointT], EndpointT]:
+        """Decorator: answer HEAD here."""
+        return self.api_route(path, policy=policy, methods=["HEAD"], **options)
+
+    def post(self, path: str, *, policy: Policy | None = None, **options: Any) -> Callable[[EndpointT], EndpointT]:
+        """Decorator: answer POST here."""
+        return self.api_route(path, policy=policy, methods=["POST"], **options)
+
+    def put(self, path: str, *, policy: Policy | None = None, **options: Any) -> Callable[[EndpointT], EndpointT]:
+        """Decorator: answer PUT here."""
+        return self.api_route(path, policy=policy, methods=["PUT"], **options)
+
+    def patch(self, path: str, *, policy: Policy | None = None, **options: Any) -> Callable[[EndpointT], EndpointT]:
+        """Decorator: answer PATCH here."""
+        return self.api_route(path, policy=policy, methods=["PATCH"], **options)
+
+    def delete(self, path: str, *, policy: Policy | None = None, **options: Any) -> Callable[[EndpointT], EndpointT]:
+        """Decorator: answer DELETE here."""
+        return self.api_route(path, policy=policy, methods=["DELETE"], **options)
+
+    def options(self, path: str, *, policy: Policy | None = None, **options: Any) -> Callable[[EndpointT], EndpointT]:
+        """Decorator: answer OPTIONS here."""
+        return self.api_route(path, policy=policy, methods=["OPTIONS"], **options)
+
+    def trace(self, path: str, *, policy: Policy | None = None, **options: Any) -> Callable[[EndpointT], EndpointT]:
+        """Decorator: answer TRACE here."""
+        return self.api_route(path, policy=policy, methods=["TRACE"], **options)
 
 
 def _name_of(route: APIRoute) -> str:

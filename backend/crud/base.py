@@ -234,13 +234,23 @@ class CRUDBase(Generic[ModelT]):
         Raises:
             NotFoundError: 404 when not, or when nothing is known of it.
         """
-        scope = Predicate(self.scope(unit.caller))
-        if unit.run(self.statements.get(scope), {ROW_KEY: key}, scope):
-            return
+        if not self._is_or_was(unit, key, Predicate(self.scope(unit.caller))):
+            raise self._missing(key)
+
+    def may_write(self, unit: UnitOfWork, key: Any) -> bool:
+        """Whether the caller may change a row, or could change it as it was last."""
+        predicate = self.write_predicate(unit.caller)
+        if not self.resource.write.allows(unit.caller):
+            return False
+        return predicate.clause is None or self._is_or_was(unit, key, predicate)
+
+    def _is_or_was(self, unit: UnitOfWork, key: Any, predicate: Predicate) -> bool:
+        """Whether a row meets the predicate, or, where it is gone, met it as it was last."""
+        if unit.run(self.statements.get(predicate), {ROW_KEY: key}, predicate):
+            return True
         is_there = unit.run(self.statements.get(EVERYTHING), {ROW_KEY: key})
         last = None if is_there else self.keeper.last_known(unit, key)
-        if last is None or not self._judge.would_hold(unit, scope, last):
-            raise self._missing(key)
+        return last is not None and self._judge.would_hold(unit, predicate, last)
 
     def require_version(self, unit: UnitOfWork, key: Any, tags: Collection[str]) -> None:
         """Lock the row for the rest of the transaction, if one of `tags` is its version (`If-Match`, RFC 9110 §13.1.1).

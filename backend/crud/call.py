@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from starlette.responses import Response
 from starlette.types import Scope
 
+from backend.core.admission import CALLER, overriding_caller
 from backend.core.db import UnitOfWork
 from backend.core.errors import InvalidInputError
 from backend.core.idempotency import Sent, once
@@ -14,20 +15,24 @@ from backend.crud.parameters import parse_query
 from backend.crud.policy import Policy
 
 TAG = re.compile(r'(?:W/)?"[^"]*"|\*')
-HEADERS = frozenset({b"authorization", b"content-type", b"idempotency-key", b"if-match", b"if-none-match"})
+HEADERS = frozenset({b"authorization", b"idempotency-key", b"if-match", b"if-none-match"})
 
 
 class Call:
     """One request to a generated operation."""
 
-    __slots__ = ("body", "headers", "key", "path", "query")
+    __slots__ = ("body", "headers", "key", "path", "query", "scope")
 
     def __init__(self, scope: Scope, body: bytes) -> None:
+        self.scope = scope
         self.path: str = scope["path"].rstrip("/")
         self.key: str = scope["path_params"].get("id", "")
         self.query: bytes = scope["query_string"]
         self.body = body
-        self.headers = {name: value.decode("latin-1") for name, value in scope["headers"] if name in HEADERS}
+        found = [(name, value.decode("latin-1")) for name, value in scope["headers"] if name in HEADERS]
+        self.headers = dict(found)
+        if len(self.headers) < len(found):
+            self.headers = {name: ", ".join(v for n, v in found if n == name) for name in self.headers}
 
     def tags(self, header: bytes) -> Collection[str]:
         """The entity tags of `If-Match` or `If-None-Match`; empty where the header is absent."""
@@ -41,7 +46,9 @@ class Call:
             PermissionDeniedError: 403 for an account that may not.
         """
         authorization = self.headers.get(b"authorization")
-        if authorization is not None:
+        if CALLER in self.scope:
+            unit.caller = overriding_caller(self.scope[CALLER])
+        elif authorization is not None:
             unit.authenticate(bearer_token(authorization))
         policy.check(unit.caller)
 

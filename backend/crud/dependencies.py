@@ -3,6 +3,7 @@
 BookingsDep = Annotated[BookingCRUD, crud_of(Booking)]
 """
 
+from functools import cache
 from typing import Any
 
 from fastapi import Depends, Request
@@ -11,11 +12,16 @@ from sqlmodel import SQLModel
 from backend.crud.base import CRUDBase
 
 
+@cache
 def crud_of(model: type[SQLModel]) -> Any:
-    """The dependency that gives the `CRUDBase` of a registered table class, the very one that its generated routes use."""
+    """The dependency that gives the `CRUDBase` of a registered table class, the very one that its generated routes use.
+
+    A route that depends on it has the entity's policies. In `app.dependency_overrides` it is `crud_of(Booking).dependency`.
+    """
 
     def find(request: Request) -> CRUDBase[Any]:
         found: CRUDBase[Any] = request.app.state.cruds[model]
         return found
 
+    find.entity = model  # type: ignore[attr-defined]  # a mark on the function, read by `hand_written`
     return Depends(find)

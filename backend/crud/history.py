@@ -43,7 +43,9 @@ class HistoryEntry(BigIntegerKey, Portable, table=True):
     action: Action = Field(description="What was done.")
     at: datetime = Field(description="When it was done.")
     by: int | None = Field(
-        default=None, sa_type=sa.BigInteger, description="The account that did it; null where nobody was signed in."
+        default=None,
+        sa_type=sa.BigInteger,
+        description="The account that did it, for callers who may change the row; null for others, and where nobody was signed in.",
     )
     before: dict[str, Any] | None = Field(default=None, sa_type=sa.JSON, description="The row before the change.")
     after: dict[str, Any] | None = Field(default=None, sa_type=sa.JSON, description="The row after the change.")

@@ -10,6 +10,7 @@ from sqlmodel import Field
 from starlette.responses import Response
 
 from backend.core.db import UnitOfWork
+from backend.core.errors import PermissionDeniedError
 from backend.core.openapi import problem_responses
 from backend.core.security import Caller
 from backend.crud.base import CRUDBase
@@ -25,9 +26,10 @@ from backend.crud.query import ListParameters
 from backend.crud.resource import Resource
 from backend.crud.route import TAGGED, GeneratedRoute, generated_route, one
 from backend.crud.schemas import build_model, derive
-from backend.crud.selection import Search
+from backend.crud.selection import Search, Selection
 
 COLUMNS = columns_of(HistoryEntry)
+WHO = "by"
 ENTRIES = Resource(
     model=HistoryEntry,
     path="history",
@@ -65,6 +67,13 @@ class Entries(CRUDBase[HistoryEntry]):
         return sa.and_(entries.c.entity == entity, entries.c.row_id == row_id)
 
 
+def asks_who(selection: Selection) -> bool:
+    """Whether a list is filtered or sorted by the account that made the changes."""
+    filters = ENTRIES.parameters.filters
+    narrowed = any(filters[name].column.name == WHO for name, _ in selection.shape.filters)
+    return narrowed or any(word.removeprefix("-") == WHO for word in selection.shape.sort)
+
+
 class KeptEndpoints(Endpoints):
     """Adds the operations of a resource whose deleted rows or changes are kept."""
 
@@ -88,11 +97,17 @@ class KeptEndpoints(Endpoints):
         }
         selection = ENTRIES.parameters.parse(call.query, **signing)
         self.crud.require_seen(unit, key)
+        sees_who = self.crud.may_write(unit, key)
+        if not sees_who and asks_who(selection):
+            self.resource.write.check(unit.caller)
+            raise PermissionDeniedError("Only who may change the row sees who changed it; leave out `by`.")
         listing = self._entries.of(key).list(unit, selection)
         cursor = (
             f'"{ENTRIES.parameters.next_cursor(selection, listing.rows[-1], **signing)}"' if listing.more else "null"
         )
         for entry in listing.rows:
+            if not sees_who:
+                entry[WHO] = None
             entry["before"], entry["after"] = (self._public(entry[name]) for name in ("before", "after"))
         members = page_members(total=listing.total, offset=selection.offset, limit=selection.limit)
         body = b'{"items":' + to_json(listing.rows) + f',{members},"next_cursor":{cursor}}}'.encode()

@@ -39,6 +39,7 @@ from backend.crud.checks import (
 from backend.crud.columns import RegistrationError, columns_of
 from backend.crud.expand import Expansion
 from backend.crud.flushes import keep_flushes
+from backend.crud.hand_written import bind
 from backend.crud.indexes import missing_indexes
 from backend.crud.model import plural
 from backend.crud.policy import SIGNED_IN, Policy
@@ -169,7 +170,7 @@ class Registry:
             for hand_written in router.routes:
                 if not isinstance(hand_written, APIRoute):
                     raise RegistrationError("a router within a router would be lost: give each to registry.include()")
-                directory.add(hand_written, generated=False)
+                directory.add(bind(hand_written, resources), generated=False)
         return Built(directory, {crud.resource.model: crud for crud in cruds.values()})
 
     def _related(self) -> dict[str, Resource]:

@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute
 from starlette.responses import Response
 from starlette.types import Receive, Scope
 
+from backend.core.admission import ASKED, Admission, find_caller
 from backend.core.db import UnitOfWork
 from backend.core.dependencies import oauth2_scheme
 from backend.core.door import Door
@@ -47,9 +48,17 @@ class GeneratedRoute(APIRoute):
     """
 
     def __init__(
-        self, path: str, *, respond: Respond, documented: Callable[..., None], intake: Intake | None, **options: Any
+        self,
+        path: str,
+        *,
+        respond: Respond,
+        documented: Callable[..., None],
+        policy: Policy,
+        intake: Intake | None,
+        **options: Any,
     ) -> None:
         super().__init__(path, documented, **options)
+        self.admission = Admission(read=(policy,), write=(policy,))
         self.intake = intake
         self.respond = respond
 
@@ -59,7 +68,10 @@ def in_one_hop(work: Work, *, writes: bool, reads_body: bool) -> Respond:
 
     async def respond(scope: Scope, receive: Receive) -> Response:
         door: Door = scope["app"].state.door
+        if scope["app"].dependency_overrides:
+            await find_caller(scope)
         body = await read_body(receive) if reads_body else b""
+        scope[ASKED] = True
         return await door.run(partial(work, Call(scope, body)), write=writes)
 
     return respond
@@ -101,6 +113,7 @@ def route_of(
         f"/{resource.path}{tail}",
         respond=respond,
         documented=documented,
+        policy=policy,
         intake=intake,
         tags=[resource.path],
         dependencies=[] if policy.anyone else [Depends(oauth2_scheme)],
@@ -111,7 +124,7 @@ def route_of(
 
 def row_id(entity: str) -> Any:
     """Marks a parameter as the `{id}` of a hand-written route, for a key that the database counts up."""
-    return Path(alias="id", ge=-(2**31), lt=2**31, description=f"The id of the {entity}.")
+    return Path(alias="id", ge=-(2**31), le=2**31 - 1, description=f"The id of the {entity}.")
 
 
 def one(resource: Resource) -> str:

@@ -207,6 +207,27 @@ def test_the_history_is_a_list_like_any(house: House) -> None:
         problem(house.call("GET", path, params=query), 422)
 
 
+@every_house("create", where=lambda r: has_history(r) and not private(r))
+def test_only_who_may_change_a_row_sees_who_did(house: House) -> None:
+    """To others `by` is null, and no filter or sort tells it; also of a deleted row."""
+    row = row_of_owner(house) if house.owner else house.make()
+    makers = [house.world.admin, *([house.world.caller("owner")] if house.owner else [])]
+    others = [house.world.caller("stranger")] + ([{}] if house.plan.read.anyone else [])
+    sees = house.plan.write.roles is None and not house.owner  # any account may write
+    for _ in range(2):
+        for who in makers:
+            assert all(entry["by"] for entry in changes(house, row, who))
+            assert changes(house, row, who, sort="-by") == changes(house, row, who, sort="-by,id")
+        for other in others:
+            told = sees and bool(other)
+            assert all((entry["by"] is not None) == told for entry in changes(house, row, other))
+            for query in ({"by": 1}, {"by__isnull": "true"}, {"by__in": "1,2"}, {"sort": "by"}, {"sort": "id,-by"}):
+                answer = house.call("GET", f"/{row['id']}/history", other, params=query)
+                assert answer.status_code == (200 if told else 403 if other else 401)
+        if house.call("GET", f"/{row['id']}").status_code == 200:
+            delete(house, row)
+
+
 @every_house("create", where=lambda r: has_history(r) and private(r))
 def test_others_do_not_learn_of_a_private_row(house: House) -> None:
     """Nor of a deleted one: 404 as for a row that never was; its owner and administrators read on."""

@@ -128,7 +128,7 @@ def test_generated_routes_are_spared_the_layers_that_hand_written_ones_need(clie
         ("GET", "/api/v1/nothing", 404),
         ("GET", "/nothing", 404),
         ("DELETE", "/api/v1/books", 405),
-        ("POST", "/api/v1/categories", 415),
+        ("POST", "/api/v1/lanterns", 415),
         ("GET", LIST, 404),
     ],
 )

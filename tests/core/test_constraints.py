@@ -24,6 +24,7 @@ from backend.core.errors import (
     StatementTimeoutError,
     TransactionRetryError,
 )
+from backend.core.policy import ANYONE
 from backend.core.routing import Router
 from tests.conftest import unique
 from tests.core.conftest import Serve
@@ -263,7 +264,7 @@ def test_the_unknown_gives_nothing_away(serve: Serve, migrated_url: str) -> None
     """A 500 of few words, without SQL, names or values."""
     router, name = Router(), unique("hidden")
 
-    @router.get("/broken")
+    @router.get("/broken", policy=ANYONE)
     def read_broken(session: SessionDep) -> None:
         session.execute(sa.text("SELECT :value FROM nowhere"), {"value": name})
 

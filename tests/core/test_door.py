@@ -20,6 +20,7 @@ from backend.core.db import Database, UnitOfWork
 from backend.core.dependencies import CallerDep, SessionDep, UnitDep
 from backend.core.door import ATTEMPTS, BULK_THREADS, HASHING_THREADS, Door, Lane, current_unit_of_work
 from backend.core.errors import TransactionRetryError, UnavailableError
+from backend.core.policy import ANYONE
 from backend.core.routing import Router, on_lane
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in, unique
 from tests.core.conftest import Serve, build, build_product, count, running, shelves
@@ -74,7 +75,7 @@ def test_the_work_of_a_request_stays_in_one_thread(serve: Serve) -> None:
 
     router = Router()
 
-    @router.get("/threads")
+    @router.get("/threads", policy=ANYONE)
     def read_threads(_first: Annotated[str, Depends(note)], _session: SessionDep) -> list[str]:
         note()
         return threads
@@ -89,7 +90,7 @@ def test_a_session_and_the_unit_share_one_connection(serve: Serve) -> None:
     """However many dependencies ask."""
     router = Router()
 
-    @router.get("/shared")
+    @router.get("/shared", policy=ANYONE)
     def read_shared(unit: UnitDep, session: SessionDep, again: SessionDep) -> bool:
         return unit.session is session is again and session.connection() is unit.link.connection
 

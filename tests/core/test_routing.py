@@ -8,7 +8,8 @@ from fastapi import BackgroundTasks, Depends, HTTPException, Request, Response
 from pydantic import BaseModel, ConfigDict
 
 from backend.catalog.models import Category
-from backend.core.dependencies import SessionDep, SettingsDep
+from backend.core.dependencies import SessionDep, SettingsDep, UnitDep
+from backend.core.policy import ANYONE
 from backend.core.routing import Router
 from tests.conftest import unique
 from tests.core.conftest import Serve, get
@@ -38,13 +39,13 @@ def test_a_row_answers_as_its_response_model(serve: Serve, sqlite_url: str) -> N
     """Only what the model names leaves; what was made is stored."""
     router, name = Router(), unique("category")
 
-    @router.post("/shelves", status_code=201, response_model=Item)
+    @router.post("/shelves", policy=ANYONE, status_code=201, response_model=Item)
     def make_shelf(body: Item, session: SessionDep) -> Category:
         category = Category(name=body.name, description="kept inside")
         session.add(category)
         return category
 
-    @router.get("/shelves/{name}")
+    @router.get("/shelves/{name}", policy=ANYONE)
     def read_shelf(name: str, session: SessionDep) -> int:
         return session.scalar(sa.select(sa.func.count()).where(sa.column("name") == name).select_from(Category)) or 0
 
@@ -58,10 +59,10 @@ def test_a_reading_route_does_not_take_the_write_lock(serve: Serve) -> None:
     """A route's method says whether its unit of work writes."""
     router = Router()
 
-    def endpoint(session: SessionDep) -> bool:
-        return bool(session.connection().get_execution_options()["rowhouse_transaction"] == "write")
+    def endpoint(unit: UnitDep, session: SessionDep) -> bool:
+        return unit.write and session.is_active
 
-    router.api_route("/writes", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])(endpoint)
+    router.api_route("/writes", policy=ANYONE, methods=["GET", "POST", "PUT", "PATCH", "DELETE"])(endpoint)
     client = serve(router)
     assert client.get("/api/v1/writes").json() is False
     for method in ("POST", "PUT", "PATCH", "DELETE"):
@@ -159,13 +160,13 @@ def test_an_http_exception_keeps_its_words(serve: Serve) -> None:
     """In the shape of every error; what was done is undone."""
     router, name = Router(), unique("category")
 
-    @router.post("/half")
+    @router.post("/half", policy=ANYONE)
     def endpoint(session: SessionDep) -> None:
         session.add(Category(name=name))
         session.flush()
         raise HTTPException(404, "No such thing.", {"x-why": "because"})
 
-    @router.get("/half")
+    @router.get("/half", policy=ANYONE)
     def read(session: SessionDep) -> int:
         return len(session.execute(sa.text("SELECT 1 FROM categories WHERE name = :name"), {"name": name}).all())
 

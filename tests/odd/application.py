@@ -6,6 +6,7 @@ from pydantic import SecretStr
 from starlette.testclient import TestClient
 
 from backend.core.config import Settings
+from backend.crud.registry import Registry
 from backend.main import create_app
 from tests.client import QuickClient
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET
@@ -14,9 +15,9 @@ from tests.odd.base import metadata
 from tests.odd.registry import create_tables, registry
 
 
-def open_odd(databases: Databases, backend: str) -> AbstractContextManager[TestClient]:
+def open_odd(databases: Databases, backend: str, contents: Registry = registry) -> AbstractContextManager[TestClient]:
     """A client of the odd application on a database of its own."""
     url = databases.prepared(backend, "odd", create_tables)
     password = SecretStr(ADMIN_PASSWORD)
     settings = Settings(database_url=url, admin_email=ADMIN_EMAIL, admin_password=password, **QUIET)
-    return QuickClient(create_app(settings, registry, metadata))
+    return QuickClient(create_app(settings, contents, metadata))

@@ -1,0 +1,47 @@
+"""Who may read and who may write: the words of a registration line and of a hand-written route.
+
+A policy looks at the caller's role only. Which rows a caller sees is `CRUDBase.scope`.
+"""
+
+from dataclasses import dataclass
+
+from backend.core.errors import NotAuthenticatedError, PermissionDeniedError
+from backend.core.security import Caller
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A condition on the caller. `roles=None` asks for any account; `anyone` asks for nothing."""
+
+    name: str
+    roles: frozenset[str] | None = None
+    anyone: bool = False
+
+    def allows(self, caller: Caller | None) -> bool:
+        """Whether the caller passes."""
+        if self.anyone:
+            return True
+        return caller is not None and (self.roles is None or caller.role in self.roles)
+
+    def check(self, caller: Caller | None) -> None:
+        """Let the caller pass.
+
+        Raises:
+            NotAuthenticatedError: 401 when nobody is signed in and somebody must be.
+            PermissionDeniedError: 403 when the account has none of the roles.
+        """
+        if self.anyone:
+            return
+        if caller is None:
+            raise NotAuthenticatedError
+        if self.roles is not None and caller.role not in self.roles:
+            raise PermissionDeniedError(f"This takes the role {' or '.join(sorted(self.roles))}.")
+
+
+ANYONE = Policy("anyone", anyone=True)
+SIGNED_IN = Policy("signed in")
+
+
+def role(*names: str) -> Policy:
+    """The policy that asks for one of these roles."""
+    return Policy(" or ".join(names), roles=frozenset(names))

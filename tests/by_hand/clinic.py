@@ -1,0 +1,120 @@
+"""A clinic's table of contents on the product's tables: entities for staff alone, with steps written as in `bookings/`."""
+
+from typing import Annotated, Any
+
+from fastapi import Depends
+from starlette.responses import Response
+
+from backend.auth.routes import auth, users
+from backend.bookings.models import ChargePoint
+from backend.catalog.models import Book, Category
+from backend.core.dependencies import CallerDep, SessionDep, UnitDep
+from backend.core.policy import ANYONE, SIGNED_IN, role
+from backend.core.routing import Router
+from backend.crud.base import CRUDBase
+from backend.crud.dependencies import crud_of
+from backend.crud.registry import Registry, public_schema
+from backend.crud.route import row_id
+
+STAFF = role("admin")
+VETS = role("admin", "driver")
+CategoryPublic = public_schema(Category)
+AppointmentsDep = Annotated[CRUDBase[Category], crud_of(Category)]
+PricesDep = Annotated[CRUDBase[Book], crud_of(Book)]
+Id = Annotated[int, row_id("Appointment")]
+
+
+def names(session: SessionDep) -> list[str]:
+    """A dependency that takes the session for the route."""
+    return [] if session.get(Category, 0) is None else ["none"]
+
+
+def clinic() -> Registry:
+    """Appointments are read and written by staff, prices read by anyone and written by vets."""
+    registry = Registry("/api/v1")
+    registry.include(auth)
+    registry.include(users)
+    registry.register(Category, path="appointments", read=STAFF, write=STAFF)
+    registry.register(Book, path="prices", read=ANYONE, write=VETS)
+    registry.register(ChargePoint, path="rooms", read=SIGNED_IN, write=STAFF)
+    registry.include(appointments)
+    registry.include(others)
+    return registry
+
+
+appointments = Router(prefix="/appointments", tags=["appointments"])
+others = Router(tags=["others"])
+
+
+@appointments.post("/{id}/confirm", response_model=CategoryPublic)
+def confirm_appointment(key: Id, found: AppointmentsDep, unit: UnitDep, response: Response) -> dict[str, Any]:
+    """A step, as in `bookings/`, that says no policy."""
+    row = found.get(unit, key)
+    response.headers["ETag"] = found.version(row)
+    return dict(row)
+
+
+@appointments.get("/{id}/notes")
+def read_notes(key: Id, found: AppointmentsDep) -> str:
+    """Takes the verbs alone."""
+    return f"{found.resource.name} {key}"
+
+
+@appointments.get("/today")
+def read_today(session: SessionDep) -> int:
+    """Reads through the session, at the entity's path."""
+    return int(session.is_active)
+
+
+@appointments.get("/free", policy=ANYONE)
+def read_free(session: SessionDep) -> int:
+    """Says in one word that it is anybody's."""
+    return int(session.is_active)
+
+
+@appointments.post("/{id}/weigh", policy=VETS)
+def weigh(key: Id, found: AppointmentsDep, unit: UnitDep) -> str:
+    """Says in one word that it is the vets' too."""
+    return str(found.get(unit, key)["name"])
+
+
+@appointments.get("/names")
+def read_names(found: Annotated[list[str], Depends(names)]) -> int:
+    """Takes the session in a dependency."""
+    return len(found)
+
+
+@others.get("/reports/both")
+def read_both(prices: PricesDep, found: AppointmentsDep) -> bool:
+    """Reaches two entities: both their policies hold."""
+    return prices.resource is not found.resource
+
+
+@others.get("/reports/prices")
+def read_prices(prices: PricesDep, unit: UnitDep) -> list[Any]:
+    """Reaches one that anyone reads; a token that is sent is looked at."""
+    return [prices.resource.name, unit.caller.role if unit.caller else None]
+
+
+@others.api_route("/rooms/all", methods=["GET", "PUT"], include_in_schema=False)
+def handle_rooms(unit: UnitDep) -> bool:
+    """The read policy for one method, the write policy for the other."""
+    return unit.write
+
+
+@others.get("/statistics")
+def read_statistics(session: SessionDep) -> int:
+    """Takes a session, and reaches no entity that anybody could name."""
+    return int(session.is_active)
+
+
+@others.get("/mine")
+def read_mine(caller: CallerDep, size: int = 1) -> str:
+    """Asks for the caller alone."""
+    return caller.role * size
+
+
+@others.get("/clock")
+def read_clock() -> str:
+    """Touches nothing."""
+    return "noon"

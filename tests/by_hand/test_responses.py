@@ -1,0 +1,182 @@
+"""What a hand-written route answers with: FastAPI's words on the decorator hold, or are refused at start-up."""
+
+from functools import partial
+from typing import Annotated, Any
+
+import pytest
+from fastapi import Depends
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from backend.core.dependencies import SettingsDep
+from backend.core.routing import Router
+from tests.conftest import unique
+from tests.core.conftest import Serve, get
+
+API = "/api/v1"
+
+
+class Indented(JSONResponse):
+    """JSON under a media type of its own."""
+
+    media_type = "application/vnd.shop+json"
+
+
+class Item(BaseModel):
+    """Something to get."""
+
+    name: str
+    note: str | None = None
+
+
+def word() -> str:
+    """A text."""
+    return "<b>ä</b>"
+
+
+def item() -> Item:
+    """A model."""
+    return Item(name="ä")
+
+
+def number() -> int:
+    """A number."""
+    return 7
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "kind", "media_type", "body"),
+    [
+        (word, HTMLResponse, "text/html", "<b>ä</b>"),
+        (word, PlainTextResponse, "text/plain", "<b>ä</b>"),
+        (item, JSONResponse, "application/json", '{"name":"ä","note":null}'),
+        (item, Indented, "application/vnd.shop+json", '{"name":"ä","note":null}'),
+        (number, JSONResponse, "application/json", "7"),
+    ],
+)
+def test_the_answer_is_of_the_routes_class(
+    serve: Serve, endpoint: Any, kind: type[Response], media_type: str, body: str
+) -> None:
+    """With its media type, as the document says; also where the router says it for all."""
+    routers = Router(), Router(default_response_class=kind)
+    routers[0].get("/probe", response_class=kind)(endpoint)
+    routers[1].get("/probe")(endpoint)
+    for router in routers:
+        client = serve(router)
+        answer = client.get(f"{API}/probe")
+        assert (answer.status_code, answer.text) == (200, body)
+        assert answer.headers["content-type"].partition(";")[0] == media_type
+        told = client.get("/openapi.json").json()["paths"][f"{API}/probe"]["get"]["responses"]["200"]
+        assert list(told["content"]) == [media_type]
+
+
+def test_words_on_the_model_hold_in_every_class(serve: Serve) -> None:
+    """As in the default one; so does the status."""
+    options: dict[str, Any] = {"response_class": Indented, "response_model_exclude_none": True, "status_code": 203}
+    answer = get(serve, item, **options)
+    assert (answer.status_code, answer.text) == (203, '{"name":"ä"}')
+
+
+def test_a_response_stays_as_it_is_in_every_class(serve: Serve) -> None:
+    """Whatever the route says of its class."""
+
+    def endpoint() -> Response:
+        return PlainTextResponse("plain", 202)
+
+    answer = get(serve, endpoint, response_class=HTMLResponse)
+    assert (answer.status_code, answer.text) == (202, "plain")
+    assert answer.headers["content-type"].startswith("text/plain")
+
+
+def test_without_a_model_the_class_has_the_value(serve: Serve) -> None:
+    """As in FastAPI: a redirect is one by its address, with the status of its class; no body where none may be."""
+    answer = get(serve, word, response_class=HTMLResponse, response_model=None)
+    assert answer.text == "<b>ä</b>"
+    router = Router()
+
+    @router.get("/elsewhere", response_class=RedirectResponse, response_model=None)
+    def lead_elsewhere() -> str:
+        return "/health"
+
+    @router.get("/nothing", response_class=JSONResponse, status_code=204)
+    def nothing() -> None:
+        return None
+
+    client = serve(router)
+    answer = client.get(f"{API}/elsewhere", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (307, "/health")
+    answer = client.get(f"{API}/nothing")
+    assert (answer.status_code, answer.content, "content-length" in answer.headers) == (204, b"", False)
+
+
+def test_a_replayed_answer_keeps_its_class(serve: Serve) -> None:
+    """The second one is the first one, its media type too."""
+    router = Router()
+
+    @router.post("/pages", status_code=201, response_class=HTMLResponse)
+    def make_page() -> str:
+        return f"<i>{unique('page')}</i>"
+
+    client, key = serve(router), {"Idempotency-Key": unique("page")}
+    first, second = (client.post(f"{API}/pages", headers=key) for _ in range(2))
+    assert (first.text, first.headers["content-type"]) == (second.text, second.headers["content-type"])
+    assert second.headers["idempotent-replayed"] == "true"
+
+
+@pytest.mark.parametrize(("options", "words"), [({"max_body_size": 10}, "max_body_size has no effect")])
+def test_words_that_have_no_effect_are_refused(options: dict[str, Any], words: str) -> None:
+    """At start-up, with the route and the word."""
+    with pytest.raises(TypeError, match=f"number: {words}"):
+        Router().get("/probe", **options)(number)
+
+
+def test_a_router_of_loose_media_types_is_refused() -> None:
+    """A body without a type is 415 here."""
+    with pytest.raises(TypeError, match="number: strict_content_type has no effect"):
+        Router(strict_content_type=False).get("/probe")(number)
+
+
+def test_bounds_of_a_dependency_are_refused() -> None:
+    """FastAPI would count who collects arguments, not who works."""
+
+    def endpoint(value: Annotated[int, Depends(number, max_concurrency=1)]) -> int:
+        return value
+
+    with pytest.raises(TypeError, match="max_concurrency of number has no effect"):
+        Router().get("/probe")(endpoint)
+
+
+async def above(settings: SettingsDep) -> int:
+    """An `async` dependency on a plain one."""
+    return settings.worker_threads
+
+
+def test_an_async_dependency_above_a_plain_one_is_refused() -> None:
+    """It would be given a promise instead of the value."""
+
+    def endpoint(value: Annotated[int, Depends(above)]) -> int:
+        return value
+
+    with pytest.raises(TypeError, match="above is `async` and depends on get_settings"):
+        Router().get("/probe")(endpoint)
+
+
+def test_a_partial_and_a_class_are_dependencies(serve: Serve) -> None:
+    """A class whose instances are `async` is made like any other."""
+
+    class Later:
+        """Its instances are called on the event loop; it is not."""
+
+        async def __call__(self) -> int:
+            return 1
+
+    def add(first: int, second: int) -> int:
+        return first + second
+
+    def endpoint(
+        three: Annotated[int, Depends(partial(add, second=2))], later: Annotated[Later, Depends(Later)]
+    ) -> list[Any]:
+        return [three, type(later).__name__]
+
+    assert get(serve, endpoint, "/probe?first=1").json() == [3, "Later"]
