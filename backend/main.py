@@ -18,11 +18,11 @@ from starlette.types import ASGIApp
 
 from backend import __version__
 from backend.api import registry as table_of_contents
-from backend.auth.service import authenticate, ensure_administrator
+from backend.auth.service import authenticate, ensure_administrator, subject_of
 from backend.core.application import Application
 from backend.core.config import Settings
 from backend.core.cors import Cors
-from backend.core.db import Database
+from backend.core.db import Database, UnitOfWork
 from backend.core.document import add_document
 from backend.core.door import Door, Lane
 from backend.core.errors import (
@@ -39,8 +39,10 @@ from backend.core.logs import configure_logging
 from backend.core.middleware import Edge
 from backend.core.pages import PATHS as PAGES
 from backend.core.pages import add_pages
+from backend.core.rate import RateLimit
 from backend.core.slowdown import Slowdown
 from backend.crud.registry import Registry
+from backend.demo.accounts import refuse_demo_accounts
 
 DESCRIPTION = "A bookstore and a charging network on Rowhouse: every entity is one class and one line."
 log = structlog.get_logger("start")
@@ -82,9 +84,8 @@ def create_app(
     add_health_routes(app)
     add_pages(app)
     _add_error_handlers(app)
-    if settings.cors_origins:
-        app.add_middleware(Cors, origins=settings.cors_origins)
-    add_document(app, directory, slo_ms=settings.slo_ms)
+    _add_middleware(app, settings, directory.prefix)
+    add_document(app, directory, slo_ms=settings.slo_ms, rate_limited=settings.rate_limit is not None)
     return app
 
 
@@ -96,7 +97,7 @@ def _lifespan(
         for warning in registry.missing_indexes():
             log.warning(warning)
         try:
-            await door.run(partial(ensure_administrator, settings=settings), write=True, lane=Lane.HASHING)
+            await door.run(partial(_prepare_accounts, settings=settings), write=True, lane=Lane.HASHING)
         except UnavailableError:
             log.warning("no administrator made: the database does not answer; /ready says when it does")
         # What is there now stays: a collector that looks through all of it would stop every request for a tenth of a second.
@@ -109,11 +110,31 @@ def _lifespan(
     return lifespan
 
 
+def _prepare_accounts(unit: UnitOfWork, *, settings: Settings) -> None:
+    """Make the first administrator, and refuse accounts of the demo in production, that one among them."""
+    ensure_administrator(unit, settings=settings)
+    refuse_demo_accounts(unit, settings=settings)
+
+
 def _add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RowhouseError, handle_rowhouse_error)
     app.add_exception_handler(HTTPException, handle_http_exception)
     app.add_exception_handler(RequestValidationError, handle_validation_error)
     app.add_exception_handler(Exception, handle_unexpected_error)
+
+
+def _add_middleware(app: FastAPI, settings: Settings, prefix: str) -> None:
+    """Add the layers that the settings ask for, the innermost first."""
+    if settings.rate_limit is not None:
+        app.add_middleware(
+            RateLimit,
+            rate=settings.rate_limit,
+            storage_url=settings.rate_limit_storage_url,
+            prefix=prefix,
+            subject_of=partial(subject_of, settings=settings),
+        )
+    if settings.cors_origins:
+        app.add_middleware(Cors, origins=settings.cors_origins)
 
 
 def _edge(settings: Settings) -> Callable[[ASGIApp], ASGIApp]:

@@ -1,38 +1,55 @@
 """Brings the database to the models: `python -m scripts.migrate ["what changed"]`.
 
-Applies the migrations that are there. When the models have grown since, it writes the migration that follows and applies it;
-what would lose data is never done unasked: then give the message, look at the file and run it again.
+Applies the migrations that are there. In development, when the models have grown since, it writes the migration that
+follows and applies it; what would lose data is never done unasked: then give the message, look at the file and run it
+again. Several at once wait for each other.
+
+    python -m scripts.migrate --check
+
+Changes nothing. Ends with 1 and a sentence when the database lacks a migration.
 """
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+import sqlalchemy as sa
 from alembic import command
 from alembic.autogenerate import produce_migrations
 from alembic.config import Config
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
-from alembic.script import Script
+from alembic.script import Script, ScriptDirectory
+from alembic.script.revision import RevisionError
 from sqlmodel import SQLModel
 
 import backend.api  # noqa: F401  imports every model
 from backend.core.config import Environment, Settings
-from backend.core.engines import create_engine
-from backend.crud.migration import CreateNoOverlap
+from backend.core.engines import TRANSACTION_KIND, create_engine
+from backend.crud.autogenerate import autogenerate_options, only_adds
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def differences(settings: Settings) -> list[ops.MigrateOperation]:
     """What separates the database from the models, table by table."""
-    engine = create_engine(settings)
-    with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+    with _reading(settings) as connection:
+        context = MigrationContext.configure(connection, opts=autogenerate_options(connection.dialect))
         found = produce_migrations(context, SQLModel.metadata).upgrade_ops
-    engine.dispose()
     return _flat(found.ops) if found is not None else []
+
+
+@contextmanager
+def _reading(settings: Settings) -> Iterator[sa.Connection]:
+    engine = create_engine(settings)
+    try:
+        with engine.connect().execution_options(**{TRANSACTION_KIND: "read"}) as connection:
+            yield connection
+    finally:
+        engine.dispose()
 
 
 def _flat(operations: list[ops.MigrateOperation]) -> list[ops.MigrateOperation]:
@@ -40,13 +57,6 @@ def _flat(operations: list[ops.MigrateOperation]) -> list[ops.MigrateOperation]:
     for operation in operations:
         flat += _flat(operation.ops) if isinstance(operation, ops.ModifyTableOps) else [operation]
     return flat
-
-
-def only_adds(operation: ops.MigrateOperation) -> bool:
-    """Whether the operation makes something new and touches nothing that is there."""
-    if isinstance(operation, ops.AddColumnOp):
-        return bool(operation.column.nullable)
-    return isinstance(operation, (ops.CreateTableOp, ops.CreateIndexOp, CreateNoOverlap))
 
 
 def describe(operations: list[ops.MigrateOperation]) -> str:
@@ -68,17 +78,43 @@ def write_migration(config: Config, message: str) -> Path:
     return path
 
 
+def is_behind(settings: Settings, config: Config) -> bool:
+    """Whether the database lacks a migration. One at a revision that the code does not know is newer: it lacks none."""
+    with _reading(settings) as connection:
+        stored = MigrationContext.configure(connection).get_current_heads()
+    scripts = ScriptDirectory.from_config(config)
+    try:
+        applied = {script.revision for script in scripts.iterate_revisions(stored, "base")}
+    except RevisionError:
+        return False
+    return not applied.issuperset(scripts.get_heads())
+
+
+def check(settings: Settings, config: Config) -> int:
+    """Return 1 when the database lacks a migration. When it does not answer, say so: `/ready` tells when it does."""
+    try:
+        behind = is_behind(settings, config)
+    except sa.exc.DBAPIError as error:
+        print(f"The database does not answer ({type(error.orig).__name__}); /ready says when it does.", file=sys.stderr)
+        return 0
+    if behind:
+        print("The database lacks a migration. Run scripts/migrate first, as the role that owns it.", file=sys.stderr)
+    return int(behind)
+
+
 def main(arguments: list[str]) -> int:
     """Migrate; 1 when the models have changed in a way that wants a decision."""
     settings, config = Settings(), Config(ROOT / "alembic.ini", stdout=sys.stderr)
     config.set_main_option("script_location", str(ROOT / "alembic"))
+    if arguments == ["--check"]:
+        return check(settings, config)
     command.upgrade(config, "head")
     if settings.environment is not Environment.DEVELOPMENT:
         return 0
     changes = differences(settings)
     if not changes:
         return 0
-    if not arguments and not all(only_adds(change) for change in changes):
+    if not arguments and not only_adds(changes):
         print('The models have changed. Run scripts/migrate "what changed", look at the file, and start again.')
         return 1
     path = write_migration(config, arguments[0] if arguments else describe(changes))

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint
+from sqlalchemy import CheckConstraint, Index
 from sqlmodel import Field
 
 from backend.core.security import Caller
@@ -43,6 +43,9 @@ class User(Entity, table=True):
 
 class RefreshToken(Entity, table=True):
     """One refresh token, stored as its fingerprint. Those that follow from one login are a family."""
+
+    # By it those are found that are of no use any more.
+    __table_args__ = (Index(None, "revoked_at", "expires_at"),)
 
     user_id: int = Field(foreign_key="users.id", ondelete="CASCADE", index=True)
     # The account's at the login: counting that up ends this one too, also where nobody saw it when the others were revoked.

@@ -110,8 +110,9 @@ auth = Router(prefix="/auth", tags=["auth"], description="Sign in, stay signed i
 
 
 @before_transaction
-def new_user(body: UserCreate, settings: SettingsDep) -> User:
+def new_user(body: UserCreate, settings: SettingsDep, attempts: AttemptsDep) -> User:
     """The account as it will be stored; SQLite's write lock is not taken yet while its password is hashed."""
+    attempts.sign_up()
     hashed = hash_password(body.password, cost=settings.bcrypt_cost)
     return User(email=body.email, full_name=body.full_name, role=body.role, hashed_password=hashed)
 
@@ -121,9 +122,9 @@ def new_user(body: UserCreate, settings: SettingsDep) -> User:
     policy=ANYONE,
     status_code=201,
     response_model=UserPublic,
-    responses={201: {"headers": LOCATED}, **problem_responses(409)},
+    responses={201: {"headers": LOCATED}, **problem_responses(409, 429)},
 )
-@on_lane(Lane.HASHING)
+@on_lane(Lane.SIGN_UP)
 def create_user(user: Annotated[User, Depends(new_user)], session: SessionDep, response: Response) -> User:
     """Sign up."""
     service.sign_up(session, user)

@@ -38,6 +38,7 @@ SUBJECT = re.compile(r"[1-9][0-9]{0,9}")
 log = structlog.get_logger("auth")
 
 _users: sa.Table = User.__table__  # type: ignore[attr-defined]  # SQLAlchemy sets it on mapped classes
+_tokens: sa.Table = RefreshToken.__table__  # type: ignore[attr-defined]  # as above
 SELECT_CALLER = sa.select(_users.c.id, _users.c.role, _users.c.is_active, _users.c.token_version).where(
     _users.c.id == sa.bindparam("caller_id", type_=sa.Integer())
 )
@@ -47,6 +48,10 @@ SELECT_LOGIN = sa.select(_users.c.id, _users.c.hashed_password, _users.c.is_acti
 SELECT_PASSWORD = sa.select(_users.c.email, _users.c.hashed_password, _users.c.token_version).where(
     _users.c.id == sa.bindparam("caller_id", type_=sa.Integer())
 )
+# At each login and refresh; each makes one token, so that a backlog shrinks by up to twice this number.
+REMOVED_AT_ONCE = 100
+# A refresh that was under way while its family was revoked may have stored a token for a moment longer.
+UNDER_WAY = timedelta(hours=1)
 # A hash that no password matches, of the lowest cost; `_dummy_hash` makes one of the configured cost.
 _dummy_hashes: dict[int, str] = {}
 
@@ -70,6 +75,18 @@ def authenticate(unit: UnitOfWork, token: str, *, settings: Settings) -> Caller:
     if not rows[0]["is_active"]:
         raise AccountDisabledError
     return caller_of(rows[0]["id"], rows[0]["role"])
+
+
+def subject_of(token: str, *, settings: Settings) -> str | None:
+    """Return the account that an access token names, None for one that is not genuine or not in force.
+
+    Asks no database.
+    """
+    try:
+        claims = decode_token(token, kind=ACCESS, secret=settings.jwt_secret.get_secret_value())
+    except NotAuthenticatedError:
+        return None
+    return str(claims["sub"])
 
 
 def _subject(claims: dict[str, Any]) -> int:
@@ -154,7 +171,42 @@ def issue_refresh_token(session: Session, user: User, *, family: UUID | None, se
     )
     session.add(stored)
     session.flush()
+    remove_useless_tokens(session, settings=settings)
     return token
+
+
+def _first_tokens(by: sa.Column[Any], *conditions: sa.ColumnElement[bool]) -> sa.Select[tuple[int]]:
+    """Ids of a bounded number of tokens that nobody else is changing, in the order of the index."""
+    found = sa.select(_tokens.c.id).where(*conditions).order_by(by).limit(REMOVED_AT_ONCE)
+    return sa.select(found.with_for_update(skip_locked=True).subquery().c.id)
+
+
+def _before(column: sa.Column[Any], name: str) -> sa.ColumnElement[bool]:
+    return column < sa.bindparam(name, type_=column.type)
+
+
+_expired = _tokens.c.revoked_at.is_(None), _before(_tokens.c.expires_at, "expired_before")
+DELETE_USELESS_TOKENS = sa.delete(_tokens).where(
+    _tokens.c.id.in_(
+        sa.union_all(
+            _first_tokens(_tokens.c.expires_at, *_expired),
+            _first_tokens(_tokens.c.revoked_at, _before(_tokens.c.revoked_at, "revoked_before")),
+        )
+    )
+)
+
+
+def remove_useless_tokens(session: Session, *, settings: Settings) -> None:
+    """Delete a bounded number of tokens: those that have expired, and of the revoked those whose whole family has.
+
+    A revoked one stays until then. It alone tells that a token is revoked which a refresh stored while the family was
+    (see `_is_revoked`).
+    """
+    present = now()
+    lifetime = timedelta(days=settings.refresh_token_days)
+    session.execute(
+        DELETE_USELESS_TOKENS, {"expired_before": present, "revoked_before": present - lifetime - UNDER_WAY}
+    )
 
 
 def spend_refresh_token(session: Session, token: str, *, settings: Settings) -> RefreshToken:

@@ -60,6 +60,16 @@ def require_account(dependant: Dependant) -> Mapping[str, Any]:
     return {} if needs_caller(dependant) else {"security": [{oauth2_scheme.scheme_name: []}]}
 
 
+def add_refusals(document: dict[str, Any], *, rate_limited: bool) -> None:
+    """Say which operations may answer 429: all where the rate is limited, else those that take an `Idempotency-Key`."""
+    problem = problem_responses(429)[429]
+    for item in document["paths"].values():
+        for operation in item.values():
+            keyed = any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", ()))
+            if keyed or rate_limited:
+                operation["responses"].setdefault("429", dict(problem))
+
+
 def add_headers(document: dict[str, Any]) -> None:
     """Say of each answer in the document which of the headers above it has, by reference."""
     used = set()

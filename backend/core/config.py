@@ -68,7 +68,13 @@ class Settings(BaseSettings):
     login_failures_per_account_everywhere: Annotated[int, Field(ge=1)] = 50
     login_failures_per_address: Annotated[int, Field(ge=1)] = 100
     login_failure_minutes: Annotated[int, Field(ge=1, le=1440)] = 15
-    rate_limit_storage_url: Annotated[str, Field(pattern=r"^(memory://$|rediss?(\+\w+)?://)")] = "memory://"
+    # Each costs a hash; a network of many people has one address.
+    sign_ups_per_address: Annotated[int, Field(ge=1)] = 50
+    sign_up_minutes: Annotated[int, Field(ge=1, le=1440)] = 60
+    # Of one account, or of one network address where nobody is signed in; None for no bound.
+    rate_limit: Annotated[str | None, Field(pattern=r"^[1-9][0-9]{0,8}/(second|minute|hour|day)$")] = None
+    rate_limit_storage_url: Annotated[str, Field(pattern=r"^(memory://$|(redis|valkey)s?(\+\w+)?://)")] = "memory://"
+    idempotency_keys_per_account: Annotated[int, Field(ge=1)] = 100_000
 
     booking_min_minutes: Annotated[int, Field(ge=1)] = 5
     booking_max_hours: Annotated[int, Field(ge=1)] = 24

@@ -14,7 +14,16 @@ from starlette.types import ASGIApp
 from backend.core.errors import InvalidRequestError, problem_response
 
 # What a page may read of an answer beside its body.
-EXPOSED = ("Content-Disposition", "ETag", "Idempotent-Replayed", "Location", "Retry-After", "X-Request-ID")
+EXPOSED = (
+    "Content-Disposition",
+    "ETag",
+    "Idempotent-Replayed",
+    "Location",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "X-Request-ID",
+)
 # Of a preflight; the others say what would have been allowed.
 OWN_HEADERS = ("content-length", "content-type")
 

@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from backend.core.answers import add_headers
+from backend.core.answers import add_headers, add_refusals
 from backend.core.dependencies import oauth2_scheme
 from backend.core.directory import Directory
 from backend.core.errors import Problem
@@ -24,7 +24,7 @@ BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"
 PATH = "/openapi.json"
 
 
-def add_document(app: FastAPI, directory: Directory, *, slo_ms: int) -> None:
+def add_document(app: FastAPI, directory: Directory, *, slo_ms: int, rate_limited: bool = False) -> None:
     """Serve the document, and give it as FastAPI's `app.openapi`; it is built at its first use.
 
     That takes half a second of work for each hundred operations, and writing it down tens of milliseconds: it is done once and in
@@ -40,12 +40,12 @@ def add_document(app: FastAPI, directory: Directory, *, slo_ms: int) -> None:
     async def show(_request: Request) -> Response:
         return Response(await run_in_threadpool(content), media_type="application/json")
 
-    build = cache(lambda: build_openapi(app, directory, slo_ms=slo_ms))
+    build = cache(lambda: build_openapi(app, directory, slo_ms=slo_ms, rate_limited=rate_limited))
     app.openapi = build  # type: ignore[method-assign]  # FastAPI's documented way, also for who wants another document yet
     app.add_route(PATH, show, methods=["GET"], include_in_schema=False)
 
 
-def build_openapi(app: FastAPI, directory: Directory, *, slo_ms: int) -> dict[str, Any]:
+def build_openapi(app: FastAPI, directory: Directory, *, slo_ms: int, rate_limited: bool = False) -> dict[str, Any]:
     """The whole document: the root's routes, the directory's, and the schema of every error.
 
     `slo_ms` is the bound of the operations that say none; a hand-written route says it by `openapi_extra={"x-slo-ms": 500}`.
@@ -74,6 +74,7 @@ def build_openapi(app: FastAPI, directory: Directory, *, slo_ms: int) -> dict[st
     exact["components"]["securitySchemes"] = {oauth2_scheme.scheme_name: scheme}
     # For operations that say nothing of their own: a token is read if it is sent, none is needed.
     exact["security"] = [{}, {oauth2_scheme.scheme_name: []}]
+    add_refusals(exact, rate_limited=rate_limited)
     add_headers(exact)
     for operation in _operations(exact):
         operation.setdefault(SLO, slo_ms)

@@ -27,16 +27,19 @@ from backend.core.errors import (
 T = TypeVar("T")
 ATTEMPTS = 4
 HASHING_THREADS = 2
+# Anybody may sign up. However many do, logins have their own threads, and two thirds of the time for hashing.
+SIGN_UP_THREADS = 1
 BULK_THREADS = 2
 SLACK_SECONDS, LEAST_LOCK_SECONDS = 0.4, 0.1
 _current = threading.local()
 
 
 class Lane(StrEnum):
-    """Which threads do the work. Password hashing and exports and imports have their own, so that they starve no other request."""
+    """Which threads do the work. Hashing, sign-ups and exports and imports have their own, to starve no others."""
 
     DEFAULT = "default"
     HASHING = "hashing"
+    SIGN_UP = "sign_up"
     BULK = "bulk"
 
 
@@ -66,6 +69,7 @@ class Door:
         self._lanes = {
             Lane.DEFAULT: Crew(settings.worker_threads, "worker", database.link),
             Lane.HASHING: Crew(HASHING_THREADS, "hashing", database.link),
+            Lane.SIGN_UP: Crew(SIGN_UP_THREADS, "sign_up", database.link),
             Lane.BULK: Crew(BULK_THREADS, "bulk", database.link),
         }
 

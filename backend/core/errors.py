@@ -13,6 +13,9 @@
     ├── UnsupportedMediaTypeError 415 unsupported_media_type
     ├── InvalidInputError        422  invalid_input      (carries `errors`)
     ├── TooManyAttemptsError     429  too_many_attempts  (carries `Retry-After`)
+    │                                                    ├── TooManySignUpsError    too_many_sign_ups
+    │                                                    ├── TooManyKeysError       too_many_keys
+    │                                                    └── RateLimitError         rate_limited
     └── UnavailableError         503  unavailable        (carries `Retry-After`)
         ├── DatabaseError             database_unavailable (it does not answer, or its disk is full)
         ├── LockedError               locked
@@ -230,6 +233,29 @@ class TooManyAttemptsError(RowhouseError):
     def __init__(self, retry_after: int = 1) -> None:
         super().__init__()
         self.headers = {"Retry-After": str(retry_after)}
+
+
+class TooManySignUpsError(TooManyAttemptsError):
+    """429: too many sign-ups from one network address."""
+
+    code = "too_many_sign_ups"
+    default_detail = "Too many sign-ups from your network; wait as many seconds as `Retry-After` says, then try again."
+
+
+class TooManyKeysError(TooManyAttemptsError):
+    """429: the account has as many idempotency keys as it may have; the request changed nothing."""
+
+    code = "too_many_keys"
+    default_detail = (
+        "Your account has too many keys of the last 24 hours; wait as `Retry-After` says, or send no Idempotency-Key."
+    )
+
+
+class RateLimitError(TooManyAttemptsError):
+    """429: too many requests of one account or network address."""
+
+    code = "rate_limited"
+    default_detail = "Too many requests; wait as many seconds as `Retry-After` says, then try again."
 
 
 class UnavailableError(RowhouseError):

@@ -7,9 +7,10 @@ Follows the IETF draft `draft-ietf-httpapi-idempotency-key-header`.
 
 import hmac
 import re
+import threading
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -17,14 +18,14 @@ from sqlmodel import SQLModel
 from sqlmodel.sql.sqltypes import UTCDateTime
 from starlette.responses import Response
 
-from backend.core.db import UnitOfWork
+from backend.core.db import Database, UnitOfWork
 from backend.core.errors import InvalidInputError
 from backend.core.folding import portable_text
+from backend.core.key_quota import LIFETIME, KeyQuota
 from backend.core.openapi import header, response_header
 from backend.core.statement import Statement
 from backend.core.time import now
 
-LIFETIME = timedelta(hours=24)
 MAX_OWNER = 600
 JSON = "application/json"
 KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
@@ -55,6 +56,8 @@ _is_claim = sa.and_(
     _table.owner == sa.bindparam("claim_owner", type_=sa.String()),
     _table.key == sa.bindparam("claim_key", type_=sa.String()),
 )
+_quotas: WeakKeyDictionary[Database, KeyQuota] = WeakKeyDictionary()
+_making = threading.Lock()
 SELECT_STORED = sa.select(*idempotency_keys.columns).where(_is_claim)
 
 
@@ -86,6 +89,7 @@ def once(unit: UnitOfWork, sent: Sent, work: Callable[[], Response]) -> Response
     """What `work` answers, or what it answered to the same request before; its caller is known by now.
 
     Raises:
+        TooManyKeysError: 429 for a new key when the account has as many as it may have.
         InvalidInputError: 422 for a key that is no 1 to 255 printable ASCII characters, or that came with another request.
     """
     if not KEY.match(sent.key):
@@ -95,6 +99,8 @@ def once(unit: UnitOfWork, sent: Sent, work: Callable[[], Response]) -> Response
     unit.begin()
     if not _take(unit, claim):
         return _replay(unit, claim)
+    if unit.caller is not None:
+        _quota(unit.database).admit(unit, claim.owner)
     response = work()
     # Without a word on it, the stored answer is JSON.
     kept = response.headers.get("content-type") not in (None, JSON)
@@ -103,6 +109,14 @@ def once(unit: UnitOfWork, sent: Sent, work: Callable[[], Response]) -> Response
     answer = {"status": response.status_code, "headers": headers, "body": bytes(response.body)}
     unit.run(unit.database.made("idempotency store", _store_statement), {**_identity(claim), **answer})
     return response
+
+
+def _quota(database: Database) -> KeyQuota:
+    with _making:
+        quota = _quotas.get(database)
+        if quota is None:
+            quota = _quotas[database] = KeyQuota(database.settings.idempotency_keys_per_account, idempotency_keys)
+        return quota
 
 
 def _identity(claim: Claim) -> dict[str, Any]:

@@ -1,39 +1,32 @@
-"""Slows down whoever guesses: failures are counted, and past a bound an attempt is refused before anything is computed.
+"""Slows down whoever guesses or signs up without end: past a bound an attempt is refused before anything is computed.
 
-An attempt is counted before it is judged and given back when it did not fail, so that of a burst no more than the bound get
-through. Counts live in this process, or in Redis for several servers; while Redis is out, each server counts by itself.
-Must not know what an account is: a subject is whatever text somebody claims to be. See docs/decisions/0010.
+An attempt is counted before it is judged and given back when it did not fail, so that of a burst no more than the bound
+get through; a sign-up is counted whatever comes of it. Must not know what an account is: a subject is whatever text
+somebody claims to be. See docs/decisions/0010 and 0018.
 """
 
-import ipaddress
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-import structlog
 from limits import RateLimitItem, RateLimitItemPerDay, RateLimitItemPerMinute
-from limits.errors import ConfigurationError, StorageError
-from limits.storage import MemoryStorage, storage_from_string
+from limits.errors import StorageError
+from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 
 from backend.core.config import Settings
-from backend.core.errors import RowhouseError, TooManyAttemptsError
+from backend.core.counting import Outage, network_of, shared_storage
+from backend.core.errors import RowhouseError, TooManyAttemptsError, TooManySignUpsError
 from backend.core.security import fingerprint
 from backend.core.time import now
 
 # An address that somebody succeeded from is theirs for so long: what others fail at, there or elsewhere, does not hold them up there.
 FAMILIAR = RateLimitItemPerDay(1, 30)
-NETWORK_BITS = 64
-IN_MEMORY = "memory://"
-# A storage that hangs must not make logins hang, nor be asked by each of them.
-STORAGE_SECONDS = 0.5
-REST = timedelta(seconds=5)
-SECONDS_PER_MINUTE = 60
-log = structlog.get_logger("slowdown")
+SIGN_UP = "sign-up"
+T = TypeVar("T")
 
 
 class _Count(NamedTuple):
@@ -41,19 +34,6 @@ class _Count(NamedTuple):
 
     bound: RateLimitItem
     key: tuple[str, ...]
-
-
-def network_of(address: str) -> str:
-    """What is counted as one address: of IPv6 the first 64 bits, for a customer has that many; what is no address is itself."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.ip_network((int(parsed), NETWORK_BITS), strict=False))
 
 
 class Slowdown:
@@ -64,10 +44,11 @@ class Slowdown:
         self._from_here = RateLimitItemPerMinute(settings.login_failures_per_account, minutes)
         self._everywhere = RateLimitItemPerMinute(settings.login_failures_per_account_everywhere, minutes)
         self._per_address = RateLimitItemPerMinute(settings.login_failures_per_address, minutes)
-        self._longest_wait = minutes * SECONDS_PER_MINUTE
+        self._sign_ups = RateLimitItemPerMinute(settings.sign_ups_per_address, settings.sign_up_minutes)
         self._own = FixedWindowRateLimiter(MemoryStorage())
-        self._shared = _shared_storage(settings.rate_limit_storage_url)
-        self._rests_until: datetime | None = None
+        storage = shared_storage(settings.rate_limit_storage_url)
+        self._shared = None if storage is None else FixedWindowRateLimiter(storage)
+        self._outage = Outage("failed logins and sign-ups")
         # The library's memory is not exact without it; with Redis, it orders only this process's few hashing threads.
         self._turn = threading.Lock()
 
@@ -79,7 +60,7 @@ class Slowdown:
             TooManyAttemptsError: 429 when a bound is reached; then nothing within was done, and nothing is counted.
         """
         person, network = fingerprint(subject), network_of(address)
-        limiter, taken = self._take(person, network)
+        limiter, taken = self._take(lambda limiter: self._take_attempt(limiter, person, network))
         succeeded = failed = False
         try:
             yield
@@ -91,32 +72,48 @@ class Slowdown:
             if not failed:
                 self._settle(limiter, taken, familiar=_Count(FAMILIAR, (person, network)) if succeeded else None)
 
-    def _take(self, person: str, network: str) -> tuple[FixedWindowRateLimiter, list[_Count]]:
-        """Count an attempt; where that was done, and what was counted."""
+    def admit_sign_up(self, address: str) -> None:
+        """Count a sign-up from `address`; call it before the password is hashed.
+
+        Raises:
+            TooManySignUpsError: 429 when the bound is reached; then nothing is counted.
+        """
+        count = _Count(self._sign_ups, (SIGN_UP, network_of(address)))
+        self._take(lambda limiter: self._take_all(limiter, [count], refusal=TooManySignUpsError))
+
+    def _take(self, take: Callable[[FixedWindowRateLimiter], T]) -> tuple[FixedWindowRateLimiter, T]:
+        """Do `take` where it is counted now; where that was, and what it gave."""
         limiter = self._limiter()
         try:
             with self._turn:
-                return limiter, self._count(limiter, person, network)
+                taken = take(limiter)
         except StorageError as error:
-            self._let_rest(error)
+            self._outage.begin(error)
+        else:
+            if limiter is self._shared:
+                self._outage.end()
+            return limiter, taken
         with self._turn:
-            return self._own, self._count(self._own, person, network)
+            return self._own, take(self._own)
 
-    def _count(self, limiter: FixedWindowRateLimiter, person: str, network: str) -> list[_Count]:
+    def _take_attempt(self, limiter: FixedWindowRateLimiter, person: str, network: str) -> list[_Count]:
         wanted = [_Count(self._from_here, (person, network))]
         if limiter.test(FAMILIAR, person, network):
             wanted += [_Count(self._per_address, (network,)), _Count(self._everywhere, (person,))]
+        return self._take_all(limiter, wanted, refusal=TooManyAttemptsError)
+
+    def _take_all(
+        self, limiter: FixedWindowRateLimiter, wanted: list[_Count], *, refusal: type[TooManyAttemptsError]
+    ) -> list[_Count]:
+        """Count against each bound, or against none and raise the refusal."""
         taken = []
         for count in wanted:
             taken.append(count)
             if not limiter.hit(count.bound, *count.key):
                 until = limiter.get_window_stats(count.bound, *count.key).reset_time
                 _give_back(limiter, taken)
-                raise TooManyAttemptsError(self._wait(until))
+                raise refusal(_wait(until, count.bound))
         return taken
-
-    def _wait(self, until: float) -> int:
-        return min(max(1, math.ceil(until - now().timestamp())), self._longest_wait)
 
     def _settle(self, limiter: FixedWindowRateLimiter, taken: list[_Count], *, familiar: _Count | None) -> None:
         """Give an attempt back; a success forgives the failures before it and makes the place familiar."""
@@ -128,32 +125,20 @@ class Slowdown:
                     limiter.clear(FAMILIAR, *familiar.key)
                     limiter.hit(FAMILIAR, *familiar.key)
         except StorageError as error:
-            self._let_rest(error)
+            self._outage.begin(error)
 
     def _limiter(self) -> FixedWindowRateLimiter:
-        rests = self._rests_until is not None and now() < self._rests_until
-        return self._own if self._shared is None or rests else self._shared
+        return self._own if self._shared is None or self._outage.lasts() else self._shared
 
-    def _let_rest(self, error: StorageError) -> None:
-        self._rests_until = now() + REST
-        kind = type(error.storage_error).__name__
-        log.warning("failures are counted by each server alone: RATE_LIMIT_STORAGE_URL does not answer", error=kind)
+
+def _wait(until: float, bound: RateLimitItem) -> int:
+    """Whole seconds until an instant: at least 1, at most the bound's window, however the clocks of servers differ."""
+    return min(max(1, math.ceil(until - now().timestamp())), bound.get_expiry())
 
 
 def _give_back(limiter: FixedWindowRateLimiter, taken: list[_Count]) -> None:
     for count in taken:
         limiter.hit(count.bound, *count.key, cost=-1)
-
-
-def _shared_storage(url: str) -> FixedWindowRateLimiter | None:
-    if url == IN_MEMORY:
-        return None
-    patience = {"socket_timeout": STORAGE_SECONDS, "socket_connect_timeout": STORAGE_SECONDS}
-    try:
-        return FixedWindowRateLimiter(storage_from_string(url, wrap_exceptions=True, **patience))
-    except ConfigurationError as error:
-        mend = "install its client: pip install -r scripts/requirements/redis.txt"
-        raise ValueError(f"RATE_LIMIT_STORAGE_URL: {mend}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,3 +151,7 @@ class Attempts:
     def of(self, subject: str, *, failure: type[RowhouseError]) -> AbstractContextManager[None]:
         """As `Slowdown.attempt`, from this client's address."""
         return self.slowdown.attempt(subject, self.address, failure=failure)
+
+    def sign_up(self) -> None:
+        """As `Slowdown.admit_sign_up`, from this client's address."""
+        self.slowdown.admit_sign_up(self.address)

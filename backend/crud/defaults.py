@@ -17,7 +17,11 @@ def server_defaults(resource: Resource) -> dict[str, Callable[[], Any]]:
     """
     found: dict[str, Callable[[], Any]] = {}
     for column in resource.columns.values():
-        if column.name in TIMESTAMPS or column.name in resource.schemas.create.model_fields or column.info.is_required():
+        if (
+            column.name in TIMESTAMPS
+            or column.name in resource.schemas.create.model_fields
+            or column.info.is_required()
+        ):
             continue
         default = column.info.get_default(call_default_factory=True)
         if default is None and column.column.primary_key:

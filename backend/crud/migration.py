@@ -3,7 +3,8 @@
     op.create_no_overlap("ex_bookings_slot", "bookings", resource="charge_point_id", start="start_time", end="end_time",
                          live={"status": ("PENDING", "CONFIRMED")})
 
-`search_migration` does the same for `SearchIndex`. Imported by `alembic/env.py` alone: the application itself never needs Alembic.
+`search_migration` does the same for `SearchIndex`. Imported by `autogenerate` alone: the application itself never needs
+Alembic.
 """
 
 from collections.abc import Iterator
@@ -67,11 +68,19 @@ class DropNoOverlap(MigrateOperation):
 def _create(operations: Operations, operation: CreateNoOverlap) -> None:
     rule, connection = operation.rule, operations.get_bind()
     if connection.dialect.name == "postgresql":
-        types = {column["name"]: column["type"] for column in sa.inspect(connection).get_columns(rule.table)}
+        types = _types(operations, rule.table)
         operations.execute(f"ALTER TABLE {rule.table} ADD CONSTRAINT {rule.name} {rule.exclusion(types)}")
         return
     for trigger in rule.triggers().values():
         operations.execute(trigger)
+
+
+def _types(operations: Operations, table: str) -> dict[str, Any]:
+    """The types of a table's columns in the database; in `--sql` mode, where there is none, in the models."""
+    context = operations.migration_context
+    if context.as_sql:
+        return {column.name: column.type for column in context.opts["target_metadata"].tables[table].columns}
+    return {column["name"]: column["type"] for column in sa.inspect(operations.get_bind()).get_columns(table)}
 
 
 @Operations.implementation_for(DropNoOverlap)

@@ -3,7 +3,7 @@
     op.create_search_index("ix_books_search", "books", "title", "author")
 
 SQLite has no such index, so there autogenerate states it with its table alone: for a table that is there already, write the line yourself,
-or have Alembic look at a PostgreSQL. Imported by `alembic/env.py` alone.
+or have Alembic look at a PostgreSQL. Imported by `autogenerate` alone.
 """
 
 import re

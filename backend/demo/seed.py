@@ -1,4 +1,7 @@
-"""Fills an empty database with the demo: `python -m backend.demo.seed`. Does nothing where there are accounts already."""
+"""Fills an empty database with the demo: `python -m backend.demo.seed`. Does nothing where there are accounts already.
+
+Refuses outside development: then it ends with 1, says so on standard error and has stored nothing.
+"""
 
 import csv
 import sys
@@ -11,20 +14,14 @@ from sqlmodel import Session, select
 from backend.auth.models import Role, User, caller_of
 from backend.bookings.models import Booking, BookingStatus, ChargePoint, ChargePointStatus, Connector, Vehicle
 from backend.catalog.models import Book, Category, Review
-from backend.core.config import Settings
+from backend.core.config import Environment, Settings
 from backend.core.db import Database, UnitOfWork
 from backend.core.security import hash_password
 from backend.core.time import now
+from backend.demo.accounts import ACCOUNTS, PASSWORD, open_accounts
 from backend.orders.service import DELIVER, SHIP, add_to_cart, advance, place_order
 
 DATA = Path(__file__).parent
-PASSWORD = "rowhouse-demo"  # noqa: S105  # nosec B105  # printed on purpose; the demo is for a loopback address
-ACCOUNTS = (
-    ("admin@example.com", "Ada Keeper", Role.ADMIN),
-    ("driver@example.com", "Dora Voss", Role.DRIVER),
-    ("second.driver@example.com", "Émile Laurent", Role.DRIVER),
-    ("reader@example.com", "Rita Page", Role.USER),
-)
 REVIEWS = (
     (5, "Read it in one night, and again in the morning."),
     (4, "Slow to begin with; then I missed my stop."),
@@ -33,8 +30,18 @@ REVIEWS = (
 )
 
 
+class NotDevelopmentError(Exception):
+    """The demo is for development alone."""
+
+
 def seed(settings: Settings) -> bool:
-    """Store the demo in one transaction; whether there was anything to do."""
+    """Store the demo in one transaction. Return False if the database has accounts already: then nothing is stored.
+
+    Raises:
+        NotDevelopmentError: outside development, whatever the database holds.
+    """
+    if settings.environment is not Environment.DEVELOPMENT:
+        raise NotDevelopmentError(f"The demo is stored in development only; ENVIRONMENT is {settings.environment}.")
     database = Database(settings)
     with UnitOfWork(database, write=True) as unit:
         fresh = unit.session.exec(select(User.id).limit(1)).first() is None
@@ -144,17 +151,30 @@ def _add_orders(session: Session, *, customer_id: int, admin_id: int) -> None:
                 advance(session, admin, order["id"], step)
 
 
-def main() -> None:
-    """Fill, and say what there is to sign in with."""
-    done = seed(Settings())
-    lines = [f"    {role:<8} {email:<28} password: {PASSWORD}" for email, _name, role in ACCOUNTS]
-    text = [
-        "Demo data stored." if done else "The database has accounts already; nothing was added.",
-        "Demo logins:",
-        *lines,
-    ]
+def logins(settings: Settings) -> list[str]:
+    """One line for each demo login that works: its account is stored and has the demo's password."""
+    database = Database(settings)
+    with UnitOfWork(database, write=False) as unit:
+        found = open_accounts(unit)
+    database.dispose()
+    return [f"    {role:<8} {email:<28} password: {PASSWORD}" for email, _name, role in ACCOUNTS if email in found]
+
+
+def main() -> int:
+    """Store the demo where there are no accounts, and print the demo logins that work."""
+    settings = Settings()
+    try:
+        stored = seed(settings)
+    except NotDevelopmentError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    text = ["Demo data stored." if stored else "The database has accounts already; no demo data was stored."]
+    lines = logins(settings)
+    if lines:
+        text += ["Demo logins:", *lines]
     sys.stdout.write("\n".join(text) + "\n")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -13,7 +13,7 @@ from limits.storage import MemoryStorage
 from starlette.testclient import TestClient
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from backend.core import slowdown
+from backend.core import counting
 from tests.auth.conftest import API, Account, accounts, log_in, make_account, new_email, refresh, sign_up_with
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, PASSWORD, sign_in, unique
 
@@ -187,7 +187,7 @@ def test_without_the_storage_logins_go_on(
     backend: str, make_app: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And are slowed all the same, by this server's own counts."""
-    monkeypatch.setattr(slowdown, "storage_from_string", lambda *_, **_options: Gone())
+    monkeypatch.setattr(counting, "storage_from_string", lambda *_, **_options: Gone())
     client = make_app(backend, login_failures_per_account=BOUND, rate_limit_storage_url="redis://gone.example")
     account = make_account(client)
     assert log_in(client, account.email).status_code == 200
@@ -195,13 +195,11 @@ def test_without_the_storage_logins_go_on(
 
 
 def test_the_document_says_so(client: TestClient) -> None:
-    """429 with its header, where it can be, and nowhere else."""
+    """429 with its header: where passwords are tried, and where keys are taken; nowhere else."""
     paths = client.get("/openapi.json").json()["paths"]
-    found = {
-        path: operation["responses"]["429"]["headers"].keys()
-        for path, item in paths.items()
-        for operation in item.values()
-        if "429" in operation["responses"]
-    }
-    assert set(found) == {f"{API}/auth/login", f"{API}/users/me/password"}
+    operations = [(path, operation) for path, item in paths.items() for operation in item.values()]
+    found = {path: one["responses"]["429"]["headers"] for path, one in operations if "429" in one["responses"]}
+    keyed = {path for path, one in operations if "Idempotency-Key" in str(one.get("parameters"))}
+    assert set(found) == {f"{API}/auth/login", f"{API}/users/me/password", *keyed}
+    assert f"{API}/users" in keyed
     assert all("Retry-After" in headers for headers in found.values())

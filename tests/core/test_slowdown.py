@@ -14,10 +14,11 @@ from limits.errors import StorageError
 from limits.storage import MemoryStorage
 from pydantic import ValidationError
 
-from backend.core import slowdown
+from backend.core import counting
 from backend.core.config import Settings
+from backend.core.counting import network_of
 from backend.core.errors import RowhouseError, TooManyAttemptsError
-from backend.core.slowdown import Slowdown, network_of
+from backend.core.slowdown import Slowdown
 from backend.core.time import set_clock
 
 HERE, THERE = "192.0.2.1", "198.51.100.7"
@@ -249,7 +250,7 @@ def share(monkeypatch: pytest.MonkeyPatch) -> Share:
             asked.append((url, options))
             return storage
 
-        monkeypatch.setattr(slowdown, "storage_from_string", find)
+        monkeypatch.setattr(counting, "storage_from_string", find)
         return asked
 
     return put
@@ -288,7 +289,7 @@ def test_servers_with_one_storage_count_together(clock: Clock, share: Share) -> 
 def test_without_its_storage_a_server_counts_alone(clock: Clock, share: Share, monkeypatch: pytest.MonkeyPatch) -> None:
     """Says so once, leaves the storage in peace for a while, and comes back to it."""
     warnings: list[str] = []
-    monkeypatch.setattr(slowdown, "log", SimpleNamespace(warning=lambda text, **_: warnings.append(text)))
+    monkeypatch.setattr(counting, "log", SimpleNamespace(warning=lambda text, **_: warnings.append(text)))
     storage = Brittle()
     share(storage)
     counts = made(rate_limit_storage_url=SHARED)

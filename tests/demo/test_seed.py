@@ -6,7 +6,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from backend.core.config import Settings
-from backend.demo.seed import PASSWORD, seed
+from backend.demo.accounts import PASSWORD
+from backend.demo.seed import seed
 from backend.main import create_app
 from tests.conftest import QUIET, migrate, sign_in
 from tests.databases import Databases

@@ -31,6 +31,7 @@ SETTINGS = {
     "ADMIN_EMAIL": ADMIN_EMAIL,
     "ADMIN_PASSWORD": ADMIN_PASSWORD,
     "QUEUE_SECONDS": "10",
+    "SIGN_UPS_PER_ADDRESS": "1000000",
     "LOG_LEVEL": "warning",
     "ACCESS_LOG": "false",
 }

@@ -1,0 +1,120 @@
+"""Expired refresh tokens go, a bounded number at each login and refresh; those that tell of a theft stay."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from backend.auth.models import RefreshToken
+from backend.auth.service import REMOVED_AT_ONCE
+from backend.core.db import UnitOfWork
+from backend.core.time import now, set_clock
+from tests.auth.conftest import Account, log_in, make_account, refresh
+
+DAYS = 7
+_tokens: sa.Table = RefreshToken.__table__  # type: ignore[attr-defined]  # SQLAlchemy sets it on mapped classes
+
+
+@pytest.fixture
+def fresh(backend: str, make_app: Callable[..., TestClient]) -> Account:
+    """The only account that ever signed in to an application; its tokens live 7 days."""
+    return make_account(make_app(backend, refresh_token_days=DAYS))
+
+
+def unit_of(account: Account) -> UnitOfWork:
+    """A transaction on the account's database."""
+    assert isinstance(account.client.app, FastAPI)
+    return UnitOfWork(account.client.app.state.database, write=True)
+
+
+def store(account: Account, count: int, **values: Any) -> None:
+    """Store tokens of the account that expired an hour ago, or as the values say."""
+    row = {
+        "created_at": now(), "updated_at": now(), "user_id": account.id, "token_version": 0, "used_at": None,
+        "expires_at": now() - timedelta(hours=1), "revoked_at": None, **values,
+    }  # fmt: skip
+    with unit_of(account) as unit:
+        rows = [{**row, "family": uuid4(), "fingerprint": str(uuid4())} for _ in range(count)]
+        unit.session.connection().execute(sa.insert(_tokens), rows)
+
+
+def count_of(account: Account) -> int:
+    """How many tokens are stored."""
+    with unit_of(account) as unit:
+        return unit.session.connection().execute(sa.select(sa.func.count()).select_from(_tokens)).scalar_one()
+
+
+def test_expired_tokens_go_at_a_login(fresh: Account) -> None:
+    """What is in force stays, and works; a token that was spent stays until it expires, for it tells of a theft."""
+    store(fresh, 3)
+    store(fresh, 1, used_at=now() - timedelta(days=2), expires_at=now() + timedelta(hours=1))
+    assert log_in(fresh.client, fresh.email).status_code == 200
+    assert count_of(fresh) == 1 + 1 + 1
+    assert refresh(fresh.client, fresh.refresh_token).status_code == 200
+
+
+def test_expired_tokens_go_at_a_refresh(fresh: Account) -> None:
+    """A client that stays signed in for years never logs in."""
+    store(fresh, 3)
+    assert refresh(fresh.client, fresh.refresh_token).status_code == 200
+    assert count_of(fresh) == 1 + 1
+
+
+def test_a_bounded_number_goes_at_once(fresh: Account) -> None:
+    """A backlog of years holds no login up; the oldest go first."""
+    store(fresh, REMOVED_AT_ONCE + 50, expires_at=now() - timedelta(days=400))
+    store(fresh, 10)
+    assert log_in(fresh.client, fresh.email).status_code == 200
+    assert count_of(fresh) == 50 + 10 + 2
+    assert log_in(fresh.client, fresh.email).status_code == 200
+    assert count_of(fresh) == 3
+
+
+def test_a_revoked_token_stays_until_its_family_has_expired(fresh: Account) -> None:
+    """Longer than it lives itself: a token that a refresh stored while its family was revoked is refused by it."""
+    store(fresh, 2, revoked_at=now() - timedelta(days=DAYS) + timedelta(hours=2))
+    store(fresh, 4, revoked_at=now() - timedelta(days=DAYS, hours=2))
+    assert log_in(fresh.client, fresh.email).status_code == 200
+    assert count_of(fresh) == 2 + 2
+
+
+def test_a_revoked_family_stays_revoked(fresh: Account) -> None:
+    """Also by a token that nobody saw when the family was revoked, after those that were seen have expired."""
+    family, unseen = revoke_but_one(fresh)
+    later = now() + timedelta(days=3)
+    with set_clock(lambda: later):
+        assert log_in(fresh.client, fresh.email).status_code == 200
+        assert refresh(fresh.client, unseen).status_code == 401
+    with unit_of(fresh) as unit:
+        found = sa.select(_tokens.c.revoked_at.is_not(None)).where(_tokens.c.family == family)
+        assert sorted(unit.session.connection().execute(found).scalars()) == [False, True]
+
+
+def revoke_but_one(account: Account) -> tuple[Any, str]:
+    """The family of a token that expires in a day and is revoked, and the one that follows from it, which is not."""
+    unseen = refresh(account.client, account.refresh_token).json()["refresh_token"]
+    with unit_of(account) as unit:
+        connection = unit.session.connection()
+        family = connection.execute(sa.select(_tokens.c.family).limit(1)).scalar_one()
+        spent = _tokens.c.used_at.is_not(None)
+        connection.execute(
+            sa.update(_tokens).where(spent).values(revoked_at=now(), expires_at=now() + timedelta(days=1))
+        )
+    return family, unseen
+
+
+def test_logins_at_once_wait_for_no_deletion(fresh: Account) -> None:
+    """Who deletes leaves what another is deleting; here another transaction holds an expired token."""
+    store(fresh, 5)
+    if fresh.client.app.state.database.dialect.name == "sqlite":  # type: ignore[attr-defined]  # FastAPI's
+        return  # one writer at a time
+    with unit_of(fresh) as unit:
+        held = sa.select(_tokens.c.id).where(_tokens.c.expires_at < now()).order_by(_tokens.c.id).limit(2)
+        unit.session.connection().execute(held.with_for_update()).all()
+        assert log_in(fresh.client, fresh.email).status_code == 200
+    assert count_of(fresh) == 2 + 2

@@ -1,0 +1,212 @@
+"""`scripts/migrate` and `alembic upgrade`: on an empty database, twice, several at once, written out as SQL."""
+
+import contextlib
+import io
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.operations.ops import AddColumnOp, CreateTableOp, DropColumnOp, DropIndexOp
+
+from backend.core.config import Settings
+from backend.core.engines import create_engine
+from backend.core.health import newest_revision
+from backend.crud.autogenerate import only_adds
+from backend.crud.migration import CreateNoOverlap
+from backend.crud.migrators import LOCK_KEY
+from backend.crud.no_overlap import Rule
+from backend.crud.search_index import SearchIndexRule
+from backend.crud.search_migration import CreateSearchIndex, DropSearchIndex
+from scripts import migrate
+from tests.conftest import ROOT
+from tests.databases import Databases
+from tests.migrations import schema
+
+AT_ONCE = 4
+UPGRADE = [sys.executable, "-m", "alembic", "upgrade", "head"]
+
+
+@pytest.fixture
+def url(backend: str, databases: Databases, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of an empty database, which the settings name."""
+    made = databases.empty(backend)
+    monkeypatch.setenv("DATABASE_URL", made)
+    return made
+
+
+def tree() -> dict[str, int]:
+    """Every file of the migrations with the instant of its last change."""
+    files = [path for path in (ROOT / "alembic").rglob("*") if "__pycache__" not in path.parts]
+    return {str(path): path.stat().st_mtime_ns for path in files if path.is_file()}
+
+
+def read(url: str) -> tuple[set[str], dict[str, str], set[str], list[str]]:
+    """Everything that a database holds, and the revision that it says it has."""
+    engine = create_engine(Settings(database_url=url))
+    with engine.connect() as connection:
+        revisions = list(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars())
+        found = schema.tables(connection), schema.guards(connection), schema.functions(connection), revisions
+    engine.dispose()
+    return found
+
+
+def test_it_succeeds_twice_and_writes_nothing(url: str) -> None:
+    """As `scripts/run` does at each start in development; the models are what the migrations make."""
+    before = tree()
+    assert [migrate.main([]), migrate.main([])] == [0, 0]
+    assert tree() == before
+    assert read(url)[-1] == [newest_revision()]
+
+
+def test_several_at_once_on_an_empty_database_wait_for_each_other(url: str, migrated_url: str) -> None:
+    """Each ends well, and the database is as one alone makes it."""
+    started = [
+        subprocess.Popen(
+            UPGRADE, cwd=ROOT, env={**os.environ}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        for _ in range(AT_ONCE)
+    ]
+    ended = [(one.communicate()[0], one.returncode) for one in started]
+    assert [code for _output, code in ended] == [0] * AT_ONCE, "\n".join(output for output, _code in ended)
+    assert read(url) == read(migrated_url)
+
+
+def test_a_migrator_waits_for_another_as_long_as_that_takes(url: str, backend: str) -> None:
+    """Longer than a statement waits for a lock; then it does what is left to do."""
+    engine = create_engine(Settings())
+    with engine.connect() as connection:
+        connection.begin()
+        if backend == "postgresql":
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK_KEY})")
+        second = subprocess.Popen(UPGRADE, cwd=ROOT, env={**os.environ}, stderr=subprocess.PIPE, text=True)
+        with pytest.raises(subprocess.TimeoutExpired):
+            second.wait(Settings().lock_seconds + 1.5)
+        connection.rollback()
+    engine.dispose()
+    assert second.communicate()[1] == ""
+    assert second.returncode == 0
+    assert read(url)[-1] == [newest_revision()]
+
+
+def written_out() -> str:
+    """What `alembic upgrade head --sql` writes for the database of the settings."""
+    config = Config(ROOT / "alembic.ini", output_buffer=io.StringIO())
+    config.set_main_option("script_location", str(ROOT / "alembic"))
+    command.upgrade(config, "head", sql=True)
+    text = config.output_buffer.getvalue()  # type: ignore[union-attr]  # the StringIO above
+    return str(text)
+
+
+def test_the_sql_that_is_written_out_makes_the_same_database(url: str, backend: str, migrated_url: str) -> None:
+    """Tables, constraints, indexes, guards, functions and the revision, applied by the database's own client."""
+    script = written_out()
+    if backend == "sqlite":
+        with contextlib.closing(sqlite3.connect(sa.make_url(url).database or "")) as connection:
+            connection.executescript(script)
+    else:
+        address = url.replace("postgresql+psycopg:", "postgresql:")
+        with psycopg.connect(address, autocommit=True) as connection:
+            connection.execute(script.encode())
+    assert read(url) == read(migrated_url)
+
+
+def test_check_tells_whether_a_migration_is_missing(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """An empty database and an older one lack one; the newest does not, and nothing is changed by looking."""
+    assert migrate.main(["--check"]) == 1
+    assert "Run scripts/migrate first" in capsys.readouterr().err
+    assert migrate.main([]) == 0
+    assert migrate.main(["--check"]) == 0
+    set_revision(url, "0003")
+    assert migrate.main(["--check"]) == 1
+
+
+def test_a_database_that_is_newer_than_the_code_lacks_nothing(url: str) -> None:
+    """In a rolling deploy the old code is still started on it."""
+    assert migrate.main([]) == 0
+    set_revision(url, "from-tomorrow")
+    assert migrate.main(["--check"]) == 0
+
+
+def test_a_database_that_does_not_answer_is_not_called_old(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The server starts, and `/ready` tells when it can serve; the address and its password are in no message."""
+    monkeypatch.setenv("DATABASE_URL", f"postgresql+psycopg://app:secret-word@/none?host={tmp_path}")
+    assert migrate.main(["--check"]) == 0
+    told = capsys.readouterr().err
+    assert told.startswith("The database does not answer (OperationalError)")
+    assert "secret-word" not in told
+
+
+def set_revision(url: str, revision: str) -> None:
+    """Have the database say that it has another revision."""
+    engine = create_engine(Settings(database_url=url))
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
+    engine.dispose()
+
+
+def test_outside_development_no_migration_is_written(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the models say; here, that everything is missing."""
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    monkeypatch.setenv("JWT_SECRET", "x" * 32)
+    monkeypatch.setattr(migrate, "differences", lambda _settings: pytest.fail("it compared"))
+    before = tree()
+    assert migrate.main([]) == 0
+    assert tree() == before
+    assert read(url)[-1] == [newest_revision()]
+
+
+def test_what_only_adds_is_applied_unasked() -> None:
+    """A table with its search index and its rule, or a column that may be null; nothing that takes away."""
+    rule = Rule("ex_t", "t", "a", "b", "c", {})
+    search = SearchIndexRule("ix_t_search", "t", ("name",))
+    column = sa.Column("note", sa.String(), nullable=True)
+    added = [CreateTableOp("t", []), CreateNoOverlap(rule), CreateSearchIndex(search), AddColumnOp("t", column)]
+    assert only_adds(added)
+    needed = AddColumnOp("t", sa.Column("name", sa.String(), nullable=False))
+    for taken in (DropColumnOp("t", "note"), DropIndexOp("ix_t"), DropSearchIndex(search), needed):
+        assert not only_adds([*added, taken])
+
+
+CONCURRENTLY = '''
+"""An index that is made while others write."""
+
+from alembic import op
+
+revision, down_revision, branch_labels, depends_on = "concurrently", "{head}", None, None
+
+
+def upgrade() -> None:
+    """Apply."""
+    with op.get_context().autocommit_block():
+        op.create_index("ix_users_full_name", "users", ["full_name"], postgresql_concurrently=True)
+'''
+
+
+def test_migrators_wait_through_an_autocommit_block(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where a migration leaves its transaction to make an index on PostgreSQL concurrently, others wait, and it does not."""
+    url = databases.empty("postgresql")
+    monkeypatch.setenv("DATABASE_URL", url)
+    scripts = shutil.copytree(ROOT / "alembic", tmp_path / "alembic")
+    (scripts / "versions" / "concurrently.py").write_text(CONCURRENTLY.format(head=newest_revision()))
+    ini = tmp_path / "alembic.ini"
+    ini.write_text(f"[alembic]\nscript_location = {scripts}\nprepend_sys_path = {ROOT}\npath_separator = os\n")
+    command_line = [sys.executable, "-m", "alembic", "--config", str(ini), "upgrade", "head"]
+    started = [
+        subprocess.Popen(command_line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for _ in range(2)
+    ]
+    ended = [(one.communicate(timeout=60)[0], one.returncode) for one in started]
+    assert [code for _output, code in ended] == [0, 0], "\n".join(output for output, _code in ended)
+    assert read(url)[-1] == ["concurrently"]
