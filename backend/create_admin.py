@@ -20,7 +20,8 @@ from backend.auth.service import sign_up
 from backend.core.config import Settings
 from backend.core.db import Database, UnitOfWork
 from backend.core.errors import RowhouseError, UnavailableError
-from backend.core.health import SELECT_VERSION, newest_revision
+from backend.core.readiness import stored_revisions
+from backend.core.revisions import Revisions
 from backend.core.security import hash_password
 from backend.core.time import now
 
@@ -69,14 +70,10 @@ def _look(database: Database, email: str) -> User | None:
 
 
 def _check_migrated(unit: UnitOfWork) -> None:
-    try:
-        stored = [row["version_num"] for row in unit.fetch(SELECT_VERSION, {})]
-    except UnavailableError:
-        raise
-    except RowhouseError:
-        stored = []
-    if not stored or newest_revision() not in (None, *stored):
-        raise CommandError("The database is not at the newest migration; run scripts/migrate or alembic upgrade head.")
+    stored, revisions = stored_revisions(unit), Revisions.of_the_code()
+    objection = revisions.objection(stored) if revisions is not None else None
+    if objection is not None or not stored:
+        raise CommandError(objection or "The database was never migrated; run alembic upgrade head.")
 
 
 def _find(unit: UnitOfWork, email: str) -> User | None:

@@ -1,8 +1,11 @@
 """Assembles the application from its settings and its table of contents; the only place that does.
 
-uvicorn backend.main:create_app --factory
+    python -m backend.serve
+
+starts it, and so does `uvicorn backend.main:create_app --factory`, without the limits that are `backend.serve`'s.
 """
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -24,10 +27,10 @@ from backend.core.config import Settings
 from backend.core.cors import Cors
 from backend.core.db import Database, UnitOfWork
 from backend.core.document import add_document
-from backend.core.door import Door, Lane
+from backend.core.door import Door
+from backend.core.drain import Drain
 from backend.core.errors import (
     RowhouseError,
-    UnavailableError,
     handle_http_exception,
     handle_rowhouse_error,
     handle_unexpected_error,
@@ -40,12 +43,17 @@ from backend.core.middleware import Edge
 from backend.core.pages import PATHS as PAGES
 from backend.core.pages import add_pages
 from backend.core.rate import RateLimit
+from backend.core.readiness import Inspection, Readiness
+from backend.core.revisions import Revisions
 from backend.core.slowdown import Slowdown
+from backend.crud.mappers import configure_mappers
+from backend.crud.needs import needs_of
 from backend.crud.registry import Registry
 from backend.demo.accounts import refuse_demo_accounts
 
 DESCRIPTION = "A bookstore and a charging network on Rowhouse: every entity is one class and one line."
 log = structlog.get_logger("start")
+START_SECONDS, CLOSE_SECONDS = 10.0, 2.0
 LICENSE = {"name": "Apache License 2.0", "identifier": "Apache-2.0"}
 
 
@@ -62,18 +70,27 @@ def create_app(
     """
     settings = settings or Settings()
     configure_logging(settings)
+    configure_mappers(registry)
     database = Database(settings, metadata)
     door = Door(database, settings, partial(authenticate, settings=settings))
     directory, cruds = registry.build(database.dialect)
+    drain = Drain(settings)
+    readiness = Readiness(
+        door,
+        Inspection(Revisions.of_the_code() if metadata is SQLModel.metadata else None, needs_of(registry, metadata)),
+        drain,
+        prepare=partial(_prepare_accounts, settings=settings),
+        settings=settings,
+    )
     app = Application(
         directory,
-        edge=_edge(settings),
+        edge=_edge(settings, drain),
         title="Rowhouse",
         version=__version__,
         description=DESCRIPTION,
         license_info=LICENSE,
         openapi_tags=registry.tags(),
-        lifespan=_lifespan(settings, database, door, registry),
+        lifespan=_lifespan(readiness, drain, door, registry),
         redirect_slashes=False,
         openapi_url=None,
         docs_url=None,
@@ -81,6 +98,7 @@ def create_app(
     )
     app.state.settings, app.state.database, app.state.door = settings, database, door
     app.state.slowdown, app.state.cruds = Slowdown(settings), cruds
+    app.state.readiness = readiness
     add_health_routes(app)
     add_pages(app)
     _add_error_handlers(app)
@@ -90,29 +108,33 @@ def create_app(
 
 
 def _lifespan(
-    settings: Settings, database: Database, door: Door, registry: Registry
+    readiness: Readiness, drain: Drain, door: Door, registry: Registry
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         for warning in registry.missing_indexes():
             log.warning(warning)
-        try:
-            await door.run(partial(_prepare_accounts, settings=settings), write=True, lane=Lane.HASHING)
-        except UnavailableError:
-            log.warning("no administrator made: the database does not answer; /ready says when it does")
+        drain.watch()
+        await readiness.start(seconds=START_SECONDS)
         # What is there now stays: a collector that looks through all of it would stop every request for a tenth of a second.
         gc.freeze()
         yield
         gc.unfreeze()
-        door.close()
-        database.dispose()
+        readiness.close()
+        drain.unwatch()
+        # The loop goes on meanwhile, for those that are told that they are cut off.
+        if await asyncio.to_thread(door.close, seconds=CLOSE_SECONDS):
+            app.state.database.dispose()
+        else:
+            log.warning("a thread still waits for the database; the process ends without it")
 
     return lifespan
 
 
 def _prepare_accounts(unit: UnitOfWork, *, settings: Settings) -> None:
     """Make the first administrator, and refuse accounts of the demo in production, that one among them."""
-    ensure_administrator(unit, settings=settings)
+    if not settings.read_only:
+        ensure_administrator(unit, settings=settings)
     refuse_demo_accounts(unit, settings=settings)
 
 
@@ -137,8 +159,8 @@ def _add_middleware(app: FastAPI, settings: Settings, prefix: str) -> None:
         app.add_middleware(Cors, origins=settings.cors_origins)
 
 
-def _edge(settings: Settings) -> Callable[[ASGIApp], ASGIApp]:
+def _edge(settings: Settings, drain: Drain) -> Callable[[ASGIApp], ASGIApp]:
     last_resort: ASGIApp = problem_response(RowhouseError())
     if settings.cors_origins:
         last_resort = Cors(last_resort, origins=settings.cors_origins)
-    return partial(Edge, access_log=settings.access_log, own_policy=PAGES, last_resort=last_resort)
+    return partial(Edge, access_log=settings.access_log, own_policy=PAGES, last_resort=last_resort, drain=drain)

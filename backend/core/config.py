@@ -55,6 +55,16 @@ class Settings(BaseSettings):
     max_import_bytes: Annotated[int, Field(ge=1024)] = 64 * 1024 * 1024
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
 
+    # This server only reads: a standby is as good as a primary.
+    read_only: bool = False
+    # A stop takes at most the sum of both, whatever clients do.
+    drain_seconds: Annotated[float, Field(ge=0, le=300)] = 0
+    shutdown_seconds: Annotated[float, Field(ge=1, le=600)] = 10
+    # What a client that sends slowly may take. The first two are backend.serve's; plain uvicorn knows no such limits.
+    header_seconds: Annotated[float, Field(gt=0, le=300)] = 10
+    max_header_bytes: Annotated[int, Field(ge=4096)] = 64 * 1024
+    body_seconds: Annotated[float, Field(gt=0, le=600)] = 20
+
     jwt_secret: SecretStr = SecretStr(DEVELOPMENT_SECRET)
     access_token_minutes: Annotated[int, Field(ge=1, le=1440)] = 15
     refresh_token_days: Annotated[int, Field(ge=1, le=365)] = 7

@@ -13,6 +13,7 @@ from limits.aio.storage import Storage as AsyncStorage
 from limits.errors import ConfigurationError, StorageError
 from limits.storage import Storage, storage_from_string
 
+from backend.core.causes import cause_of
 from backend.core.time import now
 
 NETWORK_BITS = 64
@@ -62,10 +63,8 @@ class Outage:
         """The storage did not answer."""
         if self._rests_until is None:
             cause = error.storage_error if isinstance(error, StorageError) else error
-            kind = type(cause).__name__
-            log.warning(
-                "each server counts alone: RATE_LIMIT_STORAGE_URL does not answer", counted=self._what, error=kind
-            )
+            sentence = "each server counts alone: RATE_LIMIT_STORAGE_URL does not answer"
+            log.warning(sentence, counted=self._what, error=type(cause).__name__, **cause_of(cause))
         self._rests_until = now() + REST
 
     def end(self) -> None:

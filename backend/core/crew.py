@@ -8,6 +8,7 @@ that are ready.
 import asyncio
 import contextvars
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -179,10 +180,14 @@ class Crew:
         self._able.add(me)
         return None
 
-    def close(self) -> None:
-        """Finish what was put before the crew, then let the threads go."""
+    def close(self, *, deadline: float | None = None) -> bool:
+        """Finish what was put before the crew, then let the threads go; False when one still works at `deadline`, a monotonic time.
+
+        Such a thread waits for a database that does not answer. It is a daemon, so the process can end without it.
+        """
         self._is_closing.set()
         for _ in self._threads:
             self._tasks.put(None)
         for thread in self._threads:
-            thread.join()
+            thread.join(None if deadline is None else max(0, deadline - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)

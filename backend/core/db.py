@@ -30,6 +30,7 @@ from backend.core.errors import (
     LockedError,
     RowhouseError,
 )
+from backend.core.logs import note_account
 from backend.core.security import Caller
 from backend.core.statement import EVERYTHING, Predicate, Row, Statement
 from backend.core.statement_watch import WATCHED, StatementWatch
@@ -169,6 +170,7 @@ class UnitOfWork:
         if self._authenticator is None:
             raise LookupError("create_app() was given no authenticator")
         self.caller = self._authenticator(self, token)
+        note_account(self.caller.id)
         return self.caller
 
     def begin(self) -> None:
@@ -196,7 +198,7 @@ class UnitOfWork:
         """
         if self.database.turn is not None and not self._has_turn:
             if not self.database.turn.acquire(timeout=self._lock_seconds or self.settings.lock_seconds):
-                raise LockedError
+                raise LockedError(reason="SQLite's one writer was not free within LOCK_SECONDS")
             self._has_turn = True
 
     def _end_turn(self) -> None:

@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import Receive, Scope, Send
 
 from backend.core.admission import judged_first
+from backend.core.config import Settings
 from backend.core.errors import RowhouseError
 from backend.core.gate import Headers, limited, refuse_headers, refuse_other_than_form, require_json
 from backend.core.intake import Intake
@@ -159,13 +160,14 @@ class Directory(BaseRoute):
 
 def _admitted(entry: _Entry, segments: Sequence[str], scope: Scope, receive: Receive) -> Receive:
     """Let a request pass whose headers the route allows; its body, no longer than it allows."""
-    limit: int = getattr(scope["app"].state.settings, entry.limit)
+    settings: Settings = scope["app"].state.settings
+    limit: int = getattr(settings, entry.limit)
     refuse_headers(scope["headers"], most_bytes=limit)
     if entry.require_media_type is not None:
         entry.require_media_type(scope["headers"])
     scope["path_params"] = {name: segments[position] for position, name in entry.parameters}
     scope["route"] = entry.route
-    return limited(receive, limit)
+    return limited(receive, limit, seconds=settings.body_seconds)
 
 
 def _media_type(route: APIRoute) -> Callable[[Headers], Any] | None:

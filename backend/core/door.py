@@ -26,6 +26,7 @@ from backend.core.errors import (
 
 T = TypeVar("T")
 ATTEMPTS = 4
+READ_ONLY = "This server is set to read only (READ_ONLY); send writes to another."
 HASHING_THREADS = 2
 # Anybody may sign up. However many do, logins have their own threads, and two thirds of the time for hashing.
 SIGN_UP_THREADS = 1
@@ -35,12 +36,17 @@ _current = threading.local()
 
 
 class Lane(StrEnum):
-    """Which threads do the work. Hashing, sign-ups and exports and imports have their own, to starve no others."""
+    """Which threads do the work.
+
+    Password hashing, sign-ups, and exports and imports have their own, so that they starve no other request; `/ready` has its own, so that
+    a busy server is not taken for a broken one.
+    """
 
     DEFAULT = "default"
     HASHING = "hashing"
     SIGN_UP = "sign_up"
     BULK = "bulk"
+    PROBE = "probe"
 
 
 def current_unit_of_work() -> UnitOfWork:
@@ -61,6 +67,7 @@ class Door:
     def __init__(self, database: Database, settings: Settings, authenticator: Authenticator | None) -> None:
         self._database = database
         self._authenticator = authenticator
+        self._is_read_only = settings.read_only
         self._queue_seconds = settings.queue_seconds
         self._lock_seconds = settings.lock_seconds
         # What a request waits for a thread, it does not wait for locks as well.
@@ -71,15 +78,18 @@ class Door:
             Lane.HASHING: Crew(HASHING_THREADS, "hashing", database.link),
             Lane.SIGN_UP: Crew(SIGN_UP_THREADS, "sign_up", database.link),
             Lane.BULK: Crew(BULK_THREADS, "bulk", database.link),
+            Lane.PROBE: Crew(1, "probe", database.link),
         }
 
     async def run(self, work: Callable[[UnitOfWork], T], *, write: bool, lane: Lane = Lane.DEFAULT) -> T:
         """What `work` returns, once its transaction is committed.
 
         Raises:
-            UnavailableError: 503 when no thread was free within `queue_seconds`.
+            UnavailableError: 503 when no thread was free within `queue_seconds`, and for a write where the server is set to read only.
             RowhouseError: whatever `work` or the database objects to; then nothing has changed.
         """
+        if write and self._is_read_only:
+            raise ReadOnlyDatabaseError(READ_ONLY)
         loop = asyncio.get_running_loop()
         if self._inbox is None or self._inbox.loop is not loop:
             self._inbox = Inbox(loop)
@@ -87,7 +97,7 @@ class Door:
         try:
             return await crew.run(perform, self._inbox, patience=self._queue_seconds)
         except NobodyFreeError:
-            raise UnavailableError from None
+            raise UnavailableError(reason=f"no {lane} thread was free within QUEUE_SECONDS") from None
 
     def _perform(self, work: Callable[[UnitOfWork], T], *, write: bool, queued: float) -> T:
         """Do the work, and again where the database asks for it: nothing of the attempt before is left."""
@@ -116,7 +126,8 @@ class Door:
         finally:
             _current.unit = None
 
-    def close(self) -> None:
-        """Finish what was accepted, then stop the threads."""
-        for crew in self._lanes.values():
-            crew.close()
+    def close(self, *, seconds: float | None = None) -> bool:
+        """Finish what was accepted, then stop the threads; False when some still work after `seconds`."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        ended = [crew.close(deadline=deadline) for crew in self._lanes.values()]
+        return all(ended)

@@ -40,6 +40,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from backend.core.causes import report_failure
+
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 # Five for each element of the largest batch.
 MOST_FAULTS = 5000
@@ -266,6 +268,11 @@ class UnavailableError(RowhouseError):
     default_detail = "The server is at its limit; try again in a moment."
     headers = MappingProxyType({"Retry-After": "1"})
 
+    def __init__(self, detail: str | None = None, *, reason: str | None = None) -> None:
+        super().__init__(detail)
+        # For the log alone, where no error of the database or Redis says why.
+        self.reason = reason or self.detail
+
 
 class DatabaseError(UnavailableError):
     """503: the database does not answer, or has no room."""
@@ -346,12 +353,14 @@ def problem_response(error: RowhouseError) -> Response:
     return _render(error.status, error.code, detail, error.headers, **members)
 
 
-async def handle_rowhouse_error(_request: Request, error: Exception) -> Response:
-    """Exception handler for the tree above."""
+async def handle_rowhouse_error(request: Request, error: Exception) -> Response:
+    """Exception handler for the tree above. The log says why, the client only what it can do."""
     if not isinstance(error, RowhouseError):
         raise TypeError("registered for RowhouseError only")
     if error.status == RowhouseError.status:
         raise error  # on to the edge, which answers with a bare 500, and to the server, which logs the traceback
+    if error.status > RowhouseError.status:
+        report_failure(request.scope, error, status=error.status)
     return problem_response(error)
 
 
@@ -373,6 +382,7 @@ async def handle_http_exception(_request: Request, error: Exception) -> Response
 # Python renames its members between versions; a code stays.
 HTTP_CODES = {413: "content_too_large", 422: InvalidInputError.code}
 HTTP_DETAILS = {
+    408: "The body did not arrive in time; send it again, faster or in smaller parts.",
     404: NotFoundError.default_detail,
     405: "This path does not take that method; `Allow` lists those it takes.",
     413: "The body is larger than this server takes.",

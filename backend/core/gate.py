@@ -1,9 +1,11 @@
-"""What is refused of a request before its route is asked: by its headers alone, and by the length of its body as it comes.
+"""What is refused of a request before its route is asked: by its headers alone, and by the length and the pace of its body as it comes.
 
 Knows no caller: it only sees to it that every reader behind it sees the same headers, and no more than it can hold.
 """
 
+import asyncio
 from collections.abc import Iterable
+from typing import Any, cast
 
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope
@@ -12,6 +14,8 @@ from backend.core.errors import NotAuthenticatedError, UnsupportedMediaTypeError
 
 Headers = Iterable[tuple[bytes, bytes]]
 MAX_DIGITS = 18
+SLOWEST = 16 * 1024  # bytes a second
+CLOSE = {"Connection": "close"}
 PLAIN = b"identity"
 LISTS = frozenset({b"if-match", b"if-none-match"})
 FORMS = (b"application/x-www-form-urlencoded", b"multipart/form-data")
@@ -42,19 +46,48 @@ def _is_over(length: bytes, most_bytes: int) -> bool:
     return length.isdigit() and (len(length) > MAX_DIGITS or int(length) > most_bytes)
 
 
-def limited(receive: Receive, limit: int) -> Receive:
-    """`receive`, but a body of more than `limit` bytes is 413. FastAPI's own limit answers in plain text, without headers."""
-    size = 0
+def limited(receive: Receive, limit: int, *, seconds: float) -> Receive:
+    """`receive`, but a body of more than `limit` bytes is 413, and one that does not arrive in time is 408.
+
+    It may take `seconds`, and one more for each `SLOWEST` bytes of it that have come: a large file on a slow line is no attack.
+    FastAPI's own limit answers in plain text, without headers.
+    """
+    size, deadline, is_complete = 0, 0.0, False
 
     async def counted() -> Message:
-        nonlocal size
-        message = await receive()
+        nonlocal size, deadline, is_complete
+        if is_complete:  # what comes now is that the client has gone, whenever it does
+            return await receive()
+        loop = asyncio.get_running_loop()
+        deadline = deadline or loop.time() + seconds
+        message = await _before(loop, deadline + size / SLOWEST, receive)
         size += len(message.get("body", b""))
         if size > limit:
             raise HTTPException(413)
+        is_complete = not message.get("more_body", False)
         return message
 
     return counted
+
+
+async def _before(loop: asyncio.AbstractEventLoop, deadline: float, receive: Receive) -> Message:
+    """What `receive` gives, or 408 at `deadline`: `asyncio.timeout_at` at half its cost, which every request with a body pays."""
+    task, is_over = cast("asyncio.Task[Any]", asyncio.current_task(loop)), False
+
+    def end() -> None:
+        nonlocal is_over
+        is_over = True
+        task.cancel()
+
+    timer = loop.call_at(deadline, end)
+    try:
+        return await receive()
+    except asyncio.CancelledError:
+        if is_over and not task.uncancel():
+            raise HTTPException(408, headers=CLOSE) from None
+        raise
+    finally:
+        timer.cancel()
 
 
 def require_json(headers: Headers) -> None:

@@ -4,12 +4,34 @@ Must never be given a body, a header or a query string: they hold secrets.
 """
 
 import logging
+import re
 import sys
+from contextvars import ContextVar
 from typing import Any
 
 import structlog
 
 from backend.core.config import Settings
+
+# The `state` of the request's scope, for the thread that serves it, which knows no scope.
+request_state: ContextVar[dict[str, Any] | None] = ContextVar("request_state", default=None)
+# What PostgreSQL says below an error's first line quotes the row; up to the next paragraph of a traceback.
+ANNOTATIONS = re.compile(r"\n(?:DETAIL|HINT|CONTEXT|WHERE):.*?(?=\n\[SQL|\n\n|\Z)", re.DOTALL)
+
+
+def note_account(account_id: Any) -> None:
+    """Have the request's line in the log name the account that was authenticated."""
+    state = request_state.get()
+    if state is not None:
+        state["account"] = account_id
+
+
+def plain_exception(_logger: Any, _name: str, event: dict[str, Any]) -> dict[str, Any]:
+    """A processor that writes an exception's traceback into the line, without what quotes a row."""
+    event = dict(structlog.processors.format_exc_info(_logger, _name, event))
+    if isinstance(event.get("exception"), str):
+        event["exception"] = ANNOTATIONS.sub("", event["exception"])
+    return event
 
 
 def configure_logging(settings: Settings) -> None:
@@ -20,11 +42,11 @@ def configure_logging(settings: Settings) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    # Plain tracebacks: where `rich` is installed, structlog would print every local variable, passwords among them.
+    # Tracebacks are formatted here: where `rich` is installed, structlog would print every local variable, passwords among them.
     plain = structlog.dev.plain_traceback
-    last: list[Any] = [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=plain)]
+    last: list[Any] = [plain_exception, structlog.dev.ConsoleRenderer(colors=False, exception_formatter=plain)]
     if settings.log_json:
-        last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        last = [plain_exception, structlog.processors.JSONRenderer()]
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last]
     )
@@ -34,6 +56,7 @@ def configure_logging(settings: Settings) -> None:
         logger = logging.getLogger(name)
         logger.handlers = [] if name else [handler]
         logger.propagate = True
+        logger.setLevel(logging.NOTSET)  # uvicorn's have one of their own
     logging.getLogger().setLevel(level)
     logging.getLogger("uvicorn.access").disabled = True
     structlog.configure(

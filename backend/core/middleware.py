@@ -3,12 +3,19 @@
 One plain ASGI layer, because each layer costs every request. Must not read bodies.
 """
 
+import asyncio
 import random
 import re
 import time
+from typing import Any
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from backend.core.causes import report_failure
+from backend.core.drain import DRAINING, Drain
+from backend.core.errors import UnavailableError, problem_response
+from backend.core.logs import request_state
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 # The last two do not fall back to `default-src` (CSP level 3 §6.3).
@@ -27,13 +34,17 @@ log = structlog.get_logger("http")
 
 
 class Edge:
-    """Takes over a well-formed `X-Request-ID` or makes one, and logs method, path, status and milliseconds.
+    """Takes over a well-formed `X-Request-ID` or makes one, and logs method, path, status, milliseconds, client and account.
 
-    The paths in `own_policy` bring a content policy of their own; `last_resort` answers where the application has failed.
+    The paths in `own_policy` bring a content policy of their own; `last_resort` answers where the application has failed, and
+    `drain` knows whether the server is ending.
     """
 
-    def __init__(self, app: ASGIApp, *, access_log: bool, own_policy: frozenset[str], last_resort: ASGIApp) -> None:
+    def __init__(
+        self, app: ASGIApp, *, access_log: bool, own_policy: frozenset[str], last_resort: ASGIApp, drain: Drain
+    ) -> None:
         self._app = app
+        self._drain = drain
         self._last_resort = last_resort
         self._access_log = access_log
         self._own_policy = own_policy
@@ -45,7 +56,9 @@ class Edge:
             return
         started = time.perf_counter()
         request_id = _request_id(scope)
-        scope.setdefault("state", {})["request_id"] = request_id
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id
+        request_state.set(state)
         structlog.contextvars.bind_contextvars(request_id=request_id.decode())
         added = _headers(scope, request_id)
         has_own_policy = scope["path"] in self._own_policy
@@ -62,16 +75,31 @@ class Edge:
 
         try:
             await self._app(scope, receive, send_with_headers)
-        except Exception:  # it is raised on, for the server to log
-            # Of a layer in between: Starlette's own handler of last resort, inside, has answered for what the application lets out.
-            if not started_to_answer:
-                await self._last_resort(scope, receive, send_with_headers)
-            raise
+        except (Exception, asyncio.CancelledError) as error:
+            answers = send_with_headers if not started_to_answer else None
+            if not await self._has_settled(error, scope, receive, answers):
+                raise  # for the server to log
         finally:
             if self._access_log:
-                self._log(scope, request_id, status, started)
+                self._log(scope, state, status, started)
 
-    def _log(self, scope: Scope, request_id: bytes, status: int, started: float) -> None:
+    async def _has_settled(self, error: BaseException, scope: Scope, receive: Receive, answers: Send | None) -> bool:
+        """Answer for what failed, by `answers` unless something was sent already; whether that was all there is to do."""
+        if not isinstance(error, asyncio.CancelledError):
+            # Of a layer in between: Starlette's own handler of last resort, inside, has answered for what the application lets out.
+            report_failure(scope, error)
+            if answers is not None:
+                await self._last_resort(scope, receive, answers)
+            return False
+        if not self._drain.has_begun:
+            return False
+        # The server gives up what still runs when SHUTDOWN_SECONDS are over. What has begun to answer is broken off.
+        log.warning("cut off: SHUTDOWN_SECONDS are over", method=scope["method"], path=scope["path"])
+        if answers is not None:
+            await problem_response(UnavailableError(DRAINING))(scope, receive, answers)
+        return True
+
+    def _log(self, scope: Scope, state: dict[str, Any], status: int, started: float) -> None:
         milliseconds = round((time.perf_counter() - started) * 1000, 2)
         log.info(
             "request",
@@ -79,7 +107,9 @@ class Edge:
             path=scope["path"],
             status=status,
             duration_ms=milliseconds,
-            request_id=request_id.decode(),
+            client=(scope.get("client") or (None,))[0],
+            account=state.get("account"),
+            request_id=state["request_id"].decode(),
         )
 
 

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
+import structlog
 from limits import RateLimitItem, RateLimitItemPerDay, RateLimitItemPerMinute
 from limits.errors import StorageError
 from limits.storage import MemoryStorage
@@ -27,6 +28,9 @@ from backend.core.time import now
 FAMILIAR = RateLimitItemPerDay(1, 30)
 SIGN_UP = "sign-up"
 T = TypeVar("T")
+# Of a subject's fingerprint in the log: enough to tell accounts apart.
+SHOWN = 16
+log = structlog.get_logger("slowdown")
 
 
 class _Count(NamedTuple):
@@ -60,13 +64,18 @@ class Slowdown:
             TooManyAttemptsError: 429 when a bound is reached; then nothing within was done, and nothing is counted.
         """
         person, network = fingerprint(subject), network_of(address)
-        limiter, taken = self._take(lambda limiter: self._take_attempt(limiter, person, network))
+        try:
+            limiter, taken = self._take(lambda limiter: self._take_attempt(limiter, person, network))
+        except TooManyAttemptsError:
+            log.warning("attempt refused: too many failures", client=address, subject=person[:SHOWN])
+            raise
         succeeded = failed = False
         try:
             yield
             succeeded = True
-        except failure:
+        except failure as error:
             failed = True
+            log.warning("attempt failed", client=address, subject=person[:SHOWN], error=error.code)
             raise
         finally:
             if not failed:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from backend.auth.models import Role, User
 from backend.core.config import Environment, Settings
 from backend.core.db import UnitOfWork
+from backend.core.readiness import StartRefusedError
 from backend.core.security import verify_password
 
 PASSWORD = "rowhouse-demo"  # noqa: S105  # nosec B105  # printed on purpose; the demo is for a loopback address
@@ -26,7 +27,7 @@ SELECT_DEMO: sa.Select[Any] = sa.select(_users.c.email, _users.c.hashed_password
 )
 
 
-class DemoAccountsError(Exception):
+class DemoAccountsError(StartRefusedError):
     """Production must not start: the database holds accounts of the demo."""
 
     def __init__(self, emails: list[str]) -> None:

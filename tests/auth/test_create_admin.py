@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from backend import create_admin
 from backend.core.config import Settings
 from backend.core.db import Database, UnitOfWork
+from backend.core.revisions import Revisions
 from backend.core.security import verify_password
 from tests.auth.conftest import new_email
 from tests.conftest import PASSWORD, migrate
@@ -235,14 +236,16 @@ def test_a_database_that_is_not_migrated(
     monkeypatch.setenv("DATABASE_URL", databases.empty(backend))
     monkeypatch.setenv("ADMIN_PASSWORD", PASSWORD)
     code, _, told = run("--email", email)
-    assert (code, "not at the newest migration" in told) == (1, True)
+    assert (code, "alembic upgrade head" in told) == (1, True)
 
 
 def test_a_database_that_is_behind(run: Run, email: str, accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
     """As one that is not migrated."""
-    monkeypatch.setattr(create_admin, "newest_revision", lambda: "9999")
+    monkeypatch.setattr(create_admin, "stored_revisions", lambda _unit: frozenset())
     monkeypatch.setenv("ADMIN_PASSWORD", PASSWORD)
-    assert "not at the newest migration" in run("--email", email)[2]
+    assert "alembic upgrade head" in run("--email", email)[2]
+    monkeypatch.setattr(Revisions, "of_the_code", lambda: None)
+    assert "never migrated" in run("--email", email)[2]
     assert accounts() == []
 
 

@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 
 from backend.api import registry as product
 from backend.auth import service
-from backend.core import middleware
+from backend.core import causes, middleware, readiness, slowdown
 from backend.core.config import Settings
 from backend.core.constraints import NAMING_CONVENTION
 from backend.core.db import Database, UnitOfWork
@@ -139,6 +139,8 @@ def kept_logging() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(middleware, "log", structlog.get_logger("http"))
         patch.setattr(service, "log", structlog.get_logger("auth"))
+        for module in (causes, readiness, slowdown):
+            patch.setattr(module, "log", structlog.get_logger("any"))
         yield
     structlog.configure(**configuration)
     for one, (handlers, level, propagate, disabled) in zip(loggers, states, strict=True):

@@ -118,9 +118,11 @@ def test_lines_for_reading(capsys: Capture) -> None:
 
 @pytest.mark.parametrize(("level", "words"), [("info", ["said", "warned"]), ("error", [])])
 def test_only_what_matters_is_logged(capsys: Capture, level: str, words: list[str]) -> None:
-    """By `LOG_LEVEL`, of structlog's records and of the standard library's."""
+    """By `LOG_LEVEL`, of structlog's records and of the standard library's, uvicorn's among them."""
+    logging.getLogger("uvicorn.error").setLevel(logging.DEBUG)  # uvicorn gives it a level of its own
     configure_logging(Settings(log_level=level))
     logging.getLogger("any").info("said")
+    logging.getLogger("uvicorn.error").debug("whispered")
     logging.getLogger("uvicorn.access").error("said with the query string")
     structlog.get_logger("other").debug("whispered")
     structlog.get_logger("other").warning("warned")
@@ -130,4 +132,4 @@ def test_only_what_matters_is_logged(capsys: Capture, level: str, words: list[st
 def test_the_access_log_can_be_off(serve: Serve, capsys: Capture) -> None:
     """It is a setting."""
     serve(log_level="info", access_log=False).get("/health")
-    assert parsed(capsys.readouterr().err) == []
+    assert [line["event"] for line in parsed(capsys.readouterr().err)] == ["ready"]

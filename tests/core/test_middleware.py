@@ -12,6 +12,8 @@ from fastapi import Query
 from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
+from backend.core.config import Settings
+from backend.core.drain import Drain
 from backend.core.middleware import Edge
 from backend.core.routing import Router
 from tests.core.conftest import Serve, build
@@ -135,7 +137,7 @@ def call(app: Any, scope: Scope) -> list[Message]:
 
     async def scenario() -> None:
         try:
-            edge = Edge(app, access_log=False, own_policy=frozenset(), last_resort=app)
+            edge = Edge(app, access_log=False, own_policy=frozenset(), last_resort=app, drain=Drain(Settings()))
             await edge(scope, _receive, send)
         finally:
             bound.append(structlog.contextvars.get_contextvars())

@@ -142,7 +142,7 @@ def warnings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """What is logged of the storage, with what it is that is counted."""
     found: list[tuple[str, str]] = []
 
-    def warn(event: str, *, counted: str, error: str = "") -> None:
+    def warn(event: str, *, counted: str, **_cause: str) -> None:
         found.append((event.partition(":")[0], counted))
 
     monkeypatch.setattr(counting, "log", SimpleNamespace(warning=warn))

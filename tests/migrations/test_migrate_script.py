@@ -18,7 +18,7 @@ from alembic.operations.ops import AddColumnOp, CreateTableOp, DropColumnOp, Dro
 
 from backend.core.config import Settings
 from backend.core.engines import create_engine
-from backend.core.health import newest_revision
+from backend.core.revisions import Revisions
 from backend.crud.autogenerate import only_adds
 from backend.crud.migration import CreateNoOverlap
 from backend.crud.migrators import LOCK_KEY
@@ -29,6 +29,8 @@ from scripts import migrate
 from tests.conftest import ROOT
 from tests.databases import Databases
 from tests.migrations import schema
+
+(NEWEST,) = Revisions(ROOT / "alembic").needed
 
 AT_ONCE = 4
 UPGRADE = [sys.executable, "-m", "alembic", "upgrade", "head"]
@@ -63,7 +65,7 @@ def test_it_succeeds_twice_and_writes_nothing(url: str) -> None:
     before = tree()
     assert [migrate.main([]), migrate.main([])] == [0, 0]
     assert tree() == before
-    assert read(url)[-1] == [newest_revision()]
+    assert read(url)[-1] == [NEWEST]
 
 
 def test_several_at_once_on_an_empty_database_wait_for_each_other(url: str, migrated_url: str) -> None:
@@ -93,7 +95,7 @@ def test_a_migrator_waits_for_another_as_long_as_that_takes(url: str, backend: s
     engine.dispose()
     assert second.communicate()[1] == ""
     assert second.returncode == 0
-    assert read(url)[-1] == [newest_revision()]
+    assert read(url)[-1] == [NEWEST]
 
 
 def written_out() -> str:
@@ -162,7 +164,7 @@ def test_outside_development_no_migration_is_written(url: str, monkeypatch: pyte
     before = tree()
     assert migrate.main([]) == 0
     assert tree() == before
-    assert read(url)[-1] == [newest_revision()]
+    assert read(url)[-1] == [NEWEST]
 
 
 def test_what_only_adds_is_applied_unasked() -> None:
@@ -199,7 +201,7 @@ def test_migrators_wait_through_an_autocommit_block(
     url = databases.empty("postgresql")
     monkeypatch.setenv("DATABASE_URL", url)
     scripts = shutil.copytree(ROOT / "alembic", tmp_path / "alembic")
-    (scripts / "versions" / "concurrently.py").write_text(CONCURRENTLY.format(head=newest_revision()))
+    (scripts / "versions" / "concurrently.py").write_text(CONCURRENTLY.format(head=NEWEST))
     ini = tmp_path / "alembic.ini"
     ini.write_text(f"[alembic]\nscript_location = {scripts}\nprepend_sys_path = {ROOT}\npath_separator = os\n")
     command_line = [sys.executable, "-m", "alembic", "--config", str(ini), "upgrade", "head"]

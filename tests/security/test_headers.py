@@ -7,6 +7,7 @@ import pytest
 from starlette.testclient import TestClient
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from backend.serve import server_options
 from tests.conftest import ROOT
 from tests.security.conftest import API, Stage
 from tests.security.kinds import KINDS, ask
@@ -35,7 +36,7 @@ def test_every_kind_of_answer_is_hardened(served: Stage, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_answer_tells_what_it_runs_on(served: Stage, kind: str) -> None:
-    """No product, no version, no trace of a failure; and `scripts/run` has uvicorn keep its name to itself."""
+    """No product, no version, no trace of a failure; and what `scripts/run` starts has uvicorn keep its name to itself."""
     answer = ask(served, kind)
     assert {"server", "x-powered-by", "via"}.isdisjoint(answer.headers)
     if kind not in (*PAGES, "an asset"):
@@ -43,7 +44,8 @@ def test_no_answer_tells_what_it_runs_on(served: Stage, kind: str) -> None:
             r"uvicorn|starlette|fastapi|sqlalchemy|sqlite|psycopg|python|Traceback|not for clients", re.IGNORECASE
         )
         assert words.search(answer.text) is None
-    assert "--no-server-header" in (ROOT / "scripts/run").read_text(encoding="utf-8")
+    assert "-m backend.serve" in (ROOT / "scripts/server").read_text(encoding="utf-8")
+    assert server_options([])["server_header"] is False
 
 
 @pytest.mark.parametrize("page", PAGES)

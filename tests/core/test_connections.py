@@ -1,0 +1,152 @@
+"""What a connection may send before its request is known, and how long that and a body may take; over real sockets."""
+
+import contextlib
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import uvicorn
+from fastapi import FastAPI
+
+from backend.connections import Connection
+from tests.conftest import migrate
+from tests.core.conftest import build_product
+from tests.databases import Databases
+from tests.races.servers import HOST
+
+Talk = Callable[..., bytes]
+GET = b"GET /health HTTP/1.1\r\nHost: x\r\n"
+BODY = b"POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+
+
+@pytest.fixture(scope="module")
+def address(make_url: str) -> Iterator[tuple[str, int]]:
+    """A server in this process whose limits are small."""
+    app: FastAPI = build_product(make_url, body_seconds=0.4)
+    with pytest.MonkeyPatch.context() as patch, socket.create_server((HOST, 0)) as listener:
+        patch.setattr(Connection, "head_seconds", 0.4)
+        patch.setattr(Connection, "most_head_bytes", 4096)
+        server = uvicorn.Server(uvicorn.Config(app, http=Connection, log_config=None, timeout_graceful_shutdown=1))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        yield listener.getsockname()[:2]
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def make_url(databases: Databases) -> str:
+    """A migrated database."""
+    return databases.prepared("sqlite", "migrated", migrate)
+
+
+@pytest.fixture
+def talk(address: tuple[str, int]) -> Talk:
+    """`talk(*pieces, pause=0)`: what a server answers to these bytes, until it closes the connection."""
+
+    def exchange(*pieces: bytes, pause: float = 0.0) -> bytes:
+        received = b""
+        with socket.create_connection(address, timeout=10) as client, contextlib.suppress(ConnectionError):
+            for number, piece in enumerate(pieces):
+                time.sleep(pause if number else 0)
+                client.sendall(piece)
+            while piece := client.recv(65536):
+                received += piece
+        return received
+
+    return exchange
+
+
+def problem(answer: bytes, status: int) -> dict[str, Any]:
+    """The problem that an answer of this status holds."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status), answer
+    assert b"content-type: application/problem+json" in head
+    found: dict[str, Any] = json.loads(body)
+    assert (found["status"], set(found)) == (status, {"type", "title", "status", "detail", "code"})
+    return found
+
+
+def test_a_connection_that_sends_nothing_is_closed(talk: Talk) -> None:
+    """In silence."""
+    started = time.monotonic()
+    assert talk() == b""
+    assert time.monotonic() - started < 3
+
+
+@pytest.mark.parametrize("sent", [GET, b"G"])
+def test_headers_that_do_not_arrive_are_408(talk: Talk, sent: bytes) -> None:
+    """And the connection is closed, whatever trickles in meanwhile."""
+    assert problem(talk(sent), 408)["code"] == "request_timeout"
+    assert problem(talk(sent, b"", *[b"x" if sent == GET else b"" for _ in range(4)], pause=0.05), 408)
+
+
+def test_the_second_request_of_a_connection_is_held_to_the_same(talk: Talk) -> None:
+    """Also where its beginning came with the end of the first."""
+    answer = talk(GET + b"\r\n" + GET)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.count(b"HTTP/1.1") in (1, 2)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (GET + b"X: " + b"x" * 5000,),
+        (GET + b"X: ", *[b"x" * 1000] * 6),
+        (GET + b"X: " + b"x" * 5000 + b"\r\n\r\n",),
+        (b"GET /" + b"x" * 5000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",),
+        (GET + b"".join(b"X-%d: %s\r\n" % (number, b"x" * 90) for number in range(50)) + b"\r\n",),
+    ],
+)
+def test_headers_that_are_too_large_are_431(talk: Talk, pieces: tuple[bytes, ...]) -> None:
+    """Whether they come at once or in pieces, in one header, in many or in the path."""
+    assert problem(talk(*pieces, pause=0.02), 431)["code"] == "request_header_fields_too_large"
+
+
+def test_what_is_no_http_is_uvicorns_400(talk: Talk) -> None:
+    """As ever."""
+    assert talk(b"NONSENSE\r\n\r\n").startswith(b"HTTP/1.1 400")
+
+
+def test_large_bodies_are_no_large_headers(talk: Talk) -> None:
+    """Nor is a request that follows one in the same piece of bytes."""
+    body = b"username=" + b"x" * 20_000
+    request = BODY + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    answer = talk(request + GET + b"Connection: close\r\n\r\n")
+    assert answer.count(b"HTTP/1.1 ") == 2
+    assert answer.startswith(b"HTTP/1.1 422")
+
+
+def test_a_body_that_does_not_arrive_is_408(talk: Talk) -> None:
+    """With all that an answer carries, and the connection is closed."""
+    answer = talk(BODY + b"Content-Length: 100\r\n\r\nuser")
+    assert problem(answer, 408)["detail"].startswith("The body did not arrive in time")
+    assert b"x-request-id" in answer
+    assert b"connection: close" in answer.lower()
+
+
+def test_a_body_that_comes_in_time_is_read(talk: Talk) -> None:
+    """Though in pieces."""
+    body = b"grant_type=password&username=nobody&password=none"
+    head = BODY + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
+    assert talk(head, body[:20], body[20:], pause=0.1).startswith(b"HTTP/1.1 401")
+
+
+def test_a_body_that_nobody_reads_does_not_keep_a_connection(talk: Talk) -> None:
+    """The answer is there long before."""
+    started = time.monotonic()
+    answer = talk(b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n", *[b"x"] * 4, pause=0.1)
+    assert answer.startswith(b"HTTP/1.1 404")
+    assert time.monotonic() - started < 4
+
+
+def test_an_upgrade_to_another_protocol_is_its_own_affair(talk: Talk) -> None:
+    """Where no websockets are served, it is an ordinary request."""
+    headers = b"Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x\r\n\r\n"
+    assert talk(GET + headers).startswith(b"HTTP/1.1 ")

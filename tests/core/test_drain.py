@@ -1,0 +1,305 @@
+"""A stop: `/ready` turns away while all is served on, then the server closes and ends in a bounded time."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from backend.core.config import Settings
+from backend.core.drain import Drain
+from backend.core.errors import RowhouseError, problem_response
+from backend.core.middleware import Edge
+from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, ROOT, migrate
+from tests.databases import Databases
+from tests.races.servers import HOST, Server, serve
+
+PART_OF_A_BODY = (
+    b"POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    b"Content-Length: 100\r\n\r\nuser"
+)
+PATIENCE = 20
+
+
+@pytest.fixture
+def url(databases: Databases) -> str:
+    """A migrated database."""
+    return databases.prepared("sqlite", "migrated", migrate)
+
+
+@contextmanager
+def connected(server_url: str, sent: bytes) -> Iterator[socket.socket]:
+    """A client that sends bytes and waits."""
+    port = httpx2.URL(server_url).port
+    with socket.create_connection((HOST, port or 0), timeout=PATIENCE) as client:
+        client.sendall(sent)
+        yield client
+
+
+def all_of(client: socket.socket) -> bytes:
+    """What is sent until the other side closes."""
+    received = b""
+    with contextlib.suppress(ConnectionResetError):
+        while piece := client.recv(65536):
+            received += piece
+    return received
+
+
+def status(server: Server, path: str) -> int:
+    """Of one request on a connection of its own."""
+    return httpx2.get(f"{server.url}{path}", timeout=PATIENCE).status_code
+
+
+def test_a_server_that_drains_serves_on(url: str) -> None:
+    """From SIGTERM on it is not ready, and every other request is answered until the time is over; then it ends by itself."""
+    with serve(url, DRAIN_SECONDS="1.5") as (server,):
+        server.signal(signal.SIGTERM)
+        started = time.monotonic()
+        while status(server, "/ready") != 503:
+            assert time.monotonic() - started < 1
+        answers = []
+        while time.monotonic() - started < 1.2:
+            answers.append(status(server, "/api/v1/books"))
+        assert (len(answers) > 2, set(answers)) == (True, {200})
+        assert server.exit_code() == -signal.SIGTERM
+        assert 1.4 < time.monotonic() - started < 8
+
+
+def test_a_second_signal_does_not_wait(url: str) -> None:
+    """Who is in a hurry says so."""
+    with serve(url, DRAIN_SECONDS="60") as (server,):
+        server.signal(signal.SIGTERM)
+        while status(server, "/ready") != 503:
+            pass
+        server.signal(signal.SIGTERM)
+        started = time.monotonic()
+        assert server.exit_code() == -signal.SIGTERM
+        assert time.monotonic() - started < 10
+
+
+def test_a_client_that_stands_still_does_not_hold_up_a_stop(url: str) -> None:
+    """Neither with a body that does not come nor with a file that it does not read; it is told, and the log is."""
+    with serve(url, SHUTDOWN_SECONDS="1", LOG_LEVEL="warning", BODY_SECONDS="60") as (server,):
+        _fill(server)
+        export = b"GET /api/v1/categories/export HTTP/1.1\r\nHost: x\r\n\r\n"
+        with connected(server.url, PART_OF_A_BODY) as slow, connected(server.url, export) as reader:
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            assert reader.recv(100).startswith(b"HTTP/1.1 200")
+            server.signal(signal.SIGTERM)
+            started = time.monotonic()
+            assert server.exit_code() == -signal.SIGTERM
+            assert time.monotonic() - started < 8
+            answer = all_of(slow)
+        assert answer.startswith(b"HTTP/1.1 503"), answer
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "unavailable"
+        assert "cut off: SHUTDOWN_SECONDS are over" in server.output()
+        assert "Traceback" not in server.output()
+
+
+def _fill(server: Server) -> None:
+    """Store more than a connection's buffers hold."""
+    login = {"username": ADMIN_EMAIL, "password": ADMIN_PASSWORD}
+    token = httpx2.post(f"{server.url}/api/v1/auth/login", data=login, timeout=PATIENCE).json()["access_token"]
+    rows = "".join(f'{{"name": "filled {number}", "description": "{"x" * 900}"}}\n' for number in range(9000))
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/x-ndjson"}
+    answer = httpx2.post(
+        f"{server.url}/api/v1/categories/import", content=rows.encode(), headers=headers, timeout=PATIENCE
+    )
+    assert answer.status_code == 201, answer.text
+
+
+@contextmanager
+def started(url: str, *arguments: str, **settings: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`python -m backend.serve` with these arguments, and where it listens."""
+    with socket.create_server((HOST, 0)) as listener:
+        port = listener.getsockname()[1]
+    environment = {**os.environ, "DATABASE_URL": url, "LOG_LEVEL": "warning", **settings}
+    command = [sys.executable, "-m", "backend.serve", "--host", HOST, "--port", str(port), *arguments]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process, f"http://{HOST}:{port}"
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def wait_until_ready(process: subprocess.Popen[str], server_url: str) -> None:
+    """Ask until it is."""
+    deadline = time.monotonic() + 60
+    while True:
+        with contextlib.suppress(httpx2.TransportError):
+            if httpx2.get(f"{server_url}/ready", timeout=PATIENCE).status_code == 200:
+                return
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_several_workers_drain_together(url: str) -> None:
+    """Of the documented start; nothing of it leaves a traceback."""
+    with started(url, "--workers", "2", DRAIN_SECONDS="1") as (process, server_url):
+        wait_until_ready(process, server_url)
+        process.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        while httpx2.get(f"{server_url}/ready", timeout=PATIENCE).status_code == 200:
+            assert time.monotonic() - began < 1
+        assert httpx2.get(f"{server_url}/api/v1/books", timeout=PATIENCE).status_code == 200
+        _, told = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0
+        assert "Traceback" not in told, told
+
+
+@pytest.fixture
+def drain() -> Iterator[Callable[..., Drain]]:
+    """`drain(**settings)`: one whose signals are given back afterwards."""
+    made: list[Drain] = []
+
+    def make(**settings: Any) -> Drain:
+        made.append(Drain(Settings(**settings)))
+        return made[-1]
+
+    former = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield make
+    for one in made:
+        one.unwatch()
+    for number, handler in former.items():
+        signal.signal(number, handler)
+
+
+def test_the_servers_own_handler_is_called_when_the_time_is_over(drain: Callable[..., Drain]) -> None:
+    """A second signal calls it at once; and the signals are given back."""
+    calls: list[int] = []
+    handler = lambda number, _frame: calls.append(number)  # noqa: E731
+    signal.signal(signal.SIGTERM, handler)
+
+    async def scenario() -> None:
+        waiting = drain(drain_seconds=0.1)
+        waiting.watch()
+        signal.raise_signal(signal.SIGTERM)
+        assert (waiting.has_begun, calls) == (True, [])
+        signal.raise_signal(signal.SIGTERM)
+        assert calls == [signal.SIGTERM]
+        await asyncio.sleep(0.2)
+        assert calls == [signal.SIGTERM] * 2
+        waiting.unwatch()
+        assert signal.getsignal(signal.SIGTERM) is handler
+
+    asyncio.run(scenario())
+
+
+def test_without_a_time_the_server_stops_at_once(drain: Callable[..., Drain]) -> None:
+    """As in development, and at Ctrl-C whatever the time."""
+    calls: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _frame: calls.append(number))
+
+    async def scenario() -> None:
+        drain().watch()
+        signal.raise_signal(signal.SIGTERM)
+        other = drain(drain_seconds=9)
+        other.watch()
+        signal.raise_signal(signal.SIGINT)
+        assert other.has_begun
+
+    asyncio.run(scenario())
+    assert calls == [signal.SIGTERM, signal.SIGINT]
+
+
+def test_signals_that_nobody_handles_are_left_alone(drain: Callable[..., Drain]) -> None:
+    """What runs without a server, such as a script, ends as it would."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    async def scenario() -> None:
+        drain().watch()
+
+    asyncio.run(scenario())
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+@pytest.mark.parametrize(("given", "waits"), [(None, 3), (7, 7)])
+def test_uvicorn_is_told_how_long_to_wait(drain: Callable[..., Drain], given: int | None, waits: int) -> None:
+    """Unless who started it has said so."""
+    server = uvicorn.Server(uvicorn.Config("none", timeout_graceful_shutdown=given, log_config=None))
+
+    async def scenario() -> None:
+        with server.capture_signals():
+            one = drain(shutdown_seconds=2.5)
+            one.watch()
+            one.unwatch()
+
+    asyncio.run(scenario())
+    assert server.config.timeout_graceful_shutdown == waits
+
+
+@pytest.mark.parametrize(("drains", "begins", "status"), [(True, False, 503), (True, True, 200), (False, False, None)])
+def test_what_the_server_cuts_off_is_answered(drains: bool, begins: bool, status: int | None) -> None:  # noqa: FBT001  cases
+    """Unless something was sent, or it was not the end of a drain that cut it off."""
+    sent: list[Any] = []
+
+    async def hang(scope: Scope, receive: Receive, send: Send) -> None:
+        if begins:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        await asyncio.sleep(PATIENCE)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    async def scenario() -> bool:
+        ending = Drain(Settings())
+        ending.has_begun = drains
+        last_resort = problem_response(RowhouseError())
+        edge = Edge(hang, access_log=False, own_policy=frozenset(), last_resort=last_resort, drain=ending)
+        scope = {"type": "http", "path": "/", "method": "GET", "headers": []}
+        task = asyncio.create_task(edge(scope, receive, send))
+        await asyncio.sleep(0)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        return task.cancelled()
+
+    assert asyncio.run(scenario()) is not drains
+    assert [message["status"] for message in sent if "status" in message] == ([] if status is None else [status])
+
+
+def test_a_thread_that_hangs_does_not_hold_up_a_stop(tmp_path: Path) -> None:
+    """It is left behind; the log says so."""
+    script = f"""
+import asyncio, threading, time
+from fastapi import FastAPI
+from backend import main
+from backend.core.config import Settings
+from backend.core.door import Door
+main.CLOSE_SECONDS = 0.2
+app = main.create_app(Settings(database_url="sqlite:///{tmp_path / "any.db"}", log_json=False))
+async def scenario():
+    async with app.router.lifespan_context(app):
+        begun = threading.Event()
+        def hang(unit):
+            begun.set()
+            time.sleep(60)
+        task = asyncio.create_task(app.state.door.run(hang, write=False))
+        await asyncio.to_thread(begun.wait)
+        task.cancel()
+asyncio.run(scenario())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=40, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "a thread still waits for the database" in done.stderr

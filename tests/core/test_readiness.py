@@ -1,0 +1,386 @@
+"""`/ready`: whether this process can serve with the database as it is now."""
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from sqlmodel import Field
+from starlette.testclient import TestClient
+
+from backend.api import registry as product
+from backend.core import readiness, revisions
+from backend.core.config import Settings
+from backend.core.db import UnitOfWork
+from backend.core.engines import create_engine
+from backend.core.readiness import Inspection
+from backend.core.revisions import Revisions
+from backend.core.routing import Router
+from backend.crud.model import IntegerKey, Record
+from backend.crud.needs import needs_of
+from backend.crud.policy import ANYONE
+from backend.crud.registry import Registry
+from tests.client import QuickClient
+from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, migrate, sign_in
+from tests.core.conftest import Serve, build, build_product
+from tests.databases import Databases
+
+
+@pytest.fixture
+def own_url(backend: str, databases: Databases) -> str:
+    """A migrated database that a test may break."""
+    return databases.prepared(backend, "migrated", migrate)
+
+
+def execute(url: str, *statements: str, **values: Any) -> None:
+    """Change a database behind the application's back."""
+    engine = create_engine(Settings(database_url=url))
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.execute(sa.text(statement), values)
+    engine.dispose()
+
+
+def needed() -> str:
+    """The revision that the code needs."""
+    own = Revisions.of_the_code()
+    assert own is not None
+    (head,) = own.needed
+    return head
+
+
+def detail(client: TestClient) -> str:
+    """Why the process is not ready."""
+    answer = client.get("/ready")
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable"), answer.text
+    return str(answer.json()["detail"])
+
+
+def is_ready(client: TestClient) -> bool:
+    """Whether it says that it is."""
+    return client.get("/ready").status_code == 200
+
+
+def eventually(client: TestClient, *, seconds: float = 10) -> None:
+    """Ask until it is ready."""
+    deadline = time.monotonic() + seconds
+    while not is_ready(client):
+        assert time.monotonic() < deadline, detail(client)
+        time.sleep(0.05)
+
+
+def test_a_database_that_is_newer_than_the_code_is_ready(serve: Serve, own_url: str) -> None:
+    """A rolling deploy migrates first; each older server serves on until it is replaced."""
+    execute(own_url, "UPDATE alembic_version SET version_num = 'of_tomorrow'", "ALTER TABLE books ADD isbn VARCHAR(20)")
+    assert is_ready(serve(url=own_url))
+
+
+def test_a_database_that_becomes_newer_stays_ready(serve: Serve, own_url: str) -> None:
+    """Also what it has more then."""
+    client = serve(url=own_url)
+    execute(own_url, "UPDATE alembic_version SET version_num = 'of_tomorrow'", "CREATE TABLE tomorrow (id INTEGER)")
+    assert is_ready(client)
+
+
+def test_a_database_that_is_older_than_the_code_is_not_ready(serve: Serve, own_url: str) -> None:
+    """The reason names both revisions and the command; it is ready once it has been migrated."""
+    client = serve(url=own_url)
+    execute(own_url, "UPDATE alembic_version SET version_num = :older", older=_older())
+    told = detail(client)
+    assert all(word in told for word in (_older(), needed(), "older", "alembic upgrade head")), told
+    execute(own_url, "UPDATE alembic_version SET version_num = :head", head=needed())
+    assert is_ready(client)
+
+
+def _older() -> str:
+    """A revision that the code knows and has left behind."""
+    own = Revisions.of_the_code()
+    assert own is not None
+    return next(iter(own._known - set(own.needed)))
+
+
+def test_a_database_without_a_revision_is_not_ready(serve: Serve, own_url: str) -> None:
+    """As one whose tables were made by `create_all`; the reason says how to say that they are right."""
+    client = serve(url=own_url)
+    execute(own_url, "DELETE FROM alembic_version")
+    told = detail(client)
+    assert all(word in told for word in ("never migrated", needed(), "alembic stamp head")), told
+
+
+def test_a_start_on_an_empty_database_ends_when_it_is_migrated(databases: Databases, backend: str) -> None:
+    """By itself: the administrator is made then, too."""
+    url = databases.empty(backend)
+    with QuickClient(build_product(url, admin_email=ADMIN_EMAIL, admin_password=ADMIN_PASSWORD)) as client:
+        assert "never migrated" in detail(client)
+        engine = create_engine(Settings(database_url=url))
+        with engine.begin() as connection:
+            migrate(connection)
+        engine.dispose()
+        eventually(client)
+        sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD)
+
+
+def test_a_start_without_a_database_ends_when_there_is_one(databases: Databases) -> None:
+    """Nobody need ask `/ready` for that."""
+    url = databases.url("postgresql", f"later_{os.getpid()}")
+    with QuickClient(build_product(url, admin_email=ADMIN_EMAIL, admin_password=ADMIN_PASSWORD)) as client:
+        assert detail(client) == readiness.SILENT
+        template = databases.prepared("postgresql", "migrated", migrate)
+        with operator(databases) as connection:
+            name, source = sa.make_url(url).database, sa.make_url(template).database
+            connection.execute(f"ALTER DATABASE {source} RENAME TO {name}")
+        deadline = time.monotonic() + 10
+        while client.post("/api/v1/auth/login", data=_login()).status_code != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert is_ready(client)
+
+
+def _login() -> dict[str, str]:
+    return {"username": ADMIN_EMAIL, "password": ADMIN_PASSWORD}
+
+
+@contextmanager
+def operator(databases: Databases) -> Iterator[psycopg.Connection[Any]]:
+    """A connection of PostgreSQL's own superuser."""
+    with psycopg.connect(databases._server.get_uri(), autocommit=True) as connection:
+        yield connection
+
+
+@pytest.mark.parametrize(
+    ("breaking", "mending", "words"),
+    [
+        ("ALTER TABLE books RENAME TO tomes", "ALTER TABLE tomes RENAME TO books", "Book: the table books is missing"),
+        (
+            "ALTER TABLE books RENAME COLUMN author TO writer",
+            "ALTER TABLE books RENAME COLUMN writer TO author",
+            "Book: the column books.author is missing",
+        ),
+        (
+            "ALTER TABLE users RENAME TO persons",
+            "ALTER TABLE persons RENAME TO users",
+            "User: the table users is missing",
+        ),
+    ],
+)
+def test_a_table_that_does_not_fit_its_class_is_named(
+    serve: Serve, own_url: str, breaking: str, mending: str, words: str
+) -> None:
+    """With the command that helps, from the start on; and it is ready once that is mended."""
+    execute(own_url, breaking)
+    client = serve(url=own_url)
+    told = detail(client)
+    assert words in told
+    assert "alembic upgrade head" in told
+    execute(own_url, mending)
+    assert is_ready(client)
+
+
+def test_a_column_that_no_insert_can_fill_is_named(serve: Serve, backend: str, own_url: str) -> None:
+    """NOT NULL, without a default and unknown to the class; one with a default is a newer deploy's."""
+    execute(own_url, "ALTER TABLE books ADD shelf VARCHAR(20) DEFAULT 'A' NOT NULL")
+    assert is_ready(serve(url=own_url))
+    if backend == "postgresql":
+        execute(own_url, "ALTER TABLE books ALTER shelf DROP DEFAULT")
+        words = "Book: the column books.shelf is NOT NULL without a default"
+    else:
+        execute(own_url, "DROP TABLE idempotency_keys", f"CREATE TABLE idempotency_keys ({KEYS}, extra TEXT NOT NULL)")
+        words = "the column idempotency_keys.extra is NOT NULL without a default"
+    assert words in detail(serve(url=own_url))
+
+
+KEYS = "owner TEXT, key TEXT, fingerprint TEXT, status INTEGER, headers TEXT, body BLOB, created_at TEXT"
+
+
+def test_many_faults_are_counted(serve: Serve, own_url: str) -> None:
+    """Only the first are named."""
+    names = ("books", "bookings", "categories", "orders", "reviews", "vehicles", "users")
+    execute(own_url, *(f"ALTER TABLE {name} RENAME TO old_{name}" for name in names))
+    assert "is missing and 2 more." in detail(serve(url=own_url))
+
+
+def test_a_table_that_the_role_may_not_read_is_named(serve: Serve, databases: Databases) -> None:
+    """A role with too few rights dies at its first statement."""
+    url = databases.prepared("postgresql", "migrated", migrate)
+    execute(url, "REVOKE ALL ON books FROM app")
+    assert "Book: the database role may not read the table books" in detail(serve(url=url))
+
+
+class PrintedRecord(Record, registry=sa.orm.registry(metadata=sa.MetaData(schema="printed"))):
+    """`Record` in a schema of its own."""
+
+
+class Leaflet(IntegerKey, PrintedRecord, table=True):
+    """An entity in it."""
+
+    text: str = Field(max_length=20, index=False)
+
+
+def test_a_registered_table_of_another_schema_is_looked_for_there(databases: Databases) -> None:
+    """A table of its name elsewhere is another one; and what is only read may have more columns."""
+    url = databases.prepared("postgresql", "migrated", migrate)
+    execute(url, "CREATE TABLE leaflets (id INTEGER)")
+    registry = Registry("/api/v1")
+    registry.register(Leaflet, read=ANYONE, write=ANYONE, operations=("list", "get"))
+    with QuickClient(build(url, registry=registry)) as client:
+        assert "Leaflet: the table printed.leaflets is missing" in detail(client)
+        columns = "id INTEGER, text TEXT, created_at TIMESTAMPTZ, updated_at TIMESTAMPTZ, printer TEXT NOT NULL"
+        execute(url, "CREATE SCHEMA printed", f"CREATE TABLE printed.leaflets ({columns})")
+        assert is_ready(client)
+
+
+def test_what_is_only_read_is_inserted_nowhere() -> None:
+    """Everything else may be."""
+    needs = {need.entity: need.inserts for need in needs_of(product, sa.MetaData())}
+    assert (needs["Order"], needs["Book"], needs["User"]) == (False, True, True)
+
+
+def test_ready_does_not_queue_behind_requests(serve: Serve, migrated_url: str) -> None:
+    """A busy server is no broken one."""
+    opened, router = threading.Event(), Router()
+
+    @router.get("/slow")
+    def slow() -> None:
+        opened.wait(10)
+
+    client = serve(router, url=migrated_url, worker_threads=1)
+    waiting = threading.Thread(target=client.get, args=("/api/v1/slow",))
+    waiting.start()
+    try:
+        started = time.monotonic()
+        assert is_ready(client)
+        assert time.monotonic() - started < 1
+    finally:
+        opened.set()
+        waiting.join()
+
+
+def test_a_database_that_hangs_is_not_ready_within_its_time(
+    serve: Serve, databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many ask: they wait for one answer, and it is ready when that comes."""
+    monkeypatch.setattr(readiness.Readiness.finding, "__kwdefaults__", {"seconds": 0.3})
+    url = databases.prepared("postgresql", "migrated", migrate)
+    client = serve(url=url, lock_seconds=20)
+    assert is_ready(client)
+    with psycopg.connect(_plain(url)) as other:
+        other.execute("LOCK TABLE alembic_version IN ACCESS EXCLUSIVE MODE")
+        for _ in range(3):
+            started = time.monotonic()
+            assert detail(client) == readiness.SLOW
+            assert time.monotonic() - started < 2
+    eventually(client)
+
+
+def _plain(url: str) -> str:
+    return sa.make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def test_all_who_ask_at_once_share_one_look(serve: Serve, migrated_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that many probes are no load."""
+    looks: list[int] = []
+    look = Inspection.__call__
+
+    def counted(self: Inspection, unit: UnitOfWork) -> Any:
+        looks.append(1)
+        time.sleep(0.05)
+        return look(self, unit)
+
+    client = serve(url=migrated_url)
+    assert is_ready(client)
+    monkeypatch.setattr(Inspection, "__call__", counted)
+    found: Any = client.app
+    assert client.portal is not None
+
+    async def ask() -> list[Any]:
+        return await asyncio.gather(*(found.state.readiness.finding() for _ in range(20)))
+
+    assert client.portal.call(ask) == [None] * 20
+    assert len(looks) == 1
+
+
+def test_a_database_that_takes_no_writes_is_not_ready(serve: Serve, backend: str, own_url: str) -> None:
+    """Unless the server is set to read only."""
+    url = own_url
+    if backend == "postgresql":
+        execute(url, f"ALTER DATABASE {sa.make_url(url).database} SET default_transaction_read_only = on")
+        words = "default_transaction_read_only is on"
+    else:
+        url = f"{url.replace('sqlite:///', 'sqlite:///file:')}?mode=ro&uri=true"
+        words = "DATABASE_URL opens the file read-only"
+    told = detail(serve(url=url))
+    assert words in told
+    assert "READ_ONLY=true" in told
+    assert is_ready(serve(url=url, read_only=True, admin_email=ADMIN_EMAIL, admin_password=ADMIN_PASSWORD))
+
+
+def test_a_file_that_may_not_be_written_is_not_ready(
+    serve: Serve, databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a file system that is mounted read-only; it is ready when that is over."""
+    client = serve(url=databases.prepared("sqlite", "migrated", migrate))
+    monkeypatch.setattr(os, "access", lambda path, _mode: Path(path).suffix == ".db")
+    assert "may not be written" in detail(client)
+    monkeypatch.undo()
+    assert is_ready(client)
+
+
+def test_a_standby_is_not_ready(serve: Serve, databases: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL says so; a new connection is tried, which may lead to the new primary; a promoted one is ready at the next look."""
+    client = serve(url=databases.prepared("postgresql", "migrated", migrate))
+    rows, asked = [{"standby": True, "read_only": "off"}], []
+    fetch = UnitOfWork.fetch
+
+    def standby(self: UnitOfWork, source: Any, values: Any) -> Any:
+        if source is not readiness.SELECT_MODE:
+            return fetch(self, source, values)
+        asked.append(self.link)
+        return rows
+
+    monkeypatch.setattr(UnitOfWork, "fetch", standby)
+    assert "it is a standby" in detail(client)
+    first, second = asked
+    assert first is not second
+    rows[0]["standby"] = False
+    assert is_ready(client)
+
+
+def test_a_server_that_drains_is_not_ready(serve: Serve, migrated_url: str) -> None:
+    """It serves everything else."""
+    client = serve(url=migrated_url)
+    found: Any = client.app
+    found.state.readiness._drain.has_begun = True
+    assert "shutting down" in detail(client)
+    assert client.get("/health").status_code == 200
+
+
+def test_what_the_database_refuses_is_not_ready(serve: Serve, own_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reason is in the log, not in the answer."""
+    client = serve(url=own_url)
+    monkeypatch.setattr(readiness, "UNDEFINED_TABLE", "none")
+    monkeypatch.setattr(readiness, "SELECT_VERSION", sa.select(sa.column("nowhere")).select_from(sa.table("none")))
+    if own_url.startswith("sqlite"):
+        execute(own_url, "CREATE TABLE none (id INTEGER)")
+    assert detail(client) == readiness.REFUSED
+
+
+def test_without_migrations_the_tables_alone_are_compared(
+    serve: Serve, own_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As where the package is installed from a wheel; the answer says so."""
+    (tmp_path / "alembic").mkdir()  # the library's own folder stands there
+    monkeypatch.setattr(revisions, "CODE", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    execute(own_url, "DROP TABLE alembic_version")
+    client = serve(url=own_url)
+    answer = client.get("/ready")
+    assert (answer.status_code, "were compared instead" in answer.json()["migrations"]) == (200, True)
+    execute(own_url, "ALTER TABLE books RENAME TO tomes")
+    assert "Book: the table books is missing" in detail(serve(url=own_url))

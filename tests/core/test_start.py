@@ -1,0 +1,391 @@
+"""A start that fails says in one sentence what to do, and one that succeeds means that it works."""
+
+import contextlib
+import os
+import re
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+import uvicorn
+from pydantic import ValidationError
+from sqlalchemy.orm import registry as MapperRegistry  # noqa: N812  a class in lower case
+from sqlmodel import Field, Relationship, SQLModel
+
+from backend import serve
+from backend.connections import Connection
+from backend.core.config import Settings
+from backend.crud.columns import RegistrationError
+from backend.crud.mappers import configure_mappers
+from backend.crud.model import IntegerKey, Record
+from backend.crud.policy import ANYONE
+from backend.crud.registry import Registry
+from tests.conftest import ROOT, migrate
+from tests.core.conftest import kept_logging
+from tests.databases import Databases
+
+
+@pytest.fixture
+def base() -> Iterator[type[SQLModel]]:
+    """A base class of the test's own, whose wrong classes nobody else meets."""
+    mappers = MapperRegistry(metadata=sa.MetaData())
+
+    class OwnRecord(Record, registry=mappers):
+        """Derive from it together with a key."""
+
+    yield OwnRecord
+    mappers.dispose()
+
+
+def registered(*models: type[SQLModel]) -> Registry:
+    """A table of contents of these classes."""
+    registry = Registry("/api/v1")
+    for model in models:
+        registry.register(model, read=ANYONE, write=ANYONE)
+    return registry
+
+
+def several_keys(base: Any) -> Registry:
+    """Two foreign keys to one table, and nothing that says which is meant."""
+
+    class Vet(IntegerKey, base, table=True):  # type: ignore[misc]  # the base is the test's own
+        """One side."""
+
+    class Appointment(IntegerKey, base, table=True):  # type: ignore[misc]  # the base is the test's own
+        """The other."""
+
+        vet_id: int = Field(foreign_key="vets.id", index=False)
+        substitute_id: int = Field(foreign_key="vets.id", index=False)
+        vet: Vet = Relationship()
+
+    return registered(Vet, Appointment)
+
+
+def no_key(base: Any) -> Registry:
+    """No foreign key at all."""
+
+    class Vet(IntegerKey, base, table=True):  # type: ignore[misc]  # the base is the test's own
+        """One side."""
+
+    class Appointment(IntegerKey, base, table=True):  # type: ignore[misc]  # the base is the test's own
+        """The other."""
+
+        vet: Vet = Relationship()
+
+    return registered(Vet, Appointment)
+
+
+def no_class(base: Any) -> Registry:
+    """A class that was never imported."""
+
+    class Appointment(IntegerKey, base, table=True):  # type: ignore[misc]  # the base is the test's own
+        """One side."""
+
+        vet: "Vett" = Relationship()  # type: ignore[name-defined]  # noqa: F821  there is none
+
+    return registered(Appointment)
+
+
+def no_other_side(base: Any) -> Registry:
+    """A `back_populates` that leads nowhere."""
+
+    class Vet(IntegerKey, base, table=True):  # type: ignore[misc]  # the base is the test's own
+        """One side."""
+
+    class Appointment(IntegerKey, base, table=True):  # type: ignore[misc]  # the base is the test's own
+        """The other."""
+
+        vet_id: int = Field(foreign_key="vets.id", index=False)
+        vet: Vet = Relationship(back_populates="appointments")
+
+    return registered(Vet, Appointment)
+
+
+def same_way(base: Any) -> Registry:
+    """A tree that does not say which end is the parent."""
+
+    class Node(IntegerKey, base, table=True):  # type: ignore[misc]  # the base is the test's own
+        """A node."""
+
+        parent_id: int | None = Field(default=None, foreign_key="nodes.id", index=False)
+        parent: "Node" = Relationship(back_populates="children")
+        children: list["Node"] = Relationship(back_populates="parent")
+
+    return registered(Node)
+
+
+def no_list_side(base: Any) -> Registry:
+    """Several foreign keys, seen from the class that has none of them."""
+
+    class Vet(IntegerKey, base, table=True):  # type: ignore[misc]  # the base is the test's own
+        """One side."""
+
+        appointments: list["Appointment"] = Relationship()
+
+    class Appointment(IntegerKey, base, table=True):  # type: ignore[misc]  # the base is the test's own
+        """The other."""
+
+        vet_id: int = Field(foreign_key="vets.id", index=False)
+        substitute_id: int = Field(foreign_key="vets.id", index=False)
+
+    return registered(Appointment, Vet)
+
+
+def wrong_words(base: Any) -> Registry:
+    """An argument that SQLAlchemy refuses."""
+
+    class Vet(IntegerKey, base, table=True):  # type: ignore[misc]  # the base is the test's own
+        """One side."""
+
+    class Appointment(IntegerKey, base, table=True):  # type: ignore[misc]  # the base is the test's own
+        """The other."""
+
+        vet_id: int = Field(foreign_key="vets.id", index=False)
+        vet: Vet = Relationship(sa_relationship_kwargs={"foreign_keys": "[Appointment.nothing]"})
+
+    return registered(Vet, Appointment)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (several_keys, ["Appointment.vet: several foreign keys", '"foreign_keys": "[Appointment.vet_id]"']),
+        (no_key, ["Appointment.vet: no foreign key connects", 'vet_id: int = Field(foreign_key="']),
+        (no_class, ["Appointment: a Relationship names 'Vett'", "import its module"]),
+        (no_other_side, ["back_populates names Vet.appointments", "add appointments to Vet as a Relationship"]),
+        (same_way, ["Node.parent: both sides lead the same way", '"remote_side": "Node.id"']),
+        (no_list_side, ["Vet.appointments: several foreign keys", '"foreign_keys"']),
+        (wrong_words, ["a Relationship: SQLAlchemy refuses it", "nothing"]),
+    ],
+)
+def test_a_wrong_relationship_stops_the_start(
+    base: type[SQLModel], wrong: Callable[[Any], Registry], words: list[str]
+) -> None:
+    """It names the class, the relationship and the fix, and not the first login but the start dies."""
+    with pytest.raises(RegistrationError) as refused:
+        configure_mappers(wrong(base))
+    told = str(refused.value)
+    assert all(word in told for word in words), told
+    assert "Background on" not in told
+
+
+def test_right_relationships_are_left_as_they_are(base: Any) -> None:
+    """Configuring them twice does nothing."""
+
+    class Vet(IntegerKey, base, table=True):  # type: ignore[misc]  # the base is the test's own
+        """One side."""
+
+    class Appointment(IntegerKey, base, table=True):  # type: ignore[misc]  # the base is the test's own
+        """The other."""
+
+        vet_id: int = Field(foreign_key="vets.id", index=False)
+        vet: Vet = Relationship()
+
+    registry = registered(Vet, Appointment)
+    configure_mappers(registry)
+    configure_mappers(registry)
+
+
+@pytest.fixture
+def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting of the machine."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def start(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], **settings: str) -> str:
+    """What a start that fails writes, in this process."""
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as ended:
+        serve.application()
+    assert ended.value.code == 3  # uvicorn's code for a worker that failed to start
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"ENVIRONMENT": "production"}, "set JWT_SECRET outside development"),
+        ({"WORKER_THREADS": "none"}, "WORKER_THREADS Input should be a valid integer"),
+        ({"DATABASE_URL": "nonsense"}, "DATABASE_URL is no URL"),
+        ({"DATABASE_URL": "sqlite://"}, "DATABASE_URL: an in-memory SQLite"),
+    ],
+)
+@pytest.mark.usefixtures("bare_environment")
+def test_a_setting_that_does_not_hold_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], settings: dict[str, str], words: str
+) -> None:
+    """Without a traceback."""
+    told = start(monkeypatch, capsys, **settings)
+    assert told.startswith("Rowhouse cannot start. ")
+    assert (words in told, told.count("\n")) == (True, 1), told
+
+
+@pytest.mark.usefixtures("bare_environment")
+def test_debugging_shows_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before the sentence."""
+    assert "Traceback" in start(monkeypatch, capsys, DATABASE_URL="sqlite://", LOG_LEVEL="debug")
+
+
+@pytest.mark.usefixtures("bare_environment")
+def test_a_database_that_no_waiting_mends_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], databases: Databases, backend: str
+) -> None:
+    """One that was never migrated, and one that does not exist."""
+    quiet = {"LOG_LEVEL": "error"}
+    told = start(monkeypatch, capsys, DATABASE_URL=databases.empty(backend), **quiet)
+    assert "The database was never migrated" in told
+    assert "alembic upgrade head" in told
+    told = start(monkeypatch, capsys, DATABASE_URL=databases.url("postgresql", "nowhere"), **quiet)
+    assert "It says: " in told
+    assert 'database "nowhere" does not exist. Look at DATABASE_URL.' in told
+
+
+def _refusing(listener: socket.socket, state: str, message: str) -> None:
+    """Speak as a PostgreSQL that lets nobody in, until the listener is closed."""
+    fields = [b"SFATAL", b"VFATAL", b"C" + state.encode(), b"M" + message.encode()]
+    body = b"\0".join(fields) + b"\0\0"
+    answer = b"E" + struct.pack("!i", len(body) + 4) + body
+    with contextlib.suppress(OSError):
+        while True:
+            client, _ = listener.accept()
+            with client:
+                while struct.unpack("!ii", client.recv(1000)[:8])[1] in (80877103, 80877104):
+                    client.sendall(b"N")  # neither TLS nor GSSAPI
+                client.sendall(answer)
+
+
+@pytest.mark.parametrize(
+    ("state", "message", "ends"),
+    [
+        ("28P01", 'password authentication failed for user "app"', True),
+        ("28000", 'no pg_hba.conf entry for host "10.0.0.1", user "app"', True),
+        ("57P03", "the database system is starting up", False),
+        ("53300", "sorry, too many clients already", False),
+    ],
+)
+@pytest.mark.usefixtures("bare_environment")
+def test_what_postgresql_says_to_a_start(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    state: str,
+    message: str,
+    ends: bool,  # noqa: FBT001  a case
+) -> None:
+    """A wrong password ends it, with PostgreSQL's words and without the password; a database that is starting does not."""
+    with kept_logging(), socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=_refusing, args=(listener, state, message), daemon=True).start()
+        port = listener.getsockname()[1]
+        monkeypatch.setenv("DATABASE_URL", f"postgresql://app:hidden@127.0.0.1:{port}/shop")
+        monkeypatch.setenv("LOG_LEVEL", "warning")
+        if ends:
+            told = start(monkeypatch, capsys)
+            assert "Look at DATABASE_URL." in told
+        else:
+            app = serve.application()
+            app.state.door.close()
+            app.state.database.dispose()
+            told = capsys.readouterr().err
+        listener.shutdown(socket.SHUT_RDWR)
+    assert message in told.replace('\\"', '"')
+    assert "hidden" not in told
+
+
+@pytest.mark.usefixtures("bare_environment")
+def test_a_database_that_is_only_down_stops_no_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`/ready` says when it is there."""
+    monkeypatch.setenv("DATABASE_URL", "postgresql://app@127.0.0.1:1/shop")
+    monkeypatch.setenv("LOG_LEVEL", "error")
+    monkeypatch.setenv("HEADER_SECONDS", "7")
+    monkeypatch.setattr(Connection, "head_seconds", 10)
+    app = serve.application()
+    app.state.door.close()
+    app.state.database.dispose()
+    assert Connection.head_seconds == 7
+
+
+def test_a_registration_is_explained_with_its_line() -> None:
+    """The last one of the project's own, outside the engine."""
+    with pytest.raises(RegistrationError) as engine:
+        Registry("/api/v1").register(Record)
+    assert re.fullmatch(r"RegistrationError: Record is no table: .*", serve.explained(engine.value))
+    own = compile("raise ValueError('registered twice')", str(ROOT / "backend" / "api.py"), "exec")
+    with pytest.raises(ValueError, match="twice") as refused:
+        exec(own, {})  # noqa: S102  a line of the project's own that fails
+    assert serve.explained(refused.value).endswith("registered twice (backend/api.py, line 1)")
+
+
+def test_every_fault_of_the_settings_is_named() -> None:
+    """At once."""
+    with pytest.raises(ValidationError) as refused:
+        Settings.model_validate({"worker_threads": 0, "slo_ms": 0})
+    told = serve.explained(refused.value)
+    assert "WORKER_THREADS" in told
+    assert "SLO_MS" in told
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_the_command_ends_with_1(workers: str, tmp_path: Path) -> None:
+    """With one sentence, however many workers there were to be."""
+    environment = {**os.environ, "DATABASE_URL": f"sqlite:///{tmp_path}/new.db", "LOG_LEVEL": "error"}
+    command = [sys.executable, "-m", "backend.serve", "--port", "0", "--workers", workers]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=90, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
+    assert "Rowhouse cannot start. The database was never migrated" in done.stderr
+
+
+def test_the_options_are_uvicorns_own() -> None:
+    """With our defaults, which a command line may override."""
+    options = serve.server_options(["--root-path", "/shop", "--header", "X-Served-By:me", "--access-log"])
+    assert (options["app"], options["factory"]) == (serve.APPLICATION, True)
+    assert (options["root_path"], options["headers"], options["access_log"]) == ("/shop", [["X-Served-By", "me"]], True)
+    assert options["http"] == serve.CONNECTION
+
+
+def test_reloading_is_uvicorns_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For development."""
+    given: list[Any] = []
+    monkeypatch.setattr(uvicorn, "run", lambda **options: given.append(options["reload"]))
+    assert (serve.main(["--reload"]), given) == (0, [True])
+
+
+class _Server:
+    """Runs as it is told to."""
+
+    def __init__(self, outcome: BaseException | None, *, started: bool) -> None:
+        self.outcome, self.started = outcome, started
+
+    def run(self) -> None:
+        """End."""
+        if self.outcome is not None:
+            raise self.outcome
+
+
+@pytest.mark.parametrize(
+    ("outcome", "started", "code"),
+    [(None, True, 0), (None, False, 1), (KeyboardInterrupt(), True, 0), (SystemExit(3), False, 1)],
+)
+def test_the_exit_code(monkeypatch: pytest.MonkeyPatch, outcome: Any, started: bool, code: int) -> None:  # noqa: FBT001  cases
+    """Of a server that has ended."""
+    monkeypatch.setattr(serve, "Server", lambda _config: _Server(outcome, started=started))
+    monkeypatch.setattr(uvicorn, "Config", lambda **_options: type("Config", (), {"workers": 1}))
+    assert serve.main([]) == code
+
+
+def test_a_server_ready_to_serve_is_made(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a migrated database."""
+    monkeypatch.setenv("DATABASE_URL", databases.prepared("sqlite", "migrated", migrate))
+    monkeypatch.setenv("LOG_LEVEL", "error")
+    app = serve.application()
+    assert app.state.settings.log_level == "error"
+    app.state.door.close()
+    app.state.database.dispose()
