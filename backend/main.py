@@ -7,7 +7,7 @@ starts it, and so does `uvicorn backend.main:create_app --factory`, without the 
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 
@@ -46,9 +46,10 @@ from backend.core.rate import RateLimit
 from backend.core.readiness import Inspection, Readiness
 from backend.core.revisions import Revisions
 from backend.core.slowdown import Slowdown
+from backend.crud.flushes import keep_in
 from backend.crud.mappers import configure_mappers
 from backend.crud.needs import needs_of
-from backend.crud.registry import Registry
+from backend.crud.registry import Registry, build, tags
 from backend.demo.accounts import refuse_demo_accounts
 
 DESCRIPTION = "A bookstore and a charging network on Rowhouse: every entity is one class and one line."
@@ -59,10 +60,12 @@ LICENSE = {"name": "Apache License 2.0", "identifier": "Apache-2.0"}
 
 def create_app(
     settings: Settings | None = None,
-    registry: Registry = table_of_contents,
+    registry: Registry | Sequence[Registry] = table_of_contents,
     metadata: MetaData = SQLModel.metadata,
 ) -> FastAPI:
-    """The ASGI application: one database, one door, every route of `registry`.
+    """The ASGI application: one database, one door, every route of `registry`, or of several registries.
+
+    The first of several is the API that `/docs` signs in at, and the one whose names stay as they are in OpenAPI.
 
     Raises:
         pydantic.ValidationError: at start-up, for a setting that does not hold.
@@ -70,14 +73,16 @@ def create_app(
     """
     settings = settings or Settings()
     configure_logging(settings)
-    configure_mappers(registry)
     database = Database(settings, metadata)
     door = Door(database, settings, partial(authenticate, settings=settings))
-    directory, cruds = registry.build(database.dialect)
+    registries = [registry] if isinstance(registry, Registry) else list(registry)
+    configure_mappers(registries)
+    directory, cruds, kept = build(registries, database.dialect)
+    keep_in(database, kept)
     drain = Drain(settings)
     readiness = Readiness(
         door,
-        Inspection(Revisions.of_the_code() if metadata is SQLModel.metadata else None, needs_of(registry, metadata)),
+        Inspection(Revisions.of_the_code() if metadata is SQLModel.metadata else None, needs_of(registries, metadata)),
         drain,
         prepare=partial(_prepare_accounts, settings=settings),
         settings=settings,
@@ -89,8 +94,8 @@ def create_app(
         version=__version__,
         description=DESCRIPTION,
         license_info=LICENSE,
-        openapi_tags=registry.tags(),
-        lifespan=_lifespan(readiness, drain, door, registry),
+        openapi_tags=tags(registries),
+        lifespan=_lifespan(readiness, drain, door, registries),
         redirect_slashes=False,
         openapi_url=None,
         docs_url=None,
@@ -102,17 +107,18 @@ def create_app(
     add_health_routes(app)
     add_pages(app)
     _add_error_handlers(app)
-    _add_middleware(app, settings, directory.prefix)
+    _add_middleware(app, settings, [registry.prefix for registry in registries])
     add_document(app, directory, slo_ms=settings.slo_ms, rate_limited=settings.rate_limit is not None)
+    app.check_paths()
     return app
 
 
 def _lifespan(
-    readiness: Readiness, drain: Drain, door: Door, registry: Registry
+    readiness: Readiness, drain: Drain, door: Door, registries: Sequence[Registry]
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        for warning in registry.missing_indexes():
+        for warning in dict.fromkeys(warning for registry in registries for warning in registry.missing_indexes()):
             log.warning(warning)
         drain.watch()
         await readiness.start(seconds=START_SECONDS)
@@ -145,14 +151,14 @@ def _add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, handle_unexpected_error)
 
 
-def _add_middleware(app: FastAPI, settings: Settings, prefix: str) -> None:
+def _add_middleware(app: FastAPI, settings: Settings, prefixes: Sequence[str]) -> None:
     """Add the layers that the settings ask for, the innermost first."""
     if settings.rate_limit is not None:
         app.add_middleware(
             RateLimit,
             rate=settings.rate_limit,
             storage_url=settings.rate_limit_storage_url,
-            prefix=prefix,
+            prefixes=prefixes,
             subject_of=partial(subject_of, settings=settings),
         )
     if settings.cors_origins:

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Form
 from pydantic import MISSING, AfterValidator, BaseModel, BeforeValidator, ConfigDict, EmailStr, Field
+from starlette.requests import Request
 from starlette.responses import Response
 
 from backend.auth import service
@@ -13,6 +14,7 @@ from backend.core.dependencies import AttemptsDep, CallerDep, SessionDep, Settin
 from backend.core.door import Lane
 from backend.core.errors import EmptyUpdateError
 from backend.core.openapi import problem_responses, response_header
+from backend.core.paths import location_of
 from backend.core.routing import Router, before_transaction, on_lane
 from backend.core.security import MAX_PASSWORD_BYTES, hash_password
 from backend.crud.policy import ANYONE, SIGNED_IN
@@ -125,10 +127,12 @@ def new_user(body: UserCreate, settings: SettingsDep, attempts: AttemptsDep) -> 
     responses={201: {"headers": LOCATED}, **problem_responses(409, 429)},
 )
 @on_lane(Lane.SIGN_UP)
-def create_user(user: Annotated[User, Depends(new_user)], session: SessionDep, response: Response) -> User:
+def create_user(
+    user: Annotated[User, Depends(new_user)], session: SessionDep, request: Request, response: Response
+) -> User:
     """Sign up."""
     service.sign_up(session, user)
-    response.headers["Location"] = f"/api/v1/users/{user.id}"
+    response.headers["Location"] = location_of(request, user.id)
     return user
 
 

@@ -21,8 +21,10 @@ from backend.core.errors import (
     InvalidInputError,
     LockedError,
     ReadOnlyDatabaseError,
+    ReferenceNotFoundError,
     RowhouseError,
     StatementTimeoutError,
+    StillReferencedError,
     TransactionRetryError,
     UnavailableError,
 )
@@ -71,6 +73,25 @@ class ConstraintCatalog:
             if conflict is not None:
                 return _instance(conflict)
         return ConflictError(f"The values break the rule {name or 'unknown'}.")
+
+    def reference_error(self, error: ForeignKeyError, statement: str | None) -> RowhouseError:
+        """The error for a session's statement: it refers to a row that does not exist, or deletes one that others refer to.
+
+        Which of several members it is, PostgreSQL tells by the constraint; SQLite does not tell.
+        """
+        match (statement or "").split(maxsplit=3):
+            case ["DELETE", *_]:
+                return StillReferencedError()
+            case ["INSERT", "INTO", table, *_] | ["UPDATE", table, *_]:
+                members = self._references(table.strip('"'), error.constraint)
+                return ReferenceNotFoundError(f"{' or '.join(members)}: there is nothing with this id.")
+        return error
+
+    def _references(self, table: str, constraint: str | None) -> list[str]:
+        found = self._metadata.tables.get(table)
+        keys = found.foreign_key_constraints if found is not None else ()
+        meant = [key for key in keys if constraint is not None and is_named(key, constraint)] or keys
+        return sorted(column.name for key in meant for column in key.columns) or ["A member"]
 
     def _find(self, name: str | None, table: str | None) -> sa.Table | None:
         if table in self._metadata.tables:

@@ -21,7 +21,7 @@ import structlog
 from sqlmodel import Session, SQLModel
 
 from backend.core.config import Settings
-from backend.core.constraints import ConstraintCatalog, is_disconnect, is_read_only, translate
+from backend.core.constraints import ConstraintCatalog, ForeignKeyError, is_disconnect, is_read_only, translate
 from backend.core.engines import Driver, create_engine, driver_of
 from backend.core.errors import (
     ConnectionLostError,
@@ -69,6 +69,8 @@ class Database:
         self.catalog = ConstraintCatalog(metadata)
         self._held = threading.local()
         self._links: list[Link] = []
+        # What an application keeps beside its database, as SQLAlchemy's own `info`.
+        self.info: dict[str, Any] = {}
         self._made: dict[str, Statement] = {}
         self._compiled: dict[sa.Select[Any], Statement] = {}
         self.watch = StatementWatch(self.engine, slow_ms=settings.slow_statement_ms, seconds=settings.statement_seconds)
@@ -107,7 +109,10 @@ class Database:
 
     def translated(self, error: BaseException) -> RowhouseError:
         """The error of our tree for one of SQLAlchemy's or the driver's."""
-        return translate(error.orig if isinstance(error, sa.exc.DBAPIError) else error, self.catalog)
+        if not isinstance(error, sa.exc.DBAPIError):
+            return translate(error, self.catalog)
+        found = translate(error.orig, self.catalog)
+        return self.catalog.reference_error(found, error.statement) if isinstance(found, ForeignKeyError) else found
 
     def drop_link(self) -> None:
         """Forget this thread's connection after it broke; the next use opens another."""

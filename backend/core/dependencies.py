@@ -17,7 +17,8 @@ from backend.core.errors import NotAuthenticatedError
 from backend.core.security import Caller, bearer_token
 from backend.core.slowdown import Attempts
 
-oauth2_scheme = OAuth2PasswordBearer(tokenUrl="/api/v1/auth/login", auto_error=False)
+# From the prefix of a registry on; the document says it whole.
+oauth2_scheme = OAuth2PasswordBearer(tokenUrl="auth/login", auto_error=False)
 
 
 def get_unit() -> UnitOfWork:

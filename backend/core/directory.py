@@ -1,37 +1,39 @@
-"""The way from a path to its route, in steps of the path's segments: it costs the same with a hundred entities as with two.
+"""Finds the route of a request by the segments of its path: it costs the same with a hundred entities as with two.
 
-FastAPI asks one route after the other (KNOWLEDGE §6).
+The routes are FastAPI's, with their full paths, and stand in the application's list as well; FastAPI would ask one after the other
+(KNOWLEDGE §6). Only looks up: what is done with a route is `application`'s.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import re
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from copy import copy
 from typing import Any, NamedTuple
 
 from fastapi.params import Body, Form
 from fastapi.routing import APIRoute
-from starlette.datastructures import URLPath
-from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Match, NoMatchFound
-from starlette.types import Receive, Scope, Send
+from starlette.types import Receive, Scope
 
-from backend.core.admission import judged_first
 from backend.core.config import Settings
-from backend.core.errors import RowhouseError
 from backend.core.gate import Headers, limited, refuse_headers, refuse_other_than_form, require_json
 from backend.core.intake import Intake
+from backend.core.naming import name_apart
+from backend.core.paths import route_path
 
-# In the scope: what the short way to a route ended in.
-FAILURE = "rowhouse_failure"
+# In the scope: the entry that was found, and the error that the fast path ended in.
+ENTRY, FAILURE = "rowhouse_entry", "rowhouse_failure"
 
 
-class _Entry(NamedTuple):
+class Entry(NamedTuple):
     """What answers a method at a path.
 
     `parameters` are the positions of segments and their names, `require_media_type` refuses a body of another kind by its headers,
     and `limit` names the setting of the most bytes. `respond`, of a generated route, makes the answer before any of it is sent.
+    `prefix` is that of the registry which the route belongs to.
     """
 
     route: APIRoute
+    prefix: str
     parameters: tuple[tuple[int, str], ...]
     require_media_type: Callable[[Headers], Any] | None
     limit: str
@@ -47,28 +49,35 @@ class _Node:
     def __init__(self) -> None:
         self.children: dict[str, _Node] = {}
         self.parameter: _Node | None = None
-        self.methods: dict[str, _Entry] = {}
+        self.methods: dict[str, Entry] = {}
 
 
-class Directory(BaseRoute):
-    """Every route below one prefix, found by its segments: a literal segment before a parameter.
+class Directory:
+    """The routes of all registries, found by their segments: a literal segment before a parameter.
 
     A path with a trailing slash is the same path. `add` refuses a second hand-written route for one method and path; a
-    hand-written one wins over a generated one in whatever order they come.
+    hand-written one wins over a generated one in whatever order they come. `complete` must be called once, after the last `add`.
     """
 
-    def __init__(self, prefix: str) -> None:
-        self.prefix = prefix
-        self.routes: list[APIRoute] = []
+    def __init__(self) -> None:
+        # By the prefix of their registry, in the order in which they are documented.
+        self.parts: dict[str, list[APIRoute]] = {}
         self._root = _Node()
 
-    def add(self, route: APIRoute, *, generated: bool) -> None:
-        """Enter a route, whose path is given from the prefix on.
+    @property
+    def routes(self) -> list[APIRoute]:
+        """Every route, those for HEAD included."""
+        return [route for part in self.parts.values() for route in part]
+
+    def add(self, route: APIRoute, *, prefix: str = "", generated: bool) -> None:
+        """Enter a copy of a route, whose own path begins where the prefix ends.
 
         Raises:
             ValueError: at start-up, for a second route of the same kind at the same method and path.
         """
-        segments = route.path.strip("/").split("/")
+        placed = copy(route)
+        placed.path = placed.path_format = prefix + route.path
+        segments = placed.path.rstrip("/").split("/")
         node, parameters = self._root, []
         for position, segment in enumerate(segments):
             if segment.startswith("{"):
@@ -82,67 +91,66 @@ class Directory(BaseRoute):
         intake: Intake | None = getattr(route, "intake", None)
         limit = "max_body_bytes" if intake is None else intake.limit
         respond = getattr(route, "respond", None)
-        entry = _Entry(route, tuple(parameters), _media_type(route), limit, generated, respond)
-        for method in sorted(route.methods or ()):
-            self._enter(node, method, entry)
+        entry = Entry(placed, prefix, tuple(parameters), _media_type(route), limit, generated, respond)
+        positions = [self._take(node, method, entry) for method in sorted(route.methods or ())]
+        found = [position for position in positions if position is not None]
+        if found:
+            self.parts[prefix].insert(found[0], placed)
 
-    def _enter(self, node: _Node, method: str, entry: _Entry) -> None:
-        present, position = node.methods.get(method), len(self.routes)
+    def _take(self, node: _Node, method: str, entry: Entry) -> int | None:
+        """Have the entry answer a method at a place. Return its position in the list, or None if another goes before it."""
+        part = self.parts.setdefault(entry.prefix, [])
+        present, position = node.methods.get(method), len(part)
         if present is not None:
             if present.generated == entry.generated:
                 raise ValueError(f"{method} {entry.route.path} is registered twice: give one of them another path")
             if entry.generated:
-                return
-            position = self.routes.index(present.route)
-            self.routes.remove(present.route)
+                return None
+            others = self.parts[present.prefix]
+            position = others.index(present.route) if others is part else position
+            others.remove(present.route)
         node.methods[method] = entry
-        if entry.route not in self.routes:
-            self.routes.insert(position, entry.route)
+        return position
 
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Everything below the prefix is answered here."""
-        inside = scope["type"] == "http" and (scope["path"] + "/").startswith(self.prefix + "/")
-        return (Match.FULL, {}) if inside else (Match.NONE, {})
+    def complete(self) -> None:
+        """Answer HEAD wherever GET is, have every route match exactly the paths that it is found by, and tell names apart.
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Find the route and let it answer, or raise 401, 404, 405, 413 or 415; or what the short way to it ended in."""
-        if FAILURE in scope:
-            raise scope[FAILURE]
-        segments = self._segments(scope)
+        Raises:
+            ValueError: at start-up, for two operations of one name.
+        """
+        name_apart(self.parts)
+        heads: dict[int, APIRoute] = {}
+        for node, pattern in _places(self._root, ()):
+            for entry in node.methods.values():
+                entry.route.path_regex = _regex(pattern, entry)
+            get = node.methods.get("GET")
+            if get is not None and "HEAD" not in node.methods:
+                head = copy(get.route)
+                # A route of its own: with HEAD among the methods of the other, FastAPI would document both under one name.
+                head.methods, head.include_in_schema = {"HEAD"}, False
+                heads[id(get.route)] = head
+                node.methods["HEAD"] = get._replace(route=head)
+        for part in self.parts.values():
+            part[:] = [one for route in part for one in (route, heads.get(id(route))) if one is not None]
+
+    def select(self, scope: Scope) -> Entry | None:
+        """Find what answers a request and put it into the scope, as Starlette's router does; None if nothing does."""
+        segments = _segments(scope)
         node = self._find(segments)
-        if node is None or not node.methods:
-            raise HTTPException(404)
-        entry = node.methods.get(scope["method"])
-        if entry is None:
-            raise HTTPException(405, headers={"Allow": ", ".join(sorted(node.methods))})
-        try:
-            receive = _admitted(entry, segments, scope, receive)
-        except (HTTPException, RowhouseError) as error:
-            raise await judged_first(error, entry.route, scope) from None
-        await entry.route.app(scope, receive, send)
+        entry = None if node is None else node.methods.get(scope["method"])
+        if entry is not None:
+            own = {name: segments[position] for position, name in entry.parameters}
+            outer = scope.get("path_params")  # of a mount
+            scope["path_params"] = {**outer, **own} if outer else own
+            scope["route"], scope["endpoint"], scope[ENTRY] = entry.route, entry.route.endpoint, entry
+        return entry
 
-    async def has_answered(self, scope: Scope, receive: Receive, send: Send) -> bool:
-        """Whether a route that can `respond` was there and has answered. If not, `handle` is to be asked: it knows what was wrong."""
-        if self.matches(scope)[0] is Match.NONE:
-            return False
-        segments = self._segments(scope)
-        node = self._find(segments)
-        entry = node.methods.get(scope["method"]) if node is not None else None
-        if entry is None or entry.respond is None:
-            return False
-        try:
-            response = await entry.respond(scope, _admitted(entry, segments, scope, receive))
-        except Exception as error:  # noqa: BLE001  `handle` raises it where FastAPI's handlers, and those that were added to it, are
-            scope[FAILURE] = await judged_first(error, entry.route, scope)
-            return False
-        await response(scope, receive, send)
-        return True
+    def methods(self, path: str) -> list[str]:
+        """The methods that are answered at a path of the application's own."""
+        node = self._find(_split(path))
+        return [] if node is None else sorted(node.methods)
 
-    def _segments(self, scope: Scope) -> list[str]:
-        path: str = scope["path"][len(self.prefix) + 1 :]
-        return path.removesuffix("/").split("/")
-
-    def _find(self, segments: Iterable[str]) -> _Node | None:
+    def _find(self, segments: Sequence[str]) -> _Node | None:
         node: _Node | None = self._root
         for segment in segments:
             if node is None:
@@ -150,23 +158,14 @@ class Directory(BaseRoute):
             node = node.children.get(segment) or (node.parameter if segment else None)
         return node
 
-    def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
-        """The path of a route by its name."""
-        for route in self.routes:
-            if route.name == name:
-                return URLPath(self.prefix + route.url_path_for(name, **path_params), "http")
-        raise NoMatchFound(name, path_params)
 
-
-def _admitted(entry: _Entry, segments: Sequence[str], scope: Scope, receive: Receive) -> Receive:
+def admitted(entry: Entry, scope: Scope, receive: Receive) -> Receive:
     """Let a request pass whose headers the route allows; its body, no longer than it allows."""
     settings: Settings = scope["app"].state.settings
     limit: int = getattr(settings, entry.limit)
     refuse_headers(scope["headers"], most_bytes=limit)
     if entry.require_media_type is not None:
         entry.require_media_type(scope["headers"])
-    scope["path_params"] = {name: segments[position] for position, name in entry.parameters}
-    scope["route"] = entry.route
     return limited(receive, limit, seconds=settings.body_seconds)
 
 
@@ -178,3 +177,32 @@ def _media_type(route: APIRoute) -> Callable[[Headers], Any] | None:
     if isinstance(body, Form):
         return refuse_other_than_form
     return require_json if isinstance(body, Body) else None
+
+
+def _segments(scope: Scope) -> list[str]:
+    return _split(route_path(scope))
+
+
+def _split(path: str) -> list[str]:
+    segments = path.split("/")
+    if not segments[-1]:
+        segments.pop()
+    return segments
+
+
+def _places(node: _Node, before: tuple[str, ...]) -> Iterator[tuple[_Node, tuple[str, ...]]]:
+    """Every place of the tree with the patterns of the segments that lead there. A parameter takes no literal beside it."""
+    yield node, before
+    for segment, child in node.children.items():
+        yield from _places(child, (*before, re.escape(segment)))
+    if node.parameter is not None:
+        literals = "|".join(re.escape(segment) for segment in node.children)
+        guard = rf"(?!(?:{literals})(?:/|\Z))" if literals else ""
+        yield from _places(node.parameter, (*before, f"{guard}[^/]+"))
+
+
+def _regex(pattern: tuple[str, ...], entry: Entry) -> re.Pattern[str]:
+    named = list(pattern)
+    for position, name in entry.parameters:
+        named[position] = f"(?P<{name}>{named[position]})"
+    return re.compile("/".join(named) + r"/?\Z")

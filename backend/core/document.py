@@ -1,8 +1,8 @@
-"""The OpenAPI document: FastAPI's own, with the directory's routes and the problem schema of every error."""
+"""The OpenAPI document: FastAPI's own, with the names of several registries apart and the problem schema of every error."""
 
 import json
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Iterator, Mapping
+from functools import cache, lru_cache
 from threading import Lock
 from typing import Any
 
@@ -17,53 +17,72 @@ from backend.core.answers import add_headers, add_refusals
 from backend.core.dependencies import oauth2_scheme
 from backend.core.directory import Directory
 from backend.core.errors import Problem
+from backend.core.naming import add_part, suffix_of
+from backend.core.paths import prefix_of
 
 # 95 of 100 answers of an operation are to be there within so many milliseconds; the load run's gate reads it here.
 SLO = "x-slo-ms"
 BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
 PATH = "/openapi.json"
+# A process is seen under one prefix or two; a middleware that believes a header must not fill the memory.
+CACHED_PREFIXES = 8
+URLS = frozenset({"tokenUrl", "authorizationUrl", "refreshUrl"})
 
 
 def add_document(app: FastAPI, directory: Directory, *, slo_ms: int, rate_limited: bool = False) -> None:
     """Serve the document, and give it as FastAPI's `app.openapi`; it is built at its first use.
 
-    That takes half a second of work for each hundred operations, and writing it down tens of milliseconds: it is done once and in
-    a thread, so that only who asks for the document waits for it.
+    That takes half a second of work for each hundred operations, and writing it down tens of milliseconds: it is done once (for
+    each prefix that it is seen under) and in a thread, so that only who asks for the document waits for it.
     """
-    written = cache(lambda: json.dumps(app.openapi(), ensure_ascii=False, separators=(",", ":")).encode())
+
+    @lru_cache(maxsize=CACHED_PREFIXES)
+    def written(prefix: str) -> bytes:
+        document = under_prefix(app.openapi(), prefix) if prefix else app.openapi()
+        return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
     one_at_a_time = Lock()
 
-    def content() -> bytes:
+    def content(prefix: str) -> bytes:
         with one_at_a_time:
-            return written()
+            return written(prefix)
 
-    async def show(_request: Request) -> Response:
-        return Response(await run_in_threadpool(content), media_type="application/json")
+    async def show(request: Request) -> Response:
+        return Response(await run_in_threadpool(content, prefix_of(request.scope)), media_type="application/json")
 
     build = cache(lambda: build_openapi(app, directory, slo_ms=slo_ms, rate_limited=rate_limited))
     app.openapi = build  # type: ignore[method-assign]  # FastAPI's documented way, also for who wants another document yet
     app.add_route(PATH, show, methods=["GET"], include_in_schema=False)
 
 
+def under_prefix(document: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """The document as a client sees it below a prefix: `servers` as FastAPI has them, and the paths of logins whole."""
+    servers = document.get("servers", [])
+    if all(server.get("url") != prefix for server in servers):
+        servers = [{"url": prefix}, *servers]
+    found = {**document, "servers": servers}
+    components = found.get("components", {})
+    if "securitySchemes" in components:
+        schemes = {name: _prefixed(scheme, prefix) for name, scheme in components["securitySchemes"].items()}
+        found["components"] = {**components, "securitySchemes": schemes}
+    return found
+
+
+def _prefixed(scheme: dict[str, Any], prefix: str) -> dict[str, Any]:
+    flows = {
+        name: {key: prefix + value if key in URLS and value.startswith("/") else value for key, value in flow.items()}
+        for name, flow in scheme.get("flows", {}).items()
+    }
+    return {**scheme, "flows": flows} if flows else scheme
+
+
 def build_openapi(app: FastAPI, directory: Directory, *, slo_ms: int, rate_limited: bool = False) -> dict[str, Any]:
-    """The whole document: the root's routes, the directory's, and the schema of every error.
+    """The whole document: every documented route of the application, and the schema of every error.
 
     `slo_ms` is the bound of the operations that say none; a hand-written route says it by `openapi_extra={"x-slo-ms": 500}`.
     """
-    document = get_openapi(
-        title=app.title,
-        version=app.version,
-        description=app.description,
-        license_info=app.license_info,
-        tags=app.openapi_tags,
-        routes=app.routes,
-    )
-    part = get_openapi(title=app.title, version=app.version, routes=directory.routes)
-    for path, item in part["paths"].items():
-        document["paths"][directory.prefix + path] = item
+    document = _parts(app, directory)
     components = document.setdefault("components", {})
-    for kind, entries in part.get("components", {}).items():
-        components.setdefault(kind, {}).update(entries)
     problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas = components.setdefault("schemas", {})
     schemas.update(problem.pop("$defs", {}))
@@ -71,6 +90,8 @@ def build_openapi(app: FastAPI, directory: Directory, *, slo_ms: int, rate_limit
     exact: dict[str, Any] = _with_whole_bounds(document)
     _name_enums(exact)
     scheme = jsonable_encoder(oauth2_scheme.model, by_alias=True, exclude_none=True)
+    flow = scheme["flows"]["password"]
+    flow["tokenUrl"] = _login_path(directory, flow["tokenUrl"])
     exact["components"]["securitySchemes"] = {oauth2_scheme.scheme_name: scheme}
     # For operations that say nothing of their own: a token is read if it is sent, none is needed.
     exact["security"] = [{}, {oauth2_scheme.scheme_name: []}]
@@ -79,6 +100,31 @@ def build_openapi(app: FastAPI, directory: Directory, *, slo_ms: int, rate_limit
     for operation in _operations(exact):
         operation.setdefault(SLO, slo_ms)
     return exact
+
+
+def _parts(app: FastAPI, directory: Directory) -> dict[str, Any]:
+    """FastAPI's document, made registry by registry where there are several: it would give equal names long ones in all."""
+    later = {prefix: part for number, (prefix, part) in enumerate(directory.parts.items()) if number > 0}
+    apart = {id(route) for part in later.values() for route in part}
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        license_info=app.license_info,
+        tags=app.openapi_tags,
+        servers=app.servers,
+        routes=[route for route in app.routes if id(route) not in apart],
+    )
+    for prefix, part in later.items():
+        added = get_openapi(title=app.title, version=app.version, routes=part)
+        add_part(document, added, suffix=suffix_of(prefix, directory.parts.keys() - {prefix}))
+    return document
+
+
+def _login_path(directory: Directory, path: str) -> str:
+    """The path of the login, in the first registry that has one."""
+    found = [f"{prefix}/{path}" for prefix in directory.parts if directory.methods(f"{prefix}/{path}")]
+    return found[0] if found else f"/{path}"
 
 
 def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """What every answer carries: a request id, the security headers and a line in the log.
 
-One plain ASGI layer, because each layer costs every request. Must not read bodies.
+One plain ASGI layer, because each layer costs every request. Must not read bodies; takes them from the answers to HEAD.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from backend.core.causes import report_failure
 from backend.core.drain import DRAINING, Drain
 from backend.core.errors import UnavailableError, problem_response
 from backend.core.logs import request_state
+from backend.core.paths import route_path
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 # The last two do not fall back to `default-src` (CSP level 3 §6.3).
@@ -61,8 +62,9 @@ class Edge:
         request_state.set(state)
         structlog.contextvars.bind_contextvars(request_id=request_id.decode())
         added = _headers(scope, request_id)
-        has_own_policy = scope["path"] in self._own_policy
+        has_own_policy = route_path(scope) in self._own_policy
         status, started_to_answer = 500, False
+        send = _without_body(send) if scope["method"] == "HEAD" else send
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status, started_to_answer
@@ -111,6 +113,15 @@ class Edge:
             account=state.get("account"),
             request_id=state["request_id"].decode(),
         )
+
+
+def _without_body(send: Send) -> Send:
+    """For HEAD, which has the headers of GET and no body (RFC 9110 §9.3.2)."""
+
+    async def send_headers(message: Message) -> None:
+        await send({**message, "body": b""} if "body" in message else message)
+
+    return send_headers
 
 
 def _headers(scope: Scope, request_id: bytes) -> list[tuple[bytes, bytes]]:

@@ -6,7 +6,8 @@ The scripts and styles come from the package fastapi-offline; the pages are Fast
 import base64
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import lru_cache, partial
 from importlib.resources import files
 
 from fastapi import FastAPI
@@ -15,7 +16,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
+from backend.core.document import CACHED_PREFIXES
 from backend.core.document import PATH as DOCUMENT
+from backend.core.paths import prefix_of
 
 ASSETS = "/docs/assets"
 PATHS = frozenset({"/docs", "/redoc"})
@@ -28,32 +31,42 @@ INLINE_STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 
 def add_pages(app: FastAPI) -> None:
     """Add both pages and their assets, at the root."""
-    swagger = get_swagger_ui_html(
-        openapi_url=DOCUMENT,
-        title=f"{app.title}: try it out",
-        swagger_js_url=f"{ASSETS}/swagger-ui-bundle.js",
-        swagger_css_url=f"{ASSETS}/swagger-ui.css",
-        swagger_favicon_url=f"{ASSETS}/favicon.png",
-        swagger_ui_parameters={"docExpansion": "none", "filter": True, "persistAuthorization": True},
-    )
-    redoc = get_redoc_html(
-        openapi_url=DOCUMENT,
-        title=f"{app.title}: reference",
-        redoc_js_url=f"{ASSETS}/redoc.standalone.js",
-        redoc_favicon_url=f"{ASSETS}/favicon.png",
-        with_google_fonts=False,
-    )
-    _add_page(app, "/docs", swagger)
-    _add_page(app, "/redoc", redoc)
+    _add_page(app, "/docs", partial(_swagger, app.title))
+    _add_page(app, "/redoc", partial(_redoc, app.title))
     app.mount(ASSETS, StaticFiles(directory=str(files("fastapi_offline") / "static")), name="docs-assets")
 
 
-def _add_page(app: FastAPI, path: str, page: HTMLResponse) -> None:
-    policy = content_policy(bytes(page.body).decode())
-    response = HTMLResponse(page.body, headers={"Content-Security-Policy": policy})
+def _swagger(title: str, prefix: str) -> HTMLResponse:
+    return get_swagger_ui_html(
+        openapi_url=prefix + DOCUMENT,
+        title=f"{title}: try it out",
+        swagger_js_url=f"{prefix}{ASSETS}/swagger-ui-bundle.js",
+        swagger_css_url=f"{prefix}{ASSETS}/swagger-ui.css",
+        swagger_favicon_url=f"{prefix}{ASSETS}/favicon.png",
+        swagger_ui_parameters={"docExpansion": "none", "filter": True, "persistAuthorization": True},
+    )
 
-    async def show(_request: Request) -> Response:
-        return response
+
+def _redoc(title: str, prefix: str) -> HTMLResponse:
+    return get_redoc_html(
+        openapi_url=prefix + DOCUMENT,
+        title=f"{title}: reference",
+        redoc_js_url=f"{prefix}{ASSETS}/redoc.standalone.js",
+        redoc_favicon_url=f"{prefix}{ASSETS}/favicon.png",
+        with_google_fonts=False,
+    )
+
+
+def _add_page(app: FastAPI, path: str, make: Callable[[str], HTMLResponse]) -> None:
+    """Add a page that is made once for each prefix that it is seen under."""
+
+    @lru_cache(maxsize=CACHED_PREFIXES)
+    def page(prefix: str) -> HTMLResponse:
+        body = make(prefix).body
+        return HTMLResponse(body, headers={"Content-Security-Policy": content_policy(bytes(body).decode())})
+
+    async def show(request: Request) -> Response:
+        return page(prefix_of(request.scope))
 
     app.add_route(path, show, methods=["GET"], include_in_schema=False)
 

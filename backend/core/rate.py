@@ -6,7 +6,7 @@ token is its account. Every answer tells the bound and what is left of it (draft
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from limits import parse
@@ -26,18 +26,20 @@ POLICY = '"default"'
 
 
 class RateLimit:
-    """Counts the requests below `prefix` in windows that begin at multiples of their length, alike on every server.
+    """Counts the requests below any of `prefixes` in windows that begin at multiples of their length, alike on every server.
 
     `rate` is such as "600/minute". `subject_of` returns the account that an access token names, None if the token does
     not hold.
     """
 
-    def __init__(self, app: ASGIApp, *, rate: str, storage_url: str, prefix: str, subject_of: SubjectOf) -> None:
+    def __init__(
+        self, app: ASGIApp, *, rate: str, storage_url: str, prefixes: Iterable[str], subject_of: SubjectOf
+    ) -> None:
         bound = parse(rate)
         self._app = app
         self._most, self._seconds = bound.amount, bound.get_expiry()
         self._policy = (b"ratelimit-policy", f"{POLICY};q={self._most};w={self._seconds}".encode())
-        self._prefix = prefix
+        self._prefixes = tuple(f"{prefix}/" for prefix in prefixes)
         self._subject_of = subject_of
         self._own = MemoryStorage()
         self._url = storage_url
@@ -49,7 +51,7 @@ class RateLimit:
         """The ASGI application."""
         if scope["type"] == "lifespan":
             await self._live(scope, receive, send)
-        elif scope["type"] == "http" and (get_route_path(scope) + "/").startswith(self._prefix + "/"):
+        elif scope["type"] == "http" and (get_route_path(scope) + "/").startswith(self._prefixes):
             await self._limit(scope, receive, send)
         else:
             await self._app(scope, receive, send)

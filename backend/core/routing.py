@@ -38,6 +38,7 @@ from backend.core.errors import InvalidInputError, RowhouseError
 from backend.core.gate import one_line_each
 from backend.core.idempotency import IDEMPOTENCY_KEY, REPLAYED, Sent, once
 from backend.core.judging import judge_bodies
+from backend.core.paths import route_path
 from backend.core.policy import Policy
 from backend.core.rendering import Renderer
 from backend.core.security import bearer_token
@@ -179,7 +180,7 @@ class OneHopRoute(APIRoute):
     async def _hop(self, **values: Any) -> Response:
         request: Request = values[self._request_name]
         keys = request.headers.getlist("idempotency-key") if self._creates else []
-        sent = Sent(", ".join(keys), request.url.path, await request.body()) if keys else None
+        sent = Sent(", ".join(keys), route_path(request.scope), await request.body()) if keys else None
         self._check_query(request.query_params)
         door: Door = request.app.state.door
         write = request.method not in READING_METHODS

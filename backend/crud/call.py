@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection
+from typing import Any
 
 from starlette.responses import Response
 from starlette.types import Scope
@@ -10,6 +11,7 @@ from backend.core.admission import CALLER, overriding_caller
 from backend.core.db import UnitOfWork
 from backend.core.errors import InvalidInputError
 from backend.core.idempotency import Sent, once
+from backend.core.paths import location, route_path
 from backend.core.security import bearer_token
 from backend.crud.parameters import parse_query
 from backend.crud.policy import Policy
@@ -25,7 +27,7 @@ class Call:
 
     def __init__(self, scope: Scope, body: bytes) -> None:
         self.scope = scope
-        self.path: str = scope["path"].rstrip("/")
+        self.path: str = route_path(scope).rstrip("/")
         self.key: str = scope["path_params"].get("id", "")
         self.query: bytes = scope["query_string"]
         self.body = body
@@ -33,6 +35,10 @@ class Call:
         self.headers = dict(found)
         if len(self.headers) < len(found):
             self.headers = {name: ", ".join(v for n, v in found if n == name) for name in self.headers}
+
+    def location(self, key: Any) -> str:
+        """The path of the new row with this key, for `Location`."""
+        return location(self.scope, key)
 
     def tags(self, header: bytes) -> Collection[str]:
         """The entity tags of `If-Match` or `If-None-Match`; empty where the header is absent."""

@@ -5,7 +5,6 @@ Knows headers, bodies and status codes; what happens to rows is `CRUDBase`'s.
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from annotated_types import MaxLen, MinLen
 from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
@@ -104,9 +103,7 @@ class Endpoints:
 
     def _create(self, call: Call, unit: UnitOfWork, body: BaseModel) -> Response:
         row = self.crud.create(unit, body.__dict__)
-        # A key may hold any character; a header and a path may not (RFC 3986 §2.1).
-        location = f"{call.path}/{quote(str(row[self.resource.key.name]), safe='')}"
-        return self._answer(row, status=201, headers={"Location": location})
+        return self._answer(row, status=201, headers={"Location": call.location(row[self.resource.key.name])})
 
     def update_row(self, call: Call, unit: UnitOfWork) -> Response:
         """Change the members that are sent; the others stay as they are."""

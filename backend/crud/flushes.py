@@ -3,14 +3,14 @@
 A session's bulk statements (`session.exec(update(...))`) name no rows and are not seen here, nor is SQL written by hand.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlmodel import Session
 
-from backend.core.db import UNIT, UnitOfWork
+from backend.core.db import UNIT, Database, UnitOfWork
 from backend.core.statement import Row
 from backend.crud.history import Action
 from backend.crud.keeper import Keeper
@@ -37,13 +37,23 @@ class Seen(NamedTuple):
 
 
 def keep_flushes(resource: Resource) -> None:
-    """Have every session of a unit of work keep what it flushes of this entity."""
+    """Have sessions keep what they flush of this entity where no application has said what is kept, as in a script."""
+    resource.table.info[KEPT] = kept_of(resource)
+
+
+def kept_of(resource: Resource) -> Kept:
+    """What is kept of the rows of one entity that a session flushes."""
     key = resource.key.column
     select_row = sa.select(*(column.column for column in resource.columns.values()))
-    resource.table.info[KEPT] = Kept(
+    return Kept(
         Keeper(resource),
         select_row.where(key == sa.bindparam(ROW_KEY, type_=key.type)).with_for_update(key_share=True),
     )
+
+
+def keep_in(database: Database, kept: Mapping[str, Kept]) -> None:
+    """Have the sessions of one application keep what its registries say, by the name of the table."""
+    database.info[KEPT] = kept
 
 
 @event.listens_for(Session, "before_flush")
@@ -65,7 +75,9 @@ def _seen(unit: UnitOfWork, things: Iterable[Any], action: Action) -> list[Seen]
     found = []
     for thing in things:
         state: Any = sa.inspect(thing)
-        kept: Kept | None = state.mapper.local_table.info.get(KEPT)
+        table = state.mapper.local_table
+        registered: Mapping[str, Kept] | None = unit.database.info.get(KEPT)
+        kept: Kept | None = table.info.get(KEPT) if registered is None else registered.get(table.name)
         if kept is not None:
             before = _row(unit, kept, state.identity[0]) if state.identity else None
             if before is not None or action is Action.CREATE:  # else it is gone already, and the session will say so

@@ -22,15 +22,15 @@ MISSING_CLASS = re.compile(r"Mapper\[(\w+)[^\]]*\].*expression '([^']+)' failed 
 MISSING_PROPERTY = re.compile(r"Mapper\[(\w+)[^\]]*\]'? has no property '([^']+)'")
 
 
-def configure_mappers(registry: Registry) -> None:
+def configure_mappers(registries: Iterable[Registry]) -> None:
     """Configure the mappers of the registered classes, of the accounts and of all that these refer to.
 
     Raises:
         RegistrationError: at start-up, naming the class, the relationship and the fix.
     """
-    models = [line.resource.model for line in registry.registrations.values()]
-    registries: dict[MapperRegistry, None] = {sa.inspect(model).registry: None for model in models}
-    for found in (*registries, SQLModel._sa_registry):  # noqa: SLF001  nothing public leads from SQLModel to its registry
+    models = [line.resource.model for registry in registries for line in registry.registrations.values()]
+    mapped: dict[MapperRegistry, None] = {sa.inspect(model).registry: None for model in models}
+    for found in (*mapped, SQLModel._sa_registry):  # noqa: SLF001  nothing public leads from SQLModel to its registry
         try:
             found.configure(cascade=True)
         except REFUSALS as error:

@@ -1,5 +1,7 @@
 """Which tables an application needs of its database: those of its models and of what is registered."""
 
+from collections.abc import Iterable
+
 import sqlalchemy as sa
 
 from backend.core.tables import Need
@@ -8,12 +10,13 @@ from backend.crud.registry import Registry
 READING = frozenset({"list", "get"})
 
 
-def needs_of(registry: Registry, metadata: sa.MetaData) -> list[Need]:
+def needs_of(registries: Iterable[Registry], metadata: sa.MetaData) -> list[Need]:
     """Each table with the name of its class. An entity that is only read may have columns that its class does not know."""
-    lines = {line.resource.table: line for line in registry.registrations.values()}
+    lines = [line for registry in registries for line in registry.registrations.values()]
+    names = {line.resource.table: line.resource.name for line in lines}
+    written = {line.resource.table for line in lines if not READING.issuperset(line.operations)}
     needs = []
-    for table in sorted({*metadata.tables.values(), *lines}, key=lambda table: table.fullname):
-        line = lines.get(table)
-        entity = line.resource.name if line else str(table.info.get("entity", table.name))
-        needs.append(Need(table, entity, inserts=line is None or not READING.issuperset(line.operations)))
+    for table in sorted({*metadata.tables.values(), *names}, key=lambda table: table.fullname):
+        entity = names.get(table) or str(table.info.get("entity", table.name))
+        needs.append(Need(table, entity, inserts=table in written or table not in names))
     return needs

@@ -4,12 +4,12 @@
     registry.register(Vehicle, owner="driver_id")
     registry.include(booking_routes)
 
-A registry only declares. `build` makes the routes for one database and enters them in a directory.
+A registry only declares. `build` makes the routes of one or several registries for one database and enters them in a directory.
 """
 
 import inspect
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -38,7 +38,7 @@ from backend.crud.checks import (
 )
 from backend.crud.columns import RegistrationError, columns_of
 from backend.crud.expand import Expansion
-from backend.crud.flushes import keep_flushes
+from backend.crud.flushes import Kept, keep_flushes, kept_of
 from backend.crud.hand_written import bind
 from backend.crud.indexes import missing_indexes
 from backend.crud.model import plural
@@ -49,6 +49,8 @@ from backend.crud.router import OPERATIONS, routes_of
 from backend.crud.schemas import NOTHING, derive
 
 PATH = re.compile(r"^[a-z0-9]+(-[a-z0-9]+)*$")
+PREFIX = re.compile(r"(/[A-Za-z0-9][A-Za-z0-9._~-]*)*")
+Cruds = dict[type[SQLModel], CRUDBase[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +63,36 @@ class Registration:
 
 
 class Built(NamedTuple):
-    """A table of contents made for one database."""
+    """Registries made for one database: the routes, and by the prefix of each registry what its routes go through.
+
+    `kept` is what flushes keep, by the name of the table.
+    """
 
     directory: Directory
-    cruds: dict[type[SQLModel], CRUDBase[Any]]
+    cruds: dict[str, Cruds]
+    kept: dict[str, Kept]
+
+
+class Keeping(NamedTuple):
+    """What is kept of the rows of one table."""
+
+    soft_delete: bool = False
+    history: bool = False
 
 
 class Registry:
-    """The table of contents of an API below one prefix, in URL order."""
+    """The table of contents of an API below one prefix, in URL order.
+
+    Raises:
+        RegistrationError: at start-up, for a prefix that is no path.
+    """
 
     def __init__(self, prefix: str = "/api/v1") -> None:
+        if not PREFIX.fullmatch(prefix):
+            raise RegistrationError(
+                f"Registry({prefix!r}): write the prefix as '/api/v1', with a slash before each segment and none behind, "
+                "or as '' for the root"
+            )
         self.prefix = prefix
         self.registrations: dict[str, Registration] = {}
         self.routers: list[APIRouter] = []
@@ -153,29 +175,32 @@ class Registry:
         found = [missing_indexes(line.resource, is_listed="list" in line.operations) for line in lines]
         return [sentence for sentence in found if sentence is not None]
 
-    def build(self, dialect: sa.Dialect) -> Built:
-        """The directory of every route, and what the routes of each entity go through, for one database."""
-        directory = Directory(self.prefix)
-        resources = self._related()
+    def enter(self, directory: Directory, dialect: sa.Dialect, keeping: Mapping[str, Keeping]) -> Cruds:
+        """Enter every route in the directory, and return what the routes of each entity go through, for one database."""
+        resources = self._related(keeping)
         cruds = {path: self.registrations[path].crud(resource, dialect) for path, resource in resources.items()}
         scopes = {crud.table.name: crud.scope for crud in cruds.values()}
         for path, resource in resources.items():
             cruds[path].references.scopes = scopes
             expansions = {name: Expansion(r, cruds[r.target.path]) for name, r in resource.relations.items()}
-            for route in routes_of(resource, cruds[path], expansions, self.registrations[path].operations):
+            registration = self.registrations[path]
+            for route in routes_of(registration.resource, resource, cruds[path], expansions, registration.operations):
                 if resource.slo_ms is not None:
                     route.openapi_extra = {**(route.openapi_extra or {}), SLO: resource.slo_ms}
-                directory.add(route, generated=True)
+                directory.add(route, prefix=self.prefix, generated=True)
         for router in self.routers:
             for hand_written in router.routes:
                 if not isinstance(hand_written, APIRoute):
                     raise RegistrationError("a router within a router would be lost: give each to registry.include()")
-                directory.add(bind(hand_written, resources), generated=False)
-        return Built(directory, {crud.resource.model: crud for crud in cruds.values()})
+                directory.add(bind(hand_written, resources), prefix=self.prefix, generated=False)
+        return {crud.resource.model: crud for crud in cruds.values()}
 
-    def _related(self) -> dict[str, Resource]:
-        """The resources by their paths, with their relations to each other, which only the whole table of contents tells."""
-        declared = {path: registration.resource for path, registration in self.registrations.items()}
+    def _related(self, keeping: Mapping[str, Keeping]) -> dict[str, Resource]:
+        """The resources by their paths, with what is kept of them and their relations to each other."""
+        declared = {
+            path: replace(registration.resource, **keeping[registration.resource.table.name]._asdict())
+            for path, registration in self.registrations.items()
+        }
         readable = {path for path, registration in self.registrations.items() if "list" in registration.operations}
         found = {}
         for path, relations in relations_of(declared.values(), readable=readable).items():
@@ -194,6 +219,48 @@ class Registry:
                 f"{model.__name__} is registered already, and operation ids such as list_{path} come from the class name; "
                 "give one of the classes another name"
             )
+
+
+def build(registries: Sequence[Registry], dialect: sa.Dialect) -> Built:
+    """Make the routes of registries for one database.
+
+    Raises:
+        RegistrationError, ValueError: at start-up, for registries that do not fit together.
+    """
+    prefixes = [registry.prefix for registry in registries]
+    if len(set(prefixes)) < len(prefixes):
+        raise RegistrationError(
+            f"two registries have one prefix of {prefixes}: give each its own, or register all in one"
+        )
+    keeping = _keeping(registries)
+    directory = Directory()
+    cruds = {registry.prefix: registry.enter(directory, dialect, keeping) for registry in registries}
+    directory.complete()
+    found = [crud for part in reversed(cruds.values()) for crud in part.values()]
+    kept = {crud.table.name: kept_of(crud.resource) for crud in found if crud.resource.is_kept}
+    return Built(directory, cruds, kept)
+
+
+def tags(registries: Iterable[Registry]) -> list[dict[str, str]]:
+    """OpenAPI's tags of registries; one that several have is described as the first describes it."""
+    found: dict[str, dict[str, str]] = {}
+    for registry in registries:
+        for tag in registry.tags():
+            found.setdefault(tag["name"], tag)
+    return [found[name] for name in sorted(found)]
+
+
+def _keeping(registries: Iterable[Registry]) -> dict[str, Keeping]:
+    """What is kept of each table. What one registry keeps, all keep, for the rows are the same."""
+    found: dict[str, Keeping] = {}
+    for registry in registries:
+        for registration in registry.registrations.values():
+            resource = registration.resource
+            before = found.get(resource.table.name, Keeping())
+            found[resource.table.name] = Keeping(
+                soft_delete=before.soft_delete or resource.soft_delete, history=before.history or resource.history
+            )
+    return found
 
 
 def public_schema(model: type[SQLModel], *, composed: Mapping[str, Any] = NOTHING) -> type[BaseModel]:

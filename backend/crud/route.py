@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Path
 from fastapi.routing import APIRoute
 from starlette.responses import Response
-from starlette.types import Receive, Scope
+from starlette.types import Receive, Scope, Send
 
 from backend.core.admission import ASKED, Admission, find_caller
 from backend.core.db import UnitOfWork
@@ -44,7 +44,8 @@ async def read_body(receive: Receive) -> bytes:
 class GeneratedRoute(APIRoute):
     """One generated operation; `intake` is there where it reads a body that is no JSON.
 
-    The directory asks `respond` for the answer and sends it, without FastAPI's layers; `documented` is for OpenAPI alone.
+    The fast path asks `respond` for the answer and sends it, without FastAPI's layers; `documented` is for OpenAPI alone, and its
+    name is what rate limits and traces call the operation by.
     """
 
     def __init__(
@@ -61,6 +62,11 @@ class GeneratedRoute(APIRoute):
         self.admission = Admission(read=(policy,), write=(policy,))
         self.intake = intake
         self.respond = respond
+        self.app = self._answer
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self.respond(scope, receive)
+        await response(scope, receive, send)
 
 
 def in_one_hop(work: Work, *, writes: bool, reads_body: bool) -> Respond:
@@ -109,6 +115,7 @@ def route_of(
         """Carries the signature for OpenAPI; the route's `respond` answers instead."""
 
     documented.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by inspect.signature
+    documented.__name__ = documented.__qualname__ = options["operation_id"]
     return GeneratedRoute(
         f"/{resource.path}{tail}",
         respond=respond,

@@ -25,13 +25,20 @@ BATCH_LIMITS = {"minItems": 1, "maxItems": 1000}
 
 
 def routes_of(
-    resource: Resource, crud: CRUDBase[Any], expansions: Mapping[str, Expansion], operations: Iterable[str]
+    declared: Resource,
+    resource: Resource,
+    crud: CRUDBase[Any],
+    expansions: Mapping[str, Expansion],
+    operations: Iterable[str],
 ) -> list[GeneratedRoute]:
-    """The generated routes of a resource, for those of `OPERATIONS` that are named; each brings its batch along."""
+    """The generated routes of a resource, for those of `OPERATIONS` that are named; each brings its batch along.
+
+    `declared` is the resource as its line has it: another registry of the application may keep more of its rows.
+    """
     endpoints = (KeptEndpoints if resource.is_kept else Endpoints)(resource, crud, expansions)
     named = [name for name in OPERATIONS if name in operations]
     routes = [build(resource, endpoints) for name in named for build in _BUILDERS[name]]
-    return routes + kept_routes(resource, endpoints) if isinstance(endpoints, KeptEndpoints) else routes
+    return routes + kept_routes(declared, endpoints) if isinstance(endpoints, KeptEndpoints) else routes
 
 
 def _list(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:

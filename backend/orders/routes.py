@@ -3,11 +3,13 @@
 from typing import Annotated, Any
 
 from pydantic import BaseModel
+from starlette.requests import Request
 from starlette.responses import Response
 
 from backend.core.dependencies import CallerDep, SessionDep
 from backend.core.idempotency import REPLAYED
 from backend.core.openapi import problem_responses
+from backend.core.paths import location_of
 from backend.core.routing import Router
 from backend.core.statement import Row
 from backend.crud.dependencies import crud_of
@@ -45,13 +47,14 @@ def create_cart_item(
     caller: CallerDep,
     carts: CartItemsDep,
     session: SessionDep,
+    request: Request,
     response: Response,
 ) -> Row:
     """Put copies of a book into the caller's cart; of a book that is there already, more."""
     values: BaseModel = body
     item, is_new = service.add_to_cart(session, caller.id, **values.__dict__)
     if is_new:
-        response.headers["Location"] = f"/api/v1/cart-items/{item['id']}"
+        response.headers["Location"] = location_of(request, item["id"])
     else:
         response.status_code = 200
     response.headers["ETag"] = carts.version(item)
@@ -59,10 +62,10 @@ def create_cart_item(
 
 
 @orders.post("", status_code=201, response_model=OrderPublic, responses=PLACED)
-def create_order(caller: CallerDep, found: OrdersDep, session: SessionDep, response: Response) -> Row:
+def create_order(caller: CallerDep, found: OrdersDep, session: SessionDep, request: Request, response: Response) -> Row:
     """Order what is in the caller's cart, at the prices of this moment; the cart is empty then. Takes no body."""
     row = service.place_order(session, caller.id)
-    response.headers["Location"] = f"/api/v1/orders/{row['id']}"
+    response.headers["Location"] = location_of(request, row["id"])
     return _tagged(found, row, response)
 
 

@@ -195,7 +195,7 @@ def test_a_row_that_refers_to_nothing_is_409_by_hand(
 
     client = serve(router, url=databases.prepared(backend, "migrated", migrate))
     for flush in ("true", "false"):
-        problem(client.post(f"{API}/reviews-by-hand?flush={flush}"), 409, "conflict")
+        problem(client.post(f"{API}/reviews-by-hand?flush={flush}"), 409, "reference_not_found")
     assert client.get(f"{API}/reviews-by-hand").json() == 0
 
 

@@ -20,8 +20,10 @@ from backend.core.errors import (
     InvalidInputError,
     LockedError,
     ReadOnlyDatabaseError,
+    ReferenceNotFoundError,
     RowhouseError,
     StatementTimeoutError,
+    StillReferencedError,
     TransactionRetryError,
 )
 from backend.core.policy import ANYONE
@@ -129,11 +131,28 @@ def test_a_taken_value_of_an_expression_names_the_entity(database: Database) -> 
     assert str(error) == "Guest with this value already exists"
 
 
-def test_a_reference_to_nothing(database: Database) -> None:
-    """The engine says which way round; PostgreSQL's name helps it."""
+def test_a_reference_to_nothing_names_its_member(database: Database) -> None:
+    """When a row is made and when it is changed."""
     error = refusal(database, host_id=-1)
-    assert isinstance(error, ForeignKeyError)
-    assert error.constraint == (None if database.dialect.name == "sqlite" else "fk_guests_host_id_guests")
+    assert isinstance(error, ReferenceNotFoundError)
+    assert str(error) == "host_id: there is nothing with this id."
+    with pytest.raises(ReferenceNotFoundError, match="host_id"), UnitOfWork(database, write=True) as unit:
+        unit.session.execute(guests.update().values(host_id=-1))
+
+
+def test_what_others_refer_to_stays(database: Database) -> None:
+    """A deletion says so."""
+    store(database, host_id=1)
+    with pytest.raises(StillReferencedError), UnitOfWork(database, write=True) as unit:
+        unit.session.execute(guests.delete().where(guests.c.id == 1))
+
+
+def test_a_statement_that_is_not_known_leaves_the_direction_open() -> None:
+    """As at a commit, or in a table that is not a model's."""
+    error = ForeignKeyError()
+    assert CATALOG.reference_error(error, None) is error
+    told = CATALOG.reference_error(error, "INSERT INTO elsewhere (a) VALUES (1)")
+    assert str(told) == "A member: there is nothing with this id."
 
 
 @pytest.mark.parametrize(("age", "rule"), [(0, "ck_guests_age_positive"), (sa.null(), "guests.age")])

@@ -238,7 +238,7 @@ def test_a_registered_table_of_another_schema_is_looked_for_there(databases: Dat
 
 def test_what_is_only_read_is_inserted_nowhere() -> None:
     """Everything else may be."""
-    needs = {need.entity: need.inserts for need in needs_of(product, sa.MetaData())}
+    needs = {need.entity: need.inserts for need in needs_of([product], sa.MetaData())}
     assert (needs["Order"], needs["Book"], needs["User"]) == (False, True, True)
 
 

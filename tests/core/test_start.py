@@ -170,7 +170,7 @@ def test_a_wrong_relationship_stops_the_start(
 ) -> None:
     """It names the class, the relationship and the fix, and not the first login but the start dies."""
     with pytest.raises(RegistrationError) as refused:
-        configure_mappers(wrong(base))
+        configure_mappers([wrong(base)])
     told = str(refused.value)
     assert all(word in told for word in words), told
     assert "Background on" not in told
@@ -189,8 +189,8 @@ def test_right_relationships_are_left_as_they_are(base: Any) -> None:
         vet: Vet = Relationship()
 
     registry = registered(Vet, Appointment)
-    configure_mappers(registry)
-    configure_mappers(registry)
+    configure_mappers([registry])
+    configure_mappers([registry])
 
 
 @pytest.fixture

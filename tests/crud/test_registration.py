@@ -18,7 +18,7 @@ from backend.crud.columns import RegistrationError
 from backend.crud.model import READ_ONLY, SECRET, IntegerKey, Record
 from backend.crud.no_overlap import NoOverlap
 from backend.crud.policy import ANYONE, SIGNED_IN, role
-from backend.crud.registry import Registry, create_schema, public_schema
+from backend.crud.registry import Registry, build, create_schema, public_schema
 from backend.crud.search_index import SearchIndex
 from tests.odd.base import metadata as odd_metadata
 
@@ -190,7 +190,7 @@ def registered(model: type[SQLModel], **line: Any) -> Registry:
 
 def built(registry: Registry) -> Directory:
     """The routes of a registry."""
-    return registry.build(sa.make_url("sqlite://").get_dialect()()).directory
+    return build([registry], sa.make_url("sqlite://").get_dialect()()).directory
 
 
 @pytest.mark.parametrize(
@@ -313,7 +313,8 @@ def test_only_the_named_operations_exist() -> None:
     """The order of their names does not matter; a batch comes with what it repeats."""
     routes = built(registered(Draft, write=SIGNED_IN, operations=("delete", "get"))).routes
     found = {(method, route.path) for route in routes for method in route.methods or ()}
-    assert found == {("GET", "/drafts/{id}"), ("DELETE", "/drafts/{id}"), ("DELETE", "/drafts/batch")}
+    one, batch = "/api/v1/drafts/{id}", "/api/v1/drafts/batch"
+    assert found == {("GET", one), ("HEAD", one), ("DELETE", one), ("DELETE", batch)}
 
 
 def test_each_word_brings_its_operation() -> None:
@@ -321,8 +322,8 @@ def test_each_word_brings_its_operation() -> None:
     for words in ({"soft_delete"}, {"history"}, {"soft_delete", "history"}, set[str]()):
         line = dict.fromkeys(words, True)
         paths = {route.path for route in built(registered(Draft, write=SIGNED_IN, **line)).routes}
-        assert ("/drafts/{id}/restore" in paths) is ("soft_delete" in words)
-        assert ("/drafts/{id}/history" in paths) is ("history" in words)
+        assert ("/api/v1/drafts/{id}/restore" in paths) is ("soft_delete" in words)
+        assert ("/api/v1/drafts/{id}/history" in paths) is ("history" in words)
 
 
 def test_only_an_entity_with_the_word_restores() -> None:

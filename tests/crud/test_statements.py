@@ -10,8 +10,8 @@ from sqlalchemy import event
 from sqlalchemy.orm import registry as orm_registry
 from starlette.testclient import TestClient
 
+from backend.core.application import Application
 from backend.core.config import Settings
-from backend.core.directory import Directory
 from backend.core.statement import Statement
 from backend.crud.model import IntegerKey, Record
 from backend.crud.policy import ANYONE, SIGNED_IN
@@ -135,10 +135,11 @@ def look_ups(databases: Databases, count: int) -> int:
     registry = many_entities(count)
     last = list(registry.registrations.values())[-1].resource
     app = create_app(Settings(database_url=databases.empty("sqlite"), **QUIET), registry, Scratch.metadata)
-    directory = next(route for route in app.router.routes if isinstance(route, Directory))
+    assert isinstance(app, Application)
     with TestClient(app) as client:
         last.table.create(app.state.database.engine)
-        directory._root.children = Counted(directory._root.children)
+        node = app.directory._root.children[""].children["api"].children["v1"]
+        node.children = Counted(node.children)
         Counted.looked_up = 0
         assert client.get(f"/api/v1/{last.path}/1").json()["detail"] == f"There is no {last.name} with the id 1."
     return Counted.looked_up

@@ -48,7 +48,7 @@ def crud_of_books(client: TestClient) -> CRUDBase[Book]:
     """What the application's books go through."""
     app = client.app
     assert isinstance(app, FastAPI)
-    found: CRUDBase[Book] = app.state.cruds[Book]
+    found: CRUDBase[Book] = app.state.cruds["/api/v1"][Book]
     return found
 
 
