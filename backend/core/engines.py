@@ -126,8 +126,17 @@ def create_engine(settings: Settings, *, serves: bool = False) -> sa.Engine:
     else:
         engine = sa.create_engine(url, connect_args=connect_arguments(url), **options)
         event.listen(engine, "connect", PostgresqlConnections(settings, serves=serves).prepare)
+        event.listen(engine, "connect", lambda *_connection: _write_standard_literals(engine.dialect))
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def _write_standard_literals(dialect: Any) -> None:
+    """Have statements compiled for `standard_conforming_strings=on`, which they run under.
+
+    SQLAlchemy asks the first connection before it is set, and would double the backslash of ESCAPE where a role has it off.
+    """
+    dialect._backslash_escapes = False  # noqa: SLF001  it has no other name
 
 
 def driver_of(connection: sa.Connection) -> Any:

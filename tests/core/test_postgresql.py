@@ -104,6 +104,16 @@ def test_negative_intervals_survive(opened: Open) -> None:
             assert unit.fetch(lengths, {"given": given}) == [{"length": given}]
 
 
+@pytest.mark.parametrize("pooler", OPENED)
+def test_a_backslash_is_one(opened: Open, pooler: str) -> None:
+    """In literals of compiled statements, such as ESCAPE has, though the session that SQLAlchemy looks at doubles them."""
+    like = sa.select(sa.literal("a%b").like(sa.bindparam("pattern", type_=sa.String()), escape="\\").label("matches"))
+    for _ in range(2):
+        with UnitOfWork(opened(database_pooler=pooler), write=False) as unit:
+            assert unit.fetch(like, {"pattern": r"a\%b"}) == [{"matches": True}]
+            assert unit.fetch(like, {"pattern": "a_"}) == [{"matches": False}]
+
+
 def test_a_shared_session_is_left_as_it_is(opened: Open) -> None:
     """Others would get what was set on it."""
     database = opened(database_pooler="yes")

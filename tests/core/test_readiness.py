@@ -150,7 +150,7 @@ def _login() -> dict[str, str]:
 @contextmanager
 def operator(databases: Databases) -> Iterator[psycopg.Connection[Any]]:
     """A connection of PostgreSQL's own superuser."""
-    with psycopg.connect(databases._server.get_uri(), autocommit=True) as connection:
+    with psycopg.connect(databases.administrator_url, autocommit=True) as connection:
         yield connection
 
 

@@ -1,0 +1,25 @@
+"""The world's fixtures. Nothing here is collected unless `scripts/test-world` asks for it: it needs more than a bare machine has."""
+
+import os
+from collections.abc import Callable
+
+import pytest
+
+collect_ignore_glob = [] if os.environ.get("ROWHOUSE_WORLD") else ["*"]
+FIGURE = "figure"
+Figure = Callable[[str], None]
+
+
+@pytest.fixture
+def figure(record_property: Callable[[str, object], None]) -> Figure:
+    """`figure("0 of 4,000 answers wrong")`: a line for the end of the run, also from another process."""
+    return lambda line: record_property(FIGURE, line)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show the figures of all tests, the failed ones' too."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
+    lines = [value for report in reports for name, value in report.user_properties if name == FIGURE]
+    if lines:
+        terminalreporter.section("figures")
+        terminalreporter.write_line("\n".join(str(line) for line in dict.fromkeys(lines)))
