@@ -127,8 +127,8 @@ def test_a_router_says_it_for_all_its_routes(serve: Serve) -> None:
         return 1 if session.is_active else 0
 
     for method in ("get", "post", "put", "patch", "delete", "options", "head", "trace"):
-        getattr(router, method)("")(endpoint)
-        getattr(router, method)("/desk", policy=SIGNED_IN)(endpoint)
+        getattr(router, method)("", operation_id=f"{method}_lobby")(endpoint)
+        getattr(router, method)("/desk", policy=SIGNED_IN, operation_id=f"{method}_desk")(endpoint)
     client = serve(router)
     for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "TRACE"):
         assert client.request(method, f"{API}/lobby").status_code == 200

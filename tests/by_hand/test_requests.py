@@ -104,9 +104,9 @@ def written(serve: Serve) -> TestClient:
     def read_form(name: Annotated[str, Form()]) -> str:
         return name
 
-    for one in (router, public):
-        one.post("/json")(read_json)
-        one.post("/form")(read_form)
+    for name, one in (("own", router), ("public", public)):
+        one.post("/json", operation_id=f"read_{name}_json")(read_json)
+        one.post("/form", operation_id=f"read_{name}_form")(read_form)
     return serve(router, public, max_body_bytes=1024)
 
 

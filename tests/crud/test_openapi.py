@@ -225,4 +225,4 @@ def test_an_import_is_documented_with_both_types(document: Document, odd_documen
             answer = operation["responses"]["201"]
             assert answer["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Created"}
             assert "Idempotent-Replayed" in answer["headers"]
-            assert set(operation["responses"]) == {"201", *PROBLEMS_OF_A_CHANGE} - {"404"}
+            assert set(operation["responses"]) == {"201", "429", *PROBLEMS_OF_A_CHANGE} - {"404"}

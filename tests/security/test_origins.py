@@ -19,7 +19,9 @@ OTHERS = (
     "https://shop.example/", "https://SHOP.example", "https://shopxexample", "https://sub.shop.example", "file://", "https://evil.example",
     "https://shop.example, https://evil.example", "https://shop.example\x00", "https://shop.example%0d%0ax",
 )  # fmt: skip
-READABLE = {"etag", "location", "x-request-id", "retry-after", "idempotent-replayed", "content-disposition"}
+READABLE = {
+    "etag", "location", "x-request-id", "retry-after", "idempotent-replayed", "content-disposition", "ratelimit", "ratelimit-policy",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
