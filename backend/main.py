@@ -13,10 +13,8 @@ from functools import partial
 
 import structlog
 from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
 from sqlalchemy import MetaData
 from sqlmodel import SQLModel
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from backend import __version__
@@ -29,14 +27,8 @@ from backend.core.db import Database, UnitOfWork
 from backend.core.document import add_document
 from backend.core.door import Door
 from backend.core.drain import Drain
-from backend.core.errors import (
-    RowhouseError,
-    handle_http_exception,
-    handle_rowhouse_error,
-    handle_unexpected_error,
-    handle_validation_error,
-    problem_response,
-)
+from backend.core.error_handlers import add_error_handlers
+from backend.core.errors import RowhouseError, problem_response
 from backend.core.health import add_health_routes
 from backend.core.logs import configure_logging
 from backend.core.middleware import Edge
@@ -106,7 +98,7 @@ def create_app(
     app.state.readiness = readiness
     add_health_routes(app)
     add_pages(app)
-    _add_error_handlers(app)
+    add_error_handlers(app)
     _add_middleware(app, settings, [registry.prefix for registry in registries])
     add_document(app, directory, slo_ms=settings.slo_ms, rate_limited=settings.rate_limit is not None)
     app.check_paths()
@@ -142,13 +134,6 @@ def _prepare_accounts(unit: UnitOfWork, *, settings: Settings) -> None:
     if not settings.read_only:
         ensure_administrator(unit, settings=settings)
     refuse_demo_accounts(unit, settings=settings)
-
-
-def _add_error_handlers(app: FastAPI) -> None:
-    app.add_exception_handler(RowhouseError, handle_rowhouse_error)
-    app.add_exception_handler(HTTPException, handle_http_exception)
-    app.add_exception_handler(RequestValidationError, handle_validation_error)
-    app.add_exception_handler(Exception, handle_unexpected_error)
 
 
 def _add_middleware(app: FastAPI, settings: Settings, prefixes: Sequence[str]) -> None:

@@ -33,14 +33,9 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
-from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import to_json
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import Response
-
-from backend.core.causes import report_failure
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 # Five for each element of the largest batch.
@@ -339,7 +334,8 @@ class Problem(BaseModel):
     conflict: dict[str, Any] = Field(default_factory=dict, description="The interval that is taken, where a time is.")
 
 
-def _render(status: int, code: str, detail: str, headers: Mapping[str, str], **members: Any) -> Response:
+def render(status: int, code: str, detail: str, headers: Mapping[str, str], **members: Any) -> Response:
+    """A problem as it goes over the wire."""
     title = http.HTTPStatus(status).phrase
     content = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code, **members}
     return Response(json.dumps(content).encode(), status, dict(headers), PROBLEM_MEDIA_TYPE)
@@ -350,53 +346,4 @@ def problem_response(error: RowhouseError) -> Response:
     faults = error.listed or error.faults()
     members = {**error.members(), **({"errors": faults} if faults or isinstance(error, InvalidInputError) else {})}
     detail = error.detail if error.element is None else f"Element {error.element}: {error.detail}"
-    return _render(error.status, error.code, detail, error.headers, **members)
-
-
-async def handle_rowhouse_error(request: Request, error: Exception) -> Response:
-    """Exception handler for the tree above. The log says why, the client only what it can do."""
-    if not isinstance(error, RowhouseError):
-        raise TypeError("registered for RowhouseError only")
-    if error.status == RowhouseError.status:
-        raise error  # on to the edge, which answers with a bare 500, and to the server, which logs the traceback
-    if error.status > RowhouseError.status:
-        report_failure(request.scope, error, status=error.status)
-    return problem_response(error)
-
-
-async def handle_http_exception(_request: Request, error: Exception) -> Response:
-    """Exception handler for what Starlette raises itself: 404, 405, 413."""
-    if not isinstance(error, HTTPException):
-        raise TypeError("registered for HTTPException only")
-    if isinstance(error.__cause__, (ValueError, RecursionError)):
-        # FastAPI's 400 for a body that is not UTF-8, nested too deep or has a number of thousands of digits; any other malformed
-        # one gets 422 from it.
-        message = "the body cannot be read as JSON"
-        return problem_response(InvalidInputError.at("body", message=message, kind="json_invalid"))
-    standard = http.HTTPStatus(error.status_code)
-    code = HTTP_CODES.get(standard) or standard.name.lower()
-    detail = HTTP_DETAILS.get(standard, standard.phrase) if error.detail == standard.phrase else str(error.detail)
-    return _render(error.status_code, code, detail, error.headers or {})
-
-
-# Python renames its members between versions; a code stays.
-HTTP_CODES = {413: "content_too_large", 422: InvalidInputError.code}
-HTTP_DETAILS = {
-    408: "The body did not arrive in time; send it again, faster or in smaller parts.",
-    404: NotFoundError.default_detail,
-    405: "This path does not take that method; `Allow` lists those it takes.",
-    413: "The body is larger than this server takes.",
-}
-
-
-async def handle_validation_error(_request: Request, error: Exception) -> Response:
-    """Exception handler for what FastAPI's own parsing finds in a hand-written route's input."""
-    if not isinstance(error, RequestValidationError):
-        raise TypeError("registered for RequestValidationError only")
-    faults = [{"loc": list(f["loc"]), "msg": f["msg"], "type": f["type"]} for f in error.errors()]
-    return problem_response(InvalidInputError(faults))
-
-
-async def handle_unexpected_error(_request: Request, _error: Exception) -> Response:
-    """Exception handler of last resort: a 500 that gives nothing away. The traceback goes to the log."""
-    return problem_response(RowhouseError())
+    return render(error.status, error.code, detail, error.headers, **members)

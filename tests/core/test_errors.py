@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from backend.core import errors
+from backend.core import error_handlers, errors
 from backend.core.errors import InvalidInputError, RowhouseError, problem_response
 
 REQUEST = Request({"type": "http"})
@@ -94,8 +94,8 @@ def test_the_element_of_a_batch_is_named() -> None:
     [
         (404, None, "not_found", errors.NotFoundError.default_detail),
         (404, "No such shelf.", "not_found", "No such shelf."),
-        (405, None, "method_not_allowed", errors.HTTP_DETAILS[405]),
-        (413, None, "content_too_large", errors.HTTP_DETAILS[413]),
+        (405, None, "method_not_allowed", error_handlers.HTTP_DETAILS[405]),
+        (413, None, "content_too_large", error_handlers.HTTP_DETAILS[413]),
         (422, "Wrong.", "invalid_input", "Wrong."),
         (418, None, "im_a_teapot", "I'm a Teapot"),
         (400, "There was an error parsing the body", "bad_request", "There was an error parsing the body"),
@@ -103,7 +103,7 @@ def test_the_element_of_a_batch_is_named() -> None:
 )
 def test_what_starlette_raises(status: int, detail: str | None, code: str, words: str) -> None:
     """In the same shape; words of one's own are kept."""
-    response = asyncio.run(errors.handle_http_exception(REQUEST, HTTPException(status, detail, {"x-own": "1"})))
+    response = asyncio.run(error_handlers.handle_http_exception(REQUEST, HTTPException(status, detail, {"x-own": "1"})))
     body = json.loads(bytes(response.body))
     assert (response.status_code, body["code"], body["detail"]) == (status, code, words)
     assert response.headers["x-own"] == "1"
@@ -114,11 +114,15 @@ def test_a_body_that_is_no_json_is_422(cause: Exception) -> None:
     """FastAPI calls some of them 400."""
     error = HTTPException(400)
     error.__cause__ = cause
-    response = asyncio.run(errors.handle_http_exception(REQUEST, error))
+    response = asyncio.run(error_handlers.handle_http_exception(REQUEST, error))
     assert (response.status_code, json.loads(bytes(response.body))["errors"][0]["loc"]) == (422, ["body"])
 
 
-HANDLERS: list[Any] = [errors.handle_rowhouse_error, errors.handle_http_exception, errors.handle_validation_error]
+HANDLERS: list[Any] = [
+    error_handlers.handle_rowhouse_error,
+    error_handlers.handle_http_exception,
+    error_handlers.handle_validation_error,
+]
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
@@ -131,11 +135,11 @@ def test_a_handler_takes_its_own_errors_only(handler: Any) -> None:
 def test_an_unknown_database_error_is_raised_on() -> None:
     """So that the server logs its traceback."""
     with pytest.raises(RowhouseError):
-        asyncio.run(errors.handle_rowhouse_error(REQUEST, RowhouseError()))
+        asyncio.run(error_handlers.handle_rowhouse_error(REQUEST, RowhouseError()))
 
 
 def test_the_last_resort() -> None:
     """A 500 without a word of the error."""
-    response = asyncio.run(errors.handle_unexpected_error(REQUEST, ValueError("hidden")))
+    response = asyncio.run(error_handlers.handle_unexpected_error(REQUEST, ValueError("hidden")))
     assert response.status_code == 500
     assert b"hidden" not in bytes(response.body)
