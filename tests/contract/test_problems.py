@@ -94,7 +94,7 @@ def test_an_unknown_path_is_404(house: House) -> None:
 def test_another_method_is_405_with_allow(house: House) -> None:
     """`Allow` lists what the path takes."""
     row = house.make()
-    for path, allowed in (("", {"GET", "POST"}), (f"/{row['id']}", set(ITEM_METHODS))):
+    for path, allowed in (("", {"GET", "HEAD", "POST"}), (f"/{row['id']}", {"HEAD", *ITEM_METHODS})):
         for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND"} - allowed:
             answer = house.call(method, path, json={})
             problem(answer, 405, "method_not_allowed")

@@ -28,6 +28,8 @@ HERE = "192.0.2.7"
 Act = Callable[[TestClient], int]
 Servers = tuple[TestClient, TestClient]
 
+pytestmark = pytest.mark.xdist_group("valkey")  # two workers would look for a free port at once
+
 
 @pytest.fixture(autouse=True)
 def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,9 +54,9 @@ def test_a_slow_statement_is_logged_without_its_values(backend: str, databases: 
     with structlog.testing.capture_logs() as lines, UnitOfWork(bounded, write=False) as unit:
         unit.fetch(COUNT, many)
         unit.session.execute(COUNT, many)
-    slow = [line for line in lines if line["event"] == "slow statement"]
-    assert len(slow) == 2
-    assert all("WITH RECURSIVE" in line["statement"] and line["duration_ms"] >= 1 for line in slow)
+    slow = [line for line in lines if "WITH RECURSIVE" in line.get("statement", "")]
+    assert [line["event"] for line in slow] == ["slow statement"] * 2
+    assert all(line["duration_ms"] >= 1 for line in slow)
     assert "54321" not in str(slow)
     with structlog.testing.capture_logs() as lines:
         bounded.watch.look(0.0, "SELECT 1" * 1000, clock=lambda: 0.5)

@@ -80,7 +80,7 @@ class Keeping(Part):
             )
 
     def foretell_history(self, plan: Plan, caller: str, key: int) -> list[Row]:
-        """The entries of a row that the caller sees, or saw when it went."""
+        """The entries of a row that the caller sees, or saw when it went; who made them, for who may change it."""
         self.model.admit_reader(plan, caller)
         table = self.model.tables[plan.path]
         last = table.deleted.get(key)
@@ -88,7 +88,10 @@ class Keeping(Part):
             self.model.get(plan, caller, key)
         elif plan.private and caller != ADMIN and not self.model.owns(plan, caller, last):
             raise Refused(404, "not_found")
-        return table.history[key]
+        row = table.rows[key] if last is None else last
+        if caller == ADMIN or self.model.owns(plan, caller, row):
+            return table.history[key]
+        return [{**entry, "by": None} for entry in table.history[key]]
 
     def pick_kept(self, caller: str, number: int) -> tuple[Plan, int]:
         """The row that a pick means: mostly a deleted one of the caller's, else any, or one that is there or never was."""

@@ -13,10 +13,10 @@ ROUTES: dict[str, tuple[set[str], dict[str, set[str]], str | None, str]] = {
         {"200", "400", "401", "403", "404", "413", "415", "422", "503"}, {"200": TAGGED}, "StockTaking", "BookPublic",
     ),
     "/cart-items": (
-        {"200", "201", "401", "403", "409", "413", "415", "422", "503"},
+        {"200", "201", "401", "403", "409", "413", "415", "422", "429", "503"},
         {"200": {"ETag", "Idempotent-Replayed"}, "201": MADE}, "CartItemCreate", "CartItemPublic",
     ),
-    "/orders": ({"201", "400", "401", "403", "413", "422", "503"}, {"201": MADE}, None, "OrderPublic"),
+    "/orders": ({"201", "400", "401", "403", "413", "422", "429", "503"}, {"201": MADE}, None, "OrderPublic"),
     "/orders/{id}/cancel": (STEP, {"200": TAGGED}, None, "OrderPublic"),
     "/orders/{id}/ship": (STEP, {"200": TAGGED}, None, "OrderPublic"),
     "/orders/{id}/deliver": (STEP, {"200": TAGGED}, None, "OrderPublic"),

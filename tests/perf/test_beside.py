@@ -86,7 +86,7 @@ def test_one_command_makes_the_tables(
     monkeypatch.setattr(bench, "drive", drive_here)
     options = f"--apps floor,rowhouse --rounds 1 --books {BOOKS} --requests 12 --warm-up 1 --connections 2"
     written = tmp_path / "bench.json"
-    main([*options.split(), "--json", str(written), "--database-url", databases.empty("postgresql")])
+    main([*options.split(), "--json", str(written), "--database-url", databases.administrator_url])
     rows = [line.split(" | ")[0] for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
     assert rows == ["| scenario", *(f"| {scenario.value}" for scenario in Scenario)]
     document = json.loads(written.read_text())

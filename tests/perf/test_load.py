@@ -33,7 +33,7 @@ def test_an_endpoint_that_is_slowed_fails_the_run(
     options = (
         "--rows 20 --users 6 --seconds 4 --warm-up 0 --think 0.1 --servers 1 --factory tests.perf.small:create_app"
     )
-    status = main([*options.split(), "--database-url", databases.empty("postgresql"), "--output", str(tmp_path)])
+    status = main([*options.split(), "--database-url", databases.administrator_url, "--output", str(tmp_path)])
     run = read_run(tmp_path / "run.json")
     endpoints = {endpoint["name"]: endpoint for endpoint in run["endpoints"]}
     slowed = endpoints[SLOWED_ENDPOINT]
