@@ -134,10 +134,10 @@ IN_THE_WORLD = {
         because="the others stall for minutes, which is what it shows", says="rowhouse",
     ),
     ".venv/bin/python -m perf.cursor --rows 1000000": Run(
-        instead=".venv/bin/python -m perf.cursor --rows 2000 --rounds 1 --requests 2", because=MINUTES, says="cursor"
+        instead=".venv/bin/python -m perf.cursor --rows 2000 --rounds 1 --requests 2", because=MINUTES, says="row 10"
     ),
     "python -m perf.cursor --rows 1000000 --database postgresql --rounds 3 --requests 60": Run(
-        instead="python -m perf.cursor --rows 2000 --database postgresql --rounds 3 --requests 6", because=MINUTES, says="cursor"
+        instead="python -m perf.cursor --rows 1000 --database postgresql --rounds 1 --requests 2", because=MINUTES, says="row 10"
     ),
     ".venv/bin/python -m perf.transfer --rows 1000000": Run(
         instead=".venv/bin/python -m perf.transfer --rows 2000 --imported 200", because=MINUTES, says="csv|CSV"
