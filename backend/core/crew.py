@@ -15,8 +15,6 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
-from backend.core.errors import UnavailableError
-
 T = TypeVar("T")
 # How long a thread that cannot work leaves the tasks to the others.
 REST_SECONDS = 0.5
@@ -108,8 +106,8 @@ class Inbox:
 class Crew:
     """Up to `size` threads, started as they are needed, that do what is put before them in its order.
 
-    `prepare` is called in a thread before each task and raises `UnavailableError` where the thread cannot work, such as when the
-    database gives it no connection. Its tasks are then left to the threads that can; where none can, a task ends with that error.
+    `prepare` is called in a thread before each task and raises where the thread cannot work: `UnavailableError` when the database
+    gives it no connection. Its tasks are then left to the threads that can; where none can, a task ends with that error.
     """
 
     def __init__(self, size: int, name: str, prepare: Callable[[], object] = lambda: None) -> None:
@@ -169,12 +167,12 @@ class Crew:
             task.fail(error)
         task.inbox.put(task)
 
-    def _fault(self) -> UnavailableError | None:
-        """What keeps this thread from working."""
+    def _fault(self) -> Exception | None:
+        """What keeps this thread from working. It lives on whatever that is, or who waits for its task would wait for ever."""
         me = threading.get_ident()
         try:
             self._prepare()
-        except UnavailableError as error:
+        except Exception as error:  # noqa: BLE001  it is raised where the outcome is awaited
             self._able.discard(me)
             return error
         self._able.add(me)

@@ -261,6 +261,21 @@ def test_where_no_thread_can_work_the_task_tells_why() -> None:
     run(test)
 
 
+def test_a_thread_lives_on_whatever_keeps_it_from_working() -> None:
+    """What is no refusal of the database, such as a driver that is not fit, is raised too, and nobody waits for ever."""
+
+    async def test() -> None:
+        async with team(1) as made:
+            made.crew._prepare = fail
+            for _ in range(2):
+                with pytest.raises(ZeroDivisionError):
+                    await asyncio.wait_for(made.run(thread_name), LONG)
+            made.crew._prepare = lambda: None
+            assert await made.run(thread_name) == "hand_0"
+
+    run(test)
+
+
 def test_who_has_waited_long_enough_is_told_so_while_a_thread_rests(monkeypatch: pytest.MonkeyPatch) -> None:
     """A task that its thread could not do, and that was to be dropped meanwhile, ends with what kept the thread from it."""
     monkeypatch.setattr(crew_module, "REST_SECONDS", 0.01)
