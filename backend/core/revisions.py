@@ -66,10 +66,9 @@ class Revisions:
 
     def _below(self, revisions: Collection[str]) -> set[str]:
         """The known revisions that these include: those before them, and those they depend on."""
-        if not revisions:
-            return set()
-        found = self._script.iterate_revisions(tuple(revisions), "base")
-        return {revision.revision for revision in found}
+        # One by one: of two that overlap, as a database may hold them that was stamped by hand, Alembic makes an error.
+        found = [self._script.iterate_revisions(revision, "base") for revision in revisions]
+        return {revision.revision for below in found for revision in below}
 
 
 def _words(revisions: Collection[str]) -> str:

@@ -45,6 +45,7 @@ def make(tmp_path: Path) -> Make:
     ("stored", "serves"),
     [
         (("left_head", "right_head"), True),
+        (("left_head", "right_head", "root", "left"), True),
         (("left_head", "unknown"), True),
         (("unknown",), True),
         (("unknown", "other"), True),
