@@ -353,6 +353,8 @@ def ensure_administrator(unit: UnitOfWork, *, settings: Settings) -> None:
     if not sa.inspect(unit.link.connection).has_table(_users.name):
         log.warning("no administrator made: the database is not migrated; run alembic upgrade head")
         return
+    # That was a transaction. Hashing takes longer than an idle one may in some databases.
+    unit.link.connection.rollback()
     email = normalise_email(settings.admin_email)
     if unit.fetch(SELECT_LOGIN, {"login_email": email}):
         return

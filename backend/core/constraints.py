@@ -17,6 +17,7 @@ from backend.core.errors import (
     ConflictError,
     ConnectionLostError,
     DatabaseError,
+    DatabaseRightsError,
     DuplicateError,
     InvalidInputError,
     LockedError,
@@ -138,7 +139,10 @@ def _unique_columns(table: sa.Table, name: str | None) -> list[str]:
 # not have, or has already, where a pooler gives each transaction another session.
 PLAN_CHANGED, STATEMENT_LOST, STATEMENT_THERE = "0A000", "26000", "42P05"
 RETRIED = ("40001", "40P01", PLAN_CHANGED, STATEMENT_LOST, STATEMENT_THERE)
-LOCK_NOT_AVAILABLE, QUERY_CANCELED, READ_ONLY = "55P03", "57014", "25006"
+LOCK_NOT_AVAILABLE, QUERY_CANCELED, READ_ONLY, NO_RIGHT = "55P03", "57014", "25006", "42501"
+# The server has ended the connection: it was idle within a transaction for longer than the role or the database allows, or the
+# transaction as a whole took too long.
+ENDED = ("25P03", "25P04")
 
 
 def translate(error: BaseException | None, catalog: ConstraintCatalog) -> RowhouseError:
@@ -179,7 +183,7 @@ def _translate_sqlstate_class(state: str) -> RowhouseError:
         return InvalidInputError([], "The database cannot store one of these values.")
     if state in UNAVAILABLE:
         return UNAVAILABLE[state]()
-    if state[:2] in ("08", "53", "57"):
+    if state[:2] in ("08", "53", "57", "58"):
         return DatabaseError()
     return RowhouseError()
 
@@ -188,6 +192,7 @@ UNAVAILABLE: Mapping[str, type[UnavailableError]] = {
     LOCK_NOT_AVAILABLE: LockedError,
     QUERY_CANCELED: StatementTimeoutError,
     READ_ONLY: ReadOnlyDatabaseError,
+    NO_RIGHT: DatabaseRightsError,
 }
 
 
@@ -206,7 +211,7 @@ def _translate_sqlite(error: sqlite3.Error, catalog: ConstraintCatalog) -> Rowho
     return RowhouseError()
 
 
-# What are 55P03, 57014 and 25006, and the classes 08 and 53, on PostgreSQL.
+# What are 55P03, 57014 and 25006, and the classes 08, 53 and 58, on PostgreSQL.
 SQLITE_UNAVAILABLE: Mapping[int, type[UnavailableError]] = {
     sqlite3.SQLITE_BUSY: LockedError,
     sqlite3.SQLITE_LOCKED: LockedError,
@@ -214,6 +219,8 @@ SQLITE_UNAVAILABLE: Mapping[int, type[UnavailableError]] = {
     sqlite3.SQLITE_READONLY: ReadOnlyDatabaseError,
     sqlite3.SQLITE_CANTOPEN: DatabaseError,
     sqlite3.SQLITE_FULL: DatabaseError,
+    sqlite3.SQLITE_IOERR: DatabaseError,
+    sqlite3.SQLITE_PROTOCOL: DatabaseError,
 }
 
 
@@ -227,10 +234,14 @@ def _sqlite_unique(subject: str, catalog: ConstraintCatalog) -> RowhouseError:
 
 def is_disconnect(error: BaseException | None) -> bool:
     """Whether the connection is gone, here or in the cause of `error`."""
-    return any(
-        isinstance(one, psycopg.OperationalError) and (one.sqlstate or "08")[:3] in ("08", "080", "57P")
-        for one in causes(error)
-    )
+    return any(_ends_connection(one) for one in causes(error))
+
+
+def _ends_connection(error: BaseException) -> bool:
+    if not isinstance(error, psycopg.Error):
+        return False
+    lost = isinstance(error, psycopg.OperationalError) and (error.sqlstate or "08")[:3] in ("08", "080", "57P")
+    return lost or error.sqlstate in ENDED
 
 
 def is_read_only(error: BaseException | None) -> bool:

@@ -4,6 +4,7 @@ The driver is in autocommit: a transaction begins when something asks for one, a
 and ends it (`driver_of`). Commits nothing.
 """
 
+import re
 import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,11 @@ DRIVER = "rowhouse_driver"
 # An execution option: "read" begins a transaction on SQLite without its write lock.
 TRANSACTION_KIND = "rowhouse_transaction"
 HEROKU = "postgres://"
+DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycopg")
+# As libpq has several servers in one URL; SQLAlchemy has them in `host`.
+SEVERAL_HOSTS = re.compile(
+    r"(?P<start>\w+(?:\+\w+)?://(?:[^/]*@)?)(?P<hosts>[^/?@]*,[^/?@]*)(?P<path>(?:/[^?]*)?)(?:\?(?P<query>.*))?"
+)
 # 8 MB of pages a connection: in the 2 MB of the default, an estimated total reads its sample of a large table anew each time.
 # The log of writes shrinks again to 4 MB once a long reader, who held it, has gone.
 PRAGMAS = (
@@ -102,11 +108,26 @@ class Sqlite:
 
 
 def url_of(settings: Settings) -> sa.URL:
-    """The database's URL; `postgres://`, which hosting services hand out, is `postgresql://`."""
+    """The database's URL; `postgres://`, which hosting services hand out, is `postgresql://`.
+
+    Raises:
+        ValueError, sqlalchemy.exc.ArgumentError: at start-up, for what is no URL, or of another database or driver.
+    """
     given = settings.database_url
     if given.startswith(HEROKU):
         given = "postgresql://" + given.removeprefix(HEROKU)
-    return make_url(given)
+    if (several := SEVERAL_HOSTS.fullmatch(given)) is not None and not given.startswith("sqlite"):
+        options = [*(f"host={host}" for host in several["hosts"].split(",")), *filter(None, [several["query"]])]
+        given = f"{several['start']}{several['path'] or '/'}?{'&'.join(options)}"
+    try:
+        url = make_url(given)
+    except ValueError:  # its message quotes a part of the URL, which may be the password
+        raise ValueError("DATABASE_URL: the port is no number; in a password, write / as %2F and @ as %40") from None
+    if url.drivername not in DRIVERS:
+        raise ValueError(
+            f"DATABASE_URL: begin it with sqlite:/// or postgresql://, not {url.drivername}://; there is no other driver"
+        )
+    return url
 
 
 def create_engine(settings: Settings, *, serves: bool = False) -> sa.Engine:
@@ -147,7 +168,11 @@ def driver_of(connection: sa.Connection) -> Any:
 def _require_file(url: sa.URL) -> None:
     if url.database in (None, "", ":memory:", "file::memory:") or url.query.get("mode") == "memory":
         raise ValueError("DATABASE_URL: an in-memory SQLite is another database in every thread; name a file")
-    Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(str(url.database)).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"DATABASE_URL: the folder {folder} cannot be made: {error.strerror}") from error
 
 
 class SqliteConnections:

@@ -18,6 +18,7 @@
     │                                                    └── RateLimitError         rate_limited
     └── UnavailableError         503  unavailable        (carries `Retry-After`)
         ├── DatabaseError             database_unavailable (it does not answer, or its disk is full)
+        │   └── DatabaseRightsError   database_unavailable (its role may not do this)
         ├── LockedError               locked
         ├── StatementTimeoutError     statement_timeout
         ├── ReadOnlyDatabaseError     read_only
@@ -274,6 +275,12 @@ class DatabaseError(UnavailableError):
 
     code = "database_unavailable"
     default_detail = "The database cannot be reached or is out of space; try again in a moment."
+
+
+class DatabaseRightsError(DatabaseError):
+    """503: the database's role may not do what the request needs; nothing that a client sends makes the difference."""
+
+    default_detail = "The server lacks a right in its database that this request needs; its operator can grant it."
 
 
 class LockedError(UnavailableError):

@@ -6,6 +6,7 @@ that a busy server is ready; all who ask at once share one answer. Must not tell
 
 import asyncio
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,8 @@ from backend.core.tables import Need, table_objection
 
 PROBE_SECONDS = 2.0
 RETRY_SECONDS = 1.0
+# For so long what was found of the tables is taken as it was, where the revision is the same.
+TABLES_SECONDS = 5.0
 SILENT = "The database does not answer."
 REFUSED = "The database refuses what the server asks it; the log says why."
 SLOW = f"The database does not answer within {PROBE_SECONDS:g} s."
@@ -63,20 +66,20 @@ class Inspection:
         self.revisions = revisions
         self._needs = tuple(needs)
         self._stored: frozenset[str] | None = None
-        self._fits = False
+        self._fits_until = 0.0
 
     def forget(self) -> None:
         """Look at the tables again: the database was away, and may be another one."""
-        self._fits = False
+        self._fits_until = 0.0
 
     def __call__(self, unit: UnitOfWork) -> Finding | None:
         """The first thing that does not fit, or None."""
         stored = stored_revisions(unit)
         if self.revisions is not None and (objection := self.revisions.objection(stored)) is not None:
             return Finding(objection, {}, is_permanent=not stored)
-        if stored != self._stored or not self._fits:
+        if stored != self._stored or time.monotonic() >= self._fits_until:
             objection = table_objection(unit, self._needs)
-            self._stored, self._fits = stored, objection is None
+            self._stored, self._fits_until = stored, 0.0 if objection else time.monotonic() + TABLES_SECONDS
             if objection is not None:
                 return Finding(objection, {})
         if not unit.settings.read_only:
@@ -234,6 +237,12 @@ WRONG_SETTINGS = (
     "does not exist",
     "permission denied for database",
     "is not permitted to log in",
+    "invalid connection option",
+    'value: "',  # invalid sslmode value: "on"
+    'for connection option "',
+    "invalid port number",
+    "definition of service",
+    "server does not support SSL",
 )
 
 

@@ -18,5 +18,6 @@ def needs_of(registries: Iterable[Registry], metadata: sa.MetaData) -> list[Need
     needs = []
     for table in sorted({*metadata.tables.values(), *names}, key=lambda table: table.fullname):
         entity = names.get(table) or str(table.info.get("entity", table.name))
-        needs.append(Need(table, entity, inserts=table in written or table not in names))
+        inserts = table in written or table not in names
+        needs.append(Need(table, entity, inserts=inserts, writes=table in written))
     return needs

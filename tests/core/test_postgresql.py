@@ -1,5 +1,7 @@
 """PostgreSQL as others set it: whatever a role, a database, the environment or a pooler says, answers are the same."""
 
+import asyncio
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote
@@ -11,7 +13,9 @@ from sqlmodel.sql.sqltypes import UTCDateTime
 
 from backend.core.config import Settings
 from backend.core.db import Database, UnitOfWork
-from backend.core.errors import LockedError, StatementTimeoutError
+from backend.core.door import Door
+from backend.core.engines import create_engine, url_of
+from backend.core.errors import ConnectionLostError, LockedError, StatementTimeoutError
 from backend.core.statement import Row, Statement
 from tests.core.test_statement import VALUES, kinds, kinds_metadata
 from tests.databases import Databases
@@ -203,6 +207,57 @@ def test_every_spelling_of_the_scheme_is_taken(opened: Open, url: str, scheme: s
     """Hosting services hand out the first."""
     database = opened(url.replace("postgresql+psycopg://", scheme))
     assert setting(database, "client_encoding") == "UTF8"
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("postgresql://app:p%40@a:1,b/shop", "postgresql://app:p%40@/shop?host=a%3A1&host=b"),
+        ("postgres://a,b?sslmode=disable", "postgresql:///?host=a&host=b&sslmode=disable"),
+        ("postgresql+psycopg://app:x,y@a/s?host=b,c", "postgresql+psycopg://app:x%2Cy@a/s?host=b%2Cc"),
+        ("sqlite:///data/a,b.db", "sqlite:///data/a%2Cb.db"),
+    ],
+)
+def test_several_servers_are_written_as_libpq_has_them(given: str, shown: str) -> None:
+    """Before the path, or as SQLAlchemy has them; commas elsewhere are commas."""
+    url = url_of(Settings(database_url=given))
+    assert url.render_as_string(hide_password=False) == shown
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("postgresql://app:secret@host:port/shop", "the port is no number"),
+        ("postgresql+psycopg2://app:secret@host/shop", "not postgresql\\+psycopg2://"),
+        ("postgresql+asyncpg://app:secret@host/shop", "not postgresql\\+asyncpg://"),
+        ("postgresql+psycopg_async://app:secret@host/shop", "begin it with sqlite:/// or postgresql://"),
+        ("mysql://app:secret@host/shop", "begin it with sqlite:/// or postgresql://"),
+        ("sqlite:////dev/null/folder/file.db", "the folder /dev/null/folder cannot be made: Not a directory"),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_refused_in_words(given: str, words: str) -> None:
+    """They say which setting, and what to write; the password is not in them."""
+    with pytest.raises(ValueError, match=f"DATABASE_URL: .*{words}") as refused:
+        create_engine(Settings(database_url=given))
+    assert "cret" not in str(refused.value)
+
+
+def test_a_transaction_that_the_server_ended_for_idling_is_done_again(opened: Open) -> None:
+    """The role or the database may allow an idle one little time; work that is always too slow is a 503."""
+    database = opened(lock_seconds=1)
+    door, waits = Door(database, database.settings, None), [0.2, 0, 0.2, 0.2]
+
+    def work(unit: UnitOfWork) -> int:
+        unit.session.execute(sa.text("SET idle_in_transaction_session_timeout = 50"))
+        time.sleep(waits.pop(0))
+        return int(unit.session.scalar(sa.text("SELECT 1")) or 0)
+
+    try:
+        assert asyncio.run(door.run(work, write=True)) == 1
+        with pytest.raises(ConnectionLostError):
+            asyncio.run(door.run(work, write=True))
+    finally:
+        door.close()
 
 
 def test_an_instant_of_the_session_is_in_utc(opened: Open) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -211,6 +212,39 @@ def test_a_table_that_the_role_may_not_read_is_named(serve: Serve, databases: Da
     url = databases.prepared("postgresql", "migrated", migrate)
     execute(url, "REVOKE ALL ON books FROM app")
     assert "Book: the database role may not read the table books" in detail(serve(url=url))
+
+
+def test_a_table_that_the_role_may_not_write_to_is_named(databases: Databases) -> None:
+    """Each write would fail at it; where the server only reads, that is as it should be."""
+    url = databases.prepared("postgresql", "migrated", migrate)
+    execute(url, "REVOKE INSERT ON users FROM app")
+    body = {"email": "somebody@example.com", "password": "long enough", "full_name": "Somebody"}
+    with QuickClient(build_product(url)) as client:
+        assert "User: the database role may not write to the table users" in detail(client)
+        refused = client.post("/api/v1/users", json=body)
+        assert (refused.status_code, refused.json()["code"]) == (503, "database_unavailable")
+        assert "lacks a right" in refused.json()["detail"]
+    with QuickClient(build_product(url, read_only=True)) as client:
+        assert is_ready(client)
+
+
+def test_a_sequence_that_the_role_may_not_use_is_named(databases: Databases) -> None:
+    """`GRANT … ON ALL TABLES` leaves sequences out."""
+    url = databases.prepared("postgresql", "migrated", migrate)
+    execute(url, "REVOKE ALL ON SEQUENCE books_id_seq FROM app")
+    with QuickClient(build_product(url)) as client:
+        assert "Book: the database role may not use the sequence of books.id" in detail(client)
+
+
+def test_the_tables_are_looked_at_again(serve: Serve, own_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A column that goes while the server runs is noticed within seconds, though the revision stays."""
+    client = serve(url=own_url)
+    assert is_ready(client)
+    execute(own_url, "ALTER TABLE books RENAME author TO writer")
+    assert is_ready(client)
+    later = time.monotonic() + readiness.TABLES_SECONDS
+    monkeypatch.setattr(readiness, "time", SimpleNamespace(monotonic=lambda: later))
+    assert "the column books.author is missing" in detail(client)
 
 
 class PrintedRecord(Record, registry=sa.orm.registry(metadata=sa.MetaData(schema="printed"))):

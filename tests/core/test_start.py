@@ -270,6 +270,7 @@ def _refusing(listener: socket.socket, state: str, message: str) -> None:
         ("28P01", 'password authentication failed for user "app"', True),
         ("28000", 'no pg_hba.conf entry for host "10.0.0.1", user "app"', True),
         ("57P03", "the database system is starting up", False),
+        ("XX000", 'invalid sslmode value: "on"', True),
         ("53300", "sorry, too many clients already", False),
     ],
 )
