@@ -24,12 +24,14 @@ from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RevisionError
+from pydantic import ValidationError
 from sqlmodel import SQLModel
 
 import backend.api  # noqa: F401  imports every model
 from backend.core.config import Environment, Settings
 from backend.core.engines import TRANSACTION_KIND, create_engine
 from backend.crud.autogenerate import autogenerate_options, only_adds
+from backend.serve import explained
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -123,5 +125,14 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def run(arguments: list[str]) -> int:
+    """Migrate; 1 and one sentence where a setting does not hold or the database does not answer."""
+    try:
+        return main(arguments)
+    except (ValidationError, sa.exc.OperationalError) as error:
+        print(f"Rowhouse cannot migrate. {explained(error)}", file=sys.stderr)
+        return 1
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run(sys.argv[1:]))

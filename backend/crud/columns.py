@@ -5,7 +5,7 @@ import typing
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
-from typing import Annotated, Any, Union
+from typing import Annotated, Any, Literal, Union
 
 import sqlalchemy as sa
 from annotated_types import Ge, Gt, Le, Lt, MaxLen
@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 from sqlmodel import SQLModel
 from sqlmodel.main import FieldInfoMetadata
 
-from backend.crud.model import Mark
+from backend.crud.model import EnumText, Mark
 from backend.crud.wire import MAX_EXACT_DIGITS, NO_NUL, WIRE_TYPES, check_json, member_of, refuse_nul
 
 TIMESTAMPS = ("created_at", "updated_at")
@@ -109,6 +109,8 @@ def _without_none(annotation: Any) -> Any:
 def _wire_base(model: type[SQLModel], name: str, inner: Any, column: sa.Column[Any]) -> Any:
     if isinstance(column.type, sa.JSON):
         return Annotated[inner, AfterValidator(check_json)]
+    if isinstance(column.type, sa.Enum | EnumText):
+        return _enumerated(model, name, inner, column.type)
     if isinstance(inner, type) and issubclass(inner, Enum):
         return inner
     if inner in WIRE_TYPES:
@@ -119,12 +121,26 @@ def _wire_base(model: type[SQLModel], name: str, inner: Any, column: sa.Column[A
     )
 
 
+def _enumerated(model: type[SQLModel], name: str, inner: Any, kind: sa.Enum | EnumText) -> Any:
+    """The members of an enum, or the words of a column that has no class for them."""
+    if isinstance(kind, EnumText) and inner is kind.enum_class:
+        return inner
+    if isinstance(kind, sa.Enum) and (inner is str or (isinstance(inner, type) and issubclass(inner, str))):
+        return Literal.__getitem__(tuple(kind.enums)) if inner is str else inner
+    stored = kind.enum_class.__name__ if isinstance(kind, EnumText) else "texts"
+    raise RegistrationError(
+        f"{model.__name__}.{name}: the column holds {stored}, and the annotation is {inner!r}; make them one"
+    )
+
+
 def _bounds(model: type[SQLModel], name: str, inner: Any, column: sa.Column[Any], given: list[Any]) -> list[Any]:
     """The limits that the column has and the class does not state."""
     if inner is int:
         return _integer_bounds(column, given)
     if isinstance(inner, type) and issubclass(inner, Enum):
         return [] if issubclass(inner, str) else [BeforeValidator(member_of(inner))]
+    if isinstance(column.type, sa.Enum):
+        return []
     if inner is Decimal:
         _check_digits(model, name, column)
         return [WithJsonSchema(_decimal_schema(column, given), mode="validation")]

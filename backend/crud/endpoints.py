@@ -67,8 +67,8 @@ class Endpoints:
     def _items(self, unit: UnitOfWork, rows: Sequence[Row], view: View) -> bytes:
         self.crud.compose(rows, unit=unit)
         if view.is_plain:
-            return self._rows.to_json(rows)
-        return self._viewed_rows.to_json(self._view(unit, rows, view))
+            return self._rows.to_json(rows, warnings=False)
+        return self._viewed_rows.to_json(self._view(unit, rows, view), warnings=False)
 
     def _view(self, unit: UnitOfWork, rows: Sequence[Row], view: View) -> Sequence[Row]:
         """The rows with what is expanded in them, narrowed to the members that are shown."""
@@ -92,7 +92,7 @@ class Endpoints:
         if view.is_plain:
             return self._answer(row)
         viewed = self._view(unit, [row], view)[0]
-        return Response(self._viewed.to_json(viewed), headers={"ETag": tag}, media_type=JSON)
+        return Response(self._viewed.to_json(viewed, warnings=False), headers={"ETag": tag}, media_type=JSON)
 
     def create_row(self, call: Call, unit: UnitOfWork) -> Response:
         """Store a new row; `Location` leads to it."""
@@ -134,7 +134,7 @@ class Endpoints:
         return call.once(unit, lambda: self._create_rows(unit, [body.__dict__ for body in bodies]))
 
     def _create_rows(self, unit: UnitOfWork, values: list[Row]) -> Response:
-        return Response(self._rows.to_json(create_many(self.crud, unit, values)), 201, media_type=JSON)
+        return Response(self._rows.to_json(create_many(self.crud, unit, values), warnings=False), 201, media_type=JSON)
 
     def update_rows(self, call: Call, unit: UnitOfWork) -> Response:
         """Change many rows, all or none."""
@@ -147,7 +147,7 @@ class Endpoints:
             if not values:
                 raise EmptyUpdateError().at_element(position)
             changes.append((body.__dict__[name], values))
-        return Response(self._rows.to_json(update_many(self.crud, unit, changes)), media_type=JSON)
+        return Response(self._rows.to_json(update_many(self.crud, unit, changes), warnings=False), media_type=JSON)
 
     def delete_rows(self, call: Call, unit: UnitOfWork) -> Response:
         """Remove many rows, all or none."""
@@ -180,7 +180,9 @@ class Endpoints:
             raise InvalidInputError.from_pydantic(error, "body") from error
 
     def _answer(self, row: Row, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-        return Response(self._row.to_json(row), status, {"ETag": self.crud.version(row), **(headers or {})}, JSON)
+        return Response(
+            self._row.to_json(row, warnings=False), status, {"ETag": self.crud.version(row), **(headers or {})}, JSON
+        )
 
 
 def key_annotation(resource: Resource) -> Any:

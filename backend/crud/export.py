@@ -164,7 +164,7 @@ def _csv(resource: Resource) -> Format:
 
     def write(rows: Sequence[Row], names: Names) -> bytes:
         shown = set(names)
-        plain = [serializer.to_python(row, mode="json", include=shown) for row in rows]
+        plain = [serializer.to_python(row, mode="json", include=shown, warnings=False) for row in rows]
         for name in writers.keys() & shown:
             to_cell = writers[name]
             for row in plain:
@@ -187,7 +187,7 @@ def _ndjson(resource: Resource) -> Format:
 
     def write(rows: Sequence[Row], names: Names) -> bytes:
         shown = set(names)
-        return b"".join(serializer.to_json(row, include=shown) + b"\n" for row in rows)
+        return b"".join(serializer.to_json(row, include=shown, warnings=False) + b"\n" for row in rows)
 
     return Format(NDJSON, lambda _names: b"", write)
 

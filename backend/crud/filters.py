@@ -75,7 +75,7 @@ def operators_of(column: Column) -> tuple[str, ...]:
         return ("isnull",)
     if kind is bool:
         return ("eq", "ne", "isnull")
-    if isinstance(column.column.type, sa.Uuid) or (isinstance(kind, type) and issubclass(kind, Enum)):
+    if isinstance(column.column.type, sa.Uuid | sa.Enum) or (isinstance(kind, type) and issubclass(kind, Enum)):
         return EQUALITY
     if isinstance(column.column.type, sa.String):
         return TEXT
@@ -108,6 +108,8 @@ def filter_type(column: Column) -> Any:
         return Annotated[float, refuse_unless(NUMBER_TEXT, "a number")]
     if kind is WireDecimal:
         return Annotated[float, refuse_unless(NUMBER_TEXT, "a number"), AfterValidator(_shortest_decimal)]
+    if isinstance(column.column.type, sa.Enum):
+        return kind
     if isinstance(column.column.type, sa.String) and not (isinstance(kind, type) and issubclass(kind, Enum)):
         return Annotated[str, Field(pattern=NO_NUL)]
     return kind

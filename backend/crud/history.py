@@ -89,7 +89,7 @@ class History:
 
     def _state(self, row: Row | None) -> Any:
         """The row as GET shows it."""
-        return row and self._shown.to_python({name: row[name] for name in self._names}, mode="json")
+        return row and self._shown.to_python({name: row[name] for name in self._names}, mode="json", warnings=False)
 
     def last_known(self, unit: UnitOfWork, key: Any) -> Row | None:
         """The public columns of a row as its last entry has them; None where there is no entry."""

@@ -130,6 +130,21 @@ def test_check_tells_whether_a_migration_is_missing(url: str, capsys: pytest.Cap
     assert migrate.main(["--check"]) == 1
 
 
+def test_a_setting_that_does_not_hold_is_told_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As `scripts/serve` says it, which asks this command first; a database that is down too."""
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    assert migrate.run(["--check"]) == 1
+    monkeypatch.setenv("ENVIRONMENT", "development")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://app:hidden@127.0.0.1:1/shop")
+    assert migrate.run([]) == 1
+    first, second = capsys.readouterr().err.strip().splitlines()
+    assert "set JWT_SECRET outside development" in first
+    assert "Connection refused" in second
+    assert "hidden" not in second
+
+
 def test_a_database_that_is_newer_than_the_code_lacks_nothing(url: str) -> None:
     """In a rolling deploy the old code is still started on it."""
     assert migrate.main([]) == 0
