@@ -164,8 +164,8 @@ def _translate_postgresql(error: psycopg.Error, catalog: ConstraintCatalog) -> R
             return catalog.unique_violation(name, table=table)
         case "23503":
             return ForeignKeyError(name)
-        case "23514" | "23P01":
-            return catalog.rule_violation(name)
+        case "23514" | "23P01" | "P0001":  # the last is a trigger's RAISE, which names the rule as SQLite's triggers do
+            return catalog.rule_violation(name or error.diag.message_primary if state == "P0001" else name)
         case "23502":
             return catalog.rule_violation(f"{table}.{error.diag.column_name}")
     return _translate_sqlstate_class(state)

@@ -229,6 +229,27 @@ def test_postgresql_states(state: str, kind: type[RowhouseError]) -> None:
     assert type(translate(psycopg.errors.lookup(state)(), CATALOG)) is kind
 
 
+FULL = {
+    "sqlite": ["CREATE TRIGGER full BEFORE INSERT ON guests BEGIN SELECT RAISE(ABORT, 'the_house_is_full'); END"],
+    "postgresql": [
+        """CREATE FUNCTION full_() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'the_house_is_full' USING DETAIL = new.email; END $$""",
+        "CREATE TRIGGER full_ BEFORE INSERT ON guests FOR EACH ROW EXECUTE FUNCTION full_()",
+    ],
+}
+
+
+def test_a_trigger_of_ones_own_says_which_rule_is_broken(backend: str, databases: Databases) -> None:
+    """It is a conflict on both databases, and no fault of the server."""
+    own = Database(Settings(database_url=databases.prepared(backend, "guests", make_tables)), metadata)
+    with own.engine.begin() as connection:
+        for statement in FULL[backend]:
+            connection.execute(sa.text(statement))
+    refused = refusal(own, email="secret@example.com")
+    own.dispose()
+    assert (type(refused), refused.detail) == (ConflictError, "The values break the rule the_house_is_full.")
+
+
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
