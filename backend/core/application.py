@@ -22,6 +22,7 @@ from backend.core.admission import judged_first
 from backend.core.directory import ENTRY, FAILURE, Directory, Entry, admitted
 from backend.core.errors import RowhouseError
 from backend.core.paths import route_path
+from backend.core.unregistered import refuse_unregistered
 
 TELEMETRY = "fastapi.telemetry"
 
@@ -54,7 +55,12 @@ class Application(FastAPI):
         scope["root_path"], scope["path"] = prefix, prefix + path
 
     def build_middleware_stack(self) -> ASGIApp:
-        """The edge, around the middleware that was added, around the fast path, around FastAPI's own layers."""
+        """The edge, around the middleware that was added, around the fast path, around FastAPI's own layers.
+
+        Raises:
+            TypeError: at start-up, for a route of the application itself that needs a registry.
+        """
+        refuse_unregistered(route for route in self.routes if id(route) not in self.directory.identities)
         added, self.user_middleware = self.user_middleware, []
         ordinary = super().build_middleware_stack()
         app: ASGIApp = _FastPath(ordinary, self.router, self.directory)
@@ -69,10 +75,9 @@ class Application(FastAPI):
         Raises:
             ValueError: at start-up, with both paths.
         """
-        registered = {id(route) for route in self.directory.routes}
         for route in self.routes:
             path = getattr(route, "path", "")
-            if id(route) not in registered and self.directory.methods(path):
+            if id(route) not in self.directory.identities and self.directory.methods(path):
                 raise ValueError(
                     f"{path} is the application's own: give the entity or the hand-written route another path"
                 )
@@ -127,7 +132,7 @@ class _Dispatch:
     def __init__(self, router: APIRouter, directory: Directory) -> None:
         self._router = router
         self._directory = directory
-        self._found = {id(route) for route in directory.routes}
+        self._found = directory.identities
         self._others = copy(router)
         self._others.routes, self._others.default = [], self._refuse
         self._seen = -1
@@ -157,7 +162,9 @@ class _Dispatch:
     async def _among_others(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Look among what was added to the application itself, at any time."""
         if self._seen != len(self._router.routes):
-            self._others.routes = [route for route in self._router.routes if id(route) not in self._found]
+            others = [route for route in self._router.routes if id(route) not in self._found]
+            refuse_unregistered(others)
+            self._others.routes = others
             self._seen = len(self._router.routes)
         await self._others.app(scope, receive, send)
 

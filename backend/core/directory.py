@@ -7,6 +7,7 @@ The routes are FastAPI's, with their full paths, and stand in the application's 
 import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from copy import copy
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from fastapi.params import Body, Form
@@ -68,6 +69,11 @@ class Directory:
     def routes(self) -> list[APIRoute]:
         """Every route, those for HEAD included."""
         return [route for part in self.parts.values() for route in part]
+
+    @cached_property
+    def identities(self) -> frozenset[int]:
+        """The identities of the routes, which tell them from others in the application's list. Only after `complete`."""
+        return frozenset(id(route) for route in self.routes)
 
     def add(self, route: APIRoute, *, prefix: str = "", generated: bool) -> None:
         """Enter a copy of a route, whose own path begins where the prefix ends.

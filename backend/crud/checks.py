@@ -65,6 +65,15 @@ def check_owner(model: type[SQLModel], columns: dict[str, Column], owner: str | 
         )
 
 
+def check_policy(model: type[SQLModel], **words: object) -> None:
+    """What says who may is a policy: a text, a role's name or a function would let nobody in, or everybody."""
+    for word, given in words.items():
+        if given is not None and not isinstance(given, Policy):
+            raise RegistrationError(
+                f"{model.__name__}: {word}={given!r} is no policy; write ANYONE, SIGNED_IN or role(...)"
+            )
+
+
 def check_search(model: type[SQLModel], columns: dict[str, Column], search: tuple[str, ...]) -> None:
     """What is searched is text that clients see."""
     given: object = search

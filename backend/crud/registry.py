@@ -28,6 +28,7 @@ from backend.crud.checks import (
     check_no_overlap,
     check_operations,
     check_owner,
+    check_policy,
     check_search,
     check_slo,
     check_table,
@@ -132,6 +133,7 @@ class Registry:
         chosen = path or plural(model.__name__)
         self._check_path(model, chosen)
         columns = with_shown(model, columns_of(model), crud.shown)
+        check_policy(model, read=read, write=write)
         check_owner(model, columns, owner)
         check_search(model, columns, search)
         check_no_overlap(model, columns)
