@@ -43,5 +43,11 @@ SIGNED_IN = Policy("signed in")
 
 
 def role(*names: str) -> Policy:
-    """The policy that asks for one of these roles."""
+    """The policy that asks for one of these roles.
+
+    Raises:
+        TypeError: at start-up, for no role, which would let nobody in, and for what is no name.
+    """
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise TypeError(f"role{names!r}: name the roles, such as role('admin', 'staff')")
     return Policy(" or ".join(names), roles=frozenset(names))
