@@ -7,7 +7,7 @@ The routes are FastAPI's, with their full paths, and stand in the application's 
 import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from copy import copy
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 from fastapi.params import Body, Form
@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope
 
 from backend.core.config import Settings
-from backend.core.gate import Headers, limited, refuse_headers, refuse_other_than_form, require_json
+from backend.core.gate import Headers, limited, refuse_headers, refuse_other_than_form, require_json, require_kind
 from backend.core.intake import Intake
 from backend.core.naming import name_apart
 from backend.core.paths import route_path
@@ -86,10 +86,8 @@ class Directory:
         segments = placed.path.rstrip("/").split("/")
         node, parameters = self._root, []
         for position, segment in enumerate(segments):
-            if segment.startswith("{"):
-                if ":" in segment:
-                    raise ValueError(f"{route.path}: write {{name}}; the type stands in the endpoint's signature")
-                parameters.append((position, segment.strip("{}")))
+            if "{" in segment:
+                parameters.append((position, _name_in(segment, route.path)))
                 node.parameter = node.parameter or _Node()
                 node = node.parameter
             else:
@@ -182,7 +180,10 @@ def _media_type(route: APIRoute) -> Callable[[Headers], Any] | None:
     body = route.body_field.field_info if route.body_field else None
     if isinstance(body, Form):
         return refuse_other_than_form
-    return require_json if isinstance(body, Body) else None
+    if not isinstance(body, Body):
+        return None
+    kind = body.media_type.lower()
+    return require_json if kind.endswith(("/json", "+json")) else partial(require_kind, kind=kind)
 
 
 def _segments(scope: Scope) -> list[str]:
@@ -194,6 +195,16 @@ def _split(path: str) -> list[str]:
     if not segments[-1]:
         segments.pop()
     return segments
+
+
+def _name_in(segment: str, path: str) -> str:
+    """The name of a segment that is a parameter, which it must be as a whole."""
+    name = segment.removeprefix("{").removesuffix("}")
+    if segment == f"{{{name}}}" and name.isidentifier():
+        return name
+    if ":" in segment:
+        raise ValueError(f"{path}: write {{name}}; the type stands in the endpoint's signature")
+    raise ValueError(f"{path}: {segment} is no segment; a parameter is a whole one, such as /{{name}}/")
 
 
 def _places(node: _Node, before: tuple[str, ...]) -> Iterator[tuple[_Node, tuple[str, ...]]]:

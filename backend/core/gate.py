@@ -101,6 +101,13 @@ def require_json(headers: Headers) -> None:
     raise UnsupportedMediaTypeError
 
 
+def require_kind(headers: Headers, *, kind: str) -> None:
+    """As `require_json`, for a route that says `Body(media_type=...)`."""
+    found = [value for name, value in headers if name == b"content-type"]
+    if not found or found[0].partition(b";")[0].strip().lower() != kind.encode():
+        raise UnsupportedMediaTypeError(f"Send the body as {kind}.")
+
+
 def refuse_other_than_form(headers: Headers) -> None:
     """As `require_json`; but a body of no type at all is an empty form, whose members are missing."""
     for name, value in headers:

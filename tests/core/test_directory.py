@@ -178,6 +178,15 @@ def test_a_second_route_of_one_kind_is_refused(kind: str) -> None:
     assert [found.methods for found in directory.routes] == [{"GET"}, {"POST", "PUT"}]
 
 
+@pytest.mark.parametrize(
+    "path", ["/books/b{number}", "/books/{book}-{number}", "/books/{book}.csv", "/books/{}", "/books/x}{y"]
+)
+def test_a_parameter_is_a_whole_segment(path: str) -> None:
+    """Otherwise the route would never be found."""
+    with pytest.raises(ValueError, match="a parameter is a whole one"):
+        Directory().add(route(path), generated=False)
+
+
 def test_a_type_in_a_path_is_refused() -> None:
     """FastAPI takes it from the signature; the directory would look for a parameter of that whole name."""
     with pytest.raises(ValueError, match="the type stands in the endpoint's signature"):
