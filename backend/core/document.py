@@ -92,7 +92,8 @@ def build_openapi(app: FastAPI, directory: Directory, *, slo_ms: int, rate_limit
     scheme = jsonable_encoder(oauth2_scheme.model, by_alias=True, exclude_none=True)
     flow = scheme["flows"]["password"]
     flow["tokenUrl"] = _login_path(directory, flow["tokenUrl"])
-    exact["components"]["securitySchemes"] = {oauth2_scheme.scheme_name: scheme}
+    own = exact["components"].get("securitySchemes", {})  # of hand-written routes, such as an API key
+    exact["components"]["securitySchemes"] = {**own, oauth2_scheme.scheme_name: scheme}
     # For operations that say nothing of their own: a token is read if it is sent, none is needed.
     exact["security"] = [{}, {oauth2_scheme.scheme_name: []}]
     add_refusals(exact, rate_limited=rate_limited)

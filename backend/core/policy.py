@@ -48,6 +48,7 @@ def role(*names: str) -> Policy:
     Raises:
         TypeError: at start-up, for no role, which would let nobody in, and for what is no name.
     """
-    if not names or not all(isinstance(name, str) and name for name in names):
+    given: tuple[object, ...] = names
+    if not given or not all(isinstance(name, str) and name for name in given):
         raise TypeError(f"role{names!r}: name the roles, such as role('admin', 'staff')")
     return Policy(" or ".join(names), roles=frozenset(names))

@@ -17,7 +17,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from fastapi._compat import ModelField
 from fastapi.params import Path
 from fastapi.routing import APIRoute
-from pydantic import AwareDatetime, TypeAdapter, ValidationError
+from pydantic import AliasChoices, AwareDatetime, BaseModel, TypeAdapter, ValidationError
 from sqlmodel import SQLModel
 
 from backend.core.admission import OPEN, Admission
@@ -32,6 +32,7 @@ from backend.crud.filters import INTEGER_TEXT, NUMBER_TEXT, refuse_unless
 from backend.crud.resource import Resource
 from backend.crud.wire import CalendarDate, Duration, Instant, WallTime
 
+LISTS = (list, set, frozenset, tuple, Sequence)
 UNITS = frozenset({get_session, get_unit})
 BOUNDS = (Ge(-(2**63)), Le(2**63 - 1))
 # How text in a path or a query is read where pydantic alone is more generous; what it gives is then validated as the route says.
@@ -63,6 +64,21 @@ def bind(route: APIRoute, resources: Mapping[str, Resource]) -> APIRoute:
         _require_no_unit(route)
         return route
     return route.bound(_admission(route, resources), partial(_strict, keys=_keys(route, resources)))
+
+
+def one_method_each(route: APIRoute) -> Iterator[APIRoute]:
+    """A route of several methods as one for each: an operation id names one operation. HEAD beside GET is not documented."""
+    methods = route.methods or set()
+    documented = methods - {"HEAD"} if "GET" in methods else methods
+    if not (len(methods) > 1 and route.include_in_schema):
+        yield route
+        return
+    for method in sorted(methods):
+        made = copy(route)
+        made.methods, made.include_in_schema = {method}, method in documented
+        if len(documented) > 1:
+            made.operation_id = made.unique_id = f"{route.unique_id}_{method.lower()}"
+        yield made
 
 
 def _require_no_unit(route: APIRoute) -> None:
@@ -128,6 +144,8 @@ def _keys(route: APIRoute, resources: Mapping[str, Resource]) -> dict[str, Resou
 def _strict(field: ModelField, *, keys: Mapping[str, Resource]) -> ModelField:
     """The same parameter, reading text as strictly as a generated route does; a type that has no reader stays as it is."""
     kind, is_list = _scalar(field.field_info.annotation)
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return _strict_model(field, kind)
     resource = keys.get(field.alias) if isinstance(field.field_info, Path) else None
     reader, bounds = READERS.get(kind), BOUNDS
     if resource is not None and resource.key.base is kind:
@@ -142,15 +160,29 @@ def _strict(field: ModelField, *, keys: Mapping[str, Resource]) -> ModelField:
 def _scalar(annotation: Any) -> tuple[Any, bool]:
     """The one type of a parameter beside None, and whether it takes a list of it; None where there are several."""
     is_list = False
-    while get_origin(annotation) in (Annotated, Union, UnionType, list):
-        arms = [arm for arm in get_args(annotation) if arm is not NoneType]
+    while get_origin(annotation) in (Annotated, Union, UnionType, *LISTS):
+        arms = [arm for arm in get_args(annotation) if arm not in (NoneType, ...)]
         if get_origin(annotation) is Annotated:
             arms = arms[:1]
         if len(arms) != 1:
             return None, is_list
-        is_list = is_list or get_origin(annotation) is list
+        is_list = is_list or get_origin(annotation) in LISTS
         annotation = arms[0]
     return annotation, is_list
+
+
+def _strict_model(field: ModelField, model: type[BaseModel]) -> ModelField:
+    """The same model of parameters, each of its members read as a parameter of its own would be."""
+    readers: dict[str, TypeAdapter[Any]] = {}
+    for name, info in model.model_fields.items():
+        reader = READERS.get(_scalar(info.annotation)[0])
+        if reader is not None:
+            alias = info.validation_alias
+            names = (name, *(alias.choices if isinstance(alias, AliasChoices) else (alias,)))
+            readers |= {one: reader for one in names if isinstance(one, str)}
+    made = copy(field)
+    made.validate = partial(_read_members, made.validate, readers)  # type: ignore[method-assign]  # as above
+    return made
 
 
 def _bounded(field: ModelField, bounds: Sequence[Any]) -> ModelField:
@@ -170,15 +202,31 @@ def _read(
     loc: tuple[str | int, ...],
 ) -> tuple[Any, list[Any]]:
     """The valid value of a parameter, or FastAPI's list of faults."""
-    if isinstance(value, list):
-        parts = [_parse(reader, part, (*loc, position)) for position, part in enumerate(value)]
-        faults = [fault for _, found in parts for fault in found]
-        return (None, faults) if faults else validate([part for part, _ in parts], values, loc=loc)
     parsed, faults = _parse(reader, value, loc)
     return (None, faults) if faults else validate(parsed, values, loc=loc)
 
 
+def _read_members(
+    validate: Callable[..., tuple[Any, list[Any]]],
+    readers: Mapping[Any, TypeAdapter[Any]],
+    value: Any,
+    values: dict[str, Any],
+    *,
+    loc: tuple[str | int, ...],
+) -> tuple[Any, list[Any]]:
+    """The valid model of parameters, or FastAPI's list of faults."""
+    given = {name: _parse(readers[name], value[name], (*loc, name)) for name in value if name in readers}
+    faults = [fault for _, found in given.values() for fault in found]
+    if faults:
+        return None, faults
+    return validate({**value, **{name: parsed for name, (parsed, _) in given.items()}}, values, loc=loc)
+
+
 def _parse(reader: TypeAdapter[Any], value: Any, loc: tuple[str | int, ...]) -> tuple[Any, list[Any]]:
+    """What a reader makes of a text or of each text of a list, or the list of faults."""
+    if isinstance(value, list):
+        parts = [_parse(reader, part, (*loc, position)) for position, part in enumerate(value)]
+        return [part for part, _ in parts], [fault for _, found in parts for fault in found]
     try:
         return reader.validate_python(value), []
     except ValidationError as error:

@@ -40,7 +40,7 @@ from backend.crud.checks import (
 from backend.crud.columns import RegistrationError, columns_of
 from backend.crud.expand import Expansion
 from backend.crud.flushes import Kept, keep_flushes, kept_of
-from backend.crud.hand_written import bind
+from backend.crud.hand_written import bind, one_method_each
 from backend.crud.indexes import missing_indexes
 from backend.crud.model import plural
 from backend.crud.policy import SIGNED_IN, Policy
@@ -194,7 +194,8 @@ class Registry:
             for hand_written in router.routes:
                 if not isinstance(hand_written, APIRoute):
                     raise RegistrationError("a router within a router would be lost: give each to registry.include()")
-                directory.add(bind(hand_written, resources), prefix=self.prefix, generated=False)
+                for one in one_method_each(hand_written):
+                    directory.add(bind(one, resources), prefix=self.prefix, generated=False)
         return {crud.resource.model: crud for crud in cruds.values()}
 
     def _related(self, keeping: Mapping[str, Keeping]) -> dict[str, Resource]:

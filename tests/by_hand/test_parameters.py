@@ -1,5 +1,6 @@
 """Ids and query parameters of hand-written routes: as strict as those of generated ones, with the same words."""
 
+from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Annotated, Any
@@ -8,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from annotated_types import Ge
 from fastapi import Depends, Query
+from pydantic import AliasChoices, AliasPath, BaseModel, Field
 from starlette.testclient import TestClient
 
 from backend.bookings.models import ChargePoint
@@ -149,6 +151,10 @@ def limited(limit: int = 7) -> int:
         (timedelta, ("PT1H",), ("P40000D",)),
         (list[int], ("7",), ("7.0", "x")),
         (list[Annotated[int, Ge(5)]], ("7",), ("7.0", "4")),
+        (set[int], ("7",), ("7.0", "x", "+7")),
+        (frozenset[date], ("2030-01-31",), ("1700000000",)),
+        (tuple[int, ...], ("7",), ("7.0", "x")),
+        (Sequence[int], ("7",), ("7.0", "x")),
     ],
     ids=str,
 )  # fmt: skip
@@ -190,6 +196,53 @@ def test_what_a_route_says_of_a_parameter_still_holds(serve: Serve) -> None:
         assert get(serve, endpoint, f"/probe?{query}").status_code == 422
     answer = get(serve, endpoint, "/probe?many=1&many=x")
     assert [fault["loc"] for fault in answer.json()["errors"]] == [["query", "many", 1]]
+
+
+class Window(BaseModel):
+    """A model of query parameters."""
+
+    model_config = {"extra": "forbid"}
+
+    limit: int = 10
+    since: datetime | None = None
+    days: set[date] = set()
+    word: str = "x"
+    least: int = Field(default=0, alias="min")
+    most: int = Field(default=0, validation_alias=AliasChoices("max", "most", AliasPath("range", 1)))
+
+
+def test_the_members_of_a_model_of_parameters_are_as_strict(serve: Serve) -> None:
+    """Each as a parameter of its own."""
+
+    def endpoint(window: Annotated[Window, Query()]) -> Window:
+        return window
+
+    client = serve_endpoint(serve, endpoint)
+    answer = client.get(f"{API}/probe?limit=7&since=2030-01-31T12:00:00%2B02:00&days=2030-01-31&min=3")
+    assert answer.json() == {
+        "limit": 7, "since": "2030-01-31T10:00:00Z", "days": ["2030-01-31"], "word": "x", "min": 3, "most": 0,
+    }  # fmt: skip
+    assert client.get(f"{API}/probe").json()["limit"] == 10
+    for query, loc in (
+        ("limit=7.0", ["limit"]),
+        ("since=1700000000", ["since"]),
+        ("since=2030-01-31T12:00:00", ["since"]),
+        ("days=2030-01-31&days=0", ["days", 1]),
+        ("min=1.0", ["min"]),
+        ("max=1.0", ["max"]),
+        ("most=1.0", ["most"]),
+        ("limit=x&min=x", ["limit"]),
+    ):
+        answer = client.get(f"{API}/probe?{query}")
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["loc"] == ["query", *loc]
+
+
+def serve_endpoint(serve: Serve, endpoint: Any) -> TestClient:
+    """A client of an application with this endpoint at `/probe`."""
+    router = Router()
+    router.get("/probe")(endpoint)
+    return serve(router)
 
 
 def test_the_document_shows_the_bounds_of_a_number(serve: Serve) -> None:
