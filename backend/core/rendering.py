@@ -3,13 +3,14 @@
 Runs in the worker thread. Reads the route and changes nothing.
 """
 
+import inspect
 from typing import Any
 
 from fastapi.datastructures import DefaultPlaceholder
 from fastapi.encoders import jsonable_encoder
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 NO_BODY = (204, 205, 304)
 
@@ -20,6 +21,8 @@ class Renderer:
     def __init__(self, route: APIRoute) -> None:
         self._name = getattr(route.endpoint, "__qualname__", route.name)
         self._adapter = TypeAdapter(route.response_model) if route.response_model else None
+        says_nothing = inspect.signature(route.endpoint).return_annotation in (None, "None")
+        self._is_free = route.response_model is None and not says_nothing
         self._class = None if isinstance(route.response_class, DefaultPlaceholder) else route.response_class
         self._status = route.status_code
         self._options: dict[str, Any] = {
@@ -37,6 +40,8 @@ class Renderer:
             return result
         if self._class is not None:
             return self._of_class(self._class, result)
+        if self._is_free and result is not None:
+            return JSONResponse(jsonable_encoder(result), self._status or 200)
         if self._adapter is None:
             if result is not None:
                 raise TypeError(f"{self._name} returned a value: give its route a response_model")

@@ -18,6 +18,7 @@ from fastapi._compat import ModelField
 from fastapi.params import Path
 from fastapi.routing import APIRoute
 from pydantic import AliasChoices, AwareDatetime, BaseModel, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 from sqlmodel import SQLModel
 
 from backend.core.admission import OPEN, Admission
@@ -29,6 +30,7 @@ from backend.core.routing import OneHopRoute
 from backend.crud.columns import RegistrationError
 from backend.crud.endpoints import key_annotation
 from backend.crud.filters import INTEGER_TEXT, NUMBER_TEXT, refuse_unless
+from backend.crud.model import Mark
 from backend.crud.resource import Resource
 from backend.crud.wire import CalendarDate, Duration, Instant, WallTime
 
@@ -60,10 +62,37 @@ def bind(route: APIRoute, resources: Mapping[str, Resource]) -> APIRoute:
     Raises:
         RegistrationError: at start-up, for a route whose policies cannot be told or do not hold.
     """
+    _refuse_secrets(route)
     if not isinstance(route, OneHopRoute):
         _require_no_unit(route)
         return route
     return route.bound(_admission(route, resources), partial(_strict, keys=_keys(route, resources)))
+
+
+def _refuse_secrets(route: APIRoute) -> None:
+    """A table class as an answer would show all of its columns."""
+    for model in _models_in(route.response_model, set()):
+        hidden = [name for name, info in model.model_fields.items() if _is_secret(info)]
+        if hidden:
+            raise RegistrationError(
+                f"{getattr(route.endpoint, '__qualname__', route.name)} answers with {model.__name__}, whose {', '.join(hidden)} is "
+                f"SECRET: answer with public_schema({model.__name__})"
+            )
+
+
+def _models_in(annotation: Any, seen: set[Any]) -> Iterator[type[BaseModel]]:
+    """The models that an annotation is made of, each once."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel) and annotation not in seen:
+        seen.add(annotation)
+        yield annotation
+        for info in annotation.model_fields.values():
+            yield from _models_in(info.annotation, seen)
+    for argument in get_args(annotation):
+        yield from _models_in(argument, seen)
+
+
+def _is_secret(info: FieldInfo) -> bool:
+    return Mark.SECRET in info.metadata or Mark.SECRET in get_args(info.annotation)
 
 
 def one_method_each(route: APIRoute) -> Iterator[APIRoute]:

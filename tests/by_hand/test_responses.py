@@ -1,16 +1,21 @@
 """What a hand-written route answers with: FastAPI's words on the decorator hold, or are refused at start-up."""
 
+from datetime import date
 from functools import partial
 from typing import Annotated, Any
 
+import httpx2
 import pytest
-from fastapi import Depends
+from fastapi import APIRouter, Depends, File, Form
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from backend.auth.models import User
 from backend.core.dependencies import SettingsDep
+from backend.core.policy import ANYONE
 from backend.core.routing import Router
+from backend.crud.columns import RegistrationError
 from tests.conftest import unique
 from tests.core.conftest import Serve, get
 
@@ -180,3 +185,66 @@ def test_a_partial_and_a_class_are_dependencies(serve: Serve) -> None:
         return [three, type(later).__name__]
 
     assert get(serve, endpoint, "/probe?first=1").json() == [3, "Later"]
+
+
+def test_a_route_without_a_model_answers_with_what_it_returns(serve: Serve) -> None:
+    """`response_model=None`, as FastAPI's documentation has it; a route that says `-> None` returns nothing."""
+    router = Router()
+
+    @router.get("/portal", response_model=None)
+    def portal(*, teleport: bool = False) -> Response | dict[str, date]:
+        return PlainTextResponse("elsewhere") if teleport else {"day": date(2030, 1, 31)}
+
+    client = serve(router)
+    assert client.get("/api/v1/portal?teleport=true").text == "elsewhere"
+    answer = client.get("/api/v1/portal")
+    assert (answer.json(), answer.headers["content-type"]) == ({"day": "2030-01-31"}, "application/json")
+
+
+class Wrapped(BaseModel):
+    """An answer with accounts in it."""
+
+    accounts: list[User | None]
+
+
+@pytest.mark.parametrize("model", [User, list[User], dict[str, User | None], Wrapped, list[Wrapped]], ids=str)
+@pytest.mark.parametrize("kind", [Router, APIRouter])
+def test_no_answer_shows_a_secret(serve: Serve, model: Any, kind: type[APIRouter]) -> None:
+    """A table class with a secret is no answer, however deep it stands; the message names the schema that is."""
+    router = kind()
+
+    @router.get("/everybody")
+    def list_everybody() -> model:
+        raise NotImplementedError
+
+    with pytest.raises(RegistrationError, match=r"hashed_password.* is SECRET: answer with public_schema\(User\)"):
+        serve(router)
+
+
+@pytest.mark.parametrize("sent", ["form", "file"])
+def test_a_form_takes_a_key(serve: Serve, sent: str) -> None:
+    """A form that makes something is safe to repeat, a file too."""
+    router = Router(policy=ANYONE)
+    made: list[int] = []
+
+    @router.post("/photos", status_code=201)
+    def store_photo(photo: Annotated[bytes, File()] = b"", title: Annotated[str, Form()] = "") -> int:
+        made.append(len(photo) + len(title))
+        return len(made)
+
+    client, key = serve(router), {"Idempotency-Key": unique("photo")}
+
+    def post(text: str) -> httpx2.Response:
+        boundary = '--b\r\nContent-Disposition: form-data; name="photo"; filename="a"\r\n\r\n{}\r\n--b--\r\n'
+        body, kind = (
+            (f"title={text}", "application/x-www-form-urlencoded")
+            if sent == "form"
+            else (boundary.format(text), "multipart/form-data; boundary=b")
+        )
+        return client.post("/api/v1/photos", content=body, headers={**key, "Content-Type": kind})
+
+    first, again, other = post("abc"), post("abc"), post("abcd")
+    assert (first.status_code, first.json(), again.json(), other.status_code) == (201, 1, 1, 422)
+    assert "idempotent-replayed" in again.headers
+    assert made == [3]
+    assert post("x" * 2**21).status_code == 413
