@@ -46,7 +46,7 @@ class Settings(BaseSettings):
     worker_threads: Annotated[int, Field(ge=1, le=200)] = 8
     queue_seconds: Annotated[float, Field(gt=0, le=30)] = 1.5
     lock_seconds: Annotated[float, Field(gt=0, le=30)] = 1.5
-    statement_seconds: Annotated[float, Field(gt=0, le=3600)] = 10
+    statement_seconds: Annotated[float, Field(gt=0, le=3600)] = 5
     # 0 logs none.
     slow_statement_ms: Annotated[int, Field(ge=0)] = 500
     database_pooler: Annotated[str, Field(pattern="^(auto|yes|no)$")] = "auto"

@@ -19,7 +19,7 @@ from sqlalchemy import event
 MAX_TEXT = 500
 WATCHED = "rowhouse_watched"
 # What a PostgreSQL may take longer than its own bound before it is taken for one that stands still.
-GRACE_SECONDS = 2.0
+GRACE_SECONDS = 1.0
 log = structlog.get_logger("database")
 
 

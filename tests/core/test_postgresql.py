@@ -134,7 +134,7 @@ def test_a_session_of_ones_own_is_found_to_be(opened: Open) -> None:
     """And is set once."""
     database = opened()
     assert setting(database, "timezone") == "UTC"
-    assert setting(database, "statement_timeout") == "10s"
+    assert setting(database, "statement_timeout") == "5s"
     assert setting(database, "lock_timeout") == "1500ms"
     assert setting(database, "default_transaction_isolation") == "serializable"
 
