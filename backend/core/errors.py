@@ -18,7 +18,7 @@
     │                                                    └── RateLimitError         rate_limited
     └── UnavailableError         503  unavailable        (carries `Retry-After`)
         ├── DatabaseError             database_unavailable (it does not answer, or its disk is full)
-        │   └── DatabaseRightsError   database_unavailable (its role may not do this)
+        │   └── DatabaseRightsError   database_rights      (its role may not do this)
         ├── LockedError               locked
         ├── StatementTimeoutError     statement_timeout
         ├── ReadOnlyDatabaseError     read_only
@@ -279,6 +279,8 @@ class DatabaseError(UnavailableError):
 
 class DatabaseRightsError(DatabaseError):
     """503: the database's role may not do what the request needs; nothing that a client sends makes the difference."""
+
+    code = "database_rights"
 
     default_detail = "The server lacks a right in its database that this request needs; its operator can grant it."
 

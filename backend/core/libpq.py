@@ -233,17 +233,14 @@ class Libpq:
         self._begins = False
         pgconn = self._pgconn
         pgconn.enter_pipeline_mode()
-        try:
-            for command in before:
-                pgconn.send_query_params(command, None)
-            send()
-            pgconn.pipeline_sync()
-            results = [self._next_result() for _ in range(len(before) + 1)]
-            self._wait()
-            pgconn.get_result()  # of the synchronisation
-        finally:
-            if pgconn.status == pq.ConnStatus.OK:
-                pgconn.exit_pipeline_mode()
+        for command in before:
+            pgconn.send_query_params(command, None)
+        send()
+        pgconn.pipeline_sync()
+        results = [self._next_result() for _ in range(len(before) + 1)]
+        self._wait()
+        pgconn.get_result()  # of the synchronisation
+        pgconn.exit_pipeline_mode()  # what is raised before it means that the connection is lost
         return next((one for one in results if one.status not in (*DONE, pq.ExecStatus.PIPELINE_ABORTED)), results[-1])
 
     def _next_result(self) -> pq.abc.PGresult:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -417,3 +418,17 @@ def test_a_rollback_leaves_what_is_prepared(only_postgresql: Database) -> None:
             perform(only_postgresql, undone)
     held = "SELECT count(*) FROM pg_prepared_statements"
     assert only_postgresql.link().driver.execute(held).fetchone() == (1,)
+
+
+def test_a_connection_that_cannot_be_rolled_back_is_dropped(bare: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error that led there passes, and the thread has another connection next time."""
+    link = bare.link()
+
+    def refuse() -> None:
+        raise psycopg.OperationalError
+
+    stuck = SimpleNamespace(in_transaction=True, rollback=refuse)
+    monkeypatch.setattr(link, "driver", stuck)
+    with pytest.raises(LookupError), UnitOfWork(bare, write=True) as unit:
+        begin_in_vain(unit)
+    assert bare.link() is not link

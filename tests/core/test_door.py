@@ -19,7 +19,7 @@ from backend.core.config import Settings
 from backend.core.db import Database, UnitOfWork
 from backend.core.dependencies import CallerDep, SessionDep, UnitDep
 from backend.core.door import ATTEMPTS, BULK_THREADS, HASHING_THREADS, Door, Lane, current_unit_of_work
-from backend.core.errors import TransactionRetryError, UnavailableError
+from backend.core.errors import ReadOnlyDatabaseError, TransactionRetryError, UnavailableError
 from backend.core.policy import ANYONE
 from backend.core.routing import Router, on_lane
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in, unique
@@ -361,3 +361,15 @@ def test_who_has_waited_for_a_thread_waits_less_for_locks(bare: Database, waited
     left = door._attempt(lambda unit: unit._lock_seconds, write=False, queued=queued)
     assert left == (bound if bound is None else pytest.approx(bound, abs=0.09))
     door.close()
+
+
+def test_a_server_that_is_set_to_read_only_begins_no_write(bare: Database) -> None:
+    """Whatever the database would take; reads are served."""
+
+    async def scenario() -> None:
+        async with door_to(bare, read_only=True) as door:
+            with pytest.raises(ReadOnlyDatabaseError, match="READ_ONLY"):
+                await door.run(lambda unit: unit.begin(), write=True)
+            assert await door.run(lambda unit: unit.write, write=False) is False
+
+    asyncio.run(scenario())

@@ -1,6 +1,7 @@
 """PostgreSQL by libpq: what is prepared when, and what becomes of it."""
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -241,3 +242,13 @@ def test_values_of_a_type_that_psycopg_does_not_know_are_text(connection: psycop
     """Such as an enum of the database's own."""
     connection.execute("CREATE TYPE mood AS ENUM ('sad', 'glad')")
     assert Libpq(connection).execute("SELECT 'glad'::mood", binary=True).fetchone() == ("glad",)
+
+
+def test_a_result_that_is_missing_is_a_lost_connection(connection: psycopg.Connection[Any]) -> None:
+    """However libpq says it."""
+    driver = Libpq(connection)
+    driver._pgconn = SimpleNamespace(  # type: ignore[assignment]  # what the method asks of it
+        flush=lambda: 0, is_busy=lambda: False, get_result=lambda: None
+    )
+    with pytest.raises(psycopg.OperationalError, match="was lost"):
+        driver._next_result()

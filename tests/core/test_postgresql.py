@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest.mock import Mock
 from urllib.parse import quote
 
 import psycopg
@@ -16,6 +17,7 @@ from backend.core.db import Database, UnitOfWork
 from backend.core.door import Door
 from backend.core.engines import create_engine, url_of
 from backend.core.errors import ConnectionLostError, LockedError, StatementTimeoutError
+from backend.core.postgresql import open_session
 from backend.core.statement import Row, Statement
 from tests.core.test_statement import VALUES, kinds, kinds_metadata
 from tests.databases import Databases
@@ -266,3 +268,15 @@ def test_an_instant_of_the_session_is_in_utc(opened: Open) -> None:
     for pooler in OPENED:
         with UnitOfWork(opened(database_pooler=pooler), write=False) as unit:
             assert str(unit.session.scalar(now)).endswith("+00:00")
+
+
+def test_a_session_that_is_as_it_should_be_is_not_set_again(url: str) -> None:
+    """It is only looked at."""
+    timeouts = {"lock_timeout": 1.0}
+    with plain(url) as connection:
+        open_session(connection, timeouts, pooler="auto")
+        asked = Mock(wraps=connection.execute)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(connection, "execute", asked)
+            open_session(connection, timeouts, pooler="auto")
+    assert asked.call_count == 1

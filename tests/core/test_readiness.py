@@ -222,7 +222,7 @@ def test_a_table_that_the_role_may_not_write_to_is_named(databases: Databases) -
     with QuickClient(build_product(url)) as client:
         assert "User: the database role may not write to the table users" in detail(client)
         refused = client.post("/api/v1/users", json=body)
-        assert (refused.status_code, refused.json()["code"]) == (503, "database_unavailable")
+        assert (refused.status_code, refused.json()["code"]) == (503, "database_rights")
         assert "lacks a right" in refused.json()["detail"]
     with QuickClient(build_product(url, read_only=True)) as client:
         assert is_ready(client)

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
 from typing import Annotated, Any, ClassVar
 
 import pytest
@@ -14,6 +15,7 @@ from starlette.testclient import TestClient
 from backend.auth.models import ADMIN, User
 from backend.auth.routes import auth, users
 from backend.catalog.models import Book, Category
+from backend.core import naming
 from backend.core.config import Settings
 from backend.core.db import UnitOfWork
 from backend.core.dependencies import CallerDep, SessionDep
@@ -282,3 +284,12 @@ def test_a_suffix_is_the_shortest_that_no_other_prefix_has() -> None:
     assert suffix_of("/v2", ["/a/v2"]) == "v2"
     assert suffix_of("/partner-api", ["/api/v1"]) == "api"
     assert suffix_of("", ["/api/v1"]) == "root"
+
+
+def test_a_name_that_is_taken_gets_its_suffix_again() -> None:
+    """And a route that has a name of its own keeps it."""
+    offered, taken = {"Book": {"a": 1}, "BookV2": {}}, {"Book": {"a": 2}}
+    assert naming._new_names(taken, offered, "V2") == {"Book": "BookV2V2"}
+    route: Any = SimpleNamespace(name="own", unique_id="list_books", operation_id=None)
+    naming._rename(route, "list_books_v2")
+    assert (route.name, route.operation_id) == ("own", "list_books_v2")

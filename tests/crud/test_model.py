@@ -7,8 +7,9 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB, TEXT
 from sqlalchemy.orm import registry as orm_registry
-from sqlmodel import Field
+from sqlmodel import Field, SQLModel
 
+from backend.crud.columns import _wire_base
 from backend.crud.model import EnumText, IntegerKey, Record, plural, singular_snake
 
 metadata = sa.MetaData()
@@ -124,3 +125,12 @@ def test_a_class_that_is_no_table_is_left_alone() -> None:
     before = [column.type for column in query.columns]
     mappings.map_imperatively(Summary, query, primary_key=[query.c.id])
     assert [column.type for column in query.columns] == before
+
+
+def test_an_enum_over_a_column_of_another_type_is_the_enum_on_the_wire() -> None:
+    """Such as numbers in a table that was there before."""
+
+    class Level(enum.IntEnum):
+        LOW = 1
+
+    assert _wire_base(SQLModel, "level", Level, sa.Column("level", sa.Integer())) is Level
