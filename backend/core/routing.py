@@ -132,9 +132,9 @@ class OneHopRoute(APIRoute):
         made = copy(self)
         made.admission = admission
         made._overridden = None  # noqa: SLF001  a copy of ourselves
-        made._declared = with_parameters(self._declared, read)  # noqa: SLF001
-        made._arrange(made._declared)  # noqa: SLF001
-        made._describe()  # noqa: SLF001
+        made._declared = with_parameters(self._declared, read)  # noqa: SLF001  a copy of this very class
+        made._arrange(made._declared)  # noqa: SLF001  a copy of this very class
+        made._describe()  # noqa: SLF001  a copy of this very class
         return made
 
     def _describe(self) -> None:
@@ -176,7 +176,7 @@ class OneHopRoute(APIRoute):
             if takes_body(tree) and self.body_field is None:
                 raise TypeError(f"an override takes a body, and {self.endpoint.__qualname__} has none")
             made._arrange(tree, may_yield=True)  # noqa: SLF001  a copy of ourselves
-            self._overridden = dict(overrides), made._handler  # noqa: SLF001
+            self._overridden = dict(overrides), made._handler  # noqa: SLF001  a copy of this very class
         return self._overridden[1]
 
     async def _hop(self, **values: Any) -> Response:

@@ -182,7 +182,7 @@ def drain() -> Iterator[Callable[..., Drain]]:
 def test_the_servers_own_handler_is_called_when_the_time_is_over(drain: Callable[..., Drain]) -> None:
     """A second signal calls it at once; and the signals are given back."""
     calls: list[int] = []
-    handler = lambda number, _frame: calls.append(number)  # noqa: E731
+    handler = lambda number, _frame: calls.append(number)  # noqa: E731  one line says it
     signal.signal(signal.SIGTERM, handler)
 
     async def scenario() -> None:
