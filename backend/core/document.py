@@ -33,7 +33,7 @@ def add_document(app: FastAPI, directory: Directory, *, slo_ms: int, rate_limite
     """Serve the document, and give it as FastAPI's `app.openapi`; it is built at its first use.
 
     That takes half a second of work for each hundred operations, and writing it down tens of milliseconds: it is done once (for
-    each prefix that it is seen under) and in a thread, so that only who asks for the document waits for it.
+    each prefix that it is seen under) and in a thread, so that no other request waits for it.
     """
 
     @lru_cache(maxsize=CACHED_PREFIXES)
