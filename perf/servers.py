@@ -192,8 +192,6 @@ def _environment(database_url: str) -> dict[str, str]:
         "JWT_SECRET": JWT_SECRET,
         "ENVIRONMENT": "development",
         "LOG_LEVEL": "warning",
-        # So that any booking can be started, however far ahead it lies.
-        "BOOKING_EARLY_MINUTES": "200000",
         "ADMIN_EMAIL": ADMIN_EMAIL,
         "ADMIN_PASSWORD": ADMIN_PASSWORD,
     }

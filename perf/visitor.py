@@ -41,13 +41,15 @@ BEFORE: Mapping[str, tuple[str, ...]] = {
     "POST /bookings/{id}/start": ("POST /bookings/{id}/confirm",),
     "POST /bookings/{id}/complete": ("POST /bookings/{id}/start",),
 }
+# The operations that take a row of the next few minutes: a booking starts from BOOKING_EARLY_MINUTES before its time.
+SOON = frozenset({"POST /bookings/{id}/start", "POST /bookings/{id}/complete"})
 # The collection whose rows are gone after an operation.
 CONSUMED: Mapping[str, str] = {"POST /orders": f"{PREFIX}/cart-items"}
 PAGES, PAGE_SIZE, SEARCH_SHARE = 3, 20, 0.25
 IDS = "ids"
 MAX_ROWS, MAX_WORDS = 50, 200
 WORD = re.compile(r'(?<=[" ])[^\W\d_]{3,}(?=[" ,])(?!":)')  # of the texts in an answer, not its names
-SLOTS_FROM, SLOTS_UNTIL = timedelta(hours=1), timedelta(days=80)
+SLOTS_FROM, SLOTS_UNTIL, SOON_FROM = timedelta(hours=1), timedelta(days=80), timedelta(minutes=1)
 
 
 @dataclass(kw_only=True)
@@ -122,6 +124,8 @@ class Visitor:
 
     def _call_with_row(self, operation: Operation) -> None:
         rows = self._rows[operation.collection]
+        if operation.label in SOON:
+            rows = deque([self._make_for_soon(operation.collection)])
         if not rows and self._api.create_of(operation.collection) is None:
             self._ask(operation, Row(random.choice(self._keys_of(operation.collection)), 0.0))
             return
@@ -164,6 +168,14 @@ class Visitor:
         if operation is None:
             raise LookupError(f"nothing makes rows of {collection}")
         return self._ask(operation)
+
+    def _make_for_soon(self, collection: str) -> Row:
+        """A new row of the next minutes, at rows that nothing refers to yet: its slot is free."""
+        self._references.clear()
+        self._slots = itertools.repeat(datetime.now(UTC) + SOON_FROM)
+        key = self._make(collection).json()["id"]
+        self._slots = _slots()
+        return Row(key, time.monotonic())
 
     def _make_some(self, collection: str) -> list[object]:
         """The keys of new rows, many where they are made at once."""

@@ -18,8 +18,7 @@ REGISTRIES: dict[str, Registry] = {"product": product_registry, "odd": odd_regis
 def house(request: pytest.FixtureRequest, backend: str, databases: Databases) -> Iterator[TestClient]:
     """A client of the product or of the odd entities, by parameter."""
     if request.param == "product":
-        # So that the load run may start any booking, however far ahead it lies.
-        yield request.getfixturevalue("make_app")(backend, booking_early_minutes=200_000)
+        yield request.getfixturevalue("make_app")(backend)
     else:
         with open_odd(databases, backend) as client:
             yield client

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
-from tests.clones import AS_WRITTEN, Clone, cloned
+from tests.clones import AS_WRITTEN, Clone, Started, cloned
 from tests.commands import BY_A_TEST_OF_ITS_OWN, IN_THE_WORLD
 from tests.test_commands import run_as_told
 from tests.world.services.process import free_port
@@ -39,15 +39,17 @@ def test_locust_has_its_page(clone: Clone) -> None:
         for command in LOCUST:
             port = free_port()
             # The page of Locust has a fixed port, which somebody else may have.
-            with clone.serving(f"{command} --web-port {port}".replace(AS_WRITTEN, clone.url), end_by=signal.SIGTERM):
-                assert "Locust" in _page(f"http://127.0.0.1:{port}/")
+            command = f"{command} --web-port {port}".replace(AS_WRITTEN, clone.url)
+            with clone.serving(command, end_by=signal.SIGTERM) as locust:
+                assert "Locust" in _page(f"http://127.0.0.1:{port}/", locust)
 
 
-def _page(url: str) -> str:
+def _page(url: str, locust: Started) -> str:
     deadline = time.monotonic() + LOCUST_SECONDS
     while True:
         try:
             return httpx2.get(url, timeout=5).text
         except httpx2.TransportError:
-            assert time.monotonic() < deadline
+            assert locust.process.poll() is None, locust.output()
+            assert time.monotonic() < deadline, locust.output()
             time.sleep(0.1)
