@@ -7,6 +7,7 @@ from argparse import ArgumentTypeError
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
+from pathlib import Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +20,7 @@ class App:
     token. `refusal` is what a forged token is answered with. Where there are `id_digits`, an id is text: so many digits, with zeros first.
     `extra_members` are sent with each book beside its own, and not compared. `environment` is added to that of its process. An application
     without `factory` is no Python and is started in a way of its own. One that `is_embedded` gets a file of SQLite and not PostgreSQL.
+    `directory` is the checkout that it runs in, where that is not this one.
     """
 
     name: str
@@ -39,6 +41,7 @@ class App:
     extra_members: tuple[str, ...] = ()
     are_writes_secured: bool = False
     is_embedded: bool = False
+    directory: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -94,6 +97,11 @@ FLOOR = App(
 )
 
 APPS = {app.name: app for app in (TEXTBOOK, FASTCRUD, FLOOR, ROWHOUSE, EMBEDDED)}
+
+
+def before(directory: str) -> App:
+    """Rowhouse as another checkout has it."""
+    return replace(ROWHOUSE, name="before", directory=Path(directory))
 
 
 def parse_apps(names: str) -> list[App]:

@@ -7,6 +7,7 @@ process on the machine disturbs less than a clock does. Rounds interleave the ap
 medians over the rounds are printed as tables in markdown. `rowhouse-sqlite` is Rowhouse on its embedded
 database. `--pocketbase` adds PocketBase to them, given its program: it runs in all its threads. These two
 have their databases in the same process, so of PostgreSQL they use nothing and "both together" compares.
+`--before` adds another checkout of this repository, such as `git worktree add ../before COMMIT`: what a change has cost.
 
 Rowhouse's `create` and `update`, and the floor's, need an administrator's token, so they check a JWT and
 load a user row, and their books have unique titles, three indexes and one of trigrams. The others' writes
@@ -26,7 +27,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from perf.apps import APPS, App, parse_apps
+from perf.apps import APPS, App, before, parse_apps
 from perf.beside import Sample, medians, side_by_side
 from perf.client import Outcome, drive
 from perf.fill import fill, trim
@@ -149,7 +150,7 @@ def _report(plan: Plan, samples: Sequence[Sample], json_path: Path | None) -> No
             "medians": table,
             "samples": [asdict(sample) for sample in samples],
         }
-        json_path.write_text(json.dumps(document, indent=2) + "\n")
+        json_path.write_text(json.dumps(document, indent=2, default=str) + "\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -161,11 +162,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--warm-up", type=int, default=200, help="sent first, not measured")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--apps", type=parse_apps, default=list(APPS.values()), help="comma-separated names")
+    parser.add_argument("--before", type=before, help="another checkout of Rowhouse to measure too")
     parser.add_argument("--database-url", help="a PostgreSQL to use instead of one from the wheel")
     parser.add_argument("--pocketbase", type=Path, help="the program of a PocketBase to measure too")
     parser.add_argument("--json", type=Path, help="write every sample and the medians to this file")
     options = vars(parser.parse_args(arguments))
     json_path, database_url, binary = options.pop("json"), options.pop("database_url"), options.pop("pocketbase")
+    if (earlier := options.pop("before")) is not None:
+        options["apps"] = [*options["apps"], earlier]
     plan = Plan(**options)
     with running(plan, database_url, binary) as bench:
         samples = list(bench.run())

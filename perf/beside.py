@@ -9,6 +9,7 @@ from perf.scenarios import Scenario
 
 # Ours and another's, where both are there.
 PAIRS = (
+    ("rowhouse", "before"),
     ("rowhouse", "fastcrud"),
     ("rowhouse", "textbook"),
     ("rowhouse", "floor"),

@@ -143,7 +143,7 @@ def migrate(app: App, database_url: str) -> None:
     """
     if app.migrate_command:
         command = [sys.executable, "-m", *app.migrate_command]
-        run_to_end(command, {**_environment(database_url), **app.environment})
+        run_to_end(command, {**_environment(database_url), **app.environment}, directory=app.directory)
 
 
 @contextmanager
@@ -171,7 +171,8 @@ def start(
         ServerStartError: nobody listens after `START_SECONDS`.
     """
     with tempfile.TemporaryFile("w+") as log:
-        process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        directory = app.directory or REPOSITORY
+        process = subprocess.Popen(command, cwd=directory, env=environment, stdout=log, stderr=subprocess.STDOUT)
         try:
             if not _is_listening_soon(process, port):
                 log.seek(0)
@@ -197,13 +198,16 @@ def _environment(database_url: str) -> dict[str, str]:
     }
 
 
-def run_to_end(command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
-    """Run what has to be done before an application starts.
+def run_to_end(
+    command: Sequence[str], environment: Mapping[str, str] | None = None, *, directory: Path | None = None
+) -> None:
+    """Run what has to be done before an application starts, in this checkout or another.
 
     Raises:
         ServerStartError: it failed.
     """
-    finished = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
+    cwd = directory or REPOSITORY
+    finished = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     if finished.returncode:
         raise ServerStartError(f"{' '.join(command)} failed:\n{finished.stdout}{finished.stderr}"[-4000:])
 

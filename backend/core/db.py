@@ -285,7 +285,7 @@ class UnitOfWork:
             raise
         finally:
             try:
-                self._release(broken=is_disconnect(error) or is_read_only(error))
+                self._release(broken=error is not None and (is_disconnect(error) or is_read_only(error)))
             finally:
                 self._end_turn()
 
