@@ -4,6 +4,7 @@ A generated route sends nothing before its answer is made. FastAPI's error handl
 matching of routes, which cost as much as the rest of the loop's part in it, stand aside for it until something goes wrong.
 """
 
+import time
 from collections.abc import Callable
 from copy import copy
 from typing import Any
@@ -13,6 +14,7 @@ from fastapi.routing import APIRouter
 
 # What FastAPI's own router tells its telemetry; there is no public way.
 from fastapi.telemetry._api import _route_selected
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.responses import Response
@@ -25,6 +27,8 @@ from backend.core.paths import route_path
 from backend.core.unregistered import refuse_unregistered
 
 TELEMETRY = "fastapi.telemetry"
+# Where nobody listens to traces or metrics, for so long nobody is taken to have begun.
+TELEMETRY_SECONDS = 1.0
 
 
 class Application(FastAPI):
@@ -34,6 +38,7 @@ class Application(FastAPI):
         super().__init__(**options)
         self.directory = directory
         self._edge = edge
+        self._telemetry_is_on, self._ask_telemetry_at = False, 0.0
         self.router.routes.extend(directory.routes)
         self.router.middleware_stack = _Dispatch(self.router, directory)
 
@@ -41,7 +46,18 @@ class Application(FastAPI):
         """The ASGI application."""
         if scope.get("root_path") and "app_root_path" not in scope and scope["type"] != "lifespan":
             self._tidy_path(scope)
-        await super().__call__(scope, receive, send)
+        if scope["type"] != "http" or self.root_path or self._is_observed():
+            await super().__call__(scope, receive, send)
+        else:
+            await Starlette.__call__(self, scope, receive, send)
+
+    def _is_observed(self) -> bool:
+        """Whether FastAPI's own telemetry has somebody to tell. It looks through the environment, so it is asked once a second."""
+        present = time.monotonic()
+        if present >= self._ask_telemetry_at:
+            self._telemetry_is_on = self._native_telemetry.enabled()
+            self._ask_telemetry_at = present + TELEMETRY_SECONDS
+        return self._telemetry_is_on
 
     def _tidy_path(self, scope: Scope) -> None:
         """Have the path begin with the root path, once, as ASGI says.

@@ -149,34 +149,30 @@ class Crew:
         thread.start()
 
     def _serve(self) -> None:
+        me = threading.get_ident()
         while (task := self._tasks.get()) is not None:
-            if task.claim():
-                self._handle(task)
+            if not task.claim():
+                continue
+            try:
+                self._prepare()
+            except Exception as error:  # noqa: BLE001  it is raised where the outcome is awaited
+                # The thread lives on whatever that is, or who waits for its task would wait for ever.
+                self._able.discard(me)
+                self._leave(task, error)
+                continue
+            self._able.add(me)
+            task.perform()
+            task.inbox.put(task)
 
-    def _handle(self, task: Task[Any]) -> None:
-        """Do a task; or leave it to the threads that can work, where this one cannot."""
-        error = self._fault()
-        if error is not None and self._able and not task.is_late and not self._is_closing.is_set():
+    def _leave(self, task: Task[Any], error: Exception) -> None:
+        """Leave a task to the threads that can work; end it with the error where none can."""
+        if self._able and not task.is_late and not self._is_closing.is_set():
             task.release()
             self._tasks.put(task)
             self._is_closing.wait(REST_SECONDS)
-            return
-        if error is None:
-            task.perform()
         else:
             task.fail(error)
-        task.inbox.put(task)
-
-    def _fault(self) -> Exception | None:
-        """What keeps this thread from working. It lives on whatever that is, or who waits for its task would wait for ever."""
-        me = threading.get_ident()
-        try:
-            self._prepare()
-        except Exception as error:  # noqa: BLE001  it is raised where the outcome is awaited
-            self._able.discard(me)
-            return error
-        self._able.add(me)
-        return None
+            task.inbox.put(task)
 
     def close(self, *, deadline: float | None = None) -> bool:
         """Finish what was put before the crew, then let the threads go; False when one still works at `deadline`, a monotonic time.

@@ -256,7 +256,8 @@ class UnitOfWork:
             raise self.database.translated(error) from error
         finally:
             link.started = None
-            self.database.watch.look(started, statement.text)
+            if perf_counter() - started >= self.database.watch.slow_seconds:
+                self.database.watch.look(started, statement.text)
 
     def fetch(self, source: sa.Select[Any], parameters: Mapping[str, Any]) -> list[Row]:
         """The rows of a select that is a constant of its module, compiled at its first use; values are `bindparam`s."""

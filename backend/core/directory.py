@@ -167,9 +167,10 @@ def admitted(entry: Entry, scope: Scope, receive: Receive) -> Receive:
     """Let a request pass whose headers the route allows; its body, no longer than it allows."""
     settings: Settings = scope["app"].state.settings
     limit: int = getattr(settings, entry.limit)
-    refuse_headers(scope["headers"], most_bytes=limit)
+    headers = scope["headers"]
+    refuse_headers(headers, most_bytes=limit)
     if entry.require_media_type is not None:
-        entry.require_media_type(scope["headers"])
+        entry.require_media_type(headers)
     return limited(receive, limit, seconds=settings.body_seconds)
 
 

@@ -37,7 +37,7 @@ class StatementWatch:
     """The bounds of one database's statements: those that are compiled, and those that SQLAlchemy sends."""
 
     def __init__(self, engine: sa.Engine, *, slow_ms: int, seconds: float) -> None:
-        self._slow_seconds = slow_ms / 1000 if slow_ms else float("inf")
+        self.slow_seconds = slow_ms / 1000 if slow_ms else float("inf")
         self._seconds = seconds + (GRACE_SECONDS if engine.dialect.name == "postgresql" else 0)
         self._is_over = threading.Event()
         self._thread: threading.Thread | None = None
@@ -47,7 +47,7 @@ class StatementWatch:
     def look(self, started: float, text: str, clock: Callable[[], float] = perf_counter) -> None:
         """Log a statement that began at `started`, in seconds of `clock`, if it was slow."""
         seconds = clock() - started
-        if seconds >= self._slow_seconds:
+        if seconds >= self.slow_seconds:
             shown = text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]} ..."
             log.warning("slow statement", duration_ms=round(seconds * 1000, 1), statement=" ".join(shown.split()))
 
