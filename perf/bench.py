@@ -69,7 +69,9 @@ class Bench:
         for round_number in range(1, self.plan.rounds + 1):
             # Tokens live for minutes, a run longer: each round signs in again.
             tokens = {server.app.name: sign_in(server) for server in self.servers}
-            for scenario, server in itertools.product(Scenario, self.servers):
+            # Who comes first alternates, for the first has the caches of the scenario before.
+            servers = self.servers if round_number % 2 else self.servers[::-1]
+            for scenario, server in itertools.product(Scenario, servers):
                 sample = self.measure(server, scenario, tokens[server.app.name])
                 progress = f"round {round_number} {scenario} {sample.app}: {sample.server_ms:.2f} ms"
                 print(progress, file=sys.stderr)

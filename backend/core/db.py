@@ -174,6 +174,8 @@ class UnitOfWork:
         """
         if self._authenticator is None:
             raise LookupError("create_app() was given no authenticator")
+        if self.write and not self.link.driver.in_transaction:
+            self.link.driver.begin_with_read()
         self.caller = self._authenticator(self, token)
         note_account(self.caller.id)
         return self.caller

@@ -25,6 +25,7 @@ from backend.core.statement_watch import break_off
 PARAMETER = re.compile(r"%\((\w+)\)s|%%")
 PREPARE_AFTER = 3  # executions; what comes once is not worth a round trip more
 MAX_PREPARED, MAX_COUNTED = 500, 5_000  # statements a connection; the server keeps the plan of each that is prepared
+DIGITS = re.compile(rb"[0-9]{1,18}")
 DONE = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 IDLE = pq.TransactionStatus.IDLE
 CLOSES_PREPARED = 170000  # the libpq that can
@@ -135,7 +136,7 @@ class Libpq:
         self._settings = [local] if local else []
         self._local: bytes | None = None
         self.bound_locks(None)
-        self._begins = False
+        self._begins = self._opens = False
         self._uses: dict[str, int] = {}
         self._prepared: dict[str, bytes] = {}
         self._unpreparable: set[str] = set()
@@ -154,11 +155,19 @@ class Libpq:
         """
         self._begins = True
 
+    def begin_with_read(self) -> None:
+        """Begin a transaction together with the next statement, a read whose result is the same in text and in binary.
+
+        That saves a write its round trip for `BEGIN`, where the session is one's own and the read is prepared.
+        """
+        self._begins = True
+        self._opens = self._local is None and not self._is_pooled
+
     def begin_now(self, *, write: bool = True) -> None:  # noqa: ARG002  as above
         """Begin the transaction if it is not open yet: another than this object is about to use the connection."""
         if self._pgconn.transaction_status == IDLE:
             self._command(b"BEGIN" if self._local is None else b"BEGIN; " + self._local)
-        self._begins = False
+        self._begins = self._opens = False
 
     def commit(self) -> None:
         """Commit.
@@ -167,7 +176,7 @@ class Libpq:
             psycopg.Error: when the server refuses, or had to roll back.
         """
         if self._begins:
-            self._begins = False
+            self._begins = self._opens = False
             return
         result = self._command(b"COMMIT")
         if result.command_status != b"COMMIT":
@@ -176,7 +185,7 @@ class Libpq:
     def rollback(self) -> None:
         """Undo what the transaction did."""
         if self._begins:
-            self._begins = False
+            self._begins = self._opens = False
             return
         self._command(b"ROLLBACK")
 
@@ -208,11 +217,16 @@ class Libpq:
         name = None
         if prepare and self._preparing.is_on:
             name = self._prepared.get(text) or self._prepare(text)
-        result = self._run(text, name, parameters, int(binary))
+        opens = self._opens and name is not None and all(value and DIGITS.fullmatch(value) for value in parameters)
+        result = self._open_with(name or b"", parameters) if opens else self._run(text, name, parameters, int(binary))
         if result.status not in DONE:
             error = self._error(result)
-            if self._forgets(text, error) and self._pgconn.transaction_status == IDLE and not self._begins:
-                return self.execute(text, values, prepare=False, binary=binary)
+            if self._forgets(text, error):
+                if opens:
+                    self._command(b"ROLLBACK")
+                    self._begins = True
+                if opens or (self._pgconn.transaction_status == IDLE and not self._begins):
+                    return self.execute(text, values, prepare=False, binary=binary)
             raise error
         self._transformer.set_pgresult(result)
         return Result(result, self._transformer.load_rows(0, result.ntuples, tuple))
@@ -229,6 +243,12 @@ class Libpq:
         if name is not None:
             return pgconn.exec_prepared(name, parameters, result_format=form)
         return pgconn.exec_params(text.encode(), parameters, result_format=form)
+
+    def _open_with(self, name: bytes, parameters: Sequence[bytes]) -> pq.abc.PGresult:
+        """What a prepared statement gives in text, in one round trip with the `BEGIN` before it. The parameters are whole numbers."""
+        self._begins = self._opens = False
+        arguments = b"(" + b", ".join(parameters) + b")" if parameters else b""
+        return self._pgconn.exec_(b"BEGIN; EXECUTE " + name + arguments)
 
     def _behind_settings(self, send: Callable[[], None]) -> pq.abc.PGresult:
         """What `send` gives, in one round trip and one transaction with the settings of this one statement."""

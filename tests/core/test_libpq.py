@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 import sqlalchemy as sa
+from psycopg import pq
 
 from backend.core import libpq
 from backend.core.constraints import ConstraintCatalog, translate
@@ -216,22 +217,25 @@ def test_a_command_that_fails_says_why(connection: psycopg.Connection[Any]) -> N
         driver.execute(ONE, [1])
 
 
-def test_a_large_statement_follows_its_begin(connection: psycopg.Connection[Any]) -> None:
+LOCAL = "set_config('lock_timeout', '1s', true)"
+
+
+def test_a_large_statement_follows_its_settings(connection: psycopg.Connection[Any]) -> None:
     """More than a socket takes at once is sent as it is taken."""
-    driver = Libpq(connection)
+    driver = Libpq(connection, local=LOCAL)
     text = "x" * 20_000_000
-    driver.begin()
     assert driver.execute("SELECT length($1::text), $1::text", [text], prepare=False).fetchone() == (len(text), text)
-    driver.commit()
 
 
-def test_a_connection_that_is_lost_behind_its_begin_is_an_operational_error(
-    connection: psycopg.Connection[Any], databases: Databases
+@pytest.mark.parametrize("begins", [True, False])
+def test_a_connection_that_is_lost_behind_its_settings_is_an_operational_error(
+    connection: psycopg.Connection[Any], databases: Databases, begins: bool
 ) -> None:
     """As everywhere."""
-    driver = Libpq(connection)
+    driver = Libpq(connection, local=LOCAL)
     (process,) = driver.execute("SELECT pg_backend_pid()").fetchall()[0]
-    driver.begin()
+    if begins:
+        driver.begin()
     with pytest.raises(psycopg.OperationalError):
         driver.execute("SELECT pg_terminate_backend($1::integer), pg_sleep(5)", [process])
     with pytest.raises(psycopg.OperationalError):
@@ -252,3 +256,84 @@ def test_a_result_that_is_missing_is_a_lost_connection(connection: psycopg.Conne
     )
     with pytest.raises(psycopg.OperationalError, match="was lost"):
         driver._next_result()
+
+
+COUNTED = "SELECT $1::INTEGER + count(*) FROM shelves"
+
+
+@pytest.fixture
+def opening(connection: psycopg.Connection[Any]) -> Libpq:
+    """A driver that has prepared COUNTED."""
+    connection.execute("CREATE TABLE shelves (name text)")
+    driver = Libpq(connection)
+    for _ in range(PREPARE_AFTER + 1):
+        driver.execute(COUNTED, [1])
+    return driver
+
+
+def test_a_write_begins_with_its_read(opening: Libpq, connection: psycopg.Connection[Any]) -> None:
+    """The read gives what it gives alone, and what follows is in its transaction."""
+    opening.begin_with_read()
+    assert opening.execute(COUNTED, [41]).fetchall() == [(41,)]
+    assert connection.pgconn.transaction_status == pq.TransactionStatus.INTRANS
+    opening.execute("INSERT INTO shelves VALUES ('a')")
+    opening.rollback()
+    opening.begin_with_read()
+    opening.execute(COUNTED, [0])
+    opening.execute("INSERT INTO shelves VALUES ('b')")
+    opening.commit()
+    assert opening.execute("SELECT name FROM shelves").fetchall() == [("b",)]
+
+
+@pytest.mark.parametrize("change", ["ALTER TABLE shelves ADD COLUMN place text", "DEALLOCATE ALL"])
+def test_a_read_that_begins_is_run_again_where_its_plan_is_lost(
+    opening: Libpq, connection: psycopg.Connection[Any], change: str
+) -> None:
+    """In a new transaction: in the old one nothing else has happened."""
+    for _ in range(PREPARE_AFTER + 1):
+        opening.execute("SELECT * FROM shelves")
+    connection.execute(change)
+    for text, values in (("SELECT * FROM shelves", []), (COUNTED, [5])):
+        opening.begin_with_read()
+        assert opening.execute(text, values).fetchall() == ([(5,)] if values else [])
+        assert connection.pgconn.transaction_status == pq.TransactionStatus.INTRANS
+        opening.rollback()
+
+
+def test_another_error_of_a_read_that_begins_is_raised(opening: Libpq, connection: psycopg.Connection[Any]) -> None:
+    """And the transaction is one that has failed."""
+    for _ in range(PREPARE_AFTER + 1):
+        opening.execute("SELECT 1 / $1::INTEGER", [1])
+    opening.begin_with_read()
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        opening.execute("SELECT 1 / $1::INTEGER", [0])
+    assert connection.pgconn.transaction_status == pq.TransactionStatus.INERROR
+    opening.rollback()
+
+
+@pytest.mark.parametrize("value", ["1); DROP TABLE shelves; --", "-1", "", None])
+def test_only_whole_numbers_stand_in_the_text(
+    opening: Libpq, connection: psycopg.Connection[Any], value: str | None
+) -> None:
+    """Anything else is sent as a parameter, in a round trip of its own."""
+    for _ in range(PREPARE_AFTER + 1):
+        opening.execute("SELECT $1::text", ["x"])
+    opening.begin_with_read()
+    assert opening.execute("SELECT $1::text", [value]).fetchall() == [(value,)]
+    assert connection.pgconn.transaction_status == pq.TransactionStatus.INTRANS
+    opening.rollback()
+    assert opening.execute("SELECT count(*) FROM shelves").fetchall() == [(0,)]
+
+
+@pytest.mark.parametrize("options", [{"is_pooled": True}, {"local": LOCAL}])
+def test_on_a_shared_session_a_transaction_begins_by_itself(
+    connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    """A pooler may know a prepared statement by another name, and the settings come first."""
+    driver = Libpq(connection, **options)
+    monkeypatch.setattr(Libpq, "_open_with", lambda *_arguments: pytest.fail("it was called by name"))
+    for number in range(PREPARE_AFTER + 2):
+        driver.begin_with_read()
+        assert driver.execute(ONE, [number]).fetchall() == [(number,)]
+        assert connection.pgconn.transaction_status == pq.TransactionStatus.INTRANS
+        driver.rollback()
