@@ -4,6 +4,7 @@
 Must not read headers: only the server's configuration and a mount say what the prefix is (ASGI's `root_path`).
 """
 
+import re
 from typing import Any
 from urllib.parse import quote
 
@@ -15,6 +16,8 @@ __all__ = ["client_path", "location_of", "prefix_of", "route_path"]
 
 # Without quotes, ampersands and angle brackets, so that the result can stand in HTML and JavaScript as it is.
 SAFE = "/%:@!$*+,;=~"
+# What no quoting changes, as nearly all paths and keys are.
+PLAIN = re.compile(r"[/A-Za-z0-9_.-]*")
 
 
 def prefix_of(scope: Scope) -> str:
@@ -26,7 +29,7 @@ def prefix_of(scope: Scope) -> str:
 
 def client_path(scope: Scope, path: str) -> str:
     """The path of one of the application's own paths as the client sees it."""
-    return prefix_of(scope) + quote(path, safe=SAFE)
+    return prefix_of(scope) + (path if PLAIN.fullmatch(path) else quote(path, safe=SAFE))
 
 
 def location_of(request: Request, key: Any) -> str:
@@ -39,4 +42,7 @@ def location_of(request: Request, key: Any) -> str:
 
 def location(scope: Scope, key: Any) -> str:
     """As `location_of`, for a route that has only the scope."""
-    return f"{client_path(scope, route_path(scope).rstrip('/'))}/{quote(str(key), safe='')}"
+    segment = str(key)
+    if not segment.isalnum() or not segment.isascii():
+        segment = quote(segment, safe="")
+    return f"{client_path(scope, route_path(scope).rstrip('/'))}/{segment}"
