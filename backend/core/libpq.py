@@ -239,7 +239,9 @@ class Libpq:
         elif self._local is not None and pgconn.transaction_status == IDLE:
             if name is not None:
                 return self._behind_settings(partial(pgconn.send_query_prepared, name, parameters, result_format=form))
-            return self._behind_settings(partial(pgconn.send_query_params, text.encode(), parameters, result_format=form))
+            return self._behind_settings(
+                partial(pgconn.send_query_params, text.encode(), parameters, result_format=form)
+            )
         if name is not None:
             return pgconn.exec_prepared(name, parameters, result_format=form)
         return pgconn.exec_params(text.encode(), parameters, result_format=form)

@@ -1,6 +1,6 @@
 """PostgreSQL by libpq: what is prepared when, and what becomes of it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -227,15 +227,14 @@ def test_a_large_statement_follows_its_settings(connection: psycopg.Connection[A
     assert driver.execute("SELECT length($1::text), $1::text", [text], prepare=False).fetchone() == (len(text), text)
 
 
-@pytest.mark.parametrize("begins", [True, False])
+@pytest.mark.parametrize("begin", [Libpq.begin, lambda _driver: None])
 def test_a_connection_that_is_lost_behind_its_settings_is_an_operational_error(
-    connection: psycopg.Connection[Any], databases: Databases, begins: bool
+    connection: psycopg.Connection[Any], begin: Callable[[Libpq], None]
 ) -> None:
     """As everywhere."""
     driver = Libpq(connection, local=LOCAL)
     (process,) = driver.execute("SELECT pg_backend_pid()").fetchall()[0]
-    if begins:
-        driver.begin()
+    begin(driver)
     with pytest.raises(psycopg.OperationalError):
         driver.execute("SELECT pg_terminate_backend($1::integer), pg_sleep(5)", [process])
     with pytest.raises(psycopg.OperationalError):

@@ -39,8 +39,8 @@ def test_locust_has_its_page(clone: Clone) -> None:
         for command in LOCUST:
             port = free_port()
             # The page of Locust has a fixed port, which somebody else may have.
-            command = f"{command} --web-port {port}".replace(AS_WRITTEN, clone.url)
-            with clone.serving(command, end_by=signal.SIGTERM) as locust:
+            typed = f"{command} --web-port {port}".replace(AS_WRITTEN, clone.url)
+            with clone.serving(typed, end_by=signal.SIGTERM) as locust:
                 assert "Locust" in _page(f"http://127.0.0.1:{port}/", locust)
 
 
