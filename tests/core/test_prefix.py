@@ -86,7 +86,7 @@ WAYS: dict[str, Way] = {
 }
 
 
-@pytest.fixture(params=WAYS)
+@pytest.fixture(scope="module", params=WAYS)
 def shop(request: pytest.FixtureRequest, migrated_url: str) -> Iterator[TestClient]:
     """A client of the product that sees it below `/shop`, in each way."""
     app = build_product(migrated_url, **ADMINISTRATOR)

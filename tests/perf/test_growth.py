@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping
 
-import pytest
-
-from perf.growth import CASES, main, report
+from perf.growth import CASES, report
 
 HELD = next(case.name for case in CASES if case.is_held)
 FREE = next(case.name for case in CASES if not case.is_held)
@@ -26,11 +24,3 @@ def test_what_is_held_may_grow_by_half() -> None:
 
 def test_what_grows_by_more_is_named_where_it_is_held() -> None:
     assert report(latencies(**{HELD: 3.1, FREE: 60.0}), [10, 5000])[1] == [HELD]
-
-
-def test_the_command_measures_a_server_with_so_many_books(capsys: pytest.CaptureFixture[str]) -> None:
-    """Every answer is a success, or it would end in an error; one size alone grows from nothing."""
-    assert main(["--rows=200", "--database=sqlite", "--rounds=1", "--requests=1"]) == 0
-    table = capsys.readouterr().out
-    assert [line.split(" | ")[0].removeprefix("| ") for line in table.splitlines()[2:]] == [c.name for c in CASES]
-    assert table.startswith("| request | held | 200 rows, ms |\n")
