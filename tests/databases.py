@@ -26,6 +26,8 @@ BACKENDS = ("sqlite", "postgresql")
 # Owns its databases and nothing else, as a managed PostgreSQL gives it: what needs a superuser fails in every test.
 ORDINARY_ROLE = "app"
 STOPPED_WITHIN = 10  # seconds
+# Each application keeps one for each of its threads, and the fixtures of a module keep their applications.
+MAX_CONNECTIONS = 300
 Prepare = Callable[[sa.Connection], None]
 
 
@@ -39,7 +41,9 @@ class Wheel:
         # A cluster that lives as long as the tests do need not outlive a crash of the machine.
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):
             self.execute(f"ALTER SYSTEM SET {setting} = off")
-        self.execute("SELECT pg_reload_conf()")
+        self.execute(f"ALTER SYSTEM SET max_connections = {MAX_CONNECTIONS}")
+        self._stop()
+        self._server.ensure_postgres_running()
         self.execute(f"CREATE ROLE {ORDINARY_ROLE} LOGIN")
 
     def url(self, name: str, *, direct: bool = False) -> str:
@@ -56,11 +60,14 @@ class Wheel:
         with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
             connection.execute(statement)
 
+    def _stop(self, number: signal.Signals = signal.SIGINT) -> None:
+        postmaster = psutil.Process(self._server.get_pid())
+        postmaster.send_signal(number)
+        postmaster.wait(STOPPED_WITHIN)
+
     def close(self) -> None:
         """Stop it and remove its files, of which nothing need be written back first."""
-        postmaster = psutil.Process(self._server.get_pid())
-        postmaster.send_signal(signal.SIGQUIT)
-        postmaster.wait(STOPPED_WITHIN)
+        self._stop(signal.SIGQUIT)
         self._server.cleanup()
         shutil.rmtree(self._directory, ignore_errors=True)
 

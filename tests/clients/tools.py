@@ -83,7 +83,8 @@ def check_package(*directories: Path, names: tuple[str, ...]) -> str:
     modules = [word for name in names for word in ("-m", name)]
     # One cache for all packages: they use the same libraries.
     cache = str(Path(tempfile.gettempdir()) / f"rowhouse-clients-mypy-{os.getuid()}")
-    options = ("--cache-dir", cache, "--strict", "--no-error-summary", "--config-file", os.devnull, "-p", "rowhouse_client", *modules)
-    done = run(sys.executable, "-m", "mypy", *options, directory=directories[0], MYPYPATH=search)
+    options = ("--cache-dir", cache, "--strict", "--no-error-summary", "--config-file", os.devnull)
+    checked = ("-p", "rowhouse_client", *modules)
+    done = run(sys.executable, "-m", "mypy", *options, *checked, directory=directories[0], MYPYPATH=search)
     assert (done.returncode == 0) is (done.stdout == ""), done.stdout + done.stderr
     return done.stdout
