@@ -7,8 +7,8 @@ from sqlmodel import SQLModel
 import backend.api  # noqa: F401  imports every model
 from backend.core.config import Settings
 from backend.core.engines import url_of
-from backend.crud.autogenerate import autogenerate_options
-from backend.crud.migrators import migrating, write_out_driver_sql
+from backend.migrations.autogenerate import autogenerate_options
+from backend.migrations.running import migrating, write_out_driver_sql
 
 
 def run() -> None:

@@ -30,7 +30,7 @@ from sqlmodel import SQLModel
 import backend.api  # noqa: F401  imports every model
 from backend.core.config import Environment, Settings
 from backend.core.engines import TRANSACTION_KIND, create_engine
-from backend.crud.autogenerate import autogenerate_options, only_adds
+from backend.migrations.autogenerate import autogenerate_options, only_adds
 from backend.serve import explained
 
 ROOT = Path(__file__).resolve().parents[1]

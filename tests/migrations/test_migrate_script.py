@@ -19,12 +19,12 @@ from alembic.operations.ops import AddColumnOp, CreateTableOp, DropColumnOp, Dro
 from backend.core.config import Settings
 from backend.core.engines import create_engine
 from backend.core.revisions import Revisions
-from backend.crud.autogenerate import only_adds
-from backend.crud.migration import CreateNoOverlap
-from backend.crud.migrators import LOCK_KEY
 from backend.crud.no_overlap import Rule
 from backend.crud.search_index import SearchIndexRule
-from backend.crud.search_migration import CreateSearchIndex, DropSearchIndex
+from backend.migrations.autogenerate import only_adds
+from backend.migrations.no_overlap import CreateNoOverlap
+from backend.migrations.running import LOCK_KEY
+from backend.migrations.search_index import CreateSearchIndex, DropSearchIndex
 from scripts import migrate
 from tests.conftest import ROOT
 from tests.databases import Databases

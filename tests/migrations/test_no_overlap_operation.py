@@ -10,8 +10,8 @@ from alembic.operations import Operations
 from alembic.operations.ops import MigrationScript, UpgradeOps
 from alembic.runtime.migration import MigrationContext
 
-from backend.crud.migration import CreateNoOverlap, DropNoOverlap
 from backend.crud.no_overlap import NoOverlap, Rule, literal, rules_of
+from backend.migrations.no_overlap import CreateNoOverlap, DropNoOverlap
 from tests.migrations import schema
 
 LIVE = {"state": ("on", "it's"), "rank": (1, 2), "firm": (True,)}

@@ -11,7 +11,7 @@ from alembic.runtime.migration import MigrationContext
 
 from backend.core.folding import create_trigram_function, fold_with
 from backend.crud.search_index import SearchIndex, search_index_of
-from backend.crud.search_migration import CreateSearchIndex, DropSearchIndex, is_compared
+from backend.migrations.search_index import CreateSearchIndex, DropSearchIndex, is_compared
 
 LINE = "op.create_search_index('ix_plays_search', 'plays', 'title', 'order')"
 INDEXES = "SELECT indexname, indexdef FROM pg_indexes WHERE indexname LIKE 'ix_%' ORDER BY indexname"

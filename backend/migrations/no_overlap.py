@@ -3,7 +3,7 @@
     op.create_no_overlap("ex_bookings_slot", "bookings", resource="charge_point_id", start="start_time", end="end_time",
                          live={"status": ("PENDING", "CONFIRMED")})
 
-`search_migration` does the same for `SearchIndex`. Imported by `autogenerate` alone: the application itself never needs
+`search_index` does the same for `SearchIndex`. Imported by `autogenerate` alone: the application itself never needs
 Alembic.
 """
 

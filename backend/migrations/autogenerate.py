@@ -14,10 +14,10 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.operations.ops import AddColumnOp, CreateIndexOp, CreateTableOp, MigrateOperation
 from sqlmodel.sql.sqltypes import UTCDateTime
 
-from backend.crud.migration import CreateNoOverlap
 from backend.crud.model import EnumText
 from backend.crud.no_overlap import NoOverlap
-from backend.crud.search_migration import CreateSearchIndex, is_compared
+from backend.migrations.no_overlap import CreateNoOverlap
+from backend.migrations.search_index import CreateSearchIndex, is_compared
 
 
 def autogenerate_options(dialect: sa.Dialect) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def _render_item(kind: str, item: Any, _context: AutogenContext) -> str | Litera
 
 
 def _include_object(element: Any, _name: str | None, kind: str, _reflected: object, _other: object) -> bool:
-    """Leave the search indexes to `search_migration`, which compares them."""
+    """Leave the search indexes to `search_index`, which compares them."""
     return is_compared(element, kind)
 
 
