@@ -10,6 +10,14 @@ revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 branch_labels = ${repr(branch_labels)}
 depends_on = ${repr(depends_on)}
+% if config.attributes.get("loses"):
+# It is applied only by scripts/migrate, not by scripts/run.
+loses = (
+% for loss in config.attributes["loses"]:
+    ${repr(loss)},
+% endfor
+)
+% endif
 
 
 def upgrade() -> None:

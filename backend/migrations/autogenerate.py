@@ -39,7 +39,7 @@ def only_adds(operations: Iterable[MigrateOperation]) -> bool:
 
 def _adds(operation: MigrateOperation) -> bool:
     if isinstance(operation, AddColumnOp):
-        return bool(operation.column.nullable)
+        return operation.column.nullable is not False or operation.column.server_default is not None
     return isinstance(operation, (CreateTableOp, CreateIndexOp, CreateNoOverlap, CreateSearchIndex))
 
 
