@@ -1,4 +1,7 @@
-"""Runs the migrations on the database that the settings name; the metadata is everything `backend.api` registers."""
+"""Runs the migrations on the database that the settings name; the metadata is everything `backend.api` registers.
+
+The attributes of the configuration may name another database (`settings`, or an open `connection`) and other models (`metadata`).
+"""
 
 import sqlalchemy as sa
 from alembic import context
@@ -10,6 +13,8 @@ from backend.core.engines import url_of
 from backend.migrations.autogenerate import autogenerate_options
 from backend.migrations.running import migrating, write_out_driver_sql
 
+METADATA = context.config.attributes.get("metadata", SQLModel.metadata)
+
 
 def run() -> None:
     """Migrate in one transaction, over a connection of the application's own kind; or write the SQL out (`--sql`)."""
@@ -19,20 +24,20 @@ def run() -> None:
     elif given is not None:
         _migrate(given)
     else:
-        with migrating(Settings()) as connection:
+        with migrating(context.config.attributes.get("settings") or Settings()) as connection:
             _migrate(connection)
 
 
 def _migrate(connection: sa.Connection) -> None:
     options = autogenerate_options(connection.dialect)
-    context.configure(connection=connection, target_metadata=SQLModel.metadata, **options)
+    context.configure(connection=connection, target_metadata=METADATA, **options)
     with context.begin_transaction():
         context.run_migrations()
 
 
 def _write_out(url: sa.URL) -> None:
     options = autogenerate_options(url.get_dialect()())
-    context.configure(url=url, target_metadata=SQLModel.metadata, literal_binds=True, **options)
+    context.configure(url=url, target_metadata=METADATA, literal_binds=True, **options)
     write_out_driver_sql(context.get_context())
     with context.begin_transaction():
         context.run_migrations()

@@ -25,14 +25,19 @@ class Rename:
     schema: str | None = None
 
     @property
+    def place(self) -> str:
+        """The column as it was called."""
+        return ".".join(filter(None, (self.schema, self.table, self.old)))
+
+    @property
     def flag(self) -> str:
         """The words that tell it on the command line."""
-        return f"--rename {self.table}.{self.old}={self.new}"
+        return f"--rename {self.place}={self.new}"
 
     @property
     def refusal(self) -> str:
         """The words that deny it."""
-        return f"--drop {self.table}.{self.old}"
+        return f"--drop {self.place}"
 
 
 class UndecidedError(Exception):
@@ -40,7 +45,7 @@ class UndecidedError(Exception):
 
     def __init__(self, candidates: Sequence[Rename]) -> None:
         lines = [
-            f"{one.table}.{one.old} is gone and {one.table}.{one.new} is new, of the same type. "
+            f"{one.place} is gone and {one.new} is new there, of the same type. "
             f"If it was renamed, add {one.flag}; if not, add {one.refusal}."
             for one in candidates
         ]
@@ -65,10 +70,11 @@ def parse(renames: Iterable[str], drops: Iterable[str]) -> Decisions:
     read = []
     for word in renames:
         place, _, new = word.partition("=")
-        table, _, old = place.rpartition(".")
+        path, _, old = place.rpartition(".")
+        schema, _, table = path.rpartition(".")
         if not (table and old and new) or "." in new:
             raise ValueError(f"--rename {word}: write table.old=new, such as prices.name=title")
-        read.append(Rename(table, old, new))
+        read.append(Rename(table, old, new, schema or None))
     listed = frozenset(drops)
     for word in listed:
         if "." not in word.strip("."):
@@ -80,13 +86,14 @@ def candidates(operations: Iterable[ops.MigrateOperation], drops: frozenset[str]
     """The pairs of a dropped and an added column that look like a rename, but for those that are to be dropped."""
     listed = list(flat(operations))
     added = [operation for operation in listed if isinstance(operation, ops.AddColumnOp)]
-    return [
+    pairs = [
         Rename(gone.table_name, gone.column_name, new.column.name, gone.schema)
         for gone in listed
-        if isinstance(gone, ops.DropColumnOp) and f"{gone.table_name}.{gone.column_name}" not in drops
+        if isinstance(gone, ops.DropColumnOp)
         for new in added
         if (new.table_name, new.schema) == (gone.table_name, gone.schema) and _is_alike(gone, new)
     ]
+    return [pair for pair in pairs if pair.place not in drops]
 
 
 def _is_alike(gone: ops.DropColumnOp, new: ops.AddColumnOp) -> bool:
@@ -109,12 +116,12 @@ def ask(found: Sequence[Rename], answer: Callable[[str], str]) -> Decisions:
             (one.table, name) in ((r.table, r.old), (r.table, r.new)) for r in renames for name in (one.old, one.new)
         ):
             continue
-        said = answer(f"Is {one.table}.{one.new} the former {one.table}.{one.old}, with its values? [y/N] ")
+        said = answer(f"Is {one.table}.{one.new} the former {one.place}, with its values? [y/N] ")
         if said.strip().lower() in ("y", "yes"):
             renames.append(one)
         else:
-            drops.add(f"{one.table}.{one.old}")
-    kept = {f"{one.table}.{one.old}" for one in renames}
+            drops.add(one.place)
+    kept = {one.place for one in renames}
     return Decisions(tuple(renames), frozenset(drops - kept))
 
 
