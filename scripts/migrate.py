@@ -103,6 +103,7 @@ def main(arguments: Sequence[str]) -> int:
     given = words(arguments)
     settings, config = Settings(), Config(ROOT / "alembic.ini", stdout=sys.stderr)
     config.set_main_option("script_location", str(ROOT / "alembic"))
+    config.attributes["metadata"] = SQLModel.metadata
     if given.check:
         return check(settings, config)
     if given.start or given.message:

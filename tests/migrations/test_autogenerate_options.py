@@ -12,9 +12,9 @@ from backend.auth.models import Role
 from backend.bookings.models import Booking
 from backend.core.config import Settings
 from backend.core.engines import create_engine
-from backend.crud import autogenerate, migrators
 from backend.crud.model import EnumText
 from backend.crud.no_overlap import NoOverlap
+from backend.migrations import autogenerate, running
 from tests.databases import Databases
 
 OPTIONS = autogenerate.autogenerate_options(sa.create_engine("sqlite://").dialect)
@@ -53,11 +53,11 @@ def test_a_column_that_may_be_null_only_adds() -> None:
 
 def test_a_migrator_that_waits_too_long_says_so(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
     """And does nothing."""
-    monkeypatch.setattr(migrators, "WAIT_SECONDS", 0.15)
-    monkeypatch.setattr(migrators, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(running, "WAIT_SECONDS", 0.15)
+    monkeypatch.setattr(running, "POLL_SECONDS", 0.01)
     engine = create_engine(Settings(database_url=databases.empty("postgresql")))
-    late = pytest.raises(migrators.StillMigratingError, match="another migrator")
-    with migrators._alone(engine), late, migrators._alone(engine):
+    late = pytest.raises(running.StillMigratingError, match="another migrator")
+    with running._alone(engine), late, running._alone(engine):
         raise AssertionError
     engine.dispose()
 
@@ -68,6 +68,6 @@ def test_what_is_sent_to_the_driver_is_written_out() -> None:
     context: Any = SimpleNamespace(
         impl=SimpleNamespace(static_output=written.append, command_terminator=";"), connection=SimpleNamespace()
     )
-    migrators.write_out_driver_sql(context)
+    running.write_out_driver_sql(context)
     context.connection.exec_driver_sql(" SELECT 1 ")
     assert written == ["SELECT 1;"]

@@ -118,7 +118,7 @@ def test_a_dropped_column_that_was_not_null_comes_back_empty(project: Project) -
     assert project.execute("SELECT name, amount FROM prices") == [("oak", None)]
 
 
-VALUES = {
+VALUES: dict[str, tuple[Any, Any, Any]] = {
     "text": (sa.String(20), "it's", "it's"),
     "wood": (sa.String(20), Wood.OAK, "oak"),
     "whole": (sa.Integer(), 7, 7),
