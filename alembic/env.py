@@ -3,6 +3,8 @@
 The attributes of the configuration may name another database (`settings`, or an open `connection`) and other models (`metadata`).
 """
 
+from collections.abc import Callable
+
 import sqlalchemy as sa
 from alembic import context
 from sqlmodel import SQLModel
@@ -11,6 +13,7 @@ import backend.api  # noqa: F401  imports every model
 from backend.core.config import Settings
 from backend.core.engines import url_of
 from backend.migrations.autogenerate import autogenerate_options
+from backend.migrations.locks import Patience
 from backend.migrations.running import migrating, write_out_driver_sql
 
 METADATA = context.config.attributes.get("metadata", SQLModel.metadata)
@@ -19,18 +22,19 @@ METADATA = context.config.attributes.get("metadata", SQLModel.metadata)
 def run() -> None:
     """Migrate in one transaction, over a connection of the application's own kind; or write the SQL out (`--sql`)."""
     given = context.config.attributes.get("connection")
+    settings = context.config.attributes.get("settings") or Settings()
     if context.is_offline_mode():
-        _write_out(url_of(Settings()))
+        _write_out(url_of(settings))
     elif given is not None:
         _migrate(given)
     else:
-        with migrating(context.config.attributes.get("settings") or Settings()) as connection:
-            _migrate(connection)
+        with migrating(settings) as connection:
+            Patience(connection).run(_migrate)
 
 
-def _migrate(connection: sa.Connection) -> None:
+def _migrate(connection: sa.Connection, on_version_apply: Callable[..., None] | None = None) -> None:
     options = autogenerate_options(connection.dialect)
-    context.configure(connection=connection, target_metadata=METADATA, **options)
+    context.configure(connection=connection, target_metadata=METADATA, on_version_apply=on_version_apply, **options)
     with context.begin_transaction():
         context.run_migrations()
 

@@ -1,3 +1,8 @@
+<%!
+def quoted(value):
+    """A revision as ruff formats it; an identifier holds no quotes."""
+    return repr(value).replace("'", '"')
+%>\
 """${message[:1].upper() + message[1:].rstrip(".")}.
 
 Revision: ${up_revision}, after ${down_revision | comma,n}; ${create_date}
@@ -6,10 +11,10 @@ Revision: ${up_revision}, after ${down_revision | comma,n}; ${create_date}
 import sqlalchemy as sa
 from alembic import op
 ${imports if imports else ""}
-revision = ${repr(up_revision)}
-down_revision = ${repr(down_revision)}
-branch_labels = ${repr(branch_labels)}
-depends_on = ${repr(depends_on)}
+revision = ${quoted(up_revision)}
+down_revision = ${quoted(down_revision)}
+branch_labels = ${quoted(branch_labels)}
+depends_on = ${quoted(depends_on)}
 % if config.attributes.get("loses"):
 # It is applied only by scripts/migrate, not by scripts/run.
 loses = (
@@ -22,9 +27,13 @@ loses = (
 
 def upgrade() -> None:
     """Apply."""
-    ${upgrades if upgrades else "pass"}
+% if upgrades and upgrades != "pass":
+    ${upgrades}
+% endif
 
 
 def downgrade() -> None:
     """Undo."""
-    ${downgrades if downgrades else "pass"}
+% if downgrades and downgrades != "pass":
+    ${downgrades}
+% endif

@@ -75,6 +75,9 @@ PYTHON = "tests/world/test_clients.py::test_the_python_client_of_the_guide"
 
 PRODUCTION = "tests/world/test_operating.py::test_production_starts_in_two_steps_and_is_restored"
 
+DAY = "tests/test_migrations_page.py::test_the_developers_day"
+BY_HAND = "tests/world/test_migrations_page.py::test_migrations_by_hand"
+
 # Run one by one, in a clone, by tests/test_commands.py.
 ON_A_BARE_MACHINE = {
     "scripts/test tests/contract": Run(
@@ -165,6 +168,12 @@ IN_THE_WORLD = {
         instead=".venv/bin/python -m perf.pooler --rounds 1 --books 200 --requests 20 --warm-up 5 --connections 2",
         because=MINUTES, says="PgBouncer, ms",
     ),
+    ".venv/bin/python -m perf.index_build --rows 1000000": Run(
+        instead=".venv/bin/python -m perf.index_build --rows 2000", because=MINUTES, says="CONCURRENTLY"
+    ),
+    "TMPDIR=/dev/shm .venv/bin/python -m perf.index_build --rows 1000000": Run(
+        instead="TMPDIR=/dev/shm .venv/bin/python -m perf.index_build --help", because=AGAIN, says="--writers"
+    ),
     "python -m perf.pooler": Run(instead="python -m perf.pooler --help", because=AGAIN, says="--pgbouncer"),
     "python -m perf.batches": Run(instead="python -m perf.batches --help", because=AGAIN, says="--requests"),
 }  # fmt: skip
@@ -176,6 +185,16 @@ BY_A_TEST_OF_ITS_OWN = {
     "scripts/create-admin --email boss@example.com": "tests/test_commands.py::test_an_administrator_is_made",
     "scripts/migrate": "tests/test_commands.py::test_the_entity_of_the_readme",
     'scripts/migrate "what changed"': "tests/test_commands.py::test_the_entity_of_the_readme",
+    'scripts/migrate "call it since" --rename publishers.founded=since': DAY,
+    '.venv/bin/python -m alembic revision -m "split city"': DAY,
+    'scripts/migrate "a country is needed"': DAY,
+    'scripts/migrate "no more cities" --drop publishers.city': DAY,
+    "python -m alembic current": BY_HAND,
+    "python -m alembic history": BY_HAND,
+    "python -m alembic upgrade head --sql > migrations.sql": BY_HAND,
+    "python -m alembic upgrade 0008:0009 --sql > newer.sql": BY_HAND,
+    'psql --set ON_ERROR_STOP=1 --file migrations.sql "$OWNER_URL"': BY_HAND,
+    "python -m alembic downgrade -1": BY_HAND,
     'curl -H "Authorization: Bearer $TOKEN" "$API/books/export?format=csv&category_id=3&sort=-price" --remote-header-name -O': (
         "tests/test_commands.py::test_the_files_of_the_guide"
     ),

@@ -11,6 +11,8 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
+# squawk-ignore adding-not-nullable-field: the first release has it, so no table has rows yet that are written meanwhile
+
 TOKENS = sa.table("refresh_tokens", sa.column("user_id"), sa.column("token_version"))
 USERS = sa.table("users", sa.column("id"), sa.column("token_version"))
 

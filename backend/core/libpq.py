@@ -132,7 +132,7 @@ class Libpq:
         self._pgconn = connection.pgconn
         self._transformer = Transformer(_Detached(connection.adapters))
         self._preparing = preparing or Preparing()
-        self._is_pooled = is_pooled
+        self.is_pooled = is_pooled
         self._settings = [local] if local else []
         self._local: bytes | None = None
         self.bound_locks(None)
@@ -161,7 +161,7 @@ class Libpq:
         That saves a write its round trip for `BEGIN`, where the session is one's own and the read is prepared.
         """
         self._begins = True
-        self._opens = self._local is None and not self._is_pooled
+        self._opens = self._local is None and not self.is_pooled
 
     def begin_now(self, *, write: bool = True) -> None:  # noqa: ARG002  as above
         """Begin the transaction if it is not open yet: another than this object is about to use the connection."""
@@ -302,7 +302,7 @@ class Libpq:
             self._unpreparable.add(text)
         elif error.sqlstate not in (STATEMENT_LOST, STATEMENT_THERE):
             return False
-        elif self._is_pooled:
+        elif self.is_pooled:
             self._preparing.lose(str(error.sqlstate))
         self._prepared.pop(text, None)
         return True

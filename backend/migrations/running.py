@@ -6,10 +6,11 @@ Must not know any migration.
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
+from alembic.util import CommandError
 
 from backend.core.config import Settings
 from backend.core.engines import create_engine
@@ -26,7 +27,7 @@ STAY_IDLE = sa.text("SET LOCAL idle_in_transaction_session_timeout = 0")
 LOCK = sa.text("SELECT pg_try_advisory_xact_lock(:key)")
 
 
-class StillMigratingError(Exception):
+class StillMigratingError(CommandError):
     """Another migrator was at work all the time."""
 
 
@@ -76,14 +77,35 @@ def _locks(holder: sa.Connection) -> bool:
     return is_locked
 
 
+class UnreadableError(CommandError):
+    """A migration looks at rows, and SQL is to be written out without a database."""
+
+
+class _Unread:
+    """What a statement gives where SQL is written out: nothing can be read of it."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise UnreadableError("this migration reads the database, so it cannot be written out as SQL (--sql)")
+
+    def __iter__(self) -> NoReturn:
+        self.all()
+
+
 def write_out_driver_sql(context: MigrationContext) -> None:
     """In `--sql` mode, write out what a migration sends to the driver through `op.get_bind()`.
 
-    Alembic writes out only what it compiles itself.
+    Alembic writes out only what it compiles itself, and gives None for every result.
     """
+    stand_in: Any = context.connection  # Alembic's, which has no `exec_driver_sql`
+    execute = stand_in.execute
 
-    def exec_driver_sql(statement: str) -> None:
+    def execute_unread(*statement: Any, **options: Any) -> _Unread:
+        execute(*statement, **options)
+        return _Unread()
+
+    def exec_driver_sql(statement: str) -> _Unread:
         context.impl.static_output(statement.strip() + context.impl.command_terminator)
+        return _Unread()
 
-    stand_in: Any = context.connection  # Alembic's, which has no such method
+    stand_in.execute = execute_unread
     stand_in.exec_driver_sql = exec_driver_sql

@@ -9,6 +9,9 @@ from backend.core.config import Settings
 from backend.core.engines import TRANSACTION_KIND, create_engine
 from tests.conftest import migrate
 from tests.databases import Databases
+from tests.migrations.further import make_chain
+
+__all__ = ["make_chain"]  # a fixture
 
 
 @pytest.fixture(scope="module")

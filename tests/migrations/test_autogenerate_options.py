@@ -66,8 +66,21 @@ def test_what_is_sent_to_the_driver_is_written_out() -> None:
     """In `--sql` mode, with the end that Alembic writes."""
     written: list[str] = []
     context: Any = SimpleNamespace(
-        impl=SimpleNamespace(static_output=written.append, command_terminator=";"), connection=SimpleNamespace()
+        impl=SimpleNamespace(static_output=written.append, command_terminator=";"),
+        connection=SimpleNamespace(execute=written.append),
     )
     running.write_out_driver_sql(context)
     context.connection.exec_driver_sql(" SELECT 1 ")
-    assert written == ["SELECT 1;"]
+    context.connection.execute("SELECT 2")
+    assert written == ["SELECT 1;", "SELECT 2"]
+
+
+@pytest.mark.parametrize("read", [list, lambda result: result.all(), lambda result: result.rowcount])
+def test_what_reads_the_database_cannot_be_written_out(read: Any) -> None:
+    """A migration that looks at rows says so, in a sentence."""
+    impl = SimpleNamespace(static_output=print, command_terminator=";")
+    context: Any = SimpleNamespace(impl=impl, connection=SimpleNamespace(execute=print))
+    running.write_out_driver_sql(context)
+    for result in (context.connection.exec_driver_sql("SELECT 1"), context.connection.execute("SELECT 1")):
+        with pytest.raises(running.UnreadableError, match="reads the database"):
+            read(result)

@@ -21,6 +21,7 @@ from backend.core.engines import create_engine
 from backend.core.revisions import Revisions
 from backend.crud.no_overlap import Rule
 from backend.crud.search_index import SearchIndexRule
+from backend.migrations import running
 from backend.migrations.autogenerate import only_adds
 from backend.migrations.no_overlap import CreateNoOverlap
 from backend.migrations.running import LOCK_KEY
@@ -143,6 +144,17 @@ def test_a_setting_that_does_not_hold_is_told_in_a_sentence(
     assert "set JWT_SECRET outside development" in first
     assert "Connection refused" in second
     assert "hidden" not in second
+
+
+def test_a_migrator_that_waits_in_vain_says_so_in_a_sentence(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """For the other, here; what a single statement waits for in vain is told alike."""
+    monkeypatch.setenv("DATABASE_URL", databases.empty("postgresql"))
+    monkeypatch.setattr(running, "WAIT_SECONDS", 0.1)
+    with running.migrating(Settings()):
+        assert migrate.run([]) == 1
+    assert capsys.readouterr().err.startswith("Rowhouse cannot migrate: another migrator has been at work")
 
 
 def test_a_database_that_is_newer_than_the_code_lacks_nothing(url: str) -> None:

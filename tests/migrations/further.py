@@ -1,0 +1,130 @@
+"""Further migrations behind those of this repository, on a migrated database, and what is logged while one of them waits."""
+
+import logging
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from alembic import command
+from alembic.config import Config
+
+from backend.core.revisions import Revisions
+from backend.migrations import locks
+from tests.conftest import ROOT, migrate
+from tests.databases import Databases
+
+(NEWEST,) = Revisions(ROOT / "alembic").needed
+FILE = '''"""A change."""
+
+from alembic import op
+
+revision = "{revision}"
+down_revision = "{before}"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Apply."""
+{upgrade}
+
+
+def downgrade() -> None:
+    """Undo."""
+{downgrade}
+'''
+MakeChain = Callable[[str], "Chain"]
+
+
+@dataclass(eq=False)
+class Chain(logging.Handler):
+    """The migrations of this repository with further ones behind them, and what happens while one of these waits."""
+
+    url: str
+    folder: Path
+    while_waiting: Callable[[], object] = lambda: None
+    lines: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self.newest = NEWEST
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the line that is logged before a pause."""
+        self.lines.append(record.getMessage())
+        self.while_waiting()
+
+    def add(self, revision: str, upgrade: str, downgrade: str = "pass") -> None:
+        """Write one more."""
+        bodies = {
+            name: "\n".join(f"    {line}" for line in text.strip().splitlines())
+            for name, text in (("upgrade", upgrade), ("downgrade", downgrade))
+        }
+        file = self.folder / f"alembic/versions/{revision}.py"
+        file.write_text(FILE.format(revision=revision, before=self.newest, **bodies))
+        self.newest = revision
+
+    @property
+    def config(self) -> Config:
+        """What `alembic` reads."""
+        config = Config(self.folder / "alembic.ini")
+        config.set_main_option("script_location", str(self.folder / "alembic"))
+        return config
+
+    def upgrade(self) -> None:
+        """`alembic upgrade head`, as it is typed."""
+        command.upgrade(self.config, "head")
+
+    def run(self, statement: str) -> None:
+        """Run a statement on a connection of its own."""
+        with connected(self.url) as connection:
+            connection.execute(statement.encode())
+
+    def ask(self, statement: str) -> list[Any]:
+        """The first column of a query, on a connection of its own that waits for no lock."""
+        with connected(self.url) as connection:
+            connection.execute("SET lock_timeout = '1ms'")
+            return [row[0] for row in connection.execute(statement.encode())]
+
+    def columns(self, table: str) -> set[str]:
+        """The names of a table's columns."""
+        found = self.ask("SELECT attrelid::regclass || '.' || attname FROM pg_attribute WHERE attnum > 0")
+        return {name.removeprefix(f"{table}.") for name in found}
+
+    def revision(self) -> str:
+        """The newest migration that is stored."""
+        (found,) = self.ask("SELECT version_num FROM alembic_version")
+        return str(found)
+
+
+@contextmanager
+def connected(url: str) -> Iterator[psycopg.Connection[Any]]:
+    """A connection of psycopg's own."""
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def make_chain(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Callable[[str], Chain]]:
+    """`make_chain("sqlite")`: a migrated database that the settings name, and files that are read in a moment."""
+
+    def make(backend: str) -> Chain:
+        url = databases.prepared(backend, "migrated", migrate)
+        monkeypatch.setenv("DATABASE_URL", url)
+        shutil.copytree(ROOT / "alembic", tmp_path / "alembic")
+        ini = f"[alembic]\nscript_location = {tmp_path}/alembic\npath_separator = os\n"
+        (tmp_path / "alembic.ini").write_text(ini)
+        chain = Chain(url, tmp_path)
+        locks.log.addHandler(chain)
+        return chain
+
+    before = list(locks.log.handlers)
+    yield make
+    locks.log.handlers[:] = before

@@ -1,0 +1,132 @@
+"""What `scripts/check` has squawk say of migrations: it finds what would hold up a busy server, and takes an excuse with a reason."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+from scripts import lint_migrations
+from scripts.lint_migrations import ROOT
+from tests.migrations.further import FILE, NEWEST
+
+INDEX = 'op.create_index("ix_books_stock", "books", ["stock"])'
+CONCURRENTLY = (
+    "with op.get_context().autocommit_block():\n"
+    '        op.drop_index("ix_books_stock", if_exists=True, postgresql_concurrently=True)\n'
+    '        op.create_index("ix_books_stock", "books", ["stock"], postgresql_concurrently=True)'
+)
+EXCUSED = f"# squawk-ignore require-concurrent-index-creation: a test's\n    {INDEX}"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The migrations of this repository, for one more."""
+    return shutil.copytree(ROOT / "alembic", tmp_path / "alembic")
+
+
+def lint(folder: Path, upgrade: str) -> int:
+    """The exit status for one more migration."""
+    body = {"upgrade": f"    {upgrade}", "downgrade": "    pass"}
+    (folder / "versions/more.py").write_text(FILE.format(revision="more", before=NEWEST, **body))
+    return lint_migrations.main(["more"], folder)
+
+
+def test_every_migration_of_this_repository_passes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And every one is read."""
+    assert lint_migrations.main([], folder) == 0
+    scripts = ScriptDirectory(str(folder))
+    assert capsys.readouterr().out == f"{len(list(scripts.walk_revisions()))} migrations\n"
+
+
+@pytest.mark.parametrize(
+    ("upgrade", "rule"),
+    [
+        (INDEX, "require-concurrent-index-creation"),
+        ('op.add_column("books", sa.Column("isbn", sa.String(13), nullable=False))', "adding-required-field"),
+        ('op.alter_column("books", "cover_image", nullable=False)', "adding-not-nullable-field"),
+        ('op.create_check_constraint("stock", "books", "stock < 1000")', "constraint-missing-not-valid"),
+        ('op.drop_column("books", "cover_image")', "ban-drop-column"),
+        ('op.alter_column("books", "author", new_column_name="writer")', "renaming-column"),
+        ('op.get_bind().exec_driver_sql("DROP TABLE reviews")', "ban-drop-table"),
+        ('op.get_bind().execute(sa.text("SELECT 1")).all()', "reads-the-database"),
+    ],
+)
+def test_what_would_hold_up_a_busy_server_is_found(
+    folder: Path, capsys: pytest.CaptureFixture[str], upgrade: str, rule: str
+) -> None:
+    """With its file, its rule and the statement."""
+    assert lint(folder, f"import sqlalchemy as sa\n    {upgrade}") == 1
+    said = capsys.readouterr().out
+    assert said.startswith(f"more.py: {rule}: ")
+    assert "docs/migrations.md" in said
+
+
+@pytest.mark.parametrize(
+    "upgrade",
+    [
+        EXCUSED,
+        "# squawk-ignore reads-the-database: a test's\n    op.get_bind().execute(sa.text('SELECT 1')).all()",
+        'op.add_column("books", sa.Column("isbn", sa.String(13)))',
+        'op.add_column("books", sa.Column("isbn", sa.String(13), nullable=False, server_default=""))',
+        'op.create_table("t", sa.Column("id", sa.Integer, primary_key=True))\n    op.create_index("ix_t_id", "t", ["id"])',
+        CONCURRENTLY,
+    ],
+    ids=["excused", "reading", "nullable", "with a default", "a new table", "concurrently"],
+)
+def test_what_holds_up_nobody_passes(folder: Path, upgrade: str) -> None:
+    """As what is excused does."""
+    assert lint(folder, f"import sqlalchemy as sa\n    {upgrade}") == 0
+
+
+@pytest.mark.parametrize(
+    ("upgrade", "said"),
+    [
+        (f"# squawk-ignore require-concurrent-index-creation\n    {INDEX}", "write an excuse as"),
+        (
+            f"# squawk-ignore ban-drop-table: none is dropped\n    {EXCUSED}",
+            "there is nothing of ban-drop-table to excuse",
+        ),
+    ],
+    ids=["without a reason", "of nothing"],
+)
+def test_an_excuse_has_a_reason_and_an_object(
+    folder: Path, capsys: pytest.CaptureFixture[str], upgrade: str, said: str
+) -> None:
+    """Or it would stay when what it excused has gone."""
+    assert lint(folder, upgrade) == 1
+    assert said in capsys.readouterr().out
+
+
+def test_the_excuses_that_are_missing_are_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With one reason, once for each rule."""
+    assert lint(folder, f'{INDEX}\n    op.drop_column("books", "cover_image")') == 1
+    before = (folder / "versions/more.py").read_text()
+    for _ in range(2):
+        assert lint_migrations.main(["--excuse", "no server runs yet", "more"], folder) == 0
+    lines = (folder / "versions/more.py").read_text().splitlines()
+    assert [line for line in lines if line not in before.splitlines()] == [
+        "# squawk-ignore ban-drop-column: no server runs yet",
+        "# squawk-ignore require-concurrent-index-creation: no server runs yet",
+    ]
+
+
+def test_a_revision_that_is_not_there_is_a_fault(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A check that reads nothing holds nothing."""
+    assert lint_migrations.main(["none"], folder) == 1
+    assert capsys.readouterr().err == "There is no such migration.\n"
+
+
+def test_two_branches_and_what_joins_them_are_read(folder: Path) -> None:
+    """Each from where it begins."""
+    body = {"upgrade": "    pass", "downgrade": "    pass"}
+    for revision in ("left", "right"):
+        text = FILE.format(revision=revision, before=NEWEST, **body)
+        (folder / f"versions/{revision}.py").write_text(text)
+    joined = FILE.format(revision="joined", before="X", **{**body, "upgrade": f"    {INDEX}"})
+    (folder / "versions/joined.py").write_text(joined.replace('"X"', '("left", "right")'))
+    assert lint_migrations.main([], folder) == 1
+    config = Config()
+    config.set_main_option("script_location", str(folder))
+    assert ScriptDirectory.from_config(config).get_heads() == ["joined"]
