@@ -15,6 +15,7 @@ from backend.core.engines import url_of
 from backend.migrations.autogenerate import autogenerate_options
 from backend.migrations.locks import Patience
 from backend.migrations.running import migrating, write_out_driver_sql
+from backend.migrations.sqlite import guarded
 
 METADATA = context.config.attributes.get("metadata", SQLModel.metadata)
 
@@ -35,7 +36,7 @@ def run() -> None:
 def _migrate(connection: sa.Connection, on_version_apply: Callable[..., None] | None = None) -> None:
     options = autogenerate_options(connection.dialect)
     context.configure(connection=connection, target_metadata=METADATA, on_version_apply=on_version_apply, **options)
-    with context.begin_transaction():
+    with guarded(connection, context.begin_transaction):
         context.run_migrations()
 
 

@@ -33,6 +33,7 @@ from backend.core.config import Environment, Settings
 from backend.core.engines import create_engine
 from backend.migrations.defaults import UnfillableError
 from backend.migrations.renames import Decisions, UndecidedError, ask, parse
+from backend.migrations.sqlite_checks import UnsafeMigrationError
 from backend.migrations.writing import Pending, Plan, pending, plan, write
 from backend.serve import explained
 
@@ -133,7 +134,7 @@ def _upgrade(config: Config, settings: Settings) -> None:
     missing = lacking(settings, config)
     try:
         command.upgrade(config, "head")
-    except sa.exc.DBAPIError:
+    except (sa.exc.DBAPIError, UnsafeMigrationError):
         names = ", ".join(_shown(one.path) for one in missing)
         print(f"Nothing was applied of: {names}. Mend the file, or remove it and write it anew.", file=sys.stderr)
         raise
@@ -208,6 +209,8 @@ def run(arguments: Sequence[str]) -> int:
         print(f"Nothing was written.\n{undecided}", file=sys.stderr)
     except CommandError as said:
         print(f"Rowhouse cannot migrate: {said}.", file=sys.stderr)
+    except UnsafeMigrationError as refused:
+        print(f"Rowhouse cannot migrate. {refused}", file=sys.stderr)
     except (ValidationError, ValueError, sa.exc.DBAPIError) as error:
         print(f"Rowhouse cannot migrate. {explained(error)}", file=sys.stderr)
     return 1

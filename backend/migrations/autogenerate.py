@@ -3,7 +3,8 @@
     context.configure(connection=connection, target_metadata=metadata, **autogenerate_options(connection.dialect))
 
 Whoever compares a database with the models without these options sees differences that are none. Importing this module
-teaches Alembic the operations of `NoOverlap` and `SearchIndex`. The application itself must not need it.
+teaches Alembic the operations of `NoOverlap` and `SearchIndex`, and to rebuild a table of SQLite without losing anything.
+The application itself must not need it.
 """
 
 from collections.abc import Iterable
@@ -14,6 +15,7 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.operations.ops import AddColumnOp, CreateIndexOp, CreateTableOp, MigrateOperation
 from sqlmodel.sql.sqltypes import UTCDateTime
 
+import backend.migrations.sqlite  # noqa: F401  takes the place of Alembic's own
 from backend.crud.model import EnumText
 from backend.crud.no_overlap import NoOverlap
 from backend.migrations.no_overlap import CreateNoOverlap

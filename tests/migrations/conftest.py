@@ -10,6 +10,7 @@ from backend.core.engines import TRANSACTION_KIND, create_engine
 from tests.conftest import migrate
 from tests.databases import Databases
 from tests.migrations.further import make_chain
+from tests.migrations.street import STREET
 
 __all__ = ["make_chain"]  # a fixture
 
@@ -30,6 +31,16 @@ def migrated(migrated_url: str) -> Iterator[sa.Connection]:
 def empty(backend: str, databases: Databases) -> Iterator[sa.Connection]:
     """A connection to an empty database of the test's own."""
     yield from _connect(databases.empty(backend), kind="write")
+
+
+@pytest.fixture
+def street(databases: Databases) -> Iterator[sa.Connection]:
+    """A connection to the SQLite of `tests.migrations.street`, outside of a transaction."""
+    for connection in _connect(databases.empty("sqlite"), kind="write"):
+        for statement in STREET:
+            connection.exec_driver_sql(statement)
+        connection.commit()
+        yield connection
 
 
 def _connect(url: str, *, kind: str) -> Iterator[sa.Connection]:

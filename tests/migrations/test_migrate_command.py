@@ -189,6 +189,21 @@ def test_a_file_of_somebody_else_that_cannot_be_applied_is_named(day: Day, capsy
     assert f"Nothing was applied of: alembic/versions/{path.name}. Mend the file" in capsys.readouterr().err
 
 
+def test_a_file_whose_change_does_not_fit_the_rows_is_named(
+    day: Day, backend: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both databases refuse it; the values are what they were."""
+    day.models(name(length=2))
+    assert migrate.run(["shorter"]) == 0
+    assert migrate.run([]) == 1
+    said = capsys.readouterr().err
+    assert "Nothing was applied of: alembic/versions/" in said
+    reason = "prices.name: 1 rows have a value that does not fit" if backend == "sqlite" else "value too long for type"
+    assert "Rowhouse cannot migrate." in said
+    assert reason in said
+    assert day.execute("SELECT name FROM prices") == [("oak",)]
+
+
 def test_a_second_file_of_one_day_and_message_is_another_file(day: Day) -> None:
     """Its name has its revision."""
     for number in range(3):

@@ -1,0 +1,249 @@
+"""Reads a `CREATE TABLE` of SQLite and carries a change over to it, without touching the rest of its text.
+
+SQLAlchemy's reflection does not see everything (a collation, AUTOINCREMENT, ON CONFLICT, what a column's own REFERENCES
+says). So a rebuilt table is made from the stored statement, plus what differs between Alembic's two readings of it:
+before and after the change. Must not know a connection.
+"""
+
+import itertools
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+# Comments and spaces; then quoted texts and names, words, and everything else by the character.
+TOKEN = re.compile(
+    r"(?P<gap>\s+|--[^\n]*|/\*.*?\*/)|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`(?:[^`]|``)*`|\[[^\]]*\]|[\w$]+|.", re.DOTALL
+)
+QUOTES = {'"': '"', "`": "`", "[": "]", "'": "'"}
+OF_A_TABLE = ("CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN")
+OF_A_COLUMN = (
+    "CONSTRAINT", "PRIMARY", "NOT", "NULL", "UNIQUE", "CHECK", "DEFAULT", "COLLATE", "REFERENCES", "GENERATED", "AS",
+)  # fmt: skip
+# A word that looks like the beginning of a clause and belongs to the one before, by the word before it.
+CONTINUES = {"NULL": ("NOT", "DEFAULT", "SET"), "DEFAULT": ("SET",), "AS": ("ALWAYS",)}
+KINDS = {"NOT": "NULL", "AS": "GENERATED"}
+
+
+class Token(NamedTuple):
+    """A word, a quoted text or name, or a character."""
+
+    text: str
+    start: int
+    end: int
+
+    @property
+    def word(self) -> str:
+        """The word in capitals, which SQL compares; what is quoted is no keyword, for its quotes stay."""
+        return self.text.upper()
+
+
+class Clause(NamedTuple):
+    """A constraint of a table, or what follows the type of a column; NOT NULL and NULL are of the kind NULL."""
+
+    kind: str
+    name: str | None
+    text: str
+
+    @property
+    def key(self) -> str:
+        """What tells it from others of its table."""
+        return self.name or " ".join(token.word for token in tokens_of(self.text))
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column as it is written."""
+
+    name: str
+    written_name: str
+    type: str
+    clauses: tuple[Clause, ...]
+
+    def of_kind(self, kind: str) -> list[str]:
+        """The clauses of a kind."""
+        return [clause.text for clause in self.clauses if clause.kind == kind]
+
+    @property
+    def text(self) -> str:
+        """The column for `CREATE TABLE`."""
+        return " ".join(filter(None, (self.written_name, self.type, *(clause.text for clause in self.clauses))))
+
+
+@dataclass(frozen=True)
+class TableText:
+    """A table as it is written."""
+
+    columns: Mapping[str, Column]
+    constraints: tuple[Clause, ...]
+    options: str
+
+    def create(self, name: str) -> str:
+        """The statement, for a table of this (quoted) name."""
+        parts = [column.text for column in self.columns.values()] + [clause.text for clause in self.constraints]
+        body = ",\n\t".join(parts)
+        return f"CREATE TABLE {name} (\n\t{body}\n) {self.options}".rstrip()
+
+
+def tokens_of(text: str) -> list[Token]:
+    """The tokens of an SQL text, without spaces and comments."""
+    found = TOKEN.finditer(text)
+    return [Token(match[0], match.start(), match.end()) for match in found if match["gap"] is None]
+
+
+def unquoted(text: str) -> str:
+    """A name without its quotes."""
+    closing = QUOTES.get(text[0])
+    if closing is None:
+        return text
+    return text[1:-1].replace(closing * 2, closing)
+
+
+def unqualified(statement: str, table: str) -> str:
+    """A statement without the table's name before its own columns, which a table of another name would not know."""
+    tokens = tokens_of(statement)
+    for first, dot in reversed(list(itertools.pairwise(tokens))):
+        if dot.text == "." and unquoted(first.text).upper() == table.upper():
+            statement = statement[: first.start] + statement[dot.end :]
+    return statement
+
+
+def mentions(text: str, names: Collection[str]) -> bool:
+    """Whether an SQL text mentions a column of these names; a text in single quotes and a function are none."""
+    tokens = tokens_of(text)
+    sought = {name.upper() for name in names}
+    following = [*(token.text for token in tokens[1:]), ""]
+    return any(
+        unquoted(token.text).upper() in sought and token.text[0] != "'" and after != "("
+        for token, after in zip(tokens, following, strict=True)
+    )
+
+
+def read(statement: str) -> TableText:
+    """Take a `CREATE TABLE` statement apart."""
+    tokens = tokens_of(statement)
+    opening = next(at for at, token in enumerate(tokens) if token.text == "(")
+    closing = _closing(tokens, opening)
+    columns: dict[str, Column] = {}
+    constraints: list[Clause] = []
+    for item in _split(tokens[opening + 1 : closing]):
+        if item[0].word in OF_A_TABLE:
+            constraints.append(_clause(statement, item))
+        else:
+            column = _column(statement, item)
+            columns[column.name] = column
+    return TableText(columns, tuple(constraints), statement[tokens[closing].end :].strip())
+
+
+def carry_over(stored: TableText, before: TableText, after: TableText) -> TableText:
+    """The stored table with what differs between `before` and `after`.
+
+    A constraint that mentions a column that is gone goes with it, as on PostgreSQL.
+    """
+    gone = set(before.columns) - set(after.columns)
+    # Alembic reads a CHECK without a name and leaves it out of the new table; here it stays, unless it is restated.
+    read_before = {clause.key: clause for clause in before.constraints if not _is_unnamed_check(clause)}
+    read_after = {clause.key: clause for clause in after.constraints}
+    added = [clause for key, clause in read_after.items() if read_before.get(key) != clause]
+    removed = {key: clause.kind for key, clause in read_before.items() if read_after.get(key) != clause}
+    restates_checks = any(map(_is_unnamed_check, added))
+    # Alembic may give a constraint without a name one (`naming_convention`), by which the batch drops it.
+    named = {
+        clause.name for clause in (*stored.constraints, *(c for one in stored.columns.values() for c in one.clauses))
+    }
+    nameless = {_signature(read_before[key]) for key in removed if read_before[key].name not in named}
+
+    def stays(clause: Clause, column: str | None = None) -> bool:
+        if clause.name is None and _signature(clause, column) in nameless:
+            return False
+        loses_key = clause.kind == "PRIMARY" and "PRIMARY" in removed.values()
+        if clause.kind in OF_A_TABLE and mentions(_own(clause), gone):
+            return False
+        return not (clause.key in removed or loses_key or (restates_checks and _is_unnamed_check(clause)))
+
+    columns = {
+        name: _merged(stored.columns[name], before.columns[name], after.columns[name], stays)
+        if name in before.columns
+        else after.columns[name]
+        for name in after.columns
+    }
+    kept = [clause for clause in stored.constraints if stays(clause)]
+    return TableText(columns, (*kept, *added), stored.options if before.options == after.options else after.options)
+
+
+def _merged(stored: Column, before: Column, after: Column, stays: Callable[[Clause, str], bool]) -> Column:
+    """A column with what differs between two readings of it."""
+    kinds = {clause.kind for clause in (*before.clauses, *after.clauses)}
+    changed = {kind for kind in kinds if before.of_kind(kind) != after.of_kind(kind)}
+    kept = [clause for clause in stored.clauses if clause.kind not in changed and stays(clause, stored.name)]
+    added = [clause for clause in after.clauses if clause.kind in changed]
+    kind = stored.type if before.type == after.type else after.type
+    return Column(stored.name, stored.written_name, kind, (*kept, *added))
+
+
+def _is_unnamed_check(clause: Clause) -> bool:
+    return clause.kind == "CHECK" and clause.name is None
+
+
+def _own(clause: Clause) -> str:
+    """The part of a constraint that names columns of its own table: neither its name nor what it refers to."""
+    tokens = tokens_of(clause.text)
+    end = next((token.start for token in tokens if token.word == "REFERENCES"), None)
+    return clause.text[tokens[2 if clause.name else 0].start : end]
+
+
+def _signature(clause: Clause, column: str | None = None) -> tuple[str, tuple[str, ...]]:
+    """What a constraint is about: its kind and its columns, wherever it is written."""
+    kind = "FOREIGN" if clause.kind == "REFERENCES" else clause.kind
+    if column is not None:
+        return kind, (column.upper(),)
+    words = [token.word for token in tokens_of(_own(clause))]
+    return kind, tuple(unquoted(word) for word in words[words.index("(") :] if word not in "(),")
+
+
+def _closing(tokens: list[Token], opening: int) -> int:
+    """Where the parenthesis closes that opens there."""
+    depths = itertools.accumulate({"(": 1, ")": -1}.get(token.text, 0) for token in tokens[opening:])
+    return opening + next(at for at, depth in enumerate(depths) if depth == 0)
+
+
+def _split(tokens: list[Token]) -> Iterator[list[Token]]:
+    """What the commas separate that stand in no parenthesis."""
+    depth, item = 0, list[Token]()
+    for token in tokens:
+        depth += {"(": 1, ")": -1}.get(token.text, 0)
+        if token.text == "," and depth == 0:
+            yield item
+            item = []
+        else:
+            item.append(token)
+    yield item
+
+
+def _column(statement: str, tokens: list[Token]) -> Column:
+    starts = [*_starts(tokens), len(tokens)]
+    clauses = [_clause(statement, tokens[start:end]) for start, end in itertools.pairwise(starts)]
+    kind = statement[tokens[1].start : tokens[starts[0] - 1].end] if starts[0] > 1 else ""
+    return Column(unquoted(tokens[0].text), tokens[0].text, kind, tuple(clauses))
+
+
+def _starts(tokens: list[Token]) -> Iterator[int]:
+    """Where the clauses of a column begin."""
+    depth, named_at = 0, -len(tokens) - 2
+    for at, token in enumerate(tokens):
+        depth += {"(": 1, ")": -1}.get(token.text, 0)
+        if at == 0 or depth or token.word not in OF_A_COLUMN or at in (named_at + 1, named_at + 2):
+            continue
+        if tokens[at - 1].word in CONTINUES.get(token.word, ()):
+            continue
+        if token.word == "NOT" and tokens[at + 1].word != "NULL":  # NOT DEFERRABLE
+            continue
+        named_at = at if token.word == "CONSTRAINT" else named_at
+        yield at
+
+
+def _clause(statement: str, tokens: list[Token]) -> Clause:
+    is_named = tokens[0].word == "CONSTRAINT"
+    word = tokens[2 if is_named else 0].word
+    name = unquoted(tokens[1].text) if is_named else None
+    return Clause(KINDS.get(word, word), name, statement[tokens[0].start : tokens[-1].end])
