@@ -209,8 +209,6 @@ def run(arguments: Sequence[str]) -> int:
         print(f"Nothing was written.\n{undecided}", file=sys.stderr)
     except CommandError as said:
         print(f"Rowhouse cannot migrate: {said}.", file=sys.stderr)
-    except UnsafeMigrationError as refused:
-        print(f"Rowhouse cannot migrate. {refused}", file=sys.stderr)
     except (ValidationError, ValueError, sa.exc.DBAPIError) as error:
         print(f"Rowhouse cannot migrate. {explained(error)}", file=sys.stderr)
     return 1
