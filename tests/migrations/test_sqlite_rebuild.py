@@ -40,6 +40,7 @@ def test_what_the_batch_changes_is_changed(street: sa.Connection) -> None:
         batch.create_unique_constraint("uq_houses", ["name", "area"])
         batch.create_foreign_key("fk_storeys", "rooms", ["storeys"], ["id"], ondelete="CASCADE")
         batch.drop_index("ix_plain")
+        batch.drop_index("ix_folded")
         batch.create_index("ix_plain", [sa.text("area DESC")], sqlite_where=sa.text("area > 0"))
         batch.alter_column("storeys", server_default="7", nullable=True)
         batch.alter_column("area", server_default=None, nullable=False)
@@ -59,6 +60,7 @@ def test_what_the_batch_changes_is_changed(street: sa.Connection) -> None:
         " CONSTRAINT fk_storeys FOREIGN KEY(storeys) REFERENCES rooms (id) ON DELETE CASCADE)"
     )
     index = "CREATE INDEX ix_plain ON houses (area DESC) WHERE area > 0"
+    del before["ix_folded"]
     assert stored(street) == {**before, "houses": expected[:-1] + fresh, "ix_plain": index}
 
 
