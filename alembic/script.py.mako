@@ -10,7 +10,10 @@ Revision: ${up_revision}, after ${down_revision | comma,n}; ${create_date}
 
 import sqlalchemy as sa
 from alembic import op
-${imports if imports else ""}
+% if imports:
+${imports}
+% endif
+
 revision = ${quoted(up_revision)}
 down_revision = ${quoted(down_revision)}
 branch_labels = ${quoted(branch_labels)}

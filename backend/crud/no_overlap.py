@@ -48,15 +48,17 @@ class Rule(NamedTuple):
 
         Without the extension btree_gist a plain value has no `=` in a GiST index: a range of that one value stands for it.
         """
+        value, interval, condition = self.expressions(types)
+        where = f" WHERE ({condition})" if self.live else ""
+        return f"EXCLUDE USING gist ({value} WITH &&, {interval} WITH &&){where}"
+
+    def expressions(self, types: Mapping[str, Any]) -> tuple[str, str, str]:
+        """What `exclusion` is made of: the resource and the interval as ranges, and which rows are live."""
         value = self.resource
         if not isinstance(types[self.resource], sa.Integer):
             value = f"hashtextextended({self.resource}::text, 0)"
         kind = range_of(types[self.start])
-        where = f" WHERE ({self.condition()})" if self.live else ""
-        return (
-            f"EXCLUDE USING gist (int8range({value}, {value}, '[]') WITH &&, "
-            f"{kind}({self.start}, {self.end}, '[)') WITH &&){where}"
-        )
+        return f"int8range({value}, {value}, '[]')", f"{kind}({self.start}, {self.end}, '[)')", self.condition()
 
     def triggers(self) -> dict[str, str]:
         """SQLite's twin, by the names of the triggers; they say the rule's name, as PostgreSQL does."""
@@ -120,7 +122,7 @@ class NoOverlap(sa.Constraint):
     def rule(self) -> Rule:
         """The rule in plain names and values."""
         live = {column: tuple(map(plain, values)) for column, values in self.live.items()}
-        return Rule(str(self.name), str(self.parent.name), self.resource, self.start, self.end, live)
+        return Rule(str(self.name), str(self.parent.fullname), self.resource, self.start, self.end, live)
 
     @property
     def types(self) -> dict[str, Any]:

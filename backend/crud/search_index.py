@@ -4,7 +4,8 @@
         __table_args__ = (SearchIndex("title", "author"),)
 
 It holds the trigrams of the columns' folded texts, so it serves texts of three letters and more; shorter ones read the table, as do all
-on SQLite, which has no such index. Every write pays for it: some 0.1 ms for two short columns, more for long texts.
+on SQLite, which keeps an empty index of that name, so that a migration that is written there knows of it. Every write on PostgreSQL
+pays for it: some 0.1 ms for two short columns, more for long texts.
 """
 
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from sqlmodel.sql.sqltypes import AutoString
 from backend.core.folding import FOLD
 
 INFO = "search_index"
+NOTHING = "0"  # the condition of SQLite's index, which no row meets
 
 
 class SearchIndexRule(NamedTuple):
@@ -28,30 +30,40 @@ class SearchIndexRule(NamedTuple):
     columns: tuple[str, ...]
 
     def create(self, connection: sa.Connection) -> None:
-        """Make it, where there are such."""
-        if connection.dialect.name != "postgresql":
-            return
+        """Make it; on SQLite, which has no such index, an empty one that tells of it and that no query uses."""
         quote = connection.dialect.identifier_preparer.quote
+        schema, name, table = self._schema(connection), quote(self.name), quote(self.table.rpartition(".")[2])
+        if connection.dialect.name == "sqlite":
+            columns = ", ".join(map(quote, self.columns))
+            connection.execute(sa.text(f"CREATE INDEX IF NOT EXISTS {name} ON {table} ({columns}) WHERE {NOTHING}"))
+            return
+        table = f"{schema}{table}"
         folded = [f"{FOLD}({quote(column)})" for column in self.columns]
-        name, table = quote(self.name), quote(self.table)
         # Without the list of pending entries: the write that finds it full would wait until all are in their places.
         index = f"rowhouse_trigrams({', '.join(folded)})"
-        connection.execute(sa.text(f"CREATE INDEX {name} ON {table} USING gin ({index}) WITH (fastupdate = off)"))
+        connection.execute(
+            sa.text(f"CREATE INDEX IF NOT EXISTS {name} ON {table} USING gin ({index}) WITH (fastupdate = off)")
+        )
         # The planner is to know how many rows hold a text, but of trigrams nothing: believing that many rows have them, it would compute
         # those of a whole table.
-        connection.execute(sa.text(f"ALTER INDEX {name} ALTER COLUMN 1 SET STATISTICS 0"))
+        connection.execute(sa.text(f"ALTER INDEX {schema}{name} ALTER COLUMN 1 SET STATISTICS 0"))
         for column, expression in zip(self.columns, folded, strict=True):
-            statistics = quote(f"{self.name}_{column}")
-            connection.execute(sa.text(f"CREATE STATISTICS {statistics} ON ({expression}) FROM {table}"))
+            statistics = f"{schema}{quote(f'{self.name}_{column}')}"
+            connection.execute(sa.text(f"CREATE STATISTICS IF NOT EXISTS {statistics} ON ({expression}) FROM {table}"))
 
     def drop(self, connection: sa.Connection) -> None:
         """Undo `create`."""
-        if connection.dialect.name != "postgresql":
-            return
         quote = connection.dialect.identifier_preparer.quote
-        connection.execute(sa.text(f"DROP INDEX {quote(self.name)}"))
-        for column in self.columns:
-            connection.execute(sa.text(f"DROP STATISTICS {quote(f'{self.name}_{column}')}"))
+        schema = self._schema(connection)
+        connection.execute(sa.text(f"DROP INDEX IF EXISTS {schema}{quote(self.name)}"))
+        if connection.dialect.name == "postgresql":
+            for column in self.columns:
+                connection.execute(sa.text(f"DROP STATISTICS IF EXISTS {schema}{quote(f'{self.name}_{column}')}"))
+
+    def _schema(self, connection: sa.Connection) -> str:
+        """The table's schema as a prefix, where it has one."""
+        schema = self.table.rpartition(".")[0]
+        return f"{connection.dialect.identifier_preparer.quote(schema)}." if schema else ""
 
 
 class SearchIndex(SchemaItem):
@@ -71,7 +83,7 @@ class SearchIndex(SchemaItem):
         if not isinstance(parent, sa.Table):
             raise TypeError("SearchIndex belongs into a class's __table_args__")
         _check(self.columns, parent)
-        rule = SearchIndexRule(self.name or f"ix_{parent.name}_search", parent.name, self.columns)
+        rule = SearchIndexRule(self.name or f"ix_{parent.name}_search", parent.fullname, self.columns)
         parent.info[INFO] = rule
         event.listen(parent, "after_create", lambda _table, connection, **_others: rule.create(connection))
 

@@ -1,34 +1,43 @@
 """What Alembic must know of the engine, in one place: for `alembic/env.py`, `scripts/migrate.py` and tests.
 
-    context.configure(connection=connection, target_metadata=metadata, **autogenerate_options(connection.dialect))
+    context.configure(connection=connection, target_metadata=metadata, **autogenerate_options(connection.dialect, metadata))
 
 Whoever compares a database with the models without these options sees differences that are none. Importing this module
-teaches Alembic the operations of `NoOverlap` and `SearchIndex`, and to rebuild a table of SQLite without losing anything.
-The application itself must not need it.
+teaches Alembic the operations of `NoOverlap`, `SearchIndex`, native enums and schemas, to compare check constraints, to
+put what it finds into an order that runs on both databases, and to rebuild a table of SQLite without losing anything. The application itself must not need it.
 """
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any
 
 import sqlalchemy as sa
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations.ops import AddColumnOp, CreateIndexOp, CreateTableOp, MigrateOperation
-from sqlmodel.sql.sqltypes import UTCDateTime
+from sqlmodel import SQLModel
 
+import backend.migrations.ordering
 import backend.migrations.sqlite  # noqa: F401  takes the place of Alembic's own
-from backend.crud.model import EnumText
 from backend.crud.no_overlap import NoOverlap
+from backend.migrations.check_constraints import write_check
+from backend.migrations.column_types import compare_types, write_server_default, write_type
+from backend.migrations.named_schemas import CreateSchema, include_name, schemas_of
+from backend.migrations.native_enums import ChangeEnum, CreateEnum
 from backend.migrations.no_overlap import CreateNoOverlap
 from backend.migrations.search_index import CreateSearchIndex, is_compared
 
+ADDITIONS = (CreateTableOp, CreateIndexOp, CreateNoOverlap, CreateSearchIndex, CreateSchema, CreateEnum)
 
-def autogenerate_options(dialect: sa.Dialect) -> dict[str, Any]:
-    """The options of Alembic's `configure` that follow from the engine, for a database of `dialect`."""
+
+def autogenerate_options(dialect: sa.Dialect, metadata: sa.MetaData = SQLModel.metadata) -> dict[str, Any]:  # noqa: ARG001  by it options may differ
+    """The options of Alembic's `configure` that follow from the engine, for a database of `dialect` and these models."""
     return {
-        "compare_type": True,
+        "compare_type": compare_types,
+        "include_name": include_name(metadata),
         "include_object": _include_object,
+        "include_schemas": bool(schemas_of(metadata)),
         "process_revision_directives": _leave_out,
-        "render_as_batch": dialect.name == "sqlite",
+        # On PostgreSQL too, where it changes nothing: a file that is written there runs on SQLite.
+        "render_as_batch": True,
         "render_item": _render_item,
         "transactional_ddl": True,
     }
@@ -42,16 +51,19 @@ def only_adds(operations: Iterable[MigrateOperation]) -> bool:
 def _adds(operation: MigrateOperation) -> bool:
     if isinstance(operation, AddColumnOp):
         return operation.column.nullable is not False or operation.column.server_default is not None
-    return isinstance(operation, (CreateTableOp, CreateIndexOp, CreateNoOverlap, CreateSearchIndex))
+    if isinstance(operation, ChangeEnum):
+        return operation.only_adds
+    return isinstance(operation, ADDITIONS)
 
 
-def _render_item(kind: str, item: Any, _context: AutogenContext) -> str | Literal[False]:
-    """Write plain SQLAlchemy types, so that a migration does not change when the code does."""
-    if kind == "type" and isinstance(item, UTCDateTime):
-        return "sa.DateTime(timezone=True)"
-    if kind == "type" and isinstance(item, EnumText):
-        length = item.impl_instance.length if isinstance(item.impl_instance, sa.String) else None
-        return f"sa.String(length={length}).with_variant(sa.String(length={length}, collation='C'), 'postgresql')"
+def _render_item(kind: str, item: Any, context: AutogenContext) -> str | bool:
+    """Write types in SQLAlchemy's own words, and the check of a type as a constraint like any other."""
+    if kind == "type":
+        return write_type(item, context)
+    if kind == "server_default":
+        return write_server_default(item)
+    if kind == "check":
+        return write_check(item, context)
     return False
 
 

@@ -2,22 +2,30 @@
 
     op.create_search_index("ix_books_search", "books", "title", "author")
 
-SQLite has no such index, so there autogenerate states it with its table alone: for a table that is there already, write the line yourself,
-or have Alembic look at a PostgreSQL. Imported by `autogenerate` alone.
+SQLite has no such index and keeps an empty one in its place, by which it is known there too. Imported by `autogenerate` alone.
 """
 
+import json
 import re
 from typing import Any
 
+import sqlalchemy as sa
 from alembic.autogenerate import comparators, renderers
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations import MigrateOperation, Operations
-from alembic.operations.ops import CreateTableOp, UpgradeOps
+from alembic.operations.ops import UpgradeOps
 from alembic.util import DispatchPriority
 
-from backend.crud.search_index import SearchIndexRule, search_index_of
+from backend.crud.search_index import NOTHING, SearchIndexRule, search_index_of
 
-STORED = "SELECT indexname, tablename, indexdef FROM pg_indexes WHERE strpos(indexdef, 'rowhouse_trigrams(') > 0"
+STORED = """
+    SELECT indexname, CASE schemaname WHEN current_schema() THEN '' ELSE schemaname || '.' END || tablename, indexdef
+    FROM pg_indexes WHERE strpos(indexdef, 'rowhouse_trigrams(') > 0
+"""
+STORED_ON_SQLITE = f"""
+    SELECT m.name, m.tbl_name, (SELECT json_group_array(i.name) FROM (SELECT name FROM pragma_index_info(m.name) ORDER BY seqno) i)
+    FROM sqlite_master m WHERE m.type = 'index' AND m.sql LIKE '% WHERE {NOTHING}'
+"""  # noqa: S608  # nosec B608  our own constant
 COLUMN = re.compile(r'rowhouse_fold\(\(?"?([^")]+)')
 
 
@@ -84,18 +92,25 @@ def _compare(context: AutogenContext, operations: UpgradeOps, _schemas: Any) -> 
     """Add the indexes that the models declare and the database lacks, and give up those that it has otherwise."""
     connection: Any = context.connection  # migrations are never written offline
     declared = {rule for table in context.sorted_tables if (rule := search_index_of(table))}
-    if connection.dialect.name == "postgresql":
-        stored = {
-            SearchIndexRule(name, table, tuple(COLUMN.findall(definition)))
-            for name, table, definition in connection.exec_driver_sql(STORED)
-        }
-    else:
-        made = {operation.table_name for operation in operations.ops if isinstance(operation, CreateTableOp)}
-        stored = {rule for rule in declared if rule.table not in made}
+    tables = {table.fullname for table in context.sorted_tables}
+    stored = {rule for rule in _stored(connection) if "." not in rule.table or rule.table in tables}
     operations.ops += [DropSearchIndex(rule) for rule in sorted(stored - declared)]
     operations.ops += [CreateSearchIndex(rule) for rule in sorted(declared - stored)]
 
 
+def _stored(connection: sa.Connection) -> list[SearchIndexRule]:
+    if connection.dialect.name == "postgresql":
+        return [
+            SearchIndexRule(name, table, tuple(COLUMN.findall(definition)))
+            for name, table, definition in connection.execute(sa.text(STORED))
+        ]
+    found = connection.execute(sa.text(STORED_ON_SQLITE))
+    return [SearchIndexRule(name, table, tuple(json.loads(columns))) for name, table, columns in found]
+
+
 def is_compared(element: Any, kind: str) -> bool:
     """Whether Alembic's own comparison is to look at an element of a schema; search indexes are looked at here."""
-    return kind != "index" or not any("rowhouse_trigrams" in str(part) for part in element.expressions)
+    if kind != "index":
+        return True
+    holds_nothing = str(element.dialect_kwargs.get("sqlite_where")) == NOTHING
+    return not holds_nothing and not any("rowhouse_trigrams" in str(part) for part in element.expressions)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from alembic.operations.ops import AddColumnOp, CreateTableOp, DropTableOp, UpgradeOps
+from sqlalchemy.dialects import postgresql
 from sqlmodel.sql.sqltypes import UTCDateTime
 
 from backend.auth.models import Role
@@ -17,20 +18,54 @@ from backend.crud.no_overlap import NoOverlap
 from backend.migrations import autogenerate, running
 from tests.databases import Databases
 
+ENUM = "sa.Enum('a', name='s').with_variant(postgresql.ENUM('a', name='s', create_type=False), 'postgresql')"
+ORDERED = ".with_variant(sa.String({}collation='C'), 'postgresql')"
 OPTIONS = autogenerate.autogenerate_options(sa.create_engine("sqlite://").dialect)
 
 
-def render(kind: Any, what: str = "type") -> Any:
-    """How a migration writes a type."""
-    return OPTIONS["render_item"](what, kind, None)
+CASES: tuple[tuple[Any, str, str], ...] = (
+    (UTCDateTime(), "sqlite", "sa.DateTime(timezone=True)"),
+    (sa.DateTime(), "sqlite", "sa.DateTime()"),
+    (sa.DATETIME(), "sqlite", "sa.DateTime(timezone=True)"),
+    (postgresql.TIMESTAMP(timezone=False), "postgresql", "sa.DateTime()"),
+    (EnumText(Role), "sqlite", f"sa.String(length=32){ORDERED.format('length=32, ')}"),
+    (sa.VARCHAR(9), "sqlite", f"sa.String(length=9){ORDERED.format('length=9, ')}"),
+    (sa.VARCHAR(9), "postgresql", "sa.String(length=9)"),
+    (sa.VARCHAR(9, collation="C"), "postgresql", f"sa.String(length=9){ORDERED.format('length=9, ')}"),
+    (sa.String(9, collation="de"), "sqlite", "sa.String(length=9, collation='de')"),
+    (sa.CHAR(32), "sqlite", "sa.Uuid()"),
+    (sa.CHAR(32), "postgresql", "sa.CHAR(length=32)"),
+    (sa.Uuid(native_uuid=False), "sqlite", "sa.Uuid(native_uuid=False)"),
+    (postgresql.JSONB(), "postgresql", "sa.JSON().with_variant(postgresql.JSONB(), 'postgresql')"),
+    (postgresql.ENUM("a", name="s"), "postgresql", ENUM),
+    (sa.Float(53), "sqlite", "sa.Float(precision=53)"),
+    (sa.DOUBLE_PRECISION(53), "postgresql", "sa.Float()"),
+    (sa.Time(timezone=True), "sqlite", "sa.Time(timezone=True)"),
+    (sa.Boolean(create_constraint=True, name="b"), "sqlite", "sa.Boolean(create_constraint=True, name='b')"),
+    (postgresql.INET(), "postgresql", "postgresql.INET()"),
+    (sa.PickleType(), "sqlite", "sa.PickleType()"),
+)
 
 
-def test_types_are_written_as_sqlalchemy_has_them() -> None:
-    """A migration does not change when the code does."""
-    assert render(UTCDateTime()) == "sa.DateTime(timezone=True)"
-    assert render(EnumText(Role)).startswith("sa.String(length=32).with_variant(")
-    assert render(sa.Integer()) is False
-    assert render(UTCDateTime(), "server_default") is False
+@pytest.mark.parametrize(("kind", "dialect", "text"), CASES)
+def test_types_are_written_as_sqlalchemy_has_them(kind: Any, dialect: str, text: str) -> None:
+    """A migration does not change when the code does, and what one database shows is written so that the other reads it."""
+    context = SimpleNamespace(dialect=sa.make_url(f"{dialect}://").get_dialect()(), imports=set())
+    assert OPTIONS["render_item"]("type", kind, context) == text
+    assert context.imports == ({"from sqlalchemy.dialects import postgresql"} if "postgresql." in text else set())
+
+
+def test_a_default_is_written_without_the_type_that_postgresql_shows() -> None:
+    """SQLite does not know it."""
+    shown = sa.DefaultClause(sa.text("'it''s new'::character varying(20)"))
+    assert OPTIONS["render_item"]("server_default", shown, None) == "sa.text(\"'it''s new'\")"
+    for other in (sa.DefaultClause("x"), sa.DefaultClause(sa.text("now()")), sa.Computed("a + 1"), None):
+        assert OPTIONS["render_item"]("server_default", other, None) is False
+
+
+def test_everything_else_is_left_to_alembic() -> None:
+    """Columns, keys and references."""
+    assert OPTIONS["render_item"]("column", sa.Column("x"), None) is False
 
 
 def test_what_belongs_to_the_application_is_left_out_of_a_table() -> None:

@@ -11,6 +11,7 @@ from alembic.operations.ops import MigrationScript, UpgradeOps
 from alembic.runtime.migration import MigrationContext
 
 from backend.crud.no_overlap import NoOverlap, Rule, literal, rules_of
+from backend.migrations.autogenerate import autogenerate_options
 from backend.migrations.no_overlap import CreateNoOverlap, DropNoOverlap
 from tests.migrations import schema
 
@@ -37,7 +38,9 @@ def declared() -> sa.MetaData:
 
 def missing(connection: sa.Connection, metadata: sa.MetaData) -> UpgradeOps:
     """What autogenerate would do."""
-    script: MigrationScript = produce_migrations(MigrationContext.configure(connection), metadata)
+    script: MigrationScript = produce_migrations(
+        MigrationContext.configure(connection, opts=autogenerate_options(connection.dialect, metadata)), metadata
+    )
     found = script.upgrade_ops
     assert found is not None
     return found
@@ -94,13 +97,49 @@ def test_the_line_holds_the_rule_and_its_undoing_gives_it_up(empty: sa.Connectio
     assert schema.guards(empty) == {}
 
 
-def test_on_sqlite_another_text_is_another_rule(empty: sa.Connection, metadata: sa.MetaData, backend: str) -> None:
-    """So a trigger that was changed by hand is put right; PostgreSQL's constraint goes by its name."""
-    Operations(MigrationContext.configure(empty)).invoke(
-        CreateNoOverlap(Rule("ex_stays_place_id", "stays", "place_id", "arrival", "departure", {}))
+def test_another_text_is_another_rule(empty: sa.Connection, metadata: sa.MetaData) -> None:
+    """So one that was changed by hand is put right; what is dropped is what the database holds."""
+    stored = Rule(
+        "ex_stays_place_id", "stays", "place_id", "arrival", "departure", {"state": ("it's",), "firm": (False,)}
     )
-    names = [type(operation) for operation in missing(empty, metadata).ops]
-    assert names == ([] if backend == "postgresql" else [DropNoOverlap, CreateNoOverlap])
+    Operations(MigrationContext.configure(empty)).invoke(CreateNoOverlap(stored))
+    dropped, created = missing(empty, metadata).ops
+    assert isinstance(dropped, DropNoOverlap)
+    assert dropped.rule == stored
+    assert isinstance(created, CreateNoOverlap)
+
+
+FOREIGN = {
+    "sqlite": "CREATE TRIGGER theirs BEFORE INSERT ON places BEGIN SELECT 1; END",
+    "postgresql": "ALTER TABLE places ADD CONSTRAINT theirs EXCLUDE USING gist (int8range(id, id) WITH &&)",
+}
+
+
+def test_what_others_have_made_is_left_alone(empty: sa.Connection, backend: str) -> None:
+    """A trigger, or an exclusion constraint, that is none of ours."""
+    metadata = declared()
+    metadata.create_all(empty)
+    empty.exec_driver_sql(FOREIGN[backend])
+    assert missing(empty, metadata).is_empty()
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], scope="session")
+def test_a_rule_that_has_lost_a_trigger_is_made_anew(empty: sa.Connection) -> None:
+    metadata = declared()
+    metadata.create_all(empty)
+    empty.exec_driver_sql("DROP TRIGGER ex_stays_place_id_update")
+    operations = missing(empty, metadata)
+    assert [type(one) for one in operations.ops] == [DropNoOverlap, CreateNoOverlap]
+    for one in operations.ops:
+        Operations(MigrationContext.configure(empty)).invoke(one)
+    assert missing(empty, metadata).is_empty()
+
+
+def test_a_rule_goes_with_its_table(empty: sa.Connection) -> None:
+    """It is dropped first, and another table of that name has its own."""
+    declared().create_all(empty)
+    kinds = [type(one).__name__ for one in missing(empty, sa.MetaData()).ops]
+    assert kinds == ["DropNoOverlap", "DropTableOp", "DropTableOp"]
 
 
 def test_a_copy_of_a_table_has_the_rule() -> None:

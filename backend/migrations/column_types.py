@@ -1,0 +1,182 @@
+"""How a migration writes a column's type: in SQLAlchemy's own words, so that the file runs on both databases.
+
+A type of the application is written as what it stores. A type that was read from one database is written as the type that
+gives it there, and its like on the other. Must not compare anything but types.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.autogenerate import renderers
+from alembic.autogenerate.api import AutogenContext
+from alembic.autogenerate.render import _alter_column
+from alembic.operations.ops import AlterColumnOp
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import JSONB
+
+POSTGRESQL, SQLITE = (sa.make_url(f"{name}://").get_dialect()() for name in ("postgresql", "sqlite"))
+# PostgreSQL shows the type of a stored text: 'new'::character varying.
+CAST_OF_TEXT = re.compile(r"('(?:[^']|'')*')::[a-z ]+(?:\(\d+\))?", re.IGNORECASE)
+UUID_ON_SQLITE = 32  # characters
+
+
+def write_type(kind: sa.types.TypeEngine[Any], context: AutogenContext) -> str:
+    """The expression that makes the type."""
+    text = _with_variants(kind, context.dialect.name)
+    if "postgresql." in text:
+        context.imports.add("from sqlalchemy.dialects import postgresql")
+    return text
+
+
+def write_server_default(default: Any) -> str | bool:
+    """A default that PostgreSQL shows with the type of its text, without it; False leaves the writing to Alembic."""
+    stated = getattr(default, "arg", None)
+    text = str(stated.text) if isinstance(stated, sa.TextClause) else ""
+    plain = CAST_OF_TEXT.sub(r"\1", text)
+    return f"sa.text({plain!r})" if plain != text else False
+
+
+def compare_types(
+    context: Any, _stored: sa.Column[Any], _declared: sa.Column[Any], stored: Any, declared: Any
+) -> bool | None:
+    """False where two types are alike though they are written otherwise; None leaves the question to Alembic."""
+    if context.dialect.name == "sqlite" and is_native_enum(declared):
+        # PostgreSQL has a type of its own for it. The length of the longest member says nothing.
+        return False if isinstance(stored, sa.String) else None
+    return None
+
+
+def is_native_enum(kind: Any) -> bool:
+    """Whether PostgreSQL has a type of its own for it."""
+    return isinstance(kind, sa.Enum) and bool(kind.native_enum)
+
+
+def _with_variants(kind: Any, reading: str) -> str:
+    base, variants = _apart(kind, reading)
+    text = _write(base, reading)
+    for dialect, other in sorted(variants.items()):
+        written = _write(other, reading)
+        text += f".with_variant({written}, {dialect!r})" if written != text else ""
+    return text
+
+
+def _apart(kind: Any, reading: str) -> tuple[Any, dict[str, Any]]:
+    """A type as one for every database, and others for some."""
+    variants: dict[str, Any] = dict(kind._variant_mapping)  # noqa: SLF001  nothing public lists them
+    if isinstance(kind, sa.types.TypeDecorator) and not type(kind).__module__.startswith("sqlalchemy."):
+        variants = {"postgresql": kind.load_dialect_impl(POSTGRESQL), **variants}
+        kind = kind.load_dialect_impl(SQLITE)
+    if isinstance(kind, JSONB):
+        return sa.JSON(), {"postgresql": kind, **variants}
+    if is_native_enum(kind):
+        own = postgresql.ENUM(*kind.enums, name=kind.name, create_type=False)
+        return sa.Enum(*kind.enums, name=kind.name), {"postgresql": own, **variants}
+    if isinstance(kind, sa.String) and (kind.collation == "C" or _lacks_order(kind, reading)):
+        plain, ordered = kind.copy(), kind.copy()
+        plain.collation, ordered.collation = None, "C"
+        return plain, {"postgresql": ordered, **variants}
+    return kind, variants
+
+
+def _lacks_order(kind: sa.String, reading: str) -> bool:
+    """Whether a text was read from SQLite, which need not be told to sort by code point."""
+    is_read = type(kind) in (sa.VARCHAR, sa.TEXT)
+    return reading == "sqlite" and is_read and kind.collation is None
+
+
+def _write(kind: Any, reading: str) -> str:
+    for base, write in WRITERS:
+        if isinstance(kind, base):
+            return write if isinstance(write, str) else write(kind, reading)
+    module = type(kind).__module__
+    prefix = module.split(".")[2] if module.startswith("sqlalchemy.dialects.") else "sa"
+    return f"{prefix}.{kind!r}"
+
+
+def _write_enum(kind: sa.Enum, _reading: str) -> str:
+    if not kind.native_enum:
+        return f"sa.String(length={kind.length})"
+    words = f"{', '.join(map(repr, kind.enums))}, name={kind.name!r}"
+    own = isinstance(kind, postgresql.ENUM)  # the type is made by an operation of its own
+    return f"postgresql.ENUM({words}, create_type=False)" if own else f"sa.Enum({words})"
+
+
+def _write_text(kind: sa.String, reading: str) -> str:
+    if isinstance(kind, sa.CHAR) and reading == "sqlite" and kind.length == UUID_ON_SQLITE:
+        return "sa.Uuid()"  # what it is stored in there
+    name = next(name for base, name in TEXTS if isinstance(kind, base))
+    words = [f"{word}={value!r}" for word in ("length", "collation") if (value := getattr(kind, word)) is not None]
+    return f"sa.{name}({', '.join(words)})"
+
+
+def _write_date_time(kind: sa.DateTime, reading: str) -> str:
+    # SQLite does not tell whether there is a zone; the engine's instants have one.
+    is_read = reading == "sqlite" and type(kind) is not sa.DateTime
+    return "sa.DateTime(timezone=True)" if kind.timezone or is_read else "sa.DateTime()"
+
+
+def _write_time(kind: sa.Time, _reading: str) -> str:
+    return "sa.Time(timezone=True)" if kind.timezone else "sa.Time()"
+
+
+def _write_numeric(kind: sa.Numeric[Any], _reading: str) -> str:
+    words = [f"{word}={value}" for word in ("precision", "scale") if (value := getattr(kind, word)) is not None]
+    return f"sa.Numeric({', '.join(words)})"
+
+
+def _write_float(kind: sa.Float[Any], _reading: str) -> str:
+    return "sa.Float()" if kind.precision is None else f"sa.Float(precision={kind.precision})"
+
+
+def _write_uuid(kind: sa.Uuid[Any], _reading: str) -> str:
+    return "sa.Uuid()" if kind.native_uuid else "sa.Uuid(native_uuid=False)"
+
+
+def _write_boolean(kind: sa.Boolean, _reading: str) -> str:
+    return f"sa.Boolean(create_constraint=True, name={kind.name!r})" if kind.create_constraint else "sa.Boolean()"
+
+
+def _write_array(kind: Any, reading: str) -> str:
+    return f"postgresql.ARRAY({_with_variants(kind.item_type, reading)})"
+
+
+TEXTS: tuple[tuple[Any, str], ...] = (
+    (sa.UnicodeText, "UnicodeText"), (sa.Text, "Text"), (sa.Unicode, "Unicode"), (sa.CHAR, "CHAR"), (sa.String, "String"),
+)  # fmt: skip
+# The first that fits writes the type.
+WRITERS: tuple[tuple[Any, str | Callable[[Any, str], str]], ...] = (
+    (sa.Enum, _write_enum),
+    (sa.String, _write_text),
+    (sa.Uuid, _write_uuid),
+    (sa.DateTime, _write_date_time),
+    (sa.Date, "sa.Date()"),
+    (sa.Time, _write_time),
+    (sa.Interval | postgresql.INTERVAL, "sa.Interval()"),
+    (sa.ARRAY, _write_array),
+    (sa.Boolean, _write_boolean),
+    (sa.SmallInteger, "sa.SmallInteger()"),
+    (sa.BigInteger, "sa.BigInteger()"),
+    (sa.Integer, "sa.Integer()"),
+    (sa.DOUBLE_PRECISION, "sa.Float()"),  # what PostgreSQL makes of it
+    (sa.REAL, "sa.REAL()"),
+    (sa.Double, "sa.Double()"),
+    (sa.Float, _write_float),
+    (sa.Numeric, _write_numeric),
+    (sa.LargeBinary, "sa.LargeBinary()"),
+    (JSONB, "postgresql.JSONB()"),
+    (sa.JSON, "sa.JSON()"),
+)
+
+
+@renderers.dispatch_for(AlterColumnOp, replace=True)
+def _render_alter_column(context: AutogenContext, operation: AlterColumnOp) -> str:
+    """As Alembic writes it; where PostgreSQL does not convert the values by itself, with the conversion."""
+    text = _alter_column(context, operation)
+    old, new = operation.existing_type, operation.modify_type
+    if old is None or new is None or old._type_affinity is new._type_affinity:  # noqa: SLF001  as Alembic asks
+        return text
+    column = POSTGRESQL.identifier_preparer.quote(operation.column_name)
+    using = f"{column}::{new.compile(dialect=POSTGRESQL)}"
+    return f"{text[:-1]},\n           postgresql_using={using!r})"

@@ -1,0 +1,369 @@
+"""A file that is written on one database runs on both, and leaves nothing to find: for each kind of change."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlmodel.sql.sqltypes import AutoString, UTCDateTime
+
+from backend.auth.models import Role
+from backend.core.folding import in_code_point_order, portable_text
+from backend.crud.model import EnumText
+from backend.crud.no_overlap import NoOverlap
+from backend.crud.search_index import SearchIndex
+from backend.migrations.named_schemas import CreateSchema, NoSchemasError
+from tests.conftest import ROOT
+from tests.databases import Databases
+from tests.migrations.travel import Declare, Journey, models
+
+
+@pytest.fixture
+def journey(databases: Databases, tmp_path: Path, backend: str) -> Iterator[Journey]:
+    """Two databases, of which the first writes."""
+    made = Journey(databases, tmp_path, backend)
+    yield made
+    made.close()
+
+
+def key() -> sa.Column[int]:
+    return sa.Column("id", sa.Integer(), primary_key=True)
+
+
+def house(metadata: sa.MetaData, *parts: sa.schema.SchemaItem) -> None:
+    sa.Table("houses", metadata, key(), *parts)
+
+
+def typed() -> list[sa.schema.SchemaItem]:
+    """A column of every type, each made anew: some belong to one table."""
+    types: dict[str, Any] = {
+        "document": sa.JSON().with_variant(JSONB(), "postgresql"),
+        "plain_document": sa.JSON(none_as_null=True),
+        "tags": sa.JSON().with_variant(ARRAY(sa.Text()), "postgresql"),
+        "state": sa.Enum("draft", "published", name="state"),
+        "kind": sa.Enum("small", "large", name="kind", native_enum=False, create_constraint=True),
+        "shade": sa.Enum("light", "dark", name="shade", native_enum=False, length=20),
+        "role": EnumText(Role),
+        "key": sa.Uuid(),
+        "seen_at": UTCDateTime(),
+        "price": sa.Numeric(10, 2),
+        "ratio": sa.Float(),
+        "exact": sa.Double(),
+        "picture": sa.LargeBinary(),
+        "lease": sa.Interval(),
+        "word": AutoString(40),
+        "words": AutoString(),
+        "name": portable_text(20),
+        "text": in_code_point_order(sa.Text()),
+        "motto": in_code_point_order(sa.Unicode(20)),
+        "code": sa.CHAR(5),
+        "is_open": sa.Boolean(),
+        "day": sa.Date(),
+        "hour": sa.Time(),
+        "small": sa.SmallInteger(),
+        "large": sa.BigInteger(),
+        "either": sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+    }
+    return [sa.Column(name, kind) for name, kind in types.items()]
+
+
+def test_every_type(journey: Journey) -> None:
+    """In a table of its own; the file imports nothing of the application."""
+    text = journey.go(lambda metadata: house(metadata, *typed()))
+    assert "AutoString" not in text
+    assert "Text()" not in text.replace("sa.Text()", "")
+
+
+def test_columns_of_every_type_come_and_go(journey: Journey) -> None:
+    """In a table that is there."""
+    journey.go(house)
+    journey.go(lambda metadata: house(metadata, *typed()))
+
+
+def pair(metadata: sa.MetaData, *parts: sa.schema.SchemaItem) -> None:
+    """Departments and employees refer to each other; an employee has a superior."""
+    house(metadata)
+    sa.Table(
+        "departments",
+        metadata,
+        key(),
+        sa.Column("head_id", sa.ForeignKey("employees.id")),
+        sa.Column("house_id", sa.ForeignKey("houses.id")),
+    )
+    sa.Table(
+        "employees",
+        metadata,
+        key(),
+        sa.Column("department_id", sa.ForeignKey("departments.id", ondelete="CASCADE"), index=True),
+        sa.Column("superior_id", sa.ForeignKey("employees.id")),
+        *parts,
+    )
+
+
+def test_tables_that_refer_to_each_other(journey: Journey) -> None:
+    """Made, and dropped again with all that they referred to."""
+    text = journey.go(pair)
+    created, _, altered = text.partition("op.batch_alter_table")
+    assert "employees.id" not in created
+    assert altered.count("create_foreign_key") == 4
+    journey.go()
+
+
+def ring(metadata: sa.MetaData) -> None:
+    """Three tables that refer to each other in a circle."""
+    for name, other in (("as", "bs"), ("bs", "cs"), ("cs", "as")):
+        sa.Table(name, metadata, key(), sa.Column("next_id", sa.ForeignKey(f"{other}.id"), nullable=False))
+
+
+def test_a_reference_to_a_table_that_goes_or_comes(journey: Journey) -> None:
+    """A table that stays refers to one that is new, and then no more to one that is dropped; another three are a circle."""
+    journey.go(house)
+    journey.go(
+        ring,
+        lambda metadata: house(metadata, sa.Column("street_id", sa.ForeignKey("streets.id"), index=True)),
+        lambda metadata: sa.Table("streets", metadata, key()),
+    )
+    journey.go(house)
+
+
+CHECKS = (
+    "storeys > 0",
+    "storeys > 1 AND name <> 'it''s :a (b) 100%'",
+    "lower(name) IN ('a', 'b') OR (storeys >= 1 AND name LIKE 'c%')",
+)
+
+
+def checked(text: str | None) -> Declare:
+    """A house with a check of its storeys."""
+
+    def declare(metadata: sa.MetaData) -> None:
+        checks = [] if text is None else [sa.CheckConstraint(text.replace(":", r"\:"), name="storeys")]
+        house(metadata, sa.Column("storeys", sa.Integer()), sa.Column("name", portable_text(20)), *checks)
+
+    return declare
+
+
+def test_a_check_comes_changes_and_goes(journey: Journey) -> None:
+    """Under one name; and one that is made of columns."""
+    for text in (None, *CHECKS, None):
+        journey.go(checked(text))
+
+
+def test_a_check_that_is_made_of_columns(journey: Journey) -> None:
+    """It comes with a column, and goes with it."""
+
+    def declare(metadata: sa.MetaData) -> None:
+        width = sa.Column("width", sa.Numeric(6, 2))
+        house(metadata, width, sa.CheckConstraint(sa.and_(width > 2, width.is_not(None)), name="width"))
+
+    for declaration in (house, declare, house):
+        journey.go(declaration)
+
+
+def test_members_of_an_enum(journey: Journey) -> None:
+    """Added, taken away and renamed: in a check, in a type of PostgreSQL's own, and in a text that has neither."""
+    for members in (("a", "b"), ("a", "bb", "b"), ("bb", "b", "c"), ("b", "c")):
+
+        def declare(metadata: sa.MetaData, members: tuple[str, ...] = members) -> None:
+            house(
+                metadata,
+                sa.Column("checked", sa.Enum(*members, name="k", native_enum=False, create_constraint=True, length=9)),
+                sa.Column("plain", sa.Enum(*members, name="p", native_enum=False, length=9)),
+            )
+
+        journey.go(declare)
+
+
+def searched(*columns: str) -> Declare:
+    """A house that is searched by some columns."""
+
+    def declare(metadata: sa.MetaData) -> None:
+        texts = [sa.Column(name, portable_text(None)) for name in ("street", "order")]
+        house(metadata, *texts, *([SearchIndex(*columns)] if columns else []))
+
+    return declare
+
+
+def test_a_search_index_comes_changes_and_goes(journey: Journey) -> None:
+    """On a table that is there; at last with its table."""
+    for columns in ((), ("street",), ("order", "street"), ("street", "order"), (), ("order",)):
+        journey.go(searched(*columns))
+    journey.go()
+
+
+def booked(*rules: NoOverlap) -> Declare:
+    """Stays at houses."""
+
+    def declare(metadata: sa.MetaData) -> None:
+        house(metadata)
+        columns = [sa.Column(name, sa.Date(), nullable=False) for name in ("arrival", "departure", "later")]
+        sa.Table(
+            "stays",
+            metadata,
+            key(),
+            *columns,
+            sa.Column("house_id", sa.ForeignKey("houses.id"), nullable=False),
+            sa.Column("guest", sa.Uuid(), nullable=False),
+            sa.Column("state", portable_text(10), nullable=False),
+            sa.Column("rank", sa.Integer(), nullable=False),
+            sa.Column("firm", sa.Boolean(), nullable=False),
+            *rules,
+        )
+
+    return declare
+
+
+def stay(resource: str = "house_id", end: str = "departure", **live: tuple[object, ...]) -> NoOverlap:
+    return NoOverlap(resource, "arrival", end, live=live, name="ex_stays")
+
+
+def test_a_rule_of_overlaps_comes_changes_and_goes(journey: Journey) -> None:
+    """Other live states, other columns; at last with its table."""
+    rules = (
+        (stay(),),
+        (stay(state=("on", "it's ok")),),
+        (stay(state=("on",)),),
+        (stay(state=("on", "it's ok"), rank=(1, -2), firm=(True,)),),
+        (stay(end="later"),),
+        (stay("guest", firm=(True, False)),),
+        (),
+        (stay(), NoOverlap("guest", "arrival", "departure", live={"rank": (7,)})),
+    )
+    for some in rules:
+        journey.go(booked(*(rule._copy() for rule in some)))
+    journey.go()
+
+
+def published(*members: str) -> Declare:
+    """A house with a state that PostgreSQL has a type for, and a default of it."""
+
+    def declare(metadata: sa.MetaData) -> None:
+        house(metadata, sa.Column("state", sa.Enum(*members, name="state"), server_default="a"))
+
+    return declare
+
+
+def test_members_of_a_type_of_postgresql(databases: Databases, tmp_path: Path) -> None:
+    """Added at each end, taken away and put into another order. The file does nothing on SQLite."""
+    journey = Journey(databases, tmp_path, "postgresql")
+    for members in (("a", "b"), ("z", "a", "c", "b"), ("b", "a")):
+        journey.go(published(*members))
+    journey.go(house)
+    journey.close()
+
+
+def rooms(ondelete: str | None, *unique: str, index: bool = False) -> Declare:
+    """Rooms of a house that has a default in the database."""
+
+    def declare(metadata: sa.MetaData) -> None:
+        house(metadata, sa.Column("name", portable_text(20), server_default="it's new"))
+        sa.Table(
+            "rooms",
+            metadata,
+            key(),
+            sa.Column("house_id", sa.ForeignKey("houses.id", ondelete=ondelete), nullable=False),
+            sa.Column("number", sa.Integer()),
+            *([sa.UniqueConstraint(*unique)] if unique else []),
+            *([sa.Index(None, "house_id", "number", unique=True)] if index else []),
+        )
+
+    return declare
+
+
+def test_references_uniques_and_indexes(journey: Journey) -> None:
+    """Other words of a reference, a unique rule of other columns, and an index; a default of the database's is left alone."""
+    journey.go(rooms(None, index=True))
+    journey.go(rooms("CASCADE", "house_id", "number"))
+    journey.go(rooms("SET NULL", "number"))
+    journey.go(lambda metadata: house(metadata, sa.Column("name", portable_text(20), server_default="it's new")))
+
+
+def operations(metadata: sa.MetaData) -> None:
+    """Tables in a schema, which refer to each other and to one outside, with a rule, a search index and checks."""
+    house(metadata)
+    sa.Table(
+        "jobs",
+        metadata,
+        key(),
+        sa.Column("house_id", sa.ForeignKey("houses.id"), nullable=False, index=True),
+        sa.Column("task_id", sa.ForeignKey("ops.tasks.id")),
+        sa.Column("note", portable_text(None)),
+        *(sa.Column(name, sa.Date(), nullable=False) for name in ("begins", "ends")),
+        sa.CheckConstraint("ends > begins", name="order"),
+        NoOverlap("house_id", "begins", "ends"),
+        SearchIndex("note"),
+        schema="ops",
+    )
+    sa.Table("tasks", metadata, key(), sa.Column("job_id", sa.ForeignKey("ops.jobs.id")), schema="ops")
+
+
+def more_operations(metadata: sa.MetaData) -> None:
+    """The same with a column more."""
+    operations(metadata)
+    metadata.tables["ops.tasks"].append_column(sa.Column("word", portable_text(9)))
+
+
+def test_a_schema(databases: Databases, tmp_path: Path) -> None:
+    """It is made where it is not, and what others have in it is left alone, as are other schemas."""
+    journey = Journey(databases, tmp_path, "postgresql", others=False)
+    journey.first.execute("CREATE SCHEMA elsewhere", "CREATE TABLE elsewhere.jobs (id integer)")
+    journey.go(operations)
+    journey.first.execute("CREATE TABLE ops.other (id integer)", "CREATE INDEX ix_other ON ops.other (id)")
+    journey.go(more_operations)
+    journey.close()
+
+
+def test_scripts_check_accepts_a_file_as_it_was_written(databases: Databases, tmp_path: Path, backend: str) -> None:
+    """Nothing has formatted it: ruff may not be installed where it was written. It is long, and says what it loses."""
+    journey = Journey(databases, tmp_path / "databases", backend, others=False)
+    rules = [NoOverlap("guest", "arrival", "departure", live={"rank": (7,)})]
+    texts = [
+        journey.go(searched("street")),
+        journey.go(booked(*rules), pair_alone, drops=frozenset({"houses.street"})),
+        journey.go(
+            lambda metadata: house(
+                metadata, *typed(), sa.Column("storeys", sa.Integer(), sa.CheckConstraint("1 > 0", name="x"))
+            )
+        ),
+    ]
+    journey.close()
+    assert "# Loses" in "".join(texts)
+    versions = tmp_path / "alembic" / "versions"
+    versions.mkdir(parents=True)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for number, text in enumerate(texts):
+        (versions / f"{number}.py").write_text(text)
+    for words in (["check"], ["format", "--check"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *words, "--no-cache", "alembic"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+
+
+def pair_alone(metadata: sa.MetaData) -> None:
+    """Two tables that refer to each other."""
+    for name, other in (("lefts", "rights"), ("rights", "lefts")):
+        sa.Table(name, metadata, key(), sa.Column("other_id", sa.ForeignKey(f"{other}.id")))
+
+
+def test_sqlite_says_that_it_has_no_schemas(databases: Databases, tmp_path: Path) -> None:
+    """By the name of the class, and with what to do; a file that needs one says so too."""
+    journey = Journey(databases, tmp_path, "sqlite", others=False)
+    metadata = models(operations)
+    metadata.tables["ops.jobs"].info["entity"] = "Job"
+    with pytest.raises(NoSchemasError, match=r'Job is in the schema "ops".*Use PostgreSQL'):
+        journey.first.plan(metadata)
+    with journey.first.connected() as connection, pytest.raises(NoSchemasError, match="of this migration"):
+        Operations(MigrationContext.configure(connection)).invoke(CreateSchema("ops"))
+    journey.close()
