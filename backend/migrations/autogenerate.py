@@ -4,7 +4,8 @@
 
 Whoever compares a database with the models without these options sees differences that are none. Importing this module
 teaches Alembic the operations of `NoOverlap`, `SearchIndex`, native enums and schemas, to compare check constraints, to
-put what it finds into an order that runs on both databases, and to rebuild a table of SQLite without losing anything. The application itself must not need it.
+complete what it finds and put it into an order that runs on both databases, and to rebuild a table of SQLite without losing
+anything. The application itself must not need it.
 """
 
 from collections.abc import Iterable
@@ -12,9 +13,10 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic.autogenerate.api import AutogenContext
-from alembic.operations.ops import AddColumnOp, CreateIndexOp, CreateTableOp, MigrateOperation
+from alembic.operations.ops import AddColumnOp, CreateForeignKeyOp, CreateIndexOp, CreateTableOp, MigrateOperation
 from sqlmodel import SQLModel
 
+import backend.migrations.completing
 import backend.migrations.ordering
 import backend.migrations.sqlite  # noqa: F401  takes the place of Alembic's own
 from backend.crud.no_overlap import NoOverlap
@@ -45,7 +47,20 @@ def autogenerate_options(dialect: sa.Dialect, metadata: sa.MetaData = SQLModel.m
 
 def only_adds(operations: Iterable[MigrateOperation]) -> bool:
     """Whether the operations make something new and touch nothing that is there."""
-    return all(_adds(operation) for operation in operations)
+    listed = list(operations)
+    tables = {operation.table_name for operation in listed if isinstance(operation, CreateTableOp)}
+    columns = {
+        (operation.table_name, operation.column.name) for operation in listed if isinstance(operation, AddColumnOp)
+    }
+    return all(_adds(operation) or _is_of_new(operation, tables, columns) for operation in listed)
+
+
+def _is_of_new(operation: MigrateOperation, tables: set[str], columns: set[tuple[str, str]]) -> bool:
+    """Whether it is a foreign key of a table or of columns that are new themselves."""
+    if not isinstance(operation, CreateForeignKeyOp):
+        return False
+    table = operation.source_table
+    return table in tables or all((table, column) in columns for column in operation.local_cols)
 
 
 def _adds(operation: MigrateOperation) -> bool:

@@ -41,11 +41,21 @@ def write_server_default(default: Any) -> str | bool:
 def compare_types(
     context: Any, _stored: sa.Column[Any], _declared: sa.Column[Any], stored: Any, declared: Any
 ) -> bool | None:
-    """False where two types are alike though they are written otherwise; None leaves the question to Alembic."""
+    """False where two types are alike though they are written otherwise, True where Alembic misses that they differ.
+
+    None leaves the question to Alembic, which takes a text without a length for one of any length.
+    """
     if context.dialect.name == "sqlite" and is_native_enum(declared):
         # PostgreSQL has a type of its own for it. The length of the longest member says nothing.
         return False if isinstance(stored, sa.String) else None
+    kind = _plain(declared.dialect_impl(context.dialect))
+    if isinstance(stored, sa.String) and isinstance(kind, sa.String) and not is_native_enum(kind):
+        return True if (stored.length is None) != (kind.length is None) else None
     return None
+
+
+def _plain(kind: Any) -> Any:
+    return kind.impl_instance if isinstance(kind, sa.types.TypeDecorator) else kind
 
 
 def is_native_enum(kind: Any) -> bool:

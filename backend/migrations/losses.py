@@ -14,6 +14,7 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.operations import ops
 from sqlalchemy.dialects import postgresql
 
+from backend.crud.no_overlap import Rule
 from backend.migrations.no_overlap import CreateNoOverlap, DropNoOverlap
 
 MAKES: tuple[type[Any], ...] = (
@@ -34,10 +35,6 @@ class Note(ops.MigrateOperation):
 
     def __init__(self, text: str) -> None:
         self.text = text
-
-    def reverse(self) -> "Note":
-        """Return the same comment."""
-        return self
 
 
 @renderers.dispatch_for(Note)
@@ -84,7 +81,7 @@ def _noted(operations: Iterable[ops.MigrateOperation], made: set[Any], found: li
 def _identity(operation: ops.MigrateOperation) -> Any:
     """What names the rule that an operation makes: its kind, its table and its columns, or for a check its name."""
     if isinstance(operation, CreateNoOverlap):
-        return ("no_overlap", operation.rule.table, operation.rule.name)
+        return _overlap(operation.rule)
     if isinstance(operation, MAKES):
         return _rule(operation.to_constraint())
     return None
@@ -95,6 +92,11 @@ def _rule(constraint: Any) -> Any:
     if isinstance(constraint, sa.CheckConstraint):
         return (kind, constraint.table.name, str(constraint.name))
     return (kind, constraint.table.name, frozenset(column.name for column in constraint.columns))
+
+
+def _overlap(rule: Rule) -> Any:
+    """Its name says the resource, and changes when that column is renamed."""
+    return ("no_overlap", rule.table, rule.resource, rule.start, rule.end)
 
 
 def _loss(operation: ops.MigrateOperation, made: set[Any]) -> Loss | None:
@@ -114,7 +116,7 @@ def _loss(operation: ops.MigrateOperation, made: set[Any]) -> Loss | None:
 def _rule_lost(operation: ops.MigrateOperation, made: set[Any]) -> Loss | None:
     if isinstance(operation, DropNoOverlap):
         rule = operation.rule
-        is_lost = ("no_overlap", rule.table, rule.name) not in made
+        is_lost = _overlap(rule) not in made
         return Loss(f"{rule.table}: the rule {rule.name}, that no two rows overlap") if is_lost else None
     if isinstance(operation, ops.DropConstraintOp):
         constraint = operation.to_constraint()

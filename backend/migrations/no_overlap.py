@@ -38,7 +38,7 @@ TRIGGER = re.compile(
 )
 EXCLUSION = re.compile(
     rf"EXCLUDE USING gist \(int8range\(\(*(?:hashtextextended\(\(*)?{NAME}.* WITH &&, "
-    rf"\w+range\({NAME}, {NAME}, '\[\)'::text\) WITH &&\)(?: WHERE \((?P<live>.*)\))?"
+    rf"\w+range\(\(?{NAME}(?:\)::bigint)?, \(?{NAME}(?:\)::bigint)?, '\[\)'::text\) WITH &&\)(?: WHERE \((?P<live>.*)\))?"
 )
 VALUE = r"(?:'(?:[^']|'')*'|-?\d+|\b(?:true|false)\b)"
 LIVE = re.compile(rf'(?P<column>\w+)"?\)* (?:IN \(|= )(?P<values>{VALUE}(?:, {VALUE})*)', re.IGNORECASE)

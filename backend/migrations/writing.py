@@ -108,9 +108,7 @@ def _decide(
     script: ops.MigrationScript, metadata: sa.MetaData, connection: sa.Connection, decisions: Decisions
 ) -> Plan:
     """Complete the operations of a comparison with what it cannot see."""
-    upgrade, downgrade = script.upgrade_ops, script.downgrade_ops
-    if upgrade is None or downgrade is None:
-        raise TypeError("a migration of one database has one list of operations for each way")
+    upgrade, downgrade = script.upgrade_ops_list[-1], script.downgrade_ops_list[-1]
     undecided = candidates(upgrade.ops, decisions.drops)
     if undecided:
         raise UndecidedError(undecided)

@@ -220,5 +220,5 @@ def test_a_column_that_nothing_fills_is_refused_before_anything_is_written(
     day.models(name(), name("city", nullable=False))
     for words in (["--start"], ["cities"]):
         assert migrate.run(words) == 1
-        assert "prices.city is NOT NULL without a default, and prices has rows" in capsys.readouterr().err
+        assert "prices.city is NOT NULL, and prices has rows that nothing fills" in capsys.readouterr().err
     assert len(day.files) == 1

@@ -169,7 +169,7 @@ def test_a_new_column_without_a_value_for_the_rows_is_refused(project: Project, 
     """The message says what to write; where there are no rows, there is nothing to fill."""
     type_, default = UNFILLABLE[kind]
     metadata = prices(sa.Column(kind, type_, nullable=False, default=default))
-    with pytest.raises(UnfillableError, match=f"prices.{kind} is NOT NULL without a default, and prices has rows"):
+    with pytest.raises(UnfillableError, match=f"prices.{kind} is NOT NULL, and prices has rows that nothing fills"):
         project.write(metadata)
     assert len(project.versions) == 1
     project.execute("DELETE FROM prices")
@@ -266,6 +266,30 @@ def test_a_dropped_rule_is_a_loss_and_one_that_is_made_anew_is_none() -> None:
     (loss,) = losses_of([DropNoOverlap(rule)])
     assert loss.what == "t: the rule ex, that no two rows overlap"
     assert losses_of([DropNoOverlap(rule), CreateNoOverlap(rule)]) == []
+
+
+def test_a_reference_of_something_new_only_adds(project: Project) -> None:
+    """Two new tables that refer to each other, and a new column; not one of a column that is there, which may refer to nothing."""
+
+    def houses(*keys: sa.ForeignKeyConstraint, owner: bool) -> sa.MetaData:
+        extra = [sa.Column("owner_id", sa.Integer)] if owner else []
+        metadata = prices(*extra, *keys)
+        for table, other in (("houses", "streets"), ("streets", "houses")):
+            sa.Table(
+                table, metadata, sa.Column("id", sa.Integer, primary_key=True),
+                sa.Column("other_id", sa.Integer, sa.ForeignKey(f"{other}.id", use_alter=True)),
+            )  # fmt: skip
+        return metadata
+
+    new = houses(sa.ForeignKeyConstraint(["owner_id"], ["houses.id"]), owner=True)
+    assert project.plan(new).only_adds
+    project.migrate(new)
+    there = houses(
+        sa.ForeignKeyConstraint(["owner_id"], ["houses.id"]),
+        sa.ForeignKeyConstraint(["amount"], ["houses.id"]),
+        owner=True,
+    )
+    assert not project.plan(there).only_adds
 
 
 def test_the_words_of_the_command_line() -> None:

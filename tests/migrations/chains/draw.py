@@ -1,0 +1,110 @@
+"""What a change is drawn from: the schema as the step finds it, names and numbers that are free, and chance."""
+
+import itertools
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from tests.migrations.chains.classes import Column, Schema, Table
+from tests.migrations.chains.kinds import ENUMS, KINDS, MEMBERS, USED_MEMBERS
+
+T = TypeVar("T")
+TABLES = ("owners", "pets", "visits", "vets", "rooms", "bills", "tags", "notes")
+# A word of SQL and one in capitals among them.
+NAMES = ("name", "title", "size", "weight", "seen", "note", "rank", "place", "order", "unitPrice", "label", "level")
+ONDELETES = (None, "CASCADE", "RESTRICT")
+FOR_NULL = "SET NULL"
+FEWEST_TABLES = 3
+
+
+@dataclass
+class Draw:
+    """One step: `base` is the schema before it, `schema` the one that its changes make."""
+
+    random: random.Random
+    base: Schema
+    schema: Schema
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    # Whether the database knows the members of `sa.Enum`; where it does not, nobody notices that they have changed.
+    knows_enums: bool = True
+
+    def chance(self, percent: int) -> bool:
+        """True as often as that."""
+        return self.random.randrange(100) < percent
+
+    def choose(self, among: Sequence[T]) -> T | None:
+        """One of them; None where there are none."""
+        return self.random.choice(among) if among else None
+
+    def pairs(self) -> list[tuple[Table, Column]]:
+        """The columns that this step has left alone, so that their values are known; each with its table."""
+        return [
+            (table, column)
+            for table in self.schema.tables
+            for column in table.columns
+            if self.is_settled(table, column)
+        ]
+
+    def is_settled(self, table: Table, column: Column) -> bool:
+        """Whether the column is as the step found it."""
+        return self.base.has(table.name) and column in self.base.table(table.name).columns
+
+    def settled_tables(self) -> list[Table]:
+        """The tables that were there before this step."""
+        return [table for table in self.schema.tables if self.base.has(table.name)]
+
+    def put(self, table: Table, *columns: Column) -> None:
+        """Change a table, and columns of it."""
+        for column in columns:
+            table = table.with_column(column)
+        self.schema = self.schema.with_table(table)
+
+    def free_name(self, table: Table) -> str:
+        """A name that no column of the table has, nor had before this step."""
+        taken = {column.name for column in table.columns}
+        if self.base.has(table.name):
+            taken |= {column.name for column in self.base.table(table.name).columns}
+        free = [name for name in NAMES if name not in taken]
+        return self.choose(free) or f"extra_{next(self.numbers)}"
+
+    def column(self, table: Table, kind: str | None = None, *, is_filled: bool) -> Column:
+        """A new column, nullable or with a default; `is_filled`: the table has rows that are to get the default."""
+        kind = kind or self.random.choice([*KINDS, *ENUMS])
+        uid = next(self.numbers)
+        size = self.random.randrange(USED_MEMBERS, 4)
+        column = Column(uid, self.free_name(table), kind, members=MEMBERS[:size] if kind in ENUMS else ())
+        if self.chance(50) and (not is_filled or can_fill(column)):
+            column = replace(column, is_nullable=False, default=0)
+        elif self.chance(30):
+            column = replace(column, default=0)
+        may_be_unique = column.is_nullable or not is_filled
+        if kind in KINDS and KINDS[kind].is_distinct and may_be_unique and self.chance(25):
+            column = replace(column, is_unique=True, default=None)
+        if kind in ENUMS or KINDS[kind].has_index:
+            column = replace(column, is_indexed=self.chance(20))
+        if not column.is_nullable and not is_filled and self.chance(50):
+            column = replace(column, default=None)
+        return column
+
+    def reference(self, table: Table, *, is_filled: bool) -> Column:
+        """A new column that refers to a table; the rows that are there cannot have a value."""
+        target = self.random.choice(self.schema.tables).name
+        is_nullable = is_filled or not self.schema.comes_before(target, table.name) or self.chance(50)
+        uid = next(self.numbers)
+        column = Column(uid, f"{target[:3]}_{uid}_id", "ref", is_nullable=is_nullable, points=target, is_linked=True)
+        return replace(column, ondelete=self.ondelete(column), is_indexed=self.chance(40))
+
+    def ondelete(self, column: Column) -> str | None:
+        """What the deletion of the row that is referred to does."""
+        return self.random.choice((*ONDELETES, FOR_NULL) if column.is_nullable else ONDELETES)
+
+
+def can_fill(column: Column) -> bool:
+    """Whether rows that are there can get the default of the column."""
+    return column.kind in ENUMS or (column.kind in KINDS and KINDS[column.kind].can_fill)
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name needs no quotes in SQL."""
+    return name.islower() and name != "order"

@@ -1,0 +1,60 @@
+"""What a developer says of a step, and what a migration must say that it loses."""
+
+from collections.abc import Iterable
+
+from backend.migrations.losses import Loss
+from backend.migrations.renames import Decisions, Rename
+from tests.migrations.chains.classes import Schema, Table
+from tests.migrations.chains.kinds import KINDS
+
+
+def told(before: Schema, after: Schema) -> Decisions:
+    """What a developer says of the step: which columns were renamed, and which dropped."""
+    pairs = [(old, after.table(old.name)) for old in before.tables if after.has(old.name)]
+    renames = tuple(
+        Rename(new.name, column.name, new.name_of(column.uid))
+        for old, new in pairs
+        for column in old.columns
+        if new.has(column.uid) and new.name_of(column.uid) != column.name
+    )
+    return Decisions(renames, frozenset(f"{old.name}.{name}" for old, new in pairs for name in dropped(old, new)))
+
+
+def dropped(old: Table, new: Table) -> list[str]:
+    """The columns that are gone."""
+    return [column.name for column in old.columns if not new.has(column.uid)]
+
+
+def lost(before: Schema, after: Schema) -> list[str]:
+    """The tables and columns that lose rows or values, by their names."""
+    found = [table.name for table in before.tables if not after.has(table.name)]
+    for old in before.tables:
+        if after.has(old.name):
+            new = after.table(old.name)
+            found += [f"{old.name}.{name}" for name in dropped(old, new)]
+            found += [
+                f"{old.name}.{new.name_of(c.uid)}"
+                for c in old.columns
+                if new.has(c.uid) and narrows(c.kind, new.column(c.uid).kind)
+            ]
+    return found
+
+
+def narrows(old: str, new: str) -> bool:
+    """Whether the new kind holds less; the kinds of a family stand in the order of what they hold."""
+    return old in KINDS and list(KINDS).index(new) < list(KINDS).index(old)
+
+
+def named(losses: Iterable[Loss]) -> list[str]:
+    """The tables and columns that a migration says it loses rows or values of, by their names."""
+    return [loss.what.partition(":")[0] for loss in losses if "rule " not in loss.what]
+
+
+def can_be_undone(before: Schema, after: Schema) -> bool:
+    """Whether the rows fit the former schema: an interval whose values are gone has no beginning, and overlaps."""
+    return all(
+        after.table(table.name).has(uid)
+        for table in before.tables
+        if table.overlap and after.has(table.name)
+        for uid in (table.overlap.start, table.overlap.end)
+    )

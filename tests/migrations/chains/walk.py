@@ -1,0 +1,174 @@
+"""A walk along a chain: each step is written, applied, undone and applied again over filled tables, and looked at each time."""
+
+import itertools
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import sqlalchemy as sa
+from alembic import command
+
+from backend.core.engines import TRANSACTION_KIND
+from tests.migrations.chains.catalogue import catalogue, create_all, open_nulls, same_lines
+from tests.migrations.chains.changes import first_schema, step
+from tests.migrations.chains.classes import Schema, build
+from tests.migrations.chains.draw import Draw
+from tests.migrations.chains.rows import Rows, empty_tables, filled, kept, read, refill, same_rows
+from tests.migrations.chains.told import can_be_undone, dropped, lost, named, told
+from tests.migrations.project import Project
+
+TWO_CHANGES = 40  # percent of the steps
+# What this repository's own first migrations make.
+FUNCTIONS = '''"""The functions that search indexes are made of."""
+
+from alembic import op
+
+from backend.core import folding
+
+revision, down_revision, branch_labels, depends_on = "functions", None, None, None
+
+
+def upgrade() -> None:
+    """Apply."""
+    folding.create_fold_function(op.get_bind())
+    folding.create_trigram_function(op.get_bind())
+
+
+def downgrade() -> None:
+    """Undo."""
+    folding.drop_trigram_function(op.get_bind())
+    folding.drop_fold_function(op.get_bind())
+'''
+
+
+class Walk:
+    """One chain in one database; `empty` gives another one, in which `create_all` makes the same tables."""
+
+    def __init__(self, project: Project, empty: Callable[[], sa.Engine], chance: random.Random) -> None:
+        self.project, self._empty, self._random = project, empty, chance
+        self._numbers = itertools.count(1)
+        self.schema, self._metadata, self._catalogue = Schema(), sa.MetaData(), set[str]()
+        (project.directory / "versions" / "functions.py").write_text(FUNCTIONS)
+        self.project.upgrade(self._metadata)
+
+    def go(self, steps: int) -> None:
+        """Make the first tables, then change them step by step; at last all the way down and up again."""
+        self._step(first_schema(self._draw()), "the first tables")
+        for _ in range(steps):
+            draw = self._draw()
+            said = step(draw, changes=2 if draw.chance(TWO_CHANGES) else 1)
+            self._step(draw.schema, "; ".join(said))
+        with noted("all the way down and up"):
+            self._down_and_up()
+
+    def _draw(self) -> Draw:
+        knows_enums = self.project.engine.dialect.name == "postgresql"
+        return Draw(self._random, self.schema, self.schema, self._numbers, knows_enums=knows_enums)
+
+    def _step(self, after: Schema, said: str) -> None:
+        with noted(said):
+            before, metadata = self.schema, build(after)
+            wanted = create_all(self._empty(), metadata, after)
+            rows = kept(filled(before), before, after)
+            if self._write(after, metadata):
+                self.project.upgrade(metadata)
+                self._look(rows, metadata, after, wanted)
+                rows = self._down_up(rows, after)
+            self._look(rows, metadata, after, wanted)
+            nothing_left(self.project, metadata)
+            command.check(self.project.config(metadata))
+            with self.project.engine.begin() as connection:
+                refill(connection, after, metadata, rows)
+            self.schema, self._metadata, self._catalogue = after, metadata, wanted
+
+    def _write(self, after: Schema, metadata: sa.MetaData) -> bool:
+        """Write the migration, if there is one to write; it must name what it loses."""
+        written = self.project.write(metadata, "step", decisions=told(self.schema, after))
+        losses = [] if written is None else written[1].losses
+        assert sorted(named(losses)) == sorted(lost(self.schema, after)), "the losses that the file names"
+        return written is not None
+
+    def _down_up(self, rows: Rows, after: Schema) -> Rows:
+        """Undo the step and apply it again, where the rows permit it."""
+        before = self.schema
+        if not can_be_undone(before, after):
+            return rows
+        with noted("undone"):
+            self.project.downgrade(self._metadata)
+            rows = kept(rows, after, before, is_undone=True)
+            self._look_back(rows, after)
+        with noted("applied again"):
+            self.project.upgrade(self._metadata)
+            return kept(rows, before, after)
+
+    def _look(self, rows: Rows, metadata: sa.MetaData, schema: Schema, wanted: set[str]) -> None:
+        """The rows are those, and the catalogue is that of `create_all`."""
+        with reading(self.project.engine) as connection:
+            same_rows(read(connection, metadata), rows)
+            same_lines(catalogue(connection, schema), wanted)
+
+    def _look_back(self, rows: Rows, after: Schema) -> None:
+        """The rows are those, and the catalogue is the former one; but a column that came back may be null."""
+        before = self.schema
+        back = {
+            f"{t.name}.{name}" for t in before.tables if after.has(t.name) for name in dropped(t, after.table(t.name))
+        }
+        with reading(self.project.engine) as connection:
+            same_rows(read(connection, self._metadata), rows)
+            found = catalogue(connection, before)
+        same_lines(open_nulls(found, back), open_nulls(self._catalogue, back))
+
+    def _down_and_up(self) -> None:
+        with self.project.engine.begin() as connection:
+            empty_tables(connection, self._metadata)
+        self._down_to_nothing(self.project)
+        self._up_to_all(self.project, self._catalogue)
+
+    def _up_to_all(self, project: Project, wanted: set[str]) -> None:
+        project.upgrade(self._metadata)
+        with reading(project.engine) as connection:
+            same_lines(self._known(catalogue(connection, self.schema)), self._known(wanted))
+
+    def _down_to_nothing(self, project: Project) -> None:
+        project.downgrade(self._metadata, "base")
+        with reading(project.engine) as connection:
+            same_lines(self._known(catalogue(connection, self.schema)), set())
+
+    def _known(self, lines: set[str]) -> set[str]:
+        """The lines, without the types of enums where the migrations were written on a database that has none."""
+        return {line for line in lines if self._draw().knows_enums or not line.startswith("enum ")}
+
+    def go_elsewhere(self, project: Project, empty: sa.Engine) -> None:
+        """What was written for one database is applied on another kind, and undone."""
+        for path in self.project.versions:
+            shutil.copy(path, project.directory / "versions")
+        with noted("on the other database"):
+            # PostgreSQL's `create_all` has taken the references that go in circles out of the tables of its metadata.
+            self._metadata = build(self.schema)
+            self._up_to_all(project, create_all(empty, self._metadata, self.schema))
+            nothing_left(project, self._metadata)
+            self._down_to_nothing(project)
+
+
+@contextmanager
+def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A connection that locks nothing."""
+    with engine.connect() as connection:
+        yield connection.execution_options(**{TRANSACTION_KIND: "read"})
+
+
+@contextmanager
+def noted(words: str) -> Iterator[None]:
+    """Say within which step something failed."""
+    try:
+        yield
+    except BaseException as error:
+        error.add_note(words)
+        raise
+
+
+def nothing_left(project: Project, metadata: sa.MetaData) -> None:
+    """The writer finds nothing that separates the database from the classes; `alembic check` is to say the same."""
+    left = [(type(operation).__name__, vars(operation)) for operation in project.plan(metadata).operations]
+    assert left == [], str(left)
