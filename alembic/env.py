@@ -34,14 +34,14 @@ def run() -> None:
 
 
 def _migrate(connection: sa.Connection, on_version_apply: Callable[..., None] | None = None) -> None:
-    options = autogenerate_options(connection.dialect, METADATA)
+    options = autogenerate_options(METADATA)
     context.configure(connection=connection, target_metadata=METADATA, on_version_apply=on_version_apply, **options)
     with guarded(connection, context.begin_transaction):
         context.run_migrations()
 
 
 def _write_out(url: sa.URL) -> None:
-    options = autogenerate_options(url.get_dialect()(), METADATA)
+    options = autogenerate_options(METADATA)
     context.configure(url=url, target_metadata=METADATA, literal_binds=True, **options)
     write_out_driver_sql(context.get_context())
     with context.begin_transaction():

@@ -1,6 +1,6 @@
 """What Alembic must know of the engine, in one place: for `alembic/env.py`, `scripts/migrate.py` and tests.
 
-    context.configure(connection=connection, target_metadata=metadata, **autogenerate_options(connection.dialect, metadata))
+    context.configure(connection=connection, target_metadata=metadata, **autogenerate_options(metadata))
 
 Whoever compares a database with the models without these options sees differences that are none. Importing this module
 teaches Alembic the operations of `NoOverlap`, `SearchIndex`, native enums and schemas, to compare check constraints, to
@@ -30,8 +30,8 @@ from backend.migrations.search_index import CreateSearchIndex, is_compared
 ADDITIONS = (CreateTableOp, CreateIndexOp, CreateNoOverlap, CreateSearchIndex, CreateSchema, CreateEnum)
 
 
-def autogenerate_options(dialect: sa.Dialect, metadata: sa.MetaData = SQLModel.metadata) -> dict[str, Any]:  # noqa: ARG001  by it options may differ
-    """The options of Alembic's `configure` that follow from the engine, for a database of `dialect` and these models."""
+def autogenerate_options(metadata: sa.MetaData = SQLModel.metadata) -> dict[str, Any]:
+    """The options of Alembic's `configure` that follow from the engine, for these models, on every database."""
     return {
         "compare_type": compare_types,
         "include_name": include_name(metadata),

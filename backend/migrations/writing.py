@@ -56,7 +56,7 @@ def plan(connection: sa.Connection, metadata: sa.MetaData, decisions: Decisions 
         ValueError: for a rename of a column that is not there.
     """
     with _renamed(connection, decisions):
-        context = MigrationContext.configure(connection, opts=autogenerate_options(connection.dialect, metadata))
+        context = MigrationContext.configure(connection, opts=autogenerate_options(metadata))
         script = produce_migrations(context, metadata)
         return _decide(script, metadata, connection, decisions)
 

@@ -20,7 +20,7 @@ from tests.databases import Databases
 
 ENUM = "sa.Enum('a', name='s').with_variant(postgresql.ENUM('a', name='s', create_type=False), 'postgresql')"
 ORDERED = ".with_variant(sa.String({}collation='C'), 'postgresql')"
-OPTIONS = autogenerate.autogenerate_options(sa.create_engine("sqlite://").dialect)
+OPTIONS = autogenerate.autogenerate_options()
 
 
 CASES: tuple[tuple[Any, str, str], ...] = (

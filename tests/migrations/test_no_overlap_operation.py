@@ -39,7 +39,7 @@ def declared() -> sa.MetaData:
 def missing(connection: sa.Connection, metadata: sa.MetaData) -> UpgradeOps:
     """What autogenerate would do."""
     script: MigrationScript = produce_migrations(
-        MigrationContext.configure(connection, opts=autogenerate_options(connection.dialect, metadata)), metadata
+        MigrationContext.configure(connection, opts=autogenerate_options(metadata)), metadata
     )
     found = script.upgrade_ops
     assert found is not None
