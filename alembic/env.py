@@ -1,4 +1,4 @@
-"""Runs the migrations on the database that the settings name; the metadata is everything `backend.api` registers.
+"""Runs the migrations on the database that the settings name; the metadata is everything `app.api` registers.
 
 The attributes of the configuration may name another database (`settings`, or an open `connection`) and other models (`metadata`).
 """
@@ -9,13 +9,13 @@ import sqlalchemy as sa
 from alembic import context
 from sqlmodel import SQLModel
 
-import backend.api  # noqa: F401  imports every model
-from backend.core.config import Settings
-from backend.core.engines import url_of
-from backend.migrations.autogenerate import autogenerate_options
-from backend.migrations.locks import Patience
-from backend.migrations.running import migrating, write_out_driver_sql
-from backend.migrations.sqlite import guarded
+import app.api  # noqa: F401  imports every model
+from rowhouse.core.settings import Settings
+from rowhouse.db.engine import url_of
+from rowhouse.migrations.autogenerate import autogenerate_options
+from rowhouse.migrations.locks import Patience
+from rowhouse.migrations.running import migrating, write_out_driver_sql
+from rowhouse.migrations.sqlite.rebuild import guarded
 
 METADATA = context.config.attributes.get("metadata", SQLModel.metadata)
 

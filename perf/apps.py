@@ -56,7 +56,7 @@ class App:
 
 ROWHOUSE = App(
     name="rowhouse",
-    factory="backend.main:create_app",
+    factory="app.main:create_app",
     books_path="/api/v1/books",
     secured_books_path="/api/v1/books",
     migrate_command=("alembic", "upgrade", "head"),

@@ -13,15 +13,15 @@ from fastapi import FastAPI
 from sqlalchemy.orm import registry as mapper_registry
 from sqlmodel import Field
 
-from backend.auth.models import ADMIN
-from backend.auth.routes import auth, users
-from backend.catalog.models import Book, Category
-from backend.catalog.service import BookCRUD
-from backend.core.constraints import NAMING_CONVENTION
-from backend.crud.model import IntegerKey, Record
-from backend.crud.policy import ANYONE
-from backend.crud.registry import Registry
-from backend.main import create_app as create_rowhouse
+from app.catalog.models import Book, Category
+from app.catalog.service import BookCRUD
+from app.main import create_app as create_rowhouse
+from rowhouse.auth.models import ADMIN
+from rowhouse.auth.routes import auth, users
+from rowhouse.core.policy import ANYONE
+from rowhouse.db.integrity import NAMING_CONVENTION
+from rowhouse.entities.model import IntegerKey, Record
+from rowhouse.registration.registry import Registry
 
 OWN_ENTITIES = 2
 

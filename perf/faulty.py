@@ -11,7 +11,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from backend.main import create_app as create_rowhouse
+from app.main import create_app as create_rowhouse
 from perf.operations import PREFIX
 
 SLOWED_SECONDS = 0.25

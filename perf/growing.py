@@ -10,14 +10,14 @@ from sqlalchemy import MetaData
 from sqlalchemy.orm import registry as orm_registry
 from sqlmodel import Field
 
-from backend.auth.models import ADMIN
-from backend.auth.routes import auth
-from backend.catalog.models import Book, Category
-from backend.catalog.service import BookCRUD
-from backend.crud.model import Entity
-from backend.crud.policy import ANYONE
-from backend.crud.registry import Registry
-from backend.main import create_app as create_rowhouse
+from app.catalog.models import Book, Category
+from app.catalog.service import BookCRUD
+from app.main import create_app as create_rowhouse
+from rowhouse.auth.models import ADMIN
+from rowhouse.auth.routes import auth
+from rowhouse.core.policy import ANYONE
+from rowhouse.entities.model import Entity
+from rowhouse.registration.registry import Registry
 
 BOUND = 10_000
 

@@ -25,11 +25,11 @@ import psycopg
 from alembic import command
 from alembic.config import Config
 
-from backend.core.config import Settings
-from backend.core.revisions import Revisions
 from perf.apps import ROWHOUSE
 from perf.mass import fill_books
 from perf.servers import REPOSITORY, migrate, postgres
+from rowhouse.core.settings import Settings
+from rowhouse.health.migration_state import Revisions
 
 (FORMER,) = Revisions(REPOSITORY / "alembic").needed
 NAME = "ix_books_measured"

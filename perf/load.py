@@ -26,8 +26,6 @@ import httpx2
 import psycopg
 from sqlalchemy import make_url
 
-from backend import __version__
-from backend.core.config import Settings
 from perf.apps import ROWHOUSE
 from perf.operations import UncallableOperationError
 from perf.samples import (
@@ -46,6 +44,8 @@ from perf.samples import (
 )
 from perf.servers import ServerStartError
 from perf.trial import Found, GeneratorError, Trial, measure, opened
+from rowhouse import __version__
+from rowhouse.core.settings import Settings
 
 # What ends a run without a verdict.
 FAULTS = (

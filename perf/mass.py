@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from backend.catalog.models import Book, Category
+from app.catalog.models import Book, Category
 from perf.fill import FIRST_INSTANT
 
 SLICE = 500_000

@@ -32,7 +32,7 @@ TOWNS = (
     "Tampere Szeged Pecs Brno Olomouc Maribor Split Zadar Patras Cadiz Malaga Braga Evora"
 )
 KINDS = (QUALITIES.split(), THINGS.split(), TOWNS.split())
-# The stored indexes that are dropped and made anew; as a migration makes them, see backend.crud.search_index.
+# The stored indexes that are dropped and made anew; as a migration makes them, see rowhouse.entities.search_index.
 SEARCH_INDEXES = "SELECT indexname, indexdef FROM pg_indexes WHERE strpos(indexdef, 'rowhouse_trigrams(') > 0"
 
 

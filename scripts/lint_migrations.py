@@ -24,8 +24,8 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationStep
 from alembic.script import Script, ScriptDirectory
 
-from backend.core.config import Settings
-from backend.migrations.running import UnreadableError
+from rowhouse.core.settings import Settings
+from rowhouse.migrations.running import UnreadableError
 
 ROOT = Path(__file__).resolve().parents[1]
 EXCUSE = re.compile(r"^\s*# squawk-ignore ([\w-]+): \S", re.MULTILINE)

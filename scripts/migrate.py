@@ -28,14 +28,14 @@ from alembic.util import CommandError
 from pydantic import ValidationError
 from sqlmodel import SQLModel
 
-import backend.api  # noqa: F401  imports every model
-from backend.core.config import Environment, Settings
-from backend.core.engines import create_engine
-from backend.migrations.defaults import UnfillableError
-from backend.migrations.renames import Decisions, UndecidedError, ask, parse
-from backend.migrations.sqlite_checks import UnsafeMigrationError
-from backend.migrations.writing import Pending, Plan, pending, plan, write
-from backend.serve import explained
+import app.api  # noqa: F401  imports every model
+from rowhouse.cli.serve import explained
+from rowhouse.core.settings import Environment, Settings
+from rowhouse.db.engine import create_engine
+from rowhouse.migrations.defaults import UnfillableError
+from rowhouse.migrations.renames import Decisions, UndecidedError, ask, parse
+from rowhouse.migrations.sqlite.checks import UnsafeMigrationError
+from rowhouse.migrations.writing import Pending, Plan, pending, plan, write
 
 EXCUSE = "as scripts/migrate wrote it; a large table that servers write to wants another way (docs/migrations.md)"
 ROOT = Path(__file__).resolve().parents[1]

@@ -217,10 +217,10 @@ BY_A_TEST_OF_ITS_OWN = {
     'pg_dump --format=custom --file=backup.dump "$OWNER_URL"': PRODUCTION,
     'pg_restore --clean --if-exists --dbname="$OWNER_URL" backup.dump': PRODUCTION,
     "alembic upgrade head": "tests/world/test_poolers.py::test_migrations_go_through_a_pooler",
-    "uvicorn backend.main:create_app --factory --root-path /shop": (
+    "uvicorn app.main:create_app --factory --root-path /shop": (
         "tests/core/test_prefix.py::test_uvicorn_serves_below_a_root_path"
     ),
-    "uvicorn backend.main:create_app --factory": "tests/world/test_proxies.py::test_two_servers_are_one",
+    "uvicorn app.main:create_app --factory": "tests/world/test_proxies.py::test_two_servers_are_one",
     "python -m alembic upgrade head --sql": "tests/world/test_operating.py::test_the_sql_of_the_migrations_makes_the_tables",
     "operating.md: sqlite3 data/rowhouse.db \"VACUUM INTO 'backup.db'\"": (
         "tests/world/test_operating.py::test_a_sqlite_file_is_backed_up_while_it_is_served"

@@ -17,8 +17,8 @@ from alembic.config import Config
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from backend.core.config import Settings
-from backend.main import create_app
+from app.main import create_app
+from rowhouse.core.settings import Settings
 from tests.client import QuickClient
 from tests.databases import BACKENDS, Databases
 from tests.hashes import cheap_hashes

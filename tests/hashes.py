@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import bcrypt
 import pytest
 
-from backend.auth import service
-from backend.core import security
+from rowhouse.auth import service
+from rowhouse.core import security
 
 CHEAP = 4
 

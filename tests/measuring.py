@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from backend.core.crew import Task
+from rowhouse.workers.pool import Task
 
 TESTS = Path(__file__).resolve().parent
 # Here tests call some of what is to be covered themselves; elsewhere they speak HTTP, and only what answers is worth following.

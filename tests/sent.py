@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from backend.core.statement import Statement
+from rowhouse.db.compiled import Statement
 
 
 @contextmanager

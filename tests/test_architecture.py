@@ -12,9 +12,9 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from sqlmodel import SQLModel
 
-from backend.catalog.models import Book
-from backend.core.config import Settings
-from backend.main import create_app
+from app.catalog.models import Book
+from app.main import create_app
+from rowhouse.core.settings import Settings
 from tests.conftest import QUIET, ROOT
 
 MOST_LINES = 500
@@ -59,12 +59,17 @@ def called(name: str) -> list[str]:
 
 def test_the_modules_are_found() -> None:
     """Else every rule below would hold of nothing."""
-    assert "backend/core/db.py" in NAMES
-    assert calls("backend/core/db.py", "commit")
+    assert "backend/rowhouse/db/unit_of_work.py" in NAMES
+    assert calls("backend/rowhouse/db/unit_of_work.py", "commit")
 
 
 @pytest.mark.parametrize(
-    "module", [name for name in NAMES if name != "backend/core/db.py" and not name.startswith("backend/migrations/")]
+    "module",
+    [
+        name
+        for name in NAMES
+        if name != "backend/rowhouse/db/unit_of_work.py" and not name.startswith("backend/rowhouse/migrations/")
+    ],
 )
 def test_only_the_edge_commits(module: str) -> None:
     """A request commits once, in `UnitOfWork`; what runs migrations serves none."""

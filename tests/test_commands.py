@@ -133,9 +133,9 @@ def test_the_entity_of_the_readme() -> None:
 
 def add_the_entity(clone: Clone, class_: str, line: str) -> None:
     """Write both, migrate twice, and look at what is served."""
-    models, table = clone.directory / "backend/catalog/models.py", clone.directory / "backend/api.py"
+    models, table = clone.directory / "backend/app/catalog/models.py", clone.directory / "backend/app/api.py"
     models.write_text(f"{models.read_text()}\n\n{class_}")
-    table.write_text(f"from backend.catalog.models import Publisher\n{table.read_text()}{line}")
+    table.write_text(f"from app.catalog.models import Publisher\n{table.read_text()}{line}")
     done = clone.run("scripts/migrate")
     assert done.returncode == 0, done.stdout
     assert re.search(r"\?\? alembic/versions/\S*publishers", clone.changes())
@@ -147,7 +147,7 @@ def add_the_entity(clone: Clone, class_: str, line: str) -> None:
     done = clone.run('scripts/migrate "what changed"')
     assert done.returncode == 0, done.stdout
     assert "what_changed" in clone.changes()
-    with clone.started(f".venv/bin/python -m uvicorn backend.main:create_app --factory --port {clone.port}"):
+    with clone.started(f".venv/bin/python -m uvicorn app.main:create_app --factory --port {clone.port}"):
         answer = clone.run("curl -sf http://127.0.0.1:8000/api/v1/publishers?sort=-founded")
         assert '"items":[]' in answer.stdout
         described = clone.run("curl -sf http://127.0.0.1:8000/openapi.json")

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from backend.core.config import Settings
-from backend.demo.seed import seed
+from app.demo.seed import seed
+from rowhouse.core.settings import Settings
 from tests.conftest import QUIET, ROOT, migrate
 from tests.databases import Databases
 from tests.races.servers import Server, serve

@@ -40,7 +40,7 @@ class Day:
 
     def __init__(self, clone: Clone) -> None:
         self.clone = clone
-        self.models = clone.directory / "backend/catalog/models.py"
+        self.models = clone.directory / "backend/app/catalog/models.py"
 
     def change(self, before: str, after: str) -> None:
         """Change the class."""
@@ -77,9 +77,9 @@ Step = Callable[[Day], object]
 def new(day: Day) -> None:
     """The class."""
     day.models.write_text(day.models.read_text() + CLASS)
-    table = day.clone.directory / "backend/api.py"
+    table = day.clone.directory / "backend/app/api.py"
     register = "register(Publisher, read=ANYONE, write=ADMIN)\n"
-    table.write_text(f"from backend.catalog.models import Publisher\n{table.read_text()}{register}")
+    table.write_text(f"from app.catalog.models import Publisher\n{table.read_text()}{register}")
 
 
 # What is changed before each command of the block, and what is there after it.
@@ -123,7 +123,7 @@ def test_the_developers_day(day: Day) -> None:
     with pytest.raises(sqlite3.OperationalError, match="no such column"):
         day.ask("SELECT city FROM publishers")
     checked = day.clone.run(
-        ".venv/bin/python -m alembic check && .venv/bin/ruff check alembic backend/catalog && .venv/bin/python -m scripts.lint_migrations"
+        ".venv/bin/python -m alembic check && .venv/bin/ruff check alembic backend/app/catalog && .venv/bin/python -m scripts.lint_migrations"
     )
     assert checked.returncode == 0, checked.stdout
 

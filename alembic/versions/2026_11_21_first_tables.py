@@ -6,7 +6,7 @@ Revision: 0001, after ; 2026-11-21 10:15:35.580251
 import sqlalchemy as sa
 from alembic import op
 
-from backend.core.folding import create_fold_function, drop_fold_function
+from rowhouse.db.sql_functions import create_fold_function, drop_fold_function
 
 revision = "0001"
 down_revision = None

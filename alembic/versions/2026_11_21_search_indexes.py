@@ -5,7 +5,7 @@ Revision: 0006, after 0005; 2026-11-21 19:30:00.000000
 
 from alembic import op
 
-from backend.core.folding import create_trigram_function, drop_trigram_function
+from rowhouse.db.sql_functions import create_trigram_function, drop_trigram_function
 
 revision = "0006"
 down_revision = "0005"

@@ -5,7 +5,7 @@ Revision: 0008, after 0007; 2026-11-27 16:00:00.000000
 
 from alembic import op
 
-from backend.core.fold_function import REFRESH_BEFORE_18, create_fold_statements
+from rowhouse.db.casefold_function import REFRESH_BEFORE_18, create_fold_statements
 
 revision = "0008"
 down_revision = "0007"

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from backend.core.db import UnitOfWork
+from rowhouse.db.unit_of_work import UnitOfWork
 from tests.conftest import PASSWORD, unique
 from tests.hashes import cheapen
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from backend import create_admin
-from backend.core.config import Settings
-from backend.core.db import Database, UnitOfWork
-from backend.core.revisions import Revisions
-from backend.core.security import verify_password
+from rowhouse.cli import create_admin
+from rowhouse.core.security import verify_password
+from rowhouse.core.settings import Settings
+from rowhouse.db.unit_of_work import Database, UnitOfWork
+from rowhouse.health.migration_state import Revisions
 from tests.auth.conftest import new_email
 from tests.conftest import PASSWORD, migrate
 from tests.databases import Databases

@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from backend.auth import service
+from rowhouse.auth import service
 from tests.auth.conftest import API, Account, log_in, make_account, refresh, stored
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, PASSWORD, sign_in
 

@@ -9,10 +9,10 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from backend.auth import service
-from backend.core.config import Settings
-from backend.core.security import hash_password
-from backend.main import create_app
+from app.main import create_app
+from rowhouse.auth import service
+from rowhouse.core.security import hash_password
+from rowhouse.core.settings import Settings
 from tests.auth.conftest import API, accounts, log_in, new_email, sign_up_with
 from tests.conftest import QUIET, migrate
 from tests.databases import Databases

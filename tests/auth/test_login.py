@@ -9,9 +9,10 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from backend.auth import routes, service
-from backend.core import door, security
-from backend.core.time import now, set_clock
+from rowhouse.auth import routes, service
+from rowhouse.core import security
+from rowhouse.core.clock import now, set_clock
+from rowhouse.workers import runner as door
 from tests.auth.conftest import API, Account, log_in, make_account, new_email, refresh, sign_up_with, stored
 from tests.conftest import PASSWORD, unique
 from tests.hashes import CHEAP

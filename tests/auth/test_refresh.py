@@ -10,8 +10,8 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from backend.core.security import fingerprint
-from backend.core.time import now, set_clock
+from rowhouse.core.clock import now, set_clock
+from rowhouse.core.security import fingerprint
 from tests.auth.conftest import API, Account, log_in, make_account, refresh, stored
 
 JUST_WITHIN, JUST_AFTER = timedelta(seconds=9), timedelta(seconds=11)

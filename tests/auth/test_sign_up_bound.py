@@ -10,9 +10,9 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from backend.auth import routes
-from backend.core.security import hash_password
-from backend.core.time import now, set_clock
+from rowhouse.auth import routes
+from rowhouse.core.clock import now, set_clock
+from rowhouse.core.security import hash_password
 from tests.auth.conftest import API, accounts, log_in, make_account, new_email, sign_up_with
 from tests.conftest import PASSWORD, unique
 

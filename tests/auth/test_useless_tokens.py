@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from backend.auth.models import RefreshToken
-from backend.auth.service import REMOVED_AT_ONCE
-from backend.core.db import UnitOfWork
-from backend.core.time import now, set_clock
+from rowhouse.auth.models import RefreshToken
+from rowhouse.auth.service import REMOVED_AT_ONCE
+from rowhouse.core.clock import now, set_clock
+from rowhouse.db.unit_of_work import UnitOfWork
 from tests.auth.conftest import Account, log_in, make_account, refresh
 
 DAYS = 7

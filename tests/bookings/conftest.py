@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 from starlette.testclient import TestClient
 
-from backend.core import security
-from backend.core.time import set_clock
+from rowhouse.core import security
+from rowhouse.core.clock import set_clock
 from tests.bookings.network import Clock, Headers, Network
 from tests.conftest import sign_up
 

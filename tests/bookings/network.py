@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from httpx2 import Response
 from starlette.testclient import TestClient
 
-from backend.bookings.models import Booking, BookingStatus
+from app.bookings.models import Booking, BookingStatus
 from tests.conftest import unique
 
 Headers = dict[str, str]

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from httpx2 import Response
 from sqlalchemy import event
 
-from backend.core.statement import Statement
+from rowhouse.db.compiled import Statement
 from tests.bookings.network import BOOKINGS, POINTS, Headers, Network
 from tests.bookings.test_slots import HOLD
 from tests.contract.problems import problem

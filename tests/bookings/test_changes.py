@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from backend.bookings.models import BookingStatus
+from app.bookings.models import BookingStatus
 from tests.bookings.network import BOOKINGS, POINTS, Headers, Network
 from tests.bookings.test_slots import HOLD
 from tests.contract.problems import problem

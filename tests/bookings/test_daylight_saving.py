@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy.engine import make_url
 from starlette.testclient import TestClient
 
-from backend.core.config import Settings
-from backend.main import create_app
+from app.main import create_app
+from rowhouse.core.settings import Settings
 from tests.bookings.network import BOOKINGS, POINTS, Clock, Network
 from tests.bookings.nights import AUTUMN, SPRING, Span, book, times
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET, migrate, sign_in, sign_up

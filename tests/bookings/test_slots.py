@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from starlette.testclient import TestClient
 
-from backend.bookings.models import LIVE, BookingStatus
+from app.bookings.models import LIVE, BookingStatus
 from tests.bookings.network import FREE, OVERLAPS, Clock, Headers, Hours, Network
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in, sign_up
 from tests.contract.problems import problem

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from backend.bookings.models import BookingStatus
+from app.bookings.models import BookingStatus
 from tests.bookings.network import BOOKINGS, Headers, Network
 from tests.contract.problems import problem
 

@@ -5,16 +5,16 @@ from typing import Annotated, Any
 from fastapi import Depends
 from starlette.responses import Response
 
-from backend.auth.routes import auth, users
-from backend.bookings.models import ChargePoint
-from backend.catalog.models import Book, Category
-from backend.core.dependencies import CallerDep, SessionDep, UnitDep
-from backend.core.policy import ANYONE, SIGNED_IN, role
-from backend.core.routing import Router
-from backend.crud.base import CRUDBase
-from backend.crud.dependencies import crud_of
-from backend.crud.registry import Registry, public_schema
-from backend.crud.route import row_id
+from app.bookings.models import ChargePoint
+from app.catalog.models import Book, Category
+from rowhouse.auth.routes import auth, users
+from rowhouse.core.policy import ANYONE, SIGNED_IN, role
+from rowhouse.crud.base import CRUDBase
+from rowhouse.crud.dependencies import crud_of
+from rowhouse.http.dependencies import CallerDep, SessionDep, UnitDep
+from rowhouse.http.routing import Router
+from rowhouse.operations.route import row_id
+from rowhouse.registration.registry import Registry, public_schema
 
 STAFF = role("admin")
 VETS = role("admin", "driver")

@@ -10,9 +10,9 @@ from fastapi.routing import APIRouter
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from backend.auth.models import User
-from backend.core.config import Settings
-from backend.main import create_app
+from app.main import create_app
+from rowhouse.auth.models import User
+from rowhouse.core.settings import Settings
 from tests.by_hand.clinic import clinic
 from tests.client import QuickClient
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET, migrate, sign_in, sign_up

@@ -6,8 +6,8 @@ import pytest
 from fastapi import Body, Security
 from fastapi.security import APIKeyHeader
 
-from backend.core.policy import ANYONE, role
-from backend.core.routing import Router
+from rowhouse.core.policy import ANYONE, role
+from rowhouse.http.routing import Router
 from tests.core.conftest import Serve
 
 API = "/api/v1"

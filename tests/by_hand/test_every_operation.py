@@ -12,10 +12,10 @@ from fastapi.routing import APIRoute
 from httpx2 import Response
 from starlette.testclient import TestClient
 
-from backend.auth.models import ADMIN, DRIVER
-from backend.core.application import Application
-from backend.core.policy import ANYONE, SIGNED_IN, Policy
-from backend.crud.registry import Registry
+from rowhouse.app.application import Application
+from rowhouse.auth.models import ADMIN, DRIVER
+from rowhouse.core.policy import ANYONE, SIGNED_IN, Policy
+from rowhouse.registration.registry import Registry
 from tests.by_hand.conftest import Headers, callers_of
 from tests.contract.cases import REGISTRIES
 from tests.contract.problems import problem

@@ -8,17 +8,25 @@ from fastapi import Body, Depends, FastAPI, Header, HTTPException, Request
 from sqlmodel import Session
 from starlette.testclient import TestClient
 
-from backend.auth.models import ADMIN
-from backend.catalog.models import Category
-from backend.core.config import Settings
-from backend.core.dependencies import CallerDep, SessionDep, SettingsDep, UnitDep, get_caller, get_session, get_settings
-from backend.core.door import current_unit_of_work
-from backend.core.errors import PermissionDeniedError
-from backend.core.policy import ANYONE
-from backend.core.routing import Router
-from backend.core.security import Caller
-from backend.crud.dependencies import crud_of
-from backend.crud.registry import Registry
+from app.catalog.models import Category
+from rowhouse.auth.models import ADMIN
+from rowhouse.core.errors import PermissionDeniedError
+from rowhouse.core.policy import ANYONE
+from rowhouse.core.security import Caller
+from rowhouse.core.settings import Settings
+from rowhouse.crud.dependencies import crud_of
+from rowhouse.http.dependencies import (
+    CallerDep,
+    SessionDep,
+    SettingsDep,
+    UnitDep,
+    get_caller,
+    get_session,
+    get_settings,
+)
+from rowhouse.http.routing import Router
+from rowhouse.registration.registry import Registry
+from rowhouse.workers.runner import current_unit_of_work
 from tests.conftest import unique
 from tests.core.conftest import Serve
 

@@ -12,12 +12,12 @@ from fastapi import Depends, Query
 from pydantic import AliasChoices, AliasPath, BaseModel, Field
 from starlette.testclient import TestClient
 
-from backend.bookings.models import ChargePoint
-from backend.catalog.models import Category
-from backend.core.policy import ANYONE
-from backend.core.routing import Router
-from backend.crud.registry import Registry
-from backend.crud.route import row_id
+from app.bookings.models import ChargePoint
+from app.catalog.models import Category
+from rowhouse.core.policy import ANYONE
+from rowhouse.http.routing import Router
+from rowhouse.operations.route import row_id
+from rowhouse.registration.registry import Registry
 from tests.contract.house import Headers
 from tests.core.conftest import Serve, get
 from tests.databases import Databases

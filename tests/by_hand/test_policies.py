@@ -7,14 +7,14 @@ import pytest
 from fastapi import APIRouter, Depends
 from starlette.testclient import TestClient
 
-from backend.catalog.models import Category
-from backend.core.dependencies import CallerDep, SessionDep, get_caller
-from backend.core.policy import ANYONE, SIGNED_IN, Policy
-from backend.core.routing import OneHopRoute, Router
-from backend.core.security import Caller
-from backend.crud.columns import RegistrationError
-from backend.crud.dependencies import crud_of
-from backend.crud.registry import Registry
+from app.catalog.models import Category
+from rowhouse.core.policy import ANYONE, SIGNED_IN, Policy
+from rowhouse.core.security import Caller
+from rowhouse.crud.dependencies import crud_of
+from rowhouse.http.dependencies import CallerDep, SessionDep, get_caller
+from rowhouse.http.routing import OneHopRoute, Router
+from rowhouse.registration.registry import Registry
+from rowhouse.schemas.columns import RegistrationError
 from tests.by_hand.clinic import STAFF, VETS
 from tests.by_hand.conftest import Headers
 from tests.conftest import unique

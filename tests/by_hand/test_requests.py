@@ -8,11 +8,11 @@ from fastapi import Form, Header
 from sqlmodel import col, select
 from starlette.testclient import TestClient
 
-from backend.catalog.models import Category, Review
-from backend.core.dependencies import SessionDep
-from backend.core.errors import UnavailableError
-from backend.core.policy import ANYONE, SIGNED_IN
-from backend.core.routing import Router
+from app.catalog.models import Category, Review
+from rowhouse.core.errors import UnavailableError
+from rowhouse.core.policy import ANYONE, SIGNED_IN
+from rowhouse.http.dependencies import SessionDep
+from rowhouse.http.routing import Router
 from tests.conftest import migrate, unique
 from tests.contract.house import Headers
 from tests.contract.problems import problem

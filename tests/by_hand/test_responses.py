@@ -11,11 +11,11 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Red
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from backend.auth.models import User
-from backend.core.dependencies import SettingsDep
-from backend.core.policy import ANYONE
-from backend.core.routing import Router
-from backend.crud.columns import RegistrationError
+from rowhouse.auth.models import User
+from rowhouse.core.policy import ANYONE
+from rowhouse.http.dependencies import SettingsDep
+from rowhouse.http.routing import Router
+from rowhouse.schemas.columns import RegistrationError
 from tests.conftest import unique
 from tests.core.conftest import Serve, get
 

@@ -7,11 +7,11 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.testclient import TestClient
 
-from backend.catalog.models import Category
-from backend.core.dependencies import CallerDep, SessionDep, UnitDep, get_caller
-from backend.core.policy import ANYONE
-from backend.core.routing import Router
-from backend.crud.dependencies import crud_of
+from app.catalog.models import Category
+from rowhouse.core.policy import ANYONE
+from rowhouse.crud.dependencies import crud_of
+from rowhouse.http.dependencies import CallerDep, SessionDep, UnitDep, get_caller
+from rowhouse.http.routing import Router
 from tests.by_hand.clinic import STAFF
 from tests.core.conftest import build
 

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
 
-from backend.catalog.models import Book
+from app.catalog.models import Book
 from tests.catalog.shop import Shop, exact
 from tests.contract.problems import problem
 

@@ -12,8 +12,8 @@ from httpx2 import Response
 from sqlmodel import col
 from starlette.testclient import TestClient
 
-from backend.auth.models import User
-from backend.core.db import UnitOfWork
+from rowhouse.auth.models import User
+from rowhouse.db.unit_of_work import UnitOfWork
 from tests.conftest import PASSWORD, sign_in, unique
 from tests.contract.bodies import Bodies
 from tests.documents import Document

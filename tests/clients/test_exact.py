@@ -7,7 +7,7 @@ import pytest
 from httpx2 import Response
 from starlette.testclient import TestClient
 
-from backend.api import registry as product_registry
+from app.api import registry as product_registry
 from tests.clients.probes import FORM, JSON, Operation, Prober
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in, sign_up, unique
 from tests.contract.house import Headers, World

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from backend.api import registry as product
-from backend.crud.registry import Registration, Registry
+from app.api import registry as product
+from rowhouse.registration.registry import Registration, Registry
 from tests.odd.registry import registry as odd
 
 REGISTRIES: dict[str, Registry] = {"product": product, "odd": odd}

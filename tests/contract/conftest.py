@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from starlette.testclient import TestClient
 
-from backend.api import registry
+from app.api import registry
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in
 from tests.contract.cases import Case
 from tests.contract.house import Headers, House, World

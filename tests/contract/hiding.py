@@ -7,13 +7,13 @@ from typing import Any
 import sqlalchemy as sa
 from httpx2 import Response
 
-from backend.core.errors import PermissionDeniedError
-from backend.core.security import Caller
-from backend.crud.archive import deleted_rows
-from backend.crud.base import CRUDBase
-from backend.crud.history import entries
-from backend.crud.registry import Registration
-from backend.crud.resource import Relation
+from rowhouse.core.errors import PermissionDeniedError
+from rowhouse.core.security import Caller
+from rowhouse.crud.base import CRUDBase
+from rowhouse.history.deleted_rows import deleted_rows
+from rowhouse.history.entries import entries
+from rowhouse.query.resource import Relation
+from rowhouse.registration.registry import Registration
 from tests.conftest import sign_up
 from tests.contract.house import BODIES, Headers, House, Row
 from tests.contract.kept import below

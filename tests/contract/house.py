@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from httpx2 import Response
 from starlette.testclient import TestClient
 
-from backend.api import registry as product_registry
-from backend.core.time import now
-from backend.crud.model import Mark
-from backend.crud.registry import Registration, Registry
+from app.api import registry as product_registry
+from rowhouse.core.clock import now
+from rowhouse.entities.model import Mark
+from rowhouse.registration.registry import Registration, Registry
 from tests.conftest import sign_up
 from tests.contract.bodies import Bodies, Schema
 from tests.documents import Document, document_of

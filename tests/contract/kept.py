@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 from httpx2 import Response
 
-from backend.core.statement import Statement
-from backend.crud.registry import Registration
+from rowhouse.db.compiled import Statement
+from rowhouse.registration.registry import Registration
 from tests.contract.house import Headers, House, Row
 
 

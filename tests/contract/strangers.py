@@ -6,7 +6,7 @@ An operation or a parameter that is not known here makes the suite fail by its n
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from backend.crud.registry import Registration
+from rowhouse.registration.registry import Registration
 from tests.contract.expected import written
 from tests.contract.house import Row
 from tests.contract.probes import OPERATORS, Probe, Secret, bodies_that_name, referring, selections

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from backend.core.config import Settings
-from backend.main import create_app
+from app.main import create_app
+from rowhouse.core.settings import Settings
 from tests.client import QuickClient
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET, migrate, sign_in
 from tests.databases import Databases

@@ -4,8 +4,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from backend.api import registry as product
-from backend.crud.registry import Registration
+from app.api import registry as product
+from rowhouse.registration.registry import Registration
 from tests.contract.cases import CASES, every_house
 from tests.contract.house import House, Row
 from tests.contract.problems import problem

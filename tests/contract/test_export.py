@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from backend.crud import export as module
-from backend.crud.model import Mark
+from rowhouse.entities.model import Mark
+from rowhouse.transfer import exporter as module
 from tests.contract.cases import columns_unlike, every_house
 from tests.contract.house import Headers, House, Row
 from tests.contract.problems import faulty_members, problem

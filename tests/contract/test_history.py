@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from backend.core.time import now
-from backend.crud.history import History, entries
-from backend.crud.model import Mark
+from rowhouse.core.clock import now
+from rowhouse.entities.model import Mark
+from rowhouse.history.entries import History, entries
 from tests.conftest import unique
 from tests.contract.cases import every_house
 from tests.contract.house import House, Row

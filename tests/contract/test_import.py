@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from httpx2 import Response
 
-from backend.crud import export as export_module
-from backend.crud.model import Mark
+from rowhouse.entities.model import Mark
+from rowhouse.transfer import exporter as export_module
 from tests.contract.cases import every_house
 from tests.contract.house import Headers, House, Row
 from tests.contract.problems import problem

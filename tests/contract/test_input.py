@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from backend.crud.model import Mark
+from rowhouse.entities.model import Mark
 from tests.contract.bodies import Schema, nullable
 from tests.contract.cases import every_house
 from tests.contract.house import House, Row

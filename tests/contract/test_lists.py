@@ -4,7 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from backend.crud.model import Mark
+from rowhouse.entities.model import Mark
 from tests.contract.cases import columns_unlike, every_house
 from tests.contract.expected import sorted_ids
 from tests.contract.house import House, Row

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from backend.crud.model import Mark
-from backend.crud.registry import Registration
+from rowhouse.entities.model import Mark
+from rowhouse.registration.registry import Registration
 from tests.contract.cases import every_house
 from tests.contract.house import House, Row
 from tests.contract.problems import problem

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from httpx2 import Response
 
-from backend.crud.resource import Relation
+from rowhouse.query.resource import Relation
 from tests.conftest import unique
 from tests.contract.cases import REGISTRIES, every_house
 from tests.contract.hiding import (

@@ -9,10 +9,10 @@ import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
 
-from backend.core.db import UnitOfWork
-from backend.core.security import Caller
-from backend.crud.archive import Archive, deleted_rows
-from backend.crud.registry import Registration
+from rowhouse.core.security import Caller
+from rowhouse.db.unit_of_work import UnitOfWork
+from rowhouse.history.deleted_rows import Archive, deleted_rows
+from rowhouse.registration.registry import Registration
 from tests.contract.cases import every_house
 from tests.contract.house import House, Row
 from tests.contract.kept import below, both, counting, delete, restorable, restore, restored, whole

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from backend.core.db import UnitOfWork
-from backend.crud import expand
-from backend.crud.registry import Registration
-from backend.crud.relations import relations_of
-from backend.crud.resource import Relation
+from rowhouse.db.unit_of_work import UnitOfWork
+from rowhouse.operations import expand
+from rowhouse.query.resource import Relation
+from rowhouse.registration.registry import Registration
+from rowhouse.registration.relations import relations_of
 from tests.contract.cases import REGISTRIES, every_house
 from tests.contract.house import Headers, House, Row
 from tests.contract.problems import faulty_members, problem

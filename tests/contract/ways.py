@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from backend.crud.keeping import ENTRIES
-from backend.crud.relations import relations_of
-from backend.crud.resource import Relation
+from rowhouse.operations.history_endpoints import ENTRIES
+from rowhouse.query.resource import Relation
+from rowhouse.registration.relations import relations_of
 from tests.contract.house import House, Row, World
 from tests.contract.probes import NO_FILTERS, Probe, Secret, bodies_that_name, filter_value, selections
 

@@ -14,15 +14,18 @@ from fastapi.routing import APIRouter
 from httpx2 import Response
 from starlette.testclient import TestClient
 
-from backend.api import registry as product
-from backend.auth import service
-from backend.core import causes, middleware, readiness, slowdown
-from backend.core.config import Settings
-from backend.core.constraints import NAMING_CONVENTION
-from backend.core.db import Database, UnitOfWork
-from backend.core.routing import Router
-from backend.crud.registry import Registry
-from backend.main import create_app
+from app.api import registry as product
+from app.main import create_app
+from rowhouse.app import request_middleware as middleware
+from rowhouse.auth import service
+from rowhouse.core import error_causes as causes
+from rowhouse.core.settings import Settings
+from rowhouse.db.integrity import NAMING_CONVENTION
+from rowhouse.db.unit_of_work import Database, UnitOfWork
+from rowhouse.health import readiness
+from rowhouse.http.routing import Router
+from rowhouse.registration.registry import Registry
+from rowhouse.requests import throttling as slowdown
 from tests.client import QuickClient
 from tests.conftest import QUIET, migrate
 from tests.databases import Databases

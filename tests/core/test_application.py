@@ -13,15 +13,15 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
-from backend.api import registry as product
-from backend.core.db import UnitOfWork
-from backend.core.errors import NotFoundError
-from backend.core.routing import Router
-from backend.crud.base import CRUDBase
-from backend.crud.model import IntegerKey, Record
-from backend.crud.policy import ANYONE
-from backend.crud.registry import Registry
-from backend.crud.selection import Selection
+from app.api import registry as product
+from rowhouse.core.errors import NotFoundError
+from rowhouse.core.policy import ANYONE
+from rowhouse.crud.base import CRUDBase
+from rowhouse.db.unit_of_work import UnitOfWork
+from rowhouse.entities.model import IntegerKey, Record
+from rowhouse.http.routing import Router
+from rowhouse.query.list_query import Selection
+from rowhouse.registration.registry import Registry
 from tests.client import QuickClient
 from tests.core.conftest import build
 

@@ -9,9 +9,9 @@ from pydantic import TypeAdapter
 from starlette.responses import Response
 from starlette.testclient import TestClient
 
-from backend.core.db import UnitOfWork
-from backend.core.statement import Statement
-from backend.crud.base import CRUDBase
+from rowhouse.crud.base import CRUDBase
+from rowhouse.db.compiled import Statement
+from rowhouse.db.unit_of_work import UnitOfWork
 from tests.conftest import unique
 
 Headers = Mapping[str, str]

@@ -12,14 +12,14 @@ import sqlalchemy as sa
 from limits.errors import StorageError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from backend.core import causes
-from backend.core.causes import cause_of
-from backend.core.config import Settings
-from backend.core.dependencies import CallerDep, SessionDep
-from backend.core.engines import create_engine
-from backend.core.errors import UnavailableError
-from backend.core.logs import configure_logging
-from backend.core.routing import Router
+from rowhouse.core import error_causes as causes
+from rowhouse.core.error_causes import cause_of
+from rowhouse.core.errors import UnavailableError
+from rowhouse.core.logging_config import configure_logging
+from rowhouse.core.settings import Settings
+from rowhouse.db.engine import create_engine
+from rowhouse.http.dependencies import CallerDep, SessionDep
+from rowhouse.http.routing import Router
 from tests.client import QuickClient
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, migrate, sign_in
 from tests.core.conftest import build_product, kept_logging
@@ -174,8 +174,8 @@ def test_an_export_that_breaks_off_says_why(own_url: str, capsys: Capture, monke
             raise UnavailableError from psycopg.OperationalError("gone")
 
         run = found.state.door.run
-        monkeypatch.setattr("backend.crud.export.ATTEMPTS", 0)
-        monkeypatch.setattr("backend.crud.export.FIRST_CHUNK", 1)
+        monkeypatch.setattr("rowhouse.transfer.exporter.ATTEMPTS", 0)
+        monkeypatch.setattr("rowhouse.transfer.exporter.FIRST_CHUNK", 1)
         headers = sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD)
         for name in ("one", "two"):
             client.post("/api/v1/categories", json={"name": name}, headers=headers)

@@ -4,8 +4,8 @@ import gc
 
 from starlette.testclient import TestClient
 
-from backend.core.config import Settings
-from backend.main import create_app
+from app.main import create_app
+from rowhouse.core.settings import Settings
 from tests.conftest import QUIET, migrate
 from tests.databases import Databases
 

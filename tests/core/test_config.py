@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from backend.core.config import DEVELOPMENT_SECRET, Settings
+from rowhouse.core.settings import DEVELOPMENT_SECRET, Settings
 from tests.conftest import ROOT
 
 EXAMPLE = ROOT / ".env.example"

@@ -12,7 +12,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
-from backend.connections import Connection
+from rowhouse.cli.connection import Connection
 from tests.conftest import migrate
 from tests.core.conftest import build_product
 from tests.databases import Databases

@@ -8,11 +8,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from backend.core.config import Settings
-from backend.core.constraints import NAMING_CONVENTION, ConstraintCatalog, ForeignKeyError, is_disconnect, translate
-from backend.core.db import Database, UnitOfWork
-from backend.core.dependencies import SessionDep
-from backend.core.errors import (
+from rowhouse.core.errors import (
     ConflictError,
     ConnectionLostError,
     DatabaseError,
@@ -27,8 +23,12 @@ from backend.core.errors import (
     StillReferencedError,
     TransactionRetryError,
 )
-from backend.core.policy import ANYONE
-from backend.core.routing import Router
+from rowhouse.core.policy import ANYONE
+from rowhouse.core.settings import Settings
+from rowhouse.db.integrity import NAMING_CONVENTION, ConstraintCatalog, ForeignKeyError, is_disconnect, translate
+from rowhouse.db.unit_of_work import Database, UnitOfWork
+from rowhouse.http.dependencies import SessionDep
+from rowhouse.http.routing import Router
 from tests.conftest import unique
 from tests.core.conftest import Serve
 from tests.databases import Databases

@@ -8,9 +8,9 @@ from typing import Any, NoReturn
 
 import pytest
 
-from backend.core import crew as crew_module
-from backend.core.crew import Crew, Inbox, NobodyFreeError
-from backend.core.errors import UnavailableError
+from rowhouse.core.errors import UnavailableError
+from rowhouse.workers import pool as crew_module
+from rowhouse.workers.pool import Crew, Inbox, NobodyFreeError
 
 LONG = 10.0
 

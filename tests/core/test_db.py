@@ -12,13 +12,13 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from backend.core.config import Settings
-from backend.core.constraints import ForeignKeyError
-from backend.core.db import Database, UnitOfWork
-from backend.core.engines import create_engine
-from backend.core.errors import ConflictError, DuplicateError, LockedError, RowhouseError, UnavailableError
-from backend.core.security import Caller
-from backend.core.statement import Statement
+from rowhouse.core.errors import ConflictError, DuplicateError, LockedError, RowhouseError, UnavailableError
+from rowhouse.core.security import Caller
+from rowhouse.core.settings import Settings
+from rowhouse.db.compiled import Statement
+from rowhouse.db.engine import create_engine
+from rowhouse.db.integrity import ForeignKeyError
+from rowhouse.db.unit_of_work import Database, UnitOfWork
 from tests.client import QuickClient
 from tests.conftest import migrate, unique
 from tests.core.conftest import Shelf, build_product, count, shelves, things

@@ -8,12 +8,12 @@ import pytest
 from fastapi import Depends, HTTPException
 from starlette.requests import Request
 
-from backend.auth.service import issue_access_token
-from backend.core.db import Database, UnitOfWork
-from backend.core.dependencies import CallerDep, UnitDep, get_caller
-from backend.core.door import Door
-from backend.core.routing import Router
-from backend.core.security import Caller
+from rowhouse.auth.service import issue_access_token
+from rowhouse.core.security import Caller
+from rowhouse.db.unit_of_work import Database, UnitOfWork
+from rowhouse.http.dependencies import CallerDep, UnitDep, get_caller
+from rowhouse.http.routing import Router
+from rowhouse.workers.runner import Door
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD
 from tests.core.conftest import Serve, get
 

@@ -7,14 +7,14 @@ from fastapi import APIRouter
 from fastapi.routing import APIRoute
 from starlette.routing import NoMatchFound
 
-from backend.auth.models import ADMIN
-from backend.catalog.models import Category
-from backend.core.dependencies import SessionDep
-from backend.core.directory import Directory
-from backend.core.routing import Router
-from backend.crud.columns import RegistrationError
-from backend.crud.policy import ANYONE
-from backend.crud.registry import Registry
+from app.catalog.models import Category
+from rowhouse.auth.models import ADMIN
+from rowhouse.core.policy import ANYONE
+from rowhouse.http.dependencies import SessionDep
+from rowhouse.http.route_tree import Directory
+from rowhouse.http.routing import Router
+from rowhouse.registration.registry import Registry
+from rowhouse.schemas.columns import RegistrationError
 from tests.core.conftest import Serve
 
 

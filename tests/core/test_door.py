@@ -13,15 +13,15 @@ from fastapi import Depends
 from starlette.responses import Response
 from starlette.testclient import TestClient
 
-from backend.auth.models import User
-from backend.catalog.models import Category
-from backend.core.config import Settings
-from backend.core.db import Database, UnitOfWork
-from backend.core.dependencies import CallerDep, SessionDep, UnitDep
-from backend.core.door import ATTEMPTS, BULK_THREADS, HASHING_THREADS, Door, Lane, current_unit_of_work
-from backend.core.errors import ReadOnlyDatabaseError, TransactionRetryError, UnavailableError
-from backend.core.policy import ANYONE
-from backend.core.routing import Router, on_lane
+from app.catalog.models import Category
+from rowhouse.auth.models import User
+from rowhouse.core.errors import ReadOnlyDatabaseError, TransactionRetryError, UnavailableError
+from rowhouse.core.policy import ANYONE
+from rowhouse.core.settings import Settings
+from rowhouse.db.unit_of_work import Database, UnitOfWork
+from rowhouse.http.dependencies import CallerDep, SessionDep, UnitDep
+from rowhouse.http.routing import Router, on_lane
+from rowhouse.workers.runner import ATTEMPTS, BULK_THREADS, HASHING_THREADS, Door, Lane, current_unit_of_work
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in, unique
 from tests.core.conftest import Serve, build, build_product, count, running, shelves
 

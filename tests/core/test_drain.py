@@ -19,10 +19,10 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from backend.core.config import Settings
-from backend.core.drain import Drain
-from backend.core.errors import RowhouseError, problem_response
-from backend.core.middleware import Edge
+from rowhouse.app.request_middleware import Edge
+from rowhouse.core.errors import RowhouseError, problem_response
+from rowhouse.core.settings import Settings
+from rowhouse.health.drain import Drain
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, ROOT, migrate
 from tests.databases import Databases
 from tests.races.servers import HOST, Server, serve
@@ -123,11 +123,11 @@ def _fill(server: Server) -> None:
 
 @contextmanager
 def started(url: str, *arguments: str, **settings: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`python -m backend.serve` with these arguments, and where it listens."""
+    """`python -m rowhouse.cli.serve` with these arguments, and where it listens."""
     with socket.create_server((HOST, 0)) as listener:
         port = listener.getsockname()[1]
     environment = {**os.environ, "DATABASE_URL": url, "LOG_LEVEL": "warning", **settings}
-    command = [sys.executable, "-m", "backend.serve", "--host", HOST, "--port", str(port), *arguments]
+    command = [sys.executable, "-m", "rowhouse.cli.serve", "--host", HOST, "--port", str(port), *arguments]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
     try:
         yield process, f"http://{HOST}:{port}"
@@ -282,9 +282,9 @@ def test_a_thread_that_hangs_does_not_hold_up_a_stop(tmp_path: Path) -> None:
     script = f"""
 import asyncio, threading, time
 from fastapi import FastAPI
-from backend import main
-from backend.core.config import Settings
-from backend.core.door import Door
+from rowhouse.app import factory as main
+from rowhouse.core.settings import Settings
+from rowhouse.workers.runner import Door
 main.CLOSE_SECONDS = 0.2
 app = main.create_app(Settings(database_url="sqlite:///{tmp_path / "any.db"}", log_json=False))
 async def scenario():

@@ -9,8 +9,9 @@ from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from backend.core import error_handlers, errors
-from backend.core.errors import InvalidInputError, RowhouseError, problem_response
+from rowhouse.app import error_handlers
+from rowhouse.core import errors
+from rowhouse.core.errors import InvalidInputError, RowhouseError, problem_response
 
 REQUEST = Request({"type": "http"})
 

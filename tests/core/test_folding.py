@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 
-from backend.core.config import Settings
-from backend.core.db import Database, UnitOfWork
-from backend.core.folding import (
+from rowhouse.core.settings import Settings
+from rowhouse.db.compiled import Statement
+from rowhouse.db.sql_functions import (
     MayHold,
     create_fold_function,
     create_trigram_function,
@@ -16,9 +16,9 @@ from backend.core.folding import (
     fold_text,
     fold_with,
 )
-from backend.core.statement import Statement
-from backend.crud.filters import bind_text, folded_like, text_of
-from backend.crud.search_index import SearchIndex
+from rowhouse.db.unit_of_work import Database, UnitOfWork
+from rowhouse.entities.search_index import SearchIndex
+from rowhouse.query.filters import bind_text, folded_like, text_of
 from tests.databases import Databases
 
 

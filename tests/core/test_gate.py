@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from starlette.exceptions import HTTPException
 
-from backend.core import gate
-from backend.core.gate import limited
+from rowhouse.requests import request_limits as gate
+from rowhouse.requests.request_limits import limited
 
 Receive = Callable[[], Awaitable[Any]]
 

@@ -8,8 +8,8 @@ from fastapi import FastAPI
 from starlette.responses import StreamingResponse
 from starlette.testclient import TestClient
 
-from backend.core.routing import Router
-from backend.crud.export import Exporter
+from rowhouse.http.routing import Router
+from rowhouse.transfer.exporter import Exporter
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in
 from tests.core.conftest import Serve
 from tests.databases import Databases

@@ -6,10 +6,10 @@ import pytest
 from fastapi import Depends, Form, Query
 from pydantic import BaseModel, Field
 
-from backend.catalog.models import Category
-from backend.core.dependencies import SessionDep
-from backend.core.policy import ANYONE
-from backend.core.routing import Router
+from app.catalog.models import Category
+from rowhouse.core.policy import ANYONE
+from rowhouse.http.dependencies import SessionDep
+from rowhouse.http.routing import Router
 from tests.conftest import unique
 from tests.core.conftest import Serve, get
 

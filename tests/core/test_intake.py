@@ -2,8 +2,8 @@
 
 import pytest
 
-from backend.core.errors import UnsupportedMediaTypeError
-from backend.core.intake import Intake
+from rowhouse.core.errors import UnsupportedMediaTypeError
+from rowhouse.requests.accepted_body import Intake
 
 INTAKE = Intake(("text/csv", "application/x-ndjson"), limit="max_import_bytes")
 

@@ -9,10 +9,10 @@ import pytest
 import sqlalchemy as sa
 from psycopg import pq
 
-from backend.core import libpq
-from backend.core.constraints import ConstraintCatalog, translate
-from backend.core.errors import TransactionRetryError
-from backend.core.libpq import PREPARE_AFTER, Libpq, Preparing, numbered, statement_name
+from rowhouse.core.errors import TransactionRetryError
+from rowhouse.db import libpq
+from rowhouse.db.integrity import ConstraintCatalog, translate
+from rowhouse.db.libpq import PREPARE_AFTER, Libpq, Preparing, numbered, statement_name
 from tests.databases import Databases
 
 ONE = "SELECT $1::INTEGER"

@@ -9,9 +9,9 @@ import pytest
 import structlog
 from starlette.testclient import TestClient
 
-from backend.core.config import Settings
-from backend.core.logs import configure_logging
-from backend.core.routing import Router
+from rowhouse.core.logging_config import configure_logging
+from rowhouse.core.settings import Settings
+from rowhouse.http.routing import Router
 from tests.core.conftest import Serve, build_product, kept_logging
 
 Capture = pytest.CaptureFixture[str]

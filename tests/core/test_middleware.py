@@ -12,10 +12,10 @@ from fastapi import Query
 from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
-from backend.core.config import Settings
-from backend.core.drain import Drain
-from backend.core.middleware import Edge
-from backend.core.routing import Router
+from rowhouse.app.request_middleware import Edge
+from rowhouse.core.settings import Settings
+from rowhouse.health.drain import Drain
+from rowhouse.http.routing import Router
 from tests.core.conftest import Serve, build
 
 CLOSED = {

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 import pytest
 from pydantic import Field
 
-from backend.core import document as document_module
-from backend.core.document import build_openapi
-from backend.core.errors import PROBLEM_MEDIA_TYPE
-from backend.core.openapi import problem_responses
-from backend.core.routing import Router
+from rowhouse.app import openapi_document as document_module
+from rowhouse.app.openapi_document import build_openapi
+from rowhouse.core.errors import PROBLEM_MEDIA_TYPE
+from rowhouse.core.openapi import problem_responses
+from rowhouse.http.routing import Router
 from tests.client import QuickClient
 from tests.core.conftest import Serve, build, build_product
 

@@ -12,13 +12,13 @@ import pytest
 import sqlalchemy as sa
 from sqlmodel.sql.sqltypes import UTCDateTime
 
-from backend.core.config import Settings
-from backend.core.db import Database, UnitOfWork
-from backend.core.door import Door
-from backend.core.engines import create_engine, url_of
-from backend.core.errors import ConnectionLostError, LockedError, StatementTimeoutError
-from backend.core.postgresql import open_session
-from backend.core.statement import Row, Statement
+from rowhouse.core.errors import ConnectionLostError, LockedError, StatementTimeoutError
+from rowhouse.core.settings import Settings
+from rowhouse.db.compiled import Row, Statement
+from rowhouse.db.engine import create_engine, url_of
+from rowhouse.db.postgresql import open_session
+from rowhouse.db.unit_of_work import Database, UnitOfWork
+from rowhouse.workers.runner import Door
 from tests.core.test_statement import VALUES, kinds, kinds_metadata
 from tests.databases import Databases
 

@@ -15,10 +15,10 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from backend.core.document import CACHED_PREFIXES, under_prefix
-from backend.core.paths import location, prefix_of
-from backend.core.routing import Router
-from backend.crud.registry import Registry
+from rowhouse.app.openapi_document import CACHED_PREFIXES, under_prefix
+from rowhouse.http.routing import Router
+from rowhouse.registration.registry import Registry
+from rowhouse.requests.paths import location, prefix_of
 from tests.client import QuickClient
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, PASSWORD, unique
 from tests.core.conftest import build, build_product

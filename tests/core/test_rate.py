@@ -10,8 +10,8 @@ from fastapi import FastAPI
 from pydantic import ValidationError
 from starlette.testclient import TestClient
 
-from backend.core.config import Settings
-from backend.core.time import set_clock
+from rowhouse.core.clock import set_clock
+from rowhouse.core.settings import Settings
 from tests.conftest import sign_up, unique
 
 MOST, API = 5, "/api/v1"

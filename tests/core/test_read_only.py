@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from backend.core import engines
+from rowhouse.db import engine as engines
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in, unique
 
 CATEGORIES = "/api/v1/categories"

@@ -16,18 +16,19 @@ import sqlalchemy as sa
 from sqlmodel import Field
 from starlette.testclient import TestClient
 
-from backend.api import registry as product
-from backend.core import readiness, revisions
-from backend.core.config import Settings
-from backend.core.db import UnitOfWork
-from backend.core.engines import create_engine
-from backend.core.readiness import Inspection
-from backend.core.revisions import Revisions
-from backend.core.routing import Router
-from backend.crud.model import IntegerKey, Record
-from backend.crud.needs import needs_of
-from backend.crud.policy import ANYONE
-from backend.crud.registry import Registry
+from app.api import registry as product
+from rowhouse.core.policy import ANYONE
+from rowhouse.core.settings import Settings
+from rowhouse.db.engine import create_engine
+from rowhouse.db.unit_of_work import UnitOfWork
+from rowhouse.entities.model import IntegerKey, Record
+from rowhouse.health import migration_state as revisions
+from rowhouse.health import readiness
+from rowhouse.health.migration_state import Revisions
+from rowhouse.health.readiness import Inspection
+from rowhouse.health.required_tables import needs_of
+from rowhouse.http.routing import Router
+from rowhouse.registration.registry import Registry
 from tests.client import QuickClient
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, migrate, sign_in
 from tests.core.conftest import Serve, build, build_product

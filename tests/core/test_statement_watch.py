@@ -11,10 +11,10 @@ import pytest
 import sqlalchemy as sa
 import structlog
 
-from backend.core import statement_watch
-from backend.core.config import Settings
-from backend.core.db import Database, UnitOfWork
-from backend.core.errors import ConnectionLostError, StatementTimeoutError
+from rowhouse.core.errors import ConnectionLostError, StatementTimeoutError
+from rowhouse.core.settings import Settings
+from rowhouse.db import statement_monitor as statement_watch
+from rowhouse.db.unit_of_work import Database, UnitOfWork
 from tests.databases import Databases
 
 NUMBERS = sa.select(sa.literal(1).label("n")).cte("numbers", recursive=True)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from backend.core.time import now, set_clock
+from rowhouse.core.clock import now, set_clock
 
 NOON = datetime(2030, 1, 31, 12, tzinfo=UTC)
 

@@ -12,22 +12,22 @@ from fastapi.routing import APIRoute
 from sqlmodel import col, select
 from starlette.testclient import TestClient
 
-from backend.auth.models import ADMIN, User
-from backend.auth.routes import auth, users
-from backend.catalog.models import Book, Category
-from backend.core import naming
-from backend.core.config import Settings
-from backend.core.db import UnitOfWork
-from backend.core.dependencies import CallerDep, SessionDep
-from backend.core.naming import suffix_of
-from backend.core.routing import Router
-from backend.core.statement import Row
-from backend.crud.base import CRUDBase
-from backend.crud.columns import RegistrationError
-from backend.crud.dependencies import crud_of
-from backend.crud.policy import ANYONE
-from backend.crud.registry import Registry
-from backend.main import create_app
+from app.catalog.models import Book, Category
+from app.main import create_app
+from rowhouse.auth.models import ADMIN, User
+from rowhouse.auth.routes import auth, users
+from rowhouse.core.policy import ANYONE
+from rowhouse.core.settings import Settings
+from rowhouse.crud.base import CRUDBase
+from rowhouse.crud.dependencies import crud_of
+from rowhouse.db.compiled import Row
+from rowhouse.db.unit_of_work import UnitOfWork
+from rowhouse.http import schema_names as naming
+from rowhouse.http.dependencies import CallerDep, SessionDep
+from rowhouse.http.routing import Router
+from rowhouse.http.schema_names import suffix_of
+from rowhouse.registration.registry import Registry
+from rowhouse.schemas.columns import RegistrationError
 from tests.client import QuickClient
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, PASSWORD, QUIET, unique
 from tests.core.conftest import build

@@ -20,7 +20,7 @@ from starlette.routing import Match
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from backend.core.routing import Router
+from rowhouse.http.routing import Router
 from tests.client import QuickClient
 from tests.core.conftest import build_product
 from tests.documents import document_of

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from backend.core.config import Settings
-from backend.core.engines import TRANSACTION_KIND, create_engine
+from rowhouse.core.settings import Settings
+from rowhouse.db.engine import TRANSACTION_KIND, create_engine
 
 MAX_WAL_BYTES = 4 * 1024 * 1024
 

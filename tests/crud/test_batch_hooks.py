@@ -11,17 +11,17 @@ from pydantic import SecretStr
 from sqlmodel import func, select
 from starlette.testclient import TestClient
 
-from backend.auth.routes import auth, users
-from backend.core.config import Settings
-from backend.core.db import UnitOfWork
-from backend.core.errors import ConflictError
-from backend.core.statement import Row, Statement
-from backend.crud.base import CRUDBase
-from backend.crud.faults import at_element
-from backend.crud.overlap_guard import OverlapGuard
-from backend.crud.policy import ANYONE, SIGNED_IN
-from backend.crud.registry import Registry
-from backend.main import create_app
+from app.main import create_app
+from rowhouse.auth.routes import auth, users
+from rowhouse.core.errors import ConflictError
+from rowhouse.core.policy import ANYONE, SIGNED_IN
+from rowhouse.core.settings import Settings
+from rowhouse.crud.base import CRUDBase
+from rowhouse.crud.batch_errors import at_element
+from rowhouse.crud.overlap_guard import OverlapGuard
+from rowhouse.db.compiled import Row, Statement
+from rowhouse.db.unit_of_work import UnitOfWork
+from rowhouse.registration.registry import Registry
 from tests.client import QuickClient
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET, sign_in, unique
 from tests.contract.problems import problem

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from backend.crud.cells import RISKY, cell_reader, cell_writer, empty_cell
-from backend.crud.columns import Column, columns_of
+from rowhouse.schemas.columns import Column, columns_of
+from rowhouse.transfer.csv_cells import RISKY, cell_reader, cell_writer, empty_cell
 from tests.odd.columns import Everything, Maybe
 
 RISKY_CHARACTERS = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SAWarning
 from sqlmodel import Session
 from starlette.testclient import TestClient
 
-from backend.core.db import Database, UnitOfWork
+from rowhouse.db.unit_of_work import Database, UnitOfWork
 from tests.conftest import unique
 from tests.odd.columns import Preset
 from tests.odd.shapes import Leaf, Sealed, Seat, Vein

@@ -10,13 +10,13 @@ from sqlalchemy.orm import registry as orm_registry
 from sqlmodel import Field, SQLModel
 from starlette.testclient import TestClient
 
-from backend.api import registry as table_of_contents
-from backend.core.config import Settings
-from backend.crud.indexes import MEND, leading_columns
-from backend.crud.model import SECRET, IntegerKey, Record
-from backend.crud.policy import ANYONE, SIGNED_IN
-from backend.crud.registry import Registry
-from backend.main import create_app
+from app.api import registry as table_of_contents
+from app.main import create_app
+from rowhouse.core.policy import ANYONE, SIGNED_IN
+from rowhouse.core.settings import Settings
+from rowhouse.entities.model import SECRET, IntegerKey, Record
+from rowhouse.registration.index_advice import MEND, leading_columns
+from rowhouse.registration.registry import Registry
 from tests.conftest import QUIET, migrate
 from tests.core.conftest import kept_logging
 from tests.databases import Databases

@@ -9,8 +9,8 @@ from sqlalchemy.dialects.postgresql import JSONB, TEXT
 from sqlalchemy.orm import registry as orm_registry
 from sqlmodel import Field, SQLModel
 
-from backend.crud.columns import _wire_base
-from backend.crud.model import EnumText, IntegerKey, Record, plural, singular_snake
+from rowhouse.entities.model import EnumText, IntegerKey, Record, plural, singular_snake
+from rowhouse.schemas.columns import _wire_base
 
 metadata = sa.MetaData()
 mappings = orm_registry(metadata=metadata)

@@ -9,17 +9,17 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from backend.auth.routes import auth, users
-from backend.core.config import Settings
-from backend.core.db import UnitOfWork
-from backend.core.statement import Row
-from backend.crud.base import CRUDBase
-from backend.crud.columns import RegistrationError
-from backend.crud.no_overlap import NoOverlap, rules_of
-from backend.crud.overlap_guard import OverlapGuard
-from backend.crud.policy import ANYONE, SIGNED_IN
-from backend.crud.registry import Registry
-from backend.main import create_app
+from app.main import create_app
+from rowhouse.auth.routes import auth, users
+from rowhouse.core.policy import ANYONE, SIGNED_IN
+from rowhouse.core.settings import Settings
+from rowhouse.crud.base import CRUDBase
+from rowhouse.crud.overlap_guard import OverlapGuard
+from rowhouse.db.compiled import Row
+from rowhouse.db.unit_of_work import UnitOfWork
+from rowhouse.entities.no_overlap import NoOverlap, rules_of
+from rowhouse.registration.registry import Registry
+from rowhouse.schemas.columns import RegistrationError
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET, sign_in, unique
 from tests.contract.problems import faulty_members, problem
 from tests.databases import Databases

@@ -9,10 +9,10 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from backend.api import registry as product_registry
-from backend.core.errors import PROBLEM_MEDIA_TYPE
-from backend.crud.model import Mark
-from backend.crud.registry import Registration, Registry
+from app.api import registry as product_registry
+from rowhouse.core.errors import PROBLEM_MEDIA_TYPE
+from rowhouse.entities.model import Mark
+from rowhouse.registration.registry import Registration, Registry
 from tests.documents import Document, document_of
 from tests.odd.registry import registry as odd_registry
 

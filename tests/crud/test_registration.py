@@ -11,15 +11,15 @@ from fastapi import APIRouter
 from sqlalchemy.orm import registry as orm_registry
 from sqlmodel import Field, SQLModel
 
-from backend.core.directory import Directory
-from backend.core.routing import Router
-from backend.crud.base import CRUDBase
-from backend.crud.columns import RegistrationError
-from backend.crud.model import READ_ONLY, SECRET, IntegerKey, Record
-from backend.crud.no_overlap import NoOverlap
-from backend.crud.policy import ANYONE, SIGNED_IN, role
-from backend.crud.registry import Registry, build, create_schema, public_schema
-from backend.crud.search_index import SearchIndex
+from rowhouse.core.policy import ANYONE, SIGNED_IN, role
+from rowhouse.crud.base import CRUDBase
+from rowhouse.entities.model import READ_ONLY, SECRET, IntegerKey, Record
+from rowhouse.entities.no_overlap import NoOverlap
+from rowhouse.entities.search_index import SearchIndex
+from rowhouse.http.route_tree import Directory
+from rowhouse.http.routing import Router
+from rowhouse.registration.registry import Registry, build, create_schema, public_schema
+from rowhouse.schemas.columns import RegistrationError
 from tests.odd.base import metadata as odd_metadata
 
 SHARED_TABLES = {"users", "refresh_tokens", "idempotency_keys", "deleted_rows", "history_entries"}
@@ -199,7 +199,7 @@ def built(registry: Registry) -> Directory:
         (Draft, {}, "write=SIGNED_IN"),
         (Draft, {"read": ANYONE}, "owner='…_id'"),
         (Scratch, {"write": SIGNED_IN}, "class Scratch(Entity, table=True)"),
-        (Timeless, {"write": SIGNED_IN}, "derive it from backend.crud.model.Entity"),
+        (Timeless, {"write": SIGNED_IN}, "derive it from rowhouse.entities.model.Entity"),
         (Twofold, {"write": SIGNED_IN}, "derive it from IntegerKey, BigIntegerKey or UUIDKey"),
         (Coded, {"write": SIGNED_IN}, "one column named id"),
         (

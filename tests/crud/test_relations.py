@@ -6,9 +6,9 @@ import pytest
 from sqlmodel import SQLModel
 from starlette.testclient import TestClient
 
-from backend.api import registry as product
-from backend.crud.registry import Registration, Registry
-from backend.crud.relations import relations_of
+from app.api import registry as product
+from rowhouse.registration.registry import Registration, Registry
+from rowhouse.registration.relations import relations_of
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in, unique
 from tests.databases import Databases
 from tests.odd.application import open_odd

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from backend.catalog.models import Book, Category
-from backend.core.config import Settings
-from backend.core.routing import Router
-from backend.crud.columns import RegistrationError
-from backend.crud.policy import ANYONE, SIGNED_IN
-from backend.crud.registry import Registry
-from backend.main import create_app
+from app.catalog.models import Book, Category
+from app.main import create_app
+from rowhouse.core.policy import ANYONE, SIGNED_IN
+from rowhouse.core.settings import Settings
+from rowhouse.http.routing import Router
+from rowhouse.registration.registry import Registry
+from rowhouse.schemas.columns import RegistrationError
 from tests.conftest import QUIET
 from tests.databases import Databases
 

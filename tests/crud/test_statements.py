@@ -10,13 +10,13 @@ from sqlalchemy import event
 from sqlalchemy.orm import registry as orm_registry
 from starlette.testclient import TestClient
 
-from backend.core.application import Application
-from backend.core.config import Settings
-from backend.core.statement import Statement
-from backend.crud.model import IntegerKey, Record
-from backend.crud.policy import ANYONE, SIGNED_IN
-from backend.crud.registry import Registry
-from backend.main import create_app
+from app.main import create_app
+from rowhouse.app.application import Application
+from rowhouse.core.policy import ANYONE, SIGNED_IN
+from rowhouse.core.settings import Settings
+from rowhouse.db.compiled import Statement
+from rowhouse.entities.model import IntegerKey, Record
+from rowhouse.registration.registry import Registry
 from tests.conftest import QUIET, unique
 from tests.databases import Databases
 

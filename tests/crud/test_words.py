@@ -9,14 +9,14 @@ import sqlalchemy as sa
 from sqlmodel import Field
 from starlette.testclient import TestClient
 
-from backend.core.config import Settings
-from backend.core.constraints import NAMING_CONVENTION
-from backend.core.folding import fold_with
-from backend.crud.columns import RegistrationError
-from backend.crud.model import IntegerKey, Record
-from backend.crud.policy import ANYONE
-from backend.crud.registry import Registry
-from backend.main import create_app
+from app.main import create_app
+from rowhouse.core.policy import ANYONE
+from rowhouse.core.settings import Settings
+from rowhouse.db.integrity import NAMING_CONVENTION
+from rowhouse.db.sql_functions import fold_with
+from rowhouse.entities.model import IntegerKey, Record
+from rowhouse.registration.registry import Registry
+from rowhouse.schemas.columns import RegistrationError
 from tests.client import QuickClient
 from tests.conftest import QUIET
 from tests.databases import Databases

@@ -6,14 +6,14 @@ import pytest
 from sqlmodel import select
 from starlette.testclient import TestClient
 
-from backend.auth.models import User
-from backend.core.config import Settings
-from backend.core.db import Database, UnitOfWork
-from backend.core.security import hash_password
-from backend.demo import seed as program
-from backend.demo.accounts import ACCOUNTS, PASSWORD, DemoAccountsError
-from backend.demo.seed import NotDevelopmentError, seed
-from backend.main import create_app
+from app.demo import seed as program
+from app.demo.accounts import ACCOUNTS, PASSWORD, DemoAccountsError
+from app.demo.seed import NotDevelopmentError, seed
+from app.main import create_app
+from rowhouse.auth.models import User
+from rowhouse.core.security import hash_password
+from rowhouse.core.settings import Settings
+from rowhouse.db.unit_of_work import Database, UnitOfWork
 from tests.conftest import ADMIN_EMAIL, QUIET, migrate, sign_in
 from tests.databases import Databases
 from tests.hashes import cheapen

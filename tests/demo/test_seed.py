@@ -5,10 +5,10 @@ from collections import Counter
 import pytest
 from starlette.testclient import TestClient
 
-from backend.core.config import Settings
-from backend.demo.accounts import PASSWORD
-from backend.demo.seed import seed
-from backend.main import create_app
+from app.demo.accounts import PASSWORD
+from app.demo.seed import seed
+from app.main import create_app
+from rowhouse.core.settings import Settings
 from tests.conftest import QUIET, migrate, sign_in
 from tests.databases import Databases
 

@@ -18,8 +18,8 @@ from hypothesis import Phase
 from hypothesis.stateful import run_state_machine_as_test
 from starlette.testclient import TestClient
 
-from backend.crud.archive import deleted_rows
-from backend.crud.history import entries
+from rowhouse.history.deleted_rows import deleted_rows
+from rowhouse.history.entries import entries
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in, sign_up
 from tests.databases import Databases
 from tests.machine.core import Ground

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 
-from backend.core.config import Settings
-from backend.core.engines import TRANSACTION_KIND, create_engine
+from rowhouse.core.settings import Settings
+from rowhouse.db.engine import TRANSACTION_KIND, create_engine
 from tests.conftest import migrate
 from tests.databases import Databases
 from tests.migrations.further import make_chain

@@ -13,8 +13,8 @@ import pytest
 from alembic import command
 from alembic.config import Config
 
-from backend.core.revisions import Revisions
-from backend.migrations import locks
+from rowhouse.health.migration_state import Revisions
+from rowhouse.migrations import locks
 from tests.conftest import ROOT, migrate
 from tests.databases import Databases
 

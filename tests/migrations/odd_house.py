@@ -18,9 +18,9 @@ from alembic import command
 from alembic.config import Config
 from sqlmodel import Field
 
-from backend.crud.model import SECRET, BigIntegerKey, Record
-from backend.crud.no_overlap import NoOverlap
-from backend.crud.search_index import SearchIndex
+from rowhouse.entities.model import SECRET, BigIntegerKey, Record
+from rowhouse.entities.no_overlap import NoOverlap
+from rowhouse.entities.search_index import SearchIndex
 
 
 class Colour(StrEnum):

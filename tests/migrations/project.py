@@ -10,10 +10,10 @@ from alembic import command
 from alembic.config import Config
 from alembic.operations import ops
 
-from backend.core.config import Settings
-from backend.core.engines import create_engine
-from backend.migrations.renames import Decisions
-from backend.migrations.writing import Plan, plan, write
+from rowhouse.core.settings import Settings
+from rowhouse.db.engine import create_engine
+from rowhouse.migrations.renames import Decisions
+from rowhouse.migrations.writing import Plan, plan, write
 from tests.conftest import ROOT
 
 

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic.migration import MigrationContext
 
-from backend.core.config import Settings
-from backend.core.engines import create_engine
+from rowhouse.core.settings import Settings
+from rowhouse.db.engine import create_engine
 from tests.conftest import migrate
 from tests.databases import Databases
 

@@ -9,13 +9,13 @@ from alembic.operations.ops import AddColumnOp, CreateTableOp, DropTableOp, Upgr
 from sqlalchemy.dialects import postgresql
 from sqlmodel.sql.sqltypes import UTCDateTime
 
-from backend.auth.models import Role
-from backend.bookings.models import Booking
-from backend.core.config import Settings
-from backend.core.engines import create_engine
-from backend.crud.model import EnumText
-from backend.crud.no_overlap import NoOverlap
-from backend.migrations import autogenerate, running
+from app.bookings.models import Booking
+from rowhouse.auth.models import Role
+from rowhouse.core.settings import Settings
+from rowhouse.db.engine import create_engine
+from rowhouse.entities.model import EnumText
+from rowhouse.entities.no_overlap import NoOverlap
+from rowhouse.migrations import autogenerate, running
 from tests.databases import Databases
 
 ENUM = "sa.Enum('a', name='s').with_variant(postgresql.ENUM('a', name='s', create_type=False), 'postgresql')"

@@ -6,8 +6,8 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlmodel import SQLModel
 
-from backend.core.folding import create_fold_function, create_trigram_function
-from backend.core.revisions import Revisions
+from rowhouse.db.sql_functions import create_fold_function, create_trigram_function
+from rowhouse.health.migration_state import Revisions
 from tests.conftest import ROOT, migrate
 from tests.migrations import schema
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from backend.core.config import Settings
-from backend.core.engines import create_engine
+from rowhouse.core.settings import Settings
+from rowhouse.db.engine import create_engine
 from tests.databases import BACKENDS, Databases
 from tests.migrations.chains.walk import Walk, noted
 from tests.migrations.project import Project

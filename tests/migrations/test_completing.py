@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from alembic.operations import ops
 
-from backend.core.folding import create_fold_function, create_trigram_function
-from backend.migrations.renames import parse
-from backend.migrations.search_index import CreateSearchIndex, DropSearchIndex
+from rowhouse.db.sql_functions import create_fold_function, create_trigram_function
+from rowhouse.migrations.compare.search_index import CreateSearchIndex, DropSearchIndex
+from rowhouse.migrations.renames import parse
 from tests.databases import Databases
 from tests.migrations.chains.catalogue import catalogue
 from tests.migrations.chains.classes import Column, Overlap, Schema, Table, build

@@ -8,9 +8,9 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 
-from backend.core.config import Settings
-from backend.core.engines import create_engine
-from backend.core.fold_function import CREATE_ON_18, case_pairs, create_fold_statements
+from rowhouse.core.settings import Settings
+from rowhouse.db.casefold_function import CREATE_ON_18, case_pairs, create_fold_statements
+from rowhouse.db.engine import create_engine
 from tests.conftest import migrate
 from tests.databases import Databases
 from tests.migrations import schema

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import CommandLine
 
-from backend.migrations import locks
+from rowhouse.migrations import locks
 from tests.databases import Databases
 from tests.migrations.further import NEWEST, Chain, MakeChain, connected
 

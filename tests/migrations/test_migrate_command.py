@@ -12,9 +12,9 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
-from backend.core.config import Settings
-from backend.core.constraints import NAMING_CONVENTION
-from backend.core.engines import create_engine
+from rowhouse.core.settings import Settings
+from rowhouse.db.engine import create_engine
+from rowhouse.db.integrity import NAMING_CONVENTION
 from scripts import migrate
 from tests.conftest import ROOT
 from tests.databases import Databases

@@ -16,16 +16,16 @@ from alembic import command
 from alembic.config import Config
 from alembic.operations.ops import AddColumnOp, CreateTableOp, DropColumnOp, DropIndexOp
 
-from backend.core.config import Settings
-from backend.core.engines import create_engine
-from backend.core.revisions import Revisions
-from backend.crud.no_overlap import Rule
-from backend.crud.search_index import SearchIndexRule
-from backend.migrations import running
-from backend.migrations.autogenerate import only_adds
-from backend.migrations.no_overlap import CreateNoOverlap
-from backend.migrations.running import LOCK_KEY
-from backend.migrations.search_index import CreateSearchIndex, DropSearchIndex
+from rowhouse.core.settings import Settings
+from rowhouse.db.engine import create_engine
+from rowhouse.entities.no_overlap import Rule
+from rowhouse.entities.search_index import SearchIndexRule
+from rowhouse.health.migration_state import Revisions
+from rowhouse.migrations import running
+from rowhouse.migrations.autogenerate import only_adds
+from rowhouse.migrations.compare.no_overlap import CreateNoOverlap
+from rowhouse.migrations.compare.search_index import CreateSearchIndex, DropSearchIndex
+from rowhouse.migrations.running import LOCK_KEY
 from scripts import migrate
 from tests.conftest import ROOT
 from tests.databases import Databases

@@ -9,8 +9,8 @@ from alembic.operations.ops import AddColumnOp
 from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 
-from backend.migrations.autogenerate import only_adds
-from backend.migrations.native_enums import ChangeEnum, CreateEnum, DropEnum
+from rowhouse.migrations.autogenerate import only_adds
+from rowhouse.migrations.compare.native_enums import ChangeEnum, CreateEnum, DropEnum
 
 MEMBERS = "SELECT enumlabel FROM pg_enum WHERE enumtypid = to_regtype('state') ORDER BY enumsortorder"
 

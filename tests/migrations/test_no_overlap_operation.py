@@ -10,9 +10,9 @@ from alembic.operations import Operations
 from alembic.operations.ops import MigrationScript, UpgradeOps
 from alembic.runtime.migration import MigrationContext
 
-from backend.crud.no_overlap import NoOverlap, Rule, literal, rules_of
-from backend.migrations.autogenerate import autogenerate_options
-from backend.migrations.no_overlap import CreateNoOverlap, DropNoOverlap
+from rowhouse.entities.no_overlap import NoOverlap, Rule, literal, rules_of
+from rowhouse.migrations.autogenerate import autogenerate_options
+from rowhouse.migrations.compare.no_overlap import CreateNoOverlap, DropNoOverlap
 from tests.migrations import schema
 
 LIVE = {"state": ("on", "it's"), "rank": (1, 2), "firm": (True,)}

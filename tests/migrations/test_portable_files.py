@@ -14,12 +14,12 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel.sql.sqltypes import AutoString, UTCDateTime
 
-from backend.auth.models import Role
-from backend.core.folding import in_code_point_order, portable_text
-from backend.crud.model import EnumText
-from backend.crud.no_overlap import NoOverlap
-from backend.crud.search_index import SearchIndex
-from backend.migrations.named_schemas import CreateSchema, NoSchemasError
+from rowhouse.auth.models import Role
+from rowhouse.db.sql_functions import in_code_point_order, portable_text
+from rowhouse.entities.model import EnumText
+from rowhouse.entities.no_overlap import NoOverlap
+from rowhouse.entities.search_index import SearchIndex
+from rowhouse.migrations.compare.named_schemas import CreateSchema, NoSchemasError
 from tests.conftest import ROOT
 from tests.databases import Databases
 from tests.migrations.travel import Declare, Journey, models

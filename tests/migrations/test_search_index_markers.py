@@ -7,9 +7,9 @@ import sqlalchemy as sa
 from alembic import command
 from sqlmodel import SQLModel
 
-from backend.core.config import Settings
-from backend.core.engines import create_engine
-from backend.migrations.writing import plan
+from rowhouse.core.settings import Settings
+from rowhouse.db.engine import create_engine
+from rowhouse.migrations.writing import plan
 from tests.conftest import migrate
 from tests.databases import Databases
 from tests.migrations.test_chain import config_for

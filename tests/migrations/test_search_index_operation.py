@@ -9,9 +9,9 @@ from alembic.operations import Operations
 from alembic.operations.ops import DowngradeOps, MigrationScript, UpgradeOps
 from alembic.runtime.migration import MigrationContext
 
-from backend.core.folding import create_trigram_function, fold_with
-from backend.crud.search_index import SearchIndex, search_index_of
-from backend.migrations.search_index import CreateSearchIndex, DropSearchIndex, is_compared
+from rowhouse.db.sql_functions import create_trigram_function, fold_with
+from rowhouse.entities.search_index import SearchIndex, search_index_of
+from rowhouse.migrations.compare.search_index import CreateSearchIndex, DropSearchIndex, is_compared
 
 LINE = "op.create_search_index('ix_plays_search', 'plays', 'title', 'order')"
 INDEXES = "SELECT indexname, indexdef FROM pg_indexes WHERE indexname LIKE 'ix_%' ORDER BY indexname"

@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
-from backend.bookings.models import LIVE, BookingStatus
+from app.bookings.models import LIVE, BookingStatus
 from tests.migrations import schema
 
 RULE = "ex_bookings_slot"

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from backend.migrations.sqlite import guarded
+from rowhouse.migrations.sqlite.rebuild import guarded
 from tests.migrations.street import are_foreign_keys_on, migration, refusal, rows
 
 

@@ -14,11 +14,11 @@ from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 
-from backend.core.config import Settings
-from backend.core.engines import create_engine
-from backend.core.revisions import Revisions
-from backend.demo.seed import seed
-from backend.migrations.sqlite_checks import row_counts
+from app.demo.seed import seed
+from rowhouse.core.settings import Settings
+from rowhouse.db.engine import create_engine
+from rowhouse.health.migration_state import Revisions
+from rowhouse.migrations.sqlite.checks import row_counts
 from tests.conftest import ROOT, migrate
 from tests.databases import Databases
 from tests.migrations import schema

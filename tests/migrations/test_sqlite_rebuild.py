@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 
-from backend.migrations.sqlite import guarded
-from backend.migrations.sqlite_checks import UnsafeMigrationError, row_counts
+from rowhouse.migrations.sqlite.checks import UnsafeMigrationError, row_counts
+from rowhouse.migrations.sqlite.rebuild import guarded
 from tests.migrations.street import alter, are_foreign_keys_on, migration, refusal, rows, stored
 
 

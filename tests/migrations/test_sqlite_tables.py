@@ -2,7 +2,7 @@
 
 import pytest
 
-from backend.migrations.sqlite_tables import mentions, read
+from rowhouse.migrations.sqlite.tables import mentions, read
 
 
 def test_quoted_names_and_comments_are_read() -> None:

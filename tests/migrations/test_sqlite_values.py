@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from backend.core.config import Settings
-from backend.core.engines import create_engine
-from backend.migrations.sqlite_checks import UnsafeMigrationError
+from rowhouse.core.settings import Settings
+from rowhouse.db.engine import create_engine
+from rowhouse.migrations.sqlite.checks import UnsafeMigrationError
 from tests.databases import Databases
 from tests.migrations.street import migration
 

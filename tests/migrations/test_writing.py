@@ -12,13 +12,13 @@ import pytest
 import sqlalchemy as sa
 from alembic.operations import ops
 
-from backend.core.constraints import NAMING_CONVENTION
-from backend.crud.no_overlap import Rule
-from backend.migrations import renames
-from backend.migrations.defaults import UnfillableError
-from backend.migrations.losses import holds_all, losses_of
-from backend.migrations.no_overlap import CreateNoOverlap, DropNoOverlap
-from backend.migrations.renames import Decisions, Rename, UndecidedError, parse
+from rowhouse.db.integrity import NAMING_CONVENTION
+from rowhouse.entities.no_overlap import Rule
+from rowhouse.migrations import renames
+from rowhouse.migrations.compare.no_overlap import CreateNoOverlap, DropNoOverlap
+from rowhouse.migrations.defaults import UnfillableError
+from rowhouse.migrations.losses import holds_all, losses_of
+from rowhouse.migrations.renames import Decisions, Rename, UndecidedError, parse
 from tests.databases import Databases
 from tests.migrations.project import Project, names
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from backend.core.constraints import NAMING_CONVENTION
-from backend.core.folding import create_fold_function, create_trigram_function
-from backend.migrations.renames import Decisions
+from rowhouse.db.integrity import NAMING_CONVENTION
+from rowhouse.db.sql_functions import create_fold_function, create_trigram_function
+from rowhouse.migrations.renames import Decisions
 from tests.databases import BACKENDS, Databases
 from tests.migrations import schema
 from tests.migrations.project import Project

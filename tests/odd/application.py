@@ -5,9 +5,9 @@ from contextlib import AbstractContextManager
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from backend.core.config import Settings
-from backend.crud.registry import Registry
-from backend.main import create_app
+from app.main import create_app
+from rowhouse.core.settings import Settings
+from rowhouse.registration.registry import Registry
 from tests.client import QuickClient
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET
 from tests.databases import Databases

@@ -8,13 +8,13 @@ import sqlalchemy as sa
 from sqlalchemy.orm import registry
 from sqlmodel import SQLModel
 
-from backend.auth.models import RefreshToken, User
-from backend.core.constraints import NAMING_CONVENTION
-from backend.core.folding import fold_with
-from backend.core.idempotency import idempotency_keys
-from backend.crud.archive import deleted_rows
-from backend.crud.history import HistoryEntry
-from backend.crud.model import BigIntegerKey, IntegerKey, Record, UUIDKey
+from rowhouse.auth.models import RefreshToken, User
+from rowhouse.db.integrity import NAMING_CONVENTION
+from rowhouse.db.sql_functions import fold_with
+from rowhouse.entities.model import BigIntegerKey, IntegerKey, Record, UUIDKey
+from rowhouse.history.deleted_rows import deleted_rows
+from rowhouse.history.entries import HistoryEntry
+from rowhouse.requests.idempotency import idempotency_keys
 
 metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
 fold_with(metadata)

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from sqlmodel import Field
 
-from backend.crud.search_index import SearchIndex
+from rowhouse.entities.search_index import SearchIndex
 from tests.odd.base import OddEntity
 from tests.odd.columns import Colour
 

@@ -8,17 +8,17 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from starlette.responses import Response
 
-from backend.auth.models import ADMIN
-from backend.auth.routes import auth, users
-from backend.core.db import UnitOfWork
-from backend.core.dependencies import CallerDep, SessionDep
-from backend.core.errors import ConflictError, InvalidInputError, NotFoundError
-from backend.core.routing import Router
-from backend.core.security import Caller
-from backend.core.statement import Row
-from backend.crud.base import CRUDBase
-from backend.crud.policy import ANYONE, SIGNED_IN
-from backend.crud.registry import Registry, public_schema
+from rowhouse.auth.models import ADMIN
+from rowhouse.auth.routes import auth, users
+from rowhouse.core.errors import ConflictError, InvalidInputError, NotFoundError
+from rowhouse.core.policy import ANYONE, SIGNED_IN
+from rowhouse.core.security import Caller
+from rowhouse.crud.base import CRUDBase
+from rowhouse.db.compiled import Row
+from rowhouse.db.unit_of_work import UnitOfWork
+from rowhouse.http.dependencies import CallerDep, SessionDep
+from rowhouse.http.routing import Router
+from rowhouse.registration.registry import Registry, public_schema
 from tests.odd.base import metadata
 from tests.odd.columns import Everything, Maybe, Preset
 from tests.odd.owned import Crate, Exhibit

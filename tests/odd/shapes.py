@@ -8,8 +8,8 @@ from pydantic import field_validator, model_validator
 from sqlalchemy import BigInteger, UniqueConstraint
 from sqlmodel import Field
 
-from backend.crud.model import CREATE_ONLY, READ_ONLY, SECRET
-from backend.crud.no_overlap import NoOverlap
+from rowhouse.entities.model import CREATE_ONLY, READ_ONLY, SECRET
+from rowhouse.entities.no_overlap import NoOverlap
 from tests.odd.base import OddBigEntity, OddEntity, OddUUIDEntity
 
 

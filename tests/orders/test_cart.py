@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from backend.orders import service
+from app.orders import service
 from tests.catalog.shop import BOOKS, MISSING, Headers
 from tests.conftest import unique
 from tests.contract.problems import faulty_members, problem

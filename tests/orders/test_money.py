@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
 
-from backend.orders.models import Order
+from app.orders.models import Order
 from tests.catalog.shop import Headers
 from tests.contract.problems import problem
 from tests.orders.counter import Counter, amounts

@@ -4,8 +4,8 @@ import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
 
-from backend.catalog.models import Book
-from backend.orders.models import OrderStatus
+from app.catalog.models import Book
+from app.orders.models import OrderStatus
 from tests.catalog.shop import MISSING, Headers
 from tests.contract.problems import problem
 from tests.orders.counter import Counter

@@ -7,8 +7,8 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from backend.core.time import now
-from backend.crud.blocks import MAX_PARAMETERS, blocks
+from rowhouse.core.clock import now
+from rowhouse.sql.chunks import MAX_PARAMETERS, blocks
 from tests.conftest import unique
 from tests.pages.conftest import post
 from tests.sent import statements_sent

@@ -7,7 +7,7 @@ import jwt
 import pytest
 from starlette.testclient import TestClient
 
-from backend.core.config import DEVELOPMENT_SECRET
+from rowhouse.core.settings import DEVELOPMENT_SECRET
 from tests.pages.conftest import Shelf
 
 SORTS = [

@@ -10,14 +10,14 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from backend.auth.routes import auth, users
-from backend.catalog.models import Book, Category
-from backend.core.config import Settings
-from backend.core.db import UnitOfWork
-from backend.core.statement import Statement
-from backend.crud.policy import ANYONE, SIGNED_IN
-from backend.crud.registry import Registry
-from backend.main import create_app
+from app.catalog.models import Book, Category
+from app.main import create_app
+from rowhouse.auth.routes import auth, users
+from rowhouse.core.policy import ANYONE, SIGNED_IN
+from rowhouse.core.settings import Settings
+from rowhouse.db.compiled import Statement
+from rowhouse.db.unit_of_work import UnitOfWork
+from rowhouse.registration.registry import Registry
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET, migrate, sign_in
 from tests.databases import Databases
 
@@ -92,7 +92,7 @@ def test_past_the_bound_it_is_near_the_truth_and_says_so(shop: TestClient, query
 
 def test_an_estimate_is_never_below_what_was_seen(shop: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the planner believes."""
-    monkeypatch.setattr("backend.crud.listing.estimated_rows", lambda _answer: 0)
+    monkeypatch.setattr("rowhouse.sql.pages.estimated_rows", lambda _answer: 0)
     assert page(shop, size=1)["total"] == BOUND + 1
     assert page(shop, page=10, size=50)["total"] == 501
     last = page(shop, skip=COUNT - 3)
@@ -185,7 +185,7 @@ def test_sqlite_counts_large_tables_and_small_ones_to_the_bound(
     databases: Databases, monkeypatch: pytest.MonkeyPatch, counted_whole: int
 ) -> None:
     """However large a table is whose pages are counted."""
-    monkeypatch.setattr("backend.crud.estimate.COUNTED_WHOLE", counted_whole)
+    monkeypatch.setattr("rowhouse.sql.count_estimate.COUNTED_WHOLE", counted_whole)
     with opened(databases.prepared("sqlite", "migrated", migrate)) as client:
         assert page(client)["total"] == 0
         category = client.post("/api/v1/categories", json={"name": "all"}).json()["id"]

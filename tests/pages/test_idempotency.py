@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from backend.core.time import now, set_clock
+from rowhouse.core.clock import now, set_clock
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, PASSWORD, sign_in, unique
 from tests.pages.conftest import Shelf
 

@@ -9,11 +9,11 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from backend.core import key_quota
-from backend.core.db import UnitOfWork
-from backend.core.idempotency import idempotency_keys
-from backend.core.key_quota import KeyQuota
-from backend.core.time import now, set_clock
+from rowhouse.core.clock import now, set_clock
+from rowhouse.db.unit_of_work import UnitOfWork
+from rowhouse.requests import idempotency_quota as key_quota
+from rowhouse.requests.idempotency import idempotency_keys
+from rowhouse.requests.idempotency_quota import KeyQuota
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, PASSWORD, sign_in, unique
 
 MOST = 3

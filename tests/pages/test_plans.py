@@ -8,10 +8,10 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from backend.catalog.models import Book
-from backend.core.statement import EVERYTHING, Predicate, Row, Statement
-from backend.crud import search_plan
-from backend.crud.base import CRUDBase
+from app.catalog.models import Book
+from rowhouse.crud.base import CRUDBase
+from rowhouse.db.compiled import EVERYTHING, Predicate, Row, Statement
+from rowhouse.sql import search_plan
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in
 
 COUNT = 4000

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 from starlette.testclient import TestClient
 
-from backend.api import registry as product_registry
-from backend.crud.registry import Registry
+from app.api import registry as product_registry
+from rowhouse.registration.registry import Registry
 from tests.databases import Databases
 from tests.odd.application import open_odd
 from tests.odd.registry import registry as odd_registry

@@ -2,12 +2,12 @@
 
 import os
 
-from backend.auth.routes import auth, users
-from backend.catalog.models import Category
-from backend.crud.policy import ANYONE, SIGNED_IN
-from backend.crud.registry import Registry
-from backend.main import create_app as create_rowhouse
+from app.catalog.models import Category
+from app.main import create_app as create_rowhouse
 from perf.faulty import Faulty
+from rowhouse.auth.routes import auth, users
+from rowhouse.core.policy import ANYONE, SIGNED_IN
+from rowhouse.registration.registry import Registry
 
 
 def create_app() -> Faulty:

@@ -9,8 +9,8 @@ import httpx2
 import pytest
 import sqlalchemy as sa
 
-from backend.core.config import Settings
-from backend.core.engines import create_engine
+from rowhouse.core.settings import Settings
+from rowhouse.db.engine import create_engine
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, migrate
 from tests.databases import BACKENDS, Databases
 from tests.races.clients import CLIENTS, Headers, TimedClient, sign_in, sign_up

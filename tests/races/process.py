@@ -15,8 +15,8 @@ import coverage
 import uvicorn
 from fastapi import FastAPI
 
-from backend.core import security
-from backend.main import create_app
+from app.main import create_app
+from rowhouse.core import security
 
 Application = Callable[[], FastAPI]
 PRODUCT: Application = create_app

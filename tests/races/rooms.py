@@ -2,10 +2,10 @@
 
 from fastapi import FastAPI
 
-from backend.auth.routes import auth, users
-from backend.crud.policy import ANYONE, SIGNED_IN
-from backend.crud.registry import Registry
-from backend.main import create_app
+from app.main import create_app
+from rowhouse.auth.routes import auth, users
+from rowhouse.core.policy import ANYONE, SIGNED_IN
+from rowhouse.registration.registry import Registry
 from tests.odd.base import metadata
 from tests.odd.shapes import Meeting, Room
 

@@ -7,9 +7,9 @@ from uuid import UUID
 import httpx2
 import sqlalchemy as sa
 
-from backend.auth.models import RefreshToken
-from backend.core.security import fingerprint
-from backend.core.time import now
+from rowhouse.auth.models import RefreshToken
+from rowhouse.core.clock import now
+from rowhouse.core.security import fingerprint
 from tests.races.tables import Tables, columns_of
 
 TOKEN = columns_of(RefreshToken)

@@ -6,7 +6,7 @@ from typing import Any
 import httpx2
 import sqlalchemy as sa
 
-from backend.bookings.models import LIVE, Booking
+from app.bookings.models import LIVE, Booking
 from tests.conftest import unique
 from tests.races.clients import Headers, make
 from tests.races.tables import Tables, columns_of

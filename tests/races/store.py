@@ -6,8 +6,8 @@ from typing import Any
 import httpx2
 import sqlalchemy as sa
 
-from backend.catalog.models import Book
-from backend.orders.models import Order, OrderLine, OrderStatus
+from app.catalog.models import Book
+from app.orders.models import Order, OrderLine, OrderStatus
 from tests.conftest import unique
 from tests.races.clients import Headers, make
 from tests.races.tables import Tables, columns_of

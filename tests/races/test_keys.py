@@ -5,7 +5,7 @@ import socket
 
 import httpx2
 
-from backend.catalog.models import Category
+from app.catalog.models import Category
 from tests.conftest import unique
 from tests.races.clients import Headers
 from tests.races.servers import HOST, Server, together

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx2
 
-from backend.auth.models import User
+from rowhouse.auth.models import User
 from tests.conftest import PASSWORD, unique
 from tests.races.clients import CLIENTS, Headers, TimedClient, log_in, sign_up
 from tests.races.killing import killed_amid

@@ -7,8 +7,8 @@ import httpx2
 import pytest
 import sqlalchemy as sa
 
-from backend.core.config import Settings
-from backend.core.engines import create_engine
+from rowhouse.core.settings import Settings
+from rowhouse.db.engine import create_engine
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, unique
 from tests.databases import Databases
 from tests.odd.registry import create_tables

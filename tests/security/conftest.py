@@ -11,8 +11,8 @@ from pydantic import SecretStr
 from sqlmodel import SQLModel
 from starlette.testclient import TestClient
 
-from backend.api import registry
-from backend.core.routing import Router
+from app.api import registry
+from rowhouse.http.routing import Router
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in, sign_up
 from tests.contract.house import Headers, World
 from tests.core.conftest import build_product

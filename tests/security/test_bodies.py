@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from backend.core.config import Settings
+from rowhouse.core.settings import Settings
 from tests.conftest import PASSWORD, unique
 from tests.contract.problems import problem
 from tests.security.conftest import API, Stage

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
-from backend.core.routing import OneHopRoute
+from rowhouse.http.routing import OneHopRoute
 from tests.conftest import sign_up
 from tests.contract.problems import problem
 from tests.security.by_hand import KNOWN, OWN, PROBES, Operation, body_by_hand

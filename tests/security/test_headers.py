@@ -7,7 +7,7 @@ import pytest
 from starlette.testclient import TestClient
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from backend.serve import server_options
+from rowhouse.cli.serve import server_options
 from tests.conftest import ROOT
 from tests.security.conftest import API, Stage
 from tests.security.kinds import KINDS, ask
@@ -44,7 +44,7 @@ def test_no_answer_tells_what_it_runs_on(served: Stage, kind: str) -> None:
             r"uvicorn|starlette|fastapi|sqlalchemy|sqlite|psycopg|python|Traceback|not for clients", re.IGNORECASE
         )
         assert words.search(answer.text) is None
-    assert "-m backend.serve" in (ROOT / "scripts/server").read_text(encoding="utf-8")
+    assert "-m rowhouse.cli.serve" in (ROOT / "scripts/server").read_text(encoding="utf-8")
     assert server_options([])["server_header"] is False
 
 

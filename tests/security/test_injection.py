@@ -94,7 +94,7 @@ def test_the_server_fetches_nothing(stage: Stage) -> None:
     """No address in a body leads it anywhere, for it has nothing to go there with; nor does it run programs or unpack objects."""
     found = {name: imported(name) & REACHED for name in NAMES if imported(name) & REACHED}
     # One ends a connection to the database that is there, and opens none.
-    assert found == {"backend/core/statement_watch.py": {"socket"}}
+    assert found == {"backend/rowhouse/db/statement_monitor.py": {"socket"}}
     for address in (
         "http://169.254.169.254/latest/meta-data/",
         "file:///etc/passwd",

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from backend.auth import service
+from rowhouse.auth import service
 from tests.conftest import ADMIN_EMAIL, PASSWORD, unique
 from tests.security.conftest import API, Stage
 

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 from starlette.testclient import TestClient
 
-from backend.core.config import Settings
+from rowhouse.core.settings import Settings
 from tests.contract.problems import problem
 from tests.security.conftest import API, ORIGIN, Stage
 from tests.security.kinds import KINDS, PREFLIGHT, ask

@@ -14,13 +14,13 @@ from pydantic import SecretStr
 from sqlmodel import SQLModel
 from starlette.testclient import TestClient
 
-from backend.auth.models import RefreshToken, User
-from backend.auth.routes import ProfileUpdate, RefreshRequest
-from backend.core.config import Settings
-from backend.core.dependencies import SessionDep
-from backend.core.errors import RowhouseError
-from backend.core.policy import ANYONE
-from backend.core.routing import Router
+from rowhouse.auth.models import RefreshToken, User
+from rowhouse.auth.routes import ProfileUpdate, RefreshRequest
+from rowhouse.core.errors import RowhouseError
+from rowhouse.core.policy import ANYONE
+from rowhouse.core.settings import Settings
+from rowhouse.http.dependencies import SessionDep
+from rowhouse.http.routing import Router
 from tests.conftest import migrate, unique
 from tests.core.conftest import build_product, kept_logging
 from tests.databases import Databases

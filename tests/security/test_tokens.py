@@ -8,8 +8,8 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from backend.core.config import DEVELOPMENT_SECRET
-from backend.core.time import now, set_clock
+from rowhouse.core.clock import now, set_clock
+from rowhouse.core.settings import DEVELOPMENT_SECRET
 from tests.bookings.network import Clock
 from tests.contract.problems import problem
 from tests.security.conftest import API, Stage

@@ -11,7 +11,7 @@ from httpx2 import Response
 from starlette.testclient import TestClient
 from starlette.types import Message
 
-from backend.core.time import now
+from rowhouse.core.clock import now
 from tests.conftest import unique
 from tests.pages.conftest import post
 

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from backend.core.db import UnitOfWork
-from backend.core.door import Door, Lane
-from backend.core.errors import RowhouseError, UnavailableError
-from backend.crud import export as module
-from backend.crud.export import Exporter
+from rowhouse.core.errors import RowhouseError, UnavailableError
+from rowhouse.db.unit_of_work import UnitOfWork
+from rowhouse.transfer import exporter as module
+from rowhouse.transfer.exporter import Exporter
+from rowhouse.workers.runner import Door, Lane
 from tests.conftest import unique
 from tests.transfer.conftest import GONE, NDJSON, Headers, Send, converse
 

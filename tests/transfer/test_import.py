@@ -8,9 +8,9 @@ import pytest
 from starlette.testclient import TestClient
 from starlette.types import Message
 
-from backend.core.door import Door, Lane
-from backend.core.errors import UnavailableError
-from backend.crud import imports as module
+from rowhouse.core.errors import UnavailableError
+from rowhouse.transfer import importer as module
+from rowhouse.workers.runner import Door, Lane
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in, unique
 from tests.transfer.conftest import CSV, GONE, NDJSON, Headers, Send, converse, piece, total
 
@@ -320,7 +320,7 @@ def test_a_fault_of_the_server_is_no_rows_fault(
         raise UnavailableError
 
     with monkeypatch.context() as patched:
-        patched.setattr("backend.crud.bulk._insert", locked)
+        patched.setattr("rowhouse.crud.batch._insert", locked)
         answer = send("\n".join([HEADER, *books(category, 2)]))
     assert (answer.status_code, "errors" in answer.json()) == (503, False)
     assert total(client, category) == 0

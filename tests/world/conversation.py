@@ -12,7 +12,7 @@ from typing import Any
 
 from starlette.testclient import TestClient
 
-from backend.core.time import set_clock
+from rowhouse.core.clock import set_clock
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in
 
 API = "/api/v1"

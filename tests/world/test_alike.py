@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager, contextmanager
 import pytest
 from pydantic import SecretStr
 
-from backend.core.config import Settings
-from backend.core.engines import create_engine
-from backend.main import create_app
+from app.main import create_app
+from rowhouse.core.settings import Settings
+from rowhouse.db.engine import create_engine
 from tests.client import QuickClient
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET
 from tests.databases import Databases

@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from backend.core.revisions import Revisions
+from rowhouse.health.migration_state import Revisions
 from tests.clones import Clone, cloned
 from tests.conftest import ROOT
 from tests.migrations.further import FILE

@@ -11,11 +11,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import registry
 from sqlmodel import Field
 
-from backend.core.constraints import NAMING_CONVENTION
-from backend.core.folding import fold_with
-from backend.crud.model import BigIntegerKey, IntegerKey, Portable, UUIDKey
-from backend.crud.no_overlap import NoOverlap
-from backend.crud.search_index import SearchIndex
+from rowhouse.db.integrity import NAMING_CONVENTION
+from rowhouse.db.sql_functions import fold_with
+from rowhouse.entities.model import BigIntegerKey, IntegerKey, Portable, UUIDKey
+from rowhouse.entities.no_overlap import NoOverlap
+from rowhouse.entities.search_index import SearchIndex
 from tests.migrations.chains.kinds import ENUMS, KEYS, KINDS, TEXTS, Kind, enum_kind
 
 KEY_CLASSES: Mapping[str, type[Any]] = {"whole": IntegerKey, "big": BigIntegerKey, "uuid": UUIDKey}

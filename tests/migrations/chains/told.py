@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from backend.migrations.losses import Loss
-from backend.migrations.renames import Decisions, Rename
+from rowhouse.migrations.losses import Loss
+from rowhouse.migrations.renames import Decisions, Rename
 from tests.migrations.chains.classes import Schema, Table
 from tests.migrations.chains.kinds import KINDS
 

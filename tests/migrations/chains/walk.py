@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import sqlalchemy as sa
 from alembic import command
 
-from backend.core.engines import TRANSACTION_KIND
+from rowhouse.db.engine import TRANSACTION_KIND
 from tests.migrations.chains.catalogue import catalogue, create_all, open_nulls, same_lines
 from tests.migrations.chains.changes import first_schema, step
 from tests.migrations.chains.classes import Schema, build
@@ -24,7 +24,7 @@ FUNCTIONS = '''"""The functions that search indexes are made of."""
 
 from alembic import op
 
-from backend.core import folding
+from rowhouse.db import sql_functions as folding
 
 revision, down_revision, branch_labels, depends_on = "functions", None, None, None
 

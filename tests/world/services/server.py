@@ -79,7 +79,7 @@ def rowhouse(
     """A server on a migrated database; `options` go to uvicorn. It is there once `wait_for` answers with 200."""
     with tempfile.TemporaryDirectory() as directory:
         port = port or free_port()
-        command = [sys.executable, "-m", "uvicorn", "backend.main:create_app", "--factory", "--host", HOST]
+        command = [sys.executable, "-m", "uvicorn", "app.main:create_app", "--factory", "--host", HOST]
         command += ["--port", str(port), "--no-access-log", "--no-server-header", *options]
         environment = {**SETTINGS, **(settings or {}), "DATABASE_URL": database_url}
         running = start(command, log=Path(directory) / "log", environment=environment, cwd=ROOT)

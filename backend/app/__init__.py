@@ -1,0 +1,1 @@
+"""The product: a bookstore and a charging network on Rowhouse."""

@@ -1,0 +1,40 @@
+"""The table of contents: one line an entity, in URL order."""
+
+from app.bookings.models import Booking, ChargePoint, Vehicle
+from app.bookings.routes import bookings, charge_points
+from app.bookings.service import BookingCRUD
+from app.catalog.models import Book, Category, Review
+from app.catalog.routes import books
+from app.catalog.service import BookCRUD
+from app.orders.models import CartItem, Order
+from app.orders.routes import cart_items, orders
+from app.orders.service import CartItemCRUD, OrderCRUD
+from rowhouse.auth.models import ADMIN, DRIVER, User
+from rowhouse.auth.routes import auth, users
+from rowhouse.core.policy import ANYONE
+from rowhouse.registration.registry import Registry
+
+registry = Registry("/api/v1")
+register, include = registry.register, registry.include
+
+include(auth)
+register(
+    Book, read=ANYONE, write=ADMIN, search=("title", "author"), crud=BookCRUD, soft_delete=True, estimate_past=10_000
+)
+include(books)
+register(Booking, owner="driver_id", write=DRIVER, crud=BookingCRUD)
+include(bookings)
+register(CartItem, owner="user_id", crud=CartItemCRUD)
+include(cart_items)
+register(Category, read=ANYONE, write=ADMIN, search=("name",))
+register(ChargePoint, read=ANYONE, write=ADMIN, search=("code", "name"), history=True)
+include(charge_points)
+register(Order, owner="customer_id", operations=("list", "get"), crud=OrderCRUD)
+include(orders)
+register(Review, read=ANYONE, owner="author_id", search=("comment",), estimate_past=10_000)
+register(
+    User, read=ADMIN, write=ADMIN, search=("email", "full_name"), estimate_past=10_000,
+    operations=("list", "get", "update", "put", "delete"),
+)  # fmt: skip
+include(users)
+register(Vehicle, owner="driver_id", write=DRIVER, search=("plate",), soft_delete=True, history=True)

@@ -1,0 +1,40 @@
+"""Taking books from stock."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from app.catalog import service
+from app.catalog.models import Book
+from app.catalog.service import BookCRUD
+from rowhouse.core.openapi import problem_responses
+from rowhouse.crud.dependencies import crud_of
+from rowhouse.http.dependencies import CallerDep, SessionDep
+from rowhouse.http.routing import Router
+from rowhouse.operations.route import TAGGED, row_id
+from rowhouse.registration.registry import public_schema
+
+BookPublic = public_schema(Book)
+BooksDep = Annotated[BookCRUD, crud_of(Book)]
+BookId = Annotated[int, row_id("Book")]
+
+books = Router(prefix="/books", tags=["books"])
+
+
+class StockTaking(BaseModel):
+    """How many copies are taken."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    quantity: Annotated[int, Field(ge=1, le=service.MOST_STOCK)]
+
+
+@books.post("/{id}/stock", response_model=BookPublic, responses={200: {"headers": TAGGED}, **problem_responses(400)})
+def take_book_stock(
+    book_id: BookId, body: StockTaking, books_: BooksDep, caller: CallerDep, session: SessionDep, response: Response
+) -> Book:
+    """Take copies of a book from its stock; 400 says how many there are where they are too few. Administrators only."""
+    book = service.take_stock(session, caller, book_id, body.quantity)
+    response.headers["ETag"] = books_.version(book.model_dump())
+    return book

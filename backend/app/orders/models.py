@@ -1,0 +1,73 @@
+"""Carts, and the orders that are made of them."""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint
+from sqlmodel import Field
+
+from rowhouse.entities.model import CREATE_ONLY, READ_ONLY, Entity
+from rowhouse.schemas.field_types import WireDecimal
+
+
+class OrderStatus(StrEnum):
+    """The life of an order."""
+
+    PLACED = "placed"
+    SHIPPED = "shipped"
+    DELIVERED = "delivered"
+    CANCELLED = "cancelled"
+
+
+class CartItem(Entity, table=True):
+    """So many copies of a book in somebody's cart; it goes when the book does."""
+
+    __table_args__ = (
+        UniqueConstraint("user_id", "book_id"),
+        CheckConstraint("quantity >= 1", name="quantity_positive"),
+    )
+
+    user_id: int = Field(foreign_key="users.id")
+    book_id: Annotated[int, CREATE_ONLY] = Field(foreign_key="books.id", ondelete="CASCADE", index=True)
+    # A cart has at most a thousand items.
+    quantity: int = Field(ge=1, index=False)
+
+
+class Order(Entity, table=True):
+    """What a cart was turned into; `total` in euros."""
+
+    __table_args__ = (
+        # A customer's orders, and the few of all that are to be shipped, in the order of their lists.
+        Index(None, "customer_id", "id"),
+        Index(None, "status", "id"),
+    )
+
+    customer_id: int = Field(foreign_key="users.id")
+    status: Annotated[OrderStatus, READ_ONLY] = OrderStatus.PLACED
+    total: Annotated[Decimal, READ_ONLY] = Field(max_digits=15, decimal_places=2, index=False)
+
+
+class OrderLine(Entity, table=True):
+    """So many copies of a book, under the title and at the price of the moment of the order."""
+
+    __table_args__ = (
+        UniqueConstraint("order_id", "book_id"),
+        CheckConstraint("quantity >= 1", name="quantity_positive"),
+    )
+
+    order_id: int = Field(foreign_key="orders.id")
+    book_id: int = Field(foreign_key="books.id", index=True)
+    title: str = Field(max_length=255)
+    unit_price: Decimal = Field(max_digits=10, decimal_places=2)
+    quantity: int
+
+
+class OrderLinePublic(BaseModel):
+    """A line as its order shows it."""
+
+    book_id: int
+    title: str
+    unit_price: WireDecimal
+    quantity: int

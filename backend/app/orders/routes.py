@@ -1,0 +1,96 @@
+"""Adding to a cart, ordering, and the steps of an order. Each route calls one rule and answers."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.orders import service
+from app.orders.models import CartItem, Order
+from app.orders.service import CANCEL, DELIVER, SHIP, CartItemCRUD, OrderCRUD
+from rowhouse.core.openapi import problem_responses
+from rowhouse.crud.dependencies import crud_of
+from rowhouse.db.compiled import Row
+from rowhouse.http.dependencies import CallerDep, SessionDep
+from rowhouse.http.routing import Router
+from rowhouse.operations.route import LOCATED, TAGGED, row_id
+from rowhouse.registration.registry import create_schema, public_schema
+from rowhouse.requests.idempotency import REPLAYED
+from rowhouse.requests.paths import location_of
+
+CartItemCreate, CartItemPublic = create_schema(CartItem, owner="user_id"), public_schema(CartItem)
+OrderPublic = public_schema(Order, composed=OrderCRUD.composed)
+CartItemsDep = Annotated[CartItemCRUD, crud_of(CartItem)]
+OrdersDep = Annotated[OrderCRUD, crud_of(Order)]
+OrderId = Annotated[int, row_id("Order")]
+MADE = {"headers": {**LOCATED, **TAGGED, **REPLAYED}}
+ADDED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The cart had the book already.",
+        "model": CartItemPublic,
+        "headers": {**TAGGED, **REPLAYED},
+    },
+    201: MADE,
+    **problem_responses(409),
+}
+PLACED: dict[int | str, dict[str, Any]] = {201: MADE, **problem_responses(400, 413)}
+STEP: dict[int | str, dict[str, Any]] = {200: {"headers": TAGGED}, **problem_responses(409)}
+
+cart_items = Router(prefix="/cart-items", tags=["cart-items"])
+orders = Router(prefix="/orders", tags=["orders"])
+
+
+@cart_items.post("", status_code=201, response_model=CartItemPublic, responses=ADDED)
+def create_cart_item(
+    body: CartItemCreate,  # type: ignore[valid-type]  # made at run time
+    caller: CallerDep,
+    carts: CartItemsDep,
+    session: SessionDep,
+    request: Request,
+    response: Response,
+) -> Row:
+    """Put copies of a book into the caller's cart; of a book that is there already, more."""
+    values: BaseModel = body
+    item, is_new = service.add_to_cart(session, caller.id, **values.__dict__)
+    if is_new:
+        response.headers["Location"] = location_of(request, item["id"])
+    else:
+        response.status_code = 200
+    response.headers["ETag"] = carts.version(item)
+    return item
+
+
+@orders.post("", status_code=201, response_model=OrderPublic, responses=PLACED)
+def create_order(caller: CallerDep, found: OrdersDep, session: SessionDep, request: Request, response: Response) -> Row:
+    """Order what is in the caller's cart, at the prices of this moment; the cart is empty then. Takes no body."""
+    row = service.place_order(session, caller.id)
+    response.headers["Location"] = location_of(request, row["id"])
+    return _tagged(found, row, response)
+
+
+@orders.post("/{id}/cancel", response_model=OrderPublic, responses=STEP)
+def cancel_order(
+    order_id: OrderId, caller: CallerDep, found: OrdersDep, session: SessionDep, response: Response
+) -> Row:
+    """Cancel a placed order; its books go back into stock. Its customer or an administrator."""
+    return _tagged(found, service.advance(session, caller, order_id, CANCEL), response)
+
+
+@orders.post("/{id}/ship", response_model=OrderPublic, responses=STEP)
+def ship_order(order_id: OrderId, caller: CallerDep, found: OrdersDep, session: SessionDep, response: Response) -> Row:
+    """Send a placed order off. Administrators only."""
+    return _tagged(found, service.advance(session, caller, order_id, SHIP), response)
+
+
+@orders.post("/{id}/deliver", response_model=OrderPublic, responses=STEP)
+def deliver_order(
+    order_id: OrderId, caller: CallerDep, found: OrdersDep, session: SessionDep, response: Response
+) -> Row:
+    """A shipped order has arrived. Administrators only."""
+    return _tagged(found, service.advance(session, caller, order_id, DELIVER), response)
+
+
+def _tagged(found: OrderCRUD, row: Row, response: Response) -> Row:
+    response.headers["ETag"] = found.version(row)
+    return row

@@ -1,1 +1,0 @@
-"""Accounts: sign-up, login, sessions and the callers behind requests."""

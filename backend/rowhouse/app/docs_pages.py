@@ -1,0 +1,87 @@
+"""`/docs` and `/redoc` with every asset from this server, under a content policy that names their inline scripts and styles by hash.
+
+The scripts and styles come from the package fastapi-offline; the pages are FastAPI's own.
+"""
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable, Iterable
+from functools import lru_cache, partial
+from importlib.resources import files
+
+from fastapi import FastAPI
+from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from rowhouse.app.openapi_document import CACHED_PREFIXES
+from rowhouse.app.openapi_document import PATH as DOCUMENT
+from rowhouse.requests.paths import prefix_of
+
+ASSETS = "/docs/assets"
+PATHS = frozenset({"/docs", "/redoc"})
+INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+# ReDoc makes an empty <style> and fills it through the CSSOM, which no policy judges; and one for its scroll bars, always the same.
+EMPTY_STYLE = ""
+SCROLLBARS = "'sha256-QMIg+bpjm3JdElJ388KYke01izlUW0UoNOeKjpMxdgc='"
+INLINE_STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
+
+
+def add_pages(app: FastAPI) -> None:
+    """Add both pages and their assets, at the root."""
+    _add_page(app, "/docs", partial(_swagger, app.title))
+    _add_page(app, "/redoc", partial(_redoc, app.title))
+    app.mount(ASSETS, StaticFiles(directory=str(files("fastapi_offline") / "static")), name="docs-assets")
+
+
+def _swagger(title: str, prefix: str) -> HTMLResponse:
+    return get_swagger_ui_html(
+        openapi_url=prefix + DOCUMENT,
+        title=f"{title}: try it out",
+        swagger_js_url=f"{prefix}{ASSETS}/swagger-ui-bundle.js",
+        swagger_css_url=f"{prefix}{ASSETS}/swagger-ui.css",
+        swagger_favicon_url=f"{prefix}{ASSETS}/favicon.png",
+        swagger_ui_parameters={"docExpansion": "none", "filter": True, "persistAuthorization": True},
+    )
+
+
+def _redoc(title: str, prefix: str) -> HTMLResponse:
+    return get_redoc_html(
+        openapi_url=prefix + DOCUMENT,
+        title=f"{title}: reference",
+        redoc_js_url=f"{prefix}{ASSETS}/redoc.standalone.js",
+        redoc_favicon_url=f"{prefix}{ASSETS}/favicon.png",
+        with_google_fonts=False,
+    )
+
+
+def _add_page(app: FastAPI, path: str, make: Callable[[str], HTMLResponse]) -> None:
+    """Add a page that is made once for each prefix that it is seen under."""
+
+    @lru_cache(maxsize=CACHED_PREFIXES)
+    def page(prefix: str) -> HTMLResponse:
+        body = make(prefix).body
+        return HTMLResponse(body, headers={"Content-Security-Policy": content_policy(bytes(body).decode())})
+
+    async def show(request: Request) -> Response:
+        return page(prefix_of(request.scope))
+
+    app.add_route(path, show, methods=["GET"], include_in_schema=False)
+
+
+def content_policy(html: str) -> str:
+    """The policy for a page: its own assets, its inline scripts by hash, nothing from elsewhere (CSP level 3)."""
+    scripts = _hashes(INLINE_SCRIPT.findall(html))
+    styles = _hashes([*INLINE_STYLE.findall(html), EMPTY_STYLE])
+    return (
+        f"default-src 'none'; script-src 'self'{scripts}; style-src 'self'{styles} {SCROLLBARS}; img-src 'self' data:; "
+        "font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; frame-ancestors 'none'; base-uri 'none'; "
+        "form-action 'none'"
+    )
+
+
+def _hashes(texts: Iterable[str]) -> str:
+    digests = [hashlib.sha256(text.encode()).digest() for text in texts]
+    return "".join(f" 'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)

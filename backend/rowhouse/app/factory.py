@@ -1,0 +1,167 @@
+"""Assembles an application from a registry and its settings; the only place that does.
+
+app = create_app(registry, title="Shop")
+"""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from typing import Protocol
+
+import structlog
+from fastapi import FastAPI
+from sqlalchemy import MetaData
+from sqlmodel import SQLModel
+from starlette.types import ASGIApp
+
+from rowhouse.app.application import Application
+from rowhouse.app.cors import Cors
+from rowhouse.app.docs_pages import PATHS as PAGES
+from rowhouse.app.docs_pages import add_pages
+from rowhouse.app.error_handlers import add_error_handlers
+from rowhouse.app.openapi_document import add_document
+from rowhouse.app.request_middleware import Edge
+from rowhouse.auth.service import authenticate, ensure_administrator, subject_of
+from rowhouse.core.errors import RowhouseError, problem_response
+from rowhouse.core.logging_config import configure_logging
+from rowhouse.core.settings import Settings
+from rowhouse.db.unit_of_work import Database, UnitOfWork
+from rowhouse.health.drain import Drain
+from rowhouse.health.migration_state import Revisions
+from rowhouse.health.readiness import Inspection, Readiness
+from rowhouse.health.required_tables import needs_of
+from rowhouse.health.routes import add_health_routes
+from rowhouse.history.session_events import keep_in
+from rowhouse.registration.mappers import configure_mappers
+from rowhouse.registration.registry import Registry, build, tags
+from rowhouse.requests.rate_limit import RateLimit
+from rowhouse.requests.throttling import Slowdown
+from rowhouse.workers.runner import Door
+
+log = structlog.get_logger("start")
+START_SECONDS, CLOSE_SECONDS = 10.0, 2.0
+
+
+class StartupCheck(Protocol):
+    """A check that a project runs before its application serves the first request."""
+
+    def __call__(self, unit: UnitOfWork, *, settings: Settings) -> None:
+        """Raise `StartRefusedError` to stop the start."""
+
+
+def create_app(  # noqa: PLR0913  each is a word of the one call, all but the registry by keyword
+    registry: Registry | Sequence[Registry],
+    *,
+    settings: Settings | None = None,
+    metadata: MetaData = SQLModel.metadata,
+    title: str = "API",
+    description: str = "",
+    version: str = "0.1.0",
+    license_info: Mapping[str, str] | None = None,
+    startup_checks: Sequence[StartupCheck] = (),
+) -> FastAPI:
+    """Return the ASGI application that serves a registry, or several registries, from one database.
+
+    The first of several registries is the API that `/docs` signs in at. Its names stay as they are in OpenAPI.
+    `title`, `description`, `version` and `license_info` are OpenAPI's. Each of `startup_checks` is called with a unit of work and the
+    settings before the application serves its first request. It raises `StartRefusedError` to stop the start.
+
+    Raises:
+        pydantic.ValidationError: at start-up, for an invalid setting.
+        RegistrationError, ValueError: at start-up, for an invalid registration.
+    """
+    settings = settings or Settings()
+    configure_logging(settings)
+    database = Database(settings, metadata)
+    door = Door(database, settings, partial(authenticate, settings=settings))
+    registries = [registry] if isinstance(registry, Registry) else list(registry)
+    configure_mappers(registries)
+    directory, cruds, kept = build(registries, database.dialect)
+    keep_in(database, kept)
+    drain = Drain(settings)
+    readiness = Readiness(
+        door,
+        Inspection(Revisions.of_the_code() if metadata is SQLModel.metadata else None, needs_of(registries, metadata)),
+        drain,
+        prepare=partial(_prepare, settings=settings, checks=startup_checks),
+        settings=settings,
+    )
+    app = Application(
+        directory,
+        edge=_edge(settings, drain),
+        title=title,
+        version=version,
+        description=description,
+        license_info=dict(license_info) if license_info else None,
+        openapi_tags=tags(registries),
+        lifespan=_lifespan(readiness, drain, door, registries),
+        redirect_slashes=False,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.settings, app.state.database, app.state.door = settings, database, door
+    app.state.slowdown, app.state.cruds = Slowdown(settings), cruds
+    app.state.readiness = readiness
+    add_health_routes(app)
+    add_pages(app)
+    add_error_handlers(app)
+    _add_middleware(app, settings, [registry.prefix for registry in registries])
+    add_document(app, directory, slo_ms=settings.slo_ms, rate_limited=settings.rate_limit is not None)
+    app.check_paths()
+    return app
+
+
+def _lifespan(
+    readiness: Readiness, drain: Drain, door: Door, registries: Sequence[Registry]
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        for warning in dict.fromkeys(warning for registry in registries for warning in registry.missing_indexes()):
+            log.warning(warning)
+        drain.watch()
+        await readiness.start(seconds=START_SECONDS)
+        # What is there now stays: a collector that looks through all of it would stop every request for a tenth of a second.
+        gc.freeze()
+        yield
+        gc.unfreeze()
+        readiness.close()
+        drain.unwatch()
+        # The loop goes on meanwhile, for those that are told that they are cut off.
+        if await asyncio.to_thread(door.close, seconds=CLOSE_SECONDS):
+            app.state.database.dispose()
+        else:
+            log.warning("a thread still waits for the database; the process ends without it")
+
+    return lifespan
+
+
+def _prepare(unit: UnitOfWork, *, settings: Settings, checks: Sequence[StartupCheck]) -> None:
+    """Create the first administrator, then run the project's own checks."""
+    if not settings.read_only:
+        ensure_administrator(unit, settings=settings)
+    for check in checks:
+        check(unit, settings=settings)
+
+
+def _add_middleware(app: FastAPI, settings: Settings, prefixes: Sequence[str]) -> None:
+    """Add the layers that the settings ask for, the innermost first."""
+    if settings.rate_limit is not None:
+        app.add_middleware(
+            RateLimit,
+            rate=settings.rate_limit,
+            storage_url=settings.rate_limit_storage_url,
+            prefixes=prefixes,
+            subject_of=partial(subject_of, settings=settings),
+        )
+    if settings.cors_origins:
+        app.add_middleware(Cors, origins=settings.cors_origins)
+
+
+def _edge(settings: Settings, drain: Drain) -> Callable[[ASGIApp], ASGIApp]:
+    last_resort: ASGIApp = problem_response(RowhouseError())
+    if settings.cors_origins:
+        last_resort = Cors(last_resort, origins=settings.cors_origins)
+    return partial(Edge, access_log=settings.access_log, own_policy=PAGES, last_resort=last_resort, drain=drain)

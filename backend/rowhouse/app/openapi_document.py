@@ -1,0 +1,165 @@
+"""The OpenAPI document: FastAPI's own, with the names of several registries apart and the problem schema of every error."""
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache, lru_cache
+from threading import Lock
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.encoders import jsonable_encoder
+from fastapi.openapi.utils import get_openapi
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from rowhouse.core.errors import Problem
+from rowhouse.core.openapi import SLO
+from rowhouse.http.default_responses import add_headers, add_refusals
+from rowhouse.http.dependencies import oauth2_scheme
+from rowhouse.http.route_tree import Directory
+from rowhouse.http.schema_names import add_part, suffix_of
+from rowhouse.requests.paths import prefix_of
+
+# 95 of 100 answers of an operation are to be there within so many milliseconds; the load run's gate reads it here.
+BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
+PATH = "/openapi.json"
+# A process is seen under one prefix or two; a middleware that believes a header must not fill the memory.
+CACHED_PREFIXES = 8
+URLS = frozenset({"tokenUrl", "authorizationUrl", "refreshUrl"})
+
+
+def add_document(app: FastAPI, directory: Directory, *, slo_ms: int, rate_limited: bool = False) -> None:
+    """Serve the document, and give it as FastAPI's `app.openapi`; it is built at its first use.
+
+    That takes half a second of work for each hundred operations, and writing it down tens of milliseconds: it is done once (for
+    each prefix that it is seen under) and in a thread, so that no other request waits for it.
+    """
+
+    @lru_cache(maxsize=CACHED_PREFIXES)
+    def written(prefix: str) -> bytes:
+        document = under_prefix(app.openapi(), prefix) if prefix else app.openapi()
+        return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+    one_at_a_time = Lock()
+
+    def content(prefix: str) -> bytes:
+        with one_at_a_time:
+            return written(prefix)
+
+    async def show(request: Request) -> Response:
+        return Response(await run_in_threadpool(content, prefix_of(request.scope)), media_type="application/json")
+
+    build = cache(lambda: build_openapi(app, directory, slo_ms=slo_ms, rate_limited=rate_limited))
+    app.openapi = build  # type: ignore[method-assign]  # FastAPI's documented way, also for who wants another document yet
+    app.add_route(PATH, show, methods=["GET"], include_in_schema=False)
+
+
+def under_prefix(document: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """The document as a client sees it below a prefix: `servers` as FastAPI has them, and the paths of logins whole."""
+    servers = document.get("servers", [])
+    if all(server.get("url") != prefix for server in servers):
+        servers = [{"url": prefix}, *servers]
+    found = {**document, "servers": servers}
+    components = found.get("components", {})
+    if "securitySchemes" in components:
+        schemes = {name: _prefixed(scheme, prefix) for name, scheme in components["securitySchemes"].items()}
+        found["components"] = {**components, "securitySchemes": schemes}
+    return found
+
+
+def _prefixed(scheme: dict[str, Any], prefix: str) -> dict[str, Any]:
+    flows = {
+        name: {key: prefix + value if key in URLS and value.startswith("/") else value for key, value in flow.items()}
+        for name, flow in scheme.get("flows", {}).items()
+    }
+    return {**scheme, "flows": flows} if flows else scheme
+
+
+def build_openapi(app: FastAPI, directory: Directory, *, slo_ms: int, rate_limited: bool = False) -> dict[str, Any]:
+    """The whole document: every documented route of the application, and the schema of every error.
+
+    `slo_ms` is the bound of the operations that say none; a hand-written route says it by `openapi_extra={"x-slo-ms": 500}`.
+    """
+    document = _parts(app, directory)
+    components = document.setdefault("components", {})
+    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas = components.setdefault("schemas", {})
+    schemas.update(problem.pop("$defs", {}))
+    schemas["Problem"] = problem
+    exact: dict[str, Any] = _with_whole_bounds(document)
+    _name_enums(exact)
+    scheme = jsonable_encoder(oauth2_scheme.model, by_alias=True, exclude_none=True)
+    flow = scheme["flows"]["password"]
+    flow["tokenUrl"] = _login_path(directory, flow["tokenUrl"])
+    own = exact["components"].get("securitySchemes", {})  # of hand-written routes, such as an API key
+    exact["components"]["securitySchemes"] = {**own, oauth2_scheme.scheme_name: scheme}
+    # For operations that say nothing of their own: a token is read if it is sent, none is needed.
+    exact["security"] = [{}, {oauth2_scheme.scheme_name: []}]
+    add_refusals(exact, rate_limited=rate_limited)
+    add_headers(exact)
+    for operation in _operations(exact):
+        operation.setdefault(SLO, slo_ms)
+    return exact
+
+
+def _parts(app: FastAPI, directory: Directory) -> dict[str, Any]:
+    """FastAPI's document, made registry by registry where there are several: it would give equal names long ones in all."""
+    later = {prefix: part for number, (prefix, part) in enumerate(directory.parts.items()) if number > 0}
+    apart = {id(route) for part in later.values() for route in part}
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        license_info=app.license_info,
+        tags=app.openapi_tags,
+        servers=app.servers,
+        routes=[route for route in app.routes if id(route) not in apart],
+    )
+    for prefix, part in later.items():
+        added = get_openapi(title=app.title, version=app.version, routes=part)
+        add_part(document, added, suffix=suffix_of(prefix, directory.parts.keys() - {prefix}))
+    return document
+
+
+def _login_path(directory: Directory, path: str) -> str:
+    """The path of the login, in the first registry that has one."""
+    found = [f"{prefix}/{path}" for prefix in directory.parts if directory.methods(f"{prefix}/{path}")]
+    return found[0] if found else f"/{path}"
+
+
+def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for item in document["paths"].values():
+        yield from item.values()
+
+
+def _name_enums(document: dict[str, Any]) -> None:
+    """Have a parameter refer to the enum that it takes: a client then has one type for the parameter and for the member."""
+    named: dict[str, list[str]] = {}
+    for name, schema in document["components"]["schemas"].items():
+        if "enum" in schema:
+            named.setdefault(repr(schema["enum"]), []).append(name)
+
+    def reference(schema: dict[str, Any]) -> dict[str, Any]:
+        if "items" in schema:
+            return {**schema, "items": reference(schema["items"])}
+        names = named.get(repr(schema["enum"]), []) if "enum" in schema else []
+        return {"$ref": f"#/components/schemas/{names[0]}"} if len(names) == 1 else schema
+
+    for operation in _operations(document):
+        for parameter in operation.get("parameters", ()):
+            parameter["schema"] = reference(parameter["schema"])
+
+
+def _with_whole_bounds(part: Any) -> Any:
+    """FastAPI writes every bound as a float, which makes of the greatest 64-bit integer the number after it."""
+    if isinstance(part, list):
+        return [_with_whole_bounds(entry) for entry in part]
+    if not isinstance(part, dict):
+        return part
+    found = {key: _with_whole_bounds(value) for key, value in part.items()}
+    for word in BOUNDS & found.keys():
+        bound = found[word]
+        if isinstance(bound, float) and bound.is_integer():
+            found[word] = min(int(bound), 2**63 - 1)
+    return found

@@ -1,0 +1,145 @@
+"""What every answer carries: a request id, the security headers and a line in the log.
+
+One plain ASGI layer, because each layer costs every request. Must not read bodies; takes them from the answers to HEAD.
+"""
+
+import asyncio
+import random
+import re
+import time
+from typing import Any
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from rowhouse.core.error_causes import report_failure
+from rowhouse.core.errors import UnavailableError, problem_response
+from rowhouse.core.logging_config import request_state
+from rowhouse.health.drain import DRAINING, Drain
+from rowhouse.requests.paths import route_path
+
+REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+# The last two do not fall back to `default-src` (CSP level 3 §6.3).
+POLICY = b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+CLOSED_POLICY = (b"content-security-policy", POLICY)
+SECURITY_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    CLOSED_POLICY,
+]
+# For a year, and for this host alone: what else lives below it is not ours to decide (RFC 6797 §6.1).
+HTTPS_ONLY = (b"strict-transport-security", b"max-age=31536000")
+OK = 200
+log = structlog.get_logger("http")
+
+
+class Edge:
+    """Takes over a well-formed `X-Request-ID` or makes one, and logs method, path, status, milliseconds, client and account.
+
+    The paths in `own_policy` bring a content policy of their own; `last_resort` answers where the application has failed, and
+    `drain` knows whether the server is ending.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, access_log: bool, own_policy: frozenset[str], last_resort: ASGIApp, drain: Drain
+    ) -> None:
+        self._app = app
+        self._drain = drain
+        self._last_resort = last_resort
+        self._access_log = access_log
+        self._own_policy = own_policy
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI application."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        request_id = _request_id(scope)
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id
+        request_state.set(state)
+        structlog.contextvars.bind_contextvars(request_id=request_id.decode())
+        added = _headers(scope, request_id)
+        has_own_policy = route_path(scope) in self._own_policy
+        status, started_to_answer = 500, False
+        send = _without_body(send) if scope["method"] == "HEAD" else send
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status, started_to_answer
+            if message["type"] == "http.response.start":
+                status, started_to_answer = message["status"], True
+                if has_own_policy and status == OK:
+                    added.remove(CLOSED_POLICY)
+                message["headers"] = [*message.get("headers", ()), *added]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_headers)
+        except (Exception, asyncio.CancelledError) as error:
+            answers = send_with_headers if not started_to_answer else None
+            if not await self._has_settled(error, scope, receive, answers):
+                raise  # for the server to log
+        finally:
+            if self._access_log:
+                self._log(scope, state, status, started)
+
+    async def _has_settled(self, error: BaseException, scope: Scope, receive: Receive, answers: Send | None) -> bool:
+        """Answer for what failed, by `answers` unless something was sent already; whether that was all there is to do."""
+        if not isinstance(error, asyncio.CancelledError):
+            # Of a layer in between: Starlette's own handler of last resort, inside, has answered for what the application lets out.
+            report_failure(scope, error)
+            if answers is not None:
+                await self._last_resort(scope, receive, answers)
+            return False
+        if not self._drain.has_begun:
+            return False
+        # The server gives up what still runs when SHUTDOWN_SECONDS are over. What has begun to answer is broken off.
+        log.warning("cut off: SHUTDOWN_SECONDS are over", method=scope["method"], path=scope["path"])
+        if answers is not None:
+            await problem_response(UnavailableError(DRAINING))(scope, receive, answers)
+        return True
+
+    def _log(self, scope: Scope, state: dict[str, Any], status: int, started: float) -> None:
+        milliseconds = round((time.perf_counter() - started) * 1000, 2)
+        log.info(
+            "request",
+            method=scope["method"],
+            path=scope["path"],
+            status=status,
+            duration_ms=milliseconds,
+            client=(scope.get("client") or (None,))[0],
+            account=state.get("account"),
+            request_id=state["request_id"].decode(),
+        )
+
+
+def _without_body(send: Send) -> Send:
+    """For HEAD, which has the headers of GET and no body (RFC 9110 §9.3.2)."""
+
+    async def send_headers(message: Message) -> None:
+        await send({**message, "body": b""} if "body" in message else message)
+
+    return send_headers
+
+
+def _headers(scope: Scope, request_id: bytes) -> list[tuple[bytes, bytes]]:
+    found = [(b"x-request-id", request_id), *SECURITY_HEADERS]
+    # The server sets the scheme, from a proxy's word only where it trusts the proxy (FORWARDED_ALLOW_IPS).
+    if scope.get("scheme") == "https":
+        found.append(HTTPS_ONLY)
+    return found
+
+
+def _request_id(scope: Scope) -> bytes:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            given: bytes = value
+            return given if REQUEST_ID.fullmatch(given) else _new_id()
+    return _new_id()
+
+
+def _new_id() -> bytes:
+    """128 random bits. From a UUID they would come by a system call, for which the loop hands the interpreter to other threads."""
+    return b"%032x" % random.getrandbits(128)  # nosec B311  # a name, not a secret

@@ -1,0 +1,1 @@
+"""Accounts: sign-up, login, sessions and the caller of a request."""

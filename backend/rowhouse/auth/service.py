@@ -1,0 +1,367 @@
+"""The rules of accounts and sessions. Knows nothing of HTTP.
+
+A refresh token is spent by one atomic statement, so that of two copies one wins; the other is a client's retry within a short
+grace and a theft after it, which revokes the whole family (RFC 9700 §4.14.2).
+"""
+
+import re
+import unicodedata
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import sqlalchemy as sa
+import structlog
+from sqlmodel import Session, col, select
+
+from rowhouse.auth.errors import AccountDisabledError, RefreshTokenError, WrongCredentialsError, WrongPasswordError
+from rowhouse.auth.models import RefreshToken, Role, User, caller_of
+from rowhouse.core.clock import now
+from rowhouse.core.errors import DuplicateError, NotAuthenticatedError
+from rowhouse.core.security import (
+    Caller,
+    decode_token,
+    encode_token,
+    fingerprint,
+    hash_password,
+    new_opaque_token,
+    verify_and_hash,
+    verify_password,
+)
+from rowhouse.core.settings import Settings
+from rowhouse.db.unit_of_work import UnitOfWork
+from rowhouse.requests.throttling import Attempts
+
+ACCESS = "access"
+MAX_KEY = 2**31
+SUBJECT = re.compile(r"[1-9][0-9]{0,9}")
+log = structlog.get_logger("auth")
+
+_users: sa.Table = User.__table__  # type: ignore[attr-defined]  # SQLAlchemy sets it on mapped classes
+_tokens: sa.Table = RefreshToken.__table__  # type: ignore[attr-defined]  # as above
+SELECT_CALLER = sa.select(_users.c.id, _users.c.role, _users.c.is_active, _users.c.token_version).where(
+    _users.c.id == sa.bindparam("caller_id", type_=sa.Integer())
+)
+SELECT_LOGIN = sa.select(_users.c.id, _users.c.hashed_password, _users.c.is_active, _users.c.token_version).where(
+    _users.c.email == sa.bindparam("login_email", type_=sa.String())
+)
+SELECT_PASSWORD = sa.select(_users.c.email, _users.c.hashed_password, _users.c.token_version).where(
+    _users.c.id == sa.bindparam("caller_id", type_=sa.Integer())
+)
+# At each login and refresh; each makes one token, so that a backlog shrinks by up to twice this number.
+REMOVED_AT_ONCE = 100
+# A refresh that was under way while its family was revoked may have stored a token for a moment longer.
+UNDER_WAY = timedelta(hours=1)
+# A hash that no password matches, of the lowest cost; `_dummy_hash` makes one of the configured cost.
+_dummy_hashes: dict[int, str] = {}
+
+
+def normalise_email(email: str) -> str:
+    """Addresses are one whatever their case, and however their accents are composed (Unicode NFC, as sign-up has it)."""
+    return unicodedata.normalize("NFC", email.strip().lower())
+
+
+def authenticate(unit: UnitOfWork, token: str, *, settings: Settings) -> Caller:
+    """The account behind an access token, as it stands now.
+
+    Raises:
+        NotAuthenticatedError: 401 when the token does not hold or its sessions were ended.
+        AccountDisabledError: 403 for a disabled account, at once.
+    """
+    claims = decode_token(token, kind=ACCESS, secret=settings.jwt_secret.get_secret_value())
+    rows = unit.fetch(SELECT_CALLER, {"caller_id": _subject(claims)})
+    if not rows or rows[0]["token_version"] != claims.get("ver"):
+        raise NotAuthenticatedError("This session has ended; sign in again.")
+    if not rows[0]["is_active"]:
+        raise AccountDisabledError
+    return caller_of(rows[0]["id"], rows[0]["role"])
+
+
+def subject_of(token: str, *, settings: Settings) -> str | None:
+    """Return the account that an access token names, None for one that is not genuine or not in force.
+
+    Asks no database.
+    """
+    try:
+        claims = decode_token(token, kind=ACCESS, secret=settings.jwt_secret.get_secret_value())
+    except NotAuthenticatedError:
+        return None
+    return str(claims["sub"])
+
+
+def _subject(claims: dict[str, Any]) -> int:
+    subject = str(claims["sub"])
+    if not SUBJECT.fullmatch(subject) or int(subject) >= MAX_KEY:
+        raise NotAuthenticatedError
+    return int(subject)
+
+
+def sign_up(session: Session, user: User) -> User:
+    """Store a new account.
+
+    Raises:
+        DuplicateError: 409 when the address is taken.
+    """
+    session.add(user)
+    session.flush()
+    session.refresh(user)
+    return user
+
+
+def log_in(unit: UnitOfWork, email: str, password: str, *, attempts: Attempts, settings: Settings) -> tuple[str, str]:
+    """The access token and the refresh token of a new session.
+
+    Raises:
+        WrongCredentialsError: 401; also where the password was changed while it was checked.
+        AccountDisabledError: 403, only to someone who knows the password.
+        TooManyAttemptsError: 429 after too many failures, whether or not the address is known.
+    """
+    with attempts.of(normalise_email(email), failure=WrongCredentialsError):
+        user_id, version = check_password(unit, email, password, settings=settings)
+    user = _held_user(unit.session, user_id)
+    if user is None or user.token_version != version:
+        raise WrongCredentialsError
+    access_token = issue_access_token(user_id, version, settings=settings)
+    return access_token, issue_refresh_token(unit.session, user, family=None, settings=settings)
+
+
+def check_password(unit: UnitOfWork, email: str, password: str, *, settings: Settings) -> tuple[int, int]:
+    """The id and token version of the account; takes the same time whether or not the address is known.
+
+    Raises:
+        WrongCredentialsError: 401.
+        AccountDisabledError: 403, only to someone who knows the password.
+    """
+    # No address holds a NUL, and PostgreSQL would refuse to look for one.
+    rows = [] if "\x00" in email else unit.fetch(SELECT_LOGIN, {"login_email": normalise_email(email)})
+    dummy = _dummy_hash(settings.bcrypt_cost)
+    hashed = rows[0]["hashed_password"] if rows else dummy
+    if not verify_password(password, hashed, cost=settings.bcrypt_cost) or not rows:
+        raise WrongCredentialsError
+    if not rows[0]["is_active"]:
+        raise AccountDisabledError
+    return rows[0]["id"], rows[0]["token_version"]
+
+
+def _dummy_hash(cost: int) -> str:
+    if cost not in _dummy_hashes:
+        _dummy_hashes[cost] = hash_password(new_opaque_token(), cost=cost)
+    return _dummy_hashes[cost]
+
+
+def issue_access_token(user_id: int, token_version: int, *, settings: Settings) -> str:
+    """An access token for the account."""
+    return encode_token(
+        {"sub": str(user_id), "ver": token_version},
+        kind=ACCESS,
+        secret=settings.jwt_secret.get_secret_value(),
+        lifetime=timedelta(minutes=settings.access_token_minutes),
+    )
+
+
+def issue_refresh_token(session: Session, user: User, *, family: UUID | None, settings: Settings) -> str:
+    """A refresh token of `family`, or of a new one; only its fingerprint is stored."""
+    token = new_opaque_token()
+    stored = RefreshToken(
+        user_id=user.id or 0,
+        token_version=user.token_version,
+        family=family or uuid4(),
+        fingerprint=fingerprint(token),
+        expires_at=now() + timedelta(days=settings.refresh_token_days),
+    )
+    session.add(stored)
+    session.flush()
+    remove_useless_tokens(session, settings=settings)
+    return token
+
+
+def _first_tokens(by: sa.Column[Any], *conditions: sa.ColumnElement[bool]) -> sa.Select[tuple[int]]:
+    """Ids of a bounded number of tokens that nobody else is changing, in the order of the index."""
+    found = sa.select(_tokens.c.id).where(*conditions).order_by(by).limit(REMOVED_AT_ONCE)
+    return sa.select(found.with_for_update(skip_locked=True).subquery().c.id)
+
+
+def _before(column: sa.Column[Any], name: str) -> sa.ColumnElement[bool]:
+    return column < sa.bindparam(name, type_=column.type)
+
+
+_expired = _tokens.c.revoked_at.is_(None), _before(_tokens.c.expires_at, "expired_before")
+DELETE_USELESS_TOKENS = sa.delete(_tokens).where(
+    _tokens.c.id.in_(
+        sa.union_all(
+            _first_tokens(_tokens.c.expires_at, *_expired),
+            _first_tokens(_tokens.c.revoked_at, _before(_tokens.c.revoked_at, "revoked_before")),
+        )
+    )
+)
+
+
+def remove_useless_tokens(session: Session, *, settings: Settings) -> None:
+    """Delete a bounded number of tokens: those that have expired, and of the revoked those whose whole family has.
+
+    A revoked one stays until then. It alone tells that a token is revoked which a refresh stored while the family was
+    (see `_is_revoked`).
+    """
+    present = now()
+    lifetime = timedelta(days=settings.refresh_token_days)
+    session.execute(
+        DELETE_USELESS_TOKENS, {"expired_before": present, "revoked_before": present - lifetime - UNDER_WAY}
+    )
+
+
+def spend_refresh_token(session: Session, token: str, *, settings: Settings) -> RefreshToken:
+    """Mark the token as used and give it.
+
+    Raises:
+        RefreshTokenError: 401; a token used again after the grace has revoked its family.
+    """
+    digest = fingerprint(token)
+    claim = (
+        sa.update(RefreshToken)
+        .where(col(RefreshToken.fingerprint) == digest, col(RefreshToken.used_at).is_(None))
+        .values(used_at=now())
+    )
+    claimed = session.exec(claim).rowcount == 1
+    stored = session.exec(select(RefreshToken).where(RefreshToken.fingerprint == digest)).one_or_none()
+    if stored is None or stored.expires_at <= now() or _is_revoked(session, stored.family):
+        raise RefreshTokenError
+    grace = timedelta(seconds=settings.refresh_grace_seconds)
+    if not claimed and stored.used_at is not None and now() - stored.used_at > grace:
+        revoke_family(session, stored.family)
+        log.warning("refresh token reuse", user_id=stored.user_id, family=str(stored.family))
+        raise RefreshTokenError("This refresh token was used before; every session that followed from it has ended.")
+    return stored
+
+
+def _is_revoked(session: Session, family: UUID) -> bool:
+    """Whether a family was revoked, also for a token that a refresh stored unseen while that was done."""
+    revoked = select(RefreshToken.id).where(RefreshToken.family == family, col(RefreshToken.revoked_at).is_not(None))
+    return session.exec(revoked.limit(1)).first() is not None
+
+
+def revoke_family(session: Session, family: UUID) -> None:
+    """End every session that followed from one login."""
+    session.exec(
+        sa.update(RefreshToken)
+        .where(col(RefreshToken.family) == family, col(RefreshToken.revoked_at).is_(None))
+        .values(revoked_at=now())
+    )
+
+
+def log_out(session: Session, token: str) -> None:
+    """Revoke the family of a refresh token; an unknown one is as good as logged out."""
+    stored = session.exec(select(RefreshToken).where(RefreshToken.fingerprint == fingerprint(token))).one_or_none()
+    if stored is not None:
+        revoke_family(session, stored.family)
+
+
+def change_name(session: Session, user_id: int, full_name: str) -> User:
+    """Change the name on an account."""
+    user = active_user(session, user_id)
+    user.full_name, user.updated_at = full_name, now()
+    session.flush()
+    return user
+
+
+def check_own_password(
+    unit: UnitOfWork, user_id: int, password: str, *, new: str, attempts: Attempts
+) -> tuple[int, str]:
+    """The account's token version and the hash of a new password, for who knows the present one.
+
+    Who has stolen a token guesses no faster than at the login.
+
+    Raises:
+        NotAuthenticatedError: 401 when the account is gone.
+        WrongPasswordError: 403.
+        TooManyAttemptsError: 429 after too many failures, here or at the login.
+    """
+    rows = unit.fetch(SELECT_PASSWORD, {"caller_id": user_id})
+    if not rows:
+        raise NotAuthenticatedError
+    with attempts.of(rows[0]["email"], failure=WrongPasswordError):
+        hashed = verify_and_hash(password, rows[0]["hashed_password"], new, cost=unit.settings.bcrypt_cost)
+        if hashed is None:
+            raise WrongPasswordError
+    return rows[0]["token_version"], hashed
+
+
+def change_password(session: Session, user_id: int, hashed_password: str, *, version: int) -> None:
+    """Store the new hash and end every session, access tokens too.
+
+    Raises:
+        NotAuthenticatedError: 401 when the password that was checked, at `version`, is none any more.
+    """
+    user = session.get(User, user_id, with_for_update={"key_share": True})
+    if user is None or user.token_version != version:
+        raise NotAuthenticatedError("The password was changed meanwhile; sign in again.")
+    user.hashed_password, user.updated_at = hashed_password, now()
+    user.token_version += 1
+    session.flush()
+    mine = sa.update(RefreshToken).where(col(RefreshToken.user_id) == user_id, col(RefreshToken.revoked_at).is_(None))
+    session.exec(mine.values(revoked_at=now()))
+
+
+def rotate(session: Session, token: str, *, settings: Settings) -> tuple[str, str]:
+    """Spend a refresh token; the access token and the refresh token that follow.
+
+    Raises:
+        RefreshTokenError: 401.
+        AccountDisabledError: 403.
+    """
+    spent = spend_refresh_token(session, token, settings=settings)
+    user = _held_user(session, spent.user_id)
+    if user is None or user.token_version != spent.token_version:
+        raise RefreshTokenError
+    access_token = issue_access_token(spent.user_id, spent.token_version, settings=settings)
+    return access_token, issue_refresh_token(session, user, family=spent.family, settings=settings)
+
+
+def _held_user(session: Session, user_id: int) -> User | None:
+    """The account as it stands now, kept from being deleted until the transaction ends.
+
+    A change of its password is not waited for, which would deadlock with it: the token that is issued carries the version of the
+    old one, and dies with the change.
+
+    Raises:
+        AccountDisabledError: 403.
+    """
+    user = session.get(User, user_id, with_for_update={"read": True, "key_share": True})
+    if user is not None and not user.is_active:
+        raise AccountDisabledError
+    return user
+
+
+def active_user(session: Session, user_id: int) -> User:
+    """The account, as long as it is there and enabled.
+
+    Raises:
+        NotAuthenticatedError: 401 when it is gone.
+        AccountDisabledError: 403.
+    """
+    user = session.get(User, user_id)
+    if user is None:
+        raise NotAuthenticatedError
+    if not user.is_active:
+        raise AccountDisabledError
+    return user
+
+
+def ensure_administrator(unit: UnitOfWork, *, settings: Settings) -> None:
+    """At first start, make the account that `ADMIN_EMAIL` and `ADMIN_PASSWORD` name."""
+    if settings.admin_email is None or settings.admin_password is None:
+        return
+    if not sa.inspect(unit.link.connection).has_table(_users.name):
+        log.warning("no administrator made: the database is not migrated; run alembic upgrade head")
+        return
+    # That was a transaction. Hashing takes longer than an idle one may in some databases.
+    unit.link.connection.rollback()
+    email = normalise_email(settings.admin_email)
+    if unit.fetch(SELECT_LOGIN, {"login_email": email}):
+        return
+    hashed = hash_password(settings.admin_password.get_secret_value(), cost=settings.bcrypt_cost)
+    user = User(email=email, full_name="Administrator", role=Role.ADMIN, hashed_password=hashed)
+    try:
+        with unit.session.begin_nested():
+            sign_up(unit.session, user)
+    except (sa.exc.IntegrityError, DuplicateError):
+        log.info("administrator made by another process")

@@ -1,0 +1,124 @@
+"""One HTTP/1.1 connection, with the limits that uvicorn's own lacks: how long and how large a request's line and headers may be.
+
+Without them, connections that never finish a request fill the process's table of files, and one header may be as large as the
+memory. uvicorn makes a connection of this class for each client (`rowhouse.cli.serve`). Knows no route.
+"""
+
+import asyncio
+import json
+from typing import ClassVar
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from rowhouse.core.settings import Settings
+
+TITLES = {408: "Request Timeout", 431: "Request Header Fields Too Large"}
+DETAILS = {
+    408: "The request's headers did not arrive in time.",
+    431: "The request's line and headers are larger than this server takes.",
+}
+CODES = {408: "request_timeout", 431: "request_header_fields_too_large"}
+
+
+class HeadTooLargeError(Exception):
+    """A request's line and headers are over the limit."""
+
+
+class Connection(HttpToolsProtocol):
+    """A connection that closes when a request's head takes too long, and answers 431 when it is too large."""
+
+    head_seconds: ClassVar[float] = 10
+    most_head_bytes: ClassVar[int] = 64 * 1024
+
+    _timer: asyncio.TimerHandle | None = None
+    _is_in_head = True
+    _heads = 0
+    _head_bytes = 0
+    _piece = 0
+    _is_too_large = False
+
+    @classmethod
+    def limit(cls, settings: Settings) -> None:
+        """Hold every connection of this process to the settings."""
+        cls.head_seconds, cls.most_head_bytes = settings.header_seconds, settings.max_header_bytes
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+        """Expect a request's head."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Expect nothing more."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; count what belongs to a head that is not complete."""
+        heads, self._piece = self._heads, len(data)
+        super().data_received(data)
+        if self._is_in_head:
+            if self.transport.is_closing():
+                return  # refused
+            # Of a head that began amid these bytes it is not known where, and they are few.
+            self._head_bytes = self._head_bytes + len(data) if heads == self._heads else 0
+            if self._head_bytes > self.most_head_bytes:
+                self._refuse(431)
+            elif self._timer is None:
+                self._await_head()
+        elif self.cycle is not None and self.cycle.response_complete and self._timer is None:  # type: ignore[redundant-expr]  # None at first
+            self._await_head()  # the rest of a body that nobody reads; uvicorn's own timer has ended with it
+
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        self._is_in_head = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """A head is complete; one whose end came in the same piece as all that is too much of it is refused here."""
+        if self._head_bytes + self._piece > self.most_head_bytes and self._head_size() > self.most_head_bytes:
+            self._is_too_large = True
+            raise HeadTooLargeError
+        self._is_in_head, self._head_bytes = False, 0
+        self._heads += 1
+        self._stop_waiting()
+        super().on_headers_complete()
+
+    def _head_size(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what the parser refuses, or what was refused above."""
+        if self._is_too_large:
+            self._refuse(431)
+        else:
+            super().send_400_response(msg)
+
+    def _await_head(self) -> None:
+        self._timer = self.loop.call_later(self.head_seconds, self._give_up)
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _give_up(self) -> None:
+        """A client that has begun a request is told; one that has sent nothing is only left."""
+        if self._head_bytes:
+            self._refuse(408)
+        else:
+            self.transport.close()
+
+    def _refuse(self, status: int) -> None:
+        """Answer and close. No route was asked, so the answer carries no more than it must."""
+        self._stop_waiting()
+        problem = {
+            "type": "about:blank",
+            "title": TITLES[status],
+            "status": status,
+            "detail": DETAILS[status],
+            "code": CODES[status],
+        }
+        body = json.dumps(problem).encode()
+        head = b"content-type: application/problem+json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+        self.transport.write(STATUS_LINE[status] + head + body)
+        self.transport.close()

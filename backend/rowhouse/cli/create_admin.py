@@ -1,0 +1,152 @@
+"""Makes an administrator: `python -m rowhouse.cli.create_admin --email boss@example.com`, or `scripts/create-admin`.
+
+The password comes from ADMIN_PASSWORD or is asked for; never from the command line, which everybody on the machine can read.
+Ends with 0 when the account is an administrator, with 1 and a sentence on standard error when nothing was changed, and with 2 for
+arguments that make no sense.
+"""
+
+import argparse
+import getpass
+import sys
+from collections.abc import Sequence
+from typing import Any, Self
+
+from pydantic import TypeAdapter, ValidationError, model_validator
+from sqlmodel import select
+
+from rowhouse.auth.models import Role, User
+from rowhouse.auth.routes import Email, FullName, Password
+from rowhouse.auth.service import sign_up
+from rowhouse.core.clock import now
+from rowhouse.core.errors import RowhouseError, UnavailableError
+from rowhouse.core.security import hash_password
+from rowhouse.core.settings import Settings
+from rowhouse.db.unit_of_work import Database, UnitOfWork
+from rowhouse.health.migration_state import Revisions
+from rowhouse.health.readiness import stored_revisions
+
+
+class CommandError(Exception):
+    """What stands in the way, as a sentence for whoever runs the command."""
+
+
+class CommandSettings(Settings):
+    """The settings; here ADMIN_PASSWORD may stand without ADMIN_EMAIL, for the address is an argument."""
+
+    @model_validator(mode="after")
+    def _guard_administrator(self) -> Self:
+        """The password is judged when it is used."""
+        return self
+
+
+def _read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="create-admin", description="Makes an administrator, or makes one of an account that there is."
+    )
+    parser.add_argument("--email", help="the address; ADMIN_EMAIL unless given")
+    parser.add_argument("--full-name", default="Administrator", help="the name on a new account")
+    parser.add_argument(
+        "--promote", action="store_true", help="do not ask before an account that there is gets the role"
+    )
+    return parser.parse_args(arguments)
+
+
+def _valid(kind: Any, value: str, *, what: str) -> str:
+    try:
+        checked: str = TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        raise CommandError(f"{what}: {error.errors()[0]['msg']}") from None
+    return checked
+
+
+def _look(database: Database, email: str) -> User | None:
+    """The account of the address, in a database that is ready for one."""
+    try:
+        with UnitOfWork(database, write=False) as unit:
+            _check_migrated(unit)
+            return _find(unit, email)
+    except UnavailableError as error:
+        raise CommandError("The database does not answer; look at DATABASE_URL.") from error
+
+
+def _check_migrated(unit: UnitOfWork) -> None:
+    stored, revisions = stored_revisions(unit), Revisions.of_the_code()
+    objection = revisions.objection(stored) if revisions is not None else None
+    if objection is not None or not stored:
+        raise CommandError(objection or "The database was never migrated; run alembic upgrade head.")
+
+
+def _find(unit: UnitOfWork, email: str) -> User | None:
+    return unit.session.exec(select(User).where(User.email == email)).one_or_none()
+
+
+def _ask_password() -> str:
+    if not sys.stdin.isatty():
+        raise CommandError("Set ADMIN_PASSWORD, or run this in a terminal, where the password can be asked for.")
+    password = getpass.getpass("Password: ")
+    if getpass.getpass("The same again: ") != password:
+        raise CommandError("The two passwords differ.")
+    return password
+
+
+def _create(database: Database, email: str, full_name: str, password: str) -> str:
+    hashed = hash_password(password, cost=database.settings.bcrypt_cost)
+    with UnitOfWork(database, write=True) as unit:
+        sign_up(unit.session, User(email=email, full_name=full_name, role=Role.ADMIN, hashed_password=hashed))
+    return f"{email} is an administrator now."
+
+
+def _confirm(user: User, *, promote: bool) -> None:
+    state = f"role {user.role}" if user.is_active else f"role {user.role}, disabled"
+    question = f"{user.email} has an account already ({state}); its password stays as it is."
+    if promote:
+        return
+    if not sys.stdin.isatty():
+        raise CommandError(f"{question} Add --promote to make it an administrator.")
+    if input(f"{question} Make it an administrator? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise CommandError("Nothing was changed.")
+
+
+def _promote(database: Database, email: str) -> str:
+    with UnitOfWork(database, write=True) as unit:
+        user = _find(unit, email)
+        if user is None:
+            raise CommandError("The account was deleted meanwhile; nothing was changed.")
+        user.role, user.is_active, user.updated_at = Role.ADMIN, True, now()
+    return f"{email} had an account and is an administrator now; its password is as it was."
+
+
+def _run(options: argparse.Namespace) -> str:
+    settings = CommandSettings()
+    given = options.email or settings.admin_email
+    if not given:
+        raise CommandError("Say which address: --email, or ADMIN_EMAIL.")
+    email = _valid(Email, given, what="--email")
+    full_name = _valid(FullName, options.full_name, what="--full-name")
+    database = Database(settings)
+    try:
+        user = _look(database, email)
+        if user is None:
+            password = settings.admin_password.get_secret_value() if settings.admin_password else _ask_password()
+            return _create(database, email, full_name, _valid(Password, password, what="The password"))
+        if user.role is Role.ADMIN and user.is_active:
+            return f"{email} is an administrator already; nothing was changed."
+        _confirm(user, promote=options.promote)
+        return _promote(database, email)
+    finally:
+        database.dispose()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Make the administrator and say so; the exit code."""
+    options = _read_arguments(arguments)
+    try:
+        sys.stdout.write(f"{_run(options)}\n")
+    except (CommandError, RowhouseError, ValidationError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,129 @@
+"""Starts the server: `python -m rowhouse.cli.serve --host 0.0.0.0 --port 8000 --workers 2`, with every option of uvicorn's own command.
+
+What uvicorn does not bound is bounded: the size and time of headers, and a stop. A start that fails ends with one sentence that says
+what to do, and exit code 1; LOG_LEVEL=debug shows the traceback. Migrates nothing.
+"""
+
+import asyncio
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from pydantic import ValidationError
+from sqlalchemy.exc import SQLAlchemyError
+from uvicorn.config import LOGGING_CONFIG, STARTUP_FAILURE
+from uvicorn.main import main as uvicorn_command
+from uvicorn.server import Server
+from uvicorn.supervisors import Multiprocess
+
+from rowhouse.cli.connection import Connection
+
+APPLICATION = "rowhouse.cli.serve:application"
+CONNECTION = "rowhouse.cli.connection:Connection"
+FAILED = 1
+# What says by itself what to do. Anything else is a fault in the code, and its traceback is what helps.
+TOLD = (ValidationError, ValueError, TypeError, SQLAlchemyError, ModuleNotFoundError)
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+class StartError(Exception):
+    """The database cannot be served from, and waiting does not help."""
+
+
+def application() -> FastAPI:
+    """The application for a server process, once it is known that it can start; else the process ends with a sentence."""
+    # Of a thread of its own, for uvicorn asks in a running event loop.
+    with ThreadPoolExecutor(1) as aside:
+        try:
+            return aside.submit(_made).result()
+        except (*TOLD, StartError) as error:
+            if os.environ.get("LOG_LEVEL", "").lower() == "debug":
+                traceback.print_exception(error)
+            sys.stderr.write(f"Rowhouse cannot start. {explained(error)}\n")
+    sys.exit(STARTUP_FAILURE)
+
+
+def _made() -> FastAPI:
+    app: FastAPI = import_module("app.main").create_app()
+    Connection.limit(app.state.settings)
+    finding = asyncio.run(app.state.readiness.finding())
+    if finding is not None and finding.is_permanent:
+        said = finding.cause.get("message")
+        raise StartError(f"{finding.detail} {f'It says: {said}. Look at DATABASE_URL.' if said else ''}".rstrip())
+    return app
+
+
+def explained(error: Exception) -> str:
+    """What is wrong and what to do, in one line."""
+    if isinstance(error, StartError):
+        return str(error)
+    if isinstance(error, ValidationError):
+        return f"{'; '.join(_faults(error))}. Look at the environment and at .env; .env.example explains every setting."
+    said = " ".join(str(error).split()).partition(" (Background on")[0]
+    place = _place(error.__traceback__)
+    if isinstance(error, SQLAlchemyError) and "parse SQLAlchemy URL" in said:
+        said, place = (
+            "DATABASE_URL is no URL; write sqlite:///path/to/file.db or postgresql://user:password@host/name",
+            None,
+        )
+    return f"{type(error).__name__}: {said}{f' ({place})' if place else ''}"
+
+
+def _faults(error: ValidationError) -> list[str]:
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    return [" ".join([*(str(part).upper() for part in fault["loc"]), fault["msg"]]) for fault in faults]
+
+
+def _place(trace: TracebackType | None) -> str | None:
+    """The last line of the project's own that led to the error, outside the engine."""
+    own = [
+        frame
+        for frame in traceback.extract_tb(trace)
+        if not Path(frame.filename).is_relative_to(PACKAGE)
+        and "site-packages" not in frame.filename
+        and Path(frame.filename).is_relative_to(Path.cwd())
+    ]
+    return f"{Path(own[-1].filename).relative_to(Path.cwd())}, line {own[-1].lineno}" if own else None
+
+
+def server_options(arguments: Sequence[str]) -> dict[str, Any]:
+    """Uvicorn's options from a command line, with our own defaults."""
+    defaults = [APPLICATION, "--factory", "--http", CONNECTION, "--no-access-log", "--no-server-header"]
+    options: dict[str, Any] = uvicorn_command.make_context("rowhouse.cli.serve", [*defaults, *arguments]).params
+    options["headers"] = [header.split(":", 1) for header in options["headers"]]
+    options["log_config"] = options["log_config"] or LOGGING_CONFIG
+    return options
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Serve until a signal says to stop; the exit code."""
+    options = server_options(arguments)
+    if options["reload"]:
+        uvicorn.run(**options)
+        return 0
+    del options["app_dir"]
+    config = uvicorn.Config(**options)
+    if config.workers > 1:
+        supervisor = Multiprocess(config, sockets=[config.bind_socket()])
+        supervisor.run()
+        return FAILED if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes) else 0
+    server = Server(config)
+    try:
+        server.run()
+    except KeyboardInterrupt:
+        return 0
+    except SystemExit:
+        return FAILED
+    return 0 if server.started else FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

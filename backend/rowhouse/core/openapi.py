@@ -1,0 +1,40 @@
+"""Parts of the OpenAPI document that routes put together: headers and the answers that are problems."""
+
+import http
+from typing import Any
+
+from rowhouse.core.errors import PROBLEM_MEDIA_TYPE
+
+# The extension that states an operation's service level objective, in milliseconds.
+SLO = "x-slo-ms"
+PROBLEM_REFERENCE = {"$ref": "#/components/schemas/Problem"}
+WORDS = {
+    400: "The request makes no sense in the present state.",
+    401: "No credentials, or credentials that do not hold.",
+    403: "The caller may not do this.",
+    404: "Missing, or someone else's.",
+    409: "A conflict with what is stored.",
+    412: "The row has changed since the client read it.",
+    413: "The body is too large.",
+    415: "The body is of a type that is not read here.",
+    422: "Some values are not valid; `errors` lists them.",
+    429: "Too many attempts; see `Retry-After`.",
+    503: "Out of capacity; see `Retry-After`.",
+}
+
+
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """FastAPI's `responses` for these error statuses."""
+    content = {PROBLEM_MEDIA_TYPE: {"schema": PROBLEM_REFERENCE}}
+    return {s: {"description": WORDS.get(s, http.HTTPStatus(s).phrase), "content": content} for s in statuses}
+
+
+def header(name: str, description: str, **schema: Any) -> dict[str, Any]:
+    """An optional request header, as OpenAPI has it."""
+    described = {"name": name, "in": "header", "required": False, "description": description}
+    return {**described, "schema": {"type": "string", **schema}}
+
+
+def response_header(name: str, description: str, *, required: bool = True) -> dict[str, Any]:
+    """A header of an answer, as OpenAPI has it."""
+    return {name: {"description": description, "required": required, "schema": {"type": "string"}}}

@@ -1,0 +1,54 @@
+"""Who may read and who may write: the words of a registration line and of a hand-written route.
+
+A policy looks at the caller's role only. Which rows a caller sees is `CRUDBase.scope`.
+"""
+
+from dataclasses import dataclass
+
+from rowhouse.core.errors import NotAuthenticatedError, PermissionDeniedError
+from rowhouse.core.security import Caller
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A condition on the caller. `roles=None` asks for any account; `anyone` asks for nothing."""
+
+    name: str
+    roles: frozenset[str] | None = None
+    anyone: bool = False
+
+    def allows(self, caller: Caller | None) -> bool:
+        """Whether the caller passes."""
+        if self.anyone:
+            return True
+        return caller is not None and (self.roles is None or caller.role in self.roles)
+
+    def check(self, caller: Caller | None) -> None:
+        """Let the caller pass.
+
+        Raises:
+            NotAuthenticatedError: 401 when nobody is signed in and somebody must be.
+            PermissionDeniedError: 403 when the account has none of the roles.
+        """
+        if self.anyone:
+            return
+        if caller is None:
+            raise NotAuthenticatedError
+        if self.roles is not None and caller.role not in self.roles:
+            raise PermissionDeniedError(f"This takes the role {' or '.join(sorted(self.roles))}.")
+
+
+ANYONE = Policy("anyone", anyone=True)
+SIGNED_IN = Policy("signed in")
+
+
+def role(*names: str) -> Policy:
+    """The policy that asks for one of these roles.
+
+    Raises:
+        TypeError: at start-up, for no role, which would let nobody in, and for what is no name.
+    """
+    given: tuple[object, ...] = names
+    if not given or not all(isinstance(name, str) and name for name in given):
+        raise TypeError(f"role{names!r}: name the roles, such as role('admin', 'staff')")
+    return Policy(" or ".join(names), roles=frozenset(names))

@@ -1,0 +1,138 @@
+"""The settings, and the only reader of the environment.
+
+Frozen: nothing changes a setting after start. A secret has no usable default outside development.
+`.env.example` lists every setting; a test keeps the two equal.
+"""
+
+import re
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from rowhouse.core.security import MAX_PASSWORD_BYTES
+
+DEVELOPMENT_SECRET = "development-only-secret-never-use-this-in-production-0123456789"  # noqa: S105  # nosec B105  # refused outside development
+MIN_SECRET_BYTES = 32
+MIN_PASSWORD = 8
+# RFC 6454 §6.2: scheme, host in lower case and, unless it is the scheme's own, the port.
+ORIGIN = re.compile(r"https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?")
+
+
+class Environment(StrEnum):
+    """Where the process runs; anything but development refuses weak secrets."""
+
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class Settings(BaseSettings):
+    """Every setting with its unit; read from the environment and from `.env`.
+
+    Raises:
+        pydantic.ValidationError: at start-up, naming the setting and the mend.
+    """
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, frozen=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    environment: Environment = Environment.DEVELOPMENT
+    # It may hold a password, so it is in no text that shows the settings.
+    database_url: Annotated[str, Field(repr=False)] = "sqlite:///data/rowhouse.db"
+
+    # One number sizes threads, connections and overload: each worker thread holds one connection.
+    worker_threads: Annotated[int, Field(ge=1, le=200)] = 8
+    queue_seconds: Annotated[float, Field(gt=0, le=30)] = 1.5
+    lock_seconds: Annotated[float, Field(gt=0, le=30)] = 1.5
+    statement_seconds: Annotated[float, Field(gt=0, le=3600)] = 5
+    # 0 logs none.
+    slow_statement_ms: Annotated[int, Field(ge=0)] = 500
+    database_pooler: Annotated[str, Field(pattern="^(auto|yes|no)$")] = "auto"
+    prepare_statements: Annotated[str, Field(pattern="^(auto|always|never)$")] = "auto"
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 1024 * 1024
+    max_import_bytes: Annotated[int, Field(ge=1024)] = 64 * 1024 * 1024
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+
+    # This server only reads: a standby is as good as a primary.
+    read_only: bool = False
+    # A stop takes at most the sum of both, whatever clients do.
+    drain_seconds: Annotated[float, Field(ge=0, le=300)] = 0
+    shutdown_seconds: Annotated[float, Field(ge=1, le=600)] = 10
+    # What a client that sends slowly may take. The first two are rowhouse.cli.serve's; plain uvicorn knows no such limits.
+    header_seconds: Annotated[float, Field(gt=0, le=300)] = 10
+    max_header_bytes: Annotated[int, Field(ge=4096)] = 64 * 1024
+    body_seconds: Annotated[float, Field(gt=0, le=600)] = 20
+
+    jwt_secret: SecretStr = SecretStr(DEVELOPMENT_SECRET)
+    access_token_minutes: Annotated[int, Field(ge=1, le=1440)] = 15
+    refresh_token_days: Annotated[int, Field(ge=1, le=365)] = 7
+    refresh_grace_seconds: Annotated[int, Field(ge=0, le=300)] = 10
+    bcrypt_cost: Annotated[int, Field(ge=10, le=16)] = 10
+    admin_email: str | None = None
+    admin_password: SecretStr | None = None
+
+    # An account's own bound is for one network address; the larger one is for all that never signed in to it.
+    login_failures_per_account: Annotated[int, Field(ge=1)] = 10
+    login_failures_per_account_everywhere: Annotated[int, Field(ge=1)] = 50
+    login_failures_per_address: Annotated[int, Field(ge=1)] = 100
+    login_failure_minutes: Annotated[int, Field(ge=1, le=1440)] = 15
+    # Each costs a hash; a network of many people has one address.
+    sign_ups_per_address: Annotated[int, Field(ge=1)] = 50
+    sign_up_minutes: Annotated[int, Field(ge=1, le=1440)] = 60
+    # Of one account, or of one network address where nobody is signed in; None for no bound.
+    rate_limit: Annotated[str | None, Field(pattern=r"^[1-9][0-9]{0,8}/(second|minute|hour|day)$")] = None
+    rate_limit_storage_url: Annotated[str, Field(pattern=r"^(memory://$|(redis|valkey)s?(\+\w+)?://)")] = "memory://"
+    idempotency_keys_per_account: Annotated[int, Field(ge=1)] = 100_000
+
+    booking_min_minutes: Annotated[int, Field(ge=1)] = 5
+    booking_max_hours: Annotated[int, Field(ge=1)] = 24
+    booking_max_days_ahead: Annotated[int, Field(ge=1)] = 90
+    booking_hold_minutes: Annotated[int, Field(ge=1)] = 15
+    booking_early_minutes: Annotated[int, Field(ge=0)] = 15
+
+    slo_ms: Annotated[int, Field(ge=1)] = 200
+
+    log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
+    log_json: bool = True
+    access_log: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_origins(cls, values: dict[str, object]) -> dict[str, object]:
+        """`CORS_ORIGINS` is written as a comma-separated list."""
+        origins = values.get("cors_origins")
+        if isinstance(origins, str):
+            values["cors_origins"] = tuple(part.strip() for part in origins.split(",") if part.strip())
+        return values
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _guard_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        """An origin is compared letter by letter, so one that no browser sends would only look as if it were allowed."""
+        for origin in origins:
+            if not ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    "CORS_ORIGINS: name each origin as browsers send it, https://shop.example; no *, null, path or end slash"
+                )
+        return origins
+
+    @model_validator(mode="after")
+    def _guard_secret(self) -> Self:
+        """A guessable signing key is a forged administrator: refuse it before the first request."""
+        secret = self.jwt_secret.get_secret_value()
+        if len(secret.encode()) < MIN_SECRET_BYTES:
+            raise ValueError(f"JWT_SECRET needs at least {MIN_SECRET_BYTES} bytes: openssl rand -hex 32")
+        if self.environment is not Environment.DEVELOPMENT and secret == DEVELOPMENT_SECRET:
+            raise ValueError("set JWT_SECRET outside development: openssl rand -hex 32")
+        return self
+
+    @model_validator(mode="after")
+    def _guard_administrator(self) -> Self:
+        if (self.admin_email is None) != (self.admin_password is None):
+            raise ValueError("set ADMIN_EMAIL and ADMIN_PASSWORD together, or neither")
+        password = self.admin_password.get_secret_value() if self.admin_password else None
+        if password is not None and (len(password) < MIN_PASSWORD or len(password.encode()) > MAX_PASSWORD_BYTES):
+            raise ValueError(f"ADMIN_PASSWORD needs {MIN_PASSWORD} characters to {MAX_PASSWORD_BYTES} bytes")
+        return self

@@ -1,0 +1,1 @@
+"""CRUDBase: the verbs on rows, their hooks, batches and validation."""

@@ -1,0 +1,97 @@
+"""References that lead to nothing, and those to rows that the caller does not see: to them they are the same.
+
+The database's foreign keys know no callers. Without this, `409` or not would tell whether someone else's private row exists, and a
+row that refers to it would keep its owner from deleting it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from rowhouse.core.errors import ConflictError, ReferenceNotFoundError, StillReferencedError
+from rowhouse.core.security import Caller
+from rowhouse.db.compiled import Predicate
+from rowhouse.db.integrity import ForeignKeyError, is_named
+from rowhouse.db.unit_of_work import UnitOfWork
+from rowhouse.sql.chunks import blocks
+from rowhouse.sql.statements import ROW_KEY, TARGET_KEY, Statements, numbered
+
+Scope = Callable[[Caller | None], sa.ColumnElement[bool] | None]
+Values = Mapping[str, Any]
+
+
+class References:
+    """What the members of one entity refer to. `scopes` says by table which rows a caller sees; set once all entities are known."""
+
+    def __init__(self, table: sa.Table, statements: Statements) -> None:
+        self.columns = [column for column in table.columns if column.foreign_keys]
+        self.scopes: Mapping[str, Scope] = {}
+        self._statements = statements
+
+    def check(self, unit: UnitOfWork, values: Values) -> None:
+        """Let a row pass whose references all lead to rows that the caller sees, as far as they hold at all.
+
+        Raises:
+            ReferenceNotFoundError: 409 naming the member, as for a row that does not exist.
+        """
+        for _, error in self._hidden(unit, [values]):
+            raise error
+
+    def check_many(self, unit: UnitOfWork, rows: Sequence[Values]) -> None:
+        """The same for many rows, in a number of statements that does not grow with them; the error names the element."""
+        for position, error in self._hidden(unit, rows):
+            raise error.at_element(position)
+
+    def _hidden(self, unit: UnitOfWork, rows: Sequence[Values]) -> list[tuple[int, ReferenceNotFoundError]]:
+        """The first row, with its error, whose reference leads out of sight."""
+        found = []
+        for column in self.columns:
+            target = next(iter(column.foreign_keys)).column
+            asked = {row[column.name] for row in rows if row.get(column.name) is not None}
+            hidden = asked and asked - self._visible(unit, target, asked)
+            for position, row in enumerate(rows):
+                if hidden and row.get(column.name) in hidden:
+                    found.append((position, _nothing_there(column, row[column.name])))
+                    break
+        return sorted(found, key=lambda one: one[0])[:1]
+
+    def _visible(self, unit: UnitOfWork, target: sa.Column[Any], asked: set[Any]) -> set[Any]:
+        """Those of the values that name a row in the caller's sight; all of them where every row is."""
+        scope = self.scopes.get(target.table.name)
+        predicate = Predicate(scope(unit.caller) if scope else None)
+        if predicate.clause is None:
+            return asked
+        seen = set()
+        for _start, block in blocks(list(asked), columns=1):
+            bound = {numbered(ROW_KEY, number): value for number, value in enumerate(block)}
+            rows = unit.run(self._statements.seen(target, len(block), predicate), bound, predicate)
+            seen |= {row[target.name] for row in rows}
+        return seen
+
+    def error(self, unit: UnitOfWork, error: ForeignKeyError, values: Values) -> ConflictError:
+        """Name the member whose reference the database refused, unless it is another row's reference to this one.
+
+        PostgreSQL names the constraint; SQLite leaves us to look.
+        """
+        for column in self.columns:
+            target, value = next(iter(column.foreign_keys)).column, values.get(column.name)
+            if value is None:
+                continue
+            if error.constraint is None:
+                is_broken = not unit.run(self._statements.exists(target), {TARGET_KEY: value})
+            else:
+                is_broken = _is_key_of(column, error.constraint)
+            if is_broken:
+                return _nothing_there(column, value)
+        return StillReferencedError()
+
+
+def _nothing_there(column: sa.Column[Any], value: Any) -> ReferenceNotFoundError:
+    target = next(iter(column.foreign_keys)).column
+    return ReferenceNotFoundError(f"{column.name}: there is nothing with the {target.name} {value}.")
+
+
+def _is_key_of(column: sa.Column[Any], constraint: str) -> bool:
+    keys = [key.constraint for key in column.foreign_keys]
+    return any(key is not None and is_named(key, constraint) for key in keys)

@@ -1,0 +1,157 @@
+"""A SQLAlchemy statement compiled once and run on the bare driver.
+
+SQLAlchemy writes the SQL and converts the values; what is left out is its execution machinery, which costs more than the
+database does on a small query (KNOWLEDGE §6). Only statements whose text does not depend on their values belong here.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql import visitors
+from sqlmodel.sql.sqltypes import UTCDateTime
+
+from rowhouse.db.libpq import numbered
+
+Row = dict[str, Any]
+EXPLAIN = "EXPLAIN (FORMAT JSON) "
+Convert = Callable[[Any], Any]
+
+
+class Predicate:
+    """A WHERE clause made for one request, equal to every other of the same structure whatever its values.
+
+    So a statement compiled for one caller's rows serves every caller; only the bound values differ.
+    """
+
+    __slots__ = ("binds", "clause", "key")
+
+    def __init__(self, *clauses: sa.ColumnElement[bool] | None) -> None:
+        given = [clause for clause in clauses if clause is not None]
+        self.clause = sa.and_(*given) if given else None
+        self.binds: Sequence[sa.BindParameter[Any]] = ()
+        self.key: Any = None
+        if self.clause is not None:
+            cache_key = self.clause._generate_cache_key()  # noqa: SLF001  what SQLAlchemy's own compiled cache uses
+            if cache_key is None or any(bind.expanding for bind in cache_key.bindparams):
+                self.key = self  # its text depends on its values: equal to itself only
+                return
+            self.key, self.binds = cache_key.key, cache_key.bindparams
+
+    def __hash__(self) -> int:
+        return object.__hash__(self) if self.key is self else hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        if self.key is self:
+            return other is self
+        return isinstance(other, Predicate) and bool(self.key == other.key)
+
+
+EVERYTHING = Predicate()
+
+
+class PlannedAnew:
+    """Marks an element whose statement is worth a plan for its very values: PostgreSQL does not prepare it."""
+
+
+class Statement:
+    """The text, the parameter conversions and the column names of one statement on one dialect.
+
+    `source` is a Core select, or an insert, update or delete whose RETURNING columns are `columns`. Its values are
+    `bindparam`s, given by name when it runs; those of `predicate` are taken from the predicate of each run. `explain` asks
+    PostgreSQL for the plan of a select instead of its rows.
+    """
+
+    def __init__(
+        self,
+        source: sa.Select[Any] | sa.UpdateBase,
+        dialect: sa.Dialect,
+        *,
+        columns: Sequence[Any],
+        predicate: Predicate = EVERYTHING,
+        explain: bool = False,
+    ) -> None:
+        self.writes = isinstance(source, sa.UpdateBase)
+        self._options: dict[str, bool] = {}
+        if dialect.name == "postgresql" and all(_reads_binary(column.type) for column in columns):
+            self._options["binary"] = True
+        for element in visitors.iterate(source):
+            if isinstance(element, PlannedAnew) and dialect.name == "postgresql":
+                self._options["prepare"] = False
+            if isinstance(element, sa.BindParameter):
+                # The values come later; SQLAlchemy asks for them now when the predicate has an IN, whose length is text.
+                element.required = False
+        compiled: Any = source.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+        self.text, self._order = str(compiled), compiled.positiontup
+        if dialect.name == "postgresql":
+            self.text, self._order = numbered(EXPLAIN + self.text if explain else self.text)
+        self._constants: dict[str, Any] = dict(compiled.params)
+        # A bind with a callable, such as the present instant, is asked anew for each run.
+        self._calls = {name: bind.callable for bind, name in compiled.bind_names.items() if bind.callable}
+        self._predicate_names = [compiled.bind_names[bind] for bind in predicate.binds]
+        state = compiled._post_compile_expanded_state  # noqa: SLF001  the public way to it asks for values we do not have yet
+        lists: Mapping[str, list[str]] = state.parameter_expansion if state else {}
+        self._binds = {
+            part: convert
+            for bind, name in compiled.bind_names.items()
+            if (convert := bind.type.dialect_impl(dialect).bind_processor(dialect))
+            for part in lists.get(name, [name])
+        }
+        self._columns = columns
+        self._names = [str(column.key) for column in columns]
+        self._dialect = dialect
+        self._converts: list[tuple[str, Convert]] | None = None
+
+    def execute(self, driver: Any, parameters: Mapping[str, Any], predicate: Predicate = EVERYTHING) -> list[Row]:
+        """The rows as dicts, keyed by column name. Raises the driver's own errors."""
+        values = {**self._constants, **parameters}
+        for name, call in self._calls.items():
+            values[name] = call()
+        for name, bind in zip(self._predicate_names, predicate.binds, strict=True):
+            values[name] = bind.value
+        for name, convert in self._binds.items():
+            values[name] = convert(values[name])
+        cursor = driver.execute(self.text, [values[name] for name in self._order], **self._options)
+        if not self._names:
+            return []
+        names = self._names
+        rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        converts = self._converts
+        if converts is None:
+            converts = self._converts = self._result_converts(cursor.description)
+        for name, convert in converts:
+            for row in rows:
+                row[name] = convert(row[name])
+        return rows
+
+    def _result_converts(self, description: Any) -> list[tuple[str, Convert]]:
+        """Conversions of the columns that need one; they may depend on the type codes that the driver reports."""
+        converts = []
+        for column, meta in zip(self._columns, description, strict=True):
+            if isinstance(column.type, UTCDateTime) and self._dialect.name in INSTANTS:
+                convert = INSTANTS[self._dialect.name]
+            else:
+                convert = column.type.dialect_impl(self._dialect).result_processor(self._dialect, meta[1])
+            if convert is not None:
+                converts.append((str(column.key), convert))
+        return converts
+
+
+# The types whose binary results psycopg reads whatever the session's settings are; another type's result is read as text.
+BINARY = (
+    sa.Boolean, sa.Date, sa.DateTime, sa.Integer, sa.Interval, sa.JSON, sa.LargeBinary, sa.Numeric, sa.String, sa.Time, sa.Uuid,
+)  # fmt: skip
+
+
+def _reads_binary(kind: Any) -> bool:
+    return isinstance(kind.impl_instance if isinstance(kind, sa.types.TypeDecorator) else kind, BINARY)
+
+
+def _instant(stored: str | None) -> datetime | None:
+    """An instant as SQLAlchemy stores it in SQLite, whose own way to read one takes five times as long."""
+    return None if stored is None else datetime.fromisoformat(f"{stored}+00:00")
+
+
+# PostgreSQL's instants are read in binary, in which they are in UTC.
+INSTANTS: Mapping[str, Convert | None] = {"postgresql": None, "sqlite": _instant}

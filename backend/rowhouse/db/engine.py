@@ -1,0 +1,221 @@
+"""Makes the SQLAlchemy engine of a database, prepared so that SQLite and PostgreSQL behave alike.
+
+The driver is in autocommit: a transaction begins when something asks for one, and every connection carries the object that begins
+and ends it (`driver_of`). Commits nothing.
+"""
+
+import re
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import make_url
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from rowhouse.core.settings import Settings
+from rowhouse.db.libpq import Libpq, Preparing
+from rowhouse.db.postgresql import connect_arguments, open_session
+from rowhouse.db.sql_functions import FOLD, fold_text
+
+DRIVER = "rowhouse_driver"
+# An execution option: "read" begins a transaction on SQLite without its write lock.
+TRANSACTION_KIND = "rowhouse_transaction"
+HEROKU = "postgres://"
+DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycopg")
+# As libpq has several servers in one URL; SQLAlchemy has them in `host`.
+SEVERAL_HOSTS = re.compile(
+    r"(?P<start>\w+(?:\+\w+)?://(?:[^/]*@)?)(?P<hosts>[^/?@]*,[^/?@]*)(?P<path>(?:/[^?]*)?)(?:\?(?P<query>.*))?"
+)
+# 8 MB of pages a connection: in the 2 MB of the default, an estimated total reads its sample of a large table anew each time.
+# The log of writes shrinks again to 4 MB once a long reader, who held it, has gone.
+PRAGMAS = (
+    "journal_mode=WAL",
+    "foreign_keys=ON",
+    "synchronous=NORMAL",
+    "temp_store=MEMORY",
+    "cache_size=-8000",
+    "journal_size_limit=4194304",
+)
+
+
+class Driver(Protocol):
+    """A connection for compiled statements; it begins and ends the transaction of its session."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open, or begins with the next statement."""
+
+    def begin(self, *, write: bool = True) -> None:
+        """Begin one, at the latest with the next statement."""
+
+    def begin_with_read(self) -> None:
+        """Begin a write's transaction with the next read already, where that saves time and keeps nobody waiting."""
+
+    def begin_now(self, *, write: bool = True) -> None:
+        """Begin the one that was asked for, or one."""
+
+    def commit(self) -> None:
+        """End it and keep what it did."""
+
+    def rollback(self) -> None:
+        """End it and undo what it did."""
+
+    def bound_locks(self, seconds: float | None) -> None:
+        """Wait for locks no longer than this, until it is called with None."""
+
+    def interrupt(self) -> None:
+        """Have the statement that another thread runs end with an error."""
+
+    def execute(self, text: str, values: Sequence[Any] = (), /, **options: Any) -> Any:
+        """Run a statement, in the transaction if there is one."""
+
+
+class Sqlite:
+    """A connection to SQLite as `Driver` has it."""
+
+    def __init__(self, connection: sqlite3.Connection, *, lock_seconds: float) -> None:
+        self._connection = connection
+        self._lock_seconds = lock_seconds
+        self.execute = connection.execute
+        self.interrupt = connection.interrupt
+
+    def bound_locks(self, seconds: float | None) -> None:
+        """Wait for the write lock no longer than this."""
+        patience = self._lock_seconds if seconds is None else seconds
+        self._connection.execute(f"PRAGMA busy_timeout={int(patience * 1000)}")
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+        return self._connection.in_transaction
+
+    def begin(self, *, write: bool = True) -> None:
+        """Begin; a writer takes the lock now, for upgrading a reader fails with "database is locked" whatever the time-out."""
+        self._connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    def begin_with_read(self) -> None:
+        """Begin later: the lock for writing is for one at a time."""
+
+    def begin_now(self, *, write: bool = True) -> None:
+        """Begin where no transaction is open."""
+        if not self._connection.in_transaction:
+            self.begin(write=write)
+
+    def commit(self) -> None:
+        """Commit."""
+        self._connection.execute("COMMIT")
+
+    def rollback(self) -> None:
+        """Roll back."""
+        self._connection.execute("ROLLBACK")
+
+
+def url_of(settings: Settings) -> sa.URL:
+    """The database's URL; `postgres://`, which hosting services hand out, is `postgresql://`.
+
+    Raises:
+        ValueError, sqlalchemy.exc.ArgumentError: at start-up, for what is no URL, or of another database or driver.
+    """
+    given = settings.database_url
+    if given.startswith(HEROKU):
+        given = "postgresql://" + given.removeprefix(HEROKU)
+    if (several := SEVERAL_HOSTS.fullmatch(given)) is not None and not given.startswith("sqlite"):
+        options = [*(f"host={host}" for host in several["hosts"].split(",")), *filter(None, [several["query"]])]
+        given = f"{several['start']}{several['path'] or '/'}?{'&'.join(options)}"
+    try:
+        url = make_url(given)
+    except ValueError:  # its message quotes a part of the URL, which may be the password
+        raise ValueError("DATABASE_URL: the port is no number; in a password, write / as %2F and @ as %40") from None
+    if url.drivername not in DRIVERS:
+        raise ValueError(
+            f"DATABASE_URL: begin it with sqlite:/// or postgresql://, not {url.drivername}://; there is no other driver"
+        )
+    return url
+
+
+def create_engine(settings: Settings, *, serves: bool = False) -> sa.Engine:
+    """An engine for `settings.database_url`; one that `serves` requests bounds how long a statement may take.
+
+    Raises:
+        ValueError: at start-up, for a database that cannot be shared by threads.
+    """
+    url = url_of(settings)
+    # Without the values, which the log must never hold, in the errors' texts.
+    options: dict[str, Any] = {"pool_size": settings.worker_threads, "max_overflow": -1, "hide_parameters": True}
+    if url.get_backend_name() == "sqlite":
+        _require_file(url)
+        arguments: dict[str, Any] = {"timeout": settings.lock_seconds, "check_same_thread": False}
+        engine = sa.create_engine(url, connect_args=arguments, **options)
+        event.listen(engine, "connect", SqliteConnections(settings).prepare)
+    else:
+        engine = sa.create_engine(url, connect_args=connect_arguments(url), **options)
+        event.listen(engine, "connect", PostgresqlConnections(settings, serves=serves).prepare)
+        event.listen(engine, "connect", lambda *_connection: _write_standard_literals(engine.dialect))
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _write_standard_literals(dialect: Any) -> None:
+    """Have statements compiled for `standard_conforming_strings=on`, which they run under.
+
+    SQLAlchemy asks the first connection before it is set, and would double the backslash of ESCAPE where a role has it off.
+    """
+    dialect._backslash_escapes = False  # noqa: SLF001  it has no other name
+
+
+def driver_of(connection: sa.Connection) -> Any:
+    """The `Driver` below a connection of `create_engine`'s."""
+    return connection.info[DRIVER]
+
+
+def _require_file(url: sa.URL) -> None:
+    if url.database in (None, "", ":memory:", "file::memory:") or url.query.get("mode") == "memory":
+        raise ValueError("DATABASE_URL: an in-memory SQLite is another database in every thread; name a file")
+    folder = Path(str(url.database)).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"DATABASE_URL: the folder {folder} cannot be made: {error.strerror}") from error
+
+
+class SqliteConnections:
+    """Prepares the connections of one engine."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._lock_seconds = settings.lock_seconds
+
+    def prepare(self, connection: Any, entry: ConnectionPoolEntry) -> None:
+        """Set a new connection."""
+        connection.isolation_level = None
+        connection.create_function(FOLD, 1, fold_text, deterministic=True)
+        for pragma in PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+        entry.info[DRIVER] = Sqlite(connection, lock_seconds=self._lock_seconds)
+
+
+class PostgresqlConnections:
+    """Prepares the connections of one engine, which agree on whether statements are prepared."""
+
+    def __init__(self, settings: Settings, *, serves: bool) -> None:
+        self._pooler = settings.database_pooler
+        self._timeouts: Mapping[str, float] = {"lock_timeout": settings.lock_seconds}
+        if serves:
+            self._timeouts = {**self._timeouts, "statement_timeout": settings.statement_seconds}
+        self._preparing = Preparing(settings.prepare_statements)
+
+    def prepare(self, connection: Any, entry: ConnectionPoolEntry) -> None:
+        """Set a new connection."""
+        session = open_session(connection, self._timeouts, pooler=self._pooler)
+        entry.info[DRIVER] = Libpq(
+            connection, preparing=self._preparing, local=session.local, is_pooled=session.is_pooled
+        )
+
+
+def _begin(connection: sa.Connection) -> None:
+    """Begin explicitly, for the driver is in autocommit, and where a unit of work has not begun already."""
+    options = connection.get_execution_options()
+    if options.get("isolation_level") != "AUTOCOMMIT":
+        driver_of(connection).begin_now(write=options.get(TRANSACTION_KIND, "write") == "write")

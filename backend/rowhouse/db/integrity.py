@@ -1,0 +1,256 @@
+"""What a database error means: the constraint's name, not the driver's message, decides (PostgREST's table is the model).
+
+SQLite names neither unique nor foreign-key constraints. Its unique errors list the columns, which lead to the constraint; a
+trigger that guards a rule raises the rule's constraint name as its message, so both databases speak alike.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy.schema import conv
+from sqlmodel import SQLModel
+
+from rowhouse.core.errors import (
+    ConflictError,
+    ConnectionLostError,
+    DatabaseError,
+    DatabaseRightsError,
+    DuplicateError,
+    InvalidInputError,
+    LockedError,
+    ReadOnlyDatabaseError,
+    ReferenceNotFoundError,
+    RowhouseError,
+    StatementTimeoutError,
+    StillReferencedError,
+    TransactionRetryError,
+    UnavailableError,
+)
+
+NAMING_CONVENTION = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+SQLModel.metadata.naming_convention = NAMING_CONVENTION
+POSTGRESQL_NAMES = sa.make_url("postgresql://").get_dialect()().identifier_preparer
+
+
+class ForeignKeyError(ConflictError):
+    """409: a reference does not hold. The engine, which knows what was attempted, says which way round."""
+
+    def __init__(self, constraint: str | None = None) -> None:
+        super().__init__("A row refers to another that does not exist, or is still referred to.")
+        self.constraint = constraint
+
+
+class ConstraintCatalog:
+    """The constraints of the metadata by name, and what a client is told when one does not hold.
+
+    A table's `info["conflicts"]` maps a constraint name to the `ConflictError` class that stands for it.
+    """
+
+    def __init__(self, metadata: sa.MetaData) -> None:
+        self._metadata = metadata
+
+    def unique_violation(
+        self, name: str | None, columns: list[str] | None = None, table: str | None = None
+    ) -> RowhouseError:
+        """The error for a taken unique value, from the constraint's name or its columns."""
+        found = self._find(name, table)
+        if found is None:
+            return DuplicateError("A value that must be unique is taken.")
+        return self._taken(found, columns or _unique_columns(found, name))
+
+    def rule_violation(self, name: str | None) -> RowhouseError:
+        """The error for a check or exclusion constraint, by its name; a column that may not be null is `table.column`."""
+        for candidate in self._metadata.tables.values():
+            conflict = candidate.info.get("conflicts", {}).get(name)
+            if conflict is not None:
+                return _instance(conflict)
+        return ConflictError(f"The values break the rule {name or 'unknown'}.")
+
+    def reference_error(self, error: ForeignKeyError, statement: str | None) -> RowhouseError:
+        """The error for a session's statement: it refers to a row that does not exist, or deletes one that others refer to.
+
+        Which of several members it is, PostgreSQL tells by the constraint; SQLite does not tell.
+        """
+        match (statement or "").split(maxsplit=3):
+            case ["DELETE", *_]:
+                return StillReferencedError()
+            case ["INSERT", "INTO", table, *_] | ["UPDATE", table, *_]:
+                members = self._references(table.strip('"'), error.constraint)
+                return ReferenceNotFoundError(f"{' or '.join(members)}: there is nothing with this id.")
+        return error
+
+    def _references(self, table: str, constraint: str | None) -> list[str]:
+        found = self._metadata.tables.get(table)
+        keys = found.foreign_key_constraints if found is not None else ()
+        meant = [key for key in keys if constraint is not None and is_named(key, constraint)] or keys
+        return sorted(column.name for key in meant for column in key.columns) or ["A member"]
+
+    def _find(self, name: str | None, table: str | None) -> sa.Table | None:
+        if table in self._metadata.tables:
+            return self._metadata.tables[str(table)]
+        return next((t for t in self._metadata.tables.values() if name and _has(t, name)), None)
+
+    def _taken(self, table: sa.Table, columns: list[str]) -> RowhouseError:
+        entity = table.info.get("entity", table.name)
+        members = " and ".join(columns) or "value"
+        return DuplicateError(f"{entity} with this {members} already exists")
+
+
+def _instance(conflict: Any) -> RowhouseError:
+    error = conflict()
+    if not isinstance(error, RowhouseError):
+        raise TypeError(f"info['conflicts'] must map to RowhouseError classes, not {conflict!r}")
+    return error
+
+
+def is_named(item: sa.Constraint | sa.Index, name: str | None) -> bool:
+    """Whether the database knows a constraint or index by this name; PostgreSQL has long ones as SQLAlchemy shortens them."""
+    given = item.name
+    if not isinstance(given, conv):
+        return given == name
+    return name in (given, POSTGRESQL_NAMES.truncate_and_render_constraint_name(given))
+
+
+def _has(table: sa.Table, name: str) -> bool:
+    items: list[sa.Constraint | sa.Index] = [*table.constraints, *table.indexes]
+    return any(is_named(item, name) for item in items)
+
+
+def _unique_columns(table: sa.Table, name: str | None) -> list[str]:
+    for constraint in table.constraints:
+        if is_named(constraint, name) and isinstance(constraint, (sa.UniqueConstraint, sa.PrimaryKeyConstraint)):
+            return [column.name for column in constraint.columns]
+    for index in table.indexes:
+        if is_named(index, name):
+            return [column.name for column in index.columns]
+    return []
+
+
+# A prepared statement whose table has changed since (a migration beside the running server); one that the server's session does
+# not have, or has already, where a pooler gives each transaction another session.
+PLAN_CHANGED, STATEMENT_LOST, STATEMENT_THERE = "0A000", "26000", "42P05"
+RETRIED = ("40001", "40P01", PLAN_CHANGED, STATEMENT_LOST, STATEMENT_THERE)
+LOCK_NOT_AVAILABLE, QUERY_CANCELED, READ_ONLY, NO_RIGHT = "55P03", "57014", "25006", "42501"
+# The server has ended the connection: it was idle within a transaction for longer than the role or the database allows, or the
+# transaction as a whole took too long.
+ENDED = ("25P03", "25P04")
+
+
+def translate(error: BaseException | None, catalog: ConstraintCatalog) -> RowhouseError:
+    """The error of our tree for a driver's; anything unknown is a 500 and keeps its cause."""
+    if isinstance(error, psycopg.Error):
+        return _translate_postgresql(error, catalog)
+    if isinstance(error, sqlite3.Error):
+        return _translate_sqlite(error, catalog)
+    return RowhouseError()
+
+
+def _translate_postgresql(error: psycopg.Error, catalog: ConstraintCatalog) -> RowhouseError:
+    state = error.sqlstate or _client_side_state(error)
+    name, table = error.diag.constraint_name, error.diag.table_name
+    if state in RETRIED or is_disconnect(error):
+        return TransactionRetryError() if state in RETRIED else ConnectionLostError()
+    match state:
+        case "23505":
+            return catalog.unique_violation(name, table=table)
+        case "23503":
+            return ForeignKeyError(name)
+        case "23514" | "23P01" | "P0001":  # the last is a trigger's RAISE, which names the rule as SQLite's triggers do
+            return catalog.rule_violation(name or error.diag.message_primary if state == "P0001" else name)
+        case "23502":
+            return catalog.rule_violation(f"{table}.{error.diag.column_name}")
+    return _translate_sqlstate_class(state)
+
+
+def _client_side_state(error: psycopg.Error) -> str:
+    """What psycopg itself objects to has no SQLSTATE: a lost connection, a value such as NUL, or a fault in our code."""
+    if isinstance(error, psycopg.DataError):
+        return "22000"
+    return "08000" if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)) else "XX000"
+
+
+def _translate_sqlstate_class(state: str) -> RowhouseError:
+    if state[:2] in ("22", "54"):
+        return InvalidInputError([], "The database cannot store one of these values.")
+    if state in UNAVAILABLE:
+        return UNAVAILABLE[state]()
+    if state[:2] in ("08", "53", "57", "58"):
+        return DatabaseError()
+    return RowhouseError()
+
+
+UNAVAILABLE: Mapping[str, type[UnavailableError]] = {
+    LOCK_NOT_AVAILABLE: LockedError,
+    QUERY_CANCELED: StatementTimeoutError,
+    READ_ONLY: ReadOnlyDatabaseError,
+    NO_RIGHT: DatabaseRightsError,
+}
+
+
+def _translate_sqlite(error: sqlite3.Error, catalog: ConstraintCatalog) -> RowhouseError:
+    code = getattr(error, "sqlite_errorcode", None)
+    subject = str(error).rpartition(": ")[2] or str(error)
+    match code:
+        case sqlite3.SQLITE_CONSTRAINT_UNIQUE | sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
+            return _sqlite_unique(subject, catalog)
+        case sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
+            return ForeignKeyError()
+        case sqlite3.SQLITE_CONSTRAINT_CHECK | sqlite3.SQLITE_CONSTRAINT_TRIGGER | sqlite3.SQLITE_CONSTRAINT_NOTNULL:
+            return catalog.rule_violation(subject)
+    if code is not None and code & 0xFF in SQLITE_UNAVAILABLE:
+        return SQLITE_UNAVAILABLE[code & 0xFF]()
+    return RowhouseError()
+
+
+# What are 55P03, 57014 and 25006, and the classes 08, 53 and 58, on PostgreSQL.
+SQLITE_UNAVAILABLE: Mapping[int, type[UnavailableError]] = {
+    sqlite3.SQLITE_BUSY: LockedError,
+    sqlite3.SQLITE_LOCKED: LockedError,
+    sqlite3.SQLITE_INTERRUPT: StatementTimeoutError,
+    sqlite3.SQLITE_READONLY: ReadOnlyDatabaseError,
+    sqlite3.SQLITE_CANTOPEN: DatabaseError,
+    sqlite3.SQLITE_FULL: DatabaseError,
+    sqlite3.SQLITE_IOERR: DatabaseError,
+    sqlite3.SQLITE_PROTOCOL: DatabaseError,
+}
+
+
+def _sqlite_unique(subject: str, catalog: ConstraintCatalog) -> RowhouseError:
+    """`subject` is `index 'name'` for an index on an expression, else `table.a, table.b`."""
+    if subject.startswith("index "):
+        return catalog.unique_violation(subject.removeprefix("index ").strip("'"))
+    qualified = [part.partition(".") for part in subject.split(", ")]
+    return catalog.unique_violation(None, [column for _, _, column in qualified], qualified[0][0])
+
+
+def is_disconnect(error: BaseException | None) -> bool:
+    """Whether the connection is gone, here or in the cause of `error`."""
+    return any(_ends_connection(one) for one in causes(error))
+
+
+def _ends_connection(error: BaseException) -> bool:
+    if not isinstance(error, psycopg.Error):
+        return False
+    lost = isinstance(error, psycopg.OperationalError) and (error.sqlstate or "08")[:3] in ("08", "080", "57P")
+    return lost or error.sqlstate in ENDED
+
+
+def is_read_only(error: BaseException | None) -> bool:
+    """Whether the database took no write: by now another server may have the primary's place, which a new connection finds."""
+    return any(isinstance(one, ReadOnlyDatabaseError) for one in causes(error))
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, what caused it, and so on."""
+    while error is not None:
+        yield error
+        error = error.__cause__

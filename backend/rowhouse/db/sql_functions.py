@@ -1,0 +1,123 @@
+"""Text that sorts by code point, compares in any case, Unicode included, alike on both databases, and is found by its trigrams.
+
+The SQL function `rowhouse_fold` folds the case, of what is stored and of what is looked for. SQLite calls Python's `str.casefold`
+(registered on every connection). PostgreSQL has a function of that name by migration, which gives the same (`fold_function`).
+
+PostgreSQL's `rowhouse_trigrams` gives the hashes of every three letters in a row in some texts: what `SearchIndex` is made of. It
+needs no extension, which a server may lack or not permit (docs/decisions/0012).
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement, GenericFunction
+
+from rowhouse.db.casefold_function import create_fold_statements
+from rowhouse.db.compiled import PlannedAnew
+
+FOLD = "rowhouse_fold"
+DROP_FOLD = "DROP FUNCTION IF EXISTS rowhouse_fold(text)"
+TRIGRAM = 3  # letters; a shorter text has none
+# Split into letters first: `substr` would count from the start for each of them, which a long text pays for with its square.
+CREATE_TRIGRAMS_ON_POSTGRESQL = """
+CREATE OR REPLACE FUNCTION rowhouse_trigrams(VARIADIC texts text[]) RETURNS integer[]
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $body$
+DECLARE
+  found integer[] := '{}';
+  one text;
+  letters text[];
+BEGIN
+  FOREACH one IN ARRAY texts LOOP
+    letters := string_to_array(one, NULL);
+    FOR place IN 3 .. coalesce(array_length(letters, 1), 0) LOOP
+      found := found || hashtext(letters[place - 2] || letters[place - 1] || letters[place]);
+    END LOOP;
+  END LOOP;
+  RETURN found;
+END $body$
+"""
+DROP_TRIGRAMS_ON_POSTGRESQL = "DROP FUNCTION IF EXISTS rowhouse_trigrams(text[])"
+
+
+class rowhouse_fold(GenericFunction[str], PlannedAnew):  # noqa: N801  SQLAlchemy finds it under its name in SQL
+    """`func.rowhouse_fold(...)`."""
+
+    inherit_cache = True
+    type = sa.String()
+
+
+class MayHold(FunctionElement[bool], PlannedAnew):
+    """Whether one of some columns may hold a text in any case; the text comes last.
+
+    PostgreSQL tells by their trigrams, so that an index of the same columns in the same order answers; elsewhere they always may.
+    Whoever asks must look at the columns too, for the trigrams may stand apart.
+    """
+
+    inherit_cache = True
+    type = sa.Boolean()
+
+
+@compiles(MayHold)
+def _may_hold_anything(_element: MayHold, _compiler: SQLCompiler, **_options: Any) -> str:
+    return "1 = 1"
+
+
+@compiles(MayHold, "postgresql")
+def _may_hold_by_trigrams(element: MayHold, compiler: SQLCompiler, **options: Any) -> str:
+    *columns, text = [compiler.process(part, **options) for part in element.clauses]
+    folded = ", ".join(f"{FOLD}({column})" for column in columns)
+    return f"rowhouse_trigrams({folded}) @> rowhouse_trigrams({FOLD}({text}))"
+
+
+def portable_text(length: int | None) -> sa.types.TypeEngine[Any]:
+    """Text that PostgreSQL orders by code point, as SQLite does."""
+    return in_code_point_order(sa.String(length))
+
+
+def in_code_point_order(kind: sa.String) -> sa.String:
+    """The same type of text in the order of `portable_text`."""
+    collated = kind.copy()
+    collated.collation = "C"
+    return kind.with_variant(collated, "postgresql")
+
+
+def fold_text(text: str | None) -> str | None:
+    """`text` for comparison in any case; what SQLite runs as `rowhouse_fold`."""
+    return None if text is None else text.casefold()
+
+
+def create_fold_function(connection: sa.Connection) -> None:
+    """Make the function where the database, not the connection, holds it."""
+    if connection.dialect.name == "postgresql":
+        for statement in create_fold_statements():
+            connection.execute(sa.text(statement))
+
+
+def drop_fold_function(connection: sa.Connection) -> None:
+    """Undo `create_fold_function`."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text(DROP_FOLD))
+
+
+def create_trigram_function(connection: sa.Connection) -> None:
+    """Make the function that search indexes are made of, where there are such."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text(CREATE_TRIGRAMS_ON_POSTGRESQL))
+
+
+def drop_trigram_function(connection: sa.Connection) -> None:
+    """Undo `create_trigram_function`."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text(DROP_TRIGRAMS_ON_POSTGRESQL))
+
+
+def fold_with(metadata: sa.MetaData) -> None:
+    """Make the functions before `metadata.create_all` makes tables; for databases made without a migration."""
+
+    @event.listens_for(metadata, "before_create")
+    def create(_target: sa.MetaData, connection: sa.Connection, **_: object) -> None:
+        create_fold_function(connection)
+        create_trigram_function(connection)

@@ -1,0 +1,334 @@
+"""Thread-held connections and the unit of work, alike on SQLite and PostgreSQL.
+
+Every worker thread holds one connection for as long as it lives (`Link`). The driver is in autocommit, so a read is one
+round trip; a transaction begins with the first statement that writes, or when a session asks for one.
+
+A request's `UnitOfWork` is the only thing that commits, and it does so once: when the answer is made, before it is sent. What fails
+in between undoes the write.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from time import perf_counter
+from types import TracebackType
+from typing import Any, Self
+
+import psycopg
+import sqlalchemy as sa
+import structlog
+from sqlmodel import Session, SQLModel
+
+from rowhouse.core.errors import (
+    ConnectionLostError,
+    DatabaseError,
+    InvalidInputError,
+    LockedError,
+    RowhouseError,
+)
+from rowhouse.core.logging_config import note_account
+from rowhouse.core.security import Caller
+from rowhouse.core.settings import Settings
+from rowhouse.db.compiled import EVERYTHING, Predicate, Row, Statement
+from rowhouse.db.engine import Driver, create_engine, driver_of
+from rowhouse.db.integrity import ConstraintCatalog, ForeignKeyError, is_disconnect, is_read_only, translate
+from rowhouse.db.statement_monitor import WATCHED, StatementWatch
+
+UNIT = "rowhouse_unit_of_work"
+DRIVER_ERRORS = (sqlite3.Error, psycopg.Error)
+STATEMENT_ERRORS = (sa.exc.DBAPIError, *DRIVER_ERRORS)
+log = structlog.get_logger("database")
+Authenticator = Callable[["UnitOfWork", str], Caller]
+
+
+class Link:
+    """One thread's connection: SQLAlchemy's, and the driver's below it for compiled statements."""
+
+    __slots__ = ("connection", "driver", "started")
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.connection = engine.connect()
+        self.driver: Driver = driver_of(self.connection)
+        self.started: float | None = None
+        self.connection.info[WATCHED] = self
+
+    def stop(self) -> None:
+        """Have the statement that runs end with an error; called by another thread."""
+        self.driver.interrupt()
+
+
+class Database:
+    """The engine, the threads' connections and the catalogue of constraints."""
+
+    def __init__(self, settings: Settings, metadata: sa.MetaData = SQLModel.metadata) -> None:
+        self.settings = settings
+        self.engine = create_engine(settings, serves=True)
+        self.dialect = self.engine.dialect
+        self.turn = threading.Lock() if self.dialect.name == "sqlite" else None
+        self.catalog = ConstraintCatalog(metadata)
+        self._held = threading.local()
+        self._links: list[Link] = []
+        # What an application keeps beside its database, as SQLAlchemy's own `info`.
+        self.info: dict[str, Any] = {}
+        self._made: dict[str, Statement] = {}
+        self._compiled: dict[sa.Select[Any], Statement] = {}
+        self.watch = StatementWatch(self.engine, slow_ms=settings.slow_statement_ms, seconds=settings.statement_seconds)
+
+    def made(self, name: str, make: Callable[[sa.Dialect], Statement]) -> Statement:
+        """The statement that `make` gives for this database's dialect, made once under `name`."""
+        statement = self._made.get(name)
+        if statement is None:
+            statement = self._made[name] = make(self.dialect)
+        return statement
+
+    def compiled(self, source: sa.Select[Any]) -> Statement:
+        """The statement for a select that is a constant of its module."""
+        statement = self._compiled.get(source)
+        if statement is None:
+            statement = Statement(source, self.dialect, columns=list(source.selected_columns))
+            self._compiled[source] = statement
+        return statement
+
+    def link(self) -> Link:
+        """This thread's connection, opened at its first use.
+
+        Raises:
+            UnavailableError: 503 when the database does not answer.
+        """
+        link: Link | None = getattr(self._held, "link", None)
+        if link is None:
+            try:
+                link = Link(self.engine)
+            except STATEMENT_ERRORS as error:
+                raise DatabaseError from error
+            self._held.link = link
+            self._links.append(link)
+            self.watch.start(self._links)
+        return link
+
+    def translated(self, error: BaseException) -> RowhouseError:
+        """The error of our tree for one of SQLAlchemy's or the driver's."""
+        if not isinstance(error, sa.exc.DBAPIError):
+            return translate(error, self.catalog)
+        found = translate(error.orig, self.catalog)
+        return self.catalog.reference_error(found, error.statement) if isinstance(found, ForeignKeyError) else found
+
+    def drop_link(self) -> None:
+        """Forget this thread's connection after it broke; the next use opens another."""
+        link: Link | None = getattr(self._held, "link", None)
+        if link is not None:
+            self._held.link = None
+            self._links.remove(link)
+            link.connection.invalidate()
+            link.connection.close()
+
+    def dispose(self) -> None:
+        """Close every connection; for shutdown, when no thread works any more."""
+        self.watch.close()
+        for link in self._links:
+            link.connection.close()
+        self._links.clear()
+        self.engine.dispose()
+
+
+class UnitOfWork:
+    """What one request does to the database: at most one transaction, committed once, before the answer.
+
+    Use as a context manager: leaving it commits, an exception rolls back. `lock_seconds` is how long it waits for locks, where that is
+    less than the setting.
+    """
+
+    __slots__ = ("_authenticator", "_has_turn", "_lock_seconds", "_session", "caller", "database", "link", "write")
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        write: bool,
+        authenticator: Authenticator | None = None,
+        lock_seconds: float | None = None,
+    ) -> None:
+        self.database = database
+        self.write = write
+        self.link = database.link()
+        self.caller: Caller | None = None
+        self._authenticator = authenticator
+        self._session: Session | None = None
+        self._has_turn = False
+        self._lock_seconds = lock_seconds
+        if lock_seconds is not None:
+            self.link.driver.bound_locks(lock_seconds)
+
+    @property
+    def settings(self) -> Settings:
+        """The application's settings."""
+        return self.database.settings
+
+    def authenticate(self, token: str) -> Caller:
+        """The caller who holds `token`, remembered for the rest of the request.
+
+        Raises:
+            NotAuthenticatedError: 401 when the token does not hold.
+            PermissionDeniedError: 403 when the account is disabled.
+        """
+        if self._authenticator is None:
+            raise LookupError("create_app() was given no authenticator")
+        if self.write and not self.link.driver.in_transaction:
+            self.link.driver.begin_with_read()
+        self.caller = self._authenticator(self, token)
+        note_account(self.caller.id)
+        return self.caller
+
+    def begin(self) -> None:
+        """Make sure that a transaction is open; reads before it were each on their own."""
+        driver = self.link.driver
+        if not driver.in_transaction:
+            if self.write:
+                self._queue_to_write()
+            try:
+                driver.begin(write=self.write)
+            except DRIVER_ERRORS as error:
+                raise self.database.translated(error) from error
+
+    def _join(self) -> sa.Connection:
+        """SQLAlchemy's connection, inside the transaction of this unit."""
+        self.begin()
+        if not self.link.connection.in_transaction():
+            self.link.connection.begin()
+        return self.link.connection
+
+    def _queue_to_write(self) -> None:
+        """Wait for this process's turn to write, where the database has one writer.
+
+        SQLite's own waiting is by sleeping and luck: with many writers, one can miss its turn until it times out.
+        """
+        if self.database.turn is not None and not self._has_turn:
+            if not self.database.turn.acquire(timeout=self._lock_seconds or self.settings.lock_seconds):
+                raise LockedError(reason="SQLite's one writer was not free within LOCK_SECONDS")
+            self._has_turn = True
+
+    def _end_turn(self) -> None:
+        if self._has_turn and self.database.turn is not None:
+            self._has_turn = False
+            self.database.turn.release()
+
+    def savepoint(self) -> sa.NestedTransaction:
+        """A context manager: an error within undoes what was done within, and the transaction goes on."""
+        return self._join().begin_nested()
+
+    @property
+    def session(self) -> Session:
+        """The SQLModel session of this request, inside its transaction. Flush it; never commit it."""
+        if self._session is None:
+            connection = self._join()
+            # It joins the transaction as it is, also one that stands at a savepoint: it makes no savepoint of its own.
+            options: dict[str, Any] = {
+                "expire_on_commit": False,
+                "info": {UNIT: self},
+                "join_transaction_mode": "rollback_only",
+            }
+            self._session = Session(bind=connection, autoflush=True, **options)
+        return self._session
+
+    @contextmanager
+    def flushing(self) -> Iterator[None]:
+        """For what listens to a flush of the session: within, `run` does not flush it once more."""
+        session, self._session = self._session, None
+        try:
+            yield
+        finally:
+            self._session = session
+
+    def run(self, statement: Statement, parameters: Mapping[str, Any], predicate: Predicate = EVERYTHING) -> list[Row]:
+        """The rows that a compiled statement gives, as dicts; inside the transaction if one is open.
+
+        Raises:
+            ConflictError, InvalidInputError, UnavailableError: what the database objects to.
+        """
+        if self._session is not None:
+            self._session.flush()
+        if statement.writes:
+            self.begin()
+        link = self.link
+        link.started = started = perf_counter()
+        try:
+            return statement.execute(link.driver, parameters, predicate)
+        except DRIVER_ERRORS as error:
+            raise self.database.translated(error) from error
+        finally:
+            link.started = None
+            if perf_counter() - started >= self.database.watch.slow_seconds:
+                self.database.watch.look(started, statement.text)
+
+    def fetch(self, source: sa.Select[Any], parameters: Mapping[str, Any]) -> list[Row]:
+        """The rows of a select that is a constant of its module, compiled at its first use; values are `bindparam`s."""
+        return self.run(self.database.compiled(source), parameters)
+
+    def forget_loaded(self) -> None:
+        """Have the session read again what a compiled statement may have changed below it."""
+        if self._session is not None:
+            self._session.expire_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None or (isinstance(error, RowhouseError) and error.keeps_changes):
+                self._commit()
+            elif isinstance(error, STATEMENT_ERRORS):
+                raise self.database.translated(error) from error
+            elif isinstance(error, UnicodeEncodeError) and error.encoding == "utf-8":
+                raise InvalidInputError([], "Some text holds half a surrogate pair, which is no character.") from error
+        except RowhouseError as refused:
+            error = refused
+            raise
+        finally:
+            try:
+                self._release(broken=error is not None and (is_disconnect(error) or is_read_only(error)))
+            finally:
+                self._end_turn()
+
+    def _commit(self) -> None:
+        """Commit what was done.
+
+        Raises:
+            RowhouseError: when the database refuses. A connection that is lost meanwhile is `DatabaseError`, and is not tried again:
+                nobody knows whether the database has committed.
+        """
+        try:
+            if self._session is not None:
+                self._session.flush()
+        except STATEMENT_ERRORS as error:
+            raise self.database.translated(error) from error
+        try:
+            if self.link.connection.in_transaction():
+                self.link.connection.commit()
+            elif self.link.driver.in_transaction:
+                self.link.driver.commit()
+        except STATEMENT_ERRORS as error:
+            found = self.database.translated(error)
+            raise (DatabaseError() if isinstance(found, ConnectionLostError) else found) from error
+
+    def _release(self, *, broken: bool) -> None:
+        """Leave the connection as the next unit of work wants it, or drop it."""
+        connection, driver = self.link.connection, self.link.driver
+        self.link.started = None
+        if broken or connection.invalidated:
+            self.database.drop_link()
+            return
+        try:
+            if self._session is not None:
+                self._session.close()
+            if connection.get_transaction() is not None:
+                connection.rollback()
+            if driver.in_transaction:
+                driver.rollback()
+            if self._lock_seconds is not None:
+                driver.bound_locks(None)
+        except STATEMENT_ERRORS as error:
+            log.warning("a connection was dropped that could not be rolled back", error=type(error).__name__)
+            self.database.drop_link()

@@ -1,0 +1,1 @@
+"""What a developer declares: entities, marks, policies, rules and transitions."""

@@ -1,0 +1,159 @@
+"""What an entity is made of: keys, timestamps and the marks that say who may set or see a column.
+
+Importing a class derived from `Entity` also makes its columns portable, so that PostgreSQL and SQLite compare, sort and store
+alike: text by code point, enums by value. Must not derive schemas or build queries.
+"""
+
+import enum
+import re
+import uuid
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.orm import Mapper, declared_attr
+from sqlmodel import Field, SQLModel
+from sqlmodel.sql.sqltypes import AutoString
+from typing_extensions import TypeIs
+
+import rowhouse.db.integrity  # noqa: F401  names the constraints of every table made after this line
+from rowhouse.core.clock import now
+from rowhouse.db.sql_functions import in_code_point_order, portable_text
+
+
+class Mark(enum.Enum):
+    """Put into `Annotated[...]` beside a column's type."""
+
+    READ_ONLY = "the server sets it; clients see it"
+    CREATE_ONLY = "set when the row is made, fixed afterwards"
+    SECRET = "in no schema and no response"  # noqa: S105  # nosec B105  # a description
+
+
+READ_ONLY, CREATE_ONLY, SECRET = Mark.READ_ONLY, Mark.CREATE_ONLY, Mark.SECRET
+
+
+class EnumText(sa.types.TypeDecorator[Any]):
+    """An enum stored as its value in a text column, sorted by code point on every database."""
+
+    impl = sa.String
+    cache_ok = True
+
+    def __init__(self, enum_class: type[enum.Enum]) -> None:
+        self.enum_class = enum_class
+        self._members = {str(member.value): member for member in enum_class}
+        super().__init__(length=max(32, *map(len, self._members)))
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        """Text in the collation that orders by code point."""
+        length = self.impl_instance.length if isinstance(self.impl_instance, sa.String) else None
+        return dialect.type_descriptor(portable_text(length).dialect_impl(dialect))
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> Any:  # noqa: ARG002  SQLAlchemy's signature
+        """The member's value as text; plain text passes."""
+        return str(value.value) if isinstance(value, enum.Enum) else value
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> Any:  # noqa: ARG002  as above
+        """The member; the text where the class has none, as beside a newer deploy: one such row must not be the end of every list."""
+        return None if value is None else self._members.get(value, value)
+
+
+class IntegerKey(SQLModel):
+    """`id`: a 32-bit integer that the database counts up."""
+
+    id: int | None = Field(default=None, primary_key=True)
+
+
+class BigIntegerKey(SQLModel):
+    """`id`: a 64-bit integer that the database counts up."""
+
+    id: int | None = Field(
+        default=None,
+        primary_key=True,
+        sa_type=sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+    )
+
+
+class UUIDKey(SQLModel):
+    """`id`: a random UUID (RFC 9562, version 4), made by the server."""
+
+    id: uuid.UUID = Field(default_factory=uuid.uuid4, primary_key=True)
+
+
+class Portable(SQLModel):
+    """A plural table name and portable columns."""
+
+    @declared_attr.directive
+    def __tablename__(cls) -> str:  # noqa: N805  SQLAlchemy calls it with the class
+        return plural(cls.__name__).replace("-", "_")
+
+
+class Record(Portable):
+    """`created_at` and `updated_at`; combine it with a key.
+
+    Neither has an index: a key that counts goes up as `created_at` does, so lists by it say `sort=id`, and an index on `updated_at`
+    would make every change of a row dearer. An entity whose lists do go by one of them declares it again with `index=True`.
+    """
+
+    created_at: datetime = Field(default_factory=now, index=False)
+    updated_at: datetime = Field(default_factory=now, index=False)
+
+
+class Entity(IntegerKey, Record):
+    """What most entities derive from: an integer key and timestamps."""
+
+
+@event.listens_for(Portable, "instrument_class", propagate=True)
+def _make_portable(mapper: Mapper[Any], entity: type[Any]) -> None:
+    table = mapper.local_table
+    if not isinstance(table, sa.Table):
+        return
+    table.info.setdefault("entity", entity.__name__)
+    key = table.primary_key.columns
+    if len(key) == 1 and isinstance(key[0].type, sa.Integer):
+        # Without it SQLite gives the id of a deleted row to the next one; PostgreSQL never does.
+        table.dialect_kwargs["sqlite_autoincrement"] = True
+    for column in table.columns:
+        column.type = _portable_type(column.type)
+        if isinstance(column.type, sa.JSON):
+            # Else a missing document would be stored as JSON's null, which is not null to `__isnull`.
+            variants: Any = column.type._variant_mapping.values()  # noqa: SLF001  nothing public lists them
+            for kind in (column.type, *variants):
+                kind.none_as_null = True
+
+
+def _portable_type(kind: Any) -> sa.types.TypeEngine[Any]:
+    """The type in whose place text sorts by code point, and an enum is its value."""
+    if isinstance(kind, AutoString):
+        return portable_text(kind.length)
+    if isinstance(kind, sa.Enum) and kind.enum_class:
+        return EnumText(kind.enum_class)
+    portable: sa.types.TypeEngine[Any] = in_code_point_order(kind) if _has_order_of_database(kind) else kind
+    return portable
+
+
+def _has_order_of_database(kind: Any) -> TypeIs[sa.String]:
+    """Whether text of this type sorts as PostgreSQL's database does: nobody has named a collation, or a type for PostgreSQL."""
+    if not isinstance(kind, sa.String) or isinstance(kind, sa.Enum):
+        return False
+    variants: Any = kind._variant_mapping  # noqa: SLF001  nothing public lists them
+    return kind.collation is None and "postgresql" not in variants
+
+
+def plural(name: str) -> str:
+    """`ChargePoint` → `charge-points`, `Category` → `categories`: a class name as its path segment.
+
+    Regular English only; `path=` at registration and `__tablename__` name the rest.
+    """
+    words = re.findall(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z]+", name)
+    *first, last = [word.lower() for word in words]
+    if re.search(r"[^aeiou]y$", last):
+        last = f"{last[:-1]}ies"
+    else:
+        last += "es" if re.search(r"(s|x|z|ch|sh)$", last) else "s"
+    return "-".join([*first, last])
+
+
+def singular_snake(name: str) -> str:
+    """`ChargePoint` → `charge_point`: a class name in an operation id."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

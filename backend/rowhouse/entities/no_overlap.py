@@ -1,0 +1,184 @@
+"""`NoOverlap`: rows of one resource whose half-open intervals [start, end) never overlap while they are live.
+
+    class Booking(Entity, table=True):
+        __table_args__ = (
+            NoOverlap("charge_point_id", "start_time", "end_time", live={"status": LIVE}, error=SlotTakenError),
+        )
+
+The database itself holds the rule, whatever path writes the rows: PostgreSQL by an exclusion constraint that needs no extension,
+SQLite by its twin of two triggers. Here stands only what both are made of; `overlap_guard` asks before the database has to refuse, and
+`migration` writes the rule into migrations.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import DDLCompiler
+from sqlmodel.sql.sqltypes import UTCDateTime
+
+from rowhouse.core.errors import OverlapError
+
+Live = Mapping[str, Sequence[Any]]
+RANGES: tuple[tuple[Any, str], ...] = (
+    (UTCDateTime, "tstzrange"), (sa.DateTime, "tstzrange"), (sa.Date, "daterange"), (sa.Integer, "int8range"),
+)  # fmt: skip
+
+
+class Rule(NamedTuple):
+    """The rule as a migration states it: names and plain values."""
+
+    name: str
+    table: str
+    resource: str
+    start: str
+    end: str
+    live: Live
+
+    def condition(self, row: str = "") -> str:
+        """Which rows are live, as SQL; `row` is the prefix of their columns."""
+        parts = [f"{row}{column} IN ({', '.join(map(literal, values))})" for column, values in self.live.items()]
+        return " AND ".join(parts) or "TRUE"
+
+    def exclusion(self, types: Mapping[str, Any]) -> str:
+        """PostgreSQL's constraint without its name; `types` are the columns' SQLAlchemy types.
+
+        Without the extension btree_gist a plain value has no `=` in a GiST index: a range of that one value stands for it.
+        """
+        value, interval, condition = self.expressions(types)
+        where = f" WHERE ({condition})" if self.live else ""
+        return f"EXCLUDE USING gist ({value} WITH &&, {interval} WITH &&){where}"
+
+    def expressions(self, types: Mapping[str, Any]) -> tuple[str, str, str]:
+        """What `exclusion` is made of: the resource and the interval as ranges, and which rows are live."""
+        value = self.resource
+        if not isinstance(types[self.resource], sa.Integer):
+            value = f"hashtextextended({self.resource}::text, 0)"
+        kind = range_of(types[self.start])
+        return f"int8range({value}, {value}, '[]')", f"{kind}({self.start}, {self.end}, '[)')", self.condition()
+
+    def triggers(self) -> dict[str, str]:
+        """SQLite's twin, by the names of the triggers; they say the rule's name, as PostgreSQL does."""
+        watched = ", ".join((self.resource, self.start, self.end, *self.live))
+        events = {"insert": "INSERT", "update": f"UPDATE OF {watched}"}
+        return {
+            f"{self.name}_{suffix}": self._trigger(f"{self.name}_{suffix}", when) for suffix, when in events.items()
+        }
+
+    def _trigger(self, name: str, when: str) -> str:
+        return (
+            f"CREATE TRIGGER {name} BEFORE {when} ON {self.table}\n"  # noqa: S608  # nosec B608  # the declaration's own words
+            f"WHEN {self.condition('NEW.')} AND EXISTS (\n"
+            f"    SELECT 1 FROM {self.table} AS other\n"
+            f"    WHERE other.{self.resource} = NEW.{self.resource} AND other.id IS NOT NEW.id\n"
+            f"      AND {self.condition('other.')}\n"
+            f"      AND other.{self.start} < NEW.{self.end} AND other.{self.end} > NEW.{self.start}\n"
+            f")\n"
+            f"BEGIN SELECT RAISE(ABORT, '{self.name}'); END"
+        )
+
+
+class NoOverlap(sa.Constraint):
+    """The declaration, in a table class's `__table_args__`.
+
+    `resource` names a foreign key, `start` and `end` the interval's columns (instants, dates or whole numbers), `live` the values of a
+    column that make a row count, all rows without it. A conflict is `error`, an `OverlapError` (409).
+
+    Raises:
+        ValueError: when the class is made, for a column that is not there or cannot serve; the message names the mend.
+    """
+
+    __visit_name__ = "no_overlap"
+    _column_flag = False  # it belongs to the table; SQLAlchemy asks when it copies one
+
+    def __init__(
+        self, resource: str, start: str, end: str, *, live: Live | None = None,
+        error: type[OverlapError] = OverlapError, name: str | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(name=name)
+        self.resource, self.start, self.end = resource, start, end
+        self.live = {column: tuple(values) for column, values in (live or {}).items()}
+        self.error = error
+        self.ddl_if(dialect="postgresql")
+
+    def _set_parent(self, parent: Any, **options: Any) -> None:
+        if not isinstance(parent, sa.Table):
+            raise TypeError("NoOverlap belongs into a class's __table_args__")
+        self.name = self.name or f"ex_{parent.name}_{self.resource}"
+        _check(self, parent)
+        super()._set_parent(parent, **options)
+        parent.info["conflicts"] = {**parent.info.get("conflicts", {}), str(self.name): self.error}
+        event.listen(parent, "after_create", self._create_triggers)
+
+    def _copy(self, **_options: Any) -> "NoOverlap":
+        """The same declaration, for a copy of its table; SQLAlchemy and Alembic ask for it."""
+        name = None if self.name is None else str(self.name)
+        return NoOverlap(self.resource, self.start, self.end, live=self.live, error=self.error, name=name)
+
+    @property
+    def rule(self) -> Rule:
+        """The rule in plain names and values."""
+        live = {column: tuple(map(plain, values)) for column, values in self.live.items()}
+        return Rule(str(self.name), str(self.parent.fullname), self.resource, self.start, self.end, live)
+
+    @property
+    def types(self) -> dict[str, Any]:
+        """The types of the table's columns."""
+        return {column.name: column.type for column in self.parent.columns}
+
+    def _create_triggers(self, _table: sa.Table, connection: sa.Connection, **_options: Any) -> None:
+        if connection.dialect.name == "sqlite":
+            for trigger in self.rule.triggers().values():
+                connection.exec_driver_sql(trigger)
+
+
+@compiles(NoOverlap, "postgresql")
+def _in_create_table(constraint: NoOverlap, compiler: DDLCompiler, **_options: Any) -> str:
+    name = compiler.preparer.quote(str(constraint.name))
+    return f"CONSTRAINT {name} {constraint.rule.exclusion(constraint.types)}"
+
+
+def rules_of(table: sa.Table) -> list[NoOverlap]:
+    """The declarations of a table."""
+    return [constraint for constraint in table.constraints if isinstance(constraint, NoOverlap)]
+
+
+def plain(value: Any) -> Any:
+    """A value as it is stored: an enum's member by its value."""
+    return value.value if isinstance(value, Enum) else value
+
+
+def literal(value: Any) -> str:
+    """A text, number or truth value as an SQL literal."""
+    if isinstance(value, bool):
+        return str(value).upper()
+    if isinstance(value, int):
+        return str(value)
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def range_of(kind: Any) -> str:
+    """PostgreSQL's range type over a column's type.
+
+    Raises:
+        ValueError: there is none.
+    """
+    for column_type, name in RANGES:
+        if isinstance(kind, column_type):
+            return name
+    raise ValueError(f"NoOverlap takes instants, dates or whole numbers for its interval, not {kind!r}")
+
+
+def _check(constraint: NoOverlap, table: sa.Table) -> None:
+    named = (constraint.resource, constraint.start, constraint.end, *constraint.live)
+    missing = [name for name in named if name not in table.columns]
+    if missing:
+        raise ValueError(f"NoOverlap names {', '.join(missing)}; {table.name} has {', '.join(table.columns.keys())}")
+    range_of(table.columns[constraint.start].type)
+    if constraint.start == constraint.end or range_of(table.columns[constraint.end].type) != range_of(
+        table.columns[constraint.start].type
+    ):
+        raise ValueError(f"NoOverlap: {constraint.start} and {constraint.end} must be two columns of one type")

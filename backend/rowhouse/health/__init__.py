@@ -1,0 +1,1 @@
+"""`/health` and `/ready`: whether the process can serve, and how it stops."""

@@ -1,0 +1,250 @@
+"""Whether this process can serve: what `/ready` says, and what a start waits for.
+
+The database answers, holds the revision and the tables that the code needs, and takes writes. It is asked on a thread of its own, so
+that a busy server is ready; all who ask at once share one answer. Must not tell a client more than which part does not fit.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+
+from rowhouse.core.error_causes import cause_of
+from rowhouse.core.errors import ConnectionLostError, DatabaseError, ReadOnlyDatabaseError, RowhouseError
+from rowhouse.core.settings import Settings
+from rowhouse.db.unit_of_work import UnitOfWork
+from rowhouse.health.drain import DRAINING, Drain
+from rowhouse.health.migration_state import Revisions
+from rowhouse.health.table_check import Need, table_objection
+from rowhouse.workers.runner import Door, Lane
+
+PROBE_SECONDS = 2.0
+RETRY_SECONDS = 1.0
+# For so long what was found of the tables is taken as it was, where the revision is the same.
+TABLES_SECONDS = 5.0
+SILENT = "The database does not answer."
+REFUSED = "The database refuses what the server asks it; the log says why."
+SLOW = f"The database does not answer within {PROBE_SECONDS:g} s."
+STANDBY = "The database takes no writes: {}. Where this server only reads, set READ_ONLY=true."
+UNDEFINED_TABLE = "42P01"
+VERSION = sa.table("alembic_version", sa.column("version_num", sa.String()))
+SELECT_VERSION = sa.select(VERSION.c.version_num)
+MODE: tuple[sa.ColumnElement[Any], ...] = (
+    sa.literal_column("pg_catalog.pg_is_in_recovery()", sa.Boolean()).label("standby"),
+    sa.literal_column("pg_catalog.current_setting('default_transaction_read_only')", sa.String()).label("read_only"),
+)
+SELECT_MODE = sa.select(*MODE)
+log = structlog.get_logger("ready")
+
+
+class StartRefusedError(Exception):
+    """The process must not serve, though it could: raised by what a start does, with a sentence that says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Why the process cannot serve.
+
+    `cause` is for the log; `is_permanent` says that waiting does not help; a `refusal` is what a start must fail with.
+    """
+
+    detail: str
+    cause: Mapping[str, str]
+    is_permanent: bool = False
+    refusal: StartRefusedError | None = None
+
+
+class Inspection:
+    """Looks at the database in a worker thread."""
+
+    def __init__(self, revisions: Revisions | None, needs: Iterable[Need]) -> None:
+        self.revisions = revisions
+        self._needs = tuple(needs)
+        self._stored: frozenset[str] | None = None
+        self._fits_until = 0.0
+
+    def forget(self) -> None:
+        """Look at the tables again: the database was away, and may be another one."""
+        self._fits_until = 0.0
+
+    def __call__(self, unit: UnitOfWork) -> Finding | None:
+        """The first thing that does not fit, or None."""
+        stored = stored_revisions(unit)
+        if self.revisions is not None and (objection := self.revisions.objection(stored)) is not None:
+            return Finding(objection, {}, is_permanent=not stored)
+        if stored != self._stored or time.monotonic() >= self._fits_until:
+            objection = table_objection(unit, self._needs)
+            self._stored, self._fits_until = stored, 0.0 if objection else time.monotonic() + TABLES_SECONDS
+            if objection is not None:
+                return Finding(objection, {})
+        if not unit.settings.read_only:
+            _require_writes(unit)
+        return None
+
+
+def stored_revisions(unit: UnitOfWork) -> frozenset[str]:
+    """The revisions that the database holds; none where it was never migrated.
+
+    Raises:
+        UnavailableError: 503 when the database does not answer.
+    """
+    try:
+        return frozenset(str(row["version_num"]) for row in unit.fetch(SELECT_VERSION, {}))
+    except RowhouseError as error:
+        cause = cause_of(error)
+        if cause.get("sqlstate") != UNDEFINED_TABLE and "no such table" not in cause.get("message", ""):
+            raise
+        return frozenset()
+
+
+def _require_writes(unit: UnitOfWork) -> None:
+    """Refuse a standby, a database that is set to read only, and a file that may not be written.
+
+    Raises:
+        ReadOnlyDatabaseError: 503; the door then tries a new connection, which may lead to the primary of today.
+    """
+    if unit.database.dialect.name == "sqlite":
+        reason = _read_only_file(unit)
+    else:
+        (mode,) = unit.fetch(SELECT_MODE, {})
+        reason = "it is a standby" if mode["standby"] else None
+        if reason is None and mode["read_only"] == "on":
+            reason = "default_transaction_read_only is on"
+    if reason is not None:
+        raise ReadOnlyDatabaseError(STANDBY.format(reason))
+
+
+def _read_only_file(unit: UnitOfWork) -> str | None:
+    driver = unit.link.driver
+    ((_number, _name, path),) = driver.execute("SELECT * FROM pragma_database_list WHERE name = 'main'").fetchall()
+    ((only_queries,),) = driver.execute("PRAGMA query_only").fetchall()
+    if only_queries or "mode=ro" in unit.settings.database_url:
+        return "DATABASE_URL opens the file read-only"
+    if not (os.access(path, os.W_OK) and os.access(os.path.dirname(path), os.W_OK)):  # noqa: PTH120  a text from SQLite
+        return "its file is gone, or it or its folder may not be written"
+    return None
+
+
+class Readiness:
+    """Answers `/ready`; `prepare` is what a start does once the database can serve, such as making the administrator."""
+
+    def __init__(
+        self,
+        door: Door,
+        inspection: Inspection,
+        drain: Drain,
+        *,
+        prepare: Callable[[UnitOfWork], Any],
+        settings: Settings,
+    ) -> None:
+        self._door = door
+        self._inspection = inspection
+        self._drain = drain
+        self._prepare = prepare
+        self._writes = not settings.read_only
+        self._is_prepared = False
+        self._pending: asyncio.Task[Finding | None] | None = None
+        self._waiting: asyncio.Task[None] | None = None
+        self._told: str | None = "never asked"
+
+    @property
+    def note(self) -> dict[str, str]:
+        """What a ready answer says beside that it is."""
+        if self._inspection.revisions is not None:
+            return {}
+        return {"migrations": "none found that belong to these models; their tables were compared instead"}
+
+    async def finding(self, *, seconds: float = PROBE_SECONDS) -> Finding | None:
+        """Why the process cannot serve now, told within `seconds`; None when it can."""
+        if self._drain.has_begun:
+            return Finding(DRAINING, {})
+        pending, loop = self._pending, asyncio.get_running_loop()
+        if pending is None or pending.done() or pending.get_loop() is not loop:
+            pending = self._pending = loop.create_task(self._look())
+        try:
+            async with asyncio.timeout(seconds):
+                finding = await asyncio.shield(pending)
+        except TimeoutError:
+            finding = Finding(SLOW, {})
+        if finding is not None and finding.detail in (SILENT, SLOW):
+            self._inspection.forget()
+        self._tell(finding)
+        return finding
+
+    async def _look(self) -> Finding | None:
+        """Ask the database, for all who wait, until it answers."""
+        try:
+            finding = await self._door.run(self._inspection, write=False, lane=Lane.PROBE)
+            if finding is None and not self._is_prepared:
+                await self._door.run(self._prepare, write=self._writes, lane=Lane.PROBE)
+                self._is_prepared = True
+        except StartRefusedError as error:
+            return Finding(str(error), {}, is_permanent=True, refusal=error)
+        except ReadOnlyDatabaseError as error:
+            return Finding(error.detail, cause_of(error))
+        except RowhouseError as error:
+            cause = cause_of(error)
+            detail = SILENT if isinstance(error, (DatabaseError, ConnectionLostError)) else REFUSED
+            return Finding(detail, cause, is_permanent=_is_permanent(cause))
+        return finding
+
+    def _tell(self, finding: Finding | None) -> None:
+        """Log a change, not each probe."""
+        told = None if finding is None else finding.detail
+        if told == self._told:
+            return
+        self._told = told
+        if finding is None:
+            log.info("ready")
+        else:
+            log.warning("not ready", reason=finding.detail, **finding.cause)
+
+    async def start(self, *, seconds: float) -> None:
+        """Look for the first time; where that finds something, look again until it is mended, whether or not anybody asks.
+
+        Raises:
+            StartRefusedError: when the process must not serve.
+        """
+        finding = await self.finding(seconds=seconds)
+        if finding is not None and finding.refusal is not None:
+            raise finding.refusal
+        if finding is not None:
+            self._waiting = asyncio.create_task(self._until_ready())
+
+    async def _until_ready(self) -> None:
+        is_ready = False
+        while not is_ready:
+            await asyncio.sleep(RETRY_SECONDS)
+            is_ready = await self.finding() is None
+
+    def close(self) -> None:
+        """Look no more, not even where the database does not answer."""
+        for task in (self._waiting, self._pending):
+            if task is not None:
+                task.cancel()
+
+
+# What PostgreSQL says to a connection of which nothing but the settings can make another. It has no SQLSTATE: libpq gives only text.
+WRONG_SETTINGS = (
+    "password authentication failed",
+    "no password supplied",
+    "no pg_hba.conf entry",
+    "does not exist",
+    "permission denied for database",
+    "is not permitted to log in",
+    "invalid connection option",
+    'value: "',  # invalid sslmode value: "on"
+    'for connection option "',
+    "invalid port number",
+    "definition of service",
+    "server does not support SSL",
+)
+
+
+def _is_permanent(cause: Mapping[str, str]) -> bool:
+    return any(words in cause.get("message", "") for words in WRONG_SETTINGS) and "sqlstate" not in cause

@@ -1,0 +1,25 @@
+"""`/health` and `/ready`: whether the process lives, and whether it can serve."""
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from rowhouse.core.errors import UnavailableError, problem_response
+from rowhouse.health.readiness import Readiness
+
+
+def add_health_routes(app: FastAPI) -> None:
+    """Add both, at the root."""
+
+    async def health(_request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def ready(request: Request) -> Response:
+        readiness: Readiness = request.app.state.readiness
+        finding = await readiness.finding()
+        if finding is not None:
+            return problem_response(UnavailableError(finding.detail))
+        return JSONResponse({"status": "ready", **readiness.note})
+
+    app.add_route("/health", health, methods=["GET"], include_in_schema=False)
+    app.add_route("/ready", ready, methods=["GET"], include_in_schema=False)

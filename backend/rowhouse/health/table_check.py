@@ -1,0 +1,109 @@
+"""Compares the tables of the database with the models, as far as the running code needs them.
+
+A table or column that the database has more belongs to a newer deploy and is fine. Types and indexes are Alembic's business. Asks
+one query of the catalogue, however many tables there are.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from rowhouse.db.unit_of_work import UnitOfWork
+from rowhouse.health.migration_state import UPGRADE
+
+MOST_NAMED = 5
+POSTGRESQL = sa.text("""
+    SELECT n.nspname, pg_catalog.pg_table_is_visible(c.oid), c.relname, a.attname,
+        a.attnotnull AND NOT a.atthasdef AND a.attidentity = '',
+        pg_catalog.has_any_column_privilege(c.oid, 'SELECT'), pg_catalog.has_any_column_privilege(c.oid, 'INSERT'),
+        a.attidentity <> '' OR s.seqrelid IS NULL OR pg_catalog.has_sequence_privilege(s.seqrelid, 'USAGE, UPDATE')
+    FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    LEFT JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = c.oid
+        AND d.refobjsubid = a.attnum AND d.classid = 'pg_catalog.pg_class'::regclass AND d.deptype = 'a'
+    LEFT JOIN pg_catalog.pg_sequence s ON s.seqrelid = d.objid
+    WHERE c.relname = ANY(:names) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+""")
+SQLITE = sa.text("""
+    SELECT 'main', 1, lower(m.name), lower(p.name), p."notnull" AND p.dflt_value IS NULL AND NOT p.pk AND NOT p.hidden, 1, 1, 1
+    FROM sqlite_master m JOIN pragma_table_xinfo(m.name) p WHERE m.type IN ('table', 'view')
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A table that the code reads, by the name of its class; it inserts rows unless `inserts` is false.
+
+    `writes`: clients do so, so that the role must have the right.
+    """
+
+    table: sa.Table
+    entity: str
+    inserts: bool = True
+    writes: bool = False
+
+
+class _Found(NamedTuple):
+    """What the catalogue says of one column."""
+
+    schema: str
+    is_visible: bool
+    table: str
+    column: str
+    is_demanded: bool
+    is_readable: bool
+    is_writable: bool
+    is_counted: bool
+
+
+def table_objection(unit: UnitOfWork, needs: Iterable[Need]) -> str | None:
+    """What of the tables keeps the code from working, with the command that helps; None when nothing does."""
+    needs = tuple(replace(need, writes=False) if unit.settings.read_only else need for need in needs)
+    found = _columns(unit, {need.table.name for need in needs})
+    fold = str.lower if unit.database.dialect.name == "sqlite" else str
+    faults = [fault for need in needs for fault in _faults(need, _of(need.table, found, fold), fold)]
+    if not faults:
+        return None
+    more = f" and {len(faults) - MOST_NAMED} more" if len(faults) > MOST_NAMED else ""
+    return f"The database does not fit the models: {'; '.join(faults[:MOST_NAMED])}{more}. To mend it, {UPGRADE}."
+
+
+def _columns(unit: UnitOfWork, names: Collection[str]) -> Sequence[_Found]:
+    if unit.database.dialect.name == "sqlite":
+        rows: Any = unit.session.execute(SQLITE)
+    else:
+        rows = unit.session.execute(POSTGRESQL, {"names": sorted(names)})
+    return [_Found._make(row) for row in rows]
+
+
+def _of(table: sa.Table, found: Iterable[_Found], fold: Any) -> list[_Found]:
+    named = [one for one in found if one.table == fold(table.name)]
+    return [one for one in named if (one.is_visible if table.schema is None else one.schema == table.schema)]
+
+
+def _faults(need: Need, found: Sequence[_Found], fold: Any) -> list[str]:
+    name, entity = need.table.fullname, need.entity
+    if not found:
+        return [f"{entity}: the table {name} is missing"]
+    if not found[0].is_readable:
+        return [f"{entity}: the database role may not read the table {name}, GRANT it"]
+    if need.writes and not found[0].is_writable:
+        return [f"{entity}: the database role may not write to the table {name}, GRANT it"]
+    if need.writes and (locked := [one.column for one in found if not one.is_counted]):
+        return [f"{entity}: the database role may not use the sequence of {name}.{locked[0]}, GRANT it"]
+    wanted = {fold(column.name): column.name for column in need.table.columns}
+    faults = [
+        f"{entity}: the column {name}.{shown} is missing"
+        for column, shown in wanted.items()
+        if column not in {one.column for one in found}
+    ]
+    if need.inserts:
+        faults += [
+            f"{entity}: the column {name}.{one.column} is NOT NULL without a default, and the class does not have it"
+            for one in found
+            if one.is_demanded and one.column not in wanted
+        ]
+    return faults

@@ -1,0 +1,1 @@
+"""Deleted rows and the change history."""

@@ -1,0 +1,114 @@
+"""Rows outside their table: written down exactly, read again, and judged by their table's own predicates.
+
+What the archive and the history stand on. Must not know where such rows are kept.
+"""
+
+import base64
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Annotated, Any, NamedTuple
+
+import sqlalchemy as sa
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
+from pydantic_core import to_json
+from sqlmodel.sql.sqltypes import UTCDateTime
+
+from rowhouse.db.compiled import Predicate, Row, Statement
+from rowhouse.db.unit_of_work import UnitOfWork
+from rowhouse.entities.model import EnumText
+from rowhouse.schemas.columns import Column, RegistrationError
+from rowhouse.sql.statements import CACHED_SHAPES, ROW_KEY
+
+GIVEN = "_given_{}"
+
+
+class Reread(NamedTuple):
+    """A row as it was written down, without the columns `unfit`, whose values do not fit them any more."""
+
+    row: Row
+    unfit: Sequence[str]
+
+
+class Codec:
+    """Writes rows as JSON text and reads them again without losing a digit, a byte or a null."""
+
+    def __init__(self, columns: Mapping[str, Column]) -> None:
+        self._adapters = {name: TypeAdapter(_kind(column)) for name, column in columns.items()}
+
+    def write(self, row: Row) -> str:
+        """The row as text; bytes as base64, decimals with every digit."""
+        return to_json(row, bytes_mode="base64", inf_nan_mode="strings").decode()
+
+    def read(self, content: Mapping[str, Any]) -> Reread:
+        """The row that parsed JSON holds.
+
+        A column that is gone is left out; one that came later is not in the row.
+        """
+        row: Row = {}
+        unfit = []
+        for name, value in content.items():
+            if name in self._adapters:
+                try:
+                    row[name] = None if value is None else self._adapters[name].validate_python(value)
+                except ValidationError:
+                    unfit.append(name)
+        return Reread(row, unfit)
+
+
+def _kind(column: Column) -> Any:
+    """What the database column holds, whatever the wire makes of it."""
+    stored = column.column.type
+    if column.is_json:
+        return Any
+    if isinstance(stored, UTCDateTime):
+        return datetime
+    if isinstance(stored, EnumText):
+        return stored.enum_class
+    kind: Any = stored.python_type
+    if kind is object:
+        raise RegistrationError(
+            f"{column.column.table.info['entity']}.{column.name}: what a {type(stored).__name__} holds cannot be written down and read "
+            "again, so leave soft_delete and history out, or give the column a type of SQLAlchemy's own"
+        )
+    return Annotated[bytes, BeforeValidator(base64.urlsafe_b64decode)] if kind is bytes else kind
+
+
+class Judge:
+    """Says whether a predicate would hold of a row that is not in its table, if it were.
+
+    The statement puts a common table expression of the table's own name before it, which holds the table's rows and this one
+    beside them; so the predicate's SQL stays as it is, sub-queries too.
+    """
+
+    def __init__(self, table: sa.Table, dialect: sa.Dialect) -> None:
+        self._table = table
+        self._dialect = dialect
+        self._ask = lru_cache(maxsize=CACHED_SHAPES)(self._asking)
+
+    def would_hold(self, unit: UnitOfWork, predicate: Predicate, row: Row) -> bool:
+        """Whether the row, in which any column may be missing and is null then, meets the predicate."""
+        if predicate.clause is None:
+            return True
+        values = {GIVEN.format(column.name): row.get(column.name) for column in self._table.columns}
+        return bool(unit.run(self._ask(predicate), {**values, ROW_KEY: row["id"]}, predicate))
+
+    def _asking(self, predicate: Predicate) -> Statement:
+        columns = list(self._table.columns)
+        # SQLite would take the bare name for the expression itself.
+        stored = sa.table(
+            self._table.name,
+            *(sa.column(column.name, column.type) for column in columns),
+            schema="main" if self._dialect.name == "sqlite" else None,
+        )
+        given = sa.select(*(self._given(column).label(column.name) for column in columns))
+        shadow = sa.union_all(sa.select(*stored.columns), given).cte(self._table.name)
+        key = self._table.columns["id"]
+        clause: Any = predicate.clause  # there is one, as `would_hold` has seen
+        source = sa.select(key).where(key == sa.bindparam(ROW_KEY, type_=key.type), clause)
+        return Statement(source.add_cte(shadow), self._dialect, columns=[key], predicate=predicate)
+
+    def _given(self, column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+        """A value with its column's type, which PostgreSQL would otherwise guess."""
+        bound = sa.bindparam(GIVEN.format(column.name), type_=column.type)
+        return sa.cast(bound, column.type) if self._dialect.name == "postgresql" else bound

@@ -1,0 +1,1 @@
+"""Hand-written routes: the router, its dependencies, authorization, and the tree that finds a route."""

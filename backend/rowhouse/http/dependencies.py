@@ -1,0 +1,60 @@
+"""What a hand-written route asks for by type: `SessionDep`, `UnitDep`, `CallerDep`, `SettingsDep`, `AttemptsDep`.
+
+They are plain `def` dependencies, which `OneHopRoute` calls in the worker thread: asking for both a session and the caller costs
+one connection.
+"""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import OAuth2PasswordBearer
+from sqlmodel import Session
+
+from rowhouse.core.security import Caller, bearer_token
+from rowhouse.core.settings import Settings
+from rowhouse.db.unit_of_work import UnitOfWork
+from rowhouse.requests.throttling import Attempts
+from rowhouse.workers.runner import current_unit_of_work
+
+# From the prefix of a registry on; the document says it whole.
+oauth2_scheme = OAuth2PasswordBearer(tokenUrl="auth/login", auto_error=False)
+
+
+def get_unit() -> UnitOfWork:
+    """The request's unit of work."""
+    return current_unit_of_work()
+
+
+def get_session() -> Session:
+    """The request's session; flush it, never commit it: the door commits before the answer."""
+    return current_unit_of_work().session
+
+
+def get_settings(request: Request) -> Settings:
+    """The application's settings."""
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+def get_caller(request: Request, _scheme: Annotated[str | None, Depends(oauth2_scheme)]) -> Caller:
+    """The signed-in caller.
+
+    Raises:
+        NotAuthenticatedError: 401 when nobody is signed in.
+    """
+    unit = current_unit_of_work()
+    if unit.caller is not None:
+        return unit.caller
+    return unit.authenticate(bearer_token(request.headers.get("authorization", "")))
+
+
+def get_attempts(request: Request) -> Attempts:
+    """Counts what the client fails at. Its address is the socket's peer, or what a trusted proxy says: uvicorn's rule."""
+    return Attempts(request.app.state.slowdown, request.client.host if request.client else "")
+
+
+UnitDep = Annotated[UnitOfWork, Depends(get_unit)]
+SessionDep = Annotated[Session, Depends(get_session)]
+SettingsDep = Annotated[Settings, Depends(get_settings)]
+CallerDep = Annotated[Caller, Depends(get_caller)]
+AttemptsDep = Annotated[Attempts, Depends(get_attempts)]

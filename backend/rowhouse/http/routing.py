@@ -1,0 +1,303 @@
+"""Hand-written routes on the one-hop door.
+
+`Router` is FastAPI's APIRouter in use: write a plain `def` with typed parameters and `SessionDep`; its dependencies, its body,
+its answer's JSON and its commit then happen in one worker thread on one connection. `policy=` says who may use a route.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import ExitStack
+from copy import copy
+from functools import partial
+from typing import Any, Self, TypeVar
+
+from fastapi._compat import ModelField
+from fastapi.dependencies.models import Dependant
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute, APIRouter, request_response
+from starlette.datastructures import QueryParams
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from rowhouse.core.errors import InvalidInputError, RowhouseError
+from rowhouse.core.policy import Policy
+from rowhouse.core.security import bearer_token
+from rowhouse.db.unit_of_work import UnitOfWork
+from rowhouse.http.authorization import ASKED, OPEN, Admission, find_caller, judged_first
+from rowhouse.http.body_validation import judge_bodies
+from rowhouse.http.default_responses import NO_CREDENTIALS, general_problems, needs_caller, require_account
+from rowhouse.http.dependencies import get_caller
+from rowhouse.http.dependency_tree import (
+    Resolver,
+    calls_of,
+    deferred,
+    overridden,
+    query_parameters,
+    takes_body,
+    with_parameters,
+)
+from rowhouse.http.rendering import Renderer
+from rowhouse.requests.idempotency import IDEMPOTENCY_KEY, REPLAYED, Sent, once
+from rowhouse.requests.paths import route_path
+from rowhouse.requests.request_limits import one_line_each
+from rowhouse.workers.runner import Door, Lane
+
+READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+# Begins the names of what FastAPI collects for the route and the endpoint did not ask for.
+HIDDEN = "_rowhouse_"
+NO_PLAIN_FUNCTIONS = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+CREATED = 201
+Endpoint = Callable[..., Any]
+Handler = Callable[[Request], Awaitable[Response]]
+EndpointT = TypeVar("EndpointT", bound=Endpoint)
+
+
+def on_lane(lane: Lane) -> Callable[[Endpoint], Endpoint]:
+    """Decorator: do this endpoint's work on the threads of `lane`."""
+
+    def mark(endpoint: Endpoint) -> Endpoint:
+        endpoint.lane = lane  # type: ignore[attr-defined]  # a mark on the function, read by OneHopRoute
+        return endpoint
+
+    return mark
+
+
+def before_transaction(call: Endpoint) -> Endpoint:
+    """Decorator: call this dependency first of all, for what takes long and must hold no lock meanwhile, such as a hash.
+
+    It asks for the body or the settings, never for a session. Without it, a request with an `Idempotency-Key` is in its transaction
+    before anything of the route is called.
+    """
+    call.is_first = True  # type: ignore[attr-defined]  # a mark on the function, read by OneHopRoute
+    return call
+
+
+class OneHopRoute(APIRoute):
+    """A hand-written route: FastAPI parses the input, one worker thread does the rest.
+
+    `policy` is what the route says itself; `admission` is what holds, which `registry.build` finds for a copy of the route (`bound`).
+    """
+
+    def __init__(self, path: str, endpoint: Endpoint, **options: Any) -> None:
+        self.policy: Policy | None = None
+        self.admission = OPEN
+        self._creates = options.get("status_code") == CREATED and "POST" in (options.get("methods") or ())
+        if self._creates:
+            extra = options.get("openapi_extra") or {}
+            options["openapi_extra"] = {**extra, "parameters": [*extra.get("parameters", ()), IDEMPOTENCY_KEY]}
+        options["summary"] = options.get("summary") or endpoint.__name__.replace("_", " ").capitalize()
+        super().__init__(path, endpoint, **options)
+        self._check()
+        self._said: tuple[Mapping[int | str, Any], Mapping[str, Any]] = (self.responses, self.openapi_extra or {})
+        self._lane: Lane = getattr(endpoint, "lane", Lane.DEFAULT)
+        self._renderer = Renderer(self)
+        self._overridden: tuple[dict[Any, Any], Handler] | None = None
+        self.calls = tuple(calls_of(self.dependant))
+        judge_bodies(self.dependant)
+        self._declared = self.dependant
+        self._arrange(self.dependant)
+        self._describe()
+
+    def _check(self) -> None:
+        name = self.endpoint.__qualname__
+        if any(kind(self.endpoint) for kind in NO_PLAIN_FUNCTIONS):
+            raise TypeError(f"{name} must be a plain `def`: it runs in a worker thread with its session")
+        if (
+            self.response_model is None
+            and inspect.signature(self.endpoint).return_annotation is inspect.Signature.empty
+        ):
+            raise TypeError(f"{name} does not say what it returns: annotate it, `-> None` for nothing")
+        if self.max_body_size is not None:
+            raise TypeError(
+                f"{name}: max_body_size has no effect here, for MAX_BODY_BYTES bounds every body; leave it out"
+            )
+        if self.strict_content_type is False:
+            raise TypeError(f"{name}: strict_content_type has no effect here, for a body needs its type; leave it out")
+
+    def _arrange(self, declared: Dependant, *, may_yield: bool = False) -> None:
+        """Take this tree of dependencies as the route's."""
+        tree = deferred(declared, may_yield=may_yield)
+        self._request_name = tree.request_param_name or f"{HIDDEN}request"
+        self._response_name = tree.response_param_name or f"{HIDDEN}response"
+        tree.request_param_name, tree.response_param_name = self._request_name, self._response_name
+        tree.call = self._hop
+        self._query = query_parameters(tree)
+        self.dependant = tree
+        self._handler = self.get_route_handler()
+        self.app = request_response(self._respond)
+
+    def bound(self, admission: Admission, read: Callable[[ModelField], ModelField]) -> Self:
+        """A copy for one application: with its admission, and with each path and query parameter read by what `read` makes of it."""
+        made = copy(self)
+        made.admission = admission
+        made._overridden = None  # noqa: SLF001  a copy of ourselves
+        made._declared = with_parameters(self._declared, read)  # noqa: SLF001  a copy of this very class
+        made._arrange(made._declared)  # noqa: SLF001  a copy of this very class
+        made._describe()  # noqa: SLF001  a copy of this very class
+        return made
+
+    def _describe(self) -> None:
+        """Tell OpenAPI what follows from the kind of the route; what it says of itself goes first."""
+        responses, extra = self._said
+        closed = self.admission.needs_account(self.methods or set()) or needs_caller(self.dependant)
+        reads_token = closed or self._creates or self.admission.reads_credentials
+        self.responses = {**general_problems(self, may_sign_in=reads_token), **responses}
+        self.openapi_extra = dict(extra)
+        if self._creates:
+            created = self.responses.get(CREATED, {})
+            self.responses[CREATED] = {**created, "headers": {**created.get("headers", {}), **REPLAYED}}
+        if closed:
+            self.openapi_extra |= require_account(self.dependant)
+        elif not reads_token:
+            self.openapi_extra |= NO_CREDENTIALS
+
+    async def _respond(self, request: Request) -> Response:
+        """The response, or the error that comes first; with the overrides of `app.dependency_overrides`."""
+        one_line_each(request.scope)
+        overrides = request.app.dependency_overrides
+        try:
+            if self._creates and "idempotency-key" in request.headers:
+                await request.body()  # kept, for a form reads it as it comes, and `_hop` compares it
+            if not overrides:
+                return await self._handler(request)
+            await find_caller(request.scope)
+            return await self._handler_with(overrides)(request)
+        except (RequestValidationError, HTTPException, RowhouseError) as error:
+            raise await judged_first(error, self, request.scope)  # noqa: B904  it is most often the error itself
+
+    def _handler_with(self, overrides: Mapping[Any, Any]) -> Handler:
+        """What answers with these overrides, kept until they change. That of `get_caller` is honoured by the admission."""
+        if self._overridden is None or self._overridden[0] != overrides:
+            made = copy(self)
+            others = {original: override for original, override in overrides.items() if original is not get_caller}
+            tree = overridden(self._declared, others)
+            judge_bodies(tree)
+            if takes_body(tree) and self.body_field is None:
+                raise TypeError(f"an override takes a body, and {self.endpoint.__qualname__} has none")
+            made._arrange(tree, may_yield=True)  # noqa: SLF001  a copy of ourselves
+            self._overridden = dict(overrides), made._handler  # noqa: SLF001  a copy of this very class
+        return self._overridden[1]
+
+    async def _hop(self, **values: Any) -> Response:
+        request: Request = values[self._request_name]
+        keys = request.headers.getlist("idempotency-key") if self._creates else []
+        sent = Sent(", ".join(keys), route_path(request.scope), await request.body()) if keys else None
+        self._check_query(request.query_params)
+        door: Door = request.app.state.door
+        write = request.method not in READING_METHODS
+        request.scope[ASKED] = True
+        return await door.run(partial(self._perform, values, sent), write=write, lane=self._lane)
+
+    def _perform(self, values: dict[str, Any], sent: Sent | None, unit: UnitOfWork) -> Response:
+        scope = values[self._request_name].scope
+        self.admission.admit(unit, scope)
+        with ExitStack() as stack:
+            resolver = Resolver(stack)
+            if sent is not None and not self.admission.reads_credentials:
+                authorization = values[self._request_name].headers.get("authorization")
+                if authorization is not None:
+                    unit.authenticate(bearer_token(authorization))
+            for value in values.values():
+                if getattr(getattr(value, "call", None), "is_first", False):
+                    resolver.value(value)
+            if sent is None:
+                return self._answer(values, resolver)
+            return once(unit, sent, lambda: self._answer(values, resolver))
+        raise TypeError(f"a `yield` override of {self.endpoint.__qualname__} has hidden an exception: have it raise on")
+
+    def _answer(self, values: dict[str, Any], resolver: Resolver) -> Response:
+        resolved = {name: resolver.value(value) for name, value in values.items()}
+        result = self.endpoint(**{name: value for name, value in resolved.items() if not name.startswith(HIDDEN)})
+        response = self._renderer.response(result)
+        injected: Response = values[self._response_name]
+        response.headers.raw.extend(injected.headers.raw)
+        response.status_code = injected.status_code or response.status_code
+        return response
+
+    def _check_query(self, query: QueryParams) -> None:
+        """Refuse an unknown parameter, and one given twice that is no list."""
+        for name in query:
+            if name not in self._query:
+                message = "this operation has no such parameter"
+                raise InvalidInputError.at("query", name, message=message, kind="extra_forbidden")
+            if len(query.getlist(name)) > 1 and not self._query[name]:
+                raise InvalidInputError.at("query", name, message="give this parameter once", kind="repeated")
+
+
+class Router(APIRouter):
+    """FastAPI's APIRouter whose plain `def` endpoints get one thread, one connection and one commit.
+
+    The function's name is the operation id, as `create_user`; FastAPI would write `create_user_users_post`. `description` is
+    what OpenAPI says of the router's tags.
+
+    `policy`, here for all routes or at one of them, says who may call: `ANYONE`, `SIGNED_IN`, `role("staff")`. Without it a route has
+    the policies of the entities that it reaches, and any other route that takes a session or a unit asks for an account.
+    """
+
+    def __init__(self, *, description: str = "", policy: Policy | None = None, **options: Any) -> None:
+        self.description = description
+        self.policy = policy
+        super().__init__(route_class=OneHopRoute, generate_unique_id_function=_name_of, **options)
+
+    def add_api_route(self, path: str, endpoint: Endpoint, *, policy: Policy | None = None, **options: Any) -> None:
+        """Add a route; `options` are FastAPI's.
+
+        Raises:
+            TypeError: at start-up, for a word that cannot be honoured.
+        """
+        said = policy if policy is not None else self.policy
+        if said is not None and not isinstance(said, Policy):
+            raise TypeError(f"{endpoint.__qualname__}: policy={said!r} is none; write ANYONE, SIGNED_IN or role(...)")
+        if options.pop("route_class_override", None) is not None:
+            raise TypeError(
+                f"{endpoint.__qualname__}: route_class_override would lose the policy; use FastAPI's APIRouter"
+            )
+        super().add_api_route(path, endpoint, **options)
+        route = self.routes[-1]
+        route.policy = said  # type: ignore[attr-defined]  # a OneHopRoute, by __init__
+
+    def api_route(self, path: str, *, policy: Policy | None = None, **options: Any) -> Callable[[EndpointT], EndpointT]:
+        """Decorator: add a route for `methods`; `options` are FastAPI's."""
+
+        def add(endpoint: EndpointT) -> EndpointT:
+            self.add_api_route(path, endpoint, policy=policy, **options)
+            return endpoint
+
+        return add
+
+    def get(self, path: str, *, policy: Policy | None = None, **options: Any) -> Callable[[EndpointT], EndpointT]:
+        """Decorator: answer GET here; `options` are FastAPI's."""
+        return self.api_route(path, policy=policy, methods=["GET"], **options)
+
+    def head(self, path: str, *, policy: Policy | None = None, **options: Any) -> Callable[[EndpointT], EndpointT]:
+        """Decorator: answer HEAD here."""
+        return self.api_route(path, policy=policy, methods=["HEAD"], **options)
+
+    def post(self, path: str, *, policy: Policy | None = None, **options: Any) -> Callable[[EndpointT], EndpointT]:
+        """Decorator: answer POST here."""
+        return self.api_route(path, policy=policy, methods=["POST"], **options)
+
+    def put(self, path: str, *, policy: Policy | None = None, **options: Any) -> Callable[[EndpointT], EndpointT]:
+        """Decorator: answer PUT here."""
+        return self.api_route(path, policy=policy, methods=["PUT"], **options)
+
+    def patch(self, path: str, *, policy: Policy | None = None, **options: Any) -> Callable[[EndpointT], EndpointT]:
+        """Decorator: answer PATCH here."""
+        return self.api_route(path, policy=policy, methods=["PATCH"], **options)
+
+    def delete(self, path: str, *, policy: Policy | None = None, **options: Any) -> Callable[[EndpointT], EndpointT]:
+        """Decorator: answer DELETE here."""
+        return self.api_route(path, policy=policy, methods=["DELETE"], **options)
+
+    def options(self, path: str, *, policy: Policy | None = None, **options: Any) -> Callable[[EndpointT], EndpointT]:
+        """Decorator: answer OPTIONS here."""
+        return self.api_route(path, policy=policy, methods=["OPTIONS"], **options)
+
+    def trace(self, path: str, *, policy: Policy | None = None, **options: Any) -> Callable[[EndpointT], EndpointT]:
+        """Decorator: answer TRACE here."""
+        return self.api_route(path, policy=policy, methods=["TRACE"], **options)
+
+
+def _name_of(route: APIRoute) -> str:
+    return route.name

@@ -1,0 +1,1 @@
+"""Writing and running migrations. The application itself does not import it."""

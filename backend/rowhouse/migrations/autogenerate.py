@@ -1,0 +1,96 @@
+"""What Alembic must know of the engine, in one place: for `alembic/env.py`, `scripts/migrate.py` and tests.
+
+    context.configure(connection=connection, target_metadata=metadata, **autogenerate_options(metadata))
+
+Whoever compares a database with the models without these options sees differences that are none. Importing this module
+teaches Alembic the operations of `NoOverlap`, `SearchIndex`, native enums and schemas, to compare check constraints, to
+complete what it finds and put it into an order that runs on both databases, and to rebuild a table of SQLite without losing
+anything. The application itself must not need it.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.autogenerate.api import AutogenContext
+from alembic.operations.ops import AddColumnOp, CreateForeignKeyOp, CreateIndexOp, CreateTableOp, MigrateOperation
+from sqlmodel import SQLModel
+
+import rowhouse.migrations.compare.completing
+import rowhouse.migrations.compare.ordering
+import rowhouse.migrations.sqlite.rebuild  # noqa: F401  takes the place of Alembic's own
+from rowhouse.entities.no_overlap import NoOverlap
+from rowhouse.migrations.compare.check_constraints import write_check
+from rowhouse.migrations.compare.column_types import compare_types, write_server_default, write_type
+from rowhouse.migrations.compare.named_schemas import CreateSchema, include_name, schemas_of
+from rowhouse.migrations.compare.native_enums import ChangeEnum, CreateEnum
+from rowhouse.migrations.compare.no_overlap import CreateNoOverlap
+from rowhouse.migrations.compare.search_index import CreateSearchIndex, is_compared
+
+ADDITIONS = (CreateTableOp, CreateIndexOp, CreateNoOverlap, CreateSearchIndex, CreateSchema, CreateEnum)
+
+
+def autogenerate_options(metadata: sa.MetaData = SQLModel.metadata) -> dict[str, Any]:
+    """The options of Alembic's `configure` that follow from the engine, for these models, on every database."""
+    return {
+        "compare_type": compare_types,
+        "include_name": include_name(metadata),
+        "include_object": _include_object,
+        "include_schemas": bool(schemas_of(metadata)),
+        "process_revision_directives": _leave_out,
+        # On PostgreSQL too, where it changes nothing: a file that is written there runs on SQLite.
+        "render_as_batch": True,
+        "render_item": _render_item,
+        "transactional_ddl": True,
+    }
+
+
+def only_adds(operations: Iterable[MigrateOperation]) -> bool:
+    """Whether the operations make something new and touch nothing that is there."""
+    listed = list(operations)
+    tables = {operation.table_name for operation in listed if isinstance(operation, CreateTableOp)}
+    columns = {
+        (operation.table_name, operation.column.name) for operation in listed if isinstance(operation, AddColumnOp)
+    }
+    return all(_adds(operation) or _is_of_new(operation, tables, columns) for operation in listed)
+
+
+def _is_of_new(operation: MigrateOperation, tables: set[str], columns: set[tuple[str, str]]) -> bool:
+    """Whether it is a foreign key of a table or of columns that are new themselves."""
+    if not isinstance(operation, CreateForeignKeyOp):
+        return False
+    table = operation.source_table
+    return table in tables or all((table, column) in columns for column in operation.local_cols)
+
+
+def _adds(operation: MigrateOperation) -> bool:
+    if isinstance(operation, AddColumnOp):
+        return operation.column.nullable is not False or operation.column.server_default is not None
+    if isinstance(operation, ChangeEnum):
+        return operation.only_adds
+    return isinstance(operation, ADDITIONS)
+
+
+def _render_item(kind: str, item: Any, context: AutogenContext) -> str | bool:
+    """Write types in SQLAlchemy's own words, and the check of a type as a constraint like any other."""
+    if kind == "type":
+        return write_type(item, context)
+    if kind == "server_default":
+        return write_server_default(item)
+    if kind == "check":
+        return write_check(item, context)
+    return False
+
+
+def _include_object(element: Any, _name: str | None, kind: str, _reflected: object, _other: object) -> bool:
+    """Leave the search indexes to `search_index`, which compares them."""
+    return is_compared(element, kind)
+
+
+def _leave_out(_context: object, _revision: object, directives: list[Any]) -> None:
+    """A table's `info` is for the application, and `NoOverlap` becomes an operation of its own."""
+    for directive in directives:
+        for step in getattr(directive.upgrade_ops, "ops", ()):
+            if isinstance(step, CreateTableOp):
+                step.info = {}
+                step.columns = [part for part in step.columns if not isinstance(part, NoOverlap)]

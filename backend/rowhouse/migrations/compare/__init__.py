@@ -1,0 +1,1 @@
+"""What autogenerate compares beyond Alembic: rules, indexes, types, checks and schemas."""

@@ -1,0 +1,91 @@
+"""Completes what autogenerate finds by what it does not see.
+
+- A foreign key keeps its name when its column is renamed, and Alembic compares foreign keys by what they say. The engine tells a
+  conflict by the name of the convention.
+- The downgrade that brings a dropped table back must say that its key counts up for good: without AUTOINCREMENT, SQLite gives the
+  id of a deleted row to the next one.
+- PostgreSQL forgets how much the planner is to know of a search index when a column of it gets another type.
+
+Must be imported before `ordering`, which sorts what is added here.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.autogenerate import comparators
+from alembic.autogenerate.api import AutogenContext
+from alembic.operations.ops import (
+    AlterColumnOp,
+    CreateForeignKeyOp,
+    DropConstraintOp,
+    DropTableOp,
+    ModifyTableOps,
+    UpgradeOps,
+)
+from alembic.util import DispatchPriority
+
+from rowhouse.entities.search_index import SearchIndexRule, search_index_of
+from rowhouse.migrations.compare.search_index import CreateSearchIndex, DropSearchIndex
+
+COUNTS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = :name AND sql LIKE '%AUTOINCREMENT%'"
+
+
+@comparators.dispatch_for("table", priority=DispatchPriority.LAST)
+def name_foreign_keys(
+    context: AutogenContext, changes: ModifyTableOps, _schema: str | None, _name: Any, stored: Any, declared: Any
+) -> None:
+    """Make those anew that say what is declared under another name."""
+    if stored is None or declared is None:
+        return
+    connection: Any = context.connection  # migrations are never written offline
+    format_name = connection.dialect.identifier_preparer.format_constraint
+    present = {_words(key): key for key in stored.foreign_key_constraints if key.name}
+    for key in sorted(declared.foreign_key_constraints, key=_words):
+        former = present.get(_words(key))
+        if former is not None and key.name and former.name != format_name(key).strip('"'):
+            changes.ops += [DropConstraintOp.from_constraint(former), CreateForeignKeyOp.from_constraint(key)]
+
+
+def _words(key: sa.ForeignKeyConstraint) -> tuple[str, ...]:
+    """What a foreign key says."""
+    targets = (element.target_fullname for element in key.elements)
+    rules = (str(rule or "NO ACTION").upper() for rule in (key.ondelete, key.onupdate))
+    return (*key.column_keys, "to", *targets, *rules)
+
+
+@comparators.dispatch_for("autogenerate", priority=DispatchPriority.LAST)
+def note_counting_keys(context: AutogenContext, upgrade: UpgradeOps) -> None:
+    """State them in the tables that a downgrade creates."""
+    connection: Any = context.connection  # as above
+    for operation in upgrade.ops:
+        if isinstance(operation, DropTableOp) and _counts(connection, operation):
+            operation.table_kw = {**operation.table_kw, "sqlite_autoincrement": True}
+
+
+def _counts(connection: sa.Connection, operation: DropTableOp) -> bool:
+    """Whether SQLite says so; PostgreSQL does not tell what it is to be there."""
+    if connection.dialect.name != "sqlite":
+        return False
+    return connection.execute(sa.text(COUNTS), {"name": operation.table_name}).first() is not None
+
+
+@comparators.dispatch_for("autogenerate", priority=DispatchPriority.LAST)
+def make_search_indexes_anew(context: AutogenContext, upgrade: UpgradeOps) -> None:
+    """Make those anew whose columns get another type."""
+    created = {operation.rule.name for operation in upgrade.ops if isinstance(operation, CreateSearchIndex)}
+    for table in context.sorted_tables:
+        rule = search_index_of(table)
+        if rule is not None and rule.name not in created and _is_touched(rule, table, upgrade):
+            upgrade.ops += [DropSearchIndex(rule), CreateSearchIndex(rule)]
+
+
+def _is_touched(rule: SearchIndexRule, table: sa.Table, upgrade: UpgradeOps) -> bool:
+    """Whether a column of the index gets another type."""
+    return any(
+        isinstance(operation, AlterColumnOp)
+        and operation.modify_type is not None
+        and operation.column_name in rule.columns
+        for changes in upgrade.ops
+        if isinstance(changes, ModifyTableOps) and (changes.table_name, changes.schema) == (table.name, table.schema)
+        for operation in changes.ops
+    )

@@ -1,0 +1,115 @@
+"""What Alembic has to know of `__table_args__ = {"schema": "ops"}`: PostgreSQL's schemas, made where they are not.
+
+Only the schemas that classes name are looked at, and in them only the tables that classes name.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.autogenerate import comparators, renderers
+from alembic.autogenerate.api import AutogenContext
+from alembic.operations import MigrateOperation, Operations
+from alembic.operations.ops import UpgradeOps
+from alembic.util import DispatchPriority
+
+from rowhouse.migrations.compare.column_types import POSTGRESQL
+
+
+class NoSchemasError(Exception):
+    """A class names a schema, and the database has no schemas."""
+
+
+def schemas_of(metadata: sa.MetaData) -> set[str]:
+    """The schemas that classes name."""
+    return {table.schema for table in metadata.tables.values() if table.schema is not None}
+
+
+def include_name(metadata: sa.MetaData) -> Callable[[str | None, str, Any], bool]:
+    """Alembic's filter of what it looks at: it must not touch what belongs to others."""
+
+    def includes(name: str | None, kind: str, parents: Any) -> bool:
+        if kind == "schema":
+            return name is None or name in schemas_of(metadata)
+        schema = parents.get("schema_name")
+        return kind != "table" or schema is None or f"{schema}.{name}" in metadata.tables
+
+    return includes
+
+
+@Operations.register_operation("create_schema")
+class CreateSchema(MigrateOperation):
+    """Make the schema, unless it is there."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @classmethod
+    def create_schema(cls, operations: Operations, name: str) -> None:
+        """`op.create_schema(...)`."""
+        operations.invoke(cls(name))
+
+    def reverse(self) -> "DropSchema":
+        """What a downgrade does."""
+        return DropSchema(self.name)
+
+
+@Operations.register_operation("drop_schema")
+class DropSchema(MigrateOperation):
+    """Drop the schema, unless something is in it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @classmethod
+    def drop_schema(cls, operations: Operations, name: str) -> None:
+        """`op.drop_schema(...)`."""
+        operations.invoke(cls(name))
+
+    def reverse(self) -> CreateSchema:
+        """What a downgrade does."""
+        return CreateSchema(self.name)
+
+
+@Operations.implementation_for(CreateSchema)
+def _create(operations: Operations, operation: CreateSchema) -> None:
+    if operations.get_context().dialect.name == "sqlite":
+        raise NoSchemasError(_explained(operation.name, "a table of this migration"))
+    operations.execute(f"CREATE SCHEMA IF NOT EXISTS {POSTGRESQL.identifier_preparer.quote(operation.name)}")
+
+
+@Operations.implementation_for(DropSchema)
+def _drop(operations: Operations, operation: DropSchema) -> None:
+    name = POSTGRESQL.identifier_preparer.quote(operation.name)
+    # Without CASCADE it is an error to drop what holds something; that is then left.
+    operations.execute(
+        f"DO $do$ BEGIN DROP SCHEMA {name}; EXCEPTION WHEN dependent_objects_still_exist THEN NULL; END $do$"
+    )
+
+
+@renderers.dispatch_for(CreateSchema)
+def _render_create(_context: AutogenContext, operation: CreateSchema) -> str:
+    return f"op.create_schema({operation.name!r})"
+
+
+@renderers.dispatch_for(DropSchema)
+def _render_drop(_context: AutogenContext, operation: DropSchema) -> str:
+    return f"op.drop_schema({operation.name!r})"
+
+
+@comparators.dispatch_for("schema", priority=DispatchPriority.FIRST)
+def _compare(context: AutogenContext, operations: UpgradeOps, _schemas: Any) -> None:
+    """Make the schemas that classes name and the database lacks."""
+    for table in context.sorted_tables:
+        if table.schema is not None and context.dialect.name == "sqlite":
+            raise NoSchemasError(_explained(table.schema, str(table.info.get("entity", table.name))))
+    named = {table.schema for table in context.sorted_tables if table.schema is not None}
+    stored = set(context.inspector.get_schema_names()) if named else set()
+    operations.ops += [CreateSchema(name) for name in sorted(named - stored)]
+
+
+def _explained(schema: str, what: str) -> str:
+    return (
+        f'{what} is in the schema "{schema}", and SQLite has no schemas. Use PostgreSQL (DATABASE_URL), '
+        'or leave "schema" out of __table_args__.'
+    )

@@ -1,0 +1,214 @@
+"""What Alembic has to know of `sa.Enum("draft", "published", name="state")`, for which PostgreSQL has a type of its own.
+
+    op.create_enum("state", "draft", "published")
+    op.change_enum("state", ("draft", "published"), ("draft", "published", "withdrawn"))
+
+SQLite has no such types: there the operations do nothing, and a change of the members is not noticed.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.autogenerate import comparators, renderers
+from alembic.autogenerate.api import AutogenContext
+from alembic.operations import MigrateOperation, Operations
+from alembic.operations.ops import AddColumnOp, AlterColumnOp, CreateTableOp, ModifyTableOps, UpgradeOps
+from alembic.util import CommandError, DispatchPriority
+
+from rowhouse.entities.no_overlap import literal
+from rowhouse.migrations.compare.column_types import POSTGRESQL, is_native_enum
+
+Members = tuple[str, ...]
+STORED = """
+    SELECT t.typname, array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_type t JOIN pg_enum e ON e.enumtypid = t.oid
+    WHERE t.typnamespace = current_schema()::regnamespace GROUP BY t.typname
+"""
+USERS = """
+    SELECT c.oid::regclass::text, quote_ident(a.attname), pg_get_expr(d.adbin, d.adrelid)
+    FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid LEFT JOIN pg_attrdef d ON (d.adrelid, d.adnum) = (a.attrelid, a.attnum)
+    WHERE a.atttypid = CAST(:name AS regtype) AND c.relkind IN ('r', 'p') AND NOT a.attisdropped
+"""
+
+
+@Operations.register_operation("create_enum")
+class CreateEnum(MigrateOperation):
+    """Make the type, unless it is there."""
+
+    def __init__(self, name: str, members: Members) -> None:
+        self.name, self.members = name, members
+
+    @classmethod
+    def create_enum(cls, operations: Operations, name: str, *members: str) -> None:
+        """`op.create_enum(...)`."""
+        operations.invoke(cls(name, members))
+
+    def reverse(self) -> "DropEnum":
+        """What a downgrade does."""
+        return DropEnum(self.name, self.members)
+
+
+@Operations.register_operation("drop_enum")
+class DropEnum(MigrateOperation):
+    """Drop the type, unless a column has it."""
+
+    def __init__(self, name: str, members: Members) -> None:
+        self.name, self.members = name, members
+
+    @classmethod
+    def drop_enum(cls, operations: Operations, name: str) -> None:
+        """`op.drop_enum(...)`."""
+        operations.invoke(cls(name, ()))
+
+    def reverse(self) -> CreateEnum:
+        """What a downgrade does."""
+        return CreateEnum(self.name, self.members)
+
+
+@Operations.register_operation("change_enum")
+class ChangeEnum(MigrateOperation):
+    """Give the type other members. A row that has one of those that go is an error, and nothing is changed."""
+
+    def __init__(self, name: str, before: Members, after: Members) -> None:
+        self.name, self.before, self.after = name, before, after
+
+    @classmethod
+    def change_enum(cls, operations: Operations, name: str, before: Members, after: Members) -> None:
+        """`op.change_enum(...)`."""
+        operations.invoke(cls(name, before, after))
+
+    def reverse(self) -> "ChangeEnum":
+        """What a downgrade does."""
+        return ChangeEnum(self.name, self.after, self.before)
+
+    @property
+    def only_adds(self) -> bool:
+        """Whether all that there was stays, in its order."""
+        return [one for one in self.after if one in self.before] == list(self.before)
+
+
+@Operations.implementation_for(CreateEnum)
+def _create(operations: Operations, operation: CreateEnum) -> None:
+    if operations.get_context().dialect.name == "postgresql":
+        creation = _creation(operation.name, operation.members)
+        is_absent = f"to_regtype({literal(_quoted(operation.name))}) IS NULL"
+        _execute(operations, f"DO $do$ BEGIN IF {is_absent} THEN {creation}; END IF; END $do$")
+
+
+@Operations.implementation_for(DropEnum)
+def _drop(operations: Operations, operation: DropEnum) -> None:
+    if operations.get_context().dialect.name != "postgresql":
+        return
+    # Without CASCADE it is an error to drop what another column has; that one is then left.
+    operations.execute(
+        f"DO $do$ BEGIN DROP TYPE IF EXISTS {_quoted(operation.name)}; EXCEPTION WHEN dependent_objects_still_exist THEN NULL; END $do$"
+    )
+
+
+@Operations.implementation_for(ChangeEnum)
+def _change(operations: Operations, operation: ChangeEnum) -> None:
+    if operations.get_context().dialect.name != "postgresql":
+        return
+    if not operation.only_adds and operations.get_context().as_sql:
+        raise CommandError(f"change_enum({operation.name!r}, ...) looks for the columns: run it on a database")
+    statements = _additions(operation) if operation.only_adds else _replacement(operations.get_bind(), operation)
+    for statement in statements:
+        _execute(operations, statement)
+
+
+def _execute(operations: Operations, statement: str) -> None:
+    """Without parameters, whatever the members are called."""
+    operations.execute(sa.text(statement.replace(":", r"\:")))
+
+
+def _additions(operation: ChangeEnum) -> Iterator[str]:
+    """Values that are added need no table to be written anew."""
+    for place, member in enumerate(operation.after):
+        if member not in operation.before:
+            where = (
+                f" AFTER {literal(operation.after[place - 1])}" if place else f" BEFORE {literal(operation.before[0])}"
+            )
+            yield f"ALTER TYPE {_quoted(operation.name)} ADD VALUE IF NOT EXISTS {literal(member)}{where}"
+
+
+def _replacement(connection: sa.Connection, operation: ChangeEnum) -> Iterator[str]:
+    """A type of the old name with other members, to which each column goes over by its text."""
+    name, former = _quoted(operation.name), _quoted(f"{operation.name}_former")
+    users = connection.execute(sa.text(USERS), {"name": name}).all()
+    yield f"ALTER TYPE {name} RENAME TO {former}"
+    yield _creation(operation.name, operation.after)
+    for table, column, default in users:
+        change = f"ALTER TABLE {table} ALTER COLUMN {column}"
+        if default is not None:
+            yield f"{change} DROP DEFAULT"
+        yield f"{change} TYPE {name} USING {column}::text::{name}"
+        if default is not None:
+            yield f"{change} SET DEFAULT {default}"
+    yield f"DROP TYPE {former}"
+
+
+def _creation(name: str, members: Members) -> str:
+    return f"CREATE TYPE {_quoted(name)} AS ENUM ({', '.join(map(literal, members))})"
+
+
+def _quoted(name: str) -> str:
+    return POSTGRESQL.identifier_preparer.quote(name)
+
+
+@renderers.dispatch_for(CreateEnum)
+def _render_create(_context: AutogenContext, operation: CreateEnum) -> str:
+    return f"op.create_enum({', '.join(map(repr, (operation.name, *operation.members)))})"
+
+
+@renderers.dispatch_for(DropEnum)
+def _render_drop(_context: AutogenContext, operation: DropEnum) -> str:
+    return f"op.drop_enum({operation.name!r})"
+
+
+@renderers.dispatch_for(ChangeEnum)
+def _render_change(_context: AutogenContext, operation: ChangeEnum) -> str:
+    return f"op.change_enum({operation.name!r}, {operation.before!r}, {operation.after!r})"
+
+
+@comparators.dispatch_for("schema", priority=DispatchPriority.LAST)
+def _compare(context: AutogenContext, operations: UpgradeOps, _schemas: Any) -> None:
+    """Make the types that new columns have, change those that have other members, drop those that no column has any more."""
+    connection: Any = context.connection  # migrations are never written offline
+    declared = {
+        str(column.type.name): tuple(column.type.enums)
+        for table in context.sorted_tables
+        for column in table.columns
+        if isinstance(column.type, sa.Enum) and is_native_enum(column.type)
+    }
+    stored: dict[str, Members] = {}
+    if connection.dialect.name == "postgresql":
+        stored = {name: tuple(members) for name, members in connection.execute(sa.text(STORED))}
+    new = dict(_enums(operations.ops, is_new=True))
+    gone = dict(_enums(operations.ops, is_new=False))
+    operations.ops += [CreateEnum(name, members) for name, members in sorted(new.items()) if name not in stored]
+    operations.ops += [
+        ChangeEnum(name, stored[name], members)
+        for name, members in sorted(declared.items())
+        if name in stored and stored[name] != members
+    ]
+    operations.ops += [DropEnum(name, members) for name, members in sorted(gone.items()) if name not in declared]
+
+
+def _enums(operations: list[MigrateOperation], *, is_new: bool) -> Iterator[tuple[str, Members]]:
+    """The native enums of the columns that are made, or of those that are dropped."""
+    for operation in operations:
+        if isinstance(operation, ModifyTableOps):
+            yield from _enums(operation.ops, is_new=is_new)
+            continue
+        for kind in _types(operation if is_new else operation.reverse()):
+            if isinstance(kind, sa.Enum) and is_native_enum(kind):
+                yield str(kind.name), tuple(kind.enums)
+
+
+def _types(operation: MigrateOperation) -> list[Any]:
+    """The types of the columns that an operation makes."""
+    if isinstance(operation, CreateTableOp):
+        return [part.type for part in operation.columns if isinstance(part, sa.Column)]
+    if isinstance(operation, AddColumnOp):
+        return [operation.column.type]
+    return [operation.modify_type] if isinstance(operation, AlterColumnOp) else []

@@ -1,0 +1,197 @@
+"""What Alembic has to know of `NoOverlap`: an operation that states the rule in one line, and autogenerate that sees whether it is there.
+
+    op.create_no_overlap("ex_bookings_slot", "bookings", resource="charge_point_id", start="start_time", end="end_time",
+                         live={"status": ("PENDING", "CONFIRMED")})
+
+`search_index` does the same for `SearchIndex`. Imported by `autogenerate` alone: the application itself never needs
+Alembic.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from alembic.autogenerate import comparators, renderers
+from alembic.autogenerate.api import AutogenContext
+from alembic.operations import MigrateOperation, Operations
+from alembic.operations.ops import UpgradeOps
+from alembic.util import DispatchPriority
+
+from rowhouse.entities.no_overlap import Live, NoOverlap, Rule, rules_of
+from rowhouse.migrations.compare.expressions import all_alike, in_plain_sql
+
+TRIGGERS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+EXCLUSIONS = """
+    SELECT c.conname, CASE n.nspname WHEN current_schema() THEN '' ELSE n.nspname || '.' END || t.relname,
+      pg_get_constraintdef(c.oid), pg_get_indexdef(c.conindid, 1, false), pg_get_indexdef(c.conindid, 2, false),
+      coalesce(pg_get_expr(i.indpred, i.indrelid), 'TRUE')
+    FROM pg_constraint c JOIN pg_index i ON i.indexrelid = c.conindid
+      JOIN pg_class t ON t.oid = c.conrelid JOIN pg_namespace n ON n.oid = t.relnamespace
+    WHERE c.contype = 'x'
+"""
+NAME = r'"?(\w+)"?'
+TRIGGER = re.compile(
+    rf"CREATE TRIGGER {NAME} BEFORE INSERT ON {NAME} WHEN (?P<live>.*) AND EXISTS \( SELECT 1 .* "
+    rf"WHERE other\.{NAME} = NEW\..* AND other\.{NAME} < NEW\.{NAME} AND .* "
+    r"BEGIN SELECT RAISE\(ABORT, '(?P<name>\w+)'\); END"
+)
+EXCLUSION = re.compile(
+    rf"EXCLUDE USING gist \(int8range\(\(*(?:hashtextextended\(\(*)?{NAME}.* WITH &&, "
+    rf"\w+range\(\(?{NAME}(?:\)::bigint)?, \(?{NAME}(?:\)::bigint)?, '\[\)'::text\) WITH &&\)(?: WHERE \((?P<live>.*)\))?"
+)
+VALUE = r"(?:'(?:[^']|'')*'|-?\d+|\b(?:true|false)\b)"
+LIVE = re.compile(rf'(?P<column>\w+)"?\)* (?:IN \(|= )(?P<values>{VALUE}(?:, {VALUE})*)', re.IGNORECASE)
+
+
+@Operations.register_operation("create_no_overlap")
+class CreateNoOverlap(MigrateOperation):
+    """Hold the rule in the database."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+
+    @classmethod
+    def create_no_overlap(  # noqa: PLR0913  the rule's words, by keyword
+        cls,
+        operations: Operations,
+        name: str,
+        table: str,
+        *,
+        resource: str,
+        start: str,
+        end: str,
+        live: Live | None = None,
+    ) -> None:
+        """`op.create_no_overlap(...)`."""
+        operations.invoke(cls(Rule(name, table, resource, start, end, live or {})))
+
+    def reverse(self) -> "DropNoOverlap":
+        """What a downgrade does."""
+        return DropNoOverlap(self.rule)
+
+
+@Operations.register_operation("drop_no_overlap")
+class DropNoOverlap(MigrateOperation):
+    """Give the rule up."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+
+    @classmethod
+    def drop_no_overlap(cls, operations: Operations, name: str, table: str) -> None:
+        """`op.drop_no_overlap(...)`."""
+        operations.invoke(cls(Rule(name, table, "", "", "", {})))
+
+    def reverse(self) -> CreateNoOverlap:
+        """What a downgrade does."""
+        return CreateNoOverlap(self.rule)
+
+
+@Operations.implementation_for(CreateNoOverlap)
+def _create(operations: Operations, operation: CreateNoOverlap) -> None:
+    rule, connection = operation.rule, operations.get_bind()
+    if connection.dialect.name == "postgresql":
+        types = _types(operations, rule.table)
+        operations.execute(f"ALTER TABLE {rule.table} ADD CONSTRAINT {rule.name} {rule.exclusion(types)}")
+        return
+    for trigger in rule.triggers().values():
+        operations.execute(trigger)
+
+
+def _types(operations: Operations, table: str) -> dict[str, Any]:
+    """The types of a table's columns in the database; in `--sql` mode, where there is none, in the models."""
+    context = operations.migration_context
+    if context.as_sql:
+        return {column.name: column.type for column in context.opts["target_metadata"].tables[table].columns}
+    schema, _, name = table.rpartition(".")
+    inspector = sa.inspect(operations.get_bind())
+    return {column["name"]: column["type"] for column in inspector.get_columns(name, schema=schema or None)}
+
+
+@Operations.implementation_for(DropNoOverlap)
+def _drop(operations: Operations, operation: DropNoOverlap) -> None:
+    rule = operation.rule
+    if operations.get_bind().dialect.name == "postgresql":
+        operations.execute(f"ALTER TABLE {rule.table} DROP CONSTRAINT {rule.name}")
+        return
+    for trigger in rule.triggers():
+        operations.execute(f"DROP TRIGGER IF EXISTS {trigger}")
+
+
+@renderers.dispatch_for(CreateNoOverlap)
+def _render_create(_context: AutogenContext, operation: CreateNoOverlap) -> str:
+    rule = operation.rule
+    live = f", live={rule.live!r}" if rule.live else ""
+    return (
+        f"op.create_no_overlap({rule.name!r}, {rule.table!r}, resource={rule.resource!r}, start={rule.start!r}, "
+        f"end={rule.end!r}{live})"
+    )
+
+
+@renderers.dispatch_for(DropNoOverlap)
+def _render_drop(_context: AutogenContext, operation: DropNoOverlap) -> str:
+    return f"op.drop_no_overlap({operation.rule.name!r}, {operation.rule.table!r})"
+
+
+class StoredRule(NamedTuple):
+    """A rule that a database holds, and the expressions or the triggers that hold it."""
+
+    rule: Rule
+    texts: tuple[str, ...]
+
+
+@comparators.dispatch_for("schema", priority=DispatchPriority.LAST)
+def _compare(context: AutogenContext, operations: UpgradeOps, _schemas: Any) -> None:
+    """Drop the rules that are declared no more, add those that are not there, and make those anew that say something else."""
+    connection: Any = context.connection  # migrations are never written offline
+    wanted = {str(one.name): one for table in context.sorted_tables for one in rules_of(table)}
+    tables = {table.fullname for table in context.sorted_tables}
+    stored = {
+        one.rule.name: one for one in stored_rules(connection) if "." not in one.rule.table or one.rule.table in tables
+    }
+    changed = {name for name in wanted.keys() & stored.keys() if not _is_held(connection, stored[name], wanted[name])}
+    operations.ops += [DropNoOverlap(stored[name].rule) for name in sorted(stored.keys() - wanted.keys() | changed)]
+    operations.ops += [CreateNoOverlap(wanted[name].rule) for name in sorted(wanted.keys() - stored.keys() | changed)]
+
+
+def _is_held(connection: sa.Connection, stored: StoredRule, wanted: NoOverlap) -> bool:
+    """Whether what is stored says what is declared."""
+    rule = wanted.rule
+    if rule.table != stored.rule.table:
+        return False
+    if connection.dialect.name == "sqlite":
+        return stored.texts == tuple(map(_on_one_line, rule.triggers().values()))
+    return all_alike(connection, rule.table, list(zip(stored.texts, rule.expressions(wanted.types), strict=True)))
+
+
+def stored_rules(connection: sa.Connection) -> Iterator[StoredRule]:
+    """The rules that the database holds; what somebody else has made in another way is none of them."""
+    if connection.dialect.name == "postgresql":
+        for name, table, definition, *texts in connection.execute(sa.text(EXCLUSIONS)):
+            if (found := EXCLUSION.fullmatch(definition)) is not None:
+                yield StoredRule(Rule(name, table, found[1], found[2], found[3], _live(found["live"])), tuple(texts))
+        return
+    triggers = {name: _on_one_line(text) for name, text in connection.execute(sa.text(TRIGGERS))}
+    for text in triggers.values():
+        if (found := TRIGGER.fullmatch(text)) is not None:
+            rule = Rule(found["name"], found[2], found[4], found[5], found[6], _live(found["live"].replace("NEW.", "")))
+            yield StoredRule(rule, tuple(triggers.get(name, "") for name in rule.triggers()))
+
+
+def _live(condition: str | None) -> Mapping[str, tuple[Any, ...]]:
+    """The live values by their columns, read back from a condition."""
+    return {
+        found["column"]: tuple(map(_value, re.findall(VALUE, found["values"], re.IGNORECASE)))
+        for found in LIVE.finditer(in_plain_sql(condition or ""))
+    }
+
+
+def _value(literal: str) -> Any:
+    if literal.startswith("'"):
+        return literal[1:-1].replace("''", "'")
+    return literal.lower() == "true" if literal[0].isalpha() else int(literal)
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,156 @@
+"""Puts what autogenerate has found into an order that runs, up and down, on both databases.
+
+Tables that refer to each other are made without the references, which follow when all of them are there. What guards or
+indexes a column goes before the column and comes after it. Must not add or leave out anything.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.autogenerate import comparators
+from alembic.autogenerate.api import AutogenContext
+from alembic.operations.ops import (
+    AddColumnOp,
+    AlterColumnOp,
+    CreateForeignKeyOp,
+    CreateTableOp,
+    DropColumnOp,
+    DropConstraintOp,
+    DropIndexOp,
+    DropTableOp,
+    MigrateOperation,
+    ModifyTableOps,
+    UpgradeOps,
+)
+from alembic.util import DispatchPriority
+
+from rowhouse.migrations.compare.named_schemas import CreateSchema
+from rowhouse.migrations.compare.native_enums import ChangeEnum, CreateEnum, DropEnum
+from rowhouse.migrations.compare.no_overlap import CreateNoOverlap, DropNoOverlap
+from rowhouse.migrations.compare.search_index import CreateSearchIndex, DropSearchIndex
+
+SORT: Any = sa.schema.sort_tables_and_constraints  # has no types
+# Within one table; what is not named comes after these, and a column is dropped last.
+IN_A_TABLE = ((DropConstraintOp, DropIndexOp), (AddColumnOp, AlterColumnOp))
+BEFORE_TABLES = (CreateSchema, CreateEnum, ChangeEnum)
+BEFORE_CHANGES = (DropNoOverlap, DropSearchIndex)
+AFTER_CHANGES = (CreateSearchIndex, CreateNoOverlap)
+
+
+@comparators.dispatch_for("autogenerate", priority=DispatchPriority.FIRST)
+def sort_tables(context: AutogenContext, _upgrade: UpgradeOps) -> None:
+    """Sort the declared tables as Alembic does, without its warning about tables that refer to each other."""
+    metadata: Any = context.metadata
+    context.sorted_tables = [table for table, _keys in SORT(_by_name(metadata.tables.values())) if table is not None]
+
+
+def _by_name(tables: Iterable[sa.Table]) -> list[sa.Table]:
+    return sorted(tables, key=lambda table: table.fullname)
+
+
+@comparators.dispatch_for("autogenerate", priority=DispatchPriority.LAST)
+def order(_context: AutogenContext, upgrade: UpgradeOps) -> None:
+    """Sort the operations of a migration in place. Its downgrade is their reverse."""
+    found = upgrade.ops
+    made, references = _split({_table(one): one for one in _of(found, CreateTableOp)})
+    gone = {_table(one._reverse): one for one in _of(found, DropTableOp)}  # noqa: SLF001  what its `reverse` copies
+    dropped, cut = _split(gone)
+    changes = [_sorted(operation) for operation in _of(found, ModifyTableOps)]
+    former, changes, latter = _without_references(changes)
+    known = (*BEFORE_TABLES, *BEFORE_CHANGES, *AFTER_CHANGES, CreateTableOp, DropTableOp, ModifyTableOps, DropEnum)
+    upgrade.ops = [
+        *_of(found, *BEFORE_TABLES),
+        *_of(found, *BEFORE_CHANGES),
+        *made,
+        *former,
+        *changes,
+        *latter,
+        *references,
+        *(operation for operation in found if not isinstance(operation, known)),
+        *_of(found, *AFTER_CHANGES),
+        *(operation.reverse() for operation in reversed(cut)),
+        *reversed(dropped),
+        *_of(found, DropEnum),
+    ]
+
+
+def _of(operations: Iterable[MigrateOperation], *kinds: type[Any]) -> list[Any]:
+    """The operations of some kinds, kind after kind."""
+    operations = list(operations)
+    return [operation for kind in kinds for operation in operations if isinstance(operation, kind)]
+
+
+def _split(operations: dict[sa.Table, Any]) -> tuple[list[Any], list[ModifyTableOps]]:
+    """The operations in the order of their tables' references, and apart from them the references that go in circles."""
+    for table in operations:
+        _complete(table)
+    sorted_operations: list[Any] = []
+    references: dict[sa.Table, list[MigrateOperation]] = {}
+    for table, keys in SORT(_by_name(operations)):
+        if table is not None:
+            sorted_operations.append(operations[table])
+            continue
+        for key in sorted(keys, key=lambda key: str(key.name)):
+            references.setdefault(key.table, []).append(CreateForeignKeyOp.from_constraint(key))
+            creation = getattr(operations[key.table], "_reverse", operations[key.table])
+            creation.columns = [part for part in creation.columns if part is not key]
+    return sorted_operations, [
+        ModifyTableOps(table.name, made, schema=table.schema) for table, made in references.items()
+    ]
+
+
+def _complete(table: sa.Table) -> None:
+    """Put stand-ins for the tables that it refers to into its metadata: Alembic reads only those that are dropped."""
+    for element in table.foreign_keys:
+        path, _, column = element.target_fullname.rpartition(".")
+        if path not in table.metadata.tables:
+            schema, _, name = path.rpartition(".")
+            sa.Table(name, table.metadata, schema=schema or None)
+        target = table.metadata.tables[path]
+        if column not in target.columns:
+            target.append_column(sa.Column(column))
+
+
+def _table(creation: CreateTableOp) -> sa.Table:
+    """The table that the operation was made from."""
+    return next(part.table for part in creation.columns if isinstance(part, sa.Column))
+
+
+def _sorted(change: ModifyTableOps) -> ModifyTableOps:
+    """Constraints of the old columns go first; columns that go do so last."""
+
+    def rank(operation: MigrateOperation) -> int:
+        if isinstance(operation, DropColumnOp):
+            return len(IN_A_TABLE) + 1
+        return next((place for place, kinds in enumerate(IN_A_TABLE) if isinstance(operation, kinds)), len(IN_A_TABLE))
+
+    change.ops = sorted(change.ops, key=rank)
+    return change
+
+
+def _without_references(
+    changes: list[ModifyTableOps],
+) -> tuple[list[ModifyTableOps], list[ModifyTableOps], list[ModifyTableOps]]:
+    """References that go, everything else, and references that come: the latter two need the changes of other tables.
+
+    Where one table alone is changed there is nothing to wait for.
+    """
+    if len(changes) == 1:
+        return [], changes, []
+    former: list[ModifyTableOps] = []
+    latter: list[ModifyTableOps] = []
+    for change in changes:
+        for parts, is_part in ((former, _drops_reference), (latter, _makes_reference)):
+            if taken := [operation for operation in change.ops if is_part(operation)]:
+                parts.append(ModifyTableOps(change.table_name, taken, schema=change.schema))
+                change.ops = [operation for operation in change.ops if operation not in taken]
+    return former, [change for change in changes if change.ops], latter
+
+
+def _drops_reference(operation: MigrateOperation) -> bool:
+    return isinstance(operation, DropConstraintOp) and operation.constraint_type == "foreignkey"
+
+
+def _makes_reference(operation: MigrateOperation) -> bool:
+    return isinstance(operation, CreateForeignKeyOp)

@@ -1,0 +1,173 @@
+"""Fills the rows that are there when a column becomes NOT NULL: from the field's default.
+
+A new column gets the default as `server_default`, which stays: in a rolling deploy the old code goes on to insert rows without
+the column. A column that may be NULL until now gets an UPDATE before the change.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from alembic.operations import ops
+from sqlalchemy.dialects import sqlite
+
+from rowhouse.migrations.losses import Note, flat
+
+NOW = "CURRENT_TIMESTAMP"
+# The dialect whose text of a value both databases read alike.
+PORTABLE = sqlite.dialect()
+
+
+class UnfillableError(Exception):
+    """Columns that become NOT NULL though there are rows, and have no default to fill them with."""
+
+
+def fill(operations: ops.UpgradeOps, metadata: sa.MetaData, connection: sa.Connection) -> None:
+    """Give every column that becomes NOT NULL the value for the rows that are there.
+
+    Raises:
+        UnfillableError: for columns without a default, in tables that have rows; the message says what to write.
+    """
+    missing = list(_fill(operations, metadata, connection))
+    if missing:
+        raise UnfillableError("\n".join(missing))
+
+
+def _fill(operations: ops.UpgradeOps, metadata: sa.MetaData, connection: sa.Connection) -> Iterator[str]:
+    for operation in list(flat(operations.ops)):
+        if isinstance(operation, ops.AddColumnOp) and not operation.column.nullable:
+            yield from _fill_new(operation, connection)
+    for container in operations.ops:
+        if isinstance(container, ops.ModifyTableOps):
+            container.ops[:] = list(_with_updates(container.ops, metadata))
+    for operation in flat(operations.ops):
+        if isinstance(operation, ops.AlterColumnOp) and operation.modify_nullable is False:
+            yield from _unfilled(operation, metadata, connection)
+
+
+def _fill_new(operation: ops.AddColumnOp, connection: sa.Connection) -> Iterator[str]:
+    column = operation.column
+    if column.server_default is not None or column.computed is not None or column.identity is not None:
+        return
+    text = literal(column)
+    if text is not None:
+        operation.column = _with_default(column, text)
+    elif _has_rows(connection, operation.table_name, operation.schema):
+        yield _advice(operation.table_name, column.name)
+
+
+def _with_default(column: sa.Column[Any], text: str) -> sa.Column[Any]:
+    """A copy for the file: the model's own column has no default of the database's."""
+    copied: sa.Column[Any] = column._copy()  # noqa: SLF001  there is no public copy
+    copied.server_default = sa.DefaultClause(sa.text(text))
+    return copied
+
+
+def _with_updates(operations: list[ops.MigrateOperation], metadata: sa.MetaData) -> Iterator[ops.MigrateOperation]:
+    for operation in operations:
+        if isinstance(operation, ops.AlterColumnOp) and operation.modify_nullable is False:
+            text = literal(_column(operation, metadata))
+            if text is not None:
+                yield _update(operation, text)
+        yield operation
+
+
+def _update(operation: ops.AlterColumnOp, text: str) -> ops.MigrateOperation:
+    place = f'"{operation.schema}"."{operation.table_name}"' if operation.schema else f'"{operation.table_name}"'
+    name = f'"{operation.column_name}"'
+    # The names are the models' own, and the text is quoted.
+    return ops.ExecuteSQLOp(f"UPDATE {place} SET {name} = {text} WHERE {name} IS NULL")  # noqa: S608  # nosec B608  as above
+
+
+def _unfilled(operation: ops.AlterColumnOp, metadata: sa.MetaData, connection: sa.Connection) -> Iterator[str]:
+    if literal(_column(operation, metadata)) is not None:
+        return
+    table = sa.table(operation.table_name, sa.column(operation.column_name), schema=operation.schema)
+    missing = sa.select(sa.literal(1)).select_from(table).where(table.c[operation.column_name].is_(None)).limit(1)
+    if connection.execute(missing).first() is not None:
+        yield (
+            f"{operation.table_name}.{operation.column_name} becomes NOT NULL, and some rows have no value there. "
+            "Give the field a default, or fill the rows first."
+        )
+
+
+def _column(operation: ops.AlterColumnOp, metadata: sa.MetaData) -> sa.Column[Any]:
+    key = f"{operation.schema}.{operation.table_name}" if operation.schema else operation.table_name
+    table = metadata.tables[key]
+    return next(column for column in table.columns if column.name == operation.column_name)
+
+
+def _advice(table: str, column: str) -> str:
+    return (
+        f"{table}.{column} is NOT NULL, and {table} has rows that nothing fills: the field has no default, or one that cannot "
+        f'be written down (an instant, another value for each row). Give it one, such as {column}: str = "...", or let it be '
+        "None and fill it in a migration of your own (docs/migrations.md)."
+    )
+
+
+def _has_rows(connection: sa.Connection, table: str, schema: str | None) -> bool:
+    rows = sa.select(sa.literal(1)).select_from(sa.table(table, schema=schema)).limit(1)
+    return connection.execute(rows).first() is not None
+
+
+def literal(column: sa.Column[Any]) -> str | None:
+    """The default of a column as SQL that both databases read alike; None where there is no such text."""
+    default: Any = column.default
+    if default is None:
+        return None
+    if default.is_scalar:
+        return _text(default.arg, column.type)
+    if not default.is_callable:
+        return None
+    first, second = default.arg(None), default.arg(None)
+    if isinstance(first, datetime):
+        return NOW
+    return _text(first, column.type) if first == second else None
+
+
+def _text(value: Any, kind: Any) -> str | None:
+    if isinstance(value, datetime):
+        return None  # an instant is stored in another text on each database
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (int, float, Decimal)) and not isinstance(kind, sa.String):
+        return str(value)
+    stored = _stored(value, kind)
+    return None if stored is None else "'" + stored.replace("'", "''") + "'"
+
+
+def _stored(value: Any, kind: Any) -> str | None:
+    """The text that both databases store for a value that is no number."""
+    if isinstance(value, UUID):
+        return value.hex
+    if isinstance(value, (dict, list)):
+        return json.dumps(value)
+    if not isinstance(value, (str, date, time)):
+        return None
+    convert: Callable[[Any], Any] | None = kind.dialect_impl(PORTABLE).bind_processor(PORTABLE)
+    return str(convert(value) if convert else value)
+
+
+def relax(operations: ops.DowngradeOps) -> None:
+    """Have a downgrade bring back a dropped NOT NULL column as one that may be NULL: its values are gone."""
+    for container in operations.ops:
+        if isinstance(container, ops.ModifyTableOps):
+            container.ops[:] = list(_relaxed(container.ops))
+
+
+def _relaxed(operations: list[ops.MigrateOperation]) -> Iterator[ops.MigrateOperation]:
+    for operation in operations:
+        if (
+            isinstance(operation, ops.AddColumnOp)
+            and not operation.column.nullable
+            and operation.column.server_default is None
+        ):
+            copied: sa.Column[Any] = operation.column._copy()  # noqa: SLF001  there is no public copy
+            copied.nullable = True
+            operation.column = copied
+            yield Note(f"{operation.table_name}.{copied.name} was NOT NULL; its values are gone.")
+        yield operation

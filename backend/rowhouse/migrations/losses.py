@@ -1,0 +1,171 @@
+"""Finds what a migration would lose, and writes it beside the operation that loses it.
+
+Lost are the rows of a dropped table, the values of a dropped column, values that a narrower type cannot hold, and the rule of a
+dropped constraint. A constraint that is made anew on the same columns is not lost, and neither is an index, which holds no data.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.autogenerate import renderers
+from alembic.autogenerate.api import AutogenContext
+from alembic.operations import ops
+from sqlalchemy.dialects import postgresql
+
+from rowhouse.entities.no_overlap import Rule
+from rowhouse.migrations.compare.no_overlap import CreateNoOverlap, DropNoOverlap
+
+MAKES: tuple[type[Any], ...] = (
+    ops.CreateUniqueConstraintOp, ops.CreateForeignKeyOp, ops.CreateCheckConstraintOp, ops.CreatePrimaryKeyOp,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What is lost, such as `prices.name: its values`, and how to keep it."""
+
+    what: str
+    advice: str = ""
+
+
+class Note(ops.MigrateOperation):
+    """A comment in the file of a migration."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+@renderers.dispatch_for(Note)
+def _render_note(_context: AutogenContext, note: Note) -> list[str]:
+    return [f"# {line}" for line in note.text.splitlines()]
+
+
+def note_losses(operations: ops.UpgradeOps) -> list[Loss]:
+    """Put a comment before each operation that loses something. Return the losses, in their order."""
+    made = {_identity(operation) for operation in flat(operations.ops)} - {None}
+    found: list[Loss] = []
+    operations.ops[:] = _noted(operations.ops, made, found)
+    return found
+
+
+def losses_of(operations: Iterable[ops.MigrateOperation]) -> list[Loss]:
+    """What a list of operations loses."""
+    listed = list(flat(operations))
+    made = {_identity(operation) for operation in listed} - {None}
+    return [loss for operation in listed if (loss := _loss(operation, made)) is not None]
+
+
+def flat(operations: Iterable[ops.MigrateOperation]) -> Iterator[ops.MigrateOperation]:
+    """The operations one by one, without the containers of each table."""
+    for operation in operations:
+        if isinstance(operation, ops.ModifyTableOps):
+            yield from flat(operation.ops)
+        else:
+            yield operation
+
+
+def _noted(operations: Iterable[ops.MigrateOperation], made: set[Any], found: list[Loss]) -> list[ops.MigrateOperation]:
+    noted: list[ops.MigrateOperation] = []
+    for operation in operations:
+        if isinstance(operation, ops.ModifyTableOps):
+            operation.ops[:] = _noted(operation.ops, made, found)
+        elif (loss := _loss(operation, made)) is not None:
+            found.append(loss)
+            noted.append(Note("\n".join(filter(None, [f"Loses {loss.what}.", loss.advice]))))
+        noted.append(operation)
+    return noted
+
+
+def _identity(operation: ops.MigrateOperation) -> Any:
+    """What names the rule that an operation makes: its kind, its table and its columns, or for a check its name."""
+    if isinstance(operation, CreateNoOverlap):
+        return _overlap(operation.rule)
+    if isinstance(operation, MAKES):
+        return _rule(operation.to_constraint())
+    return None
+
+
+def _rule(constraint: Any) -> Any:
+    kind = type(constraint).__name__
+    if isinstance(constraint, sa.CheckConstraint):
+        return (kind, constraint.table.name, str(constraint.name))
+    return (kind, constraint.table.name, frozenset(column.name for column in constraint.columns))
+
+
+def _overlap(rule: Rule) -> Any:
+    """Its name says the resource, and changes when that column is renamed."""
+    return ("no_overlap", rule.table, rule.resource, rule.start, rule.end)
+
+
+def _loss(operation: ops.MigrateOperation, made: set[Any]) -> Loss | None:
+    """What an operation loses, or None."""
+    if isinstance(operation, ops.DropTableOp):
+        name = operation.table_name
+        return Loss(f"{name}: all its rows", f'If it was renamed, write op.rename_table("{name}", "NEW") instead.')
+    if isinstance(operation, ops.DropColumnOp):
+        table, column = operation.table_name, operation.column_name
+        keep = f'op.alter_column("{table}", "{column}", new_column_name="NEW")'
+        return Loss(f"{table}.{column}: its values", f"If it was renamed, write {keep} instead.")
+    if isinstance(operation, ops.AlterColumnOp):
+        return _narrowed(operation)
+    return _rule_lost(operation, made)
+
+
+def _rule_lost(operation: ops.MigrateOperation, made: set[Any]) -> Loss | None:
+    if isinstance(operation, DropNoOverlap):
+        rule = operation.rule
+        is_lost = _overlap(rule) not in made
+        return Loss(f"{rule.table}: the rule {rule.name}, that no two rows overlap") if is_lost else None
+    if isinstance(operation, ops.DropConstraintOp):
+        constraint = operation.to_constraint()
+        if _rule(constraint) not in made:
+            return Loss(f"{operation.table_name}: the rule {operation.constraint_name}")
+    if isinstance(operation, ops.DropIndexOp) and operation.kw.get("unique"):
+        return Loss(f"{operation.table_name}: the unique rule of {operation.index_name}")
+    return None
+
+
+def _narrowed(operation: ops.AlterColumnOp) -> Loss | None:
+    before, after = operation.existing_type, operation.modify_type
+    if before is None or after is None or holds_all(after, before):
+        return None
+    name = f"{operation.table_name}.{operation.column_name}"
+    advice = "Values that the new type cannot hold end the migration, or are changed: look for them first."
+    return Loss(f"{name}: what {_named(after)} cannot hold of {_named(before)}", advice)
+
+
+def _named(kind: Any) -> str:
+    return str(kind.compile(postgresql.dialect()))  # type: ignore[no-untyped-call]  # SQLAlchemy's
+
+
+def holds_all(after: Any, before: Any) -> bool:
+    """Whether a column of the type `after` holds every value of the type `before` as it is."""
+    after, before = _plain(after), _plain(before)
+    if isinstance(after, sa.String) and isinstance(before, sa.String):
+        return after.length is None or (before.length is not None and after.length >= before.length)
+    if isinstance(after, sa.Float) or isinstance(before, sa.Float):
+        return isinstance(after, sa.Float) and isinstance(before, (sa.Float, sa.SmallInteger))
+    if isinstance(after, sa.Numeric) and isinstance(before, sa.Numeric):
+        return _digits(after) >= _digits(before) and _scale(after) >= _scale(before)
+    if isinstance(after, sa.Integer) and isinstance(before, sa.Integer):
+        return _bytes(after) >= _bytes(before)
+    return type(after) is type(before)
+
+
+def _plain(kind: Any) -> Any:
+    return kind.impl_instance if isinstance(kind, sa.types.TypeDecorator) else kind
+
+
+def _digits(kind: sa.Numeric[Any]) -> float:
+    """The digits before the point."""
+    return float("inf") if kind.precision is None else kind.precision - (kind.scale or 0)
+
+
+def _scale(kind: sa.Numeric[Any]) -> float:
+    return float("inf") if kind.precision is None else kind.scale or 0
+
+
+def _bytes(kind: sa.Integer) -> int:
+    return 8 if isinstance(kind, sa.BigInteger) else 2 if isinstance(kind, sa.SmallInteger) else 4

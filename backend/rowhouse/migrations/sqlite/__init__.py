@@ -1,0 +1,1 @@
+"""Migrations on SQLite: rebuilding tables without losing anything."""

@@ -1,0 +1,137 @@
+"""What must hold of a database of SQLite when a migration is about to be committed. Must not know Alembic's operations."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from alembic.util import CommandError
+
+from rowhouse.migrations.sqlite.tables import tokens_of, unquoted
+
+NAMED = "SELECT name FROM sqlite_master WHERE type = ? AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
+KEYS = 'SELECT id, "table", "from" FROM pragma_foreign_key_list(?) ORDER BY id, seq'
+TRIGGERS = "SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger' ORDER BY name"
+EVENTS = ("INSERT", "UPDATE", "DELETE")
+SHOWN = 10
+
+
+class UnsafeMigrationError(CommandError):
+    """A migration would lose something, or leave something broken; nothing of it is kept."""
+
+
+class State(NamedTuple):
+    """What is there before the migrations."""
+
+    mark: tuple[Any, ...]
+    violations: Counter[str]
+
+
+def state_of(connection: sa.Connection) -> State:
+    """What `check` compares with."""
+    return State(_mark(connection), Counter(_violations(connection)))
+
+
+def check(connection: sa.Connection, before: State) -> None:
+    """See that whatever rows refer to is there, and that triggers and views can be used.
+
+    Raises:
+        UnsafeMigrationError: with table, row and parent, or with the trigger or view.
+    """
+    if _mark(connection) == before.mark:
+        return
+    faults = [*(Counter(_violations(connection)) - before.violations).elements()]
+    if faults:
+        faults.append(
+            "SQLite has foreign keys off in a migration: delete the rows that refer to a row before the row itself"
+        )
+    faults += [*_broken_triggers(connection), *_broken_views(connection)]
+    if faults:
+        more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+        raise UnsafeMigrationError("The migration is undone. " + "; ".join(faults[:SHOWN]) + more)
+
+
+def row_counts(connection: sa.Connection) -> dict[str, int]:
+    """The number of rows of each table."""
+    quote = connection.dialect.identifier_preparer.quote_identifier
+    names = connection.exec_driver_sql(NAMED, ("table",)).scalars().all()
+    return {name: connection.exec_driver_sql(f"SELECT count(*) FROM {quote(name)}").scalar_one() for name in names}  # noqa: S608  # nosec B608  # quoted
+
+
+def _mark(connection: sa.Connection) -> tuple[Any, ...]:
+    """Differs as soon as a statement has changed a row or the schema."""
+    driver: Any = connection.connection.driver_connection
+    return driver.total_changes, connection.exec_driver_sql("PRAGMA schema_version").scalar()
+
+
+def _names(connection: sa.Connection, kind: str) -> Sequence[str]:
+    return connection.exec_driver_sql(NAMED, (kind,)).scalars().all()
+
+
+def _violations(connection: sa.Connection) -> Iterator[str]:
+    """What foreign keys refer to in vain, in words."""
+    tables = _names(connection, "table")
+    known = {name.lower() for name in tables}
+    for table in tables:
+        keys: dict[int, list[str]] = {}
+        for number, parent, column in connection.exec_driver_sql(KEYS, (table,)):
+            keys.setdefault(number, []).append(column)
+            if parent.lower() not in known:
+                yield f"{table}.{column} refers to {parent}, a table that is not there"
+        try:
+            rows = connection.exec_driver_sql("SELECT * FROM pragma_foreign_key_check(?)", (table,)).all()
+        except sa.exc.OperationalError as error:  # what it refers to is not unique
+            yield f"{table}: {error.orig}"
+            continue
+        for _table, row, parent, number in rows:
+            yield f"{table}, row {row}: {', '.join(keys[number])} refers to a row of {parent} that is not there"
+
+
+def _broken_triggers(connection: sa.Connection) -> Iterator[str]:
+    """The triggers that mention what is not there."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name, table, statement in connection.exec_driver_sql(TRIGGERS).all():
+        words = [token.word for token in tokens_of(statement)]
+        at = next(at for at, word in enumerate(words) if word in EVENTS)
+        groups.setdefault((table, words[at]), []).append(name)
+        watched = words[at + 2 : words.index("ON", at) : 2] if words[at + 1] == "OF" else []
+        columns = {column.upper() for column in _columns(connection, table)}
+        for column in set(map(unquoted, watched)) - columns:
+            yield f"the trigger {name} watches {table}.{column.lower()}, which is not there"
+    for (table, event), names in groups.items():
+        if fault := _fault(connection, _write(connection, table, event)):
+            yield f"the trigger {' or '.join(names)} on {table} does not compile: {fault}"
+
+
+def _broken_views(connection: sa.Connection) -> Iterator[str]:
+    """The views that mention what is not there."""
+    quote = connection.dialect.identifier_preparer.quote_identifier
+    for view in _names(connection, "view"):
+        if fault := _fault(connection, f"SELECT * FROM {quote(view)}"):  # noqa: S608  # nosec B608  # quoted
+            yield f"the view {view} does not compile: {fault}"
+
+
+def _columns(connection: sa.Connection, table: str) -> Sequence[str]:
+    """The columns of a table or view that a statement may set."""
+    found = "SELECT name FROM pragma_table_xinfo(?) WHERE hidden = 0"
+    return connection.exec_driver_sql(found, (table,)).scalars().all()
+
+
+def _write(connection: sa.Connection, table: str, event: str) -> str:
+    """A statement that fires every trigger of an event."""
+    quote = connection.dialect.identifier_preparer.quote_identifier
+    if event == "INSERT":
+        return f"INSERT INTO {quote(table)} DEFAULT VALUES"
+    if event == "DELETE":
+        return f"DELETE FROM {quote(table)}"  # noqa: S608  # nosec B608  # quoted
+    values = ", ".join(f"{quote(column)} = {quote(column)}" for column in _columns(connection, table))
+    return f"UPDATE {quote(table)} SET {values}"  # noqa: S608  # nosec B608  # quoted
+
+
+def _fault(connection: sa.Connection, statement: str) -> str | None:
+    """Why a statement does not compile; it is not run."""
+    try:
+        connection.exec_driver_sql(f"EXPLAIN {statement}").all()
+    except sa.exc.OperationalError as error:
+        return str(error.orig)
+    return None

@@ -1,0 +1,1 @@
+"""The generated operations: from a request to a response."""

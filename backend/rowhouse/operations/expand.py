@@ -1,0 +1,93 @@
+"""`expand`: related rows inside a row, one statement for each relation whatever the number of rows.
+
+Only what the caller may read: the related entity's policy admits the caller or refuses, and its scope hides the rows that it
+hides everywhere else: a hidden row is null, or missing from its list.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Union
+
+from pydantic import MISSING, BaseModel, Field
+from typing_extensions import TypedDict
+
+from rowhouse.core.errors import InvalidInputError
+from rowhouse.crud.base import CRUDBase
+from rowhouse.db.compiled import Predicate, Row
+from rowhouse.db.unit_of_work import UnitOfWork
+from rowhouse.query.resource import Relation, Resource
+from rowhouse.schemas.derivation import build_model
+from rowhouse.sql.chunks import padded
+from rowhouse.sql.statements import PAGE_LIMIT, RELATED, numbered
+
+MAX_EMBEDDED = 5_000
+
+
+def partial_schema(resource: Resource) -> type[BaseModel]:
+    """`BookPartial`: a row as `fields` narrows it and `expand` fills it; any member may be missing."""
+    public = resource.schemas.public.model_fields
+    members: dict[str, Any] = {}
+    for name, member in public.items():
+        described = Field(MISSING, title=member.title, description=member.description, examples=member.examples)
+        kind = member.rebuild_annotation()  # with what tells OpenAPI that a decimal is a number on the wire
+        members[name] = (Union[kind, MISSING], described)  # noqa: UP007  the annotation is a runtime value
+    for name, relation in resource.relations.items():
+        kind = _embedded(relation, relation.target.schemas.public)
+        members[name] = (Union[kind, MISSING], Field(MISSING, description=f"Only with `expand={name}`."))  # noqa: UP007  as above
+    return build_model(f"{resource.name}Partial", members)
+
+
+def viewed_row(resource: Resource) -> Any:
+    """The TypedDict of such a row."""
+    members = dict(resource.schemas.row.__annotations__)
+    members |= {name: _embedded(relation, relation.target.schemas.row) for name, relation in resource.relations.items()}
+    row: Any = TypedDict(f"{resource.name}View", members, total=False)  # type: ignore[misc]  # built at run time
+    return row
+
+
+def _embedded(relation: Relation, row: Any) -> Any:
+    return list[row] if relation.many else Union[row, None]  # noqa: UP007  row is a runtime value
+
+
+class Expansion:
+    """One relation of an entity, with what reads its rows."""
+
+    def __init__(self, relation: Relation, crud: CRUDBase[Any]) -> None:
+        self.relation = relation
+        self._crud = crud
+
+    def embed(self, unit: UnitOfWork, rows: Sequence[Row]) -> None:
+        """Put the related row (or None), or the list of related rows in the order of their keys, into each of `rows`.
+
+        Raises:
+            NotAuthenticatedError, PermissionDeniedError: 401 and 403 when the caller may not read the related entity.
+            InvalidInputError: 422 when there are more than `MAX_EMBEDDED` related rows.
+        """
+        relation = self.relation
+        relation.target.read.check(unit.caller)
+        values = list(dict.fromkeys(row[relation.local] for row in rows if row[relation.local] is not None))
+        related = self._read(unit, values) if values else []
+        if relation.many:
+            groups: dict[Any, list[Row]] = {value: [] for value in values}
+            for found in related:
+                groups[found[relation.remote]].append(found)
+            for row in rows:
+                row[relation.name] = groups.get(row[relation.local], [])
+        else:
+            by_value = {found[relation.remote]: found for found in related}
+            for row in rows:
+                row[relation.name] = by_value.get(row[relation.local])
+
+    def _read(self, unit: UnitOfWork, values: list[Any]) -> list[Row]:
+        filled = padded(values)
+        bound: Row = {numbered(RELATED, position): value for position, value in enumerate(filled)}
+        bound[PAGE_LIMIT] = MAX_EMBEDDED + 1
+        scope = Predicate(self._crud.scope(unit.caller))
+        found = unit.run(self._crud.statements.related(self.relation.remote, len(filled), scope), bound, scope)
+        if len(found) > MAX_EMBEDDED:
+            message = (
+                f"there are more than {MAX_EMBEDDED} {self.relation.name} for these rows: ask for fewer rows, "
+                f"or list /{self.relation.target.path} by {self.relation.remote}"
+            )
+            raise InvalidInputError.at("query", "expand", message=message, kind="too_many_rows")
+        self._crud.compose(found, unit=unit)
+        return found

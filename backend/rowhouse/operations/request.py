@@ -1,0 +1,75 @@
+"""What a generated operation needs of a request, and what every one of them does first: let the caller in, refuse strange words."""
+
+import re
+from collections.abc import Callable, Collection
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import Scope
+
+from rowhouse.core.errors import InvalidInputError
+from rowhouse.core.policy import Policy
+from rowhouse.core.security import bearer_token
+from rowhouse.db.unit_of_work import UnitOfWork
+from rowhouse.http.authorization import CALLER, overriding_caller
+from rowhouse.query.query_string import parse_query
+from rowhouse.requests.idempotency import Sent, once
+from rowhouse.requests.paths import location, route_path
+
+TAG = re.compile(r'(?:W/)?"[^"]*"|\*')
+HEADERS = frozenset({b"authorization", b"idempotency-key", b"if-match", b"if-none-match"})
+
+
+class Call:
+    """One request to a generated operation."""
+
+    __slots__ = ("body", "headers", "key", "path", "query", "scope")
+
+    def __init__(self, scope: Scope, body: bytes) -> None:
+        self.scope = scope
+        self.path: str = route_path(scope).rstrip("/")
+        self.key: str = scope["path_params"].get("id", "")
+        self.query: bytes = scope["query_string"]
+        self.body = body
+        found = [(name, value.decode("latin-1")) for name, value in scope["headers"] if name in HEADERS]
+        self.headers = dict(found)
+        if len(self.headers) < len(found):
+            self.headers = {name: ", ".join(v for n, v in found if n == name) for name in self.headers}
+
+    def location(self, key: Any) -> str:
+        """The path of the new row with this key, for `Location`."""
+        return location(self.scope, key)
+
+    def tags(self, header: bytes) -> Collection[str]:
+        """The entity tags of `If-Match` or `If-None-Match`; empty where the header is absent."""
+        return TAG.findall(self.headers.get(header, ""))
+
+    def admit(self, unit: UnitOfWork, policy: Policy) -> None:
+        """Let the caller pass, if the policy does.
+
+        Raises:
+            NotAuthenticatedError: 401 for no credentials where some are needed, or for some that do not hold.
+            PermissionDeniedError: 403 for an account that may not.
+        """
+        authorization = self.headers.get(b"authorization")
+        if CALLER in self.scope:
+            unit.caller = overriding_caller(self.scope[CALLER])
+        elif authorization is not None:
+            unit.authenticate(bearer_token(authorization))
+        policy.check(unit.caller)
+
+    def refuse_query(self) -> None:
+        """Refuse every query parameter, so that a misspelt one is not silently ignored.
+
+        Raises:
+            InvalidInputError: 422 naming the parameter.
+        """
+        if self.query:
+            for name in parse_query(self.query):
+                message = "this operation has no such parameter"
+                raise InvalidInputError.at("query", name, message=message, kind="extra_forbidden")
+
+    def once(self, unit: UnitOfWork, work: Callable[[], Response]) -> Response:
+        """What `work` answers, or what it answered to the same `Idempotency-Key` before."""
+        key = self.headers.get(b"idempotency-key")
+        return work() if key is None else once(unit, Sent(key, self.path, self.body), work)

@@ -1,0 +1,144 @@
+"""One generated route: a FastAPI route to OpenAPI, and to the directory what makes the answer (decision 0013).
+
+It reads the body, makes one hop to a worker thread and answers with the bytes built there. FastAPI's dependency solving is not
+needed, for the same schemas that describe the input parse it.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import Depends, Path
+from fastapi.routing import APIRoute
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from rowhouse.core.openapi import response_header
+from rowhouse.core.policy import Policy
+from rowhouse.db.unit_of_work import UnitOfWork
+from rowhouse.entities.model import plural, singular_snake
+from rowhouse.http.authorization import ASKED, Admission, find_caller
+from rowhouse.http.dependencies import oauth2_scheme
+from rowhouse.operations.request import Call
+from rowhouse.query.resource import Resource
+from rowhouse.requests.accepted_body import Intake
+from rowhouse.workers.runner import Door
+
+LOCATED = response_header("Location", "The path of the new row.")
+TAGGED = response_header("ETag", "The version of the row, for `If-Match` and `If-None-Match`.")
+Work = Callable[[Call, UnitOfWork], Response]
+Respond = Callable[[Scope, Receive], Awaitable[Response]]
+
+
+async def read_body(receive: Receive) -> bytes:
+    """The whole body, whose length the directory limits. Of one that breaks off there is a part, which is no JSON."""
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    while message.get("more_body", False):
+        message = await receive()
+        body += message.get("body", b"")
+    return body
+
+
+class GeneratedRoute(APIRoute):
+    """One generated operation; `intake` is there where it reads a body that is no JSON.
+
+    The fast path asks `respond` for the answer and sends it, without FastAPI's layers; `documented` is for OpenAPI alone, and its
+    name is what rate limits and traces call the operation by.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        respond: Respond,
+        documented: Callable[..., None],
+        policy: Policy,
+        intake: Intake | None,
+        **options: Any,
+    ) -> None:
+        super().__init__(path, documented, **options)
+        self.admission = Admission(read=(policy,), write=(policy,))
+        self.intake = intake
+        self.respond = respond
+        self.app = self._answer
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self.respond(scope, receive)
+        await response(scope, receive, send)
+
+
+def in_one_hop(work: Work, *, writes: bool, reads_body: bool) -> Respond:
+    """What reads the body and has `work` done in one hop to a worker thread."""
+
+    async def respond(scope: Scope, receive: Receive) -> Response:
+        door: Door = scope["app"].state.door
+        if scope["app"].dependency_overrides:
+            await find_caller(scope)
+        body = await read_body(receive) if reads_body else b""
+        scope[ASKED] = True
+        return await door.run(partial(work, Call(scope, body)), write=writes)
+
+    return respond
+
+
+def generated_route(
+    resource: Resource, tail: str, *, work: Work, writes: bool, body: Any = None, **options: Any
+) -> GeneratedRoute:
+    """The route at `tail` below the resource's path whose answer is made in one hop; `options` are as for `route_of`."""
+    return route_of(
+        resource, tail, respond=in_one_hop(work, writes=writes, reads_body=body is not None), body=body, **options
+    )
+
+
+def route_of(
+    resource: Resource,
+    tail: str,
+    *,
+    respond: Respond,
+    policy: Policy,
+    body: Any = None,
+    intake: Intake | None = None,
+    **options: Any,
+) -> GeneratedRoute:
+    """The route at `tail` below the resource's path that `respond` answers; `options` are FastAPI's."""
+    parameters = []
+    if "{id}" in tail:
+        wire: Any = resource.key.wire
+        annotation = Annotated[wire, Path(description=f"The id of the {resource.name}.")]
+        parameters.append(inspect.Parameter("id", inspect.Parameter.KEYWORD_ONLY, annotation=annotation))
+    if body is not None:
+        parameters.append(inspect.Parameter("body", inspect.Parameter.KEYWORD_ONLY, annotation=body))
+
+    def documented() -> None:
+        """Carries the signature for OpenAPI; the route's `respond` answers instead."""
+
+    documented.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by inspect.signature
+    documented.__name__ = documented.__qualname__ = options["operation_id"]
+    return GeneratedRoute(
+        f"/{resource.path}{tail}",
+        respond=respond,
+        documented=documented,
+        policy=policy,
+        intake=intake,
+        tags=[resource.path],
+        dependencies=[] if policy.anyone else [Depends(oauth2_scheme)],
+        name=options["operation_id"],
+        **options,
+    )
+
+
+def row_id(entity: str) -> Any:
+    """Marks a parameter as the `{id}` of a hand-written route, for a key that the database counts up."""
+    return Path(alias="id", ge=-(2**31), le=2**31 - 1, description=f"The id of the {entity}.")
+
+
+def one(resource: Resource) -> str:
+    """The entity in an operation id: `charge_point`."""
+    return singular_snake(resource.name)
+
+
+def many(resource: Resource) -> str:
+    """The entities in an operation id: `charge_points`."""
+    return plural(resource.name).replace("-", "_")

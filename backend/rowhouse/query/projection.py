@@ -1,0 +1,77 @@
+"""What of each row an answer shows: `fields` narrows it to some members, `expand` embeds related rows."""
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, NamedTuple
+
+from annotated_types import MaxLen, MinLen
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rowhouse.core.errors import InvalidInputError
+from rowhouse.query.query_string import describe_parameters, parse_query
+from rowhouse.schemas.derivation import build_model
+
+VIEW_WORDS = frozenset({"fields", "expand"})
+MAX_NAMES = 100
+
+
+class View(NamedTuple):
+    """The members that are shown, None for all of them, and the names of the related rows that are embedded."""
+
+    fields: frozenset[str] | None = None
+    expand: frozenset[str] = frozenset()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether rows are shown as they are."""
+        return self.fields is None and not self.expand
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "View":
+        """The view that parsed parameters ask for."""
+        fields = values["fields"]
+        return cls(None if fields is None else frozenset(fields), frozenset(values.get("expand") or ()))
+
+
+WHOLE = View()
+
+
+def view_members(columns: Iterable[str], relations: Iterable[str]) -> dict[str, Any]:
+    """The two parameters, for a pydantic model; `expand` exists only where something is related."""
+    names, related = tuple(columns), tuple(relations)
+    some = "Only these members of each row, separated by commas."
+    members: dict[str, Any] = {"fields": (_names(names), Field(None, description=some))}
+    if related:
+        embedded = "Related rows to put into each row, separated by commas; rows that you may not read are left out."
+        members["expand"] = (_names(related), Field(None, description=embedded))
+    return members
+
+
+def _names(choices: tuple[str, ...]) -> Any:
+    names: Any = Annotated[list[Literal[choices]], MinLen(1), MaxLen(MAX_NAMES)]  # type: ignore[valid-type]  # run time
+    return names
+
+
+class ViewParameters:
+    """The query parameters of `GET /{id}`: parses them, and describes them to OpenAPI."""
+
+    def __init__(self, columns: Iterable[str], relations: Iterable[str], *, name: str) -> None:
+        config, members = ConfigDict(extra="forbid"), view_members(columns, relations)
+        self.model: type[BaseModel] = build_model(f"{name}GetQuery", members, __config__=config)
+
+    def parse(self, query_string: bytes) -> View:
+        """The view that a query string asks for.
+
+        Raises:
+            InvalidInputError: 422 for an unknown, repeated or malformed parameter.
+        """
+        if not query_string:
+            return WHOLE
+        parts = {n: text.split(",") if n in VIEW_WORDS else text for n, text in parse_query(query_string).items()}
+        try:
+            return View.of(self.model.__pydantic_validator__.validate_python(parts).__dict__)
+        except ValidationError as error:
+            raise InvalidInputError.from_pydantic(error, "query") from error
+
+    def openapi(self) -> list[dict[str, Any]]:
+        """The parameters as OpenAPI 3.1 has them."""
+        return describe_parameters(self.model)

@@ -1,0 +1,190 @@
+"""What is looked at in a registration line before the application starts; each refusal names the mend."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import SQLModel
+
+from rowhouse.core.policy import SIGNED_IN, Policy
+from rowhouse.crud.base import CRUDBase
+from rowhouse.entities.model import Mark, Record
+from rowhouse.entities.no_overlap import rules_of
+from rowhouse.entities.search_index import search_index_of
+from rowhouse.query.list_parameters import ListParameters
+from rowhouse.query.list_query import Search
+from rowhouse.registration.router import OPERATIONS
+from rowhouse.schemas.columns import TIMESTAMPS, Column, RegistrationError
+
+
+def check_table(model: type[SQLModel]) -> None:
+    """It is a table, with the key and the timestamps that the engine counts on."""
+    table = getattr(model, "__table__", None)
+    if table is None:
+        raise RegistrationError(
+            f"{model.__name__} is no table: declare it `class {model.__name__}(Entity, table=True)`"
+        )
+    if not issubclass(model, Record) or any(name not in table.columns for name in TIMESTAMPS):
+        raise RegistrationError(
+            f"{model.__name__} lacks created_at and updated_at: derive it from rowhouse.entities.model.Entity, or from a key "
+            "(IntegerKey, BigIntegerKey, UUIDKey) and Record"
+        )
+    if list(table.primary_key.columns.keys()) != ["id"]:
+        raise RegistrationError(
+            f"{model.__name__}: the primary key must be one column named id; derive it from IntegerKey, BigIntegerKey or UUIDKey"
+        )
+
+
+def check_texts(model: type[SQLModel]) -> None:
+    """No text is padded: PostgreSQL gives back another than was stored, and SQLite does not."""
+    for column in model.__table__.columns:  # type: ignore[attr-defined]  # SQLAlchemy sets it on mapped classes
+        kind = column.type._variant_mapping.get("postgresql", column.type)  # noqa: SLF001  nothing public lists them
+        if isinstance(kind, sa.CHAR | sa.NCHAR):
+            raise RegistrationError(
+                f"{model.__name__}.{column.name} is {kind!r}, which PostgreSQL fills up with blanks; "
+                "use Field(max_length=...) or sa.String(...), and Field(min_length=...) where the length is fixed"
+            )
+
+
+def with_shown(
+    model: type[SQLModel], columns: dict[str, Column], shown: Mapping[str, sa.ColumnElement[Any]]
+) -> dict[str, Column]:
+    """The columns, with what is shown in the place of some."""
+    unknown = shown.keys() - columns.keys()
+    if unknown:
+        raise RegistrationError(f"{model.__name__}: shown names {', '.join(sorted(unknown))}, which is no column")
+    return {name: replace(column, shown=shown.get(name)) for name, column in columns.items()}
+
+
+def check_owner(model: type[SQLModel], columns: dict[str, Column], owner: str | None) -> None:
+    """The owner is a column."""
+    if owner is not None and owner not in columns:
+        raise RegistrationError(
+            f"{model.__name__} has no column {owner!r} for owner=…; its columns are {', '.join(columns)}"
+        )
+
+
+def check_policy(model: type[SQLModel], **words: object) -> None:
+    """What says who may is a policy: a text, a role's name or a function would let nobody in, or everybody."""
+    for word, given in words.items():
+        if given is not None and not isinstance(given, Policy):
+            raise RegistrationError(
+                f"{model.__name__}: {word}={given!r} is no policy; write ANYONE, SIGNED_IN or role(...)"
+            )
+
+
+def check_search(model: type[SQLModel], columns: dict[str, Column], search: tuple[str, ...]) -> None:
+    """What is searched is text that clients see."""
+    given: object = search
+    if isinstance(given, str):
+        raise RegistrationError(f"{model.__name__}: search takes a tuple, search=({search!r},)")
+    texts = [c.name for c in columns.values() if isinstance(c.column.type, sa.String) and Mark.SECRET not in c.marks]
+    for name in search:
+        if name not in texts:
+            raise RegistrationError(
+                f"{model.__name__}: search names {name!r}, which is no text column; those are: {', '.join(texts)}"
+            )
+
+
+def check_no_overlap(model: type[SQLModel], columns: Mapping[str, Column]) -> None:
+    """What rows hold is no secret: who is refused is told of it, and whoever changes a row is asked whether it has moved."""
+    for rule in rules_of(model.__table__):  # type: ignore[attr-defined]  # SQLAlchemy sets it on mapped classes
+        for name in (rule.resource, rule.start, rule.end):
+            if Mark.SECRET in columns[name].marks:
+                raise RegistrationError(f"{model.__name__}: NoOverlap names {name}, which is SECRET; mark it READ_ONLY")
+
+
+def check_operations(model: type[SQLModel], operations: tuple[str, ...]) -> None:
+    """There are such operations, and at least one."""
+    unknown = set(operations) - set(OPERATIONS)
+    if unknown or not operations:
+        raise RegistrationError(
+            f"{model.__name__}: operations names {', '.join(sorted(unknown)) or 'nothing'}; there are {', '.join(OPERATIONS)}"
+        )
+
+
+def check_composed(model: type[SQLModel], crud: type[CRUDBase[Any]], operations: tuple[str, ...]) -> None:
+    """Only what lists and gets composes its members."""
+    writing = [name for name in operations if name not in ("list", "get", "delete")]
+    if crud.composed and writing:
+        raise RegistrationError(
+            f"{model.__name__}: the answer to {writing[0]} would lack {', '.join(crud.composed)}, which only list and get compose; "
+            "leave it out of operations and write the route by hand"
+        )
+
+
+def check_bound(model: type[SQLModel], bound: int | None) -> int | None:
+    """The bound of exact totals, which is a number of rows."""
+    if bound is not None and bound < 1:
+        raise RegistrationError(
+            f"{model.__name__}: estimate_past={bound} must be a number of rows from 1, such as 10_000"
+        )
+    return bound
+
+
+def check_slo(model: type[SQLModel], slo_ms: int | None) -> int | None:
+    """The SLO, which is a time."""
+    if slo_ms is not None and slo_ms < 1:
+        raise RegistrationError(
+            f"{model.__name__}: slo_ms={slo_ms} must be a number of milliseconds from 1, such as 500"
+        )
+    return slo_ms
+
+
+def check_kept(model: type[SQLModel], operations: tuple[str, ...], *, soft_delete: bool, history: bool) -> None:
+    """What is to be kept goes, and what is to be shown can be read."""
+    if soft_delete and "delete" not in operations:
+        raise RegistrationError(
+            f"{model.__name__}: soft_delete=True keeps what the operation delete removes, and operations leaves it out; "
+            "add 'delete' to operations, or leave out soft_delete"
+        )
+    if history and not {"get", "list"} & set(operations):
+        raise RegistrationError(
+            f"{model.__name__}: history=True shows rows, and operations lets nobody read any; "
+            "add 'get' or 'list' to operations, or leave out history"
+        )
+
+
+def write_policy(model: type[SQLModel], write: Policy | None, owner: str | None) -> Policy:
+    """Who may write, which something has to say."""
+    if write is not None:
+        return write
+    if owner is None:
+        raise RegistrationError(
+            f"{model.__name__}: nothing says who may write; add owner='…_id', write=role('admin') or write=SIGNED_IN"
+        )
+    return SIGNED_IN
+
+
+def parameters(
+    model: type[SQLModel], columns: dict[str, Column], search: tuple[str, ...], crud: type[CRUDBase[Any]]
+) -> ListParameters:
+    """What lists take."""
+    public = {name: column for name, column in columns.items() if Mark.SECRET not in column.marks}
+    return ListParameters(
+        public,
+        name=model.__name__,
+        search=Search(search, search_index(model, public, search)),
+        aliases=crud.filter_aliases,
+        composed=tuple(crud.composed),
+    )
+
+
+def search_index(model: type[SQLModel], columns: Mapping[str, Column], search: tuple[str, ...]) -> tuple[str, ...]:
+    """The columns of the table's search index, which must be able to serve."""
+    rule = search_index_of(model.__table__)  # type: ignore[attr-defined]  # SQLAlchemy sets it on mapped classes
+    if rule is None:
+        return ()
+    missing = [name for name in search if name not in rule.columns]
+    if missing:
+        raise RegistrationError(
+            f"{model.__name__}: search names {', '.join(missing)}, which its SearchIndex lacks, so it would not serve; name every "
+            "searched column there"
+        )
+    unseen = [name for name in rule.columns if name not in columns or columns[name].shown is not None]
+    if unseen:
+        raise RegistrationError(
+            f"{model.__name__}: SearchIndex names {', '.join(unseen)}, which no list shows as it is stored; leave it out"
+        )
+    return rule.columns

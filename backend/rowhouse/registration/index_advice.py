@@ -1,0 +1,65 @@
+"""Which columns of an entity have no index that serves them, in words for the log at start-up.
+
+Only what the classes state is looked at, never a database. A column is served when an index, a unique constraint or the primary key of
+its table begins with it; a partial index, one over an expression and one that keeps no order do not count. `Field(index=False)` says
+that a column has been thought about.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+
+import sqlalchemy as sa
+from sqlmodel.main import FieldInfoMetadata
+
+from rowhouse.query.resource import Resource
+from rowhouse.schemas.columns import Column
+
+# As SQLAlchemy writes an index's first part, whether it was given as a column or as text; it is read in either direction.
+COLUMN = re.compile(r'(?:\w+\.)?"?(\w+)"?(?: ASC| DESC)?(?: NULLS (?:FIRST|LAST))?', re.IGNORECASE)
+MEND = "write Field(index=True) and a migration, or Field(index=False) where they may read the whole table"
+
+
+def missing_indexes(resource: Resource, *, is_listed: bool) -> str | None:
+    """A sentence that names the columns without an index, the owner's first, and the mend; None where there are none.
+
+    `is_listed` says whether the entity has a list: without one nobody filters, sorts, or reads the rows of one owner.
+    """
+    served = set(leading_columns(resource.table))
+    bare = [c for c in resource.columns.values() if c.column.name not in served and not _is_thought_about(c)]
+    owners = [c.name for c in bare if is_listed and resource.owner_only and c.name == resource.owner]
+    references = [c.name for c in bare if c.column.foreign_keys and c.name not in owners]
+    listed = resource.parameters.sortable if is_listed else ()
+    others = [c.name for c in bare if c.name in listed and c.name not in (*owners, *references)]
+    groups = {
+        "{}, by which every list of one owner's rows reads": owners,
+        "{}, by which a delete of what they refer to reads": references,
+        "{}, by which lists filter and sort": others,
+    }
+    named = "; ".join(text.format(", ".join(names)) for text, names in groups.items() if names)
+    return f"{resource.name}: no index begins with {named}: {MEND}" if named else None
+
+
+def leading_columns(table: sa.Table) -> Iterator[str]:
+    """The names of the columns by which a table can be read in order: an index, or a constraint with one, begins with each."""
+    for constraint in table.constraints:
+        if isinstance(constraint, (sa.PrimaryKeyConstraint, sa.UniqueConstraint)):
+            yield from [column.name for column in constraint.columns][:1]
+    for index in table.indexes:
+        first = COLUMN.fullmatch(str(index.expressions[0]))
+        if first and _is_ordered_and_whole(index):
+            yield first[1]
+
+
+def _is_ordered_and_whole(index: sa.Index) -> bool:
+    """Whether it holds every row, in the order of its columns, on both databases."""
+    is_partial = any(index.dialect_options[name]["where"] is not None for name in ("postgresql", "sqlite"))
+    return not is_partial and index.dialect_options["postgresql"]["using"] in (False, "btree")
+
+
+def _is_thought_about(column: Column) -> bool:
+    """Whether its class says `index=False`; SQLModel itself makes that of a column of which nothing is said."""
+    said = [part for part in column.info.metadata if isinstance(part, FieldInfoMetadata)]
+    if any(isinstance(part.sa_column, sa.Column) for part in said):
+        return column.column.index is False
+    keywords = [part.sa_column_kwargs for part in said if isinstance(part.sa_column_kwargs, Mapping)]
+    return any(part.index is False for part in said) or any(given.get("index") is False for given in keywords)

@@ -1,0 +1,75 @@
+"""Configures every mapper at start-up, so that a wrong `Relationship` stops the start and not the first login.
+
+SQLAlchemy configures them at the first query, and a single wrong one then fails every session of the process.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapper
+from sqlalchemy.orm import registry as MapperRegistry  # noqa: N812  a class in lower case
+from sqlmodel import SQLModel
+
+from rowhouse.registration.registry import Registry
+from rowhouse.schemas.columns import RegistrationError
+
+RELATIONSHIP = re.compile(r"relationship '?(\w+\.\w+)|(\w+\.\w+) and back-reference")
+# What stands in a Relationship as text is evaluated, and raises what Python does.
+REFUSALS = (sa.exc.SQLAlchemyError, AttributeError, NameError, SyntaxError, TypeError)
+MISSING_CLASS = re.compile(r"Mapper\[(\w+)[^\]]*\].*expression '([^']+)' failed to locate a name", re.DOTALL)
+MISSING_PROPERTY = re.compile(r"Mapper\[(\w+)[^\]]*\]'? has no property '([^']+)'")
+
+
+def configure_mappers(registries: Iterable[Registry]) -> None:
+    """Configure the mappers of the registered classes, of the accounts and of all that these refer to.
+
+    Raises:
+        RegistrationError: at start-up, naming the class, the relationship and the fix.
+    """
+    models = [line.resource.model for registry in registries for line in registry.registrations.values()]
+    mapped: dict[MapperRegistry, None] = {sa.inspect(model).registry: None for model in models}
+    for found in (*mapped, SQLModel._sa_registry):  # noqa: SLF001  nothing public leads from SQLModel to its registry
+        try:
+            found.configure(cascade=True)
+        except REFUSALS as error:
+            raise RegistrationError(_sentence(error, found.mappers)) from error
+
+
+def _sentence(error: Exception, mappers: Iterable[Mapper[Any]]) -> str:
+    """What is wrong, where, and what to write."""
+    said = " ".join(str(error).split()).partition(" (Background on")[0]
+    place = RELATIONSHIP.search(said)
+    name = (place[1] or place[2]) if place else "a Relationship"
+    entity, _, relationship = name.partition(".")
+    if found := MISSING_CLASS.search(said):
+        return (
+            f"{found[1]}: a Relationship names {found[2]!r}, which is no table class; correct it or import its module"
+        )
+    if found := MISSING_PROPERTY.search(said):
+        fix = f"add {found[2]} to {found[1]} as a Relationship, or take back_populates out"
+        return f"{found[1]}: a back_populates names {found[1]}.{found[2]}, which does not exist; {fix}"
+    if "multiple foreign key paths" in said:
+        column = _first_of_several(entity, mappers)
+        fix = f'Relationship(sa_relationship_kwargs={{"foreign_keys": "[{column}]"}})'
+        return f"{name}: several foreign keys lead to that table; name the one that is meant: {fix}"
+    if "no foreign keys linking" in said:
+        fix = f'{relationship}_id: int = Field(foreign_key="the_table.id")'
+        return f"{name}: no foreign key connects the two tables; add one, such as {fix}, or take the Relationship out"
+    if "same direction" in said:
+        fix = f'Relationship(sa_relationship_kwargs={{"remote_side": "{entity}.id"}})'
+        return f"{name}: both sides lead the same way; say on the side of the foreign key: {fix}"
+    return f"{name}: SQLAlchemy refuses it: {said}"
+
+
+def _first_of_several(entity: str, mappers: Iterable[Mapper[Any]]) -> str:
+    """A column of the class that has others beside it with a foreign key to the same table."""
+    keys = [key for mapper in mappers if mapper.class_.__name__ == entity for key in _keys(mapper)]
+    tables = [key.column.table for key in keys]
+    several = [key.parent.name for key in keys if tables.count(key.column.table) > 1]
+    return f"{entity}.{several[0]}" if several else "TheClass.the_column_id"
+
+
+def _keys(mapper: Mapper[Any]) -> list[sa.ForeignKey]:
+    return [key for column in mapper.local_table.columns for key in column.foreign_keys]

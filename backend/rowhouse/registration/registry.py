@@ -1,0 +1,276 @@
+"""Registration: one line an entity, checked at start-up with the mend in the message.
+
+    registry = Registry("/api/v1")
+    registry.register(Vehicle, owner="driver_id")
+    registry.include(booking_routes)
+
+A registry only declares. `build` makes the routes of one or several registries for one database and enters them in a directory.
+"""
+
+import inspect
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from fastapi.routing import APIRoute, APIRouter
+from pydantic import BaseModel
+from sqlmodel import SQLModel
+
+from rowhouse.core.openapi import SLO
+from rowhouse.core.policy import SIGNED_IN, Policy
+from rowhouse.crud.base import CRUDBase
+from rowhouse.entities.model import plural
+from rowhouse.history.session_events import Kept, keep_flushes, kept_of
+from rowhouse.http.route_tree import Directory
+from rowhouse.operations.expand import Expansion
+from rowhouse.query.resource import Resource
+from rowhouse.registration.checks import (
+    check_bound,
+    check_composed,
+    check_kept,
+    check_no_overlap,
+    check_operations,
+    check_owner,
+    check_policy,
+    check_search,
+    check_slo,
+    check_table,
+    check_texts,
+    parameters,
+    with_shown,
+    write_policy,
+)
+from rowhouse.registration.hand_written import bind, one_method_each
+from rowhouse.registration.index_advice import missing_indexes
+from rowhouse.registration.relations import relations_of
+from rowhouse.registration.router import OPERATIONS, routes_of
+from rowhouse.schemas.columns import RegistrationError, columns_of
+from rowhouse.schemas.derivation import NOTHING, derive
+
+PATH = re.compile(r"^[a-z0-9]+(-[a-z0-9]+)*$")
+PREFIX = re.compile(r"(/[A-Za-z0-9][A-Za-z0-9._~-]*)*")
+Cruds = dict[type[SQLModel], CRUDBase[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """One line of the table of contents."""
+
+    resource: Resource
+    crud: type[CRUDBase[Any]]
+    operations: tuple[str, ...]
+
+
+class Built(NamedTuple):
+    """Registries made for one database: the routes, and by the prefix of each registry what its routes go through.
+
+    `kept` is what flushes keep, by the name of the table.
+    """
+
+    directory: Directory
+    cruds: dict[str, Cruds]
+    kept: dict[str, Kept]
+
+
+class Keeping(NamedTuple):
+    """What is kept of the rows of one table."""
+
+    soft_delete: bool = False
+    history: bool = False
+
+
+class Registry:
+    """The table of contents of an API below one prefix, in URL order.
+
+    Raises:
+        RegistrationError: at start-up, for a prefix that is no path.
+    """
+
+    def __init__(self, prefix: str = "/api/v1") -> None:
+        if not PREFIX.fullmatch(prefix):
+            raise RegistrationError(
+                f"Registry({prefix!r}): write the prefix as '/api/v1', with a slash before each segment and none behind, "
+                "or as '' for the root"
+            )
+        self.prefix = prefix
+        self.registrations: dict[str, Registration] = {}
+        self.routers: list[APIRouter] = []
+
+    def register(  # noqa: PLR0913  each is a word of the one line, all but the class by keyword
+        self,
+        model: type[SQLModel],
+        *,
+        read: Policy | None = None,
+        write: Policy | None = None,
+        owner: str | None = None,
+        search: tuple[str, ...] = (),
+        crud: type[CRUDBase[Any]] = CRUDBase,
+        path: str | None = None,
+        operations: Iterable[str] = OPERATIONS,
+        estimate_past: int | None = None,
+        soft_delete: bool = False,
+        history: bool = False,
+        slo_ms: int | None = None,
+    ) -> None:
+        """Turn a table class into endpoints.
+
+        `read` and `write` say who may (`ANYONE`, `SIGNED_IN`, `role(...)`). `owner` names the column that holds the account a
+        row belongs to: without `read`, only the owner and administrators see it; only they change it. `search` names the
+        text columns behind `?search=`. `crud` is a `CRUDBase` with a wall moved. `path` replaces the plural of the class
+        name. `operations` names those of list, create, get, update, put and delete that exist. `soft_delete` keeps what is
+        deleted, so that `POST /{id}/restore` brings it back. `history` keeps every change, listed at `GET /{id}/history`.
+        `estimate_past` is the number of rows past which a list's total is an estimate, for tables where counting is the cost.
+        `slo_ms` is within how many milliseconds 95 of 100 answers are to be there, where that is not the setting SLO_MS; the
+        document states it and the load run holds every generated operation to it.
+
+        Raises:
+            RegistrationError: at start-up, for a line that would not do what it says; the message names the mend.
+        """
+        check_table(model)
+        check_texts(model)
+        chosen = path or plural(model.__name__)
+        self._check_path(model, chosen)
+        columns = with_shown(model, columns_of(model), crud.shown)
+        check_policy(model, read=read, write=write)
+        check_owner(model, columns, owner)
+        check_search(model, columns, search)
+        check_no_overlap(model, columns)
+        operations = tuple(operations)
+        check_operations(model, operations)
+        check_kept(model, operations, soft_delete=soft_delete, history=history)
+        check_composed(model, crud, operations)
+        resource = Resource(
+            model=model,
+            path=chosen,
+            columns=columns,
+            schemas=derive(model, columns, owner=owner, composed=crud.composed),
+            parameters=parameters(model, columns, search, crud),
+            read=read or SIGNED_IN,
+            write=write_policy(model, write, owner),
+            owner=owner,
+            owner_only=owner is not None and read is None,
+            estimate_past=check_bound(model, estimate_past),
+            soft_delete=soft_delete,
+            history=history,
+            slo_ms=check_slo(model, slo_ms),
+        )
+        if resource.is_kept:
+            keep_flushes(resource)
+        self.registrations[chosen] = Registration(resource, crud, operations)
+
+    def include(self, router: APIRouter) -> None:
+        """Add hand-written routes, whose paths begin at the registry's prefix; they win over generated ones."""
+        self.routers.append(router)
+
+    def tags(self) -> list[dict[str, str]]:
+        """OpenAPI's tags in URL order: what stands first in the class of an entity, or what a router says of itself."""
+        found = {path: inspect.getdoc(r.resource.model) or "" for path, r in self.registrations.items()}
+        for router in self.routers:
+            found |= {str(tag): getattr(router, "description", "") for tag in router.tags if tag not in found}
+        return [{"name": name, "description": found[name].partition("\n\n")[0]} for name in sorted(found)]
+
+    def missing_indexes(self) -> list[str]:
+        """A sentence for each entity with columns that no index serves, which is to be in the log at start-up."""
+        lines = self.registrations.values()
+        found = [missing_indexes(line.resource, is_listed="list" in line.operations) for line in lines]
+        return [sentence for sentence in found if sentence is not None]
+
+    def enter(self, directory: Directory, dialect: sa.Dialect, keeping: Mapping[str, Keeping]) -> Cruds:
+        """Enter every route in the directory, and return what the routes of each entity go through, for one database."""
+        resources = self._related(keeping)
+        cruds = {path: self.registrations[path].crud(resource, dialect) for path, resource in resources.items()}
+        scopes = {crud.table.name: crud.scope for crud in cruds.values()}
+        for path, resource in resources.items():
+            cruds[path].references.scopes = scopes
+            expansions = {name: Expansion(r, cruds[r.target.path]) for name, r in resource.relations.items()}
+            registration = self.registrations[path]
+            for route in routes_of(registration.resource, resource, cruds[path], expansions, registration.operations):
+                if resource.slo_ms is not None:
+                    route.openapi_extra = {**(route.openapi_extra or {}), SLO: resource.slo_ms}
+                directory.add(route, prefix=self.prefix, generated=True)
+        for router in self.routers:
+            for hand_written in router.routes:
+                if not isinstance(hand_written, APIRoute):
+                    raise RegistrationError("a router within a router would be lost: give each to registry.include()")
+                for one in one_method_each(hand_written):
+                    directory.add(bind(one, resources), prefix=self.prefix, generated=False)
+        return {crud.resource.model: crud for crud in cruds.values()}
+
+    def _related(self, keeping: Mapping[str, Keeping]) -> dict[str, Resource]:
+        """The resources by their paths, with what is kept of them and their relations to each other."""
+        declared = {
+            path: replace(registration.resource, **keeping[registration.resource.table.name]._asdict())
+            for path, registration in self.registrations.items()
+        }
+        readable = {path for path, registration in self.registrations.items() if "list" in registration.operations}
+        found = {}
+        for path, relations in relations_of(declared.values(), readable=readable).items():
+            parameters = declared[path].parameters.with_relations(tuple(relations))
+            found[path] = replace(declared[path], relations=relations, parameters=parameters)
+        return found
+
+    def _check_path(self, model: type[SQLModel], path: str) -> None:
+        if not PATH.match(path):
+            raise RegistrationError(f"{model.__name__}: path={path!r} must be kebab-case, such as 'charge-points'")
+        if path in self.registrations:
+            taken = self.registrations[path].resource.name
+            raise RegistrationError(f"{model.__name__}: /{path} is taken by {taken}; give one of them another path=…")
+        if any(model.__name__ == registration.resource.name for registration in self.registrations.values()):
+            raise RegistrationError(
+                f"{model.__name__} is registered already, and operation ids such as list_{path} come from the class name; "
+                "give one of the classes another name"
+            )
+
+
+def build(registries: Sequence[Registry], dialect: sa.Dialect) -> Built:
+    """Make the routes of registries for one database.
+
+    Raises:
+        RegistrationError, ValueError: at start-up, for registries that do not fit together.
+    """
+    prefixes = [registry.prefix for registry in registries]
+    if len(set(prefixes)) < len(prefixes):
+        raise RegistrationError(
+            f"two registries have one prefix of {prefixes}: give each its own, or register all in one"
+        )
+    keeping = _keeping(registries)
+    directory = Directory()
+    cruds = {registry.prefix: registry.enter(directory, dialect, keeping) for registry in registries}
+    directory.complete()
+    found = [crud for part in reversed(cruds.values()) for crud in part.values()]
+    kept = {crud.table.name: kept_of(crud.resource) for crud in found if crud.resource.is_kept}
+    return Built(directory, cruds, kept)
+
+
+def tags(registries: Iterable[Registry]) -> list[dict[str, str]]:
+    """OpenAPI's tags of registries; one that several have is described as the first describes it."""
+    found: dict[str, dict[str, str]] = {}
+    for registry in registries:
+        for tag in registry.tags():
+            found.setdefault(tag["name"], tag)
+    return [found[name] for name in sorted(found)]
+
+
+def _keeping(registries: Iterable[Registry]) -> dict[str, Keeping]:
+    """What is kept of each table. What one registry keeps, all keep, for the rows are the same."""
+    found: dict[str, Keeping] = {}
+    for registry in registries:
+        for registration in registry.registrations.values():
+            resource = registration.resource
+            before = found.get(resource.table.name, Keeping())
+            found[resource.table.name] = Keeping(
+                soft_delete=before.soft_delete or resource.soft_delete, history=before.history or resource.history
+            )
+    return found
+
+
+def public_schema(model: type[SQLModel], *, composed: Mapping[str, Any] = NOTHING) -> type[BaseModel]:
+    """The Public schema of a table class, for the answer of a hand-written route."""
+    return derive(model, columns_of(model), owner=None, composed=composed).public
+
+
+def create_schema(model: type[SQLModel], *, owner: str | None = None) -> type[BaseModel]:
+    """The Create schema of a table class, for the body of a hand-written route."""
+    return derive(model, columns_of(model), owner=owner).create

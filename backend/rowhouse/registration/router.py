@@ -1,0 +1,156 @@
+"""The router factory: what each operation of a registered entity is called, takes and answers, and the routes of them all."""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Annotated, Any, Union
+
+from fastapi import Body
+from pydantic import TypeAdapter
+
+from rowhouse.core.openapi import header, problem_responses
+from rowhouse.crud.base import CRUDBase
+from rowhouse.operations.endpoints import Endpoints
+from rowhouse.operations.expand import Expansion
+from rowhouse.operations.history_endpoints import KeptEndpoints, kept_routes
+from rowhouse.operations.route import LOCATED, TAGGED, GeneratedRoute, generated_route, many, one
+from rowhouse.query.pagination import EstimatedPage, Page
+from rowhouse.query.resource import Resource
+from rowhouse.requests.idempotency import IDEMPOTENCY_KEY, REPLAYED
+from rowhouse.transfer.exporter import export_route
+from rowhouse.transfer.importer import import_route
+
+IF_MATCH = header("If-Match", "The `ETag` of the version that is meant; any other is 412 and changes nothing.")
+OPERATIONS = ("list", "create", "get", "update", "put", "delete")
+BATCH_LIMITS = {"minItems": 1, "maxItems": 1000}
+
+
+def routes_of(
+    declared: Resource,
+    resource: Resource,
+    crud: CRUDBase[Any],
+    expansions: Mapping[str, Expansion],
+    operations: Iterable[str],
+) -> list[GeneratedRoute]:
+    """The generated routes of a resource, for those of `OPERATIONS` that are named; each brings its batch along.
+
+    `declared` is the resource as its line has it: another registry of the application may keep more of its rows.
+    """
+    endpoints = (KeptEndpoints if resource.is_kept else Endpoints)(resource, crud, expansions)
+    named = [name for name in OPERATIONS if name in operations]
+    routes = [build(resource, endpoints) for name in named for build in _BUILDERS[name]]
+    return routes + kept_routes(declared, endpoints) if isinstance(endpoints, KeptEndpoints) else routes
+
+
+def _list(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
+    kind: Any = Page if resource.estimate_past is None else EstimatedPage
+    page: Any = Union[kind[resource.schemas.public], kind[endpoints.partial]]  # noqa: UP007  made at run time
+    name = many(resource)
+    return generated_route(
+        resource, "", policy=resource.read, work=endpoints.list_rows, writes=False, methods=["GET"],
+        operation_id=f"list_{name}", summary=f"List {name.replace('_', ' ')}", response_model=page,
+        description="A page of the rows that match every filter.",
+        openapi_extra={"parameters": [*resource.parameters.openapi]},
+        responses=problem_responses(401, 403, 422, 503),
+    )  # fmt: skip
+
+
+def _get(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
+    name = one(resource)
+    row: Any = Union[resource.schemas.public, endpoints.partial]  # noqa: UP007  made at run time
+    known = header("If-None-Match", "The `ETag` of the version that the client has.")
+    return generated_route(
+        resource, "/{id}", policy=resource.read, work=endpoints.get_row, writes=False, methods=["GET"],
+        operation_id=f"get_{name}", summary=f"Get a {name.replace('_', ' ')}", response_model=row,
+        description="The row, if it exists and the caller may read it.",
+        openapi_extra={"parameters": [*endpoints.view_parameters.openapi(), known]},
+        responses={200: {"headers": TAGGED}, 304: {"description": "The client has this version.", "headers": TAGGED},
+                   **problem_responses(401, 403, 404, 422, 503)},
+    )  # fmt: skip
+
+
+def _create(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
+    name = one(resource)
+    return generated_route(
+        resource, "", policy=resource.write, body=resource.schemas.create, work=endpoints.create_row, writes=True,
+        methods=["POST"], status_code=201, operation_id=f"create_{name}", summary=f"Create a {name.replace('_', ' ')}",
+        response_model=resource.schemas.public, description="Store a new row and give it as stored.",
+        openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
+        responses={201: {"headers": {**LOCATED, **TAGGED, **REPLAYED}},
+                   **problem_responses(400, 401, 403, 409, 413, 415, 422, 503)},
+    )  # fmt: skip
+
+
+def _create_batch(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
+    name, body = many(resource), _batch(resource.schemas.create)
+    rows: Any = list[resource.schemas.public]  # type: ignore[name-defined]  # the schema is made at run time
+    return generated_route(
+        resource, "/batch", policy=resource.write, body=body, work=endpoints.create_rows, writes=True,
+        methods=["POST"], status_code=201, operation_id=f"create_{name}", summary=f"Create many {name.replace('_', ' ')}",
+        response_model=rows, description="Store 1 to 1,000 rows, all or none; an error says which element it was.",
+        openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
+        responses={201: {"headers": REPLAYED}, **problem_responses(400, 401, 403, 409, 413, 415, 422, 503)},
+    )  # fmt: skip
+
+
+def _batch(schema: Any) -> Any:
+    batch: Any = Annotated[list[schema], Body(min_length=1, max_length=1000)]
+    return batch
+
+
+def _change(resource: Resource, endpoints: Endpoints, *, method: str, verb: str) -> GeneratedRoute:
+    name = one(resource)
+    return generated_route(
+        resource, "/{id}", policy=resource.write, body=resource.schemas.update, work=endpoints.update_row, writes=True,
+        methods=[method], operation_id=f"{verb}_{name}", summary=f"Change a {name.replace('_', ' ')}",
+        response_model=resource.schemas.public, description="Change the members that are sent; the others stay.",
+        openapi_extra={"parameters": [IF_MATCH]},
+        responses={200: {"headers": TAGGED}, **problem_responses(400, 401, 403, 404, 409, 412, 413, 415, 422, 503)},
+    )  # fmt: skip
+
+
+def _change_batch(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
+    name, body = many(resource), _batch(resource.schemas.batch_update)
+    rows: Any = list[resource.schemas.public]  # type: ignore[name-defined]  # the schema is made at run time
+    return generated_route(
+        resource, "/batch", policy=resource.write, body=body, work=endpoints.update_rows, writes=True,
+        methods=["PATCH"], operation_id=f"update_{name}", summary=f"Change many {name.replace('_', ' ')}",
+        response_model=rows, description="Change 1 to 1,000 rows, each named by its id, all or none.",
+        responses=problem_responses(400, 401, 403, 404, 409, 413, 415, 422, 503),
+    )  # fmt: skip
+
+
+def _delete(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
+    name = one(resource)
+    return generated_route(
+        resource, "/{id}", policy=resource.write, work=endpoints.delete_row, writes=True, methods=["DELETE"],
+        status_code=204, operation_id=f"delete_{name}", summary=f"Delete a {name.replace('_', ' ')}",
+        response_model=None, description="Remove the row; a row that others refer to stays.",
+        openapi_extra={"parameters": [IF_MATCH]},
+        responses=problem_responses(401, 403, 404, 409, 412, 422, 503),
+    )  # fmt: skip
+
+
+def _delete_batch(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
+    name, key = many(resource), TypeAdapter(resource.key.wire).json_schema()
+    ids = {
+        "name": "ids", "in": "query", "required": True, "description": "The ids, separated by commas.",
+        "style": "form", "explode": False, "schema": {"type": "array", "items": key, "uniqueItems": True, **BATCH_LIMITS},
+    }  # fmt: skip
+    return generated_route(
+        resource, "/batch", policy=resource.write, work=endpoints.delete_rows, writes=True, methods=["DELETE"],
+        status_code=204, operation_id=f"delete_{name}", summary=f"Delete many {name.replace('_', ' ')}",
+        response_model=None, description="Remove 1 to 1,000 rows, all or none.",
+        openapi_extra={"parameters": [ids]},
+        responses=problem_responses(401, 403, 404, 409, 422, 503),
+    )  # fmt: skip
+
+
+Build = Callable[[Resource, Endpoints], GeneratedRoute]
+_BUILDERS: dict[str, tuple[Build, ...]] = {
+    "list": (_list, export_route),
+    "create": (_create, _create_batch, import_route),
+    "get": (_get,),
+    "update": (partial(_change, method="PATCH", verb="update"), _change_batch),
+    "put": (partial(_change, method="PUT", verb="put"),),
+    "delete": (_delete, _delete_batch),
+}

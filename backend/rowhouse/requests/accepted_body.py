@@ -1,0 +1,36 @@
+"""What a route says of the bodies that it reads where that is not JSON: media types, charset and how many bytes.
+
+The route has it as its attribute `intake`; the directory holds every request to it before the route is asked. Reads no body.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from email.message import Message
+
+from rowhouse.core.errors import UnsupportedMediaTypeError
+
+CHARSETS = ("utf-8", "us-ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """The media types that a body may have, in UTF-8, and the name of the setting with the most bytes of it."""
+
+    media_types: tuple[str, ...]
+    limit: str
+
+    def media_type(self, headers: Iterable[tuple[bytes, bytes]]) -> str:
+        """The media type of a request's body.
+
+        Raises:
+            UnsupportedMediaTypeError: 415 for another type, or another charset (RFC 9110 §15.5.16).
+        """
+        parsed = Message()
+        parsed["Content-Type"] = next(
+            (value.decode("latin-1") for name, value in headers if name == b"content-type"), ""
+        )
+        found = parsed.get_content_type()
+        charset = str(parsed.get_param("charset", CHARSETS[0])).lower()
+        if found not in self.media_types or charset not in CHARSETS:
+            raise UnsupportedMediaTypeError(f"Send the body as {' or '.join(self.media_types)}, in UTF-8.")
+        return found

@@ -1,0 +1,151 @@
+"""Create, Update and Public, derived from one table class at registration; a table class is never on the wire.
+
+Table classes do not validate (KNOWLEDGE §1), so the wire schemas are models of their own: strict, closed to unknown members,
+bounded by what the column can hold. Constraints, field validators and the difference between null and absent survive.
+"""
+
+import inspect
+import re
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, NotRequired, Union
+
+import sqlalchemy as sa
+from pydantic import (
+    MISSING,
+    BaseModel,
+    ConfigDict,
+    Field,
+    create_model,
+    field_validator,
+    model_validator,
+)
+from sqlmodel import SQLModel
+from typing_extensions import TypedDict
+
+from rowhouse.entities.model import Mark
+from rowhouse.schemas.columns import Column, RegistrationError, server_owned
+from rowhouse.schemas.field_types import CalendarDate, Duration, Instant, WallTime
+
+SECRET_NAME = re.compile(r"password|secret|token|private_key|api_key|hash(ed)?$|_hash", re.IGNORECASE)
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+CHANGING_ONE = ConfigDict(**STRICT, json_schema_extra={"minProperties": 2})
+CHANGING = ConfigDict(**STRICT, json_schema_extra={"minProperties": 1})
+
+
+@dataclass(frozen=True, slots=True)
+class Schemas:
+    """The derived wire schemas of one entity; `row` is the TypedDict of a public row, for it serialises fastest."""
+
+    create: type[BaseModel]
+    update: type[BaseModel]
+    batch_update: type[BaseModel]
+    public: type[BaseModel]
+    complete: type[BaseModel] | None
+    public_names: tuple[str, ...]
+    row: Any
+
+
+def derive(
+    model: type[SQLModel], columns: dict[str, Column], *, owner: str | None, composed: Mapping[str, Any] = NOTHING
+) -> Schemas:
+    """The wire schemas of `model`; `composed` are members of an answer beside its columns, with their types.
+
+    Raises:
+        RegistrationError: a column that looks like a secret is not marked as one.
+    """
+    _refuse_exposed_secrets(model, columns)
+    settable = [c for c in columns.values() if not server_owned(c, owner)]
+    updatable = [c for c in settable if Mark.CREATE_ONLY not in c.marks]
+    public = [c for c in columns.values() if Mark.SECRET not in c.marks]
+    name = model.__name__
+    create = build_model(
+        f"{name}Create",
+        {c.name: (c.wire_or_null, _create_field(c)) for c in settable},
+        __config__=STRICT,
+        __validators__=_validators(model, settable),
+    )
+    members = {c.name: (Union[c.wire_or_null, MISSING], described(c, MISSING)) for c in updatable}  # noqa: UP007  runtime
+    validators = _validators(model, updatable)
+    update = build_model(f"{name}Update", members, __config__=CHANGING, __validators__=validators)
+    key = next(column for column in columns.values() if column.column.primary_key)
+    members = {key.name: (key.wire, described(key, ...)), **members}
+    batch_update = build_model(f"{name}BatchUpdate", members, __config__=CHANGING_ONE, __validators__=validators)
+    beside = {member: (kind, ...) for member, kind in composed.items()}
+    answer = build_model(f"{name}Public", {c.name: (answered(c), described(c, ...)) for c in public} | beside)
+    shown = {c.name: answered(c) for c in public} | {member: NotRequired[kind] for member, kind in composed.items()}
+    row: Any = TypedDict(f"{name}Row", shown)  # type: ignore[misc]  # built at run time
+    names = tuple(c.name for c in public)
+    return Schemas(create, update, batch_update, answer, _complete(model, columns), names, row)
+
+
+def build_model(name: str, members: Mapping[str, Any], **options: Any) -> type[BaseModel]:
+    """Pydantic's `create_model` for members whose names are data."""
+    create: Any = create_model
+    built: type[BaseModel] = create(name, **options, **members)
+    return built
+
+
+def answered(column: Column) -> Any:
+    """A public value's type: constraints belong to input, what is stored is shown."""
+    base = column.base
+    if isinstance(column.column.type, sa.JSON) or base in (Instant, CalendarDate, WallTime, Duration):
+        base = typing.get_args(base)[0] if base is not Instant else datetime
+    return Union[base, None] if column.nullable else base  # noqa: UP007  base is a runtime value
+
+
+def described(column: Column, default: Any) -> Any:
+    """A member with what the class says of the column."""
+    info = column.info
+    return Field(default, title=info.title, description=info.description, examples=info.examples)
+
+
+def _create_field(column: Column) -> Any:
+    info = column.info
+    if info.default_factory is not None:
+        factory: Any = info.default_factory
+        return Field(default_factory=factory, title=info.title, description=info.description, examples=info.examples)
+    return described(column, ... if info.is_required() else info.default)
+
+
+def _validators(model: type[SQLModel], columns: list[Column]) -> dict[str, Any]:
+    """The class's own field validators, bound to the members that the schema has."""
+    present = {column.name for column in columns}
+    found: dict[str, Any] = {}
+    for name, decorator in model.__pydantic_decorators__.field_validators.items():
+        fields = [f for f in decorator.info.fields if f in present or f == "*"]
+        if fields:
+            found[name] = field_validator(*fields, mode=decorator.info.mode)(_unbound(decorator.func))
+    return found
+
+
+def _unbound(function: Any) -> Any:
+    return classmethod(function.__func__) if inspect.ismethod(function) else function
+
+
+def _complete(model: type[SQLModel], columns: dict[str, Column]) -> type[BaseModel] | None:
+    """A model of the whole row that runs the class's model validators; None where there are none."""
+    decorators = model.__pydantic_decorators__.model_validators
+    if not decorators:
+        return None
+    members = {c.name: (c.info.annotation, None) for c in columns.values()}
+    bodies = {name: _model_validator(decorator) for name, decorator in decorators.items()}
+    return build_model(f"{model.__name__}Complete", members, __validators__=bodies)
+
+
+def _model_validator(decorator: Any) -> Any:
+    decorate: Any = model_validator(mode=decorator.info.mode)
+    return decorate(_unbound(decorator.func))
+
+
+def _refuse_exposed_secrets(model: type[SQLModel], columns: dict[str, Column]) -> None:
+    for column in columns.values():
+        if SECRET_NAME.search(column.name) and not column.marks:
+            raise RegistrationError(
+                f"{model.__name__}.{column.name} looks like a secret and would be in every answer: declare it "
+                f"Annotated[..., SECRET], or Annotated[..., READ_ONLY] / CREATE_ONLY if it is none"
+            )

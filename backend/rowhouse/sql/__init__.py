@@ -1,0 +1,1 @@
+"""From a list query to compiled SQL: statements, pages and totals."""

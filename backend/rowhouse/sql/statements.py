@@ -1,0 +1,210 @@
+"""The SQL of the five verbs for one entity on one database, compiled once for each shape of request."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import sqlalchemy as sa
+
+from rowhouse.db.compiled import EVERYTHING, Predicate, Statement
+from rowhouse.query.cursor import after
+from rowhouse.query.list_query import Shape
+from rowhouse.query.resource import Resource
+from rowhouse.schemas.columns import Column
+from rowhouse.sql.count_estimate import counted_whole, sampled
+
+CACHED_SHAPES = 512
+# Our own names in a statement begin with an underscore, as no column of a SQLModel class can.
+TOTAL, ROW_KEY, PAGE_LIMIT, PAGE_OFFSET = "_total_rows", "_row_key", "_page_limit", "_page_offset"
+TARGET_KEY = "_target_key"
+RELATED = "_related"
+
+
+def numbered(name: str, row: int) -> str:
+    """The name of a value of one row among many; `status_1` is what SQLAlchemy itself calls a value beside a column."""
+    return f"_{row}_{name}"
+
+
+def read(column: Column) -> sa.ColumnElement[Any]:
+    """A column as a statement gives it."""
+    return column.column if column.shown is None else column.shown.label(column.name)
+
+
+class Statements:
+    """Each method gives the compiled statement for what must decide its text: a shape, column names, a predicate."""
+
+    def __init__(self, resource: Resource, dialect: sa.Dialect) -> None:
+        self._parameters = resource.parameters
+        self._table = resource.table
+        self._dialect = dialect
+        self._key: Any = resource.key.column
+        self._estimate_past = resource.estimate_past
+        # PostgreSQL keeps nothing in memory of what it reads of a large table from its beginning, but the index of a key that counts.
+        self._is_counted_by_key = dialect.name == "postgresql" and isinstance(self._key.type, sa.Integer)
+        self._public = [read(resource.columns[name]) for name in resource.schemas.public_names]
+        self._every = [read(column) for column in resource.columns.values()]
+        # What is told of rows that go, and of those that are locked before they change.
+        self._gone = self._every if resource.is_kept else [self._key]
+        self._found = self._public if resource.history else [self._key]
+        cache = lru_cache(maxsize=CACHED_SHAPES)
+        self.list = cache(self._list)
+        self.list_after = cache(self._list_after)
+        self.count = cache(self._count)
+        self.estimate = cache(self._estimate)
+        self.related = cache(self._related)
+        self.get = cache(self._get)
+        self.get_locked = cache(self._get_locked)
+        self.insert = cache(self._insert)
+        self.update = cache(self._update)
+        self.delete = cache(self._delete)
+        self.exists = cache(self._exists)
+        self.seen = cache(self._seen)
+        self.insert_many = cache(self._insert_many)
+        self.lock_many = cache(self._lock_many)
+        self.update_many = cache(self._update_many)
+        self.delete_many = cache(self._delete_many)
+
+    def _list_after(self, shape: Shape, scope: Predicate) -> Statement:
+        """A page behind a cursor, or a first one, without a total; binds the cursor's values and `_page_limit`."""
+        beyond = [] if shape.nulls is None else [after(self._parameters.sort_keys(shape.sort), shape.nulls)]
+        source = sa.select(*self._public).where(*self._parameters.conditions(shape), *beyond)
+        ordered = _where(source, scope).order_by(*self._parameters.order(shape))
+        limit = sa.bindparam(PAGE_LIMIT, type_=sa.BigInteger())
+        return self._compile(ordered.limit(limit), self._public, scope)
+
+    def _list(self, shape: Shape, scope: Predicate) -> Statement:
+        """A page and the total; binds `_page_limit` and `_page_offset`."""
+        total = self._counting(shape, scope).scalar_subquery().label(TOTAL)
+        source = sa.select(*self._public, total).where(*self._parameters.conditions(shape))
+        ordered = _where(source, scope).order_by(*self._parameters.order(shape))
+        limit = sa.bindparam(PAGE_LIMIT, type_=sa.BigInteger())
+        offset = sa.bindparam(PAGE_OFFSET, type_=sa.BigInteger())
+        return self._compile(ordered.limit(limit).offset(offset), [*self._public, total], scope)
+
+    def _count(self, shape: Shape, scope: Predicate) -> Statement:
+        source = self._counting(shape, scope)
+        return self._compile(source, list(source.selected_columns), scope)
+
+    def _counting(self, shape: Shape, scope: Predicate) -> sa.Select[Any]:
+        shape = replace(shape, by_index=True)  # whatever suits the page: nothing here has an order
+        if self._estimate_past is None:
+            return self._selected(sa.func.count().label(TOTAL), shape, scope)
+        bounded = self._selected(sa.literal_column("1"), shape, scope)
+        if bounded.whereclause is None and self._dialect.name == "sqlite":
+            return sa.select(counted_whole(self._table, self._estimate_past).scalar_subquery().label(TOTAL))
+        if bounded.whereclause is None and self._is_counted_by_key:
+            # The key and not a constant, which the executor would have to put beside each row of the index.
+            bounded = bounded.with_only_columns(self._key).order_by(self._key)
+        bounded = bounded.limit(sa.literal_column(str(self._estimate_past + 1)))
+        return sa.select(sa.func.count().label(TOTAL)).select_from(bounded.subquery())
+
+    def _selected(self, value: Any, shape: Shape, scope: Predicate) -> sa.Select[Any]:
+        """`value` of the rows that a shape selects."""
+        source = sa.select(value).select_from(self._table).where(*self._parameters.conditions(shape))
+        selected: sa.Select[Any] = _where(source, scope)
+        return selected
+
+    def _estimate(self, shape: Shape, scope: Predicate) -> Statement:
+        """What `estimated_rows` reads; binds the shape's values."""
+        if self._dialect.name == "postgresql":
+            plan: Any = sa.literal_column("plan")
+            source = self._selected(self._key, shape, scope)
+            return Statement(source, self._dialect, columns=[plan], predicate=scope, explain=True)
+        sample = sampled(self._table, lambda counted: self._selected(counted, shape, scope))
+        return self._compile(sample, list(sample.selected_columns), scope)
+
+    def _related(self, column: str, size: int, scope: Predicate) -> Statement:
+        """The rows whose `column` is one of so many values, in the order of their keys; binds numbered `_related` and `_page_limit`."""
+        kind = self._table.columns[column]
+        values = [sa.bindparam(numbered(RELATED, position), type_=kind.type) for position in range(size)]
+        source = _where(sa.select(*self._public).where(kind.in_(values)), scope).order_by(self._key)
+        limit = sa.bindparam(PAGE_LIMIT, type_=sa.BigInteger())
+        return self._compile(source.limit(limit), self._public, scope)
+
+    def _get(self, predicate: Predicate) -> Statement:
+        """The public columns of one row; binds `_row_key`."""
+        source = _where(sa.select(*self._public).where(self._is_row()), predicate)
+        return self._compile(source, self._public, predicate)
+
+    def _get_locked(self, predicate: Predicate) -> Statement:
+        """Every column of one row, which stays locked until the transaction ends."""
+        source = _where(sa.select(*self._every).where(self._is_row()), predicate)
+        return self._compile(source.with_for_update(key_share=True), self._every, predicate)
+
+    def _insert(self, names: tuple[str, ...]) -> Statement:
+        """Binds each column by its name."""
+        values = {name: self._value(name, name) for name in names}
+        return self._compile(self._table.insert().values(values).returning(*self._public), self._public)
+
+    def _update(self, names: tuple[str, ...], predicate: Predicate) -> Statement:
+        """Binds `_row_key` and each new value as `set_` with the column's name."""
+        values = {name: self._value(name, f"set_{name}") for name in names}
+        source = _where(self._table.update().where(self._is_row()), predicate)
+        return self._compile(source.values(values).returning(*self._public), self._public, predicate)
+
+    def _delete(self, predicate: Predicate) -> Statement:
+        source = _where(self._table.delete().where(self._is_row()), predicate)
+        return self._compile(source.returning(*self._gone), self._gone, predicate)
+
+    def _exists(self, target: sa.Column[Any]) -> Statement:
+        """Whether another table has a row; binds `TARGET_KEY`."""
+        found = sa.select(target).where(target == sa.bindparam(TARGET_KEY, type_=target.type))
+        return self._compile(found, [target])
+
+    def _seen(self, target: sa.Column[Any], size: int, predicate: Predicate) -> Statement:
+        """Which of some values of another table's column `predicate` lets be seen; binds numbered `_row_key`s."""
+        given = [sa.bindparam(numbered(ROW_KEY, row), type_=target.type) for row in range(size)]
+        return self._compile(_where(sa.select(target).where(target.in_(given)), predicate), [target], predicate)
+
+    def _insert_many(self, names: tuple[str, ...], size: int) -> Statement:
+        """Binds each column as its name with the row's number behind it."""
+        rows = [{name: self._value(name, numbered(name, row)) for name in names} for row in range(size)]
+        return self._compile(self._table.insert().values(rows).returning(*self._public), self._public)
+
+    def _lock_many(self, size: int, predicate: Predicate, *, whole: bool) -> Statement:
+        """The rows that exist, locked in the order of their keys, with every column where `whole`; binds numbered `_row_key`s."""
+        columns = self._every if whole else self._found
+        source = _where(sa.select(*columns).where(self._key.in_(self._keys(size))), predicate)
+        return self._compile(source.order_by(self._key).with_for_update(key_share=True), columns, predicate)
+
+    def _update_many(self, names: tuple[str, ...], size: int) -> Statement:
+        """Binds numbered `_row_key`s and numbered columns."""
+        kinds = {ROW_KEY: self._key.type, **{name: self._table.columns[name].type for name in names}}
+        given = values_table(kinds, size, self._dialect)
+        source = self._table.update().where(self._key == given.c[ROW_KEY]).values({n: given.c[n] for n in names})
+        return self._compile(source.returning(*self._public), self._public)
+
+    def _delete_many(self, size: int) -> Statement:
+        """Binds numbered `_row_key`s."""
+        source = self._table.delete().where(self._key.in_(self._keys(size)))
+        return self._compile(source.returning(*self._gone), self._gone)
+
+    def _keys(self, size: int) -> list[sa.BindParameter[Any]]:
+        return [sa.bindparam(numbered(ROW_KEY, row), type_=self._key.type) for row in range(size)]
+
+    def _value(self, column: str, bind: str) -> sa.BindParameter[Any]:
+        return sa.bindparam(bind, type_=self._table.columns[column].type)
+
+    def _is_row(self) -> Any:
+        return self._key == sa.bindparam(ROW_KEY, type_=self._key.type)
+
+    def _compile(self, source: Any, columns: Sequence[Any], predicate: Predicate = EVERYTHING) -> Statement:
+        return Statement(source, self._dialect, columns=columns, predicate=predicate)
+
+
+def values_table(kinds: Mapping[str, Any], size: int, dialect: sa.Dialect) -> sa.CTE:
+    """So many rows of given values as the table `given`; `kinds` are its columns' types. Binds numbered columns."""
+
+    def value(name: str, row: int) -> sa.ColumnElement[Any]:
+        """PostgreSQL would otherwise guess its type."""
+        bound = sa.bindparam(numbered(name, row), type_=kinds[name])
+        return sa.cast(bound, kinds[name]) if dialect.name == "postgresql" else bound
+
+    columns = [sa.column(name, kind) for name, kind in kinds.items()]
+    rows = [tuple(value(name, row) for name in kinds) for row in range(size)]
+    return sa.values(*columns, name="given").data(rows).cte("given")
+
+
+def _where(source: Any, predicate: Predicate) -> Any:
+    return source if predicate.clause is None else source.where(predicate.clause)

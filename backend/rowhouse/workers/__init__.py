@@ -1,0 +1,1 @@
+"""Worker threads: the pool, and how a request runs in one of them with one connection."""
