@@ -38,7 +38,7 @@ class CountedBook(Beside, table=True):
 registry = Registry("/api/v1")
 registry.include(auth)
 registry.register(
-    Book, read=ANYONE, write=ADMIN, search=("title", "author"), crud=BookCRUD, soft_delete=True, estimate_past=BOUND
+    Book, read=ANYONE, write=ADMIN, search=("title", "author"), crud=BookCRUD, soft_delete=True, exact_count_limit=BOUND
 )
 registry.register(Category, read=ANYONE, write=ADMIN)
 registry.register(CountedBook, read=ANYONE, write=ADMIN, operations=("list",))

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rowhouse.workers.pool import Task
+from rowhouse.workers.pool import Job
 
 TESTS = Path(__file__).resolve().parent
 # Here tests call some of what is to be covered themselves; elsewhere they speak HTTP, and only what answers is worth following.
@@ -63,10 +63,10 @@ def measured(path: Path, name: str) -> Iterator[None]:
 
 def measure_crews() -> None:
     """Have the threads of every application ask before each request."""
-    perform = Task.perform
+    perform = Job.perform
 
-    def ask_and_perform(task: Task[Any]) -> None:
+    def ask_and_perform(task: Job[Any]) -> None:
         follow_the_test()
         perform(task)
 
-    Task.perform = ask_and_perform  # type: ignore[method-assign, assignment]  # there is no other place that every request's thread passes
+    Job.perform = ask_and_perform  # type: ignore[method-assign, assignment]  # there is no other place that every request's thread passes

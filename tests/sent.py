@@ -6,19 +6,19 @@ from typing import Any
 
 import pytest
 
-from rowhouse.db.compiled import Statement
+from rowhouse.db.compiled import CompiledStatement
 
 
 @contextmanager
 def statements_sent() -> Iterator[list[str]]:
     """The beginnings of the compiled statements that are run within."""
     seen: list[str] = []
-    run = Statement.execute
+    run = CompiledStatement.execute
 
-    def counted(self: Statement, *arguments: Any) -> Any:
+    def counted(self: CompiledStatement, *arguments: Any) -> Any:
         seen.append(self.text[:20])
         return run(self, *arguments)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Statement, "execute", counted)
+        patched.setattr(CompiledStatement, "execute", counted)
         yield seen

@@ -19,7 +19,13 @@ register, include = registry.register, registry.include
 
 include(auth)
 register(
-    Book, read=ANYONE, write=ADMIN, search=("title", "author"), crud=BookCRUD, soft_delete=True, estimate_past=10_000
+    Book,
+    read=ANYONE,
+    write=ADMIN,
+    search=("title", "author"),
+    crud=BookCRUD,
+    soft_delete=True,
+    exact_count_limit=10_000,
 )
 include(books)
 register(Booking, owner="driver_id", write=DRIVER, crud=BookingCRUD)
@@ -31,9 +37,9 @@ register(ChargePoint, read=ANYONE, write=ADMIN, search=("code", "name"), history
 include(charge_points)
 register(Order, owner="customer_id", operations=("list", "get"), crud=OrderCRUD)
 include(orders)
-register(Review, read=ANYONE, owner="author_id", search=("comment",), estimate_past=10_000)
+register(Review, read=ANYONE, owner="author_id", search=("comment",), exact_count_limit=10_000)
 register(
-    User, read=ADMIN, write=ADMIN, search=("email", "full_name"), estimate_past=10_000,
+    User, read=ADMIN, write=ADMIN, search=("email", "full_name"), exact_count_limit=10_000,
     operations=("list", "get", "update", "put", "delete"),
 )  # fmt: skip
 include(users)

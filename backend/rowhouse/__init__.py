@@ -33,7 +33,7 @@ from rowhouse.core.policy import ANYONE, SIGNED_IN, Policy, role
 from rowhouse.core.security import Caller, hash_password, verify_password
 from rowhouse.core.settings import Environment, Settings
 from rowhouse.crud.base import CRUDBase
-from rowhouse.crud.batch_errors import at_element, at_no_element
+from rowhouse.crud.batch_errors import element_error, single_row_error
 from rowhouse.crud.dependencies import crud_of
 from rowhouse.db.compiled import Row
 from rowhouse.db.unit_of_work import Database, UnitOfWork
@@ -49,7 +49,7 @@ from rowhouse.registration.registry import Registry, create_schema, public_schem
 from rowhouse.requests.idempotency import REPLAYED
 from rowhouse.requests.paths import location_of
 from rowhouse.schemas.columns import RegistrationError
-from rowhouse.schemas.field_types import Instant, WireDecimal
+from rowhouse.schemas.field_types import ExactDecimal, Instant
 
 __version__ = "0.1.0"
 
@@ -71,6 +71,7 @@ __all__ = [
     "DuplicateError",
     "Entity",
     "Environment",
+    "ExactDecimal",
     "Instant",
     "InvalidInputError",
     "InvalidRequestError",
@@ -96,14 +97,12 @@ __all__ = [
     "UnitDep",
     "UnitOfWork",
     "User",
-    "WireDecimal",
-    "at_element",
-    "at_no_element",
     "auth",
     "caller_of",
     "create_app",
     "create_schema",
     "crud_of",
+    "element_error",
     "hash_password",
     "location_of",
     "now",
@@ -111,6 +110,7 @@ __all__ = [
     "public_schema",
     "role",
     "row_id",
+    "single_row_error",
     "users",
     "verify_password",
 ]

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from httpx2 import Response
 from sqlalchemy import event
 
-from rowhouse.db.compiled import Statement
+from rowhouse.db.compiled import CompiledStatement
 from tests.bookings.network import BOOKINGS, POINTS, Headers, Network
 from tests.bookings.test_slots import HOLD
 from tests.contract.problems import problem
@@ -169,16 +169,16 @@ def test_the_number_of_statements_does_not_grow(network: Network, monkeypatch: p
     for count in (4, 16):
         points, seen = [network.add_point() for _ in range(count)], list[str]()
         with monkeypatch.context() as patched:
-            run = Statement.execute
+            run = CompiledStatement.execute
 
-            def counted(self: Statement, *arguments: Any, run: Any = run, seen: list[str] = seen) -> Any:
+            def counted(self: CompiledStatement, *arguments: Any, run: Any = run, seen: list[str] = seen) -> Any:
                 seen.append(self.text)
                 return run(self, *arguments)
 
             def sent(_connection: Any, _cursor: Any, text: str, *_rest: Any, seen: list[str] = seen) -> None:
                 seen.append(text)
 
-            patched.setattr(Statement, "execute", counted)
+            patched.setattr(CompiledStatement, "execute", counted)
             event.listen(app.state.database.engine, "before_cursor_execute", sent)
             bodies = [{"charge_point_id": at, "vehicle_id": car, **network.clock.between((2, 3))} for at in points]
             made = in_batch(network, bodies).json()

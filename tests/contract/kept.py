@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 from httpx2 import Response
 
-from rowhouse.db.compiled import Statement
+from rowhouse.db.compiled import CompiledStatement
 from rowhouse.registration.registry import Registration
 from tests.contract.house import Headers, House, Row
 
@@ -84,12 +84,12 @@ def key_of(house: House, row: Row) -> Any:
 def counting(patch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The statements that are run within, on the bare driver."""
     seen: list[str] = []
-    run = Statement.execute
+    run = CompiledStatement.execute
 
-    def counted(self: Statement, *arguments: Any) -> Any:
+    def counted(self: CompiledStatement, *arguments: Any) -> Any:
         seen.append(self.text)
         return run(self, *arguments)
 
     with patch.context() as patched:
-        patched.setattr(Statement, "execute", counted)
+        patched.setattr(CompiledStatement, "execute", counted)
         yield seen

@@ -20,7 +20,7 @@ from rowhouse.crud.base import CRUDBase
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.model import IntegerKey, Record
 from rowhouse.http.routing import Router
-from rowhouse.query.list_query import Selection
+from rowhouse.query.list_query import ListQuery
 from rowhouse.registration.registry import Registry
 from tests.client import QuickClient
 from tests.core.conftest import build
@@ -48,7 +48,7 @@ class LanternCRUD(CRUDBase[Lantern]):
 
     error: ClassVar[Exception] = NotFoundError()
 
-    def list(self, unit: UnitOfWork, selection: Selection) -> Any:
+    def list(self, unit: UnitOfWork, selection: ListQuery) -> Any:
         """Fail."""
         raise self.error
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.testclient import TestClient
 
 from rowhouse.crud.base import CRUDBase
-from rowhouse.db.compiled import Statement
+from rowhouse.db.compiled import CompiledStatement
 from rowhouse.db.unit_of_work import UnitOfWork
 from tests.conftest import unique
 
@@ -32,7 +32,7 @@ class Fault:
 
         def broken(*arguments: Any, **options: Any) -> Any:
             result = original(*arguments, **options)
-            if not self.has_struck and (target is not Statement or arguments[0].writes):
+            if not self.has_struck and (target is not CompiledStatement or arguments[0].writes):
                 self.has_struck = True
                 raise OnceError
             return result
@@ -41,7 +41,7 @@ class Fault:
 
 
 STEPS: Mapping[str, tuple[Any, str]] = {
-    "the conversion of what a statement returned": (Statement, "execute"),
+    "the conversion of what a statement returned": (CompiledStatement, "execute"),
     "the version": (CRUDBase, "version"),
     "the body": (Response, "render"),
     "the headers": (Response, "init_headers"),

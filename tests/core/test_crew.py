@@ -10,7 +10,7 @@ import pytest
 
 from rowhouse.core.errors import UnavailableError
 from rowhouse.workers import pool as crew_module
-from rowhouse.workers.pool import Crew, Inbox, NobodyFreeError
+from rowhouse.workers.pool import CompletionQueue, PoolTimeoutError, WorkerPool
 
 LONG = 10.0
 
@@ -19,8 +19,8 @@ class Team:
     """A crew and what is put before it."""
 
     def __init__(self, size: int) -> None:
-        self.crew = Crew(size, "hand")
-        self.inbox = Inbox(asyncio.get_running_loop())
+        self.crew = WorkerPool(size, "hand")
+        self.inbox = CompletionQueue(asyncio.get_running_loop())
 
     async def run(self, work: Callable[[], Any], *, patience: float = LONG) -> Any:
         """The outcome of a piece of work."""
@@ -110,7 +110,7 @@ def test_who_has_waited_long_enough_is_told_and_the_work_is_never_done() -> None
             held = Held()
             first = made.start(held)
             await held.wait()
-            with pytest.raises(NobodyFreeError):
+            with pytest.raises(PoolTimeoutError):
                 await made.run(lambda: done.append("late"), patience=0.01)
             held.let_go.set()
             assert await first == "hand_0"
@@ -186,14 +186,14 @@ def test_one_waking_fetches_all_that_is_done(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_thread_outlives_the_loop_that_it_worked_for() -> None:
     """Who left before the answer is not told; the next loop is served by the same thread."""
-    crew, held = Crew(1, "hand"), Held()
+    crew, held = WorkerPool(1, "hand"), Held()
 
     async def leave() -> None:
-        asyncio.ensure_future(crew.run(held, Inbox(asyncio.get_running_loop()), patience=LONG))  # noqa: RUF006  it is to be lost
+        asyncio.ensure_future(crew.run(held, CompletionQueue(asyncio.get_running_loop()), patience=LONG))  # noqa: RUF006  it is to be lost
         await held.wait()
 
     async def come() -> str:
-        return await crew.run(thread_name, Inbox(asyncio.get_running_loop()), patience=LONG)
+        return await crew.run(thread_name, CompletionQueue(asyncio.get_running_loop()), patience=LONG)
 
     run(leave)
     held.let_go.set()

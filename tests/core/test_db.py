@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from rowhouse.core.errors import ConflictError, DuplicateError, LockedError, RowhouseError, UnavailableError
 from rowhouse.core.security import Caller
 from rowhouse.core.settings import Settings
-from rowhouse.db.compiled import Statement
+from rowhouse.db.compiled import CompiledStatement
 from rowhouse.db.engine import create_engine
 from rowhouse.db.integrity import ForeignKeyError
 from rowhouse.db.unit_of_work import Database, UnitOfWork
@@ -141,7 +141,7 @@ def test_a_transaction_begins_with_its_first_statement(bare: Database) -> None:
     name = unique("shelf")
     with UnitOfWork(bare, write=True) as unit:
         assert not is_open(bare)
-        unit.run(Statement(shelves.insert().values(name=name), bare.dialect, columns=[]), {})
+        unit.run(CompiledStatement(shelves.insert().values(name=name), bare.dialect, columns=[]), {})
         assert is_open(bare)
         assert unit.session.scalar(sa.select(sa.func.count()).where(shelves.c.name == name)) == 1
         assert count_elsewhere(bare, name) == 0
@@ -295,9 +295,9 @@ def test_a_select_is_compiled_once(bare: Database) -> None:
     assert bare.compiled(SELECT_SHELF) is bare.compiled(SELECT_SHELF)
     made: list[str] = []
 
-    def make(dialect: sa.Dialect) -> Statement:
+    def make(dialect: sa.Dialect) -> CompiledStatement:
         made.append(dialect.name)
-        return Statement(SELECT_SHELF, dialect, columns=list(shelves.c))
+        return CompiledStatement(SELECT_SHELF, dialect, columns=list(shelves.c))
 
     assert bare.made("shelf", make) is bare.made("shelf", make)
     assert made == [bare.dialect.name]
@@ -308,13 +308,13 @@ def test_session_and_compiled_statements_see_each_other(bare: Database) -> None:
     before, after = unique("shelf"), unique("shelf")
     rename = shelves.update().where(shelves.c.name == before).values(name=after)
     with UnitOfWork(bare, write=True) as unit:
-        unit.forget_loaded()
+        unit.expire_session()
         shelf = Shelf(before)
         unit.session.add(shelf)
         assert [row["name"] for row in unit.fetch(SELECT_SHELF, {"wanted": before})] == [before]
-        unit.run(Statement(rename, bare.dialect, columns=[]), {})
+        unit.run(CompiledStatement(rename, bare.dialect, columns=[]), {})
         assert shelf.name == before
-        unit.forget_loaded()
+        unit.expire_session()
         assert shelf.name == after
     assert count(bare, after) == 1
 

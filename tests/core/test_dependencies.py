@@ -13,7 +13,7 @@ from rowhouse.core.security import Caller
 from rowhouse.db.unit_of_work import Database, UnitOfWork
 from rowhouse.http.dependencies import CallerDep, UnitDep, get_caller
 from rowhouse.http.routing import Router
-from rowhouse.workers.runner import Door
+from rowhouse.workers.runner import RequestRunner
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD
 from tests.core.conftest import Serve, get
 
@@ -168,7 +168,7 @@ def test_a_caller_who_is_known_is_not_authenticated_again(bare: Database) -> Non
         calls.append(token)
         return Caller(id=1, role="user")
 
-    door = Door(bare, bare.settings, authenticate)
+    door = RequestRunner(bare, bare.settings, authenticate)
     request = Request({"type": "http", "headers": [(b"authorization", b"Bearer abc")]})
 
     async def scenario() -> None:

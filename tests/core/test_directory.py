@@ -11,7 +11,7 @@ from app.catalog.models import Category
 from rowhouse.auth.models import ADMIN
 from rowhouse.core.policy import ANYONE
 from rowhouse.http.dependencies import SessionDep
-from rowhouse.http.route_tree import Directory
+from rowhouse.http.route_tree import RouteTree
 from rowhouse.http.routing import Router
 from rowhouse.registration.registry import Registry
 from rowhouse.schemas.columns import RegistrationError
@@ -136,7 +136,7 @@ def generated(path: str = "/books") -> APIRoute:
 @pytest.mark.parametrize("hand_written_first", [True, False])
 def test_a_hand_written_route_wins(*, hand_written_first: bool) -> None:
     """In whatever order they come, and OpenAPI sees only the one that answers."""
-    directory, mine = Directory(), route("/books/{book_id}")
+    directory, mine = RouteTree(), route("/books/{book_id}")
     entries = [(mine, False), (generated("/books/{id}"), True)]
     for entry, is_generated in entries if hand_written_first else reversed(entries):
         directory.add(entry, generated=is_generated)
@@ -168,7 +168,7 @@ def test_a_hand_written_route_wins_over_http(sqlite_url: str, serve: Serve) -> N
 @pytest.mark.parametrize("kind", ["hand-written", "generated"])
 def test_a_second_route_of_one_kind_is_refused(kind: str) -> None:
     """At start-up, whatever its parameters are called; another method is another route."""
-    directory = Directory()
+    directory = RouteTree()
     make = route if kind == "hand-written" else generated
     directory.add(make("/books/{id}"), generated=kind == "generated")
     with pytest.raises(ValueError, match=r"GET /books/\{other\} is registered twice"):
@@ -184,13 +184,13 @@ def test_a_second_route_of_one_kind_is_refused(kind: str) -> None:
 def test_a_parameter_is_a_whole_segment(path: str) -> None:
     """Otherwise the route would never be found."""
     with pytest.raises(ValueError, match="a parameter is a whole one"):
-        Directory().add(route(path), generated=False)
+        RouteTree().add(route(path), generated=False)
 
 
 def test_a_type_in_a_path_is_refused() -> None:
     """FastAPI takes it from the signature; the directory would look for a parameter of that whole name."""
     with pytest.raises(ValueError, match="the type stands in the endpoint's signature"):
-        Directory().add(route("/files/{path:path}"), generated=False)
+        RouteTree().add(route("/files/{path:path}"), generated=False)
 
 
 def test_nested_routers_are_refused(serve: Serve) -> None:

@@ -20,8 +20,15 @@ from rowhouse.core.policy import ANYONE
 from rowhouse.core.settings import Settings
 from rowhouse.db.unit_of_work import Database, UnitOfWork
 from rowhouse.http.dependencies import CallerDep, SessionDep, UnitDep
-from rowhouse.http.routing import Router, on_lane
-from rowhouse.workers.runner import ATTEMPTS, BULK_THREADS, HASHING_THREADS, Door, Lane, current_unit_of_work
+from rowhouse.http.routing import Router, in_worker_group
+from rowhouse.workers.runner import (
+    ATTEMPTS,
+    BULK_THREADS,
+    HASHING_THREADS,
+    RequestRunner,
+    WorkerGroup,
+    current_unit_of_work,
+)
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in, unique
 from tests.core.conftest import Serve, build, build_product, count, running, shelves
 
@@ -50,9 +57,9 @@ class Gate:
 
 
 @asynccontextmanager
-async def door_to(database: Database, **settings: Any) -> AsyncIterator[Door]:
+async def door_to(database: Database, **settings: Any) -> AsyncIterator[RequestRunner]:
     """A door that is closed at the end."""
-    door = Door(database, Settings(database_url=str(database.engine.url), **settings), None)
+    door = RequestRunner(database, Settings(database_url=str(database.engine.url), **settings), None)
     yield door
     await asyncio.to_thread(door.close)
 
@@ -146,13 +153,17 @@ def test_a_full_lane_refuses_and_the_refused_never_runs(sqlite_url: str, gate: G
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize(("lane", "threads"), [(Lane.HASHING, HASHING_THREADS), (Lane.BULK, BULK_THREADS)])
-def test_a_busy_lane_does_not_starve_other_requests(sqlite_url: str, gate: Gate, lane: Lane, threads: int) -> None:
+@pytest.mark.parametrize(
+    ("lane", "threads"), [(WorkerGroup.HASHING, HASHING_THREADS), (WorkerGroup.BULK, BULK_THREADS)]
+)
+def test_a_busy_lane_does_not_starve_other_requests(
+    sqlite_url: str, gate: Gate, lane: WorkerGroup, threads: int
+) -> None:
     """With every hashing thread busy, or every thread for exports and imports, and more waiting, the default lane answers."""
     router = Router()
 
     @router.post("/busy")
-    @on_lane(lane)
+    @in_worker_group(lane)
     def be_busy() -> str:
         return gate.hold(name=threading.current_thread().name)
 
@@ -200,7 +211,7 @@ def test_closing_finishes_what_was_accepted(bare: Database, gate: Gate) -> None:
 
     async def scenario() -> None:
         async with door_to(bare, worker_threads=1, queue_seconds=LONG) as door:
-            lanes = (Lane.DEFAULT, Lane.DEFAULT, Lane.HASHING)
+            lanes = (WorkerGroup.DEFAULT, WorkerGroup.DEFAULT, WorkerGroup.HASHING)
             accepted = [asyncio.create_task(door.run(gate.hold, write=False, lane=lane)) for lane in lanes]
             await gate.wait_for(2)
             closing = asyncio.create_task(asyncio.to_thread(door.close))
@@ -356,7 +367,7 @@ def test_200_at_once_on_the_default_pool(migrated_url: str, burst_router: Router
 def test_who_has_waited_for_a_thread_waits_less_for_locks(bare: Database, waited: float, bound: float | None) -> None:
     """So that an answer comes within the same time, however it was spent."""
     settings = Settings(database_url=str(bare.engine.url), queue_seconds=1.5, lock_seconds=1.5)
-    door = Door(bare, settings, None)
+    door = RequestRunner(bare, settings, None)
     queued = time.perf_counter() - waited
     left = door._attempt(lambda unit: unit._lock_seconds, write=False, queued=queued)
     assert left == (bound if bound is None else pytest.approx(bound, abs=0.09))

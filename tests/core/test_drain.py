@@ -19,7 +19,7 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from rowhouse.app.request_middleware import Edge
+from rowhouse.app.request_middleware import RequestMiddleware
 from rowhouse.core.errors import RowhouseError, problem_response
 from rowhouse.core.settings import Settings
 from rowhouse.health.drain import Drain
@@ -264,7 +264,7 @@ def test_what_the_server_cuts_off_is_answered(drains: bool, begins: bool, status
         ending = Drain(Settings())
         ending.has_begun = drains
         last_resort = problem_response(RowhouseError())
-        edge = Edge(hang, access_log=False, own_policy=frozenset(), last_resort=last_resort, drain=ending)
+        edge = RequestMiddleware(hang, access_log=False, own_policy=frozenset(), last_resort=last_resort, drain=ending)
         scope = {"type": "http", "path": "/", "method": "GET", "headers": []}
         task = asyncio.create_task(edge(scope, receive, send))
         await asyncio.sleep(0)

@@ -82,11 +82,11 @@ def test_the_element_of_a_batch_is_named() -> None:
     """For an error of any kind, and in front of every fault within the element."""
     conflict = errors.ConflictError("Taken.")
     assert conflict.faults() == []
-    assert conflict.at_element(3).faults() == [{"loc": ["body", 3], "msg": "Taken.", "type": "conflict"}]
+    assert conflict.element_error(3).faults() == [{"loc": ["body", 3], "msg": "Taken.", "type": "conflict"}]
     invalid = InvalidInputError.at("body", "price", message="too low")
     assert invalid.faults() == [{"loc": ["body", "price"], "msg": "too low", "type": "value_error"}]
-    assert [fault["loc"] for fault in invalid.at_element(3).faults()] == [["body", 3, "price"]]
-    (whole,) = InvalidInputError([], "Not so.").at_element(0).faults()
+    assert [fault["loc"] for fault in invalid.element_error(3).faults()] == [["body", 3, "price"]]
+    (whole,) = InvalidInputError([], "Not so.").element_error(0).faults()
     assert (whole["loc"], whole["msg"]) == (["body", 0], "Not so.")
 
 

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from rowhouse.core.settings import Settings
-from rowhouse.db.compiled import Statement
+from rowhouse.db.compiled import CompiledStatement
 from rowhouse.db.sql_functions import (
     MayHold,
     create_fold_function,
@@ -82,7 +82,7 @@ def test_a_search_that_the_database_folds_goes_by_the_index(
         connection.commit()
     found = sa.select(plays.c.id).where(folded_like(plays.c.title, sa.bindparam("text", type_=sa.String())))
     for source, indexed in ((found.where(MayHold(plays.c.title, text_of("text"))), True), (found, False)):
-        statement = Statement(source, made.dialect, columns=[plays.c.id], explain=True)
+        statement = CompiledStatement(source, made.dialect, columns=[plays.c.id], explain=True)
         for text, rows in (("Σίσυφος", 1), ("STRASSE", 3000)):
             with UnitOfWork(made, write=False) as unit:
                 plan = unit.run(statement, bind_text("text", "contains", text)[1])[0]["id"]

@@ -3,9 +3,9 @@
 import pytest
 
 from rowhouse.core.errors import UnsupportedMediaTypeError
-from rowhouse.requests.accepted_body import Intake
+from rowhouse.requests.accepted_body import AcceptedBody
 
-INTAKE = Intake(("text/csv", "application/x-ndjson"), limit="max_import_bytes")
+INTAKE = AcceptedBody(("text/csv", "application/x-ndjson"), limit="max_import_bytes")
 
 
 @pytest.mark.parametrize(

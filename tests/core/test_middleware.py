@@ -12,7 +12,7 @@ from fastapi import Query
 from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
-from rowhouse.app.request_middleware import Edge
+from rowhouse.app.request_middleware import RequestMiddleware
 from rowhouse.core.settings import Settings
 from rowhouse.health.drain import Drain
 from rowhouse.http.routing import Router
@@ -137,7 +137,9 @@ def call(app: Any, scope: Scope) -> list[Message]:
 
     async def scenario() -> None:
         try:
-            edge = Edge(app, access_log=False, own_policy=frozenset(), last_resort=app, drain=Drain(Settings()))
+            edge = RequestMiddleware(
+                app, access_log=False, own_policy=frozenset(), last_resort=app, drain=Drain(Settings())
+            )
             await edge(scope, _receive, send)
         finally:
             bound.append(structlog.contextvars.get_contextvars())

@@ -14,11 +14,11 @@ from sqlmodel.sql.sqltypes import UTCDateTime
 
 from rowhouse.core.errors import ConnectionLostError, LockedError, StatementTimeoutError
 from rowhouse.core.settings import Settings
-from rowhouse.db.compiled import Row, Statement
+from rowhouse.db.compiled import CompiledStatement, Row
 from rowhouse.db.engine import create_engine, url_of
 from rowhouse.db.postgresql import open_session
 from rowhouse.db.unit_of_work import Database, UnitOfWork
-from rowhouse.workers.runner import Door
+from rowhouse.workers.runner import RequestRunner
 from tests.core.test_statement import VALUES, kinds, kinds_metadata
 from tests.databases import Databases
 
@@ -82,7 +82,7 @@ def setting(database: Database, name: str) -> str:
 def test_values_come_back_as_they_were_sent(opened: Open, pooler: str) -> None:
     """By compiled statements in and out of a transaction, prepared or not, and by the session."""
     database = opened(database_pooler=pooler)
-    made = Statement(
+    made = CompiledStatement(
         kinds.insert().values({name: sa.bindparam(name, type_=kinds.c[name].type) for name in VALUES}),
         database.dialect,
         columns=[],
@@ -247,7 +247,7 @@ def test_a_url_that_cannot_be_used_is_refused_in_words(given: str, words: str) -
 def test_a_transaction_that_the_server_ended_for_idling_is_done_again(opened: Open) -> None:
     """The role or the database may allow an idle one little time; work that is always too slow is a 503."""
     database = opened(lock_seconds=1)
-    door, waits = Door(database, database.settings, None), [0.2, 0, 0.2, 0.2]
+    door, waits = RequestRunner(database, database.settings, None), [0.2, 0, 0.2, 0.2]
 
     def work(unit: UnitOfWork) -> int:
         unit.session.execute(sa.text("SET idle_in_transaction_session_timeout = 50"))

@@ -19,7 +19,7 @@ from rowhouse.core.clock import set_clock
 from rowhouse.core.counters import network_of
 from rowhouse.core.errors import RowhouseError, TooManyAttemptsError
 from rowhouse.core.settings import Settings
-from rowhouse.requests.throttling import Slowdown
+from rowhouse.requests.throttling import AttemptThrottle
 
 HERE, THERE = "192.0.2.1", "198.51.100.7"
 SHARED = "redis://counts.example:6379/0"
@@ -60,17 +60,19 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.fixture
-def counts(clock: Clock) -> Slowdown:
+def counts(clock: Clock) -> AttemptThrottle:
     """Bounds of 3 from one address, 5 from everywhere and 7 an address, in ten minutes."""
     return made()
 
 
-def made(**settings: Any) -> Slowdown:
+def made(**settings: Any) -> AttemptThrottle:
     """Counts with these settings."""
-    return Slowdown(Settings(**{**BOUNDS, **settings}))
+    return AttemptThrottle(Settings(**{**BOUNDS, **settings}))
 
 
-def attempt(counts: Slowdown, subject: str = "ann", address: str = HERE, *, raising: type[Exception] | None) -> str:
+def attempt(
+    counts: AttemptThrottle, subject: str = "ann", address: str = HERE, *, raising: type[Exception] | None
+) -> str:
     """How an attempt ended: done, wrong, refused, or with another error."""
     try:
         with counts.attempt(subject, address, failure=WrongError):
@@ -85,12 +87,12 @@ def attempt(counts: Slowdown, subject: str = "ann", address: str = HERE, *, rais
     return "done"
 
 
-def fail(counts: Slowdown, subject: str = "ann", address: str = HERE) -> str:
+def fail(counts: AttemptThrottle, subject: str = "ann", address: str = HERE) -> str:
     """How a failing attempt ended."""
     return attempt(counts, subject, address, raising=WrongError)
 
 
-def succeed(counts: Slowdown, subject: str = "ann", address: str = HERE) -> str:
+def succeed(counts: AttemptThrottle, subject: str = "ann", address: str = HERE) -> str:
     """How an attempt ended that would not fail."""
     return attempt(counts, subject, address, raising=None)
 
@@ -113,7 +115,7 @@ def test_what_counts_as_one_address(address: str, network: str) -> None:
     assert network_of(address) == network
 
 
-def test_past_the_bound_an_attempt_is_refused(counts: Slowdown) -> None:
+def test_past_the_bound_an_attempt_is_refused(counts: AttemptThrottle) -> None:
     """Right or wrong; another subject and another address go on."""
     assert [fail(counts) for _ in range(5)] == ["wrong"] * 3 + ["refused"] * 2
     assert succeed(counts) == "refused"
@@ -121,7 +123,7 @@ def test_past_the_bound_an_attempt_is_refused(counts: Slowdown) -> None:
     assert fail(counts, address=THERE) == "wrong"
 
 
-def test_the_refusal_says_how_long(counts: Slowdown, clock: Clock) -> None:
+def test_the_refusal_says_how_long(counts: AttemptThrottle, clock: Clock) -> None:
     """Until the first of the failures is forgotten; being refused does not prolong it."""
     fail(counts)
     clock.go_on(minutes=4)
@@ -136,7 +138,7 @@ def test_the_refusal_says_how_long(counts: Slowdown, clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(("ahead", "told"), [(-1, "600"), (1, "1")])
-def test_clocks_that_differ_make_no_odd_wait(counts: Slowdown, clock: Clock, ahead: int, told: str) -> None:
+def test_clocks_that_differ_make_no_odd_wait(counts: AttemptThrottle, clock: Clock, ahead: int, told: str) -> None:
     """At least a second, at most the whole time."""
     for _ in range(3):
         fail(counts)
@@ -149,7 +151,7 @@ def test_clocks_that_differ_make_no_odd_wait(counts: Slowdown, clock: Clock, ahe
     assert refused.value.headers == {"Retry-After": told}
 
 
-def test_a_success_counts_nothing_and_forgives(counts: Slowdown) -> None:
+def test_a_success_counts_nothing_and_forgives(counts: AttemptThrottle) -> None:
     """Here; what was failed at elsewhere is not forgiven."""
     assert {succeed(counts) for _ in range(50)} == {"done"}
     assert [fail(counts) for _ in range(2)] + [fail(counts, address=THERE) for _ in range(3)] == ["wrong"] * 5
@@ -158,27 +160,27 @@ def test_a_success_counts_nothing_and_forgives(counts: Slowdown) -> None:
     assert fail(counts, address=THERE) == "refused"
 
 
-def test_an_interruption_counts_nothing_and_forgives_nothing(counts: Slowdown) -> None:
+def test_an_interruption_counts_nothing_and_forgives_nothing(counts: AttemptThrottle) -> None:
     """A database that does not answer is no guess."""
     fail(counts)
     assert [attempt(counts, raising=LookupError) for _ in range(9)] == ["interrupted"] * 9
     assert [fail(counts) for _ in range(3)] == ["wrong", "wrong", "refused"]
 
 
-def test_many_addresses_have_a_bound_together(counts: Slowdown) -> None:
+def test_many_addresses_have_a_bound_together(counts: AttemptThrottle) -> None:
     """For one subject; the sixth address is refused its first attempt, and that is not counted against it."""
     assert [fail(counts, address=f"192.0.2.{n}") for n in range(6)] == ["wrong"] * 5 + ["refused"]
     assert fail(counts, "bob", "192.0.2.5") == "wrong"
 
 
-def test_a_refused_attempt_is_counted_nowhere(counts: Slowdown) -> None:
+def test_a_refused_attempt_is_counted_nowhere(counts: AttemptThrottle) -> None:
     """The address keeps its whole bound for others, whichever bound refused it."""
     assert [fail(counts, address=f"192.0.2.{n}") for n in range(5)] == ["wrong"] * 5
     assert {fail(counts, address=THERE) for _ in range(20)} == {"refused"}
     assert [fail(counts, f"person {n}", THERE) for n in range(8)] == ["wrong"] * 7 + ["refused"]
 
 
-def test_strangers_do_not_lock_out_who_was_here_before(counts: Slowdown, clock: Clock) -> None:
+def test_strangers_do_not_lock_out_who_was_here_before(counts: AttemptThrottle, clock: Clock) -> None:
     """An address of an earlier success has its own bound only, for thirty days from the last; it helps nobody else there."""
     succeed(counts)
     clock.go_on(days=29)
@@ -192,7 +194,7 @@ def test_strangers_do_not_lock_out_who_was_here_before(counts: Slowdown, clock: 
     assert succeed(counts, "bob") == "refused"
 
 
-def test_a_place_is_familiar_for_thirty_days(counts: Slowdown, clock: Clock) -> None:
+def test_a_place_is_familiar_for_thirty_days(counts: AttemptThrottle, clock: Clock) -> None:
     """Then it is one of all."""
     succeed(counts)
     clock.go_on(days=30, seconds=1)
@@ -200,7 +202,7 @@ def test_a_place_is_familiar_for_thirty_days(counts: Slowdown, clock: Clock) -> 
     assert succeed(counts) == "refused"
 
 
-def test_an_address_has_a_bound_over_all_subjects(counts: Slowdown) -> None:
+def test_an_address_has_a_bound_over_all_subjects(counts: AttemptThrottle) -> None:
     """A success on the way does not forgive it: who guesses may have an account. Who succeeded there before is not held up."""
     ends = [fail(counts, f"person {n}") if n % 2 else succeed(counts, "mine") for n in range(14)]
     assert Counter(ends) == {"wrong": 7, "done": 7}
@@ -209,7 +211,7 @@ def test_an_address_has_a_bound_over_all_subjects(counts: Slowdown) -> None:
     assert succeed(counts, "mine") == "done"
 
 
-def test_an_ipv6_network_is_one_address(counts: Slowdown) -> None:
+def test_an_ipv6_network_is_one_address(counts: AttemptThrottle) -> None:
     """Whoever has it has 2^64 addresses."""
     assert [fail(counts, address=f"2001:db8::{n:x}") for n in range(4)] == ["wrong"] * 3 + ["refused"]
     assert fail(counts, address="2001:db8:0:1::1") == "wrong"

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlmodel.sql.sqltypes import UTCDateTime
 
 from rowhouse.core.settings import Settings
-from rowhouse.db.compiled import EVERYTHING, Predicate, Row, Statement
+from rowhouse.db.compiled import EVERYTHING, CompiledStatement, Predicate, Row
 from rowhouse.db.unit_of_work import Database, UnitOfWork
 from rowhouse.entities.model import EnumText
 from tests.databases import Databases
@@ -69,33 +69,35 @@ def insert(database: Database, row: Row) -> list[Row]:
     """Store a row by a compiled statement and give it as stored."""
     values = {name: sa.bindparam(name, type_=kinds.c[name].type) for name in row}
     source = kinds.insert().values(values).returning(*kinds.c)
-    return run(database, Statement(source, database.dialect, columns=list(kinds.c)), row)
+    return run(database, CompiledStatement(source, database.dialect, columns=list(kinds.c)), row)
 
 
-def run(database: Database, statement: Statement, parameters: Row, predicate: Predicate = EVERYTHING) -> list[Row]:
+def run(
+    database: Database, statement: CompiledStatement, parameters: Row, predicate: Predicate = EVERYTHING
+) -> list[Row]:
     """What a statement gives, committed."""
     with UnitOfWork(database, write=True) as unit:
         return unit.run(statement, parameters, predicate)
 
 
-def ids(database: Database, predicate: Predicate, statement: Statement | None = None) -> list[int]:
+def ids(database: Database, predicate: Predicate, statement: CompiledStatement | None = None) -> list[int]:
     """The rows that a predicate selects, by a statement compiled for it or for an equal one."""
     statement = statement or select_ids(database, predicate)
     return [row["id"] for row in run(database, statement, {}, predicate)]
 
 
-def select_ids(database: Database, predicate: Predicate) -> Statement:
+def select_ids(database: Database, predicate: Predicate) -> CompiledStatement:
     """The statement for a predicate and its equals."""
     source = sa.select(kinds.c.id).order_by(kinds.c.id)
     if predicate.clause is not None:
         source = source.where(predicate.clause)
-    return Statement(source, database.dialect, columns=[kinds.c.id], predicate=predicate)
+    return CompiledStatement(source, database.dialect, columns=[kinds.c.id], predicate=predicate)
 
 
 def test_every_kind_of_value_survives(database: Database) -> None:
     """Into the row, out of RETURNING and out of a select; instants in UTC."""
     source = sa.select(kinds).order_by(kinds.c.id)
-    full, empty = run(database, Statement(source, database.dialect, columns=list(kinds.c)), {})[:2]
+    full, empty = run(database, CompiledStatement(source, database.dialect, columns=list(kinds.c)), {})[:2]
     assert full == {"id": 1, **VALUES}
     assert empty == {"id": 2, **EMPTY}
     assert (type(full["price"]), full["at"].utcoffset()) == (Decimal, timedelta(0))
@@ -110,7 +112,7 @@ def test_what_is_returned_is_converted_too(database: Database) -> None:
 def test_a_statement_without_columns_gives_no_rows(database: Database) -> None:
     """Such as an update that nobody reads."""
     source = kinds.update().where(kinds.c.id == -1).values(flag=False)
-    assert run(database, Statement(source, database.dialect, columns=[]), {}) == []
+    assert run(database, CompiledStatement(source, database.dialect, columns=[]), {}) == []
 
 
 def test_parameters_replace_the_constants_of_the_source(database: Database) -> None:
@@ -118,7 +120,7 @@ def test_parameters_replace_the_constants_of_the_source(database: Database) -> N
     source = sa.select(kinds.c.id).where(
         kinds.c.id == sa.bindparam("wanted", type_=sa.Integer()), kinds.c.flag == sa.true()
     )
-    statement = Statement(source, database.dialect, columns=[kinds.c.id])
+    statement = CompiledStatement(source, database.dialect, columns=[kinds.c.id])
     assert run(database, statement, {"wanted": 1}) == [{"id": 1}]
     assert run(database, statement, {"wanted": 2}) == []
 

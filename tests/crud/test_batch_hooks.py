@@ -17,9 +17,9 @@ from rowhouse.core.errors import ConflictError
 from rowhouse.core.policy import ANYONE, SIGNED_IN
 from rowhouse.core.settings import Settings
 from rowhouse.crud.base import CRUDBase
-from rowhouse.crud.batch_errors import at_element
+from rowhouse.crud.batch_errors import element_error
 from rowhouse.crud.overlap_guard import OverlapGuard
-from rowhouse.db.compiled import Row, Statement
+from rowhouse.db.compiled import CompiledStatement, Row
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.registration.registry import Registry
 from tests.client import QuickClient
@@ -61,7 +61,7 @@ class ParcelCRUD(CRUDBase[Parcel]):
         super().prepare_many(rows, stored=stored, unit=unit)
         for position, values in enumerate(rows):
             if " " in values.get("name", ""):
-                raise ConflictError("No spaces.").at_element(position)
+                raise ConflictError("No spaces.").element_error(position)
             if values.get("name", "").islower():
                 values["slug"] = values["name"]
 
@@ -71,14 +71,14 @@ class ParcelCRUD(CRUDBase[Parcel]):
         weight = 0
         for position, row in enumerate(rows):
             weight += row.weight
-            with at_element(position):
+            with element_error(position):
                 if weight > 100:
                     raise FullError
                 if row.status == "posted":  # a statement that the database refuses
                     insert = sa.insert(table_of(Station)).values(
                         code=sa.null(), created_at=sa.null(), updated_at=sa.null()
                     )
-                    unit.run(Statement(insert, unit.database.dialect, columns=[]), {})
+                    unit.run(CompiledStatement(insert, unit.database.dialect, columns=[]), {})
 
 
 class LeafCRUD(CRUDBase[Leaf]):

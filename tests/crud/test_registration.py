@@ -16,7 +16,7 @@ from rowhouse.crud.base import CRUDBase
 from rowhouse.entities.model import READ_ONLY, SECRET, IntegerKey, Record
 from rowhouse.entities.no_overlap import NoOverlap
 from rowhouse.entities.search_index import SearchIndex
-from rowhouse.http.route_tree import Directory
+from rowhouse.http.route_tree import RouteTree
 from rowhouse.http.routing import Router
 from rowhouse.registration.registry import Registry, build, create_schema, public_schema
 from rowhouse.schemas.columns import RegistrationError
@@ -188,7 +188,7 @@ def registered(model: type[SQLModel], **line: Any) -> Registry:
     return registry
 
 
-def built(registry: Registry) -> Directory:
+def built(registry: Registry) -> RouteTree:
     """The routes of a registry."""
     return build([registry], sa.make_url("sqlite://").get_dialect()()).directory
 
@@ -232,7 +232,7 @@ def built(registry: Registry) -> Directory:
             "SearchIndex names api_key, which no list shows as it is stored",
         ),
         (Hidden, {"write": SIGNED_IN}, "NoOverlap names place_id, which is SECRET; mark it READ_ONLY"),
-        (Draft, {"write": SIGNED_IN, "estimate_past": 0}, "estimate_past=0"),
+        (Draft, {"write": SIGNED_IN, "exact_count_limit": 0}, "exact_count_limit=0"),
         (
             Draft,
             {"write": SIGNED_IN, "operations": ("list", "read")},

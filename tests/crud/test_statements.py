@@ -14,7 +14,7 @@ from app.main import create_app
 from rowhouse.app.application import Application
 from rowhouse.core.policy import ANYONE, SIGNED_IN
 from rowhouse.core.settings import Settings
-from rowhouse.db.compiled import Statement
+from rowhouse.db.compiled import CompiledStatement
 from rowhouse.entities.model import IntegerKey, Record
 from rowhouse.registration.registry import Registry
 from tests.conftest import QUIET, unique
@@ -28,9 +28,9 @@ MANY = 100
 def statements(odd_client: TestClient, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Every statement that the application sends, on the bare driver and through SQLAlchemy."""
     sent: list[str] = []
-    execute = Statement.execute
+    execute = CompiledStatement.execute
 
-    def count(self: Statement, *arguments: Any) -> Any:
+    def count(self: CompiledStatement, *arguments: Any) -> Any:
         sent.append(self.text)
         return execute(self, *arguments)
 
@@ -39,7 +39,7 @@ def statements(odd_client: TestClient, monkeypatch: pytest.MonkeyPatch) -> Itera
 
     assert isinstance(odd_client.app, FastAPI)
     engine = odd_client.app.state.database.engine
-    monkeypatch.setattr(Statement, "execute", count)
+    monkeypatch.setattr(CompiledStatement, "execute", count)
     event.listen(engine, "before_cursor_execute", count_sqlalchemy)
     yield sent
     event.remove(engine, "before_cursor_execute", count_sqlalchemy)

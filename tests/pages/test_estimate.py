@@ -15,7 +15,7 @@ from app.main import create_app
 from rowhouse.auth.routes import auth, users
 from rowhouse.core.policy import ANYONE, SIGNED_IN
 from rowhouse.core.settings import Settings
-from rowhouse.db.compiled import Statement
+from rowhouse.db.compiled import CompiledStatement
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.registration.registry import Registry
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET, migrate, sign_in
@@ -25,7 +25,7 @@ BOUND, COUNT = 50, 4000
 registry = Registry("/api/v1")
 registry.include(auth)
 registry.include(users)
-registry.register(Book, read=ANYONE, write=SIGNED_IN, search=("title",), estimate_past=BOUND)
+registry.register(Book, read=ANYONE, write=SIGNED_IN, search=("title",), exact_count_limit=BOUND)
 registry.register(Category, read=ANYONE, write=SIGNED_IN)
 
 
@@ -158,13 +158,13 @@ def test_what_a_total_is_counted_by(shop: TestClient, backend: str, monkeypatch:
     A filter's rows are counted by whatever index finds them first.
     """
     sent: list[str] = []
-    execute = Statement.execute
+    execute = CompiledStatement.execute
 
-    def listening(self: Statement, *arguments: Any) -> Any:
+    def listening(self: CompiledStatement, *arguments: Any) -> Any:
         sent.append(self.text)
         return execute(self, *arguments)
 
-    monkeypatch.setattr(Statement, "execute", listening)
+    monkeypatch.setattr(CompiledStatement, "execute", listening)
     for query in ({"id__gt": 1}, {"search": "t"}):
         sent.clear()
         page(shop, sort="title", **query)
@@ -182,10 +182,10 @@ def test_what_a_total_is_counted_by(shop: TestClient, backend: str, monkeypatch:
 
 @pytest.mark.parametrize("counted_whole", [0, 10**6])
 def test_sqlite_counts_large_tables_and_small_ones_to_the_bound(
-    databases: Databases, monkeypatch: pytest.MonkeyPatch, counted_whole: int
+    databases: Databases, monkeypatch: pytest.MonkeyPatch, count_exactly: int
 ) -> None:
     """However large a table is whose pages are counted."""
-    monkeypatch.setattr("rowhouse.sql.count_estimate.COUNTED_WHOLE", counted_whole)
+    monkeypatch.setattr("rowhouse.sql.count_estimate.COUNTED_WHOLE", count_exactly)
     with opened(databases.prepared("sqlite", "migrated", migrate)) as client:
         assert page(client)["total"] == 0
         category = client.post("/api/v1/categories", json={"name": "all"}).json()["id"]

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from app.catalog.models import Book
 from rowhouse.crud.base import CRUDBase
-from rowhouse.db.compiled import EVERYTHING, Predicate, Row, Statement
+from rowhouse.db.compiled import EVERYTHING, CompiledStatement, Predicate, Row
 from rowhouse.sql import search_plan
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in
 
@@ -56,10 +56,10 @@ def crud_of_books(client: TestClient) -> CRUDBase[Book]:
 def plan(library: TestClient, backend: str, monkeypatch: pytest.MonkeyPatch) -> Plan:
     """`plan(query)`: how the database reads a page and its total, as text."""
     plans: list[str] = []
-    execute = Statement.execute
+    execute = CompiledStatement.execute
 
     def explaining(
-        self: Statement, driver: Any, parameters: Mapping[str, Any], predicate: Predicate = EVERYTHING
+        self: CompiledStatement, driver: Any, parameters: Mapping[str, Any], predicate: Predicate = EVERYTHING
     ) -> list[Row]:
         text, explain = self.text, "EXPLAIN " if backend == "postgresql" else "EXPLAIN QUERY PLAN "
         if text.startswith("EXPLAIN"):
@@ -72,7 +72,7 @@ def plan(library: TestClient, backend: str, monkeypatch: pytest.MonkeyPatch) -> 
 
     def explain(query: str) -> str:
         with monkeypatch.context() as patched:
-            patched.setattr(Statement, "execute", explaining)
+            patched.setattr(CompiledStatement, "execute", explaining)
             plans.clear()
             assert library.get(f"/api/v1/books?{query}").status_code == 200
         assert len(plans) == 1
@@ -158,9 +158,9 @@ def test_what_is_common_is_looked_for_in_the_order_of_the_list(
 
 def test_a_total_that_is_estimated_is_of_the_text(library: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """The planner is asked about the text, of which it has statistics, and not about its trigrams, of which it has none."""
-    monkeypatch.setattr(crud_of_books(library).lists, "_estimate_past", 100)
+    monkeypatch.setattr(crud_of_books(library).lists, "_exact_count_limit", 100)
     statements = crud_of_books(library).statements
-    monkeypatch.setattr(statements, "_estimate_past", 100)
+    monkeypatch.setattr(statements, "_exact_count_limit", 100)
     statements.list.cache_clear()
     found = library.get("/api/v1/books?search=T00").json()
     statements.list.cache_clear()

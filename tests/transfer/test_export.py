@@ -10,7 +10,7 @@ from rowhouse.core.errors import RowhouseError, UnavailableError
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.transfer import exporter as module
 from rowhouse.transfer.exporter import Exporter
-from rowhouse.workers.runner import Door, Lane
+from rowhouse.workers.runner import RequestRunner, WorkerGroup
 from tests.conftest import unique
 from tests.transfer.conftest import GONE, NDJSON, Headers, Send, converse
 
@@ -107,18 +107,18 @@ def test_a_failure_at_the_beginning_is_a_problem(
     assert "content-disposition" not in answer.headers
 
 
-def full(times: int, monkeypatch: pytest.MonkeyPatch) -> list[Lane]:
+def full(times: int, monkeypatch: pytest.MonkeyPatch) -> list[WorkerGroup]:
     """Have the door refuse so many hops after the first; gives the lanes of all of them."""
-    lanes: list[Lane] = []
-    run = Door.run
+    lanes: list[WorkerGroup] = []
+    run = RequestRunner.run
 
-    async def refusing(self: Door, work: Any, *, write: bool, lane: Lane = Lane.DEFAULT) -> Any:
+    async def refusing(self: RequestRunner, work: Any, *, write: bool, lane: WorkerGroup = WorkerGroup.DEFAULT) -> Any:
         lanes.append(lane)
         if 1 < len(lanes) <= 1 + times:
             raise UnavailableError
         return await run(self, work, write=write, lane=lane)
 
-    monkeypatch.setattr(Door, "run", refusing)
+    monkeypatch.setattr(RequestRunner, "run", refusing)
     return lanes
 
 
@@ -129,7 +129,7 @@ def test_a_stream_waits_for_a_full_server(client: TestClient, shelf: str, monkey
     assert error is None
     assert conversation.is_whole
     assert conversation.body.count(b"\n") == COUNT
-    assert lanes == [Lane.BULK] * (4 + module.ATTEMPTS)
+    assert lanes == [WorkerGroup.BULK] * (4 + module.ATTEMPTS)
 
 
 def test_a_stream_does_not_wait_for_ever(client: TestClient, shelf: str, monkeypatch: pytest.MonkeyPatch) -> None:

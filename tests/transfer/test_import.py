@@ -10,7 +10,7 @@ from starlette.types import Message
 
 from rowhouse.core.errors import UnavailableError
 from rowhouse.transfer import importer as module
-from rowhouse.workers.runner import Door, Lane
+from rowhouse.workers.runner import RequestRunner, WorkerGroup
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in, unique
 from tests.transfer.conftest import CSV, GONE, NDJSON, Headers, Send, converse, piece, total
 
@@ -295,19 +295,19 @@ def test_a_server_that_is_full_refuses_a_file(
     client: TestClient, send: Send, category: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """503, and nothing is stored; the caller is looked up among other requests, the rows go on the lane of their own."""
-    lanes: list[Lane] = []
-    run = Door.run
+    lanes: list[WorkerGroup] = []
+    run = RequestRunner.run
 
-    async def refusing(self: Door, work: Any, *, write: bool, lane: Lane = Lane.DEFAULT) -> Any:
+    async def refusing(self: RequestRunner, work: Any, *, write: bool, lane: WorkerGroup = WorkerGroup.DEFAULT) -> Any:
         lanes.append(lane)
-        if lane is Lane.BULK:
+        if lane is WorkerGroup.BULK:
             raise UnavailableError
         return await run(self, work, write=write, lane=lane)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Door, "run", refusing)
+        patched.setattr(RequestRunner, "run", refusing)
         assert send("\n".join([HEADER, *books(category, 1)])).status_code == 503
-    assert lanes == [Lane.DEFAULT, Lane.BULK]
+    assert lanes == [WorkerGroup.DEFAULT, WorkerGroup.BULK]
     assert total(client, category) == 0
 
 

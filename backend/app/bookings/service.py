@@ -19,7 +19,7 @@ from rowhouse.core.errors import InvalidInputError, NotFoundError, PermissionDen
 from rowhouse.core.security import Caller
 from rowhouse.core.settings import Settings
 from rowhouse.crud.base import CRUDBase
-from rowhouse.crud.batch_errors import at_element
+from rowhouse.crud.batch_errors import element_error
 from rowhouse.db.compiled import Row
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.transition import Transition, TransitionError
@@ -61,7 +61,7 @@ class BookingCRUD(CRUDBase[Booking]):
         for position, (row, before) in enumerate(zip(rows, stored, strict=True)):
             if is_step(row, before):
                 continue  # `advance` has judged it
-            with at_element(position):
+            with element_error(position):
                 if before is not None:
                     require_changeable(before)
                 require_own_vehicle(row, drivers)

@@ -9,7 +9,7 @@ from sqlalchemy import CheckConstraint, Index, UniqueConstraint
 from sqlmodel import Field
 
 from rowhouse.entities.model import CREATE_ONLY, READ_ONLY, Entity
-from rowhouse.schemas.field_types import WireDecimal
+from rowhouse.schemas.field_types import ExactDecimal
 
 
 class OrderStatus(StrEnum):
@@ -69,5 +69,5 @@ class OrderLinePublic(BaseModel):
 
     book_id: int
     title: str
-    unit_price: WireDecimal
+    unit_price: ExactDecimal
     quantity: int

@@ -21,7 +21,7 @@ from rowhouse.core.clock import now
 from rowhouse.core.errors import NotAuthenticatedError, NotFoundError, ReferenceNotFoundError
 from rowhouse.core.security import Caller
 from rowhouse.crud.base import CRUDBase
-from rowhouse.crud.batch_errors import at_element, at_no_element
+from rowhouse.crud.batch_errors import element_error, single_row_error
 from rowhouse.db.compiled import Row
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.transition import Transition
@@ -54,7 +54,7 @@ class CartItemCRUD(CRUDBase[CartItem]):
 
     def create(self, unit: UnitOfWork, values: Mapping[str, Any]) -> Row:
         """Put copies of a book into the caller's cart."""
-        with at_no_element():
+        with single_row_error():
             return self.create_many(unit, [values])[0]
 
     def create_many(self, unit: UnitOfWork, values: Sequence[Mapping[str, Any]]) -> Sequence[Row]:
@@ -82,7 +82,7 @@ def lock_cart(session: Session, user_id: int) -> None:
 
 def add_to_cart(session: Session, user_id: int, book_id: int, quantity: int) -> Added:
     """Put copies of a book into a cart, as `add_all_to_cart` does."""
-    with at_no_element():
+    with single_row_error():
         return add_all_to_cart(session, user_id, [Wish(book_id, quantity)])[0]
 
 
@@ -102,7 +102,7 @@ def add_all_to_cart(session: Session, user_id: int, wishes: Sequence[Wish]) -> l
     steps = []
     for position, (book_id, quantity) in enumerate(wishes):
         is_new = book_id not in counts
-        with at_element(position):
+        with element_error(position):
             require_book(book_id, books)
             if is_new and len(counts) - len(items) >= room:
                 raise CartFullError

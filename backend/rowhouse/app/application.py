@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from rowhouse.app.unregistered_routes import refuse_unregistered
 from rowhouse.core.errors import RowhouseError
 from rowhouse.http.authorization import judged_first
-from rowhouse.http.route_tree import ENTRY, FAILURE, Directory, Entry, admitted
+from rowhouse.http.route_tree import ENTRY, FAILURE, Entry, RouteTree, admitted
 from rowhouse.requests.paths import route_path
 
 TELEMETRY = "fastapi.telemetry"
@@ -34,7 +34,7 @@ TELEMETRY_SECONDS = 1.0
 class Application(FastAPI):
     """FastAPI that finds the routes of `directory` in it; `edge` makes the layer that is around all others, whenever they are added."""
 
-    def __init__(self, directory: Directory, *, edge: Callable[[ASGIApp], ASGIApp], **options: Any) -> None:
+    def __init__(self, directory: RouteTree, *, edge: Callable[[ASGIApp], ASGIApp], **options: Any) -> None:
         super().__init__(**options)
         self.directory = directory
         self._edge = edge
@@ -110,7 +110,7 @@ class _Outermost(ServerErrorMiddleware):
 class _FastPath:
     """Answers generated routes at once. Everything else, and whatever goes wrong, goes through FastAPI's layers."""
 
-    def __init__(self, ordinary: ASGIApp, router: APIRouter, directory: Directory) -> None:
+    def __init__(self, ordinary: ASGIApp, router: APIRouter, directory: RouteTree) -> None:
         self._ordinary = ordinary
         self._router = router
         self._directory = directory
@@ -145,7 +145,7 @@ async def _send_head(response: Response, send: Send) -> None:
 class _Dispatch:
     """The router's way to a route: the directory's routes by their path, then the others one after the other, as FastAPI does."""
 
-    def __init__(self, router: APIRouter, directory: Directory) -> None:
+    def __init__(self, router: APIRouter, directory: RouteTree) -> None:
         self._router = router
         self._directory = directory
         self._found = directory.identities

@@ -22,7 +22,7 @@ from rowhouse.app.docs_pages import PATHS as PAGES
 from rowhouse.app.docs_pages import add_pages
 from rowhouse.app.error_handlers import add_error_handlers
 from rowhouse.app.openapi_document import add_document
-from rowhouse.app.request_middleware import Edge
+from rowhouse.app.request_middleware import RequestMiddleware
 from rowhouse.auth.service import authenticate, ensure_administrator, subject_of
 from rowhouse.core.errors import RowhouseError, problem_response
 from rowhouse.core.logging_config import configure_logging
@@ -37,8 +37,8 @@ from rowhouse.history.session_events import keep_in
 from rowhouse.registration.mappers import configure_mappers
 from rowhouse.registration.registry import Registry, build, tags
 from rowhouse.requests.rate_limit import RateLimit
-from rowhouse.requests.throttling import Slowdown
-from rowhouse.workers.runner import Door
+from rowhouse.requests.throttling import AttemptThrottle
+from rowhouse.workers.runner import RequestRunner
 
 log = structlog.get_logger("start")
 START_SECONDS, CLOSE_SECONDS = 10.0, 2.0
@@ -75,7 +75,7 @@ def create_app(  # noqa: PLR0913  each is a word of the one call, all but the re
     settings = settings or Settings()
     configure_logging(settings)
     database = Database(settings, metadata)
-    door = Door(database, settings, partial(authenticate, settings=settings))
+    door = RequestRunner(database, settings, partial(authenticate, settings=settings))
     registries = [registry] if isinstance(registry, Registry) else list(registry)
     configure_mappers(registries)
     directory, cruds, kept = build(registries, database.dialect)
@@ -103,7 +103,7 @@ def create_app(  # noqa: PLR0913  each is a word of the one call, all but the re
         redoc_url=None,
     )
     app.state.settings, app.state.database, app.state.door = settings, database, door
-    app.state.slowdown, app.state.cruds = Slowdown(settings), cruds
+    app.state.slowdown, app.state.cruds = AttemptThrottle(settings), cruds
     app.state.readiness = readiness
     add_health_routes(app)
     add_pages(app)
@@ -115,7 +115,7 @@ def create_app(  # noqa: PLR0913  each is a word of the one call, all but the re
 
 
 def _lifespan(
-    readiness: Readiness, drain: Drain, door: Door, registries: Sequence[Registry]
+    readiness: Readiness, drain: Drain, door: RequestRunner, registries: Sequence[Registry]
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -164,4 +164,6 @@ def _edge(settings: Settings, drain: Drain) -> Callable[[ASGIApp], ASGIApp]:
     last_resort: ASGIApp = problem_response(RowhouseError())
     if settings.cors_origins:
         last_resort = Cors(last_resort, origins=settings.cors_origins)
-    return partial(Edge, access_log=settings.access_log, own_policy=PAGES, last_resort=last_resort, drain=drain)
+    return partial(
+        RequestMiddleware, access_log=settings.access_log, own_policy=PAGES, last_resort=last_resort, drain=drain
+    )

@@ -17,7 +17,7 @@ from rowhouse.core.errors import Problem
 from rowhouse.core.openapi import SLO
 from rowhouse.http.default_responses import add_headers, add_refusals
 from rowhouse.http.dependencies import oauth2_scheme
-from rowhouse.http.route_tree import Directory
+from rowhouse.http.route_tree import RouteTree
 from rowhouse.http.schema_names import add_part, suffix_of
 from rowhouse.requests.paths import prefix_of
 
@@ -29,7 +29,7 @@ CACHED_PREFIXES = 8
 URLS = frozenset({"tokenUrl", "authorizationUrl", "refreshUrl"})
 
 
-def add_document(app: FastAPI, directory: Directory, *, slo_ms: int, rate_limited: bool = False) -> None:
+def add_document(app: FastAPI, directory: RouteTree, *, slo_ms: int, rate_limited: bool = False) -> None:
     """Serve the document, and give it as FastAPI's `app.openapi`; it is built at its first use.
 
     That takes half a second of work for each hundred operations, and writing it down tens of milliseconds: it is done once (for
@@ -76,7 +76,7 @@ def _prefixed(scheme: dict[str, Any], prefix: str) -> dict[str, Any]:
     return {**scheme, "flows": flows} if flows else scheme
 
 
-def build_openapi(app: FastAPI, directory: Directory, *, slo_ms: int, rate_limited: bool = False) -> dict[str, Any]:
+def build_openapi(app: FastAPI, directory: RouteTree, *, slo_ms: int, rate_limited: bool = False) -> dict[str, Any]:
     """The whole document: every documented route of the application, and the schema of every error.
 
     `slo_ms` is the bound of the operations that say none; a hand-written route says it by `openapi_extra={"x-slo-ms": 500}`.
@@ -103,7 +103,7 @@ def build_openapi(app: FastAPI, directory: Directory, *, slo_ms: int, rate_limit
     return exact
 
 
-def _parts(app: FastAPI, directory: Directory) -> dict[str, Any]:
+def _parts(app: FastAPI, directory: RouteTree) -> dict[str, Any]:
     """FastAPI's document, made registry by registry where there are several: it would give equal names long ones in all."""
     later = {prefix: part for number, (prefix, part) in enumerate(directory.parts.items()) if number > 0}
     apart = {id(route) for part in later.values() for route in part}
@@ -122,7 +122,7 @@ def _parts(app: FastAPI, directory: Directory) -> dict[str, Any]:
     return document
 
 
-def _login_path(directory: Directory, path: str) -> str:
+def _login_path(directory: RouteTree, path: str) -> str:
     """The path of the login, in the first registry that has one."""
     found = [f"{prefix}/{path}" for prefix in directory.parts if directory.methods(f"{prefix}/{path}")]
     return found[0] if found else f"/{path}"

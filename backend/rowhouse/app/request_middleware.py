@@ -34,7 +34,7 @@ OK = 200
 log = structlog.get_logger("http")
 
 
-class Edge:
+class RequestMiddleware:
     """Takes over a well-formed `X-Request-ID` or makes one, and logs method, path, status, milliseconds, client and account.
 
     The paths in `own_policy` bring a content policy of their own; `last_resort` answers where the application has failed, and

@@ -15,11 +15,11 @@ from rowhouse.core.policy import ANYONE, SIGNED_IN
 from rowhouse.core.security import MAX_PASSWORD_BYTES, hash_password
 from rowhouse.core.settings import Settings
 from rowhouse.http.dependencies import AttemptsDep, CallerDep, SessionDep, SettingsDep, UnitDep
-from rowhouse.http.routing import Router, before_transaction, on_lane
+from rowhouse.http.routing import Router, before_transaction, in_worker_group
 from rowhouse.registration.registry import public_schema
 from rowhouse.requests.paths import location_of
 from rowhouse.schemas.field_types import NO_NUL
-from rowhouse.workers.runner import Lane
+from rowhouse.workers.runner import WorkerGroup
 
 STRICT = ConfigDict(strict=True, extra="forbid")
 UserPublic = public_schema(User)
@@ -126,7 +126,7 @@ def new_user(body: UserCreate, settings: SettingsDep, attempts: AttemptsDep) -> 
     response_model=UserPublic,
     responses={201: {"headers": LOCATED}, **problem_responses(409, 429)},
 )
-@on_lane(Lane.SIGN_UP)
+@in_worker_group(WorkerGroup.SIGN_UP)
 def create_user(
     user: Annotated[User, Depends(new_user)], session: SessionDep, request: Request, response: Response
 ) -> User:
@@ -151,7 +151,7 @@ def update_me(body: ProfileUpdate, caller: CallerDep, session: SessionDep) -> Us
 
 
 @users.post("/me/password", policy=SIGNED_IN, status_code=204, responses=problem_responses(429))
-@on_lane(Lane.HASHING)
+@in_worker_group(WorkerGroup.HASHING)
 def change_my_password(body: PasswordChange, caller: CallerDep, unit: UnitDep, attempts: AttemptsDep) -> None:
     """Change the password; every session ends, this one too."""
     # All hashing is done before the session takes SQLite's write lock.
@@ -162,7 +162,7 @@ def change_my_password(body: PasswordChange, caller: CallerDep, unit: UnitDep, a
 
 
 @auth.post("/login", policy=ANYONE, responses={200: UNSTORED, **problem_responses(401, 403, 415, 429)})
-@on_lane(Lane.HASHING)
+@in_worker_group(WorkerGroup.HASHING)
 def login(
     form: Annotated[LoginForm, Form()], unit: UnitDep, settings: SettingsDep, attempts: AttemptsDep, response: Response
 ) -> TokenPair:

@@ -30,7 +30,7 @@ from rowhouse.core.security import (
 )
 from rowhouse.core.settings import Settings
 from rowhouse.db.unit_of_work import UnitOfWork
-from rowhouse.requests.throttling import Attempts
+from rowhouse.requests.throttling import ThrottledAttempts
 
 ACCESS = "access"
 MAX_KEY = 2**31
@@ -108,7 +108,9 @@ def sign_up(session: Session, user: User) -> User:
     return user
 
 
-def log_in(unit: UnitOfWork, email: str, password: str, *, attempts: Attempts, settings: Settings) -> tuple[str, str]:
+def log_in(
+    unit: UnitOfWork, email: str, password: str, *, attempts: ThrottledAttempts, settings: Settings
+) -> tuple[str, str]:
     """The access token and the refresh token of a new session.
 
     Raises:
@@ -264,7 +266,7 @@ def change_name(session: Session, user_id: int, full_name: str) -> User:
 
 
 def check_own_password(
-    unit: UnitOfWork, user_id: int, password: str, *, new: str, attempts: Attempts
+    unit: UnitOfWork, user_id: int, password: str, *, new: str, attempts: ThrottledAttempts
 ) -> tuple[int, str]:
     """The account's token version and the hash of a new password, for who knows the present one.
 

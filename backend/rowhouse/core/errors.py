@@ -59,7 +59,7 @@ class RowhouseError(Exception):
         self.listed: Sequence[Mapping[str, Any]] = ()
         super().__init__(self.detail)
 
-    def at_element(self, position: int) -> Self:
+    def element_error(self, position: int) -> Self:
         """The same error, said of one element of a batch, counted from 0."""
         self.element = position
         return self

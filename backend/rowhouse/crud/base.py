@@ -25,7 +25,7 @@ from rowhouse.core.errors import (
     TransactionRetryError,
 )
 from rowhouse.core.security import Caller
-from rowhouse.crud.batch_errors import EarliestFault, at_element, at_no_element, one_by_one
+from rowhouse.crud.batch_errors import FirstError, each_row, element_error, single_row_error
 from rowhouse.crud.defaults import later_columns, server_defaults
 from rowhouse.crud.overlap_guard import OverlapGuards
 from rowhouse.crud.references import References
@@ -34,11 +34,11 @@ from rowhouse.db.compiled import EVERYTHING, Predicate, Row
 from rowhouse.db.integrity import ForeignKeyError
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.history.entries import Action
-from rowhouse.history.recorder import Keeper
-from rowhouse.history.row_codec import Judge
-from rowhouse.query.list_query import Selection
+from rowhouse.history.recorder import ChangeRecorder
+from rowhouse.history.row_codec import RowPredicate
+from rowhouse.query.list_query import ListQuery
 from rowhouse.query.resource import Resource
-from rowhouse.sql.pages import Listing, Lists
+from rowhouse.sql.pages import PageReader, ResultPage
 from rowhouse.sql.statements import ROW_KEY, Statements
 
 ModelT = TypeVar("ModelT", bound=SQLModel)
@@ -69,12 +69,12 @@ class CRUDBase(Generic[ModelT]):
         overridden = self._overrides(*self.hooks, *self.batch_hooks)
         self.guards = OverlapGuards(self.table, resource.key.column, self.statements, dialect)
         self.has_hooks = overridden or resource.schemas.complete is not None or bool(self.guards)
-        self.lists = Lists(resource, self.statements)
+        self.lists = PageReader(resource, self.statements)
         self.inspection = Inspection(resource, self.guards, self)
         self.references = References(self.table, self.statements)
-        self.keeper = Keeper(resource)
+        self.keeper = ChangeRecorder(resource)
         self._defaults = server_defaults(resource)
-        self._judge = Judge(self.table, dialect)
+        self._judge = RowPredicate(self.table, dialect)
 
     # -- hooks -------------------------------------------------------------------------------------------------------
 
@@ -95,17 +95,17 @@ class CRUDBase(Generic[ModelT]):
     def prepare_many(self, rows: Sequence[Row], *, stored: Sequence[Row | None], unit: UnitOfWork) -> None:
         """`prepare` for every row of a batch, or the one of another write; override it so that batches need not go row by row."""
         for position, (values, before) in enumerate(zip(rows, stored, strict=True)):
-            with at_element(position):
+            with element_error(position):
                 self.prepare(values, stored=before, unit=unit)
 
     def validate_many(self, rows: Sequence[ModelT], *, stored: Sequence[Row | None], unit: UnitOfWork) -> None:
         """`validate` for every row of a batch, or the one of another write; override it so that batches need not go row by row.
 
-        The rows are not stored yet: an override judges each beside those before it, and says `with at_element(position):` of which it
+        The rows are not stored yet: an override judges each beside those before it, and says `with element_error(position):` of which it
         speaks, the first faulty one.
         """
         for position, (row, before) in enumerate(zip(rows, stored, strict=True)):
-            with at_element(position):
+            with element_error(position):
                 self.validate(row, stored=before, unit=unit)
 
     def compose(self, rows: Sequence[Row], *, unit: UnitOfWork) -> None:
@@ -113,7 +113,7 @@ class CRUDBase(Generic[ModelT]):
 
     # -- verbs -------------------------------------------------------------------------------------------------------
 
-    def list(self, unit: UnitOfWork, selection: Selection) -> Listing:
+    def list(self, unit: UnitOfWork, selection: ListQuery) -> ResultPage:
         """The rows of one page, the number of rows that the filters select, and whether more follow."""
         return self.lists.page(unit, selection, Predicate(self.scope(unit.caller)))
 
@@ -140,17 +140,17 @@ class CRUDBase(Generic[ModelT]):
         row = self.new_row(unit, values)
         if self.has_hooks:
             unit.begin()
-            with at_no_element():
-                row = self.inspection.of_new([row], unit=unit, faults=EarliestFault())[0]
+            with single_row_error():
+                row = self.inspection.validate_new([row], unit=unit, faults=FirstError())[0]
         return self._insert(unit, row, Action.CREATE)
 
     def create_many(self, unit: UnitOfWork, values: Sequence[Mapping[str, Any]]) -> Sequence[Row]:
         """What a batch does where `create` is overridden, or a hook of one row: one after the other.
 
-        Override it beside `create` so that it need not; an error says which element is at fault (`at_element`), the first one.
+        Override it beside `create` so that it need not; an error says which element is at fault (`element_error`), the first one.
         """
         self.guards.queue(unit, [dict(one) for one in values])
-        return one_by_one(unit, values, lambda one: self.create(unit, one))
+        return each_row(unit, values, lambda one: self.create(unit, one))
 
     def update(self, unit: UnitOfWork, key: Any, values: Mapping[str, Any]) -> Row:
         """Change the members in `values` and give the row as stored then.
@@ -166,8 +166,10 @@ class CRUDBase(Generic[ModelT]):
         if self.has_hooks or self.keeper.history is not None:
             stored = self.locked(unit, key, changes)
         if self.has_hooks:
-            with at_no_element():
-                changes = self.inspection.of_changes([changes], stored=[stored], unit=unit, faults=EarliestFault())[0]
+            with single_row_error():
+                changes = self.inspection.validate_changes([changes], stored=[stored], unit=unit, faults=FirstError())[
+                    0
+                ]
         predicate = self.write_predicate(unit.caller)
         bound = {f"set_{name}": value for name, value in changes.items()}
         try:
@@ -177,7 +179,7 @@ class CRUDBase(Generic[ModelT]):
         if not rows:
             raise self.refusal(unit, key)
         self.keeper.record(unit, Action.UPDATE, [(stored, rows[0])])
-        unit.forget_loaded()
+        unit.expire_session()
         return rows[0]
 
     def delete(self, unit: UnitOfWork, key: Any) -> None:
@@ -197,7 +199,7 @@ class CRUDBase(Generic[ModelT]):
         if not rows:
             raise self.refusal(unit, key)
         self.keeper.record(unit, Action.DELETE, [(rows[0], None)])
-        unit.forget_loaded()
+        unit.expire_session()
 
     def restore(self, unit: UnitOfWork, key: Any) -> Row:
         """Put a deleted row back under its id and give it as stored; `validate` judges it as a new row.
@@ -214,9 +216,9 @@ class CRUDBase(Generic[ModelT]):
         if found is None:
             raise self.refusal(unit, key)
         row, unfit = found
-        if not self._judge.would_hold(unit, Predicate(self.scope(unit.caller)), row):
+        if not self._judge.matches(unit, Predicate(self.scope(unit.caller)), row):
             raise self._missing(key)
-        if not self._judge.would_hold(unit, predicate, row):
+        if not self._judge.matches(unit, predicate, row):
             raise self._not_yours()
         self.references.check(unit, row)
         if unfit:
@@ -224,8 +226,8 @@ class CRUDBase(Generic[ModelT]):
         row = {**later_columns(self.resource), **row, "updated_at": now()}
         if self.has_hooks:
             self.guards.queue(unit, [row])
-            with at_no_element():
-                row = self.inspection.of_whole([row], stored=[None], unit=unit, faults=EarliestFault())[0]
+            with single_row_error():
+                row = self.inspection.validate_rows([row], stored=[None], unit=unit, faults=FirstError())[0]
         return self._insert(unit, row, Action.RESTORE)
 
     def require_seen(self, unit: UnitOfWork, key: Any) -> None:
@@ -250,7 +252,7 @@ class CRUDBase(Generic[ModelT]):
             return True
         is_there = unit.run(self.statements.get(EVERYTHING), {ROW_KEY: key})
         last = None if is_there else self.keeper.last_known(unit, key)
-        return last is not None and self._judge.would_hold(unit, predicate, last)
+        return last is not None and self._judge.matches(unit, predicate, last)
 
     def require_version(self, unit: UnitOfWork, key: Any, tags: Collection[str]) -> None:
         """Lock the row for the rest of the transaction, if one of `tags` is its version (`If-Match`, RFC 9110 §13.1.1).
@@ -328,7 +330,7 @@ class CRUDBase(Generic[ModelT]):
         rows = unit.run(self.statements.get_locked(predicate), {ROW_KEY: key}, predicate)
         if not rows:
             raise self.refusal(unit, key)
-        if self.guards.have_moved(seen, rows):
+        if self.guards.resources_changed(seen, rows):
             raise TransactionRetryError  # by another, between the two looks: begin anew
         return rows[0]
 
@@ -343,9 +345,7 @@ class CRUDBase(Generic[ModelT]):
         """
         scope = Predicate(self.scope(unit.caller))
         seen = unit.run(self.statements.get(scope), {ROW_KEY: key}, scope)
-        is_mine = (
-            seen and self.keeper.archive and self._judge.would_hold(unit, self.write_predicate(unit.caller), seen[0])
-        )
+        is_mine = seen and self.keeper.archive and self._judge.matches(unit, self.write_predicate(unit.caller), seen[0])
         return self._not_yours() if seen and not is_mine else self._missing(key)
 
     def _not_yours(self) -> PermissionDeniedError:

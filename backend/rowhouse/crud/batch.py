@@ -17,12 +17,12 @@ from rowhouse.core.errors import (
     TransactionRetryError,
 )
 from rowhouse.crud.base import CRUDBase
-from rowhouse.crud.batch_errors import EarliestFault, one_by_one
+from rowhouse.crud.batch_errors import FirstError, each_row
 from rowhouse.db.compiled import Row
 from rowhouse.db.integrity import ForeignKeyError
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.history.entries import Action
-from rowhouse.sql.chunks import blocks, padded
+from rowhouse.sql.chunks import blocks, pad_to_power_of_two
 from rowhouse.sql.statements import ROW_KEY, numbered
 
 Change = tuple[Any, Mapping[str, Any]]
@@ -38,12 +38,12 @@ def create_many(crud: CRUDBase[Any], unit: UnitOfWork, values: Sequence[Mapping[
     unit.begin()
     if not crud.takes_many("create", "create_many", *crud.hooks):
         return crud.create_many(unit, values)
-    faults = EarliestFault()
+    faults = FirstError()
     with faults.stage():
         crud.references.check_many(unit, values)
     rows: Sequence[Row] = [crud.new_row(unit, one) for one in faults.before(values)]
     if crud.has_hooks:
-        rows = crud.inspection.of_new(rows, unit=unit, faults=faults)
+        rows = crud.inspection.validate_new(rows, unit=unit, faults=faults)
     stored: list[Row] = []
     with faults.stage():
         for members in _grouped(rows, in_order=True):
@@ -70,7 +70,7 @@ def create_possible(
         position = error.element or 0
         if position:
             create_many(crud, unit, values[start : start + position])
-        refused.append(error.at_element(start + position))
+        refused.append(error.element_error(start + position))
         start += position + 1
     return refused
 
@@ -98,7 +98,7 @@ def _insert(crud: CRUDBase[Any], unit: UnitOfWork, rows: Sequence[Row], start: i
         if len(rows) > 1:
             half = len(rows) // 2
             return _insert(crud, unit, rows[:half], start) + _insert(crud, unit, rows[half:], start + half)
-        raise _named(crud, unit, error, rows[0]).at_element(start) from None
+        raise _named(crud, unit, error, rows[0]).element_error(start) from None
     return _in_order(crud, stored, [row.get(crud.resource.key.name) for row in rows])
 
 
@@ -122,10 +122,10 @@ def update_many(crud: CRUDBase[Any], unit: UnitOfWork, changes: Sequence[Change]
     _refuse_repeated(keys)
     seen = crud.guards.queue_for_changes(unit, changes)
     if not crud.takes_many("update", *crud.hooks):
-        return one_by_one(unit, changes, lambda change: crud.update(unit, *change))
-    faults = EarliestFault()
+        return each_row(unit, changes, lambda change: crud.update(unit, *change))
+    faults = FirstError()
     found = _lock(crud, unit, keys)
-    if crud.guards.have_moved([seen.get(key, {}) for key in found], list(found.values())):
+    if crud.guards.resources_changed([seen.get(key, {}) for key in found], list(found.values())):
         raise TransactionRetryError  # by another, between the two looks: begin anew
     with faults.stage():
         _require_all(crud, unit, keys, found)
@@ -133,7 +133,7 @@ def update_many(crud: CRUDBase[Any], unit: UnitOfWork, changes: Sequence[Change]
         crud.references.check_many(unit, [values for _, values in faults.before(changes)])
     given: Sequence[Row] = [{**values, "updated_at": now()} for _, values in faults.before(changes)]
     if crud.has_hooks:
-        given = crud.inspection.of_changes(
+        given = crud.inspection.validate_changes(
             given, stored=[found[key] for key in keys[: len(given)]], unit=unit, faults=faults
         )
     stored: dict[Any, Row] = {}
@@ -143,7 +143,7 @@ def update_many(crud: CRUDBase[Any], unit: UnitOfWork, changes: Sequence[Change]
                 stored.update(_update(crud, unit, keys, block))
     faults.settle()
     crud.keeper.record(unit, Action.UPDATE, [(found[key], stored[key]) for key in keys])
-    unit.forget_loaded()
+    unit.expire_session()
     return [stored[key] for key in keys]
 
 
@@ -173,7 +173,7 @@ def _update(crud: CRUDBase[Any], unit: UnitOfWork, keys: Sequence[Any], block: S
             half = len(block) // 2
             return _update(crud, unit, keys, block[:half]) | _update(crud, unit, keys, block[half:])
         position, values = block[0]
-        raise _named(crud, unit, error, values).at_element(position) from None
+        raise _named(crud, unit, error, values).element_error(position) from None
     return {row[crud.resource.key.name]: row for row in rows}
 
 
@@ -186,19 +186,19 @@ def delete_many(crud: CRUDBase[Any], unit: UnitOfWork, keys: Sequence[Any]) -> N
     unit.begin()
     _refuse_repeated(keys)
     if not crud.takes_many("delete"):
-        one_by_one(unit, keys, lambda key: crud.delete(unit, key))
+        each_row(unit, keys, lambda key: crud.delete(unit, key))
         return
     _require_all(crud, unit, keys, _lock(crud, unit, keys))
     if not _delete(crud, unit, keys):
         # Greater keys first: what refers to another row is mostly younger, and then does not hold it any more.
         held = set(_held(crud, unit, sorted(keys, reverse=True)))
-        raise StillReferencedError().at_element(next(n for n, key in enumerate(keys) if key in held))
-    unit.forget_loaded()
+        raise StillReferencedError().element_error(next(n for n, key in enumerate(keys) if key in held))
+    unit.expire_session()
 
 
 def _delete(crud: CRUDBase[Any], unit: UnitOfWork, keys: Sequence[Any]) -> bool:
     """Remove rows with one statement, for rows that go together may refer to each other; whether nothing else held them."""
-    named = padded(keys)
+    named = pad_to_power_of_two(keys)
     try:
         with unit.savepoint():
             gone = unit.run(crud.statements.delete_many(len(named)), _numbered_keys(named))
@@ -237,7 +237,7 @@ def _require_all(crud: CRUDBase[Any], unit: UnitOfWork, keys: Sequence[Any], fou
     """Refuse the first key that leads to no row of the caller's."""
     for position, key in enumerate(keys):
         if key not in found:
-            raise crud.refusal(unit, key).at_element(position)
+            raise crud.refusal(unit, key).element_error(position)
 
 
 def _numbered_keys(keys: Sequence[Any]) -> Row:
@@ -248,5 +248,7 @@ def _refuse_repeated(keys: Sequence[Any]) -> None:
     seen = set()
     for position, key in enumerate(keys):
         if key in seen:
-            raise InvalidInputError.at("body", "id", message="name each row once", kind="repeated").at_element(position)
+            raise InvalidInputError.at("body", "id", message="name each row once", kind="repeated").element_error(
+                position
+            )
         seen.add(key)

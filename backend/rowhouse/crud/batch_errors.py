@@ -19,7 +19,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class EarliestFault:
+class FirstError:
     """The fault of a batch's first faulty element, as far as its stages have looked."""
 
     def __init__(self) -> None:
@@ -50,17 +50,17 @@ class EarliestFault:
 
 
 @contextmanager
-def at_element(position: int) -> Iterator[None]:
+def element_error(position: int) -> Iterator[None]:
     """An error from within says that it is about this element, counted from 0."""
     try:
         yield
     except RowhouseError as error:
-        error.at_element(position)
+        error.element_error(position)
         raise
 
 
 @contextmanager
-def at_no_element() -> Iterator[None]:
+def single_row_error() -> Iterator[None]:
     """An error from within says nothing of elements: what was judged as a batch of one is no batch to the client."""
     try:
         yield
@@ -69,11 +69,11 @@ def at_no_element() -> Iterator[None]:
         raise
 
 
-def one_by_one(unit: UnitOfWork, items: Sequence[T], work: Callable[[T], R]) -> list[R]:
+def each_row(unit: UnitOfWork, items: Sequence[T], work: Callable[[T], R]) -> list[R]:
     """What `work` gives for one element after the other; its errors name the element."""
     done = []
     for position, item in enumerate(items):
-        with at_element(position):
+        with element_error(position):
             try:
                 done.append(work(item))
             except sa.exc.DBAPIError as error:  # from a session that a hook has flushed

@@ -9,33 +9,33 @@ Window = tuple[Any, Any]
 END_OF = itemgetter(1)
 
 
-class Place(NamedTuple):
+class Reservation(NamedTuple):
     """A half-open interval of a resource."""
 
     resource: Any
     window: Window
 
 
-class Held:
+class IntervalSet:
     """Intervals that do not overlap, so that those of a resource are in one order by their starts and by their ends."""
 
-    def __init__(self, places: Iterable[Place]) -> None:
+    def __init__(self, places: Iterable[Reservation]) -> None:
         self._windows: dict[Any, list[Window]] = {}
         for place in places:
             self.take(place)
 
-    def take(self, place: Place | None) -> None:
+    def take(self, place: Reservation | None) -> None:
         """Hold a place that has no rival."""
         if place is not None:
             insort(self._windows.setdefault(place.resource, []), place.window)
 
-    def leave(self, place: Place | None) -> None:
+    def leave(self, place: Reservation | None) -> None:
         """Free a place that is held."""
         if place is not None:
             windows = self._windows[place.resource]
             del windows[bisect_left(windows, place.window)]
 
-    def rival(self, place: Place | None) -> Window | None:
+    def rival(self, place: Reservation | None) -> Window | None:
         """The earliest interval that overlaps this one."""
         if place is None:
             return None

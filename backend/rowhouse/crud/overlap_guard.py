@@ -12,13 +12,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from rowhouse.core.errors import InvalidInputError
-from rowhouse.crud.batch_errors import EarliestFault, at_element
-from rowhouse.crud.intervals import Held, Place, Window
-from rowhouse.db.compiled import EVERYTHING, Row, Statement
+from rowhouse.crud.batch_errors import FirstError, element_error
+from rowhouse.crud.intervals import IntervalSet, Reservation, Window
+from rowhouse.db.compiled import EVERYTHING, CompiledStatement, Row
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.no_overlap import NoOverlap, rules_of
 from rowhouse.schemas.columns import RegistrationError
-from rowhouse.sql.chunks import padded
+from rowhouse.sql.chunks import pad_to_power_of_two
 from rowhouse.sql.statements import CACHED_SHAPES, PAGE_LIMIT, RELATED, Statements, numbered, values_table
 
 POSITION, KEY, RESOURCE, START, END = "_position", "_own_key", "_resource", "_start", "_end"
@@ -50,20 +50,18 @@ class OverlapGuards:
         """
         if not self._guards:
             return {}
-        keys = padded([key for key, _ in changes])
+        keys = pad_to_power_of_two([key for key, _ in changes])
         bound: Row = {numbered(RELATED, position): key for position, key in enumerate(keys)} | {PAGE_LIMIT: len(keys)}
         rows = unit.run(self._statements.related(self._key, len(keys), EVERYTHING), bound)
         found = {row[self._key]: row for row in rows}
         self.queue(unit, [*found.values(), *({**found.get(key, {}), **values} for key, values in changes)])
         return found
 
-    def have_moved(self, before: Sequence[Row], after: Sequence[Row]) -> bool:
+    def resources_changed(self, before: Sequence[Row], after: Sequence[Row]) -> bool:
         """Whether rows queue for something else than they did before."""
         return any(guard.resources(*before) != guard.resources(*after) for guard in self._guards)
 
-    def check(
-        self, unit: UnitOfWork, rows: Sequence[Row], *, stored: Sequence[Row | None], faults: EarliestFault
-    ) -> None:
+    def check(self, unit: UnitOfWork, rows: Sequence[Row], *, stored: Sequence[Row | None], faults: FirstError) -> None:
         """Refuse rows that a declaration does not allow, as `OverlapGuard.check` does."""
         for guard in self._guards:
             with faults.stage():
@@ -94,7 +92,7 @@ class OverlapGuard:
     def lock(self, unit: UnitOfWork, resources: Iterable[Any]) -> None:
         """Wait for one's turn at each resource, until the transaction ends; always in one order, so that nobody waits in a circle."""
         if ordered := sorted(resources):
-            given = padded(ordered)
+            given = pad_to_power_of_two(ordered)
             bound = {numbered(RESOURCE, position): resource for position, resource in enumerate(given)}
             unit.run(self._lock_statement(len(given)), bound)
 
@@ -109,9 +107,9 @@ class OverlapGuard:
             OverlapError: 409 with the other's interval, and nothing else of it. Both name the element.
         """
         rivals = self._stored_rivals(unit, rows)
-        held = Held([place for before in stored if (place := self._place(before))])
+        held = IntervalSet([place for before in stored if (place := self._place(before))])
         for position, (row, before) in enumerate(zip(rows, stored, strict=True)):
-            with at_element(position):
+            with element_error(position):
                 if not self._is_interval(row):
                     raise InvalidInputError.at("body", self._end.name, message=f"must come after {self._start.name}")
                 held.leave(self._place(before))
@@ -127,18 +125,18 @@ class OverlapGuard:
         if not any(self._place(row) for row in rows):
             return {}
         names = {KEY: self._key.name, RESOURCE: self._resource.name, START: self._start.name, END: self._end.name}
-        given = padded(
+        given = pad_to_power_of_two(
             [{POSITION: n, **{ours: row.get(name) for ours, name in names.items()}} for n, row in enumerate(rows)]
         )
         bound = {numbered(name, n): value for n, one in enumerate(given) for name, value in one.items()}
         found = unit.run(self._rivals_statement(len(given)), bound)
         return {row[POSITION]: (row[self._start.name], row[self._end.name]) for row in found}
 
-    def _place(self, row: Row | None) -> Place | None:
+    def _place(self, row: Row | None) -> Reservation | None:
         """What a row holds; None for one that does not count."""
         if row is None or row[self._resource.name] is None or not self.is_live(row) or not self._is_interval(row):
             return None
-        return Place(row[self._resource.name], (row[self._start.name], row[self._end.name]))
+        return Reservation(row[self._resource.name], (row[self._start.name], row[self._end.name]))
 
     def _is_interval(self, row: Row) -> bool:
         start, end = row[self._start.name], row[self._end.name]
@@ -157,14 +155,14 @@ class OverlapGuard:
         target: sa.Column[Any] = next(iter(self._resource.foreign_keys)).column
         return target
 
-    def _locking(self, size: int) -> Statement:
+    def _locking(self, size: int) -> CompiledStatement:
         """Locks the rows in the order of their keys; binds numbered `_resource`s."""
         target = self._target
         given = [sa.bindparam(numbered(RESOURCE, position), type_=target.type) for position in range(size)]
         source = sa.select(target).where(target.in_(given)).order_by(target)
-        return Statement(source.with_for_update(key_share=True), self._dialect, columns=[target])
+        return CompiledStatement(source.with_for_update(key_share=True), self._dialect, columns=[target])
 
-    def _finding_rivals(self, size: int) -> Statement:
+    def _finding_rivals(self, size: int) -> CompiledStatement:
         """For each of so many intervals the earliest live row that overlaps it; binds what `given` has, numbered."""
         columns = {KEY: self._key, RESOURCE: self._resource, START: self._start, END: self._end}
         kinds = {POSITION: sa.Integer(), **{name: column.type for name, column in columns.items()}}
@@ -188,4 +186,4 @@ class OverlapGuard:
         )
         told = [given.c[POSITION], self._start, self._end]
         source = sa.select(*told).where(self._key == first.correlate(given).scalar_subquery())
-        return Statement(source, self._dialect, columns=told)
+        return CompiledStatement(source, self._dialect, columns=told)

@@ -41,7 +41,7 @@ class References:
     def check_many(self, unit: UnitOfWork, rows: Sequence[Values]) -> None:
         """The same for many rows, in a number of statements that does not grow with them; the error names the element."""
         for position, error in self._hidden(unit, rows):
-            raise error.at_element(position)
+            raise error.element_error(position)
 
     def _hidden(self, unit: UnitOfWork, rows: Sequence[Values]) -> list[tuple[int, ReferenceNotFoundError]]:
         """The first row, with its error, whose reference leads out of sight."""

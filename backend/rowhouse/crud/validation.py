@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from rowhouse.core.errors import InvalidInputError
-from rowhouse.crud.batch_errors import EarliestFault, at_element
+from rowhouse.crud.batch_errors import FirstError, element_error
 from rowhouse.crud.overlap_guard import OverlapGuards
 from rowhouse.db.compiled import Row
 from rowhouse.db.unit_of_work import UnitOfWork
@@ -32,33 +32,33 @@ class Inspection:
         self._guards = guards
         self._hooks = hooks
 
-    def of_new(self, rows: Sequence[Row], *, unit: UnitOfWork, faults: EarliestFault) -> Sequence[Row]:
+    def validate_new(self, rows: Sequence[Row], *, unit: UnitOfWork, faults: FirstError) -> Sequence[Row]:
         """New rows."""
         nothing = [None] * len(rows)
         self._hooks.prepare_many(rows, stored=nothing, unit=unit)
         self._guards.queue(unit, rows)
-        return self.of_whole(rows, stored=nothing, unit=unit, faults=faults)
+        return self.validate_rows(rows, stored=nothing, unit=unit, faults=faults)
 
-    def of_changes(
-        self, changes: Sequence[Row], *, stored: Sequence[Row], unit: UnitOfWork, faults: EarliestFault
+    def validate_changes(
+        self, changes: Sequence[Row], *, stored: Sequence[Row], unit: UnitOfWork, faults: FirstError
     ) -> Sequence[Row]:
         """Changes, beside the stored rows, which are locked."""
         self._hooks.prepare_many(changes, stored=stored, unit=unit)
         merged = [{**before, **change} for before, change in zip(stored, changes, strict=True)]
-        judged = self.of_whole(merged, stored=stored, unit=unit, faults=faults)
+        judged = self.validate_rows(merged, stored=stored, unit=unit, faults=faults)
         return [
             {name: value for name, value in row.items() if name in change or value != before[name]}
             for row, change, before in zip(judged, changes, stored, strict=False)  # the judged ones may be fewer
         ]
 
-    def of_whole(
-        self, rows: Sequence[Row], *, stored: Sequence[Row | None], unit: UnitOfWork, faults: EarliestFault
+    def validate_rows(
+        self, rows: Sequence[Row], *, stored: Sequence[Row | None], unit: UnitOfWork, faults: FirstError
     ) -> Sequence[Row]:
         """Whole rows that are prepared: the class's model validators, the `validate` hook and the guards."""
         whole = list(rows)
         with faults.stage():
             for position, row in enumerate(whole):
-                with at_element(position):
+                with element_error(position):
                     whole[position] = self._completed(row)
         with faults.stage():
             made = [self._model(**row) for row in faults.before(whole)]

@@ -51,11 +51,11 @@ class Predicate:
 EVERYTHING = Predicate()
 
 
-class PlannedAnew:
+class NeedsCustomPlan:
     """Marks an element whose statement is worth a plan for its very values: PostgreSQL does not prepare it."""
 
 
-class Statement:
+class CompiledStatement:
     """The text, the parameter conversions and the column names of one statement on one dialect.
 
     `source` is a Core select, or an insert, update or delete whose RETURNING columns are `columns`. Its values are
@@ -77,7 +77,7 @@ class Statement:
         if dialect.name == "postgresql" and all(_reads_binary(column.type) for column in columns):
             self._options["binary"] = True
         for element in visitors.iterate(source):
-            if isinstance(element, PlannedAnew) and dialect.name == "postgresql":
+            if isinstance(element, NeedsCustomPlan) and dialect.name == "postgresql":
                 self._options["prepare"] = False
             if isinstance(element, sa.BindParameter):
                 # The values come later; SQLAlchemy asks for them now when the predicate has an IN, whose length is text.

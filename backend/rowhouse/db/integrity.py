@@ -138,7 +138,7 @@ def _unique_columns(table: sa.Table, name: str | None) -> list[str]:
 # A prepared statement whose table has changed since (a migration beside the running server); one that the server's session does
 # not have, or has already, where a pooler gives each transaction another session.
 PLAN_CHANGED, STATEMENT_LOST, STATEMENT_THERE = "0A000", "26000", "42P05"
-RETRIED = ("40001", "40P01", PLAN_CHANGED, STATEMENT_LOST, STATEMENT_THERE)
+RETRYABLE = ("40001", "40P01", PLAN_CHANGED, STATEMENT_LOST, STATEMENT_THERE)
 LOCK_NOT_AVAILABLE, QUERY_CANCELED, READ_ONLY, NO_RIGHT = "55P03", "57014", "25006", "42501"
 # The server has ended the connection: it was idle within a transaction for longer than the role or the database allows, or the
 # transaction as a whole took too long.
@@ -157,8 +157,8 @@ def translate(error: BaseException | None, catalog: ConstraintCatalog) -> Rowhou
 def _translate_postgresql(error: psycopg.Error, catalog: ConstraintCatalog) -> RowhouseError:
     state = error.sqlstate or _client_side_state(error)
     name, table = error.diag.constraint_name, error.diag.table_name
-    if state in RETRIED or is_disconnect(error):
-        return TransactionRetryError() if state in RETRIED else ConnectionLostError()
+    if state in RETRYABLE or is_disconnect(error):
+        return TransactionRetryError() if state in RETRYABLE else ConnectionLostError()
     match state:
         case "23505":
             return catalog.unique_violation(name, table=table)

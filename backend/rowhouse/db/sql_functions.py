@@ -16,7 +16,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement, GenericFunction
 
 from rowhouse.db.casefold_function import create_fold_statements
-from rowhouse.db.compiled import PlannedAnew
+from rowhouse.db.compiled import NeedsCustomPlan
 
 FOLD = "rowhouse_fold"
 DROP_FOLD = "DROP FUNCTION IF EXISTS rowhouse_fold(text)"
@@ -42,14 +42,14 @@ END $body$
 DROP_TRIGRAMS_ON_POSTGRESQL = "DROP FUNCTION IF EXISTS rowhouse_trigrams(text[])"
 
 
-class rowhouse_fold(GenericFunction[str], PlannedAnew):  # noqa: N801  SQLAlchemy finds it under its name in SQL
+class rowhouse_fold(GenericFunction[str], NeedsCustomPlan):  # noqa: N801  SQLAlchemy finds it under its name in SQL
     """`func.rowhouse_fold(...)`."""
 
     inherit_cache = True
     type = sa.String()
 
 
-class MayHold(FunctionElement[bool], PlannedAnew):
+class MayHold(FunctionElement[bool], NeedsCustomPlan):
     """Whether one of some columns may hold a text in any case; the text comes last.
 
     PostgreSQL tells by their trigrams, so that an index of the same columns in the same order answers; elsewhere they always may.

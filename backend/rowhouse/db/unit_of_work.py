@@ -1,6 +1,6 @@
 """Thread-held connections and the unit of work, alike on SQLite and PostgreSQL.
 
-Every worker thread holds one connection for as long as it lives (`Link`). The driver is in autocommit, so a read is one
+Every worker thread holds one connection for as long as it lives (`ThreadConnection`). The driver is in autocommit, so a read is one
 round trip; a transaction begins with the first statement that writes, or when a session asks for one.
 
 A request's `UnitOfWork` is the only thing that commits, and it does so once: when the answer is made, before it is sent. What fails
@@ -30,7 +30,7 @@ from rowhouse.core.errors import (
 from rowhouse.core.logging_config import note_account
 from rowhouse.core.security import Caller
 from rowhouse.core.settings import Settings
-from rowhouse.db.compiled import EVERYTHING, Predicate, Row, Statement
+from rowhouse.db.compiled import EVERYTHING, CompiledStatement, Predicate, Row
 from rowhouse.db.engine import Driver, create_engine, driver_of
 from rowhouse.db.integrity import ConstraintCatalog, ForeignKeyError, is_disconnect, is_read_only, translate
 from rowhouse.db.statement_monitor import WATCHED, StatementWatch
@@ -42,7 +42,7 @@ log = structlog.get_logger("database")
 Authenticator = Callable[["UnitOfWork", str], Caller]
 
 
-class Link:
+class ThreadConnection:
     """One thread's connection: SQLAlchemy's, and the driver's below it for compiled statements."""
 
     __slots__ = ("connection", "driver", "started")
@@ -68,38 +68,38 @@ class Database:
         self.turn = threading.Lock() if self.dialect.name == "sqlite" else None
         self.catalog = ConstraintCatalog(metadata)
         self._held = threading.local()
-        self._links: list[Link] = []
+        self._links: list[ThreadConnection] = []
         # What an application keeps beside its database, as SQLAlchemy's own `info`.
         self.info: dict[str, Any] = {}
-        self._made: dict[str, Statement] = {}
-        self._compiled: dict[sa.Select[Any], Statement] = {}
+        self._made: dict[str, CompiledStatement] = {}
+        self._compiled: dict[sa.Select[Any], CompiledStatement] = {}
         self.watch = StatementWatch(self.engine, slow_ms=settings.slow_statement_ms, seconds=settings.statement_seconds)
 
-    def made(self, name: str, make: Callable[[sa.Dialect], Statement]) -> Statement:
+    def made(self, name: str, make: Callable[[sa.Dialect], CompiledStatement]) -> CompiledStatement:
         """The statement that `make` gives for this database's dialect, made once under `name`."""
         statement = self._made.get(name)
         if statement is None:
             statement = self._made[name] = make(self.dialect)
         return statement
 
-    def compiled(self, source: sa.Select[Any]) -> Statement:
+    def compiled(self, source: sa.Select[Any]) -> CompiledStatement:
         """The statement for a select that is a constant of its module."""
         statement = self._compiled.get(source)
         if statement is None:
-            statement = Statement(source, self.dialect, columns=list(source.selected_columns))
+            statement = CompiledStatement(source, self.dialect, columns=list(source.selected_columns))
             self._compiled[source] = statement
         return statement
 
-    def link(self) -> Link:
+    def link(self) -> ThreadConnection:
         """This thread's connection, opened at its first use.
 
         Raises:
             UnavailableError: 503 when the database does not answer.
         """
-        link: Link | None = getattr(self._held, "link", None)
+        link: ThreadConnection | None = getattr(self._held, "link", None)
         if link is None:
             try:
-                link = Link(self.engine)
+                link = ThreadConnection(self.engine)
             except STATEMENT_ERRORS as error:
                 raise DatabaseError from error
             self._held.link = link
@@ -116,7 +116,7 @@ class Database:
 
     def drop_link(self) -> None:
         """Forget this thread's connection after it broke; the next use opens another."""
-        link: Link | None = getattr(self._held, "link", None)
+        link: ThreadConnection | None = getattr(self._held, "link", None)
         if link is not None:
             self._held.link = None
             self._links.remove(link)
@@ -240,7 +240,9 @@ class UnitOfWork:
         finally:
             self._session = session
 
-    def run(self, statement: Statement, parameters: Mapping[str, Any], predicate: Predicate = EVERYTHING) -> list[Row]:
+    def run(
+        self, statement: CompiledStatement, parameters: Mapping[str, Any], predicate: Predicate = EVERYTHING
+    ) -> list[Row]:
         """The rows that a compiled statement gives, as dicts; inside the transaction if one is open.
 
         Raises:
@@ -265,7 +267,7 @@ class UnitOfWork:
         """The rows of a select that is a constant of its module, compiled at its first use; values are `bindparam`s."""
         return self.run(self.database.compiled(source), parameters)
 
-    def forget_loaded(self) -> None:
+    def expire_session(self) -> None:
         """Have the session read again what a compiled statement may have changed below it."""
         if self._session is not None:
             self._session.expire_all()

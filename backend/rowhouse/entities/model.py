@@ -80,7 +80,7 @@ class UUIDKey(SQLModel):
     id: uuid.UUID = Field(default_factory=uuid.uuid4, primary_key=True)
 
 
-class Portable(SQLModel):
+class PortableTable(SQLModel):
     """A plural table name and portable columns."""
 
     @declared_attr.directive
@@ -88,7 +88,7 @@ class Portable(SQLModel):
         return plural(cls.__name__).replace("-", "_")
 
 
-class Record(Portable):
+class Record(PortableTable):
     """`created_at` and `updated_at`; combine it with a key.
 
     Neither has an index: a key that counts goes up as `created_at` does, so lists by it say `sort=id`, and an index on `updated_at`
@@ -103,7 +103,7 @@ class Entity(IntegerKey, Record):
     """What most entities derive from: an integer key and timestamps."""
 
 
-@event.listens_for(Portable, "instrument_class", propagate=True)
+@event.listens_for(PortableTable, "instrument_class", propagate=True)
 def _make_portable(mapper: Mapper[Any], entity: type[Any]) -> None:
     table = mapper.local_table
     if not isinstance(table, sa.Table):

@@ -21,7 +21,7 @@ from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.health.drain import DRAINING, Drain
 from rowhouse.health.migration_state import Revisions
 from rowhouse.health.table_check import Need, table_objection
-from rowhouse.workers.runner import Door, Lane
+from rowhouse.workers.runner import RequestRunner, WorkerGroup
 
 PROBE_SECONDS = 2.0
 RETRY_SECONDS = 1.0
@@ -135,7 +135,7 @@ class Readiness:
 
     def __init__(
         self,
-        door: Door,
+        door: RequestRunner,
         inspection: Inspection,
         drain: Drain,
         *,
@@ -179,9 +179,9 @@ class Readiness:
     async def _look(self) -> Finding | None:
         """Ask the database, for all who wait, until it answers."""
         try:
-            finding = await self._door.run(self._inspection, write=False, lane=Lane.PROBE)
+            finding = await self._door.run(self._inspection, write=False, lane=WorkerGroup.PROBE)
             if finding is None and not self._is_prepared:
-                await self._door.run(self._prepare, write=self._writes, lane=Lane.PROBE)
+                await self._door.run(self._prepare, write=self._writes, lane=WorkerGroup.PROBE)
                 self._is_prepared = True
         except StartRefusedError as error:
             return Finding(str(error), {}, is_permanent=True, refusal=error)

@@ -16,10 +16,10 @@ from sqlmodel.sql.sqltypes import UTCDateTime
 
 from rowhouse.core.clock import now
 from rowhouse.core.errors import ConflictError
-from rowhouse.db.compiled import Row, Statement
+from rowhouse.db.compiled import CompiledStatement, Row
 from rowhouse.db.sql_functions import portable_text
 from rowhouse.db.unit_of_work import UnitOfWork
-from rowhouse.history.row_codec import Codec, Reread
+from rowhouse.history.row_codec import DecodedRow, RowCodec
 from rowhouse.query.resource import Resource
 from rowhouse.sql.chunks import blocks
 from rowhouse.sql.statements import numbered
@@ -55,7 +55,7 @@ class Archive:
 
     def __init__(self, resource: Resource) -> None:
         self._entity = resource.table.name
-        self._codec = Codec(resource.columns)
+        self._codec = RowCodec(resource.columns)
 
     def put(self, unit: UnitOfWork, rows: Sequence[Row]) -> None:
         """Store rows, with every column, that this transaction has taken from their table."""
@@ -66,7 +66,7 @@ class Archive:
             bound = {numbered(name, n): value for n, row in enumerate(block) for name, value in row.items()}
             unit.run(_put_statement(len(block), unit.database.dialect), bound)
 
-    def find(self, unit: UnitOfWork, key: Any) -> Reread | None:
+    def find(self, unit: UnitOfWork, key: Any) -> DecodedRow | None:
         """The deleted row, locked until the transaction ends; None without one."""
         found = unit.fetch(SELECT_LOCKED, self._name(key))
         return self._codec.read(json.loads(found[0]["content"])) if found else None
@@ -80,7 +80,7 @@ class Archive:
 
 
 @lru_cache
-def _put_statement(size: int, dialect: sa.Dialect) -> Statement:
+def _put_statement(size: int, dialect: sa.Dialect) -> CompiledStatement:
     """Binds numbered columns. A row that was put back by hand and is deleted again takes the place of its earlier self."""
     make: Any = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
     rows = [
@@ -89,8 +89,8 @@ def _put_statement(size: int, dialect: sa.Dialect) -> Statement:
     source = make(deleted_rows).values(rows)
     changed = {name: source.excluded[name] for name in ("deleted_at", "deleted_by", "content")}
     source = source.on_conflict_do_update(index_elements=["entity", "row_id"], set_=changed)
-    return Statement(source, dialect, columns=[])
+    return CompiledStatement(source, dialect, columns=[])
 
 
-def _remove_statement(dialect: sa.Dialect) -> Statement:
-    return Statement(sa.delete(deleted_rows).where(_is_row), dialect, columns=[])
+def _remove_statement(dialect: sa.Dialect) -> CompiledStatement:
+    return CompiledStatement(sa.delete(deleted_rows).where(_is_row), dialect, columns=[])

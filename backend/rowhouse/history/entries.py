@@ -14,11 +14,11 @@ from pydantic import TypeAdapter
 from sqlmodel import Field
 
 from rowhouse.core.clock import now
-from rowhouse.db.compiled import Row, Statement
+from rowhouse.db.compiled import CompiledStatement, Row
 from rowhouse.db.unit_of_work import UnitOfWork
-from rowhouse.entities.model import SECRET, BigIntegerKey, Portable
+from rowhouse.entities.model import SECRET, BigIntegerKey, PortableTable
 from rowhouse.history.deleted_rows import MAX_ROW_ID, MAX_TABLE_NAME
-from rowhouse.history.row_codec import Codec
+from rowhouse.history.row_codec import RowCodec
 from rowhouse.query.resource import Resource
 from rowhouse.sql.chunks import blocks
 from rowhouse.sql.statements import numbered
@@ -33,7 +33,7 @@ class Action(StrEnum):
     RESTORE = "restore"
 
 
-class HistoryEntry(BigIntegerKey, Portable, table=True):
+class HistoryEntry(BigIntegerKey, PortableTable, table=True):
     """One change of one row: what was done, when, by which account, and the row before and after it."""
 
     __table_args__ = (sa.Index(None, "entity", "row_id", "id"),)
@@ -72,7 +72,7 @@ class History:
         self.entity = resource.table.name
         self._names = resource.schemas.public_names
         self._shown = TypeAdapter(resource.schemas.row).serializer
-        self._codec = Codec({name: resource.columns[name] for name in self._names})
+        self._codec = RowCodec({name: resource.columns[name] for name in self._names})
 
     def record(self, unit: UnitOfWork, action: Action, changes: Sequence[Change]) -> None:
         """Store an entry for each row that this transaction has changed, given before and after; None where there is none."""
@@ -98,7 +98,7 @@ class History:
 
 
 @lru_cache
-def _insert_statement(size: int, dialect: sa.Dialect) -> Statement:
+def _insert_statement(size: int, dialect: sa.Dialect) -> CompiledStatement:
     """Binds numbered columns."""
     rows = [{c.name: sa.bindparam(numbered(c.name, n), type_=c.type) for c in STORED} for n in range(size)]
-    return Statement(sa.insert(entries).values(rows), dialect, columns=[])
+    return CompiledStatement(sa.insert(entries).values(rows), dialect, columns=[])

@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
-from rowhouse.db.compiled import Predicate, Row, Statement
+from rowhouse.db.compiled import CompiledStatement, Predicate, Row
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.history.deleted_rows import Archive, NotDeletedError
 from rowhouse.history.entries import Action, Change, History
-from rowhouse.history.row_codec import Reread
+from rowhouse.history.row_codec import DecodedRow
 from rowhouse.query.resource import Resource
 from rowhouse.sql.statements import ROW_KEY
 
 
-class Keeper:
+class ChangeRecorder:
     """The archive of one entity (`soft_delete=True`) and its history (`history=True`), each None where nobody asked for it."""
 
     def __init__(self, resource: Resource) -> None:
@@ -31,7 +31,9 @@ class Keeper:
         if self.history is not None:
             self.history.record(unit, action, changes)
 
-    def find_deleted(self, unit: UnitOfWork, key: Any, present: Statement, predicate: Predicate) -> Reread | None:
+    def find_deleted(
+        self, unit: UnitOfWork, key: Any, present: CompiledStatement, predicate: Predicate
+    ) -> DecodedRow | None:
         """The deleted row, locked; None where there never was one. `present` looks for the row in its table.
 
         Looked for twice: when another transaction has just deleted or restored the row, it is where the first look was too early.

@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, TypeAdapter, ValidationError
 from pydantic_core import to_json
 from sqlmodel.sql.sqltypes import UTCDateTime
 
-from rowhouse.db.compiled import Predicate, Row, Statement
+from rowhouse.db.compiled import CompiledStatement, Predicate, Row
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.model import EnumText
 from rowhouse.schemas.columns import Column, RegistrationError
@@ -23,14 +23,14 @@ from rowhouse.sql.statements import CACHED_SHAPES, ROW_KEY
 GIVEN = "_given_{}"
 
 
-class Reread(NamedTuple):
+class DecodedRow(NamedTuple):
     """A row as it was written down, without the columns `unfit`, whose values do not fit them any more."""
 
     row: Row
     unfit: Sequence[str]
 
 
-class Codec:
+class RowCodec:
     """Writes rows as JSON text and reads them again without losing a digit, a byte or a null."""
 
     def __init__(self, columns: Mapping[str, Column]) -> None:
@@ -40,7 +40,7 @@ class Codec:
         """The row as text; bytes as base64, decimals with every digit."""
         return to_json(row, bytes_mode="base64", inf_nan_mode="strings").decode()
 
-    def read(self, content: Mapping[str, Any]) -> Reread:
+    def read(self, content: Mapping[str, Any]) -> DecodedRow:
         """The row that parsed JSON holds.
 
         A column that is gone is left out; one that came later is not in the row.
@@ -53,7 +53,7 @@ class Codec:
                     row[name] = None if value is None else self._adapters[name].validate_python(value)
                 except ValidationError:
                     unfit.append(name)
-        return Reread(row, unfit)
+        return DecodedRow(row, unfit)
 
 
 def _kind(column: Column) -> Any:
@@ -74,7 +74,7 @@ def _kind(column: Column) -> Any:
     return Annotated[bytes, BeforeValidator(base64.urlsafe_b64decode)] if kind is bytes else kind
 
 
-class Judge:
+class RowPredicate:
     """Says whether a predicate would hold of a row that is not in its table, if it were.
 
     The statement puts a common table expression of the table's own name before it, which holds the table's rows and this one
@@ -86,14 +86,14 @@ class Judge:
         self._dialect = dialect
         self._ask = lru_cache(maxsize=CACHED_SHAPES)(self._asking)
 
-    def would_hold(self, unit: UnitOfWork, predicate: Predicate, row: Row) -> bool:
+    def matches(self, unit: UnitOfWork, predicate: Predicate, row: Row) -> bool:
         """Whether the row, in which any column may be missing and is null then, meets the predicate."""
         if predicate.clause is None:
             return True
         values = {GIVEN.format(column.name): row.get(column.name) for column in self._table.columns}
         return bool(unit.run(self._ask(predicate), {**values, ROW_KEY: row["id"]}, predicate))
 
-    def _asking(self, predicate: Predicate) -> Statement:
+    def _asking(self, predicate: Predicate) -> CompiledStatement:
         columns = list(self._table.columns)
         # SQLite would take the bare name for the expression itself.
         stored = sa.table(
@@ -104,9 +104,9 @@ class Judge:
         given = sa.select(*(self._given(column).label(column.name) for column in columns))
         shadow = sa.union_all(sa.select(*stored.columns), given).cte(self._table.name)
         key = self._table.columns["id"]
-        clause: Any = predicate.clause  # there is one, as `would_hold` has seen
+        clause: Any = predicate.clause  # there is one, as `matches` has seen
         source = sa.select(key).where(key == sa.bindparam(ROW_KEY, type_=key.type), clause)
-        return Statement(source.add_cte(shadow), self._dialect, columns=[key], predicate=predicate)
+        return CompiledStatement(source.add_cte(shadow), self._dialect, columns=[key], predicate=predicate)
 
     def _given(self, column: sa.Column[Any]) -> sa.ColumnElement[Any]:
         """A value with its column's type, which PostgreSQL would otherwise guess."""

@@ -13,45 +13,45 @@ from sqlmodel import Session
 from rowhouse.db.compiled import Row
 from rowhouse.db.unit_of_work import UNIT, Database, UnitOfWork
 from rowhouse.history.entries import Action
-from rowhouse.history.recorder import Keeper
+from rowhouse.history.recorder import ChangeRecorder
 from rowhouse.query.resource import Resource
 from rowhouse.sql.statements import ROW_KEY
 
 KEPT, SEEN = "kept", "kept changes"
 
 
-class Kept(NamedTuple):
+class Tracked(NamedTuple):
     """What is kept of one entity, and how one of its rows is read and locked."""
 
-    keeper: Keeper
+    keeper: ChangeRecorder
     select_row: sa.Select[Any]
 
 
-class Seen(NamedTuple):
+class PendingChange(NamedTuple):
     """An object that is being flushed, and its row before."""
 
-    kept: Kept
+    kept: Tracked
     thing: Any
     action: Action
     before: Row | None
 
 
-def keep_flushes(resource: Resource) -> None:
+def track_session_changes(resource: Resource) -> None:
     """Have sessions keep what they flush of this entity where no application has said what is kept, as in a script."""
     resource.table.info[KEPT] = kept_of(resource)
 
 
-def kept_of(resource: Resource) -> Kept:
+def kept_of(resource: Resource) -> Tracked:
     """What is kept of the rows of one entity that a session flushes."""
     key = resource.key.column
     select_row = sa.select(*(column.column for column in resource.columns.values()))
-    return Kept(
-        Keeper(resource),
+    return Tracked(
+        ChangeRecorder(resource),
         select_row.where(key == sa.bindparam(ROW_KEY, type_=key.type)).with_for_update(key_share=True),
     )
 
 
-def keep_in(database: Database, kept: Mapping[str, Kept]) -> None:
+def keep_in(database: Database, kept: Mapping[str, Tracked]) -> None:
     """Have the sessions of one application keep what its registries say, by the name of the table."""
     database.info[KEPT] = kept
 
@@ -71,21 +71,21 @@ def _look(session: Session, _context: object, _instances: object) -> None:
         ]
 
 
-def _seen(unit: UnitOfWork, things: Iterable[Any], action: Action) -> list[Seen]:
+def _seen(unit: UnitOfWork, things: Iterable[Any], action: Action) -> list[PendingChange]:
     found = []
     for thing in things:
         state: Any = sa.inspect(thing)
         table = state.mapper.local_table
-        registered: Mapping[str, Kept] | None = unit.database.info.get(KEPT)
-        kept: Kept | None = table.info.get(KEPT) if registered is None else registered.get(table.name)
+        registered: Mapping[str, Tracked] | None = unit.database.info.get(KEPT)
+        kept: Tracked | None = table.info.get(KEPT) if registered is None else registered.get(table.name)
         if kept is not None:
             before = _row(unit, kept, state.identity[0]) if state.identity else None
             if before is not None or action is Action.CREATE:  # else it is gone already, and the session will say so
-                found.append(Seen(kept, thing, action, before))
+                found.append(PendingChange(kept, thing, action, before))
     return found
 
 
-def _row(unit: UnitOfWork, kept: Kept, key: Any) -> Row | None:
+def _row(unit: UnitOfWork, kept: Tracked, key: Any) -> Row | None:
     rows = unit.fetch(kept.select_row, {ROW_KEY: key})
     return rows[0] if rows else None
 

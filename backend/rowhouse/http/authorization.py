@@ -26,7 +26,7 @@ from rowhouse.core.security import bearer_token
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.http.dependencies import get_caller
 from rowhouse.http.dependency_tree import Resolver, deferred, overridden, takes_body
-from rowhouse.workers.runner import Door
+from rowhouse.workers.runner import RequestRunner
 
 READING = frozenset({"GET", "HEAD"})
 # In the scope: the caller that an override gives, and whether the hop that judges the caller has been asked.
@@ -82,7 +82,7 @@ class Admission:
             for policy in self.policies(scope["method"]):
                 policy.check(None)
             return
-        door: Door = scope["app"].state.door
+        door: RequestRunner = scope["app"].state.door
         await door.run(partial(self.admit, scope=scope), write=False)
 
 

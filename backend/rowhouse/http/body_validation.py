@@ -14,12 +14,12 @@ from pydantic import ValidationError
 from rowhouse.core.errors import InvalidInputError
 
 
-def judge_bodies(dependant: Dependant) -> None:
+def validate_bodies(dependant: Dependant) -> None:
     """Replace how FastAPI validates the body of a route and of its dependencies."""
     for field in dependant.body_params:
         field.validate = partial(_validate, field)  # type: ignore[method-assign]  # FastAPI has no hook for it
     for dependency in dependant.dependencies:
-        judge_bodies(dependency)
+        validate_bodies(dependency)
 
 
 def _validate(

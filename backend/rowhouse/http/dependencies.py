@@ -13,7 +13,7 @@ from sqlmodel import Session
 from rowhouse.core.security import Caller, bearer_token
 from rowhouse.core.settings import Settings
 from rowhouse.db.unit_of_work import UnitOfWork
-from rowhouse.requests.throttling import Attempts
+from rowhouse.requests.throttling import ThrottledAttempts
 from rowhouse.workers.runner import current_unit_of_work
 
 # From the prefix of a registry on; the document says it whole.
@@ -48,13 +48,13 @@ def get_caller(request: Request, _scheme: Annotated[str | None, Depends(oauth2_s
     return unit.authenticate(bearer_token(request.headers.get("authorization", "")))
 
 
-def get_attempts(request: Request) -> Attempts:
+def get_attempts(request: Request) -> ThrottledAttempts:
     """Counts what the client fails at. Its address is the socket's peer, or what a trusted proxy says: uvicorn's rule."""
-    return Attempts(request.app.state.slowdown, request.client.host if request.client else "")
+    return ThrottledAttempts(request.app.state.slowdown, request.client.host if request.client else "")
 
 
 UnitDep = Annotated[UnitOfWork, Depends(get_unit)]
 SessionDep = Annotated[Session, Depends(get_session)]
 SettingsDep = Annotated[Settings, Depends(get_settings)]
 CallerDep = Annotated[Caller, Depends(get_caller)]
-AttemptsDep = Annotated[Attempts, Depends(get_attempts)]
+AttemptsDep = Annotated[ThrottledAttempts, Depends(get_attempts)]

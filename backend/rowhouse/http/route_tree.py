@@ -17,12 +17,12 @@ from starlette.types import Receive, Scope
 
 from rowhouse.core.settings import Settings
 from rowhouse.http.schema_names import name_apart
-from rowhouse.requests.accepted_body import Intake
+from rowhouse.requests.accepted_body import AcceptedBody
 from rowhouse.requests.paths import route_path
 from rowhouse.requests.request_limits import (
     Headers,
+    check_headers,
     limited,
-    refuse_headers,
     refuse_other_than_form,
     require_json,
     require_kind,
@@ -60,7 +60,7 @@ class _Node:
         self.methods: dict[str, Entry] = {}
 
 
-class Directory:
+class RouteTree:
     """The routes of all registries, found by their segments: a literal segment before a parameter.
 
     A path with a trailing slash is the same path. `add` refuses a second hand-written route for one method and path; a
@@ -99,7 +99,7 @@ class Directory:
                 node = node.parameter
             else:
                 node = node.children.setdefault(segment, _Node())
-        intake: Intake | None = getattr(route, "intake", None)
+        intake: AcceptedBody | None = getattr(route, "intake", None)
         limit = "max_body_bytes" if intake is None else intake.limit
         respond = getattr(route, "respond", None)
         entry = Entry(placed, prefix, tuple(parameters), _media_type(route), limit, generated, respond)
@@ -175,14 +175,14 @@ def admitted(entry: Entry, scope: Scope, receive: Receive) -> Receive:
     settings: Settings = scope["app"].state.settings
     limit: int = getattr(settings, entry.limit)
     headers = scope["headers"]
-    refuse_headers(headers, most_bytes=limit)
+    check_headers(headers, most_bytes=limit)
     if entry.require_media_type is not None:
         entry.require_media_type(headers)
     return limited(receive, limit, seconds=settings.body_seconds)
 
 
 def _media_type(route: APIRoute) -> Callable[[Headers], Any] | None:
-    intake: Intake | None = getattr(route, "intake", None)
+    intake: AcceptedBody | None = getattr(route, "intake", None)
     if intake is not None:
         return intake.media_type
     body = route.body_field.field_info if route.body_field else None

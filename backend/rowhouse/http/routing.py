@@ -25,7 +25,7 @@ from rowhouse.core.policy import Policy
 from rowhouse.core.security import bearer_token
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.http.authorization import ASKED, OPEN, Admission, find_caller, judged_first
-from rowhouse.http.body_validation import judge_bodies
+from rowhouse.http.body_validation import validate_bodies
 from rowhouse.http.default_responses import NO_CREDENTIALS, general_problems, needs_caller, require_account
 from rowhouse.http.dependencies import get_caller
 from rowhouse.http.dependency_tree import (
@@ -41,7 +41,7 @@ from rowhouse.http.rendering import Renderer
 from rowhouse.requests.idempotency import IDEMPOTENCY_KEY, REPLAYED, Sent, once
 from rowhouse.requests.paths import route_path
 from rowhouse.requests.request_limits import one_line_each
-from rowhouse.workers.runner import Door, Lane
+from rowhouse.workers.runner import RequestRunner, WorkerGroup
 
 READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # Begins the names of what FastAPI collects for the route and the endpoint did not ask for.
@@ -53,7 +53,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 EndpointT = TypeVar("EndpointT", bound=Endpoint)
 
 
-def on_lane(lane: Lane) -> Callable[[Endpoint], Endpoint]:
+def in_worker_group(lane: WorkerGroup) -> Callable[[Endpoint], Endpoint]:
     """Decorator: do this endpoint's work on the threads of `lane`."""
 
     def mark(endpoint: Endpoint) -> Endpoint:
@@ -90,11 +90,11 @@ class OneHopRoute(APIRoute):
         super().__init__(path, endpoint, **options)
         self._check()
         self._said: tuple[Mapping[int | str, Any], Mapping[str, Any]] = (self.responses, self.openapi_extra or {})
-        self._lane: Lane = getattr(endpoint, "lane", Lane.DEFAULT)
+        self._lane: WorkerGroup = getattr(endpoint, "lane", WorkerGroup.DEFAULT)
         self._renderer = Renderer(self)
         self._overridden: tuple[dict[Any, Any], Handler] | None = None
         self.calls = tuple(calls_of(self.dependant))
-        judge_bodies(self.dependant)
+        validate_bodies(self.dependant)
         self._declared = self.dependant
         self._arrange(self.dependant)
         self._describe()
@@ -172,7 +172,7 @@ class OneHopRoute(APIRoute):
             made = copy(self)
             others = {original: override for original, override in overrides.items() if original is not get_caller}
             tree = overridden(self._declared, others)
-            judge_bodies(tree)
+            validate_bodies(tree)
             if takes_body(tree) and self.body_field is None:
                 raise TypeError(f"an override takes a body, and {self.endpoint.__qualname__} has none")
             made._arrange(tree, may_yield=True)  # noqa: SLF001  a copy of ourselves
@@ -184,7 +184,7 @@ class OneHopRoute(APIRoute):
         keys = request.headers.getlist("idempotency-key") if self._creates else []
         sent = Sent(", ".join(keys), route_path(request.scope), await request.body()) if keys else None
         self._check_query(request.query_params)
-        door: Door = request.app.state.door
+        door: RequestRunner = request.app.state.door
         write = request.method not in READING_METHODS
         request.scope[ASKED] = True
         return await door.run(partial(self._perform, values, sent), write=write, lane=self._lane)

@@ -16,10 +16,10 @@ from rowhouse.crud.batch import create_many, delete_many, update_many
 from rowhouse.db.compiled import Row
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.operations.expand import Expansion, partial_schema, viewed_row
-from rowhouse.operations.request import Call
+from rowhouse.operations.request import OperationRequest
 from rowhouse.query.filters import INTEGER_TEXT
 from rowhouse.query.pagination import page_members
-from rowhouse.query.projection import View, ViewParameters
+from rowhouse.query.projection import Projection, ViewParameters
 from rowhouse.query.query_string import parse_query
 from rowhouse.query.resource import Resource
 
@@ -50,7 +50,7 @@ class Endpoints:
         self._creations = TypeAdapter(Annotated[list[creation], *BATCH]).validator
         self._changes = TypeAdapter(Annotated[list[change], *BATCH]).validator
 
-    def list_rows(self, call: Call, unit: UnitOfWork) -> Response:
+    def list_rows(self, call: OperationRequest, unit: UnitOfWork) -> Response:
         """A page of the rows that the caller may read and the filters select."""
         call.admit(unit, self.resource.read)
         signing = {"path": self.resource.path, "secret": unit.settings.jwt_secret.get_secret_value()}
@@ -64,13 +64,13 @@ class Endpoints:
         items = self._items(unit, listing.rows, selection.view)
         return Response(b'{"items":' + items + f',{members},"next_cursor":{cursor}}}'.encode(), media_type=JSON)
 
-    def _items(self, unit: UnitOfWork, rows: Sequence[Row], view: View) -> bytes:
+    def _items(self, unit: UnitOfWork, rows: Sequence[Row], view: Projection) -> bytes:
         self.crud.compose(rows, unit=unit)
-        if view.is_plain:
+        if view.is_full:
             return self._rows.to_json(rows, warnings=False)
         return self._viewed_rows.to_json(self._view(unit, rows, view), warnings=False)
 
-    def _view(self, unit: UnitOfWork, rows: Sequence[Row], view: View) -> Sequence[Row]:
+    def _view(self, unit: UnitOfWork, rows: Sequence[Row], view: Projection) -> Sequence[Row]:
         """The rows with what is expanded in them, narrowed to the members that are shown."""
         for name in sorted(view.expand):
             self._expansions[name].embed(unit, rows)
@@ -79,7 +79,7 @@ class Endpoints:
         shown = view.fields | view.expand
         return [{name: value for name, value in row.items() if name in shown} for row in rows]
 
-    def get_row(self, call: Call, unit: UnitOfWork) -> Response:
+    def get_row(self, call: OperationRequest, unit: UnitOfWork) -> Response:
         """The row, or 304 where the client has this version of it."""
         call.admit(unit, self.resource.read)
         view = self.view_parameters.parse(call.query)
@@ -89,26 +89,26 @@ class Endpoints:
         if known and any(tag == other.removeprefix("W/") or other == "*" for other in known):
             return Response(status_code=304, headers={"ETag": tag})
         self.crud.compose([row], unit=unit)
-        if view.is_plain:
+        if view.is_full:
             return self._answer(row)
         viewed = self._view(unit, [row], view)[0]
         return Response(self._viewed.to_json(viewed, warnings=False), headers={"ETag": tag}, media_type=JSON)
 
-    def create_row(self, call: Call, unit: UnitOfWork) -> Response:
+    def create_row(self, call: OperationRequest, unit: UnitOfWork) -> Response:
         """Store a new row; `Location` leads to it."""
         call.admit(unit, self.resource.write)
-        call.refuse_query()
+        call.reject_query()
         body = self._parse(self.resource.schemas.create.__pydantic_validator__, call.body)
         return call.once(unit, lambda: self._create(call, unit, body))
 
-    def _create(self, call: Call, unit: UnitOfWork, body: BaseModel) -> Response:
+    def _create(self, call: OperationRequest, unit: UnitOfWork, body: BaseModel) -> Response:
         row = self.crud.create(unit, body.__dict__)
         return self._answer(row, status=201, headers={"Location": call.location(row[self.resource.key.name])})
 
-    def update_row(self, call: Call, unit: UnitOfWork) -> Response:
+    def update_row(self, call: OperationRequest, unit: UnitOfWork) -> Response:
         """Change the members that are sent; the others stay as they are."""
         call.admit(unit, self.resource.write)
-        call.refuse_query()
+        call.reject_query()
         key = self._parse_key(call)
         body = self._parse(self.resource.schemas.update.__pydantic_validator__, call.body)
         if not body.model_fields_set:
@@ -117,39 +117,39 @@ class Endpoints:
         values = body.__dict__
         return self._answer(self.crud.update(unit, key, {name: values[name] for name in body.model_fields_set}))
 
-    def delete_row(self, call: Call, unit: UnitOfWork) -> Response:
+    def delete_row(self, call: OperationRequest, unit: UnitOfWork) -> Response:
         """Remove the row."""
         call.admit(unit, self.resource.write)
-        call.refuse_query()
+        call.reject_query()
         key = self._parse_key(call)
         self._check_version(call, unit, key)
         self.crud.delete(unit, key)
         return Response(status_code=204)
 
-    def create_rows(self, call: Call, unit: UnitOfWork) -> Response:
+    def create_rows(self, call: OperationRequest, unit: UnitOfWork) -> Response:
         """Store many rows, all or none."""
         call.admit(unit, self.resource.write)
-        call.refuse_query()
+        call.reject_query()
         bodies = self._parse(self._creations, call.body)
         return call.once(unit, lambda: self._create_rows(unit, [body.__dict__ for body in bodies]))
 
     def _create_rows(self, unit: UnitOfWork, values: list[Row]) -> Response:
         return Response(self._rows.to_json(create_many(self.crud, unit, values), warnings=False), 201, media_type=JSON)
 
-    def update_rows(self, call: Call, unit: UnitOfWork) -> Response:
+    def update_rows(self, call: OperationRequest, unit: UnitOfWork) -> Response:
         """Change many rows, all or none."""
         call.admit(unit, self.resource.write)
-        call.refuse_query()
+        call.reject_query()
         name = self.resource.key.name
         changes = []
         for position, body in enumerate(self._parse(self._changes, call.body)):
             values = {member: body.__dict__[member] for member in body.model_fields_set if member != name}
             if not values:
-                raise EmptyUpdateError().at_element(position)
+                raise EmptyUpdateError().element_error(position)
             changes.append((body.__dict__[name], values))
         return Response(self._rows.to_json(update_many(self.crud, unit, changes), warnings=False), media_type=JSON)
 
-    def delete_rows(self, call: Call, unit: UnitOfWork) -> Response:
+    def delete_rows(self, call: OperationRequest, unit: UnitOfWork) -> Response:
         """Remove many rows, all or none."""
         call.admit(unit, self.resource.write)
         given = parse_query(call.query) if call.query else {}
@@ -163,11 +163,11 @@ class Endpoints:
         delete_many(self.crud, unit, keys)
         return Response(status_code=204)
 
-    def _check_version(self, call: Call, unit: UnitOfWork, key: Any) -> None:
+    def _check_version(self, call: OperationRequest, unit: UnitOfWork, key: Any) -> None:
         if b"if-match" in call.headers:
             self.crud.require_version(unit, key, call.tags(b"if-match"))
 
-    def _parse_key(self, call: Call) -> Any:
+    def _parse_key(self, call: OperationRequest) -> Any:
         try:
             return self._key.validate_python(call.key)
         except ValidationError as error:

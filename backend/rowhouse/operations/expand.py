@@ -16,7 +16,7 @@ from rowhouse.db.compiled import Predicate, Row
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.query.resource import Relation, Resource
 from rowhouse.schemas.derivation import build_model
-from rowhouse.sql.chunks import padded
+from rowhouse.sql.chunks import pad_to_power_of_two
 from rowhouse.sql.statements import PAGE_LIMIT, RELATED, numbered
 
 MAX_EMBEDDED = 5_000
@@ -78,7 +78,7 @@ class Expansion:
                 row[relation.name] = by_value.get(row[relation.local])
 
     def _read(self, unit: UnitOfWork, values: list[Any]) -> list[Row]:
-        filled = padded(values)
+        filled = pad_to_power_of_two(values)
         bound: Row = {numbered(RELATED, position): value for position, value in enumerate(filled)}
         bound[PAGE_LIMIT] = MAX_EMBEDDED + 1
         scope = Predicate(self._crud.scope(unit.caller))

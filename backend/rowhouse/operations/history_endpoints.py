@@ -19,10 +19,10 @@ from rowhouse.entities.model import Mark
 from rowhouse.history.entries import HistoryEntry, entries
 from rowhouse.operations.endpoints import JSON, Endpoints
 from rowhouse.operations.expand import Expansion
-from rowhouse.operations.request import Call
+from rowhouse.operations.request import OperationRequest
 from rowhouse.operations.route import TAGGED, GeneratedRoute, generated_route, one
 from rowhouse.query.list_parameters import ListParameters
-from rowhouse.query.list_query import Search, Selection
+from rowhouse.query.list_query import ListQuery, Search
 from rowhouse.query.pagination import Page, page_members
 from rowhouse.query.resource import Resource
 from rowhouse.schemas.columns import columns_of
@@ -67,27 +67,27 @@ class Entries(CRUDBase[HistoryEntry]):
         return sa.and_(entries.c.entity == entity, entries.c.row_id == row_id)
 
 
-def asks_who(selection: Selection) -> bool:
+def asks_who(selection: ListQuery) -> bool:
     """Whether a list is filtered or sorted by the account that made the changes."""
     filters = ENTRIES.parameters.filters
     narrowed = any(filters[name].column.name == WHO for name, _ in selection.shape.filters)
     return narrowed or any(word.removeprefix("-") == WHO for word in selection.shape.sort)
 
 
-class KeptEndpoints(Endpoints):
+class HistoryEndpoints(Endpoints):
     """Adds the operations of a resource whose deleted rows or changes are kept."""
 
     def __init__(self, resource: Resource, crud: CRUDBase[Any], expansions: Mapping[str, Expansion]) -> None:
         super().__init__(resource, crud, expansions)
         self._entries = Entries(resource.table.name, crud.dialect)
 
-    def restore_row(self, call: Call, unit: UnitOfWork) -> Response:
+    def restore_row(self, call: OperationRequest, unit: UnitOfWork) -> Response:
         """Put a deleted row back."""
         call.admit(unit, self.resource.write)
-        call.refuse_query()
+        call.reject_query()
         return self._answer(self.crud.restore(unit, self._parse_key(call)))
 
-    def list_history(self, call: Call, unit: UnitOfWork) -> Response:
+    def list_history(self, call: OperationRequest, unit: UnitOfWork) -> Response:
         """A page of the changes of one row."""
         call.admit(unit, self.resource.read)
         key = self._parse_key(call)
@@ -119,7 +119,7 @@ class KeptEndpoints(Endpoints):
         return state and {name: state[name] for name in names if name in state}
 
 
-def restore_route(resource: Resource, endpoints: KeptEndpoints) -> GeneratedRoute:
+def restore_route(resource: Resource, endpoints: HistoryEndpoints) -> GeneratedRoute:
     """`POST /books/{id}/restore`."""
     name = one(resource)
     return generated_route(
@@ -131,7 +131,7 @@ def restore_route(resource: Resource, endpoints: KeptEndpoints) -> GeneratedRout
     )  # fmt: skip
 
 
-def history_route(resource: Resource, endpoints: KeptEndpoints) -> GeneratedRoute:
+def history_route(resource: Resource, endpoints: HistoryEndpoints) -> GeneratedRoute:
     """`GET /books/{id}/history`."""
     name = one(resource)
     page: Any = Page[entry_schema(resource)]  # type: ignore[misc]  # the schema is made at run time
@@ -153,7 +153,7 @@ def entry_schema(resource: Resource) -> Any:
     return build_model(f"{resource.name}HistoryEntry", members, __base__=ENTRIES.schemas.public)
 
 
-def kept_routes(resource: Resource, endpoints: KeptEndpoints) -> list[GeneratedRoute]:
+def kept_routes(resource: Resource, endpoints: HistoryEndpoints) -> list[GeneratedRoute]:
     """The routes that the words of the registration line add."""
     asked = ((resource.soft_delete, restore_route), (resource.history, history_route))
     return [build(resource, endpoints) for is_asked, build in asked if is_asked]

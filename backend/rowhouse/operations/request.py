@@ -20,7 +20,7 @@ TAG = re.compile(r'(?:W/)?"[^"]*"|\*')
 HEADERS = frozenset({b"authorization", b"idempotency-key", b"if-match", b"if-none-match"})
 
 
-class Call:
+class OperationRequest:
     """One request to a generated operation."""
 
     __slots__ = ("body", "headers", "key", "path", "query", "scope")
@@ -58,7 +58,7 @@ class Call:
             unit.authenticate(bearer_token(authorization))
         policy.check(unit.caller)
 
-    def refuse_query(self) -> None:
+    def reject_query(self) -> None:
         """Refuse every query parameter, so that a misspelt one is not silently ignored.
 
         Raises:

@@ -20,14 +20,14 @@ from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.model import plural, singular_snake
 from rowhouse.http.authorization import ASKED, Admission, find_caller
 from rowhouse.http.dependencies import oauth2_scheme
-from rowhouse.operations.request import Call
+from rowhouse.operations.request import OperationRequest
 from rowhouse.query.resource import Resource
-from rowhouse.requests.accepted_body import Intake
-from rowhouse.workers.runner import Door
+from rowhouse.requests.accepted_body import AcceptedBody
+from rowhouse.workers.runner import RequestRunner
 
 LOCATED = response_header("Location", "The path of the new row.")
 TAGGED = response_header("ETag", "The version of the row, for `If-Match` and `If-None-Match`.")
-Work = Callable[[Call, UnitOfWork], Response]
+Work = Callable[[OperationRequest, UnitOfWork], Response]
 Respond = Callable[[Scope, Receive], Awaitable[Response]]
 
 
@@ -55,7 +55,7 @@ class GeneratedRoute(APIRoute):
         respond: Respond,
         documented: Callable[..., None],
         policy: Policy,
-        intake: Intake | None,
+        intake: AcceptedBody | None,
         **options: Any,
     ) -> None:
         super().__init__(path, documented, **options)
@@ -69,16 +69,16 @@ class GeneratedRoute(APIRoute):
         await response(scope, receive, send)
 
 
-def in_one_hop(work: Work, *, writes: bool, reads_body: bool) -> Respond:
+def run_in_worker(work: Work, *, writes: bool, reads_body: bool) -> Respond:
     """What reads the body and has `work` done in one hop to a worker thread."""
 
     async def respond(scope: Scope, receive: Receive) -> Response:
-        door: Door = scope["app"].state.door
+        door: RequestRunner = scope["app"].state.door
         if scope["app"].dependency_overrides:
             await find_caller(scope)
         body = await read_body(receive) if reads_body else b""
         scope[ASKED] = True
-        return await door.run(partial(work, Call(scope, body)), write=writes)
+        return await door.run(partial(work, OperationRequest(scope, body)), write=writes)
 
     return respond
 
@@ -88,7 +88,7 @@ def generated_route(
 ) -> GeneratedRoute:
     """The route at `tail` below the resource's path whose answer is made in one hop; `options` are as for `route_of`."""
     return route_of(
-        resource, tail, respond=in_one_hop(work, writes=writes, reads_body=body is not None), body=body, **options
+        resource, tail, respond=run_in_worker(work, writes=writes, reads_body=body is not None), body=body, **options
     )
 
 
@@ -99,7 +99,7 @@ def route_of(
     respond: Respond,
     policy: Policy,
     body: Any = None,
-    intake: Intake | None = None,
+    intake: AcceptedBody | None = None,
     **options: Any,
 ) -> GeneratedRoute:
     """The route at `tail` below the resource's path that `respond` answers; `options` are FastAPI's."""

@@ -17,7 +17,7 @@ from pydantic import (
 
 from rowhouse.db.sql_functions import TRIGRAM
 from rowhouse.schemas.columns import Column, integer_range
-from rowhouse.schemas.field_types import NO_NUL, WireDecimal
+from rowhouse.schemas.field_types import NO_NUL, ExactDecimal
 
 MAX_CHOICES = 100
 MAX_PATTERN = 1000
@@ -106,7 +106,7 @@ def filter_type(column: Column) -> Any:
         return Annotated[(int, *integer_range(column.column), refuse_unless(INTEGER_TEXT, "a whole number"))]
     if kind is float:
         return Annotated[float, refuse_unless(NUMBER_TEXT, "a number")]
-    if kind is WireDecimal:
+    if kind is ExactDecimal:
         return Annotated[float, refuse_unless(NUMBER_TEXT, "a number"), AfterValidator(_shortest_decimal)]
     if isinstance(column.column.type, sa.Enum):
         return kind

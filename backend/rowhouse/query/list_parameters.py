@@ -36,9 +36,9 @@ from rowhouse.query.filters import (
     refuse_unless,
     text_of,
 )
-from rowhouse.query.list_query import FIRST_PAGE, Search, Selection, Shape
+from rowhouse.query.list_query import FIRST_PAGE, ListQuery, QueryShape, Search
 from rowhouse.query.pagination import DEFAULT_SIZE, MAX_PAGE, MAX_SIZE
-from rowhouse.query.projection import VIEW_WORDS, View, view_members
+from rowhouse.query.projection import VIEW_WORDS, Projection, view_members
 from rowhouse.query.query_string import describe_parameters, parse_query
 from rowhouse.schemas.columns import Column, RegistrationError
 from rowhouse.schemas.derivation import build_model
@@ -134,7 +134,7 @@ class ListParameters:
         config = ConfigDict(extra="forbid", allow_inf_nan=False)
         return build_model(f"{self._name}ListQuery", members, __config__=config)
 
-    def parse(self, query_string: bytes, *, path: str, secret: str) -> Selection:
+    def parse(self, query_string: bytes, *, path: str, secret: str) -> ListQuery:
         """The selection that a query string asks for; `path` and `secret` are what cursors are signed with.
 
         Raises:
@@ -148,7 +148,7 @@ class ListParameters:
         token = raw.pop("cursor", None)
         return self.select(raw) if token is None else self._continue(raw, decode(token, path=path, secret=secret))
 
-    def _continue(self, raw: dict[str, str], cursor: Cursor) -> Selection:
+    def _continue(self, raw: dict[str, str], cursor: Cursor) -> ListQuery:
         """The page behind a cursor, which brings its own sort and filters; repeating them is fine, another view too."""
         free = {*SIZE_WORDS, *VIEW_WORDS}
         for name, text in raw.items():
@@ -163,12 +163,12 @@ class ListParameters:
         shape = replace(selection.shape, nulls=tuple(value is None for value in cursor.values))
         return replace(selection, shape=shape, values={**selection.values, **bound})
 
-    def next_cursor(self, selection: Selection, last: Row, *, path: str, secret: str) -> str:
+    def next_cursor(self, selection: ListQuery, last: Row, *, path: str, secret: str) -> str:
         """The cursor to the page behind the row `last`."""
         values = tuple(last[key.column.name] for key in self.sort_keys(selection.shape.sort))
         return encode(Cursor(selection.query, selection.limit, values), path=path, secret=secret)
 
-    def select(self, raw: Mapping[str, str]) -> Selection:
+    def select(self, raw: Mapping[str, str]) -> ListQuery:
         """The selection that these parameters ask for, a cursor not among them.
 
         Raises:
@@ -182,7 +182,7 @@ class ListParameters:
             raise InvalidInputError.from_pydantic(error, "query") from error
         return self._bind(given, query)
 
-    def _bind(self, given: BaseModel, query: Mapping[str, str]) -> Selection:
+    def _bind(self, given: BaseModel, query: Mapping[str, str]) -> ListQuery:
         values = given.__dict__
         names = given.model_fields_set
         offset, limit = _window(values, names)
@@ -196,10 +196,10 @@ class ListParameters:
         if "search" in names:
             searched, parts = bind_text(SEARCH, "contains", values["search"])
             bound.update(parts)
-        shape = Shape(tuple(filters), tuple(values["sort"] or ()), searched=searched)
-        return Selection(shape, bound, offset=offset, limit=limit, query=query, view=View.of(values))
+        shape = QueryShape(tuple(filters), tuple(values["sort"] or ()), searched=searched)
+        return ListQuery(shape, bound, offset=offset, limit=limit, query=query, view=Projection.of(values))
 
-    def conditions(self, shape: Shape) -> list[Any]:
+    def conditions(self, shape: QueryShape) -> list[Any]:
         """The WHERE clauses of a shape's filters and search, with a `bindparam` for each value."""
         clauses = [clause(self.filters[name], size) for name, size in shape.filters]
         if shape.searched:
@@ -210,11 +210,11 @@ class ListParameters:
             clauses += [MayHold(*indexed, text_of(name)) for name in self._indexed_texts(shape)]
         return clauses
 
-    def asks_search_index(self, shape: Shape) -> bool:
+    def asks_search_index(self, shape: QueryShape) -> bool:
         """Whether the search index knows of anything that a shape looks for."""
         return any(self._indexed_texts(shape))
 
-    def _indexed_texts(self, shape: Shape) -> Iterator[str]:
+    def _indexed_texts(self, shape: QueryShape) -> Iterator[str]:
         """The bind names of texts that the search index finds: those that have trigrams, of its columns."""
         if not self.search.index:
             return
@@ -233,7 +233,7 @@ class ListParameters:
             keys.setdefault(name, SortKey(self._columns[name], descending=word.startswith("-")))
         return list(keys.values())[: list(keys).index(self._key) + 1]
 
-    def order(self, shape: Shape) -> list[Any]:
+    def order(self, shape: QueryShape) -> list[Any]:
         """The ORDER BY of a shape: nulls last ascending and first descending, the primary key last."""
         return [_ordered(key) for key in self.sort_keys(shape.sort)]
 

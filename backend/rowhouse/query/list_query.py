@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from rowhouse.query.pagination import DEFAULT_SIZE
-from rowhouse.query.projection import WHOLE, View
+from rowhouse.query.projection import ALL_FIELDS, Projection
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class QueryShape:
     """What decides the SQL text of a list; equal for two requests that need the same."""
 
     filters: tuple[tuple[str, int], ...] = ()
@@ -23,19 +23,19 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class ListQuery:
     """What one request asks of a list. `shape` decides the SQL text, `values` are bound to it."""
 
-    shape: Shape
+    shape: QueryShape
     values: dict[str, Any]
     offset: int
     limit: int
     # What a cursor has to repeat: the filters, the sort and the search as they were written.
     query: Mapping[str, str]
-    view: View = WHOLE
+    view: Projection = ALL_FIELDS
 
 
-FIRST_PAGE = Selection(Shape(), {}, offset=0, limit=DEFAULT_SIZE, query={})
+FIRST_PAGE = ListQuery(QueryShape(), {}, offset=0, limit=DEFAULT_SIZE, query={})
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,25 +14,25 @@ VIEW_WORDS = frozenset({"fields", "expand"})
 MAX_NAMES = 100
 
 
-class View(NamedTuple):
+class Projection(NamedTuple):
     """The members that are shown, None for all of them, and the names of the related rows that are embedded."""
 
     fields: frozenset[str] | None = None
     expand: frozenset[str] = frozenset()
 
     @property
-    def is_plain(self) -> bool:
+    def is_full(self) -> bool:
         """Whether rows are shown as they are."""
         return self.fields is None and not self.expand
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> "View":
+    def of(cls, values: Mapping[str, Any]) -> "Projection":
         """The view that parsed parameters ask for."""
         fields = values["fields"]
         return cls(None if fields is None else frozenset(fields), frozenset(values.get("expand") or ()))
 
 
-WHOLE = View()
+ALL_FIELDS = Projection()
 
 
 def view_members(columns: Iterable[str], relations: Iterable[str]) -> dict[str, Any]:
@@ -58,17 +58,17 @@ class ViewParameters:
         config, members = ConfigDict(extra="forbid"), view_members(columns, relations)
         self.model: type[BaseModel] = build_model(f"{name}GetQuery", members, __config__=config)
 
-    def parse(self, query_string: bytes) -> View:
+    def parse(self, query_string: bytes) -> Projection:
         """The view that a query string asks for.
 
         Raises:
             InvalidInputError: 422 for an unknown, repeated or malformed parameter.
         """
         if not query_string:
-            return WHOLE
+            return ALL_FIELDS
         parts = {n: text.split(",") if n in VIEW_WORDS else text for n, text in parse_query(query_string).items()}
         try:
-            return View.of(self.model.__pydantic_validator__.validate_python(parts).__dict__)
+            return Projection.of(self.model.__pydantic_validator__.validate_python(parts).__dict__)
         except ValidationError as error:
             raise InvalidInputError.from_pydantic(error, "query") from error
 

@@ -37,7 +37,7 @@ class Resource:
     owner: str | None
     owner_only: bool
     # Totals above this many rows are estimated; None counts every row.
-    estimate_past: int | None = None
+    exact_count_limit: int | None = None
     # Filled when the registry is built, for it takes the whole table of contents to know them.
     relations: Mapping[str, Relation] = field(default_factory=dict)
     soft_delete: bool = False

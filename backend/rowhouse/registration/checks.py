@@ -118,7 +118,7 @@ def check_bound(model: type[SQLModel], bound: int | None) -> int | None:
     """The bound of exact totals, which is a number of rows."""
     if bound is not None and bound < 1:
         raise RegistrationError(
-            f"{model.__name__}: estimate_past={bound} must be a number of rows from 1, such as 10_000"
+            f"{model.__name__}: exact_count_limit={bound} must be a number of rows from 1, such as 10_000"
         )
     return bound
 

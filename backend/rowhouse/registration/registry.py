@@ -22,8 +22,8 @@ from rowhouse.core.openapi import SLO
 from rowhouse.core.policy import SIGNED_IN, Policy
 from rowhouse.crud.base import CRUDBase
 from rowhouse.entities.model import plural
-from rowhouse.history.session_events import Kept, keep_flushes, kept_of
-from rowhouse.http.route_tree import Directory
+from rowhouse.history.session_events import Tracked, kept_of, track_session_changes
+from rowhouse.http.route_tree import RouteTree
 from rowhouse.operations.expand import Expansion
 from rowhouse.query.resource import Resource
 from rowhouse.registration.checks import (
@@ -69,9 +69,9 @@ class Built(NamedTuple):
     `kept` is what flushes keep, by the name of the table.
     """
 
-    directory: Directory
+    directory: RouteTree
     cruds: dict[str, Cruds]
-    kept: dict[str, Kept]
+    kept: dict[str, Tracked]
 
 
 class Keeping(NamedTuple):
@@ -109,7 +109,7 @@ class Registry:
         crud: type[CRUDBase[Any]] = CRUDBase,
         path: str | None = None,
         operations: Iterable[str] = OPERATIONS,
-        estimate_past: int | None = None,
+        exact_count_limit: int | None = None,
         soft_delete: bool = False,
         history: bool = False,
         slo_ms: int | None = None,
@@ -121,7 +121,7 @@ class Registry:
         text columns behind `?search=`. `crud` is a `CRUDBase` with a wall moved. `path` replaces the plural of the class
         name. `operations` names those of list, create, get, update, put and delete that exist. `soft_delete` keeps what is
         deleted, so that `POST /{id}/restore` brings it back. `history` keeps every change, listed at `GET /{id}/history`.
-        `estimate_past` is the number of rows past which a list's total is an estimate, for tables where counting is the cost.
+        `exact_count_limit` is the number of rows past which a list's total is an estimate, for tables where counting is the cost.
         `slo_ms` is within how many milliseconds 95 of 100 answers are to be there, where that is not the setting SLO_MS; the
         document states it and the load run holds every generated operation to it.
 
@@ -151,13 +151,13 @@ class Registry:
             write=write_policy(model, write, owner),
             owner=owner,
             owner_only=owner is not None and read is None,
-            estimate_past=check_bound(model, estimate_past),
+            exact_count_limit=check_bound(model, exact_count_limit),
             soft_delete=soft_delete,
             history=history,
             slo_ms=check_slo(model, slo_ms),
         )
         if resource.is_kept:
-            keep_flushes(resource)
+            track_session_changes(resource)
         self.registrations[chosen] = Registration(resource, crud, operations)
 
     def include(self, router: APIRouter) -> None:
@@ -177,7 +177,7 @@ class Registry:
         found = [missing_indexes(line.resource, is_listed="list" in line.operations) for line in lines]
         return [sentence for sentence in found if sentence is not None]
 
-    def enter(self, directory: Directory, dialect: sa.Dialect, keeping: Mapping[str, Keeping]) -> Cruds:
+    def enter(self, directory: RouteTree, dialect: sa.Dialect, keeping: Mapping[str, Keeping]) -> Cruds:
         """Enter every route in the directory, and return what the routes of each entity go through, for one database."""
         resources = self._related(keeping)
         cruds = {path: self.registrations[path].crud(resource, dialect) for path, resource in resources.items()}
@@ -236,7 +236,7 @@ def build(registries: Sequence[Registry], dialect: sa.Dialect) -> Built:
             f"two registries have one prefix of {prefixes}: give each its own, or register all in one"
         )
     keeping = _keeping(registries)
-    directory = Directory()
+    directory = RouteTree()
     cruds = {registry.prefix: registry.enter(directory, dialect, keeping) for registry in registries}
     directory.complete()
     found = [crud for part in reversed(cruds.values()) for crud in part.values()]

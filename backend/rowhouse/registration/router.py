@@ -11,7 +11,7 @@ from rowhouse.core.openapi import header, problem_responses
 from rowhouse.crud.base import CRUDBase
 from rowhouse.operations.endpoints import Endpoints
 from rowhouse.operations.expand import Expansion
-from rowhouse.operations.history_endpoints import KeptEndpoints, kept_routes
+from rowhouse.operations.history_endpoints import HistoryEndpoints, kept_routes
 from rowhouse.operations.route import LOCATED, TAGGED, GeneratedRoute, generated_route, many, one
 from rowhouse.query.pagination import EstimatedPage, Page
 from rowhouse.query.resource import Resource
@@ -35,14 +35,14 @@ def routes_of(
 
     `declared` is the resource as its line has it: another registry of the application may keep more of its rows.
     """
-    endpoints = (KeptEndpoints if resource.is_kept else Endpoints)(resource, crud, expansions)
+    endpoints = (HistoryEndpoints if resource.is_kept else Endpoints)(resource, crud, expansions)
     named = [name for name in OPERATIONS if name in operations]
     routes = [build(resource, endpoints) for name in named for build in _BUILDERS[name]]
-    return routes + kept_routes(declared, endpoints) if isinstance(endpoints, KeptEndpoints) else routes
+    return routes + kept_routes(declared, endpoints) if isinstance(endpoints, HistoryEndpoints) else routes
 
 
 def _list(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
-    kind: Any = Page if resource.estimate_past is None else EstimatedPage
+    kind: Any = Page if resource.exact_count_limit is None else EstimatedPage
     page: Any = Union[kind[resource.schemas.public], kind[endpoints.partial]]  # noqa: UP007  made at run time
     name = many(resource)
     return generated_route(

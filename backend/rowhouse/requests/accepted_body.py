@@ -13,7 +13,7 @@ CHARSETS = ("utf-8", "us-ascii")
 
 
 @dataclass(frozen=True, slots=True)
-class Intake:
+class AcceptedBody:
     """The media types that a body may have, in UTF-8, and the name of the setting with the most bytes of it."""
 
     media_types: tuple[str, ...]

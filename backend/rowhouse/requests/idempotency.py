@@ -21,7 +21,7 @@ from starlette.responses import Response
 from rowhouse.core.clock import now
 from rowhouse.core.errors import InvalidInputError
 from rowhouse.core.openapi import header, response_header
-from rowhouse.db.compiled import Statement
+from rowhouse.db.compiled import CompiledStatement
 from rowhouse.db.sql_functions import portable_text
 from rowhouse.db.unit_of_work import Database, UnitOfWork
 from rowhouse.requests.idempotency_quota import LIFETIME, KeyQuota
@@ -141,19 +141,19 @@ def _replay(unit: UnitOfWork, claim: Claim) -> Response:
     return Response(bytes(stored["body"]), stored["status"], headers, JSON)
 
 
-def _claim_statement(dialect: sa.Dialect) -> Statement:
+def _claim_statement(dialect: sa.Dialect) -> CompiledStatement:
     make: Any = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
     values = {column.name: sa.bindparam(column.name, type_=column.type) for column in idempotency_keys.columns}
     source = make(idempotency_keys).values(values).on_conflict_do_nothing().returning(_table.key)
-    return Statement(source, dialect, columns=[_table.key])
+    return CompiledStatement(source, dialect, columns=[_table.key])
 
 
-def _store_statement(dialect: sa.Dialect) -> Statement:
+def _store_statement(dialect: sa.Dialect) -> CompiledStatement:
     names = ("status", "headers", "body")
     values = {name: sa.bindparam(name, type_=_table[name].type) for name in names}
-    return Statement(sa.update(idempotency_keys).where(_is_claim).values(values), dialect, columns=[])
+    return CompiledStatement(sa.update(idempotency_keys).where(_is_claim).values(values), dialect, columns=[])
 
 
-def _expire_statement(dialect: sa.Dialect) -> Statement:
+def _expire_statement(dialect: sa.Dialect) -> CompiledStatement:
     old = _table.created_at < sa.bindparam("before", type_=UTCDateTime())
-    return Statement(sa.delete(idempotency_keys).where(old), dialect, columns=[])
+    return CompiledStatement(sa.delete(idempotency_keys).where(old), dialect, columns=[])

@@ -22,7 +22,7 @@ LISTS = frozenset({b"if-match", b"if-none-match"})
 FORMS = (b"application/x-www-form-urlencoded", b"multipart/form-data")
 
 
-def refuse_headers(headers: Headers, *, most_bytes: int) -> None:
+def check_headers(headers: Headers, *, most_bytes: int) -> None:
     """Let a request pass whose body may be read as it comes.
 
     Raises:

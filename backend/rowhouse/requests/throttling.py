@@ -40,7 +40,7 @@ class _Count(NamedTuple):
     key: tuple[str, ...]
 
 
-class Slowdown:
+class AttemptThrottle:
     """The bounds of the settings, and the counts against them; one an application."""
 
     def __init__(self, settings: Settings) -> None:
@@ -151,16 +151,16 @@ def _give_back(limiter: FixedWindowRateLimiter, taken: list[_Count]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempts:
+class ThrottledAttempts:
     """The attempts of one request's client."""
 
-    slowdown: Slowdown
+    slowdown: AttemptThrottle
     address: str
 
     def of(self, subject: str, *, failure: type[RowhouseError]) -> AbstractContextManager[None]:
-        """As `Slowdown.attempt`, from this client's address."""
+        """As `AttemptThrottle.attempt`, from this client's address."""
         return self.slowdown.attempt(subject, self.address, failure=failure)
 
     def sign_up(self) -> None:
-        """As `Slowdown.admit_sign_up`, from this client's address."""
+        """As `AttemptThrottle.admit_sign_up`, from this client's address."""
         self.slowdown.admit_sign_up(self.address)

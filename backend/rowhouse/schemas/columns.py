@@ -20,7 +20,7 @@ from sqlmodel import SQLModel
 from sqlmodel.main import FieldInfoMetadata
 
 from rowhouse.entities.model import EnumText, Mark
-from rowhouse.schemas.field_types import MAX_EXACT_DIGITS, NO_NUL, WIRE_TYPES, check_json, member_of, refuse_nul
+from rowhouse.schemas.field_types import FIELD_TYPES, MAX_EXACT_DIGITS, NO_NUL, check_json, member_of, refuse_nul
 
 TIMESTAMPS = ("created_at", "updated_at")
 MAX_INDEXED_TEXT = 600
@@ -66,7 +66,7 @@ class Column:
         return Annotated[(self.base, *self.constraints)] if self.constraints else self.base
 
     @property
-    def wire_or_null(self) -> Any:
+    def nullable_annotation(self) -> Any:
         """The annotation with null where the column takes it."""
         return Union[self.wire, None] if self.nullable else self.wire  # noqa: UP007  self.wire is a runtime value
 
@@ -113,11 +113,11 @@ def _wire_base(model: type[SQLModel], name: str, inner: Any, column: sa.Column[A
         return _enumerated(model, name, inner, column.type)
     if isinstance(inner, type) and issubclass(inner, Enum):
         return inner
-    if inner in WIRE_TYPES:
-        return WIRE_TYPES[inner]
+    if inner in FIELD_TYPES:
+        return FIELD_TYPES[inner]
     raise RegistrationError(
         f"{model.__name__}.{name}: {inner!r} has no form on the wire; mark it SECRET, or use one of "
-        f"{', '.join(sorted(t.__name__ for t in WIRE_TYPES if isinstance(t, type)))}, an Enum, or a JSON column"
+        f"{', '.join(sorted(t.__name__ for t in FIELD_TYPES if isinstance(t, type)))}, an Enum, or a JSON column"
     )
 
 

@@ -65,11 +65,11 @@ def derive(
     name = model.__name__
     create = build_model(
         f"{name}Create",
-        {c.name: (c.wire_or_null, _create_field(c)) for c in settable},
+        {c.name: (c.nullable_annotation, _create_field(c)) for c in settable},
         __config__=STRICT,
         __validators__=_validators(model, settable),
     )
-    members = {c.name: (Union[c.wire_or_null, MISSING], described(c, MISSING)) for c in updatable}  # noqa: UP007  runtime
+    members = {c.name: (Union[c.nullable_annotation, MISSING], described(c, MISSING)) for c in updatable}  # noqa: UP007  runtime
     validators = _validators(model, updatable)
     update = build_model(f"{name}Update", members, __config__=CHANGING, __validators__=validators)
     key = next(column for column in columns.values() if column.column.primary_key)

@@ -98,15 +98,15 @@ Instant = Annotated[
 CalendarDate = Annotated[date, BeforeValidator(_parsing(date, DATE, "a date, as 2030-01-31"))]
 WallTime = Annotated[time, BeforeValidator(_parsing(time, TIME, "a time of day without offset, as 12:00:00"))]
 Duration = Annotated[timedelta, Field(ge=timedelta(days=-36500), le=timedelta(days=36500))]
-WireDecimal = Annotated[Decimal, BeforeValidator(_parse_decimal), PlainSerializer(float, return_type=float)]
+ExactDecimal = Annotated[Decimal, BeforeValidator(_parse_decimal), PlainSerializer(float, return_type=float)]
 # The scalar types that an entity may have, each with what the wire takes for it. Enums and JSON come beside them.
-WIRE_TYPES: dict[Any, Any] = {
+FIELD_TYPES: dict[Any, Any] = {
     datetime: Instant,
     AwareDatetime: Instant,
     date: CalendarDate,
     time: WallTime,
     timedelta: Duration,
-    Decimal: WireDecimal,
+    Decimal: ExactDecimal,
     int: int,
     float: float,
     bool: bool,

@@ -22,7 +22,7 @@ def blocks(items: Sequence[T], *, columns: int) -> Iterator[tuple[int, Sequence[
         start += size
 
 
-def padded(items: Sequence[T]) -> list[T]:
+def pad_to_power_of_two(items: Sequence[T]) -> list[T]:
     """`items` with the last one repeated up to a power of two, where a statement takes any number of the same."""
     size = 1 << (len(items) - 1).bit_length()
     return [*items, *[items[-1]] * (size - len(items))]

@@ -18,7 +18,7 @@ STRIDE = 2_654_435_761  # a prime: no period of the data falls in step with it
 PLAN, LAST, FOUND, PROBED = "plan", "_last_row", "_found_rows", "_probed_rows"
 
 
-def sampled(table: sa.Table, selected: Callable[[Any], sa.Select[Any]]) -> sa.Select[Any]:
+def estimate_from_sample(table: sa.Table, selected: Callable[[Any], sa.Select[Any]]) -> sa.Select[Any]:
     """The last row id of a table on SQLite, how many row ids spread up to it are looked up, and how many of those `selected` selects."""
     row_id = sa.literal_column(f'"{table.name}"."_rowid_"', sa.BigInteger())
     last = sa.select(sa.func.coalesce(sa.func.max(row_id), 0)).select_from(table).scalar_subquery()
@@ -31,7 +31,7 @@ def sampled(table: sa.Table, selected: Callable[[Any], sa.Select[Any]]) -> sa.Se
     return sa.select(last.label(LAST), sa.literal_column(str(size), sa.Integer()).label(PROBED), found.label(FOUND))
 
 
-def counted_whole(table: sa.Table, past: int) -> sa.Select[Any]:
+def count_exactly(table: sa.Table, past: int) -> sa.Select[Any]:
     """How many rows a table has on SQLite, which of a large one says no more than that they are more than `past`.
 
     SQLite counts a table by its pages, without a look at the rows: 7 µs for ten thousand, milliseconds for millions.
@@ -45,7 +45,7 @@ def counted_whole(table: sa.Table, past: int) -> sa.Select[Any]:
 
 
 def estimated_rows(answer: Row) -> int:
-    """The estimate in the one row that `Statements.estimate` gives: PostgreSQL's plan, or what `sampled` found."""
+    """The estimate in the one row that `Statements.estimate` gives: PostgreSQL's plan, or what `estimate_from_sample` found."""
     if PLAN in answer:
         return int(answer[PLAN][0]["Plan"]["Plan Rows"])
     probes = min(answer[PROBED], answer[LAST]) or 1

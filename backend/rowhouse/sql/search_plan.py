@@ -10,7 +10,7 @@ from dataclasses import replace
 from rowhouse.db.compiled import Predicate
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.query.list_parameters import ListParameters
-from rowhouse.query.list_query import Selection, Shape
+from rowhouse.query.list_query import ListQuery, QueryShape
 from rowhouse.sql.count_estimate import estimated_rows
 from rowhouse.sql.statements import Statements
 
@@ -18,14 +18,14 @@ from rowhouse.sql.statements import Statements
 COMMON = 10_000
 
 
-def read_through(shape: Shape) -> Shape:
+def read_through(shape: QueryShape) -> QueryShape:
     """The same rows, found without the search index, in no order."""
     return replace(shape, by_index=False, sort=(), nulls=None)
 
 
 def fitted(
-    unit: UnitOfWork, statements: Statements, parameters: ListParameters, selection: Selection, scope: Predicate
-) -> Shape:
+    unit: UnitOfWork, statements: Statements, parameters: ListParameters, selection: ListQuery, scope: Predicate
+) -> QueryShape:
     """The shape of a selection, whose page asks the search index if that pays."""
     shape = selection.shape
     if unit.database.dialect.name != "postgresql" or not parameters.asks_search_index(shape):

@@ -7,12 +7,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from rowhouse.db.compiled import EVERYTHING, Predicate, Statement
+from rowhouse.db.compiled import EVERYTHING, CompiledStatement, Predicate
 from rowhouse.query.cursor import after
-from rowhouse.query.list_query import Shape
+from rowhouse.query.list_query import QueryShape
 from rowhouse.query.resource import Resource
 from rowhouse.schemas.columns import Column
-from rowhouse.sql.count_estimate import counted_whole, sampled
+from rowhouse.sql.count_estimate import count_exactly, estimate_from_sample
 
 CACHED_SHAPES = 512
 # Our own names in a statement begin with an underscore, as no column of a SQLModel class can.
@@ -39,7 +39,7 @@ class Statements:
         self._table = resource.table
         self._dialect = dialect
         self._key: Any = resource.key.column
-        self._estimate_past = resource.estimate_past
+        self._exact_count_limit = resource.exact_count_limit
         # PostgreSQL keeps nothing in memory of what it reads of a large table from its beginning, but the index of a key that counts.
         self._is_counted_by_key = dialect.name == "postgresql" and isinstance(self._key.type, sa.Integer)
         self._public = [read(resource.columns[name]) for name in resource.schemas.public_names]
@@ -65,7 +65,7 @@ class Statements:
         self.update_many = cache(self._update_many)
         self.delete_many = cache(self._delete_many)
 
-    def _list_after(self, shape: Shape, scope: Predicate) -> Statement:
+    def _list_after(self, shape: QueryShape, scope: Predicate) -> CompiledStatement:
         """A page behind a cursor, or a first one, without a total; binds the cursor's values and `_page_limit`."""
         beyond = [] if shape.nulls is None else [after(self._parameters.sort_keys(shape.sort), shape.nulls)]
         source = sa.select(*self._public).where(*self._parameters.conditions(shape), *beyond)
@@ -73,7 +73,7 @@ class Statements:
         limit = sa.bindparam(PAGE_LIMIT, type_=sa.BigInteger())
         return self._compile(ordered.limit(limit), self._public, scope)
 
-    def _list(self, shape: Shape, scope: Predicate) -> Statement:
+    def _list(self, shape: QueryShape, scope: Predicate) -> CompiledStatement:
         """A page and the total; binds `_page_limit` and `_page_offset`."""
         total = self._counting(shape, scope).scalar_subquery().label(TOTAL)
         source = sa.select(*self._public, total).where(*self._parameters.conditions(shape))
@@ -82,39 +82,39 @@ class Statements:
         offset = sa.bindparam(PAGE_OFFSET, type_=sa.BigInteger())
         return self._compile(ordered.limit(limit).offset(offset), [*self._public, total], scope)
 
-    def _count(self, shape: Shape, scope: Predicate) -> Statement:
+    def _count(self, shape: QueryShape, scope: Predicate) -> CompiledStatement:
         source = self._counting(shape, scope)
         return self._compile(source, list(source.selected_columns), scope)
 
-    def _counting(self, shape: Shape, scope: Predicate) -> sa.Select[Any]:
+    def _counting(self, shape: QueryShape, scope: Predicate) -> sa.Select[Any]:
         shape = replace(shape, by_index=True)  # whatever suits the page: nothing here has an order
-        if self._estimate_past is None:
+        if self._exact_count_limit is None:
             return self._selected(sa.func.count().label(TOTAL), shape, scope)
         bounded = self._selected(sa.literal_column("1"), shape, scope)
         if bounded.whereclause is None and self._dialect.name == "sqlite":
-            return sa.select(counted_whole(self._table, self._estimate_past).scalar_subquery().label(TOTAL))
+            return sa.select(count_exactly(self._table, self._exact_count_limit).scalar_subquery().label(TOTAL))
         if bounded.whereclause is None and self._is_counted_by_key:
             # The key and not a constant, which the executor would have to put beside each row of the index.
             bounded = bounded.with_only_columns(self._key).order_by(self._key)
-        bounded = bounded.limit(sa.literal_column(str(self._estimate_past + 1)))
+        bounded = bounded.limit(sa.literal_column(str(self._exact_count_limit + 1)))
         return sa.select(sa.func.count().label(TOTAL)).select_from(bounded.subquery())
 
-    def _selected(self, value: Any, shape: Shape, scope: Predicate) -> sa.Select[Any]:
+    def _selected(self, value: Any, shape: QueryShape, scope: Predicate) -> sa.Select[Any]:
         """`value` of the rows that a shape selects."""
         source = sa.select(value).select_from(self._table).where(*self._parameters.conditions(shape))
         selected: sa.Select[Any] = _where(source, scope)
         return selected
 
-    def _estimate(self, shape: Shape, scope: Predicate) -> Statement:
+    def _estimate(self, shape: QueryShape, scope: Predicate) -> CompiledStatement:
         """What `estimated_rows` reads; binds the shape's values."""
         if self._dialect.name == "postgresql":
             plan: Any = sa.literal_column("plan")
             source = self._selected(self._key, shape, scope)
-            return Statement(source, self._dialect, columns=[plan], predicate=scope, explain=True)
-        sample = sampled(self._table, lambda counted: self._selected(counted, shape, scope))
+            return CompiledStatement(source, self._dialect, columns=[plan], predicate=scope, explain=True)
+        sample = estimate_from_sample(self._table, lambda counted: self._selected(counted, shape, scope))
         return self._compile(sample, list(sample.selected_columns), scope)
 
-    def _related(self, column: str, size: int, scope: Predicate) -> Statement:
+    def _related(self, column: str, size: int, scope: Predicate) -> CompiledStatement:
         """The rows whose `column` is one of so many values, in the order of their keys; binds numbered `_related` and `_page_limit`."""
         kind = self._table.columns[column]
         values = [sa.bindparam(numbered(RELATED, position), type_=kind.type) for position in range(size)]
@@ -122,60 +122,60 @@ class Statements:
         limit = sa.bindparam(PAGE_LIMIT, type_=sa.BigInteger())
         return self._compile(source.limit(limit), self._public, scope)
 
-    def _get(self, predicate: Predicate) -> Statement:
+    def _get(self, predicate: Predicate) -> CompiledStatement:
         """The public columns of one row; binds `_row_key`."""
         source = _where(sa.select(*self._public).where(self._is_row()), predicate)
         return self._compile(source, self._public, predicate)
 
-    def _get_locked(self, predicate: Predicate) -> Statement:
+    def _get_locked(self, predicate: Predicate) -> CompiledStatement:
         """Every column of one row, which stays locked until the transaction ends."""
         source = _where(sa.select(*self._every).where(self._is_row()), predicate)
         return self._compile(source.with_for_update(key_share=True), self._every, predicate)
 
-    def _insert(self, names: tuple[str, ...]) -> Statement:
+    def _insert(self, names: tuple[str, ...]) -> CompiledStatement:
         """Binds each column by its name."""
         values = {name: self._value(name, name) for name in names}
         return self._compile(self._table.insert().values(values).returning(*self._public), self._public)
 
-    def _update(self, names: tuple[str, ...], predicate: Predicate) -> Statement:
+    def _update(self, names: tuple[str, ...], predicate: Predicate) -> CompiledStatement:
         """Binds `_row_key` and each new value as `set_` with the column's name."""
         values = {name: self._value(name, f"set_{name}") for name in names}
         source = _where(self._table.update().where(self._is_row()), predicate)
         return self._compile(source.values(values).returning(*self._public), self._public, predicate)
 
-    def _delete(self, predicate: Predicate) -> Statement:
+    def _delete(self, predicate: Predicate) -> CompiledStatement:
         source = _where(self._table.delete().where(self._is_row()), predicate)
         return self._compile(source.returning(*self._gone), self._gone, predicate)
 
-    def _exists(self, target: sa.Column[Any]) -> Statement:
+    def _exists(self, target: sa.Column[Any]) -> CompiledStatement:
         """Whether another table has a row; binds `TARGET_KEY`."""
         found = sa.select(target).where(target == sa.bindparam(TARGET_KEY, type_=target.type))
         return self._compile(found, [target])
 
-    def _seen(self, target: sa.Column[Any], size: int, predicate: Predicate) -> Statement:
+    def _seen(self, target: sa.Column[Any], size: int, predicate: Predicate) -> CompiledStatement:
         """Which of some values of another table's column `predicate` lets be seen; binds numbered `_row_key`s."""
         given = [sa.bindparam(numbered(ROW_KEY, row), type_=target.type) for row in range(size)]
         return self._compile(_where(sa.select(target).where(target.in_(given)), predicate), [target], predicate)
 
-    def _insert_many(self, names: tuple[str, ...], size: int) -> Statement:
+    def _insert_many(self, names: tuple[str, ...], size: int) -> CompiledStatement:
         """Binds each column as its name with the row's number behind it."""
         rows = [{name: self._value(name, numbered(name, row)) for name in names} for row in range(size)]
         return self._compile(self._table.insert().values(rows).returning(*self._public), self._public)
 
-    def _lock_many(self, size: int, predicate: Predicate, *, whole: bool) -> Statement:
+    def _lock_many(self, size: int, predicate: Predicate, *, whole: bool) -> CompiledStatement:
         """The rows that exist, locked in the order of their keys, with every column where `whole`; binds numbered `_row_key`s."""
         columns = self._every if whole else self._found
         source = _where(sa.select(*columns).where(self._key.in_(self._keys(size))), predicate)
         return self._compile(source.order_by(self._key).with_for_update(key_share=True), columns, predicate)
 
-    def _update_many(self, names: tuple[str, ...], size: int) -> Statement:
+    def _update_many(self, names: tuple[str, ...], size: int) -> CompiledStatement:
         """Binds numbered `_row_key`s and numbered columns."""
         kinds = {ROW_KEY: self._key.type, **{name: self._table.columns[name].type for name in names}}
         given = values_table(kinds, size, self._dialect)
         source = self._table.update().where(self._key == given.c[ROW_KEY]).values({n: given.c[n] for n in names})
         return self._compile(source.returning(*self._public), self._public)
 
-    def _delete_many(self, size: int) -> Statement:
+    def _delete_many(self, size: int) -> CompiledStatement:
         """Binds numbered `_row_key`s."""
         source = self._table.delete().where(self._key.in_(self._keys(size)))
         return self._compile(source.returning(*self._gone), self._gone)
@@ -189,8 +189,8 @@ class Statements:
     def _is_row(self) -> Any:
         return self._key == sa.bindparam(ROW_KEY, type_=self._key.type)
 
-    def _compile(self, source: Any, columns: Sequence[Any], predicate: Predicate = EVERYTHING) -> Statement:
-        return Statement(source, self._dialect, columns=columns, predicate=predicate)
+    def _compile(self, source: Any, columns: Sequence[Any], predicate: Predicate = EVERYTHING) -> CompiledStatement:
+        return CompiledStatement(source, self._dialect, columns=columns, predicate=predicate)
 
 
 def values_table(kinds: Mapping[str, Any], size: int, dialect: sa.Dialect) -> sa.CTE:

@@ -16,7 +16,7 @@ from pydantic_core import from_json, to_json
 
 from rowhouse.query.filters import INTEGER_TEXT, NUMBER_TEXT
 from rowhouse.schemas.columns import Column
-from rowhouse.schemas.field_types import DECIMAL, WireDecimal
+from rowhouse.schemas.field_types import DECIMAL, ExactDecimal
 
 # The last four are the full-width = + - @, which some spreadsheets take for the plain ones.
 RISKY = "[=+\\-@\\t\\r\\n\uff1d\uff0b\uff0d\uff20]"
@@ -97,5 +97,5 @@ READERS: dict[Any, FromCell] = {
     bool: lambda cell: TRUTH.get(cell) or quoted(cell),
     int: _whole,
     float: _number,
-    WireDecimal: _decimal,
+    ExactDecimal: _decimal,
 }

@@ -27,16 +27,16 @@ from rowhouse.db.compiled import Predicate, Row
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.http.authorization import ASKED, find_caller
 from rowhouse.operations.endpoints import Endpoints
-from rowhouse.operations.request import Call
+from rowhouse.operations.request import OperationRequest
 from rowhouse.operations.route import GeneratedRoute, many, route_of
 from rowhouse.query.cursor import BIND
 from rowhouse.query.list_parameters import WINDOW_WORDS
-from rowhouse.query.list_query import Selection
+from rowhouse.query.list_query import ListQuery
 from rowhouse.query.query_string import parse_query
 from rowhouse.query.resource import Resource
 from rowhouse.sql.statements import PAGE_LIMIT
 from rowhouse.transfer.csv_cells import cell_writer
-from rowhouse.workers.runner import Door, Lane
+from rowhouse.workers.runner import RequestRunner, WorkerGroup
 
 # Few enough that a chunk keeps nobody waiting for the interpreter, and that little is made in vain for a client who hangs up.
 FIRST_CHUNK, CHUNK = 500, 1000
@@ -65,13 +65,13 @@ class Format:
 
 
 @dataclass(slots=True)
-class Walk:
+class ExportState:
     """One export under way: who asked for which rows and columns, as which file, and where it stands."""
 
     caller: Caller | None
     format: Format
     file_name: str
-    selection: Selection
+    selection: ListQuery
     shown: Names
     is_done: bool = False
 
@@ -86,30 +86,30 @@ class Exporter:
 
     async def respond(self, scope: Scope, _receive: Receive) -> Response:
         """The first chunk, in a response that asks for the others."""
-        door: Door = scope["app"].state.door
+        door: RequestRunner = scope["app"].state.door
         if scope["app"].dependency_overrides:
             await find_caller(scope)
         scope[ASKED] = True
-        begin = partial(self._begin, Call(scope, b""))
-        walk, first = await door.run(begin, write=False, lane=Lane.BULK)
+        begin = partial(self._begin, OperationRequest(scope, b""))
+        walk, first = await door.run(begin, write=False, lane=WorkerGroup.BULK)
         headers = {"Content-Disposition": f'attachment; filename="{walk.file_name}"'}
         return StreamingResponse(self._pieces(door, walk, first), 200, headers, walk.format.media_type)
 
-    async def _pieces(self, door: Door, walk: Walk, first: bytes) -> AsyncIterator[bytes]:
+    async def _pieces(self, door: RequestRunner, walk: ExportState, first: bytes) -> AsyncIterator[bytes]:
         yield first
         while not walk.is_done:
             yield await self._patiently(door, partial(self._next, walk, CHUNK))
 
-    async def _patiently(self, door: Door, work: Callable[[UnitOfWork], bytes]) -> bytes:
+    async def _patiently(self, door: RequestRunner, work: Callable[[UnitOfWork], bytes]) -> bytes:
         """Ask for a chunk, again where the server is full: so much has been sent already."""
         for _ in range(ATTEMPTS):
             try:
-                return await door.run(work, write=False, lane=Lane.BULK)
+                return await door.run(work, write=False, lane=WorkerGroup.BULK)
             except UnavailableError:
                 await asyncio.sleep(PAUSE_SECONDS)
-        return await door.run(work, write=False, lane=Lane.BULK)
+        return await door.run(work, write=False, lane=WorkerGroup.BULK)
 
-    def _begin(self, call: Call, unit: UnitOfWork) -> tuple[Walk, bytes]:
+    def _begin(self, call: OperationRequest, unit: UnitOfWork) -> tuple[ExportState, bytes]:
         call.admit(unit, self.resource.read)
         given = parse_query(call.query) if call.query else {}
         wanted = given.pop("format", "csv")
@@ -122,7 +122,7 @@ class Exporter:
         selection = self.resource.parameters.select(given)
         shown = self._shown(wanted, selection.view.fields)
         file_name = f"{self.resource.path}.{wanted}"
-        walk = Walk(unit.caller, self._formats[wanted], file_name, selection, shown)
+        walk = ExportState(unit.caller, self._formats[wanted], file_name, selection, shown)
         return walk, walk.format.head(shown) + self._next(walk, FIRST_CHUNK, unit)
 
     def _shown(self, wanted: str, fields: frozenset[str] | None) -> Names:
@@ -134,7 +134,7 @@ class Exporter:
             raise InvalidInputError.at("query", "fields", message="CSV has none of these columns", kind="literal_error")
         return shown
 
-    def _next(self, walk: Walk, size: int, unit: UnitOfWork) -> bytes:
+    def _next(self, walk: ExportState, size: int, unit: UnitOfWork) -> bytes:
         """The next rows as bytes, for the caller who began; the walk then stands behind the last of them."""
         unit.caller = walk.caller
         selection, scope = walk.selection, Predicate(self.crud.scope(walk.caller))
@@ -148,7 +148,7 @@ class Exporter:
             walk.selection = self._behind(selection, rows[-1])
         return written
 
-    def _behind(self, selection: Selection, last: Row) -> Selection:
+    def _behind(self, selection: ListQuery, last: Row) -> ListQuery:
         """The rest of the selection behind its row `last`."""
         keys = self.resource.parameters.sort_keys(selection.shape.sort)
         values = [last[key.column.name] for key in keys]

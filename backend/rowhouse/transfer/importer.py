@@ -24,16 +24,16 @@ from rowhouse.crud.batch import create_possible
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.http.authorization import ASKED, find_caller
 from rowhouse.operations.endpoints import JSON, Endpoints
-from rowhouse.operations.request import Call
+from rowhouse.operations.request import OperationRequest
 from rowhouse.operations.route import GeneratedRoute, many, route_of
 from rowhouse.query.resource import Resource
-from rowhouse.requests.accepted_body import Intake
+from rowhouse.requests.accepted_body import AcceptedBody
 from rowhouse.requests.idempotency import IDEMPOTENCY_KEY, REPLAYED
 from rowhouse.transfer.exporter import CSV, NDJSON
-from rowhouse.transfer.upload_reader import CsvColumns, Line, Source, ndjson_lines
-from rowhouse.workers.runner import Door, Lane
+from rowhouse.transfer.upload_reader import CsvColumns, Line, RowSource, ndjson_lines
+from rowhouse.workers.runner import RequestRunner, WorkerGroup
 
-INTAKE = Intake((CSV, NDJSON), limit="max_import_bytes")
+INTAKE = AcceptedBody((CSV, NDJSON), limit="max_import_bytes")
 IN_MEMORY = 1024 * 1024
 # Rows that are stored by one statement where the columns are few enough.
 BLOCK = 512
@@ -72,31 +72,31 @@ class Importer:
 
     async def respond(self, scope: Scope, receive: Receive) -> Response:
         """Let the caller in, read the file, store it."""
-        door: Door = scope["app"].state.door
+        door: RequestRunner = scope["app"].state.door
         if scope["app"].dependency_overrides:
             await find_caller(scope)
-        caller = await door.run(partial(self._admit, Call(scope, b"")), write=False)
+        caller = await door.run(partial(self._admit, OperationRequest(scope, b"")), write=False)
         scope[ASKED] = True
         with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as file:
             digest = await _spool(receive, file)
             media_type = INTAKE.media_type(scope["headers"])
             upload = Upload(file, media_type, f"{media_type} {digest}".encode())
-            work = partial(self._store, Call(scope, upload.fingerprint), caller, upload)
-            return await door.run(work, write=True, lane=Lane.BULK)
+            work = partial(self._store, OperationRequest(scope, upload.fingerprint), caller, upload)
+            return await door.run(work, write=True, lane=WorkerGroup.BULK)
 
-    def _admit(self, call: Call, unit: UnitOfWork) -> Caller | None:
+    def _admit(self, call: OperationRequest, unit: UnitOfWork) -> Caller | None:
         call.admit(unit, self.resource.write)
-        call.refuse_query()
+        call.reject_query()
         return unit.caller
 
-    def _store(self, call: Call, caller: Caller | None, upload: Upload, unit: UnitOfWork) -> Response:
+    def _store(self, call: OperationRequest, caller: Caller | None, upload: Upload, unit: UnitOfWork) -> Response:
         unit.caller = caller
         longest = unit.settings.max_body_bytes
         self._judge(self._lines(upload, longest))
         return call.once(unit, lambda: self._stored(unit, self._lines(upload, longest)))
 
     def _lines(self, upload: Upload, longest: int) -> Iterator[Line]:
-        source = Source(upload.file, longest=longest)
+        source = RowSource(upload.file, longest=longest)
         return self._csv.lines(source) if upload.media_type == CSV else ndjson_lines(source)
 
     def _judge(self, lines: Iterator[Line]) -> None:

@@ -16,7 +16,7 @@ from rowhouse.transfer.csv_cells import cell_reader, empty_cell, quoted
 
 BLANK = " \t\r\n"
 PIECE = 65_536
-# The limit of `csv` is the process's and far below what a text column may hold; `Source` has one for the whole row.
+# The limit of `csv` is the process's and far below what a text column may hold; `RowSource` has one for the whole row.
 csv.field_size_limit(sys.maxsize)
 
 
@@ -32,7 +32,7 @@ class Line(NamedTuple):
     complaint: str | None = None
 
 
-class Source:
+class RowSource:
     """The lines of a file from its beginning, decoded; an iterator that goes on after an error, as a generator could not."""
 
     def __init__(self, file: IO[bytes], *, longest: int) -> None:
@@ -76,7 +76,7 @@ class Source:
             raw = self._file.readline(PIECE)
 
 
-def ndjson_lines(source: Source) -> Iterator[Line]:
+def ndjson_lines(source: RowSource) -> Iterator[Line]:
     """One row a line; blank lines are passed over."""
     while True:
         number = source.begin_row()
@@ -98,7 +98,7 @@ class CsvColumns:
         self._readers = {name: (quoted(name), cell_reader(c), empty_cell(c)) for name, c in columns.items()}
         self._required = required
 
-    def lines(self, source: Source) -> Iterator[Line]:
+    def lines(self, source: RowSource) -> Iterator[Line]:
         """One row a record; blank lines are passed over.
 
         Raises:
@@ -135,7 +135,7 @@ def _header_fault(number: int, name: str | None, message: str, kind: str) -> dic
     return {"loc": where, "msg": f"line {number}: {message}", "type": kind}
 
 
-def _records(source: Source) -> Iterator[tuple[int, list[str], str | None]]:
+def _records(source: RowSource) -> Iterator[tuple[int, list[str], str | None]]:
     """The records of a CSV file (RFC 4180, any ends of lines), each with the line it begins at, and why it cannot be read."""
     reader = csv.reader(source, strict=True)
     while True:

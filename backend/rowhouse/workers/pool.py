@@ -20,16 +20,16 @@ T = TypeVar("T")
 REST_SECONDS = 0.5
 
 
-class NobodyFreeError(Exception):
+class PoolTimeoutError(Exception):
     """No thread was free in time."""
 
 
-class Task(Generic[T]):
+class Job(Generic[T]):
     """Work that waits for a thread; `outcome` is what the loop waits for."""
 
     __slots__ = ("_context", "_crew", "_error", "_result", "_ticket", "_work", "inbox", "is_late", "outcome")
 
-    def __init__(self, work: Callable[[], T], crew: "Crew", inbox: "Inbox") -> None:
+    def __init__(self, work: Callable[[], T], crew: "WorkerPool", inbox: "CompletionQueue") -> None:
         self.outcome: asyncio.Future[T] = inbox.loop.create_future()
         self.inbox = inbox
         self.is_late = False
@@ -78,18 +78,18 @@ class Task(Generic[T]):
         if self.claim():
             self._crew.unfinished -= 1
             if not self.outcome.done():
-                self.outcome.set_exception(NobodyFreeError())
+                self.outcome.set_exception(PoolTimeoutError())
 
 
-class Inbox:
+class CompletionQueue:
     """What threads have done for one event loop. One wake-up is under way at most."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self._done: deque[Task[Any]] = deque()
+        self._done: deque[Job[Any]] = deque()
         self._is_waking = False
 
-    def put(self, task: Task[Any]) -> None:
+    def put(self, task: Job[Any]) -> None:
         """Hand in a task that is done; called by threads."""
         self._done.append(task)
         if not self._is_waking:
@@ -103,7 +103,7 @@ class Inbox:
             self._done.popleft().tell()
 
 
-class Crew:
+class WorkerPool:
     """Up to `size` threads, started as they are needed, that do what is put before them in its order.
 
     `prepare` is called in a thread before each task and raises where the thread cannot work: `UnavailableError` when the database
@@ -116,17 +116,17 @@ class Crew:
         self._prepare = prepare
         self._able: set[int] = set()  # the threads whose last `prepare` succeeded; each adds and removes itself
         self._is_closing = threading.Event()
-        self._tasks: SimpleQueue[Task[Any] | None] = SimpleQueue()
+        self._tasks: SimpleQueue[Job[Any] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self.unfinished = 0  # counted in the loop's thread alone
 
-    async def run(self, work: Callable[[], T], inbox: Inbox, *, patience: float) -> T:
+    async def run(self, work: Callable[[], T], inbox: CompletionQueue, *, patience: float) -> T:
         """What `work` returns or raises, from a thread.
 
         Raises:
             NobodyFreeError: no thread was free within `patience` seconds; then it is never done.
         """
-        task = Task(work, self, inbox)
+        task = Job(work, self, inbox)
         self.unfinished += 1
         # With no more tasks than threads that can work there is nobody to wait for.
         timer = inbox.loop.call_later(patience, task.drop) if self.unfinished > len(self._able) else None
@@ -164,7 +164,7 @@ class Crew:
             task.perform()
             task.inbox.put(task)
 
-    def _leave(self, task: Task[Any], error: Exception) -> None:
+    def _leave(self, task: Job[Any], error: Exception) -> None:
         """Leave a task to the threads that can work; end it with the error where none can."""
         if self._able and not task.is_late and not self._is_closing.is_set():
             task.release()

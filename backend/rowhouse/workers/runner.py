@@ -22,7 +22,7 @@ from rowhouse.core.errors import (
 )
 from rowhouse.core.settings import Settings
 from rowhouse.db.unit_of_work import Authenticator, Database, UnitOfWork
-from rowhouse.workers.pool import Crew, Inbox, NobodyFreeError
+from rowhouse.workers.pool import CompletionQueue, PoolTimeoutError, WorkerPool
 
 T = TypeVar("T")
 ATTEMPTS = 4
@@ -35,7 +35,7 @@ SLACK_SECONDS, LEAST_LOCK_SECONDS = 0.4, 0.1
 _current = threading.local()
 
 
-class Lane(StrEnum):
+class WorkerGroup(StrEnum):
     """Which threads do the work.
 
     Password hashing, sign-ups, and exports and imports have their own, so that they starve no other request; `/ready` has its own, so that
@@ -63,7 +63,7 @@ def current_unit_of_work() -> UnitOfWork:
     return unit
 
 
-class Door:
+class RequestRunner:
     """Runs a request's work in a worker thread, inside one `UnitOfWork` that is committed before the answer."""
 
     def __init__(self, database: Database, settings: Settings, authenticator: Authenticator | None) -> None:
@@ -74,16 +74,16 @@ class Door:
         self._lock_seconds = settings.lock_seconds
         # What a request waits for a thread, it does not wait for locks as well.
         self._wait_seconds = max(settings.queue_seconds, settings.lock_seconds) + SLACK_SECONDS
-        self._inbox: Inbox | None = None
+        self._inbox: CompletionQueue | None = None
         self._lanes = {
-            Lane.DEFAULT: Crew(settings.worker_threads, "worker", database.link),
-            Lane.HASHING: Crew(HASHING_THREADS, "hashing", database.link),
-            Lane.SIGN_UP: Crew(SIGN_UP_THREADS, "sign_up", database.link),
-            Lane.BULK: Crew(BULK_THREADS, "bulk", database.link),
-            Lane.PROBE: Crew(1, "probe", database.link),
+            WorkerGroup.DEFAULT: WorkerPool(settings.worker_threads, "worker", database.link),
+            WorkerGroup.HASHING: WorkerPool(HASHING_THREADS, "hashing", database.link),
+            WorkerGroup.SIGN_UP: WorkerPool(SIGN_UP_THREADS, "sign_up", database.link),
+            WorkerGroup.BULK: WorkerPool(BULK_THREADS, "bulk", database.link),
+            WorkerGroup.PROBE: WorkerPool(1, "probe", database.link),
         }
 
-    async def run(self, work: Callable[[UnitOfWork], T], *, write: bool, lane: Lane = Lane.DEFAULT) -> T:
+    async def run(self, work: Callable[[UnitOfWork], T], *, write: bool, lane: WorkerGroup = WorkerGroup.DEFAULT) -> T:
         """What `work` returns, once its transaction is committed.
 
         Raises:
@@ -94,11 +94,11 @@ class Door:
             raise ReadOnlyDatabaseError(READ_ONLY)
         loop = asyncio.get_running_loop()
         if self._inbox is None or self._inbox.loop is not loop:
-            self._inbox = Inbox(loop)
+            self._inbox = CompletionQueue(loop)
         crew, perform = self._lanes[lane], partial(self._perform, work, write=write, queued=time.perf_counter())
         try:
             return await crew.run(perform, self._inbox, patience=self._queue_seconds)
-        except NobodyFreeError:
+        except PoolTimeoutError:
             raise UnavailableError(reason=f"no {lane} thread was free within QUEUE_SECONDS") from None
 
     def _perform(self, work: Callable[[UnitOfWork], T], *, write: bool, queued: float) -> T:

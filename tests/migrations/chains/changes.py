@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from tests.migrations.chains.classes import Check, Column, Index, Overlap, Schema, Table
-from tests.migrations.chains.draw import FEWEST_TABLES, FOR_NULL, TABLES, Draw, can_fill, is_plain
+from tests.migrations.chains.draw import FEWEST_TABLES, FOR_NULL, TABLES, Draw, can_fill, is_full
 from tests.migrations.chains.kinds import ENUMS, INTERVALS, KEYS, KINDS, MEMBERS, NUMBERS, TEXTS, USED_MEMBERS
 
 RULED = "bookings"
@@ -80,7 +80,7 @@ def rename_column(draw: Draw) -> str | None:
     """A column gets another name; its values stay."""
     table, column = draw.random.choice(draw.pairs())
     name = draw.free_name(table)
-    if column.uid in table.ruled and not is_plain(name):
+    if column.uid in table.ruled and not is_full(name):
         return None  # the texts of rules would have to quote it
     draw.put(table, replace(column, name=name))
     return f"rename {table.name}.{column.name} to {name}"
@@ -211,7 +211,7 @@ def change_check(draw: Draw) -> str | None:
             checks = [replace(table.checks[0], bound=table.checks[0].bound + 1)]
         draw.put(replace(table, checks=tuple(checks)))
         return f"{table.name}: {'another' if checks else 'no'} check"
-    columns = [c for c in table.columns if c.kind in (*NUMBERS, *TEXTS) and is_plain(c.name)]
+    columns = [c for c in table.columns if c.kind in (*NUMBERS, *TEXTS) and is_full(c.name)]
     column = draw.choose([c for c in columns if draw.is_settled(table, c)])
     if column is None:
         return None
@@ -239,7 +239,7 @@ def change_overlap(draw: Draw) -> str | None:
 
 
 def _plain(draw: Draw, table: Table, column: Column) -> bool:
-    return is_plain(column.name) and draw.is_settled(table, column)
+    return is_full(column.name) and draw.is_settled(table, column)
 
 
 def _resources(draw: Draw, table: Table) -> list[Column]:

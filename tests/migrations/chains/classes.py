@@ -13,7 +13,7 @@ from sqlmodel import Field
 
 from rowhouse.db.integrity import NAMING_CONVENTION
 from rowhouse.db.sql_functions import fold_with
-from rowhouse.entities.model import BigIntegerKey, IntegerKey, Portable, UUIDKey
+from rowhouse.entities.model import BigIntegerKey, IntegerKey, PortableTable, UUIDKey
 from rowhouse.entities.no_overlap import NoOverlap
 from rowhouse.entities.search_index import SearchIndex
 from tests.migrations.chains.kinds import ENUMS, KEYS, KINDS, TEXTS, Kind, enum_kind
@@ -174,7 +174,7 @@ def build(schema: Schema) -> sa.MetaData:
 
 
 def _base(key: type[Any], shared: registry) -> type[Any]:
-    class Base(key, Portable, registry=shared):  # type: ignore[misc]  # mypy wants a class that is known beforehand
+    class Base(key, PortableTable, registry=shared):  # type: ignore[misc]  # mypy wants a class that is known beforehand
         """A table of this schema."""
 
     return Base

@@ -105,6 +105,6 @@ def can_fill(column: Column) -> bool:
     return column.kind in ENUMS or (column.kind in KINDS and KINDS[column.kind].can_fill)
 
 
-def is_plain(name: str) -> bool:
+def is_full(name: str) -> bool:
     """Whether a name needs no quotes in SQL."""
     return name.islower() and name != "order"
