@@ -16,8 +16,8 @@ from sqlmodel import Field
 from app.catalog.models import Book, Category
 from app.catalog.service import BookCRUD
 from app.main import create_app as create_rowhouse
+from rowhouse.auth.accounts import include_accounts
 from rowhouse.auth.models import ADMIN
-from rowhouse.auth.routes import auth, users
 from rowhouse.core.policy import ANYONE
 from rowhouse.db.integrity import NAMING_CONVENTION
 from rowhouse.entities.model import IntegerKey, Record
@@ -35,8 +35,7 @@ def create_app() -> FastAPI:
     table_of_contents = Registry("/api/v1")
     for number in range(int(os.environ["ENTITIES"]) - OWN_ENTITIES):
         table_of_contents.register(_crowd_entity(number), read=ANYONE, write=ADMIN, search=("name", "remark"))
-    table_of_contents.include(auth)
-    table_of_contents.include(users)
+    include_accounts(table_of_contents, roles=("driver",), sign_up=("user", "driver"), operations=())
     table_of_contents.register(Category, read=ANYONE, write=ADMIN, search=("name",))
     table_of_contents.register(Book, read=ANYONE, write=ADMIN, search=("title", "author"), crud=BookCRUD)
     return create_rowhouse(registry=table_of_contents)

@@ -1,5 +1,6 @@
 """The table of contents: one line an entity, in URL order."""
 
+from app.accounts import DRIVER, Role
 from app.bookings.models import Booking, ChargePoint, Vehicle
 from app.bookings.routes import bookings, charge_points
 from app.bookings.service import BookingCRUD
@@ -9,15 +10,12 @@ from app.catalog.service import BookCRUD
 from app.orders.models import CartItem, Order
 from app.orders.routes import cart_items, orders
 from app.orders.service import CartItemCRUD, OrderCRUD
-from rowhouse.auth.models import ADMIN, DRIVER, User
-from rowhouse.auth.routes import auth, users
-from rowhouse.core.policy import ANYONE
-from rowhouse.registration.registry import Registry
+from rowhouse import ADMIN, ANYONE, Registry, include_accounts
 
 registry = Registry("/api/v1")
 register, include = registry.register, registry.include
 
-include(auth)
+include_accounts(registry, roles=(Role.DRIVER,), sign_up=(Role.USER, Role.DRIVER))
 register(
     Book,
     read=ANYONE,
@@ -38,9 +36,4 @@ include(charge_points)
 register(Order, owner="customer_id", operations=("list", "get"), crud=OrderCRUD)
 include(orders)
 register(Review, read=ANYONE, owner="author_id", search=("comment",), exact_count_limit=10_000)
-register(
-    User, read=ADMIN, write=ADMIN, search=("email", "full_name"), exact_count_limit=10_000,
-    operations=("list", "get", "update", "put", "delete"),
-)  # fmt: skip
-include(users)
 register(Vehicle, owner="driver_id", write=DRIVER, search=("plate",), soft_delete=True, history=True)

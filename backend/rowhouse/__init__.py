@@ -13,8 +13,8 @@ A project imports from here and from nowhere else in the package.
 """
 
 from rowhouse.app.factory import create_app
+from rowhouse.auth.accounts import include_accounts
 from rowhouse.auth.models import ADMIN, User, caller_of
-from rowhouse.auth.routes import auth, users
 from rowhouse.core.clock import now
 from rowhouse.core.errors import (
     ConflictError,
@@ -31,7 +31,7 @@ from rowhouse.core.errors import (
 from rowhouse.core.openapi import problem_responses
 from rowhouse.core.policy import ANYONE, SIGNED_IN, Policy, role
 from rowhouse.core.security import Caller, hash_password, verify_password
-from rowhouse.core.settings import Environment, Settings
+from rowhouse.core.settings import Environment, ProjectSettings, Settings
 from rowhouse.crud.base import CRUDBase
 from rowhouse.crud.batch_errors import element_error, single_row_error
 from rowhouse.crud.dependencies import crud_of
@@ -81,6 +81,7 @@ __all__ = [
     "OverlapError",
     "PermissionDeniedError",
     "Policy",
+    "ProjectSettings",
     "ReferenceNotFoundError",
     "RegistrationError",
     "Registry",
@@ -97,13 +98,13 @@ __all__ = [
     "UnitDep",
     "UnitOfWork",
     "User",
-    "auth",
     "caller_of",
     "create_app",
     "create_schema",
     "crud_of",
     "element_error",
     "hash_password",
+    "include_accounts",
     "location_of",
     "now",
     "problem_responses",
@@ -111,6 +112,5 @@ __all__ = [
     "role",
     "row_id",
     "single_row_error",
-    "users",
     "verify_password",
 ]

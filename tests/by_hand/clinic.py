@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from app.bookings.models import ChargePoint
 from app.catalog.models import Book, Category
-from rowhouse.auth.routes import auth, users
+from rowhouse.auth.accounts import include_accounts
 from rowhouse.core.policy import ANYONE, SIGNED_IN, role
 from rowhouse.crud.base import CRUDBase
 from rowhouse.crud.dependencies import crud_of
@@ -32,8 +32,7 @@ def names(session: SessionDep) -> list[str]:
 def clinic() -> Registry:
     """Appointments are read and written by staff, prices read by anyone and written by vets."""
     registry = Registry("/api/v1")
-    registry.include(auth)
-    registry.include(users)
+    include_accounts(registry, roles=("driver",), sign_up=("user", "driver"), operations=())
     registry.register(Category, path="appointments", read=STAFF, write=STAFF)
     registry.register(Book, path="prices", read=ANYONE, write=VETS)
     registry.register(ChargePoint, path="rooms", read=SIGNED_IN, write=STAFF)

@@ -12,8 +12,9 @@ from fastapi.routing import APIRoute
 from httpx2 import Response
 from starlette.testclient import TestClient
 
+from app.accounts import DRIVER
 from rowhouse.app.application import Application
-from rowhouse.auth.models import ADMIN, DRIVER
+from rowhouse.auth.models import ADMIN
 from rowhouse.core.policy import ANYONE, SIGNED_IN, Policy
 from rowhouse.registration.registry import Registry
 from tests.by_hand.conftest import Headers, callers_of

@@ -14,8 +14,8 @@ from starlette.testclient import TestClient
 
 from app.catalog.models import Book, Category
 from app.main import create_app
-from rowhouse.auth.models import ADMIN, User
-from rowhouse.auth.routes import auth, users
+from rowhouse.auth.accounts import include_accounts
+from rowhouse.auth.models import ADMIN
 from rowhouse.core.policy import ANYONE
 from rowhouse.core.settings import Settings
 from rowhouse.crud.base import CRUDBase
@@ -75,12 +75,10 @@ def registries() -> list[Registry]:
     """Two versions of one API: the second keeps no deleted rows itself, and does not write books."""
     first, second = Registry("/api/v1"), Registry("/api/v2")
     for registry in (first, second):
-        for router in (auth, users, by_hand):
-            registry.include(router)
-    first.register(User, read=ADMIN, write=ADMIN, operations=("list", "get"))
+        include_accounts(registry, roles=("driver",), sign_up=("user", "driver"), operations=("list", "get"))
+        registry.include(by_hand)
     first.register(Category, read=ANYONE, write=ADMIN, soft_delete=True, history=True)
     first.register(Book, read=ANYONE, write=ADMIN)
-    second.register(User, read=ADMIN, write=ADMIN, operations=("list", "get"))
     second.register(Category, read=ANYONE, write=ADMIN, crud=NewCategoryCRUD, search=("name",))
     second.register(Book, read=ANYONE, write=ADMIN, crud=NewBookCRUD, operations=("list", "get"))
     return [first, second]
@@ -139,8 +137,8 @@ def test_what_one_version_keeps_all_keep(client: TestClient, prefix: str, *, by_
 def test_another_application_of_the_classes_keeps_what_it_says(migrated_url: str) -> None:
     """In the same process: nothing of the registration stays on the class."""
     plain = Registry("/api/v1")
-    for router in (auth, users, by_hand):
-        plain.include(router)
+    include_accounts(plain, roles=("driver",), sign_up=("user", "driver"), operations=())
+    plain.include(by_hand)
     plain.register(Category, read=ANYONE, write=ADMIN)
     settings = Settings(database_url=migrated_url, **ADMINISTRATOR)
     keeping = create_app(settings, registries())
@@ -197,7 +195,8 @@ def test_a_registry_has_any_prefix(sqlite_url: str, prefix: str) -> None:
     """Everything that names a path follows it."""
     registry = Registry(prefix)
     registry.register(Category, read=ANYONE, write=ADMIN)
-    app = build(sqlite_url, auth, users, registry=registry, **ADMINISTRATOR)
+    include_accounts(registry, roles=("driver",), sign_up=("user", "driver"), operations=())
+    app = build(sqlite_url, registry=registry, **ADMINISTRATOR)
     with QuickClient(app) as client:
         headers = sign_in(client, prefix)
         document = client.get("/openapi.json").json()

@@ -12,7 +12,7 @@ from sqlmodel import func, select
 from starlette.testclient import TestClient
 
 from app.main import create_app
-from rowhouse.auth.routes import auth, users
+from rowhouse.auth.accounts import include_accounts
 from rowhouse.core.errors import ConflictError
 from rowhouse.core.policy import ANYONE, SIGNED_IN
 from rowhouse.core.settings import Settings
@@ -100,8 +100,7 @@ class SealedCRUD(CRUDBase[Sealed]):
 
 
 registry = Registry("/api/v1")
-registry.include(auth)
-registry.include(users)
+include_accounts(registry, roles=("driver",), sign_up=("user", "driver"), operations=())
 registry.register(Leaf, read=ANYONE, write=SIGNED_IN, path="leaves", crud=LeafCRUD)
 registry.register(Meeting, read=ANYONE, write=SIGNED_IN, history=True)
 registry.register(Parcel, read=ANYONE, write=SIGNED_IN, crud=ParcelCRUD, history=True, soft_delete=True)

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from starlette.testclient import TestClient
 
 from app.main import create_app
-from rowhouse.auth.routes import auth, users
+from rowhouse.auth.accounts import include_accounts
 from rowhouse.core.policy import ANYONE, SIGNED_IN
 from rowhouse.core.settings import Settings
 from rowhouse.crud.base import CRUDBase
@@ -40,8 +40,7 @@ class SigningCRUD(CRUDBase[Room]):
 
 
 registry = Registry("/api/v1")
-registry.include(auth)
-registry.include(users)
+include_accounts(registry, roles=("driver",), sign_up=("user", "driver"), operations=())
 registry.register(Leaf, read=ANYONE, write=SIGNED_IN, path="leaves")
 registry.register(Meeting, read=ANYONE, write=SIGNED_IN, soft_delete=True)
 registry.register(Room, read=ANYONE, write=SIGNED_IN, crud=SigningCRUD)

@@ -9,8 +9,8 @@ from alembic.operations.ops import AddColumnOp, CreateTableOp, DropTableOp, Upgr
 from sqlalchemy.dialects import postgresql
 from sqlmodel.sql.sqltypes import UTCDateTime
 
+from app.accounts import Role
 from app.bookings.models import Booking
-from rowhouse.auth.models import Role
 from rowhouse.core.settings import Settings
 from rowhouse.db.engine import create_engine
 from rowhouse.entities.model import EnumText

@@ -14,7 +14,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel.sql.sqltypes import AutoString, UTCDateTime
 
-from rowhouse.auth.models import Role
+from app.accounts import Role
 from rowhouse.db.sql_functions import in_code_point_order, portable_text
 from rowhouse.entities.model import EnumText
 from rowhouse.entities.no_overlap import NoOverlap

@@ -8,8 +8,8 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from starlette.responses import Response
 
+from rowhouse.auth.accounts import include_accounts
 from rowhouse.auth.models import ADMIN
-from rowhouse.auth.routes import auth, users
 from rowhouse.core.errors import ConflictError, InvalidInputError, NotFoundError
 from rowhouse.core.policy import ANYONE, SIGNED_IN
 from rowhouse.core.security import Caller
@@ -120,8 +120,7 @@ def read_latest_diary(caller: CallerDep, session: SessionDep) -> list[str]:
 
 
 registry.include(by_hand)
-registry.include(auth)
-registry.include(users)
+include_accounts(registry, roles=("driver",), sign_up=("user", "driver"), operations=())
 register(Branch, read=ANYONE, write=ADMIN, search=("name",), crud=BranchCRUD, soft_delete=True, history=True)
 register(Crate, read=ANYONE, owner="keeper_id", search=("label", "place"), soft_delete=True, history=True)
 register(Diary, owner="owner_id", search=("entry",), soft_delete=True, history=True)

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from app.catalog.models import Book, Category
 from app.main import create_app
-from rowhouse.auth.routes import auth, users
+from rowhouse.auth.accounts import include_accounts
 from rowhouse.core.policy import ANYONE, SIGNED_IN
 from rowhouse.core.settings import Settings
 from rowhouse.db.compiled import CompiledStatement
@@ -23,8 +23,7 @@ from tests.databases import Databases
 
 BOUND, COUNT = 50, 4000
 registry = Registry("/api/v1")
-registry.include(auth)
-registry.include(users)
+include_accounts(registry, roles=("driver",), sign_up=("user", "driver"), operations=())
 registry.register(Book, read=ANYONE, write=SIGNED_IN, search=("title",), exact_count_limit=BOUND)
 registry.register(Category, read=ANYONE, write=SIGNED_IN)
 

@@ -5,7 +5,7 @@ import os
 from app.catalog.models import Category
 from app.main import create_app as create_rowhouse
 from perf.faulty import Faulty
-from rowhouse.auth.routes import auth, users
+from rowhouse.auth.accounts import include_accounts
 from rowhouse.core.policy import ANYONE, SIGNED_IN
 from rowhouse.registration.registry import Registry
 
@@ -13,7 +13,6 @@ from rowhouse.registration.registry import Registry
 def create_app() -> Faulty:
     """The application."""
     registry = Registry()
-    registry.include(auth)
-    registry.include(users)
+    include_accounts(registry, roles=("driver",), sign_up=("user", "driver"), operations=())
     registry.register(Category, read=ANYONE, write=SIGNED_IN, operations=("list", "get", "create"), slo_ms=240)
     return Faulty(create_rowhouse(registry=registry), os.environ["FAULT"])

@@ -3,15 +3,14 @@
 from fastapi import FastAPI
 
 from app.main import create_app
-from rowhouse.auth.routes import auth, users
+from rowhouse.auth.accounts import include_accounts
 from rowhouse.core.policy import ANYONE, SIGNED_IN
 from rowhouse.registration.registry import Registry
 from tests.odd.base import metadata
 from tests.odd.shapes import Meeting, Room
 
 registry = Registry("/api/v1")
-registry.include(auth)
-registry.include(users)
+include_accounts(registry, roles=("driver",), sign_up=("user", "driver"), operations=())
 registry.register(Meeting, read=ANYONE, write=SIGNED_IN, soft_delete=True)
 registry.register(Room, read=ANYONE, write=SIGNED_IN)
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from httpx2 import Response
 
+from app.accounts import Role
 from app.api import registry
-from rowhouse.auth.models import Role
 from tests.conftest import sign_up, unique
 from tests.contract.house import Headers, Row
 from tests.contract.probes import change_of

@@ -1,6 +1,6 @@
 """What can stand in the way of a booking."""
 
-from rowhouse.core.errors import ConflictError, OverlapError
+from rowhouse import ConflictError, OverlapError
 
 
 class SlotTakenError(OverlapError):

@@ -9,8 +9,7 @@ from sqlalchemy import CheckConstraint, Index
 from sqlmodel import Field
 
 from app.bookings.errors import SlotTakenError
-from rowhouse.entities.model import READ_ONLY, Entity
-from rowhouse.entities.no_overlap import NoOverlap
+from rowhouse import READ_ONLY, Entity, NoOverlap
 
 
 class Connector(StrEnum):

@@ -9,16 +9,21 @@ from starlette.responses import Response
 
 from app.bookings.models import Booking, BookingStatus
 from app.bookings.service import CANCEL, COMPLETE, CONFIRM, START, BookingCRUD, free_intervals
-from rowhouse.core.errors import InvalidInputError
-from rowhouse.core.openapi import problem_responses
-from rowhouse.crud.dependencies import crud_of
-from rowhouse.db.compiled import Row
-from rowhouse.entities.transition import Transition
-from rowhouse.http.dependencies import CallerDep, SessionDep, UnitDep
-from rowhouse.http.routing import Router
-from rowhouse.operations.route import TAGGED, row_id
-from rowhouse.registration.registry import public_schema
-from rowhouse.schemas.field_types import Instant
+from rowhouse import (
+    TAGGED,
+    CallerDep,
+    Instant,
+    InvalidInputError,
+    Router,
+    Row,
+    SessionDep,
+    Transition,
+    UnitDep,
+    crud_of,
+    problem_responses,
+    public_schema,
+    row_id,
+)
 
 MAX_WINDOW = timedelta(days=366)
 BookingPublic = public_schema(Booking)

@@ -14,15 +14,21 @@ from sqlmodel.sql.sqltypes import UTCDateTime
 
 from app.bookings.errors import BookingClosedError, ChargePointUnavailableError
 from app.bookings.models import LIVE, Booking, BookingStatus, ChargePoint, ChargePointStatus, Vehicle
-from rowhouse.core.clock import now
-from rowhouse.core.errors import InvalidInputError, NotFoundError, PermissionDeniedError, ReferenceNotFoundError
-from rowhouse.core.security import Caller
-from rowhouse.core.settings import Settings
-from rowhouse.crud.base import CRUDBase
-from rowhouse.crud.batch_errors import element_error
-from rowhouse.db.compiled import Row
-from rowhouse.db.unit_of_work import UnitOfWork
-from rowhouse.entities.transition import Transition, TransitionError
+from app.bookings.settings import SETTINGS
+from rowhouse import (
+    Caller,
+    CRUDBase,
+    InvalidInputError,
+    NotFoundError,
+    PermissionDeniedError,
+    ReferenceNotFoundError,
+    Row,
+    Transition,
+    TransitionError,
+    UnitOfWork,
+    element_error,
+    now,
+)
 
 CHANGEABLE = (BookingStatus.PENDING, BookingStatus.CONFIRMED)
 WHERE_AND_WHEN = ("charge_point_id", "start_time", "end_time")
@@ -47,7 +53,7 @@ class BookingCRUD(CRUDBase[Booking]):
         super().prepare_many(rows, stored=stored, unit=unit)
         for values, before in zip(rows, stored, strict=True):
             if before is None:
-                values["hold_expires_at"] = now() + timedelta(minutes=unit.settings.booking_hold_minutes)
+                values["hold_expires_at"] = now() + timedelta(minutes=SETTINGS.booking_hold_minutes)
 
     def validate_many(self, rows: Sequence[Booking], *, stored: Sequence[Row | None], unit: UnitOfWork) -> None:
         """Refuse a booking that its rules do not allow."""
@@ -66,7 +72,7 @@ class BookingCRUD(CRUDBase[Booking]):
                     require_changeable(before)
                 require_own_vehicle(row, drivers)
                 if is_moved(row, before):
-                    require_bookable_time(row.start_time, row.end_time, settings=unit.settings)
+                    require_bookable_time(row.start_time, row.end_time)
                     require_available(row.charge_point_id, states)
 
     def delete(self, unit: UnitOfWork, key: int) -> None:
@@ -88,7 +94,7 @@ class BookingCRUD(CRUDBase[Booking]):
         stored = self.locked(unit, key)
         transition.require_source(stored["status"], "booking")
         if transition is START:
-            require_hour(stored, early=timedelta(minutes=unit.settings.booking_early_minutes))
+            require_hour(stored, early=timedelta(minutes=SETTINGS.booking_early_minutes))
         return self.update(unit, key, {"status": transition.target})
 
 
@@ -123,22 +129,22 @@ def require_hour(stored: Row, *, early: timedelta) -> None:
         raise TransitionError(f"A booking can be started from {minutes} minutes before start_time until end_time.")
 
 
-def require_bookable_time(start: datetime, end: datetime, *, settings: Settings) -> None:
+def require_bookable_time(start: datetime, end: datetime) -> None:
     """A booking has a sensible length, is not in the past and not too far ahead."""
     length, present = end - start, now()
-    if length < timedelta(minutes=settings.booking_min_minutes):
+    if length < timedelta(minutes=SETTINGS.booking_min_minutes):
         raise InvalidInputError.at(
-            "body", "end_time", message=f"must be at least {settings.booking_min_minutes} minutes after start_time"
+            "body", "end_time", message=f"must be at least {SETTINGS.booking_min_minutes} minutes after start_time"
         )
-    if length > timedelta(hours=settings.booking_max_hours):
+    if length > timedelta(hours=SETTINGS.booking_max_hours):
         raise InvalidInputError.at(
-            "body", "end_time", message=f"must be at most {settings.booking_max_hours} hours after start_time"
+            "body", "end_time", message=f"must be at most {SETTINGS.booking_max_hours} hours after start_time"
         )
     if start < present:
         raise InvalidInputError.at("body", "start_time", message="must not be in the past")
-    if start > present + timedelta(days=settings.booking_max_days_ahead):
+    if start > present + timedelta(days=SETTINGS.booking_max_days_ahead):
         raise InvalidInputError.at(
-            "body", "start_time", message=f"must be at most {settings.booking_max_days_ahead} days ahead"
+            "body", "start_time", message=f"must be at most {SETTINGS.booking_max_days_ahead} days ahead"
         )
 
 

@@ -1,6 +1,6 @@
 """What can stand in the way of taking books from the shelf, or of putting them back."""
 
-from rowhouse.core.errors import ConflictError, InvalidRequestError
+from rowhouse import ConflictError, InvalidRequestError
 
 
 class InsufficientStockError(InvalidRequestError):

@@ -6,8 +6,7 @@ from typing import Annotated
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint
 from sqlmodel import Field
 
-from rowhouse.entities.model import CREATE_ONLY, Entity
-from rowhouse.entities.search_index import SearchIndex
+from rowhouse import CREATE_ONLY, Entity, SearchIndex
 
 
 class Category(Entity, table=True):

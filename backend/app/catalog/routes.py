@@ -8,12 +8,7 @@ from starlette.responses import Response
 from app.catalog import service
 from app.catalog.models import Book
 from app.catalog.service import BookCRUD
-from rowhouse.core.openapi import problem_responses
-from rowhouse.crud.dependencies import crud_of
-from rowhouse.http.dependencies import CallerDep, SessionDep
-from rowhouse.http.routing import Router
-from rowhouse.operations.route import TAGGED, row_id
-from rowhouse.registration.registry import public_schema
+from rowhouse import TAGGED, CallerDep, Router, SessionDep, crud_of, problem_responses, public_schema, row_id
 
 BookPublic = public_schema(Book)
 BooksDep = Annotated[BookCRUD, crud_of(Book)]

@@ -12,11 +12,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from app.catalog.errors import InsufficientStockError, StockFullError
 from app.catalog.models import Book
-from rowhouse.auth.models import ADMIN
-from rowhouse.core.clock import now
-from rowhouse.core.errors import NotFoundError
-from rowhouse.core.security import Caller
-from rowhouse.crud.base import CRUDBase
+from rowhouse import ADMIN, Caller, CRUDBase, NotFoundError, now
 
 MOST_STOCK = 2**31 - 1  # what the column holds
 

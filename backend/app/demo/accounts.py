@@ -8,11 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from rowhouse.auth.models import Role, User
-from rowhouse.core.security import verify_password
-from rowhouse.core.settings import Environment, Settings
-from rowhouse.db.unit_of_work import UnitOfWork
-from rowhouse.health.readiness import StartRefusedError
+from app.accounts import Role
+from rowhouse import Environment, Settings, StartRefusedError, UnitOfWork, User, verify_password
 
 PASSWORD = "rowhouse-demo"  # noqa: S105  # nosec B105  # printed on purpose; the demo is for a loopback address
 ACCOUNTS = (

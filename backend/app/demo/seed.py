@@ -11,15 +11,12 @@ from pathlib import Path
 
 from sqlmodel import Session, select
 
+from app.accounts import Role
 from app.bookings.models import Booking, BookingStatus, ChargePoint, ChargePointStatus, Connector, Vehicle
 from app.catalog.models import Book, Category, Review
 from app.demo.accounts import ACCOUNTS, PASSWORD, open_accounts
 from app.orders.service import DELIVER, SHIP, add_to_cart, advance, place_order
-from rowhouse.auth.models import Role, User, caller_of
-from rowhouse.core.clock import now
-from rowhouse.core.security import hash_password
-from rowhouse.core.settings import Environment, Settings
-from rowhouse.db.unit_of_work import Database, UnitOfWork
+from rowhouse import Database, Environment, Settings, UnitOfWork, User, caller_of, hash_password, now
 
 DATA = Path(__file__).parent
 REVIEWS = (

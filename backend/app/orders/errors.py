@@ -1,6 +1,6 @@
 """What can stand in the way of an order."""
 
-from rowhouse.core.errors import ConflictError, InvalidRequestError
+from rowhouse import ConflictError, InvalidRequestError
 
 
 class EmptyCartError(InvalidRequestError):

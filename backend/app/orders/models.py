@@ -8,8 +8,7 @@ from pydantic import BaseModel
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint
 from sqlmodel import Field
 
-from rowhouse.entities.model import CREATE_ONLY, READ_ONLY, Entity
-from rowhouse.schemas.field_types import ExactDecimal
+from rowhouse import CREATE_ONLY, READ_ONLY, Entity, ExactDecimal
 
 
 class OrderStatus(StrEnum):

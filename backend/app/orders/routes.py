@@ -9,15 +9,21 @@ from starlette.responses import Response
 from app.orders import service
 from app.orders.models import CartItem, Order
 from app.orders.service import CANCEL, DELIVER, SHIP, CartItemCRUD, OrderCRUD
-from rowhouse.core.openapi import problem_responses
-from rowhouse.crud.dependencies import crud_of
-from rowhouse.db.compiled import Row
-from rowhouse.http.dependencies import CallerDep, SessionDep
-from rowhouse.http.routing import Router
-from rowhouse.operations.route import LOCATED, TAGGED, row_id
-from rowhouse.registration.registry import create_schema, public_schema
-from rowhouse.requests.idempotency import REPLAYED
-from rowhouse.requests.paths import location_of
+from rowhouse import (
+    LOCATED,
+    REPLAYED,
+    TAGGED,
+    CallerDep,
+    Router,
+    Row,
+    SessionDep,
+    create_schema,
+    crud_of,
+    location_of,
+    problem_responses,
+    public_schema,
+    row_id,
+)
 
 CartItemCreate, CartItemPublic = create_schema(CartItem, owner="user_id"), public_schema(CartItem)
 OrderPublic = public_schema(Order, composed=OrderCRUD.composed)

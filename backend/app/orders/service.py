@@ -16,15 +16,20 @@ from app.catalog.models import Book
 from app.catalog.service import lock_books, put_back, take_out
 from app.orders.errors import CartFullError, EmptyCartError, OrderTooLargeError
 from app.orders.models import CartItem, Order, OrderLine, OrderLinePublic, OrderStatus
-from rowhouse.auth.models import User
-from rowhouse.core.clock import now
-from rowhouse.core.errors import NotAuthenticatedError, NotFoundError, ReferenceNotFoundError
-from rowhouse.core.security import Caller
-from rowhouse.crud.base import CRUDBase
-from rowhouse.crud.batch_errors import element_error, single_row_error
-from rowhouse.db.compiled import Row
-from rowhouse.db.unit_of_work import UnitOfWork
-from rowhouse.entities.transition import Transition
+from rowhouse import (
+    Caller,
+    CRUDBase,
+    NotAuthenticatedError,
+    NotFoundError,
+    ReferenceNotFoundError,
+    Row,
+    Transition,
+    UnitOfWork,
+    User,
+    element_error,
+    now,
+    single_row_error,
+)
 
 MOST_BOOKS = 1000
 MOST_COPIES = 2**31 - 1  # what the column holds

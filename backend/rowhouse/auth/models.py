@@ -1,29 +1,41 @@
 """Accounts and their refresh tokens."""
 
 from datetime import datetime
-from enum import StrEnum
-from typing import Annotated
+from enum import Enum
+from typing import Annotated, Any
 from uuid import UUID
 
+import sqlalchemy as sa
 from sqlalchemy import CheckConstraint, Index
 from sqlmodel import Field
 
 from rowhouse.core.policy import role
 from rowhouse.core.security import Caller
+from rowhouse.db.sql_functions import portable_text
 from rowhouse.entities.model import READ_ONLY, SECRET, Entity
 from rowhouse.entities.search_index import SearchIndex
 
-
-class Role(StrEnum):
-    """What an account may do."""
-
-    USER = "user"
-    DRIVER = "driver"
-    ADMIN = "admin"
+# The roles of every project. `include_accounts(roles=…)` adds the project's own.
+USER, ADMINISTRATOR = "user", "admin"
+ADMIN = role(ADMINISTRATOR)
 
 
-ADMIN = role(Role.ADMIN)
-DRIVER = role(Role.DRIVER, Role.ADMIN)
+class RoleText(sa.types.TypeDecorator[str]):
+    """The name of a role. The project declares the roles, so the table does not limit them."""
+
+    impl = sa.String
+    cache_ok = True
+
+    def __init__(self) -> None:
+        super().__init__(length=32)
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        """Text in the collation that orders by code point."""
+        return dialect.type_descriptor(portable_text(32).dialect_impl(dialect))
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:  # noqa: ARG002  SQLAlchemy's signature
+        """Store the name, also of an enum's member."""
+        return value if value is None else str(value.value if isinstance(value, Enum) else value)
 
 
 class User(Entity, table=True):
@@ -34,7 +46,7 @@ class User(Entity, table=True):
     email: Annotated[str, READ_ONLY] = Field(max_length=254, unique=True)
     # Administrators alone list accounts, and rarely: a sign-up is not to pay for it.
     full_name: str = Field(min_length=1, max_length=200, index=False)
-    role: Role = Field(default=Role.USER, index=False)
+    role: str = Field(default=USER, index=False, max_length=32, sa_type=RoleText)
     is_active: bool = Field(default=True, index=False)
     hashed_password: Annotated[str, SECRET] = Field(max_length=60)
     # Part of every access token; counting it up ends them all at once.
@@ -57,6 +69,6 @@ class RefreshToken(Entity, table=True):
     revoked_at: datetime | None = None
 
 
-def caller_of(user_id: int, user_role: Role) -> Caller:
-    """The caller as policies and scopes see it."""
-    return Caller(id=user_id, role=user_role.value, is_admin=user_role is Role.ADMIN)
+def caller_of(user_id: int, user_role: str) -> Caller:
+    """Return the caller as policies and scopes see it."""
+    return Caller(id=user_id, role=user_role, is_admin=user_role == ADMINISTRATOR)

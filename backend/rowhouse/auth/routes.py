@@ -1,14 +1,15 @@
 """Sign-up, sessions and one's own account. Each route parses, calls one service and answers."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Form
-from pydantic import MISSING, AfterValidator, BaseModel, BeforeValidator, ConfigDict, EmailStr, Field
+from pydantic import MISSING, AfterValidator, BaseModel, BeforeValidator, ConfigDict, EmailStr, Field, create_model
 from starlette.requests import Request
 from starlette.responses import Response
 
 from rowhouse.auth import service
-from rowhouse.auth.models import Role, User
+from rowhouse.auth.models import USER, User
 from rowhouse.core.errors import EmptyUpdateError
 from rowhouse.core.openapi import problem_responses, response_header
 from rowhouse.core.policy import ANYONE, SIGNED_IN
@@ -16,13 +17,11 @@ from rowhouse.core.security import MAX_PASSWORD_BYTES, hash_password
 from rowhouse.core.settings import Settings
 from rowhouse.http.dependencies import AttemptsDep, CallerDep, SessionDep, SettingsDep, UnitDep
 from rowhouse.http.routing import Router, before_transaction, in_worker_group
-from rowhouse.registration.registry import public_schema
 from rowhouse.requests.paths import location_of
 from rowhouse.schemas.field_types import NO_NUL
 from rowhouse.workers.runner import WorkerGroup
 
 STRICT = ConfigDict(strict=True, extra="forbid")
-UserPublic = public_schema(User)
 LOCATED = response_header("Location", "The path of the new account.")
 UNSTORED = {"headers": response_header("Cache-Control", "`no-store`: no cache may keep the tokens (RFC 6749 §5.1).")}
 
@@ -49,15 +48,21 @@ Password = Annotated[
 FullName = Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NUL)]
 
 
-class UserCreate(BaseModel):
-    """What a sign-up takes; `admin` is not to be had."""
+class SignUp(BaseModel):
+    """A new account. Clients cannot sign up as `admin`."""
 
     model_config = STRICT
 
     email: Email
     password: Password
     full_name: FullName
-    role: Literal[Role.USER, Role.DRIVER] = Role.USER
+    role: str = USER
+
+
+def sign_up_schema(roles: Sequence[str]) -> type[SignUp]:
+    """Return the body of a sign-up for these roles; without a role the account gets the first."""
+    chosen: Any = Literal.__getitem__(tuple(roles))
+    return create_model("UserCreate", __base__=SignUp, __doc__=SignUp.__doc__, role=(chosen, roles[0]))
 
 
 class ProfileUpdate(BaseModel):
@@ -107,50 +112,65 @@ class TokenPair(BaseModel):
     expires_in: int
 
 
-users = Router(prefix="/users", tags=["users"], description="Sign-up, and one's own account.")
 auth = Router(prefix="/auth", tags=["auth"], description="Sign in, stay signed in, and sign out.")
 
 
-@before_transaction
-def new_user(body: UserCreate, settings: SettingsDep, attempts: AttemptsDep) -> User:
-    """The account as it will be stored; SQLite's write lock is not taken yet while its password is hashed."""
-    attempts.sign_up()
-    hashed = hash_password(body.password, cost=settings.bcrypt_cost)
-    return User(email=body.email, full_name=body.full_name, role=body.role, hashed_password=hashed)
+def account_routes(public: type[BaseModel], sign_up: type[SignUp]) -> Router:
+    """Return the routes of sign-up and of the caller's own account, for a project's roles.
+
+    `public` is the schema of an account in responses, `sign_up` the body of a sign-up.
+    """
+    users = Router(prefix="/users", tags=["users"], description="Sign-up, and one's own account.")
+    _add_sign_up(users, public, sign_up)
+    _add_profile(users, public)
+    users.post("/me/password", policy=SIGNED_IN, status_code=204, responses=problem_responses(429))(change_my_password)
+    return users
 
 
-@users.post(
-    "",
-    policy=ANYONE,
-    status_code=201,
-    response_model=UserPublic,
-    responses={201: {"headers": LOCATED}, **problem_responses(409, 429)},
-)
-@in_worker_group(WorkerGroup.SIGN_UP)
-def create_user(
-    user: Annotated[User, Depends(new_user)], session: SessionDep, request: Request, response: Response
-) -> User:
-    """Sign up."""
-    service.sign_up(session, user)
-    response.headers["Location"] = location_of(request, user.id)
-    return user
+def _add_sign_up(users: Router, public: type[BaseModel], sign_up: type[SignUp]) -> None:
+    @before_transaction
+    def new_user(
+        body: sign_up,  # type: ignore[valid-type]  # known at run time
+        settings: SettingsDep,
+        attempts: AttemptsDep,
+    ) -> User:
+        """Return the account to store. Hash its password before the session takes SQLite's write lock."""
+        attempts.sign_up()
+        given: SignUp = body
+        hashed = hash_password(given.password, cost=settings.bcrypt_cost)
+        return User(email=given.email, full_name=given.full_name, role=given.role, hashed_password=hashed)
+
+    @users.post(
+        "",
+        policy=ANYONE,
+        status_code=201,
+        response_model=public,
+        responses={201: {"headers": LOCATED}, **problem_responses(409, 429)},
+    )
+    @in_worker_group(WorkerGroup.SIGN_UP)
+    def create_user(
+        user: Annotated[User, Depends(new_user)], session: SessionDep, request: Request, response: Response
+    ) -> User:
+        """Sign up."""
+        service.sign_up(session, user)
+        response.headers["Location"] = location_of(request, user.id)
+        return user
 
 
-@users.get("/me", policy=SIGNED_IN, response_model=UserPublic)
-def read_me(caller: CallerDep, session: SessionDep) -> User:
-    """The caller's account."""
-    return service.active_user(session, caller.id)
+def _add_profile(users: Router, public: type[BaseModel]) -> None:
+    @users.get("/me", policy=SIGNED_IN, response_model=public)
+    def read_me(caller: CallerDep, session: SessionDep) -> User:
+        """The caller's account."""
+        return service.active_user(session, caller.id)
+
+    @users.patch("/me", policy=SIGNED_IN, response_model=public, responses=problem_responses(400))
+    def update_me(body: ProfileUpdate, caller: CallerDep, session: SessionDep) -> User:
+        """Change the caller's own name."""
+        if body.full_name is MISSING:
+            raise EmptyUpdateError
+        return service.change_name(session, caller.id, body.full_name)
 
 
-@users.patch("/me", policy=SIGNED_IN, response_model=UserPublic, responses=problem_responses(400))
-def update_me(body: ProfileUpdate, caller: CallerDep, session: SessionDep) -> User:
-    """Change the caller's own name."""
-    if body.full_name is MISSING:
-        raise EmptyUpdateError
-    return service.change_name(session, caller.id, body.full_name)
-
-
-@users.post("/me/password", policy=SIGNED_IN, status_code=204, responses=problem_responses(429))
 @in_worker_group(WorkerGroup.HASHING)
 def change_my_password(body: PasswordChange, caller: CallerDep, unit: UnitDep, attempts: AttemptsDep) -> None:
     """Change the password; every session ends, this one too."""

@@ -15,7 +15,7 @@ import structlog
 from sqlmodel import Session, col, select
 
 from rowhouse.auth.errors import AccountDisabledError, RefreshTokenError, WrongCredentialsError, WrongPasswordError
-from rowhouse.auth.models import RefreshToken, Role, User, caller_of
+from rowhouse.auth.models import ADMINISTRATOR, RefreshToken, User, caller_of
 from rowhouse.core.clock import now
 from rowhouse.core.errors import DuplicateError, NotAuthenticatedError
 from rowhouse.core.security import (
@@ -361,7 +361,7 @@ def ensure_administrator(unit: UnitOfWork, *, settings: Settings) -> None:
     if unit.fetch(SELECT_LOGIN, {"login_email": email}):
         return
     hashed = hash_password(settings.admin_password.get_secret_value(), cost=settings.bcrypt_cost)
-    user = User(email=email, full_name="Administrator", role=Role.ADMIN, hashed_password=hashed)
+    user = User(email=email, full_name="Administrator", role=ADMINISTRATOR, hashed_password=hashed)
     try:
         with unit.session.begin_nested():
             sign_up(unit.session, user)

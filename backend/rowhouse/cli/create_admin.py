@@ -14,7 +14,7 @@ from typing import Any, Self
 from pydantic import TypeAdapter, ValidationError, model_validator
 from sqlmodel import select
 
-from rowhouse.auth.models import Role, User
+from rowhouse.auth.models import ADMINISTRATOR, User
 from rowhouse.auth.routes import Email, FullName, Password
 from rowhouse.auth.service import sign_up
 from rowhouse.core.clock import now
@@ -92,7 +92,7 @@ def _ask_password() -> str:
 def _create(database: Database, email: str, full_name: str, password: str) -> str:
     hashed = hash_password(password, cost=database.settings.bcrypt_cost)
     with UnitOfWork(database, write=True) as unit:
-        sign_up(unit.session, User(email=email, full_name=full_name, role=Role.ADMIN, hashed_password=hashed))
+        sign_up(unit.session, User(email=email, full_name=full_name, role=ADMINISTRATOR, hashed_password=hashed))
     return f"{email} is an administrator now."
 
 
@@ -112,7 +112,7 @@ def _promote(database: Database, email: str) -> str:
         user = _find(unit, email)
         if user is None:
             raise CommandError("The account was deleted meanwhile; nothing was changed.")
-        user.role, user.is_active, user.updated_at = Role.ADMIN, True, now()
+        user.role, user.is_active, user.updated_at = ADMINISTRATOR, True, now()
     return f"{email} had an account and is an administrator now; its password is as it was."
 
 
@@ -129,7 +129,7 @@ def _run(options: argparse.Namespace) -> str:
         if user is None:
             password = settings.admin_password.get_secret_value() if settings.admin_password else _ask_password()
             return _create(database, email, full_name, _valid(Password, password, what="The password"))
-        if user.role is Role.ADMIN and user.is_active:
+        if user.role == ADMINISTRATOR and user.is_active:
             return f"{email} is an administrator already; nothing was changed."
         _confirm(user, promote=options.promote)
         return _promote(database, email)

@@ -27,16 +27,24 @@ class Environment(StrEnum):
     PRODUCTION = "production"
 
 
-class Settings(BaseSettings):
-    """Every setting with its unit; read from the environment and from `.env`.
+class ProjectSettings(BaseSettings):
+    """The base class of a project's own settings, read from the environment and from `.env` as `Settings` are.
 
-    Raises:
-        pydantic.ValidationError: at start-up, naming the setting and the mend.
+    class BookingSettings(ProjectSettings):
+        booking_hold_minutes: int = 15
     """
 
     model_config = SettingsConfigDict(
         env_file=".env", env_ignore_empty=True, frozen=True, extra="ignore", hide_input_in_errors=True
     )
+
+
+class Settings(ProjectSettings):
+    """Every setting with its unit; read from the environment and from `.env`.
+
+    Raises:
+        pydantic.ValidationError: at start-up, naming the setting and the mend.
+    """
 
     environment: Environment = Environment.DEVELOPMENT
     # It may hold a password, so it is in no text that shows the settings.
@@ -85,12 +93,6 @@ class Settings(BaseSettings):
     rate_limit: Annotated[str | None, Field(pattern=r"^[1-9][0-9]{0,8}/(second|minute|hour|day)$")] = None
     rate_limit_storage_url: Annotated[str, Field(pattern=r"^(memory://$|(redis|valkey)s?(\+\w+)?://)")] = "memory://"
     idempotency_keys_per_account: Annotated[int, Field(ge=1)] = 100_000
-
-    booking_min_minutes: Annotated[int, Field(ge=1)] = 5
-    booking_max_hours: Annotated[int, Field(ge=1)] = 24
-    booking_max_days_ahead: Annotated[int, Field(ge=1)] = 90
-    booking_hold_minutes: Annotated[int, Field(ge=1)] = 15
-    booking_early_minutes: Annotated[int, Field(ge=0)] = 15
 
     slo_ms: Annotated[int, Field(ge=1)] = 200
 

@@ -57,6 +57,8 @@ class CRUDBase(Generic[ModelT]):
     filter_aliases: ClassVar[Mapping[str, str]] = {}
     # Columns that are read through an expression: {"status": case(...)}. A bind with a callable is asked at every read.
     shown: ClassVar[Mapping[str, sa.ColumnElement[Any]]] = {}
+    # The JSON type of columns, where it is known only at registration: {"role": Role}.
+    column_types: ClassVar[Mapping[str, Any]] = {}
     # Members of a row's answer beside its columns, with their types, which `compose` fills: {"lines": list[OrderLinePublic]}.
     composed: ClassVar[Mapping[str, Any]] = {}
 

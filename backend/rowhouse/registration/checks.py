@@ -15,7 +15,7 @@ from rowhouse.entities.search_index import search_index_of
 from rowhouse.query.list_parameters import ListParameters
 from rowhouse.query.list_query import Search
 from rowhouse.registration.router import OPERATIONS
-from rowhouse.schemas.columns import TIMESTAMPS, Column, RegistrationError
+from rowhouse.schemas.columns import TIMESTAMPS, Column, RegistrationError, columns_of
 
 
 def check_table(model: type[SQLModel]) -> None:
@@ -47,14 +47,15 @@ def check_texts(model: type[SQLModel]) -> None:
             )
 
 
-def with_shown(
-    model: type[SQLModel], columns: dict[str, Column], shown: Mapping[str, sa.ColumnElement[Any]]
-) -> dict[str, Column]:
-    """The columns, with what is shown in the place of some."""
-    unknown = shown.keys() - columns.keys()
-    if unknown:
-        raise RegistrationError(f"{model.__name__}: shown names {', '.join(sorted(unknown))}, which is no column")
-    return {name: replace(column, shown=shown.get(name)) for name, column in columns.items()}
+def columns_for(model: type[SQLModel], crud: type[CRUDBase[Any]]) -> dict[str, Column]:
+    """Return the columns of a table class, with the types and the SQL expressions that its CRUD class gives some of them."""
+    columns = columns_of(model)
+    for word, given in (("shown", crud.shown), ("column_types", crud.column_types)):
+        unknown = given.keys() - columns.keys()
+        if unknown:
+            raise RegistrationError(f"{model.__name__}: {word} names {', '.join(sorted(unknown))}, which is no column")
+    typed = {name: replace(columns[name], base=kind, constraints=()) for name, kind in crud.column_types.items()}
+    return {name: replace(column, shown=crud.shown.get(name)) for name, column in (columns | typed).items()}
 
 
 def check_owner(model: type[SQLModel], columns: dict[str, Column], owner: str | None) -> None:

@@ -9,7 +9,7 @@ A registry only declares. `build` makes the routes of one or several registries 
 
 import inspect
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -38,8 +38,8 @@ from rowhouse.registration.checks import (
     check_slo,
     check_table,
     check_texts,
+    columns_for,
     parameters,
-    with_shown,
     write_policy,
 )
 from rowhouse.registration.hand_written import bind, one_method_each
@@ -49,6 +49,8 @@ from rowhouse.registration.router import OPERATIONS, routes_of
 from rowhouse.schemas.columns import RegistrationError, columns_of
 from rowhouse.schemas.derivation import NOTHING, derive
 
+# Every project has them; `include_accounts` adds the project's own.
+BUILT_IN_ROLES = ("user", "admin")
 PATH = re.compile(r"^[a-z0-9]+(-[a-z0-9]+)*$")
 PREFIX = re.compile(r"(/[A-Za-z0-9][A-Za-z0-9._~-]*)*")
 Cruds = dict[type[SQLModel], CRUDBase[Any]]
@@ -97,6 +99,11 @@ class Registry:
         self.prefix = prefix
         self.registrations: dict[str, Registration] = {}
         self.routers: list[APIRouter] = []
+        self.roles: set[str] = set()
+
+    def declare_roles(self, names: Iterable[str]) -> None:
+        """Add roles that accounts can have. `role(...)` must name one of them, or `user` or `admin`."""
+        self.roles.update(names)
 
     def register(  # noqa: PLR0913  each is a word of the one line, all but the class by keyword
         self,
@@ -132,7 +139,7 @@ class Registry:
         check_texts(model)
         chosen = path or plural(model.__name__)
         self._check_path(model, chosen)
-        columns = with_shown(model, columns_of(model), crud.shown)
+        columns = columns_for(model, crud)
         check_policy(model, read=read, write=write)
         check_owner(model, columns, owner)
         check_search(model, columns, search)
@@ -170,6 +177,17 @@ class Registry:
         for router in self.routers:
             found |= {str(tag): getattr(router, "description", "") for tag in router.tags if tag not in found}
         return [{"name": name, "description": found[name].partition("\n\n")[0]} for name in sorted(found)]
+
+    def policies(self) -> Iterator[tuple[str, Policy]]:
+        """Yield each policy of a registration or of a hand-written route, with the name of the class or the function."""
+        for registration in self.registrations.values():
+            for policy in (registration.resource.read, registration.resource.write):
+                yield registration.resource.name, policy
+        for router in self.routers:
+            for route in router.routes:
+                said: Policy | None = getattr(route, "policy", None)
+                if said is not None:
+                    yield getattr(route, "name", router.prefix), said
 
     def missing_indexes(self) -> list[str]:
         """A sentence for each entity with columns that no index serves, which is to be in the log at start-up."""
@@ -235,6 +253,7 @@ def build(registries: Sequence[Registry], dialect: sa.Dialect) -> Built:
         raise RegistrationError(
             f"two registries have one prefix of {prefixes}: give each its own, or register all in one"
         )
+    check_roles(registries)
     keeping = _keeping(registries)
     directory = RouteTree()
     cruds = {registry.prefix: registry.enter(directory, dialect, keeping) for registry in registries}
@@ -242,6 +261,23 @@ def build(registries: Sequence[Registry], dialect: sa.Dialect) -> Built:
     found = [crud for part in reversed(cruds.values()) for crud in part.values()]
     kept = {crud.table.name: kept_of(crud.resource) for crud in found if crud.resource.is_kept}
     return Built(directory, cruds, kept)
+
+
+def check_roles(registries: Sequence[Registry]) -> None:
+    """Refuse a policy with a role that no account can have.
+
+    Raises:
+        RegistrationError: at start-up, naming the class or the route, and the roles that there are.
+    """
+    known = {*BUILT_IN_ROLES, *(name for registry in registries for name in registry.roles)}
+    for registry in registries:
+        for place, policy in registry.policies():
+            unknown = (policy.roles or frozenset()) - known
+            if unknown:
+                raise RegistrationError(
+                    f"{place}: no account can have the role {', '.join(sorted(unknown))}; the roles are {', '.join(sorted(known))}. "
+                    "Declare another with include_accounts(registry, roles=(...))"
+                )
 
 
 def tags(registries: Iterable[Registry]) -> list[dict[str, str]]:
@@ -266,9 +302,11 @@ def _keeping(registries: Iterable[Registry]) -> dict[str, Keeping]:
     return found
 
 
-def public_schema(model: type[SQLModel], *, composed: Mapping[str, Any] = NOTHING) -> type[BaseModel]:
-    """The Public schema of a table class, for the answer of a hand-written route."""
-    return derive(model, columns_of(model), owner=None, composed=composed).public
+def public_schema(
+    model: type[SQLModel], *, composed: Mapping[str, Any] = NOTHING, crud: type[CRUDBase[Any]] = CRUDBase
+) -> type[BaseModel]:
+    """Return the schema of a table class in responses, for a hand-written route."""
+    return derive(model, columns_for(model, crud), owner=None, composed=composed).public
 
 
 def create_schema(model: type[SQLModel], *, owner: str | None = None) -> type[BaseModel]:

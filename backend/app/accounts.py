@@ -1,0 +1,16 @@
+"""The roles of this product's accounts."""
+
+from enum import StrEnum
+
+from rowhouse import role
+
+
+class Role(StrEnum):
+    """A role: what an account may do."""
+
+    USER = "user"
+    DRIVER = "driver"
+    ADMIN = "admin"
+
+
+DRIVER = role(Role.DRIVER, Role.ADMIN)
