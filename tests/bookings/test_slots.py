@@ -1,14 +1,13 @@
 """One slot, one booking: what overlaps, what does not, and what frees a slot."""
 
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from starlette.testclient import TestClient
 
+from app.bookings import service
 from app.bookings.models import LIVE, BookingStatus
-from tests.bookings.network import FREE, OVERLAPS, Clock, Headers, Hours, Network
-from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in, sign_up
+from app.bookings.settings import BookingSettings
+from tests.bookings.network import FREE, OVERLAPS, Headers, Hours, Network
 from tests.contract.problems import problem
 
 CLOSED = [status for status in BookingStatus if status not in LIVE]
@@ -127,17 +126,10 @@ def test_holds_at_other_charge_points_are_left_alone(network: Network, point: in
     assert network.written(elsewhere) == before == "PENDING"
 
 
-@pytest.fixture(scope="module")
-def hasty_client(backend: str, make_app: Callable[..., TestClient]) -> TestClient:
-    """An application that holds a slot for one minute."""
-    return make_app(backend, booking_hold_minutes=1)
-
-
-def test_the_hold_is_a_setting(hasty_client: TestClient, clock: Clock) -> None:
+def test_the_hold_is_a_setting(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     """It moves with its setting."""
-    admin, driver = sign_in(hasty_client, ADMIN_EMAIL, ADMIN_PASSWORD), sign_up(hasty_client, "driver")
-    network = Network(hasty_client, clock, admin=admin, driver=driver)
-    point = network.add_point()
+    monkeypatch.setattr(service, "SETTINGS", BookingSettings(booking_hold_minutes=1))
+    point, clock = network.add_point(), network.clock
     network.add_booking(point, (10, 12))
     clock.advance(timedelta(minutes=1) - TICK)
     problem(network.book(point, (10, 11)), 409, "slot_taken")

@@ -1,13 +1,12 @@
 """When a booking may be: 5 minutes to 24 hours, not in the past, at most 90 days ahead; as the settings say."""
 
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from starlette.testclient import TestClient
 
+from app.bookings import service
+from app.bookings.settings import BookingSettings
 from tests.bookings.network import BOOKINGS, Clock, Network, wire
-from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in, sign_up
 from tests.contract.problems import problem
 
 Span = tuple[timedelta, timedelta]
@@ -94,16 +93,10 @@ def test_an_offset_is_the_same_instant(network: Network, point: int) -> None:
     problem(network.book(point, (1, 2)), 409, "slot_taken")
 
 
-@pytest.fixture(scope="module")
-def other_client(backend: str, make_app: Callable[..., TestClient]) -> TestClient:
-    """An application with other bounds."""
-    return make_app(backend, booking_min_minutes=30, booking_max_hours=2, booking_max_days_ahead=7)
-
-
-def test_the_bounds_are_settings(other_client: TestClient, clock: Clock) -> None:
+def test_the_bounds_are_settings(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of the three moves with its setting."""
-    admin, driver = sign_in(other_client, ADMIN_EMAIL, ADMIN_PASSWORD), sign_up(other_client, "driver")
-    network = Network(other_client, clock, admin=admin, driver=driver)
+    bounds = BookingSettings(booking_min_minutes=30, booking_max_hours=2, booking_max_days_ahead=7)
+    monkeypatch.setattr(service, "SETTINGS", bounds)
     point, week = network.add_point(), 7 * 24
     for hours in ((1, 1.49), (1, 3.01), (week + 0.01, week + 1)):
         problem(network.book(point, hours), 422, "invalid_input")

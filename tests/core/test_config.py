@@ -41,8 +41,8 @@ def example_values() -> dict[str, str]:
 
 
 def test_example_lists_every_setting() -> None:
-    """In the order of the class, and no other."""
-    assert list(example_values()) == list(Settings.model_fields)
+    """The engine's first, in the order of the class; the project's own follow."""
+    assert list(example_values())[: len(Settings.model_fields)] == list(Settings.model_fields)
 
 
 def test_example_holds_the_defaults(tmp_path: Path) -> None:
@@ -50,7 +50,8 @@ def test_example_holds_the_defaults(tmp_path: Path) -> None:
     defaults = Settings()
     (tmp_path / ".env").write_bytes(EXAMPLE.read_bytes())
     assert Settings() == defaults
-    assert made(**{name: value for name, value in example_values().items() if value}) == defaults
+    engine = {name: value for name, value in example_values().items() if value and name in Settings.model_fields}
+    assert made(**engine) == defaults
 
 
 def test_example_leaves_out_only_what_has_no_default() -> None:
