@@ -13,6 +13,7 @@ A project imports from here and from nowhere else in the package.
 """
 
 from rowhouse.app.factory import create_app
+from rowhouse.app.jobs import get_crud, unit
 from rowhouse.auth.accounts import include_accounts
 from rowhouse.auth.models import ADMIN, User, caller_of
 from rowhouse.core.clock import now
@@ -103,6 +104,7 @@ __all__ = [
     "create_schema",
     "crud_of",
     "element_error",
+    "get_crud",
     "hash_password",
     "include_accounts",
     "location_of",
@@ -112,5 +114,6 @@ __all__ = [
     "role",
     "row_id",
     "single_row_error",
+    "unit",
     "verify_password",
 ]

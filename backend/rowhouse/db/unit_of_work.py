@@ -139,7 +139,17 @@ class UnitOfWork:
     less than the setting.
     """
 
-    __slots__ = ("_authenticator", "_has_turn", "_lock_seconds", "_session", "caller", "database", "link", "write")
+    __slots__ = (
+        "_after_commit",
+        "_authenticator",
+        "_has_turn",
+        "_lock_seconds",
+        "_session",
+        "caller",
+        "database",
+        "link",
+        "write",
+    )
 
     def __init__(
         self,
@@ -155,6 +165,7 @@ class UnitOfWork:
         self.caller: Caller | None = None
         self._authenticator = authenticator
         self._session: Session | None = None
+        self._after_commit: list[Callable[[], object]] | None = None
         self._has_turn = False
         self._lock_seconds = lock_seconds
         if lock_seconds is not None:
@@ -190,6 +201,19 @@ class UnitOfWork:
                 driver.begin(write=self.write)
             except DRIVER_ERRORS as error:
                 raise self.database.translated(error) from error
+
+    def on_commit(self, callback: Callable[[], object]) -> None:
+        """Call `callback` once the transaction is committed, before the response is sent.
+
+            unit.on_commit(partial(send_receipt, order_id))
+
+        Callbacks run in the order in which they were added, in this thread, without this unit's connection: open another unit for the
+        database. They never run when the transaction is rolled back. An error of one is logged, and the others still run: the
+        data is stored, so the client gets its success.
+        """
+        if self._after_commit is None:
+            self._after_commit = []
+        self._after_commit.append(callback)
 
     def _join(self) -> sa.Connection:
         """SQLAlchemy's connection, inside the transaction of this unit."""
@@ -278,9 +302,11 @@ class UnitOfWork:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        committed = False
         try:
             if error is None or (isinstance(error, RowhouseError) and error.keeps_changes):
                 self._commit()
+                committed = True
             elif isinstance(error, STATEMENT_ERRORS):
                 raise self.database.translated(error) from error
             elif isinstance(error, UnicodeEncodeError) and error.encoding == "utf-8":
@@ -293,6 +319,8 @@ class UnitOfWork:
                 self._release(broken=error is not None and (is_disconnect(error) or is_read_only(error)))
             finally:
                 self._end_turn()
+                if committed and self._after_commit is not None:
+                    _run_all(self._after_commit)
 
     def _commit(self) -> None:
         """Commit what was done.
@@ -334,3 +362,11 @@ class UnitOfWork:
         except STATEMENT_ERRORS as error:
             log.warning("a connection was dropped that could not be rolled back", error=type(error).__name__)
             self.database.drop_link()
+
+
+def _run_all(callbacks: list[Callable[[], object]]) -> None:
+    for callback in callbacks:
+        try:
+            callback()
+        except Exception:  # the data is stored: an error of whatever kind must not turn the success into a failure
+            log.exception("a callback after the commit failed", callback=repr(callback))
