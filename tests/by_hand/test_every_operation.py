@@ -74,6 +74,8 @@ PROBES: Mapping[str, Probe] = {
     "a strange word": Probe(query="?nope=1"),
     "a strange key": Probe(key="x%20y"),
 }
+# The caller is looked up in the database, and the rest of a refused request is not.
+PROBES_ON = {"sqlite": tuple(PROBES), "postgresql": ("no body", "a broken body")}
 
 
 class Stage(NamedTuple):
@@ -130,20 +132,19 @@ def refusal(policy: Policy | None, name: str) -> int | None:
     return None if policy.roles is None or name in policy.roles else 403
 
 
-@pytest.mark.parametrize("probe", PROBES)
-def test_every_operation_refuses_every_caller_first(stage: Stage, probe: str) -> None:
+def test_every_operation_refuses_every_caller_first(stage: Stage, backend: str) -> None:
     """Whatever else is wrong with the request: nobody, a forged token, each role, and a disabled account."""
     refused = 0
     for method, path, policy in stage.operations():
         for name, headers in stage.callers.items():
             expected = refusal(policy, name)
-            if expected is not None:
+            for probe in PROBES_ON[backend] if expected is not None else ():
                 answer = stage.ask(method, path, PROBES[probe], headers)
-                assert answer.status_code == expected, (method, path, name, answer.text)
+                assert answer.status_code == expected, (method, path, name, probe, answer.text)
                 if method != "HEAD":
-                    problem(answer, expected)
+                    problem(answer, answer.status_code)
                 refused += 1
-    assert refused > 100
+    assert refused > 100 * len(PROBES_ON[backend])
 
 
 def test_every_operation_lets_the_others_pass(stage: Stage) -> None:
