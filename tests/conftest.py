@@ -18,7 +18,10 @@ from alembic.config import Config
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from backend.api import registry as product
+from backend.auth.routes import auth, users
 from backend.core.config import Settings
+from backend.crud.registry import Registry
 from backend.main import create_app
 from tests.client import QuickClient
 from tests.databases import BACKENDS, Databases
@@ -90,6 +93,15 @@ def migrate(connection: sa.Connection) -> None:
     command.upgrade(config, "head")
 
 
+def small_registry() -> Registry:
+    """The product's accounts and two of its entities: the whole product takes longer to build than many a test to run."""
+    registry = Registry(product.prefix)
+    registry.include(auth)
+    registry.include(users)
+    registry.registrations = {path: product.registrations[path] for path in ("categories", "vehicles")}
+    return registry
+
+
 def unique(prefix: str = "x") -> str:
     """A text that no other test uses."""
     return f"{prefix}-{next(_numbers)}"
@@ -111,14 +123,17 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def make_app(databases: Databases) -> Iterator[Callable[..., TestClient]]:
-    """`make_app(backend, **settings)`: a client of a new application on a migrated database of its own."""
+    """`make_app(backend, **settings)`: a client of a new application on a migrated database of its own.
+
+    It is the product, or what `registry` holds.
+    """
     with ExitStack() as stack:
 
-        def make(backend: str, **options: Any) -> TestClient:
+        def make(backend: str, registry: Registry = product, **options: Any) -> TestClient:
             url = databases.prepared(backend, "migrated", migrate)
             admin = {"admin_email": ADMIN_EMAIL, "admin_password": ADMIN_PASSWORD}
             settings = Settings(database_url=url, **{**QUIET, **admin, **options})
-            return stack.enter_context(QuickClient(create_app(settings)))
+            return stack.enter_context(QuickClient(create_app(settings, registry)))
 
         yield make
 

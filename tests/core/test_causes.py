@@ -14,8 +14,6 @@ from fastapi.routing import APIRouter
 from limits.errors import StorageError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from backend.api import registry as product
-from backend.auth.routes import auth
 from backend.core import causes
 from backend.core.causes import cause_of
 from backend.core.config import Settings
@@ -24,9 +22,8 @@ from backend.core.engines import create_engine
 from backend.core.errors import UnavailableError
 from backend.core.logs import configure_logging
 from backend.core.routing import Router
-from backend.crud.registry import Registry
 from tests.client import QuickClient
-from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, migrate, sign_in
+from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, migrate, sign_in, small_registry
 from tests.core.conftest import build, kept_logging
 from tests.databases import Databases
 
@@ -65,10 +62,8 @@ def lines(capsys: Capture, event: str) -> list[dict[str, Any]]:
 
 
 def application(url: str, *routers: APIRouter, **settings: Any) -> FastAPI:
-    """One entity, the logins and further routes: the whole product would take longer to build than a test to run."""
-    registry = Registry("/api/v1")
-    registry.registrations = {"categories": product.registrations["categories"]}
-    return build(url, auth, *routers, registry=registry, **settings)
+    """A small registry and further routes."""
+    return build(url, *routers, registry=small_registry(), **settings)
 
 
 PROBES = Router()
