@@ -6,7 +6,6 @@ The demo is stored once for each database, in a template. What starts has accoun
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from sqlmodel import select
 from starlette.testclient import TestClient
 
@@ -22,6 +21,7 @@ from backend.demo.seed import NotDevelopmentError, seed
 from backend.main import create_app
 from tests.conftest import ADMIN_EMAIL, QUIET, migrate, sign_in
 from tests.databases import Databases
+from tests.demo.stored import store_the_demo
 from tests.hashes import cheapen
 
 PRODUCTION: dict[str, Any] = {"environment": "production", "jwt_secret": "x" * 32}
@@ -38,15 +38,6 @@ def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
 def url(databases: Databases, backend: str) -> str:
     """An empty migrated database."""
     return databases.prepared(backend, "migrated", migrate)
-
-
-def store_the_demo(connection: sa.Connection) -> None:
-    """Migrate a database and store the demo in it."""
-    migrate(connection)
-    connection.commit()
-    with pytest.MonkeyPatch.context() as patch:
-        cheapen(patch)
-        assert seed(settings_for(connection.engine.url.render_as_string(hide_password=False)))
 
 
 @pytest.fixture
