@@ -21,6 +21,7 @@ from sqlalchemy.sql.compiler import DDLCompiler
 from sqlmodel.sql.sqltypes import UTCDateTime
 
 from backend.core.errors import OverlapError
+from backend.core.sqlite_schemas import written
 
 Live = Mapping[str, Sequence[Any]]
 RANGES: tuple[tuple[Any, str], ...] = (
@@ -69,10 +70,11 @@ class Rule(NamedTuple):
         }
 
     def _trigger(self, name: str, when: str) -> str:
+        table = written(self.table)
         return (
-            f"CREATE TRIGGER {name} BEFORE {when} ON {self.table}\n"  # noqa: S608  # nosec B608  # the declaration's own words
+            f"CREATE TRIGGER {name} BEFORE {when} ON {table}\n"  # noqa: S608  # nosec B608  # the declaration's own words
             f"WHEN {self.condition('NEW.')} AND EXISTS (\n"
-            f"    SELECT 1 FROM {self.table} AS other\n"
+            f"    SELECT 1 FROM {table} AS other\n"
             f"    WHERE other.{self.resource} = NEW.{self.resource} AND other.id IS NOT NEW.id\n"
             f"      AND {self.condition('other.')}\n"
             f"      AND other.{self.start} < NEW.{self.end} AND other.{self.end} > NEW.{self.start}\n"

@@ -32,12 +32,15 @@ class SearchIndexRule(NamedTuple):
     def create(self, connection: sa.Connection) -> None:
         """Make it; on SQLite, which has no such index, an empty one that tells of it and that no query uses."""
         quote = connection.dialect.identifier_preparer.quote
-        schema, name, table = self._schema(connection), quote(self.name), quote(self.table.rpartition(".")[2])
+        name = quote(self.name)
         if connection.dialect.name == "sqlite":
             columns = ", ".join(map(quote, self.columns))
-            connection.execute(sa.text(f"CREATE INDEX IF NOT EXISTS {name} ON {table} ({columns}) WHERE {NOTHING}"))
+            connection.execute(
+                sa.text(f"CREATE INDEX IF NOT EXISTS {name} ON {quote(self.table)} ({columns}) WHERE {NOTHING}")
+            )
             return
-        table = f"{schema}{table}"
+        schema = self._schema(connection)
+        table = f"{schema}{quote(self.table.rpartition('.')[2])}"
         folded = [f"{FOLD}({quote(column)})" for column in self.columns]
         # Without the list of pending entries: the write that finds it full would wait until all are in their places.
         index = f"rowhouse_trigrams({', '.join(folded)})"
@@ -61,7 +64,9 @@ class SearchIndexRule(NamedTuple):
                 connection.execute(sa.text(f"DROP STATISTICS IF EXISTS {schema}{quote(f'{self.name}_{column}')}"))
 
     def _schema(self, connection: sa.Connection) -> str:
-        """The table's schema as a prefix, where it has one."""
+        """The table's schema as a prefix, where it has one; on SQLite the name of an index needs none."""
+        if connection.dialect.name == "sqlite":
+            return ""
         schema = self.table.rpartition(".")[0]
         return f"{connection.dialect.identifier_preparer.quote(schema)}." if schema else ""
 

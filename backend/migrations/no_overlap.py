@@ -31,8 +31,9 @@ EXCLUSIONS = """
     WHERE c.contype = 'x'
 """
 NAME = r'"?(\w+)"?'
+TABLE = r'"?([\w.]+)"?'
 TRIGGER = re.compile(
-    rf"CREATE TRIGGER {NAME} BEFORE INSERT ON {NAME} WHEN (?P<live>.*) AND EXISTS \( SELECT 1 .* "
+    rf"CREATE TRIGGER {NAME} BEFORE INSERT ON {TABLE} WHEN (?P<live>.*) AND EXISTS \( SELECT 1 .* "
     rf"WHERE other\.{NAME} = NEW\..* AND other\.{NAME} < NEW\.{NAME} AND .* "
     r"BEGIN SELECT RAISE\(ABORT, '(?P<name>\w+)'\); END"
 )
