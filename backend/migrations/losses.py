@@ -1,7 +1,7 @@
 """Finds what a migration would lose, and writes it beside the operation that loses it.
 
-Lost are the rows of a dropped table, the values of a dropped column, values that a narrower type cannot hold, and the rule of a
-dropped constraint. A constraint that is made anew on the same columns is not lost, and neither is an index, which holds no data.
+Lost are the rows of a dropped table, the values of a dropped column, values that a narrower type cannot hold, members of an enum, and the
+rule of a dropped constraint. A constraint that is made anew on the same columns is not lost, and neither is an index, which holds no data.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,6 +15,7 @@ from alembic.operations import ops
 from sqlalchemy.dialects import postgresql
 
 from backend.crud.no_overlap import Rule
+from backend.migrations.native_enums import ChangeEnum
 from backend.migrations.no_overlap import CreateNoOverlap, DropNoOverlap
 
 MAKES: tuple[type[Any], ...] = (
@@ -110,6 +111,10 @@ def _loss(operation: ops.MigrateOperation, made: set[Any]) -> Loss | None:
         return Loss(f"{table}.{column}: its values", f"If it was renamed, write {keep} instead.")
     if isinstance(operation, ops.AlterColumnOp):
         return _narrowed(operation)
+    if isinstance(operation, ChangeEnum):
+        gone = ", ".join(member for member in operation.before if member not in operation.after)
+        advice = "A row that has one ends the migration on PostgreSQL, and cannot be read on SQLite: change it first."
+        return Loss(f"{operation.name}: the members {gone}", advice) if gone else None
     return _rule_lost(operation, made)
 
 
