@@ -17,6 +17,7 @@ from sqlalchemy.schema import SchemaItem
 from sqlmodel.sql.sqltypes import AutoString
 
 from backend.core.folding import FOLD
+from backend.crud.no_overlap import literal
 
 INFO = "search_index"
 NOTHING = "0"  # the condition of SQLite's index, which no row meets
@@ -60,8 +61,20 @@ class SearchIndexRule(NamedTuple):
         schema = self._schema(connection)
         connection.execute(sa.text(f"DROP INDEX IF EXISTS {schema}{quote(self.name)}"))
         if connection.dialect.name == "postgresql":
-            for column in self.columns:
-                connection.execute(sa.text(f"DROP STATISTICS IF EXISTS {schema}{quote(f'{self.name}_{column}')}"))
+            connection.execute(sa.text(self._drop_statistics(f"{schema}{quote(self.table.rpartition('.')[2])}")))
+
+    def _drop_statistics(self, table: str) -> str:
+        """Drop what the planner collects for the index.
+
+        It is looked up: a column that was renamed has left its former name there. It is one statement, which `--sql` writes out.
+        """
+        is_ours = f"stxrelid = to_regclass({literal(table)}) AND starts_with(stxname, {literal(f'{self.name}_')})"
+        return (
+            # The names are quoted.
+            "DO $do$ DECLARE found text; BEGIN FOR found IN SELECT quote_ident(nspname) || '.' || quote_ident(stxname) "  # noqa: S608  # nosec B608  as above
+            f"FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace WHERE {is_ours} "
+            "LOOP EXECUTE 'DROP STATISTICS ' || found; END LOOP; END $do$"
+        )
 
     def _schema(self, connection: sa.Connection) -> str:
         """The table's schema as a prefix, where it has one; on SQLite the name of an index needs none."""

@@ -86,7 +86,9 @@ def test_a_database_that_was_migrated_before_gets_its_list(empty: sa.Connection)
     assert compare_metadata(context, metadata) == []
     empty.exec_driver_sql('DROP VIEW "enum_State of it"')
     empty.exec_driver_sql("CREATE VIEW enum_theirs AS SELECT 1 AS one")
-    (found,) = produce_migrations(context, metadata).upgrade_ops.ops
+    script = produce_migrations(context, metadata)
+    assert script.upgrade_ops is not None
+    (found,) = script.upgrade_ops.ops
     assert isinstance(found, CreateEnum)
     assert (found.name, found.members) == ("State of it", ("it's", ":b"))
     Operations(context).invoke(found)

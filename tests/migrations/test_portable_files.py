@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
+from alembic.script import Script
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel.sql.sqltypes import AutoString, UTCDateTime
 
@@ -361,7 +363,7 @@ def test_what_others_have_in_a_schema_is_left_alone(databases: Databases, tmp_pa
 
 
 def test_scripts_check_accepts_a_file_as_it_was_written(databases: Databases, tmp_path: Path, backend: str) -> None:
-    """Nothing has formatted it: ruff may not be installed where it was written. It is long, and says what it loses."""
+    """Nothing has formatted it: ruff may not be installed where it was written. One is long and says what it loses, one is empty."""
     journey = Journey(databases, tmp_path / "databases", backend, others=False)
     rules = [NoOverlap("guest", "arrival", "departure", live={"rank": (7,)})]
     texts = [
@@ -373,6 +375,10 @@ def test_scripts_check_accepts_a_file_as_it_was_written(databases: Databases, tm
             )
         ),
     ]
+    empty = command.revision(journey.first.config(models()), message="an empty one")
+    assert isinstance(empty, Script)
+    texts.append(Path(empty.path).read_text())
+    assert "import" not in texts[-1]
     journey.close()
     assert "# Loses" in "".join(texts)
     versions = tmp_path / "alembic" / "versions"
