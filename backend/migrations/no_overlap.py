@@ -32,6 +32,7 @@ EXCLUSIONS = """
 """
 NAME = r'("(?:[^"]|"")+"|\w+)'
 TEXT = r"'(?:[^']|'')*'"
+QUOTED = re.compile(r'"(\w+)"')
 TRIGGER = re.compile(
     rf"CREATE TRIGGER {NAME} BEFORE INSERT ON {NAME} WHEN (?P<live>.*) AND EXISTS \( SELECT 1 .* "
     rf"WHERE other\.{NAME} = NEW\..* AND other\.{NAME} < NEW\.{NAME} AND .* "
@@ -170,7 +171,7 @@ def _is_held(connection: sa.Connection, stored: StoredRule, wanted: NoOverlap) -
     if rule.table != stored.rule.table:
         return False
     if connection.dialect.name == "sqlite":
-        return stored.texts == tuple(map(_on_one_line, rule.triggers().values()))
+        return [*map(_without_quotes, stored.texts)] == [*map(_without_quotes, rule.triggers().values())]
     pairs = list(zip(stored.texts, rule.expressions(wanted.types), strict=True))
     if not wanted.parent.columns[rule.resource].nullable and IS_NOT_NULL not in stored.texts[-1]:
         # Made before the constraint said that a resource is needed; of this one it goes without saying.
@@ -210,6 +211,11 @@ def _value(literal: str) -> Any:
     if literal.startswith("'"):
         return literal[1:-1].replace("''", "'")
     return literal.lower() == "true" if literal[0].isalpha() else int(literal)
+
+
+def _without_quotes(text: str) -> str:
+    """SQLite quotes what it renames in a trigger."""
+    return QUOTED.sub(r"\1", _on_one_line(text))
 
 
 def _on_one_line(text: str) -> str:
