@@ -21,7 +21,7 @@ from backend.crud.no_overlap import NoOverlap
 from backend.crud.search_index import SearchIndex
 from tests.conftest import ROOT
 from tests.databases import Databases
-from tests.migrations.travel import Declare, Journey
+from tests.migrations.travel import Declare, Journey, models
 
 
 @pytest.fixture
