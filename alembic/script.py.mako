@@ -1,19 +1,33 @@
 <%!
+import re
+
+
 def quoted(value):
     """A revision as ruff formats it; an identifier holds no quotes."""
     return repr(value).replace("'", '"')
+
+
+def uses(name, *parts):
+    """Whether a part of the file speaks of a module: one that is not used must not be imported."""
+    return any(re.search(rf"\b{name}\.", part) for part in parts if part)
 %>\
 """${message[:1].upper() + message[1:].rstrip(".")}.
 
 Revision: ${up_revision}, after ${down_revision | comma,n}; ${create_date}
 """
 
+% if uses("sa", upgrades, downgrades):
 import sqlalchemy as sa
+% endif
+% if uses("op", upgrades, downgrades):
 from alembic import op
+% endif
 % if imports:
 ${imports}
 % endif
+% if imports or uses("sa", upgrades, downgrades) or uses("op", upgrades, downgrades):
 
+% endif
 revision = ${quoted(up_revision)}
 down_revision = ${quoted(down_revision)}
 branch_labels = ${quoted(branch_labels)}

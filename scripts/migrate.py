@@ -6,6 +6,7 @@ is written and shown, and applied by the next `scripts/migrate`. Several at once
 
     scripts/migrate "title instead of name" --rename prices.name=title
     scripts/migrate "no more names" --drop prices.name
+    scripts/migrate "rates instead of prices" --rename prices=rates
     scripts/migrate --check      change nothing; end with 1 and a sentence when the database lacks a migration
 """
 
@@ -94,8 +95,8 @@ def words(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="scripts/migrate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("message", nargs="?", help="what changed; becomes the name of the file")
-    parser.add_argument("--rename", action="append", default=[], metavar="TABLE.OLD=NEW", help="keep the values")
-    parser.add_argument("--drop", action="append", default=[], metavar="TABLE.COLUMN", help="it was not renamed")
+    parser.add_argument("--rename", action="append", default=[], metavar="[TABLE.]OLD=NEW", help="keep the values")
+    parser.add_argument("--drop", action="append", default=[], metavar="TABLE[.COLUMN]", help="it was not renamed")
     parser.add_argument("--check", action="store_true", help="change nothing")
     parser.add_argument("--start", action="store_true", help="as scripts/run: apply nothing that loses something")
     return parser.parse_args(arguments)

@@ -1,7 +1,7 @@
 """Fresh clones of the working tree, for tests that type what the documentation says.
 
-A clone holds what git would keep of this working tree, committed as one commit; `.venv` is shared. Its commands see none of the
-settings of the tests.
+A clone holds what git would keep of this working tree, committed as one commit; `.venv` is shared. The bytecode comes along, so that
+no clone compiles everything anew. Its commands see none of the settings of the tests.
 """
 
 import fcntl
@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import httpx2
@@ -141,6 +142,7 @@ def cloned() -> Iterator[Clone]:
             if source.is_file() and not source.is_symlink():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source, target)
+                _copy_bytecode(source, target)
         (directory / ".venv").symlink_to((ROOT / ".venv").resolve())
         clone = Clone(directory, _port())
         clone.git("init", "--quiet")
@@ -148,6 +150,15 @@ def cloned() -> Iterator[Clone]:
         clone.git("add", "--all")
         clone.git("commit", "--quiet", "--message", "as it is")
         yield clone
+
+
+def _copy_bytecode(source: Path, target: Path) -> None:
+    """What Python has compiled of a module holds for its copy, which has the same size and time."""
+    compiled = Path(cache_from_source(str(source)))
+    if source.suffix == ".py" and compiled.is_file():
+        copied = Path(cache_from_source(str(target)))
+        copied.parent.mkdir(exist_ok=True)
+        shutil.copy2(compiled, copied)
 
 
 def _kept() -> list[str]:

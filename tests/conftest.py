@@ -4,6 +4,7 @@
 application of its own, for tests that need other settings or an empty database.
 """
 
+import gc
 import itertools
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
@@ -17,8 +18,11 @@ from alembic.config import Config
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from app.api import registry as product
 from app.main import create_app
+from rowhouse.auth.accounts import include_accounts
 from rowhouse.core.settings import Settings
+from rowhouse.registration.registry import Registry
 from tests.client import QuickClient
 from tests.databases import BACKENDS, Databases
 from tests.hashes import cheap_hashes
@@ -32,21 +36,46 @@ ADMIN_EMAIL, ADMIN_PASSWORD, PASSWORD = "admin@example.com", "admin-password", "
 # Every test signs up from one address.
 QUIET: dict[str, Any] = {"log_level": "warning", "access_log": False, "sign_ups_per_address": 1_000_000}
 _numbers = itertools.count(1)
+# The applications of a session are hundreds of thousands of objects; with Python's thresholds, looking through them takes a tenth of
+# the time of the tests.
+gc.set_threshold(50_000, 20, 100)
 measure_crews()
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put each test's `xdist_group` into its id, where `--dist loadgroup` reads it.
+    """Group the tests for `--dist loadgroup`: by their `xdist_group`, the others by their file and database.
 
-    xdist 3.8 writes it where pytest 9.2 no longer looks, so that groups are silently torn apart (pytest-dev/pytest-xdist#1386).
+    A worker that runs a whole group builds the fixtures of a module once; tests spread one by one build them on every worker. The
+    groups that are marked last longest and come first, then SQLite, then PostgreSQL, so that each worker changes its database once.
     """
     if not config.getoption("loadgroup", default=False):
         return
+    items.sort(key=place_of)
     for item in items:
-        groups = sorted({str(mark.args[0]) for mark in item.iter_markers("xdist_group")})
-        if groups and not item.nodeid.endswith(f"@{'_'.join(groups)}"):
-            item._id = item._id.parse(f"{item.nodeid}@{'_'.join(groups)}")
+        # xdist 3.8 writes the group where pytest 9.2 no longer looks, and tears it apart (pytest-dev/pytest-xdist#1386).
+        group = "_".join(marked_groups(item)) or f"{item.path.relative_to(ROOT)} {database_of(item)}"
+        if not item.nodeid.endswith(f"@{group}"):
+            item._id = item._id.parse(f"{item.nodeid}@{group}")
+
+
+def marked_groups(item: pytest.Item) -> list[str]:
+    """The names of the groups that the test's marks give it."""
+    return sorted({str(mark.args[0]) for mark in item.iter_markers("xdist_group")})
+
+
+def database_of(item: pytest.Item) -> str:
+    """The database that a test is parametrized with; empty for the others."""
+    return (
+        str(item.callspec.params.get("backend", ""))
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+        else ""
+    )
+
+
+def place_of(item: pytest.Item) -> tuple[bool, bool]:
+    """What a test is sorted by: marked groups first, PostgreSQL last."""
+    return not marked_groups(item), database_of(item) == "postgresql"
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -62,6 +91,14 @@ def migrate(connection: sa.Connection) -> None:
     config.set_main_option("script_location", str(ROOT / "alembic"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def small_registry() -> Registry:
+    """The product's accounts and two of its entities: the whole product takes longer to build than many a test to run."""
+    registry = Registry(product.prefix)
+    include_accounts(registry, roles=("driver",), sign_up=("user", "driver"), operations=())
+    registry.registrations = {path: product.registrations[path] for path in ("categories", "vehicles")}
+    return registry
 
 
 def unique(prefix: str = "x") -> str:
@@ -85,14 +122,17 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def make_app(databases: Databases) -> Iterator[Callable[..., TestClient]]:
-    """`make_app(backend, **settings)`: a client of a new application on a migrated database of its own."""
+    """`make_app(backend, **settings)`: a client of a new application on a migrated database of its own.
+
+    It is the product, or what `registry` holds.
+    """
     with ExitStack() as stack:
 
-        def make(backend: str, **options: Any) -> TestClient:
+        def make(backend: str, registry: Registry = product, **options: Any) -> TestClient:
             url = databases.prepared(backend, "migrated", migrate)
             admin = {"admin_email": ADMIN_EMAIL, "admin_password": ADMIN_PASSWORD}
             settings = Settings(database_url=url, **{**QUIET, **admin, **options})
-            return stack.enter_context(QuickClient(create_app(settings)))
+            return stack.enter_context(QuickClient(create_app(settings, registry)))
 
         yield make
 

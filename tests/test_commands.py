@@ -122,7 +122,10 @@ def test_the_files_of_the_guide(clone: Clone, shop: Started) -> None:
 
 
 def test_the_entity_of_the_readme() -> None:
-    """The class and the line as they stand, `scripts/migrate`; then a change of the class, and `scripts/migrate "what changed"`."""
+    """The class and the line as they stand, `scripts/migrate "what changed"`, and the rows are served.
+
+    `scripts/migrate` alone, after a new class and after a new column, is run by tests/test_migrations_page.py.
+    """
     written = re.search(r"^```python\n(class Publisher\(.*?)^```", README, re.DOTALL | re.MULTILINE)
     line = re.search(r"^```python\n(register\(Publisher, .*?)^```", README, re.DOTALL | re.MULTILINE)
     assert written is not None
@@ -132,23 +135,15 @@ def test_the_entity_of_the_readme() -> None:
 
 
 def add_the_entity(clone: Clone, class_: str, line: str) -> None:
-    """Write both, migrate twice, and look at what is served."""
+    """Write both, migrate, and look at what is served."""
     models, table = clone.directory / "backend/app/catalog/models.py", clone.directory / "backend/app/api.py"
     models.write_text(f"{models.read_text()}\n\n{class_}")
     table.write_text(f"from app.catalog.models import Publisher\n{table.read_text()}{line}")
-    done = clone.run("scripts/migrate")
-    assert done.returncode == 0, done.stdout
-    assert re.search(r"\?\? alembic/versions/\S*publishers", clone.changes())
-    models.write_text(
-        models.read_text().replace(
-            "founded: int | None = Field(", "city: str | None = None\n    founded: int | None = Field("
-        )
-    )
     done = clone.run('scripts/migrate "what changed"')
     assert done.returncode == 0, done.stdout
-    assert "what_changed" in clone.changes()
+    assert re.search(r"\?\? alembic/versions/\S*what_changed", clone.changes())
     with clone.started(f".venv/bin/python -m uvicorn app.main:create_app --factory --port {clone.port}"):
         answer = clone.run("curl -sf http://127.0.0.1:8000/api/v1/publishers?sort=-founded")
         assert '"items":[]' in answer.stdout
         described = clone.run("curl -sf http://127.0.0.1:8000/openapi.json")
-        assert '"city"' in described.stdout
+        assert '"founded"' in described.stdout

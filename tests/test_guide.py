@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from app.demo.seed import seed
-from rowhouse.core.settings import Settings
-from tests.conftest import QUIET, ROOT, migrate
+from tests.conftest import ROOT
 from tests.databases import Databases
+from tests.demo.stored import store_the_demo
 from tests.races.servers import Server, serve
 
 pytestmark = pytest.mark.xdist_group("guide")  # what servers are forked from is imported once
@@ -25,8 +24,7 @@ WALK_SECONDS = 60
 @pytest.fixture
 def server(backend: str, databases: Databases) -> Iterator[Server]:
     """A server with the demo, as `scripts/run` starts it, which logs what it answers."""
-    url = databases.prepared(backend, "migrated", migrate)
-    assert seed(Settings(database_url=url, **QUIET))
+    url = databases.prepared(backend, "demo", store_the_demo)
     with serve(url, LOG_LEVEL="info", ACCESS_LOG="true", LOG_JSON="true", ADMIN_EMAIL="", ADMIN_PASSWORD="") as (
         started,
     ):

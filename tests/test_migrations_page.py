@@ -20,6 +20,8 @@ PAGE = (ROOT / "docs/migrations.md").read_text()
 DAY, OPERATOR = PAGE.split("## The operator's day")
 FILES = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 SPLIT, INDEX, BACKFILL, NOT_NULL = FILES
+# What the page says that an empty file is to begin with.
+IMPORTS = "".join(f"{line}\n" for line in re.findall(r"`((?:import|from) [^`]+)`", DAY)) + "\n"
 CLASS = '''
 
 class Publisher(Entity, table=True):
@@ -67,6 +69,7 @@ class Day:
             r"def upgrade.*?\n\n\n", lambda _found: f"{SPLIT}\n\n", file.read_text(), count=1, flags=re.DOTALL
         )
         assert "town" in text
+        text = text.replace("revision = ", f"{IMPORTS}revision = ", 1)
         file.write_text(text)
         self.change(CITY, CITY + TOWN + COUNTRY)
 

@@ -15,6 +15,7 @@ from rowhouse.auth.service import REMOVED_AT_ONCE
 from rowhouse.core.clock import now, set_clock
 from rowhouse.db.unit_of_work import UnitOfWork
 from tests.auth.conftest import Account, log_in, make_account, refresh
+from tests.conftest import small_registry
 
 DAYS = 7
 _tokens: sa.Table = RefreshToken.__table__  # type: ignore[attr-defined]  # SQLAlchemy sets it on mapped classes
@@ -23,7 +24,7 @@ _tokens: sa.Table = RefreshToken.__table__  # type: ignore[attr-defined]  # SQLA
 @pytest.fixture
 def fresh(backend: str, make_app: Callable[..., TestClient]) -> Account:
     """The only account that ever signed in to an application; its tokens live 7 days."""
-    return make_account(make_app(backend, refresh_token_days=DAYS))
+    return make_account(make_app(backend, small_registry(), refresh_token_days=DAYS))
 
 
 def unit_of(account: Account) -> UnitOfWork:

@@ -133,18 +133,21 @@ def refusal(policy: Policy | None, name: str) -> int | None:
 
 @pytest.mark.parametrize("probe", PROBES)
 def test_every_operation_refuses_every_caller_first(stage: Stage, probe: str) -> None:
-    """Whatever else is wrong with the request: nobody, a forged token, each role, and a disabled account."""
-    refused = 0
-    for method, path, policy in stage.operations():
-        for name, headers in stage.callers.items():
-            expected = refusal(policy, name)
-            if expected is not None:
-                answer = stage.ask(method, path, PROBES[probe], headers)
-                assert answer.status_code == expected, (method, path, name, answer.text)
-                if method != "HEAD":
-                    problem(answer, expected)
-                refused += 1
-    assert refused > 100
+    """Whatever else is wrong with the request: nobody, a forged token, each role, and a disabled account.
+
+    Without a body every caller is refused; with each other probe one caller of each operation is, another one each time.
+    """
+    asked = 0
+    for number, (method, path, policy) in enumerate(stage.operations()):
+        refused = [name for name in stage.callers if refusal(policy, name) is not None]
+        first = number % len(refused) if refused else 0
+        for name in refused if probe == "no body" else refused[first : first + 1]:
+            answer = stage.ask(method, path, PROBES[probe], stage.callers[name])
+            assert answer.status_code == refusal(policy, name), (method, path, name, answer.text)
+            if method != "HEAD":
+                problem(answer, answer.status_code)
+            asked += 1
+    assert asked > 100
 
 
 def test_every_operation_lets_the_others_pass(stage: Stage) -> None:

@@ -55,9 +55,11 @@ def pieces() -> Iterator[str]:
 
 @pytest.mark.parametrize("parameter", OPERATORS)
 def test_every_way_to_look_for_a_text_finds_what_casefold_finds(library: TestClient, parameter: str) -> None:
-    """Each title by itself among them."""
+    """Search looks for every piece, each operator for a share of them."""
     matches = OPERATORS[parameter]
-    for piece in sorted(set(pieces())):
+    number = list(OPERATORS).index(parameter)
+    asked = sorted(set(pieces()))
+    for piece in asked[number :: len(OPERATORS)] if number else asked:
         answer = library.get("/api/v1/books", params={parameter: piece, "size": 100})
         found = {row["title"] for row in answer.json()["items"]}
         assert found == {title for title in TITLES if matches(title.casefold(), piece.casefold())}, piece

@@ -9,6 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 import sqlalchemy as sa
+from fastapi import FastAPI
+from fastapi.routing import APIRouter
 from limits.errors import StorageError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
@@ -21,8 +23,8 @@ from rowhouse.db.engine import create_engine
 from rowhouse.http.dependencies import CallerDep, SessionDep
 from rowhouse.http.routing import Router
 from tests.client import QuickClient
-from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, migrate, sign_in
-from tests.core.conftest import build_product, kept_logging
+from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, migrate, sign_in, small_registry
+from tests.core.conftest import build, kept_logging
 from tests.databases import Databases
 
 Capture = pytest.CaptureFixture[str]
@@ -59,6 +61,11 @@ def lines(capsys: Capture, event: str) -> list[dict[str, Any]]:
     return [line for line in parsed if line["event"] == event]
 
 
+def application(url: str, *routers: APIRouter, **settings: Any) -> FastAPI:
+    """A small registry and further routes."""
+    return build(url, *routers, registry=small_registry(), **settings)
+
+
 PROBES = Router()
 
 
@@ -77,7 +84,7 @@ def full(_caller: CallerDep) -> None:
 @pytest.mark.parametrize(("path", "operation"), [("/api/v1/categories", "list_categories"), ("/api/v1/probe", "probe")])
 def test_the_cause_of_a_500_is_in_the_log(own_url: str, capsys: Capture, path: str, operation: str) -> None:
     """On the short way and on the ordinary one: what failed, in which request, for whom."""
-    with QuickClient(build_product(own_url, PROBES, **LOUD)) as client:
+    with QuickClient(application(own_url, PROBES, **LOUD)) as client:
         headers = {**sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD), "X-Request-ID": "mine"}
         execute(own_url, "ALTER TABLE categories RENAME TO kinds")
         capsys.readouterr()
@@ -100,7 +107,7 @@ def test_the_cause_of_a_503_is_in_the_log(databases: Databases, capsys: Capture)
     """Of a database that is not there: what libpq says, and no password."""
     host = sa.make_url(databases.url("postgresql", "none")).query["host"]
     url = f"postgresql+psycopg://app:hidden@/none?host={host}"
-    with QuickClient(build_product(url, log_level="info")) as client:
+    with QuickClient(application(url, log_level="info")) as client:
         assert client.get("/api/v1/categories").status_code == 503
     text = capsys.readouterr().err
     parsed = [json.loads(line) for line in text.splitlines()]
@@ -113,7 +120,7 @@ def test_the_cause_of_a_503_is_in_the_log(databases: Databases, capsys: Capture)
 
 def test_a_lock_that_is_not_to_be_had_says_so(own_url: str, capsys: Capture) -> None:
     """On both databases; SQLite's one writer, too."""
-    with QuickClient(build_product(own_url, **LOUD, lock_seconds=0.1)) as client:
+    with QuickClient(application(own_url, **LOUD, lock_seconds=0.1)) as client:
         headers = sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD)
         engine = create_engine(Settings(database_url=own_url))
         with engine.begin() as other:
@@ -136,7 +143,7 @@ def test_a_lock_that_is_not_to_be_had_says_so(own_url: str, capsys: Capture) -> 
 
 def test_a_refusal_says_why(own_url: str, capsys: Capture) -> None:
     """Where neither the database nor Redis did it; what a client is told stays general."""
-    with QuickClient(build_product(own_url, PROBES, **LOUD)) as client:
+    with QuickClient(application(own_url, PROBES, **LOUD)) as client:
         answer = client.get("/api/v1/full", headers=sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD))
         assert answer.json()["detail"] == UnavailableError.default_detail
     (line,) = lines(capsys, "failed")
@@ -145,14 +152,14 @@ def test_a_refusal_says_why(own_url: str, capsys: Capture) -> None:
 
 def test_what_a_client_did_wrong_is_no_failure(own_url: str, capsys: Capture) -> None:
     """Of those the request's line is enough."""
-    with QuickClient(build_product(own_url, **LOUD)) as client:
+    with QuickClient(application(own_url, **LOUD)) as client:
         assert client.get("/api/v1/categories/0").status_code == 404
     assert lines(capsys, "failed") == []
 
 
 def test_failed_logins_and_lock_outs_are_logged(own_url: str, capsys: Capture) -> None:
     """From where and at which account, by its fingerprint; never the address or the password."""
-    with QuickClient(build_product(own_url, **LOUD, login_failures_per_account=1)) as client:
+    with QuickClient(application(own_url, **LOUD, login_failures_per_account=1)) as client:
         form = {"username": "hidden@example.com", "password": "hidden-password"}
         statuses = [client.post("/api/v1/auth/login", data=form).status_code for _ in range(2)]
     assert statuses == [401, 429]
@@ -167,7 +174,7 @@ def test_failed_logins_and_lock_outs_are_logged(own_url: str, capsys: Capture) -
 
 def test_an_export_that_breaks_off_says_why(own_url: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     """Though it had begun with 200."""
-    with QuickClient(build_product(own_url, **LOUD)) as client:
+    with QuickClient(application(own_url, **LOUD)) as client:
         found: Any = client.app
 
         async def broken(*_arguments: Any, **_options: Any) -> Any:

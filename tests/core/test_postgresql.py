@@ -217,7 +217,7 @@ def test_every_spelling_of_the_scheme_is_taken(opened: Open, url: str, scheme: s
         ("postgresql://app:p%40@a:1,b/shop", "postgresql://app:p%40@/shop?host=a%3A1&host=b"),
         ("postgres://a,b?sslmode=disable", "postgresql:///?host=a&host=b&sslmode=disable"),
         ("postgresql+psycopg://app:x,y@a/s?host=b,c", "postgresql+psycopg://app:x%2Cy@a/s?host=b%2Cc"),
-        ("sqlite:///data/a,b.db", "sqlite:///data/a%2Cb.db"),
+        ("sqlite:///data/a,b.db", "sqlite+rowhouse:///data/a%2Cb.db"),
     ],
 )
 def test_several_servers_are_written_as_libpq_has_them(given: str, shown: str) -> None:

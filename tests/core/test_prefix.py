@@ -86,12 +86,24 @@ WAYS: dict[str, Way] = {
 }
 
 
-@pytest.fixture(scope="module", params=WAYS)
-def shop(request: pytest.FixtureRequest, migrated_url: str) -> Iterator[TestClient]:
-    """A client of the product that sees it below `/shop`, in each way."""
-    app = build_product(migrated_url, **ADMINISTRATOR)
-    with QuickClient(WAYS[request.param](app)) as client:
+@pytest.fixture(scope="module")
+def product(migrated_url: str) -> Iterator[TestClient]:
+    """A client of the product at the root, started once for all ways that leave its lifespan alone."""
+    with QuickClient(build_product(migrated_url, **ADMINISTRATOR)) as client:
         yield client
+
+
+@pytest.fixture(scope="module", params=WAYS)
+def shop(request: pytest.FixtureRequest, product: TestClient, migrated_url: str) -> Iterator[TestClient]:
+    """A client of the product that sees it below `/shop`, in each way."""
+    if request.param == "a mount":
+        with QuickClient(mounted(build_product(migrated_url, **ADMINISTRATOR))) as client:
+            yield client
+        return
+    assert isinstance(product.app, FastAPI)
+    client = QuickClient(WAYS[request.param](product.app))
+    client.portal = product.portal
+    yield client
 
 
 def signed_in(client: TestClient) -> dict[str, str]:

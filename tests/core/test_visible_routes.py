@@ -59,8 +59,23 @@ class Watch:
 
 @pytest.fixture
 def app(sqlite_url: str) -> FastAPI:
-    """The product on SQLite, for nothing here depends on the database."""
+    """The product on SQLite, for nothing here depends on the database; a test may change it."""
     return build_product(sqlite_url)
+
+
+@pytest.fixture(scope="module")
+def product(sqlite_url: str) -> FastAPI:
+    """The same for tests that only look at its routes."""
+    return build_product(sqlite_url)
+
+
+@pytest.fixture(scope="module")
+def watched(sqlite_url: str) -> Iterator[tuple[TestClient, list[Scope]]]:
+    """A client of the product, and the scopes that a middleware of it has seen."""
+    app, scopes = build_product(sqlite_url), list[Scope]()
+    app.add_middleware(Watch, seen=scopes)
+    with QuickClient(app) as client:
+        yield client, scopes
 
 
 @pytest.fixture
@@ -78,14 +93,14 @@ def client(app: FastAPI, seen: list[Scope]) -> Iterator[TestClient]:
         yield client
 
 
-def test_every_documented_operation_is_a_route(app: FastAPI) -> None:
+def test_every_documented_operation_is_a_route(product: FastAPI) -> None:
     """With its full path, its methods and its name."""
     documented = {
         (method.upper(), path, operation["operationId"])
         for path, item in document_of("product")["paths"].items()
         for method, operation in item.items()
     }
-    routes = [route for route in app.routes if isinstance(route, APIRoute) and route.include_in_schema]
+    routes = [route for route in product.routes if isinstance(route, APIRoute) and route.include_in_schema]
     found = {(method, route.path, route.unique_id) for route in routes for method in route.methods or ()}
     assert found == documented
     assert all(route.path_format == route.path and callable(route.endpoint) for route in routes)
@@ -94,26 +109,27 @@ def test_every_documented_operation_is_a_route(app: FastAPI) -> None:
 
 
 @pytest.mark.parametrize(("method", "path", "template"), REQUESTS)
-def test_one_route_matches_a_request(app: FastAPI, method: str, path: str, template: str) -> None:
+def test_one_route_matches_a_request(product: FastAPI, method: str, path: str, template: str) -> None:
     """Whoever asks each in turn, the first that matches and the last are the same."""
     scope = {"type": "http", "method": method, "path": path, "root_path": "", "headers": []}
-    found = [route for route in app.routes if route.matches(scope)[0] is Match.FULL]
+    found = [route for route in product.routes if route.matches(scope)[0] is Match.FULL]
     assert [getattr(route, "path", None) for route in found] == [template]
 
 
 @pytest.mark.parametrize("path", ["/api/v1/books//", "/api/v1/books/1\n", "/api/v1/books/1/2", "/api/v1", "/api/v10"])
-def test_no_route_matches_what_is_not_found(app: FastAPI, path: str) -> None:
+def test_no_route_matches_what_is_not_found(product: FastAPI, path: str) -> None:
     """What the index does not find, no route claims."""
     scope = {"type": "http", "method": "GET", "path": path, "root_path": "", "headers": []}
     answered = path.endswith("\n")  # an id with a line break is looked up, and is 422
-    assert any(route.matches(scope)[0] is Match.FULL for route in app.routes) is answered
+    assert any(route.matches(scope)[0] is Match.FULL for route in product.routes) is answered
 
 
 @pytest.mark.parametrize(("method", "path", "template"), REQUESTS)
 def test_the_scope_says_which_route_answered(
-    client: TestClient, seen: list[Scope], method: str, path: str, template: str
+    watched: tuple[TestClient, list[Scope]], method: str, path: str, template: str
 ) -> None:
     """As Sentry, OpenTelemetry and starlette-exporter read it afterwards."""
+    client, seen = watched
     client.request(method, path)
     assert seen[-1].get("route", seen[-1].get("endpoint")) is not None
     if template != "/health":  # Starlette's own router says no route of a plain one

@@ -25,7 +25,7 @@ from tests.contract.problems import faulty_members, problem
 from tests.databases import Databases
 from tests.odd.base import OddEntity, metadata, table_of
 from tests.odd.registry import create_tables
-from tests.odd.shapes import Leaf, Meeting, Room, Station, Stay
+from tests.odd.shapes import Leaf, Meeting, Room, Station, Stay, Visit
 
 MEETINGS, STAYS = "/api/v1/meetings", "/api/v1/stays"
 
@@ -45,6 +45,7 @@ registry.register(Leaf, read=ANYONE, write=SIGNED_IN, path="leaves")
 registry.register(Meeting, read=ANYONE, write=SIGNED_IN, soft_delete=True)
 registry.register(Room, read=ANYONE, write=SIGNED_IN, crud=SigningCRUD)
 registry.register(Stay, write=SIGNED_IN)
+registry.register(Visit, read=ANYONE, write=SIGNED_IN)
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +113,36 @@ def test_an_interval_ends_after_it_starts(client: TestClient, room: int) -> None
     row = meet(client, room, (1, 2), state="off")
     assert faulty_members(client.patch(f"{MEETINGS}/{row['id']}", json={"end_hour": 0})) == {"end_hour"}
     assert meetings(client, room) == [(1, 2)]
+
+
+def test_names_that_sql_has_to_quote(client: TestClient, room: int) -> None:
+    """The guard and the database's own rule."""
+    visit = {"order": room, "group": 1, "Until": 3}
+    made = client.post("/api/v1/visits", json=visit)
+    assert made.status_code == 201, made.text
+    refused = client.post("/api/v1/visits", json={**visit, "group": 2})
+    assert (refused.status_code, refused.json()["code"]) == (409, "overlap")
+    assert client.post("/api/v1/visits", json={**visit, "Zustand": "off"}).status_code == 201
+    with pytest.raises(sa.exc.IntegrityError, match="ex_visits_order"):
+        store(client, Visit, {**visit, "group": 2, "Zustand": "booked"})
+
+
+def test_rows_without_a_resource_do_not_overlap(client: TestClient, room: int) -> None:
+    """One by one, in a batch and below the engine, neither with each other nor with those of a resource."""
+    visit = {"order": None, "group": 1, "Until": 9}
+    for one in (visit, visit, {**visit, "order": room}, visit):
+        assert client.post("/api/v1/visits", json=one).status_code == 201
+    batch = client.post("/api/v1/visits/batch", json=[visit, visit])
+    assert batch.status_code == 201, batch.text
+    store(client, Visit, {**visit, "Zustand": "booked"})
+
+
+def store(client: TestClient, model: type[OddEntity], row: Row) -> None:
+    """A row that the engine never saw."""
+    app = client.app
+    assert isinstance(app, FastAPI)
+    with app.state.database.engine.begin() as connection:
+        connection.execute(sa.insert(table_of(model)), row)
 
 
 def test_a_batch_is_judged_row_by_row_and_as_a_whole(client: TestClient, room: int) -> None:

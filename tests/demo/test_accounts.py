@@ -1,4 +1,7 @@
-"""Production never serves the demo: the seed refuses, and so does the start on a database that holds it."""
+"""Production never serves the demo: the seed refuses, and so does the start on a database that holds it.
+
+The demo is stored once for each database, in a template. What starts has accounts and no other entities, but for one test.
+"""
 
 from typing import Any
 
@@ -10,12 +13,15 @@ from app.demo import seed as program
 from app.demo.accounts import ACCOUNTS, PASSWORD, DemoAccountsError
 from app.demo.seed import NotDevelopmentError, seed
 from app.main import create_app
+from rowhouse.auth.accounts import include_accounts
 from rowhouse.auth.models import User
 from rowhouse.core.security import hash_password
 from rowhouse.core.settings import Settings
 from rowhouse.db.unit_of_work import Database, UnitOfWork
+from rowhouse.registration.registry import Registry
 from tests.conftest import ADMIN_EMAIL, QUIET, migrate, sign_in
 from tests.databases import Databases
+from tests.demo.stored import store_the_demo
 from tests.hashes import cheapen
 
 PRODUCTION: dict[str, Any] = {"environment": "production", "jwt_secret": "x" * 32}
@@ -34,14 +40,22 @@ def url(databases: Databases, backend: str) -> str:
     return databases.prepared(backend, "migrated", migrate)
 
 
+@pytest.fixture
+def demo_url(databases: Databases, backend: str) -> str:
+    """A database that holds the demo."""
+    return databases.prepared(backend, "demo", store_the_demo)
+
+
 def settings_for(url: str, **changes: Any) -> Settings:
     """The settings on a database."""
     return Settings(database_url=url, **{**QUIET, **changes})
 
 
 def start(url: str, **changes: Any) -> None:
-    """Start the application and stop it."""
-    with TestClient(create_app(settings_for(url, **changes))) as client:
+    """Start an application with accounts alone and stop it."""
+    registry = Registry()
+    include_accounts(registry, roles=("driver",), sign_up=("user", "driver"), operations=())
+    with TestClient(create_app(settings_for(url, **changes), registry)) as client:
         assert client.get("/health").status_code == 200
 
 
@@ -71,33 +85,31 @@ def test_the_demo_is_not_stored_in_production(url: str) -> None:
     assert seed(settings_for(url)), "it was empty still"
 
 
-def test_production_does_not_start_on_the_demo(url: str) -> None:
+def test_production_does_not_start_on_the_demo(demo_url: str) -> None:
     """It names the accounts and what to do; development starts."""
-    assert seed(settings_for(url))
     with pytest.raises(DemoAccountsError) as refused:
-        start(url, **PRODUCTION)
+        start(demo_url, **PRODUCTION)
     told = str(refused.value)
     assert all(email in told for email in EMAILS)
     assert "DATABASE_URL" in told
     assert PASSWORD not in told
-    start(url)
+    start(demo_url)
 
 
 @pytest.mark.parametrize("email", EMAILS)
-def test_one_account_of_the_demo_is_enough(url: str, email: str) -> None:
+def test_one_account_of_the_demo_is_enough(demo_url: str, email: str) -> None:
     """The others have passwords of their own; the one that is left is named alone, disabled or not."""
-    assert seed(settings_for(url))
-    set_passwords(url, [other for other in EMAILS if other != email], "a-word-of-their-own")
+    set_passwords(demo_url, [other for other in EMAILS if other != email], "a-word-of-their-own")
 
     def disable(unit: UnitOfWork) -> None:
         for user in unit.session.exec(select(User)).all():
             user.is_active = user.email != email
 
-    change(url, disable)
+    change(demo_url, disable)
     with pytest.raises(DemoAccountsError, match=f"knows: {email}\\."):
-        start(url, **PRODUCTION)
-    set_passwords(url, [email], "a-word-of-its-own")
-    start(url, **PRODUCTION)
+        start(demo_url, **PRODUCTION)
+    set_passwords(demo_url, [email], "a-word-of-its-own")
+    start(demo_url, **PRODUCTION)
 
 
 def test_the_first_administrator_gets_no_password_of_the_demo(url: str) -> None:

@@ -21,19 +21,29 @@ def tables(connection: sa.Connection) -> set[str]:
     return lines
 
 
-def _lines(inspector: sa.Inspector, table: str) -> Iterator[str]:
-    for column in inspector.get_columns(table):
+def tables_in_schemas(connection: sa.Connection, metadata: sa.MetaData) -> set[str]:
+    """The same of the tables that the models have in schemas, as far as they are there."""
+    inspector = sa.inspect(connection)
+    found = [
+        table for table in metadata.tables.values() if table.schema and inspector.has_table(table.name, table.schema)
+    ]
+    return {f"{table.fullname}: {line}" for table in found for line in _lines(inspector, table.name, table.schema)}
+
+
+def _lines(inspector: sa.Inspector, table: str, schema: str | None = None) -> Iterator[str]:
+    for column in inspector.get_columns(table, schema):
         yield f"column {column['name']} {column['type']} null={column['nullable']} default={column.get('default')}"
-    key = inspector.get_pk_constraint(table)
+    key = inspector.get_pk_constraint(table, schema)
     yield f"key {key['name']} {key['constrained_columns']}"
-    for reference in inspector.get_foreign_keys(table):
-        target = f"{reference['referred_table']} {reference['referred_columns']} {reference.get('options')}"
+    for reference in inspector.get_foreign_keys(table, schema):
+        referred = ".".join(filter(None, (reference["referred_schema"], reference["referred_table"])))
+        target = f"{referred} {reference['referred_columns']} {reference.get('options')}"
         yield f"foreign key {reference['name']} {reference['constrained_columns']} to {target}"
-    for unique in inspector.get_unique_constraints(table):
+    for unique in inspector.get_unique_constraints(table, schema):
         yield f"unique {unique['name']} {unique['column_names']}"
-    for check in inspector.get_check_constraints(table):
+    for check in inspector.get_check_constraints(table, schema):
         yield f"check {check['name']} {check['sqltext']}"
-    for index in inspector.get_indexes(table):
+    for index in inspector.get_indexes(table, schema):
         if "duplicates_constraint" not in index:
             parts = index.get("expressions") or index["column_names"]
             yield f"index {index['name']} {parts} unique={bool(index['unique'])}"

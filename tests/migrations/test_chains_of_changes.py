@@ -21,7 +21,7 @@ from tests.databases import BACKENDS, Databases
 from tests.migrations.chains.walk import Walk, noted
 from tests.migrations.project import Project
 
-CHAINS = int(os.environ.get("CHAINS", "3"))
+CHAINS = int(os.environ.get("CHAINS", "2"))
 STEPS = int(os.environ.get("CHAIN_STEPS", "8"))
 SEED = int(os.environ.get("CHAINS_SEED", secrets.randbits(32)))
 EMPTY_SCHEMA = ("DROP SCHEMA public CASCADE", "CREATE SCHEMA public")

@@ -153,7 +153,7 @@ def test_without_a_terminal_the_words_decide(
     assert day.execute("SELECT title FROM prices") == [("oak",)]
 
 
-@pytest.mark.parametrize("words", [["--rename", "prices.name"], ["--drop", "prices"], ["--rename", "prices.x=y"]])
+@pytest.mark.parametrize("words", [["--rename", "prices.name"], ["--drop", "prices."], ["--rename", "prices.x=y"]])
 def test_words_of_another_form_are_refused(day: Day, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """With the form that is right, or with what is not there."""
     day.models(name("title"))

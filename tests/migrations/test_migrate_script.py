@@ -30,6 +30,7 @@ from scripts import migrate
 from tests.conftest import ROOT
 from tests.databases import Databases
 from tests.migrations import schema
+from tests.migrations.migrator import upgrade_at_once
 
 (NEWEST,) = Revisions(ROOT / "alembic").needed
 
@@ -69,16 +70,9 @@ def test_it_succeeds_twice_and_writes_nothing(url: str) -> None:
     assert read(url)[-1] == [NEWEST]
 
 
-def test_several_at_once_on_an_empty_database_wait_for_each_other(url: str, migrated_url: str) -> None:
+def test_several_at_once_on_an_empty_database_wait_for_each_other(url: str, migrated_url: str, tmp_path: Path) -> None:
     """Each ends well, and the database is as one alone makes it."""
-    started = [
-        subprocess.Popen(
-            UPGRADE, cwd=ROOT, env={**os.environ}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        for _ in range(AT_ONCE)
-    ]
-    ended = [(one.communicate()[0], one.returncode) for one in started]
-    assert [code for _output, code in ended] == [0] * AT_ONCE, "\n".join(output for output, _code in ended)
+    upgrade_at_once(url, tmp_path, count=AT_ONCE)
     assert read(url) == read(migrated_url)
 
 
@@ -231,11 +225,5 @@ def test_migrators_wait_through_an_autocommit_block(
     (scripts / "versions" / "concurrently.py").write_text(CONCURRENTLY.format(head=NEWEST))
     ini = tmp_path / "alembic.ini"
     ini.write_text(f"[alembic]\nscript_location = {scripts}\nprepend_sys_path = {ROOT}\npath_separator = os\n")
-    command_line = [sys.executable, "-m", "alembic", "--config", str(ini), "upgrade", "head"]
-    started = [
-        subprocess.Popen(command_line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        for _ in range(2)
-    ]
-    ended = [(one.communicate(timeout=60)[0], one.returncode) for one in started]
-    assert [code for _output, code in ended] == [0, 0], "\n".join(output for output, _code in ended)
+    upgrade_at_once(url, tmp_path, count=2, ini=ini)
     assert read(url)[-1] == ["concurrently"]

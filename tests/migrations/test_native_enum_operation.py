@@ -1,23 +1,29 @@
-"""`op.create_enum`, `op.change_enum` and `op.drop_enum`: PostgreSQL's types of a native `sa.Enum`, and nothing on SQLite."""
+"""`op.create_enum`, `op.change_enum` and `op.drop_enum`: PostgreSQL's types of a native `sa.Enum`, and SQLite's lists."""
 
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata, produce_migrations
 from alembic.operations import Operations
 from alembic.operations.ops import AddColumnOp
 from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 
-from rowhouse.migrations.autogenerate import only_adds
+from rowhouse.migrations.autogenerate import autogenerate_options, only_adds
 from rowhouse.migrations.compare.native_enums import ChangeEnum, CreateEnum, DropEnum
+from rowhouse.migrations.losses import losses_of
 
 MEMBERS = "SELECT enumlabel FROM pg_enum WHERE enumtypid = to_regtype('state') ORDER BY enumsortorder"
 
 
 def members(connection: sa.Connection) -> list[str]:
-    """The members of the type; none on SQLite, which has no types."""
-    return list(connection.exec_driver_sql(MEMBERS).scalars()) if connection.dialect.name == "postgresql" else []
+    """The members of the type, or those that SQLite lists."""
+    if connection.dialect.name == "postgresql":
+        return list(connection.exec_driver_sql(MEMBERS).scalars())
+    if "enum_state" not in sa.inspect(connection).get_view_names():
+        return []
+    return list(connection.exec_driver_sql("SELECT member FROM enum_state").scalars())
 
 
 def test_a_type_is_made_once_and_dropped_when_no_column_has_it(empty: sa.Connection) -> None:
@@ -25,14 +31,16 @@ def test_a_type_is_made_once_and_dropped_when_no_column_has_it(empty: sa.Connect
     on_postgresql = empty.dialect.name == "postgresql"
     for _ in range(2):
         operations.create_enum("state", "it's", ":b", "100%")
-    assert members(empty) == (["it's", ":b", "100%"] if on_postgresql else [])
+    assert members(empty) == ["it's", ":b", "100%"]
     operations.change_enum("state", ("it's", ":b", "100%"), ("it's", ":a", ":b", "100%"))
-    empty.exec_driver_sql(f"CREATE TABLE houses (state {'state' if on_postgresql else 'text'})")
-    operations.drop_enum("state")
-    assert members(empty) == (["it's", ":a", ":b", "100%"] if on_postgresql else [])
+    assert members(empty) == ["it's", ":a", ":b", "100%"]
+    if on_postgresql:
+        empty.exec_driver_sql("CREATE TABLE houses (state state)")
+        operations.drop_enum("state")
     operations.change_enum("state", ("it's", ":a", ":b", "100%"), ("100%", ":a"))
-    assert members(empty) == (["100%", ":a"] if on_postgresql else [])
-    empty.exec_driver_sql("DROP TABLE houses")
+    assert members(empty) == ["100%", ":a"]
+    if on_postgresql:
+        empty.exec_driver_sql("DROP TABLE houses")
     operations.drop_enum("state")
     assert members(empty) == []
 
@@ -66,3 +74,29 @@ def test_each_undoes_the_other() -> None:
     column = AddColumnOp("houses", sa.Column("note", sa.String()))
     assert only_adds([change, column])
     assert not only_adds([change.reverse(), column])
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], scope="session")
+def test_a_database_that_was_migrated_before_gets_its_list(empty: sa.Connection) -> None:
+    """A view of somebody else's under such a name is left alone."""
+    metadata = sa.MetaData()
+    sa.Table("houses", metadata, sa.Column("state", sa.Enum("it's", ":b", name="State of it")))
+    metadata.create_all(empty)
+    context = MigrationContext.configure(empty, opts=autogenerate_options(metadata))
+    assert compare_metadata(context, metadata) == []
+    empty.exec_driver_sql('DROP VIEW "enum_State of it"')
+    empty.exec_driver_sql("CREATE VIEW enum_theirs AS SELECT 1 AS one")
+    script = produce_migrations(context, metadata)
+    assert script.upgrade_ops is not None
+    (found,) = script.upgrade_ops.ops
+    assert isinstance(found, CreateEnum)
+    assert (found.name, found.members) == ("State of it", ("it's", ":b"))
+    Operations(context).invoke(found)
+    assert compare_metadata(context, metadata) == []
+
+
+def test_a_member_that_goes_is_a_loss() -> None:
+    """Another order of the members is none."""
+    change = ChangeEnum("state", ("a", "b", "c"), ("c", "d"))
+    assert [loss.what for loss in losses_of([change])] == ["state: the members a, b"]
+    assert losses_of([ChangeEnum("state", ("a", "b"), ("b", "a"))]) == []

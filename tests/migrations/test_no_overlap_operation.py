@@ -150,5 +150,55 @@ def test_a_copy_of_a_table_has_the_rule() -> None:
     assert (unnamed.name, unnamed.resource) == (None, "a")
 
 
+def quoted() -> sa.MetaData:
+    """A rule under names that SQL has to quote, for a column that may be NULL."""
+    metadata = sa.MetaData()
+    columns = [sa.Column(name, sa.Integer()) for name in ("order", 'von "wann"', "Bis", "Größe")]
+    live = {"Größe": (1, 2), "Zustand": ("a:b", "100%")}
+    rule = NoOverlap("order", 'von "wann"', "Bis", live=live, name="ex it's")
+    key = sa.Column("id", sa.Integer(), primary_key=True)
+    sa.Table("Über Nacht", metadata, key, *columns, sa.Column("Zustand", sa.String(9)), rule)
+    return metadata
+
+
+def test_names_are_quoted(empty: sa.Connection) -> None:
+    """In what holds the rule, and where it is dropped, made and compared."""
+    metadata = quoted()
+    metadata.create_all(empty)
+    assert missing(empty, metadata).is_empty()
+    table = metadata.tables["Über Nacht"]
+    rule = rules_of(table)[0].rule
+    operations = Operations(MigrationContext.configure(empty))
+    (found,) = missing(empty, sa.MetaData()).ops[:1]
+    assert isinstance(found, DropNoOverlap)
+    assert found.rule == rule
+    operations.invoke(found)
+    assert schema.guards(empty) == {}
+    operations.invoke(CreateNoOverlap(rule))
+    assert missing(empty, metadata).is_empty()
+    row = {"order": 1, 'von "wann"': 1, "Bis": 5, "Größe": 1, "Zustand": "a:b"}
+    for one in (row, {**row, "order": None}, {**row, "order": None}, {**row, "Größe": 3}, {**row, "order": 2}):
+        empty.execute(table.insert(), one)
+    with pytest.raises(sa.exc.IntegrityError, match="ex it's"), empty.begin_nested():
+        empty.execute(table.insert(), row)
+
+
+FORMER = "EXCLUDE USING gist (int8range(place_id, place_id, '[]') WITH &&, daterange(arrival, departure, '[)') WITH &&)"
+
+
+@pytest.mark.parametrize("backend", ["postgresql"], scope="session")
+@pytest.mark.parametrize("is_nullable", [False, True])
+def test_a_former_constraint_stays_where_the_resource_is_needed(empty: sa.Connection, *, is_nullable: bool) -> None:
+    """It let a row without one conflict with every other. Where there may be such rows it is made anew."""
+    metadata = declared()
+    rule = rules_of(metadata.tables["stays"])[0]
+    rule.live = {}
+    metadata.tables["stays"].columns["place_id"].nullable = is_nullable
+    metadata.create_all(empty)
+    empty.exec_driver_sql("ALTER TABLE stays DROP CONSTRAINT ex_stays_place_id")
+    empty.exec_driver_sql(f"ALTER TABLE stays ADD CONSTRAINT ex_stays_place_id {FORMER}")
+    assert [type(one) for one in missing(empty, metadata).ops] == [DropNoOverlap, CreateNoOverlap] * is_nullable
+
+
 def test_literals() -> None:
     assert [literal(value) for value in (True, 7, "it's")] == ["TRUE", "7", "'it''s'"]

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from alembic.operations import Operations
-from alembic.runtime.migration import MigrationContext
+from alembic import command
+from alembic.script import Script
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel.sql.sqltypes import AutoString, UTCDateTime
 
@@ -19,7 +19,6 @@ from rowhouse.db.sql_functions import in_code_point_order, portable_text
 from rowhouse.entities.model import EnumText
 from rowhouse.entities.no_overlap import NoOverlap
 from rowhouse.entities.search_index import SearchIndex
-from rowhouse.migrations.compare.named_schemas import CreateSchema, NoSchemasError
 from tests.conftest import ROOT
 from tests.databases import Databases
 from tests.migrations.travel import Declare, Journey, models
@@ -250,12 +249,19 @@ def published(*members: str) -> Declare:
     return declare
 
 
-def test_members_of_a_type_of_postgresql(databases: Databases, tmp_path: Path) -> None:
-    """Added at each end, taken away and put into another order. The file does nothing on SQLite."""
+def test_members_of_a_native_enum(journey: Journey) -> None:
+    """Added at each end, taken away and put into another order."""
+    journey.go(published("a", "b"))
+    assert "op.change_enum('state', ('a', 'b'), ('z', 'a', 'c', 'b'))" in journey.go(published("z", "a", "c", "b"))
+    text = journey.go(published("b", "a"))
+    assert "Loses state: the members z, c." in text
+
+
+def test_a_native_enum_goes_with_its_column(databases: Databases, tmp_path: Path) -> None:
+    """A downgrade of a file that SQLite has written cannot tell the column's type: PostgreSQL writes this one."""
     journey = Journey(databases, tmp_path, "postgresql")
-    for members in (("a", "b"), ("z", "a", "c", "b"), ("b", "a")):
-        journey.go(published(*members))
-    journey.go(house)
+    for declaration in (published("a", "b"), house):
+        journey.go(declaration)
     journey.close()
 
 
@@ -310,8 +316,44 @@ def more_operations(metadata: sa.MetaData) -> None:
     metadata.tables["ops.tasks"].append_column(sa.Column("word", portable_text(9)))
 
 
-def test_a_schema(databases: Databases, tmp_path: Path) -> None:
-    """It is made where it is not, and what others have in it is left alone, as are other schemas."""
+def other_operations(metadata: sa.MetaData) -> None:
+    """A table is rebuilt on SQLite: its columns, foreign keys, checks, indexes and rules change."""
+    house(metadata)
+    sa.Table(
+        "jobs",
+        metadata,
+        key(),
+        sa.Column("house_id", sa.ForeignKey("houses.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("parent_id", sa.ForeignKey("ops.jobs.id"), index=True),
+        sa.Column("note", portable_text(20), nullable=False),
+        *(sa.Column(name, sa.Date(), nullable=False) for name in ("begins", "ends")),
+        sa.CheckConstraint("ends >= begins", name="order"),
+        NoOverlap("house_id", "begins", "ends", live={"note": ("a", "b")}),
+        schema="ops",
+    )
+    sa.Table(
+        "tasks",
+        metadata,
+        key(),
+        sa.Column("job_id", sa.ForeignKey("ops.jobs.id"), unique=True),
+        sa.Column("length", sa.Integer(), server_default=sa.text("1"), nullable=False),
+        schema="ops",
+    )
+    sa.Table("visits", metadata, key(), sa.Column("task_id", sa.ForeignKey("ops.tasks.id")))
+
+
+def test_a_schema(journey: Journey) -> None:
+    """It is made where there are schemas, and is part of the names of tables where there are none."""
+    text = journey.go(operations)
+    assert "op.create_schema('ops')" in text
+    assert "schema='ops'" in text
+    journey.go(more_operations)
+    journey.go(other_operations, drops=frozenset({"ops.tasks.word", "ops.jobs.task_id"}))
+    journey.go(operations, drops=frozenset({"ops.tasks.length", "ops.jobs.parent_id"}))
+
+
+def test_what_others_have_in_a_schema_is_left_alone(databases: Databases, tmp_path: Path) -> None:
+    """So are other schemas, and their tables of the same name."""
     journey = Journey(databases, tmp_path, "postgresql", others=False)
     journey.first.execute("CREATE SCHEMA elsewhere", "CREATE TABLE elsewhere.jobs (id integer)")
     journey.go(operations)
@@ -321,7 +363,7 @@ def test_a_schema(databases: Databases, tmp_path: Path) -> None:
 
 
 def test_scripts_check_accepts_a_file_as_it_was_written(databases: Databases, tmp_path: Path, backend: str) -> None:
-    """Nothing has formatted it: ruff may not be installed where it was written. It is long, and says what it loses."""
+    """Nothing has formatted it: ruff may not be installed where it was written. One is long and says what it loses, one is empty."""
     journey = Journey(databases, tmp_path / "databases", backend, others=False)
     rules = [NoOverlap("guest", "arrival", "departure", live={"rank": (7,)})]
     texts = [
@@ -333,6 +375,10 @@ def test_scripts_check_accepts_a_file_as_it_was_written(databases: Databases, tm
             )
         ),
     ]
+    empty = command.revision(journey.first.config(models()), message="an empty one")
+    assert isinstance(empty, Script)
+    texts.append(Path(empty.path).read_text())
+    assert "import" not in texts[-1]
     journey.close()
     assert "# Loses" in "".join(texts)
     versions = tmp_path / "alembic" / "versions"
@@ -355,15 +401,3 @@ def pair_alone(metadata: sa.MetaData) -> None:
     """Two tables that refer to each other."""
     for name, other in (("lefts", "rights"), ("rights", "lefts")):
         sa.Table(name, metadata, key(), sa.Column("other_id", sa.ForeignKey(f"{other}.id")))
-
-
-def test_sqlite_says_that_it_has_no_schemas(databases: Databases, tmp_path: Path) -> None:
-    """By the name of the class, and with what to do; a file that needs one says so too."""
-    journey = Journey(databases, tmp_path, "sqlite", others=False)
-    metadata = models(operations)
-    metadata.tables["ops.jobs"].info["entity"] = "Job"
-    with pytest.raises(NoSchemasError, match=r'Job is in the schema "ops".*Use PostgreSQL'):
-        journey.first.plan(metadata)
-    with journey.first.connected() as connection, pytest.raises(NoSchemasError, match="of this migration"):
-        Operations(MigrationContext.configure(connection)).invoke(CreateSchema("ops"))
-    journey.close()

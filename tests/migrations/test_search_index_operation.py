@@ -87,6 +87,20 @@ def test_the_line_makes_the_index_and_its_undoing_drops_it(empty: sa.Connection)
     assert lines(missing(empty, declared())) == []
 
 
+def test_what_a_renamed_column_has_left_goes_with_the_index(empty: sa.Connection) -> None:
+    """PostgreSQL keeps the statistics of its former name; those of others stay."""
+    declared("title", "order").create_all(empty)
+    empty.exec_driver_sql("ALTER TABLE plays RENAME COLUMN title TO heading")
+    is_postgresql = empty.dialect.name == "postgresql"
+    if is_postgresql:
+        empty.exec_driver_sql("CREATE STATISTICS theirs ON (lower(place)) FROM plays")
+    operations: Any = Operations(MigrationContext.configure(empty))
+    operations.drop_search_index("ix_plays_search", "plays", "heading", "order")
+    assert indexes(empty) == {}
+    if is_postgresql:
+        assert empty.exec_driver_sql("SELECT stxname FROM pg_statistic_ext").scalars().all() == ["theirs"]
+
+
 @pytest.mark.parametrize("columns", [("title",), ("order", "title"), ()])
 def test_other_columns_are_another_index(empty: sa.Connection, columns: tuple[str, ...]) -> None:
     """Their order too, for a search asks for them in it; and one that is declared no more goes."""

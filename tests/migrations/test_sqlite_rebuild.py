@@ -281,8 +281,13 @@ def test_a_table_of_an_attached_database_is_not_rebuilt(street: sa.Connection) -
     street.rollback()
     driver: Any = street.connection.driver_connection
     driver.executescript("ATTACH ':memory:' AS other; CREATE TABLE other.log (text TEXT)")
-    with pytest.raises(UnsafeMigrationError, match=r"other\.log is in an attached database"):
+    with pytest.raises(sa.exc.NoSuchTableError, match=r"other\.log"):
         remade("log", street, schema="other")
+    log = sa.Table("log", sa.MetaData(), sa.Column("text", sa.Text()), schema="other")
+    with pytest.raises(
+        UnsafeMigrationError, match=r"other\.log is in an attached database, or `copy_from` has a schema"
+    ):
+        remade("log", street, copy_from=log)
 
 
 def test_a_generated_column_is_added_and_given_up(street: sa.Connection) -> None:

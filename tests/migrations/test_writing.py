@@ -18,7 +18,7 @@ from rowhouse.migrations import renames
 from rowhouse.migrations.compare.no_overlap import CreateNoOverlap, DropNoOverlap
 from rowhouse.migrations.defaults import UnfillableError
 from rowhouse.migrations.losses import holds_all, losses_of
-from rowhouse.migrations.renames import Decisions, Rename, UndecidedError, parse
+from rowhouse.migrations.renames import Decisions, Rename, TableRename, UndecidedError, parse
 from tests.databases import Databases
 from tests.migrations.project import Project, names
 
@@ -294,15 +294,16 @@ def test_a_reference_of_something_new_only_adds(project: Project) -> None:
 
 def test_the_words_of_the_command_line() -> None:
     """Another form is refused with an example."""
-    decided = parse(["prices.name=title", "ops.prices.name=title"], ["prices.x"])
+    decided = parse(["prices.name=title", "ops.prices.name=title", "prices=rates"], ["prices.x", "goods"])
     assert decided == Decisions(
-        (Rename("prices", "name", "title"), Rename("prices", "name", "title", "ops")), frozenset({"prices.x"})
+        (TableRename("prices", "rates"), Rename("prices", "name", "title"), Rename("prices", "name", "title", "ops")),
+        frozenset({"prices.x", "goods"}),
     )
-    for word in ("prices.name", "name=title", "prices.name=", "prices.name=prices.title"):
+    for word in ("prices.name", "name=", ".name=title", "prices.name=", "prices.name=prices.title"):
         with pytest.raises(ValueError, match=r"write table\.old=new"):
             parse([word], [])
     with pytest.raises(ValueError, match=r"write table\.column"):
-        parse([], ["prices"])
+        parse([], ["prices."])
 
 
 def test_each_pair_is_asked_about_once() -> None:

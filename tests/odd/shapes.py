@@ -150,6 +150,17 @@ class Meeting(OddEntity, table=True):
     state: str = Field(default="booked", max_length=20)
 
 
+class Visit(OddEntity, table=True):
+    """Visits to a room, or to none, that do not overlap; under names that SQL has to quote."""
+
+    __table_args__ = (NoOverlap("order", "group", "Until", live={"Zustand": ("booked",)}),)
+
+    order: int | None = Field(default=None, foreign_key="rooms.id")
+    group: int
+    Until: int
+    Zustand: str = Field(default="booked", max_length=20)
+
+
 class Stay(OddEntity, table=True):
     """Stays on one leaf, whose key is a UUID, never overlap; whole days."""
 

@@ -14,7 +14,7 @@ from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.requests import idempotency_quota as key_quota
 from rowhouse.requests.idempotency import idempotency_keys
 from rowhouse.requests.idempotency_quota import KeyQuota
-from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, PASSWORD, sign_in, unique
+from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, PASSWORD, sign_in, small_registry, unique
 
 MOST = 3
 
@@ -22,7 +22,7 @@ MOST = 3
 @pytest.fixture
 def small(backend: str, make_app: Callable[..., TestClient]) -> TestClient:
     """An application of one test, in which an account may have three keys."""
-    return make_app(backend, idempotency_keys_per_account=MOST)
+    return make_app(backend, small_registry(), idempotency_keys_per_account=MOST)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """A visitor calls every operation of a running application, and the rehearsal says so where it cannot."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +12,19 @@ from perf.operations import Api, UncallableOperationError
 from perf.rehearsal import rehearse
 from perf.visitor import ADMIN, DRIVER, NOBODY, USER, Plan, Visitor
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD
+from tests.hashes import cheapen
 
 # What a load run asks for is the same on both databases.
 BOTH = pytest.mark.parametrize(("backend", "house"), [("sqlite", "product"), ("postgresql", "odd")], indirect=True)
 PRODUCT = pytest.mark.parametrize(("backend", "house"), [("sqlite", "product")], indirect=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cheap_hashes() -> Iterator[None]:
+    """Hashes of few rounds: the visitor signs in for every operation that an account is needed for."""
+    with pytest.MonkeyPatch.context() as patch:
+        cheapen(patch)
+        yield
 
 
 def administrator() -> Account:

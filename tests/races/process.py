@@ -1,6 +1,6 @@
 """What runs in a server's process, which is forked from one that has imported all of this: an import takes seconds, a fork does not.
 
-Only for `servers`, which forks it.
+Only for what is forked from `tests.forks`.
 """
 
 import multiprocessing
@@ -26,8 +26,8 @@ CHEAP = 4  # the settings allow no cost that would not be felt; what a hash cost
 
 def run(application: Application, listener: socket.socket, settings: Mapping[str, str], log: str) -> None:
     """Serve what `application` makes on `listener` until a signal ends it; what is written goes to the file `log`."""
-    _write_to(log)
-    _do_not_measure()
+    write_to(log)
+    do_not_measure()
     Thread(target=_end_with_the_tests, daemon=True).start()
     if "BCRYPT_COST" not in settings:
         _hash_cheaply()
@@ -35,7 +35,8 @@ def run(application: Application, listener: socket.socket, settings: Mapping[str
     uvicorn.Server(uvicorn.Config(application, factory=True)).run(sockets=[listener])
 
 
-def _write_to(log: str) -> None:
+def write_to(log: str) -> None:
+    """Send standard output and standard error to a file that exists."""
     file = os.open(log, os.O_WRONLY | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(file, stream)
@@ -49,7 +50,7 @@ def _end_with_the_tests() -> None:
         os._exit(1)
 
 
-def _do_not_measure() -> None:
+def do_not_measure() -> None:
     """Coverage would follow into every process and double the time of an answer; the code is covered within the tests' own."""
     measuring = coverage.Coverage.current()
     if measuring is not None:

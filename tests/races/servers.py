@@ -3,7 +3,6 @@
 For tests that one process cannot show: two servers on one database, signals, bursts. Knows nothing of any entity.
 """
 
-import multiprocessing
 import os
 import socket
 import tempfile
@@ -20,6 +19,7 @@ from typing import TypeVar
 import httpx2
 
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD
+from tests.forks import forks
 from tests.races import process
 from tests.races.process import PRODUCT, Application
 
@@ -35,8 +35,6 @@ SETTINGS = {
     "LOG_LEVEL": "warning",
     "ACCESS_LOG": "false",
 }
-_forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload([process.__name__])
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +115,7 @@ def _start(application: Application, settings: dict[str, str], log: Path) -> Ser
     log.touch()
     with socket.create_server((HOST, 0)) as listener:
         port: int = listener.getsockname()[1]
-        started = _forks.Process(target=process.run, args=(application, listener, settings, str(log)), daemon=True)
+        started = forks.Process(target=process.run, args=(application, listener, settings, str(log)), daemon=True)
         started.start()
     # What is not the product has no migrations to be up to date with.
     return Server(port, started, log, "/ready" if application is PRODUCT else "/health")

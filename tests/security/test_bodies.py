@@ -4,6 +4,7 @@ Found from the OpenAPI document: an operation that is new is attacked like the o
 """
 
 import gzip
+import itertools
 import json
 from collections.abc import Iterator
 
@@ -53,11 +54,12 @@ def test_the_bounds_are_what_the_contract_says() -> None:
 
 def test_a_length_over_the_bound_is_413_at_every_operation(served: Stage) -> None:
     """Those that read no body as well, and however the length lies."""
+    others = itertools.cycle(("{}000", "9" * 5000, "000{}"))
     with served.unchanged():
         for method, path in served.operations():
             bound = 4096 if path.endswith("/import") else 1024
-            for length in (bound + 1, 10**12, "9" * 5000, f"000{bound + 1}"):
-                headers = {**served.admin, "Content-Length": str(length)}
+            for length in ("{}", next(others)):
+                headers = {**served.admin, "Content-Length": length.format(bound + 1)}
                 answer = served.client.request(method, path, content=b"{}", headers=headers)
                 problem(answer, 413, "content_too_large")
 
@@ -79,9 +81,10 @@ def test_a_body_over_the_bound_is_413_whatever_it_says(served: Stage) -> None:
 def test_a_compressed_body_is_415(stage: Stage) -> None:
     """A kilobyte could be a gigabyte; what says that it is as it is, is read."""
     packed = gzip.compress(b" " * MIB)
+    others = itertools.cycle(("deflate", "br", "identity, gzip", "GZIP"))
     with stage.unchanged():
         for method, path in stage.operations():
-            for coding in ("gzip", "deflate", "br", "identity, gzip", "GZIP"):
+            for coding in ("gzip", next(others)):
                 headers = {**stage.admin, "Content-Type": JSON, "Content-Encoding": coding}
                 answer = stage.client.request(method, path, content=packed, headers=headers)
                 problem(answer, 415, "unsupported_media_type")

@@ -58,7 +58,7 @@ class References:
 
     def _visible(self, unit: UnitOfWork, target: sa.Column[Any], asked: set[Any]) -> set[Any]:
         """Those of the values that name a row in the caller's sight; all of them where every row is."""
-        scope = self.scopes.get(target.table.name)
+        scope = self.scopes.get(target.table.fullname)
         predicate = Predicate(scope(unit.caller) if scope else None)
         if predicate.clause is None:
             return asked

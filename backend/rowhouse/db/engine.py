@@ -19,12 +19,13 @@ from rowhouse.core.settings import Settings
 from rowhouse.db.libpq import Libpq, Preparing
 from rowhouse.db.postgresql import connect_arguments, open_session
 from rowhouse.db.sql_functions import FOLD, fold_text
+from rowhouse.db.sqlite_schemas import NAME as SQLITE
 
 DRIVER = "rowhouse_driver"
 # An execution option: "read" begins a transaction on SQLite without its write lock.
 TRANSACTION_KIND = "rowhouse_transaction"
 HEROKU = "postgres://"
-DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycopg")
+DRIVERS = ("sqlite", "sqlite+pysqlite", SQLITE, "postgresql", "postgresql+psycopg")
 # As libpq has several servers in one URL; SQLAlchemy has them in `host`.
 SEVERAL_HOSTS = re.compile(
     r"(?P<start>\w+(?:\+\w+)?://(?:[^/]*@)?)(?P<hosts>[^/?@]*,[^/?@]*)(?P<path>(?:/[^?]*)?)(?:\?(?P<query>.*))?"
@@ -133,7 +134,7 @@ def url_of(settings: Settings) -> sa.URL:
         raise ValueError(
             f"DATABASE_URL: begin it with sqlite:/// or postgresql://, not {url.drivername}://; there is no other driver"
         )
-    return url
+    return url.set(drivername=SQLITE) if url.get_backend_name() == "sqlite" else url
 
 
 def create_engine(settings: Settings, *, serves: bool = False) -> sa.Engine:

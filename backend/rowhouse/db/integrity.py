@@ -58,6 +58,11 @@ class ConstraintCatalog:
     def __init__(self, metadata: sa.MetaData) -> None:
         self._metadata = metadata
 
+    def key_of(self, schema: str | None, table: str | None) -> str | None:
+        """What the metadata calls a table of the database: with its schema where a class names that."""
+        qualified = f"{schema}.{table}"
+        return qualified if qualified in self._metadata.tables else table
+
     def unique_violation(
         self, name: str | None, columns: list[str] | None = None, table: str | None = None
     ) -> RowhouseError:
@@ -156,7 +161,7 @@ def translate(error: BaseException | None, catalog: ConstraintCatalog) -> Rowhou
 
 def _translate_postgresql(error: psycopg.Error, catalog: ConstraintCatalog) -> RowhouseError:
     state = error.sqlstate or _client_side_state(error)
-    name, table = error.diag.constraint_name, error.diag.table_name
+    name, table = error.diag.constraint_name, catalog.key_of(error.diag.schema_name, error.diag.table_name)
     if state in RETRYABLE or is_disconnect(error):
         return TransactionRetryError() if state in RETRYABLE else ConnectionLostError()
     match state:
@@ -228,7 +233,7 @@ def _sqlite_unique(subject: str, catalog: ConstraintCatalog) -> RowhouseError:
     """`subject` is `index 'name'` for an index on an expression, else `table.a, table.b`."""
     if subject.startswith("index "):
         return catalog.unique_violation(subject.removeprefix("index ").strip("'"))
-    qualified = [part.partition(".") for part in subject.split(", ")]
+    qualified = [part.rpartition(".") for part in subject.split(", ")]
     return catalog.unique_violation(None, [column for _, _, column in qualified], qualified[0][0])
 
 

@@ -26,6 +26,8 @@ Live = Mapping[str, Sequence[Any]]
 RANGES: tuple[tuple[Any, str], ...] = (
     (UTCDateTime, "tstzrange"), (sa.DateTime, "tstzrange"), (sa.Date, "daterange"), (sa.Integer, "int8range"),
 )  # fmt: skip
+# A name is quoted only where it must be, so the texts of ordinary names have never changed.
+QUOTE = {name: sa.make_url(f"{name}://").get_dialect()().identifier_preparer.quote for name in ("postgresql", "sqlite")}
 
 
 class Rule(NamedTuple):
@@ -38,9 +40,10 @@ class Rule(NamedTuple):
     end: str
     live: Live
 
-    def condition(self, row: str = "") -> str:
+    def condition(self, row: str = "", *, dialect: str = "sqlite") -> str:
         """Which rows are live, as SQL; `row` is the prefix of their columns."""
-        parts = [f"{row}{column} IN ({', '.join(map(literal, values))})" for column, values in self.live.items()]
+        quote = QUOTE[dialect]
+        parts = [f"{row}{quote(column)} IN ({', '.join(map(literal, values))})" for column, values in self.live.items()]
         return " AND ".join(parts) or "TRUE"
 
     def exclusion(self, types: Mapping[str, Any]) -> str:
@@ -49,35 +52,42 @@ class Rule(NamedTuple):
         Without the extension btree_gist a plain value has no `=` in a GiST index: a range of that one value stands for it.
         """
         value, interval, condition = self.expressions(types)
-        where = f" WHERE ({condition})" if self.live else ""
-        return f"EXCLUDE USING gist ({value} WITH &&, {interval} WITH &&){where}"
+        return f"EXCLUDE USING gist ({value} WITH &&, {interval} WITH &&) WHERE ({condition})"
 
     def expressions(self, types: Mapping[str, Any]) -> tuple[str, str, str]:
-        """What `exclusion` is made of: the resource and the interval as ranges, and which rows are live."""
-        value = self.resource
+        """What `exclusion` is made of: the resource and the interval as ranges, and which rows it looks at.
+
+        A row without a resource is none of them: a range from NULL to NULL would overlap with every other.
+        """
+        resource, start, end = map(QUOTE["postgresql"], (self.resource, self.start, self.end))
+        value = resource
         if not isinstance(types[self.resource], sa.Integer):
-            value = f"hashtextextended({self.resource}::text, 0)"
-        kind = range_of(types[self.start])
-        return f"int8range({value}, {value}, '[]')", f"{kind}({self.start}, {self.end}, '[)')", self.condition()
+            value = f"hashtextextended({resource}::text, 0)"
+        condition = f"{resource} IS NOT NULL"
+        if self.live:
+            condition += f" AND {self.condition(dialect='postgresql')}"
+        return f"int8range({value}, {value}, '[]')", f"{range_of(types[self.start])}({start}, {end}, '[)')", condition
 
     def triggers(self) -> dict[str, str]:
         """SQLite's twin, by the names of the triggers; they say the rule's name, as PostgreSQL does."""
-        watched = ", ".join((self.resource, self.start, self.end, *self.live))
+        watched = ", ".join(map(QUOTE["sqlite"], (self.resource, self.start, self.end, *self.live)))
         events = {"insert": "INSERT", "update": f"UPDATE OF {watched}"}
         return {
             f"{self.name}_{suffix}": self._trigger(f"{self.name}_{suffix}", when) for suffix, when in events.items()
         }
 
     def _trigger(self, name: str, when: str) -> str:
+        quote = QUOTE["sqlite"]
+        table, resource, start, end = map(quote, (self.table, self.resource, self.start, self.end))
         return (
-            f"CREATE TRIGGER {name} BEFORE {when} ON {self.table}\n"  # noqa: S608  # nosec B608  # the declaration's own words
+            f"CREATE TRIGGER {quote(name)} BEFORE {when} ON {table}\n"  # noqa: S608  # nosec B608  # the declaration's own words
             f"WHEN {self.condition('NEW.')} AND EXISTS (\n"
-            f"    SELECT 1 FROM {self.table} AS other\n"
-            f"    WHERE other.{self.resource} = NEW.{self.resource} AND other.id IS NOT NEW.id\n"
+            f"    SELECT 1 FROM {table} AS other\n"
+            f"    WHERE other.{resource} = NEW.{resource} AND other.id IS NOT NEW.id\n"
             f"      AND {self.condition('other.')}\n"
-            f"      AND other.{self.start} < NEW.{self.end} AND other.{self.end} > NEW.{self.start}\n"
+            f"      AND other.{start} < NEW.{end} AND other.{end} > NEW.{start}\n"
             f")\n"
-            f"BEGIN SELECT RAISE(ABORT, '{self.name}'); END"
+            f"BEGIN SELECT RAISE(ABORT, {literal(self.name)}); END"
         )
 
 
@@ -138,12 +148,20 @@ class NoOverlap(sa.Constraint):
 @compiles(NoOverlap, "postgresql")
 def _in_create_table(constraint: NoOverlap, compiler: DDLCompiler, **_options: Any) -> str:
     name = compiler.preparer.quote(str(constraint.name))
-    return f"CONSTRAINT {name} {constraint.rule.exclusion(constraint.types)}"
+    # The driver takes a single one for a parameter, in a statement without any too.
+    exclusion = constraint.rule.exclusion(constraint.types).replace("%", "%%")
+    return f"CONSTRAINT {name} {exclusion}"
 
 
 def rules_of(table: sa.Table) -> list[NoOverlap]:
     """The declarations of a table."""
     return [constraint for constraint in table.constraints if isinstance(constraint, NoOverlap)]
+
+
+def quoted_path(table: str, dialect: str) -> str:
+    """The name of a table as SQL, with its schema where it has one."""
+    # SQLite has one name for a table of a schema.
+    return ".".join(map(QUOTE[dialect], table.split(".") if dialect == "postgresql" else [table]))
 
 
 def plain(value: Any) -> Any:

@@ -17,6 +17,7 @@ from sqlalchemy.schema import SchemaItem
 from sqlmodel.sql.sqltypes import AutoString
 
 from rowhouse.db.sql_functions import FOLD
+from rowhouse.entities.no_overlap import literal
 
 INFO = "search_index"
 NOTHING = "0"  # the condition of SQLite's index, which no row meets
@@ -32,12 +33,15 @@ class SearchIndexRule(NamedTuple):
     def create(self, connection: sa.Connection) -> None:
         """Make it; on SQLite, which has no such index, an empty one that tells of it and that no query uses."""
         quote = connection.dialect.identifier_preparer.quote
-        schema, name, table = self._schema(connection), quote(self.name), quote(self.table.rpartition(".")[2])
+        name = quote(self.name)
         if connection.dialect.name == "sqlite":
             columns = ", ".join(map(quote, self.columns))
-            connection.execute(sa.text(f"CREATE INDEX IF NOT EXISTS {name} ON {table} ({columns}) WHERE {NOTHING}"))
+            connection.execute(
+                sa.text(f"CREATE INDEX IF NOT EXISTS {name} ON {quote(self.table)} ({columns}) WHERE {NOTHING}")
+            )
             return
-        table = f"{schema}{table}"
+        schema = self._schema(connection)
+        table = f"{schema}{quote(self.table.rpartition('.')[2])}"
         folded = [f"{FOLD}({quote(column)})" for column in self.columns]
         # Without the list of pending entries: the write that finds it full would wait until all are in their places.
         index = f"rowhouse_trigrams({', '.join(folded)})"
@@ -57,11 +61,25 @@ class SearchIndexRule(NamedTuple):
         schema = self._schema(connection)
         connection.execute(sa.text(f"DROP INDEX IF EXISTS {schema}{quote(self.name)}"))
         if connection.dialect.name == "postgresql":
-            for column in self.columns:
-                connection.execute(sa.text(f"DROP STATISTICS IF EXISTS {schema}{quote(f'{self.name}_{column}')}"))
+            connection.execute(sa.text(self._drop_statistics(f"{schema}{quote(self.table.rpartition('.')[2])}")))
+
+    def _drop_statistics(self, table: str) -> str:
+        """Drop what the planner collects for the index.
+
+        It is looked up: a column that was renamed has left its former name there. It is one statement, which `--sql` writes out.
+        """
+        is_ours = f"stxrelid = to_regclass({literal(table)}) AND starts_with(stxname, {literal(f'{self.name}_')})"
+        return (
+            # The names are quoted.
+            "DO $do$ DECLARE found text; BEGIN FOR found IN SELECT quote_ident(nspname) || '.' || quote_ident(stxname) "  # noqa: S608  # nosec B608  as above
+            f"FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace WHERE {is_ours} "
+            "LOOP EXECUTE 'DROP STATISTICS ' || found; END LOOP; END $do$"
+        )
 
     def _schema(self, connection: sa.Connection) -> str:
-        """The table's schema as a prefix, where it has one."""
+        """The table's schema as a prefix, where it has one; on SQLite the name of an index needs none."""
+        if connection.dialect.name == "sqlite":
+            return ""
         schema = self.table.rpartition(".")[0]
         return f"{connection.dialect.identifier_preparer.quote(schema)}." if schema else ""
 

@@ -63,8 +63,9 @@ def table_objection(unit: UnitOfWork, needs: Iterable[Need]) -> str | None:
     """What of the tables keeps the code from working, with the command that helps; None when nothing does."""
     needs = tuple(replace(need, writes=False) if unit.settings.read_only else need for need in needs)
     found = _columns(unit, {need.table.name for need in needs})
-    fold = str.lower if unit.database.dialect.name == "sqlite" else str
-    faults = [fault for need in needs for fault in _faults(need, _of(need.table, found, fold), fold)]
+    is_sqlite = unit.database.dialect.name == "sqlite"
+    fold, of = (str.lower, _of_sqlite) if is_sqlite else (str, _of_postgresql)
+    faults = [fault for need in needs for fault in _faults(need, of(need.table, found), fold)]
     if not faults:
         return None
     more = f" and {len(faults) - MOST_NAMED} more" if len(faults) > MOST_NAMED else ""
@@ -79,8 +80,12 @@ def _columns(unit: UnitOfWork, names: Collection[str]) -> Sequence[_Found]:
     return [_Found._make(row) for row in rows]
 
 
-def _of(table: sa.Table, found: Iterable[_Found], fold: Any) -> list[_Found]:
-    named = [one for one in found if one.table == fold(table.name)]
+def _of_sqlite(table: sa.Table, found: Iterable[_Found]) -> list[_Found]:
+    return [one for one in found if one.table == table.fullname.lower()]
+
+
+def _of_postgresql(table: sa.Table, found: Iterable[_Found]) -> list[_Found]:
+    named = [one for one in found if one.table == table.name]
     return [one for one in named if (one.is_visible if table.schema is None else one.schema == table.schema)]
 
 

@@ -5,6 +5,7 @@ What the archive and the history stand on. Must not know where such rows are kep
 
 import base64
 from collections.abc import Mapping, Sequence
+from copy import copy
 from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, Any, NamedTuple
@@ -15,6 +16,7 @@ from pydantic_core import to_json
 from sqlmodel.sql.sqltypes import UTCDateTime
 
 from rowhouse.db.compiled import CompiledStatement, Predicate, Row
+from rowhouse.db.sqlite_schemas import joined
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.model import EnumText
 from rowhouse.schemas.columns import Column, RegistrationError
@@ -84,6 +86,7 @@ class RowPredicate:
     def __init__(self, table: sa.Table, dialect: sa.Dialect) -> None:
         self._table = table
         self._dialect = dialect
+        self._name = joined(table.name, table.schema) if dialect.name == "sqlite" else table.name
         self._ask = lru_cache(maxsize=CACHED_SHAPES)(self._asking)
 
     def matches(self, unit: UnitOfWork, predicate: Predicate, row: Row) -> bool:
@@ -97,16 +100,30 @@ class RowPredicate:
         columns = list(self._table.columns)
         # SQLite would take the bare name for the expression itself.
         stored = sa.table(
-            self._table.name,
+            self._name,
             *(sa.column(column.name, column.type) for column in columns),
-            schema="main" if self._dialect.name == "sqlite" else None,
+            schema="main" if self._dialect.name == "sqlite" else self._table.schema,
         )
         given = sa.select(*(self._given(column).label(column.name) for column in columns))
-        shadow = sa.union_all(sa.select(*stored.columns), given).cte(self._table.name)
+        shadow = sa.union_all(sa.select(*stored.columns), given).cte(self._name)
         key = self._table.columns["id"]
         clause: Any = predicate.clause  # there is one, as `matches` has seen
         source = sa.select(key).where(key == sa.bindparam(ROW_KEY, type_=key.type), clause)
-        return CompiledStatement(source.add_cte(shadow), self._dialect, columns=[key], predicate=predicate)
+        return CompiledStatement(source.add_cte(shadow), self._without_schema(), columns=[key], predicate=predicate)
+
+    def _without_schema(self) -> sa.Dialect:
+        """The dialect; on PostgreSQL one that leaves the schema of the table out, for the expression has none."""
+        if self._table.schema is None or self._dialect.name != "postgresql":
+            return self._dialect
+        dialect = copy(self._dialect)
+        names: Any = copy(dialect.identifier_preparer)
+        # The table itself is a `TableClause` in the expression, and stays in its schema there.
+        names.schema_for_object = lambda one: None if self._is_table(one) else one.schema
+        dialect.identifier_preparer = names
+        return dialect
+
+    def _is_table(self, one: Any) -> bool:
+        return isinstance(one, sa.Table) and one.fullname == self._table.fullname
 
     def _given(self, column: sa.Column[Any]) -> sa.ColumnElement[Any]:
         """A value with its column's type, which PostgreSQL would otherwise guess."""

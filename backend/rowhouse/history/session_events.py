@@ -77,7 +77,7 @@ def _seen(unit: UnitOfWork, things: Iterable[Any], action: Action) -> list[Pendi
         state: Any = sa.inspect(thing)
         table = state.mapper.local_table
         registered: Mapping[str, Tracked] | None = unit.database.info.get(KEPT)
-        kept: Tracked | None = table.info.get(KEPT) if registered is None else registered.get(table.name)
+        kept: Tracked | None = table.info.get(KEPT) if registered is None else registered.get(table.fullname)
         if kept is not None:
             before = _row(unit, kept, state.identity[0]) if state.identity else None
             if before is not None or action is Action.CREATE:  # else it is gone already, and the session will say so

@@ -1,10 +1,10 @@
 """Finds what a migration would lose, and writes it beside the operation that loses it.
 
-Lost are the rows of a dropped table, the values of a dropped column, values that a narrower type cannot hold, and the rule of a
-dropped constraint. A constraint that is made anew on the same columns is not lost, and neither is an index, which holds no data.
+Lost are the rows of a dropped table, the values of a dropped column, values that a narrower type cannot hold, members of an enum, and the
+rule of a dropped constraint. A constraint that is made anew on the same columns is not lost, and neither is an index, which holds no data.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +15,13 @@ from alembic.operations import ops
 from sqlalchemy.dialects import postgresql
 
 from rowhouse.entities.no_overlap import Rule
+from rowhouse.migrations.compare.native_enums import ChangeEnum
 from rowhouse.migrations.compare.no_overlap import CreateNoOverlap, DropNoOverlap
 
 MAKES: tuple[type[Any], ...] = (
     ops.CreateUniqueConstraintOp, ops.CreateForeignKeyOp, ops.CreateCheckConstraintOp, ops.CreatePrimaryKeyOp,
 )  # fmt: skip
+UNCHANGED: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,12 @@ def _render_note(_context: AutogenContext, note: Note) -> list[str]:
     return [f"# {line}" for line in note.text.splitlines()]
 
 
-def note_losses(operations: ops.UpgradeOps) -> list[Loss]:
-    """Put a comment before each operation that loses something. Return the losses, in their order."""
-    made = {_identity(operation) for operation in flat(operations.ops)} - {None}
+def note_losses(operations: ops.UpgradeOps, former: Mapping[str, str] = UNCHANGED) -> list[Loss]:
+    """Put a comment before each operation that loses something. Return the losses, in their order.
+
+    `former` gives the former names of tables that are renamed: their rules are made anew under names that say the new one.
+    """
+    made = {_identity(operation, former) for operation in flat(operations.ops)} - {None}
     found: list[Loss] = []
     operations.ops[:] = _noted(operations.ops, made, found)
     return found
@@ -53,7 +58,7 @@ def note_losses(operations: ops.UpgradeOps) -> list[Loss]:
 def losses_of(operations: Iterable[ops.MigrateOperation]) -> list[Loss]:
     """What a list of operations loses."""
     listed = list(flat(operations))
-    made = {_identity(operation) for operation in listed} - {None}
+    made = {_identity(operation, UNCHANGED) for operation in listed} - {None}
     return [loss for operation in listed if (loss := _loss(operation, made)) is not None]
 
 
@@ -78,16 +83,24 @@ def _noted(operations: Iterable[ops.MigrateOperation], made: set[Any], found: li
     return noted
 
 
-def _identity(operation: ops.MigrateOperation) -> Any:
-    """What names the rule that an operation makes: its kind, its table and its columns, or for a check its name."""
+def _identity(operation: ops.MigrateOperation, former: Mapping[str, str]) -> Any:
+    """What names the rule that an operation makes: its kind, its table and its columns, or for a check its former name."""
+    if isinstance(operation, ops.CreateIndexOp) and operation.table_name in former:
+        return ("unique", operation.table_name, _former_name(operation.index_name, operation.table_name, former))
     if isinstance(operation, CreateNoOverlap):
         return _overlap(operation.rule)
     if isinstance(operation, MAKES):
-        return _rule(operation.to_constraint())
+        kind, table, what = _rule(operation.to_constraint())
+        return (kind, table, _former_name(what, table, former) if isinstance(what, str) else what)
     return None
 
 
-def _rule(constraint: Any) -> Any:
+def _former_name(name: str | None, table: str, former: Mapping[str, str]) -> str:
+    """The name that the convention gave a rule before its table was renamed."""
+    return str(name).replace(f"_{table}_", f"_{former.get(table, table)}_", 1)
+
+
+def _rule(constraint: Any) -> tuple[str, str, Any]:
     kind = type(constraint).__name__
     if isinstance(constraint, sa.CheckConstraint):
         return (kind, constraint.table.name, str(constraint.name))
@@ -110,6 +123,10 @@ def _loss(operation: ops.MigrateOperation, made: set[Any]) -> Loss | None:
         return Loss(f"{table}.{column}: its values", f"If it was renamed, write {keep} instead.")
     if isinstance(operation, ops.AlterColumnOp):
         return _narrowed(operation)
+    if isinstance(operation, ChangeEnum):
+        gone = ", ".join(member for member in operation.before if member not in operation.after)
+        advice = "A row that has one ends the migration on PostgreSQL, and cannot be read on SQLite: change it first."
+        return Loss(f"{operation.name}: the members {gone}", advice) if gone else None
     return _rule_lost(operation, made)
 
 
@@ -123,7 +140,8 @@ def _rule_lost(operation: ops.MigrateOperation, made: set[Any]) -> Loss | None:
         if _rule(constraint) not in made:
             return Loss(f"{operation.table_name}: the rule {operation.constraint_name}")
     if isinstance(operation, ops.DropIndexOp) and operation.kw.get("unique"):
-        return Loss(f"{operation.table_name}: the unique rule of {operation.index_name}")
+        is_lost = ("unique", operation.table_name, operation.index_name) not in made
+        return Loss(f"{operation.table_name}: the unique rule of {operation.index_name}") if is_lost else None
     return None
 
 

@@ -1,7 +1,7 @@
-"""Tells a renamed column from one that is dropped and one that is added: asks, or takes what it was told.
+"""Tells a renamed column or table from one that is dropped and one that is added: asks, or takes what it was told.
 
-A comparison sees only names. One that is gone and one that is new, of one type in one table, look like a rename; the
-values are kept only if somebody says that they are.
+A comparison sees only names. A column that is gone and one that is new, of one type in one table, look like a rename, and so do
+two tables with the same columns. The values are kept only if somebody says that they are.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from alembic.autogenerate import renderers
+from alembic.autogenerate.api import AutogenContext
 from alembic.migration import MigrationContext
 from alembic.operations import Operations, ops
 
@@ -39,61 +41,191 @@ class Rename:
         """The words that deny it."""
         return f"--drop {self.place}"
 
+    @property
+    def finding(self) -> str:
+        """What the comparison has found."""
+        return f"{self.place} is gone and {self.new} is new there, of the same type."
+
+    @property
+    def question(self) -> str:
+        """What is asked."""
+        return f"Is {self.table}.{self.new} the former {self.place}, with its values? [y/N] "
+
+    @property
+    def ends(self) -> set[tuple[str, str]]:
+        """What has one other end at most."""
+        return {(self.table, self.old), (self.table, self.new)}
+
+    def apply(self, operations: Operations, inspector: sa.Inspector) -> None:
+        """Rename the column.
+
+        Raises:
+            ValueError: it is not there.
+        """
+        if not inspector.has_table(self.table, schema=self.schema) or self.old not in {
+            column["name"] for column in inspector.get_columns(self.table, schema=self.schema)
+        }:
+            raise ValueError(f"{self.flag}: the database has no column {self.table}.{self.old}")
+        operations.alter_column(self.table, self.old, new_column_name=self.new, schema=self.schema)
+
+    @property
+    def operation(self) -> ops.MigrateOperation:
+        """The operation that renames, for the file."""
+        return ops.AlterColumnOp(self.table, self.old, schema=self.schema, modify_name=self.new)
+
+    @property
+    def reverse(self) -> ops.MigrateOperation:
+        """The operation that undoes it."""
+        return ops.AlterColumnOp(self.table, self.new, schema=self.schema, modify_name=self.old)
+
+
+@dataclass(frozen=True, order=True)
+class TableRename:
+    """A table and its new name; one in a schema of PostgreSQL is not looked at."""
+
+    old: str
+    new: str
+
+    @property
+    def place(self) -> str:
+        """The table as it was called."""
+        return self.old
+
+    @property
+    def flag(self) -> str:
+        """The words that tell it on the command line."""
+        return f"--rename {self.old}={self.new}"
+
+    @property
+    def refusal(self) -> str:
+        """The words that deny it."""
+        return f"--drop {self.old}"
+
+    @property
+    def finding(self) -> str:
+        """What the comparison has found."""
+        return f"The table {self.old} is gone and {self.new} is new, with the same columns."
+
+    @property
+    def question(self) -> str:
+        """What is asked."""
+        return f"Is the table {self.new} the former {self.old}, with its rows? [y/N] "
+
+    @property
+    def ends(self) -> set[tuple[str, str]]:
+        """What has one other end at most."""
+        return {("", self.old), ("", self.new)}
+
+    def apply(self, operations: Operations, inspector: sa.Inspector) -> None:
+        """Rename the table.
+
+        Raises:
+            ValueError: it is not there, or another one is called that.
+        """
+        if not inspector.has_table(self.old):
+            raise ValueError(f"{self.flag}: the database has no table {self.old}")
+        if inspector.has_table(self.new):
+            raise ValueError(f"{self.flag}: the database has a table {self.new} already")
+        operations.rename_table(self.old, self.new)
+
+    @property
+    def operation(self) -> ops.MigrateOperation:
+        """The operation that renames, for the file."""
+        return ops.RenameTableOp(self.old, self.new)
+
+    @property
+    def reverse(self) -> ops.MigrateOperation:
+        """The operation that undoes it."""
+        return ops.RenameTableOp(self.new, self.old)
+
+
+@renderers.dispatch_for(ops.RenameTableOp)
+def _render_rename(_context: AutogenContext, operation: ops.RenameTableOp) -> str:
+    return f"op.rename_table({operation.table_name!r}, {operation.new_table_name!r})"
+
+
+AnyRename = Rename | TableRename
+
 
 class UndecidedError(Exception):
-    """Columns that may have been renamed; nobody has said whether they were."""
+    """Columns and tables that may have been renamed; nobody has said whether they were."""
 
-    def __init__(self, candidates: Sequence[Rename]) -> None:
-        lines = [
-            f"{one.place} is gone and {one.new} is new there, of the same type. "
-            f"If it was renamed, add {one.flag}; if not, add {one.refusal}."
-            for one in candidates
-        ]
+    def __init__(self, candidates: Sequence[AnyRename]) -> None:
+        lines = [f"{one.finding} If it was renamed, add {one.flag}; if not, add {one.refusal}." for one in candidates]
         super().__init__("\n".join(lines))
         self.candidates = candidates
 
 
 @dataclass(frozen=True)
 class Decisions:
-    """What was said of the columns: those that were renamed, and those (`table.column`) that are to be dropped."""
+    """What was said of columns (`table.column`) and tables: those that were renamed, and those that are to be dropped."""
 
-    renames: tuple[Rename, ...] = ()
+    renames: tuple[AnyRename, ...] = ()
     drops: frozenset[str] = frozenset()
 
 
 def parse(renames: Iterable[str], drops: Iterable[str]) -> Decisions:
-    """Read `prices.name=title` and `prices.name`.
+    """Read `prices.name=title` and `prices.name`, or `prices=rates` and `prices`; tables are renamed before columns.
 
     Raises:
         ValueError: for words of another form.
     """
-    read = []
+    tables: list[AnyRename] = []
+    read: list[AnyRename] = []
     for word in renames:
         place, _, new = word.partition("=")
         path, _, old = place.rpartition(".")
         schema, _, table = path.rpartition(".")
-        if not (table and old and new) or "." in new:
-            raise ValueError(f"--rename {word}: write table.old=new, such as prices.name=title")
+        if not (old and new) or "." in new or ("." in place and not table):
+            raise ValueError(
+                f"--rename {word}: write table.old=new or old=new, such as prices.name=title, prices=rates"
+            )
+        if not table:
+            tables.append(TableRename(old, new))
+            continue
         read.append(Rename(table, old, new, schema or None))
     listed = frozenset(drops)
     for word in listed:
-        if "." not in word.strip("."):
-            raise ValueError(f"--drop {word}: write table.column, such as prices.name")
-    return Decisions(tuple(read), listed)
+        if not all(word.split(".")):
+            raise ValueError(f"--drop {word}: write table.column or table, such as prices.name")
+    return Decisions((*tables, *read), listed)
 
 
-def candidates(operations: Iterable[ops.MigrateOperation], drops: frozenset[str]) -> list[Rename]:
-    """The pairs of a dropped and an added column that look like a rename, but for those that are to be dropped."""
+def candidates(operations: Iterable[ops.MigrateOperation], drops: frozenset[str]) -> list[AnyRename]:
+    """The pairs of what is dropped and what is added that look like a rename, but for what is to be dropped."""
     listed = list(flat(operations))
+    pairs: list[AnyRename] = [*_tables(listed), *_columns(listed)]
+    return [pair for pair in pairs if pair.place not in drops]
+
+
+def _tables(listed: Sequence[ops.MigrateOperation]) -> list[TableRename]:
+    return [
+        TableRename(gone.table_name, new.table_name)
+        for gone in listed
+        if isinstance(gone, ops.DropTableOp) and gone.schema is None
+        for new in listed
+        if isinstance(new, ops.CreateTableOp) and new.schema is None and _have_same_columns(gone, new)
+    ]
+
+
+def _have_same_columns(gone: ops.DropTableOp, new: ops.CreateTableOp) -> bool:
+    before = {column.name: _affinity(column.type) for column in gone.to_table().columns}
+    after = {part.name: _affinity(part.type) for part in new.columns if isinstance(part, sa.Column)}
+    # SQLite has no UUIDs: it stores them as text.
+    return before.keys() == after.keys() and all(
+        before[name] is kind or (before[name], kind) == (sa.String, sa.Uuid) for name, kind in after.items()
+    )
+
+
+def _columns(listed: Sequence[ops.MigrateOperation]) -> list[Rename]:
     added = [operation for operation in listed if isinstance(operation, ops.AddColumnOp)]
-    pairs = [
+    return [
         Rename(gone.table_name, gone.column_name, new.column.name, gone.schema)
         for gone in listed
         if isinstance(gone, ops.DropColumnOp)
         for new in added
         if (new.table_name, new.schema) == (gone.table_name, gone.schema) and _is_alike(gone, new)
     ]
-    return [pair for pair in pairs if pair.place not in drops]
 
 
 def _is_alike(gone: ops.DropColumnOp, new: ops.AddColumnOp) -> bool:
@@ -107,16 +239,14 @@ def _affinity(kind: Any) -> Any:
     return plain._type_affinity  # noqa: SLF001  what Alembic compares types by
 
 
-def ask(found: Sequence[Rename], answer: Callable[[str], str]) -> Decisions:
-    """Ask for each pair whether it was a rename; a column has one new name at most."""
-    renames: list[Rename] = []
+def ask(found: Sequence[AnyRename], answer: Callable[[str], str]) -> Decisions:
+    """Ask for each pair whether it was a rename; a column or table has one new name at most."""
+    renames: list[AnyRename] = []
     drops: set[str] = set()
     for one in found:
-        if any(
-            (one.table, name) in ((r.table, r.old), (r.table, r.new)) for r in renames for name in (one.old, one.new)
-        ):
+        if any(one.ends & other.ends for other in renames):
             continue
-        said = answer(f"Is {one.table}.{one.new} the former {one.place}, with its values? [y/N] ")
+        said = answer(one.question)
         if said.strip().lower() in ("y", "yes"):
             renames.append(one)
         else:
@@ -125,27 +255,12 @@ def ask(found: Sequence[Rename], answer: Callable[[str], str]) -> Decisions:
     return Decisions(tuple(renames), frozenset(drops - kept))
 
 
-def apply(connection: sa.Connection, renames: Iterable[Rename]) -> None:
-    """Rename the columns in the open transaction.
+def apply(connection: sa.Connection, renames: Iterable[AnyRename]) -> None:
+    """Rename the tables and columns in the open transaction.
 
     Raises:
-        ValueError: for a column that is not there.
+        ValueError: for one that is not there.
     """
     operations = Operations(MigrationContext.configure(connection))
     for one in renames:
-        inspector = sa.inspect(connection)
-        if not inspector.has_table(one.table, schema=one.schema) or one.old not in {
-            column["name"] for column in inspector.get_columns(one.table, schema=one.schema)
-        }:
-            raise ValueError(f"{one.flag}: the database has no column {one.table}.{one.old}")
-        operations.alter_column(one.table, one.old, new_column_name=one.new, schema=one.schema)
-
-
-def operation(rename: Rename) -> ops.AlterColumnOp:
-    """The operation that renames, for the file."""
-    return ops.AlterColumnOp(rename.table, rename.old, schema=rename.schema, modify_name=rename.new)
-
-
-def reverse(rename: Rename) -> ops.AlterColumnOp:
-    """The operation that undoes it."""
-    return ops.AlterColumnOp(rename.table, rename.new, schema=rename.schema, modify_name=rename.old)
+        one.apply(operations, sa.inspect(connection))

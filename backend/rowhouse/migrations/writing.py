@@ -23,11 +23,10 @@ from rowhouse.migrations.defaults import fill, relax
 from rowhouse.migrations.losses import Loss, flat, note_losses
 from rowhouse.migrations.renames import (
     Decisions,
+    TableRename,
     UndecidedError,
     apply,
     candidates,
-    operation,
-    reverse,
 )
 
 LOSES = "loses"
@@ -53,7 +52,7 @@ def plan(connection: sa.Connection, metadata: sa.MetaData, decisions: Decisions 
     Raises:
         UndecidedError: for what looks like a rename, and nobody has said whether it is one.
         UnfillableError: for a column that becomes NOT NULL and has no value for the rows that are there.
-        ValueError: for a rename of a column that is not there.
+        ValueError: for a rename of a column or table that is not there.
     """
     with _renamed(connection, decisions):
         context = MigrationContext.configure(connection, opts=autogenerate_options(metadata))
@@ -95,7 +94,7 @@ def write(
 
 @contextmanager
 def _renamed(connection: sa.Connection, decisions: Decisions) -> Iterator[None]:
-    """The columns renamed within the block, in a transaction that is undone after it."""
+    """The columns and tables renamed within the block, in a transaction that is undone after it."""
     with connection.begin() as transaction:
         apply(connection, decisions.renames)
         try:
@@ -114,9 +113,9 @@ def _decide(
         raise UndecidedError(undecided)
     fill(upgrade, metadata, connection)
     relax(downgrade)
-    losses = note_losses(upgrade)
-    upgrade.ops[:0] = [operation(one) for one in decisions.renames]
-    downgrade.ops += [reverse(one) for one in reversed(decisions.renames)]
+    losses = note_losses(upgrade, {one.new: one.old for one in decisions.renames if isinstance(one, TableRename)})
+    upgrade.ops[:0] = [one.operation for one in decisions.renames]
+    downgrade.ops += [one.reverse for one in reversed(decisions.renames)]
     return Plan(list(flat(upgrade.ops)), losses)
 
 

@@ -68,7 +68,7 @@ class Registration:
 class Built(NamedTuple):
     """Registries made for one database: the routes, and by the prefix of each registry what its routes go through.
 
-    `kept` is what flushes keep, by the name of the table.
+    `kept` is what flushes keep, by the name of the table with its schema.
     """
 
     directory: RouteTree
@@ -199,7 +199,7 @@ class Registry:
         """Enter every route in the directory, and return what the routes of each entity go through, for one database."""
         resources = self._related(keeping)
         cruds = {path: self.registrations[path].crud(resource, dialect) for path, resource in resources.items()}
-        scopes = {crud.table.name: crud.scope for crud in cruds.values()}
+        scopes = {crud.table.fullname: crud.scope for crud in cruds.values()}
         for path, resource in resources.items():
             cruds[path].references.scopes = scopes
             expansions = {name: Expansion(r, cruds[r.target.path]) for name, r in resource.relations.items()}
@@ -254,12 +254,13 @@ def build(registries: Sequence[Registry], dialect: sa.Dialect) -> Built:
             f"two registries have one prefix of {prefixes}: give each its own, or register all in one"
         )
     check_roles(registries)
+    _refuse_one_name_in_two_schemas(registries)
     keeping = _keeping(registries)
     directory = RouteTree()
     cruds = {registry.prefix: registry.enter(directory, dialect, keeping) for registry in registries}
     directory.complete()
     found = [crud for part in reversed(cruds.values()) for crud in part.values()]
-    kept = {crud.table.name: kept_of(crud.resource) for crud in found if crud.resource.is_kept}
+    kept = {crud.table.fullname: kept_of(crud.resource) for crud in found if crud.resource.is_kept}
     return Built(directory, cruds, kept)
 
 
@@ -287,6 +288,20 @@ def tags(registries: Iterable[Registry]) -> list[dict[str, str]]:
         for tag in registry.tags():
             found.setdefault(tag["name"], tag)
     return [found[name] for name in sorted(found)]
+
+
+def _refuse_one_name_in_two_schemas(registries: Iterable[Registry]) -> None:
+    """The archive, the history and the indexes of SQLite know a table by its name alone."""
+    found: dict[str, Resource] = {}
+    for registry in registries:
+        for registration in registry.registrations.values():
+            resource = registration.resource
+            other = found.setdefault(resource.table.name, resource)
+            if other.table.fullname != resource.table.fullname:
+                raise RegistrationError(
+                    f"{other.name} and {resource.name} have the tables {other.table.fullname} and {resource.table.fullname}, which "
+                    f'differ in their schema alone: give {resource.name} another __tablename__, such as "{resource.table.name}_too"'
+                )
 
 
 def _keeping(registries: Iterable[Registry]) -> dict[str, Keeping]:

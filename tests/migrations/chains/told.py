@@ -9,7 +9,7 @@ from tests.migrations.chains.kinds import KINDS
 
 
 def told(before: Schema, after: Schema) -> Decisions:
-    """What a developer says of the step: which columns were renamed, and which dropped."""
+    """What a developer says of the step: which columns were renamed, and which columns and tables dropped."""
     pairs = [(old, after.table(old.name)) for old in before.tables if after.has(old.name)]
     renames = tuple(
         Rename(new.name, column.name, new.name_of(column.uid))
@@ -17,7 +17,10 @@ def told(before: Schema, after: Schema) -> Decisions:
         for column in old.columns
         if new.has(column.uid) and new.name_of(column.uid) != column.name
     )
-    return Decisions(renames, frozenset(f"{old.name}.{name}" for old, new in pairs for name in dropped(old, new)))
+    gone = {table.name for table in before.tables if not after.has(table.name)}
+    return Decisions(
+        renames, frozenset(gone) | frozenset(f"{old.name}.{name}" for old, new in pairs for name in dropped(old, new))
+    )
 
 
 def dropped(old: Table, new: Table) -> list[str]:

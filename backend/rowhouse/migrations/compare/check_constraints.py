@@ -4,7 +4,6 @@ A check that a type brings with it (`sa.Enum(native_enum=False, create_constrain
 other. One that a type has on some databases only, a boolean's or a native enum's, is left to the type.
 """
 
-import re
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,9 +15,7 @@ from alembic.util import PriorityDispatchResult
 from alembic.util.sqla_compat import all_table_check_constraints
 
 from rowhouse.migrations.compare.column_types import POSTGRESQL, SQLITE, is_native_enum
-from rowhouse.migrations.compare.expressions import all_alike, in_plain_sql
-
-PARAMETER = re.compile(r"(?<![:\w]):(?=\w)")
+from rowhouse.migrations.compare.expressions import PARAMETER, all_alike, in_plain_sql
 
 
 @comparators.dispatch_for("table")

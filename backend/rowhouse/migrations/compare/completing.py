@@ -24,6 +24,7 @@ from alembic.operations.ops import (
 )
 from alembic.util import DispatchPriority
 
+from rowhouse.db.sqlite_schemas import joined
 from rowhouse.entities.search_index import SearchIndexRule, search_index_of
 from rowhouse.migrations.compare.search_index import CreateSearchIndex, DropSearchIndex
 
@@ -66,7 +67,10 @@ def _counts(connection: sa.Connection, operation: DropTableOp) -> bool:
     """Whether SQLite says so; PostgreSQL does not tell what it is to be there."""
     if connection.dialect.name != "sqlite":
         return False
-    return connection.execute(sa.text(COUNTS), {"name": operation.table_name}).first() is not None
+    return (
+        connection.execute(sa.text(COUNTS), {"name": joined(operation.table_name, operation.schema)}).first()
+        is not None
+    )
 
 
 @comparators.dispatch_for("autogenerate", priority=DispatchPriority.LAST)

@@ -11,6 +11,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from rowhouse.entities.no_overlap import quoted_path
+
+PARAMETER = re.compile(r"(?<![:\w]):(?=\w)")  # what SQLAlchemy takes for one
 TEXT = r"'(?:[^']|'')*'"
 NUMBER = re.compile(r"'(-?[\d.]+)'::(?:smallint|integer|bigint|numeric|real|double precision)\b")
 TYPE = r"(?:character varying|double precision|timestamp with(?:out)? time zone|\"?\w+\"?)(?:\([\d, ]+\))?(?:\[\])?"
@@ -33,7 +36,7 @@ def _understood(connection: sa.Connection, table: str, expression: str) -> list[
     """What the database makes of an expression; nothing where it refuses it, as for a column that is not there yet."""
     is_sqlite = connection.dialect.name == "sqlite"
     explain = "EXPLAIN" if is_sqlite else "EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON)"
-    query = f"{explain} SELECT ({expression}) FROM {table}"  # noqa: S608  # nosec B608  declared, or stored
+    query = f"{explain} SELECT ({expression}) FROM {quoted_path(table, connection.dialect.name)}"  # noqa: S608  # nosec B608  declared, or stored
     try:
         with connection.begin_nested():
             rows = connection.execute(sa.text(query.replace(":", r"\:"))).all()

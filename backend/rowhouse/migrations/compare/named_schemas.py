@@ -1,9 +1,10 @@
 """What Alembic has to know of `__table_args__ = {"schema": "ops"}`: PostgreSQL's schemas, made where they are not.
 
+On SQLite there is nothing to make: `sqlite_schemas` has a schema in the names of its tables.
 Only the schemas that classes name are looked at, and in them only the tables that classes name.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,13 +12,13 @@ from alembic.autogenerate import comparators, renderers
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations import MigrateOperation, Operations
 from alembic.operations.ops import UpgradeOps
-from alembic.util import DispatchPriority
+from alembic.util import CommandError, DispatchPriority
 
 from rowhouse.migrations.compare.column_types import POSTGRESQL
 
 
-class NoSchemasError(Exception):
-    """A class names a schema, and the database has no schemas."""
+class AlikeTablesError(CommandError):
+    """Two tables of one name in two schemas, on SQLite."""
 
 
 def schemas_of(metadata: sa.MetaData) -> set[str]:
@@ -73,13 +74,14 @@ class DropSchema(MigrateOperation):
 
 @Operations.implementation_for(CreateSchema)
 def _create(operations: Operations, operation: CreateSchema) -> None:
-    if operations.get_context().dialect.name == "sqlite":
-        raise NoSchemasError(_explained(operation.name, "a table of this migration"))
-    operations.execute(f"CREATE SCHEMA IF NOT EXISTS {POSTGRESQL.identifier_preparer.quote(operation.name)}")
+    if operations.get_context().dialect.name == "postgresql":
+        operations.execute(f"CREATE SCHEMA IF NOT EXISTS {POSTGRESQL.identifier_preparer.quote(operation.name)}")
 
 
 @Operations.implementation_for(DropSchema)
 def _drop(operations: Operations, operation: DropSchema) -> None:
+    if operations.get_context().dialect.name != "postgresql":
+        return
     name = POSTGRESQL.identifier_preparer.quote(operation.name)
     # Without CASCADE it is an error to drop what holds something; that is then left.
     operations.execute(
@@ -97,19 +99,23 @@ def _render_drop(_context: AutogenContext, operation: DropSchema) -> str:
     return f"op.drop_schema({operation.name!r})"
 
 
+def _refuse_alike(tables: Iterable[sa.Table]) -> None:
+    """On SQLite the names of indexes and triggers, which follow from a table's name, are the whole database's."""
+    found: dict[str, sa.Table] = {}
+    for table in tables:
+        other = found.setdefault(table.name, table)
+        if other is not table:
+            raise AlikeTablesError(
+                f"the tables {other.fullname} and {table.fullname} differ in their schema alone, and SQLite has one index of a "
+                f'name: give one of their classes another __tablename__, such as "{table.name}_too"'
+            )
+
+
 @comparators.dispatch_for("schema", priority=DispatchPriority.FIRST)
 def _compare(context: AutogenContext, operations: UpgradeOps, _schemas: Any) -> None:
     """Make the schemas that classes name and the database lacks."""
-    for table in context.sorted_tables:
-        if table.schema is not None and context.dialect.name == "sqlite":
-            raise NoSchemasError(_explained(table.schema, str(table.info.get("entity", table.name))))
+    if context.dialect.name == "sqlite":
+        _refuse_alike(context.sorted_tables)
     named = {table.schema for table in context.sorted_tables if table.schema is not None}
     stored = set(context.inspector.get_schema_names()) if named else set()
     operations.ops += [CreateSchema(name) for name in sorted(named - stored)]
-
-
-def _explained(schema: str, what: str) -> str:
-    return (
-        f'{what} is in the schema "{schema}", and SQLite has no schemas. Use PostgreSQL (DATABASE_URL), '
-        'or leave "schema" out of __table_args__.'
-    )

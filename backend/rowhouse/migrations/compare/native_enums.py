@@ -3,10 +3,11 @@
     op.create_enum("state", "draft", "published")
     op.change_enum("state", ("draft", "published"), ("draft", "published", "withdrawn"))
 
-SQLite has no such types: there the operations do nothing, and a change of the members is not noticed.
+SQLite has no such types. There a view `enum_state` lists the members, so that a comparison finds a change of them. The view is made by
+`op.create_enum`, and with every table that has such a column. Which columns have the type, SQLite does not know.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,9 +16,10 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.operations import MigrateOperation, Operations
 from alembic.operations.ops import AddColumnOp, AlterColumnOp, CreateTableOp, ModifyTableOps, UpgradeOps
 from alembic.util import CommandError, DispatchPriority
+from sqlalchemy import event
 
 from rowhouse.entities.no_overlap import literal
-from rowhouse.migrations.compare.column_types import POSTGRESQL, is_native_enum
+from rowhouse.migrations.compare.column_types import POSTGRESQL, SQLITE, is_native_enum
 
 Members = tuple[str, ...]
 STORED = """
@@ -29,6 +31,13 @@ USERS = """
     FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid LEFT JOIN pg_attrdef d ON (d.adrelid, d.adnum) = (a.attrelid, a.attnum)
     WHERE a.atttypid = CAST(:name AS regtype) AND c.relkind IN ('r', 'p') AND NOT a.attisdropped
 """
+
+PREFIX = "enum_"
+IS_VIEW_OF_MEMBERS = "(member) AS VALUES "
+VIEWS = f"""
+    SELECT substr(name, {len(PREFIX) + 1}), name FROM sqlite_master
+    WHERE type = 'view' AND substr(name, 1, {len(PREFIX)}) = '{PREFIX}' AND instr(sql, '{IS_VIEW_OF_MEMBERS}') > 0
+"""  # noqa: S608  # nosec B608  our own constants
 
 
 @Operations.register_operation("create_enum")
@@ -93,11 +102,14 @@ def _create(operations: Operations, operation: CreateEnum) -> None:
         creation = _creation(operation.name, operation.members)
         is_absent = f"to_regtype({literal(_quoted(operation.name))}) IS NULL"
         _execute(operations, f"DO $do$ BEGIN IF {is_absent} THEN {creation}; END IF; END $do$")
+    else:
+        _execute(operations, _view(operation.name, operation.members))
 
 
 @Operations.implementation_for(DropEnum)
 def _drop(operations: Operations, operation: DropEnum) -> None:
     if operations.get_context().dialect.name != "postgresql":
+        operations.execute(f"DROP VIEW IF EXISTS {_view_name(operation.name)}")
         return
     # Without CASCADE it is an error to drop what another column has; that one is then left.
     operations.execute(
@@ -108,6 +120,8 @@ def _drop(operations: Operations, operation: DropEnum) -> None:
 @Operations.implementation_for(ChangeEnum)
 def _change(operations: Operations, operation: ChangeEnum) -> None:
     if operations.get_context().dialect.name != "postgresql":
+        operations.execute(f"DROP VIEW IF EXISTS {_view_name(operation.name)}")
+        _execute(operations, _view(operation.name, operation.after))
         return
     if not operation.only_adds and operations.get_context().as_sql:
         raise CommandError(f"change_enum({operation.name!r}, ...) looks for the columns: run it on a database")
@@ -155,6 +169,24 @@ def _quoted(name: str) -> str:
     return POSTGRESQL.identifier_preparer.quote(name)
 
 
+def _view(name: str, members: Members) -> str:
+    """What makes SQLite's list of the members."""
+    rows = ", ".join(f"({literal(member)})" for member in members)
+    return f"CREATE VIEW IF NOT EXISTS {_view_name(name)} {IS_VIEW_OF_MEMBERS}{rows}"
+
+
+def _view_name(name: str) -> str:
+    return SQLITE.identifier_preparer.quote(f"{PREFIX}{name}")
+
+
+@event.listens_for(sa.Table, "after_create")
+def _list_members(table: sa.Table, connection: sa.Connection, **_options: Any) -> None:
+    """List the members of a new table's enums on SQLite, as PostgreSQL makes their types."""
+    if connection.dialect.name == "sqlite":
+        for name, members in _declared([table]).items():
+            connection.execute(sa.text(_view(name, members).replace(":", r"\:")))
+
+
 @renderers.dispatch_for(CreateEnum)
 def _render_create(_context: AutogenContext, operation: CreateEnum) -> str:
     return f"op.create_enum({', '.join(map(repr, (operation.name, *operation.members)))})"
@@ -174,17 +206,14 @@ def _render_change(_context: AutogenContext, operation: ChangeEnum) -> str:
 def _compare(context: AutogenContext, operations: UpgradeOps, _schemas: Any) -> None:
     """Make the types that new columns have, change those that have other members, drop those that no column has any more."""
     connection: Any = context.connection  # migrations are never written offline
-    declared = {
-        str(column.type.name): tuple(column.type.enums)
-        for table in context.sorted_tables
-        for column in table.columns
-        if isinstance(column.type, sa.Enum) and is_native_enum(column.type)
-    }
-    stored: dict[str, Members] = {}
+    declared = _declared(context.sorted_tables)
     if connection.dialect.name == "postgresql":
-        stored = {name: tuple(members) for name, members in connection.execute(sa.text(STORED))}
-    new = dict(_enums(operations.ops, is_new=True))
-    gone = dict(_enums(operations.ops, is_new=False))
+        stored: dict[str, Members] = {name: tuple(members) for name, members in connection.execute(sa.text(STORED))}
+        new, gone = (dict(_enums(operations.ops, is_new=is_new)) for is_new in (True, False))
+    else:
+        # All that SQLite lists is ours. A database that was migrated before it listed them gets its lists.
+        stored = {name: _listed(connection, view) for name, view in connection.execute(sa.text(VIEWS)).all()}
+        new, gone = declared, stored
     operations.ops += [CreateEnum(name, members) for name, members in sorted(new.items()) if name not in stored]
     operations.ops += [
         ChangeEnum(name, stored[name], members)
@@ -192,6 +221,22 @@ def _compare(context: AutogenContext, operations: UpgradeOps, _schemas: Any) -> 
         if name in stored and stored[name] != members
     ]
     operations.ops += [DropEnum(name, members) for name, members in sorted(gone.items()) if name not in declared]
+
+
+def _declared(tables: Iterable[sa.Table]) -> dict[str, Members]:
+    """The members of the native enums of some tables, by their names."""
+    return {
+        str(column.type.name): tuple(column.type.enums)
+        for table in tables
+        for column in table.columns
+        if isinstance(column.type, sa.Enum) and is_native_enum(column.type)
+    }
+
+
+def _listed(connection: sa.Connection, view: str) -> Members:
+    """The members that a view of SQLite lists, in their order."""
+    name = SQLITE.identifier_preparer.quote(view)
+    return tuple(connection.exec_driver_sql(f"SELECT member FROM {name}").scalars())  # noqa: S608  # nosec B608  quoted
 
 
 def _enums(operations: list[MigrateOperation], *, is_new: bool) -> Iterator[tuple[str, Members]]:

@@ -18,8 +18,8 @@ from alembic.operations import MigrateOperation, Operations
 from alembic.operations.ops import UpgradeOps
 from alembic.util import DispatchPriority
 
-from rowhouse.entities.no_overlap import Live, NoOverlap, Rule, rules_of
-from rowhouse.migrations.compare.expressions import all_alike, in_plain_sql
+from rowhouse.entities.no_overlap import QUOTE, Live, NoOverlap, Rule, quoted_path, rules_of
+from rowhouse.migrations.compare.expressions import PARAMETER, all_alike, in_plain_sql
 
 TRIGGERS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
 EXCLUSIONS = """
@@ -30,18 +30,21 @@ EXCLUSIONS = """
       JOIN pg_class t ON t.oid = c.conrelid JOIN pg_namespace n ON n.oid = t.relnamespace
     WHERE c.contype = 'x'
 """
-NAME = r'"?(\w+)"?'
+NAME = r'("(?:[^"]|"")+"|\w+)'
+TEXT = r"'(?:[^']|'')*'"
+QUOTED = re.compile(r'"(\w+)"')
 TRIGGER = re.compile(
     rf"CREATE TRIGGER {NAME} BEFORE INSERT ON {NAME} WHEN (?P<live>.*) AND EXISTS \( SELECT 1 .* "
     rf"WHERE other\.{NAME} = NEW\..* AND other\.{NAME} < NEW\.{NAME} AND .* "
-    r"BEGIN SELECT RAISE\(ABORT, '(?P<name>\w+)'\); END"
+    rf"BEGIN SELECT RAISE\(ABORT, (?P<name>{TEXT})\); END"
 )
 EXCLUSION = re.compile(
     rf"EXCLUDE USING gist \(int8range\(\(*(?:hashtextextended\(\(*)?{NAME}.* WITH &&, "
     rf"\w+range\(\(?{NAME}(?:\)::bigint)?, \(?{NAME}(?:\)::bigint)?, '\[\)'::text\) WITH &&\)(?: WHERE \((?P<live>.*)\))?"
 )
+IS_NOT_NULL = "IS NOT NULL"
 VALUE = r"(?:'(?:[^']|'')*'|-?\d+|\b(?:true|false)\b)"
-LIVE = re.compile(rf'(?P<column>\w+)"?\)* (?:IN \(|= )(?P<values>{VALUE}(?:, {VALUE})*)', re.IGNORECASE)
+LIVE = re.compile(rf"(?P<column>{NAME})\)* (?:IN \(|= )(?P<values>{VALUE}(?:, {VALUE})*)", re.IGNORECASE)
 
 
 @Operations.register_operation("create_no_overlap")
@@ -93,10 +96,16 @@ def _create(operations: Operations, operation: CreateNoOverlap) -> None:
     rule, connection = operation.rule, operations.get_bind()
     if connection.dialect.name == "postgresql":
         types = _types(operations, rule.table)
-        operations.execute(f"ALTER TABLE {rule.table} ADD CONSTRAINT {rule.name} {rule.exclusion(types)}")
+        table, name = quoted_path(rule.table, "postgresql"), QUOTE["postgresql"](rule.name)
+        _execute(operations, f"ALTER TABLE {table} ADD CONSTRAINT {name} {rule.exclusion(types)}")
         return
     for trigger in rule.triggers().values():
-        operations.execute(trigger)
+        _execute(operations, trigger)
+
+
+def _execute(operations: Operations, statement: str) -> None:
+    """Without parameters, whatever the names and the values are."""
+    operations.execute(sa.text(PARAMETER.sub(r"\:", statement)))
 
 
 def _types(operations: Operations, table: str) -> dict[str, Any]:
@@ -113,10 +122,11 @@ def _types(operations: Operations, table: str) -> dict[str, Any]:
 def _drop(operations: Operations, operation: DropNoOverlap) -> None:
     rule = operation.rule
     if operations.get_bind().dialect.name == "postgresql":
-        operations.execute(f"ALTER TABLE {rule.table} DROP CONSTRAINT {rule.name}")
+        table, name = quoted_path(rule.table, "postgresql"), QUOTE["postgresql"](rule.name)
+        _execute(operations, f"ALTER TABLE {table} DROP CONSTRAINT {name}")
         return
     for trigger in rule.triggers():
-        operations.execute(f"DROP TRIGGER IF EXISTS {trigger}")
+        _execute(operations, f"DROP TRIGGER IF EXISTS {QUOTE['sqlite'](trigger)}")
 
 
 @renderers.dispatch_for(CreateNoOverlap)
@@ -161,8 +171,12 @@ def _is_held(connection: sa.Connection, stored: StoredRule, wanted: NoOverlap) -
     if rule.table != stored.rule.table:
         return False
     if connection.dialect.name == "sqlite":
-        return stored.texts == tuple(map(_on_one_line, rule.triggers().values()))
-    return all_alike(connection, rule.table, list(zip(stored.texts, rule.expressions(wanted.types), strict=True)))
+        return [*map(_without_quotes, stored.texts)] == [*map(_without_quotes, rule.triggers().values())]
+    pairs = list(zip(stored.texts, rule.expressions(wanted.types), strict=True))
+    if not wanted.parent.columns[rule.resource].nullable and IS_NOT_NULL not in stored.texts[-1]:
+        # Made before the constraint said that a resource is needed; of this one it goes without saying.
+        pairs[-1] = (stored.texts[-1], rule.condition(dialect="postgresql"))
+    return all_alike(connection, rule.table, pairs)
 
 
 def stored_rules(connection: sa.Connection) -> Iterator[StoredRule]:
@@ -170,27 +184,38 @@ def stored_rules(connection: sa.Connection) -> Iterator[StoredRule]:
     if connection.dialect.name == "postgresql":
         for name, table, definition, *texts in connection.execute(sa.text(EXCLUSIONS)):
             if (found := EXCLUSION.fullmatch(definition)) is not None:
-                yield StoredRule(Rule(name, table, found[1], found[2], found[3], _live(found["live"])), tuple(texts))
+                resource, start, end = map(_unquoted, found.group(1, 2, 3))
+                yield StoredRule(Rule(name, table, resource, start, end, _live(found["live"])), tuple(texts))
         return
     triggers = {name: _on_one_line(text) for name, text in connection.execute(sa.text(TRIGGERS))}
     for text in triggers.values():
         if (found := TRIGGER.fullmatch(text)) is not None:
-            rule = Rule(found["name"], found[2], found[4], found[5], found[6], _live(found["live"].replace("NEW.", "")))
+            name, table, resource, start, end = _value(found["name"]), *map(_unquoted, found.group(2, 4, 5, 6))
+            rule = Rule(name, table, resource, start, end, _live(found["live"].replace("NEW.", "")))
             yield StoredRule(rule, tuple(triggers.get(name, "") for name in rule.triggers()))
 
 
 def _live(condition: str | None) -> Mapping[str, tuple[Any, ...]]:
     """The live values by their columns, read back from a condition."""
     return {
-        found["column"]: tuple(map(_value, re.findall(VALUE, found["values"], re.IGNORECASE)))
+        _unquoted(found["column"]): tuple(map(_value, re.findall(VALUE, found["values"], re.IGNORECASE)))
         for found in LIVE.finditer(in_plain_sql(condition or ""))
     }
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
 def _value(literal: str) -> Any:
     if literal.startswith("'"):
         return literal[1:-1].replace("''", "'")
     return literal.lower() == "true" if literal[0].isalpha() else int(literal)
+
+
+def _without_quotes(text: str) -> str:
+    """SQLite quotes what it renames in a trigger."""
+    return QUOTED.sub(r"\1", _on_one_line(text))
 
 
 def _on_one_line(text: str) -> str:

@@ -15,7 +15,9 @@ import sqlalchemy as sa
 from alembic.ddl.sqlite import SQLiteImpl
 from alembic.operations.batch import ApplyBatchImpl, BatchOperationsImpl
 
+from rowhouse.db.sqlite_schemas import SQLiteWithSchemas
 from rowhouse.migrations.sqlite.checks import UnsafeMigrationError, check, row_counts, state_of
+from rowhouse.migrations.sqlite.names import in_one_name, tables_in_schemas, with_one_name
 from rowhouse.migrations.sqlite.tables import carry_over, mentions, read, unqualified
 from rowhouse.migrations.sqlite.values import convert, misfit
 
@@ -75,6 +77,23 @@ class SafeSQLiteImpl(SQLiteImpl):
     __dialect__ = "sqlite"
 
     _rebuild: "Rebuild | None" = None
+
+    def _exec(self, construct: Any, *arguments: Any, **options: Any) -> Any:
+        """Run or write out a statement; a table in a schema by its one name."""
+        if isinstance(self.dialect, SQLiteWithSchemas):
+            construct = with_one_name(construct)
+        return super()._exec(construct, *arguments, **options)
+
+    def execute(self, sql: Any, execution_options: dict[str, Any] | None = None) -> None:
+        """Run what a migration gives to `op.execute`; in a text too, a table in a schema is meant by its one name."""
+        if isinstance(self.dialect, SQLiteWithSchemas) and isinstance(sql, str | sa.TextClause):
+            connection = None if self.as_sql else self.connection
+            tables = tables_in_schemas(connection, self.context_opts.get("target_metadata"))
+            if isinstance(sql, str):
+                sql = in_one_name(sql, tables)
+            else:
+                sql.text = in_one_name(sql.text, tables)
+        super().execute(sql, execution_options)
 
     def requires_recreate_in_batch(self, batch_op: BatchOperationsImpl) -> bool:
         """Also for a column that SQLite adds to no table, not even to an empty one."""
@@ -141,7 +160,7 @@ class Rebuild:
     def __init__(self, connection: sa.Connection, batch: ApplyBatchImpl, table: sa.Table) -> None:
         if batch.new_table is None or table.schema is not None:
             raise UnsafeMigrationError(
-                f"{table.fullname} is in an attached database; only tables of the main one are rebuilt"
+                f"{table.fullname} is in an attached database, or `copy_from` has a schema; only tables of the main one are rebuilt"
             )
         self.connection = connection
         self.new_table = batch.new_table

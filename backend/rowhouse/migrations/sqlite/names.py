@@ -1,0 +1,68 @@
+"""Has what a migration says of a table in a schema reach SQLite under the one name that the table has there.
+
+What SQLAlchemy writes, the dialect takes care of (`rowhouse.db.sqlite_schemas`). Here stands what Alembic writes itself, and the
+SQL that a migration gives as text. Must not know how a table is rebuilt.
+"""
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.ddl.base import AlterTable, RenameTable
+from alembic.operations import batch
+from alembic.operations.batch import BatchOperationsImpl
+
+from rowhouse.db.sqlite_schemas import OWN, SQLiteWithSchemas, joined
+from rowhouse.migrations.sqlite.tables import tokens_of, unquoted
+
+NAMES = "SELECT name FROM sqlite_master WHERE name LIKE '%.%'"
+
+
+def with_one_name(construct: Any) -> Any:
+    """An `ALTER TABLE` of Alembic's by the table's one name; anything else as it is."""
+    if isinstance(construct, AlterTable) and construct.schema not in OWN:
+        if isinstance(construct, RenameTable):
+            construct.new_table_name = joined(construct.new_table_name, construct.schema)
+        construct.table_name, construct.schema = joined(construct.table_name, construct.schema), None
+    return construct
+
+
+def in_one_name(statement: str, tables: Collection[str]) -> str:
+    """An SQL text with `"ops.jobs"` where it says `ops.jobs`, for these tables."""
+    if not tables:
+        return statement
+    tokens = tokens_of(statement)
+    for first, dot, last in reversed(list(zip(tokens, tokens[1:], tokens[2:], strict=False))):
+        name = f"{unquoted(first.text)}.{unquoted(last.text)}"
+        if dot.text == "." and name in tables:
+            statement = f'{statement[: first.start]}"{name}"{statement[last.end :]}'
+    return statement
+
+
+def tables_in_schemas(connection: sa.Connection | None, metadata: sa.MetaData | None) -> set[str]:
+    """The tables in schemas that a database has, or the models where SQL is written out without one."""
+    if connection is not None:
+        return set(connection.exec_driver_sql(NAMES).scalars())
+    return {table.fullname for table in metadata.tables.values() if table.schema} if metadata is not None else set()
+
+
+class BatchOfOneName(BatchOperationsImpl):
+    """Alembic's batch, on SQLite by the table's one name: Alembic would give each foreign key the schema of the table."""
+
+    def flush(self) -> None:
+        """Do what was recorded."""
+        if isinstance(self.dialect, SQLiteWithSchemas):
+            self.table_name, self.schema = joined(self.table_name, self.schema), None
+        super().flush()
+
+
+def _is_copied_anew(constraint: Any) -> bool:
+    """Whether Alembic is to put the new table's name into a foreign key; with a schema it would put it in twice."""
+    return "." not in constraint.parent.key and is_self_referential(constraint)
+
+
+# There is no other way to have Alembic use them.
+ALEMBIC: Any = batch
+is_self_referential: Callable[[Any], bool] = ALEMBIC._fk_is_self_referential  # noqa: SLF001  as above
+ALEMBIC._fk_is_self_referential = _is_copied_anew  # noqa: SLF001  as above
+ALEMBIC.BatchOperationsImpl = BatchOfOneName

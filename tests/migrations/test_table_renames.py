@@ -1,0 +1,135 @@
+"""A table that has another name keeps its rows, its rules and the rows that refer to it; on both databases, whoever wrote the file."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from rowhouse.db.sql_functions import portable_text
+from rowhouse.entities.no_overlap import NoOverlap
+from rowhouse.entities.search_index import SearchIndex
+from rowhouse.migrations import renames
+from rowhouse.migrations.renames import Decisions, TableRename, UndecidedError, parse
+from tests.databases import Databases
+from tests.migrations.travel import Declare, Journey, models
+
+RENAME = parse(["books=titles"], [])
+ROWS = (
+    "INSERT INTO books (id, key, name, shelf_id, starts, ends) VALUES (1, '{key}', 'oak', 1, 1, 5), (2, '{key}', 'elm', 2, 1, 5)",
+    "INSERT INTO lines (id, book_id) VALUES (1, 1), (2, 2)",
+)
+CLASHES = (
+    "INSERT INTO titles (id, key, name, shelf_id, starts, ends) VALUES (3, '{key}', 'ash', 1, 2, 3)",
+    "INSERT INTO titles (id, key, name, shelf_id, starts, ends) VALUES (3, '{key}', 'oak', 3, 1, 5)",
+    "INSERT INTO titles (id, key, name, shelf_id, starts, ends) VALUES (3, '{key}', 'ash', 3, 5, 1)",
+)
+KEY = "00000000000000000000000000000001"
+
+
+def library(name: str, *more: str) -> Declare:
+    """Books with every kind of rule, lines that refer to them, and books that refer to each other."""
+
+    def declare(metadata: sa.MetaData) -> None:
+        columns: list[Any] = [
+            sa.Column(one, sa.Integer(), nullable=False) for one in ("shelf_id", "starts", "ends", *more)
+        ]
+        sa.Table(
+            name,
+            metadata,
+            sa.Column("id", sa.Integer(), primary_key=True),
+            sa.Column("key", sa.Uuid(), nullable=False),
+            sa.Column("name", portable_text(20), unique=True),
+            sa.Column("part_of_id", sa.ForeignKey(f"{name}.id"), index=True),
+            *columns,
+            sa.CheckConstraint("starts < ends", name="order"),
+            sa.Index(None, "starts", "name", unique=True),
+            NoOverlap("shelf_id", "starts", "ends"),
+            SearchIndex("name"),
+        )
+        sa.Table(
+            "lines",
+            metadata,
+            sa.Column("id", sa.Integer(), primary_key=True),
+            sa.Column("book_id", sa.ForeignKey(f"{name}.id", ondelete="CASCADE"), nullable=False),
+        )
+
+    return declare
+
+
+@pytest.fixture
+def journey(databases: Databases, tmp_path: Path, backend: str) -> Iterator[Journey]:
+    """Books with rows on two databases, of which the first writes."""
+    made = Journey(databases, tmp_path, backend)
+    made.go(library("books"))
+    for project in made.projects:
+        project.execute(*(row.format(key=KEY) for row in ROWS))
+    yield made
+    made.close()
+
+
+def test_everything_follows_a_table(journey: Journey) -> None:
+    """Up, down and up again: the comparison finds nothing, and no row is gone."""
+    former, renamed = models(library("books")), models(library("titles"))
+    written = journey.first.write(renamed, decisions=RENAME)
+    assert written is not None
+    path, plan = written
+    assert plan.losses == []
+    assert "op.rename_table('books', 'titles')" in path.read_text()
+    for other in journey.others:
+        shutil.copy(path, other.directory / "versions" / path.name)
+    for project in journey.projects:
+        for _ in range(2):
+            project.upgrade(renamed)
+            assert project.plan(renamed).operations == []
+            assert project.execute("SELECT id, name FROM titles ORDER BY id") == [(1, "oak"), (2, "elm")]
+            assert project.execute("SELECT id, book_id FROM lines ORDER BY id") == [(1, 1), (2, 2)]
+            project.downgrade(renamed)
+            assert project.plan(former).operations == []
+            assert project.execute("SELECT count(*) FROM books JOIN lines ON book_id = books.id") == [(2,)]
+        project.upgrade(renamed)
+        for clash, name in zip(CLASHES, ("ex_titles_shelf_id", "titles", "ck_titles_order"), strict=True):
+            with pytest.raises(sa.exc.IntegrityError, match=name):
+                project.execute(clash.format(key=KEY))
+
+
+def test_nobody_has_said_whether_it_was_renamed(journey: Journey) -> None:
+    """Nothing is written, and the message says what to type; refused, the table goes and another comes."""
+    renamed = models(library("titles"))
+    with pytest.raises(UndecidedError, match="add --rename books=titles; if not, add --drop books") as undecided:
+        journey.first.write(renamed)
+    (found,) = undecided.value.candidates
+    assert renames.ask([found], lambda question: "y" if "the former books" in question else "") == RENAME
+    plan = journey.first.plan(renamed, parse([], ["books"]))
+    assert "books: all its rows" in [loss.what for loss in plan.losses]
+
+
+def test_other_columns_are_another_table(journey: Journey) -> None:
+    """It is not asked about, but may be said."""
+    renamed = models(library("titles", "pages"))
+    assert "books: all its rows" in [loss.what for loss in journey.first.plan(renamed, Decisions()).losses]
+    journey.first.execute("DELETE FROM lines", "DELETE FROM books")
+    assert journey.first.plan(renamed, RENAME).losses == []
+
+
+@pytest.mark.parametrize(("word", "mend"), [("boks=titles", "no table boks"), ("books=lines", "a table lines already")])
+def test_a_rename_that_cannot_be(journey: Journey, word: str, mend: str) -> None:
+    """Said with the words that told it."""
+    with pytest.raises(ValueError, match=f"--rename {word}: the database has {mend}"):
+        journey.first.plan(models(library("titles")), parse([word], []))
+
+
+def test_a_table_is_asked_about_once() -> None:
+    """A table that was renamed is no candidate for another name."""
+    found = [TableRename("a", "x"), TableRename("a", "y"), TableRename("b", "x"), TableRename("b", "y")]
+    asked = SimpleNamespace(count=0)
+
+    def answer(_question: str) -> str:
+        asked.count += 1
+        return "yes"
+
+    assert renames.ask(found, answer).renames == (found[0], found[3])
+    assert asked.count == 2
