@@ -96,7 +96,7 @@ def test_annotations_are_values(module: str) -> None:
 
 @pytest.mark.parametrize("module", NAMES)
 def test_table_classes_never_read_json(module: str) -> None:
-    """`model_validate_json` does not validate on them (KNOWLEDGE §1), so nothing calls it at all."""
+    """`model_validate_json` does not validate on them (decision 0023), so nothing calls it at all."""
     assert calls(module, "model_validate_json") == []
 
 

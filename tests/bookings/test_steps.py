@@ -1,4 +1,4 @@
-"""The life of a booking: each step from each state, whose it is, and at what hour (CONTRACT §7)."""
+"""The life of a booking: each step from each state, whose it is, and at what hour (docs/contract.md §7)."""
 
 from datetime import timedelta
 

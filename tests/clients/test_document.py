@@ -78,7 +78,7 @@ def test_no_parameter_has_a_default(document: Document) -> None:
 
 
 def test_every_list_is_separated_by_commas(document: Document) -> None:
-    """A parameter is given once (CONTRACT §1), and the document says so to generators."""
+    """A parameter is given once (docs/contract.md §1), and the document says so to generators."""
     for operation, parameter in parameters(document):
         if parameter["schema"].get("type") == "array":
             assert (parameter["style"], parameter["explode"]) == ("form", False), (operation.name, parameter["name"])

@@ -19,7 +19,7 @@ MATCHES = {"contains", "startswith", "endswith"}
 
 
 def operators(kind: str) -> set[str]:
-    """The operators that a column of this kind has (CONTRACT §3)."""
+    """The operators that a column of this kind has (docs/contract.md §3)."""
     if kind in ("object", "array"):
         return {"isnull"}
     if kind == "boolean":

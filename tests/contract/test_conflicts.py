@@ -1,4 +1,4 @@
-"""What contradicts the stored rows: taken values, references to nothing, rows still referred to (CONTRACT §2, §4)."""
+"""What contradicts the stored rows: taken values, references to nothing, rows still referred to (docs/contract.md §2, §4)."""
 
 from typing import Any
 

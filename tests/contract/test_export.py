@@ -1,4 +1,4 @@
-"""Exports of every entity: what a walk through the list gives, as a file (CONTRACT §2)."""
+"""Exports of every entity: what a walk through the list gives, as a file (docs/contract.md §2)."""
 
 import csv
 import io

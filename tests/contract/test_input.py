@@ -1,4 +1,4 @@
-"""What a body may hold: strict JSON types, the columns' ranges, no member that is not the client's (CONTRACT §1, §4)."""
+"""What a body may hold: strict JSON types, the columns' ranges, no member that is not the client's (docs/contract.md §1, §4)."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Pages, windows, order and parameters of a list (CONTRACT §1, §3)."""
+"""Pages, windows, order and parameters of a list (docs/contract.md §1, §3)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A deleted row is gone for everyone, frees what it held, and comes back whole (CONTRACT §2)."""
+"""A deleted row is gone for everyone, frees what it held, and comes back whole (docs/contract.md §2)."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""`fields` narrows a row, `expand` embeds what is related to it (CONTRACT §3), on lists and on single rows."""
+"""`fields` narrows a row, `expand` embeds what is related to it (docs/contract.md §3), on lists and on single rows."""
 
 from typing import Any
 

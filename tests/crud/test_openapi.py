@@ -1,4 +1,4 @@
-"""The document that clients are generated from: names, types, answers, and nothing secret in it (CONTRACT §1)."""
+"""The document that clients are generated from: names, types, answers, and nothing secret in it (docs/contract.md §1)."""
 
 import json
 from collections import Counter

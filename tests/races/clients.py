@@ -12,7 +12,7 @@ from tests.races.servers import Server
 
 Headers = dict[str, str]
 CLIENTS = 16
-# The most that any answer may take, as the contract has it (CONTRACT §9).
+# The most that any answer may take, as the contract has it (docs/contract.md §9).
 ANSWER_SECONDS = 2.0
 # A stalled answer is awaited for longer, so that the test can say how long it took.
 PATIENCE_SECONDS = 30.0

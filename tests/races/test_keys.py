@@ -1,4 +1,4 @@
-"""`Idempotency-Key` over several servers: copies that arrive at once, and a server that dies before its answer is read (CONTRACT §5)."""
+"""`Idempotency-Key` over several servers: copies that arrive at once, and a server that dies before its answer is read (docs/contract.md §5)."""
 
 import json
 import socket

@@ -1,7 +1,7 @@
 """The rule of `NoOverlap` asked before the database has to refuse: rivals queue for their resource, and learn which time is taken.
 
 The resource's row is locked first, so that of two rivals the second sees what the first stored; asking without the lock deadlocks
-on PostgreSQL's exclusion constraint (KNOWLEDGE §3). On SQLite a write transaction has no rivals. The rows of a batch are judged as if
+on PostgreSQL's exclusion constraint (decision 0009). On SQLite a write transaction has no rivals. The rows of a batch are judged as if
 one were stored after the other, by one question for what is stored and a look at those before each.
 """
 

@@ -1,7 +1,7 @@
 """A SQLAlchemy statement compiled once and run on the bare driver.
 
 SQLAlchemy writes the SQL and converts the values; what is left out is its execution machinery, which costs more than the
-database does on a small query (KNOWLEDGE §6). Only statements whose text does not depend on their values belong here.
+database does on a small query (decision 0001). Only statements whose text does not depend on their values belong here.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,7 @@
 """Finds the route of a request by the segments of its path: it costs the same with a hundred entities as with two.
 
 The routes are FastAPI's, with their full paths, and stand in the application's list as well; FastAPI would ask one after the other
-(KNOWLEDGE §6). Only looks up: what is done with a route is `application`'s.
+(decision 0002). Only looks up: what is done with a route is `application`'s.
 """
 
 import re

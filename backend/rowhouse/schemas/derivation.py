@@ -1,6 +1,6 @@
 """Create, Update and Public, derived from one table class at registration; a table class is never on the wire.
 
-Table classes do not validate (KNOWLEDGE §1), so the wire schemas are models of their own: strict, closed to unknown members,
+Table classes do not validate (decision 0023), so the wire schemas are models of their own: strict, closed to unknown members,
 bounded by what the column can hold. Constraints, field validators and the difference between null and absent survive.
 """
 

@@ -1,7 +1,7 @@
 """One request, one thread hop, one connection: the only way from the event loop to the database.
 
 The textbook `yield`-session dependency deadlocks under load, because a connection is held while its request queues for a
-thread (KNOWLEDGE §2). Here a request queues before it holds anything: each lane is a fixed set of threads, every thread holds
+thread (decision 0022). Here a request queues before it holds anything: each lane is a fixed set of threads, every thread holds
 one connection, and work that has waited `queue_seconds` for a thread is refused with 503 instead of hanging.
 """
 
