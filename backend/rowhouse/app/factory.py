@@ -1,6 +1,7 @@
 """Assembles an application from a registry and its settings; the only place that does.
 
-app = create_app(registry, title="Shop")
+Example:
+    app = create_app(registry, title="Shop")
 """
 
 import asyncio
@@ -45,7 +46,13 @@ START_SECONDS, CLOSE_SECONDS = 10.0, 2.0
 
 
 class StartupCheck(Protocol):
-    """A check that a project runs before its application serves the first request."""
+    """A check that a project runs before its application serves the first request.
+
+    Example:
+        def require_currency(unit: UnitOfWork, *, settings: Settings) -> None:
+            if not unit.session.exec(select(Currency.id).limit(1)).first():
+                raise StartRefusedError("The table currencies is empty; run python -m shop.currencies first.")
+    """
 
     def __call__(self, unit: UnitOfWork, *, settings: Settings) -> None:
         """Raise `StartRefusedError` to stop the start."""
@@ -63,6 +70,9 @@ def create_app(  # noqa: PLR0913  each is a word of the one call, all but the re
     startup_checks: Sequence[StartupCheck] = (),
 ) -> FastAPI:
     """Return the ASGI application that serves a registry, or several registries, from one database.
+
+    Example:
+        app = create_app(registry, title="Shop", startup_checks=[refuse_demo_accounts])
 
     The first of several registries is the API that `/docs` signs in at. Its names stay as they are in OpenAPI.
     `title`, `description`, `version` and `license_info` are OpenAPI's. Each of `startup_checks` is called with a unit of work and the

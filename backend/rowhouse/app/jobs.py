@@ -1,8 +1,9 @@
 """Units of work outside a request: for commands, scheduled jobs and shells.
 
-app = create_app()
-with unit(app) as work:
-order = get_crud(app, Order).get(work, 17)
+Example:
+    app = create_app()
+    with rowhouse.unit(app) as unit:
+        order = get_crud(app, Order).get(unit, 17)
 """
 
 from collections.abc import Iterator
@@ -21,6 +22,10 @@ from rowhouse.db.unit_of_work import UnitOfWork
 def unit(app: FastAPI, *, caller: Caller | None = None, write: bool = True) -> Iterator[UnitOfWork]:
     """Open a unit of work on the database of an application, and commit it at the end of the block.
 
+    Example:
+        with rowhouse.unit(app, caller=caller) as unit:
+            get_crud(app, Order).create(unit, values)
+
     An exception rolls it back. `caller` is the account on whose behalf it works: scopes and owners see this account. Each thread
     keeps one connection open until the application closes.
 
@@ -33,7 +38,10 @@ def unit(app: FastAPI, *, caller: Caller | None = None, write: bool = True) -> I
 
 
 def get_crud(app: FastAPI, model: type[SQLModel]) -> CRUDBase[Any]:
-    """Return the verbs and rules of a registered table class, those that its generated routes use.
+    """Return the verbs and rules of a registered table class, as its generated routes use them.
+
+    Example:
+        order = get_crud(app, Order).get(unit, 17)
 
     With several registries it is that of the first which registers the class.
 

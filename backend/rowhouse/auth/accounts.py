@@ -1,6 +1,7 @@
 """Adds accounts to a registry: sign-up, login, one's own account, and the administration of users.
 
-include_accounts(registry, roles=("driver",), sign_up=("user", "driver"))
+Example:
+    include_accounts(registry, roles=("driver",), sign_up=("user", "driver"))
 """
 
 import re
@@ -28,6 +29,9 @@ def include_accounts(
     exact_count_limit: int | None = 10_000,
 ) -> None:
     """Add `/auth/*` and `/users/*` to a registry, and declare the roles of the project.
+
+    Example:
+        include_accounts(registry, roles=("driver",), sign_up=("user", "driver"))
 
     Every project has the roles `user` and `admin`; `roles` adds to them. `sign_up` names the roles that a client may choose at
     sign-up. The first is the default. `operations` are those of administrators on `/users`; without any, `/users` is sign-up and one's

@@ -18,6 +18,11 @@ from rowhouse.entities.search_index import SearchIndex
 # The roles of every project. `include_accounts(roles=…)` adds the project's own.
 USER, ADMINISTRATOR = "user", "admin"
 ADMIN = role(ADMINISTRATOR)
+"""The policy that requires the role `admin`.
+
+Example:
+    registry.register(Category, read=ANYONE, write=ADMIN)
+"""
 
 
 class RoleText(sa.types.TypeDecorator[str]):
@@ -39,7 +44,11 @@ class RoleText(sa.types.TypeDecorator[str]):
 
 
 class User(Entity, table=True):
-    """An account; its address is stored in lower case, so that one address is one account."""
+    """An account. Its address is stored in lower case, so that one address is one account.
+
+    Example:
+        session.exec(select(User).where(User.email == "reader@example.com")).one_or_none()
+    """
 
     __table_args__ = (CheckConstraint("email = lower(email)", name="email_lower"), SearchIndex("email", "full_name"))
 
@@ -70,5 +79,10 @@ class RefreshToken(Entity, table=True):
 
 
 def caller_of(user_id: int, user_role: str) -> Caller:
-    """Return the caller as policies and scopes see it."""
+    """Return the caller that policies and scopes see for an account.
+
+    Example:
+        with rowhouse.unit(app, caller=caller_of(user.id, user.role)) as unit:
+            ...
+    """
     return Caller(id=user_id, role=user_role, is_admin=user_role == ADMINISTRATOR)

@@ -16,13 +16,22 @@ _clock: Callable[[], datetime] = _system_clock
 
 
 def now() -> datetime:
-    """The present instant, aware, in UTC, to the microsecond."""
+    """Return the present instant: an aware datetime in UTC, to the microsecond.
+
+    Example:
+        invoice.paid_at = now()
+    """
     return _clock()
 
 
 @contextmanager
 def set_clock(clock: Callable[[], datetime]) -> Iterator[None]:
-    """Use `clock` instead of the system's within the block; for tests of rules about time."""
+    """Use `clock` instead of the system's within the block. For tests of rules about time.
+
+    Example:
+        with set_clock(lambda: datetime(2030, 1, 31, tzinfo=UTC)):
+            client.post("/api/v1/bookings", json=booking)
+    """
     global _clock  # noqa: PLW0603  one process has one clock, and a test must reach every reader of it
     previous, _clock = _clock, clock
     try:

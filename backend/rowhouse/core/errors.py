@@ -1,5 +1,6 @@
 """What can go wrong, and what a client is told about it (RFC 9457, `application/problem+json`).
 
+Example:
     RowhouseError
     ├── InvalidRequestError      400  bad_request        ├── EmptyUpdateError       empty_update
     ├── NotAuthenticatedError    401  not_authenticated
@@ -44,7 +45,14 @@ MOST_FAULTS = 5000
 
 
 class RowhouseError(Exception):
-    """The base of every error that a client may see; `detail` says what to change."""
+    """The base of every error that a client may see. `detail` says what to change.
+
+    Derive a class of your own from the subclass with the status that you need, and give it a `code` for machines:
+
+        class SoldOutError(ConflictError):
+            code = "sold_out"
+            default_detail = "No seat is left."
+    """
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
@@ -81,7 +89,11 @@ class RowhouseError(Exception):
 
 
 class InvalidRequestError(RowhouseError):
-    """400: the request makes no sense in the present state."""
+    """400: the request makes no sense in the present state.
+
+    Example:
+        raise InvalidRequestError("The cart is empty; add a book first.")
+    """
 
     status = 400
     code = "bad_request"
@@ -96,7 +108,12 @@ class EmptyUpdateError(InvalidRequestError):
 
 
 class NotAuthenticatedError(RowhouseError):
-    """401: no credentials, or credentials that do not hold (RFC 6750 §3)."""
+    """401: no credentials, or credentials that are not valid (RFC 6750 §3).
+
+    Example:
+        if unit.caller is None:
+            raise NotAuthenticatedError
+    """
 
     status = 401
     code = "not_authenticated"
@@ -105,7 +122,11 @@ class NotAuthenticatedError(RowhouseError):
 
 
 class PermissionDeniedError(RowhouseError):
-    """403: the caller is known and may not do this."""
+    """403: the caller is known and may not do this.
+
+    Example:
+        raise PermissionDeniedError("Only the author may publish this.")
+    """
 
     status = 403
     code = "permission_denied"
@@ -113,7 +134,11 @@ class PermissionDeniedError(RowhouseError):
 
 
 class NotFoundError(RowhouseError):
-    """404: missing, or someone else's."""
+    """404: the row does not exist, or the caller does not see it.
+
+    Example:
+        raise NotFoundError(f"There is no Seat with the id {seat_id}.")
+    """
 
     status = 404
     code = "not_found"
@@ -121,7 +146,11 @@ class NotFoundError(RowhouseError):
 
 
 class ConflictError(RowhouseError):
-    """409: the request contradicts what is stored."""
+    """409: the request contradicts what is stored.
+
+    Example:
+        raise ConflictError("This invoice was paid already.")
+    """
 
     status = 409
     code = "conflict"
@@ -129,13 +158,21 @@ class ConflictError(RowhouseError):
 
 
 class DuplicateError(ConflictError):
-    """409: a value that must be unique is taken."""
+    """409: a value that must be unique is taken. The engine raises it for unique constraints.
+
+    Example:
+        raise DuplicateError("Book with this title already exists")
+    """
 
     code = "duplicate"
 
 
 class ReferenceNotFoundError(ConflictError):
-    """409: a member refers to a row that does not exist; `detail` names the member."""
+    """409: a member refers to a row that does not exist. `detail` names the member.
+
+    Example:
+        raise ReferenceNotFoundError(f"seat_id: there is nothing with the id {seat_id}.")
+    """
 
     code = "reference_not_found"
     default_detail = "A member refers to a row that does not exist."
@@ -149,7 +186,14 @@ class StillReferencedError(ConflictError):
 
 
 class OverlapError(ConflictError):
-    """409: another row holds the time; `window` is the other's interval, and tells nothing else of it."""
+    """409: another row overlaps. `window` is the interval of that row, without any other column.
+
+    Derive a class of your own for `NoOverlap(error=...)`:
+
+        class SeatTakenError(OverlapError):
+            code = "seat_taken"
+            default_detail = "Seat already taken"
+    """
 
     code = "overlap"
     default_detail = "Another entry holds this time already."
@@ -187,7 +231,11 @@ class UnsupportedMediaTypeError(RowhouseError):
 
 
 class InvalidInputError(RowhouseError):
-    """422: well-formed but not valid; `errors` holds one `{"loc", "msg", "type"}` for each fault."""
+    """422: well-formed but not valid. `errors` holds one `{"loc", "msg", "type"}` for each fault.
+
+    Example:
+        raise InvalidInputError.at("body", "end_time", message="must be after start_time")
+    """
 
     status = 422
     code = "invalid_input"
@@ -257,7 +305,11 @@ class RateLimitError(TooManyAttemptsError):
 
 
 class UnavailableError(RowhouseError):
-    """503: out of capacity or the database does not answer; trying again later is safe."""
+    """503: the server has no capacity, or a service that it needs does not respond. A retry later is safe.
+
+    Example:
+        raise UnavailableError("The payment service does not respond; try again in a moment.")
+    """
 
     status = 503
     code = "unavailable"

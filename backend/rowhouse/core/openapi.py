@@ -24,7 +24,12 @@ WORDS = {
 
 
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """FastAPI's `responses` for these error statuses."""
+    """Return FastAPI's `responses` for these error statuses, with the schema of a problem.
+
+    Example:
+        @router.post("/{id}/publish", responses=problem_responses(409))
+        def publish_post(post_id: PostId, posts: PostsDep, unit: UnitDep) -> Row: ...
+    """
     content = {PROBLEM_MEDIA_TYPE: {"schema": PROBLEM_REFERENCE}}
     return {s: {"description": WORDS.get(s, http.HTTPStatus(s).phrase), "content": content} for s in statuses}
 

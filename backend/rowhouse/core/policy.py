@@ -11,7 +11,14 @@ from rowhouse.core.security import Caller
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A condition on the caller. `roles=None` asks for any account; `anyone` asks for nothing."""
+    """A condition on the caller. Use `ANYONE`, `SIGNED_IN` or `role(...)`; they return one.
+
+    Example:
+        STAFF: Policy = role("staff", "admin")
+        STAFF.check(unit.caller)
+
+    `roles=None` requires any account; `anyone=True` requires nothing.
+    """
 
     name: str
     roles: frozenset[str] | None = None
@@ -39,14 +46,27 @@ class Policy:
 
 
 ANYONE = Policy("anyone", anyone=True)
+"""Everybody, without an account.
+
+Example:
+    registry.register(Book, read=ANYONE, write=ADMIN)
+"""
 SIGNED_IN = Policy("signed in")
+"""Every account, whatever its role.
+
+Example:
+    registry.register(Note, read=SIGNED_IN, write=SIGNED_IN)
+"""
 
 
 def role(*names: str) -> Policy:
-    """The policy that asks for one of these roles.
+    """Return the policy that requires one of these roles.
+
+    Example:
+        registry.register(Invoice, write=role("accountant", "admin"))
 
     Raises:
-        TypeError: at start-up, for no role, which would let nobody in, and for what is no name.
+        TypeError: at start-up, without a role, or for a value that is not a name.
     """
     given: tuple[object, ...] = names
     if not given or not all(isinstance(name, str) and name for name in given):

@@ -30,7 +30,11 @@ OWN_CLOCK: Options = {"verify_exp": False, "verify_nbf": False, "verify_iat": Fa
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The account behind a request, as far as policies need to know it."""
+    """The account behind a request: its id, its role, and whether it is an administrator.
+
+    Example:
+        caller = Caller(id=7, role="driver")
+    """
 
     id: Any
     role: str
@@ -112,14 +116,22 @@ def _decode(token: str, *, kind: str, secret: str, required: Sequence[str]) -> d
 
 
 def hash_password(password: str, *, cost: int) -> str:
-    """The bcrypt hash of a password of at most 72 bytes; `cost` is the binary logarithm of the rounds."""
+    """Return the bcrypt hash of a password of at most 72 bytes. `cost` is the binary logarithm of the rounds.
+
+    Example:
+        user.hashed_password = hash_password("correct-horse", cost=settings.bcrypt_cost)
+    """
     return bcrypt.hashpw(password.encode(), bcrypt.gensalt(cost)).decode()
 
 
 def verify_password(password: str, hashed: str, *, cost: int = 0) -> bool:
-    """Whether `password` made `hashed`; a password over 72 bytes matches nothing.
+    """Return True if `hashed` is the hash of `password`. A password over 72 bytes matches nothing.
 
-    It takes as long as a hash of `cost` does, also where `hashed` is from a time of a lower one.
+    Example:
+        if not verify_password(password, user.hashed_password):
+            raise NotAuthenticatedError
+
+    It takes as long as a hash of `cost` does, also where `hashed` has a lower cost.
     """
     encoded = password.encode()
     if len(encoded) > MAX_PASSWORD_BYTES:

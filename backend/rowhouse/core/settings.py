@@ -21,17 +21,23 @@ ORIGIN = re.compile(r"https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?")
 
 
 class Environment(StrEnum):
-    """Where the process runs; anything but development refuses weak secrets."""
+    """Where the process runs. Any other than development refuses weak secrets.
+
+    Example:
+        if settings.environment is Environment.PRODUCTION:
+            ...
+    """
 
     DEVELOPMENT = "development"
     PRODUCTION = "production"
 
 
 class ProjectSettings(BaseSettings):
-    """The base class of a project's own settings, read from the environment and from `.env` as `Settings` are.
+    """The base class of a project's own settings, which are read from the environment and from `.env`.
 
-    class BookingSettings(ProjectSettings):
-        booking_hold_minutes: int = 15
+    Example:
+        class BookingSettings(ProjectSettings):
+            booking_hold_minutes: int = 15
     """
 
     model_config = SettingsConfigDict(
@@ -40,10 +46,13 @@ class ProjectSettings(BaseSettings):
 
 
 class Settings(ProjectSettings):
-    """Every setting with its unit; read from the environment and from `.env`.
+    """Every setting of the engine, read from the environment and from `.env`.
+
+    Example:
+        app = create_app(registry, settings=Settings(database_url="sqlite:///test.db"))
 
     Raises:
-        pydantic.ValidationError: at start-up, naming the setting and the mend.
+        pydantic.ValidationError: at start-up, naming the setting and how to fix it.
     """
 
     environment: Environment = Environment.DEVELOPMENT

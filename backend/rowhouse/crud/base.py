@@ -47,7 +47,16 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class CRUDBase(Generic[ModelT]):
-    """List, get, create, update, delete and restore for one entity on one database."""
+    """List, get, create, update, delete and restore for one entity on one database.
+
+    A subclass overrides the rules that are special:
+
+        class NoteCRUD(CRUDBase[Note]):
+            def scope(self, caller: Caller | None) -> sa.ColumnElement[bool] | None:
+                return None if caller else col(Note.is_public)
+
+        registry.register(Note, owner="author_id", crud=NoteCRUD)
+    """
 
     # These see one row beside those stored before it; overriding them, or a verb, has a batch go row by row.
     hooks: ClassVar[tuple[str, ...]] = ("prepare", "validate")

@@ -51,7 +51,13 @@ class FirstError:
 
 @contextmanager
 def element_error(position: int) -> Iterator[None]:
-    """An error from within says that it is about this element, counted from 0."""
+    """Add the position of a batch element, counted from 0, to an error that is raised within the block.
+
+    Example:
+        for position, row in enumerate(rows):
+            with element_error(position):
+                require_available(row)
+    """
     try:
         yield
     except RowhouseError as error:
@@ -61,7 +67,12 @@ def element_error(position: int) -> Iterator[None]:
 
 @contextmanager
 def single_row_error() -> Iterator[None]:
-    """An error from within says nothing of elements: what was judged as a batch of one is no batch to the client."""
+    """Remove the position of a batch element from an error: the client sent one row, no batch.
+
+    Example:
+        with single_row_error():
+            row = crud.create_many(unit, [values])[0]
+    """
     try:
         yield
     except RowhouseError as error:

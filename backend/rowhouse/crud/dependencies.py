@@ -1,6 +1,7 @@
 """`crud_of`: how a hand-written route gets the verbs and rules of an entity.
 
-BookingsDep = Annotated[BookingCRUD, crud_of(Booking)]
+Example:
+    BookingsDep = Annotated[BookingCRUD, crud_of(Booking)]
 """
 
 from functools import cache
@@ -15,7 +16,10 @@ from rowhouse.http.route_tree import ENTRY
 
 @cache
 def crud_of(model: type[SQLModel]) -> Any:
-    """The dependency that gives the `CRUDBase` of a registered table class, the very one that its generated routes use.
+    """Return the dependency that provides the `CRUDBase` of a registered table class, as its generated routes use it.
+
+    Example:
+        BookingsDep = Annotated[BookingCRUD, crud_of(Booking)]
 
     A route that depends on it has the entity's policies. In `app.dependency_overrides` it is `crud_of(Booking).dependency`.
     With several registries it is that of the route's own registry, or of the first that has the class.

@@ -15,6 +15,12 @@ from sqlmodel.sql.sqltypes import UTCDateTime
 from rowhouse.db.libpq import numbered
 
 Row = dict[str, Any]
+"""A stored row: its column values by name.
+
+Example:
+    row: Row = crud.get(unit, 17)
+    title = row["title"]
+"""
 EXPLAIN = "EXPLAIN (FORMAT JSON) "
 Convert = Callable[[Any], Any]
 

@@ -59,7 +59,14 @@ class ThreadConnection:
 
 
 class Database:
-    """The engine, the threads' connections and the catalogue of constraints."""
+    """The engine, the connection of each thread, and the catalogue of constraints.
+
+    Example:
+        database = Database(Settings())
+        with UnitOfWork(database, write=True) as unit:
+            unit.session.add(category)
+        database.dispose()
+    """
 
     def __init__(self, settings: Settings, metadata: sa.MetaData = SQLModel.metadata) -> None:
         self.settings = settings
@@ -133,10 +140,15 @@ class Database:
 
 
 class UnitOfWork:
-    """What one request does to the database: at most one transaction, committed once, before the answer.
+    """The database work of one request: at most one transaction, committed once, before the response.
 
-    Use as a context manager: leaving it commits, an exception rolls back. `lock_seconds` is how long it waits for locks, where that is
-    less than the setting.
+    Example:
+        with UnitOfWork(database, write=True) as unit:
+            unit.session.add(category)
+            unit.on_commit(partial(announce, category.name))
+
+    Leaving the block commits; an exception rolls back. `lock_seconds` limits the wait for locks, where it is less than
+    the setting. Outside a request use `rowhouse.unit`.
     """
 
     __slots__ = (

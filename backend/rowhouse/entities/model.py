@@ -30,7 +30,24 @@ class Mark(enum.Enum):
     SECRET = "in no schema and no response"  # noqa: S105  # nosec B105  # a description
 
 
-READ_ONLY, CREATE_ONLY, SECRET = Mark.READ_ONLY, Mark.CREATE_ONLY, Mark.SECRET
+READ_ONLY = Mark.READ_ONLY
+"""The server sets the column; clients only see it.
+
+Example:
+    status: Annotated[Status, READ_ONLY] = Status.PENDING
+"""
+CREATE_ONLY = Mark.CREATE_ONLY
+"""Clients set the column when they create the row; it never changes.
+
+Example:
+    book_id: Annotated[int, CREATE_ONLY] = Field(foreign_key="books.id", index=True)
+"""
+SECRET = Mark.SECRET
+"""The column is in no schema and in no response.
+
+Example:
+    hashed_password: Annotated[str, SECRET] = Field(max_length=60)
+"""
 
 
 class EnumText(sa.types.TypeDecorator[Any]):
@@ -59,13 +76,23 @@ class EnumText(sa.types.TypeDecorator[Any]):
 
 
 class IntegerKey(SQLModel):
-    """`id`: a 32-bit integer that the database counts up."""
+    """`id`: a 32-bit integer that the database counts up.
+
+    Example:
+        class Pet(IntegerKey, Record, table=True):
+            name: str
+    """
 
     id: int | None = Field(default=None, primary_key=True)
 
 
 class BigIntegerKey(SQLModel):
-    """`id`: a 64-bit integer that the database counts up."""
+    """`id`: a 64-bit integer that the database counts up.
+
+    Example:
+        class Reading(BigIntegerKey, Record, table=True):
+            kilowatts: float
+    """
 
     id: int | None = Field(
         default=None,
@@ -75,7 +102,12 @@ class BigIntegerKey(SQLModel):
 
 
 class UUIDKey(SQLModel):
-    """`id`: a random UUID (RFC 9562, version 4), made by the server."""
+    """`id`: a random UUID (RFC 9562, version 4) that the server makes.
+
+    Example:
+        class Ticket(UUIDKey, Record, table=True):
+            subject: str
+    """
 
     id: uuid.UUID = Field(default_factory=uuid.uuid4, primary_key=True)
 
@@ -89,10 +121,14 @@ class PortableTable(SQLModel):
 
 
 class Record(PortableTable):
-    """`created_at` and `updated_at`; combine it with a key.
+    """`created_at` and `updated_at`. Combine it with a key.
 
-    Neither has an index: a key that counts goes up as `created_at` does, so lists by it say `sort=id`, and an index on `updated_at`
-    would make every change of a row dearer. An entity whose lists do go by one of them declares it again with `index=True`.
+    Example:
+        class Ticket(UUIDKey, Record, table=True):
+            subject: str
+
+    Neither column has an index. An integer key grows as `created_at` does, so `sort=id` replaces `sort=created_at`; an
+    index on `updated_at` would slow down every update. To sort by one of them, declare it again with `index=True`.
     """
 
     created_at: datetime = Field(default_factory=now, index=False)
@@ -100,7 +136,12 @@ class Record(PortableTable):
 
 
 class Entity(IntegerKey, Record):
-    """What most entities derive from: an integer key and timestamps."""
+    """The base class of most entities: an integer key and timestamps.
+
+    Example:
+        class Publisher(Entity, table=True):
+            name: str = Field(max_length=100, unique=True)
+    """
 
 
 @event.listens_for(PortableTable, "instrument_class", propagate=True)

@@ -1,5 +1,6 @@
 """`NoOverlap`: rows of one resource whose half-open intervals [start, end) never overlap while they are live.
 
+Example:
     class Booking(Entity, table=True):
         __table_args__ = (
             NoOverlap("charge_point_id", "start_time", "end_time", live={"status": LIVE}, error=SlotTakenError),
@@ -92,13 +93,19 @@ class Rule(NamedTuple):
 
 
 class NoOverlap(sa.Constraint):
-    """The declaration, in a table class's `__table_args__`.
+    """Declare in `__table_args__` that rows of one resource never overlap.
 
-    `resource` names a foreign key, `start` and `end` the interval's columns (instants, dates or whole numbers), `live` the values of a
-    column that make a row count, all rows without it. A conflict is `error`, an `OverlapError` (409).
+    Example:
+        class Booking(Entity, table=True):
+            __table_args__ = (NoOverlap("room_id", "start_time", "end_time", live={"status": ("held", "confirmed")}),)
+
+    `resource` names a foreign key. `start` and `end` name the columns of a half-open interval: instants, dates or whole
+    numbers. `live` names the values of a column with which a row counts; without it every row counts. `error` is the
+    subclass of `OverlapError` (409) that a conflict raises.
 
     Raises:
-        ValueError: when the class is made, for a column that is not there or cannot serve; the message names the mend.
+        ValueError: when the class is made, for a column that does not exist or does not fit; the message says how to
+            fix it.
     """
 
     __visit_name__ = "no_overlap"

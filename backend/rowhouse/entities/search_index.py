@@ -1,5 +1,6 @@
 """`SearchIndex`: what `search`, and the filters that look into text, find rows by on PostgreSQL instead of reading the table.
 
+Example:
     class Book(Entity, table=True):
         __table_args__ = (SearchIndex("title", "author"),)
 
@@ -85,10 +86,15 @@ class SearchIndexRule(NamedTuple):
 
 
 class SearchIndex(SchemaItem):
-    """The declaration, in a table class's `__table_args__`: the text columns that are searched.
+    """Declare in `__table_args__` the text columns that `search` and text filters find by an index on PostgreSQL.
+
+    Example:
+        class Book(Entity, table=True):
+            __table_args__ = (SearchIndex("title", "author"),)
 
     Raises:
-        ValueError: when the class is made, for a column that is not there or holds no text; the message names the mend.
+        ValueError: when the class is made, for a column that does not exist or holds no text; the message says how to
+            fix it.
     """
 
     __visit_name__ = "search_index"

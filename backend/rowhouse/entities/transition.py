@@ -11,13 +11,23 @@ StateT = TypeVar("StateT", bound=StrEnum)
 
 
 class TransitionError(ConflictError):
-    """409: the row's state, or the hour, does not allow the step."""
+    """409: the state of the row, or the time, does not allow the transition.
+
+    Example:
+        raise TransitionError("A booking can be started from 15 minutes before start_time.")
+    """
 
     code = "transition_refused"
 
 
 class Transition(NamedTuple, Generic[StateT]):
-    """A step of a row's life. `name` is the verb of its route."""
+    """A change of a row's state. `name` is the verb of its route.
+
+    Example:
+        SHIP = Transition("ship", (OrderStatus.PLACED,), OrderStatus.SHIPPED, administrators_only=True)
+        SHIP.require_permission(caller, "order")
+        SHIP.require_source(order.status, "order")
+    """
 
     name: str
     sources: Sequence[StateT]

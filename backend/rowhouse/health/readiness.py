@@ -43,7 +43,13 @@ log = structlog.get_logger("ready")
 
 
 class StartRefusedError(Exception):
-    """The process must not serve, though it could: raised by what a start does, with a sentence that says what to do."""
+    """The process must not serve. A startup check raises it with a sentence that says what to do.
+
+    Example:
+        def require_currency(unit: UnitOfWork, *, settings: Settings) -> None:
+            if not unit.session.exec(select(Currency.id).limit(1)).first():
+                raise StartRefusedError("The table currencies is empty; run python -m shop.currencies first.")
+    """
 
 
 @dataclass(frozen=True, slots=True)

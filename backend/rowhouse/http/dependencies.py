@@ -37,7 +37,10 @@ def get_settings(request: Request) -> Settings:
 
 
 def get_caller(request: Request, _scheme: Annotated[str | None, Depends(oauth2_scheme)]) -> Caller:
-    """The signed-in caller.
+    """Return the signed-in caller. Tests override it.
+
+    Example:
+        app.dependency_overrides[get_caller] = lambda: Caller(id=1, role="admin", is_admin=True)
 
     Raises:
         NotAuthenticatedError: 401 when nobody is signed in.
@@ -54,7 +57,27 @@ def get_attempts(request: Request) -> ThrottledAttempts:
 
 
 UnitDep = Annotated[UnitOfWork, Depends(get_unit)]
+"""The request's unit of work, as the type of a parameter.
+
+Example:
+    def publish_post(post_id: PostId, posts: PostsDep, unit: UnitDep) -> Row: ...
+"""
 SessionDep = Annotated[Session, Depends(get_session)]
+"""The request's SQLModel session. Flush it, never commit it.
+
+Example:
+    def list_similar_books(book_id: BookId, session: SessionDep) -> list[Book]: ...
+"""
 SettingsDep = Annotated[Settings, Depends(get_settings)]
+"""The application's settings.
+
+Example:
+    def read_limits(settings: SettingsDep) -> Limits: ...
+"""
 CallerDep = Annotated[Caller, Depends(get_caller)]
+"""The signed-in caller; 401 without one.
+
+Example:
+    def praise_book(book_id: BookId, session: SessionDep, caller: CallerDep) -> None: ...
+"""
 AttemptsDep = Annotated[ThrottledAttempts, Depends(get_attempts)]

@@ -228,6 +228,12 @@ class OneHopRoute(APIRoute):
 class Router(APIRouter):
     """FastAPI's APIRouter whose plain `def` endpoints get one thread, one connection and one commit.
 
+    Example:
+        books = Router(prefix="/books", tags=["books"])
+
+        @books.post("/{id}/praise", policy=SIGNED_IN, status_code=204)
+        def praise_book(book_id: BookId, session: SessionDep, caller: CallerDep) -> None: ...
+
     The function's name is the operation id, as `create_user`; FastAPI would write `create_user_users_post`. `description` is
     what OpenAPI says of the router's tags.
 

@@ -26,7 +26,19 @@ from rowhouse.requests.accepted_body import AcceptedBody
 from rowhouse.workers.runner import RequestRunner
 
 LOCATED = response_header("Location", "The path of the new row.")
+"""The header `Location` in OpenAPI, for a hand-written route that creates a row.
+
+Example:
+    @router.post("", status_code=201, responses={201: {"headers": {**LOCATED, **TAGGED}}})
+    def place_order(unit: UnitDep, caller: CallerDep) -> OrderPublic: ...
+"""
 TAGGED = response_header("ETag", "The version of the row, for `If-Match` and `If-None-Match`.")
+"""The header `ETag` in OpenAPI, for a hand-written route that returns a row with its version.
+
+Example:
+    @router.post("/{id}/publish", responses={200: {"headers": TAGGED}})
+    def publish_post(post_id: PostId, posts: PostsDep, unit: UnitDep) -> Row: ...
+"""
 Work = Callable[[OperationRequest, UnitOfWork], Response]
 Respond = Callable[[Scope, Receive], Awaitable[Response]]
 
@@ -130,7 +142,11 @@ def route_of(
 
 
 def row_id(entity: str) -> Any:
-    """Marks a parameter as the `{id}` of a hand-written route, for a key that the database counts up."""
+    """Mark a parameter as the `{id}` of a hand-written route, for a 32-bit key that the database counts up.
+
+    Example:
+        BookId = Annotated[int, row_id("Book")]
+    """
     return Path(alias="id", ge=-(2**31), le=2**31 - 1, description=f"The id of the {entity}.")
 
 

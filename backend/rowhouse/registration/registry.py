@@ -1,5 +1,6 @@
 """Registration: one line an entity, checked at start-up with the mend in the message.
 
+Example:
     registry = Registry("/api/v1")
     registry.register(Vehicle, owner="driver_id")
     registry.include(booking_routes)
@@ -84,7 +85,12 @@ class Keeping(NamedTuple):
 
 
 class Registry:
-    """The table of contents of an API below one prefix, in URL order.
+    """The entities and the hand-written routes of an API below one prefix.
+
+    Example:
+        registry = Registry("/api/v1")
+        registry.register(Publisher, read=ANYONE, write=ADMIN, search=("name",))
+        registry.include(publisher_routes)
 
     Raises:
         RegistrationError: at start-up, for a prefix that is no path.
@@ -320,10 +326,18 @@ def _keeping(registries: Iterable[Registry]) -> dict[str, Keeping]:
 def public_schema(
     model: type[SQLModel], *, composed: Mapping[str, Any] = NOTHING, crud: type[CRUDBase[Any]] = CRUDBase
 ) -> type[BaseModel]:
-    """Return the schema of a table class in responses, for a hand-written route."""
+    """Return the response schema of a table class, for a hand-written route.
+
+    Example:
+        BookPublic = public_schema(Book)
+    """
     return derive(model, columns_for(model, crud), owner=None, composed=composed).public
 
 
 def create_schema(model: type[SQLModel], *, owner: str | None = None) -> type[BaseModel]:
-    """The Create schema of a table class, for the body of a hand-written route."""
+    """Return the Create schema of a table class, for the body of a hand-written route.
+
+    Example:
+        BookCreate = create_schema(Book)
+    """
     return derive(model, columns_of(model), owner=owner).create

@@ -33,9 +33,10 @@ def client_path(scope: Scope, path: str) -> str:
 
 
 def location_of(request: Request, key: Any) -> str:
-    """The path of a new row, for `Location`: the row is one below the path that the request was sent to.
+    """Return the path of a new row for the header `Location`: one segment below the path of the request.
 
-    `response.headers["Location"] = location_of(request, order.id)` after `POST /orders`.
+    Example:
+        response.headers["Location"] = location_of(request, order.id)
     """
     return location(request.scope, key)
 

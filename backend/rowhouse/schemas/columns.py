@@ -29,7 +29,12 @@ DECIMAL_WORDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt
 
 
 class RegistrationError(TypeError):
-    """A registration that would not do what it says; the message names the mend. Stops the start-up."""
+    """A registration cannot do what it says. Stops the start; the message says how to fix it.
+
+    Example:
+        Registry().register(Book, write=ADMIN, search=("titel",))
+        # RegistrationError: Book: search names 'titel', which is no text column; those are: title, author
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,10 +95,21 @@ Instant = Annotated[
     ),
     AfterValidator(_in_utc),
 ]
+"""An instant in a path, a query or a body: RFC 3339 with an offset, converted to UTC.
+
+Example:
+    def read_availability(start: Annotated[Instant, Query()], session: SessionDep) -> Availability: ...
+"""
 CalendarDate = Annotated[date, BeforeValidator(_parsing(date, DATE, "a date, as 2030-01-31"))]
 WallTime = Annotated[time, BeforeValidator(_parsing(time, TIME, "a time of day without offset, as 12:00:00"))]
 Duration = Annotated[timedelta, Field(ge=timedelta(days=-36500), le=timedelta(days=36500))]
 ExactDecimal = Annotated[Decimal, BeforeValidator(_parse_decimal), PlainSerializer(float, return_type=float)]
+"""A decimal that is exact in Python and a number in JSON.
+
+Example:
+    class Line(BaseModel):
+        unit_price: ExactDecimal
+"""
 # The scalar types that an entity may have, each with what the wire takes for it. Enums and JSON come beside them.
 FIELD_TYPES: dict[Any, Any] = {
     datetime: Instant,
