@@ -47,7 +47,8 @@ class Clone:
         """The environment of a reader's shell, with the port where the documented one is taken."""
         own = {name: value for name, value in os.environ.items() if not name.startswith(NOT_OURS)}
         port = {} if self.port == PORT else {"PORT": str(self.port)}
-        return {**own, **port, **settings}
+        # The shared environment finds the engine and the product of the working tree; a reader's finds those of the clone.
+        return {**own, **port, "PYTHONPATH": str(self.directory / "backend"), **settings}
 
     def run(self, command: str, **settings: str) -> "subprocess.CompletedProcess[str]":
         """Type a command; what came of it, standard error within the output."""
