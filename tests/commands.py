@@ -81,7 +81,7 @@ BY_HAND = "tests/world/test_migrations_page.py::test_migrations_by_hand"
 # Run one by one, in a clone, by tests/test_commands.py.
 ON_A_BARE_MACHINE = {
     "scripts/test tests/contract": Run(
-        instead="scripts/test tests/core/test_time.py", because=".ci/run runs all of them", says="passed"
+        instead="scripts/test tests/core/test_clock.py", because=".ci/run runs all of them", says="passed"
     ),
     "scripts/test tests/security": Run(
         instead="scripts/test tests/security --version", because=".ci/run runs all of them", says=r"^pytest \d"
@@ -225,7 +225,7 @@ BY_A_TEST_OF_ITS_OWN = {
     "operating.md: sqlite3 data/rowhouse.db \"VACUUM INTO 'backup.db'\"": (
         "tests/world/test_operating.py::test_a_sqlite_file_is_backed_up_while_it_is_served"
     ),
-    "guide.md: API=http://127.0.0.1:8000/api/v1": "tests/test_guide.py::test_the_walk_goes_as_it_is_told",
+    "guide.md: API=http://127.0.0.1:8000/api/v1": "tests/app/test_guide.py::test_the_walk_goes_as_it_is_told",
 }
 
 # Run as they stand by .ci/run.

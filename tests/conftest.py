@@ -23,11 +23,11 @@ from app.main import create_app
 from rowhouse.auth.accounts import include_accounts
 from rowhouse.core.settings import Settings
 from rowhouse.registration.registry import Registry
-from tests.client import QuickClient
+from tests.coverage_control import measure_crews, measured
 from tests.databases import BACKENDS, Databases
-from tests.hashes import cheap_hashes
-from tests.measuring import measure_crews, measured
-from tests.older import older_postgresql
+from tests.fast_client import QuickClient
+from tests.fast_hashing import cheap_hashes
+from tests.older_postgresql import older_postgresql
 
 __all__ = ["older_postgresql"]  # a fixture
 

@@ -8,7 +8,7 @@ import pytest
 from tests.world.nested import assert_passed, run_tests
 from tests.world.services.wheels import postgresql_16
 
-PARTS = ("tests/contract/test_filters.py", "tests/core/test_folding.py", "tests/catalog/test_money.py")
+PARTS = ("tests/contract/test_filters.py", "tests/core/test_sql_functions.py", "tests/app/catalog/test_money.py")
 # A few tests for each of many entities; those that differ in their columns are enough here.
 ENTITIES = (
     "sealed", "stations", "crates", "leaves", "parcels", "reserved", "notices", "seats", "periods", "veins", "branches", "exhibits",

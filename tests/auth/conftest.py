@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from rowhouse.db.unit_of_work import UnitOfWork
 from tests.conftest import PASSWORD, unique
-from tests.hashes import cheapen
+from tests.fast_hashing import cheapen
 
 API = "/api/v1"
 

@@ -15,7 +15,7 @@ from rowhouse.core.clock import now, set_clock
 from rowhouse.workers import runner as door
 from tests.auth.conftest import API, Account, log_in, make_account, new_email, refresh, sign_up_with, stored
 from tests.conftest import PASSWORD, unique
-from tests.hashes import CHEAP
+from tests.fast_hashing import CHEAP
 
 Calls = list[tuple[str, str]]
 

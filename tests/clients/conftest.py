@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.documents import DOCUMENTS, document_of
+from tests.openapi_documents import DOCUMENTS, document_of
 
 
 @pytest.fixture(scope="session")

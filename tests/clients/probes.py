@@ -16,7 +16,7 @@ from rowhouse.auth.models import User
 from rowhouse.db.unit_of_work import UnitOfWork
 from tests.conftest import PASSWORD, sign_in, unique
 from tests.contract.bodies import Bodies
-from tests.documents import Document
+from tests.openapi_documents import Document
 
 Headers = Mapping[str, str]
 FORGED = {"Authorization": "Bearer forged"}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.clients.probes import OF_STATUS, Operation, operations
-from tests.documents import DOCUMENTS, POSTGRESQL, Document, document_of
+from tests.openapi_documents import DOCUMENTS, POSTGRESQL, Document, document_of
 
 
 @pytest.fixture(scope="module", params=DOCUMENTS)

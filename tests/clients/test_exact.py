@@ -10,11 +10,11 @@ from starlette.testclient import TestClient
 from app.api import registry as product_registry
 from tests.clients.probes import FORM, JSON, Operation, Prober
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in, sign_up, unique
-from tests.contract.house import Headers, World
+from tests.contract.entity_client import Headers, World
 from tests.databases import Databases
-from tests.documents import DOCUMENTS
-from tests.odd.application import open_odd
-from tests.odd.registry import registry as odd_registry
+from tests.openapi_documents import DOCUMENTS
+from tests.sample_entities.odd.application import open_odd
+from tests.sample_entities.odd.registry import registry as odd_registry
 
 ROW_OPERATIONS = {"list", "create", "get", "update", "put", "delete"}
 EMPTY: Headers = {}

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.clients.tools import HERE, check_packages, generate_package, run
+from tests.concurrency.servers import serve
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, migrate
 from tests.databases import Databases
-from tests.documents import DOCUMENTS
-from tests.races.servers import serve
+from tests.openapi_documents import DOCUMENTS
 
 pytestmark = pytest.mark.xdist_group("clients")  # what is generated is generated once
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.tools import HERE, compile_types, generate_types, install_packages
-from tests.documents import DOCUMENTS
+from tests.openapi_documents import DOCUMENTS
 
 pytestmark = pytest.mark.xdist_group("clients")  # what is generated is generated once
 HEADER = """

@@ -7,11 +7,11 @@ from starlette.testclient import TestClient
 
 from app.api import registry
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in
-from tests.contract.cases import Case
-from tests.contract.house import Headers, House, World
+from tests.contract.entity_client import Headers, House, World
+from tests.contract.registrations import Case
 from tests.databases import Databases
-from tests.odd.application import open_odd
-from tests.odd.registry import registry as odd_registry
+from tests.sample_entities.odd.application import open_odd
+from tests.sample_entities.odd.registry import registry as odd_registry
 
 
 @pytest.fixture(scope="session")

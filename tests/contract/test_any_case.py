@@ -11,9 +11,9 @@ from starlette.testclient import TestClient
 
 from app.main import create_app
 from rowhouse.core.settings import Settings
-from tests.client import QuickClient
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET, migrate, sign_in
 from tests.databases import Databases
+from tests.fast_client import QuickClient
 
 GROUNDS = ("sqlite", "postgresql", "postgresql 16")
 # Texts whose case is not a matter of single letters, or of their own, or that another alphabet than Latin writes; and plain ones.

@@ -6,9 +6,9 @@ import sqlalchemy as sa
 
 from app.api import registry as product
 from rowhouse.registration.registry import Registration
-from tests.contract.cases import CASES, every_house
-from tests.contract.house import House, Row
+from tests.contract.entity_client import House, Row
 from tests.contract.problems import problem
+from tests.contract.registrations import CASES, every_house
 from tests.contract.test_verbs import absent_key
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from rowhouse.entities.model import Mark
 from rowhouse.transfer import exporter as module
-from tests.contract.cases import columns_unlike, every_house
-from tests.contract.house import Headers, House, Row
+from tests.contract.entity_client import Headers, House, Row
 from tests.contract.problems import faulty_members, problem
+from tests.contract.registrations import columns_unlike, every_house
 from tests.contract.test_lists import made
 from tests.contract.test_owners import HIDDEN_VALUES, has_secrets, private, row_of_owner
 

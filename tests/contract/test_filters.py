@@ -8,11 +8,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from tests.contract.bodies import Bodies
-from tests.contract.cases import CASES, every_house
-from tests.contract.expected import MATCHES, TEXT_KINDS, operators, selects, written
-from tests.contract.house import House, Row
+from tests.contract.entity_client import House, Row
+from tests.contract.list_model import MATCHES, TEXT_KINDS, operators, selects, written
 from tests.contract.problems import faulty_members
-from tests.documents import document_of
+from tests.contract.registrations import CASES, every_house
+from tests.openapi_documents import document_of
 
 Sort = tuple[Any, ...]
 ROWS = 8

@@ -11,15 +11,15 @@ from rowhouse.core.clock import now
 from rowhouse.entities.model import Mark
 from rowhouse.history.entries import History, entries
 from tests.conftest import unique
-from tests.contract.cases import every_house
-from tests.contract.house import House, Row
-from tests.contract.kept import below, both, changes, delete, has_history, key_of, restored
+from tests.contract.deleted_rows import below, both, changes, delete, has_history, key_of, restored
+from tests.contract.entity_client import House, Row
 from tests.contract.problems import problem
+from tests.contract.registrations import every_house
 from tests.contract.test_conflicts import unique_columns
 from tests.contract.test_owners import HIDDEN_VALUES, has_secrets, private, row_of_owner
 from tests.contract.test_soft_delete import of
 from tests.contract.test_verbs import absent_key
-from tests.odd.registry import SICK
+from tests.sample_entities.odd.registry import SICK
 
 MEMBERS = {"id", "action", "at", "by", "before", "after"}
 

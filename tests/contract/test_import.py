@@ -11,9 +11,9 @@ from httpx2 import Response
 
 from rowhouse.entities.model import Mark
 from rowhouse.transfer import exporter as export_module
-from tests.contract.cases import every_house
-from tests.contract.house import Headers, House, Row
+from tests.contract.entity_client import Headers, House, Row
 from tests.contract.problems import problem
+from tests.contract.registrations import every_house
 from tests.contract.test_conflicts import unique_columns
 from tests.contract.test_owners import owned
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from rowhouse.entities.model import Mark
 from tests.contract.bodies import Schema, nullable
-from tests.contract.cases import every_house
-from tests.contract.house import House, Row
+from tests.contract.entity_client import House, Row
 from tests.contract.problems import faulty_members, problem
+from tests.contract.registrations import every_house
 
 HUGE = 10**30
 FULL_WIDTH_ONE = "\uff11"

@@ -5,10 +5,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from rowhouse.entities.model import Mark
-from tests.contract.cases import columns_unlike, every_house
-from tests.contract.expected import sorted_ids
-from tests.contract.house import House, Row
+from tests.contract.entity_client import House, Row
+from tests.contract.list_model import sorted_ids
 from tests.contract.problems import faulty_members, problem
+from tests.contract.registrations import columns_unlike, every_house
 
 MEMBERS = {"items", "total", "page", "size", "pages"}
 SORTED_TEXTS = (

@@ -5,9 +5,9 @@ from typing import Any
 
 from rowhouse.entities.model import Mark
 from rowhouse.registration.registry import Registration
-from tests.contract.cases import every_house
-from tests.contract.house import House, Row
+from tests.contract.entity_client import House, Row
 from tests.contract.problems import problem
+from tests.contract.registrations import every_house
 
 HIDDEN_VALUES = ("hidden-api-key", "hidden-picture", "hidden-hint", "987654321", "$2b$")
 

@@ -2,9 +2,9 @@
 
 import json
 
-from tests.contract.cases import every_house
-from tests.contract.house import House, Row
+from tests.contract.entity_client import House, Row
 from tests.contract.problems import problem
+from tests.contract.registrations import every_house
 from tests.contract.test_verbs import absent_key
 
 ITEM_METHODS = {"GET": "get", "PATCH": "update", "PUT": "put", "DELETE": "delete"}

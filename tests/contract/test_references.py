@@ -7,8 +7,8 @@ import pytest
 import sqlalchemy as sa
 
 from tests.conftest import sign_up
-from tests.contract.house import House, World
-from tests.contract.kept import below, delete, restored
+from tests.contract.deleted_rows import below, delete, restored
+from tests.contract.entity_client import House, World
 from tests.contract.problems import problem
 
 

@@ -13,10 +13,10 @@ from rowhouse.core.security import Caller
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.history.deleted_rows import Archive, deleted_rows
 from rowhouse.registration.registry import Registration
-from tests.contract.cases import every_house
-from tests.contract.house import House, Row
-from tests.contract.kept import below, both, counting, delete, restorable, restore, restored, whole
+from tests.contract.deleted_rows import below, both, counting, delete, restorable, restore, restored, whole
+from tests.contract.entity_client import House, Row
 from tests.contract.problems import problem
+from tests.contract.registrations import every_house
 from tests.contract.test_conflicts import refers, unique_columns
 from tests.contract.test_owners import open_to_readers, private, row_of_owner
 from tests.contract.test_verbs import absent_key
@@ -167,7 +167,7 @@ def test_hooks_hold_when_a_row_comes_back(house: House, monkeypatch: pytest.Monk
     for row in (hidden, light):
         delete(house, row)
     problem(restore(house, hidden, house.world.caller("stranger")), 404, "not_found")
-    monkeypatch.setattr("tests.odd.registry.HEAVIEST", 5)
+    monkeypatch.setattr("tests.sample_entities.odd.registry.HEAVIEST", 5)
     problem(restore(house, hidden, house.world.caller("stranger")), 404, "not_found")
     for row in (hidden, light):
         problem(restore(house, row), 409, "too_heavy")

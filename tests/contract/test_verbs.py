@@ -5,9 +5,9 @@ from datetime import datetime
 
 import pytest
 
-from tests.contract.cases import every_house
-from tests.contract.house import House, Row
+from tests.contract.entity_client import House, Row
 from tests.contract.problems import problem
+from tests.contract.registrations import every_house
 
 INSTANT = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z$")
 ABSENT = {"integer": "2147483647", "uuid": "00000000-0000-4000-8000-000000000000"}

@@ -10,9 +10,9 @@ from rowhouse.operations import expand
 from rowhouse.query.resource import Relation
 from rowhouse.registration.registry import Registration
 from rowhouse.registration.relations import relations_of
-from tests.contract.cases import REGISTRIES, every_house
-from tests.contract.house import Headers, House, Row
+from tests.contract.entity_client import Headers, House, Row
 from tests.contract.problems import faulty_members, problem
+from tests.contract.registrations import REGISTRIES, every_house
 
 
 def relations(registration: Registration) -> dict[str, Relation]:

@@ -26,9 +26,9 @@ from rowhouse.health import readiness
 from rowhouse.http.routing import Router
 from rowhouse.registration.registry import Registry
 from rowhouse.requests import throttling as slowdown
-from tests.client import QuickClient
 from tests.conftest import QUIET, migrate
 from tests.databases import Databases
+from tests.fast_client import QuickClient
 
 Serve = Callable[..., TestClient]
 LOGGERS = ("", "uvicorn", "uvicorn.error", "uvicorn.access", "httpx2")

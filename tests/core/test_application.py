@@ -22,8 +22,8 @@ from rowhouse.entities.model import IntegerKey, Record
 from rowhouse.http.routing import Router
 from rowhouse.query.list_query import ListQuery
 from rowhouse.registration.registry import Registry
-from tests.client import QuickClient
 from tests.core.conftest import build
+from tests.fast_client import QuickClient
 
 ORDINARY = "starlette.exception_handlers"  # FastAPI's layers leave it in the scope
 LIST = "/api/v1/lanterns"

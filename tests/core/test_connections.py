@@ -13,10 +13,10 @@ import uvicorn
 from fastapi import FastAPI
 
 from rowhouse.cli.connection import Connection
+from tests.concurrency.servers import HOST
 from tests.conftest import migrate
 from tests.core.conftest import build_product
 from tests.databases import Databases
-from tests.races.servers import HOST
 
 Talk = Callable[..., bytes]
 GET = b"GET /health HTTP/1.1\r\nHost: x\r\n"

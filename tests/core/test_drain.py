@@ -23,9 +23,9 @@ from rowhouse.app.request_middleware import RequestMiddleware
 from rowhouse.core.errors import RowhouseError, problem_response
 from rowhouse.core.settings import Settings
 from rowhouse.health.drain import Drain
+from tests.concurrency.servers import HOST, Server, serve
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, ROOT, migrate
 from tests.databases import Databases
-from tests.races.servers import HOST, Server, serve
 
 PART_OF_A_BODY = (
     b"POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"

@@ -13,9 +13,9 @@ from rowhouse import ANYONE, ConflictError, CRUDBase, Database, Registry, Router
 from rowhouse.db.integrity import NAMING_CONVENTION
 from rowhouse.db.sql_functions import fold_with
 from rowhouse.entities.model import IntegerKey, Record
-from tests.client import QuickClient
 from tests.conftest import QUIET
 from tests.databases import Databases
+from tests.fast_client import QuickClient
 
 metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
 fold_with(metadata)

@@ -14,8 +14,8 @@ from rowhouse.app.openapi_document import build_openapi
 from rowhouse.core.errors import PROBLEM_MEDIA_TYPE
 from rowhouse.core.openapi import problem_responses
 from rowhouse.http.routing import Router
-from tests.client import QuickClient
 from tests.core.conftest import Serve, build, build_product
+from tests.fast_client import QuickClient
 
 PATIENT = 5.0  # seconds
 METHODS = ("get", "post", "put", "patch", "delete")

@@ -19,7 +19,7 @@ from rowhouse.db.engine import create_engine, url_of
 from rowhouse.db.postgresql import open_session
 from rowhouse.db.unit_of_work import Database, UnitOfWork
 from rowhouse.workers.runner import RequestRunner
-from tests.core.test_statement import VALUES, kinds, kinds_metadata
+from tests.core.test_compiled import VALUES, kinds, kinds_metadata
 from tests.databases import Databases
 
 HOSTILE = {

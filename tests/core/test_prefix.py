@@ -19,9 +19,9 @@ from rowhouse.app.openapi_document import CACHED_PREFIXES, under_prefix
 from rowhouse.http.routing import Router
 from rowhouse.registration.registry import Registry
 from rowhouse.requests.paths import location, prefix_of
-from tests.client import QuickClient
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, PASSWORD, unique
 from tests.core.conftest import build, build_product
+from tests.fast_client import QuickClient
 
 ADMINISTRATOR = {"admin_email": ADMIN_EMAIL, "admin_password": ADMIN_PASSWORD}
 Way = Callable[[FastAPI], ASGIApp]

@@ -29,10 +29,10 @@ from rowhouse.health.readiness import Inspection
 from rowhouse.health.required_tables import needs_of
 from rowhouse.http.routing import Router
 from rowhouse.registration.registry import Registry
-from tests.client import QuickClient
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, migrate, sign_in
 from tests.core.conftest import Serve, build, build_product
 from tests.databases import Databases
+from tests.fast_client import QuickClient
 
 
 @pytest.fixture

@@ -28,9 +28,9 @@ from rowhouse.http.routing import Router
 from rowhouse.http.schema_names import suffix_of
 from rowhouse.registration.registry import Registry
 from rowhouse.schemas.columns import RegistrationError
-from tests.client import QuickClient
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, PASSWORD, QUIET, unique
 from tests.core.conftest import build
+from tests.fast_client import QuickClient
 
 Headers = dict[str, str]
 V1, V2 = "/api/v1/categories", "/api/v2/categories"

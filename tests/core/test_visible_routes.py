@@ -21,9 +21,9 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rowhouse.http.routing import Router
-from tests.client import QuickClient
 from tests.core.conftest import build_product
-from tests.documents import document_of
+from tests.fast_client import QuickClient
+from tests.openapi_documents import document_of
 
 GET_BOOK, EXPORT = "/api/v1/books/{id}", "/api/v1/books/export"
 # A request and the template of the operation that answers it: on the fast path, by hand, with a slash, refused, at the root.

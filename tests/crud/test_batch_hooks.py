@@ -22,14 +22,14 @@ from rowhouse.crud.overlap_guard import OverlapGuard
 from rowhouse.db.compiled import CompiledStatement, Row
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.registration.registry import Registry
-from tests.client import QuickClient
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET, sign_in, unique
 from tests.contract.problems import problem
 from tests.databases import Databases
-from tests.odd.base import metadata, table_of
-from tests.odd.registry import create_tables
-from tests.odd.shapes import Leaf, Meeting, Parcel, Room, Sealed, Station
-from tests.sent import statements_sent
+from tests.fast_client import QuickClient
+from tests.sample_entities.odd.base import metadata, table_of
+from tests.sample_entities.odd.registry import create_tables
+from tests.sample_entities.odd.shapes import Leaf, Meeting, Parcel, Room, Sealed, Station
+from tests.statement_counter import statements_sent
 
 MEETINGS, ROOMS, PARCELS, LEAVES, SEALED = (
     f"/api/v1/{path}" for path in ("meetings", "rooms", "parcels", "leaves", "sealed")

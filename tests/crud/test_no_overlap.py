@@ -23,9 +23,9 @@ from rowhouse.schemas.columns import RegistrationError
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET, sign_in, unique
 from tests.contract.problems import faulty_members, problem
 from tests.databases import Databases
-from tests.odd.base import OddEntity, metadata, table_of
-from tests.odd.registry import create_tables
-from tests.odd.shapes import Leaf, Meeting, Room, Station, Stay, Visit
+from tests.sample_entities.odd.base import OddEntity, metadata, table_of
+from tests.sample_entities.odd.registry import create_tables
+from tests.sample_entities.odd.shapes import Leaf, Meeting, Room, Station, Stay, Visit
 
 MEETINGS, STAYS = "/api/v1/meetings", "/api/v1/stays"
 

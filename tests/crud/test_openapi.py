@@ -13,8 +13,8 @@ from app.api import registry as product_registry
 from rowhouse.core.errors import PROBLEM_MEDIA_TYPE
 from rowhouse.entities.model import Mark
 from rowhouse.registration.registry import Registration, Registry
-from tests.documents import Document, document_of
-from tests.odd.registry import registry as odd_registry
+from tests.openapi_documents import Document, document_of
+from tests.sample_entities.odd.registry import registry as odd_registry
 
 BOOK_OPERATIONS = {
     ("get", ""): "list_books",

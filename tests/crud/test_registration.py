@@ -20,7 +20,7 @@ from rowhouse.http.route_tree import RouteTree
 from rowhouse.http.routing import Router
 from rowhouse.registration.registry import Registry, build, create_schema, public_schema
 from rowhouse.schemas.columns import RegistrationError
-from tests.odd.base import metadata as odd_metadata
+from tests.sample_entities.odd.base import metadata as odd_metadata
 
 SHARED_TABLES = {"users", "refresh_tokens", "idempotency_keys", "deleted_rows", "history_entries"}
 metadata = sa.MetaData()

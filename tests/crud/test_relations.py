@@ -11,9 +11,9 @@ from rowhouse.registration.registry import Registration, Registry
 from rowhouse.registration.relations import relations_of
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in, unique
 from tests.databases import Databases
-from tests.odd.application import open_odd
-from tests.odd.registry import registry as odd
-from tests.odd.shapes import Branch, Graft, Station
+from tests.sample_entities.odd.application import open_odd
+from tests.sample_entities.odd.registry import registry as odd
+from tests.sample_entities.odd.shapes import Branch, Graft, Station
 
 Path = tuple[str, str, str, bool]
 

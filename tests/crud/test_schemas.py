@@ -26,10 +26,10 @@ from rowhouse.history.entries import HistoryEntry
 from rowhouse.registration.registry import Registry
 from rowhouse.requests.idempotency import idempotency_keys
 from rowhouse.schemas.columns import RegistrationError
-from tests.client import QuickClient
 from tests.conftest import QUIET
 from tests.databases import Databases
-from tests.odd.base import table_of
+from tests.fast_client import QuickClient
+from tests.sample_entities.odd.base import table_of
 
 metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
 fold_with(metadata)

@@ -16,10 +16,10 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.concurrency.servers import serve
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, PASSWORD, migrate
 from tests.databases import BACKENDS, Databases
 from tests.fuzz.campaign import Account, Campaign
-from tests.races.servers import serve
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 PATIENT = 60.0  # a busy machine must not be taken for a fault

@@ -1,13 +1,13 @@
-"""Runs `alembic upgrade head` several times at once, each in a process of its own that is forked from `tests.forks`."""
+"""Runs `alembic upgrade head` several times at once, each in a process of its own that is forked from `tests.fork_server`."""
 
 import os
 from pathlib import Path
 
 from alembic.config import main
 
+from tests.concurrency.process import do_not_measure, write_to
 from tests.conftest import ROOT
-from tests.forks import forks
-from tests.races.process import do_not_measure, write_to
+from tests.fork_server import forks
 
 WITHIN = 60  # seconds
 

@@ -11,7 +11,7 @@ from rowhouse.core.clock import now
 from rowhouse.sql.chunks import MAX_PARAMETERS, blocks
 from tests.conftest import unique
 from tests.pages.conftest import post
-from tests.sent import statements_sent
+from tests.statement_counter import statements_sent
 
 BATCH = "/api/v1/books/batch"
 

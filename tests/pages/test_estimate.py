@@ -179,7 +179,7 @@ def test_what_a_total_is_counted_by(shop: TestClient, backend: str, monkeypatch:
     assert whole[backend] in text
 
 
-@pytest.mark.parametrize("counted_whole", [0, 10**6])
+@pytest.mark.parametrize("count_exactly", [0, 10**6])
 def test_sqlite_counts_large_tables_and_small_ones_to_the_bound(
     databases: Databases, monkeypatch: pytest.MonkeyPatch, count_exactly: int
 ) -> None:

@@ -8,8 +8,8 @@ from starlette.testclient import TestClient
 from app.api import registry as product_registry
 from rowhouse.registration.registry import Registry
 from tests.databases import Databases
-from tests.odd.application import open_odd
-from tests.odd.registry import registry as odd_registry
+from tests.sample_entities.odd.application import open_odd
+from tests.sample_entities.odd.registry import registry as odd_registry
 
 REGISTRIES: dict[str, Registry] = {"product": product_registry, "odd": odd_registry}
 

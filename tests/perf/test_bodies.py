@@ -10,7 +10,7 @@ import pytest
 
 from perf.bodies import SLOT_LENGTH, Bodies, UnmakeableError, number
 from perf.operations import Api
-from tests.documents import document_of
+from tests.openapi_documents import document_of
 from tests.perf.conftest import REGISTRIES
 
 START = datetime(2030, 1, 31, 12, tzinfo=UTC)

@@ -17,7 +17,7 @@ from perf.recorder import Recorder
 from perf.samples import Sample, judge, read_run, totals
 from perf.trial import Found, bounds_of
 from tests.databases import Databases
-from tests.documents import document_of
+from tests.openapi_documents import document_of
 from tests.perf.made_up import QUICK, REFUSED, SECONDS, SLOWED, answers, bounds, run_of
 
 SLOWED_ENDPOINT = "GET /api/v1/categories/{id}"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from perf.operations import Api, UncallableOperationError
-from tests.documents import document_of
+from tests.openapi_documents import document_of
 from tests.perf.conftest import REGISTRIES
 
 ITEM, LIST = "/api/v1/things/{id}", "/api/v1/things"

@@ -12,7 +12,7 @@ from perf.operations import Api, UncallableOperationError
 from perf.rehearsal import rehearse
 from perf.visitor import ADMIN, DRIVER, NOBODY, USER, Plan, Visitor
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD
-from tests.hashes import cheapen
+from tests.fast_hashing import cheapen
 
 # What a load run asks for is the same on both databases.
 BOTH = pytest.mark.parametrize(("backend", "house"), [("sqlite", "product"), ("postgresql", "odd")], indirect=True)

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from app.api import registry
 from rowhouse.http.routing import Router
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in, sign_up
-from tests.contract.house import Headers, World
+from tests.contract.entity_client import Headers, World
 from tests.core.conftest import build_product
 
 SECRET = "the-secret-of-the-stage-which-nobody-on-the-outside-knows"

@@ -10,7 +10,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from rowhouse.cli.serve import server_options
 from tests.conftest import ROOT
 from tests.security.conftest import API, Stage
-from tests.security.kinds import KINDS, ask
+from tests.security.response_kinds import KINDS, ask
 
 EVIL = "evil.example"
 HARDENED = {"x-content-type-options": "nosniff", "x-frame-options": "DENY", "referrer-policy": "no-referrer"}

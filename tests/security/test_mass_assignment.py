@@ -13,11 +13,11 @@ from httpx2 import Response
 from app.accounts import Role
 from app.api import registry
 from tests.conftest import sign_up, unique
-from tests.contract.house import Headers, Row
-from tests.contract.probes import change_of
+from tests.contract.entity_client import Headers, Row
 from tests.contract.problems import faulty_members, problem
-from tests.security.by_hand import KNOWN, Operation, body_by_hand, sign_up_body
+from tests.isolation.probes import change_of
 from tests.security.conftest import API, Stage
+from tests.security.hand_written import KNOWN, Operation, body_by_hand, sign_up_body
 
 JSON = "application/json"
 OWNERS = {r.resource.owner for r in registry.registrations.values() if r.resource.owner}

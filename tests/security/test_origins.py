@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from rowhouse.core.settings import Settings
 from tests.contract.problems import problem
 from tests.security.conftest import API, ORIGIN, Stage
-from tests.security.kinds import KINDS, PREFLIGHT, ask
+from tests.security.response_kinds import KINDS, PREFLIGHT, ask
 
 SECOND = "http://localhost:5173"
 ALLOW, CREDENTIALS = "access-control-allow-origin", "access-control-allow-credentials"

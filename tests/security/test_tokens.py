@@ -10,10 +10,10 @@ from starlette.testclient import TestClient
 
 from rowhouse.core.clock import now, set_clock
 from rowhouse.core.settings import DEVELOPMENT_SECRET
-from tests.bookings.network import Clock
+from tests.app.bookings.network import Clock
 from tests.contract.problems import problem
 from tests.security.conftest import API, Stage
-from tests.security.forge import PUBLIC_KEY, Forger, segment, signed
+from tests.security.forged_tokens import PUBLIC_KEY, Forger, segment, signed
 
 Forgery = Callable[[Forger], str]
 ATTACKERS_KEY = "a-key-that-the-attacker-has-made-and-would-like-to-be-believed"

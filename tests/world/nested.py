@@ -16,10 +16,10 @@ TEXT_AND_VALUES = (
     "tests/contract/test_filters.py",
     "tests/contract/test_lists.py",
     "tests/contract/test_export.py",
-    "tests/crud/test_cells.py",
-    "tests/core/test_folding.py",
-    "tests/core/test_time.py",
-    "tests/catalog/test_money.py",
+    "tests/crud/test_csv_cells.py",
+    "tests/core/test_sql_functions.py",
+    "tests/core/test_clock.py",
+    "tests/app/catalog/test_money.py",
 )
 
 

@@ -10,11 +10,11 @@ from pydantic import SecretStr
 from app.main import create_app
 from rowhouse.core.settings import Settings
 from rowhouse.db.engine import create_engine
-from tests.client import QuickClient
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET
 from tests.databases import Databases
-from tests.odd.base import metadata
-from tests.odd.registry import create_tables, registry
+from tests.fast_client import QuickClient
+from tests.sample_entities.odd.base import metadata
+from tests.sample_entities.odd.registry import create_tables, registry
 from tests.world import hostile
 from tests.world.conversation import Answer, speak
 from tests.world.services.pgbouncer import pgbouncer

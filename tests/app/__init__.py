@@ -1,0 +1,1 @@
+"""Tests of the product: the bookstore and the charging network."""

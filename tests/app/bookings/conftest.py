@@ -1,0 +1,39 @@
+"""A network to book on, and a clock that stands."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from starlette.testclient import TestClient
+
+from rowhouse.core import security
+from rowhouse.core.clock import set_clock
+from tests.app.bookings.network import Clock, Headers, Network
+from tests.conftest import sign_up
+
+
+@pytest.fixture(scope="session")
+def other_driver(client: TestClient) -> Headers:
+    """The headers of a second driver."""
+    return sign_up(client, "driver")
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+    """The application's clock, standing just behind the true time; the sessions of the tests outlive its being turned on."""
+    monkeypatch.setattr(security, "_is_in_force", lambda _claims: True)
+    standing = Clock(datetime.now(UTC).replace(microsecond=0))
+    with set_clock(standing):
+        yield standing
+
+
+@pytest.fixture
+def network(client: TestClient, clock: Clock, admin: Headers, driver: Headers) -> Network:
+    """The product's network."""
+    return Network(client, clock, admin=admin, driver=driver)
+
+
+@pytest.fixture
+def point(network: Network) -> int:
+    """A charge point of the test's own."""
+    return network.add_point()

@@ -1,0 +1,72 @@
+"""`GET /charge-points/{id}/availability`: what is free of a window."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.app.bookings.network import POINTS, Hours, Network
+from tests.contract.problems import faulty_members, problem
+
+
+def free(network: Network, point: int, hours: Hours) -> Any:
+    """The free intervals between two hours from now, for anyone."""
+    window = network.clock.between(hours)
+    answer = network.client.get(
+        f"{POINTS}/{point}/availability", params={"start": window["start_time"], "end": window["end_time"]}
+    )
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def intervals(network: Network, *hours: Hours) -> Any:
+    """The answer with these intervals."""
+    return {"items": [network.clock.between(pair) for pair in hours]}
+
+
+def test_what_is_not_booked_is_free(network: Network, point: int) -> None:
+    """Cut to the window, half-open, in order; touching bookings leave nothing between them."""
+    assert free(network, point, (1, 20)) == intervals(network, (1, 20))
+    for hours in ((2, 4), (4, 5), (10, 12)):
+        network.add_booking(point, hours)
+    assert free(network, point, (1, 20)) == intervals(network, (1, 2), (5, 10), (12, 20))
+    assert free(network, point, (3, 11)) == intervals(network, (5, 10))
+    assert free(network, point, (2, 5)) == intervals(network)
+    assert free(network, point, (5, 10)) == intervals(network, (5, 10))
+    assert free(network, network.add_point(), (3, 11)) == intervals(network, (3, 11))
+
+
+def test_only_live_bookings_take_time(network: Network, point: int) -> None:
+    """Not a cancelled one, nor one whose hold ran out."""
+    network.step(network.add_booking(point, (2, 3)), "cancel")
+    confirmed, pending = network.add_booking(point, (4, 5)), network.add_booking(point, (6, 7))
+    network.step(confirmed, "confirm")
+    assert free(network, point, (1, 8)) == intervals(network, (1, 4), (5, 6), (7, 8))
+    network.clock.advance(timedelta(minutes=15))
+    assert free(network, point, (0.75, 7.75)) == intervals(network, (0.75, 3.75), (4.75, 7.75))
+    assert network.written(pending) == "PENDING"
+
+
+@pytest.mark.parametrize("status", ["maintenance", "retired"])
+def test_out_of_service_nothing_is_free(network: Network, status: str) -> None:
+    """As a booking would be refused."""
+    assert free(network, network.add_point(status=status), (1, 2)) == intervals(network)
+
+
+def test_a_window_that_is_none_is_refused(network: Network, point: int) -> None:
+    """Missing, reversed, empty, without an offset or longer than a year; and a charge point that is not there."""
+    path, at = f"{POINTS}/{point}/availability", network.clock.at
+    for name, window in (
+        ("start", {"end": at(2)}),
+        ("end", {"start": at(1)}),
+        ("end", {"start": at(2), "end": at(1)}),
+        ("end", {"start": at(1), "end": at(1)}),
+        ("end", {"start": at(1), "end": at(24 * 366 + 2)}),
+        ("start", {"start": "2030-01-01T00:00:00", "end": at(1)}),
+        ("end", {"start": at(1), "end": "1700000000"}),
+        ("x", {"start": at(1), "end": at(2), "x": "1"}),
+    ):
+        assert name in faulty_members(network.client.get(path, params=window))
+    query = {"start": at(1), "end": at(2)}
+    problem(network.client.get(f"{POINTS}/2147483647/availability", params=query), 404, "not_found")
+    assert network.client.get(f"{path}/", params=query).status_code == 200

@@ -1,0 +1,105 @@
+"""When a booking may be: 5 minutes to 24 hours, not in the past, at most 90 days ahead; as the settings say."""
+
+from datetime import timedelta
+
+import pytest
+
+from app.bookings import service
+from app.bookings.settings import BookingSettings
+from tests.app.bookings.network import BOOKINGS, Clock, Network, wire
+from tests.contract.problems import problem
+
+Span = tuple[timedelta, timedelta]
+NONE, TICK, HOUR = timedelta(), timedelta(microseconds=1), timedelta(hours=1)
+SHORTEST, LONGEST, FARTHEST = timedelta(minutes=5), timedelta(hours=24), timedelta(days=90)
+ALLOWED: dict[str, Span] = {
+    "from now on": (NONE, HOUR),
+    "the shortest": (HOUR, HOUR + SHORTEST),
+    "the longest": (HOUR, HOUR + LONGEST),
+    "the farthest": (FARTHEST, FARTHEST + LONGEST),
+}
+REFUSED: dict[str, tuple[timedelta, timedelta, str]] = {
+    "too short": (HOUR, HOUR + SHORTEST - TICK, "end_time"),
+    "empty": (HOUR, HOUR, "end_time"),
+    "backwards": (2 * HOUR, HOUR, "end_time"),
+    "too long": (HOUR, HOUR + LONGEST + TICK, "end_time"),
+    "in the past": (-TICK, HOUR, "start_time"),
+    "long past": (-2 * HOUR, -HOUR, "start_time"),
+    "too far ahead": (FARTHEST + TICK, FARTHEST + HOUR, "start_time"),
+}
+
+
+def times(clock: Clock, start: timedelta, end: timedelta) -> dict[str, str]:
+    """The members of a booking from `start` to `end` from now."""
+    return {"start_time": wire(clock.time + start), "end_time": wire(clock.time + end)}
+
+
+@pytest.mark.parametrize("span", ALLOWED.values(), ids=ALLOWED)
+def test_times_within_the_bounds_are_booked(network: Network, point: int, span: Span) -> None:
+    """The bounds themselves belong to what is allowed; the row keeps the instants to the microsecond."""
+    body = {"charge_point_id": point, **times(network.clock, *span)}
+    answer = network.client.post(BOOKINGS, json=body, headers=network.driver)
+    assert answer.status_code == 201, answer.text
+    assert {name: answer.json()[name] for name in body} == body
+    assert answer.json()["status"] == "PENDING"
+
+
+@pytest.mark.parametrize(("start", "end", "member"), REFUSED.values(), ids=REFUSED)
+def test_times_out_of_bounds_are_refused(
+    network: Network, point: int, start: timedelta, end: timedelta, member: str
+) -> None:
+    """By a microsecond is enough; the answer names the member and nothing is stored."""
+    body = {"charge_point_id": point, **times(network.clock, start, end)}
+    answer = network.client.post(BOOKINGS, json=body, headers=network.driver)
+    problem(answer, 422, "invalid_input")
+    assert [error["loc"] for error in answer.json()["errors"]] == [["body", member]]
+    assert network.count(point) == 0
+
+
+@pytest.mark.parametrize(("start", "end", "member"), REFUSED.values(), ids=REFUSED)
+def test_a_booking_cannot_be_moved_out_of_bounds(
+    network: Network, point: int, start: timedelta, end: timedelta, member: str
+) -> None:
+    """Changed times are judged as new ones; the booking stays as it was."""
+    booking = network.add_booking(point, (1, 2))
+    before = network.stored(booking)
+    answer = network.change(booking, times(network.clock, start, end))
+    problem(answer, 422, "invalid_input")
+    assert [error["loc"] for error in answer.json()["errors"]] == [["body", member]]
+    assert network.stored(booking) == before
+
+
+def test_one_changed_time_is_judged_with_the_other_stored_one(network: Network, point: int) -> None:
+    """The rule is about the whole row as it would be."""
+    booking = network.add_booking(point, (10, 12))
+    problem(network.change(booking, {"end_time": network.clock.at(9)}), 422, "invalid_input")
+    problem(network.change(booking, {"start_time": network.clock.at(12)}), 422, "invalid_input")
+    assert network.change(booking, {"end_time": network.clock.at(11)}).status_code == 200
+    assert network.stored(booking)["end_time"] == network.clock.at(11)
+
+
+def test_an_instant_without_offset_is_refused(network: Network, point: int) -> None:
+    """Local time is nobody's time."""
+    answer = network.book(point, (1, 2), end_time=network.clock.at(2).removesuffix("Z"))
+    problem(answer, 422, "invalid_input")
+    assert network.count(point) == 0
+
+
+def test_an_offset_is_the_same_instant(network: Network, point: int) -> None:
+    """Stored and shown in UTC, and judged there: it overlaps what is booked in UTC."""
+    shown = network.clock.at(3).removesuffix("Z")
+    answer = network.book(point, (1, 2), start_time=f"{shown}+02:00")
+    assert answer.json()["start_time"] == network.clock.at(1)
+    problem(network.book(point, (1, 2)), 409, "slot_taken")
+
+
+def test_the_bounds_are_settings(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of the three moves with its setting."""
+    bounds = BookingSettings(booking_min_minutes=30, booking_max_hours=2, booking_max_days_ahead=7)
+    monkeypatch.setattr(service, "SETTINGS", bounds)
+    point, week = network.add_point(), 7 * 24
+    for hours in ((1, 1.49), (1, 3.01), (week + 0.01, week + 1)):
+        problem(network.book(point, hours), 422, "invalid_input")
+    assert network.count(point) == 0
+    for hours in ((1, 1.5), (2, 4), (week, week + 1)):
+        network.add_booking(point, hours)

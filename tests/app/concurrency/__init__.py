@@ -1,0 +1,1 @@
+"""The product under concurrent requests: real server processes, one database, many clients."""

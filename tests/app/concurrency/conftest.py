@@ -1,0 +1,46 @@
+"""The servers, clients and tables of `tests.concurrency`, and the product's rows that its clients compete for."""
+
+import httpx2
+import pytest
+
+from tests.app.concurrency.slots import Slots
+from tests.app.concurrency.store import Store
+from tests.concurrency.clients import Headers
+from tests.concurrency.conftest import (
+    admin_headers,
+    backend,
+    buyers,
+    clients,
+    driver_headers,
+    engine,
+    race_url,
+    servers,
+    tables,
+    victim,
+)
+from tests.concurrency.tables import Tables
+
+__all__ = [
+    "admin_headers",
+    "backend",
+    "buyers",
+    "clients",
+    "driver_headers",
+    "engine",
+    "race_url",
+    "servers",
+    "tables",
+    "victim",
+]  # fixtures
+
+
+@pytest.fixture
+def slots(clients: list[httpx2.Client], tables: Tables, admin_headers: Headers, driver_headers: Headers) -> Slots:
+    """Half hours of tomorrow."""
+    return Slots(clients, tables, admin=admin_headers, driver=driver_headers)
+
+
+@pytest.fixture
+def store(clients: list[httpx2.Client], admin_headers: Headers, tables: Tables) -> Store:
+    """A shelf of the test's own."""
+    return Store(clients[0], admin_headers, tables)

@@ -1,0 +1,27 @@
+"""A counter to buy at, and those who buy."""
+
+import pytest
+from starlette.testclient import TestClient
+
+from tests.app.catalog.shop import Headers, Shop
+from tests.app.orders.counter import Counter
+from tests.conftest import sign_up
+
+
+@pytest.fixture
+def counter(client: TestClient, admin: Headers) -> Counter:
+    """The product's counter, with a shelf of the test's own."""
+    shop = Shop(client, admin)
+    return Counter(shop, shop.add_category())
+
+
+@pytest.fixture
+def buyer(client: TestClient) -> Headers:
+    """The headers of a new account, whose cart is empty."""
+    return sign_up(client)
+
+
+@pytest.fixture(scope="session")
+def stranger(client: TestClient) -> Headers:
+    """The headers of an account that owns nothing here."""
+    return sign_up(client)

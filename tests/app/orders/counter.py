@@ -1,0 +1,79 @@
+"""The counter as its tests use it: books, carts and orders over HTTP, money to the digit."""
+
+from decimal import Decimal
+from typing import Any
+
+from httpx2 import Response
+
+from tests.app.catalog.shop import Headers, Shop, exact
+
+CART, ORDERS = "/api/v1/cart-items", "/api/v1/orders"
+PLENTY = 1000
+
+
+class Counter:
+    """Sells the books of one shelf."""
+
+    def __init__(self, shop: Shop, category: int) -> None:
+        self.shop = shop
+        self.client = shop.client
+        self.admin = shop.admin
+        self.category = category
+
+    def add_book(self, **members: Any) -> int:
+        """The id of a new book, of which there are plenty."""
+        return self.shop.add_book(self.category, **{"stock": PLENTY, **members})
+
+    def stock(self, book: int) -> int:
+        """How many are in stock."""
+        return int(self.shop.stored(book)["stock"])
+
+    def put(self, buyer: Headers, book: int, quantity: int = 1, **options: Any) -> Response:
+        """The answer to copies of a book for the cart."""
+        headers = {**buyer, **options.pop("extra", {})}
+        return self.client.post(CART, json={"book_id": book, "quantity": quantity}, headers=headers)
+
+    def fill(self, buyer: Headers, *wishes: tuple[int, int]) -> None:
+        """Put books in their quantities into the cart."""
+        for book, quantity in wishes:
+            answer = self.put(buyer, book, quantity)
+            assert answer.status_code in (200, 201), answer.text
+
+    def cart(self, buyer: Headers) -> dict[int, int]:
+        """What is in the cart: quantities by book."""
+        answer = self.client.get(CART, params={"size": 100}, headers=buyer)
+        assert answer.status_code == 200, answer.text
+        return {row["book_id"]: row["quantity"] for row in answer.json()["items"]}
+
+    def order(self, buyer: Headers, **headers: str) -> Response:
+        """The answer to ordering what is in the cart."""
+        return self.client.post(ORDERS, headers={**buyer, **headers})
+
+    def ordered(self, buyer: Headers, *wishes: tuple[int, int]) -> dict[str, Any]:
+        """A new order of these books, its money to the digit."""
+        self.fill(buyer, *wishes)
+        answer = self.order(buyer)
+        assert answer.status_code == 201, answer.text
+        return exact(answer)
+
+    def step(self, order: int, name: str, headers: Headers) -> Response:
+        """The answer to a step of an order."""
+        return self.client.post(f"{ORDERS}/{order}/{name}", headers=headers)
+
+    def stored(self, order: int, headers: Headers) -> dict[str, Any]:
+        """The order as its caller sees it, its money to the digit."""
+        answer = self.client.get(f"{ORDERS}/{order}", headers=headers)
+        assert answer.status_code == 200, answer.text
+        return exact(answer)
+
+    def orders(self, buyer: Headers, **query: Any) -> list[dict[str, Any]]:
+        """A page of the caller's orders."""
+        answer = self.client.get(ORDERS, params=query, headers=buyer)
+        assert answer.status_code == 200, answer.text
+        found: list[dict[str, Any]] = exact(answer)["items"]
+        return found
+
+
+def amounts(order: dict[str, Any]) -> list[Decimal]:
+    """What each line of an order amounts to."""
+    return [line["unit_price"] * line["quantity"] for line in order["lines"]]

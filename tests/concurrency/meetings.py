@@ -1,0 +1,20 @@
+"""An application for races that the product has no room for: meetings that do not overlap, and that come back when they were deleted."""
+
+from fastapi import FastAPI
+
+from app.main import create_app
+from rowhouse.auth.accounts import include_accounts
+from rowhouse.core.policy import ANYONE, SIGNED_IN
+from rowhouse.registration.registry import Registry
+from tests.sample_entities.odd.base import metadata
+from tests.sample_entities.odd.shapes import Meeting, Room
+
+registry = Registry("/api/v1")
+include_accounts(registry, roles=("driver",), sign_up=("user", "driver"), operations=())
+registry.register(Meeting, read=ANYONE, write=SIGNED_IN, soft_delete=True)
+registry.register(Room, read=ANYONE, write=SIGNED_IN)
+
+
+def create() -> FastAPI:
+    """The application, by the settings of its process."""
+    return create_app(None, registry, metadata)

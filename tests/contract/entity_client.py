@@ -1,0 +1,244 @@
+"""A registered entity in a running application, as an administrator's HTTP client sees it."""
+
+import itertools
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+import sqlalchemy as sa
+from httpx2 import Response
+from starlette.testclient import TestClient
+
+from app.api import registry as product_registry
+from rowhouse.core.clock import now
+from rowhouse.entities.model import Mark
+from rowhouse.registration.registry import Registration, Registry
+from tests.conftest import sign_up
+from tests.contract.bodies import Bodies, Schema
+from tests.openapi_documents import Document, document_of
+
+Headers = Mapping[str, str]
+Row = dict[str, Any]
+_numbers = itertools.count(1)
+
+
+def _booking(number: int) -> Row:
+    start = now() + timedelta(days=1, minutes=91 * number % 100_000)  # so that no two overlap
+    return {"start_time": start.isoformat(), "end_time": (start + timedelta(minutes=30 + number % 60)).isoformat()}
+
+
+def _later(row: Row) -> Row:
+    start, end = (datetime.fromisoformat(row[name]) + timedelta(minutes=1) for name in ("start_time", "end_time"))
+    return {"start_time": start.isoformat(), "end_time": end.isoformat()}
+
+
+# What a schema cannot say of an entity's values: rules over several members, and patterns.
+BODIES: dict[str, Callable[[int], Row]] = {
+    "bookings": _booking,
+    "crates": lambda number: {"label": f"label {number}"},
+    "exhibits": lambda number: {"code": f"code {number}"},
+    "users": lambda number: {"role": "user"},
+    "everythings": lambda number: {"patterned": f"AB-{number}"},
+    "parcels": lambda number: {"status": "public"},
+    "periods": lambda number: {"first_day": "2030-01-01", "last_day": (None, "2030-01-01", "2030-02-01")[number % 3]},
+}
+CHANGES: dict[str, Callable[[Row], Row]] = {
+    "bookings": _later,
+    "crates": lambda row: {"label": f"{row['label']} again"},
+    "exhibits": lambda row: {"code": f"{row['code']} again"},
+    "everythings": lambda row: {"patterned": "CD-1"},
+    "parcels": lambda row: {"weight": row["weight"] + 1},
+    "periods": lambda row: {"first_day": "2029-12-31", "last_day": str(date(2031, 1, 1))},
+}
+
+
+def _fill_cart(world: "World", headers: Headers) -> None:
+    """Put one book into the caller's cart, and nothing else."""
+    caller = world.client.get("/api/v1/users/me", headers=headers).json()
+    cart = world.house("cart-items")
+    for item in cart.list(headers, user_id=caller["id"], size=100)["items"]:
+        cart.call("DELETE", f"/{item['id']}")
+    cart.make(headers, book_id=world.house("books").make(stock=9)["id"], quantity=1)
+
+
+# What must be there before a row can be made, beside what it refers to: an order is made of what is in a cart.
+PREPARATIONS: dict[str, Callable[["World", Headers], None]] = {"orders": _fill_cart}
+
+
+class World:
+    """One application on one database."""
+
+    def __init__(self, client: TestClient, registry: Registry, admin: Headers) -> None:
+        self.client = client
+        self.registry = registry
+        self.admin = admin
+        self._callers: dict[str, Headers] = {}
+        self._kept: dict[str, list[Any]] = {}
+
+    @property
+    def document(self) -> Document:
+        """The OpenAPI document, which `tests/crud/test_openapi.py` holds to what is served."""
+        return document_of("product" if self.registry is product_registry else "odd")
+
+    @cached_property
+    def bodies(self) -> Bodies:
+        """The maker of values."""
+        return Bodies(self.document)
+
+    @cached_property
+    def admin_id(self) -> int:
+        """The administrator's account."""
+        return int(self.client.get("/api/v1/users/me", headers=self.admin).json()["id"])
+
+    def caller(self, name: str, role: str = "driver") -> Headers:
+        """The headers of an account that is made when its name comes first."""
+        if name not in self._callers:
+            self._callers[name] = sign_up(self.client, role)
+        return self._callers[name]
+
+    def kept(self, path: str) -> list[Any]:
+        """The ids of an entity's rows that tests share, for the entity to fill."""
+        return self._kept.setdefault(path, [])
+
+    def house(self, path: str) -> "House":
+        """An entity by its path."""
+        return House(self, self.registry.registrations[path])
+
+    def house_of(self, table: str) -> "House":
+        """An entity by its table."""
+        return next(
+            self.house(path) for path, r in self.registry.registrations.items() if r.resource.table.name == table
+        )
+
+
+class House:
+    """One entity: its plan, its paths and its rows."""
+
+    def __init__(self, world: World, registration: Registration) -> None:
+        self.world = world
+        self.registration = registration
+        self.plan = registration.resource
+        self.name = self.plan.name
+        self.path = f"{world.registry.prefix}/{self.plan.path}"
+        self.owner = self.plan.owner
+
+    # -- the plan ----------------------------------------------------------------------------------------------------
+
+    @property
+    def create(self) -> Mapping[str, Schema]:
+        """What may be sent to make a row."""
+        return self.world.bodies.members(f"{self.name}Create")
+
+    @property
+    def required(self) -> list[str]:
+        """What must be sent to make a row."""
+        return self.world.bodies.required(f"{self.name}Create")
+
+    @property
+    def update(self) -> Mapping[str, Schema]:
+        """What may be sent to change a row."""
+        return self.world.bodies.members(f"{self.name}Update")
+
+    @property
+    def public(self) -> Mapping[str, Schema]:
+        """What a row shows."""
+        return self.world.bodies.members(f"{self.name}Public")
+
+    @property
+    def references(self) -> dict[str, sa.Column[Any]]:
+        """The members that refer to rows, and the column each refers to; the owner is the server's."""
+        columns = {name: column.column for name, column in self.plan.columns.items() if name != self.owner}
+        return {name: next(iter(c.foreign_keys)).column for name, c in columns.items() if c.foreign_keys}
+
+    def marked(self, mark: Mark) -> set[str]:
+        """The members with a mark."""
+        return {name for name, column in self.plan.columns.items() if mark in column.marks}
+
+    @property
+    def parameters(self) -> dict[str, Schema]:
+        """The query parameters of the list, each with its schema."""
+        listed = self.world.document["paths"][self.path]["get"]["parameters"]
+        return {parameter["name"]: parameter["schema"] for parameter in listed}
+
+    # -- rows --------------------------------------------------------------------------------------------------------
+
+    def call(self, method: str, path: str = "", headers: Headers | None = None, **options: Any) -> Response:
+        """A request below the entity's path, as the administrator unless `headers` says otherwise."""
+        who = self.world.admin if headers is None else headers
+        return self.world.client.request(
+            method, f"{self.path}{path}", headers={**who, **options.pop("extra", {})}, **options
+        )
+
+    def body(self, **values: Any) -> Row:
+        """A valid body with every member; references lead to new rows."""
+        self.prepare(self.world.admin)
+        number = next(_numbers)
+        special = BODIES.get(self.plan.path)
+        extra = {**(special(number) if special else {}), **values}
+        made = {name: self.value(name, schema, number) for name, schema in self.create.items() if name not in extra}
+        return made | extra
+
+    def value(self, name: str, schema: Schema, number: int) -> Any:
+        """A valid value of one member."""
+        target = self.references.get(name)
+        if target is None:
+            return self.world.bodies.value(schema, number)
+        if target.table is self.plan.table:
+            return None
+        return self.world.house_of(target.table.name).make_plain()[target.name]
+
+    def prepare(self, headers: Headers) -> None:
+        """See to it that the caller can make a row."""
+        if self.plan.path in PREPARATIONS:
+            PREPARATIONS[self.plan.path](self.world, headers)
+
+    def make(self, headers: Headers | None = None, /, **values: Any) -> Row:
+        """A new row."""
+        body = self.body(**values)
+        if headers is not None:
+            self.prepare(headers)
+        return self._stored(self.call("POST", headers=headers, json=body))
+
+    def rows(self, count: int) -> list[Row]:
+        """Rows in the order of their keys, shared by the tests that only read them: making them takes most of such a test's time."""
+        kept = self.world.kept(self.plan.path)
+        # Some may be gone: who makes an order empties the cart.
+        found = self.list(id__in=",".join(map(str, kept)), size=100)["items"] if kept else []
+        found += [self.make() for _ in range(count - len(found))]
+        kept[:] = [row["id"] for row in found]
+        return sorted(found, key=lambda row: row["id"])[:count]
+
+    def make_plain(self) -> Row:
+        """A new row with the required members only."""
+        full = self.body()
+        return self._stored(self.call("POST", json={name: full[name] for name in self.required}))
+
+    def change(self, row: Row, name: str) -> Row:
+        """A valid change of one member."""
+        special = CHANGES.get(self.plan.path)
+        extra = special(row) if special else {}
+        number = next(_numbers)
+        return {name: extra[name] if name in extra else self.value(name, self.update[name], number + (number % 4 == 3))}
+
+    def stored(self, row: Row) -> Row:
+        """The row as it is stored now."""
+        answer = self.call("GET", f"/{row['id']}")
+        assert answer.status_code == 200, answer.text
+        found: Row = answer.json()
+        return found
+
+    def list(self, headers: Headers | None = None, /, **query: Any) -> Any:
+        """A page of the list."""
+        answer = self.call("GET", headers=headers, params=query)
+        assert answer.status_code == 200, (query, answer.text)
+        return answer.json()
+
+    def total(self) -> int:
+        """How many rows there are."""
+        return int(self.list(size=1)["total"])
+
+    def _stored(self, answer: Response) -> Row:
+        assert answer.status_code == 201, answer.text
+        row: Row = answer.json()
+        return row

@@ -1,0 +1,74 @@
+"""Keeps coverage out of the tests that add nothing to it, for following every instruction nearly doubles what they cost.
+
+What is followed covers everything that the gates ask for; the rest runs at full speed and proves what it proves all the same.
+Coverage follows threads, so each thread asks here before it works for a test: the tests' own, the application's event loop
+(`tests/fast_client.py`) and the threads that serve its requests.
+"""
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rowhouse.workers.pool import Job
+
+TESTS = Path(__file__).resolve().parent
+# Here tests call some of what is to be covered themselves; elsewhere they speak HTTP, and only what answers is worth following.
+INSIDE = {"core", "crud", "hand_written", "migrations", "pages", "security", "transfer"}
+INSIDE_OF_THE_PRODUCT = {"demo"}  # below tests/app
+# These find what nobody thought of, by chance or by number; what was thought of is covered without them.
+UNFOLLOWED = {"clients", "concurrency", "fuzz", "perf", "stateful"}
+# Covered by the same tests on the other database; what each database does in its own way has its own tests.
+UNFOLLOWED_ON = {"contract": "postgresql", "isolation": "postgresql"}
+
+
+class Follower(threading.local):
+    """What traced this thread before it was left alone."""
+
+    tracer: Any = None
+
+
+_here = Follower()
+_is_followed = True
+
+
+def follow(*, wanted: bool) -> None:
+    """Have this thread traced, if anything traces it at all, or leave it alone."""
+    tracer = sys.gettrace()
+    if tracer is not None and not wanted:
+        _here.tracer = tracer
+        sys.settrace(None)
+    elif tracer is None and wanted and _here.tracer is not None:
+        sys.settrace(_here.tracer)
+
+
+def follow_the_test() -> None:
+    """Do in this thread, which works for the application, as the test that runs now wants it."""
+    follow(wanted=_is_followed)
+
+
+@contextmanager
+def measured(path: Path, name: str) -> Iterator[None]:
+    """One test's time."""
+    global _is_followed  # noqa: PLW0603  one test runs at a time in a process, and its threads have no other way to know it
+    first, *further = path.relative_to(TESTS).parts
+    directory = further[0] if first == "app" else first
+    other = UNFOLLOWED_ON.get(directory)
+    _is_followed = directory not in UNFOLLOWED and (other is None or other not in name)
+    follow(wanted=directory in INSIDE | INSIDE_OF_THE_PRODUCT)
+    yield
+    follow(wanted=True)
+    _is_followed = True
+
+
+def measure_crews() -> None:
+    """Have the threads of every application ask before each request."""
+    perform = Job.perform
+
+    def ask_and_perform(task: Job[Any]) -> None:
+        follow_the_test()
+        perform(task)
+
+    Job.perform = ask_and_perform  # type: ignore[method-assign, assignment]  # there is no other place that every request's thread passes

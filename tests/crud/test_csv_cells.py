@@ -1,0 +1,83 @@
+"""Cells of CSV: whatever a column holds comes back, and nothing that a client wrote is a formula."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from rowhouse.schemas.columns import Column, columns_of
+from rowhouse.transfer.csv_cells import RISKY, cell_reader, cell_writer, empty_cell
+from tests.sample_entities.odd.columns import Everything, Maybe
+
+RISKY_CHARACTERS = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"
+EVERYTHING, MAYBE = columns_of(Everything), columns_of(Maybe)
+SAME = settings(derandomize=True, database=None, deadline=None, max_examples=200)
+
+
+def read(column: Column, cell: str) -> Any:
+    """The JSON value of a cell."""
+    return json.loads(cell_reader(column)(cell))
+
+
+@SAME
+@given(text=st.text(st.sampled_from(f"{RISKY_CHARACTERS}'\"aä,; 1"), min_size=1))
+@example(text="'")
+def test_text_is_safe_and_comes_back(text: str) -> None:
+    """Whatever it begins with, quotes of its own among it."""
+    write = cell_writer(EVERYTHING["text"])
+    assert write is not None
+    cell = write(text)
+    assert cell[0] not in RISKY_CHARACTERS
+    assert cell in (text, f"'{text}")
+    assert read(EVERYTHING["text"], cell) == text
+
+
+def test_every_risky_character_is_known() -> None:
+    """The one list is the other."""
+    assert json.loads(f'"{RISKY[1:-1].replace(chr(92) + "-", "-")}"') == RISKY_CHARACTERS
+
+
+@SAME
+@given(cell=st.text(min_size=1))
+@example(cell="007")
+@example(cell="1e999")
+@example(cell="-0.50")
+@example(cell='1,"x":2')
+@example(cell="NaN")
+@example(cell="[" * 1000)
+def test_no_cell_breaks_out_of_its_member(cell: str) -> None:
+    """Whatever the column, a cell becomes one JSON value, or a string for the schema to refuse."""
+    for column in (*EVERYTHING.values(), *MAYBE.values()):
+        written = cell_reader(column)(cell)
+        try:
+            json.loads(f'{{"member":{written}}}')
+        except RecursionError:  # Python's own parser; the engine's says so
+            assert column.is_json
+
+
+@pytest.mark.parametrize(
+    ("name", "cell", "value"),
+    [
+        ("whole", "-007", -7), ("whole", "1.0", "1.0"), ("whole", "1_0", "1_0"), ("whole", " 1", " 1"), ("whole", "\u0661", "\u0661"),
+        ("ratio", "1e3", 1000.0), ("ratio", "-00.5", -0.5), ("ratio", "00", 0), ("ratio", "1E+2", 100.0), ("ratio", ".5", ".5"), ("ratio", "nan", "nan"),
+        ("amount", "12.50", "12.50"), ("amount", "1e-2", 0.01), ("amount", "1,5", "1,5"),
+        ("flag", "TRUE", True), ("flag", "false", False), ("flag", "yes", "yes"), ("flag", "1", "1"),
+        ("colour", "red", "red"), ("colour", "pink", "pink"), ("level", "10", 10), ("level", "LOW", "LOW"),
+        ("document", '{"a":[1,null]}', {"a": [1, None]}), ("document", "{", "{"), ("document", "1} ", "1} "), ("tags", '["=1"]', ["=1"]),
+        ("day", "2030-01-31", "2030-01-31"), ("span", "-PT5M", "-PT5M"), ("text", "true", "true"), ("text", "12", "12"), ("text", "null", "null"),
+    ],
+)  # fmt: skip
+def test_a_cell_is_read_by_the_kind_of_its_column(name: str, cell: str, value: Any) -> None:
+    """What is none of the kind stays text, and the schema says what is wrong with it."""
+    found = read(EVERYTHING[name], cell)
+    assert (found, type(found)) == (value, type(value))
+
+
+def test_an_empty_cell_is_null_where_the_column_takes_null() -> None:
+    """Else it is the empty text in a text column, and in every other it is as if it were not there."""
+    assert {empty_cell(column) for name, column in MAYBE.items() if column.nullable} == {"null"}
+    texts = {name for name, column in EVERYTHING.items() if empty_cell(column) == '""'}
+    assert texts == {"text", "short_text", "patterned", "indexed_text", "address"}
+    assert {empty_cell(column) for name, column in EVERYTHING.items() if name not in texts} == {None}

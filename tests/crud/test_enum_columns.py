@@ -1,0 +1,131 @@
+"""Columns of few words: an enum, or `sa.Enum("draft", "published")` without a class; and what others have stored in them."""
+
+import enum
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlmodel import Field
+from starlette.testclient import TestClient
+
+from app.main import create_app
+from rowhouse.core.policy import ANYONE
+from rowhouse.core.settings import Settings
+from rowhouse.db.integrity import NAMING_CONVENTION
+from rowhouse.db.sql_functions import fold_with
+from rowhouse.entities.model import IntegerKey, Record
+from rowhouse.registration.registry import Registry
+from rowhouse.schemas.columns import RegistrationError
+from tests.conftest import QUIET
+from tests.databases import Databases
+from tests.fast_client import QuickClient
+
+metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
+fold_with(metadata)
+STATES = sa.Enum("draft", "published", name="tariff_state")
+TARIFFS = "/api/v1/tariffs"
+CSV = {"Content-Type": "text/csv"}
+
+
+class Colour(enum.Enum):
+    """A class for the words."""
+
+    RED = "red"
+    BLUE = "blue"
+
+
+class WordRecord(IntegerKey, Record, registry=sa.orm.registry(metadata=metadata)):
+    """An entity in a metadata of its own."""
+
+
+class Tariff(WordRecord, table=True):
+    """Both kinds."""
+
+    state: str = Field(default="draft", sa_column=sa.Column(STATES, nullable=False, index=True))
+    colour: Colour = Field(default=Colour.RED, index=True)
+
+
+class OtherRecord(IntegerKey, Record, registry=sa.orm.registry(metadata=sa.MetaData())):
+    """An entity that no database ever has."""
+
+
+class Mixed(OtherRecord, table=True):
+    """A class whose annotation is another than its column's."""
+
+    colour: str = Field(default="red", sa_column=sa.Column(sa.Enum(Colour), nullable=False))
+
+
+class Swapped(OtherRecord, table=True):
+    """The other way round."""
+
+    colour: Colour = Field(default=Colour.RED, sa_column=sa.Column(sa.Enum("red", "blue", name="c"), nullable=False))
+
+
+@pytest.fixture
+def url(backend: str, databases: Databases) -> str:
+    """A database of tariffs."""
+    return databases.prepared(backend, "words", metadata.create_all)
+
+
+@pytest.fixture
+def client(url: str) -> Iterator[TestClient]:
+    """An application that anybody may write to."""
+    registry = Registry()
+    registry.register(Tariff, read=ANYONE, write=ANYONE)
+    with QuickClient(create_app(Settings(database_url=url, **QUIET), registry, metadata)) as made:
+        yield made
+
+
+def total(client: TestClient, **filters: Any) -> int:
+    """How many tariffs there are."""
+    return int(client.get(TARIFFS, params=filters).json()["total"])
+
+
+@pytest.mark.parametrize("word", ["bogus", "draft ", "DRAFT"])
+def test_a_word_that_the_column_does_not_have_is_refused(client: TestClient, word: str) -> None:
+    """Wherever it comes in; and nothing is stored."""
+    made = client.post(TARIFFS, json={"state": "published"})
+    assert (made.status_code, made.json()["state"]) == (201, "published")
+    answers = [
+        client.post(TARIFFS, json={"state": word}),
+        client.patch(made.headers["Location"], json={"state": word}),
+        client.post(f"{TARIFFS}/batch", json=[{"state": word}]),
+        client.post(f"{TARIFFS}/import", content=f'state\n"{word}"\n', headers=CSV),
+        client.get(TARIFFS, params={"state": word}),
+        client.get(TARIFFS, params={"state__in": f"draft,{word}"}),
+    ]
+    assert [answer.status_code for answer in answers] == [422] * len(answers)
+    assert (total(client, state="published"), total(client)) == (1, 1)
+
+
+def test_words_have_the_filters_of_an_enum(client: TestClient) -> None:
+    """No parts of words, which PostgreSQL's own enums do not have; the document lists the words."""
+    for query in ("state__contains=d", "state__startswith=d", "state__gt=d"):
+        assert client.get(f"{TARIFFS}?{query}").status_code == 422
+    document = client.get("/openapi.json").json()
+    member = document["components"]["schemas"]["TariffCreate"]["properties"]["state"]
+    assert member["enum"] == ["draft", "published"]
+
+
+def test_a_value_that_the_class_does_not_know_is_shown_as_it_is(client: TestClient, url: str) -> None:
+    """A newer deploy may have stored it; the older server's lists go on."""
+    made = client.post(TARIFFS, json={})
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE tariffs SET colour = 'mauve'"))
+    engine.dispose()
+    assert [row["colour"] for row in client.get(TARIFFS).json()["items"]] == ["mauve"]
+    assert client.get(made.headers["Location"], params={"fields": "colour"}).json() == {"colour": "mauve"}
+    for form in ("csv", "ndjson"):
+        assert "mauve" in client.get(f"{TARIFFS}/export", params={"format": form, "fields": "colour"}).text
+    changed = client.patch(made.headers["Location"], json={"state": "published"})
+    assert (changed.status_code, changed.json()["colour"]) == (200, "mauve")
+    assert client.post(TARIFFS, json={"colour": "mauve"}).status_code == 422
+
+
+@pytest.mark.parametrize(("model", "holds"), [(Mixed, "Colour"), (Swapped, "texts")])
+def test_an_annotation_that_is_not_the_columns_is_refused(model: type[OtherRecord], holds: str) -> None:
+    """Every answer would fail; the message says what to change."""
+    with pytest.raises(RegistrationError, match=f"{model.__name__}.colour: the column holds {holds}, .* make them one"):
+        Registry().register(model, read=ANYONE, write=ANYONE)

@@ -1,0 +1,168 @@
+"""A column that lists read by and no index serves is named in the log at start-up, once an entity, with the mend."""
+
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.orm import registry as orm_registry
+from sqlmodel import Field, SQLModel
+from starlette.testclient import TestClient
+
+from app.api import registry as table_of_contents
+from app.main import create_app
+from rowhouse.core.policy import ANYONE, SIGNED_IN
+from rowhouse.core.settings import Settings
+from rowhouse.entities.model import SECRET, IntegerKey, Record
+from rowhouse.registration.index_advice import MEND, leading_columns
+from rowhouse.registration.registry import Registry
+from tests.conftest import QUIET, migrate
+from tests.core.conftest import kept_logging
+from tests.databases import Databases
+from tests.sample_entities.odd.base import table_of
+
+metadata = sa.MetaData()
+
+
+class Scratch(IntegerKey, Record, registry=orm_registry(metadata=metadata)):
+    """A key and timestamps, in a metadata that no other test sees."""
+
+
+class Served(Scratch, table=True):
+    """Each way in which an index serves a column, and in which nobody reads by one."""
+
+    __table_args__ = (
+        sa.UniqueConstraint("first_of_two", "second"),
+        sa.Index(None, "first_of_index", "second"),
+        sa.Index("ix_newest", sa.desc("newest").nulls_last()),
+        sa.Index("ix_group", sa.text('"group" DESC')),
+    )
+
+    code: str = Field(unique=True)
+    label: str = Field(index=True)
+    first_of_two: int
+    first_of_index: int
+    newest: int | None = None
+    last: int
+    group: int
+    second: int = Field(index=False)
+    document: dict[str, Any] = Field(sa_type=sa.JSON)
+    api_key: Annotated[str, SECRET] = ""
+
+
+sa.Index("ix_last", table_of(Served).c.last.desc())
+
+
+class ThoughtAbout(Scratch, table=True):
+    """Each way to say that a column needs no index."""
+
+    plain: int = Field(index=False)
+    annotated: Annotated[int, Field(index=False)]
+    by_keywords: int = Field(sa_column_kwargs={"index": False})
+    by_column: int = Field(sa_column=sa.Column(sa.Integer, index=False, nullable=False))
+    parent_id: int | None = Field(default=None, foreign_key="serveds.id", index=False)
+
+
+class Bare(Scratch, table=True):
+    """Each way in which a column is left without an index that serves it."""
+
+    __table_args__ = (
+        sa.Index("ix_other", "other", "second"),
+        sa.Index("ix_expression", sa.func.abs(sa.text("expression"))),
+        sa.Index("ix_negative", sa.text("-negative")),
+        sa.Index("ix_partial", "partial", postgresql_where=sa.text("partial > 0")),
+        sa.Index("ix_partial_there", "partial_there", sqlite_where=sa.text("partial_there > 0")),
+        sa.Index("ix_unordered", "unordered", postgresql_using="hash"),
+    )
+
+    other: int
+    second: int
+    expression: int
+    negative: int
+    partial: int
+    partial_there: int
+    unordered: int
+    described: int = Field(description="Nothing is said of an index.")
+    by_keywords: int = Field(sa_column_kwargs={"comment": "nor here"})
+    by_column: int = Field(sa_column=sa.Column(sa.Integer, nullable=False))
+    parent_id: int | None = Field(default=None, foreign_key="serveds.id")
+    owner_id: int = Field(foreign_key="serveds.id")
+    keeper_key: Annotated[int | None, SECRET] = Field(default=None, foreign_key="serveds.id")
+
+
+LISTED = "second, expression, negative, partial, partial_there, unordered, described, by_keywords, by_column"
+OWNER = "owner_id, by which every list of one owner's rows reads; "
+REFERENCES = "by which a delete of what they refer to reads"
+
+
+def sentences(model: type[SQLModel], **words: Any) -> list[str]:
+    """What is said of an entity that is registered so."""
+    registry = Registry()
+    registry.register(model, **{"write": SIGNED_IN, **words})
+    return registry.missing_indexes()
+
+
+@pytest.mark.parametrize("model", [Served, ThoughtAbout])
+def test_a_column_that_is_served_or_was_thought_about_is_not_named(model: type[SQLModel]) -> None:
+    assert sentences(model) == []
+
+
+def test_a_column_that_no_index_begins_with_is_named_with_the_mend() -> None:
+    """The owner first; then what is referred to; then what lists filter and sort by."""
+    (sentence,) = sentences(Bare, owner="owner_id")
+    named = f"{OWNER}parent_id, keeper_key, {REFERENCES}; {LISTED}, by which lists filter and sort"
+    assert sentence == f"Bare: no index begins with {named}: {MEND}"
+
+
+def test_the_owner_of_what_others_may_read_is_a_reference_like_any() -> None:
+    """For lists do not read by it."""
+    (sentence,) = sentences(Bare, owner="owner_id", read=ANYONE)
+    assert f"begins with parent_id, owner_id, keeper_key, {REFERENCES}; " in sentence
+
+
+def test_without_a_list_only_references_count() -> None:
+    (sentence,) = sentences(Bare, owner="owner_id", operations=("get", "delete"))
+    assert sentence == f"Bare: no index begins with parent_id, owner_id, keeper_key, {REFERENCES}: {MEND}"
+
+
+@pytest.fixture
+def _logging_as_it_was() -> Iterator[None]:
+    with kept_logging():
+        yield
+
+
+@pytest.mark.usefixtures("_logging_as_it_was")
+def test_a_start_logs_one_line_an_entity(
+    databases: Databases, backend: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not at registration, nor when the application is made; and the start goes on."""
+    registry = Registry()
+    registry.register(Bare, owner="owner_id")
+    registry.register(Served, write=SIGNED_IN)
+    app = create_app(Settings(database_url=databases.empty(backend), **QUIET), registry, metadata)
+    assert capsys.readouterr().err == ""
+    with TestClient(app) as client:
+        assert client.get("/health").status_code == 200
+    lines = [json.loads(text) for text in capsys.readouterr().err.splitlines()]
+    (line,) = [line for line in lines if line["event"] != "not ready"]  # its tables are in no database
+    assert (line["level"], line["event"]) == ("warning", *registry.missing_indexes())
+
+
+@pytest.mark.usefixtures("_logging_as_it_was")
+def test_our_own_entities_start_without_a_word(
+    databases: Databases, backend: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = databases.prepared(backend, "migrated", migrate)
+    with TestClient(create_app(Settings(database_url=url, **QUIET))) as client:
+        assert client.get("/health").status_code == 200
+    assert capsys.readouterr().err == ""
+
+
+def test_our_own_references_all_have_an_index() -> None:
+    """Those of tables that are not registered, too: order lines, refresh tokens."""
+    tables = {table_of(line.resource.model) for line in table_of_contents.registrations.values()}
+    referring = [t for t in SQLModel.metadata.tables.values() if any(k.column.table in tables for k in t.foreign_keys)]
+    assert {"order_lines", "refresh_tokens"} <= {table.name for table in referring}
+    for table in referring:
+        assert {key.parent.name for key in table.foreign_keys} <= set(leading_columns(table)), table.name

@@ -1,6 +1,0 @@
-"""The process that servers and migrators are forked from. It has imported what they need: an import takes seconds, a fork does not."""
-
-import multiprocessing
-
-forks = multiprocessing.get_context("forkserver")
-forks.set_forkserver_preload(["tests.races.process", "tests.migrations.migrator"])

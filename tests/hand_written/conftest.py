@@ -1,0 +1,76 @@
+"""The clinic on each database, and its callers."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from fastapi.routing import APIRouter
+from pydantic import SecretStr
+from starlette.testclient import TestClient
+
+from app.main import create_app
+from rowhouse.auth.models import User
+from rowhouse.core.settings import Settings
+from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET, migrate, sign_in, sign_up
+from tests.core.conftest import Serve, build
+from tests.databases import Databases
+from tests.fast_client import QuickClient
+from tests.hand_written.clinic import clinic
+
+Headers = Mapping[str, str]
+WRONG: Headers = {"Authorization": "Bearer x.y.z"}
+
+
+@pytest.fixture(scope="module")
+def served(backend: str, databases: Databases) -> Iterator[TestClient]:
+    """A client of the clinic."""
+    url = databases.prepared(backend, "migrated", migrate)
+    settings = Settings(database_url=url, admin_email=ADMIN_EMAIL, admin_password=SecretStr(ADMIN_PASSWORD), **QUIET)
+    with QuickClient(create_app(settings, clinic())) as client:
+        yield client
+
+
+def disabled(client: TestClient, role: str) -> Headers:
+    """The headers of an account that was disabled after it signed in."""
+    headers = sign_up(client, role)
+    me = client.get("/api/v1/users/me", headers=headers).json()["id"]
+    with client.app.state.database.engine.begin() as connection:  # type: ignore[attr-defined]  # a FastAPI
+        connection.execute(sa.update(User).where(sa.column("id") == me).values(is_active=False))
+    return headers
+
+
+@pytest.fixture(scope="module")
+def callers(served: TestClient) -> Mapping[str, Headers]:
+    """The headers of each kind of caller."""
+    return callers_of(served)
+
+
+def callers_of(client: TestClient) -> Mapping[str, Headers]:
+    """Nobody, a forged token, each role, and an account that is disabled."""
+    return {
+        "nobody": {},
+        "forged": WRONG,
+        "user": sign_up(client),
+        "driver": sign_up(client, "driver"),
+        "admin": sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD),
+        "disabled": disabled(client, "driver"),
+    }
+
+
+@pytest.fixture(scope="session")
+def sqlite_url(databases: Databases) -> str:
+    """A migrated SQLite database, for what does not depend on the database."""
+    return databases.prepared("sqlite", "migrated", migrate)
+
+
+@pytest.fixture
+def serve(sqlite_url: str) -> Iterator[Serve]:
+    """`serve(*routers, url=…, **settings)`: a client of an application of nothing but these routes, on SQLite unless told."""
+    with ExitStack() as stack:
+
+        def start(*routers: APIRouter, url: str = sqlite_url, **settings: Any) -> TestClient:
+            return stack.enter_context(QuickClient(build(url, *routers, **settings)))
+
+        yield start

@@ -1,0 +1,212 @@
+"""How hand-written and generated routes read headers and refuse bodies: the caller first, lines of one list as one."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import pytest
+from fastapi import Form, Header
+from sqlmodel import col, select
+from starlette.testclient import TestClient
+
+from app.catalog.models import Category, Review
+from rowhouse.core.errors import UnavailableError
+from rowhouse.core.policy import ANYONE, SIGNED_IN
+from rowhouse.http.dependencies import SessionDep
+from rowhouse.http.routing import Router
+from tests.conftest import migrate, unique
+from tests.contract.entity_client import Headers
+from tests.contract.problems import problem
+from tests.core.conftest import Serve
+from tests.databases import Databases
+
+API = "/api/v1"
+JSON = {"Content-Type": "application/json"}
+FAR = 2**31 - 1
+
+
+@pytest.fixture(scope="module")
+def category(client: TestClient, admin: Headers) -> Mapping[str, Any]:
+    """A category, with its entity tag."""
+    made = client.post(f"{API}/categories", json={"name": unique("lines")}, headers=admin)
+    return {**made.json(), "etag": made.headers["etag"]}
+
+
+def lines(name: str, *values: str) -> list[tuple[str, str]]:
+    """Several header lines of one name."""
+    return [(name, value) for value in values]
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_lines_of_if_none_match_are_one_list(client: TestClient, category: Mapping[str, Any], position: int) -> None:
+    """Wherever the version that the client has stands."""
+    tags = ['"1"', '"2"']
+    tags.insert(position, category["etag"])
+    answer = client.get(f"{API}/categories/{category['id']}", headers=lines("If-None-Match", *tags))
+    assert answer.status_code == 304
+    answer = client.get(f"{API}/categories/{category['id']}", headers=lines("If-None-Match", '"1"', '"2"'))
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("position", [0, 1])
+def test_lines_of_if_match_are_one_list(client: TestClient, admin: Headers, position: int) -> None:
+    """Any of them may be the version that is meant; none of them is 412, and changes nothing."""
+    made = client.post(f"{API}/categories", json={"name": unique("lines")}, headers=admin)
+    path, tags = f"{API}/categories/{made.json()['id']}", ['"1"']
+    stale = [*admin.items(), *lines("If-Match", '"1"', '"2"')]
+    problem(client.patch(path, json={"description": "new"}, headers=stale), 412, "stale")
+    problem(client.delete(path, headers=stale), 412, "stale")
+    tags.insert(position, made.headers["etag"])
+    fresh = [*admin.items(), *lines("If-Match", *tags)]
+    assert client.patch(path, json={"description": "new"}, headers=fresh).status_code == 200
+
+
+def test_a_hand_written_route_reads_lines_as_one_list(serve: Serve) -> None:
+    """Through FastAPI's `Header`; another header is as FastAPI has it."""
+    router = Router()
+
+    @router.get("/tags")
+    def read_tags(
+        if_match: Annotated[str, Header()],
+        if_none_match: Annotated[str | None, Header()] = None,
+        x_other: Annotated[str, Header()] = "",
+    ) -> list[str | None]:
+        return [if_match, if_none_match, x_other]
+
+    client = serve(router)
+    headers = [*lines("If-Match", '"1"', '"2"'), *lines("X-Other", "a", "b")]
+    assert client.get(f"{API}/tags", headers=headers).json() == ['"1", "2"', None, "a"]
+
+
+@pytest.mark.parametrize(("path", "body"), [("/categories", "name"), ("/users", "email")])
+def test_two_idempotency_keys_are_refused(client: TestClient, admin: Headers, path: str, body: str) -> None:
+    """Naming the header, generated and by hand; nothing is stored under either of them, nor without one."""
+    name = unique("twice")
+    sent = (
+        {"name": name}
+        if body == "name"
+        else {"email": f"{name}@example.com", "password": "long-enough", "full_name": "x"}
+    )
+    for keys in ((unique("key"), unique("key")), ("same", "same")):
+        headers = [*admin.items(), *lines("Idempotency-Key", *keys)]
+        told = problem(client.post(f"{API}{path}", json=sent, headers=headers), 422, "invalid_input")
+        assert [fault["loc"] for fault in told["errors"]] == [["header", "Idempotency-Key"]]
+    assert client.post(f"{API}{path}", json=sent, headers=admin).status_code == 201
+
+
+@pytest.fixture
+def written(serve: Serve) -> TestClient:
+    """Routes that read bodies by hand: for an account, and for anybody."""
+    router, public = Router(policy=SIGNED_IN), Router(policy=ANYONE, prefix="/public")
+
+    def read_json(body: list[int], limit: int = 1) -> int:
+        return len(body) + limit
+
+    def read_form(name: Annotated[str, Form()]) -> str:
+        return name
+
+    for name, one in (("own", router), ("public", public)):
+        one.post("/json", operation_id=f"read_{name}_json")(read_json)
+        one.post("/form", operation_id=f"read_{name}_form")(read_form)
+    return serve(router, public, max_body_bytes=1024)
+
+
+FAULTY: Mapping[str, tuple[int, Mapping[str, str], bytes]] = {
+    "a wrong type": (415, {"Content-Type": "text/plain"}, b"[1]"),
+    "no type": (415, {}, b"[1]"),
+    "a broken body": (422, JSON, b"["),
+    "an undecodable body": (422, JSON, b'["\xff"]'),
+    "a wrong body": (422, JSON, b'["x"]'),
+    "no body": (422, JSON, b""),
+    "a long body": (413, JSON, b"[" + b" " * 2000 + b"]"),
+    "a packed body": (415, {**JSON, "Content-Encoding": "gzip"}, b"x"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTY)
+def test_the_caller_comes_before_the_body(written: TestClient, fault: str) -> None:
+    """401 where an account is needed, what is wrong with the request where none is."""
+    status, headers, content = FAULTY[fault]
+    for chunked in (False, True):
+        sent: Any = iter([content]) if chunked else content
+        answer = written.post(f"{API}/json", content=sent, headers=headers)
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"] == "Bearer"
+        sent = iter([content]) if chunked else content
+        assert written.post(f"{API}/public/json", content=sent, headers=headers).status_code == status
+
+
+def test_the_caller_comes_before_forms_and_parameters(written: TestClient) -> None:
+    """A form that misses a member, a wrong query, a word that is unknown."""
+    for path in ("/form", "/json?limit=x", "/json?nope=1"):
+        assert written.post(f"{API}{path}", json=[1]).status_code == 401
+        assert written.post(f"{API}/public{path}", json=[1]).status_code in (415, 422)
+
+
+def test_two_credentials_are_one_too_many(client: TestClient, admin: Headers) -> None:
+    """401, before anything else of the request, though one of them holds."""
+    for length in ([], [("Content-Length", "9" * 12)]):
+        headers = [*length, *admin.items(), *admin.items(), ("Content-Type", "text/plain")]
+        for path in ("/categories", "/orders", "/cart-items"):
+            problem(client.post(f"{API}{path}", content=b"x", headers=headers), 401, "not_authenticated")
+
+
+def test_a_refusal_of_nobody_costs_no_thread(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is nothing to look up."""
+    door = client.app.state.door  # type: ignore[attr-defined]  # a FastAPI
+    asked: list[str] = []
+    monkeypatch.setattr(door, "run", lambda *_, **__: asked.append("asked"))
+    problem(client.post(f"{API}/categories", content=b"x"), 401)
+    assert asked == []
+
+
+def test_a_full_server_is_503_before_what_is_wrong(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who calls cannot be told then, and so nothing else is."""
+    router = Router(policy=SIGNED_IN)
+
+    @router.post("/json")
+    def read_json(body: list[int]) -> int:
+        return len(body)
+
+    client = serve(router)
+
+    async def full(*_: Any, **__: Any) -> None:
+        raise UnavailableError
+
+    monkeypatch.setattr(client.app.state.door, "run", full)  # type: ignore[attr-defined]  # a FastAPI
+    answer = client.post(f"{API}/json", content=b"[", headers={**JSON, "Authorization": "Bearer x"})
+    problem(answer, 503, "unavailable")
+
+
+def test_a_row_that_refers_to_nothing_is_409_by_hand(
+    serve: Serve, databases: Databases, backend: str, driver: Headers
+) -> None:
+    """Through the session, when it is flushed and when it is committed; nothing is stored."""
+    router, text = Router(policy=ANYONE), unique("nowhere")
+
+    @router.post("/reviews-by-hand")
+    def store_review(session: SessionDep, *, flush: bool) -> None:
+        session.add(Review(book_id=FAR, author_id=FAR, rating=1, comment=text))
+        if flush:
+            session.flush()
+
+    @router.get("/reviews-by-hand")
+    def count_reviews(session: SessionDep) -> int:
+        return len(session.exec(select(Review).where(col(Review.comment) == text)).all())
+
+    client = serve(router, url=databases.prepared(backend, "migrated", migrate))
+    for flush in ("true", "false"):
+        problem(client.post(f"{API}/reviews-by-hand?flush={flush}"), 409, "reference_not_found")
+    assert client.get(f"{API}/reviews-by-hand").json() == 0
+
+
+def test_nul_in_text_is_no_fault_of_the_server(serve: Serve, databases: Databases, backend: str) -> None:
+    """In a path and in a query, which a hand-written route gives to the database."""
+    router = Router(policy=ANYONE)
+
+    @router.get("/named/{name}")
+    def find_named(name: str, session: SessionDep, other: str = "") -> int:
+        return len(session.exec(select(Category).where(col(Category.name).in_([name, other]))).all())
+
+    client = serve(router, url=databases.prepared(backend, "migrated", migrate))
+    for path in ("/named/a%00b", "/named/x?other=a%00b"):
+        assert client.get(API + path).status_code in (200, 422)

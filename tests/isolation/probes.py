@@ -1,0 +1,95 @@
+"""What a probe for another's row is made of: the request, the row that it asks for, and the queries that would select it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.contract.entity_client import House, Row
+from tests.contract.list_model import EQUALITY, MATCHES, ORDER, written
+
+OPERATORS = EQUALITY | ORDER | MATCHES
+NO_FILTERS = frozenset({"page", "size", "skip", "limit", "sort", "search", "cursor", "fields", "expand"})
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One request, below the entity's path unless `house` names another."""
+
+    method: str
+    tail: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    house: House | None = None
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A row that the stranger does not see, with what its owner has learnt: its tag and cursors to and past it.
+
+    `entries` are its history, and `entry_cursors` lead into that and into the history of the stranger's `own` row.
+    """
+
+    house: House
+    row: Row
+    tag: str
+    cursors: tuple[str, ...]
+    own: Row
+    own_cursors: tuple[str, ...]
+    entries: tuple[Row, ...] = ()
+    entry_cursors: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """Its tail below the entity's path."""
+        return f"/{self.row['id']}"
+
+    def change(self) -> Row:
+        """A change that its owner could make."""
+        return change_of(self.house, self.row)
+
+
+def change_of(house: House, row: Row) -> Row:
+    """A change of one member that refers to nothing."""
+    return house.change(row, next(name for name in house.update if name not in house.references))
+
+
+def selections(secret: Secret) -> Iterator[dict[str, Any]]:
+    """Each filter by the row's own value, each sort, and a search for each text."""
+    aliases = secret.house.registration.crud.filter_aliases
+    for name in secret.house.parameters:
+        if name not in NO_FILTERS:
+            yield {name: filter_value(secret.row, aliases.get(name, name))}
+    for word in secret.house.parameters["sort"]["items"]["enum"]:
+        yield {"sort": word}
+    for column in secret.house.plan.parameters.search.columns:
+        yield {"search": secret.row[column]}
+
+
+def filter_value(row: Row, name: str) -> str:
+    """What a filter asks for, so that it selects the row, or selects by where the row stands."""
+    column, _, operator = name.partition("__")
+    value = row[column]
+    match operator:
+        case "isnull":
+            return written(value is None)
+        case "contains" | "startswith":
+            return str(value)[:5]
+        case "endswith":
+            return str(value)[-5:]
+    return written([value] if operator in ("in", "not_in") else value)
+
+
+def bodies_that_name(secret: Secret) -> Iterator[tuple[House | None, Row]]:
+    """New rows in the owner's name, with the row's id, and with references to it from every entity that has some."""
+    for member in sorted({"id", str(secret.house.owner)} & set(secret.row)):
+        yield None, secret.house.body(**{member: secret.row[member]})
+    for house, member in referring(secret.house):
+        yield house, house.body(**{member: secret.row["id"]})
+
+
+def referring(house: House) -> list[tuple[House, str]]:
+    """Each entity with a member that refers to this one."""
+    found = []
+    for path in house.world.registry.registrations:
+        other = house.world.house(path)
+        found += [(other, name) for name, column in other.references.items() if column.table is house.plan.table]
+    return [(other, name) for other, name in found if "create" in other.registration.operations]

@@ -1,0 +1,158 @@
+"""Every way in which a request can name a row, generated from the OpenAPI document; see `test_ownership`.
+
+An operation or a parameter that is not known here makes the suite fail by its name, so that whoever adds one says how it names a row.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from rowhouse.registration.registry import Registration
+from tests.contract.entity_client import Row
+from tests.contract.list_model import written
+from tests.isolation.probes import OPERATORS, Probe, Secret, bodies_that_name, referring, selections
+from tests.isolation.row_probes import (
+    ENTRY_MEMBERS,
+    embedding,
+    probes_of_export,
+    probes_of_history,
+    probes_of_import,
+    probes_of_restore,
+    views,
+)
+from tests.security.hand_written import KNOWN
+
+Operation = tuple[str, str]
+WINDOW = frozenset({"page", "size", "skip", "limit", "cursor"})
+SELECTION = frozenset({"sort", "search", "fields"})
+VERBS = ("GET", "HEAD", "OPTIONS", "PATCH", "PUT", "DELETE", "POST")
+
+
+def probes_of_list(secret: Secret) -> Iterator[Probe]:
+    """Each filter by the row's own value, sorts, search, windows, cursors of both, and what `fields` and `expand` add to them."""
+    for query in selections(secret):
+        yield Probe("GET", options={"params": query})
+    for skip in range(4):
+        yield Probe("GET", options={"params": {"sort": "-id", "skip": skip, "limit": 1}})
+    for cursor in (*secret.cursors, *secret.own_cursors):
+        yield Probe("GET", options={"params": {"cursor": cursor, "size": 2}})
+    for view in views(secret):
+        for more in ({}, {"cursor": secret.cursors[0]}, {"id": secret.row["id"]}):
+            yield Probe("GET", options={"params": {**view, **more}})
+    yield from embedding(secret)
+
+
+def probes_of_get(secret: Secret) -> Iterator[Probe]:
+    """By its id, with its tag, with any, and by methods that there are none of."""
+    for condition in ({}, *({"If-None-Match": tag} for tag in (secret.tag, f"W/{secret.tag}", "*", '"x"'))):
+        yield Probe("GET", secret.path, {"extra": condition})
+    for view in views(secret):
+        for condition in ({}, {"If-None-Match": secret.tag}):
+            yield Probe("GET", secret.path, {"extra": condition, "params": view})
+    for method in VERBS:
+        yield Probe(method, secret.path)
+
+
+def probes_of_change(secret: Secret, method: str) -> Iterator[Probe]:
+    """A good change, an empty and a wrong one, each with its tag, a stale one and any."""
+    wrong: Row = {"nope": 1}
+    for body in (secret.change(), {}, wrong):
+        for condition in ({}, *({"If-Match": tag} for tag in (secret.tag, "*", '"x"'))):
+            yield Probe(method, secret.path, {"json": body, "extra": condition})
+
+
+def probes_of_delete(secret: Secret) -> Iterator[Probe]:
+    """With and without a version."""
+    for condition in ({}, *({"If-Match": tag} for tag in (secret.tag, "*", '"x"'))):
+        yield Probe("DELETE", secret.path, {"extra": condition})
+
+
+def probes_of_batch_change(secret: Secret) -> Iterator[Probe]:
+    """Alone, behind and before a row of the stranger's."""
+    theirs, own = ({"id": row["id"], **secret.change()} for row in (secret.row, secret.own))
+    for body in ([theirs], [own, theirs], [theirs, own], [{"id": secret.row["id"]}]):
+        yield Probe("PATCH", "/batch", {"json": body})
+
+
+def probes_of_batch_delete(secret: Secret) -> Iterator[Probe]:
+    """Alone, behind and before a row of the stranger's."""
+    theirs, own = secret.row["id"], secret.own["id"]
+    for ids in ([theirs], [own, theirs], [theirs, own], [theirs, theirs]):
+        yield Probe("DELETE", "/batch", {"params": {"ids": written(ids)}})
+
+
+def probes_of_create(secret: Secret, tail: str) -> Iterator[Probe]:
+    """In the owner's name, with the row's id, and with references to it from every entity that has some."""
+    for house, body in bodies_that_name(secret):
+        yield Probe("POST", tail, {"json": [body] if tail else body}, house)
+
+
+def probes_of_references(secret: Secret) -> Iterator[Probe]:
+    """A row of the stranger's that is changed to refer to it."""
+    for house, member in referring(secret.house):
+        if house.plan is secret.house.plan:
+            body = {member: secret.row["id"]}
+            for method in ("PATCH", "PUT"):
+                yield Probe(method, f"/{secret.own['id']}", {"json": body})
+            yield Probe("PATCH", "/batch", {"json": [{"id": secret.own["id"], **body}]})
+
+
+PROBES: dict[Operation, Callable[[Secret], Iterable[Probe]]] = {
+    ("get", ""): probes_of_list,
+    ("post", ""): lambda secret: probes_of_create(secret, ""),
+    ("get", "/{id}"): probes_of_get,
+    ("patch", "/{id}"): lambda secret: (*probes_of_change(secret, "PATCH"), *probes_of_references(secret)),
+    ("put", "/{id}"): lambda secret: probes_of_change(secret, "PUT"),
+    ("delete", "/{id}"): probes_of_delete,
+    ("post", "/batch"): lambda secret: probes_of_create(secret, "/batch"),
+    ("patch", "/batch"): probes_of_batch_change,
+    ("delete", "/batch"): probes_of_batch_delete,
+    ("get", "/export"): probes_of_export,
+    ("post", "/import"): probes_of_import,
+    ("post", "/{id}/restore"): probes_of_restore,
+    ("get", "/{id}/history"): probes_of_history,
+    ("get", "/latest"): lambda _secret: [Probe("GET", "/latest")],
+}
+# What each operation takes beside the filters of a list.
+PARAMETERS: dict[Operation, frozenset[str]] = {
+    ("get", ""): WINDOW | SELECTION | {"expand"},
+    ("get", "/export"): SELECTION | {"format"},
+    ("post", "/import"): frozenset({"Idempotency-Key"}),
+    ("post", "/{id}/restore"): frozenset({"id"}),
+    ("get", "/{id}/history"): WINDOW | SELECTION | {"id"},
+    ("post", ""): frozenset({"Idempotency-Key"}),
+    ("get", "/{id}"): frozenset({"id", "If-None-Match", "fields", "expand"}),
+    ("patch", "/{id}"): frozenset({"id", "If-Match"}),
+    ("put", "/{id}"): frozenset({"id", "If-Match"}),
+    ("delete", "/{id}"): frozenset({"id", "If-Match"}),
+    ("post", "/batch"): frozenset({"Idempotency-Key"}),
+    ("delete", "/batch"): frozenset({"ids"}),
+}
+# What is written by hand is attacked in tests/security/test_hand_written.py, but for the odd notices, which anyone reads.
+BY_HAND = KNOWN | {("post", "/notices/{id}/shout")}
+
+
+def unknown_ways(document: Mapping[str, Any], registrations: Mapping[str, Registration], prefix: str) -> list[str]:
+    """The operations and parameters of a document that nobody has said here how they name a row."""
+    found = []
+    for path, item in document["paths"].items():
+        tail = path.removeprefix(prefix)
+        for method, operation in item.items():
+            if not path.startswith(f"{prefix}/") or (method, tail) in BY_HAND:
+                continue
+            name, _, rest = tail.removeprefix("/").partition("/")
+            kind = (method, f"/{rest}" if rest else "")
+            if name not in registrations or kind not in PROBES:
+                found.append(f"{method.upper()} {path}")
+                continue
+            filters = filter_names(registrations[name], kind)
+            given = {parameter["name"] for parameter in operation.get("parameters", ())}
+            found += [f"{method.upper()} {path}: {n}" for n in given - PARAMETERS.get(kind, frozenset()) - filters]
+    return sorted(found)
+
+
+def filter_names(registration: Registration, kind: Operation) -> set[str]:
+    """The filters that an operation may have: columns and operators that are known here, and aliases of them."""
+    columns = {("get", ""): registration.resource.columns, ("get", "/export"): registration.resource.columns}
+    names: Iterable[str] = ENTRY_MEMBERS if kind == ("get", "/{id}/history") else columns.get(kind, ())
+    own = {f"{name}{ending}" for name in names for ending in ("", *(f"__{operator}" for operator in OPERATORS))}
+    return own | {alias for alias, meant in registration.crud.filter_aliases.items() if meant in own}

@@ -1,0 +1,123 @@
+"""The ways to a row that are no page and no single write: views of it, files, its return and its history; see `strangers`."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rowhouse.operations.history_endpoints import ENTRIES
+from rowhouse.query.resource import Relation
+from rowhouse.registration.relations import relations_of
+from tests.contract.entity_client import House, Row, World
+from tests.isolation.probes import NO_FILTERS, Probe, Secret, bodies_that_name, filter_value, selections
+
+ENTRY_MEMBERS = ("id", "action", "at", "by", "before", "after")
+
+
+def views(secret: Secret) -> Iterator[dict[str, str]]:
+    """What `fields` and `expand` make of a row: its id alone, all of it, and with each relation in it."""
+    yield {"fields": "id"}
+    yield {"fields": ",".join(secret.house.public)}
+    for name in relations(secret.house.world)[secret.house.plan.path]:
+        yield {"expand": name}
+        yield {"fields": "id", "expand": name}
+
+
+def relations(world: World) -> dict[str, dict[str, Relation]]:
+    """The relations of each entity by its path, as `expand` takes their names."""
+    registrations = world.registry.registrations
+    readable = {path for path, registration in registrations.items() if "list" in registration.operations}
+    return relations_of([registration.resource for registration in registrations.values()], readable=readable)
+
+
+def leading_to(house: House) -> list[tuple[House, Relation]]:
+    """Each relation of any entity that embeds rows of this one."""
+    found = [(path, relation) for path, own in relations(house.world).items() for relation in own.values()]
+    return [(house.world.house(path), relation) for path, relation in found if relation.target is house.plan]
+
+
+def embedding(secret: Secret) -> Iterator[Probe]:
+    """From the rows of any entity that would embed the row, those that the stranger sees and those that nobody but them does."""
+    for house, relation in leading_to(secret.house):
+        yield Probe("GET", options={"params": {"sort": "-id", "expand": relation.name}}, house=house)
+        value = secret.row[relation.remote]
+        if value is None:
+            continue
+        query = {relation.local: value, "expand": relation.name}
+        yield Probe("GET", options={"params": query}, house=house)
+        yield Probe("GET", options={"params": {**query, "fields": "id"}}, house=house)
+        if relation.local == "id":
+            yield Probe("GET", f"/{value}", {"params": {"expand": relation.name}}, house)
+
+
+def probes_of_export(secret: Secret) -> Iterator[Probe]:
+    """Everything, each filter, sort and search, and `fields`, in either format."""
+    queries = [{}, *selections(secret), *({"fields": name} for name in (*secret.house.public, "id,created_at"))]
+    for number, query in enumerate(queries):
+        yield Probe("GET", "/export", {"params": {**query, "format": ("csv", "ndjson")[number % 2]}})
+    yield Probe("GET", "/export", {"params": {"format": "csv"}})
+    yield Probe("GET", "/export", {"params": {"format": "ndjson"}})
+    yield Probe("GET", "/export", {"params": {"format": "ndjson", "cursor": secret.cursors[0]}})
+
+
+def probes_of_import(secret: Secret) -> Iterator[Probe]:
+    """Files in both formats whose rows name the row, alone and behind one that could be stored."""
+    for house, body in bodies_that_name(secret):
+        good = (house or secret.house).body()
+        for rows in ([body], [{name: good.get(name) for name in body}, body]):
+            yield Probe("POST", "/import", _file("application/x-ndjson", lines(rows)), house)
+            yield Probe("POST", "/import", _file("text/csv", sheet(rows)), house)
+
+
+def _file(media_type: str, content: str) -> Row:
+    return {"content": content.encode(), "extra": {"Content-Type": media_type}}
+
+
+def lines(rows: Sequence[Row]) -> str:
+    """NDJSON."""
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def sheet(rows: Sequence[Row]) -> str:
+    """CSV with the columns of the first row."""
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([list(rows[0]), *([cell(value) for value in row.values()] for row in rows)])
+    return text.getvalue()
+
+
+def cell(value: Any) -> str:
+    """A value as a sheet has it."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def probes_of_restore(secret: Secret) -> Iterator[Probe]:
+    """As it is asked for, with a version, with a body, and with a query."""
+    asked: list[Row] = [{}, {"extra": {"If-Match": secret.tag}}, {"json": {}}, {"params": {"id": secret.row["id"]}}]
+    for options in asked:
+        yield Probe("POST", f"{secret.path}/restore", options)
+
+
+def probes_of_history(secret: Secret) -> Iterator[Probe]:
+    """All of it, each filter by its last entry, each sort, windows, and cursors into it and into the stranger's row's own."""
+    path = f"{secret.path}/history"
+    queries: list[dict[str, Any]] = [
+        {},
+        {"nope": 1},
+        {"size": 1},
+        {"skip": 1, "limit": 1},
+        {"page": 9},
+        {"fields": "id"},
+    ]
+    for parameter in ENTRIES.parameters.openapi:
+        name = parameter["name"]
+        if name not in NO_FILTERS:
+            queries.append({name: filter_value(secret.entries[-1], name)})
+    queries += [{"sort": sign + name} for name in ("id", "at", "by") for sign in ("", "-")]
+    queries += [{"cursor": cursor} for cursor in (*secret.entry_cursors, *secret.cursors[:1])]
+    for query in queries:
+        yield Probe("GET", path, {"params": query})
+    for cursor in secret.entry_cursors:
+        yield Probe("GET", f"/{secret.own['id']}/history", {"params": {"cursor": cursor}})

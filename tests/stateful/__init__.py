@@ -1,0 +1,11 @@
+"""A state machine that does to the API whatever a client may, beside a model of the contract in plain lists and dicts."""
+
+import pytest
+
+# So that a failing comparison in a rule shows both sides, as one in a test does.
+pytest.register_assert_rewrite(
+    *(
+        f"tests.stateful.{name}"
+        for name in ("machine", "row_rules", "batch_rules", "list_rules", "history_rules", "projection_rules")
+    )
+)

@@ -1,0 +1,52 @@
+"""What keeps coverage out of tests: a thread is left alone and followed again, and every directory that is named is there."""
+
+import sys
+from collections.abc import Callable
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from tests.coverage_control import INSIDE, TESTS, UNFOLLOWED, UNFOLLOWED_ON, follow
+from tests.databases import BACKENDS
+
+
+def trace(*_event: Any) -> None:
+    """Follow nothing."""
+
+
+def begin_with(tracer: Callable[..., None] | None, *wishes: bool) -> list[Any]:
+    """What traces a thread of its own after each wish, where this tracer was there before them."""
+    found = []
+
+    def wish() -> None:
+        sys.settrace(tracer)
+        for wanted in wishes:
+            follow(wanted=wanted)
+            found.append(sys.gettrace())
+
+    thread = Thread(target=wish)
+    thread.start()
+    thread.join()
+    return found
+
+
+def test_a_thread_is_left_alone_and_followed_again() -> None:
+    """As often as it is asked for; asking twice is asking once."""
+    assert begin_with(trace, True, False, False, True, True, False) == [trace, None, None, trace, trace, None]
+
+
+def test_what_nothing_traced_is_not_traced_later() -> None:
+    """Without coverage nothing is switched on; what another thread knows is its own."""
+    assert begin_with(None, True, False, True) == [None, None, None]
+
+
+@pytest.mark.parametrize("directory", sorted({*INSIDE, *UNFOLLOWED, *UNFOLLOWED_ON}))
+def test_every_directory_is_there(directory: str) -> None:
+    """A new name for one would be followed otherwise than before, and nobody would see it."""
+    assert list((TESTS / directory).glob("test_*.py"))
+
+
+def test_the_databases_are_known() -> None:
+    """By the names that stand in the tests' own."""
+    assert set(UNFOLLOWED_ON.values()) < set(BACKENDS)
