@@ -45,7 +45,7 @@ from rowhouse.registration.registry import Registry, create_schema, public_schem
 from rowhouse.requests.idempotency import REPLAYED
 from rowhouse.requests.paths import location_of
 from rowhouse.schemas.columns import RegistrationError
-from rowhouse.schemas.field_types import ExactDecimal, Instant
+from rowhouse.schemas.json_types import ExactDecimal, Instant
 
 __version__ = "0.1.0"
 

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rowhouse.schemas.columns import Column, columns_of
-from rowhouse.transfer.csv_cells import RISKY, cell_reader, cell_writer, empty_cell
+from rowhouse.schemas.csv_cells import RISKY
 from tests.sample_entities.odd.columns import Everything, Maybe
 
 RISKY_CHARACTERS = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"
@@ -18,7 +18,7 @@ SAME = settings(derandomize=True, database=None, deadline=None, max_examples=200
 
 def read(column: Column, cell: str) -> Any:
     """The JSON value of a cell."""
-    return json.loads(cell_reader(column)(cell))
+    return json.loads(column.type.read_cell(cell))
 
 
 @SAME
@@ -26,7 +26,7 @@ def read(column: Column, cell: str) -> Any:
 @example(text="'")
 def test_text_is_safe_and_comes_back(text: str) -> None:
     """Whatever it begins with, quotes of its own among it."""
-    write = cell_writer(EVERYTHING["text"])
+    write = EVERYTHING["text"].type.write_cell
     assert write is not None
     cell = write(text)
     assert cell[0] not in RISKY_CHARACTERS
@@ -50,7 +50,7 @@ def test_every_risky_character_is_known() -> None:
 def test_no_cell_breaks_out_of_its_member(cell: str) -> None:
     """Whatever the column, a cell becomes one JSON value, or a string for the schema to refuse."""
     for column in (*EVERYTHING.values(), *MAYBE.values()):
-        written = cell_reader(column)(cell)
+        written = column.type.read_cell(cell)
         try:
             json.loads(f'{{"member":{written}}}')
         except RecursionError:  # Python's own parser; the engine's says so
@@ -77,7 +77,7 @@ def test_a_cell_is_read_by_the_kind_of_its_column(name: str, cell: str, value: A
 
 def test_an_empty_cell_is_null_where_the_column_takes_null() -> None:
     """Else it is the empty text in a text column, and in every other it is as if it were not there."""
-    assert {empty_cell(column) for name, column in MAYBE.items() if column.nullable} == {"null"}
-    texts = {name for name, column in EVERYTHING.items() if empty_cell(column) == '""'}
+    assert {column.empty_cell for name, column in MAYBE.items() if column.nullable} == {"null"}
+    texts = {name for name, column in EVERYTHING.items() if column.empty_cell == '""'}
     assert texts == {"text", "short_text", "patterned", "indexed_text", "address"}
-    assert {empty_cell(column) for name, column in EVERYTHING.items() if name not in texts} == {None}
+    assert {column.empty_cell for name, column in EVERYTHING.items() if name not in texts} == {None}

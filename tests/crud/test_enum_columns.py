@@ -127,5 +127,7 @@ def test_a_value_that_the_class_does_not_know_is_shown_as_it_is(client: TestClie
 @pytest.mark.parametrize(("model", "holds"), [(Mixed, "Colour"), (Swapped, "texts")])
 def test_an_annotation_that_is_not_the_columns_is_refused(model: type[OtherRecord], holds: str) -> None:
     """Every answer would fail; the message says what to change."""
-    with pytest.raises(RegistrationError, match=f"{model.__name__}.colour: the column holds {holds}, .* make them one"):
+    with pytest.raises(
+        RegistrationError, match=f"{model.__name__}.colour: the column stores {holds} .* use one type for both"
+    ):
         Registry().register(model, read=ANYONE, write=ANYONE)

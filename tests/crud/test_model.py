@@ -7,10 +7,10 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB, TEXT
 from sqlalchemy.orm import registry as orm_registry
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
 from rowhouse.entities.model import EnumText, IntegerKey, Record, plural, singular_snake
-from rowhouse.schemas.columns import _wire_base
+from rowhouse.schemas.field_types import field_type
 
 metadata = sa.MetaData()
 mappings = orm_registry(metadata=metadata)
@@ -133,4 +133,4 @@ def test_an_enum_over_a_column_of_another_type_is_the_enum_on_the_wire() -> None
     class Level(enum.IntEnum):
         LOW = 1
 
-    assert _wire_base(SQLModel, "level", Level, sa.Column("level", sa.Integer())) is Level
+    assert field_type(Level, sa.Integer()).annotation is Level

@@ -73,7 +73,7 @@ class Told(IntegerKey, Scratch, table=True):
 
 
 class Binary(IntegerKey, Scratch, table=True):
-    """A class with a column that has no form on the wire."""
+    """A class with a column of a type that is not supported."""
 
     content: bytes = b""
 
@@ -251,14 +251,14 @@ def built(registry: Registry) -> RouteTree:
             {"write": SIGNED_IN, "history": True, "operations": ("create", "delete")},
             "add 'get' or 'list' to operations, or leave out history",
         ),
-        (Odd, {"write": SIGNED_IN, "soft_delete": True}, "wrapped: what a Wrapped holds cannot be written down"),
+        (Odd, {"write": SIGNED_IN, "soft_delete": True}, "wrapped: the values of Wrapped cannot be stored as JSON"),
         (Untyped, {"write": SIGNED_IN, "soft_delete": True}, "give the column a type of SQLAlchemy's own"),
         (Draft, {"write": SIGNED_IN, "crud": ShownCRUD}, "shown names state, which is no column"),
         (Draft, {"write": SIGNED_IN, "crud": ComposedCRUD}, "the answer to create would lack chapters"),
         (Draft, {"write": SIGNED_IN, "crud": ComposedCRUD, "operations": ("get", "put")}, "leave it out of operations"),
         (Leaky, {"write": SIGNED_IN}, "declare it Annotated[..., SECRET], or Annotated[..., READ_ONLY]"),
         (Binary, {"write": SIGNED_IN}, "mark it SECRET, or use one of AwareDatetime, Decimal, EmailStr, UUID"),
-        (Networked, {"write": SIGNED_IN}, "has no form on the wire; mark it SECRET, or use one of"),
+        (Networked, {"write": SIGNED_IN}, "is not a column type; mark it SECRET, or use one of"),
         (Inexact, {"write": SIGNED_IN}, "Field(max_digits=…, decimal_places=…) with at most 15 digits"),
         (TooExact, {"write": SIGNED_IN}, "Field(max_digits=…, decimal_places=…) with at most 15 digits"),
     ],

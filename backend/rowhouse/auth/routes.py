@@ -18,7 +18,7 @@ from rowhouse.core.settings import Settings
 from rowhouse.http.dependencies import AttemptsDep, CallerDep, SessionDep, SettingsDep, UnitDep
 from rowhouse.http.routing import Router, before_transaction, in_worker_group
 from rowhouse.requests.paths import location_of
-from rowhouse.schemas.field_types import NO_NUL
+from rowhouse.schemas.json_types import NO_NUL
 from rowhouse.workers.runner import WorkerGroup
 
 STRICT = ConfigDict(strict=True, extra="forbid")

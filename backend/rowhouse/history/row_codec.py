@@ -3,23 +3,19 @@
 What the archive and the history stand on. Must not know where such rows are kept.
 """
 
-import base64
 from collections.abc import Mapping, Sequence
 from copy import copy
-from datetime import datetime
 from functools import lru_cache
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from pydantic import BeforeValidator, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
-from sqlmodel.sql.sqltypes import UTCDateTime
 
 from rowhouse.db.compiled import CompiledStatement, Predicate, Row
 from rowhouse.db.sqlite_schemas import joined
 from rowhouse.db.unit_of_work import UnitOfWork
-from rowhouse.entities.model import EnumText
-from rowhouse.schemas.columns import Column, RegistrationError
+from rowhouse.schemas.columns import Column
 from rowhouse.sql.statements import CACHED_SHAPES, ROW_KEY
 
 GIVEN = "_given_{}"
@@ -36,11 +32,14 @@ class RowCodec:
     """Writes rows as JSON text and reads them again without losing a digit, a byte or a null."""
 
     def __init__(self, columns: Mapping[str, Column]) -> None:
-        self._adapters = {name: TypeAdapter(_kind(column)) for name, column in columns.items()}
+        self._adapters = {name: TypeAdapter(column.archive_annotation) for name, column in columns.items()}
+        # pydantic knows how to write all other values.
+        self._writers = {n: self._adapters[n].serializer for n, column in columns.items() if column.type.archive}
 
     def write(self, row: Row) -> str:
-        """The row as text; bytes as base64, decimals with every digit."""
-        return to_json(row, bytes_mode="base64", inf_nan_mode="strings").decode()
+        """Return the row as JSON text: bytes as base64, decimals with every digit."""
+        written = {name: writer.to_python(row[name], mode="json") for name, writer in self._writers.items()}
+        return to_json({**row, **written}, bytes_mode="base64", inf_nan_mode="strings").decode()
 
     def read(self, content: Mapping[str, Any]) -> DecodedRow:
         """The row that parsed JSON holds.
@@ -56,24 +55,6 @@ class RowCodec:
                 except ValidationError:
                     unfit.append(name)
         return DecodedRow(row, unfit)
-
-
-def _kind(column: Column) -> Any:
-    """What the database column holds, whatever the wire makes of it."""
-    stored = column.column.type
-    if column.is_json:
-        return Any
-    if isinstance(stored, UTCDateTime):
-        return datetime
-    if isinstance(stored, EnumText):
-        return stored.enum_class
-    kind: Any = stored.python_type
-    if kind is object:
-        raise RegistrationError(
-            f"{column.column.table.info['entity']}.{column.name}: what a {type(stored).__name__} holds cannot be written down and read "
-            "again, so leave soft_delete and history out, or give the column a type of SQLAlchemy's own"
-        )
-    return Annotated[bytes, BeforeValidator(base64.urlsafe_b64decode)] if kind is bytes else kind
 
 
 class RowPredicate:

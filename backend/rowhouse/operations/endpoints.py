@@ -17,11 +17,11 @@ from rowhouse.db.compiled import Row
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.operations.expand import Expansion, partial_schema, viewed_row
 from rowhouse.operations.request import OperationRequest
-from rowhouse.query.filters import INTEGER_TEXT
 from rowhouse.query.pagination import page_members
 from rowhouse.query.projection import Projection, ViewParameters
 from rowhouse.query.query_string import parse_query
 from rowhouse.query.resource import Resource
+from rowhouse.schemas.json_types import INTEGER_TEXT
 
 JSON = "application/json"
 BATCH = (MinLen(1), MaxLen(1000))
@@ -187,14 +187,14 @@ class Endpoints:
 
 def key_annotation(resource: Resource) -> Any:
     """The primary key as a path parameter takes it."""
-    wire = resource.key.wire
+    annotation = resource.key.annotation
     if resource.key.base is not int:
-        return wire
+        return annotation
 
     def whole(value: Any) -> Any:
         if isinstance(value, str) and not INTEGER_TEXT.match(value):
             raise ValueError("write a whole number")
         return value
 
-    annotated: Any = Annotated[wire, BeforeValidator(whole)]
+    annotated: Any = Annotated[annotation, BeforeValidator(whole)]
     return annotated

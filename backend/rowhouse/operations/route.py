@@ -117,8 +117,8 @@ def route_of(
     """The route at `tail` below the resource's path that `respond` answers; `options` are FastAPI's."""
     parameters = []
     if "{id}" in tail:
-        wire: Any = resource.key.wire
-        annotation = Annotated[wire, Path(description=f"The id of the {resource.name}.")]
+        annotation: Any = resource.key.annotation
+        annotation = Annotated[annotation, Path(description=f"The id of the {resource.name}.")]
         parameters.append(inspect.Parameter("id", inspect.Parameter.KEYWORD_ONLY, annotation=annotation))
     if body is not None:
         parameters.append(inspect.Parameter("body", inspect.Parameter.KEYWORD_ONLY, annotation=body))

@@ -17,7 +17,6 @@ from pydantic_core import to_jsonable_python
 from rowhouse.core.errors import InvalidInputError, NotAuthenticatedError
 from rowhouse.core.security import sign, verify
 from rowhouse.db.compiled import Row
-from rowhouse.query.filters import filter_type
 from rowhouse.schemas.columns import Column
 
 KIND = "cursor"
@@ -34,7 +33,7 @@ class SortKey:
     @cached_property
     def adapter(self) -> TypeAdapter[Any]:
         """Reads a value of the column as a cursor carries it. Making it takes longer than reading a page."""
-        return TypeAdapter(filter_type(self.column))
+        return TypeAdapter(self.column.filter_annotation)
 
 
 @dataclass(frozen=True, slots=True)

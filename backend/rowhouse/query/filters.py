@@ -3,26 +3,18 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal
-from enum import Enum
 from typing import Annotated, Any
 
 import sqlalchemy as sa
 from annotated_types import MaxLen, MinLen
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-)
+from pydantic import Field
 
 from rowhouse.db.sql_functions import TRIGRAM
-from rowhouse.schemas.columns import Column, integer_range
-from rowhouse.schemas.field_types import NO_NUL, ExactDecimal
+from rowhouse.schemas.columns import Column
+from rowhouse.schemas.field_types import Filtering
 
 MAX_CHOICES = 100
 MAX_PATTERN = 1000
-INTEGER_TEXT = re.compile(r"-?[0-9]{1,20}\Z")
-NUMBER_TEXT = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?\Z")
 
 
 def folded_like(column: Any, pattern: Any) -> Any:
@@ -40,17 +32,20 @@ COMPARISONS: dict[str, tuple[Comparison, str]] = {
     "gte": (lambda column, value: column >= value, "at least this"),
     "in": (lambda column, values: column.in_(values), "one of these, separated by commas"),
     "not_in": (lambda column, values: column.not_in(values), "none of these, separated by commas, and not null"),
+    "isnull": (lambda _column, condition: condition, "null (`true`) or is not (`false`)"),
     "contains": (folded_like, "contains this text, in any case"),
     "startswith": (folded_like, "starts with this text, in any case"),
     "endswith": (folded_like, "ends with this text, in any case"),
-    "isnull": (lambda _column, condition: condition, "null (`true`) or is not (`false`)"),
 }
 PATTERNS = {"contains": "%{}%", "startswith": "{}%", "endswith": "%{}"}
 TEXT_OF = "_text_of_{}"
 LISTS = frozenset({"in", "not_in"})
-EQUALITY = ("eq", "ne", "in", "not_in", "isnull")
-ORDERED = ("eq", "ne", "lt", "lte", "gt", "gte", "in", "not_in", "isnull")
-TEXT = (*ORDERED, "contains", "startswith", "endswith")
+LEVELS = {
+    **dict.fromkeys(("eq", "ne"), Filtering.BOOLEAN),
+    **dict.fromkeys(("in", "not_in"), Filtering.EQUALITY),
+    **dict.fromkeys(("lt", "lte", "gt", "gte"), Filtering.ORDER),
+    **dict.fromkeys(PATTERNS, Filtering.TEXT),
+}
 PAGE_WORDS = frozenset({"page", "size", "skip", "limit", "sort", "search", "cursor", "fields", "expand"})
 
 
@@ -69,50 +64,8 @@ def text_of(name: str) -> sa.BindParameter[str]:
 
 
 def operators_of(column: Column) -> tuple[str, ...]:
-    """The filter operators that the type of `column` supports."""
-    kind = column.base
-    if column.is_json:
-        return ("isnull",)
-    if kind is bool:
-        return ("eq", "ne", "isnull")
-    if isinstance(column.column.type, sa.Uuid | sa.Enum) or (isinstance(kind, type) and issubclass(kind, Enum)):
-        return EQUALITY
-    if isinstance(column.column.type, sa.String):
-        return TEXT
-    return ORDERED
-
-
-def refuse_unless(pattern: re.Pattern[str], what: str) -> BeforeValidator:
-    """Refuse text that is not of exactly this form; pydantic alone is more generous."""
-
-    def check(value: Any) -> Any:
-        if isinstance(value, str) and not pattern.match(value):
-            raise ValueError(f"write {what}")
-        return value
-
-    return BeforeValidator(check)
-
-
-def _shortest_decimal(value: float) -> Decimal:
-    """The decimal that a JSON number stands for; against at most 15 digits it compares alike on both databases."""
-    return Decimal(str(value))
-
-
-def filter_type(column: Column) -> Any:
-    """What a filter on `column` takes: the column's type and range, without its business constraints."""
-    kind = column.base
-    if kind is int:
-        # The bounds stand before the check of the text: pydantic writes those that follow it wrongly into OpenAPI.
-        return Annotated[(int, *integer_range(column.column), refuse_unless(INTEGER_TEXT, "a whole number"))]
-    if kind is float:
-        return Annotated[float, refuse_unless(NUMBER_TEXT, "a number")]
-    if kind is ExactDecimal:
-        return Annotated[float, refuse_unless(NUMBER_TEXT, "a number"), AfterValidator(_shortest_decimal)]
-    if isinstance(column.column.type, sa.Enum):
-        return kind
-    if isinstance(column.column.type, sa.String) and not (isinstance(kind, type) and issubclass(kind, Enum)):
-        return Annotated[str, Field(pattern=NO_NUL)]
-    return kind
+    """Return the filter operators of a column's type."""
+    return tuple(name for name in COMPARISONS if column.type.filtering >= LEVELS.get(name, Filtering.NULL))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +89,7 @@ def filter_annotation(entry: Filter) -> Any:
     """What the query parameter of a filter takes."""
     if entry.operator == "isnull":
         return bool
-    kind = filter_type(entry.column)
+    kind = entry.column.filter_annotation
     if entry.operator in PATTERNS:  # SQLite refuses longer ones
         return Annotated[kind, Field(max_length=MAX_PATTERN)]
     return Annotated[list[kind], MinLen(1), MaxLen(MAX_CHOICES)] if entry.operator in LISTS else kind  # type: ignore[valid-type]  # run time

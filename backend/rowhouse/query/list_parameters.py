@@ -23,7 +23,6 @@ from rowhouse.db.compiled import Row
 from rowhouse.db.sql_functions import TRIGRAM, MayHold
 from rowhouse.query.cursor import Cursor, SortKey, decode, encode, foreign_cursor, position
 from rowhouse.query.filters import (
-    INTEGER_TEXT,
     LISTS,
     PATTERNS,
     bind_text,
@@ -33,7 +32,6 @@ from rowhouse.query.filters import (
     filter_annotation,
     filters_of,
     folded_like,
-    refuse_unless,
     text_of,
 )
 from rowhouse.query.list_query import FIRST_PAGE, ListQuery, QueryShape, Search
@@ -42,7 +40,7 @@ from rowhouse.query.projection import VIEW_WORDS, Projection, view_members
 from rowhouse.query.query_string import describe_parameters, parse_query
 from rowhouse.schemas.columns import Column, RegistrationError
 from rowhouse.schemas.derivation import build_model
-from rowhouse.schemas.field_types import NO_NUL
+from rowhouse.schemas.json_types import INTEGER_TEXT, NO_NUL, require_format
 
 MAX_SORT = 8
 MAX_SEARCH = 200
@@ -101,7 +99,7 @@ class ListParameters:
         # Generated clients take their names for the values from here; a minus sign is none.
         names = Field(json_schema_extra={"x-enum-varnames": list(choices.values())})
         word: Any = Annotated[Literal[tuple(choices)], names]
-        whole = refuse_unless(INTEGER_TEXT, "a whole number")
+        whole = require_format(INTEGER_TEXT, "a whole number")
         members: dict[str, Any] = {
             "page": (Annotated[int, Field(ge=1, le=MAX_PAGE), whole], _parameter(1, "The page, from 1.")),
             "size": (Annotated[int, Field(ge=1, le=MAX_SIZE), whole], _parameter(DEFAULT_SIZE, "Rows on a page.")),

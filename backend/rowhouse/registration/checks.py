@@ -54,7 +54,7 @@ def columns_for(model: type[SQLModel], crud: type[CRUDBase[Any]]) -> dict[str, C
         unknown = given.keys() - columns.keys()
         if unknown:
             raise RegistrationError(f"{model.__name__}: {word} names {', '.join(sorted(unknown))}, which is no column")
-    typed = {name: replace(columns[name], base=kind, constraints=()) for name, kind in crud.column_types.items()}
+    typed = {name: columns[name].with_type(annotation) for name, annotation in crud.column_types.items()}
     return {name: replace(column, shown=crud.shown.get(name)) for name, column in (columns | typed).items()}
 
 

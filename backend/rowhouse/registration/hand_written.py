@@ -29,19 +29,26 @@ from rowhouse.http.dependencies import get_caller, get_session, get_unit
 from rowhouse.http.dependency_tree import calls_of
 from rowhouse.http.routing import OneHopRoute
 from rowhouse.operations.endpoints import key_annotation
-from rowhouse.query.filters import INTEGER_TEXT, NUMBER_TEXT, refuse_unless
 from rowhouse.query.resource import Resource
 from rowhouse.schemas.columns import RegistrationError
-from rowhouse.schemas.field_types import CalendarDate, Duration, Instant, WallTime
+from rowhouse.schemas.json_types import (
+    INTEGER_TEXT,
+    NUMBER_TEXT,
+    CalendarDate,
+    Duration,
+    Instant,
+    WallTime,
+    require_format,
+)
 
 LISTS = (list, set, frozenset, tuple, Sequence)
 UNITS = frozenset({get_session, get_unit})
 BOUNDS = (Ge(-(2**63)), Le(2**63 - 1))
 # How text in a path or a query is read where pydantic alone is more generous; what it gives is then validated as the route says.
 READERS: Mapping[Any, TypeAdapter[Any]] = {
-    int: TypeAdapter(Annotated[(int, *BOUNDS, refuse_unless(INTEGER_TEXT, "a whole number"))]),
-    float: TypeAdapter(Annotated[float, refuse_unless(NUMBER_TEXT, "a number")]),
-    Decimal: TypeAdapter(Annotated[Decimal, refuse_unless(NUMBER_TEXT, "a number")]),
+    int: TypeAdapter(Annotated[(int, *BOUNDS, require_format(INTEGER_TEXT, "a whole number"))]),
+    float: TypeAdapter(Annotated[float, require_format(NUMBER_TEXT, "a number")]),
+    Decimal: TypeAdapter(Annotated[Decimal, require_format(NUMBER_TEXT, "a number")]),
     datetime: TypeAdapter(Instant),
     AwareDatetime: TypeAdapter(Instant),
     date: TypeAdapter(CalendarDate),

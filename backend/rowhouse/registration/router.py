@@ -131,7 +131,7 @@ def _delete(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
 
 
 def _delete_batch(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
-    name, key = many(resource), TypeAdapter(resource.key.wire).json_schema()
+    name, key = many(resource), TypeAdapter(resource.key.annotation).json_schema()
     ids = {
         "name": "ids", "in": "query", "required": True, "description": "The ids, separated by commas.",
         "style": "form", "explode": False, "schema": {"type": "array", "items": key, "uniqueItems": True, **BATCH_LIMITS},

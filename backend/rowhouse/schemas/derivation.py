@@ -6,14 +6,11 @@ bounded by what the column can hold. Constraints, field validators and the diffe
 
 import inspect
 import re
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from types import MappingProxyType
 from typing import Any, NotRequired, Union
 
-import sqlalchemy as sa
 from pydantic import (
     MISSING,
     BaseModel,
@@ -28,7 +25,6 @@ from typing_extensions import TypedDict
 
 from rowhouse.entities.model import Mark
 from rowhouse.schemas.columns import Column, RegistrationError, server_owned
-from rowhouse.schemas.field_types import CalendarDate, Duration, Instant, WallTime
 
 SECRET_NAME = re.compile(r"password|secret|token|private_key|api_key|hash(ed)?$|_hash", re.IGNORECASE)
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -73,11 +69,13 @@ def derive(
     validators = _validators(model, updatable)
     update = build_model(f"{name}Update", members, __config__=CHANGING, __validators__=validators)
     key = next(column for column in columns.values() if column.column.primary_key)
-    members = {key.name: (key.wire, described(key, ...)), **members}
+    members = {key.name: (key.annotation, described(key, ...)), **members}
     batch_update = build_model(f"{name}BatchUpdate", members, __config__=CHANGING_ONE, __validators__=validators)
     beside = {member: (kind, ...) for member, kind in composed.items()}
-    answer = build_model(f"{name}Public", {c.name: (answered(c), described(c, ...)) for c in public} | beside)
-    shown = {c.name: answered(c) for c in public} | {member: NotRequired[kind] for member, kind in composed.items()}
+    answer = build_model(f"{name}Public", {c.name: (c.answer_annotation, described(c, ...)) for c in public} | beside)
+    shown = {c.name: c.answer_annotation for c in public} | {
+        member: NotRequired[kind] for member, kind in composed.items()
+    }
     row: Any = TypedDict(f"{name}Row", shown)  # type: ignore[misc]  # built at run time
     names = tuple(c.name for c in public)
     return Schemas(create, update, batch_update, answer, _complete(model, columns), names, row)
@@ -88,14 +86,6 @@ def build_model(name: str, members: Mapping[str, Any], **options: Any) -> type[B
     create: Any = create_model
     built: type[BaseModel] = create(name, **options, **members)
     return built
-
-
-def answered(column: Column) -> Any:
-    """A public value's type: constraints belong to input, what is stored is shown."""
-    base = column.base
-    if isinstance(column.column.type, sa.JSON) or base in (Instant, CalendarDate, WallTime, Duration):
-        base = typing.get_args(base)[0] if base is not Instant else datetime
-    return Union[base, None] if column.nullable else base  # noqa: UP007  base is a runtime value
 
 
 def described(column: Column, default: Any) -> Any:

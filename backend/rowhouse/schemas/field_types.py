@@ -1,127 +1,225 @@
-"""The scalar types of the wire: what JSON may hold for each column type, strictly and alike on both databases."""
+"""The column types that an entity may have: one entry for each, with everything the engine knows about it.
 
-import re
-from collections.abc import Callable
-from datetime import UTC, date, datetime, time, timedelta
+A new type is one entry in `FIELD_TYPES`. It decides how a value looks in requests, responses, filters, CSV files, the archive and
+the history. Enums and JSON documents depend on the class that declares them, so `field_type` builds their entries.
+"""
+
+import base64
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from enum import Enum
-from typing import Annotated, Any
+from enum import Enum, IntEnum
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BeforeValidator,
-    EmailStr,
-    Field,
-    PlainSerializer,
-    TypeAdapter,
+import sqlalchemy as sa
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, EmailStr
+from sqlmodel import UTCDateTime
+
+from rowhouse.entities.model import EnumText
+from rowhouse.schemas import column_limits, csv_cells
+from rowhouse.schemas.json_types import (
+    INTEGER_TEXT,
+    CalendarDate,
+    DecimalText,
+    Duration,
+    ExactDecimal,
+    FilterText,
+    Instant,
+    NumberText,
+    WallTime,
+    check_json,
+    member_of,
+    require_format,
 )
-from pydantic_core import PydanticCustomError
-
-NO_NUL = r"^[^\x00]*$"
-MAX_EXACT_DIGITS = 15
-EARLIEST, LATEST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
-HOUR_MINUTE = r"([01]\d|2[0-3]):[0-5]\d"
-INSTANT = re.compile(
-    rf"^\d{{4}}-\d\d-\d\d[Tt ]{HOUR_MINUTE}:[0-5]\d(\.\d{{1,6}}\d*)?([Zz]|[+-]{HOUR_MINUTE})$"
-)  # no leap seconds, which neither Python nor SQLite can hold
-DECIMAL = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?\Z")
-DATE, TIME = re.compile(r"^\d{4}-\d\d-\d\d$"), re.compile(r"^\d\d:\d\d(:\d\d(\.\d{1,6})?)?$")
 
 
-def _parsing(kind: Any, pattern: re.Pattern[str], what: str) -> Callable[[Any], Any]:
-    """Read text of exactly this form; pydantic alone would also take a number of seconds, and a number is no instant."""
-    adapter = TypeAdapter(kind)
+class Filtering(IntEnum):
+    """Which filters a type has. Each level includes the operators of the levels before it."""
 
-    def parse(value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        if not pattern.match(value):
-            raise PydanticCustomError("format", f"Input should be {what}")
-        return adapter.validate_python(value)
-
-    return parse
+    NULL = 0  # isnull
+    BOOLEAN = 1  # eq, ne
+    EQUALITY = 2  # in, not_in
+    ORDER = 3  # lt, lte, gt, gte
+    TEXT = 4  # contains, startswith, endswith
 
 
-def _parse_decimal(value: Any) -> Any:
-    """Read a JSON number or plain digits; Python alone would also take `1_0`, ` 1 ` and the digits of other scripts."""
-    if isinstance(value, str):
-        if not DECIMAL.match(value):
-            raise PydanticCustomError("format", "Input should be a decimal number, as 12.50")
-        return Decimal(value)
-    return Decimal(str(value)) if type(value) in (int, float) else value
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldType:
+    """Everything the engine knows about one type of column."""
+
+    # The annotations in a table class that mean this type, where the column has one of the types `stored`.
+    declared: tuple[Any, ...]
+    stored: type[sa.types.TypeEngine[Any]] = sa.types.TypeEngine
+    # A value in a request body, which is validated strictly.
+    annotation: Any
+    # A value in a response; None if it is that of a request. Constraints do not apply to stored values.
+    answer: Any = None
+    # Which filters there are, and the annotation of a value in a query string or a cursor; None if it is that of a request.
+    filtering: Filtering = Filtering.ORDER
+    filter_annotation: Callable[[sa.Column[Any]], Any] | None = None
+    # The limits that the database column adds to the constraints of the class.
+    limits: Callable[[sa.Column[Any], Sequence[Any]], list[Any]] = column_limits.no_limits
+    # CSV: see `csv_cells`. An empty cell of a text that may not be null is the empty text.
+    read_cell: csv_cells.CellReader = csv_cells.quoted
+    write_cell: csv_cells.CellWriter | None = None
+    is_text: bool = False
+    # A value in the archive and the history, as an annotation that writes and reads its JSON; None if the type of the column says it.
+    archive: Any = None
 
 
-def _in_utc(value: datetime) -> datetime:
-    """The same instant in UTC, within the years that both databases can hold."""
-    if not EARLIEST < value.replace(tzinfo=UTC) < LATEST:
-        raise ValueError("the year must lie between 1 and 9999")
-    return value.astimezone(UTC)
+def _integer_filter(column: sa.Column[Any]) -> Any:
+    # The range comes before the format: in the other order pydantic leaves the range out of OpenAPI.
+    return Annotated[(int, *column_limits.integer_range(column), require_format(INTEGER_TEXT, "a whole number"))]
 
 
-def refuse_nul(value: str) -> str:
-    """Text as PostgreSQL can hold it."""
-    if "\x00" in value:
-        raise ValueError("text must not contain the NUL character")
-    return value
+def _text(annotation: Any) -> FieldType:
+    return FieldType(
+        declared=(annotation,),
+        stored=sa.String,
+        annotation=annotation,
+        filtering=Filtering.TEXT,
+        filter_annotation=lambda _column: FilterText,
+        limits=column_limits.text_limits,
+        read_cell=csv_cells.read_text,
+        write_cell=csv_cells.write_text,
+        is_text=True,
+    )
 
 
-def check_json(value: Any) -> Any:
-    """Refuse what PostgreSQL's JSON cannot hold: NUL, NaN and numbers past 64 bits."""
-    match value:
-        case str():
-            refuse_nul(value)
-        case float() if value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124  NaN
-            raise ValueError("NaN and Infinity are not JSON")
-        case int() if abs(value) >= 2**63:
-            raise ValueError("integers must fit in 64 bits")
-        case dict() | list():
-            for part in [*value, *value.values()] if isinstance(value, dict) else value:
-                check_json(part)
-    return value
-
-
-def member_of(kind: type[Enum]) -> Callable[[Any], Any]:
-    """Find a member by a value of exactly its type; pydantic alone would take `true` for 1."""
-    members = {(type(member.value), member.value): member for member in kind}
-    return lambda value: members.get((type(value), value)) if isinstance(value, (str, int, float)) else None
-
-
-Instant = Annotated[
-    AwareDatetime,
-    BeforeValidator(
-        _parsing(datetime, INSTANT, "an RFC 3339 instant with its offset and no leap second, as 2030-01-31T12:00:00Z")
+# The first entry that matches both the annotation and the column is used.
+FIELD_TYPES: list[FieldType] = [
+    FieldType(
+        declared=(int,),
+        annotation=int,
+        filter_annotation=_integer_filter,
+        limits=column_limits.integer_limits,
+        read_cell=csv_cells.read_integer,
     ),
-    AfterValidator(_in_utc),
+    FieldType(
+        declared=(float,),
+        annotation=float,
+        filter_annotation=lambda _column: NumberText,
+        read_cell=csv_cells.read_number,
+    ),
+    FieldType(
+        declared=(Decimal,),
+        annotation=ExactDecimal,
+        filter_annotation=lambda _column: DecimalText,
+        limits=column_limits.decimal_limits,
+        read_cell=csv_cells.read_decimal,
+    ),
+    FieldType(
+        declared=(bool,),
+        annotation=bool,
+        filtering=Filtering.BOOLEAN,
+        read_cell=csv_cells.read_boolean,
+        write_cell=csv_cells.write_boolean,
+    ),
+    _text(str),
+    _text(EmailStr),
+    FieldType(declared=(datetime, AwareDatetime), annotation=Instant, answer=datetime),
+    FieldType(declared=(date,), annotation=CalendarDate, answer=date),
+    FieldType(declared=(time,), annotation=WallTime, answer=time),
+    FieldType(declared=(timedelta,), annotation=Duration, answer=timedelta),
+    *(
+        FieldType(declared=(kind,), stored=sa.Uuid, annotation=kind, filtering=Filtering.EQUALITY)
+        for kind in (UUID, str, EmailStr)
+    ),
+    # Columns with a type of the project's own, which may sort its values.
+    *(FieldType(declared=(kind,), annotation=kind) for kind in (UUID, str, EmailStr)),
 ]
-"""An instant in a path, a query or a body: RFC 3339 with an offset, converted to UTC.
 
-Example:
-    def read_availability(start: Annotated[Instant, Query()], session: SessionDep) -> Availability: ...
-"""
-CalendarDate = Annotated[date, BeforeValidator(_parsing(date, DATE, "a date, as 2030-01-31"))]
-WallTime = Annotated[time, BeforeValidator(_parsing(time, TIME, "a time of day without offset, as 12:00:00"))]
-Duration = Annotated[timedelta, Field(ge=timedelta(days=-36500), le=timedelta(days=36500))]
-ExactDecimal = Annotated[Decimal, BeforeValidator(_parse_decimal), PlainSerializer(float, return_type=float)]
-"""A decimal that is exact in Python and a number in JSON.
 
-Example:
-    class Line(BaseModel):
-        unit_price: ExactDecimal
-"""
-# The scalar types that an entity may have, each with what the wire takes for it. Enums and JSON come beside them.
-FIELD_TYPES: dict[Any, Any] = {
-    datetime: Instant,
-    AwareDatetime: Instant,
-    date: CalendarDate,
-    time: WallTime,
-    timedelta: Duration,
-    Decimal: ExactDecimal,
-    int: int,
-    float: float,
-    bool: bool,
-    str: str,
-    EmailStr: EmailStr,
-    UUID: UUID,
-}
+def field_type(annotation: Any, stored: sa.types.TypeEngine[Any]) -> FieldType:
+    """Return the entry of a column of the type `stored` that the class annotates with `annotation`, without None.
+
+    Raises:
+        ValueError: there is no such entry, or the annotation is not that of the column's enum.
+    """
+    found = _enum(annotation, stored) or known_type(annotation, stored)
+    if isinstance(stored, sa.JSON):
+        return _document(annotation, found)
+    if found is None:
+        names = sorted({kind.__name__ for entry in FIELD_TYPES for kind in entry.declared if isinstance(kind, type)})
+        raise ValueError(
+            f"{annotation!r} is not a column type; mark it SECRET, or use one of {', '.join(names)}, an Enum, or a JSON column"
+        )
+    return found
+
+
+def known_type(annotation: Any, stored: sa.types.TypeEngine[Any]) -> FieldType | None:
+    """Return the first entry of `FIELD_TYPES` that matches."""
+    return next((e for e in FIELD_TYPES if annotation in e.declared and isinstance(stored, e.stored)), None)
+
+
+def _document(annotation: Any, scalar: FieldType | None) -> FieldType:
+    """A JSON column. A document that is a scalar has the limits of the scalar's type."""
+    return FieldType(
+        declared=(annotation,),
+        annotation=Annotated[annotation, AfterValidator(check_json)],
+        answer=annotation,
+        filtering=Filtering.NULL,
+        limits=column_limits.no_limits if scalar is None else scalar.limits,
+        read_cell=csv_cells.read_document,
+        write_cell=csv_cells.write_document,
+    )
+
+
+def _enum(annotation: Any, stored: sa.types.TypeEngine[Any]) -> FieldType | None:
+    """The members of an enum, or the words of an `sa.Enum` without a class; None for any other column."""
+    if isinstance(stored, sa.Enum | EnumText):
+        _check_enum(annotation, stored)
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return FieldType(
+            declared=(annotation,),
+            annotation=annotation,
+            filtering=Filtering.EQUALITY,
+            limits=column_limits.no_limits if issubclass(annotation, str) else _member_limits(annotation),
+            read_cell=csv_cells.enum_reader(annotation),
+        )
+    if isinstance(stored, sa.Enum):
+        return FieldType(
+            declared=(annotation,),
+            annotation=Literal.__getitem__(tuple(stored.enums)) if annotation is str else annotation,
+            filtering=Filtering.EQUALITY,
+            read_cell=csv_cells.read_text,
+            write_cell=csv_cells.write_text,
+            is_text=True,
+        )
+    return None
+
+
+def _member_limits(kind: type[Enum]) -> Callable[[sa.Column[Any], Sequence[Any]], list[Any]]:
+    return lambda _column, _stated: [BeforeValidator(member_of(kind))]
+
+
+def _check_enum(annotation: Any, stored: sa.Enum | EnumText) -> None:
+    if isinstance(stored, EnumText):
+        is_same, values = annotation is stored.enum_class, stored.enum_class.__name__
+    else:
+        is_same, values = isinstance(annotation, type) and issubclass(annotation, str), "texts"
+    if not is_same:
+        raise ValueError(f"the column stores {values} and the annotation is {annotation!r}; use one type for both")
+
+
+def stored_annotation(stored: sa.types.TypeEngine[Any]) -> Any:
+    """Return the annotation of a value as the database column returns it.
+
+    Raises:
+        ValueError: a column type of the project's own does not say which Python type it returns.
+    """
+    if isinstance(stored, sa.JSON):
+        return Any
+    if isinstance(stored, UTCDateTime):
+        return datetime
+    if isinstance(stored, EnumText):
+        return stored.enum_class
+    kind: Any = stored.python_type
+    if kind is object:
+        raise ValueError(
+            f"the values of {type(stored).__name__} cannot be stored as JSON and read again; register the entity without soft_delete "
+            "and history, or give the column a type of SQLAlchemy's own"
+        )
+    return Annotated[bytes, BeforeValidator(base64.urlsafe_b64decode)] if kind is bytes else kind

@@ -35,7 +35,6 @@ from rowhouse.query.list_query import ListQuery
 from rowhouse.query.query_string import parse_query
 from rowhouse.query.resource import Resource
 from rowhouse.sql.statements import PAGE_LIMIT
-from rowhouse.transfer.csv_cells import cell_writer
 from rowhouse.workers.runner import RequestRunner, WorkerGroup
 
 # Few enough that a chunk keeps nobody waiting for the interpreter, and that little is made in vain for a client who hangs up.
@@ -160,7 +159,7 @@ class Exporter:
 def _csv(resource: Resource) -> Format:
     """RFC 4180: a line of names, CRLF, quotes where they are needed; cells as `cells` makes them."""
     public, serializer = resource.schemas.public_names, TypeAdapter(resource.schemas.row).serializer
-    writers = {name: to_cell for name in public if (to_cell := cell_writer(resource.columns[name]))}
+    writers = {name: to_cell for name in public if (to_cell := resource.columns[name].type.write_cell)}
 
     def write(rows: Sequence[Row], names: Names) -> bytes:
         shown = set(names)

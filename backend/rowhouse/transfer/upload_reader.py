@@ -12,7 +12,7 @@ from typing import IO, Any, NamedTuple
 
 from rowhouse.core.errors import InvalidInputError
 from rowhouse.schemas.columns import Column
-from rowhouse.transfer.csv_cells import cell_reader, empty_cell, quoted
+from rowhouse.schemas.csv_cells import quoted
 
 BLANK = " \t\r\n"
 PIECE = 65_536
@@ -95,7 +95,7 @@ class CsvColumns:
     """What the columns of a CSV file may be, and the way from their cells to JSON."""
 
     def __init__(self, columns: Mapping[str, Column], *, required: Sequence[str]) -> None:
-        self._readers = {name: (quoted(name), cell_reader(c), empty_cell(c)) for name, c in columns.items()}
+        self._readers = {name: (quoted(name), c.type.read_cell, c.empty_cell) for name, c in columns.items()}
         self._required = required
 
     def lines(self, source: RowSource) -> Iterator[Line]:
