@@ -1,0 +1,83 @@
+"""`docs/developing.md` builds a project: its files run, its own tests pass, and it explains every name of the front door."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import rowhouse
+from tests.conftest import ROOT
+
+PAGE = (ROOT / "docs/developing.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+FILE = re.compile(r"# ([\w/]+\.py)\n")
+PACKAGE = re.compile(r"^\| (`\w+`(?:, `\w+`)*) \|", re.MULTILINE)
+QUESTIONS = 15
+RUN_SECONDS = 240
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project of the page, written to disk."""
+    folder = tmp_path_factory.mktemp("project")
+    for block in BLOCKS:
+        named = FILE.match(block)
+        assert named is not None, f"a block begins with no file: {block[:40]}"
+        path = folder / named[1]
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(block, encoding="utf-8")
+    return folder
+
+
+def run(project: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in the project, with the engine on its path."""
+    environment = {**os.environ, "PYTHONPATH": f"{project}:{ROOT / 'backend'}", "COVERAGE_PROCESS_START": ""}
+    return subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=project, env=environment, capture_output=True, text=True, timeout=RUN_SECONDS, check=False,
+    )  # fmt: skip
+
+
+def test_the_tests_of_the_page_pass(project: Path) -> None:
+    """Four of them, over models, rules, routes, settings, jobs and the application."""
+    done = run(project, "pytest", "-q", "-p", "no:cacheprovider", "-W", "error")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    assert "4 passed" in done.stdout
+
+
+def test_the_project_imports_the_front_door_alone() -> None:
+    """No module below it."""
+    assert re.findall(r"(?:from|import) rowhouse\.\S+", "\n".join(BLOCKS)) == []
+
+
+@pytest.mark.parametrize("name", sorted(rowhouse.__all__))
+def test_every_name_of_the_front_door_is_explained(name: str) -> None:
+    """Between backquotes, in the table at the end of the page."""
+    assert f"`{name}`" in PAGE.partition("## Every name")[2]
+
+
+def test_the_table_of_packages_is_what_import_linter_holds() -> None:
+    """From the highest layer to the lowest."""
+    table = PAGE.partition("## Packages")[2].partition("\n## ")[0]
+    told = [re.findall(r"\w+", row) for row in PACKAGE.findall(table)]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    layers = next(one["layers"] for one in contracts if one.get("containers") == ["rowhouse"])
+    assert [sorted(row) for row in told] == [sorted(re.findall(r"\w+", layer)) for layer in layers]
+
+
+def test_every_question_has_an_answer_that_exists() -> None:
+    """Each answer names a file or a section of the page."""
+    rows = re.findall(
+        r"^\| (?!question|-)(.+?) \| (.+) \|$", PAGE.partition("## Where is")[2].partition("\n## ")[0], re.M
+    )
+    assert len(rows) >= QUESTIONS
+    for question, answer in rows:
+        paths = re.findall(r"`(backend/[\w./]+)`", answer)
+        assert paths or "](#" in answer, question
+        assert [path for path in paths if not (ROOT / path).exists()] == [], question
