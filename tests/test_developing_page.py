@@ -74,7 +74,7 @@ def test_the_table_of_packages_is_what_import_linter_holds() -> None:
 def test_every_question_has_an_answer_that_exists() -> None:
     """Each answer names a file or a section of the page."""
     rows = re.findall(
-        r"^\| (?!question|-)(.+?) \| (.+) \|$", PAGE.partition("## Where is")[2].partition("\n## ")[0], re.M
+        r"^\| (?!question|-)(.+?) \| (.+) \|$", PAGE.partition("## Where is")[2].partition("\n## ")[0], re.MULTILINE
     )
     assert len(rows) >= QUESTIONS
     for question, answer in rows:
