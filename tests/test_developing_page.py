@@ -11,6 +11,7 @@ import pytest
 
 import rowhouse
 from tests.conftest import ROOT
+from tests.test_references import is_present
 
 PAGE = (ROOT / "docs/developing.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
@@ -80,4 +81,4 @@ def test_every_question_has_an_answer_that_exists() -> None:
     for question, answer in rows:
         paths = re.findall(r"`(backend/[\w./]+)`", answer)
         assert paths or "](#" in answer, question
-        assert [path for path in paths if not (ROOT / path).exists()] == [], question
+        assert [path for path in paths if not is_present(path)] == [], question
