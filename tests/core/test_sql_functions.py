@@ -18,7 +18,7 @@ from rowhouse.db.sql_functions import (
 )
 from rowhouse.db.unit_of_work import Database, UnitOfWork
 from rowhouse.entities.search_index import SearchIndex
-from rowhouse.query.filters import bind_text, folded_like, text_of
+from rowhouse.query.operators import CONTAINS, folded_like, searched_text
 from tests.databases import Databases
 
 
@@ -81,11 +81,11 @@ def test_a_search_that_the_database_folds_goes_by_the_index(
         connection.execute(sa.text("ANALYZE plays"))
         connection.commit()
     found = sa.select(plays.c.id).where(folded_like(plays.c.title, sa.bindparam("text", type_=sa.String())))
-    for source, indexed in ((found.where(MayHold(plays.c.title, text_of("text"))), True), (found, False)):
+    for source, indexed in ((found.where(MayHold(plays.c.title, searched_text("text"))), True), (found, False)):
         statement = CompiledStatement(source, made.dialect, columns=[plays.c.id], explain=True)
         for text, rows in (("Σίσυφος", 1), ("STRASSE", 3000)):
             with UnitOfWork(made, write=False) as unit:
-                plan = unit.run(statement, bind_text("text", "contains", text)[1])[0]["id"]
+                plan = unit.run(statement, CONTAINS.bind("text", text)[1])[0]["id"]
             assert ("ix_plays_search" in str(plan)) == indexed
             assert text.casefold() in str(plan)
             assert indexed or abs(plan[0]["Plan"]["Plan Rows"] - rows) < 10

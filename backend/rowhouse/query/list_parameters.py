@@ -22,19 +22,9 @@ from rowhouse.core.errors import InvalidInputError
 from rowhouse.db.compiled import Row
 from rowhouse.db.sql_functions import TRIGRAM, MayHold
 from rowhouse.query.cursor import Cursor, SortKey, decode, encode, foreign_cursor, position
-from rowhouse.query.filters import (
-    LISTS,
-    PATTERNS,
-    bind_text,
-    bind_values,
-    clause,
-    describe_filter,
-    filter_annotation,
-    filters_of,
-    folded_like,
-    text_of,
-)
+from rowhouse.query.filters import filters_of
 from rowhouse.query.list_query import FIRST_PAGE, ListQuery, QueryShape, Search
+from rowhouse.query.operators import CONTAINS, folded_like, searched_text
 from rowhouse.query.pagination import DEFAULT_SIZE, MAX_PAGE, MAX_SIZE
 from rowhouse.query.projection import VIEW_WORDS, Projection, view_members
 from rowhouse.query.query_string import describe_parameters, parse_query
@@ -83,7 +73,7 @@ class ListParameters:
         # Clients ask for the same pages again and again, and a selection never changes.
         self._remembered = lru_cache(maxsize=REMEMBERED)(lambda query_string: self.select(parse_query(query_string)))
         self.sort_keys = lru_cache(maxsize=REMEMBERED)(self._sort_keys)
-        self._lists = {"sort", *VIEW_WORDS} | {f.name for f in self.filters.values() if f.operator in LISTS}
+        self._lists = {"sort", *VIEW_WORDS} | {f.name for f in self.filters.values() if f.operator.takes_list}
         # A second application of the same registrations needs the same models, which take the most time of its start.
         self.with_relations = lru_cache(maxsize=REMEMBERED)(self._with_relations)
 
@@ -128,7 +118,7 @@ class ListParameters:
             members["search"] = (text, _parameter(None, f"Text to find in {where}, in any case."))
         members |= view_members((*self._columns, *self._composed), self._relations)
         for entry in self.filters.values():
-            members[entry.name] = (filter_annotation(entry), _parameter(None, describe_filter(entry)))
+            members[entry.name] = (entry.annotation, _parameter(None, entry.description))
         config = ConfigDict(extra="forbid", allow_inf_nan=False)
         return build_model(f"{self._name}ListQuery", members, __config__=config)
 
@@ -186,26 +176,25 @@ class ListParameters:
         offset, limit = _window(values, names)
         filters, bound = [], {}
         for name in sorted(names & self.filters.keys()):
-            entry = self.filters[name]
-            size, parts = bind_values(entry, values[name])
-            filters.append((name, size))
+            variant, parts = self.filters[name].bind(values[name])
+            filters.append((name, variant))
             bound.update(parts)
         searched = 0
         if "search" in names:
-            searched, parts = bind_text(SEARCH, "contains", values["search"])
+            searched, parts = CONTAINS.bind(SEARCH, values["search"])
             bound.update(parts)
         shape = QueryShape(tuple(filters), tuple(values["sort"] or ()), searched=searched)
         return ListQuery(shape, bound, offset=offset, limit=limit, query=query, view=Projection.of(values))
 
     def conditions(self, shape: QueryShape) -> list[Any]:
         """The WHERE clauses of a shape's filters and search, with a `bindparam` for each value."""
-        clauses = [clause(self.filters[name], size) for name, size in shape.filters]
+        clauses = [self.filters[name].clause(variant) for name, variant in shape.filters]
         if shape.searched:
             text = sa.bindparam(SEARCH, type_=sa.String())
             clauses.append(sa.or_(*(folded_like(self._columns[name].expression, text) for name in self.search.columns)))
         if shape.by_index:
             indexed = [self._columns[name].column for name in self.search.index]
-            clauses += [MayHold(*indexed, text_of(name)) for name in self._indexed_texts(shape)]
+            clauses += [MayHold(*indexed, searched_text(name)) for name in self._indexed_texts(shape)]
         return clauses
 
     def asks_search_index(self, shape: QueryShape) -> bool:
@@ -216,9 +205,9 @@ class ListParameters:
         """The bind names of texts that the search index finds: those that have trigrams, of its columns."""
         if not self.search.index:
             return
-        for name, size in shape.filters:
+        for name, variant in shape.filters:
             entry = self.filters[name]
-            if entry.operator in PATTERNS and size == TRIGRAM and entry.column.name in self.search.index:
+            if entry.operator.finds_text and variant == TRIGRAM and entry.column.name in self.search.index:
                 yield name
         if shape.searched == TRIGRAM:
             yield SEARCH

@@ -1,0 +1,68 @@
+"""A new filter operator is one entry in `OPERATORS`: the columns of its types then have it, and OpenAPI describes it."""
+
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy as sa
+from sqlmodel import Field
+from starlette.testclient import TestClient
+
+from app.main import create_app
+from rowhouse.core.policy import ANYONE
+from rowhouse.core.settings import Settings
+from rowhouse.db.integrity import NAMING_CONVENTION
+from rowhouse.db.sql_functions import fold_with
+from rowhouse.entities.model import IntegerKey, Record
+from rowhouse.query.operators import OPERATORS, ListOperator
+from rowhouse.registration.registry import Registry
+from rowhouse.schemas.field_types import Filtering
+from tests.conftest import QUIET
+from tests.databases import Databases
+from tests.fast_client import QuickClient
+
+metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
+fold_with(metadata)
+LEVELS = "/api/v1/levels"
+BETWEEN = ListOperator(
+    "between",
+    Filtering.ORDER,
+    "is between these two, separated by a comma",
+    lambda column, values: column.between(*values),
+    min_length=2,
+    max_length=2,
+)
+
+
+class LevelRecord(IntegerKey, Record, registry=sa.orm.registry(metadata=metadata)):
+    """An entity in a metadata of its own."""
+
+
+class Level(LevelRecord, table=True):
+    """A column that is ordered, and one that is not."""
+
+    height: int = Field(index=False)
+    is_open: bool = Field(default=True, index=False)
+
+
+@pytest.fixture
+def client(backend: str, databases: Databases, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
+    """An application with the operator, open to anyone."""
+    monkeypatch.setattr("rowhouse.query.operators.OPERATORS", (*OPERATORS, BETWEEN))
+    registry = Registry()
+    registry.register(Level, read=ANYONE, write=ANYONE)
+    url = databases.prepared(backend, "operators", metadata.create_all)
+    with QuickClient(create_app(Settings(database_url=url, **QUIET), registry, metadata)) as made:
+        yield made
+
+
+def test_a_new_operator_is_one_entry(client: TestClient) -> None:
+    """It filters, it validates its values, and it is in OpenAPI for ordered columns."""
+    assert client.post(f"{LEVELS}/batch", json=[{"height": height} for height in (1, 5, 9)]).status_code == 201
+    found = client.get(LEVELS, params={"height__between": "2,9", "sort": "height"}).json()
+    assert [row["height"] for row in found["items"]] == [5, 9]
+    assert client.get(LEVELS, params={"height__between": "2"}).status_code == 422
+    parameters = {p["name"]: p for p in client.get("/openapi.json").json()["paths"][LEVELS]["get"]["parameters"]}
+    assert parameters["height__between"]["description"] == (
+        "Only rows whose `height` is between these two, separated by a comma."
+    )
+    assert "is_open__between" not in parameters
