@@ -113,7 +113,7 @@ def routes(tmp_path_factory: pytest.TempPathFactory) -> list[APIRoute]:
     """Every route of the product, generated and hand-written."""
     path = tmp_path_factory.mktemp("architecture") / "never_opened.db"
     app = create_app(Settings(database_url=f"sqlite:///{path}", **QUIET))
-    app.state.door.close()
+    app.state.runner.close()
     found = [route for route in app.routes if isinstance(route, APIRoute)]
     assert len(found) > 30
     return found

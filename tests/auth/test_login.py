@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from rowhouse.auth import routes, service
 from rowhouse.core import security
 from rowhouse.core.clock import now, set_clock
-from rowhouse.workers import runner as door
+from rowhouse.workers import runner
 from tests.auth.conftest import API, Account, log_in, make_account, new_email, refresh, sign_up_with, stored
 from tests.conftest import PASSWORD, unique
 from tests.fast_hashing import CHEAP
@@ -181,9 +181,9 @@ def test_hashing_holds_no_lock(client: TestClient, monkeypatch: pytest.MonkeyPat
 
     def watched(function: Any) -> Any:
         def watch(*arguments: Any, **options: Any) -> Any:
-            unit = door.current_unit_of_work()
-            lane = threading.current_thread().name.rpartition("_")[0]
-            seen.append((lane, unit.link.connection.in_transaction()))
+            unit = runner.current_unit_of_work()
+            group = threading.current_thread().name.rpartition("_")[0]
+            seen.append((group, unit.thread_connection.connection.in_transaction()))
             return function(*arguments, **options)
 
         return watch

@@ -277,7 +277,7 @@ def test_a_row_that_comes_back_during_a_refusal_was_missing(house: House) -> Non
         for caller_id, status in ((row["author_id"], 404), (row["author_id"] + 1, 403)):
             unit.caller = Caller(id=caller_id, role="user")
             assert crud.refusal(unit, row["id"]).status == status
-    database.drop_link()
+    database.discard_connection()
 
 
 @every_house("create", where=of("leaves"))

@@ -25,7 +25,7 @@ from rowhouse.db.unit_of_work import Database, UnitOfWork
 from rowhouse.health import readiness
 from rowhouse.http.routing import Router
 from rowhouse.registration.registry import Registry
-from rowhouse.requests import throttling as slowdown
+from rowhouse.requests import throttling
 from tests.conftest import QUIET, migrate
 from tests.databases import Databases
 from tests.fast_client import QuickClient
@@ -142,7 +142,7 @@ def kept_logging() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(middleware, "log", structlog.get_logger("http"))
         patch.setattr(service, "log", structlog.get_logger("auth"))
-        for module in (causes, readiness, slowdown):
+        for module in (causes, readiness, throttling):
             patch.setattr(module, "log", structlog.get_logger("any"))
         yield
     structlog.configure(**configuration)

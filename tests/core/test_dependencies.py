@@ -168,12 +168,12 @@ def test_a_caller_who_is_known_is_not_authenticated_again(bare: Database) -> Non
         calls.append(token)
         return Caller(id=1, role="user")
 
-    door = RequestRunner(bare, bare.settings, authenticate)
+    runner = RequestRunner(bare, bare.settings, authenticate)
     request = Request({"type": "http", "headers": [(b"authorization", b"Bearer abc")]})
 
     async def scenario() -> None:
-        await door.run(lambda _unit: [get_caller(request, None), get_caller(request, None)], write=False)
+        await runner.run(lambda _unit: [get_caller(request, None), get_caller(request, None)], write=False)
 
     asyncio.run(scenario())
-    door.close()
+    runner.close()
     assert calls == ["abc"]

@@ -174,7 +174,7 @@ def drain() -> Iterator[Callable[..., Drain]]:
     former = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield make
     for one in made:
-        one.unwatch()
+        one.remove_handlers()
     for number, handler in former.items():
         signal.signal(number, handler)
 
@@ -187,14 +187,14 @@ def test_the_servers_own_handler_is_called_when_the_time_is_over(drain: Callable
 
     async def scenario() -> None:
         waiting = drain(drain_seconds=0.1)
-        waiting.watch()
+        waiting.install_handlers()
         signal.raise_signal(signal.SIGTERM)
         assert (waiting.has_begun, calls) == (True, [])
         signal.raise_signal(signal.SIGTERM)
         assert calls == [signal.SIGTERM]
         await asyncio.sleep(0.2)
         assert calls == [signal.SIGTERM] * 2
-        waiting.unwatch()
+        waiting.remove_handlers()
         assert signal.getsignal(signal.SIGTERM) is handler
 
     asyncio.run(scenario())
@@ -207,10 +207,10 @@ def test_without_a_time_the_server_stops_at_once(drain: Callable[..., Drain]) ->
         signal.signal(number, lambda number, _frame: calls.append(number))
 
     async def scenario() -> None:
-        drain().watch()
+        drain().install_handlers()
         signal.raise_signal(signal.SIGTERM)
         other = drain(drain_seconds=9)
-        other.watch()
+        other.install_handlers()
         signal.raise_signal(signal.SIGINT)
         assert other.has_begun
 
@@ -223,7 +223,7 @@ def test_signals_that_nobody_handles_are_left_alone(drain: Callable[..., Drain])
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     async def scenario() -> None:
-        drain().watch()
+        drain().install_handlers()
 
     asyncio.run(scenario())
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
@@ -237,8 +237,8 @@ def test_uvicorn_is_told_how_long_to_wait(drain: Callable[..., Drain], given: in
     async def scenario() -> None:
         with server.capture_signals():
             one = drain(shutdown_seconds=2.5)
-            one.watch()
-            one.unwatch()
+            one.install_handlers()
+            one.remove_handlers()
 
     asyncio.run(scenario())
     assert server.config.timeout_graceful_shutdown == waits
@@ -264,9 +264,11 @@ def test_what_the_server_cuts_off_is_answered(drains: bool, begins: bool, status
         ending = Drain(Settings())
         ending.has_begun = drains
         last_resort = problem_response(RowhouseError())
-        edge = RequestMiddleware(hang, access_log=False, own_policy=frozenset(), last_resort=last_resort, drain=ending)
+        outermost = RequestMiddleware(
+            hang, access_log=False, own_policy=frozenset(), last_resort=last_resort, drain=ending
+        )
         scope = {"type": "http", "path": "/", "method": "GET", "headers": []}
-        task = asyncio.create_task(edge(scope, receive, send))
+        task = asyncio.create_task(outermost(scope, receive, send))
         await asyncio.sleep(0)
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -293,7 +295,7 @@ async def scenario():
         def hang(unit):
             begun.set()
             time.sleep(60)
-        task = asyncio.create_task(app.state.door.run(hang, write=False))
+        task = asyncio.create_task(app.state.runner.run(hang, write=False))
         await asyncio.to_thread(begun.wait)
         task.cancel()
 asyncio.run(scenario())

@@ -133,7 +133,7 @@ def test_a_lock_that_is_not_to_be_had_says_so(own_url: str, capsys: Capture) -> 
         words = "lock timeout" if own_url.startswith("postgresql") else "database is locked"
         assert words in line["message"]
         found: Any = client.app
-        turn = found.state.database.turn
+        turn = found.state.database.write_lock
         if turn is not None:
             with turn:
                 assert client.post("/api/v1/categories/batch", json=[{"name": "b"}], headers=headers).status_code == 503
@@ -180,7 +180,7 @@ def test_an_export_that_breaks_off_says_why(own_url: str, capsys: Capture, monke
         async def broken(*_arguments: Any, **_options: Any) -> Any:
             raise UnavailableError from psycopg.OperationalError("gone")
 
-        run = found.state.door.run
+        run = found.state.runner.run
         monkeypatch.setattr("rowhouse.transfer.exporter.ATTEMPTS", 0)
         monkeypatch.setattr("rowhouse.transfer.exporter.FIRST_CHUNK", 1)
         headers = sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD)
@@ -191,7 +191,7 @@ def test_an_export_that_breaks_off_says_why(own_url: str, capsys: Capture, monke
         async def once(*given: Any, **options: Any) -> Any:
             return await next(calls)(*given, **options)
 
-        monkeypatch.setattr(found.state.door, "run", once)
+        monkeypatch.setattr(found.state.runner, "run", once)
         with pytest.raises(Exception, match="broke its answer off"):
             client.get("/api/v1/categories/export")
         monkeypatch.undo()
@@ -261,7 +261,7 @@ def test_a_cause_is_found_below_what_failed_while_it_was_handled() -> None:
     """However long its message."""
     error = KeyError()
     error.__context__ = sqlite3.OperationalError("x" * 999)
-    assert len(cause_of(error)["message"]) == causes.MOST_CHARACTERS
+    assert len(cause_of(error)["message"]) == causes.MAX_CHARACTERS
 
 
 @pytest.mark.parametrize("log_json", [True, False])

@@ -12,7 +12,7 @@ from psycopg import pq
 from rowhouse.core.errors import TransactionRetryError
 from rowhouse.db import libpq
 from rowhouse.db.integrity import ConstraintCatalog, translate
-from rowhouse.db.libpq import PREPARE_AFTER, Libpq, Preparing, numbered, statement_name
+from rowhouse.db.libpq import PREPARE_AFTER, PostgresqlDriver, StatementPreparation, number_parameters, statement_name
 from tests.databases import Databases
 
 ONE = "SELECT $1::INTEGER"
@@ -34,7 +34,7 @@ def prepared(connection: psycopg.Connection[Any]) -> list[str]:
 
 def test_parameters_are_numbered_in_their_order() -> None:
     """Each place has its own, and a doubled sign for percent is one."""
-    assert numbered("a = %(x)s AND b LIKE '10%%' AND c = %(y)s OR d = %(x)s") == (
+    assert number_parameters("a = %(x)s AND b LIKE '10%%' AND c = %(y)s OR d = %(x)s") == (
         "a = $1 AND b LIKE '10%' AND c = $2 OR d = $3",
         ["x", "y", "x"],
     )
@@ -42,7 +42,7 @@ def test_parameters_are_numbered_in_their_order() -> None:
 
 def test_a_statement_is_prepared_once_it_has_come_often_enough(connection: psycopg.Connection[Any]) -> None:
     """And gives the same before and after."""
-    driver = Libpq(connection)
+    driver = PostgresqlDriver(connection)
     for number in range(PREPARE_AFTER):
         assert driver.execute(ONE, [number]).fetchall() == [(number,)]
     assert prepared(connection) == []
@@ -53,7 +53,7 @@ def test_a_statement_is_prepared_once_it_has_come_often_enough(connection: psyco
 
 def test_what_is_to_be_planned_anew_is_never_prepared(connection: psycopg.Connection[Any]) -> None:
     """Not even where the same text was before."""
-    driver = Libpq(connection)
+    driver = PostgresqlDriver(connection)
     for number in range(PREPARE_AFTER + 3):
         assert driver.execute(ONE, [number], prepare=False).fetchall() == [(number,)]
     assert prepared(connection) == []
@@ -62,7 +62,7 @@ def test_what_is_to_be_planned_anew_is_never_prepared(connection: psycopg.Connec
 def test_the_oldest_makes_room(connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection holds so many at most, on both sides."""
     monkeypatch.setattr(libpq, "MAX_PREPARED", 2)
-    driver = Libpq(connection)
+    driver = PostgresqlDriver(connection)
     texts = [f"SELECT $1::INTEGER + {number}" for number in range(3)]
     for text in texts:
         for _ in range(PREPARE_AFTER + 1):
@@ -76,7 +76,7 @@ def test_what_comes_once_is_not_counted_for_ever(
 ) -> None:
     """The counts are bounded, for texts that hold values of a request are without number."""
     monkeypatch.setattr(libpq, "MAX_COUNTED", 2)
-    driver = Libpq(connection)
+    driver = PostgresqlDriver(connection)
     for number in range(9):
         assert driver.execute(f"SELECT {number}").fetchone() == (number,)
     assert len(driver._uses) <= 2
@@ -85,7 +85,7 @@ def test_what_comes_once_is_not_counted_for_ever(
 @pytest.mark.parametrize("change", ["ALTER TABLE shelves ADD COLUMN place text", "DEALLOCATE ALL"])
 def test_a_plan_that_is_of_no_use_any_more_is_not_missed(connection: psycopg.Connection[Any], change: str) -> None:
     """Outside a transaction the statement is run again at once; within one, the transaction is to be begun anew."""
-    driver = Libpq(connection)
+    driver = PostgresqlDriver(connection)
     connection.execute("CREATE TABLE shelves (name text)")
     for _ in range(PREPARE_AFTER + 1):
         driver.execute("SELECT * FROM shelves")
@@ -106,7 +106,7 @@ def test_a_plan_that_is_of_no_use_any_more_is_not_missed(connection: psycopg.Con
 
 def test_a_statement_that_cannot_be_prepared_says_why(connection: psycopg.Connection[Any]) -> None:
     """Each time that it is run, with psycopg's own errors."""
-    driver = Libpq(connection)
+    driver = PostgresqlDriver(connection)
     for _ in range(PREPARE_AFTER + 2):
         with pytest.raises(psycopg.errors.UndefinedTable, match="nowhere"):
             driver.execute("SELECT * FROM nowhere")
@@ -117,7 +117,7 @@ def test_a_connection_that_is_gone_is_an_operational_error(
     connection: psycopg.Connection[Any], databases: Databases
 ) -> None:
     """As with a cursor."""
-    driver = Libpq(connection)
+    driver = PostgresqlDriver(connection)
     (process,) = driver.execute("SELECT pg_backend_pid()").fetchall()[0]
     url = databases.url("postgresql", "postgres").replace("+psycopg", "")
     with psycopg.connect(url, autocommit=True) as other:
@@ -127,7 +127,7 @@ def test_a_connection_that_is_gone_is_an_operational_error(
             driver.execute("SELECT 1")
 
 
-def uses(driver: Libpq, text: str = ONE) -> None:
+def uses(driver: PostgresqlDriver, text: str = ONE) -> None:
     """Run a statement until it is prepared, if it is to be."""
     for _ in range(PREPARE_AFTER + 1):
         assert driver.execute(text, [1]).fetchone() == (1,)
@@ -144,8 +144,8 @@ def test_where_a_pooler_loses_statements_the_process_goes_on_without(
     connection: psycopg.Connection[Any], loss: str
 ) -> None:
     """Nobody notices, and nothing is prepared any more."""
-    preparing = Preparing()
-    driver, other = (Libpq(connection, preparing=preparing, is_pooled=True) for _ in range(2))
+    preparing = StatementPreparation()
+    driver, other = (PostgresqlDriver(connection, preparing=preparing, is_pooled=True) for _ in range(2))
     uses(driver)
     if loss == "DEALLOCATE ALL":
         connection.execute(loss)
@@ -161,8 +161,8 @@ def test_where_a_pooler_loses_statements_the_process_goes_on_without(
 
 def test_a_loss_within_a_transaction_has_it_begun_anew(connection: psycopg.Connection[Any]) -> None:
     """What was done in it is gone; the next attempt prepares nothing."""
-    preparing = Preparing()
-    driver, other = (Libpq(connection, preparing=preparing, is_pooled=True) for _ in range(2))
+    preparing = StatementPreparation()
+    driver, other = (PostgresqlDriver(connection, preparing=preparing, is_pooled=True) for _ in range(2))
     uses(driver)
     for _ in range(PREPARE_AFTER):
         other.execute(ONE, [1])
@@ -179,7 +179,7 @@ def test_a_loss_within_a_transaction_has_it_begun_anew(connection: psycopg.Conne
 @pytest.mark.parametrize(("setting", "count"), [("never", 0), ("always", 1)])
 def test_the_setting_decides(connection: psycopg.Connection[Any], setting: str, count: int) -> None:
     """Also behind a pooler that has lost one."""
-    driver = Libpq(connection, preparing=Preparing(setting), is_pooled=True)
+    driver = PostgresqlDriver(connection, preparing=StatementPreparation(setting), is_pooled=True)
     uses(driver)
     connection.execute("DEALLOCATE ALL")
     uses(driver)
@@ -190,7 +190,7 @@ def test_an_old_libpq_cannot_make_room(connection: psycopg.Connection[Any], monk
     """Then what was prepared first stays, and the rest is not prepared."""
     monkeypatch.setattr(libpq, "MAX_PREPARED", 1)
     monkeypatch.setattr(libpq, "CLOSES_PREPARED", 10**9)
-    driver = Libpq(connection)
+    driver = PostgresqlDriver(connection)
     uses(driver)
     uses(driver, "SELECT $1::BIGINT")
     assert prepared(connection) == [ONE]
@@ -198,7 +198,7 @@ def test_an_old_libpq_cannot_make_room(connection: psycopg.Connection[Any], monk
 
 def test_a_transaction_that_had_failed_is_not_committed_silently(connection: psycopg.Connection[Any]) -> None:
     """PostgreSQL answers a COMMIT with ROLLBACK then, which is no success."""
-    driver = Libpq(connection)
+    driver = PostgresqlDriver(connection)
     driver.begin()
     with pytest.raises(psycopg.errors.UndefinedTable):
         driver.execute("SELECT * FROM nowhere")
@@ -209,7 +209,7 @@ def test_a_transaction_that_had_failed_is_not_committed_silently(connection: psy
 
 def test_a_command_that_fails_says_why(connection: psycopg.Connection[Any]) -> None:
     """Such as the settings of a transaction."""
-    driver = Libpq(connection, local="set_config('no_such_setting', '1', true)")
+    driver = PostgresqlDriver(connection, local="set_config('no_such_setting', '1', true)")
     with pytest.raises(psycopg.errors.UndefinedObject, match="no_such_setting"):
         driver.begin_now()
     driver.rollback()
@@ -222,17 +222,17 @@ LOCAL = "set_config('lock_timeout', '1s', true)"
 
 def test_a_large_statement_follows_its_settings(connection: psycopg.Connection[Any]) -> None:
     """More than a socket takes at once is sent as it is taken."""
-    driver = Libpq(connection, local=LOCAL)
+    driver = PostgresqlDriver(connection, local=LOCAL)
     text = "x" * 20_000_000
     assert driver.execute("SELECT length($1::text), $1::text", [text], prepare=False).fetchone() == (len(text), text)
 
 
-@pytest.mark.parametrize("begin", [Libpq.begin, lambda _driver: None])
+@pytest.mark.parametrize("begin", [PostgresqlDriver.begin, lambda _driver: None])
 def test_a_connection_that_is_lost_behind_its_settings_is_an_operational_error(
-    connection: psycopg.Connection[Any], begin: Callable[[Libpq], None]
+    connection: psycopg.Connection[Any], begin: Callable[[PostgresqlDriver], None]
 ) -> None:
     """As everywhere."""
-    driver = Libpq(connection, local=LOCAL)
+    driver = PostgresqlDriver(connection, local=LOCAL)
     (process,) = driver.execute("SELECT pg_backend_pid()").fetchall()[0]
     begin(driver)
     with pytest.raises(psycopg.OperationalError):
@@ -244,12 +244,12 @@ def test_a_connection_that_is_lost_behind_its_settings_is_an_operational_error(
 def test_values_of_a_type_that_psycopg_does_not_know_are_text(connection: psycopg.Connection[Any]) -> None:
     """Such as an enum of the database's own."""
     connection.execute("CREATE TYPE mood AS ENUM ('sad', 'glad')")
-    assert Libpq(connection).execute("SELECT 'glad'::mood", binary=True).fetchone() == ("glad",)
+    assert PostgresqlDriver(connection).execute("SELECT 'glad'::mood", binary=True).fetchone() == ("glad",)
 
 
 def test_a_result_that_is_missing_is_a_lost_connection(connection: psycopg.Connection[Any]) -> None:
     """However libpq says it."""
-    driver = Libpq(connection)
+    driver = PostgresqlDriver(connection)
     driver._pgconn = SimpleNamespace(  # type: ignore[assignment]  # what the method asks of it
         flush=lambda: 0, is_busy=lambda: False, get_result=lambda: None
     )
@@ -261,16 +261,16 @@ COUNTED = "SELECT $1::INTEGER + count(*) FROM shelves"
 
 
 @pytest.fixture
-def opening(connection: psycopg.Connection[Any]) -> Libpq:
+def opening(connection: psycopg.Connection[Any]) -> PostgresqlDriver:
     """A driver that has prepared COUNTED."""
     connection.execute("CREATE TABLE shelves (name text)")
-    driver = Libpq(connection)
+    driver = PostgresqlDriver(connection)
     for _ in range(PREPARE_AFTER + 1):
         driver.execute(COUNTED, [1])
     return driver
 
 
-def test_a_write_begins_with_its_read(opening: Libpq, connection: psycopg.Connection[Any]) -> None:
+def test_a_write_begins_with_its_read(opening: PostgresqlDriver, connection: psycopg.Connection[Any]) -> None:
     """The read gives what it gives alone, and what follows is in its transaction."""
     opening.begin_with_read()
     assert opening.execute(COUNTED, [41]).fetchall() == [(41,)]
@@ -286,7 +286,7 @@ def test_a_write_begins_with_its_read(opening: Libpq, connection: psycopg.Connec
 
 @pytest.mark.parametrize("change", ["ALTER TABLE shelves ADD COLUMN place text", "DEALLOCATE ALL"])
 def test_a_read_that_begins_is_run_again_where_its_plan_is_lost(
-    opening: Libpq, connection: psycopg.Connection[Any], change: str
+    opening: PostgresqlDriver, connection: psycopg.Connection[Any], change: str
 ) -> None:
     """In a new transaction: in the old one nothing else has happened."""
     for _ in range(PREPARE_AFTER + 1):
@@ -299,7 +299,9 @@ def test_a_read_that_begins_is_run_again_where_its_plan_is_lost(
         opening.rollback()
 
 
-def test_another_error_of_a_read_that_begins_is_raised(opening: Libpq, connection: psycopg.Connection[Any]) -> None:
+def test_another_error_of_a_read_that_begins_is_raised(
+    opening: PostgresqlDriver, connection: psycopg.Connection[Any]
+) -> None:
     """And the transaction is one that has failed."""
     for _ in range(PREPARE_AFTER + 1):
         opening.execute("SELECT 1 / $1::INTEGER", [1])
@@ -312,7 +314,7 @@ def test_another_error_of_a_read_that_begins_is_raised(opening: Libpq, connectio
 
 @pytest.mark.parametrize("value", ["1); DROP TABLE shelves; --", "-1", "", None])
 def test_only_whole_numbers_stand_in_the_text(
-    opening: Libpq, connection: psycopg.Connection[Any], value: str | None
+    opening: PostgresqlDriver, connection: psycopg.Connection[Any], value: str | None
 ) -> None:
     """Anything else is sent as a parameter, in a round trip of its own."""
     for _ in range(PREPARE_AFTER + 1):
@@ -329,8 +331,8 @@ def test_on_a_shared_session_a_transaction_begins_by_itself(
     connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
 ) -> None:
     """A pooler may know a prepared statement by another name, and the settings come first."""
-    driver = Libpq(connection, **options)
-    monkeypatch.setattr(Libpq, "_open_with", lambda *_arguments: pytest.fail("it was called by name"))
+    driver = PostgresqlDriver(connection, **options)
+    monkeypatch.setattr(PostgresqlDriver, "_open_with", lambda *_arguments: pytest.fail("it was called by name"))
     for number in range(PREPARE_AFTER + 2):
         driver.begin_with_read()
         assert driver.execute(ONE, [number]).fetchall() == [(number,)]

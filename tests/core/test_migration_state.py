@@ -58,21 +58,21 @@ def make(tmp_path: Path) -> Make:
 )
 def test_several_heads(make: Make, stored: tuple[str, ...], serves: bool) -> None:  # noqa: FBT001  a case's value
     """Each branch is there, or something newer in its place."""
-    objection = make(BRANCHES).objection(stored)
-    assert (objection is None) == serves
-    if objection is not None and stored:
-        assert all(name in objection for name in (*stored, "left_head", "right_head"))
+    mismatch = make(BRANCHES).mismatch(stored)
+    assert (mismatch is None) == serves
+    if mismatch is not None and stored:
+        assert all(name in mismatch for name in (*stored, "left_head", "right_head"))
 
 
 def test_a_merge_and_a_dependency_include_what_they_follow(make: Make) -> None:
     """Alembic keeps one row for both."""
     merged: Chain = {**BRANCHES, "merge": (("left_head", "right_head"), None), "apart": (None, "merge")}
-    assert make(merged).objection(["apart"]) is None
+    assert make(merged).mismatch(["apart"]) is None
 
 
 def test_without_any_migration_every_database_will_do(make: Make) -> None:
     """A project that has not begun to migrate."""
-    assert make({}).objection([]) is None
+    assert make({}).mismatch([]) is None
 
 
 def test_a_folder_that_is_called_alembic_is_not_enough(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import pytest
 
 from rowhouse.core.errors import UnavailableError
-from rowhouse.workers import pool as crew_module
+from rowhouse.workers import pool as pool_module
 from rowhouse.workers.pool import CompletionQueue, PoolTimeoutError, WorkerPool
 
 LONG = 10.0
@@ -19,12 +19,12 @@ class Team:
     """A crew and what is put before it."""
 
     def __init__(self, size: int) -> None:
-        self.crew = WorkerPool(size, "hand")
-        self.inbox = CompletionQueue(asyncio.get_running_loop())
+        self.pool = WorkerPool(size, "hand")
+        self.completions = CompletionQueue(asyncio.get_running_loop())
 
-    async def run(self, work: Callable[[], Any], *, patience: float = LONG) -> Any:
+    async def run(self, work: Callable[[], Any], *, wait_seconds: float = LONG) -> Any:
         """The outcome of a piece of work."""
-        return await self.crew.run(work, self.inbox, patience=patience)
+        return await self.pool.run(work, self.completions, wait_seconds=wait_seconds)
 
     def start(self, work: Callable[[], Any]) -> asyncio.Task[Any]:
         """A piece of work that is put before the crew at once."""
@@ -36,7 +36,7 @@ async def team(size: int) -> AsyncIterator[Team]:
     """A team that is let go at the end."""
     made = Team(size)
     yield made
-    await asyncio.to_thread(made.crew.close)
+    await asyncio.to_thread(made.pool.close)
 
 
 def thread_name() -> str:
@@ -111,7 +111,7 @@ def test_who_has_waited_long_enough_is_told_and_the_work_is_never_done() -> None
             first = made.start(held)
             await held.wait()
             with pytest.raises(PoolTimeoutError):
-                await made.run(lambda: done.append("late"), patience=0.01)
+                await made.run(lambda: done.append("late"), wait_seconds=0.01)
             held.let_go.set()
             assert await first == "hand_0"
             await made.run(lambda: done.append("next"))
@@ -158,7 +158,7 @@ def test_a_crew_that_is_closed_has_done_what_was_put_before_it() -> None:
             tasks = [made.start(held), *(made.start(lambda number=number: done.append(number)) for number in range(3))]  # type: ignore[misc]  # mypy knows no defaults of a lambda
             await held.wait()
             held.let_go.set()
-            await asyncio.to_thread(made.crew.close)
+            await asyncio.to_thread(made.pool.close)
             await asyncio.gather(*tasks)
         assert done == [0, 1, 2]
 
@@ -172,11 +172,11 @@ def test_one_waking_fetches_all_that_is_done(monkeypatch: pytest.MonkeyPatch) ->
         async with team(3) as made:
             wakings: list[Any] = []
             with monkeypatch.context() as patched:
-                patched.setattr(made.inbox, "loop", Sleeper(wakings))
-                outcomes = [made.crew.run(thread_name, made.inbox, patience=LONG) for _ in range(3)]
+                patched.setattr(made.completions, "loop", Sleeper(wakings))
+                outcomes = [made.pool.run(thread_name, made.completions, wait_seconds=LONG) for _ in range(3)]
                 tasks = [asyncio.ensure_future(outcome) for outcome in outcomes]
                 await asyncio.sleep(0)
-                await asyncio.to_thread(made.crew.close)
+                await asyncio.to_thread(made.pool.close)
             assert len(wakings) == 1
             wakings[0]()
             assert {await task for task in tasks} <= {"hand_0", "hand_1", "hand_2"}
@@ -186,19 +186,19 @@ def test_one_waking_fetches_all_that_is_done(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_thread_outlives_the_loop_that_it_worked_for() -> None:
     """Who left before the answer is not told; the next loop is served by the same thread."""
-    crew, held = WorkerPool(1, "hand"), Held()
+    pool, held = WorkerPool(1, "hand"), Held()
 
     async def leave() -> None:
-        asyncio.ensure_future(crew.run(held, CompletionQueue(asyncio.get_running_loop()), patience=LONG))  # noqa: RUF006  it is to be lost
+        asyncio.ensure_future(pool.run(held, CompletionQueue(asyncio.get_running_loop()), wait_seconds=LONG))  # noqa: RUF006  it is to be lost
         await held.wait()
 
     async def come() -> str:
-        return await crew.run(thread_name, CompletionQueue(asyncio.get_running_loop()), patience=LONG)
+        return await pool.run(thread_name, CompletionQueue(asyncio.get_running_loop()), wait_seconds=LONG)
 
     run(leave)
     held.let_go.set()
     assert asyncio.run(come()) == "hand_0"
-    crew.close()
+    pool.close()
 
 
 class Sleeper:
@@ -235,11 +235,11 @@ class Doors:
 
 def test_a_thread_that_cannot_work_leaves_the_tasks_to_those_that_can(monkeypatch: pytest.MonkeyPatch) -> None:
     """None fails while one thread can do it, however many threads there are."""
-    monkeypatch.setattr(crew_module, "REST_SECONDS", 0.01)
+    monkeypatch.setattr(pool_module, "RETRY_SECONDS", 0.01)
 
     async def test() -> None:
         async with team(4) as made:
-            made.crew._prepare = Doors(1)
+            made.pool._prepare = Doors(1)
             started = [made.start(thread_name) for _ in range(40)]
             assert len({await one for one in started}) == 1
 
@@ -252,7 +252,7 @@ def test_where_no_thread_can_work_the_task_tells_why() -> None:
     async def test() -> None:
         async with team(2) as made:
             doors = Doors(0)
-            made.crew._prepare = doors
+            made.pool._prepare = doors
             with pytest.raises(UnavailableError):
                 await made.run(thread_name)
             doors.places = 2
@@ -266,11 +266,11 @@ def test_a_thread_lives_on_whatever_keeps_it_from_working() -> None:
 
     async def test() -> None:
         async with team(1) as made:
-            made.crew._prepare = fail
+            made.pool._prepare = fail
             for _ in range(2):
                 with pytest.raises(ZeroDivisionError):
                     await asyncio.wait_for(made.run(thread_name), LONG)
-            made.crew._prepare = lambda: None
+            made.pool._prepare = lambda: None
             assert await made.run(thread_name) == "hand_0"
 
     run(test)
@@ -278,12 +278,12 @@ def test_a_thread_lives_on_whatever_keeps_it_from_working() -> None:
 
 def test_who_has_waited_long_enough_is_told_so_while_a_thread_rests(monkeypatch: pytest.MonkeyPatch) -> None:
     """A task that its thread could not do, and that was to be dropped meanwhile, ends with what kept the thread from it."""
-    monkeypatch.setattr(crew_module, "REST_SECONDS", 0.01)
+    monkeypatch.setattr(pool_module, "RETRY_SECONDS", 0.01)
 
     async def test() -> None:
         async with team(2) as made:
             doors = Doors(1)
-            made.crew._prepare = doors
+            made.pool._prepare = doors
             held, slow = Held(), threading.Event()
             first = made.start(held)
             await held.wait()
@@ -292,8 +292,8 @@ def test_who_has_waited_long_enough_is_told_so_while_a_thread_rests(monkeypatch:
                 slow.wait(LONG)
                 doors()
 
-            made.crew._prepare = look
-            late = asyncio.get_running_loop().create_task(made.run(thread_name, patience=0.01))
+            made.pool._prepare = look
+            late = asyncio.get_running_loop().create_task(made.run(thread_name, wait_seconds=0.01))
             await asyncio.sleep(0.1)
             slow.set()
             with pytest.raises(UnavailableError):

@@ -72,7 +72,7 @@ def opened(url: str) -> Iterator[Open]:
 
 def setting(database: Database, name: str) -> str:
     """What PostgreSQL says of a setting of this thread's session."""
-    found = database.link().connection.connection.driver_connection
+    found = database.thread_connection().connection.connection.driver_connection
     assert isinstance(found, psycopg.Connection)
     row: Any = found.execute(f"SHOW {name}".encode()).fetchone()
     return str(row[0])
@@ -247,7 +247,7 @@ def test_a_url_that_cannot_be_used_is_refused_in_words(given: str, words: str) -
 def test_a_transaction_that_the_server_ended_for_idling_is_done_again(opened: Open) -> None:
     """The role or the database may allow an idle one little time; work that is always too slow is a 503."""
     database = opened(lock_seconds=1)
-    door, waits = RequestRunner(database, database.settings, None), [0.2, 0, 0.2, 0.2]
+    runner, waits = RequestRunner(database, database.settings, None), [0.2, 0, 0.2, 0.2]
 
     def work(unit: UnitOfWork) -> int:
         unit.session.execute(sa.text("SET idle_in_transaction_session_timeout = 50"))
@@ -255,11 +255,11 @@ def test_a_transaction_that_the_server_ended_for_idling_is_done_again(opened: Op
         return int(unit.session.scalar(sa.text("SELECT 1")) or 0)
 
     try:
-        assert asyncio.run(door.run(work, write=True)) == 1
+        assert asyncio.run(runner.run(work, write=True)) == 1
         with pytest.raises(ConnectionLostError):
-            asyncio.run(door.run(work, write=True))
+            asyncio.run(runner.run(work, write=True))
     finally:
-        door.close()
+        runner.close()
 
 
 def test_an_instant_of_the_session_is_in_utc(opened: Open) -> None:

@@ -23,7 +23,7 @@ def read_only(app: FastAPI, backend: str) -> Iterator[None]:
     if backend == "sqlite":
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(engines, "PRAGMAS", (*engines.PRAGMAS, "query_only=ON"))
-            for link in database._links:
+            for link in database._connections:
                 link.driver.execute("PRAGMA query_only=ON")
             yield
         return

@@ -25,8 +25,8 @@ from rowhouse.entities.model import IntegerKey, Record
 from rowhouse.health import migration_state as revisions
 from rowhouse.health import readiness
 from rowhouse.health.migration_state import Revisions
-from rowhouse.health.readiness import Inspection
-from rowhouse.health.required_tables import needs_of
+from rowhouse.health.readiness import DatabaseCheck
+from rowhouse.health.required_tables import required_tables
 from rowhouse.http.routing import Router
 from rowhouse.registration.registry import Registry
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, migrate, sign_in
@@ -273,7 +273,7 @@ def test_a_registered_table_of_another_schema_is_looked_for_there(databases: Dat
 
 def test_what_is_only_read_is_inserted_nowhere() -> None:
     """Everything else may be."""
-    needs = {need.entity: need.inserts for need in needs_of([product], sa.MetaData())}
+    needs = {need.entity: need.inserts for need in required_tables([product], sa.MetaData())}
     assert (needs["Order"], needs["Book"], needs["User"]) == (False, True, True)
 
 
@@ -301,7 +301,7 @@ def test_a_database_that_hangs_is_not_ready_within_its_time(
     serve: Serve, databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many ask: they wait for one answer, and it is ready when that comes."""
-    monkeypatch.setattr(readiness.Readiness.finding, "__kwdefaults__", {"seconds": 0.3})
+    monkeypatch.setattr(readiness.Readiness.failure, "__kwdefaults__", {"seconds": 0.3})
     url = databases.prepared("postgresql", "migrated", migrate)
     client = serve(url=url, lock_seconds=20)
     assert is_ready(client)
@@ -321,21 +321,21 @@ def _plain(url: str) -> str:
 def test_all_who_ask_at_once_share_one_look(serve: Serve, migrated_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that many probes are no load."""
     looks: list[int] = []
-    look = Inspection.__call__
+    look = DatabaseCheck.__call__
 
-    def counted(self: Inspection, unit: UnitOfWork) -> Any:
+    def counted(self: DatabaseCheck, unit: UnitOfWork) -> Any:
         looks.append(1)
         time.sleep(0.05)
         return look(self, unit)
 
     client = serve(url=migrated_url)
     assert is_ready(client)
-    monkeypatch.setattr(Inspection, "__call__", counted)
+    monkeypatch.setattr(DatabaseCheck, "__call__", counted)
     found: Any = client.app
     assert client.portal is not None
 
     async def ask() -> list[Any]:
-        return await asyncio.gather(*(found.state.readiness.finding() for _ in range(20)))
+        return await asyncio.gather(*(found.state.readiness.failure() for _ in range(20)))
 
     assert client.portal.call(ask) == [None] * 20
     assert len(looks) == 1
@@ -376,7 +376,7 @@ def test_a_standby_is_not_ready(serve: Serve, databases: Databases, monkeypatch:
     def standby(self: UnitOfWork, source: Any, values: Any) -> Any:
         if source is not readiness.SELECT_MODE:
             return fetch(self, source, values)
-        asked.append(self.link)
+        asked.append(self.thread_connection)
         return rows
 
     monkeypatch.setattr(UnitOfWork, "fetch", standby)

@@ -9,7 +9,7 @@ import pytest
 from starlette.exceptions import HTTPException
 
 from rowhouse.requests import request_limits as gate
-from rowhouse.requests.request_limits import limited
+from rowhouse.requests.request_limits import limit_body
 
 Receive = Callable[[], Awaitable[Any]]
 
@@ -41,9 +41,9 @@ def test_a_body_in_time_is_read() -> None:
     """And what comes after it may take its time: that the client has gone."""
 
     async def scenario() -> None:
-        receive = limited(body(b"ab", b"cd", pause=0.02), 100, seconds=5)
+        receive = limit_body(body(b"ab", b"cd", pause=0.02), 100, seconds=5)
         assert await read(receive) == b"abcd"
-        late = limited(body(b"ab", pause=0.06), 100, seconds=0.1)
+        late = limit_body(body(b"ab", pause=0.06), 100, seconds=0.1)
         await read(late)
         await asyncio.sleep(0.05)
         assert (await late())["type"] == "http.disconnect"
@@ -56,7 +56,7 @@ def test_a_body_that_is_late_is_408() -> None:
 
     async def scenario() -> None:
         with pytest.raises(HTTPException) as refused:
-            await read(limited(body(*[b"x"] * 50, pause=0.02), 100, seconds=0.1))
+            await read(limit_body(body(*[b"x"] * 50, pause=0.02), 100, seconds=0.1))
         assert (refused.value.status_code, refused.value.headers) == (408, {"Connection": "close"})
         await asyncio.sleep(0)
 
@@ -68,7 +68,7 @@ def test_what_has_come_buys_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate, "SLOWEST", 10)
 
     async def scenario() -> None:
-        assert len(await read(limited(body(*[b"x"] * 8, pause=0.02), 100, seconds=0.05))) == 8
+        assert len(await read(limit_body(body(*[b"x"] * 8, pause=0.02), 100, seconds=0.05))) == 8
 
     asyncio.run(scenario())
 
@@ -78,7 +78,7 @@ def test_who_ends_the_request_ends_it(seconds: float) -> None:
     """Also at the very time when it is late."""
 
     async def scenario() -> None:
-        waiting = asyncio.create_task(read(limited(body(b"x", pause=9), 100, seconds=seconds)))
+        waiting = asyncio.create_task(read(limit_body(body(b"x", pause=9), 100, seconds=seconds)))
         await asyncio.sleep(0)
         asyncio.get_running_loop().call_later(0.04, waiting.cancel)
         time.sleep(0.1)  # noqa: ASYNC251  so that both are due at once

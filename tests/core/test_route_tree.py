@@ -136,11 +136,11 @@ def generated(path: str = "/books") -> APIRoute:
 @pytest.mark.parametrize("hand_written_first", [True, False])
 def test_a_hand_written_route_wins(*, hand_written_first: bool) -> None:
     """In whatever order they come, and OpenAPI sees only the one that answers."""
-    directory, mine = RouteTree(), route("/books/{book_id}")
+    route_tree, mine = RouteTree(), route("/books/{book_id}")
     entries = [(mine, False), (generated("/books/{id}"), True)]
     for entry, is_generated in entries if hand_written_first else reversed(entries):
-        directory.add(entry, generated=is_generated)
-    (found,) = directory.routes
+        route_tree.add(entry, generated=is_generated)
+    (found,) = route_tree.routes
     assert (found.path, found.endpoint) == ("/books/{book_id}", mine.endpoint)
 
 
@@ -168,14 +168,14 @@ def test_a_hand_written_route_wins_over_http(sqlite_url: str, serve: Serve) -> N
 @pytest.mark.parametrize("kind", ["hand-written", "generated"])
 def test_a_second_route_of_one_kind_is_refused(kind: str) -> None:
     """At start-up, whatever its parameters are called; another method is another route."""
-    directory = RouteTree()
+    route_tree = RouteTree()
     make = route if kind == "hand-written" else generated
-    directory.add(make("/books/{id}"), generated=kind == "generated")
+    route_tree.add(make("/books/{id}"), generated=kind == "generated")
     with pytest.raises(ValueError, match=r"GET /books/\{other\} is registered twice"):
-        directory.add(make("/books/{other}"), generated=kind == "generated")
+        route_tree.add(make("/books/{other}"), generated=kind == "generated")
     several = route("/books/{other}", methods=("POST", "PUT"))
-    directory.add(several, generated=False)
-    assert [found.methods for found in directory.routes] == [{"GET"}, {"POST", "PUT"}]
+    route_tree.add(several, generated=False)
+    assert [found.methods for found in route_tree.routes] == [{"GET"}, {"POST", "PUT"}]
 
 
 @pytest.mark.parametrize(

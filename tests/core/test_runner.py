@@ -23,8 +23,8 @@ from rowhouse.http.dependencies import CallerDep, SessionDep, UnitDep
 from rowhouse.http.routing import Router, in_worker_group
 from rowhouse.workers.runner import (
     ATTEMPTS,
-    BULK_THREADS,
     HASHING_THREADS,
+    TRANSFER_THREADS,
     RequestRunner,
     WorkerGroup,
     current_unit_of_work,
@@ -57,11 +57,11 @@ class Gate:
 
 
 @asynccontextmanager
-async def door_to(database: Database, **settings: Any) -> AsyncIterator[RequestRunner]:
+async def runner_on(database: Database, **settings: Any) -> AsyncIterator[RequestRunner]:
     """A door that is closed at the end."""
-    door = RequestRunner(database, Settings(database_url=str(database.engine.url), **settings), None)
-    yield door
-    await asyncio.to_thread(door.close)
+    runner = RequestRunner(database, Settings(database_url=str(database.engine.url), **settings), None)
+    yield runner
+    await asyncio.to_thread(runner.close)
 
 
 @pytest.fixture
@@ -99,14 +99,14 @@ def test_a_session_and_the_unit_share_one_connection(serve: Serve) -> None:
 
     @router.get("/shared", policy=ANYONE)
     def read_shared(unit: UnitDep, session: SessionDep, again: SessionDep) -> bool:
-        return unit.session is session is again and session.connection() is unit.link.connection
+        return unit.session is session is again and session.connection() is unit.thread_connection.connection
 
     assert serve(router).get("/api/v1/shared").json() is True
 
 
 def test_nothing_is_served_outside_a_request() -> None:
     """The message names the mend."""
-    with pytest.raises(LookupError, match=r"backend\.core\.routing\.Router"):
+    with pytest.raises(LookupError, match=r"rowhouse\.http\.routing\.Router"):
         current_unit_of_work()
 
 
@@ -115,8 +115,8 @@ def test_success_is_told_only_after_the_commit(bare: Database) -> None:
     name = unique("shelf")
 
     async def scenario() -> None:
-        async with door_to(bare) as door:
-            await door.run(lambda u: u.session.execute(shelves.insert().values(name=name)), write=True)
+        async with runner_on(bare) as runner:
+            await runner.run(lambda u: u.session.execute(shelves.insert().values(name=name)), write=True)
             assert count(bare, name) == 1
 
     asyncio.run(scenario())
@@ -154,16 +154,16 @@ def test_a_full_lane_refuses_and_the_refused_never_runs(sqlite_url: str, gate: G
 
 
 @pytest.mark.parametrize(
-    ("lane", "threads"), [(WorkerGroup.HASHING, HASHING_THREADS), (WorkerGroup.BULK, BULK_THREADS)]
+    ("group", "threads"), [(WorkerGroup.HASHING, HASHING_THREADS), (WorkerGroup.TRANSFER, TRANSFER_THREADS)]
 )
 def test_a_busy_lane_does_not_starve_other_requests(
-    sqlite_url: str, gate: Gate, lane: WorkerGroup, threads: int
+    sqlite_url: str, gate: Gate, group: WorkerGroup, threads: int
 ) -> None:
     """With every hashing thread busy, or every thread for exports and imports, and more waiting, the default lane answers."""
     router = Router()
 
     @router.post("/busy")
-    @in_worker_group(lane)
+    @in_worker_group(group)
     def be_busy() -> str:
         return gate.hold(name=threading.current_thread().name)
 
@@ -183,24 +183,24 @@ def test_a_busy_lane_does_not_starve_other_requests(
 
     names = asyncio.run(scenario())
     assert len(names) == threads + 2
-    assert all(name.startswith(lane.value) for name in names)
+    assert all(name.startswith(group.value) for name in names)
 
 
 def test_a_client_that_goes_away_is_no_overload(bare: Database, gate: Gate) -> None:
     """Its cancellation passes as such; what was running is finished, what waited never runs."""
 
     async def scenario() -> None:
-        async with door_to(bare, worker_threads=1, queue_seconds=LONG) as door:
-            running_one = asyncio.create_task(door.run(gate.hold, write=False))
+        async with runner_on(bare, worker_threads=1, queue_seconds=LONG) as runner:
+            running_one = asyncio.create_task(runner.run(gate.hold, write=False))
             await gate.wait_for()
-            waiting = asyncio.create_task(door.run(lambda _unit: gate.passed.append("waited"), write=False))
+            waiting = asyncio.create_task(runner.run(lambda _unit: gate.passed.append("waited"), write=False))
             await asyncio.sleep(0)
             for task in (waiting, running_one):
                 task.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await task
             gate.opened.set()
-            await door.run(lambda _unit: gate.passed.append("next"), write=False)
+            await runner.run(lambda _unit: gate.passed.append("next"), write=False)
         assert gate.passed == ["held", "next"]
 
     asyncio.run(scenario())
@@ -210,11 +210,11 @@ def test_closing_finishes_what_was_accepted(bare: Database, gate: Gate) -> None:
     """The running and the waiting, hashing too."""
 
     async def scenario() -> None:
-        async with door_to(bare, worker_threads=1, queue_seconds=LONG) as door:
-            lanes = (WorkerGroup.DEFAULT, WorkerGroup.DEFAULT, WorkerGroup.HASHING)
-            accepted = [asyncio.create_task(door.run(gate.hold, write=False, lane=lane)) for lane in lanes]
+        async with runner_on(bare, worker_threads=1, queue_seconds=LONG) as runner:
+            groups = (WorkerGroup.DEFAULT, WorkerGroup.DEFAULT, WorkerGroup.HASHING)
+            accepted = [asyncio.create_task(runner.run(gate.hold, write=False, group=group)) for group in groups]
             await gate.wait_for(2)
-            closing = asyncio.create_task(asyncio.to_thread(door.close))
+            closing = asyncio.create_task(asyncio.to_thread(runner.close))
             gate.opened.set()
             assert await asyncio.gather(*accepted) == ["held"] * 3
             await closing
@@ -240,8 +240,8 @@ def test_a_lost_transaction_is_tried_again(bare: Database) -> None:
     name, tried = unique("shelf"), list[int]()
 
     async def scenario() -> None:
-        async with door_to(bare) as door:
-            assert await door.run(failing(ATTEMPTS - 1, name, tried), write=True) == "done"
+        async with runner_on(bare) as runner:
+            assert await runner.run(failing(ATTEMPTS - 1, name, tried), write=True) == "done"
 
     asyncio.run(scenario())
     assert len(tried) == ATTEMPTS == 4
@@ -253,9 +253,9 @@ def test_trying_again_has_an_end(bare: Database) -> None:
     name, tried = unique("shelf"), list[int]()
 
     async def scenario() -> None:
-        async with door_to(bare) as door:
+        async with runner_on(bare) as runner:
             with pytest.raises(TransactionRetryError) as refused:
-                await door.run(failing(ATTEMPTS, name, tried), write=True)
+                await runner.run(failing(ATTEMPTS, name, tried), write=True)
             assert (refused.value.status, dict(refused.value.headers)) == (503, {"Retry-After": "1"})
 
     asyncio.run(scenario())
@@ -272,9 +272,9 @@ def test_no_other_error_is_tried_again(bare: Database) -> None:
         raise UnavailableError
 
     async def scenario() -> None:
-        async with door_to(bare) as door:
+        async with runner_on(bare) as runner:
             with pytest.raises(UnavailableError):
-                await door.run(work, write=True)
+                await runner.run(work, write=True)
 
     asyncio.run(scenario())
     assert tried == [1]
@@ -298,10 +298,10 @@ def test_the_victim_of_a_real_deadlock_gets_through(bare_url: str) -> None:
         return work
 
     async def scenario() -> None:
-        async with door_to(database, worker_threads=2) as door:
-            await door.run(lambda u: u.session.execute(shelves.insert(), [{"name": n} for n in names]), write=True)
+        async with runner_on(database, worker_threads=2) as runner:
+            await runner.run(lambda u: u.session.execute(shelves.insert(), [{"name": n} for n in names]), write=True)
             works = (crosswise(*names), crosswise(*reversed(names)))
-            await asyncio.gather(*(door.run(work, write=True) for work in works))
+            await asyncio.gather(*(runner.run(work, write=True) for work in works))
 
     asyncio.run(scenario())
     database.dispose()
@@ -367,20 +367,20 @@ def test_200_at_once_on_the_default_pool(migrated_url: str, burst_router: Router
 def test_who_has_waited_for_a_thread_waits_less_for_locks(bare: Database, waited: float, bound: float | None) -> None:
     """So that an answer comes within the same time, however it was spent."""
     settings = Settings(database_url=str(bare.engine.url), queue_seconds=1.5, lock_seconds=1.5)
-    door = RequestRunner(bare, settings, None)
+    runner = RequestRunner(bare, settings, None)
     queued = time.perf_counter() - waited
-    left = door._attempt(lambda unit: unit._lock_seconds, write=False, queued=queued)
+    left = runner._attempt(lambda unit: unit._lock_seconds, write=False, queued=queued)
     assert left == (bound if bound is None else pytest.approx(bound, abs=0.09))
-    door.close()
+    runner.close()
 
 
 def test_a_server_that_is_set_to_read_only_begins_no_write(bare: Database) -> None:
     """Whatever the database would take; reads are served."""
 
     async def scenario() -> None:
-        async with door_to(bare, read_only=True) as door:
+        async with runner_on(bare, read_only=True) as runner:
             with pytest.raises(ReadOnlyDatabaseError, match="READ_ONLY"):
-                await door.run(lambda unit: unit.begin(), write=True)
-            assert await door.run(lambda unit: unit.write, write=False) is False
+                await runner.run(lambda unit: unit.begin(), write=True)
+            assert await runner.run(lambda unit: unit.write, write=False) is False
 
     asyncio.run(scenario())

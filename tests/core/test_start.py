@@ -293,7 +293,7 @@ def test_what_postgresql_says_to_a_start(
             assert "Look at DATABASE_URL." in told
         else:
             app = serve.application()
-            app.state.door.close()
+            app.state.runner.close()
             app.state.database.dispose()
             told = capsys.readouterr().err
         listener.shutdown(socket.SHUT_RDWR)
@@ -309,7 +309,7 @@ def test_a_database_that_is_only_down_stops_no_start(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("HEADER_SECONDS", "7")
     monkeypatch.setattr(Connection, "head_seconds", 10)
     app = serve.application()
-    app.state.door.close()
+    app.state.runner.close()
     app.state.database.dispose()
     assert Connection.head_seconds == 7
 
@@ -388,5 +388,5 @@ def test_a_server_ready_to_serve_is_made(databases: Databases, monkeypatch: pyte
     monkeypatch.setenv("LOG_LEVEL", "error")
     app = serve.application()
     assert app.state.settings.log_level == "error"
-    app.state.door.close()
+    app.state.runner.close()
     app.state.database.dispose()

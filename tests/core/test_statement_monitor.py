@@ -67,8 +67,8 @@ def test_a_slow_statement_is_logged_without_its_values(
     assert all(line["duration_ms"] >= 1 for line in slow)
     assert "54321" not in str(slow)
     captured.entries.clear()
-    bounded.watch.look(0.0, "SELECT 1" * 1000, clock=lambda: 0.5)
-    bounded.watch.look(0.0, "SELECT 1", clock=lambda: 0.0009)
+    bounded.monitor.log_if_slow(0.0, "SELECT 1" * 1000, clock=lambda: 0.5)
+    bounded.monitor.log_if_slow(0.0, "SELECT 1", clock=lambda: 0.0009)
     assert [len(line["statement"]) for line in captured.entries] == [statement_watch.MAX_TEXT + 4]
     bounded.dispose()
 
@@ -77,7 +77,7 @@ def test_nothing_is_slow_where_nobody_wants_to_know(databases: Databases) -> Non
     """0 logs none."""
     made = Database(Settings(database_url=databases.empty("sqlite"), slow_statement_ms=0))
     with structlog.testing.capture_logs() as lines:
-        made.watch.look(0.0, "SELECT 1", clock=lambda: 1e9)
+        made.monitor.log_if_slow(0.0, "SELECT 1", clock=lambda: 1e9)
     assert lines == []
     made.dispose()
 
@@ -103,10 +103,10 @@ def test_a_server_that_stands_still_is_left(databases: Databases, monkeypatch: p
 def test_a_connection_that_is_gone_is_not_broken_off(databases: Databases) -> None:
     """It has no socket any more."""
     database = Database(Settings(database_url=databases.empty("postgresql")))
-    link = database.link()
+    link = database.thread_connection()
     driver: Any = link.connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
     driver.pgconn.finish()
     link.stop()
-    database.drop_link()
+    database.discard_connection()
     database.dispose()

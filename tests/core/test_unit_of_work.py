@@ -39,15 +39,17 @@ def only_sqlite(databases: Databases) -> Iterator[Database]:
 def only_postgresql(databases: Databases) -> Iterator[Database]:
     """An empty PostgreSQL database whose own time zone is another."""
     database = Database(Settings(database_url=databases.empty("postgresql"), lock_seconds=0.25))
-    database.link().driver.execute(f"ALTER DATABASE {database.engine.url.database} SET timezone = 'Asia/Tokyo'")
-    database.drop_link()
+    database.thread_connection().driver.execute(
+        f"ALTER DATABASE {database.engine.url.database} SET timezone = 'Asia/Tokyo'"
+    )
+    database.discard_connection()
     yield database
     database.dispose()
 
 
 def is_open(database: Database) -> bool:
     """Whether this thread's connection is in a transaction."""
-    return database.link().driver.in_transaction
+    return database.thread_connection().driver.in_transaction
 
 
 def begin_in_vain(unit: UnitOfWork) -> None:
@@ -95,7 +97,7 @@ def terminate_others(database: Database) -> None:
 )
 def test_sqlite_is_prepared(only_sqlite: Database, pragma: str, value: Any) -> None:
     """On every connection: foreign keys hold, readers do not block writers, a lock is waited for."""
-    assert only_sqlite.link().driver.execute(f"PRAGMA {pragma}").fetchone() == (value,)
+    assert only_sqlite.thread_connection().driver.execute(f"PRAGMA {pragma}").fetchone() == (value,)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +106,7 @@ def test_sqlite_is_prepared(only_sqlite: Database, pragma: str, value: Any) -> N
 )
 def test_postgresql_is_prepared(only_postgresql: Database, name: str, value: str) -> None:
     """Sessions are in UTC whatever the server's zone is."""
-    assert only_postgresql.link().driver.execute(f"SHOW {name}").fetchone() == (value,)
+    assert only_postgresql.thread_connection().driver.execute(f"SHOW {name}").fetchone() == (value,)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +129,7 @@ def test_the_directory_of_a_sqlite_file_is_made(tmp_path: Path) -> None:
 def test_sqlite_takes_the_write_lock_at_once(only_sqlite: Database, *, write: bool) -> None:
     """And only when the unit writes."""
     sent: list[str] = []
-    driver: Any = only_sqlite.link().connection.connection.driver_connection
+    driver: Any = only_sqlite.thread_connection().connection.connection.driver_connection
     driver.set_trace_callback(sent.append)
     with UnitOfWork(only_sqlite, write=write) as unit:
         unit.begin()
@@ -271,23 +273,23 @@ def test_a_unit_of_work_may_wait_for_the_write_lock_for_less(only_sqlite: Databa
         holder.begin()
         with pytest.raises(LockedError), UnitOfWork(rival, write=True, lock_seconds=0.05) as unit:
             unit.begin()
-    assert rival.link().driver.execute("PRAGMA busy_timeout").fetchone() == (20_000,)
+    assert rival.thread_connection().driver.execute("PRAGMA busy_timeout").fetchone() == (20_000,)
     rival.dispose()
 
 
 def test_a_thread_keeps_its_connection(bare: Database) -> None:
     """And shares it with no other."""
-    assert bare.link() is bare.link()
+    assert bare.thread_connection() is bare.thread_connection()
     with ThreadPoolExecutor(1) as other:
-        assert other.submit(bare.link).result() is not bare.link()
+        assert other.submit(bare.thread_connection).result() is not bare.thread_connection()
 
 
 def test_dropping_a_connection_that_was_never_opened_does_nothing(bare: Database) -> None:
     """A thread may lose what it never had."""
-    bare.drop_link()
-    first = bare.link()
-    bare.drop_link()
-    assert bare.link() is not first
+    bare.discard_connection()
+    first = bare.thread_connection()
+    bare.discard_connection()
+    assert bare.thread_connection() is not first
 
 
 def test_a_select_is_compiled_once(bare: Database) -> None:
@@ -299,7 +301,7 @@ def test_a_select_is_compiled_once(bare: Database) -> None:
         made.append(dialect.name)
         return CompiledStatement(SELECT_SHELF, dialect, columns=list(shelves.c))
 
-    assert bare.made("shelf", make) is bare.made("shelf", make)
+    assert bare.statement_for("shelf", make) is bare.statement_for("shelf", make)
     assert made == [bare.dialect.name]
 
 
@@ -334,7 +336,7 @@ def test_authenticating_takes_an_authenticator(bare: Database) -> None:
 def test_a_broken_connection_is_503_and_replaced(only_postgresql: Database, through: str) -> None:
     """However the breaking is noticed; the thread's next unit of work has a new one."""
     database = only_postgresql
-    broken = database.link()
+    broken = database.thread_connection()
 
     def work(unit: UnitOfWork) -> None:
         if through == "commit":
@@ -349,7 +351,7 @@ def test_a_broken_connection_is_503_and_replaced(only_postgresql: Database, thro
         perform(database, work)
     assert broken.connection.closed
     assert perform(database, lambda unit: unit.session.scalar(sa.text("SELECT 1"))) == 1
-    assert database.link() is not broken
+    assert database.thread_connection() is not broken
 
 
 @pytest.mark.parametrize(
@@ -386,8 +388,8 @@ def test_a_database_that_is_not_there_is_503(databases: Databases, tmp_path: Pat
 
 def test_disposing_closes_every_threads_connection(bare: Database) -> None:
     """Also those of threads that live on."""
-    held = [bare.link()]
-    thread = threading.Thread(target=lambda: held.append(bare.link()))
+    held = [bare.thread_connection()]
+    thread = threading.Thread(target=lambda: held.append(bare.thread_connection()))
     thread.start()
     thread.join()
     bare.dispose()
@@ -417,12 +419,12 @@ def test_a_rollback_leaves_what_is_prepared(only_postgresql: Database) -> None:
         with pytest.raises(LookupError):
             perform(only_postgresql, undone)
     held = "SELECT count(*) FROM pg_prepared_statements"
-    assert only_postgresql.link().driver.execute(held).fetchone() == (1,)
+    assert only_postgresql.thread_connection().driver.execute(held).fetchone() == (1,)
 
 
 def test_a_connection_that_cannot_be_rolled_back_is_dropped(bare: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error that led there passes, and the thread has another connection next time."""
-    link = bare.link()
+    link = bare.thread_connection()
 
     def refuse() -> None:
         raise psycopg.OperationalError
@@ -431,4 +433,4 @@ def test_a_connection_that_cannot_be_rolled_back_is_dropped(bare: Database, monk
     monkeypatch.setattr(link, "driver", stuck)
     with pytest.raises(LookupError), UnitOfWork(bare, write=True) as unit:
         begin_in_vain(unit)
-    assert bare.link() is not link
+    assert bare.thread_connection() is not link

@@ -390,7 +390,7 @@ def test_a_row_that_moved_between_two_looks_has_the_batch_begin_anew(
         calls.append(resources)
         if len(calls) == 1:
             change = sa.update(table_of(Meeting)).where(table_of(Meeting).c.id == row["id"]).values(room_id=elsewhere)
-            unit.link.connection.execute(change)
+            unit.thread_connection.connection.execute(change)
 
     monkeypatch.setattr(OverlapGuard, "lock", moving)
     changed = client.patch(f"{MEETINGS}/batch", json=[{"id": row["id"], "end_hour": 3}])

@@ -204,7 +204,7 @@ def test_a_row_that_moved_between_two_looks_is_looked_at_anew(
         calls.append(resources)
         if len(calls) == 1:
             change = sa.update(table_of(Meeting)).where(table_of(Meeting).c.id == row["id"]).values(room_id=elsewhere)
-            unit.link.connection.execute(change)
+            unit.thread_connection.connection.execute(change)
 
     monkeypatch.setattr(OverlapGuard, "lock", moving)
     changed = client.patch(f"{MEETINGS}/{row['id']}", json={"end_hour": 3})

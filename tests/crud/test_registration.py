@@ -190,7 +190,7 @@ def registered(model: type[SQLModel], **line: Any) -> Registry:
 
 def built(registry: Registry) -> RouteTree:
     """The routes of a registry."""
-    return build([registry], sa.make_url("sqlite://").get_dialect()()).directory
+    return build([registry], sa.make_url("sqlite://").get_dialect()()).route_tree
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def unit_of(client: TestClient) -> Iterator[UnitOfWork]:
     database = database_of(client)
     with UnitOfWork(database, write=True) as unit:
         yield unit
-    database.drop_link()
+    database.discard_connection()
 
 
 def history(client: TestClient, path: str, key: Any, headers: Headers) -> list[dict[str, Any]]:

@@ -138,7 +138,7 @@ def look_ups(databases: Databases, count: int) -> int:
     assert isinstance(app, Application)
     with TestClient(app) as client:
         last.table.create(app.state.database.engine)
-        node = app.directory._root.children[""].children["api"].children["v1"]
+        node = app.route_tree._root.children[""].children["api"].children["v1"]
         node.children = Counted(node.children)
         Counted.looked_up = 0
         assert client.get(f"/api/v1/{last.path}/1").json()["detail"] == f"There is no {last.name} with the id 1."

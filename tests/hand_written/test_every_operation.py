@@ -87,7 +87,7 @@ class Stage(NamedTuple):
     def operations(self) -> Iterator[tuple[str, str, Policy | None]]:
         """Each method and path, with the policy that was declared."""
         assert isinstance(self.client.app, Application)
-        for route in self.client.app.directory.routes:
+        for route in self.client.app.route_tree.routes:
             path = route.path.removeprefix(API)
             for method in sorted(route.methods or ()):
                 declared = "GET" if method == "HEAD" else method

@@ -201,7 +201,7 @@ def test_settings_session_and_verbs_are_replaced(client: TestClient, overrides: 
     """The engine's own dependencies are dependencies."""
     overrides[get_settings] = lambda: Settings(worker_threads=3)
     assert client.get(f"{API}/settings").json() == 3
-    overrides[get_session] = lambda: OtherSession(bind=current_unit_of_work().link.connection)
+    overrides[get_session] = lambda: OtherSession(bind=current_unit_of_work().thread_connection.connection)
     assert client.get(f"{API}/session").json() == "OtherSession"
     overrides[crud_of(Category).dependency] = lambda: "verbs"
     overrides[get_caller] = lambda: BOSS
@@ -213,7 +213,7 @@ def test_an_override_may_yield(client: TestClient, overrides: dict[Any, Any]) ->
     seen: list[str] = []
 
     def lend() -> Iterator[Session]:
-        with OtherSession(bind=current_unit_of_work().link.connection) as session:
+        with OtherSession(bind=current_unit_of_work().thread_connection.connection) as session:
             try:
                 yield session
             except PermissionDeniedError:

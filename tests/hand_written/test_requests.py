@@ -152,9 +152,9 @@ def test_two_credentials_are_one_too_many(client: TestClient, admin: Headers) ->
 
 def test_a_refusal_of_nobody_costs_no_thread(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """There is nothing to look up."""
-    door = client.app.state.door  # type: ignore[attr-defined]  # a FastAPI
+    runner = client.app.state.runner  # type: ignore[attr-defined]  # a FastAPI
     asked: list[str] = []
-    monkeypatch.setattr(door, "run", lambda *_, **__: asked.append("asked"))
+    monkeypatch.setattr(runner, "run", lambda *_, **__: asked.append("asked"))
     problem(client.post(f"{API}/categories", content=b"x"), 401)
     assert asked == []
 
@@ -172,7 +172,7 @@ def test_a_full_server_is_503_before_what_is_wrong(serve: Serve, monkeypatch: py
     async def full(*_: Any, **__: Any) -> None:
         raise UnavailableError
 
-    monkeypatch.setattr(client.app.state.door, "run", full)  # type: ignore[attr-defined]  # a FastAPI
+    monkeypatch.setattr(client.app.state.runner, "run", full)  # type: ignore[attr-defined]  # a FastAPI
     answer = client.post(f"{API}/json", content=b"[", headers={**JSON, "Authorization": "Bearer x"})
     problem(answer, 503, "unavailable")
 

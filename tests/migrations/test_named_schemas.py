@@ -15,7 +15,7 @@ from alembic.runtime.migration import MigrationContext
 from rowhouse.core.settings import Settings
 from rowhouse.db.engine import create_engine
 from rowhouse.db.sql_functions import portable_text
-from rowhouse.db.sqlite_schemas import SQLiteWithSchemas, joined, parted, written
+from rowhouse.db.sqlite_schemas import SQLiteWithSchemas, joined_name, parted, written
 from rowhouse.migrations.compare.named_schemas import AlikeTablesError
 from rowhouse.migrations.sqlite.names import in_one_name
 from tests.databases import Databases
@@ -179,8 +179,8 @@ def test_two_tables_that_differ_in_their_schema_alone_are_refused(databases: Dat
 def test_names_are_joined_and_parted() -> None:
     """What SQLite has as schemas itself is left alone."""
     names = [(None, "jobs"), ("ops", "jobs")]
-    assert [parted(joined(table, schema)) for schema, table in names] == names
-    assert [joined("jobs", own) for own in ("main", "temp")] == ["jobs", "jobs"]
+    assert [parted(joined_name(table, schema)) for schema, table in names] == names
+    assert [joined_name("jobs", own) for own in ("main", "temp")] == ["jobs", "jobs"]
     assert [written("jobs"), written("ops.jobs")] == ["jobs", '"ops.jobs"']
 
 

@@ -109,7 +109,7 @@ class Counting:
     def claim(self, quota: KeyQuota, owner: str = "account 1") -> None:
         """Claim one more."""
         self.held += 1
-        quota.admit(self, owner)  # type: ignore[arg-type]  # all that is asked of it
+        quota.reserve(self, owner)  # type: ignore[arg-type]  # all that is asked of it
 
 
 def test_few_claims_are_counted() -> None:

@@ -109,27 +109,27 @@ def test_a_failure_at_the_beginning_is_a_problem(
 
 def full(times: int, monkeypatch: pytest.MonkeyPatch) -> list[WorkerGroup]:
     """Have the door refuse so many hops after the first; gives the lanes of all of them."""
-    lanes: list[WorkerGroup] = []
+    groups: list[WorkerGroup] = []
     run = RequestRunner.run
 
-    async def refusing(self: RequestRunner, work: Any, *, write: bool, lane: WorkerGroup = WorkerGroup.DEFAULT) -> Any:
-        lanes.append(lane)
-        if 1 < len(lanes) <= 1 + times:
+    async def refusing(self: RequestRunner, work: Any, *, write: bool, group: WorkerGroup = WorkerGroup.DEFAULT) -> Any:
+        groups.append(group)
+        if 1 < len(groups) <= 1 + times:
             raise UnavailableError
-        return await run(self, work, write=write, lane=lane)
+        return await run(self, work, write=write, group=group)
 
     monkeypatch.setattr(RequestRunner, "run", refusing)
-    return lanes
+    return groups
 
 
 def test_a_stream_waits_for_a_full_server(client: TestClient, shelf: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """So much has been sent already; every hop is on the lane of its own."""
-    lanes = full(module.ATTEMPTS, monkeypatch)
+    groups = full(module.ATTEMPTS, monkeypatch)
     conversation, error = converse(client, "GET", shelf, {})
     assert error is None
     assert conversation.is_whole
     assert conversation.body.count(b"\n") == COUNT
-    assert lanes == [WorkerGroup.BULK] * (4 + module.ATTEMPTS)
+    assert groups == [WorkerGroup.TRANSFER] * (4 + module.ATTEMPTS)
 
 
 def test_a_stream_does_not_wait_for_ever(client: TestClient, shelf: str, monkeypatch: pytest.MonkeyPatch) -> None:

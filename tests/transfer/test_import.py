@@ -295,19 +295,19 @@ def test_a_server_that_is_full_refuses_a_file(
     client: TestClient, send: Send, category: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """503, and nothing is stored; the caller is looked up among other requests, the rows go on the lane of their own."""
-    lanes: list[WorkerGroup] = []
+    groups: list[WorkerGroup] = []
     run = RequestRunner.run
 
-    async def refusing(self: RequestRunner, work: Any, *, write: bool, lane: WorkerGroup = WorkerGroup.DEFAULT) -> Any:
-        lanes.append(lane)
-        if lane is WorkerGroup.BULK:
+    async def refusing(self: RequestRunner, work: Any, *, write: bool, group: WorkerGroup = WorkerGroup.DEFAULT) -> Any:
+        groups.append(group)
+        if group is WorkerGroup.TRANSFER:
             raise UnavailableError
-        return await run(self, work, write=write, lane=lane)
+        return await run(self, work, write=write, group=group)
 
     with monkeypatch.context() as patched:
         patched.setattr(RequestRunner, "run", refusing)
         assert send("\n".join([HEADER, *books(category, 1)])).status_code == 503
-    assert lanes == [WorkerGroup.DEFAULT, WorkerGroup.BULK]
+    assert groups == [WorkerGroup.DEFAULT, WorkerGroup.TRANSFER]
     assert total(client, category) == 0
 
 

@@ -53,7 +53,9 @@ def refuse_demo_accounts(unit: UnitOfWork, *, settings: Settings) -> None:
     Raises:
         DemoAccountsError: naming the accounts and what to do.
     """
-    if settings.environment is Environment.DEVELOPMENT or not sa.inspect(unit.link.connection).has_table(_users.name):
+    if settings.environment is Environment.DEVELOPMENT or not sa.inspect(unit.thread_connection.connection).has_table(
+        _users.name
+    ):
         return
     found = open_accounts(unit)
     if found:

@@ -22,8 +22,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rowhouse.app.unregistered_routes import refuse_unregistered
 from rowhouse.core.errors import RowhouseError
-from rowhouse.http.authorization import judged_first
-from rowhouse.http.route_tree import ENTRY, FAILURE, Entry, RouteTree, admitted
+from rowhouse.http.authorization import error_to_send
+from rowhouse.http.route_tree import ENTRY, FAILURE, Entry, RouteTree, limit_request
 from rowhouse.requests.paths import route_path
 
 TELEMETRY = "fastapi.telemetry"
@@ -32,15 +32,15 @@ TELEMETRY_SECONDS = 1.0
 
 
 class Application(FastAPI):
-    """FastAPI that finds the routes of `directory` in it; `edge` makes the layer that is around all others, whenever they are added."""
+    """FastAPI that finds the routes of `route_tree` in it; `outermost` makes the layer that is around all others, whenever they are added."""
 
-    def __init__(self, directory: RouteTree, *, edge: Callable[[ASGIApp], ASGIApp], **options: Any) -> None:
+    def __init__(self, route_tree: RouteTree, *, outermost: Callable[[ASGIApp], ASGIApp], **options: Any) -> None:
         super().__init__(**options)
-        self.directory = directory
-        self._edge = edge
+        self.route_tree = route_tree
+        self._outermost = outermost
         self._telemetry_is_on, self._ask_telemetry_at = False, 0.0
-        self.router.routes.extend(directory.routes)
-        self.router.middleware_stack = _Dispatch(self.router, directory)
+        self.router.routes.extend(route_tree.routes)
+        self.router.middleware_stack = _Dispatch(self.router, route_tree)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI application."""
@@ -66,7 +66,7 @@ class Application(FastAPI):
         """
         name = scope["root_path"].strip("/")
         prefix, path = f"/{name}" if name else "", route_path(scope)
-        if path.startswith(f"{prefix}/") and not self.directory.methods(path):
+        if path.startswith(f"{prefix}/") and not self.route_tree.methods(path):
             path = path.removeprefix(prefix)
         scope["root_path"], scope["path"] = prefix, prefix + path
 
@@ -76,14 +76,14 @@ class Application(FastAPI):
         Raises:
             TypeError: at start-up, for a route of the application itself that needs a registry.
         """
-        refuse_unregistered(route for route in self.routes if id(route) not in self.directory.identities)
+        refuse_unregistered(route for route in self.routes if id(route) not in self.route_tree.route_ids)
         added, self.user_middleware = self.user_middleware, []
         ordinary = super().build_middleware_stack()
-        app: ASGIApp = _FastPath(ordinary, self.router, self.directory)
+        app: ASGIApp = _FastPath(ordinary, self.router, self.route_tree)
         self.user_middleware = added
         for middleware, arguments, options in reversed(added):
             app = middleware(app, *arguments, **options)
-        return _Outermost(self._edge(app), handler=getattr(ordinary, "handler", None))
+        return _Outermost(self._outermost(app), handler=getattr(ordinary, "handler", None))
 
     def check_paths(self) -> None:
         """Refuse a registry that would answer at a path of the application's own, such as `/health`.
@@ -93,7 +93,7 @@ class Application(FastAPI):
         """
         for route in self.routes:
             path = getattr(route, "path", "")
-            if id(route) not in self.directory.identities and self.directory.methods(path):
+            if id(route) not in self.route_tree.route_ids and self.route_tree.methods(path):
                 raise ValueError(
                     f"{path} is the application's own: give the entity or the hand-written route another path"
                 )
@@ -110,24 +110,24 @@ class _Outermost(ServerErrorMiddleware):
 class _FastPath:
     """Answers generated routes at once. Everything else, and whatever goes wrong, goes through FastAPI's layers."""
 
-    def __init__(self, ordinary: ASGIApp, router: APIRouter, directory: RouteTree) -> None:
+    def __init__(self, ordinary: ASGIApp, router: APIRouter, route_tree: RouteTree) -> None:
         self._ordinary = ordinary
         self._router = router
-        self._directory = directory
+        self._route_tree = route_tree
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI application."""
-        entry = self._directory.select(scope) if scope["type"] == "http" else None
-        if entry is None or entry.respond is None:
+        entry = self._route_tree.select(scope) if scope["type"] == "http" else None
+        if entry is None or entry.fast_handler is None:
             await self._ordinary(scope, receive, send)
             return
         scope.setdefault("router", self._router)
         if TELEMETRY in scope:
             _route_selected(scope=scope, path=entry.route.path_format)
         try:
-            response = await entry.respond(scope, admitted(entry, scope, receive))
+            response = await entry.fast_handler(scope, limit_request(entry, scope, receive))
         except Exception as error:  # noqa: BLE001  the router raises it where FastAPI's handlers, and those that were added to it, are
-            scope[FAILURE] = await judged_first(error, entry.route, scope)
+            scope[FAILURE] = await error_to_send(error, entry.route, scope)
             await self._ordinary(scope, receive, send)
             return
         if scope["method"] == "HEAD":
@@ -145,10 +145,10 @@ async def _send_head(response: Response, send: Send) -> None:
 class _Dispatch:
     """The router's way to a route: the directory's routes by their path, then the others one after the other, as FastAPI does."""
 
-    def __init__(self, router: APIRouter, directory: RouteTree) -> None:
+    def __init__(self, router: APIRouter, route_tree: RouteTree) -> None:
         self._router = router
-        self._directory = directory
-        self._found = directory.identities
+        self._route_tree = route_tree
+        self._found = route_tree.route_ids
         self._others = copy(router)
         self._others.routes, self._others.default = [], self._refuse
         self._seen = -1
@@ -163,16 +163,16 @@ class _Dispatch:
             raise scope[FAILURE]
         entry: Entry | None = None
         if scope["type"] == "http":
-            entry = scope.get(ENTRY) or self._directory.select(scope)
+            entry = scope.get(ENTRY) or self._route_tree.select(scope)
         if entry is None:
             await self._among_others(scope, receive, send)
             return
         if TELEMETRY in scope:
             _route_selected(scope=scope, path=entry.route.path_format)
         try:
-            receive = admitted(entry, scope, receive)
+            receive = limit_request(entry, scope, receive)
         except (HTTPException, RowhouseError) as error:
-            raise await judged_first(error, entry.route, scope) from None
+            raise await error_to_send(error, entry.route, scope) from None
         await entry.route.app(scope, receive, send)
 
     async def _among_others(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -186,7 +186,7 @@ class _Dispatch:
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         """405 where the directory has the path for other methods, else 404."""
-        methods = self._directory.methods(route_path(scope)) if scope["type"] == "http" else []
+        methods = self._route_tree.methods(route_path(scope)) if scope["type"] == "http" else []
         if methods:
             raise HTTPException(405, headers={"Allow": ", ".join(methods)})
         await self._router.default(scope, receive, send)

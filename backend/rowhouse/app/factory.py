@@ -31,8 +31,8 @@ from rowhouse.core.settings import Settings
 from rowhouse.db.unit_of_work import Database, UnitOfWork
 from rowhouse.health.drain import Drain
 from rowhouse.health.migration_state import Revisions
-from rowhouse.health.readiness import Inspection, Readiness
-from rowhouse.health.required_tables import needs_of
+from rowhouse.health.readiness import DatabaseCheck, Readiness
+from rowhouse.health.required_tables import required_tables
 from rowhouse.health.routes import add_health_routes
 from rowhouse.history.session_events import keep_in
 from rowhouse.registration.mappers import configure_mappers
@@ -85,62 +85,64 @@ def create_app(  # noqa: PLR0913  each is a word of the one call, all but the re
     settings = settings or Settings()
     configure_logging(settings)
     database = Database(settings, metadata)
-    door = RequestRunner(database, settings, partial(authenticate, settings=settings))
+    runner = RequestRunner(database, settings, partial(authenticate, settings=settings))
     registries = [registry] if isinstance(registry, Registry) else list(registry)
     configure_mappers(registries)
-    directory, cruds, kept = build(registries, database.dialect)
+    route_tree, cruds, kept = build(registries, database.dialect)
     keep_in(database, kept)
     drain = Drain(settings)
     readiness = Readiness(
-        door,
-        Inspection(Revisions.of_the_code() if metadata is SQLModel.metadata else None, needs_of(registries, metadata)),
+        runner,
+        DatabaseCheck(
+            Revisions.of_the_code() if metadata is SQLModel.metadata else None, required_tables(registries, metadata)
+        ),
         drain,
         prepare=partial(_prepare, settings=settings, checks=startup_checks),
         settings=settings,
     )
     app = Application(
-        directory,
-        edge=_edge(settings, drain),
+        route_tree,
+        outermost=_outermost(settings, drain),
         title=title,
         version=version,
         description=description,
         license_info=dict(license_info) if license_info else None,
         openapi_tags=tags(registries),
-        lifespan=_lifespan(readiness, drain, door, registries),
+        lifespan=_lifespan(readiness, drain, runner, registries),
         redirect_slashes=False,
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
     )
-    app.state.settings, app.state.database, app.state.door = settings, database, door
-    app.state.slowdown, app.state.cruds = AttemptThrottle(settings), cruds
+    app.state.settings, app.state.database, app.state.runner = settings, database, runner
+    app.state.throttle, app.state.cruds = AttemptThrottle(settings), cruds
     app.state.readiness = readiness
     add_health_routes(app)
     add_pages(app)
     add_error_handlers(app)
     _add_middleware(app, settings, [registry.prefix for registry in registries])
-    add_document(app, directory, slo_ms=settings.slo_ms, rate_limited=settings.rate_limit is not None)
+    add_document(app, route_tree, slo_ms=settings.slo_ms, rate_limited=settings.rate_limit is not None)
     app.check_paths()
     return app
 
 
 def _lifespan(
-    readiness: Readiness, drain: Drain, door: RequestRunner, registries: Sequence[Registry]
+    readiness: Readiness, drain: Drain, runner: RequestRunner, registries: Sequence[Registry]
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         for warning in dict.fromkeys(warning for registry in registries for warning in registry.missing_indexes()):
             log.warning(warning)
-        drain.watch()
+        drain.install_handlers()
         await readiness.start(seconds=START_SECONDS)
         # What is there now stays: a collector that looks through all of it would stop every request for a tenth of a second.
         gc.freeze()
         yield
         gc.unfreeze()
         readiness.close()
-        drain.unwatch()
+        drain.remove_handlers()
         # The loop goes on meanwhile, for those that are told that they are cut off.
-        if await asyncio.to_thread(door.close, seconds=CLOSE_SECONDS):
+        if await asyncio.to_thread(runner.close, seconds=CLOSE_SECONDS):
             app.state.database.dispose()
         else:
             log.warning("a thread still waits for the database; the process ends without it")
@@ -170,7 +172,7 @@ def _add_middleware(app: FastAPI, settings: Settings, prefixes: Sequence[str]) -
         app.add_middleware(Cors, origins=settings.cors_origins)
 
 
-def _edge(settings: Settings, drain: Drain) -> Callable[[ASGIApp], ASGIApp]:
+def _outermost(settings: Settings, drain: Drain) -> Callable[[ASGIApp], ASGIApp]:
     last_resort: ASGIApp = problem_response(RowhouseError())
     if settings.cors_origins:
         last_resort = Cors(last_resort, origins=settings.cors_origins)

@@ -29,7 +29,7 @@ CACHED_PREFIXES = 8
 URLS = frozenset({"tokenUrl", "authorizationUrl", "refreshUrl"})
 
 
-def add_document(app: FastAPI, directory: RouteTree, *, slo_ms: int, rate_limited: bool = False) -> None:
+def add_document(app: FastAPI, route_tree: RouteTree, *, slo_ms: int, rate_limited: bool = False) -> None:
     """Serve the document, and give it as FastAPI's `app.openapi`; it is built at its first use.
 
     That takes half a second of work for each hundred operations, and writing it down tens of milliseconds: it is done once (for
@@ -50,7 +50,7 @@ def add_document(app: FastAPI, directory: RouteTree, *, slo_ms: int, rate_limite
     async def show(request: Request) -> Response:
         return Response(await run_in_threadpool(content, prefix_of(request.scope)), media_type="application/json")
 
-    build = cache(lambda: build_openapi(app, directory, slo_ms=slo_ms, rate_limited=rate_limited))
+    build = cache(lambda: build_openapi(app, route_tree, slo_ms=slo_ms, rate_limited=rate_limited))
     app.openapi = build  # type: ignore[method-assign]  # FastAPI's documented way, also for who wants another document yet
     app.add_route(PATH, show, methods=["GET"], include_in_schema=False)
 
@@ -76,12 +76,12 @@ def _prefixed(scheme: dict[str, Any], prefix: str) -> dict[str, Any]:
     return {**scheme, "flows": flows} if flows else scheme
 
 
-def build_openapi(app: FastAPI, directory: RouteTree, *, slo_ms: int, rate_limited: bool = False) -> dict[str, Any]:
+def build_openapi(app: FastAPI, route_tree: RouteTree, *, slo_ms: int, rate_limited: bool = False) -> dict[str, Any]:
     """The whole document: every documented route of the application, and the schema of every error.
 
     `slo_ms` is the bound of the operations that say none; a hand-written route says it by `openapi_extra={"x-slo-ms": 500}`.
     """
-    document = _parts(app, directory)
+    document = _parts(app, route_tree)
     components = document.setdefault("components", {})
     problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas = components.setdefault("schemas", {})
@@ -91,7 +91,7 @@ def build_openapi(app: FastAPI, directory: RouteTree, *, slo_ms: int, rate_limit
     _name_enums(exact)
     scheme = jsonable_encoder(oauth2_scheme.model, by_alias=True, exclude_none=True)
     flow = scheme["flows"]["password"]
-    flow["tokenUrl"] = _login_path(directory, flow["tokenUrl"])
+    flow["tokenUrl"] = _login_path(route_tree, flow["tokenUrl"])
     own = exact["components"].get("securitySchemes", {})  # of hand-written routes, such as an API key
     exact["components"]["securitySchemes"] = {**own, oauth2_scheme.scheme_name: scheme}
     # For operations that say nothing of their own: a token is read if it is sent, none is needed.
@@ -103,9 +103,9 @@ def build_openapi(app: FastAPI, directory: RouteTree, *, slo_ms: int, rate_limit
     return exact
 
 
-def _parts(app: FastAPI, directory: RouteTree) -> dict[str, Any]:
+def _parts(app: FastAPI, route_tree: RouteTree) -> dict[str, Any]:
     """FastAPI's document, made registry by registry where there are several: it would give equal names long ones in all."""
-    later = {prefix: part for number, (prefix, part) in enumerate(directory.parts.items()) if number > 0}
+    later = {prefix: part for number, (prefix, part) in enumerate(route_tree.parts.items()) if number > 0}
     apart = {id(route) for part in later.values() for route in part}
     document = get_openapi(
         title=app.title,
@@ -118,13 +118,13 @@ def _parts(app: FastAPI, directory: RouteTree) -> dict[str, Any]:
     )
     for prefix, part in later.items():
         added = get_openapi(title=app.title, version=app.version, routes=part)
-        add_part(document, added, suffix=suffix_of(prefix, directory.parts.keys() - {prefix}))
+        add_part(document, added, suffix=suffix_of(prefix, route_tree.parts.keys() - {prefix}))
     return document
 
 
-def _login_path(directory: RouteTree, path: str) -> str:
+def _login_path(route_tree: RouteTree, path: str) -> str:
     """The path of the login, in the first registry that has one."""
-    found = [f"{prefix}/{path}" for prefix in directory.parts if directory.methods(f"{prefix}/{path}")]
+    found = [f"{prefix}/{path}" for prefix in route_tree.parts if route_tree.methods(f"{prefix}/{path}")]
     return found[0] if found else f"/{path}"
 
 

@@ -79,13 +79,13 @@ class RequestMiddleware:
             await self._app(scope, receive, send_with_headers)
         except (Exception, asyncio.CancelledError) as error:
             answers = send_with_headers if not started_to_answer else None
-            if not await self._has_settled(error, scope, receive, answers):
+            if not await self._handle_failure(error, scope, receive, answers):
                 raise  # for the server to log
         finally:
             if self._access_log:
                 self._log(scope, state, status, started)
 
-    async def _has_settled(self, error: BaseException, scope: Scope, receive: Receive, answers: Send | None) -> bool:
+    async def _handle_failure(self, error: BaseException, scope: Scope, receive: Receive, answers: Send | None) -> bool:
         """Answer for what failed, by `answers` unless something was sent already; whether that was all there is to do."""
         if not isinstance(error, asyncio.CancelledError):
             # Of a layer in between: Starlette's own handler of last resort, inside, has answered for what the application lets out.

@@ -352,11 +352,11 @@ def ensure_administrator(unit: UnitOfWork, *, settings: Settings) -> None:
     """At first start, make the account that `ADMIN_EMAIL` and `ADMIN_PASSWORD` name."""
     if settings.admin_email is None or settings.admin_password is None:
         return
-    if not sa.inspect(unit.link.connection).has_table(_users.name):
+    if not sa.inspect(unit.thread_connection.connection).has_table(_users.name):
         log.warning("no administrator made: the database is not migrated; run alembic upgrade head")
         return
     # That was a transaction. Hashing takes longer than an idle one may in some databases.
-    unit.link.connection.rollback()
+    unit.thread_connection.connection.rollback()
     email = normalise_email(settings.admin_email)
     if unit.fetch(SELECT_LOGIN, {"login_email": email}):
         return

@@ -71,9 +71,9 @@ def _look(database: Database, email: str) -> User | None:
 
 def _check_migrated(unit: UnitOfWork) -> None:
     stored, revisions = stored_revisions(unit), Revisions.of_the_code()
-    objection = revisions.objection(stored) if revisions is not None else None
-    if objection is not None or not stored:
-        raise CommandError(objection or "The database was never migrated; run alembic upgrade head.")
+    mismatch = revisions.mismatch(stored) if revisions is not None else None
+    if mismatch is not None or not stored:
+        raise CommandError(mismatch or "The database was never migrated; run alembic upgrade head.")
 
 
 def _find(unit: UnitOfWork, email: str) -> User | None:

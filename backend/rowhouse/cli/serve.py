@@ -54,10 +54,10 @@ def application() -> FastAPI:
 def _made() -> FastAPI:
     app: FastAPI = import_module("app.main").create_app()
     Connection.limit(app.state.settings)
-    finding = asyncio.run(app.state.readiness.finding())
-    if finding is not None and finding.is_permanent:
-        said = finding.cause.get("message")
-        raise StartError(f"{finding.detail} {f'It says: {said}. Look at DATABASE_URL.' if said else ''}".rstrip())
+    failure = asyncio.run(app.state.readiness.failure())
+    if failure is not None and failure.is_permanent:
+        said = failure.cause.get("message")
+        raise StartError(f"{failure.detail} {f'It says: {said}. Look at DATABASE_URL.' if said else ''}".rstrip())
     return app
 
 

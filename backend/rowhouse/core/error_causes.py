@@ -13,7 +13,7 @@ import sqlalchemy as sa
 import structlog
 from starlette.types import Scope
 
-MOST_CHARACTERS = 300
+MAX_CHARACTERS = 300
 # Data exceptions, broken constraints and RAISE in functions: their messages quote values.
 QUOTING = ("22", "23", "P0")
 ANNOTATIONS = re.compile(r"^\s*(DETAIL|HINT|CONTEXT|WHERE|QUERY|LINE \d+):.*", re.MULTILINE | re.DOTALL)
@@ -64,7 +64,7 @@ def _line(text: str) -> str:
     line = " ".join(ANNOTATIONS.sub("", text).split())
     for pattern, shown in PASSWORDS:
         line = pattern.sub(shown, line)
-    return line[:MOST_CHARACTERS]
+    return line[:MAX_CHARACTERS]
 
 
 def report_failure(scope: Scope, error: BaseException, *, status: int = 500) -> None:

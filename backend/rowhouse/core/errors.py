@@ -41,7 +41,7 @@ from starlette.responses import Response
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 # Five for each element of the largest batch.
-MOST_FAULTS = 5000
+MAX_ERRORS = 5000
 
 
 class RowhouseError(Exception):
@@ -262,7 +262,7 @@ class InvalidInputError(RowhouseError):
     @classmethod
     def from_pydantic(cls, error: ValidationError, *prefix: str | int) -> "InvalidInputError":
         """The faults of a pydantic validation below `prefix`; their number alone where nobody would read them all."""
-        if error.error_count() > MOST_FAULTS:
+        if error.error_count() > MAX_ERRORS:
             message = f"{error.error_count()} faults are too many to list; see the schema of this body"
             return cls.at(*prefix, message=message, kind="too_many_faults")
         faults = error.errors(include_url=False, include_context=False, include_input=False)

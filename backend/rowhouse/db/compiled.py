@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql import visitors
 from sqlmodel.sql.sqltypes import UTCDateTime
 
-from rowhouse.db.libpq import numbered
+from rowhouse.db.libpq import number_parameters
 
 Row = dict[str, Any]
 """A stored row: its column values by name.
@@ -91,7 +91,7 @@ class CompiledStatement:
         compiled: Any = source.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
         self.text, self._order = str(compiled), compiled.positiontup
         if dialect.name == "postgresql":
-            self.text, self._order = numbered(EXPLAIN + self.text if explain else self.text)
+            self.text, self._order = number_parameters(EXPLAIN + self.text if explain else self.text)
         self._constants: dict[str, Any] = dict(compiled.params)
         # A bind with a callable, such as the present instant, is asked anew for each run.
         self._calls = {name: bind.callable for bind, name in compiled.bind_names.items() if bind.callable}

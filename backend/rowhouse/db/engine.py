@@ -16,7 +16,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from rowhouse.core.settings import Settings
-from rowhouse.db.libpq import Libpq, Preparing
+from rowhouse.db.libpq import PostgresqlDriver, StatementPreparation
 from rowhouse.db.postgresql import connect_arguments, open_session
 from rowhouse.db.sql_functions import FOLD, fold_text
 from rowhouse.db.sqlite_schemas import NAME as SQLITE
@@ -64,7 +64,7 @@ class Driver(Protocol):
     def rollback(self) -> None:
         """End it and undo what it did."""
 
-    def bound_locks(self, seconds: float | None) -> None:
+    def limit_lock_wait(self, seconds: float | None) -> None:
         """Wait for locks no longer than this, until it is called with None."""
 
     def interrupt(self) -> None:
@@ -74,7 +74,7 @@ class Driver(Protocol):
         """Run a statement, in the transaction if there is one."""
 
 
-class Sqlite:
+class SqliteDriver:
     """A connection to SQLite as `Driver` has it."""
 
     def __init__(self, connection: sqlite3.Connection, *, lock_seconds: float) -> None:
@@ -83,7 +83,7 @@ class Sqlite:
         self.execute = connection.execute
         self.interrupt = connection.interrupt
 
-    def bound_locks(self, seconds: float | None) -> None:
+    def limit_lock_wait(self, seconds: float | None) -> None:
         """Wait for the write lock no longer than this."""
         patience = self._lock_seconds if seconds is None else seconds
         self._connection.execute(f"PRAGMA busy_timeout={int(patience * 1000)}")
@@ -194,7 +194,7 @@ class SqliteConnections:
         connection.create_function(FOLD, 1, fold_text, deterministic=True)
         for pragma in PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
-        entry.info[DRIVER] = Sqlite(connection, lock_seconds=self._lock_seconds)
+        entry.info[DRIVER] = SqliteDriver(connection, lock_seconds=self._lock_seconds)
 
 
 class PostgresqlConnections:
@@ -205,12 +205,12 @@ class PostgresqlConnections:
         self._timeouts: Mapping[str, float] = {"lock_timeout": settings.lock_seconds}
         if serves:
             self._timeouts = {**self._timeouts, "statement_timeout": settings.statement_seconds}
-        self._preparing = Preparing(settings.prepare_statements)
+        self._preparing = StatementPreparation(settings.prepare_statements)
 
     def prepare(self, connection: Any, entry: ConnectionPoolEntry) -> None:
         """Set a new connection."""
         session = open_session(connection, self._timeouts, pooler=self._pooler)
-        entry.info[DRIVER] = Libpq(
+        entry.info[DRIVER] = PostgresqlDriver(
             connection, preparing=self._preparing, local=session.local, is_pooled=session.is_pooled
         )
 

@@ -20,7 +20,7 @@ from psycopg.adapt import AdaptersMap, Dumper, Loader, PyFormat, Transformer
 from psycopg.errors import error_from_result
 
 from rowhouse.db.integrity import PLAN_CHANGED, STATEMENT_LOST, STATEMENT_THERE
-from rowhouse.db.statement_monitor import break_off
+from rowhouse.db.statement_monitor import shut_down_socket
 
 PARAMETER = re.compile(r"%\((\w+)\)s|%%")
 PREPARE_AFTER = 3  # executions; what comes once is not worth a round trip more
@@ -32,7 +32,7 @@ CLOSES_PREPARED = 170000  # the libpq that can
 log = structlog.get_logger("database")
 
 
-def numbered(text: str) -> tuple[str, list[str]]:
+def number_parameters(text: str) -> tuple[str, list[str]]:
     """A statement with `$1` in the place of each `%(name)s`, and the names in their order."""
     names: list[str] = []
 
@@ -103,7 +103,7 @@ class _Detached:
         self.connection = None
 
 
-class Preparing:
+class StatementPreparation:
     """Whether the connections of one process prepare statements; switched off where a pooler loses them."""
 
     def __init__(self, setting: str = "auto") -> None:
@@ -119,23 +119,23 @@ class Preparing:
             )
 
 
-class Libpq:
+class PostgresqlDriver:
     """One thread's connection. A statement that comes again and again is prepared, as a cursor would have it.
 
     `local` are the settings to make in each transaction, where the session is shared and has not got them.
     """
 
     def __init__(
-        self, connection: psycopg.Connection[Any], *, preparing: Preparing | None = None, local: str | None = None,
+        self, connection: psycopg.Connection[Any], *, preparing: StatementPreparation | None = None, local: str | None = None,
         is_pooled: bool = False,
     ) -> None:  # fmt: skip
         self._pgconn = connection.pgconn
         self._transformer = Transformer(_Detached(connection.adapters))
-        self._preparing = preparing or Preparing()
+        self._preparing = preparing or StatementPreparation()
         self.is_pooled = is_pooled
         self._settings = [local] if local else []
         self._local: bytes | None = None
-        self.bound_locks(None)
+        self.limit_lock_wait(None)
         self._begins = self._opens = False
         self._uses: dict[str, int] = {}
         self._prepared: dict[str, bytes] = {}
@@ -195,7 +195,7 @@ class Libpq:
             raise self._error(result)
         return result
 
-    def bound_locks(self, seconds: float | None) -> None:
+    def limit_lock_wait(self, seconds: float | None) -> None:
         """Wait for locks no longer than this, until it is called with None; without touching the session."""
         bound = [] if seconds is None else [f"set_config('lock_timeout', '{int(seconds * 1000)}', true)"]
         settings = [*self._settings, *bound]
@@ -204,7 +204,7 @@ class Libpq:
     def interrupt(self) -> None:
         """Break the connection off, for a server that says nothing; called by another thread."""
         if self._pgconn.status == pq.ConnStatus.OK:
-            break_off(self._pgconn.socket)
+            shut_down_socket(self._pgconn.socket)
 
     # -- statements ----------------------------------------------------------------------------------------------------
 

@@ -46,7 +46,7 @@ def connect_arguments(url: URL) -> dict[str, Any]:
     """Psycopg's arguments beside those of the URL.
 
     The driver is in autocommit. It prepares nothing itself: what its cursors do at a rollback (DEALLOCATE ALL) would take along what
-    `Libpq` has prepared. Text is UTF-8 whatever `PGCLIENTENCODING` says.
+    `PostgresqlDriver` has prepared. Text is UTF-8 whatever `PGCLIENTENCODING` says.
     """
     arguments: dict[str, Any] = {"autocommit": True, "prepare_threshold": None, "client_encoding": "utf8"}
     if "connect_timeout" not in url.query and not _is_in_environment(b"connect_timeout"):

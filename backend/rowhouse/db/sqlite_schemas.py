@@ -21,7 +21,7 @@ STOCK: Any = SQLiteDialect_pysqlite
 STATEMENTS: Any = base.SQLiteCompiler
 
 
-def joined(table: str, schema: str | None) -> str:
+def joined_name(table: str, schema: str | None) -> str:
     """What SQLite calls a table of a schema."""
     return table if schema in OWN else f"{schema}.{table}"
 
@@ -41,7 +41,7 @@ class _Names(base.SQLiteIdentifierPreparer):
     def format_table(self, table: Any, *arguments: Any, **options: Any) -> str:
         if table.schema in OWN or options.get("name") is not None:
             return super().format_table(table, *arguments, **options)
-        return self.quote(joined(table.name, table.schema))
+        return self.quote(joined_name(table.name, table.schema))
 
     def joined_in(self, text: str, table: Any) -> str:
         """The text, with both as one name where it begins with a table's schema and name."""
@@ -76,7 +76,7 @@ def _of_table(read: Callable[..., Any]) -> Callable[..., Any]:
     """A method that reads something of a table, by the one name that SQLite has for it."""
 
     def read_joined(self: Any, connection: Any, table_name: str, schema: str | None = None, **options: Any) -> Any:
-        return read(self, connection, joined(table_name, schema), schema if schema in OWN else None, **options)
+        return read(self, connection, joined_name(table_name, schema), schema if schema in OWN else None, **options)
 
     return read_joined
 

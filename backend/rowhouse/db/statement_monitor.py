@@ -17,13 +17,13 @@ import structlog
 from sqlalchemy import event
 
 MAX_TEXT = 500
-WATCHED = "rowhouse_watched"
+MONITORED = "rowhouse_watched"
 # What a PostgreSQL may take longer than its own bound before it is taken for one that stands still.
 GRACE_SECONDS = 1.0
 log = structlog.get_logger("database")
 
 
-class Watched(Protocol):
+class MonitoredConnection(Protocol):
     """A connection that runs one statement at a time."""
 
     # When the statement began that runs now, on `perf_counter`; None where none does.
@@ -33,7 +33,7 @@ class Watched(Protocol):
         """Have the statement that runs end with an error; called by another thread."""
 
 
-class StatementWatch:
+class StatementMonitor:
     """The bounds of one database's statements: those that are compiled, and those that SQLAlchemy sends."""
 
     def __init__(self, engine: sa.Engine, *, slow_ms: int, seconds: float) -> None:
@@ -44,14 +44,14 @@ class StatementWatch:
         event.listen(engine, "before_cursor_execute", self._before)
         event.listen(engine, "after_cursor_execute", self._after)
 
-    def look(self, started: float, text: str, clock: Callable[[], float] = perf_counter) -> None:
+    def log_if_slow(self, started: float, text: str, clock: Callable[[], float] = perf_counter) -> None:
         """Log a statement that began at `started`, in seconds of `clock`, if it was slow."""
         seconds = clock() - started
         if seconds >= self.slow_seconds:
             shown = text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]} ..."
             log.warning("slow statement", duration_ms=round(seconds * 1000, 1), statement=" ".join(shown.split()))
 
-    def start(self, connections: Collection[Watched]) -> None:
+    def start(self, connections: Collection[MonitoredConnection]) -> None:
         """Watch these connections, whose number may change; once."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._watch, args=[connections], name="watch", daemon=True)
@@ -63,7 +63,7 @@ class StatementWatch:
         if self._thread is not None:
             self._thread.join()
 
-    def _watch(self, connections: Collection[Watched]) -> None:
+    def _watch(self, connections: Collection[MonitoredConnection]) -> None:
         while not self._is_over.wait(min(self._seconds / 4, 1)):
             present = perf_counter()
             for connection in list(connections):
@@ -72,18 +72,18 @@ class StatementWatch:
                     connection.stop()
 
     def _before(self, connection: sa.Connection, *_rest: Any) -> None:
-        watched: Watched | None = connection.info.get(WATCHED)
+        watched: MonitoredConnection | None = connection.info.get(MONITORED)
         if watched is not None:
             watched.started = perf_counter()
 
     def _after(self, connection: sa.Connection, _cursor: Any, statement: str, *_rest: Any) -> None:
-        watched: Watched | None = connection.info.get(WATCHED)
+        watched: MonitoredConnection | None = connection.info.get(MONITORED)
         if watched is not None and watched.started is not None:
-            self.look(watched.started, statement)
+            self.log_if_slow(watched.started, statement)
             watched.started = None
 
 
-def break_off(descriptor: int) -> None:
+def shut_down_socket(descriptor: int) -> None:
     """End the connection of a socket that another thread waits for: it gets an error at once."""
     with socket.socket(fileno=os.dup(descriptor)) as copied:
         copied.shutdown(socket.SHUT_RDWR)

@@ -33,7 +33,7 @@ from rowhouse.core.settings import Settings
 from rowhouse.db.compiled import EVERYTHING, CompiledStatement, Predicate, Row
 from rowhouse.db.engine import Driver, create_engine, driver_of
 from rowhouse.db.integrity import ConstraintCatalog, ForeignKeyError, is_disconnect, is_read_only, translate
-from rowhouse.db.statement_monitor import WATCHED, StatementWatch
+from rowhouse.db.statement_monitor import MONITORED, StatementMonitor
 
 UNIT = "rowhouse_unit_of_work"
 DRIVER_ERRORS = (sqlite3.Error, psycopg.Error)
@@ -51,7 +51,7 @@ class ThreadConnection:
         self.connection = engine.connect()
         self.driver: Driver = driver_of(self.connection)
         self.started: float | None = None
-        self.connection.info[WATCHED] = self
+        self.connection.info[MONITORED] = self
 
     def stop(self) -> None:
         """Have the statement that runs end with an error; called by another thread."""
@@ -72,21 +72,23 @@ class Database:
         self.settings = settings
         self.engine = create_engine(settings, serves=True)
         self.dialect = self.engine.dialect
-        self.turn = threading.Lock() if self.dialect.name == "sqlite" else None
+        self.write_lock = threading.Lock() if self.dialect.name == "sqlite" else None
         self.catalog = ConstraintCatalog(metadata)
-        self._held = threading.local()
-        self._links: list[ThreadConnection] = []
+        self._local = threading.local()
+        self._connections: list[ThreadConnection] = []
         # What an application keeps beside its database, as SQLAlchemy's own `info`.
         self.info: dict[str, Any] = {}
-        self._made: dict[str, CompiledStatement] = {}
+        self._statements: dict[str, CompiledStatement] = {}
         self._compiled: dict[sa.Select[Any], CompiledStatement] = {}
-        self.watch = StatementWatch(self.engine, slow_ms=settings.slow_statement_ms, seconds=settings.statement_seconds)
+        self.monitor = StatementMonitor(
+            self.engine, slow_ms=settings.slow_statement_ms, seconds=settings.statement_seconds
+        )
 
-    def made(self, name: str, make: Callable[[sa.Dialect], CompiledStatement]) -> CompiledStatement:
+    def statement_for(self, name: str, make: Callable[[sa.Dialect], CompiledStatement]) -> CompiledStatement:
         """The statement that `make` gives for this database's dialect, made once under `name`."""
-        statement = self._made.get(name)
+        statement = self._statements.get(name)
         if statement is None:
-            statement = self._made[name] = make(self.dialect)
+            statement = self._statements[name] = make(self.dialect)
         return statement
 
     def compiled(self, source: sa.Select[Any]) -> CompiledStatement:
@@ -97,45 +99,45 @@ class Database:
             self._compiled[source] = statement
         return statement
 
-    def link(self) -> ThreadConnection:
+    def thread_connection(self) -> ThreadConnection:
         """This thread's connection, opened at its first use.
 
         Raises:
             UnavailableError: 503 when the database does not answer.
         """
-        link: ThreadConnection | None = getattr(self._held, "link", None)
+        link: ThreadConnection | None = getattr(self._local, "thread_connection", None)
         if link is None:
             try:
                 link = ThreadConnection(self.engine)
             except STATEMENT_ERRORS as error:
                 raise DatabaseError from error
-            self._held.link = link
-            self._links.append(link)
-            self.watch.start(self._links)
+            self._local.thread_connection = link
+            self._connections.append(link)
+            self.monitor.start(self._connections)
         return link
 
-    def translated(self, error: BaseException) -> RowhouseError:
+    def translate_error(self, error: BaseException) -> RowhouseError:
         """The error of our tree for one of SQLAlchemy's or the driver's."""
         if not isinstance(error, sa.exc.DBAPIError):
             return translate(error, self.catalog)
         found = translate(error.orig, self.catalog)
         return self.catalog.reference_error(found, error.statement) if isinstance(found, ForeignKeyError) else found
 
-    def drop_link(self) -> None:
+    def discard_connection(self) -> None:
         """Forget this thread's connection after it broke; the next use opens another."""
-        link: ThreadConnection | None = getattr(self._held, "link", None)
+        link: ThreadConnection | None = getattr(self._local, "thread_connection", None)
         if link is not None:
-            self._held.link = None
-            self._links.remove(link)
+            self._local.thread_connection = None
+            self._connections.remove(link)
             link.connection.invalidate()
             link.connection.close()
 
     def dispose(self) -> None:
         """Close every connection; for shutdown, when no thread works any more."""
-        self.watch.close()
-        for link in self._links:
+        self.monitor.close()
+        for link in self._connections:
             link.connection.close()
-        self._links.clear()
+        self._connections.clear()
         self.engine.dispose()
 
 
@@ -154,12 +156,12 @@ class UnitOfWork:
     __slots__ = (
         "_after_commit",
         "_authenticator",
-        "_has_turn",
+        "_holds_write_lock",
         "_lock_seconds",
         "_session",
         "caller",
         "database",
-        "link",
+        "thread_connection",
         "write",
     )
 
@@ -173,15 +175,15 @@ class UnitOfWork:
     ) -> None:
         self.database = database
         self.write = write
-        self.link = database.link()
+        self.thread_connection = database.thread_connection()
         self.caller: Caller | None = None
         self._authenticator = authenticator
         self._session: Session | None = None
         self._after_commit: list[Callable[[], object]] | None = None
-        self._has_turn = False
+        self._holds_write_lock = False
         self._lock_seconds = lock_seconds
         if lock_seconds is not None:
-            self.link.driver.bound_locks(lock_seconds)
+            self.thread_connection.driver.limit_lock_wait(lock_seconds)
 
     @property
     def settings(self) -> Settings:
@@ -197,22 +199,22 @@ class UnitOfWork:
         """
         if self._authenticator is None:
             raise LookupError("create_app() was given no authenticator")
-        if self.write and not self.link.driver.in_transaction:
-            self.link.driver.begin_with_read()
+        if self.write and not self.thread_connection.driver.in_transaction:
+            self.thread_connection.driver.begin_with_read()
         self.caller = self._authenticator(self, token)
         note_account(self.caller.id)
         return self.caller
 
     def begin(self) -> None:
         """Make sure that a transaction is open; reads before it were each on their own."""
-        driver = self.link.driver
+        driver = self.thread_connection.driver
         if not driver.in_transaction:
             if self.write:
-                self._queue_to_write()
+                self._acquire_write_lock()
             try:
                 driver.begin(write=self.write)
             except DRIVER_ERRORS as error:
-                raise self.database.translated(error) from error
+                raise self.database.translate_error(error) from error
 
     def on_commit(self, callback: Callable[[], object]) -> None:
         """Call `callback` once the transaction is committed, before the response is sent.
@@ -227,37 +229,37 @@ class UnitOfWork:
             self._after_commit = []
         self._after_commit.append(callback)
 
-    def _join(self) -> sa.Connection:
+    def _begin_connection(self) -> sa.Connection:
         """SQLAlchemy's connection, inside the transaction of this unit."""
         self.begin()
-        if not self.link.connection.in_transaction():
-            self.link.connection.begin()
-        return self.link.connection
+        if not self.thread_connection.connection.in_transaction():
+            self.thread_connection.connection.begin()
+        return self.thread_connection.connection
 
-    def _queue_to_write(self) -> None:
+    def _acquire_write_lock(self) -> None:
         """Wait for this process's turn to write, where the database has one writer.
 
         SQLite's own waiting is by sleeping and luck: with many writers, one can miss its turn until it times out.
         """
-        if self.database.turn is not None and not self._has_turn:
-            if not self.database.turn.acquire(timeout=self._lock_seconds or self.settings.lock_seconds):
+        if self.database.write_lock is not None and not self._holds_write_lock:
+            if not self.database.write_lock.acquire(timeout=self._lock_seconds or self.settings.lock_seconds):
                 raise LockedError(reason="SQLite's one writer was not free within LOCK_SECONDS")
-            self._has_turn = True
+            self._holds_write_lock = True
 
-    def _end_turn(self) -> None:
-        if self._has_turn and self.database.turn is not None:
-            self._has_turn = False
-            self.database.turn.release()
+    def _release_write_lock(self) -> None:
+        if self._holds_write_lock and self.database.write_lock is not None:
+            self._holds_write_lock = False
+            self.database.write_lock.release()
 
     def savepoint(self) -> sa.NestedTransaction:
         """A context manager: an error within undoes what was done within, and the transaction goes on."""
-        return self._join().begin_nested()
+        return self._begin_connection().begin_nested()
 
     @property
     def session(self) -> Session:
         """The SQLModel session of this request, inside its transaction. Flush it; never commit it."""
         if self._session is None:
-            connection = self._join()
+            connection = self._begin_connection()
             # It joins the transaction as it is, also one that stands at a savepoint: it makes no savepoint of its own.
             options: dict[str, Any] = {
                 "expire_on_commit": False,
@@ -288,16 +290,16 @@ class UnitOfWork:
             self._session.flush()
         if statement.writes:
             self.begin()
-        link = self.link
+        link = self.thread_connection
         link.started = started = perf_counter()
         try:
             return statement.execute(link.driver, parameters, predicate)
         except DRIVER_ERRORS as error:
-            raise self.database.translated(error) from error
+            raise self.database.translate_error(error) from error
         finally:
             link.started = None
-            if perf_counter() - started >= self.database.watch.slow_seconds:
-                self.database.watch.look(started, statement.text)
+            if perf_counter() - started >= self.database.monitor.slow_seconds:
+                self.database.monitor.log_if_slow(started, statement.text)
 
     def fetch(self, source: sa.Select[Any], parameters: Mapping[str, Any]) -> list[Row]:
         """The rows of a select that is a constant of its module, compiled at its first use; values are `bindparam`s."""
@@ -320,7 +322,7 @@ class UnitOfWork:
                 self._commit()
                 committed = True
             elif isinstance(error, STATEMENT_ERRORS):
-                raise self.database.translated(error) from error
+                raise self.database.translate_error(error) from error
             elif isinstance(error, UnicodeEncodeError) and error.encoding == "utf-8":
                 raise InvalidInputError([], "Some text holds half a surrogate pair, which is no character.") from error
         except RowhouseError as refused:
@@ -330,7 +332,7 @@ class UnitOfWork:
             try:
                 self._release(broken=error is not None and (is_disconnect(error) or is_read_only(error)))
             finally:
-                self._end_turn()
+                self._release_write_lock()
                 if committed and self._after_commit is not None:
                     _run_all(self._after_commit)
 
@@ -345,22 +347,22 @@ class UnitOfWork:
             if self._session is not None:
                 self._session.flush()
         except STATEMENT_ERRORS as error:
-            raise self.database.translated(error) from error
+            raise self.database.translate_error(error) from error
         try:
-            if self.link.connection.in_transaction():
-                self.link.connection.commit()
-            elif self.link.driver.in_transaction:
-                self.link.driver.commit()
+            if self.thread_connection.connection.in_transaction():
+                self.thread_connection.connection.commit()
+            elif self.thread_connection.driver.in_transaction:
+                self.thread_connection.driver.commit()
         except STATEMENT_ERRORS as error:
-            found = self.database.translated(error)
+            found = self.database.translate_error(error)
             raise (DatabaseError() if isinstance(found, ConnectionLostError) else found) from error
 
     def _release(self, *, broken: bool) -> None:
         """Leave the connection as the next unit of work wants it, or drop it."""
-        connection, driver = self.link.connection, self.link.driver
-        self.link.started = None
+        connection, driver = self.thread_connection.connection, self.thread_connection.driver
+        self.thread_connection.started = None
         if broken or connection.invalidated:
-            self.database.drop_link()
+            self.database.discard_connection()
             return
         try:
             if self._session is not None:
@@ -370,10 +372,10 @@ class UnitOfWork:
             if driver.in_transaction:
                 driver.rollback()
             if self._lock_seconds is not None:
-                driver.bound_locks(None)
+                driver.limit_lock_wait(None)
         except STATEMENT_ERRORS as error:
             log.warning("a connection was dropped that could not be rolled back", error=type(error).__name__)
-            self.database.drop_link()
+            self.database.discard_connection()
 
 
 def _run_all(callbacks: list[Callable[[], object]]) -> None:

@@ -31,7 +31,7 @@ class Drain:
         self._shutdown_seconds = settings.shutdown_seconds
         self._former: dict[signal.Signals, Handler] = {}
 
-    def watch(self) -> None:
+    def install_handlers(self) -> None:
         """Be told of the signals before the server is; called in its loop, once the server has its own handlers."""
         self.has_begun = False
         if threading.current_thread() is not threading.main_thread():
@@ -64,7 +64,7 @@ class Drain:
         log.info("draining: /ready is 503, requests are served on", seconds=seconds)
         loop.call_later(seconds, close)
 
-    def unwatch(self) -> None:
+    def remove_handlers(self) -> None:
         """Leave the signals to whom they were."""
         for number, former in self._former.items():
             signal.signal(number, former)

@@ -51,7 +51,7 @@ class Revisions:
         folder = find_migrations(CODE, Path.cwd())
         return None if folder is None else cls(folder)
 
-    def objection(self, stored: Collection[str]) -> str | None:
+    def mismatch(self, stored: Collection[str]) -> str | None:
         """Why a database that holds these revisions cannot serve this code; None when it can."""
         if not self.needed:
             return None

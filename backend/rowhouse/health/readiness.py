@@ -20,7 +20,7 @@ from rowhouse.core.settings import Settings
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.health.drain import DRAINING, Drain
 from rowhouse.health.migration_state import Revisions
-from rowhouse.health.table_check import Need, table_objection
+from rowhouse.health.table_check import RequiredTable, table_mismatch
 from rowhouse.workers.runner import RequestRunner, WorkerGroup
 
 PROBE_SECONDS = 2.0
@@ -53,7 +53,7 @@ class StartRefusedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ReadinessFailure:
     """Why the process cannot serve.
 
     `cause` is for the log; `is_permanent` says that waiting does not help; a `refusal` is what a start must fail with.
@@ -65,12 +65,12 @@ class Finding:
     refusal: StartRefusedError | None = None
 
 
-class Inspection:
+class DatabaseCheck:
     """Looks at the database in a worker thread."""
 
-    def __init__(self, revisions: Revisions | None, needs: Iterable[Need]) -> None:
+    def __init__(self, revisions: Revisions | None, required: Iterable[RequiredTable]) -> None:
         self.revisions = revisions
-        self._needs = tuple(needs)
+        self._required = tuple(required)
         self._stored: frozenset[str] | None = None
         self._fits_until = 0.0
 
@@ -78,16 +78,16 @@ class Inspection:
         """Look at the tables again: the database was away, and may be another one."""
         self._fits_until = 0.0
 
-    def __call__(self, unit: UnitOfWork) -> Finding | None:
+    def __call__(self, unit: UnitOfWork) -> ReadinessFailure | None:
         """The first thing that does not fit, or None."""
         stored = stored_revisions(unit)
-        if self.revisions is not None and (objection := self.revisions.objection(stored)) is not None:
-            return Finding(objection, {}, is_permanent=not stored)
+        if self.revisions is not None and (mismatch := self.revisions.mismatch(stored)) is not None:
+            return ReadinessFailure(mismatch, {}, is_permanent=not stored)
         if stored != self._stored or time.monotonic() >= self._fits_until:
-            objection = table_objection(unit, self._needs)
-            self._stored, self._fits_until = stored, 0.0 if objection else time.monotonic() + TABLES_SECONDS
-            if objection is not None:
-                return Finding(objection, {})
+            mismatch = table_mismatch(unit, self._required)
+            self._stored, self._fits_until = stored, 0.0 if mismatch else time.monotonic() + TABLES_SECONDS
+            if mismatch is not None:
+                return ReadinessFailure(mismatch, {})
         if not unit.settings.read_only:
             _require_writes(unit)
         return None
@@ -126,7 +126,7 @@ def _require_writes(unit: UnitOfWork) -> None:
 
 
 def _read_only_file(unit: UnitOfWork) -> str | None:
-    driver = unit.link.driver
+    driver = unit.thread_connection.driver
     ((_number, _name, path),) = driver.execute("SELECT * FROM pragma_database_list WHERE name = 'main'").fetchall()
     ((only_queries,),) = driver.execute("PRAGMA query_only").fetchall()
     if only_queries or "mode=ro" in unit.settings.database_url:
@@ -141,74 +141,74 @@ class Readiness:
 
     def __init__(
         self,
-        door: RequestRunner,
-        inspection: Inspection,
+        runner: RequestRunner,
+        inspection: DatabaseCheck,
         drain: Drain,
         *,
         prepare: Callable[[UnitOfWork], Any],
         settings: Settings,
     ) -> None:
-        self._door = door
-        self._inspection = inspection
+        self._runner = runner
+        self._database_check = inspection
         self._drain = drain
         self._prepare = prepare
         self._writes = not settings.read_only
         self._is_prepared = False
-        self._pending: asyncio.Task[Finding | None] | None = None
+        self._pending: asyncio.Task[ReadinessFailure | None] | None = None
         self._waiting: asyncio.Task[None] | None = None
-        self._told: str | None = "never asked"
+        self._last_logged: str | None = "never asked"
 
     @property
     def note(self) -> dict[str, str]:
         """What a ready answer says beside that it is."""
-        if self._inspection.revisions is not None:
+        if self._database_check.revisions is not None:
             return {}
         return {"migrations": "none found that belong to these models; their tables were compared instead"}
 
-    async def finding(self, *, seconds: float = PROBE_SECONDS) -> Finding | None:
+    async def failure(self, *, seconds: float = PROBE_SECONDS) -> ReadinessFailure | None:
         """Why the process cannot serve now, told within `seconds`; None when it can."""
         if self._drain.has_begun:
-            return Finding(DRAINING, {})
+            return ReadinessFailure(DRAINING, {})
         pending, loop = self._pending, asyncio.get_running_loop()
         if pending is None or pending.done() or pending.get_loop() is not loop:
-            pending = self._pending = loop.create_task(self._look())
+            pending = self._pending = loop.create_task(self._check())
         try:
             async with asyncio.timeout(seconds):
-                finding = await asyncio.shield(pending)
+                failure = await asyncio.shield(pending)
         except TimeoutError:
-            finding = Finding(SLOW, {})
-        if finding is not None and finding.detail in (SILENT, SLOW):
-            self._inspection.forget()
-        self._tell(finding)
-        return finding
+            failure = ReadinessFailure(SLOW, {})
+        if failure is not None and failure.detail in (SILENT, SLOW):
+            self._database_check.forget()
+        self._log_change(failure)
+        return failure
 
-    async def _look(self) -> Finding | None:
+    async def _check(self) -> ReadinessFailure | None:
         """Ask the database, for all who wait, until it answers."""
         try:
-            finding = await self._door.run(self._inspection, write=False, lane=WorkerGroup.PROBE)
-            if finding is None and not self._is_prepared:
-                await self._door.run(self._prepare, write=self._writes, lane=WorkerGroup.PROBE)
+            failure = await self._runner.run(self._database_check, write=False, group=WorkerGroup.PROBE)
+            if failure is None and not self._is_prepared:
+                await self._runner.run(self._prepare, write=self._writes, group=WorkerGroup.PROBE)
                 self._is_prepared = True
         except StartRefusedError as error:
-            return Finding(str(error), {}, is_permanent=True, refusal=error)
+            return ReadinessFailure(str(error), {}, is_permanent=True, refusal=error)
         except ReadOnlyDatabaseError as error:
-            return Finding(error.detail, cause_of(error))
+            return ReadinessFailure(error.detail, cause_of(error))
         except RowhouseError as error:
             cause = cause_of(error)
             detail = SILENT if isinstance(error, (DatabaseError, ConnectionLostError)) else REFUSED
-            return Finding(detail, cause, is_permanent=_is_permanent(cause))
-        return finding
+            return ReadinessFailure(detail, cause, is_permanent=_is_permanent(cause))
+        return failure
 
-    def _tell(self, finding: Finding | None) -> None:
+    def _log_change(self, failure: ReadinessFailure | None) -> None:
         """Log a change, not each probe."""
-        told = None if finding is None else finding.detail
-        if told == self._told:
+        told = None if failure is None else failure.detail
+        if told == self._last_logged:
             return
-        self._told = told
-        if finding is None:
+        self._last_logged = told
+        if failure is None:
             log.info("ready")
         else:
-            log.warning("not ready", reason=finding.detail, **finding.cause)
+            log.warning("not ready", reason=failure.detail, **failure.cause)
 
     async def start(self, *, seconds: float) -> None:
         """Look for the first time; where that finds something, look again until it is mended, whether or not anybody asks.
@@ -216,17 +216,17 @@ class Readiness:
         Raises:
             StartRefusedError: when the process must not serve.
         """
-        finding = await self.finding(seconds=seconds)
-        if finding is not None and finding.refusal is not None:
-            raise finding.refusal
-        if finding is not None:
+        failure = await self.failure(seconds=seconds)
+        if failure is not None and failure.refusal is not None:
+            raise failure.refusal
+        if failure is not None:
             self._waiting = asyncio.create_task(self._until_ready())
 
     async def _until_ready(self) -> None:
         is_ready = False
         while not is_ready:
             await asyncio.sleep(RETRY_SECONDS)
-            is_ready = await self.finding() is None
+            is_ready = await self.failure() is None
 
     def close(self) -> None:
         """Look no more, not even where the database does not answer."""

@@ -4,20 +4,20 @@ from collections.abc import Iterable
 
 import sqlalchemy as sa
 
-from rowhouse.health.table_check import Need
+from rowhouse.health.table_check import RequiredTable
 from rowhouse.registration.registry import Registry
 
 READING = frozenset({"list", "get"})
 
 
-def needs_of(registries: Iterable[Registry], metadata: sa.MetaData) -> list[Need]:
+def required_tables(registries: Iterable[Registry], metadata: sa.MetaData) -> list[RequiredTable]:
     """Each table with the name of its class. An entity that is only read may have columns that its class does not know."""
     lines = [line for registry in registries for line in registry.registrations.values()]
     names = {line.resource.table: line.resource.name for line in lines}
     written = {line.resource.table for line in lines if not READING.issuperset(line.operations)}
-    needs = []
+    required = []
     for table in sorted({*metadata.tables.values(), *names}, key=lambda table: table.fullname):
         entity = names.get(table) or str(table.info.get("entity", table.name))
         inserts = table in written or table not in names
-        needs.append(Need(table, entity, inserts=inserts, writes=table in written))
-    return needs
+        required.append(RequiredTable(table, entity, inserts=inserts, writes=table in written))
+    return required

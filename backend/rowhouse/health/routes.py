@@ -16,9 +16,9 @@ def add_health_routes(app: FastAPI) -> None:
 
     async def ready(request: Request) -> Response:
         readiness: Readiness = request.app.state.readiness
-        finding = await readiness.finding()
-        if finding is not None:
-            return problem_response(UnavailableError(finding.detail))
+        failure = await readiness.failure()
+        if failure is not None:
+            return problem_response(UnavailableError(failure.detail))
         return JSONResponse({"status": "ready", **readiness.note})
 
     app.add_route("/health", health, methods=["GET"], include_in_schema=False)

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.health.migration_state import UPGRADE
 
-MOST_NAMED = 5
+MAX_NAMED = 5
 POSTGRESQL = sa.text("""
     SELECT n.nspname, pg_catalog.pg_table_is_visible(c.oid), c.relname, a.attname,
         a.attnotnull AND NOT a.atthasdef AND a.attidentity = '',
@@ -34,7 +34,7 @@ SQLITE = sa.text("""
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class RequiredTable:
     """A table that the code reads, by the name of its class; it inserts rows unless `inserts` is false.
 
     `writes`: clients do so, so that the role must have the right.
@@ -46,7 +46,7 @@ class Need:
     writes: bool = False
 
 
-class _Found(NamedTuple):
+class _StoredColumn(NamedTuple):
     """What the catalogue says of one column."""
 
     schema: str
@@ -59,53 +59,60 @@ class _Found(NamedTuple):
     is_counted: bool
 
 
-def table_objection(unit: UnitOfWork, needs: Iterable[Need]) -> str | None:
+def table_mismatch(unit: UnitOfWork, required: Iterable[RequiredTable]) -> str | None:
     """What of the tables keeps the code from working, with the command that helps; None when nothing does."""
-    needs = tuple(replace(need, writes=False) if unit.settings.read_only else need for need in needs)
-    found = _columns(unit, {need.table.name for need in needs})
+    required = tuple(
+        replace(required_table, writes=False) if unit.settings.read_only else required_table
+        for required_table in required
+    )
+    found = _columns(unit, {required_table.table.name for required_table in required})
     is_sqlite = unit.database.dialect.name == "sqlite"
     fold, of = (str.lower, _of_sqlite) if is_sqlite else (str, _of_postgresql)
-    faults = [fault for need in needs for fault in _faults(need, of(need.table, found), fold)]
+    faults = [
+        fault
+        for required_table in required
+        for fault in _errors_of(required_table, of(required_table.table, found), fold)
+    ]
     if not faults:
         return None
-    more = f" and {len(faults) - MOST_NAMED} more" if len(faults) > MOST_NAMED else ""
-    return f"The database does not fit the models: {'; '.join(faults[:MOST_NAMED])}{more}. To mend it, {UPGRADE}."
+    more = f" and {len(faults) - MAX_NAMED} more" if len(faults) > MAX_NAMED else ""
+    return f"The database does not fit the models: {'; '.join(faults[:MAX_NAMED])}{more}. To mend it, {UPGRADE}."
 
 
-def _columns(unit: UnitOfWork, names: Collection[str]) -> Sequence[_Found]:
+def _columns(unit: UnitOfWork, names: Collection[str]) -> Sequence[_StoredColumn]:
     if unit.database.dialect.name == "sqlite":
         rows: Any = unit.session.execute(SQLITE)
     else:
         rows = unit.session.execute(POSTGRESQL, {"names": sorted(names)})
-    return [_Found._make(row) for row in rows]
+    return [_StoredColumn._make(row) for row in rows]
 
 
-def _of_sqlite(table: sa.Table, found: Iterable[_Found]) -> list[_Found]:
+def _of_sqlite(table: sa.Table, found: Iterable[_StoredColumn]) -> list[_StoredColumn]:
     return [one for one in found if one.table == table.fullname.lower()]
 
 
-def _of_postgresql(table: sa.Table, found: Iterable[_Found]) -> list[_Found]:
+def _of_postgresql(table: sa.Table, found: Iterable[_StoredColumn]) -> list[_StoredColumn]:
     named = [one for one in found if one.table == table.name]
     return [one for one in named if (one.is_visible if table.schema is None else one.schema == table.schema)]
 
 
-def _faults(need: Need, found: Sequence[_Found], fold: Any) -> list[str]:
-    name, entity = need.table.fullname, need.entity
+def _errors_of(required_table: RequiredTable, found: Sequence[_StoredColumn], fold: Any) -> list[str]:
+    name, entity = required_table.table.fullname, required_table.entity
     if not found:
         return [f"{entity}: the table {name} is missing"]
     if not found[0].is_readable:
         return [f"{entity}: the database role may not read the table {name}, GRANT it"]
-    if need.writes and not found[0].is_writable:
+    if required_table.writes and not found[0].is_writable:
         return [f"{entity}: the database role may not write to the table {name}, GRANT it"]
-    if need.writes and (locked := [one.column for one in found if not one.is_counted]):
+    if required_table.writes and (locked := [one.column for one in found if not one.is_counted]):
         return [f"{entity}: the database role may not use the sequence of {name}.{locked[0]}, GRANT it"]
-    wanted = {fold(column.name): column.name for column in need.table.columns}
+    wanted = {fold(column.name): column.name for column in required_table.table.columns}
     faults = [
         f"{entity}: the column {name}.{shown} is missing"
         for column, shown in wanted.items()
         if column not in {one.column for one in found}
     ]
-    if need.inserts:
+    if required_table.inserts:
         faults += [
             f"{entity}: the column {name}.{one.column} is NOT NULL without a default, and the class does not have it"
             for one in found

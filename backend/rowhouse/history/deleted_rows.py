@@ -73,7 +73,7 @@ class Archive:
 
     def remove(self, unit: UnitOfWork, key: Any) -> None:
         """Forget a row that is in its table again."""
-        unit.run(unit.database.made("archive remove", _remove_statement), self._name(key))
+        unit.run(unit.database.statement_for("archive remove", _remove_statement), self._name(key))
 
     def _name(self, key: Any) -> Row:
         return {"kept_entity": self._entity, "kept_id": str(key)}

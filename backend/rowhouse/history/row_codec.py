@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from rowhouse.db.compiled import CompiledStatement, Predicate, Row
-from rowhouse.db.sqlite_schemas import joined
+from rowhouse.db.sqlite_schemas import joined_name
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.schemas.columns import Column
 from rowhouse.sql.statements import CACHED_SHAPES, ROW_KEY
@@ -67,7 +67,7 @@ class RowPredicate:
     def __init__(self, table: sa.Table, dialect: sa.Dialect) -> None:
         self._table = table
         self._dialect = dialect
-        self._name = joined(table.name, table.schema) if dialect.name == "sqlite" else table.name
+        self._name = joined_name(table.name, table.schema) if dialect.name == "sqlite" else table.name
         self._ask = lru_cache(maxsize=CACHED_SHAPES)(self._asking)
 
     def matches(self, unit: UnitOfWork, predicate: Predicate, row: Row) -> bool:

@@ -31,12 +31,12 @@ from rowhouse.workers.runner import RequestRunner
 READING = frozenset({"GET", "HEAD"})
 # In the scope: the caller that an override gives, and whether the hop that judges the caller has been asked.
 CALLER = "rowhouse_caller"
-ASKED = "rowhouse_asked"
+AUTHORIZATION_STARTED = "rowhouse_asked"
 UNAUTHORIZED, SERVER_ERROR = 401, 500
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
+class RouteAuthorization:
     """The policies of a route. Without `reads_credentials` it looks at no `Authorization` header, not even at a wrong one."""
 
     read: tuple[Policy, ...] = ()
@@ -51,7 +51,7 @@ class Admission:
         """Whether some of these methods are closed to nobody."""
         return any(not policy.anyone for method in methods for policy in self.policies(method))
 
-    def admit(self, unit: UnitOfWork, scope: Scope) -> None:
+    def authorize(self, unit: UnitOfWork, scope: Scope) -> None:
         """Let the caller pass, in the worker thread.
 
         Raises:
@@ -62,34 +62,34 @@ class Admission:
             if CALLER in scope:
                 unit.caller = overriding_caller(scope[CALLER])
             else:
-                authorization = authorization_of(scope)
+                authorization = authorization_header(scope)
                 if authorization is not None:
                     unit.authenticate(bearer_token(authorization))
         for policy in self.policies(scope["method"]):
             policy.check(unit.caller)
 
-    async def judge(self, scope: Scope) -> None:
-        """`admit` in a hop of its own; without one where nothing has to be looked up.
+    async def authorize_in_worker(self, scope: Scope) -> None:
+        """`authorize` in a hop of its own; without one where nothing has to be looked up.
 
         Raises:
-            RowhouseError: as `admit`, or 503.
+            RowhouseError: as `authorize`, or 503.
         """
         if not self.reads_credentials:
             return
         if scope["app"].dependency_overrides:
-            await find_caller(scope)
-        if CALLER not in scope and authorization_of(scope) is None:
+            await resolve_overriding_caller(scope)
+        if CALLER not in scope and authorization_header(scope) is None:
             for policy in self.policies(scope["method"]):
                 policy.check(None)
             return
-        door: RequestRunner = scope["app"].state.door
-        await door.run(partial(self.admit, scope=scope), write=False)
+        runner: RequestRunner = scope["app"].state.runner
+        await runner.run(partial(self.authorize, scope=scope), write=False)
 
 
-OPEN = Admission(reads_credentials=False)
+UNRESTRICTED = RouteAuthorization(reads_credentials=False)
 
 
-def authorization_of(scope: Scope) -> str | None:
+def authorization_header(scope: Scope) -> str | None:
     """The `Authorization` header.
 
     Raises:
@@ -101,19 +101,19 @@ def authorization_of(scope: Scope) -> str | None:
     return found[0].decode("latin-1") if found else None
 
 
-async def judged_first(error: Exception, route: APIRoute, scope: Scope) -> Exception:
+async def error_to_send(error: Exception, route: APIRoute, scope: Scope) -> Exception:
     """The error to answer with: 401 or 403 where the caller may not use the route, before what is wrong with the request."""
-    admission: Admission = getattr(route, "admission", OPEN)
-    if ASKED in scope or not _is_the_requests(error):
+    authorization: RouteAuthorization = getattr(route, "authorization", UNRESTRICTED)
+    if AUTHORIZATION_STARTED in scope or not _is_request_error(error):
         return error
     try:
-        await admission.judge(scope)
+        await authorization.authorize_in_worker(scope)
     except RowhouseError as refusal:
         return refusal
     return error
 
 
-def _is_the_requests(error: Exception) -> bool:
+def _is_request_error(error: Exception) -> bool:
     """Whether a request is refused for what it holds, its credentials apart."""
     if isinstance(error, HTTPException):
         return UNAUTHORIZED != error.status_code < SERVER_ERROR
@@ -122,7 +122,7 @@ def _is_the_requests(error: Exception) -> bool:
     return isinstance(error, RequestValidationError)
 
 
-async def find_caller(scope: Scope) -> None:
+async def resolve_overriding_caller(scope: Scope) -> None:
     """Put into the scope what an override of `get_caller` gives, if there is one.
 
     Raises:
@@ -133,7 +133,7 @@ async def find_caller(scope: Scope) -> None:
         return
     others = {original: override for original, override in overrides.items() if original is not get_caller}
     inner: dict[str, Any] = {name: value for name, value in scope.items() if name != "starlette.exception_handlers"}
-    route = APIRoute("/", _keeping(overrides[get_caller]), methods=[scope["method"]])
+    route = APIRoute("/", _recording(overrides[get_caller]), methods=[scope["method"]])
     tree = overridden(route.dependant, others)
     if takes_body(tree):
         raise TypeError(
@@ -146,7 +146,7 @@ async def find_caller(scope: Scope) -> None:
     scope[CALLER] = inner[CALLER]
 
 
-def _keeping(override: Any) -> Callable[..., Any]:
+def _recording(override: Any) -> Callable[..., Any]:
     async def keep(request: Request, caller: Annotated[Any, Depends(override)]) -> Response:
         request.scope[CALLER] = caller
         return Response()
@@ -155,7 +155,7 @@ def _keeping(override: Any) -> Callable[..., Any]:
 
 
 def overriding_caller(found: Any) -> Any:
-    """The caller that `find_caller` has put into the scope, called now where it waited for the worker thread."""
+    """The caller that `resolve_overriding_caller` has put into the scope, called now where it waited for the worker thread."""
     stack = ExitStack()
     try:
         return Resolver(stack).value(found)
@@ -168,4 +168,4 @@ async def _receive_nothing() -> Message:
 
 
 async def _send_nothing(_message: Message) -> None:
-    """What `find_caller` makes is no answer."""
+    """What `resolve_overriding_caller` makes is no answer."""

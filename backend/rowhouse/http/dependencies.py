@@ -53,7 +53,7 @@ def get_caller(request: Request, _scheme: Annotated[str | None, Depends(oauth2_s
 
 def get_attempts(request: Request) -> ThrottledAttempts:
     """Counts what the client fails at. Its address is the socket's peer, or what a trusted proxy says: uvicorn's rule."""
-    return ThrottledAttempts(request.app.state.slowdown, request.client.host if request.client else "")
+    return ThrottledAttempts(request.app.state.throttle, request.client.host if request.client else "")
 
 
 UnitDep = Annotated[UnitOfWork, Depends(get_unit)]

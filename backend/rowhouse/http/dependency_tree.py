@@ -16,7 +16,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import _get_flat_fields_from_params as flat_fields
 from fastapi.dependencies.utils import get_dependant
 
-OperationRequest = Callable[..., Any]
+DependencyCall = Callable[..., Any]
 Overrides = Mapping[Any, Any]
 GUARD = "_rowhouse_guard_"
 
@@ -26,7 +26,7 @@ class Deferred:
 
     __slots__ = ("arguments", "call")
 
-    def __init__(self, call: OperationRequest, arguments: dict[str, Any]) -> None:
+    def __init__(self, call: DependencyCall, arguments: dict[str, Any]) -> None:
         self.call = call
         self.arguments = arguments
 
@@ -50,7 +50,7 @@ class Resolver:
             self._done[key] = self._call(value.call, arguments)
         return self._done[key]
 
-    def _call(self, call: OperationRequest, arguments: dict[str, Any]) -> Any:
+    def _call(self, call: DependencyCall, arguments: dict[str, Any]) -> Any:
         if inspect.isgeneratorfunction(_function(call)):
             return self._stack.enter_context(contextmanager(call)(**arguments))
         return call(**arguments)
@@ -116,7 +116,7 @@ def deferred(dependant: Dependant, *, may_yield: bool = False) -> Dependant:
     Raises:
         TypeError: at start-up, for a dependency that cannot run in the worker thread; the message names the fix.
     """
-    wrappers: dict[Any, OperationRequest] = {}
+    wrappers: dict[Any, DependencyCall] = {}
     made = _deferred(dependant, wrappers, may_yield=may_yield)
     for position, guard in enumerate(made.dependencies):
         # FastAPI drops the value of a dependency that no parameter takes; a deferred one would never be called.
@@ -124,7 +124,7 @@ def deferred(dependant: Dependant, *, may_yield: bool = False) -> Dependant:
     return made
 
 
-def _deferred(dependant: Dependant, wrappers: dict[Any, OperationRequest], *, may_yield: bool) -> Dependant:
+def _deferred(dependant: Dependant, wrappers: dict[Any, DependencyCall], *, may_yield: bool) -> Dependant:
     below = []
     for dependency in dependant.dependencies:
         made = _deferred(dependency, wrappers, may_yield=may_yield)
@@ -167,7 +167,7 @@ def _function(call: Any) -> Any:
     return call if inspect.isroutine(call) or inspect.isclass(call) or isinstance(call, partial) else call.__call__
 
 
-def _deferring(call: OperationRequest) -> OperationRequest:
+def _deferring(call: DependencyCall) -> DependencyCall:
     async def collect(**arguments: Any) -> Deferred:
         return Deferred(call, arguments)
 

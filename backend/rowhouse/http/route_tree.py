@@ -22,10 +22,10 @@ from rowhouse.requests.paths import route_path
 from rowhouse.requests.request_limits import (
     Headers,
     check_headers,
-    limited,
-    refuse_other_than_form,
+    limit_body,
+    require_form,
     require_json,
-    require_kind,
+    require_media_type,
 )
 
 # In the scope: the entry that was found, and the error that the fast path ended in.
@@ -35,18 +35,18 @@ ENTRY, FAILURE = "rowhouse_entry", "rowhouse_failure"
 class Entry(NamedTuple):
     """What answers a method at a path.
 
-    `parameters` are the positions of segments and their names, `require_media_type` refuses a body of another kind by its headers,
-    and `limit` names the setting of the most bytes. `respond`, of a generated route, makes the answer before any of it is sent.
+    `parameters` are the positions of segments and their names, `check_media_type` refuses a body of another kind by its headers,
+    and `limit` names the setting of the most bytes. `fast_handler`, of a generated route, makes the answer before any of it is sent.
     `prefix` is that of the registry which the route belongs to.
     """
 
     route: APIRoute
     prefix: str
     parameters: tuple[tuple[int, str], ...]
-    require_media_type: Callable[[Headers], Any] | None
+    check_media_type: Callable[[Headers], Any] | None
     limit: str
     generated: bool
-    respond: Callable[[Scope, Receive], Awaitable[Response]] | None
+    fast_handler: Callable[[Scope, Receive], Awaitable[Response]] | None
 
 
 class _Node:
@@ -78,7 +78,7 @@ class RouteTree:
         return [route for part in self.parts.values() for route in part]
 
     @cached_property
-    def identities(self) -> frozenset[int]:
+    def route_ids(self) -> frozenset[int]:
         """The identities of the routes, which tell them from others in the application's list. Only after `complete`."""
         return frozenset(id(route) for route in self.routes)
 
@@ -99,10 +99,10 @@ class RouteTree:
                 node = node.parameter
             else:
                 node = node.children.setdefault(segment, _Node())
-        intake: AcceptedBody | None = getattr(route, "intake", None)
-        limit = "max_body_bytes" if intake is None else intake.limit
-        respond = getattr(route, "respond", None)
-        entry = Entry(placed, prefix, tuple(parameters), _media_type(route), limit, generated, respond)
+        accepted_body: AcceptedBody | None = getattr(route, "accepted_body", None)
+        limit = "max_body_bytes" if accepted_body is None else accepted_body.limit
+        fast_handler = getattr(route, "fast_handler", None)
+        entry = Entry(placed, prefix, tuple(parameters), _media_type_check(route), limit, generated, fast_handler)
         positions = [self._take(node, method, entry) for method in sorted(route.methods or ())]
         found = [position for position in positions if position is not None]
         if found:
@@ -170,28 +170,28 @@ class RouteTree:
         return node
 
 
-def admitted(entry: Entry, scope: Scope, receive: Receive) -> Receive:
+def limit_request(entry: Entry, scope: Scope, receive: Receive) -> Receive:
     """Let a request pass whose headers the route allows; its body, no longer than it allows."""
     settings: Settings = scope["app"].state.settings
     limit: int = getattr(settings, entry.limit)
     headers = scope["headers"]
-    check_headers(headers, most_bytes=limit)
-    if entry.require_media_type is not None:
-        entry.require_media_type(headers)
-    return limited(receive, limit, seconds=settings.body_seconds)
+    check_headers(headers, max_bytes=limit)
+    if entry.check_media_type is not None:
+        entry.check_media_type(headers)
+    return limit_body(receive, limit, seconds=settings.body_seconds)
 
 
-def _media_type(route: APIRoute) -> Callable[[Headers], Any] | None:
-    intake: AcceptedBody | None = getattr(route, "intake", None)
-    if intake is not None:
-        return intake.media_type
+def _media_type_check(route: APIRoute) -> Callable[[Headers], Any] | None:
+    accepted_body: AcceptedBody | None = getattr(route, "accepted_body", None)
+    if accepted_body is not None:
+        return accepted_body.media_type
     body = route.body_field.field_info if route.body_field else None
     if isinstance(body, Form):
-        return refuse_other_than_form
+        return require_form
     if not isinstance(body, Body):
         return None
     kind = body.media_type.lower()
-    return require_json if kind.endswith(("/json", "+json")) else partial(require_kind, kind=kind)
+    return require_json if kind.endswith(("/json", "+json")) else partial(require_media_type, kind=kind)
 
 
 def _segments(scope: Scope) -> list[str]:

@@ -24,7 +24,13 @@ from rowhouse.core.errors import InvalidInputError, RowhouseError
 from rowhouse.core.policy import Policy
 from rowhouse.core.security import bearer_token
 from rowhouse.db.unit_of_work import UnitOfWork
-from rowhouse.http.authorization import ASKED, OPEN, Admission, find_caller, judged_first
+from rowhouse.http.authorization import (
+    AUTHORIZATION_STARTED,
+    UNRESTRICTED,
+    RouteAuthorization,
+    error_to_send,
+    resolve_overriding_caller,
+)
 from rowhouse.http.body_validation import validate_bodies
 from rowhouse.http.default_responses import NO_CREDENTIALS, general_problems, needs_caller, require_account
 from rowhouse.http.dependencies import get_caller
@@ -38,9 +44,9 @@ from rowhouse.http.dependency_tree import (
     with_parameters,
 )
 from rowhouse.http.rendering import Renderer
-from rowhouse.requests.idempotency import IDEMPOTENCY_KEY, REPLAYED, Sent, once
+from rowhouse.requests.idempotency import IDEMPOTENCY_KEY, REPLAYED, KeyedRequest, run_once
 from rowhouse.requests.paths import route_path
-from rowhouse.requests.request_limits import one_line_each
+from rowhouse.requests.request_limits import join_list_headers
 from rowhouse.workers.runner import RequestRunner, WorkerGroup
 
 READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -53,11 +59,11 @@ Handler = Callable[[Request], Awaitable[Response]]
 EndpointT = TypeVar("EndpointT", bound=Endpoint)
 
 
-def in_worker_group(lane: WorkerGroup) -> Callable[[Endpoint], Endpoint]:
-    """Decorator: do this endpoint's work on the threads of `lane`."""
+def in_worker_group(group: WorkerGroup) -> Callable[[Endpoint], Endpoint]:
+    """Decorator: do this endpoint's work on the threads of `group`."""
 
     def mark(endpoint: Endpoint) -> Endpoint:
-        endpoint.lane = lane  # type: ignore[attr-defined]  # a mark on the function, read by OneHopRoute
+        endpoint.worker_group = group  # type: ignore[attr-defined]  # a mark on the function, read by OneHopRoute
         return endpoint
 
     return mark
@@ -76,12 +82,12 @@ def before_transaction(call: Endpoint) -> Endpoint:
 class OneHopRoute(APIRoute):
     """A hand-written route: FastAPI parses the input, one worker thread does the rest.
 
-    `policy` is what the route says itself; `admission` is what holds, which `registry.build` finds for a copy of the route (`bound`).
+    `policy` is what the route says itself; `authorization` is what holds, which `registry.build` finds for a copy of the route (`for_application`).
     """
 
     def __init__(self, path: str, endpoint: Endpoint, **options: Any) -> None:
         self.policy: Policy | None = None
-        self.admission = OPEN
+        self.authorization = UNRESTRICTED
         self._creates = options.get("status_code") == CREATED and "POST" in (options.get("methods") or ())
         if self._creates:
             extra = options.get("openapi_extra") or {}
@@ -89,14 +95,17 @@ class OneHopRoute(APIRoute):
         options["summary"] = options.get("summary") or endpoint.__name__.replace("_", " ").capitalize()
         super().__init__(path, endpoint, **options)
         self._check()
-        self._said: tuple[Mapping[int | str, Any], Mapping[str, Any]] = (self.responses, self.openapi_extra or {})
-        self._lane: WorkerGroup = getattr(endpoint, "lane", WorkerGroup.DEFAULT)
+        self._declared_openapi: tuple[Mapping[int | str, Any], Mapping[str, Any]] = (
+            self.responses,
+            self.openapi_extra or {},
+        )
+        self._worker_group: WorkerGroup = getattr(endpoint, "worker_group", WorkerGroup.DEFAULT)
         self._renderer = Renderer(self)
         self._overridden: tuple[dict[Any, Any], Handler] | None = None
         self.calls = tuple(calls_of(self.dependant))
         validate_bodies(self.dependant)
         self._declared = self.dependant
-        self._arrange(self.dependant)
+        self._use_tree(self.dependant)
         self._describe()
 
     def _check(self) -> None:
@@ -115,33 +124,33 @@ class OneHopRoute(APIRoute):
         if self.strict_content_type is False:
             raise TypeError(f"{name}: strict_content_type has no effect here, for a body needs its type; leave it out")
 
-    def _arrange(self, declared: Dependant, *, may_yield: bool = False) -> None:
+    def _use_tree(self, declared: Dependant, *, may_yield: bool = False) -> None:
         """Take this tree of dependencies as the route's."""
         tree = deferred(declared, may_yield=may_yield)
         self._request_name = tree.request_param_name or f"{HIDDEN}request"
         self._response_name = tree.response_param_name or f"{HIDDEN}response"
         tree.request_param_name, tree.response_param_name = self._request_name, self._response_name
-        tree.call = self._hop
+        tree.call = self._run_in_worker
         self._query = query_parameters(tree)
         self.dependant = tree
         self._handler = self.get_route_handler()
         self.app = request_response(self._respond)
 
-    def bound(self, admission: Admission, read: Callable[[ModelField], ModelField]) -> Self:
+    def for_application(self, authorization: RouteAuthorization, read: Callable[[ModelField], ModelField]) -> Self:
         """A copy for one application: with its admission, and with each path and query parameter read by what `read` makes of it."""
         made = copy(self)
-        made.admission = admission
+        made.authorization = authorization
         made._overridden = None  # noqa: SLF001  a copy of ourselves
         made._declared = with_parameters(self._declared, read)  # noqa: SLF001  a copy of this very class
-        made._arrange(made._declared)  # noqa: SLF001  a copy of this very class
+        made._use_tree(made._declared)  # noqa: SLF001  a copy of this very class
         made._describe()  # noqa: SLF001  a copy of this very class
         return made
 
     def _describe(self) -> None:
         """Tell OpenAPI what follows from the kind of the route; what it says of itself goes first."""
-        responses, extra = self._said
-        closed = self.admission.needs_account(self.methods or set()) or needs_caller(self.dependant)
-        reads_token = closed or self._creates or self.admission.reads_credentials
+        responses, extra = self._declared_openapi
+        closed = self.authorization.needs_account(self.methods or set()) or needs_caller(self.dependant)
+        reads_token = closed or self._creates or self.authorization.reads_credentials
         self.responses = {**general_problems(self, may_sign_in=reads_token), **responses}
         self.openapi_extra = dict(extra)
         if self._creates:
@@ -154,17 +163,17 @@ class OneHopRoute(APIRoute):
 
     async def _respond(self, request: Request) -> Response:
         """The response, or the error that comes first; with the overrides of `app.dependency_overrides`."""
-        one_line_each(request.scope)
+        join_list_headers(request.scope)
         overrides = request.app.dependency_overrides
         try:
             if self._creates and "idempotency-key" in request.headers:
-                await request.body()  # kept, for a form reads it as it comes, and `_hop` compares it
+                await request.body()  # kept, for a form reads it as it comes, and `_run_in_worker` compares it
             if not overrides:
                 return await self._handler(request)
-            await find_caller(request.scope)
+            await resolve_overriding_caller(request.scope)
             return await self._handler_with(overrides)(request)
         except (RequestValidationError, HTTPException, RowhouseError) as error:
-            raise await judged_first(error, self, request.scope)  # noqa: B904  it is most often the error itself
+            raise await error_to_send(error, self, request.scope)  # noqa: B904  it is most often the error itself
 
     def _handler_with(self, overrides: Mapping[Any, Any]) -> Handler:
         """What answers with these overrides, kept until they change. That of `get_caller` is honoured by the admission."""
@@ -175,26 +184,26 @@ class OneHopRoute(APIRoute):
             validate_bodies(tree)
             if takes_body(tree) and self.body_field is None:
                 raise TypeError(f"an override takes a body, and {self.endpoint.__qualname__} has none")
-            made._arrange(tree, may_yield=True)  # noqa: SLF001  a copy of ourselves
+            made._use_tree(tree, may_yield=True)  # noqa: SLF001  a copy of ourselves
             self._overridden = dict(overrides), made._handler  # noqa: SLF001  a copy of this very class
         return self._overridden[1]
 
-    async def _hop(self, **values: Any) -> Response:
+    async def _run_in_worker(self, **values: Any) -> Response:
         request: Request = values[self._request_name]
         keys = request.headers.getlist("idempotency-key") if self._creates else []
-        sent = Sent(", ".join(keys), route_path(request.scope), await request.body()) if keys else None
+        sent = KeyedRequest(", ".join(keys), route_path(request.scope), await request.body()) if keys else None
         self._check_query(request.query_params)
-        door: RequestRunner = request.app.state.door
+        runner: RequestRunner = request.app.state.runner
         write = request.method not in READING_METHODS
-        request.scope[ASKED] = True
-        return await door.run(partial(self._perform, values, sent), write=write, lane=self._lane)
+        request.scope[AUTHORIZATION_STARTED] = True
+        return await runner.run(partial(self._perform, values, sent), write=write, group=self._worker_group)
 
-    def _perform(self, values: dict[str, Any], sent: Sent | None, unit: UnitOfWork) -> Response:
+    def _perform(self, values: dict[str, Any], sent: KeyedRequest | None, unit: UnitOfWork) -> Response:
         scope = values[self._request_name].scope
-        self.admission.admit(unit, scope)
+        self.authorization.authorize(unit, scope)
         with ExitStack() as stack:
             resolver = Resolver(stack)
-            if sent is not None and not self.admission.reads_credentials:
+            if sent is not None and not self.authorization.reads_credentials:
                 authorization = values[self._request_name].headers.get("authorization")
                 if authorization is not None:
                     unit.authenticate(bearer_token(authorization))
@@ -203,7 +212,7 @@ class OneHopRoute(APIRoute):
                     resolver.value(value)
             if sent is None:
                 return self._answer(values, resolver)
-            return once(unit, sent, lambda: self._answer(values, resolver))
+            return run_once(unit, sent, lambda: self._answer(values, resolver))
         raise TypeError(f"a `yield` override of {self.endpoint.__qualname__} has hidden an exception: have it raise on")
 
     def _answer(self, values: dict[str, Any], resolver: Resolver) -> Response:

@@ -52,7 +52,7 @@ class Endpoints:
 
     def list_rows(self, call: OperationRequest, unit: UnitOfWork) -> Response:
         """A page of the rows that the caller may read and the filters select."""
-        call.admit(unit, self.resource.read)
+        call.authorize(unit, self.resource.read)
         signing = {"path": self.resource.path, "secret": unit.settings.jwt_secret.get_secret_value()}
         parameters = self.resource.parameters
         selection = parameters.parse(call.query, **signing)
@@ -81,7 +81,7 @@ class Endpoints:
 
     def get_row(self, call: OperationRequest, unit: UnitOfWork) -> Response:
         """The row, or 304 where the client has this version of it."""
-        call.admit(unit, self.resource.read)
+        call.authorize(unit, self.resource.read)
         view = self.view_parameters.parse(call.query)
         row = self.crud.get(unit, self._parse_key(call))
         tag = self.crud.version(row)
@@ -96,7 +96,7 @@ class Endpoints:
 
     def create_row(self, call: OperationRequest, unit: UnitOfWork) -> Response:
         """Store a new row; `Location` leads to it."""
-        call.admit(unit, self.resource.write)
+        call.authorize(unit, self.resource.write)
         call.reject_query()
         body = self._parse(self.resource.schemas.create.__pydantic_validator__, call.body)
         return call.once(unit, lambda: self._create(call, unit, body))
@@ -107,7 +107,7 @@ class Endpoints:
 
     def update_row(self, call: OperationRequest, unit: UnitOfWork) -> Response:
         """Change the members that are sent; the others stay as they are."""
-        call.admit(unit, self.resource.write)
+        call.authorize(unit, self.resource.write)
         call.reject_query()
         key = self._parse_key(call)
         body = self._parse(self.resource.schemas.update.__pydantic_validator__, call.body)
@@ -119,7 +119,7 @@ class Endpoints:
 
     def delete_row(self, call: OperationRequest, unit: UnitOfWork) -> Response:
         """Remove the row."""
-        call.admit(unit, self.resource.write)
+        call.authorize(unit, self.resource.write)
         call.reject_query()
         key = self._parse_key(call)
         self._check_version(call, unit, key)
@@ -128,7 +128,7 @@ class Endpoints:
 
     def create_rows(self, call: OperationRequest, unit: UnitOfWork) -> Response:
         """Store many rows, all or none."""
-        call.admit(unit, self.resource.write)
+        call.authorize(unit, self.resource.write)
         call.reject_query()
         bodies = self._parse(self._creations, call.body)
         return call.once(unit, lambda: self._create_rows(unit, [body.__dict__ for body in bodies]))
@@ -138,7 +138,7 @@ class Endpoints:
 
     def update_rows(self, call: OperationRequest, unit: UnitOfWork) -> Response:
         """Change many rows, all or none."""
-        call.admit(unit, self.resource.write)
+        call.authorize(unit, self.resource.write)
         call.reject_query()
         name = self.resource.key.name
         changes = []
@@ -151,7 +151,7 @@ class Endpoints:
 
     def delete_rows(self, call: OperationRequest, unit: UnitOfWork) -> Response:
         """Remove many rows, all or none."""
-        call.admit(unit, self.resource.write)
+        call.authorize(unit, self.resource.write)
         given = parse_query(call.query) if call.query else {}
         for name in given.keys() - {"ids"}:
             message = "this operation has no such parameter"

@@ -83,13 +83,13 @@ class HistoryEndpoints(Endpoints):
 
     def restore_row(self, call: OperationRequest, unit: UnitOfWork) -> Response:
         """Put a deleted row back."""
-        call.admit(unit, self.resource.write)
+        call.authorize(unit, self.resource.write)
         call.reject_query()
         return self._answer(self.crud.restore(unit, self._parse_key(call)))
 
     def list_history(self, call: OperationRequest, unit: UnitOfWork) -> Response:
         """A page of the changes of one row."""
-        call.admit(unit, self.resource.read)
+        call.authorize(unit, self.resource.read)
         key = self._parse_key(call)
         signing = {
             "path": f"{self.resource.path}/{key}/history",

@@ -13,7 +13,7 @@ from rowhouse.core.security import bearer_token
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.http.authorization import CALLER, overriding_caller
 from rowhouse.query.query_string import parse_query
-from rowhouse.requests.idempotency import Sent, once
+from rowhouse.requests.idempotency import KeyedRequest, run_once
 from rowhouse.requests.paths import location, route_path
 
 TAG = re.compile(r'(?:W/)?"[^"]*"|\*')
@@ -44,7 +44,7 @@ class OperationRequest:
         """The entity tags of `If-Match` or `If-None-Match`; empty where the header is absent."""
         return TAG.findall(self.headers.get(header, ""))
 
-    def admit(self, unit: UnitOfWork, policy: Policy) -> None:
+    def authorize(self, unit: UnitOfWork, policy: Policy) -> None:
         """Let the caller pass, if the policy does.
 
         Raises:
@@ -72,4 +72,4 @@ class OperationRequest:
     def once(self, unit: UnitOfWork, work: Callable[[], Response]) -> Response:
         """What `work` answers, or what it answered to the same `Idempotency-Key` before."""
         key = self.headers.get(b"idempotency-key")
-        return work() if key is None else once(unit, Sent(key, self.path, self.body), work)
+        return work() if key is None else run_once(unit, KeyedRequest(key, self.path, self.body), work)

@@ -18,7 +18,7 @@ from rowhouse.core.openapi import response_header
 from rowhouse.core.policy import Policy
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.model import plural, singular_snake
-from rowhouse.http.authorization import ASKED, Admission, find_caller
+from rowhouse.http.authorization import AUTHORIZATION_STARTED, RouteAuthorization, resolve_overriding_caller
 from rowhouse.http.dependencies import oauth2_scheme
 from rowhouse.operations.request import OperationRequest
 from rowhouse.query.resource import Resource
@@ -40,7 +40,7 @@ Example:
     def publish_post(post_id: PostId, posts: PostsDep, unit: UnitDep) -> Row: ...
 """
 Work = Callable[[OperationRequest, UnitOfWork], Response]
-Respond = Callable[[Scope, Receive], Awaitable[Response]]
+FastHandler = Callable[[Scope, Receive], Awaitable[Response]]
 
 
 async def read_body(receive: Receive) -> bytes:
@@ -54,9 +54,9 @@ async def read_body(receive: Receive) -> bytes:
 
 
 class GeneratedRoute(APIRoute):
-    """One generated operation; `intake` is there where it reads a body that is no JSON.
+    """One generated operation; `accepted_body` is there where it reads a body that is no JSON.
 
-    The fast path asks `respond` for the answer and sends it, without FastAPI's layers; `documented` is for OpenAPI alone, and its
+    The fast path asks `fast_handler` for the answer and sends it, without FastAPI's layers; `documented` is for OpenAPI alone, and its
     name is what rate limits and traces call the operation by.
     """
 
@@ -64,35 +64,35 @@ class GeneratedRoute(APIRoute):
         self,
         path: str,
         *,
-        respond: Respond,
+        fast_handler: FastHandler,
         documented: Callable[..., None],
         policy: Policy,
-        intake: AcceptedBody | None,
+        accepted_body: AcceptedBody | None,
         **options: Any,
     ) -> None:
         super().__init__(path, documented, **options)
-        self.admission = Admission(read=(policy,), write=(policy,))
-        self.intake = intake
-        self.respond = respond
+        self.authorization = RouteAuthorization(read=(policy,), write=(policy,))
+        self.accepted_body = accepted_body
+        self.fast_handler = fast_handler
         self.app = self._answer
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = await self.respond(scope, receive)
+        response = await self.fast_handler(scope, receive)
         await response(scope, receive, send)
 
 
-def run_in_worker(work: Work, *, writes: bool, reads_body: bool) -> Respond:
+def run_in_worker(work: Work, *, writes: bool, reads_body: bool) -> FastHandler:
     """What reads the body and has `work` done in one hop to a worker thread."""
 
-    async def respond(scope: Scope, receive: Receive) -> Response:
-        door: RequestRunner = scope["app"].state.door
+    async def fast_handler(scope: Scope, receive: Receive) -> Response:
+        runner: RequestRunner = scope["app"].state.runner
         if scope["app"].dependency_overrides:
-            await find_caller(scope)
+            await resolve_overriding_caller(scope)
         body = await read_body(receive) if reads_body else b""
-        scope[ASKED] = True
-        return await door.run(partial(work, OperationRequest(scope, body)), write=writes)
+        scope[AUTHORIZATION_STARTED] = True
+        return await runner.run(partial(work, OperationRequest(scope, body)), write=writes)
 
-    return respond
+    return fast_handler
 
 
 def generated_route(
@@ -100,7 +100,11 @@ def generated_route(
 ) -> GeneratedRoute:
     """The route at `tail` below the resource's path whose answer is made in one hop; `options` are as for `route_of`."""
     return route_of(
-        resource, tail, respond=run_in_worker(work, writes=writes, reads_body=body is not None), body=body, **options
+        resource,
+        tail,
+        fast_handler=run_in_worker(work, writes=writes, reads_body=body is not None),
+        body=body,
+        **options,
     )
 
 
@@ -108,13 +112,13 @@ def route_of(
     resource: Resource,
     tail: str,
     *,
-    respond: Respond,
+    fast_handler: FastHandler,
     policy: Policy,
     body: Any = None,
-    intake: AcceptedBody | None = None,
+    accepted_body: AcceptedBody | None = None,
     **options: Any,
 ) -> GeneratedRoute:
-    """The route at `tail` below the resource's path that `respond` answers; `options` are FastAPI's."""
+    """The route at `tail` below the resource's path that `fast_handler` answers; `options` are FastAPI's."""
     parameters = []
     if "{id}" in tail:
         annotation: Any = resource.key.annotation
@@ -124,16 +128,16 @@ def route_of(
         parameters.append(inspect.Parameter("body", inspect.Parameter.KEYWORD_ONLY, annotation=body))
 
     def documented() -> None:
-        """Carries the signature for OpenAPI; the route's `respond` answers instead."""
+        """Carries the signature for OpenAPI; the route's `fast_handler` answers instead."""
 
     documented.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by inspect.signature
     documented.__name__ = documented.__qualname__ = options["operation_id"]
     return GeneratedRoute(
         f"/{resource.path}{tail}",
-        respond=respond,
+        fast_handler=fast_handler,
         documented=documented,
         policy=policy,
-        intake=intake,
+        accepted_body=accepted_body,
         tags=[resource.path],
         dependencies=[] if policy.anyone else [Depends(oauth2_scheme)],
         name=options["operation_id"],

@@ -24,7 +24,7 @@ from sqlmodel import SQLModel
 from rowhouse.core.errors import InvalidInputError
 from rowhouse.core.policy import SIGNED_IN, Policy
 from rowhouse.entities.model import Mark
-from rowhouse.http.authorization import OPEN, Admission
+from rowhouse.http.authorization import UNRESTRICTED, RouteAuthorization
 from rowhouse.http.dependencies import get_caller, get_session, get_unit
 from rowhouse.http.dependency_tree import calls_of
 from rowhouse.http.routing import OneHopRoute
@@ -73,7 +73,7 @@ def bind(route: APIRoute, resources: Mapping[str, Resource]) -> APIRoute:
     if not isinstance(route, OneHopRoute):
         _require_no_unit(route)
         return route
-    return route.bound(_admission(route, resources), partial(_strict, keys=_keys(route, resources)))
+    return route.for_application(_authorization(route, resources), partial(_strict, keys=_keys(route, resources)))
 
 
 def _refuse_secrets(route: APIRoute) -> None:
@@ -127,7 +127,7 @@ def _require_no_unit(route: APIRoute) -> None:
             )
 
 
-def _admission(route: OneHopRoute, resources: Mapping[str, Resource]) -> Admission:
+def _authorization(route: OneHopRoute, resources: Mapping[str, Resource]) -> RouteAuthorization:
     signed_in = (SIGNED_IN,) if get_caller in route.calls else ()
     if route.policy is not None:
         if route.policy.anyone and signed_in:
@@ -135,16 +135,16 @@ def _admission(route: OneHopRoute, resources: Mapping[str, Resource]) -> Admissi
                 f"{route.endpoint.__qualname__}: policy=ANYONE beside CallerDep, which asks for an account; leave one of them out"
             )
         said = (route.policy,)
-        return OPEN if route.policy.anyone else Admission(read=said, write=said)
+        return UNRESTRICTED if route.policy.anyone else RouteAuthorization(read=said, write=said)
     entities = list(_entities(route, resources))
     if entities:
-        return Admission(
+        return RouteAuthorization(
             read=_each(*(entity.read for entity in entities), *signed_in),
             write=_each(*(entity.write for entity in entities), *signed_in),
         )
     if signed_in or UNITS.intersection(route.calls):
-        return Admission(read=(SIGNED_IN,), write=(SIGNED_IN,))
-    return OPEN
+        return RouteAuthorization(read=(SIGNED_IN,), write=(SIGNED_IN,))
+    return UNRESTRICTED
 
 
 def _each(*policies: Policy) -> tuple[Policy, ...]:

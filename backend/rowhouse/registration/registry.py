@@ -72,7 +72,7 @@ class Built(NamedTuple):
     `kept` is what flushes keep, by the name of the table with its schema.
     """
 
-    directory: RouteTree
+    route_tree: RouteTree
     cruds: dict[str, Cruds]
     kept: dict[str, Tracked]
 
@@ -201,7 +201,7 @@ class Registry:
         found = [missing_indexes(line.resource, is_listed="list" in line.operations) for line in lines]
         return [sentence for sentence in found if sentence is not None]
 
-    def enter(self, directory: RouteTree, dialect: sa.Dialect, keeping: Mapping[str, Keeping]) -> Cruds:
+    def enter(self, route_tree: RouteTree, dialect: sa.Dialect, keeping: Mapping[str, Keeping]) -> Cruds:
         """Enter every route in the directory, and return what the routes of each entity go through, for one database."""
         resources = self._related(keeping)
         cruds = {path: self.registrations[path].crud(resource, dialect) for path, resource in resources.items()}
@@ -213,13 +213,13 @@ class Registry:
             for route in routes_of(registration.resource, resource, cruds[path], expansions, registration.operations):
                 if resource.slo_ms is not None:
                     route.openapi_extra = {**(route.openapi_extra or {}), SLO: resource.slo_ms}
-                directory.add(route, prefix=self.prefix, generated=True)
+                route_tree.add(route, prefix=self.prefix, generated=True)
         for router in self.routers:
             for hand_written in router.routes:
                 if not isinstance(hand_written, APIRoute):
                     raise RegistrationError("a router within a router would be lost: give each to registry.include()")
                 for one in one_method_each(hand_written):
-                    directory.add(bind(one, resources), prefix=self.prefix, generated=False)
+                    route_tree.add(bind(one, resources), prefix=self.prefix, generated=False)
         return {crud.resource.model: crud for crud in cruds.values()}
 
     def _related(self, keeping: Mapping[str, Keeping]) -> dict[str, Resource]:
@@ -262,12 +262,12 @@ def build(registries: Sequence[Registry], dialect: sa.Dialect) -> Built:
     check_roles(registries)
     _refuse_one_name_in_two_schemas(registries)
     keeping = _keeping(registries)
-    directory = RouteTree()
-    cruds = {registry.prefix: registry.enter(directory, dialect, keeping) for registry in registries}
-    directory.complete()
+    route_tree = RouteTree()
+    cruds = {registry.prefix: registry.enter(route_tree, dialect, keeping) for registry in registries}
+    route_tree.complete()
     found = [crud for part in reversed(cruds.values()) for crud in part.values()]
     kept = {crud.table.fullname: kept_of(crud.resource) for crud in found if crud.resource.is_kept}
-    return Built(directory, cruds, kept)
+    return Built(route_tree, cruds, kept)
 
 
 def check_roles(registries: Sequence[Registry]) -> None:

@@ -1,6 +1,6 @@
 """What a route says of the bodies that it reads where that is not JSON: media types, charset and how many bytes.
 
-The route has it as its attribute `intake`; the directory holds every request to it before the route is asked. Reads no body.
+The route has it as its attribute `accepted_body`; the directory holds every request to it before the route is asked. Reads no body.
 """
 
 from collections.abc import Iterable

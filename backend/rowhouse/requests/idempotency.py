@@ -67,7 +67,7 @@ _making = threading.Lock()
 SELECT_STORED = sa.select(*idempotency_keys.columns).where(_is_claim)
 
 
-class Sent(NamedTuple):
+class KeyedRequest(NamedTuple):
     """A request that carries a key; `body` only tells it from others, so for a large one a digest will do."""
 
     key: str
@@ -83,7 +83,7 @@ class Claim(NamedTuple):
     fingerprint: str
 
 
-def _claim(unit: UnitOfWork, sent: Sent) -> Claim:
+def _claim_of(unit: UnitOfWork, sent: KeyedRequest) -> Claim:
     path = sent.path.rstrip("/")
     owner = f"path {path}"[:MAX_OWNER] if unit.caller is None else f"account {unit.caller.id}"
     # With a key that the database does not hold: a sign-up's body is a password that a bare digest would let guess at quickly.
@@ -91,7 +91,7 @@ def _claim(unit: UnitOfWork, sent: Sent) -> Claim:
     return Claim(owner, sent.key, hmac.digest(secret, path.encode() + b"\n" + sent.body, "sha256").hex())
 
 
-def once(unit: UnitOfWork, sent: Sent, work: Callable[[], Response]) -> Response:
+def run_once(unit: UnitOfWork, sent: KeyedRequest, work: Callable[[], Response]) -> Response:
     """What `work` answers, or what it answered to the same request before; its caller is known by now.
 
     Raises:
@@ -101,19 +101,19 @@ def once(unit: UnitOfWork, sent: Sent, work: Callable[[], Response]) -> Response
     if not KEY.match(sent.key):
         message = "send one key of 1 to 255 printable ASCII characters, without blanks"
         raise InvalidInputError.at("header", "Idempotency-Key", message=message)
-    claim = _claim(unit, sent)
+    claim = _claim_of(unit, sent)
     unit.begin()
-    if not _take(unit, claim):
+    if not _claim_key(unit, claim):
         return _replay(unit, claim)
     if unit.caller is not None:
-        _quota(unit.database).admit(unit, claim.owner)
+        _quota(unit.database).reserve(unit, claim.owner)
     response = work()
     # Without a word on it, the stored answer is JSON.
     kept = response.headers.get("content-type") not in (None, JSON)
     left_out = ("content-length",) if kept else ("content-length", "content-type")
     headers = {n: v for n, v in response.headers.items() if n not in left_out}
     answer = {"status": response.status_code, "headers": headers, "body": bytes(response.body)}
-    unit.run(unit.database.made("idempotency store", _store_statement), {**_identity(claim), **answer})
+    unit.run(unit.database.statement_for("idempotency store", _store_statement), {**_identity(claim), **answer})
     return response
 
 
@@ -129,13 +129,13 @@ def _identity(claim: Claim) -> dict[str, Any]:
     return {"claim_owner": claim.owner, "claim_key": claim.key}
 
 
-def _take(unit: UnitOfWork, claim: Claim) -> bool:
+def _claim_key(unit: UnitOfWork, claim: Claim) -> bool:
     """Claim the key for this transaction; waits for another that holds it. Claims past their lifetime go first, anyone's."""
     present = now()
-    unit.run(unit.database.made("idempotency expire", _expire_statement), {"before": present - LIFETIME})
+    unit.run(unit.database.statement_for("idempotency expire", _expire_statement), {"before": present - LIFETIME})
     values = {"owner": claim.owner, "key": claim.key, "fingerprint": claim.fingerprint, "created_at": present}
     empty = {"status": 0, "headers": {}, "body": b""}
-    return bool(unit.run(unit.database.made("idempotency claim", _claim_statement), {**values, **empty}))
+    return bool(unit.run(unit.database.statement_for("idempotency claim", _claim_statement), {**values, **empty}))
 
 
 def _replay(unit: UnitOfWork, claim: Claim) -> Response:

@@ -34,8 +34,8 @@ class _Full(NamedTuple):
 class KeyQuota:
     """The quota of one process: what each owner may claim unseen, and until when an owner has nothing left."""
 
-    def __init__(self, most: int, keys: sa.Table) -> None:
-        self._most = most
+    def __init__(self, max_keys: int, keys: sa.Table) -> None:
+        self._max_keys = max_keys
         mine = keys.c.owner == sa.bindparam("owner", type_=sa.String())
         self._count = sa.select(sa.func.count().label("held")).select_from(keys).where(mine)
         self._oldest = sa.select(keys.c.created_at).where(mine).order_by(keys.c.created_at).limit(1)
@@ -43,7 +43,7 @@ class KeyQuota:
         self._full: dict[str, _Full] = {}
         self._lock = threading.Lock()
 
-    def admit(self, unit: UnitOfWork, owner: str) -> None:
+    def reserve(self, unit: UnitOfWork, owner: str) -> None:
         """Let `owner` keep the key that it has just claimed in this transaction.
 
         Raises:
@@ -57,10 +57,10 @@ class KeyQuota:
             full = self._full.get(owner)
         if full is not None and now() < full.known_until:
             raise TooManyKeysError(_seconds_until(full.free_at))
-        self._admit_by_count(unit, owner)
+        self._reserve_by_count(unit, owner)
 
-    def _admit_by_count(self, unit: UnitOfWork, owner: str) -> None:
-        room = self._most - unit.fetch(self._count, {"owner": owner})[0]["held"]
+    def _reserve_by_count(self, unit: UnitOfWork, owner: str) -> None:
+        room = self._max_keys - unit.fetch(self._count, {"owner": owner})[0]["held"]
         if room >= 0:
             with self._lock:
                 self._full.pop(owner, None)

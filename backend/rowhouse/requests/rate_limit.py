@@ -37,8 +37,8 @@ class RateLimit:
     ) -> None:
         bound = parse(rate)
         self._app = app
-        self._most, self._seconds = bound.amount, bound.get_expiry()
-        self._policy = (b"ratelimit-policy", f"{POLICY};q={self._most};w={self._seconds}".encode())
+        self._max_requests, self._seconds = bound.amount, bound.get_expiry()
+        self._policy = (b"ratelimit-policy", f"{POLICY};q={self._max_requests};w={self._seconds}".encode())
         self._prefixes = tuple(f"{prefix}/" for prefix in prefixes)
         self._subject_of = subject_of
         self._own = MemoryStorage()
@@ -69,7 +69,7 @@ class RateLimit:
         window = int(instant // self._seconds)
         left = max(1, math.ceil((window + 1) * self._seconds - instant))
         taken = await self._count(f"rate/{self._subject(scope)}/{window}")
-        state = f"{POLICY};r={max(0, self._most - taken)};t={left}".encode()
+        state = f"{POLICY};r={max(0, self._max_requests - taken)};t={left}".encode()
         told = [self._policy, (b"ratelimit", state)]
 
         async def send_with_state(message: Message) -> None:
@@ -77,7 +77,7 @@ class RateLimit:
                 message["headers"] = [*message.get("headers", ()), *told]
             await send(message)
 
-        if taken > self._most:
+        if taken > self._max_requests:
             await problem_response(RateLimitError(left))(scope, receive, send_with_state)
         else:
             await self._app(scope, receive, send_with_state)

@@ -15,26 +15,26 @@ from rowhouse.core.errors import NotAuthenticatedError, UnsupportedMediaTypeErro
 
 Headers = Iterable[tuple[bytes, bytes]]
 MAX_DIGITS = 18
-SLOWEST = 16 * 1024  # bytes a second
+MIN_BYTES_PER_SECOND = 16 * 1024  # bytes a second
 CLOSE = {"Connection": "close"}
 PLAIN = b"identity"
 LISTS = frozenset({b"if-match", b"if-none-match"})
 FORMS = (b"application/x-www-form-urlencoded", b"multipart/form-data")
 
 
-def check_headers(headers: Headers, *, most_bytes: int) -> None:
+def check_headers(headers: Headers, *, max_bytes: int) -> None:
     """Let a request pass whose body may be read as it comes.
 
     Raises:
         NotAuthenticatedError: 401 for more than one `Authorization`: a proxy may have judged the other one.
         UnsupportedMediaTypeError: 415 for a compressed body, whose size nobody knows (RFC 9110 §8.4, §15.5.16).
-        HTTPException: 413 for a `Content-Length` over `most_bytes`; a body that says nothing of its length is counted.
+        HTTPException: 413 for a `Content-Length` over `max_bytes`; a body that says nothing of its length is counted.
     """
     credentials = 0
     for name, value in headers:
         if name == b"authorization":
             credentials += 1
-        elif name == b"content-length" and _is_over(value, most_bytes):
+        elif name == b"content-length" and _is_over(value, max_bytes):
             raise HTTPException(413)
         elif name == b"content-encoding" and value.strip().lower() not in (b"", PLAIN):
             raise UnsupportedMediaTypeError("Send the body as it is, without Content-Encoding.")
@@ -42,15 +42,15 @@ def check_headers(headers: Headers, *, most_bytes: int) -> None:
         raise NotAuthenticatedError("Send one Authorization header.")
 
 
-def _is_over(length: bytes, most_bytes: int) -> bool:
+def _is_over(length: bytes, max_bytes: int) -> bool:
     """Whether a length is too large; what is no number is the server's to refuse, and is counted as it comes."""
-    return length.isdigit() and (len(length) > MAX_DIGITS or int(length) > most_bytes)
+    return length.isdigit() and (len(length) > MAX_DIGITS or int(length) > max_bytes)
 
 
-def limited(receive: Receive, limit: int, *, seconds: float) -> Receive:
+def limit_body(receive: Receive, limit: int, *, seconds: float) -> Receive:
     """`receive`, but a body of more than `limit` bytes is 413, and one that does not arrive in time is 408.
 
-    It may take `seconds`, and one more for each `SLOWEST` bytes of it that have come: a large file on a slow line is no attack.
+    It may take `seconds`, and one more for each `MIN_BYTES_PER_SECOND` bytes of it that have come: a large file on a slow line is no attack.
     FastAPI's own limit answers in plain text, without headers.
     """
     size, deadline, is_complete = 0, 0.0, False
@@ -61,7 +61,7 @@ def limited(receive: Receive, limit: int, *, seconds: float) -> Receive:
             return await receive()
         loop = asyncio.get_running_loop()
         deadline = deadline or loop.time() + seconds
-        message = await _before(loop, deadline + size / SLOWEST, receive)
+        message = await _before(loop, deadline + size / MIN_BYTES_PER_SECOND, receive)
         size += len(message.get("body", b""))
         if size > limit:
             raise HTTPException(413)
@@ -125,21 +125,21 @@ def require_json(headers: Headers) -> None:
     raise UnsupportedMediaTypeError
 
 
-def require_kind(headers: Headers, *, kind: str) -> None:
+def require_media_type(headers: Headers, *, kind: str) -> None:
     """As `require_json`, for a route that says `Body(media_type=...)`."""
     found = [value for name, value in headers if name == b"content-type"]
     if not found or found[0].partition(b";")[0].strip().lower() != kind.encode():
         raise UnsupportedMediaTypeError(f"Send the body as {kind}.")
 
 
-def refuse_other_than_form(headers: Headers) -> None:
+def require_form(headers: Headers) -> None:
     """As `require_json`; but a body of no type at all is an empty form, whose members are missing."""
     for name, value in headers:
         if name == b"content-type" and value.partition(b";")[0].strip().lower() not in FORMS:
             raise UnsupportedMediaTypeError(f"Send the body as {FORMS[0].decode()}.")
 
 
-def one_line_each(scope: Scope) -> None:
+def join_list_headers(scope: Scope) -> None:
     """Join several lines of `If-Match` or `If-None-Match` to one: they are one list (RFC 9110 §5.3)."""
     found = [name for name, _ in scope["headers"] if name in LISTS]
     if len(found) == len(set(found)):

@@ -54,7 +54,7 @@ class AttemptThrottle:
         self._shared = None if storage is None else FixedWindowRateLimiter(storage)
         self._outage = Outage("failed logins and sign-ups")
         # The library's memory is not exact without it; with Redis, it orders only this process's few hashing threads.
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
 
     @contextmanager
     def attempt(self, subject: str, address: str, *, failure: type[RowhouseError]) -> Iterator[None]:
@@ -79,9 +79,11 @@ class AttemptThrottle:
             raise
         finally:
             if not failed:
-                self._settle(limiter, taken, familiar=_Count(FAMILIAR, (person, network)) if succeeded else None)
+                self._give_back_attempt(
+                    limiter, taken, familiar=_Count(FAMILIAR, (person, network)) if succeeded else None
+                )
 
-    def admit_sign_up(self, address: str) -> None:
+    def count_sign_up(self, address: str) -> None:
         """Count a sign-up from `address`; call it before the password is hashed.
 
         Raises:
@@ -94,7 +96,7 @@ class AttemptThrottle:
         """Do `take` where it is counted now; where that was, and what it gave."""
         limiter = self._limiter()
         try:
-            with self._turn:
+            with self._lock:
                 taken = take(limiter)
         except StorageError as error:
             self._outage.begin(error)
@@ -102,7 +104,7 @@ class AttemptThrottle:
             if limiter is self._shared:
                 self._outage.end()
             return limiter, taken
-        with self._turn:
+        with self._lock:
             return self._own, take(self._own)
 
     def _take_attempt(self, limiter: FixedWindowRateLimiter, person: str, network: str) -> list[_Count]:
@@ -124,10 +126,12 @@ class AttemptThrottle:
                 raise refusal(_wait(until, count.bound))
         return taken
 
-    def _settle(self, limiter: FixedWindowRateLimiter, taken: list[_Count], *, familiar: _Count | None) -> None:
+    def _give_back_attempt(
+        self, limiter: FixedWindowRateLimiter, taken: list[_Count], *, familiar: _Count | None
+    ) -> None:
         """Give an attempt back; a success forgives the failures before it and makes the place familiar."""
         try:
-            with self._turn:
+            with self._lock:
                 _give_back(limiter, taken)
                 if familiar is not None:
                     limiter.clear(self._from_here, *familiar.key)
@@ -154,13 +158,13 @@ def _give_back(limiter: FixedWindowRateLimiter, taken: list[_Count]) -> None:
 class ThrottledAttempts:
     """The attempts of one request's client."""
 
-    slowdown: AttemptThrottle
+    throttle: AttemptThrottle
     address: str
 
     def of(self, subject: str, *, failure: type[RowhouseError]) -> AbstractContextManager[None]:
         """As `AttemptThrottle.attempt`, from this client's address."""
-        return self.slowdown.attempt(subject, self.address, failure=failure)
+        return self.throttle.attempt(subject, self.address, failure=failure)
 
     def sign_up(self) -> None:
-        """As `AttemptThrottle.admit_sign_up`, from this client's address."""
-        self.slowdown.admit_sign_up(self.address)
+        """As `AttemptThrottle.count_sign_up`, from this client's address."""
+        self.throttle.count_sign_up(self.address)

@@ -25,7 +25,7 @@ from rowhouse.core.security import Caller
 from rowhouse.crud.base import CRUDBase
 from rowhouse.db.compiled import Predicate, Row
 from rowhouse.db.unit_of_work import UnitOfWork
-from rowhouse.http.authorization import ASKED, find_caller
+from rowhouse.http.authorization import AUTHORIZATION_STARTED, resolve_overriding_caller
 from rowhouse.operations.endpoints import Endpoints
 from rowhouse.operations.request import OperationRequest
 from rowhouse.operations.route import GeneratedRoute, many, route_of
@@ -83,33 +83,33 @@ class Exporter:
         self.crud = crud
         self._formats = {"csv": _csv(resource), "ndjson": _ndjson(resource)}
 
-    async def respond(self, scope: Scope, _receive: Receive) -> Response:
+    async def fast_handler(self, scope: Scope, _receive: Receive) -> Response:
         """The first chunk, in a response that asks for the others."""
-        door: RequestRunner = scope["app"].state.door
+        runner: RequestRunner = scope["app"].state.runner
         if scope["app"].dependency_overrides:
-            await find_caller(scope)
-        scope[ASKED] = True
+            await resolve_overriding_caller(scope)
+        scope[AUTHORIZATION_STARTED] = True
         begin = partial(self._begin, OperationRequest(scope, b""))
-        walk, first = await door.run(begin, write=False, lane=WorkerGroup.BULK)
+        walk, first = await runner.run(begin, write=False, group=WorkerGroup.TRANSFER)
         headers = {"Content-Disposition": f'attachment; filename="{walk.file_name}"'}
-        return StreamingResponse(self._pieces(door, walk, first), 200, headers, walk.format.media_type)
+        return StreamingResponse(self._pieces(runner, walk, first), 200, headers, walk.format.media_type)
 
-    async def _pieces(self, door: RequestRunner, walk: ExportState, first: bytes) -> AsyncIterator[bytes]:
+    async def _pieces(self, runner: RequestRunner, walk: ExportState, first: bytes) -> AsyncIterator[bytes]:
         yield first
         while not walk.is_done:
-            yield await self._patiently(door, partial(self._next, walk, CHUNK))
+            yield await self._patiently(runner, partial(self._next, walk, CHUNK))
 
-    async def _patiently(self, door: RequestRunner, work: Callable[[UnitOfWork], bytes]) -> bytes:
+    async def _patiently(self, runner: RequestRunner, work: Callable[[UnitOfWork], bytes]) -> bytes:
         """Ask for a chunk, again where the server is full: so much has been sent already."""
         for _ in range(ATTEMPTS):
             try:
-                return await door.run(work, write=False, lane=WorkerGroup.BULK)
+                return await runner.run(work, write=False, group=WorkerGroup.TRANSFER)
             except UnavailableError:
                 await asyncio.sleep(PAUSE_SECONDS)
-        return await door.run(work, write=False, lane=WorkerGroup.BULK)
+        return await runner.run(work, write=False, group=WorkerGroup.TRANSFER)
 
     def _begin(self, call: OperationRequest, unit: UnitOfWork) -> tuple[ExportState, bytes]:
-        call.admit(unit, self.resource.read)
+        call.authorize(unit, self.resource.read)
         given = parse_query(call.query) if call.query else {}
         wanted = given.pop("format", "csv")
         if wanted not in self._formats:
@@ -197,7 +197,7 @@ def export_route(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
     parameters = [p for p in resource.parameters.openapi if p["name"] not in PAGE_ONLY | {"format"}]
     content = {media_type: {"schema": {"type": "string"}} for media_type in (CSV, NDJSON)}
     return route_of(
-        resource, "/export", policy=resource.read, respond=Exporter(resource, endpoints.crud).respond, methods=["GET"],
+        resource, "/export", policy=resource.read, fast_handler=Exporter(resource, endpoints.crud).fast_handler, methods=["GET"],
         operation_id=f"export_{name}", summary=f"Export {name.replace('_', ' ')}", response_class=StreamingResponse,
         description="Every row that matches every filter, as a file. In CSV null is an empty cell, and a text that a "
         "spreadsheet would run as a formula begins with `'`.",

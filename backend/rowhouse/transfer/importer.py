@@ -22,7 +22,7 @@ from rowhouse.core.security import Caller
 from rowhouse.crud.base import CRUDBase
 from rowhouse.crud.batch import create_possible
 from rowhouse.db.unit_of_work import UnitOfWork
-from rowhouse.http.authorization import ASKED, find_caller
+from rowhouse.http.authorization import AUTHORIZATION_STARTED, resolve_overriding_caller
 from rowhouse.operations.endpoints import JSON, Endpoints
 from rowhouse.operations.request import OperationRequest
 from rowhouse.operations.route import GeneratedRoute, many, route_of
@@ -70,22 +70,22 @@ class Importer:
         self._validator = create.__pydantic_validator__
         self._csv = CsvColumns({name: resource.columns[name] for name in create.model_fields}, required=required)
 
-    async def respond(self, scope: Scope, receive: Receive) -> Response:
+    async def fast_handler(self, scope: Scope, receive: Receive) -> Response:
         """Let the caller in, read the file, store it."""
-        door: RequestRunner = scope["app"].state.door
+        runner: RequestRunner = scope["app"].state.runner
         if scope["app"].dependency_overrides:
-            await find_caller(scope)
-        caller = await door.run(partial(self._admit, OperationRequest(scope, b"")), write=False)
-        scope[ASKED] = True
+            await resolve_overriding_caller(scope)
+        caller = await runner.run(partial(self._authorize, OperationRequest(scope, b"")), write=False)
+        scope[AUTHORIZATION_STARTED] = True
         with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as file:
             digest = await _spool(receive, file)
             media_type = INTAKE.media_type(scope["headers"])
             upload = Upload(file, media_type, f"{media_type} {digest}".encode())
             work = partial(self._store, OperationRequest(scope, upload.fingerprint), caller, upload)
-            return await door.run(work, write=True, lane=WorkerGroup.BULK)
+            return await runner.run(work, write=True, group=WorkerGroup.TRANSFER)
 
-    def _admit(self, call: OperationRequest, unit: UnitOfWork) -> Caller | None:
-        call.admit(unit, self.resource.write)
+    def _authorize(self, call: OperationRequest, unit: UnitOfWork) -> Caller | None:
+        call.authorize(unit, self.resource.write)
         call.reject_query()
         return unit.caller
 
@@ -176,7 +176,7 @@ def import_route(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
     name = many(resource)
     content = {media_type: {"schema": FILE} for media_type in (NDJSON, CSV)}
     return route_of(
-        resource, "/import", policy=resource.write, respond=Importer(resource, endpoints.crud).respond, intake=INTAKE,
+        resource, "/import", policy=resource.write, fast_handler=Importer(resource, endpoints.crud).fast_handler, accepted_body=INTAKE,
         methods=["POST"], status_code=201, operation_id=f"import_{name}", summary=f"Import {name.replace('_', ' ')}",
         response_model=Created,
         description="Store the rows of a file, all or none; an error lists every row that it is about. The first line of CSV "

@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 # How long a thread that cannot work leaves the tasks to the others.
-REST_SECONDS = 0.5
+RETRY_SECONDS = 0.5
 
 
 class PoolTimeoutError(Exception):
@@ -27,23 +27,23 @@ class PoolTimeoutError(Exception):
 class Job(Generic[T]):
     """Work that waits for a thread; `outcome` is what the loop waits for."""
 
-    __slots__ = ("_context", "_crew", "_error", "_result", "_ticket", "_work", "inbox", "is_late", "outcome")
+    __slots__ = ("_claims", "_context", "_error", "_pool", "_result", "_work", "completions", "is_abandoned", "outcome")
 
-    def __init__(self, work: Callable[[], T], crew: "WorkerPool", inbox: "CompletionQueue") -> None:
-        self.outcome: asyncio.Future[T] = inbox.loop.create_future()
-        self.inbox = inbox
-        self.is_late = False
-        self._crew = crew
+    def __init__(self, work: Callable[[], T], pool: "WorkerPool", completions: "CompletionQueue") -> None:
+        self.outcome: asyncio.Future[T] = completions.loop.create_future()
+        self.completions = completions
+        self.is_abandoned = False
+        self._pool = pool
         self._result: T
         self._error: BaseException | None = None
         self._work = work
         self._context = contextvars.copy_context()  # what is logged in the thread names the request
-        self._ticket = [True]
+        self._claims = [True]
 
     def claim(self) -> bool:
         """Whether it is the claimant's to do, or to give up; only one claimant gets it."""
         try:
-            return self._ticket.pop()  # atomic, and the only thing here that two threads race for
+            return self._claims.pop()  # atomic, and the only thing here that two threads race for
         except IndexError:
             return False
 
@@ -60,11 +60,11 @@ class Job(Generic[T]):
 
     def release(self) -> None:
         """Give it back: another thread may claim it."""
-        self._ticket.append(True)
+        self._claims.append(True)
 
-    def tell(self) -> None:
+    def deliver(self) -> None:
         """Give the outcome to who waits for it, in the loop's thread."""
-        self._crew.unfinished -= 1
+        self._pool.unfinished -= 1
         if self.outcome.done():
             return  # nobody waits any more
         if self._error is not None:
@@ -72,11 +72,11 @@ class Job(Generic[T]):
         else:
             self.outcome.set_result(self._result)
 
-    def drop(self) -> None:
+    def abandon(self) -> None:
         """Give up waiting, in the loop's thread: what was not begun is never done."""
-        self.is_late = True
+        self.is_abandoned = True
         if self.claim():
-            self._crew.unfinished -= 1
+            self._pool.unfinished -= 1
             if not self.outcome.done():
                 self.outcome.set_exception(PoolTimeoutError())
 
@@ -89,18 +89,18 @@ class CompletionQueue:
         self._done: deque[Job[Any]] = deque()
         self._is_waking = False
 
-    def put(self, task: Job[Any]) -> None:
+    def put(self, job: Job[Any]) -> None:
         """Hand in a task that is done; called by threads."""
-        self._done.append(task)
+        self._done.append(job)
         if not self._is_waking:
             self._is_waking = True
             with suppress(RuntimeError):  # the loop is closed, and nobody waits any more; the thread goes on
-                self.loop.call_soon_threadsafe(self._empty)
+                self.loop.call_soon_threadsafe(self._deliver_all)
 
-    def _empty(self) -> None:
+    def _deliver_all(self) -> None:
         self._is_waking = False  # before the look: what is put in after it wakes the loop again
         while self._done:
-            self._done.popleft().tell()
+            self._done.popleft().deliver()
 
 
 class WorkerPool:
@@ -114,29 +114,35 @@ class WorkerPool:
         self._size = size
         self._name = name
         self._prepare = prepare
-        self._able: set[int] = set()  # the threads whose last `prepare` succeeded; each adds and removes itself
+        self._ready_threads: set[int] = (
+            set()
+        )  # the threads whose last `prepare` succeeded; each adds and removes itself
         self._is_closing = threading.Event()
-        self._tasks: SimpleQueue[Job[Any] | None] = SimpleQueue()
+        self._jobs: SimpleQueue[Job[Any] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self.unfinished = 0  # counted in the loop's thread alone
 
-    async def run(self, work: Callable[[], T], inbox: CompletionQueue, *, patience: float) -> T:
+    async def run(self, work: Callable[[], T], completions: CompletionQueue, *, wait_seconds: float) -> T:
         """What `work` returns or raises, from a thread.
 
         Raises:
-            NobodyFreeError: no thread was free within `patience` seconds; then it is never done.
+            PoolTimeoutError: no thread was free within `wait_seconds` seconds; then it is never done.
         """
-        task = Job(work, self, inbox)
+        job = Job(work, self, completions)
         self.unfinished += 1
         # With no more tasks than threads that can work there is nobody to wait for.
-        timer = inbox.loop.call_later(patience, task.drop) if self.unfinished > len(self._able) else None
+        timer = (
+            completions.loop.call_later(wait_seconds, job.abandon)
+            if self.unfinished > len(self._ready_threads)
+            else None
+        )
         if self.unfinished > len(self._threads) < self._size:
             self._start_thread()
-        self._tasks.put(task)
+        self._jobs.put(job)
         try:
-            return await task.outcome
+            return await job.outcome
         except asyncio.CancelledError:
-            task.drop()
+            job.abandon()
             raise
         finally:
             if timer is not None:
@@ -150,29 +156,29 @@ class WorkerPool:
 
     def _serve(self) -> None:
         me = threading.get_ident()
-        while (task := self._tasks.get()) is not None:
-            if not task.claim():
+        while (job := self._jobs.get()) is not None:
+            if not job.claim():
                 continue
             try:
                 self._prepare()
             except Exception as error:  # noqa: BLE001  it is raised where the outcome is awaited
                 # The thread lives on whatever that is, or who waits for its task would wait for ever.
-                self._able.discard(me)
-                self._leave(task, error)
+                self._ready_threads.discard(me)
+                self._requeue_or_fail(job, error)
                 continue
-            self._able.add(me)
-            task.perform()
-            task.inbox.put(task)
+            self._ready_threads.add(me)
+            job.perform()
+            job.completions.put(job)
 
-    def _leave(self, task: Job[Any], error: Exception) -> None:
+    def _requeue_or_fail(self, job: Job[Any], error: Exception) -> None:
         """Leave a task to the threads that can work; end it with the error where none can."""
-        if self._able and not task.is_late and not self._is_closing.is_set():
-            task.release()
-            self._tasks.put(task)
-            self._is_closing.wait(REST_SECONDS)
+        if self._ready_threads and not job.is_abandoned and not self._is_closing.is_set():
+            job.release()
+            self._jobs.put(job)
+            self._is_closing.wait(RETRY_SECONDS)
         else:
-            task.fail(error)
-            task.inbox.put(task)
+            job.fail(error)
+            job.completions.put(job)
 
     def close(self, *, deadline: float | None = None) -> bool:
         """Finish what was put before the crew, then let the threads go; False when one still works at `deadline`, a monotonic time.
@@ -181,7 +187,7 @@ class WorkerPool:
         """
         self._is_closing.set()
         for _ in self._threads:
-            self._tasks.put(None)
+            self._jobs.put(None)
         for thread in self._threads:
             thread.join(None if deadline is None else max(0, deadline - time.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)

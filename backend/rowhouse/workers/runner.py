@@ -30,7 +30,7 @@ READ_ONLY = "This server is set to read only (READ_ONLY); send writes to another
 HASHING_THREADS = 2
 # Anybody may sign up. However many do, logins have their own threads, and two thirds of the time for hashing.
 SIGN_UP_THREADS = 1
-BULK_THREADS = 2
+TRANSFER_THREADS = 2
 SLACK_SECONDS, LEAST_LOCK_SECONDS = 0.4, 0.1
 _current = threading.local()
 
@@ -45,7 +45,7 @@ class WorkerGroup(StrEnum):
     DEFAULT = "default"
     HASHING = "hashing"
     SIGN_UP = "sign_up"
-    BULK = "bulk"
+    TRANSFER = "transfer"
     PROBE = "probe"
 
 
@@ -74,16 +74,16 @@ class RequestRunner:
         self._lock_seconds = settings.lock_seconds
         # What a request waits for a thread, it does not wait for locks as well.
         self._wait_seconds = max(settings.queue_seconds, settings.lock_seconds) + SLACK_SECONDS
-        self._inbox: CompletionQueue | None = None
-        self._lanes = {
-            WorkerGroup.DEFAULT: WorkerPool(settings.worker_threads, "worker", database.link),
-            WorkerGroup.HASHING: WorkerPool(HASHING_THREADS, "hashing", database.link),
-            WorkerGroup.SIGN_UP: WorkerPool(SIGN_UP_THREADS, "sign_up", database.link),
-            WorkerGroup.BULK: WorkerPool(BULK_THREADS, "bulk", database.link),
-            WorkerGroup.PROBE: WorkerPool(1, "probe", database.link),
+        self._completions: CompletionQueue | None = None
+        self._pools = {
+            WorkerGroup.DEFAULT: WorkerPool(settings.worker_threads, "worker", database.thread_connection),
+            WorkerGroup.HASHING: WorkerPool(HASHING_THREADS, "hashing", database.thread_connection),
+            WorkerGroup.SIGN_UP: WorkerPool(SIGN_UP_THREADS, "sign_up", database.thread_connection),
+            WorkerGroup.TRANSFER: WorkerPool(TRANSFER_THREADS, "transfer", database.thread_connection),
+            WorkerGroup.PROBE: WorkerPool(1, "probe", database.thread_connection),
         }
 
-    async def run(self, work: Callable[[UnitOfWork], T], *, write: bool, lane: WorkerGroup = WorkerGroup.DEFAULT) -> T:
+    async def run(self, work: Callable[[UnitOfWork], T], *, write: bool, group: WorkerGroup = WorkerGroup.DEFAULT) -> T:
         """What `work` returns, once its transaction is committed.
 
         Raises:
@@ -93,13 +93,13 @@ class RequestRunner:
         if write and self._is_read_only:
             raise ReadOnlyDatabaseError(READ_ONLY)
         loop = asyncio.get_running_loop()
-        if self._inbox is None or self._inbox.loop is not loop:
-            self._inbox = CompletionQueue(loop)
-        crew, perform = self._lanes[lane], partial(self._perform, work, write=write, queued=time.perf_counter())
+        if self._completions is None or self._completions.loop is not loop:
+            self._completions = CompletionQueue(loop)
+        pool, perform = self._pools[group], partial(self._perform, work, write=write, queued=time.perf_counter())
         try:
-            return await crew.run(perform, self._inbox, patience=self._queue_seconds)
+            return await pool.run(perform, self._completions, wait_seconds=self._queue_seconds)
         except PoolTimeoutError:
-            raise UnavailableError(reason=f"no {lane} thread was free within QUEUE_SECONDS") from None
+            raise UnavailableError(reason=f"no {group} thread was free within QUEUE_SECONDS") from None
 
     def _perform(self, work: Callable[[UnitOfWork], T], *, write: bool, queued: float) -> T:
         """Do the work, and again where the database asks for it: nothing of the attempt before is left."""
@@ -131,5 +131,5 @@ class RequestRunner:
     def close(self, *, seconds: float | None = None) -> bool:
         """Finish what was accepted, then stop the threads; False when some still work after `seconds`."""
         deadline = None if seconds is None else time.monotonic() + seconds
-        ended = [crew.close(deadline=deadline) for crew in self._lanes.values()]
+        ended = [pool.close(deadline=deadline) for pool in self._pools.values()]
         return all(ended)

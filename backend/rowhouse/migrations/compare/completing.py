@@ -24,7 +24,7 @@ from alembic.operations.ops import (
 )
 from alembic.util import DispatchPriority
 
-from rowhouse.db.sqlite_schemas import joined
+from rowhouse.db.sqlite_schemas import joined_name
 from rowhouse.entities.search_index import SearchIndexRule, search_index_of
 from rowhouse.migrations.compare.search_index import CreateSearchIndex, DropSearchIndex
 
@@ -68,7 +68,7 @@ def _counts(connection: sa.Connection, operation: DropTableOp) -> bool:
     if connection.dialect.name != "sqlite":
         return False
     return (
-        connection.execute(sa.text(COUNTS), {"name": joined(operation.table_name, operation.schema)}).first()
+        connection.execute(sa.text(COUNTS), {"name": joined_name(operation.table_name, operation.schema)}).first()
         is not None
     )
 

@@ -12,7 +12,7 @@ from alembic.ddl.base import AlterTable, RenameTable
 from alembic.operations import batch
 from alembic.operations.batch import BatchOperationsImpl
 
-from rowhouse.db.sqlite_schemas import OWN, SQLiteWithSchemas, joined
+from rowhouse.db.sqlite_schemas import OWN, SQLiteWithSchemas, joined_name
 from rowhouse.migrations.sqlite.tables import tokens_of, unquoted
 
 NAMES = "SELECT name FROM sqlite_master WHERE name LIKE '%.%'"
@@ -22,8 +22,8 @@ def with_one_name(construct: Any) -> Any:
     """An `ALTER TABLE` of Alembic's by the table's one name; anything else as it is."""
     if isinstance(construct, AlterTable) and construct.schema not in OWN:
         if isinstance(construct, RenameTable):
-            construct.new_table_name = joined(construct.new_table_name, construct.schema)
-        construct.table_name, construct.schema = joined(construct.table_name, construct.schema), None
+            construct.new_table_name = joined_name(construct.new_table_name, construct.schema)
+        construct.table_name, construct.schema = joined_name(construct.table_name, construct.schema), None
     return construct
 
 
@@ -52,7 +52,7 @@ class BatchOfOneName(BatchOperationsImpl):
     def flush(self) -> None:
         """Do what was recorded."""
         if isinstance(self.dialect, SQLiteWithSchemas):
-            self.table_name, self.schema = joined(self.table_name, self.schema), None
+            self.table_name, self.schema = joined_name(self.table_name, self.schema), None
         super().flush()
 
 
