@@ -286,9 +286,9 @@ import asyncio, threading, time
 from fastapi import FastAPI
 from rowhouse.app import factory as main
 from rowhouse.core.settings import Settings
-from rowhouse.workers.runner import Door
+from rowhouse.registration.registry import Registry
 main.CLOSE_SECONDS = 0.2
-app = main.create_app(Settings(database_url="sqlite:///{tmp_path / "any.db"}", log_json=False))
+app = main.create_app(Registry(), settings=Settings(database_url="sqlite:///{tmp_path / "any.db"}", log_json=False))
 async def scenario():
     async with app.router.lifespan_context(app):
         begun = threading.Event()

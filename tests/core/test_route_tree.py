@@ -221,7 +221,7 @@ def test_fastapis_own_router_is_hand_written_too(serve: Serve) -> None:
 
     client = serve(plain)
     assert client.get("/api/v1/plain").json() == "plain"
-    with pytest.raises(RegistrationError, match=r"declare it on backend\.core\.routing\.Router"):
+    with pytest.raises(RegistrationError, match=r"declare it on rowhouse\.http\.routing\.Router"):
         serve(plain, with_unit)
     with pytest.raises(ValueError, match="registered twice"):
         serve(plain, plain)

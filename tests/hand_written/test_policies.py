@@ -169,7 +169,7 @@ def plain_route(**options: Any) -> APIRouter:
 @pytest.mark.parametrize("dependency", [Depends(get_caller), crud_of(Category)], ids=["caller", "verbs"])
 def test_fastapis_own_routes_reach_nothing(serve: Serve, dependency: Any) -> None:
     """Nothing would look at their policy."""
-    with pytest.raises(RegistrationError, match=r"declare it on backend\.core\.routing\.Router"):
+    with pytest.raises(RegistrationError, match=r"declare it on rowhouse\.http\.routing\.Router"):
         serve(plain_route(dependencies=[dependency]))
 
 
