@@ -37,6 +37,8 @@ HEARD: list[str] = []
 class ParcelCRUD(CRUDBase[Parcel]):
     """Tells of each parcel once it is stored."""
 
+    one_by_one = True
+
     def create(self, unit: UnitOfWork, values: Mapping[str, Any]) -> Row:
         """Store it, and tell of it after the commit."""
         stored = super().create(unit, values)

@@ -45,7 +45,9 @@ class FullError(ConflictError):
 
 
 class LatecomerCRUD(CRUDBase[Room]):
-    """A hook of one row that counts those stored before it."""
+    """A hook of one row that counts those stored before it, those of its own batch too."""
+
+    one_by_one = True
 
     def validate(self, row: Room, *, stored: Row | None, unit: UnitOfWork) -> None:
         """Two rooms of a name are enough."""
@@ -289,7 +291,7 @@ def problem_of_element(answer: Response, status: int) -> Body:
 
 
 def test_a_hook_of_one_row_sees_those_stored_before_it(client: TestClient) -> None:
-    """So such an entity's batches go row by row."""
+    """With `one_by_one`, a batch is stored row by row."""
     name = unique()
     content = problem(client.post(f"{ROOMS}/batch", json=[{"name": name}] * 3), 409, "full")
     assert content["errors"][0]["loc"] == ["body", 2]

@@ -9,8 +9,10 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
+import rowhouse
 from app.main import create_app
 from rowhouse.auth.accounts import include_accounts
+from rowhouse.core.errors import OverlapError
 from rowhouse.core.policy import ANYONE, SIGNED_IN
 from rowhouse.core.settings import Settings
 from rowhouse.crud.base import CRUDBase
@@ -26,6 +28,7 @@ from tests.databases import Databases
 from tests.sample_entities.odd.base import OddEntity, metadata, table_of
 from tests.sample_entities.odd.registry import create_tables
 from tests.sample_entities.odd.shapes import Leaf, Meeting, Room, Station, Stay, Visit
+from tests.sent import statements_sent
 
 MEETINGS, STAYS = "/api/v1/meetings", "/api/v1/stays"
 
@@ -96,6 +99,25 @@ def test_create_update_and_a_change_of_state_are_judged_alike(client: TestClient
     assert client.patch(f"{MEETINGS}/{later['id']}", json={"state": "off"}).status_code == 200
     meet(client, room, (13, 14))
     assert meetings(client, room) == [(10, 12), (10, 11), (13, 14), (13, 14)]
+
+
+def test_a_locked_row_that_moves_is_checked_and_one_that_stays_is_not(client: TestClient, room: int) -> None:
+    """`update_locked` locks the room and looks for a conflict only where the row gets another place or time, or becomes live."""
+    row, _ = meet(client, room, (1, 3)), meet(client, room, (5, 7))
+    application: Any = client.app
+    with rowhouse.unit(application) as unit:
+        crud = rowhouse.get_crud(application, Meeting)
+        stored = crud.lock(unit, row["id"])
+        with statements_sent() as sent:
+            assert crud.update_locked(unit, stored, {"state": "begun"})["state"] == "begun"
+        assert len(sent) == 1
+        stored = crud.lock(unit, row["id"])
+        with pytest.raises(OverlapError):
+            crud.update_locked(unit, stored, {"first_hour": 6, "end_hour": 8})
+        with statements_sent() as sent:
+            assert crud.update_locked(unit, stored, {"first_hour": 3, "end_hour": 5})["first_hour"] == 3
+        assert len(sent) == 3
+    assert meetings(client, room) == [(3, 5), (5, 7)]
 
 
 def test_moving_to_another_room_is_judged_there(client: TestClient, room: int) -> None:

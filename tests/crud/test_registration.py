@@ -1,5 +1,6 @@
 """A line that would not do what it says stops the start-up, and its message names the mend."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from ipaddress import IPv4Address
 from typing import Annotated, Any, ClassVar
@@ -13,6 +14,7 @@ from sqlmodel import Field, SQLModel
 
 from rowhouse.core.policy import ANYONE, SIGNED_IN, role
 from rowhouse.crud.base import CRUDBase
+from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.model import READ_ONLY, SECRET, IntegerKey, Record
 from rowhouse.entities.no_overlap import NoOverlap
 from rowhouse.entities.search_index import SearchIndex
@@ -171,6 +173,26 @@ class ComposedCRUD(CRUDBase[Draft]):
     composed: ClassVar[dict[str, Any]] = {"chapters": list[str]}
 
 
+class DeletingCRUD(CRUDBase[Draft]):
+    """Overrides a verb for one row alone."""
+
+    def delete(self, unit: UnitOfWork, key: Any) -> None:
+        """Keep every draft."""
+
+
+class KeepingCRUD(DeletingCRUD):
+    """Overrides its version for many rows, too."""
+
+    def delete_many(self, unit: UnitOfWork, keys: Sequence[Any]) -> None:
+        """Keep every draft."""
+
+
+class OneByOneCRUD(DeletingCRUD):
+    """Has batches call the verb for one row."""
+
+    one_by_one = True
+
+
 def refused(model: type[SQLModel], **line: Any) -> str:
     """What the registry says against a line, of which nothing is kept."""
     registry = Registry()
@@ -256,6 +278,11 @@ def built(registry: Registry) -> RouteTree:
         (Draft, {"write": SIGNED_IN, "crud": ShownCRUD}, "shown names state, which is no column"),
         (Draft, {"write": SIGNED_IN, "crud": ComposedCRUD}, "the answer to create would lack chapters"),
         (Draft, {"write": SIGNED_IN, "crud": ComposedCRUD, "operations": ("get", "put")}, "leave it out of operations"),
+        (
+            Draft,
+            {"write": SIGNED_IN, "crud": DeletingCRUD},
+            "DeletingCRUD overrides delete, which batches do not call; override delete_many too, or set one_by_one = True",
+        ),
         (Leaky, {"write": SIGNED_IN}, "declare it Annotated[..., SECRET], or Annotated[..., READ_ONLY]"),
         (Binary, {"write": SIGNED_IN}, "mark it SECRET, or use one of AwareDatetime, Decimal, EmailStr, UUID"),
         (Networked, {"write": SIGNED_IN}, "is not a column type; mark it SECRET, or use one of"),
@@ -272,10 +299,13 @@ def test_a_line_that_cannot_hold_names_its_mend(model: type[SQLModel], line: dic
     ("model", "line"),
     [
         (Draft, {"owner": "owner_id"}),
-        (Draft, {"write": role("editor"), "search": ("title",), "path": "papers"}),
+        (Draft, {"write": role("admin"), "search": ("title",), "path": "papers"}),
         (Draft, {"write": SIGNED_IN, "operations": (name for name in ("get", "list"))}),
         (Draft, {"write": SIGNED_IN, "crud": ComposedCRUD, "operations": ("list", "get", "delete")}),
         (Told, {"write": SIGNED_IN}),
+        (Draft, {"write": SIGNED_IN, "crud": KeepingCRUD}),
+        (Draft, {"write": SIGNED_IN, "crud": OneByOneCRUD}),
+        (Draft, {"write": SIGNED_IN, "crud": DeletingCRUD, "operations": ("list", "get")}),
         (HiddenBinary, {"write": SIGNED_IN, "soft_delete": True, "history": True}),
         (Odd, {"write": SIGNED_IN, "history": True}),
         (Draft, {"write": SIGNED_IN, "history": True, "operations": ("list", "create")}),

@@ -1,7 +1,7 @@
-"""The rules of a booking: when, where, and how it goes from state to state.
+"""The rules of bookings: when, where, and from which state to which.
 
-That two live bookings never overlap is declared on the class (`NoOverlap`): the engine queues rivals for the charge point before
-`validate` runs and asks for a free slot after it, on every write; the database makes an overlap impossible.
+`NoOverlap` on the class keeps two live bookings from overlapping. On each write of a place or a time, the engine locks the charge point
+before `validate_many` runs, and looks for a conflict after it. The database makes an overlap impossible.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -16,6 +16,7 @@ from app.bookings.errors import BookingClosedError, ChargePointUnavailableError
 from app.bookings.models import LIVE, Booking, BookingStatus, ChargePoint, ChargePointStatus, Vehicle
 from app.bookings.settings import SETTINGS
 from rowhouse import (
+    ADMIN,
     Caller,
     CRUDBase,
     InvalidInputError,
@@ -31,106 +32,112 @@ from rowhouse import (
 )
 
 CHANGEABLE = (BookingStatus.PENDING, BookingStatus.CONFIRMED)
-WHERE_AND_WHEN = ("charge_point_id", "start_time", "end_time")
+PLACE_AND_TIME = ("charge_point_id", "start_time", "end_time")
 PRESENT = sa.bindparam("present", type_=UTCDateTime(), callable_=now)
 HAS_LAPSED = sa.and_(col(Booking.status) == BookingStatus.PENDING, col(Booking.hold_expires_at) <= PRESENT)
 
-CONFIRM = Transition("confirm", (BookingStatus.PENDING,), BookingStatus.CONFIRMED, administrators_only=True)
+CONFIRM = Transition("confirm", (BookingStatus.PENDING,), BookingStatus.CONFIRMED, policy=ADMIN)
 CANCEL = Transition("cancel", CHANGEABLE, BookingStatus.CANCELLED)
 START = Transition("start", (BookingStatus.CONFIRMED,), BookingStatus.ACTIVE)
 COMPLETE = Transition("complete", (BookingStatus.ACTIVE,), BookingStatus.COMPLETED)
 
 
 class BookingCRUD(CRUDBase[Booking]):
-    """Bookings: the rules hold on create and on every change, of one and of many at once."""
+    """Bookings. Their rules hold for every create and every change, of one booking or many."""
 
     shown: ClassVar[Mapping[str, sa.ColumnElement[Any]]] = {
         "status": sa.case((HAS_LAPSED, BookingStatus.EXPIRED), else_=col(Booking.status))
     }
 
     def prepare_many(self, rows: Sequence[Row], *, stored: Sequence[Row | None], unit: UnitOfWork) -> None:
-        """A new booking holds its slot for a while."""
+        """Hold the slot of a new booking for some minutes."""
         super().prepare_many(rows, stored=stored, unit=unit)
+        hold = timedelta(minutes=SETTINGS.booking_hold_minutes)
         for values, before in zip(rows, stored, strict=True):
             if before is None:
-                values["hold_expires_at"] = now() + timedelta(minutes=SETTINGS.booking_hold_minutes)
+                values["hold_expires_at"] = values["created_at"] + hold
 
     def validate_many(self, rows: Sequence[Booking], *, stored: Sequence[Row | None], unit: UnitOfWork) -> None:
-        """Refuse a booking that its rules do not allow."""
+        """Reject a booking that breaks a rule."""
         super().validate_many(rows, stored=stored, unit=unit)
-        places = {row.charge_point_id for row, before in zip(rows, stored, strict=True) if is_moved(row, before)}
-        cars = {row.vehicle_id for row in rows if row.vehicle_id is not None}
+        pairs = [(row, before, is_moved(row, before)) for row, before in zip(rows, stored, strict=True)]
+        places = {row.charge_point_id for row, _, moved in pairs if moved}
+        cars = {row.vehicle_id for row, before, _ in pairs if row.vehicle_id is not None and not is_step(row, before)}
         states = charge_point_states(unit.session, places) if places else {}
         drivers = vehicle_drivers(unit.session, cars) if cars else {}
         if places:
             expire_holds(unit.session, places)
-        for position, (row, before) in enumerate(zip(rows, stored, strict=True)):
+        for position, (row, before, moved) in enumerate(pairs):
             if is_step(row, before):
-                continue  # `advance` has judged it
+                continue  # `advance` has checked it
             with element_error(position):
                 if before is not None:
                     require_changeable(before)
                 require_own_vehicle(row, drivers)
-                if is_moved(row, before):
+                if moved:
                     require_bookable_time(row.start_time, row.end_time)
                     require_available(row.charge_point_id, states)
 
     def delete(self, unit: UnitOfWork, key: int) -> None:
-        """Remove a booking; drivers cancel instead."""
-        require_administrator(unit.caller, "delete bookings; cancel it instead")
+        """Delete a booking. Requires an administrator; drivers cancel instead."""
+        require_administrator(unit.caller)
         super().delete(unit, key)
 
+    def delete_many(self, unit: UnitOfWork, keys: Sequence[int]) -> None:
+        """Delete bookings, as `delete` does. The error names the first one."""
+        with element_error(0):
+            require_administrator(unit.caller)
+        super().delete_many(unit, keys)
+
     def advance(self, unit: UnitOfWork, key: int, transition: Transition[BookingStatus]) -> Row:
-        """Take a booking one step on, and give it as it is then.
+        """Take a step of a booking and return it as stored. Locks the booking once and reads it once.
 
         Raises:
-            NotFoundError: 404 when there is none that the caller sees.
-            PermissionDeniedError: 403 for a step that is not the caller's.
-            TransitionError: 409 for a step that its state or the hour does not allow.
+            NotFoundError: 404 if the caller sees no such booking.
+            PermissionDeniedError: 403 if the caller may not take this step.
+            TransitionError: 409 if its state or the time does not allow the step.
         """
-        if transition.administrators_only:
-            self.get(unit, key)  # a stranger's is missing, before it is forbidden
-        transition.require_permission(unit.caller, "booking")
-        stored = self.locked(unit, key)
-        transition.require_source(stored["status"], "booking")
+        stored = self.lock(unit, key)
+        transition.check_caller(unit.caller)
+        transition.check_source(stored["status"], "booking")
         if transition is START:
-            require_hour(stored, early=timedelta(minutes=SETTINGS.booking_early_minutes))
-        return self.update(unit, key, {"status": transition.target})
+            require_start_time(stored, early=timedelta(minutes=SETTINGS.booking_early_minutes))
+        return self.update_locked(unit, stored, {"status": transition.target})
 
 
-def require_administrator(caller: Caller | None, deed: str) -> None:
-    """Some deeds are the administrators'."""
+def require_administrator(caller: Caller | None) -> None:
+    """Require an administrator for a delete."""
     if caller is None or not caller.is_admin:
-        raise PermissionDeniedError(f"Only administrators {deed}.")
+        raise PermissionDeniedError("Only administrators delete bookings; cancel it instead.")
 
 
 def is_step(row: Booking, stored: Row | None) -> bool:
-    """Whether the change is one of its state."""
+    """Return True if the change is one of its state."""
     return stored is not None and row.status is not stored["status"]
 
 
 def is_moved(row: Booking, stored: Row | None) -> bool:
-    """Whether the booking is new, or at another place or time than before."""
+    """Return True if the booking is new, or gets another place or time."""
     if stored is None:
         return True
-    return not is_step(row, stored) and any(getattr(row, name) != stored[name] for name in WHERE_AND_WHEN)
+    return not is_step(row, stored) and any(getattr(row, name) != stored[name] for name in PLACE_AND_TIME)
 
 
 def require_changeable(stored: Row) -> None:
-    """What is over, or under way, stays as it was agreed."""
+    """Require that the booking is neither over nor under way."""
     if stored["status"] not in CHANGEABLE:
         raise BookingClosedError
 
 
-def require_hour(stored: Row, *, early: timedelta) -> None:
-    """Charging starts shortly before the booked time at the earliest, and not after it."""
+def require_start_time(stored: Row, *, early: timedelta) -> None:
+    """Require that charging starts at most `early` before the booked time, and before its end."""
     if not stored["start_time"] - early <= now() < stored["end_time"]:
         minutes = int(early.total_seconds()) // 60
         raise TransitionError(f"A booking can be started from {minutes} minutes before start_time until end_time.")
 
 
 def require_bookable_time(start: datetime, end: datetime) -> None:
-    """A booking has a sensible length, is not in the past and not too far ahead."""
+    """Require that a booking has an allowed length, and that its start is neither past nor too far ahead."""
     length, present = end - start, now()
     if length < timedelta(minutes=SETTINGS.booking_min_minutes):
         raise InvalidInputError.at(
@@ -149,13 +156,13 @@ def require_bookable_time(start: datetime, end: datetime) -> None:
 
 
 def charge_point_states(session: Session, ids: Collection[int]) -> dict[int, ChargePointStatus]:
-    """By its id, the state of each of these charge points that is there."""
+    """Return the state of each charge point that exists, by its id."""
     found = session.exec(select(col(ChargePoint.id), col(ChargePoint.status)).where(col(ChargePoint.id).in_(ids)))
     return {key or 0: status for key, status in found}
 
 
 def require_available(charge_point_id: int, states: Mapping[int, ChargePointStatus]) -> None:
-    """The charge point is in service."""
+    """Require that the charge point exists and is in service."""
     if charge_point_id not in states:
         raise ReferenceNotFoundError(f"charge_point_id: there is nothing with the id {charge_point_id}.")
     if states[charge_point_id] is not ChargePointStatus.AVAILABLE:
@@ -163,19 +170,19 @@ def require_available(charge_point_id: int, states: Mapping[int, ChargePointStat
 
 
 def vehicle_drivers(session: Session, ids: Collection[int]) -> dict[int, int]:
-    """By its id, whose each of these vehicles is that is there."""
+    """Return the driver of each vehicle that exists, by the id of the vehicle."""
     found = session.exec(select(col(Vehicle.id), col(Vehicle.driver_id)).where(col(Vehicle.id).in_(ids)))
     return {key or 0: driver for key, driver in found}
 
 
 def require_own_vehicle(row: Booking, drivers: Mapping[int, int]) -> None:
-    """A booking is for a car of its own driver; another's car is as good as none."""
+    """Require that the vehicle belongs to the driver of the booking. To them, no other vehicle exists."""
     if row.vehicle_id is not None and drivers.get(row.vehicle_id) != row.driver_id:
         raise ReferenceNotFoundError(f"vehicle_id: there is nothing with the id {row.vehicle_id}.")
 
 
 def expire_holds(session: Session, places: Collection[int]) -> None:
-    """Free the slots of bookings that nobody confirmed in time: the database's rule counts what is written."""
+    """Store the state EXPIRED for bookings that were not confirmed in time, because the constraint reads the stored state."""
     stale = sa.update(Booking).where(col(Booking.charge_point_id).in_(places), HAS_LAPSED)
     session.exec(stale.values(status=BookingStatus.EXPIRED, updated_at=now()))
 
@@ -183,10 +190,10 @@ def expire_holds(session: Session, places: Collection[int]) -> None:
 def free_intervals(
     session: Session, charge_point_id: int, start: datetime, end: datetime
 ) -> list[tuple[datetime, datetime]]:
-    """What is not booked of [start, end) at a charge point, as half-open intervals in order; nothing where it is out of service.
+    """Return the half-open intervals of [start, end) that are free at a charge point, in order. None are if it is out of service.
 
     Raises:
-        NotFoundError: 404 for a charge point that is not there.
+        NotFoundError: 404 if there is no such charge point.
     """
     charge_point = session.get(ChargePoint, charge_point_id)
     if charge_point is None:

@@ -17,6 +17,7 @@ from app.catalog.service import lock_books, put_back, take_out
 from app.orders.errors import CartFullError, EmptyCartError, OrderTooLargeError
 from app.orders.models import CartItem, Order, OrderLine, OrderLinePublic, OrderStatus
 from rowhouse import (
+    ADMIN,
     Caller,
     CRUDBase,
     NotAuthenticatedError,
@@ -36,8 +37,8 @@ MOST_COPIES = 2**31 - 1  # what the column holds
 MOST_MONEY = Decimal("9999999999999.99")  # as exact on SQLite as on PostgreSQL
 
 CANCEL = Transition("cancel", (OrderStatus.PLACED,), OrderStatus.CANCELLED)
-SHIP = Transition("ship", (OrderStatus.PLACED,), OrderStatus.SHIPPED, administrators_only=True)
-DELIVER = Transition("deliver", (OrderStatus.SHIPPED,), OrderStatus.DELIVERED, administrators_only=True)
+SHIP = Transition("ship", (OrderStatus.PLACED,), OrderStatus.SHIPPED, policy=ADMIN)
+DELIVER = Transition("deliver", (OrderStatus.SHIPPED,), OrderStatus.DELIVERED, policy=ADMIN)
 
 
 class Wish(NamedTuple):
@@ -215,8 +216,8 @@ def advance(session: Session, caller: Caller, order_id: int, step: Transition[Or
         TransitionError: 409 for a step that its state does not allow.
     """
     order = locked_order(session, caller, order_id)
-    step.require_permission(caller, "order")
-    step.require_source(order.status, "order")
+    step.check_caller(caller)
+    step.check_source(order.status, "order")
     if step is CANCEL:
         restock(session, order)
     order.status = step.target

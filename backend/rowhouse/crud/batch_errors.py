@@ -1,13 +1,14 @@
-"""Which element of a batch is at fault: errors that name theirs, and the earliest of those that one stage after the other finds.
+"""Errors of batches: which element is at fault, and which error of several stages to report.
 
-Rows of a batch are judged as if one were made after the other, though each stage (references, hooks, overlaps, the database) sees all of
-them at once. So a stage that refuses an element leaves those before it to the later stages, and what is told in the end is the fault that
-the first of the faulty elements has.
+Each stage of a write (references, hooks, overlaps, the database) sees all rows of a batch at once. The response must still be the
+same as if the rows were written one after the other. So a stage that rejects an element leaves the elements before it to the later
+stages, and the error of the first faulty element is reported.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from types import TracebackType
+from typing import Literal, Self, TypeVar
 
 import sqlalchemy as sa
 
@@ -19,39 +20,66 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class FirstError:
-    """The fault of a batch's first faulty element, as far as its stages have looked."""
+class BatchErrors:
+    """Collects the error of a batch's first faulty element. Use one for each batch.
+
+    Example:
+        errors = BatchErrors()
+        with errors:
+            references.check_many(unit, rows)
+        rows = errors.before(rows)
+        ...
+        errors.raise_if_any()
+    """
 
     def __init__(self) -> None:
         self._error: RowhouseError | None = None
 
-    @contextmanager
-    def stage(self) -> Iterator[None]:
-        """Within, elements are judged in their order; an error that names its element is kept, any other goes on its way."""
-        try:
-            yield
-        except RowhouseError as error:
-            is_ours = error.status >= RowhouseError.status  # and no element's
-            has_ended = isinstance(
-                error.__cause__, (*DRIVER_ERRORS, sa.exc.DBAPIError)
-            )  # the transaction, on PostgreSQL
-            if is_ours or has_ended or not error.element:  # before the first element there is nothing to judge
-                raise
-            self._error = error
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        """Keep an error that names a later element. Let any other error pass."""
+        if not isinstance(error, RowhouseError) or not error.element:  # no element comes before the first one
+            return False
+        is_ours = error.status >= RowhouseError.status
+        # On PostgreSQL the transaction has ended with it.
+        is_from_database = isinstance(error.__cause__, (*DRIVER_ERRORS, sa.exc.DBAPIError))
+        if is_ours or is_from_database:
+            return False
+        self._error = error
+        return True
 
     def before(self, items: Sequence[T]) -> Sequence[T]:
-        """The elements before the fault; all where there is none."""
+        """Return the elements before the faulty one, or all."""
         return items if self._error is None else items[: self._error.element]
 
-    def settle(self) -> None:
-        """Raise the fault, if there is one."""
+    def raise_if_any(self) -> None:
+        """Raise the error that was kept."""
         if self._error is not None:
             raise self._error
 
 
+class SingleRow(BatchErrors):
+    """The same for a write of one row: every error passes, and says nothing of elements. It has no state."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Literal[False]:
+        """Remove the element from an error."""
+        if isinstance(error, RowhouseError):
+            error.element = None
+        return False
+
+
+SINGLE_ROW = SingleRow()
+
+
 @contextmanager
 def element_error(position: int) -> Iterator[None]:
-    """Add the position of a batch element, counted from 0, to an error that is raised within the block.
+    """Name an element of the batch, counted from 0, in each error that is raised in the block.
 
     Example:
         for position, row in enumerate(rows):
@@ -67,21 +95,18 @@ def element_error(position: int) -> Iterator[None]:
 
 @contextmanager
 def single_row_error() -> Iterator[None]:
-    """Remove the position of a batch element from an error: the client sent one row, no batch.
+    """Remove the element from each error that is raised in the block: the client sent one row, not a batch.
 
     Example:
         with single_row_error():
             row = crud.create_many(unit, [values])[0]
     """
-    try:
+    with SINGLE_ROW:
         yield
-    except RowhouseError as error:
-        error.element = None
-        raise
 
 
-def each_row(unit: UnitOfWork, items: Sequence[T], work: Callable[[T], R]) -> list[R]:
-    """What `work` gives for one element after the other; its errors name the element."""
+def each_row(unit: UnitOfWork, items: Iterable[T], work: Callable[[T], R]) -> list[R]:
+    """Return what `work` returns for each item, in order. Its errors name the element."""
     done = []
     for position, item in enumerate(items):
         with element_error(position):

@@ -1,7 +1,6 @@
-"""`crud_of`: how a hand-written route gets the verbs and rules of an entity.
+"""`crud_of`: gives a hand-written route the verbs and rules of an entity.
 
-Example:
-    BookingsDep = Annotated[BookingCRUD, crud_of(Booking)]
+BookingsDep = Annotated[BookingCRUD, crud_of(Booking)]
 """
 
 from functools import cache
@@ -16,13 +15,13 @@ from rowhouse.http.route_tree import ENTRY
 
 @cache
 def crud_of(model: type[SQLModel]) -> Any:
-    """Return the dependency that provides the `CRUDBase` of a registered table class, as its generated routes use it.
+    """Return the dependency on the `CRUDBase` of a registered table class, the same object that its generated routes use.
 
     Example:
         BookingsDep = Annotated[BookingCRUD, crud_of(Booking)]
 
     A route that depends on it has the entity's policies. In `app.dependency_overrides` it is `crud_of(Booking).dependency`.
-    With several registries it is that of the route's own registry, or of the first that has the class.
+    With several registries it is that of the route's own registry, or of the first that registers the class.
     """
 
     def find(request: Request) -> CRUDBase[Any]:

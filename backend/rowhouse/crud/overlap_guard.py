@@ -1,19 +1,20 @@
-"""The rule of `NoOverlap` asked before the database has to refuse: rivals queue for their resource, and learn which time is taken.
+"""Enforces `NoOverlap` before the database does, so that the client learns which time is taken.
 
-The resource's row is locked first, so that of two rivals the second sees what the first stored; asking without the lock deadlocks
-on PostgreSQL's exclusion constraint (decision 0009). On SQLite a write transaction has no rivals. The rows of a batch are judged as if
-one were stored after the other, by one question for what is stored and a look at those before each.
+The row of the resource is locked first. Of two rivals, the second then sees what the first stored. Querying without that lock deadlocks
+on PostgreSQL's exclusion constraint (decision 0009). On SQLite a write transaction has no rivals. Rows of a batch are checked as if
+they were stored one after the other: one query for the stored rows, and an interval set for the rows of the batch.
 """
 
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from rowhouse.core.errors import InvalidInputError
-from rowhouse.crud.batch_errors import FirstError, element_error
-from rowhouse.crud.intervals import IntervalSet, Reservation, Window
+from rowhouse.crud.batch_errors import BatchErrors, element_error
 from rowhouse.db.compiled import EVERYTHING, CompiledStatement, Row
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.no_overlap import NoOverlap, rules_of
@@ -22,10 +23,46 @@ from rowhouse.sql.chunks import pad_to_power_of_two
 from rowhouse.sql.statements import CACHED_SHAPES, PAGE_LIMIT, RELATED, Statements, numbered, values_table
 
 POSITION, KEY, RESOURCE, START, END = "_position", "_own_key", "_resource", "_start", "_end"
+Interval = tuple[Any, Any]
+END_OF = itemgetter(1)
+
+
+class Reservation(NamedTuple):
+    """A half-open interval of a resource."""
+
+    resource: Any
+    interval: Interval
+
+
+class IntervalSet:
+    """Intervals of resources that do not overlap: those of one resource have one order, by their starts and by their ends."""
+
+    def __init__(self, reservations: Iterable[Reservation]) -> None:
+        self._intervals: dict[Any, list[Interval]] = {}
+        for reservation in reservations:
+            self.add(reservation)
+
+    def add(self, reservation: Reservation | None) -> None:
+        """Add a reservation that conflicts with none in the set."""
+        if reservation is not None:
+            insort(self._intervals.setdefault(reservation.resource, []), reservation.interval)
+
+    def remove(self, reservation: Reservation | None) -> None:
+        """Remove a reservation that is in the set."""
+        if reservation is not None:
+            intervals = self._intervals[reservation.resource]
+            del intervals[bisect_left(intervals, reservation.interval)]
+
+    def conflict(self, reservation: Reservation) -> Interval | None:
+        """Return the earliest interval that overlaps this reservation."""
+        intervals = self._intervals.get(reservation.resource, [])
+        start, end = reservation.interval
+        first = bisect_right(intervals, start, key=END_OF)
+        return intervals[first] if first < len(intervals) and intervals[first][0] < end else None
 
 
 class OverlapGuards:
-    """All declarations of one table on one database; false where there are none."""
+    """All `NoOverlap` declarations of one table on one database. False if there are none."""
 
     def __init__(self, table: sa.Table, key: sa.Column[Any], statements: Statements, dialect: sa.Dialect) -> None:
         self._guards = [OverlapGuard(rule, key, dialect) for rule in rules_of(table)]
@@ -35,18 +72,22 @@ class OverlapGuards:
     def __bool__(self) -> bool:
         return bool(self._guards)
 
-    def queue(self, unit: UnitOfWork, rows: Iterable[Row]) -> None:
-        """Wait for one's turn at everything that rivals of these rows queue for; several rows at once, so that none waits twice."""
+    def lock_resources(self, unit: UnitOfWork, rows: Iterable[Row]) -> None:
+        """Lock every resource that these rows use. Give all rows in one call, so that locks are taken in one order."""
         rows = tuple(rows)
         for guard in self._guards:
             guard.lock(unit, guard.resources(*rows))
 
-    def queue_for_changes(
-        self, unit: UnitOfWork, changes: Sequence[tuple[Any, Mapping[str, Any]]]
-    ) -> Mapping[Any, Row]:
-        """Wait for one's turn at everything that changes of many rows, each named by its key, need: where they are and go to.
+    def lock_moved(self, unit: UnitOfWork, stored: Row, row: Row) -> None:
+        """Lock the resources of a row whose reservation is another than the stored one."""
+        for guard in self._guards:
+            if guard.reservation(row) not in (None, guard.reservation(stored)):
+                guard.lock(unit, guard.resources(stored, row))
 
-        Gives the rows by their keys, as they were before the wait.
+    def lock_for_changes(self, unit: UnitOfWork, changes: Sequence[tuple[Any, Mapping[str, Any]]]) -> Mapping[Any, Row]:
+        """Lock every resource that these updates touch: the one each row uses now and the one it moves to.
+
+        Each change is a key with its values. Returns the rows by their keys, as they were before the lock.
         """
         if not self._guards:
             return {}
@@ -54,18 +95,21 @@ class OverlapGuards:
         bound: Row = {numbered(RELATED, position): key for position, key in enumerate(keys)} | {PAGE_LIMIT: len(keys)}
         rows = unit.run(self._statements.related(self._key, len(keys), EVERYTHING), bound)
         found = {row[self._key]: row for row in rows}
-        self.queue(unit, [*found.values(), *({**found.get(key, {}), **values} for key, values in changes)])
+        self.lock_resources(unit, [*found.values(), *({**found.get(key, {}), **values} for key, values in changes)])
         return found
 
     def resources_changed(self, before: Sequence[Row], after: Sequence[Row]) -> bool:
-        """Whether rows queue for something else than they did before."""
+        """Return True if rows use other resources than before."""
         return any(guard.resources(*before) != guard.resources(*after) for guard in self._guards)
 
-    def check(self, unit: UnitOfWork, rows: Sequence[Row], *, stored: Sequence[Row | None], faults: FirstError) -> None:
-        """Refuse rows that a declaration does not allow, as `OverlapGuard.check` does."""
+    def check(
+        self, unit: UnitOfWork, rows: Sequence[Row], *, stored: Sequence[Row | None], errors: BatchErrors
+    ) -> None:
+        """Reject rows that a declaration forbids, as `OverlapGuard.check` does. `stored` may be longer than `rows`."""
         for guard in self._guards:
-            with faults.stage():
-                guard.check(unit, faults.before(rows), stored=faults.before(stored))
+            with errors:
+                valid = errors.before(rows)
+                guard.check(unit, valid, stored=stored[: len(valid)])
 
 
 class OverlapGuard:
@@ -82,58 +126,69 @@ class OverlapGuard:
         self._target = self._locked_column()
         cache = lru_cache(maxsize=CACHED_SHAPES)
         self._lock_statement = cache(self._locking)
-        self._rivals_statement = cache(self._finding_rivals)
+        self._conflicts_statement = cache(self._finding_conflicts)
 
     def resources(self, *rows: Row) -> set[Any]:
-        """The resources that rows ask for."""
+        """Return the resources that rows use."""
         found = (row.get(self._resource.name) for row in rows)
         return {value for value in found if value is not None}
 
     def lock(self, unit: UnitOfWork, resources: Iterable[Any]) -> None:
-        """Wait for one's turn at each resource, until the transaction ends; always in one order, so that nobody waits in a circle."""
+        """Lock resources until the transaction ends, in the order of their keys so that two writers never deadlock."""
         if ordered := sorted(resources):
             given = pad_to_power_of_two(ordered)
             bound = {numbered(RESOURCE, position): resource for position, resource in enumerate(given)}
             unit.run(self._lock_statement(len(given)), bound)
 
     def check(self, unit: UnitOfWork, rows: Sequence[Row], *, stored: Sequence[Row | None]) -> None:
-        """Refuse a row whose interval is none, and a live one that overlaps another live one.
+        """Reject a row whose interval is empty, and a live row that overlaps another live one.
 
-        What is stored counts, but for these rows themselves: of those before the row that is judged, what they have become, and of those
-        behind it what `stored` has, where they are stored already.
+        The rows are compared with all stored rows and with each other, in order: with rows before them as they will be, and with
+        rows after them as `stored` has them. A row that keeps its resource and its interval is not queried for.
 
         Raises:
-            InvalidInputError: 422 when the interval does not end after it starts.
-            OverlapError: 409 with the other's interval, and nothing else of it. Both name the element.
+            InvalidInputError: 422 if the interval does not end after it starts.
+            OverlapError: 409 with the interval that is taken, and no other column of that row. Both name the element.
         """
-        rivals = self._stored_rivals(unit, rows)
-        held = IntervalSet([place for before in stored if (place := self._place(before))])
+        conflicts = self._stored_conflicts(unit, rows, stored)
+        taken = IntervalSet([place for before in stored if (place := self.reservation(before))])
         for position, (row, before) in enumerate(zip(rows, stored, strict=True)):
             with element_error(position):
                 if not self._is_interval(row):
                     raise InvalidInputError.at("body", self._end.name, message=f"must come after {self._start.name}")
-                held.leave(self._place(before))
-                place = self._place(row)
-                windows = [w for w in (rivals.get(position), held.rival(place)) if w is not None]
-                if place and windows:
-                    first = dict(zip((self._start.name, self._end.name), min(windows), strict=True))
-                    raise self._constraint.error.with_window(first)
-                held.take(place)
+                taken.remove(self.reservation(before))
+                if place := self.reservation(row):
+                    self._reject(conflicts.get(position), taken.conflict(place))
+                    taken.add(place)
 
-    def _stored_rivals(self, unit: UnitOfWork, rows: Sequence[Row]) -> dict[int, Window]:
-        """By the positions of rows that would overlap a live row which is none of these: the earliest such interval."""
-        if not any(self._place(row) for row in rows):
+    def _reject(self, *intervals: Interval | None) -> None:
+        """Raise the error of the earliest interval that is taken, if there is one."""
+        found = [interval for interval in intervals if interval is not None]
+        if found:
+            raise self._constraint.error.with_window(
+                dict(zip((self._start.name, self._end.name), min(found), strict=True))
+            )
+
+    def _stored_conflicts(
+        self, unit: UnitOfWork, rows: Sequence[Row], stored: Sequence[Row | None]
+    ) -> dict[int, Interval]:
+        """Return, by the position of a row, the earliest interval of a stored live row that overlaps it.
+
+        Rows of the batch itself are left out.
+        """
+        pairs = zip(rows, stored, strict=True)
+        if not any((place := self.reservation(row)) and place != self.reservation(before) for row, before in pairs):
             return {}
         names = {KEY: self._key.name, RESOURCE: self._resource.name, START: self._start.name, END: self._end.name}
         given = pad_to_power_of_two(
             [{POSITION: n, **{ours: row.get(name) for ours, name in names.items()}} for n, row in enumerate(rows)]
         )
         bound = {numbered(name, n): value for n, one in enumerate(given) for name, value in one.items()}
-        found = unit.run(self._rivals_statement(len(given)), bound)
+        found = unit.run(self._conflicts_statement(len(given)), bound)
         return {row[POSITION]: (row[self._start.name], row[self._end.name]) for row in found}
 
-    def _place(self, row: Row | None) -> Reservation | None:
-        """What a row holds; None for one that does not count."""
+    def reservation(self, row: Row | None) -> Reservation | None:
+        """Return what a row reserves. None for a row that is missing, not live, or without a resource or an interval."""
         if row is None or row[self._resource.name] is None or not self.is_live(row) or not self._is_interval(row):
             return None
         return Reservation(row[self._resource.name], (row[self._start.name], row[self._end.name]))
@@ -143,27 +198,27 @@ class OverlapGuard:
         return start is not None and end is not None and bool(start < end)
 
     def is_live(self, row: Row) -> bool:
-        """Whether the row counts."""
+        """Return True if the declaration applies to the row."""
         return all(row[column] in values for column, values in self._constraint.live.items())
 
     def _locked_column(self) -> sa.Column[Any]:
-        """The key of the rows that rivals queue for."""
+        """Return the key of the rows that are locked."""
         if not self._resource.foreign_keys:
             raise RegistrationError(
-                f"NoOverlap: {self._resource} must be a foreign key: the row that it leads to is what rivals queue for"
+                f"NoOverlap: {self._resource} must be a foreign key: rows of the table that it refers to are locked"
             )
         target: sa.Column[Any] = next(iter(self._resource.foreign_keys)).column
         return target
 
     def _locking(self, size: int) -> CompiledStatement:
-        """Locks the rows in the order of their keys; binds numbered `_resource`s."""
+        """Lock `size` resources in the order of their keys. Binds numbered `_resource`s."""
         target = self._target
         given = [sa.bindparam(numbered(RESOURCE, position), type_=target.type) for position in range(size)]
         source = sa.select(target).where(target.in_(given)).order_by(target)
         return CompiledStatement(source.with_for_update(key_share=True), self._dialect, columns=[target])
 
-    def _finding_rivals(self, size: int) -> CompiledStatement:
-        """For each of so many intervals the earliest live row that overlaps it; binds what `given` has, numbered."""
+    def _finding_conflicts(self, size: int) -> CompiledStatement:
+        """Select, for each of `size` intervals, the earliest live row that overlaps it. Binds the columns of `given`, numbered."""
         columns = {KEY: self._key, RESOURCE: self._resource, START: self._start, END: self._end}
         kinds = {POSITION: sa.Integer(), **{name: column.type for name, column in columns.items()}}
         given = values_table(kinds, size, self._dialect)
@@ -184,6 +239,6 @@ class OverlapGuard:
             .order_by(other[self._start.name])
             .limit(sa.literal_column("1"))
         )
-        told = [given.c[POSITION], self._start, self._end]
-        source = sa.select(*told).where(self._key == first.correlate(given).scalar_subquery())
-        return CompiledStatement(source, self._dialect, columns=told)
+        selected = [given.c[POSITION], self._start, self._end]
+        source = sa.select(*selected).where(self._key == first.correlate(given).scalar_subquery())
+        return CompiledStatement(source, self._dialect, columns=selected)

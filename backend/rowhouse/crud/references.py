@@ -1,7 +1,7 @@
-"""References that lead to nothing, and those to rows that the caller does not see: to them they are the same.
+"""Checks references: to the caller, a row out of their scope is a row that does not exist.
 
-The database's foreign keys know no callers. Without this, `409` or not would tell whether someone else's private row exists, and a
-row that refers to it would keep its owner from deleting it.
+Foreign keys of the database know no callers. Without this check a 409 would reveal whether someone else's private row exists, and a
+new reference to that row would keep its owner from deleting it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ Values = Mapping[str, Any]
 
 
 class References:
-    """What the members of one entity refer to. `scopes` says by table which rows a caller sees; set once all entities are known."""
+    """The references of one entity. `scopes` has the scope of each table; it is set once all entities are known."""
 
     def __init__(self, table: sa.Table, statements: Statements) -> None:
         self.columns = [column for column in table.columns if column.foreign_keys]
@@ -30,21 +30,21 @@ class References:
         self._statements = statements
 
     def check(self, unit: UnitOfWork, values: Values) -> None:
-        """Let a row pass whose references all lead to rows that the caller sees, as far as they hold at all.
+        """Require that every reference of a row leads to a row that the caller sees. Foreign keys find the missing rows.
 
         Raises:
-            ReferenceNotFoundError: 409 naming the member, as for a row that does not exist.
+            ReferenceNotFoundError: 409 with the name of the member, as for a row that does not exist.
         """
         for _, error in self._hidden(unit, [values]):
             raise error
 
     def check_many(self, unit: UnitOfWork, rows: Sequence[Values]) -> None:
-        """The same for many rows, in a number of statements that does not grow with them; the error names the element."""
+        """Check many rows, in a number of statements that does not grow with the rows. The error names the element."""
         for position, error in self._hidden(unit, rows):
             raise error.element_error(position)
 
     def _hidden(self, unit: UnitOfWork, rows: Sequence[Values]) -> list[tuple[int, ReferenceNotFoundError]]:
-        """The first row, with its error, whose reference leads out of sight."""
+        """Return the position and the error of the first row whose reference leads out of sight."""
         found = []
         for column in self.columns:
             target = next(iter(column.foreign_keys)).column
@@ -52,12 +52,12 @@ class References:
             hidden = asked and asked - self._visible(unit, target, asked)
             for position, row in enumerate(rows):
                 if hidden and row.get(column.name) in hidden:
-                    found.append((position, _nothing_there(column, row[column.name])))
+                    found.append((position, _not_found(column, row[column.name])))
                     break
         return sorted(found, key=lambda one: one[0])[:1]
 
     def _visible(self, unit: UnitOfWork, target: sa.Column[Any], asked: set[Any]) -> set[Any]:
-        """Those of the values that name a row in the caller's sight; all of them where every row is."""
+        """Return those of the values that name a row in the caller's scope; all of them if there is no scope."""
         scope = self.scopes.get(target.table.fullname)
         predicate = Predicate(scope(unit.caller) if scope else None)
         if predicate.clause is None:
@@ -70,9 +70,9 @@ class References:
         return seen
 
     def error(self, unit: UnitOfWork, error: ForeignKeyError, values: Values) -> ConflictError:
-        """Name the member whose reference the database refused, unless it is another row's reference to this one.
+        """Return the error of the member whose reference the database refused, or that of another row's reference to this one.
 
-        PostgreSQL names the constraint; SQLite leaves us to look.
+        PostgreSQL names the constraint. On SQLite each reference is looked up.
         """
         for column in self.columns:
             target, value = next(iter(column.foreign_keys)).column, values.get(column.name)
@@ -83,11 +83,11 @@ class References:
             else:
                 is_broken = _is_key_of(column, error.constraint)
             if is_broken:
-                return _nothing_there(column, value)
+                return _not_found(column, value)
         return StillReferencedError()
 
 
-def _nothing_there(column: sa.Column[Any], value: Any) -> ReferenceNotFoundError:
+def _not_found(column: sa.Column[Any], value: Any) -> ReferenceNotFoundError:
     target = next(iter(column.foreign_keys)).column
     return ReferenceNotFoundError(f"{column.name}: there is nothing with the {target.name} {value}.")
 

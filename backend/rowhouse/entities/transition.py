@@ -1,17 +1,18 @@
-"""A life in states, as data: each step says from which states it leads where, and who may take it."""
+"""State transitions as data: from which states a step leads where, and who may take it."""
 
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Generic, NamedTuple, TypeVar
 
-from rowhouse.core.errors import ConflictError, PermissionDeniedError
+from rowhouse.core.errors import ConflictError
+from rowhouse.core.policy import SIGNED_IN, Policy
 from rowhouse.core.security import Caller
 
 StateT = TypeVar("StateT", bound=StrEnum)
 
 
 class TransitionError(ConflictError):
-    """409: the state of the row, or the time, does not allow the transition.
+    """409: the state of the row, or the time, does not allow the step.
 
     Example:
         raise TransitionError("A booking can be started from 15 minutes before start_time.")
@@ -21,33 +22,32 @@ class TransitionError(ConflictError):
 
 
 class Transition(NamedTuple, Generic[StateT]):
-    """A change of a row's state. `name` is the verb of its route.
+    """A step from one of several states to another. `name` is the verb of its route.
 
     Example:
-        SHIP = Transition("ship", (OrderStatus.PLACED,), OrderStatus.SHIPPED, administrators_only=True)
-        SHIP.require_permission(caller, "order")
-        SHIP.require_source(order.status, "order")
+        SHIP = Transition("ship", (OrderStatus.PLACED,), OrderStatus.SHIPPED, policy=ADMIN)
+        SHIP.check_caller(caller)
+        SHIP.check_source(order.status, "order")
     """
 
     name: str
     sources: Sequence[StateT]
     target: StateT
-    administrators_only: bool = False
+    policy: Policy = SIGNED_IN
 
-    def require_permission(self, caller: Caller | None, entity: str) -> None:
-        """Some steps are the administrators'.
+    def check_caller(self, caller: Caller | None) -> None:
+        """Require that the policy allows the caller to take the step.
 
         Raises:
-            PermissionDeniedError: 403.
+            NotAuthenticatedError, PermissionDeniedError: 401 or 403, as for `Policy.check`.
         """
-        if self.administrators_only and not (caller and caller.is_admin):
-            raise PermissionDeniedError(f"Only administrators {self.name} a {entity}.")
+        self.policy.check(caller)
 
-    def require_source(self, state: StrEnum, entity: str) -> None:
-        """A step leads on from some states only.
+    def check_source(self, state: StrEnum, entity: str) -> None:
+        """Require that the step leads on from this state.
 
         Raises:
-            TransitionError: 409, saying from which.
+            TransitionError: 409, naming the states from which it does.
         """
         if state not in self.sources:
             allowed = " or ".join(self.sources)

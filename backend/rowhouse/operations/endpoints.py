@@ -12,7 +12,6 @@ from starlette.responses import Response
 
 from rowhouse.core.errors import EmptyUpdateError, InvalidInputError
 from rowhouse.crud.base import CRUDBase
-from rowhouse.crud.batch import create_many, delete_many, update_many
 from rowhouse.db.compiled import Row
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.operations.expand import Expansion, partial_schema, viewed_row
@@ -134,7 +133,7 @@ class Endpoints:
         return call.once(unit, lambda: self._create_rows(unit, [body.__dict__ for body in bodies]))
 
     def _create_rows(self, unit: UnitOfWork, values: list[Row]) -> Response:
-        return Response(self._rows.to_json(create_many(self.crud, unit, values), warnings=False), 201, media_type=JSON)
+        return Response(self._rows.to_json(self.crud.create_many(unit, values), warnings=False), 201, media_type=JSON)
 
     def update_rows(self, call: OperationRequest, unit: UnitOfWork) -> Response:
         """Change many rows, all or none."""
@@ -147,7 +146,7 @@ class Endpoints:
             if not values:
                 raise EmptyUpdateError().element_error(position)
             changes.append((body.__dict__[name], values))
-        return Response(self._rows.to_json(update_many(self.crud, unit, changes), warnings=False), media_type=JSON)
+        return Response(self._rows.to_json(self.crud.update_many(unit, changes), warnings=False), media_type=JSON)
 
     def delete_rows(self, call: OperationRequest, unit: UnitOfWork) -> Response:
         """Remove many rows, all or none."""
@@ -160,7 +159,7 @@ class Endpoints:
             keys = self._keys.validate_python(given.get("ids", "").split(","))
         except ValidationError as error:
             raise InvalidInputError.from_pydantic(error, "query", "ids") from error
-        delete_many(self.crud, unit, keys)
+        self.crud.delete_many(unit, keys)
         return Response(status_code=204)
 
     def _check_version(self, call: OperationRequest, unit: UnitOfWork, key: Any) -> None:

@@ -115,6 +115,23 @@ def check_composed(model: type[SQLModel], crud: type[CRUDBase[Any]], operations:
         )
 
 
+def check_verbs(model: type[SQLModel], crud: type[CRUDBase[Any]], operations: tuple[str, ...]) -> None:
+    """Require that a batch obeys the rule of an overridden verb.
+
+    A batch calls `create_many`, `update_many` and `delete_many`, and these do not call the verb for one row. So a class that overrides a verb
+    overrides its version for many rows too, or sets `one_by_one`.
+    """
+    if crud.one_by_one:
+        return
+    order = {name: position for position, part in reversed([*enumerate(crud.__mro__)]) for name in vars(part)}
+    for verb in ("create", "update", "delete"):
+        if order[verb] < order[f"{verb}_many"] and verb in operations:
+            raise RegistrationError(
+                f"{model.__name__}: {crud.__name__} overrides {verb}, which batches do not call; override {verb}_many too, "
+                "or set one_by_one = True"
+            )
+
+
 def check_bound(model: type[SQLModel], bound: int | None) -> int | None:
     """The bound of exact totals, which is a number of rows."""
     if bound is not None and bound < 1:

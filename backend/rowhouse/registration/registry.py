@@ -39,6 +39,7 @@ from rowhouse.registration.checks import (
     check_slo,
     check_table,
     check_texts,
+    check_verbs,
     columns_for,
     parameters,
     write_policy,
@@ -154,6 +155,7 @@ class Registry:
         check_operations(model, operations)
         check_kept(model, operations, soft_delete=soft_delete, history=history)
         check_composed(model, crud, operations)
+        check_verbs(model, crud, operations)
         resource = Resource(
             model=model,
             path=chosen,

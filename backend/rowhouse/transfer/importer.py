@@ -20,7 +20,6 @@ from rowhouse.core.errors import InvalidInputError, InvalidRequestError, Rowhous
 from rowhouse.core.openapi import problem_responses
 from rowhouse.core.security import Caller
 from rowhouse.crud.base import CRUDBase
-from rowhouse.crud.batch import create_possible
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.http.authorization import AUTHORIZATION_STARTED, resolve_overriding_caller
 from rowhouse.operations.endpoints import JSON, Endpoints
@@ -126,7 +125,7 @@ class Importer:
         created, faults, first = 0, list[Fault](), None
         while (block := list(islice(lines, BLOCK))) and len(faults) < MAX_CONFLICTS:
             values = [self._validator.validate_json(line.text).__dict__ for line in block]
-            for error in create_possible(self.crud, unit, values, most=MAX_CONFLICTS - len(faults)):
+            for error in self.crud.create_valid(unit, values, max_errors=MAX_CONFLICTS - len(faults)):
                 position = error.element or 0
                 error.element = None
                 first = first or error

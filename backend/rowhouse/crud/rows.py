@@ -1,0 +1,276 @@
+"""The verbs for one row: list, get, create, update and delete, and the locks and errors that they share with batches."""
+
+import zlib
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from types import MappingProxyType
+from typing import Any
+
+import sqlalchemy as sa
+
+from rowhouse.core.clock import now
+from rowhouse.core.errors import (
+    NotFoundError,
+    PermissionDeniedError,
+    PreconditionFailedError,
+    ReferenceNotFoundError,
+    StillReferencedError,
+    TransactionRetryError,
+)
+from rowhouse.core.security import Caller
+from rowhouse.crud.batch_errors import SINGLE_ROW
+from rowhouse.crud.hooks import Hooks, ModelT
+from rowhouse.crud.overlap_guard import OverlapGuards
+from rowhouse.crud.references import References
+from rowhouse.crud.validation import RowValidator
+from rowhouse.db.compiled import Predicate, Row
+from rowhouse.db.integrity import ForeignKeyError
+from rowhouse.db.unit_of_work import UnitOfWork
+from rowhouse.history.entries import Action
+from rowhouse.history.recorder import ChangeRecorder
+from rowhouse.history.row_codec import RowPredicate
+from rowhouse.query.list_query import ListQuery
+from rowhouse.query.resource import Resource
+from rowhouse.sql.pages import PageReader, ResultPage
+from rowhouse.sql.statements import ROW_KEY, Statements
+
+NO_CHANGES: Mapping[str, Any] = MappingProxyType({})
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# `new_row` sets them from one reading of the clock.
+TIMESTAMPS = frozenset({"created_at", "updated_at"})
+
+
+class RowVerbs(Hooks[ModelT]):
+    """The verbs for one row of one entity on one database. They flush and never commit."""
+
+    def __init__(self, resource: Resource, dialect: sa.Dialect) -> None:
+        super().__init__(resource, dialect)
+        self.statements = Statements(resource, dialect)
+        self.guards = OverlapGuards(self.table, resource.key.column, self.statements, dialect)
+        self.validator = RowValidator(resource, self.guards, self)
+        self.lists = PageReader(resource, self.statements)
+        self.references = References(self.table, self.statements)
+        self.recorder = ChangeRecorder(resource)
+        self._defaults = server_defaults(resource)
+        self._row_predicate = RowPredicate(self.table, dialect)
+
+    def list(self, unit: UnitOfWork, selection: ListQuery) -> ResultPage:
+        """Return one page of the caller's rows, the number of rows that the filters select, and whether more follow."""
+        return self.lists.page(unit, selection, Predicate(self.scope(unit.caller)))
+
+    def get(self, unit: UnitOfWork, key: Any) -> Row:
+        """Return the row.
+
+        Raises:
+            NotFoundError: 404 if it does not exist or is out of the caller's scope.
+        """
+        scope = Predicate(self.scope(unit.caller))
+        rows = unit.run(self.statements.get(scope), {ROW_KEY: key}, scope)
+        if not rows:
+            raise self._missing(key)
+        return rows[0]
+
+    def create(self, unit: UnitOfWork, values: Mapping[str, Any]) -> Row:
+        """Insert a row and return it as stored. `values` are those of the Create schema.
+
+        Raises:
+            ConflictError: 409 if a unique value is taken or a reference leads to no visible row.
+            InvalidInputError: 422 if the whole row breaks a rule.
+        """
+        self.references.check(unit, values)
+        row = self.new_row(unit, values)
+        if self.validator.is_needed:
+            unit.begin()
+            row = self.validator.validate_new([row], unit=unit, errors=SINGLE_ROW)[0]
+        return self._insert(unit, row, Action.CREATE)
+
+    def update(self, unit: UnitOfWork, key: Any, values: Mapping[str, Any]) -> Row:
+        """Change the members in `values` and return the row as stored.
+
+        Raises:
+            NotFoundError: 404 if the row is out of the caller's scope.
+            PermissionDeniedError: 403 if the caller may read but not change it.
+            ConflictError, InvalidInputError: as for `create`.
+        """
+        self._check_references(unit, key, values)
+        changes: Row = {**values, "updated_at": now()}
+        stored: Row = {}
+        if self.validator.is_needed or self.recorder.history is not None:
+            stored = self._lock_for_update(unit, key, changes)
+        return self._update(unit, key, changes, stored)
+
+    def update_locked(self, unit: UnitOfWork, stored: Row, values: Mapping[str, Any]) -> Row:
+        """Change a row that `lock` returned, and return it as stored. The row is neither locked nor read again.
+
+            stored = crud.lock(unit, key)
+            if stored["status"] is not Status.DRAFT:
+                raise ConflictError("Only a draft can be published.")
+            return crud.update_locked(unit, stored, {"status": Status.PUBLISHED})
+
+        Raises:
+            ConflictError, InvalidInputError: as for `create`.
+        """
+        self.references.check(unit, values)
+        changes: Row = {**values, "updated_at": now()}
+        self.guards.lock_moved(unit, stored, {**stored, **changes})
+        return self._update(unit, stored[self.resource.key.name], changes, stored)
+
+    def _update(self, unit: UnitOfWork, key: Any, changes: Row, stored: Row) -> Row:
+        """Validate and store changes. `stored` is the locked row, if anything needs it."""
+        if self.validator.is_needed:
+            changes = self.validator.validate_changes([changes], stored=[stored], unit=unit, errors=SINGLE_ROW)[0]
+        predicate = self.write_predicate(unit.caller)
+        bound = {f"set_{name}": value for name, value in changes.items()}
+        try:
+            rows = unit.run(self.statements.update(tuple(changes), predicate), {**bound, ROW_KEY: key}, predicate)
+        except ForeignKeyError as error:
+            raise self.references.error(unit, error, changes) from error
+        if not rows:
+            raise self.refusal(unit, key)
+        self.recorder.record(unit, Action.UPDATE, [(stored, rows[0])])
+        unit.expire_session()
+        return rows[0]
+
+    def delete(self, unit: UnitOfWork, key: Any) -> None:
+        """Delete the row.
+
+        Raises:
+            NotFoundError, PermissionDeniedError: as for `update`.
+            StillReferencedError: 409 while other rows refer to it.
+        """
+        if self.resource.is_kept:
+            unit.begin()
+        predicate = self.write_predicate(unit.caller)
+        try:
+            rows = unit.run(self.statements.delete(predicate), {ROW_KEY: key}, predicate)
+        except ForeignKeyError as error:
+            raise StillReferencedError from error
+        if not rows:
+            raise self.refusal(unit, key)
+        self.recorder.record(unit, Action.DELETE, [(rows[0], None)])
+        unit.expire_session()
+
+    def lock(self, unit: UnitOfWork, key: Any) -> Row:
+        """Lock a row that the caller may change until the transaction ends. Return every column.
+
+        Only the row is locked, not the resource of a `NoOverlap`: use it with `update_locked` for changes that keep place and time.
+
+        Raises:
+            NotFoundError, PermissionDeniedError: as for `update`.
+        """
+        unit.begin()
+        predicate = self.write_predicate(unit.caller)
+        rows = unit.run(self.statements.get_locked(predicate), {ROW_KEY: key}, predicate)
+        if not rows:
+            raise self.refusal(unit, key)
+        return rows[0]
+
+    def _lock_for_update(self, unit: UnitOfWork, key: Any, changes: Mapping[str, Any] = NO_CHANGES) -> Row:
+        """Lock the resources that the row uses and moves to, then the row, in the order in which new rows lock them."""
+        if not self.guards:
+            return self.lock(unit, key)
+        unit.begin()
+        predicate = self.write_predicate(unit.caller)
+        seen = unit.run(self.statements.get(predicate), {ROW_KEY: key}, predicate)
+        self.guards.lock_resources(unit, [*seen, *({**row, **changes} for row in seen)])
+        stored = self.lock(unit, key)
+        if self.guards.resources_changed(seen, [stored]):
+            raise TransactionRetryError  # another transaction moved it between the two reads
+        return stored
+
+    def require_version(self, unit: UnitOfWork, key: Any, tags: Collection[str]) -> None:
+        """Lock the row until the transaction ends, and require its version to be one of `tags` (`If-Match`, RFC 9110 §13.1.1).
+
+        Raises:
+            PreconditionFailedError: 412 if the row has changed since the client read it.
+            NotFoundError, PermissionDeniedError: as for `update`.
+        """
+        stored = self._lock_for_update(unit, key)
+        if "*" not in tags and self.version(stored) not in tags:
+            raise PreconditionFailedError
+
+    def version(self, row: Row) -> str:
+        """Return the strong entity tag of a row (RFC 9110 §8.8.3): its last change, and the columns read through an expression."""
+        return version_tag(row, shown=self.shown)
+
+    def write_predicate(self, caller: Caller | None) -> Predicate:
+        """Return the condition on the rows that `caller` sees and may change."""
+        return Predicate(self.scope(caller), self.writable(caller))
+
+    def new_row(self, unit: UnitOfWork, values: Mapping[str, Any]) -> Row:
+        """Return a whole row from the values of the Create schema: with defaults, timestamps and the owner."""
+        row: Row = {name: default() for name, default in self._defaults.items()}
+        row.update(values)
+        row["created_at"] = row["updated_at"] = now()
+        if self.resource.owner and unit.caller is not None:
+            row[self.resource.owner] = unit.caller.id
+        return row
+
+    def _check_references(self, unit: UnitOfWork, key: Any, values: Mapping[str, Any]) -> None:
+        """Reject a change that refers to a row which the caller does not see. That the row itself is the caller's comes first."""
+        try:
+            self.references.check(unit, values)
+        except ReferenceNotFoundError:
+            self._lock_for_update(unit, key)
+            raise
+
+    def _insert(self, unit: UnitOfWork, row: Row, action: Action) -> Row:
+        """Insert a whole row, and its history entry in the same transaction."""
+        if self.recorder.history is not None:
+            unit.begin()
+        try:
+            rows = unit.run(self.statements.insert(tuple(row)), row)
+        except ForeignKeyError as error:
+            raise self.references.error(unit, error, row) from error
+        self.recorder.record(unit, action, [(None, rows[0])])
+        return rows[0]
+
+    def refusal(self, unit: UnitOfWork, key: Any) -> NotFoundError | PermissionDeniedError:
+        """Return the error of a write that found no row: 404 for a row out of sight, 403 for a visible one of someone else.
+
+        If the caller may change the visible row after all, it was restored in the meantime. It was missing when the write looked for
+        it, so the error is 404. The row that was read is tested here, because by now it may be deleted again.
+        """
+        scope = Predicate(self.scope(unit.caller))
+        seen = unit.run(self.statements.get(scope), {ROW_KEY: key}, scope)
+        may_write = seen and self.recorder.archive and self._matches(unit, self.write_predicate(unit.caller), seen[0])
+        return self._not_yours() if seen and not may_write else self._missing(key)
+
+    def _matches(self, unit: UnitOfWork, predicate: Predicate, row: Row) -> bool:
+        return self._row_predicate.matches(unit, predicate, row)
+
+    def _missing(self, key: Any) -> NotFoundError:
+        return NotFoundError(f"There is no {self.resource.name} with the id {key}.")
+
+    def _not_yours(self) -> PermissionDeniedError:
+        return PermissionDeniedError(f"This {self.resource.name} belongs to someone else.")
+
+
+def server_defaults(resource: Resource) -> dict[str, Callable[[], Any]]:
+    """Return a factory for each column of a new row that the client may not set, without the timestamps.
+
+    The key is among them only if its class has a default, such as a UUID.
+    """
+    found: dict[str, Callable[[], Any]] = {}
+    for column in resource.columns.values():
+        is_given = column.name in TIMESTAMPS or column.name in resource.schemas.create.model_fields
+        if is_given or column.info.is_required():
+            continue
+        default = column.info.get_default(call_default_factory=True)
+        if default is None and column.column.primary_key:
+            continue
+        factory: Any = column.info.default_factory
+        found[column.name] = factory or partial(_same, default)
+    return found
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def version_tag(row: Row, *, shown: Iterable[str] = ()) -> str:
+    """Return the entity tag of a row: the microsecond of its last change, and a digest of each column in `shown`."""
+    microseconds = (row["updated_at"] - EPOCH) // timedelta(microseconds=1)
+    digests = "".join(f"-{zlib.crc32(str(row[name]).encode()):x}" for name in shown)
+    return f'"{microseconds:x}{digests}"'

@@ -1,0 +1,36 @@
+"""How many statements a step of a booking takes: it locks the row once and reads it once."""
+
+import pytest
+
+from tests.app.bookings.network import Network
+from tests.sent import all_statements_sent
+
+STEPS = ("confirm", "start", "complete")
+
+
+@pytest.mark.parametrize("steps", [STEPS, ("cancel",)])
+def test_a_step_takes_three_statements(network: Network, point: int, steps: tuple[str, ...]) -> None:
+    """The caller, the locked row and the change: no rival is looked for where neither place nor time changes."""
+    booking = network.add_booking(point, (0, 1), vehicle_id=network.add_vehicle(network.driver))
+    for step in steps:
+        with all_statements_sent() as sent:
+            answer = network.step(booking, step)
+        assert answer.status_code == 200, answer.text
+        assert [text.split()[0] for text in sent] == ["SELECT", "SELECT", "UPDATE"], (step, sent)
+        assert [("FROM users" in text, "bookings" in text) for text in sent] == [(True, False), *[(False, True)] * 2]
+
+
+def test_a_booking_takes_eight_statements(network: Network, point: int) -> None:
+    """The caller, the scope of its vehicle, the lock, two rules, lapsed holds, the rivals and the row."""
+    vehicle = network.add_vehicle(network.driver)
+    with all_statements_sent() as sent:
+        network.add_booking(point, (0, 1), vehicle_id=vehicle)
+    assert len(sent) == 8, sent
+
+
+def test_a_change_that_keeps_place_and_time_looks_for_no_rival(network: Network, point: int) -> None:
+    booking = network.add_booking(point, (0, 1))
+    vehicle = network.add_vehicle(network.driver)
+    with all_statements_sent() as sent:
+        assert network.change(booking, {"vehicle_id": vehicle}).status_code == 200
+    assert not any("given" in text for text in sent), sent
