@@ -28,7 +28,7 @@ from tests.databases import Databases
 from tests.sample_entities.odd.base import OddEntity, metadata, table_of
 from tests.sample_entities.odd.registry import create_tables
 from tests.sample_entities.odd.shapes import Leaf, Meeting, Room, Station, Stay, Visit
-from tests.sent import statements_sent
+from tests.statement_counter import statements_sent
 
 MEETINGS, STAYS = "/api/v1/meetings", "/api/v1/stays"
 

@@ -1,6 +1,7 @@
 """`crud_of`: gives a hand-written route the verbs and rules of an entity.
 
-BookingsDep = Annotated[BookingCRUD, crud_of(Booking)]
+Example:
+    BookingsDep = Annotated[BookingCRUD, crud_of(Booking)]
 """
 
 from functools import cache

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.app.bookings.network import Network
-from tests.sent import all_statements_sent
+from tests.statement_counter import all_statements_sent
 
 STEPS = ("confirm", "start", "complete")
 
