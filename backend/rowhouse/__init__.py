@@ -30,7 +30,8 @@ from rowhouse.crud.base import CRUDBase
 from rowhouse.crud.batch_errors import element_error, single_row_error
 from rowhouse.crud.dependencies import crud_of
 from rowhouse.db.compiled import Row
-from rowhouse.db.unit_of_work import Database, UnitOfWork
+from rowhouse.db.database import Database
+from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.model import (
     CREATE_ONLY, READ_ONLY, SECRET, BigIntegerKey, Entity, IntegerKey, Record, UUIDKey,
 )  # fmt: skip

@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from rowhouse.cli import create_admin
 from rowhouse.core.security import verify_password
 from rowhouse.core.settings import Settings
-from rowhouse.db.unit_of_work import Database, UnitOfWork
+from rowhouse.db.database import Database
+from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.health.migration_state import Revisions
 from tests.auth.conftest import new_email
 from tests.conftest import PASSWORD, migrate

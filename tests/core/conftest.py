@@ -20,8 +20,9 @@ from rowhouse.app import request_middleware as middleware
 from rowhouse.auth import service
 from rowhouse.core import error_causes as causes
 from rowhouse.core.settings import Settings
+from rowhouse.db.database import Database
 from rowhouse.db.integrity import NAMING_CONVENTION
-from rowhouse.db.unit_of_work import Database, UnitOfWork
+from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.health import readiness
 from rowhouse.http.routing import Router
 from rowhouse.registration.registry import Registry

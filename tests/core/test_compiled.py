@@ -13,7 +13,8 @@ from sqlmodel.sql.sqltypes import UTCDateTime
 
 from rowhouse.core.settings import Settings
 from rowhouse.db.compiled import EVERYTHING, CompiledStatement, Predicate, Row
-from rowhouse.db.unit_of_work import Database, UnitOfWork
+from rowhouse.db.database import Database
+from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.model import EnumText
 from tests.databases import Databases
 

@@ -10,7 +10,8 @@ from starlette.requests import Request
 
 from rowhouse.auth.service import issue_access_token
 from rowhouse.core.security import Caller
-from rowhouse.db.unit_of_work import Database, UnitOfWork
+from rowhouse.db.database import Database
+from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.http.dependencies import CallerDep, UnitDep, get_caller
 from rowhouse.http.routing import Router
 from rowhouse.workers.runner import RequestRunner

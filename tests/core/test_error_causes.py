@@ -138,7 +138,7 @@ def test_a_lock_that_is_not_to_be_had_says_so(own_url: str, capsys: Capture) -> 
             with turn:
                 assert client.post("/api/v1/categories/batch", json=[{"name": "b"}], headers=headers).status_code == 503
             (line,) = lines(capsys, "failed")
-            assert line["reason"] == "SQLite's one writer was not free within LOCK_SECONDS"
+            assert line["reason"] == "SQLite's write lock was not free within LOCK_SECONDS"
 
 
 def test_a_refusal_says_why(own_url: str, capsys: Capture) -> None:

@@ -25,8 +25,9 @@ from rowhouse.core.errors import (
 )
 from rowhouse.core.policy import ANYONE
 from rowhouse.core.settings import Settings
+from rowhouse.db.database import Database
 from rowhouse.db.integrity import NAMING_CONVENTION, ConstraintCatalog, ForeignKeyError, is_disconnect, translate
-from rowhouse.db.unit_of_work import Database, UnitOfWork
+from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.http.dependencies import SessionDep
 from rowhouse.http.routing import Router
 from tests.conftest import unique

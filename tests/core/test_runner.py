@@ -18,7 +18,8 @@ from rowhouse.auth.models import User
 from rowhouse.core.errors import ReadOnlyDatabaseError, TransactionRetryError, UnavailableError
 from rowhouse.core.policy import ANYONE
 from rowhouse.core.settings import Settings
-from rowhouse.db.unit_of_work import Database, UnitOfWork
+from rowhouse.db.database import Database
+from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.http.dependencies import CallerDep, SessionDep, UnitDep
 from rowhouse.http.routing import Router, in_worker_group
 from rowhouse.workers.runner import (

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from rowhouse.core.settings import Settings
 from rowhouse.db.compiled import CompiledStatement
+from rowhouse.db.database import Database
 from rowhouse.db.sql_functions import (
     MayHold,
     create_fold_function,
@@ -16,7 +17,7 @@ from rowhouse.db.sql_functions import (
     fold_text,
     fold_with,
 )
-from rowhouse.db.unit_of_work import Database, UnitOfWork
+from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.search_index import SearchIndex
 from rowhouse.query.operators import CONTAINS, folded_like, searched_text
 from tests.databases import Databases

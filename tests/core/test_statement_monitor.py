@@ -14,7 +14,8 @@ import structlog
 from rowhouse.core.errors import ConnectionLostError, StatementTimeoutError
 from rowhouse.core.settings import Settings
 from rowhouse.db import statement_monitor as statement_watch
-from rowhouse.db.unit_of_work import Database, UnitOfWork
+from rowhouse.db.database import Database
+from rowhouse.db.unit_of_work import UnitOfWork
 from tests.databases import Databases
 
 NUMBERS = sa.select(sa.literal(1).label("n")).cte("numbers", recursive=True)

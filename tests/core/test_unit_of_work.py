@@ -16,9 +16,10 @@ from rowhouse.core.errors import ConflictError, DuplicateError, LockedError, Row
 from rowhouse.core.security import Caller
 from rowhouse.core.settings import Settings
 from rowhouse.db.compiled import CompiledStatement
+from rowhouse.db.database import Database
 from rowhouse.db.engine import create_engine
 from rowhouse.db.integrity import ForeignKeyError
-from rowhouse.db.unit_of_work import Database, UnitOfWork
+from rowhouse.db.unit_of_work import UnitOfWork
 from tests.conftest import migrate, unique
 from tests.core.conftest import Shelf, build_product, count, shelves, things
 from tests.databases import Databases

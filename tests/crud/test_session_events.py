@@ -11,7 +11,8 @@ from sqlalchemy.exc import SAWarning
 from sqlmodel import Session
 from starlette.testclient import TestClient
 
-from rowhouse.db.unit_of_work import Database, UnitOfWork
+from rowhouse.db.database import Database
+from rowhouse.db.unit_of_work import UnitOfWork
 from tests.conftest import unique
 from tests.sample_entities.odd.columns import Preset
 from tests.sample_entities.odd.shapes import Leaf, Sealed, Seat, Vein

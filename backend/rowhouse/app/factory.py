@@ -28,7 +28,8 @@ from rowhouse.auth.service import authenticate, ensure_administrator, subject_of
 from rowhouse.core.errors import RowhouseError, problem_response
 from rowhouse.core.logging_config import configure_logging
 from rowhouse.core.settings import Settings
-from rowhouse.db.unit_of_work import Database, UnitOfWork
+from rowhouse.db.database import Database
+from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.health.drain import Drain
 from rowhouse.health.migration_state import Revisions
 from rowhouse.health.readiness import DatabaseCheck, Readiness

@@ -21,7 +21,8 @@ from rowhouse.core.clock import now
 from rowhouse.core.errors import RowhouseError, UnavailableError
 from rowhouse.core.security import hash_password
 from rowhouse.core.settings import Settings
-from rowhouse.db.unit_of_work import Database, UnitOfWork
+from rowhouse.db.database import Database
+from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.health.migration_state import Revisions
 from rowhouse.health.readiness import stored_revisions
 

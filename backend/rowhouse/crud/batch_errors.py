@@ -13,8 +13,9 @@ from typing import Literal, Self, TypeVar
 import sqlalchemy as sa
 
 from rowhouse.core.errors import RowhouseError
+from rowhouse.db.database import DRIVER_ERRORS
 from rowhouse.db.integrity import translate
-from rowhouse.db.unit_of_work import DRIVER_ERRORS, UnitOfWork
+from rowhouse.db.unit_of_work import UnitOfWork
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -11,7 +11,8 @@ from sqlalchemy import event
 from sqlmodel import Session
 
 from rowhouse.db.compiled import Row
-from rowhouse.db.unit_of_work import UNIT, Database, UnitOfWork
+from rowhouse.db.database import Database
+from rowhouse.db.unit_of_work import UNIT, UnitOfWork
 from rowhouse.history.entries import Action
 from rowhouse.history.recorder import ChangeRecorder
 from rowhouse.query.resource import Resource

@@ -22,8 +22,9 @@ from rowhouse.core.clock import now
 from rowhouse.core.errors import InvalidInputError
 from rowhouse.core.openapi import header, response_header
 from rowhouse.db.compiled import CompiledStatement
+from rowhouse.db.database import Database
 from rowhouse.db.sql_functions import portable_text
-from rowhouse.db.unit_of_work import Database, UnitOfWork
+from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.requests.idempotency_quota import LIFETIME, KeyQuota
 
 MAX_OWNER = 600

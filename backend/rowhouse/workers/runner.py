@@ -21,7 +21,8 @@ from rowhouse.core.errors import (
     UnavailableError,
 )
 from rowhouse.core.settings import Settings
-from rowhouse.db.unit_of_work import Authenticator, Database, UnitOfWork
+from rowhouse.db.database import Database
+from rowhouse.db.unit_of_work import Authenticator, UnitOfWork
 from rowhouse.workers.pool import CompletionQueue, PoolTimeoutError, WorkerPool
 
 T = TypeVar("T")

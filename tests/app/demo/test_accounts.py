@@ -17,7 +17,8 @@ from rowhouse.auth.accounts import include_accounts
 from rowhouse.auth.models import User
 from rowhouse.core.security import hash_password
 from rowhouse.core.settings import Settings
-from rowhouse.db.unit_of_work import Database, UnitOfWork
+from rowhouse.db.database import Database
+from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.registration.registry import Registry
 from tests.app.demo.stored import store_the_demo
 from tests.conftest import ADMIN_EMAIL, QUIET, migrate, sign_in
