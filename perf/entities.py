@@ -1,62 +1,6 @@
-"""What a hundred entities cost a request: `python -m perf.entities --rounds 5`.
+"""Measure the cost of a hundred entities: `python -m perf.entities`. The program is `perf.app.micro.entities`."""
 
-The same get of a book by its id, anonymous, on PostgreSQL with one worker, from Rowhouse with 2 and with 100 registered entities.
-The two servers run beside each other on the same rows and are measured in turns, A B A B; the medians of the server's CPU per
-request are printed, their ratio, and how far the rounds' own ratios lie apart, which is the noise. `--few 2 --many 2` is the
-control: what it shows beside 1.00 is the machine's.
-"""
-
-import argparse
-import statistics
-import sys
-from collections.abc import Sequence
-from dataclasses import replace
-
-from perf.apps import ROWHOUSE, App
-from perf.bench import Bench, Plan, running
-from perf.scenarios import Scenario
-
-
-def crowd(entities: int) -> App:
-    """Rowhouse with so many entities."""
-    environment = {"ENTITIES": str(entities)}
-    return replace(ROWHOUSE, name=f"entities_{entities}", factory="perf.crowd:create_app", environment=environment)
-
-
-def measure(bench: Bench) -> list[list[float]]:
-    """Server CPU in ms per request: for each server a figure a round. Each round begins with the other server."""
-    figures: list[list[float]] = [[] for _ in bench.servers]
-    for round_number in range(bench.plan.rounds):
-        turns = list(enumerate(bench.servers))
-        for position, server in turns if round_number % 2 == 0 else reversed(turns):
-            figure = bench.measure(server, Scenario.GET, token="").server_ms
-            print(f"round {round_number + 1} {server.app.name}: {figure:.3f} ms", file=sys.stderr)
-            figures[position].append(figure)
-    return figures
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m perf.entities", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--few", type=int, default=2, help="entities of the one server")
-    parser.add_argument("--many", type=int, default=100, help="entities of the other")
-    parser.add_argument("--books", type=int, default=10_000)
-    parser.add_argument("--requests", type=int, default=3_000, help="measured, per server and round")
-    parser.add_argument("--warm-up", type=int, default=300, help="sent first, not measured")
-    parser.add_argument("--connections", type=int, default=16)
-    parser.add_argument("--database-url", help="a PostgreSQL to use instead of one from the wheel")
-    options = vars(parser.parse_args(arguments))
-    few, many, database_url = (options.pop(name) for name in ("few", "many", "database_url"))
-    plan = Plan(apps=[crowd(few), crowd(many)], **options)
-    with running(plan, database_url) as bench:
-        figures = measure(bench)
-    low, high = (statistics.median(rounds) for rounds in figures)
-    ratios = [after / before for before, after in zip(*figures, strict=True)]
-    print(f"Server CPU, ms per get, medians of {plan.rounds} rounds of {plan.requests} requests\n")
-    print(f"| {few} entities | {many} entities | ratio | ratios of the rounds |\n|---:|---:|---:|---|")
-    print(f"| {low:.3f} | {high:.3f} | {high / low:.2f} | {min(ratios):.2f} to {max(ratios):.2f} |")
-
+from perf.product import run
 
 if __name__ == "__main__":
-    main()
+    run("micro.entities")

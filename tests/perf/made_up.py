@@ -1,6 +1,6 @@
 """Samples and runs that were made up: one that is quick, one that is slowed, one that is refused."""
 
-from perf.samples import Bound, Load, Run, Sample, by_second, judge, passes, totals
+from perf.report.results import Bound, Load, Run, Sample, by_second, judge, passes, totals
 
 GET, POST = "GET /api/v1/things/{id}", "POST /api/v1/things"
 SECONDS = 2.0

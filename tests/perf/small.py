@@ -4,7 +4,7 @@ import os
 
 from app.catalog.models import Category
 from app.main import create_app as create_rowhouse
-from perf.faulty import Faulty
+from perf.load.fault_injection import Faulty
 from rowhouse.auth.accounts import include_accounts
 from rowhouse.core.policy import ANYONE, SIGNED_IN
 from rowhouse.registration.registry import Registry

@@ -12,15 +12,15 @@ import psutil
 import pytest
 import uvloop
 
-from perf import bench, proof
-from perf.apps import FLOOR, App
-from perf.bench import Bench, FailedRequestError, Plan, main
-from perf.beside import Sample, medians, side_by_side
-from perf.client import Call, Outcome, _run
-from perf.fill import _book as filled_book
-from perf.proof import AnswerError, prove
-from perf.scenarios import Scenario
-from perf.servers import JWT_SECRET, Cluster, Server, cpu_seconds
+from perf.app.compare import bench, proof
+from perf.app.compare.targets import FLOOR, App
+from perf.app.compare.bench import Bench, FailedRequestError, Plan, main
+from perf.app.compare.side_by_side import Sample, medians, side_by_side
+from perf.harness.client import Call, Outcome, _run
+from perf.app.datasets.benchmark_rows import _book as filled_book
+from perf.app.compare.equivalence_check import AnswerError, prove
+from perf.app.compare.scenarios import Scenario
+from perf.harness.servers import JWT_SECRET, Cluster, Server, cpu_seconds
 
 BOOKS = 500
 
@@ -41,7 +41,7 @@ def sample(app: str, server_ms: float, database_ms: float | None = 1.0) -> Sampl
 
 def test_the_table_has_medians_and_our_part_of_each_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """For the server, for PostgreSQL and for both together."""
-    monkeypatch.setattr("perf.beside.Scenario", [Scenario.GET])
+    monkeypatch.setattr("perf.app.compare.side_by_side.Scenario", [Scenario.GET])
     figures = {"textbook": (4.0, 9.0, 5.0), "floor": (0.25, 0.25, 0.9), "rowhouse": (0.5, 0.4, 0.7)}
     table = medians([sample(app, value) for app, values in figures.items() for value in values])
     printed = side_by_side(table).splitlines()
@@ -55,7 +55,7 @@ def test_the_table_has_medians_and_our_part_of_each_of_the_others(monkeypatch: p
 
 def test_what_a_foreign_database_uses_is_not_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """One table is left, and no ratio without Rowhouse."""
-    monkeypatch.setattr("perf.beside.Scenario", [Scenario.GET])
+    monkeypatch.setattr("perf.app.compare.side_by_side.Scenario", [Scenario.GET])
     printed = side_by_side(medians([sample("floor", 0.2, None)]))
     assert "PostgreSQL" not in printed
     assert printed.splitlines()[2:] == ["| scenario | floor |", "|---|---:|", "| get | 0.20 |"]
@@ -63,7 +63,7 @@ def test_what_a_foreign_database_uses_is_not_made_up(monkeypatch: pytest.MonkeyP
 
 def test_who_uses_no_postgresql_has_no_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """PocketBase has its own database; both together are compared."""
-    monkeypatch.setattr("perf.beside.Scenario", [Scenario.GET])
+    monkeypatch.setattr("perf.app.compare.side_by_side.Scenario", [Scenario.GET])
     printed = side_by_side(medians([sample("rowhouse", 0.5), sample("pocketbase", 0.75, 0.0)])).splitlines()
     assert [line for line in printed if line.startswith("| get")] == [
         "| get | 0.50 | 0.75 | 0.67 |",

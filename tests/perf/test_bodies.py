@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from perf.bodies import SLOT_LENGTH, Bodies, UnmakeableError, number
-from perf.operations import Api
+from perf.load.bodies import SLOT_LENGTH, Bodies, UnmakeableError, number
+from perf.load.operations import Api
 from tests.openapi_documents import document_of
 from tests.perf.conftest import REGISTRIES
 

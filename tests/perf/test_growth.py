@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from perf.growth import CASES, report
+from perf.app.micro.growth import CASES, report
 
 HELD = next(case.name for case in CASES if case.is_held)
 FREE = next(case.name for case in CASES if not case.is_held)

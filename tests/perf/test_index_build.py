@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from perf import index_build
-from perf.index_build import Measure, main
+from perf.app.micro import index_build
+from perf.app.micro.index_build import Measure, main
 
 
 def test_one_command_makes_the_table(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,13 +9,13 @@ from starlette.responses import Response
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
-from perf import load
-from perf.faulty import Faulty
-from perf.load import climb, command_of, conclude, main, next_users
-from perf.operations import Api, Deck, UncallableOperationError
-from perf.recorder import Recorder
-from perf.samples import Sample, judge, read_run, totals
-from perf.trial import Found, bounds_of
+from perf.load import command
+from perf.load.fault_injection import Faulty
+from perf.load.command import climb, command_of, conclude, main, next_users
+from perf.load.operations import Api, Deck, UncallableOperationError
+from perf.load.sample_recorder import Recorder
+from perf.report.results import Sample, judge, read_run, totals
+from perf.load.load_run import Found, bounds_of
 from tests.databases import Databases
 from tests.openapi_documents import document_of
 from tests.perf.made_up import QUICK, REFUSED, SECONDS, SLOWED, answers, bounds, run_of
@@ -127,7 +127,7 @@ def test_only_requests_that_were_begun_in_the_measured_time_are_kept(monkeypatch
     note: dict[str, Any] = {"request_type": "GET", "name": "/things", "response_length": 0, "context": {}}
     recorder.note(**note, response_time=1.0, exception=None)
     recorder.begin, recorder.end = 10.0, 20.0
-    monkeypatch.setattr("perf.recorder.time.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("perf.load.sample_recorder.time.perf_counter", lambda: next(clock))
     recorder.note(**note, response_time=123.4567, exception=None)
     recorder.note(**note, response_time=200.0, exception=None)
     recorder.note(**note, response_time=1000.0, exception=RuntimeError("500 oh"))

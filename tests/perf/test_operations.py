@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from perf.operations import Api, UncallableOperationError
+from perf.load.operations import Api, UncallableOperationError
 from tests.openapi_documents import document_of
 from tests.perf.conftest import REGISTRIES
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from perf.patterns import matching
+from perf.load.patterns import matching
 
 
 @pytest.mark.parametrize(

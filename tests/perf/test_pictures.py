@@ -1,8 +1,8 @@
 """The pictures of a run: what is drawn, and where."""
 
-from perf.pictures.distribution import buckets
-from perf.pictures.drawing import linear, logarithmic
-from perf.report import html
+from perf.report.charts.distribution import buckets
+from perf.report.charts.drawing import linear, logarithmic
+from perf.report.page import html
 from tests.perf.runs import endpoint, parse, run, second, step, table
 
 

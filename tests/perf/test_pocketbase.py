@@ -15,15 +15,15 @@ import psutil
 import pytest
 import uvloop
 
-from perf import proof
-from perf.apps import FLOOR
-from perf.client import HOST, Call, Outcome, _run
-from perf.fill import _book as filled_book
-from perf.proof import AnswerError, prove, sign_in
-from perf.rivals import pocketbase
-from perf.rivals.pocketbase import POCKETBASE, stored
-from perf.scenarios import Scenario, call
-from perf.servers import Server, ServerStartError
+from perf.app.compare import equivalence_check
+from perf.app.compare.targets import FLOOR
+from perf.harness.client import HOST, Call, Outcome, _run
+from perf.app.datasets.benchmark_rows import _book as filled_book
+from perf.app.compare.equivalence_check import AnswerError, prove, sign_in
+from perf.app.compare.rivals import pocketbase
+from perf.app.compare.rivals.pocketbase import POCKETBASE, stored
+from perf.app.compare.scenarios import Scenario, call
+from perf.harness.servers import Server, ServerStartError
 from tests.perf.test_beside import BOOKS, Shop, server
 
 RECORDS = "/api/collections/books/records"

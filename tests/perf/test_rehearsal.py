@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from perf.accounts import Account, Answer, Request, sender
-from perf.operations import Api, UncallableOperationError
-from perf.rehearsal import rehearse
-from perf.visitor import ADMIN, DRIVER, NOBODY, USER, Plan, Visitor
+from perf.load.accounts import Account, Answer, Request, sender
+from perf.load.operations import Api, UncallableOperationError
+from perf.load.dry_run import rehearse
+from perf.load.virtual_user import ADMIN, DRIVER, NOBODY, USER, Plan, Visitor
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD
 from tests.fast_hashing import cheapen
 

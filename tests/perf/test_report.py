@@ -8,8 +8,8 @@ from xml.etree.ElementTree import Element
 
 import pytest
 
-from perf.findings import UnreadableRunError, difference, headline, ranked
-from perf.report import html, main, markdown, write_report
+from perf.report.analysis import UnreadableRunError, difference, headline, ranked
+from perf.report.page import html, main, markdown, write_report
 from tests.perf.runs import NEVER, Run, endpoint, parse, run, second, step, table
 
 SCRIPT = '<script src="https://evil.example/x.js">alert("&")</script>'

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from perf.samples import (
+from perf.report.results import (
     BOUNDS,
     Load,
     Sample,

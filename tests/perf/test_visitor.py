@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from perf import visitor as module
-from perf.accounts import Account, Answer, RefusedError, Request
-from perf.operations import Api
-from perf.rehearsal import rehearse
-from perf.visitor import ADMIN, NOBODY, Plan, Visitor
+from perf.load import virtual_user as module
+from perf.load.accounts import Account, Answer, RefusedError, Request
+from perf.load.operations import Api
+from perf.load.dry_run import rehearse
+from perf.load.virtual_user import ADMIN, NOBODY, Plan, Visitor
 
 THINGS, VOTES = "/api/v1/things", "/api/v1/votes"
 VOTE = {"type": "object", "properties": {"thing_id": {"type": "integer"}}, "required": ["thing_id"]}

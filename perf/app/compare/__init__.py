@@ -1,0 +1,1 @@
+"""Compare Rowhouse with other frameworks on the same bookshop: `python -m perf.bench`."""

@@ -1,0 +1,1 @@
+"""Fill databases of the product with generated rows, with SQL and not through the application."""

@@ -1,0 +1,1 @@
+"""Start and measure servers: processes, clients and meters. Knows no application."""

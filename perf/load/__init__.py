@@ -1,0 +1,1 @@
+"""Load every operation of an OpenAPI document: `python -m perf.load`, or `scripts/perf`."""

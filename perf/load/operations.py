@@ -1,0 +1,275 @@
+"""Read an OpenAPI document into operations: their paths, collections, requests and valid responses.
+
+The tasks of the load test come from here alone, so a newly registered entity is loaded without an edit. Nothing here
+sends a request. An operation that this module does not understand is an error. It is never left out.
+"""
+
+import random
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+DEFAULT_PREFIX = "/api/v1"
+# The paths of accounts below the prefix (docs/contract.md §6).
+SIGN_UP, LOGIN = "/users", "/auth/login"
+JSON, FORM, NDJSON = "application/json", "application/x-www-form-urlencoded", "application/x-ndjson"
+METHODS = ("get", "post", "patch", "put", "delete")
+ACCOUNT_PATHS = ("/auth", "/users")
+READ_WEIGHT, WRITE_WEIGHT, SELDOM_WEIGHT = 10, 4, 1
+# The number of rows in a batch or a file.
+ELEMENTS = 20
+SLO = "x-slo-ms"
+Schema = Mapping[str, Any]
+
+
+class UncallableOperationError(RuntimeError):
+    """The load test cannot call some operations of the document. The message lists them with the reasons."""
+
+
+BATCH, EXPORT, IMPORT, RESTORE = "/batch", "/export", "/import", "/{id}/restore"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """One method of one path.
+
+    `name` is the path without the prefix of the API, as statistics group it: `/books/{id}`. `query` has the schemas of
+    the required parameters, `optional_query` the names of the others. `slo_ms` is the bound of the 95th percentile in
+    milliseconds; 0 if the document states none.
+    """
+
+    method: str
+    path: str
+    name: str
+    operation_id: str
+    successes: frozenset[int]
+    is_secured: bool
+    body: Schema | None
+    media_type: str | None
+    query: Mapping[str, Schema] = field(default_factory=dict)
+    optional_query: frozenset[str] = frozenset()
+    slo_ms: int = 0
+
+    @cached_property
+    def label(self) -> str:
+        """Return `GET /books/{id}`."""
+        return f"{self.method} {self.name}"
+
+    @property
+    def takes_row(self) -> bool:
+        """Return whether the path names a row, or the elements of the batch do."""
+        return "{" in self.path or (self.is_batch and self.method != "POST")
+
+    @property
+    def is_batch(self) -> bool:
+        """Return whether it is about several rows."""
+        return self.path.endswith(BATCH)
+
+    @property
+    def collection(self) -> str:
+        """Return the path of the row's collection; the path itself if it names no row."""
+        path = self.path.partition("/{")[0]
+        for ending in (BATCH, EXPORT, IMPORT):
+            path = path.removesuffix(ending)
+        return path
+
+    @property
+    def is_stream(self) -> bool:
+        """Return whether the response can be so long that it is timed to its first byte."""
+        return self.path.endswith(EXPORT)
+
+    @property
+    def takes_rows(self) -> bool:
+        """Return whether the body is a file of rows, each with the schema of a create."""
+        return self.media_type == NDJSON
+
+    @property
+    def ends_row(self) -> bool:
+        """Return whether the row cannot be used again: it was deleted, or an action changed its state."""
+        return self.takes_row and self.method in ("DELETE", "POST") and not self.restores_row
+
+    @property
+    def restores_row(self) -> bool:
+        """Return whether it restores a deleted row."""
+        return self.method == "POST" and self.path.endswith(RESTORE)
+
+    @property
+    def weight(self) -> int:
+        """Return how often it is called compared with others. Accounts, batches and files are rare; hashing is slow."""
+        if self.is_stream or self.takes_rows or self.is_batch:
+            return SELDOM_WEIGHT
+        if self.method == "GET":
+            return READ_WEIGHT
+        return SELDOM_WEIGHT if self.name.startswith(ACCOUNT_PATHS) else WRITE_WEIGHT
+
+    def path_of(self, key: object) -> str:
+        """Return the path with the key of a row in it."""
+        before, _, after = self.path.partition("{")
+        return f"{before}{key}{after.partition('}')[2]}" if after else before
+
+
+class Api:
+    """Every operation of one document, and the references between collections.
+
+    Raises:
+        UncallableOperationError: the load test cannot call some operation.
+    """
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self.document = document
+        logins = [path.removesuffix(LOGIN) for path in document["paths"] if path.endswith(LOGIN)]
+        self.has_accounts = bool(logins)
+        self.prefix = logins[0] if logins else DEFAULT_PREFIX
+        self.operations = [
+            _operation(method, path, item, prefix=self.prefix)
+            for path, item in document["paths"].items()
+            for method in METHODS
+            if method in item
+        ]
+        self.by_label = {operation.label: operation for operation in self.operations}
+        self._by_place = {(operation.method, operation.path): operation for operation in self.operations}
+        # What `expand` embeds shows what other members refer to: `stock` is a BranchPublic, so `stock_id` is its key.
+        gets = {
+            _row_schema(document["paths"][operation.path]["get"]): operation.collection
+            for operation in self.operations
+            if operation.method == "GET" and operation.operation_id.startswith("get_")
+        }
+        # A member `charge_point_id` refers to the rows of the operation `get_charge_point`.
+        self.targets = {
+            f"{operation.operation_id.removeprefix('get_')}_id": operation.collection
+            for operation in self.operations
+            if operation.method == "GET" and operation.takes_row and operation.operation_id.startswith("get_")
+        }
+        for member, schema in _expanded(document):
+            if schema in gets:
+                self.targets.setdefault(member, gets[schema])
+        errors = [f"{operation.label}: {text}" for operation in self.operations for text in self._errors(operation)]
+        if errors or not self.operations:
+            raise UncallableOperationError("\n".join(errors) or "the document has no operations")
+
+    @property
+    def sign_up_roles(self) -> tuple[str, ...]:
+        """Return the roles that a client may choose at sign-up, the default first; empty without a sign-up."""
+        operation = self.create_of(f"{self.prefix}{SIGN_UP}")
+        if operation is None or operation.body is None:
+            return ()
+        schemas = self.document.get("components", {}).get("schemas", {})
+        body = schemas.get(operation.body.get("$ref", "").rpartition("/")[2], operation.body)
+        role = body.get("properties", {}).get("role", {})
+        return tuple(role.get("enum", [role["const"]] if "const" in role else []))
+
+    def create_of(self, collection: str) -> Operation | None:
+        """Return the operation that creates a row of the collection."""
+        return self._by_place.get(("POST", collection))
+
+    def list_of(self, collection: str) -> Operation | None:
+        """Return the operation that lists the collection."""
+        return self._by_place.get(("GET", collection))
+
+    def delete_of(self, collection: str) -> Operation | None:
+        """Return the operation that deletes a row of the collection."""
+        return self._by_place.get(("DELETE", f"{collection}/{{id}}"))
+
+    def batch_create_of(self, collection: str) -> Operation | None:
+        """Return the operation that creates a batch of rows of the collection."""
+        return self._by_place.get(("POST", f"{collection}{BATCH}"))
+
+    def elements_of(self, operation: Operation) -> int:
+        """Return the number of rows in a request: 20 for a file, and for a batch of rows that a batch can create."""
+        if operation.takes_rows:
+            return ELEMENTS
+        return ELEMENTS if operation.is_batch and self.batch_create_of(operation.collection) else 1
+
+    def weighted(self) -> Iterator[Operation]:
+        """Yield every operation as often as its weight."""
+        for operation in self.operations:
+            yield from [operation] * operation.weight
+
+    def _errors(self, operation: Operation) -> Iterator[str]:
+        """Yield why the operation cannot be called."""
+        if operation.path.count("{") > 1:
+            yield "more than one parameter in the path; perf.load.operations must be taught where its rows come from"
+        elif operation.takes_row:
+            yield from self._row_errors(operation)
+        if operation.takes_rows and self.create_of(operation.collection) is None:
+            yield f"takes rows of {operation.collection}, and no operation has the schema of one"
+        if operation.body is not None and operation.media_type not in (JSON, FORM, NDJSON):
+            yield f"takes {operation.media_type}; perf.load.virtual_user must be taught to generate it"
+        if operation.slo_ms < 0:
+            yield f"{SLO} must be a whole number of milliseconds from 1"
+        if not operation.successes:
+            yield "documents no answer of success"
+
+    def _row_errors(self, operation: Operation) -> Iterator[str]:
+        creates, lists = self.create_of(operation.collection), self.list_of(operation.collection)
+        if creates is None and lists is None:
+            yield f"no operation lists or creates rows of {operation.collection}, so there is no row to call it with"
+        elif creates is None and (operation.method == "DELETE" or operation.restores_row):
+            yield f"no operation creates rows of {operation.collection}, and the load test deletes only its own"
+        elif operation.restores_row and self.delete_of(operation.collection) is None:
+            yield f"no operation deletes rows of {operation.collection}, so there is none to restore"
+
+
+class OperationShuffle:
+    """Returns operations as often as their weights, in random order."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._remaining: list[Operation] = []
+
+    def next(self) -> Operation:
+        """Return the next operation to call."""
+        if not self._remaining:
+            self._remaining = list(self._api.weighted())
+            random.shuffle(self._remaining)
+        return self._remaining.pop()
+
+
+def _operation(method: str, path: str, item: Mapping[str, Any], *, prefix: str) -> Operation:
+    described = item[method]
+    content: Mapping[str, Any] = described.get("requestBody", {}).get("content", {})
+    media_type = NDJSON if NDJSON in content else next(iter(content), None)
+    parameters = [*item.get("parameters", ()), *described.get("parameters", ())]
+    query = [parameter for parameter in parameters if parameter["in"] == "query"]
+    return Operation(
+        method=method.upper(),
+        path=path,
+        name=path.removeprefix(prefix),
+        operation_id=described["operationId"],
+        successes=_successes(described["responses"]),
+        is_secured=bool(described.get("security")),
+        body=content[media_type]["schema"] if media_type else None,
+        media_type=media_type,
+        query={parameter["name"]: parameter["schema"] for parameter in query if parameter.get("required")},
+        optional_query=frozenset(parameter["name"] for parameter in query if not parameter.get("required")),
+        slo_ms=_slo(described),
+    )
+
+
+def _slo(described: Mapping[str, Any]) -> int:
+    """Return the bound that an operation states: 0 if it states none, -1 if it is not a positive integer."""
+    stated = described.get(SLO, 0)
+    is_bound = isinstance(stated, int) and (stated > 0 or SLO not in described)
+    return stated if is_bound else -1
+
+
+def _row_schema(described: Mapping[str, Any]) -> str:
+    """Return the reference to the schema of the row that a get returns; the first of several."""
+    schema = described["responses"].get("200", {}).get("content", {}).get(JSON, {}).get("schema", {})
+    return str((schema.get("anyOf") or [schema])[0].get("$ref", ""))
+
+
+def _expanded(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the members that refer to one row, with the reference to the schema of that row."""
+    schemas = document.get("components", {}).get("schemas", {})
+    for name, schema in schemas.items():
+        if name.endswith("Partial"):
+            for member, value in schema.get("properties", {}).items():
+                for arm in value.get("anyOf", ()):
+                    if "$ref" in arm and f"{member}_id" in schema["properties"]:
+                        yield f"{member}_id", arm["$ref"]
+
+
+def _successes(statuses: Iterable[str]) -> frozenset[int]:
+    return frozenset(int(status) for status in statuses if status.startswith("2"))
