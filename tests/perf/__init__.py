@@ -1,1 +1,1 @@
-"""What the load test makes of an OpenAPI document. Locust itself is not imported: it would patch this process's threads."""
+"""Tests of `perf` that need no product. Locust itself is not imported: it would patch this process's threads."""

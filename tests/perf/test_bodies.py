@@ -1,86 +1,44 @@
-"""Every body that is made up is one that the application takes."""
+"""Generated bodies are valid, and values stay within the limits of their schemas."""
 
-import json
-import uuid
+import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from perf.load.bodies import SLOT_LENGTH, Bodies, UnmakeableError, number
-from perf.load.operations import Api
+from perf.load.bodies import Bodies, UnsupportedSchemaError, matching_text, number
 from tests.openapi_documents import document_of
-from tests.perf.conftest import REGISTRIES
-
-START = datetime(2030, 1, 31, 12, tzinfo=UTC)
-HOUSES = [
-    (side, path)
-    for side, registry in REGISTRIES.items()
-    for path, registration in registry.registrations.items()
-    if "create" in registration.operations
-]
+from tests.perf.load_steps import START, check_bodies, creatable, reference
+from tests.sample_entities.odd.registry import registry
 
 
-def refer(collection: str) -> object:
-    """A key as the collection has it."""
-    return str(uuid.uuid4()) if collection.endswith("/leaves") else 1
+@pytest.mark.parametrize("path", creatable(registry))
+def test_generated_bodies_are_valid(path: str) -> None:
+    check_bodies(document_of("odd"), registry, path)
 
 
-@pytest.mark.parametrize(("side", "path"), HOUSES)
-def test_bodies_hold_what_the_model_demands(side: str, path: str) -> None:
-    """Create and Update take sixty bodies each, and every member that was sent."""
-    document = document_of(side)
-    api = Api(document)
-    bodies = Bodies(document, api.targets)
-    schemas = REGISTRIES[side].registrations[path].resource.schemas
-    for method, place, model in (("POST", path, schemas.create), ("PATCH", f"{path}/{{id}}", schemas.update)):
-        operation = api.by_label[f"{method} /{place}"]
-        assert operation.body is not None
-        for _ in range(60):
-            made = bodies.make(operation.body, refer=refer, start=START)
-            sent = model.model_validate_json(json.dumps(made))
-            assert sent.model_fields_set == set(made)
-
-
-def test_a_body_has_a_slot_and_rows_to_refer_to() -> None:
-    """A booking is as long as a slot, for rows that were asked for by their collection."""
-    document = document_of("product")
-    api = Api(document)
-    schema, keys = api.by_label["POST /bookings"].body or {}, {"/api/v1/charge-points": 7, "/api/v1/vehicles": 8}
-    made = Bodies(document, api.targets).make(schema, refer=keys.__getitem__, start=START)
-    assert (made["charge_point_id"], made["vehicle_id"]) == (7, 8)
-    assert datetime.fromisoformat(made["end_time"]) - datetime.fromisoformat(made["start_time"]) == SLOT_LENGTH
-    assert timedelta(minutes=5) <= SLOT_LENGTH <= timedelta(hours=24)
-
-
-def test_texts_are_never_the_same() -> None:
-    """A unique column takes them all; what has a default that is a choice keeps it."""
-    document = document_of("product")
-    api = Api(document)
-    bodies = Bodies(document, api.targets)
-    schema = api.by_label["POST /charge-points"].body or {}
-    made = [bodies.make(schema, refer=refer, start=START) for _ in range(500)]
-    assert len({body["code"] for body in made}) == 500
-    assert {body["status"] for body in made} == {"available"}
-
-
-def test_a_required_reference_to_nothing_is_an_error() -> None:
-    """It names the member."""
-    document = document_of("product")
-    api = Api(document)
-    schema = api.by_label["POST /books"].body or {}
-    with pytest.raises(UnmakeableError, match="category_id"):
-        Bodies(document, api.targets).make(schema, refer=lambda _path: None, start=START)
+def test_a_required_reference_without_a_row_is_an_error() -> None:
+    """The message names the member."""
+    schema = {"type": "object", "properties": {"shelf_id": {"type": "integer"}}, "required": ["shelf_id"]}
+    with pytest.raises(UnsupportedSchemaError, match="shelf_id"):
+        Bodies({}, {"shelf_id": "/shelves"}).generate(schema, refer=lambda _path: None, start=START)
 
 
 @pytest.mark.parametrize(
     "schema", [{"type": "string", "format": "binary"}, {"type": "null"}, {"type": "string", "pattern": "(?!)"}]
 )
-def test_a_schema_that_is_not_understood_is_an_error(schema: Mapping[str, Any]) -> None:
-    """Nothing is made up for it."""
-    with pytest.raises(UnmakeableError):
-        Bodies({}, {}).make(schema, refer=refer, start=START)
+def test_an_unsupported_schema_is_an_error(schema: Mapping[str, Any]) -> None:
+    with pytest.raises(UnsupportedSchemaError):
+        Bodies({}, {}).generate(schema, refer=reference, start=START)
+
+
+def test_an_amount_is_the_value_of_an_integer_member() -> None:
+    """A member of another type keeps a generated value."""
+    schema = {"type": "object", "properties": {"stock": {"type": "integer"}}}
+    bodies = Bodies({}, {}, amounts={"stock": 1_000_000})
+    assert bodies.generate(schema, refer=reference, start=START) == {"stock": 1_000_000}
+    schema = {"type": "object", "properties": {"stock": {"type": "boolean"}}}
+    assert isinstance(bodies.generate(schema, refer=reference, start=START)["stock"], bool)
 
 
 @pytest.mark.parametrize(
@@ -93,13 +51,48 @@ def test_a_schema_that_is_not_understood_is_an_error(schema: Mapping[str, Any]) 
         ({"type": "number", "multipleOf": 0.25, "minimum": -0.3, "maximum": 0.3}, -0.25, 0.25),
     ],
 )
-def test_numbers_walk_the_whole_of_their_bounds(schema: Mapping[str, Any], least: float, most: float) -> None:
-    """From the first to the last, and never past them."""
-    made = [number(schema, position) for position in range(2000)]
-    assert (min(made), max(made)) == (least, most)
+def test_numbers_use_the_whole_range(schema: Mapping[str, Any], least: float, most: float) -> None:
+    """They include both bounds and nothing beyond them."""
+    numbers = [number(schema, position) for position in range(2000)]
+    assert (min(numbers), max(numbers)) == (least, most)
 
 
-def test_bounds_without_a_number_are_an_error() -> None:
-    """No number is made up."""
-    with pytest.raises(UnmakeableError):
+def test_bounds_without_a_number_between_them_are_an_error() -> None:
+    with pytest.raises(UnsupportedSchemaError):
         number({"type": "integer", "exclusiveMinimum": 1, "exclusiveMaximum": 2}, 0)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"^[A-Z]{2}-\d+$",
+        r"^(red|green)_[^\s_]{3,5}$",
+        r"^\w+@[a-z]+\.(com|org)$",
+        r"^[^\x00]*$",
+        r"^(?:[0-9a-f]{2}:){5}[0-9a-f]{2}$",
+        r"^x?[\dA-F]{4}.$",
+        r"^[äöü]+$",
+    ],
+)
+def test_a_text_matches_its_pattern(pattern: str) -> None:
+    """It is also printable: a line break at the end would match `$` in Python only."""
+    for _ in range(50):
+        text = matching_text(pattern)
+        assert text is not None
+        assert re.search(pattern, text)
+        assert text.isprintable()
+
+
+def test_a_text_has_the_right_length() -> None:
+    text = matching_text(r"^[a-z]+$", shortest=1, longest=3)
+    assert text is not None
+    assert 1 <= len(text) <= 3
+
+
+def test_texts_differ() -> None:
+    assert len({matching_text(r"^[A-Z]{2}-\d+$") for _ in range(200)}) == 200
+
+
+@pytest.mark.parametrize("pattern", [r"(?!)", r"^(?=b)a$"])
+def test_a_pattern_that_no_generated_text_matches_returns_none(pattern: str) -> None:
+    assert matching_text(pattern) is None

@@ -1,27 +1,26 @@
-"""The operations of a document, none left out."""
+"""Every operation of a document becomes a task, or is an error."""
 
 from collections import Counter
 from typing import Any
 
 import pytest
 
-from perf.load.operations import Api, UncallableOperationError
+from perf.load.operations import Api, OperationShuffle, UncallableOperationError
 from tests.openapi_documents import document_of
-from tests.perf.conftest import REGISTRIES
+from tests.sample_entities.odd.registry import registry
 
 ITEM, LIST = "/api/v1/things/{id}", "/api/v1/things"
 
 
 def described(*, success: str = "200", media_type: str | None = None) -> dict[str, Any]:
-    """An operation of a document."""
+    """Return an operation of a document."""
     body = {"requestBody": {"content": {media_type: {"schema": {"type": "object"}}}}} if media_type else {}
     return {"operationId": "thing", "responses": {success: {}}, **body}
 
 
-@pytest.mark.parametrize("side", REGISTRIES)
-def test_every_operation_of_the_document_is_a_task(side: str) -> None:
-    """Hand-written ones too, and nothing else."""
-    document = document_of(side)
+def test_every_operation_of_the_document_is_a_task() -> None:
+    """There are no other tasks."""
+    document = document_of("odd")
     documented = {
         f"{method.upper()} {path.removeprefix('/api/v1')}"
         for path, item in document["paths"].items()
@@ -32,39 +31,58 @@ def test_every_operation_of_the_document_is_a_task(side: str) -> None:
     assert all(tasks.values())
 
 
-@pytest.mark.parametrize("side", REGISTRIES)
-def test_every_registered_operation_is_a_task(side: str) -> None:
-    """For each line of the table of contents."""
-    labels = {operation.label for operation in Api(document_of(side)).operations}
-    registered = REGISTRIES[side].registrations
+def test_every_registered_operation_is_a_task() -> None:
+    labels = {operation.label for operation in Api(document_of("odd")).operations}
+    registered = registry.registrations
     assert {f"GET /{path}" for path in registered} <= labels
-    deletable = {path for path, line in registered.items() if "delete" in line.operations}
+    deletable = {path for path, registration in registered.items() if "delete" in registration.operations}
     assert {f"DELETE /{path}/{{id}}" for path in deletable} <= labels
 
 
-def test_accounts_weigh_less_than_rows_and_rows_less_than_reading() -> None:
-    """Sign-up as little as login."""
-    api = Api(document_of("product"))
-    weights = [api.by_label[label].weight for label in ("POST /auth/login", "POST /books", "GET /books/{id}")]
-    assert weights == sorted(set(weights))
-    assert api.by_label["POST /users"].weight == weights[0]
-
-
-def test_the_key_goes_into_the_path() -> None:
-    """And not into the name."""
-    operation = Api(document_of("product")).by_label["GET /charge-points/{id}"]
-    assert operation.path_of(12) == "/api/v1/charge-points/12"
-    assert (operation.name, operation.collection) == ("/charge-points/{id}", "/api/v1/charge-points")
+def test_a_shuffle_returns_every_operation_as_often_as_its_weight() -> None:
+    """Every round does, in another order."""
+    api = Api(document_of("odd"))
+    shuffle, rounds = OperationShuffle(api), []
+    for _ in range(2):
+        rounds.append([shuffle.next().label for _ in list(api.weighted())])
+        for operation in api.operations:
+            assert rounds[-1].count(operation.label) == operation.weight
+    assert rounds[0] != rounds[1]
 
 
 @pytest.mark.parametrize(
-    ("paths", "complaint"),
+    ("role", "roles"),
+    [({"enum": ["user", "driver"]}, ("user", "driver")), ({"const": "user"}, ("user",)), ({}, ())],
+)
+def test_the_roles_at_sign_up_are_those_of_the_document(role: dict[str, Any], roles: tuple[str, ...]) -> None:
+    body = {"type": "object", "properties": {"role": role}}
+    sign_up = described(success="201")
+    sign_up["requestBody"] = {"content": {"application/json": {"schema": body}}}
+    assert (
+        Api({"paths": {"/shop/users": {"post": sign_up}, "/shop/auth/login": {"post": described()}}}).sign_up_roles
+        == roles
+    )
+
+
+def test_the_prefix_is_that_of_the_login() -> None:
+    """Without accounts there is no login and no role."""
+    api = Api({"paths": {"/shop/v2/things": {"get": described()}, "/shop/v2/auth/login": {"post": described()}}})
+    assert (api.prefix, [operation.label for operation in api.operations]) == (
+        "/shop/v2",
+        ["GET /things", "POST /auth/login"],
+    )
+    api = Api({"paths": {LIST: {"get": described()}}})
+    assert (api.prefix, api.has_accounts, api.sign_up_roles) == ("/api/v1", False, ())
+
+
+@pytest.mark.parametrize(
+    ("paths", "message"),
     [
         ({}, "no operations"),
-        ({ITEM: {"get": described()}}, "GET /things/{id}: /api/v1/things can be neither listed nor added to"),
-        ({LIST: {"get": described()}, ITEM: {"delete": described()}}, "DELETE /things/{id}: nothing makes rows"),
-        ({LIST: {"post": described()}, f"{ITEM}/restore": {"post": described()}}, "restore: nothing deletes rows"),
-        ({LIST: {"get": described()}, f"{ITEM}/restore": {"post": described()}}, "restore: nothing makes rows"),
+        ({ITEM: {"get": described()}}, "GET /things/{id}: no operation lists or creates rows of /api/v1/things"),
+        ({LIST: {"get": described()}, ITEM: {"delete": described()}}, "DELETE /things/{id}: no operation creates rows"),
+        ({LIST: {"post": described()}, f"{ITEM}/restore": {"post": described()}}, "restore: no operation deletes rows"),
+        ({LIST: {"get": described()}, f"{ITEM}/restore": {"post": described()}}, "restore: no operation creates rows"),
         ({"/api/v1/things/{id}/parts/{part_id}": {"get": described()}}, "more than one parameter"),
         ({LIST: {"post": described(media_type="text/csv")}}, "POST /things: takes text/csv"),
         (
@@ -78,18 +96,8 @@ def test_the_key_goes_into_the_path() -> None:
         ),
     ],
 )
-def test_an_operation_that_cannot_be_called_is_an_error(paths: dict[str, Any], complaint: str) -> None:
-    """It is named, and so is the reason."""
+def test_an_operation_that_cannot_be_called_is_an_error(paths: dict[str, Any], message: str) -> None:
+    """The message names it and the reason."""
     with pytest.raises(UncallableOperationError) as caught:
         Api({"paths": paths})
-    assert complaint in str(caught.value)
-
-
-def test_files_belong_to_their_collection() -> None:
-    """A file is sent as lines of JSON, whose rows a create describes; its stream is judged by its beginning."""
-    api = Api(document_of("product"))
-    sent, read = api.by_label["POST /books/import"], api.by_label["GET /books/export"]
-    assert (sent.collection, sent.takes_rows, sent.media_type) == ("/api/v1/books", True, "application/x-ndjson")
-    assert (read.collection, read.is_stream, read.takes_row) == ("/api/v1/books", True, False)
-    assert [operation.label for operation in api.operations if operation.is_stream and operation.body] == []
-    assert sent.weight == read.weight == api.by_label["POST /auth/login"].weight
+    assert message in str(caught.value)

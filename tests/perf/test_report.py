@@ -1,4 +1,4 @@
-"""The report of a run: right numbers, well-formed, self-contained, and whatever the document says is shown as text only."""
+"""The report of a run: its numbers are right, it is well-formed and self-contained, and it escapes all texts."""
 
 import json
 import re
@@ -10,20 +10,20 @@ import pytest
 
 from perf.report.analysis import UnreadableRunError, difference, headline, ranked
 from perf.report.page import html, main, markdown, write_report
-from tests.perf.runs import NEVER, Run, endpoint, parse, run, second, step, table
+from tests.perf.run_documents import NEVER, Run, endpoint, parse, run, second, step, table
 
 SCRIPT = '<script src="https://evil.example/x.js">alert("&")</script>'
 
 
 def row(report: Run, name: str, earlier: Run | None = None) -> dict[str, str]:
-    """An endpoint's row by the names of the columns; there is exactly one."""
+    """Return the only row of an endpoint by the names of its columns."""
     head, *rows = table(parse(html(report, earlier)), "endpoints")
     (found,) = [cells for cells in rows if cells[0] == name]
     return dict(zip(head, found, strict=True))
 
 
 def titles(page: Element) -> list[str]:
-    """The headings of the parts."""
+    """Return the headings of the sections."""
     return ["".join(heading.itertext()) for heading in page.iter("h2")]
 
 
@@ -53,8 +53,8 @@ CASES: Mapping[str, tuple[Run, Run | None]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_every_report_is_well_formed_and_needs_nothing_from_elsewhere(case: str, tmp_path: Path) -> None:
-    """No script, no reference, no image, no import of a style; every endpoint stands in the table once."""
+def test_every_report_is_well_formed_and_self_contained(case: str, tmp_path: Path) -> None:
+    """It has no script, reference, image or imported style. Every endpoint is in the table once."""
     report, earlier = CASES[case]
     page_path, text_path = write_report(report, tmp_path / "new" / "place", earlier=earlier)
     page = parse(page_path.read_text(encoding="utf-8"))
@@ -68,8 +68,8 @@ def test_every_report_is_well_formed_and_needs_nothing_from_elsewhere(case: str,
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_markdown_holds_the_same_tables(case: str) -> None:
-    """Each row has as many cells as its head, whatever is in them."""
+def test_markdown_has_the_same_tables(case: str) -> None:
+    """Each row has as many cells as the head, whatever they contain."""
     report, earlier = CASES[case]
     page, text = parse(html(report, earlier)), markdown(report, earlier)
     for name in [found.attrib["id"] for found in page.iter("table")]:
@@ -79,8 +79,7 @@ def test_markdown_holds_the_same_tables(case: str) -> None:
         assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {1 + len(head)}
 
 
-def test_what_the_document_says_is_shown_as_it_stands() -> None:
-    """As text."""
+def test_texts_of_the_document_are_escaped() -> None:
     page = parse(html(*CASES["scripts"]))
     assert page.findtext(".//h1") == page.findtext(".//head/title") == SCRIPT
     assert table(page, "endpoints")[1][0] == SCRIPT
@@ -88,29 +87,29 @@ def test_what_the_document_says_is_shown_as_it_stands() -> None:
     assert ["command", SCRIPT] in table(page, "run")
 
 
-def test_markdown_takes_nothing_for_its_own() -> None:
-    """A bar would end the cell, an asterisk begin an emphasis."""
+def test_characters_of_markdown_are_escaped() -> None:
+    """A bar would end the cell, and an asterisk begin an emphasis."""
     assert r"| a\|b \*c\* \_d\_ &amp;lt; | ✓ ok |" in markdown(run(endpoint("a|b *c*\n_d_ &lt;")))
 
 
 def test_the_figures_of_an_endpoint() -> None:
-    """Rounded to a tenth, thousands set apart, the limit as it was set."""
+    """They are rounded to a tenth, with separators between thousands. The limit is as it was set."""
     cells = row(run(endpoint(slo_ms=12.5, measured="first byte")), "GET /books")
     assert cells == {
         "endpoint": "GET /books", "verdict": "✓ ok", "SLO ms": "12.5", "p50 ms": "3.1", "p95 ms": "40.1", "p99 ms": "85.0",
-        "max ms": "1,234.5", "requests": "1,500", "failures": "0", "requests/s": "25.0", "judged by": "first byte",
+        "max ms": "1,234.5", "requests": "1,500", "failures": "0", "requests/s": "25.0", "measured by": "first byte",
     }  # fmt: skip
 
 
-def test_an_endpoint_that_was_never_hit_has_no_latency() -> None:
-    """Not a zero, which would be the best of all."""
+def test_an_endpoint_that_was_never_called_has_no_latency() -> None:
+    """A zero would be the best latency of all."""
     for latency in (None, 0.0):
         cells = row(run(endpoint(**{**NEVER, "p50_ms": latency, "p95_ms": latency})), "GET /books")
         assert (cells["p50 ms"], cells["p95 ms"], cells["verdict"]) == ("-", "-", "○ never hit")
 
 
-def test_the_worst_comes_first() -> None:
-    """What failed before what was never hit, then by the share of the SLO and not by the latency."""
+def test_the_worst_endpoint_is_first() -> None:
+    """Failed ones are before those never called. The others are sorted by their share of the SLO."""
     names = ["failed much", "failed", "never", "slow", "near", "far"]
     found = run(
         endpoint("far", p95_ms=190.0, slo_ms=1000),
@@ -132,22 +131,22 @@ def test_the_worst_comes_first() -> None:
 
 
 def test_the_verdict_in_one_line() -> None:
-    """In words and a sign."""
+    """It has words and a sign."""
     near = "Nearest to the limit: GET /books p95 40.1 of 200 ms."
     assert headline(run(endpoint())) == f"✓ Passed: 1 endpoint ok. {near}"
     assert headline(run(endpoint(), passed=False)).startswith("✕ Failed: 1 endpoint ok, but not the run. Worst: ")
     assert headline(run(passed=False)) == "✕ Failed: no endpoint was measured."
 
 
-def test_a_change_is_marked_only_beyond_the_noise() -> None:
-    """Twenty per cent is still noise."""
+def test_a_change_within_the_noise_is_not_marked() -> None:
+    """The noise is 20 %."""
     assert [difference(now, 100.0) for now in (80.0, 100.0, 120.0)] == ["≈", "≈", "≈"]
     assert [difference(now, 100.0) for now in (79.0, 121.0, 1350.0)] == ["▼ -21 %", "▲ +21 %", "▲ +1,250 %"]
     assert [difference(1.0, None), difference(None, 1.0), difference(1.0, 0.0)] == ["-", "-", "-"]
 
 
-def test_an_earlier_run_is_compared_with() -> None:
-    """By name, whatever the order; what is new or gone is named, and so is another plan."""
+def test_a_run_is_compared_with_an_earlier_one() -> None:
+    """Endpoints are matched by name. New and removed endpoints and different options are listed."""
     now = run(endpoint("slower", p95_ms=200.0), endpoint("same"), endpoint("new"))
     then = run(endpoint("gone"), endpoint("same"), endpoint("slower", p95_ms=100.0), plan={**now["plan"], "users": 50})
     assert row(now, "slower", then)["change"] == "▲ +100 %"
@@ -163,16 +162,16 @@ def test_an_earlier_run_is_compared_with() -> None:
     assert "Against the run" not in markdown(now)
 
 
-def test_pictures_come_before_tables() -> None:
-    """In the order of the questions; what there is no figure for is not drawn."""
+def test_charts_are_before_tables() -> None:
+    """A chart without figures is left out."""
     capacity = [step(100, ok=True), step(200, ok=False)]
-    pictures = ["Endpoints against their SLO", "Latency over time", "Throughput and failures over time",
+    charts = ["Endpoints against their SLO", "Latency over time", "Throughput and failures over time",
                 "Processors, memory and disk over time", "All answers by latency"]  # fmt: skip
     tables = ["Endpoints", "Totals", "The run"]
-    assert titles(parse(html(run(endpoint())))) == [*pictures, *tables]
-    assert titles(parse(html(run(endpoint(), seconds=[])))) == [pictures[0], "Over time", pictures[-1], *tables]
+    assert titles(parse(html(run(endpoint())))) == [*charts, *tables]
+    assert titles(parse(html(run(endpoint(), seconds=[])))) == [charts[0], "Over time", charts[-1], *tables]
     assert titles(parse(html(run(endpoint(), capacity=capacity)))) == [
-        *pictures,
+        *charts,
         "Capacity",
         "Endpoints",
         "Capacity",
@@ -181,8 +180,8 @@ def test_pictures_come_before_tables() -> None:
 
 
 @pytest.mark.parametrize("document", [[], {}, {"version": 2, "endpoints": []}, "no json"])
-def test_another_document_is_refused(document: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """By name on the command line, and nothing is written."""
+def test_another_document_is_rejected(document: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The message has its path, and nothing is written."""
     path = tmp_path / "run.json"
     path.write_text(document if isinstance(document, str) else json.dumps(document), encoding="utf-8")
     with pytest.raises(SystemExit):
@@ -191,15 +190,15 @@ def test_another_document_is_refused(document: object, tmp_path: Path, capsys: p
     assert not (tmp_path / "out").exists()
 
 
-def test_an_earlier_run_of_another_version_is_refused(tmp_path: Path) -> None:
-    """Before anything is written."""
+def test_an_earlier_run_of_another_version_is_rejected(tmp_path: Path) -> None:
+    """Nothing is written."""
     with pytest.raises(UnreadableRunError, match="version 2"):
         write_report(run(endpoint()), tmp_path / "out", earlier=run(endpoint(), version=2))
     assert not (tmp_path / "out").exists()
 
 
 def test_the_command_line_writes_both_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """And leaves the documents as they are."""
+    """It does not change the documents."""
     now, then = tmp_path / "run.json", tmp_path / "earlier.json"
     now.write_text(json.dumps(run(endpoint())), encoding="utf-8")
     then.write_text(json.dumps(run(endpoint(p95_ms=20.0))), encoding="utf-8")

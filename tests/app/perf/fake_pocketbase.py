@@ -1,4 +1,4 @@
-"""What starts and is set up as PocketBase, for tests: it keeps each collection as a table, and every request in the table `asked`."""
+"""A program that starts like PocketBase: each collection is a table, and every request is in the table `requests`."""
 
 import argparse
 import json
@@ -10,26 +10,26 @@ TOKEN = "t"
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Takes whatever is posted."""
+    """Accepts every POST."""
 
     data: Path
 
     def do_POST(self) -> None:
-        """Make the table of a collection; note the request."""
+        """Create the table of a collection, and record the request."""
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         with sqlite3.connect(self.data) as connection:
             if "fields" in body and self.headers["authorization"] == f"Bearer {TOKEN}":
                 names = ", ".join(field["name"] for field in body["fields"])
                 connection.execute(f"CREATE TABLE {body['name']} ({names})")
-            connection.execute("CREATE TABLE IF NOT EXISTS asked (path, body)")
-            connection.execute("INSERT INTO asked VALUES (?, ?)", (self.path, json.dumps(body)))
+            connection.execute("CREATE TABLE IF NOT EXISTS requests (path, body)")
+            connection.execute("INSERT INTO requests VALUES (?, ?)", (self.path, json.dumps(body)))
         self.send_response(200)
         self.end_headers()
         self.wfile.write(json.dumps({"id": "pbc_1", "token": TOKEN}).encode())
 
 
 def main() -> None:
-    """Its two commands."""
+    """Run one of its two commands."""
     parser = argparse.ArgumentParser()
     parser.add_argument("command", nargs="+")
     parser.add_argument("--dir", type=Path)

@@ -1,4 +1,4 @@
-"""What a visitor makes of answers that our own entities do not give, from an API of two collections in memory."""
+"""How a virtual user handles responses that our own entities do not give, with an API of two collections in memory."""
 
 import itertools
 import json
@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from perf.load import virtual_user as module
-from perf.load.accounts import Account, Answer, RefusedError, Request
+from perf.load.accounts import Account, Request, Response, UnexpectedResponseError
+from perf.load.dry_run import dry_run
 from perf.load.operations import Api
-from perf.load.dry_run import rehearse
-from perf.load.virtual_user import ADMIN, NOBODY, Plan, Visitor
+from perf.load.profile import Profile
+from perf.load.virtual_user import ADMIN, ANONYMOUS, Learned, VirtualUser
 
 THINGS, VOTES = "/api/v1/things", "/api/v1/votes"
 VOTE = {"type": "object", "properties": {"thing_id": {"type": "integer"}}, "required": ["thing_id"]}
@@ -18,7 +18,7 @@ TOKENS = {"access_token": "a", "refresh_token": "r", "expires_in": 900}
 
 
 def operation(name: str, *, success: str, body: Any = None) -> dict[str, Any]:
-    """An operation of the document."""
+    """Return an operation of the document."""
     content = {"requestBody": {"content": {"application/json": {"schema": body}}}} if body else {}
     return {"operationId": name, "responses": {success: {}}, **content}
 
@@ -34,18 +34,18 @@ DOCUMENT = {
 
 
 class VotingApi:
-    """Takes one vote a thing; changes of votes get the answer that the test puts in."""
+    """Accepts one vote per thing. A change of a vote gets the response in `change`."""
 
     def __init__(self) -> None:
-        self.change = Answer(status=200, content=b"{}")
+        self.change = Response(status=200, content=b"{}")
         self.votes: list[int] = []
         self.changed: list[str] = []
         self._keys = itertools.count(1)
 
-    def __call__(self, request: Request) -> Answer:
-        """Answer a request."""
+    def __call__(self, request: Request) -> Response:
+        """Return the response to a request."""
         if request.path.endswith("/login"):
-            return Answer(status=200, content=json.dumps(TOKENS).encode())
+            return Response(status=200, content=json.dumps(TOKENS).encode())
         if request.method == "PATCH":
             self.changed.append(request.path)
             return self.change
@@ -55,93 +55,97 @@ class VotingApi:
                 return problem("duplicate")
             self.votes.append(thing)
         status = 200 if request.method == "GET" else 201
-        return Answer(status=status, content=json.dumps({"id": next(self._keys)}).encode())
+        return Response(status=status, content=json.dumps({"id": next(self._keys)}).encode())
 
 
-def problem(code: str) -> Answer:
-    """A conflict."""
-    return Answer(status=409, content=json.dumps({"code": code}).encode())
+def problem(code: str) -> Response:
+    """Return a conflict with this code."""
+    return Response(status=409, content=json.dumps({"code": code}).encode())
 
 
 def administrator() -> Account:
-    """An account that exists."""
+    """Return an account."""
     return Account(email="admin@example.com", password="of-no-consequence")
 
 
 @pytest.fixture
 def voting() -> VotingApi:
-    """The API."""
+    """An API without votes."""
     return VotingApi()
 
 
 @pytest.fixture
-def guest(voting: VotingApi) -> Visitor:
-    """A visitor who may do everything and has voted."""
+def user(voting: VotingApi) -> VirtualUser:
+    """A user that may call everything anonymously, and has voted."""
+    return voter(voting)
+
+
+def voter(voting: VotingApi, profile: Profile | None = None) -> VirtualUser:
+    """Return a user that may call everything anonymously, and has voted."""
     api = Api(DOCUMENT)
-    plan = Plan(roles=dict.fromkeys(api.by_label, NOBODY), paired={VOTES})
-    made = Visitor(api, plan, send=voting, administrator=administrator())
-    made.call(api.by_label["POST /votes"])
-    return made
+    learned = Learned(roles=dict.fromkeys(api.by_label, ANONYMOUS), unique_pairs={VOTES})
+    user = VirtualUser(api, learned, send=voting, administrator=administrator(), profile=profile)
+    user.call(api.by_label["POST /votes"])
+    return user
 
 
 CHANGE = Api(DOCUMENT).by_label["PATCH /votes/{id}"]
 
 
-def test_a_pair_that_must_be_unique_gets_a_new_row_to_refer_to(voting: VotingApi) -> None:
-    """The rehearsal finds out; from then on no vote is refused."""
+def test_a_row_with_a_unique_reference_refers_to_a_new_row(voting: VotingApi) -> None:
+    """The dry run finds the collection. After it no vote is rejected."""
     api = Api(DOCUMENT)
-    plan = rehearse(api, send=voting, administrator=administrator())
-    assert plan.paired == {VOTES}
+    learned = dry_run(api, send=voting, administrator=administrator())
+    assert learned.unique_pairs == {VOTES}
     before = len(voting.votes)
-    visitor = Visitor(api, plan, send=voting, administrator=administrator())
+    user = VirtualUser(api, learned, send=voting, administrator=administrator())
     for _ in range(5):
-        visitor.call(api.by_label["POST /votes"])
+        user.call(api.by_label["POST /votes"])
     assert len(voting.votes) == len(set(voting.votes)) == before + 5
 
 
-def test_a_conflict_is_wrong_for_a_row_that_is_new(voting: VotingApi, guest: Visitor) -> None:
-    """Also the conflict that is right for an old one."""
+def test_a_conflict_is_unexpected_for_a_new_row(voting: VotingApi) -> None:
+    """The profile expects it for an old row only."""
+    user = voter(voting, Profile(expected_conflicts={"booking_closed": 60}))
     voting.change = problem("booking_closed")
-    with pytest.raises(RefusedError, match="booking_closed"):
-        guest.call(CHANGE)
+    with pytest.raises(UnexpectedResponseError, match="booking_closed"):
+        user.call(CHANGE)
 
 
-def test_a_conflict_is_right_for_a_row_that_is_old_and_the_row_is_not_used_again(
-    voting: VotingApi, guest: Visitor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Only with the code that is right."""
-    monkeypatch.setattr(module, "RIGHT_CONFLICTS", {"booking_closed": -1})
+def test_an_expected_conflict_is_valid_for_an_old_row_which_is_not_used_again(voting: VotingApi) -> None:
+    """A conflict with another code is not."""
+    user = voter(voting, Profile(expected_conflicts={"booking_closed": -1}))
     voting.change = problem("booking_closed")
-    guest.call(CHANGE)
-    guest.call(CHANGE)
+    user.call(CHANGE)
+    user.call(CHANGE)
     assert len(set(voting.changed)) == 2
     voting.change = problem("slot_taken")
-    with pytest.raises(RefusedError, match="slot_taken"):
-        guest.call(CHANGE)
+    with pytest.raises(UnexpectedResponseError, match="slot_taken"):
+        user.call(CHANGE)
 
 
 @pytest.mark.parametrize("status", [0, 404, 422, 500, 503])
-def test_any_other_answer_is_wrong(voting: VotingApi, guest: Visitor, status: int) -> None:
-    """In the role that is known to do, nothing is tried in another."""
-    voting.change = Answer(status=status, content=b"")
-    with pytest.raises(RefusedError, match=str(status or "no answer")):
-        guest.call(CHANGE)
+def test_any_other_response_is_unexpected(voting: VotingApi, user: VirtualUser, status: int) -> None:
+    """With a known role no other role is tried."""
+    voting.change = Response(status=status, content=b"")
+    with pytest.raises(UnexpectedResponseError, match=str(status or "no response")):
+        user.call(CHANGE)
     assert len(voting.changed) == 1
 
 
-def test_a_role_is_learnt_once(voting: VotingApi) -> None:
-    """And an answer that no role gets right is not learnt."""
-    api, plan = Api(DOCUMENT), Plan()
-    visitor = Visitor(api, plan, send=voting, administrator=administrator())
-    voting.change = Answer(status=404, content=b"")
-    with pytest.raises(RefusedError):
-        visitor.call(CHANGE)
-    assert set(plan.roles) == {"POST /things", "POST /votes"}
-    assert ADMIN not in plan.roles.values()
+def test_a_role_is_learned_from_a_valid_response(voting: VotingApi) -> None:
+    """No role is learned if every role gets an unexpected response."""
+    api, learned = Api(DOCUMENT), Learned()
+    user = VirtualUser(api, learned, send=voting, administrator=administrator())
+    voting.change = Response(status=404, content=b"")
+    with pytest.raises(UnexpectedResponseError):
+        user.call(CHANGE)
+    assert set(learned.roles) == {"POST /things", "POST /votes"}
+    assert ADMIN not in learned.roles.values()
 
 
 def test_a_row_is_deleted_before_it_is_restored() -> None:
-    """And is a row like any other afterwards."""
+    """The restored row is used again."""
     item, restored = operation("x", success="204"), operation("y", success="200")
     paths = {
         THINGS: {"post": operation("create_thing", success="201")},
@@ -150,21 +154,21 @@ def test_a_row_is_deleted_before_it_is_restored() -> None:
     }
     sent: list[str] = []
 
-    def send(request: Request) -> Answer:
+    def send(request: Request) -> Response:
         sent.append(f"{request.method} {request.name}")
         status = min(request.successes)
-        return Answer(status=status, content=b'{"id": 7}')
+        return Response(status=status, content=b'{"id": 7}')
 
     api = Api({"paths": paths})
-    plan = Plan(roles=dict.fromkeys(api.by_label, NOBODY))
-    visitor = Visitor(api, plan, send=send, administrator=administrator())
+    learned = Learned(roles=dict.fromkeys(api.by_label, ANONYMOUS))
+    user = VirtualUser(api, learned, send=send, administrator=administrator())
     for _ in range(2):
-        visitor.call(api.by_label["POST /things/{id}/restore"])
+        user.call(api.by_label["POST /things/{id}/restore"])
     assert sent == ["POST /things", *["DELETE /things/{id}", "POST /things/{id}/restore"] * 2]
 
 
 class BatchApi:
-    """A collection of pairs, made by the batch: a second pair of one thing is the first one, as in a cart."""
+    """A collection of pairs that a batch creates. A second pair of one thing is the first one, as in a cart."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, str]] = []
@@ -172,8 +176,8 @@ class BatchApi:
         self._keys = itertools.count(1)
         self._pairs: dict[int, int] = {}
 
-    def __call__(self, request: Request) -> Answer:
-        """Answer a request, and count the elements of a batch."""
+    def __call__(self, request: Request) -> Response:
+        """Return the response to a request, and count the elements of a batch."""
         self.sent.append((request.method, request.path))
         if request.method == "DELETE":
             ids = request.path.partition("?ids=")[2].split("%2C")
@@ -183,16 +187,16 @@ class BatchApi:
             return self._answer(request, len({row["id"] for row in rows}), rows)
         if request.path.startswith(THINGS):
             return self._answer(request, 1, {"id": next(self._keys)})
-        made = [{"id": self._pairs.setdefault(row["thing_id"], next(self._keys))} for row in rows]
-        return self._answer(request, len(rows), made)
+        pairs = [{"id": self._pairs.setdefault(row["thing_id"], next(self._keys))} for row in rows]
+        return self._answer(request, len(rows), pairs)
 
-    def _answer(self, request: Request, size: int, body: Any) -> Answer:
+    def _answer(self, request: Request, size: int, body: Any) -> Response:
         self.sizes.setdefault(f"{request.method} {request.name}", []).append(size)
-        return Answer(status=min(request.successes), content=json.dumps(body).encode())
+        return Response(status=min(request.successes), content=json.dumps(body).encode())
 
 
-def test_a_batch_has_twenty_elements_of_rows_of_its_own() -> None:
-    """Made by the batch too, where one of a pair would be another only in name; a deleted row is not used again."""
+def test_a_batch_has_twenty_rows_of_the_user() -> None:
+    """A batch creates them, each with another reference. A deleted row is not used again."""
     many = {"type": "array", "items": VOTE}
     ids = {"name": "ids", "in": "query", "required": True, "schema": {"type": "array"}}
     changed = {"type": "array", "items": {"type": "object", "properties": {"id": {"type": "integer"}}}}
@@ -207,11 +211,11 @@ def test_a_batch_has_twenty_elements_of_rows_of_its_own() -> None:
         },
     }
     api, send = Api({"paths": paths}), BatchApi()
-    plan = Plan(roles=dict.fromkeys(api.by_label, NOBODY))
-    visitor = Visitor(api, plan, send=send, administrator=administrator())
+    learned = Learned(roles=dict.fromkeys(api.by_label, ANONYMOUS))
+    user = VirtualUser(api, learned, send=send, administrator=administrator())
     for label in ("PATCH /votes/batch", "DELETE /votes/batch", "PATCH /votes/batch", "DELETE /votes/batch"):
-        visitor.call(api.by_label[label])
-    assert plan.merged == {VOTES}
+        user.call(api.by_label[label])
+    assert learned.merged == {VOTES}
     assert send.sizes["PATCH /votes/batch"] == send.sizes["DELETE /votes/batch"] == [20, 20]
     assert set(send.sizes["POST /votes/batch"]) == {20}
     gone = [path for method, path in send.sent if method == "DELETE"]
@@ -219,15 +223,17 @@ def test_a_batch_has_twenty_elements_of_rows_of_its_own() -> None:
     assert not set(gone[0].partition("=")[2].split("%2C")) & set(gone[1].partition("=")[2].split("%2C"))
 
 
-def test_a_batch_of_rows_that_are_made_singly_has_one_element() -> None:
-    """Twenty accounts would be twenty hashes: what is measured says so."""
+def test_a_batch_of_rows_that_no_batch_can_create_has_one_element() -> None:
+    """Creating twenty accounts would take twenty password hashes."""
     ids = {"name": "ids", "in": "query", "required": True, "schema": {"type": "array"}}
     paths = {
         THINGS: {"post": operation("create_thing", success="201")},
         f"{THINGS}/batch": {"delete": {**operation("delete_things", success="204"), "parameters": [ids]}},
     }
     api, send = Api({"paths": paths}), BatchApi()
-    visitor = Visitor(api, Plan(roles=dict.fromkeys(api.by_label, NOBODY)), send=send, administrator=administrator())
-    visitor.call(api.by_label["DELETE /things/batch"])
+    user = VirtualUser(
+        api, Learned(roles=dict.fromkeys(api.by_label, ANONYMOUS)), send=send, administrator=administrator()
+    )
+    user.call(api.by_label["DELETE /things/batch"])
     assert send.sent == [("POST", THINGS), ("DELETE", f"{THINGS}/batch?ids=1")]
     assert api.elements_of(api.by_label["DELETE /things/batch"]) == 1

@@ -1,32 +1,33 @@
-"""Samples and runs that were made up: one that is quick, one that is slowed, one that is refused."""
+"""Sample results: a quick run, one with a slow endpoint, and one with failures."""
 
-from perf.report.results import Bound, Load, Run, Sample, by_second, judge, passes, totals
+from perf.harness.meters import MachineSecond
+from perf.report.results import Bound, Run, Sample, by_second, evaluate, passes, totals
 
 GET, POST = "GET /api/v1/things/{id}", "POST /api/v1/things"
 SECONDS = 2.0
 
 
 def bounds() -> list[Bound]:
-    """Two operations; writing may take longer."""
+    """Return the bounds of two operations. The write may take longer."""
     return [
         Bound(name=GET, operation_id="get_thing", slo_ms=200, measured="whole answer"),
         Bound(name=POST, operation_id="create_thing", slo_ms=500, measured="whole answer"),
     ]
 
 
-def answers(name: str, *milliseconds: float, failure: str | None = None) -> list[Sample]:
-    """Samples of one endpoint, a tenth of a second apart."""
+def samples_of(name: str, *milliseconds: float, failure: str | None = None) -> list[Sample]:
+    """Return samples of one endpoint, a tenth of a second apart."""
     return [Sample(0.1 * number, name, value, failure) for number, value in enumerate(milliseconds)]
 
 
-QUICK = [*answers(GET, *[3.0] * 20), *answers(POST, *[300.0] * 20)]
-SLOWED = [sample._replace(milliseconds=sample.milliseconds + 250) if sample.name == GET else sample for sample in QUICK]
-REFUSED = [*QUICK, *answers(POST, 2.0, failure="500 oh"), *answers(POST, 2.0, failure="503 later")]
+QUICK = [*samples_of(GET, *[3.0] * 20), *samples_of(POST, *[300.0] * 20)]
+SLOW = [sample._replace(milliseconds=sample.milliseconds + 250) if sample.name == GET else sample for sample in QUICK]
+FAILED = [*QUICK, *samples_of(POST, 2.0, failure="500 oh"), *samples_of(POST, 2.0, failure="503 later")]
 
 
 def run_of(samples: list[Sample]) -> Run:
-    """A run document."""
-    endpoints = judge(bounds(), samples, seconds=SECONDS)
+    """Return the document of a run."""
+    endpoints = evaluate(bounds(), samples, seconds=SECONDS)
     return {
         "version": 1,
         "title": "A run",
@@ -43,7 +44,7 @@ def run_of(samples: list[Sample]) -> Run:
             "slo_ms": 200,
         },
         "endpoints": endpoints,
-        "seconds": by_second(samples, [Load(1, 0.1, 1.0, 0.0, 0.5)]),
+        "seconds": by_second(samples, [MachineSecond(1, 0.1, 1.0, 0.0, 0.5)]),
         "totals": totals(samples, [], seconds=SECONDS),
         "capacity": None,
         "passed": passes(endpoints),

@@ -1,4 +1,4 @@
-"""Makes documents of runs, and takes the reports of them apart."""
+"""Documents of runs, and parsers of their reports."""
 
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -8,7 +8,7 @@ NEVER: Run = {"requests": 0, "p50_ms": None, "p95_ms": None, "p99_ms": None, "ma
 
 
 def endpoint(name: str = "GET /books", **changes: Any) -> Run:
-    """An endpoint that is ok."""
+    """Return an endpoint that is ok, with changes."""
     latencies = {"p50_ms": 3.14, "p95_ms": 40.06, "p99_ms": 85.0, "max_ms": 1234.5, "mean_ms": 9.0}
     counts = {"requests": 1500, "failures": 0, "first_failure": None, "requests_per_second": 25.04}
     words = {"name": name, "operation_id": "list_books", "measured": "whole answer", "verdict": "ok"}
@@ -16,14 +16,14 @@ def endpoint(name: str = "GET /books", **changes: Any) -> Run:
 
 
 def second(number: int, **changes: Any) -> Run:
-    """A second of a run."""
+    """Return a second of a run, with changes."""
     load = {"requests": 310, "failures": 0, "p50_ms": 3.0, "p95_ms": 20.0, "users": 100}
     machine = {"server_cpu": 1.42, "server_memory_mib": 180.5, "database_cpu": 0.61, "disk_ms": 0.8}
     return {"second": number, **load, **machine, **changes}
 
 
 def run(*endpoints: Run, **changes: Any) -> Run:
-    """A run of these endpoints; it passed when all of them are ok."""
+    """Return a run of these endpoints. It passed if all are ok."""
     totals = {
         "requests": 12345,
         "failures": 0,
@@ -51,16 +51,16 @@ def run(*endpoints: Run, **changes: Any) -> Run:
 
 
 def step(users: int, *, ok: bool) -> Run:
-    """A step of the load."""
+    """Return a step of a capacity run."""
     worst = {"worst": "POST /orders", "worst_p95_ms": 150.0 if ok else 812.04}
     return {"users": users, "requests_per_second": users * 7.0, "p95_ms": 80.0, **worst, "ok": ok}
 
 
 def parse(page: str) -> ET.Element:
-    """The page as XML, which is stricter than HTML."""
-    return ET.fromstring(page)  # noqa: S314  the report's own text
+    """Parse the page as XML, which is stricter than HTML."""
+    return ET.fromstring(page)  # noqa: S314  the text of our own report
 
 
 def table(page: ET.Element, name: str) -> list[list[str]]:
-    """The cells of a table, its head first."""
+    """Return the cells of a table, its head first."""
     return [["".join(cell.itertext()) for cell in row] for row in page.findall(f".//table[@id='{name}']//tr")]
