@@ -112,12 +112,12 @@ IN_THE_WORLD = {
     "scripts/perf capacity --users 10": Run(
         instead="scripts/perf capacity --help", because="it climbs until an endpoint breaks", says="capacity"
     ),
-    "FAULT='slow GET /categories/' scripts/perf --factory perf.faulty:create_app --rows 1000 --users 50 --seconds 60": Run(
-        instead="FAULT='slow GET /categories/' scripts/perf --factory perf.faulty:create_app --rows 200 --users 2 --seconds 2",
+    "FAULT='slow GET /categories/' scripts/perf --factory perf.app.faulty:create_app --rows 1000 --users 50 --seconds 60": Run(
+        instead="FAULT='slow GET /categories/' scripts/perf --factory perf.app.faulty:create_app --rows 200 --users 2 --seconds 2",
         because=MINUTES, status=1, says="endpoints",
     ),
-    "FAULT='fail GET /categories'  scripts/perf --factory perf.faulty:create_app --rows 1000 --users 50 --seconds 60": Run(
-        instead="FAULT='fail GET /categories'  scripts/perf --factory perf.faulty:create_app --rows 200 --users 2 --seconds 2",
+    "FAULT='fail GET /categories'  scripts/perf --factory perf.app.faulty:create_app --rows 1000 --users 50 --seconds 60": Run(
+        instead="FAULT='fail GET /categories'  scripts/perf --factory perf.app.faulty:create_app --rows 200 --users 2 --seconds 2",
         because=MINUTES, status=1, says="endpoints",
     ),
     "scripts/perf --rows 1000 --users 1 --seconds 1": Run(status=1, says="never"),
