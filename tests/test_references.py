@@ -95,3 +95,11 @@ def test_every_path_between_backquotes_exists(name: str) -> None:
     prose = BLOCK.sub("", PAGES[name])
     assert [path for path in PATH.findall(prose) if not is_present(path)] == []
     assert [file for file in TEST.findall(prose) if file not in TEST_FILES] == []
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs/decisions").glob("*.md")), ids=lambda page: page.name)
+def test_every_decision_has_the_same_form(page: Path) -> None:
+    """A title with its number, the day, and what holds it."""
+    text = page.read_text("utf-8")
+    assert re.match(rf"# {page.name[:4]}: \S.*\n\n\*\*Decided\*\* \d{{4}}-\d\d-\d\d\.\n\n\*\*", text)
+    assert "\n**Held by** " in text
