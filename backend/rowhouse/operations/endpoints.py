@@ -15,14 +15,13 @@ from rowhouse.crud.base import CRUDBase
 from rowhouse.db.compiled import Row
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.operations.expand import Expansion, partial_schema, viewed_row
+from rowhouse.operations.page_request import JSON, PageRequest, page_response
 from rowhouse.operations.request import OperationRequest
-from rowhouse.query.pagination import page_members
 from rowhouse.query.projection import Projection, ViewParameters
 from rowhouse.query.query_string import parse_query
 from rowhouse.query.resource import Resource
 from rowhouse.schemas.json_types import INTEGER_TEXT
 
-JSON = "application/json"
 BATCH = (MinLen(1), MaxLen(1000))
 
 
@@ -52,16 +51,10 @@ class Endpoints:
     def list_rows(self, call: OperationRequest, unit: UnitOfWork) -> Response:
         """A page of the rows that the caller may read and the filters select."""
         call.authorize(unit, self.resource.read)
-        signing = {"path": self.resource.path, "secret": unit.settings.jwt_secret.get_secret_value()}
-        parameters = self.resource.parameters
-        selection = parameters.parse(call.query, **signing)
-        listing = self.crud.list(unit, selection)
-        members = page_members(total=listing.total, offset=selection.offset, limit=selection.limit)
-        if listing.is_estimate:
-            members += ',"total_is_estimate":true'
-        cursor = f'"{parameters.next_cursor(selection, listing.rows[-1], **signing)}"' if listing.more else "null"
-        items = self._items(unit, listing.rows, selection.view)
-        return Response(b'{"items":' + items + f',{members},"next_cursor":{cursor}}}'.encode(), media_type=JSON)
+        request = PageRequest(call.query, self.resource.parameters, path=self.resource.path, unit=unit)
+        page = self.crud.list(unit, request.query)
+        end = request.end_of(page)
+        return page_response(self._items(unit, page.rows, request.query.view), end)
 
     def _items(self, unit: UnitOfWork, rows: Sequence[Row], view: Projection) -> bytes:
         self.crud.compose(rows, unit=unit)

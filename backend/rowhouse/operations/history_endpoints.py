@@ -1,8 +1,7 @@
 """The operations that `soft_delete=True` and `history=True` add to an entity: `restore` and the list of its rows' changes."""
 
 from collections.abc import Mapping
-from copy import copy
-from typing import Any, Self
+from typing import Any
 
 import sqlalchemy as sa
 from pydantic_core import to_json
@@ -12,24 +11,27 @@ from starlette.responses import Response
 from rowhouse.core.errors import PermissionDeniedError
 from rowhouse.core.openapi import problem_responses
 from rowhouse.core.policy import SIGNED_IN
-from rowhouse.core.security import Caller
 from rowhouse.crud.base import CRUDBase
+from rowhouse.db.compiled import Predicate
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.model import Mark
 from rowhouse.history.entries import HistoryEntry, entries
-from rowhouse.operations.endpoints import JSON, Endpoints
+from rowhouse.operations.endpoints import Endpoints
 from rowhouse.operations.expand import Expansion
+from rowhouse.operations.page_request import PageRequest, page_response
 from rowhouse.operations.request import OperationRequest
 from rowhouse.operations.route import TAGGED, GeneratedRoute, generated_route, one
 from rowhouse.query.list_parameters import ListParameters
 from rowhouse.query.list_query import ListQuery, Search
-from rowhouse.query.pagination import Page, page_members
+from rowhouse.query.pagination import Page
 from rowhouse.query.resource import Resource
 from rowhouse.schemas.columns import columns_of
 from rowhouse.schemas.derivation import build_model, derive
+from rowhouse.sql.pages import PageReader
+from rowhouse.sql.statements import Statements
 
 COLUMNS = columns_of(HistoryEntry)
-WHO = "by"
+ACCOUNT = "by"
 ENTRIES = Resource(
     model=HistoryEntry,
     path="history",
@@ -48,38 +50,19 @@ ENTRIES = Resource(
 )
 
 
-class Entries(CRUDBase[HistoryEntry]):
-    """Reads the history of one entity, one row at a time."""
-
-    def __init__(self, entity: str, dialect: sa.Dialect) -> None:
-        super().__init__(ENTRIES, dialect)
-        self._of = entity, ""
-
-    def of(self, key: Any) -> Self:
-        """The entries of one row."""
-        narrowed = copy(self)
-        narrowed._of = self._of[0], str(key)  # noqa: SLF001  a copy of ourselves
-        return narrowed
-
-    def scope(self, caller: Caller | None) -> sa.ColumnElement[bool]:  # noqa: ARG002  who may read is settled before
-        """The entries of the one row, whoever asks."""
-        entity, row_id = self._of
-        return sa.and_(entries.c.entity == entity, entries.c.row_id == row_id)
-
-
-def asks_who(selection: ListQuery) -> bool:
-    """Whether a list is filtered or sorted by the account that made the changes."""
+def uses_account(query: ListQuery) -> bool:
+    """Return True if a list is filtered or sorted by the account that made the changes."""
     filters = ENTRIES.parameters.filters
-    narrowed = any(filters[name].column.name == WHO for name, _ in selection.shape.filters)
-    return narrowed or any(word.removeprefix("-") == WHO for word in selection.shape.sort)
+    is_filtered = any(filters[name].column.name == ACCOUNT for name, _ in query.shape.filters)
+    return is_filtered or any(word.removeprefix("-") == ACCOUNT for word in query.shape.sort)
 
 
 class HistoryEndpoints(Endpoints):
-    """Adds the operations of a resource whose deleted rows or changes are kept."""
+    """Adds the operations of a resource with `soft_delete` or `history`."""
 
     def __init__(self, resource: Resource, crud: CRUDBase[Any], expansions: Mapping[str, Expansion]) -> None:
         super().__init__(resource, crud, expansions)
-        self._entries = Entries(resource.table.name, crud.dialect)
+        self._pages = PageReader(ENTRIES, Statements(ENTRIES, crud.dialect))
 
     def restore_row(self, call: OperationRequest, unit: UnitOfWork) -> Response:
         """Put a deleted row back."""
@@ -88,33 +71,26 @@ class HistoryEndpoints(Endpoints):
         return self._answer(self.crud.restore(unit, self._parse_key(call)))
 
     def list_history(self, call: OperationRequest, unit: UnitOfWork) -> Response:
-        """A page of the changes of one row."""
+        """Return a page of the changes of one row. Only callers who may change the row see which account made a change."""
         call.authorize(unit, self.resource.read)
         key = self._parse_key(call)
-        signing = {
-            "path": f"{self.resource.path}/{key}/history",
-            "secret": unit.settings.jwt_secret.get_secret_value(),
-        }
-        selection = ENTRIES.parameters.parse(call.query, **signing)
+        request = PageRequest(call.query, ENTRIES.parameters, path=f"{self.resource.path}/{key}/history", unit=unit)
         self.crud.require_seen(unit, key)
-        sees_who = self.crud.may_write(unit, key)
-        if not sees_who and asks_who(selection):
+        sees_account = self.crud.may_write(unit, key)
+        if not sees_account and uses_account(request.query):
             self.resource.write.check(unit.caller)
             raise PermissionDeniedError("Only who may change the row sees who changed it; leave out `by`.")
-        listing = self._entries.of(key).list(unit, selection)
-        cursor = (
-            f'"{ENTRIES.parameters.next_cursor(selection, listing.rows[-1], **signing)}"' if listing.more else "null"
-        )
-        for entry in listing.rows:
-            if not sees_who:
-                entry[WHO] = None
+        of_row = sa.and_(entries.c.entity == self.resource.table.name, entries.c.row_id == str(key))
+        page = self._pages.page(unit, request.query, Predicate(of_row))
+        end = request.end_of(page)
+        for entry in page.rows:
+            if not sees_account:
+                entry[ACCOUNT] = None
             entry["before"], entry["after"] = (self._public(entry[name]) for name in ("before", "after"))
-        members = page_members(total=listing.total, offset=selection.offset, limit=selection.limit)
-        body = b'{"items":' + to_json(listing.rows) + f',{members},"next_cursor":{cursor}}}'.encode()
-        return Response(body, media_type=JSON)
+        return page_response(to_json(page.rows), end)
 
     def _public(self, state: dict[str, Any] | None) -> dict[str, Any] | None:
-        """What may be shown of a stored row: no column that has become secret since."""
+        """Return the public members of a stored row, without columns that have become secret since."""
         names = self.resource.schemas.public_names
         return state and {name: state[name] for name in names if name in state}
 

@@ -28,10 +28,3 @@ class EstimatedPage(Page[T], Generic[T]):
 
 # OpenAPI calls it by the name of any other page: to a client there is one kind.
 EstimatedPage.__name__ = EstimatedPage.__qualname__ = Page.__name__
-
-
-def page_members(*, total: int | None, offset: int, limit: int) -> str:
-    """`total`, `page`, `size` and `pages` of the page that begins after `offset` rows, as JSON members."""
-    if total is None:
-        return f'"total":null,"page":null,"size":{limit},"pages":null'
-    return f'"total":{total},"page":{offset // limit + 1},"size":{limit},"pages":{-(-total // limit)}'

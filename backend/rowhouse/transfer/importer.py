@@ -22,7 +22,8 @@ from rowhouse.core.security import Caller
 from rowhouse.crud.base import CRUDBase
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.http.authorization import AUTHORIZATION_STARTED, resolve_overriding_caller
-from rowhouse.operations.endpoints import JSON, Endpoints
+from rowhouse.operations.endpoints import Endpoints
+from rowhouse.operations.page_request import JSON
 from rowhouse.operations.request import OperationRequest
 from rowhouse.operations.route import GeneratedRoute, many, route_of
 from rowhouse.query.resource import Resource
