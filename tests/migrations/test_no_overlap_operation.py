@@ -146,7 +146,7 @@ def test_a_copy_of_a_table_has_the_rule() -> None:
     """Under its name, as Alembic and `to_metadata` copy tables."""
     table = declared().tables["stays"].to_metadata(sa.MetaData())
     assert [rule.rule for rule in rules_of(table)] == [rule.rule for rule in rules_of(declared().tables["stays"])]
-    unnamed = NoOverlap("a", "b", "c")._copy()
+    unnamed = NoOverlap("a", "b", "c").copied()
     assert (unnamed.name, unnamed.resource) == (None, "a")
 
 

@@ -236,7 +236,7 @@ def test_a_rule_of_overlaps_comes_changes_and_goes(journey: Journey) -> None:
         (stay(), NoOverlap("guest", "arrival", "departure", live={"rank": (7,)})),
     )
     for some in rules:
-        journey.go(booked(*(rule._copy() for rule in some)))
+        journey.go(booked(*(rule.copied() for rule in some)))
     journey.go()
 
 

@@ -131,4 +131,4 @@ def test_only_text_columns_are_searched(columns: tuple[str, ...]) -> None:
 def test_it_belongs_to_a_table() -> None:
     """Not to a column."""
     with pytest.raises(TypeError, match="__table_args__"):
-        SearchIndex("title")._set_parent(sa.Column("title"))
+        sa.Column("title", sa.String(20), SearchIndex("title"))

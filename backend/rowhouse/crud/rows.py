@@ -29,7 +29,7 @@ from rowhouse.db.integrity import ForeignKeyError
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.history.entries import Action
 from rowhouse.history.recorder import ChangeRecorder
-from rowhouse.history.row_codec import RowPredicate
+from rowhouse.history.row_predicate import RowPredicate
 from rowhouse.query.list_query import ListQuery
 from rowhouse.query.resource import Resource
 from rowhouse.sql.pages import PageReader, ResultPage

@@ -1,7 +1,7 @@
-"""What an entity is made of: keys, timestamps and the marks that say who may set or see a column.
+"""Base classes of entities: keys, timestamps, and the marks that say who may set or see a column.
 
-Importing a class derived from `Entity` also makes its columns portable, so that PostgreSQL and SQLite compare, sort and store
-alike: text by code point, enums by value. Must not derive schemas or build queries.
+A class derived from them gets portable columns: PostgreSQL and SQLite store, compare and sort them in the same way. Text sorts
+by code point, and an enum is stored as its value. This module does not derive schemas or build queries.
 """
 
 import enum
@@ -13,20 +13,20 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.orm import Mapper, declared_attr
-from sqlmodel import Field, SQLModel
-from sqlmodel.sql.sqltypes import AutoString
+from sqlmodel import AutoString, Field, SQLModel
 from typing_extensions import TypeIs
 
 import rowhouse.db.integrity  # noqa: F401  names the constraints of every table made after this line
 from rowhouse.core.clock import now
 from rowhouse.db.sql_functions import in_code_point_order, portable_text
+from rowhouse.entities.sqlalchemy_internals import variants_of
 
 
 class Mark(enum.Enum):
-    """Put into `Annotated[...]` beside a column's type."""
+    """A mark in `Annotated[...]`, after the type of the column."""
 
-    READ_ONLY = "the server sets it; clients see it"
-    CREATE_ONLY = "set when the row is made, fixed afterwards"
+    READ_ONLY = "set by the server, visible to clients"
+    CREATE_ONLY = "set when the row is created, never changed"
     SECRET = "in no schema and no response"  # noqa: S105  # nosec B105  # a description
 
 
@@ -62,16 +62,19 @@ class EnumText(sa.types.TypeDecorator[Any]):
         super().__init__(length=max(32, *map(len, self._members)))
 
     def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
-        """Text in the collation that orders by code point."""
+        """Return text with the collation that sorts by code point."""
         length = self.impl_instance.length if isinstance(self.impl_instance, sa.String) else None
         return dialect.type_descriptor(portable_text(length).dialect_impl(dialect))
 
     def process_bind_param(self, value: Any, dialect: sa.Dialect) -> Any:  # noqa: ARG002  SQLAlchemy's signature
-        """The member's value as text; plain text passes."""
+        """Return the member's value as text. Plain text stays."""
         return str(value.value) if isinstance(value, enum.Enum) else value
 
     def process_result_value(self, value: Any, dialect: sa.Dialect) -> Any:  # noqa: ARG002  as above
-        """The member; the text where the class has none, as beside a newer deploy: one such row must not be the end of every list."""
+        """Return the member, or the text if the class has no such member.
+
+        A newer deployment may have stored it. One such row must not make every list fail.
+        """
         return None if value is None else self._members.get(value, value)
 
 
@@ -152,19 +155,19 @@ def _make_portable(mapper: Mapper[Any], entity: type[Any]) -> None:
     table.info.setdefault("entity", entity.__name__)
     key = table.primary_key.columns
     if len(key) == 1 and isinstance(key[0].type, sa.Integer):
-        # Without it SQLite gives the id of a deleted row to the next one; PostgreSQL never does.
+        # Without it SQLite reuses the id of a deleted row, which PostgreSQL never does.
         table.dialect_kwargs["sqlite_autoincrement"] = True
     for column in table.columns:
         column.type = _portable_type(column.type)
         if isinstance(column.type, sa.JSON):
-            # Else a missing document would be stored as JSON's null, which is not null to `__isnull`.
-            variants: Any = column.type._variant_mapping.values()  # noqa: SLF001  nothing public lists them
-            for kind in (column.type, *variants):
+            # Otherwise None is stored as JSON's null, which SQL, and so `__isnull`, does not take for null.
+            kinds: Any = (column.type, *variants_of(column.type).values())
+            for kind in kinds:
                 kind.none_as_null = True
 
 
 def _portable_type(kind: Any) -> sa.types.TypeEngine[Any]:
-    """The type in whose place text sorts by code point, and an enum is its value."""
+    """Return the type that sorts text by code point, and that stores an enum as its value."""
     if isinstance(kind, AutoString):
         return portable_text(kind.length)
     if isinstance(kind, sa.Enum) and kind.enum_class:
@@ -174,17 +177,16 @@ def _portable_type(kind: Any) -> sa.types.TypeEngine[Any]:
 
 
 def _has_order_of_database(kind: Any) -> TypeIs[sa.String]:
-    """Whether text of this type sorts as PostgreSQL's database does: nobody has named a collation, or a type for PostgreSQL."""
+    """Return whether text of this type sorts as the database does: it names no collation, and no type for PostgreSQL."""
     if not isinstance(kind, sa.String) or isinstance(kind, sa.Enum):
         return False
-    variants: Any = kind._variant_mapping  # noqa: SLF001  nothing public lists them
-    return kind.collation is None and "postgresql" not in variants
+    return kind.collation is None and "postgresql" not in variants_of(kind)
 
 
 def plural(name: str) -> str:
-    """`ChargePoint` → `charge-points`, `Category` → `categories`: a class name as its path segment.
+    """Return the path segment of a class name: `ChargePoint` → `charge-points`, `Category` → `categories`.
 
-    Regular English only; `path=` at registration and `__tablename__` name the rest.
+    It knows regular plurals. `path=` at registration and `__tablename__` replace it for others.
     """
     words = re.findall(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z]+", name)
     *first, last = [word.lower() for word in words]
@@ -196,5 +198,5 @@ def plural(name: str) -> str:
 
 
 def singular_snake(name: str) -> str:
-    """`ChargePoint` → `charge_point`: a class name in an operation id."""
+    """Return a class name as it stands in operation ids: `ChargePoint` → `charge_point`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

@@ -6,9 +6,9 @@ Example:
             NoOverlap("charge_point_id", "start_time", "end_time", live={"status": LIVE}, error=SlotTakenError),
         )
 
-The database itself holds the rule, whatever path writes the rows: PostgreSQL by an exclusion constraint that needs no extension,
-SQLite by its twin of two triggers. Here stands only what both are made of; `overlap_guard` asks before the database has to refuse, and
-`migration` writes the rule into migrations.
+The database enforces the rule for every writer: PostgreSQL with an exclusion constraint that needs no extension, SQLite with two
+triggers. This module declares the rule and writes its SQL. `crud.overlap_guard` looks for conflicts before the database rejects
+them, and `migrations` adds the rule to migrations.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,15 +19,16 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import DDLCompiler
-from sqlmodel.sql.sqltypes import UTCDateTime
+from sqlmodel import UTCDateTime
 
 from rowhouse.core.errors import OverlapError
+from rowhouse.entities.sqlalchemy_internals import TableConstraint
 
 Live = Mapping[str, Sequence[Any]]
 RANGES: tuple[tuple[Any, str], ...] = (
     (UTCDateTime, "tstzrange"), (sa.DateTime, "tstzrange"), (sa.Date, "daterange"), (sa.Integer, "int8range"),
 )  # fmt: skip
-# A name is quoted only where it must be, so the texts of ordinary names have never changed.
+# Quotes a name only if it needs quotes, so that the SQL of ordinary names in databases of earlier versions stays the same.
 QUOTE = {name: sa.make_url(f"{name}://").get_dialect()().identifier_preparer.quote for name in ("postgresql", "sqlite")}
 
 
@@ -42,23 +43,23 @@ class Rule(NamedTuple):
     live: Live
 
     def condition(self, row: str = "", *, dialect: str = "sqlite") -> str:
-        """Which rows are live, as SQL; `row` is the prefix of their columns."""
+        """Return the SQL condition of live rows; `row` is the prefix of their columns."""
         quote = QUOTE[dialect]
         parts = [f"{row}{quote(column)} IN ({', '.join(map(literal, values))})" for column, values in self.live.items()]
         return " AND ".join(parts) or "TRUE"
 
     def exclusion(self, types: Mapping[str, Any]) -> str:
-        """PostgreSQL's constraint without its name; `types` are the columns' SQLAlchemy types.
+        """Return PostgreSQL's constraint without its name; `types` are the SQLAlchemy types of the columns.
 
-        Without the extension btree_gist a plain value has no `=` in a GiST index: a range of that one value stands for it.
+        Without the extension btree_gist, a GiST index cannot compare plain values. So it compares ranges of one value.
         """
         value, interval, condition = self.expressions(types)
         return f"EXCLUDE USING gist ({value} WITH &&, {interval} WITH &&) WHERE ({condition})"
 
     def expressions(self, types: Mapping[str, Any]) -> tuple[str, str, str]:
-        """What `exclusion` is made of: the resource and the interval as ranges, and which rows it looks at.
+        """Return the parts of `exclusion`: the resource as a range, the interval as a range, and the condition of rows.
 
-        A row without a resource is none of them: a range from NULL to NULL would overlap with every other.
+        The condition leaves out rows without a resource: a range from NULL to NULL overlaps with every other.
         """
         resource, start, end = map(QUOTE["postgresql"], (self.resource, self.start, self.end))
         value = resource
@@ -70,7 +71,7 @@ class Rule(NamedTuple):
         return f"int8range({value}, {value}, '[]')", f"{range_of(types[self.start])}({start}, {end}, '[)')", condition
 
     def triggers(self) -> dict[str, str]:
-        """SQLite's twin, by the names of the triggers; they say the rule's name, as PostgreSQL does."""
+        """Return SQLite's triggers by name. Their error is the name of the rule, as in PostgreSQL's."""
         watched = ", ".join(map(QUOTE["sqlite"], (self.resource, self.start, self.end, *self.live)))
         events = {"insert": "INSERT", "update": f"UPDATE OF {watched}"}
         return {
@@ -81,7 +82,7 @@ class Rule(NamedTuple):
         quote = QUOTE["sqlite"]
         table, resource, start, end = map(quote, (self.table, self.resource, self.start, self.end))
         return (
-            f"CREATE TRIGGER {quote(name)} BEFORE {when} ON {table}\n"  # noqa: S608  # nosec B608  # the declaration's own words
+            f"CREATE TRIGGER {quote(name)} BEFORE {when} ON {table}\n"  # noqa: S608  # nosec B608  # names from the declaration
             f"WHEN {self.condition('NEW.')} AND EXISTS (\n"
             f"    SELECT 1 FROM {table} AS other\n"
             f"    WHERE other.{resource} = NEW.{resource} AND other.id IS NOT NEW.id\n"
@@ -92,7 +93,7 @@ class Rule(NamedTuple):
         )
 
 
-class NoOverlap(sa.Constraint):
+class NoOverlap(TableConstraint):
     """Declare in `__table_args__` that rows of one resource never overlap.
 
     Example:
@@ -108,9 +109,6 @@ class NoOverlap(sa.Constraint):
             fix it.
     """
 
-    __visit_name__ = "no_overlap"
-    _column_flag = False  # it belongs to the table; SQLAlchemy asks when it copies one
-
     def __init__(
         self, resource: str, start: str, end: str, *, live: Live | None = None,
         error: type[OverlapError] = OverlapError, name: str | None = None,
@@ -120,24 +118,24 @@ class NoOverlap(sa.Constraint):
         self.live = {column: tuple(values) for column, values in (live or {}).items()}
         self.error = error
         self.ddl_if(dialect="postgresql")
+        event.listen(self, "before_parent_attach", self._attach)
 
-    def _set_parent(self, parent: Any, **options: Any) -> None:
+    def _attach(self, _declaration: sa.Constraint, parent: Any) -> None:
         if not isinstance(parent, sa.Table):
-            raise TypeError("NoOverlap belongs into a class's __table_args__")
+            raise TypeError("NoOverlap belongs in a class's __table_args__")
         self.name = self.name or f"ex_{parent.name}_{self.resource}"
         _check(self, parent)
-        super()._set_parent(parent, **options)
         parent.info["conflicts"] = {**parent.info.get("conflicts", {}), str(self.name): self.error}
         event.listen(parent, "after_create", self._create_triggers)
 
-    def _copy(self, **_options: Any) -> "NoOverlap":
-        """The same declaration, for a copy of its table; SQLAlchemy and Alembic ask for it."""
+    def copied(self) -> "NoOverlap":
+        """Return the same declaration for a copy of its table."""
         name = None if self.name is None else str(self.name)
         return NoOverlap(self.resource, self.start, self.end, live=self.live, error=self.error, name=name)
 
     @property
     def rule(self) -> Rule:
-        """The rule in plain names and values."""
+        """The rule as names and plain values."""
         live = {column: tuple(map(plain, values)) for column, values in self.live.items()}
         return Rule(str(self.name), str(self.parent.fullname), self.resource, self.start, self.end, live)
 
@@ -155,29 +153,29 @@ class NoOverlap(sa.Constraint):
 @compiles(NoOverlap, "postgresql")
 def _in_create_table(constraint: NoOverlap, compiler: DDLCompiler, **_options: Any) -> str:
     name = compiler.preparer.quote(str(constraint.name))
-    # The driver takes a single one for a parameter, in a statement without any too.
+    # The driver reads a single % as a parameter, even in a statement without parameters.
     exclusion = constraint.rule.exclusion(constraint.types).replace("%", "%%")
     return f"CONSTRAINT {name} {exclusion}"
 
 
 def rules_of(table: sa.Table) -> list[NoOverlap]:
-    """The declarations of a table."""
+    """Return the declarations of a table."""
     return [constraint for constraint in table.constraints if isinstance(constraint, NoOverlap)]
 
 
 def quoted_path(table: str, dialect: str) -> str:
-    """The name of a table as SQL, with its schema where it has one."""
-    # SQLite has one name for a table of a schema.
+    """Return the name of a table as SQL, with its schema."""
+    # On SQLite schema and name are one name.
     return ".".join(map(QUOTE[dialect], table.split(".") if dialect == "postgresql" else [table]))
 
 
 def plain(value: Any) -> Any:
-    """A value as it is stored: an enum's member by its value."""
+    """Return a value as it is stored: the value of an enum's member."""
     return value.value if isinstance(value, Enum) else value
 
 
 def literal(value: Any) -> str:
-    """A text, number or truth value as an SQL literal."""
+    """Return a text, number or boolean as an SQL literal."""
     if isinstance(value, bool):
         return str(value).upper()
     if isinstance(value, int):
@@ -186,10 +184,10 @@ def literal(value: Any) -> str:
 
 
 def range_of(kind: Any) -> str:
-    """PostgreSQL's range type over a column's type.
+    """Return PostgreSQL's range type for a column type.
 
     Raises:
-        ValueError: there is none.
+        ValueError: the type has no range.
     """
     for column_type, name in RANGES:
         if isinstance(kind, column_type):

@@ -1,12 +1,12 @@
-"""`SearchIndex`: what `search`, and the filters that look into text, find rows by on PostgreSQL instead of reading the table.
+"""`SearchIndex`: an index on PostgreSQL for `search` and the text filters, which otherwise read the whole table.
 
 Example:
     class Book(Entity, table=True):
         __table_args__ = (SearchIndex("title", "author"),)
 
-It holds the trigrams of the columns' folded texts, so it serves texts of three letters and more; shorter ones read the table, as do all
-on SQLite, which keeps an empty index of that name, so that a migration that is written there knows of it. Every write on PostgreSQL
-pays for it: some 0.1 ms for two short columns, more for long texts.
+It holds the trigrams of the columns' case-folded texts, so it finds texts of three letters and more. Shorter texts read the table.
+So do all texts on SQLite. There an empty index of the same name exists, so that a migration written on SQLite creates the index.
+Every write on PostgreSQL updates it: about 0.1 ms for two short columns, more for long texts.
 """
 
 from collections.abc import Mapping
@@ -15,24 +15,24 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.schema import SchemaItem
-from sqlmodel.sql.sqltypes import AutoString
+from sqlmodel import AutoString
 
 from rowhouse.db.sql_functions import FOLD
 from rowhouse.entities.no_overlap import literal
 
 INFO = "search_index"
-NOTHING = "0"  # the condition of SQLite's index, which no row meets
+NOTHING = "0"  # the condition of SQLite's index: false for every row
 
 
 class SearchIndexRule(NamedTuple):
-    """The index as a migration states it."""
+    """The index as a migration states it: names only."""
 
     name: str
     table: str
     columns: tuple[str, ...]
 
     def create(self, connection: sa.Connection) -> None:
-        """Make it; on SQLite, which has no such index, an empty one that tells of it and that no query uses."""
+        """Create the index. On SQLite, create an empty one that only records it; no query uses it."""
         quote = connection.dialect.identifier_preparer.quote
         name = quote(self.name)
         if connection.dialect.name == "sqlite":
@@ -44,20 +44,20 @@ class SearchIndexRule(NamedTuple):
         schema = self._schema(connection)
         table = f"{schema}{quote(self.table.rpartition('.')[2])}"
         folded = [f"{FOLD}({quote(column)})" for column in self.columns]
-        # Without the list of pending entries: the write that finds it full would wait until all are in their places.
+        # No list of pending entries: a write that finds it full would have to wait until all of them are in the index.
         index = f"rowhouse_trigrams({', '.join(folded)})"
         connection.execute(
             sa.text(f"CREATE INDEX IF NOT EXISTS {name} ON {table} USING gin ({index}) WITH (fastupdate = off)")
         )
-        # The planner is to know how many rows hold a text, but of trigrams nothing: believing that many rows have them, it would compute
-        # those of a whole table.
+        # The planner needs to know how many rows contain a text, and nothing about trigrams: if it believed that many rows contain
+        # one, it would compute the trigrams of the whole table.
         connection.execute(sa.text(f"ALTER INDEX {schema}{name} ALTER COLUMN 1 SET STATISTICS 0"))
         for column, expression in zip(self.columns, folded, strict=True):
             statistics = f"{schema}{quote(f'{self.name}_{column}')}"
             connection.execute(sa.text(f"CREATE STATISTICS IF NOT EXISTS {statistics} ON ({expression}) FROM {table}"))
 
     def drop(self, connection: sa.Connection) -> None:
-        """Undo `create`."""
+        """Drop what `create` has made."""
         quote = connection.dialect.identifier_preparer.quote
         schema = self._schema(connection)
         connection.execute(sa.text(f"DROP INDEX IF EXISTS {schema}{quote(self.name)}"))
@@ -65,20 +65,21 @@ class SearchIndexRule(NamedTuple):
             connection.execute(sa.text(self._drop_statistics(f"{schema}{quote(self.table.rpartition('.')[2])}")))
 
     def _drop_statistics(self, table: str) -> str:
-        """Drop what the planner collects for the index.
+        """Return the statement that drops the planner's statistics of the index.
 
-        It is looked up: a column that was renamed has left its former name there. It is one statement, which `--sql` writes out.
+        It looks their names up, because they keep the former name of a renamed column. It is one statement, so that `--sql` can
+        print it.
         """
         is_ours = f"stxrelid = to_regclass({literal(table)}) AND starts_with(stxname, {literal(f'{self.name}_')})"
         return (
-            # The names are quoted.
+            # Every name is quoted.
             "DO $do$ DECLARE found text; BEGIN FOR found IN SELECT quote_ident(nspname) || '.' || quote_ident(stxname) "  # noqa: S608  # nosec B608  as above
             f"FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace WHERE {is_ours} "
             "LOOP EXECUTE 'DROP STATISTICS ' || found; END LOOP; END $do$"
         )
 
     def _schema(self, connection: sa.Connection) -> str:
-        """The table's schema as a prefix, where it has one; on SQLite the name of an index needs none."""
+        """Return the schema of the table as a prefix, or the empty string. On SQLite the name of an index has no schema."""
         if connection.dialect.name == "sqlite":
             return ""
         schema = self.table.rpartition(".")[0]
@@ -97,15 +98,14 @@ class SearchIndex(SchemaItem):
             fix it.
     """
 
-    __visit_name__ = "search_index"
-
     def __init__(self, *columns: str, name: str | None = None) -> None:
         self.columns = columns
         self.name = name
+        event.listen(self, "after_parent_attach", self._attach)
 
-    def _set_parent(self, parent: Any, **_options: Any) -> None:
+    def _attach(self, _declaration: SchemaItem, parent: Any) -> None:
         if not isinstance(parent, sa.Table):
-            raise TypeError("SearchIndex belongs into a class's __table_args__")
+            raise TypeError("SearchIndex belongs in a class's __table_args__")
         _check(self.columns, parent)
         rule = SearchIndexRule(self.name or f"ix_{parent.name}_search", parent.fullname, self.columns)
         parent.info[INFO] = rule
@@ -113,7 +113,7 @@ class SearchIndex(SchemaItem):
 
 
 def search_index_of(table: sa.Table) -> SearchIndexRule | None:
-    """The declaration of a table."""
+    """Return the search index of a table, or None."""
     info: Mapping[str, Any] = table.info
     return info.get(INFO)
 
@@ -123,7 +123,8 @@ def _check(columns: tuple[str, ...], table: sa.Table) -> None:
     unknown = [name for name in columns if name not in texts]
     if unknown or not columns:
         raise ValueError(
-            f"SearchIndex takes text columns of {table.name}, which are {', '.join(texts)}; not {', '.join(unknown) or 'none'}"
+            f"SearchIndex takes text columns of {table.name}, which are {', '.join(texts)}; "
+            f"not {', '.join(unknown) or 'none'}"
         )
 
 

@@ -11,8 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel import SQLModel
-from sqlmodel.sql.sqltypes import UTCDateTime
+from sqlmodel import SQLModel, UTCDateTime
 
 from rowhouse.core.clock import now
 from rowhouse.core.errors import ConflictError

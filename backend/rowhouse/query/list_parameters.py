@@ -15,6 +15,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    TypeAdapter,
     ValidationError,
 )
 
@@ -122,6 +123,10 @@ class ListParameters:
         config = ConfigDict(extra="forbid", allow_inf_nan=False)
         return build_model(f"{self._name}ListQuery", members, __config__=config)
 
+    @cached_property
+    def _validator(self) -> Any:
+        return TypeAdapter(self.model).validator
+
     def parse(self, query_string: bytes, *, path: str, secret: str) -> ListQuery:
         """The selection that a query string asks for; `path` and `secret` are what cursors are signed with.
 
@@ -165,7 +170,7 @@ class ListParameters:
         query = {name: text for name, text in raw.items() if name not in WINDOW_WORDS}
         parts: dict[str, Any] = {n: text.split(",") if n in self._lists else text for n, text in raw.items()}
         try:
-            given = self.model.__pydantic_validator__.validate_python(parts)
+            given = self._validator.validate_python(parts)
         except ValidationError as error:
             raise InvalidInputError.from_pydantic(error, "query") from error
         return self._bind(given, query)

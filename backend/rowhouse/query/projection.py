@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
 from annotated_types import MaxLen, MinLen
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from rowhouse.core.errors import InvalidInputError
 from rowhouse.query.query_string import describe_parameters, parse_query
@@ -57,6 +57,7 @@ class ViewParameters:
     def __init__(self, columns: Iterable[str], relations: Iterable[str], *, name: str) -> None:
         config, members = ConfigDict(extra="forbid"), view_members(columns, relations)
         self.model: type[BaseModel] = build_model(f"{name}GetQuery", members, __config__=config)
+        self._validator = TypeAdapter(self.model).validator
 
     def parse(self, query_string: bytes) -> Projection:
         """The view that a query string asks for.
@@ -68,7 +69,7 @@ class ViewParameters:
             return ALL_FIELDS
         parts = {n: text.split(",") if n in VIEW_WORDS else text for n, text in parse_query(query_string).items()}
         try:
-            return Projection.of(self.model.__pydantic_validator__.validate_python(parts).__dict__)
+            return Projection.of(self._validator.validate_python(parts).__dict__)
         except ValidationError as error:
             raise InvalidInputError.from_pydantic(error, "query") from error
 

@@ -12,6 +12,7 @@ from rowhouse.crud.base import CRUDBase
 from rowhouse.entities.model import Mark, Record
 from rowhouse.entities.no_overlap import rules_of
 from rowhouse.entities.search_index import search_index_of
+from rowhouse.entities.sqlalchemy_internals import variants_of
 from rowhouse.query.list_parameters import ListParameters
 from rowhouse.query.list_query import Search
 from rowhouse.registration.router import OPERATIONS
@@ -39,7 +40,7 @@ def check_table(model: type[SQLModel]) -> None:
 def check_texts(model: type[SQLModel]) -> None:
     """No text is padded: PostgreSQL gives back another than was stored, and SQLite does not."""
     for column in model.__table__.columns:  # type: ignore[attr-defined]  # SQLAlchemy sets it on mapped classes
-        kind = column.type._variant_mapping.get("postgresql", column.type)  # noqa: SLF001  nothing public lists them
+        kind = variants_of(column.type).get("postgresql", column.type)
         if isinstance(kind, sa.CHAR | sa.NCHAR):
             raise RegistrationError(
                 f"{model.__name__}.{column.name} is {kind!r}, which PostgreSQL fills up with blanks; "

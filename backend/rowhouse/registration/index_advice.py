@@ -6,13 +6,12 @@ that a column has been thought about.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import sqlalchemy as sa
-from sqlmodel.main import FieldInfoMetadata
 
 from rowhouse.query.resource import Resource
-from rowhouse.schemas.columns import Column
+from rowhouse.schemas.sqlmodel_internals import states_no_index
 
 # As SQLAlchemy writes an index's first part, whether it was given as a column or as text; it is read in either direction.
 COLUMN = re.compile(r'(?:\w+\.)?"?(\w+)"?(?: ASC| DESC)?(?: NULLS (?:FIRST|LAST))?', re.IGNORECASE)
@@ -25,7 +24,7 @@ def missing_indexes(resource: Resource, *, is_listed: bool) -> str | None:
     `is_listed` says whether the entity has a list: without one nobody filters, sorts, or reads the rows of one owner.
     """
     served = set(leading_columns(resource.table))
-    bare = [c for c in resource.columns.values() if c.column.name not in served and not _is_thought_about(c)]
+    bare = [c for c in resource.columns.values() if c.column.name not in served and not states_no_index(c.info)]
     owners = [c.name for c in bare if is_listed and resource.owner_only and c.name == resource.owner]
     references = [c.name for c in bare if c.column.foreign_keys and c.name not in owners]
     listed = resource.parameters.sortable if is_listed else ()
@@ -54,12 +53,3 @@ def _is_ordered_and_whole(index: sa.Index) -> bool:
     """Whether it holds every row, in the order of its columns, on both databases."""
     is_partial = any(index.dialect_options[name]["where"] is not None for name in ("postgresql", "sqlite"))
     return not is_partial and index.dialect_options["postgresql"]["using"] in (False, "btree")
-
-
-def _is_thought_about(column: Column) -> bool:
-    """Whether its class says `index=False`; SQLModel itself makes that of a column of which nothing is said."""
-    said = [part for part in column.info.metadata if isinstance(part, FieldInfoMetadata)]
-    if any(isinstance(part.sa_column, sa.Column) for part in said):
-        return column.column.index is False
-    keywords = [part.sa_column_kwargs for part in said if isinstance(part.sa_column_kwargs, Mapping)]
-    return any(part.index is False for part in said) or any(given.get("index") is False for given in keywords)

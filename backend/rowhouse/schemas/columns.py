@@ -8,10 +8,10 @@ from typing import Annotated, Any, Union
 import sqlalchemy as sa
 from pydantic.fields import FieldInfo
 from sqlmodel import SQLModel
-from sqlmodel.main import FieldInfoMetadata
 
 from rowhouse.entities.model import Mark
 from rowhouse.schemas.field_types import FieldType, field_type, known_type, stored_annotation
+from rowhouse.schemas.sqlmodel_internals import constraints_in
 
 TIMESTAMPS = ("created_at", "updated_at")
 
@@ -122,12 +122,12 @@ def columns_of(model: type[SQLModel]) -> dict[str, Column]:
 def _column(model: type[SQLModel], name: str, column: sa.Column[Any]) -> Column:
     info = model.model_fields[name]
     marks = {m for m in info.metadata if isinstance(m, Mark)}
-    stated = [m for m in info.metadata if not isinstance(m, (FieldInfoMetadata, Mark))]
+    stated = [m for m in constraints_in(info.metadata) if not isinstance(m, Mark)]
     inner = _without_none(info.annotation)
     if typing.get_origin(inner) is Annotated:
         inner, *nested = typing.get_args(inner)
         marks |= {m for m in nested if isinstance(m, Mark)}
-        stated += [m for m in nested if not isinstance(m, (FieldInfoMetadata, Mark, FieldInfo))]
+        stated += [m for m in constraints_in(nested) if not isinstance(m, (Mark, FieldInfo))]
     if Mark.SECRET in marks:  # in no request and no response, so any type will do
         kind = known_type(inner, column.type) or FieldType(declared=(inner,), annotation=inner)
         return Column(name, info, column, frozenset(marks), kind, tuple(stated))

@@ -4,7 +4,6 @@ Table classes do not validate (decision 0023), so the wire schemas are models of
 bounded by what the column can hold. Constraints, field validators and the difference between null and absent survive.
 """
 
-import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,14 +16,13 @@ from pydantic import (
     ConfigDict,
     Field,
     create_model,
-    field_validator,
-    model_validator,
 )
 from sqlmodel import SQLModel
 from typing_extensions import TypedDict
 
 from rowhouse.entities.model import Mark
 from rowhouse.schemas.columns import Column, RegistrationError, server_owned
+from rowhouse.schemas.pydantic_internals import field_validators, model_validators
 
 SECRET_NAME = re.compile(r"password|secret|token|private_key|api_key|hash(ed)?$|_hash", re.IGNORECASE)
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -63,10 +61,10 @@ def derive(
         f"{name}Create",
         {c.name: (c.nullable_annotation, _create_field(c)) for c in settable},
         __config__=STRICT,
-        __validators__=_validators(model, settable),
+        __validators__=field_validators(model, {c.name for c in settable}),
     )
     members = {c.name: (Union[c.nullable_annotation, MISSING], described(c, MISSING)) for c in updatable}  # noqa: UP007  runtime
-    validators = _validators(model, updatable)
+    validators = field_validators(model, {c.name for c in updatable})
     update = build_model(f"{name}Update", members, __config__=CHANGING, __validators__=validators)
     key = next(column for column in columns.values() if column.column.primary_key)
     members = {key.name: (key.annotation, described(key, ...)), **members}
@@ -102,34 +100,13 @@ def _create_field(column: Column) -> Any:
     return described(column, ... if info.is_required() else info.default)
 
 
-def _validators(model: type[SQLModel], columns: list[Column]) -> dict[str, Any]:
-    """The class's own field validators, bound to the members that the schema has."""
-    present = {column.name for column in columns}
-    found: dict[str, Any] = {}
-    for name, decorator in model.__pydantic_decorators__.field_validators.items():
-        fields = [f for f in decorator.info.fields if f in present or f == "*"]
-        if fields:
-            found[name] = field_validator(*fields, mode=decorator.info.mode)(_unbound(decorator.func))
-    return found
-
-
-def _unbound(function: Any) -> Any:
-    return classmethod(function.__func__) if inspect.ismethod(function) else function
-
-
 def _complete(model: type[SQLModel], columns: dict[str, Column]) -> type[BaseModel] | None:
     """A model of the whole row that runs the class's model validators; None where there are none."""
-    decorators = model.__pydantic_decorators__.model_validators
-    if not decorators:
+    validators = model_validators(model)
+    if not validators:
         return None
     members = {c.name: (c.info.annotation, None) for c in columns.values()}
-    bodies = {name: _model_validator(decorator) for name, decorator in decorators.items()}
-    return build_model(f"{model.__name__}Complete", members, __validators__=bodies)
-
-
-def _model_validator(decorator: Any) -> Any:
-    decorate: Any = model_validator(mode=decorator.info.mode)
-    return decorate(_unbound(decorator.func))
+    return build_model(f"{model.__name__}Complete", members, __validators__=validators)
 
 
 def _refuse_exposed_secrets(model: type[SQLModel], columns: dict[str, Column]) -> None:

@@ -1,0 +1,48 @@
+"""Parts of SQLAlchemy that are not documented. No other module below `crud` uses such parts of SQLAlchemy.
+
+`tests/crud/test_sqlalchemy_internals.py` fails first when an upgrade changes one.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from copy import copy
+from typing import Any, Self
+
+import sqlalchemy as sa
+
+
+def variants_of(kind: sa.types.TypeEngine[Any]) -> Mapping[str, sa.types.TypeEngine[Any]]:
+    """Return what `with_variant` has set: the type of each dialect that has one of its own."""
+    variants: Mapping[str, sa.types.TypeEngine[Any]] = kind._variant_mapping  # noqa: SLF001  nothing public lists them
+    return variants
+
+
+class TableConstraint(sa.Constraint):
+    """A constraint of a table, which `to_metadata` and Alembic copy with the table."""
+
+    __visit_name__ = "table_constraint"
+    _column_flag = False  # `to_metadata` reads it of every constraint, and leaves out those of single columns
+
+    @abstractmethod
+    def copied(self) -> Self:
+        """Return the same constraint for a copy of its table."""
+
+    def _copy(self, **_options: Any) -> Self:
+        """SQLAlchemy's name of `copied`."""
+        return self.copied()
+
+
+def without_schema(dialect: sa.Dialect, table: sa.Table) -> sa.Dialect:
+    """Return a copy of the dialect that writes `table` without its schema.
+
+    A common table expression of the table's name then takes the table's place. An `sa.table` of that name keeps its schema.
+    """
+    changed = copy(dialect)
+    preparer: Any = copy(dialect.identifier_preparer)
+    preparer.schema_for_object = lambda item: None if _is_same(item, table) else item.schema
+    changed.identifier_preparer = preparer
+    return changed
+
+
+def _is_same(item: Any, table: sa.Table) -> bool:
+    return isinstance(item, sa.Table) and item.fullname == table.fullname

@@ -1,0 +1,26 @@
+"""Parts of SQLModel that it does not export. No other module uses such parts of SQLModel.
+
+`tests/crud/test_sqlmodel_internals.py` fails first when an upgrade changes one.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic.fields import FieldInfo
+from sqlmodel.main import FieldInfoMetadata
+
+
+def constraints_in(metadata: Iterable[Any]) -> list[Any]:
+    """Return the parts of a field's metadata that are not SQLModel's own options, such as `index=`."""
+    return [part for part in metadata if not isinstance(part, FieldInfoMetadata)]
+
+
+def states_no_index(info: FieldInfo) -> bool:
+    """Return whether the class says `index=False`. SQLModel itself makes that of a field without a word about an index."""
+    options = [part for part in info.metadata if isinstance(part, FieldInfoMetadata)]
+    columns = [part.sa_column for part in options if isinstance(part.sa_column, sa.Column)]
+    if columns:
+        return columns[0].index is False
+    keywords = [part.sa_column_kwargs for part in options if isinstance(part.sa_column_kwargs, Mapping)]
+    return any(part.index is False for part in options) or any(given.get("index") is False for given in keywords)

@@ -1,0 +1,61 @@
+"""The parts of pydantic that are not documented: an upgrade that changes one fails here."""
+
+from typing import Any, Self
+
+import pytest
+from pydantic import BaseModel, ValidationError, create_model, field_validator, model_validator
+
+from rowhouse.schemas.pydantic_internals import field_validators, model_validators
+
+
+class Sample(BaseModel):
+    """A class with each kind of validator."""
+
+    name: str
+    size: int
+
+    @field_validator("name", "size", mode="before")
+    @classmethod
+    def not_empty(cls, value: Any) -> Any:
+        """Neither may be empty."""
+        if not value:
+            raise ValueError("is empty")
+        return value
+
+    @field_validator("size")
+    @classmethod
+    def even(cls, value: int) -> int:
+        """Sizes are even."""
+        if value % 2:
+            raise ValueError("is odd")
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def complete(cls, values: Any) -> Any:
+        """The whole input."""
+        return values | {"size": 2} if "size" not in values else values
+
+    @model_validator(mode="after")
+    def fits(self) -> Self:
+        """The whole row."""
+        if len(self.name) > self.size:
+            raise ValueError("does not fit")
+        return self
+
+
+def test_field_validators_are_those_of_the_given_fields() -> None:
+    """Each in its mode, and none for a field that the new model lacks."""
+    assert set(field_validators(Sample, {"name"})) == {"not_empty"}
+    made = create_model("Made", name=(str, ...), __validators__=field_validators(Sample, {"name"}))
+    assert made(name="a").model_dump() == {"name": "a"}
+    with pytest.raises(ValidationError, match="is empty"):
+        made(name="")
+
+
+def test_model_validators_are_taken_over_in_their_mode() -> None:
+    """Methods and class methods."""
+    made = create_model("Made", name=(str, ...), size=(int, ...), __validators__=model_validators(Sample))
+    assert made(name="ab").model_dump() == {"name": "ab", "size": 2}
+    with pytest.raises(ValidationError, match="does not fit"):
+        made(name="abc")

@@ -1,0 +1,42 @@
+"""The parts of SQLAlchemy that are not documented: an upgrade that changes one fails here."""
+
+import sqlalchemy as sa
+
+from rowhouse.entities.sqlalchemy_internals import TableConstraint, variants_of, without_schema
+
+
+class Marker(TableConstraint):
+    """A constraint without SQL."""
+
+    def copied(self) -> "Marker":
+        """Another one."""
+        return Marker(name=self.name)
+
+
+def test_variants_of_lists_what_with_variant_has_set() -> None:
+    """By the dialect's name; a plain type has none."""
+    kind = sa.String(5).with_variant(sa.CHAR(5), "postgresql")
+    assert {name: type(variant) for name, variant in variants_of(kind).items()} == {"postgresql": sa.CHAR}
+    assert not variants_of(sa.String())
+
+
+def test_a_table_constraint_is_copied_with_its_table() -> None:
+    """The copy is a new object of the same class, in the copied table."""
+    table = sa.Table("things", sa.MetaData(), sa.Column("id", sa.Integer(), primary_key=True), Marker(name="mark"))
+    copied = [c for c in table.to_metadata(sa.MetaData()).constraints if isinstance(c, Marker)]
+    assert [(marker.name, marker.table is table) for marker in copied] == [("mark", False)]
+
+
+def test_without_schema_leaves_the_schema_of_one_table_out() -> None:
+    """Other tables keep theirs, and so does an `sa.table` of that name; the given dialect is unchanged."""
+    metadata = sa.MetaData()
+    things, others = (
+        sa.Table(name, metadata, sa.Column("id", sa.Integer()), schema="ops") for name in ("things", "others")
+    )
+    dialect: sa.Dialect = sa.make_url("postgresql://").get_dialect()()
+    changed = without_schema(dialect, things)
+    named = sa.table("things", sa.column("id"), schema="ops")
+    assert "FROM things" in str(sa.select(things.c.id).compile(dialect=changed))
+    assert "FROM ops.others" in str(sa.select(others.c.id).compile(dialect=changed))
+    assert "FROM ops.things" in str(sa.select(named.c.id).compile(dialect=changed))
+    assert "FROM ops.things" in str(sa.select(things.c.id).compile(dialect=dialect))

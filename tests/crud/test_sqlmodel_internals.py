@@ -1,0 +1,40 @@
+"""The parts of SQLModel that it does not export: an upgrade that changes one fails here."""
+
+from typing import Annotated, Any
+
+import pytest
+import sqlalchemy as sa
+from annotated_types import Ge
+from sqlmodel import Field, SQLModel
+
+from rowhouse.schemas.sqlmodel_internals import constraints_in, states_no_index
+
+
+class Sample(SQLModel):
+    """Fields with and without a word about an index."""
+
+    plain: int
+    bare: int = Field(default=1)
+    indexed: int = Field(index=True)
+    without: Annotated[int, Ge(5)] = Field(index=False, ge=3)
+    column: int = Field(sa_column=sa.Column(sa.Integer(), index=False))
+    column_with: int = Field(sa_column=sa.Column(sa.Integer(), index=True))
+    keywords: int = Field(sa_column_kwargs={"index": False})
+
+
+@pytest.mark.parametrize(
+    ("name", "stated"),
+    [
+        ("plain", False), ("bare", False), ("indexed", False), ("without", True), ("column", True), ("column_with", False),
+        ("keywords", True),
+    ],
+)  # fmt: skip
+def test_states_no_index_only_if_the_class_says_so(name: str, stated: bool) -> None:  # noqa: FBT001  cases
+    """Whether by SQLModel's own argument, by a column, or by a column's arguments."""
+    assert states_no_index(Sample.model_fields[name]) is stated
+
+
+def test_constraints_are_the_metadata_without_the_options_of_sqlmodel() -> None:
+    """Those of the annotation and of the field."""
+    found: list[Any] = constraints_in(Sample.model_fields["without"].metadata)
+    assert sorted(constraint.ge for constraint in found) == [3, 5]
