@@ -41,7 +41,14 @@ class ThreadConnection:
 
 
 class Database:
-    """The engine, the threads' connections, the compiled statements and the catalogue of constraints."""
+    """The engine, the threads' connections, the compiled statements and the catalogue of constraints.
+
+    Example:
+        database = Database(Settings())
+        with UnitOfWork(database, write=True) as unit:
+            unit.session.add(category)
+        database.dispose()
+    """
 
     def __init__(self, settings: Settings, metadata: sa.MetaData = SQLModel.metadata) -> None:
         self.settings = settings
