@@ -48,9 +48,9 @@ class NewCategoryCRUD(CRUDBase[Category]):
 class NewBookCRUD(CRUDBase[Book]):
     """The second version's own member: the title in capitals beside the title."""
 
-    composed: ClassVar = {"loud": str}
+    extra_fields: ClassVar = {"loud": str}
 
-    def compose(self, rows: Sequence[Row], *, unit: UnitOfWork) -> None:
+    def load_extra_fields(self, rows: Sequence[Row], *, unit: UnitOfWork) -> None:
         """Fill it."""
         for row in rows:
             row["loud"] = row["title"].upper()

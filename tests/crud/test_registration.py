@@ -161,16 +161,16 @@ class AliasedCRUD(CRUDBase[Draft]):
     filter_aliases: ClassVar[dict[str, str]] = {"min_pages": "page_count__gte"}
 
 
-class ShownCRUD(CRUDBase[Draft]):
+class ComputedCRUD(CRUDBase[Draft]):
     """Reads a column through an expression that does not exist."""
 
-    shown: ClassVar[dict[str, Any]] = {"state": sa.literal("new")}
+    computed_columns: ClassVar[dict[str, Any]] = {"state": sa.literal("new")}
 
 
-class ComposedCRUD(CRUDBase[Draft]):
+class ExtraFieldsCRUD(CRUDBase[Draft]):
     """Shows a member that is no column."""
 
-    composed: ClassVar[dict[str, Any]] = {"chapters": list[str]}
+    extra_fields: ClassVar[dict[str, Any]] = {"chapters": list[str]}
 
 
 class DeletingCRUD(CRUDBase[Draft]):
@@ -275,9 +275,13 @@ def built(registry: Registry) -> RouteTree:
         ),
         (Odd, {"write": SIGNED_IN, "soft_delete": True}, "wrapped: the values of Wrapped cannot be stored as JSON"),
         (Untyped, {"write": SIGNED_IN, "soft_delete": True}, "give the column a type of SQLAlchemy's own"),
-        (Draft, {"write": SIGNED_IN, "crud": ShownCRUD}, "shown names state, which is no column"),
-        (Draft, {"write": SIGNED_IN, "crud": ComposedCRUD}, "the answer to create would lack chapters"),
-        (Draft, {"write": SIGNED_IN, "crud": ComposedCRUD, "operations": ("get", "put")}, "leave it out of operations"),
+        (Draft, {"write": SIGNED_IN, "crud": ComputedCRUD}, "computed_columns names state, which is no column"),
+        (Draft, {"write": SIGNED_IN, "crud": ExtraFieldsCRUD}, "the answer to create would lack chapters"),
+        (
+            Draft,
+            {"write": SIGNED_IN, "crud": ExtraFieldsCRUD, "operations": ("get", "put")},
+            "leave it out of operations",
+        ),
         (
             Draft,
             {"write": SIGNED_IN, "crud": DeletingCRUD},
@@ -301,7 +305,7 @@ def test_a_line_that_cannot_hold_names_its_mend(model: type[SQLModel], line: dic
         (Draft, {"owner": "owner_id"}),
         (Draft, {"write": role("admin"), "search": ("title",), "path": "papers"}),
         (Draft, {"write": SIGNED_IN, "operations": (name for name in ("get", "list"))}),
-        (Draft, {"write": SIGNED_IN, "crud": ComposedCRUD, "operations": ("list", "get", "delete")}),
+        (Draft, {"write": SIGNED_IN, "crud": ExtraFieldsCRUD, "operations": ("list", "get", "delete")}),
         (Told, {"write": SIGNED_IN}),
         (Draft, {"write": SIGNED_IN, "crud": KeepingCRUD}),
         (Draft, {"write": SIGNED_IN, "crud": OneByOneCRUD}),

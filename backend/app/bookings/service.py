@@ -45,7 +45,7 @@ COMPLETE = Transition("complete", (BookingStatus.ACTIVE,), BookingStatus.COMPLET
 class BookingCRUD(CRUDBase[Booking]):
     """Bookings. Their rules hold for every create and every change, of one booking or many."""
 
-    shown: ClassVar[Mapping[str, sa.ColumnElement[Any]]] = {
+    computed_columns: ClassVar[Mapping[str, sa.ColumnElement[Any]]] = {
         "status": sa.case((HAS_LAPSED, BookingStatus.EXPIRED), else_=col(Booking.status))
     }
 

@@ -26,7 +26,7 @@ from rowhouse import (
 )
 
 CartItemCreate, CartItemPublic = create_schema(CartItem, owner="user_id"), public_schema(CartItem)
-OrderPublic = public_schema(Order, composed=OrderCRUD.composed)
+OrderPublic = public_schema(Order, extra_fields=OrderCRUD.extra_fields)
 CartItemsDep = Annotated[CartItemCRUD, crud_of(CartItem)]
 OrdersDep = Annotated[OrderCRUD, crud_of(Order)]
 OrderId = Annotated[int, row_id("Order")]

@@ -74,9 +74,9 @@ class CartItemCRUD(CRUDBase[CartItem]):
 class OrderCRUD(CRUDBase[Order]):
     """Orders, which show their lines."""
 
-    composed: ClassVar[Mapping[str, Any]] = {"lines": list[OrderLinePublic]}
+    extra_fields: ClassVar[Mapping[str, Any]] = {"lines": list[OrderLinePublic]}
 
-    def compose(self, rows: Sequence[Row], *, unit: UnitOfWork) -> None:
+    def load_extra_fields(self, rows: Sequence[Row], *, unit: UnitOfWork) -> None:
         """Put its lines into each order."""
         add_lines(unit.session, rows)
 

@@ -29,11 +29,11 @@ class Hooks(Generic[ModelT]):
     # Further names for filters of the list: {"min_price": "price__gte"}.
     filter_aliases: ClassVar[Mapping[str, str]] = {}
     # Columns that are read through an expression: {"status": case(...)}. A bind with a callable is evaluated at every read.
-    shown: ClassVar[Mapping[str, sa.ColumnElement[Any]]] = {}
+    computed_columns: ClassVar[Mapping[str, sa.ColumnElement[Any]]] = {}
     # The JSON type of columns, if it is known only at registration: {"role": Role}.
     column_types: ClassVar[Mapping[str, Any]] = {}
-    # Members of a response that are not columns, with their types. `compose` fills them: {"lines": list[OrderLinePublic]}.
-    composed: ClassVar[Mapping[str, Any]] = {}
+    # Members of a response that are not columns, with their types. `load_extra_fields` fills them: {"lines": list[OrderLinePublic]}.
+    extra_fields: ClassVar[Mapping[str, Any]] = {}
     # True stores the rows of a batch one after the other, each by the verb for one row. Set it if `validate` queries rows that
     # the same batch may add, or if a verb is overridden whose rule has no version for many rows.
     one_by_one: ClassVar[bool] = False
@@ -91,5 +91,5 @@ class Hooks(Generic[ModelT]):
         """
         each_row(unit, zip(rows, stored, strict=True), lambda pair: self.validate(pair[0], stored=pair[1], unit=unit))
 
-    def compose(self, rows: Sequence[Row], *, unit: UnitOfWork) -> None:
-        """Add the `composed` members to rows of a response, in a number of statements that does not grow with the rows."""
+    def load_extra_fields(self, rows: Sequence[Row], *, unit: UnitOfWork) -> None:
+        """Add the `extra_fields` members to rows of a response, in a number of statements that does not grow with the rows."""

@@ -192,7 +192,7 @@ class RowVerbs(Hooks[ModelT]):
 
     def version(self, row: Row) -> str:
         """Return the strong entity tag of a row (RFC 9110 §8.8.3): its last change, and the columns read through an expression."""
-        return version_tag(row, shown=self.shown)
+        return version_tag(row, computed=self.computed_columns)
 
     def write_predicate(self, caller: Caller | None) -> Predicate:
         """Return the condition on the rows that `caller` sees and may change."""
@@ -269,8 +269,8 @@ def _same(value: Any) -> Any:
     return value
 
 
-def version_tag(row: Row, *, shown: Iterable[str] = ()) -> str:
-    """Return the entity tag of a row: the microsecond of its last change, and a digest of each column in `shown`."""
+def version_tag(row: Row, *, computed: Iterable[str] = ()) -> str:
+    """Return the entity tag of a row: the microsecond of its last change, and a digest of each column in `computed`."""
     microseconds = (row["updated_at"] - EPOCH) // timedelta(microseconds=1)
-    digests = "".join(f"-{zlib.crc32(str(row[name]).encode()):x}" for name in shown)
+    digests = "".join(f"-{zlib.crc32(str(row[name]).encode()):x}" for name in computed)
     return f'"{microseconds:x}{digests}"'

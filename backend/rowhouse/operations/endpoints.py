@@ -57,7 +57,7 @@ class Endpoints:
         return page_response(self._items(unit, page.rows, request.query.view), end)
 
     def _items(self, unit: UnitOfWork, rows: Sequence[Row], view: Projection) -> bytes:
-        self.crud.compose(rows, unit=unit)
+        self.crud.load_extra_fields(rows, unit=unit)
         if view.is_full:
             return self._rows.to_json(rows, warnings=False)
         return self._viewed_rows.to_json(self._view(unit, rows, view), warnings=False)
@@ -80,7 +80,7 @@ class Endpoints:
         known = call.tags(b"if-none-match")
         if known and any(tag == other.removeprefix("W/") or other == "*" for other in known):
             return Response(status_code=304, headers={"ETag": tag})
-        self.crud.compose([row], unit=unit)
+        self.crud.load_extra_fields([row], unit=unit)
         if view.is_full:
             return self._answer(row)
         viewed = self._view(unit, [row], view)[0]

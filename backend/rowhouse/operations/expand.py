@@ -89,5 +89,5 @@ class Expansion:
                 f"or list /{self.relation.target.path} by {self.relation.remote}"
             )
             raise InvalidInputError.at("query", "expand", message=message, kind="too_many_rows")
-        self._crud.compose(found, unit=unit)
+        self._crud.load_extra_fields(found, unit=unit)
         return found

@@ -54,12 +54,12 @@ class ListParameters:
         search: Search,
         aliases: Mapping[str, str],
         relations: Iterable[str] = (),
-        composed: Iterable[str] = (),
+        extra_fields: Iterable[str] = (),
     ) -> None:
         self._name = name
         self._aliases = aliases
         self._relations = tuple(relations)
-        self._composed = tuple(composed)
+        self._extra_fields = tuple(extra_fields)
         self.filters = {f.name: f for column in columns.values() for f in filters_of(column)}
         for alias, meant in aliases.items():
             if meant not in self.filters:
@@ -80,7 +80,7 @@ class ListParameters:
 
     def _with_relations(self, relations: tuple[str, ...]) -> "ListParameters":
         """The same parameters, and `expand` with these names."""
-        kept: dict[str, Any] = {"search": self.search, "aliases": self._aliases, "composed": self._composed}
+        kept: dict[str, Any] = {"search": self.search, "aliases": self._aliases, "extra_fields": self._extra_fields}
         return ListParameters(self._columns, name=self._name, relations=relations, **kept)
 
     @cached_property
@@ -117,7 +117,7 @@ class ListParameters:
             where = ", ".join(self.search.columns)
             text = Annotated[str, Field(pattern=NO_NUL, min_length=1, max_length=MAX_SEARCH)]
             members["search"] = (text, _parameter(None, f"Text to find in {where}, in any case."))
-        members |= view_members((*self._columns, *self._composed), self._relations)
+        members |= view_members((*self._columns, *self._extra_fields), self._relations)
         for entry in self.filters.values():
             members[entry.name] = (entry.annotation, _parameter(None, entry.description))
         config = ConfigDict(extra="forbid", allow_inf_nan=False)

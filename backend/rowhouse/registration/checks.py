@@ -51,12 +51,14 @@ def check_texts(model: type[SQLModel]) -> None:
 def columns_for(model: type[SQLModel], crud: type[CRUDBase[Any]]) -> dict[str, Column]:
     """Return the columns of a table class, with the types and the SQL expressions that its CRUD class gives some of them."""
     columns = columns_of(model)
-    for word, given in (("shown", crud.shown), ("column_types", crud.column_types)):
+    for word, given in (("computed_columns", crud.computed_columns), ("column_types", crud.column_types)):
         unknown = given.keys() - columns.keys()
         if unknown:
             raise RegistrationError(f"{model.__name__}: {word} names {', '.join(sorted(unknown))}, which is no column")
     typed = {name: columns[name].with_type(annotation) for name, annotation in crud.column_types.items()}
-    return {name: replace(column, shown=crud.shown.get(name)) for name, column in (columns | typed).items()}
+    return {
+        name: replace(column, computed=crud.computed_columns.get(name)) for name, column in (columns | typed).items()
+    }
 
 
 def check_owner(model: type[SQLModel], columns: dict[str, Column], owner: str | None) -> None:
@@ -106,12 +108,12 @@ def check_operations(model: type[SQLModel], operations: tuple[str, ...]) -> None
         )
 
 
-def check_composed(model: type[SQLModel], crud: type[CRUDBase[Any]], operations: tuple[str, ...]) -> None:
+def check_extra_fields(model: type[SQLModel], crud: type[CRUDBase[Any]], operations: tuple[str, ...]) -> None:
     """Only what lists and gets composes its members."""
     writing = [name for name in operations if name not in ("list", "get", "delete")]
-    if crud.composed and writing:
+    if crud.extra_fields and writing:
         raise RegistrationError(
-            f"{model.__name__}: the answer to {writing[0]} would lack {', '.join(crud.composed)}, which only list and get compose; "
+            f"{model.__name__}: the answer to {writing[0]} would lack {', '.join(crud.extra_fields)}, which only list and get load; "
             "leave it out of operations and write the route by hand"
         )
 
@@ -186,7 +188,7 @@ def parameters(
         name=model.__name__,
         search=Search(search, search_index(model, public, search)),
         aliases=crud.filter_aliases,
-        composed=tuple(crud.composed),
+        extra_fields=tuple(crud.extra_fields),
     )
 
 
@@ -201,7 +203,7 @@ def search_index(model: type[SQLModel], columns: Mapping[str, Column], search: t
             f"{model.__name__}: search names {', '.join(missing)}, which its SearchIndex lacks, so it would not serve; name every "
             "searched column there"
         )
-    unseen = [name for name in rule.columns if name not in columns or columns[name].shown is not None]
+    unseen = [name for name in rule.columns if name not in columns or columns[name].computed is not None]
     if unseen:
         raise RegistrationError(
             f"{model.__name__}: SearchIndex names {', '.join(unseen)}, which no list shows as it is stored; leave it out"

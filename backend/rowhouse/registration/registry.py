@@ -29,7 +29,7 @@ from rowhouse.operations.expand import Expansion
 from rowhouse.query.resource import Resource
 from rowhouse.registration.checks import (
     check_bound,
-    check_composed,
+    check_extra_fields,
     check_kept,
     check_no_overlap,
     check_operations,
@@ -154,13 +154,13 @@ class Registry:
         operations = tuple(operations)
         check_operations(model, operations)
         check_kept(model, operations, soft_delete=soft_delete, history=history)
-        check_composed(model, crud, operations)
+        check_extra_fields(model, crud, operations)
         check_verbs(model, crud, operations)
         resource = Resource(
             model=model,
             path=chosen,
             columns=columns,
-            schemas=derive(model, columns, owner=owner, composed=crud.composed),
+            schemas=derive(model, columns, owner=owner, extra_fields=crud.extra_fields),
             parameters=parameters(model, columns, search, crud),
             read=read or SIGNED_IN,
             write=write_policy(model, write, owner),
@@ -326,14 +326,14 @@ def _keeping(registries: Iterable[Registry]) -> dict[str, Keeping]:
 
 
 def public_schema(
-    model: type[SQLModel], *, composed: Mapping[str, Any] = NOTHING, crud: type[CRUDBase[Any]] = CRUDBase
+    model: type[SQLModel], *, extra_fields: Mapping[str, Any] = NOTHING, crud: type[CRUDBase[Any]] = CRUDBase
 ) -> type[BaseModel]:
     """Return the response schema of a table class, for a hand-written route.
 
     Example:
         BookPublic = public_schema(Book)
     """
-    return derive(model, columns_for(model, crud), owner=None, composed=composed).public
+    return derive(model, columns_for(model, crud), owner=None, extra_fields=extra_fields).public
 
 
 def create_schema(model: type[SQLModel], *, owner: str | None = None) -> type[BaseModel]:

@@ -35,13 +35,13 @@ class Column:
     marks: frozenset[Mark]
     type: FieldType
     constraints: tuple[Any, ...]
-    # What is shown, filtered and sorted in the place of the column, such as a state that time alone has changed.
-    shown: sa.ColumnElement[Any] | None = None
+    # The expression that is read instead of the column, such as a status that expires with time.
+    computed: sa.ColumnElement[Any] | None = None
 
     @property
     def expression(self) -> sa.ColumnElement[Any]:
         """The SQL expression that every statement reads."""
-        return self.column if self.shown is None else self.shown
+        return self.column if self.computed is None else self.computed
 
     @property
     def nullable(self) -> bool:

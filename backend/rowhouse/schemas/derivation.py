@@ -45,9 +45,9 @@ class Schemas:
 
 
 def derive(
-    model: type[SQLModel], columns: dict[str, Column], *, owner: str | None, composed: Mapping[str, Any] = NOTHING
+    model: type[SQLModel], columns: dict[str, Column], *, owner: str | None, extra_fields: Mapping[str, Any] = NOTHING
 ) -> Schemas:
-    """The wire schemas of `model`; `composed` are members of an answer beside its columns, with their types.
+    """The wire schemas of `model`; `extra_fields` are members of an answer beside its columns, with their types.
 
     Raises:
         RegistrationError: a column that looks like a secret is not marked as one.
@@ -69,10 +69,10 @@ def derive(
     key = next(column for column in columns.values() if column.column.primary_key)
     members = {key.name: (key.annotation, described(key, ...)), **members}
     batch_update = build_model(f"{name}BatchUpdate", members, __config__=CHANGING_ONE, __validators__=validators)
-    beside = {member: (kind, ...) for member, kind in composed.items()}
+    beside = {member: (kind, ...) for member, kind in extra_fields.items()}
     answer = build_model(f"{name}Public", {c.name: (c.answer_annotation, described(c, ...)) for c in public} | beside)
     shown = {c.name: c.answer_annotation for c in public} | {
-        member: NotRequired[kind] for member, kind in composed.items()
+        member: NotRequired[kind] for member, kind in extra_fields.items()
     }
     row: Any = TypedDict(f"{name}Row", shown)  # type: ignore[misc]  # built at run time
     names = tuple(c.name for c in public)

@@ -28,7 +28,7 @@ def numbered(name: str, row: int) -> str:
 
 def read(column: Column) -> sa.ColumnElement[Any]:
     """A column as a statement gives it."""
-    return column.column if column.shown is None else column.shown.label(column.name)
+    return column.column if column.computed is None else column.computed.label(column.name)
 
 
 class Statements:

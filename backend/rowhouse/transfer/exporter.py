@@ -139,8 +139,8 @@ class Exporter:
         selection, scope = walk.selection, Predicate(self.crud.scope(walk.caller))
         statement = self.crud.statements.list_after(self.crud.lists.fitted(unit, selection, scope), scope)
         rows = unit.run(statement, {**selection.values, PAGE_LIMIT: size}, scope)
-        if self.crud.composed.keys() & set(walk.shown):
-            self.crud.compose(rows, unit=unit)
+        if self.crud.extra_fields.keys() & set(walk.shown):
+            self.crud.load_extra_fields(rows, unit=unit)
         written = walk.format.write(rows, walk.shown)
         walk.is_done = len(rows) < size
         if rows:
