@@ -6,7 +6,7 @@ from rowhouse import role
 
 
 class Role(StrEnum):
-    """A role: what an account may do."""
+    """A role of an account."""
 
     USER = "user"
     DRIVER = "driver"

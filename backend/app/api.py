@@ -1,4 +1,4 @@
-"""The table of contents: one line an entity, in URL order."""
+"""The registry of the API: one line for each entity, in URL order."""
 
 from app.accounts import DRIVER, Role
 from app.bookings.models import Booking, ChargePoint, Vehicle

@@ -1,10 +1,10 @@
-"""What can stand in the way of a booking."""
+"""The errors of bookings."""
 
 from rowhouse import ConflictError, OverlapError
 
 
 class SlotTakenError(OverlapError):
-    """409: another live booking overlaps."""
+    """409: another live booking overlaps this one."""
 
     code = "slot_taken"
     default_detail = "Slot already booked"
@@ -18,7 +18,7 @@ class ChargePointUnavailableError(ConflictError):
 
 
 class BookingClosedError(ConflictError):
-    """409: the booking's state does not allow the change."""
+    """409: the state of the booking does not allow the change."""
 
     code = "booking_closed"
     default_detail = "Only a pending or confirmed booking can be changed."

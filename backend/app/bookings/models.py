@@ -13,7 +13,7 @@ from rowhouse import READ_ONLY, Entity, NoOverlap
 
 
 class Connector(StrEnum):
-    """A plug."""
+    """The connector of a charge point or a vehicle."""
 
     TYPE2 = "type2"
     CCS = "ccs"
@@ -29,7 +29,7 @@ class ChargePointStatus(StrEnum):
 
 
 class BookingStatus(StrEnum):
-    """The life of a booking."""
+    """The state of a booking."""
 
     PENDING = "PENDING"
     CONFIRMED = "CONFIRMED"
@@ -43,10 +43,10 @@ LIVE = (BookingStatus.PENDING, BookingStatus.CONFIRMED, BookingStatus.ACTIVE)
 
 
 class ChargePoint(Entity, table=True):
-    """A place to charge; `power_kw` in kilowatts, `price_per_kwh` in euros, the position in degrees (WGS 84)."""
+    """A charge point; `power_kw` in kilowatts, `price_per_kwh` in euros, the position in degrees (WGS 84)."""
 
     code: str = Field(min_length=1, max_length=32, unique=True)
-    # A network has thousands of charge points, not millions: a list may read them all.
+    # A network has thousands of charge points, not millions. A list may read them all.
     name: str = Field(min_length=1, max_length=200, index=False)
     latitude: float = Field(ge=-90, le=90, index=False)
     longitude: float = Field(ge=-180, le=180, index=False)
@@ -57,7 +57,7 @@ class ChargePoint(Entity, table=True):
 
 
 class Vehicle(Entity, table=True):
-    """A driver's car."""
+    """A vehicle of a driver."""
 
     driver_id: int = Field(foreign_key="users.id", index=True)
     plate: str = Field(min_length=1, max_length=20, index=True)
@@ -65,16 +65,16 @@ class Vehicle(Entity, table=True):
 
 
 class Booking(Entity, table=True):
-    """A charge point for one driver in a half-open interval of time.
+    """A booking of a charge point by a driver, for a half-open interval of time.
 
-    A PENDING booking holds its slot until `hold_expires_at`. From then on it is read as EXPIRED, with no job that would have to
-    write it; the row itself changes when a rival comes.
+    A PENDING booking holds its slot until `hold_expires_at`. From then on it is read as EXPIRED. No job stores that state: it is stored
+    when another booking needs the slot.
     """
 
     __table_args__ = (
         CheckConstraint("start_time < end_time", name="times_in_order"),
         Index(None, "charge_point_id", "start_time"),
-        # A driver's bookings in the order of their list.
+        # Lists of one driver's bookings, in the order of their ids.
         Index(None, "driver_id", "id"),
         NoOverlap(
             "charge_point_id",
@@ -90,8 +90,8 @@ class Booking(Entity, table=True):
     driver_id: int = Field(foreign_key="users.id")
     vehicle_id: int | None = Field(default=None, foreign_key="vehicles.id", index=True)
     start_time: datetime = Field(index=True)
-    # It follows start_time within a day, by which such lists can be narrowed.
+    # It is at most a day after start_time, which such lists can filter by.
     end_time: datetime = Field(index=False)
-    # Lists see it through an expression of the present instant, which no index holds.
+    # It is read through an expression of the present time, which no index can serve.
     status: Annotated[BookingStatus, READ_ONLY] = Field(default=BookingStatus.PENDING, index=False)
     hold_expires_at: Annotated[datetime, READ_ONLY] = Field(index=False)

@@ -1,4 +1,4 @@
-"""The steps of a booking's life, and when a charge point is free. Each route calls one rule and answers."""
+"""The routes of bookings: the steps of a booking, and the free times of a charge point."""
 
 from datetime import datetime, timedelta
 from typing import Annotated, Any
@@ -36,7 +36,7 @@ charge_points = Router(prefix="/charge-points", tags=["charge-points"])
 
 
 class Interval(BaseModel):
-    """A half-open interval: `end_time` is the first instant that does not belong to it."""
+    """A half-open interval: `end_time` does not belong to it."""
 
     start_time: datetime
     end_time: datetime
@@ -49,45 +49,45 @@ class Availability(BaseModel):
 
 
 def _advance(
-    found: BookingsDep, unit: UnitDep, booking_id: int, transition: Transition[BookingStatus], response: Response
+    crud: BookingsDep, unit: UnitDep, booking_id: int, transition: Transition[BookingStatus], response: Response
 ) -> Row:
-    row = found.advance(unit, booking_id, transition)
-    response.headers["ETag"] = found.version(row)
+    row = crud.advance(unit, booking_id, transition)
+    response.headers["ETag"] = crud.version(row)
     return row
 
 
 @bookings.post("/{id}/confirm", response_model=BookingPublic, responses=STEP)
-def confirm_booking(booking_id: Id, found: BookingsDep, unit: UnitDep, _caller: CallerDep, response: Response) -> Row:
-    """Confirm a PENDING booking whose hold has not run out. Administrators only."""
-    return _advance(found, unit, booking_id, CONFIRM, response)
+def confirm_booking(booking_id: Id, crud: BookingsDep, unit: UnitDep, _caller: CallerDep, response: Response) -> Row:
+    """Confirm a PENDING booking before its hold expires. Requires the role admin."""
+    return _advance(crud, unit, booking_id, CONFIRM, response)
 
 
 @bookings.post("/{id}/cancel", response_model=BookingPublic, responses=STEP)
-def cancel_booking(booking_id: Id, found: BookingsDep, unit: UnitDep, _caller: CallerDep, response: Response) -> Row:
-    """Cancel a PENDING or CONFIRMED booking; its slot is free at once. Its driver or an administrator."""
-    return _advance(found, unit, booking_id, CANCEL, response)
+def cancel_booking(booking_id: Id, crud: BookingsDep, unit: UnitDep, _caller: CallerDep, response: Response) -> Row:
+    """Cancel a PENDING or CONFIRMED booking and free its slot. Requires its driver or an administrator."""
+    return _advance(crud, unit, booking_id, CANCEL, response)
 
 
 @bookings.post("/{id}/start", response_model=BookingPublic, responses=STEP)
-def start_booking(booking_id: Id, found: BookingsDep, unit: UnitDep, _caller: CallerDep, response: Response) -> Row:
-    """Begin to charge: a CONFIRMED booking, from 15 minutes before its time until its end."""
-    return _advance(found, unit, booking_id, START, response)
+def start_booking(booking_id: Id, crud: BookingsDep, unit: UnitDep, _caller: CallerDep, response: Response) -> Row:
+    """Start a CONFIRMED booking, from 15 minutes before its start until its end."""
+    return _advance(crud, unit, booking_id, START, response)
 
 
 @bookings.post("/{id}/complete", response_model=BookingPublic, responses=STEP)
-def complete_booking(booking_id: Id, found: BookingsDep, unit: UnitDep, _caller: CallerDep, response: Response) -> Row:
-    """Finish an ACTIVE booking; what is left of its slot is free."""
-    return _advance(found, unit, booking_id, COMPLETE, response)
+def complete_booking(booking_id: Id, crud: BookingsDep, unit: UnitDep, _caller: CallerDep, response: Response) -> Row:
+    """Complete an ACTIVE booking and free the rest of its slot."""
+    return _advance(crud, unit, booking_id, COMPLETE, response)
 
 
 @charge_points.get("/{id}/availability")
 def read_availability(
     charge_point_id: Annotated[int, row_id("ChargePoint")],
-    start: Annotated[Instant, Query(description="The first instant of the window, RFC 3339.")],
+    start: Annotated[Instant, Query(description="The start of the window, RFC 3339.")],
     end: Annotated[Instant, Query(description="The end of the window, at most 366 days later.")],
     session: SessionDep,
 ) -> Availability:
-    """The intervals of [start, end) that no live booking holds."""
+    """Return the intervals of [start, end) that no live booking holds."""
     if not timedelta(0) < end - start <= MAX_WINDOW:
         raise InvalidInputError.at("query", "end", message="must come after start, at most 366 days later")
     free = free_intervals(session, charge_point_id, start, end)

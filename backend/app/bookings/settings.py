@@ -1,4 +1,4 @@
-"""The settings of bookings. `.env.example` explains each."""
+"""The settings of bookings. `.env.example` explains them."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from rowhouse import ProjectSettings
 
 
 class BookingSettings(ProjectSettings):
-    """When a booking may begin, how long it lasts, and how long it is held unconfirmed."""
+    """When a booking may start, how long it may be, and how long it holds its slot before it is confirmed."""
 
     booking_min_minutes: Annotated[int, Field(ge=1)] = 5
     booking_max_hours: Annotated[int, Field(ge=1)] = 24

@@ -1,1 +1,1 @@
-"""The bookstore's shelves: categories and books."""
+"""Categories, books and reviews of the bookstore."""

@@ -1,20 +1,20 @@
-"""What can stand in the way of taking books from the shelf, or of putting them back."""
+"""The errors of the stock."""
 
 from rowhouse import ConflictError, InvalidRequestError
 
 
 class InsufficientStockError(InvalidRequestError):
-    """400: fewer are in stock than are wanted; `title` names the book where several are."""
+    """400: fewer copies are in stock than wanted. `title` names the book if there are several."""
 
     code = "insufficient_stock"
 
     def __init__(self, available: int, title: str | None = None) -> None:
-        what = "Insufficient stock" if title is None else f'Insufficient stock of "{title}"'
-        super().__init__(f"{what}. Available: {available}")
+        reason = "Insufficient stock" if title is None else f'Insufficient stock of "{title}"'
+        super().__init__(f"{reason}. Available: {available}")
 
 
 class StockFullError(ConflictError):
-    """409: there would be more of a book than can be counted."""
+    """409: the stock would be greater than its column can hold."""
 
     code = "stock_full"
-    default_detail = "There would be more of a book in stock than can be counted; take some from its stock first."
+    default_detail = "The stock of a book would be too large; reduce it first."

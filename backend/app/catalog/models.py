@@ -1,4 +1,4 @@
-"""Categories, books and what readers say of them."""
+"""Categories, books and reviews."""
 
 from decimal import Decimal
 from typing import Annotated
@@ -10,7 +10,7 @@ from rowhouse import CREATE_ONLY, Entity, SearchIndex
 
 
 class Category(Entity, table=True):
-    """A shelf."""
+    """A category of books."""
 
     name: str = Field(min_length=1, max_length=100, unique=True)
     description: str | None = Field(default=None, max_length=2000, index=False)
@@ -23,7 +23,7 @@ class Book(Entity, table=True):
         CheckConstraint("price > 0", name="price_positive"),
         CheckConstraint("stock >= 0", name="stock_not_negative"),
         SearchIndex("title", "author"),
-        # What is equal stands in the order of the key, as lists give it: a page reads its own rows, however many are equal.
+        # Equal values are in the order of the key, as in lists. So a page reads only its own rows, however many are equal.
         Index(None, "author", "id"),
         Index(None, "category_id", "id"),
         Index(None, "price", "id"),
@@ -33,25 +33,25 @@ class Book(Entity, table=True):
     author: str = Field(min_length=1, max_length=255)
     description: str | None = Field(default=None, max_length=5000, index=False)
     price: Decimal = Field(gt=0, max_digits=10, decimal_places=2)
-    # It changes with every order, which an index would make dearer than the rare list by it is worth.
+    # It changes with every order. Lists by stock are too rare to pay for an index.
     stock: int = Field(default=0, ge=0, index=False)
     category_id: int = Field(foreign_key="categories.id")
     cover_image: str | None = Field(default=None, max_length=500, index=False)
 
 
 class Review(Entity, table=True):
-    """What one reader says of one book; it goes when the book does."""
+    """A review of a book by one reader. It is deleted with the book."""
 
     __table_args__ = (
         UniqueConstraint("author_id", "book_id"),
         CheckConstraint("rating BETWEEN 1 AND 5", name="rating_one_to_five"),
         SearchIndex("comment"),
-        # A book's reviews in the order of their list.
+        # Lists of one book's reviews, in the order of their ids.
         Index(None, "book_id", "id"),
     )
 
     author_id: int = Field(foreign_key="users.id")
     book_id: Annotated[int, CREATE_ONLY] = Field(foreign_key="books.id", ondelete="CASCADE")
-    # Five values, asked for among one book's reviews.
+    # It has five values, and is filtered among the reviews of one book.
     rating: int = Field(ge=1, le=5, index=False)
     comment: str | None = Field(default=None, max_length=5000, index=False)

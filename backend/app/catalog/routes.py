@@ -1,4 +1,4 @@
-"""Taking books from stock."""
+"""The route that takes books from stock."""
 
 from typing import Annotated
 
@@ -18,18 +18,18 @@ books = Router(prefix="/books", tags=["books"])
 
 
 class StockTaking(BaseModel):
-    """How many copies are taken."""
+    """How many copies to take."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
-    quantity: Annotated[int, Field(ge=1, le=service.MOST_STOCK)]
+    quantity: Annotated[int, Field(ge=1, le=service.MAX_STOCK)]
 
 
 @books.post("/{id}/stock", response_model=BookPublic, responses={200: {"headers": TAGGED}, **problem_responses(400)})
 def take_book_stock(
-    book_id: BookId, body: StockTaking, books_: BooksDep, caller: CallerDep, session: SessionDep, response: Response
+    book_id: BookId, body: StockTaking, crud: BooksDep, caller: CallerDep, session: SessionDep, response: Response
 ) -> Book:
-    """Take copies of a book from its stock; 400 says how many there are where they are too few. Administrators only."""
+    """Take copies of a book from its stock. If there are too few, the error (400) says how many. Requires the role admin."""
     book = service.take_stock(session, caller, book_id, body.quantity)
-    response.headers["ETag"] = books_.version(book.model_dump())
+    response.headers["ETag"] = crud.version(book.model_dump())
     return book

@@ -1,9 +1,10 @@
-"""What is special about books: filters under names that shops use, and the stock.
+"""The rules of books: two more filters, and the stock.
 
-Stock changes in one guarded UPDATE, or on rows that are locked in the order of their ids, so that two who want the same books
-never wait for each other. That it never falls below zero is a constraint of the table too.
+Stock changes in one conditional UPDATE, or on rows that are locked in the order of their ids, so that two requests for the same books
+never deadlock. A constraint of the table keeps it from falling below zero, too.
 """
 
+from collections.abc import Collection
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
@@ -14,22 +15,22 @@ from app.catalog.errors import InsufficientStockError, StockFullError
 from app.catalog.models import Book
 from rowhouse import ADMIN, Caller, CRUDBase, NotFoundError, now
 
-MOST_STOCK = 2**31 - 1  # what the column holds
+MAX_STOCK = 2**31 - 1  # the range of the column
 
 
 class BookCRUD(CRUDBase[Book]):
-    """Books, with two filters under names that shops use."""
+    """Books, with the filters `min_price` and `max_price`."""
 
     filter_aliases: ClassVar[dict[str, str]] = {"min_price": "price__gte", "max_price": "price__lte"}
 
 
 def take_stock(session: Session, caller: Caller, book_id: int, quantity: int) -> Book:
-    """Take so many copies of a book from its stock, and give the book as it is then.
+    """Take copies of a book from its stock, all or none. Return the book as stored.
 
     Raises:
         PermissionDeniedError: 403 for anyone but an administrator.
-        NotFoundError: 404 when there is no such book.
-        InsufficientStockError: 400 when there are fewer; then none is taken.
+        NotFoundError: 404 if there is no such book.
+        InsufficientStockError: 400 if there are fewer copies.
     """
     ADMIN.check(caller)
     enough = sa.update(Book).where(col(Book.id) == book_id, col(Book.stock) >= quantity)
@@ -41,10 +42,10 @@ def take_stock(session: Session, caller: Caller, book_id: int, quantity: int) ->
 
 
 def stock_of(session: Session, book_id: int) -> int:
-    """How many copies there are.
+    """Return the number of copies in stock.
 
     Raises:
-        NotFoundError: 404 when there is no such book.
+        NotFoundError: 404 if there is no such book.
     """
     stock = session.exec(select(Book.stock).where(Book.id == book_id)).one_or_none()
     if stock is None:
@@ -52,17 +53,17 @@ def stock_of(session: Session, book_id: int) -> int:
     return stock
 
 
-def lock_books(session: Session, ids: SelectOfScalar[int]) -> dict[int, Book]:
-    """The books that a query names, by id; nobody else changes them until this transaction ends.
+def lock_books(session: Session, ids: SelectOfScalar[int] | Collection[int]) -> dict[int, Book]:
+    """Lock books until the transaction ends, and return them by id. `ids` may be a query.
 
-    Everyone locks them in the order of their ids, so that nobody holds one and waits for one before it.
+    They are locked in the order of their ids, so that two requests never deadlock.
     """
     named: Any = select(Book).where(col(Book.id).in_(ids)).order_by(col(Book.id)).with_for_update(key_share=True)
     return {book.id or 0: book for book in session.exec(named.execution_options(populate_existing=True))}
 
 
 def take_out(book: Book, quantity: int) -> None:
-    """Take copies of a book that is locked.
+    """Take copies of a locked book from its stock.
 
     Raises:
         InsufficientStockError: 400, naming the book.
@@ -74,12 +75,12 @@ def take_out(book: Book, quantity: int) -> None:
 
 
 def put_back(book: Book, quantity: int) -> None:
-    """Put copies of a book that is locked back.
+    """Put copies of a locked book back into its stock.
 
     Raises:
-        StockFullError: 409 where the stock would be past counting.
+        StockFullError: 409 if the column cannot hold the sum.
     """
-    if quantity > MOST_STOCK - book.stock:
+    if quantity > MAX_STOCK - book.stock:
         raise StockFullError
     book.stock += quantity
     book.updated_at = now()

@@ -1,1 +1,1 @@
-"""The bookstore's counter: carts and orders."""
+"""Carts and orders of the bookstore."""

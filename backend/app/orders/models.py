@@ -1,4 +1,4 @@
-"""Carts, and the orders that are made of them."""
+"""Carts and orders."""
 
 from decimal import Decimal
 from enum import StrEnum
@@ -12,7 +12,7 @@ from rowhouse import CREATE_ONLY, READ_ONLY, Entity, ExactDecimal
 
 
 class OrderStatus(StrEnum):
-    """The life of an order."""
+    """The state of an order."""
 
     PLACED = "placed"
     SHIPPED = "shipped"
@@ -21,7 +21,7 @@ class OrderStatus(StrEnum):
 
 
 class CartItem(Entity, table=True):
-    """So many copies of a book in somebody's cart; it goes when the book does."""
+    """Copies of a book in a customer's cart. It is deleted with the book."""
 
     __table_args__ = (
         UniqueConstraint("user_id", "book_id"),
@@ -35,10 +35,10 @@ class CartItem(Entity, table=True):
 
 
 class Order(Entity, table=True):
-    """What a cart was turned into; `total` in euros."""
+    """An order of all books in a cart; `total` in euros."""
 
     __table_args__ = (
-        # A customer's orders, and the few of all that are to be shipped, in the order of their lists.
+        # Lists of one customer's orders, and of the orders to ship, in the order of their ids.
         Index(None, "customer_id", "id"),
         Index(None, "status", "id"),
     )
@@ -49,7 +49,7 @@ class Order(Entity, table=True):
 
 
 class OrderLine(Entity, table=True):
-    """So many copies of a book, under the title and at the price of the moment of the order."""
+    """Copies of a book in an order, with the title and the price at the time of the order."""
 
     __table_args__ = (
         UniqueConstraint("order_id", "book_id"),
@@ -64,7 +64,7 @@ class OrderLine(Entity, table=True):
 
 
 class OrderLinePublic(BaseModel):
-    """A line as its order shows it."""
+    """A line in the response of its order."""
 
     book_id: int
     title: str

@@ -1,4 +1,4 @@
-"""Adding to a cart, ordering, and the steps of an order. Each route calls one rule and answers."""
+"""The routes of carts and orders: adding to a cart, ordering, and the steps of an order."""
 
 from typing import Annotated, Any
 
@@ -30,17 +30,17 @@ OrderPublic = public_schema(Order, extra_fields=OrderCRUD.extra_fields)
 CartItemsDep = Annotated[CartItemCRUD, crud_of(CartItem)]
 OrdersDep = Annotated[OrderCRUD, crud_of(Order)]
 OrderId = Annotated[int, row_id("Order")]
-MADE = {"headers": {**LOCATED, **TAGGED, **REPLAYED}}
+CREATED = {"headers": {**LOCATED, **TAGGED, **REPLAYED}}
 ADDED: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The cart had the book already.",
+        "description": "The cart had the book already; its quantity has grown.",
         "model": CartItemPublic,
         "headers": {**TAGGED, **REPLAYED},
     },
-    201: MADE,
+    201: CREATED,
     **problem_responses(409),
 }
-PLACED: dict[int | str, dict[str, Any]] = {201: MADE, **problem_responses(400, 413)}
+PLACED: dict[int | str, dict[str, Any]] = {201: CREATED, **problem_responses(400, 413)}
 STEP: dict[int | str, dict[str, Any]] = {200: {"headers": TAGGED}, **problem_responses(409)}
 
 cart_items = Router(prefix="/cart-items", tags=["cart-items"])
@@ -51,52 +51,50 @@ orders = Router(prefix="/orders", tags=["orders"])
 def create_cart_item(
     body: CartItemCreate,  # type: ignore[valid-type]  # made at run time
     caller: CallerDep,
-    carts: CartItemsDep,
+    crud: CartItemsDep,
     session: SessionDep,
     request: Request,
     response: Response,
 ) -> Row:
-    """Put copies of a book into the caller's cart; of a book that is there already, more."""
+    """Add copies of a book to your cart. If the cart has the book already, its quantity grows."""
     values: BaseModel = body
     item, is_new = service.add_to_cart(session, caller.id, **values.__dict__)
     if is_new:
         response.headers["Location"] = location_of(request, item["id"])
     else:
         response.status_code = 200
-    response.headers["ETag"] = carts.version(item)
+    response.headers["ETag"] = crud.version(item)
     return item
 
 
 @orders.post("", status_code=201, response_model=OrderPublic, responses=PLACED)
-def create_order(caller: CallerDep, found: OrdersDep, session: SessionDep, request: Request, response: Response) -> Row:
-    """Order what is in the caller's cart, at the prices of this moment; the cart is empty then. Takes no body."""
+def create_order(caller: CallerDep, crud: OrdersDep, session: SessionDep, request: Request, response: Response) -> Row:
+    """Order everything in your cart at the present prices, and empty the cart. Takes no body."""
     row = service.place_order(session, caller.id)
     response.headers["Location"] = location_of(request, row["id"])
-    return _tagged(found, row, response)
+    return _tagged(crud, row, response)
 
 
 @orders.post("/{id}/cancel", response_model=OrderPublic, responses=STEP)
-def cancel_order(
-    order_id: OrderId, caller: CallerDep, found: OrdersDep, session: SessionDep, response: Response
-) -> Row:
-    """Cancel a placed order; its books go back into stock. Its customer or an administrator."""
-    return _tagged(found, service.advance(session, caller, order_id, CANCEL), response)
+def cancel_order(order_id: OrderId, caller: CallerDep, crud: OrdersDep, session: SessionDep, response: Response) -> Row:
+    """Cancel a placed order and put its books back into stock. Requires its customer or an administrator."""
+    return _tagged(crud, service.advance(session, caller, order_id, CANCEL), response)
 
 
 @orders.post("/{id}/ship", response_model=OrderPublic, responses=STEP)
-def ship_order(order_id: OrderId, caller: CallerDep, found: OrdersDep, session: SessionDep, response: Response) -> Row:
-    """Send a placed order off. Administrators only."""
-    return _tagged(found, service.advance(session, caller, order_id, SHIP), response)
+def ship_order(order_id: OrderId, caller: CallerDep, crud: OrdersDep, session: SessionDep, response: Response) -> Row:
+    """Mark a placed order as shipped. Requires the role admin."""
+    return _tagged(crud, service.advance(session, caller, order_id, SHIP), response)
 
 
 @orders.post("/{id}/deliver", response_model=OrderPublic, responses=STEP)
 def deliver_order(
-    order_id: OrderId, caller: CallerDep, found: OrdersDep, session: SessionDep, response: Response
+    order_id: OrderId, caller: CallerDep, crud: OrdersDep, session: SessionDep, response: Response
 ) -> Row:
-    """A shipped order has arrived. Administrators only."""
-    return _tagged(found, service.advance(session, caller, order_id, DELIVER), response)
+    """Mark a shipped order as delivered. Requires the role admin."""
+    return _tagged(crud, service.advance(session, caller, order_id, DELIVER), response)
 
 
-def _tagged(found: OrderCRUD, row: Row, response: Response) -> Row:
-    response.headers["ETag"] = found.version(row)
+def _tagged(crud: OrderCRUD, row: Row, response: Response) -> Row:
+    response.headers["ETag"] = crud.version(row)
     return row

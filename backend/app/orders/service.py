@@ -1,8 +1,7 @@
 """The rules of carts and orders.
 
-Locks are taken in one order everywhere, so that nobody waits for one who waits for him: the account whose cart it is, then an
-order, then books in the order of their ids, then what is in the cart. A cart is an account's: who holds the account's row may count
-on nobody else adding to the cart.
+Locks are taken in one order everywhere, so that two requests never deadlock: the account, then an order, then books in the order
+of their ids, then cart items. Whoever locks an account's row is alone in adding to its cart.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -32,126 +31,130 @@ from rowhouse import (
     single_row_error,
 )
 
-MOST_BOOKS = 1000
-MOST_COPIES = 2**31 - 1  # what the column holds
-MOST_MONEY = Decimal("9999999999999.99")  # as exact on SQLite as on PostgreSQL
+MAX_BOOKS = 1000
+MAX_COPIES = 2**31 - 1  # the range of the column
+MAX_TOTAL = Decimal("9999999999999.99")  # exact on SQLite and on PostgreSQL
 
 CANCEL = Transition("cancel", (OrderStatus.PLACED,), OrderStatus.CANCELLED)
 SHIP = Transition("ship", (OrderStatus.PLACED,), OrderStatus.SHIPPED, policy=ADMIN)
 DELIVER = Transition("deliver", (OrderStatus.SHIPPED,), OrderStatus.DELIVERED, policy=ADMIN)
 
 
-class Wish(NamedTuple):
-    """So many copies of a book."""
+class Addition(NamedTuple):
+    """Copies of a book to add to a cart."""
 
     book_id: int
     quantity: int
 
 
-class Added(NamedTuple):
-    """What a cart has of a book once copies of it were added, and whether it is new there."""
+class AddedItem(NamedTuple):
+    """The cart item of a book after an addition, and whether the addition created it."""
 
     row: Row
     is_new: bool
 
 
 class CartItemCRUD(CRUDBase[CartItem]):
-    """Carts: what is added of a book that is there already adds to it, in a batch too."""
+    """Carts. Copies of a book that the cart has already are added to it, in a batch too."""
 
     def create(self, unit: UnitOfWork, values: Mapping[str, Any]) -> Row:
-        """Put copies of a book into the caller's cart."""
+        """Add copies of a book to the caller's cart."""
         with single_row_error():
             return self.create_many(unit, [values])[0]
 
     def create_many(self, unit: UnitOfWork, values: Sequence[Mapping[str, Any]]) -> Sequence[Row]:
-        """Put copies of books into the caller's cart, of each after those before it."""
+        """Add copies of books to the caller's cart, one after the other."""
         if unit.caller is None:
             raise NotAuthenticatedError
-        wishes = [Wish(one["book_id"], one["quantity"]) for one in values]
-        return [added.row for added in add_all_to_cart(unit.session, unit.caller.id, wishes)]
+        additions = [Addition(one["book_id"], one["quantity"]) for one in values]
+        return [added.row for added in add_all_to_cart(unit.session, unit.caller.id, additions)]
 
 
 class OrderCRUD(CRUDBase[Order]):
-    """Orders, which show their lines."""
+    """Orders, which are shown with their lines."""
 
     extra_fields: ClassVar[Mapping[str, Any]] = {"lines": list[OrderLinePublic]}
 
     def load_extra_fields(self, rows: Sequence[Row], *, unit: UnitOfWork) -> None:
-        """Put its lines into each order."""
+        """Add the lines to each order."""
         add_lines(unit.session, rows)
 
 
 def lock_cart(session: Session, user_id: int) -> None:
-    """Nobody else adds to this account's cart, or orders what is in it, until this transaction ends."""
+    """Lock the cart of an account until the transaction ends: nobody else adds to it or orders it."""
     session.exec(select(User.id).where(User.id == user_id).with_for_update(key_share=True)).one_or_none()
 
 
-def add_to_cart(session: Session, user_id: int, book_id: int, quantity: int) -> Added:
-    """Put copies of a book into a cart, as `add_all_to_cart` does."""
+def add_to_cart(session: Session, user_id: int, book_id: int, quantity: int) -> AddedItem:
+    """Add copies of a book to a cart, as `add_all_to_cart` does."""
     with single_row_error():
-        return add_all_to_cart(session, user_id, [Wish(book_id, quantity)])[0]
+        return add_all_to_cart(session, user_id, [Addition(book_id, quantity)])[0]
 
 
-def add_all_to_cart(session: Session, user_id: int, wishes: Sequence[Wish]) -> list[Added]:
-    """Put copies of books into a cart, one wish after the other; gives what is there of each book once it is met.
+def add_all_to_cart(session: Session, user_id: int, additions: Sequence[Addition]) -> list[AddedItem]:
+    """Add copies of books to a cart, all or none. Return the item of each book after its addition.
 
     Raises:
-        ReferenceNotFoundError: 409 when there is no such book.
-        CartFullError: 409 when no more fits in. Both name the element, and then nothing is added.
+        ReferenceNotFoundError: 409 if there is no such book.
+        CartFullError: 409 if no more fits in. Both name the element.
     """
     lock_cart(session, user_id)
-    ids = {wish.book_id for wish in wishes}
-    books = kept_books(session, ids)
+    ids = {addition.book_id for addition in additions}
+    books = lock_existing_books(session, ids)
     items = locked_items(session, user_id, ids)
     counts = {book_id: item.quantity for book_id, item in items.items()}
-    room = free_places(session, user_id)
+    free = free_places(session, user_id)
     steps = []
-    for position, (book_id, quantity) in enumerate(wishes):
+    for position, (book_id, quantity) in enumerate(additions):
         is_new = book_id not in counts
         with element_error(position):
             require_book(book_id, books)
-            if is_new and len(counts) - len(items) >= room:
+            if is_new and len(counts) - len(items) >= free:
                 raise CartFullError
             counts[book_id] = more_copies(counts.get(book_id, 0), quantity)
         steps.append((book_id, counts[book_id], is_new))
     store_counts(session, user_id, items, counts)
-    return [Added({**items[book_id].model_dump(), "quantity": count}, is_new) for book_id, count, is_new in steps]
+    return [AddedItem({**items[book_id].model_dump(), "quantity": count}, is_new) for book_id, count, is_new in steps]
 
 
-def kept_books(session: Session, ids: Collection[int]) -> set[int]:
-    """Those of the books that are there, and stay until this transaction ends."""
-    kept = select(col(Book.id)).where(col(Book.id).in_(ids)).order_by(col(Book.id))
-    return {book_id or 0 for book_id in session.exec(kept.with_for_update(read=True, key_share=True))}
+def lock_existing_books(session: Session, ids: Collection[int]) -> set[int]:
+    """Return the ids of the books that exist. Nobody deletes them until the transaction ends."""
+    existing = select(col(Book.id)).where(col(Book.id).in_(ids)).order_by(col(Book.id))
+    return {book_id or 0 for book_id in session.exec(existing.with_for_update(read=True, key_share=True))}
 
 
 def require_book(book_id: int, books: Collection[int]) -> None:
-    """What goes into a cart is there."""
+    """Require that the book exists."""
     if book_id not in books:
         raise ReferenceNotFoundError(f"book_id: there is nothing with the id {book_id}.")
 
 
 def locked_items(session: Session, user_id: int, books: Collection[int]) -> dict[int, CartItem]:
-    """What a cart has of books, by their ids."""
+    """Lock the items of a cart for these books, and return them by the id of the book."""
     found = select(CartItem).where(CartItem.user_id == user_id, col(CartItem.book_id).in_(books))
     locked = found.order_by(col(CartItem.id)).with_for_update().execution_options(populate_existing=True)
     return {item.book_id: item for item in session.exec(locked)}
 
 
 def free_places(session: Session, user_id: int) -> int:
-    """A cart has so many different books at most: an order shows all of its lines at once."""
+    """Return how many further books fit into a cart. The limit exists because an order shows all of its lines."""
     count = select(sa.func.count()).select_from(CartItem).where(CartItem.user_id == user_id)
-    return MOST_BOOKS - session.exec(count).one()
+    return MAX_BOOKS - session.exec(count).one()
 
 
 def more_copies(present: int, quantity: int) -> int:
-    """Copies of a book and further ones, as far as they can be counted."""
-    if quantity > MOST_COPIES - present:
+    """Return the sum of two numbers of copies.
+
+    Raises:
+        CartFullError: 409 if the column cannot hold it.
+    """
+    if quantity > MAX_COPIES - present:
         raise CartFullError
     return present + quantity
 
 
 def store_counts(session: Session, user_id: int, items: dict[int, CartItem], counts: Mapping[int, int]) -> None:
-    """Have a cart, in which `items` are, hold so many copies of books; what is new joins `items`."""
+    """Store the numbers of copies in a cart that has `items`. New items are added to `items`."""
     for book_id, count in counts.items():
         if book_id in items:
             items[book_id].quantity = count
@@ -163,12 +166,12 @@ def store_counts(session: Session, user_id: int, items: dict[int, CartItem], cou
 
 
 def place_order(session: Session, customer_id: int) -> Row:
-    """Turn a cart into an order at the prices of this moment, all or nothing.
+    """Order everything in a cart at the present prices, all or nothing. Return the order with its lines.
 
     Raises:
-        EmptyCartError: 400 when there is nothing in it.
-        InsufficientStockError: 400 when there are too few of a book, which is named.
-        OrderTooLargeError: 400 when the total is past what an amount can be.
+        EmptyCartError: 400 if the cart is empty.
+        InsufficientStockError: 400 if there are too few copies of a book, naming the book.
+        OrderTooLargeError: 400 if the total has more digits than an amount can have.
     """
     lock_cart(session, customer_id)
     books = lock_books(session, select(CartItem.book_id).where(CartItem.user_id == customer_id))
@@ -178,13 +181,14 @@ def place_order(session: Session, customer_id: int) -> Row:
     order = Order(customer_id=customer_id, total=total_of(wanted))
     session.add(order)
     session.flush()
-    session.add_all(line_of(order, book, quantity) for book, quantity in wanted)
+    lines = [line_of(order, book, quantity) for book, quantity in wanted]
+    session.add_all(lines)
     session.flush()
-    return shown(session, order)
+    return with_lines(order, lines)
 
 
 def emptied_cart(session: Session, user_id: int) -> list[tuple[int, int]]:
-    """Take everything out of a cart: the books' ids, each with its quantity, in their order."""
+    """Delete all items of a cart. Return the id and the quantity of each book, in the order of the ids."""
     removed = sa.delete(CartItem).where(col(CartItem.user_id) == user_id)
     found = session.exec(removed.returning(col(CartItem.book_id), col(CartItem.quantity))).all()
     if not found:
@@ -193,41 +197,42 @@ def emptied_cart(session: Session, user_id: int) -> list[tuple[int, int]]:
 
 
 def line_of(order: Order, book: Book, quantity: int) -> OrderLine:
-    """Copies of a book, as it is now, in an order."""
+    """Return the line of an order for copies of a book at its present title and price."""
     return OrderLine(
         order_id=order.id or 0, book_id=book.id or 0, title=book.title, unit_price=book.price, quantity=quantity
     )
 
 
 def total_of(wanted: Sequence[tuple[Book, int]]) -> Decimal:
-    """What books in their quantities amount to, to the cent."""
+    """Return the sum of the prices of books in their quantities, exact to the cent."""
     total = sum((book.price * quantity for book, quantity in wanted), Decimal())
-    if total > MOST_MONEY:
+    if total > MAX_TOTAL:
         raise OrderTooLargeError
     return total
 
 
 def advance(session: Session, caller: Caller, order_id: int, step: Transition[OrderStatus]) -> Row:
-    """Take an order one step on, and give it as it is then.
+    """Take a step of an order and return it with its lines. Locks the order once and reads it once.
 
     Raises:
-        NotFoundError: 404 when there is none that the caller sees.
-        PermissionDeniedError: 403 for a step that is not the caller's.
-        TransitionError: 409 for a step that its state does not allow.
+        NotFoundError: 404 if the caller sees no such order.
+        PermissionDeniedError: 403 if the caller may not take this step.
+        TransitionError: 409 if its state does not allow the step.
     """
     order = locked_order(session, caller, order_id)
     step.check_caller(caller)
     step.check_source(order.status, "order")
+    lines = lines_of(session, [order_id])
     if step is CANCEL:
-        restock(session, order)
+        restock(session, lines)
     order.status = step.target
     order.updated_at = now()
     session.flush()
-    return shown(session, order)
+    return with_lines(order, lines)
 
 
 def locked_order(session: Session, caller: Caller, order_id: int) -> Order:
-    """The order, if it is the caller's or the caller an administrator; nobody else takes a step with it meanwhile."""
+    """Lock an order of the caller, or any order for an administrator, until the transaction ends."""
     named = select(Order).where(Order.id == order_id).with_for_update(key_share=True)
     if not caller.is_admin:
         named = named.where(Order.customer_id == caller.id)
@@ -237,25 +242,33 @@ def locked_order(session: Session, caller: Caller, order_id: int) -> Order:
     return order
 
 
-def restock(session: Session, order: Order) -> None:
-    """Put what was ordered back on the shelves."""
-    books = lock_books(session, select(OrderLine.book_id).where(OrderLine.order_id == order.id))
-    for line in session.exec(select(OrderLine).where(OrderLine.order_id == order.id)):
+def restock(session: Session, lines: Sequence[OrderLine]) -> None:
+    """Put the copies of an order back into stock."""
+    books = lock_books(session, [line.book_id for line in lines])
+    for line in lines:
         put_back(books[line.book_id], line.quantity)
 
 
-def shown(session: Session, order: Order) -> Row:
-    """An order with its lines, as an answer has it."""
-    row = order.model_dump()
-    add_lines(session, [row])
-    return row
+def lines_of(session: Session, order_ids: Collection[int]) -> Sequence[OrderLine]:
+    """Return the lines of orders, by order and then by the id of the book."""
+    found = select(OrderLine).where(col(OrderLine.order_id).in_(order_ids))
+    return session.exec(found.order_by(col(OrderLine.order_id), col(OrderLine.book_id))).all()
+
+
+def with_lines(order: Order, lines: Sequence[OrderLine]) -> Row:
+    """Return an order and its lines as a response shows them."""
+    return {**order.model_dump(), "lines": [public_line(line) for line in lines]}
+
+
+def public_line(line: OrderLine) -> OrderLinePublic:
+    """Return a line as its order shows it."""
+    return OrderLinePublic.model_validate(line, from_attributes=True)
 
 
 def add_lines(session: Session, orders: Sequence[Row]) -> None:
-    """Put its lines, in the order of the books' ids, into each of `orders`; one statement for all of them."""
-    lines: dict[int, list[OrderLinePublic]] = {order["id"]: [] for order in orders}
-    wanted = select(OrderLine).where(col(OrderLine.order_id).in_(lines))
-    for line in session.exec(wanted.order_by(col(OrderLine.order_id), col(OrderLine.book_id))):
-        lines[line.order_id].append(OrderLinePublic.model_validate(line, from_attributes=True))
+    """Add its lines to each of `orders`, with one statement."""
+    by_order: dict[int, list[OrderLinePublic]] = {order["id"]: [] for order in orders}
+    for line in lines_of(session, by_order):
+        by_order[line.order_id].append(public_line(line))
     for order in orders:
-        order["lines"] = lines[order["id"]]
+        order["lines"] = by_order[order["id"]]

@@ -102,7 +102,7 @@ def test_more_copies_than_can_be_counted_are_409(counter: Counter, buyer: Header
 
 def test_a_cart_holds_so_many_books(counter: Counter, buyer: Headers, monkeypatch: pytest.MonkeyPatch) -> None:
     """More of a book that is there is no further book."""
-    monkeypatch.setattr(service, "MOST_BOOKS", 2)
+    monkeypatch.setattr(service, "MAX_BOOKS", 2)
     first, second, third = (counter.add_book() for _ in range(3))
     counter.fill(buyer, (first, 1), (second, 1))
     problem(counter.put(buyer, third), 409, "cart_full")
@@ -174,7 +174,7 @@ def test_a_batch_may_fill_the_cart_and_no_more(
     counter: Counter, buyer: Headers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More of a book that is new in the batch is no further book."""
-    monkeypatch.setattr(service, "MOST_BOOKS", 3)
+    monkeypatch.setattr(service, "MAX_BOOKS", 3)
     first, *others = (counter.add_book() for _ in range(4))
     counter.fill(buyer, (first, 1))
     bodies = [{"book_id": book, "quantity": 1} for book in (others[0], others[0], first, *others[1:])]

@@ -9,6 +9,7 @@ from app.orders.models import OrderStatus
 from tests.app.catalog.shop import MISSING, Headers
 from tests.app.orders.counter import Counter
 from tests.contract.problems import problem
+from tests.statement_counter import all_statements_sent
 
 STEPS = {"cancel": OrderStatus.CANCELLED, "ship": OrderStatus.SHIPPED, "deliver": OrderStatus.DELIVERED}
 # The steps that lead to each state, and those that lead on from it.
@@ -95,3 +96,18 @@ def test_stock_below_zero_is_impossible_in_the_table(counter: Counter) -> None:
     with pytest.raises(sa.exc.IntegrityError), app.state.database.engine.begin() as connection:
         connection.execute(table.update().where(table.c.id == book).values(stock=-1))
     assert counter.stock(book) == 1000
+
+
+def test_a_step_locks_the_order_once_and_reads_it_once(counter: Counter, buyer: Headers) -> None:
+    """The caller, the locked order, its lines and the change. A cancellation locks, reads and changes two books, too."""
+    books = [counter.add_book(), counter.add_book()]
+    shipped, cancelled = (counter.ordered(buyer, (books[0], 1), (books[1], 2)) for _ in range(2))
+    for order, step, verbs in (
+        (shipped, "ship", ["SELECT", "SELECT", "SELECT", "UPDATE"]),
+        (shipped, "deliver", ["SELECT", "SELECT", "SELECT", "UPDATE"]),
+        (cancelled, "cancel", [*["SELECT"] * 6, "UPDATE", "UPDATE"]),
+    ):
+        with all_statements_sent() as sent:
+            assert counter.step(order["id"], step, counter.admin).status_code == 200
+        assert [text.split()[0] for text in sent] == verbs, sent
+        assert len([text for text in sent if "FROM orders" in text]) == 1
