@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from rowhouse.core.security import Caller
 from rowhouse.db.unit_of_work import UnitOfWork
-from rowhouse.history.deleted_rows import Archive, deleted_rows
+from rowhouse.history.deleted_rows import DeletedRows, deleted_rows
 from rowhouse.registration.registry import Registration
 from tests.contract.deleted_rows import below, both, counting, delete, restorable, restore, restored, whole
 from tests.contract.entity_client import House, Row
@@ -219,7 +219,7 @@ def test_a_batch_is_archived_whole_or_not_at_all(house: House) -> None:
 
 
 @every_house("create", where=of("books", "leaves"))
-def test_what_is_kept_of_a_batch_does_not_take_more_statements(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_tracked_a_batch_does_not_take_more_statements(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """256 rows are made, changed and deleted in as many as 8."""
     counted = []
     name = house.required[0]
@@ -286,13 +286,13 @@ def test_a_row_that_goes_during_the_first_look_is_found_by_the_second(
 ) -> None:
     """As when another transaction deletes it just then."""
     row, looks = delete(house, house.make()), []
-    find = Archive.find
+    find = DeletedRows.find
 
-    def late(self: Archive, *arguments: Any) -> Any:
+    def late(self: DeletedRows, *arguments: Any) -> Any:
         looks.append(1)
         return find(self, *arguments) if len(looks) > 1 else None
 
-    monkeypatch.setattr(Archive, "find", late)
+    monkeypatch.setattr(DeletedRows, "find", late)
     assert restore(house, row).status_code == 200
     assert len(looks) == 2
 
@@ -330,6 +330,6 @@ def test_what_is_kept_is_part_of_the_transaction(house: House, monkeypatch: pyte
         raise RuntimeError("the archive is full")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Archive, "put", fail)
+        patched.setattr(DeletedRows, "put", fail)
         assert house.call("DELETE", f"/{row['id']}").status_code == 500
     assert house.stored(row) == row

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from rowhouse.core.clock import now
-from rowhouse.sql.chunks import MAX_PARAMETERS, blocks
+from rowhouse.sql.chunks import MAX_PARAMETERS, chunked
 from tests.conftest import unique
 from tests.pages.conftest import post
 from tests.statement_counter import statements_sent
@@ -194,7 +194,7 @@ def test_a_change_that_clashes_is_named(client: TestClient, admin: dict[str, str
 
 
 def test_wide_rows_go_in_smaller_blocks() -> None:
-    sizes = [len(block) for _start, block in blocks(range(1000), columns=100)]
+    sizes = [len(block) for _start, block in chunked(range(1000), columns=100)]
     assert sum(sizes) == 1000
     assert max(sizes) * 100 <= MAX_PARAMETERS
-    assert [start for start, _ in blocks(range(7), columns=100)] == [0, 4, 6]
+    assert [start for start, _ in chunked(range(7), columns=100)] == [0, 4, 6]

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from app.catalog.models import Book
 from rowhouse.crud.base import CRUDBase
 from rowhouse.db.compiled import EVERYTHING, CompiledStatement, Predicate, Row
-from rowhouse.sql import search_plan
+from rowhouse.sql import pages
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in
 
 COUNT = 4000
@@ -148,7 +148,7 @@ def test_what_is_common_is_looked_for_in_the_order_of_the_list(
     plan: Plan, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its first rows are soon found; only the total asks the index, and a text that is rare still asks it for both."""
-    monkeypatch.setattr(search_plan, "COMMON", 500)
+    monkeypatch.setattr(pages, "COMMON", 500)
     for query, asked in (("search=T00", 1), ("search=T00123", 2)):
         found = plan(query)
         if backend == "postgresql":

@@ -320,7 +320,7 @@ def test_a_fault_of_the_server_is_no_rows_fault(
         raise UnavailableError
 
     with monkeypatch.context() as patched:
-        patched.setattr("rowhouse.crud.batch.BatchVerbs._insert_block", locked)
+        patched.setattr("rowhouse.crud.batch.BatchVerbs._insert_chunk", locked)
         answer = send("\n".join([HEADER, *books(category, 2)]))
     assert (answer.status_code, "errors" in answer.json()) == (503, False)
     assert total(client, category) == 0

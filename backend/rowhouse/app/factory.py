@@ -35,7 +35,7 @@ from rowhouse.health.migration_state import Revisions
 from rowhouse.health.readiness import DatabaseCheck, Readiness
 from rowhouse.health.required_tables import required_tables
 from rowhouse.health.routes import add_health_routes
-from rowhouse.history.session_events import keep_in
+from rowhouse.history.session_events import track_sessions_of
 from rowhouse.registration.mappers import configure_mappers
 from rowhouse.registration.registry import Registry, build, tags
 from rowhouse.requests.rate_limit import RateLimit
@@ -89,8 +89,8 @@ def create_app(  # noqa: PLR0913  each is a word of the one call, all but the re
     runner = RequestRunner(database, settings, partial(authenticate, settings=settings))
     registries = [registry] if isinstance(registry, Registry) else list(registry)
     configure_mappers(registries)
-    route_tree, cruds, kept = build(registries, database.dialect)
-    keep_in(database, kept)
+    route_tree, cruds, tracked = build(registries, database.dialect)
+    track_sessions_of(database, tracked)
     drain = Drain(settings)
     readiness = Readiness(
         runner,

@@ -22,7 +22,7 @@ from rowhouse.db.compiled import Row
 from rowhouse.db.integrity import ForeignKeyError
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.history.entries import Action
-from rowhouse.sql.chunks import blocks, pad_to_power_of_two
+from rowhouse.sql.chunks import chunked, pad_to_power_of_two
 from rowhouse.sql.statements import ROW_KEY, numbered
 
 KeyedValues = tuple[Any, Mapping[str, Any]]
@@ -51,8 +51,8 @@ class BatchVerbs(RowVerbs[ModelT]):
         stored: list[Row] = []
         with errors:
             for members in _grouped(rows, in_order=True):
-                for start, block in blocks(members, columns=len(members[0][1])):
-                    stored += self._insert_block(unit, [row for _, row in block], members[start][0])
+                for start, chunk in chunked(members, columns=len(members[0][1])):
+                    stored += self._insert_chunk(unit, [row for _, row in chunk], members[start][0])
         errors.raise_if_any()
         self.recorder.record(unit, Action.CREATE, [(None, row) for row in stored])
         return stored
@@ -88,7 +88,7 @@ class BatchVerbs(RowVerbs[ModelT]):
             return error
         return None
 
-    def _insert_block(self, unit: UnitOfWork, rows: Sequence[Row], start: int) -> list[Row]:
+    def _insert_chunk(self, unit: UnitOfWork, rows: Sequence[Row], start: int) -> list[Row]:
         """Insert rows with one statement. If it fails, halve them until the faulty element is found."""
         names = tuple(rows[0])
         bound = {numbered(name, position): row[name] for position, row in enumerate(rows) for name in names}
@@ -98,8 +98,8 @@ class BatchVerbs(RowVerbs[ModelT]):
         except (ConflictError, InvalidInputError) as error:
             if len(rows) > 1:
                 half = len(rows) // 2
-                first = self._insert_block(unit, rows[:half], start)
-                return first + self._insert_block(unit, rows[half:], start + half)
+                first = self._insert_chunk(unit, rows[:half], start)
+                return first + self._insert_chunk(unit, rows[half:], start + half)
             raise self._named(unit, error, rows[0]).element_error(start) from None
         return self._in_order(stored, [row.get(self.resource.key.name) for row in rows])
 
@@ -138,28 +138,28 @@ class BatchVerbs(RowVerbs[ModelT]):
         stored: dict[Any, Row] = {}
         with errors:
             for members in _grouped(given, in_order=bool(self.guards)):
-                for _start, block in blocks(members, columns=len(members[0][1]) + 1):
-                    stored.update(self._update_block(unit, keys, block))
+                for _start, chunk in chunked(members, columns=len(members[0][1]) + 1):
+                    stored.update(self._update_chunk(unit, keys, chunk))
         errors.raise_if_any()
         self.recorder.record(unit, Action.UPDATE, [(found[key], stored[key]) for key in keys])
         unit.expire_session()
         return [stored[key] for key in keys]
 
-    def _update_block(self, unit: UnitOfWork, keys: Sequence[Any], block: Sequence[Numbered]) -> dict[Any, Row]:
+    def _update_chunk(self, unit: UnitOfWork, keys: Sequence[Any], chunk: Sequence[Numbered]) -> dict[Any, Row]:
         """Update rows that set the same columns. If it fails, halve them until the faulty element is found."""
         bound: Row = {}
-        for row, (position, values) in enumerate(block):
+        for row, (position, values) in enumerate(chunk):
             bound[numbered(ROW_KEY, row)] = keys[position]
             bound.update({numbered(name, row): value for name, value in values.items()})
         try:
             with unit.savepoint():
-                rows = unit.run(self.statements.update_many(tuple(sorted(block[0][1])), len(block)), bound)
+                rows = unit.run(self.statements.update_many(tuple(sorted(chunk[0][1])), len(chunk)), bound)
         except (ConflictError, InvalidInputError) as error:
-            if len(block) > 1:
-                half = len(block) // 2
-                first = self._update_block(unit, keys, block[:half])
-                return first | self._update_block(unit, keys, block[half:])
-            position, values = block[0]
+            if len(chunk) > 1:
+                half = len(chunk) // 2
+                first = self._update_chunk(unit, keys, chunk[:half])
+                return first | self._update_chunk(unit, keys, chunk[half:])
+            position, values = chunk[0]
             raise self._named(unit, error, values).element_error(position) from None
         return {row[self.resource.key.name]: row for row in rows}
 
@@ -206,9 +206,9 @@ class BatchVerbs(RowVerbs[ModelT]):
         """Lock the rows that the caller may change, in the order of their keys, so that two batches never deadlock."""
         predicate = self.write_predicate(unit.caller)
         found = {}
-        for _start, block in blocks(sorted(keys), columns=1):
-            statement = self.statements.lock_many(len(block), predicate, whole=self.validator.is_needed)
-            rows = unit.run(statement, _numbered_keys(block), predicate)
+        for _start, chunk in chunked(sorted(keys), columns=1):
+            statement = self.statements.lock_many(len(chunk), predicate, whole=self.validator.is_needed)
+            rows = unit.run(statement, _numbered_keys(chunk), predicate)
             found.update({row[self.resource.key.name]: row for row in rows})
         return found
 

@@ -14,7 +14,7 @@ from rowhouse.core.security import Caller
 from rowhouse.db.compiled import Predicate
 from rowhouse.db.integrity import ForeignKeyError, is_named
 from rowhouse.db.unit_of_work import UnitOfWork
-from rowhouse.sql.chunks import blocks
+from rowhouse.sql.chunks import chunked
 from rowhouse.sql.statements import ROW_KEY, TARGET_KEY, Statements, numbered
 
 Scope = Callable[[Caller | None], sa.ColumnElement[bool] | None]
@@ -63,9 +63,9 @@ class References:
         if predicate.clause is None:
             return asked
         seen = set()
-        for _start, block in blocks(list(asked), columns=1):
-            bound = {numbered(ROW_KEY, number): value for number, value in enumerate(block)}
-            rows = unit.run(self._statements.seen(target, len(block), predicate), bound, predicate)
+        for _start, chunk in chunked(list(asked), columns=1):
+            bound = {numbered(ROW_KEY, number): value for number, value in enumerate(chunk)}
+            rows = unit.run(self._statements.seen(target, len(chunk), predicate), bound, predicate)
             seen |= {row[target.name] for row in rows}
         return seen
 

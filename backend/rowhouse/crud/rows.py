@@ -139,7 +139,7 @@ class RowVerbs(Hooks[ModelT]):
             NotFoundError, PermissionDeniedError: as for `update`.
             StillReferencedError: 409 while other rows refer to it.
         """
-        if self.resource.is_kept:
+        if self.resource.records_changes:
             unit.begin()
         predicate = self.write_predicate(unit.caller)
         try:
@@ -234,7 +234,9 @@ class RowVerbs(Hooks[ModelT]):
         """
         scope = Predicate(self.scope(unit.caller))
         seen = unit.run(self.statements.get(scope), {ROW_KEY: key}, scope)
-        may_write = seen and self.recorder.archive and self._matches(unit, self.write_predicate(unit.caller), seen[0])
+        may_write = (
+            seen and self.recorder.deleted_rows and self._matches(unit, self.write_predicate(unit.caller), seen[0])
+        )
         return self._not_yours() if seen and not may_write else self._missing(key)
 
     def _matches(self, unit: UnitOfWork, predicate: Predicate, row: Row) -> bool:

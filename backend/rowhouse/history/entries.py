@@ -1,6 +1,6 @@
-"""The change history of entities: one entry for each change of a row, stored in the change's own transaction.
+"""The change history of entities: one entry for each change of a row, stored in the transaction of the change.
 
-`before` and `after` are whole rows as GET shows them, so secrets are in none. Entries are listed like any entity and never changed.
+`before` and `after` are complete rows as GET returns them, so they contain no secrets. Entries never change.
 """
 
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ from rowhouse.entities.model import SECRET, BigIntegerKey, PortableTable
 from rowhouse.history.deleted_rows import MAX_ROW_ID, MAX_TABLE_NAME
 from rowhouse.history.row_codec import RowCodec
 from rowhouse.query.resource import Resource
-from rowhouse.sql.chunks import blocks
+from rowhouse.sql.chunks import chunked
 from rowhouse.sql.statements import numbered
 
 
 class Action(StrEnum):
-    """What was done to a row."""
+    """The kind of a change."""
 
     CREATE = "create"
     UPDATE = "update"
@@ -45,7 +45,9 @@ class HistoryEntry(BigIntegerKey, PortableTable, table=True):
     by: int | None = Field(
         default=None,
         sa_type=sa.BigInteger,
-        description="The account that did it, for callers who may change the row; null for others, and where nobody was signed in.",
+        description=(
+            "The account that did it, for callers who may change the row; null for others, and where nobody was signed in."
+        ),
     )
     before: dict[str, Any] | None = Field(default=None, sa_type=sa.JSON, description="The row before the change.")
     after: dict[str, Any] | None = Field(default=None, sa_type=sa.JSON, description="The row after the change.")
@@ -57,8 +59,8 @@ STORED = [column for column in entries.columns if not column.primary_key]
 SELECT_LAST = (
     sa.select(entries.c.before, entries.c.after)
     .where(
-        entries.c.entity == sa.bindparam("kept_entity", type_=sa.String()),
-        entries.c.row_id == sa.bindparam("kept_id", type_=sa.String()),
+        entries.c.entity == sa.bindparam("entity_name", type_=sa.String()),
+        entries.c.row_id == sa.bindparam("changed_id", type_=sa.String()),
     )
     .order_by(entries.c.id.desc())
     .limit(1)
@@ -71,34 +73,39 @@ class History:
     def __init__(self, resource: Resource) -> None:
         self.entity = resource.table.name
         self._names = resource.schemas.public_names
-        self._shown = TypeAdapter(resource.schemas.row).serializer
+        self._serializer = TypeAdapter(resource.schemas.row).serializer
         self._codec = RowCodec({name: resource.columns[name] for name in self._names})
 
     def record(self, unit: UnitOfWork, action: Action, changes: Sequence[Change]) -> None:
-        """Store an entry for each row that this transaction has changed, given before and after; None where there is none."""
+        """Store an entry for each row that this transaction has changed.
+
+        A change is the row before and the row after; None before a create and after a delete.
+        """
         by = unit.caller.id if unit.caller else None
         common = {"entity": self.entity, "action": action, "at": now(), "by": by}
         made = [{**common, **self._states(before, after)} for before, after in changes]
-        for _start, block in blocks(made, columns=len(STORED)):
-            bound = {numbered(name, n): value for n, entry in enumerate(block) for name, value in entry.items()}
-            unit.run(_insert_statement(len(block), unit.database.dialect), bound)
+        for _start, chunk in chunked(made, columns=len(STORED)):
+            bound = {numbered(name, n): value for n, entry in enumerate(chunk) for name, value in entry.items()}
+            unit.run(_insert_statement(len(chunk), unit.database.dialect), bound)
 
     def _states(self, before: Row | None, after: Row | None) -> Row:
         present: Any = before if after is None else after
         return {"row_id": str(present["id"]), "before": self._state(before), "after": self._state(after)}
 
     def _state(self, row: Row | None) -> Any:
-        """The row as GET shows it."""
-        return row and self._shown.to_python({name: row[name] for name in self._names}, mode="json", warnings=False)
+        """Return the row as GET does."""
+        return row and self._serializer.to_python(
+            {name: row[name] for name in self._names}, mode="json", warnings=False
+        )
 
     def last_known(self, unit: UnitOfWork, key: Any) -> Row | None:
-        """The public columns of a row as its last entry has them; None where there is no entry."""
-        found = unit.fetch(SELECT_LAST, {"kept_entity": self.entity, "kept_id": str(key)})
+        """Return the public columns of a row from its last entry, or None without an entry."""
+        found = unit.fetch(SELECT_LAST, {"entity_name": self.entity, "changed_id": str(key)})
         return self._codec.read(found[0]["after"] or found[0]["before"]).row if found else None
 
 
 @lru_cache
 def _insert_statement(size: int, dialect: sa.Dialect) -> CompiledStatement:
-    """Binds numbered columns."""
+    """Bind numbered columns."""
     rows = [{c.name: sa.bindparam(numbered(c.name, n), type_=c.type) for c in STORED} for n in range(size)]
     return CompiledStatement(sa.insert(entries).values(rows), dialect, columns=[])

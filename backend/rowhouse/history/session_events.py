@@ -1,6 +1,6 @@
-"""What hand-written code changes through the session is kept as the verbs keep it: in the archive and in the history.
+"""Record the changes that hand-written code makes through a session, as the verbs of `CRUDBase` record theirs.
 
-A session's bulk statements (`session.exec(update(...))`) name no rows and are not seen here, nor is SQL written by hand.
+A bulk statement of a session (`session.exec(update(...))`) names no rows, so nothing is recorded of it, nor of plain SQL.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,32 +18,27 @@ from rowhouse.history.recorder import ChangeRecorder
 from rowhouse.query.resource import Resource
 from rowhouse.sql.statements import ROW_KEY
 
-KEPT, SEEN = "kept", "kept changes"
+TRACKED, PENDING = "tracked entities", "pending changes"
 
 
 class Tracked(NamedTuple):
-    """What is kept of one entity, and how one of its rows is read and locked."""
+    """An entity whose changes are recorded: the recorder, and the statement that reads and locks one row."""
 
-    keeper: ChangeRecorder
+    recorder: ChangeRecorder
     select_row: sa.Select[Any]
 
 
 class PendingChange(NamedTuple):
-    """An object that is being flushed, and its row before."""
+    """An object that is being flushed, and its row before the flush."""
 
-    kept: Tracked
-    thing: Any
+    tracked: Tracked
+    instance: Any
     action: Action
     before: Row | None
 
 
-def track_session_changes(resource: Resource) -> None:
-    """Have sessions keep what they flush of this entity where no application has said what is kept, as in a script."""
-    resource.table.info[KEPT] = kept_of(resource)
-
-
-def kept_of(resource: Resource) -> Tracked:
-    """What is kept of the rows of one entity that a session flushes."""
+def tracked(resource: Resource) -> Tracked:
+    """Return how to record the changes of one entity."""
     key = resource.key.column
     select_row = sa.select(*(column.column for column in resource.columns.values()))
     return Tracked(
@@ -52,53 +47,58 @@ def kept_of(resource: Resource) -> Tracked:
     )
 
 
-def keep_in(database: Database, kept: Mapping[str, Tracked]) -> None:
-    """Have the sessions of one application keep what its registries say, by the name of the table."""
-    database.info[KEPT] = kept
+def track_session_changes(resource: Resource) -> None:
+    """Record the changes of an entity in sessions that belong to no application, as in a script."""
+    resource.table.info[TRACKED] = tracked(resource)
+
+
+def track_sessions_of(database: Database, entities: Mapping[str, Tracked]) -> None:
+    """Record changes in the sessions of one application; `entities` are those of its registries, by table name."""
+    database.info[TRACKED] = entities
 
 
 @event.listens_for(Session, "before_flush")
-def _look(session: Session, _context: object, _instances: object) -> None:
-    """Remember each row that a flush is about to change, as the database has it."""
+def _read_rows(session: Session, _context: object, _instances: object) -> None:
+    """Read each row that the flush changes, as it is in the database."""
     unit: UnitOfWork | None = session.info.get(UNIT)
     if unit is None:
         return
-    changed = [thing for thing in session.dirty if session.is_modified(thing)]
+    changed = [instance for instance in session.dirty if session.is_modified(instance)]
     with unit.flushing():
-        session.info[SEEN] = [
-            *_seen(unit, session.new, Action.CREATE),
-            *_seen(unit, changed, Action.UPDATE),
-            *_seen(unit, session.deleted, Action.DELETE),
+        session.info[PENDING] = [
+            *_pending(unit, session.new, Action.CREATE),
+            *_pending(unit, changed, Action.UPDATE),
+            *_pending(unit, session.deleted, Action.DELETE),
         ]
 
 
-def _seen(unit: UnitOfWork, things: Iterable[Any], action: Action) -> list[PendingChange]:
+def _pending(unit: UnitOfWork, instances: Iterable[Any], action: Action) -> list[PendingChange]:
     found = []
-    for thing in things:
-        state: Any = sa.inspect(thing)
+    for instance in instances:
+        state: Any = sa.inspect(instance)
         table = state.mapper.local_table
-        registered: Mapping[str, Tracked] | None = unit.database.info.get(KEPT)
-        kept: Tracked | None = table.info.get(KEPT) if registered is None else registered.get(table.fullname)
-        if kept is not None:
-            before = _row(unit, kept, state.identity[0]) if state.identity else None
-            if before is not None or action is Action.CREATE:  # else it is gone already, and the session will say so
-                found.append(PendingChange(kept, thing, action, before))
+        registered: Mapping[str, Tracked] | None = unit.database.info.get(TRACKED)
+        entity: Tracked | None = table.info.get(TRACKED) if registered is None else registered.get(table.fullname)
+        if entity is not None:
+            before = _row(unit, entity, state.identity[0]) if state.identity else None
+            if before is not None or action is Action.CREATE:  # otherwise the row is gone, and the flush will fail
+                found.append(PendingChange(entity, instance, action, before))
     return found
 
 
-def _row(unit: UnitOfWork, kept: Tracked, key: Any) -> Row | None:
-    rows = unit.fetch(kept.select_row, {ROW_KEY: key})
+def _row(unit: UnitOfWork, entity: Tracked, key: Any) -> Row | None:
+    rows = unit.fetch(entity.select_row, {ROW_KEY: key})
     return rows[0] if rows else None
 
 
 @event.listens_for(Session, "after_flush")
-def _keep(session: Session, _context: object) -> None:
-    """Keep what has changed, in the flush's own transaction."""
+def _record(session: Session, _context: object) -> None:
+    """Record the changes, in the transaction of the flush."""
     unit: UnitOfWork | None = session.info.get(UNIT)
     if unit is None:
         return
     with unit.flushing():
-        for kept, thing, action, before in session.info.pop(SEEN, ()):
-            is_followed = kept.keeper.history is not None and action is not Action.DELETE
-            after = _row(unit, kept, thing.id) if is_followed else None
-            kept.keeper.record(unit, action, [(before, after)])
+        for entity, instance, action, before in session.info.pop(PENDING, ()):
+            is_compared = entity.recorder.history is not None and action is not Action.DELETE
+            after = _row(unit, entity, instance.id) if is_compared else None
+            entity.recorder.record(unit, action, [(before, after)])

@@ -1,4 +1,4 @@
-"""One registered entity: what its registration line says and what follows from its class. Data, no behaviour."""
+"""One registered entity: what its registration says and what follows from its class. Data, no behaviour."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from rowhouse.schemas.derivation import Schemas
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A way from one entity to another, which `expand` goes: its `local` column equals the `remote` one of `target`'s rows."""
+    """A relation that `expand` follows: the rows of `target` whose column `remote` equals the row's column `local`."""
 
     name: str
     local: str
@@ -25,7 +25,7 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """The plan of one house in the row."""
+    """Everything the engine knows about one registered entity."""
 
     model: type[SQLModel]
     path: str
@@ -38,21 +38,21 @@ class Resource:
     owner_only: bool
     # Totals above this many rows are estimated; None counts every row.
     exact_count_limit: int | None = None
-    # Filled when the registry is built, for it takes the whole table of contents to know them.
+    # Set when the registry is built, because relations need all of its entities.
     relations: Mapping[str, Relation] = field(default_factory=dict)
     soft_delete: bool = False
     history: bool = False
-    # None is the setting's.
+    # None: as the settings say.
     slo_ms: int | None = None
 
     @property
     def name(self) -> str:
-        """The class name, as in `BookPublic`."""
+        """The name of the class, such as `Book`."""
         return self.model.__name__
 
     @property
-    def is_kept(self) -> bool:
-        """Whether a row must be seen whole when it goes."""
+    def records_changes(self) -> bool:
+        """Whether its deleted rows or its history are stored, for which a delete returns the complete row."""
         return self.soft_delete or self.history
 
     @property

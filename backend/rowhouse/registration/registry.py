@@ -23,7 +23,7 @@ from rowhouse.core.openapi import SLO
 from rowhouse.core.policy import SIGNED_IN, Policy
 from rowhouse.crud.base import CRUDBase
 from rowhouse.entities.model import plural
-from rowhouse.history.session_events import Tracked, kept_of, track_session_changes
+from rowhouse.history.session_events import Tracked, track_session_changes, tracked
 from rowhouse.http.route_tree import RouteTree
 from rowhouse.operations.expand import Expansion
 from rowhouse.query.resource import Resource
@@ -70,16 +70,16 @@ class Registration:
 class Built(NamedTuple):
     """Registries made for one database: the routes, and by the prefix of each registry what its routes go through.
 
-    `kept` is what flushes keep, by the name of the table with its schema.
+    `tracked` are the entities whose changes sessions record, by the name of the table with its schema.
     """
 
     route_tree: RouteTree
     cruds: dict[str, Cruds]
-    kept: dict[str, Tracked]
+    tracked: dict[str, Tracked]
 
 
-class Keeping(NamedTuple):
-    """What is kept of the rows of one table."""
+class Recording(NamedTuple):
+    """What is recorded of the rows of one table, by any registry of the application."""
 
     soft_delete: bool = False
     history: bool = False
@@ -171,7 +171,7 @@ class Registry:
             history=history,
             slo_ms=check_slo(model, slo_ms),
         )
-        if resource.is_kept:
+        if resource.records_changes:
             track_session_changes(resource)
         self.registrations[chosen] = Registration(resource, crud, operations)
 
@@ -203,9 +203,9 @@ class Registry:
         found = [missing_indexes(line.resource, is_listed="list" in line.operations) for line in lines]
         return [sentence for sentence in found if sentence is not None]
 
-    def enter(self, route_tree: RouteTree, dialect: sa.Dialect, keeping: Mapping[str, Keeping]) -> Cruds:
+    def enter(self, route_tree: RouteTree, dialect: sa.Dialect, recording: Mapping[str, Recording]) -> Cruds:
         """Enter every route in the directory, and return what the routes of each entity go through, for one database."""
-        resources = self._related(keeping)
+        resources = self._related(recording)
         cruds = {path: self.registrations[path].crud(resource, dialect) for path, resource in resources.items()}
         scopes = {crud.table.fullname: crud.scope for crud in cruds.values()}
         for path, resource in resources.items():
@@ -224,10 +224,10 @@ class Registry:
                     route_tree.add(bind(one, resources), prefix=self.prefix, generated=False)
         return {crud.resource.model: crud for crud in cruds.values()}
 
-    def _related(self, keeping: Mapping[str, Keeping]) -> dict[str, Resource]:
-        """The resources by their paths, with what is kept of them and their relations to each other."""
+    def _related(self, recording: Mapping[str, Recording]) -> dict[str, Resource]:
+        """The resources by their paths, with what is recorded of them and their relations to each other."""
         declared = {
-            path: replace(registration.resource, **keeping[registration.resource.table.name]._asdict())
+            path: replace(registration.resource, **recording[registration.resource.table.name]._asdict())
             for path, registration in self.registrations.items()
         }
         readable = {path for path, registration in self.registrations.items() if "list" in registration.operations}
@@ -263,13 +263,13 @@ def build(registries: Sequence[Registry], dialect: sa.Dialect) -> Built:
         )
     check_roles(registries)
     _refuse_one_name_in_two_schemas(registries)
-    keeping = _keeping(registries)
+    recording = _recording(registries)
     route_tree = RouteTree()
-    cruds = {registry.prefix: registry.enter(route_tree, dialect, keeping) for registry in registries}
+    cruds = {registry.prefix: registry.enter(route_tree, dialect, recording) for registry in registries}
     route_tree.complete()
     found = [crud for part in reversed(cruds.values()) for crud in part.values()]
-    kept = {crud.table.fullname: kept_of(crud.resource) for crud in found if crud.resource.is_kept}
-    return Built(route_tree, cruds, kept)
+    entities = {crud.table.fullname: tracked(crud.resource) for crud in found if crud.resource.records_changes}
+    return Built(route_tree, cruds, entities)
 
 
 def check_roles(registries: Sequence[Registry]) -> None:
@@ -312,14 +312,14 @@ def _refuse_one_name_in_two_schemas(registries: Iterable[Registry]) -> None:
                 )
 
 
-def _keeping(registries: Iterable[Registry]) -> dict[str, Keeping]:
-    """What is kept of each table. What one registry keeps, all keep, for the rows are the same."""
-    found: dict[str, Keeping] = {}
+def _recording(registries: Iterable[Registry]) -> dict[str, Recording]:
+    """Return what is recorded of each table: whatever one registry records, because all registries share its rows."""
+    found: dict[str, Recording] = {}
     for registry in registries:
         for registration in registry.registrations.values():
             resource = registration.resource
-            before = found.get(resource.table.name, Keeping())
-            found[resource.table.name] = Keeping(
+            before = found.get(resource.table.name, Recording())
+            found[resource.table.name] = Recording(
                 soft_delete=before.soft_delete or resource.soft_delete, history=before.history or resource.history
             )
     return found

@@ -33,9 +33,9 @@ def routes_of(
 ) -> list[GeneratedRoute]:
     """The generated routes of a resource, for those of `OPERATIONS` that are named; each brings its batch along.
 
-    `declared` is the resource as its line has it: another registry of the application may keep more of its rows.
+    `declared` is the resource as its line has it: another registry of the application may record more of its rows.
     """
-    endpoints = (HistoryEndpoints if resource.is_kept else Endpoints)(resource, crud, expansions)
+    endpoints = (HistoryEndpoints if resource.records_changes else Endpoints)(resource, crud, expansions)
     named = [name for name in OPERATIONS if name in operations]
     routes = [build(resource, endpoints) for name in named for build in _BUILDERS[name]]
     return routes + kept_routes(declared, endpoints) if isinstance(endpoints, HistoryEndpoints) else routes

@@ -45,7 +45,7 @@ class Statements:
         self._public = [read(resource.columns[name]) for name in resource.schemas.public_names]
         self._every = [read(column) for column in resource.columns.values()]
         # What is told of rows that go, and of those that are locked before they change.
-        self._gone = self._every if resource.is_kept else [self._key]
+        self._gone = self._every if resource.records_changes else [self._key]
         self._found = self._public if resource.history else [self._key]
         cache = lru_cache(maxsize=CACHED_SHAPES)
         self.list = cache(self._list)

@@ -137,7 +137,7 @@ class Exporter:
         """The next rows as bytes, for the caller who began; the walk then stands behind the last of them."""
         unit.caller = walk.caller
         selection, scope = walk.selection, Predicate(self.crud.scope(walk.caller))
-        statement = self.crud.statements.list_after(self.crud.lists.fitted(unit, selection, scope), scope)
+        statement = self.crud.statements.list_after(self.crud.lists.choose_shape(unit, selection, scope), scope)
         rows = unit.run(statement, {**selection.values, PAGE_LIMIT: size}, scope)
         if self.crud.extra_fields.keys() & set(walk.shown):
             self.crud.load_extra_fields(rows, unit=unit)
