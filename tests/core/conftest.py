@@ -112,6 +112,7 @@ def build_product(url: str, *routers: APIRouter, **settings: Any) -> FastAPI:
     """The product with further routes."""
     registry = Registry("/api/v1")
     registry.registrations = dict(product.registrations)
+    registry.declare_roles(product.roles)
     return build(url, *product.routers, *routers, registry=registry, **settings)
 
 

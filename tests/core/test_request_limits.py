@@ -65,7 +65,7 @@ def test_a_body_that_is_late_is_408() -> None:
 
 def test_what_has_come_buys_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """A large file may take longer than a small one."""
-    monkeypatch.setattr(gate, "SLOWEST", 10)
+    monkeypatch.setattr(gate, "MIN_BYTES_PER_SECOND", 10)
 
     async def scenario() -> None:
         assert len(await read(limit_body(body(*[b"x"] * 8, pause=0.02), 100, seconds=0.05))) == 8

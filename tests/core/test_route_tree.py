@@ -183,13 +183,13 @@ def test_a_second_route_of_one_kind_is_refused(kind: str) -> None:
 )
 def test_a_parameter_is_a_whole_segment(path: str) -> None:
     """Otherwise the route would never be found."""
-    with pytest.raises(ValueError, match="a parameter is a whole one"):
+    with pytest.raises(ValueError, match="a parameter must be a whole one"):
         RouteTree().add(route(path), generated=False)
 
 
 def test_a_type_in_a_path_is_refused() -> None:
     """FastAPI takes it from the signature; the directory would look for a parameter of that whole name."""
-    with pytest.raises(ValueError, match="the type stands in the endpoint's signature"):
+    with pytest.raises(ValueError, match="the type belongs in the endpoint's signature"):
         RouteTree().add(route("/files/{path:path}"), generated=False)
 
 

@@ -200,7 +200,7 @@ def test_words_that_cannot_hold_are_refused(serve: Serve) -> None:
     with pytest.raises(RegistrationError, match="asking: policy=ANYONE beside CallerDep"):
         serve(router)
     wrong: Any = "anyone"
-    with pytest.raises(TypeError, match="asking: policy='anyone' is none"):
+    with pytest.raises(TypeError, match="asking: policy='anyone' is not a policy"):
         Router().get("/mine", policy=wrong)(asking)
     with pytest.raises(TypeError, match="route_class_override would lose the policy"):
         Router().add_api_route("/mine", asking, route_class_override=OneHopRoute)

@@ -1,9 +1,9 @@
-"""Who may use a route, judged before anything else of the request: 401 and 403 come before 404, 413, 415 and 422.
+"""Authorizes the caller of a request before anything else: 401 and 403 take precedence over 404, 413, 415 and 422.
 
-A request that is in order is judged in the hop that it makes anyway. Only where it is about to be refused before that hop, for its
-headers, its body or its parameters, a hop of its own looks at the caller first.
+A valid request is authorized in the worker thread that handles it. A request that is about to be rejected before that, for its
+headers, its body or its parameters, is authorized first, in a worker thread of its own.
 
-An override of `get_caller` in `app.dependency_overrides` takes the place of the credentials on every route.
+An override of `get_caller` in `app.dependency_overrides` replaces the credentials on every route.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute, request_response
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -26,37 +26,38 @@ from rowhouse.core.security import bearer_token
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.http.dependencies import get_caller
 from rowhouse.http.dependency_tree import Resolver, deferred, overridden, takes_body
+from rowhouse.http.fastapi_internals import EXIT_STACK, HANDLERS, request_response, tree_of, use_tree
 from rowhouse.workers.runner import RequestRunner
 
 READING = frozenset({"GET", "HEAD"})
-# In the scope: the caller that an override gives, and whether the hop that judges the caller has been asked.
+# Keys of the scope: the caller from an override, and whether the worker that authorizes the caller has been asked.
 CALLER = "rowhouse_caller"
-AUTHORIZATION_STARTED = "rowhouse_asked"
+AUTHORIZATION_STARTED = "rowhouse_authorization_started"
 UNAUTHORIZED, SERVER_ERROR = 401, 500
 
 
 @dataclass(frozen=True, slots=True)
 class RouteAuthorization:
-    """The policies of a route. Without `reads_credentials` it looks at no `Authorization` header, not even at a wrong one."""
+    """The policies of a route. Without `reads_credentials` it ignores the `Authorization` header, even an invalid one."""
 
     read: tuple[Policy, ...] = ()
     write: tuple[Policy, ...] = ()
     reads_credentials: bool = True
 
     def policies(self, method: str) -> tuple[Policy, ...]:
-        """All of these have to let the caller pass."""
+        """Return the policies for a method. The caller must satisfy all of them."""
         return self.read if method in READING else self.write
 
     def needs_account(self, methods: set[str]) -> bool:
-        """Whether some of these methods are closed to nobody."""
+        """Return True if one of these methods needs an account."""
         return any(not policy.anyone for method in methods for policy in self.policies(method))
 
     def authorize(self, unit: UnitOfWork, scope: Scope) -> None:
-        """Let the caller pass, in the worker thread.
+        """Authorize the caller, in the worker thread.
 
         Raises:
-            NotAuthenticatedError: 401 for no credentials where some are needed, or for some that do not hold.
-            PermissionDeniedError: 403 for an account that may not.
+            NotAuthenticatedError: 401 for missing or invalid credentials.
+            PermissionDeniedError: 403 for an account without the role.
         """
         if self.reads_credentials:
             if CALLER in scope:
@@ -69,7 +70,7 @@ class RouteAuthorization:
             policy.check(unit.caller)
 
     async def authorize_in_worker(self, scope: Scope) -> None:
-        """`authorize` in a hop of its own; without one where nothing has to be looked up.
+        """Authorize the caller in a worker thread of its own, or at once where nothing must be looked up.
 
         Raises:
             RowhouseError: as `authorize`, or 503.
@@ -90,10 +91,10 @@ UNRESTRICTED = RouteAuthorization(reads_credentials=False)
 
 
 def authorization_header(scope: Scope) -> str | None:
-    """The `Authorization` header.
+    """Return the `Authorization` header, or None without one.
 
     Raises:
-        NotAuthenticatedError: 401 for more than one: a proxy may have judged the other one.
+        NotAuthenticatedError: 401 for more than one: a proxy may have checked the other.
     """
     found = [value for name, value in scope["headers"] if name == b"authorization"]
     if len(found) > 1:
@@ -102,7 +103,7 @@ def authorization_header(scope: Scope) -> str | None:
 
 
 async def error_to_send(error: Exception, route: APIRoute, scope: Scope) -> Exception:
-    """The error to answer with: 401 or 403 where the caller may not use the route, before what is wrong with the request."""
+    """Return the error to send: 401 or 403 if the caller may not use the route, else `error`."""
     authorization: RouteAuthorization = getattr(route, "authorization", UNRESTRICTED)
     if AUTHORIZATION_STARTED in scope or not _is_request_error(error):
         return error
@@ -114,7 +115,7 @@ async def error_to_send(error: Exception, route: APIRoute, scope: Scope) -> Exce
 
 
 def _is_request_error(error: Exception) -> bool:
-    """Whether a request is refused for what it holds, its credentials apart."""
+    """Return True if the error is about the request, apart from its credentials."""
     if isinstance(error, HTTPException):
         return UNAUTHORIZED != error.status_code < SERVER_ERROR
     if isinstance(error, RowhouseError):
@@ -123,25 +124,25 @@ def _is_request_error(error: Exception) -> bool:
 
 
 async def resolve_overriding_caller(scope: Scope) -> None:
-    """Put into the scope what an override of `get_caller` gives, if there is one.
+    """Call the override of `get_caller`, if there is one, and put its result into the scope.
 
     Raises:
-        TypeError: for an override that cannot be honoured; the message says why.
+        TypeError: for an override that cannot be used here; the message says why.
     """
     overrides = scope["app"].dependency_overrides
     if get_caller not in overrides or CALLER in scope:
         return
     others = {original: override for original, override in overrides.items() if original is not get_caller}
-    inner: dict[str, Any] = {name: value for name, value in scope.items() if name != "starlette.exception_handlers"}
+    inner: dict[str, Any] = {name: value for name, value in scope.items() if name != HANDLERS}
     route = APIRoute("/", _recording(overrides[get_caller]), methods=[scope["method"]])
-    tree = overridden(route.dependant, others)
+    tree = overridden(tree_of(route), others)
     if takes_body(tree):
         raise TypeError(
-            "the override of get_caller takes a body, which is the route's; have it take a header or nothing"
+            "the override of get_caller takes a body, but the body belongs to the route: have it take a header or nothing"
         )
-    route.dependant = deferred(tree, may_yield=True)
+    use_tree(route, deferred(tree, may_yield=True))
     async with AsyncExitStack() as files:
-        inner["fastapi_middleware_astack"] = files  # generated routes are answered outside of FastAPI's own layer
+        inner[EXIT_STACK] = files  # the fast path runs outside of the FastAPI layer that sets it
         await request_response(route.get_route_handler())(inner, _receive_nothing, _send_nothing)
     scope[CALLER] = inner[CALLER]
 
@@ -155,7 +156,7 @@ def _recording(override: Any) -> Callable[..., Any]:
 
 
 def overriding_caller(found: Any) -> Any:
-    """The caller that `resolve_overriding_caller` has put into the scope, called now where it waited for the worker thread."""
+    """Return the caller that `resolve_overriding_caller` has put into the scope. Call a deferred override now."""
     stack = ExitStack()
     try:
         return Resolver(stack).value(found)
@@ -164,8 +165,10 @@ def overriding_caller(found: Any) -> Any:
 
 
 async def _receive_nothing() -> Message:
-    raise TypeError("the override of get_caller reads the body, which is the route's; have it take a header or nothing")
+    raise TypeError(
+        "the override of get_caller reads the body, but the body belongs to the route: have it take a header or nothing"
+    )
 
 
 async def _send_nothing(_message: Message) -> None:
-    """What `resolve_overriding_caller` makes is no answer."""
+    """Drop the response of the route that `resolve_overriding_caller` makes."""

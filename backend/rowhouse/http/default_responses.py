@@ -1,28 +1,27 @@
-"""What else a route may answer than it says itself: found from the route, so that whoever writes one by hand need not list it.
+"""Adds the error responses that any route of a kind can return, so that hand-written routes need not declare them.
 
-Adds to the OpenAPI document, never takes from it: the problems that any route of its kind may answer, and the headers that belong
-to a status.
+Adds to the OpenAPI document, never removes from it: the problems of a kind of route, and the headers of a status.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from fastapi.security.base import SecurityBase
 
 from rowhouse.core.openapi import problem_responses
 from rowhouse.http.dependencies import oauth2_scheme
+from rowhouse.http.fastapi_internals import Dependant, body_of, tree_of
 
 REQUEST_ID = "X-Request-ID"
 HEADERS: Mapping[str, Mapping[str, Any]] = {
     REQUEST_ID: {
-        "description": "The name of this request in the server's log; one that the client sends is taken over.",
+        "description": "The name of this request in the server's log; the value that the client sends, if it sends one.",
         "required": True,
         "schema": {"type": "string"},
     },
     "WWW-Authenticate": {
-        "description": "The scheme that is asked for (RFC 6750).",
+        "description": "The required scheme (RFC 6750).",
         "required": True,
         "schema": {"type": "string"},
     },
@@ -32,36 +31,39 @@ HEADERS: Mapping[str, Mapping[str, Any]] = {
         "schema": {"type": "integer", "minimum": 0},
     },
 }
-# Of an operation that reads no token; the document's own word on security is for those that read one if it is sent.
+# For an operation that reads no token. The default of the document is for operations that read a token if it is sent.
 NO_CREDENTIALS: Mapping[str, Any] = {"security": []}
 OF_STATUS = {"401": "WWW-Authenticate", "429": "Retry-After", "503": "Retry-After"}
 
 
 def general_problems(route: APIRoute, *, may_sign_in: bool) -> dict[int | str, dict[str, Any]]:
-    """FastAPI's `responses` for what any hand-written route of this kind may answer; `may_sign_in`: it reads a token if one is sent."""
-    statuses = [422, 503]
-    if route.dependant.path_params:
+    """Return FastAPI's `responses` for the errors of any hand-written route of this kind.
+
+    `may_sign_in`: the route reads a token if one is sent.
+    """
+    tree, statuses = tree_of(route), [422, 503]
+    if tree.path_params:
         statuses.append(404)
-    if route.body_field is not None:
+    if body_of(route) is not None:
         statuses += [413, 415]
-    if may_sign_in or needs_caller(route.dependant):
+    if may_sign_in or needs_caller(tree):
         statuses += [401, 403]
     return problem_responses(*sorted(statuses))
 
 
 def needs_caller(dependant: Dependant) -> bool:
-    """Whether a route asks for credentials, as `CallerDep` does."""
+    """Return True if a route needs credentials, as with `CallerDep`."""
     call: Any = dependant.call
     return isinstance(call, SecurityBase) or any(needs_caller(part) for part in dependant.dependencies)
 
 
 def require_account(dependant: Dependant) -> Mapping[str, Any]:
-    """What OpenAPI says of an operation that nobody calls without an account; FastAPI says it where the tree asks for a token."""
+    """Return OpenAPI's `security` of an operation that needs an account; empty where FastAPI writes it itself."""
     return {} if needs_caller(dependant) else {"security": [{oauth2_scheme.scheme_name: []}]}
 
 
 def add_refusals(document: dict[str, Any], *, rate_limited: bool) -> None:
-    """Say which operations may answer 429: all where the rate is limited, else those that take an `Idempotency-Key`."""
+    """Add 429 to the operations that can return it: all with a rate limit, else those that take an `Idempotency-Key`."""
     problem = problem_responses(429)[429]
     for item in document["paths"].values():
         for operation in item.values():
@@ -71,14 +73,14 @@ def add_refusals(document: dict[str, Any], *, rate_limited: bool) -> None:
 
 
 def add_headers(document: dict[str, Any]) -> None:
-    """Say of each answer in the document which of the headers above it has, by reference."""
+    """Add to each response in the document references to those of the headers above that it has."""
     used = set()
     for item in document["paths"].values():
         for operation in item.values():
-            for status, answer in operation["responses"].items():
+            for status, response in operation["responses"].items():
                 names = [REQUEST_ID, *([OF_STATUS[status]] if status in OF_STATUS else [])]
                 named = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
-                answer["headers"] = {**answer.get("headers", {}), **named}
+                response["headers"] = {**response.get("headers", {}), **named}
                 used.update(names)
     if used:
         document["components"]["headers"] = {name: described for name, described in HEADERS.items() if name in used}

@@ -1,7 +1,7 @@
-"""What a hand-written route asks for by type: `SessionDep`, `UnitDep`, `CallerDep`, `SettingsDep`, `AttemptsDep`.
+"""The dependencies of hand-written routes: `SessionDep`, `UnitDep`, `CallerDep`, `SettingsDep`, `AttemptsDep`.
 
-They are plain `def` dependencies, which `OneHopRoute` calls in the worker thread: asking for both a session and the caller costs
-one connection.
+They are plain `def` dependencies, which `OneHopRoute` calls in the worker thread. A route that takes a session and the caller
+uses one connection.
 """
 
 from typing import Annotated
@@ -16,7 +16,7 @@ from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.requests.throttling import ThrottledAttempts
 from rowhouse.workers.runner import current_unit_of_work
 
-# From the prefix of a registry on; the document says it whole.
+# Relative to the prefix of a registry; the OpenAPI document has the whole path.
 oauth2_scheme = OAuth2PasswordBearer(tokenUrl="auth/login", auto_error=False)
 
 
@@ -26,7 +26,7 @@ def get_unit() -> UnitOfWork:
 
 
 def get_session() -> Session:
-    """The request's session; flush it, never commit it: the door commits before the answer."""
+    """The request's session. Flush it, never commit it: the unit of work commits before the response."""
     return current_unit_of_work().session
 
 
@@ -52,7 +52,7 @@ def get_caller(request: Request, _scheme: Annotated[str | None, Depends(oauth2_s
 
 
 def get_attempts(request: Request) -> ThrottledAttempts:
-    """Counts what the client fails at. Its address is the socket's peer, or what a trusted proxy says: uvicorn's rule."""
+    """The failed attempts of the client, by its address: the socket's peer, or what a trusted proxy says (uvicorn's rule)."""
     return ThrottledAttempts(request.app.state.throttle, request.client.host if request.client else "")
 
 

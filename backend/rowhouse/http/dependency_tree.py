@@ -1,7 +1,7 @@
-"""The dependency tree of a hand-written route: what is in it, and how its plain functions wait for the worker thread.
+"""The dependency tree of a hand-written route, and how its plain functions wait for the worker thread.
 
-FastAPI collects the arguments on the event loop; `Resolver` calls the functions in the worker thread. Trees are copied, never
-changed, because two applications may share one route. Imports FastAPI's tree and nothing of the database.
+FastAPI collects the arguments on the event loop. `Resolver` calls the functions in the worker thread. Trees are copied, never
+changed, because two applications may share one route. Imports nothing of the database.
 """
 
 import inspect
@@ -11,10 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from fastapi._compat import ModelField, field_annotation_is_sequence
-from fastapi.dependencies.models import Dependant
-from fastapi.dependencies.utils import _get_flat_fields_from_params as flat_fields
-from fastapi.dependencies.utils import get_dependant
+from rowhouse.http.fastapi_internals import Dependant, ModelField, get_dependant
 
 DependencyCall = Callable[..., Any]
 Overrides = Mapping[Any, Any]
@@ -32,7 +29,7 @@ class Deferred:
 
 
 class Resolver:
-    """Calls deferred dependencies, each once a request. `stack` ends the `yield` ones, which only overrides may be."""
+    """Calls deferred dependencies, each once for a request. `stack` closes those that `yield`, which only overrides may do."""
 
     __slots__ = ("_done", "_stack")
 
@@ -41,7 +38,7 @@ class Resolver:
         self._done: dict[int, Any] = {}
 
     def value(self, value: Any) -> Any:
-        """The value that a deferred dependency stands for; any other value is itself."""
+        """Return the result of a deferred dependency, or any other value as it is."""
         if not isinstance(value, Deferred):
             return value
         key = id(value)
@@ -57,23 +54,14 @@ class Resolver:
 
 
 def calls_of(dependant: Dependant) -> Iterator[Any]:
-    """The functions that a tree depends on, as they were declared, from the top down."""
+    """Yield the functions that a tree depends on, as they were declared, from the top down."""
     for dependency in dependant.dependencies:
         yield dependency.call
         yield from calls_of(dependency)
 
 
-def query_parameters(dependant: Dependant) -> dict[str, bool]:
-    """The query parameters of a tree by their names on the wire, and whether each is a list."""
-    fields = flat_fields(dependant.query_params)
-    found = {field.alias: field_annotation_is_sequence(field.field_info.annotation) for field in fields}
-    for dependency in dependant.dependencies:
-        found |= query_parameters(dependency)
-    return found
-
-
 def with_parameters(dependant: Dependant, change: Callable[[ModelField], ModelField]) -> Dependant:
-    """The same tree with each path and query parameter replaced by what `change` makes of it."""
+    """Return a copy of a tree in which `change` has replaced each path and query parameter."""
     return replace(
         dependant,
         path_params=[change(field) for field in dependant.path_params],
@@ -83,9 +71,9 @@ def with_parameters(dependant: Dependant, change: Callable[[ModelField], ModelFi
 
 
 def overridden(dependant: Dependant, overrides: Overrides) -> Dependant:
-    """The same tree with the overrides of `app.dependency_overrides` in it, those of dependencies of overrides too.
+    """Return a copy of a tree with the overrides of `app.dependency_overrides`, also within dependencies of overrides.
 
-    An override may depend on what it replaces, and gets the original then.
+    An override may depend on the function that it replaces. It then gets the original.
     """
     return replace(dependant, dependencies=[_replaced(one, overrides) for one in dependant.dependencies])
 
@@ -106,20 +94,20 @@ def _replaced(dependency: Dependant, overrides: Overrides) -> Dependant:
 
 
 def takes_body(dependant: Dependant) -> bool:
-    """Whether anything of a tree reads the body."""
+    """Return True if a route with this tree reads a body."""
     return bool(dependant.body_params) or any(takes_body(one) for one in dependant.dependencies)
 
 
 def deferred(dependant: Dependant, *, may_yield: bool = False) -> Dependant:
-    """The same tree, with FastAPI collecting the arguments of every plain `def` and of nothing else.
+    """Return a copy of a tree in which FastAPI collects the arguments of every plain `def` and does not call it.
 
     Raises:
-        TypeError: at start-up, for a dependency that cannot run in the worker thread; the message names the fix.
+        TypeError: at start-up, for a dependency that cannot run in the worker thread. The message says how to fix it.
     """
     wrappers: dict[Any, DependencyCall] = {}
     made = _deferred(dependant, wrappers, may_yield=may_yield)
     for position, guard in enumerate(made.dependencies):
-        # FastAPI drops the value of a dependency that no parameter takes; a deferred one would never be called.
+        # FastAPI drops the value of a dependency that no parameter takes, and a deferred one would never be called.
         guard.name = guard.name or f"{GUARD}{position}"
     return made
 
@@ -141,7 +129,7 @@ def _check(call: Any, dependency: Dependant, *, may_yield: bool) -> None:
     function = _function(call)
     if inspect.isasyncgenfunction(function) or (inspect.isgeneratorfunction(function) and not may_yield):
         raise TypeError(
-            f"{name} is a `yield` dependency: it would hold its resource across thread hops. "
+            f"{name} is a `yield` dependency: it would hold its resource across threads. "
             "Use SessionDep, or open and close the resource inside the endpoint."
         )
     if _is_async(call):
@@ -149,21 +137,22 @@ def _check(call: Any, dependency: Dependant, *, may_yield: bool) -> None:
         if waiting:
             first = getattr(waiting[0], "__qualname__", waiting[0])
             raise TypeError(
-                f"{name} is `async` and depends on {first}, which runs in the worker thread. Write {name} as a plain `def`."
+                f"{name} is `async` and depends on {first}, which runs in the worker thread. "
+                f"Write {name} as a plain `def`."
             )
     elif dependency.concurrency is not None:
         raise TypeError(
-            f"max_concurrency of {name} has no effect in a worker thread: the setting WORKER_THREADS bounds what runs at once"
+            f"max_concurrency of {name} has no effect in a worker thread: the setting WORKER_THREADS limits concurrency"
         )
 
 
 def _is_async(call: Any) -> bool:
-    """Whether FastAPI awaits the call on the event loop."""
+    """Return True if FastAPI awaits the call on the event loop."""
     return inspect.iscoroutinefunction(_function(call))
 
 
 def _function(call: Any) -> Any:
-    """What runs: a function is itself, an instance is its `__call__`."""
+    """Return the function that runs: the call itself, or the `__call__` of an instance."""
     return call if inspect.isroutine(call) or inspect.isclass(call) or isinstance(call, partial) else call.__call__
 
 

@@ -1,16 +1,17 @@
-"""How the value that a hand-written route returns becomes its response, by FastAPI's words on the decorator.
+"""Turns the value that a hand-written route returns into its response, by the options of its decorator.
 
-Runs in the worker thread. Reads the route and changes nothing.
+Runs in the worker thread. Reads the route and does not change it.
 """
 
 import inspect
 from typing import Any
 
-from fastapi.datastructures import DefaultPlaceholder
 from fastapi.encoders import jsonable_encoder
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 from starlette.responses import JSONResponse, Response
+
+from rowhouse.http.fastapi_internals import given
 
 NO_BODY = (204, 205, 304)
 
@@ -21,9 +22,9 @@ class Renderer:
     def __init__(self, route: APIRoute) -> None:
         self._name = getattr(route.endpoint, "__qualname__", route.name)
         self._adapter = TypeAdapter(route.response_model) if route.response_model else None
-        says_nothing = inspect.signature(route.endpoint).return_annotation in (None, "None")
-        self._is_free = route.response_model is None and not says_nothing
-        self._class = None if isinstance(route.response_class, DefaultPlaceholder) else route.response_class
+        returns_none = inspect.signature(route.endpoint).return_annotation in (None, "None")
+        self._accepts_any = route.response_model is None and not returns_none
+        self._class = given(route.response_class)
         self._status = route.status_code
         self._options: dict[str, Any] = {
             "include": route.response_model_include,
@@ -35,12 +36,12 @@ class Renderer:
         }
 
     def response(self, result: Any) -> Response:
-        """A `Response` as it is; any other value in the route's class, status and model."""
+        """Return a `Response` as it is, and any other value with the route's class, status and model."""
         if isinstance(result, Response):
             return result
         if self._class is not None:
             return self._of_class(self._class, result)
-        if self._is_free and result is not None:
+        if self._accepts_any and result is not None:
             return JSONResponse(jsonable_encoder(result), self._status or 200)
         if self._adapter is None:
             if result is not None:
@@ -52,7 +53,7 @@ class Renderer:
         )
 
     def _of_class(self, kind: type[Response], result: Any) -> Response:
-        """As FastAPI: without a status of the route's own it is the class's, 307 for a redirect."""
+        """Return a response of a class. Without a status of the route's own it has that of the class, as in FastAPI."""
         if self._adapter is None:
             content = jsonable_encoder(result)
         else:

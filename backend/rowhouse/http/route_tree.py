@@ -1,7 +1,7 @@
-"""Finds the route of a request by the segments of its path: it costs the same with a hundred entities as with two.
+"""Finds the route of a request by the segments of its path. The time does not depend on the number of entities.
 
-The routes are FastAPI's, with their full paths, and stand in the application's list as well; FastAPI would ask one after the other
-(decision 0002). Only looks up: what is done with a route is `application`'s.
+The routes are FastAPI's, with their full paths, and are in the application's list as well. FastAPI would try one after the other
+(docs/decisions/0015). Only finds routes: `rowhouse.app.fast_path` calls them.
 """
 
 import re
@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope
 
 from rowhouse.core.settings import Settings
+from rowhouse.http.fastapi_internals import body_of
 from rowhouse.http.schema_names import name_apart
 from rowhouse.requests.accepted_body import AcceptedBody
 from rowhouse.requests.paths import route_path
@@ -28,16 +29,16 @@ from rowhouse.requests.request_limits import (
     require_media_type,
 )
 
-# In the scope: the entry that was found, and the error that the fast path ended in.
+# Keys of the scope: the entry that was found, and the error of the fast path.
 ENTRY, FAILURE = "rowhouse_entry", "rowhouse_failure"
 
 
 class Entry(NamedTuple):
-    """What answers a method at a path.
+    """The route of one method at one path.
 
-    `parameters` are the positions of segments and their names, `check_media_type` refuses a body of another kind by its headers,
-    and `limit` names the setting of the most bytes. `fast_handler`, of a generated route, makes the answer before any of it is sent.
-    `prefix` is that of the registry which the route belongs to.
+    `prefix` is that of the route's registry. `parameters` are the positions of the path's parameters and their names.
+    `check_media_type` rejects a body of another type by its headers. `limit` names the setting that limits the body's size.
+    `fast_handler`, of a generated route, returns the whole response before any of it is sent.
     """
 
     route: APIRoute
@@ -50,7 +51,7 @@ class Entry(NamedTuple):
 
 
 class _Node:
-    """A place in the tree of path segments."""
+    """A node of the tree of path segments."""
 
     __slots__ = ("children", "methods", "parameter")
 
@@ -61,29 +62,29 @@ class _Node:
 
 
 class RouteTree:
-    """The routes of all registries, found by their segments: a literal segment before a parameter.
+    """The routes of all registries, found by their segments. A literal segment takes precedence over a parameter.
 
-    A path with a trailing slash is the same path. `add` refuses a second hand-written route for one method and path; a
-    hand-written one wins over a generated one in whatever order they come. `complete` must be called once, after the last `add`.
+    A path with a trailing slash is the same path. `add` rejects a second hand-written route for one method and path. A
+    hand-written route replaces a generated one, in either order. Call `complete` once, after the last `add`.
     """
 
     def __init__(self) -> None:
-        # By the prefix of their registry, in the order in which they are documented.
+        # The routes by the prefix of their registry, in the order of the documentation.
         self.parts: dict[str, list[APIRoute]] = {}
         self._root = _Node()
 
     @property
     def routes(self) -> list[APIRoute]:
-        """Every route, those for HEAD included."""
+        """Every route, including those for HEAD."""
         return [route for part in self.parts.values() for route in part]
 
     @cached_property
     def route_ids(self) -> frozenset[int]:
-        """The identities of the routes, which tell them from others in the application's list. Only after `complete`."""
+        """The `id()` of every route, to find others in the application's list. Available after `complete`."""
         return frozenset(id(route) for route in self.routes)
 
     def add(self, route: APIRoute, *, prefix: str = "", generated: bool) -> None:
-        """Enter a copy of a route, whose own path begins where the prefix ends.
+        """Add a copy of a route. Its path is relative to the prefix.
 
         Raises:
             ValueError: at start-up, for a second route of the same kind at the same method and path.
@@ -103,13 +104,13 @@ class RouteTree:
         limit = "max_body_bytes" if accepted_body is None else accepted_body.limit
         fast_handler = getattr(route, "fast_handler", None)
         entry = Entry(placed, prefix, tuple(parameters), _media_type_check(route), limit, generated, fast_handler)
-        positions = [self._take(node, method, entry) for method in sorted(route.methods or ())]
+        positions = [self._set_entry(node, method, entry) for method in sorted(route.methods or ())]
         found = [position for position in positions if position is not None]
         if found:
             self.parts[prefix].insert(found[0], placed)
 
-    def _take(self, node: _Node, method: str, entry: Entry) -> int | None:
-        """Have the entry answer a method at a place. Return its position in the list, or None if another goes before it."""
+    def _set_entry(self, node: _Node, method: str, entry: Entry) -> int | None:
+        """Set the entry of a method at a node. Return its position in the list, or None if another takes precedence."""
         part = self.parts.setdefault(entry.prefix, [])
         present, position = node.methods.get(method), len(part)
         if present is not None:
@@ -124,14 +125,14 @@ class RouteTree:
         return position
 
     def complete(self) -> None:
-        """Answer HEAD wherever GET is, have every route match exactly the paths that it is found by, and tell names apart.
+        """Add HEAD to every GET, let every route match exactly the paths that find it, and make operation ids unique.
 
         Raises:
-            ValueError: at start-up, for two operations of one name.
+            ValueError: at start-up, for two operations with one name.
         """
         name_apart(self.parts)
         heads: dict[int, APIRoute] = {}
-        for node, pattern in _places(self._root, ()):
+        for node, pattern in _nodes(self._root, ()):
             for entry in node.methods.values():
                 entry.route.path_regex = _regex(pattern, entry)
             get = node.methods.get("GET")
@@ -145,7 +146,7 @@ class RouteTree:
             part[:] = [one for route in part for one in (route, heads.get(id(route))) if one is not None]
 
     def select(self, scope: Scope) -> Entry | None:
-        """Find what answers a request and put it into the scope, as Starlette's router does; None if nothing does."""
+        """Return the entry for a request and put its route into the scope, as Starlette's router does. None without one."""
         segments = _segments(scope)
         node = self._find(segments)
         entry = None if node is None else node.methods.get(scope["method"])
@@ -157,7 +158,7 @@ class RouteTree:
         return entry
 
     def methods(self, path: str) -> list[str]:
-        """The methods that are answered at a path of the application's own."""
+        """Return the methods that have a route at a path, without the root path."""
         node = self._find(_split(path))
         return [] if node is None else sorted(node.methods)
 
@@ -171,7 +172,11 @@ class RouteTree:
 
 
 def limit_request(entry: Entry, scope: Scope, receive: Receive) -> Receive:
-    """Let a request pass whose headers the route allows; its body, no longer than it allows."""
+    """Check the headers of a request, and return a `receive` that limits its body.
+
+    Raises:
+        NotAuthenticatedError, UnsupportedMediaTypeError, HTTPException: 401, 413 or 415; see `check_headers`.
+    """
     settings: Settings = scope["app"].state.settings
     limit: int = getattr(settings, entry.limit)
     headers = scope["headers"]
@@ -185,13 +190,13 @@ def _media_type_check(route: APIRoute) -> Callable[[Headers], Any] | None:
     accepted_body: AcceptedBody | None = getattr(route, "accepted_body", None)
     if accepted_body is not None:
         return accepted_body.media_type
-    body = route.body_field.field_info if route.body_field else None
+    body = body_of(route)
     if isinstance(body, Form):
         return require_form
     if not isinstance(body, Body):
         return None
     kind = body.media_type.lower()
-    return require_json if kind.endswith(("/json", "+json")) else partial(require_media_type, kind=kind)
+    return require_json if kind.endswith(("/json", "+json")) else partial(require_media_type, media_type=kind)
 
 
 def _segments(scope: Scope) -> list[str]:
@@ -206,24 +211,24 @@ def _split(path: str) -> list[str]:
 
 
 def _name_in(segment: str, path: str) -> str:
-    """The name of a segment that is a parameter, which it must be as a whole."""
+    """Return the name of a parameter, which must be a whole segment."""
     name = segment.removeprefix("{").removesuffix("}")
     if segment == f"{{{name}}}" and name.isidentifier():
         return name
     if ":" in segment:
-        raise ValueError(f"{path}: write {{name}}; the type stands in the endpoint's signature")
-    raise ValueError(f"{path}: {segment} is no segment; a parameter is a whole one, such as /{{name}}/")
+        raise ValueError(f"{path}: write {{name}}; the type belongs in the endpoint's signature")
+    raise ValueError(f"{path}: {segment} is part of a segment; a parameter must be a whole one, such as /{{name}}/")
 
 
-def _places(node: _Node, before: tuple[str, ...]) -> Iterator[tuple[_Node, tuple[str, ...]]]:
-    """Every place of the tree with the patterns of the segments that lead there. A parameter takes no literal beside it."""
+def _nodes(node: _Node, before: tuple[str, ...]) -> Iterator[tuple[_Node, tuple[str, ...]]]:
+    """Yield every node with the patterns of the segments that lead to it. A parameter does not match a literal sibling."""
     yield node, before
     for segment, child in node.children.items():
-        yield from _places(child, (*before, re.escape(segment)))
+        yield from _nodes(child, (*before, re.escape(segment)))
     if node.parameter is not None:
         literals = "|".join(re.escape(segment) for segment in node.children)
         guard = rf"(?!(?:{literals})(?:/|\Z))" if literals else ""
-        yield from _places(node.parameter, (*before, f"{guard}[^/]+"))
+        yield from _nodes(node.parameter, (*before, f"{guard}[^/]+"))
 
 
 def _regex(pattern: tuple[str, ...], entry: Entry) -> re.Pattern[str]:

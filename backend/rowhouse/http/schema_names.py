@@ -1,8 +1,8 @@
-"""Keeps the names in one OpenAPI document apart where an application serves several registries.
+"""Keeps the names in one OpenAPI document unique where an application serves several registries.
 
-The names of the first registry stay as they are. An operation of a later one that would have a taken name gets a suffix from the
-registry's prefix: `list_books_v2` below `/api/v2`; a schema that differs gets it too: `BookPublicV2`. What means the same keeps
-one name, so that a generated client has one type for it.
+The names of the first registry stay as they are. An operation of a later one whose name is taken gets a suffix from the registry's
+prefix: `list_books_v2` below `/api/v2`. So does a schema that differs: `BookPublicV2`. Equal schemas share one name, so that a
+generated client has one type for them.
 """
 
 import json
@@ -18,7 +18,7 @@ Schemas = dict[str, Any]
 
 
 def suffix_of(prefix: str, others: Collection[str]) -> str:
-    """The last segments of a prefix that no other has: `v2` of `/api/v2`, `root` of the empty one."""
+    """Return the last segments of a prefix that no other prefix ends with: `v2` of `/api/v2`, `root` of the empty prefix."""
     words = WORD.findall(prefix) or ["root"]
     endings = [WORD.findall(other) for other in others]
     for number in range(1, len(words)):
@@ -28,10 +28,10 @@ def suffix_of(prefix: str, others: Collection[str]) -> str:
 
 
 def name_apart(parts: Mapping[str, Sequence[APIRoute]]) -> None:
-    """Give every documented route an operation id of its own.
+    """Give every documented route a unique operation id.
 
     Raises:
-        ValueError: at start-up, for two operations of one name.
+        ValueError: at start-up, for two operations with one name in a registry.
     """
     taken: dict[str, tuple[str, APIRoute]] = {}
     for prefix, part in parts.items():
@@ -61,7 +61,7 @@ def _described(route: APIRoute) -> str:
 
 
 def add_part(document: dict[str, Any], part: dict[str, Any], *, suffix: str) -> None:
-    """Add the paths and components of another registry's document. A schema that means something else gets the suffix."""
+    """Add the paths and components of another registry's document. A schema that differs gets the suffix."""
     components = document.setdefault("components", {})
     taken: Schemas = components.setdefault("schemas", {})
     names = _new_names(
@@ -78,14 +78,14 @@ def add_part(document: dict[str, Any], part: dict[str, Any], *, suffix: str) -> 
     for name, schema in added.get("components", {}).get("schemas", {}).items():
         new = names.get(name, name)
         if schema.get("title") == name:
-            schema["title"] = new  # some generators take the title for the name
+            schema["title"] = new  # some generators use the title as the name
         taken[new] = schema
     for path, item in added["paths"].items():
         document["paths"].setdefault(path, {}).update(item)
 
 
 def _new_names(taken: Schemas, offered: Schemas, suffix: str) -> dict[str, str]:
-    """New names for the schemas that are called as another is, and differ from it or refer to one that does."""
+    """Return new names for the schemas whose name is taken and that differ, or that refer to one that differs."""
     both = offered.keys() & taken.keys()
     differing = {name for name in both if offered[name] != taken[name]}
     while more := {name for name in both - differing if differing & set(REFERENCE.findall(json.dumps(offered[name])))}:

@@ -14,7 +14,6 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
-from fastapi._compat import ModelField
 from fastapi.params import Path
 from fastapi.routing import APIRoute
 from pydantic import AliasChoices, AwareDatetime, BaseModel, TypeAdapter, ValidationError
@@ -27,6 +26,7 @@ from rowhouse.entities.model import Mark
 from rowhouse.http.authorization import UNRESTRICTED, RouteAuthorization
 from rowhouse.http.dependencies import get_caller, get_session, get_unit
 from rowhouse.http.dependency_tree import calls_of
+from rowhouse.http.fastapi_internals import ModelField
 from rowhouse.http.routing import OneHopRoute
 from rowhouse.operations.endpoints import key_annotation
 from rowhouse.query.resource import Resource

@@ -1,6 +1,6 @@
-"""What a route says of the bodies that it reads where that is not JSON: media types, charset and how many bytes.
+"""The bodies that a route accepts other than JSON: media types, charset and size.
 
-The route has it as its attribute `accepted_body`; the directory holds every request to it before the route is asked. Reads no body.
+The route has it as its attribute `accepted_body`. The fast path checks every request against it first. Reads no body.
 """
 
 from collections.abc import Iterable
@@ -14,13 +14,13 @@ CHARSETS = ("utf-8", "us-ascii")
 
 @dataclass(frozen=True, slots=True)
 class AcceptedBody:
-    """The media types that a body may have, in UTF-8, and the name of the setting with the most bytes of it."""
+    """The media types of a body, in UTF-8, and the name of the setting that limits its size."""
 
     media_types: tuple[str, ...]
     limit: str
 
     def media_type(self, headers: Iterable[tuple[bytes, bytes]]) -> str:
-        """The media type of a request's body.
+        """Return the media type of a request's body.
 
         Raises:
             UnsupportedMediaTypeError: 415 for another type, or another charset (RFC 9110 §15.5.16).

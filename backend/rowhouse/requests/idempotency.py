@@ -1,7 +1,7 @@
-"""`Idempotency-Key`: a creating request that is sent again gives the stored answer again, and makes no second row.
+"""`Idempotency-Key`: a repeated creating request gets the stored response again and creates no second row.
 
-The key is claimed in the transaction that makes the row, and the answer is stored there too; so a copy that arrives at the same
-time, on this server or another, waits for the first and gets its answer, and a server that dies after the commit has lost nothing.
+The transaction that creates the row also claims the key and stores the response. A copy that arrives at the same time, on this
+server or another, waits for the first and gets its response. A server that dies after the commit loses nothing.
 Follows the IETF draft `draft-ietf-httpapi-idempotency-key-header`.
 """
 
@@ -32,13 +32,13 @@ JSON = "application/json"
 KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
 IDEMPOTENCY_KEY = header(
     "Idempotency-Key",
-    "Makes the request safe to repeat for 24 hours: the same key and body give the same answer again.",
+    "Makes the request safe to repeat for 24 hours: the same key and body return the same response again.",
     minLength=1,
     maxLength=255,
     pattern="^[!-~]+$",
 )
 REPLAYED = response_header(
-    "Idempotent-Replayed", "`true` where the answer is that of an earlier request.", required=False
+    "Idempotent-Replayed", "`true` if the response is that of an earlier request.", required=False
 )
 """The header `Idempotent-Replayed` in OpenAPI, for a hand-written route that creates something.
 
@@ -69,7 +69,7 @@ SELECT_STORED = sa.select(*idempotency_keys.columns).where(_is_claim)
 
 
 class KeyedRequest(NamedTuple):
-    """A request that carries a key; `body` only tells it from others, so for a large one a digest will do."""
+    """A request with a key. `body` only distinguishes it from others; for a large body a digest is enough."""
 
     key: str
     path: str
@@ -77,7 +77,7 @@ class KeyedRequest(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """Whose key it is, and what was asked under it. A key belongs to the caller, or to the path without one."""
+    """The owner of a key, and the fingerprint of its request. A key belongs to the caller, or to the path without a caller."""
 
     owner: str
     key: str
@@ -87,17 +87,17 @@ class Claim(NamedTuple):
 def _claim_of(unit: UnitOfWork, sent: KeyedRequest) -> Claim:
     path = sent.path.rstrip("/")
     owner = f"path {path}"[:MAX_OWNER] if unit.caller is None else f"account {unit.caller.id}"
-    # With a key that the database does not hold: a sign-up's body is a password that a bare digest would let guess at quickly.
+    # Keyed with a secret that the database does not hold: a plain digest of a sign-up would allow fast guesses of its password.
     secret = unit.settings.jwt_secret.get_secret_value().encode()
     return Claim(owner, sent.key, hmac.digest(secret, path.encode() + b"\n" + sent.body, "sha256").hex())
 
 
 def run_once(unit: UnitOfWork, sent: KeyedRequest, work: Callable[[], Response]) -> Response:
-    """What `work` answers, or what it answered to the same request before; its caller is known by now.
+    """Return the response of `work`, or the stored response of the same request. The caller must be authenticated by now.
 
     Raises:
-        TooManyKeysError: 429 for a new key when the account has as many as it may have.
-        InvalidInputError: 422 for a key that is no 1 to 255 printable ASCII characters, or that came with another request.
+        TooManyKeysError: 429 for a new key when the account has reached its limit.
+        InvalidInputError: 422 for a key that is not 1 to 255 printable ASCII characters, or that came with another request.
     """
     if not KEY.match(sent.key):
         message = "send one key of 1 to 255 printable ASCII characters, without blanks"
@@ -109,12 +109,12 @@ def run_once(unit: UnitOfWork, sent: KeyedRequest, work: Callable[[], Response])
     if unit.caller is not None:
         _quota(unit.database).reserve(unit, claim.owner)
     response = work()
-    # Without a word on it, the stored answer is JSON.
-    kept = response.headers.get("content-type") not in (None, JSON)
-    left_out = ("content-length",) if kept else ("content-length", "content-type")
+    # A stored response without a content type is JSON.
+    has_type = response.headers.get("content-type") not in (None, JSON)
+    left_out = ("content-length",) if has_type else ("content-length", "content-type")
     headers = {n: v for n, v in response.headers.items() if n not in left_out}
-    answer = {"status": response.status_code, "headers": headers, "body": bytes(response.body)}
-    unit.run(unit.database.statement_for("idempotency store", _store_statement), {**_identity(claim), **answer})
+    stored = {"status": response.status_code, "headers": headers, "body": bytes(response.body)}
+    unit.run(unit.database.statement_for("idempotency store", _store_statement), {**_identity(claim), **stored})
     return response
 
 
@@ -131,7 +131,7 @@ def _identity(claim: Claim) -> dict[str, Any]:
 
 
 def _claim_key(unit: UnitOfWork, claim: Claim) -> bool:
-    """Claim the key for this transaction; waits for another that holds it. Claims past their lifetime go first, anyone's."""
+    """Claim the key for this transaction, after waiting for one that holds it. Delete expired claims first, of any owner."""
     present = now()
     unit.run(unit.database.statement_for("idempotency expire", _expire_statement), {"before": present - LIFETIME})
     values = {"owner": claim.owner, "key": claim.key, "fingerprint": claim.fingerprint, "created_at": present}

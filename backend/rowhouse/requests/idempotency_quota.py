@@ -1,7 +1,7 @@
-"""How many idempotency keys one account may have within their lifetime, without counting them at each request.
+"""Limits the idempotency keys of one account, without counting them at each request.
 
-After a count, an account may claim an eighth of what it has left before it is counted again: an account far from the
-bound costs nothing, one that is near is counted each time. Of several processes, each may overshoot by that eighth.
+After a count, an account may claim an eighth of the rest before the next count. So an account far from its limit costs nothing,
+and one near it is counted each time. With several processes, each can exceed the limit by that eighth.
 Must not claim a key itself.
 """
 
@@ -20,19 +20,19 @@ from rowhouse.db.unit_of_work import UnitOfWork
 LIFETIME = timedelta(hours=24)
 SHARE = 8
 REMEMBERED = 10_000
-# So long an account that is full is refused without a count; then keys that went otherwise are seen.
+# How long an account over its limit is rejected without a count. A new count then finds keys that were deleted otherwise.
 RECOUNT = timedelta(minutes=1)
 
 
 class _Full(NamedTuple):
-    """An owner has nothing left: for how long that is taken for granted, and when its oldest key goes."""
+    """An owner is at its limit: until when no new count is needed, and when its oldest key expires."""
 
     known_until: datetime
     free_at: datetime
 
 
 class KeyQuota:
-    """The quota of one process: what each owner may claim unseen, and until when an owner has nothing left."""
+    """The quota of one process: how many keys each owner may claim without a count, and which owners are at their limit."""
 
     def __init__(self, max_keys: int, keys: sa.Table) -> None:
         self._max_keys = max_keys
@@ -44,15 +44,15 @@ class KeyQuota:
         self._lock = threading.Lock()
 
     def reserve(self, unit: UnitOfWork, owner: str) -> None:
-        """Let `owner` keep the key that it has just claimed in this transaction.
+        """Count the key that `owner` has just claimed in this transaction.
 
         Raises:
-            TooManyKeysError: 429 when that is one too many.
+            TooManyKeysError: 429 when the owner is over its limit.
         """
         with self._lock:
             left = self._left.pop(owner, 0)
             if left > 0:
-                self._left[owner] = left - 1  # at the end: the owners that come least are forgotten first
+                self._left[owner] = left - 1  # at the end: the least recently used owners are forgotten first
                 return
             full = self._full.get(owner)
         if full is not None and now() < full.known_until:

@@ -1,34 +1,44 @@
 """Paths with and without the prefix that a server, a mount or a proxy puts before the application's own.
 
-`route_path` is what routes are matched by. `client_path` is what a client sends: use it in every answer that names a path.
-Must not read headers: only the server's configuration and a mount say what the prefix is (ASGI's `root_path`).
+Routes match `route_path`. A client sends `client_path`: use it in every response that contains a path. Must not read headers: only
+the server's configuration and a mount set the prefix (ASGI's `root_path`).
 """
 
 import re
 from typing import Any
 from urllib.parse import quote
 
-from starlette._utils import get_route_path as route_path  # FastAPI's own import; Starlette exports it nowhere else
 from starlette.requests import Request
 from starlette.types import Scope
 
-__all__ = ["client_path", "location_of", "prefix_of", "route_path"]
-
-# Without quotes, ampersands and angle brackets, so that the result can stand in HTML and JavaScript as it is.
+# Without quotes, ampersands and angle brackets, so that HTML and JavaScript can contain the result as it is.
 SAFE = "/%:@!$*+,;=~"
-# What no quoting changes, as nearly all paths and keys are.
+# Text that needs no quoting, as nearly all paths and keys do.
 PLAIN = re.compile(r"[/A-Za-z0-9_.-]*")
 
 
+def route_path(scope: Scope) -> str:
+    """Return the path without the root path, which routes match: `/books` of `/shop/books` under `/shop`.
+
+    The same as Starlette's, which is private there.
+    """
+    path: str = scope["path"]
+    root_path: str = scope.get("root_path", "")
+    if not root_path or not path.startswith(root_path):
+        return path
+    rest = path[len(root_path) :]
+    return rest if not rest or rest[0] == "/" else path
+
+
 def prefix_of(scope: Scope) -> str:
-    """The prefix of every path of this application as the client sees it: empty, or `/shop`, without a trailing slash."""
+    """Return the prefix of every path of this application as the client sees it: empty, or `/shop`, without a final slash."""
     root_path: str = scope.get("root_path", "")
     name = root_path.strip("/")
     return f"/{quote(name, safe=SAFE)}" if name else ""
 
 
 def client_path(scope: Scope, path: str) -> str:
-    """The path of one of the application's own paths as the client sees it."""
+    """Return one of the application's own paths as the client sees it."""
     return prefix_of(scope) + (path if PLAIN.fullmatch(path) else quote(path, safe=SAFE))
 
 
@@ -42,7 +52,7 @@ def location_of(request: Request, key: Any) -> str:
 
 
 def location(scope: Scope, key: Any) -> str:
-    """As `location_of`, for a route that has only the scope."""
+    """As `location_of`, for a caller that has only the scope."""
     segment = str(key)
     if not segment.isalnum() or not segment.isascii():
         segment = quote(segment, safe="")

@@ -1,7 +1,7 @@
-"""The general rate limit: how many requests an account, or a network address without one, may send in a window.
+"""The general rate limit: how many requests an account, or a network address without an account, may send in a window.
 
-One ASGI layer, which is there only when `RATE_LIMIT` is set. Must not ask the database: whoever holds a genuine access
-token is its account. Every answer tells the bound and what is left of it (draft-ietf-httpapi-ratelimit-headers-11).
+One ASGI middleware, present only when `RATE_LIMIT` is set. Must not query the database: a valid access token identifies its
+account. Every response states the limit and the rest of it (draft-ietf-httpapi-ratelimit-headers-11).
 """
 
 import asyncio
@@ -13,31 +13,30 @@ from limits import parse
 from limits.aio.storage import Storage as AsyncStorage
 from limits.errors import StorageError
 from limits.storage import MemoryStorage
-from starlette._utils import get_route_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rowhouse.core.clock import now
 from rowhouse.core.counters import STORAGE_SECONDS, Outage, network_of, shared_async_storage
 from rowhouse.core.errors import NotAuthenticatedError, RateLimitError, problem_response
 from rowhouse.core.security import bearer_token
+from rowhouse.requests.paths import route_path
 
 SubjectOf = Callable[[str], str | None]
 POLICY = '"default"'
 
 
 class RateLimit:
-    """Counts the requests below any of `prefixes` in windows that begin at multiples of their length, alike on every server.
+    """Counts the requests below any of `prefixes` in windows that begin at multiples of their length on every server.
 
-    `rate` is such as "600/minute". `subject_of` returns the account that an access token names, None if the token does
-    not hold.
+    `rate` is text such as "600/minute". `subject_of` returns the account of an access token, None for an invalid token.
     """
 
     def __init__(
         self, app: ASGIApp, *, rate: str, storage_url: str, prefixes: Iterable[str], subject_of: SubjectOf
     ) -> None:
-        bound = parse(rate)
+        limit = parse(rate)
         self._app = app
-        self._max_requests, self._seconds = bound.amount, bound.get_expiry()
+        self._max_requests, self._seconds = limit.amount, limit.get_expiry()
         self._policy = (b"ratelimit-policy", f"{POLICY};q={self._max_requests};w={self._seconds}".encode())
         self._prefixes = tuple(f"{prefix}/" for prefix in prefixes)
         self._subject_of = subject_of
@@ -48,15 +47,15 @@ class RateLimit:
         self._outage = Outage("requests")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI application."""
+        """Run the ASGI application."""
         if scope["type"] == "lifespan":
-            await self._live(scope, receive, send)
-        elif scope["type"] == "http" and (get_route_path(scope) + "/").startswith(self._prefixes):
+            await self._run_lifespan(scope, receive, send)
+        elif scope["type"] == "http" and (route_path(scope) + "/").startswith(self._prefixes):
             await self._limit(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
-    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _run_lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._app(scope, receive, send)
         finally:
@@ -70,11 +69,11 @@ class RateLimit:
         left = max(1, math.ceil((window + 1) * self._seconds - instant))
         taken = await self._count(f"rate/{self._subject(scope)}/{window}")
         state = f"{POLICY};r={max(0, self._max_requests - taken)};t={left}".encode()
-        told = [self._policy, (b"ratelimit", state)]
+        headers = [self._policy, (b"ratelimit", state)]
 
         async def send_with_state(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *told]
+                message["headers"] = [*message.get("headers", ()), *headers]
             await send(message)
 
         if taken > self._max_requests:
@@ -83,7 +82,7 @@ class RateLimit:
             await self._app(scope, receive, send_with_state)
 
     def _subject(self, scope: Scope) -> str:
-        """Whose request it is, as a part of a key."""
+        """Return the account or address of a request, as part of a key."""
         for name, value in scope["headers"]:
             if name == b"authorization":
                 try:
@@ -96,7 +95,7 @@ class RateLimit:
         return f"address {network_of(client[0]) if client else ''}"
 
     async def _count(self, key: str) -> int:
-        """Count a request; how many there are by now."""
+        """Count a request. Return the number of requests in this window."""
         shared = self._storage()
         if shared is not None and not self._outage.lasts():
             try:
@@ -110,7 +109,7 @@ class RateLimit:
         return self._own.incr(key, self._seconds)
 
     def _storage(self) -> AsyncStorage | None:
-        """The shared storage, whose connections belong to one event loop."""
+        """Return the shared storage, whose connections belong to one event loop."""
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._loop, self._shared = loop, shared_async_storage(self._url)

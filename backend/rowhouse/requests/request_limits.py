@@ -1,6 +1,6 @@
-"""What is refused of a request before its route is asked: by its headers alone, and by the length and the pace of its body as it comes.
+"""Checks a request before its route runs: its headers, and the size and speed of its body.
 
-Knows no caller: it only sees to it that every reader behind it sees the same headers, and no more than it can hold.
+Every reader behind it sees the same headers and no body over the limit. Must not know the caller.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from rowhouse.core.errors import NotAuthenticatedError, UnsupportedMediaTypeErro
 
 Headers = Iterable[tuple[bytes, bytes]]
 MAX_DIGITS = 18
-MIN_BYTES_PER_SECOND = 16 * 1024  # bytes a second
+MIN_BYTES_PER_SECOND = 16 * 1024
 CLOSE = {"Connection": "close"}
 PLAIN = b"identity"
 LISTS = frozenset({b"if-match", b"if-none-match"})
@@ -23,12 +23,12 @@ FORMS = (b"application/x-www-form-urlencoded", b"multipart/form-data")
 
 
 def check_headers(headers: Headers, *, max_bytes: int) -> None:
-    """Let a request pass whose body may be read as it comes.
+    """Reject a request with an ambiguous caller, or with a body that is compressed or too large.
 
     Raises:
-        NotAuthenticatedError: 401 for more than one `Authorization`: a proxy may have judged the other one.
-        UnsupportedMediaTypeError: 415 for a compressed body, whose size nobody knows (RFC 9110 §8.4, §15.5.16).
-        HTTPException: 413 for a `Content-Length` over `max_bytes`; a body that says nothing of its length is counted.
+        NotAuthenticatedError: 401 for more than one `Authorization`: a proxy may have checked the other.
+        UnsupportedMediaTypeError: 415 for a compressed body, whose size is unknown (RFC 9110 §8.4, §15.5.16).
+        HTTPException: 413 for a `Content-Length` over `max_bytes`. A body without one is counted as it arrives.
     """
     credentials = 0
     for name, value in headers:
@@ -43,21 +43,21 @@ def check_headers(headers: Headers, *, max_bytes: int) -> None:
 
 
 def _is_over(length: bytes, max_bytes: int) -> bool:
-    """Whether a length is too large; what is no number is the server's to refuse, and is counted as it comes."""
+    """Return True if a length is too large. One that is not a number is left to the server; its body is counted."""
     return length.isdigit() and (len(length) > MAX_DIGITS or int(length) > max_bytes)
 
 
 def limit_body(receive: Receive, limit: int, *, seconds: float) -> Receive:
-    """`receive`, but a body of more than `limit` bytes is 413, and one that does not arrive in time is 408.
+    """Return a `receive` that raises 413 for a body of more than `limit` bytes, and 408 for one that arrives too slowly.
 
-    It may take `seconds`, and one more for each `MIN_BYTES_PER_SECOND` bytes of it that have come: a large file on a slow line is no attack.
-    FastAPI's own limit answers in plain text, without headers.
+    A body may take `seconds`, and one more for each `MIN_BYTES_PER_SECOND` bytes received: a large file on a slow line is not
+    an attack. FastAPI's own limit responds in plain text, without headers.
     """
     size, deadline, is_complete = 0, 0.0, False
 
     async def counted() -> Message:
         nonlocal size, deadline, is_complete
-        if is_complete:  # what comes now is that the client has gone, whenever it does
+        if is_complete:  # the next message is the disconnect, whenever it comes
             return await receive()
         loop = asyncio.get_running_loop()
         deadline = deadline or loop.time() + seconds
@@ -72,9 +72,9 @@ def limit_body(receive: Receive, limit: int, *, seconds: float) -> Receive:
 
 
 async def _before(loop: asyncio.AbstractEventLoop, deadline: float, receive: Receive) -> Message:
-    """What `receive` gives, or 408 at `deadline`.
+    """Return the message of `receive`, or raise 408 at `deadline`.
 
-    A body that is there already, as that of nearly every request, needs no timer, which would cost as much as the rest of it.
+    The body of nearly every request has already arrived. It needs no timer, which would cost as much as everything else here.
     """
     receiving: Any = receive().__await__()
     try:
@@ -101,12 +101,12 @@ async def _before(loop: asyncio.AbstractEventLoop, deadline: float, receive: Rec
 
 @coroutine
 def _rest_of(receiving: Any, awaited: Any) -> Generator[Any, Any, Message]:
-    """What an awaitable gives that has begun, and waits for `awaited`."""
+    """Run the rest of an awaitable that has started and waits for `awaited`. Return its result."""
     try:
         while True:
             try:
                 came = yield awaited
-            except BaseException as error:  # noqa: BLE001  it is the awaitable's to handle
+            except BaseException as error:  # noqa: BLE001  the awaitable handles it
                 awaited = receiving.throw(error)
             else:
                 awaited = receiving.send(came)
@@ -115,7 +115,11 @@ def _rest_of(receiving: Any, awaited: Any) -> Generator[Any, Any, Message]:
 
 
 def require_json(headers: Headers) -> None:
-    """RFC 9110 §15.5.16: a body in another format than the operation reads is 415."""
+    """Require a JSON body.
+
+    Raises:
+        UnsupportedMediaTypeError: 415 for another type, or none (RFC 9110 §15.5.16).
+    """
     for name, value in headers:
         if name == b"content-type":
             kind = value.partition(b";")[0].strip().lower()
@@ -125,22 +129,22 @@ def require_json(headers: Headers) -> None:
     raise UnsupportedMediaTypeError
 
 
-def require_media_type(headers: Headers, *, kind: str) -> None:
-    """As `require_json`, for a route that says `Body(media_type=...)`."""
+def require_media_type(headers: Headers, *, media_type: str) -> None:
+    """As `require_json`, for a route with `Body(media_type=...)`."""
     found = [value for name, value in headers if name == b"content-type"]
-    if not found or found[0].partition(b";")[0].strip().lower() != kind.encode():
-        raise UnsupportedMediaTypeError(f"Send the body as {kind}.")
+    if not found or found[0].partition(b";")[0].strip().lower() != media_type.encode():
+        raise UnsupportedMediaTypeError(f"Send the body as {media_type}.")
 
 
 def require_form(headers: Headers) -> None:
-    """As `require_json`; but a body of no type at all is an empty form, whose members are missing."""
+    """As `require_json`, for a form. A body without a type is an empty form."""
     for name, value in headers:
         if name == b"content-type" and value.partition(b";")[0].strip().lower() not in FORMS:
             raise UnsupportedMediaTypeError(f"Send the body as {FORMS[0].decode()}.")
 
 
 def join_list_headers(scope: Scope) -> None:
-    """Join several lines of `If-Match` or `If-None-Match` to one: they are one list (RFC 9110 §5.3)."""
+    """Join repeated `If-Match` or `If-None-Match` headers into one: together they are one list (RFC 9110 §5.3)."""
     found = [name for name, _ in scope["headers"] if name in LISTS]
     if len(found) == len(set(found)):
         return

@@ -1,8 +1,8 @@
-"""Slows down whoever guesses or signs up without end: past a bound an attempt is refused before anything is computed.
+"""Throttles failed logins and sign-ups: past a limit, an attempt is rejected before its password is hashed.
 
-An attempt is counted before it is judged and given back when it did not fail, so that of a burst no more than the bound
-get through; a sign-up is counted whatever comes of it. Must not know what an account is: a subject is whatever text
-somebody claims to be. See docs/decisions/0010 and 0018.
+An attempt is counted before it is checked and given back unless it failed, so that a burst cannot exceed the limit. A sign-up is
+counted whatever its result. Must not know what an account is: a subject is any text that a client sends as its name.
+See docs/decisions/0010 and 0018.
 """
 
 import math
@@ -24,24 +24,24 @@ from rowhouse.core.errors import RowhouseError, TooManyAttemptsError, TooManySig
 from rowhouse.core.security import fingerprint
 from rowhouse.core.settings import Settings
 
-# An address that somebody succeeded from is theirs for so long: what others fail at, there or elsewhere, does not hold them up there.
-FAMILIAR = RateLimitItemPerDay(1, 30)
+# After a successful login, this account and network are trusted for 30 days: failures of others no longer count against them.
+TRUSTED = RateLimitItemPerDay(1, 30)
 SIGN_UP = "sign-up"
 T = TypeVar("T")
-# Of a subject's fingerprint in the log: enough to tell accounts apart.
+# The characters of a subject's fingerprint in the log: enough to distinguish accounts.
 SHOWN = 16
 log = structlog.get_logger("slowdown")
 
 
 class _Count(NamedTuple):
-    """A bound, and what is counted against it."""
+    """A limit, and the key that is counted against it."""
 
     bound: RateLimitItem
     key: tuple[str, ...]
 
 
 class AttemptThrottle:
-    """The bounds of the settings, and the counts against them; one an application."""
+    """The limits of the settings, and the counts against them. One for each application."""
 
     def __init__(self, settings: Settings) -> None:
         minutes = settings.login_failure_minutes
@@ -53,21 +53,21 @@ class AttemptThrottle:
         storage = shared_storage(settings.rate_limit_storage_url)
         self._shared = None if storage is None else FixedWindowRateLimiter(storage)
         self._outage = Outage("failed logins and sign-ups")
-        # The library's memory is not exact without it; with Redis, it orders only this process's few hashing threads.
+        # The library's memory storage is not exact without it. With Redis, it serializes only the few hashing threads of this process.
         self._lock = threading.Lock()
 
     @contextmanager
     def attempt(self, subject: str, address: str, *, failure: type[RowhouseError]) -> Iterator[None]:
-        """Count what happens within against `subject` and `address` if it ends in a `failure`; a success forgives those of the two.
+        """Count a block that ends with `failure` against `subject` and `address`. A success clears their earlier failures.
 
         Raises:
-            TooManyAttemptsError: 429 when a bound is reached; then nothing within was done, and nothing is counted.
+            TooManyAttemptsError: 429 when a limit is reached. The block does not run, and nothing is counted.
         """
         person, network = fingerprint(subject), network_of(address)
         try:
             limiter, taken = self._take(lambda limiter: self._take_attempt(limiter, person, network))
         except TooManyAttemptsError:
-            log.warning("attempt refused: too many failures", client=address, subject=person[:SHOWN])
+            log.warning("attempt rejected: too many failures", client=address, subject=person[:SHOWN])
             raise
         succeeded = failed = False
         try:
@@ -80,20 +80,20 @@ class AttemptThrottle:
         finally:
             if not failed:
                 self._give_back_attempt(
-                    limiter, taken, familiar=_Count(FAMILIAR, (person, network)) if succeeded else None
+                    limiter, taken, trusted=_Count(TRUSTED, (person, network)) if succeeded else None
                 )
 
     def count_sign_up(self, address: str) -> None:
-        """Count a sign-up from `address`; call it before the password is hashed.
+        """Count a sign-up from `address`. Call it before the password is hashed.
 
         Raises:
-            TooManySignUpsError: 429 when the bound is reached; then nothing is counted.
+            TooManySignUpsError: 429 when the limit is reached. Nothing is counted then.
         """
         count = _Count(self._sign_ups, (SIGN_UP, network_of(address)))
         self._take(lambda limiter: self._take_all(limiter, [count], refusal=TooManySignUpsError))
 
     def _take(self, take: Callable[[FixedWindowRateLimiter], T]) -> tuple[FixedWindowRateLimiter, T]:
-        """Do `take` where it is counted now; where that was, and what it gave."""
+        """Call `take` with the limiter in use. Return that limiter and the result."""
         limiter = self._limiter()
         try:
             with self._lock:
@@ -109,14 +109,14 @@ class AttemptThrottle:
 
     def _take_attempt(self, limiter: FixedWindowRateLimiter, person: str, network: str) -> list[_Count]:
         wanted = [_Count(self._from_here, (person, network))]
-        if limiter.test(FAMILIAR, person, network):
+        if limiter.test(TRUSTED, person, network):
             wanted += [_Count(self._per_address, (network,)), _Count(self._everywhere, (person,))]
         return self._take_all(limiter, wanted, refusal=TooManyAttemptsError)
 
     def _take_all(
         self, limiter: FixedWindowRateLimiter, wanted: list[_Count], *, refusal: type[TooManyAttemptsError]
     ) -> list[_Count]:
-        """Count against each bound, or against none and raise the refusal."""
+        """Count against every limit, or against none and raise `refusal`."""
         taken = []
         for count in wanted:
             taken.append(count)
@@ -127,16 +127,16 @@ class AttemptThrottle:
         return taken
 
     def _give_back_attempt(
-        self, limiter: FixedWindowRateLimiter, taken: list[_Count], *, familiar: _Count | None
+        self, limiter: FixedWindowRateLimiter, taken: list[_Count], *, trusted: _Count | None
     ) -> None:
-        """Give an attempt back; a success forgives the failures before it and makes the place familiar."""
+        """Give an attempt back. A success also clears earlier failures and makes the network trusted."""
         try:
             with self._lock:
                 _give_back(limiter, taken)
-                if familiar is not None:
-                    limiter.clear(self._from_here, *familiar.key)
-                    limiter.clear(FAMILIAR, *familiar.key)
-                    limiter.hit(FAMILIAR, *familiar.key)
+                if trusted is not None:
+                    limiter.clear(self._from_here, *trusted.key)
+                    limiter.clear(TRUSTED, *trusted.key)
+                    limiter.hit(TRUSTED, *trusted.key)
         except StorageError as error:
             self._outage.begin(error)
 
@@ -145,7 +145,7 @@ class AttemptThrottle:
 
 
 def _wait(until: float, bound: RateLimitItem) -> int:
-    """Whole seconds until an instant: at least 1, at most the bound's window, however the clocks of servers differ."""
+    """Return whole seconds until an instant: at least 1, at most the window, however the clocks of servers differ."""
     return min(max(1, math.ceil(until - now().timestamp())), bound.get_expiry())
 
 
@@ -156,7 +156,7 @@ def _give_back(limiter: FixedWindowRateLimiter, taken: list[_Count]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ThrottledAttempts:
-    """The attempts of one request's client."""
+    """The attempts of one client, for one request."""
 
     throttle: AttemptThrottle
     address: str
