@@ -85,6 +85,7 @@ def app(sqlite_url: str) -> FastAPI:
     """With generated routes that work, one that fails, and one that is written by hand."""
     entries = Registry("/api/v1")
     entries.registrations = dict(product.registrations)
+    entries.declare_roles(product.roles)
     entries.register(Lantern, read=ANYONE, write=ANYONE, crud=LanternCRUD)
     router = Router()
 
