@@ -1,7 +1,7 @@
 """The accounts of the demo, and the check that production never serves one of them.
 
-Everybody knows their password, so a database that holds one has an open administrator. Must not store anything: `seed`
-does.
+Everybody knows their password, so in a database with one of them anybody can be administrator. This module stores
+nothing; `seed` does.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from app.accounts import Role
 from rowhouse import Environment, Settings, StartRefusedError, UnitOfWork, User, verify_password
 
-PASSWORD = "rowhouse-demo"  # noqa: S105  # nosec B105  # printed on purpose; the demo is for a loopback address
+PASSWORD = "rowhouse-demo"  # noqa: S105  # nosec B105  # printed on purpose: the demo listens on loopback
 ACCOUNTS = (
     ("admin@example.com", "Ada Keeper", Role.ADMIN),
     ("driver@example.com", "Dora Voss", Role.DRIVER),
@@ -25,7 +25,7 @@ SELECT_DEMO: sa.Select[Any] = sa.select(_users.c.email, _users.c.hashed_password
 
 
 class DemoAccountsError(StartRefusedError):
-    """Production must not start: the database holds accounts of the demo."""
+    """Production must not start: the database holds demo accounts."""
 
     def __init__(self, emails: list[str]) -> None:
         super().__init__(
@@ -37,21 +37,21 @@ class DemoAccountsError(StartRefusedError):
 
 
 def open_accounts(unit: UnitOfWork) -> list[str]:
-    """Return the addresses of the demo's accounts that are stored and still have the demo's password.
+    """Return the addresses of the demo accounts that are stored and still have the demo password.
 
-    Hashes the password once for each account that is stored.
+    Hash the password once for each stored account.
     """
     stored = {row["email"]: row["hashed_password"] for row in unit.fetch(SELECT_DEMO, {})}
     return [email for email, _name, _role in ACCOUNTS if email in stored and verify_password(PASSWORD, stored[email])]
 
 
 def refuse_demo_accounts(unit: UnitOfWork, *, settings: Settings) -> None:
-    """Check at the start that production has no account of the demo, disabled ones included.
+    """Refuse to start production on a database with demo accounts, disabled ones included.
 
-    A database without tables has none.
+    Accept a database without tables.
 
     Raises:
-        DemoAccountsError: naming the accounts and what to do.
+        DemoAccountsError: with the accounts, and what to do.
     """
     if settings.environment is Environment.DEVELOPMENT or not sa.inspect(unit.thread_connection.connection).has_table(
         _users.name

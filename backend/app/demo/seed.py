@@ -1,6 +1,6 @@
-"""Fills an empty database with the demo: `python -m app.demo.seed`. Does nothing where there are accounts already.
+"""Fills an empty database with demo data: `python -m app.demo.seed`. Does nothing if the database has accounts.
 
-Refuses outside development: then it ends with 1, says so on standard error and has stored nothing.
+Outside development it stores nothing, says so on standard error, and exits with 1.
 """
 
 import csv
@@ -28,11 +28,11 @@ REVIEWS = (
 
 
 class NotDevelopmentError(Exception):
-    """The demo is for development alone."""
+    """The demo is stored in development only."""
 
 
 def seed(settings: Settings) -> bool:
-    """Store the demo in one transaction. Return False if the database has accounts already: then nothing is stored.
+    """Store the demo in one transaction. Return False, and store nothing, if the database has accounts.
 
     Raises:
         NotDevelopmentError: outside development, whatever the database holds.
@@ -100,7 +100,7 @@ def _charge_points() -> list[ChargePoint]:
 
 
 def _add_bookings(session: Session, *, driver_id: int) -> None:
-    """A car, and a confirmed booking on each of the next three days at the first charge point that fits it."""
+    """Add a car, and a confirmed booking on each of the next three days at the first charge point that fits the car."""
     vehicle = Vehicle(driver_id=driver_id, plate="B-RH 2026", connector=Connector.CCS)
     session.add(vehicle)
     session.flush()
@@ -125,7 +125,7 @@ def _add_bookings(session: Session, *, driver_id: int) -> None:
 
 
 def _add_reviews(session: Session, author_ids: list[int]) -> None:
-    """Each author on some of the first books."""
+    """Add a review by each author to some of the first books."""
     books = session.exec(select(Book.id).order_by("id").limit(len(REVIEWS) * len(author_ids))).all()
     for position, book_id in enumerate(books):
         rating, comment = REVIEWS[position % len(REVIEWS)]
@@ -135,7 +135,7 @@ def _add_reviews(session: Session, author_ids: list[int]) -> None:
 
 
 def _add_orders(session: Session, *, customer_id: int, admin_id: int) -> None:
-    """An order that has arrived, one on its way and one just placed, each of two books; and two in the cart."""
+    """Add a delivered, a shipped and a placed order of two books each, and two books in the cart."""
     admin = caller_of(admin_id, Role.ADMIN)
     books = session.exec(select(Book.id).where(Book.stock > 1).order_by("id").limit(8)).all()
     pairs = [books[position : position + 2] for position in range(0, len(books), 2)]
@@ -149,7 +149,7 @@ def _add_orders(session: Session, *, customer_id: int, admin_id: int) -> None:
 
 
 def logins(settings: Settings) -> list[str]:
-    """One line for each demo login that works: its account is stored and has the demo's password."""
+    """Return one line for each demo login that works: its account is stored and has the demo password."""
     database = Database(settings)
     with UnitOfWork(database, write=False) as unit:
         found = open_accounts(unit)
@@ -158,7 +158,7 @@ def logins(settings: Settings) -> list[str]:
 
 
 def main() -> int:
-    """Store the demo where there are no accounts, and print the demo logins that work."""
+    """Store the demo if the database has no accounts, and print the demo logins that work."""
     settings = Settings()
     try:
         stored = seed(settings)
