@@ -120,7 +120,7 @@ def bounds_of(api: Api) -> list[Bound]:
 def _measured(api: Api, operation: Operation) -> Measured:
     if operation.is_stream:
         return "first byte"
-    return "20 elements" if api.elements_of(operation) > 1 else "whole answer"
+    return "20 elements" if api.elements_of(operation) > 1 else "whole response"
 
 
 def measure(run: LoadRun, *, users: int, seconds: float, warm_up: float, think: float) -> Result:

@@ -10,8 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from perf.report.analysis import Document, check, comparison, headline, label, measure, number
-from perf.report.markup import Markup, paragraph, tag, text
+from perf.report.markup import paragraph, tag, text
 from perf.report.sections import Section, charts
 from perf.report.tables import plain, tables
 
@@ -56,7 +58,7 @@ def html(run: Document, earlier: Document | None = None) -> str:
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
         tag("title", text(run["title"])),
-        tag("style", Markup(STYLE.read_text(encoding="utf-8"))),
+        tag("style", Markup(STYLE.read_text(encoding="utf-8"))),  # noqa: S704  our own style sheet
     )
     sections = [Section(title=table.title, body=table.html(), note=table.note) for table in tables(run, earlier)]
     main = tag("main", _header(run, earlier), *map(_section, charts(run)), *map(_section, sections))

@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple, TypedDict, cast
 from perf.harness.meters import MachineSecond
 
 VERSION = 1
-Measured = Literal["whole answer", "first byte", "20 elements"]
+Measured = Literal["whole response", "first byte", "20 elements"]
 Verdict = Literal["ok", "slow", "failed", "never hit"]
 # Upper bounds of the histogram in ms, five per factor of ten, from 1 ms to 10 s. The last bucket has none.
 BOUNDS = tuple(round(10 ** (step / 5), 1) for step in range(21))

@@ -1,22 +1,24 @@
-"""The pictures of a run in the order of the report, each a section.
+"""The charts of a run in the order of the report, each in a section.
 
-Kinds of lines differ in colour and in their dashes, and what is wrong is named in words: no picture needs its colours.
+Lines differ in colour and in their dashes, and errors are named in words, so no chart needs its colours.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from markupsafe import Markup
 
 from perf.report.analysis import Document, capacity_sentence, ranked
 from perf.report.charts.bars import endpoint_bars
 from perf.report.charts.capacity import capacity_chart
 from perf.report.charts.distribution import distribution
 from perf.report.charts.over_time import latency_over_time, machine_over_time, throughput_over_time
-from perf.report.markup import Markup, paragraph
+from perf.report.markup import paragraph
 
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """A headed part of the report."""
+    """A section of the report with a title."""
 
     title: str
     body: Markup
@@ -24,7 +26,7 @@ class Section:
 
 
 def charts(run: Document) -> Iterator[Section]:
-    """Every picture that the run has figures for."""
+    """Yield every chart for which the run has figures."""
     if run["endpoints"]:
         yield Section(
             title="Endpoints against their SLO",
@@ -33,8 +35,8 @@ def charts(run: Document) -> Iterator[Section]:
         )
     yield from _over_time(run)
     yield Section(
-        title="All answers by latency",
-        note="The histograms of all endpoints together. A bar is as wide as its bucket.",
+        title="All requests by latency",
+        note="The histograms of all endpoints together. The width of a bar is that of its bucket.",
         body=distribution(run),
     )
     if run["capacity"]:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from markupsafe import Markup
+
 from perf.report.analysis import (
     OK,
     PERCENTILES,
@@ -17,7 +19,7 @@ from perf.report.analysis import (
     ranked,
     verdict,
 )
-from perf.report.markup import Markup, clean, path, tag, text
+from perf.report.markup import clean, path, tag, text
 
 # The columns with words; the others have numbers.
 WORDS = frozenset({"verdict", "measured by", "worst endpoint", "answer", "value"})

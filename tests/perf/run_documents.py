@@ -11,7 +11,7 @@ def endpoint(name: str = "GET /books", **changes: Any) -> Run:
     """Return an endpoint that is ok, with changes."""
     latencies = {"p50_ms": 3.14, "p95_ms": 40.06, "p99_ms": 85.0, "max_ms": 1234.5, "mean_ms": 9.0}
     counts = {"requests": 1500, "failures": 0, "first_failure": None, "requests_per_second": 25.04}
-    words = {"name": name, "operation_id": "list_books", "measured": "whole answer", "verdict": "ok"}
+    words = {"name": name, "operation_id": "list_books", "measured": "whole response", "verdict": "ok"}
     return {**words, "slo_ms": 200, **latencies, **counts, "histogram": [[1.0, 5], [2.0, 1490], [None, 5]], **changes}
 
 

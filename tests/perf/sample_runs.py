@@ -10,8 +10,8 @@ SECONDS = 2.0
 def bounds() -> list[Bound]:
     """Return the bounds of two operations. The write may take longer."""
     return [
-        Bound(name=GET, operation_id="get_thing", slo_ms=200, measured="whole answer"),
-        Bound(name=POST, operation_id="create_thing", slo_ms=500, measured="whole answer"),
+        Bound(name=GET, operation_id="get_thing", slo_ms=200, measured="whole response"),
+        Bound(name=POST, operation_id="create_thing", slo_ms=500, measured="whole response"),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Accounts and one entity, with the fault in FAULT: small enough for a load of a few seconds. It creates its own tables."""
+"""Accounts and one entity, with the fault in FAULT. It creates its own tables, and can be loaded in a few seconds."""
 
 import os
 

@@ -39,7 +39,7 @@ def test_the_distribution_sums_the_histograms() -> None:
         endpoint(histogram=[[1.0, 0], [2.0, 1], [4.0, 0], [8.0, 2], [None, 0]]),
     ])  # fmt: skip
     assert [(one.low, one.high, one.count) for one in found] == [(1.0, 2.0, 4), (2.0, 4.0, 0), (4.0, 8.0, 2)]
-    assert [str(one) for one in buckets([endpoint(histogram=[[1.0, 0], [None, 7]])])] == ["over 1.00 ms: 7 answers"]
+    assert [str(one) for one in buckets([endpoint(histogram=[[1.0, 0], [None, 7]])])] == ["over 1.00 ms: 7 requests"]
     assert buckets([endpoint(histogram=[])]) == []
 
 

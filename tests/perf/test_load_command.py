@@ -161,7 +161,7 @@ def test_streams_batches_and_files_are_measured_differently() -> None:
         elif name.endswith(("/batch", "/import")) and "/users/" not in name:
             assert bound.measured == "20 elements"
         else:
-            assert bound.measured == "whole answer"
+            assert bound.measured == "whole response"
 
 
 def test_an_operation_without_a_bound_is_an_error() -> None:

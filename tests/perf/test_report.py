@@ -96,9 +96,18 @@ def test_the_figures_of_an_endpoint() -> None:
     """They are rounded to a tenth, with separators between thousands. The limit is as it was set."""
     cells = row(run(endpoint(slo_ms=12.5, measured="first byte")), "GET /books")
     assert cells == {
-        "endpoint": "GET /books", "verdict": "✓ ok", "SLO ms": "12.5", "p50 ms": "3.1", "p95 ms": "40.1", "p99 ms": "85.0",
-        "max ms": "1,234.5", "requests": "1,500", "failures": "0", "requests/s": "25.0", "measured by": "first byte",
-    }  # fmt: skip
+        "endpoint": "GET /books",
+        "verdict": "✓ ok",
+        "SLO ms": "12.5",
+        "p50 ms": "3.1",
+        "p95 ms": "40.1",
+        "p99 ms": "85.0",
+        "max ms": "1,234.5",
+        "requests": "1,500",
+        "failures": "0",
+        "requests/s": "25.0",
+        "measured by": "first byte",
+    }
 
 
 def test_an_endpoint_that_was_never_called_has_no_latency() -> None:
@@ -166,7 +175,7 @@ def test_charts_are_before_tables() -> None:
     """A chart without figures is left out."""
     capacity = [step(100, ok=True), step(200, ok=False)]
     charts = ["Endpoints against their SLO", "Latency over time", "Throughput and failures over time",
-                "Processors, memory and disk over time", "All answers by latency"]  # fmt: skip
+                "Processors, memory and disk over time", "All requests by latency"]  # fmt: skip
     tables = ["Endpoints", "Totals", "The run"]
     assert titles(parse(html(run(endpoint())))) == [*charts, *tables]
     assert titles(parse(html(run(endpoint(), seconds=[])))) == [charts[0], "Over time", charts[-1], *tables]

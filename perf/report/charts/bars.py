@@ -1,17 +1,19 @@
-"""A row for each endpoint: bars to its p50, p95 and p99 against its SLO."""
+"""The bars of the endpoints: p50, p95 and p99 of each, with a mark at its SLO."""
 
 from collections.abc import Sequence
 
+from markupsafe import Markup
+
 from perf.report.analysis import NEVER_HIT, OK, PERCENTILES, Document, latency, measure, number, quota, reason, verdict
 from perf.report.charts.drawing import Scale, axis_label, legend, logarithmic, percent
-from perf.report.markup import Markup, join, path, tag, text
+from perf.report.markup import join, path, tag, text
 
 BAR_HEIGHT, AXIS_HEIGHT = 18, 20
 MARGIN = 4
 
 
 def endpoint_bars(endpoints: Sequence[Document]) -> Markup:
-    """A row for each endpoint."""
+    """Draw one row for each endpoint."""
     figures = [latency(endpoint, name) for endpoint in endpoints for name in PERCENTILES]
     limits = [measure(endpoint["slo_ms"]) for endpoint in endpoints]
     scale = logarithmic([value for value in (*figures, *limits) if value is not None])
@@ -30,7 +32,7 @@ def endpoint_bars(endpoints: Sequence[Document]) -> Markup:
 def _endpoint_bar(endpoint: Document, scale: Scale) -> Markup:
     words = ", ".join(f"{name[:3]} {number(latency(endpoint, name), 1)} ms" for name in PERCENTILES)
     title = f"{endpoint['name']}: {words}; SLO {quota(endpoint['slo_ms'])} ms; {reason(endpoint)}"
-    parts = [_upright(scale, value, "grid") for value in scale.ticks()]
+    parts = [_vertical(scale, value, "grid") for value in scale.ticks()]
     for name in reversed(PERCENTILES):
         value = latency(endpoint, name)
         if value is not None:
@@ -46,7 +48,7 @@ def _endpoint_bar(endpoint: Document, scale: Scale) -> Markup:
             )
     slo = measure(endpoint["slo_ms"])
     if slo:
-        parts.append(_upright(scale, slo, "slo"))
+        parts.append(_vertical(scale, slo, "slo"))
     return tag(
         "li",
         tag("span", path(endpoint["name"]), class_="name"),
@@ -57,13 +59,13 @@ def _endpoint_bar(endpoint: Document, scale: Scale) -> Markup:
 
 
 def _value(endpoint: Document) -> str:
-    """What stands beside a bar."""
+    """Return the text beside a bar."""
     if endpoint["verdict"] == NEVER_HIT:
         return verdict(endpoint)
     figure = number(latency(endpoint, "p95_ms"), 1)
     return figure if endpoint["verdict"] == OK else f"{figure} {verdict(endpoint)}"
 
 
-def _upright(scale: Scale, value: float, class_: str) -> Markup:
+def _vertical(scale: Scale, value: float, class_: str) -> Markup:
     left = percent(scale.share(value))
     return tag("line", x1=left, x2=left, y1=-1, y2=BAR_HEIGHT + 1, class_=class_)

@@ -1,21 +1,23 @@
-"""How many users the server holds: latency and throughput at each step of the load, and where it breaks."""
+"""The chart of a capacity run: latency and throughput at each step, and the step that fails."""
 
 from collections.abc import Sequence
 
+from markupsafe import Markup
+
 from perf.report.analysis import Document, breaking_point, measure, number, quota
 from perf.report.charts.drawing import Plot, axis_name, legend, linear, logarithmic
-from perf.report.markup import Markup, join
+from perf.report.markup import join
 
 
 def capacity_chart(steps: Sequence[Document], *, slo_ms: float) -> Markup:
-    """p95 over users, of all answers and of the worst endpoint, and below it the throughput."""
+    """Draw the p95 of all requests and of the worst endpoint over the number of users, and below it the throughput."""
     steps = sorted(steps, key=lambda step: step["users"])
     x = linear(step["users"] for step in steps)
     latencies = [_known(step[name]) for step in steps for name in ("p95_ms", "worst_p95_ms")]
     above = Plot(x=x, y=logarithmic([*latencies, slo_ms]), height=210)
     below = Plot(x=x, y=linear(_known(step["requests_per_second"]) for step in steps), height=120)
     lines = (
-        above.level(slo_ms, f"SLO {quota(slo_ms)} ms", class_="slo"),
+        above.horizontal(slo_ms, f"SLO {quota(slo_ms)} ms", class_="slo"),
         _series(above, steps, "worst_p95_ms", class_="second"),
         _series(above, steps, "p95_ms", class_="first"),
         _break(above, steps),
@@ -23,8 +25,8 @@ def capacity_chart(steps: Sequence[Document], *, slo_ms: float) -> Markup:
     throughput = (_series(below, steps, "requests_per_second", class_="only"), _break(below, steps))
     return join(
         (
-            legend(("second", "p95 of the worst endpoint"), ("first", "p95 of all answers")),
-            axis_name("ms, logarithmic; a cross is a step over the SLO"),
+            legend(("second", "p95 of the worst endpoint"), ("first", "p95 of all requests")),
+            axis_name("ms, logarithmic; a cross is a step that failed"),
             above.draw(lines, title="p95 over the number of users"),
             axis_name("requests/s"),
             below.draw(throughput, title="throughput over the number of users"),
@@ -38,7 +40,7 @@ def _known(value: object) -> float:
 
 
 def _series(plot: Plot, steps: Sequence[Document], name: str, *, class_: str) -> Markup:
-    """A line, and a point with its figures for each step."""
+    """Draw a line, and for each step a point with its figures."""
     known = [(step, value) for step in steps if (value := measure(step[name])) is not None]
     line = plot.line([(step["users"], value) for step, value in known], class_=class_)
     dots = [
@@ -57,4 +59,4 @@ def _break(plot: Plot, steps: Sequence[Document]) -> Markup:
     broken = breaking_point(steps)
     if broken is None:
         return Markup("")
-    return plot.upright(broken["users"], f"breaks at {number(broken['users'])}", class_="break")
+    return plot.vertical(broken["users"], f"breaks at {number(broken['users'])}", class_="break")

@@ -1,19 +1,21 @@
-"""All answers of a run by latency: the sum of the endpoints' histograms."""
+"""The distribution of all requests by latency: the sum of the histograms of the endpoints."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from markupsafe import Markup
+
 from perf.report.analysis import PERCENTILES, Document, measure, quota
 from perf.report.charts.drawing import Plot, axis_name, linear, logarithmic
-from perf.report.markup import Markup, join, paragraph
+from perf.report.markup import join, paragraph
 
 HEAD = 64
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """Answers between two latencies in ms; the last one of a histogram is open, and drawn like its neighbour."""
+    """The number of requests between two latencies in ms. The last bucket is open and as wide as the one before."""
 
     low: float
     high: float
@@ -21,12 +23,13 @@ class Bucket:
     is_open: bool = False
 
     def __str__(self) -> str:
+        """Return its bounds and its count."""
         bounds = f"over {self.low:,.2f} ms" if self.is_open else f"{self.low:,.2f} to {self.high:,.2f} ms"
-        return f"{bounds}: {self.count:,} answers"
+        return f"{bounds}: {self.count:,} requests"
 
 
 def buckets(endpoints: Sequence[Document]) -> list[Bucket]:
-    """The sum of the histograms, from the first bucket that is not empty to the last."""
+    """Add the histograms. Leave out empty buckets at both ends."""
     counts: dict[float, int] = {}
     beyond = 0
     for upper, count in (pair for endpoint in endpoints for pair in endpoint["histogram"]):
@@ -43,10 +46,10 @@ def buckets(endpoints: Sequence[Document]) -> list[Bucket]:
 
 
 def distribution(run: Document) -> Markup:
-    """All answers by latency, with the percentiles and the SLO as lines."""
+    """Draw the distribution, with lines for the percentiles and the SLO."""
     found = buckets(run["endpoints"])
     if not found:
-        return paragraph("There were no answers.")
+        return paragraph("There were no requests.")
     marks = [(name[:3], "mark", measure(run["totals"].get(name))) for name in PERCENTILES]
     marks.append(("SLO", "slo", measure(run["plan"]["slo_ms"])))
     known = [(name, class_, value) for name, class_, value in marks if value]
@@ -55,9 +58,9 @@ def distribution(run: Document) -> Markup:
     plot = Plot(x=x, y=linear(bucket.count for bucket in found), head=HEAD)
     parts = [plot.bar(bucket.low, bucket.high, bucket.count, class_="bucket") for bucket in found]
     parts += [
-        plot.upright(value, f"{name} {quota(value)} ms", class_=class_, row=row)
+        plot.vertical(value, f"{name} {quota(value)} ms", class_=class_, row=row)
         for row, (name, class_, value) in enumerate(known)
     ]
     parts += [plot.band(bucket.low, bucket.high, str(bucket)) for bucket in found]
-    drawn = plot.draw(parts, title="number of answers by latency")
-    return join((axis_name("answers"), drawn, axis_name("ms, logarithmic", class_="across")))
+    drawn = plot.draw(parts, title="number of requests by latency")
+    return join((axis_name("requests"), drawn, axis_name("ms, logarithmic", class_="across")))

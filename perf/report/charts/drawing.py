@@ -1,23 +1,24 @@
-"""Scales, axes and plots as SVG, without a word of what is drawn.
+"""Scales, axes and plots as SVG. Nothing here knows what is drawn.
 
-Across, everything is in percent and nothing is scaled, so that a plot fills a telephone as well as a page and its text
-keeps its size. Down, everything is in pixels. A line is the exception: it stands in an SVG of its own that is
-stretched.
+Horizontal positions are percentages and nothing is scaled, so a plot fills a phone as well as a page, and its text
+keeps its size. Vertical positions are pixels. A line is the exception: it is in an SVG of its own that is stretched.
 """
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from perf.report.markup import Markup, join, paragraph, tag, text
+from markupsafe import Markup
+
+from perf.report.markup import join, paragraph, tag, text
 
 STEPS = (1, 2, 5)
 TICKS = 5
-MOST_TICKS = 10
+MAX_TICKS = 10
 FOOT = 22
 ROW = 14
 TWO_DIGITS = 10
-# Where a text on its mark would be cut off by the edge of the plot.
+# Shares of the width. A label within EDGE of the border is aligned with it. A name is left of a mark beyond LABEL_EDGE.
 EDGE = 0.06
 LABEL_EDGE = 0.72
 LINE_WIDTH = 1000
@@ -25,32 +26,32 @@ LINE_WIDTH = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """From values to shares of a length."""
+    """Maps values to shares of a length."""
 
     low: float
     high: float
     is_logarithmic: bool = False
 
     def share(self, value: float) -> float:
-        """Where a value lies between `low` (0) and `high` (1); what lies outside is put on the edge."""
+        """Return the position of a value between `low` (0) and `high` (1). A value outside is clipped."""
         value = min(max(value, self.low), self.high)
         if self.is_logarithmic:
             return math.log(value / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
 
     def ticks(self) -> list[float]:
-        """Round values along the scale."""
+        """Return round values along the scale."""
         if not self.is_logarithmic:
             step = rounded((self.high - self.low) / TICKS, up=True)
             return [step * n for n in range(math.ceil(self.low / step), math.floor(self.high / step + 1e-9) + 1)]
         decades = range(_decade(self.low), _decade(self.high) + 1)
         fine = [step * 10.0**decade for decade in decades for step in STEPS]
         within = [value for value in fine if self.low * 0.999 <= value <= self.high * 1.001]
-        return within if len(within) <= MOST_TICKS else [value for value in within if math.log10(value) % 1 == 0]
+        return within if len(within) <= MAX_TICKS else [value for value in within if math.log10(value) % 1 == 0]
 
 
 def rounded(value: float, *, up: bool) -> float:
-    """The next of 1, 2, 5, 10, 20, 50 and so on, above or below a positive value."""
+    """Round a positive value up or down to one of 1, 2, 5, 10, 20, 50 and so on."""
     found = [step * 10.0 ** (_decade(value) + above) for above in (0, 1) for step in STEPS]
     if up:
         return next(step for step in found if step >= value * 0.999)
@@ -62,27 +63,27 @@ def _decade(value: float) -> int:
 
 
 def linear(values: Iterable[float]) -> Scale:
-    """From zero to a round value above all."""
+    """Return a scale from zero to a round value that is at least the maximum."""
     highest = max(values, default=0.0)
     step = rounded(highest / TICKS, up=True) if highest > 0 else 1.0
     return Scale(low=0.0, high=step * max(1, math.ceil(highest / step - 1e-9)))
 
 
 def logarithmic(values: Iterable[float]) -> Scale:
-    """A decade at least, between round values; what is not above zero has no place of its own."""
+    """Return a scale between round values, at least a decade. Values of zero and below are clipped."""
     positive = [value for value in values if value > 0] or [1.0, 1000.0]
     low = rounded(min(positive), up=False)
     return Scale(low=low, high=max(rounded(max(positive), up=True), low * 10), is_logarithmic=True)
 
 
 def tick_label(value: float) -> str:
-    """A round value for an axis."""
+    """Format a round value for an axis."""
     return f"{value:,.0f}" if value >= TWO_DIGITS or value == int(value) else f"{value:g}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plot:
-    """A plot: points are (x, y); `head` is the room above for labels, in pixels like `height`."""
+    """A plot of points (x, y). `head` is the space above it for labels, in pixels like `height`."""
 
     x: Scale
     y: Scale
@@ -90,29 +91,29 @@ class Plot:
     head: int = 16
 
     def left(self, value: float) -> str:
-        """The place of an x."""
+        """Return the horizontal position of an x."""
         return percent(self.x.share(value))
 
     def top(self, value: float) -> float:
-        """The place of a y."""
+        """Return the vertical position of a y."""
         return round(self.head + self.height * (1 - self.y.share(value)), 1)
 
     def line(self, points: Sequence[tuple[float, float | None]], *, class_: str) -> Markup:
-        """A line through the points, broken where there is no y."""
-        pieces: list[str] = []
+        """Draw a line through the points, with a gap where y is None."""
+        segments: list[str] = []
         is_begun = False
         for x, y in points:
             if y is not None:
-                place = f"{LINE_WIDTH * self.x.share(x):.1f} {self.top(y)}"
-                # A piece of one point is drawn as a dot, because its ends are round.
-                pieces.append(f"L{place}" if is_begun else f"M{place}L{place}")
+                position = f"{LINE_WIDTH * self.x.share(x):.1f} {self.top(y)}"
+                # A segment of one point becomes a dot, because line ends are round.
+                segments.append(f"L{position}" if is_begun else f"M{position}L{position}")
             is_begun = y is not None
-        if not pieces:
+        if not segments:
             return Markup("")
         height = self.head + self.height
         return tag(
             "svg",
-            tag("path", d="".join(pieces), class_=f"line {class_}"),
+            tag("path", d="".join(segments), class_=f"line {class_}"),
             x="0",
             y="0",
             width="100%",
@@ -123,7 +124,7 @@ class Plot:
         )
 
     def bar(self, start: float, end: float, y: float, *, class_: str) -> Markup:
-        """A bar from the bottom; one above zero can be seen, however small it is."""
+        """Draw a bar from the bottom. A value above zero is visible, however small."""
         if y <= 0:
             return Markup("")
         top = min(self.top(y), self.head + self.height - 2)
@@ -137,7 +138,7 @@ class Plot:
         )
 
     def band(self, start: float, end: float, title: str) -> Markup:
-        """An invisible strip that tells what is there when it is pointed at."""
+        """Draw an invisible strip that shows `title` when the pointer is on it."""
         return tag(
             "rect",
             tag("title", text(title)),
@@ -148,15 +149,15 @@ class Plot:
             class_="band",
         )
 
-    def level(self, value: float, words: str, *, class_: str) -> Markup:
-        """A line across at a y, with its name at the left, where a line that rises is still low."""
+    def horizontal(self, value: float, words: str, *, class_: str) -> Markup:
+        """Draw a horizontal line at a y, with its name at the left."""
         top = self.top(value)
         line = tag("line", x1="0", x2="100%", y1=top, y2=top, class_=class_)
         name = tag("text", text(words), x="0", dx=4, y=top - 4, class_="name")
         return join((line, name))
 
-    def upright(self, value: float, words: str, *, class_: str, row: int = 0) -> Markup:
-        """A line down at an x, with its name in a row of the head, on the side where there is room."""
+    def vertical(self, value: float, words: str, *, class_: str, row: int = 0) -> Markup:
+        """Draw a vertical line at an x, with its name in a row of the head, on the side with more space."""
         left, bottom = self.left(value), self.head + self.height
         is_right = self.x.share(value) > LABEL_EDGE
         line = tag("line", x1=left, x2=left, y1=row * ROW, y2=bottom, class_=class_)
@@ -166,7 +167,7 @@ class Plot:
         return join((line, name))
 
     def dot(self, x: float, y: float, title: str, *, is_ok: bool, class_: str) -> Markup:
-        """A point: a disc, or a cross for one that is not well."""
+        """Draw a point: a disc, or a cross if it is not ok."""
         left, top, words = self.left(x), self.top(y), tag("title", text(title))
         if is_ok:
             return tag("circle", words, cx=left, cy=top, r=4, class_=f"dot {class_}")
@@ -174,7 +175,7 @@ class Plot:
         return tag("svg", cross, x=left, y=top, width=1, height=1, overflow="visible")
 
     def draw(self, parts: Iterable[Markup], *, title: str) -> Markup:
-        """The plot with its axes."""
+        """Draw the plot with its axes."""
         bottom = self.head + self.height
         levels = [(value, self.top(value)) for value in self.y.ticks()]
         names = [
@@ -191,24 +192,24 @@ class Plot:
 
 
 def percent(share: float) -> str:
-    """A share as a length."""
+    """Return a share as a CSS length."""
     return f"{100 * share:.2f}%"
 
 
 def axis_label(scale: Scale, value: float, *, y: float) -> Markup:
-    """The name of a tick on an axis across, within the edges."""
+    """Draw the label of a tick on the horizontal axis, within the edges."""
     share = scale.share(value)
     anchor = "start" if share < EDGE else "end" if share > 1 - EDGE else "middle"
     return tag("text", text(tick_label(value)), x=percent(share), y=y, text_anchor=anchor)
 
 
 def axis_name(words: str, class_: str = "down") -> Markup:
-    """What an axis counts; `across` puts it below the plot."""
+    """Return the name of an axis; the class `across` puts it below the plot."""
     return paragraph(words, f"axis-name {class_}")
 
 
 def legend(*entries: tuple[str, str]) -> Markup:
-    """The kinds of lines in a plot, as (class, name)."""
+    """Return the legend of a plot; an entry is (class, name)."""
     items = [
         tag("li", tag("svg", tag("line", x1=1, x2=27, y1=6, y2=6, class_=f"line {class_}"), class_="key"), text(name))
         for class_, name in entries

@@ -1,14 +1,16 @@
-"""What happened in each second of a run: latency, throughput and failures, processors and memory."""
+"""The charts over time: latency, throughput and failures, CPU, memory and disk in each second of a run."""
 
 from collections.abc import Callable
 
+from markupsafe import Markup
+
 from perf.report.analysis import Document, measure, number, quota
 from perf.report.charts.drawing import Plot, Scale, axis_name, legend, linear, logarithmic
-from perf.report.markup import Markup, join, paragraph
+from perf.report.markup import join, paragraph
 
-MOST_BANDS = 300
-# The number of cores is drawn as a limit where the load comes near it.
-NEAR_CORES = 4
+MAX_BANDS = 300
+# The number of cores is drawn as a limit if the CPU is at least a quarter of it.
+LIMIT_FACTOR = 4
 
 
 def _points(run: Document, name: str) -> list[tuple[float, float | None]]:
@@ -26,23 +28,23 @@ def _time(run: Document) -> Scale:
 
 
 def _bands(run: Document, plot: Plot, words: Callable[[Document], str]) -> Markup:
-    """A strip for each second; in a long run for every so many, which then tells of the first of them."""
+    """Draw a strip with the figures of each second; in a long run, only of every n-th second."""
     rows = run["seconds"]
-    step = 1 + (len(rows) - 1) // MOST_BANDS
+    step = 1 + (len(rows) - 1) // MAX_BANDS
     return join(
         plot.band(row["second"], row["second"] + step, f"second {row['second']}: {words(row)}") for row in rows[::step]
     )
 
 
 def latency_over_time(run: Document) -> Markup:
-    """p50 and p95 of each second."""
+    """Draw the p50 and the p95 of each second."""
     slo = run["plan"]["slo_ms"]
     plot = Plot(x=_time(run), y=logarithmic([*_values(run, "p50_ms", "p95_ms"), slo]), height=210)
     drawn = plot.draw(
         (
             plot.line(_points(run, "p50_ms"), class_="first"),
             plot.line(_points(run, "p95_ms"), class_="second"),
-            plot.level(slo, f"SLO {quota(slo)} ms", class_="slo"),
+            plot.horizontal(slo, f"SLO {quota(slo)} ms", class_="slo"),
             _bands(run, plot, lambda row: f"p50 {number(row['p50_ms'], 1)} ms, p95 {number(row['p95_ms'], 1)} ms"),
         ),
         title="p50 and p95 in each second of the run",
@@ -52,7 +54,7 @@ def latency_over_time(run: Document) -> Markup:
 
 
 def throughput_over_time(run: Document) -> Markup:
-    """Requests of each second, and below them the failures on a scale of their own."""
+    """Draw the requests of each second, and below them the failures on their own scale."""
 
     def words(row: Document) -> str:
         return (
@@ -81,7 +83,7 @@ def machine_over_time(run: Document) -> Markup:
 
     used = _values(run, "server_cpu", "database_cpu")
     cores = measure(run["machine"].get("cpu_count"))
-    limit = cores if cores and max(used, default=0.0) * NEAR_CORES >= cores else None
+    limit = cores if cores and max(used, default=0.0) * LIMIT_FACTOR >= cores else None
     plot = Plot(x=_time(run), y=linear([*used, limit or 0.0]))
     parts = [
         plot.line(_points(run, "server_cpu"), class_="second"),
@@ -89,11 +91,11 @@ def machine_over_time(run: Document) -> Markup:
         _bands(run, plot, words),
     ]
     if limit:
-        parts.append(plot.level(limit, f"{quota(limit)} cores", class_="limit"))
+        parts.append(plot.horizontal(limit, f"{quota(limit)} cores", class_="limit"))
     below = Plot(x=_time(run), y=linear(_values(run, "server_memory_mib")), height=90)
     memory = (below.line(_points(run, "server_memory_mib"), class_="only"), _bands(run, below, words))
     disk = Plot(x=_time(run), y=linear(_values(run, "disk_ms")), height=90)
-    kept = (disk.line(_points(run, "disk_ms"), class_="only"), _bands(run, disk, words))
+    writes = (disk.line(_points(run, "disk_ms"), class_="only"), _bands(run, disk, words))
     return join(
         (
             legend(("second", "server"), ("first", "database")),
@@ -101,8 +103,8 @@ def machine_over_time(run: Document) -> Markup:
             plot.draw(parts, title="processor use in each second"),
             axis_name("server memory, MiB"),
             below.draw(memory, title="memory of the server in each second"),
-            axis_name("disk, ms to keep 8 KiB"),
-            disk.draw(kept, title="what the disk took to keep 8 KiB in each second"),
+            axis_name("disk, ms to write 8 KiB"),
+            disk.draw(writes, title="latency of an 8 KiB write in each second"),
             axis_name("seconds", class_="across"),
         )
     )
