@@ -18,6 +18,7 @@ LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 PATH = re.compile(r"`((?:backend|tests|docs|scripts|perf|alembic)/[\w./-]*\w)(?:::\w+|: \w+)?`")
 TEST = re.compile(r"\btest_\w+\.py\b")
 BLOCK = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+PYTHON = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 OWN = Path(__file__)
 
@@ -95,6 +96,13 @@ def test_every_path_between_backquotes_exists(name: str) -> None:
     prose = BLOCK.sub("", PAGES[name])
     assert [path for path in PATH.findall(prose) if not is_present(path)] == []
     assert [file for file in TEST.findall(prose) if file not in TEST_FILES] == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_python_block_compiles(name: str) -> None:
+    """Examples may need names from elsewhere, but are Python."""
+    for block in PYTHON.findall(PAGES[name]):
+        compile(block, name, "exec")
 
 
 @pytest.mark.parametrize("page", sorted((ROOT / "docs/decisions").glob("*.md")), ids=lambda page: page.name)
