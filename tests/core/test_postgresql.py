@@ -230,12 +230,12 @@ def test_several_servers_are_written_as_libpq_has_them(given: str, shown: str) -
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ("postgresql://app:secret@host:port/shop", "the port is no number"),
+        ("postgresql://app:secret@host:port/shop", "the port is not a number"),
         ("postgresql+psycopg2://app:secret@host/shop", "not postgresql\\+psycopg2://"),
         ("postgresql+asyncpg://app:secret@host/shop", "not postgresql\\+asyncpg://"),
-        ("postgresql+psycopg_async://app:secret@host/shop", "begin it with sqlite:/// or postgresql://"),
-        ("mysql://app:secret@host/shop", "begin it with sqlite:/// or postgresql://"),
-        ("sqlite:////dev/null/folder/file.db", "the folder /dev/null/folder cannot be made: Not a directory"),
+        ("postgresql+psycopg_async://app:secret@host/shop", "must begin with sqlite:/// or postgresql://"),
+        ("mysql://app:secret@host/shop", "must begin with sqlite:/// or postgresql://"),
+        ("sqlite:////dev/null/folder/file.db", "the folder /dev/null/folder cannot be created: Not a directory"),
     ],
 )
 def test_a_url_that_cannot_be_used_is_refused_in_words(given: str, words: str) -> None:

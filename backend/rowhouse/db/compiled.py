@@ -1,4 +1,4 @@
-"""A SQLAlchemy statement compiled once and run on the bare driver.
+"""SQLAlchemy statements that are compiled once and run on the bare driver.
 
 SQLAlchemy writes the SQL and converts the values; what is left out is its execution machinery, which costs more than the
 database does on a small query (decision 0001). Only statements whose text does not depend on their values belong here.
@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.sql import visitors
 from sqlmodel.sql.sqltypes import UTCDateTime
 
 from rowhouse.db.libpq import number_parameters
+from rowhouse.db.sqlalchemy_internals import cache_key_of, compile_text, elements_of
 
 Row = dict[str, Any]
 """A stored row: its column values by name.
@@ -26,9 +26,9 @@ Convert = Callable[[Any], Any]
 
 
 class Predicate:
-    """A WHERE clause made for one request, equal to every other of the same structure whatever its values.
+    """A WHERE clause for one request. It equals every other clause of the same structure, whatever their values.
 
-    So a statement compiled for one caller's rows serves every caller; only the bound values differ.
+    So a statement compiled for the rows of one caller serves every caller. Only the bound values differ.
     """
 
     __slots__ = ("binds", "clause", "key")
@@ -39,11 +39,11 @@ class Predicate:
         self.binds: Sequence[sa.BindParameter[Any]] = ()
         self.key: Any = None
         if self.clause is not None:
-            cache_key = self.clause._generate_cache_key()  # noqa: SLF001  what SQLAlchemy's own compiled cache uses
-            if cache_key is None or any(bind.expanding for bind in cache_key.bindparams):
-                self.key = self  # its text depends on its values: equal to itself only
+            found = cache_key_of(self.clause)
+            if found is None:
+                self.key = self  # the text depends on the values: equal to itself only
                 return
-            self.key, self.binds = cache_key.key, cache_key.bindparams
+            self.key, self.binds = found
 
     def __hash__(self) -> int:
         return object.__hash__(self) if self.key is self else hash(self.key)
@@ -58,15 +58,15 @@ EVERYTHING = Predicate()
 
 
 class NeedsCustomPlan:
-    """Marks an element whose statement is worth a plan for its very values: PostgreSQL does not prepare it."""
+    """Marks an element whose statement needs a plan for its own values. PostgreSQL does not prepare the statement."""
 
 
 class CompiledStatement:
     """The text, the parameter conversions and the column names of one statement on one dialect.
 
     `source` is a Core select, or an insert, update or delete whose RETURNING columns are `columns`. Its values are
-    `bindparam`s, given by name when it runs; those of `predicate` are taken from the predicate of each run. `explain` asks
-    PostgreSQL for the plan of a select instead of its rows.
+    `bindparam`s, passed by name at each run; those of `predicate` come from the predicate of each run. With `explain`,
+    PostgreSQL returns the plan of a select instead of its rows.
     """
 
     def __init__(
@@ -82,27 +82,21 @@ class CompiledStatement:
         self._options: dict[str, bool] = {}
         if dialect.name == "postgresql" and all(_reads_binary(column.type) for column in columns):
             self._options["binary"] = True
-        for element in visitors.iterate(source):
-            if isinstance(element, NeedsCustomPlan) and dialect.name == "postgresql":
-                self._options["prepare"] = False
-            if isinstance(element, sa.BindParameter):
-                # The values come later; SQLAlchemy asks for them now when the predicate has an IN, whose length is text.
-                element.required = False
-        compiled: Any = source.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
-        self.text, self._order = str(compiled), compiled.positiontup
+        if dialect.name == "postgresql" and any(isinstance(one, NeedsCustomPlan) for one in elements_of(source)):
+            self._options["prepare"] = False
+        compiled = compile_text(source, dialect)
+        self.text, self._order = compiled.text, compiled.order
         if dialect.name == "postgresql":
             self.text, self._order = number_parameters(EXPLAIN + self.text if explain else self.text)
-        self._constants: dict[str, Any] = dict(compiled.params)
-        # A bind with a callable, such as the present instant, is asked anew for each run.
-        self._calls = {name: bind.callable for bind, name in compiled.bind_names.items() if bind.callable}
-        self._predicate_names = [compiled.bind_names[bind] for bind in predicate.binds]
-        state = compiled._post_compile_expanded_state  # noqa: SLF001  the public way to it asks for values we do not have yet
-        lists: Mapping[str, list[str]] = state.parameter_expansion if state else {}
+        self._constants: dict[str, Any] = dict(compiled.constants)
+        # A bind with a callable, such as the present instant, is called for each run.
+        self._calls = {name: bind.callable for bind, name in compiled.names.items() if bind.callable}
+        self._predicate_names = [compiled.names[bind] for bind in predicate.binds]
         self._binds = {
             part: convert
-            for bind, name in compiled.bind_names.items()
+            for bind, name in compiled.names.items()
             if (convert := bind.type.dialect_impl(dialect).bind_processor(dialect))
-            for part in lists.get(name, [name])
+            for part in compiled.expansions.get(name, [name])
         }
         self._columns = columns
         self._names = [str(column.key) for column in columns]
@@ -110,7 +104,7 @@ class CompiledStatement:
         self._converts: list[tuple[str, Convert]] | None = None
 
     def execute(self, driver: Any, parameters: Mapping[str, Any], predicate: Predicate = EVERYTHING) -> list[Row]:
-        """The rows as dicts, keyed by column name. Raises the driver's own errors."""
+        """Run the statement. Return the rows as dicts by column name. Raises the driver's own errors."""
         values = {**self._constants, **parameters}
         for name, call in self._calls.items():
             values[name] = call()
@@ -132,7 +126,7 @@ class CompiledStatement:
         return rows
 
     def _result_converts(self, description: Any) -> list[tuple[str, Convert]]:
-        """Conversions of the columns that need one; they may depend on the type codes that the driver reports."""
+        """Return the conversions of the columns that need one. They may depend on the type codes of the driver."""
         converts = []
         for column, meta in zip(self._columns, description, strict=True):
             if isinstance(column.type, UTCDateTime) and self._dialect.name in INSTANTS:
@@ -144,7 +138,7 @@ class CompiledStatement:
         return converts
 
 
-# The types whose binary results psycopg reads whatever the session's settings are; another type's result is read as text.
+# The types whose binary results psycopg reads whatever the session's settings are. Other types are read as text.
 BINARY = (
     sa.Boolean, sa.Date, sa.DateTime, sa.Integer, sa.Interval, sa.JSON, sa.LargeBinary, sa.Numeric, sa.String, sa.Time, sa.Uuid,
 )  # fmt: skip
@@ -155,9 +149,9 @@ def _reads_binary(kind: Any) -> bool:
 
 
 def _instant(stored: str | None) -> datetime | None:
-    """An instant as SQLAlchemy stores it in SQLite, whose own way to read one takes five times as long."""
+    """Return an instant as SQLAlchemy stores it in SQLite. SQLAlchemy's own reader takes five times as long."""
     return None if stored is None else datetime.fromisoformat(f"{stored}+00:00")
 
 
-# PostgreSQL's instants are read in binary, in which they are in UTC.
+# PostgreSQL's instants are read in binary, which is in UTC.
 INSTANTS: Mapping[str, Convert | None] = {"postgresql": None, "sqlite": _instant}

@@ -1,7 +1,7 @@
-"""Makes the SQLAlchemy engine of a database, prepared so that SQLite and PostgreSQL behave alike.
+"""Creates the SQLAlchemy engine of a database, set up so that SQLite and PostgreSQL behave the same.
 
-The driver is in autocommit: a transaction begins when something asks for one, and every connection carries the object that begins
-and ends it (`driver_of`). Commits nothing.
+The driver is in autocommit mode: a transaction begins on request. Every connection carries the `Driver` that begins and ends it
+(`driver_of`). Commits nothing.
 """
 
 import re
@@ -19,19 +19,20 @@ from rowhouse.core.settings import Settings
 from rowhouse.db.libpq import PostgresqlDriver, StatementPreparation
 from rowhouse.db.postgresql import connect_arguments, open_session
 from rowhouse.db.sql_functions import FOLD, fold_text
+from rowhouse.db.sqlalchemy_internals import write_standard_literals
 from rowhouse.db.sqlite_schemas import NAME as SQLITE
 
 DRIVER = "rowhouse_driver"
-# An execution option: "read" begins a transaction on SQLite without its write lock.
+# An execution option: "read" begins a transaction on SQLite without the write lock.
 TRANSACTION_KIND = "rowhouse_transaction"
 HEROKU = "postgres://"
 DRIVERS = ("sqlite", "sqlite+pysqlite", SQLITE, "postgresql", "postgresql+psycopg")
-# As libpq has several servers in one URL; SQLAlchemy has them in `host`.
+# Several servers in one URL, as libpq writes them; SQLAlchemy has them in `host`.
 SEVERAL_HOSTS = re.compile(
     r"(?P<start>\w+(?:\+\w+)?://(?:[^/]*@)?)(?P<hosts>[^/?@]*,[^/?@]*)(?P<path>(?:/[^?]*)?)(?:\?(?P<query>.*))?"
 )
-# 8 MB of pages a connection: in the 2 MB of the default, an estimated total reads its sample of a large table anew each time.
-# The log of writes shrinks again to 4 MB once a long reader, who held it, has gone.
+# 8 MB of pages for a connection: with the default of 2 MB, an estimated total reads its sample of a large table each time.
+# The write-ahead log shrinks to 4 MB again after a long reader has ended.
 PRAGMAS = (
     "journal_mode=WAL",
     "foreign_keys=ON",
@@ -43,39 +44,39 @@ PRAGMAS = (
 
 
 class Driver(Protocol):
-    """A connection for compiled statements; it begins and ends the transaction of its session."""
+    """A connection for compiled statements. It begins and ends the transaction of its session."""
 
     @property
     def in_transaction(self) -> bool:
-        """Whether a transaction is open, or begins with the next statement."""
+        """True if a transaction is open, or begins with the next statement."""
 
     def begin(self, *, write: bool = True) -> None:
-        """Begin one, at the latest with the next statement."""
+        """Begin a transaction, at the latest with the next statement."""
 
     def begin_with_read(self) -> None:
-        """Begin a write's transaction with the next read already, where that saves time and keeps nobody waiting."""
+        """Begin a transaction with the next read, where that saves a round trip and blocks no other writer."""
 
     def begin_now(self, *, write: bool = True) -> None:
-        """Begin the one that was asked for, or one."""
+        """Begin a transaction now, unless one is open."""
 
     def commit(self) -> None:
-        """End it and keep what it did."""
+        """Commit."""
 
     def rollback(self) -> None:
-        """End it and undo what it did."""
+        """Roll back."""
 
     def limit_lock_wait(self, seconds: float | None) -> None:
-        """Wait for locks no longer than this, until it is called with None."""
+        """Limit the wait for locks, until it is called with None."""
 
     def interrupt(self) -> None:
-        """Have the statement that another thread runs end with an error."""
+        """Interrupt the statement that another thread runs."""
 
     def execute(self, text: str, values: Sequence[Any] = (), /, **options: Any) -> Any:
-        """Run a statement, in the transaction if there is one."""
+        """Run a statement, in the transaction if one is open."""
 
 
 class SqliteDriver:
-    """A connection to SQLite as `Driver` has it."""
+    """A `Driver` for SQLite."""
 
     def __init__(self, connection: sqlite3.Connection, *, lock_seconds: float) -> None:
         self._connection = connection
@@ -84,24 +85,24 @@ class SqliteDriver:
         self.interrupt = connection.interrupt
 
     def limit_lock_wait(self, seconds: float | None) -> None:
-        """Wait for the write lock no longer than this."""
-        patience = self._lock_seconds if seconds is None else seconds
-        self._connection.execute(f"PRAGMA busy_timeout={int(patience * 1000)}")
+        """Limit the wait for the write lock."""
+        wait_seconds = self._lock_seconds if seconds is None else seconds
+        self._connection.execute(f"PRAGMA busy_timeout={int(wait_seconds * 1000)}")
 
     @property
     def in_transaction(self) -> bool:
-        """Whether a transaction is open."""
+        """True if a transaction is open."""
         return self._connection.in_transaction
 
     def begin(self, *, write: bool = True) -> None:
-        """Begin; a writer takes the lock now, for upgrading a reader fails with "database is locked" whatever the time-out."""
+        """Begin. A writer takes the lock now: upgrading a reader fails with "database is locked" whatever the time-out."""
         self._connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
 
     def begin_with_read(self) -> None:
-        """Begin later: the lock for writing is for one at a time."""
+        """Do nothing: beginning early would hold the write lock for longer."""
 
     def begin_now(self, *, write: bool = True) -> None:
-        """Begin where no transaction is open."""
+        """Begin unless a transaction is open."""
         if not self._connection.in_transaction:
             self.begin(write=write)
 
@@ -115,10 +116,10 @@ class SqliteDriver:
 
 
 def url_of(settings: Settings) -> sa.URL:
-    """The database's URL; `postgres://`, which hosting services hand out, is `postgresql://`.
+    """Return the database's URL. `postgres://`, as hosting services write it, becomes `postgresql://`.
 
     Raises:
-        ValueError, sqlalchemy.exc.ArgumentError: at start-up, for what is no URL, or of another database or driver.
+        ValueError, sqlalchemy.exc.ArgumentError: at start-up, for an invalid URL, or another database or driver.
     """
     given = settings.database_url
     if given.startswith(HEROKU):
@@ -129,22 +130,22 @@ def url_of(settings: Settings) -> sa.URL:
     try:
         url = make_url(given)
     except ValueError:  # its message quotes a part of the URL, which may be the password
-        raise ValueError("DATABASE_URL: the port is no number; in a password, write / as %2F and @ as %40") from None
+        raise ValueError("DATABASE_URL: the port is not a number; in a password, write / as %2F and @ as %40") from None
     if url.drivername not in DRIVERS:
         raise ValueError(
-            f"DATABASE_URL: begin it with sqlite:/// or postgresql://, not {url.drivername}://; there is no other driver"
+            f"DATABASE_URL must begin with sqlite:/// or postgresql://, not {url.drivername}://; there is no other driver"
         )
     return url.set(drivername=SQLITE) if url.get_backend_name() == "sqlite" else url
 
 
 def create_engine(settings: Settings, *, serves: bool = False) -> sa.Engine:
-    """An engine for `settings.database_url`; one that `serves` requests bounds how long a statement may take.
+    """Return an engine for `settings.database_url`. With `serves` it limits the time of a statement.
 
     Raises:
-        ValueError: at start-up, for a database that cannot be shared by threads.
+        ValueError: at start-up, for a database that threads cannot share.
     """
     url = url_of(settings)
-    # Without the values, which the log must never hold, in the errors' texts.
+    # Errors do not contain the values, which must never be logged.
     options: dict[str, Any] = {"pool_size": settings.worker_threads, "max_overflow": -1, "hide_parameters": True}
     if url.get_backend_name() == "sqlite":
         _require_file(url)
@@ -154,42 +155,34 @@ def create_engine(settings: Settings, *, serves: bool = False) -> sa.Engine:
     else:
         engine = sa.create_engine(url, connect_args=connect_arguments(url), **options)
         event.listen(engine, "connect", PostgresqlConnections(settings, serves=serves).prepare)
-        event.listen(engine, "connect", lambda *_connection: _write_standard_literals(engine.dialect))
+        event.listen(engine, "connect", lambda *_connection: write_standard_literals(engine.dialect))
     event.listen(engine, "begin", _begin)
     return engine
 
 
-def _write_standard_literals(dialect: Any) -> None:
-    """Have statements compiled for `standard_conforming_strings=on`, which they run under.
-
-    SQLAlchemy asks the first connection before it is set, and would double the backslash of ESCAPE where a role has it off.
-    """
-    dialect._backslash_escapes = False  # noqa: SLF001  it has no other name
-
-
 def driver_of(connection: sa.Connection) -> Any:
-    """The `Driver` below a connection of `create_engine`'s."""
+    """Return the `Driver` below a connection of an engine from `create_engine`."""
     return connection.info[DRIVER]
 
 
 def _require_file(url: sa.URL) -> None:
     if url.database in (None, "", ":memory:", "file::memory:") or url.query.get("mode") == "memory":
-        raise ValueError("DATABASE_URL: an in-memory SQLite is another database in every thread; name a file")
+        raise ValueError("DATABASE_URL: an in-memory SQLite database is a different one in every thread; name a file")
     folder = Path(str(url.database)).parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ValueError(f"DATABASE_URL: the folder {folder} cannot be made: {error.strerror}") from error
+        raise ValueError(f"DATABASE_URL: the folder {folder} cannot be created: {error.strerror}") from error
 
 
 class SqliteConnections:
-    """Prepares the connections of one engine."""
+    """Sets up the connections of one engine."""
 
     def __init__(self, settings: Settings) -> None:
         self._lock_seconds = settings.lock_seconds
 
     def prepare(self, connection: Any, entry: ConnectionPoolEntry) -> None:
-        """Set a new connection."""
+        """Set up a new connection."""
         connection.isolation_level = None
         connection.create_function(FOLD, 1, fold_text, deterministic=True)
         for pragma in PRAGMAS:
@@ -198,7 +191,7 @@ class SqliteConnections:
 
 
 class PostgresqlConnections:
-    """Prepares the connections of one engine, which agree on whether statements are prepared."""
+    """Sets up the connections of one engine. They share one switch for prepared statements."""
 
     def __init__(self, settings: Settings, *, serves: bool) -> None:
         self._pooler = settings.database_pooler
@@ -208,7 +201,7 @@ class PostgresqlConnections:
         self._preparing = StatementPreparation(settings.prepare_statements)
 
     def prepare(self, connection: Any, entry: ConnectionPoolEntry) -> None:
-        """Set a new connection."""
+        """Set up a new connection."""
         session = open_session(connection, self._timeouts, pooler=self._pooler)
         entry.info[DRIVER] = PostgresqlDriver(
             connection, preparing=self._preparing, local=session.local, is_pooled=session.is_pooled
@@ -216,7 +209,7 @@ class PostgresqlConnections:
 
 
 def _begin(connection: sa.Connection) -> None:
-    """Begin explicitly, for the driver is in autocommit, and where a unit of work has not begun already."""
+    """Begin explicitly, because the driver is in autocommit mode, unless a unit of work has begun already."""
     options = connection.get_execution_options()
     if options.get("isolation_level") != "AUTOCOMMIT":
         driver_of(connection).begin_now(write=options.get(TRANSACTION_KIND, "write") == "write")

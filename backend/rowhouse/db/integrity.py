@@ -1,7 +1,7 @@
-"""What a database error means: the constraint's name, not the driver's message, decides (PostgREST's table is the model).
+"""Translates database errors, by the name of the constraint and not by the driver's message (after PostgREST's table).
 
-SQLite names neither unique nor foreign-key constraints. Its unique errors list the columns, which lead to the constraint; a
-trigger that guards a rule raises the rule's constraint name as its message, so both databases speak alike.
+SQLite names neither unique nor foreign-key constraints. Its unique errors list the columns, which identify the constraint. A trigger
+for a rule raises the constraint's name as its message, so both databases report the same.
 """
 
 import sqlite3
@@ -29,6 +29,7 @@ from rowhouse.core.errors import (
     TransactionRetryError,
     UnavailableError,
 )
+from rowhouse.db.sqlalchemy_internals import stored_name
 
 NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -38,11 +39,10 @@ NAMING_CONVENTION = {
     "pk": "pk_%(table_name)s",
 }
 SQLModel.metadata.naming_convention = NAMING_CONVENTION
-POSTGRESQL_NAMES = sa.make_url("postgresql://").get_dialect()().identifier_preparer
 
 
 class ForeignKeyError(ConflictError):
-    """409: a reference does not hold. The engine, which knows what was attempted, says which way round."""
+    """409: a foreign key was violated. The caller knows whether a reference was missing or a row is still referenced."""
 
     def __init__(self, constraint: str | None = None) -> None:
         super().__init__("A row refers to another that does not exist, or is still referred to.")
@@ -50,30 +50,30 @@ class ForeignKeyError(ConflictError):
 
 
 class ConstraintCatalog:
-    """The constraints of the metadata by name, and what a client is told when one does not hold.
+    """The constraints of the metadata by name, and the error for a violation of each.
 
-    A table's `info["conflicts"]` maps a constraint name to the `ConflictError` class that stands for it.
+    A table's `info["conflicts"]` maps the name of a constraint to its `ConflictError` class.
     """
 
     def __init__(self, metadata: sa.MetaData) -> None:
         self._metadata = metadata
 
     def key_of(self, schema: str | None, table: str | None) -> str | None:
-        """What the metadata calls a table of the database: with its schema where a class names that."""
+        """Return the metadata's key of a table: with its schema where a class declares it."""
         qualified = f"{schema}.{table}"
         return qualified if qualified in self._metadata.tables else table
 
     def unique_violation(
         self, name: str | None, columns: list[str] | None = None, table: str | None = None
     ) -> RowhouseError:
-        """The error for a taken unique value, from the constraint's name or its columns."""
+        """Return the error for a duplicate value, from the constraint's name or its columns."""
         found = self._find(name, table)
         if found is None:
             return DuplicateError("A value that must be unique is taken.")
         return self._taken(found, columns or _unique_columns(found, name))
 
     def rule_violation(self, name: str | None) -> RowhouseError:
-        """The error for a check or exclusion constraint, by its name; a column that may not be null is `table.column`."""
+        """Return the error for a check, exclusion or NOT NULL constraint, by its name; NOT NULL is named `table.column`."""
         for candidate in self._metadata.tables.values():
             conflict = candidate.info.get("conflicts", {}).get(name)
             if conflict is not None:
@@ -81,9 +81,9 @@ class ConstraintCatalog:
         return ConflictError(f"The values break the rule {name or 'unknown'}.")
 
     def reference_error(self, error: ForeignKeyError, statement: str | None) -> RowhouseError:
-        """The error for a session's statement: it refers to a row that does not exist, or deletes one that others refer to.
+        """Return the error for a session's statement: a missing reference, or a row that is still referenced.
 
-        Which of several members it is, PostgreSQL tells by the constraint; SQLite does not tell.
+        PostgreSQL names the constraint and so the member; SQLite does not.
         """
         match (statement or "").split(maxsplit=3):
             case ["DELETE", *_]:
@@ -118,11 +118,11 @@ def _instance(conflict: Any) -> RowhouseError:
 
 
 def is_named(item: sa.Constraint | sa.Index, name: str | None) -> bool:
-    """Whether the database knows a constraint or index by this name; PostgreSQL has long ones as SQLAlchemy shortens them."""
+    """Return True if the database stores a constraint or index under this name. SQLAlchemy shortens long names."""
     given = item.name
     if not isinstance(given, conv):
         return given == name
-    return name in (given, POSTGRESQL_NAMES.truncate_and_render_constraint_name(given))
+    return name in (given, stored_name(given))
 
 
 def _has(table: sa.Table, name: str) -> bool:
@@ -140,18 +140,18 @@ def _unique_columns(table: sa.Table, name: str | None) -> list[str]:
     return []
 
 
-# A prepared statement whose table has changed since (a migration beside the running server); one that the server's session does
-# not have, or has already, where a pooler gives each transaction another session.
+# A prepared statement whose table has changed since (a migration while the server runs); one that the session does not have, or
+# already has, where a pooler gives each transaction another session.
 PLAN_CHANGED, STATEMENT_LOST, STATEMENT_THERE = "0A000", "26000", "42P05"
 RETRYABLE = ("40001", "40P01", PLAN_CHANGED, STATEMENT_LOST, STATEMENT_THERE)
 LOCK_NOT_AVAILABLE, QUERY_CANCELED, READ_ONLY, NO_RIGHT = "55P03", "57014", "25006", "42501"
-# The server has ended the connection: it was idle within a transaction for longer than the role or the database allows, or the
-# transaction as a whole took too long.
+# The server has closed the connection: it was idle in a transaction for longer than the role or the database allows, or the
+# transaction took too long.
 ENDED = ("25P03", "25P04")
 
 
 def translate(error: BaseException | None, catalog: ConstraintCatalog) -> RowhouseError:
-    """The error of our tree for a driver's; anything unknown is a 500 and keeps its cause."""
+    """Return the `RowhouseError` for a driver's error. Anything unknown is a 500 and keeps its cause."""
     if isinstance(error, psycopg.Error):
         return _translate_postgresql(error, catalog)
     if isinstance(error, sqlite3.Error):
@@ -169,7 +169,9 @@ def _translate_postgresql(error: psycopg.Error, catalog: ConstraintCatalog) -> R
             return catalog.unique_violation(name, table=table)
         case "23503":
             return ForeignKeyError(name)
-        case "23514" | "23P01" | "P0001":  # the last is a trigger's RAISE, which names the rule as SQLite's triggers do
+        case (
+            "23514" | "23P01" | "P0001"
+        ):  # the last is a trigger's RAISE, with the name of the rule as in SQLite's triggers
             return catalog.rule_violation(name or error.diag.message_primary if state == "P0001" else name)
         case "23502":
             return catalog.rule_violation(f"{table}.{error.diag.column_name}")
@@ -177,7 +179,7 @@ def _translate_postgresql(error: psycopg.Error, catalog: ConstraintCatalog) -> R
 
 
 def _client_side_state(error: psycopg.Error) -> str:
-    """What psycopg itself objects to has no SQLSTATE: a lost connection, a value such as NUL, or a fault in our code."""
+    """Return a SQLSTATE for psycopg's own errors, which have none: a lost connection, a value such as NUL, or our bug."""
     if isinstance(error, psycopg.DataError):
         return "22000"
     return "08000" if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)) else "XX000"
@@ -216,7 +218,7 @@ def _translate_sqlite(error: sqlite3.Error, catalog: ConstraintCatalog) -> Rowho
     return RowhouseError()
 
 
-# What are 55P03, 57014 and 25006, and the classes 08, 53 and 58, on PostgreSQL.
+# The equivalents of 55P03, 57014 and 25006, and of the classes 08, 53 and 58, on PostgreSQL.
 SQLITE_UNAVAILABLE: Mapping[int, type[UnavailableError]] = {
     sqlite3.SQLITE_BUSY: LockedError,
     sqlite3.SQLITE_LOCKED: LockedError,
@@ -230,7 +232,7 @@ SQLITE_UNAVAILABLE: Mapping[int, type[UnavailableError]] = {
 
 
 def _sqlite_unique(subject: str, catalog: ConstraintCatalog) -> RowhouseError:
-    """`subject` is `index 'name'` for an index on an expression, else `table.a, table.b`."""
+    """Return the error for a duplicate. `subject` is `index 'name'` for an index on an expression, else `table.a, table.b`."""
     if subject.startswith("index "):
         return catalog.unique_violation(subject.removeprefix("index ").strip("'"))
     qualified = [part.rpartition(".") for part in subject.split(", ")]
@@ -238,7 +240,7 @@ def _sqlite_unique(subject: str, catalog: ConstraintCatalog) -> RowhouseError:
 
 
 def is_disconnect(error: BaseException | None) -> bool:
-    """Whether the connection is gone, here or in the cause of `error`."""
+    """Return True if `error` or one of its causes means that the connection is lost."""
     return any(_ends_connection(one) for one in causes(error))
 
 
@@ -250,12 +252,12 @@ def _ends_connection(error: BaseException) -> bool:
 
 
 def is_read_only(error: BaseException | None) -> bool:
-    """Whether the database took no write: by now another server may have the primary's place, which a new connection finds."""
+    """Return True if the database rejected a write. Another server may be the primary now; a new connection finds it."""
     return any(isinstance(one, ReadOnlyDatabaseError) for one in causes(error))
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error, what caused it, and so on."""
+    """Yield an error, its cause, the cause of that, and so on."""
     while error is not None:
         yield error
         error = error.__cause__

@@ -1,14 +1,13 @@
 """A PostgreSQL connection by libpq's blocking calls, for statements that are compiled once.
 
-A psycopg cursor sends, waits and reads in several steps and takes the interpreter's lock anew for each; with a thread a request
-that costs three times the CPU of the one step here (docs/decisions/0011). Values go and come through psycopg's own adapters, and
-errors are psycopg's own. Results are read in binary where their types allow it, so that they do not depend on the session's settings.
+A psycopg cursor sends, waits and reads in several steps, and takes the interpreter's lock again for each. With one thread for each
+request that costs three times the CPU of the single step here (docs/decisions/0011). psycopg's own adapters convert the values, and
+the errors are psycopg's. Results are binary where their types allow it, so that they do not depend on the session's settings.
 """
 
 import re
 import select
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 from functools import partial
 from hashlib import sha256
 from typing import Any
@@ -16,24 +15,24 @@ from typing import Any
 import psycopg
 import structlog
 from psycopg import pq
-from psycopg.adapt import AdaptersMap, Dumper, Loader, PyFormat, Transformer
-from psycopg.errors import error_from_result
+from psycopg.adapt import PyFormat
 
 from rowhouse.db.integrity import PLAN_CHANGED, STATEMENT_LOST, STATEMENT_THERE
+from rowhouse.db.psycopg_internals import error_of, libpq_of, new_transformer
 from rowhouse.db.statement_monitor import shut_down_socket
 
 PARAMETER = re.compile(r"%\((\w+)\)s|%%")
-PREPARE_AFTER = 3  # executions; what comes once is not worth a round trip more
-MAX_PREPARED, MAX_COUNTED = 500, 5_000  # statements a connection; the server keeps the plan of each that is prepared
+PREPARE_AFTER = 3  # executions; a rare statement is not worth another round trip
+MAX_PREPARED, MAX_COUNTED = 500, 5_000  # statements of a connection; the server keeps a plan for each prepared one
 DIGITS = re.compile(rb"[0-9]{1,18}")
 DONE = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 IDLE = pq.TransactionStatus.IDLE
-CLOSES_PREPARED = 170000  # the libpq that can
+CLOSES_PREPARED = 170000  # the version of libpq that can
 log = structlog.get_logger("database")
 
 
 def number_parameters(text: str) -> tuple[str, list[str]]:
-    """A statement with `$1` in the place of each `%(name)s`, and the names in their order."""
+    """Return a statement with `$1` for each `%(name)s`, and the names in their order."""
     names: list[str] = []
 
     def place(found: re.Match[str]) -> str:
@@ -46,12 +45,12 @@ def number_parameters(text: str) -> tuple[str, list[str]]:
 
 
 def statement_name(text: str) -> bytes:
-    """The name of a prepared statement. It follows from the text, so that on a shared session it can be no other statement."""
+    """Return the name of a prepared statement. It depends on the text alone, so on a shared session it is always the same one."""
     return b"rowhouse_" + sha256(text.encode()).hexdigest()[:40].encode()
 
 
 class Result:
-    """What a statement gave."""
+    """The result of a statement."""
 
     __slots__ = ("_result", "_rows")
 
@@ -61,7 +60,7 @@ class Result:
 
     @property
     def description(self) -> list[tuple[None, int]]:
-        """Of each column, in second place, its type's number, as in DB-API."""
+        """One tuple for each column, with the number of its type in second place, as in DB-API."""
         return [(None, self._result.ftype(column)) for column in range(self._result.nfields)]
 
     def fetchall(self) -> list[Any]:
@@ -73,64 +72,35 @@ class Result:
         return self._rows[0] if self._rows else None
 
 
-class _TextOfUnknownType(Loader):
-    """A value of a type that psycopg does not know, such as an enum, whose binary form is its text."""
-
-    format = pq.Format.BINARY
-
-    def load(self, data: Any) -> str:
-        """The text."""
-        return bytes(data).decode()
-
-
-class _SignedInterval(Dumper):
-    """An interval with a sign at each part: PostgreSQL then reads it alike whatever its `IntervalStyle`."""
-
-    oid = psycopg.adapters.types["interval"].oid
-
-    def dump(self, obj: timedelta) -> bytes:
-        """The days, seconds and microseconds."""
-        return b"%+d day %+d second %+d microsecond" % (obj.days, obj.seconds, obj.microseconds)
-
-
-class _Detached:
-    """A context for psycopg's adapters that does not look at the session: instants are in UTC, dates in ISO 8601."""
-
-    def __init__(self, adapters: AdaptersMap) -> None:
-        self.adapters = AdaptersMap(adapters)
-        self.adapters.register_loader(0, _TextOfUnknownType)
-        self.adapters.register_dumper(timedelta, _SignedInterval)
-        self.connection = None
-
-
 class StatementPreparation:
-    """Whether the connections of one process prepare statements; switched off where a pooler loses them."""
+    """Whether the connections of one process prepare statements. Switched off when a pooler loses them."""
 
     def __init__(self, setting: str = "auto") -> None:
         self._setting = setting
         self.is_on = setting != "never"
 
-    def lose(self, sqlstate: str) -> None:
-        """A shared session did not have a statement that was prepared, or had it before."""
+    def disable(self, sqlstate: str) -> None:
+        """Stop preparing, after a shared session lacked a prepared statement or already had it."""
         if self._setting == "auto" and self.is_on:
             self.is_on = False
             log.warning(
-                "the pooler does not keep prepared statements; going on without (PREPARE_STATEMENTS)", sqlstate=sqlstate
+                "the pooler does not keep prepared statements; continuing without them (PREPARE_STATEMENTS)",
+                sqlstate=sqlstate,
             )
 
 
 class PostgresqlDriver:
-    """One thread's connection. A statement that comes again and again is prepared, as a cursor would have it.
+    """One thread's connection. Prepares a statement that is executed often, as a cursor would.
 
-    `local` are the settings to make in each transaction, where the session is shared and has not got them.
+    `local` are the settings to apply in each transaction, where the session is shared and does not have them.
     """
 
     def __init__(
         self, connection: psycopg.Connection[Any], *, preparing: StatementPreparation | None = None, local: str | None = None,
         is_pooled: bool = False,
     ) -> None:  # fmt: skip
-        self._pgconn = connection.pgconn
-        self._transformer = Transformer(_Detached(connection.adapters))
+        self._pgconn = libpq_of(connection)
+        self._transformer = new_transformer(connection)
         self._preparing = preparing or StatementPreparation()
         self.is_pooled = is_pooled
         self._settings = [local] if local else []
@@ -145,11 +115,11 @@ class PostgresqlDriver:
 
     @property
     def in_transaction(self) -> bool:
-        """Whether a transaction is open, or begins with the next statement."""
+        """True if a transaction is open, or begins with the next statement."""
         return self._begins or self._pgconn.transaction_status != IDLE
 
     def begin(self, *, write: bool = True) -> None:  # noqa: ARG002  SQLite's begins differ
-        """Begin a transaction when the next statement comes.
+        """Begin a transaction with the next statement.
 
         In a pipeline with that statement it would be one round trip less, and twice the CPU with eight threads (decision 0019).
         """
@@ -158,13 +128,13 @@ class PostgresqlDriver:
     def begin_with_read(self) -> None:
         """Begin a transaction together with the next statement, a read whose result is the same in text and in binary.
 
-        That saves a write its round trip for `BEGIN`, where the session is one's own and the read is prepared.
+        That saves a write the round trip of `BEGIN`, if the session is not shared and the read is prepared.
         """
         self._begins = True
         self._opens = self._local is None and not self.is_pooled
 
     def begin_now(self, *, write: bool = True) -> None:  # noqa: ARG002  as above
-        """Begin the transaction if it is not open yet: another than this object is about to use the connection."""
+        """Begin the transaction unless it is open, because other code is about to use the connection."""
         if self._pgconn.transaction_status == IDLE:
             self._command(b"BEGIN" if self._local is None else b"BEGIN; " + self._local)
         self._begins = self._opens = False
@@ -173,17 +143,17 @@ class PostgresqlDriver:
         """Commit.
 
         Raises:
-            psycopg.Error: when the server refuses, or had to roll back.
+            psycopg.Error: when the server refuses, or has rolled back.
         """
         if self._begins:
             self._begins = self._opens = False
             return
         result = self._command(b"COMMIT")
         if result.command_status != b"COMMIT":
-            raise psycopg.InternalError("the transaction had failed before it was to be committed")
+            raise psycopg.InternalError("the transaction had failed before the commit")
 
     def rollback(self) -> None:
-        """Undo what the transaction did."""
+        """Roll back."""
         if self._begins:
             self._begins = self._opens = False
             return
@@ -192,26 +162,26 @@ class PostgresqlDriver:
     def _command(self, command: bytes) -> pq.abc.PGresult:
         result = self._pgconn.exec_(command)
         if result.status not in DONE:
-            raise self._error(result)
+            raise error_of(self._pgconn, result)
         return result
 
     def limit_lock_wait(self, seconds: float | None) -> None:
-        """Wait for locks no longer than this, until it is called with None; without touching the session."""
+        """Limit the wait for locks, until it is called with None. The session's own setting does not change."""
         bound = [] if seconds is None else [f"set_config('lock_timeout', '{int(seconds * 1000)}', true)"]
         settings = [*self._settings, *bound]
         self._local = f"SELECT {', '.join(settings)}".encode() if settings else None
 
     def interrupt(self) -> None:
-        """Break the connection off, for a server that says nothing; called by another thread."""
+        """Close the socket, because the server does not respond. Called by another thread."""
         if self._pgconn.status == pq.ConnStatus.OK:
             shut_down_socket(self._pgconn.socket)
 
     # -- statements ----------------------------------------------------------------------------------------------------
 
     def execute(self, text: str, values: Sequence[Any] = (), *, prepare: bool = True, binary: bool = False) -> Result:
-        """Run one statement with `$1` parameters; without `prepare` it is planned for these values. Raises psycopg's errors.
+        """Run one statement with `$1` parameters. Without `prepare` it is planned for these values. Raises psycopg's errors.
 
-        `binary` asks for the result in binary; the types of its columns must have a loader for it.
+        `binary` requests the result in binary. The types of its columns must have a loader for that.
         """
         parameters: Any = self._transformer.dump_sequence(values, [PyFormat.TEXT] * len(values))
         name = None
@@ -220,8 +190,8 @@ class PostgresqlDriver:
         opens = self._opens and name is not None and all(value and DIGITS.fullmatch(value) for value in parameters)
         result = self._open_with(name or b"", parameters) if opens else self._run(text, name, parameters, int(binary))
         if result.status not in DONE:
-            error = self._error(result)
-            if self._forgets(text, error):
+            error = error_of(self._pgconn, result)
+            if self._forget_if_stale(text, error):
                 if opens:
                     self._command(b"ROLLBACK")
                     self._begins = True
@@ -232,7 +202,7 @@ class PostgresqlDriver:
         return Result(result, self._transformer.load_rows(0, result.ntuples, tuple))
 
     def _run(self, text: str, name: bytes | None, parameters: Any, form: int) -> pq.abc.PGresult:
-        """Run a statement, once its transaction has begun."""
+        """Run a statement, after beginning its transaction where one is due."""
         pgconn = self._pgconn
         if self._begins:
             self.begin_now()
@@ -247,13 +217,13 @@ class PostgresqlDriver:
         return pgconn.exec_params(text.encode(), parameters, result_format=form)
 
     def _open_with(self, name: bytes, parameters: Sequence[bytes]) -> pq.abc.PGresult:
-        """What a prepared statement gives in text, in one round trip with the `BEGIN` before it. The parameters are whole numbers."""
+        """Run `BEGIN` and a prepared statement in one round trip. The parameters are whole numbers; the result is in text."""
         self._begins = self._opens = False
         arguments = b"(" + b", ".join(parameters) + b")" if parameters else b""
         return self._pgconn.exec_(b"BEGIN; EXECUTE " + name + arguments)
 
     def _behind_settings(self, send: Callable[[], None]) -> pq.abc.PGresult:
-        """What `send` gives, in one round trip and one transaction with the settings of this one statement."""
+        """Run `send` in one round trip and one transaction with the settings for this one statement."""
         pgconn = self._pgconn
         pgconn.enter_pipeline_mode()
         pgconn.send_query_params(self._local or b"", None)
@@ -262,7 +232,7 @@ class PostgresqlDriver:
         settings, result = self._next_result(), self._next_result()
         self._wait()
         pgconn.get_result()  # of the synchronisation
-        pgconn.exit_pipeline_mode()  # what is raised before it means that the connection is lost
+        pgconn.exit_pipeline_mode()  # an error before this means that the connection is lost
         return result if settings.status in DONE else settings
 
     def _next_result(self) -> pq.abc.PGresult:
@@ -270,11 +240,11 @@ class PostgresqlDriver:
         result = self._pgconn.get_result()
         if result is None:
             raise psycopg.OperationalError("the connection to the server was lost")
-        self._pgconn.get_result()  # the end of this statement's results, which needs no input
+        self._pgconn.get_result()  # the end of the results, which needs no input
         return result
 
     def _wait(self) -> None:
-        """Send what is not sent yet and wait until the next result is there, without holding the interpreter's lock."""
+        """Send the rest and wait for the next result, without holding the interpreter's lock."""
         pgconn = self._pgconn
         if pgconn.flush() == 0 and not pgconn.is_busy():
             return
@@ -287,31 +257,25 @@ class PostgresqlDriver:
             if not unsent and not pgconn.is_busy():
                 return
 
-    def _error(self, result: pq.abc.PGresult) -> psycopg.Error:
-        """What went wrong, as psycopg says it."""
-        if self._pgconn.status == pq.ConnStatus.BAD:
-            return psycopg.OperationalError(result.get_error_message())
-        return error_from_result(result)
-
     # -- preparing -----------------------------------------------------------------------------------------------------
 
-    def _forgets(self, text: str, error: psycopg.Error) -> bool:
-        """Whether the error is of a prepared statement that is of no use any more; it is forgotten then."""
+    def _forget_if_stale(self, text: str, error: psycopg.Error) -> bool:
+        """Forget a prepared statement that this error makes useless. Return True if it was one."""
         if error.sqlstate == PLAN_CHANGED:
-            # Its table has changed. The server holds the old plan under this name for as long as the session lives.
+            # Its table has changed. The server keeps the old plan under this name for the rest of the session.
             self._unpreparable.add(text)
         elif error.sqlstate not in (STATEMENT_LOST, STATEMENT_THERE):
             return False
         elif self.is_pooled:
-            self._preparing.lose(str(error.sqlstate))
+            self._preparing.disable(str(error.sqlstate))
         self._prepared.pop(text, None)
         return True
 
     def _prepare(self, text: str) -> bytes | None:
-        """The name of the statement on the server, once it has come often enough.
+        """Prepare the statement once it was executed often enough. Return its name on the server, or None.
 
         Raises:
-            psycopg.Error: what running the statement would raise too, such as a lock that is not to be had.
+            psycopg.Error: as running the statement, such as a lock that is not free.
         """
         uses = self._uses.get(text, 0) + 1
         if len(self._uses) >= MAX_COUNTED:
@@ -324,15 +288,15 @@ class PostgresqlDriver:
         name = statement_name(text)
         result = self._send_prepare(name, text.encode())
         if result.status not in DONE:
-            error = self._error(result)
-            if self._forgets(text, error) and self._pgconn.transaction_status == IDLE:
+            error = error_of(self._pgconn, result)
+            if self._forget_if_stale(text, error) and self._pgconn.transaction_status == IDLE:
                 return None
             raise error
         self._prepared[text] = name
         return name
 
     def _send_prepare(self, name: bytes, text: bytes) -> pq.abc.PGresult:
-        """Prepare; it waits for locks as the statement does, and no longer."""
+        """Prepare, with the same limit on the wait for locks as the statement."""
         if self._begins:
             self.begin_now()
         elif self._local is not None and self._pgconn.transaction_status == IDLE:
@@ -340,7 +304,7 @@ class PostgresqlDriver:
         return self._pgconn.prepare(name, text)
 
     def _make_room(self) -> bool:
-        """Have the server forget the statement that was prepared first, where libpq can."""
+        """Make the server drop the oldest prepared statement, if this libpq can. Return True if it did."""
         if pq.version() < CLOSES_PREPARED:
             return False
         oldest = self._prepared.pop(next(iter(self._prepared)))

@@ -1,7 +1,7 @@
-"""How a connection to PostgreSQL is opened and set, so that no setting of a server, a role, a pooler or the environment changes an answer.
+"""Opens and sets up connections to PostgreSQL, so that no setting of a server, role, pooler or environment changes a response.
 
-Asks for nothing that an ordinary role may not set and sends no start-up parameter: poolers and managed servers refuse them. What the
-URL, `PGOPTIONS` and the `PG*` variables say stays as it is; time-outs that they or the role set are kept (docs/decisions/0019).
+Sets only what an ordinary role may set, and sends no start-up parameters: poolers and managed servers reject them. The URL,
+`PGOPTIONS` and the `PG*` variables keep their effect, as do time-outs that they or the role set (docs/decisions/0019).
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from psycopg import pq
 from sqlalchemy import URL
 
 CONNECT_SECONDS = 2
-# What a text answer or a literal depends on. Compiled statements read binary results, which depend on none of these.
+# Results in text and literals depend on these settings. Compiled statements read binary results, which do not.
 STYLE: Mapping[str, str] = {
     "TimeZone": "UTC",
     "DateStyle": "ISO, MDY",
@@ -23,7 +23,7 @@ STYLE: Mapping[str, str] = {
     "bytea_output": "hex",
 }
 TIMEOUTS = ("lock_timeout", "statement_timeout")
-# Where PostgreSQL has a value from if nobody chose it for this role, database or connection (pg_settings.source).
+# The sources of a value that nobody chose for this role, database or connection (pg_settings.source).
 NOBODY_CHOSE = frozenset({"default", "configuration file", "command line", "global", "session", "override"})
 SELECT_SESSION = """
 SELECT pg_backend_pid(), array_agg(ARRAY[lower(name), setting, source]) FROM pg_settings WHERE lower(name) = ANY(%s)
@@ -32,10 +32,10 @@ SELECT pg_backend_pid(), array_agg(ARRAY[lower(name), setting, source]) FROM pg_
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a new connection was found to be.
+    """The properties of a new connection.
 
-    `is_pooled`: another process answers than the one that was connected to, so other clients may share the server's session.
-    `local`: the settings as one SQL expression list, for `SELECT …` within a transaction; None where the session has them.
+    `is_pooled`: a pooler is in between, so other clients may share the server's session. `local`: the settings as one SQL
+    expression list, for `SELECT …` within a transaction; None where the session itself has them.
     """
 
     is_pooled: bool
@@ -43,10 +43,10 @@ class Session:
 
 
 def connect_arguments(url: URL) -> dict[str, Any]:
-    """Psycopg's arguments beside those of the URL.
+    """Return psycopg's arguments in addition to those of the URL.
 
-    The driver is in autocommit. It prepares nothing itself: what its cursors do at a rollback (DEALLOCATE ALL) would take along what
-    `PostgresqlDriver` has prepared. Text is UTF-8 whatever `PGCLIENTENCODING` says.
+    The driver is in autocommit mode. It prepares no statements itself: the DEALLOCATE ALL of its cursors at a rollback would drop
+    the statements of `PostgresqlDriver`. Text is UTF-8 whatever `PGCLIENTENCODING` says.
     """
     arguments: dict[str, Any] = {"autocommit": True, "prepare_threshold": None, "client_encoding": "utf8"}
     if "connect_timeout" not in url.query and not _is_in_environment(b"connect_timeout"):
@@ -55,15 +55,15 @@ def connect_arguments(url: URL) -> dict[str, Any]:
 
 
 def _is_in_environment(keyword: bytes) -> bool:
-    """Whether libpq has a value for this connection parameter from a `PG*` variable."""
+    """Return True if a `PG*` variable sets this connection parameter."""
     return any(option.keyword == keyword and option.val is not None for option in pq.Conninfo.get_defaults())
 
 
 def open_session(connection: psycopg.Connection[Any], timeouts: Mapping[str, float], *, pooler: str) -> Session:
-    """Set the session of a new connection, or find out that it is shared and must be left alone.
+    """Set up the session of a new connection, or detect that it is shared and must not be changed.
 
-    `timeouts` are `lock_timeout` and `statement_timeout` in seconds, where they are wanted; a time-out that the role, the database
-    or the client has chosen wins. `pooler` is the setting DATABASE_POOLER.
+    `timeouts` are `lock_timeout` and `statement_timeout` in seconds, where wanted. A time-out that the role, the database or the
+    client has chosen takes precedence. `pooler` is the setting DATABASE_POOLER.
     """
     names = [name.lower() for name in (*STYLE, *TIMEOUTS)]
     row: Any = connection.execute(SELECT_SESSION, [names]).fetchone()
@@ -83,5 +83,5 @@ def open_session(connection: psycopg.Connection[Any], timeouts: Mapping[str, flo
 
 
 def _set(settings: Mapping[str, str], *, local: bool) -> str:
-    """The calls that set these; names and values are ours or PostgreSQL's own, and hold no quotes."""
+    """Return the calls that set these. Names and values are ours or PostgreSQL's own, and contain no quotes."""
     return ", ".join(f"set_config('{name}', '{value}', {str(local).lower()})" for name, value in settings.items())

@@ -1,0 +1,58 @@
+"""The undocumented parts of psycopg: an upgrade that changes one fails here."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import pq
+from psycopg.adapt import PyFormat
+
+from rowhouse.db.psycopg_internals import error_of, libpq_of, new_transformer
+from tests.databases import Databases
+
+
+@pytest.fixture
+def connection(databases: Databases) -> Iterator[psycopg.Connection[Any]]:
+    """A connection of psycopg's to an empty database, with unusual settings of the session."""
+    url = databases.empty("postgresql").replace("+psycopg", "")
+    with psycopg.connect(url, autocommit=True) as made:
+        made.execute("SET TimeZone = 'Asia/Tokyo'")
+        made.execute("SET IntervalStyle = sql_standard")
+        yield made
+
+
+def test_one_transformer_converts_for_the_life_of_a_connection(connection: psycopg.Connection[Any]) -> None:
+    """`Transformer.dump_sequence`, `set_pgresult` and `load_rows`: its caches serve other statements, types and sessions."""
+    transformer, pgconn = new_transformer(connection), libpq_of(connection)
+    noon = datetime(2026, 1, 2, 12, tzinfo=UTC)
+    cases: list[list[Any]] = [[1, "one"], [None, b"\x00"], [noon, timedelta(days=1, seconds=-5)], ["two", 2]]
+    for values in cases:
+        kinds = ["timestamptz", "interval"] if values[0] is noon else ["int8", "bytea"] if values[0] is None else None
+        casts = kinds or [("text" if isinstance(value, str) else "int8") for value in values]
+        text = f"SELECT $1::{casts[0]}, $2::{casts[1]}".encode()
+        parameters: Any = transformer.dump_sequence(values, [PyFormat.TEXT] * 2)
+        for form in (pq.Format.TEXT, pq.Format.BINARY):
+            result = pgconn.exec_params(text, parameters, result_format=form)
+            if kinds == ["timestamptz", "interval"] and form is pq.Format.TEXT:
+                continue  # depends on the session; the driver reads these in binary
+            transformer.set_pgresult(result)
+            assert transformer.load_rows(0, result.ntuples, tuple) == [tuple(values)]
+
+
+def test_a_failed_result_is_psycopgs_error(connection: psycopg.Connection[Any]) -> None:
+    """`error_from_result` gives the class of the SQLSTATE."""
+    pgconn = libpq_of(connection)
+    error = error_of(pgconn, pgconn.exec_(b"SELECT 1 / 0"))
+    assert isinstance(error, psycopg.errors.DivisionByZero)
+    assert error.sqlstate == "22012"
+
+
+def test_an_error_of_a_lost_connection_is_operational(connection: psycopg.Connection[Any]) -> None:
+    """It has no SQLSTATE that says so."""
+    pgconn = libpq_of(connection)
+    result = pgconn.exec_(f"SELECT pg_terminate_backend({pgconn.backend_pid})".encode())
+    if pgconn.status != pq.ConnStatus.BAD:
+        result = pgconn.exec_(b"SELECT 1")
+    assert isinstance(error_of(pgconn, result), psycopg.OperationalError)
