@@ -3,12 +3,12 @@ import re
 
 
 def quoted(value):
-    """A revision as ruff formats it; an identifier holds no quotes."""
+    """Return a revision as ruff formats it."""
     return repr(value).replace("'", '"')
 
 
 def uses(name, *parts):
-    """Whether a part of the file speaks of a module: one that is not used must not be imported."""
+    """Return True if a part of the file uses a module: an unused import is an error."""
     return any(re.search(rf"\b{name}\.", part) for part in parts if part)
 %>\
 """${message[:1].upper() + message[1:].rstrip(".")}.
@@ -33,7 +33,7 @@ down_revision = ${quoted(down_revision)}
 branch_labels = ${quoted(branch_labels)}
 depends_on = ${quoted(depends_on)}
 % if config.attributes.get("loses"):
-# It is applied only by scripts/migrate, not by scripts/run.
+# Only `rowhouse migrate` applies it, not a start.
 loses = (
 % for loss in config.attributes["loses"]:
     ${repr(loss)},

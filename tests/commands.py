@@ -186,15 +186,15 @@ BY_A_TEST_OF_ITS_OWN = {
     "scripts/migrate": DAY,
     'scripts/migrate "what changed"': "tests/test_commands.py::test_the_entity_of_the_readme",
     'scripts/migrate "call it since" --rename publishers.founded=since': DAY,
-    '.venv/bin/python -m alembic revision -m "split city"': DAY,
+    'scripts/migrate "split city" --empty': DAY,
     'scripts/migrate "a country is needed"': DAY,
     'scripts/migrate "no more cities" --drop publishers.city': DAY,
     "python -m alembic current": BY_HAND,
     "python -m alembic history": BY_HAND,
-    "python -m alembic upgrade head --sql > migrations.sql": BY_HAND,
-    "python -m alembic upgrade 0008:0009 --sql > newer.sql": BY_HAND,
+    "python -m alembic upgrade heads --sql > migrations.sql": BY_HAND,
+    "python -m alembic upgrade 0001:0002 --sql > newer.sql": BY_HAND,
     'psql --set ON_ERROR_STOP=1 --file migrations.sql "$OWNER_URL"': BY_HAND,
-    "python -m alembic downgrade -1": BY_HAND,
+    "python -m alembic downgrade project@-1": BY_HAND,
     'curl -H "Authorization: Bearer $TOKEN" "$API/books/export?format=csv&category_id=3&sort=-price" --remote-header-name -O': (
         "tests/test_commands.py::test_the_files_of_the_guide"
     ),
@@ -216,12 +216,12 @@ BY_A_TEST_OF_ITS_OWN = {
     "scripts/serve --workers 4": PRODUCTION,
     'pg_dump --format=custom --file=backup.dump "$OWNER_URL"': PRODUCTION,
     'pg_restore --clean --if-exists --dbname="$OWNER_URL" backup.dump': PRODUCTION,
-    "alembic upgrade head": "tests/world/test_poolers.py::test_migrations_go_through_a_pooler",
+    "alembic upgrade heads": "tests/world/test_poolers.py::test_migrations_go_through_a_pooler",
     "uvicorn app.main:create_app --factory --root-path /shop": (
         "tests/core/test_prefix.py::test_uvicorn_serves_below_a_root_path"
     ),
     "uvicorn app.main:create_app --factory": "tests/world/test_proxies.py::test_two_servers_are_one",
-    "python -m alembic upgrade head --sql": "tests/world/test_operating.py::test_the_sql_of_the_migrations_makes_the_tables",
+    "python -m alembic upgrade heads --sql": "tests/world/test_operating.py::test_the_sql_of_the_migrations_makes_the_tables",
     "operating.md: sqlite3 data/rowhouse.db \"VACUUM INTO 'backup.db'\"": (
         "tests/world/test_operating.py::test_a_sqlite_file_is_backed_up_while_it_is_served"
     ),

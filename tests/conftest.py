@@ -85,12 +85,16 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
         return (yield)
 
 
+def alembic_config(directory: Path = ROOT) -> Config:
+    """Return Alembic's configuration of this repository, or of a copy of its migrations."""
+    return Config(directory / "alembic.ini")
+
+
 def migrate(connection: sa.Connection) -> None:
-    """Bring a database to the newest migration."""
-    config = Config(ROOT / "alembic.ini")
-    config.set_main_option("script_location", str(ROOT / "alembic"))
+    """Apply every migration, of the engine and of the product."""
+    config = alembic_config()
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, "heads")
 
 
 def small_registry() -> Registry:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from perf.harness.client import HOST
 
-MIGRATE = ("alembic", "upgrade", "head")
+MIGRATE = ("alembic", "upgrade", "heads")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,14 +4,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from alembic.config import Config
 
-from rowhouse.health.migration_state import Revisions, find_migrations
+from rowhouse.health.migration_state import Revisions, find_config
 from tests.conftest import ROOT
 
 MIGRATION = """
 revision = {revision!r}
 down_revision = {down!r}
 depends_on = {depends_on!r}
+branch_labels = {labels!r}
 """
 Chain = dict[str, tuple[str | tuple[str, ...] | None, str | None]]
 Make = Callable[[Chain], Revisions]
@@ -22,6 +24,13 @@ BRANCHES: Chain = {
     "left_head": ("left", None),
     "right": ("root", None),
     "right_head": ("right", None),
+}
+# The engine's branch, and a project whose newest migration was written before the engine's.
+TWO: Chain = {
+    "engine_1": (None, None),
+    "engine_2": ("engine_1", None),
+    "project_1": (None, "engine_1"),
+    "project_2": ("project_1", None),
 }
 
 
@@ -34,9 +43,12 @@ def make(tmp_path: Path) -> Make:
         (folder / "versions").mkdir(parents=True)
         (folder / "env.py").touch()
         for revision, (down, depends_on) in chain.items():
-            text = MIGRATION.format(revision=revision, down=down, depends_on=depends_on)
+            labels = ("rowhouse",) if revision == "engine_1" else ("project",) if revision == "project_1" else None
+            text = MIGRATION.format(revision=revision, down=down, depends_on=depends_on, labels=labels)
             (folder / "versions" / f"{revision}.py").write_text(text)
-        return Revisions(folder)
+        config = Config()
+        config.set_main_option("script_location", str(folder).replace("%", "%%"))
+        return Revisions(config)
 
     return made
 
@@ -75,15 +87,38 @@ def test_without_any_migration_every_database_will_do(make: Make) -> None:
     assert make({}).mismatch([]) is None
 
 
-def test_a_folder_that_is_called_alembic_is_not_enough(tmp_path: Path) -> None:
-    """Next to an installed package it is the library; then the working directory's configuration counts."""
-    code, directory = tmp_path / "site-packages", tmp_path / "project"
-    (code / "alembic").mkdir(parents=True)
-    directory.mkdir()
-    assert find_migrations(code, directory) is None
-    assert find_migrations(code, ROOT) == ROOT / "alembic"
-    (directory / "alembic.ini").write_text("[alembic]\nscript_location = %(here)s/migrations\n")
-    assert find_migrations(code, directory) is None
-    (directory / "migrations" / "versions").mkdir(parents=True)
-    (directory / "migrations" / "env.py").touch()
-    assert find_migrations(code, directory) == directory / "migrations"
+@pytest.mark.parametrize(
+    ("stored", "serves"),
+    [
+        (("engine_2", "project_2"), True),
+        (("engine_3", "project_2"), True),
+        (("engine_2", "project_3"), True),
+        (("engine_3", "project_3"), True),
+        (("project_3",), True),  # which may depend on a newer engine
+        (("project_2",), False),  # which includes engine_1
+        (("engine_2", "project_1"), False),
+        (("engine_3", "project_1"), False),
+        (("engine_1",), False),
+    ],
+)
+def test_the_engine_and_the_project(make: Make, stored: tuple[str, ...], serves: bool) -> None:  # noqa: FBT001  as above
+    """Each may be newer than the code, neither older; the message names both branches."""
+    mismatch = make(TWO).mismatch(stored)
+    assert (mismatch is None) == serves
+    if mismatch is not None:
+        assert "the code needs engine_2 (rowhouse) and project_2 (project)" in mismatch
+
+
+def test_the_migrations_are_those_that_the_working_directory_names(tmp_path: Path) -> None:
+    """In its `alembic.ini`, beside the engine's; without the file, or without its folder, there are none."""
+    own = find_config(ROOT)
+    assert own is not None
+    assert {"0002", "rowhouse_0001"} <= Revisions(own).known
+    assert find_config(tmp_path) is None
+    (tmp_path / "alembic.ini").write_text("[alembic]\nscript_location = %(here)s/migrations\n")
+    assert find_config(tmp_path) is None
+    (tmp_path / "migrations" / "versions").mkdir(parents=True)
+    (tmp_path / "migrations" / "env.py").touch()
+    found = find_config(tmp_path)
+    assert found is not None
+    assert found.get_main_option("script_location") == str(tmp_path / "migrations")

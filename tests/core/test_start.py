@@ -244,7 +244,7 @@ def test_a_database_that_no_waiting_mends_is_one_sentence(
     quiet = {"LOG_LEVEL": "error"}
     told = start(monkeypatch, capsys, DATABASE_URL=databases.empty(backend), **quiet)
     assert "The database was never migrated" in told
-    assert "alembic upgrade head" in told
+    assert "alembic upgrade heads" in told
     told = start(monkeypatch, capsys, DATABASE_URL=databases.url("postgresql", "nowhere"), **quiet)
     assert "It says: " in told
     assert 'database "nowhere" does not exist. Look at DATABASE_URL.' in told

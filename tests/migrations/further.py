@@ -1,7 +1,6 @@
 """Further migrations behind those of this repository, on a migrated database, and what is logged while one of them waits."""
 
 import logging
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,12 +12,12 @@ import pytest
 from alembic import command
 from alembic.config import Config
 
-from rowhouse.health.migration_state import Revisions
 from rowhouse.migrations import locks
-from tests.conftest import ROOT, migrate
+from tests.conftest import alembic_config, migrate
 from tests.databases import Databases
+from tests.migrations.copies import NEWEST, copy_migrations
 
-(NEWEST,) = Revisions(ROOT / "alembic").needed
+__all__ = ["NEWEST"]
 FILE = '''"""A change."""
 
 from alembic import op
@@ -72,13 +71,11 @@ class Chain(logging.Handler):
     @property
     def config(self) -> Config:
         """What `alembic` reads."""
-        config = Config(self.folder / "alembic.ini")
-        config.set_main_option("script_location", str(self.folder / "alembic"))
-        return config
+        return alembic_config(self.folder)
 
     def upgrade(self) -> None:
-        """`alembic upgrade head`, as it is typed."""
-        command.upgrade(self.config, "head")
+        """`alembic upgrade heads`, as it is typed."""
+        command.upgrade(self.config, "heads")
 
     def run(self, statement: str) -> None:
         """Run a statement on a connection of its own."""
@@ -118,9 +115,7 @@ def make_chain(
     def make(backend: str) -> Chain:
         url = databases.prepared(backend, "migrated", migrate)
         monkeypatch.setenv("DATABASE_URL", url)
-        shutil.copytree(ROOT / "alembic", tmp_path / "alembic")
-        ini = f"[alembic]\nscript_location = {tmp_path}/alembic\npath_separator = os\n"
-        (tmp_path / "alembic.ini").write_text(ini)
+        copy_migrations(tmp_path)
         chain = Chain(url, tmp_path)
         locks.log.addHandler(chain)
         return chain

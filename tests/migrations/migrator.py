@@ -1,4 +1,4 @@
-"""Runs `alembic upgrade head` several times at once, each in a process of its own that is forked from `tests.fork_server`."""
+"""Runs `alembic upgrade heads` several times at once, each in a process of its own that `tests.fork_server` forks."""
 
 import os
 from pathlib import Path
@@ -17,7 +17,7 @@ def run(ini: str, url: str, log: str) -> None:
     write_to(log)
     do_not_measure()
     os.environ["DATABASE_URL"] = url
-    main(["--config", ini, "upgrade", "head"])
+    main(["--config", ini, "upgrade", "heads"])
 
 
 def upgrade_at_once(url: str, logs: Path, *, count: int, ini: Path = ROOT / "alembic.ini") -> None:

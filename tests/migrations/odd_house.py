@@ -1,6 +1,6 @@
 """A program: sees that nothing has drifted, declares a new entity, has Alembic write its migration, and applies it.
 
-    DATABASE_URL=... python -m tests.migrations.odd_house <script directory>
+    DATABASE_URL=... python -m tests.migrations.odd_house <alembic.ini>
 
 A process of its own, because a class stays in the metadata for good. The database must be empty; the migration stays in the
 directory.
@@ -69,20 +69,18 @@ def declare() -> None:
         let_until: date
 
 
-def write_and_apply(directory: str) -> None:
+def write_and_apply(ini: str) -> None:
     """Each step raises or exits when it finds something wrong."""
-    config = Config()
-    config.set_main_option("script_location", directory)
-    config.set_main_option("path_separator", "os")
+    config = Config(ini)
     config.set_main_option("file_template", "%%(slug)s")
-    command.upgrade(config, "head")
+    command.upgrade(config, "heads")
     command.check(config)
     declare()
-    command.revision(config, "odd houses", autogenerate=True, rev_id="odd")
-    command.upgrade(config, "head")
+    command.revision(config, "odd houses", autogenerate=True, rev_id="odd", head="project@head")
+    command.upgrade(config, "heads")
     command.check(config)
-    command.downgrade(config, "-1")
-    command.upgrade(config, "head")
+    command.downgrade(config, "project@-1")
+    command.upgrade(config, "heads")
 
 
 if __name__ == "__main__":

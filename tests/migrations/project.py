@@ -65,7 +65,7 @@ class Project:
         self.upgrade(metadata)
         return written[1] if written is not None else Plan()
 
-    def upgrade(self, metadata: sa.MetaData, to: str = "head") -> None:
+    def upgrade(self, metadata: sa.MetaData, to: str = "heads") -> None:
         """Apply what is pending."""
         command.upgrade(self.config(metadata), to)
 

@@ -2,7 +2,6 @@
 
 import ast
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,11 +9,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from alembic import command
-from alembic.config import Config
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, alembic_config
 from tests.databases import BACKENDS, Databases
 from tests.migrations import schema
+from tests.migrations.copies import copy_migrations
 
 pytestmark = pytest.mark.xdist_group("autogenerate")  # the program is run once for each database
 
@@ -22,14 +21,14 @@ pytestmark = pytest.mark.xdist_group("autogenerate")  # the program is run once 
 @pytest.fixture(scope="module")
 def scripts(backend: str, databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the migrations, with one more that was written on this database; see `odd_house`."""
-    directory = tmp_path_factory.mktemp("scripts") / "alembic"
-    shutil.copytree(ROOT / "alembic", directory, ignore=shutil.ignore_patterns("__pycache__"))
-    program = [sys.executable, "-m", "tests.migrations.odd_house", str(directory)]
+    directory = tmp_path_factory.mktemp("scripts")
+    copy_migrations(directory)
+    program = [sys.executable, "-m", "tests.migrations.odd_house", str(directory / "alembic.ini")]
     environment = {**os.environ, "DATABASE_URL": databases.empty(backend)}
     done = subprocess.run(program, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("No new upgrade operations detected") == 2
-    return directory
+    return directory / "alembic"
 
 
 def test_the_migration_depends_on_no_code_that_may_change(scripts: Path) -> None:
@@ -46,13 +45,12 @@ def test_the_migration_runs_on_the_other_database_too(scripts: Path, backend: st
     other = next(name for name in BACKENDS if name != backend)
     engine = sa.create_engine(databases.empty(other))
     with engine.connect() as connection:
-        config = Config()
-        config.set_main_option("script_location", str(scripts))
+        config = alembic_config(scripts.parent)
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, "heads")
         lines = {line for line in schema.tables(connection) if line.startswith("odd_houses: ")}
         guards = {name for name in schema.guards(connection) if name.startswith("ex_odd_houses_owner_id")}
-        command.downgrade(config, "-1")
+        command.downgrade(config, "project@-1")
         left = {line for line in schema.tables(connection) if "odd_houses" in line} | (
             schema.guards(connection).keys() & guards
         )

@@ -1,14 +1,24 @@
 """The chain of migrations: up, down and up again, and nothing in it that differs from the classes."""
 
+import subprocess
+import sys
+from typing import Any
+
+import pytest
 import sqlalchemy as sa
 from alembic import command
+from alembic.autogenerate import produce_migrations
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlmodel import SQLModel
 
 from rowhouse.db.sql_functions import create_fold_function, create_trigram_function
 from rowhouse.health.migration_state import Revisions
-from tests.conftest import ROOT, migrate
+from rowhouse.migrations.autogenerate import autogenerate_options
+from rowhouse.migrations.engine_tables import ENGINE_TABLES
+from rowhouse.migrations.losses import flat
+from tests.conftest import alembic_config, migrate
 from tests.migrations import schema
 
 PREFIXES = {"key": "pk_", "foreign key": "fk_", "unique": "uq_", "check": "ck_", "index": "ix_"}
@@ -16,8 +26,7 @@ PREFIXES = {"key": "pk_", "foreign key": "fk_", "unique": "uq_", "check": "ck_",
 
 def config_for(connection: sa.Connection) -> Config:
     """Alembic's configuration for a connection that is open already."""
-    config = Config(ROOT / "alembic.ini")
-    config.set_main_option("script_location", str(ROOT / "alembic"))
+    config = alembic_config()
     config.attributes["connection"] = connection
     return config
 
@@ -64,11 +73,53 @@ def test_a_migrated_database_records_the_newest_revision(migrated: sa.Connection
     assert tuple(stored) == revisions.needed
 
 
-def test_there_is_one_head() -> None:
-    """Two heads would make `alembic upgrade head` fail."""
-    config = Config()
-    config.set_main_option("script_location", str(ROOT / "alembic"))
-    assert len(ScriptDirectory.from_config(config).get_heads()) == 1
+def test_each_branch_has_one_head_and_the_products_depends_on_the_engines() -> None:
+    """So that the database stores one revision, and `alembic downgrade -1` is clear."""
+    scripts = ScriptDirectory.from_config(alembic_config())
+    heads = [scripts.get_revision(head) for head in scripts.get_heads()]
+    assert sorted(label for script in heads for label in script.branch_labels) == ["project", "rowhouse"]
+    assert [script.branch_labels for script in scripts.get_revisions("heads")] == [{"project"}]
+
+
+def test_the_engines_tables_are_those_of_its_branch(empty: sa.Connection) -> None:
+    """They are what its migrations create, and what `import rowhouse` declares."""
+    command.upgrade(config_for(empty), "rowhouse@head")
+    assert set(sa.inspect(empty).get_table_names()) == {*ENGINE_TABLES, schema.VERSION_TABLE}
+    names = "import rowhouse, sqlmodel; print(*sqlmodel.SQLModel.metadata.tables)"
+    done = subprocess.run([sys.executable, "-c", names], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) == ENGINE_TABLES
+
+
+@pytest.mark.parametrize("branch", ["project", "rowhouse"])
+def test_no_branch_has_anything_to_change(migrated: sa.Connection, branch: str) -> None:
+    """Each compares its own tables."""
+    options = autogenerate_options(SQLModel.metadata, branch)
+    context = MigrationContext.configure(migrated, opts=options)
+    assert produce_migrations(context, SQLModel.metadata).upgrade_ops_list[0].ops == []
+
+
+def test_a_project_never_changes_the_engines_tables(empty: sa.Connection) -> None:
+    """Not where they differ, nor where its models do not have them; the engine's branch finds the difference."""
+    up(empty)
+    empty.exec_driver_sql("DROP INDEX ix_users_search")
+    empty.exec_driver_sql("ALTER TABLE users ADD COLUMN of_tomorrow INTEGER")
+    empty.commit()
+    found = {}
+    for metadata, branch in (
+        (SQLModel.metadata, "project"),
+        (sa.MetaData(), "project"),
+        (SQLModel.metadata, "rowhouse"),
+    ):
+        context = MigrationContext.configure(empty, opts=autogenerate_options(metadata, branch))
+        operations = list(flat(produce_migrations(context, metadata).upgrade_ops_list[0].ops))
+        found[branch, bool(metadata.tables)] = [type(one).__name__ for one in operations if "users" in _named(one)]
+    empty.rollback()
+    assert found["project", True] == found["project", False] == []
+    assert sorted(found["rowhouse", True]) == ["CreateSearchIndex", "DropColumnOp"]
+
+
+def _named(operation: Any) -> str:
+    return str(getattr(operation, "table_name", "") or operation.rule.table)
 
 
 def test_the_classes_make_the_same_tables(migrated: sa.Connection, empty: sa.Connection) -> None:

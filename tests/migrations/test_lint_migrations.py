@@ -4,12 +4,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from scripts import lint_migrations
-from scripts.lint_migrations import ROOT
-from tests.migrations.further import FILE, NEWEST
+from rowhouse.cli import lint_migrations
+from tests.conftest import ROOT, alembic_config
+from tests.migrations.copies import NEWEST, copy_migrations
+from tests.migrations.further import FILE
 
 INDEX = 'op.create_index("ix_books_stock", "books", ["stock"])'
 CONCURRENTLY = (
@@ -21,23 +21,28 @@ EXCUSED = f"# squawk-ignore require-concurrent-index-creation: a test's\n    {IN
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """The migrations of this repository, for one more."""
-    return shutil.copytree(ROOT / "alembic", tmp_path / "alembic")
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The migrations of this repository, for one more; the working directory holds them."""
+    copy_migrations(tmp_path)
+    shutil.copy(ROOT / ".squawk.toml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "alembic"
 
 
 def lint(folder: Path, upgrade: str) -> int:
     """The exit status for one more migration."""
     body = {"upgrade": f"    {upgrade}", "downgrade": "    pass"}
     (folder / "versions/more.py").write_text(FILE.format(revision="more", before=NEWEST, **body))
-    return lint_migrations.main(["more"], folder)
+    return lint_migrations.main(["more"])
 
 
 def test_every_migration_of_this_repository_passes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """And every one is read."""
-    assert lint_migrations.main([], folder) == 0
-    scripts = ScriptDirectory(str(folder))
+    scripts = ScriptDirectory.from_config(alembic_config(folder.parent))
+    assert lint_migrations.main(["--engine"]) == 0
     assert capsys.readouterr().out == f"{len(list(scripts.walk_revisions()))} migrations\n"
+    assert lint_migrations.main([]) == 0
+    assert capsys.readouterr().out == f"{len(list((folder / 'versions').glob('*.py')))} migrations\n"
 
 
 @pytest.mark.parametrize(
@@ -104,7 +109,7 @@ def test_the_excuses_that_are_missing_are_written(folder: Path, capsys: pytest.C
     assert lint(folder, f'{INDEX}\n    op.drop_column("books", "cover_image")') == 1
     before = (folder / "versions/more.py").read_text()
     for _ in range(2):
-        assert lint_migrations.main(["--excuse", "no server runs yet", "more"], folder) == 0
+        assert lint_migrations.main(["--excuse", "no server runs yet", "more"]) == 0
     lines = (folder / "versions/more.py").read_text().splitlines()
     assert [line for line in lines if line not in before.splitlines()] == [
         "# squawk-ignore ban-drop-column: no server runs yet",
@@ -114,7 +119,7 @@ def test_the_excuses_that_are_missing_are_written(folder: Path, capsys: pytest.C
 
 def test_a_revision_that_is_not_there_is_a_fault(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A check that reads nothing holds nothing."""
-    assert lint_migrations.main(["none"], folder) == 1
+    assert lint_migrations.main(["none"]) == 1
     assert capsys.readouterr().err == "There is no such migration.\n"
 
 
@@ -126,7 +131,6 @@ def test_two_branches_and_what_joins_them_are_read(folder: Path) -> None:
         (folder / f"versions/{revision}.py").write_text(text)
     joined = FILE.format(revision="joined", before="X", **{**body, "upgrade": f"    {INDEX}"})
     (folder / "versions/joined.py").write_text(joined.replace('"X"', '("left", "right")'))
-    assert lint_migrations.main([], folder) == 1
-    config = Config()
-    config.set_main_option("script_location", str(folder))
-    assert ScriptDirectory.from_config(config).get_heads() == ["joined"]
+    assert lint_migrations.main([]) == 1
+    scripts = ScriptDirectory.from_config(alembic_config(folder.parent))
+    assert scripts.get_revision("project@head").revision == "joined"

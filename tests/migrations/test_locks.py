@@ -86,7 +86,7 @@ def test_after_some_time_it_says_who_holds_the_lock(
     chain.add("two", USERS)
     chain.while_waiting = lambda: None
     with pytest.raises(SystemExit):
-        CommandLine().main(["--config", str(chain.folder / "alembic.ini"), "upgrade", "head"])
+        CommandLine().main(["--config", str(chain.folder / "alembic.ini"), "upgrade", "heads"])
     said = "".join(capsys.readouterr())
     assert "FAILED: `ALTER TABLE users ADD COLUMN two integer` got no lock in 0 seconds: process " in said
     assert str(user.info.backend_pid) in said

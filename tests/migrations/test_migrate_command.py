@@ -1,5 +1,6 @@
 """A developer's day with `scripts/migrate`: what it applies, what it only writes, what it asks, and what it leaves behind."""
 
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -12,14 +13,15 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
+from rowhouse.cli import migrate
 from rowhouse.core.settings import Settings
 from rowhouse.db.engine import create_engine
 from rowhouse.db.integrity import NAMING_CONVENTION
-from scripts import migrate
-from tests.conftest import ROOT
+from rowhouse.migrations.templates import create_missing
+from tests.conftest import ROOT, alembic_config
 from tests.databases import Databases
 
-LOSES_NAME = "\n    prices.name: its values\nLook at it, then run scripts/migrate."
+LOSES_NAME = "\n    prices.name: its values\nLook at it, then run rowhouse migrate."
 
 
 class Day:
@@ -29,8 +31,8 @@ class Day:
         (root / "alembic/versions").mkdir(parents=True)
         for name in ("alembic.ini", "alembic/env.py", "alembic/script.py.mako"):
             shutil.copy(ROOT / name, root / name)
-        self.root, self._patch = root, monkeypatch
-        monkeypatch.setattr(migrate, "ROOT", root)
+        self.root = root
+        monkeypatch.chdir(root)
         monkeypatch.setenv("DATABASE_URL", url)
         self.engine = create_engine(Settings())
         self.models()
@@ -40,14 +42,16 @@ class Day:
         metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
         if columns:
             sa.Table("prices", metadata, sa.Column("id", sa.Integer, primary_key=True), *columns)
-        self._patch.setattr(migrate, "SQLModel", SimpleNamespace(metadata=metadata))
+        self.metadata = metadata
+
+    def run(self, words: list[str]) -> int:
+        """Run the command; its exit status."""
+        return migrate.run(words, metadata=self.metadata)
 
     @property
     def config(self) -> Config:
         """Alembic's configuration."""
-        config = Config(self.root / "alembic.ini")
-        config.set_main_option("script_location", str(self.root / "alembic"))
-        return config
+        return alembic_config(self.root)
 
     @property
     def files(self) -> set[str]:
@@ -66,7 +70,7 @@ def day(backend: str, databases: Databases, monkeypatch: pytest.MonkeyPatch, tmp
     """The first thing that a developer does: a class, and a row of it."""
     made = Day(tmp_path / "shop", databases.empty(backend), monkeypatch)
     made.models(name())
-    assert migrate.run(["--start"]) == 0
+    assert made.run(["--start"]) == 0
     made.execute("INSERT INTO prices (id, name) VALUES (1, 'oak')")
     yield made
     made.engine.dispose()
@@ -80,9 +84,9 @@ def name(column: str = "name", length: int = 50, *, nullable: bool = True) -> sa
 def test_what_only_adds_is_applied_unasked(day: Day) -> None:
     """A column with a default too; its rows are filled."""
     day.models(name(), sa.Column("active", sa.Boolean, nullable=False, default=True))
-    assert migrate.run(["--start"]) == 0
+    assert day.run(["--start"]) == 0
     assert day.execute("SELECT name, active FROM prices") in ([("oak", True)], [("oak", 1)])
-    assert migrate.run(["--start"]) == 0
+    assert day.run(["--start"]) == 0
     assert len(day.files) == 2
 
 
@@ -91,16 +95,16 @@ def test_what_loses_something_is_applied_by_a_second_command_alone(
 ) -> None:
     """Neither a start nor another message applies it."""
     day.models(name("title"))
-    assert migrate.run(["no more names", "--drop", "prices.name"]) == 0
+    assert day.run(["no more names", "--drop", "prices.name"]) == 0
     shown = capsys.readouterr().out
     assert "def upgrade() -> None:" in shown
     assert f"It is not applied, for it loses{LOSES_NAME}" in shown
     before = day.files
     for words in (["--start"], ["once more"]):
-        assert migrate.run(words) == 1
+        assert day.run(words) == 1
         assert f"is not applied, for it loses{LOSES_NAME}" in capsys.readouterr().out
         assert day.execute("SELECT name FROM prices") == [("oak",)]
-    assert migrate.run([]) == 0
+    assert day.run([]) == 0
     assert day.execute("SELECT title FROM prices") == [(None,)]
     assert day.files == before
 
@@ -108,18 +112,18 @@ def test_what_loses_something_is_applied_by_a_second_command_alone(
 def test_a_change_that_loses_something_wants_a_message(day: Day, capsys: pytest.CaptureFixture[str]) -> None:
     """Without one nothing is written."""
     day.models(sa.Column("note", sa.Integer))
-    assert migrate.run([]) == 1
+    assert day.run([]) == 1
     said = capsys.readouterr().out
-    assert "That would lose\n    prices.name: its values\nRun scripts/migrate" in said
+    assert "That would lose\n    prices.name: its values\nRun rowhouse migrate" in said
     assert len(day.files) == 1
 
 
 def test_a_change_that_loses_nothing_is_applied_with_its_message(day: Day, capsys: pytest.CaptureFixture[str]) -> None:
     """A wider type, say; a start only says that the models have changed."""
     day.models(name(length=80))
-    assert migrate.run(["--start"]) == 1
-    assert 'The models have changed. Run scripts/migrate "what changed".' in capsys.readouterr().out
-    assert migrate.run(["longer names"]) == 0
+    assert day.run(["--start"]) == 1
+    assert 'The models have changed. Run rowhouse migrate "what changed".' in capsys.readouterr().out
+    assert day.run(["longer names"]) == 0
     assert day.execute("SELECT name FROM prices") == [("oak",)]
     assert any(one.endswith("_longer_names.py") for one in day.files)
 
@@ -135,7 +139,7 @@ def test_a_rename_is_asked_about_at_a_terminal(day: Day, monkeypatch: pytest.Mon
         return "y"
 
     monkeypatch.setattr("builtins.input", answer)
-    assert migrate.run(["title instead of name"]) == 0
+    assert day.run(["title instead of name"]) == 0
     assert asked == ["Is prices.title the former prices.name, with its values? [y/N] "]
     assert day.execute("SELECT title FROM prices") == [("oak",)]
 
@@ -146,10 +150,10 @@ def test_without_a_terminal_the_words_decide(
     """Until then nothing is written."""
     day.models(name("title"))
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: False))
-    assert migrate.run(["title instead of name"]) == 1
+    assert day.run(["title instead of name"]) == 1
     assert "If it was renamed, add --rename prices.name=title" in capsys.readouterr().err
     assert len(day.files) == 1
-    assert migrate.run(["title instead of name", "--rename", "prices.name=title"]) == 0
+    assert day.run(["title instead of name", "--rename", "prices.name=title"]) == 0
     assert day.execute("SELECT title FROM prices") == [("oak",)]
 
 
@@ -157,7 +161,7 @@ def test_without_a_terminal_the_words_decide(
 def test_words_of_another_form_are_refused(day: Day, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """With the form that is right, or with what is not there."""
     day.models(name("title"))
-    assert migrate.run(["title", *words]) == 1
+    assert day.run(["title", *words]) == 1
     assert words[1] in capsys.readouterr().err
     assert len(day.files) == 1
 
@@ -166,27 +170,27 @@ def test_a_file_that_could_not_be_applied_is_removed(day: Day, capsys: pytest.Ca
     """The message says why; the database is as it was, and the next start is not poisoned."""
     day.execute("INSERT INTO prices (id, name) VALUES (2, 'oak')")
     day.models(sa.Column("name", sa.String(50), unique=True))
-    assert migrate.run(["one name once"]) == 1
+    assert day.run(["one name once"]) == 1
     said = capsys.readouterr().err
-    assert "could not be applied and was removed; the database is as it was" in said
+    assert "could not be applied and was deleted; the database is as it was" in said
     assert "Rowhouse cannot migrate" in said
     assert len(day.files) == 1
     day.models(name())
-    assert migrate.run(["--start"]) == 0
+    assert day.run(["--start"]) == 0
     assert day.execute("SELECT count(*) FROM prices") == [(2,)]
 
 
 def test_a_file_of_somebody_else_that_cannot_be_applied_is_named(day: Day, capsys: pytest.CaptureFixture[str]) -> None:
     """With what to do; nothing of it is applied."""
-    assert migrate.run([]) == 0
+    assert day.run([]) == 0
     day.models(name(), name("note"))
-    assert migrate.run(["a note"]) == 0
+    assert day.run(["a note"]) == 0
     (path,) = (day.root / "alembic/versions").glob("*_a_note.py")
     path.write_text(path.read_text().replace('"note"', '"name"'))
     (first,) = day.files - {path.name}
     command.stamp(day.config, first.split("_")[3])
-    assert migrate.run([]) == 1
-    assert f"Nothing was applied of: alembic/versions/{path.name}. Mend the file" in capsys.readouterr().err
+    assert day.run([]) == 1
+    assert f"Nothing was applied of: alembic/versions/{path.name}. Correct the file" in capsys.readouterr().err
 
 
 def test_a_file_whose_change_does_not_fit_the_rows_is_named(
@@ -194,8 +198,8 @@ def test_a_file_whose_change_does_not_fit_the_rows_is_named(
 ) -> None:
     """Both databases refuse it; the values are what they were."""
     day.models(name(length=2))
-    assert migrate.run(["shorter"]) == 0
-    assert migrate.run([]) == 1
+    assert day.run(["shorter"]) == 0
+    assert day.run([]) == 1
     said = capsys.readouterr().err
     assert "Nothing was applied of: alembic/versions/" in said
     reason = "prices.name: 1 rows have a value that does not fit" if backend == "sqlite" else "value too long for type"
@@ -208,7 +212,7 @@ def test_a_second_file_of_one_day_and_message_is_another_file(day: Day) -> None:
     """Its name has its revision."""
     for number in range(3):
         day.models(name(), *(name(f"note_{one}") for one in range(number + 1)))
-        assert migrate.run(["add a note"]) == 0
+        assert day.run(["add a note"]) == 0
     assert len(day.files) == 4
     assert day.execute("SELECT name, note_0, note_1, note_2 FROM prices") == [("oak", None, None, None)]
 
@@ -219,6 +223,82 @@ def test_a_column_that_nothing_fills_is_refused_before_anything_is_written(
     """The message says what to write."""
     day.models(name(), name("city", nullable=False))
     for words in (["--start"], ["cities"]):
-        assert migrate.run(words) == 1
+        assert day.run(words) == 1
         assert "prices.city is NOT NULL, and prices has rows that nothing fills" in capsys.readouterr().err
     assert len(day.files) == 1
+
+
+def test_an_empty_migration_follows_the_newest_one(day: Day, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is written and not applied; without a message nothing is."""
+    assert day.run(["split name", "--empty"]) == 0
+    (path,) = (day.root / "alembic/versions").glob("*_split_name.py")
+    assert f"Wrote alembic/versions/{path.name}. Fill it in" in capsys.readouterr().out
+    (first,) = day.files - {path.name}
+    assert f'down_revision = "{first.split("_")[3]}"' in path.read_text()
+    assert day.run(["--check"]) == 1
+    with pytest.raises(SystemExit):
+        day.run(["--empty"])
+
+
+def test_the_first_migration_begins_the_projects_branch(day: Day) -> None:
+    """It depends on the engine's newest; those behind it follow, and all of them are in the project."""
+    day.models(name(), name("note"))
+    assert day.run(["--start"]) == 0
+    first, second = [
+        (day.root / "alembic/versions" / file).read_text()
+        for file in sorted(day.files, key=lambda file: "add_prices.py" not in file)
+    ]
+    assert re.search(r"^branch_labels = .*\bproject\b", first, re.MULTILINE), first
+    assert "down_revision = None" in first
+    assert re.search(r"^depends_on = .*\browhouse_0001\b", first, re.MULTILINE), first
+    assert "depends_on = None" in second
+    (stored,) = day.execute("SELECT version_num FROM alembic_version")
+    assert f'revision = "{stored[0]}"' in second
+
+
+def test_two_migrations_after_the_same_one_are_refused(day: Day, capsys: pytest.CaptureFixture[str]) -> None:
+    """The message names the files."""
+    for message in ("one", "two"):
+        assert day.run([message, "--empty"]) == 0
+        (path,) = (day.root / "alembic/versions").glob(f"*_{message}.py")
+        path.write_text(re.sub(r"down_revision = .*", "down_revision = None", path.read_text()))
+        if message == "one":
+            path.rename(path.with_suffix(".hidden"))
+    path.with_name(path.name).exists()
+    (hidden,) = (day.root / "alembic/versions").glob("*.hidden")
+    hidden.rename(hidden.with_suffix(".py"))
+    assert day.run(["three", "--empty"]) == 1
+    assert "follow the same migration; set down_revision" in capsys.readouterr().err
+
+
+def test_a_new_project_gets_its_files(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In development only, and once the application is known."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("DATABASE_URL", databases.empty("sqlite"))
+    monkeypatch.setenv("ROWHOUSE_APP", "kiosk:app")
+    assert migrate.run([]) == 1
+    assert "there is no module kiosk; name the application in pyproject.toml" in capsys.readouterr().err
+    (tmp_path / "kiosk.py").write_text("")
+    assert migrate.run([], metadata=sa.MetaData()) == 0
+    assert capsys.readouterr().out == "Created alembic.ini, alembic/env.py, alembic/script.py.mako; commit them.\n"
+    assert migrate.run(["--check"]) == 0
+    (tmp_path / "alembic.ini").unlink()
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    monkeypatch.setenv("JWT_SECRET", "x" * 32)
+    assert migrate.run([]) == 1
+    assert "there is no alembic.ini in" in capsys.readouterr().err
+
+
+def test_this_repository_has_the_files_of_a_new_project(tmp_path: Path) -> None:
+    """So that what is tested here holds there."""
+    assert create_missing(tmp_path, module="app.api", source="backend") == [
+        "alembic.ini",
+        "alembic/env.py",
+        "alembic/script.py.mako",
+    ]
+    for name in ("alembic.ini", "alembic/env.py", "alembic/script.py.mako"):
+        assert (tmp_path / name).read_text() == (ROOT / name).read_text(), name
+    assert create_missing(tmp_path, module="app.api") == []

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -13,29 +12,26 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 from alembic import command
-from alembic.config import Config
 from alembic.operations.ops import AddColumnOp, CreateTableOp, DropColumnOp, DropIndexOp
 
+from rowhouse.cli import migrate
 from rowhouse.core.settings import Settings
 from rowhouse.db.engine import create_engine
 from rowhouse.entities.no_overlap import Rule
 from rowhouse.entities.search_index import SearchIndexRule
-from rowhouse.health.migration_state import Revisions
 from rowhouse.migrations import running
 from rowhouse.migrations.autogenerate import only_adds
 from rowhouse.migrations.compare.no_overlap import CreateNoOverlap
 from rowhouse.migrations.compare.search_index import CreateSearchIndex, DropSearchIndex
 from rowhouse.migrations.running import LOCK_KEY
-from scripts import migrate
-from tests.conftest import ROOT
+from tests.conftest import ROOT, alembic_config
 from tests.databases import Databases
 from tests.migrations import schema
+from tests.migrations.copies import NEWEST, copy_migrations
 from tests.migrations.migrator import upgrade_at_once
 
-(NEWEST,) = Revisions(ROOT / "alembic").needed
-
 AT_ONCE = 4
-UPGRADE = [sys.executable, "-m", "alembic", "upgrade", "head"]
+UPGRADE = [sys.executable, "-m", "alembic", "upgrade", "heads"]
 
 
 @pytest.fixture
@@ -94,12 +90,11 @@ def test_a_migrator_waits_for_another_as_long_as_that_takes(url: str, backend: s
 
 
 def written_out() -> str:
-    """What `alembic upgrade head --sql` writes for the database of the settings."""
-    config = Config(ROOT / "alembic.ini", output_buffer=io.StringIO())
-    config.set_main_option("script_location", str(ROOT / "alembic"))
-    command.upgrade(config, "head", sql=True)
-    text = config.output_buffer.getvalue()  # type: ignore[union-attr]  # the StringIO above
-    return str(text)
+    """What `alembic upgrade heads --sql` writes for the database of the settings."""
+    config = alembic_config()
+    config.output_buffer = written = io.StringIO()
+    command.upgrade(config, "heads", sql=True)
+    return written.getvalue()
 
 
 def test_the_sql_that_is_written_out_makes_the_same_database(url: str, backend: str, migrated_url: str) -> None:
@@ -121,7 +116,7 @@ def test_check_tells_whether_a_migration_is_missing(url: str, capsys: pytest.Cap
     assert "Run scripts/migrate first" in capsys.readouterr().err
     assert migrate.main([]) == 0
     assert migrate.main(["--check"]) == 0
-    set_revision(url, "0003")
+    set_revision(url, "0001")
     assert migrate.main(["--check"]) == 1
 
 
@@ -221,9 +216,7 @@ def test_migrators_wait_through_an_autocommit_block(
     """Where a migration leaves its transaction to make an index on PostgreSQL concurrently, others wait, and it does not."""
     url = databases.empty("postgresql")
     monkeypatch.setenv("DATABASE_URL", url)
-    scripts = shutil.copytree(ROOT / "alembic", tmp_path / "alembic")
-    (scripts / "versions" / "concurrently.py").write_text(CONCURRENTLY.format(head=NEWEST))
-    ini = tmp_path / "alembic.ini"
-    ini.write_text(f"[alembic]\nscript_location = {scripts}\nprepend_sys_path = {ROOT}\npath_separator = os\n")
-    upgrade_at_once(url, tmp_path, count=2, ini=ini)
+    copy_migrations(tmp_path)
+    (tmp_path / "alembic/versions/concurrently.py").write_text(CONCURRENTLY.format(head=NEWEST))
+    upgrade_at_once(url, tmp_path, count=2, ini=tmp_path / "alembic.ini")
     assert read(url)[-1] == ["concurrently"]

@@ -96,7 +96,7 @@ def test_a_file_is_written_out_for_sqlite(databases: Databases, tmp_path: Path) 
     metadata = models(lambda made: sa.Table("jobs", made, sa.Column("id", sa.Integer()), schema="ops"))
     config = project.config(metadata)
     config.output_buffer = io.StringIO()
-    command.upgrade(config, "head", sql=True)
+    command.upgrade(config, "heads", sql=True)
     text = config.output_buffer.getvalue()
     assert "INSERT INTO \"ops.jobs\" (id, note) VALUES (1, 'ops.jobs')" in text
     assert 'ALTER TABLE "ops.jobs" RENAME TO "ops.tasks"' in text

@@ -11,7 +11,7 @@ from alembic.runtime.migration import MigrationContext
 
 from rowhouse.db.sql_functions import create_trigram_function, fold_with
 from rowhouse.entities.search_index import SearchIndex, search_index_of
-from rowhouse.migrations.compare.search_index import CreateSearchIndex, DropSearchIndex, is_compared
+from rowhouse.migrations.compare.search_index import CreateSearchIndex, DropSearchIndex, is_ordinary
 
 LINE = "op.create_search_index('ix_plays_search', 'plays', 'title', 'order')"
 INDEXES = "SELECT indexname, indexdef FROM pg_indexes WHERE indexname LIKE 'ix_%' ORDER BY indexname"
@@ -38,7 +38,7 @@ def missing(connection: sa.Connection, metadata: sa.MetaData) -> UpgradeOps:
     """What autogenerate would do."""
 
     def include_object(element: Any, _name: Any, kind: str, _reflected: Any, _other: Any) -> bool:
-        return is_compared(element, kind)
+        return is_ordinary(element, kind)
 
     options = {"include_object": include_object}
     script: MigrationScript = produce_migrations(MigrationContext.configure(connection, opts=options), metadata)

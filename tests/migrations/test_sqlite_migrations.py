@@ -1,7 +1,6 @@
 """This repository's own tables on SQLite: migrations of the demo that alter what others refer to, up, down, undone, and as SQL."""
 
 import io
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,14 +16,13 @@ from alembic.util import CommandError
 from app.demo.seed import seed
 from rowhouse.core.settings import Settings
 from rowhouse.db.engine import create_engine
-from rowhouse.health.migration_state import Revisions
 from rowhouse.migrations.sqlite.checks import row_counts
-from tests.conftest import ROOT, migrate
+from tests.conftest import migrate
 from tests.databases import Databases
 from tests.migrations import schema
+from tests.migrations.copies import NEWEST, copy_migrations
 from tests.migrations.street import are_foreign_keys_on, migration, stored
 
-(NEWEST,) = Revisions(ROOT / "alembic").needed
 MIGRATION = """
 import sqlalchemy as sa
 from alembic import op
@@ -73,10 +71,8 @@ def connection(url: str) -> Iterator[sa.Connection]:
 
 def written(directory: Path, more: str = "") -> Config:
     """Alembic's configuration, with a migration more than the repository has."""
-    shutil.copytree(ROOT / "alembic", directory / "alembic")
+    config = copy_migrations(directory)
     (directory / "alembic" / "versions" / "longer.py").write_text(MIGRATION.format(newest=NEWEST, more=more))
-    config = Config(ROOT / "alembic.ini")
-    config.set_main_option("script_location", str(directory / "alembic"))
     return config
 
 
@@ -92,7 +88,7 @@ def test_columns_of_tables_that_others_refer_to_are_altered(connection: sa.Conne
     config, (tables, triggers, counts) = written(tmp_path), contents(connection)
     assert min(counts[name] for name in ("books", "reviews", "users", "bookings")) > 0
     assert len(triggers) == 2
-    command.upgrade(config, "head")
+    command.upgrade(config, "heads")
     altered, *rest = contents(connection)
     assert rest == [triggers, counts]
     assert altered - tables == {
@@ -110,7 +106,7 @@ def test_a_migration_that_fails_is_undone(connection: sa.Connection, tmp_path: P
     before = contents(connection)
     config = written(tmp_path, 'op.execute("DELETE FROM books WHERE id = 1")')
     with pytest.raises(CommandError, match="refers to a row of books that is not there"):
-        command.upgrade(config, "head")
+        command.upgrade(config, "heads")
     assert contents(connection) == before
 
 
@@ -119,7 +115,7 @@ def test_a_connection_that_is_given_has_foreign_keys_afterwards(connection: sa.C
     config, counts = written(tmp_path), row_counts(connection)
     config.attributes["connection"] = connection
     connection.rollback()
-    command.upgrade(config, "head")
+    command.upgrade(config, "heads")
     assert row_counts(connection) == counts
     assert are_foreign_keys_on(connection)
 

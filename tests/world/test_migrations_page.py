@@ -9,16 +9,15 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from rowhouse.health.migration_state import Revisions
 from tests.clones import Clone, cloned
 from tests.conftest import ROOT
+from tests.migrations.copies import NEWEST
 from tests.migrations.further import FILE
 from tests.world.services.pgbouncer import pgbouncer
 from tests.world.services.postgresql import ICU, Cluster, postgresql
 
 pytestmark = pytest.mark.xdist_group("operating")
 PAGE = (ROOT / "docs/migrations.md").read_text()
-(NEWEST,) = Revisions(ROOT / "alembic").needed
 AT_ONCE, WAIT_SECONDS = 3, 60.0
 CONCURRENTLY = """    with op.get_context().autocommit_block():
         op.drop_index("ix_books_stock", if_exists=True, postgresql_concurrently=True)
@@ -54,14 +53,15 @@ def test_migrations_by_hand(clone: Clone, cluster: Cluster) -> None:
     """What is written out is applied by psql; it can be undone; and the server says which revision it has and wants."""
     url = cluster.create_database("by_hand")
     assert NEWEST in type_in(clone, "python -m alembic history", url)
-    type_in(clone, "python -m alembic upgrade head --sql > migrations.sql", url)
+    type_in(clone, "python -m alembic upgrade heads --sql > migrations.sql", url)
     type_in(clone, 'psql --set ON_ERROR_STOP=1 --file migrations.sql "$OWNER_URL"', url)
     assert NEWEST in type_in(clone, "python -m alembic current", url)
-    type_in(clone, "python -m alembic upgrade 0008:0009 --sql > newer.sql", url)
+    type_in(clone, "python -m alembic upgrade 0001:0002 --sql > newer.sql", url)
     text = (clone.directory / "newer.sql").read_text()
-    assert re.search(r"UPDATE alembic_version SET version_num='0009'", text)
-    assert "CREATE TABLE" not in text
-    type_in(clone, "python -m alembic downgrade -1", url)
+    assert re.search(r"UPDATE alembic_version SET version_num='0002'", text)
+    assert "CREATE TABLE charge_points" in text
+    assert "CREATE TABLE books" not in text
+    type_in(clone, "python -m alembic downgrade project@-1", url)
     assert NEWEST not in type_in(clone, "python -m alembic current", url)
 
 
@@ -69,7 +69,7 @@ def test_an_index_that_is_made_concurrently_is_written_out(clone: Clone, cluster
     """Outside of a transaction, so that psql can run it; a database made by it is as one that was migrated."""
     add(clone.directory, "one", NEWEST, CONCURRENTLY)
     url = cluster.create_database("concurrently_by_hand")
-    type_in(clone, "python -m alembic upgrade head --sql > migrations.sql", url)
+    type_in(clone, "python -m alembic upgrade heads --sql > migrations.sql", url)
     type_in(clone, 'psql --set ON_ERROR_STOP=1 --file migrations.sql "$OWNER_URL"', url)
     valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'ix_books_stock'::regclass"
     assert cluster.execute(valid, "concurrently_by_hand") == [(True,)]
@@ -108,7 +108,7 @@ def test_several_migrators_wait_behind_a_pooler(clone: Clone, cluster: Cluster, 
 
 def migrator(clone: Clone, settings: dict[str, str], number: int) -> "subprocess.Popen[bytes]":
     """One that has begun; what it says is in a file."""
-    command = f"exec .venv/bin/python -m alembic upgrade head > {number}.log 2>&1"
+    command = f"exec .venv/bin/python -m alembic upgrade heads > {number}.log 2>&1"
     return subprocess.Popen(["bash", "-c", command], cwd=clone.directory, env=clone.environment(settings))  # noqa: S607  the shell of a reader
 
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.xdist_group("operating")
 PAGE = (ROOT / "docs/operating.md").read_text()
 MIGRATE = "ENVIRONMENT=production DATABASE_URL=$OWNER_URL scripts/migrate"
 SERVE = "scripts/serve --workers 4"
-SQL_OF_MIGRATIONS = "python -m alembic upgrade head --sql"
+SQL_OF_MIGRATIONS = "python -m alembic upgrade heads --sql"
 DUMP = 'pg_dump --format=custom --file=backup.dump "$OWNER_URL"'
 RESTORE = 'pg_restore --clean --if-exists --dbname="$OWNER_URL" backup.dump'
 SECRET = "a-secret-of-the-tests-that-is-long-enough"

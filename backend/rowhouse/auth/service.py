@@ -353,7 +353,7 @@ def ensure_administrator(unit: UnitOfWork, *, settings: Settings) -> None:
     if settings.admin_email is None or settings.admin_password is None:
         return
     if not sa.inspect(unit.thread_connection.connection).has_table(_users.name):
-        log.warning("no administrator made: the database is not migrated; run alembic upgrade head")
+        log.warning("no administrator made: the database is not migrated; run alembic upgrade heads")
         return
     # That was a transaction. Hashing takes longer than an idle one may in some databases.
     unit.thread_connection.connection.rollback()

@@ -74,7 +74,7 @@ def _check_migrated(unit: UnitOfWork) -> None:
     stored, revisions = stored_revisions(unit), Revisions.of_the_code()
     mismatch = revisions.mismatch(stored) if revisions is not None else None
     if mismatch is not None or not stored:
-        raise CommandError(mismatch or "The database was never migrated; run alembic upgrade head.")
+        raise CommandError(mismatch or "The database was never migrated; run alembic upgrade heads.")
 
 
 def _find(unit: UnitOfWork, email: str) -> User | None:

@@ -1,7 +1,7 @@
-"""Starts the server: `python -m rowhouse.cli.serve --host 0.0.0.0 --port 8000 --workers 2`, with every option of uvicorn's own command.
+"""Starts the server: `rowhouse run --host 0.0.0.0 --port 8000 --workers 2`, with every option of uvicorn's own command.
 
-What uvicorn does not bound is bounded: the size and time of headers, and a stop. A start that fails ends with one sentence that says
-what to do, and exit code 1; LOG_LEVEL=debug shows the traceback. Migrates nothing.
+Adds limits that uvicorn lacks: the size of headers, and the time that headers and a stop may take. A failed start writes
+one sentence that says what to do, and exits with 1; LOG_LEVEL=debug shows the traceback. Migrates nothing.
 """
 
 import asyncio
@@ -10,7 +10,6 @@ import sys
 import traceback
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,12 +24,13 @@ from uvicorn.server import Server
 from uvicorn.supervisors import Multiprocess
 
 from rowhouse.cli.connection import Connection
+from rowhouse.cli.project import find_project, load_application
 
 APPLICATION = "rowhouse.cli.serve:application"
 CONNECTION = "rowhouse.cli.connection:Connection"
 FAILED = 1
-# What says by itself what to do. Anything else is a fault in the code, and its traceback is what helps.
-TOLD = (ValidationError, ValueError, TypeError, SQLAlchemyError, ModuleNotFoundError)
+# Errors whose message says what to do. Any other error is a fault in the code, and shows its traceback.
+START_ERRORS = (ValidationError, ValueError, TypeError, SQLAlchemyError, ModuleNotFoundError)
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -44,7 +44,7 @@ def application() -> FastAPI:
     with ThreadPoolExecutor(1) as aside:
         try:
             return aside.submit(_made).result()
-        except (*TOLD, StartError) as error:
+        except (*START_ERRORS, StartError) as error:
             if os.environ.get("LOG_LEVEL", "").lower() == "debug":
                 traceback.print_exception(error)
             sys.stderr.write(f"Rowhouse cannot start. {explained(error)}\n")
@@ -52,7 +52,7 @@ def application() -> FastAPI:
 
 
 def _made() -> FastAPI:
-    app: FastAPI = import_module("app.main").create_app()
+    app = load_application(find_project())
     Connection.limit(app.state.settings)
     failure = asyncio.run(app.state.readiness.failure())
     if failure is not None and failure.is_permanent:
@@ -101,6 +101,11 @@ def server_options(arguments: Sequence[str]) -> dict[str, Any]:
     options["headers"] = [header.split(":", 1) for header in options["headers"]]
     options["log_config"] = options["log_config"] or LOGGING_CONFIG
     return options
+
+
+def print_help() -> None:
+    """Print uvicorn's options."""
+    uvicorn_command.main(["--help"], prog_name="rowhouse run", standalone_mode=False)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -1,75 +1,75 @@
-"""Compares the migration that the database holds with those beside the code.
+"""Compares the migrations that the database holds with those that the code needs, of the project and of the engine.
 
-A revision that the code does not know is a newer one: a deploy that migrates first leaves every older server ready.
+A revision that the code does not know belongs to a newer deploy. So a deploy that migrates first leaves older servers ready.
 """
 
 from collections.abc import Collection
-from configparser import ConfigParser
 from pathlib import Path
 from typing import Self
 
 from alembic.config import Config
-from alembic.script import ScriptDirectory
+from alembic.script import Script, ScriptDirectory
 
-CODE = Path(__file__).resolve().parents[2]
-UPGRADE = "run alembic upgrade head (in development: scripts/migrate)"
+INI = "alembic.ini"
+UPGRADE = "run rowhouse migrate, or alembic upgrade heads"
 NEVER = (
     f"The database was never migrated: it holds no revision, and the code needs {{}}; {UPGRADE}. "
-    "Where its tables were made otherwise, run alembic stamp head."
+    "Where its tables were created otherwise, run alembic stamp heads."
 )
 OLDER = f"The database is older than the code: it holds {{}}, and the code needs {{}}; {UPGRADE}."
 
 
-def find_migrations(code: Path, directory: Path) -> Path | None:
-    """The folder of migrations beside `code`, or the one that the `alembic.ini` of `directory` names; None without one.
-
-    A folder called alembic is not enough: next to an installed package it is the library.
-    """
-    candidates = [code / "alembic"]
-    configuration = directory / "alembic.ini"
-    if configuration.is_file():
-        parser = ConfigParser(interpolation=None)
-        parser.read(configuration, encoding="utf-8")
-        location = parser.get("alembic", "script_location", fallback="alembic").replace("%(here)s", str(directory))
-        candidates.append(directory / location)
-    return next((path for path in candidates if (path / "env.py").is_file() and (path / "versions").is_dir()), None)
+def find_config(directory: Path) -> Config | None:
+    """Return the configuration of Alembic in `directory`, or None where it has no migrations."""
+    if not (directory / INI).is_file():
+        return None
+    config = Config(directory / INI)
+    location = directory / (config.get_main_option("script_location") or "alembic")
+    config.set_main_option("script_location", str(location).replace("%", "%%"))
+    return config if (location / "env.py").is_file() and (location / "versions").is_dir() else None
 
 
 class Revisions:
-    """The migrations that the code comes with; `needed` are the newest of each branch."""
+    """The migrations of the code. `needed` holds the newest of each branch, as an up-to-date database stores them."""
 
-    def __init__(self, folder: Path) -> None:
-        config = Config()
-        config.set_main_option("script_location", str(folder).replace("%", "%%"))
+    def __init__(self, config: Config) -> None:
         self._script = ScriptDirectory.from_config(config)
-        self.needed: tuple[str, ...] = tuple(sorted(self._script.get_heads()))
-        self._known = {revision.revision for revision in self._script.walk_revisions()}
+        self.needed: tuple[str, ...] = tuple(sorted(script.revision for script in self._newest()))
+        self.known = {revision.revision for revision in self._script.walk_revisions()}
+
+    def _newest(self) -> tuple[Script, ...]:
+        """Return the newest migrations that no other migration follows or depends on."""
+        return tuple(filter(None, self._script.get_revisions("heads")))
 
     @classmethod
     def of_the_code(cls) -> Self | None:
-        """Those beside the code, or of the working directory; None where there are none."""
-        folder = find_migrations(CODE, Path.cwd())
-        return None if folder is None else cls(folder)
+        """Return the migrations that `alembic.ini` of the working directory names; None without any."""
+        config = find_config(Path.cwd())
+        return None if config is None else cls(config)
 
     def mismatch(self, stored: Collection[str]) -> str | None:
-        """Why a database that holds these revisions cannot serve this code; None when it can."""
+        """Return why a database with these revisions cannot serve this code, or None if it can."""
         if not self.needed:
             return None
         if not stored:
-            return NEVER.format(_words(self.needed))
-        applied = self._below([revision for revision in stored if revision in self._known])
+            return NEVER.format(self._named(self.needed))
+        applied = self._below([revision for revision in stored if revision in self.known])
         missing = [head for head in self.needed if head not in applied]
-        is_newer = any(revision not in self._known for revision in stored)
-        # A newer revision has taken the place of the one that it follows. What is still there was not followed by anything.
+        is_newer = any(revision not in self.known for revision in stored)
+        # A newer revision replaces the one that it follows. A known revision that is still stored was not followed.
         behind = [head for head in missing if not is_newer or self._below([head]) & set(stored)]
-        return OLDER.format(_words(stored), _words(self.needed)) if behind else None
+        return OLDER.format(self._named(stored), self._named(self.needed)) if behind else None
 
     def _below(self, revisions: Collection[str]) -> set[str]:
-        """The known revisions that these include: those before them, and those they depend on."""
-        # One by one: of two that overlap, as a database may hold them that was stamped by hand, Alembic makes an error.
+        """Return these known revisions, those before them, and those that they depend on."""
+        # One by one: Alembic refuses two that overlap, which a database may hold that was stamped by hand.
         found = [self._script.iterate_revisions(revision, "base") for revision in revisions]
         return {revision.revision for below in found for revision in below}
 
+    def _named(self, revisions: Collection[str]) -> str:
+        """Return the revisions as words, each with the label of its branch where it has one."""
+        return " and ".join(f"{revision}{self._label(revision)}" for revision in sorted(revisions))
 
-def _words(revisions: Collection[str]) -> str:
-    return " and ".join(sorted(revisions))
+    def _label(self, revision: str) -> str:
+        labels = self._script.get_revision(revision).branch_labels if revision in self.known else ()
+        return f" ({', '.join(sorted(labels))})" if labels else ""

@@ -1,11 +1,10 @@
-"""What Alembic must know of the engine, in one place: for `alembic/env.py`, `scripts/migrate.py` and tests.
+"""Prepares Alembic for the engine: the options of a comparison, and all operations that the engine adds.
 
     context.configure(connection=connection, target_metadata=metadata, **autogenerate_options(metadata))
 
-Whoever compares a database with the models without these options sees differences that are none. Importing this module
-teaches Alembic the operations of `NoOverlap`, `SearchIndex`, native enums and schemas, to compare check constraints, to
-complete what it finds and put it into an order that runs on both databases, and to rebuild a table of SQLite without losing
-anything. The application itself must not need it.
+A comparison without these options reports differences that do not exist. Importing this module registers the operations of
+`NoOverlap`, `SearchIndex`, native enums and schemas. It also registers the comparison of check constraints, the sorting of
+operations, and the rebuild of a SQLite table that keeps everything. The application itself must not import it.
 """
 
 from collections.abc import Iterable
@@ -25,16 +24,23 @@ from rowhouse.migrations.compare.column_types import compare_types, write_server
 from rowhouse.migrations.compare.named_schemas import CreateSchema, include_name, schemas_of
 from rowhouse.migrations.compare.native_enums import ChangeEnum, CreateEnum
 from rowhouse.migrations.compare.no_overlap import CreateNoOverlap
-from rowhouse.migrations.compare.search_index import CreateSearchIndex, is_compared
+from rowhouse.migrations.compare.search_index import CreateSearchIndex, is_ordinary
+from rowhouse.migrations.engine_tables import PROJECT, is_compared
 
 ADDITIONS = (CreateTableOp, CreateIndexOp, CreateNoOverlap, CreateSearchIndex, CreateSchema, CreateEnum)
 
 
-def autogenerate_options(metadata: sa.MetaData = SQLModel.metadata) -> dict[str, Any]:
-    """The options of Alembic's `configure` that follow from the engine, for these models, on every database."""
+def autogenerate_options(metadata: sa.MetaData = SQLModel.metadata, branch: str = PROJECT) -> dict[str, Any]:
+    """Return the options of Alembic's `configure` for these models, on every database.
+
+    `branch` selects the tables that are compared: "rowhouse" for the engine's, "project" for all others.
+    """
+    compares = is_compared(metadata, branch)
     return {
+        "branch": branch,
         "compare_type": compare_types,
-        "include_name": include_name(metadata),
+        "compares": compares,
+        "include_name": include_name(metadata, compares),
         "include_object": _include_object,
         "include_schemas": bool(schemas_of(metadata)),
         "process_revision_directives": _leave_out,
@@ -83,8 +89,8 @@ def _render_item(kind: str, item: Any, context: AutogenContext) -> str | bool:
 
 
 def _include_object(element: Any, _name: str | None, kind: str, _reflected: object, _other: object) -> bool:
-    """Leave the search indexes to `search_index`, which compares them."""
-    return is_compared(element, kind)
+    """Exclude search indexes; `compare.search_index` compares them."""
+    return is_ordinary(element, kind)
 
 
 def _leave_out(_context: object, _revision: object, directives: list[Any]) -> None:

@@ -1,7 +1,7 @@
 """Plans the migration that brings a database to the models, and writes its file.
 
-A plan is made in a transaction that is never committed: the renames that were told are made in it first, so that the comparison
-sees what is left. Applies nothing.
+Plans in a transaction that is rolled back. It applies the given renames first, so that the comparison reports the other
+changes only. Must not change the database.
 """
 
 from collections.abc import Iterator
@@ -17,9 +17,11 @@ from alembic.config import Config
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
+from alembic.util import CommandError, coerce_resource_to_filename
 
 from rowhouse.migrations.autogenerate import autogenerate_options, only_adds
 from rowhouse.migrations.defaults import fill, relax
+from rowhouse.migrations.engine_tables import PROJECT, is_of_engine
 from rowhouse.migrations.losses import Loss, flat, note_losses
 from rowhouse.migrations.renames import (
     Decisions,
@@ -35,24 +37,24 @@ UNDECIDED = Decisions()
 
 @dataclass(frozen=True)
 class Plan:
-    """The operations that are to be done, one by one, and what they lose."""
+    """The operations of a migration, in order, and the data that they lose."""
 
     operations: list[ops.MigrateOperation] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
 
     @property
     def only_adds(self) -> bool:
-        """Whether it makes something new and touches nothing that is there."""
+        """Return True if every operation adds something and leaves what exists as it is."""
         return only_adds(self.operations)
 
 
 def plan(connection: sa.Connection, metadata: sa.MetaData, decisions: Decisions = UNDECIDED) -> Plan:
-    """What separates the database from the models.
+    """Compare the database with the models.
 
     Raises:
-        UndecidedError: for what looks like a rename, and nobody has said whether it is one.
-        UnfillableError: for a column that becomes NOT NULL and has no value for the rows that are there.
-        ValueError: for a rename of a column or table that is not there.
+        UndecidedError: something looks like a rename, and `decisions` do not say whether it is one.
+        UnfillableError: a column becomes NOT NULL, and existing rows have no value for it.
+        ValueError: a rename names a column or table that does not exist.
     """
     with _renamed(connection, decisions):
         context = MigrationContext.configure(connection, opts=autogenerate_options(metadata))
@@ -68,12 +70,15 @@ def write(
     message: str,
     decisions: Decisions = UNDECIDED,
 ) -> tuple[Path, Plan] | None:
-    """Write the migration that follows; None where there is nothing to do. The database must be at the newest revision.
+    """Write the project's next migration. Return its path and plan, or None without a change.
 
-    The file says in `loses` what it loses, and in a comment how to keep it. It never takes the place of another file.
+    The database must be at the newest revision. The file goes to the project's branch, never into the package, and
+    depends on the engine's newest migration. Its `loses` lists the data that it loses, and comments say how to keep it.
+    It never replaces another file.
 
     Raises:
-        as `plan`.
+        UndecidedError, UnfillableError, ValueError: as `plan`.
+        CommandError: the project has two newest migrations, or the database lacks one.
     """
     made: list[Plan] = []
 
@@ -86,15 +91,49 @@ def write(
     with _renamed(connection, decisions):
         config.attributes["connection"] = connection
         try:
-            script = command.revision(config, message=message, autogenerate=True, process_revision_directives=complete)
+            script = command.revision(
+                config,
+                message=message,
+                autogenerate=True,
+                process_revision_directives=complete,
+                **position(config),
+            )
         finally:
             del config.attributes["connection"]
     return (Path(script.path), made[0]) if isinstance(script, Script) else None
 
 
+def position(config: Config) -> dict[str, Any]:
+    """Return the words of `command.revision` that add a migration to the project's branch.
+
+    Raises:
+        CommandError: the project has two newest migrations.
+    """
+    scripts = ScriptDirectory.from_config(config)
+    heads = [scripts.get_revision(head) for head in scripts.get_heads()]
+    own = [script for script in heads if not is_of_engine(script)]
+    if len(own) > 1:
+        names = " and ".join(sorted(Path(script.path).name for script in own))
+        raise CommandError(f"{names} follow the same migration; set down_revision of one to the other's revision")
+    included = {one.revision for script in own for one in scripts.iterate_revisions(script.revision, "base")}
+    needed = [script.revision for script in heads if is_of_engine(script) and script.revision not in included]
+    if own:
+        return {"head": own[0].revision, "depends_on": needed or None}
+    label = PROJECT if needed else None
+    return {"head": "base", "depends_on": needed or None, "branch_label": label, "version_path": _own_folder(config)}
+
+
+def _own_folder(config: Config) -> Path:
+    """Return the first of the configured folders of migrations: the project's."""
+    locations = config.get_version_locations_list()
+    if locations:
+        return Path(coerce_resource_to_filename(locations[0]))
+    return Path(config.get_main_option("script_location", "alembic")) / "versions"
+
+
 @contextmanager
 def _renamed(connection: sa.Connection, decisions: Decisions) -> Iterator[None]:
-    """The columns and tables renamed within the block, in a transaction that is undone after it."""
+    """Apply the renames for the duration of the block, in a transaction that is rolled back."""
     with connection.begin() as transaction:
         apply(connection, decisions.renames)
         try:
@@ -106,7 +145,7 @@ def _renamed(connection: sa.Connection, decisions: Decisions) -> Iterator[None]:
 def _decide(
     script: ops.MigrationScript, metadata: sa.MetaData, connection: sa.Connection, decisions: Decisions
 ) -> Plan:
-    """Complete the operations of a comparison with what it cannot see."""
+    """Add to the operations of a comparison: fillings, losses and renames."""
     upgrade, downgrade = script.upgrade_ops_list[-1], script.downgrade_ops_list[-1]
     undecided = candidates(upgrade.ops, decisions.drops)
     if undecided:
@@ -121,7 +160,7 @@ def _decide(
 
 @dataclass(frozen=True)
 class Pending:
-    """A migration that the database lacks, and what its file says that it loses."""
+    """A migration that the database lacks. `loses` is what its file says that it loses."""
 
     revision: str
     path: Path
@@ -129,7 +168,7 @@ class Pending:
 
 
 def pending(connection: sa.Connection, scripts: ScriptDirectory) -> list[Pending]:
-    """The migrations that the database lacks, the oldest first.
+    """Return the migrations that the database lacks, the oldest first, of the project and of the engine.
 
     Raises:
         alembic.script.revision.RevisionError: the database is at a revision that the code does not know.

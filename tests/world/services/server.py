@@ -65,7 +65,7 @@ class Server:
 def migrate(database_url: str) -> None:
     """Bring a database to the newest migration by the command that the documentation names."""
     environment = {**os.environ, **SETTINGS, "DATABASE_URL": database_url}
-    run([sys.executable, "-m", "alembic", "upgrade", "head"], cwd=ROOT, env=environment)
+    run([sys.executable, "-m", "alembic", "upgrade", "heads"], cwd=ROOT, env=environment)
 
 
 @contextmanager

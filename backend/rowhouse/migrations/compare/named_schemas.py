@@ -26,14 +26,17 @@ def schemas_of(metadata: sa.MetaData) -> set[str]:
     return {table.schema for table in metadata.tables.values() if table.schema is not None}
 
 
-def include_name(metadata: sa.MetaData) -> Callable[[str | None, str, Any], bool]:
-    """Alembic's filter of what it looks at: it must not touch what belongs to others."""
+def include_name(metadata: sa.MetaData, compares: Callable[[str], bool]) -> Callable[[str | None, str, Any], bool]:
+    """Return Alembic's filter of what it reads from the database: only what these models may change."""
 
     def includes(name: str | None, kind: str, parents: Any) -> bool:
         if kind == "schema":
             return name is None or name in schemas_of(metadata)
+        if kind != "table":
+            return True
         schema = parents.get("schema_name")
-        return kind != "table" or schema is None or f"{schema}.{name}" in metadata.tables
+        path = str(name) if schema is None else f"{schema}.{name}"
+        return compares(path) and (schema is None or path in metadata.tables)
 
     return includes
 

@@ -20,6 +20,7 @@ from sqlalchemy import event
 
 from rowhouse.entities.no_overlap import literal
 from rowhouse.migrations.compare.column_types import POSTGRESQL, SQLITE, is_native_enum
+from rowhouse.migrations.engine_tables import ENGINE
 
 Members = tuple[str, ...]
 STORED = """
@@ -205,6 +206,8 @@ def _render_change(_context: AutogenContext, operation: ChangeEnum) -> str:
 @comparators.dispatch_for("schema", priority=DispatchPriority.LAST)
 def _compare(context: AutogenContext, operations: UpgradeOps, _schemas: Any) -> None:
     """Make the types that new columns have, change those that have other members, drop those that no column has any more."""
+    if context.opts.get("branch") == ENGINE:
+        return  # its tables have no native enum, and those that are stored belong to the project
     connection: Any = context.connection  # migrations are never written offline
     declared = _declared(context.sorted_tables)
     if connection.dialect.name == "postgresql":

@@ -20,6 +20,7 @@ from alembic.util import DispatchPriority
 
 from rowhouse.entities.no_overlap import QUOTE, Live, NoOverlap, Rule, quoted_path, rules_of
 from rowhouse.migrations.compare.expressions import PARAMETER, all_alike, in_plain_sql
+from rowhouse.migrations.engine_tables import compares_of
 
 TRIGGERS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
 EXCLUSIONS = """
@@ -157,8 +158,11 @@ def _compare(context: AutogenContext, operations: UpgradeOps, _schemas: Any) -> 
     connection: Any = context.connection  # migrations are never written offline
     wanted = {str(one.name): one for table in context.sorted_tables for one in rules_of(table)}
     tables = {table.fullname for table in context.sorted_tables}
+    compares = compares_of(context)
     stored = {
-        one.rule.name: one for one in stored_rules(connection) if "." not in one.rule.table or one.rule.table in tables
+        one.rule.name: one
+        for one in stored_rules(connection)
+        if one.rule.table in tables or ("." not in one.rule.table and compares(one.rule.table))
     }
     changed = {name for name in wanted.keys() & stored.keys() if not _is_held(connection, stored[name], wanted[name])}
     operations.ops += [DropNoOverlap(stored[name].rule) for name in sorted(stored.keys() - wanted.keys() | changed)]

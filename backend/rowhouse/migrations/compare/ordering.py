@@ -29,6 +29,7 @@ from rowhouse.migrations.compare.named_schemas import CreateSchema
 from rowhouse.migrations.compare.native_enums import ChangeEnum, CreateEnum, DropEnum
 from rowhouse.migrations.compare.no_overlap import CreateNoOverlap, DropNoOverlap
 from rowhouse.migrations.compare.search_index import CreateSearchIndex, DropSearchIndex
+from rowhouse.migrations.engine_tables import compares_of
 
 SORT: Any = sa.schema.sort_tables_and_constraints  # has no types
 # Within one table; what is not named comes after these, and a column is dropped last.
@@ -40,9 +41,11 @@ AFTER_CHANGES = (CreateSearchIndex, CreateNoOverlap)
 
 @comparators.dispatch_for("autogenerate", priority=DispatchPriority.FIRST)
 def sort_tables(context: AutogenContext, _upgrade: UpgradeOps) -> None:
-    """Sort the declared tables as Alembic does, without its warning about tables that refer to each other."""
+    """Sort the tables to compare as Alembic does, without its warning about tables that refer to each other."""
     metadata: Any = context.metadata
-    context.sorted_tables = [table for table, _keys in SORT(_by_name(metadata.tables.values())) if table is not None]
+    compares = compares_of(context)
+    compared = [table for table in metadata.tables.values() if compares(table.fullname)]
+    context.sorted_tables = [table for table, _keys in SORT(_by_name(compared)) if table is not None]
 
 
 def _by_name(tables: Iterable[sa.Table]) -> list[sa.Table]:

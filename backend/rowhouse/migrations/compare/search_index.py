@@ -17,6 +17,7 @@ from alembic.operations.ops import UpgradeOps
 from alembic.util import DispatchPriority
 
 from rowhouse.entities.search_index import NOTHING, SearchIndexRule, search_index_of
+from rowhouse.migrations.engine_tables import compares_of
 
 STORED = """
     SELECT indexname, CASE schemaname WHEN current_schema() THEN '' ELSE schemaname || '.' END || tablename, indexdef
@@ -93,7 +94,10 @@ def _compare(context: AutogenContext, operations: UpgradeOps, _schemas: Any) -> 
     connection: Any = context.connection  # migrations are never written offline
     declared = {rule for table in context.sorted_tables if (rule := search_index_of(table))}
     tables = {table.fullname for table in context.sorted_tables}
-    stored = {rule for rule in _stored(connection) if "." not in rule.table or rule.table in tables}
+    compares = compares_of(context)
+    stored = {
+        rule for rule in _stored(connection) if rule.table in tables or ("." not in rule.table and compares(rule.table))
+    }
     operations.ops += [DropSearchIndex(rule) for rule in sorted(stored - declared)]
     operations.ops += [CreateSearchIndex(rule) for rule in sorted(declared - stored)]
 
@@ -108,8 +112,8 @@ def _stored(connection: sa.Connection) -> list[SearchIndexRule]:
     return [SearchIndexRule(name, table, tuple(json.loads(columns))) for name, table, columns in found]
 
 
-def is_compared(element: Any, kind: str) -> bool:
-    """Whether Alembic's own comparison is to look at an element of a schema; search indexes are looked at here."""
+def is_ordinary(element: Any, kind: str) -> bool:
+    """Return False for a search index: this module compares those, not Alembic."""
     if kind != "index":
         return True
     holds_nothing = str(element.dialect_kwargs.get("sqlite_where")) == NOTHING

@@ -1,24 +1,63 @@
-"""Reviews, carts and orders.
+"""Create the bookstore: categories, books, reviews, carts and orders.
 
-Revision: 0004, after 0003; 2026-11-21 14:10:20.113402
+Revision: 0001, the first of the branch `project`; 2026-11-27
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0004"
-down_revision = "0003"
-branch_labels = None
-depends_on = None
+revision = "0001"
+down_revision = None
+branch_labels = ("project",)
+depends_on = "rowhouse_0001"
 
 
 def text(length: int) -> sa.types.TypeEngine[str]:
-    """Text that PostgreSQL orders by code point, as SQLite does."""
+    """Return a text type that PostgreSQL orders by code point, as SQLite does."""
     return sa.String(length).with_variant(sa.String(length, collation="C"), "postgresql")
 
 
 def upgrade() -> None:
     """Apply."""
+    _create_catalog()
+    _create_orders()
+
+
+def _create_catalog() -> None:
+    op.create_table(
+        "categories",
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("name", text(100), nullable=False),
+        sa.Column("description", text(2000), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_categories")),
+        sa.UniqueConstraint("name", name=op.f("uq_categories_name")),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "books",
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("title", text(255), nullable=False),
+        sa.Column("author", text(255), nullable=False),
+        sa.Column("description", text(5000), nullable=True),
+        sa.Column("price", sa.Numeric(precision=10, scale=2), nullable=False),
+        sa.Column("stock", sa.Integer(), nullable=False),
+        sa.Column("category_id", sa.Integer(), nullable=False),
+        sa.Column("cover_image", text(500), nullable=True),
+        sa.CheckConstraint("price > 0", name=op.f("ck_books_price_positive")),
+        sa.CheckConstraint("stock >= 0", name=op.f("ck_books_stock_not_negative")),
+        sa.ForeignKeyConstraint(["category_id"], ["categories.id"], name=op.f("fk_books_category_id_categories")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_books")),
+        sa.UniqueConstraint("title", name=op.f("uq_books_title")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_books_author_id", "books", ["author", "id"])
+    op.create_index("ix_books_category_id_id", "books", ["category_id", "id"])
+    op.create_index("ix_books_price_id", "books", ["price", "id"])
+    op.create_search_index("ix_books_search", "books", "title", "author")
     op.create_table(
         "reviews",
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -35,8 +74,11 @@ def upgrade() -> None:
         sa.UniqueConstraint("author_id", "book_id", name=op.f("uq_reviews_author_id_book_id")),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_reviews_book_id", "reviews", ["book_id"])
+    op.create_index("ix_reviews_book_id_id", "reviews", ["book_id", "id"])
+    op.create_search_index("ix_reviews_search", "reviews", "comment")
 
+
+def _create_orders() -> None:
     op.create_table(
         "cart_items",
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -55,7 +97,6 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_cart_items_book_id", "cart_items", ["book_id"])
-
     op.create_table(
         "orders",
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -68,8 +109,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_orders")),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_orders_customer_id", "orders", ["customer_id"])
-
+    op.create_index("ix_orders_customer_id_id", "orders", ["customer_id", "id"])
+    op.create_index("ix_orders_status_id", "orders", ["status", "id"])
     op.create_table(
         "order_lines",
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -92,5 +133,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Undo."""
-    for table in ("order_lines", "orders", "cart_items", "reviews"):
+    for table in ("order_lines", "orders", "cart_items", "reviews", "books", "categories"):
         op.drop_table(table)

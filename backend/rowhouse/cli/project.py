@@ -1,0 +1,75 @@
+"""Finds what a command works on: the project in the working directory and its application.
+
+    [tool.rowhouse]
+    app = "app.main:create_app"   # module:factory, or module:application
+    source = "backend"            # the folder that Python imports from
+
+`ROWHOUSE_APP` in the environment replaces `app`; server processes get it from `rowhouse run --app`. Must not import the
+application before it is asked for.
+"""
+
+import os
+import sys
+import tomllib
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+
+APP = "app.main:create_app"
+VARIABLE = "ROWHOUSE_APP"
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project's folder and the words of its `[tool.rowhouse]`."""
+
+    directory: Path
+    app: str = APP
+    source: str = "."
+
+    @property
+    def module(self) -> str:
+        """The module that holds the application."""
+        return self.app.partition(":")[0]
+
+    def make_importable(self) -> None:
+        """Let Python import from the project's source folder."""
+        folder = str((self.directory / self.source).resolve())
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+
+
+def find_project(directory: Path | None = None) -> Project:
+    """Read the project in `directory`, by default the working directory.
+
+    Raises:
+        ValueError: `[tool.rowhouse]` of pyproject.toml has an unknown word or a value that is no text.
+    """
+    directory = directory or Path.cwd()
+    file = directory / "pyproject.toml"
+    said: dict[str, Any] = tomllib.loads(file.read_text("utf-8")) if file.is_file() else {}
+    words = said.get("tool", {}).get("rowhouse", {})
+    for word, value in words.items():
+        if word not in ("app", "source") or not isinstance(value, str):
+            raise ValueError(f"[tool.rowhouse] {word} = {value!r}: write app and source, each a text")
+    app = os.environ.get(VARIABLE) or words.get("app", APP)
+    return Project(directory, **{**words, "app": app})
+
+
+def load_application(project: Project) -> FastAPI:
+    """Import the project's application, or build it with its factory.
+
+    Raises:
+        ModuleNotFoundError: there is no such module.
+        ValueError: the module has no such name, or it is neither an application nor a factory.
+    """
+    name = project.app.partition(":")[2] or "app"
+    project.make_importable()
+    found = getattr(import_module(project.module), name, None)
+    made = found if isinstance(found, FastAPI) else found() if callable(found) else None
+    if not isinstance(made, FastAPI):
+        raise ValueError(f"{project.app} is no application and no function that returns one; write module:factory")  # noqa: TRY004  a wrong setting
+    return made

@@ -1,0 +1,38 @@
+"""Tells the engine's tables from the project's: each branch of migrations changes its own tables only.
+
+Must not know any table of a project.
+"""
+
+from collections.abc import Callable
+from typing import cast
+
+import sqlalchemy as sa
+from alembic.autogenerate.api import AutogenContext
+from alembic.script import Script
+from sqlmodel import SQLModel
+
+ENGINE = "rowhouse"  # the label of the engine's branch of migrations
+PROJECT = "project"  # the label that a project's first migration gets
+ENGINE_TABLES = frozenset({"users", "refresh_tokens", "idempotency_keys", "deleted_rows", "history_entries"})
+IsCompared = Callable[[str], bool]
+
+
+def is_compared(metadata: sa.MetaData, branch: str = PROJECT) -> IsCompared:
+    """Return a predicate on full names of tables: True for the tables that this branch of migrations changes.
+
+    The engine's branch looks at the engine's tables, every other branch at all other tables. A table of the same name
+    that other models declare belongs to the project.
+    """
+    own = SQLModel.metadata.tables
+    engine = {name for name in ENGINE_TABLES if metadata.tables.get(name, own[name]) is own[name]}
+    return lambda name: (name in engine) == (branch == ENGINE)
+
+
+def compares_of(context: AutogenContext) -> IsCompared:
+    """Return the predicate of a comparison that is under way. Without the engine's options every table is compared."""
+    return cast(IsCompared, context.opts.get("compares", lambda _name: True))
+
+
+def is_of_engine(script: Script) -> bool:
+    """Return True for a migration of the engine's branch."""
+    return ENGINE in script.branch_labels
