@@ -30,6 +30,7 @@ from rowhouse.schemas.columns import RegistrationError
 from tests.conftest import ROOT, migrate
 from tests.core.conftest import kept_logging
 from tests.databases import Databases
+from tests.migrations.copies import copy_migrations
 
 
 @pytest.fixture
@@ -241,6 +242,7 @@ def test_a_database_that_no_waiting_mends_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], databases: Databases, backend: str
 ) -> None:
     """One that was never migrated, and one that does not exist."""
+    copy_migrations(Path.cwd())
     quiet = {"LOG_LEVEL": "error"}
     told = start(monkeypatch, capsys, DATABASE_URL=databases.empty(backend), **quiet)
     assert "The database was never migrated" in told

@@ -1,9 +1,11 @@
 """The table of `rowhouse routes`: every documented operation, who may call it, and its time bound."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from fastapi import FastAPI
+
+from rowhouse.http.routing import OneHopRoute
+from rowhouse.operations.route import GeneratedRoute
 
 HEADINGS = ("METHOD", "PATH", "OPERATION", "WHO", "SLO")
 UNKNOWN = "its own check"  # a route of plain FastAPI
@@ -33,9 +35,7 @@ def _rows(app: FastAPI) -> Iterator[Row]:
 def _policies(app: FastAPI) -> Iterator[tuple[tuple[str, str], str]]:
     """Yield the policies of each method and path. The first route of a path answers, so it comes last."""
     for route in reversed(app.routes):
-        found: Any = route
-        admission = getattr(found, "admission", None)
-        if admission is not None:
-            for method in found.methods:
-                names = sorted({policy.name for policy in admission.policies(method)})
-                yield (method, found.path_format), " and ".join(names) or "anyone"
+        if isinstance(route, GeneratedRoute | OneHopRoute):
+            for method in route.methods or ():
+                names = sorted({policy.name for policy in route.authorization.policies(method)})
+                yield (method, route.path_format), " and ".join(names) or "anyone"

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import click
 import uvicorn
 from fastapi import FastAPI
 from pydantic import ValidationError
@@ -104,8 +105,11 @@ def server_options(arguments: Sequence[str]) -> dict[str, Any]:
 
 
 def print_help() -> None:
-    """Print uvicorn's options."""
-    uvicorn_command.main(["--help"], prog_name="rowhouse run", standalone_mode=False)
+    """Print the options of `rowhouse run`: uvicorn's, and the application."""
+    ours = click.Option(["--app"], metavar="MODULE:FACTORY", help="The application; [tool.rowhouse] app unless given.")
+    options = [ours, *(one for one in uvicorn_command.params if one.name not in ("app", "factory", "app_dir"))]
+    command = click.Command("run", params=options, help="Serve the application until a signal stops it.")
+    print(click.Context(command, info_name="rowhouse run").get_help())
 
 
 def main(arguments: Sequence[str]) -> int:
