@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from shutil import copy, copytree
+from shutil import copytree
 
 import psycopg
 from alembic import command
