@@ -144,6 +144,7 @@ def configuration(folder: Path) -> Config:
     """Return the configuration of Alembic for a folder of migrations, otherwise that of this repository."""
     config = Config(REPOSITORY / "alembic.ini")
     config.set_main_option("script_location", str(folder))
+    config.set_main_option("version_locations", f"{folder}/versions\nrowhouse.migrations:versions")
     return config
 
 
