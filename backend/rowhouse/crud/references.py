@@ -65,7 +65,7 @@ class References:
         seen = set()
         for _start, chunk in chunked(list(asked), columns=1):
             bound = {numbered(ROW_KEY, number): value for number, value in enumerate(chunk)}
-            rows = unit.run(self._statements.seen(target, len(chunk), predicate), bound, predicate)
+            rows = unit.run(self._statements.visible(target, len(chunk), predicate), bound, predicate)
             seen |= {row[target.name] for row in rows}
         return seen
 

@@ -27,7 +27,7 @@ class RowValidator:
 
     def __init__(self, resource: Resource, guards: OverlapGuards, hooks: Hooks[Any]) -> None:
         self._model: Any = resource.model
-        self._complete = resource.schemas.complete
+        self._complete = resource.schemas.whole_row
         self._guards = guards
         self._hooks = hooks
         has_hooks = any(getattr(type(hooks), name) is not getattr(Hooks, name) for name in WRITE_HOOKS)

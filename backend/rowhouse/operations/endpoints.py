@@ -17,7 +17,7 @@ from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.operations.expand import Expansion, partial_schema, viewed_row
 from rowhouse.operations.page_request import JSON, PageRequest, page_response
 from rowhouse.operations.request import OperationRequest
-from rowhouse.query.projection import Projection, ViewParameters
+from rowhouse.query.projection import Projection, ProjectionParameters
 from rowhouse.query.query_string import parse_query
 from rowhouse.query.resource import Resource
 from rowhouse.schemas.json_types import INTEGER_TEXT
@@ -33,13 +33,15 @@ class Endpoints:
         self.crud = crud
         self._expansions = expansions
         schemas = resource.schemas
-        self._row = TypeAdapter(schemas.row).serializer
-        self._rows = TypeAdapter(list[schemas.row]).serializer  # type: ignore[name-defined]  # made at run time
+        self._row = TypeAdapter(schemas.row_type).serializer
+        self._rows = TypeAdapter(list[schemas.row_type]).serializer  # type: ignore[name-defined]  # made at run time
         self.partial = partial_schema(resource)
         viewed: Any = viewed_row(resource)
         self._viewed = TypeAdapter(viewed).serializer
         self._viewed_rows = TypeAdapter(list[viewed]).serializer
-        self.view_parameters = ViewParameters(schemas.public.model_fields, resource.relations, name=resource.name)
+        self.projection_parameters = ProjectionParameters(
+            schemas.public.model_fields, resource.relations, name=resource.name
+        )
         key: Any = key_annotation(resource)
         self._key = TypeAdapter(key).validator
         self._keys = TypeAdapter(Annotated[list[key], *BATCH]).validator
@@ -54,7 +56,7 @@ class Endpoints:
         request = PageRequest(call.query, self.resource.parameters, path=self.resource.path, unit=unit)
         page = self.crud.list(unit, request.query)
         end = request.end_of(page)
-        return page_response(self._items(unit, page.rows, request.query.view), end)
+        return page_response(self._items(unit, page.rows, request.query.projection), end)
 
     def _items(self, unit: UnitOfWork, rows: Sequence[Row], view: Projection) -> bytes:
         self.crud.load_extra_fields(rows, unit=unit)
@@ -74,7 +76,7 @@ class Endpoints:
     def get_row(self, call: OperationRequest, unit: UnitOfWork) -> Response:
         """The row, or 304 where the client has this version of it."""
         call.authorize(unit, self.resource.read)
-        view = self.view_parameters.parse(call.query)
+        view = self.projection_parameters.parse(call.query)
         row = self.crud.get(unit, self._parse_key(call))
         tag = self.crud.version(row)
         known = call.tags(b"if-none-match")

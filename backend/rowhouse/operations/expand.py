@@ -38,8 +38,10 @@ def partial_schema(resource: Resource) -> type[BaseModel]:
 
 def viewed_row(resource: Resource) -> Any:
     """The TypedDict of such a row."""
-    members = dict(resource.schemas.row.__annotations__)
-    members |= {name: _embedded(relation, relation.target.schemas.row) for name, relation in resource.relations.items()}
+    members = dict(resource.schemas.row_type.__annotations__)
+    members |= {
+        name: _embedded(relation, relation.target.schemas.row_type) for name, relation in resource.relations.items()
+    }
     row: Any = TypedDict(f"{resource.name}View", members, total=False)  # type: ignore[misc]  # built at run time
     return row
 

@@ -1,1 +1,1 @@
-"""From a query string to a list query: filters, cursors, projections and pagination."""
+"""Parse a query string into a list query: filters, cursors, projections and pagination."""

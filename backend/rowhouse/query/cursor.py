@@ -1,7 +1,7 @@
-"""Keyset pages: a cursor names the last row by its sort values, so the next page costs what the first did.
+"""Keyset pagination: a cursor contains the sort values of the last row, so every page is as fast as the first.
 
-A cursor is a JWT signed by the server (PyJWT): it carries the list's sort and filters and the row's values. Nullable columns are
-walked without losing a row: nulls are last ascending and first descending, and the conditions say so.
+A cursor is a JWT that the server signs (PyJWT). It contains the filters and the sort of the list, and the values of the row.
+Lists may be sorted by nullable columns: nulls come last ascending and first descending.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,13 +32,13 @@ class SortKey:
 
     @cached_property
     def adapter(self) -> TypeAdapter[Any]:
-        """Reads a value of the column as a cursor carries it. Making it takes longer than reading a page."""
+        """Validates a value of the column from a cursor. It is cached because building it takes longer than reading a page."""
         return TypeAdapter(self.column.filter_annotation)
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A place in a list: its query, its page size and the sort values of the last row that was given."""
+    """A position in a list: the query, the page size, and the sort values of the last row."""
 
     query: Mapping[str, str]
     size: int
@@ -46,33 +46,35 @@ class Cursor:
 
 
 def encode(cursor: Cursor, *, path: str, secret: str) -> str:
-    """The cursor as a token that only this API's list at `path` takes back."""
+    """Return the cursor as a signed token that is valid for the list at `path`."""
     values = [_plain(value) for value in cursor.values]
     return sign({"for": path, "q": dict(cursor.query), "n": cursor.size, "at": values}, kind=KIND, secret=secret)
 
 
 def decode(token: str, *, path: str, secret: str) -> Cursor:
-    """The cursor that `encode` made for the same path.
+    """Return the cursor from a token that `encode` made for the same path.
 
     Raises:
-        InvalidInputError: 422 for any other token.
+        InvalidInputError: 422, any other token.
     """
     try:
         claims = verify(token, kind=KIND, secret=secret)
     except NotAuthenticatedError as error:
-        raise foreign_cursor() from error
+        raise invalid_cursor() from error
     if claims.get("for") != path:
-        raise foreign_cursor()
+        raise invalid_cursor()
     return Cursor(claims["q"], claims["n"], tuple(claims["at"]))
 
 
-def foreign_cursor(message: str = "this is no cursor of this list; start again without it") -> InvalidInputError:
-    """422 for a cursor that does not fit."""
+def invalid_cursor(
+    message: str = "this cursor does not belong to this list; start again without it",
+) -> InvalidInputError:
+    """Return the error 422 `cursor_invalid`."""
     return InvalidInputError.at("query", "cursor", message=message, kind="cursor_invalid")
 
 
 def _plain(value: Any) -> Any:
-    """A sort value as JSON has it, exact: decimals and everything but numbers and truth values as text."""
+    """Return a sort value as exact JSON: numbers and booleans as they are, everything else as text."""
     if value is None or isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, Decimal):
@@ -81,28 +83,29 @@ def _plain(value: Any) -> Any:
 
 
 def position(keys: Sequence[SortKey], values: Sequence[Any]) -> Row:
-    """The bind values of `after` for the row with these sort values, as `decode` gives them.
+    """Return the bind values of `after` for the sort values of a decoded cursor.
 
     Raises:
-        InvalidInputError: 422 when a value is not of its column's type, which a changed schema can bring about.
+        InvalidInputError: 422, a value does not have its column's type, because the schema has changed.
     """
     if len(keys) != len(values):
-        raise foreign_cursor()
+        raise invalid_cursor()
     bound = {}
     for number, (key, value) in enumerate(zip(keys, values, strict=True)):
         if value is not None:
             try:
                 bound[BIND.format(number)] = key.adapter.validate_python(value)
             except ValidationError as error:
-                raise foreign_cursor() from error
+                raise invalid_cursor() from error
     return bound
 
 
 def after(keys: Sequence[SortKey], nulls: Sequence[bool]) -> sa.ColumnElement[bool]:
-    """The rows that come after the one whose sort values are bound; `nulls` says which of them are null.
+    """Return the condition of the rows after the one whose sort values are bound; `nulls` says which of its values are null.
 
-    The last key is the primary key, so no two rows are equal. One direction over columns without nulls is a row comparison,
-    which an index on them answers directly; else the first column's range comes first, so that an index on it still serves.
+    The last key is the primary key, so no two rows are equal. For one direction and no nullable column the condition is a row
+    comparison, for which one index on all columns is enough. Otherwise it begins with the range of the first column, so that an
+    index on that column helps.
     """
     one_way = len({key.descending for key in keys}) == 1
     if one_way and not any(key.column.nullable for key in keys):
@@ -121,7 +124,7 @@ def _bind(number: int, key: SortKey) -> sa.BindParameter[Any]:
 
 
 def _beyond(key: SortKey, number: int, *, is_null: bool) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
-    """Whether a row's value comes after the bound one, and whether it is equal to it."""
+    """Return two conditions: the value of a row comes after the bound value, and it is equal to it."""
     column = key.column.expression
     if is_null:
         return (column.is_not(None) if key.descending else sa.false()), column.is_(None)
@@ -132,7 +135,7 @@ def _beyond(key: SortKey, number: int, *, is_null: bool) -> tuple[sa.ColumnEleme
 
 
 def _range(key: SortKey, *, is_null: bool) -> sa.ColumnElement[bool]:
-    """A condition that every row after the bound one meets, in a form that an index on the first column answers."""
+    """Return a condition that is true for all rows after the bound one, and that an index on the first column supports."""
     column = key.column.expression
     if is_null:
         return sa.true() if key.descending else column.is_(None)

@@ -1,4 +1,4 @@
-"""What one request asks of a list, once its query string is parsed: the shape that decides the SQL, and the values bound to it."""
+"""The parsed query of a list: the shape that decides the SQL, and the values that are bound to it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,29 +10,30 @@ from rowhouse.query.projection import ALL_FIELDS, Projection
 
 @dataclass(frozen=True, slots=True)
 class QueryShape:
-    """What decides the SQL text of a list; equal for two requests that need the same."""
+    """Everything that decides the SQL text of a list. Requests with equal shapes share a compiled statement."""
 
+    # The name and the variant of each filter; see `Operator`.
     filters: tuple[tuple[str, int], ...] = ()
     sort: tuple[str, ...] = ()
-    # How many letters are searched for, as far as that matters; 0 where nothing is.
+    # The variant of the search, as of the operator `contains`; 0 without a search.
     searched: int = 0
-    # Whether the search index is asked, where it knows the answer.
+    # Whether the statement uses the search index for texts that it finds.
     by_index: bool = True
-    # For a page behind a cursor, which sort values of the row before it are null.
+    # With a cursor: which sort values of the last row are null.
     nulls: tuple[bool, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """What one request asks of a list. `shape` decides the SQL text, `values` are bound to it."""
+    """The query of one request. `shape` decides the SQL text, and `values` are bound to it."""
 
     shape: QueryShape
     values: dict[str, Any]
     offset: int
     limit: int
-    # What a cursor has to repeat: the filters, the sort and the search as they were written.
+    # The filters, the sort and the search as the client wrote them, for the next cursor.
     query: Mapping[str, str]
-    view: Projection = ALL_FIELDS
+    projection: Projection = ALL_FIELDS
 
 
 FIRST_PAGE = ListQuery(QueryShape(), {}, offset=0, limit=DEFAULT_SIZE, query={})
@@ -40,7 +41,7 @@ FIRST_PAGE = ListQuery(QueryShape(), {}, offset=0, limit=DEFAULT_SIZE, query={})
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """The columns that `search` looks into, and those of the table's `SearchIndex`, if it has one."""
+    """The columns that `search` reads, and those of the table's `SearchIndex`."""
 
     columns: tuple[str, ...] = ()
     index: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""The envelope of a list: fastapi-pagination's page and parameters, with a cursor beside them."""
+"""The response of a list: fastapi-pagination's page with a cursor."""
 
 from typing import Generic, Literal, TypeVar
 
@@ -12,19 +12,19 @@ MAX_PAGE = 1_000_000_000
 
 
 class Page(NumberedPage[T], Generic[T]):
-    """One page of rows; `total` counts every row that the filters select, and is null behind a cursor."""
+    """One page of rows. `total` counts every row that the filters select; with a cursor it is null."""
 
-    total: int | None  # type: ignore[assignment]  # a page behind a cursor does not count
-    page: int | None  # type: ignore[assignment]  # nor has it a number
+    total: int | None  # type: ignore[assignment]  # nothing is counted with a cursor
+    page: int | None  # type: ignore[assignment]  # as above
     pages: int | None  # type: ignore[assignment]  # as above
     next_cursor: str | None
 
 
 class EstimatedPage(Page[T], Generic[T]):
-    """A page of a list whose total is estimated past a bound; then it has `total_is_estimate`, and else has not."""
+    """A page whose total may be an estimate. Only then it has `total_is_estimate`."""
 
     total_is_estimate: Literal[True] | MISSING = MISSING
 
 
-# OpenAPI calls it by the name of any other page: to a client there is one kind.
+# OpenAPI names it like any other page: clients see one kind of page.
 EstimatedPage.__name__ = EstimatedPage.__qualname__ = Page.__name__

@@ -1,4 +1,4 @@
-"""What of each row an answer shows: `fields` narrows it to some members, `expand` embeds related rows."""
+"""The members of each row in a response: `fields` selects some of them, `expand` embeds related rows."""
 
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, NamedTuple
@@ -10,24 +10,24 @@ from rowhouse.core.errors import InvalidInputError
 from rowhouse.query.query_string import describe_parameters, parse_query
 from rowhouse.schemas.derivation import build_model
 
-VIEW_WORDS = frozenset({"fields", "expand"})
+PROJECTION_WORDS = frozenset({"fields", "expand"})
 MAX_NAMES = 100
 
 
 class Projection(NamedTuple):
-    """The members that are shown, None for all of them, and the names of the related rows that are embedded."""
+    """The members to return, None for all of them, and the names of the relations to embed."""
 
     fields: frozenset[str] | None = None
     expand: frozenset[str] = frozenset()
 
     @property
     def is_full(self) -> bool:
-        """Whether rows are shown as they are."""
+        """Whether rows are returned as they are."""
         return self.fields is None and not self.expand
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "Projection":
-        """The view that parsed parameters ask for."""
+        """Return the projection in parsed parameters."""
         fields = values["fields"]
         return cls(None if fields is None else frozenset(fields), frozenset(values.get("expand") or ()))
 
@@ -35,13 +35,13 @@ class Projection(NamedTuple):
 ALL_FIELDS = Projection()
 
 
-def view_members(columns: Iterable[str], relations: Iterable[str]) -> dict[str, Any]:
-    """The two parameters, for a pydantic model; `expand` exists only where something is related."""
+def projection_members(columns: Iterable[str], relations: Iterable[str]) -> dict[str, Any]:
+    """Return the two parameters for a pydantic model. An entity without relations has no `expand`."""
     names, related = tuple(columns), tuple(relations)
     some = "Only these members of each row, separated by commas."
     members: dict[str, Any] = {"fields": (_names(names), Field(None, description=some))}
     if related:
-        embedded = "Related rows to put into each row, separated by commas; rows that you may not read are left out."
+        embedded = "Related rows to embed in each row, separated by commas; rows that you may not read are left out."
         members["expand"] = (_names(related), Field(None, description=embedded))
     return members
 
@@ -51,28 +51,28 @@ def _names(choices: tuple[str, ...]) -> Any:
     return names
 
 
-class ViewParameters:
-    """The query parameters of `GET /{id}`: parses them, and describes them to OpenAPI."""
+class ProjectionParameters:
+    """Parses the query parameters of `GET /{id}`, and describes them for OpenAPI."""
 
     def __init__(self, columns: Iterable[str], relations: Iterable[str], *, name: str) -> None:
-        config, members = ConfigDict(extra="forbid"), view_members(columns, relations)
+        config, members = ConfigDict(extra="forbid"), projection_members(columns, relations)
         self.model: type[BaseModel] = build_model(f"{name}GetQuery", members, __config__=config)
         self._validator = TypeAdapter(self.model).validator
 
     def parse(self, query_string: bytes) -> Projection:
-        """The view that a query string asks for.
+        """Return the projection in a query string.
 
         Raises:
-            InvalidInputError: 422 for an unknown, repeated or malformed parameter.
+            InvalidInputError: 422, a parameter is unknown, repeated or malformed.
         """
         if not query_string:
             return ALL_FIELDS
-        parts = {n: text.split(",") if n in VIEW_WORDS else text for n, text in parse_query(query_string).items()}
+        parts = {n: text.split(",") if n in PROJECTION_WORDS else text for n, text in parse_query(query_string).items()}
         try:
             return Projection.of(self._validator.validate_python(parts).__dict__)
         except ValidationError as error:
             raise InvalidInputError.from_pydantic(error, "query") from error
 
     def openapi(self) -> list[dict[str, Any]]:
-        """The parameters as OpenAPI 3.1 has them."""
+        """Return the parameters for OpenAPI 3.1."""
         return describe_parameters(self.model)

@@ -1,4 +1,4 @@
-"""Query parameters from a pydantic model: read strictly, each once, and described to OpenAPI."""
+"""Parse query strings strictly, and describe the parameters of a pydantic model for OpenAPI."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ MAX_FIELDS = 200
 
 
 def describe_parameters(model: type[BaseModel]) -> list[dict[str, Any]]:
-    """The members of `model` as OpenAPI query parameters, with references put in place."""
+    """Return the members of `model` as OpenAPI query parameters, without references."""
     schema = model.model_json_schema(schema_generator=GenerateJsonSchema)
     definitions = schema.get("$defs", {})
     return [_describe_parameter(name, _inlined(member, definitions)) for name, member in schema["properties"].items()]
@@ -24,7 +24,7 @@ def describe_parameters(model: type[BaseModel]) -> list[dict[str, Any]]:
 def _describe_parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     parameter: dict[str, Any] = {"name": name, "in": "query", "required": False}
     parameter["description"] = schema.pop("description", "")
-    # Said in words: generated clients would send a default, and `page=1` beside `skip` or a cursor is refused.
+    # A default in the schema would be sent by generated clients, and `page=1` with `skip` or a cursor is rejected.
     default = schema.pop("default", None)
     if default is not None:
         parameter["description"] += f" {default} if left out."
@@ -45,10 +45,10 @@ def _inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:
 
 
 def parse_query(query_string: bytes) -> dict[str, str]:
-    """The parameters of a query string, each at most once.
+    """Return the parameters of a query string.
 
     Raises:
-        InvalidInputError: 422 for a repeated parameter, or bytes that are not UTF-8.
+        InvalidInputError: 422, a parameter is repeated, or the bytes are not UTF-8.
     """
     try:
         pairs = parse_qsl(

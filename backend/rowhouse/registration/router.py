@@ -62,7 +62,7 @@ def _get(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
         resource, "/{id}", policy=resource.read, work=endpoints.get_row, writes=False, methods=["GET"],
         operation_id=f"get_{name}", summary=f"Get a {name.replace('_', ' ')}", response_model=row,
         description="The row, if it exists and the caller may read it.",
-        openapi_extra={"parameters": [*endpoints.view_parameters.openapi(), known]},
+        openapi_extra={"parameters": [*endpoints.projection_parameters.openapi(), known]},
         responses={200: {"headers": TAGGED}, 304: {"description": "The client has this version.", "headers": TAGGED},
                    **problem_responses(401, 403, 404, 422, 503)},
     )  # fmt: skip

@@ -1,7 +1,7 @@
-"""Create, Update and Public, derived from one table class at registration; a table class is never on the wire.
+"""Derive the schemas of requests and responses from a table class: `BookCreate`, `BookUpdate`, `BookPublic`.
 
-Table classes do not validate (decision 0023), so the wire schemas are models of their own: strict, closed to unknown members,
-bounded by what the column can hold. Constraints, field validators and the difference between null and absent survive.
+Table classes do not validate (decision 0023), so no request or response uses one. The schemas are strict, reject unknown members
+and apply the limits of the columns. They keep constraints, field validators, and the difference between null and a missing member.
 """
 
 import re
@@ -33,24 +33,28 @@ CHANGING = ConfigDict(**STRICT, json_schema_extra={"minProperties": 1})
 
 @dataclass(frozen=True, slots=True)
 class Schemas:
-    """The derived wire schemas of one entity; `row` is the TypedDict of a public row, for it serialises fastest."""
+    """The schemas of one entity.
+
+    `row_type` is a TypedDict of a public row, which pydantic serialises faster than a model. `whole_row` runs the model validators
+    of the class; it is None if the class has none.
+    """
 
     create: type[BaseModel]
     update: type[BaseModel]
     batch_update: type[BaseModel]
     public: type[BaseModel]
-    complete: type[BaseModel] | None
+    whole_row: type[BaseModel] | None
     public_names: tuple[str, ...]
-    row: Any
+    row_type: Any
 
 
 def derive(
     model: type[SQLModel], columns: dict[str, Column], *, owner: str | None, extra_fields: Mapping[str, Any] = NOTHING
 ) -> Schemas:
-    """The wire schemas of `model`; `extra_fields` are members of an answer beside its columns, with their types.
+    """Return the schemas of `model`. `extra_fields` are members of a response that are not columns, with their types.
 
     Raises:
-        RegistrationError: a column that looks like a secret is not marked as one.
+        RegistrationError: a column looks like a secret and has no mark.
     """
     _refuse_exposed_secrets(model, columns)
     settable = [c for c in columns.values() if not server_owned(c, owner)]
@@ -69,25 +73,25 @@ def derive(
     key = next(column for column in columns.values() if column.column.primary_key)
     members = {key.name: (key.annotation, described(key, ...)), **members}
     batch_update = build_model(f"{name}BatchUpdate", members, __config__=CHANGING_ONE, __validators__=validators)
-    beside = {member: (kind, ...) for member, kind in extra_fields.items()}
-    answer = build_model(f"{name}Public", {c.name: (c.answer_annotation, described(c, ...)) for c in public} | beside)
-    shown = {c.name: c.answer_annotation for c in public} | {
+    extra = {member: (kind, ...) for member, kind in extra_fields.items()}
+    answer = build_model(f"{name}Public", {c.name: (c.answer_annotation, described(c, ...)) for c in public} | extra)
+    row_members = {c.name: c.answer_annotation for c in public} | {
         member: NotRequired[kind] for member, kind in extra_fields.items()
     }
-    row: Any = TypedDict(f"{name}Row", shown)  # type: ignore[misc]  # built at run time
+    row_type: Any = TypedDict(f"{name}Row", row_members)  # type: ignore[misc]  # built at run time
     names = tuple(c.name for c in public)
-    return Schemas(create, update, batch_update, answer, _complete(model, columns), names, row)
+    return Schemas(create, update, batch_update, answer, _whole_row(model, columns), names, row_type)
 
 
 def build_model(name: str, members: Mapping[str, Any], **options: Any) -> type[BaseModel]:
-    """Pydantic's `create_model` for members whose names are data."""
+    """Call pydantic's `create_model` with a mapping of members."""
     create: Any = create_model
     built: type[BaseModel] = create(name, **options, **members)
     return built
 
 
 def described(column: Column, default: Any) -> Any:
-    """A member with what the class says of the column."""
+    """Return a member with the title, description and examples that the class states."""
     info = column.info
     return Field(default, title=info.title, description=info.description, examples=info.examples)
 
@@ -100,8 +104,8 @@ def _create_field(column: Column) -> Any:
     return described(column, ... if info.is_required() else info.default)
 
 
-def _complete(model: type[SQLModel], columns: dict[str, Column]) -> type[BaseModel] | None:
-    """A model of the whole row that runs the class's model validators; None where there are none."""
+def _whole_row(model: type[SQLModel], columns: dict[str, Column]) -> type[BaseModel] | None:
+    """Return a model of the complete row that runs the model validators of the class, or None if it has none."""
     validators = model_validators(model)
     if not validators:
         return None
@@ -113,6 +117,6 @@ def _refuse_exposed_secrets(model: type[SQLModel], columns: dict[str, Column]) -
     for column in columns.values():
         if SECRET_NAME.search(column.name) and not column.marks:
             raise RegistrationError(
-                f"{model.__name__}.{column.name} looks like a secret and would be in every answer: declare it "
-                f"Annotated[..., SECRET], or Annotated[..., READ_ONLY] / CREATE_ONLY if it is none"
+                f"{model.__name__}.{column.name} looks like a secret and would be in every response: declare it "
+                f"Annotated[..., SECRET], or Annotated[..., READ_ONLY] / CREATE_ONLY if it is not one"
             )

@@ -1,1 +1,1 @@
-"""From a list query to compiled SQL: statements, pages and totals."""
+"""Compile SQL: statements for each verb, pages of lists, and totals."""

@@ -1,7 +1,8 @@
-"""How many rows a list has, roughly and at once, where counting them all would be the cost.
+"""Estimate the total of a list when counting all rows would be slow.
 
-PostgreSQL's planner is asked for its estimate (`EXPLAIN`). SQLite has none to ask: a thousand row ids spread over the table are
-looked up, and the share of them that the list selects is taken for the whole. A list of everything lacks only gaps: few tell.
+On PostgreSQL the planner estimates it (`EXPLAIN`). SQLite's planner does not, so a thousand row ids spread over the table are
+looked up, and the share of them that the list selects is applied to the whole table. Without a filter only gaps between the ids
+matter, so fewer ids are enough.
 """
 
 from collections.abc import Callable
@@ -12,14 +13,17 @@ import sqlalchemy as sa
 from rowhouse.db.compiled import Row
 
 SAMPLE, SAMPLE_OF_ALL = 1_000, 64
-# The last row id up to which SQLite counts a whole table in less time than it takes to see whether there are ten thousand rows.
+# Up to this row id, SQLite counts a whole table faster than it checks whether there are more than ten thousand rows.
 COUNTED_WHOLE = 200_000
-STRIDE = 2_654_435_761  # a prime: no period of the data falls in step with it
+STRIDE = 2_654_435_761  # a prime, so that no regular pattern in the data is sampled unevenly
 PLAN, LAST, FOUND, PROBED = "plan", "_last_row", "_found_rows", "_probed_rows"
 
 
 def estimate_from_sample(table: sa.Table, selected: Callable[[Any], sa.Select[Any]]) -> sa.Select[Any]:
-    """The last row id of a table on SQLite, how many row ids spread up to it are looked up, and how many of those `selected` selects."""
+    """Return the statement that samples a table on SQLite.
+
+    It returns the last row id, the number of row ids that are looked up, and how many of them `selected` selects.
+    """
     row_id = sa.literal_column(f'"{table.name}"."_rowid_"', sa.BigInteger())
     last = sa.select(sa.func.coalesce(sa.func.max(row_id), 0)).select_from(table).scalar_subquery()
     count = selected(sa.func.count())
@@ -32,9 +36,9 @@ def estimate_from_sample(table: sa.Table, selected: Callable[[Any], sa.Select[An
 
 
 def count_exactly(table: sa.Table, past: int) -> sa.Select[Any]:
-    """How many rows a table has on SQLite, which of a large one says no more than that they are more than `past`.
+    """Return the statement that counts a table on SQLite up to `past` rows. For a larger table it returns `past + 1`.
 
-    SQLite counts a table by its pages, without a look at the rows: 7 µs for ten thousand, milliseconds for millions.
+    SQLite counts the pages of a table without reading rows: 7 µs for ten thousand rows, milliseconds for millions.
     """
     row_id = sa.literal_column(f'"{table.name}"."_rowid_"', sa.BigInteger())
     last = sa.select(sa.func.max(row_id)).select_from(table).correlate(None).scalar_subquery()
@@ -45,7 +49,7 @@ def count_exactly(table: sa.Table, past: int) -> sa.Select[Any]:
 
 
 def estimated_rows(answer: Row) -> int:
-    """The estimate in the one row that `Statements.estimate` gives: PostgreSQL's plan, or what `estimate_from_sample` found."""
+    """Return the estimate from the row of `Statements.estimate`: PostgreSQL's plan, or a sample on SQLite."""
     if PLAN in answer:
         return int(answer[PLAN][0]["Plan"]["Plan Rows"])
     probes = min(answer[PROBED], answer[LAST]) or 1

@@ -63,7 +63,7 @@ class PageReader:
     def choose_shape(self, unit: UnitOfWork, query: ListQuery, scope: Predicate) -> QueryShape:
         """Return the shape of the query, which uses the search index if that is faster."""
         shape = query.shape
-        if unit.database.dialect.name != "postgresql" or not self._parameters.asks_search_index(shape):
+        if unit.database.dialect.name != "postgresql" or not self._parameters.uses_search_index(shape):
             return shape
         return replace(shape, by_index=self._estimate(unit, query, scope) < COMMON)
 

@@ -1,4 +1,4 @@
-"""The SQL of the five verbs for one entity on one database, compiled once for each shape of request."""
+"""The SQL of the verbs of one entity on one database. Each statement is compiled once for each shape of request."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,24 +15,24 @@ from rowhouse.schemas.columns import Column
 from rowhouse.sql.count_estimate import count_exactly, estimate_from_sample
 
 CACHED_SHAPES = 512
-# Our own names in a statement begin with an underscore, as no column of a SQLModel class can.
+# Names of our own begin with an underscore, with which no column of a SQLModel class can begin.
 TOTAL, ROW_KEY, PAGE_LIMIT, PAGE_OFFSET = "_total_rows", "_row_key", "_page_limit", "_page_offset"
 TARGET_KEY = "_target_key"
 RELATED = "_related"
 
 
 def numbered(name: str, row: int) -> str:
-    """The name of a value of one row among many; `status_1` is what SQLAlchemy itself calls a value beside a column."""
+    """Return the bind name of a value of one of many rows. SQLAlchemy itself uses names such as `status_1`."""
     return f"_{row}_{name}"
 
 
-def read(column: Column) -> sa.ColumnElement[Any]:
-    """A column as a statement gives it."""
+def read_expression(column: Column) -> sa.ColumnElement[Any]:
+    """Return the expression that reads a column, labelled with its name."""
     return column.column if column.computed is None else column.computed.label(column.name)
 
 
 class Statements:
-    """Each method gives the compiled statement for what must decide its text: a shape, column names, a predicate."""
+    """Returns compiled statements. The arguments of each method are all that decides its SQL text; values are bound."""
 
     def __init__(self, resource: Resource, dialect: sa.Dialect) -> None:
         self._parameters = resource.parameters
@@ -40,13 +40,13 @@ class Statements:
         self._dialect = dialect
         self._key: Any = resource.key.column
         self._exact_count_limit = resource.exact_count_limit
-        # PostgreSQL keeps nothing in memory of what it reads of a large table from its beginning, but the index of a key that counts.
+        # PostgreSQL does not cache a large table that it reads from the beginning, but it caches the index of an integer key.
         self._is_counted_by_key = dialect.name == "postgresql" and isinstance(self._key.type, sa.Integer)
-        self._public = [read(resource.columns[name]) for name in resource.schemas.public_names]
-        self._every = [read(column) for column in resource.columns.values()]
-        # What is told of rows that go, and of those that are locked before they change.
-        self._gone = self._every if resource.records_changes else [self._key]
-        self._found = self._public if resource.history else [self._key]
+        self._public = [read_expression(resource.columns[name]) for name in resource.schemas.public_names]
+        self._all_columns = [read_expression(column) for column in resource.columns.values()]
+        # The columns that a delete returns, and those that locking rows before an update returns.
+        self._deleted_columns = self._all_columns if resource.records_changes else [self._key]
+        self._locked_columns = self._public if resource.history else [self._key]
         cache = lru_cache(maxsize=CACHED_SHAPES)
         self.list = cache(self._list)
         self.list_after = cache(self._list_after)
@@ -59,14 +59,14 @@ class Statements:
         self.update = cache(self._update)
         self.delete = cache(self._delete)
         self.exists = cache(self._exists)
-        self.seen = cache(self._seen)
+        self.visible = cache(self._visible)
         self.insert_many = cache(self._insert_many)
         self.lock_many = cache(self._lock_many)
         self.update_many = cache(self._update_many)
         self.delete_many = cache(self._delete_many)
 
     def _list_after(self, shape: QueryShape, scope: Predicate) -> CompiledStatement:
-        """A page behind a cursor, or a first one, without a total; binds the cursor's values and `_page_limit`."""
+        """A page after a cursor, or the first page, without a total. Binds the values of the cursor and `_page_limit`."""
         beyond = [] if shape.nulls is None else [after(self._parameters.sort_keys(shape.sort), shape.nulls)]
         source = sa.select(*self._public).where(*self._parameters.conditions(shape), *beyond)
         ordered = _where(source, scope).order_by(*self._parameters.order(shape))
@@ -74,7 +74,7 @@ class Statements:
         return self._compile(ordered.limit(limit), self._public, scope)
 
     def _list(self, shape: QueryShape, scope: Predicate) -> CompiledStatement:
-        """A page and the total; binds `_page_limit` and `_page_offset`."""
+        """A page and the total. Binds `_page_limit` and `_page_offset`."""
         total = self._counting(shape, scope).scalar_subquery().label(TOTAL)
         source = sa.select(*self._public, total).where(*self._parameters.conditions(shape))
         ordered = _where(source, scope).order_by(*self._parameters.order(shape))
@@ -87,26 +87,26 @@ class Statements:
         return self._compile(source, list(source.selected_columns), scope)
 
     def _counting(self, shape: QueryShape, scope: Predicate) -> sa.Select[Any]:
-        shape = replace(shape, by_index=True)  # whatever suits the page: nothing here has an order
+        shape = replace(shape, by_index=True)  # whatever the page does, because a count has no order
         if self._exact_count_limit is None:
             return self._selected(sa.func.count().label(TOTAL), shape, scope)
         bounded = self._selected(sa.literal_column("1"), shape, scope)
         if bounded.whereclause is None and self._dialect.name == "sqlite":
             return sa.select(count_exactly(self._table, self._exact_count_limit).scalar_subquery().label(TOTAL))
         if bounded.whereclause is None and self._is_counted_by_key:
-            # The key and not a constant, which the executor would have to put beside each row of the index.
+            # Select the key: a constant would be added to each row of the index.
             bounded = bounded.with_only_columns(self._key).order_by(self._key)
         bounded = bounded.limit(sa.literal_column(str(self._exact_count_limit + 1)))
         return sa.select(sa.func.count().label(TOTAL)).select_from(bounded.subquery())
 
     def _selected(self, value: Any, shape: QueryShape, scope: Predicate) -> sa.Select[Any]:
-        """`value` of the rows that a shape selects."""
+        """Select `value` from the rows of a shape."""
         source = sa.select(value).select_from(self._table).where(*self._parameters.conditions(shape))
         selected: sa.Select[Any] = _where(source, scope)
         return selected
 
     def _estimate(self, shape: QueryShape, scope: Predicate) -> CompiledStatement:
-        """What `estimated_rows` reads; binds the shape's values."""
+        """The statement that `estimated_rows` reads. Binds the values of the shape."""
         if self._dialect.name == "postgresql":
             plan: Any = sa.literal_column("plan")
             source = self._selected(self._key, shape, scope)
@@ -115,7 +115,10 @@ class Statements:
         return self._compile(sample, list(sample.selected_columns), scope)
 
     def _related(self, column: str, size: int, scope: Predicate) -> CompiledStatement:
-        """The rows whose `column` is one of so many values, in the order of their keys; binds numbered `_related` and `_page_limit`."""
+        """The rows whose `column` has one of `size` values, in the order of their keys.
+
+        Binds numbered `_related` and `_page_limit`.
+        """
         kind = self._table.columns[column]
         values = [sa.bindparam(numbered(RELATED, position), type_=kind.type) for position in range(size)]
         source = _where(sa.select(*self._public).where(kind.in_(values)), scope).order_by(self._key)
@@ -123,62 +126,62 @@ class Statements:
         return self._compile(source.limit(limit), self._public, scope)
 
     def _get(self, predicate: Predicate) -> CompiledStatement:
-        """The public columns of one row; binds `_row_key`."""
+        """The public columns of one row. Binds `_row_key`."""
         source = _where(sa.select(*self._public).where(self._is_row()), predicate)
         return self._compile(source, self._public, predicate)
 
     def _get_locked(self, predicate: Predicate) -> CompiledStatement:
-        """Every column of one row, which stays locked until the transaction ends."""
-        source = _where(sa.select(*self._every).where(self._is_row()), predicate)
-        return self._compile(source.with_for_update(key_share=True), self._every, predicate)
+        """All columns of one row, which stays locked until the transaction ends. Binds `_row_key`."""
+        source = _where(sa.select(*self._all_columns).where(self._is_row()), predicate)
+        return self._compile(source.with_for_update(key_share=True), self._all_columns, predicate)
 
     def _insert(self, names: tuple[str, ...]) -> CompiledStatement:
-        """Binds each column by its name."""
+        """Insert one row. Binds each column by its name."""
         values = {name: self._value(name, name) for name in names}
         return self._compile(self._table.insert().values(values).returning(*self._public), self._public)
 
     def _update(self, names: tuple[str, ...], predicate: Predicate) -> CompiledStatement:
-        """Binds `_row_key` and each new value as `set_` with the column's name."""
+        """Update one row. Binds `_row_key`, and each new value as `set_` and the column's name."""
         values = {name: self._value(name, f"set_{name}") for name in names}
         source = _where(self._table.update().where(self._is_row()), predicate)
         return self._compile(source.values(values).returning(*self._public), self._public, predicate)
 
     def _delete(self, predicate: Predicate) -> CompiledStatement:
         source = _where(self._table.delete().where(self._is_row()), predicate)
-        return self._compile(source.returning(*self._gone), self._gone, predicate)
+        return self._compile(source.returning(*self._deleted_columns), self._deleted_columns, predicate)
 
     def _exists(self, target: sa.Column[Any]) -> CompiledStatement:
-        """Whether another table has a row; binds `TARGET_KEY`."""
+        """The row of another table with a key, if it exists. Binds `_target_key`."""
         found = sa.select(target).where(target == sa.bindparam(TARGET_KEY, type_=target.type))
         return self._compile(found, [target])
 
-    def _seen(self, target: sa.Column[Any], size: int, predicate: Predicate) -> CompiledStatement:
-        """Which of some values of another table's column `predicate` lets be seen; binds numbered `_row_key`s."""
+    def _visible(self, target: sa.Column[Any], size: int, predicate: Predicate) -> CompiledStatement:
+        """Those of `size` values of another table's column whose rows meet `predicate`. Binds numbered `_row_key`s."""
         given = [sa.bindparam(numbered(ROW_KEY, row), type_=target.type) for row in range(size)]
         return self._compile(_where(sa.select(target).where(target.in_(given)), predicate), [target], predicate)
 
     def _insert_many(self, names: tuple[str, ...], size: int) -> CompiledStatement:
-        """Binds each column as its name with the row's number behind it."""
+        """Insert `size` rows. Binds numbered columns."""
         rows = [{name: self._value(name, numbered(name, row)) for name in names} for row in range(size)]
         return self._compile(self._table.insert().values(rows).returning(*self._public), self._public)
 
     def _lock_many(self, size: int, predicate: Predicate, *, whole: bool) -> CompiledStatement:
-        """The rows that exist, locked in the order of their keys, with every column where `whole`; binds numbered `_row_key`s."""
-        columns = self._every if whole else self._found
+        """The rows that exist, locked in the order of their keys; all columns if `whole`. Binds numbered `_row_key`s."""
+        columns = self._all_columns if whole else self._locked_columns
         source = _where(sa.select(*columns).where(self._key.in_(self._keys(size))), predicate)
         return self._compile(source.order_by(self._key).with_for_update(key_share=True), columns, predicate)
 
     def _update_many(self, names: tuple[str, ...], size: int) -> CompiledStatement:
-        """Binds numbered `_row_key`s and numbered columns."""
+        """Update `size` rows. Binds numbered `_row_key`s and numbered columns."""
         kinds = {ROW_KEY: self._key.type, **{name: self._table.columns[name].type for name in names}}
         given = values_table(kinds, size, self._dialect)
         source = self._table.update().where(self._key == given.c[ROW_KEY]).values({n: given.c[n] for n in names})
         return self._compile(source.returning(*self._public), self._public)
 
     def _delete_many(self, size: int) -> CompiledStatement:
-        """Binds numbered `_row_key`s."""
+        """Delete `size` rows. Binds numbered `_row_key`s."""
         source = self._table.delete().where(self._key.in_(self._keys(size)))
-        return self._compile(source.returning(*self._gone), self._gone)
+        return self._compile(source.returning(*self._deleted_columns), self._deleted_columns)
 
     def _keys(self, size: int) -> list[sa.BindParameter[Any]]:
         return [sa.bindparam(numbered(ROW_KEY, row), type_=self._key.type) for row in range(size)]
@@ -194,10 +197,10 @@ class Statements:
 
 
 def values_table(kinds: Mapping[str, Any], size: int, dialect: sa.Dialect) -> sa.CTE:
-    """So many rows of given values as the table `given`; `kinds` are its columns' types. Binds numbered columns."""
+    """Return `size` rows of bound values as the table `given`; `kinds` are the types of its columns. Binds numbered columns."""
 
     def value(name: str, row: int) -> sa.ColumnElement[Any]:
-        """PostgreSQL would otherwise guess its type."""
+        """Return a bound value with its type, which PostgreSQL would otherwise guess."""
         bound = sa.bindparam(numbered(name, row), type_=kinds[name])
         return sa.cast(bound, kinds[name]) if dialect.name == "postgresql" else bound
 

@@ -118,8 +118,8 @@ class Exporter:
             if name in PAGE_ONLY:
                 message = "an export has no such parameter: it gives every row, as the row is"
                 raise InvalidInputError.at("query", name, message=message, kind="extra_forbidden")
-        selection = self.resource.parameters.select(given)
-        shown = self._shown(wanted, selection.view.fields)
+        selection = self.resource.parameters.query_of(given)
+        shown = self._shown(wanted, selection.projection.fields)
         file_name = f"{self.resource.path}.{wanted}"
         walk = ExportState(unit.caller, self._formats[wanted], file_name, selection, shown)
         return walk, walk.format.head(shown) + self._next(walk, FIRST_CHUNK, unit)
@@ -158,7 +158,7 @@ class Exporter:
 
 def _csv(resource: Resource) -> Format:
     """RFC 4180: a line of names, CRLF, quotes where they are needed; cells as `cells` makes them."""
-    public, serializer = resource.schemas.public_names, TypeAdapter(resource.schemas.row).serializer
+    public, serializer = resource.schemas.public_names, TypeAdapter(resource.schemas.row_type).serializer
     writers = {name: to_cell for name in public if (to_cell := resource.columns[name].type.write_cell)}
 
     def write(rows: Sequence[Row], names: Names) -> bytes:
@@ -182,7 +182,7 @@ def _lines(rows: Iterable[Sequence[Any]]) -> bytes:
 
 def _ndjson(resource: Resource) -> Format:
     """One JSON object a line, each as a get of the row gives it."""
-    serializer = TypeAdapter(resource.schemas.row).serializer
+    serializer = TypeAdapter(resource.schemas.row_type).serializer
 
     def write(rows: Sequence[Row], names: Names) -> bytes:
         shown = set(names)
