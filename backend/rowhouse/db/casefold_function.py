@@ -1,10 +1,10 @@
 """The definition of `rowhouse_fold` on PostgreSQL: Python's `str.casefold` as a function of the database.
 
-PostgreSQL 18 has `casefold`. Before it there is only `lower`, whose answers depend on the collation, on the version of ICU or of the C
-library, and on the place of a letter in its word (sigma). So the server compares its `lower` with Python's table, and writes the
-differences as constants into the function that it makes. It needs no extension and no rights beyond those of an owner.
+PostgreSQL 18 has `casefold`. Older versions have only `lower`, whose results depend on the collation, on the version of ICU or of
+the C library, and on the position of a letter in its word (sigma). So the server compares its `lower` with Python's table, and
+writes the differences as constants into the function. It needs no extension and no rights beyond those of an owner.
 
-Must not be used by requests: the table costs 0.2 s. What the function is for stands in `folding`.
+Must not be used by requests: the table takes 0.2 s. `sql_functions` describes the purpose.
 """
 
 from functools import cache
@@ -23,9 +23,10 @@ DO $do$ BEGIN
   END IF;
 END $do$
 """
-# `base` is the collation whose `lower` does most of the work. None of these belongs to a country where I is not i; "C" is on every server,
-# knows ASCII only, and leaves all else to the constants. Of the texts that are not ASCII most end at the first `RETURN lower`: the three
-# letters replaced before it, sharp s and the sigmas, are frequent in German and Greek. `after` is for Cherokee, which folds to its capitals.
+# `base` is the collation whose `lower` does most of the work. None of these has special rules for I, as Turkish has. "C" exists on
+# every server, knows only ASCII, and leaves the rest to the constants. Most texts that are not ASCII end at the first `RETURN lower`:
+# the three letters replaced before it, sharp s and the sigmas, are frequent in German and Greek. `after` is for Cherokee, which folds
+# to capitals.
 CREATE_BEFORE_18 = r"""
 DO $do$
 DECLARE
@@ -102,9 +103,9 @@ END $body$);
   END IF;
 END $do$
 """
-# The indexes, and what the planner knows of folded texts, hold what the function gave when they were made. REINDEX would not do: each
-# connection that has used an index keeps the text of the old function in its place, and goes on to write by it, until it ends. So there is
-# another index of the same name; reads go on while it is made. One that belongs to a constraint has to be dropped by hand, and stops this.
+# Indexes and statistics contain the results of the function as it was when they were created. REINDEX is not enough: a connection that
+# has used an index keeps the old function, and continues to write with it, until the connection ends. So a new index of the same name
+# is created; reads continue meanwhile. An index that belongs to a constraint must be dropped by hand, and stops this.
 REFRESH_BEFORE_18 = """
 DO $do$
 DECLARE
@@ -142,17 +143,17 @@ END $do$
 
 @cache
 def case_pairs() -> tuple[tuple[str, str], ...]:
-    """Every character beyond ASCII that `str.casefold` changes, with what it becomes: one to three characters."""
+    """Return every character beyond ASCII that `str.casefold` changes, with its result of one to three characters."""
     characters = map(chr, (*range(0x80, 0xD800), *range(0xE000, 0x110000)))
     return tuple((character, folded) for character in characters if (folded := character.casefold()) != character)
 
 
 def create_fold_statements() -> tuple[str, str]:
-    """The statements that make or replace the function on any server from 14 on, in ASCII, for a migration or a file of SQL."""
+    """Return the statements that create the function on any server from 14 on, in ASCII, for a migration or an SQL file."""
     sources, targets = (",".join(map(_escaped, texts)) for texts in zip(*case_pairs(), strict=True))
     return CREATE_ON_18, CREATE_BEFORE_18.replace("@sources@", sources).replace("@targets@", targets)
 
 
 def _escaped(text: str) -> str:
-    """`text` for a literal `E'…'`."""
+    """Return `text` for a literal `E'…'`."""
     return "".join(character if character.isascii() else f"\\U{ord(character):08x}" for character in text)

@@ -133,7 +133,7 @@ def url_of(settings: Settings) -> sa.URL:
         raise ValueError("DATABASE_URL: the port is not a number; in a password, write / as %2F and @ as %40") from None
     if url.drivername not in DRIVERS:
         raise ValueError(
-            f"DATABASE_URL must begin with sqlite:/// or postgresql://, not {url.drivername}://; there is no other driver"
+            f"DATABASE_URL: it must begin with sqlite:/// or postgresql://, not {url.drivername}://; there is no other driver"
         )
     return url.set(drivername=SQLITE) if url.get_backend_name() == "sqlite" else url
 

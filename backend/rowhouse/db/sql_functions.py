@@ -1,10 +1,10 @@
-"""Text that sorts by code point, compares in any case, Unicode included, alike on both databases, and is found by its trigrams.
+"""SQL functions for text, with the same results on both databases: order by code point, case folding, and trigrams.
 
-The SQL function `rowhouse_fold` folds the case, of what is stored and of what is looked for. SQLite calls Python's `str.casefold`
-(registered on every connection). PostgreSQL has a function of that name by migration, which gives the same (`fold_function`).
+The SQL function `rowhouse_fold` folds the case of Unicode text. On SQLite it is Python's `str.casefold`, registered on every
+connection. On PostgreSQL a migration creates a function with the same results (`casefold_function`).
 
-PostgreSQL's `rowhouse_trigrams` gives the hashes of every three letters in a row in some texts: what `SearchIndex` is made of. It
-needs no extension, which a server may lack or not permit (docs/decisions/0012).
+PostgreSQL's `rowhouse_trigrams` returns the hashes of every three successive letters of some texts, for `SearchIndex`. It needs no
+extension, which a server may lack or forbid (docs/decisions/0012).
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ from rowhouse.db.compiled import NeedsCustomPlan
 FOLD = "rowhouse_fold"
 DROP_FOLD = "DROP FUNCTION IF EXISTS rowhouse_fold(text)"
 TRIGRAM = 3  # letters; a shorter text has none
-# Split into letters first: `substr` would count from the start for each of them, which a long text pays for with its square.
+# Split into letters first: `substr` counts from the start each time, which is quadratic for a long text.
 CREATE_TRIGRAMS_ON_POSTGRESQL = """
 CREATE OR REPLACE FUNCTION rowhouse_trigrams(VARIADIC texts text[]) RETURNS integer[]
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $body$
@@ -50,10 +50,10 @@ class rowhouse_fold(GenericFunction[str], NeedsCustomPlan):  # noqa: N801  SQLAl
 
 
 class MayHold(FunctionElement[bool], NeedsCustomPlan):
-    """Whether one of some columns may hold a text in any case; the text comes last.
+    """True if one of some columns may contain a text in any case. The text is the last argument.
 
-    PostgreSQL tells by their trigrams, so that an index of the same columns in the same order answers; elsewhere they always may.
-    Whoever asks must look at the columns too, for the trigrams may stand apart.
+    PostgreSQL compares trigrams, for which an index of the same columns in the same order is used. Elsewhere it is always true.
+    A query must check the columns as well, because the trigrams may be spread over them.
     """
 
     inherit_cache = True
@@ -73,24 +73,24 @@ def _may_hold_by_trigrams(element: MayHold, compiler: SQLCompiler, **options: An
 
 
 def portable_text(length: int | None) -> sa.types.TypeEngine[Any]:
-    """Text that PostgreSQL orders by code point, as SQLite does."""
+    """Return a type of text that PostgreSQL orders by code point, as SQLite does."""
     return in_code_point_order(sa.String(length))
 
 
 def in_code_point_order(kind: sa.String) -> sa.String:
-    """The same type of text in the order of `portable_text`."""
+    """Return the same type of text in the order of `portable_text`."""
     collated = kind.copy()
     collated.collation = "C"
     return kind.with_variant(collated, "postgresql")
 
 
 def fold_text(text: str | None) -> str | None:
-    """`text` for comparison in any case; what SQLite runs as `rowhouse_fold`."""
+    """Return `text` with its case folded. SQLite runs this as `rowhouse_fold`."""
     return None if text is None else text.casefold()
 
 
 def create_fold_function(connection: sa.Connection) -> None:
-    """Make the function where the database, not the connection, holds it."""
+    """Create the case folding function on PostgreSQL. SQLite has it on every connection."""
     if connection.dialect.name == "postgresql":
         for statement in create_fold_statements():
             connection.execute(sa.text(statement))
@@ -103,7 +103,7 @@ def drop_fold_function(connection: sa.Connection) -> None:
 
 
 def create_trigram_function(connection: sa.Connection) -> None:
-    """Make the function that search indexes are made of, where there are such."""
+    """Create the trigram function on PostgreSQL, which has search indexes."""
     if connection.dialect.name == "postgresql":
         connection.execute(sa.text(CREATE_TRIGRAMS_ON_POSTGRESQL))
 
@@ -115,7 +115,7 @@ def drop_trigram_function(connection: sa.Connection) -> None:
 
 
 def fold_with(metadata: sa.MetaData) -> None:
-    """Make the functions before `metadata.create_all` makes tables; for databases made without a migration."""
+    """Create the functions before `metadata.create_all` creates tables, for databases without migrations."""
 
     @event.listens_for(metadata, "before_create")
     def create(_target: sa.MetaData, connection: sa.Connection, **_: object) -> None:

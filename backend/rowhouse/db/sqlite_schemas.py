@@ -1,9 +1,8 @@
 """SQLite with schemas: the table `jobs` of the schema `ops` is the one table `"ops.jobs"` there.
 
-`__table_args__ = {"schema": "ops"}` is PostgreSQL's. SQLite would take `ops` for an attached database, across which no foreign
-key works. So one dialect, which `engines` uses, writes both names as one and takes them apart again when it reads the tables of a
-database. A class without a schema is not touched.
-Must not know Alembic.
+`__table_args__ = {"schema": "ops"}` is for PostgreSQL. SQLite would look for an attached database `ops`, and foreign keys do not
+work across databases. So the dialect here, which `create_engine` uses, writes both names as one and splits them again when it reads
+the tables of a database. A class without a schema is not affected. Must not know Alembic.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,26 +13,26 @@ from sqlalchemy.dialects.sqlite import base
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 NAME = "sqlite+rowhouse"
-# What is a schema to SQLite itself.
+# The schemas of SQLite itself.
 OWN = (None, "main", "temp")
-# SQLAlchemy's, which have no types.
+# SQLAlchemy's classes, as untyped values.
 STOCK: Any = SQLiteDialect_pysqlite
 STATEMENTS: Any = base.SQLiteCompiler
 
 
 def joined_name(table: str, schema: str | None) -> str:
-    """What SQLite calls a table of a schema."""
+    """Return SQLite's name of a table in a schema: `ops.jobs`."""
     return table if schema in OWN else f"{schema}.{table}"
 
 
 def parted(stored: str) -> tuple[str | None, str]:
-    """The schema, where there is one, and the name of a table of SQLite."""
+    """Return the schema, or None, and the name of a table of SQLite."""
     schema, _, table = stored.rpartition(".")
     return schema or None, table
 
 
 def written(table: str) -> str:
-    """The name of a table (`ops.jobs`) for an SQL text of SQLite; what has no schema stays as it is."""
+    """Return the name of a table (`ops.jobs`) for SQL text of SQLite, in quotes if it has a schema."""
     return f'"{table}"' if "." in table else table
 
 
@@ -44,7 +43,7 @@ class _Names(base.SQLiteIdentifierPreparer):
         return self.quote(joined_name(table.name, table.schema))
 
     def joined_in(self, text: str, table: Any) -> str:
-        """The text, with both as one name where it begins with a table's schema and name."""
+        """Replace a table's schema and name at the beginning of the text by its joined name."""
         schema = getattr(table, "schema", None)
         if schema in OWN:
             return text
@@ -64,7 +63,7 @@ class _Statements(base.SQLiteCompiler):
 
 class _Tables(base.SQLiteDDLCompiler):
     def visit_foreign_key_constraint(self, constraint: Any, **options: Any) -> str:
-        # SQLite's own would leave a reference to another schema out.
+        # SQLite's own compiler would omit a reference to another schema.
         return super(base.SQLiteDDLCompiler, self).visit_foreign_key_constraint(constraint, **options)
 
     def _prepared_index_name(self, index: sa.Index, **options: Any) -> str:  # type: ignore[override]  # called by keyword
@@ -73,7 +72,7 @@ class _Tables(base.SQLiteDDLCompiler):
 
 
 def _of_table(read: Callable[..., Any]) -> Callable[..., Any]:
-    """A method that reads something of a table, by the one name that SQLite has for it."""
+    """Return a method of the dialect that inspects a table, under its joined name."""
 
     def read_joined(self: Any, connection: Any, table_name: str, schema: str | None = None, **options: Any) -> Any:
         return read(self, connection, joined_name(table_name, schema), schema if schema in OWN else None, **options)
@@ -82,7 +81,7 @@ def _of_table(read: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _of_schema(read: Callable[..., Any]) -> Callable[..., Any]:
-    """A method that lists names, for those of one schema."""
+    """Return a method of the dialect that lists names, limited to one schema."""
 
     def list_parted(self: Any, connection: Any, schema: str | None = None, **options: Any) -> Any:
         own, wanted = (schema, None) if schema in OWN else (None, schema)
@@ -92,7 +91,7 @@ def _of_schema(read: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _foreign_keys(self: Any, *arguments: Any, **options: Any) -> Any:
-    """The foreign keys of a table, with the schemas of the tables that they refer to."""
+    """Return the foreign keys of a table, with the schemas of the tables that they refer to."""
     found = _of_table(STOCK.get_foreign_keys)(self, *arguments, **options)
     return [{**key, **_referred(key)} for key in found]
 
@@ -103,13 +102,13 @@ def _referred(key: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _schema_names(self: Any, connection: Any, **options: Any) -> Any:
-    """SQLite's own schemas, and those of the tables that are there."""
+    """Return SQLite's own schemas, and those of the existing tables."""
     found = {schema for schema, _table in map(parted, STOCK.get_table_names(self, connection)) if schema is not None}
     return [*STOCK.get_schema_names(self, connection, **options), *sorted(found)]
 
 
 class SQLiteWithSchemas(SQLiteDialect_pysqlite):
-    """The dialect of `engines`, called `sqlite+rowhouse` in URLs."""
+    """The dialect of `create_engine`, called `sqlite+rowhouse` in URLs."""
 
     supports_statement_cache = True
     preparer = _Names

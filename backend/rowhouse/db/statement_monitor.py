@@ -1,8 +1,8 @@
-"""Watches the statements of one database: stops those that take too long and logs those that are slow.
+"""Monitors the statements of one database: interrupts those that take too long, and logs slow ones.
 
-PostgreSQL stops a statement itself (`statement_timeout`). SQLite has no such bound, and a server that stands still does not keep its own:
-a thread looks at what runs, interrupts SQLite, and breaks the connection to a PostgreSQL that says nothing. Logs a statement's text
-and its time, never its values.
+PostgreSQL has a limit of its own (`statement_timeout`). SQLite has none, and a PostgreSQL server that hangs does not enforce its
+limit. A thread checks the running statements, interrupts SQLite, and closes the connection to a PostgreSQL server that does not
+respond. Logs the text and the time of a statement, never its values.
 """
 
 import os
@@ -18,7 +18,7 @@ from sqlalchemy import event
 
 MAX_TEXT = 500
 MONITORED = "rowhouse_watched"
-# What a PostgreSQL may take longer than its own bound before it is taken for one that stands still.
+# How long PostgreSQL may exceed its own limit before its connection is closed.
 GRACE_SECONDS = 1.0
 log = structlog.get_logger("database")
 
@@ -26,15 +26,15 @@ log = structlog.get_logger("database")
 class MonitoredConnection(Protocol):
     """A connection that runs one statement at a time."""
 
-    # When the statement began that runs now, on `perf_counter`; None where none does.
+    # When the running statement began, on `perf_counter`. None if none is running.
     started: float | None
 
     def stop(self) -> None:
-        """Have the statement that runs end with an error; called by another thread."""
+        """Interrupt the running statement, which then raises an error. Called by another thread."""
 
 
 class StatementMonitor:
-    """The bounds of one database's statements: those that are compiled, and those that SQLAlchemy sends."""
+    """The time limits of one database's statements, compiled ones and SQLAlchemy's own."""
 
     def __init__(self, engine: sa.Engine, *, slow_ms: int, seconds: float) -> None:
         self.slow_seconds = slow_ms / 1000 if slow_ms else float("inf")
@@ -52,13 +52,13 @@ class StatementMonitor:
             log.warning("slow statement", duration_ms=round(seconds * 1000, 1), statement=" ".join(shown.split()))
 
     def start(self, connections: Collection[MonitoredConnection]) -> None:
-        """Watch these connections, whose number may change; once."""
+        """Start to monitor these connections, unless that has started. Connections may be added later."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._watch, args=[connections], name="watch", daemon=True)
             self._thread.start()
 
     def close(self) -> None:
-        """Watch no more."""
+        """Stop."""
         self._is_over.set()
         if self._thread is not None:
             self._thread.join()
@@ -84,6 +84,6 @@ class StatementMonitor:
 
 
 def shut_down_socket(descriptor: int) -> None:
-    """End the connection of a socket that another thread waits for: it gets an error at once."""
+    """Shut a socket down. A thread that waits for it gets an error at once."""
     with socket.socket(fileno=os.dup(descriptor)) as copied:
         copied.shutdown(socket.SHUT_RDWR)

@@ -1,7 +1,7 @@
 """Finds the route of a request by the segments of its path. The time does not depend on the number of entities.
 
 The routes are FastAPI's, with their full paths, and are in the application's list as well. FastAPI would try one after the other
-(docs/decisions/0015). Only finds routes: `rowhouse.app.fast_path` calls them.
+(docs/decisions/0002). Only finds routes: `rowhouse.app.fast_path` calls them.
 """
 
 import re

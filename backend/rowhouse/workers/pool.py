@@ -1,8 +1,8 @@
-"""A crew of threads that work for an event loop: the hop that every request makes, and so the leanest that it can be.
+"""A fixed pool of worker threads for one event loop. Every request uses it, so it does as little as possible.
 
-`ThreadPoolExecutor` behind `wrap_future` costs about twice the CPU (docs/decisions/0011): it takes two locks a step, for a future
-that any thread may wait for, and wakes the loop for each answer. Here only the loop waits, and one wake-up fetches all answers
-that are ready.
+`ThreadPoolExecutor` behind `wrap_future` costs about twice the CPU (docs/decisions/0011): it takes two locks for each step, because
+any thread may wait for its futures, and wakes the event loop for each result. Here only the event loop waits, and one wake-up
+delivers all results that are ready.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
-# How long a thread that cannot work leaves the tasks to the others.
+# How long a thread without a connection leaves the jobs to other threads.
 RETRY_SECONDS = 0.5
 
 
@@ -25,7 +25,7 @@ class PoolTimeoutError(Exception):
 
 
 class Job(Generic[T]):
-    """Work that waits for a thread; `outcome` is what the loop waits for."""
+    """Work that waits for a thread. The event loop awaits `outcome`."""
 
     __slots__ = ("_claims", "_context", "_error", "_pool", "_result", "_work", "completions", "is_abandoned", "outcome")
 
@@ -37,43 +37,43 @@ class Job(Generic[T]):
         self._result: T
         self._error: BaseException | None = None
         self._work = work
-        self._context = contextvars.copy_context()  # what is logged in the thread names the request
+        self._context = contextvars.copy_context()  # log lines of the thread contain the request id
         self._claims = [True]
 
     def claim(self) -> bool:
-        """Whether it is the claimant's to do, or to give up; only one claimant gets it."""
+        """Return True for the one caller who may perform or abandon the job."""
         try:
-            return self._claims.pop()  # atomic, and the only thing here that two threads race for
+            return self._claims.pop()  # atomic; nothing else here is contended by two threads
         except IndexError:
             return False
 
     def perform(self) -> None:
-        """Do the work, in a thread of the crew."""
+        """Do the work, in a thread of the pool."""
         try:
             self._result = self._context.run(self._work)
-        except BaseException as error:  # noqa: BLE001  it is raised where the outcome is awaited
+        except BaseException as error:  # noqa: BLE001  awaiting the outcome raises it
             self._error = error
 
     def fail(self, error: Exception) -> None:
-        """End with an error instead of doing the work."""
+        """Set an error as the outcome instead of doing the work."""
         self._error = error
 
     def release(self) -> None:
-        """Give it back: another thread may claim it."""
+        """Allow another thread to claim the job."""
         self._claims.append(True)
 
     def deliver(self) -> None:
-        """Give the outcome to who waits for it, in the loop's thread."""
+        """Set the outcome, in the thread of the event loop."""
         self._pool.unfinished -= 1
         if self.outcome.done():
-            return  # nobody waits any more
+            return  # the caller is gone
         if self._error is not None:
             self.outcome.set_exception(self._error)
         else:
             self.outcome.set_result(self._result)
 
     def abandon(self) -> None:
-        """Give up waiting, in the loop's thread: what was not begun is never done."""
+        """Stop waiting, in the thread of the event loop. A job that has not started never runs."""
         self.is_abandoned = True
         if self.claim():
             self._pool.unfinished -= 1
@@ -82,7 +82,7 @@ class Job(Generic[T]):
 
 
 class CompletionQueue:
-    """What threads have done for one event loop. One wake-up is under way at most."""
+    """The finished jobs for one event loop. At most one wake-up is pending."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
@@ -90,52 +90,48 @@ class CompletionQueue:
         self._is_waking = False
 
     def put(self, job: Job[Any]) -> None:
-        """Hand in a task that is done; called by threads."""
+        """Add a finished job. Called by worker threads."""
         self._done.append(job)
         if not self._is_waking:
             self._is_waking = True
-            with suppress(RuntimeError):  # the loop is closed, and nobody waits any more; the thread goes on
+            with suppress(RuntimeError):  # the loop is closed and nobody waits; the thread continues
                 self.loop.call_soon_threadsafe(self._deliver_all)
 
     def _deliver_all(self) -> None:
-        self._is_waking = False  # before the look: what is put in after it wakes the loop again
+        self._is_waking = False  # first: a job added from now on wakes the loop again
         while self._done:
             self._done.popleft().deliver()
 
 
 class WorkerPool:
-    """Up to `size` threads, started as they are needed, that do what is put before them in its order.
+    """Up to `size` threads, started as needed, that run jobs in the order in which they were added.
 
-    `prepare` is called in a thread before each task and raises where the thread cannot work: `UnavailableError` when the database
-    gives it no connection. Its tasks are then left to the threads that can; where none can, a task ends with that error.
+    A thread calls `prepare` before each job. It raises if the thread cannot work, such as `UnavailableError` when the database
+    gives it no connection. Other threads then run its jobs. If none can, the job ends with that error.
     """
 
     def __init__(self, size: int, name: str, prepare: Callable[[], object] = lambda: None) -> None:
         self._size = size
         self._name = name
         self._prepare = prepare
-        self._ready_threads: set[int] = (
-            set()
-        )  # the threads whose last `prepare` succeeded; each adds and removes itself
+        # The threads whose last `prepare` succeeded. Each adds and removes itself.
+        self._ready_threads: set[int] = set()
         self._is_closing = threading.Event()
         self._jobs: SimpleQueue[Job[Any] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
-        self.unfinished = 0  # counted in the loop's thread alone
+        self.unfinished = 0  # changed only in the thread of the event loop
 
     async def run(self, work: Callable[[], T], completions: CompletionQueue, *, wait_seconds: float) -> T:
-        """What `work` returns or raises, from a thread.
+        """Run `work` in a thread. Return or raise what it does.
 
         Raises:
-            PoolTimeoutError: no thread was free within `wait_seconds` seconds; then it is never done.
+            PoolTimeoutError: no thread was free within `wait_seconds`. `work` never runs then.
         """
         job = Job(work, self, completions)
         self.unfinished += 1
-        # With no more tasks than threads that can work there is nobody to wait for.
-        timer = (
-            completions.loop.call_later(wait_seconds, job.abandon)
-            if self.unfinished > len(self._ready_threads)
-            else None
-        )
+        # No timer is needed while there are as many ready threads as jobs.
+        waits = self.unfinished > len(self._ready_threads)
+        timer = completions.loop.call_later(wait_seconds, job.abandon) if waits else None
         if self.unfinished > len(self._threads) < self._size:
             self._start_thread()
         self._jobs.put(job)
@@ -149,7 +145,7 @@ class WorkerPool:
                 timer.cancel()
 
     def _start_thread(self) -> None:
-        # As daemons, so that a program which never closes its crew can end.
+        # As a daemon, so that a program that never closes its pool can end.
         thread = threading.Thread(target=self._serve, name=f"{self._name}_{len(self._threads)}", daemon=True)
         self._threads.append(thread)
         thread.start()
@@ -161,8 +157,8 @@ class WorkerPool:
                 continue
             try:
                 self._prepare()
-            except Exception as error:  # noqa: BLE001  it is raised where the outcome is awaited
-                # The thread lives on whatever that is, or who waits for its task would wait for ever.
+            except Exception as error:  # noqa: BLE001  awaiting the outcome raises it
+                # The thread continues whatever the error, or the caller of its job would wait for ever.
                 self._ready_threads.discard(me)
                 self._requeue_or_fail(job, error)
                 continue
@@ -171,7 +167,7 @@ class WorkerPool:
             job.completions.put(job)
 
     def _requeue_or_fail(self, job: Job[Any], error: Exception) -> None:
-        """Leave a task to the threads that can work; end it with the error where none can."""
+        """Leave a job to the threads that can work, or end it with the error if none can."""
         if self._ready_threads and not job.is_abandoned and not self._is_closing.is_set():
             job.release()
             self._jobs.put(job)
@@ -181,9 +177,9 @@ class WorkerPool:
             job.completions.put(job)
 
     def close(self, *, deadline: float | None = None) -> bool:
-        """Finish what was put before the crew, then let the threads go; False when one still works at `deadline`, a monotonic time.
+        """Finish the accepted jobs, then end the threads. Return False if one still works at `deadline`, a monotonic time.
 
-        Such a thread waits for a database that does not answer. It is a daemon, so the process can end without it.
+        Such a thread waits for a database that does not respond. It is a daemon, so the process can end without it.
         """
         self._is_closing.set()
         for _ in self._threads:

@@ -1,8 +1,8 @@
-"""One request, one thread hop, one connection: the only way from the event loop to the database.
+"""Runs requests in worker threads: one thread and one connection for each request.
 
-The textbook `yield`-session dependency deadlocks under load, because a connection is held while its request queues for a
-thread (decision 0022). Here a request queues before it holds anything: each lane is a fixed set of threads, every thread holds
-one connection, and work that has waited `queue_seconds` for a thread is refused with 503 instead of hanging.
+The textbook `yield`-session dependency deadlocks under load, because a request holds a connection while it waits for a thread
+(docs/decisions/0022). Here a request waits before it holds anything. Each group is a fixed set of threads, and every thread has one
+connection. A request that has waited `queue_seconds` for a thread gets 503 instead of hanging.
 """
 
 import asyncio
@@ -29,18 +29,18 @@ T = TypeVar("T")
 ATTEMPTS = 4
 READ_ONLY = "This server is set to read only (READ_ONLY); send writes to another."
 HASHING_THREADS = 2
-# Anybody may sign up. However many do, logins have their own threads, and two thirds of the time for hashing.
+# Anybody can sign up. Logins keep threads of their own, with two thirds of the time for hashing.
 SIGN_UP_THREADS = 1
 TRANSFER_THREADS = 2
-SLACK_SECONDS, LEAST_LOCK_SECONDS = 0.4, 0.1
+SLACK_SECONDS, MIN_LOCK_SECONDS = 0.4, 0.1
 _current = threading.local()
 
 
 class WorkerGroup(StrEnum):
-    """Which threads do the work.
+    """The threads that run a request.
 
-    Password hashing, sign-ups, and exports and imports have their own, so that they starve no other request; `/ready` has its own, so that
-    a busy server is not taken for a broken one.
+    Password hashing, sign-ups, exports and imports have threads of their own, so that they do not starve other requests. `/ready`
+    has one of its own, so that a busy server does not look broken.
     """
 
     DEFAULT = "default"
@@ -51,21 +51,19 @@ class WorkerGroup(StrEnum):
 
 
 def current_unit_of_work() -> UnitOfWork:
-    """The unit of work of the request that this thread is serving.
+    """Return the unit of work of the request that this thread handles.
 
     Raises:
         LookupError: outside a route made with `rowhouse.http.routing.Router`.
     """
     unit: UnitOfWork | None = getattr(_current, "unit", None)
     if unit is None:
-        raise LookupError(
-            "no request is being served in this thread: declare the route on rowhouse.http.routing.Router"
-        )
+        raise LookupError("this thread handles no request: declare the route on rowhouse.http.routing.Router")
     return unit
 
 
 class RequestRunner:
-    """Runs a request's work in a worker thread, inside one `UnitOfWork` that is committed before the answer."""
+    """Runs the work of a request in a worker thread, inside one `UnitOfWork` that commits before the response."""
 
     def __init__(self, database: Database, settings: Settings, authenticator: Authenticator | None) -> None:
         self._database = database
@@ -73,7 +71,7 @@ class RequestRunner:
         self._is_read_only = settings.read_only
         self._queue_seconds = settings.queue_seconds
         self._lock_seconds = settings.lock_seconds
-        # What a request waits for a thread, it does not wait for locks as well.
+        # The time that a request waits for a thread is deducted from its wait for locks.
         self._wait_seconds = max(settings.queue_seconds, settings.lock_seconds) + SLACK_SECONDS
         self._completions: CompletionQueue | None = None
         self._pools = {
@@ -85,11 +83,11 @@ class RequestRunner:
         }
 
     async def run(self, work: Callable[[UnitOfWork], T], *, write: bool, group: WorkerGroup = WorkerGroup.DEFAULT) -> T:
-        """What `work` returns, once its transaction is committed.
+        """Run `work` in a worker thread and commit. Return its result.
 
         Raises:
-            UnavailableError: 503 when no thread was free within `queue_seconds`, and for a write where the server is set to read only.
-            RowhouseError: whatever `work` or the database objects to; then nothing has changed.
+            UnavailableError: 503 when no thread was free within `queue_seconds`, and for a write on a read-only server.
+            RowhouseError: any error of `work` or the database. Nothing has changed then.
         """
         if write and self._is_read_only:
             raise ReadOnlyDatabaseError(READ_ONLY)
@@ -103,14 +101,14 @@ class RequestRunner:
             raise UnavailableError(reason=f"no {group} thread was free within QUEUE_SECONDS") from None
 
     def _perform(self, work: Callable[[UnitOfWork], T], *, write: bool, queued: float) -> T:
-        """Do the work, and again where the database asks for it: nothing of the attempt before is left."""
+        """Do the work, and repeat it where the database requires it. A failed attempt leaves nothing behind."""
         has_reconnected = False
         for attempt in range(1, ATTEMPTS):
             try:
                 return self._attempt(work, write=write, queued=queued)
             except (ConnectionLostError, ReadOnlyDatabaseError):
-                # Such as a connection that died while it was idle, or to a server that is the primary no more. Once: work that
-                # breaks each connection is not repeated for ever.
+                # The connection died while it was idle, or its server is no longer the primary. Reconnect once: work that
+                # breaks every connection must not be repeated for ever.
                 if has_reconnected:
                     raise
                 has_reconnected = True
@@ -120,7 +118,7 @@ class RequestRunner:
 
     def _attempt(self, work: Callable[[UnitOfWork], T], *, write: bool, queued: float) -> T:
         left = self._wait_seconds - (time.perf_counter() - queued)
-        bound = max(left, LEAST_LOCK_SECONDS) if left < self._lock_seconds else None
+        bound = max(left, MIN_LOCK_SECONDS) if left < self._lock_seconds else None
         unit = UnitOfWork(self._database, write=write, authenticator=self._authenticator, lock_seconds=bound)
         _current.unit = unit
         try:
@@ -130,7 +128,7 @@ class RequestRunner:
             _current.unit = None
 
     def close(self, *, seconds: float | None = None) -> bool:
-        """Finish what was accepted, then stop the threads; False when some still work after `seconds`."""
+        """Finish the accepted requests, then stop the threads. Return False if some still work after `seconds`."""
         deadline = None if seconds is None else time.monotonic() + seconds
         ended = [pool.close(deadline=deadline) for pool in self._pools.values()]
         return all(ended)
