@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlmodel.sql.sqltypes import UTCDateTime
+from sqlmodel import UTCDateTime
 
 from rowhouse.core.settings import Settings
 from rowhouse.db.compiled import EVERYTHING, CompiledStatement, Predicate, Row

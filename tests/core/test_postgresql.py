@@ -10,7 +10,7 @@ from urllib.parse import quote
 import psycopg
 import pytest
 import sqlalchemy as sa
-from sqlmodel.sql.sqltypes import UTCDateTime
+from sqlmodel import UTCDateTime
 
 from rowhouse.core.errors import ConnectionLostError, LockedError, StatementTimeoutError
 from rowhouse.core.settings import Settings

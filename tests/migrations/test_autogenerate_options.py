@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.operations.ops import AddColumnOp, CreateTableOp, DropTableOp, UpgradeOps
 from sqlalchemy.dialects import postgresql
-from sqlmodel.sql.sqltypes import UTCDateTime
+from sqlmodel import UTCDateTime
 
 from app.accounts import Role
 from app.bookings.models import Booking

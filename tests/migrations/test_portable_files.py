@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.script import Script
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
-from sqlmodel.sql.sqltypes import AutoString, UTCDateTime
+from sqlmodel import AutoString, UTCDateTime
 
 from app.accounts import Role
 from rowhouse.db.sql_functions import in_code_point_order, portable_text

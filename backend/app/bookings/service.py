@@ -9,8 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
-from sqlmodel import Session, col, select
-from sqlmodel.sql.sqltypes import UTCDateTime
+from sqlmodel import Session, UTCDateTime, col, select
 
 from app.bookings.errors import BookingClosedError, ChargePointUnavailableError
 from app.bookings.models import LIVE, Booking, BookingStatus, ChargePoint, ChargePointStatus, Vehicle

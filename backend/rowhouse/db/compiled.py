@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlmodel.sql.sqltypes import UTCDateTime
+from sqlmodel import UTCDateTime
 
 from rowhouse.db.libpq import number_parameters
 from rowhouse.db.sqlalchemy_internals import cache_key_of, compile_text, elements_of

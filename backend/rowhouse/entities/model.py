@@ -1,7 +1,7 @@
 """Base classes of entities: keys, timestamps, and the marks that say who may set or see a column.
 
-A class derived from them gets portable columns: PostgreSQL and SQLite store, compare and sort them in the same way. Text sorts
-by code point, and an enum is stored as its value. This module does not derive schemas or build queries.
+A class derived from them gets portable columns: PostgreSQL and SQLite store, compare and sort them in the same way.
+Text sorts by code point, and an enum is stored as its value. This module does not derive schemas or build queries.
 """
 
 import enum
@@ -177,7 +177,7 @@ def _portable_type(kind: Any) -> sa.types.TypeEngine[Any]:
 
 
 def _has_order_of_database(kind: Any) -> TypeIs[sa.String]:
-    """Return whether text of this type sorts as the database does: it names no collation, and no type for PostgreSQL."""
+    """Return whether text of this type sorts as the database does: without a collation or a type for PostgreSQL."""
     if not isinstance(kind, sa.String) or isinstance(kind, sa.Enum):
         return False
     return kind.collation is None and "postgresql" not in variants_of(kind)

@@ -6,9 +6,9 @@ Example:
             NoOverlap("charge_point_id", "start_time", "end_time", live={"status": LIVE}, error=SlotTakenError),
         )
 
-The database enforces the rule for every writer: PostgreSQL with an exclusion constraint that needs no extension, SQLite with two
-triggers. This module declares the rule and writes its SQL. `crud.overlap_guard` looks for conflicts before the database rejects
-them, and `migrations` adds the rule to migrations.
+The database enforces the rule for every writer: PostgreSQL with an exclusion constraint that needs no extension, SQLite
+with two triggers. This module declares the rule and writes its SQL. `crud.overlap_guard` looks for conflicts before the
+database rejects them, and `migrations` adds the rule to migrations.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,8 @@ Live = Mapping[str, Sequence[Any]]
 RANGES: tuple[tuple[Any, str], ...] = (
     (UTCDateTime, "tstzrange"), (sa.DateTime, "tstzrange"), (sa.Date, "daterange"), (sa.Integer, "int8range"),
 )  # fmt: skip
-# Quotes a name only if it needs quotes, so that the SQL of ordinary names in databases of earlier versions stays the same.
+# Quotes a name only if it needs quotes, so that the SQL of ordinary names in databases of earlier versions stays the
+# same.
 QUOTE = {name: sa.make_url(f"{name}://").get_dialect()().identifier_preparer.quote for name in ("postgresql", "sqlite")}
 
 
@@ -82,7 +83,7 @@ class Rule(NamedTuple):
         quote = QUOTE["sqlite"]
         table, resource, start, end = map(quote, (self.table, self.resource, self.start, self.end))
         return (
-            f"CREATE TRIGGER {quote(name)} BEFORE {when} ON {table}\n"  # noqa: S608  # nosec B608  # names from the declaration
+            f"CREATE TRIGGER {quote(name)} BEFORE {when} ON {table}\n"  # noqa: S608  # nosec B608  # declared names
             f"WHEN {self.condition('NEW.')} AND EXISTS (\n"
             f"    SELECT 1 FROM {table} AS other\n"
             f"    WHERE other.{resource} = NEW.{resource} AND other.id IS NOT NEW.id\n"

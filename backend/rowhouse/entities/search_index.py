@@ -4,9 +4,9 @@ Example:
     class Book(Entity, table=True):
         __table_args__ = (SearchIndex("title", "author"),)
 
-It holds the trigrams of the columns' case-folded texts, so it finds texts of three letters and more. Shorter texts read the table.
-So do all texts on SQLite. There an empty index of the same name exists, so that a migration written on SQLite creates the index.
-Every write on PostgreSQL updates it: about 0.1 ms for two short columns, more for long texts.
+It holds the trigrams of the columns' case-folded texts, so it finds texts of three letters and more. Shorter texts read
+the table. So do all texts on SQLite. There an empty index of the same name exists, so that a migration written on
+SQLite creates the index. Every write on PostgreSQL updates it: about 0.1 ms for two short columns, more for long texts.
 """
 
 from collections.abc import Mapping
@@ -49,8 +49,8 @@ class SearchIndexRule(NamedTuple):
         connection.execute(
             sa.text(f"CREATE INDEX IF NOT EXISTS {name} ON {table} USING gin ({index}) WITH (fastupdate = off)")
         )
-        # The planner needs to know how many rows contain a text, and nothing about trigrams: if it believed that many rows contain
-        # one, it would compute the trigrams of the whole table.
+        # The planner needs to know how many rows contain a text, and nothing about trigrams: if it believed that many
+        # rows contain one, it would compute the trigrams of the whole table.
         connection.execute(sa.text(f"ALTER INDEX {schema}{name} ALTER COLUMN 1 SET STATISTICS 0"))
         for column, expression in zip(self.columns, folded, strict=True):
             statistics = f"{schema}{quote(f'{self.name}_{column}')}"
@@ -67,19 +67,19 @@ class SearchIndexRule(NamedTuple):
     def _drop_statistics(self, table: str) -> str:
         """Return the statement that drops the planner's statistics of the index.
 
-        It looks their names up, because they keep the former name of a renamed column. It is one statement, so that `--sql` can
-        print it.
+        It looks their names up, because they keep the former name of a renamed column. It is one statement, so that
+        `--sql` can print it.
         """
         is_ours = f"stxrelid = to_regclass({literal(table)}) AND starts_with(stxname, {literal(f'{self.name}_')})"
         return (
-            # Every name is quoted.
-            "DO $do$ DECLARE found text; BEGIN FOR found IN SELECT quote_ident(nspname) || '.' || quote_ident(stxname) "  # noqa: S608  # nosec B608  as above
+            "DO $do$ DECLARE found text; BEGIN FOR found IN "  # noqa: S608  # nosec B608  # every name is quoted
+            "SELECT quote_ident(nspname) || '.' || quote_ident(stxname) "
             f"FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace WHERE {is_ours} "
             "LOOP EXECUTE 'DROP STATISTICS ' || found; END LOOP; END $do$"
         )
 
     def _schema(self, connection: sa.Connection) -> str:
-        """Return the schema of the table as a prefix, or the empty string. On SQLite the name of an index has no schema."""
+        """Return the schema of the table as a prefix, or an empty string. Names of indexes on SQLite have no schema."""
         if connection.dialect.name == "sqlite":
             return ""
         schema = self.table.rpartition(".")[0]

@@ -35,7 +35,8 @@ class TableConstraint(sa.Constraint):
 def without_schema(dialect: sa.Dialect, table: sa.Table) -> sa.Dialect:
     """Return a copy of the dialect that writes `table` without its schema.
 
-    A common table expression of the table's name then takes the table's place. An `sa.table` of that name keeps its schema.
+    A common table expression of the table's name then takes the table's place. An `sa.table` of that name keeps its
+    schema.
     """
     changed = copy(dialect)
     preparer: Any = copy(dialect.identifier_preparer)

@@ -1,7 +1,7 @@
 """Soft delete: a deleted row moves from its table to `deleted_rows`, and `restore` moves it back.
 
-So uniqueness, references, counts, filters and hand-written SQL never see deleted rows. No response shows the content of this
-table, which includes secrets. Rows that the database itself deletes (ON DELETE CASCADE) are not stored here.
+So uniqueness, references, counts, filters and hand-written SQL never see deleted rows. No response shows the content of
+this table, which includes secrets. Rows that the database itself deletes (ON DELETE CASCADE) are not stored here.
 """
 
 import json
@@ -80,7 +80,7 @@ class DeletedRows:
 
 @lru_cache
 def _put_statement(size: int, dialect: sa.Dialect) -> CompiledStatement:
-    """Bind numbered columns. A row that somebody inserted again by hand, and that is deleted again, replaces the former one."""
+    """Bind numbered columns. A row that was inserted again by hand and is deleted again replaces the former one."""
     make: Any = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
     rows = [
         {c.name: sa.bindparam(numbered(c.name, n), type_=c.type) for c in deleted_rows.columns} for n in range(size)

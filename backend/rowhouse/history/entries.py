@@ -46,7 +46,8 @@ class HistoryEntry(BigIntegerKey, PortableTable, table=True):
         default=None,
         sa_type=sa.BigInteger,
         description=(
-            "The account that did it, for callers who may change the row; null for others, and where nobody was signed in."
+            "The account that did it, for callers who may change the row; "
+            "null for others, and where nobody was signed in."
         ),
     )
     before: dict[str, Any] | None = Field(default=None, sa_type=sa.JSON, description="The row before the change.")

@@ -17,8 +17,8 @@ GIVEN = "_given_{}"
 class RowPredicate:
     """Evaluates predicates of one table for a row that is not in it.
 
-    The statement begins with a common table expression that has the table's name and contains the table's rows and the given row.
-    So the SQL of the predicate stays the same, including its sub-queries.
+    The statement begins with a common table expression that has the table's name and contains the table's rows and the
+    given row. So the SQL of the predicate stays the same, including its sub-queries.
     """
 
     def __init__(self, table: sa.Table, dialect: sa.Dialect) -> None:

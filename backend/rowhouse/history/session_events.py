@@ -1,6 +1,7 @@
 """Record the changes that hand-written code makes through a session, as the verbs of `CRUDBase` record theirs.
 
-A bulk statement of a session (`session.exec(update(...))`) names no rows, so nothing is recorded of it, nor of plain SQL.
+A bulk statement of a session (`session.exec(update(...))`) names no rows, so nothing is recorded of it, nor of plain
+SQL.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,7 @@
 """Keyset pagination: a cursor contains the sort values of the last row, so every page is as fast as the first.
 
-A cursor is a JWT that the server signs (PyJWT). It contains the filters and the sort of the list, and the values of the row.
-Lists may be sorted by nullable columns: nulls come last ascending and first descending.
+A cursor is a JWT that the server signs (PyJWT). It contains the filters and the sort of the list, and the values of the
+row. Lists may be sorted by nullable columns: nulls come last ascending and first descending.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ class SortKey:
 
     @cached_property
     def adapter(self) -> TypeAdapter[Any]:
-        """Validates a value of the column from a cursor. It is cached because building it takes longer than reading a page."""
+        """Validates a value from a cursor. It is cached because building it takes longer than reading a page."""
         return TypeAdapter(self.column.filter_annotation)
 
 
@@ -101,11 +101,11 @@ def position(keys: Sequence[SortKey], values: Sequence[Any]) -> Row:
 
 
 def after(keys: Sequence[SortKey], nulls: Sequence[bool]) -> sa.ColumnElement[bool]:
-    """Return the condition of the rows after the one whose sort values are bound; `nulls` says which of its values are null.
+    """Return the condition of the rows after the one whose sort values are bound; `nulls` says which are null.
 
-    The last key is the primary key, so no two rows are equal. For one direction and no nullable column the condition is a row
-    comparison, for which one index on all columns is enough. Otherwise it begins with the range of the first column, so that an
-    index on that column helps.
+    The last key is the primary key, so no two rows are equal. For one direction and no nullable column the condition is
+    a row comparison, for which one index on all columns is enough. Otherwise it begins with the range of the first
+    column, so that an index on that column helps.
     """
     one_way = len({key.descending for key in keys}) == 1
     if one_way and not any(key.column.nullable for key in keys):
@@ -135,7 +135,7 @@ def _beyond(key: SortKey, number: int, *, is_null: bool) -> tuple[sa.ColumnEleme
 
 
 def _range(key: SortKey, *, is_null: bool) -> sa.ColumnElement[bool]:
-    """Return a condition that is true for all rows after the bound one, and that an index on the first column supports."""
+    """Return a condition that all rows after the bound one meet, and that an index on the first column supports."""
     column = key.column.expression
     if is_null:
         return sa.true() if key.descending else column.is_(None)

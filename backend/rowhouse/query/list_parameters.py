@@ -1,7 +1,7 @@
 """Lists: typed filters, sort, search and pages, from the query string to compiled SQL.
 
-What a list takes is fixed at registration (`ListParameters`); OpenAPI is written from the same table that parses. A request's
-values never become SQL text: the shape of the query decides the text, which is compiled once for each shape.
+What a list takes is fixed at registration (`ListParameters`); OpenAPI is written from the same table that parses. A
+request's values never become SQL text: the shape of the query decides the text, which is compiled once for each shape.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -79,7 +79,8 @@ class ListParameters:
         self._list_names = {"sort", *PROJECTION_WORDS} | {
             f.name for f in self.filters.values() if f.operator.takes_list
         }
-        # Another application of the same registrations needs the same models, and building them is most of its start-up time.
+        # Another application of the same registrations needs the same models, and building them is most of its start-up
+        # time.
         self.with_relations = lru_cache(maxsize=CACHED_QUERIES)(self._with_relations)
 
     def _with_relations(self, relations: tuple[str, ...]) -> "ListParameters":
@@ -233,7 +234,7 @@ class ListParameters:
         return list(keys.values())[: list(keys).index(self._key) + 1]
 
     def order(self, shape: QueryShape) -> list[Any]:
-        """Return the ORDER BY of a shape: nulls come last ascending and first descending, and the primary key breaks ties."""
+        """Return the ORDER BY of a shape: nulls last ascending and first descending; the primary key breaks ties."""
         return [_ordered(key) for key in self.sort_keys(shape.sort)]
 
     @cached_property

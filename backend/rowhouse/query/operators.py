@@ -1,7 +1,7 @@
 """The operators of filters: `price__gte=10`, `title__contains=dune`. A new operator is one entry in `OPERATORS`.
 
-The value of a filter never becomes SQL text. It is bound, and a small number, the variant, selects the SQL text: compiled statements
-are cached by it.
+The value of a filter never becomes SQL text. It is bound, and a small number, the variant, selects the SQL text:
+compiled statements are cached by it.
 """
 
 import re
@@ -23,7 +23,7 @@ SEARCHED_TEXT = "_text_of_{}"
 
 
 def folded_like(column: Any, pattern: Any) -> Any:
-    r"""Match `column` against a LIKE pattern, ignoring case; `\\` escapes. The database folds both with one function."""
+    r"""Match `column` against a LIKE pattern, ignoring case; `\\` escapes. The database folds the case of both."""
     return sa.func.rowhouse_fold(column).like(sa.func.rowhouse_fold(pattern), escape="\\")
 
 

@@ -14,8 +14,7 @@ from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel import SQLModel
-from sqlmodel.sql.sqltypes import UTCDateTime
+from sqlmodel import SQLModel, UTCDateTime
 from starlette.responses import Response
 
 from rowhouse.core.clock import now

@@ -75,7 +75,7 @@ class Column:
 
     @property
     def filter_annotation(self) -> Any:
-        """The annotation of a value in a query string or a cursor: the column's type and range, without other constraints."""
+        """The annotation of a value in a query string or a cursor: the type and range of the column, nothing else."""
         return self.base if self.type.filter_annotation is None else self.type.filter_annotation(self.column)
 
     @property

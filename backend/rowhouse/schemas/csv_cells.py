@@ -1,10 +1,12 @@
 r"""Convert between CSV cells and JSON values without loss.
 
-A spreadsheet would run some texts as formulas (OWASP, "CSV Injection"), so such a text gets a leading `'`. A text of quotes
-before such a character gets one more quote, so that an import can always remove it: `=1` → `'=1`, `'=1` → `''=1`, and `'tis` stays.
+A spreadsheet would run some texts as formulas (OWASP, "CSV Injection"), so such a text gets a leading `'`. A text of
+quotes before such a character gets one more quote, so that an import can always remove it: `=1` → `'=1`, `'=1` →
+`''=1`, and `'tis` stays.
 
-A reader turns a cell that is not empty into JSON text. A cell that does not have the type's form becomes a JSON string, which the
-schema then rejects. A writer turns a JSON value that is not null into a cell; types without one are written as they are.
+A reader turns a cell that is not empty into JSON text. A cell that does not have the type's form becomes a JSON string,
+which the schema then rejects. A writer turns a JSON value that is not null into a cell; types without one are written
+as they are.
 """
 
 import json

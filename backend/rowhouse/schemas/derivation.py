@@ -1,7 +1,8 @@
 """Derive the schemas of requests and responses from a table class: `BookCreate`, `BookUpdate`, `BookPublic`.
 
-Table classes do not validate (decision 0023), so no request or response uses one. The schemas are strict, reject unknown members
-and apply the limits of the columns. They keep constraints, field validators, and the difference between null and a missing member.
+Table classes do not validate (decision 0023), so no request or response uses one. The schemas are strict, reject
+unknown members and apply the limits of the columns. They keep constraints, field validators, and the difference between
+null and a missing member.
 """
 
 import re
@@ -35,8 +36,8 @@ CHANGING = ConfigDict(**STRICT, json_schema_extra={"minProperties": 1})
 class Schemas:
     """The schemas of one entity.
 
-    `row_type` is a TypedDict of a public row, which pydantic serialises faster than a model. `whole_row` runs the model validators
-    of the class; it is None if the class has none.
+    `row_type` is a TypedDict of a public row, which pydantic serialises faster than a model. `whole_row` runs the model
+    validators of the class; it is None if the class has none.
     """
 
     create: type[BaseModel]
@@ -67,7 +68,10 @@ def derive(
         __config__=STRICT,
         __validators__=field_validators(model, {c.name for c in settable}),
     )
-    members = {c.name: (Union[c.nullable_annotation, MISSING], described(c, MISSING)) for c in updatable}  # noqa: UP007  runtime
+    members = {
+        c.name: (Union[c.nullable_annotation, MISSING], described(c, MISSING))  # noqa: UP007  runtime values
+        for c in updatable
+    }
     validators = field_validators(model, {c.name for c in updatable})
     update = build_model(f"{name}Update", members, __config__=CHANGING, __validators__=validators)
     key = next(column for column in columns.values() if column.column.primary_key)

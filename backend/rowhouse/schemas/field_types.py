@@ -1,7 +1,8 @@
 """The column types that an entity may have: one entry for each, with everything the engine knows about it.
 
-A new type is one entry in `FIELD_TYPES`. It decides how a value looks in requests, responses, filters, CSV files, the archive and
-the history. Enums and JSON documents depend on the class that declares them, so `field_type` builds their entries.
+A new type is one entry in `FIELD_TYPES`. It decides how a value looks in requests, responses, filters, CSV files, the
+archive and the history. Enums and JSON documents depend on the class that declares them, so `field_type` builds their
+entries.
 """
 
 import base64
@@ -56,7 +57,8 @@ class FieldType:
     annotation: Any
     # A value in a response; None if it is that of a request. Constraints do not apply to stored values.
     answer: Any = None
-    # Which filters there are, and the annotation of a value in a query string or a cursor; None if it is that of a request.
+    # Which filters there are, and the annotation of a value in a query string or a cursor; None if it is that of a
+    # request.
     filtering: Filtering = Filtering.ORDER
     filter_annotation: Callable[[sa.Column[Any]], Any] | None = None
     # The limits that the database column adds to the constraints of the class.
@@ -65,7 +67,8 @@ class FieldType:
     read_cell: csv_cells.CellReader = csv_cells.quoted
     write_cell: csv_cells.CellWriter | None = None
     is_text: bool = False
-    # A value in the archive and the history, as an annotation that writes and reads its JSON; None if the type of the column says it.
+    # A value in the archive and the history, as an annotation that writes and reads its JSON; None if the type of the
+    # column says it.
     archive: Any = None
 
 
@@ -144,7 +147,8 @@ def field_type(annotation: Any, stored: sa.types.TypeEngine[Any]) -> FieldType:
     if found is None:
         names = sorted({kind.__name__ for entry in FIELD_TYPES for kind in entry.declared if isinstance(kind, type)})
         raise ValueError(
-            f"{annotation!r} is not a column type; mark it SECRET, or use one of {', '.join(names)}, an Enum, or a JSON column"
+            f"{annotation!r} is not a column type; mark it SECRET, or use one of {', '.join(names)}, "
+            "an Enum, or a JSON column"
         )
     return found
 
@@ -219,7 +223,7 @@ def stored_annotation(stored: sa.types.TypeEngine[Any]) -> Any:
     kind: Any = stored.python_type
     if kind is object:
         raise ValueError(
-            f"the values of {type(stored).__name__} cannot be stored as JSON and read again; register the entity without soft_delete "
-            "and history, or give the column a type of SQLAlchemy's own"
+            f"the values of {type(stored).__name__} cannot be stored as JSON and read again; register the entity "
+            "without soft_delete and history, or give the column a type of SQLAlchemy's own"
         )
     return Annotated[bytes, BeforeValidator(base64.urlsafe_b64decode)] if kind is bytes else kind

@@ -17,7 +17,7 @@ def constraints_in(metadata: Iterable[Any]) -> list[Any]:
 
 
 def states_no_index(info: FieldInfo) -> bool:
-    """Return whether the class says `index=False`. SQLModel itself makes that of a field without a word about an index."""
+    """Return whether the class states `index=False`, which is not the same as stating nothing about an index."""
     options = [part for part in info.metadata if isinstance(part, FieldInfoMetadata)]
     columns = [part.sa_column for part in options if isinstance(part.sa_column, sa.Column)]
     if columns:

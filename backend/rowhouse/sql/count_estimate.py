@@ -1,8 +1,8 @@
 """Estimate the total of a list when counting all rows would be slow.
 
-On PostgreSQL the planner estimates it (`EXPLAIN`). SQLite's planner does not, so a thousand row ids spread over the table are
-looked up, and the share of them that the list selects is applied to the whole table. Without a filter only gaps between the ids
-matter, so fewer ids are enough.
+On PostgreSQL the planner estimates it (`EXPLAIN`). SQLite's planner does not, so a thousand row ids spread over the
+table are looked up, and the share of them that the list selects is applied to the whole table. Without a filter only
+gaps between the ids matter, so fewer ids are enough.
 """
 
 from collections.abc import Callable

@@ -1,9 +1,9 @@
 """Read the pages of a list: their rows, the total, and whether there is a next page.
 
-A text that few rows contain is found by the search index. A text that many rows contain appears soon when the list is read in its
-order, and the index would return all of these rows, to be sorted for one page. PostgreSQL's planner decides this by its statistics,
-but has none for an index on trigrams. So the planner is asked for an estimate without the index (EXPLAIN, about 0.2 ms), and the
-statement is written accordingly.
+A text that few rows contain is found by the search index. A text that many rows contain appears soon when the list is
+read in its order, and the index would return all of these rows, to be sorted for one page. PostgreSQL's planner decides
+this by its statistics, but has none for an index on trigrams. So the planner is asked for an estimate without the index
+(EXPLAIN, about 0.2 ms), and the statement is written accordingly.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,8 @@ from rowhouse.query.resource import Resource
 from rowhouse.sql.count_estimate import estimated_rows
 from rowhouse.sql.statements import PAGE_LIMIT, PAGE_OFFSET, TOTAL, Statements
 
-# A text in at least so many rows is common: in a table of a million rows, the first page then takes about 5,000 rows to fill.
+# A text in at least so many rows is common: in a table of a million rows, the first page then takes about 5,000 rows to
+# fill.
 COMMON = 10_000
 
 

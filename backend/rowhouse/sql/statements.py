@@ -40,7 +40,8 @@ class Statements:
         self._dialect = dialect
         self._key: Any = resource.key.column
         self._exact_count_limit = resource.exact_count_limit
-        # PostgreSQL does not cache a large table that it reads from the beginning, but it caches the index of an integer key.
+        # PostgreSQL does not cache a large table that it reads from the beginning, but it caches the index of an
+        # integer key.
         self._is_counted_by_key = dialect.name == "postgresql" and isinstance(self._key.type, sa.Integer)
         self._public = [read_expression(resource.columns[name]) for name in resource.schemas.public_names]
         self._all_columns = [read_expression(column) for column in resource.columns.values()]
@@ -66,7 +67,7 @@ class Statements:
         self.delete_many = cache(self._delete_many)
 
     def _list_after(self, shape: QueryShape, scope: Predicate) -> CompiledStatement:
-        """A page after a cursor, or the first page, without a total. Binds the values of the cursor and `_page_limit`."""
+        """A page after a cursor, or the first one, without a total. Binds the cursor's values and `_page_limit`."""
         beyond = [] if shape.nulls is None else [after(self._parameters.sort_keys(shape.sort), shape.nulls)]
         source = sa.select(*self._public).where(*self._parameters.conditions(shape), *beyond)
         ordered = _where(source, scope).order_by(*self._parameters.order(shape))
@@ -166,7 +167,7 @@ class Statements:
         return self._compile(self._table.insert().values(rows).returning(*self._public), self._public)
 
     def _lock_many(self, size: int, predicate: Predicate, *, whole: bool) -> CompiledStatement:
-        """The rows that exist, locked in the order of their keys; all columns if `whole`. Binds numbered `_row_key`s."""
+        """The rows that exist, locked in the order of keys; all columns if `whole`. Binds numbered `_row_key`s."""
         columns = self._all_columns if whole else self._locked_columns
         source = _where(sa.select(*columns).where(self._key.in_(self._keys(size))), predicate)
         return self._compile(source.order_by(self._key).with_for_update(key_share=True), columns, predicate)
@@ -197,7 +198,7 @@ class Statements:
 
 
 def values_table(kinds: Mapping[str, Any], size: int, dialect: sa.Dialect) -> sa.CTE:
-    """Return `size` rows of bound values as the table `given`; `kinds` are the types of its columns. Binds numbered columns."""
+    """Return `size` rows of bound values as the table `given`. `kinds` are its column types. Binds numbered columns."""
 
     def value(name: str, row: int) -> sa.ColumnElement[Any]:
         """Return a bound value with its type, which PostgreSQL would otherwise guess."""

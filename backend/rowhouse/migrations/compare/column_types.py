@@ -16,6 +16,8 @@ from alembic.operations.ops import AlterColumnOp
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
 
+from rowhouse.entities.sqlalchemy_internals import variants_of
+
 POSTGRESQL, SQLITE = (sa.make_url(f"{name}://").get_dialect()() for name in ("postgresql", "sqlite"))
 # PostgreSQL shows the type of a stored text: 'new'::character varying.
 CAST_OF_TEXT = re.compile(r"('(?:[^']|'')*')::[a-z ]+(?:\(\d+\))?", re.IGNORECASE)
@@ -74,7 +76,7 @@ def _with_variants(kind: Any, reading: str) -> str:
 
 def _apart(kind: Any, reading: str) -> tuple[Any, dict[str, Any]]:
     """A type as one for every database, and others for some."""
-    variants: dict[str, Any] = dict(kind._variant_mapping)  # noqa: SLF001  nothing public lists them
+    variants: dict[str, Any] = dict(variants_of(kind))
     if isinstance(kind, sa.types.TypeDecorator) and not type(kind).__module__.startswith("sqlalchemy."):
         variants = {"postgresql": kind.load_dialect_impl(POSTGRESQL), **variants}
         kind = kind.load_dialect_impl(SQLITE)
