@@ -79,7 +79,7 @@ def test_a_head_of_an_export_makes_no_export(client: TestClient, monkeypatch: py
         asked.append("for the export")
         yield b""
 
-    monkeypatch.setattr(Exporter, "_pieces", pieces)
+    monkeypatch.setattr(Exporter, "_chunks", pieces)
     head = client.head("/api/v1/books/export?format=ndjson")
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["content-type"].startswith("application/x-ndjson")

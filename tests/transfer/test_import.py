@@ -152,7 +152,7 @@ def test_so_many_faults_are_listed(
     client: TestClient, send: Send, category: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And the answer says that there are more."""
-    monkeypatch.setattr(module, "MAX_FAULTS", 3)
+    monkeypatch.setattr(module, "MAX_ERRORS", 3)
     answer = send(HEADER + ("\nx,A,-1," + str(category)) * 3)
     assert (len(faults(answer)), "all faults" in answer.json()["detail"]) == (3, True)
     answer = send(HEADER + ("\nx,A,-1," + str(category)) * 5)

@@ -1,7 +1,7 @@
-"""`expand`: related rows inside a row, one statement for each relation whatever the number of rows.
+"""`expand`: related rows inside a row, with one statement for each relation.
 
-Only what the caller may read: the related entity's policy admits the caller or refuses, and its scope hides the rows that it
-hides everywhere else: a hidden row is null, or missing from its list.
+The read policy of the related entity applies, and its scope: a row that the caller does not see is null, or missing
+from its list.
 """
 
 from collections.abc import Sequence
@@ -23,21 +23,22 @@ MAX_EMBEDDED = 5_000
 
 
 def partial_schema(resource: Resource) -> type[BaseModel]:
-    """`BookPartial`: a row as `fields` narrows it and `expand` fills it; any member may be missing."""
+    """`BookPartial`: a row with `fields` or `expand`. Any member may be missing."""
     public = resource.schemas.public.model_fields
     members: dict[str, Any] = {}
     for name, member in public.items():
         described = Field(MISSING, title=member.title, description=member.description, examples=member.examples)
-        kind = member.rebuild_annotation()  # with what tells OpenAPI that a decimal is a number on the wire
+        kind = member.rebuild_annotation()  # with the OpenAPI type of a decimal
         members[name] = (Union[kind, MISSING], described)  # noqa: UP007  the annotation is a runtime value
     for name, relation in resource.relations.items():
         kind = _embedded(relation, relation.target.schemas.public)
-        members[name] = (Union[kind, MISSING], Field(MISSING, description=f"Only with `expand={name}`."))  # noqa: UP007  as above
+        described = Field(MISSING, description=f"Only with `expand={name}`.")
+        members[name] = (Union[kind, MISSING], described)  # noqa: UP007  as above
     return build_model(f"{resource.name}Partial", members)
 
 
-def viewed_row(resource: Resource) -> Any:
-    """The TypedDict of such a row."""
+def projected_row(resource: Resource) -> Any:
+    """Return the TypedDict of such a row."""
     members = dict(resource.schemas.row_type.__annotations__)
     members |= {
         name: _embedded(relation, relation.target.schemas.row_type) for name, relation in resource.relations.items()
@@ -51,18 +52,18 @@ def _embedded(relation: Relation, row: Any) -> Any:
 
 
 class Expansion:
-    """One relation of an entity, with what reads its rows."""
+    """One relation of an entity. Reads its rows."""
 
     def __init__(self, relation: Relation, crud: CRUDBase[Any]) -> None:
         self.relation = relation
         self._crud = crud
 
     def embed(self, unit: UnitOfWork, rows: Sequence[Row]) -> None:
-        """Put the related row (or None), or the list of related rows in the order of their keys, into each of `rows`.
+        """Add the related row (or None), or the list of related rows in the order of their keys, to each of `rows`.
 
         Raises:
-            NotAuthenticatedError, PermissionDeniedError: 401 and 403 when the caller may not read the related entity.
-            InvalidInputError: 422 when there are more than `MAX_EMBEDDED` related rows.
+            NotAuthenticatedError, PermissionDeniedError: 401 and 403 if the caller may not read the related entity.
+            InvalidInputError: 422 if there are more than `MAX_EMBEDDED` related rows.
         """
         relation = self.relation
         relation.target.read.check(unit.caller)

@@ -1,4 +1,4 @@
-"""The operations that `soft_delete=True` and `history=True` add to an entity: `restore` and the list of its rows' changes."""
+"""The operations that `soft_delete=True` and `history=True` add to an entity: `restore` and the history of a row."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,7 +20,7 @@ from rowhouse.operations.endpoints import Endpoints
 from rowhouse.operations.expand import Expansion
 from rowhouse.operations.page_request import PageRequest, page_response
 from rowhouse.operations.request import OperationRequest
-from rowhouse.operations.route import TAGGED, GeneratedRoute, generated_route, one
+from rowhouse.operations.route import TAGGED, GeneratedRoute, generated_route, singular_name
 from rowhouse.query.list_parameters import ListParameters
 from rowhouse.query.list_query import ListQuery, Search
 from rowhouse.query.pagination import Page
@@ -64,25 +64,28 @@ class HistoryEndpoints(Endpoints):
         super().__init__(resource, crud, expansions)
         self._pages = PageReader(ENTRIES, Statements(ENTRIES, crud.dialect))
 
-    def restore_row(self, call: OperationRequest, unit: UnitOfWork) -> Response:
+    def restore_row(self, request: OperationRequest, unit: UnitOfWork) -> Response:
         """Put a deleted row back."""
-        call.authorize(unit, self.resource.write)
-        call.reject_query()
-        return self._answer(self.crud.restore(unit, self._parse_key(call)))
+        request.authorize(unit, self.resource.write)
+        request.reject_query()
+        return self._row_response(self.crud.restore(unit, self._parse_key(request)))
 
-    def list_history(self, call: OperationRequest, unit: UnitOfWork) -> Response:
-        """Return a page of the changes of one row. Only callers who may change the row see which account made a change."""
-        call.authorize(unit, self.resource.read)
-        key = self._parse_key(call)
-        request = PageRequest(call.query, ENTRIES.parameters, path=f"{self.resource.path}/{key}/history", unit=unit)
+    def list_history(self, request: OperationRequest, unit: UnitOfWork) -> Response:
+        """Return a page of the changes of one row.
+
+        Only callers who may change the row see which account made a change.
+        """
+        request.authorize(unit, self.resource.read)
+        key = self._parse_key(request)
+        pages = PageRequest(request.query, ENTRIES.parameters, path=f"{self.resource.path}/{key}/history", unit=unit)
         self.crud.require_seen(unit, key)
         sees_account = self.crud.may_write(unit, key)
-        if not sees_account and uses_account(request.query):
+        if not sees_account and uses_account(pages.query):
             self.resource.write.check(unit.caller)
-            raise PermissionDeniedError("Only who may change the row sees who changed it; leave out `by`.")
+            raise PermissionDeniedError("Only callers who may change the row see who changed it; leave out `by`.")
         of_row = sa.and_(entries.c.entity == self.resource.table.name, entries.c.row_id == str(key))
-        page = self._pages.page(unit, request.query, Predicate(of_row))
-        end = request.end_of(page)
+        page = self._pages.page(unit, pages.query, Predicate(of_row))
+        end = pages.end_of(page)
         for entry in page.rows:
             if not sees_account:
                 entry[ACCOUNT] = None
@@ -96,40 +99,40 @@ class HistoryEndpoints(Endpoints):
 
 
 def restore_route(resource: Resource, endpoints: HistoryEndpoints) -> GeneratedRoute:
-    """`POST /books/{id}/restore`."""
-    name = one(resource)
+    """Return the route `POST /books/{id}/restore`."""
+    name = singular_name(resource)
     return generated_route(
         resource, "/{id}/restore", policy=resource.write, work=endpoints.restore_row, writes=True, methods=["POST"],
         operation_id=f"restore_{name}", summary=f"Restore a {name.replace('_', ' ')}",
         response_model=resource.schemas.public,
-        description="Put a deleted row back under its id, if it still fits beside the others.",
+        description="Put a deleted row back under its id, if it does not conflict with the present rows.",
         responses={200: {"headers": TAGGED}, **problem_responses(401, 403, 404, 409, 422, 503)},
     )  # fmt: skip
 
 
 def history_route(resource: Resource, endpoints: HistoryEndpoints) -> GeneratedRoute:
-    """`GET /books/{id}/history`."""
-    name = one(resource)
+    """Return the route `GET /books/{id}/history`."""
+    name = singular_name(resource)
     page: Any = Page[entry_schema(resource)]  # type: ignore[misc]  # the schema is made at run time
     return generated_route(
         resource, "/{id}/history", policy=resource.read, work=endpoints.list_history, writes=False, methods=["GET"],
         operation_id=f"list_{name}_history", summary=f"List the changes of a {name.replace('_', ' ')}",
         response_model=page,
-        description="A page of what was done to the row, the oldest first; also after its deletion.",
+        description="A page of the changes of the row, the oldest first. It remains when the row is deleted.",
         openapi_extra={"parameters": [*ENTRIES.parameters.openapi]},
         responses=problem_responses(401, 403, 404, 422, 503),
     )  # fmt: skip
 
 
 def entry_schema(resource: Resource) -> Any:
-    """An entry whose `before` and `after` are rows of this resource."""
+    """Return the schema of an entry whose `before` and `after` are rows of this resource."""
     state = resource.schemas.public | None
     described = {name: HistoryEntry.model_fields[name].description for name in ("before", "after")}
     members = {name: (state, Field(description=text)) for name, text in described.items()}
     return build_model(f"{resource.name}HistoryEntry", members, __base__=ENTRIES.schemas.public)
 
 
-def kept_routes(resource: Resource, endpoints: HistoryEndpoints) -> list[GeneratedRoute]:
-    """The routes that the words of the registration line add."""
-    asked = ((resource.soft_delete, restore_route), (resource.history, history_route))
-    return [build(resource, endpoints) for is_asked, build in asked if is_asked]
+def history_routes(resource: Resource, endpoints: HistoryEndpoints) -> list[GeneratedRoute]:
+    """Return the routes that `soft_delete` and `history` add."""
+    builders = ((resource.soft_delete, restore_route), (resource.history, history_route))
+    return [build(resource, endpoints) for is_declared, build in builders if is_declared]

@@ -30,7 +30,7 @@ class PageRequest:
         self.query = parameters.parse(query_string, **self._signing)
 
     def end_of(self, page: ResultPage) -> bytes:
-        """Return what follows the rows in the envelope: the totals and the next cursor. Behind a cursor the total is unknown.
+        """Return the members after the rows: the totals and the next cursor. Behind a cursor the total is unknown.
 
         Call it before anything changes the rows: the cursor holds the stored values of the last one.
         """

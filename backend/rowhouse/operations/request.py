@@ -1,4 +1,4 @@
-"""What a generated operation needs of a request, and what every one of them does first: let the caller in, refuse strange words."""
+"""The request of a generated operation: its headers, its caller, and the checks that every operation makes first."""
 
 import re
 from collections.abc import Callable, Collection
@@ -37,19 +37,19 @@ class OperationRequest:
             self.headers = {name: ", ".join(v for n, v in found if n == name) for name in self.headers}
 
     def location(self, key: Any) -> str:
-        """The path of the new row with this key, for `Location`."""
+        """Return the path of a new row with this key, for `Location`."""
         return location(self.scope, key)
 
     def tags(self, header: bytes) -> Collection[str]:
-        """The entity tags of `If-Match` or `If-None-Match`; empty where the header is absent."""
+        """Return the entity tags of `If-Match` or `If-None-Match`. There are none without the header."""
         return TAG.findall(self.headers.get(header, ""))
 
     def authorize(self, unit: UnitOfWork, policy: Policy) -> None:
-        """Let the caller pass, if the policy does.
+        """Authenticate the caller, and require that the policy allows them.
 
         Raises:
-            NotAuthenticatedError: 401 for no credentials where some are needed, or for some that do not hold.
-            PermissionDeniedError: 403 for an account that may not.
+            NotAuthenticatedError: 401 if credentials are missing or not valid.
+            PermissionDeniedError: 403 if the account lacks the role.
         """
         authorization = self.headers.get(b"authorization")
         if CALLER in self.scope:
@@ -59,17 +59,24 @@ class OperationRequest:
         policy.check(unit.caller)
 
     def reject_query(self) -> None:
-        """Refuse every query parameter, so that a misspelt one is not silently ignored.
+        """Reject every query parameter, as `parameters` does."""
+        if self.query:
+            self.parameters()
+
+    def parameters(self, *allowed: str) -> dict[str, str]:
+        """Return the query parameters. Reject others than the allowed ones, so that a misspelt one is not ignored.
 
         Raises:
-            InvalidInputError: 422 naming the parameter.
+            InvalidInputError: 422, naming the parameter.
         """
-        if self.query:
-            for name in parse_query(self.query):
+        given = parse_query(self.query) if self.query else {}
+        for name in given:
+            if name not in allowed:
                 message = "this operation has no such parameter"
                 raise InvalidInputError.at("query", name, message=message, kind="extra_forbidden")
+        return given
 
     def once(self, unit: UnitOfWork, work: Callable[[], Response]) -> Response:
-        """What `work` answers, or what it answered to the same `Idempotency-Key` before."""
+        """Return the response of `work`, or that of an earlier request with the same `Idempotency-Key`."""
         key = self.headers.get(b"idempotency-key")
         return work() if key is None else run_once(unit, KeyedRequest(key, self.path, self.body), work)

@@ -1,7 +1,7 @@
-"""One generated route: a FastAPI route to OpenAPI, and to the directory what makes the answer (decision 0013).
+"""One generated route: a FastAPI route for OpenAPI, with a handler for the fast path (decision 0013).
 
-It reads the body, makes one hop to a worker thread and answers with the bytes built there. FastAPI's dependency solving is not
-needed, for the same schemas that describe the input parse it.
+The handler reads the body, runs the operation in a worker thread and returns its response. FastAPI's dependency
+solving is not needed, because the schemas that describe the input also parse it.
 """
 
 import inspect
@@ -44,7 +44,10 @@ FastHandler = Callable[[Scope, Receive], Awaitable[Response]]
 
 
 async def read_body(receive: Receive) -> bytes:
-    """The whole body, whose length the directory limits. Of one that breaks off there is a part, which is no JSON."""
+    """Return the whole body, whose length is limited before.
+
+    If the client goes away, it is a part, which is not valid JSON.
+    """
     message = await receive()
     body: bytes = message.get("body", b"")
     while message.get("more_body", False):
@@ -54,10 +57,10 @@ async def read_body(receive: Receive) -> bytes:
 
 
 class GeneratedRoute(APIRoute):
-    """One generated operation; `accepted_body` is there where it reads a body that is no JSON.
+    """One generated operation. `accepted_body` describes a body that is not JSON.
 
-    The fast path asks `fast_handler` for the answer and sends it, without FastAPI's layers; `documented` is for OpenAPI alone, and its
-    name is what rate limits and traces call the operation by.
+    The fast path calls `fast_handler` and sends its response, without FastAPI's layers. `documented` is for OpenAPI
+    only. Its name identifies the operation in rate limits and traces.
     """
 
     def __init__(
@@ -82,7 +85,7 @@ class GeneratedRoute(APIRoute):
 
 
 def run_in_worker(work: Work, *, writes: bool, reads_body: bool) -> FastHandler:
-    """What reads the body and has `work` done in one hop to a worker thread."""
+    """Return a handler that reads the body and runs `work` in a worker thread."""
 
     async def fast_handler(scope: Scope, receive: Receive) -> Response:
         runner: RequestRunner = scope["app"].state.runner
@@ -98,7 +101,7 @@ def run_in_worker(work: Work, *, writes: bool, reads_body: bool) -> FastHandler:
 def generated_route(
     resource: Resource, tail: str, *, work: Work, writes: bool, body: Any = None, **options: Any
 ) -> GeneratedRoute:
-    """The route at `tail` below the resource's path whose answer is made in one hop; `options` are as for `route_of`."""
+    """Return the route at `tail` below the resource's path that runs `work`. `options` are those of `route_of`."""
     return route_of(
         resource,
         tail,
@@ -118,7 +121,7 @@ def route_of(
     accepted_body: AcceptedBody | None = None,
     **options: Any,
 ) -> GeneratedRoute:
-    """The route at `tail` below the resource's path that `fast_handler` answers; `options` are FastAPI's."""
+    """Return the route at `tail` below the resource's path with this handler. `options` are FastAPI's."""
     parameters = []
     if "{id}" in tail:
         annotation: Any = resource.key.annotation
@@ -128,7 +131,7 @@ def route_of(
         parameters.append(inspect.Parameter("body", inspect.Parameter.KEYWORD_ONLY, annotation=body))
 
     def documented() -> None:
-        """Carries the signature for OpenAPI; the route's `fast_handler` answers instead."""
+        """Carry the signature for OpenAPI. Requests go to `fast_handler`."""
 
     documented.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by inspect.signature
     documented.__name__ = documented.__qualname__ = options["operation_id"]
@@ -154,11 +157,11 @@ def row_id(entity: str) -> Any:
     return Path(alias="id", ge=-(2**31), le=2**31 - 1, description=f"The id of the {entity}.")
 
 
-def one(resource: Resource) -> str:
-    """The entity in an operation id: `charge_point`."""
+def singular_name(resource: Resource) -> str:
+    """Return the name of one row in an operation id: `charge_point`."""
     return singular_snake(resource.name)
 
 
-def many(resource: Resource) -> str:
-    """The entities in an operation id: `charge_points`."""
+def plural_name(resource: Resource) -> str:
+    """Return the name of many rows in an operation id: `charge_points`."""
     return plural(resource.name).replace("-", "_")

@@ -11,8 +11,8 @@ from rowhouse.core.openapi import header, problem_responses
 from rowhouse.crud.base import CRUDBase
 from rowhouse.operations.endpoints import Endpoints
 from rowhouse.operations.expand import Expansion
-from rowhouse.operations.history_endpoints import HistoryEndpoints, kept_routes
-from rowhouse.operations.route import LOCATED, TAGGED, GeneratedRoute, generated_route, many, one
+from rowhouse.operations.history_endpoints import HistoryEndpoints, history_routes
+from rowhouse.operations.route import LOCATED, TAGGED, GeneratedRoute, generated_route, plural_name, singular_name
 from rowhouse.query.pagination import EstimatedPage, Page
 from rowhouse.query.resource import Resource
 from rowhouse.requests.idempotency import IDEMPOTENCY_KEY, REPLAYED
@@ -38,13 +38,13 @@ def routes_of(
     endpoints = (HistoryEndpoints if resource.records_changes else Endpoints)(resource, crud, expansions)
     named = [name for name in OPERATIONS if name in operations]
     routes = [build(resource, endpoints) for name in named for build in _BUILDERS[name]]
-    return routes + kept_routes(declared, endpoints) if isinstance(endpoints, HistoryEndpoints) else routes
+    return routes + history_routes(declared, endpoints) if isinstance(endpoints, HistoryEndpoints) else routes
 
 
 def _list(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
     kind: Any = Page if resource.exact_count_limit is None else EstimatedPage
     page: Any = Union[kind[resource.schemas.public], kind[endpoints.partial]]  # noqa: UP007  made at run time
-    name = many(resource)
+    name = plural_name(resource)
     return generated_route(
         resource, "", policy=resource.read, work=endpoints.list_rows, writes=False, methods=["GET"],
         operation_id=f"list_{name}", summary=f"List {name.replace('_', ' ')}", response_model=page,
@@ -55,7 +55,7 @@ def _list(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
 
 
 def _get(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
-    name = one(resource)
+    name = singular_name(resource)
     row: Any = Union[resource.schemas.public, endpoints.partial]  # noqa: UP007  made at run time
     known = header("If-None-Match", "The `ETag` of the version that the client has.")
     return generated_route(
@@ -69,7 +69,7 @@ def _get(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
 
 
 def _create(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
-    name = one(resource)
+    name = singular_name(resource)
     return generated_route(
         resource, "", policy=resource.write, body=resource.schemas.create, work=endpoints.create_row, writes=True,
         methods=["POST"], status_code=201, operation_id=f"create_{name}", summary=f"Create a {name.replace('_', ' ')}",
@@ -81,7 +81,7 @@ def _create(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
 
 
 def _create_batch(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
-    name, body = many(resource), _batch(resource.schemas.create)
+    name, body = plural_name(resource), _batch(resource.schemas.create)
     rows: Any = list[resource.schemas.public]  # type: ignore[name-defined]  # the schema is made at run time
     return generated_route(
         resource, "/batch", policy=resource.write, body=body, work=endpoints.create_rows, writes=True,
@@ -98,7 +98,7 @@ def _batch(schema: Any) -> Any:
 
 
 def _change(resource: Resource, endpoints: Endpoints, *, method: str, verb: str) -> GeneratedRoute:
-    name = one(resource)
+    name = singular_name(resource)
     return generated_route(
         resource, "/{id}", policy=resource.write, body=resource.schemas.update, work=endpoints.update_row, writes=True,
         methods=[method], operation_id=f"{verb}_{name}", summary=f"Change a {name.replace('_', ' ')}",
@@ -109,7 +109,7 @@ def _change(resource: Resource, endpoints: Endpoints, *, method: str, verb: str)
 
 
 def _change_batch(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
-    name, body = many(resource), _batch(resource.schemas.batch_update)
+    name, body = plural_name(resource), _batch(resource.schemas.batch_update)
     rows: Any = list[resource.schemas.public]  # type: ignore[name-defined]  # the schema is made at run time
     return generated_route(
         resource, "/batch", policy=resource.write, body=body, work=endpoints.update_rows, writes=True,
@@ -120,7 +120,7 @@ def _change_batch(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
 
 
 def _delete(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
-    name = one(resource)
+    name = singular_name(resource)
     return generated_route(
         resource, "/{id}", policy=resource.write, work=endpoints.delete_row, writes=True, methods=["DELETE"],
         status_code=204, operation_id=f"delete_{name}", summary=f"Delete a {name.replace('_', ' ')}",
@@ -131,7 +131,7 @@ def _delete(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
 
 
 def _delete_batch(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
-    name, key = many(resource), TypeAdapter(resource.key.annotation).json_schema()
+    name, key = plural_name(resource), TypeAdapter(resource.key.annotation).json_schema()
     ids = {
         "name": "ids", "in": "query", "required": True, "description": "The ids, separated by commas.",
         "style": "form", "explode": False, "schema": {"type": "array", "items": key, "uniqueItems": True, **BATCH_LIMITS},

@@ -1,7 +1,7 @@
-"""Imports: a file of new rows, CSV or NDJSON, judged row by row and stored all or none.
+"""Imports: a file of new rows, CSV or NDJSON, validated row by row and stored all or none.
 
-The caller is let in before the body is read. The file is spooled, never whole in memory, and read twice: once to judge every row
-without touching the database, once to store them in one transaction. Whatever is wrong is told of every row that it is wrong of.
+The caller is authorized before the body is read. The file is spooled to disk and read twice: once to validate every
+row without the database, once to store all rows in one transaction. The response lists the errors of all rows.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from rowhouse.http.authorization import AUTHORIZATION_STARTED, resolve_overridin
 from rowhouse.operations.endpoints import Endpoints
 from rowhouse.operations.page_request import JSON
 from rowhouse.operations.request import OperationRequest
-from rowhouse.operations.route import GeneratedRoute, many, route_of
+from rowhouse.operations.route import GeneratedRoute, plural_name, route_of
 from rowhouse.query.resource import Resource
 from rowhouse.requests.accepted_body import AcceptedBody
 from rowhouse.requests.idempotency import IDEMPOTENCY_KEY, REPLAYED
@@ -33,26 +33,26 @@ from rowhouse.transfer.exporter import CSV, NDJSON
 from rowhouse.transfer.upload_reader import CsvColumns, Line, RowSource, ndjson_lines
 from rowhouse.workers.runner import RequestRunner, WorkerGroup
 
-INTAKE = AcceptedBody((CSV, NDJSON), limit="max_import_bytes")
+FILE_BODY = AcceptedBody((CSV, NDJSON), limit="max_import_bytes")
 IN_MEMORY = 1024 * 1024
-# Rows that are stored by one statement where the columns are few enough.
-BLOCK = 512
-MAX_FAULTS, MAX_CONFLICTS = 10_000, 100
+# Rows that are stored together.
+CHUNK = 512
+MAX_ERRORS, MAX_CONFLICTS = 10_000, 100
 MAX_NAME = 200
-# In the order and form that generated clients make the most of.
+# In the order and form that generated clients support best.
 FILE = {"type": "string", "format": "binary", "minLength": 1}
-Fault = dict[str, Any]
+Entry = dict[str, Any]
 
 
 class Created(BaseModel):
-    """How many rows an import has stored."""
+    """The number of rows that an import has stored."""
 
     created: int
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file that was sent, and what tells it from others."""
+    """An uploaded file. The fingerprint identifies its content."""
 
     file: IO[bytes]
     media_type: str
@@ -71,7 +71,7 @@ class Importer:
         self._csv = CsvColumns({name: resource.columns[name] for name in create.model_fields}, required=required)
 
     async def fast_handler(self, scope: Scope, receive: Receive) -> Response:
-        """Let the caller in, read the file, store it."""
+        """Authorize the caller, read the file and store its rows."""
         runner: RequestRunner = scope["app"].state.runner
         if scope["app"].dependency_overrides:
             await resolve_overriding_caller(scope)
@@ -79,42 +79,42 @@ class Importer:
         scope[AUTHORIZATION_STARTED] = True
         with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as file:
             digest = await _spool(receive, file)
-            media_type = INTAKE.media_type(scope["headers"])
+            media_type = FILE_BODY.media_type(scope["headers"])
             upload = Upload(file, media_type, f"{media_type} {digest}".encode())
             work = partial(self._store, OperationRequest(scope, upload.fingerprint), caller, upload)
             return await runner.run(work, write=True, group=WorkerGroup.TRANSFER)
 
-    def _authorize(self, call: OperationRequest, unit: UnitOfWork) -> Caller | None:
-        call.authorize(unit, self.resource.write)
-        call.reject_query()
+    def _authorize(self, request: OperationRequest, unit: UnitOfWork) -> Caller | None:
+        request.authorize(unit, self.resource.write)
+        request.reject_query()
         return unit.caller
 
-    def _store(self, call: OperationRequest, caller: Caller | None, upload: Upload, unit: UnitOfWork) -> Response:
+    def _store(self, request: OperationRequest, caller: Caller | None, upload: Upload, unit: UnitOfWork) -> Response:
         unit.caller = caller
         longest = unit.settings.max_body_bytes
-        self._judge(self._lines(upload, longest))
-        return call.once(unit, lambda: self._stored(unit, self._lines(upload, longest)))
+        self._validate(self._lines(upload, longest))
+        return request.once(unit, lambda: self._stored(unit, self._lines(upload, longest)))
 
     def _lines(self, upload: Upload, longest: int) -> Iterator[Line]:
         source = RowSource(upload.file, longest=longest)
         return self._csv.lines(source) if upload.media_type == CSV else ndjson_lines(source)
 
-    def _judge(self, lines: Iterator[Line]) -> None:
-        """Refuse the file for every fault of every row."""
-        position, faults = -1, list[Fault]()
+    def _validate(self, lines: Iterator[Line]) -> None:
+        """Reject the file if a row is not valid, with the errors of all rows."""
+        position, entries = -1, list[Entry]()
         for position, line in enumerate(lines):
-            faults += self._faults(position, line)
-            if len(faults) > MAX_FAULTS:
-                detail = f"Some rows are not valid; `errors` lists the first {MAX_FAULTS} faults, and there are more."
-                raise InvalidInputError(faults[:MAX_FAULTS], detail)
+            entries += self._errors_of(position, line)
+            if len(entries) > MAX_ERRORS:
+                detail = f"Some rows are not valid; `errors` lists the first {MAX_ERRORS} faults, and there are more."
+                raise InvalidInputError(entries[:MAX_ERRORS], detail)
         if position < 0:
             raise InvalidInputError.at("body", message="the file has no rows", kind="too_short")
-        if faults:
-            raise InvalidInputError(faults, "Some rows are not valid; `errors` lists all faults.")
+        if entries:
+            raise InvalidInputError(entries, "Some rows are not valid; `errors` lists all faults.")
 
-    def _faults(self, position: int, line: Line) -> list[Fault]:
-        if line.complaint is not None:
-            return _at(position, line, [{"loc": ["body"], "msg": line.complaint, "type": "row_invalid"}])
+    def _errors_of(self, position: int, line: Line) -> list[Entry]:
+        if line.error is not None:
+            return _at(position, line, [{"loc": ["body"], "msg": line.error, "type": "row_invalid"}])
         try:
             self._validator.validate_json(line.text)
         except ValidationError as error:
@@ -122,42 +122,42 @@ class Importer:
         return []
 
     def _stored(self, unit: UnitOfWork, lines: Iterator[Line]) -> Response:
-        """Store the rows of a file whose every row is valid, block by block, or tell which contradict what is stored."""
-        created, faults, first = 0, list[Fault](), None
-        while (block := list(islice(lines, BLOCK))) and len(faults) < MAX_CONFLICTS:
-            values = [self._validator.validate_json(line.text).__dict__ for line in block]
-            for error in self.crud.create_valid(unit, values, max_errors=MAX_CONFLICTS - len(faults)):
+        """Store the rows of a valid file, chunk by chunk, or raise an error that lists all conflicts."""
+        created, entries, first = 0, list[Entry](), None
+        while (chunk := list(islice(lines, CHUNK))) and len(entries) < MAX_CONFLICTS:
+            values = [self._validator.validate_json(line.text).__dict__ for line in chunk]
+            for error in self.crud.create_valid(unit, values, max_errors=MAX_CONFLICTS - len(entries)):
                 position = error.element or 0
                 error.element = None
                 first = first or error
-                faults += _at(created + position, block[position], _told(error))
-            created += len(block)
+                entries += _at(created + position, chunk[position], _entries(error))
+            created += len(chunk)
         if first is not None:
-            raise first.listing(faults, detail=f"{faults[0]['msg'][:1].upper()}{faults[0]['msg'][1:]}")
+            raise first.listing(entries, detail=f"{entries[0]['msg'][:1].upper()}{entries[0]['msg'][1:]}")
         return Response(Created(created=created).model_dump_json().encode(), 201, media_type=JSON)
 
 
-def _told(error: RowhouseError) -> list[Any]:
-    """What an error says of a row."""
+def _entries(error: RowhouseError) -> list[Any]:
+    """Return the entries in `errors` for the error of a row."""
     return error.faults() or [{"loc": ["body"], "msg": error.detail, "type": error.code}]
 
 
-def _at(position: int, line: Line, faults: list[Any]) -> list[Fault]:
-    """Faults of a row, as those of the file; a name that the client made up is told in part."""
-    told = []
-    for fault in faults:
-        inner = [part[:MAX_NAME] if isinstance(part, str) else part for part in fault["loc"][1:]]
-        told.append({**fault, "loc": ["body", position, *inner], "msg": f"line {line.number}: {fault['msg']}"})
-    return told
+def _at(position: int, line: Line, entries: list[Any]) -> list[Entry]:
+    """Return entries for a row as entries for the file. Long names that the client made up are cut."""
+    located = []
+    for entry in entries:
+        inner = [part[:MAX_NAME] if isinstance(part, str) else part for part in entry["loc"][1:]]
+        located.append({**entry, "loc": ["body", position, *inner], "msg": f"line {line.number}: {entry['msg']}"})
+    return located
 
 
 async def _spool(receive: Receive, file: IO[bytes]) -> str:
-    """Write the body to the file and give its digest.
+    """Write the body to the file and return its digest.
 
-    A piece is some 64 KiB that go to the page cache, so a hop to a thread would cost more than the writing.
+    A piece has about 64 KiB and goes to the page cache. Writing it in a thread would cost more.
 
     Raises:
-        InvalidRequestError: the client went away before its end; what has come may look like a whole file.
+        InvalidRequestError: 400 if the client disconnects before the end. A part may look like a whole file.
     """
     digest, more = hashlib.sha256(), True
     while more:
@@ -172,15 +172,16 @@ async def _spool(receive: Receive, file: IO[bytes]) -> str:
 
 
 def import_route(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
-    """The route of a resource's import."""
-    name = many(resource)
+    """Return the route of a resource's import."""
+    name = plural_name(resource)
     content = {media_type: {"schema": FILE} for media_type in (NDJSON, CSV)}
     return route_of(
-        resource, "/import", policy=resource.write, fast_handler=Importer(resource, endpoints.crud).fast_handler, accepted_body=INTAKE,
-        methods=["POST"], status_code=201, operation_id=f"import_{name}", summary=f"Import {name.replace('_', ' ')}",
+        resource, "/import", policy=resource.write, fast_handler=Importer(resource, endpoints.crud).fast_handler,
+        accepted_body=FILE_BODY, methods=["POST"], status_code=201, operation_id=f"import_{name}",
+        summary=f"Import {name.replace('_', ' ')}",
         response_model=Created,
-        description="Store the rows of a file, all or none; an error lists every row that it is about. The first line of CSV "
-        "names the columns; a line of NDJSON is what a create takes.",
+        description="Store the rows of a file, all or none. An error lists all rejected rows. The first line of CSV "
+        "names the columns. A line of NDJSON is the body of a create.",
         openapi_extra={"parameters": [IDEMPOTENCY_KEY], "requestBody": {"required": True, "content": content}},
         responses={201: {"headers": REPLAYED}, **problem_responses(400, 401, 403, 409, 413, 415, 422, 503)},
     )  # fmt: skip

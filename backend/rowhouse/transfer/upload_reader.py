@@ -1,7 +1,7 @@
-"""The rows of an uploaded file, CSV or NDJSON, as JSON objects one after the other; none is held beside the one at hand.
+"""Reads the rows of an uploaded file, CSV or NDJSON, as JSON objects. Only one row is in memory at a time.
 
-Nothing is judged here but the form of the file: what cannot be read is a row with its complaint. A row may have so many bytes as
-the body of a single creation.
+Only the form of the file is checked here. A row that cannot be read is returned with its error. A row may have as
+many bytes as the body of a single create.
 """
 
 import codecs
@@ -16,45 +16,46 @@ from rowhouse.schemas.csv_cells import quoted
 
 BLANK = " \t\r\n"
 PIECE = 65_536
-# The limit of `csv` is the process's and far below what a text column may hold; `RowSource` has one for the whole row.
+# The limit of `csv` holds for the process and is far below the length of a text column. `RowSource` limits the whole
+# row.
 csv.field_size_limit(sys.maxsize)
 
 
 class UnreadableError(ValueError):
-    """A row that cannot be read; says why."""
+    """A row that cannot be read. The message says why."""
 
 
 class Line(NamedTuple):
-    """One row of the file: the line it begins at, from 1, and its JSON object, or why there is none."""
+    """One row of the file: the line at which it begins, from 1, and its JSON object or why it is unreadable."""
 
     number: int
     text: str
-    complaint: str | None = None
+    error: str | None = None
 
 
 class RowSource:
-    """The lines of a file from its beginning, decoded; an iterator that goes on after an error, as a generator could not."""
+    """The decoded lines of a file. An iterator that continues after an error, which a generator cannot."""
 
     def __init__(self, file: IO[bytes], *, longest: int) -> None:
         file.seek(0)
         self.number = 0
         self._file = file
         self._longest = longest
-        self._taken = 0
+        self._bytes_read = 0
 
     def begin_row(self) -> int:
-        """Allow the lines of one more row, and give the number of the first of them."""
-        self._taken = 0
+        """Start to count the bytes of a new row, and return the number of its first line."""
+        self._bytes_read = 0
         return self.number + 1
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        """The next line with its end.
+        """Return the next line with its line break.
 
         Raises:
-            UnreadableError: the row is too long, or the line is not UTF-8.
+            UnreadableError: if the row is too long, or the line is not UTF-8.
         """
         raw = self._file.readline(self._longest + 1)
         if not raw:
@@ -62,22 +63,22 @@ class RowSource:
         if not self.number:
             raw = raw.removeprefix(codecs.BOM_UTF8)
         self.number += 1
-        self._taken += len(raw)
-        if self._taken > self._longest:
-            self._pass_over(raw)
+        self._bytes_read += len(raw)
+        if self._bytes_read > self._longest:
+            self._skip_line(raw)
             raise UnreadableError(f"a row has at most {self._longest} bytes")
         try:
             return raw.decode()
         except UnicodeDecodeError as error:
             raise UnreadableError("this is not UTF-8") from error
 
-    def _pass_over(self, raw: bytes) -> None:
+    def _skip_line(self, raw: bytes) -> None:
         while raw and not raw.endswith(b"\n"):
             raw = self._file.readline(PIECE)
 
 
 def ndjson_lines(source: RowSource) -> Iterator[Line]:
-    """One row a line; blank lines are passed over."""
+    """Yield one row for each line that is not blank."""
     while True:
         number = source.begin_row()
         try:
@@ -92,51 +93,51 @@ def ndjson_lines(source: RowSource) -> Iterator[Line]:
 
 
 class CsvColumns:
-    """What the columns of a CSV file may be, and the way from their cells to JSON."""
+    """The columns that a CSV file may have. Turns their cells into JSON."""
 
     def __init__(self, columns: Mapping[str, Column], *, required: Sequence[str]) -> None:
         self._readers = {name: (quoted(name), c.type.read_cell, c.empty_cell) for name, c in columns.items()}
         self._required = required
 
     def lines(self, source: RowSource) -> Iterator[Line]:
-        """One row a record; blank lines are passed over.
+        """Yield one row for each record. Blank lines are skipped.
 
         Raises:
-            InvalidInputError: 422 for a header that names columns which cannot be set, or does not name all that must be.
+            InvalidInputError: 422 for a header with a column that cannot be set, or without a required column.
         """
         records = _records(source)
         head = next(records, None)
         if head is None:
             return
-        number, names, complaint = head
-        self._check_header(number, names, complaint)
+        number, names, problem = head
+        self._check_header(number, names, problem)
         readers = [self._readers[name] for name in names]
-        for number, cells, complaint in records:
-            if complaint is None and len(cells) != len(names):
-                complaint = f"the header has {len(names)} cells, this row {len(cells)}"  # noqa: PLW2901  the row's own
-            yield Line(number, "" if complaint else _object(readers, cells), complaint)
+        for number, cells, problem in records:
+            if problem is None and len(cells) != len(names):
+                problem = f"the header has {len(names)} cells, this row {len(cells)}"  # noqa: PLW2901  the row's own
+            yield Line(number, "" if problem else _object(readers, cells), problem)
 
-    def _check_header(self, number: int, names: Sequence[str], complaint: str | None) -> None:
-        faults = [_header_fault(number, None, complaint, "csv_invalid")] if complaint else []
+    def _check_header(self, number: int, names: Sequence[str], problem: str | None) -> None:
+        errors = [_header_error(number, None, problem, "csv_invalid")] if problem else []
         for position, name in enumerate(names):
             if name not in self._readers:
-                faults.append(_header_fault(number, name, "no such column can be set here", "extra_forbidden"))
+                errors.append(_header_error(number, name, "no such column can be set here", "extra_forbidden"))
             elif name in names[:position]:
-                faults.append(_header_fault(number, name, "name each column once", "repeated"))
-        if not complaint:
+                errors.append(_header_error(number, name, "name each column once", "repeated"))
+        if not problem:
             missing = [name for name in self._required if name not in names]
-            faults += [_header_fault(number, name, "this column is required", "missing") for name in missing]
-        if faults:
-            raise InvalidInputError(faults)
+            errors += [_header_error(number, name, "this column is required", "missing") for name in missing]
+        if errors:
+            raise InvalidInputError(errors)
 
 
-def _header_fault(number: int, name: str | None, message: str, kind: str) -> dict[str, Any]:
+def _header_error(number: int, name: str | None, message: str, kind: str) -> dict[str, Any]:
     where = ["body", "header"] if name is None else ["body", "header", name]
     return {"loc": where, "msg": f"line {number}: {message}", "type": kind}
 
 
 def _records(source: RowSource) -> Iterator[tuple[int, list[str], str | None]]:
-    """The records of a CSV file (RFC 4180, any ends of lines), each with the line it begins at, and why it cannot be read."""
+    """Yield each record of a CSV file (RFC 4180, any line breaks): its first line, its cells, and why it is unreadable."""
     reader = csv.reader(source, strict=True)
     while True:
         number = source.begin_row()
