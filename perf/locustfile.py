@@ -2,7 +2,7 @@
 
 Run it with the web page, or with `--headless -u 20 -r 10 -t 30s`; `--processes 2` distributes it. It writes: use a
 migrated database without rows worth keeping, and a server that has an administrator. ADMIN_EMAIL and ADMIN_PASSWORD
-name the administrator; the demo's is the default.
+name the administrator; those of the profile are the default.
 
 The tasks come from the OpenAPI document of the running server, hand-written operations included, so a newly registered
 entity is loaded without an edit here. They are shuffled, so each operation is called as often as its weight, in a short
@@ -40,7 +40,6 @@ from perf.load.operations import Api, OperationShuffle, UncallableOperationError
 from perf.load.profile import Profile, load_profile
 from perf.load.virtual_user import Learned, VirtualUser
 
-DEMO_EMAIL, DEMO_PASSWORD = "admin@example.com", "rowhouse-demo"
 TIMEOUT_SECONDS = 30.0
 # A user waits for this time between two tasks, plus or minus half of it.
 THINK_SECONDS = float(os.environ.get("THINK_SECONDS", "2"))
@@ -99,8 +98,8 @@ class Coordinator:
         with httpx2.Client(base_url=host, timeout=TIMEOUT_SECONDS) as client:
             api = Api(_document(client))
             administrator = Account(
-                email=os.environ.get("ADMIN_EMAIL", DEMO_EMAIL),
-                password=os.environ.get("ADMIN_PASSWORD", DEMO_PASSWORD),
+                email=os.environ.get("ADMIN_EMAIL", profile.admin_email),
+                password=os.environ.get("ADMIN_PASSWORD", profile.admin_password),
                 prefix=api.prefix,
             )
             learned = dry_run(api, send=sender(client), administrator=administrator, profile=profile)

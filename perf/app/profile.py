@@ -7,6 +7,9 @@ from perf.load.profile import Profile
 PROFILE = Profile(
     title="Rowhouse",
     factory=FACTORY,
+    # The administrator of the demo.
+    admin_email="admin@example.com",
+    admin_password="rowhouse-demo",  # noqa: S106  public, and refused outside development
     populate=populate,
     steps_before={
         "POST /orders": ("POST /cart-items",),

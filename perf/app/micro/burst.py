@@ -90,7 +90,7 @@ def _row(outcomes: Sequence[Outcome], *, target: BookTarget, database: str) -> R
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m perf.burst", description=__doc__)
-    parser.add_argument("--requests", type=int, default=200, help="sent at once")
+    parser.add_argument("--requests", type=int, default=200, help="sent at the same time")
     parser.add_argument("--bursts", type=int, default=3)
     parser.add_argument("--books", type=int, default=10_000)
     parser.add_argument(

@@ -13,8 +13,7 @@ from sqlmodel import Field
 from app.catalog.models import Book, Category
 from app.catalog.service import BookCRUD
 from app.main import create_app as create_rowhouse
-from rowhouse import ADMIN, ANYONE, Entity, Registry
-from rowhouse.auth.routes import auth
+from rowhouse import ADMIN, ANYONE, Entity, Registry, include_accounts
 
 BOUND = 10_000
 
@@ -33,7 +32,7 @@ class CountedBook(SecondClass, table=True):
 
 
 registry = Registry("/api/v1")
-registry.include(auth)
+include_accounts(registry, operations=())
 registry.register(
     Book, read=ANYONE, write=ADMIN, search=("title", "author"), crud=BookCRUD, soft_delete=True, exact_count_limit=BOUND
 )

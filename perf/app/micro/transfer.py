@@ -47,7 +47,7 @@ class Figure:
     first_seconds: float
     cpu_seconds: float
     size: float
-    held: float
+    memory_before: float
     growth: float
 
     def __str__(self) -> str:
@@ -55,12 +55,12 @@ class Figure:
         speed = self.rows / self.seconds
         return (
             f"| {self.name} | {self.rows:,} | {self.seconds:.1f} | {self.first_seconds:.3f} | {speed:,.0f} "
-            f"| {self.size:.0f} | {self.cpu_seconds:.1f} | {self.held:.0f} | {self.growth:+.1f} |"
+            f"| {self.size:.0f} | {self.cpu_seconds:.1f} | {self.memory_before:.0f} | {self.growth:+.1f} |"
         )
 
 
 HEAD = (
-    "| transfer | rows | seconds | to first byte | rows/s | MB | server CPU s | MB held before | peak above it, MB |\n"
+    "| transfer | rows | seconds | to first byte | rows/s | MB | server CPU s | MB before | peak above it, MB |\n"
     "|---|---:|---:|---:|---:|---:|---:|---:|---:|"
 )
 
@@ -75,7 +75,7 @@ def memory(server: BookServer, word: str) -> float:
 def measure(server: BookServer, name: str, transfer: Callable[[], tuple[int, int, float]]) -> Figure:
     """Run a transfer that returns rows, bytes and the seconds to the first byte; return its figures."""
     Path(f"/proc/{server.process.pid}/clear_refs").write_text("5", encoding="ascii")
-    held, cpu, started = memory(server, "VmRSS"), server.cpu_seconds(), time.perf_counter()
+    before, cpu, started = memory(server, "VmRSS"), server.cpu_seconds(), time.perf_counter()
     rows, size, first = transfer()
     return Figure(
         name=name,
@@ -84,8 +84,8 @@ def measure(server: BookServer, name: str, transfer: Callable[[], tuple[int, int
         first_seconds=first,
         cpu_seconds=server.cpu_seconds() - cpu,
         size=size / MEGABYTE,
-        held=held,
-        growth=memory(server, "VmHWM") - held,
+        memory_before=before,
+        growth=memory(server, "VmHWM") - before,
     )
 
 
