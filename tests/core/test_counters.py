@@ -166,12 +166,12 @@ def test_without_it_each_server_counts_alone(
             assert [guess(server) for _ in range(MOST + 1)] == [401] * MOST + [429]
             assert left(server) > 980
         assert time.monotonic() - started < PATIENCE * len(servers)
-        clock.append(clock[-1] + counting.REST + timedelta(seconds=1))
+        clock.append(clock[-1] + counting.RETRY_AFTER + timedelta(seconds=1))
         assert {guess(server) for server in servers} == {429}
         assert {server.get("/health").status_code for server in servers} == {200}
     kinds = ("failed logins and sign-ups", "requests")
     assert sorted(warnings) == sorted([("each server counts alone", kind) for kind in kinds] * 2)
-    clock.append(clock[-1] + counting.REST + timedelta(seconds=1))
+    clock.append(clock[-1] + counting.RETRY_AFTER + timedelta(seconds=1))
     administer(valkey, "FLUSHALL")  # what was sent while it was frozen was counted when it came to itself
     assert [sign_up(one), sign_up(other), sign_up(one), sign_up(other)] == [201] * MOST + [429]
     here, there = left(one), left(other)

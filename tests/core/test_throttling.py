@@ -298,7 +298,7 @@ def test_without_its_storage_a_server_counts_alone(clock: Clock, share: Share, m
     storage.broken = True
     assert [fail(counts) for _ in range(4)] == ["wrong"] * 3 + ["refused"]
     assert storage.calls == 1
-    assert len([text for text in warnings if text.endswith("RATE_LIMIT_STORAGE_URL does not answer")]) == 1
+    assert len([text for text in warnings if text.endswith("RATE_LIMIT_STORAGE_URL does not respond")]) == 1
     storage.broken = False
     clock.go_on(seconds=6)
     assert [fail(counts) for _ in range(4)] == ["wrong"] * 3 + ["refused"]

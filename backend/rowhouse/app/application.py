@@ -19,7 +19,10 @@ TELEMETRY_SECONDS = 1.0
 
 
 class Application(FastAPI):
-    """FastAPI that finds the routes of `route_tree` by index. `outermost` wraps all middleware, whenever it was added."""
+    """FastAPI that finds the routes of `route_tree` by index.
+
+    `outermost` wraps all middleware, whenever it was added.
+    """
 
     def __init__(self, route_tree: RouteTree, *, outermost: Callable[[ASGIApp], ASGIApp], **options: Any) -> None:
         super().__init__(**options)
@@ -62,7 +65,7 @@ class Application(FastAPI):
         scope["root_path"], scope["path"] = prefix, prefix + path
 
     def build_middleware_stack(self) -> ASGIApp:
-        """Return the layers from the outside in: `outermost`, the added middleware, the fast path, FastAPI's own layers.
+        """Return the layers from the outside in: `outermost`, added middleware, the fast path, FastAPI's own layers.
 
         Raises:
             TypeError: at start-up, for a route of the application itself that needs a registry.
@@ -91,7 +94,10 @@ class Application(FastAPI):
 
 
 class _Outermost(ServerErrorMiddleware):
-    """A pass-through where instrumentation expects Starlette's outermost layer. `RequestMiddleware` handles failures."""
+    """A pass-through where instrumentation expects Starlette's outermost layer.
+
+    `RequestMiddleware` handles failures.
+    """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the ASGI application."""

@@ -1,7 +1,7 @@
-"""Which pages of other origins may call the API from a browser: those that `CORS_ORIGINS` names, and no other.
+"""CORS: pages of the origins in `CORS_ORIGINS` may call the API from a browser, and no others.
 
-Starlette's middleware, whose one refusal is told as a problem like every other error. Cookies and other credentials that a browser
-sends by itself are never allowed: a caller is known by the token that a page puts into `Authorization`.
+Starlette's middleware, with a problem as its error response. Cookies and other credentials that a browser sends by
+itself are never allowed: a page puts the caller's token into `Authorization`.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from rowhouse.core.errors import InvalidRequestError, problem_response
 
-# What a page may read of an answer beside its body.
+# The response headers that a page may read.
 EXPOSED = (
     "Content-Disposition",
     "ETag",
@@ -24,12 +24,12 @@ EXPOSED = (
     "Retry-After",
     "X-Request-ID",
 )
-# Of a preflight; the others say what would have been allowed.
+# The headers of a rejected preflight that are not copied; the others say what is allowed.
 OWN_HEADERS = ("content-length", "content-type")
 
 
 class Cors(CORSMiddleware):
-    """Answers preflights, and names the origin in what is sent to it."""
+    """Responds to preflights, and adds the origin to responses."""
 
     def __init__(self, app: ASGIApp, *, origins: Sequence[str]) -> None:
         super().__init__(
@@ -37,12 +37,12 @@ class Cors(CORSMiddleware):
         )
 
     def preflight_response(self, request_headers: Headers) -> Response:
-        """Starlette's answer, or a problem for what is not allowed."""
-        answer = super().preflight_response(request_headers)
-        if answer.status_code < 400:  # noqa: PLR2004  where errors begin
-            return answer
-        problem = problem_response(InvalidRequestError(f"{bytes(answer.body).decode()}; see CORS_ORIGINS."))
-        for name, value in answer.headers.items():
+        """Return Starlette's response, or a problem for a rejected preflight."""
+        response = super().preflight_response(request_headers)
+        if response.status_code < 400:  # noqa: PLR2004  errors begin here
+            return response
+        problem = problem_response(InvalidRequestError(f"{bytes(response.body).decode()}; see CORS_ORIGINS."))
+        for name, value in response.headers.items():
             if name not in OWN_HEADERS:
                 problem.headers[name] = value
         return problem

@@ -1,6 +1,7 @@
-"""`/docs` and `/redoc` with every asset from this server, under a content policy that names their inline scripts and styles by hash.
+"""`/docs` and `/redoc`, with every asset from this server and a strict content policy.
 
-The scripts and styles come from the package fastapi-offline; the pages are FastAPI's own.
+The policy has hashes of their inline scripts and styles. The scripts and styles come from the package fastapi-offline.
+The pages are FastAPI's own.
 """
 
 import base64
@@ -23,7 +24,8 @@ from rowhouse.requests.paths import prefix_of
 ASSETS = "/docs/assets"
 PATHS = frozenset({"/docs", "/redoc"})
 INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
-# ReDoc makes an empty <style> and fills it through the CSSOM, which no policy judges; and one for its scroll bars, always the same.
+# ReDoc adds an empty <style> and fills it through the CSSOM, which no policy checks, and a constant one for its scroll
+# bars.
 EMPTY_STYLE = ""
 SCROLLBARS = "'sha256-QMIg+bpjm3JdElJ388KYke01izlUW0UoNOeKjpMxdgc='"
 INLINE_STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
@@ -58,7 +60,7 @@ def _redoc(title: str, prefix: str) -> HTMLResponse:
 
 
 def _add_page(app: FastAPI, path: str, make: Callable[[str], HTMLResponse]) -> None:
-    """Add a page that is made once for each prefix that it is seen under."""
+    """Add a page. It is rendered once for each prefix."""
 
     @lru_cache(maxsize=CACHED_PREFIXES)
     def page(prefix: str) -> HTMLResponse:
@@ -72,7 +74,7 @@ def _add_page(app: FastAPI, path: str, make: Callable[[str], HTMLResponse]) -> N
 
 
 def content_policy(html: str) -> str:
-    """The policy for a page: its own assets, its inline scripts by hash, nothing from elsewhere (CSP level 3)."""
+    """Return the policy for a page: its own assets, its inline scripts by hash, and nothing else (CSP level 3)."""
     scripts = _hashes(INLINE_SCRIPT.findall(html))
     styles = _hashes([*INLINE_STYLE.findall(html), EMPTY_STYLE])
     return (

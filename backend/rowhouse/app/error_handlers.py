@@ -1,4 +1,4 @@
-"""Answers errors as problems: what FastAPI calls for the errors that routes raise. What they are, `errors` says."""
+"""FastAPI's exception handlers: they render every error as a problem. `core.errors` defines the errors."""
 
 import http
 
@@ -13,7 +13,7 @@ from rowhouse.core.errors import InvalidInputError, NotFoundError, RowhouseError
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Have every error answered as a problem (RFC 9457)."""
+    """Render every error as a problem (RFC 9457)."""
     app.add_exception_handler(RowhouseError, handle_rowhouse_error)
     app.add_exception_handler(HTTPException, handle_http_exception)
     app.add_exception_handler(RequestValidationError, handle_validation_error)
@@ -21,23 +21,24 @@ def add_error_handlers(app: FastAPI) -> None:
 
 
 async def handle_rowhouse_error(request: Request, error: Exception) -> Response:
-    """Exception handler for the errors of our own. The log says why, the client only what it can do."""
+    """Exception handler for `RowhouseError`. The log contains the reason, the response only what the client can do."""
     if not isinstance(error, RowhouseError):
         raise TypeError("registered for RowhouseError only")
     if error.status == RowhouseError.status:
-        raise error  # on to the edge, which answers with a bare 500, and to the server, which logs the traceback
+        # RequestMiddleware responds with a bare 500, and the server logs the traceback.
+        raise error
     if error.status > RowhouseError.status:
         report_failure(request.scope, error, status=error.status)
     return problem_response(error)
 
 
 async def handle_http_exception(_request: Request, error: Exception) -> Response:
-    """Exception handler for what Starlette raises itself: 404, 405, 413."""
+    """Exception handler for Starlette's own errors: 404, 405, 413."""
     if not isinstance(error, HTTPException):
         raise TypeError("registered for HTTPException only")
     if isinstance(error.__cause__, (ValueError, RecursionError)):
-        # FastAPI's 400 for a body that is not UTF-8, nested too deep or has a number of thousands of digits; any other malformed
-        # one gets 422 from it.
+        # FastAPI responds with 400 to a body that is not UTF-8, is nested too deep or has a number of thousands of
+        # digits, and with 422 to any other malformed body.
         message = "the body cannot be read as JSON"
         return problem_response(InvalidInputError.at("body", message=message, kind="json_invalid"))
     standard = http.HTTPStatus(error.status_code)
@@ -46,7 +47,7 @@ async def handle_http_exception(_request: Request, error: Exception) -> Response
     return render(error.status_code, code, detail, error.headers or {})
 
 
-# Python renames its members between versions; a code stays.
+# Python renames its members between versions. Our codes do not change.
 HTTP_CODES = {413: "content_too_large", 422: InvalidInputError.code}
 HTTP_DETAILS = {
     408: "The body did not arrive in time; send it again, faster or in smaller parts.",
@@ -57,7 +58,7 @@ HTTP_DETAILS = {
 
 
 async def handle_validation_error(_request: Request, error: Exception) -> Response:
-    """Exception handler for what FastAPI's own parsing finds in a hand-written route's input."""
+    """Exception handler for invalid input of hand-written routes, which FastAPI validates."""
     if not isinstance(error, RequestValidationError):
         raise TypeError("registered for RequestValidationError only")
     faults = [{"loc": list(f["loc"]), "msg": f["msg"], "type": f["type"]} for f in error.errors()]
@@ -65,5 +66,5 @@ async def handle_validation_error(_request: Request, error: Exception) -> Respon
 
 
 async def handle_unexpected_error(_request: Request, _error: Exception) -> Response:
-    """Exception handler of last resort: a 500 that gives nothing away. The traceback goes to the log."""
+    """Exception handler of last resort: a 500 without details. The log has the traceback."""
     return problem_response(RowhouseError())

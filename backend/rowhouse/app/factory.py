@@ -75,9 +75,9 @@ def create_app(  # noqa: PLR0913  each is a word of the one call, all but the re
     Example:
         app = create_app(registry, title="Shop", startup_checks=[refuse_demo_accounts])
 
-    The first of several registries is the API that `/docs` signs in at. Its names stay as they are in OpenAPI.
-    `title`, `description`, `version` and `license_info` are OpenAPI's. Each of `startup_checks` is called with a unit of work and the
-    settings before the application serves its first request. It raises `StartRefusedError` to stop the start.
+    The first of several registries is the API that `/docs` signs in at. Its names stay as they are in OpenAPI. `title`,
+    `description`, `version` and `license_info` are OpenAPI's. Each of `startup_checks` is called with a unit of work
+    and the settings before the application serves its first request. It raises `StartRefusedError` to stop the start.
 
     Raises:
         pydantic.ValidationError: at start-up, for an invalid setting.
@@ -136,7 +136,8 @@ def _lifespan(
             log.warning(warning)
         drain.install_handlers()
         await readiness.start(seconds=START_SECONDS)
-        # What is there now stays: a collector that looks through all of it would stop every request for a tenth of a second.
+        # What is there now stays: a collector that looks through all of it would stop every request for a tenth of a
+        # second.
         gc.freeze()
         yield
         gc.unfreeze()

@@ -1,10 +1,12 @@
 """The two paths of a request through the application, below the middleware (docs/decisions/0013).
 
-Fast path: `RouteTree` finds a generated route; its handler returns the whole response; the response is sent. FastAPI's error
-handlers, exit stacks and route matching, which cost as much as the rest of the event loop's work, are not involved.
+Fast path: `RouteTree` finds a generated route; its handler returns the whole response; the response is sent. FastAPI's
+error handlers, exit stacks and route matching, which cost as much as the rest of the event loop's work, are not
+involved.
 
-Slow path: every other request goes through FastAPI's layers to `RouteDispatcher`, which uses `RouteTree` as well. A request that
-failed on the fast path goes there too: the dispatcher raises its error again, where the exception handlers can see it.
+Slow path: every other request goes through FastAPI's layers to `RouteDispatcher`, which uses `RouteTree` as well. A
+request that failed on the fast path goes there too: the dispatcher raises its error again, where the exception handlers
+can see it.
 """
 
 from copy import copy
@@ -62,7 +64,7 @@ async def _send_head(response: Response, send: Send) -> None:
 
 
 class RouteDispatcher:
-    """The innermost layer of the slow path: finds a route in the tree, or else in the list of routes, as FastAPI does."""
+    """The innermost layer of the slow path: finds a route in the tree, or else in the application's list."""
 
     def __init__(self, router: APIRouter, route_tree: RouteTree) -> None:
         self._router = router

@@ -26,8 +26,8 @@ def unit(app: FastAPI, *, caller: Caller | None = None, write: bool = True) -> I
         with rowhouse.unit(app, caller=caller) as unit:
             get_crud(app, Order).create(unit, values)
 
-    An exception rolls it back. `caller` is the account on whose behalf it works: scopes and owners see this account. Each thread
-    keeps one connection open until the application closes.
+    An exception rolls it back. `caller` is the account on whose behalf it works: scopes and owners see this account.
+    Each thread keeps one connection open until the application closes.
 
     Raises:
         UnavailableError: when the database does not answer.

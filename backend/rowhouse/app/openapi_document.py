@@ -1,4 +1,4 @@
-"""The OpenAPI document: FastAPI's own, with the names of several registries apart and the problem schema of every error."""
+"""The OpenAPI document: FastAPI's own, with unique names across registries and the problem schema of every error."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -21,19 +21,18 @@ from rowhouse.http.route_tree import RouteTree
 from rowhouse.http.schema_names import add_part, suffix_of
 from rowhouse.requests.paths import prefix_of
 
-# 95 of 100 answers of an operation are to be there within so many milliseconds; the load run's gate reads it here.
 BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
 PATH = "/openapi.json"
-# A process is seen under one prefix or two; a middleware that believes a header must not fill the memory.
+# A process has one or two prefixes. Middleware that trusts a header must not fill the memory.
 CACHED_PREFIXES = 8
 URLS = frozenset({"tokenUrl", "authorizationUrl", "refreshUrl"})
 
 
 def add_document(app: FastAPI, route_tree: RouteTree, *, slo_ms: int, rate_limited: bool = False) -> None:
-    """Serve the document, and give it as FastAPI's `app.openapi`; it is built at its first use.
+    """Serve the document, also as FastAPI's `app.openapi`. It is built at its first use.
 
-    That takes half a second of work for each hundred operations, and writing it down tens of milliseconds: it is done once (for
-    each prefix that it is seen under) and in a thread, so that no other request waits for it.
+    Building takes half a second for each hundred operations, and encoding tens of milliseconds. Both happen once for
+    each prefix, in a thread, so that no other request waits.
     """
 
     @lru_cache(maxsize=CACHED_PREFIXES)
@@ -51,12 +50,12 @@ def add_document(app: FastAPI, route_tree: RouteTree, *, slo_ms: int, rate_limit
         return Response(await run_in_threadpool(content, prefix_of(request.scope)), media_type="application/json")
 
     build = cache(lambda: build_openapi(app, route_tree, slo_ms=slo_ms, rate_limited=rate_limited))
-    app.openapi = build  # type: ignore[method-assign]  # FastAPI's documented way, also for who wants another document yet
+    app.openapi = build  # type: ignore[method-assign]  # FastAPI's documented way
     app.add_route(PATH, show, methods=["GET"], include_in_schema=False)
 
 
 def under_prefix(document: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    """The document as a client sees it below a prefix: `servers` as FastAPI has them, and the paths of logins whole."""
+    """Return the document for a prefix: with `servers` as in FastAPI, and with full paths of logins."""
     servers = document.get("servers", [])
     if all(server.get("url") != prefix for server in servers):
         servers = [{"url": prefix}, *servers]
@@ -77,9 +76,10 @@ def _prefixed(scheme: dict[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def build_openapi(app: FastAPI, route_tree: RouteTree, *, slo_ms: int, rate_limited: bool = False) -> dict[str, Any]:
-    """The whole document: every documented route of the application, and the schema of every error.
+    """Return the whole document: every documented route of the application, and the schema of every error.
 
-    `slo_ms` is the bound of the operations that say none; a hand-written route says it by `openapi_extra={"x-slo-ms": 500}`.
+    `slo_ms` applies to operations without one of their own. A hand-written route sets it with
+    `openapi_extra={"x-slo-ms": 500}`.
     """
     document = _parts(app, route_tree)
     components = document.setdefault("components", {})
@@ -92,9 +92,9 @@ def build_openapi(app: FastAPI, route_tree: RouteTree, *, slo_ms: int, rate_limi
     scheme = jsonable_encoder(oauth2_scheme.model, by_alias=True, exclude_none=True)
     flow = scheme["flows"]["password"]
     flow["tokenUrl"] = _login_path(route_tree, flow["tokenUrl"])
-    own = exact["components"].get("securitySchemes", {})  # of hand-written routes, such as an API key
+    own = exact["components"].get("securitySchemes", {})  # from hand-written routes, such as an API key
     exact["components"]["securitySchemes"] = {**own, oauth2_scheme.scheme_name: scheme}
-    # For operations that say nothing of their own: a token is read if it is sent, none is needed.
+    # The default of an operation: a token is read if it is sent, and none is needed.
     exact["security"] = [{}, {oauth2_scheme.scheme_name: []}]
     add_refusals(exact, rate_limited=rate_limited)
     add_headers(exact)
@@ -104,7 +104,7 @@ def build_openapi(app: FastAPI, route_tree: RouteTree, *, slo_ms: int, rate_limi
 
 
 def _parts(app: FastAPI, route_tree: RouteTree) -> dict[str, Any]:
-    """FastAPI's document, made registry by registry where there are several: it would give equal names long ones in all."""
+    """Return FastAPI's document, built for each registry: with several, FastAPI would lengthen equal names."""
     later = {prefix: part for number, (prefix, part) in enumerate(route_tree.parts.items()) if number > 0}
     apart = {id(route) for part in later.values() for route in part}
     document = get_openapi(
@@ -123,7 +123,7 @@ def _parts(app: FastAPI, route_tree: RouteTree) -> dict[str, Any]:
 
 
 def _login_path(route_tree: RouteTree, path: str) -> str:
-    """The path of the login, in the first registry that has one."""
+    """Return the path of the login in the first registry that has one."""
     found = [f"{prefix}/{path}" for prefix in route_tree.parts if route_tree.methods(f"{prefix}/{path}")]
     return found[0] if found else f"/{path}"
 
@@ -134,7 +134,7 @@ def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _name_enums(document: dict[str, Any]) -> None:
-    """Have a parameter refer to the enum that it takes: a client then has one type for the parameter and for the member."""
+    """Make a parameter refer to its enum, so that a client has one type for the parameter and the field."""
     named: dict[str, list[str]] = {}
     for name, schema in document["components"]["schemas"].items():
         if "enum" in schema:
@@ -152,7 +152,7 @@ def _name_enums(document: dict[str, Any]) -> None:
 
 
 def _with_whole_bounds(part: Any) -> Any:
-    """FastAPI writes every bound as a float, which makes of the greatest 64-bit integer the number after it."""
+    """Return the document with whole bounds. FastAPI writes floats, which round the largest 64-bit integer up."""
     if isinstance(part, list):
         return [_with_whole_bounds(entry) for entry in part]
     if not isinstance(part, dict):

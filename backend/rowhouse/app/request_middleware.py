@@ -1,6 +1,7 @@
-"""What every answer carries: a request id, the security headers and a line in the log.
+"""Adds a request id and security headers to every response, and writes a log line for it.
 
-One plain ASGI layer, because each layer costs every request. Must not read bodies; takes them from the answers to HEAD.
+One plain ASGI middleware, because each one costs every request. Must not read bodies; removes them from responses to
+HEAD.
 """
 
 import asyncio
@@ -28,17 +29,17 @@ SECURITY_HEADERS = [
     (b"referrer-policy", b"no-referrer"),
     CLOSED_POLICY,
 ]
-# For a year, and for this host alone: what else lives below it is not ours to decide (RFC 6797 §6.1).
+# For a year, and for this host only: its subdomains may belong to others (RFC 6797 §6.1).
 HTTPS_ONLY = (b"strict-transport-security", b"max-age=31536000")
 OK = 200
 log = structlog.get_logger("http")
 
 
 class RequestMiddleware:
-    """Takes over a well-formed `X-Request-ID` or makes one, and logs method, path, status, milliseconds, client and account.
+    """Keeps a well-formed `X-Request-ID` or creates one. Logs method, path, status, milliseconds, client and account.
 
-    The paths in `own_policy` bring a content policy of their own; `last_resort` answers where the application has failed, and
-    `drain` knows whether the server is ending.
+    The paths in `own_policy` have a content policy of their own. `last_resort` responds if the application has failed.
+    `drain` knows whether the server is shutting down.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class RequestMiddleware:
         self._own_policy = own_policy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI application."""
+        """Run the ASGI application."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -63,13 +64,13 @@ class RequestMiddleware:
         structlog.contextvars.bind_contextvars(request_id=request_id.decode())
         added = _headers(scope, request_id)
         has_own_policy = route_path(scope) in self._own_policy
-        status, started_to_answer = 500, False
+        status, has_started = 500, False
         send = _without_body(send) if scope["method"] == "HEAD" else send
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal status, started_to_answer
+            nonlocal status, has_started
             if message["type"] == "http.response.start":
-                status, started_to_answer = message["status"], True
+                status, has_started = message["status"], True
                 if has_own_policy and status == OK:
                     added.remove(CLOSED_POLICY)
                 message["headers"] = [*message.get("headers", ()), *added]
@@ -78,27 +79,31 @@ class RequestMiddleware:
         try:
             await self._app(scope, receive, send_with_headers)
         except (Exception, asyncio.CancelledError) as error:
-            answers = send_with_headers if not started_to_answer else None
-            if not await self._handle_failure(error, scope, receive, answers):
+            respond = send_with_headers if not has_started else None
+            if not await self._handle_failure(error, scope, receive, respond):
                 raise  # for the server to log
         finally:
             if self._access_log:
                 self._log(scope, state, status, started)
 
-    async def _handle_failure(self, error: BaseException, scope: Scope, receive: Receive, answers: Send | None) -> bool:
-        """Answer for what failed, by `answers` unless something was sent already; whether that was all there is to do."""
+    async def _handle_failure(self, error: BaseException, scope: Scope, receive: Receive, respond: Send | None) -> bool:
+        """Send an error response by `respond`, if none has started.
+
+        Return True if the error needs no further handling.
+        """
         if not isinstance(error, asyncio.CancelledError):
-            # Of a layer in between: Starlette's own handler of last resort, inside, has answered for what the application lets out.
+            # An error of middleware in between: for the application's own errors, Starlette's handler inside has
+            # responded.
             report_failure(scope, error)
-            if answers is not None:
-                await self._last_resort(scope, receive, answers)
+            if respond is not None:
+                await self._last_resort(scope, receive, respond)
             return False
         if not self._drain.has_begun:
             return False
-        # The server gives up what still runs when SHUTDOWN_SECONDS are over. What has begun to answer is broken off.
-        log.warning("cut off: SHUTDOWN_SECONDS are over", method=scope["method"], path=scope["path"])
-        if answers is not None:
-            await problem_response(UnavailableError(DRAINING))(scope, receive, answers)
+        # The server cancels running requests after SHUTDOWN_SECONDS. A response that has started is cut off.
+        log.warning("cut off after SHUTDOWN_SECONDS", method=scope["method"], path=scope["path"])
+        if respond is not None:
+            await problem_response(UnavailableError(DRAINING))(scope, receive, respond)
         return True
 
     def _log(self, scope: Scope, state: dict[str, Any], status: int, started: float) -> None:
@@ -116,7 +121,7 @@ class RequestMiddleware:
 
 
 def _without_body(send: Send) -> Send:
-    """For HEAD, which has the headers of GET and no body (RFC 9110 §9.3.2)."""
+    """Return a `send` for HEAD, which has the headers of GET and no body (RFC 9110 §9.3.2)."""
 
     async def send_headers(message: Message) -> None:
         await send({**message, "body": b""} if "body" in message else message)
@@ -126,7 +131,7 @@ def _without_body(send: Send) -> Send:
 
 def _headers(scope: Scope, request_id: bytes) -> list[tuple[bytes, bytes]]:
     found = [(b"x-request-id", request_id), *SECURITY_HEADERS]
-    # The server sets the scheme, from a proxy's word only where it trusts the proxy (FORWARDED_ALLOW_IPS).
+    # The server sets the scheme. It believes a proxy's header only from a trusted proxy (FORWARDED_ALLOW_IPS).
     if scope.get("scheme") == "https":
         found.append(HTTPS_ONLY)
     return found
@@ -141,5 +146,8 @@ def _request_id(scope: Scope) -> bytes:
 
 
 def _new_id() -> bytes:
-    """128 random bits. From a UUID they would come by a system call, for which the loop hands the interpreter to other threads."""
+    """Return 128 random bits in hex.
+
+    `uuid4` makes a system call, which releases the interpreter lock to other threads.
+    """
     return b"%032x" % random.getrandbits(128)  # nosec B311  # a name, not a secret

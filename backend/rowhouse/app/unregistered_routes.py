@@ -1,23 +1,22 @@
-"""Refuses routes that were added to the application itself and need a registry: their policies are found there, and nowhere else.
+"""Rejects routes that were added to the application itself but need a registry, which determines their policies.
 
-Looks at routes only; it changes none and answers nothing.
+Reads routes and does not change them.
 """
 
 from collections.abc import Iterable
 
-from fastapi.dependencies.models import Dependant
-from fastapi.routing import iter_route_contexts
 from starlette.routing import BaseRoute
 
 from rowhouse.http.dependencies import get_caller, get_session, get_unit
 from rowhouse.http.dependency_tree import calls_of
+from rowhouse.http.fastapi_internals import Dependant, iter_route_contexts
 from rowhouse.http.routing import OneHopRoute
 
 NEEDS_REGISTRY = frozenset({get_session, get_unit, get_caller})
 
 
 def refuse_unregistered(routes: Iterable[BaseRoute]) -> None:
-    """Let routes pass that are FastAPI's or Starlette's alone, however they were added.
+    """Reject routes that need a registry. Accept plain routes of FastAPI and Starlette.
 
     Raises:
         TypeError: for a route of `Router`, or one that takes a session, a unit, a caller or `crud_of`.
@@ -26,7 +25,7 @@ def refuse_unregistered(routes: Iterable[BaseRoute]) -> None:
         name = getattr(found.endpoint, "__qualname__", found.name)
         if isinstance(found.original_route, OneHopRoute):
             raise TypeError(
-                f"{name} stands on a Router that was added to the application, where its policy would be lost: "
+                f"{name} is on a Router that was added to the application, where its policy would be lost: "
                 "give the Router to registry.include()"
             )
         dependant: Dependant | None = getattr(found, "dependant", None)

@@ -33,9 +33,9 @@ def include_accounts(
     Example:
         include_accounts(registry, roles=("driver",), sign_up=("user", "driver"))
 
-    Every project has the roles `user` and `admin`; `roles` adds to them. `sign_up` names the roles that a client may choose at
-    sign-up. The first is the default. `operations` are those of administrators on `/users`; without any, `/users` is sign-up and one's
-    own account only. `exact_count_limit` is that of `Registry.register`.
+    Every project has the roles `user` and `admin`; `roles` adds to them. `sign_up` names the roles that a client may
+    choose at sign-up. The first is the default. `operations` are those of administrators on `/users`; without any,
+    `/users` is sign-up and one's own account only. `exact_count_limit` is that of `Registry.register`.
 
     Raises:
         RegistrationError: at start-up, for a role that is no name, or one that clients must not choose.
@@ -45,7 +45,7 @@ def include_accounts(
     role_type: Any = StrEnum("Role", {name.upper().replace("-", "_"): name for name in names})  # type: ignore[misc]  # run time
 
     class UserCRUD(CRUDBase[User]):
-        """Accounts, whose role is one of the project's."""
+        """Accounts, with one of the project's roles."""
 
         column_types: ClassVar = {"role": role_type}
 
@@ -70,9 +70,11 @@ def _check(names: Sequence[str], sign_up: Sequence[str]) -> None:
     for name in names:
         if not NAME.fullmatch(name):
             raise RegistrationError(
-                f"include_accounts: role {name!r} is not a role name; use up to 32 lower-case letters, digits, - and _, such as 'driver'"
+                f"include_accounts: role {name!r} is not a role name; "
+                "use up to 32 lower-case letters, digits, - and _, such as 'driver'"
             )
     if not sign_up or ADMINISTRATOR in sign_up or set(sign_up) - set(names):
         raise RegistrationError(
-            f"include_accounts: sign_up={tuple(sign_up)!r} must name roles of {', '.join(sorted(set(names) - {ADMINISTRATOR}))}"
+            f"include_accounts: sign_up={tuple(sign_up)!r} must name roles of "
+            f"{', '.join(sorted(set(names) - {ADMINISTRATOR}))}"
         )

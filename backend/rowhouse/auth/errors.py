@@ -1,10 +1,10 @@
-"""What can stand in the way of a session."""
+"""The errors of logins and sessions."""
 
 from rowhouse.core.errors import NotAuthenticatedError, PermissionDeniedError
 
 
 class WrongCredentialsError(NotAuthenticatedError):
-    """401: the address or the password is wrong; which of them is not told."""
+    """401: the address or the password is wrong. The response does not say which."""
 
     code = "wrong_credentials"
     default_detail = "The e-mail address or the password is wrong."
@@ -18,15 +18,15 @@ class AccountDisabledError(PermissionDeniedError):
 
 
 class WrongPasswordError(PermissionDeniedError):
-    """403: the present password is not that."""
+    """403: the present password is wrong."""
 
     code = "wrong_password"
     default_detail = "The present password is wrong; nothing was changed."
 
 
 class RefreshTokenError(NotAuthenticatedError):
-    """401: the refresh token is unknown, expired, revoked or spent. What was revoked on the way stays so."""
+    """401: the refresh token is unknown, expired, revoked or spent. A revocation on the way is committed."""
 
     code = "refresh_token_invalid"
-    default_detail = "This refresh token does not hold any more; sign in again."
+    default_detail = "This refresh token is not valid any more; sign in again."
     keeps_changes = True

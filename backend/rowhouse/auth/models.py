@@ -35,11 +35,11 @@ class RoleText(sa.types.TypeDecorator[str]):
         super().__init__(length=32)
 
     def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
-        """Text in the collation that orders by code point."""
+        """Return text with the collation that orders by code point."""
         return dialect.type_descriptor(portable_text(32).dialect_impl(dialect))
 
     def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:  # noqa: ARG002  SQLAlchemy's signature
-        """Store the name, also of an enum's member."""
+        """Store the name of a role, or of a member of an enum."""
         return value if value is None else str(value.value if isinstance(value, Enum) else value)
 
 
@@ -53,23 +53,24 @@ class User(Entity, table=True):
     __table_args__ = (CheckConstraint("email = lower(email)", name="email_lower"), SearchIndex("email", "full_name"))
 
     email: Annotated[str, READ_ONLY] = Field(max_length=254, unique=True)
-    # Administrators alone list accounts, and rarely: a sign-up is not to pay for it.
+    # Only administrators list accounts, and rarely. An index would slow down every sign-up.
     full_name: str = Field(min_length=1, max_length=200, index=False)
     role: str = Field(default=USER, index=False, max_length=32, sa_type=RoleText)
     is_active: bool = Field(default=True, index=False)
     hashed_password: Annotated[str, SECRET] = Field(max_length=60)
-    # Part of every access token; counting it up ends them all at once.
+    # Part of every access token. Incrementing it invalidates all of them.
     token_version: Annotated[int, SECRET] = 0
 
 
 class RefreshToken(Entity, table=True):
-    """One refresh token, stored as its fingerprint. Those that follow from one login are a family."""
+    """One refresh token, stored as its fingerprint. The tokens of one login are a family."""
 
-    # By it those are found that are of no use any more.
+    # To find tokens that can be deleted.
     __table_args__ = (Index(None, "revoked_at", "expires_at"),)
 
     user_id: int = Field(foreign_key="users.id", ondelete="CASCADE", index=True)
-    # The account's at the login: counting that up ends this one too, also where nobody saw it when the others were revoked.
+    # The account's version at the login. Incrementing that invalidates this token too, even one stored during the
+    # revocation.
     token_version: int
     family: UUID = Field(index=True)
     fingerprint: str = Field(max_length=64, unique=True)

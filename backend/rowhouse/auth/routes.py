@@ -1,4 +1,4 @@
-"""Sign-up, sessions and one's own account. Each route parses, calls one service and answers."""
+"""Sign-up, sessions and the caller's own account. Each route parses the input and calls one service."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
@@ -33,7 +33,7 @@ def _fits_bcrypt(password: str) -> str:
 
 
 def _bare_address(email: Any) -> Any:
-    """`EmailStr` takes `Ann <ann@example.com>` and drops the name; nothing that is sent is dropped here."""
+    """Reject `Ann <ann@example.com>`. `EmailStr` would accept it and drop the name."""
     if isinstance(email, str) and "<" in email:
         raise ValueError("write the address alone, without a name or angle brackets")
     return email
@@ -66,7 +66,7 @@ def sign_up_schema(roles: Sequence[str]) -> type[SignUp]:
 
 
 class ProfileUpdate(BaseModel):
-    """What an account may change of itself."""
+    """The fields of an account that its owner may change."""
 
     model_config = ConfigDict(**STRICT, json_schema_extra={"minProperties": 1})
 
@@ -74,7 +74,7 @@ class ProfileUpdate(BaseModel):
 
 
 class PasswordChange(BaseModel):
-    """The present password and the one to come."""
+    """The present password and the new one."""
 
     model_config = STRICT
 
@@ -83,7 +83,7 @@ class PasswordChange(BaseModel):
 
 
 class LoginForm(BaseModel):
-    """OAuth2's password form (RFC 6749 §4.3.2); in a form, an empty member is a missing one."""
+    """OAuth2's password form (RFC 6749 §4.3.2). An empty field of a form counts as missing."""
 
     username: Annotated[str, Field(min_length=1)]
     password: Annotated[str, Field(min_length=1, json_schema_extra={"format": "password"})]
@@ -102,7 +102,10 @@ class RefreshRequest(BaseModel):
 
 
 class TokenPair(BaseModel):
-    """An access token for `Authorization: Bearer`, and the refresh token for the next pair. `expires_in` is in seconds."""
+    """An access token for `Authorization: Bearer`, and the refresh token for the next pair.
+
+    `expires_in` is in seconds.
+    """
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
@@ -120,7 +123,7 @@ def account_routes(public: type[BaseModel], sign_up: type[SignUp]) -> Router:
 
     `public` is the schema of an account in responses, `sign_up` the body of a sign-up.
     """
-    users = Router(prefix="/users", tags=["users"], description="Sign-up, and one's own account.")
+    users = Router(prefix="/users", tags=["users"], description="Sign-up, and the caller's own account.")
     _add_sign_up(users, public, sign_up)
     _add_profile(users, public)
     users.post("/me/password", policy=SIGNED_IN, status_code=204, responses=problem_responses(429))(change_my_password)
@@ -173,8 +176,8 @@ def _add_profile(users: Router, public: type[BaseModel]) -> None:
 
 @in_worker_group(WorkerGroup.HASHING)
 def change_my_password(body: PasswordChange, caller: CallerDep, unit: UnitDep, attempts: AttemptsDep) -> None:
-    """Change the password; every session ends, this one too."""
-    # All hashing is done before the session takes SQLite's write lock.
+    """Change the password. Every session ends, this one too."""
+    # Hash before the session takes SQLite's write lock.
     version, hashed = service.check_own_password(
         unit, caller.id, body.current_password, new=body.new_password, attempts=attempts
     )

@@ -1,7 +1,7 @@
 """The rules of accounts and sessions. Knows nothing of HTTP.
 
-A refresh token is spent by one atomic statement, so that of two copies one wins; the other is a client's retry within a short
-grace and a theft after it, which revokes the whole family (RFC 9700 §4.14.2).
+A refresh token is spent by one atomic statement, so that of two copies one wins; the other is a client's retry within a
+short grace and a theft after it, which revokes the whole family (RFC 9700 §4.14.2).
 """
 
 import re
@@ -48,25 +48,25 @@ SELECT_LOGIN = sa.select(_users.c.id, _users.c.hashed_password, _users.c.is_acti
 SELECT_PASSWORD = sa.select(_users.c.email, _users.c.hashed_password, _users.c.token_version).where(
     _users.c.id == sa.bindparam("caller_id", type_=sa.Integer())
 )
-# At each login and refresh; each makes one token, so that a backlog shrinks by up to twice this number.
+# At each login and refresh, of each kind. One token is added meanwhile, so a backlog shrinks.
 REMOVED_AT_ONCE = 100
-# A refresh that was under way while its family was revoked may have stored a token for a moment longer.
+# A refresh that ran while its family was revoked may have stored a token a moment later.
 UNDER_WAY = timedelta(hours=1)
-# A hash that no password matches, of the lowest cost; `_dummy_hash` makes one of the configured cost.
+# A hash for each cost that no known password matches.
 _dummy_hashes: dict[int, str] = {}
 
 
 def normalise_email(email: str) -> str:
-    """Addresses are one whatever their case, and however their accents are composed (Unicode NFC, as sign-up has it)."""
+    """Return an address in lower case and in Unicode NFC, so that equal addresses compare equal."""
     return unicodedata.normalize("NFC", email.strip().lower())
 
 
 def authenticate(unit: UnitOfWork, token: str, *, settings: Settings) -> Caller:
-    """The account behind an access token, as it stands now.
+    """Return the account of an access token, in its present state.
 
     Raises:
-        NotAuthenticatedError: 401 when the token does not hold or its sessions were ended.
-        AccountDisabledError: 403 for a disabled account, at once.
+        NotAuthenticatedError: 401 for an invalid token, or one whose session has ended.
+        AccountDisabledError: 403 for a disabled account.
     """
     claims = decode_token(token, kind=ACCESS, secret=settings.jwt_secret.get_secret_value())
     rows = unit.fetch(SELECT_CALLER, {"caller_id": _subject(claims)})
@@ -78,9 +78,9 @@ def authenticate(unit: UnitOfWork, token: str, *, settings: Settings) -> Caller:
 
 
 def subject_of(token: str, *, settings: Settings) -> str | None:
-    """Return the account that an access token names, None for one that is not genuine or not in force.
+    """Return the id of the account of an access token, or None for an invalid or expired token.
 
-    Asks no database.
+    Does not query the database.
     """
     try:
         claims = decode_token(token, kind=ACCESS, secret=settings.jwt_secret.get_secret_value())
@@ -111,16 +111,16 @@ def sign_up(session: Session, user: User) -> User:
 def log_in(
     unit: UnitOfWork, email: str, password: str, *, attempts: ThrottledAttempts, settings: Settings
 ) -> tuple[str, str]:
-    """The access token and the refresh token of a new session.
+    """Start a session. Return its access token and its refresh token.
 
     Raises:
-        WrongCredentialsError: 401; also where the password was changed while it was checked.
-        AccountDisabledError: 403, only to someone who knows the password.
-        TooManyAttemptsError: 429 after too many failures, whether or not the address is known.
+        WrongCredentialsError: 401, also if the password was changed during the check.
+        AccountDisabledError: 403, only with the right password.
+        TooManyAttemptsError: 429 after too many failures, whether the address is known or not.
     """
     with attempts.of(normalise_email(email), failure=WrongCredentialsError):
         user_id, version = check_password(unit, email, password, settings=settings)
-    user = _held_user(unit.session, user_id)
+    user = _locked_user(unit.session, user_id)
     if user is None or user.token_version != version:
         raise WrongCredentialsError
     access_token = issue_access_token(user_id, version, settings=settings)
@@ -128,13 +128,13 @@ def log_in(
 
 
 def check_password(unit: UnitOfWork, email: str, password: str, *, settings: Settings) -> tuple[int, int]:
-    """The id and token version of the account; takes the same time whether or not the address is known.
+    """Return the id and the token version of an account. Takes the same time for unknown addresses.
 
     Raises:
         WrongCredentialsError: 401.
-        AccountDisabledError: 403, only to someone who knows the password.
+        AccountDisabledError: 403, only with the right password.
     """
-    # No address holds a NUL, and PostgreSQL would refuse to look for one.
+    # No address contains NUL, and PostgreSQL rejects it in a query.
     rows = [] if "\x00" in email else unit.fetch(SELECT_LOGIN, {"login_email": normalise_email(email)})
     dummy = _dummy_hash(settings.bcrypt_cost)
     hashed = rows[0]["hashed_password"] if rows else dummy
@@ -152,7 +152,7 @@ def _dummy_hash(cost: int) -> str:
 
 
 def issue_access_token(user_id: int, token_version: int, *, settings: Settings) -> str:
-    """An access token for the account."""
+    """Return an access token for an account."""
     return encode_token(
         {"sub": str(user_id), "ver": token_version},
         kind=ACCESS,
@@ -162,7 +162,7 @@ def issue_access_token(user_id: int, token_version: int, *, settings: Settings) 
 
 
 def issue_refresh_token(session: Session, user: User, *, family: UUID | None, settings: Settings) -> str:
-    """A refresh token of `family`, or of a new one; only its fingerprint is stored."""
+    """Return a new refresh token of `family`, or of a new family. Only its fingerprint is stored."""
     token = new_opaque_token()
     stored = RefreshToken(
         user_id=user.id or 0,
@@ -178,7 +178,7 @@ def issue_refresh_token(session: Session, user: User, *, family: UUID | None, se
 
 
 def _first_tokens(by: sa.Column[Any], *conditions: sa.ColumnElement[bool]) -> sa.Select[tuple[int]]:
-    """Ids of a bounded number of tokens that nobody else is changing, in the order of the index."""
+    """Select the ids of a limited number of tokens that no other transaction locks, in the order of the index."""
     found = sa.select(_tokens.c.id).where(*conditions).order_by(by).limit(REMOVED_AT_ONCE)
     return sa.select(found.with_for_update(skip_locked=True).subquery().c.id)
 
@@ -199,10 +199,10 @@ DELETE_USELESS_TOKENS = sa.delete(_tokens).where(
 
 
 def remove_useless_tokens(session: Session, *, settings: Settings) -> None:
-    """Delete a bounded number of tokens: those that have expired, and of the revoked those whose whole family has.
+    """Delete a limited number of tokens: expired ones, and revoked ones whose whole family has expired.
 
-    A revoked one stays until then. It alone tells that a token is revoked which a refresh stored while the family was
-    (see `_is_revoked`).
+    A revoked token is kept until then. It shows that its family is revoked, also for a token that a refresh stored
+    during the revocation (see `_is_revoked`).
     """
     present = now()
     lifetime = timedelta(days=settings.refresh_token_days)
@@ -212,10 +212,10 @@ def remove_useless_tokens(session: Session, *, settings: Settings) -> None:
 
 
 def spend_refresh_token(session: Session, token: str, *, settings: Settings) -> RefreshToken:
-    """Mark the token as used and give it.
+    """Mark a token as used, and return it.
 
     Raises:
-        RefreshTokenError: 401; a token used again after the grace has revoked its family.
+        RefreshTokenError: 401. A token that is used again after the grace period revokes its family.
     """
     digest = fingerprint(token)
     claim = (
@@ -231,18 +231,18 @@ def spend_refresh_token(session: Session, token: str, *, settings: Settings) -> 
     if not claimed and stored.used_at is not None and now() - stored.used_at > grace:
         revoke_family(session, stored.family)
         log.warning("refresh token reuse", user_id=stored.user_id, family=str(stored.family))
-        raise RefreshTokenError("This refresh token was used before; every session that followed from it has ended.")
+        raise RefreshTokenError("This refresh token was used before; every session that came from it has ended.")
     return stored
 
 
 def _is_revoked(session: Session, family: UUID) -> bool:
-    """Whether a family was revoked, also for a token that a refresh stored unseen while that was done."""
+    """Return True if a family is revoked, also for a token that a refresh stored during the revocation."""
     revoked = select(RefreshToken.id).where(RefreshToken.family == family, col(RefreshToken.revoked_at).is_not(None))
     return session.exec(revoked.limit(1)).first() is not None
 
 
 def revoke_family(session: Session, family: UUID) -> None:
-    """End every session that followed from one login."""
+    """End every session of one login."""
     session.exec(
         sa.update(RefreshToken)
         .where(col(RefreshToken.family) == family, col(RefreshToken.revoked_at).is_(None))
@@ -251,7 +251,7 @@ def revoke_family(session: Session, family: UUID) -> None:
 
 
 def log_out(session: Session, token: str) -> None:
-    """Revoke the family of a refresh token; an unknown one is as good as logged out."""
+    """Revoke the family of a refresh token. Ignore an unknown token."""
     stored = session.exec(select(RefreshToken).where(RefreshToken.fingerprint == fingerprint(token))).one_or_none()
     if stored is not None:
         revoke_family(session, stored.family)
@@ -268,12 +268,12 @@ def change_name(session: Session, user_id: int, full_name: str) -> User:
 def check_own_password(
     unit: UnitOfWork, user_id: int, password: str, *, new: str, attempts: ThrottledAttempts
 ) -> tuple[int, str]:
-    """The account's token version and the hash of a new password, for who knows the present one.
+    """Check the present password. Return the account's token version and the hash of the new password.
 
-    Who has stolen a token guesses no faster than at the login.
+    Attempts are throttled as at the login, so a stolen token does not allow faster guesses.
 
     Raises:
-        NotAuthenticatedError: 401 when the account is gone.
+        NotAuthenticatedError: 401 if the account does not exist any more.
         WrongPasswordError: 403.
         TooManyAttemptsError: 429 after too many failures, here or at the login.
     """
@@ -288,10 +288,10 @@ def check_own_password(
 
 
 def change_password(session: Session, user_id: int, hashed_password: str, *, version: int) -> None:
-    """Store the new hash and end every session, access tokens too.
+    """Store the new hash and end every session, including access tokens.
 
     Raises:
-        NotAuthenticatedError: 401 when the password that was checked, at `version`, is none any more.
+        NotAuthenticatedError: 401 if the password has changed since the check, which saw `version`.
     """
     user = session.get(User, user_id, with_for_update={"key_share": True})
     if user is None or user.token_version != version:
@@ -304,25 +304,25 @@ def change_password(session: Session, user_id: int, hashed_password: str, *, ver
 
 
 def rotate(session: Session, token: str, *, settings: Settings) -> tuple[str, str]:
-    """Spend a refresh token; the access token and the refresh token that follow.
+    """Spend a refresh token. Return a new access token and a new refresh token.
 
     Raises:
         RefreshTokenError: 401.
         AccountDisabledError: 403.
     """
     spent = spend_refresh_token(session, token, settings=settings)
-    user = _held_user(session, spent.user_id)
+    user = _locked_user(session, spent.user_id)
     if user is None or user.token_version != spent.token_version:
         raise RefreshTokenError
     access_token = issue_access_token(spent.user_id, spent.token_version, settings=settings)
     return access_token, issue_refresh_token(session, user, family=spent.family, settings=settings)
 
 
-def _held_user(session: Session, user_id: int) -> User | None:
-    """The account as it stands now, kept from being deleted until the transaction ends.
+def _locked_user(session: Session, user_id: int) -> User | None:
+    """Return the account in its present state, locked against deletion until the transaction ends.
 
-    A change of its password is not waited for, which would deadlock with it: the token that is issued carries the version of the
-    old one, and dies with the change.
+    Does not wait for a change of its password, which would deadlock. The issued token has the version from before the
+    change, so the change invalidates it.
 
     Raises:
         AccountDisabledError: 403.
@@ -334,10 +334,10 @@ def _held_user(session: Session, user_id: int) -> User | None:
 
 
 def active_user(session: Session, user_id: int) -> User:
-    """The account, as long as it is there and enabled.
+    """Return an account that exists and is enabled.
 
     Raises:
-        NotAuthenticatedError: 401 when it is gone.
+        NotAuthenticatedError: 401 if it does not exist any more.
         AccountDisabledError: 403.
     """
     user = session.get(User, user_id)
@@ -349,13 +349,13 @@ def active_user(session: Session, user_id: int) -> User:
 
 
 def ensure_administrator(unit: UnitOfWork, *, settings: Settings) -> None:
-    """At first start, make the account that `ADMIN_EMAIL` and `ADMIN_PASSWORD` name."""
+    """At the first start, create the account of `ADMIN_EMAIL` and `ADMIN_PASSWORD`."""
     if settings.admin_email is None or settings.admin_password is None:
         return
     if not sa.inspect(unit.thread_connection.connection).has_table(_users.name):
         log.warning("no administrator made: the database is not migrated; run alembic upgrade heads")
         return
-    # That was a transaction. Hashing takes longer than an idle one may in some databases.
+    # End that transaction: hashing takes longer than some databases allow a transaction to be idle.
     unit.thread_connection.connection.rollback()
     email = normalise_email(settings.admin_email)
     if unit.fetch(SELECT_LOGIN, {"login_email": email}):
@@ -366,4 +366,4 @@ def ensure_administrator(unit: UnitOfWork, *, settings: Settings) -> None:
         with unit.session.begin_nested():
             sign_up(unit.session, user)
     except (sa.exc.IntegrityError, DuplicateError):
-        log.info("administrator made by another process")
+        log.info("administrator created by another process")

@@ -1,7 +1,7 @@
-"""Where requests and failures are counted: in this process, or in Redis or Valkey for several servers.
+"""Counts requests and failures: in this process, or in Redis or Valkey for several servers.
 
-While the shared storage does not answer, each server counts alone. No request fails because of it. Must not know what
-is counted, nor against which bound. See docs/decisions/0010 and 0018.
+While the shared storage does not respond, each server counts alone. No request fails because of it. Must not know what
+is counted, nor the limits. See docs/decisions/0010 and 0018.
 """
 
 import ipaddress
@@ -18,16 +18,16 @@ from rowhouse.core.error_causes import cause_of
 
 NETWORK_BITS = 64
 IN_MEMORY = "memory://"
-# A storage that hangs must not make requests hang, nor be asked by each of them.
+# A storage that hangs must not make requests hang, and not every request may try it.
 STORAGE_SECONDS = 0.5
-REST = timedelta(seconds=5)
+RETRY_AFTER = timedelta(seconds=5)
 log = structlog.get_logger("counting")
 
 
 def network_of(address: str) -> str:
-    """Return what is counted as one address: of IPv6 the first 64 bits, for a customer has that many.
+    """Return the network that counts as one address: the first 64 bits of an IPv6 address, which one customer has.
 
-    A text that is no address is returned as it is.
+    Return text that is not an address as it is.
     """
     try:
         parsed = ipaddress.ip_address(address)
@@ -41,44 +41,47 @@ def network_of(address: str) -> str:
 
 
 class Outage:
-    """Whether a shared storage is out. While it is, one request in five seconds asks it again.
+    """An outage of a shared storage. While it lasts, one request in five seconds tries the storage again.
 
-    The log tells the begin and the end of an outage, once each.
+    Logs the begin and the end of an outage, once each.
     """
 
     def __init__(self, what: str) -> None:
         self._what = what
-        self._rests_until: datetime | None = None
+        self._retry_at: datetime | None = None
 
     def lasts(self) -> bool:
-        """Whether to count alone. Of those who ask after a rest, the first is told to try the storage."""
-        if self._rests_until is None:
+        """Return True if this server must count alone.
+
+        After a pause, the first caller gets False and tries the storage.
+        """
+        if self._retry_at is None:
             return False
-        if now() < self._rests_until:
+        if now() < self._retry_at:
             return True
-        self._rests_until = now() + REST
+        self._retry_at = now() + RETRY_AFTER
         return False
 
     def begin(self, error: Exception) -> None:
-        """The storage did not answer."""
-        if self._rests_until is None:
+        """Record that the storage did not respond."""
+        if self._retry_at is None:
             cause = error.storage_error if isinstance(error, StorageError) else error
-            sentence = "each server counts alone: RATE_LIMIT_STORAGE_URL does not answer"
+            sentence = "each server counts alone: RATE_LIMIT_STORAGE_URL does not respond"
             log.warning(sentence, counted=self._what, error=type(cause).__name__, **cause_of(cause))
-        self._rests_until = now() + REST
+        self._retry_at = now() + RETRY_AFTER
 
     def end(self) -> None:
-        """The storage answered."""
-        if self._rests_until is not None:
-            self._rests_until = None
+        """Record that the storage responded."""
+        if self._retry_at is not None:
+            self._retry_at = None
             log.warning("all servers count together again", counted=self._what)
 
 
 def shared_storage(url: str) -> Storage | None:
-    """The storage that `RATE_LIMIT_STORAGE_URL` names, for threads; None for this process's memory.
+    """Return the storage at `RATE_LIMIT_STORAGE_URL`, for threads. None for the memory of this process.
 
     Raises:
-        ValueError: at start-up, when its client is not installed.
+        ValueError: at start-up, if its client is not installed.
     """
     if url == IN_MEMORY:
         return None
@@ -87,10 +90,10 @@ def shared_storage(url: str) -> Storage | None:
 
 
 def shared_async_storage(url: str) -> AsyncStorage | None:
-    """The same, for the event loop that is running when it is first asked.
+    """Return the same, for the event loop that runs at its first use.
 
     Raises:
-        ValueError: at start-up, when its client is not installed.
+        ValueError: at start-up, if its client is not installed.
     """
     if url == IN_MEMORY:
         return None
@@ -104,5 +107,5 @@ def _storage(url: str, **options: Any) -> Any:
             url, socket_timeout=STORAGE_SECONDS, socket_connect_timeout=STORAGE_SECONDS, **options
         )
     except ConfigurationError as error:
-        mend = "install its client: pip install -r scripts/requirements/redis.txt"
-        raise ValueError(f"RATE_LIMIT_STORAGE_URL: {mend}") from error
+        fix = "install its client: pip install -r scripts/requirements/redis.txt"
+        raise ValueError(f"RATE_LIMIT_STORAGE_URL: {fix}") from error

@@ -1,6 +1,7 @@
-"""Says in one line of the log why the database or Redis failed a request.
+"""Logs in one line why the database or Redis failed a request.
 
-Must not log a value, a password or a `DETAIL` line, which quotes the row. So of errors about values only the SQLSTATE is given.
+Must not log a value, a password or a `DETAIL` line, which quotes the row. For errors about values it logs only the
+SQLSTATE.
 """
 
 import re
@@ -23,7 +24,10 @@ log = structlog.get_logger("failures")
 
 
 def cause_of(error: BaseException | None) -> dict[str, str]:
-    """What failed below `error`, as members of a log line: `cause`, `sqlstate` and `message`; empty where nothing is known."""
+    """Return the cause of `error` as members of a log line: `cause`, `sqlstate` and `message`.
+
+    Empty if none is known.
+    """
     for found in _chain(error):
         if isinstance(found, psycopg.Error):
             return _of_postgresql(found)
@@ -36,7 +40,7 @@ def cause_of(error: BaseException | None) -> dict[str, str]:
 
 
 def _of_postgresql(error: psycopg.Error) -> dict[str, str]:
-    """The server's own words, or libpq's where there was no server to ask."""
+    """Return the server's own message, or libpq's if there was no server."""
     state, words = error.sqlstate, error.diag.message_primary or str(error)
     quotes = isinstance(error, psycopg.DataError) or (state or "").startswith(QUOTING)
     said = {} if quotes else {"message": _line(words)}
@@ -48,7 +52,7 @@ def _named(name: str, value: str | None) -> dict[str, str]:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """`error` and what led to it; below SQLAlchemy's wrapper the driver's own."""
+    """Yield `error` and its causes. Below SQLAlchemy's wrapper that is the driver's error."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -60,7 +64,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _line(text: str) -> str:
-    """A message as one line, without what annotates it and without passwords."""
+    """Return a message as one line, without annotations and passwords."""
     line = " ".join(ANNOTATIONS.sub("", text).split())
     for pattern, shown in PASSWORDS:
         line = pattern.sub(shown, line)
@@ -68,7 +72,10 @@ def _line(text: str) -> str:
 
 
 def report_failure(scope: Scope, error: BaseException, *, status: int = 500) -> None:
-    """Log why a request failed: what the database or Redis said, else the error's own `reason`; without both, nothing."""
+    """Log why a request failed: the message of the database or Redis, or else the error's `reason`.
+
+    Without both, log nothing.
+    """
     cause = cause_of(error) or _named("reason", getattr(error, "reason", None))
     if not cause:
         return

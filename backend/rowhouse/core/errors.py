@@ -1,4 +1,4 @@
-"""What can go wrong, and what a client is told about it (RFC 9457, `application/problem+json`).
+"""The errors of the API and their responses (RFC 9457, `application/problem+json`).
 
 Example:
     RowhouseError
@@ -23,10 +23,10 @@ Example:
         ├── LockedError               locked
         ├── StatementTimeoutError     statement_timeout
         ├── ReadOnlyDatabaseError     read_only
-        └── TransactionRetryError     transaction_retry  (the door tries again before a client sees it)
-            └── ConnectionLostError   connection_lost    (as above, once)
+        └── TransactionRetryError     transaction_retry  (the request is retried before a client sees it)
+            └── ConnectionLostError   connection_lost    (retried once)
 
-A service raises one of these and never names a status code; this module alone knows how they look on the wire.
+A service raises one of these and never names a status code. This module alone renders them.
 """
 
 import http
@@ -40,7 +40,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
-# Five for each element of the largest batch.
+# Five errors for each element of the largest batch.
 MAX_ERRORS = 5000
 
 
@@ -58,7 +58,7 @@ class RowhouseError(Exception):
     code: ClassVar[str] = "internal_error"
     default_detail: ClassVar[str] = "Something went wrong on our side; the request id helps us to find it."
     headers: Mapping[str, str] = MappingProxyType({})
-    # An error that is itself a decision to be stored, such as a revoked session, commits what led to it.
+    # True for an error whose changes must be stored, such as a revoked session: the transaction commits.
     keeps_changes: ClassVar[bool] = False
 
     def __init__(self, detail: str | None = None) -> None:
@@ -68,7 +68,7 @@ class RowhouseError(Exception):
         super().__init__(self.detail)
 
     def element_error(self, position: int) -> Self:
-        """The same error, said of one element of a batch, counted from 0."""
+        """Return this error, with the position of its element in a batch, counted from 0."""
         self.element = position
         return self
 
@@ -77,12 +77,12 @@ class RowhouseError(Exception):
         return {}
 
     def listing(self, faults: Sequence[Mapping[str, Any]], *, detail: str) -> Self:
-        """The same error, said of several elements: `errors` lists these faults."""
+        """Return this error for several elements of a batch. `errors` lists these faults."""
         self.listed, self.detail, self.element = faults, detail, None
         return self
 
     def faults(self) -> list[Mapping[str, Any]]:
-        """What `errors` lists: for the error of a batch, which element it was."""
+        """Return the entries of `errors`: for the error of a batch, one with the position of the element."""
         if self.element is None:
             return []
         return [{"loc": ["body", self.element], "msg": self.detail, "type": self.code}]
@@ -204,11 +204,11 @@ class OverlapError(ConflictError):
 
     @classmethod
     def with_window(cls, window: Mapping[str, Any]) -> Self:
-        """The error with the interval that is in the way, by the names of its columns."""
+        """Return the error with the conflicting interval, by the names of its columns."""
         return cls(window=window)
 
     def members(self) -> Mapping[str, Any]:
-        """The interval, where it is known."""
+        """Return the interval, if it is known."""
         if self.window is None:
             return {}
         return {"conflict": json.loads(to_json(self.window))}
@@ -246,7 +246,7 @@ class InvalidInputError(RowhouseError):
         self.errors: list[Mapping[str, Any]] = list(errors)
 
     def faults(self) -> list[Mapping[str, Any]]:
-        """One entry for each fault, below the element of a batch that has them."""
+        """Return one entry for each fault, with the position of the element in a batch."""
         if self.element is None:
             return self.errors
         inner = [{**fault, "loc": fault["loc"][1:]} for fault in self.errors] or [
@@ -256,12 +256,12 @@ class InvalidInputError(RowhouseError):
 
     @classmethod
     def at(cls, *loc: str | int, message: str, kind: str = "value_error") -> "InvalidInputError":
-        """One fault at `loc`, such as `("body", "end_time")`."""
+        """Return the error for one fault at `loc`, such as `("body", "end_time")`."""
         return cls([{"loc": list(loc), "msg": message, "type": kind}])
 
     @classmethod
     def from_pydantic(cls, error: ValidationError, *prefix: str | int) -> "InvalidInputError":
-        """The faults of a pydantic validation below `prefix`; their number alone where nobody would read them all."""
+        """Return the faults of a pydantic validation below `prefix`, or only their number if there are too many."""
         if error.error_count() > MAX_ERRORS:
             message = f"{error.error_count()} faults are too many to list; see the schema of this body"
             return cls.at(*prefix, message=message, kind="too_many_faults")
@@ -270,7 +270,7 @@ class InvalidInputError(RowhouseError):
 
 
 class TooManyAttemptsError(RowhouseError):
-    """429: too many failed attempts; the next is judged after `retry_after` seconds (RFC 6585 §4)."""
+    """429: too many failed attempts. The next is allowed after `retry_after` seconds (RFC 6585 §4)."""
 
     status = 429
     code = "too_many_attempts"
@@ -289,7 +289,7 @@ class TooManySignUpsError(TooManyAttemptsError):
 
 
 class TooManyKeysError(TooManyAttemptsError):
-    """429: the account has as many idempotency keys as it may have; the request changed nothing."""
+    """429: the account has reached its limit of idempotency keys. The request changed nothing."""
 
     code = "too_many_keys"
     default_detail = (
@@ -318,19 +318,19 @@ class UnavailableError(RowhouseError):
 
     def __init__(self, detail: str | None = None, *, reason: str | None = None) -> None:
         super().__init__(detail)
-        # For the log alone, where no error of the database or Redis says why.
+        # For the log only, where no error of the database or Redis gives the reason.
         self.reason = reason or self.detail
 
 
 class DatabaseError(UnavailableError):
-    """503: the database does not answer, or has no room."""
+    """503: the database does not respond, or is out of space."""
 
     code = "database_unavailable"
     default_detail = "The database cannot be reached or is out of space; try again in a moment."
 
 
 class DatabaseRightsError(DatabaseError):
-    """503: the database's role may not do what the request needs; nothing that a client sends makes the difference."""
+    """503: the database's role lacks a right that the request needs. A client cannot change that."""
 
     code = "database_rights"
 
@@ -338,7 +338,7 @@ class DatabaseRightsError(DatabaseError):
 
 
 class LockedError(UnavailableError):
-    """503: what the request needs was locked by another for too long."""
+    """503: another transaction held a lock for too long."""
 
     code = "locked"
     default_detail = "Another change holds what this request needs; try again in a moment."
@@ -361,13 +361,13 @@ class ReadOnlyDatabaseError(UnavailableError):
 
 
 class TransactionRetryError(UnavailableError):
-    """503 after several attempts: the database broke a deadlock at this transaction's cost."""
+    """503 after several attempts: the database aborted this transaction, as in a deadlock."""
 
     code = "transaction_retry"
 
 
 class ConnectionLostError(TransactionRetryError):
-    """503 if it happens twice: the connection broke before anything was committed, so that a new one can do it all again."""
+    """503 if it happens twice: the connection broke before the commit, so the request can be repeated on a new one."""
 
     code = "connection_lost"
     default_detail = "The connection to the database was lost; try again in a moment."
@@ -382,7 +382,7 @@ class Fault(BaseModel):
 
 
 class Problem(BaseModel):
-    """An error as RFC 9457 has it."""
+    """An error (RFC 9457)."""
 
     model_config = ConfigDict(json_schema_extra={"required": ["type", "title", "status", "detail", "code"]})
 
@@ -396,14 +396,14 @@ class Problem(BaseModel):
 
 
 def render(status: int, code: str, detail: str, headers: Mapping[str, str], **members: Any) -> Response:
-    """A problem as it goes over the wire."""
+    """Return the response for a problem."""
     title = http.HTTPStatus(status).phrase
     content = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code, **members}
     return Response(json.dumps(content).encode(), status, dict(headers), PROBLEM_MEDIA_TYPE)
 
 
 def problem_response(error: RowhouseError) -> Response:
-    """`error` as it goes over the wire."""
+    """Return the response for an error."""
     faults = error.listed or error.faults()
     members = {**error.members(), **({"errors": faults} if faults or isinstance(error, InvalidInputError) else {})}
     detail = error.detail if error.element is None else f"Element {error.element}: {error.detail}"

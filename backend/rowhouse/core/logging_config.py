@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line on standard error (or a readable line with `LOG_JSON=false`).
+"""Structured logs: one JSON object in each line of standard error, or readable lines with `LOG_JSON=false`.
 
 Must never be given a body, a header or a query string: they hold secrets.
 """
@@ -13,21 +13,21 @@ import structlog
 
 from rowhouse.core.settings import Settings
 
-# The `state` of the request's scope, for the thread that serves it, which knows no scope.
+# The `state` of the request's scope, for the worker thread, which has no scope.
 request_state: ContextVar[dict[str, Any] | None] = ContextVar("request_state", default=None)
-# What PostgreSQL says below an error's first line quotes the row; up to the next paragraph of a traceback.
+# The lines below the first of a PostgreSQL error quote the row. They end at the next paragraph of a traceback.
 ANNOTATIONS = re.compile(r"\n(?:DETAIL|HINT|CONTEXT|WHERE):.*?(?=\n\[SQL|\n\n|\Z)", re.DOTALL)
 
 
 def note_account(account_id: Any) -> None:
-    """Have the request's line in the log name the account that was authenticated."""
+    """Add the authenticated account to the request's line in the log."""
     state = request_state.get()
     if state is not None:
         state["account"] = account_id
 
 
 def plain_exception(_logger: Any, _name: str, event: dict[str, Any]) -> dict[str, Any]:
-    """A processor that writes an exception's traceback into the line, without what quotes a row."""
+    """A processor that writes an exception's traceback into the line, without the parts that quote a row."""
     event = dict(structlog.processors.format_exc_info(_logger, _name, event))
     if isinstance(event.get("exception"), str):
         event["exception"] = ANNOTATIONS.sub("", event["exception"])
@@ -35,14 +35,15 @@ def plain_exception(_logger: Any, _name: str, event: dict[str, Any]) -> dict[str
 
 
 def configure_logging(settings: Settings) -> None:
-    """Send structlog's and the standard library's records, uvicorn's among them, through one format."""
+    """Format the records of structlog and of the standard library, including uvicorn's, in one way."""
     level = logging.getLevelName(settings.log_level.upper())
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    # Tracebacks are formatted here: where `rich` is installed, structlog would print every local variable, passwords among them.
+    # With `rich` installed, structlog would print every local variable, including passwords. So tracebacks are
+    # formatted here.
     plain = structlog.dev.plain_traceback
     last: list[Any] = [plain_exception, structlog.dev.ConsoleRenderer(colors=False, exception_formatter=plain)]
     if settings.log_json:
@@ -56,7 +57,7 @@ def configure_logging(settings: Settings) -> None:
         logger = logging.getLogger(name)
         logger.handlers = [] if name else [handler]
         logger.propagate = True
-        logger.setLevel(logging.NOTSET)  # uvicorn's have one of their own
+        logger.setLevel(logging.NOTSET)  # uvicorn sets levels of its own
     logging.getLogger().setLevel(level)
     logging.getLogger("uvicorn.access").disabled = True
     structlog.configure(

@@ -1,4 +1,4 @@
-"""Parts of the OpenAPI document that routes put together: headers and the answers that are problems."""
+"""Parts of the OpenAPI document that routes use: headers and error responses."""
 
 import http
 from typing import Any
@@ -35,11 +35,11 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def header(name: str, description: str, **schema: Any) -> dict[str, Any]:
-    """An optional request header, as OpenAPI has it."""
+    """Return OpenAPI's description of an optional request header."""
     described = {"name": name, "in": "header", "required": False, "description": description}
     return {**described, "schema": {"type": "string", **schema}}
 
 
 def response_header(name: str, description: str, *, required: bool = True) -> dict[str, Any]:
-    """A header of an answer, as OpenAPI has it."""
+    """Return OpenAPI's description of a response header."""
     return {name: {"description": description, "required": required, "schema": {"type": "string"}}}

@@ -1,4 +1,4 @@
-"""Who may read and who may write: the words of a registration line and of a hand-written route.
+"""Policies: who may read and who may write an entity, or call a hand-written route.
 
 A policy looks at the caller's role only. Which rows a caller sees is `CRUDBase.scope`.
 """
@@ -25,13 +25,13 @@ class Policy:
     anyone: bool = False
 
     def allows(self, caller: Caller | None) -> bool:
-        """Whether the caller passes."""
+        """Return True if the caller satisfies the policy."""
         if self.anyone:
             return True
         return caller is not None and (self.roles is None or caller.role in self.roles)
 
     def check(self, caller: Caller | None) -> None:
-        """Let the caller pass.
+        """Require that the caller satisfies the policy.
 
         Raises:
             NotAuthenticatedError: 401 when nobody is signed in and somebody must be.
@@ -42,7 +42,7 @@ class Policy:
         if caller is None:
             raise NotAuthenticatedError
         if self.roles is not None and caller.role not in self.roles:
-            raise PermissionDeniedError(f"This takes the role {' or '.join(sorted(self.roles))}.")
+            raise PermissionDeniedError(f"Requires the role {' or '.join(sorted(self.roles))}.")
 
 
 ANYONE = Policy("anyone", anyone=True)

@@ -1,6 +1,6 @@
-"""Who calls, signed tokens and password hashes. The cryptography is PyJWT's and bcrypt's.
+"""Callers, signed tokens and password hashes. The cryptography is PyJWT's and bcrypt's.
 
-Must not know how accounts are stored: `rowhouse.auth` does.
+Must not know how accounts are stored; `rowhouse.auth` does.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ ISSUER = "rowhouse"
 NOT_IN_FORCE = "The access token is not valid or has expired; sign in again."
 MAX_PASSWORD_BYTES = 72
 REMEMBERED_TOKENS = 4096
-# PyJWT would ask the operating system for the time; `_is_in_force` asks the application's clock.
+# PyJWT would use the time of the operating system; `_is_in_force` uses the application's clock.
 OWN_CLOCK: Options = {"verify_exp": False, "verify_nbf": False, "verify_iat": False}
 
 
@@ -42,7 +42,7 @@ class Caller:
 
 
 def bearer_token(authorization: str) -> str:
-    """The token of an `Authorization` header (RFC 6750 §2.1).
+    """Return the token of an `Authorization` header (RFC 6750 §2.1).
 
     Raises:
         NotAuthenticatedError: 401 for another scheme or none.
@@ -54,12 +54,12 @@ def bearer_token(authorization: str) -> str:
 
 
 def sign(claims: Mapping[str, Any], *, kind: str, secret: str) -> str:
-    """A signed JWT of one `kind` that does not expire: for what the server gives out and takes back, such as a cursor."""
+    """Return a signed JWT of one `kind` that does not expire, for values that clients send back, such as a cursor."""
     return jwt.encode({**claims, "iss": ISSUER, "typ": kind}, secret, algorithm=ALGORITHM)
 
 
 def verify(token: str, *, kind: str, secret: str) -> dict[str, Any]:
-    """The claims of a token that `sign` made for the same `kind`.
+    """Return the claims of a token that `sign` has made for the same `kind`.
 
     Raises:
         NotAuthenticatedError: 401 for any other token.
@@ -68,17 +68,17 @@ def verify(token: str, *, kind: str, secret: str) -> dict[str, Any]:
 
 
 def encode_token(claims: Mapping[str, Any], *, kind: str, secret: str, lifetime: timedelta) -> str:
-    """A signed JWT of one `kind` ("access"), good for `lifetime` from now (RFC 7519)."""
+    """Return a signed JWT of one `kind` ("access"), valid for `lifetime` from now (RFC 7519)."""
     issued_at = now()
     standard = {"iss": ISSUER, "typ": kind, "iat": issued_at, "nbf": issued_at, "exp": issued_at + lifetime}
     return jwt.encode({**claims, **standard}, secret, algorithm=ALGORITHM)
 
 
 def decode_token(token: str, *, kind: str, secret: str) -> dict[str, Any]:
-    """The claims of a token that is genuine, of this `kind` and in force.
+    """Return the claims of a genuine token of this `kind` that is in force.
 
     Raises:
-        NotAuthenticatedError: 401 for any other token; the reason is not told (RFC 6750 §3.1).
+        NotAuthenticatedError: 401 for any other token, without the reason (RFC 6750 §3.1).
     """
     claims = dict(_genuine(token, kind=kind, secret=secret))
     if not _is_in_force(claims):
@@ -88,16 +88,16 @@ def decode_token(token: str, *, kind: str, secret: str) -> dict[str, Any]:
 
 @lru_cache(maxsize=REMEMBERED_TOKENS)
 def _genuine(token: str, *, kind: str, secret: str) -> Mapping[str, Any]:
-    """The claims of a genuine token, whatever the time: a client sends one token for minutes, and it says the same each time.
+    """Return the claims of a genuine token, whatever the time.
 
-    Only genuine tokens are remembered, for a refusal is an exception. What can change, its time and its account, is
-    looked at for each request.
+    Cached, because a client sends the same token for minutes. Only genuine tokens are cached: a rejection is an
+    exception. The time and the account can change, so every request checks them.
     """
     return _decode(token, kind=kind, secret=secret, required=("iss", "typ", "iat", "nbf", "exp", "sub"))
 
 
 def _is_in_force(claims: Mapping[str, Any]) -> bool:
-    """Whether the present lies within a token's time, whose ends are whole seconds (RFC 7519 §4.1.4 to §4.1.6)."""
+    """Return True if a token is valid now. Its limits are whole seconds (RFC 7519 §4.1.4 to §4.1.6)."""
     issued_at, start, end = claims["iat"], claims["nbf"], claims["exp"]
     if not all(type(instant) is int for instant in (issued_at, start, end)):
         return False
@@ -111,7 +111,7 @@ def _decode(token: str, *, kind: str, secret: str, required: Sequence[str]) -> d
     except jwt.InvalidTokenError as error:
         raise NotAuthenticatedError(NOT_IN_FORCE) from error
     if claims["typ"] != kind:
-        raise NotAuthenticatedError("This is not a token of the kind that belongs here.")
+        raise NotAuthenticatedError("This is not a token of the required kind.")
     return claims
 
 
@@ -138,13 +138,13 @@ def verify_password(password: str, hashed: str, *, cost: int = 0) -> bool:
         return False
     matches = bcrypt.checkpw(encoded, hashed.encode())
     for missing in range(cost_of(hashed), cost):
-        # 2^a + 2^a + 2^(a+1) + ... + 2^(c-1) = 2^c: what the hash lacks to the rounds of the cost.
+        # 2^a + 2^a + 2^(a+1) + ... + 2^(c-1) = 2^c: together with the check, the rounds of the cost.
         bcrypt.checkpw(encoded, f"{hashed[:4]}{missing:02}{hashed[6:]}".encode())
     return matches
 
 
 def verify_and_hash(password: str, hashed: str, new: str, *, cost: int) -> str | None:
-    """The hash of a new password, if `password` made `hashed`.
+    """Return the hash of a new password if `hashed` is the hash of `password`, else None.
 
     Both are computed at once, so that a change of the password takes as long as a login where two cores are free.
     """
@@ -154,15 +154,15 @@ def verify_and_hash(password: str, hashed: str, new: str, *, cost: int) -> str |
 
 
 def cost_of(hashed: str) -> int:
-    """The binary logarithm of the rounds of a hash."""
+    """Return the binary logarithm of the rounds of a hash."""
     return int(hashed[4:6])
 
 
 def new_opaque_token() -> str:
-    """256 random bits, safe in a URL: for tokens that are looked up, not read."""
+    """Return 256 random bits as text, safe in a URL, for tokens that are looked up in the database."""
     return secrets.token_urlsafe(32)
 
 
 def fingerprint(token: str) -> str:
-    """What is stored of an opaque token, so that a stolen database holds none (SHA-256, hex)."""
+    """Return the SHA-256 of an opaque token in hex. Only this is stored, so a stolen database contains no token."""
     return hashlib.sha256(token.encode()).hexdigest()

@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from rowhouse.core.security import MAX_PASSWORD_BYTES
 
-DEVELOPMENT_SECRET = "development-only-secret-never-use-this-in-production-0123456789"  # noqa: S105  # nosec B105  # refused outside development
+DEVELOPMENT_SECRET = "development-only-secret-never-use-this-in-production-0123456789"  # noqa: S105  # nosec B105  # public
 MIN_SECRET_BYTES = 32
 MIN_PASSWORD = 8
 # RFC 6454 §6.2: scheme, host in lower case and, unless it is the scheme's own, the port.
@@ -56,15 +56,15 @@ class Settings(ProjectSettings):
     """
 
     environment: Environment = Environment.DEVELOPMENT
-    # It may hold a password, so it is in no text that shows the settings.
+    # It may contain a password, so `repr` omits it.
     database_url: Annotated[str, Field(repr=False)] = "sqlite:///data/rowhouse.db"
 
-    # One number sizes threads, connections and overload: each worker thread holds one connection.
+    # One number sets threads, connections and overload: each worker thread has one connection.
     worker_threads: Annotated[int, Field(ge=1, le=200)] = 8
     queue_seconds: Annotated[float, Field(gt=0, le=30)] = 1.5
     lock_seconds: Annotated[float, Field(gt=0, le=30)] = 1.5
     statement_seconds: Annotated[float, Field(gt=0, le=3600)] = 5
-    # 0 logs none.
+    # 0 disables the log.
     slow_statement_ms: Annotated[int, Field(ge=0)] = 500
     database_pooler: Annotated[str, Field(pattern="^(auto|yes|no)$")] = "auto"
     prepare_statements: Annotated[str, Field(pattern="^(auto|always|never)$")] = "auto"
@@ -72,12 +72,12 @@ class Settings(ProjectSettings):
     max_import_bytes: Annotated[int, Field(ge=1024)] = 64 * 1024 * 1024
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
 
-    # This server only reads: a standby is as good as a primary.
+    # The server serves reads only, so its database may be a standby.
     read_only: bool = False
-    # A stop takes at most the sum of both, whatever clients do.
+    # A shutdown takes at most the sum of both, whatever clients do.
     drain_seconds: Annotated[float, Field(ge=0, le=300)] = 0
     shutdown_seconds: Annotated[float, Field(ge=1, le=600)] = 10
-    # What a client that sends slowly may take. The first two are rowhouse.cli.serve's; plain uvicorn knows no such limits.
+    # Limits for slow clients. The first two apply under `rowhouse.cli.serve`; plain uvicorn has no such limits.
     header_seconds: Annotated[float, Field(gt=0, le=300)] = 10
     max_header_bytes: Annotated[int, Field(ge=4096)] = 64 * 1024
     body_seconds: Annotated[float, Field(gt=0, le=600)] = 20
@@ -90,15 +90,16 @@ class Settings(ProjectSettings):
     admin_email: str | None = None
     admin_password: SecretStr | None = None
 
-    # An account's own bound is for one network address; the larger one is for all that never signed in to it.
+    # The first limit is for one account and one network; the second for an account and all networks without a
+    # successful login.
     login_failures_per_account: Annotated[int, Field(ge=1)] = 10
     login_failures_per_account_everywhere: Annotated[int, Field(ge=1)] = 50
     login_failures_per_address: Annotated[int, Field(ge=1)] = 100
     login_failure_minutes: Annotated[int, Field(ge=1, le=1440)] = 15
-    # Each costs a hash; a network of many people has one address.
+    # Every sign-up costs a hash; a network of many people has one address.
     sign_ups_per_address: Annotated[int, Field(ge=1)] = 50
     sign_up_minutes: Annotated[int, Field(ge=1, le=1440)] = 60
-    # Of one account, or of one network address where nobody is signed in; None for no bound.
+    # For one account, or one network address without an account. None for no limit.
     rate_limit: Annotated[str | None, Field(pattern=r"^[1-9][0-9]{0,8}/(second|minute|hour|day)$")] = None
     rate_limit_storage_url: Annotated[str, Field(pattern=r"^(memory://$|(redis|valkey)s?(\+\w+)?://)")] = "memory://"
     idempotency_keys_per_account: Annotated[int, Field(ge=1)] = 100_000
@@ -112,7 +113,7 @@ class Settings(ProjectSettings):
     @model_validator(mode="before")
     @classmethod
     def _split_origins(cls, values: dict[str, object]) -> dict[str, object]:
-        """`CORS_ORIGINS` is written as a comma-separated list."""
+        """Split `CORS_ORIGINS`, a comma-separated list."""
         origins = values.get("cors_origins")
         if isinstance(origins, str):
             values["cors_origins"] = tuple(part.strip() for part in origins.split(",") if part.strip())
@@ -120,18 +121,19 @@ class Settings(ProjectSettings):
 
     @field_validator("cors_origins")
     @classmethod
-    def _guard_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
-        """An origin is compared letter by letter, so one that no browser sends would only look as if it were allowed."""
+    def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        """Reject origins that no browser sends. They are compared letter by letter and would have no effect."""
         for origin in origins:
             if not ORIGIN.fullmatch(origin):
                 raise ValueError(
-                    "CORS_ORIGINS: name each origin as browsers send it, https://shop.example; no *, null, path or end slash"
+                    "CORS_ORIGINS: write each origin as browsers send it, https://shop.example; "
+                    "no *, null, path or final slash"
                 )
         return origins
 
     @model_validator(mode="after")
-    def _guard_secret(self) -> Self:
-        """A guessable signing key is a forged administrator: refuse it before the first request."""
+    def _check_secret(self) -> Self:
+        """Reject a guessable signing key, with which anybody could forge an administrator's token."""
         secret = self.jwt_secret.get_secret_value()
         if len(secret.encode()) < MIN_SECRET_BYTES:
             raise ValueError(f"JWT_SECRET needs at least {MIN_SECRET_BYTES} bytes: openssl rand -hex 32")
@@ -140,7 +142,7 @@ class Settings(ProjectSettings):
         return self
 
     @model_validator(mode="after")
-    def _guard_administrator(self) -> Self:
+    def _check_administrator(self) -> Self:
         if (self.admin_email is None) != (self.admin_password is None):
             raise ValueError("set ADMIN_EMAIL and ADMIN_PASSWORD together, or neither")
         password = self.admin_password.get_secret_value() if self.admin_password else None

@@ -1,8 +1,9 @@
 """The definition of `rowhouse_fold` on PostgreSQL: Python's `str.casefold` as a function of the database.
 
-PostgreSQL 18 has `casefold`. Older versions have only `lower`, whose results depend on the collation, on the version of ICU or of
-the C library, and on the position of a letter in its word (sigma). So the server compares its `lower` with Python's table, and
-writes the differences as constants into the function. It needs no extension and no rights beyond those of an owner.
+PostgreSQL 18 has `casefold`. Older versions have only `lower`, whose results depend on the collation, on the version of
+ICU or of the C library, and on the position of a letter in its word (sigma). So the server compares its `lower` with
+Python's table, and writes the differences as constants into the function. It needs no extension and no rights beyond
+those of an owner.
 
 Must not be used by requests: the table takes 0.2 s. `sql_functions` describes the purpose.
 """
@@ -23,10 +24,10 @@ DO $do$ BEGIN
   END IF;
 END $do$
 """
-# `base` is the collation whose `lower` does most of the work. None of these has special rules for I, as Turkish has. "C" exists on
-# every server, knows only ASCII, and leaves the rest to the constants. Most texts that are not ASCII end at the first `RETURN lower`:
-# the three letters replaced before it, sharp s and the sigmas, are frequent in German and Greek. `after` is for Cherokee, which folds
-# to capitals.
+# `base` is the collation whose `lower` does most of the work. None of these has special rules for I, as Turkish has.
+# "C" exists on every server, knows only ASCII, and leaves the rest to the constants. Most texts that are not ASCII end
+# at the first `RETURN lower`: the three letters replaced before it, sharp s and the sigmas, are frequent in German and
+# Greek. `after` is for Cherokee, which folds to capitals.
 CREATE_BEFORE_18 = r"""
 DO $do$
 DECLARE
@@ -103,9 +104,10 @@ END $body$);
   END IF;
 END $do$
 """
-# Indexes and statistics contain the results of the function as it was when they were created. REINDEX is not enough: a connection that
-# has used an index keeps the old function, and continues to write with it, until the connection ends. So a new index of the same name
-# is created; reads continue meanwhile. An index that belongs to a constraint must be dropped by hand, and stops this.
+# Indexes and statistics contain the results of the function as it was when they were created. REINDEX is not enough: a
+# connection that has used an index keeps the old function, and continues to write with it, until the connection ends.
+# So a new index of the same name is created; reads continue meanwhile. An index that belongs to a constraint must be
+# dropped by hand, and stops this.
 REFRESH_BEFORE_18 = """
 DO $do$
 DECLARE
@@ -149,7 +151,7 @@ def case_pairs() -> tuple[tuple[str, str], ...]:
 
 
 def create_fold_statements() -> tuple[str, str]:
-    """Return the statements that create the function on any server from 14 on, in ASCII, for a migration or an SQL file."""
+    """Return the ASCII statements that create the function on any server from 14 on, for a migration or an SQL file."""
     sources, targets = (",".join(map(_escaped, texts)) for texts in zip(*case_pairs(), strict=True))
     return CREATE_ON_18, CREATE_BEFORE_18.replace("@sources@", sources).replace("@targets@", targets)
 

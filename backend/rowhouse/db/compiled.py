@@ -1,7 +1,8 @@
 """SQLAlchemy statements that are compiled once and run on the bare driver.
 
-SQLAlchemy writes the SQL and converts the values; what is left out is its execution machinery, which costs more than the
-database does on a small query (decision 0001). Only statements whose text does not depend on their values belong here.
+SQLAlchemy writes the SQL and converts the values; what is left out is its execution machinery, which costs more than
+the database does on a small query (decision 0001). Only statements whose text does not depend on their values belong
+here.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -140,8 +141,18 @@ class CompiledStatement:
 
 # The types whose binary results psycopg reads whatever the session's settings are. Other types are read as text.
 BINARY = (
-    sa.Boolean, sa.Date, sa.DateTime, sa.Integer, sa.Interval, sa.JSON, sa.LargeBinary, sa.Numeric, sa.String, sa.Time, sa.Uuid,
-)  # fmt: skip
+    sa.Boolean,
+    sa.Date,
+    sa.DateTime,
+    sa.Integer,
+    sa.Interval,
+    sa.JSON,
+    sa.LargeBinary,
+    sa.Numeric,
+    sa.String,
+    sa.Time,
+    sa.Uuid,
+)
 
 
 def _reads_binary(kind: Any) -> bool:

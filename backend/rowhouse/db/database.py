@@ -1,7 +1,7 @@
 """The database of an application: its engine, the connection of each worker thread, and statements compiled once.
 
-A thread keeps its connection for as long as it lives (`ThreadConnection`). The driver is in autocommit mode, so a read takes one
-round trip. Commits nothing: a `UnitOfWork` does.
+A thread keeps its connection for as long as it lives (`ThreadConnection`). The driver is in autocommit mode, so a read
+takes one round trip. Commits nothing: a `UnitOfWork` does.
 """
 
 import sqlite3

@@ -1,7 +1,7 @@
 """Creates the SQLAlchemy engine of a database, set up so that SQLite and PostgreSQL behave the same.
 
-The driver is in autocommit mode: a transaction begins on request. Every connection carries the `Driver` that begins and ends it
-(`driver_of`). Commits nothing.
+The driver is in autocommit mode: a transaction begins on request. Every connection carries the `Driver` that begins and
+ends it (`driver_of`). Commits nothing.
 """
 
 import re
@@ -31,8 +31,8 @@ DRIVERS = ("sqlite", "sqlite+pysqlite", SQLITE, "postgresql", "postgresql+psycop
 SEVERAL_HOSTS = re.compile(
     r"(?P<start>\w+(?:\+\w+)?://(?:[^/]*@)?)(?P<hosts>[^/?@]*,[^/?@]*)(?P<path>(?:/[^?]*)?)(?:\?(?P<query>.*))?"
 )
-# 8 MB of pages for a connection: with the default of 2 MB, an estimated total reads its sample of a large table each time.
-# The write-ahead log shrinks to 4 MB again after a long reader has ended.
+# 8 MB of pages for a connection: with the default of 2 MB, an estimated total reads its sample of a large table each
+# time. The write-ahead log shrinks to 4 MB again after a long reader has ended.
 PRAGMAS = (
     "journal_mode=WAL",
     "foreign_keys=ON",
@@ -95,7 +95,10 @@ class SqliteDriver:
         return self._connection.in_transaction
 
     def begin(self, *, write: bool = True) -> None:
-        """Begin. A writer takes the lock now: upgrading a reader fails with "database is locked" whatever the time-out."""
+        """Begin.
+
+        A writer takes the lock now: upgrading a reader fails with "database is locked" whatever the time-out.
+        """
         self._connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
 
     def begin_with_read(self) -> None:
@@ -132,9 +135,7 @@ def url_of(settings: Settings) -> sa.URL:
     except ValueError:  # its message quotes a part of the URL, which may be the password
         raise ValueError("DATABASE_URL: the port is not a number; in a password, write / as %2F and @ as %40") from None
     if url.drivername not in DRIVERS:
-        raise ValueError(
-            f"DATABASE_URL: it must begin with sqlite:/// or postgresql://, not {url.drivername}://; there is no other driver"
-        )
+        raise ValueError(f"DATABASE_URL: it must begin with sqlite:/// or postgresql://, not {url.drivername}://")
     return url.set(drivername=SQLITE) if url.get_backend_name() == "sqlite" else url
 
 

@@ -1,7 +1,7 @@
 """Translates database errors, by the name of the constraint and not by the driver's message (after PostgREST's table).
 
-SQLite names neither unique nor foreign-key constraints. Its unique errors list the columns, which identify the constraint. A trigger
-for a rule raises the constraint's name as its message, so both databases report the same.
+SQLite names neither unique nor foreign-key constraints. Its unique errors list the columns, which identify the
+constraint. A trigger for a rule raises the constraint's name as its message, so both databases report the same.
 """
 
 import sqlite3
@@ -42,7 +42,10 @@ SQLModel.metadata.naming_convention = NAMING_CONVENTION
 
 
 class ForeignKeyError(ConflictError):
-    """409: a foreign key was violated. The caller knows whether a reference was missing or a row is still referenced."""
+    """409: a foreign key was violated.
+
+    The caller knows whether a reference was missing or a row is still referenced.
+    """
 
     def __init__(self, constraint: str | None = None) -> None:
         super().__init__("A row refers to another that does not exist, or is still referred to.")
@@ -73,7 +76,7 @@ class ConstraintCatalog:
         return self._taken(found, columns or _unique_columns(found, name))
 
     def rule_violation(self, name: str | None) -> RowhouseError:
-        """Return the error for a check, exclusion or NOT NULL constraint, by its name; NOT NULL is named `table.column`."""
+        """Return the error for a check, exclusion or NOT NULL constraint. The name of the last is `table.column`."""
         for candidate in self._metadata.tables.values():
             conflict = candidate.info.get("conflicts", {}).get(name)
             if conflict is not None:
@@ -140,13 +143,13 @@ def _unique_columns(table: sa.Table, name: str | None) -> list[str]:
     return []
 
 
-# A prepared statement whose table has changed since (a migration while the server runs); one that the session does not have, or
-# already has, where a pooler gives each transaction another session.
+# A prepared statement whose table has changed since (a migration while the server runs); one that the session does not
+# have, or already has, where a pooler gives each transaction another session.
 PLAN_CHANGED, STATEMENT_LOST, STATEMENT_THERE = "0A000", "26000", "42P05"
 RETRYABLE = ("40001", "40P01", PLAN_CHANGED, STATEMENT_LOST, STATEMENT_THERE)
 LOCK_NOT_AVAILABLE, QUERY_CANCELED, READ_ONLY, NO_RIGHT = "55P03", "57014", "25006", "42501"
-# The server has closed the connection: it was idle in a transaction for longer than the role or the database allows, or the
-# transaction took too long.
+# The server has closed the connection: it was idle in a transaction for longer than the role or the database allows, or
+# the transaction took too long.
 ENDED = ("25P03", "25P04")
 
 
@@ -179,7 +182,7 @@ def _translate_postgresql(error: psycopg.Error, catalog: ConstraintCatalog) -> R
 
 
 def _client_side_state(error: psycopg.Error) -> str:
-    """Return a SQLSTATE for psycopg's own errors, which have none: a lost connection, a value such as NUL, or our bug."""
+    """Return a SQLSTATE for errors of psycopg itself: a lost connection, a value such as NUL, or our bug."""
     if isinstance(error, psycopg.DataError):
         return "22000"
     return "08000" if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)) else "XX000"
@@ -232,7 +235,10 @@ SQLITE_UNAVAILABLE: Mapping[int, type[UnavailableError]] = {
 
 
 def _sqlite_unique(subject: str, catalog: ConstraintCatalog) -> RowhouseError:
-    """Return the error for a duplicate. `subject` is `index 'name'` for an index on an expression, else `table.a, table.b`."""
+    """Return the error for a duplicate.
+
+    `subject` is `index 'name'` for an index on an expression, else `table.a, table.b`.
+    """
     if subject.startswith("index "):
         return catalog.unique_violation(subject.removeprefix("index ").strip("'"))
     qualified = [part.rpartition(".") for part in subject.split(", ")]
@@ -252,7 +258,10 @@ def _ends_connection(error: BaseException) -> bool:
 
 
 def is_read_only(error: BaseException | None) -> bool:
-    """Return True if the database rejected a write. Another server may be the primary now; a new connection finds it."""
+    """Return True if the database rejected a write.
+
+    Another server may be the primary now; a new connection finds it.
+    """
     return any(isinstance(one, ReadOnlyDatabaseError) for one in causes(error))
 
 

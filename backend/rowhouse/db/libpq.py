@@ -1,8 +1,9 @@
 """A PostgreSQL connection by libpq's blocking calls, for statements that are compiled once.
 
-A psycopg cursor sends, waits and reads in several steps, and takes the interpreter's lock again for each. With one thread for each
-request that costs three times the CPU of the single step here (docs/decisions/0011). psycopg's own adapters convert the values, and
-the errors are psycopg's. Results are binary where their types allow it, so that they do not depend on the session's settings.
+A psycopg cursor sends, waits and reads in several steps, and takes the interpreter's lock again for each. With one
+thread for each request that costs three times the CPU of the single step here (docs/decisions/0011). psycopg's own
+adapters convert the values, and the errors are psycopg's. Results are binary where their types allow it, so that they
+do not depend on the session's settings.
 """
 
 import re
@@ -45,7 +46,10 @@ def number_parameters(text: str) -> tuple[str, list[str]]:
 
 
 def statement_name(text: str) -> bytes:
-    """Return the name of a prepared statement. It depends on the text alone, so on a shared session it is always the same one."""
+    """Return the name of a prepared statement.
+
+    It depends on the text alone, so on a shared session it is always the same one.
+    """
     return b"rowhouse_" + sha256(text.encode()).hexdigest()[:40].encode()
 
 
@@ -96,9 +100,13 @@ class PostgresqlDriver:
     """
 
     def __init__(
-        self, connection: psycopg.Connection[Any], *, preparing: StatementPreparation | None = None, local: str | None = None,
+        self,
+        connection: psycopg.Connection[Any],
+        *,
+        preparing: StatementPreparation | None = None,
+        local: str | None = None,
         is_pooled: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._pgconn = libpq_of(connection)
         self._transformer = new_transformer(connection)
         self._preparing = preparing or StatementPreparation()
@@ -121,7 +129,8 @@ class PostgresqlDriver:
     def begin(self, *, write: bool = True) -> None:  # noqa: ARG002  SQLite's begins differ
         """Begin a transaction with the next statement.
 
-        In a pipeline with that statement it would be one round trip less, and twice the CPU with eight threads (decision 0019).
+        In a pipeline with that statement it would be one round trip less, and twice the CPU with eight threads
+        (decision 0019).
         """
         self._begins = True
 
@@ -179,9 +188,10 @@ class PostgresqlDriver:
     # -- statements ----------------------------------------------------------------------------------------------------
 
     def execute(self, text: str, values: Sequence[Any] = (), *, prepare: bool = True, binary: bool = False) -> Result:
-        """Run one statement with `$1` parameters. Without `prepare` it is planned for these values. Raises psycopg's errors.
+        """Run one statement with `$1` parameters. Raises psycopg's errors.
 
-        `binary` requests the result in binary. The types of its columns must have a loader for that.
+        Without `prepare` the statement is planned for these values. `binary` requests the result in binary. The types
+        of its columns must have a loader for that.
         """
         parameters: Any = self._transformer.dump_sequence(values, [PyFormat.TEXT] * len(values))
         name = None
@@ -217,7 +227,10 @@ class PostgresqlDriver:
         return pgconn.exec_params(text.encode(), parameters, result_format=form)
 
     def _open_with(self, name: bytes, parameters: Sequence[bytes]) -> pq.abc.PGresult:
-        """Run `BEGIN` and a prepared statement in one round trip. The parameters are whole numbers; the result is in text."""
+        """Run `BEGIN` and a prepared statement in one round trip.
+
+        The parameters are whole numbers; the result is in text.
+        """
         self._begins = self._opens = False
         arguments = b"(" + b", ".join(parameters) + b")" if parameters else b""
         return self._pgconn.exec_(b"BEGIN; EXECUTE " + name + arguments)

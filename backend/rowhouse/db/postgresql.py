@@ -1,7 +1,8 @@
-"""Opens and sets up connections to PostgreSQL, so that no setting of a server, role, pooler or environment changes a response.
+"""Opens and sets up connections to PostgreSQL, so that no setting outside the application changes a response.
 
-Sets only what an ordinary role may set, and sends no start-up parameters: poolers and managed servers reject them. The URL,
-`PGOPTIONS` and the `PG*` variables keep their effect, as do time-outs that they or the role set (docs/decisions/0019).
+Sets only what an ordinary role may set, and sends no start-up parameters: poolers and managed servers reject them. The
+URL, `PGOPTIONS` and the `PG*` variables keep their effect, as do time-outs that they or the role set
+(docs/decisions/0019).
 """
 
 from collections.abc import Mapping
@@ -34,8 +35,8 @@ SELECT pg_backend_pid(), array_agg(ARRAY[lower(name), setting, source]) FROM pg_
 class Session:
     """The properties of a new connection.
 
-    `is_pooled`: a pooler is in between, so other clients may share the server's session. `local`: the settings as one SQL
-    expression list, for `SELECT …` within a transaction; None where the session itself has them.
+    `is_pooled`: a pooler is in between, so other clients may share the server's session. `local`: the settings as one
+    SQL expression list, for `SELECT …` within a transaction; None where the session itself has them.
     """
 
     is_pooled: bool
@@ -45,8 +46,8 @@ class Session:
 def connect_arguments(url: URL) -> dict[str, Any]:
     """Return psycopg's arguments in addition to those of the URL.
 
-    The driver is in autocommit mode. It prepares no statements itself: the DEALLOCATE ALL of its cursors at a rollback would drop
-    the statements of `PostgresqlDriver`. Text is UTF-8 whatever `PGCLIENTENCODING` says.
+    The driver is in autocommit mode. It prepares no statements itself: the DEALLOCATE ALL of its cursors at a rollback
+    would drop the statements of `PostgresqlDriver`. Text is UTF-8 whatever `PGCLIENTENCODING` says.
     """
     arguments: dict[str, Any] = {"autocommit": True, "prepare_threshold": None, "client_encoding": "utf8"}
     if "connect_timeout" not in url.query and not _is_in_environment(b"connect_timeout"):
@@ -62,8 +63,8 @@ def _is_in_environment(keyword: bytes) -> bool:
 def open_session(connection: psycopg.Connection[Any], timeouts: Mapping[str, float], *, pooler: str) -> Session:
     """Set up the session of a new connection, or detect that it is shared and must not be changed.
 
-    `timeouts` are `lock_timeout` and `statement_timeout` in seconds, where wanted. A time-out that the role, the database or the
-    client has chosen takes precedence. `pooler` is the setting DATABASE_POOLER.
+    `timeouts` are `lock_timeout` and `statement_timeout` in seconds, where wanted. A time-out that the role, the
+    database or the client has chosen takes precedence. `pooler` is the setting DATABASE_POOLER.
     """
     names = [name.lower() for name in (*STYLE, *TIMEOUTS)]
     row: Any = connection.execute(SELECT_SESSION, [names]).fetchone()

@@ -1,7 +1,8 @@
-"""Parts of psycopg that are not documented: converting values and results without a cursor. No other module imports one.
+"""Parts of psycopg that are not documented: converting values and results without a cursor.
 
-`tests/core/test_psycopg_internals.py` fails first when an upgrade changes one. psycopg intends a `Transformer` for one query. Here
-one lives as long as its connection; that is safe because its adapters do not depend on the session (`_NoSession`).
+No other module imports one. `tests/core/test_psycopg_internals.py` fails first when an upgrade changes one. psycopg
+intends a `Transformer` for one query. Here one lives as long as its connection; that is safe because its adapters do
+not depend on the session (`_NoSession`).
 """
 
 from datetime import timedelta

@@ -1,10 +1,10 @@
 """SQL functions for text, with the same results on both databases: order by code point, case folding, and trigrams.
 
-The SQL function `rowhouse_fold` folds the case of Unicode text. On SQLite it is Python's `str.casefold`, registered on every
-connection. On PostgreSQL a migration creates a function with the same results (`casefold_function`).
+The SQL function `rowhouse_fold` folds the case of Unicode text. On SQLite it is Python's `str.casefold`, registered on
+every connection. On PostgreSQL a migration creates a function with the same results (`casefold_function`).
 
-PostgreSQL's `rowhouse_trigrams` returns the hashes of every three successive letters of some texts, for `SearchIndex`. It needs no
-extension, which a server may lack or forbid (docs/decisions/0012).
+PostgreSQL's `rowhouse_trigrams` returns the hashes of every three successive letters of some texts, for `SearchIndex`.
+It needs no extension, which a server may lack or forbid (docs/decisions/0012).
 """
 
 from typing import Any
@@ -52,8 +52,8 @@ class rowhouse_fold(GenericFunction[str], NeedsCustomPlan):  # noqa: N801  SQLAl
 class MayHold(FunctionElement[bool], NeedsCustomPlan):
     """True if one of some columns may contain a text in any case. The text is the last argument.
 
-    PostgreSQL compares trigrams, for which an index of the same columns in the same order is used. Elsewhere it is always true.
-    A query must check the columns as well, because the trigrams may be spread over them.
+    PostgreSQL compares trigrams, for which an index of the same columns in the same order is used. Elsewhere it is
+    always true. A query must check the columns as well, because the trigrams may be spread over them.
     """
 
     inherit_cache = True

@@ -1,7 +1,7 @@
 """Parts of SQLAlchemy that are not documented, for compiled statements. No other module of `rowhouse.db` uses one.
 
-`tests/core/test_sqlalchemy_compilation.py` fails first when an upgrade changes one. `entities/sqlalchemy_internals.py` has those of
-tables; `sqlite_schemas.py` is a dialect and overrides its compilers.
+`tests/core/test_sqlalchemy_compilation.py` fails first when an upgrade changes one. `entities/sqlalchemy_internals.py`
+has those of tables; `sqlite_schemas.py` is a dialect and overrides its compilers.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +28,8 @@ def compile_text(source: sa.Select[Any] | sa.UpdateBase, dialect: sa.Dialect) ->
     """Compile a statement whose values are not known yet."""
     for element in elements_of(source):
         if isinstance(element, sa.BindParameter):
-            # SQLAlchemy requires the values already here when the predicate has an IN, whose length is part of the text.
+            # SQLAlchemy requires the values already here when the predicate has an IN, whose length is part of the
+            # text.
             element.required = False
     compiled: Any = source.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
     state = compiled._post_compile_expanded_state  # noqa: SLF001  the public way requires the values
@@ -55,8 +56,8 @@ def cache_key_of(clause: sa.ColumnElement[bool]) -> tuple[Any, Sequence[sa.BindP
 def write_standard_literals(dialect: Any) -> None:
     """Compile statements for `standard_conforming_strings=on`, which every connection sets.
 
-    SQLAlchemy reads the setting of the first connection before it is set. It would double the backslash of ESCAPE where a role has
-    the setting off.
+    SQLAlchemy reads the setting of the first connection before it is set. It would double the backslash of ESCAPE where
+    a role has the setting off.
     """
     dialect._backslash_escapes = False  # noqa: SLF001  it has no other name
 

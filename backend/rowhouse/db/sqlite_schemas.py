@@ -1,8 +1,8 @@
 """SQLite with schemas: the table `jobs` of the schema `ops` is the one table `"ops.jobs"` there.
 
-`__table_args__ = {"schema": "ops"}` is for PostgreSQL. SQLite would look for an attached database `ops`, and foreign keys do not
-work across databases. So the dialect here, which `create_engine` uses, writes both names as one and splits them again when it reads
-the tables of a database. A class without a schema is not affected. Must not know Alembic.
+`__table_args__ = {"schema": "ops"}` is for PostgreSQL. SQLite would look for an attached database `ops`, and foreign
+keys do not work across databases. So the dialect here, which `create_engine` uses, writes both names as one and splits
+them again when it reads the tables of a database. A class without a schema is not affected. Must not know Alembic.
 """
 
 from collections.abc import Callable, Mapping

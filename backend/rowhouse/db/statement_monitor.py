@@ -1,8 +1,8 @@
 """Monitors the statements of one database: interrupts those that take too long, and logs slow ones.
 
-PostgreSQL has a limit of its own (`statement_timeout`). SQLite has none, and a PostgreSQL server that hangs does not enforce its
-limit. A thread checks the running statements, interrupts SQLite, and closes the connection to a PostgreSQL server that does not
-respond. Logs the text and the time of a statement, never its values.
+PostgreSQL has a limit of its own (`statement_timeout`). SQLite has none, and a PostgreSQL server that hangs does not
+enforce its limit. A thread checks the running statements, interrupts SQLite, and closes the connection to a PostgreSQL
+server that does not respond. Logs the text and the time of a statement, never its values.
 """
 
 import os

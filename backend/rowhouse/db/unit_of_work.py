@@ -1,7 +1,7 @@
 """The unit of work: what one request does to the database, alike on SQLite and PostgreSQL.
 
-It is the only thing that commits, and it commits once: when the response is ready, before it is sent. An error before that rolls
-the transaction back. A transaction begins with the first statement that writes, or when a session is used.
+It is the only thing that commits, and it commits once: when the response is ready, before it is sent. An error before
+that rolls the transaction back. A transaction begins with the first statement that writes, or when a session is used.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -107,9 +107,9 @@ class UnitOfWork:
 
             unit.on_commit(partial(send_receipt, order_id))
 
-        Callbacks run in the order in which they were added, in this thread, without this unit's connection: open another unit
-        for the database. They never run when the transaction is rolled back. An error in a callback is logged, and the others
-        still run: the data is stored, so the client gets its success.
+        Callbacks run in the order in which they were added, in this thread, without this unit's connection: open
+        another unit for the database. They never run when the transaction is rolled back. An error in a callback is
+        logged, and the others still run: the data is stored, so the client gets its success.
         """
         if self._after_commit is None:
             self._after_commit = []
@@ -188,7 +188,10 @@ class UnitOfWork:
                 self.database.monitor.log_if_slow(started, statement.text)
 
     def fetch(self, source: sa.Select[Any], parameters: Mapping[str, Any]) -> list[Row]:
-        """Return the rows of a select that is a module-level constant. It is compiled at its first use; its values are `bindparam`s."""
+        """Return the rows of a select that is a module-level constant.
+
+        It is compiled at its first use; its values are `bindparam`s.
+        """
         return self.run(self.database.compiled(source), parameters)
 
     def expire_session(self) -> None:
@@ -228,7 +231,8 @@ class UnitOfWork:
         """Commit.
 
         Raises:
-            RowhouseError: when the database refuses. A connection lost during the commit is a `DatabaseError` and is not
+            RowhouseError: when the database refuses. A connection lost during the commit is a `DatabaseError` and is
+                not
                 retried: nobody knows whether the database has committed.
         """
         try:

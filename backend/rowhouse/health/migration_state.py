@@ -1,6 +1,7 @@
 """Compares the migrations that the database holds with those that the code needs, of the project and of the engine.
 
-A revision that the code does not know belongs to a newer deploy. So a deploy that migrates first leaves older servers ready.
+A revision that the code does not know belongs to a newer deploy. So a deploy that migrates first leaves older servers
+ready.
 """
 
 from collections.abc import Collection

@@ -1,7 +1,8 @@
-"""Whether this process can serve: what `/ready` says, and what a start waits for.
+"""Decides whether this process can serve: the response of `/ready`, and the condition of a start.
 
-The database answers, holds the revision and the tables that the code needs, and takes writes. It is asked on a thread of its own, so
-that a busy server is ready; all who ask at once share one answer. Must not tell a client more than which part does not fit.
+The database must respond, have the revision and the tables that the code needs, and accept writes. The check has a
+thread of its own, so that a busy server is ready. Concurrent checks share one result. Must not tell a client more than
+which part does not fit.
 """
 
 import asyncio
@@ -25,12 +26,12 @@ from rowhouse.workers.runner import RequestRunner, WorkerGroup
 
 PROBE_SECONDS = 2.0
 RETRY_SECONDS = 1.0
-# For so long what was found of the tables is taken as it was, where the revision is the same.
+# How long the result of the table check is kept while the revision is the same.
 TABLES_SECONDS = 5.0
 SILENT = "The database does not answer."
-REFUSED = "The database refuses what the server asks it; the log says why."
+REFUSED = "The database rejects the server's queries; the log says why."
 SLOW = f"The database does not answer within {PROBE_SECONDS:g} s."
-STANDBY = "The database takes no writes: {}. Where this server only reads, set READ_ONLY=true."
+STANDBY = "The database takes no writes: {}. If this server only reads, set READ_ONLY=true."
 UNDEFINED_TABLE = "42P01"
 VERSION = sa.table("alembic_version", sa.column("version_num", sa.String()))
 SELECT_VERSION = sa.select(VERSION.c.version_num)
@@ -56,7 +57,7 @@ class StartRefusedError(Exception):
 class ReadinessFailure:
     """Why the process cannot serve.
 
-    `cause` is for the log; `is_permanent` says that waiting does not help; a `refusal` is what a start must fail with.
+    `cause` is for the log. `is_permanent`: waiting does not help. A start fails with `refusal`.
     """
 
     detail: str
@@ -66,7 +67,7 @@ class ReadinessFailure:
 
 
 class DatabaseCheck:
-    """Looks at the database in a worker thread."""
+    """Checks the database, in a worker thread."""
 
     def __init__(self, revisions: Revisions | None, required: Iterable[RequiredTable]) -> None:
         self.revisions = revisions
@@ -75,11 +76,11 @@ class DatabaseCheck:
         self._fits_until = 0.0
 
     def forget(self) -> None:
-        """Look at the tables again: the database was away, and may be another one."""
+        """Check the tables again next time: the database was unreachable, and may be another one now."""
         self._fits_until = 0.0
 
     def __call__(self, unit: UnitOfWork) -> ReadinessFailure | None:
-        """The first thing that does not fit, or None."""
+        """Return the first failure, or None."""
         stored = stored_revisions(unit)
         if self.revisions is not None and (mismatch := self.revisions.mismatch(stored)) is not None:
             return ReadinessFailure(mismatch, {}, is_permanent=not stored)
@@ -94,7 +95,7 @@ class DatabaseCheck:
 
 
 def stored_revisions(unit: UnitOfWork) -> frozenset[str]:
-    """The revisions that the database holds; none where it was never migrated.
+    """Return the revisions of the database. Empty if it was never migrated.
 
     Raises:
         UnavailableError: 503 when the database does not answer.
@@ -109,10 +110,10 @@ def stored_revisions(unit: UnitOfWork) -> frozenset[str]:
 
 
 def _require_writes(unit: UnitOfWork) -> None:
-    """Refuse a standby, a database that is set to read only, and a file that may not be written.
+    """Reject a standby, a read-only database, and a file that is not writable.
 
     Raises:
-        ReadOnlyDatabaseError: 503; the door then tries a new connection, which may lead to the primary of today.
+        ReadOnlyDatabaseError: 503. The runner then tries a new connection, which may reach the present primary.
     """
     if unit.database.dialect.name == "sqlite":
         reason = _read_only_file(unit)
@@ -137,36 +138,36 @@ def _read_only_file(unit: UnitOfWork) -> str | None:
 
 
 class Readiness:
-    """Answers `/ready`; `prepare` is what a start does once the database can serve, such as making the administrator."""
+    """The readiness of the process. `prepare` runs once the database can serve, and creates the administrator."""
 
     def __init__(
         self,
         runner: RequestRunner,
-        inspection: DatabaseCheck,
+        check: DatabaseCheck,
         drain: Drain,
         *,
         prepare: Callable[[UnitOfWork], Any],
         settings: Settings,
     ) -> None:
         self._runner = runner
-        self._database_check = inspection
+        self._database_check = check
         self._drain = drain
         self._prepare = prepare
         self._writes = not settings.read_only
         self._is_prepared = False
         self._pending: asyncio.Task[ReadinessFailure | None] | None = None
         self._waiting: asyncio.Task[None] | None = None
-        self._last_logged: str | None = "never asked"
+        self._last_logged: str | None = "never checked"
 
     @property
     def note(self) -> dict[str, str]:
-        """What a ready answer says beside that it is."""
+        """Further members of the response of a ready process."""
         if self._database_check.revisions is not None:
             return {}
-        return {"migrations": "none found that belong to these models; their tables were compared instead"}
+        return {"migrations": "none found for these models; their tables were compared instead"}
 
     async def failure(self, *, seconds: float = PROBE_SECONDS) -> ReadinessFailure | None:
-        """Why the process cannot serve now, told within `seconds`; None when it can."""
+        """Return why the process cannot serve now, within `seconds`. None if it can."""
         if self._drain.has_begun:
             return ReadinessFailure(DRAINING, {})
         pending, loop = self._pending, asyncio.get_running_loop()
@@ -183,7 +184,7 @@ class Readiness:
         return failure
 
     async def _check(self) -> ReadinessFailure | None:
-        """Ask the database, for all who wait, until it answers."""
+        """Check the database, for all waiting callers, until it responds."""
         try:
             failure = await self._runner.run(self._database_check, write=False, group=WorkerGroup.PROBE)
             if failure is None and not self._is_prepared:
@@ -201,20 +202,20 @@ class Readiness:
 
     def _log_change(self, failure: ReadinessFailure | None) -> None:
         """Log a change, not each probe."""
-        told = None if failure is None else failure.detail
-        if told == self._last_logged:
+        reason = None if failure is None else failure.detail
+        if reason == self._last_logged:
             return
-        self._last_logged = told
+        self._last_logged = reason
         if failure is None:
             log.info("ready")
         else:
             log.warning("not ready", reason=failure.detail, **failure.cause)
 
     async def start(self, *, seconds: float) -> None:
-        """Look for the first time; where that finds something, look again until it is mended, whether or not anybody asks.
+        """Check for the first time. After a failure, check again in the background until it is fixed.
 
         Raises:
-            StartRefusedError: when the process must not serve.
+            StartRefusedError: if the process must not serve.
         """
         failure = await self.failure(seconds=seconds)
         if failure is not None and failure.refusal is not None:
@@ -229,13 +230,14 @@ class Readiness:
             is_ready = await self.failure() is None
 
     def close(self) -> None:
-        """Look no more, not even where the database does not answer."""
+        """Stop checking, even while the database does not respond."""
         for task in (self._waiting, self._pending):
             if task is not None:
                 task.cancel()
 
 
-# What PostgreSQL says to a connection of which nothing but the settings can make another. It has no SQLSTATE: libpq gives only text.
+# Messages of PostgreSQL for connections that only other settings can fix. They have no SQLSTATE: libpq returns only
+# text.
 WRONG_SETTINGS = (
     "password authentication failed",
     "no password supplied",

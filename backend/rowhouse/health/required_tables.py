@@ -1,4 +1,4 @@
-"""Which tables an application needs of its database: those of its models and of what is registered."""
+"""The tables that an application needs in its database: those of its models and of registered entities."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,10 @@ READING = frozenset({"list", "get"})
 
 
 def required_tables(registries: Iterable[Registry], metadata: sa.MetaData) -> list[RequiredTable]:
-    """Each table with the name of its class. An entity that is only read may have columns that its class does not know."""
+    """Return each table with the name of its class.
+
+    A read-only entity may have columns that its class does not declare.
+    """
     lines = [line for registry in registries for line in registry.registrations.values()]
     names = {line.resource.table: line.resource.name for line in lines}
     written = {line.resource.table for line in lines if not READING.issuperset(line.operations)}

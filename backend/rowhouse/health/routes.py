@@ -1,4 +1,4 @@
-"""`/health` and `/ready`: whether the process lives, and whether it can serve."""
+"""The routes `/health` and `/ready`: whether the process runs, and whether it can serve."""
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -9,7 +9,7 @@ from rowhouse.health.readiness import Readiness
 
 
 def add_health_routes(app: FastAPI) -> None:
-    """Add both, at the root."""
+    """Add both routes, at the root."""
 
     async def health(_request: Request) -> Response:
         return JSONResponse({"status": "ok"})

@@ -1,7 +1,7 @@
 """Compares the tables of the database with the models, as far as the running code needs them.
 
-A table or column that the database has more belongs to a newer deploy and is fine. Types and indexes are Alembic's business. Asks
-one query of the catalogue, however many tables there are.
+Additional tables and columns belong to a newer deploy and are fine. Alembic compares types and indexes. Runs one query
+of the catalogue, for any number of tables.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -35,9 +35,9 @@ SQLITE = sa.text("""
 
 @dataclass(frozen=True, slots=True)
 class RequiredTable:
-    """A table that the code reads, by the name of its class; it inserts rows unless `inserts` is false.
+    """A table that the code reads, with the name of its class. The code inserts rows unless `inserts` is False.
 
-    `writes`: clients do so, so that the role must have the right.
+    `writes`: clients write to it, so the database role needs the right.
     """
 
     table: sa.Table
@@ -47,27 +47,27 @@ class RequiredTable:
 
 
 class _StoredColumn(NamedTuple):
-    """What the catalogue says of one column."""
+    """One column in the catalogue."""
 
     schema: str
     is_visible: bool
     table: str
     column: str
-    is_demanded: bool
+    is_required: bool
     is_readable: bool
     is_writable: bool
-    is_counted: bool
+    has_usable_sequence: bool
 
 
 def table_mismatch(unit: UnitOfWork, required: Iterable[RequiredTable]) -> str | None:
-    """What of the tables keeps the code from working, with the command that helps; None when nothing does."""
+    """Return which tables do not fit the code, and the command that fixes them. None if all fit."""
     required = tuple(
         replace(required_table, writes=False) if unit.settings.read_only else required_table
         for required_table in required
     )
     found = _columns(unit, {required_table.table.name for required_table in required})
     is_sqlite = unit.database.dialect.name == "sqlite"
-    fold, of = (str.lower, _of_sqlite) if is_sqlite else (str, _of_postgresql)
+    fold, of = (str.lower, _columns_on_sqlite) if is_sqlite else (str, _columns_on_postgresql)
     faults = [
         fault
         for required_table in required
@@ -76,7 +76,7 @@ def table_mismatch(unit: UnitOfWork, required: Iterable[RequiredTable]) -> str |
     if not faults:
         return None
     more = f" and {len(faults) - MAX_NAMED} more" if len(faults) > MAX_NAMED else ""
-    return f"The database does not fit the models: {'; '.join(faults[:MAX_NAMED])}{more}. To mend it, {UPGRADE}."
+    return f"The database does not fit the models: {'; '.join(faults[:MAX_NAMED])}{more}. To fix it, {UPGRADE}."
 
 
 def _columns(unit: UnitOfWork, names: Collection[str]) -> Sequence[_StoredColumn]:
@@ -87,11 +87,11 @@ def _columns(unit: UnitOfWork, names: Collection[str]) -> Sequence[_StoredColumn
     return [_StoredColumn._make(row) for row in rows]
 
 
-def _of_sqlite(table: sa.Table, found: Iterable[_StoredColumn]) -> list[_StoredColumn]:
+def _columns_on_sqlite(table: sa.Table, found: Iterable[_StoredColumn]) -> list[_StoredColumn]:
     return [one for one in found if one.table == table.fullname.lower()]
 
 
-def _of_postgresql(table: sa.Table, found: Iterable[_StoredColumn]) -> list[_StoredColumn]:
+def _columns_on_postgresql(table: sa.Table, found: Iterable[_StoredColumn]) -> list[_StoredColumn]:
     named = [one for one in found if one.table == table.name]
     return [one for one in named if (one.is_visible if table.schema is None else one.schema == table.schema)]
 
@@ -104,7 +104,7 @@ def _errors_of(required_table: RequiredTable, found: Sequence[_StoredColumn], fo
         return [f"{entity}: the database role may not read the table {name}, GRANT it"]
     if required_table.writes and not found[0].is_writable:
         return [f"{entity}: the database role may not write to the table {name}, GRANT it"]
-    if required_table.writes and (locked := [one.column for one in found if not one.is_counted]):
+    if required_table.writes and (locked := [one.column for one in found if not one.has_usable_sequence]):
         return [f"{entity}: the database role may not use the sequence of {name}.{locked[0]}, GRANT it"]
     wanted = {fold(column.name): column.name for column in required_table.table.columns}
     faults = [
@@ -116,6 +116,6 @@ def _errors_of(required_table: RequiredTable, found: Sequence[_StoredColumn], fo
         faults += [
             f"{entity}: the column {name}.{one.column} is NOT NULL without a default, and the class does not have it"
             for one in found
-            if one.is_demanded and one.column not in wanted
+            if one.is_required and one.column not in wanted
         ]
     return faults

@@ -1,7 +1,7 @@
 """Authorizes the caller of a request before anything else: 401 and 403 take precedence over 404, 413, 415 and 422.
 
-A valid request is authorized in the worker thread that handles it. A request that is about to be rejected before that, for its
-headers, its body or its parameters, is authorized first, in a worker thread of its own.
+A valid request is authorized in the worker thread that handles it. A request that is about to be rejected before that,
+for its headers, its body or its parameters, is authorized first, in a worker thread of its own.
 
 An override of `get_caller` in `app.dependency_overrides` replaces the credentials on every route.
 """
@@ -38,7 +38,10 @@ UNAUTHORIZED, SERVER_ERROR = 401, 500
 
 @dataclass(frozen=True, slots=True)
 class RouteAuthorization:
-    """The policies of a route. Without `reads_credentials` it ignores the `Authorization` header, even an invalid one."""
+    """The policies of a route.
+
+    Without `reads_credentials` it ignores the `Authorization` header, even an invalid one.
+    """
 
     read: tuple[Policy, ...] = ()
     write: tuple[Policy, ...] = ()
@@ -138,7 +141,8 @@ async def resolve_overriding_caller(scope: Scope) -> None:
     tree = overridden(tree_of(route), others)
     if takes_body(tree):
         raise TypeError(
-            "the override of get_caller takes a body, but the body belongs to the route: have it take a header or nothing"
+            "the override of get_caller takes a body, but the body belongs to the route: "
+            "have it take a header or nothing"
         )
     use_tree(route, deferred(tree, may_yield=True))
     async with AsyncExitStack() as files:

@@ -16,7 +16,7 @@ from rowhouse.http.fastapi_internals import Dependant, body_of, tree_of
 REQUEST_ID = "X-Request-ID"
 HEADERS: Mapping[str, Mapping[str, Any]] = {
     REQUEST_ID: {
-        "description": "The name of this request in the server's log; the value that the client sends, if it sends one.",
+        "description": "The name of this request in the server's log: the client's own, if it sends one.",
         "required": True,
         "schema": {"type": "string"},
     },
@@ -63,7 +63,7 @@ def require_account(dependant: Dependant) -> Mapping[str, Any]:
 
 
 def add_refusals(document: dict[str, Any], *, rate_limited: bool) -> None:
-    """Add 429 to the operations that can return it: all with a rate limit, else those that take an `Idempotency-Key`."""
+    """Add 429 to all operations with a rate limit, or else to those that take an `Idempotency-Key`."""
     problem = problem_responses(429)[429]
     for item in document["paths"].values():
         for operation in item.values():

@@ -1,7 +1,7 @@
 """The dependencies of hand-written routes: `SessionDep`, `UnitDep`, `CallerDep`, `SettingsDep`, `AttemptsDep`.
 
-They are plain `def` dependencies, which `OneHopRoute` calls in the worker thread. A route that takes a session and the caller
-uses one connection.
+They are plain `def` dependencies, which `OneHopRoute` calls in the worker thread. A route that takes a session and the
+caller uses one connection.
 """
 
 from typing import Annotated
@@ -52,7 +52,7 @@ def get_caller(request: Request, _scheme: Annotated[str | None, Depends(oauth2_s
 
 
 def get_attempts(request: Request) -> ThrottledAttempts:
-    """The failed attempts of the client, by its address: the socket's peer, or what a trusted proxy says (uvicorn's rule)."""
+    """The failed attempts of the client, by its address: the socket's peer, or that from a trusted proxy (uvicorn)."""
     return ThrottledAttempts(request.app.state.throttle, request.client.host if request.client else "")
 
 

@@ -1,7 +1,7 @@
 """The dependency tree of a hand-written route, and how its plain functions wait for the worker thread.
 
-FastAPI collects the arguments on the event loop. `Resolver` calls the functions in the worker thread. Trees are copied, never
-changed, because two applications may share one route. Imports nothing of the database.
+FastAPI collects the arguments on the event loop. `Resolver` calls the functions in the worker thread. Trees are copied,
+never changed, because two applications may share one route. Imports nothing of the database.
 """
 
 import inspect
@@ -29,7 +29,10 @@ class Deferred:
 
 
 class Resolver:
-    """Calls deferred dependencies, each once for a request. `stack` closes those that `yield`, which only overrides may do."""
+    """Calls deferred dependencies, each once for a request.
+
+    `stack` closes those that `yield`, which only overrides may do.
+    """
 
     __slots__ = ("_done", "_stack")
 

@@ -1,7 +1,7 @@
 """Private and undocumented parts of FastAPI and Starlette. No other module of the engine imports one.
 
-`tests/core/test_fastapi_internals.py` fails first when an upgrade changes one. A route's tree of dependencies (`Dependant`) is
-read and copied here, never changed in place, because two applications may share one route.
+`tests/core/test_fastapi_internals.py` fails first when an upgrade changes one. A route's tree of dependencies
+(`Dependant`) is read and copied here, never changed in place, because two applications may share one route.
 """
 
 from collections.abc import Callable, Iterator, MutableMapping
@@ -41,7 +41,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-# Keys of the scope: FastAPI's telemetry of a request, the stack that closes its files, and Starlette's exception handlers.
+# Keys of the scope: FastAPI's telemetry of a request, the stack that closes its files, and Starlette's exception
+# handlers.
 TELEMETRY = "fastapi.telemetry"
 EXIT_STACK = "fastapi_middleware_astack"
 HANDLERS = "starlette.exception_handlers"
@@ -74,20 +75,23 @@ def _only_query(tree: Dependant) -> Dependant:
 
 
 def given(value: T | DefaultPlaceholder) -> T | None:
-    """Return the value of an option, or None for FastAPI's placeholder of an option that the developer has not given."""
+    """Return the value of an option, or None if it is FastAPI's placeholder for an option that was not given."""
     return None if isinstance(value, DefaultPlaceholder) else value
 
 
 def is_observed(app: FastAPI) -> bool:
-    """Return True if FastAPI's own telemetry has somewhere to send traces or metrics. It reads the environment, which is slow."""
+    """Return True if FastAPI's own telemetry has somewhere to send traces or metrics.
+
+    It reads the environment, which is slow.
+    """
     return app._native_telemetry.enabled()  # noqa: SLF001  there is no public way
 
 
 def limit_body_errors(tree: Dependant) -> None:
     """Return one error for a body with thousands of errors, in a route and its dependencies.
 
-    FastAPI writes one entry for each error, with the whole input in it. A megabyte of misspelt members would block the event loop
-    for seconds and be answered with five megabytes.
+    FastAPI writes one entry for each error, with the whole input in it. A megabyte of misspelt members would block the
+    event loop for seconds and be answered with five megabytes.
     """
     for field in _body_fields(tree):
         field.validate = partial(_validate, field)  # type: ignore[method-assign]  # FastAPI has no hook for it

@@ -1,7 +1,7 @@
 """Finds the route of a request by the segments of its path. The time does not depend on the number of entities.
 
-The routes are FastAPI's, with their full paths, and are in the application's list as well. FastAPI would try one after the other
-(docs/decisions/0002). Only finds routes: `rowhouse.app.fast_path` calls them.
+The routes are FastAPI's, with their full paths, and are in the application's list as well. FastAPI would try one after
+the other (docs/decisions/0002). Only finds routes: `rowhouse.app.fast_path` calls them.
 """
 
 import re
@@ -37,8 +37,8 @@ class Entry(NamedTuple):
     """The route of one method at one path.
 
     `prefix` is that of the route's registry. `parameters` are the positions of the path's parameters and their names.
-    `check_media_type` rejects a body of another type by its headers. `limit` names the setting that limits the body's size.
-    `fast_handler`, of a generated route, returns the whole response before any of it is sent.
+    `check_media_type` rejects a body of another type by its headers. `limit` names the setting that limits the body's
+    size. `fast_handler`, of a generated route, returns the whole response before any of it is sent.
     """
 
     route: APIRoute
@@ -138,7 +138,8 @@ class RouteTree:
             get = node.methods.get("GET")
             if get is not None and "HEAD" not in node.methods:
                 head = copy(get.route)
-                # A route of its own: with HEAD among the methods of the other, FastAPI would document both under one name.
+                # A route of its own: with HEAD among the methods of the other, FastAPI would document both under one
+                # name.
                 head.methods, head.include_in_schema = {"HEAD"}, False
                 heads[id(get.route)] = head
                 node.methods["HEAD"] = get._replace(route=head)
@@ -146,7 +147,10 @@ class RouteTree:
             part[:] = [one for route in part for one in (route, heads.get(id(route))) if one is not None]
 
     def select(self, scope: Scope) -> Entry | None:
-        """Return the entry for a request and put its route into the scope, as Starlette's router does. None without one."""
+        """Return the entry for a request and put its route into the scope, as Starlette's router does.
+
+        None without one.
+        """
         segments = _segments(scope)
         node = self._find(segments)
         entry = None if node is None else node.methods.get(scope["method"])
@@ -221,7 +225,10 @@ def _name_in(segment: str, path: str) -> str:
 
 
 def _nodes(node: _Node, before: tuple[str, ...]) -> Iterator[tuple[_Node, tuple[str, ...]]]:
-    """Yield every node with the patterns of the segments that lead to it. A parameter does not match a literal sibling."""
+    """Yield every node with the patterns of the segments that lead to it.
+
+    A parameter does not match a literal sibling.
+    """
     yield node, before
     for segment, child in node.children.items():
         yield from _nodes(child, (*before, re.escape(segment)))

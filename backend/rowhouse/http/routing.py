@@ -1,7 +1,7 @@
 """Hand-written routes: FastAPI's `APIRouter` for plain `def` endpoints that run in one worker thread.
 
-Write a plain `def` with typed parameters and `SessionDep`. Its dependencies, its body, the JSON of its response and its commit
-then happen in one worker thread on one connection. `policy=` says who may call a route.
+Write a plain `def` with typed parameters and `SessionDep`. Its dependencies, its body, the JSON of its response and its
+commit then happen in one worker thread on one connection. `policy=` says who may call a route.
 """
 
 import inspect
@@ -71,8 +71,8 @@ def in_worker_group(group: WorkerGroup) -> Callable[[Endpoint], Endpoint]:
 def before_transaction(call: Endpoint) -> Endpoint:
     """Decorator: call this dependency first, because it takes long and must hold no lock meanwhile, such as a hash.
 
-    It may take the body or the settings, never a session. Without it, a request with an `Idempotency-Key` opens its transaction
-    before anything of the route is called.
+    It may take the body or the settings, never a session. Without it, a request with an `Idempotency-Key` opens its
+    transaction before anything of the route is called.
     """
     call.is_first = True  # type: ignore[attr-defined]  # a mark on the function, read by OneHopRoute
     return call
@@ -81,8 +81,8 @@ def before_transaction(call: Endpoint) -> Endpoint:
 class OneHopRoute(APIRoute):
     """A hand-written route: FastAPI parses the input, one worker thread does the rest.
 
-    `policy` is what the route itself declares. `authorization` is what applies; `registry.build` finds it for a copy of the route
-    (`for_application`).
+    `policy` is what the route itself declares. `authorization` is what applies; `registry.build` finds it for a copy of
+    the route (`for_application`).
     """
 
     def __init__(self, path: str, endpoint: Endpoint, **options: Any) -> None:
@@ -161,7 +161,7 @@ class OneHopRoute(APIRoute):
             self.openapi_extra |= NO_CREDENTIALS
 
     async def _respond(self, request: Request) -> Response:
-        """Return the response, with the overrides of `app.dependency_overrides`; raise the error that takes precedence."""
+        """Return the response, or raise the error that takes precedence. Applies `app.dependency_overrides`."""
         join_list_headers(request.scope)
         overrides = request.app.dependency_overrides
         try:
@@ -175,7 +175,10 @@ class OneHopRoute(APIRoute):
             raise await error_to_send(error, self, request.scope)  # noqa: B904  it is most often the error itself
 
     def _handler_with(self, overrides: Mapping[Any, Any]) -> Handler:
-        """Return the handler for these overrides, and keep it until they change. `authorization` handles that of `get_caller`."""
+        """Return the handler for these overrides, and keep it until they change.
+
+        `authorization` handles that of `get_caller`.
+        """
         if self._overridden is None or self._overridden[0] != overrides:
             made = copy(self)
             others = {original: override for original, override in overrides.items() if original is not get_caller}
@@ -198,7 +201,10 @@ class OneHopRoute(APIRoute):
         return await runner.run(partial(self._perform, values, sent), write=write, group=self._worker_group)
 
     def _perform(self, values: dict[str, Any], sent: KeyedRequest | None, unit: UnitOfWork) -> Response:
-        """Authorize the caller, call the dependencies and the endpoint, and return the response. In the worker thread."""
+        """Authorize the caller, call the dependencies and the endpoint, and return the response.
+
+        In the worker thread.
+        """
         scope = values[self._request_name].scope
         self.authorization.authorize(unit, scope)
         with ExitStack() as stack:
@@ -248,8 +254,9 @@ class Router(APIRouter):
     The function's name is the operation id, such as `create_user`, where FastAPI would write `create_user_users_post`.
     `description` is OpenAPI's description of the router's tags.
 
-    `policy`, here for all routes or on one of them, says who may call: `ANYONE`, `SIGNED_IN`, `role("staff")`. Without it a route
-    has the policies of the entities that it uses, and any other route that takes a session or a unit needs an account.
+    `policy`, here for all routes or on one of them, says who may call: `ANYONE`, `SIGNED_IN`, `role("staff")`. Without
+    it a route has the policies of the entities that it uses, and any other route that takes a session or a unit needs
+    an account.
     """
 
     def __init__(self, *, description: str = "", policy: Policy | None = None, **options: Any) -> None:

@@ -1,8 +1,8 @@
 """Keeps the names in one OpenAPI document unique where an application serves several registries.
 
-The names of the first registry stay as they are. An operation of a later one whose name is taken gets a suffix from the registry's
-prefix: `list_books_v2` below `/api/v2`. So does a schema that differs: `BookPublicV2`. Equal schemas share one name, so that a
-generated client has one type for them.
+The names of the first registry stay as they are. An operation of a later one whose name is taken gets a suffix from the
+registry's prefix: `list_books_v2` below `/api/v2`. So does a schema that differs: `BookPublicV2`. Equal schemas share
+one name, so that a generated client has one type for them.
 """
 
 import json
@@ -18,7 +18,7 @@ Schemas = dict[str, Any]
 
 
 def suffix_of(prefix: str, others: Collection[str]) -> str:
-    """Return the last segments of a prefix that no other prefix ends with: `v2` of `/api/v2`, `root` of the empty prefix."""
+    """Return the last segments of a prefix that no other ends with: `v2` of `/api/v2`, `root` of the empty one."""
     words = WORD.findall(prefix) or ["root"]
     endings = [WORD.findall(other) for other in others]
     for number in range(1, len(words)):
@@ -44,8 +44,9 @@ def name_apart(parts: Mapping[str, Sequence[APIRoute]]) -> None:
             if route.unique_id in taken:
                 first = taken[route.unique_id][1]
                 raise ValueError(
-                    f"{_described(first)} and {_described(route)} are both the operation {route.unique_id}, which names a "
-                    "function of generated clients: rename one of the functions or classes, or give the route an operation_id"
+                    f"{_described(first)} and {_described(route)} are both the operation {route.unique_id}, "
+                    "which names a function of generated clients: rename one of the functions or classes, "
+                    "or give the route an operation_id"
                 )
             taken[route.unique_id] = prefix, route
 

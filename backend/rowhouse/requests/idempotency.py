@@ -1,7 +1,7 @@
 """`Idempotency-Key`: a repeated creating request gets the stored response again and creates no second row.
 
-The transaction that creates the row also claims the key and stores the response. A copy that arrives at the same time, on this
-server or another, waits for the first and gets its response. A server that dies after the commit loses nothing.
+The transaction that creates the row also claims the key and stores the response. A copy that arrives at the same time,
+on this server or another, waits for the first and gets its response. A server that dies after the commit loses nothing.
 Follows the IETF draft `draft-ietf-httpapi-idempotency-key-header`.
 """
 
@@ -76,7 +76,10 @@ class KeyedRequest(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """The owner of a key, and the fingerprint of its request. A key belongs to the caller, or to the path without a caller."""
+    """The owner of a key, and the fingerprint of its request.
+
+    A key belongs to the caller, or to the path without a caller.
+    """
 
     owner: str
     key: str
@@ -86,17 +89,21 @@ class Claim(NamedTuple):
 def _claim_of(unit: UnitOfWork, sent: KeyedRequest) -> Claim:
     path = sent.path.rstrip("/")
     owner = f"path {path}"[:MAX_OWNER] if unit.caller is None else f"account {unit.caller.id}"
-    # Keyed with a secret that the database does not hold: a plain digest of a sign-up would allow fast guesses of its password.
+    # Keyed with a secret that the database does not hold: a plain digest of a sign-up would allow fast guesses of its
+    # password.
     secret = unit.settings.jwt_secret.get_secret_value().encode()
     return Claim(owner, sent.key, hmac.digest(secret, path.encode() + b"\n" + sent.body, "sha256").hex())
 
 
 def run_once(unit: UnitOfWork, sent: KeyedRequest, work: Callable[[], Response]) -> Response:
-    """Return the response of `work`, or the stored response of the same request. The caller must be authenticated by now.
+    """Return the response of `work`, or the stored response of the same request.
+
+    The caller must be authenticated by now.
 
     Raises:
         TooManyKeysError: 429 for a new key when the account has reached its limit.
-        InvalidInputError: 422 for a key that is not 1 to 255 printable ASCII characters, or that came with another request.
+        InvalidInputError: 422 for a key that is not 1 to 255 printable ASCII characters, or that came with another
+            request.
     """
     if not KEY.match(sent.key):
         message = "send one key of 1 to 255 printable ASCII characters, without blanks"
@@ -130,7 +137,10 @@ def _identity(claim: Claim) -> dict[str, Any]:
 
 
 def _claim_key(unit: UnitOfWork, claim: Claim) -> bool:
-    """Claim the key for this transaction, after waiting for one that holds it. Delete expired claims first, of any owner."""
+    """Claim the key for this transaction, after waiting for one that holds it.
+
+    Delete expired claims first, of any owner.
+    """
     present = now()
     unit.run(unit.database.statement_for("idempotency expire", _expire_statement), {"before": present - LIFETIME})
     values = {"owner": claim.owner, "key": claim.key, "fingerprint": claim.fingerprint, "created_at": present}

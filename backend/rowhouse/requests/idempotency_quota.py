@@ -1,8 +1,8 @@
 """Limits the idempotency keys of one account, without counting them at each request.
 
-After a count, an account may claim an eighth of the rest before the next count. So an account far from its limit costs nothing,
-and one near it is counted each time. With several processes, each can exceed the limit by that eighth.
-Must not claim a key itself.
+After a count, an account may claim an eighth of the rest before the next count. So an account far from its limit costs
+nothing, and one near it is counted each time. With several processes, each can exceed the limit by that eighth. Must
+not claim a key itself.
 """
 
 import math
@@ -20,7 +20,8 @@ from rowhouse.db.unit_of_work import UnitOfWork
 LIFETIME = timedelta(hours=24)
 SHARE = 8
 REMEMBERED = 10_000
-# How long an account over its limit is rejected without a count. A new count then finds keys that were deleted otherwise.
+# How long an account over its limit is rejected without a count. A new count then finds keys that were deleted
+# otherwise.
 RECOUNT = timedelta(minutes=1)
 
 
@@ -32,7 +33,7 @@ class _Full(NamedTuple):
 
 
 class KeyQuota:
-    """The quota of one process: how many keys each owner may claim without a count, and which owners are at their limit."""
+    """The quota of one process: the keys that owners may claim without a count, and the owners at their limit."""
 
     def __init__(self, max_keys: int, keys: sa.Table) -> None:
         self._max_keys = max_keys

@@ -1,7 +1,7 @@
 """Paths with and without the prefix that a server, a mount or a proxy puts before the application's own.
 
-Routes match `route_path`. A client sends `client_path`: use it in every response that contains a path. Must not read headers: only
-the server's configuration and a mount set the prefix (ASGI's `root_path`).
+Routes match `route_path`. A client sends `client_path`: use it in every response that contains a path. Must not read
+headers: only the server's configuration and a mount set the prefix (ASGI's `root_path`).
 """
 
 import re
@@ -31,7 +31,7 @@ def route_path(scope: Scope) -> str:
 
 
 def prefix_of(scope: Scope) -> str:
-    """Return the prefix of every path of this application as the client sees it: empty, or `/shop`, without a final slash."""
+    """Return the prefix of this application's paths as clients see it: empty, or `/shop`, without a final slash."""
     root_path: str = scope.get("root_path", "")
     name = root_path.strip("/")
     return f"/{quote(name, safe=SAFE)}" if name else ""

@@ -1,7 +1,7 @@
 """The general rate limit: how many requests an account, or a network address without an account, may send in a window.
 
-One ASGI middleware, present only when `RATE_LIMIT` is set. Must not query the database: a valid access token identifies its
-account. Every response states the limit and the rest of it (draft-ietf-httpapi-ratelimit-headers-11).
+One ASGI middleware, present only when `RATE_LIMIT` is set. Must not query the database: a valid access token identifies
+its account. Every response states the limit and the rest of it (draft-ietf-httpapi-ratelimit-headers-11).
 """
 
 import asyncio

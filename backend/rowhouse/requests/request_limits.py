@@ -48,10 +48,10 @@ def _is_over(length: bytes, max_bytes: int) -> bool:
 
 
 def limit_body(receive: Receive, limit: int, *, seconds: float) -> Receive:
-    """Return a `receive` that raises 413 for a body of more than `limit` bytes, and 408 for one that arrives too slowly.
+    """Return a `receive` that raises 413 for a body over `limit` bytes, and 408 for one that arrives too slowly.
 
-    A body may take `seconds`, and one more for each `MIN_BYTES_PER_SECOND` bytes received: a large file on a slow line is not
-    an attack. FastAPI's own limit responds in plain text, without headers.
+    A body may take `seconds`, and one more for each `MIN_BYTES_PER_SECOND` bytes received: a large file on a slow line
+    is not an attack. FastAPI's own limit responds in plain text, without headers.
     """
     size, deadline, is_complete = 0, 0.0, False
 
@@ -74,7 +74,8 @@ def limit_body(receive: Receive, limit: int, *, seconds: float) -> Receive:
 async def _before(loop: asyncio.AbstractEventLoop, deadline: float, receive: Receive) -> Message:
     """Return the message of `receive`, or raise 408 at `deadline`.
 
-    The body of nearly every request has already arrived. It needs no timer, which would cost as much as everything else here.
+    The body of nearly every request has already arrived. It needs no timer, which would cost as much as everything else
+    here.
     """
     receiving: Any = receive().__await__()
     try:

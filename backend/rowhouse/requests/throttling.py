@@ -1,8 +1,8 @@
 """Throttles failed logins and sign-ups: past a limit, an attempt is rejected before its password is hashed.
 
-An attempt is counted before it is checked and given back unless it failed, so that a burst cannot exceed the limit. A sign-up is
-counted whatever its result. Must not know what an account is: a subject is any text that a client sends as its name.
-See docs/decisions/0010 and 0018.
+An attempt is counted before it is checked and given back unless it failed, so that a burst cannot exceed the limit. A
+sign-up is counted whatever its result. Must not know what an account is: a subject is any text that a client sends as
+its name. See docs/decisions/0010 and 0018.
 """
 
 import math
@@ -24,7 +24,8 @@ from rowhouse.core.errors import RowhouseError, TooManyAttemptsError, TooManySig
 from rowhouse.core.security import fingerprint
 from rowhouse.core.settings import Settings
 
-# After a successful login, this account and network are trusted for 30 days: failures of others no longer count against them.
+# After a successful login, this account and network are trusted for 30 days: failures of others no longer count against
+# them.
 TRUSTED = RateLimitItemPerDay(1, 30)
 SIGN_UP = "sign-up"
 T = TypeVar("T")
@@ -53,12 +54,15 @@ class AttemptThrottle:
         storage = shared_storage(settings.rate_limit_storage_url)
         self._shared = None if storage is None else FixedWindowRateLimiter(storage)
         self._outage = Outage("failed logins and sign-ups")
-        # The library's memory storage is not exact without it. With Redis, it serializes only the few hashing threads of this process.
+        # The library's memory storage is not exact without it. With Redis, it serializes only the few hashing threads
+        # of this process.
         self._lock = threading.Lock()
 
     @contextmanager
     def attempt(self, subject: str, address: str, *, failure: type[RowhouseError]) -> Iterator[None]:
-        """Count a block that ends with `failure` against `subject` and `address`. A success clears their earlier failures.
+        """Count a block that ends with `failure` against `subject` and `address`.
+
+        A success clears their earlier failures.
 
         Raises:
             TooManyAttemptsError: 429 when a limit is reached. The block does not run, and nothing is counted.

@@ -1,8 +1,8 @@
 """A fixed pool of worker threads for one event loop. Every request uses it, so it does as little as possible.
 
-`ThreadPoolExecutor` behind `wrap_future` costs about twice the CPU (docs/decisions/0011): it takes two locks for each step, because
-any thread may wait for its futures, and wakes the event loop for each result. Here only the event loop waits, and one wake-up
-delivers all results that are ready.
+`ThreadPoolExecutor` behind `wrap_future` costs about twice the CPU (docs/decisions/0011): it takes two locks for each
+step, because any thread may wait for its futures, and wakes the event loop for each result. Here only the event loop
+waits, and one wake-up delivers all results that are ready.
 """
 
 import asyncio
@@ -106,8 +106,8 @@ class CompletionQueue:
 class WorkerPool:
     """Up to `size` threads, started as needed, that run jobs in the order in which they were added.
 
-    A thread calls `prepare` before each job. It raises if the thread cannot work, such as `UnavailableError` when the database
-    gives it no connection. Other threads then run its jobs. If none can, the job ends with that error.
+    A thread calls `prepare` before each job. It raises if the thread cannot work, such as `UnavailableError` when the
+    database gives it no connection. Other threads then run its jobs. If none can, the job ends with that error.
     """
 
     def __init__(self, size: int, name: str, prepare: Callable[[], object] = lambda: None) -> None:
@@ -177,9 +177,10 @@ class WorkerPool:
             job.completions.put(job)
 
     def close(self, *, deadline: float | None = None) -> bool:
-        """Finish the accepted jobs, then end the threads. Return False if one still works at `deadline`, a monotonic time.
+        """Finish the accepted jobs, then end the threads.
 
-        Such a thread waits for a database that does not respond. It is a daemon, so the process can end without it.
+        Return False if one still works at `deadline`, a monotonic time. Such a thread waits for a database that does
+        not respond. It is a daemon, so the process can end without it.
         """
         self._is_closing.set()
         for _ in self._threads:

@@ -1,8 +1,8 @@
 """Runs requests in worker threads: one thread and one connection for each request.
 
-The textbook `yield`-session dependency deadlocks under load, because a request holds a connection while it waits for a thread
-(docs/decisions/0022). Here a request waits before it holds anything. Each group is a fixed set of threads, and every thread has one
-connection. A request that has waited `queue_seconds` for a thread gets 503 instead of hanging.
+The textbook `yield`-session dependency deadlocks under load, because a request holds a connection while it waits for a
+thread (docs/decisions/0022). Here a request waits before it holds anything. Each group is a fixed set of threads, and
+every thread has one connection. A request that has waited `queue_seconds` for a thread gets 503 instead of hanging.
 """
 
 import asyncio
@@ -39,8 +39,8 @@ _current = threading.local()
 class WorkerGroup(StrEnum):
     """The threads that run a request.
 
-    Password hashing, sign-ups, exports and imports have threads of their own, so that they do not starve other requests. `/ready`
-    has one of its own, so that a busy server does not look broken.
+    Password hashing, sign-ups, exports and imports have threads of their own, so that they do not starve other
+    requests. `/ready` has one of its own, so that a busy server does not look broken.
     """
 
     DEFAULT = "default"
@@ -107,8 +107,8 @@ class RequestRunner:
             try:
                 return self._attempt(work, write=write, queued=queued)
             except (ConnectionLostError, ReadOnlyDatabaseError):
-                # The connection died while it was idle, or its server is no longer the primary. Reconnect once: work that
-                # breaks every connection must not be repeated for ever.
+                # The connection died while it was idle, or its server is no longer the primary. Reconnect once: work
+                # that breaks every connection must not be repeated for ever.
                 if has_reconnected:
                     raise
                 has_reconnected = True
