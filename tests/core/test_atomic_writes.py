@@ -45,7 +45,7 @@ STEPS: Mapping[str, tuple[Any, str]] = {
     "the version": (CRUDBase, "version"),
     "the body": (Response, "render"),
     "the headers": (Response, "init_headers"),
-    "the last flush": (UnitOfWork, "forget_loaded"),
+    "the last flush": (UnitOfWork, "expire_session"),
     "the validation of a hand-written route's answer": (TypeAdapter, "validate_python"),
 }
 
