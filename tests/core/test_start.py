@@ -320,7 +320,7 @@ def test_a_registration_is_explained_with_its_line() -> None:
     """The last one of the project's own, outside the engine."""
     with pytest.raises(RegistrationError) as engine:
         Registry("/api/v1").register(Record)
-    assert re.fullmatch(r"RegistrationError: Record is no table: .*", serve.explained(engine.value))
+    assert re.fullmatch(r"RegistrationError: Record is not a table: .*", serve.explained(engine.value))
     own = compile("raise ValueError('registered twice')", str(ROOT / "backend" / "api.py"), "exec")
     with pytest.raises(ValueError, match="twice") as refused:
         exec(own, {})  # noqa: S102  a line of the project's own that fails

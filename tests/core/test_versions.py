@@ -220,7 +220,7 @@ def test_a_prefix_that_is_no_path_is_refused(prefix: str) -> None:
 
 def test_two_registries_of_one_prefix_are_refused(sqlite_url: str) -> None:
     """Neither would be whole."""
-    with pytest.raises(RegistrationError, match="two registries have one prefix"):
+    with pytest.raises(RegistrationError, match="two registries have the same prefix"):
         create_app(Settings(database_url=sqlite_url, **QUIET), [Registry("/a"), Registry("/a")])
 
 

@@ -15,7 +15,7 @@ from app.main import create_app
 from rowhouse.core.policy import ANYONE, SIGNED_IN
 from rowhouse.core.settings import Settings
 from rowhouse.entities.model import SECRET, IntegerKey, Record
-from rowhouse.registration.index_advice import MEND, leading_columns
+from rowhouse.registration.index_advice import FIX, leading_columns
 from rowhouse.registration.registry import Registry
 from tests.conftest import QUIET, migrate
 from tests.core.conftest import kept_logging
@@ -112,7 +112,7 @@ def test_a_column_that_no_index_begins_with_is_named_with_the_mend() -> None:
     """The owner first; then what is referred to; then what lists filter and sort by."""
     (sentence,) = sentences(Bare, owner="owner_id")
     named = f"{OWNER}parent_id, keeper_key, {REFERENCES}; {LISTED}, by which lists filter and sort"
-    assert sentence == f"Bare: no index begins with {named}: {MEND}"
+    assert sentence == f"Bare: no index begins with {named}: {FIX}"
 
 
 def test_the_owner_of_what_others_may_read_is_a_reference_like_any() -> None:
@@ -123,7 +123,7 @@ def test_the_owner_of_what_others_may_read_is_a_reference_like_any() -> None:
 
 def test_without_a_list_only_references_count() -> None:
     (sentence,) = sentences(Bare, owner="owner_id", operations=("get", "delete"))
-    assert sentence == f"Bare: no index begins with parent_id, owner_id, keeper_key, {REFERENCES}: {MEND}"
+    assert sentence == f"Bare: no index begins with parent_id, owner_id, keeper_key, {REFERENCES}: {FIX}"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What is looked at in a registration line before the application starts; each refusal names the mend."""
+"""Checks of a registration line at start-up. Each error says how to fix the line."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,41 +20,44 @@ from rowhouse.schemas.columns import TIMESTAMPS, Column, RegistrationError, colu
 
 
 def check_table(model: type[SQLModel]) -> None:
-    """It is a table, with the key and the timestamps that the engine counts on."""
+    """Require a table with the key and the timestamps that the engine needs."""
     table = getattr(model, "__table__", None)
     if table is None:
         raise RegistrationError(
-            f"{model.__name__} is no table: declare it `class {model.__name__}(Entity, table=True)`"
+            f"{model.__name__} is not a table: declare it `class {model.__name__}(Entity, table=True)`"
         )
     if not issubclass(model, Record) or any(name not in table.columns for name in TIMESTAMPS):
         raise RegistrationError(
-            f"{model.__name__} lacks created_at and updated_at: derive it from rowhouse.entities.model.Entity, or from a key "
+            f"{model.__name__} lacks created_at and updated_at: derive it from Entity, or from a key "
             "(IntegerKey, BigIntegerKey, UUIDKey) and Record"
         )
     if list(table.primary_key.columns.keys()) != ["id"]:
         raise RegistrationError(
-            f"{model.__name__}: the primary key must be one column named id; derive it from IntegerKey, BigIntegerKey or UUIDKey"
+            f"{model.__name__}: the primary key must be one column named id; "
+            "derive it from IntegerKey, BigIntegerKey or UUIDKey"
         )
 
 
 def check_texts(model: type[SQLModel]) -> None:
-    """No text is padded: PostgreSQL gives back another than was stored, and SQLite does not."""
+    """Reject padded text: PostgreSQL returns it with blanks, and SQLite as it was stored."""
     for column in model.__table__.columns:  # type: ignore[attr-defined]  # SQLAlchemy sets it on mapped classes
         kind = variants_of(column.type).get("postgresql", column.type)
         if isinstance(kind, sa.CHAR | sa.NCHAR):
             raise RegistrationError(
                 f"{model.__name__}.{column.name} is {kind!r}, which PostgreSQL fills up with blanks; "
-                "use Field(max_length=...) or sa.String(...), and Field(min_length=...) where the length is fixed"
+                "use Field(max_length=...) or sa.String(...), and Field(min_length=...) if the length is fixed"
             )
 
 
 def columns_for(model: type[SQLModel], crud: type[CRUDBase[Any]]) -> dict[str, Column]:
-    """Return the columns of a table class, with the types and the SQL expressions that its CRUD class gives some of them."""
+    """Return the columns of a table class, with the types and the SQL expressions of its CRUD class."""
     columns = columns_of(model)
     for word, given in (("computed_columns", crud.computed_columns), ("column_types", crud.column_types)):
         unknown = given.keys() - columns.keys()
         if unknown:
-            raise RegistrationError(f"{model.__name__}: {word} names {', '.join(sorted(unknown))}, which is no column")
+            raise RegistrationError(
+                f"{model.__name__}: {word} names {', '.join(sorted(unknown))}, which is not a column"
+            )
     typed = {name: columns[name].with_type(annotation) for name, annotation in crud.column_types.items()}
     return {
         name: replace(column, computed=crud.computed_columns.get(name)) for name, column in (columns | typed).items()
@@ -62,7 +65,7 @@ def columns_for(model: type[SQLModel], crud: type[CRUDBase[Any]]) -> dict[str, C
 
 
 def check_owner(model: type[SQLModel], columns: dict[str, Column], owner: str | None) -> None:
-    """The owner is a column."""
+    """Require that the owner is a column."""
     if owner is not None and owner not in columns:
         raise RegistrationError(
             f"{model.__name__} has no column {owner!r} for owner=…; its columns are {', '.join(columns)}"
@@ -70,16 +73,16 @@ def check_owner(model: type[SQLModel], columns: dict[str, Column], owner: str | 
 
 
 def check_policy(model: type[SQLModel], **words: object) -> None:
-    """What says who may is a policy: a text, a role's name or a function would let nobody in, or everybody."""
+    """Require policies for `read` and `write`: a role's name or a function would allow nobody, or everybody."""
     for word, given in words.items():
         if given is not None and not isinstance(given, Policy):
             raise RegistrationError(
-                f"{model.__name__}: {word}={given!r} is no policy; write ANYONE, SIGNED_IN or role(...)"
+                f"{model.__name__}: {word}={given!r} is not a policy; write ANYONE, SIGNED_IN or role(...)"
             )
 
 
 def check_search(model: type[SQLModel], columns: dict[str, Column], search: tuple[str, ...]) -> None:
-    """What is searched is text that clients see."""
+    """Require that `search` names text columns that clients see."""
     given: object = search
     if isinstance(given, str):
         raise RegistrationError(f"{model.__name__}: search takes a tuple, search=({search!r},)")
@@ -87,12 +90,12 @@ def check_search(model: type[SQLModel], columns: dict[str, Column], search: tupl
     for name in search:
         if name not in texts:
             raise RegistrationError(
-                f"{model.__name__}: search names {name!r}, which is no text column; those are: {', '.join(texts)}"
+                f"{model.__name__}: search names {name!r}, which is not a text column; those are: {', '.join(texts)}"
             )
 
 
 def check_no_overlap(model: type[SQLModel], columns: Mapping[str, Column]) -> None:
-    """What rows hold is no secret: who is refused is told of it, and whoever changes a row is asked whether it has moved."""
+    """Require that no column of a `NoOverlap` is secret, because its errors show the interval."""
     for rule in rules_of(model.__table__):  # type: ignore[attr-defined]  # SQLAlchemy sets it on mapped classes
         for name in (rule.resource, rule.start, rule.end):
             if Mark.SECRET in columns[name].marks:
@@ -100,29 +103,30 @@ def check_no_overlap(model: type[SQLModel], columns: Mapping[str, Column]) -> No
 
 
 def check_operations(model: type[SQLModel], operations: tuple[str, ...]) -> None:
-    """There are such operations, and at least one."""
+    """Require at least one operation, and only known ones."""
     unknown = set(operations) - set(OPERATIONS)
     if unknown or not operations:
         raise RegistrationError(
-            f"{model.__name__}: operations names {', '.join(sorted(unknown)) or 'nothing'}; there are {', '.join(OPERATIONS)}"
+            f"{model.__name__}: operations names {', '.join(sorted(unknown)) or 'nothing'}; "
+            f"there are {', '.join(OPERATIONS)}"
         )
 
 
 def check_extra_fields(model: type[SQLModel], crud: type[CRUDBase[Any]], operations: tuple[str, ...]) -> None:
-    """Only what lists and gets composes its members."""
+    """Reject operations whose response would lack the extra fields."""
     writing = [name for name in operations if name not in ("list", "get", "delete")]
     if crud.extra_fields and writing:
         raise RegistrationError(
-            f"{model.__name__}: the answer to {writing[0]} would lack {', '.join(crud.extra_fields)}, which only list and get load; "
-            "leave it out of operations and write the route by hand"
+            f"{model.__name__}: the response of {writing[0]} would lack {', '.join(crud.extra_fields)}, "
+            "which only list and get load; leave it out of operations and write the route by hand"
         )
 
 
 def check_verbs(model: type[SQLModel], crud: type[CRUDBase[Any]], operations: tuple[str, ...]) -> None:
-    """Require that a batch obeys the rule of an overridden verb.
+    """Require that batches follow the rule of an overridden verb.
 
-    A batch calls `create_many`, `update_many` and `delete_many`, and these do not call the verb for one row. So a class that overrides a verb
-    overrides its version for many rows too, or sets `one_by_one`.
+    Batches call `create_many`, `update_many` and `delete_many`, which do not call the verb for one row. So a class that
+    overrides a verb overrides its version for many rows too, or sets `one_by_one`.
     """
     if crud.one_by_one:
         return
@@ -130,22 +134,22 @@ def check_verbs(model: type[SQLModel], crud: type[CRUDBase[Any]], operations: tu
     for verb in ("create", "update", "delete"):
         if order[verb] < order[f"{verb}_many"] and verb in operations:
             raise RegistrationError(
-                f"{model.__name__}: {crud.__name__} overrides {verb}, which batches do not call; override {verb}_many too, "
-                "or set one_by_one = True"
+                f"{model.__name__}: {crud.__name__} overrides {verb}, which batches do not call; "
+                f"override {verb}_many too, or set one_by_one = True"
             )
 
 
-def check_bound(model: type[SQLModel], bound: int | None) -> int | None:
-    """The bound of exact totals, which is a number of rows."""
-    if bound is not None and bound < 1:
+def check_exact_count_limit(model: type[SQLModel], limit: int | None) -> int | None:
+    """Require a positive number of rows."""
+    if limit is not None and limit < 1:
         raise RegistrationError(
-            f"{model.__name__}: exact_count_limit={bound} must be a number of rows from 1, such as 10_000"
+            f"{model.__name__}: exact_count_limit={limit} must be a number of rows from 1, such as 10_000"
         )
-    return bound
+    return limit
 
 
 def check_slo(model: type[SQLModel], slo_ms: int | None) -> int | None:
-    """The SLO, which is a time."""
+    """Require a positive number of milliseconds."""
     if slo_ms is not None and slo_ms < 1:
         raise RegistrationError(
             f"{model.__name__}: slo_ms={slo_ms} must be a number of milliseconds from 1, such as 500"
@@ -153,22 +157,22 @@ def check_slo(model: type[SQLModel], slo_ms: int | None) -> int | None:
     return slo_ms
 
 
-def check_kept(model: type[SQLModel], operations: tuple[str, ...], *, soft_delete: bool, history: bool) -> None:
-    """What is to be kept goes, and what is to be shown can be read."""
+def check_history(model: type[SQLModel], operations: tuple[str, ...], *, soft_delete: bool, history: bool) -> None:
+    """Require the operations: `soft_delete` needs delete; `history` needs get or list."""
     if soft_delete and "delete" not in operations:
         raise RegistrationError(
-            f"{model.__name__}: soft_delete=True keeps what the operation delete removes, and operations leaves it out; "
+            f"{model.__name__}: soft_delete=True needs the operation delete, which operations leaves out; "
             "add 'delete' to operations, or leave out soft_delete"
         )
     if history and not {"get", "list"} & set(operations):
         raise RegistrationError(
-            f"{model.__name__}: history=True shows rows, and operations lets nobody read any; "
+            f"{model.__name__}: history=True shows rows, and no operation reads them; "
             "add 'get' or 'list' to operations, or leave out history"
         )
 
 
 def write_policy(model: type[SQLModel], write: Policy | None, owner: str | None) -> Policy:
-    """Who may write, which something has to say."""
+    """Return the policy of writes. A line without `write` needs an owner."""
     if write is not None:
         return write
     if owner is None:
@@ -181,7 +185,7 @@ def write_policy(model: type[SQLModel], write: Policy | None, owner: str | None)
 def parameters(
     model: type[SQLModel], columns: dict[str, Column], search: tuple[str, ...], crud: type[CRUDBase[Any]]
 ) -> ListParameters:
-    """What lists take."""
+    """Return the query parameters of lists."""
     public = {name: column for name, column in columns.items() if Mark.SECRET not in column.marks}
     return ListParameters(
         public,
@@ -193,15 +197,15 @@ def parameters(
 
 
 def search_index(model: type[SQLModel], columns: Mapping[str, Column], search: tuple[str, ...]) -> tuple[str, ...]:
-    """The columns of the table's search index, which must be able to serve."""
+    """Return the columns of the table's search index, which must have every searched column."""
     rule = search_index_of(model.__table__)  # type: ignore[attr-defined]  # SQLAlchemy sets it on mapped classes
     if rule is None:
         return ()
     missing = [name for name in search if name not in rule.columns]
     if missing:
         raise RegistrationError(
-            f"{model.__name__}: search names {', '.join(missing)}, which its SearchIndex lacks, so it would not serve; name every "
-            "searched column there"
+            f"{model.__name__}: search names {', '.join(missing)}, which its SearchIndex lacks, so it would not be used; "
+            "name every searched column there"
         )
     unseen = [name for name in rule.columns if name not in columns or columns[name].computed is not None]
     if unseen:

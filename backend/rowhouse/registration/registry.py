@@ -1,11 +1,11 @@
-"""Registration: one line an entity, checked at start-up with the mend in the message.
+"""Registration: one line for each entity, checked at start-up. Errors say how to fix the line.
 
 Example:
     registry = Registry("/api/v1")
     registry.register(Vehicle, owner="driver_id")
     registry.include(booking_routes)
 
-A registry only declares. `build` makes the routes of one or several registries for one database and enters them in a directory.
+A registry only declares. `build` makes the routes of one or several registries for one database.
 """
 
 import inspect
@@ -28,9 +28,9 @@ from rowhouse.http.route_tree import RouteTree
 from rowhouse.operations.expand import Expansion
 from rowhouse.query.resource import Resource
 from rowhouse.registration.checks import (
-    check_bound,
+    check_exact_count_limit,
     check_extra_fields,
-    check_kept,
+    check_history,
     check_no_overlap,
     check_operations,
     check_owner,
@@ -60,17 +60,17 @@ Cruds = dict[type[SQLModel], CRUDBase[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """One line of the table of contents."""
+    """One registered entity."""
 
     resource: Resource
     crud: type[CRUDBase[Any]]
     operations: tuple[str, ...]
 
 
-class Built(NamedTuple):
-    """Registries made for one database: the routes, and by the prefix of each registry what its routes go through.
+class BuiltRegistries(NamedTuple):
+    """The routes of registries for one database, and the `CRUDBase` objects of each registry by its prefix.
 
-    `tracked` are the entities whose changes sessions record, by the name of the table with its schema.
+    `tracked` has the entities whose changes sessions record, by the name of the table with its schema.
     """
 
     route_tree: RouteTree
@@ -94,14 +94,14 @@ class Registry:
         registry.include(publisher_routes)
 
     Raises:
-        RegistrationError: at start-up, for a prefix that is no path.
+        RegistrationError: at start-up, for a prefix that is not a path.
     """
 
     def __init__(self, prefix: str = "/api/v1") -> None:
         if not PREFIX.fullmatch(prefix):
             raise RegistrationError(
-                f"Registry({prefix!r}): write the prefix as '/api/v1', with a slash before each segment and none behind, "
-                "or as '' for the root"
+                f"Registry({prefix!r}): write the prefix as '/api/v1', with a slash before each segment and none "
+                "behind, or as '' for the root"
             )
         self.prefix = prefix
         self.registrations: dict[str, Registration] = {}
@@ -112,7 +112,7 @@ class Registry:
         """Add roles that accounts can have. `role(...)` must name one of them, or `user` or `admin`."""
         self.roles.update(names)
 
-    def register(  # noqa: PLR0913  each is a word of the one line, all but the class by keyword
+    def register(  # noqa: PLR0913  each is an option of the line, all but the class by keyword
         self,
         model: type[SQLModel],
         *,
@@ -128,19 +128,25 @@ class Registry:
         history: bool = False,
         slo_ms: int | None = None,
     ) -> None:
-        """Turn a table class into endpoints.
+        """Generate the endpoints of a table class.
 
-        `read` and `write` say who may (`ANYONE`, `SIGNED_IN`, `role(...)`). `owner` names the column that holds the account a
-        row belongs to: without `read`, only the owner and administrators see it; only they change it. `search` names the
-        text columns behind `?search=`. `crud` is a `CRUDBase` with a wall moved. `path` replaces the plural of the class
-        name. `operations` names those of list, create, get, update, put and delete that exist. `soft_delete` keeps what is
-        deleted, so that `POST /{id}/restore` brings it back. `history` keeps every change, listed at `GET /{id}/history`.
-        `exact_count_limit` is the number of rows past which a list's total is an estimate, for tables where counting is the cost.
-        `slo_ms` is within how many milliseconds 95 of 100 answers are to be there, where that is not the setting SLO_MS; the
-        document states it and the load run holds every generated operation to it.
+        - `read`, `write`: who may (`ANYONE`, `SIGNED_IN`, `role(...)`). Without `read`, a signed-in caller may read.
+        - `owner`: the column of the account that a row belongs to. Only the owner and administrators change the row.
+          Without `read`, only they see it.
+        - `search`: the text columns behind `?search=`.
+        - `crud`: a subclass of `CRUDBase` that overrides rules.
+        - `path`: replaces the plural of the class name.
+        - `operations`: those of list, create, get, update, put and delete that exist. Batches, export and import
+          belong to theirs.
+        - `soft_delete`: deleted rows are archived. `POST /{id}/restore` puts one back.
+        - `history`: every change is recorded, and listed at `GET /{id}/history`.
+        - `exact_count_limit`: the number of rows above which the total of a list is an estimate, for tables that are
+          slow to count.
+        - `slo_ms`: the time within which 95 of 100 responses must be complete, in milliseconds, instead of the setting
+          `SLO_MS`. The document states it, and the load run checks it.
 
         Raises:
-            RegistrationError: at start-up, for a line that would not do what it says; the message names the mend.
+            RegistrationError: at start-up, for a wrong line. The message says how to fix it.
         """
         check_table(model)
         check_texts(model)
@@ -153,7 +159,7 @@ class Registry:
         check_no_overlap(model, columns)
         operations = tuple(operations)
         check_operations(model, operations)
-        check_kept(model, operations, soft_delete=soft_delete, history=history)
+        check_history(model, operations, soft_delete=soft_delete, history=history)
         check_extra_fields(model, crud, operations)
         check_verbs(model, crud, operations)
         resource = Resource(
@@ -166,7 +172,7 @@ class Registry:
             write=write_policy(model, write, owner),
             owner=owner,
             owner_only=owner is not None and read is None,
-            exact_count_limit=check_bound(model, exact_count_limit),
+            exact_count_limit=check_exact_count_limit(model, exact_count_limit),
             soft_delete=soft_delete,
             history=history,
             slo_ms=check_slo(model, slo_ms),
@@ -176,11 +182,11 @@ class Registry:
         self.registrations[chosen] = Registration(resource, crud, operations)
 
     def include(self, router: APIRouter) -> None:
-        """Add hand-written routes, whose paths begin at the registry's prefix; they win over generated ones."""
+        """Add hand-written routes. Their paths are below the registry's prefix, and win over generated ones."""
         self.routers.append(router)
 
     def tags(self) -> list[dict[str, str]]:
-        """OpenAPI's tags in URL order: what stands first in the class of an entity, or what a router says of itself."""
+        """Return OpenAPI's tags, sorted, with the first paragraph of the entity's docstring or the router's description."""
         found = {path: inspect.getdoc(r.resource.model) or "" for path, r in self.registrations.items()}
         for router in self.routers:
             found |= {str(tag): getattr(router, "description", "") for tag in router.tags if tag not in found}
@@ -193,18 +199,18 @@ class Registry:
                 yield registration.resource.name, policy
         for router in self.routers:
             for route in router.routes:
-                said: Policy | None = getattr(route, "policy", None)
-                if said is not None:
-                    yield getattr(route, "name", router.prefix), said
+                policy_of_route: Policy | None = getattr(route, "policy", None)
+                if policy_of_route is not None:
+                    yield getattr(route, "name", router.prefix), policy_of_route
 
     def missing_indexes(self) -> list[str]:
-        """A sentence for each entity with columns that no index serves, which is to be in the log at start-up."""
+        """Return a sentence for the log about each entity with columns that no index serves."""
         lines = self.registrations.values()
         found = [missing_indexes(line.resource, is_listed="list" in line.operations) for line in lines]
         return [sentence for sentence in found if sentence is not None]
 
-    def enter(self, route_tree: RouteTree, dialect: sa.Dialect, recording: Mapping[str, Recording]) -> Cruds:
-        """Enter every route in the directory, and return what the routes of each entity go through, for one database."""
+    def add_routes(self, route_tree: RouteTree, dialect: sa.Dialect, recording: Mapping[str, Recording]) -> Cruds:
+        """Add every route to the tree, for one database. Return the `CRUDBase` object of each entity."""
         resources = self._related(recording)
         cruds = {path: self.registrations[path].crud(resource, dialect) for path, resource in resources.items()}
         scopes = {crud.table.fullname: crud.scope for crud in cruds.values()}
@@ -219,13 +225,13 @@ class Registry:
         for router in self.routers:
             for hand_written in router.routes:
                 if not isinstance(hand_written, APIRoute):
-                    raise RegistrationError("a router within a router would be lost: give each to registry.include()")
+                    raise RegistrationError("a router inside a router would be lost: give each to registry.include()")
                 for one in one_method_each(hand_written):
                     route_tree.add(bind(one, resources), prefix=self.prefix, generated=False)
         return {crud.resource.model: crud for crud in cruds.values()}
 
     def _related(self, recording: Mapping[str, Recording]) -> dict[str, Resource]:
-        """The resources by their paths, with what is recorded of them and their relations to each other."""
+        """Return the resources by their paths, with their relations and with what any registry records of them."""
         declared = {
             path: replace(registration.resource, **recording[registration.resource.table.name]._asdict())
             for path, registration in self.registrations.items()
@@ -245,38 +251,38 @@ class Registry:
             raise RegistrationError(f"{model.__name__}: /{path} is taken by {taken}; give one of them another path=…")
         if any(model.__name__ == registration.resource.name for registration in self.registrations.values()):
             raise RegistrationError(
-                f"{model.__name__} is registered already, and operation ids such as list_{path} come from the class name; "
-                "give one of the classes another name"
+                f"{model.__name__} is registered already, and operation ids such as list_{path} come from the class "
+                "name; give one of the classes another name"
             )
 
 
-def build(registries: Sequence[Registry], dialect: sa.Dialect) -> Built:
-    """Make the routes of registries for one database.
+def build(registries: Sequence[Registry], dialect: sa.Dialect) -> BuiltRegistries:
+    """Build the routes of registries for one database.
 
     Raises:
-        RegistrationError, ValueError: at start-up, for registries that do not fit together.
+        RegistrationError, ValueError: at start-up, for registries that contradict each other.
     """
     prefixes = [registry.prefix for registry in registries]
     if len(set(prefixes)) < len(prefixes):
         raise RegistrationError(
-            f"two registries have one prefix of {prefixes}: give each its own, or register all in one"
+            f"two registries have the same prefix, of {prefixes}: give each its own, or register all in one"
         )
     check_roles(registries)
-    _refuse_one_name_in_two_schemas(registries)
+    _reject_one_name_in_two_schemas(registries)
     recording = _recording(registries)
     route_tree = RouteTree()
-    cruds = {registry.prefix: registry.enter(route_tree, dialect, recording) for registry in registries}
+    cruds = {registry.prefix: registry.add_routes(route_tree, dialect, recording) for registry in registries}
     route_tree.complete()
     found = [crud for part in reversed(cruds.values()) for crud in part.values()]
     entities = {crud.table.fullname: tracked(crud.resource) for crud in found if crud.resource.records_changes}
-    return Built(route_tree, cruds, entities)
+    return BuiltRegistries(route_tree, cruds, entities)
 
 
 def check_roles(registries: Sequence[Registry]) -> None:
-    """Refuse a policy with a role that no account can have.
+    """Reject a policy with a role that no account can have.
 
     Raises:
-        RegistrationError: at start-up, naming the class or the route, and the roles that there are.
+        RegistrationError: at start-up, with the name of the class or the route, and the known roles.
     """
     known = {*BUILT_IN_ROLES, *(name for registry in registries for name in registry.roles)}
     for registry in registries:
@@ -284,13 +290,14 @@ def check_roles(registries: Sequence[Registry]) -> None:
             unknown = (policy.roles or frozenset()) - known
             if unknown:
                 raise RegistrationError(
-                    f"{place}: no account can have the role {', '.join(sorted(unknown))}; the roles are {', '.join(sorted(known))}. "
+                    f"{place}: no account can have the role {', '.join(sorted(unknown))}; "
+                    f"the roles are {', '.join(sorted(known))}. "
                     "Declare another with include_accounts(registry, roles=(...))"
                 )
 
 
 def tags(registries: Iterable[Registry]) -> list[dict[str, str]]:
-    """OpenAPI's tags of registries; one that several have is described as the first describes it."""
+    """Return OpenAPI's tags of several registries. The first description of a tag counts."""
     found: dict[str, dict[str, str]] = {}
     for registry in registries:
         for tag in registry.tags():
@@ -298,8 +305,8 @@ def tags(registries: Iterable[Registry]) -> list[dict[str, str]]:
     return [found[name] for name in sorted(found)]
 
 
-def _refuse_one_name_in_two_schemas(registries: Iterable[Registry]) -> None:
-    """The archive, the history and the indexes of SQLite know a table by its name alone."""
+def _reject_one_name_in_two_schemas(registries: Iterable[Registry]) -> None:
+    """Reject two tables of one name: the archive, the history and the indexes of SQLite ignore the schema."""
     found: dict[str, Resource] = {}
     for registry in registries:
         for registration in registry.registrations.values():
@@ -307,8 +314,9 @@ def _refuse_one_name_in_two_schemas(registries: Iterable[Registry]) -> None:
             other = found.setdefault(resource.table.name, resource)
             if other.table.fullname != resource.table.fullname:
                 raise RegistrationError(
-                    f"{other.name} and {resource.name} have the tables {other.table.fullname} and {resource.table.fullname}, which "
-                    f'differ in their schema alone: give {resource.name} another __tablename__, such as "{resource.table.name}_too"'
+                    f"{other.name} and {resource.name} have the tables {other.table.fullname} and "
+                    f"{resource.table.fullname}, which differ in their schema alone: "
+                    f'give {resource.name} another __tablename__, such as "{resource.table.name}_too"'
                 )
 
 

@@ -1,7 +1,7 @@
-"""Which registered entities are related, by the foreign keys of their tables, and under what name `expand` embeds them.
+"""Derives the relations between registered entities, and their names in `expand`, from the foreign keys.
 
-A column `category_id` leads to `category`; the other way, a category has `books`, the plural of what refers to it. Only columns
-that every reader sees make a relation, so embedding tells nothing that the row does not.
+A column `category_id` makes the relation `category`. In the other direction, a category has `books`, the plural of the class
+that refers to it. Only public columns make relations, so that `expand` shows nothing that the row does not.
 """
 
 from collections import Counter
@@ -19,7 +19,7 @@ REFERENCE = "_id"
 
 @dataclass(frozen=True, slots=True)
 class _Reference:
-    """A column of `source` whose value is that of `remote` in a row of `target`."""
+    """A column of `source` that refers to the column `remote` of `target`."""
 
     source: Resource
     local: Column
@@ -28,9 +28,9 @@ class _Reference:
 
 
 def relations_of(resources: Iterable[Resource], *, readable: Container[str]) -> dict[str, dict[str, Relation]]:
-    """The relations of each resource, given by its path, by their names, to those whose paths are `readable`.
+    """Return, by the path of each resource, its relations by their names. Targets are the resources in `readable`.
 
-    A name that a column has already is left out.
+    A relation with the name of a column is left out.
     """
     resources = tuple(resources)
     references = [found for resource in resources for found in _references(resource, resources)]
@@ -50,7 +50,7 @@ def relations_of(resources: Iterable[Resource], *, readable: Container[str]) -> 
 
 
 def _name_of_many(reference: _Reference, *, alone: bool) -> str:
-    """`books`, or `books_by_editor` where books refer to the same entity in several ways."""
+    """Return `books`, or `books_by_editor` if books refer to the same entity in several ways."""
     name = plural(reference.source.name).replace("-", "_")
     return name if alone else f"{name}_by_{reference.local.name.removesuffix(REFERENCE)}"
 

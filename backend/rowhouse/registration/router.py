@@ -1,4 +1,4 @@
-"""The router factory: what each operation of a registered entity is called, takes and answers, and the routes of them all."""
+"""The router factory: the generated routes of a registered entity, with their names, inputs and responses."""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from rowhouse.core.openapi import header, problem_responses
 from rowhouse.crud.base import CRUDBase
-from rowhouse.operations.endpoints import Endpoints
+from rowhouse.operations.endpoints import MAX_BATCH, Endpoints
 from rowhouse.operations.expand import Expansion
 from rowhouse.operations.history_endpoints import HistoryEndpoints, history_routes
 from rowhouse.operations.route import LOCATED, TAGGED, GeneratedRoute, generated_route, plural_name, singular_name
@@ -19,9 +19,11 @@ from rowhouse.requests.idempotency import IDEMPOTENCY_KEY, REPLAYED
 from rowhouse.transfer.exporter import export_route
 from rowhouse.transfer.importer import import_route
 
-IF_MATCH = header("If-Match", "The `ETag` of the version that is meant; any other is 412 and changes nothing.")
+IF_MATCH = header(
+    "If-Match", "The `ETag` of the version to change. If the row has another, the response is 412 and nothing changes."
+)
 OPERATIONS = ("list", "create", "get", "update", "put", "delete")
-BATCH_LIMITS = {"minItems": 1, "maxItems": 1000}
+BATCH_LIMITS = {"minItems": 1, "maxItems": MAX_BATCH}
 
 
 def routes_of(
@@ -31,9 +33,9 @@ def routes_of(
     expansions: Mapping[str, Expansion],
     operations: Iterable[str],
 ) -> list[GeneratedRoute]:
-    """The generated routes of a resource, for those of `OPERATIONS` that are named; each brings its batch along.
+    """Return the generated routes of a resource for these operations, with the batches, export and import of each.
 
-    `declared` is the resource as its line has it: another registry of the application may record more of its rows.
+    `declared` is the resource as its line declares it. Another registry of the application may record more of its rows.
     """
     endpoints = (HistoryEndpoints if resource.records_changes else Endpoints)(resource, crud, expansions)
     named = [name for name in OPERATIONS if name in operations]
@@ -73,7 +75,7 @@ def _create(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
     return generated_route(
         resource, "", policy=resource.write, body=resource.schemas.create, work=endpoints.create_row, writes=True,
         methods=["POST"], status_code=201, operation_id=f"create_{name}", summary=f"Create a {name.replace('_', ' ')}",
-        response_model=resource.schemas.public, description="Store a new row and give it as stored.",
+        response_model=resource.schemas.public, description="Insert a row and return it as stored.",
         openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
         responses={201: {"headers": {**LOCATED, **TAGGED, **REPLAYED}},
                    **problem_responses(400, 401, 403, 409, 413, 415, 422, 503)},
@@ -85,15 +87,15 @@ def _create_batch(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
     rows: Any = list[resource.schemas.public]  # type: ignore[name-defined]  # the schema is made at run time
     return generated_route(
         resource, "/batch", policy=resource.write, body=body, work=endpoints.create_rows, writes=True,
-        methods=["POST"], status_code=201, operation_id=f"create_{name}", summary=f"Create many {name.replace('_', ' ')}",
-        response_model=rows, description="Store 1 to 1,000 rows, all or none; an error says which element it was.",
+        methods=["POST"], status_code=201, operation_id=f"create_{name}",
+        summary=f"Create many {name.replace('_', ' ')}", response_model=rows, description=f"Insert 1 to {MAX_BATCH:,} rows, all or none. An error names the element.",
         openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
         responses={201: {"headers": REPLAYED}, **problem_responses(400, 401, 403, 409, 413, 415, 422, 503)},
     )  # fmt: skip
 
 
 def _batch(schema: Any) -> Any:
-    batch: Any = Annotated[list[schema], Body(min_length=1, max_length=1000)]
+    batch: Any = Annotated[list[schema], Body(min_length=1, max_length=MAX_BATCH)]
     return batch
 
 
@@ -102,7 +104,7 @@ def _change(resource: Resource, endpoints: Endpoints, *, method: str, verb: str)
     return generated_route(
         resource, "/{id}", policy=resource.write, body=resource.schemas.update, work=endpoints.update_row, writes=True,
         methods=[method], operation_id=f"{verb}_{name}", summary=f"Change a {name.replace('_', ' ')}",
-        response_model=resource.schemas.public, description="Change the members that are sent; the others stay.",
+        response_model=resource.schemas.public, description="Change the members that are sent. The others stay as they are.",
         openapi_extra={"parameters": [IF_MATCH]},
         responses={200: {"headers": TAGGED}, **problem_responses(400, 401, 403, 404, 409, 412, 413, 415, 422, 503)},
     )  # fmt: skip
@@ -114,7 +116,7 @@ def _change_batch(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
     return generated_route(
         resource, "/batch", policy=resource.write, body=body, work=endpoints.update_rows, writes=True,
         methods=["PATCH"], operation_id=f"update_{name}", summary=f"Change many {name.replace('_', ' ')}",
-        response_model=rows, description="Change 1 to 1,000 rows, each named by its id, all or none.",
+        response_model=rows, description=f"Change 1 to {MAX_BATCH:,} rows, each named by its id, all or none.",
         responses=problem_responses(400, 401, 403, 404, 409, 413, 415, 422, 503),
     )  # fmt: skip
 
@@ -124,7 +126,7 @@ def _delete(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
     return generated_route(
         resource, "/{id}", policy=resource.write, work=endpoints.delete_row, writes=True, methods=["DELETE"],
         status_code=204, operation_id=f"delete_{name}", summary=f"Delete a {name.replace('_', ' ')}",
-        response_model=None, description="Remove the row; a row that others refer to stays.",
+        response_model=None, description="Delete the row. It stays if other rows refer to it.",
         openapi_extra={"parameters": [IF_MATCH]},
         responses=problem_responses(401, 403, 404, 409, 412, 422, 503),
     )  # fmt: skip
@@ -134,12 +136,13 @@ def _delete_batch(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
     name, key = plural_name(resource), TypeAdapter(resource.key.annotation).json_schema()
     ids = {
         "name": "ids", "in": "query", "required": True, "description": "The ids, separated by commas.",
-        "style": "form", "explode": False, "schema": {"type": "array", "items": key, "uniqueItems": True, **BATCH_LIMITS},
+        "style": "form", "explode": False,
+        "schema": {"type": "array", "items": key, "uniqueItems": True, **BATCH_LIMITS},
     }  # fmt: skip
     return generated_route(
         resource, "/batch", policy=resource.write, work=endpoints.delete_rows, writes=True, methods=["DELETE"],
         status_code=204, operation_id=f"delete_{name}", summary=f"Delete many {name.replace('_', ' ')}",
-        response_model=None, description="Remove 1 to 1,000 rows, all or none.",
+        response_model=None, description=f"Delete 1 to {MAX_BATCH:,} rows, all or none.",
         openapi_extra={"parameters": [ids]},
         responses=problem_responses(401, 403, 404, 409, 422, 503),
     )  # fmt: skip
