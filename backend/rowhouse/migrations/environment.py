@@ -9,6 +9,7 @@
 `alembic -x branch=rowhouse check` compares the engine's own tables instead of the project's.
 """
 
+import logging
 from collections.abc import Callable
 
 import sqlalchemy as sa
@@ -29,6 +30,9 @@ def run(metadata: sa.MetaData) -> None:
     Uses the database that the settings name. Attributes of Alembic's configuration replace what is given here:
     `settings`, an open `connection`, and `metadata`. Only one migrator works on a database at a time.
     """
+    log = logging.getLogger("alembic")
+    if log.level == logging.NOTSET:
+        log.setLevel(logging.WARNING)  # `env.py` may import an application that shows every line
     attributes = context.config.attributes
     metadata = attributes.setdefault("metadata", metadata)
     settings = attributes.get("settings") or Settings()
