@@ -16,10 +16,11 @@ DECISION = re.compile(r"\bdecisions? (\d{4})")
 PAGE = re.compile(r"\bdocs/(?:\w+/)?[\w-]+\.md\b")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 PATH = re.compile(r"`((?:backend|tests|docs|scripts|perf|alembic)/[\w./-]*\w)(?:::\w+|: \w+)?`")
-TEST = re.compile(r"\btest_\w+\.py\b")
+TEST = re.compile(r"(?<![\w/])test_\w+\.py\b")
 BLOCK = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+PRODUCT = ("backend/app", "tests/app", "perf/app")
 OWN = Path(__file__)
 
 
@@ -33,7 +34,7 @@ def texts() -> list[Path]:
 
 def is_present(path: str) -> bool:
     """Return True if a path exists. The product may be removed: then its paths count as present."""
-    is_removed = not (ROOT / "backend/app").exists() and path.startswith(("backend/app", "tests/app", "perf/app"))
+    is_removed = not (ROOT / "backend/app").exists() and path.startswith(PRODUCT)
     return is_removed or (ROOT / path).exists()
 
 
