@@ -67,8 +67,8 @@ class Vehicle(Entity, table=True):
 class Booking(Entity, table=True):
     """A booking of a charge point by a driver, for a half-open interval of time.
 
-    A PENDING booking holds its slot until `hold_expires_at`. From then on it is read as EXPIRED. No job stores that state: it is stored
-    when another booking needs the slot.
+    A PENDING booking holds its slot until `hold_expires_at`. From then on it is read as EXPIRED. No job stores that
+    state: it is stored when another booking needs the slot.
     """
 
     __table_args__ = (

@@ -1,7 +1,8 @@
 """The rules of bookings: when, where, and from which state to which.
 
-`NoOverlap` on the class keeps two live bookings from overlapping. On each write of a place or a time, the engine locks the charge point
-before `validate_many` runs, and looks for a conflict after it. The database makes an overlap impossible.
+`NoOverlap` on the class keeps two live bookings from overlapping. On each write of a place or a time, the engine
+locks the charge point before `validate_many` runs, and looks for a conflict after it. The database makes an overlap
+impossible.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -181,7 +182,7 @@ def require_own_vehicle(row: Booking, drivers: Mapping[int, int]) -> None:
 
 
 def expire_holds(session: Session, places: Collection[int]) -> None:
-    """Store the state EXPIRED for bookings that were not confirmed in time, because the constraint reads the stored state."""
+    """Store EXPIRED for bookings that were not confirmed in time: the constraint reads the stored state."""
     stale = sa.update(Booking).where(col(Booking.charge_point_id).in_(places), HAS_LAPSED)
     session.exec(stale.values(status=BookingStatus.EXPIRED, updated_at=now()))
 
@@ -189,7 +190,9 @@ def expire_holds(session: Session, places: Collection[int]) -> None:
 def free_intervals(
     session: Session, charge_point_id: int, start: datetime, end: datetime
 ) -> list[tuple[datetime, datetime]]:
-    """Return the half-open intervals of [start, end) that are free at a charge point, in order. None are if it is out of service.
+    """Return the half-open intervals of [start, end) that are free at a charge point, in order.
+
+    A charge point that is out of service has none.
 
     Raises:
         NotFoundError: 404 if there is no such charge point.

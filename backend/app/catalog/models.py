@@ -23,7 +23,8 @@ class Book(Entity, table=True):
         CheckConstraint("price > 0", name="price_positive"),
         CheckConstraint("stock >= 0", name="stock_not_negative"),
         SearchIndex("title", "author"),
-        # Equal values are in the order of the key, as in lists. So a page reads only its own rows, however many are equal.
+        # Equal values are in the order of the key, as in lists. So a page reads only its own rows, however many are
+        # equal.
         Index(None, "author", "id"),
         Index(None, "category_id", "id"),
         Index(None, "price", "id"),

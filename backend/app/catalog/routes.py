@@ -29,7 +29,10 @@ class StockTaking(BaseModel):
 def take_book_stock(
     book_id: BookId, body: StockTaking, crud: BooksDep, caller: CallerDep, session: SessionDep, response: Response
 ) -> Book:
-    """Take copies of a book from its stock. If there are too few, the error (400) says how many. Requires the role admin."""
+    """Take copies of a book from its stock.
+
+    If there are too few, the error (400) says how many. Requires the role admin.
+    """
     book = service.take_stock(session, caller, book_id, body.quantity)
     response.headers["ETag"] = crud.version(book.model_dump())
     return book

@@ -1,7 +1,7 @@
 """The rules of books: two more filters, and the stock.
 
-Stock changes in one conditional UPDATE, or on rows that are locked in the order of their ids, so that two requests for the same books
-never deadlock. A constraint of the table keeps it from falling below zero, too.
+Stock changes in one conditional UPDATE, or on rows that are locked in the order of their ids, so that two requests
+for the same books never deadlock. A constraint of the table keeps it from falling below zero, too.
 """
 
 from collections.abc import Collection

@@ -1,7 +1,7 @@
 """The rules of carts and orders.
 
-Locks are taken in one order everywhere, so that two requests never deadlock: the account, then an order, then books in the order
-of their ids, then cart items. Whoever locks an account's row is alone in adding to its cart.
+Locks are taken in one order everywhere, so that two requests never deadlock: the account, then an order, then books
+in the order of their ids, then cart items. Whoever locks an account's row is alone in adding to its cart.
 """
 
 from collections.abc import Collection, Mapping, Sequence

@@ -1,7 +1,8 @@
 """The verbs for many rows, all or none, in a number of statements that does not grow with the rows.
 
-Rows are written in chunks whose sizes are powers of two, so that a few compiled statements serve every batch. An error names the first
-faulty element (`batch_errors`). With `one_by_one`, each row goes through the verb for one row instead.
+Rows are written in chunks whose sizes are powers of two, so that a few compiled statements serve every batch. An
+error names the first faulty element (`batch_errors`). With `one_by_one`, each row goes through the verb for one row
+instead.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -176,13 +177,17 @@ class BatchVerbs(RowVerbs[ModelT]):
             return
         self._require_all(unit, keys, self._lock_rows(unit, keys))
         if not self._delete_rows(unit, keys):
-            # Greater keys first: a row that refers to another is mostly younger, and no longer holds it once it is deleted.
+            # Greater keys first: a row that refers to another is mostly younger, and no longer holds it once it is
+            # deleted.
             referenced = set(self._referenced(unit, sorted(keys, reverse=True)))
             raise StillReferencedError().element_error(next(n for n, key in enumerate(keys) if key in referenced))
         unit.expire_session()
 
     def _delete_rows(self, unit: UnitOfWork, keys: Sequence[Any]) -> bool:
-        """Delete rows with one statement, because they may refer to each other. Return False if other rows refer to them."""
+        """Delete rows with one statement, because they may refer to each other.
+
+        Return False if other rows refer to them.
+        """
         padded = pad_to_power_of_two(keys)
         try:
             with unit.savepoint():
@@ -220,7 +225,10 @@ class BatchVerbs(RowVerbs[ModelT]):
 
 
 def _grouped(rows: Sequence[Row], *, in_order: bool) -> Collection[Sequence[Numbered]]:
-    """Group rows, each with its position, by the columns that they set. With `in_order`, only neighbours share a group."""
+    """Group rows, each with its position, by the columns that they set.
+
+    With `in_order`, only neighbours share a group.
+    """
     groups: dict[tuple[int, frozenset[str]], list[Numbered]] = {}
     run, before = 0, frozenset[str]()
     for position, row in enumerate(rows):

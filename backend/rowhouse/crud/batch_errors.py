@@ -1,8 +1,8 @@
 """Errors of batches: which element is at fault, and which error of several stages to report.
 
-Each stage of a write (references, hooks, overlaps, the database) sees all rows of a batch at once. The response must still be the
-same as if the rows were written one after the other. So a stage that rejects an element leaves the elements before it to the later
-stages, and the error of the first faulty element is reported.
+Each stage of a write (references, hooks, overlaps, the database) sees all rows of a batch at once. The response must
+still be the same as if the rows were written one after the other. So a stage that rejects an element leaves the
+elements before it to the later stages, and the error of the first faulty element is reported.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

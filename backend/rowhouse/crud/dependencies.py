@@ -16,13 +16,14 @@ from rowhouse.http.route_tree import ENTRY
 
 @cache
 def crud_of(model: type[SQLModel]) -> Any:
-    """Return the dependency on the `CRUDBase` of a registered table class, the same object that its generated routes use.
+    """Return the dependency on the `CRUDBase` of a registered table class, as its generated routes use it.
 
     Example:
         BookingsDep = Annotated[BookingCRUD, crud_of(Booking)]
 
-    A route that depends on it has the entity's policies. In `app.dependency_overrides` it is `crud_of(Booking).dependency`.
-    With several registries it is that of the route's own registry, or of the first that registers the class.
+    A route that depends on it has the entity's policies. In `app.dependency_overrides` it is
+    `crud_of(Booking).dependency`. With several registries it is that of the route's own registry, or of the first
+    that registers the class.
     """
 
     def find(request: Request) -> CRUDBase[Any]:

@@ -1,8 +1,9 @@
 """Enforces `NoOverlap` before the database does, so that the client learns which time is taken.
 
-The row of the resource is locked first. Of two rivals, the second then sees what the first stored. Querying without that lock deadlocks
-on PostgreSQL's exclusion constraint (decision 0009). On SQLite a write transaction has no rivals. Rows of a batch are checked as if
-they were stored one after the other: one query for the stored rows, and an interval set for the rows of the batch.
+The row of the resource is locked first. Of two rivals, the second then sees what the first stored. Querying without
+that lock deadlocks on PostgreSQL's exclusion constraint (decision 0009). On SQLite a write transaction has no rivals.
+Rows of a batch are checked as if they were stored one after the other: one query for the stored rows, and an interval
+set for the rows of the batch.
 """
 
 from bisect import bisect_left, bisect_right, insort
@@ -35,7 +36,7 @@ class Reservation(NamedTuple):
 
 
 class IntervalSet:
-    """Intervals of resources that do not overlap: those of one resource have one order, by their starts and by their ends."""
+    """Intervals of resources that do not overlap, sorted for each resource."""
 
     def __init__(self, reservations: Iterable[Reservation]) -> None:
         self._intervals: dict[Any, list[Interval]] = {}
@@ -143,8 +144,9 @@ class OverlapGuard:
     def check(self, unit: UnitOfWork, rows: Sequence[Row], *, stored: Sequence[Row | None]) -> None:
         """Reject a row whose interval is empty, and a live row that overlaps another live one.
 
-        The rows are compared with all stored rows and with each other, in order: with rows before them as they will be, and with
-        rows after them as `stored` has them. A row that keeps its resource and its interval is not queried for.
+        The rows are compared with all stored rows and with each other, in order: with rows before them as they will
+        be, and with rows after them as `stored` has them. A row that keeps its resource and its interval is not
+        queried for.
 
         Raises:
             InvalidInputError: 422 if the interval does not end after it starts.
@@ -188,7 +190,10 @@ class OverlapGuard:
         return {row[POSITION]: (row[self._start.name], row[self._end.name]) for row in found}
 
     def reservation(self, row: Row | None) -> Reservation | None:
-        """Return what a row reserves. None for a row that is missing, not live, or without a resource or an interval."""
+        """Return what a row reserves.
+
+        None for a row that is missing, not live, or without a resource or an interval.
+        """
         if row is None or row[self._resource.name] is None or not self.is_live(row) or not self._is_interval(row):
             return None
         return Reservation(row[self._resource.name], (row[self._start.name], row[self._end.name]))
@@ -218,7 +223,10 @@ class OverlapGuard:
         return CompiledStatement(source.with_for_update(key_share=True), self._dialect, columns=[target])
 
     def _finding_conflicts(self, size: int) -> CompiledStatement:
-        """Select, for each of `size` intervals, the earliest live row that overlaps it. Binds the columns of `given`, numbered."""
+        """Select, for each of `size` intervals, the earliest live row that overlaps it.
+
+        Binds the columns of `given`, numbered.
+        """
         columns = {KEY: self._key, RESOURCE: self._resource, START: self._start, END: self._end}
         kinds = {POSITION: sa.Integer(), **{name: column.type for name, column in columns.items()}}
         given = values_table(kinds, size, self._dialect)

@@ -1,7 +1,7 @@
 """Checks references: to the caller, a row out of their scope is a row that does not exist.
 
-Foreign keys of the database know no callers. Without this check a 409 would reveal whether someone else's private row exists, and a
-new reference to that row would keep its owner from deleting it.
+Foreign keys of the database know no callers. Without this check a 409 would reveal whether someone else's private row
+exists, and a new reference to that row would keep its owner from deleting it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +30,9 @@ class References:
         self._statements = statements
 
     def check(self, unit: UnitOfWork, values: Values) -> None:
-        """Require that every reference of a row leads to a row that the caller sees. Foreign keys find the missing rows.
+        """Require that every reference of a row leads to a row that the caller sees.
+
+        Foreign keys find the missing rows.
 
         Raises:
             ReferenceNotFoundError: 409 with the name of the member, as for a row that does not exist.
@@ -70,7 +72,7 @@ class References:
         return seen
 
     def error(self, unit: UnitOfWork, error: ForeignKeyError, values: Values) -> ConflictError:
-        """Return the error of the member whose reference the database refused, or that of another row's reference to this one.
+        """Return the error of the member that the database rejected, or of another row's reference to this row.
 
         PostgreSQL names the constraint. On SQLite each reference is looked up.
         """

@@ -1,4 +1,4 @@
-"""The verbs for one row: list, get, create, update and delete, and the locks and errors that they share with batches."""
+"""The verbs for one row: list, get, create, update and delete, and what they share with batches."""
 
 import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -154,7 +154,8 @@ class RowVerbs(Hooks[ModelT]):
     def lock(self, unit: UnitOfWork, key: Any) -> Row:
         """Lock a row that the caller may change until the transaction ends. Return every column.
 
-        Only the row is locked, not the resource of a `NoOverlap`: use it with `update_locked` for changes that keep place and time.
+        Only the row is locked, not the resource of a `NoOverlap`: use it with `update_locked` for changes that keep
+        place and time.
 
         Raises:
             NotFoundError, PermissionDeniedError: as for `update`.
@@ -180,7 +181,7 @@ class RowVerbs(Hooks[ModelT]):
         return stored
 
     def require_version(self, unit: UnitOfWork, key: Any, tags: Collection[str]) -> None:
-        """Lock the row until the transaction ends, and require its version to be one of `tags` (`If-Match`, RFC 9110 §13.1.1).
+        """Lock the row, and require that its version is one of `tags` (`If-Match`, RFC 9110 §13.1.1).
 
         Raises:
             PreconditionFailedError: 412 if the row has changed since the client read it.
@@ -191,7 +192,7 @@ class RowVerbs(Hooks[ModelT]):
             raise PreconditionFailedError
 
     def version(self, row: Row) -> str:
-        """Return the strong entity tag of a row (RFC 9110 §8.8.3): its last change, and the columns read through an expression."""
+        """Return the strong entity tag of a row (RFC 9110 §8.8.3): its last change and its computed columns."""
         return version_tag(row, computed=self.computed_columns)
 
     def write_predicate(self, caller: Caller | None) -> Predicate:
@@ -208,7 +209,10 @@ class RowVerbs(Hooks[ModelT]):
         return row
 
     def _check_references(self, unit: UnitOfWork, key: Any, values: Mapping[str, Any]) -> None:
-        """Reject a change that refers to a row which the caller does not see. That the row itself is the caller's comes first."""
+        """Reject a change that refers to a row which the caller does not see.
+
+        If the caller may not change the row itself, that error comes first.
+        """
         try:
             self.references.check(unit, values)
         except ReferenceNotFoundError:
@@ -227,10 +231,11 @@ class RowVerbs(Hooks[ModelT]):
         return rows[0]
 
     def refusal(self, unit: UnitOfWork, key: Any) -> NotFoundError | PermissionDeniedError:
-        """Return the error of a write that found no row: 404 for a row out of sight, 403 for a visible one of someone else.
+        """Return the error of a write that found no row: 404 for a row out of scope, 403 for one of someone else.
 
-        If the caller may change the visible row after all, it was restored in the meantime. It was missing when the write looked for
-        it, so the error is 404. The row that was read is tested here, because by now it may be deleted again.
+        If the caller may change the visible row after all, it was restored in the meantime. It was missing when the
+        write looked for it, so the error is 404. The row that was read is tested here, because by now it may be
+        deleted again.
         """
         scope = Predicate(self.scope(unit.caller))
         seen = unit.run(self.statements.get(scope), {ROW_KEY: key}, scope)

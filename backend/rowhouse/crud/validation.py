@@ -1,4 +1,4 @@
-"""Validation of rows before they are stored, for one row or many: hooks, model validators of the class, and `NoOverlap`."""
+"""Validation of rows before they are stored: hooks, model validators of the class, and `NoOverlap`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,12 +17,14 @@ WRITE_HOOKS = ("prepare", "prepare_many", "validate", "validate_many")
 
 
 class RowValidator:
-    """Validates the rows of one entity. Each method returns the rows before the first faulty one, as they are to be stored.
+    """Validates the rows of one entity.
 
-    `is_needed` is False if nothing can change or reject a row: no hook is overridden, and the class has neither a model validator
-    nor a `NoOverlap`. A write is then one statement and does not read the stored row first. It is computed here once, when the
-    registry builds the entity, because it decides the speed of every create and update. Nothing else depends on which methods
-    a subclass overrides.
+    Each method returns the rows before the first faulty one, as they are to be stored.
+
+    `is_needed` is False if nothing can change or reject a row: no hook is overridden, and the class has neither a
+    model validator nor a `NoOverlap`. A write is then one statement and does not read the stored row first. It is
+    computed here once, when the registry builds the entity, because it decides the speed of every create and update.
+    Nothing else depends on which methods a subclass overrides.
     """
 
     def __init__(self, resource: Resource, guards: OverlapGuards, hooks: Hooks[Any]) -> None:

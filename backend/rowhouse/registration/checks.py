@@ -204,12 +204,13 @@ def search_index(model: type[SQLModel], columns: Mapping[str, Column], search: t
     missing = [name for name in search if name not in rule.columns]
     if missing:
         raise RegistrationError(
-            f"{model.__name__}: search names {', '.join(missing)}, which its SearchIndex lacks, so it would not be used; "
-            "name every searched column there"
+            f"{model.__name__}: search names {', '.join(missing)}, which its SearchIndex lacks, so it would not be "
+            "used; name every searched column there"
         )
     unseen = [name for name in rule.columns if name not in columns or columns[name].computed is not None]
     if unseen:
         raise RegistrationError(
-            f"{model.__name__}: SearchIndex names {', '.join(unseen)}, which no list shows as it is stored; leave it out"
+            f"{model.__name__}: SearchIndex names {', '.join(unseen)}, which no list shows as it is stored; "
+            "leave it out"
         )
     return rule.columns

@@ -1,7 +1,8 @@
-"""What a registry makes of a hand-written route at start-up: its policies, and parameters that are as strict as generated ones.
+"""Prepares hand-written routes at start-up: their policies, and parameters as strict as those of generated routes.
 
-A route reaches an entity by `crud_of`, or by a session or unit at a path that begins with the entity's. It has the policies of all the
-entities that it reaches, unless it says `policy=` itself. Nothing here runs during a request.
+A route reaches an entity by `crud_of`, or by a session or a unit if its path begins with that of the entity. The
+policies of these entities apply to the route, unless it has `policy=`. Except for the readers of parameters, nothing
+here runs during a request.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,7 +45,7 @@ from rowhouse.schemas.json_types import (
 LISTS = (list, set, frozenset, tuple, Sequence)
 UNITS = frozenset({get_session, get_unit})
 BOUNDS = (Ge(-(2**63)), Le(2**63 - 1))
-# How text in a path or a query is read where pydantic alone is more generous; what it gives is then validated as the route says.
+# How text in a path or a query is read, if pydantic alone accepts more. The route then validates the result.
 READERS: Mapping[Any, TypeAdapter[Any]] = {
     int: TypeAdapter(Annotated[(int, *BOUNDS, require_format(INTEGER_TEXT, "a whole number"))]),
     float: TypeAdapter(Annotated[float, require_format(NUMBER_TEXT, "a number")]),
@@ -58,37 +59,37 @@ READERS: Mapping[Any, TypeAdapter[Any]] = {
 
 
 def model_of(call: Any) -> type[SQLModel] | None:
-    """The table class whose verbs a dependency gives; None for any other dependency."""
+    """Return the table class of a `crud_of` dependency. None for any other dependency."""
     found: type[SQLModel] | None = getattr(call, "entity", None)
     return found
 
 
 def bind(route: APIRoute, resources: Mapping[str, Resource]) -> APIRoute:
-    """A copy of a hand-written route for the application of these resources, given by their paths.
+    """Return a copy of a hand-written route for an application with these resources, given by their paths.
 
     Raises:
-        RegistrationError: at start-up, for a route whose policies cannot be told or do not hold.
+        RegistrationError: at start-up, for a route whose policies are unknown or would not apply.
     """
-    _refuse_secrets(route)
+    _reject_secrets(route)
     if not isinstance(route, OneHopRoute):
         _require_no_unit(route)
         return route
     return route.for_application(_authorization(route, resources), partial(_strict, keys=_keys(route, resources)))
 
 
-def _refuse_secrets(route: APIRoute) -> None:
-    """A table class as an answer would show all of its columns."""
+def _reject_secrets(route: APIRoute) -> None:
+    """Reject a response model with secret columns: a table class would show all of its columns."""
     for model in _models_in(route.response_model, set()):
         hidden = [name for name, info in model.model_fields.items() if _is_secret(info)]
         if hidden:
             raise RegistrationError(
-                f"{getattr(route.endpoint, '__qualname__', route.name)} answers with {model.__name__}, whose {', '.join(hidden)} is "
-                f"SECRET: answer with public_schema({model.__name__})"
+                f"{getattr(route.endpoint, '__qualname__', route.name)} answers with {model.__name__}, "
+                f"whose {', '.join(hidden)} is SECRET: answer with public_schema({model.__name__})"
             )
 
 
 def _models_in(annotation: Any, seen: set[Any]) -> Iterator[type[BaseModel]]:
-    """The models that an annotation is made of, each once."""
+    """Yield the models that an annotation contains, each once."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel) and annotation not in seen:
         seen.add(annotation)
         yield annotation
@@ -103,7 +104,10 @@ def _is_secret(info: FieldInfo) -> bool:
 
 
 def one_method_each(route: APIRoute) -> Iterator[APIRoute]:
-    """A route of several methods as one for each: an operation id names one operation. HEAD beside GET is not documented."""
+    """A route of several methods as one for each: an operation id names one operation.
+
+    HEAD beside GET is not documented.
+    """
     methods = route.methods or set()
     documented = methods - {"HEAD"} if "GET" in methods else methods
     if not (len(methods) > 1 and route.include_in_schema):
@@ -118,7 +122,7 @@ def one_method_each(route: APIRoute) -> Iterator[APIRoute]:
 
 
 def _require_no_unit(route: APIRoute) -> None:
-    """FastAPI's own routes run without a unit of work, and nothing looks at a policy."""
+    """Reject FastAPI's own routes that need a unit of work or a policy, because these have neither."""
     for call in calls_of(route.dependant):
         if call in UNITS or call is get_caller or model_of(call) is not None:
             name = getattr(route.endpoint, "__qualname__", route.name)
@@ -132,7 +136,8 @@ def _authorization(route: OneHopRoute, resources: Mapping[str, Resource]) -> Rou
     if route.policy is not None:
         if route.policy.anyone and signed_in:
             raise RegistrationError(
-                f"{route.endpoint.__qualname__}: policy=ANYONE beside CallerDep, which asks for an account; leave one of them out"
+                f"{route.endpoint.__qualname__}: policy=ANYONE beside CallerDep, "
+                "which asks for an account; leave one of them out"
             )
         said = (route.policy,)
         return UNRESTRICTED if route.policy.anyone else RouteAuthorization(read=said, write=said)
@@ -152,14 +157,15 @@ def _each(*policies: Policy) -> tuple[Policy, ...]:
 
 
 def _entities(route: OneHopRoute, resources: Mapping[str, Resource]) -> Iterator[Resource]:
-    """The entities that a route reaches."""
+    """Yield the entities that a route reaches."""
     registered = {resource.model: resource for resource in resources.values()}
     for call in route.calls:
         model = model_of(call)
         if model is not None:
             if model not in registered:
                 raise RegistrationError(
-                    f"{route.endpoint.__qualname__}: crud_of({model.__name__}), which is not registered; register it first"
+                    f"{route.endpoint.__qualname__}: crud_of({model.__name__}), "
+                    "which is not registered; register it first"
                 )
             yield registered[model]
     first = route.path.strip("/").partition("/")[0]
@@ -168,7 +174,7 @@ def _entities(route: OneHopRoute, resources: Mapping[str, Resource]) -> Iterator
 
 
 def _keys(route: APIRoute, resources: Mapping[str, Resource]) -> dict[str, Resource]:
-    """The parameters of a path that are the key of an entity: each follows the entity's own path."""
+    """Return the path parameters that are the key of an entity. Each follows the path of its entity."""
     segments = route.path.strip("/").split("/")
     return {
         name.strip("{}"): resources[before]
@@ -178,7 +184,7 @@ def _keys(route: APIRoute, resources: Mapping[str, Resource]) -> dict[str, Resou
 
 
 def _strict(field: ModelField, *, keys: Mapping[str, Resource]) -> ModelField:
-    """The same parameter, reading text as strictly as a generated route does; a type that has no reader stays as it is."""
+    """Return the parameter with a reader as strict as in a generated route. A type without a reader stays as it is."""
     kind, is_list = _scalar(field.field_info.annotation)
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return _strict_model(field, kind)
@@ -194,7 +200,7 @@ def _strict(field: ModelField, *, keys: Mapping[str, Resource]) -> ModelField:
 
 
 def _scalar(annotation: Any) -> tuple[Any, bool]:
-    """The one type of a parameter beside None, and whether it takes a list of it; None where there are several."""
+    """Return the one type of a parameter beside None, or None if there are several, and whether it takes a list."""
     is_list = False
     while get_origin(annotation) in (Annotated, Union, UnionType, *LISTS):
         arms = [arm for arm in get_args(annotation) if arm not in (NoneType, ...)]
@@ -208,7 +214,7 @@ def _scalar(annotation: Any) -> tuple[Any, bool]:
 
 
 def _strict_model(field: ModelField, model: type[BaseModel]) -> ModelField:
-    """The same model of parameters, each of its members read as a parameter of its own would be."""
+    """Return the model of parameters, with each member read like a parameter of its own."""
     readers: dict[str, TypeAdapter[Any]] = {}
     for name, info in model.model_fields.items():
         reader = READERS.get(_scalar(info.annotation)[0])
@@ -222,7 +228,7 @@ def _strict_model(field: ModelField, model: type[BaseModel]) -> ModelField:
 
 
 def _bounded(field: ModelField, bounds: Sequence[Any]) -> ModelField:
-    """The same parameter with the bounds that it does not state itself, for OpenAPI to show."""
+    """Return the parameter with the bounds that it does not state itself, for OpenAPI."""
     info, given = copy(field.field_info), field.field_info.metadata
     sides = [side for side in ((Ge, Gt), (Le, Lt)) if not any(isinstance(one, side) for one in given)]
     info.metadata = [*(bound for bound in bounds if isinstance(bound, tuple(chain(*sides)))), *given]
@@ -237,9 +243,9 @@ def _read(
     *,
     loc: tuple[str | int, ...],
 ) -> tuple[Any, list[Any]]:
-    """The valid value of a parameter, or FastAPI's list of faults."""
-    parsed, faults = _parse(reader, value, loc)
-    return (None, faults) if faults else validate(parsed, values, loc=loc)
+    """Return the valid value of a parameter, or FastAPI's list of errors."""
+    parsed, errors = _parse(reader, value, loc)
+    return (None, errors) if errors else validate(parsed, values, loc=loc)
 
 
 def _read_members(
@@ -250,19 +256,19 @@ def _read_members(
     *,
     loc: tuple[str | int, ...],
 ) -> tuple[Any, list[Any]]:
-    """The valid model of parameters, or FastAPI's list of faults."""
+    """Return the valid model of parameters, or FastAPI's list of errors."""
     given = {name: _parse(readers[name], value[name], (*loc, name)) for name in value if name in readers}
-    faults = [fault for _, found in given.values() for fault in found]
-    if faults:
-        return None, faults
+    errors = [error for _, found in given.values() for error in found]
+    if errors:
+        return None, errors
     return validate({**value, **{name: parsed for name, (parsed, _) in given.items()}}, values, loc=loc)
 
 
 def _parse(reader: TypeAdapter[Any], value: Any, loc: tuple[str | int, ...]) -> tuple[Any, list[Any]]:
-    """What a reader makes of a text or of each text of a list, or the list of faults."""
+    """Return the value that a reader makes of a text or of each text in a list, or the list of errors."""
     if isinstance(value, list):
         parts = [_parse(reader, part, (*loc, position)) for position, part in enumerate(value)]
-        return [part for part, _ in parts], [fault for _, found in parts for fault in found]
+        return [part for part, _ in parts], [error for _, found in parts for error in found]
     try:
         return reader.validate_python(value), []
     except ValidationError as error:

@@ -1,8 +1,8 @@
 """Finds columns without an index that serves them, and describes them for the log at start-up.
 
-Only the classes are read, never a database. An index, a unique constraint or a primary key serves the column that it begins
-with. A partial index, an index of an expression and an unordered index do not count. `Field(index=False)` says that a column
-deliberately has no index.
+Only the classes are read, never a database. An index, a unique constraint or a primary key serves the column that it
+begins with. A partial index, an index of an expression and an unordered index do not count. `Field(index=False)` says
+that a column deliberately has no index.
 """
 
 import re
@@ -21,7 +21,8 @@ FIX = "write Field(index=True) and a migration, or Field(index=False) if they ma
 def missing_indexes(resource: Resource, *, is_listed: bool) -> str | None:
     """Return a sentence with the columns without an index, the owner's first, and the fix. None if there are none.
 
-    `is_listed` says whether the entity has a list. Without one, nobody filters or sorts its rows or lists those of one owner.
+    `is_listed` says whether the entity has a list. Without one, nobody filters or sorts its rows or lists those of
+    one owner.
     """
     served = set(leading_columns(resource.table))
     unserved = [c for c in resource.columns.values() if c.column.name not in served and not states_no_index(c.info)]

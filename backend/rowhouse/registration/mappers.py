@@ -16,7 +16,7 @@ from rowhouse.registration.registry import Registry
 from rowhouse.schemas.columns import RegistrationError
 
 RELATIONSHIP = re.compile(r"relationship '?(\w+\.\w+)|(\w+\.\w+) and back-reference")
-# What stands in a Relationship as text is evaluated, and raises what Python does.
+# Text in a Relationship is evaluated, so it can raise errors of Python.
 REFUSALS = (sa.exc.SQLAlchemyError, AttributeError, NameError, SyntaxError, TypeError)
 MISSING_CLASS = re.compile(r"Mapper\[(\w+)[^\]]*\].*expression '([^']+)' failed to locate a name", re.DOTALL)
 MISSING_PROPERTY = re.compile(r"Mapper\[(\w+)[^\]]*\]'? has no property '([^']+)'")
@@ -38,7 +38,7 @@ def configure_mappers(registries: Iterable[Registry]) -> None:
 
 
 def _sentence(error: Exception, mappers: Iterable[Mapper[Any]]) -> str:
-    """What is wrong, where, and what to write."""
+    """Return what is wrong, where, and how to fix it."""
     said = " ".join(str(error).split()).partition(" (Background on")[0]
     place = RELATIONSHIP.search(said)
     name = (place[1] or place[2]) if place else "a Relationship"
@@ -64,7 +64,7 @@ def _sentence(error: Exception, mappers: Iterable[Mapper[Any]]) -> str:
 
 
 def _first_of_several(entity: str, mappers: Iterable[Mapper[Any]]) -> str:
-    """A column of the class that has others beside it with a foreign key to the same table."""
+    """Return a column of the class that shares the table of its foreign key with another column."""
     keys = [key for mapper in mappers if mapper.class_.__name__ == entity for key in _keys(mapper)]
     tables = [key.column.table for key in keys]
     several = [key.parent.name for key in keys if tables.count(key.column.table) > 1]

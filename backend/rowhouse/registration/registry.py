@@ -186,14 +186,14 @@ class Registry:
         self.routers.append(router)
 
     def tags(self) -> list[dict[str, str]]:
-        """Return OpenAPI's tags, sorted, with the first paragraph of the entity's docstring or the router's description."""
+        """Return OpenAPI's tags, sorted. The first paragraph of a class's docstring describes its tag."""
         found = {path: inspect.getdoc(r.resource.model) or "" for path, r in self.registrations.items()}
         for router in self.routers:
             found |= {str(tag): getattr(router, "description", "") for tag in router.tags if tag not in found}
         return [{"name": name, "description": found[name].partition("\n\n")[0]} for name in sorted(found)]
 
     def policies(self) -> Iterator[tuple[str, Policy]]:
-        """Yield each policy of a registration or of a hand-written route, with the name of the class or the function."""
+        """Yield each policy of a registration or a hand-written route, with the name of its class or function."""
         for registration in self.registrations.values():
             for policy in (registration.resource.read, registration.resource.write):
                 yield registration.resource.name, policy

@@ -1,7 +1,7 @@
 """Derives the relations between registered entities, and their names in `expand`, from the foreign keys.
 
-A column `category_id` makes the relation `category`. In the other direction, a category has `books`, the plural of the class
-that refers to it. Only public columns make relations, so that `expand` shows nothing that the row does not.
+A column `category_id` makes the relation `category`. In the other direction, a category has `books`, the plural of
+the class that refers to it. Only public columns make relations, so that `expand` shows nothing that the row does not.
 """
 
 from collections import Counter

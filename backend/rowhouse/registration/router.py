@@ -88,7 +88,8 @@ def _create_batch(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
     return generated_route(
         resource, "/batch", policy=resource.write, body=body, work=endpoints.create_rows, writes=True,
         methods=["POST"], status_code=201, operation_id=f"create_{name}",
-        summary=f"Create many {name.replace('_', ' ')}", response_model=rows, description=f"Insert 1 to {MAX_BATCH:,} rows, all or none. An error names the element.",
+        summary=f"Create many {name.replace('_', ' ')}", response_model=rows,
+        description=f"Insert 1 to {MAX_BATCH:,} rows, all or none. An error names the element.",
         openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
         responses={201: {"headers": REPLAYED}, **problem_responses(400, 401, 403, 409, 413, 415, 422, 503)},
     )  # fmt: skip
@@ -104,7 +105,8 @@ def _change(resource: Resource, endpoints: Endpoints, *, method: str, verb: str)
     return generated_route(
         resource, "/{id}", policy=resource.write, body=resource.schemas.update, work=endpoints.update_row, writes=True,
         methods=[method], operation_id=f"{verb}_{name}", summary=f"Change a {name.replace('_', ' ')}",
-        response_model=resource.schemas.public, description="Change the members that are sent. The others stay as they are.",
+        response_model=resource.schemas.public,
+        description="Change the members that are sent. The others stay as they are.",
         openapi_extra={"parameters": [IF_MATCH]},
         responses={200: {"headers": TAGGED}, **problem_responses(400, 401, 403, 404, 409, 412, 413, 415, 422, 503)},
     )  # fmt: skip

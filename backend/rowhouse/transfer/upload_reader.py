@@ -137,7 +137,7 @@ def _header_error(number: int, name: str | None, message: str, kind: str) -> dic
 
 
 def _records(source: RowSource) -> Iterator[tuple[int, list[str], str | None]]:
-    """Yield each record of a CSV file (RFC 4180, any line breaks): its first line, its cells, and why it is unreadable."""
+    """Yield the records of a CSV file (RFC 4180, any line breaks): the first line, the cells, and an error."""
     reader = csv.reader(source, strict=True)
     while True:
         number = source.begin_row()
