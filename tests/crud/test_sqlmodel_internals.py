@@ -7,7 +7,8 @@ import sqlalchemy as sa
 from annotated_types import Ge
 from sqlmodel import Field, SQLModel
 
-from rowhouse.schemas.sqlmodel_internals import constraints_in, states_no_index
+from rowhouse.history.entries import HistoryEntry
+from rowhouse.schemas.sqlmodel_internals import constraints_in, mapper_registry, states_no_index
 
 
 class Sample(SQLModel):
@@ -38,3 +39,8 @@ def test_constraints_are_the_metadata_without_the_options_of_sqlmodel() -> None:
     """Those of the annotation and of the field."""
     found: list[Any] = constraints_in(Sample.model_fields["without"].metadata)
     assert sorted(constraint.ge for constraint in found) == [3, 5]
+
+
+def test_the_mapper_registry_has_the_classes_of_sqlmodel() -> None:
+    """Those that name no registry of their own."""
+    assert sa.inspect(HistoryEntry).registry is mapper_registry()

@@ -47,7 +47,9 @@ class Endpoints:
         self._keys = TypeAdapter(Annotated[list[key], *BATCH]).validator
         creation: Any = schemas.create
         change: Any = schemas.batch_update
+        self._creation = TypeAdapter(creation).validator
         self._creations = TypeAdapter(Annotated[list[creation], *BATCH]).validator
+        self._change = TypeAdapter(schemas.update).validator
         self._changes = TypeAdapter(Annotated[list[change], *BATCH]).validator
 
     def list_rows(self, request: OperationRequest, unit: UnitOfWork) -> Response:
@@ -92,7 +94,7 @@ class Endpoints:
         """Insert a row. `Location` has its path."""
         request.authorize(unit, self.resource.write)
         request.reject_query()
-        body = self._parse(self.resource.schemas.create.__pydantic_validator__, request.body)
+        body = self._parse(self._creation, request.body)
         return request.once(unit, lambda: self._create(request, unit, body))
 
     def _create(self, request: OperationRequest, unit: UnitOfWork, body: BaseModel) -> Response:
@@ -104,7 +106,7 @@ class Endpoints:
         request.authorize(unit, self.resource.write)
         request.reject_query()
         key = self._parse_key(request)
-        body = self._parse(self.resource.schemas.update.__pydantic_validator__, request.body)
+        body = self._parse(self._change, request.body)
         if not body.model_fields_set:
             raise EmptyUpdateError
         self._check_version(request, unit, key)

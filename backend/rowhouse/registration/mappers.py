@@ -10,10 +10,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapper
 from sqlalchemy.orm import registry as MapperRegistry  # noqa: N812  a class in lower case
-from sqlmodel import SQLModel
 
 from rowhouse.registration.registry import Registry
 from rowhouse.schemas.columns import RegistrationError
+from rowhouse.schemas.sqlmodel_internals import mapper_registry
 
 RELATIONSHIP = re.compile(r"relationship '?(\w+\.\w+)|(\w+\.\w+) and back-reference")
 # Text in a Relationship is evaluated, so it can raise errors of Python.
@@ -30,7 +30,7 @@ def configure_mappers(registries: Iterable[Registry]) -> None:
     """
     models = [line.resource.model for registry in registries for line in registry.registrations.values()]
     mapped: dict[MapperRegistry, None] = {sa.inspect(model).registry: None for model in models}
-    for found in (*mapped, SQLModel._sa_registry):  # noqa: SLF001  nothing public leads from SQLModel to its registry
+    for found in (*mapped, mapper_registry()):
         try:
             found.configure(cascade=True)
         except REFUSALS as error:

@@ -8,12 +8,19 @@ from typing import Any
 
 import sqlalchemy as sa
 from pydantic.fields import FieldInfo
+from sqlalchemy.orm import registry
+from sqlmodel import SQLModel
 from sqlmodel.main import FieldInfoMetadata
 
 
 def constraints_in(metadata: Iterable[Any]) -> list[Any]:
     """Return the parts of a field's metadata that are not SQLModel's own options, such as `index=`."""
     return [part for part in metadata if not isinstance(part, FieldInfoMetadata)]
+
+
+def mapper_registry() -> registry:
+    """Return the SQLAlchemy registry of classes that derive from `SQLModel` and name no other."""
+    return SQLModel._sa_registry  # noqa: SLF001  nothing public returns it
 
 
 def states_no_index(info: FieldInfo) -> bool:

@@ -12,7 +12,7 @@ from functools import partial
 from itertools import islice
 from typing import IO, Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.responses import Response
 from starlette.types import Receive, Scope
 
@@ -67,7 +67,7 @@ class Importer:
         self.crud = crud
         create = resource.schemas.create
         required = [name for name, member in create.model_fields.items() if member.is_required()]
-        self._validator = create.__pydantic_validator__
+        self._validator = TypeAdapter(create).validator
         self._csv = CsvColumns({name: resource.columns[name] for name in create.model_fields}, required=required)
 
     async def fast_handler(self, scope: Scope, receive: Receive) -> Response:
