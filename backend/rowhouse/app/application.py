@@ -14,7 +14,7 @@ from rowhouse.http.fastapi_internals import is_observed
 from rowhouse.http.route_tree import RouteTree
 from rowhouse.requests.paths import route_path
 
-# How long the answer to "does anybody receive traces or metrics?" is kept.
+# How often to check whether anybody receives traces or metrics.
 TELEMETRY_SECONDS = 1.0
 
 

@@ -1,4 +1,4 @@
-"""Assembles an application from a registry and its settings; the only place that does.
+"""`create_app`: assembles an application from a registry and its settings.
 
 Example:
     app = create_app(registry, title="Shop")
@@ -59,7 +59,7 @@ class StartupCheck(Protocol):
         """Raise `StartRefusedError` to stop the start."""
 
 
-def create_app(  # noqa: PLR0913  each is a word of the one call, all but the registry by keyword
+def create_app(  # noqa: PLR0913  all but the registry by keyword
     registry: Registry | Sequence[Registry],
     *,
     settings: Settings | None = None,
@@ -136,14 +136,13 @@ def _lifespan(
             log.warning(warning)
         drain.install_handlers()
         await readiness.start(seconds=START_SECONDS)
-        # What is there now stays: a collector that looks through all of it would stop every request for a tenth of a
-        # second.
+        # The objects of the start stay alive. A garbage collection of them all would block every request for 0.1 s.
         gc.freeze()
         yield
         gc.unfreeze()
         readiness.close()
         drain.remove_handlers()
-        # The loop goes on meanwhile, for those that are told that they are cut off.
+        # In a thread, so that the event loop can send the last error responses meanwhile.
         if await asyncio.to_thread(runner.close, seconds=CLOSE_SECONDS):
             app.state.database.dispose()
         else:
@@ -161,7 +160,7 @@ def _prepare(unit: UnitOfWork, *, settings: Settings, checks: Sequence[StartupCh
 
 
 def _add_middleware(app: FastAPI, settings: Settings, prefixes: Sequence[str]) -> None:
-    """Add the layers that the settings ask for, the innermost first."""
+    """Add the middleware that the settings require, the innermost first."""
     if settings.rate_limit is not None:
         app.add_middleware(
             RateLimit,
@@ -175,6 +174,7 @@ def _add_middleware(app: FastAPI, settings: Settings, prefixes: Sequence[str]) -
 
 
 def _outermost(settings: Settings, drain: Drain) -> Callable[[ASGIApp], ASGIApp]:
+    """Return what wraps the application in `RequestMiddleware`, with the response for unexpected errors."""
     last_resort: ASGIApp = problem_response(RowhouseError())
     if settings.cors_origins:
         last_resort = Cors(last_resort, origins=settings.cors_origins)

@@ -30,7 +30,7 @@ def unit(app: FastAPI, *, caller: Caller | None = None, write: bool = True) -> I
     Each thread keeps one connection open until the application closes.
 
     Raises:
-        UnavailableError: when the database does not answer.
+        UnavailableError: if the database does not respond.
     """
     with UnitOfWork(app.state.database, write=write) as opened:
         opened.caller = caller

@@ -1,7 +1,7 @@
 """The rules of accounts and sessions. Knows nothing of HTTP.
 
-A refresh token is spent by one atomic statement, so that of two copies one wins; the other is a client's retry within a
-short grace and a theft after it, which revokes the whole family (RFC 9700 §4.14.2).
+One atomic statement spends a refresh token, so that only one of two copies succeeds. The other counts as a client's
+retry within a short grace period, and as theft after it, which revokes the whole family (RFC 9700 §4.14.2).
 """
 
 import re

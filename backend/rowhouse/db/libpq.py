@@ -152,7 +152,7 @@ class PostgresqlDriver:
         """Commit.
 
         Raises:
-            psycopg.Error: when the server refuses, or has rolled back.
+            psycopg.Error: if the commit fails, or the server has rolled back.
         """
         if self._begins:
             self._begins = self._opens = False

@@ -63,7 +63,7 @@ class Revisions:
 
     def _below(self, revisions: Collection[str]) -> set[str]:
         """Return these known revisions, those before them, and those that they depend on."""
-        # One by one: Alembic refuses two that overlap, which a database may hold that was stamped by hand.
+        # One by one: Alembic rejects two that overlap, which a database that was stamped by hand may have.
         found = [self._script.iterate_revisions(revision, "base") for revision in revisions]
         return {revision.revision for below in found for revision in below}
 

@@ -68,15 +68,15 @@ def table_mismatch(unit: UnitOfWork, required: Iterable[RequiredTable]) -> str |
     found = _columns(unit, {required_table.table.name for required_table in required})
     is_sqlite = unit.database.dialect.name == "sqlite"
     fold, of = (str.lower, _columns_on_sqlite) if is_sqlite else (str, _columns_on_postgresql)
-    faults = [
-        fault
+    errors = [
+        error
         for required_table in required
-        for fault in _errors_of(required_table, of(required_table.table, found), fold)
+        for error in _errors_of(required_table, of(required_table.table, found), fold)
     ]
-    if not faults:
+    if not errors:
         return None
-    more = f" and {len(faults) - MAX_NAMED} more" if len(faults) > MAX_NAMED else ""
-    return f"The database does not fit the models: {'; '.join(faults[:MAX_NAMED])}{more}. To fix it, {UPGRADE}."
+    more = f" and {len(errors) - MAX_NAMED} more" if len(errors) > MAX_NAMED else ""
+    return f"The database does not fit the models: {'; '.join(errors[:MAX_NAMED])}{more}. To fix it, {UPGRADE}."
 
 
 def _columns(unit: UnitOfWork, names: Collection[str]) -> Sequence[_StoredColumn]:
@@ -107,15 +107,15 @@ def _errors_of(required_table: RequiredTable, found: Sequence[_StoredColumn], fo
     if required_table.writes and (locked := [one.column for one in found if not one.has_usable_sequence]):
         return [f"{entity}: the database role may not use the sequence of {name}.{locked[0]}, GRANT it"]
     wanted = {fold(column.name): column.name for column in required_table.table.columns}
-    faults = [
+    errors = [
         f"{entity}: the column {name}.{shown} is missing"
         for column, shown in wanted.items()
         if column not in {one.column for one in found}
     ]
     if required_table.inserts:
-        faults += [
+        errors += [
             f"{entity}: the column {name}.{one.column} is NOT NULL without a default, and the class does not have it"
             for one in found
             if one.is_required and one.column not in wanted
         ]
-    return faults
+    return errors
