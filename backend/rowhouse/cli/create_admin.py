@@ -1,8 +1,8 @@
-"""Makes an administrator: `python -m rowhouse.cli.create_admin --email boss@example.com`, or `scripts/create-admin`.
+"""Creates an administrator: `rowhouse create-admin --email boss@example.com`, or `scripts/create-admin`.
 
-The password comes from ADMIN_PASSWORD or is asked for; never from the command line, which everybody on the machine can read.
-Ends with 0 when the account is an administrator, with 1 and a sentence on standard error when nothing was changed, and with 2 for
-arguments that make no sense.
+Reads the password from ADMIN_PASSWORD or asks for it. It is never an argument, because every user of the machine can read
+those. Exits with 0 if the account is an administrator, with 1 and one sentence on standard error if nothing was changed,
+and with 2 for wrong arguments.
 """
 
 import argparse
@@ -28,27 +28,25 @@ from rowhouse.health.readiness import stored_revisions
 
 
 class CommandError(Exception):
-    """What stands in the way, as a sentence for whoever runs the command."""
+    """The command cannot do its work. The message is one sentence for its user."""
 
 
 class CommandSettings(Settings):
-    """The settings; here ADMIN_PASSWORD may stand without ADMIN_EMAIL, for the address is an argument."""
+    """The settings. Allows ADMIN_PASSWORD without ADMIN_EMAIL, because the address is an argument."""
 
     @model_validator(mode="after")
-    def _guard_administrator(self) -> Self:
-        """The password is judged when it is used."""
+    def _check_administrator(self) -> Self:
+        """Replace the check of the settings: the password is checked when it is used."""
         return self
 
 
 def _read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="create-admin", description="Makes an administrator, or makes one of an account that there is."
+        prog="rowhouse create-admin", description="Creates an administrator, or makes an existing account one."
     )
     parser.add_argument("--email", help="the address; ADMIN_EMAIL unless given")
     parser.add_argument("--full-name", default="Administrator", help="the name on a new account")
-    parser.add_argument(
-        "--promote", action="store_true", help="do not ask before an account that there is gets the role"
-    )
+    parser.add_argument("--promote", action="store_true", help="do not ask before an existing account gets the role")
     return parser.parse_args(arguments)
 
 
@@ -61,7 +59,7 @@ def _valid(kind: Any, value: str, *, what: str) -> str:
 
 
 def _look(database: Database, email: str) -> User | None:
-    """The account of the address, in a database that is ready for one."""
+    """Return the account of the address, in a database that is migrated."""
     try:
         with UnitOfWork(database, write=False) as unit:
             _check_migrated(unit)
@@ -139,7 +137,7 @@ def _run(options: argparse.Namespace) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Make the administrator and say so; the exit code."""
+    """Create the administrator and say so. Return the exit status."""
     options = _read_arguments(arguments)
     try:
         sys.stdout.write(f"{_run(options)}\n")

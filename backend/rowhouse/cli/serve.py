@@ -113,8 +113,12 @@ def print_help() -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Serve until a signal says to stop; the exit code."""
-    options = server_options(arguments)
+    """Serve until a signal says to stop. Return the exit status: 2 for a wrong option."""
+    try:
+        options = server_options(arguments)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
     if options["reload"]:
         uvicorn.run(**options)
         return 0

@@ -1,0 +1,107 @@
+"""The command `rowhouse`: which application it takes, what it prints, and how it exits."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from rowhouse.cli.main import rowhouse
+from rowhouse.cli.project import VARIABLE, find_project, load_application
+
+KIOSK = """
+from fastapi import FastAPI
+from rowhouse import ANYONE, Registry, Router, create_app, role
+
+router = Router(prefix="/papers")
+
+@router.get("", policy=ANYONE)
+def list_papers() -> list[str]:
+    return []
+
+@router.post("", policy=role("admin"), openapi_extra={"x-slo-ms": 500})
+def print_paper() -> str:
+    return ""
+
+registry = Registry("/api/v1")
+registry.include(router)
+number = 7
+
+def make() -> FastAPI:
+    return create_app(registry, title="Kiosk")
+"""
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """Runs the command in a project whose application is `kiosk:make` in the folder `source`."""
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source/kiosk.py").write_text(KIOSK)
+    (tmp_path / "pyproject.toml").write_text('[tool.rowhouse]\napp = "kiosk:make"\nsource = "source"\n')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LOG_LEVEL", "error")
+    monkeypatch.setenv(VARIABLE, "")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield lambda *words: CliRunner().invoke(rowhouse, words)
+    sys.modules.pop("kiosk", None)
+
+
+def test_it_lists_the_operations(run: Run) -> None:
+    """Method, path, operation, who may call it, and its bound, as a table."""
+    lines = run("routes").stdout.splitlines()
+    assert lines[0].split() == ["METHOD", "PATH", "OPERATION", "WHO", "SLO"]
+    assert [line.split() for line in lines[1:]] == [
+        ["GET", "/api/v1/papers", "list_papers", "anyone", "200", "ms"],
+        ["POST", "/api/v1/papers", "print_paper", "admin", "500", "ms"],
+    ]
+
+
+def test_it_prints_the_document(run: Run) -> None:
+    """As JSON and nothing else."""
+    assert json.loads(run("openapi").stdout)["info"]["title"] == "Kiosk"
+
+
+@pytest.mark.parametrize(
+    ("app", "words"),
+    [
+        ("nowhere:app", "ModuleNotFoundError: No module named 'nowhere'"),
+        ("kiosk:number", "kiosk:number is no application"),
+        ("kiosk", "kiosk is no application"),
+    ],
+)
+def test_an_application_that_cannot_be_loaded_is_one_sentence(run: Run, app: str, words: str) -> None:
+    """And exit status 1."""
+    done = run("routes", "--app", app)
+    assert done.exit_code == 1
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_wrong_word_of_the_project_is_refused(run: Run, tmp_path: Path) -> None:
+    """Nothing in `[tool.rowhouse]` is ignored."""
+    (tmp_path / "pyproject.toml").write_text('[tool.rowhouse]\napplication = "kiosk:make"\n')
+    done = run("openapi")
+    assert done.exit_code == 1
+    assert "[tool.rowhouse] application = 'kiosk:make': write app and source" in done.stderr
+
+
+def test_the_application_may_stand_in_the_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that server processes get what `rowhouse run --app` says; `module:application` is taken as it is."""
+    assert run("routes", "--app", "kiosk:make").exit_code == 0
+    assert os.environ[VARIABLE] == "kiosk:make"
+    made = sys.modules["kiosk"].make()
+    monkeypatch.setattr(sys.modules["kiosk"], "made", made, raising=False)
+    monkeypatch.setenv(VARIABLE, "kiosk:made")
+    assert load_application(find_project()) is made
+
+
+@pytest.mark.parametrize("command", ["run", "migrate", "create-admin", "lint-migrations", "routes", "openapi"])
+def test_every_command_explains_itself(run: Run, command: str) -> None:
+    """By `--help`, with exit status 0; an unknown option is 2."""
+    helped = run(command, "--help")
+    assert (helped.exit_code, f"rowhouse {command}" in helped.stdout) == (0, True), helped.stdout
+    assert run(command, "--no-such-option").exit_code == 2
