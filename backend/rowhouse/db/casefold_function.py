@@ -13,7 +13,8 @@ from functools import cache
 CREATE_ON_18 = """
 DO $do$ BEGIN
   IF current_setting('server_encoding') <> 'UTF8' THEN
-    RAISE EXCEPTION USING MESSAGE = 'The encoding of database ' || current_database() || ' is ' || current_setting('server_encoding')
+    RAISE EXCEPTION USING MESSAGE = 'The encoding of database ' || current_database() || ' is '
+      || current_setting('server_encoding')
       || ', and Rowhouse needs UTF8: CREATE DATABASE ... ENCODING ''UTF8'' TEMPLATE template0';
   END IF;
   IF current_setting('server_version_num')::int >= 180000 THEN
@@ -76,7 +77,8 @@ BEGIN
     FROM unnest(before_from, before_to) WITH ORDINALITY AS pair(source, target, place)
     WHERE length(target) = 1 GROUP BY place / 100 ORDER BY place / 100
   LOOP
-    translated := translated || 'IF folded ~ ' || quote_literal('[' || part.sources || ']') || ' THEN folded := translate(folded, '
+    translated := translated || 'IF folded ~ ' || quote_literal('[' || part.sources || ']')
+      || ' THEN folded := translate(folded, '
       || quote_literal(part.sources) || ', ' || quote_literal(part.targets) || '); END IF; ';
   END LOOP;
 
@@ -89,12 +91,14 @@ BEGIN
     RETURN lower(folded);
   END IF;
   folded := replace(replace(replace(folded, E'\u00df', 'ss'), E'\u03c2', E'\u03c3'), E'\u03a3', E'\u03c3');
-  IF folded !~ $body$ || quote_literal('[' || array_to_string(before_from, '') || after_from || after_to || ']') || $body$ THEN
+  IF folded !~ $body$
+    || quote_literal('[' || array_to_string(before_from, '') || after_from || after_to || ']') || $body$ THEN
     RETURN lower(folded COLLATE $body$ || base || $body$);
   END IF;
   folded := $body$ || expanded || $body$;
   $body$ || translated || $body$
-  RETURN translate(lower(folded COLLATE $body$ || base || '), ' || quote_literal(after_from) || ', ' || quote_literal(after_to) || $body$);
+  RETURN translate(lower(folded COLLATE $body$ || base || '), ' || quote_literal(after_from) || ', '
+    || quote_literal(after_to) || $body$);
 END $body$);
 
   SELECT string_agg(source, ' ') INTO wrong FROM unnest(sources, targets) AS pair(source, target)
@@ -118,7 +122,8 @@ BEGIN
   IF current_setting('server_version_num')::int >= 180000 THEN
     RETURN;
   END IF;
-  SELECT array_agg(DISTINCT dependent.oid) INTO former FROM pg_depend JOIN pg_class AS dependent ON dependent.oid = objid
+  SELECT array_agg(DISTINCT dependent.oid) INTO former
+    FROM pg_depend JOIN pg_class AS dependent ON dependent.oid = objid
     WHERE refclassid = 'pg_proc'::regclass AND refobjid = uses AND classid = 'pg_class'::regclass AND relkind = 'i';
   FOR part IN
     SELECT oid, oid::regclass::text AS name, pg_get_indexdef(oid) AS definition FROM unnest(former) AS old(oid)
@@ -126,7 +131,8 @@ BEGIN
     EXECUTE 'ALTER INDEX ' || part.name || ' RENAME TO rowhouse_former_' || part.oid;
     EXECUTE part.definition;
     EXECUTE coalesce((
-      SELECT string_agg('ALTER INDEX ' || part.name || ' ALTER COLUMN ' || attnum || ' SET STATISTICS ' || attstattarget, '; ')
+      SELECT string_agg(
+        'ALTER INDEX ' || part.name || ' ALTER COLUMN ' || attnum || ' SET STATISTICS ' || attstattarget, '; ')
       FROM pg_attribute WHERE attrelid = part.oid AND attstattarget >= 0
     ), 'SELECT');
   END LOOP;

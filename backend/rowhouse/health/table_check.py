@@ -28,7 +28,8 @@ POSTGRESQL = sa.text("""
     WHERE c.relname = ANY(:names) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
 """)
 SQLITE = sa.text("""
-    SELECT 'main', 1, lower(m.name), lower(p.name), p."notnull" AND p.dflt_value IS NULL AND NOT p.pk AND NOT p.hidden, 1, 1, 1
+    SELECT 'main', 1, lower(m.name), lower(p.name),
+        p."notnull" AND p.dflt_value IS NULL AND NOT p.pk AND NOT p.hidden, 1, 1, 1
     FROM sqlite_master m JOIN pragma_table_xinfo(m.name) p WHERE m.type IN ('table', 'view')
 """)
 
