@@ -1,4 +1,4 @@
-"""`docs/developing.md` builds a project: its files run, its own tests pass, and it explains every name of the front door."""
+"""`docs/developing.md` builds a project: its files run, its tests pass, and it explains every public name."""
 
 import os
 import re
@@ -58,7 +58,7 @@ def test_the_tests_of_the_page_pass(project: Path) -> None:
 
 
 def test_the_commands_of_the_page_work_in_the_project(project: Path) -> None:
-    """`rowhouse migrate` writes and applies the first migration; `rowhouse routes` and `rowhouse openapi` see the routes."""
+    """`rowhouse migrate` writes and applies the first migration; `routes` and `openapi` show the routes."""
     assert "Wrote and applied" in run(project, "rowhouse", "migrate").stdout
     assert len(list((project / "alembic/versions").glob("*.py"))) == 1
     assert run(project, "rowhouse", "migrate", "--check").returncode == 0

@@ -31,8 +31,8 @@ class DemoAccountsError(StartRefusedError):
         super().__init__(
             "ENVIRONMENT=production, but the database holds demo accounts whose password everybody knows: "
             f"{', '.join(emails)}. Set DATABASE_URL to a database without the demo. Or start with "
-            "ENVIRONMENT=development on 127.0.0.1, and delete each of them (DELETE /api/v1/users/{id}) or change its password "
-            "(POST /api/v1/users/me/password)."
+            "ENVIRONMENT=development on 127.0.0.1, and delete each of them (DELETE /api/v1/users/{id}) or change its "
+            "password (POST /api/v1/users/me/password)."
         )
 
 
