@@ -1,7 +1,8 @@
-"""Fixtures: databases, the application on each of them, and clients that are signed in.
+"""Fixtures: databases, the sample shop on each of them, and clients that are signed in.
 
-`app` is one application a session and backend; a test makes its own rows in it and never counts another's. `make_app` gives an
-application of its own, for tests that need other settings or an empty database.
+`app` is one application for each session and database; a test creates its own rows in it and never counts those of others. `make_app`
+gives a test an application of its own, with other settings or an empty database. `tests/app/conftest.py` has the same fixtures for
+the product.
 """
 
 import gc
@@ -18,16 +19,18 @@ from alembic.config import Config
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from app.api import registry as product
-from app.main import create_app
 from rowhouse.auth.accounts import include_accounts
 from rowhouse.core.settings import Settings
+from rowhouse.health.migration_state import Revisions
 from rowhouse.registration.registry import Registry
 from tests.coverage_control import measure_crews, measured
 from tests.databases import BACKENDS, Databases
 from tests.fast_client import QuickClient
 from tests.fast_hashing import cheap_hashes
 from tests.older_postgresql import older_postgresql
+from tests.sample_entities.application import create_app
+from tests.sample_entities.shop.registry import create_tables
+from tests.sample_entities.shop.registry import registry as shop
 
 __all__ = ["older_postgresql"]  # a fixture
 
@@ -97,11 +100,30 @@ def migrate(connection: sa.Connection) -> None:
     command.upgrade(config, "heads")
 
 
+def shop_database(databases: Databases, backend: str) -> str:
+    """The URL of a new database with the tables of the sample shop, at the newest migrations."""
+    return databases.prepared(backend, "shop", make_shop)
+
+
+def make_shop(connection: sa.Connection) -> None:
+    """Create the tables of the sample shop, and record the newest migrations as an upgrade does."""
+    create_tables(connection)
+    version = sa.Table("alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32), primary_key=True))
+    version.create(connection)
+    connection.execute(sa.insert(version), [{"version_num": head} for head in Revisions(alembic_config()).needed])
+
+
+def settings_for(database_url: str, **options: Any) -> Settings:
+    """Settings of an application in tests, with an administrator."""
+    admin = {"admin_email": ADMIN_EMAIL, "admin_password": ADMIN_PASSWORD}
+    return Settings(database_url=database_url, **{**QUIET, **admin, **options})
+
+
 def small_registry() -> Registry:
-    """The product's accounts and two of its entities: the whole product takes longer to build than many a test to run."""
-    registry = Registry(product.prefix)
+    """The shop's accounts and two of its entities. The whole shop takes longer to build than many a test to run."""
+    registry = Registry(shop.prefix)
     include_accounts(registry, roles=("driver",), sign_up=("user", "driver"), operations=())
-    registry.registrations = {path: product.registrations[path] for path in ("categories", "vehicles")}
+    registry.registrations = {path: shop.registrations[path] for path in ("categories", "vehicles")}
     return registry
 
 
@@ -126,24 +148,22 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def make_app(databases: Databases) -> Iterator[Callable[..., TestClient]]:
-    """`make_app(backend, **settings)`: a client of a new application on a migrated database of its own.
+    """`make_app(backend, **settings)`: a client of a new application on a database of its own.
 
-    It is the product, or what `registry` holds.
+    It serves the sample shop, or what `registry` holds.
     """
     with ExitStack() as stack:
 
-        def make(backend: str, registry: Registry = product, **options: Any) -> TestClient:
-            url = databases.prepared(backend, "migrated", migrate)
-            admin = {"admin_email": ADMIN_EMAIL, "admin_password": ADMIN_PASSWORD}
-            settings = Settings(database_url=url, **{**QUIET, **admin, **options})
-            return stack.enter_context(QuickClient(create_app(settings, registry)))
+        def make(backend: str, registry: Registry = shop, **options: Any) -> TestClient:
+            url = shop_database(databases, backend)
+            return stack.enter_context(QuickClient(create_app(settings_for(url, **options), registry)))
 
         yield make
 
 
 @pytest.fixture(scope="session")
 def client(backend: str, make_app: Callable[..., TestClient]) -> TestClient:
-    """A client of the product, signed in as nobody."""
+    """A client of the application, signed in as nobody."""
     return make_app(backend)
 
 

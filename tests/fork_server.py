@@ -3,4 +3,4 @@
 import multiprocessing
 
 forks = multiprocessing.get_context("forkserver")
-forks.set_forkserver_preload(["tests.concurrency.process", "tests.migrations.migrator"])
+forks.set_forkserver_preload(["tests.concurrency.process", "tests.migrations.migrator", "app.main"])

@@ -1,24 +1,22 @@
-"""The OpenAPI documents of the product and of the odd entities, built once in a process."""
+"""The OpenAPI documents of applications, each built once in a process."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from app.api import registry as product_registry
-from app.main import create_app
+from fastapi import FastAPI
+
 from rowhouse.core.settings import Settings
-from tests.sample_entities.odd.base import metadata as odd_metadata
-from tests.sample_entities.odd.registry import registry as odd_registry
+from tests.sample_entities.application import create_app, create_odd_app
 
 Document = Mapping[str, Any]
-DOCUMENTS = ("product", "odd")
-SQLITE, POSTGRESQL = "sqlite:///none.db", "postgresql+psycopg://nobody@/none"  # none of them is opened
+# What makes an application from settings; the process names it when it serves it or asks for its document.
+Factory = Callable[..., FastAPI]
+SAMPLES: Mapping[str, Factory] = {"shop": create_app, "odd": create_odd_app}
+SQLITE, POSTGRESQL = "sqlite:///none.db", "postgresql+psycopg://nobody@/none"  # neither is opened
 
 
 @cache
-def document_of(name: str, database_url: str = SQLITE) -> Document:
-    """The product's document, or that of the odd entities; no database is asked."""
-    settings = Settings(database_url=database_url)
-    if name == "product":
-        return create_app(settings, product_registry).openapi()
-    return create_app(settings, odd_registry, odd_metadata).openapi()
+def document_of(factory: Factory, database_url: str = SQLITE) -> Document:
+    """Return the OpenAPI document of an application. The database is not opened."""
+    return factory(Settings(database_url=database_url)).openapi()

@@ -12,10 +12,10 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from sqlmodel import SQLModel
 
-from app.catalog.models import Book
-from app.main import create_app
 from rowhouse.core.settings import Settings
 from tests.conftest import QUIET, ROOT
+from tests.sample_entities.application import create_app
+from tests.sample_entities.shop.models import Book
 
 MOST_LINES = 500
 MODULES = sorted(path.relative_to(ROOT) for path in (ROOT / "backend").rglob("*.py"))

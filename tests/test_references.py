@@ -29,7 +29,7 @@ def texts() -> list[Path]:
     found = [ROOT / name for name in SINGLE_FILES]
     for folder in FOLDERS:
         found += [path for path in (ROOT / folder).rglob("*") if path.suffix in SUFFIXES and path.is_file()]
-    return [path for path in found if path != OWN and "__pycache__" not in path.parts]
+    return [path for path in found if path != OWN and not {"__pycache__", "node_modules"} & set(path.parts)]
 
 
 def is_present(path: str) -> bool:

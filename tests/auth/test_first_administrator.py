@@ -9,13 +9,13 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from app.main import create_app
 from rowhouse.auth import service
 from rowhouse.core.security import hash_password
 from rowhouse.core.settings import Settings
 from tests.auth.conftest import API, accounts, log_in, new_email, sign_up_with
-from tests.conftest import QUIET, migrate
+from tests.conftest import QUIET, shop_database
 from tests.databases import Databases
+from tests.sample_entities.application import create_app
 
 Start = Callable[..., TestClient]
 SECRET = "first-password"
@@ -24,7 +24,7 @@ SECRET = "first-password"
 @pytest.fixture
 def start(backend: str, databases: Databases) -> Start:
     """`start(**settings)`: an application on a database of this test, to be entered."""
-    url = databases.prepared(backend, "migrated", migrate)
+    url = shop_database(databases, backend)
 
     def make(**settings: Any) -> TestClient:
         return TestClient(create_app(Settings(database_url=url, **{**QUIET, **settings})))

@@ -1,17 +1,32 @@
-"""The documents and what is generated from them, once a session."""
+"""The sample applications, which the document must describe exactly."""
 
-import json
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
+from starlette.testclient import TestClient
 
-from tests.openapi_documents import DOCUMENTS, document_of
+from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in
+from tests.contract.entity_client import RunningApp
+from tests.contract.registrations import ODD, SHOP
+from tests.databases import Databases
+from tests.openapi_documents import SAMPLES, Factory
+from tests.sample_entities.opened import open_odd
 
 
-@pytest.fixture(scope="session")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with `product.json` and `odd.json`, and room for what is made of them."""
-    directory = tmp_path_factory.mktemp("clients")
-    for name in DOCUMENTS:
-        (directory / f"{name}.json").write_text(json.dumps(document_of(name)))
-    return directory
+@pytest.fixture(scope="module", params=SAMPLES)
+def factory(request: pytest.FixtureRequest) -> Factory:
+    """What makes each application of samples."""
+    return SAMPLES[request.param]
+
+
+@pytest.fixture(scope="module", params=["odd", "shop"])
+def running_app(
+    request: pytest.FixtureRequest, backend: str, make_app: Callable[..., TestClient], databases: Databases
+) -> Iterator[RunningApp]:
+    """Each application on each database, for one module alone: a probe may change an account."""
+    if request.param == "shop":
+        client = make_app(backend)
+        yield RunningApp(client, SHOP, sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD))
+        return
+    with open_odd(databases, backend) as client:
+        yield RunningApp(client, ODD, sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD))

@@ -1,46 +1,21 @@
 """The document is exact: every operation, asked for whatever a client can provoke, answers as it is described, and no otherwise."""
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
-import pytest
 from httpx2 import Response
-from starlette.testclient import TestClient
 
-from app.api import registry as product_registry
 from tests.clients.probes import FORM, JSON, Operation, Prober
-from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in, sign_up, unique
-from tests.contract.entity_client import Headers, World
-from tests.databases import Databases
-from tests.openapi_documents import DOCUMENTS
-from tests.sample_entities.odd.application import open_odd
-from tests.sample_entities.odd.registry import registry as odd_registry
+from tests.conftest import sign_up, unique
+from tests.contract.entity_client import Headers, RunningApp
 
 ROW_OPERATIONS = {"list", "create", "get", "update", "put", "delete"}
 EMPTY: Headers = {}
 
 
-@pytest.fixture(scope="module")
-def worlds(backend: str, make_app: Callable[..., TestClient], databases: Databases) -> Iterator[dict[str, World]]:
-    """Both applications on each database, for this module alone: a probe may change an account."""
-    with open_odd(databases, backend) as odd:
-        clients = {"product": (make_app(backend), product_registry), "odd": (odd, odd_registry)}
-        yield {
-            name: World(client, registry, sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD))
-            for name, (client, registry) in clients.items()
-        }
-
-
-@pytest.fixture(params=DOCUMENTS)
-def world(request: pytest.FixtureRequest, worlds: dict[str, World]) -> World:
-    """One of them."""
-    return worlds[request.param]
-
-
-def test_every_answer_is_documented_and_every_refusal_is_met(world: World) -> None:
+def test_every_answer_is_documented_and_every_refusal_is_met(running_app: RunningApp) -> None:
     """Without credentials and with bad ones, for a disabled account, with strange words, bodies and headers."""
-    prober = Prober(world.client, world.bodies, world.document, world.admin)
-    user = sign_up(world.client)
+    prober = Prober(running_app.client, running_app.bodies, running_app.document, running_app.admin)
+    user = sign_up(running_app.client)
     for operation in prober.operations.values():
         prober.probe(operation, user)
     for operation in prober.operations.values():
@@ -59,26 +34,26 @@ def expected(operation: Operation) -> set[int]:
     return ({415, 422} | large | reads_token | row) & documented
 
 
-def test_the_life_of_a_row_is_documented(world: World) -> None:
+def test_the_life_of_a_row_is_documented(running_app: RunningApp) -> None:
     """Every success, with its headers, and the refusals that need a row."""
-    prober = Prober(world.client, world.bodies, world.document, world.admin)
-    for path, registration in world.registry.registrations.items():
+    prober = Prober(running_app.client, running_app.bodies, running_app.document, running_app.admin)
+    for path, registration in running_app.registry.registrations.items():
         if set(registration.operations) >= ROW_OPERATIONS:
-            live(prober, world, path)
+            live(prober, running_app, path)
 
 
-def live(prober: Prober, world: World, path: str) -> None:
+def live(prober: Prober, running_app: RunningApp, path: str) -> None:
     """Make a row, twice with one key; read, list, change and delete it, at the right version and at another."""
-    house = world.house(path)
+    entity = running_app.entity(path)
     found = {(operation.method, operation.path): operation for operation in prober.operations.values()}
     key, stale = {"Idempotency-Key": unique("key")}, {"If-Match": '"stale"'}
-    body, second = house.body(), house.body()
-    change, other = ({n: value for n, value in sent.items() if n in house.update} for sent in (body, second))
+    body, second = entity.body(), entity.body()
+    change, other = ({n: value for n, value in sent.items() if n in entity.update} for sent in (body, second))
 
     def call(method: str, tail: str = "", *, row: object = "", headers: Headers = EMPTY, **options: Any) -> Response:
-        operation = found[method, house.path + tail]
-        url = house.path + tail.replace("{id}", str(row))
-        answer = world.client.request(method, url, headers={**world.admin, **headers}, **options)
+        operation = found[method, entity.path + tail]
+        url = entity.path + tail.replace("{id}", str(row))
+        answer = running_app.client.request(method, url, headers={**running_app.admin, **headers}, **options)
         prober.hold(operation, answer)
         return answer
 
@@ -88,7 +63,7 @@ def live(prober: Prober, world: World, path: str) -> None:
     row, tag = created.json()["id"], {"If-None-Match": created.headers["ETag"]}
     assert call("GET").status_code == 200
     statuses = [call("GET", "/{id}", row=row, headers=headers).status_code for headers in (EMPTY, tag)]
-    if "304" in found["GET", f"{house.path}/{{id}}"].described["responses"]:
+    if "304" in found["GET", f"{entity.path}/{{id}}"].described["responses"]:
         assert statuses == [200, 304]
     assert call("PATCH", "/{id}", row=row, json={}).status_code == 400
     assert call("PATCH", "/{id}", row=row, json=change, headers=stale).status_code == 412

@@ -12,9 +12,10 @@ import sqlalchemy as sa
 from rowhouse.core.settings import Settings
 from rowhouse.db.engine import create_engine
 from tests.concurrency.clients import CLIENTS, Headers, TimedClient, sign_in, sign_up
+from tests.concurrency.process import SHOP, Application
 from tests.concurrency.servers import Server, serve
 from tests.concurrency.tables import Tables
-from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, migrate
+from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, shop_database
 from tests.databases import BACKENDS, Databases
 
 EACH_ON_A_WORKER = [pytest.param(name, marks=pytest.mark.xdist_group(f"races-{name}")) for name in BACKENDS]
@@ -27,22 +28,28 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="package")
-def race_url(backend: str, databases: Databases) -> str:
-    """The URL of the database that the servers share."""
-    return databases.prepared(backend, "migrated", migrate)
+def application() -> Application:
+    """What each server process runs."""
+    return SHOP
 
 
 @pytest.fixture(scope="package")
-def servers(race_url: str) -> Iterator[list[Server]]:
+def race_url(backend: str, databases: Databases) -> str:
+    """The URL of the database that the servers share."""
+    return shop_database(databases, backend)
+
+
+@pytest.fixture(scope="package")
+def servers(race_url: str, application: Application) -> Iterator[list[Server]]:
     """Two server processes on it, begun at once."""
-    with serve(race_url, count=2) as started:
+    with serve(race_url, count=2, application=application) as started:
         yield started
 
 
 @pytest.fixture
-def victim(race_url: str, servers: list[Server]) -> Iterator[Server]:
+def victim(race_url: str, application: Application, servers: list[Server]) -> Iterator[Server]:
     """A further server on the same database, which a test may end."""
-    with serve(race_url) as (server,):
+    with serve(race_url, application=application) as (server,):
         yield server
 
 

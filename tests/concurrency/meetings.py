@@ -2,10 +2,10 @@
 
 from fastapi import FastAPI
 
-from app.main import create_app
 from rowhouse.auth.accounts import include_accounts
 from rowhouse.core.policy import ANYONE, SIGNED_IN
 from rowhouse.registration.registry import Registry
+from tests.sample_entities.application import create_app
 from tests.sample_entities.odd.base import metadata
 from tests.sample_entities.odd.shapes import Meeting, Room
 

@@ -15,11 +15,11 @@ import coverage
 import uvicorn
 from fastapi import FastAPI
 
-from app.main import create_app
 from rowhouse.core import security
+from tests.sample_entities.application import create_app
 
 Application = Callable[[], FastAPI]
-PRODUCT: Application = create_app
+SHOP: Application = create_app
 
 CHEAP = 4  # the settings allow no cost that would not be felt; what a hash costs is not the subject of races
 

@@ -19,7 +19,7 @@ from typing import TypeVar
 import httpx2
 
 from tests.concurrency import process
-from tests.concurrency.process import PRODUCT, Application
+from tests.concurrency.process import SHOP, Application
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD
 from tests.fork_server import forks
 
@@ -44,7 +44,6 @@ class Server:
     port: int
     process: ForkServerProcess
     log: Path
-    probe: str
 
     @property
     def url(self) -> str:
@@ -54,7 +53,7 @@ class Server:
     def is_ready(self) -> bool:
         """Whether it answers its probe with 200."""
         try:
-            return httpx2.get(f"{self.url}{self.probe}", timeout=START_SECONDS).status_code == 200
+            return httpx2.get(f"{self.url}/ready", timeout=START_SECONDS).status_code == 200
         except httpx2.TransportError:
             return False
 
@@ -95,7 +94,7 @@ class Server:
 
 @contextmanager
 def serve(
-    database_url: str, *, count: int = 1, application: Application = PRODUCT, **settings: str
+    database_url: str, *, count: int = 1, application: Application = SHOP, **settings: str
 ) -> Iterator[list[Server]]:
     """So many server processes on one migrated database, all of them ready; ended with the block."""
     with ExitStack() as stack:
@@ -117,8 +116,7 @@ def _start(application: Application, settings: dict[str, str], log: Path) -> Ser
         port: int = listener.getsockname()[1]
         started = forks.Process(target=process.run, args=(application, listener, settings, str(log)), daemon=True)
         started.start()
-    # What is not the product has no migrations to be up to date with.
-    return Server(port, started, log, "/ready" if application is PRODUCT else "/health")
+    return Server(port, started, log)
 
 
 def together(work: Callable[[int], T], count: int) -> list[T]:

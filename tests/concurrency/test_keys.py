@@ -5,11 +5,11 @@ import socket
 
 import httpx2
 
-from app.catalog.models import Category
 from tests.concurrency.clients import Headers
 from tests.concurrency.servers import HOST, Server, together
 from tests.concurrency.tables import Tables, columns_of
 from tests.conftest import unique
+from tests.sample_entities.shop.models import Category
 
 COPIES = 16
 

@@ -1,35 +1,51 @@
-"""The worlds that the suite runs in: the product and the odd entities, on each database."""
+"""The applications that the suite runs on: the sample registries on each database."""
 
 from collections.abc import Iterator
 
 import pytest
 from starlette.testclient import TestClient
 
-from app.api import registry
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in
-from tests.contract.entity_client import Headers, House, World
-from tests.contract.registrations import Case
+from tests.contract.entity_client import EntityClient, Headers, RunningApp
+from tests.contract.registrations import ODD, SAMPLES, SHOP, Case, chosen
 from tests.databases import Databases
-from tests.sample_entities.odd.application import open_odd
-from tests.sample_entities.odd.registry import registry as odd_registry
+from tests.sample_entities.opened import open_odd
+
+
+def pytest_pycollect_makeitem(name: str, obj: object) -> list[pytest.Item] | None:
+    """Leave out tests that choose none of the entities."""
+    return [] if name.startswith("test") and chosen(obj, SAMPLES) == [] else None
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test marked with `every_entity` once for each entity that it chooses."""
+    cases = chosen(metafunc.function, SAMPLES)
+    if cases is not None:
+        metafunc.parametrize("entity", cases, indirect=True, ids=str)
 
 
 @pytest.fixture(scope="session")
-def product_world(client: TestClient, admin: Headers) -> World:
-    """Our own entities."""
-    return World(client, registry, admin)
+def shop_app(client: TestClient, admin: Headers) -> RunningApp:
+    """The sample shop."""
+    return RunningApp(client, SHOP, admin)
 
 
 @pytest.fixture(scope="session")
-def odd_world(databases: Databases, backend: str) -> Iterator[World]:
+def odd_app(databases: Databases, backend: str) -> Iterator[RunningApp]:
     """The odd entities."""
     with open_odd(databases, backend) as client:
-        yield World(client, odd_registry, sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD))
+        yield RunningApp(client, ODD, sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD))
 
 
 @pytest.fixture
-def house(request: pytest.FixtureRequest, backend: str) -> House:
-    """An entity of the list that `every_house` gives, on each database."""
+def entity(request: pytest.FixtureRequest, backend: str) -> EntityClient:
+    """An entity that `every_entity` chose, on each database."""
     case: Case = request.param
-    world: World = request.getfixturevalue(f"{case.side}_world")
-    return world.house(case.path)
+    running_app: RunningApp = request.getfixturevalue(f"{case.api.name}_app")
+    return running_app.entity(case.path)
+
+
+@pytest.fixture(scope="session")
+def running_apps(odd_app: RunningApp, shop_app: RunningApp) -> list[RunningApp]:
+    """Each application of samples."""
+    return [odd_app, shop_app]

@@ -11,7 +11,7 @@ from httpx2 import Response
 
 from rowhouse.db.compiled import CompiledStatement
 from rowhouse.registration.registry import Registration
-from tests.contract.entity_client import Headers, House, Row
+from tests.contract.entity_client import EntityClient, Headers, Row
 
 
 def restorable(registration: Registration) -> bool:
@@ -29,55 +29,55 @@ def both(registration: Registration) -> bool:
     return restorable(registration) and has_history(registration)
 
 
-def delete(house: House, row: Row) -> Row:
+def delete(entity: EntityClient, row: Row) -> Row:
     """Delete a row and give it."""
-    answer = house.call("DELETE", f"/{row['id']}")
+    answer = entity.call("DELETE", f"/{row['id']}")
     assert answer.status_code == 204, answer.text
     return row
 
 
-def restore(house: House, row: Row, headers: Headers | None = None) -> Response:
+def restore(entity: EntityClient, row: Row, headers: Headers | None = None) -> Response:
     """Ask for a deleted row."""
-    return house.call("POST", f"/{row['id']}/restore", headers)
+    return entity.call("POST", f"/{row['id']}/restore", headers)
 
 
-def restored(house: House, row: Row) -> Row:
+def restored(entity: EntityClient, row: Row) -> Row:
     """Have a deleted row back."""
-    answer = restore(house, row)
+    answer = restore(entity, row)
     assert answer.status_code == 200, answer.text
     found: Row = answer.json()
     return found
 
 
-def changes(house: House, row: Row, headers: Headers | None = None, /, **query: Any) -> list[Row]:
+def changes(entity: EntityClient, row: Row, headers: Headers | None = None, /, **query: Any) -> list[Row]:
     """The entries of a row's history."""
-    answer = house.call("GET", f"/{row['id']}/history", headers, params=query)
+    answer = entity.call("GET", f"/{row['id']}/history", headers, params=query)
     assert answer.status_code == 200, answer.text
     items: list[Row] = answer.json()["items"]
     return items
 
 
 @contextmanager
-def below(house: House) -> Iterator[sa.Connection]:
+def below(entity: EntityClient) -> Iterator[sa.Connection]:
     """A connection to the database below the application."""
-    app = house.world.client.app
+    app = entity.running_app.client.app
     assert isinstance(app, FastAPI)
     with app.state.database.engine.connect() as connection:
         yield connection
         connection.commit()
 
 
-def whole(house: House, row: Row) -> Row:
+def whole(entity: EntityClient, row: Row) -> Row:
     """Every column of a stored row, secrets too."""
-    table = house.plan.table
-    with below(house) as connection:
-        found = connection.execute(sa.select(table).where(table.c.id == key_of(house, row)))
+    table = entity.resource.table
+    with below(entity) as connection:
+        found = connection.execute(sa.select(table).where(table.c.id == key_of(entity, row)))
         return dict(found.mappings().one())
 
 
-def key_of(house: House, row: Row) -> Any:
+def key_of(entity: EntityClient, row: Row) -> Any:
     """The key as the database has it."""
-    return house.plan.key.base(row["id"])
+    return entity.resource.key.base(row["id"])
 
 
 @contextmanager

@@ -10,13 +10,13 @@ import sqlalchemy as sa
 from httpx2 import Response
 from starlette.testclient import TestClient
 
-from app.api import registry as product_registry
 from rowhouse.core.clock import now
 from rowhouse.entities.model import Mark
-from rowhouse.registration.registry import Registration, Registry
+from rowhouse.registration.registry import Registration
 from tests.conftest import sign_up
 from tests.contract.bodies import Bodies, Schema
-from tests.openapi_documents import Document, document_of
+from tests.contract.registrations import Api
+from tests.openapi_documents import Document
 
 Headers = Mapping[str, str]
 Row = dict[str, Any]
@@ -53,33 +53,28 @@ CHANGES: dict[str, Callable[[Row], Row]] = {
 }
 
 
-def _fill_cart(world: "World", headers: Headers) -> None:
-    """Put one book into the caller's cart, and nothing else."""
-    caller = world.client.get("/api/v1/users/me", headers=headers).json()
-    cart = world.house("cart-items")
-    for item in cart.list(headers, user_id=caller["id"], size=100)["items"]:
-        cart.call("DELETE", f"/{item['id']}")
-    cart.make(headers, book_id=world.house("books").make(stock=9)["id"], quantity=1)
+# What must exist before a row can be created, beside the rows that it refers to.
+Preparation = Callable[["RunningApp", Headers], None]
 
 
-# What must be there before a row can be made, beside what it refers to: an order is made of what is in a cart.
-PREPARATIONS: dict[str, Callable[["World", Headers], None]] = {"orders": _fill_cart}
-
-
-class World:
+class RunningApp:
     """One application on one database."""
 
-    def __init__(self, client: TestClient, registry: Registry, admin: Headers) -> None:
+    def __init__(
+        self, client: TestClient, api: Api, admin: Headers, *, preparations: Mapping[str, Preparation] | None = None
+    ) -> None:
         self.client = client
-        self.registry = registry
+        self.api = api
+        self.registry = api.registry
         self.admin = admin
+        self.preparations = preparations or {}
         self._callers: dict[str, Headers] = {}
         self._kept: dict[str, list[Any]] = {}
 
     @property
     def document(self) -> Document:
-        """The OpenAPI document, which `tests/crud/test_openapi.py` holds to what is served."""
-        return document_of("product" if self.registry is product_registry else "odd")
+        """The OpenAPI document."""
+        return self.api.document
 
     @cached_property
     def bodies(self) -> Bodies:
@@ -101,80 +96,80 @@ class World:
         """The ids of an entity's rows that tests share, for the entity to fill."""
         return self._kept.setdefault(path, [])
 
-    def house(self, path: str) -> "House":
+    def entity(self, path: str) -> "EntityClient":
         """An entity by its path."""
-        return House(self, self.registry.registrations[path])
+        return EntityClient(self, self.registry.registrations[path])
 
-    def house_of(self, table: str) -> "House":
+    def entity_of(self, table: str) -> "EntityClient":
         """An entity by its table."""
         return next(
-            self.house(path) for path, r in self.registry.registrations.items() if r.resource.table.name == table
+            self.entity(path) for path, r in self.registry.registrations.items() if r.resource.table.name == table
         )
 
 
-class House:
+class EntityClient:
     """One entity: its plan, its paths and its rows."""
 
-    def __init__(self, world: World, registration: Registration) -> None:
-        self.world = world
+    def __init__(self, running_app: RunningApp, registration: Registration) -> None:
+        self.running_app = running_app
         self.registration = registration
-        self.plan = registration.resource
-        self.name = self.plan.name
-        self.path = f"{world.registry.prefix}/{self.plan.path}"
-        self.owner = self.plan.owner
+        self.resource = registration.resource
+        self.name = self.resource.name
+        self.path = f"{running_app.registry.prefix}/{self.resource.path}"
+        self.owner = self.resource.owner
 
     # -- the plan ----------------------------------------------------------------------------------------------------
 
     @property
     def create(self) -> Mapping[str, Schema]:
         """What may be sent to make a row."""
-        return self.world.bodies.members(f"{self.name}Create")
+        return self.running_app.bodies.members(f"{self.name}Create")
 
     @property
     def required(self) -> list[str]:
         """What must be sent to make a row."""
-        return self.world.bodies.required(f"{self.name}Create")
+        return self.running_app.bodies.required(f"{self.name}Create")
 
     @property
     def update(self) -> Mapping[str, Schema]:
         """What may be sent to change a row."""
-        return self.world.bodies.members(f"{self.name}Update")
+        return self.running_app.bodies.members(f"{self.name}Update")
 
     @property
     def public(self) -> Mapping[str, Schema]:
         """What a row shows."""
-        return self.world.bodies.members(f"{self.name}Public")
+        return self.running_app.bodies.members(f"{self.name}Public")
 
     @property
     def references(self) -> dict[str, sa.Column[Any]]:
         """The members that refer to rows, and the column each refers to; the owner is the server's."""
-        columns = {name: column.column for name, column in self.plan.columns.items() if name != self.owner}
+        columns = {name: column.column for name, column in self.resource.columns.items() if name != self.owner}
         return {name: next(iter(c.foreign_keys)).column for name, c in columns.items() if c.foreign_keys}
 
     def marked(self, mark: Mark) -> set[str]:
         """The members with a mark."""
-        return {name for name, column in self.plan.columns.items() if mark in column.marks}
+        return {name for name, column in self.resource.columns.items() if mark in column.marks}
 
     @property
     def parameters(self) -> dict[str, Schema]:
         """The query parameters of the list, each with its schema."""
-        listed = self.world.document["paths"][self.path]["get"]["parameters"]
+        listed = self.running_app.document["paths"][self.path]["get"]["parameters"]
         return {parameter["name"]: parameter["schema"] for parameter in listed}
 
     # -- rows --------------------------------------------------------------------------------------------------------
 
     def call(self, method: str, path: str = "", headers: Headers | None = None, **options: Any) -> Response:
         """A request below the entity's path, as the administrator unless `headers` says otherwise."""
-        who = self.world.admin if headers is None else headers
-        return self.world.client.request(
+        who = self.running_app.admin if headers is None else headers
+        return self.running_app.client.request(
             method, f"{self.path}{path}", headers={**who, **options.pop("extra", {})}, **options
         )
 
     def body(self, **values: Any) -> Row:
         """A valid body with every member; references lead to new rows."""
-        self.prepare(self.world.admin)
+        self.prepare(self.running_app.admin)
         number = next(_numbers)
-        special = BODIES.get(self.plan.path)
+        special = BODIES.get(self.resource.path)
         extra = {**(special(number) if special else {}), **values}
         made = {name: self.value(name, schema, number) for name, schema in self.create.items() if name not in extra}
         return made | extra
@@ -183,15 +178,16 @@ class House:
         """A valid value of one member."""
         target = self.references.get(name)
         if target is None:
-            return self.world.bodies.value(schema, number)
-        if target.table is self.plan.table:
+            return self.running_app.bodies.value(schema, number)
+        if target.table is self.resource.table:
             return None
-        return self.world.house_of(target.table.name).make_plain()[target.name]
+        return self.running_app.entity_of(target.table.name).make_plain()[target.name]
 
     def prepare(self, headers: Headers) -> None:
         """See to it that the caller can make a row."""
-        if self.plan.path in PREPARATIONS:
-            PREPARATIONS[self.plan.path](self.world, headers)
+        prepare = self.running_app.preparations.get(self.resource.path)
+        if prepare is not None:
+            prepare(self.running_app, headers)
 
     def make(self, headers: Headers | None = None, /, **values: Any) -> Row:
         """A new row."""
@@ -202,7 +198,7 @@ class House:
 
     def rows(self, count: int) -> list[Row]:
         """Rows in the order of their keys, shared by the tests that only read them: making them takes most of such a test's time."""
-        kept = self.world.kept(self.plan.path)
+        kept = self.running_app.kept(self.resource.path)
         # Some may be gone: who makes an order empties the cart.
         found = self.list(id__in=",".join(map(str, kept)), size=100)["items"] if kept else []
         found += [self.make() for _ in range(count - len(found))]
@@ -216,7 +212,7 @@ class House:
 
     def change(self, row: Row, name: str) -> Row:
         """A valid change of one member."""
-        special = CHANGES.get(self.plan.path)
+        special = CHANGES.get(self.resource.path)
         extra = special(row) if special else {}
         number = next(_numbers)
         return {name: extra[name] if name in extra else self.value(name, self.update[name], number + (number % 4 == 3))}

@@ -1,42 +1,93 @@
-"""The entities that the suite runs over: every line of both tables of contents."""
+"""The entities that the suite runs over: those of the sample registries here, those of the product in `tests/app/contract`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
-from app.api import registry as product
 from rowhouse.registration.registry import Registration, Registry
+from tests.openapi_documents import Document, Factory, document_of
+from tests.sample_entities.application import create_app, create_odd_app
 from tests.sample_entities.odd.registry import registry as odd
+from tests.sample_entities.shop.registry import registry as shop
 
-REGISTRIES: dict[str, Registry] = {"product": product, "odd": odd}
+
+@dataclass(frozen=True, eq=False)
+class Api:
+    """A registry, what makes an application of it, and the method and path of each hand-written operation."""
+
+    name: str
+    registry: Registry
+    factory: Factory
+    hand_written: frozenset[tuple[str, str]]
+
+    @property
+    def document(self) -> Document:
+        """The OpenAPI document, which `tests/crud/test_openapi.py` compares with the registry."""
+        return document_of(self.factory)
 
 
 @dataclass(frozen=True)
 class Case:
-    """One entity of one table of contents."""
+    """One entity of one registry."""
 
-    side: str
+    api: Api
     path: str
 
     @property
     def registration(self) -> Registration:
-        """Its line."""
-        return REGISTRIES[self.side].registrations[self.path]
+        """Its registration."""
+        return self.api.registry.registrations[self.path]
 
     def __str__(self) -> str:
-        return f"{self.side}-{self.path}"
+        return f"{self.api.name}-{self.path}"
 
 
-CASES = [Case(side, path) for side, registry in REGISTRIES.items() for path in registry.registrations]
+ACCOUNTS = frozenset(
+    {
+        ("get", "/users/me"),
+        ("patch", "/users/me"),
+        ("post", "/auth/login"),
+        ("post", "/auth/logout"),
+        ("post", "/auth/refresh"),
+        ("post", "/users"),
+        ("post", "/users/me/password"),
+    }
+)
+ODD = Api("odd", odd, create_odd_app, ACCOUNTS | {("post", "/notices/{id}/shout")})
+STEPS = {("post", "/bookings/{id}/cancel"), ("post", "/bookings/{id}/confirm"), ("post", "/books/{id}/stock")}
+SHOP = Api("shop", shop, create_app, ACCOUNTS | STEPS)
+# The odd entities have every column type and mark; the shop adds accounts and a rule against overlaps.
+SAMPLES = [*(Case(ODD, path) for path in odd.registrations), Case(SHOP, "bookings"), Case(SHOP, "users")]
 
 
-def every_house(
-    *operations: str, where: Callable[[Registration], bool] = lambda _registration: True
+def cases_of(api: Api) -> list[Case]:
+    """Every entity of an API."""
+    return [Case(api, path) for path in api.registry.registrations]
+
+
+def every_entity(
+    *operations: str,
+    where: Callable[[Registration], bool] = lambda _registration: True,
+    where_case: Callable[[Case], bool] = lambda _case: True,
 ) -> pytest.MarkDecorator:
-    """Run a test over every entity that has these operations and for which `where` holds."""
-    chosen = [c for c in CASES if set(operations) <= set(c.registration.operations) and where(c.registration)]
-    return pytest.mark.parametrize("house", chosen, indirect=True, ids=str)
+    """Run a test over every entity that has these operations and that satisfies both conditions."""
+
+    def holds(case: Case) -> bool:
+        registration = case.registration
+        return set(operations) <= set(registration.operations) and where(registration) and where_case(case)
+
+    return pytest.mark.every_entity.with_args(holds)  # called, it would take the condition for the test
+
+
+def chosen(function: Any, cases: Sequence[Case]) -> list[Case] | None:
+    """Return the cases that the `every_entity` of a test chooses; None for a test without it."""
+    for mark in getattr(function, "pytestmark", ()):
+        if mark.name == "every_entity":
+            (holds,) = mark.args
+            return [case for case in cases if holds(case)]
+    return None
 
 
 def columns_unlike(registration: Registration) -> bool:

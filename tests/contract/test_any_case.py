@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from app.main import create_app
 from rowhouse.core.settings import Settings
-from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET, migrate, sign_in
+from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET, shop_database, sign_in
 from tests.databases import Databases
 from tests.fast_client import QuickClient
+from tests.sample_entities.application import create_app
 
 GROUNDS = ("sqlite", "postgresql", "postgresql 16")
 # Texts whose case is not a matter of single letters, or of their own, or that another alphabet than Latin writes; and plain ones.
@@ -35,7 +35,7 @@ def library(request: pytest.FixtureRequest, databases: Databases) -> Iterator[Te
     """An application of its own with one book of each title."""
     is_older = request.param == "postgresql 16"
     makes: Databases = request.getfixturevalue("older_postgresql") if is_older else databases
-    url = makes.prepared(request.param.split()[0], "migrated", migrate)
+    url = shop_database(makes, request.param.split()[0])
     admin: dict[str, Any] = {"admin_email": ADMIN_EMAIL, "admin_password": ADMIN_PASSWORD}
     settings = Settings(database_url=url, **admin, **QUIET)
     with QuickClient(create_app(settings)) as client:

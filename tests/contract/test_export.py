@@ -10,9 +10,9 @@ import pytest
 
 from rowhouse.entities.model import Mark
 from rowhouse.transfer import exporter as module
-from tests.contract.entity_client import Headers, House, Row
+from tests.contract.entity_client import EntityClient, Headers, Row
 from tests.contract.problems import faulty_members, problem
-from tests.contract.registrations import columns_unlike, every_house
+from tests.contract.registrations import columns_unlike, every_entity
 from tests.contract.test_lists import made
 from tests.contract.test_owners import HIDDEN_VALUES, has_secrets, private, row_of_owner
 
@@ -26,70 +26,70 @@ def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CHUNK", 3)
 
 
-def exported(house: House, headers: Headers | None = None, /, **query: Any) -> list[Row]:
+def exported(entity: EntityClient, headers: Headers | None = None, /, **query: Any) -> list[Row]:
     """The rows of an export as NDJSON."""
-    answer = house.call("GET", "/export", headers, params={"format": "ndjson", **query})
+    answer = entity.call("GET", "/export", headers, params={"format": "ndjson", **query})
     assert answer.status_code == 200, answer.text
     return [json.loads(line) for line in answer.text.splitlines()]
 
 
-def sorts(house: House) -> Iterator[str]:
+def sorts(entity: EntityClient) -> Iterator[str]:
     """Each column in turn, upwards or downwards, beside the next one in the other direction."""
-    names = house.plan.parameters.sortable
+    names = entity.resource.parameters.sortable
     for number, name in enumerate(names):
         sign, other = ("", "-") if number % 2 else ("-", "")
         yield f"{sign}{name},{other}{names[(number + 1) % len(names)]}"
 
 
-@every_house("list", where=columns_unlike)
-def test_an_export_gives_what_the_list_gives(house: House) -> None:
+@every_entity("list", where=columns_unlike)
+def test_an_export_gives_what_the_list_gives(entity: EntityClient) -> None:
     """In every order, through nulls and ties, whatever the size of a chunk."""
-    _, mine = made(house, 6)
-    for sort in sorts(house):
-        assert exported(house, sort=sort, **mine) == house.list(sort=sort, size=100, **mine)["items"], sort
+    _, mine = made(entity, 6)
+    for sort in sorts(entity):
+        assert exported(entity, sort=sort, **mine) == entity.list(sort=sort, size=100, **mine)["items"], sort
 
 
-def columns(house: House) -> list[str]:
+def columns(entity: EntityClient) -> list[str]:
     """What a sheet shows of a row; a member that is composed of rows, as an order's lines, has no place in a cell."""
-    return [name for name in house.public if name in house.plan.columns]
+    return [name for name in entity.public if name in entity.resource.columns]
 
 
-@every_house("list")
-def test_an_export_takes_the_filters_of_the_list(house: House) -> None:
+@every_entity("list")
+def test_an_export_takes_the_filters_of_the_list(entity: EntityClient) -> None:
     """Plain ones, operators, several together, and search."""
-    rows, mine = made(house, 5)
-    last = list(house.public)[-3]
+    rows, mine = made(entity, 5)
+    last = list(entity.public)[-3]
     queries: list[dict[str, Any]] = [{"id": rows[0]["id"]}, {"id__ne": rows[0]["id"], f"{last}__isnull": "false"}]
-    queries += [{"search": "a"}] if house.plan.parameters.search.columns else []
+    queries += [{"search": "a"}] if entity.resource.parameters.search.columns else []
     for query in queries:
-        assert exported(house, **mine, **query) == house.list(**mine, **query)["items"], query
-    assert exported(house, id=rows[0]["id"], id__ne=rows[0]["id"]) == []
+        assert exported(entity, **mine, **query) == entity.list(**mine, **query)["items"], query
+    assert exported(entity, id=rows[0]["id"], id__ne=rows[0]["id"]) == []
 
 
-@every_house("list", "get")
-def test_a_line_is_the_row_as_a_get_gives_it(house: House) -> None:
+@every_entity("list", "get")
+def test_a_line_is_the_row_as_a_get_gives_it(entity: EntityClient) -> None:
     """To the byte."""
-    rows, mine = made(house, 4)
-    answer = house.call("GET", "/export", params={"format": "ndjson", **mine})
-    assert answer.content.splitlines() == [house.call("GET", f"/{row['id']}").content for row in rows]
+    rows, mine = made(entity, 4)
+    answer = entity.call("GET", "/export", params={"format": "ndjson", **mine})
+    assert answer.content.splitlines() == [entity.call("GET", f"/{row['id']}").content for row in rows]
     assert answer.content.endswith(b"\n")
 
 
-@every_house("list")
-def test_a_file_has_a_name_and_a_type(house: House) -> None:
+@every_entity("list")
+def test_a_file_has_a_name_and_a_type(entity: EntityClient) -> None:
     """CSV unless something else is asked for; with no rows there is a header, and nothing in NDJSON."""
-    row = house.make()
+    row = entity.make()
     nothing = {"id": row["id"], "created_at__gt": row["created_at"]}
-    header = ",".join(columns(house)) + "\r\n"
+    header = ",".join(columns(entity)) + "\r\n"
     for query, media_type, ending, text in (
         ({}, "text/csv; charset=utf-8", "csv", header),
         ({"format": "csv"}, "text/csv; charset=utf-8", "csv", header),
         ({"format": "ndjson"}, "application/x-ndjson", "ndjson", ""),
     ):
-        answer = house.call("GET", "/export", params={**query, **nothing})
+        answer = entity.call("GET", "/export", params={**query, **nothing})
         assert (answer.status_code, answer.text) == (200, text)
         assert answer.headers["content-type"] == media_type
-        name = f"{house.plan.path}.{ending}"
+        name = f"{entity.resource.path}.{ending}"
         assert answer.headers["content-disposition"] == f'attachment; filename="{name}"'
 
 
@@ -100,16 +100,16 @@ def cell(value: Any) -> Any:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-@every_house("list")
-def test_cells_are_the_values_as_json_has_them(house: House) -> None:
+@every_entity("list")
+def test_cells_are_the_values_as_json_has_them(entity: EntityClient) -> None:
     """A line for the names and one for each row, which end in CR and LF (RFC 4180)."""
-    rows, mine = made(house, 5)
-    answer = house.call("GET", "/export", params=mine)
+    rows, mine = made(entity, 5)
+    answer = entity.call("GET", "/export", params=mine)
     names, *records = csv.reader(io.StringIO(answer.text, newline=""), strict=True)
-    assert names == columns(house)
+    assert names == columns(entity)
     assert answer.text.count("\r\n") == len(rows) + 1
     documents = {
-        name for name, schema in house.public.items() if house.world.bodies.kind(schema) in ("object", "array")
+        name for name, schema in entity.public.items() if entity.running_app.bodies.kind(schema) in ("object", "array")
     }
     for row, record in zip(rows, records, strict=True):
         for name, found in zip(names, record, strict=True):
@@ -119,46 +119,46 @@ def test_cells_are_the_values_as_json_has_them(house: House) -> None:
                 assert found == cell(row[name])
 
 
-@every_house("list")
-def test_pages_and_unknown_words_are_422(house: House) -> None:
+@every_entity("list")
+def test_pages_and_unknown_words_are_422(entity: EntityClient) -> None:
     """Each is named; so is a format that there is not."""
     for name, value in {**PAGE_WORDS, "nonsense": 1}.items():
-        assert faulty_members(house.call("GET", "/export", params={name: value})) == {name}
+        assert faulty_members(entity.call("GET", "/export", params={name: value})) == {name}
     for kind in ("", "CSV", "xlsx"):
-        assert faulty_members(house.call("GET", "/export", params={"format": kind})) == {"format"}
-    assert faulty_members(house.call("GET", "/export", params={"sort": "nope"})) == {"sort"}
-    problem(house.call("GET", "/export?format=csv&format=csv"), 422)
+        assert faulty_members(entity.call("GET", "/export", params={"format": kind})) == {"format"}
+    assert faulty_members(entity.call("GET", "/export", params={"sort": "nope"})) == {"sort"}
+    problem(entity.call("GET", "/export?format=csv&format=csv"), 422)
 
 
-@every_house("list")
-def test_who_may_not_list_may_not_export(house: House) -> None:
+@every_entity("list")
+def test_who_may_not_list_may_not_export(entity: EntityClient) -> None:
     """With the same answer."""
     for who in ({}, {"Authorization": "Bearer x"}):
-        listed, answer = house.call("GET", "", who), house.call("GET", "/export", who)
+        listed, answer = entity.call("GET", "", who), entity.call("GET", "/export", who)
         assert answer.status_code == listed.status_code
         if answer.status_code != 200:
             assert problem(answer, listed.status_code) == listed.json()
 
 
-@every_house("list", where=private)
-def test_nobody_exports_anothers_rows(house: House) -> None:
+@every_entity("list", where=private)
+def test_nobody_exports_anothers_rows(entity: EntityClient) -> None:
     """Neither by leaving the filters out, nor by naming them; the owner and administrators do."""
-    rows = [row_of_owner(house) for _ in range(3)]
+    rows = [row_of_owner(entity) for _ in range(3)]
     mine = {"id__in": ",".join(str(row["id"]) for row in rows)}
-    stranger = house.world.caller("stranger")
-    assert exported(house, stranger, **mine) == []
-    assert not {row["id"] for row in exported(house, stranger)} & {row["id"] for row in rows}
-    for who in (house.world.caller("owner"), house.world.admin):
-        assert exported(house, who, **mine) == house.list(who, **mine)["items"] != []
+    stranger = entity.running_app.caller("stranger")
+    assert exported(entity, stranger, **mine) == []
+    assert not {row["id"] for row in exported(entity, stranger)} & {row["id"] for row in rows}
+    for who in (entity.running_app.caller("owner"), entity.running_app.admin):
+        assert exported(entity, who, **mine) == entity.list(who, **mine)["items"] != []
 
 
-@every_house("list", where=has_secrets)
-def test_a_secret_is_in_no_export(house: House) -> None:
+@every_entity("list", where=has_secrets)
+def test_a_secret_is_in_no_export(entity: EntityClient) -> None:
     """Neither its name nor its value; nor can it be asked for."""
-    _, mine = made(house, 3)
+    _, mine = made(entity, 3)
     for kind in ("csv", "ndjson"):
-        text = house.call("GET", "/export", params={"format": kind, **mine}).text
-        assert [name for name in house.marked(Mark.SECRET) if name in text] == []
+        text = entity.call("GET", "/export", params={"format": kind, **mine}).text
+        assert [name for name in entity.marked(Mark.SECRET) if name in text] == []
         assert [value for value in HIDDEN_VALUES if value in text] == []
-    for name in house.marked(Mark.SECRET):
-        problem(house.call("GET", "/export", params={f"{name}__isnull": "true"}), 422)
+    for name in entity.marked(Mark.SECRET):
+        problem(entity.call("GET", "/export", params={f"{name}__isnull": "true"}), 422)

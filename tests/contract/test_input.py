@@ -6,9 +6,9 @@ from typing import Any
 
 from rowhouse.entities.model import Mark
 from tests.contract.bodies import Schema, nullable
-from tests.contract.entity_client import House, Row
+from tests.contract.entity_client import EntityClient, Row
 from tests.contract.problems import faulty_members, problem
-from tests.contract.registrations import every_house
+from tests.contract.registrations import every_entity
 
 HUGE = 10**30
 FULL_WIDTH_ONE = "\uff11"
@@ -34,10 +34,10 @@ WRONG: dict[str, tuple[Any, ...]] = {
 }  # fmt: skip
 
 
-def wrong_values(house: House, schema: Schema) -> Iterator[Any]:
+def wrong_values(entity: EntityClient, schema: Schema) -> Iterator[Any]:
     """Values that a member must refuse."""
-    found = house.world.bodies.resolve(schema)
-    kind = house.world.bodies.kind(schema)
+    found = entity.running_app.bodies.resolve(schema)
+    kind = entity.running_app.bodies.kind(schema)
     yield from WRONG[kind]
     if not nullable(schema):
         yield None
@@ -64,67 +64,67 @@ def content(body: Row) -> bytes:
     return json.dumps(body).encode()
 
 
-@every_house("update")
-def test_a_member_of_the_wrong_type_or_range_is_422(house: House) -> None:
+@every_entity("update")
+def test_a_member_of_the_wrong_type_or_range_is_422(entity: EntityClient) -> None:
     """Each member, each wrong value in a new row and some in a change; the answer names the member, nothing is stored."""
-    row, body = house.make(), house.body()
-    before = house.total()
+    row, body = entity.make(), entity.body()
+    before = entity.total()
     accepted = []
     for members, method, path, valid, step in (
-        (house.create, "POST", "", body, 1),
-        (house.update, "PATCH", f"/{row['id']}", {}, 4),
+        (entity.create, "POST", "", body, 1),
+        (entity.update, "PATCH", f"/{row['id']}", {}, 4),
     ):
         for name, schema in members.items():
-            for value in list(wrong_values(house, schema))[::step]:
+            for value in list(wrong_values(entity, schema))[::step]:
                 sent = content({**valid, name: value})
-                answer = house.call(method, path, content=sent, extra={"Content-Type": "application/json"})
+                answer = entity.call(method, path, content=sent, extra={"Content-Type": "application/json"})
                 if answer.status_code != 422:
                     accepted.append((method, name, value, answer.status_code, answer.text[:100]))
                 elif value != SURROGATE and "surrogate" not in answer.text:
                     assert faulty_members(answer) in ({name}, set()), value
     assert accepted == []
-    assert house.stored(row) == row
-    assert house.total() == before
+    assert entity.stored(row) == row
+    assert entity.total() == before
 
 
-@every_house("update", "put")
-def test_a_member_that_is_not_the_clients_is_422(house: House) -> None:
+@every_entity("update", "put")
+def test_a_member_that_is_not_the_clients_is_422(entity: EntityClient) -> None:
     """The key, the timestamps, the owner, anything read-only or secret, and what does not exist."""
-    row, body = house.make(), house.body()
-    before = house.total()
+    row, body = entity.make(), entity.body()
+    before = entity.total()
     fixed = {"id", "created_at", "updated_at", "no_such_member", "__class__", "model_config"}
-    fixed |= house.marked(Mark.READ_ONLY) | house.marked(Mark.SECRET) | ({house.owner} if house.owner else set())
-    for name in fixed - set(house.create):
-        answer = house.call("POST", json={**body, name: row.get(name, 1)})
+    fixed |= entity.marked(Mark.READ_ONLY) | entity.marked(Mark.SECRET) | ({entity.owner} if entity.owner else set())
+    for name in fixed - set(entity.create):
+        answer = entity.call("POST", json={**body, name: row.get(name, 1)})
         assert faulty_members(answer) == {name}
     for method in ("PATCH", "PUT"):
-        for name in (fixed | house.marked(Mark.CREATE_ONLY)) - set(house.update):
-            answer = house.call(method, f"/{row['id']}", json={name: row.get(name, 1)})
+        for name in (fixed | entity.marked(Mark.CREATE_ONLY)) - set(entity.update):
+            answer = entity.call(method, f"/{row['id']}", json={name: row.get(name, 1)})
             assert faulty_members(answer) == {name}
-    assert house.stored(row) == row
-    assert house.total() == before
+    assert entity.stored(row) == row
+    assert entity.total() == before
 
 
-@every_house("create")
-def test_a_missing_member_is_422(house: House) -> None:
+@every_entity("create")
+def test_a_missing_member_is_422(entity: EntityClient) -> None:
     """Every required member, by itself and all at once."""
-    body, before = house.body(), house.total()
-    for name in house.required:
-        answer = house.call("POST", json={n: v for n, v in body.items() if n != name})
+    body, before = entity.body(), entity.total()
+    for name in entity.required:
+        answer = entity.call("POST", json={n: v for n, v in body.items() if n != name})
         assert faulty_members(answer) == {name}
-    if house.required:
-        assert faulty_members(house.call("POST", json={})) == set(house.required)
-    assert house.total() == before
+    if entity.required:
+        assert faulty_members(entity.call("POST", json={})) == set(entity.required)
+    assert entity.total() == before
 
 
-@every_house("create", "update")
-def test_the_ends_of_a_range_are_stored_exactly(house: House) -> None:
+@every_entity("create", "update")
+def test_the_ends_of_a_range_are_stored_exactly(entity: EntityClient) -> None:
     """The least and the greatest number, the longest text, four bytes a character: the same on both databases."""
-    row = house.make()
-    special = set(house.body()) - {n for n in house.update if n not in house.references} | {"weight", "latitude"}
-    for name, schema in house.update.items():
-        found = house.world.bodies.resolve(schema)
-        if name in special or house.world.bodies.kind(schema) == "enum":
+    row = entity.make()
+    special = set(entity.body()) - {n for n in entity.update if n not in entity.references} | {"weight", "latitude"}
+    for name, schema in entity.update.items():
+        found = entity.running_app.bodies.resolve(schema)
+        if name in special or entity.running_app.bodies.kind(schema) == "enum":
             continue
         ends = [
             found[word] for word in ("minimum", "maximum") if word in found and found["type"] in ("integer", "number")
@@ -133,10 +133,10 @@ def test_the_ends_of_a_range_are_stored_exactly(house: House) -> None:
             ends = ["😀" * found["maxLength"]]
         for end in ends:
             value = int(end) if found["type"] == "integer" else end
-            answer = house.call("PATCH", f"/{row['id']}", json={name: value})
+            answer = entity.call("PATCH", f"/{row['id']}", json={name: value})
             if "exclusiveMinimum" in found and value == found["minimum"]:
                 problem(answer, 422)
                 continue
             assert answer.status_code == 200, (name, value, answer.text)
             assert answer.json()[name] == value
-            assert house.stored(row)[name] == value
+            assert entity.stored(row)[name] == value

@@ -8,19 +8,19 @@ import sqlalchemy as sa
 
 from tests.conftest import sign_up
 from tests.contract.deleted_rows import below, delete, restored
-from tests.contract.entity_client import House, World
+from tests.contract.entity_client import EntityClient, RunningApp
 from tests.contract.problems import problem
 
 
 @pytest.fixture
-def exhibits(odd_world: World) -> House:
+def exhibits(odd_app: RunningApp) -> EntityClient:
     """Private rows that refer to each other."""
-    return odd_world.house("exhibits")
+    return odd_app.entity("exhibits")
 
 
-def test_a_change_that_refers_out_of_sight_is_refused(exhibits: House) -> None:
+def test_a_change_that_refers_out_of_sight_is_refused(exhibits: EntityClient) -> None:
     """409 for a row of one's own, alone and in a batch, as for a row that there is not; another's row stays 404."""
-    theirs, stranger = exhibits.make(exhibits.world.caller("owner")), sign_up(exhibits.world.client)
+    theirs, stranger = exhibits.make(exhibits.running_app.caller("owner")), sign_up(exhibits.running_app.client)
     own, other = exhibits.make(stranger), exhibits.make(stranger)
     for twin in (theirs["id"], 2_000_000_000):
         body = {"twin_id": twin}
@@ -34,14 +34,14 @@ def test_a_change_that_refers_out_of_sight_is_refused(exhibits: House) -> None:
     assert exhibits.call("PATCH", f"/{own['id']}", stranger, json={"twin_id": other["id"]}).status_code == 200
 
 
-def test_a_row_does_not_come_back_to_what_has_gone_out_of_sight(exhibits: House) -> None:
+def test_a_row_does_not_come_back_to_what_has_gone_out_of_sight(exhibits: EntityClient) -> None:
     """409, as where there is none; an administrator, who sees it, brings the row back."""
-    owner = sign_up(exhibits.world.client)
-    other, table = exhibits.make(owner), exhibits.plan.table
+    owner = sign_up(exhibits.running_app.client)
+    other, table = exhibits.make(owner), exhibits.resource.table
     row = delete(exhibits, exhibits.make(owner, twin_id=other["id"]))
     with below(exhibits) as connection:
         taken = sa.update(table).where(table.c.id == other["id"])
-        connection.execute(taken.values(owner_id=exhibits.world.admin_id))
+        connection.execute(taken.values(owner_id=exhibits.running_app.admin_id))
     refused = exhibits.call("POST", f"/{row['id']}/restore", owner)
     assert problem(refused, 409, "reference_not_found")["detail"].startswith("twin_id: ")
     problem(exhibits.call("GET", f"/{row['id']}"), 404)
@@ -49,7 +49,7 @@ def test_a_row_does_not_come_back_to_what_has_gone_out_of_sight(exhibits: House)
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
-def test_rows_that_refer_to_each_other_go_together(exhibits: House, order: tuple[int, ...]) -> None:
+def test_rows_that_refer_to_each_other_go_together(exhibits: EntityClient, order: tuple[int, ...]) -> None:
     """In whatever order they are named; one that another row holds is named, and then none goes."""
     first = exhibits.make()
     rows = [first, exhibits.make(twin_id=first["id"]), exhibits.make()]

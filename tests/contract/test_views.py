@@ -8,24 +8,23 @@ import sqlalchemy as sa
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.operations import expand
 from rowhouse.query.resource import Relation
-from rowhouse.registration.registry import Registration
+from rowhouse.registration.registry import Registration, Registry
 from rowhouse.registration.relations import relations_of
-from tests.contract.entity_client import Headers, House, Row
+from tests.contract.entity_client import EntityClient, Headers, Row
 from tests.contract.problems import faulty_members, problem
-from tests.contract.registrations import REGISTRIES, every_house
+from tests.contract.registrations import Case, every_entity
 
 
-def relations(registration: Registration) -> dict[str, Relation]:
+def relations(registry: Registry, registration: Registration) -> dict[str, Relation]:
     """What `expand` takes for an entity."""
-    registry = next(r for r in REGISTRIES.values() if registration in r.registrations.values())
     lines = registry.registrations
     readable = {path for path, line in lines.items() if "list" in line.operations}
     return relations_of([line.resource for line in lines.values()], readable=readable)[registration.resource.path]
 
 
-def has_relations(registration: Registration) -> bool:
+def has_relations(case: Case) -> bool:
     """Whether anything is related to it, either way; the notices' single route is hand-written."""
-    return bool(relations(registration)) and registration.resource.path != "notices"
+    return bool(relations(case.api.registry, case.registration)) and case.path != "notices"
 
 
 def generated(registration: Registration) -> bool:
@@ -33,112 +32,119 @@ def generated(registration: Registration) -> bool:
     return registration.resource.path != "notices"
 
 
-def related(house: House, relation: Relation, row: Row, headers: Headers | None = None) -> Any:
+def related(entity: EntityClient, relation: Relation, row: Row, headers: Headers | None = None) -> Any:
     """What `expand` should embed, read from the related entity's own list."""
     value = row[relation.local]
     if value is None:
         return [] if relation.many else None
-    target = house.world.house(relation.target.path)
+    target = entity.running_app.entity(relation.target.path)
     found = target.list(headers, **{relation.remote: value}, size=100)["items"]
     return found if relation.many else next(iter(found), None)
 
 
-def is_one_each(house: House, reference: str) -> bool:
+def is_one_each(entity: EntityClient, reference: str) -> bool:
     """Whether an account has one row at most for each that the member refers to."""
-    pair = {house.owner, reference}
-    uniques = [u for u in house.plan.table.constraints if isinstance(u, sa.UniqueConstraint)]
+    pair = {entity.owner, reference}
+    uniques = [u for u in entity.resource.table.constraints if isinstance(u, sa.UniqueConstraint)]
     return any({column.name for column in unique.columns} == pair for unique in uniques)
 
 
-def family(house: House, relation: Relation) -> Row:
+def family(entity: EntityClient, relation: Relation) -> Row:
     """A row that has related rows; where the reference leads to another row of the same table, not to itself."""
-    row = house.make_plain() if relation.many else house.make()
+    row = entity.make_plain() if relation.many else entity.make()
     if relation.many:
-        target = house.world.house(relation.target.path)
+        target = entity.running_app.entity(relation.target.path)
         for number in range(2):
             own = {"vehicle_id": None} if "vehicle_id" in target.create and relation.remote != "vehicle_id" else {}
             if relation.remote in target.create:
-                maker = house.world.caller(f"relative {number}") if is_one_each(target, relation.remote) else None
+                maker = (
+                    entity.running_app.caller(f"relative {number}") if is_one_each(target, relation.remote) else None
+                )
                 target.make(maker, **own, **{relation.remote: row[relation.local]})
             elif target.owner == relation.remote:
                 target.make(**own)
-    return house.stored(row)
+    return entity.stored(row)
 
 
-@every_house("list", "get", where=generated)
-def test_fields_shows_these_members_and_no_others(house: House) -> None:
+@every_entity("list", "get", where=generated)
+def test_fields_shows_these_members_and_no_others(entity: EntityClient) -> None:
     """Each alone, two together; what is not shown still filters and sorts; the tag is that of the whole row."""
-    row = house.make()
-    tag = house.call("GET", f"/{row['id']}").headers["etag"]
-    names = list(house.public)
+    row = entity.make()
+    tag = entity.call("GET", f"/{row['id']}").headers["etag"]
+    names = list(entity.public)
     for shown in [*([name] for name in names), [names[-1], names[0]], names]:
         query = {"fields": ",".join(shown)}
-        assert house.list(**query, id=row["id"], sort="-created_at")["items"] == [{n: row[n] for n in shown}]
-        answer = house.call("GET", f"/{row['id']}", params=query)
+        assert entity.list(**query, id=row["id"], sort="-created_at")["items"] == [{n: row[n] for n in shown}]
+        answer = entity.call("GET", f"/{row['id']}", params=query)
         assert answer.json() == {name: row[name] for name in shown}
         assert answer.headers["etag"] == tag
-    known = house.call("GET", f"/{row['id']}", params={"fields": names[0]}, extra={"If-None-Match": tag})
+    known = entity.call("GET", f"/{row['id']}", params={"fields": names[0]}, extra={"If-None-Match": tag})
     assert (known.status_code, known.content) == (304, b"")
 
 
-@every_house("list", "get", where=generated)
-def test_a_member_that_is_not_there_cannot_be_shown(house: House) -> None:
+@every_entity("list", "get", where=generated)
+def test_a_member_that_is_not_there_cannot_be_shown(entity: EntityClient) -> None:
     """Unknown, secret or empty: 422 naming the parameter."""
-    row = house.make()
-    hidden = set(house.plan.columns) - set(house.public)
+    row = entity.make()
+    hidden = set(entity.resource.columns) - set(entity.public)
     for wrong in ("", ",", "id,", "no_such", "ID", " id", "-id", "*", "id " * 200, ",".join(["id"] * 101), *hidden):
         for path in ("", f"/{row['id']}"):
-            assert faulty_members(house.call("GET", path, params={"fields": wrong})) == {"fields"}
-            assert faulty_members(house.call("GET", path, params={"expand": wrong})) == {"expand"}
-    assert faulty_members(house.call("GET", "?fields=id&fields=id")) == {"fields"}
+            assert faulty_members(entity.call("GET", path, params={"fields": wrong})) == {"fields"}
+            assert faulty_members(entity.call("GET", path, params={"expand": wrong})) == {"expand"}
+    assert faulty_members(entity.call("GET", "?fields=id&fields=id")) == {"fields"}
 
 
-@every_house("list")
-def test_a_cursor_keeps_the_view_or_takes_another(house: House) -> None:
+@every_entity("list")
+def test_a_cursor_keeps_the_view_or_takes_another(entity: EntityClient) -> None:
     """A view is neither sort nor filter."""
-    rows = sorted((house.make() for _ in range(3)), key=lambda row: row["id"])
+    rows = sorted((entity.make() for _ in range(3)), key=lambda row: row["id"])
     mine = ",".join(str(row["id"]) for row in rows)
-    page = house.list(id__in=mine, size=1, fields="created_at")
+    page = entity.list(id__in=mine, size=1, fields="created_at")
     assert page["items"] == [{"created_at": rows[0]["created_at"]}]
     follow = {"cursor": page["next_cursor"]}
-    assert house.list(**follow)["items"] == [{"created_at": rows[1]["created_at"]}]
-    assert house.list(**follow, fields="id")["items"] == [{"id": rows[1]["id"]}]
-    assert house.list(**follow, fields="id", size=2)["items"] == [{"id": row["id"]} for row in rows[1:]]
+    assert entity.list(**follow)["items"] == [{"created_at": rows[1]["created_at"]}]
+    assert entity.list(**follow, fields="id")["items"] == [{"id": rows[1]["id"]}]
+    assert entity.list(**follow, fields="id", size=2)["items"] == [{"id": row["id"]} for row in rows[1:]]
 
 
-@every_house("list", "get", where=has_relations)
-def test_expand_embeds_what_the_related_list_shows(house: House) -> None:
+@every_entity("list", "get", where_case=has_relations)
+def test_expand_embeds_what_the_related_list_shows(entity: EntityClient) -> None:
     """One row or all of them, whole; nothing else of the row changes; also beside `fields`, and on a single row."""
-    for name, relation in relations(house.registration).items():
-        row = family(house, relation)
-        expected = related(house, relation, row)
+    for name, relation in relations(entity.running_app.registry, entity.registration).items():
+        row = family(entity, relation)
+        expected = related(entity, relation, row)
         whole = {**row, name: expected}
-        assert house.list(id=row["id"], expand=name)["items"] == [whole]
-        answer = house.call("GET", f"/{row['id']}", params={"expand": name})
+        assert entity.list(id=row["id"], expand=name)["items"] == [whole]
+        answer = entity.call("GET", f"/{row['id']}", params={"expand": name})
         assert answer.json() == whole
-        assert answer.headers["etag"] == house.call("GET", f"/{row['id']}").headers["etag"]
-        narrowed = house.list(id=row["id"], expand=name, fields="created_at")["items"]
+        assert answer.headers["etag"] == entity.call("GET", f"/{row['id']}").headers["etag"]
+        narrowed = entity.list(id=row["id"], expand=name, fields="created_at")["items"]
         assert narrowed == [{"created_at": row["created_at"], name: expected}]
-    everything = ",".join(relations(house.registration))
-    assert set(house.list(id=row["id"], expand=everything)["items"][0]) == {*row, *relations(house.registration)}
+    everything = ",".join(relations(entity.running_app.registry, entity.registration))
+    assert set(entity.list(id=row["id"], expand=everything)["items"][0]) == {
+        *row,
+        *relations(entity.running_app.registry, entity.registration),
+    }
 
 
-@every_house("list", where=has_relations)
-def test_the_names_of_expand_are_documented(house: House) -> None:
+@every_entity("list", where_case=has_relations)
+def test_the_names_of_expand_are_documented(entity: EntityClient) -> None:
     """Exactly those."""
-    choices = house.parameters["expand"]["items"]
-    assert set(choices.get("enum") or [choices["const"]]) == set(relations(house.registration))
+    choices = entity.parameters["expand"]["items"]
+    assert set(choices.get("enum") or [choices["const"]]) == set(
+        relations(entity.running_app.registry, entity.registration)
+    )
 
 
-@every_house("list", "get", where=lambda registration: generated(registration) and not has_relations(registration))
-def test_where_nothing_is_related_there_is_no_expand(house: House) -> None:
+@every_entity("list", "get", where=generated, where_case=lambda case: not has_relations(case))
+def test_where_nothing_is_related_there_is_no_expand(entity: EntityClient) -> None:
     """It is refused like any unknown parameter."""
-    assert "expand" not in house.parameters
-    assert faulty_members(house.call("GET", params={"expand": "id"})) == {"expand"}
+    assert "expand" not in entity.parameters
+    assert faulty_members(entity.call("GET", params={"expand": "id"})) == {"expand"}
 
 
-@every_house("list", where=has_relations)
-def test_expand_takes_the_same_statements_for_many_rows(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+@every_entity("list", where_case=has_relations)
+def test_expand_takes_the_same_statements_for_many_rows(entity: EntityClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """One more than without it."""
     counted: list[object] = []
     run = UnitOfWork.run
@@ -147,46 +153,49 @@ def test_expand_takes_the_same_statements_for_many_rows(house: House, monkeypatc
         counted.append(arguments[0])
         return run(self, *arguments)
 
-    for relation in relations(house.registration).values():
-        rows = [family(house, relation) for _ in range(2)]
+    for relation in relations(entity.running_app.registry, entity.registration).values():
+        rows = [family(entity, relation) for _ in range(2)]
         mine = ",".join(str(row["id"]) for row in rows)
         with monkeypatch.context() as patched:
             patched.setattr(UnitOfWork, "run", counting)
             counts = []
             for query in ({"id__in": mine}, {"id__in": mine, "expand": relation.name}):
                 counted.clear()
-                assert len(house.list(**query)["items"]) == 2
+                assert len(entity.list(**query)["items"]) == 2
                 counts.append(len(counted))
         assert counts[1] <= counts[0] + 1
 
 
-@every_house("list", where=has_relations)
-def test_expand_shows_a_caller_what_the_related_list_would(house: House) -> None:
+@every_entity("list", where_case=has_relations)
+def test_expand_shows_a_caller_what_the_related_list_would(entity: EntityClient) -> None:
     """Not more: an entity that the caller may not read is refused, a row out of sight is null or not in its list."""
-    stranger = house.world.caller("stranger")
-    for name, relation in relations(house.registration).items():
-        row = family(house, relation)
-        target = house.world.house(relation.target.path)
+    stranger = entity.running_app.caller("stranger")
+    for name, relation in relations(entity.running_app.registry, entity.registration).items():
+        row = family(entity, relation)
+        target = entity.running_app.entity(relation.target.path)
         for who in (stranger, {}):
-            answer = house.call("GET", headers=who, params={"id": row["id"], "expand": name})
-            allowed = {house.call("GET", headers=who).status_code, target.call("GET", headers=who).status_code}
+            answer = entity.call("GET", headers=who, params={"id": row["id"], "expand": name})
+            allowed = {entity.call("GET", headers=who).status_code, target.call("GET", headers=who).status_code}
             if allowed != {200}:
                 problem(answer, max(allowed))
                 continue
             assert answer.status_code == 200, answer.text
             for seen in answer.json()["items"]:
-                assert seen[name] == related(house, relation, seen, who)
+                assert seen[name] == related(entity, relation, seen, who)
 
 
-@every_house("list", where=lambda registration: any(r.many for r in relations(registration).values()))
-def test_too_many_related_rows_are_refused_not_cut_off(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+@every_entity(
+    "list",
+    where_case=lambda case: any(r.many for r in relations(case.api.registry, case.registration).values()),
+)
+def test_too_many_related_rows_are_refused_not_cut_off(entity: EntityClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """422 that says what to do instead."""
     monkeypatch.setattr(expand, "MAX_EMBEDDED", 1)
-    for name, relation in relations(house.registration).items():
+    for name, relation in relations(entity.running_app.registry, entity.registration).items():
         if relation.many:
-            row = family(house, relation)
-            answer = house.call("GET", params={"id": row["id"], "expand": name})
-            if len(related(house, relation, row)) > 1:
+            row = family(entity, relation)
+            answer = entity.call("GET", params={"id": row["id"], "expand": name})
+            if len(related(entity, relation, row)) > 1:
                 assert faulty_members(answer) == {"expand"}
                 assert relation.target.path in answer.json()["errors"][0]["msg"]
             else:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import httpx2
@@ -14,8 +15,7 @@ from fastapi.routing import APIRouter
 from httpx2 import Response
 from starlette.testclient import TestClient
 
-from app.api import registry as product
-from app.main import create_app
+from rowhouse.app import factory
 from rowhouse.app import request_middleware as middleware
 from rowhouse.auth import service
 from rowhouse.core import error_causes as causes
@@ -27,9 +27,12 @@ from rowhouse.health import readiness
 from rowhouse.http.routing import Router
 from rowhouse.registration.registry import Registry
 from rowhouse.requests import throttling
-from tests.conftest import QUIET, migrate
+from tests.conftest import QUIET, shop_database
 from tests.databases import Databases
 from tests.fast_client import QuickClient
+from tests.sample_entities.application import create_app
+from tests.sample_entities.shop.models import metadata as shop_metadata
+from tests.sample_entities.shop.registry import registry as shop
 
 Serve = Callable[..., TestClient]
 LOGGERS = ("", "uvicorn", "uvicorn.error", "uvicorn.access", "httpx2")
@@ -89,15 +92,15 @@ def count(database: Database, name: str) -> int:
 
 
 @pytest.fixture(scope="session")
-def migrated_url(backend: str, databases: Databases) -> str:
-    """A migrated database, shared by applications whose tests make their own rows."""
-    return databases.prepared(backend, "migrated", migrate)
+def shop_url(backend: str, databases: Databases) -> str:
+    """A database of the sample shop, shared by applications whose tests make their own rows."""
+    return shop_database(databases, backend)
 
 
 @pytest.fixture(scope="session")
 def sqlite_url(databases: Databases) -> str:
-    """A migrated SQLite database, for what does not depend on the database."""
-    return databases.prepared("sqlite", "migrated", migrate)
+    """An SQLite database of the sample shop, for what does not depend on the database."""
+    return shop_database(databases, "sqlite")
 
 
 def build(url: str, *routers: APIRouter, registry: Registry | None = None, **settings: Any) -> FastAPI:
@@ -108,12 +111,12 @@ def build(url: str, *routers: APIRouter, registry: Registry | None = None, **set
     return create_app(Settings(database_url=url, **{**QUIET, **settings}), registry)
 
 
-def build_product(url: str, *routers: APIRouter, **settings: Any) -> FastAPI:
-    """The product with further routes."""
+def build_shop(url: str, *routers: APIRouter, **settings: Any) -> FastAPI:
+    """The sample shop with further routes."""
     registry = Registry("/api/v1")
-    registry.registrations = dict(product.registrations)
-    registry.declare_roles(product.roles)
-    return build(url, *product.routers, *routers, registry=registry, **settings)
+    registry.declare_roles(shop.roles)
+    registry.registrations = dict(shop.registrations)
+    return build(url, *shop.routers, *routers, registry=registry, **settings)
 
 
 @pytest.fixture
@@ -160,3 +163,15 @@ async def running(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
     server, client = app.router.lifespan_context(app), httpx2.AsyncClient(transport=transport, base_url="http://test")
     async with server, client:
         yield client
+
+
+@pytest.fixture
+def _migrations_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have applications of the sample shop compare the database with the migrations, as a project's do."""
+    monkeypatch.setattr(factory, "SQLModel", SimpleNamespace(metadata=shop_metadata))
+
+
+@pytest.fixture
+def _shop_is_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have server processes serve the sample shop."""
+    monkeypatch.setenv("ROWHOUSE_APP", "tests.sample_entities.application:create_app")

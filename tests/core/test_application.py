@@ -13,7 +13,6 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
-from app.api import registry as product
 from rowhouse.core.errors import NotFoundError
 from rowhouse.core.policy import ANYONE
 from rowhouse.crud.base import CRUDBase
@@ -24,6 +23,7 @@ from rowhouse.query.list_query import ListQuery
 from rowhouse.registration.registry import Registry
 from tests.core.conftest import build
 from tests.fast_client import QuickClient
+from tests.sample_entities.shop.registry import registry as product
 
 ORDINARY = "starlette.exception_handlers"  # FastAPI's layers leave it in the scope
 LIST = "/api/v1/lanterns"

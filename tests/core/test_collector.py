@@ -4,15 +4,15 @@ import gc
 
 from starlette.testclient import TestClient
 
-from app.main import create_app
 from rowhouse.core.settings import Settings
-from tests.conftest import QUIET, migrate
+from tests.conftest import QUIET, shop_database
 from tests.databases import Databases
+from tests.sample_entities.application import create_app
 
 
 def test_the_collector_leaves_alone_what_was_there_at_the_start(databases: Databases, backend: str) -> None:
     """While the application serves; afterwards all is as it was, for a process may hold several."""
-    app = create_app(Settings(database_url=databases.prepared(backend, "migrated", migrate), **QUIET))
+    app = create_app(Settings(database_url=shop_database(databases, backend), **QUIET))
     with TestClient(app):
         assert gc.get_freeze_count() > 10_000
     assert gc.get_freeze_count() == 0

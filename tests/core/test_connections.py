@@ -14,9 +14,11 @@ from fastapi import FastAPI
 
 from rowhouse.cli.connection import Connection
 from tests.concurrency.servers import HOST
-from tests.conftest import migrate
-from tests.core.conftest import build_product
+from tests.conftest import shop_database
+from tests.core.conftest import build_shop
 from tests.databases import Databases
+
+pytestmark = pytest.mark.usefixtures("_shop_is_the_project")
 
 Talk = Callable[..., bytes]
 GET = b"GET /health HTTP/1.1\r\nHost: x\r\n"
@@ -26,7 +28,7 @@ BODY = b"POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: applicatio
 @pytest.fixture(scope="module")
 def address(make_url: str) -> Iterator[tuple[str, int]]:
     """A server in this process whose limits are small."""
-    app: FastAPI = build_product(make_url, body_seconds=0.4)
+    app: FastAPI = build_shop(make_url, body_seconds=0.4)
     with pytest.MonkeyPatch.context() as patch, socket.create_server((HOST, 0)) as listener:
         patch.setattr(Connection, "head_seconds", 0.4)
         patch.setattr(Connection, "most_head_bytes", 4096)
@@ -43,7 +45,7 @@ def address(make_url: str) -> Iterator[tuple[str, int]]:
 @pytest.fixture(scope="module")
 def make_url(databases: Databases) -> str:
     """A migrated database."""
-    return databases.prepared("sqlite", "migrated", migrate)
+    return shop_database(databases, "sqlite")
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from rowhouse.core.errors import RowhouseError, problem_response
 from rowhouse.core.settings import Settings
 from rowhouse.health.drain import Drain
 from tests.concurrency.servers import HOST, Server, serve
-from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, ROOT, migrate
+from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, ROOT, shop_database
 from tests.databases import Databases
 
 PART_OF_A_BODY = (
@@ -37,7 +37,7 @@ PATIENCE = 20
 @pytest.fixture
 def url(databases: Databases) -> str:
     """A migrated database."""
-    return databases.prepared("sqlite", "migrated", migrate)
+    return shop_database(databases, "sqlite")
 
 
 @contextmanager
@@ -287,6 +287,8 @@ from fastapi import FastAPI
 from rowhouse.app import factory as main
 from rowhouse.core.settings import Settings
 from rowhouse.registration.registry import Registry
+
+pytestmark = pytest.mark.usefixtures("_shop_is_the_project")
 main.CLOSE_SECONDS = 0.2
 app = main.create_app(Registry(), settings=Settings(database_url="sqlite:///{tmp_path / "any.db"}", log_json=False))
 async def scenario():

@@ -22,7 +22,7 @@ from rowhouse.core.settings import Settings
 from rowhouse.db.engine import create_engine
 from rowhouse.http.dependencies import CallerDep, SessionDep
 from rowhouse.http.routing import Router
-from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, migrate, sign_in, small_registry
+from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, shop_database, sign_in, small_registry
 from tests.core.conftest import build, kept_logging
 from tests.databases import Databases
 from tests.fast_client import QuickClient
@@ -41,7 +41,7 @@ def _logging_as_it_was() -> Iterator[None]:
 @pytest.fixture
 def own_url(backend: str, databases: Databases) -> str:
     """A migrated database that a test may break."""
-    return databases.prepared(backend, "migrated", migrate)
+    return shop_database(databases, backend)
 
 
 def execute(url: str, *statements: str) -> None:
@@ -270,7 +270,7 @@ def test_a_traceback_quotes_no_row(databases: Databases, capsys: Capture, log_js
     configure_logging(Settings(log_json=log_json))
     insert = "INSERT INTO categories (name, created_at, updated_at) VALUES ('hidden', now(), now())"
     with pytest.raises(sa.exc.IntegrityError) as refused:
-        execute(databases.prepared("postgresql", "migrated", migrate), insert, insert)
+        execute(shop_database(databases, "postgresql"), insert, insert)
     logging.getLogger("uvicorn.error").error("failed", exc_info=refused.value)
     text = capsys.readouterr().err
     assert "uq_categories_name" in text

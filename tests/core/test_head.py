@@ -13,7 +13,7 @@ from rowhouse.transfer.exporter import Exporter
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in
 from tests.core.conftest import Serve
 from tests.databases import Databases
-from tests.sample_entities.odd.application import open_odd
+from tests.sample_entities.opened import open_odd
 
 OWN = {"x-request-id", "date"}
 AT_THE_ROOT = ("/health", "/ready", "/docs", "/redoc", "/openapi.json", "/docs/assets/favicon.png", "/nowhere")

@@ -6,20 +6,22 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from tests.conftest import migrate
+from tests.conftest import shop_database
 from tests.core.conftest import Serve
 from tests.databases import Databases
+
+pytestmark = pytest.mark.usefixtures("_migrations_count")
 
 
 @pytest.fixture
 def own_url(backend: str, databases: Databases) -> str:
     """A migrated database that a test may break."""
-    return databases.prepared(backend, "migrated", migrate)
+    return shop_database(databases, backend)
 
 
-def test_a_migrated_database_is_ready(serve: Serve, migrated_url: str) -> None:
+def test_a_migrated_database_is_ready(serve: Serve, shop_url: str) -> None:
     """At the root, not under the API's prefix."""
-    client = serve(url=migrated_url)
+    client = serve(url=shop_url)
     assert (client.get("/health").status_code, client.get("/health").json()) == (200, {"status": "ok"})
     assert (client.get("/ready").status_code, client.get("/ready").json()) == (200, {"status": "ready"})
     assert client.get("/api/v1/health").status_code == 404

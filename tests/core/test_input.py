@@ -6,12 +6,12 @@ import pytest
 from fastapi import Depends, Form, Query
 from pydantic import BaseModel, Field
 
-from app.catalog.models import Category
 from rowhouse.core.policy import ANYONE
 from rowhouse.http.dependencies import SessionDep
 from rowhouse.http.routing import Router
 from tests.conftest import unique
 from tests.core.conftest import Serve, get
+from tests.sample_entities.shop.models import Category
 
 
 class Item(BaseModel):
@@ -116,7 +116,7 @@ def test_a_malformed_body_is_422(reading: Any, body: bytes) -> None:
     assert seen == []
 
 
-def test_half_a_surrogate_pair_is_422(serve: Serve, migrated_url: str) -> None:
+def test_half_a_surrogate_pair_is_422(serve: Serve, shop_url: str) -> None:
     """No database can store it; nor is anything stored beside it."""
     router, name = Router(), unique("category")
 
@@ -126,7 +126,7 @@ def test_half_a_surrogate_pair_is_422(serve: Serve, migrated_url: str) -> None:
             session.add(Category(name=title))
             session.flush()
 
-    client = serve(router, url=migrated_url)
+    client = serve(router, url=shop_url)
     answer = client.post(
         "/api/v1/shelves", content=f'["{name}", "\\ud800"]'.encode(), headers={"content-type": "application/json"}
     )

@@ -307,7 +307,7 @@ def test_a_lost_connection_is_seen_in_the_cause() -> None:
     assert not is_disconnect(None)
 
 
-def test_the_unknown_gives_nothing_away(serve: Serve, migrated_url: str) -> None:
+def test_the_unknown_gives_nothing_away(serve: Serve, shop_url: str) -> None:
     """A 500 of few words, without SQL, names or values."""
     router, name = Router(), unique("hidden")
 
@@ -315,7 +315,7 @@ def test_the_unknown_gives_nothing_away(serve: Serve, migrated_url: str) -> None
     def read_broken(session: SessionDep) -> None:
         session.execute(sa.text("SELECT :value FROM nowhere"), {"value": name})
 
-    client = serve(router, url=migrated_url)
+    client = serve(router, url=shop_url)
     answer = client.get("/api/v1/broken")
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
     assert answer.json()["detail"] == RowhouseError.default_detail

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from rowhouse.core.logging_config import configure_logging
 from rowhouse.core.settings import Settings
 from rowhouse.http.routing import Router
-from tests.core.conftest import Serve, build_product, kept_logging
+from tests.core.conftest import Serve, build_shop, kept_logging
 
 Capture = pytest.CaptureFixture[str]
 
@@ -65,7 +65,7 @@ def test_what_is_logged_on_the_way_names_the_request(serve: Serve, capsys: Captu
 
 def test_nothing_secret_is_logged(sqlite_url: str, capsys: Capture) -> None:
     """Neither body nor header nor query string, of what succeeds, is refused or breaks."""
-    app = build_product(sqlite_url, log_level="debug", access_log=True)
+    app = build_shop(sqlite_url, log_level="debug", access_log=True)
     calls: list[tuple[str, str, dict[str, Any]]] = [
         (
             "POST",

@@ -14,7 +14,7 @@ from rowhouse.app.openapi_document import build_openapi
 from rowhouse.core.errors import PROBLEM_MEDIA_TYPE
 from rowhouse.core.openapi import problem_responses
 from rowhouse.http.routing import Router
-from tests.core.conftest import Serve, build, build_product
+from tests.core.conftest import Serve, build, build_shop
 from tests.fast_client import QuickClient
 
 PATIENT = 5.0  # seconds
@@ -24,7 +24,7 @@ METHODS = ("get", "post", "put", "patch", "delete")
 @pytest.fixture(scope="module")
 def document(sqlite_url: str) -> dict[str, Any]:
     """The product's document."""
-    return build_product(sqlite_url).openapi()
+    return build_shop(sqlite_url).openapi()
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:

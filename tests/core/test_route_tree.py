@@ -7,7 +7,6 @@ from fastapi import APIRouter
 from fastapi.routing import APIRoute
 from starlette.routing import NoMatchFound
 
-from app.catalog.models import Category
 from rowhouse.auth.models import ADMIN
 from rowhouse.core.policy import ANYONE
 from rowhouse.http.dependencies import SessionDep
@@ -16,6 +15,7 @@ from rowhouse.http.routing import Router
 from rowhouse.registration.registry import Registry
 from rowhouse.schemas.columns import RegistrationError
 from tests.core.conftest import Serve
+from tests.sample_entities.shop.models import Category
 
 
 @pytest.fixture

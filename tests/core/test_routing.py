@@ -7,12 +7,12 @@ import sqlalchemy as sa
 from fastapi import BackgroundTasks, Depends, HTTPException, Request, Response
 from pydantic import BaseModel, ConfigDict
 
-from app.catalog.models import Category
 from rowhouse.core.policy import ANYONE
 from rowhouse.http.dependencies import SessionDep, SettingsDep, UnitDep
 from rowhouse.http.routing import Router
 from tests.conftest import unique
 from tests.core.conftest import Serve, get
+from tests.sample_entities.shop.models import Category
 
 
 class Item(BaseModel):

@@ -13,7 +13,6 @@ from fastapi import Depends
 from starlette.responses import Response
 from starlette.testclient import TestClient
 
-from app.catalog.models import Category
 from rowhouse.auth.models import User
 from rowhouse.core.errors import ReadOnlyDatabaseError, TransactionRetryError, UnavailableError
 from rowhouse.core.policy import ANYONE
@@ -31,7 +30,8 @@ from rowhouse.workers.runner import (
     current_unit_of_work,
 )
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in, unique
-from tests.core.conftest import Serve, build, build_product, count, running, shelves
+from tests.core.conftest import Serve, build, build_shop, count, running, shelves
+from tests.sample_entities.shop.models import Category
 
 LONG = 10.0
 
@@ -336,12 +336,12 @@ def burst_router() -> Router:
     return router
 
 
-def test_200_at_once_on_the_default_pool(migrated_url: str, burst_router: Router) -> None:
+def test_200_at_once_on_the_default_pool(shop_url: str, burst_router: Router) -> None:
     """Generated and hand-written, reading and writing: all are answered, every row is stored. How soon is perf's business."""
-    app = build_product(migrated_url, burst_router, admin_email=ADMIN_EMAIL, admin_password=ADMIN_PASSWORD)
+    app = build_shop(shop_url, burst_router, admin_email=ADMIN_EMAIL, admin_password=ADMIN_PASSWORD)
     with TestClient(app) as before:
         headers = sign_in(before, ADMIN_EMAIL, ADMIN_PASSWORD)
-    app = build_product(migrated_url, burst_router, queue_seconds=30)
+    app = build_shop(shop_url, burst_router, queue_seconds=30)
     assert app.state.settings.worker_threads == 8
 
     async def scenario() -> None:

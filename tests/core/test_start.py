@@ -27,10 +27,12 @@ from rowhouse.entities.model import IntegerKey, Record
 from rowhouse.registration.mappers import configure_mappers
 from rowhouse.registration.registry import Registry
 from rowhouse.schemas.columns import RegistrationError
-from tests.conftest import ROOT, migrate
+from tests.conftest import ROOT, shop_database
 from tests.core.conftest import kept_logging
 from tests.databases import Databases
 from tests.migrations.copies import copy_migrations
+
+pytestmark = pytest.mark.usefixtures("_shop_is_the_project")
 
 
 @pytest.fixture
@@ -237,7 +239,7 @@ def test_debugging_shows_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert "Traceback" in start(monkeypatch, capsys, DATABASE_URL="sqlite://", LOG_LEVEL="debug")
 
 
-@pytest.mark.usefixtures("bare_environment")
+@pytest.mark.usefixtures("bare_environment", "_migrations_count")
 def test_a_database_that_no_waiting_mends_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], databases: Databases, backend: str
 ) -> None:
@@ -386,7 +388,7 @@ def test_the_exit_code(monkeypatch: pytest.MonkeyPatch, outcome: Any, started: b
 
 def test_a_server_ready_to_serve_is_made(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a migrated database."""
-    monkeypatch.setenv("DATABASE_URL", databases.prepared("sqlite", "migrated", migrate))
+    monkeypatch.setenv("DATABASE_URL", shop_database(databases, "sqlite"))
     monkeypatch.setenv("LOG_LEVEL", "error")
     app = serve.application()
     assert app.state.settings.log_level == "error"

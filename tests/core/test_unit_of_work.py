@@ -20,8 +20,8 @@ from rowhouse.db.database import Database
 from rowhouse.db.engine import create_engine
 from rowhouse.db.integrity import ForeignKeyError
 from rowhouse.db.unit_of_work import UnitOfWork
-from tests.conftest import migrate, unique
-from tests.core.conftest import Shelf, build_product, count, shelves, things
+from tests.conftest import shop_database, unique
+from tests.core.conftest import Shelf, build_shop, count, shelves, things
 from tests.databases import Databases
 from tests.fast_client import QuickClient
 
@@ -366,7 +366,7 @@ def test_a_connection_that_died_while_it_was_idle_is_not_noticed(
     databases: Databases, method: str, path: str, body: Any, status: int
 ) -> None:
     """By no reader and no writer: nothing was done on it, so that a new one can do it all."""
-    app = build_product(databases.prepared("postgresql", "migrated", migrate))
+    app = build_shop(shop_database(databases, "postgresql"))
     with QuickClient(app) as client:
         assert client.request(method, path).status_code in (200, 415)
         for _ in range(2):

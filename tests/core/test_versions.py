@@ -12,8 +12,6 @@ from fastapi.routing import APIRoute
 from sqlmodel import col, select
 from starlette.testclient import TestClient
 
-from app.catalog.models import Book, Category
-from app.main import create_app
 from rowhouse.auth.accounts import include_accounts
 from rowhouse.auth.models import ADMIN
 from rowhouse.core.policy import ANYONE
@@ -31,6 +29,8 @@ from rowhouse.schemas.columns import RegistrationError
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, PASSWORD, QUIET, unique
 from tests.core.conftest import build
 from tests.fast_client import QuickClient
+from tests.sample_entities.application import create_app
+from tests.sample_entities.shop.models import Book, Category
 
 Headers = dict[str, str]
 V1, V2 = "/api/v1/categories", "/api/v2/categories"
@@ -85,9 +85,9 @@ def registries() -> list[Registry]:
 
 
 @pytest.fixture(scope="module")
-def client(migrated_url: str) -> Iterator[TestClient]:
+def client(shop_url: str) -> Iterator[TestClient]:
     """A client of both versions."""
-    with QuickClient(create_app(Settings(database_url=migrated_url, **ADMINISTRATOR), registries())) as client:
+    with QuickClient(create_app(Settings(database_url=shop_url, **ADMINISTRATOR), registries())) as client:
         yield client
 
 
@@ -134,13 +134,13 @@ def test_what_one_version_keeps_all_keep(client: TestClient, prefix: str, *, by_
     assert client.post(f"{V1}/{key}/restore", headers=headers).json()["name"] == name
 
 
-def test_another_application_of_the_classes_keeps_what_it_says(migrated_url: str) -> None:
+def test_another_application_of_the_classes_keeps_what_it_says(shop_url: str) -> None:
     """In the same process: nothing of the registration stays on the class."""
     plain = Registry("/api/v1")
     include_accounts(plain, roles=("driver",), sign_up=("user", "driver"), operations=())
     plain.include(by_hand)
     plain.register(Category, read=ANYONE, write=ADMIN)
-    settings = Settings(database_url=migrated_url, **ADMINISTRATOR)
+    settings = Settings(database_url=shop_url, **ADMINISTRATOR)
     keeping = create_app(settings, registries())
     with QuickClient(create_app(settings, plain)) as client, QuickClient(keeping) as other:
         headers, name = sign_in(client, "/api/v1"), unique("category")

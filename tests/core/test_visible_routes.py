@@ -21,9 +21,10 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rowhouse.http.routing import Router
-from tests.core.conftest import build_product
+from tests.core.conftest import build_shop
 from tests.fast_client import QuickClient
 from tests.openapi_documents import document_of
+from tests.sample_entities.application import create_app
 
 GET_BOOK, EXPORT = "/api/v1/books/{id}", "/api/v1/books/export"
 # A request and the template of the operation that answers it: on the fast path, by hand, with a slash, refused, at the root.
@@ -37,7 +38,7 @@ REQUESTS = [
     ("PATCH", "/api/v1/books/batch", "/api/v1/books/batch"),
     ("PATCH", "/api/v1/books/1", GET_BOOK),
     ("GET", "/api/v1/users/me", "/api/v1/users/me"),
-    ("POST", "/api/v1/orders/1/cancel", "/api/v1/orders/{id}/cancel"),
+    ("POST", "/api/v1/bookings/1/cancel", "/api/v1/bookings/{id}/cancel"),
     ("GET", "/health", "/health"),
 ]
 
@@ -60,19 +61,19 @@ class Watch:
 @pytest.fixture
 def app(sqlite_url: str) -> FastAPI:
     """The product on SQLite, for nothing here depends on the database; a test may change it."""
-    return build_product(sqlite_url)
+    return build_shop(sqlite_url)
 
 
 @pytest.fixture(scope="module")
 def product(sqlite_url: str) -> FastAPI:
     """The same for tests that only look at its routes."""
-    return build_product(sqlite_url)
+    return build_shop(sqlite_url)
 
 
 @pytest.fixture(scope="module")
 def watched(sqlite_url: str) -> Iterator[tuple[TestClient, list[Scope]]]:
     """A client of the product, and the scopes that a middleware of it has seen."""
-    app, scopes = build_product(sqlite_url), list[Scope]()
+    app, scopes = build_shop(sqlite_url), list[Scope]()
     app.add_middleware(Watch, seen=scopes)
     with QuickClient(app) as client:
         yield client, scopes
@@ -97,7 +98,7 @@ def test_every_documented_operation_is_a_route(product: FastAPI) -> None:
     """With its full path, its methods and its name."""
     documented = {
         (method.upper(), path, operation["operationId"])
-        for path, item in document_of("product")["paths"].items()
+        for path, item in document_of(create_app)["paths"].items()
         for method, operation in item.items()
     }
     routes = [route for route in product.routes if isinstance(route, APIRoute) and route.include_in_schema]
@@ -256,7 +257,7 @@ def test_a_router_of_the_registry_is_shared_between_applications(sqlite_url: str
     def probe(name: str) -> str:
         return name
 
-    build_product(sqlite_url, router)
-    app = build_product(sqlite_url, router)
+    build_shop(sqlite_url, router)
+    app = build_shop(sqlite_url, router)
     assert [getattr(route, "path", None) for route in router.routes] == ["/probes/{name}"]
     assert app.url_path_for("probe", name="x") == "/api/v1/probes/x"

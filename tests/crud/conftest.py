@@ -7,7 +7,7 @@ from starlette.testclient import TestClient
 
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in, sign_up
 from tests.databases import Databases
-from tests.sample_entities.odd.application import open_odd
+from tests.sample_entities.opened import open_odd
 
 
 @pytest.fixture(scope="session")

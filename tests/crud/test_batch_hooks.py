@@ -11,7 +11,6 @@ from pydantic import SecretStr
 from sqlmodel import func, select
 from starlette.testclient import TestClient
 
-from app.main import create_app
 from rowhouse.auth.accounts import include_accounts
 from rowhouse.core.errors import ConflictError
 from rowhouse.core.policy import ANYONE, SIGNED_IN
@@ -26,6 +25,7 @@ from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET, sign_in, unique
 from tests.contract.problems import problem
 from tests.databases import Databases
 from tests.fast_client import QuickClient
+from tests.sample_entities.application import create_app
 from tests.sample_entities.odd.base import metadata, table_of
 from tests.sample_entities.odd.registry import create_tables
 from tests.sample_entities.odd.shapes import Leaf, Meeting, Parcel, Room, Sealed, Station

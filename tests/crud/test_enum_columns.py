@@ -9,7 +9,6 @@ import sqlalchemy as sa
 from sqlmodel import Field
 from starlette.testclient import TestClient
 
-from app.main import create_app
 from rowhouse.core.policy import ANYONE
 from rowhouse.core.settings import Settings
 from rowhouse.db.integrity import NAMING_CONVENTION
@@ -20,6 +19,7 @@ from rowhouse.schemas.columns import RegistrationError
 from tests.conftest import QUIET
 from tests.databases import Databases
 from tests.fast_client import QuickClient
+from tests.sample_entities.application import create_app
 
 metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
 fold_with(metadata)

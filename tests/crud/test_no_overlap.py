@@ -10,7 +10,6 @@ from pydantic import SecretStr
 from starlette.testclient import TestClient
 
 import rowhouse
-from app.main import create_app
 from rowhouse.auth.accounts import include_accounts
 from rowhouse.core.errors import OverlapError
 from rowhouse.core.policy import ANYONE, SIGNED_IN
@@ -25,6 +24,7 @@ from rowhouse.schemas.columns import RegistrationError
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET, sign_in, unique
 from tests.contract.problems import faulty_members, problem
 from tests.databases import Databases
+from tests.sample_entities.application import create_app
 from tests.sample_entities.odd.base import OddEntity, metadata, table_of
 from tests.sample_entities.odd.registry import create_tables
 from tests.sample_entities.odd.shapes import Leaf, Meeting, Room, Station, Stay, Visit

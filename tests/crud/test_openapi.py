@@ -9,12 +9,13 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from app.api import registry as product_registry
 from rowhouse.core.errors import PROBLEM_MEDIA_TYPE
 from rowhouse.entities.model import Mark
 from rowhouse.registration.registry import Registration, Registry
 from tests.openapi_documents import Document, document_of
+from tests.sample_entities.application import create_app, create_odd_app
 from tests.sample_entities.odd.registry import registry as odd_registry
+from tests.sample_entities.shop.registry import registry as product_registry
 
 BOOK_OPERATIONS = {
     ("get", ""): "list_books",
@@ -55,13 +56,13 @@ TYPES = {
 @pytest.fixture(scope="session")
 def odd_document() -> Document:
     """The odd entities' document."""
-    return document_of("odd")
+    return document_of(create_odd_app)
 
 
 @pytest.fixture(scope="session")
 def document() -> Document:
     """The product's document."""
-    return document_of("product")
+    return document_of(create_app)
 
 
 def operations(document: Document) -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -9,7 +9,6 @@ import sqlalchemy as sa
 from sqlmodel import Field, col
 from starlette.testclient import TestClient
 
-from app.main import create_app
 from rowhouse.auth.accounts import include_accounts
 from rowhouse.auth.models import RefreshToken, User
 from rowhouse.core.policy import ANYONE
@@ -29,6 +28,7 @@ from rowhouse.schemas.columns import RegistrationError
 from tests.conftest import QUIET
 from tests.databases import Databases
 from tests.fast_client import QuickClient
+from tests.sample_entities.application import create_app
 from tests.sample_entities.odd.base import table_of
 
 metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)

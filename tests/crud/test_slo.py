@@ -5,8 +5,6 @@ from typing import Any
 
 import pytest
 
-from app.catalog.models import Book, Category
-from app.main import create_app
 from rowhouse.core.policy import ANYONE, SIGNED_IN
 from rowhouse.core.settings import Settings
 from rowhouse.http.routing import Router
@@ -14,6 +12,8 @@ from rowhouse.registration.registry import Registry
 from rowhouse.schemas.columns import RegistrationError
 from tests.conftest import QUIET
 from tests.databases import Databases
+from tests.sample_entities.application import create_app
+from tests.sample_entities.shop.models import Book, Category
 
 router = Router(prefix="/books", tags=["books"])
 

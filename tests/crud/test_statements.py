@@ -10,7 +10,6 @@ from sqlalchemy import event
 from sqlalchemy.orm import registry as orm_registry
 from starlette.testclient import TestClient
 
-from app.main import create_app
 from rowhouse.app.application import Application
 from rowhouse.core.policy import ANYONE, SIGNED_IN
 from rowhouse.core.settings import Settings
@@ -19,6 +18,7 @@ from rowhouse.entities.model import IntegerKey, Record
 from rowhouse.registration.registry import Registry
 from tests.conftest import QUIET, unique
 from tests.databases import Databases
+from tests.sample_entities.application import create_app
 
 Headers = dict[str, str]
 MANY = 100

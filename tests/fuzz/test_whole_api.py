@@ -17,7 +17,7 @@ import httpx2
 import pytest
 
 from tests.concurrency.servers import serve
-from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, PASSWORD, migrate
+from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, PASSWORD, shop_database
 from tests.databases import BACKENDS, Databases
 from tests.fuzz.campaign import Account, Campaign
 
@@ -40,7 +40,7 @@ PHASES = {"driver": "fuzzing,stateful", "anonymous": "fuzzing,stateful", "admin"
 @pytest.fixture(scope="module")
 def campaign(backend: str, databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Campaign]:
     """A server of its own, with a row of everything to begin with and tokens that outlast the longest run."""
-    url = databases.prepared(backend, "migrated", migrate)
+    url = shop_database(databases, backend)
     with serve(url, ACCESS_TOKEN_MINUTES="1440") as (server,):
         with httpx2.Client(base_url=f"{server.url}/api/v1", timeout=PATIENT) as client:
             accounts = add_accounts(client)

@@ -5,8 +5,6 @@ from typing import Annotated, Any
 from fastapi import Depends
 from starlette.responses import Response
 
-from app.bookings.models import ChargePoint
-from app.catalog.models import Book, Category
 from rowhouse.auth.accounts import include_accounts
 from rowhouse.core.policy import ANYONE, SIGNED_IN, role
 from rowhouse.crud.base import CRUDBase
@@ -15,6 +13,7 @@ from rowhouse.http.dependencies import CallerDep, SessionDep, UnitDep
 from rowhouse.http.routing import Router
 from rowhouse.operations.route import row_id
 from rowhouse.registration.registry import Registry, public_schema
+from tests.sample_entities.shop.models import Book, Category, ChargePoint
 
 STAFF = role("admin")
 VETS = role("admin", "driver")

@@ -10,14 +10,18 @@ from fastapi.routing import APIRouter
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from app.main import create_app
 from rowhouse.auth.models import User
 from rowhouse.core.settings import Settings
-from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET, migrate, sign_in, sign_up
+from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET, shop_database, sign_in, sign_up
 from tests.core.conftest import Serve, build
 from tests.databases import Databases
 from tests.fast_client import QuickClient
 from tests.hand_written.clinic import clinic
+from tests.hand_written.policies import ODD, SHOP, Stage
+from tests.sample_entities.application import create_app
+from tests.sample_entities.odd.registry import registry as odd
+from tests.sample_entities.opened import open_odd
+from tests.sample_entities.shop.registry import registry as shop
 
 Headers = Mapping[str, str]
 WRONG: Headers = {"Authorization": "Bearer x.y.z"}
@@ -26,7 +30,7 @@ WRONG: Headers = {"Authorization": "Bearer x.y.z"}
 @pytest.fixture(scope="module")
 def served(backend: str, databases: Databases) -> Iterator[TestClient]:
     """A client of the clinic."""
-    url = databases.prepared(backend, "migrated", migrate)
+    url = shop_database(databases, backend)
     settings = Settings(database_url=url, admin_email=ADMIN_EMAIL, admin_password=SecretStr(ADMIN_PASSWORD), **QUIET)
     with QuickClient(create_app(settings, clinic())) as client:
         yield client
@@ -62,7 +66,7 @@ def callers_of(client: TestClient) -> Mapping[str, Headers]:
 @pytest.fixture(scope="session")
 def sqlite_url(databases: Databases) -> str:
     """A migrated SQLite database, for what does not depend on the database."""
-    return databases.prepared("sqlite", "migrated", migrate)
+    return shop_database(databases, "sqlite")
 
 
 @pytest.fixture
@@ -74,3 +78,13 @@ def serve(sqlite_url: str) -> Iterator[Serve]:
             return stack.enter_context(QuickClient(build(url, *routers, **settings)))
 
         yield start
+
+
+@pytest.fixture(scope="module", params=["shop", "odd"])
+def stage(request: pytest.FixtureRequest, client: TestClient, databases: Databases, backend: str) -> Iterator[Stage]:
+    """Each application of samples."""
+    if request.param == "shop":
+        yield Stage(client, shop, callers_of(client), SHOP)
+        return
+    with open_odd(databases, backend) as odd_client:
+        yield Stage(odd_client, odd, callers_of(odd_client), ODD)

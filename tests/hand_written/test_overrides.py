@@ -8,7 +8,6 @@ from fastapi import Body, Depends, FastAPI, Header, HTTPException, Request
 from sqlmodel import Session
 from starlette.testclient import TestClient
 
-from app.catalog.models import Category
 from rowhouse.auth.models import ADMIN
 from rowhouse.core.errors import PermissionDeniedError
 from rowhouse.core.policy import ANYONE
@@ -29,6 +28,7 @@ from rowhouse.registration.registry import Registry
 from rowhouse.workers.runner import current_unit_of_work
 from tests.conftest import unique
 from tests.core.conftest import Serve
+from tests.sample_entities.shop.models import Category
 
 API = "/api/v1"
 BOSS = Caller(id=1, role="admin", is_admin=True)

@@ -7,7 +7,6 @@ import pytest
 from fastapi import APIRouter, Depends
 from starlette.testclient import TestClient
 
-from app.catalog.models import Category
 from rowhouse.core.policy import ANYONE, SIGNED_IN, Policy
 from rowhouse.core.security import Caller
 from rowhouse.crud.dependencies import crud_of
@@ -19,6 +18,7 @@ from tests.conftest import unique
 from tests.core.conftest import Serve
 from tests.hand_written.clinic import STAFF, VETS
 from tests.hand_written.conftest import Headers
+from tests.sample_entities.shop.models import Category
 
 API = "/api/v1"
 FAR = 2**31 - 1

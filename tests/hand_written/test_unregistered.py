@@ -7,13 +7,13 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.testclient import TestClient
 
-from app.catalog.models import Category
 from rowhouse.core.policy import ANYONE
 from rowhouse.crud.dependencies import crud_of
 from rowhouse.http.dependencies import CallerDep, SessionDep, UnitDep, get_caller
 from rowhouse.http.routing import Router
 from tests.core.conftest import build
 from tests.hand_written.clinic import STAFF
+from tests.sample_entities.shop.models import Category
 
 Add = Callable[[FastAPI], object]
 

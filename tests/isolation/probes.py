@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.contract.entity_client import House, Row
+from tests.contract.entity_client import EntityClient, Row
 from tests.contract.list_model import EQUALITY, MATCHES, ORDER, written
 
 OPERATORS = EQUALITY | ORDER | MATCHES
@@ -18,7 +18,7 @@ class Probe:
     method: str
     tail: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
-    house: House | None = None
+    entity: EntityClient | None = None
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Secret:
     `entries` are its history, and `entry_cursors` lead into that and into the history of the stranger's `own` row.
     """
 
-    house: House
+    entity: EntityClient
     row: Row
     tag: str
     cursors: tuple[str, ...]
@@ -44,23 +44,23 @@ class Secret:
 
     def change(self) -> Row:
         """A change that its owner could make."""
-        return change_of(self.house, self.row)
+        return change_of(self.entity, self.row)
 
 
-def change_of(house: House, row: Row) -> Row:
+def change_of(entity: EntityClient, row: Row) -> Row:
     """A change of one member that refers to nothing."""
-    return house.change(row, next(name for name in house.update if name not in house.references))
+    return entity.change(row, next(name for name in entity.update if name not in entity.references))
 
 
 def selections(secret: Secret) -> Iterator[dict[str, Any]]:
     """Each filter by the row's own value, each sort, and a search for each text."""
-    aliases = secret.house.registration.crud.filter_aliases
-    for name in secret.house.parameters:
+    aliases = secret.entity.registration.crud.filter_aliases
+    for name in secret.entity.parameters:
         if name not in NO_FILTERS:
             yield {name: filter_value(secret.row, aliases.get(name, name))}
-    for word in secret.house.parameters["sort"]["items"]["enum"]:
+    for word in secret.entity.parameters["sort"]["items"]["enum"]:
         yield {"sort": word}
-    for column in secret.house.plan.parameters.search.columns:
+    for column in secret.entity.resource.parameters.search.columns:
         yield {"search": secret.row[column]}
 
 
@@ -78,18 +78,18 @@ def filter_value(row: Row, name: str) -> str:
     return written([value] if operator in ("in", "not_in") else value)
 
 
-def bodies_that_name(secret: Secret) -> Iterator[tuple[House | None, Row]]:
+def bodies_that_name(secret: Secret) -> Iterator[tuple[EntityClient | None, Row]]:
     """New rows in the owner's name, with the row's id, and with references to it from every entity that has some."""
-    for member in sorted({"id", str(secret.house.owner)} & set(secret.row)):
-        yield None, secret.house.body(**{member: secret.row[member]})
-    for house, member in referring(secret.house):
-        yield house, house.body(**{member: secret.row["id"]})
+    for member in sorted({"id", str(secret.entity.owner)} & set(secret.row)):
+        yield None, secret.entity.body(**{member: secret.row[member]})
+    for entity, member in referring(secret.entity):
+        yield entity, entity.body(**{member: secret.row["id"]})
 
 
-def referring(house: House) -> list[tuple[House, str]]:
+def referring(entity: EntityClient) -> list[tuple[EntityClient, str]]:
     """Each entity with a member that refers to this one."""
     found = []
-    for path in house.world.registry.registrations:
-        other = house.world.house(path)
-        found += [(other, name) for name, column in other.references.items() if column.table is house.plan.table]
+    for path in entity.running_app.registry.registrations:
+        other = entity.running_app.entity(path)
+        found += [(other, name) for name, column in other.references.items() if column.table is entity.resource.table]
     return [(other, name) for other, name in found if "create" in other.registration.operations]

@@ -3,12 +3,12 @@
 An operation or a parameter that is not known here makes the suite fail by its name, so that whoever adds one says how it names a row.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
 
 from rowhouse.registration.registry import Registration
 from tests.contract.entity_client import Row
 from tests.contract.list_model import written
+from tests.contract.registrations import Api
 from tests.isolation.probes import OPERATORS, Probe, Secret, bodies_that_name, referring, selections
 from tests.isolation.row_probes import (
     ENTRY_MEMBERS,
@@ -19,7 +19,6 @@ from tests.isolation.row_probes import (
     probes_of_restore,
     views,
 )
-from tests.security.hand_written import KNOWN
 
 Operation = tuple[str, str]
 WINDOW = frozenset({"page", "size", "skip", "limit", "cursor"})
@@ -82,14 +81,14 @@ def probes_of_batch_delete(secret: Secret) -> Iterator[Probe]:
 
 def probes_of_create(secret: Secret, tail: str) -> Iterator[Probe]:
     """In the owner's name, with the row's id, and with references to it from every entity that has some."""
-    for house, body in bodies_that_name(secret):
-        yield Probe("POST", tail, {"json": [body] if tail else body}, house)
+    for entity, body in bodies_that_name(secret):
+        yield Probe("POST", tail, {"json": [body] if tail else body}, entity)
 
 
 def probes_of_references(secret: Secret) -> Iterator[Probe]:
     """A row of the stranger's that is changed to refer to it."""
-    for house, member in referring(secret.house):
-        if house.plan is secret.house.plan:
+    for entity, member in referring(secret.entity):
+        if entity.resource is secret.entity.resource:
             body = {member: secret.row["id"]}
             for method in ("PATCH", "PUT"):
                 yield Probe(method, f"/{secret.own['id']}", {"json": body})
@@ -127,17 +126,19 @@ PARAMETERS: dict[Operation, frozenset[str]] = {
     ("post", "/batch"): frozenset({"Idempotency-Key"}),
     ("delete", "/batch"): frozenset({"ids"}),
 }
-# What is written by hand is attacked in tests/security/test_hand_written.py, but for the odd notices, which anyone reads.
-BY_HAND = KNOWN | {("post", "/notices/{id}/shout")}
 
 
-def unknown_ways(document: Mapping[str, Any], registrations: Mapping[str, Registration], prefix: str) -> list[str]:
-    """The operations and parameters of a document that nobody has said here how they name a row."""
+def unknown_ways(api: Api) -> list[str]:
+    """The operations and parameters of an API that name a row in a way that these probes do not know.
+
+    Hand-written operations are probed in `tests/security/test_hand_written.py`.
+    """
     found = []
-    for path, item in document["paths"].items():
+    prefix, registrations = api.registry.prefix, api.registry.registrations
+    for path, item in api.document["paths"].items():
         tail = path.removeprefix(prefix)
         for method, operation in item.items():
-            if not path.startswith(f"{prefix}/") or (method, tail) in BY_HAND:
+            if not path.startswith(f"{prefix}/") or (method, tail) in api.hand_written:
                 continue
             name, _, rest = tail.removeprefix("/").partition("/")
             kind = (method, f"/{rest}" if rest else "")

@@ -9,7 +9,7 @@ from typing import Any
 from rowhouse.operations.history_endpoints import ENTRIES
 from rowhouse.query.resource import Relation
 from rowhouse.registration.relations import relations_of
-from tests.contract.entity_client import House, Row, World
+from tests.contract.entity_client import EntityClient, Row, RunningApp
 from tests.isolation.probes import NO_FILTERS, Probe, Secret, bodies_that_name, filter_value, selections
 
 ENTRY_MEMBERS = ("id", "action", "at", "by", "before", "after")
@@ -18,42 +18,44 @@ ENTRY_MEMBERS = ("id", "action", "at", "by", "before", "after")
 def views(secret: Secret) -> Iterator[dict[str, str]]:
     """What `fields` and `expand` make of a row: its id alone, all of it, and with each relation in it."""
     yield {"fields": "id"}
-    yield {"fields": ",".join(secret.house.public)}
-    for name in relations(secret.house.world)[secret.house.plan.path]:
+    yield {"fields": ",".join(secret.entity.public)}
+    for name in relations(secret.entity.running_app)[secret.entity.resource.path]:
         yield {"expand": name}
         yield {"fields": "id", "expand": name}
 
 
-def relations(world: World) -> dict[str, dict[str, Relation]]:
+def relations(running_app: RunningApp) -> dict[str, dict[str, Relation]]:
     """The relations of each entity by its path, as `expand` takes their names."""
-    registrations = world.registry.registrations
+    registrations = running_app.registry.registrations
     readable = {path for path, registration in registrations.items() if "list" in registration.operations}
     return relations_of([registration.resource for registration in registrations.values()], readable=readable)
 
 
-def leading_to(house: House) -> list[tuple[House, Relation]]:
+def leading_to(entity: EntityClient) -> list[tuple[EntityClient, Relation]]:
     """Each relation of any entity that embeds rows of this one."""
-    found = [(path, relation) for path, own in relations(house.world).items() for relation in own.values()]
-    return [(house.world.house(path), relation) for path, relation in found if relation.target is house.plan]
+    found = [(path, relation) for path, own in relations(entity.running_app).items() for relation in own.values()]
+    return [
+        (entity.running_app.entity(path), relation) for path, relation in found if relation.target is entity.resource
+    ]
 
 
 def embedding(secret: Secret) -> Iterator[Probe]:
     """From the rows of any entity that would embed the row, those that the stranger sees and those that nobody but them does."""
-    for house, relation in leading_to(secret.house):
-        yield Probe("GET", options={"params": {"sort": "-id", "expand": relation.name}}, house=house)
+    for entity, relation in leading_to(secret.entity):
+        yield Probe("GET", options={"params": {"sort": "-id", "expand": relation.name}}, entity=entity)
         value = secret.row[relation.remote]
         if value is None:
             continue
         query = {relation.local: value, "expand": relation.name}
-        yield Probe("GET", options={"params": query}, house=house)
-        yield Probe("GET", options={"params": {**query, "fields": "id"}}, house=house)
+        yield Probe("GET", options={"params": query}, entity=entity)
+        yield Probe("GET", options={"params": {**query, "fields": "id"}}, entity=entity)
         if relation.local == "id":
-            yield Probe("GET", f"/{value}", {"params": {"expand": relation.name}}, house)
+            yield Probe("GET", f"/{value}", {"params": {"expand": relation.name}}, entity)
 
 
 def probes_of_export(secret: Secret) -> Iterator[Probe]:
     """Everything, each filter, sort and search, and `fields`, in either format."""
-    queries = [{}, *selections(secret), *({"fields": name} for name in (*secret.house.public, "id,created_at"))]
+    queries = [{}, *selections(secret), *({"fields": name} for name in (*secret.entity.public, "id,created_at"))]
     for number, query in enumerate(queries):
         yield Probe("GET", "/export", {"params": {**query, "format": ("csv", "ndjson")[number % 2]}})
     yield Probe("GET", "/export", {"params": {"format": "csv"}})
@@ -63,11 +65,11 @@ def probes_of_export(secret: Secret) -> Iterator[Probe]:
 
 def probes_of_import(secret: Secret) -> Iterator[Probe]:
     """Files in both formats whose rows name the row, alone and behind one that could be stored."""
-    for house, body in bodies_that_name(secret):
-        good = (house or secret.house).body()
+    for entity, body in bodies_that_name(secret):
+        good = (entity or secret.entity).body()
         for rows in ([body], [{name: good.get(name) for name in body}, body]):
-            yield Probe("POST", "/import", _file("application/x-ndjson", lines(rows)), house)
-            yield Probe("POST", "/import", _file("text/csv", sheet(rows)), house)
+            yield Probe("POST", "/import", _file("application/x-ndjson", lines(rows)), entity)
+            yield Probe("POST", "/import", _file("text/csv", sheet(rows)), entity)
 
 
 def _file(media_type: str, content: str) -> Row:

@@ -14,8 +14,8 @@ from httpx2 import Response
 
 from rowhouse.query.resource import Relation
 from tests.conftest import unique
-from tests.contract.entity_client import Headers, House, World
-from tests.contract.registrations import REGISTRIES, every_house
+from tests.contract.entity_client import EntityClient, Headers, RunningApp
+from tests.contract.registrations import every_entity
 from tests.isolation.private_rows import (
     body_of,
     callers,
@@ -37,7 +37,7 @@ PASSING_HEADERS = {"x-request-id"}
 
 def send(probe: Probe, secret: Secret, who: Headers) -> Response:
     """The answer to a probe."""
-    return (probe.house or secret.house).call(probe.method, probe.tail, who, **dict(probe.options))
+    return (probe.entity or secret.entity).call(probe.method, probe.tail, who, **dict(probe.options))
 
 
 def told(answer: Response) -> tuple[int, bytes, list[tuple[str, str]]]:
@@ -66,48 +66,46 @@ def marks(secret: Secret) -> list[str]:
 
 def probes(secret: Secret) -> list[Probe]:
     """Every probe of every operation of the entity."""
-    tails = paths(secret.house)
+    tails = paths(secret.entity)
     return [probe for kind, make_probes in PROBES.items() if kind in tails for probe in make_probes(secret)]
 
 
-def paths(house: House) -> set[tuple[str, str]]:
+def paths(entity: EntityClient) -> set[tuple[str, str]]:
     """The operations of an entity, as the document has them."""
-    document = house.world.document["paths"]
+    document = entity.running_app.document["paths"]
     found = {
-        path.removeprefix(house.path): item
+        path.removeprefix(entity.path): item
         for path, item in document.items()
-        if f"{path}/".startswith(f"{house.path}/")
+        if f"{path}/".startswith(f"{entity.path}/")
     }
     return {(method, tail) for tail, item in found.items() for method in item}
 
 
-@pytest.mark.parametrize("side", REGISTRIES)
-def test_every_way_to_name_a_row_is_known(side: str, request: pytest.FixtureRequest, backend: str) -> None:
-    """An operation or a parameter that is new must be taught to `strangers`, or this property is not held for it."""
-    world: World = request.getfixturevalue(f"{side}_world")
-    unknown = unknown_ways(world.document, world.registry.registrations, world.registry.prefix)
-    assert unknown == [], "teach tests/isolation/request_probes.py how these name a row"
+def test_every_way_to_name_a_row_is_known(running_apps: list[RunningApp]) -> None:
+    """A new operation or parameter must be added to the probes, or this property is not tested for it."""
+    for running_app in running_apps:
+        assert unknown_ways(running_app.api) == [], "teach tests/isolation/request_probes.py how these name a row"
 
 
-@every_house("list", "create", "get", where=hides_rows)
-def test_a_row_out_of_sight_is_as_good_as_none(house: House) -> None:
+@every_entity("list", "create", "get", where=hides_rows)
+def test_a_row_out_of_sight_is_as_good_as_none(entity: EntityClient) -> None:
     """No answer to a stranger changes when the row goes; none holds a mark of it; nothing they send changes it."""
-    owner, stranger = callers(house)
-    secret = secret_of(house, owner, stranger)
+    owner, stranger = callers(entity)
+    secret = secret_of(entity, owner, stranger)
     must_find(secret, owner)
-    stored = house.call("GET", secret.path)
+    stored = entity.call("GET", secret.path)
     sent = probes(secret)
     answers = [send(probe, secret, stranger) for probe in sent]
-    assert told(house.call("GET", secret.path)) == told(stored)
+    assert told(entity.call("GET", secret.path)) == told(stored)
     for probe, answer in zip(sent, answers, strict=True):
         assert answer.status_code in allowed(probe), (probe, answer.text)
         assert [mark for mark in marks(secret) if mark in shown(answer)] == [], probe
     for row in (secret.row, secret.own):
-        assert house.stored(row) == row
-    assert house.call("DELETE", secret.path).status_code == 204
+        assert entity.stored(row) == row
+    assert entity.call("DELETE", secret.path).status_code == 204
     for probe, answer in zip(sent, answers, strict=True):
         assert told(send(probe, secret, stranger)) == told(answer), probe
-    assert house.call("GET", secret.path).status_code == 404
+    assert entity.call("GET", secret.path).status_code == 404
     must_come_back(secret)
     forget(secret)
     for probe, answer in zip(sent, answers, strict=True):
@@ -119,20 +117,20 @@ def allowed(probe: Probe) -> range | tuple[int, ...]:
     """What a probe may be answered with; `expand` is 403 where the related entity is closed to the stranger."""
     query = probe.options.get("params", {})
     if probe.method != "GET" or probe.tail not in ("", "/export") or (probe.tail and "cursor" in query):
-        return (403, 409) if probe.house and probe.method == "POST" else range(200, 500)
-    return (200, 403) if "expand" in query or probe.house else (200,)
+        return (403, 409) if probe.entity and probe.method == "POST" else range(200, 500)
+    return (200, 403) if "expand" in query or probe.entity else (200,)
 
 
 def must_come_back(secret: Secret) -> None:
     """What was deleted is kept, and its owner still reads its history, so that the stranger was kept from something."""
-    house = secret.house
-    if house.plan.history:
-        last = house.call("GET", f"{secret.path}/history").json()["items"][-1]
+    entity = secret.entity
+    if entity.resource.history:
+        last = entity.call("GET", f"{secret.path}/history").json()["items"][-1]
         assert (last["action"], last["before"]) == ("delete", secret.row)
-    if house.plan.soft_delete:
-        back = house.call("POST", f"{secret.path}/restore")
+    if entity.resource.soft_delete:
+        back = entity.call("POST", f"{secret.path}/restore")
         assert back.json() == {**secret.row, "updated_at": back.json()["updated_at"]}
-        assert house.call("DELETE", secret.path).status_code == 204
+        assert entity.call("DELETE", secret.path).status_code == 204
 
 
 def must_find(secret: Secret, owner: Headers) -> None:
@@ -140,27 +138,27 @@ def must_find(secret: Secret, owner: Headers) -> None:
     for query in selections(secret):
         if query.keys() <= secret.row.keys() | {"search"}:
             narrowed = {"id__gte": secret.row["id"], **query}
-            assert secret.row in secret.house.list(owner, **narrowed)["items"], query
-            file = secret.house.call("GET", "/export", owner, params={"format": "ndjson", **narrowed})
+            assert secret.row in secret.entity.list(owner, **narrowed)["items"], query
+            file = secret.entity.call("GET", "/export", owner, params={"format": "ndjson", **narrowed})
             assert json.dumps(secret.row, ensure_ascii=False, separators=(",", ":")) in file.text.splitlines(), query
     assert len(secret.cursors) > 1
     assert len(secret.own_cursors) > 1
 
 
-@every_house("list", "create", "get", where=hides_rows)
-def test_a_relation_out_of_sight_embeds_nothing(house: House) -> None:
+@every_entity("list", "create", "get", where=hides_rows)
+def test_a_relation_out_of_sight_embeds_nothing(entity: EntityClient) -> None:
     """A row that the stranger reads and that leads to the private one, in either direction, embeds null or a list without it."""
-    owner, stranger = callers(house)
-    for near, relation in leading_to(house):
-        answer = make(house, owner, **hidden(house))
-        secret = Secret(house, answer.json(), answer.headers["etag"], (), {}, ())
+    owner, stranger = callers(entity)
+    for near, relation in leading_to(entity):
+        answer = make(entity, owner, **hidden(entity))
+        secret = Secret(entity, answer.json(), answer.headers["etag"], (), {}, ())
         row = linked(near, relation, secret, stranger)
         for more in ({}, {"fields": "id"}):
             view = {"expand": relation.name, **more}
             for tail, query in ((f"/{row['id']}", view), ("", {"id": row["id"], **view})):
                 assert secret.row["id"] in embedded(near.call("GET", tail, params=query), relation)
                 seen = near.call("GET", tail, stranger, params=query)
-                assert seen.status_code == 200 if near.plan.read.roles is None else seen.status_code == 403
+                assert seen.status_code == 200 if near.resource.read.roles is None else seen.status_code == 403
                 assert seen.status_code == 403 or embedded(seen, relation) == []
                 assert [mark for mark in marks(secret) if mark in shown(seen)] == []
 
@@ -172,41 +170,41 @@ def embedded(answer: Response, relation: Relation) -> list[Any]:
     return [one["id"] for one in (found if relation.many else [found] if found else [])]
 
 
-@every_house("list", "create", "get", where=shows_but_keeps)
-def test_a_row_in_sight_stays_as_it_is(house: House) -> None:
+@every_entity("list", "create", "get", where=shows_but_keeps)
+def test_a_row_in_sight_stays_as_it_is(entity: EntityClient) -> None:
     """Of what a stranger sends, no operation that writes succeeds, and the row keeps every byte and its version."""
-    owner, stranger = callers(house)
-    secret = secret_of(house, owner, stranger)
-    stored = house.call("GET", secret.path)
+    owner, stranger = callers(entity)
+    secret = secret_of(entity, owner, stranger)
+    stored = entity.call("GET", secret.path)
     for probe in probes(secret):
-        if probe.house is None and probe.method not in ("GET", "HEAD", "OPTIONS"):
+        if probe.entity is None and probe.method not in ("GET", "HEAD", "OPTIONS"):
             assert send(probe, secret, stranger).status_code in range(400, 500), probe
             assert send(probe, secret, {}).status_code in range(400, 500), probe
-    assert told(house.call("GET", secret.path)) == told(stored)
-    assert house.stored(secret.own) == secret.own
-    if not house.plan.soft_delete:
+    assert told(entity.call("GET", secret.path)) == told(stored)
+    assert entity.stored(secret.own) == secret.own
+    if not entity.resource.soft_delete:
         return
-    assert house.call("DELETE", secret.path).status_code == 204
+    assert entity.call("DELETE", secret.path).status_code == 204
     for who, status in ((stranger, 403), ({}, 401)):
-        assert house.call("POST", f"{secret.path}/restore", who).status_code == status
-    assert house.call("GET", secret.path).status_code == 404
+        assert entity.call("POST", f"{secret.path}/restore", who).status_code == status
+    assert entity.call("GET", secret.path).status_code == 404
 
 
-@every_house("create", where=hides_rows)
+@every_entity("create", where=hides_rows)
 @pytest.mark.parametrize("tail", ["", "/batch", "/import"])
-def test_a_key_of_the_owner_gives_nothing_to_another(house: House, tail: str) -> None:
+def test_a_key_of_the_owner_gives_nothing_to_another(entity: EntityClient, tail: str) -> None:
     """The same key with the same body is the stranger's own request: they get a row of their own, or an error."""
-    owner, stranger = callers(house)
-    body, key = body_of(house, owner), {"Idempotency-Key": unique("theirs")}
+    owner, stranger = callers(entity)
+    body, key = body_of(entity, owner), {"Idempotency-Key": unique("theirs")}
     options: dict[str, Any] = {"json": [body] if tail else body, "extra": key}
     if tail == "/import":
         options = {"content": lines([body]), "extra": {**key, "Content-Type": "application/x-ndjson"}}
-    first = house.call("POST", tail, owner, **options)
+    first = entity.call("POST", tail, owner, **options)
     assert first.status_code == 201, first.text
-    row = house.list(sort="-id", size=1)["items"][0]
-    second = house.call("POST", tail, stranger, **options)
+    row = entity.list(sort="-id", size=1)["items"][0]
+    second = entity.call("POST", tail, stranger, **options)
     assert "idempotent-replayed" not in second.headers
     assert row["created_at"] not in second.text
     assert second.status_code in (201, 403, 409)
-    assert house.call("POST", tail, owner, **options).content == first.content
-    assert house.stored(row) == row
+    assert entity.call("POST", tail, owner, **options).content == first.content
+    assert entity.stored(row) == row

@@ -1,5 +1,6 @@
 """What Alembic is told of the engine, and how migrators wait for each other."""
 
+from enum import StrEnum
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,18 +10,25 @@ from alembic.operations.ops import AddColumnOp, CreateTableOp, DropTableOp, Upgr
 from sqlalchemy.dialects import postgresql
 from sqlmodel import UTCDateTime
 
-from app.accounts import Role
-from app.bookings.models import Booking
 from rowhouse.core.settings import Settings
 from rowhouse.db.engine import create_engine
 from rowhouse.entities.model import EnumText
 from rowhouse.entities.no_overlap import NoOverlap
 from rowhouse.migrations import autogenerate, running
 from tests.databases import Databases
+from tests.sample_entities.shop.models import Booking
 
 ENUM = "sa.Enum('a', name='s').with_variant(postgresql.ENUM('a', name='s', create_type=False), 'postgresql')"
 ORDERED = ".with_variant(sa.String({}collation='C'), 'postgresql')"
 OPTIONS = autogenerate.autogenerate_options()
+
+
+class Role(StrEnum):
+    """A column type of texts."""
+
+    USER = "user"
+    DRIVER = "driver"
+    ADMIN = "admin"
 
 
 CASES: tuple[tuple[Any, str, str], ...] = (

@@ -14,13 +14,13 @@ from alembic.script import Script
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import AutoString, UTCDateTime
 
-from app.accounts import Role
 from rowhouse.db.sql_functions import in_code_point_order, portable_text
 from rowhouse.entities.model import EnumText
 from rowhouse.entities.no_overlap import NoOverlap
 from rowhouse.entities.search_index import SearchIndex
 from tests.conftest import ROOT
 from tests.databases import Databases
+from tests.migrations.test_autogenerate_options import Role
 from tests.migrations.travel import Declare, Journey, models
 
 

@@ -10,16 +10,16 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from app.catalog.models import Book, Category
-from app.main import create_app
 from rowhouse.auth.accounts import include_accounts
 from rowhouse.core.policy import ANYONE, SIGNED_IN
 from rowhouse.core.settings import Settings
 from rowhouse.db.compiled import CompiledStatement
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.registration.registry import Registry
-from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET, migrate, sign_in
+from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET, shop_database, sign_in
 from tests.databases import Databases
+from tests.sample_entities.application import create_app
+from tests.sample_entities.shop.models import Book, Category
 
 BOUND, COUNT = 50, 4000
 registry = Registry("/api/v1")
@@ -40,7 +40,7 @@ def opened(url: str) -> Iterator[TestClient]:
 @pytest.fixture(scope="module")
 def shop(databases: Databases, backend: str) -> Iterator[TestClient]:
     """An application with many books, three quarters of them by Hers, the others by His."""
-    with opened(databases.prepared(backend, "migrated", migrate)) as client:
+    with opened(shop_database(databases, backend)) as client:
         category = client.post("/api/v1/categories", json={"name": "all"}).json()["id"]
         for start in range(0, COUNT, 1000):
             rows = [
@@ -111,7 +111,7 @@ def test_a_page_behind_a_cursor_counts_nothing(shop: TestClient) -> None:
 
 def test_rows_that_are_gone_do_not_count(databases: Databases, backend: str) -> None:
     """The greatest id is no count."""
-    with opened(databases.prepared(backend, "migrated", migrate)) as client:
+    with opened(shop_database(databases, backend)) as client:
         category = client.post("/api/v1/categories", json={"name": "all"}).json()["id"]
         rows = [{"title": f"T{n}", "author": "A", "price": 1, "category_id": category} for n in range(1000)]
         made = client.post("/api/v1/books/batch", json=rows).json()
@@ -185,7 +185,7 @@ def test_sqlite_counts_large_tables_and_small_ones_to_the_bound(
 ) -> None:
     """However large a table is whose pages are counted."""
     monkeypatch.setattr("rowhouse.sql.count_estimate.COUNTED_WHOLE", count_exactly)
-    with opened(databases.prepared("sqlite", "migrated", migrate)) as client:
+    with opened(shop_database(databases, "sqlite")) as client:
         assert page(client)["total"] == 0
         category = client.post("/api/v1/categories", json={"name": "all"}).json()["id"]
         rows = [{"title": f"T{n}", "author": "A", "price": 1, "category_id": category} for n in range(BOUND)]

@@ -8,11 +8,11 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from app.catalog.models import Book
 from rowhouse.crud.base import CRUDBase
 from rowhouse.db.compiled import EVERYTHING, CompiledStatement, Predicate, Row
 from rowhouse.sql import pages
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in
+from tests.sample_entities.shop.models import Book
 
 COUNT = 4000
 Plan = Callable[[str], str]

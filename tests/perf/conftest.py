@@ -6,7 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.databases import Databases
-from tests.sample_entities.odd.application import open_odd
+from tests.sample_entities.opened import open_odd
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,15 @@
-"""What is written by hand, route by route: whose row it is about, what a valid body is, and who is refused how.
+"""The hand-written routes of the sample shop: whose row each is about, a valid body, and how other callers are refused.
 
-The suite compares these tables with the routes of the application: one that stands in none of them makes it fail.
+The suite compares these tables with the routes of the application. A route that is in none of them fails it.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tests.conftest import ADMIN_EMAIL, PASSWORD, unique
-from tests.contract.entity_client import Headers, House, Row
+from tests.contract.entity_client import EntityClient, Headers, Row
 from tests.isolation.private_rows import body_of
-from tests.security.conftest import API, Stage
+from tests.security.stage import API, Stage
 
 Operation = tuple[str, str]
 Body = Callable[[Stage], Row]
@@ -25,50 +25,22 @@ class Probe:
     granted: frozenset[int] = frozenset({200})
 
 
-def make(house: House, who: Headers) -> int:
+def make(entity: EntityClient, who: Headers) -> int:
     """The id of a new row of somebody's."""
-    house.prepare(who)
-    answer = house.call("POST", "", who, json=body_of(house, who))
+    entity.prepare(who)
+    answer = entity.call("POST", "", who, json=body_of(entity, who))
     assert answer.status_code == 201, answer.text
     return int(answer.json()["id"])
 
 
 def booking(stage: Stage) -> int:
     """A PENDING one of the owner's."""
-    return make(stage.world.house("bookings"), stage.owner)
-
-
-def order(stage: Stage) -> int:
-    """A placed one of the owner's."""
-    return make(stage.world.house("orders"), stage.owner)
+    return make(stage.running_app.entity("bookings"), stage.owner)
 
 
 def book(stage: Stage) -> int:
     """One that there are nine copies of."""
-    return int(stage.world.house("books").make(stock=9)["id"])
-
-
-STEP_LATER = frozenset({200, 409})  # the administrator may, though not from the state in which the row begins
-# Another's row: 404 where it is hidden, 403 where it can be read; nobody is 401; an administrator is let through.
-PROBES: Mapping[Operation, Probe] = {
-    **{
-        ("post", f"/bookings/{{id}}/{step}"): Probe(row=booking, stranger=404, granted=STEP_LATER)
-        for step in ("confirm", "cancel", "start", "complete")
-    },
-    **{
-        ("post", f"/orders/{{id}}/{step}"): Probe(row=order, stranger=404, granted=STEP_LATER)
-        for step in ("cancel", "ship", "deliver")
-    },
-    ("post", "/books/{id}/stock"): Probe(row=book, body=lambda _stage: {"quantity": 1}, stranger=403),
-}
-# The caller's own affairs: nobody is 401, and whatever the caller does, nothing of anybody else changes.
-OWN: Mapping[Operation, Body | None] = {
-    ("get", "/users/me"): None,
-    ("patch", "/users/me"): lambda _stage: {"full_name": "Another Name"},
-    ("post", "/cart-items"): lambda stage: {"book_id": book(stage), "quantity": 1},
-    ("post", "/orders"): None,
-    ("post", "/users/me/password"): lambda _stage: {"current_password": PASSWORD, "new_password": "another-horse"},
-}
+    return int(stage.running_app.entity("books").make(stock=9)["id"])
 
 
 def sign_up_body(_stage: Stage) -> Row:
@@ -82,18 +54,46 @@ def refresh_body(stage: Stage) -> Row:
     return {"refresh_token": stage.client.post(f"{API}/auth/login", data=form).json()["refresh_token"]}
 
 
-# For anybody, each with its reason: how one becomes a caller, and what is public.
-OPEN: Mapping[Operation, Body | None] = {
-    ("post", "/users"): sign_up_body,
-    ("post", "/auth/login"): None,  # a form; the password is what is judged
-    ("post", "/auth/refresh"): refresh_body,  # the token is what is judged
-    ("post", "/auth/logout"): refresh_body,  # as above
-    ("get", "/charge-points/{id}/availability"): None,  # anyone reads charge points; it names no driver
+STEP_LATER = frozenset({200, 409})  # the administrator may, though not from the state in which the row begins
+# The caller's own affairs: nobody is 401, and whatever the caller does, nothing of anybody else changes.
+OWN_ACCOUNT: Mapping[Operation, Body | None] = {
+    ("get", "/users/me"): None,
+    ("patch", "/users/me"): lambda _stage: {"full_name": "Another Name"},
+    ("post", "/users/me/password"): lambda _stage: {"current_password": PASSWORD, "new_password": "another-horse"},
 }
-KNOWN = frozenset({*PROBES, *OWN, *OPEN})
+# For anybody, each with its reason: how one becomes a caller.
+SIGNING_IN: Mapping[Operation, Body | None] = {
+    ("post", "/users"): sign_up_body,
+    ("post", "/auth/login"): None,  # a form; the password is checked
+    ("post", "/auth/refresh"): refresh_body,  # the token is checked
+    ("post", "/auth/logout"): refresh_body,  # as above
+}
 
 
-def body_by_hand(stage: Stage, operation: Operation) -> Row | None:
-    """A good body of a hand-written operation; None where it takes none."""
-    make_body = PROBES[operation].body if operation in PROBES else {**OWN, **OPEN}[operation]
-    return None if make_body is None else make_body(stage)
+@dataclass(frozen=True, kw_only=True)
+class HandWritten:
+    """The hand-written routes of an application: those about one row, about the caller's own affairs, and open to anyone."""
+
+    probes: Mapping[Operation, Probe]
+    own: Mapping[Operation, Body | None] = field(default_factory=lambda: OWN_ACCOUNT)
+    open_to_anyone: Mapping[Operation, Body | None] = field(default_factory=lambda: SIGNING_IN)
+
+    @property
+    def known(self) -> frozenset[Operation]:
+        """Every route."""
+        return frozenset({*self.probes, *self.own, *self.open_to_anyone})
+
+    def body(self, stage: Stage, operation: Operation) -> Row | None:
+        """A valid body of an operation; None where it takes none."""
+        bodies = {**self.own, **self.open_to_anyone}
+        make_body = self.probes[operation].body if operation in self.probes else bodies[operation]
+        return None if make_body is None else make_body(stage)
+
+
+# The row of another caller: 404 where it is hidden, 403 where it can be read. Nobody is 401, an administrator gets through.
+STEPS: Mapping[Operation, Probe] = {
+    ("post", "/bookings/{id}/confirm"): Probe(row=booking, stranger=404, granted=STEP_LATER),
+    ("post", "/bookings/{id}/cancel"): Probe(row=booking, stranger=404, granted=STEP_LATER),
+    ("post", "/books/{id}/stock"): Probe(row=book, body=lambda _stage: {"quantity": 1}, stranger=403),
+}
+SHOP_ROUTES = HandWritten(probes=STEPS)

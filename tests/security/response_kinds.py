@@ -7,7 +7,7 @@ from starlette.testclient import TestClient
 
 from tests.conftest import ADMIN_EMAIL, unique
 from tests.contract.entity_client import Headers
-from tests.security.conftest import API, ORIGIN, Stage
+from tests.security.stage import API, ORIGIN, Stage
 
 PREFLIGHT = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
 CSV_FILE = {"Content-Type": "text/csv"}
@@ -50,7 +50,7 @@ def ask(
 ) -> Response:
     """The answer of a kind, made for a page of the one origin."""
     status, method, path, options = KINDS[kind]
-    row = served.world.house("categories").make_plain() if "{id}" in path else {}
+    row = served.running_app.entity("categories").make_plain() if "{id}" in path else {}
     sent = {**options, "headers": {"Origin": ORIGIN, **served.admin, **options.get("headers", {}), **(more or {})}}
     if "json" in options:
         sent["json"] = {name: unique("n") if value == "{name}" else value for name, value in options["json"].items()}

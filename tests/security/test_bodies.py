@@ -13,7 +13,7 @@ import pytest
 from rowhouse.core.settings import Settings
 from tests.conftest import PASSWORD, unique
 from tests.contract.problems import problem
-from tests.security.conftest import API, Stage
+from tests.security.stage import API, Stage
 
 JSON, FORM, MULTIPART = "application/json", "application/x-www-form-urlencoded", "multipart/form-data"
 FILES = ("application/x-ndjson", "text/csv")

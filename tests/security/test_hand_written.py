@@ -3,15 +3,13 @@
 What is generated is held to the same by `tests/isolation/test_ownership.py`.
 """
 
-import pytest
 import sqlalchemy as sa
-from sqlmodel import SQLModel
 
 from rowhouse.http.routing import OneHopRoute
 from tests.conftest import sign_up
 from tests.contract.problems import problem
-from tests.security.conftest import API, Stage
-from tests.security.hand_written import KNOWN, OWN, PROBES, Operation, body_by_hand
+from tests.security.hand_written import HandWritten, Operation, make
+from tests.security.stage import API, Stage
 
 FAR = 2**31 - 1
 
@@ -26,7 +24,7 @@ def belongings(stage: Stage, account: int) -> list[str]:
     """The account and every row that refers to it."""
     found = []
     with stage.app.state.database.engine.connect() as connection:
-        for table in SQLModel.metadata.tables.values():
+        for table in stage.metadata.tables.values():
             for column in table.columns:
                 refers = any(str(key.column) == "users.id" for key in column.foreign_keys)
                 if refers or str(column) == "users.id":
@@ -34,56 +32,52 @@ def belongings(stage: Stage, account: int) -> list[str]:
     return found
 
 
-def test_every_hand_written_route_is_probed(stage: Stage) -> None:
-    """A new one must be told to `tests/security/hand_written.py`: whose it is, or why it is anybody's; and all of them are documented."""
-    assert hand_written(stage) == KNOWN
+def test_every_hand_written_route_is_probed(stage: Stage, routes: HandWritten) -> None:
+    """A new route must be added to `hand_written.py`: whose it is, or why it is open to anyone. Each is documented."""
+    assert hand_written(stage) == routes.known == stage.running_app.api.hand_written
     documented = {
-        (method, path.removeprefix(API)) for path, item in stage.world.document["paths"].items() for method in item
+        (method, path.removeprefix(API))
+        for path, item in stage.running_app.document["paths"].items()
+        for method in item
     }
-    assert documented >= KNOWN
+    assert documented >= routes.known
 
 
-@pytest.mark.parametrize("operation", PROBES, ids=" ".join)
-def test_anothers_row_is_out_of_reach(stage: Stage, operation: Operation) -> None:
-    """As if it were not there, or not to be changed; the caller is judged before the body; an administrator gets through."""
-    (method, path), probe = operation, PROBES[operation]
-    row, body = probe.row(stage), body_by_hand(stage, operation)
-    url, missing = (f"{API}{path.format(id=key)}" for key in (row, FAR))
-    with stage.unchanged():
-        answer = stage.client.request(method, url, json=body, headers=stage.stranger)
-        told = problem(answer, probe.stranger)
-        problem(stage.client.request(method, url, json=body), 401, "not_authenticated")
-        if probe.stranger == 404:
-            gone = problem(stage.client.request(method, missing, json=body, headers=stage.stranger), 404)
-            assert {**gone, "detail": gone["detail"].replace(str(FAR), str(row))} == told
-    answer = stage.client.request(method, url, json=body, headers=stage.admin)
-    assert answer.status_code in probe.granted, answer.text
+def test_anothers_row_is_out_of_reach(stage: Stage, routes: HandWritten) -> None:
+    """The row seems missing, or may not be changed. The caller is checked before the body; an administrator gets through."""
+    for (method, path), probe in routes.probes.items():
+        row, body = probe.row(stage), routes.body(stage, (method, path))
+        url, missing = (f"{API}{path.format(id=key)}" for key in (row, FAR))
+        with stage.unchanged():
+            answer = stage.client.request(method, url, json=body, headers=stage.stranger)
+            told = problem(answer, probe.stranger)
+            problem(stage.client.request(method, url, json=body), 401, "not_authenticated")
+            if probe.stranger == 404:
+                gone = problem(stage.client.request(method, missing, json=body, headers=stage.stranger), 404)
+                assert {**gone, "detail": gone["detail"].replace(str(FAR), str(row))} == told
+        answer = stage.client.request(method, url, json=body, headers=stage.admin)
+        assert answer.status_code in probe.granted, (method, path, answer.text)
 
 
-@pytest.mark.parametrize("operation", OWN, ids=" ".join)
-def test_nobody_has_no_affairs_of_their_own(stage: Stage, operation: Operation) -> None:
+def test_nobody_has_no_affairs_of_their_own(stage: Stage, routes: HandWritten) -> None:
     """401, and nothing changes."""
-    (method, path), body = operation, body_by_hand(stage, operation)
-    with stage.unchanged():
-        problem(stage.client.request(method, f"{API}{path}", json=body), 401, "not_authenticated")
+    for method, path in routes.own:
+        body = routes.body(stage, (method, path))
+        with stage.unchanged():
+            problem(stage.client.request(method, f"{API}{path}", json=body), 401, "not_authenticated")
 
 
-def test_ones_own_affairs_are_nobody_elses(stage: Stage) -> None:
-    """Whatever an account does by hand, everything of another stays, to the last bit; also what it names in a query or a body."""
-    house = stage.world.house("cart-items")
-    house.prepare(stage.owner)
+def test_ones_own_affairs_are_nobody_elses(stage: Stage, routes: HandWritten) -> None:
+    """No hand-written route about the caller's own affairs changes another account, whatever a query or a body names."""
+    make(stage.running_app.entity("vehicles"), stage.owner)
     victim = int(stage.client.get(f"{API}/users/me", headers=stage.owner).json()["id"])
     before, attacker = belongings(stage, victim), sign_up(stage.client, "driver")
     assert len(before) > 2
-    for operation in OWN:
-        (method, path), body = operation, body_by_hand(stage, operation)
-        for named in ({}, {"id": victim}, {"user_id": victim}):
-            wrong = (
-                stage.client.request(method, f"{API}{path}", json=body, params=named, headers=attacker)
-                if named
-                else None
-            )
-            assert wrong is None or wrong.status_code == 422
-        answer = stage.client.request(method, f"{API}{path}", json=body, headers=attacker)
-        assert answer.status_code in (200, 201, 204), (operation, answer.text)
+    for method, path in routes.own:
+        body, url = routes.body(stage, (method, path)), f"{API}{path}"
+        for named in ({"id": victim}, {"user_id": victim}):
+            wrong = stage.client.request(method, url, json=body, params=named, headers=attacker)
+            assert wrong.status_code == 422
+        answer = stage.client.request(method, url, json=body, headers=attacker)
+        assert answer.status_code in (200, 201, 204), (method, path, answer.text)
         assert belongings(stage, victim) == before

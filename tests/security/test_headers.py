@@ -9,8 +9,8 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from rowhouse.cli.serve import server_options
 from tests.conftest import ROOT
-from tests.security.conftest import API, Stage
 from tests.security.response_kinds import KINDS, ask
+from tests.security.stage import API, Stage
 
 EVIL = "evil.example"
 HARDENED = {"x-content-type-options": "nosniff", "x-frame-options": "DENY", "referrer-policy": "no-referrer"}

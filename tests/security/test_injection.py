@@ -13,7 +13,7 @@ from starlette.types import Message, Scope
 from tests.conftest import unique
 from tests.contract.problems import problem
 from tests.core.conftest import build, kept_logging
-from tests.security.conftest import API, Stage
+from tests.security.stage import API, Stage
 from tests.test_architecture import NAMES, imported
 
 SQL = ("'", "' OR '1'='1", "'; DROP TABLE users; --", "1) OR (1=1", "1 UNION SELECT hashed_password FROM users", "(SELECT 1)", "\\'", '"', "id\x00", "%27", "*", "$1", ":id", "%s",
@@ -100,7 +100,7 @@ def test_the_server_fetches_nothing(stage: Stage) -> None:
         "file:///etc/passwd",
         "gopher://localhost:6379/_FLUSHALL",
     ):
-        body = {**stage.world.house("books").body(), "cover_image": address}
+        body = {**stage.running_app.entity("books").body(), "cover_image": address}
         answer = stage.client.post(f"{API}/books", json=body, headers=stage.admin)
         assert (answer.status_code, answer.json()["cover_image"]) == (201, address)
 

@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from rowhouse.auth import service
 from tests.conftest import ADMIN_EMAIL, PASSWORD, unique
-from tests.security.conftest import API, Stage
+from tests.security.stage import API, Stage
 
 COST, RAISED = 10, 11
 WRONG = "wrong-password"
@@ -54,7 +54,7 @@ def test_every_login_costs_one_hash_of_one_cost(stage: Stage, rounds: list[int])
     """Of an account, of none, of a disabled one, of an administrator's, of what is no address at all; right or wrong."""
     service._dummy_hash(COST)
     email, disabled = sign_up(stage.client), sign_up(stage.client)
-    row = stage.world.house("users").list(email=disabled)["items"][0]
+    row = stage.running_app.entity("users").list(email=disabled)["items"][0]
     change = stage.client.patch(f"{API}/users/{row['id']}", json={"is_active": False}, headers=stage.admin)
     assert change.status_code == 200
     refused = [

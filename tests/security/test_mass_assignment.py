@@ -10,57 +10,57 @@ from typing import Any
 import pytest
 from httpx2 import Response
 
-from app.accounts import Role
-from app.api import registry
 from tests.conftest import sign_up, unique
 from tests.contract.entity_client import Headers, Row
 from tests.contract.problems import faulty_members, problem
 from tests.isolation.probes import change_of
-from tests.security.conftest import API, Stage
-from tests.security.hand_written import KNOWN, Operation, body_by_hand, sign_up_body
+from tests.security.hand_written import HandWritten, Operation, sign_up_body
+from tests.security.stage import API, Stage
 
 JSON = "application/json"
-OWNERS = {r.resource.owner for r in registry.registrations.values() if r.resource.owner}
 MEMBERS: dict[str, Any] = {
     "id": 1, "created_at": "2020-01-01T00:00:00Z", "updated_at": "2020-01-01T00:00:00Z", "role": "admin", "roles": ["admin"], "is_admin": True,
     "is_active": True, "hashed_password": "x" * 60, "token_version": 0, "email": "taken@example.com", "password": "another-horse",
     "status": "CONFIRMED", "total": 0, "unit_price": 0, "family": "x", "fingerprint": "x", "expires_at": "2099-01-01T00:00:00Z",
     "__proto__": {"role": "admin"}, "constructor": {}, "__class__": "Admin", "__dict__": {}, "model_config": {"extra": "allow"}, "_sa_instance_state": {},
-    "extra": 1, "": 1, "Role": "admin", "role ": "admin", "user.role": "admin", "user[role]": "admin", **dict.fromkeys(OWNERS, 1),
+    "extra": 1, "": 1, "Role": "admin", "role ": "admin", "user.role": "admin", "user[role]": "admin",
+    **dict.fromkeys(("driver_id", "author_id", "user_id", "customer_id"), 1),
 }  # fmt: skip
 
 
 def schema_of(stage: Stage, operation: Operation) -> tuple[Mapping[str, Any], bool]:
     """The schema of what an operation reads, of one element where it reads many."""
     method, tail = operation
-    content = stage.world.document["paths"][f"{API}{tail}"][method]["requestBody"]["content"][JSON]
-    schema = stage.world.bodies.resolve(content["schema"])
+    content = stage.running_app.document["paths"][f"{API}{tail}"][method]["requestBody"]["content"][JSON]
+    schema = stage.running_app.bodies.resolve(content["schema"])
     is_batch = schema.get("type") == "array"
-    return (stage.world.bodies.resolve(schema["items"]) if is_batch else schema), is_batch
+    return (stage.running_app.bodies.resolve(schema["items"]) if is_batch else schema), is_batch
 
 
 def reading_json(stage: Stage) -> list[Operation]:
     """Every operation that reads JSON."""
     found = []
-    for path, item in stage.world.document["paths"].items():
+    for path, item in stage.running_app.document["paths"].items():
         for method, operation in item.items():
             if JSON in operation.get("requestBody", {}).get("content", {}):
                 found.append((method, path.removeprefix(API)))
     return found
 
 
-def valid(stage: Stage, operation: Operation) -> tuple[str, Row]:
+def valid(stage: Stage, routes: HandWritten, operation: Operation) -> tuple[str, Row]:
     """The path, to a new row where it names one, and a body that is taken, of a batch its one element."""
     method, tail = operation
-    if operation in KNOWN:
-        row = stage.world.house("books").make(stock=9) if "{id}" in tail else {}
-        return f"{API}{tail.format(**row)}", body_by_hand(stage, operation) or {}
-    house = stage.world.house(tail.split("/")[1])
+    if operation in routes.known:
+        row = stage.running_app.entity("books").make(stock=9) if "{id}" in tail else {}
+        return f"{API}{tail.format(**row)}", routes.body(stage, operation) or {}
+    entity = stage.running_app.entity(tail.split("/")[1])
     if method == "post":
-        return f"{API}{tail}", house.body()
-    row = house.make() if "create" in house.registration.operations else new_account(stage)
-    change = change_of(house, row)
-    change |= {name: unique("changed") for name in change if stage.world.bodies.kind(house.update[name]) == "string"}
+        return f"{API}{tail}", entity.body()
+    row = entity.make() if "create" in entity.registration.operations else new_account(stage)
+    change = change_of(entity, row)
+    change |= {
+        name: unique("changed") for name in change if stage.running_app.bodies.kind(entity.update[name]) == "string"
+    }
     return f"{API}{tail.format(**row)}", {**change, **({"id": row["id"]} if tail.endswith("/batch") else {})}
 
 
@@ -75,14 +75,14 @@ def caller(stage: Stage, operation: Operation) -> Headers:
     return sign_up(stage.client) if operation[1].startswith("/users/me") else stage.admin
 
 
-def test_no_body_takes_what_is_the_servers(stage: Stage) -> None:
+def test_no_body_takes_what_is_the_servers(stage: Stage, routes: HandWritten) -> None:
     """Nor what does not exist; without it the same body is taken, so it was for that member alone."""
     operations = reading_json(stage)
-    assert len(operations) > 30
+    assert len(operations) > 20
     for operation in operations:
         schema, is_batch = schema_of(stage, operation)
         assert schema["additionalProperties"] is False, operation
-        (path, body), who = valid(stage, operation), caller(stage, operation)
+        (path, body), who = valid(stage, routes, operation), caller(stage, operation)
 
         def send(body: Row) -> Response:
             return stage.client.request(operation[0], path, json=[body] if is_batch else body, headers=who)  # noqa: B023  called at once
@@ -105,8 +105,8 @@ def test_nobody_signs_up_as_administrator(stage: Stage, role: Any) -> None:
         assert faulty_members(answer) == {"role"}
 
 
-@pytest.mark.parametrize("role", Role)
-def test_nobody_raises_themselves(stage: Stage, role: Role) -> None:
+@pytest.mark.parametrize("role", ["user", "driver", "admin"])
+def test_nobody_raises_themselves(stage: Stage, role: str) -> None:
     """Neither by their own account's route, nor by the administrators'."""
     account = stage.client.get(f"{API}/users/me", headers=stage.stranger).json()
     with stage.unchanged():
@@ -115,7 +115,7 @@ def test_nobody_raises_themselves(stage: Stage, role: Role) -> None:
             ("PATCH", f"/users/{account['id']}", 403),
             ("PUT", f"/users/{account['id']}", 403),
         ):
-            body = {"role": role.value, "is_active": True}
+            body = {"role": role, "is_active": True}
             problem(stage.client.request(method, f"{API}{path}", json=body, headers=stage.stranger), status)
-        batch = [{"id": account["id"], "role": role.value}]
+        batch = [{"id": account["id"], "role": role}]
         problem(stage.client.patch(f"{API}/users/batch", json=batch, headers=stage.stranger), 403)

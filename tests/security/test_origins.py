@@ -9,8 +9,8 @@ from starlette.testclient import TestClient
 
 from rowhouse.core.settings import Settings
 from tests.contract.problems import problem
-from tests.security.conftest import API, ORIGIN, Stage
 from tests.security.response_kinds import KINDS, PREFLIGHT, ask
+from tests.security.stage import API, ORIGIN, Stage
 
 SECOND = "http://localhost:5173"
 ALLOW, CREDENTIALS = "access-control-allow-origin", "access-control-allow-credentials"

@@ -21,10 +21,10 @@ from rowhouse.core.policy import ANYONE
 from rowhouse.core.settings import Settings
 from rowhouse.http.dependencies import SessionDep
 from rowhouse.http.routing import Router
-from tests.conftest import migrate, unique
-from tests.core.conftest import build_product, kept_logging
+from tests.conftest import shop_database, unique
+from tests.core.conftest import build_shop, kept_logging
 from tests.databases import Databases
-from tests.security.conftest import API
+from tests.security.stage import API
 
 SECRETS = {
     "signing key": "hidden-signing-key-of-at-least-32-bytes",
@@ -85,8 +85,8 @@ def app(
     def crash_in_sql(body: ProfileUpdate, session: SessionDep) -> None:
         session.execute(sa.text("SELECT no_such_column FROM users WHERE email = :given"), {"given": body.full_name})
 
-    url = databases.prepared(backend, "migrated", migrate)
-    return build_product(
+    url = shop_database(databases, backend)
+    return build_shop(
         url.replace("app:@", f"app:{SECRETS['database']}@"),
         router,
         log_level="debug",

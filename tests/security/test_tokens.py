@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,10 +11,9 @@ from starlette.testclient import TestClient
 
 from rowhouse.core.clock import now, set_clock
 from rowhouse.core.settings import DEVELOPMENT_SECRET
-from tests.app.bookings.network import Clock
 from tests.contract.problems import problem
-from tests.security.conftest import API, Stage
 from tests.security.forged_tokens import PUBLIC_KEY, Forger, segment, signed
+from tests.security.stage import API, Stage
 
 Forgery = Callable[[Forger], str]
 ATTACKERS_KEY = "a-key-that-the-attacker-has-made-and-would-like-to-be-believed"
@@ -160,8 +160,8 @@ def test_no_subject_is_too_large_for_a_key(client: TestClient, app: FastAPI, sub
 def test_another_token_of_ours_is_401(stage: Stage) -> None:
     """A cursor is signed with the same key, a refresh token comes with the same answer: neither signs anybody in."""
     for _ in range(2):
-        stage.world.house("categories").make_plain()
-    refused(stage, f"Bearer {stage.world.house('categories').list(size=1)['next_cursor']}")
+        stage.running_app.entity("categories").make_plain()
+    refused(stage, f"Bearer {stage.running_app.entity('categories').list(size=1)['next_cursor']}")
     account = {"username": "admin@example.com", "password": "admin-password"}
     pair = stage.client.post(f"{API}/auth/login", data=account).json()
     refused(stage, f"Bearer {pair['refresh_token']}")
@@ -182,7 +182,7 @@ def test_a_token_holds_to_the_second(stage: Stage, forger: Forger) -> None:
     start, end = (datetime.fromtimestamp(forger.claims[name], UTC) for name in ("nbf", "exp"))
     tick = timedelta(microseconds=1)
     for moment, status in ((start - tick, 401), (start, 200), (end - tick, 200), (end, 401)):
-        with set_clock(Clock(moment)):
+        with set_clock(partial(moment.replace)):
             answer = stage.client.get(f"{API}/users/me", headers=stage.stranger)
         assert answer.status_code == status, moment
 

@@ -22,7 +22,7 @@ from rowhouse.history.deleted_rows import deleted_rows
 from rowhouse.history.entries import entries
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in, sign_up
 from tests.databases import Databases
-from tests.sample_entities.odd.application import open_odd
+from tests.sample_entities.opened import open_odd
 from tests.stateful.batch_rules import Many
 from tests.stateful.history_rules import Keeping
 from tests.stateful.list_rules import Reading

@@ -7,12 +7,12 @@ from contextlib import AbstractContextManager, contextmanager
 import pytest
 from pydantic import SecretStr
 
-from app.main import create_app
 from rowhouse.core.settings import Settings
 from rowhouse.db.engine import create_engine
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET
 from tests.databases import Databases
 from tests.fast_client import QuickClient
+from tests.sample_entities.application import create_app
 from tests.sample_entities.odd.base import metadata
 from tests.sample_entities.odd.registry import create_tables, registry
 from tests.world import hostile

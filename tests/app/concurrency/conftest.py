@@ -3,6 +3,7 @@
 import httpx2
 import pytest
 
+from app.main import create_app
 from tests.app.concurrency.slots import Slots
 from tests.app.concurrency.store import Store
 from tests.concurrency.clients import Headers
@@ -13,12 +14,14 @@ from tests.concurrency.conftest import (
     clients,
     driver_headers,
     engine,
-    race_url,
     servers,
     tables,
     victim,
 )
+from tests.concurrency.process import Application
 from tests.concurrency.tables import Tables
+from tests.conftest import migrate
+from tests.databases import Databases
 
 __all__ = [
     "admin_headers",
@@ -27,11 +30,22 @@ __all__ = [
     "clients",
     "driver_headers",
     "engine",
-    "race_url",
     "servers",
     "tables",
     "victim",
 ]  # fixtures
+
+
+@pytest.fixture(scope="package")
+def application() -> Application:
+    """What each server process runs: the product."""
+    return create_app
+
+
+@pytest.fixture(scope="package")
+def race_url(backend: str, databases: Databases) -> str:
+    """The URL of the migrated database that the servers share."""
+    return databases.prepared(backend, "migrated", migrate)
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.tools import HERE, compile_types, generate_types, install_packages
-from tests.openapi_documents import DOCUMENTS
+from tests.app.clients.conftest import DOCUMENTS
+from tests.app.clients.tools import HERE, compile_types, generate_types, install_packages
 
 pytestmark = pytest.mark.xdist_group("clients")  # what is generated is generated once
 HEADER = """

@@ -5,13 +5,12 @@ from contextlib import AbstractContextManager
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from app.main import create_app
 from rowhouse.core.settings import Settings
 from rowhouse.registration.registry import Registry
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET
 from tests.databases import Databases
 from tests.fast_client import QuickClient
-from tests.sample_entities.odd.base import metadata
+from tests.sample_entities.application import create_odd_app
 from tests.sample_entities.odd.registry import create_tables, registry
 
 
@@ -20,4 +19,4 @@ def open_odd(databases: Databases, backend: str, contents: Registry = registry) 
     url = databases.prepared(backend, "odd", create_tables)
     password = SecretStr(ADMIN_PASSWORD)
     settings = Settings(database_url=url, admin_email=ADMIN_EMAIL, admin_password=password, **QUIET)
-    return QuickClient(create_app(settings, contents, metadata))
+    return QuickClient(create_odd_app(settings, contents))

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.tools import HERE, check_packages, generate_package, run
+from app.main import create_app
+from tests.app.clients.conftest import DOCUMENTS
+from tests.app.clients.tools import HERE, check_packages, generate_package, run
 from tests.concurrency.servers import serve
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, migrate
 from tests.databases import Databases
-from tests.openapi_documents import DOCUMENTS
 
 pytestmark = pytest.mark.xdist_group("clients")  # what is generated is generated once
 
@@ -46,7 +47,7 @@ def said(generated: Path) -> list[str]:
 @pytest.fixture
 def url(backend: str, databases: Databases) -> Iterator[str]:
     """Where a server of the product listens."""
-    with serve(databases.prepared(backend, "migrated", migrate)) as (server,):
+    with serve(databases.prepared(backend, "migrated", migrate), application=create_app) as (server,):
         yield server.url
 
 

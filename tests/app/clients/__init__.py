@@ -1,0 +1,1 @@
+"""Clients generated from the documents, and a day with the product."""

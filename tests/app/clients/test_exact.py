@@ -1,0 +1,3 @@
+"""The tests of `tests.clients.test_exact` over the product."""
+
+from tests.clients.test_exact import *

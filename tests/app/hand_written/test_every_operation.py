@@ -1,0 +1,3 @@
+"""The tests of `tests.hand_written.test_every_operation` over the product."""
+
+from tests.hand_written.test_every_operation import *

@@ -1,0 +1,1 @@
+"""The isolation suite over the entities of the product."""

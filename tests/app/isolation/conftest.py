@@ -1,0 +1,11 @@
+"""The product on each database, for the tests of `tests.isolation`."""
+
+from tests.app.contract.conftest import (
+    entity,
+    product_app,
+    pytest_generate_tests,
+    pytest_pycollect_makeitem,
+    running_apps,
+)
+
+__all__ = ["entity", "product_app", "pytest_generate_tests", "pytest_pycollect_makeitem", "running_apps"]

@@ -1,0 +1,1 @@
+"""The security suite over what the product writes by hand."""

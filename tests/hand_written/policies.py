@@ -1,0 +1,86 @@
+"""An application, its callers, and the policy of each of its operations.
+
+The policies of hand-written operations are listed here a second time, so that a change of one is noticed.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+from uuid import uuid4
+
+from httpx2 import Response
+from starlette.testclient import TestClient
+
+from rowhouse.app.application import Application
+from rowhouse.auth.models import ADMIN
+from rowhouse.core.policy import ANYONE, SIGNED_IN, Policy
+from rowhouse.registration.registry import Registry
+from tests.contract.entity_client import Headers
+from tests.sample_entities.shop.registry import DRIVER
+
+API = "/api/v1"
+FAR = 2**31 - 1
+READING = ("GET", "HEAD")
+Operation = tuple[str, str]
+Policies = Mapping[Operation, Policy | None]
+UNREAD: Policy | None = None  # reads no credentials: `policy=ANYONE`
+ACCOUNTS: Policies = {
+    ("POST", "/users"): UNREAD,
+    ("POST", "/auth/login"): UNREAD,
+    ("POST", "/auth/refresh"): UNREAD,
+    ("POST", "/auth/logout"): UNREAD,
+    ("GET", "/users/me"): SIGNED_IN,
+    ("PATCH", "/users/me"): SIGNED_IN,
+    ("POST", "/users/me/password"): SIGNED_IN,
+}
+SHOP: Policies = {
+    **ACCOUNTS,
+    ("POST", "/bookings/{id}/confirm"): DRIVER,
+    ("POST", "/bookings/{id}/cancel"): DRIVER,
+    ("POST", "/books/{id}/stock"): ADMIN,
+}
+ODD: Policies = {
+    **ACCOUNTS,
+    ("GET", "/notices/{id}"): ANYONE,
+    ("POST", "/notices/{id}/shout"): SIGNED_IN,
+    ("GET", "/diaries/latest"): SIGNED_IN,
+}
+
+
+class Probe(NamedTuple):
+    """What is wrong with a request beside its caller."""
+
+    query: str = ""
+    headers: Mapping[str, str] = {}
+    content: bytes = b""
+    key: str | None = None
+
+
+class Stage(NamedTuple):
+    """One application, its table of contents and its callers."""
+
+    client: TestClient
+    registry: Registry
+    callers: Mapping[str, Headers]
+    by_hand: Policies
+
+    def operations(self) -> Iterator[tuple[str, str, Policy | None]]:
+        """Each method and path, with the policy that was declared."""
+        assert isinstance(self.client.app, Application)
+        for route in self.client.app.route_tree.routes:
+            path = route.path.removeprefix(API)
+            for method in sorted(route.methods or ()):
+                declared = "GET" if method == "HEAD" else method
+                if (declared, path) in self.by_hand:
+                    yield method, path, self.by_hand[declared, path]
+                else:
+                    resource = self.registry.registrations[path.split("/")[1]].resource
+                    yield method, path, resource.read if method in READING else resource.write
+
+    def ask(self, method: str, path: str, probe: Probe, headers: Headers) -> Response:
+        """Send a probe about a row that is not there."""
+        first = path.split("/")[1]
+        line = self.registry.registrations.get(first)
+        key = str(uuid4()) if line is not None and line.resource.key.base is not int else str(FAR)
+        url = f"{API}{path.replace('{id}', probe.key or key)}{probe.query}"
+        content = probe.content if method not in READING else None
+        return self.client.request(method, url, content=content, headers={**probe.headers, **headers})
