@@ -1,1 +1,1 @@
-"""Writing and running migrations. The application itself does not import it."""
+"""Writes and runs migrations; holds the engine's own. The application itself does not import it."""

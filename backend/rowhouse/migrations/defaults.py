@@ -1,4 +1,4 @@
-"""Fills the rows that are there when a column becomes NOT NULL: from the field's default.
+"""Fills existing rows from the field's default when a column becomes NOT NULL.
 
 A new column gets the default as `server_default`, which stays: in a rolling deploy the old code goes on to insert rows without
 the column. A column that may be NULL until now gets an UPDATE before the change.
@@ -23,11 +23,11 @@ PORTABLE = sqlite.dialect()
 
 
 class UnfillableError(Exception):
-    """Columns that become NOT NULL though there are rows, and have no default to fill them with."""
+    """Columns become NOT NULL, and nothing fills their existing rows."""
 
 
 def fill(operations: ops.UpgradeOps, metadata: sa.MetaData, connection: sa.Connection) -> None:
-    """Give every column that becomes NOT NULL the value for the rows that are there.
+    """Give every column that becomes NOT NULL a value for existing rows.
 
     Raises:
         UnfillableError: for columns without a default, in tables that have rows; the message says what to write.

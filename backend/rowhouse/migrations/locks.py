@@ -1,9 +1,9 @@
-"""What a migration does when it does not get a lock of PostgreSQL: it gives way, and tries again. For `alembic/env.py` alone.
+"""Retries a migration that gets no lock of PostgreSQL.
 
-A statement that changes a table waits for everybody who uses the table, and everybody who comes later waits behind it. So it waits no
-longer than `lock_timeout` (LOCK_SECONDS, unless the role has one of its own). Then the transaction is rolled back, which lets the others
-pass, and all of it is tried again, at most for `RETRY_SECONDS`. What a migration has committed in an `autocommit_block()` is never run
-twice: there and at the beginning of the transaction behind it, the one statement that failed is tried again.
+A statement that changes a table waits for every transaction that uses the table, and later ones wait behind it. So it
+waits at most `lock_timeout` (LOCK_SECONDS, unless the role has its own). Then the transaction is rolled back, which lets
+the others pass, and is tried again, for at most `RETRY_SECONDS`. What a migration has committed in an
+`autocommit_block()` never runs twice: there, and in the first statement after it, only the failed statement is retried.
 
 SQLite waits for its write lock instead (`running`).
 """
@@ -31,8 +31,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 16.0
 SHOWN = 100  # characters of a statement
 CONCURRENTLY = re.compile(r"\bCONCURRENTLY\b", re.IGNORECASE)
 LOCK_ERRORS = (LockNotAvailable, DeadlockDetected)
-# The one that has been at work for longest of those who hold something that the statement names. A role that may not see what
-# others do sees who they are.
+# The oldest transaction that holds a lock on something that the statement names. A role without the right to see other
+# sessions' activity still sees their roles.
 HOLDER = r"""
 SELECT pid, coalesce(usename::text, backend_type), state, floor(extract(epoch FROM clock_timestamp() - xact_start))::integer
 FROM pg_locks JOIN pg_class ON pg_class.oid = relation JOIN pg_stat_activity USING (pid)
@@ -46,17 +46,17 @@ Migrate = Callable[[sa.Connection, Callable[..., None]], None]
 
 
 class LockedOutError(CommandError):
-    """A migration was not given a lock all the time, or cannot be tried again."""
+    """A migration got no lock in time, or cannot be tried again."""
 
 
 class Patience:
-    """Runs migrations on one connection, the only one of its engine that is used meanwhile, and tries again where they get no lock."""
+    """Runs migrations on one connection and retries when they get no lock. Its engine has no other connection in use."""
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
         self._deadline: float | None = None
         self._pause = FIRST_PAUSE
-        # Of the migration at work, and of the transaction that is open.
+        # Of the current migration, and of the open transaction.
         self._has_committed = False
         self._statements = 0
         event.listen(connection, "begin", self._began)
@@ -66,10 +66,10 @@ class Patience:
             event.listen(connection.engine, "do_execute", self._execute)
 
     def run(self, migrate: Migrate) -> None:
-        """Have `migrate(connection, on_version_apply)` run the migrations; again, from the first that is not stored, where that helps.
+        """Call `migrate(connection, on_version_apply)`. Call it again if it got no lock; it starts at the first pending one.
 
         Raises:
-            LockedOutError: in one sentence, when there was no lock for `RETRY_SECONDS`, or a part is committed and the rest failed.
+            LockedOutError: no lock for `RETRY_SECONDS`, or a part is committed and the rest failed.
         """
         while True:
             self._has_committed = False
@@ -83,7 +83,7 @@ class Patience:
                 self._give_way(error.orig, str(error.statement))
 
     def applied(self, *, ctx: MigrationContext, **_others: Any) -> None:
-        """Store that a migration with an `autocommit_block()` is done, before the next one begins."""
+        """Commit the revision of a migration with an `autocommit_block()` before the next one begins."""
         if self._has_committed:
             with ctx.autocommit_block():
                 pass  # which commits what is open
@@ -99,7 +99,7 @@ class Patience:
         self._statements += 1
 
     def _execute(self, cursor: Any, statement: str, parameters: Any, _context: Any) -> bool:
-        """Run a statement that stands alone as often as it takes; tell SQLAlchemy whether it was run."""
+        """Retry a statement that can run alone. Return True if it was run, False to let SQLAlchemy run it."""
         is_outside = cursor.connection.info.transaction_status == TransactionStatus.IDLE
         if is_outside and CONCURRENTLY.search(statement):
             with _unbounded(driver_of(self._connection)):
@@ -111,7 +111,7 @@ class Patience:
         return True
 
     def _is_first(self, connection: psycopg.Connection[Any]) -> bool:
-        """Whether nothing is undone with a statement: it is the first behind an `autocommit_block()`, past SQLAlchemy too."""
+        """Return True if the statement is the first after an `autocommit_block()`, so that a rollback loses nothing else."""
         if not self._has_committed or self._statements > 1:
             return False
         row: Any = connection.execute("SELECT pg_current_xact_id_if_assigned() IS NULL").fetchone()
@@ -133,15 +133,15 @@ class Patience:
                 return
 
     def _give_way(self, error: BaseException, statement: str) -> None:
-        """Say what did not go, and wait a little, longer each time. Nothing may be open in the database."""
+        """Log what failed and wait, longer each time. No transaction may be open."""
         now = time.monotonic()
         self._deadline = self._deadline or now + RETRY_SECONDS
         holder = _holder(self._connection, statement)
         if now >= self._deadline:
             raise LockedOutError(
                 f"`{_short(statement)}` got no lock in {RETRY_SECONDS:.0f} seconds: "
-                f"{holder or 'who holds it cannot be told'}. Nothing of the migration is stored but what an autocommit_block() "
-                "committed; try again later, or end that transaction"
+                f"{holder or 'its holder is unknown'}. Nothing of the migration is stored except what an "
+                "autocommit_block() committed; try again later, or end that transaction"
             ) from error
         pause = min(self._pause, self._deadline - now)
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
@@ -152,9 +152,9 @@ class Patience:
 
 @contextmanager
 def _unbounded(driver: Any) -> Iterator[None]:
-    """Let a statement wait for as long as it takes: nobody waits behind it, and broken off it would leave an invalid index.
+    """Let a statement wait without a limit: nothing waits behind it, and a timeout would leave an invalid index.
 
-    A session that a pooler shares is left alone; of itself it has no time-out.
+    Changes nothing in a session that a pooler shares; it has no timeout of its own.
     """
     if driver.is_pooled:
         yield
@@ -168,7 +168,7 @@ def _unbounded(driver: Any) -> Iterator[None]:
 
 
 def _bounded(driver: Any, cursor: Any, statement: str, parameters: Any) -> None:
-    """Run a statement in a transaction of its own if it may be in one: there the time-outs of a session that is shared are set."""
+    """Run a statement in its own transaction if it may run in one: that sets the timeouts of a shared session."""
     driver.begin_now()
     try:
         cursor.execute(statement, parameters)
@@ -183,7 +183,7 @@ def _bounded(driver: Any, cursor: Any, statement: str, parameters: Any) -> None:
 
 
 def _holder(connection: sa.Connection, statement: str) -> str | None:
-    """Who holds what a statement names, in words; None where nobody is found."""
+    """Describe the transaction that holds what a statement names. None if there is none."""
     row = driver_of(connection).execute(HOLDER, [statement], prepare=False).fetchone()
     if row is None:
         return None
@@ -195,8 +195,9 @@ def _holder(connection: sa.Connection, statement: str) -> str | None:
 
 def _half_done(error: BaseException, statement: str) -> LockedOutError:
     return LockedOutError(
-        f"`{_short(statement)}` failed ({type(error).__name__}) behind an autocommit_block(), whose part of the migration is committed "
-        "and is not run again. Run the rest by hand and `alembic stamp` the revision; the next time, put it into a migration of its own"
+        f"`{_short(statement)}` failed ({type(error).__name__}) behind an autocommit_block(), whose part of the migration is "
+        "committed and does not run again. Run the rest by hand and `alembic stamp` the revision; the next time, put it into "
+        "a migration of its own"
     )
 
 

@@ -1,4 +1,4 @@
-"""Finds what a migration would lose, and writes it beside the operation that loses it.
+"""Finds the data that a migration would lose, and notes it beside the operation.
 
 Lost are the rows of a dropped table, the values of a dropped column, values that a narrower type cannot hold, members of an enum, and the
 rule of a dropped constraint. A constraint that is made anew on the same columns is not lost, and neither is an index, which holds no data.
@@ -26,7 +26,7 @@ UNCHANGED: Mapping[str, str] = {}
 
 @dataclass(frozen=True)
 class Loss:
-    """What is lost, such as `prices.name: its values`, and how to keep it."""
+    """Lost data, such as `prices.name: its values`, and how to keep it."""
 
     what: str
     advice: str = ""
@@ -56,14 +56,14 @@ def note_losses(operations: ops.UpgradeOps, former: Mapping[str, str] = UNCHANGE
 
 
 def losses_of(operations: Iterable[ops.MigrateOperation]) -> list[Loss]:
-    """What a list of operations loses."""
+    """Return what a list of operations loses."""
     listed = list(flat(operations))
     made = {_identity(operation, UNCHANGED) for operation in listed} - {None}
     return [loss for operation in listed if (loss := _loss(operation, made)) is not None]
 
 
 def flat(operations: Iterable[ops.MigrateOperation]) -> Iterator[ops.MigrateOperation]:
-    """The operations one by one, without the containers of each table."""
+    """Yield the operations one by one, without the containers of each table."""
     for operation in operations:
         if isinstance(operation, ops.ModifyTableOps):
             yield from flat(operation.ops)
@@ -84,7 +84,7 @@ def _noted(operations: Iterable[ops.MigrateOperation], made: set[Any], found: li
 
 
 def _identity(operation: ops.MigrateOperation, former: Mapping[str, str]) -> Any:
-    """What names the rule that an operation makes: its kind, its table and its columns, or for a check its former name."""
+    """Return the identity of a constraint: its kind, table and columns, or for a check its former name."""
     if isinstance(operation, ops.CreateIndexOp) and operation.table_name in former:
         return ("unique", operation.table_name, _former_name(operation.index_name, operation.table_name, former))
     if isinstance(operation, CreateNoOverlap):
@@ -113,7 +113,7 @@ def _overlap(rule: Rule) -> Any:
 
 
 def _loss(operation: ops.MigrateOperation, made: set[Any]) -> Loss | None:
-    """What an operation loses, or None."""
+    """Return what an operation loses, or None."""
     if isinstance(operation, ops.DropTableOp):
         name = operation.table_name
         return Loss(f"{name}: all its rows", f'If it was renamed, write op.rename_table("{name}", "NEW") instead.')
@@ -159,7 +159,7 @@ def _named(kind: Any) -> str:
 
 
 def holds_all(after: Any, before: Any) -> bool:
-    """Whether a column of the type `after` holds every value of the type `before` as it is."""
+    """Return True if a column of type `after` can hold every value of type `before` unchanged."""
     after, before = _plain(after), _plain(before)
     if isinstance(after, sa.String) and isinstance(before, sa.String):
         return after.length is None or (before.length is not None and after.length >= before.length)

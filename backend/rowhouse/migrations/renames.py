@@ -1,4 +1,4 @@
-"""Tells a renamed column or table from one that is dropped and one that is added: asks, or takes what it was told.
+"""Tells a rename from a drop and an addition: by the words of the command line, or by asking.
 
 A comparison sees only names. A column that is gone and one that is new, of one type in one table, look like a rename, and so do
 two tables with the same columns. The values are kept only if somebody says that they are.
@@ -148,7 +148,7 @@ AnyRename = Rename | TableRename
 
 
 class UndecidedError(Exception):
-    """Columns and tables that may have been renamed; nobody has said whether they were."""
+    """Columns or tables may have been renamed, and no word says whether they were."""
 
     def __init__(self, candidates: Sequence[AnyRename]) -> None:
         lines = [f"{one.finding} If it was renamed, add {one.flag}; if not, add {one.refusal}." for one in candidates]
@@ -158,7 +158,7 @@ class UndecidedError(Exception):
 
 @dataclass(frozen=True)
 class Decisions:
-    """What was said of columns (`table.column`) and tables: those that were renamed, and those that are to be dropped."""
+    """The stated renames and drops of columns (`table.column`) and tables."""
 
     renames: tuple[AnyRename, ...] = ()
     drops: frozenset[str] = frozenset()
@@ -192,7 +192,7 @@ def parse(renames: Iterable[str], drops: Iterable[str]) -> Decisions:
 
 
 def candidates(operations: Iterable[ops.MigrateOperation], drops: frozenset[str]) -> list[AnyRename]:
-    """The pairs of what is dropped and what is added that look like a rename, but for what is to be dropped."""
+    """Return the pairs of a drop and an addition that look like a rename, except stated drops."""
     listed = list(flat(operations))
     pairs: list[AnyRename] = [*_tables(listed), *_columns(listed)]
     return [pair for pair in pairs if pair.place not in drops]
@@ -240,7 +240,7 @@ def _affinity(kind: Any) -> Any:
 
 
 def ask(found: Sequence[AnyRename], answer: Callable[[str], str]) -> Decisions:
-    """Ask for each pair whether it was a rename; a column or table has one new name at most."""
+    """Ask for each pair whether it is a rename. A column or table has at most one new name."""
     renames: list[AnyRename] = []
     drops: set[str] = set()
     for one in found:

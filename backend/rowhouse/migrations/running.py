@@ -1,7 +1,4 @@
-"""How migrations are run: one migrator at a time, or written out as SQL. For `alembic/env.py` alone.
-
-Must not know any migration.
-"""
+"""Runs one migrator at a time, or writes migrations as SQL. Must not know any migration."""
 
 import time
 from collections.abc import Iterator
@@ -28,12 +25,12 @@ LOCK = sa.text("SELECT pg_try_advisory_xact_lock(:key)")
 
 
 class StillMigratingError(CommandError):
-    """Another migrator was at work all the time."""
+    """Another migrator held the lock for the whole waiting time."""
 
 
 @contextmanager
 def migrating(settings: Settings) -> Iterator[sa.Connection]:
-    """Open a connection for migrations, once no other migrator is at work; wait up to `WAIT_SECONDS` for that."""
+    """Open a connection for migrations. Wait up to `WAIT_SECONDS` while another migrator works."""
     if settings.database_url.startswith("sqlite"):
         # Each migrator's transaction begins with the write lock, before it reads which migrations were applied.
         settings = settings.model_copy(update={"lock_seconds": WAIT_SECONDS})
@@ -59,7 +56,7 @@ def _alone(engine: sa.Engine) -> Iterator[None]:
     deadline = time.monotonic() + WAIT_SECONDS
     with engine.connect() as holder:
         while not _locks(holder):
-            # Whoever waited inside a statement would hold up an index that the other makes concurrently.
+            # Waiting inside a statement would block an index that the other migrator builds concurrently.
             holder.rollback()
             if time.monotonic() > deadline:
                 raise StillMigratingError(
@@ -70,7 +67,7 @@ def _alone(engine: sa.Engine) -> Iterator[None]:
 
 
 def _locks(holder: sa.Connection) -> bool:
-    """Try to take the lock, in a transaction that may stay open for long."""
+    """Try to take the lock, in a transaction that may stay open for a long time."""
     holder.execute(NO_TIME_OUT).all()
     is_locked = bool(holder.execute(LOCK, {"key": LOCK_KEY}).scalar())
     holder.execute(STAY_IDLE)
@@ -78,11 +75,11 @@ def _locks(holder: sa.Connection) -> bool:
 
 
 class UnreadableError(CommandError):
-    """A migration looks at rows, and SQL is to be written out without a database."""
+    """A migration reads rows, but `--sql` has no database."""
 
 
 class _Unread:
-    """What a statement gives where SQL is written out: nothing can be read of it."""
+    """The result of a statement in `--sql` mode. Reading it is an error."""
 
     def __getattr__(self, name: str) -> NoReturn:
         raise UnreadableError("this migration reads the database, so it cannot be written out as SQL (--sql)")
@@ -92,9 +89,9 @@ class _Unread:
 
 
 def write_out_driver_sql(context: MigrationContext) -> None:
-    """In `--sql` mode, write out what a migration sends to the driver through `op.get_bind()`.
+    """In `--sql` mode, write what a migration sends to the driver through `op.get_bind()`.
 
-    Alembic writes out only what it compiles itself, and gives None for every result.
+    Alembic writes only what it compiles itself, and returns None for every result.
     """
     stand_in: Any = context.connection  # Alembic's, which has no `exec_driver_sql`
     execute = stand_in.execute
