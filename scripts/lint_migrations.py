@@ -1,4 +1,4 @@
-"""Check every migration with squawk, the engine's too: `python -m scripts.lint_migrations`. See `rowhouse.cli.lint_migrations`."""
+"""Check every migration with squawk, the engine's too: `rowhouse lint-migrations --engine`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Further migrations behind those of this repository, on a migrated database, and what is logged while one of them waits."""
+"""Further migrations after those of this repository, and what is logged while one of them waits."""
 
 import logging
 from collections.abc import Callable, Iterator

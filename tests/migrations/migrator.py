@@ -21,7 +21,7 @@ def run(ini: str, url: str, log: str) -> None:
 
 
 def upgrade_at_once(url: str, logs: Path, *, count: int, ini: Path = ROOT / "alembic.ini") -> None:
-    """Upgrade one database from several processes. An AssertionError with their output when one fails or takes too long."""
+    """Upgrade one database from several processes. Raise AssertionError with their output if one fails."""
     files = [logs / f"migrator-{number}" for number in range(count)]
     for file in files:
         file.touch()

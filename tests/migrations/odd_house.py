@@ -2,8 +2,8 @@
 
     DATABASE_URL=... python -m tests.migrations.odd_house <alembic.ini>
 
-A process of its own, because a class stays in the metadata for good. The database must be empty; the migration stays in the
-directory.
+A process of its own, because a class stays in the metadata for good. The database must be empty; the migration stays
+in the directory.
 """
 
 import sys

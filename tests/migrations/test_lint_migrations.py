@@ -1,4 +1,4 @@
-"""What `scripts/check` has squawk say of migrations: it finds what would hold up a busy server, and takes an excuse with a reason."""
+"""squawk finds what would block a busy server, and accepts an excuse with a reason."""
 
 import shutil
 from pathlib import Path

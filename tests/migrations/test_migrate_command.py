@@ -1,4 +1,4 @@
-"""A developer's day with `scripts/migrate`: what it applies, what it only writes, what it asks, and what it leaves behind."""
+"""A developer's day with `rowhouse migrate`: what it applies, what it only writes, and what it asks."""
 
 import re
 import shutil

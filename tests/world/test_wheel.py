@@ -1,4 +1,4 @@
-"""The wheel of `rowhouse-api` in an empty environment: a project of twelve lines migrates, serves, is ready, and stores a row."""
+"""The wheel of `rowhouse-api` in an empty environment: a project of twelve lines migrates, serves and stores a row."""
 
 import os
 import signal

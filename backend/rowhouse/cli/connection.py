@@ -1,7 +1,7 @@
-"""One HTTP/1.1 connection, with the limits that uvicorn's own lacks: how long and how large a request's line and headers may be.
+"""An HTTP/1.1 connection that limits the time and the size of a request's line and headers. uvicorn's own does not.
 
-Without them, connections that never finish a request fill the process's table of files, and one header may be as large as the
-memory. uvicorn makes a connection of this class for each client (`rowhouse.cli.serve`). Knows no route.
+Without the limits, connections that never finish a request use up the process's file descriptors, and a header may be
+as large as memory. uvicorn makes a connection of this class for each client (`rowhouse.cli.serve`). Knows no route.
 """
 
 import asyncio

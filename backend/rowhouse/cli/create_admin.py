@@ -1,8 +1,8 @@
 """Creates an administrator: `rowhouse create-admin --email boss@example.com`, or `scripts/create-admin`.
 
-Reads the password from ADMIN_PASSWORD or asks for it. It is never an argument, because every user of the machine can read
-those. Exits with 0 if the account is an administrator, with 1 and one sentence on standard error if nothing was changed,
-and with 2 for wrong arguments.
+Reads the password from ADMIN_PASSWORD or asks for it. It is never an argument, because every user of the machine can
+read those. Exits with 0 if the account is an administrator, with 1 and one sentence on standard error if nothing was
+changed, and with 2 for wrong arguments.
 """
 
 import argparse

@@ -4,8 +4,8 @@ What is meant to stay is excused in the migration, with a reason:
 
     # squawk-ignore require-concurrent-index-creation: the table is new here
 
-Rules for all migrations are in `.squawk.toml`. An excuse without a match is an error, too. `--excuse` writes the missing
-excuses, all with one reason. The migrations of the engine are left out unless `--engine` is given.
+Rules for all migrations are in `.squawk.toml`. An excuse without a match is an error, too. `--excuse` writes the
+missing excuses, all with one reason. The migrations of the engine are left out unless `--engine` is given.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """The command `rowhouse`: serve, migrate, create an administrator, list the routes, print the OpenAPI document.
 
-Each command works on the project in the working directory (`rowhouse.cli.project`). Exits with 0 on success, with 1 and one
-sentence on standard error when it cannot do its work, and with 2 for wrong arguments. Imports a command's code when that
-command runs.
+Each command works on the project in the working directory (`rowhouse.cli.project`). Exits with 0 on success, with 1
+and one sentence on standard error when it cannot do its work, and with 2 for wrong arguments. Imports a command's code
+when that command runs.
 """
 
 import json

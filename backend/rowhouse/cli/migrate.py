@@ -1,8 +1,8 @@
 """Brings the database to the models: `rowhouse migrate ["what changed"]`.
 
 Applies the pending migrations of the engine and of the project. In development it then compares the database with the
-models. A change that only adds is written as a migration and applied. Any other change needs a message. A migration that
-loses data is written and shown; the next `rowhouse migrate` applies it. Several migrators wait for each other.
+models. A change that only adds is written as a migration and applied. Any other change needs a message. A migration
+that loses data is written and shown; the next `rowhouse migrate` applies it. Several migrators wait for each other.
 
     rowhouse migrate "title instead of name" --rename prices.name=title
     rowhouse migrate "no more names" --drop prices.name
@@ -258,7 +258,7 @@ def _format(path: Path, directory: Path) -> None:
 
 
 def run(arguments: Sequence[str], *, metadata: sa.MetaData | None = None) -> int:
-    """Migrate. Return 1 and write one sentence if a setting is invalid, a decision is missing or the database refuses."""
+    """Migrate. Return 1 and write one sentence if a setting, a decision or the database stops it."""
     try:
         return main(arguments, metadata=metadata)
     except UNDECIDED as undecided:

@@ -1,7 +1,7 @@
 """Starts the server: `rowhouse run --host 0.0.0.0 --port 8000 --workers 2`, with every option of uvicorn's own command.
 
-Adds limits that uvicorn lacks: the size of headers, and the time that headers and a stop may take. A failed start writes
-one sentence that says what to do, and exits with 1; LOG_LEVEL=debug shows the traceback. Migrates nothing.
+Adds limits that uvicorn lacks: the size of headers, and the time that headers and a stop may take. A failed start
+writes one sentence that says what to do, and exits with 1; LOG_LEVEL=debug shows the traceback. Migrates nothing.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ class StartError(Exception):
 
 
 def application() -> FastAPI:
-    """The application for a server process, once it is known that it can start; else the process ends with a sentence."""
+    """Return the application for a server process. If it cannot start, write one sentence and exit."""
     # Of a thread of its own, for uvicorn asks in a running event loop.
     with ThreadPoolExecutor(1) as aside:
         try:

@@ -2,9 +2,10 @@
 
     context.configure(connection=connection, target_metadata=metadata, **autogenerate_options(metadata))
 
-A comparison without these options reports differences that do not exist. Importing this module registers the operations of
-`NoOverlap`, `SearchIndex`, native enums and schemas. It also registers the comparison of check constraints, the sorting of
-operations, and the rebuild of a SQLite table that keeps everything. The application itself must not import it.
+A comparison without these options reports differences that do not exist. Importing this module registers the
+operations of `NoOverlap`, `SearchIndex`, native enums and schemas. It also registers the comparison of check
+constraints, the sorting of operations, and the rebuild of a SQLite table that keeps everything. The application itself
+must not import it.
 """
 
 from collections.abc import Iterable

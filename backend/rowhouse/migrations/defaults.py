@@ -1,7 +1,7 @@
 """Fills existing rows from the field's default when a column becomes NOT NULL.
 
-A new column gets the default as `server_default`, which stays: in a rolling deploy the old code goes on to insert rows without
-the column. A column that may be NULL until now gets an UPDATE before the change.
+A new column gets the default as `server_default`, which stays: in a rolling deploy the old code goes on to insert rows
+without the column. A column that may be NULL until now gets an UPDATE before the change.
 """
 
 import json

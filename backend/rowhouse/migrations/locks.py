@@ -1,9 +1,10 @@
 """Retries a migration that gets no lock of PostgreSQL.
 
 A statement that changes a table waits for every transaction that uses the table, and later ones wait behind it. So it
-waits at most `lock_timeout` (LOCK_SECONDS, unless the role has its own). Then the transaction is rolled back, which lets
-the others pass, and is tried again, for at most `RETRY_SECONDS`. What a migration has committed in an
-`autocommit_block()` never runs twice: there, and in the first statement after it, only the failed statement is retried.
+waits at most `lock_timeout` (LOCK_SECONDS, unless the role has its own). Then the transaction is rolled back, which
+lets the others pass, and is tried again, for at most `RETRY_SECONDS`. What a migration has committed in an
+`autocommit_block()` never runs twice: there, and in the first statement after it, only the failed statement is
+retried.
 
 SQLite waits for its write lock instead (`running`).
 """
@@ -50,7 +51,7 @@ class LockedOutError(CommandError):
 
 
 class Patience:
-    """Runs migrations on one connection and retries when they get no lock. Its engine has no other connection in use."""
+    """Runs migrations on one connection, the only one of its engine, and retries when they get no lock."""
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
@@ -66,7 +67,7 @@ class Patience:
             event.listen(connection.engine, "do_execute", self._execute)
 
     def run(self, migrate: Migrate) -> None:
-        """Call `migrate(connection, on_version_apply)`. Call it again if it got no lock; it starts at the first pending one.
+        """Call `migrate(connection, on_version_apply)`, again if it got no lock. It starts at the first pending migration.
 
         Raises:
             LockedOutError: no lock for `RETRY_SECONDS`, or a part is committed and the rest failed.
@@ -111,7 +112,7 @@ class Patience:
         return True
 
     def _is_first(self, connection: psycopg.Connection[Any]) -> bool:
-        """Return True if the statement is the first after an `autocommit_block()`, so that a rollback loses nothing else."""
+        """Return True for the first statement after an `autocommit_block()`: a rollback undoes nothing else."""
         if not self._has_committed or self._statements > 1:
             return False
         row: Any = connection.execute("SELECT pg_current_xact_id_if_assigned() IS NULL").fetchone()

@@ -1,7 +1,8 @@
 """Finds the data that a migration would lose, and notes it beside the operation.
 
-Lost are the rows of a dropped table, the values of a dropped column, values that a narrower type cannot hold, members of an enum, and the
-rule of a dropped constraint. A constraint that is made anew on the same columns is not lost, and neither is an index, which holds no data.
+Lost are the rows of a dropped table, the values of a dropped column, values that a narrower type cannot hold, members
+of an enum, and the rule of a dropped constraint. A constraint that is made anew on the same columns is not lost, and
+neither is an index, which holds no data.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -47,7 +48,7 @@ def _render_note(_context: AutogenContext, note: Note) -> list[str]:
 def note_losses(operations: ops.UpgradeOps, former: Mapping[str, str] = UNCHANGED) -> list[Loss]:
     """Put a comment before each operation that loses something. Return the losses, in their order.
 
-    `former` gives the former names of tables that are renamed: their rules are made anew under names that say the new one.
+    `former` holds the former names of renamed tables. Their constraints are recreated under new names.
     """
     made = {_identity(operation, former) for operation in flat(operations.ops)} - {None}
     found: list[Loss] = []

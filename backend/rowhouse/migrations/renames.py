@@ -1,7 +1,7 @@
 """Tells a rename from a drop and an addition: by the words of the command line, or by asking.
 
-A comparison sees only names. A column that is gone and one that is new, of one type in one table, look like a rename, and so do
-two tables with the same columns. The values are kept only if somebody says that they are.
+A comparison sees only names. A column that is gone and one that is new, of one type in one table, look like a rename,
+and so do two tables with the same columns. The values are kept only if somebody says that they are.
 """
 
 from collections.abc import Callable, Iterable, Sequence

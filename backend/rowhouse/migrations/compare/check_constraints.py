@@ -1,7 +1,7 @@
-"""Autogenerate that sees check constraints added, removed or changed; Alembic's own extension goes by their names alone.
+"""Compares check constraints by what they say; Alembic's own extension compares their names only.
 
-A check that a type brings with it (`sa.Enum(native_enum=False, create_constraint=True)`) is written as a constraint like any
-other. One that a type has on some databases only, a boolean's or a native enum's, is left to the type.
+A check that a type brings with it (`sa.Enum(native_enum=False, create_constraint=True)`) is written as a constraint
+like any other. One that a type has on some databases only, a boolean's or a native enum's, is left to the type.
 """
 
 from typing import Any

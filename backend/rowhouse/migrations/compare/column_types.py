@@ -1,7 +1,7 @@
 """How a migration writes a column's type: in SQLAlchemy's own words, so that the file runs on both databases.
 
-A type of the application is written as what it stores. A type that was read from one database is written as the type that
-gives it there, and its like on the other. Must not compare anything but types.
+A type of the application is written as what it stores. A type that was read from one database is written as the type
+that gives it there, and its like on the other. Must not compare anything but types.
 """
 
 import re

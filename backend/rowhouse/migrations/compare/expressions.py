@@ -1,6 +1,6 @@
-"""Whether SQL expressions over a table say the same, though one was read back from the database and the other was declared.
+"""Compares SQL expressions over a table: one that the database stores, and one that a model declares.
 
-Neither text tells: PostgreSQL shows what it has understood, and SQLite keeps what it was told. So the database is asked to explain
+The texts differ: PostgreSQL rewrites an expression, and SQLite keeps its text. So the database is asked to explain
 both, which changes nothing and locks no more than a query does.
 """
 

@@ -1,10 +1,11 @@
-"""What Alembic has to know of `sa.Enum("draft", "published", name="state")`, for which PostgreSQL has a type of its own.
+"""Operations and comparison of native enums, such as `sa.Enum("draft", "published", name="state")`.
 
     op.create_enum("state", "draft", "published")
     op.change_enum("state", ("draft", "published"), ("draft", "published", "withdrawn"))
 
-SQLite has no such types. There a view `enum_state` lists the members, so that a comparison finds a change of them. The view is made by
-`op.create_enum`, and with every table that has such a column. Which columns have the type, SQLite does not know.
+SQLite has no such types. There a view `enum_state` lists the members, so that a comparison finds a change of them. The
+view is made by `op.create_enum`, and with every table that has such a column. Which columns have the type, SQLite does
+not know.
 """
 
 from collections.abc import Iterable, Iterator
@@ -205,7 +206,7 @@ def _render_change(_context: AutogenContext, operation: ChangeEnum) -> str:
 
 @comparators.dispatch_for("schema", priority=DispatchPriority.LAST)
 def _compare(context: AutogenContext, operations: UpgradeOps, _schemas: Any) -> None:
-    """Make the types that new columns have, change those that have other members, drop those that no column has any more."""
+    """Add operations: create types for new columns, change types with other members, drop unused types."""
     if context.opts.get("branch") == ENGINE:
         return  # its tables have no native enum, and those that are stored belong to the project
     connection: Any = context.connection  # migrations are never written offline

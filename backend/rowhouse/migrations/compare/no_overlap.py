@@ -1,4 +1,4 @@
-"""What Alembic has to know of `NoOverlap`: an operation that states the rule in one line, and autogenerate that sees whether it is there.
+"""Operations and comparison of `NoOverlap`: a migration states the rule in one line.
 
     op.create_no_overlap("ex_bookings_slot", "bookings", resource="charge_point_id", start="start_time", end="end_time",
                          live={"status": ("PENDING", "CONFIRMED")})
@@ -154,7 +154,7 @@ class StoredRule(NamedTuple):
 
 @comparators.dispatch_for("schema", priority=DispatchPriority.LAST)
 def _compare(context: AutogenContext, operations: UpgradeOps, _schemas: Any) -> None:
-    """Drop the rules that are declared no more, add those that are not there, and make those anew that say something else."""
+    """Add operations: drop undeclared rules, create missing rules, recreate changed rules."""
     connection: Any = context.connection  # migrations are never written offline
     wanted = {str(one.name): one for table in context.sorted_tables for one in rules_of(table)}
     tables = {table.fullname for table in context.sorted_tables}

@@ -85,7 +85,7 @@ def _of(operations: Iterable[MigrateOperation], *kinds: type[Any]) -> list[Any]:
 
 
 def _split(operations: dict[sa.Table, Any]) -> tuple[list[Any], list[ModifyTableOps]]:
-    """The operations in the order of their tables' references, and apart from them the references that go in circles."""
+    """Return the operations in the order of their tables' references, and the circular references separately."""
     for table in operations:
         _complete(table)
     sorted_operations: list[Any] = []

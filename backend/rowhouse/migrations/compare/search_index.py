@@ -1,8 +1,8 @@
-"""What Alembic has to know of `SearchIndex`: an operation that states it in one line, and autogenerate that sees whether it is there.
+"""Operations and comparison of `SearchIndex`: a migration states the index in one line.
 
     op.create_search_index("ix_books_search", "books", "title", "author")
 
-SQLite has no such index and keeps an empty one in its place, by which it is known there too. Imported by `autogenerate` alone.
+SQLite has no such index. It keeps an empty one in its place, so that a comparison finds it.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What must hold of a database of SQLite when a migration is about to be committed. Must not know Alembic's operations."""
+"""Checks a SQLite database before a migration is committed. Must not know Alembic's operations."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence

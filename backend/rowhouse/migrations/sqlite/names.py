@@ -1,7 +1,7 @@
 """Has what a migration says of a table in a schema reach SQLite under the one name that the table has there.
 
-What SQLAlchemy writes, the dialect takes care of (`rowhouse.db.sqlite_schemas`). Here stands what Alembic writes itself, and the
-SQL that a migration gives as text. Must not know how a table is rebuilt.
+What SQLAlchemy writes, the dialect takes care of (`rowhouse.db.sqlite_schemas`). Here stands what Alembic writes
+itself, and the SQL that a migration gives as text. Must not know how a table is rebuilt.
 """
 
 from collections.abc import Callable, Collection
@@ -47,7 +47,7 @@ def tables_in_schemas(connection: sa.Connection | None, metadata: sa.MetaData | 
 
 
 class BatchOfOneName(BatchOperationsImpl):
-    """Alembic's batch, on SQLite by the table's one name: Alembic would give each foreign key the schema of the table."""
+    """Alembic's batch, on SQLite with the table's full name: Alembic would add its schema to each foreign key."""
 
     def flush(self) -> None:
         """Do what was recorded."""

@@ -1,9 +1,9 @@
-"""Has Alembic rebuild a table of SQLite without losing anything, and checks a migration of SQLite before it is committed.
+"""Lets Alembic rebuild a SQLite table without losing anything, and checks each migration before its commit.
 
-SQLite alters little in place; Alembic's batch mode makes a new table, copies the rows and drops the old one. `SafeSQLiteImpl`
-takes the place of Alembic's own as soon as this module is imported. It keeps what Alembic would lose: triggers, indexes,
-constraints, collations, AUTOINCREMENT and its counter. `guarded` has foreign keys off meanwhile, for dropping a table
-deletes its rows, and with them the rows that refer to them.
+SQLite alters little in place; Alembic's batch mode makes a new table, copies the rows and drops the old one.
+`SafeSQLiteImpl` takes the place of Alembic's own as soon as this module is imported. It keeps what Alembic would lose:
+triggers, indexes, constraints, collations, AUTOINCREMENT and its counter. `guarded` has foreign keys off meanwhile,
+for dropping a table deletes its rows, and with them the rows that refer to them.
 """
 
 import warnings
@@ -39,7 +39,7 @@ def guarded(connection: sa.Connection, begin: Callable[[], AbstractContextManage
         with guarded(connection, context.begin_transaction):
             context.run_migrations()
 
-    SQLite turns foreign keys on and off between transactions only: within one, a table that others refer to is not rebuilt.
+    SQLite switches foreign keys between transactions only. Within one, a table that others refer to is not rebuilt.
 
     Raises:
         UnsafeMigrationError: a row refers to one that is not there, or a trigger or a view does not compile any more.
@@ -320,7 +320,7 @@ class Rebuild:
 
 
 def _make_alike(former: sa.Computed, new: sa.Column[Any] | None) -> None:
-    """Have two readings of a generated column agree where nothing changes: what SQLAlchemy reads of it may be too much."""
+    """Make two readings of an unchanged generated column equal: SQLAlchemy may read too much."""
     nothing = sa.text("NULL")
     if new is not None and new.computed is not None and str(new.computed.sqltext) == str(former.sqltext):
         new.computed.sqltext = nothing
@@ -328,7 +328,7 @@ def _make_alike(former: sa.Computed, new: sa.Column[Any] | None) -> None:
 
 
 def _make_known(target: str, metadata: sa.MetaData) -> None:
-    """Have a table in the metadata that a foreign key can refer to: Alembic leaves it out with a `naming_convention`."""
+    """Add the target table of a foreign key to the metadata: Alembic omits it with a `naming_convention`."""
     name, _, column = target.rpartition(".")
     referred = sa.Table(name, metadata)
     if column not in referred.columns:
