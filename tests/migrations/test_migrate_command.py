@@ -276,12 +276,12 @@ def test_a_new_project_gets_its_files(
 ) -> None:
     """In development only, and once the application is known."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     monkeypatch.setenv("DATABASE_URL", databases.empty("sqlite"))
-    monkeypatch.setenv("ROWHOUSE_APP", "kiosk:app")
+    monkeypatch.setenv("ROWHOUSE_APP", "new_project:app")
     assert migrate.run([]) == 1
-    assert "there is no module kiosk; name the application in pyproject.toml" in capsys.readouterr().err
-    (tmp_path / "kiosk.py").write_text("")
+    assert "there is no module new_project; name the application in pyproject.toml" in capsys.readouterr().err
+    (tmp_path / "new_project.py").write_text("")
     assert migrate.run([], metadata=sa.MetaData()) == 0
     assert capsys.readouterr().out == "Created alembic.ini, alembic/env.py, alembic/script.py.mako; commit them.\n"
     assert migrate.run(["--check"]) == 0
