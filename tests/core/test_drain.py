@@ -20,7 +20,8 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from rowhouse.app.request_middleware import RequestMiddleware
-from rowhouse.core.errors import RowhouseError, problem_response
+from rowhouse.core.errors import RowhouseError
+from rowhouse.core.problems import problem_response
 from rowhouse.core.settings import Settings
 from rowhouse.health.drain import Drain
 from tests.concurrency.servers import HOST, Server, serve

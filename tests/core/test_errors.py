@@ -11,7 +11,8 @@ from starlette.requests import Request
 
 from rowhouse.app import error_handlers
 from rowhouse.core import errors
-from rowhouse.core.errors import InvalidInputError, RowhouseError, problem_response
+from rowhouse.core.errors import InvalidInputError, RowhouseError
+from rowhouse.core.problems import problem_response
 
 REQUEST = Request({"type": "http"})
 

@@ -11,8 +11,8 @@ from pydantic import Field
 
 from rowhouse.app import openapi_document as document_module
 from rowhouse.app.openapi_document import build_openapi
-from rowhouse.core.errors import PROBLEM_MEDIA_TYPE
 from rowhouse.core.openapi import problem_responses
+from rowhouse.core.problems import PROBLEM_MEDIA_TYPE
 from rowhouse.http.routing import Router
 from tests.core.conftest import Serve, build, build_shop
 from tests.fast_client import QuickClient

@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from rowhouse.core.errors import PROBLEM_MEDIA_TYPE
+from rowhouse.core.problems import PROBLEM_MEDIA_TYPE
 from rowhouse.entities.model import Mark
 from rowhouse.registration.registry import Registration, Registry
 from tests.openapi_documents import Document, document_of

@@ -11,7 +11,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from rowhouse.core.errors import InvalidRequestError, problem_response
+from rowhouse.core.errors import InvalidRequestError
+from rowhouse.core.problems import problem_response
 
 # The response headers that a page may read.
 EXPOSED = (

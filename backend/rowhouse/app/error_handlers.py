@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from rowhouse.core.error_causes import report_failure
-from rowhouse.core.errors import InvalidInputError, NotFoundError, RowhouseError, problem_response, render
+from rowhouse.core.errors import InvalidInputError, NotFoundError, RowhouseError
+from rowhouse.core.problems import problem_response, render
 
 
 def add_error_handlers(app: FastAPI) -> None:

@@ -25,8 +25,9 @@ from rowhouse.app.error_handlers import add_error_handlers
 from rowhouse.app.openapi_document import add_document
 from rowhouse.app.request_middleware import RequestMiddleware
 from rowhouse.auth.service import authenticate, ensure_administrator, subject_of
-from rowhouse.core.errors import RowhouseError, problem_response
+from rowhouse.core.errors import RowhouseError
 from rowhouse.core.logging_config import configure_logging
+from rowhouse.core.problems import problem_response
 from rowhouse.core.settings import Settings
 from rowhouse.db.database import Database
 from rowhouse.db.unit_of_work import UnitOfWork

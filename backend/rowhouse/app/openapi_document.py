@@ -13,8 +13,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from rowhouse.core.errors import Problem
 from rowhouse.core.openapi import SLO
+from rowhouse.core.problems import Problem
 from rowhouse.http.default_responses import add_headers, add_refusals
 from rowhouse.http.dependencies import oauth2_scheme
 from rowhouse.http.route_tree import RouteTree

@@ -14,8 +14,9 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rowhouse.core.error_causes import report_failure
-from rowhouse.core.errors import UnavailableError, problem_response
+from rowhouse.core.errors import UnavailableError
 from rowhouse.core.logging_config import request_state
+from rowhouse.core.problems import problem_response
 from rowhouse.health.drain import DRAINING, Drain
 from rowhouse.requests.paths import route_path
 

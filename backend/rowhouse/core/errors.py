@@ -26,20 +26,17 @@ Example:
         └── TransactionRetryError     transaction_retry  (the request is retried before a client sees it)
             └── ConnectionLostError   connection_lost    (retried once)
 
-A service raises one of these and never names a status code. This module alone renders them.
+A service raises one of these and never names a status code. `problems` renders them.
 """
 
-import http
 import json
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 from pydantic_core import to_json
-from starlette.responses import Response
 
-PROBLEM_MEDIA_TYPE = "application/problem+json"
 # Five errors for each element of the largest batch.
 MAX_ERRORS = 5000
 
@@ -371,40 +368,3 @@ class ConnectionLostError(TransactionRetryError):
 
     code = "connection_lost"
     default_detail = "The connection to the database was lost; try again in a moment."
-
-
-class Fault(BaseModel):
-    """One fault of the input."""
-
-    loc: list[str | int]
-    msg: str
-    type: str
-
-
-class Problem(BaseModel):
-    """An error (RFC 9457)."""
-
-    model_config = ConfigDict(json_schema_extra={"required": ["type", "title", "status", "detail", "code"]})
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    errors: list[Fault] = Field(default_factory=list, description="What is wrong, fault by fault; with 422 always.")
-    conflict: dict[str, Any] = Field(default_factory=dict, description="The interval that is taken, where a time is.")
-
-
-def render(status: int, code: str, detail: str, headers: Mapping[str, str], **members: Any) -> Response:
-    """Return the response for a problem."""
-    title = http.HTTPStatus(status).phrase
-    content = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code, **members}
-    return Response(json.dumps(content).encode(), status, dict(headers), PROBLEM_MEDIA_TYPE)
-
-
-def problem_response(error: RowhouseError) -> Response:
-    """Return the response for an error."""
-    faults = error.listed or error.faults()
-    members = {**error.members(), **({"errors": faults} if faults or isinstance(error, InvalidInputError) else {})}
-    detail = error.detail if error.element is None else f"Element {error.element}: {error.detail}"
-    return render(error.status, error.code, detail, error.headers, **members)

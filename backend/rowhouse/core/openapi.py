@@ -3,7 +3,7 @@
 import http
 from typing import Any
 
-from rowhouse.core.errors import PROBLEM_MEDIA_TYPE
+from rowhouse.core.problems import PROBLEM_MEDIA_TYPE
 
 # The extension that states an operation's service level objective, in milliseconds.
 SLO = "x-slo-ms"

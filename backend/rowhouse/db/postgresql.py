@@ -13,6 +13,8 @@ import psycopg
 from psycopg import pq
 from sqlalchemy import URL
 
+from rowhouse.db.psycopg_internals import libpq_of
+
 CONNECT_SECONDS = 2
 # Results in text and literals depend on these settings. Compiled statements read binary results, which do not.
 STYLE: Mapping[str, str] = {
@@ -74,7 +76,7 @@ def open_session(connection: psycopg.Connection[Any], timeouts: Mapping[str, flo
     for name, seconds in timeouts.items():
         value, source = stored[name]
         wanted[name] = f"{int(seconds * 1000)}" if source in NOBODY_CHOSE else value
-    is_pooled = process != connection.pgconn.backend_pid if pooler == "auto" else pooler == "yes"
+    is_pooled = process != libpq_of(connection).backend_pid if pooler == "auto" else pooler == "yes"
     if is_pooled:
         return Session(is_pooled=True, local=_set(wanted, local=True))
     missing = {name: value for name, value in wanted.items() if stored[name.lower()][0] != value}

@@ -4,7 +4,8 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from rowhouse.core.errors import UnavailableError, problem_response
+from rowhouse.core.errors import UnavailableError
+from rowhouse.core.problems import problem_response
 from rowhouse.health.readiness import Readiness
 
 

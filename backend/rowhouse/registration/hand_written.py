@@ -27,7 +27,7 @@ from rowhouse.entities.model import Mark
 from rowhouse.http.authorization import UNRESTRICTED, RouteAuthorization
 from rowhouse.http.dependencies import get_caller, get_session, get_unit
 from rowhouse.http.dependency_tree import calls_of
-from rowhouse.http.fastapi_internals import ModelField
+from rowhouse.http.fastapi_internals import ModelField, tree_of
 from rowhouse.http.routing import OneHopRoute
 from rowhouse.operations.endpoints import key_annotation
 from rowhouse.query.resource import Resource
@@ -123,7 +123,7 @@ def one_method_each(route: APIRoute) -> Iterator[APIRoute]:
 
 def _require_no_unit(route: APIRoute) -> None:
     """Reject FastAPI's own routes that need a unit of work or a policy, because these have neither."""
-    for call in calls_of(route.dependant):
+    for call in calls_of(tree_of(route)):
         if call in UNITS or call is get_caller or model_of(call) is not None:
             name = getattr(route.endpoint, "__qualname__", route.name)
             raise RegistrationError(

@@ -17,7 +17,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rowhouse.core.clock import now
 from rowhouse.core.counters import STORAGE_SECONDS, Outage, network_of, shared_async_storage
-from rowhouse.core.errors import NotAuthenticatedError, RateLimitError, problem_response
+from rowhouse.core.errors import NotAuthenticatedError, RateLimitError
+from rowhouse.core.problems import problem_response
 from rowhouse.core.security import bearer_token
 from rowhouse.requests.paths import route_path
 

@@ -1,0 +1,50 @@
+"""Renders errors as problems (RFC 9457, `application/problem+json`), and describes them for OpenAPI."""
+
+import http
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from rowhouse.core.errors import InvalidInputError, RowhouseError
+
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+
+
+class Fault(BaseModel):
+    """One fault of the input."""
+
+    loc: list[str | int]
+    msg: str
+    type: str
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457)."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["type", "title", "status", "detail", "code"]})
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: list[Fault] = Field(default_factory=list, description="What is wrong, fault by fault; with 422 always.")
+    conflict: dict[str, Any] = Field(default_factory=dict, description="The interval that is taken, where a time is.")
+
+
+def render(status: int, code: str, detail: str, headers: Mapping[str, str], **members: Any) -> Response:
+    """Return the response for a problem."""
+    title = http.HTTPStatus(status).phrase
+    content = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code, **members}
+    return Response(json.dumps(content).encode(), status, dict(headers), PROBLEM_MEDIA_TYPE)
+
+
+def problem_response(error: RowhouseError) -> Response:
+    """Return the response for an error."""
+    faults = error.listed or error.faults()
+    members = {**error.members(), **({"errors": faults} if faults or isinstance(error, InvalidInputError) else {})}
+    detail = error.detail if error.element is None else f"Element {error.element}: {error.detail}"
+    return render(error.status, error.code, detail, error.headers, **members)
