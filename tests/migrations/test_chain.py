@@ -10,7 +10,6 @@ from alembic import command
 from alembic.autogenerate import produce_migrations
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlmodel import SQLModel
 
 from rowhouse.db.sql_functions import create_fold_function, create_trigram_function
@@ -71,14 +70,6 @@ def test_a_migrated_database_records_the_newest_revision(migrated: sa.Connection
     revisions = Revisions.of_the_code()
     assert revisions is not None
     assert tuple(stored) == revisions.needed
-
-
-def test_each_branch_has_one_head_and_the_products_depends_on_the_engines() -> None:
-    """So that the database stores one revision, and `alembic downgrade -1` is clear."""
-    scripts = ScriptDirectory.from_config(alembic_config())
-    heads = [scripts.get_revision(head) for head in scripts.get_heads()]
-    assert sorted(label for script in heads for label in script.branch_labels) == ["project", "rowhouse"]
-    assert [script.branch_labels for script in scripts.get_revisions("heads")] == [{"project"}]
 
 
 def test_the_engines_tables_are_those_of_its_branch(empty: sa.Connection) -> None:

@@ -111,13 +111,11 @@ def test_the_sql_that_is_written_out_makes_the_same_database(url: str, backend: 
 
 
 def test_check_tells_whether_a_migration_is_missing(url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """An empty database and an older one lack one; the newest does not, and nothing is changed by looking."""
+    """An empty database lacks one; the newest does not, and nothing is changed by looking."""
     assert migrate.main(["--check"]) == 1
     assert "Run scripts/migrate first" in capsys.readouterr().err
     assert migrate.main([]) == 0
     assert migrate.main(["--check"]) == 0
-    set_revision(url, "0001")
-    assert migrate.main(["--check"]) == 1
 
 
 def test_a_setting_that_does_not_hold_is_told_in_a_sentence(

@@ -9,12 +9,13 @@ import pytest
 from perf.load.bodies import Bodies, UnsupportedSchemaError, matching_text, number
 from tests.openapi_documents import document_of
 from tests.perf.load_steps import START, check_bodies, creatable, reference
+from tests.sample_entities.application import create_odd_app
 from tests.sample_entities.odd.registry import registry
 
 
 @pytest.mark.parametrize("path", creatable(registry))
 def test_generated_bodies_are_valid(path: str) -> None:
-    check_bodies(document_of("odd"), registry, path)
+    check_bodies(document_of(create_odd_app), registry, path)
 
 
 def test_a_required_reference_without_a_row_is_an_error() -> None:

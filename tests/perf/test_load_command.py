@@ -20,6 +20,7 @@ from perf.report.results import Sample, evaluate, read_run, totals
 from tests.databases import Databases
 from tests.openapi_documents import document_of
 from tests.perf.sample_runs import FAILED, QUICK, SECONDS, SLOW, bounds, run_of, samples_of
+from tests.sample_entities.application import create_odd_app
 
 SLOW_ENDPOINT = "GET /api/v1/shelfs/{id}"
 
@@ -151,7 +152,7 @@ def test_only_requests_that_begin_in_the_measured_time_are_recorded(monkeypatch:
 
 def test_streams_batches_and_files_are_measured_differently() -> None:
     """A batch of rows that no batch can create has one element."""
-    api = Api(document_of("odd"))
+    api = Api(document_of(create_odd_app))
     bounds_by_name = {bound.name: bound for bound in bounds_of(api)}
     assert len(bounds_by_name) == len(api.operations)
     assert {bound.slo_ms for bound in bounds_by_name.values()} == {200}

@@ -7,6 +7,7 @@ import pytest
 
 from perf.load.operations import Api, OperationShuffle, UncallableOperationError
 from tests.openapi_documents import document_of
+from tests.sample_entities.application import create_odd_app
 from tests.sample_entities.odd.registry import registry
 
 ITEM, LIST = "/api/v1/things/{id}", "/api/v1/things"
@@ -20,7 +21,7 @@ def described(*, success: str = "200", media_type: str | None = None) -> dict[st
 
 def test_every_operation_of_the_document_is_a_task() -> None:
     """There are no other tasks."""
-    document = document_of("odd")
+    document = document_of(create_odd_app)
     documented = {
         f"{method.upper()} {path.removeprefix('/api/v1')}"
         for path, item in document["paths"].items()
@@ -32,7 +33,7 @@ def test_every_operation_of_the_document_is_a_task() -> None:
 
 
 def test_every_registered_operation_is_a_task() -> None:
-    labels = {operation.label for operation in Api(document_of("odd")).operations}
+    labels = {operation.label for operation in Api(document_of(create_odd_app)).operations}
     registered = registry.registrations
     assert {f"GET /{path}" for path in registered} <= labels
     deletable = {path for path, registration in registered.items() if "delete" in registration.operations}
@@ -41,7 +42,7 @@ def test_every_registered_operation_is_a_task() -> None:
 
 def test_a_shuffle_returns_every_operation_as_often_as_its_weight() -> None:
     """Every round does, in another order."""
-    api = Api(document_of("odd"))
+    api = Api(document_of(create_odd_app))
     shuffle, rounds = OperationShuffle(api), []
     for _ in range(2):
         rounds.append([shuffle.next().label for _ in list(api.weighted())])

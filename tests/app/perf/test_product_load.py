@@ -8,6 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.api import registry
+from app.main import create_app
 from perf.app.profile import PROFILE
 from perf.load.accounts import sender
 from perf.load.bodies import SLOT_LENGTH, Bodies, UnsupportedSchemaError
@@ -53,7 +54,7 @@ def loaded(backend: str, make_app: Callable[..., TestClient]) -> Loaded:
 @pytest.fixture(scope="module")
 def api(backend: str) -> Api:
     """The operations of the product."""
-    return Api(document_of("product"))
+    return Api(document_of(create_app))
 
 
 def test_after_the_dry_run_every_operation_gets_a_valid_response(loaded: Loaded) -> None:
@@ -91,7 +92,7 @@ def test_every_label_of_the_profile_is_an_operation(api: Api) -> None:
 
 @pytest.mark.parametrize("path", creatable(registry))
 def test_generated_bodies_are_valid(path: str, backend: str) -> None:
-    check_bodies(document_of("product"), registry, path)
+    check_bodies(document_of(create_app), registry, path)
 
 
 def test_a_booking_is_one_time_slot(api: Api) -> None:
