@@ -19,7 +19,8 @@ TESTS = Path(__file__).resolve().parent
 INSIDE = {"core", "crud", "hand_written", "migrations", "pages", "security", "transfer"}
 INSIDE_OF_THE_PRODUCT = {"demo"}  # below tests/app
 # These find what nobody thought of, by chance or by number; what was thought of is covered without them.
-UNFOLLOWED = {"clients", "concurrency", "fuzz", "perf", "stateful"}
+UNFOLLOWED = {"clients", "concurrency", "perf", "stateful"}
+UNFOLLOWED_OF_THE_PRODUCT = {"fuzz"}  # below tests/app
 # Covered by the same tests on the other database; what each database does in its own way has its own tests.
 UNFOLLOWED_ON = {"contract": "postgresql", "isolation": "postgresql"}
 
@@ -56,7 +57,7 @@ def measured(path: Path, name: str) -> Iterator[None]:
     first, *further = path.relative_to(TESTS).parts
     directory = further[0] if first == "app" else first
     other = UNFOLLOWED_ON.get(directory)
-    _is_followed = directory not in UNFOLLOWED and (other is None or other not in name)
+    _is_followed = directory not in UNFOLLOWED | UNFOLLOWED_OF_THE_PRODUCT and (other is None or other not in name)
     follow(wanted=directory in INSIDE | INSIDE_OF_THE_PRODUCT)
     yield
     follow(wanted=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from app.main import create_app
 from tests.app.demo.stored import store_the_demo
 from tests.concurrency.servers import Server, serve
 from tests.conftest import ROOT
@@ -25,9 +26,15 @@ WALK_SECONDS = 60
 def server(backend: str, databases: Databases) -> Iterator[Server]:
     """A server with the demo, as `scripts/run` starts it, which logs what it answers."""
     url = databases.prepared(backend, "demo", store_the_demo)
-    with serve(url, LOG_LEVEL="info", ACCESS_LOG="true", LOG_JSON="true", ADMIN_EMAIL="", ADMIN_PASSWORD="") as (
-        started,
-    ):
+    with serve(
+        url,
+        application=create_app,
+        LOG_LEVEL="info",
+        ACCESS_LOG="true",
+        LOG_JSON="true",
+        ADMIN_EMAIL="",
+        ADMIN_PASSWORD="",
+    ) as (started,):
         yield started
 
 

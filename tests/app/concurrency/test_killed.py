@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx2
 
+from app.main import create_app
 from rowhouse.auth.models import User
 from tests.app.concurrency.slots import Slots
 from tests.app.concurrency.store import Store, empty_cart, put
@@ -44,7 +45,7 @@ def test_bookings_survive(victim: Server, slots: Slots, race_url: str) -> None:
     assert len(told) <= len(starts) <= len(told) + UNDER_WAY
     assert slots.overlaps(*points) == 0
     assert slots.send(0, "POST", "/bookings", slots.wish(points[0], len(starts) + UNDER_WAY)).status_code == 201
-    with serve(race_url) as (restarted,), TimedClient(restarted) as client:
+    with serve(race_url, application=create_app) as (restarted,), TimedClient(restarted) as client:
         body = slots.wish(points[1], len(starts) + UNDER_WAY)
         assert client.post("/bookings", json=body, headers=slots.driver).status_code == 201
         taken = client.post("/bookings", json=body, headers=slots.driver)

@@ -4,7 +4,7 @@ No input gives a 500; every status, media type, header and body is as the OpenAP
 accepted and everything else refused; other methods are 405; credentials are never ignored; a driver never gets another's object.
 Rules that JSON Schema cannot state are in `hooks`, each with its reason. A longer run by hand, with 200 examples an operation:
 
-    FUZZ_EXAMPLES=200 .venv/bin/python -m pytest tests/fuzz
+    FUZZ_EXAMPLES=200 .venv/bin/python -m pytest tests/app/fuzz
 """
 
 import os
@@ -16,10 +16,11 @@ from typing import Any
 import httpx2
 import pytest
 
+from app.main import create_app
+from tests.app.fuzz.campaign import Account, Campaign
 from tests.concurrency.servers import serve
-from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, PASSWORD, shop_database
+from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, PASSWORD, migrate
 from tests.databases import BACKENDS, Databases
-from tests.fuzz.campaign import Account, Campaign
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 PATIENT = 60.0  # a busy machine must not be taken for a fault
@@ -40,8 +41,8 @@ PHASES = {"driver": "fuzzing,stateful", "anonymous": "fuzzing,stateful", "admin"
 @pytest.fixture(scope="module")
 def campaign(backend: str, databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Campaign]:
     """A server of its own, with a row of everything to begin with and tokens that outlast the longest run."""
-    url = shop_database(databases, backend)
-    with serve(url, ACCESS_TOKEN_MINUTES="1440") as (server,):
+    url = databases.prepared(backend, "migrated", migrate)
+    with serve(url, application=create_app, ACCESS_TOKEN_MINUTES="1440") as (server,):
         with httpx2.Client(base_url=f"{server.url}/api/v1", timeout=PATIENT) as client:
             accounts = add_accounts(client)
             add_rows(client, accounts)

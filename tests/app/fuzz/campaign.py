@@ -49,7 +49,7 @@ class Campaign:
 
     def _config(self, role: str, examples: int) -> str:
         lines = [
-            'hooks = "tests.fuzz.hooks"',
+            'hooks = "tests.app.fuzz.hooks"',
             f"seed = {SEED}",
             "color = false",
             "continue-on-failure = true",
