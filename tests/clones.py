@@ -1,7 +1,7 @@
 """Fresh clones of the working tree, for tests that type what the documentation says.
 
-A clone holds what git would keep of this working tree, committed as one commit; `.venv` is shared. The bytecode comes along, so that
-no clone compiles everything anew. Its commands see none of the settings of the tests.
+A clone holds what git would keep of this working tree, committed as one commit; `.venv` is shared. The bytecode comes
+along, so that no clone compiles everything anew. Its commands see none of the settings of the tests.
 """
 
 import fcntl
@@ -47,7 +47,8 @@ class Clone:
         """The environment of a reader's shell, with the port where the documented one is taken."""
         own = {name: value for name, value in os.environ.items() if not name.startswith(NOT_OURS)}
         port = {} if self.port == PORT else {"PORT": str(self.port)}
-        # The shared environment finds the engine and the product of the working tree; a reader's finds those of the clone.
+        # The shared environment finds the engine and the product of the working tree; a reader's finds those of the
+        # clone.
         return {**own, **port, "PYTHONPATH": str(self.directory / "backend"), **settings}
 
     def run(self, command: str, **settings: str) -> "subprocess.CompletedProcess[str]":

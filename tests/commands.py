@@ -1,8 +1,8 @@
 """The commands that the README and the guides tell a reader to type, and which test runs each of them.
 
-A command is a line of a fenced `sh` or `bash` block whose lines are all commands of this repository, a whole block otherwise (a
-walk with variables), or a command between backquotes. `tests/test_commands.py` fails where one stands in no table here. What is run
-instead of the text as it stands is written beside it, with the reason.
+A command is a line of a fenced `sh` or `bash` block whose lines are all commands of this repository, a whole block
+otherwise (a walk with variables), or a command between backquotes. `tests/test_commands.py` fails where one stands in
+no table here. What is run instead of the text as it stands is written beside it, with the reason.
 """
 
 import re
@@ -40,7 +40,10 @@ class Command:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """How a command is run: as it stands, or `instead` for the reason `because`; what its exit status is and what it says."""
+    """How a command is run: as it stands, or `instead` for the reason `because`.
+
+    What its exit status is and what it says.
+    """
 
     instead: str = ""
     because: str = ""

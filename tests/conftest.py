@@ -1,8 +1,8 @@
 """Fixtures: databases, the sample shop on each of them, and clients that are signed in.
 
-`app` is one application for each session and database; a test creates its own rows in it and never counts those of others. `make_app`
-gives a test an application of its own, with other settings or an empty database. `tests/app/conftest.py` has the same fixtures for
-the product.
+`app` is one application for each session and database; a test creates its own rows in it and never counts those of
+others. `make_app` gives a test an application of its own, with other settings or an empty database.
+`tests/app/conftest.py` has the same fixtures for the product.
 """
 
 import gc
@@ -39,8 +39,8 @@ ADMIN_EMAIL, ADMIN_PASSWORD, PASSWORD = "admin@example.com", "admin-password", "
 # Every test signs up from one address.
 QUIET: dict[str, Any] = {"log_level": "warning", "access_log": False, "sign_ups_per_address": 1_000_000}
 _numbers = itertools.count(1)
-# The applications of a session are hundreds of thousands of objects; with Python's thresholds, looking through them takes a tenth of
-# the time of the tests.
+# The applications of a session are hundreds of thousands of objects; with Python's thresholds, looking through them
+# takes a tenth of the time of the tests.
 gc.set_threshold(50_000, 20, 100)
 measure_crews()
 
@@ -49,14 +49,16 @@ measure_crews()
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Group the tests for `--dist loadgroup`: by their `xdist_group`, the others by their file and database.
 
-    A worker that runs a whole group builds the fixtures of a module once; tests spread one by one build them on every worker. The
-    groups that are marked last longest and come first, then SQLite, then PostgreSQL, so that each worker changes its database once.
+    A worker that runs a whole group builds the fixtures of a module once; tests spread one by one build them on every
+    worker. The groups that are marked last longest and come first, then SQLite, then PostgreSQL, so that each worker
+    changes its database once.
     """
     if not config.getoption("loadgroup", default=False):
         return
     items.sort(key=place_of)
     for item in items:
-        # xdist 3.8 writes the group where pytest 9.2 no longer looks, and tears it apart (pytest-dev/pytest-xdist#1386).
+        # xdist 3.8 writes the group where pytest 9.2 no longer looks, and tears it apart
+        # (pytest-dev/pytest-xdist#1386).
         group = "_".join(marked_groups(item)) or f"{item.path.relative_to(ROOT)} {database_of(item)}"
         if not item.nodeid.endswith(f"@{group}"):
             item._id = item._id.parse(f"{item.nodeid}@{group}")

@@ -1,7 +1,8 @@
 """Databases for tests: SQLite files and PostgreSQL from the wheel, each made by copying one prepared template.
 
-Another PostgreSQL than the wheel's runs the same tests: `ROWHOUSE_TEST_POSTGRESQL` is the URL of an account there that may make
-databases, on a cluster that has the role `app`. `ROWHOUSE_TEST_POOLER` is the address, `host:port`, of a pooler in front of it.
+Another PostgreSQL than the wheel's runs the same tests: `ROWHOUSE_TEST_POSTGRESQL` is the URL of an account there that
+may make databases, on a cluster that has the role `app`. `ROWHOUSE_TEST_POOLER` is the address, `host:port`, of a
+pooler in front of it.
 """
 
 import itertools
@@ -133,7 +134,10 @@ class Databases:
         return self._cluster.url(name, direct=direct)
 
     def empty(self, backend: str, options: str = "") -> str:
-        """The URL of a new empty database; PostgreSQL's may have `options`, such as `ENCODING 'LATIN1' TEMPLATE template0`."""
+        """The URL of a new empty database.
+
+        PostgreSQL's may have `options`, such as `ENCODING 'LATIN1' TEMPLATE template0`.
+        """
         name = self._new_name()
         if backend == "postgresql":
             self._cluster.execute(f"CREATE DATABASE {name} OWNER {ORDINARY_ROLE} {options}")

@@ -1,7 +1,7 @@
 """A TestClient that crosses to the application's thread once for a request, where starlette's crosses seven times.
 
-Most of what the tests send is small and answered at once, so most of their time was spent on the way there. What streams is
-gathered whole; a test that looks at a stream's pieces uses starlette's own.
+Most of what the tests send is small and answered at once, so most of their time was spent on the way there. What
+streams is gathered whole; a test that looks at a stream's pieces uses starlette's own.
 """
 
 from typing import Any
@@ -18,7 +18,10 @@ PEER, SERVER = ("testclient", 50000), ("testserver", 80)
 
 
 class QuickClient(TestClient):
-    """Answers like a server: what the application lets escape is a 500. Entered like any other, so that its lifespan runs."""
+    """Answers like a server: what the application lets escape is a 500.
+
+    Entered like any other, so that its lifespan runs.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         super().__init__(app, raise_server_exceptions=False)

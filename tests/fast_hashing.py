@@ -1,4 +1,7 @@
-"""Password hashes of few rounds, for the tests sign hundreds of callers in; what a hash costs is told by `auth` and `security`."""
+"""Password hashes of few rounds, for the tests sign hundreds of callers in.
+
+What a hash costs is told by `auth` and `security`.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,7 @@
-"""The process that servers and migrators are forked from. It has imported what they need: an import takes seconds, a fork does not."""
+"""The process that servers and migrators are forked from.
+
+It has imported what they need: an import takes seconds, a fork does not.
+"""
 
 import multiprocessing
 

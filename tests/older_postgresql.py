@@ -1,4 +1,6 @@
-"""A PostgreSQL that is older than the one of most tests, started from a wheel as the other is: for what the version decides.
+"""A PostgreSQL that is older than the one of most tests, started from a wheel as the other is.
+
+For what the version decides.
 
 It is 16, without ICU, and its databases belong to the same ordinary role.
 """

@@ -1,4 +1,7 @@
-"""Every command of the README and the guides is run as it stands there: here what a bare machine can, in tests/world the rest."""
+"""Every command of the README and the guides is run as it stands there.
+
+Here what a bare machine can, in tests/world the rest.
+"""
 
 import re
 from collections.abc import Iterator

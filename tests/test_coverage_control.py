@@ -1,4 +1,7 @@
-"""What keeps coverage out of tests: a thread is left alone and followed again, and every directory that is named is there."""
+"""What keeps coverage out of tests.
+
+A thread is left alone and followed again, and every directory that is named is there.
+"""
 
 import sys
 from collections.abc import Callable

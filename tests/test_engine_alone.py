@@ -6,7 +6,8 @@ from pathlib import Path
 
 from tests.conftest import ROOT
 
-# What goes together with the product. The documents' commands and other servers are tried with the product (tests/world).
+# What goes together with the product. The documents' commands and other servers are tried with the product
+# (tests/world).
 PRODUCT = ("alembic/versions/", "backend/app/", "perf/app/", "tests/app/")
 FOLDERS = ("alembic", "backend", "perf", "scripts", "tests")
 

@@ -1,4 +1,7 @@
-"""docs/migrations.md: the developer's day as it stands there, in a fresh clone, and the files that it shows, on PostgreSQL."""
+"""docs/migrations.md.
+
+The developer's day as it stands there, in a fresh clone, and the files that it shows, on PostgreSQL.
+"""
 
 import re
 import shutil

@@ -20,8 +20,8 @@ class Profile:
     """The rules of one API. Operations are labels such as `POST /orders/{id}/ship`.
 
     - `title` and `factory` are the name of the API, and what uvicorn serves by default.
-    - `admin_email` and `admin_password` are the administrator of a development server, if ADMIN_EMAIL and ADMIN_PASSWORD
-      are not set.
+    - `admin_email` and `admin_password` are the administrator of a development server, if ADMIN_EMAIL and
+      ADMIN_PASSWORD are not set.
     - `populate(database_url, rows)` fills an empty, migrated PostgreSQL before the load.
     - `steps_before` lists the operations that must be called before one, on the same row.
     - `starting_soon` are the operations that take a row whose time begins in the next minutes.

@@ -1,4 +1,7 @@
-"""The walks of the guide, run line by line as they are written: every call is answered with the status that stands behind it."""
+"""The walks of the guide, run line by line as they are written.
+
+Every call is answered with the status that stands behind it.
+"""
 
 import json
 import re

@@ -18,7 +18,10 @@ Interleave = Callable[[str, Callable[[], Any]], None]
 
 @pytest.fixture
 def interleave(monkeypatch: pytest.MonkeyPatch) -> Interleave:
-    """`interleave(name, act)`: once, just after the service has called the function of this name, do this and let it go on."""
+    """`interleave(name, act)`.
+
+    Once, just after the service has called the function of this name, do this and let it go on.
+    """
 
     def put(name: str, act: Callable[[], Any]) -> None:
         function = getattr(service, name)
@@ -66,7 +69,10 @@ def test_a_login_whose_password_was_changed_meanwhile_is_refused(
 def test_a_change_by_a_password_that_is_none_any_more_is_refused(
     client: TestClient, account: Account, admin: dict[str, str], interleave: Interleave, meanwhile: str
 ) -> None:
-    """Of two at once the first holds, and its next session outlives the second; an account that is gone has no password."""
+    """Of two at once the first holds, and its next session outlives the second.
+
+    An account that is gone has no password.
+    """
     path, answers = f"{API}/users/{account.id}", []
     act = (lambda: change_password(account)) if meanwhile == "changed" else (lambda: client.delete(path, headers=admin))
     interleave("check_own_password", lambda: answers.append(act()))
@@ -102,7 +108,10 @@ def test_a_login_whose_account_was_deleted_meanwhile_is_401(
 def test_an_account_stays_while_its_token_is_stored(
     backend: str, make_app: Callable[..., TestClient], interleave: Interleave, act: str
 ) -> None:
-    """Who would delete it meanwhile waits, in vain where the patience is short, and finds no conflict; nor does the session."""
+    """Who would delete it meanwhile waits, in vain where the patience is short, and finds no conflict.
+
+    Nor does the session.
+    """
     client = make_app(backend, lock_seconds=0.1)
     account, boss = make_account(client), sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD)
     path, answers = f"{API}/users/{account.id}", []
@@ -118,7 +127,10 @@ def test_an_account_stays_while_its_token_is_stored(
 def test_a_token_that_is_stored_while_the_password_changes_is_none(
     client: TestClient, app: FastAPI, interleave: Interleave, act: str
 ) -> None:
-    """Between reading the account and storing the token; where rows are locked, the change comes right after instead."""
+    """Between reading the account and storing the token.
+
+    Where rows are locked, the change comes right after instead.
+    """
     account = make_account(client)
     if act == "retry":
         assert refresh(client, account.refresh_token).status_code == 200

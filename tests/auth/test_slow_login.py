@@ -95,7 +95,10 @@ def test_right_passwords_are_not_counted(guesser: TestClient) -> None:
 
 
 def test_an_address_is_slowed_whatever_the_account(guesser: TestClient) -> None:
-    """One password for many accounts; a success on the way forgives nothing. Who has signed in there before goes on doing so."""
+    """One password for many accounts; a success on the way forgives nothing.
+
+    Who has signed in there before goes on doing so.
+    """
     own, strange = make_account(guesser), sign_up_with(guesser).json()["email"]
     statuses = [guess(guesser, new_email()).status_code for _ in range(PER_ADDRESS - 1)]
     assert log_in(guesser, own.email).status_code == 200
@@ -125,7 +128,10 @@ def test_of_a_burst_the_bound_is_judged(guesser: TestClient) -> None:
 
 
 def test_a_stolen_token_guesses_no_faster(guesser: TestClient) -> None:
-    """The present password is asked for as at the login, and both count together; nothing is changed, and the session goes on."""
+    """The present password is asked for as at the login, and both count together.
+
+    Nothing is changed, and the session goes on.
+    """
     account = make_account(guesser)
     assert isinstance(guesser.app, FastAPI)
     before = accounts(guesser.app, account.email)
@@ -157,7 +163,10 @@ def test_nobody_chooses_their_address(guesser: TestClient) -> None:
 
 
 def test_a_trusted_proxy_says_who_it_is(strict: FastAPI) -> None:
-    """As uvicorn takes it from `FORWARDED_ALLOW_IPS`: what stands before the proxy's own word is the client's, and not believed."""
+    """As uvicorn takes it from `FORWARDED_ALLOW_IPS`.
+
+    What stands before the proxy's own word is the client's, and not believed.
+    """
     application: Any = strict
     behind = ProxyHeadersMiddleware(application, trusted_hosts="192.0.2.250")
     proxied, stranger = client_at(behind, "192.0.2.250"), client_at(behind, "192.0.2.77")

@@ -1,4 +1,7 @@
-"""The document is exact: every operation, asked for whatever a client can provoke, answers as it is described, and no otherwise."""
+"""The document is exact.
+
+Every operation, asked for whatever a client can provoke, answers as it is described, and no otherwise.
+"""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""Clients that watch what they are answered: whole within the contract's time, and never that the server is at fault."""
+"""Clients that watch what they are answered.
+
+Whole within the contract's time, and never that the server is at fault.
+"""
 
 import time
 from collections import Counter

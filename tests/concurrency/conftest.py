@@ -1,6 +1,7 @@
 """Servers on one database, the clients that watch their answers, and the database below.
 
-Two servers a database serve every race; what is killed is a further one. Each database's races share a worker (`--dist loadgroup`).
+Two servers a database serve every race; what is killed is a further one. Each database's races share a worker (`--dist
+loadgroup`).
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,7 @@
-"""An application for races that the product has no room for: meetings that do not overlap, and that come back when they were deleted."""
+"""An application for races that the product has no room for.
+
+Meetings that do not overlap, and that come back when they were deleted.
+"""
 
 from fastapi import FastAPI
 

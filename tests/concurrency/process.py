@@ -1,4 +1,6 @@
-"""What runs in a server's process, which is forked from one that has imported all of this: an import takes seconds, a fork does not.
+"""What runs in a server's process, which is forked from one that has imported all of this.
+
+An import takes seconds, a fork does not.
 
 Only for what is forked from `tests.fork_server`.
 """
@@ -51,7 +53,10 @@ def _end_with_the_tests() -> None:
 
 
 def do_not_measure() -> None:
-    """Coverage would follow into every process and double the time of an answer; the code is covered within the tests' own."""
+    """Coverage would follow into every process and double the time of an answer.
+
+    The code is covered within the tests' own.
+    """
     measuring = coverage.Coverage.current()
     if measuring is not None:
         measuring.stop()

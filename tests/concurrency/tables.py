@@ -1,4 +1,7 @@
-"""The tables below the servers, looked at and changed past them. Every look is a transaction of its own, and sees what is committed."""
+"""The tables below the servers, looked at and changed past them.
+
+Every look is a transaction of its own, and sees what is committed.
+"""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""`Idempotency-Key` over several servers: copies that arrive at once, and a server that dies before its answer is read (docs/contract.md §5)."""
+"""`Idempotency-Key` over several servers.
+
+Copies that arrive at once, and a server that dies before its answer is read (docs/contract.md §5).
+"""
 
 import json
 import socket
@@ -54,7 +57,10 @@ def test_copies_of_a_batch_make_its_rows_once(
 def test_a_copy_after_the_server_died_with_the_answer_gets_that_answer(
     clients: list[httpx2.Client], tables: Tables, victim: Server, admin_headers: Headers
 ) -> None:
-    """The first server commits and is killed before its client has read a byte; the second gives the stored answer, and no second row."""
+    """The first server commits and is killed before its client has read a byte.
+
+    The second gives the stored answer, and no second row.
+    """
     name, key = unique("orphan"), unique("key")
     body = json.dumps({"name": name}).encode()
     headers = admin_headers | {"Idempotency-Key": key, "Content-Type": "application/json"}

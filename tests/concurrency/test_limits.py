@@ -20,7 +20,10 @@ PATIENT = 60.0  # a busy machine must not be taken for a fault
 
 
 def test_a_burst_is_answered_in_full(servers: list[Server], admin_headers: dict[str, str]) -> None:
-    """200 requests at once to one server, reading and writing, on the default pool of threads: no error among the answers."""
+    """200 requests at once to one server, reading and writing, on the default pool of threads.
+
+    No error among the answers.
+    """
     url, name = f"{servers[0].url}/api/v1", unique("burst")
 
     async def burst() -> list[httpx2.Response]:

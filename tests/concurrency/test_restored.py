@@ -1,4 +1,7 @@
-"""Sixteen clients bring deleted meetings back into a time that was taken meanwhile, on two servers: it is given to one."""
+"""Sixteen clients bring deleted meetings back into a time that was taken meanwhile, on two servers.
+
+It is given to one.
+"""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -45,7 +48,10 @@ def tables(rooms_url: str) -> Iterator[Tables]:
 
 
 def test_one_of_many_meetings_comes_back(clients: list[httpx2.Client], tables: Tables) -> None:
-    """Half restore one that overlaps all others, half make a new one at the same time; the rest are told that the time is taken."""
+    """Half restore one that overlaps all others, half make a new one at the same time.
+
+    The rest are told that the time is taken.
+    """
     me = sign_in(clients[0], ADMIN_EMAIL, ADMIN_PASSWORD)
     room = make(clients[0], "/rooms", {"name": unique("room")}, me)
     bodies = [{"room_id": room, "first_hour": number, "end_hour": 2 * CLIENTS} for number in range(CLIENTS)]

@@ -1,7 +1,7 @@
 """Valid values from a JSON schema: what a client that knows nothing but the OpenAPI document would send.
 
-The value number n is always the same, and other numbers give other values as far as the type allows; every fourth value of a
-nullable member is null.
+The value number n is always the same, and other numbers give other values as far as the type allows; every fourth value
+of a nullable member is null.
 """
 
 import uuid

@@ -197,7 +197,10 @@ class EntityClient:
         return self._stored(self.call("POST", headers=headers, json=body))
 
     def rows(self, count: int) -> list[Row]:
-        """Rows in the order of their keys, shared by the tests that only read them: making them takes most of such a test's time."""
+        """Rows in the order of their keys, shared by the tests that only read them.
+
+        Making them takes most of such a test's time.
+        """
         kept = self.running_app.kept(self.resource.path)
         # Some may be gone: who makes an order empties the cart.
         found = self.list(id__in=",".join(map(str, kept)), size=100)["items"] if kept else []

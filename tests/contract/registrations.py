@@ -1,4 +1,7 @@
-"""The entities that the suite runs over: those of the sample registries here, those of the product in `tests/app/contract`."""
+"""The entities that the suite runs over.
+
+Those of the sample registries here, those of the product in `tests/app/contract`.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,6 @@
-"""Text is found in any case on SQLite, and on PostgreSQL before and after it had `casefold`: the same rows by every way to look for it.
+"""Text is found in any case on SQLite, and on PostgreSQL before and after it had `casefold`.
+
+The same rows by every way to look for it.
 
 What must be found is worked out by Python's `str.casefold`, of both what is stored and what is looked for.
 """
@@ -16,7 +18,8 @@ from tests.fast_client import QuickClient
 from tests.sample_entities.application import create_app
 
 GROUNDS = ("sqlite", "postgresql", "postgresql 16")
-# Texts whose case is not a matter of single letters, or of their own, or that another alphabet than Latin writes; and plain ones.
+# Texts whose case is not a matter of single letters, or of their own, or that another alphabet than Latin writes; and
+# plain ones.
 TITLES = (
     "Straße", "Große Erwartungen", "STRASSE UND GROSSE", "Fuẞball", "σίσυφος", "ΣΊΣΥΦΟΣ", "Ὀδυσσεύς", "Ελλάς", "ΕΛΛΆΣ", "ᾼδης", "Οἶνος ᾧ",
     "İstanbul", "ISPARTA", "\u0131s\u0131", "ﬁn", "Eﬃzienz", "FIN", "ǰ", "J\u030c", "ŉ", "և", "ǅungla", "µm", "μm", "\u017felb\u017ft", "K\u212a Å\u212b",

@@ -1,4 +1,7 @@
-"""What contradicts the stored rows: taken values, references to nothing, rows still referred to (docs/contract.md §2, §4)."""
+"""What contradicts the stored rows.
+
+Taken values, references to nothing, rows still referred to (docs/contract.md §2, §4).
+"""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""Each filter of each column against rows chosen by plain Python: types, nulls, Unicode, wildcards (docs/contract.md §3)."""
+"""Each filter of each column against rows chosen by plain Python.
+
+Types, nulls, Unicode, wildcards (docs/contract.md §3).
+"""
 
 import random
 from collections.abc import Iterator

@@ -1,4 +1,7 @@
-"""Imports of every entity: what an export gives can be read again, and a file is stored whole or not at all (docs/contract.md §2)."""
+"""Imports of every entity.
+
+What an export gives can be read again, and a file is stored whole or not at all (docs/contract.md §2).
+"""
 
 import csv
 import io

@@ -1,4 +1,7 @@
-"""What a body may hold: strict JSON types, the columns' ranges, no member that is not the client's (docs/contract.md §1, §4)."""
+"""What a body may hold.
+
+Strict JSON types, the columns' ranges, no member that is not the client's (docs/contract.md §1, §4).
+"""
 
 import json
 from collections.abc import Iterator
@@ -66,7 +69,10 @@ def content(body: Row) -> bytes:
 
 @every_entity("update")
 def test_a_member_of_the_wrong_type_or_range_is_422(entity: EntityClient) -> None:
-    """Each member, each wrong value in a new row and some in a change; the answer names the member, nothing is stored."""
+    """Each member, each wrong value in a new row and some in a change.
+
+    The answer names the member, nothing is stored.
+    """
     row, body = entity.make(), entity.body()
     before = entity.total()
     accepted = []

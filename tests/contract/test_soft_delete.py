@@ -162,7 +162,10 @@ def test_others_may_not_restore_what_they_could_read(entity: EntityClient) -> No
 
 @every_entity("create", where=of("parcels"))
 def test_hooks_hold_when_a_row_comes_back(entity: EntityClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`scope` hides a deleted row too, before any conflict; `validate` refuses what has become wrong; `prepare` is not asked."""
+    """`scope` hides a deleted row too, before any conflict; `validate` refuses what has become wrong.
+
+    `prepare` is not asked.
+    """
     hidden, light = (entity.make(status=status, weight=10) for status in ("secret stock", "public"))
     for row in (hidden, light):
         delete(entity, row)
@@ -270,7 +273,10 @@ def test_deletes_and_restores_at_once_leave_one_row(entity: EntityClient) -> Non
 
 @every_entity("create", where=of("notices"))
 def test_a_row_that_comes_back_during_a_refusal_was_missing(entity: EntityClient) -> None:
-    """404 to whoever may change it, for when it was asked for it was not there; others are told that it is not theirs."""
+    """404 to whoever may change it, for when it was asked for it was not there.
+
+    Others are told that it is not theirs.
+    """
     row, app = entity.make(), entity.running_app.client.app
     assert isinstance(app, FastAPI)
     database = app.state.database

@@ -1,4 +1,7 @@
-"""The five verbs: status codes, `Location`, the trailing slash, and what a change does not touch (docs/contract.md §1, §2)."""
+"""The five verbs.
+
+Status codes, `Location`, the trailing slash, and what a change does not touch (docs/contract.md §1, §2).
+"""
 
 import re
 from datetime import datetime

@@ -121,7 +121,10 @@ def build_shop(url: str, *routers: APIRouter, **settings: Any) -> FastAPI:
 
 @pytest.fixture
 def serve(sqlite_url: str) -> Iterator[Serve]:
-    """`serve(*routers, url=…, **settings)`: a client of an application of nothing but these routes, on SQLite unless told."""
+    """`serve(*routers, url=…, **settings)`.
+
+    A client of an application of nothing but these routes, on SQLite unless told.
+    """
     with ExitStack() as stack:
 
         def start(*routers: APIRouter, url: str = sqlite_url, **settings: Any) -> TestClient:

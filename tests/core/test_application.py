@@ -1,4 +1,7 @@
-"""The short way to generated routes: it answers as the ordinary way does, with all that a developer has put around the application."""
+"""The short way to generated routes.
+
+It answers as the ordinary way does, with all that a developer has put around the application.
+"""
 
 from collections.abc import Iterator
 from typing import Any, ClassVar
@@ -54,7 +57,10 @@ class LanternCRUD(CRUDBase[Lantern]):
 
 
 class Watch:
-    """Middleware of the developer's own: it keeps each request's scope, names itself in the answer, and fails at one path."""
+    """Middleware of the developer's own.
+
+    It keeps each request's scope, names itself in the answer, and fails at one path.
+    """
 
     scopes: ClassVar[list[Scope]] = []
 

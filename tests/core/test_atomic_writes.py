@@ -1,4 +1,7 @@
-"""A write is stored if and only if its success was answered: whatever fails between the statement and the answer undoes it."""
+"""A write is stored if and only if its success was answered.
+
+Whatever fails between the statement and the answer undoes it.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -24,7 +27,10 @@ class OnceError(Exception):
 
 
 class Fault:
-    """A step of a request that fails at its next call, after it has done its work; `has_struck` tells whether it came to that."""
+    """A step of a request that fails at its next call, after it has done its work.
+
+    `has_struck` tells whether it came to that.
+    """
 
     def __init__(self, patch: pytest.MonkeyPatch, target: Any, name: str) -> None:
         self.has_struck = False

@@ -65,7 +65,10 @@ def status(server: Server, path: str) -> int:
 
 
 def test_a_server_that_drains_serves_on(url: str) -> None:
-    """From SIGTERM on it is not ready, and every other request is answered until the time is over; then it ends by itself."""
+    """From SIGTERM on it is not ready, and every other request is answered until the time is over.
+
+    Then it ends by itself.
+    """
     with serve(url, DRAIN_SECONDS="1.5") as (server,):
         server.signal(signal.SIGTERM)
         started = time.monotonic()

@@ -1,4 +1,7 @@
-"""What a database error means: by the constraint's name, alike on both databases, and nothing given away by the unknown."""
+"""What a database error means.
+
+By the constraint's name, alike on both databases, and nothing given away by the unknown.
+"""
 
 import sqlite3
 from collections.abc import Iterator

@@ -117,7 +117,10 @@ def signed_in(client: TestClient) -> dict[str, str]:
 
 
 def test_the_document_says_the_prefix(shop: TestClient) -> None:
-    """As FastAPI's does: in `servers`; the login's path is whole, for Swagger UI does not look for it below a server."""
+    """As FastAPI's does: in `servers`.
+
+    The login's path is whole, for Swagger UI does not look for it below a server.
+    """
     document = shop.get("/shop/openapi.json").json()
     assert document["servers"] == [{"url": "/shop"}]
     assert "/api/v1/books" in document["paths"]

@@ -24,7 +24,10 @@ def connection(databases: Databases) -> Iterator[psycopg.Connection[Any]]:
 
 
 def test_one_transformer_converts_for_the_life_of_a_connection(connection: psycopg.Connection[Any]) -> None:
-    """`Transformer.dump_sequence`, `set_pgresult` and `load_rows`: its caches serve other statements, types and sessions."""
+    """`Transformer.dump_sequence`, `set_pgresult` and `load_rows`.
+
+    Its caches serve other statements, types and sessions.
+    """
     transformer, pgconn = new_transformer(connection), libpq_of(connection)
     noon = datetime(2026, 1, 2, 12, tzinfo=UTC)
     cases: list[list[Any]] = [[1, "one"], [None, b"\x00"], [noon, timedelta(days=1, seconds=-5)], ["two", 2]]

@@ -1,4 +1,7 @@
-"""A database that takes no writes: reads are served, writes are 503 with the reason, and writing goes on when it can."""
+"""A database that takes no writes.
+
+Reads are served, writes are 503 with the reason, and writing goes on when it can.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

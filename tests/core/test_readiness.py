@@ -373,7 +373,10 @@ def test_a_file_that_may_not_be_written_is_not_ready(
 
 
 def test_a_standby_is_not_ready(serve: Serve, databases: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
-    """PostgreSQL says so; a new connection is tried, which may lead to the new primary; a promoted one is ready at the next look."""
+    """PostgreSQL says so; a new connection is tried, which may lead to the new primary.
+
+    A promoted one is ready at the next look.
+    """
     client = serve(url=shop_database(databases, "postgresql"))
     rows, asked = [{"standby": True, "read_only": "off"}], []
     fetch = UnitOfWork.fetch

@@ -208,7 +208,10 @@ def test_nested_routers_are_refused(serve: Serve) -> None:
 
 
 def test_fastapis_own_router_is_hand_written_too(serve: Serve) -> None:
-    """It has no unit of work, so what needs one is refused at start-up; two of its routes at one path are refused as well."""
+    """It has no unit of work, so what needs one is refused at start-up.
+
+    Two of its routes at one path are refused as well.
+    """
     plain, with_unit = APIRouter(), APIRouter()
 
     @plain.get("/plain")

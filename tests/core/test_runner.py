@@ -337,7 +337,10 @@ def burst_router() -> Router:
 
 
 def test_200_at_once_on_the_default_pool(shop_url: str, burst_router: Router) -> None:
-    """Generated and hand-written, reading and writing: all are answered, every row is stored. How soon is perf's business."""
+    """Generated and hand-written, reading and writing: all are answered, every row is stored.
+
+    How soon is perf's business.
+    """
     app = build_shop(shop_url, burst_router, admin_email=ADMIN_EMAIL, admin_password=ADMIN_PASSWORD)
     with TestClient(app) as before:
         headers = sign_in(before, ADMIN_EMAIL, ADMIN_PASSWORD)

@@ -101,7 +101,10 @@ def test_any_other_token_does_not(bad: Any) -> None:
 
 
 def test_a_token_that_held_once_holds_no_longer_than_it_says() -> None:
-    """It is not checked anew each time, but its end is; nor does it hold for another key, and nobody can change what it says."""
+    """It is not checked anew each time, but its end is.
+
+    Nor does it hold for another key, and nobody can change what it says.
+    """
     given, late = token(), now() + HOUR
     decode_token(given, kind="access", secret=SECRET)["sub"] = "1"
     assert decode_token(given, kind="access", secret=SECRET)["sub"] == "7"

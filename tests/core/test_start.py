@@ -286,7 +286,10 @@ def test_what_postgresql_says_to_a_start(
     message: str,
     ends: bool,  # noqa: FBT001  a case
 ) -> None:
-    """A wrong password ends it, with PostgreSQL's words and without the password; a database that is starting does not."""
+    """A wrong password ends it, with PostgreSQL's words and without the password.
+
+    A database that is starting does not.
+    """
     with kept_logging(), socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=_refusing, args=(listener, state, message), daemon=True).start()
         port = listener.getsockname()[1]

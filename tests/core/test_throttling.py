@@ -181,7 +181,10 @@ def test_a_refused_attempt_is_counted_nowhere(counts: AttemptThrottle) -> None:
 
 
 def test_strangers_do_not_lock_out_who_was_here_before(counts: AttemptThrottle, clock: Clock) -> None:
-    """An address of an earlier success has its own bound only, for thirty days from the last; it helps nobody else there."""
+    """An address of an earlier success has its own bound only, for thirty days from the last.
+
+    It helps nobody else there.
+    """
     succeed(counts)
     clock.go_on(days=29)
     succeed(counts)
@@ -203,7 +206,10 @@ def test_a_place_is_familiar_for_thirty_days(counts: AttemptThrottle, clock: Clo
 
 
 def test_an_address_has_a_bound_over_all_subjects(counts: AttemptThrottle) -> None:
-    """A success on the way does not forgive it: who guesses may have an account. Who succeeded there before is not held up."""
+    """A success on the way does not forgive it: who guesses may have an account.
+
+    Who succeeded there before is not held up.
+    """
     ends = [fail(counts, f"person {n}") if n % 2 else succeed(counts, "mine") for n in range(14)]
     assert Counter(ends) == {"wrong": 7, "done": 7}
     assert succeed(counts, "strange") == "refused"
@@ -277,7 +283,10 @@ class Brittle(MemoryStorage):
 
 
 def test_servers_with_one_storage_count_together(clock: Clock, share: Share) -> None:
-    """And a success on one is known to the other; the storage is asked with a limit of time and errors of its own kind."""
+    """And a success on one is known to the other.
+
+    The storage is asked with a limit of time and errors of its own kind.
+    """
     asked = share(MemoryStorage())
     one, other = made(rate_limit_storage_url=SHARED), made(rate_limit_storage_url=SHARED)
     assert [fail(one), fail(other), succeed(one), fail(other), fail(one), fail(other)] == [

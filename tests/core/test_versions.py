@@ -121,7 +121,10 @@ def test_each_version_has_its_words(client: TestClient) -> None:
 @pytest.mark.parametrize("prefix", ["/api/v1", "/api/v2"])
 @pytest.mark.parametrize("by_session", [True, False])
 def test_what_one_version_keeps_all_keep(client: TestClient, prefix: str, *, by_session: bool) -> None:
-    """A row is one row: no gap in its history, and it comes back whichever version deleted it, in code or by request."""
+    """A row is one row.
+
+    No gap in its history, and it comes back whichever version deleted it, in code or by request.
+    """
     headers, name = sign_in(client), unique("category")
     made = client.post(f"{prefix}/categories", json={"name": name}, headers=headers).json()
     key, name = made["id"], made["name"]
@@ -150,7 +153,10 @@ def test_another_application_of_the_classes_keeps_what_it_says(shop_url: str) ->
 
 
 def test_one_document_holds_both(client: TestClient) -> None:
-    """The first version's names are as ever; the second's are apart where they mean something else, and no reference dangles."""
+    """The first version's names are as ever.
+
+    The second's are apart where they mean something else, and no reference dangles.
+    """
     document = client.get("/openapi.json").json()
     operations = {
         (method, path): operation["operationId"]

@@ -1,4 +1,7 @@
-"""Every operation is a route of the application that others can see: rate limits, metrics and traces name it by its template."""
+"""Every operation is a route of the application that others can see.
+
+Rate limits, metrics and traces name it by its template.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -27,7 +30,8 @@ from tests.openapi_documents import document_of
 from tests.sample_entities.application import create_app
 
 GET_BOOK, EXPORT = "/api/v1/books/{id}", "/api/v1/books/export"
-# A request and the template of the operation that answers it: on the fast path, by hand, with a slash, refused, at the root.
+# A request and the template of the operation that answers it: on the fast path, by hand, with a slash, refused, at the
+# root.
 REQUESTS = [
     ("GET", "/api/v1/books", "/api/v1/books"),
     ("GET", "/api/v1/books/", "/api/v1/books"),

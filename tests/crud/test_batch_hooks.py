@@ -1,4 +1,7 @@
-"""A batch is judged as if one row were made after the other, at once or one by one: rules of overlap, and hooks of one row and of many."""
+"""A batch is judged as if one row were made after the other, at once or one by one.
+
+Rules of overlap, and hooks of one row and of many.
+"""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -196,7 +199,10 @@ def test_new_rows_are_judged_as_if_they_came_in_turn(client: TestClient, seed: i
 
 @pytest.mark.parametrize("seed", range(6))
 def test_changes_are_judged_as_if_they_came_in_turn(client: TestClient, seed: int) -> None:
-    """Those before an element have moved when it is judged, those behind it have not; whatever members each of them names."""
+    """Those before an element have moved when it is judged, those behind it have not.
+
+    Whatever members each of them names.
+    """
     rooms, twins = ([add_room(client) for _ in range(2)] for _ in range(2))
     draw = random.Random(seed)  # noqa: S311  the same draw in every run
     there = [(n % 2, 2 * n, 2 * n + draw.choice([1, 2]), draw.choice(["booked", "begun", "off"])) for n in range(6)]
@@ -238,7 +244,10 @@ def test_rows_that_move_up_one_by_one_pass(client: TestClient) -> None:
 
 
 def test_rows_of_a_batch_are_in_each_others_way(client: TestClient) -> None:
-    """New ones and moved ones; the answer says which time an element before this one has taken, the earliest of them."""
+    """New ones and moved ones.
+
+    The answer says which time an element before this one has taken, the earliest of them.
+    """
     room = add_room(client)
     bodies = [{"room_id": room, "first_hour": n, "end_hour": n + 2} for n in (4, 2, 6, 3)]
     refused = problem(client.post(f"{MEETINGS}/batch", json=bodies), 409, "overlap")
@@ -309,7 +318,10 @@ def test_a_hook_of_one_row_sees_those_stored_before_it(client: TestClient) -> No
 
 
 def test_hooks_of_many_rows_see_all_of_them(client: TestClient) -> None:
-    """What they set is stored, what they refuse is not; a row alone is a batch of one that the answer does not speak of."""
+    """What they set is stored, what they refuse is not.
+
+    A row alone is a batch of one that the answer does not speak of.
+    """
     name = unique("p")
     parcels = [{"name": f"{name}{n}" if n % 2 else f"{name}{n}".upper(), "weight": 30} for n in range(4)]
     content = problem(client.post(f"{PARCELS}/batch", json=parcels), 409, "full")

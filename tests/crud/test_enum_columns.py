@@ -1,4 +1,7 @@
-"""Columns of few words: an enum, or `sa.Enum("draft", "published")` without a class; and what others have stored in them."""
+"""Columns of few words: an enum, or `sa.Enum("draft", "published")` without a class.
+
+And what others have stored in them.
+"""
 
 import enum
 from collections.abc import Iterator

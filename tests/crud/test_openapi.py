@@ -1,4 +1,7 @@
-"""The document that clients are generated from: names, types, answers, and nothing secret in it (docs/contract.md §1)."""
+"""The document that clients are generated from.
+
+Names, types, answers, and nothing secret in it (docs/contract.md §1).
+"""
 
 import json
 from collections import Counter
@@ -162,7 +165,10 @@ def test_no_secret_is_in_the_document(document: Document, odd_document: Document
 
 
 def test_bodies_hold_what_a_client_may_set(odd_document: Document) -> None:
-    """The key, the timestamps, the owner and read-only columns are in answers only; create-only ones are in no change."""
+    """The key, the timestamps, the owner and read-only columns are in answers only.
+
+    Create-only ones are in no change.
+    """
     schemas = odd_document["components"]["schemas"]
     for registration, name, marks in columns(odd_registry):
         plan = registration.resource

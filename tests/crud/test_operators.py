@@ -1,4 +1,7 @@
-"""A new filter operator is one entry in `OPERATORS`: the columns of its types then have it, and OpenAPI describes it."""
+"""A new filter operator is one entry in `OPERATORS`.
+
+The columns of its types then have it, and OpenAPI describes it.
+"""
 
 from collections.abc import Iterator
 

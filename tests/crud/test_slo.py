@@ -1,4 +1,7 @@
-"""One SLO: the setting, the registration line and a hand-written route say it, and the document states it of every operation."""
+"""One SLO.
+
+The setting, the registration line and a hand-written route say it, and the document states it of every operation.
+"""
 
 from collections.abc import Iterator
 from typing import Any

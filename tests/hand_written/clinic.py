@@ -1,4 +1,7 @@
-"""A clinic's table of contents on the product's tables: entities for staff alone, with steps written as in `bookings/`."""
+"""A clinic's table of contents on the product's tables.
+
+Entities for staff alone, with steps written as in `bookings/`.
+"""
 
 from typing import Annotated, Any
 

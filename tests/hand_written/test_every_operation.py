@@ -1,4 +1,7 @@
-"""Every operation as every caller, against the policies that the tables of contents declare: 401 and 403 come before all else."""
+"""Every operation as every caller, against the policies that the tables of contents declare.
+
+401 and 403 come before all else.
+"""
 
 from collections.abc import Mapping
 
@@ -41,7 +44,8 @@ def refusal(policy: Policy | None, name: str) -> int | None:
 def test_every_operation_refuses_every_caller_first(stage: Stage, probe: str) -> None:
     """Whatever else is wrong with the request: nobody, a forged token, each role, and a disabled account.
 
-    Without a body every caller is refused; with each other probe one caller of each operation is, another one each time.
+    Without a body every caller is refused; with each other probe one caller of each operation is, another one each
+    time.
     """
     asked = 0
     for number, (method, path, policy) in enumerate(stage.operations()):

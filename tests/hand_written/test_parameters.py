@@ -62,7 +62,10 @@ def registry() -> Registry:
 
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: str(key)[:22])
 def test_a_key_is_read_as_by_the_generated_route(serve: Serve, registry: Registry, key: str) -> None:
-    """What it takes is taken, what it refuses is refused with the same words; with `row_id`, a plain `int`, a second entity."""
+    """What it takes is taken, what it refuses is refused with the same words.
+
+    With `row_id`, a plain `int`, a second entity.
+    """
     client = serve(registry=registry)
     generated = client.get(f"{API}/categories/{key}")
     for path in ("/categories/{}/echo", "/categories/{}/plain", "/categories/{}/rooms/1"):

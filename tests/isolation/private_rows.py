@@ -38,7 +38,10 @@ def shows_but_keeps(registration: Registration) -> bool:
 
 
 def body_of(entity: EntityClient, who: Headers, **values: Any) -> Row:
-    """A valid body without nulls, with texts that are nowhere else; what it refers to, and is private, is the caller's own."""
+    """A valid body without nulls, with texts that are nowhere else.
+
+    What it refers to, and is private, is the caller's own.
+    """
     ruled = BODIES[entity.resource.path](0) if entity.resource.path in BODIES else {}
     private = {name: entity.running_app.entity_of(column.table.name) for name, column in entity.references.items()}
     for name, target in private.items():
@@ -136,7 +139,10 @@ def forget(secret: Secret) -> None:
 
 
 def linked(near: EntityClient, relation: Relation, secret: Secret, stranger: Headers) -> Row:
-    """A row that leads to the private one: the one that hides it, or one in the stranger's sight that is made to below the rules."""
+    """A row that leads to the private one.
+
+    The one that hides it, or one in the stranger's sight that is made to below the rules.
+    """
     if relation.remote in (secret.entity.owner, *hidden(secret.entity)):
         return {"id": secret.row[relation.remote]}
     row: Row = make_own(near, stranger).json()

@@ -1,4 +1,7 @@
-"""What a probe for another's row is made of: the request, the row that it asks for, and the queries that would select it."""
+"""What a probe for another's row is made of.
+
+The request, the row that it asks for, and the queries that would select it.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

@@ -1,6 +1,7 @@
 """Every way in which a request can name a row, generated from the OpenAPI document; see `test_ownership`.
 
-An operation or a parameter that is not known here makes the suite fail by its name, so that whoever adds one says how it names a row.
+An operation or a parameter that is not known here makes the suite fail by its name, so that whoever adds one says how
+it names a row.
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -1,4 +1,7 @@
-"""The ways to a row that are no page and no single write: views of it, files, its return and its history; see `strangers`."""
+"""The ways to a row that are no page and no single write: views of it, files, its return and its history.
+
+See `strangers`.
+"""
 
 import csv
 import io

@@ -1,8 +1,10 @@
-"""The ownership property: whatever a second user asks, it is as if the first one's row did not exist (docs/contract.md §4, §6).
+"""The ownership property.
 
-Every request that can name the row is sent twice by a stranger: while the row is there, and again once an administrator has deleted
-it; what asks for deleted rows is sent a third time, once nothing of the row is kept. If the answers are the same byte for byte,
-nothing of the row was seen: not its values, not its place, not that it exists or did.
+Whatever a second user asks, it is as if the first one's row did not exist (docs/contract.md §4, §6).
+
+Every request that can name the row is sent twice by a stranger: while the row is there, and again once an administrator
+has deleted it; what asks for deleted rows is sent a third time, once nothing of the row is kept. If the answers are the
+same byte for byte, nothing of the row was seen: not its values, not its place, not that it exists or did.
 """
 
 import base64

@@ -1,4 +1,7 @@
-"""A project of migrations in a temporary directory: this repository's `env.py` and template, with models of the test's own."""
+"""A project of migrations in a temporary directory.
+
+This repository's `env.py` and template, with models of the test's own.
+"""
 
 import shutil
 from collections.abc import Iterator

@@ -1,4 +1,7 @@
-"""No drift, and a migration that Alembic writes for a new entity is right as it stands: on both databases, years from now."""
+"""No drift, and a migration that Alembic writes for a new entity is right as it stands.
+
+On both databases, years from now.
+"""
 
 import ast
 import os

@@ -1,6 +1,7 @@
 """Random chains of class changes over filled tables that refer to each other: nothing is lost that no change named.
 
-Each run walks other chains; a failure prints the seed of its chain, and `CHAINS_SEED=… CHAINS=1` repeats it. The long run by hand:
+Each run walks other chains; a failure prints the seed of its chain, and `CHAINS_SEED=… CHAINS=1` repeats it. The long
+run by hand:
 
     CHAINS=100 CHAIN_STEPS=30 .venv/bin/python -m pytest tests/migrations/test_chains_of_changes.py
 """

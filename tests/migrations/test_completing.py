@@ -1,4 +1,7 @@
-"""What autogenerate is told beside what Alembic sees: names of references, keys that count, search indexes, lengths of text."""
+"""What autogenerate is told beside what Alembic sees.
+
+Names of references, keys that count, search indexes, lengths of text.
+"""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -80,7 +83,10 @@ def test_the_key_of_a_table_that_comes_back_counts_up_for_good(project: Project)
 
 @pytest.mark.parametrize("kind", ["long", "text"])
 def test_a_search_index_is_made_anew_when_its_column_gets_another_type(project: Project, kind: str) -> None:
-    """PostgreSQL would forget its statistics; also to a text without a length, which Alembic takes for the same type."""
+    """PostgreSQL would forget its statistics.
+
+    Also to a text without a length, which Alembic takes for the same type.
+    """
     wider = SCHEMA.with_table(OWNERS.with_column(replace(OWNERS.columns[0], kind=kind)))
     made = project.migrate(build(wider))
     kinds = [type(one) for one in made.operations if not isinstance(one, ops.ExecuteSQLOp)]

@@ -21,7 +21,8 @@ AWKWARD = (
 )  # fmt: skip
 
 
-# Newer databases know more letters than Python does: what is unassigned here, and surrogates and private ones, are left out.
+# Newer databases know more letters than Python does: what is unassigned here, and surrogates and private ones, are left
+# out.
 UNKNOWN = {"Cn", "Cs", "Co"}
 KNOWN = "".join(c for c in map(chr, range(1, sys.maxunicode + 1)) if unicodedata.category(c) not in UNKNOWN)
 CASED = [source for source, _ in case_pairs()]

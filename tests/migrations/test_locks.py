@@ -37,7 +37,10 @@ def chain(request: pytest.FixtureRequest, make_chain: MakeChain, monkeypatch: py
 
 @pytest.fixture
 def user(chain: Chain) -> Iterator[psycopg.Connection[Any]]:
-    """Somebody who has read `users` and whose transaction stays open: until the first migration waits, unless the test says otherwise."""
+    """Somebody who has read `users` and whose transaction stays open.
+
+    Until the first migration waits, unless the test says otherwise.
+    """
     with connected(chain.url) as connection:
         connection.execute("BEGIN")
         connection.execute("SELECT count(*) FROM users")
@@ -81,7 +84,10 @@ def test_a_downgrade_does_so_too(chain: Chain, user: psycopg.Connection[Any]) ->
 def test_after_some_time_it_says_who_holds_the_lock(
     chain: Chain, user: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In one sentence, as plain `alembic` shows it too; nothing is stored, and each pause was longer than the one before."""
+    """In one sentence, as plain `alembic` shows it too.
+
+    Nothing is stored, and each pause was longer than the one before.
+    """
     monkeypatch.setattr(locks, "RETRY_SECONDS", 0.5)
     chain.add("two", USERS)
     chain.while_waiting = lambda: None
@@ -178,7 +184,10 @@ def test_a_statement_that_stands_alone_is_tried_again_alone(
 def test_where_neither_can_be_tried_again_it_says_what_to_do(
     chain: Chain, user: psycopg.Connection[Any], before: str
 ) -> None:
-    """Behind an `autocommit_block` and something that would be undone with it, whoever has sent that; nothing of it is stored."""
+    """Behind an `autocommit_block` and something that would be undone with it, whoever has sent that.
+
+    Nothing of it is stored.
+    """
     chain.add("two", f"import sqlalchemy as sa\n{BLOCK}{before}\n{USERS}")
     with pytest.raises(locks.LockedOutError, match=r"LockNotAvailable.*alembic stamp"):
         chain.upgrade()
@@ -215,7 +224,10 @@ def end_once_it_is_waited_for(writer: psycopg.Connection[Any], chain: Chain) -> 
 
 
 def test_what_may_not_be_in_a_transaction_is_in_none(chain: Chain) -> None:
-    """Behind a pooler too, where the other statements of a block have one each; and an error stays the error that it was."""
+    """Behind a pooler too, where the other statements of a block have one each.
+
+    And an error stays the error that it was.
+    """
     chain.add("one", """
 with op.get_context().autocommit_block():
     op.execute("VACUUM books")

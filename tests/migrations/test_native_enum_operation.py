@@ -1,4 +1,7 @@
-"""`op.create_enum`, `op.change_enum` and `op.drop_enum`: PostgreSQL's types of a native `sa.Enum`, and SQLite's lists."""
+"""`op.create_enum`, `op.change_enum` and `op.drop_enum`.
+
+PostgreSQL's types of a native `sa.Enum`, and SQLite's lists.
+"""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""`op.create_no_overlap`: autogenerate misses the rule where it is not, writes it in one line, and the line works; on both databases."""
+"""`op.create_no_overlap`: autogenerate misses the rule where it is not, writes it in one line, and the line works.
+
+On both databases.
+"""
 
 from datetime import date
 from typing import Any

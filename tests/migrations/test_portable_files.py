@@ -122,7 +122,10 @@ def ring(metadata: sa.MetaData) -> None:
 
 
 def test_a_reference_to_a_table_that_goes_or_comes(journey: Journey) -> None:
-    """A table that stays refers to one that is new, and then no more to one that is dropped; another three are a circle."""
+    """A table that stays refers to one that is new, and then no more to one that is dropped.
+
+    Another three are a circle.
+    """
     journey.go(house)
     journey.go(
         ring,
@@ -284,7 +287,10 @@ def rooms(ondelete: str | None, *unique: str, index: bool = False) -> Declare:
 
 
 def test_references_uniques_and_indexes(journey: Journey) -> None:
-    """Other words of a reference, a unique rule of other columns, and an index; a default of the database's is left alone."""
+    """Other words of a reference, a unique rule of other columns, and an index.
+
+    A default of the database's is left alone.
+    """
     journey.go(rooms(None, index=True))
     journey.go(rooms("CASCADE", "house_id", "number"))
     journey.go(rooms("SET NULL", "number"))
@@ -363,7 +369,10 @@ def test_what_others_have_in_a_schema_is_left_alone(databases: Databases, tmp_pa
 
 
 def test_scripts_check_accepts_a_file_as_it_was_written(databases: Databases, tmp_path: Path, backend: str) -> None:
-    """Nothing has formatted it: ruff may not be installed where it was written. One is long and says what it loses, one is empty."""
+    """Nothing has formatted it: ruff may not be installed where it was written.
+
+    One is long and says what it loses, one is empty.
+    """
     journey = Journey(databases, tmp_path / "databases", backend, others=False)
     rules = [NoOverlap("guest", "arrival", "departure", live={"rank": (7,)})]
     texts = [

@@ -1,4 +1,7 @@
-"""`op.create_search_index`: autogenerate misses the index where it is not, writes it in one line, and the line works; on both databases."""
+"""`op.create_search_index`: autogenerate misses the index where it is not, writes it in one line, and the line works.
+
+On both databases.
+"""
 
 from typing import Any
 

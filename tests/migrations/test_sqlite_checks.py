@@ -109,7 +109,10 @@ def test_nothing_is_checked_where_nothing_was_done(street: sa.Connection) -> Non
 
 
 def test_foreign_keys_are_on_again_whatever_happens(street: sa.Connection) -> None:
-    """After a migration, and after one that left its transaction open, which is undone; `refusal` sees to one that fails."""
+    """After a migration, and after one that left its transaction open, which is undone.
+
+    `refusal` sees to one that fails.
+    """
     with migration(street) as op:
         assert street.exec_driver_sql("PRAGMA foreign_keys").scalar() == 0
         op.execute("INSERT INTO log VALUES ('kept')")

@@ -1,4 +1,7 @@
-"""A column of SQLite that changes its type keeps its values, converted as PostgreSQL converts them; what does not fit is refused."""
+"""A column of SQLite that changes its type keeps its values, converted as PostgreSQL converts them.
+
+What does not fit is refused.
+"""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,7 @@
-"""A table that has another name keeps its rows, its rules and the rows that refer to it; on both databases, whoever wrote the file."""
+"""A table that has another name keeps its rows, its rules and the rows that refer to it.
+
+On both databases, whoever wrote the file.
+"""
 
 import shutil
 from collections.abc import Iterator

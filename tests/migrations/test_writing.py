@@ -89,7 +89,10 @@ def test_a_rename_of_a_column_that_is_not_there_is_refused(project: Project) -> 
 
 
 def test_a_drop_is_written_with_what_it_loses(project: Project) -> None:
-    """The file says it in `loses` and in a comment with the way to keep it; a downgrade brings the column back, empty."""
+    """The file says it in `loses` and in a comment with the way to keep it.
+
+    A downgrade brings the column back, empty.
+    """
     title = prices(sa.Column("title", sa.String(50), nullable=False, default=""), name=None)
     project.execute("UPDATE prices SET name = 'ash' WHERE id = 2")
     written = project.write(title, "no more names", decisions=parse([], ["prices.name"]))
@@ -269,7 +272,10 @@ def test_a_dropped_rule_is_a_loss_and_one_that_is_made_anew_is_none() -> None:
 
 
 def test_a_reference_of_something_new_only_adds(project: Project) -> None:
-    """Two new tables that refer to each other, and a new column; not one of a column that is there, which may refer to nothing."""
+    """Two new tables that refer to each other, and a new column.
+
+    Not one of a column that is there, which may refer to nothing.
+    """
 
     def houses(*keys: sa.ForeignKeyConstraint, owner: bool) -> sa.MetaData:
         extra = [sa.Column("owner_id", sa.Integer)] if owner else []

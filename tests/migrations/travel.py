@@ -1,4 +1,7 @@
-"""Writes migrations on one database and runs them on both: up, down and up again, with nothing left to find in between."""
+"""Writes migrations on one database and runs them on both.
+
+Up, down and up again, with nothing left to find in between.
+"""
 
 import shutil
 from collections.abc import Callable

@@ -17,7 +17,10 @@ Body = Callable[[Stage], Row]
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """A route about a row: how to make one that is the owner's, or nobody's; a good body; and what a stranger is told."""
+    """A route about a row: how to make one that is the owner's, or nobody's; a good body.
+
+    And what a stranger is told.
+    """
 
     row: Callable[[Stage], int]
     body: Body | None = None
@@ -72,7 +75,10 @@ SIGNING_IN: Mapping[Operation, Body | None] = {
 
 @dataclass(frozen=True, kw_only=True)
 class HandWritten:
-    """The hand-written routes of an application: those about one row, about the caller's own affairs, and open to anyone."""
+    """The hand-written routes of an application.
+
+    Those about one row, about the caller's own affairs, and open to anyone.
+    """
 
     probes: Mapping[Operation, Probe]
     own: Mapping[Operation, Body | None] = field(default_factory=lambda: OWN_ACCOUNT)
@@ -90,7 +96,8 @@ class HandWritten:
         return None if make_body is None else make_body(stage)
 
 
-# The row of another caller: 404 where it is hidden, 403 where it can be read. Nobody is 401, an administrator gets through.
+# The row of another caller: 404 where it is hidden, 403 where it can be read. Nobody is 401, an administrator gets
+# through.
 STEPS: Mapping[Operation, Probe] = {
     ("post", "/bookings/{id}/confirm"): Probe(row=booking, stranger=404, granted=STEP_LATER),
     ("post", "/bookings/{id}/cancel"): Probe(row=booking, stranger=404, granted=STEP_LATER),

@@ -52,7 +52,10 @@ class Stage:
             }
 
     def operations(self, *media_types: str) -> list[tuple[str, str]]:
-        """The method and path of every operation, or of those that read a body of one of these types; the path names a row 1."""
+        """The method and path of every operation, or of those that read a body of one of these types.
+
+        The path names a row 1.
+        """
         found = []
         for path, item in self.running_app.document["paths"].items():
             for method, operation in item.items():

@@ -95,7 +95,10 @@ def test_a_compressed_body_is_415(stage: Stage) -> None:
 
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_no_json_is_more_than_a_fault(stage: Stage, bomb: str) -> None:
-    """At every operation that reads JSON: 422 (or 403, 404, where the caller or the row comes first), and nothing is stored."""
+    """At every operation that reads JSON.
+
+    422 (or 403, 404, where the caller or the row comes first), and nothing is stored.
+    """
     headers = {**stage.admin, "Content-Type": JSON}
     statuses = set()
     with stage.unchanged():

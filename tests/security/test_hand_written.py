@@ -44,7 +44,10 @@ def test_every_hand_written_route_is_probed(stage: Stage, routes: HandWritten) -
 
 
 def test_anothers_row_is_out_of_reach(stage: Stage, routes: HandWritten) -> None:
-    """The row seems missing, or may not be changed. The caller is checked before the body; an administrator gets through."""
+    """The row seems missing, or may not be changed.
+
+    The caller is checked before the body; an administrator gets through.
+    """
     for (method, path), probe in routes.probes.items():
         row, body = probe.row(stage), routes.body(stage, (method, path))
         url, missing = (f"{API}{path.format(id=key)}" for key in (row, FAR))

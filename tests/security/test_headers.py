@@ -36,7 +36,10 @@ def test_every_kind_of_answer_is_hardened(served: Stage, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_answer_tells_what_it_runs_on(served: Stage, kind: str) -> None:
-    """No product, no version, no trace of a failure; and what `scripts/run` starts has uvicorn keep its name to itself."""
+    """No product, no version, no trace of a failure.
+
+    And what `scripts/run` starts has uvicorn keep its name to itself.
+    """
     answer = ask(served, kind)
     assert {"server", "x-powered-by", "via"}.isdisjoint(answer.headers)
     if kind not in (*PAGES, "an asset"):
@@ -50,7 +53,10 @@ def test_no_answer_tells_what_it_runs_on(served: Stage, kind: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_pages_run_nothing_that_is_not_theirs(served: Stage, page: str) -> None:
-    """No `unsafe-inline`, no `unsafe-eval`, nothing from elsewhere: scripts and styles are this server's, or named by their hash."""
+    """No `unsafe-inline`, no `unsafe-eval`, nothing from elsewhere.
+
+    Scripts and styles are this server's, or named by their hash.
+    """
     policy = ask(served, page).headers["content-security-policy"]
     directives = {part.split()[0]: part.split()[1:] for part in policy.split("; ")}
     assert "unsafe" not in policy

@@ -91,7 +91,10 @@ def test_no_path_is_a_file_of_ours(stage: Stage, path: str) -> None:
 
 
 def test_the_server_fetches_nothing(stage: Stage) -> None:
-    """No address in a body leads it anywhere, for it has nothing to go there with; nor does it run programs or unpack objects."""
+    """No address in a body leads it anywhere, for it has nothing to go there with.
+
+    Nor does it run programs or unpack objects.
+    """
     found = {name: imported(name) & REACHED for name in NAMES if imported(name) & REACHED}
     # One ends a connection to the database that is there, and opens none.
     assert found == {"backend/rowhouse/db/statement_monitor.py": {"socket"}}

@@ -1,4 +1,7 @@
-"""How long a refused login takes does not tell whether the address is registered: the work is counted, no clock is looked at."""
+"""How long a refused login takes does not tell whether the address is registered.
+
+The work is counted, no clock is looked at.
+"""
 
 from collections.abc import Callable
 
@@ -51,7 +54,10 @@ def work(client: TestClient, rounds: list[int], email: str, password: str = WRON
 
 
 def test_every_login_costs_one_hash_of_one_cost(stage: Stage, rounds: list[int]) -> None:
-    """Of an account, of none, of a disabled one, of an administrator's, of what is no address at all; right or wrong."""
+    """Of an account, of none, of a disabled one, of an administrator's, of what is no address at all.
+
+    Right or wrong.
+    """
     service._dummy_hash(COST)
     email, disabled = sign_up(stage.client), sign_up(stage.client)
     row = stage.running_app.entity("users").list(email=disabled)["items"][0]
@@ -89,7 +95,10 @@ def test_the_first_login_of_a_process_makes_the_same_dummy_for_both(
 
 
 def test_an_older_hash_costs_as_much(make_app: Callable[..., TestClient], rounds: list[int]) -> None:
-    """After `BCRYPT_COST` was raised, the hashes of before are of the lower cost: a login makes up for the rounds they lack."""
+    """After `BCRYPT_COST` was raised, the hashes of before are of the lower cost.
+
+    A login makes up for the rounds they lack.
+    """
     client = make_app("sqlite", bcrypt_cost=RAISED)
     service._dummy_hash(RAISED)
     email = sign_up(client)

@@ -1,7 +1,9 @@
-"""Members that the server owns, in every body that any operation reads: 422 that names the member, and nothing happens (OWASP API3).
+"""Members that the server owns, in every body that any operation reads.
 
-Found from the OpenAPI document, so that a new operation is attacked without being told; one that is written by hand must say in
-`by_hand` what a valid body is.
+422 that names the member, and nothing happens (OWASP API3).
+
+Found from the OpenAPI document, so that a new operation is attacked without being told; one that is written by hand
+must say in `by_hand` what a valid body is.
 """
 
 from collections.abc import Mapping

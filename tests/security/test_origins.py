@@ -1,4 +1,7 @@
-"""Pages of other origins: closed unless they are named, letter by letter, and never with what a browser sends by itself (CORS)."""
+"""Pages of other origins.
+
+Closed unless they are named, letter by letter, and never with what a browser sends by itself (CORS).
+"""
 
 from collections.abc import Callable
 from typing import Any

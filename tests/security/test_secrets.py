@@ -203,7 +203,10 @@ def test_no_secret_is_in_what_shows_the_settings() -> None:
 
 
 def test_a_stolen_table_of_keys_lets_guess_at_no_password(app: FastAPI) -> None:
-    """What tells two requests with one key apart is keyed itself: else one fast digest would be a password that was guessed."""
+    """What tells two requests with one key apart is keyed itself.
+
+    Else one fast digest would be a password that was guessed.
+    """
     key, password = unique("key"), SECRETS["password"]
     with TestClient(app) as client:
         body = {"email": f"{unique('keyed')}@example.com", "password": password, "full_name": "x"}

@@ -218,7 +218,10 @@ def test_of_two_headers_neither_is_taken(stage: Stage, path: str) -> None:
 
 @pytest.mark.parametrize("path", ["/users/me", "/vehicles"])
 def test_a_token_is_taken_from_nowhere_else(stage: Stage, path: str) -> None:
-    """Not from the query, which ends in logs; not from a cookie, which other sites send; not from other headers, nor from a body."""
+    """Not from the query, which ends in logs; not from a cookie, which other sites send.
+
+    Not from other headers, nor from a body.
+    """
     token = stage.token(stage.stranger)
     for name in ("access_token", "token", "authorization", "Authorization"):
         answer = stage.client.get(f"{API}{path}", params={name: token})

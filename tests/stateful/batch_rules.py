@@ -81,7 +81,10 @@ class Many(Single):
             self.model.store(plan, row, None)
 
     def foretell_many_changes(self, plan: Plan, caller: str, sent: list[Row]) -> list[Row]:
-        """What changes in each row: what is wrong in itself comes first; else the first element is told that is not the caller's or clashes."""
+        """What changes in each row: what is wrong in itself comes first.
+
+        Else the first element is told that is not the caller's or clashes.
+        """
         self.model.admit_writer(caller)
         values = self.each(sent, lambda body: self.changes_of(plan, body))
         for position, changes in enumerate(values):
@@ -153,7 +156,10 @@ class Many(Single):
                 self.model.remove(plan, key)
 
     def check_unreferenced(self, plan: Plan, keys: Sequence[int]) -> None:
-        """Rows that go together do not hold each other; where another holds one, any that is referred to may be named."""
+        """Rows that go together do not hold each other.
+
+        Where another holds one, any that is referred to may be named.
+        """
         named = [position for position, key in enumerate(keys) if self.model.is_held(plan, key, ())]
         if any(self.model.is_held(plan, key, keys) for key in keys):
             raise Refused(409, "still_referenced").at(*named)

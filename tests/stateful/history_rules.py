@@ -45,7 +45,10 @@ class Keeping(Part):
         return row
 
     def misfits(self, plan: Plan, row: Row) -> list[str]:
-        """What keeps a row from its table: a unique value that is taken, and references to what is gone, in sight or not."""
+        """What keeps a row from its table.
+
+        A unique value that is taken, and references to what is gone, in sight or not.
+        """
         rows = self.model.tables[plan.path].rows.values()
         taken = [other[plan.unique] for other in rows if other[plan.unique] is not None]
         codes = ["duplicate"] if row[plan.unique] in taken else []
@@ -94,7 +97,10 @@ class Keeping(Part):
         return [{**entry, "by": None} for entry in table.history[key]]
 
     def pick_kept(self, caller: str, number: int) -> tuple[Plan, int]:
-        """The row that a pick means: mostly a deleted one of the caller's, else any, or one that is there or never was."""
+        """The row that a pick means.
+
+        Mostly a deleted one of the caller's, else any, or one that is there or never was.
+        """
         tables = [(plan, self.model.tables[plan.path]) for plan in PLANS.values()]
         deleted = [(plan, key) for plan, table in tables for key in sorted(table.deleted)]
         own = [

@@ -1,4 +1,7 @@
-"""What a list selects and in which order (docs/contract.md §3): filters, search, sort and the place behind a row, in plain Python."""
+"""What a list selects and in which order (docs/contract.md §3).
+
+Filters, search, sort and the place behind a row, in plain Python.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,9 @@
-"""What every part of the machine stands on: steps that are counted, requests, and the comparison of an answer with the model.
+"""What every part of the machine stands on.
 
-A part is a class of rules; `Machine` in `test_machine` puts the parts together. A new operation is a part of its own: derive it from
-`Part`, write its rules with `step`, and name it there.
+Steps that are counted, requests, and the comparison of an answer with the model.
+
+A part is a class of rules; `Machine` in `test_machine` puts the parts together. A new operation is a part of its own:
+derive it from `Part`, write its rules with `step`, and name it there.
 """
 
 import functools
@@ -113,7 +115,10 @@ class Part(RuleBasedStateMachine):
     # -- rows --------------------------------------------------------------------------------------------------------
 
     def pick(self, path: str, caller: str, number: int) -> int:
-        """The id that a pick means: mostly of a row of the caller's, else of any, or of one that is gone or never was."""
+        """The id that a pick means.
+
+        Mostly of a row of the caller's, else of any, or of one that is gone or never was.
+        """
         table, plan = self.model.tables[path], PLANS[path]
         own = [key for key, row in sorted(table.rows.items()) if self.model.owns(plan, caller, row)]
         if own and number % 4:

@@ -1,4 +1,6 @@
-"""The contract (docs/contract.md §2 to §5) in lists and dicts: what is stored, who sees it, and what every request should answer.
+"""The contract (docs/contract.md §2 to §5) in lists and dicts.
+
+What is stored, who sees it, and what every request should answer.
 
 An independent reading: nothing of the engine is used here. Rows are as the wire shows them.
 """

@@ -33,7 +33,10 @@ class Viewing(Part):
 
     @step(caller=CALLERS, found=planned_queries(), members=MEMBERS, names=EXPANDED)
     def view(self, caller: str, found: Found, members: list[str], names: set[str]) -> None:
-        """A list, and its first row alone: only the members that are asked for, and related rows that the caller sees."""
+        """A list, and its first row alone.
+
+        Only the members that are asked for, and related rows that the caller sees.
+        """
         plan, query = found
         fields, names = self.shown_of(plan, members), names & RELATIONS[plan.path].keys()
         view = narrowing(fields) | ({"expand": ",".join(sorted(names))} if names else {})

@@ -67,7 +67,10 @@ class Single(Part):
     @precondition(lambda self: self.kept)
     @step(which=PICKS, spoilt=SELDOM)
     def repeat(self, which: int, spoilt: bool) -> None:  # noqa: FBT001  hypothesis passes by keyword
-        """The same key and body again give the same answer and no row, even where that row is gone; another body is 422."""
+        """The same key and body again give the same answer and no row, even where that row is gone.
+
+        Another body is 422.
+        """
         kept = self.kept[which % len(self.kept)]
         headers = {"content-type": "application/json", "idempotency-key": kept.key}
         content = kept.body + b" " if spoilt else kept.body

@@ -1,4 +1,7 @@
-"""What hypothesis draws: bodies, queries and picks of rows. A pick is a number, for which row it means is known only as it comes."""
+"""What hypothesis draws: bodies, queries and picks of rows.
+
+A pick is a number, for which row it means is known only as it comes.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -90,7 +93,10 @@ def batches(draw: st.DrawFn, *, whole: bool) -> list[Drawn]:
 
 @st.composite
 def beginnings(draw: st.DrawFn) -> list[tuple[str, list[Drawn]]]:
-    """A batch of each entity for each account, all valid, whatever their order: each unique value once, no references."""
+    """A batch of each entity for each account, all valid, whatever their order.
+
+    Each unique value once, no references.
+    """
     found = []
     for plan in PLANS.values():
         codes = iter(CODES)

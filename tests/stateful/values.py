@@ -39,7 +39,10 @@ def same(*values: Any) -> tuple[Pair, ...]:
 
 @dataclass(frozen=True)
 class Member:
-    """A member that a client may set. `kind` decides its operators; a reference's values are ids, known only as they come."""
+    """A member that a client may set.
+
+    `kind` decides its operators; a reference's values are ids, known only as they come.
+    """
 
     kind: str
     pairs: tuple[Pair, ...] = ()

@@ -294,7 +294,10 @@ def test_an_endless_file_is_not_read_to_its_end(client: TestClient, admin: Heade
 def test_a_server_that_is_full_refuses_a_file(
     client: TestClient, send: Send, category: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """503, and nothing is stored; the caller is looked up among other requests, the rows go on the lane of their own."""
+    """503, and nothing is stored.
+
+    The caller is looked up among other requests, the rows go on the lane of their own.
+    """
     groups: list[WorkerGroup] = []
     run = RequestRunner.run
 

@@ -1,4 +1,7 @@
-"""The world's fixtures. Nothing here is collected unless `scripts/test-world` asks for it: it needs more than a bare machine has."""
+"""The world's fixtures.
+
+Nothing here is collected unless `scripts/test-world` asks for it: it needs more than a bare machine has.
+"""
 
 import os
 from collections.abc import Callable

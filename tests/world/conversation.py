@@ -1,7 +1,7 @@
 """One fixed script of requests, whose answers every database must give byte for byte: `speak(client)`.
 
-The clock stands still within a request and goes on by a tick between two. Rows that cannot be stored are asked for last, for a
-sequence of PostgreSQL goes on where the insert that took its number is undone.
+The clock stands still within a request and goes on by a tick between two. Rows that cannot be stored are asked for
+last, for a sequence of PostgreSQL goes on where the insert that took its number is undone.
 """
 
 import json

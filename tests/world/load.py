@@ -1,6 +1,9 @@
-"""A mixed load whose every answer is known: clients make, read, change and delete rows of their own and read those of others.
+"""A mixed load whose every answer is known.
 
-A row's name holds its number, its owner and its version, so that an answer that belongs to another statement is seen at once.
+Clients make, read, change and delete rows of their own and read those of others.
+
+A row's name holds its number, its owner and its version, so that an answer that belongs to another statement is seen at
+once.
 """
 
 import itertools

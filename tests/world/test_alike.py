@@ -55,7 +55,10 @@ def fifteen_icu() -> Iterator[list[Answer]]:
 
 @contextmanager
 def fifteen_c_hostile_role() -> Iterator[list[Answer]]:
-    """Debian's without a locale; everything that changes answers is set for the role, and in the server's environment."""
+    """Debian's without a locale.
+
+    Everything that changes answers is set for the role, and in the server's environment.
+    """
     with postgresql(*C) as cluster:
         set_for_role(cluster, hostile.STORED)
         yield answers(cluster.create_database("alike"), environment=hostile.ENVIRONMENT)

@@ -1,4 +1,7 @@
-"""The clients of the guide: its files as they stand, made and run by its commands as they stand, against `scripts/run`."""
+"""The clients of the guide.
+
+Its files as they stand, made and run by its commands as they stand, against `scripts/run`.
+"""
 
 import os
 import re

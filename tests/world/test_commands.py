@@ -1,4 +1,7 @@
-"""The commands of the README and the guides that take longer, or more, than a bare machine should: see `tests/commands.py`."""
+"""The commands of the README and the guides that take longer, or more, than a bare machine should.
+
+See `tests/commands.py`.
+"""
 
 import os
 import signal

@@ -1,4 +1,7 @@
-"""docs/migrations.md, the operator's day: migrations by hand, and several migrators at once behind PgBouncer, one of which gets no lock."""
+"""docs/migrations.md, the operator's day.
+
+Migrations by hand, and several migrators at once behind PgBouncer, one of which gets no lock.
+"""
 
 import re
 import subprocess
@@ -84,7 +87,10 @@ def add(directory: Path, revision: str, before: str, upgrade: str) -> None:
 
 @pytest.mark.parametrize("mode", ["session", "transaction"])
 def test_several_migrators_wait_behind_a_pooler(clone: Clone, cluster: Cluster, mode: str) -> None:
-    """For each other, through an index that is made concurrently, and for a lock that somebody holds: who it is stands in the log."""
+    """For each other, through an index that is made concurrently, and for a lock that somebody holds.
+
+    Who it is stands in the log.
+    """
     name = f"at_once_{mode}"
     cluster.create_database(name)
     add(clone.directory, "one", NEWEST, CONCURRENTLY)

@@ -1,4 +1,7 @@
-"""docs/operating.md as it stands: migrations by the owner, a server with data rights only, backups that can be restored."""
+"""docs/operating.md as it stands.
+
+Migrations by the owner, a server with data rights only, backups that can be restored.
+"""
 
 import re
 import sqlite3

@@ -44,7 +44,10 @@ def cluster() -> Iterator[Cluster]:
 def test_no_answer_is_another_statements(
     cluster: Cluster, figure: Figure, program: str, mode: str, settings: str
 ) -> None:
-    """8 clients of one server, 4,000 requests; afterwards every row is as its client left it, and the log has no other DELETE."""
+    """8 clients of one server, 4,000 requests.
+
+    Afterwards every row is as its client left it, and the log has no other DELETE.
+    """
     name = f"{program}_{mode}_{settings}".replace("-", "_")
     # In session mode a connection is a client's until it leaves, so fewer connections mean fewer threads.
     threads = "2" if (mode, settings) == ("session", "four-connections") else "8"

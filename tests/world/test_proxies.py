@@ -1,4 +1,7 @@
-"""nginx in front: a prefix that it strips or passes on, addresses and schemes that it forwards, two servers and their restarts."""
+"""nginx in front.
+
+A prefix that it strips or passes on, addresses and schemes that it forwards, two servers and their restarts.
+"""
 
 import threading
 import time
@@ -122,7 +125,10 @@ def test_the_pages_find_their_assets(shop: str, page: str) -> None:
 
 
 def test_the_callers_address_and_scheme_come_from_the_proxy(database_url: str) -> None:
-    """Only the trusted proxy is believed: https brings HSTS, and wrong passwords count for the address that it names."""
+    """Only the trusted proxy is believed.
+
+    Https brings HSTS, and wrong passwords count for the address that it names.
+    """
     settings = {**TRUSTED, "LOGIN_FAILURES_PER_ADDRESS": "2"}
     with rowhouse(database_url, settings=settings) as server, nginx([server.port], scheme="https") as proxy:
         assert "strict-transport-security" in httpx2.get(f"{proxy.url}{API}/books").headers
@@ -160,8 +166,8 @@ def test_two_servers_are_one(database_url: str) -> None:
 def test_a_rolling_restart_costs_nobody_an_answer(database_url: str, figure: Figure) -> None:
     """Two servers behind nginx, one restarted after the other: every request of four clients is answered with success.
 
-    Between its last look and its end a server may have been given a connection that it never accepts. nginx sends a GET again then, and
-    with `non_idempotent` a POST too, whose `Idempotency-Key` makes that safe.
+    Between its last look and its end a server may have been given a connection that it never accepts. nginx sends a GET
+    again then, and with `non_idempotent` a POST too, whose `Idempotency-Key` makes that safe.
     """
     ports = [free_port(), free_port()]
     statuses: list[int] = []

@@ -1,4 +1,7 @@
-"""`scripts/run` where people run it: an empty PostgreSQL that belongs to an ordinary role, directly and through a pooler."""
+"""`scripts/run` where people run it.
+
+An empty PostgreSQL that belongs to an ordinary role, directly and through a pooler.
+"""
 
 from collections.abc import Iterator
 

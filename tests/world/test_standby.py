@@ -67,7 +67,10 @@ def make_category(server: Server, headers: dict[str, str]) -> httpx2.Response:
 
 
 def test_a_standby_serves_reads_and_refuses_writes_with_a_reason(pair: Pair) -> None:
-    """200 for reads; 503 for writes, which says that the database takes none; `/ready` says so as well, and then it is promoted."""
+    """200 for reads; 503 for writes, which says that the database takes none.
+
+    `/ready` says so as well, and then it is promoted.
+    """
     with rowhouse(url_of(pair.primary)) as at_primary:
         headers = sign_in(at_primary.url)
         made = make_category(at_primary, headers)
@@ -141,7 +144,10 @@ def stored_names(server: Server) -> set[str]:
 
 
 def test_no_acknowledged_write_is_lost_with_the_primary(pair: Pair, figure: Figure) -> None:
-    """Kill -9 of the primary under load, the standby promoted: no 500, nothing lost, and writes again after some seconds."""
+    """Kill -9 of the primary under load, the standby promoted.
+
+    No 500, nothing lost, and writes again after some seconds.
+    """
     is_over, writes = threading.Event(), Writes()
     with rowhouse(either(pair)) as server:
         headers = sign_in(server.url)
@@ -171,7 +177,10 @@ def test_no_acknowledged_write_is_lost_with_the_primary(pair: Pair, figure: Figu
 
 
 def test_a_restart_of_postgresql_is_no_500(pair: Pair, figure: Figure) -> None:
-    """PostgreSQL is stopped and started under load: 503 meanwhile, and no idle connection that died is anybody's 503 afterwards."""
+    """PostgreSQL is stopped and started under load.
+
+    503 meanwhile, and no idle connection that died is anybody's 503 afterwards.
+    """
     is_over, writes = threading.Event(), Writes()
     with rowhouse(url_of(pair.primary)) as server:
         headers = sign_in(server.url)

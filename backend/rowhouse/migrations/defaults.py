@@ -103,9 +103,10 @@ def _column(operation: ops.AlterColumnOp, metadata: sa.MetaData) -> sa.Column[An
 
 def _advice(table: str, column: str) -> str:
     return (
-        f"{table}.{column} is NOT NULL, and {table} has rows that nothing fills: the field has no default, or one that cannot "
-        f'be written down (an instant, another value for each row). Give it one, such as {column}: str = "...", or let it be '
-        "None and fill it in a migration of your own (docs/migrations.md)."
+        f"{table}.{column} is NOT NULL, and {table} has rows that nothing fills: the field has no default, or one that "
+        "cannot be written down (an instant, another value for each row). Give it one, such as "
+        f'{column}: str = "...", or let it be None and '
+        "fill it in a migration of your own (docs/migrations.md)."
     )
 
 

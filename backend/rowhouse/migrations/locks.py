@@ -35,7 +35,8 @@ LOCK_ERRORS = (LockNotAvailable, DeadlockDetected)
 # The oldest transaction that holds a lock on something that the statement names. A role without the right to see other
 # sessions' activity still sees their roles.
 HOLDER = r"""
-SELECT pid, coalesce(usename::text, backend_type), state, floor(extract(epoch FROM clock_timestamp() - xact_start))::integer
+SELECT pid, coalesce(usename::text, backend_type), state,
+       floor(extract(epoch FROM clock_timestamp() - xact_start))::integer
 FROM pg_locks JOIN pg_class ON pg_class.oid = relation JOIN pg_stat_activity USING (pid)
 WHERE granted AND pid <> pg_backend_pid() AND relnamespace <> 'pg_catalog'::regnamespace
   AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -67,7 +68,9 @@ class Patience:
             event.listen(connection.engine, "do_execute", self._execute)
 
     def run(self, migrate: Migrate) -> None:
-        """Call `migrate(connection, on_version_apply)`, again if it got no lock. It starts at the first pending migration.
+        """Call `migrate(connection, on_version_apply)`, again if it got no lock.
+
+        It starts at the first pending migration.
 
         Raises:
             LockedOutError: no lock for `RETRY_SECONDS`, or a part is committed and the rest failed.
@@ -196,9 +199,9 @@ def _holder(connection: sa.Connection, statement: str) -> str | None:
 
 def _half_done(error: BaseException, statement: str) -> LockedOutError:
     return LockedOutError(
-        f"`{_short(statement)}` failed ({type(error).__name__}) behind an autocommit_block(), whose part of the migration is "
-        "committed and does not run again. Run the rest by hand and `alembic stamp` the revision; the next time, put it into "
-        "a migration of its own"
+        f"`{_short(statement)}` failed ({type(error).__name__}) behind an autocommit_block(), whose part of the "
+        "migration is committed and does not run again. Run the rest by hand and `alembic stamp` the revision; the "
+        "next time, put it into a migration of its own"
     )
 
 

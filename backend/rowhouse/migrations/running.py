@@ -18,8 +18,8 @@ POLL_SECONDS = 0.1
 # The key of PostgreSQL's advisory lock; any number will do that nobody else uses in this database.
 LOCK_KEY = 0x526F77686F757365
 NO_TIME_OUT = sa.text("SELECT set_config(name, '0', true) FROM pg_settings WHERE name = 'transaction_timeout'")
-# The last statement before a long pause. A SELECT would keep its snapshot until the next statement, and hold up an index
-# that is made concurrently; this one takes none.
+# The last statement before a long pause. A SELECT would keep its snapshot until the next statement, and hold up an
+# index that is made concurrently; this one takes none.
 STAY_IDLE = sa.text("SET LOCAL idle_in_transaction_session_timeout = 0")
 LOCK = sa.text("SELECT pg_try_advisory_xact_lock(:key)")
 

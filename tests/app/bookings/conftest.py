@@ -20,7 +20,10 @@ def other_driver(client: TestClient) -> Headers:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
-    """The application's clock, standing just behind the true time; the sessions of the tests outlive its being turned on."""
+    """The application's clock, standing just behind the true time.
+
+    The sessions of the tests outlive its being turned on.
+    """
     monkeypatch.setattr(security, "_is_in_force", lambda _claims: True)
     standing = Clock(datetime.now(UTC).replace(microsecond=0))
     with set_clock(standing):

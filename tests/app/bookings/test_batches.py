@@ -1,4 +1,7 @@
-"""Batches and files of bookings: every rule of a single one, judged in turn; of two faulty elements the first is told."""
+"""Batches and files of bookings: every rule of a single one, judged in turn.
+
+Of two faulty elements the first is told.
+"""
 
 import itertools
 import json
@@ -28,7 +31,10 @@ FAULTS: dict[str, tuple[int, str]] = {
 
 
 def element_with(fault: str, network: Network, point: int, stranger: Headers) -> Body:
-    """An element that only this is wrong with; a stored booking is expected at 10 to 12, an earlier element at 2 to 3."""
+    """An element that only this is wrong with.
+
+    A stored booking is expected at 10 to 12, an earlier element at 2 to 3.
+    """
     between = network.clock.between
     body = {"charge_point_id": point, **between((5, 6))}
     match fault:
@@ -114,7 +120,10 @@ def test_new_bookings_of_a_batch_hold_their_slots_for_a_while(network: Network, 
 
 
 def test_a_batch_of_changes_is_judged_in_turn(network: Network, point: int, other_driver: Headers) -> None:
-    """A booking goes where the one before it was; one that is over, lapsed or a stranger's is named, and none changes."""
+    """A booking goes where the one before it was.
+
+    One that is over, lapsed or a stranger's is named, and none changes.
+    """
     ids = [network.add_booking(point, (hour, hour + 1)) for hour in (2, 3, 4)]
     over = network.add_booking(point, (20, 21))
     network.step(over, "cancel")

@@ -1,7 +1,9 @@
-"""Bookings while the clocks of Europe/Berlin change: an offset says which of two hours is meant, and nothing but instants is compared.
+"""Bookings while the clocks of Europe/Berlin change.
 
-On 25 October 2026, 03:00+02:00 is 02:00+01:00: the hour from two to three comes twice. On 28 March 2027, 02:00+01:00 is 03:00+02:00:
-that hour does not come at all. Both at 01:00 UTC.
+An offset says which of two hours is meant, and nothing but instants is compared.
+
+On 25 October 2026, 03:00+02:00 is 02:00+01:00: the hour from two to three comes twice. On 28 March 2027, 02:00+01:00 is
+03:00+02:00: that hour does not come at all. Both at 01:00 UTC.
 """
 
 import time
@@ -86,7 +88,10 @@ def test_a_length_is_counted_in_true_minutes(network: Network, point: int, span:
 
 
 def test_the_hour_that_comes_twice_is_booked_twice(network: Network, point: int) -> None:
-    """Two o'clock summer time and two o'clock winter time are two slots; what reaches from one into the other overlaps both."""
+    """Two o'clock summer time and two o'clock winter time are two slots.
+
+    What reaches from one into the other overlaps both.
+    """
     summer = (f"{AUTUMN}T02:00:00+02:00", f"{AUTUMN}T03:00:00+02:00")
     winter = (f"{AUTUMN}T02:00:00+01:00", f"{AUTUMN}T03:00:00+01:00")
     assert book(network, point, summer).status_code == 201
@@ -123,7 +128,10 @@ def test_a_booking_is_moved_by_an_hour_that_the_clock_does_not_show(network: Net
 
 
 def seen(network: Network) -> dict[str, Any]:
-    """What is seen, at a new charge point, of the night in which the clocks go back: bookings, what lists find, and what is free."""
+    """What is seen, at a new charge point, of the night in which the clocks go back.
+
+    Bookings, what lists find, and what is free.
+    """
     point = network.add_point()
     spans = [
         (f"{AUTUMN}T0{hour}:00:00{zone}", f"{AUTUMN}T0{hour}:30:00{zone}")

@@ -1,4 +1,7 @@
-"""What is an instant and what is none, wherever a client may give one: in a booking, in a filter, in a window of time."""
+"""What is an instant and what is none, wherever a client may give one.
+
+In a booking, in a filter, in a window of time.
+"""
 
 import pytest
 
@@ -45,7 +48,10 @@ def test_every_offset_is_taken(network: Network, point: int, text: str) -> None:
 
 @pytest.mark.parametrize("text", NO_INSTANTS.values(), ids=NO_INSTANTS)
 def test_what_is_no_instant_is_refused_everywhere(network: Network, point: int, text: str) -> None:
-    """In the body, in a filter and in a window; the answer names the member and what an instant looks like, or its bounds."""
+    """In the body, in a filter and in a window.
+
+    The answer names the member and what an instant looks like, or its bounds.
+    """
     end = f"{AUTUMN}T04:00:00Z"
     body = {"charge_point_id": point, "start_time": text, "end_time": end}
     path = f"{POINTS}/{point}/availability"

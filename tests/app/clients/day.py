@@ -1,8 +1,11 @@
-"""A day in the life of a bookseller, told with the client that openapi-python-client wrote: every call is typed by the document.
+"""A day in the life of a bookseller, told with the client that openapi-python-client wrote.
+
+Every call is typed by the document.
 
     python day.py URL ADMIN_EMAIL ADMIN_PASSWORD
 
-A program of its own, with the generated package on its path; it ends with an AssertionError where the server answers otherwise.
+A program of its own, with the generated package on its path; it ends with an AssertionError where the server answers
+otherwise.
 """
 
 import sys

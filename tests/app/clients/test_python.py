@@ -1,4 +1,7 @@
-"""The package from openapi-python-client: written without a warning, sound under `mypy --strict`, and right against a live server."""
+"""The package from openapi-python-client.
+
+Written without a warning, sound under `mypy --strict`, and right against a live server.
+"""
 
 import json
 import shutil

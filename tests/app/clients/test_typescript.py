@@ -72,7 +72,10 @@ def said(typed: Path) -> str:
 
 
 def test_the_types_and_a_client_of_them_compile(said: str) -> None:
-    """Without one diagnostic: every one is of the file that is wrong, and the lines that begin with a blank go on with one."""
+    """Without one diagnostic.
+
+    Every one is of the file that is wrong, and the lines that begin with a blank go on with one.
+    """
     assert [line for line in said.splitlines() if not line.startswith(("wrong.ts(", " "))] == []
 
 

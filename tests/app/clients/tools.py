@@ -1,6 +1,9 @@
-"""Runs the generators and the compilers: Node and npm from the PyPI wheel, the Python client's generator from the environment.
+"""Runs the generators and the compilers.
 
-What npm installs goes into `node_modules` beside this file, once for each `package.json`; after that no test needs a network.
+Node and npm from the PyPI wheel, the Python client's generator from the environment.
+
+What npm installs goes into `node_modules` beside this file, once for each `package.json`; after that no test needs a
+network.
 """
 
 import fcntl

@@ -31,7 +31,10 @@ class Slots:
         return self._tomorrow + timedelta(hours=slot, minutes=shift)
 
     def times(self, slot: int, shift: int = 0) -> Body:
-        """Half an hour of a slot: with shifts below 30 minutes the wishes of several clients overlap, but are not the same."""
+        """Half an hour of a slot.
+
+        With shifts below 30 minutes the wishes of several clients overlap, but are not the same.
+        """
         start = self.start(slot, shift)
         return {"start_time": start.isoformat(), "end_time": (start + HALF_AN_HOUR).isoformat()}
 

@@ -1,4 +1,6 @@
-"""A server is killed in the middle of a race: what it acknowledged is there, nothing is half done, and the others answer at once.
+"""A server is killed in the middle of a race.
+
+What it acknowledged is there, nothing is half done, and the others answer at once.
 
 The survivors are asked through clients that take the time of every answer, for the very rows that the dead one held.
 """
@@ -26,7 +28,10 @@ Row = dict[str, Any]
 
 
 def test_bookings_survive(victim: Server, slots: Slots, race_url: str) -> None:
-    """Sixteen drivers' wishes, each second one a batch over two charge points: no batch is half, and a new server books on."""
+    """Sixteen drivers' wishes, each second one a batch over two charge points.
+
+    No batch is half, and a new server books on.
+    """
     points = slots.add_point(), slots.add_point()
 
     def book(client: httpx2.Client, number: int) -> Iterator[list[Row]]:
@@ -53,7 +58,10 @@ def test_bookings_survive(victim: Server, slots: Slots, race_url: str) -> None:
 
 
 def test_moved_bookings_survive(victim: Server, slots: Slots) -> None:
-    """Sixteen bookings are moved over and over, from one charge point to the other: each is where it was said to be, or one step on."""
+    """Sixteen bookings are moved over and over, from one charge point to the other.
+
+    Each is where it was said to be, or one step on.
+    """
     points = slots.add_point(), slots.add_point()
     ids = [slots.add_booking(points[0], slot) for slot in range(CLIENTS)]
 
@@ -75,7 +83,10 @@ def test_moved_bookings_survive(victim: Server, slots: Slots) -> None:
 
 
 def test_steps_survive(victim: Server, slots: Slots) -> None:
-    """Sixteen bookings at one charge point are confirmed and cancelled, and made anew: each stands where it was told to, or one step on."""
+    """Sixteen bookings at one charge point are confirmed and cancelled, and made anew.
+
+    Each stands where it was told to, or one step on.
+    """
     point = slots.add_point()
     ids = [slots.add_booking(point, slot) for slot in range(CLIENTS)]
 
@@ -110,7 +121,8 @@ def test_steps_survive(victim: Server, slots: Slots) -> None:
 def test_orders_survive(victim: Server, clients: list[httpx2.Client], buyers: list[Headers], store: Store) -> None:
     """Every acknowledged order is there as it was told; every order is whole; no copy is lost.
 
-    Everybody buys three books of a ring, in an order of his own: some wait for each other, others are somewhere else in their order.
+    Everybody buys three books of a ring, in an order of his own: some wait for each other, others are somewhere else in
+    their order.
     """
     books = [store.add_book(PLENTY, f"{number}.33") for number in range(CLIENTS)]
     for me in buyers:
@@ -137,7 +149,10 @@ def test_orders_survive(victim: Server, clients: list[httpx2.Client], buyers: li
 def test_taken_stock_and_a_shared_cart_survive(
     victim: Server, clients: list[httpx2.Client], buyers: list[Headers], store: Store
 ) -> None:
-    """Half take a copy from the shelf, half put one into the same cart: no number is told twice, and none is forgotten."""
+    """Half take a copy from the shelf, half put one into the same cart.
+
+    No number is told twice, and none is forgotten.
+    """
     shelved, wanted, me = store.add_book(PLENTY), store.add_book(PLENTY), buyers[0]
     empty_cart(clients[0], me)
 
@@ -164,7 +179,10 @@ def test_taken_stock_and_a_shared_cart_survive(
 
 
 def test_sessions_survive(victim: Server, clients: list[httpx2.Client], tables: Tables) -> None:
-    """Sixteen clients refresh from pair to pair: the last one that each was told serves on, and every spent one has one successor."""
+    """Sixteen clients refresh from pair to pair.
+
+    The last one that each was told serves on, and every spent one has one successor.
+    """
     email = f"{unique('refresher')}@example.com"
     body = {"email": email, "password": PASSWORD, "full_name": "Refresher"}
     assert clients[0].post("/users", json=body).status_code == 201
@@ -186,7 +204,10 @@ def test_sessions_survive(victim: Server, clients: list[httpx2.Client], tables: 
 
 
 def test_accounts_survive(victim: Server, clients: list[httpx2.Client], tables: Tables) -> None:
-    """Two by two they sign up with the same addresses: whoever was told of an account can sign in, and an address is one account."""
+    """Two by two they sign up with the same addresses.
+
+    Whoever was told of an account can sign in, and an address is one account.
+    """
     name = unique("newcomer")
 
     def join(client: httpx2.Client, number: int) -> Iterator[str]:

@@ -1,4 +1,7 @@
-"""Sixteen clients at the same bookings: one confirms, another cancels, a third wants the slot, and the hold runs out meanwhile."""
+"""Sixteen clients at the same bookings.
+
+One confirms, another cancels, a third wants the slot, and the hold runs out meanwhile.
+"""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -15,7 +18,10 @@ Told = Counter[tuple[int, str | None]]
 
 
 def race(slots: Slots, point: int, ids: list[int], roles: tuple[str, ...]) -> list[dict[str, Told]]:
-    """What the clients in each role were told of each slot: they confirm or cancel its booking, or `book` it over that one."""
+    """What the clients in each role were told of each slot.
+
+    They confirm or cancel its booking, or `book` it over that one.
+    """
 
     def act(number: int, slot: int) -> httpx2.Response:
         role = roles[number % len(roles)]
@@ -51,7 +57,10 @@ def test_a_booking_is_cancelled_once_and_its_slot_goes_to_one(slots: Slots) -> N
 
 
 def test_a_hold_that_runs_out_is_confirmed_or_gone(slots: Slots) -> None:
-    """Its slot is the confirmed booking's or one rival's, never both's; the holds end one after the other while the race goes on."""
+    """Its slot is the confirmed booking's or one rival's, never both's.
+
+    The holds end one after the other while the race goes on.
+    """
     point = slots.add_point()
     ids = [slots.add_booking(point, slot) for slot in range(SLOTS)]
     begin = datetime.now(UTC)

@@ -85,7 +85,10 @@ def test_a_batch_is_booked_whole_or_not_at_all(slots: Slots) -> None:
 
 
 def test_a_batch_moves_whole_or_not_at_all(slots: Slots) -> None:
-    """16 clients each move three bookings, one at each of three charge points, to the same hour: one of them gets all three there."""
+    """16 clients each move three bookings, one at each of three charge points, to the same hour.
+
+    One of them gets all three there.
+    """
     points, target = [slots.add_point() for _ in range(3)], 40
     ids = [[slots.add_booking(point, slot) for point in points] for slot in range(CLIENTS)]
     before = slots.stored(*points)
@@ -104,7 +107,10 @@ def test_a_batch_moves_whole_or_not_at_all(slots: Slots) -> None:
 
 
 def test_batches_and_single_bookings_meet(slots: Slots) -> None:
-    """8 clients want five slots together and 8 want each alone: nobody has a part of a batch, and every slot is somebody's."""
+    """8 clients want five slots together and 8 want each alone.
+
+    Nobody has a part of a batch, and every slot is somebody's.
+    """
     point, wanted = slots.add_point(), 5
 
     def book(number: int) -> list[httpx2.Response]:

@@ -1,4 +1,7 @@
-"""Sixteen buyers at two servers: no copy is sold twice, no order is half, and a book that comes back comes back once."""
+"""Sixteen buyers at two servers.
+
+No copy is sold twice, no order is half, and a book that comes back comes back once.
+"""
 
 from collections import Counter
 
@@ -30,7 +33,10 @@ def test_stock_is_taken_to_the_last_copy(clients: list[httpx2.Client], admin_hea
 def test_overlapping_carts_never_wait_for_each_other(
     clients: list[httpx2.Client], buyers: list[Headers], store: Store
 ) -> None:
-    """16 buyers order the same books in every order, and cancel every other time: each answer comes, and the sums are right."""
+    """16 buyers order the same books in every order, and cancel every other time.
+
+    Each answer comes, and the sums are right.
+    """
     stock = CLIENTS * ROUNDS // 2
     books = [store.add_book(stock) for _ in range(BOOKS)]
 
@@ -78,7 +84,10 @@ def test_a_book_is_added_to_a_cart_by_all_who_add_it(
 
 
 def test_batches_for_a_cart_add_up(clients: list[httpx2.Client], buyers: list[Headers], store: Store) -> None:
-    """16 batches of the same books in one order or the other, half of them of a book twice: none is lost, and none waits in a circle."""
+    """16 batches of the same books in one order or the other, half of them of a book twice.
+
+    None is lost, and none waits in a circle.
+    """
     books = [store.add_book(0) for _ in range(4)]
 
     def add(number: int) -> httpx2.Response:

@@ -1,6 +1,7 @@
 """Production never serves the demo: the seed refuses, and so does the start on a database that holds it.
 
-The demo is stored once for each database, in a template. What starts has accounts and no other entities, but for one test.
+The demo is stored once for each database, in a template. What starts has accounts and no other entities, but for one
+test.
 """
 
 from typing import Any

@@ -1,6 +1,7 @@
 """Runs the schemathesis program against a server, as one of the roles, with every check and every phase.
 
-A process of its own, for schemathesis registers hooks and formats for good. Everything is fixed by the seed; nothing is kept.
+A process of its own, for schemathesis registers hooks and formats for good. Everything is fixed by the seed; nothing is
+kept.
 """
 
 import json

@@ -1,7 +1,10 @@
-"""What schemathesis cannot know from the OpenAPI document: the few rules that JSON Schema has no words for, each with its reason.
+"""What schemathesis cannot know from the OpenAPI document.
 
-Loaded by the schemathesis process (see `campaign`). Data that is meant to be refused is never touched, and no check is switched
-off: an input is only made to keep a rule, or left out, where the document calls it valid and the rule does not.
+The few rules that JSON Schema has no words for, each with its reason.
+
+Loaded by the schemathesis process (see `campaign`). Data that is meant to be refused is never touched, and no check is
+switched off: an input is only made to keep a rule, or left out, where the document calls it valid and the rule does
+not.
 """
 
 import csv
@@ -40,7 +43,10 @@ def is_meant_to_pass(case: AnyCase) -> bool:
 
 @schemathesis.hook
 def before_load_schema(_context: HookContext, raw_schema: dict[str, Any]) -> None:
-    """Call the OAuth2 scheme by what goes over the wire (RFC 6750): schemathesis can take away and forge a bearer token only."""
+    """Call the OAuth2 scheme by what goes over the wire (RFC 6750).
+
+    Schemathesis can take away and forge a bearer token only.
+    """
     for name in raw_schema["components"]["securitySchemes"]:
         raw_schema["components"]["securitySchemes"][name] = {"type": "http", "scheme": "bearer"}
     say_what_files_hold(raw_schema["paths"])
@@ -64,7 +70,10 @@ def write_ndjson(_context: Any, value: Any) -> bytes:
 
 @schemathesis.serializer(CSV)
 def write_csv(context: Any, value: Any) -> bytes:
-    """The rows that have the first one's members; what is meant to be refused might be right in cells, so it is no CSV at all."""
+    """The rows that have the first one's members.
+
+    What is meant to be refused might be right in cells, so it is no CSV at all.
+    """
     if not is_meant_to_pass(context.case):
         return json.dumps(value).encode()
     text, names = io.StringIO(newline=""), list(value[0])
@@ -101,7 +110,10 @@ def map_case(_context: HookContext, case: AnyCase) -> AnyCase:
 
 
 def locks_an_account_out(case: AnyCase) -> bool:
-    """An administrator may disable or delete the accounts that the campaign runs under; after that it would see only 403."""
+    """An administrator may disable or delete the accounts that the campaign runs under.
+
+    After that it would see only 403.
+    """
     path = case.operation.path
     if case.method not in WRITING or not path.startswith("/api/v1/users/"):
         return False
@@ -118,7 +130,10 @@ def bodies_of(case: AnyCase) -> list[dict[str, Any]]:
 
 
 def is_too_long_for_the_server(case: AnyCase) -> bool:
-    """A request line past 64 KiB is answered by uvicorn, not by the API: many long parameters, of four bytes a character."""
+    """A request line past 64 KiB is answered by uvicorn, not by the API.
+
+    Many long parameters, of four bytes a character.
+    """
     return len(urlencode(case.query or {}, doseq=True)) > MAX_QUERY_BYTES
 
 
@@ -132,7 +147,10 @@ def has_too_many_bytes(case: AnyCase) -> bool:
 
 
 def is_at_the_end_of_time(case: AnyCase) -> bool:
-    """`format: date-time` takes the first and last days of the calendar, where an offset leaves the years that there are."""
+    """`format.
+
+    Date-time` takes the first and last days of the calendar, where an offset leaves the years that there are.
+    """
     return is_meant_to_pass(case) and ENDS_OF_TIME.search(f"{case.query!r} {case.body!r}") is not None
 
 
@@ -168,7 +186,10 @@ def choose_one_kind_of_page(case: AnyCase) -> None:
 
 
 def book_a_time_to_come(case: AnyCase) -> None:
-    """A booking's times are in order, 5 minutes to 24 hours apart and within 90 days from now: an hour, chosen by the input."""
+    """A booking's times are in order, 5 minutes to 24 hours apart and within 90 days from now.
+
+    An hour, chosen by the input.
+    """
     for body in bodies_of(case) if "/bookings" in case.operation.path else ():
         if {"start_time", "end_time"} & body.keys():
             choice = zlib.crc32(repr(sorted(body.items())).encode()) % BOOKABLE_HOURS

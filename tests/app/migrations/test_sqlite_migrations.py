@@ -1,4 +1,7 @@
-"""This repository's own tables on SQLite: migrations of the demo that alter what others refer to, up, down, undone, and as SQL."""
+"""This repository's own tables on SQLite.
+
+Migrations of the demo that alter what others refer to, up, down, undone, and as SQL.
+"""
 
 import io
 from collections.abc import Iterator

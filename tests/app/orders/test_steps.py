@@ -99,7 +99,10 @@ def test_stock_below_zero_is_impossible_in_the_table(counter: Counter) -> None:
 
 
 def test_a_step_locks_the_order_once_and_reads_it_once(counter: Counter, buyer: Headers) -> None:
-    """The caller, the locked order, its lines and the change. A cancellation locks, reads and changes two books, too."""
+    """The caller, the locked order, its lines and the change.
+
+    A cancellation locks, reads and changes two books, too.
+    """
     books = [counter.add_book(), counter.add_book()]
     shipped, cancelled = (counter.ordered(buyer, (books[0], 1), (books[1], 2)) for _ in range(2))
     for order, step, verbs in (

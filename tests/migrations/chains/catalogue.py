@@ -48,8 +48,9 @@ UNUSED = ("alembic_version", "enum colour ")
 def catalogue(connection: sa.Connection, of: Schema) -> set[str]:
     """Columns, constraints, indexes, triggers and types.
 
-    The default of a column counts where the class leaves it to the database: a migration that fills rows leaves one behind. SQLite
-    does not hold a text to its length, so the length of an enum, which has a type of its own elsewhere, does not count there.
+    The default of a column counts where the class leaves it to the database: a migration that fills rows leaves one
+    behind. SQLite does not hold a text to its length, so the length of an enum, which has a type of its own elsewhere,
+    does not count there.
     """
     read = _of_postgresql if connection.dialect.name == "postgresql" else _of_sqlite
     lines = {" ".join(line.split()) for line in read(connection)}

@@ -1,4 +1,6 @@
-"""The changes of a class: each takes a step's `Draw`, makes one, and says which; None where the schema does not offer it.
+"""The changes of a class: each takes a step's `Draw`, makes one, and says which.
+
+None where the schema does not offer it.
 
 The values of the rows fit whatever is changed, so that no migration may fail.
 """

@@ -1,6 +1,7 @@
 """A schema in plain words, and the table classes that a developer would have written for it.
 
-Columns are known by a number that they keep when they are renamed. Everything is immutable: a change makes another schema.
+Columns are known by a number that they keep when they are renamed. Everything is immutable: a change makes another
+schema.
 """
 
 from collections.abc import Iterator, Mapping

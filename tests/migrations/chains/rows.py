@@ -59,7 +59,10 @@ def read(connection: sa.Connection, metadata: sa.MetaData) -> Rows:
 
 
 def kept(rows: Rows, before: Schema, after: Schema, *, is_undone: bool = False) -> Rows:
-    """What a migration from one schema to another must leave of the rows; of one that is undone, what comes back is open."""
+    """What a migration from one schema to another must leave of the rows.
+
+    Of one that is undone, what comes back is open.
+    """
     left: Rows = {}
     for table in after.tables:
         if not before.has(table.name):

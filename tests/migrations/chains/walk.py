@@ -1,4 +1,7 @@
-"""A walk along a chain: each step is written, applied, undone and applied again over filled tables, and looked at each time."""
+"""A walk along a chain.
+
+Each step is written, applied, undone and applied again over filled tables, and looked at each time.
+"""
 
 import itertools
 import random

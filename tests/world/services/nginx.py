@@ -18,7 +18,8 @@ from tests.world.services.process import (
     wait_until,
 )
 
-# As documentation of servers behind nginx has it. A request that is no GET is not sent a second time, unless nothing was sent.
+# As documentation of servers behind nginx has it. A request that is no GET is not sent a second time, unless nothing
+# was sent.
 SITE = """
 daemon off;
 worker_processes 1;

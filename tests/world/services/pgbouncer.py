@@ -50,7 +50,10 @@ class Pooler:
 def pgbouncer(
     cluster: Cluster, *, mode: str, settings: Mapping[str, str] | None = None, program: str | None = None
 ) -> Iterator[Pooler]:
-    """A PgBouncer for every database of the cluster; `mode` is `session` or `transaction`, `program` another one than Debian's."""
+    """A PgBouncer for every database of the cluster.
+
+    `mode` is `session` or `transaction`, `program` another one than Debian's.
+    """
     with own_directory() as directory:
         port = free_port()
         users = directory / "users.txt"

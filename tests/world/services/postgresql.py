@@ -30,7 +30,8 @@ VERSION = "15"
 ADMINISTRATOR = "postgres"
 ICU = ("--locale-provider=icu", "--icu-locale=en-US", "--encoding=UTF8")
 C = ("--locale=C", "--encoding=UTF8")
-# A cluster that lives as long as the tests do need not outlive a crash of the machine; tests that kill one turn these on again.
+# A cluster that lives as long as the tests do need not outlive a crash of the machine; tests that kill one turn these
+# on again.
 CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 # One cluster holds the databases of hundreds of tests; a killed one leaves no shared memory behind it.
 ROOMY = {"max_connections": "400", "dynamic_shared_memory_type": "mmap"}

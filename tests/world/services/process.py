@@ -1,6 +1,9 @@
-"""Starts a program in the foreground, waits until it listens, and stops it whatever happens. Knows no particular program.
+"""Starts a program in the foreground, waits until it listens, and stops it whatever happens.
 
-A test that runs as root, as CI does, starts each of them as an ordinary account: PostgreSQL and PgBouncer refuse to be root.
+Knows no particular program.
+
+A test that runs as root, as CI does, starts each of them as an ordinary account: PostgreSQL and PgBouncer refuse to be
+root.
 """
 
 import os
@@ -43,7 +46,10 @@ def find_program(name: str) -> str:
 
 
 def ordinary_account() -> dict[str, Any]:
-    """The arguments of `subprocess` that start a program as an account without rights; none when the tests are no root."""
+    """The arguments of `subprocess` that start a program as an account without rights.
+
+    None when the tests are no root.
+    """
     if os.geteuid() != 0:
         return {}
     known = {entry.pw_name: entry for entry in pwd.getpwall()}
@@ -106,7 +112,10 @@ def start(
     command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None, cwd: Path | None = None,
     **account: Any,
 ) -> Program:  # fmt: skip
-    """Start a program; what it writes is appended to `log`. It does not outlive the tests, not even tests that were killed."""
+    """Start a program; what it writes is appended to `log`.
+
+    It does not outlive the tests, not even tests that were killed.
+    """
     with log.open("ab") as output:
         process = subprocess.Popen(
             [*WITH_ITS_PARENT, *command], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,

@@ -155,7 +155,8 @@ def _write_array(kind: Any, reading: str) -> str:
 
 
 TEXTS: tuple[tuple[Any, str], ...] = (
-    (sa.UnicodeText, "UnicodeText"), (sa.Text, "Text"), (sa.Unicode, "Unicode"), (sa.CHAR, "CHAR"), (sa.String, "String"),
+    (sa.UnicodeText, "UnicodeText"), (sa.Text, "Text"), (sa.Unicode, "Unicode"), (sa.CHAR, "CHAR"),
+    (sa.String, "String"),
 )  # fmt: skip
 # The first that fits writes the type.
 WRITERS: tuple[tuple[Any, str | Callable[[Any, str], str]], ...] = (

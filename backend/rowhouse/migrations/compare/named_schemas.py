@@ -109,8 +109,9 @@ def _refuse_alike(tables: Iterable[sa.Table]) -> None:
         other = found.setdefault(table.name, table)
         if other is not table:
             raise AlikeTablesError(
-                f"the tables {other.fullname} and {table.fullname} differ in their schema alone, and SQLite has one index of a "
-                f'name: give one of their classes another __tablename__, such as "{table.name}_too"'
+                f"the tables {other.fullname} and {table.fullname} differ only in their schema, and an index name "
+                f"is unique in SQLite: give one of their classes another __tablename__, such as "
+                f'"{table.name}_too"'
             )
 
 

@@ -25,12 +25,14 @@ from rowhouse.migrations.engine_tables import ENGINE
 
 Members = tuple[str, ...]
 STORED = """
-    SELECT t.typname, array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_type t JOIN pg_enum e ON e.enumtypid = t.oid
+    SELECT t.typname, array_agg(e.enumlabel::text ORDER BY e.enumsortorder)
+    FROM pg_type t JOIN pg_enum e ON e.enumtypid = t.oid
     WHERE t.typnamespace = current_schema()::regnamespace GROUP BY t.typname
 """
 USERS = """
     SELECT c.oid::regclass::text, quote_ident(a.attname), pg_get_expr(d.adbin, d.adrelid)
-    FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid LEFT JOIN pg_attrdef d ON (d.adrelid, d.adnum) = (a.attrelid, a.attnum)
+    FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+    LEFT JOIN pg_attrdef d ON (d.adrelid, d.adnum) = (a.attrelid, a.attnum)
     WHERE a.atttypid = CAST(:name AS regtype) AND c.relkind IN ('r', 'p') AND NOT a.attisdropped
 """
 
@@ -115,7 +117,8 @@ def _drop(operations: Operations, operation: DropEnum) -> None:
         return
     # Without CASCADE it is an error to drop what another column has; that one is then left.
     operations.execute(
-        f"DO $do$ BEGIN DROP TYPE IF EXISTS {_quoted(operation.name)}; EXCEPTION WHEN dependent_objects_still_exist THEN NULL; END $do$"
+        f"DO $do$ BEGIN DROP TYPE IF EXISTS {_quoted(operation.name)}; "
+        "EXCEPTION WHEN dependent_objects_still_exist THEN NULL; END $do$"
     )
 
 

@@ -41,7 +41,8 @@ TRIGGER = re.compile(
 )
 EXCLUSION = re.compile(
     rf"EXCLUDE USING gist \(int8range\(\(*(?:hashtextextended\(\(*)?{NAME}.* WITH &&, "
-    rf"\w+range\(\(?{NAME}(?:\)::bigint)?, \(?{NAME}(?:\)::bigint)?, '\[\)'::text\) WITH &&\)(?: WHERE \((?P<live>.*)\))?"
+    rf"\w+range\(\(?{NAME}(?:\)::bigint)?, \(?{NAME}(?:\)::bigint)?, '\[\)'::text\) WITH &&\)"
+    r"(?: WHERE \((?P<live>.*)\))?"
 )
 IS_NOT_NULL = "IS NOT NULL"
 VALUE = r"(?:'(?:[^']|'')*'|-?\d+|\b(?:true|false)\b)"

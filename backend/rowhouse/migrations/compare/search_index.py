@@ -24,7 +24,8 @@ STORED = """
     FROM pg_indexes WHERE strpos(indexdef, 'rowhouse_trigrams(') > 0
 """
 STORED_ON_SQLITE = f"""
-    SELECT m.name, m.tbl_name, (SELECT json_group_array(i.name) FROM (SELECT name FROM pragma_index_info(m.name) ORDER BY seqno) i)
+    SELECT m.name, m.tbl_name, (SELECT json_group_array(i.name)
+    FROM (SELECT name FROM pragma_index_info(m.name) ORDER BY seqno) i)
     FROM sqlite_master m WHERE m.type = 'index' AND m.sql LIKE '% WHERE {NOTHING}'
 """  # noqa: S608  # nosec B608  our own constant
 COLUMN = re.compile(r'rowhouse_fold\(\(?"?([^")]+)')

@@ -160,7 +160,8 @@ class Rebuild:
     def __init__(self, connection: sa.Connection, batch: ApplyBatchImpl, table: sa.Table) -> None:
         if batch.new_table is None or table.schema is not None:
             raise UnsafeMigrationError(
-                f"{table.fullname} is in an attached database, or `copy_from` has a schema; only tables of the main one are rebuilt"
+                f"{table.fullname} is in an attached database, or `copy_from` has a schema; "
+                "only tables of the main one are rebuilt"
             )
         self.connection = connection
         self.new_table = batch.new_table
