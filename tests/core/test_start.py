@@ -341,10 +341,28 @@ def test_every_fault_of_the_settings_is_named() -> None:
     assert "SLO_MS" in told
 
 
+# An application of accounts alone, whose tables are those of the migrations.
+BARE = """
+from rowhouse import Registry, create_app, include_accounts
+
+def make():
+    registry = Registry()
+    include_accounts(registry)
+    return create_app(registry)
+"""
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_the_command_ends_with_1(workers: str, tmp_path: Path) -> None:
     """With one sentence, however many workers there were to be."""
-    environment = {**os.environ, "DATABASE_URL": f"sqlite:///{tmp_path}/new.db", "LOG_LEVEL": "error"}
+    (tmp_path / "bare.py").write_text(BARE)
+    environment = {
+        **os.environ,
+        "DATABASE_URL": f"sqlite:///{tmp_path}/new.db",
+        "LOG_LEVEL": "error",
+        "ROWHOUSE_APP": "bare:make",
+        "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT / 'backend'}",
+    }
     command = [sys.executable, "-m", "rowhouse.cli.serve", "--port", "0", "--workers", workers]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=90, check=False)
     assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
