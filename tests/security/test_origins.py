@@ -96,7 +96,7 @@ def test_a_page_reads_every_kind_of_answer(served: Stage, kind: str) -> None:
 )  # fmt: skip
 def test_a_setting_that_opens_more_than_it_says_stops_the_start(origin: str) -> None:
     """A wildcard above all: credentials or not, each origin is named."""
-    with pytest.raises(ValidationError, match="CORS_ORIGINS: name each origin"):
+    with pytest.raises(ValidationError, match="CORS_ORIGINS: write each origin"):
         Settings(cors_origins=(ORIGIN, origin))
 
 
