@@ -34,6 +34,8 @@ PART_OF_A_BODY = (
 )
 PATIENCE = 20
 
+pytestmark = pytest.mark.usefixtures("_shop_is_the_project")
+
 
 @pytest.fixture
 def url(databases: Databases) -> str:
@@ -132,11 +134,15 @@ def started(url: str, *arguments: str, **settings: str) -> Iterator[tuple[subpro
         port = listener.getsockname()[1]
     environment = {**os.environ, "DATABASE_URL": url, "LOG_LEVEL": "warning", **settings}
     command = [sys.executable, "-m", "rowhouse.cli.serve", "--host", HOST, "--port", str(port), *arguments]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     try:
         yield process, f"http://{HOST}:{port}"
     finally:
-        process.kill()
+        # Its workers too, which would hold the pipe open.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
 
 
@@ -292,7 +298,6 @@ from rowhouse.app import factory as main
 from rowhouse.core.settings import Settings
 from rowhouse.registration.registry import Registry
 
-pytestmark = pytest.mark.usefixtures("_shop_is_the_project")
 main.CLOSE_SECONDS = 0.2
 app = main.create_app(Registry(), settings=Settings(database_url="sqlite:///{tmp_path / "any.db"}", log_json=False))
 async def scenario():

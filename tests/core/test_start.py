@@ -375,6 +375,7 @@ def test_the_options_are_uvicorns_own() -> None:
     assert (options["app"], options["factory"]) == (serve.APPLICATION, True)
     assert (options["root_path"], options["headers"], options["access_log"]) == ("/shop", [["X-Served-By", "me"]], True)
     assert options["http"] == serve.CONNECTION
+    assert options["timeout_worker_healthcheck"] == serve.WORKER_SECONDS
 
 
 def test_reloading_is_uvicorns_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,9 @@ from rowhouse.cli.project import find_project, load_application
 APPLICATION = "rowhouse.cli.serve:application"
 CONNECTION = "rowhouse.cli.connection:Connection"
 FAILED = 1
+# A worker answers its supervisor once it has imported the engine. uvicorn's 5 seconds are too few on a busy machine: it
+# would end the worker and start another, again and again.
+WORKER_SECONDS = 60
 # Errors whose message says what to do. Any other error is a fault in the code, and shows its traceback.
 START_ERRORS = (ValidationError, ValueError, TypeError, SQLAlchemyError, ModuleNotFoundError)
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -98,6 +101,7 @@ def _place(trace: TracebackType | None) -> str | None:
 def server_options(arguments: Sequence[str]) -> dict[str, Any]:
     """Uvicorn's options from a command line, with our own defaults."""
     defaults = [APPLICATION, "--factory", "--http", CONNECTION, "--no-access-log", "--no-server-header"]
+    defaults += ["--timeout-worker-healthcheck", str(WORKER_SECONDS)]
     options: dict[str, Any] = uvicorn_command.make_context("rowhouse.cli.serve", [*defaults, *arguments]).params
     options["headers"] = [header.split(":", 1) for header in options["headers"]]
     options["log_config"] = options["log_config"] or LOGGING_CONFIG
