@@ -1,0 +1,54 @@
+"""Roles of policies: one that no account can have stops the start; and reservations of no interval."""
+
+from collections.abc import Callable
+
+import pytest
+import sqlalchemy as sa
+
+from rowhouse import ANYONE, RegistrationError, Registry, Router, include_accounts, role
+from rowhouse.crud.overlap_guard import IntervalSet
+from rowhouse.registration.registry import build
+from tests.sample_entities.shop.models import Category
+
+SQLITE = sa.make_url("sqlite://").get_dialect()()
+
+
+def written_by_staff(registry: Registry) -> None:
+    """Register a class for a role."""
+    registry.register(Category, read=ANYONE, write=role("staff"))
+
+
+def routed_for_staff(registry: Registry) -> None:
+    """Add a route for a role."""
+    router = Router(prefix="/reports")
+
+    @router.get("", policy=role("staff"))
+    def read_reports() -> None:
+        """Nothing."""
+
+    registry.include(router)
+
+
+@pytest.mark.parametrize(("add", "place"), [(written_by_staff, "Category"), (routed_for_staff, "read_reports")])
+def test_a_role_that_no_account_can_have_stops_the_start(add: Callable[[Registry], None], place: str) -> None:
+    """The message names the class or the route, and the roles that there are."""
+    registry = Registry()
+    include_accounts(registry, roles=("driver",), operations=())
+    add(registry)
+    with pytest.raises(RegistrationError, match=rf"{place}: no account can have the role staff; .*admin, driver, user"):
+        build([registry], SQLITE)
+
+
+def test_a_declared_role_starts() -> None:
+    """As one of the project's own."""
+    registry = Registry()
+    include_accounts(registry, roles=("staff",), operations=())
+    written_by_staff(registry)
+    assert build([registry], SQLITE).cruds
+
+
+def test_a_row_that_reserves_nothing_is_no_conflict() -> None:
+    """A set of intervals takes no reservation as none."""
+    held = IntervalSet([])
+    held.add(None)
+    assert held._intervals == {}
