@@ -47,6 +47,14 @@ def test_a_declared_role_starts() -> None:
     assert build([registry], SQLITE).cruds
 
 
+def test_roles_that_differ_in_a_dash_are_two() -> None:
+    """Both are in the schema of an account."""
+    registry = Registry()
+    include_accounts(registry, roles=("on-call", "on_call"))
+    role_schema = registry.registrations["users"].resource.schemas.public.model_json_schema()["$defs"]["Role"]
+    assert role_schema["enum"] == ["user", "on-call", "on_call", "admin"]
+
+
 def test_a_row_that_reserves_nothing_is_no_conflict() -> None:
     """A set of intervals takes no reservation as none."""
     held = IntervalSet([])

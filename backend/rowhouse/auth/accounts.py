@@ -42,7 +42,9 @@ def include_accounts(
     """
     names = tuple(dict.fromkeys((USER, *roles, ADMINISTRATOR)))
     _check(names, tuple(sign_up))
-    role_type: Any = StrEnum("Role", {name.upper().replace("-", "_"): name for name in names})  # type: ignore[misc]  # run time
+    # Members are numbered: "on-call" and "on_call" are two roles, and would be one Python name.
+    members = {f"ROLE_{number}": name for number, name in enumerate(names)}
+    role_type: Any = StrEnum("Role", members)  # type: ignore[misc]  # known at run time
 
     class UserCRUD(CRUDBase[User]):
         """Accounts, with one of the project's roles."""

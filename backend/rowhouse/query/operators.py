@@ -150,7 +150,7 @@ OPERATORS: tuple[Operator, ...] = (
     ListOperator(
         "not_in",
         Filtering.EQUALITY,
-        "is none of these, separated by commas, and not null",
+        "differs from all of these, separated by commas, and is not null",
         lambda column, values: column.not_in(values),
     ),
     NullOperator("isnull", Filtering.NULL, "is null (`true`) or is not (`false`)", _null),

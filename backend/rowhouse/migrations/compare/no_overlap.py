@@ -185,7 +185,7 @@ def _is_held(connection: sa.Connection, stored: StoredRule, wanted: NoOverlap) -
 
 
 def stored_rules(connection: sa.Connection) -> Iterator[StoredRule]:
-    """The rules that the database holds; what somebody else has made in another way is none of them."""
+    """Yield the rules that the database holds. Leave out constraints and triggers of any other form."""
     if connection.dialect.name == "postgresql":
         for name, table, definition, *texts in connection.execute(sa.text(EXCLUSIONS)):
             if (found := EXCLUSION.fullmatch(definition)) is not None:
