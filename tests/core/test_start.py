@@ -326,10 +326,10 @@ def test_a_registration_is_explained_with_its_line() -> None:
     with pytest.raises(RegistrationError) as engine:
         Registry("/api/v1").register(Record)
     assert re.fullmatch(r"RegistrationError: Record is not a table: .*", serve.explained(engine.value))
-    own = compile("raise ValueError('registered twice')", str(ROOT / "backend" / "api.py"), "exec")
+    own = compile("raise ValueError('registered twice')", str(ROOT / "backend" / "app" / "api.py"), "exec")
     with pytest.raises(ValueError, match="twice") as refused:
         exec(own, {})  # noqa: S102  a line of the project's own that fails
-    assert serve.explained(refused.value).endswith("registered twice (backend/api.py, line 1)")
+    assert serve.explained(refused.value).endswith("registered twice (backend/app/api.py, line 1)")
 
 
 def test_every_fault_of_the_settings_is_named() -> None:
