@@ -148,25 +148,28 @@ def backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(scope="session")
+def shop_client(databases: Databases, backend: str, registry: Registry = shop, **options: Any) -> QuickClient:
+    """A client of a new application on a database of its own. It must be entered."""
+    return QuickClient(create_app(settings_for(shop_database(databases, backend), **options), registry))
+
+
+@pytest.fixture(scope="module")
 def make_app(databases: Databases) -> Iterator[Callable[..., TestClient]]:
     """`make_app(backend, **settings)`: a client of a new application on a database of its own.
 
-    It serves the sample shop, or what `registry` holds.
+    It serves the sample shop, or what `registry` holds, until the last test of the module.
     """
     with ExitStack() as stack:
-
-        def make(backend: str, registry: Registry = shop, **options: Any) -> TestClient:
-            url = shop_database(databases, backend)
-            return stack.enter_context(QuickClient(create_app(settings_for(url, **options), registry)))
-
-        yield make
+        yield lambda backend, *words, **options: stack.enter_context(
+            shop_client(databases, backend, *words, **options)
+        )
 
 
 @pytest.fixture(scope="session")
-def client(backend: str, make_app: Callable[..., TestClient]) -> TestClient:
+def client(backend: str, databases: Databases) -> Iterator[TestClient]:
     """A client of the application, signed in as nobody."""
-    return make_app(backend)
+    with shop_client(databases, backend) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

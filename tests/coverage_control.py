@@ -7,6 +7,7 @@ Coverage follows threads, so each thread asks here before it works for a test: t
 
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,14 @@ INSIDE_OF_THE_PRODUCT = {"demo"}  # below tests/app
 UNFOLLOWED = {"clients", "concurrency", "perf", "stateful"}
 UNFOLLOWED_OF_THE_PRODUCT = {"fuzz"}  # below tests/app
 # Covered by the same tests on the other database; what each database does in its own way has its own tests.
-UNFOLLOWED_ON = {"contract": "postgresql", "isolation": "postgresql"}
+FOLLOWED_ON_SQLITE = {"auth", "contract", "hand_written", "isolation", "pages", "security", "transfer"}
+# One test calls every operation there is, and covers nothing that others leave out.
+UNFOLLOWED_FILES = {"test_every_operation.py", "test_ownership.py", "test_any_case.py", "test_head.py", "test_prefix.py"}
+
+
+# The first cases of a test cover what all of them do, or nearly; a test within the process may have more ways.
+FOLLOWED_CASES, FOLLOWED_CASES_INSIDE = 3, 12
+_cases: Counter[tuple[Path, str, bool]] = Counter()
 
 
 class Follower(threading.local):
@@ -57,9 +65,16 @@ def measured(path: Path, name: str) -> Iterator[None]:
     global _is_followed  # noqa: PLW0603  one test runs at a time in a process, and its threads have no other way to know it
     first, *further = path.relative_to(TESTS).parts
     directory = further[0] if first == "app" else first
-    other = UNFOLLOWED_ON.get(directory)
-    _is_followed = directory not in UNFOLLOWED | UNFOLLOWED_OF_THE_PRODUCT and (other is None or other not in name)
-    follow(wanted=directory in INSIDE | INSIDE_OF_THE_PRODUCT)
+    is_inside = directory in INSIDE | INSIDE_OF_THE_PRODUCT
+    case = path, name.partition("[")[0], "postgresql" in name
+    _cases[case] += 1
+    _is_followed = (
+        directory not in UNFOLLOWED | UNFOLLOWED_OF_THE_PRODUCT
+        and path.name not in UNFOLLOWED_FILES
+        and not (directory in FOLLOWED_ON_SQLITE and "postgresql" in name)
+        and _cases[case] <= (FOLLOWED_CASES_INSIDE if is_inside else FOLLOWED_CASES)
+    )
+    follow(wanted=_is_followed and is_inside)
     yield
     follow(wanted=True)
     _is_followed = True

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.coverage_control import INSIDE, TESTS, UNFOLLOWED, UNFOLLOWED_ON, follow
-from tests.databases import BACKENDS
+from tests.coverage_control import FOLLOWED_ON_SQLITE, INSIDE, TESTS, UNFOLLOWED, UNFOLLOWED_FILES, follow
 
 
 def trace(*_event: Any) -> None:
@@ -44,12 +43,12 @@ def test_what_nothing_traced_is_not_traced_later() -> None:
     assert begin_with(None, True, False, True) == [None, None, None]
 
 
-@pytest.mark.parametrize("directory", sorted({*INSIDE, *UNFOLLOWED, *UNFOLLOWED_ON}))
+@pytest.mark.parametrize("directory", sorted({*INSIDE, *UNFOLLOWED, *FOLLOWED_ON_SQLITE}))
 def test_every_directory_is_there(directory: str) -> None:
     """A new name for one would be followed otherwise than before, and nobody would see it."""
     assert list((TESTS / directory).glob("test_*.py"))
 
 
-def test_the_databases_are_known() -> None:
-    """By the names that stand in the tests' own."""
-    assert set(UNFOLLOWED_ON.values()) < set(BACKENDS)
+def test_every_file_is_there() -> None:
+    """As with the directories."""
+    assert all(list(TESTS.rglob(name)) for name in UNFOLLOWED_FILES)

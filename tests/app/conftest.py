@@ -16,22 +16,26 @@ from tests.databases import Databases
 from tests.fast_client import QuickClient
 
 
-@pytest.fixture(scope="session")
+def product_client(databases: Databases, backend: str, registry: Registry = product, **options: Any) -> QuickClient:
+    """A client of the product on a migrated database of its own. It must be entered."""
+    url = databases.prepared(backend, "migrated", migrate)
+    return QuickClient(create_app(settings_for(url, **options), registry))
+
+
+@pytest.fixture(scope="module")
 def make_app(databases: Databases) -> Iterator[Callable[..., TestClient]]:
-    """`make_app(backend, **settings)`: a client of the product on a migrated database of its own."""
+    """`make_app(backend, **settings)`: a client of the product that is open until the last test of the module."""
     with ExitStack() as stack:
-
-        def make(backend: str, registry: Registry = product, **options: Any) -> TestClient:
-            url = databases.prepared(backend, "migrated", migrate)
-            return stack.enter_context(QuickClient(create_app(settings_for(url, **options), registry)))
-
-        yield make
+        yield lambda backend, *words, **options: stack.enter_context(
+            product_client(databases, backend, *words, **options)
+        )
 
 
 @pytest.fixture(scope="session")
-def client(backend: str, make_app: Callable[..., TestClient]) -> TestClient:
+def client(backend: str, databases: Databases) -> Iterator[TestClient]:
     """A client of the product, signed in as nobody."""
-    return make_app(backend)
+    with product_client(databases, backend) as opened:
+        yield opened
 
 
 # A session keeps one value of each fixture function, so what depends on `client` is defined here once more.

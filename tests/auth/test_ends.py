@@ -9,6 +9,10 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from rowhouse.auth import service
+from rowhouse.auth.errors import AccountDisabledError
+from rowhouse.core.errors import NotAuthenticatedError
+from rowhouse.db.unit_of_work import UnitOfWork
+from rowhouse.requests.throttling import AttemptThrottle, ThrottledAttempts
 from tests.auth.conftest import API, Account, log_in, make_account, refresh, stored
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, PASSWORD, sign_in
 
@@ -158,3 +162,17 @@ def test_a_token_ends_with_the_version_of_its_account(client: TestClient, app: F
     assert refresh(client, successor).status_code == 401
     again = log_in(client, account.email).json()["refresh_token"]
     assert refresh(client, again).status_code == 200
+
+
+def test_an_account_that_is_gone_or_disabled_is_nobody(app: FastAPI, account: Account, admin: dict[str, str]) -> None:
+    """Each service that reads the account finds out by itself, whatever the token said before."""
+    database = app.state.database
+    attempts = ThrottledAttempts(AttemptThrottle(app.state.settings), "192.0.2.1")
+    with UnitOfWork(database, write=False) as unit:
+        with pytest.raises(NotAuthenticatedError):
+            service.active_user(unit.session, 0)
+        with pytest.raises(NotAuthenticatedError):
+            service.check_own_password(unit, 0, PASSWORD, new=NEW, attempts=attempts)
+    account.client.patch(f"{API}/users/{account.id}", json={"is_active": False}, headers=admin)
+    with UnitOfWork(database, write=False) as unit, pytest.raises(AccountDisabledError):
+        service.active_user(unit.session, account.id)

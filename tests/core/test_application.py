@@ -180,3 +180,21 @@ def test_other_protocols_take_the_ordinary_way(client: TestClient) -> None:
     with TestClient(client.app) as caller, pytest.raises(WebSocketDisconnect), caller.websocket_connect(LIST):
         pass
     assert (last_scope()["type"], ORDINARY in last_scope()) == ("websocket", True)
+
+
+def test_an_end_that_does_not_wait_for_a_thread_is_logged(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The connections stay open for the thread that still uses one."""
+    app = build(sqlite_url, log_level="warning")
+    close = app.state.runner.close
+
+    def close_in_vain(*, seconds: float) -> bool:
+        close(seconds=seconds)
+        return False
+
+    monkeypatch.setattr(app.state.runner, "close", close_in_vain)
+    with TestClient(app):
+        pass
+    assert "a thread still waits for the database" in capsys.readouterr().err
+    app.state.database.dispose()

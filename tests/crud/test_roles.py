@@ -47,6 +47,21 @@ def test_a_declared_role_starts() -> None:
     assert build([registry], SQLITE).cruds
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"roles": ("Driver",)}, "role 'Driver' is not a role name; use up to 32 lower-case letters"),
+        ({"roles": ("driver",), "sign_up": ("rider",)}, r"sign_up=\('rider',\) must name roles of driver, user"),
+        ({"roles": ("driver",), "sign_up": ("admin",)}, r"sign_up=\('admin',\) must name roles of driver, user"),
+        ({"sign_up": ()}, r"sign_up=\(\) must name roles of user"),
+    ],
+)
+def test_wrong_words_of_roles_are_named(words: dict[str, tuple[str, ...]], message: str) -> None:
+    """At start-up, with what would be right."""
+    with pytest.raises(RegistrationError, match=f"include_accounts: {message}"):
+        include_accounts(Registry(), operations=(), **words)
+
+
 def test_roles_that_differ_in_a_dash_are_two() -> None:
     """Both are in the schema of an account."""
     registry = Registry()

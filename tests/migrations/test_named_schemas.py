@@ -16,7 +16,7 @@ from rowhouse.core.settings import Settings
 from rowhouse.db.engine import create_engine
 from rowhouse.db.sql_functions import portable_text
 from rowhouse.db.sqlite_schemas import SQLiteWithSchemas, joined_name, parted, written
-from rowhouse.migrations.compare.named_schemas import AlikeTablesError
+from rowhouse.migrations.compare.named_schemas import AlikeTablesError, CreateSchema, DropSchema
 from rowhouse.migrations.sqlite.names import in_one_name
 from tests.databases import Databases
 from tests.migrations.project import Project
@@ -212,3 +212,10 @@ def test_another_sqlite_has_its_own_schemas() -> None:
     operations.rename_table("jobs", "tasks", schema="ops")
     operations.execute("DELETE FROM ops.jobs")
     assert buffer.getvalue().split("\n\n")[:2] == ["ALTER TABLE ops.jobs RENAME TO tasks;", "DELETE FROM ops.jobs;"]
+
+
+def test_each_schema_operation_undoes_the_other() -> None:
+    """As a downgrade needs it."""
+    gone = CreateSchema("ops").reverse()
+    assert isinstance(gone, DropSchema)
+    assert (gone.name, gone.reverse().name) == ("ops", "ops")

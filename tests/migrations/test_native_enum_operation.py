@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from alembic.autogenerate import compare_metadata, produce_migrations
+from alembic.autogenerate import compare_metadata, produce_migrations, render_python_code
 from alembic.operations import Operations
 from alembic.operations.ops import AddColumnOp
 from alembic.runtime.migration import MigrationContext
@@ -48,16 +48,42 @@ def test_a_type_is_made_once_and_dropped_when_no_column_has_it(empty: sa.Connect
     assert members(empty) == []
 
 
-@pytest.mark.parametrize("backend", ["postgresql"], scope="session")
 def test_a_row_that_has_a_member_that_goes_is_an_error(empty: sa.Connection) -> None:
-    """And nothing is changed."""
+    """The error names the member, and nothing is changed, on both databases."""
     operations: Any = Operations(MigrationContext.configure(empty))
     operations.create_enum("state", "a", "b")
     empty.exec_driver_sql("CREATE TABLE houses (state state)")
-    empty.exec_driver_sql("INSERT INTO houses VALUES ('a')")
-    with pytest.raises(sa.exc.DataError, match="invalid input value"), empty.begin_nested():
-        operations.change_enum("state", ("a", "b"), ("b",))
+    empty.exec_driver_sql("INSERT INTO houses VALUES ('a'), ('b')")
+    if empty.dialect.name == "postgresql":
+        refused = pytest.raises(sa.exc.DataError, match='invalid input value for enum state: "a"')
+    else:
+        refused = pytest.raises(CommandError, match="houses.state has rows with 'a', which state no longer has")
+    with refused, empty.begin_nested():
+        operations.change_enum("state", ("a", "b"), ("b",), columns=[("houses", "state")])
     assert members(empty) == ["a", "b"]
+    empty.exec_driver_sql("UPDATE houses SET state = 'b'")
+    operations.change_enum("state", ("a", "b"), ("b",), columns=[("houses", "state")])
+    assert members(empty) == ["b"]
+
+
+def test_a_comparison_names_the_columns_of_the_type(empty: sa.Connection) -> None:
+    """So that SQLite can look for rows with a member that goes, also where it is a downgrade that takes it away."""
+
+    def declared(*state: str) -> sa.MetaData:
+        metadata = sa.MetaData()
+        sa.Table("houses", metadata, sa.Column("id", sa.Integer(), primary_key=True), sa.Column("state", sa.Enum(*state, name="state")))
+        return metadata
+
+    declared("a", "b").create_all(empty)
+    after = declared("b", "c")
+    context = MigrationContext.configure(empty, opts=autogenerate_options(after))
+    script = produce_migrations(context, after)
+    assert script.upgrade_ops is not None
+    (found,) = script.upgrade_ops.ops
+    assert isinstance(found, ChangeEnum)
+    assert found.columns == found.reverse().columns == [("houses", "state")]
+    code = render_python_code(script.upgrade_ops, migration_context=context)
+    assert "op.change_enum('state', ('a', 'b'), ('b', 'c'), columns=[('houses', 'state')])" in code
 
 
 def test_written_out_as_sql_it_cannot_look_for_the_columns() -> None:

@@ -30,6 +30,7 @@ CLASHES = (
     "INSERT INTO titles (id, key, name, shelf_id, starts, ends) VALUES (3, '{key}', 'oak', 3, 1, 5)",
     "INSERT INTO titles (id, key, name, shelf_id, starts, ends) VALUES (3, '{key}', 'ash', 3, 5, 1)",
 )
+LATE = sa.text("starts > 9 AND name <> 'ash'")
 KEY = "00000000000000000000000000000001"
 
 
@@ -50,6 +51,7 @@ def library(name: str, *more: str) -> Declare:
             *columns,
             sa.CheckConstraint("starts < ends", name="order"),
             sa.Index(None, "starts", "name", unique=True),
+            sa.Index(None, "ends", unique=True, sqlite_where=LATE, postgresql_where=LATE),
             NoOverlap("shelf_id", "starts", "ends"),
             SearchIndex("name"),
         )
@@ -94,9 +96,27 @@ def test_everything_follows_a_table(journey: Journey) -> None:
             assert project.plan(former).operations == []
             assert project.execute("SELECT count(*) FROM books JOIN lines ON book_id = books.id") == [(2,)]
         project.upgrade(renamed)
+        for key in range(4, 6):  # the condition of the partial index is there: it lets both in
+            project.execute(f"INSERT INTO titles (id, key, name, shelf_id, starts, ends) VALUES ({key}, '{KEY}', 'fir{key}', {key}, 4, 99)")
+        late = f"INSERT INTO titles (id, key, name, shelf_id, starts, ends) VALUES (6, '{KEY}', 'yew', 6, 10, 77), (7, '{KEY}', 'may', 7, 11, 77)"
+        with pytest.raises(sa.exc.IntegrityError, match="ends"):
+            project.execute(late)
         for clash, name in zip(CLASHES, ("ex_titles_shelf_id", "titles", "ck_titles_order"), strict=True):
             with pytest.raises(sa.exc.IntegrityError, match=name):
                 project.execute(clash.format(key=KEY))
+
+
+def test_the_former_name_is_free_for_another_table(journey: Journey) -> None:
+    """The primary key has the new name too; PostgreSQL would refuse a second `pk_books`."""
+    renamed = models(library("titles"))
+    both = models(library("titles"), lambda metadata: sa.Table("books", metadata, sa.Column("id", sa.Integer(), primary_key=True)))
+    for project in journey.projects:
+        project.migrate(renamed, RENAME)
+        project.migrate(both)
+        assert project.execute("SELECT (SELECT count(*) FROM titles), (SELECT count(*) FROM books)") == [(2, 0)]
+        for _ in range(2):
+            project.downgrade(both)
+        assert project.plan(models(library("books"))).operations == []
 
 
 def test_nobody_has_said_whether_it_was_renamed(journey: Journey) -> None:

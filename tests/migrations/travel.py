@@ -54,7 +54,6 @@ class Journey:
         for other in self.others:
             shutil.copy(written[0], other.directory / "versions" / written[0].name)
         self._all(Project.upgrade, metadata)
-        self.is_at(declarations)
         self._all(Project.downgrade, metadata)
         self.is_at(self.steps[-1])
         self._all(Project.upgrade, metadata)

@@ -1,16 +1,17 @@
 """The sample shop on SQLite, which the tests attack."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
 from rowhouse.http.routing import Router
-from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in
+from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, shop_client, sign_in
 from tests.contract.entity_client import RunningApp
 from tests.contract.registrations import SHOP
 from tests.core.conftest import build_shop
+from tests.databases import Databases
 from tests.security.hand_written import SHOP_ROUTES, HandWritten
 from tests.security.stage import ORIGIN, SECRET, Stage
 
@@ -27,9 +28,10 @@ def routes() -> HandWritten:
 
 
 @pytest.fixture(scope="session")
-def stage(make_app: Callable[..., TestClient]) -> Stage:
+def stage(databases: Databases) -> Iterator[Stage]:
     """One for all attacks; what they try changes nothing, so they do not meet."""
-    return open_stage(make_app("sqlite", jwt_secret=SecretStr(SECRET)))
+    with shop_client(databases, "sqlite", jwt_secret=SecretStr(SECRET)) as client:
+        yield open_stage(client)
 
 
 @pytest.fixture(scope="session")

@@ -352,11 +352,6 @@ def ensure_administrator(unit: UnitOfWork, *, settings: Settings) -> None:
     """At the first start, create the account of `ADMIN_EMAIL` and `ADMIN_PASSWORD`."""
     if settings.admin_email is None or settings.admin_password is None:
         return
-    if not sa.inspect(unit.thread_connection.connection).has_table(_users.name):
-        log.warning("no administrator made: the database is not migrated; run alembic upgrade heads")
-        return
-    # End that transaction: hashing takes longer than some databases allow a transaction to be idle.
-    unit.thread_connection.connection.rollback()
     email = normalise_email(settings.admin_email)
     if unit.fetch(SELECT_LOGIN, {"login_email": email}):
         return

@@ -18,6 +18,7 @@ from sqlmodel import SQLModel
 
 import rowhouse.migrations.compare.completing
 import rowhouse.migrations.compare.ordering
+import rowhouse.migrations.compare.partial_indexes
 import rowhouse.migrations.sqlite.rebuild  # noqa: F401  takes the place of Alembic's own
 from rowhouse.entities.no_overlap import NoOverlap
 from rowhouse.migrations.compare.check_constraints import write_check

@@ -126,7 +126,7 @@ def _loss(operation: ops.MigrateOperation, made: set[Any]) -> Loss | None:
         return _narrowed(operation)
     if isinstance(operation, ChangeEnum):
         gone = ", ".join(member for member in operation.before if member not in operation.after)
-        advice = "A row that has one ends the migration on PostgreSQL, and cannot be read on SQLite: change it first."
+        advice = "A row that has one ends the migration: give it another value first."
         return Loss(f"{operation.name}: the members {gone}", advice) if gone else None
     return _rule_lost(operation, made)
 

@@ -14,6 +14,7 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.migration import MigrationContext
 from alembic.operations import Operations, ops
 
+from rowhouse.migrations.compare.primary_keys import RenamePrimaryKey
 from rowhouse.migrations.losses import flat
 
 
@@ -69,14 +70,14 @@ class Rename:
         operations.alter_column(self.table, self.old, new_column_name=self.new, schema=self.schema)
 
     @property
-    def operation(self) -> ops.MigrateOperation:
-        """The operation that renames, for the file."""
-        return ops.AlterColumnOp(self.table, self.old, schema=self.schema, modify_name=self.new)
+    def operations(self) -> list[ops.MigrateOperation]:
+        """The operations that rename, for the file."""
+        return [ops.AlterColumnOp(self.table, self.old, schema=self.schema, modify_name=self.new)]
 
     @property
-    def reverse(self) -> ops.MigrateOperation:
-        """The operation that undoes it."""
-        return ops.AlterColumnOp(self.table, self.new, schema=self.schema, modify_name=self.old)
+    def reverse(self) -> "Rename":
+        """The rename that undoes it."""
+        return Rename(self.table, self.new, self.old, self.schema)
 
 
 @dataclass(frozen=True, order=True)
@@ -126,17 +127,18 @@ class TableRename:
             raise ValueError(f"{self.flag}: the database has no table {self.old}")
         if inspector.has_table(self.new):
             raise ValueError(f"{self.flag}: the database has a table {self.new} already")
-        operations.rename_table(self.old, self.new)
+        for operation in self.operations:
+            operations.invoke(operation)
 
     @property
-    def operation(self) -> ops.MigrateOperation:
-        """The operation that renames, for the file."""
-        return ops.RenameTableOp(self.old, self.new)
+    def operations(self) -> list[ops.MigrateOperation]:
+        """The operations that rename, for the file."""
+        return [ops.RenameTableOp(self.old, self.new), RenamePrimaryKey.of_renamed(self.old, self.new)]
 
     @property
-    def reverse(self) -> ops.MigrateOperation:
-        """The operation that undoes it."""
-        return ops.RenameTableOp(self.new, self.old)
+    def reverse(self) -> "TableRename":
+        """The rename that undoes it."""
+        return TableRename(self.new, self.old)
 
 
 @renderers.dispatch_for(ops.RenameTableOp)

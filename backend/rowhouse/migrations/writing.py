@@ -153,8 +153,8 @@ def _decide(
     fill(upgrade, metadata, connection)
     relax(downgrade)
     losses = note_losses(upgrade, {one.new: one.old for one in decisions.renames if isinstance(one, TableRename)})
-    upgrade.ops[:0] = [one.operation for one in decisions.renames]
-    downgrade.ops += [one.reverse for one in reversed(decisions.renames)]
+    upgrade.ops[:0] = [step for one in decisions.renames for step in one.operations]
+    downgrade.ops += [step for one in reversed(decisions.renames) for step in one.reverse.operations]
     return Plan(list(flat(upgrade.ops)), losses)
 
 

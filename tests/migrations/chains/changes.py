@@ -271,8 +271,7 @@ def change_search(draw: Draw) -> str | None:
 
 def change_members(draw: Draw) -> str | None:
     """An enum gets a member, or loses one that no row has."""
-    kinds = ENUMS if draw.knows_enums else ENUMS[:1]
-    found = draw.choose([pair for pair in draw.pairs() if pair[1].kind in kinds])
+    found = draw.choose([pair for pair in draw.pairs() if pair[1].kind in ENUMS])
     if found is None:
         return None
     table, column = found

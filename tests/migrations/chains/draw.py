@@ -26,8 +26,6 @@ class Draw:
     base: Schema
     schema: Schema
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
-    # Whether the database knows the members of `sa.Enum`; where it does not, nobody notices that they have changed.
-    knows_enums: bool = True
 
     def chance(self, percent: int) -> bool:
         """True as often as that."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from rowhouse.migrations.losses import Loss
 from rowhouse.migrations.renames import Decisions, Rename
-from tests.migrations.chains.classes import Schema, Table
+from tests.migrations.chains.classes import Column, Schema, Table
 from tests.migrations.chains.kinds import KINDS
 
 
@@ -40,7 +40,13 @@ def lost(before: Schema, after: Schema) -> list[str]:
                 for c in old.columns
                 if new.has(c.uid) and narrows(c.kind, new.column(c.uid).kind)
             ]
+            found += [f"state_{c.uid}" for c in old.columns if new.has(c.uid) and loses_members(c, new.column(c.uid))]
     return found
+
+
+def loses_members(old: Column, new: Column) -> bool:
+    """Whether it is a native enum, and a member goes."""
+    return old.kind == new.kind == "state" and bool(set(old.members) - set(new.members))
 
 
 def narrows(old: str, new: str) -> bool:

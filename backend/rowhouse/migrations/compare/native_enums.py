@@ -4,11 +4,11 @@
     op.change_enum("state", ("draft", "published"), ("draft", "published", "withdrawn"))
 
 SQLite has no such types. There a view `enum_state` lists the members, so that a comparison finds a change of them. The
-view is made by `op.create_enum`, and with every table that has such a column. Which columns have the type, SQLite does
-not know.
+view is made by `op.create_enum`, and with every table that has such a column. SQLite does not know which columns have
+the type. A change that takes members away therefore names them: `columns=[("invoices", "state")]`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,6 +24,8 @@ from rowhouse.migrations.compare.column_types import POSTGRESQL, SQLITE, is_nati
 from rowhouse.migrations.engine_tables import ENGINE
 
 Members = tuple[str, ...]
+Columns = Sequence[tuple[str, str]]
+"""Tables and their columns; on SQLite, a table in a schema has one name: `ops.jobs`."""
 STORED = """
     SELECT t.typname, array_agg(e.enumlabel::text ORDER BY e.enumsortorder)
     FROM pg_type t JOIN pg_enum e ON e.enumtypid = t.oid
@@ -80,19 +82,24 @@ class DropEnum(MigrateOperation):
 
 @Operations.register_operation("change_enum")
 class ChangeEnum(MigrateOperation):
-    """Give the type other members. A row that has one of those that go is an error, and nothing is changed."""
+    """Give the type other members. A row that has one of those that go is an error, and nothing is changed.
 
-    def __init__(self, name: str, before: Members, after: Members) -> None:
-        self.name, self.before, self.after = name, before, after
+    `columns` are the columns of the type. SQLite looks there for such rows; PostgreSQL finds its columns itself.
+    """
+
+    def __init__(self, name: str, before: Members, after: Members, columns: Columns = ()) -> None:
+        self.name, self.before, self.after, self.columns = name, before, after, columns
 
     @classmethod
-    def change_enum(cls, operations: Operations, name: str, before: Members, after: Members) -> None:
+    def change_enum(
+        cls, operations: Operations, name: str, before: Members, after: Members, columns: Columns = ()
+    ) -> None:
         """`op.change_enum(...)`."""
-        operations.invoke(cls(name, before, after))
+        operations.invoke(cls(name, before, after, columns))
 
     def reverse(self) -> "ChangeEnum":
         """What a downgrade does."""
-        return ChangeEnum(self.name, self.after, self.before)
+        return ChangeEnum(self.name, self.after, self.before, self.columns)
 
     @property
     def only_adds(self) -> bool:
@@ -125,6 +132,8 @@ def _drop(operations: Operations, operation: DropEnum) -> None:
 @Operations.implementation_for(ChangeEnum)
 def _change(operations: Operations, operation: ChangeEnum) -> None:
     if operations.get_context().dialect.name != "postgresql":
+        if not operations.get_context().as_sql:
+            _refuse_rows(operations.get_bind(), operation)
         operations.execute(f"DROP VIEW IF EXISTS {_view_name(operation.name)}")
         _execute(operations, _view(operation.name, operation.after))
         return
@@ -133,6 +142,20 @@ def _change(operations: Operations, operation: ChangeEnum) -> None:
     statements = _additions(operation) if operation.only_adds else _replacement(operations.get_bind(), operation)
     for statement in statements:
         _execute(operations, statement)
+
+
+def _refuse_rows(connection: sa.Connection, operation: ChangeEnum) -> None:
+    """Refuse a change on SQLite while a row has a member that goes."""
+    gone = sorted(set(operation.before) - set(operation.after))
+    for table_name, column_name in operation.columns:
+        column: sa.ColumnClause[str] = sa.column(column_name)
+        held = sa.select(column).select_from(sa.table(table_name)).where(column.in_(gone)).limit(1)
+        member = connection.execute(held).scalar()
+        if member is not None:
+            raise CommandError(
+                f"{table_name}.{column_name} has rows with {member!r}, which {operation.name} no longer has: "
+                "give them another value first"
+            )
 
 
 def _execute(operations: Operations, statement: str) -> None:
@@ -204,7 +227,8 @@ def _render_drop(_context: AutogenContext, operation: DropEnum) -> str:
 
 @renderers.dispatch_for(ChangeEnum)
 def _render_change(_context: AutogenContext, operation: ChangeEnum) -> str:
-    return f"op.change_enum({operation.name!r}, {operation.before!r}, {operation.after!r})"
+    columns = f", columns={operation.columns!r}" if operation.columns else ""
+    return f"op.change_enum({operation.name!r}, {operation.before!r}, {operation.after!r}{columns})"
 
 
 @comparators.dispatch_for("schema", priority=DispatchPriority.LAST)
@@ -223,7 +247,7 @@ def _compare(context: AutogenContext, operations: UpgradeOps, _schemas: Any) -> 
         new, gone = declared, stored
     operations.ops += [CreateEnum(name, members) for name, members in sorted(new.items()) if name not in stored]
     operations.ops += [
-        ChangeEnum(name, stored[name], members)
+        ChangeEnum(name, stored[name], members, _columns(context.sorted_tables, name))
         for name, members in sorted(declared.items())
         if name in stored and stored[name] != members
     ]
@@ -238,6 +262,16 @@ def _declared(tables: Iterable[sa.Table]) -> dict[str, Members]:
         for column in table.columns
         if isinstance(column.type, sa.Enum) and is_native_enum(column.type)
     }
+
+
+def _columns(tables: Iterable[sa.Table], name: str) -> list[tuple[str, str]]:
+    """The columns that have a native enum."""
+    return [
+        (table.fullname, str(column.name))
+        for table in tables
+        for column in table.columns
+        if isinstance(column.type, sa.Enum) and is_native_enum(column.type) and column.type.name == name
+    ]
 
 
 def _listed(connection: sa.Connection, view: str) -> Members:

@@ -1,0 +1,70 @@
+"""Compares the conditions of partial indexes, and keeps them when an index or its table is dropped.
+
+Alembic does not compare the conditions of an index that exists. What it reads of an index that is dropped has the
+condition for the database at hand only: a downgrade on the other database would create the index without it.
+
+Must be imported before `ordering`, which sorts what is added here.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.autogenerate import comparators
+from alembic.autogenerate.api import AutogenContext
+from alembic.operations.ops import CreateIndexOp, DropIndexOp, ModifyTableOps, UpgradeOps
+from alembic.util import DispatchPriority
+
+from rowhouse.migrations.compare.expressions import PARAMETER, all_alike, in_plain_sql
+
+OPTIONS = ("sqlite_where", "postgresql_where")
+
+
+@comparators.dispatch_for("table", priority=DispatchPriority.LAST)
+def compare_conditions(
+    context: AutogenContext,
+    changes: ModifyTableOps,
+    _schema: str | None,
+    _name: Any,
+    stored: sa.Table | None,
+    declared: sa.Table | None,
+) -> None:
+    """Recreate each index that has another condition than the declared one."""
+    if stored is None or declared is None:
+        return
+    connection: Any = context.connection  # migrations are never written offline
+    present = {str(index.name): index for index in stored.indexes}
+    found = {operation.index_name for operation in changes.ops if isinstance(operation, DropIndexOp)}
+    for index in sorted(declared.indexes, key=lambda one: str(one.name)):
+        former = present.get(str(index.name))
+        if former is None or former.name in found:
+            continue
+        before, after = (_condition(one, connection.dialect) for one in (former, index))
+        if not all_alike(connection, declared.fullname, [(before, after)]):
+            changes.ops += [DropIndexOp.from_index(former), CreateIndexOp.from_index(index)]
+
+
+def _condition(index: sa.Index, dialect: sa.Dialect) -> str:
+    """The condition as SQL; empty without one."""
+    condition = index.kwargs.get(f"{dialect.name}_where")
+    if condition is None:
+        return ""
+    words = {"literal_binds": True, "include_table": False}
+    clause = condition if isinstance(condition, sa.ClauseElement) else sa.text(condition)
+    return str(clause.compile(dialect=dialect, compile_kwargs=words)).replace("%%", "%")
+
+
+@comparators.dispatch_for("autogenerate", priority=DispatchPriority.LAST)
+def keep_conditions(context: AutogenContext, upgrade: UpgradeOps) -> None:
+    """Note for both databases on what condition an index was that is dropped."""
+    connection: Any = context.connection  # as above
+    for changes in upgrade.ops:
+        for operation in changes.ops if isinstance(changes, ModifyTableOps) else ():
+            if isinstance(operation, DropIndexOp):
+                _keep_condition(operation, connection.dialect)
+
+
+def _keep_condition(operation: DropIndexOp, dialect: sa.Dialect) -> None:
+    condition = operation.kw.get(f"{dialect.name}_where")
+    if condition is not None:
+        plain = sa.text(PARAMETER.sub(r"\:", in_plain_sql(str(condition))))
+        operation.kw = {**dict.fromkeys(OPTIONS, plain), **operation.kw}
