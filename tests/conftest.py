@@ -160,9 +160,7 @@ def make_app(databases: Databases) -> Iterator[Callable[..., TestClient]]:
     It serves the sample shop, or what `registry` holds, until the last test of the module.
     """
     with ExitStack() as stack:
-        yield lambda backend, *words, **options: stack.enter_context(
-            shop_client(databases, backend, *words, **options)
-        )
+        yield lambda backend, *words, **options: stack.enter_context(shop_client(databases, backend, *words, **options))
 
 
 @pytest.fixture(scope="session")

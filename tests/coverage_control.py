@@ -18,7 +18,7 @@ from rowhouse.workers.pool import Job
 TESTS = Path(__file__).resolve().parent
 # Here tests call some of what is to be covered themselves; elsewhere they speak HTTP, and only what answers is worth
 # following.
-INSIDE = {"core", "crud", "hand_written", "migrations", "pages", "security", "transfer"}
+INSIDE = {"auth", "core", "crud", "hand_written", "migrations", "pages", "security", "transfer"}
 INSIDE_OF_THE_PRODUCT = {"demo"}  # below tests/app
 # These find what nobody thought of, by chance or by number; what was thought of is covered without them.
 UNFOLLOWED = {"clients", "concurrency", "perf", "stateful"}
@@ -26,11 +26,17 @@ UNFOLLOWED_OF_THE_PRODUCT = {"fuzz"}  # below tests/app
 # Covered by the same tests on the other database; what each database does in its own way has its own tests.
 FOLLOWED_ON_SQLITE = {"auth", "contract", "hand_written", "isolation", "pages", "security", "transfer"}
 # One test calls every operation there is, and covers nothing that others leave out.
-UNFOLLOWED_FILES = {"test_every_operation.py", "test_ownership.py", "test_any_case.py", "test_head.py", "test_prefix.py"}
+UNFOLLOWED_FILES = {
+    "test_every_operation.py",
+    "test_ownership.py",
+    "test_any_case.py",
+    "test_head.py",
+    "test_prefix.py",
+}
 
 
-# The first cases of a test cover what all of them do, or nearly; a test within the process may have more ways.
-FOLLOWED_CASES, FOLLOWED_CASES_INSIDE = 3, 12
+# The first cases of a test that speaks HTTP cover what all of them do, or nearly.
+FOLLOWED_CASES = 3
 _cases: Counter[tuple[Path, str, bool]] = Counter()
 
 
@@ -72,7 +78,7 @@ def measured(path: Path, name: str) -> Iterator[None]:
         directory not in UNFOLLOWED | UNFOLLOWED_OF_THE_PRODUCT
         and path.name not in UNFOLLOWED_FILES
         and not (directory in FOLLOWED_ON_SQLITE and "postgresql" in name)
-        and _cases[case] <= (FOLLOWED_CASES_INSIDE if is_inside else FOLLOWED_CASES)
+        and (is_inside or _cases[case] <= FOLLOWED_CASES)
     )
     follow(wanted=_is_followed and is_inside)
     yield

@@ -10,9 +10,15 @@ import sqlalchemy as sa
 from psycopg import pq
 
 from rowhouse.core.errors import TransactionRetryError
-from rowhouse.db import libpq
+from rowhouse.db.dialects import libpq
+from rowhouse.db.dialects.libpq import (
+    PREPARE_AFTER,
+    PostgresqlDriver,
+    StatementPreparation,
+    number_parameters,
+    statement_name,
+)
 from rowhouse.db.integrity import ConstraintCatalog, translate
-from rowhouse.db.libpq import PREPARE_AFTER, PostgresqlDriver, StatementPreparation, number_parameters, statement_name
 from tests.databases import Databases
 
 ONE = "SELECT $1::INTEGER"

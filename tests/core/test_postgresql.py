@@ -16,8 +16,8 @@ from rowhouse.core.errors import ConnectionLostError, LockedError, StatementTime
 from rowhouse.core.settings import Settings
 from rowhouse.db.compiled import CompiledStatement, Row
 from rowhouse.db.database import Database
+from rowhouse.db.dialects.postgresql import open_session
 from rowhouse.db.engine import create_engine, url_of
-from rowhouse.db.postgresql import open_session
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.workers.runner import RequestRunner
 from tests.core.test_compiled import VALUES, kinds, kinds_metadata

@@ -9,7 +9,7 @@ import pytest
 from psycopg import pq
 from psycopg.adapt import PyFormat
 
-from rowhouse.db.psycopg_internals import error_of, libpq_of, new_transformer
+from rowhouse.db.dialects.psycopg_internals import error_of, libpq_of, new_transformer
 from tests.databases import Databases
 
 

@@ -1,13 +1,16 @@
 """A start that fails says in one sentence what to do, and one that succeeds means that it works."""
 
 import contextlib
+import multiprocessing
 import os
 import re
+import signal
 import socket
 import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,8 @@ import uvicorn
 from pydantic import ValidationError
 from sqlalchemy.orm import registry as MapperRegistry  # noqa: N812  a class in lower case
 from sqlmodel import Field, Relationship, SQLModel
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors.multiprocess import Process
 
 from rowhouse.cli import serve
 from rowhouse.cli.connection import Connection
@@ -367,6 +372,26 @@ def test_the_command_ends_with_1(workers: str, tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=90, check=False)
     assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
     assert "Rowhouse cannot start. The database was never migrated" in done.stderr
+
+
+def fail_later() -> None:
+    """Fail as a worker that cannot start, some time after the first ping."""
+    time.sleep(0.3)
+    os._exit(STARTUP_FAILURE)
+
+
+def test_a_worker_that_has_failed_is_noticed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not when the time for its answer is over, which is a minute."""
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # a supervisor replaces the handlers of its process
+    supervisor = serve.Supervisor(uvicorn.Config("unused", timeout_worker_healthcheck=serve.WORKER_SECONDS), sockets=[])
+    worker = Process(supervisor.config, [])
+    worker.process = multiprocessing.get_context("fork").Process(target=fail_later)  # type: ignore[assignment]
+    worker.start()
+    supervisor.processes = [worker]
+    checking = threading.Thread(target=supervisor.keep_subprocess_alive, daemon=True)
+    checking.start()
+    checking.join(serve.WORKER_SECONDS / 3)
+    assert supervisor.should_exit.is_set()
 
 
 def test_the_options_are_uvicorns_own() -> None:

@@ -16,9 +16,9 @@ from pydantic import ValidationError
 
 from rowhouse.core import counters as counting
 from rowhouse.core.clock import set_clock
-from rowhouse.core.counters import network_of
 from rowhouse.core.errors import RowhouseError, TooManyAttemptsError
 from rowhouse.core.settings import Settings
+from rowhouse.requests.counters import network_of
 from rowhouse.requests.throttling import AttemptThrottle
 
 HERE, THERE = "192.0.2.1", "198.51.100.7"

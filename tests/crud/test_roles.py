@@ -1,6 +1,7 @@
 """Roles of policies: one that no account can have stops the start; and reservations of no interval."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -56,7 +57,7 @@ def test_a_declared_role_starts() -> None:
         ({"sign_up": ()}, r"sign_up=\(\) must name roles of user"),
     ],
 )
-def test_wrong_words_of_roles_are_named(words: dict[str, tuple[str, ...]], message: str) -> None:
+def test_wrong_words_of_roles_are_named(words: dict[str, Any], message: str) -> None:
     """At start-up, with what would be right."""
     with pytest.raises(RegistrationError, match=f"include_accounts: {message}"):
         include_accounts(Registry(), operations=(), **words)

@@ -13,9 +13,9 @@ from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 
 from rowhouse.core.settings import Settings
+from rowhouse.db.dialects.sqlite_schemas import SQLiteWithSchemas, joined_name, parted, written
 from rowhouse.db.engine import create_engine
 from rowhouse.db.sql_functions import portable_text
-from rowhouse.db.sqlite_schemas import SQLiteWithSchemas, joined_name, parted, written
 from rowhouse.migrations.compare.named_schemas import AlikeTablesError, CreateSchema, DropSchema
 from rowhouse.migrations.sqlite.names import in_one_name
 from tests.databases import Databases

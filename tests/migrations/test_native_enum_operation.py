@@ -55,9 +55,9 @@ def test_a_row_that_has_a_member_that_goes_is_an_error(empty: sa.Connection) -> 
     empty.exec_driver_sql("CREATE TABLE houses (state state)")
     empty.exec_driver_sql("INSERT INTO houses VALUES ('a'), ('b')")
     if empty.dialect.name == "postgresql":
-        refused = pytest.raises(sa.exc.DataError, match='invalid input value for enum state: "a"')
+        refused: Any = pytest.raises(sa.exc.DataError, match='invalid input value for enum state: "a"')
     else:
-        refused = pytest.raises(CommandError, match="houses.state has rows with 'a', which state no longer has")
+        refused = pytest.raises(CommandError, match=r"houses\.state has rows with 'a', which state no longer has")
     with refused, empty.begin_nested():
         operations.change_enum("state", ("a", "b"), ("b",), columns=[("houses", "state")])
     assert members(empty) == ["a", "b"]
@@ -71,7 +71,12 @@ def test_a_comparison_names_the_columns_of_the_type(empty: sa.Connection) -> Non
 
     def declared(*state: str) -> sa.MetaData:
         metadata = sa.MetaData()
-        sa.Table("houses", metadata, sa.Column("id", sa.Integer(), primary_key=True), sa.Column("state", sa.Enum(*state, name="state")))
+        sa.Table(
+            "houses",
+            metadata,
+            sa.Column("id", sa.Integer(), primary_key=True),
+            sa.Column("state", sa.Enum(*state, name="state")),
+        )
         return metadata
 
     declared("a", "b").create_all(empty)

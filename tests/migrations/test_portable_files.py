@@ -190,7 +190,12 @@ def test_a_check_changes_to_a_column_that_is_new(journey: Journey) -> None:
     """The database cannot say yet what the new text means."""
 
     def declare(metadata: sa.MetaData) -> None:
-        house(metadata, sa.Column("storeys", sa.Integer()), sa.Column("rooms", sa.Integer()), sa.CheckConstraint("rooms > 0", name="storeys"))
+        house(
+            metadata,
+            sa.Column("storeys", sa.Integer()),
+            sa.Column("rooms", sa.Integer()),
+            sa.CheckConstraint("rooms > 0", name="storeys"),
+        )
 
     journey.go(checked("storeys > 0"))
     journey.go(declare)
@@ -200,7 +205,9 @@ def test_the_condition_of_an_index_comes_changes_and_goes(journey: Journey) -> N
     """Alembic does not look at it; a downgrade on the other database has it too."""
 
     def indexed(condition: str | None) -> Declare:
-        where = {} if condition is None else {name: sa.text(condition) for name in ("sqlite_where", "postgresql_where")}
+        where: Any = (
+            {} if condition is None else dict.fromkeys(("sqlite_where", "postgresql_where"), sa.text(condition))
+        )
 
         def declare(metadata: sa.MetaData) -> None:
             columns = sa.Column("storeys", sa.Integer()), sa.Column("name", portable_text(20))
@@ -319,7 +326,9 @@ def published(*members: str) -> Declare:
 def test_members_of_a_native_enum(journey: Journey) -> None:
     """Added at each end, taken away and put into another order."""
     journey.go(published("a", "b"))
-    assert "op.change_enum('state', ('a', 'b'), ('z', 'a', 'c', 'b'), columns=[('houses', 'state')])" in journey.go(published("z", "a", "c", "b"))
+    assert "op.change_enum('state', ('a', 'b'), ('z', 'a', 'c', 'b'), columns=[('houses', 'state')])" in journey.go(
+        published("z", "a", "c", "b")
+    )
     text = journey.go(published("b", "a"))
     assert "Loses state: the members z, c." in text
 

@@ -18,7 +18,6 @@ from sqlmodel import SQLModel
 from starlette.types import ASGIApp
 
 from rowhouse.app.application import Application
-from rowhouse.app.cors import Cors
 from rowhouse.app.docs_pages import PATHS as PAGES
 from rowhouse.app.docs_pages import add_pages
 from rowhouse.app.error_handlers import add_error_handlers
@@ -37,8 +36,10 @@ from rowhouse.health.readiness import DatabaseCheck, Readiness
 from rowhouse.health.required_tables import required_tables
 from rowhouse.health.routes import add_health_routes
 from rowhouse.history.session_events import track_sessions_of
+from rowhouse.http.route_tree import RouteTree
 from rowhouse.registration.mappers import configure_mappers
 from rowhouse.registration.registry import Registry, build, tags
+from rowhouse.requests.cors import Cors
 from rowhouse.requests.rate_limit import RateLimit
 from rowhouse.requests.throttling import AttemptThrottle
 from rowhouse.workers.runner import RequestRunner
@@ -93,15 +94,10 @@ def create_app(  # noqa: PLR0913  all but the registry by keyword
     route_tree, cruds, tracked = build(registries, database.dialect)
     track_sessions_of(database, tracked)
     drain = Drain(settings)
-    readiness = Readiness(
-        runner,
-        DatabaseCheck(
-            Revisions.of_the_code() if metadata is SQLModel.metadata else None, required_tables(registries, metadata)
-        ),
-        drain,
-        prepare=partial(_prepare, settings=settings, checks=startup_checks),
-        settings=settings,
-    )
+    revisions = Revisions.of_the_code() if metadata is SQLModel.metadata else None
+    check = DatabaseCheck(revisions, required_tables(registries, metadata))
+    prepare = partial(_prepare, settings=settings, checks=startup_checks)
+    readiness = Readiness(runner, check, drain, prepare=prepare, settings=settings)
     app = Application(
         route_tree,
         outermost=_outermost(settings, drain),
@@ -119,13 +115,18 @@ def create_app(  # noqa: PLR0913  all but the registry by keyword
     app.state.settings, app.state.database, app.state.runner = settings, database, runner
     app.state.throttle, app.state.cruds = AttemptThrottle(settings), cruds
     app.state.readiness = readiness
+    _add_own_routes(app, route_tree, settings)
+    _add_middleware(app, settings, [registry.prefix for registry in registries])
+    app.check_paths()
+    return app
+
+
+def _add_own_routes(app: Application, route_tree: RouteTree, settings: Settings) -> None:
+    """Add the probes, the pages, the document and the error responses."""
     add_health_routes(app)
     add_pages(app)
     add_error_handlers(app)
-    _add_middleware(app, settings, [registry.prefix for registry in registries])
     add_document(app, route_tree, slo_ms=settings.slo_ms, rate_limited=settings.rate_limit is not None)
-    app.check_paths()
-    return app
 
 
 def _lifespan(

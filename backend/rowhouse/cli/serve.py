@@ -42,6 +42,20 @@ class StartError(Exception):
     """The database cannot be served from, and waiting does not help."""
 
 
+class Supervisor(Multiprocess):
+    """uvicorn's supervisor of several workers, which notices at once that one has ended.
+
+    uvicorn keeps the worker's end of the pipe open in its own process. It would wait `WORKER_SECONDS` for the answer of
+    a worker that fails to start, and handle no signal meanwhile.
+    """
+
+    def keep_subprocess_alive(self) -> None:
+        """Check every worker. Replace one that has ended, and stop if one cannot start."""
+        for process in self.processes:
+            process.child_conn.close()
+        super().keep_subprocess_alive()
+
+
 def application() -> FastAPI:
     """Return the application for a server process. If it cannot start, write one sentence and exit."""
     # Of a thread of its own, for uvicorn asks in a running event loop.
@@ -129,7 +143,7 @@ def main(arguments: Sequence[str]) -> int:
     del options["app_dir"]
     config = uvicorn.Config(**options)
     if config.workers > 1:
-        supervisor = Multiprocess(config, sockets=[config.bind_socket()])
+        supervisor = Supervisor(config, sockets=[config.bind_socket()])
         supervisor.run()
         return FAILED if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes) else 0
     server = Server(config)

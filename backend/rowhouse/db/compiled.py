@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import UTCDateTime
 
-from rowhouse.db.libpq import number_parameters
+from rowhouse.db.dialects.libpq import number_parameters
 from rowhouse.db.sqlalchemy_internals import cache_key_of, compile_text, elements_of
 
 Row = dict[str, Any]

@@ -16,11 +16,11 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from rowhouse.core.settings import Settings
-from rowhouse.db.libpq import PostgresqlDriver, StatementPreparation
-from rowhouse.db.postgresql import connect_arguments, open_session
+from rowhouse.db.dialects.libpq import PostgresqlDriver, StatementPreparation
+from rowhouse.db.dialects.postgresql import connect_arguments, open_session
+from rowhouse.db.dialects.sqlite_schemas import NAME as SQLITE
 from rowhouse.db.sql_functions import FOLD, fold_text
 from rowhouse.db.sqlalchemy_internals import write_standard_literals
-from rowhouse.db.sqlite_schemas import NAME as SQLITE
 
 DRIVER = "rowhouse_driver"
 # An execution option: "read" begins a transaction on SQLite without the write lock.

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from rowhouse.db.compiled import CompiledStatement, Predicate, Row
-from rowhouse.db.sqlite_schemas import joined_name
+from rowhouse.db.dialects.sqlite_schemas import joined_name
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.sqlalchemy_internals import without_schema
 from rowhouse.sql.statements import CACHED_SHAPES, ROW_KEY

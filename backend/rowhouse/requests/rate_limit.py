@@ -16,10 +16,10 @@ from limits.storage import MemoryStorage
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rowhouse.core.clock import now
-from rowhouse.core.counters import STORAGE_SECONDS, Outage, network_of, shared_async_storage
 from rowhouse.core.errors import NotAuthenticatedError, RateLimitError
 from rowhouse.core.problems import problem_response
 from rowhouse.core.security import bearer_token
+from rowhouse.requests.counters import STORAGE_SECONDS, Outage, network_of, shared_async_storage
 from rowhouse.requests.paths import route_path
 
 SubjectOf = Callable[[str], str | None]

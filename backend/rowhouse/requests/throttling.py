@@ -19,10 +19,10 @@ from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 
 from rowhouse.core.clock import now
-from rowhouse.core.counters import Outage, network_of, shared_storage
 from rowhouse.core.errors import RowhouseError, TooManyAttemptsError, TooManySignUpsError
 from rowhouse.core.security import fingerprint
 from rowhouse.core.settings import Settings
+from rowhouse.requests.counters import Outage, network_of, shared_storage
 
 # After a successful login, this account and network are trusted for 30 days: failures of others no longer count against
 # them.

@@ -24,7 +24,7 @@ from alembic.operations.ops import (
 )
 from alembic.util import DispatchPriority
 
-from rowhouse.db.sqlite_schemas import joined_name
+from rowhouse.db.dialects.sqlite_schemas import joined_name
 from rowhouse.entities.search_index import SearchIndexRule, search_index_of
 from rowhouse.migrations.compare.search_index import CreateSearchIndex, DropSearchIndex
 

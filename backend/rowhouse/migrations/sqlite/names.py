@@ -1,7 +1,7 @@
-"""Has what a migration says of a table in a schema reach SQLite under the one name that the table has there.
+"""Replaces the name of a table in a schema by the one name that it has on SQLite, such as `"ops.jobs"`.
 
-What SQLAlchemy writes, the dialect takes care of (`rowhouse.db.sqlite_schemas`). Here stands what Alembic writes
-itself, and the SQL that a migration gives as text. Must not know how a table is rebuilt.
+Covers the statements that Alembic writes itself, and the SQL that a migration passes as text. The dialect
+(`rowhouse.db.dialects.sqlite_schemas`) covers those of SQLAlchemy. Must not know how a table is rebuilt.
 """
 
 from collections.abc import Callable, Collection
@@ -12,7 +12,7 @@ from alembic.ddl.base import AlterTable, RenameTable
 from alembic.operations import batch
 from alembic.operations.batch import BatchOperationsImpl
 
-from rowhouse.db.sqlite_schemas import OWN, SQLiteWithSchemas, joined_name
+from rowhouse.db.dialects.sqlite_schemas import OWN, SQLiteWithSchemas, joined_name
 from rowhouse.migrations.sqlite.tables import tokens_of, unquoted
 
 NAMES = "SELECT name FROM sqlite_master WHERE name LIKE '%.%'"

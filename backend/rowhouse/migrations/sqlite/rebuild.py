@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from alembic.ddl.sqlite import SQLiteImpl
 from alembic.operations.batch import ApplyBatchImpl, BatchOperationsImpl
 
-from rowhouse.db.sqlite_schemas import SQLiteWithSchemas
+from rowhouse.db.dialects.sqlite_schemas import SQLiteWithSchemas
 from rowhouse.migrations.sqlite.checks import UnsafeMigrationError, check, row_counts, state_of
 from rowhouse.migrations.sqlite.names import in_one_name, tables_in_schemas, with_one_name
 from rowhouse.migrations.sqlite.tables import carry_over, mentions, read, unqualified

@@ -13,7 +13,7 @@ import psycopg
 from psycopg import pq
 from sqlalchemy import URL
 
-from rowhouse.db.psycopg_internals import libpq_of
+from rowhouse.db.dialects.psycopg_internals import libpq_of
 
 CONNECT_SECONDS = 2
 # Results in text and literals depend on these settings. Compiled statements read binary results, which do not.

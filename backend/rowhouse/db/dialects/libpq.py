@@ -18,8 +18,8 @@ import structlog
 from psycopg import pq
 from psycopg.adapt import PyFormat
 
+from rowhouse.db.dialects.psycopg_internals import error_of, libpq_of, new_transformer
 from rowhouse.db.integrity import PLAN_CHANGED, STATEMENT_LOST, STATEMENT_THERE
-from rowhouse.db.psycopg_internals import error_of, libpq_of, new_transformer
 from rowhouse.db.statement_monitor import shut_down_socket
 
 PARAMETER = re.compile(r"%\((\w+)\)s|%%")
