@@ -142,7 +142,7 @@ def running(plan: Plan, database_url: str | None, binary: Path | None = None) ->
 def _report(plan: Plan, samples: Sequence[Sample], json_path: Path | None) -> None:
     table = medians(samples)
     print(f"Medians of {plan.rounds} rounds of {plan.requests} requests, {plan.books} books, one worker.\n")
-    print(side_by_side(table))
+    print(side_by_side(samples))
     if json_path is not None:
         document = {
             "cpu_count": os.cpu_count(),

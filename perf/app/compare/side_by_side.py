@@ -1,4 +1,7 @@
-"""The tables of `perf.bench`: medians over the rounds, and the ratio of Rowhouse to each of the others."""
+"""The tables of `perf.bench`: medians over the rounds, and the ratio of Rowhouse to each of the others.
+
+A ratio is the median of the rounds' ratios. A machine's speed changes between rounds more than within one.
+"""
 
 import itertools
 import statistics
@@ -51,13 +54,15 @@ def medians(samples: Sequence[Sample]) -> Medians:
     return result
 
 
-def side_by_side(table: Medians) -> str:
-    """Return a Markdown table for each measure that has figures."""
+def side_by_side(samples: Sequence[Sample]) -> str:
+    """Return a Markdown table for each measure that has figures. Samples of one application are in order of rounds."""
+    table = medians(samples)
     there = next(iter(next(iter(table.values())).values()))
-    return "\n\n".join(f"**{title}**\n\n{_markdown(table, name)}" for name, title in TITLES.items() if name in there)
+    parts = (f"**{title}**\n\n{_markdown(table, samples, name)}" for name, title in TITLES.items() if name in there)
+    return "\n\n".join(parts)
 
 
-def _markdown(table: Medians, measure: str) -> str:
+def _markdown(table: Medians, samples: Sequence[Sample], measure: str) -> str:
     """Return one row per scenario: the measure of each application, then the ratios."""
     names = list(next(iter(table.values())))
     pairs = [pair for pair in PAIRS if set(pair) <= set(names)]
@@ -65,14 +70,22 @@ def _markdown(table: Medians, measure: str) -> str:
     lines.append(f"|---|{'---:|' * (len(names) + len(pairs))}")
     for scenario, row in table.items():
         figures = (f"{row[name][measure]:.2f}" for name in names)
-        ratios = (_ratio(row[ours][measure], row[other][measure]) for ours, other in pairs)
+        rounds = {
+            name: [getattr(one, measure) for one in samples if (one.scenario, one.app) == (scenario, name)]
+            for name in names
+        }
+        ratios = (_ratio(rounds[ours], rounds[other]) for ours, other in pairs)
         lines.append(_line(scenario.value, figures, ratios))
     return "\n".join(lines)
 
 
-def _ratio(ours: float, theirs: float) -> str:
-    """Return a ratio; `-` if the other application used nothing, as one with its own database uses no PostgreSQL."""
-    return f"{ours / theirs:.2f}" if theirs else "-"
+def _ratio(ours: Sequence[float], theirs: Sequence[float]) -> str:
+    """Return the median of the rounds' ratios.
+
+    `-` if the other application used nothing, as one with its own database uses no PostgreSQL.
+    """
+    ratios = [one / other for one, other in zip(ours, theirs, strict=True) if other]
+    return f"{statistics.median(ratios):.2f}" if ratios else "-"
 
 
 def _line(head: str, *cells: Iterator[str] | Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from perf.app.compare import bench, equivalence_check
 from perf.app.compare.bench import Bench, FailedRequestError, Plan, main
 from perf.app.compare.equivalence_check import ResponseMismatchError, check_equivalence
 from perf.app.compare.scenarios import Scenario
-from perf.app.compare.side_by_side import Sample, medians, side_by_side
+from perf.app.compare.side_by_side import Sample, side_by_side
 from perf.app.compare.targets import FACTORY, FLOOR, FORMER_FACTORY, BookServer, before
 from perf.harness.client import Call, Outcome, _run
 from perf.harness.servers import REPOSITORY, Cluster, cpu_seconds
@@ -37,23 +37,22 @@ def sample(app: str, server_ms: float, database_ms: float | None = 1.0) -> Sampl
 
 
 def test_the_tables_have_medians_and_ratios(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is one for the server, one for PostgreSQL and one for both together."""
+    """One table each for the server, for PostgreSQL and for both. A ratio is the median of the rounds' ratios."""
     monkeypatch.setattr("perf.app.compare.side_by_side.Scenario", [Scenario.GET])
     figures = {"textbook": (4.0, 9.0, 5.0), "floor": (0.25, 0.25, 0.9), "rowhouse": (0.5, 0.4, 0.7)}
-    table = medians([sample(app, value) for app, values in figures.items() for value in values])
-    printed = side_by_side(table).splitlines()
+    printed = side_by_side([sample(app, value) for app, values in figures.items() for value in values]).splitlines()
     assert printed[2] == "| scenario | textbook | floor | rowhouse | rowhouse / textbook | rowhouse / floor |"
     assert [line for line in printed if line.startswith("| get")] == [
-        "| get | 5.00 | 0.25 | 0.50 | 0.10 | 2.00 |",
+        "| get | 5.00 | 0.25 | 0.50 | 0.12 | 1.60 |",
         "| get | 1.00 | 1.00 | 1.00 | 1.00 | 1.00 |",
-        "| get | 6.00 | 1.25 | 1.50 | 0.25 | 1.20 |",
+        "| get | 6.00 | 1.25 | 1.50 | 0.28 | 1.12 |",
     ]
 
 
 def test_the_cpu_of_a_postgresql_that_was_not_started_here_has_no_table(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without Rowhouse there is no ratio."""
     monkeypatch.setattr("perf.app.compare.side_by_side.Scenario", [Scenario.GET])
-    printed = side_by_side(medians([sample("floor", 0.2, None)]))
+    printed = side_by_side([sample("floor", 0.2, None)])
     assert "PostgreSQL" not in printed
     assert printed.splitlines()[2:] == ["| scenario | floor |", "|---|---:|", "| get | 0.20 |"]
 
@@ -61,7 +60,7 @@ def test_the_cpu_of_a_postgresql_that_was_not_started_here_has_no_table(monkeypa
 def test_an_application_without_postgresql_has_no_ratio_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """PocketBase has its own database. The table for both together has a ratio."""
     monkeypatch.setattr("perf.app.compare.side_by_side.Scenario", [Scenario.GET])
-    printed = side_by_side(medians([sample("rowhouse", 0.5), sample("pocketbase", 0.75, 0.0)])).splitlines()
+    printed = side_by_side([sample("rowhouse", 0.5), sample("pocketbase", 0.75, 0.0)]).splitlines()
     assert [line for line in printed if line.startswith("| get")] == [
         "| get | 0.50 | 0.75 | 0.67 |",
         "| get | 1.00 | 0.00 | - |",
