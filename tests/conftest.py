@@ -34,6 +34,7 @@ from tests.sample_entities.shop.registry import registry as shop
 
 __all__ = ["older_postgresql"]  # a fixture
 
+pytest_plugins = ["pytest_rowhouse"]
 ROOT = Path(__file__).resolve().parents[1]
 ADMIN_EMAIL, ADMIN_PASSWORD, PASSWORD = "admin@example.com", "admin-password", "correct-horse"
 # Every test signs up from one address.

@@ -5,10 +5,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
-from sqlalchemy import event
 
 from rowhouse.db.compiled import CompiledStatement
+from rowhouse.testing.statements import count_statements as all_statements_sent
+
+__all__ = ["all_statements_sent", "statements_sent"]
 
 
 @contextmanager
@@ -24,25 +25,3 @@ def statements_sent() -> Iterator[list[str]]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(CompiledStatement, "execute", counted)
         yield seen
-
-
-@contextmanager
-def all_statements_sent() -> Iterator[list[str]]:
-    """Yield the whole text of every statement, those of sessions too; without BEGIN and COMMIT."""
-    seen: list[str] = []
-    run = CompiledStatement.execute
-
-    def counted(self: CompiledStatement, *arguments: Any) -> Any:
-        seen.append(self.text)
-        return run(self, *arguments)
-
-    def listen(_connection: Any, _cursor: Any, statement: str, *_others: Any) -> None:
-        seen.append(statement)
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(CompiledStatement, "execute", counted)
-        event.listen(sa.Engine, "before_cursor_execute", listen)
-        try:
-            yield seen
-        finally:
-            event.remove(sa.Engine, "before_cursor_execute", listen)

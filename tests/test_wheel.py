@@ -38,7 +38,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_holds_every_file_of_the_engine_and_nothing_else(wheel: Path) -> None:
-    """Modules, the engine's migrations, templates and `py.typed`; nothing of the product, the tests or perf."""
+    """Modules, the pytest plugin, the engine's migrations, templates and `py.typed`; nothing of the product, the tests or perf."""
     package = ROOT / "backend/rowhouse"
     wanted = {
         str(path.relative_to(package.parent))
@@ -53,7 +53,7 @@ def test_it_holds_every_file_of_the_engine_and_nothing_else(wheel: Path) -> None
     } <= wanted
     names = set(zipfile.ZipFile(wheel).namelist())
     information = {name for name in names if name.startswith("rowhouse_api-")}
-    assert names - information == wanted
+    assert names - information == wanted | {"pytest_rowhouse.py"}
 
 
 def test_it_declares_its_command_and_its_extras(wheel: Path) -> None:
@@ -61,6 +61,7 @@ def test_it_declares_its_command_and_its_extras(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         (points,) = [name for name in archive.namelist() if name.endswith("entry_points.txt")]
         assert "rowhouse = rowhouse.cli.main:main" in archive.read(points).decode()
+        assert "[pytest11]\nrowhouse = pytest_rowhouse\n" in archive.read(points).decode()
         (about,) = [name for name in archive.namelist() if name.endswith("METADATA")]
         said = archive.read(about).decode()
     assert set(re.findall(r"^Provides-Extra: (.*)$", said, re.MULTILINE)) == {"redis", "load", "test", "admin"}

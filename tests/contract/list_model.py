@@ -1,82 +1,14 @@
-"""What a list should select and how it should sort, worked out in plain Python from rows as the wire shows them."""
+"""What a list should select and how it should sort: the model of `rowhouse.testing`, for this repository's own suite."""
 
-import unicodedata
-from collections.abc import Callable
-from datetime import datetime, timedelta
-from typing import Any
+from rowhouse.testing.contract.list_model import (
+    EQUALITY,
+    MATCHES,
+    ORDER,
+    TEXT_KINDS,
+    operators,
+    selects,
+    sorted_ids,
+    written,
+)
 
-from pydantic import TypeAdapter
-
-from tests.contract.entity_client import Row
-
-Compare = Callable[[Any, Any], bool]
-DURATION = TypeAdapter(timedelta)
-TEXT_KINDS = frozenset({"string", "email"})
-ORDERED_KINDS = TEXT_KINDS | {"integer", "number", "date-time", "date", "time", "duration"}
-EQUALITY = {"eq", "ne", "in", "not_in", "isnull"}
-ORDER = {"lt", "lte", "gt", "gte"}
-MATCHES = {"contains", "startswith", "endswith"}
-
-
-def operators(kind: str) -> set[str]:
-    """The operators that a column of this kind has (docs/contract.md §3)."""
-    if kind in ("object", "array"):
-        return {"isnull"}
-    if kind == "boolean":
-        return {"eq", "ne", "isnull"}
-    return EQUALITY | (ORDER if kind in ORDERED_KINDS else set()) | (MATCHES if kind in TEXT_KINDS else set())
-
-
-def comparable(kind: str, value: Any) -> Any:
-    """A value that Python orders as both databases should."""
-    if kind == "date-time":
-        return datetime.fromisoformat(value)
-    return DURATION.validate_python(value) if kind == "duration" else value
-
-
-def folded(text: str) -> str:
-    """Text without its case; composed, so that accents count."""
-    return unicodedata.normalize("NFC", text.casefold())
-
-
-COMPARISONS: dict[str, Compare] = {
-    "eq": lambda stored, asked: bool(stored == asked),
-    "ne": lambda stored, asked: bool(stored != asked),
-    "lt": lambda stored, asked: bool(stored < asked),
-    "lte": lambda stored, asked: bool(stored <= asked),
-    "gt": lambda stored, asked: bool(stored > asked),
-    "gte": lambda stored, asked: bool(stored >= asked),
-    "contains": lambda stored, asked: folded(asked) in folded(stored),
-    "startswith": lambda stored, asked: folded(stored).startswith(folded(asked)),
-    "endswith": lambda stored, asked: folded(stored).endswith(folded(asked)),
-}
-
-
-def selects(kind: str, operator: str, stored: Any, asked: Any) -> bool:
-    """Whether a filter selects a stored value. No comparison selects null."""
-    if operator == "isnull":
-        return (stored is None) is asked
-    if stored is None:
-        return False
-    if operator in ("in", "not_in"):
-        found = comparable(kind, stored) in [comparable(kind, value) for value in asked]
-        return found == (operator == "in")
-    return COMPARISONS[operator](comparable(kind, stored), comparable(kind, asked))
-
-
-def written(asked: Any) -> str:
-    """A value as a query string has it."""
-    if isinstance(asked, bool):
-        return str(asked).lower()
-    return ",".join(map(written, asked)) if isinstance(asked, list) else str(asked)
-
-
-def sorted_ids(rows: list[Row], name: str, kind: str, *, descending: bool) -> list[Any]:
-    """The ids of the rows in the order of one column: nulls last ascending and first descending, the id breaks ties."""
-    by_id = sorted(rows, key=lambda row: row["id"])
-    full = [row for row in by_id if row[name] is not None]
-    empty = [row["id"] for row in by_id if row[name] is None]
-    full.sort(key=lambda row: str(row[name]) if kind == "enum" else comparable(kind, row[name]), reverse=descending)
-    if descending:  # a stable sort turned round keeps ties in the order of their ids
-        return [*empty, *(row["id"] for row in full)]
-    return [*(row["id"] for row in full), *empty]
+__all__ = ["EQUALITY", "MATCHES", "ORDER", "TEXT_KINDS", "operators", "selects", "sorted_ids", "written"]

@@ -192,7 +192,7 @@ def test_an_export_that_breaks_off_says_why(own_url: str, capsys: Capture, monke
             return await next(calls)(*given, **options)
 
         monkeypatch.setattr(found.state.runner, "run", once)
-        with pytest.raises(Exception, match="broke its answer off"):
+        with pytest.raises(Exception, match="cut its response off"):
             client.get("/api/v1/categories/export")
         monkeypatch.undo()
     (line,) = lines(capsys, "failed")

@@ -1,0 +1,1 @@
+"""Tests of `rowhouse.testing`: the plugin, the factory and the contract suite, over the clinic."""
