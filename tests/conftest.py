@@ -8,7 +8,7 @@ others. `make_app` gives a test an application of its own, with other settings o
 import gc
 import itertools
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ ADMIN_EMAIL, ADMIN_PASSWORD, PASSWORD = "admin@example.com", "admin-password", "
 # Every test signs up from one address.
 QUIET: dict[str, Any] = {"log_level": "warning", "access_log": False, "sign_ups_per_address": 1_000_000}
 _numbers = itertools.count(1)
+HASHING = {"auth", "security", "test_security.py"}  # tests that are about hashes
 # The applications of a session are hundreds of thousands of objects; with Python's thresholds, looking through them
 # takes a tenth of the time of the tests.
 gc.set_threshold(50_000, 20, 100)
@@ -86,8 +87,8 @@ def place_of(item: pytest.Item) -> tuple[bool, bool]:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Have coverage follow the test as far as that is worth its time."""
-    with measured(item.path, item.name):
+    """Have coverage follow the test as far as that is worth its time, and hash passwords cheaply where that may be."""
+    with measured(item.path, item.name), nullcontext() if HASHING & {*item.path.parts} else cheap_hashes():
         return (yield)
 
 

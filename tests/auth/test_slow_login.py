@@ -13,7 +13,7 @@ from limits.storage import MemoryStorage
 from starlette.testclient import TestClient
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from rowhouse.core import counters as counting
+from rowhouse.requests import counters as counting
 from tests.auth.conftest import API, Account, accounts, log_in, make_account, new_email, refresh, sign_up_with
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, PASSWORD, sign_in, unique
 

