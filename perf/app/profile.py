@@ -11,12 +11,7 @@ PROFILE = Profile(
     admin_email="admin@example.com",
     admin_password="rowhouse-demo",  # noqa: S106  public, and refused outside development
     populate=populate,
-    steps_before={
-        "POST /orders": ("POST /cart-items",),
-        "POST /orders/{id}/deliver": ("POST /orders/{id}/ship",),
-        "POST /bookings/{id}/start": ("POST /bookings/{id}/confirm",),
-        "POST /bookings/{id}/complete": ("POST /bookings/{id}/start",),
-    },
+    steps_before={"POST /orders": ("POST /cart-items",)},
     # A booking can be started from BOOKING_EARLY_MINUTES before its time.
     starting_soon=frozenset({"POST /bookings/{id}/start", "POST /bookings/{id}/complete"}),
     consumed={"POST /orders": "/api/v1/cart-items"},

@@ -5,7 +5,7 @@ sends a request. An operation that this module does not understand is an error. 
 """
 
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -20,6 +20,8 @@ READ_WEIGHT, WRITE_WEIGHT, SELDOM_WEIGHT = 10, 4, 1
 # The number of rows in a batch or a file.
 ELEMENTS = 20
 SLO = "x-slo-ms"
+# States the field of a step, its states `from` and `to`, and the `initial` state of a row.
+TRANSITION = "x-transition"
 Schema = Mapping[str, Any]
 
 
@@ -36,7 +38,7 @@ class Operation:
 
     `name` is the path without the prefix of the API, as statistics group it: `/books/{id}`. `query` has the schemas of
     the required parameters, `optional_query` the names of the others. `slo_ms` is the bound of the 95th percentile in
-    milliseconds; 0 if the document states none.
+    milliseconds; 0 if the document states none. `transition` has the states of a step; it is empty for others.
     """
 
     method: str
@@ -50,6 +52,7 @@ class Operation:
     query: Mapping[str, Schema] = field(default_factory=dict)
     optional_query: frozenset[str] = frozenset()
     slo_ms: int = 0
+    transition: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def label(self) -> str:
@@ -144,6 +147,7 @@ class Api:
         for member, schema in _expanded(document):
             if schema in gets:
                 self.targets.setdefault(member, gets[schema])
+        self._previous_steps = _previous_steps(self.operations)
         errors = [f"{operation.label}: {text}" for operation in self.operations for text in self._errors(operation)]
         if errors or not self.operations:
             raise UncallableOperationError("\n".join(errors) or "the document has no operations")
@@ -180,6 +184,10 @@ class Api:
         if operation.takes_rows:
             return ELEMENTS
         return ELEMENTS if operation.is_batch and self.batch_create_of(operation.collection) else 1
+
+    def previous_step(self, operation: Operation) -> Operation | None:
+        """Return the step to take before this one, if a new row is not in a state from which it starts."""
+        return self._previous_steps.get(operation.label)
 
     def weighted(self) -> Iterator[Operation]:
         """Yield every operation as often as its weight."""
@@ -226,6 +234,37 @@ class OperationShuffle:
         return self._remaining.pop()
 
 
+def _previous_steps(operations: Iterable[Operation]) -> dict[str, Operation]:
+    """Return, by the label of a step, the step before it on the shortest way from the initial state."""
+    groups: dict[tuple[str, str], list[Operation]] = {}
+    for operation in operations:
+        if "initial" in operation.transition:
+            groups.setdefault((operation.collection, operation.transition["field"]), []).append(operation)
+    found: dict[str, Operation] = {}
+    for steps in groups.values():
+        leading = _leading_steps(steps)
+        for step in steps:
+            states = [state for state in leading if state in step.transition["from"]]
+            previous = leading[states[0]] if states else None
+            if previous is not None:
+                found[step.label] = previous
+    return found
+
+
+def _leading_steps(steps: Sequence[Operation]) -> dict[Any, Operation | None]:
+    """Return the states that these steps reach, the nearest first, with the last step to each."""
+    initial = steps[0].transition["initial"]
+    reached: dict[Any, Operation | None] = {initial: None}
+    states = [initial]
+    for state in states:  # grows
+        for step in steps:
+            target = step.transition["to"]
+            if state in step.transition["from"] and target not in reached:
+                reached[target] = step
+                states.append(target)
+    return reached
+
+
 def _operation(method: str, path: str, item: Mapping[str, Any], *, prefix: str) -> Operation:
     described = item[method]
     content: Mapping[str, Any] = described.get("requestBody", {}).get("content", {})
@@ -244,6 +283,7 @@ def _operation(method: str, path: str, item: Mapping[str, Any], *, prefix: str) 
         query={parameter["name"]: parameter["schema"] for parameter in query if parameter.get("required")},
         optional_query=frozenset(parameter["name"] for parameter in query if not parameter.get("required")),
         slo_ms=_slo(described),
+        transition=described.get(TRANSITION, {}),
     )
 
 

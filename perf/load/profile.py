@@ -23,7 +23,8 @@ class Profile:
     - `admin_email` and `admin_password` are the administrator of a development server, if ADMIN_EMAIL and
       ADMIN_PASSWORD are not set.
     - `populate(database_url, rows)` fills an empty, migrated PostgreSQL before the load.
-    - `steps_before` lists the operations that must be called before one, on the same row.
+    - `steps_before` lists the operations that must be called before one, on the same row. The steps of a registration
+      line are found from the document.
     - `starting_soon` are the operations that take a row whose time begins in the next minutes.
     - `consumed` maps an operation to the collection whose rows it deletes.
     - `expected_conflicts` maps the code of a 409 to the age of the row, in seconds, from which it is a valid response.

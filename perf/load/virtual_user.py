@@ -234,6 +234,9 @@ class VirtualUser:
         """Call the operations that must come before, then this one, in the least role that gets a valid response."""
         for label in self._profile.steps_before.get(operation.label, ()):
             self._request(self._api.by_label[label], *rows)
+        previous = self._api.previous_step(operation)
+        if previous is not None:
+            self._request(previous, *rows)
         self._rows.pop(self._profile.consumed.get(operation.label, ""), None)
         roles = self._roles_for(operation)
         for role in roles:

@@ -17,7 +17,7 @@ from tests.core.conftest import Serve, build
 from tests.databases import Databases
 from tests.fast_client import QuickClient
 from tests.hand_written.clinic import clinic
-from tests.hand_written.policies import ODD, SHOP, Stage
+from tests.hand_written.policies import ODD, ODD_STEPS, SHOP, Stage
 from tests.sample_entities.application import create_app
 from tests.sample_entities.odd.registry import registry as odd
 from tests.sample_entities.opened import open_odd
@@ -90,4 +90,4 @@ def stage(request: pytest.FixtureRequest, client: TestClient, databases: Databas
         yield Stage(client, shop, callers_of(client), SHOP)
         return
     with open_odd(databases, backend) as odd_client:
-        yield Stage(odd_client, odd, callers_of(odd_client), ODD)
+        yield Stage(odd_client, odd, callers_of(odd_client), ODD, ODD_STEPS)

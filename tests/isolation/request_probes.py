@@ -96,6 +96,21 @@ def probes_of_references(secret: Secret) -> Iterator[Probe]:
             yield Probe("PATCH", "/batch", {"json": [{"id": secret.own["id"], **body}]})
 
 
+def probes_of_steps(secret: Secret) -> Iterator[Probe]:
+    """Each step, with its tag, a stale one and any, with a key, with a body, and with a query."""
+    asked: list[Row] = [
+        {},
+        *({"extra": {"If-Match": tag}} for tag in (secret.tag, "*", '"x"')),
+        {"extra": {"Idempotency-Key": "stranger"}},
+        {"json": {}},
+        {"params": {"nope": "1"}},
+    ]
+    for step in secret.entity.resource.steps:
+        for options in asked:
+            yield Probe("POST", f"{secret.path}/{step.name}", options)
+
+
+STEP: Operation = ("post", "/{id}/step")
 PROBES: dict[Operation, Callable[[Secret], Iterable[Probe]]] = {
     ("get", ""): probes_of_list,
     ("post", ""): lambda secret: probes_of_create(secret, ""),
@@ -110,6 +125,7 @@ PROBES: dict[Operation, Callable[[Secret], Iterable[Probe]]] = {
     ("post", "/import"): probes_of_import,
     ("post", "/{id}/restore"): probes_of_restore,
     ("get", "/{id}/history"): probes_of_history,
+    STEP: probes_of_steps,
     ("get", "/latest"): lambda _secret: [Probe("GET", "/latest")],
 }
 # What each operation takes beside the filters of a list.
@@ -126,6 +142,7 @@ PARAMETERS: dict[Operation, frozenset[str]] = {
     ("delete", "/{id}"): frozenset({"id", "If-Match"}),
     ("post", "/batch"): frozenset({"Idempotency-Key"}),
     ("delete", "/batch"): frozenset({"ids"}),
+    STEP: frozenset({"id", "If-Match", "Idempotency-Key"}),
 }
 
 
@@ -142,14 +159,20 @@ def unknown_ways(api: Api) -> list[str]:
             if not path.startswith(f"{prefix}/") or (method, tail) in api.hand_written:
                 continue
             name, _, rest = tail.removeprefix("/").partition("/")
-            kind = (method, f"/{rest}" if rest else "")
-            if name not in registrations or kind not in PROBES:
+            kind = kind_of(registrations[name], method, f"/{rest}" if rest else "") if name in registrations else None
+            if kind not in PROBES:
                 found.append(f"{method.upper()} {path}")
                 continue
             filters = filter_names(registrations[name], kind)
             given = {parameter["name"] for parameter in operation.get("parameters", ())}
             found += [f"{method.upper()} {path}: {n}" for n in given - PARAMETERS.get(kind, frozenset()) - filters]
     return sorted(found)
+
+
+def kind_of(registration: Registration, method: str, tail: str) -> Operation:
+    """An operation of an entity; each of its steps is `STEP`."""
+    steps = {f"/{{id}}/{step.name}" for step in registration.resource.steps}
+    return STEP if tail in steps else (method, tail)
 
 
 def filter_names(registration: Registration, kind: Operation) -> set[str]:

@@ -30,7 +30,7 @@ from tests.isolation.private_rows import (
     shows_but_keeps,
 )
 from tests.isolation.probes import Probe, Secret, selections
-from tests.isolation.request_probes import PROBES, unknown_ways
+from tests.isolation.request_probes import PROBES, kind_of, unknown_ways
 from tests.isolation.row_probes import leading_to, lines
 
 # What differs between two answers to one request.
@@ -80,7 +80,7 @@ def paths(entity: EntityClient) -> set[tuple[str, str]]:
         for path, item in document.items()
         if f"{path}/".startswith(f"{entity.path}/")
     }
-    return {(method, tail) for tail, item in found.items() for method in item}
+    return {kind_of(entity.registration, method, tail) for tail, item in found.items() for method in item}
 
 
 def test_every_way_to_name_a_row_is_known(running_apps: list[RunningApp]) -> None:

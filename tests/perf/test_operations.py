@@ -51,6 +51,31 @@ def test_a_shuffle_returns_every_operation_as_often_as_its_weight() -> None:
     assert rounds[0] != rounds[1]
 
 
+def test_the_step_before_another_is_found_from_its_states() -> None:
+    """The shortest way from the initial state; a step that no way leads to is called as it is."""
+
+    def step(name: str, sources: list[str], target: str, **more: str) -> tuple[str, Any]:
+        states = {"field": "status", "from": sources, "to": target, **more}
+        return f"{ITEM}/{name}", {"post": {**described(), "x-transition": states}}
+
+    new = {"initial": "new"}
+    paths = dict(
+        [
+            (LIST, {"get": described(), "post": described(success="201")}),
+            step("open", ["new"], "open", **new),
+            step("hold", ["open"], "held", **new),
+            step("close", ["open", "held"], "closed", **new),
+            step("bury", ["closed"], "buried", **new),
+            step("wake", ["asleep"], "new", **new),
+            step("guess", ["buried"], "guessed"),
+        ]
+    )
+    api = Api({"paths": paths})
+    found = {operation.path.rpartition("/")[2]: api.previous_step(operation) for operation in api.operations}
+    previous = {name: step.path.rpartition("/")[2] for name, step in found.items() if step is not None}
+    assert previous == {"hold": "open", "close": "open", "bury": "close"}
+
+
 @pytest.mark.parametrize(
     ("role", "roles"),
     [({"enum": ["user", "driver"]}, ("user", "driver")), ({"const": "user"}, ("user",)), ({}, ())],

@@ -36,10 +36,41 @@ PLACE_AND_TIME = ("charge_point_id", "start_time", "end_time")
 PRESENT = sa.bindparam("present", type_=UTCDateTime(), callable_=now)
 HAS_LAPSED = sa.and_(col(Booking.status) == BookingStatus.PENDING, col(Booking.hold_expires_at) <= PRESENT)
 
-CONFIRM = Transition("confirm", (BookingStatus.PENDING,), BookingStatus.CONFIRMED, policy=ADMIN)
-CANCEL = Transition("cancel", CHANGEABLE, BookingStatus.CANCELLED)
-START = Transition("start", (BookingStatus.CONFIRMED,), BookingStatus.ACTIVE)
-COMPLETE = Transition("complete", (BookingStatus.ACTIVE,), BookingStatus.COMPLETED)
+
+def require_start_time(stored: Row, _unit: UnitOfWork) -> None:
+    """Require that charging starts at most some minutes before the booked time, and before its end."""
+    minutes = SETTINGS.booking_early_minutes
+    if not stored["start_time"] - timedelta(minutes=minutes) <= now() < stored["end_time"]:
+        raise TransitionError(f"A booking can be started from {minutes} minutes before start_time until end_time.")
+
+
+CONFIRM = Transition(
+    "confirm",
+    (BookingStatus.PENDING,),
+    BookingStatus.CONFIRMED,
+    policy=ADMIN,
+    description="Confirm a PENDING booking before its hold expires. Requires the role admin.",
+)
+CANCEL = Transition(
+    "cancel",
+    CHANGEABLE,
+    BookingStatus.CANCELLED,
+    description="Cancel a PENDING or CONFIRMED booking and free its slot. Requires its driver or an administrator.",
+)
+START = Transition(
+    "start",
+    (BookingStatus.CONFIRMED,),
+    BookingStatus.ACTIVE,
+    check=require_start_time,
+    description="Start a CONFIRMED booking, from 15 minutes before its start until its end.",
+)
+COMPLETE = Transition(
+    "complete",
+    (BookingStatus.ACTIVE,),
+    BookingStatus.COMPLETED,
+    description="Complete an ACTIVE booking and free the rest of its slot.",
+)
+BOOKING_STEPS = (CONFIRM, CANCEL, START, COMPLETE)
 
 
 class BookingCRUD(CRUDBase[Booking]):
@@ -69,7 +100,7 @@ class BookingCRUD(CRUDBase[Booking]):
             expire_holds(unit.session, places)
         for position, (row, before, moved) in enumerate(pairs):
             if is_step(row, before):
-                continue  # `advance` has checked it
+                continue  # its transition has checked it
             with element_error(position):
                 if before is not None:
                     require_changeable(before)
@@ -88,21 +119,6 @@ class BookingCRUD(CRUDBase[Booking]):
         with element_error(0):
             require_administrator(unit.caller)
         super().delete_many(unit, keys)
-
-    def advance(self, unit: UnitOfWork, key: int, transition: Transition[BookingStatus]) -> Row:
-        """Take a step of a booking and return it as stored. Locks the booking once and reads it once.
-
-        Raises:
-            NotFoundError: 404 if the caller sees no such booking.
-            PermissionDeniedError: 403 if the caller may not take this step.
-            TransitionError: 409 if its state or the time does not allow the step.
-        """
-        stored = self.lock(unit, key)
-        transition.check_caller(unit.caller)
-        transition.check_source(stored["status"], "booking")
-        if transition is START:
-            require_start_time(stored, early=timedelta(minutes=SETTINGS.booking_early_minutes))
-        return self.update_locked(unit, stored, {"status": transition.target})
 
 
 def require_administrator(caller: Caller | None) -> None:
@@ -127,13 +143,6 @@ def require_changeable(stored: Row) -> None:
     """Require that the booking is neither over nor under way."""
     if stored["status"] not in CHANGEABLE:
         raise BookingClosedError
-
-
-def require_start_time(stored: Row, *, early: timedelta) -> None:
-    """Require that charging starts at most `early` before the booked time, and before its end."""
-    if not stored["start_time"] - early <= now() < stored["end_time"]:
-        minutes = int(early.total_seconds()) // 60
-        raise TransitionError(f"A booking can be started from {minutes} minutes before start_time until end_time.")
 
 
 def require_bookable_time(start: datetime, end: datetime) -> None:

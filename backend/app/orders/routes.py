@@ -1,4 +1,4 @@
-"""The routes of carts and orders: adding to a cart, ordering, and the steps of an order."""
+"""The routes of carts and orders: adding to a cart, and ordering."""
 
 from typing import Annotated, Any
 
@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from app.orders import service
 from app.orders.models import CartItem, Order
-from app.orders.service import CANCEL, DELIVER, SHIP, CartItemCRUD, OrderCRUD
+from app.orders.service import CartItemCRUD, OrderCRUD
 from rowhouse import (
     LOCATED,
     REPLAYED,
@@ -22,14 +22,12 @@ from rowhouse import (
     location_of,
     problem_responses,
     public_schema,
-    row_id,
 )
 
 CartItemCreate, CartItemPublic = create_schema(CartItem, owner="user_id"), public_schema(CartItem)
 OrderPublic = public_schema(Order, extra_fields=OrderCRUD.extra_fields)
 CartItemsDep = Annotated[CartItemCRUD, crud_of(CartItem)]
 OrdersDep = Annotated[OrderCRUD, crud_of(Order)]
-OrderId = Annotated[int, row_id("Order")]
 CREATED = {"headers": {**LOCATED, **TAGGED, **REPLAYED}}
 ADDED: dict[int | str, dict[str, Any]] = {
     200: {
@@ -41,7 +39,6 @@ ADDED: dict[int | str, dict[str, Any]] = {
     **problem_responses(409),
 }
 PLACED: dict[int | str, dict[str, Any]] = {201: CREATED, **problem_responses(400, 413)}
-STEP: dict[int | str, dict[str, Any]] = {200: {"headers": TAGGED}, **problem_responses(409)}
 
 cart_items = Router(prefix="/cart-items", tags=["cart-items"])
 orders = Router(prefix="/orders", tags=["orders"])
@@ -72,29 +69,5 @@ def create_order(caller: CallerDep, crud: OrdersDep, session: SessionDep, reques
     """Order everything in your cart at the present prices, and empty the cart. Takes no body."""
     row = service.place_order(session, caller.id)
     response.headers["Location"] = location_of(request, row["id"])
-    return _tagged(crud, row, response)
-
-
-@orders.post("/{id}/cancel", response_model=OrderPublic, responses=STEP)
-def cancel_order(order_id: OrderId, caller: CallerDep, crud: OrdersDep, session: SessionDep, response: Response) -> Row:
-    """Cancel a placed order and put its books back into stock. Requires its customer or an administrator."""
-    return _tagged(crud, service.advance(session, caller, order_id, CANCEL), response)
-
-
-@orders.post("/{id}/ship", response_model=OrderPublic, responses=STEP)
-def ship_order(order_id: OrderId, caller: CallerDep, crud: OrdersDep, session: SessionDep, response: Response) -> Row:
-    """Mark a placed order as shipped. Requires the role admin."""
-    return _tagged(crud, service.advance(session, caller, order_id, SHIP), response)
-
-
-@orders.post("/{id}/deliver", response_model=OrderPublic, responses=STEP)
-def deliver_order(
-    order_id: OrderId, caller: CallerDep, crud: OrdersDep, session: SessionDep, response: Response
-) -> Row:
-    """Mark a shipped order as delivered. Requires the role admin."""
-    return _tagged(crud, service.advance(session, caller, order_id, DELIVER), response)
-
-
-def _tagged(crud: OrderCRUD, row: Row, response: Response) -> Row:
     response.headers["ETag"] = crud.version(row)
     return row

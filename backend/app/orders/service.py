@@ -17,10 +17,8 @@ from app.orders.errors import CartFullError, EmptyCartError, OrderTooLargeError
 from app.orders.models import CartItem, Order, OrderLine, OrderLinePublic, OrderStatus
 from rowhouse import (
     ADMIN,
-    Caller,
     CRUDBase,
     NotAuthenticatedError,
-    NotFoundError,
     ReferenceNotFoundError,
     Row,
     Transition,
@@ -35,9 +33,27 @@ MAX_BOOKS = 1000
 MAX_COPIES = 2**31 - 1  # the range of the column
 MAX_TOTAL = Decimal("9999999999999.99")  # exact on SQLite and on PostgreSQL
 
-CANCEL = Transition("cancel", (OrderStatus.PLACED,), OrderStatus.CANCELLED)
-SHIP = Transition("ship", (OrderStatus.PLACED,), OrderStatus.SHIPPED, policy=ADMIN)
-DELIVER = Transition("deliver", (OrderStatus.SHIPPED,), OrderStatus.DELIVERED, policy=ADMIN)
+CANCEL = Transition(
+    "cancel",
+    (OrderStatus.PLACED,),
+    OrderStatus.CANCELLED,
+    description="Cancel a placed order and put its books back into stock. Requires its customer or an administrator.",
+)
+SHIP = Transition(
+    "ship",
+    (OrderStatus.PLACED,),
+    OrderStatus.SHIPPED,
+    policy=ADMIN,
+    description="Mark a placed order as shipped. Requires the role admin.",
+)
+DELIVER = Transition(
+    "deliver",
+    (OrderStatus.SHIPPED,),
+    OrderStatus.DELIVERED,
+    policy=ADMIN,
+    description="Mark a shipped order as delivered. Requires the role admin.",
+)
+ORDER_STEPS = (CANCEL, SHIP, DELIVER)
 
 
 class Addition(NamedTuple):
@@ -78,6 +94,14 @@ class OrderCRUD(CRUDBase[Order]):
     def load_extra_fields(self, rows: Sequence[Row], *, unit: UnitOfWork) -> None:
         """Add the lines to each order."""
         add_lines(unit.session, rows)
+
+    def take_step(self, unit: UnitOfWork, key: int, transition: Transition[Any]) -> Row:
+        """Take a step, and return the order with its lines. A cancelled order puts its books back into stock."""
+        row = super().take_step(unit, key, transition)
+        lines = lines_of(unit.session, [key])
+        if transition is CANCEL:
+            restock(unit.session, lines)
+        return {**row, "lines": [public_line(line) for line in lines]}
 
 
 def lock_cart(session: Session, user_id: int) -> None:
@@ -209,37 +233,6 @@ def total_of(wanted: Sequence[tuple[Book, int]]) -> Decimal:
     if total > MAX_TOTAL:
         raise OrderTooLargeError
     return total
-
-
-def advance(session: Session, caller: Caller, order_id: int, step: Transition[OrderStatus]) -> Row:
-    """Take a step of an order and return it with its lines. Locks the order once and reads it once.
-
-    Raises:
-        NotFoundError: 404 if the caller sees no such order.
-        PermissionDeniedError: 403 if the caller may not take this step.
-        TransitionError: 409 if its state does not allow the step.
-    """
-    order = locked_order(session, caller, order_id)
-    step.check_caller(caller)
-    step.check_source(order.status, "order")
-    lines = lines_of(session, [order_id])
-    if step is CANCEL:
-        restock(session, lines)
-    order.status = step.target
-    order.updated_at = now()
-    session.flush()
-    return with_lines(order, lines)
-
-
-def locked_order(session: Session, caller: Caller, order_id: int) -> Order:
-    """Lock an order of the caller, or any order for an administrator, until the transaction ends."""
-    named = select(Order).where(Order.id == order_id).with_for_update(key_share=True)
-    if not caller.is_admin:
-        named = named.where(Order.customer_id == caller.id)
-    order = session.exec(named).one_or_none()
-    if order is None:
-        raise NotFoundError(f"There is no Order with the id {order_id}.")
-    return order
 
 
 def restock(session: Session, lines: Sequence[OrderLine]) -> None:

@@ -37,5 +37,6 @@ def _policies(app: FastAPI) -> Iterator[tuple[tuple[str, str], str]]:
     for route in reversed(app.routes):
         if isinstance(route, GeneratedRoute | OneHopRoute):
             for method in route.methods or ():
-                names = sorted({policy.name for policy in route.authorization.policies(method)})
+                own = (route.policy,) if isinstance(route, GeneratedRoute) else route.authorization.policies(method)
+                names = sorted({policy.name for policy in own})
                 yield (method, route.path_format), " and ".join(names) or "anyone"

@@ -7,6 +7,9 @@ from rowhouse.core.problems import PROBLEM_MEDIA_TYPE
 
 # The extension that states an operation's service level objective, in milliseconds.
 SLO = "x-slo-ms"
+# The extension that states the column of a step, the states from which it starts, the one to which it leads, and the
+# initial state of a new row.
+TRANSITION = "x-transition"
 PROBLEM_REFERENCE = {"$ref": "#/components/schemas/Problem"}
 WORDS = {
     400: "The request makes no sense in the present state.",

@@ -59,6 +59,18 @@ Example:
 """
 
 
+def admitting(own: Policy, write: Policy) -> Policy:
+    """Return the policy of whom a step lets as far as the row: callers who may take it, or may write the entity.
+
+    Others are refused before the row is read. `own` is the policy of the step.
+    """
+    if own.anyone:
+        return own
+    if own.roles is None or write.roles is None:
+        return SIGNED_IN
+    return write if own.roles <= write.roles else role(*sorted(own.roles | write.roles))
+
+
 def role(*names: str) -> Policy:
     """Return the policy that requires one of these roles.
 

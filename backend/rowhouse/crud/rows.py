@@ -1,4 +1,4 @@
-"""The verbs for one row: list, get, create, update and delete, and what they share with batches."""
+"""The verbs for one row: list, get, create, update, delete and `take_step`, and what they share with batches."""
 
 import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -27,6 +27,8 @@ from rowhouse.crud.validation import RowValidator
 from rowhouse.db.compiled import Predicate, Row
 from rowhouse.db.integrity import ForeignKeyError
 from rowhouse.db.unit_of_work import UnitOfWork
+from rowhouse.entities.model import singular_snake
+from rowhouse.entities.transition import Transition
 from rowhouse.history.entries import Action
 from rowhouse.history.recorder import ChangeRecorder
 from rowhouse.history.row_predicate import RowPredicate
@@ -54,6 +56,7 @@ class RowVerbs(Hooks[ModelT]):
         self.recorder = ChangeRecorder(resource)
         self._defaults = server_defaults(resource)
         self._row_predicate = RowPredicate(self.table, dialect)
+        self._words = singular_snake(resource.name).replace("_", " ")
 
     def list(self, unit: UnitOfWork, selection: ListQuery) -> ResultPage:
         """Return one page of the caller's rows, the number of rows that the filters select, and whether more follow."""
@@ -115,6 +118,26 @@ class RowVerbs(Hooks[ModelT]):
         changes: Row = {**values, "updated_at": now()}
         self.guards.lock_moved(unit, stored, {**stored, **changes})
         return self._update(unit, stored[self.resource.key.name], changes, stored)
+
+    def take_step(self, unit: UnitOfWork, key: Any, transition: Transition[Any]) -> Row:
+        """Take a step of a row and return it as stored. The row is locked once and read once.
+
+            orders.take_step(unit, 7, SHIP)
+
+        Override it for what belongs to a step, such as stock to put back: call `super()`, then do the rest in the same
+        transaction.
+
+        Raises:
+            NotFoundError, PermissionDeniedError: as for `update`; 403 also if the step's policy refuses the caller.
+            TransitionError: 409 if the state of the row does not allow the step.
+            RowhouseError: whatever the step's check raises.
+        """
+        stored = self.lock(unit, key)
+        transition.check_caller(unit.caller)
+        transition.check_source(stored[transition.field], self._words)
+        if transition.check is not None:
+            transition.check(stored, unit)
+        return self.update_locked(unit, stored, {transition.field: transition.target})
 
     def _update(self, unit: UnitOfWork, key: Any, changes: Row, stored: Row) -> Row:
         """Validate and store changes. `stored` is the locked row, if anything needs it."""

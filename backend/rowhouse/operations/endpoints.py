@@ -11,9 +11,11 @@ from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
 from starlette.responses import Response
 
 from rowhouse.core.errors import EmptyUpdateError, InvalidInputError
+from rowhouse.core.policy import Policy
 from rowhouse.crud.base import CRUDBase
 from rowhouse.db.compiled import Row
 from rowhouse.db.unit_of_work import UnitOfWork
+from rowhouse.entities.transition import Transition
 from rowhouse.operations.expand import Expansion, partial_schema, projected_row
 from rowhouse.operations.page_request import JSON, PageRequest, page_response
 from rowhouse.operations.request import OperationRequest
@@ -112,6 +114,31 @@ class Endpoints:
         self._check_version(request, unit, key)
         values = body.__dict__
         return self._row_response(self.crud.update(unit, key, {name: values[name] for name in body.model_fields_set}))
+
+    def take_step(
+        self, request: OperationRequest, unit: UnitOfWork, *, transition: Transition[Any], admits: Policy
+    ) -> Response:
+        """Take a step of the row. `admits` is what is checked before the row is read.
+
+        A row that the caller does not see is 404 before the policy of the step refuses them.
+        """
+        request.authorize(unit, admits)
+        request.reject_query()
+        key = self._parse_key(request)
+        policy = transition.policy or self.resource.write
+        if not policy.allows(unit.caller):
+            self.crud.lock(unit, key)
+            policy.check(unit.caller)
+        return request.once(unit, lambda: self._take_step(request, unit, key, transition))
+
+    def _take_step(
+        self, request: OperationRequest, unit: UnitOfWork, key: Any, transition: Transition[Any]
+    ) -> Response:
+        self._check_version(request, unit, key)
+        row = self.crud.take_step(unit, key, transition)
+        if not self.crud.extra_fields.keys() <= row.keys():
+            self.crud.load_extra_fields([row], unit=unit)
+        return self._row_response(row)
 
     def delete_row(self, request: OperationRequest, unit: UnitOfWork) -> Response:
         """Delete the row."""

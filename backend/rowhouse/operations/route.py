@@ -57,7 +57,7 @@ async def read_body(receive: Receive) -> bytes:
 
 
 class GeneratedRoute(APIRoute):
-    """One generated operation. `accepted_body` describes a body that is not JSON.
+    """One generated operation. `policy` says who may call it; `accepted_body` describes a body that is not JSON.
 
     The fast path calls `fast_handler` and sends its response, without FastAPI's layers. `documented` is for OpenAPI
     only. Its name identifies the operation in rate limits and traces.
@@ -74,6 +74,7 @@ class GeneratedRoute(APIRoute):
         **options: Any,
     ) -> None:
         super().__init__(path, documented, **options)
+        self.policy = policy
         self.authorization = RouteAuthorization(read=(policy,), write=(policy,))
         self.accepted_body = accepted_body
         self.fast_handler = fast_handler

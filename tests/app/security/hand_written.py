@@ -1,36 +1,9 @@
 """The hand-written routes of the product: whose row each is about, a valid body, and how other callers are refused."""
 
-from tests.security.hand_written import (
-    OWN_ACCOUNT,
-    SIGNING_IN,
-    STEP_LATER,
-    STEPS,
-    HandWritten,
-    Probe,
-    book,
-    booking,
-    make,
-)
-from tests.security.stage import Stage
-
-
-def order(stage: Stage) -> int:
-    """A placed one of the owner's."""
-    return make(stage.running_app.entity("orders"), stage.owner)
-
+from tests.security.hand_written import OWN_ACCOUNT, PROBES, SIGNING_IN, HandWritten, book
 
 PRODUCT_ROUTES = HandWritten(
-    probes={
-        **STEPS,
-        **{
-            ("post", f"/bookings/{{id}}/{step}"): Probe(row=booking, stranger=404, granted=STEP_LATER)
-            for step in ("start", "complete")
-        },
-        **{
-            ("post", f"/orders/{{id}}/{step}"): Probe(row=order, stranger=404, granted=STEP_LATER)
-            for step in ("cancel", "ship", "deliver")
-        },
-    },
+    probes=PROBES,
     own={
         ("post", "/cart-items"): lambda stage: {"book_id": book(stage), "quantity": 1},
         ("post", "/orders"): None,

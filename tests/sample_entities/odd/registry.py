@@ -10,12 +10,13 @@ from starlette.responses import Response
 
 from rowhouse.auth.accounts import include_accounts
 from rowhouse.auth.models import ADMIN
-from rowhouse.core.errors import ConflictError, InvalidInputError, NotFoundError
+from rowhouse.core.errors import ConflictError, InvalidInputError, InvalidRequestError, NotFoundError
 from rowhouse.core.policy import ANYONE, SIGNED_IN
 from rowhouse.core.security import Caller
 from rowhouse.crud.base import CRUDBase
 from rowhouse.db.compiled import Row
 from rowhouse.db.unit_of_work import UnitOfWork
+from rowhouse.entities.transition import Transition
 from rowhouse.http.dependencies import CallerDep, SessionDep
 from rowhouse.http.routing import Router
 from rowhouse.registration.registry import Registry, public_schema
@@ -119,6 +120,18 @@ def read_latest_diary(caller: CallerDep, session: SessionDep) -> list[str]:
     return list(session.exec(mine.limit(1)))
 
 
+def require_remark(stored: Row, _unit: UnitOfWork) -> None:
+    """Refuse what is shut away without a word."""
+    if not stored["remark"]:
+        raise InvalidRequestError("Say in remark why it is shut away.")
+
+
+# The states are plain text. Who may open is more than who may write.
+OPEN = Transition("open", ("new", "shut"), "open", field="state", policy=SIGNED_IN)
+SHUT_AWAY = Transition(
+    "shut-away", ("open",), "shut", field="state", check=require_remark, summary="Lock it up", description="With a key."
+)
+
 registry.include(by_hand)
 include_accounts(registry, roles=("driver",), sign_up=("user", "driver"), operations=())
 register(Branch, read=ANYONE, write=ADMIN, search=("name",), crud=BranchCRUD, soft_delete=True, history=True)
@@ -134,7 +147,16 @@ register(Parcel, read=ANYONE, write=SIGNED_IN, crud=ParcelCRUD, soft_delete=True
 register(Period, write=ADMIN, soft_delete=True, history=True)
 register(Preset, write=ADMIN)
 register(Reserved, write=ADMIN, search=("search", "search_text"), path="reserved", history=True)
-register(Sealed, read=ANYONE, write=ADMIN, search=("serial", "state"), path="sealed", soft_delete=True, history=True)
+register(
+    Sealed,
+    read=ANYONE,
+    write=ADMIN,
+    search=("serial", "state"),
+    path="sealed",
+    soft_delete=True,
+    history=True,
+    steps=(OPEN, SHUT_AWAY),
+)
 register(Seat, write=ADMIN, exact_count_limit=100_000, soft_delete=True, history=True)
 register(Station, read=ANYONE, write=ADMIN, search=("code",), soft_delete=True, history=True)
 register(UnreasonablyLongNamedStorageCompartment, read=ANYONE, write=ADMIN, soft_delete=True)

@@ -1,7 +1,7 @@
-"""The registry of the sample shop: one line an entity, two steps of a booking and a book's stock by hand."""
+"""The registry of the sample shop: one line an entity, a booking with two steps, and a book's stock by hand."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,7 +11,6 @@ from rowhouse import (
     ADMIN,
     ANYONE,
     TAGGED,
-    CallerDep,
     CRUDBase,
     InvalidInputError,
     Registry,
@@ -24,7 +23,6 @@ from rowhouse import (
     element_error,
     include_accounts,
     now,
-    problem_responses,
     public_schema,
     role,
     row_id,
@@ -41,9 +39,7 @@ from tests.sample_entities.shop.models import (
 )
 
 DRIVER = role("driver", "admin")
-BookingPublic = public_schema(Booking)
 BookPublic = public_schema(Book)
-STEP: dict[int | str, dict[str, Any]] = {200: {"headers": TAGGED}, **problem_responses(409)}
 
 
 class BookCRUD(CRUDBase[Book]):
@@ -53,7 +49,7 @@ class BookCRUD(CRUDBase[Book]):
 
 
 class BookingCRUD(CRUDBase[Booking]):
-    """Bookings, which begin in the future and move from state to state."""
+    """Bookings, which begin in the future."""
 
     def validate_many(self, rows: Sequence[Booking], *, stored: Sequence[Row | None], unit: UnitOfWork) -> None:
         """Reject a booking that begins in the past."""
@@ -63,20 +59,10 @@ class BookingCRUD(CRUDBase[Booking]):
                 with element_error(position):
                     raise InvalidInputError.at("body", "start_time", message="must not be in the past")
 
-    def advance(self, unit: UnitOfWork, key: int, transition: Transition[BookingStatus]) -> Row:
-        """Take a booking one step further."""
-        stored = self.lock(unit, key)
-        transition.check_caller(unit.caller)
-        transition.check_source(stored["status"], "booking")
-        return self.update_locked(unit, stored, {"status": transition.target})
-
 
 CONFIRM = Transition("confirm", (BookingStatus.PENDING,), BookingStatus.CONFIRMED, policy=ADMIN)
 CANCEL = Transition("cancel", (BookingStatus.PENDING, BookingStatus.CONFIRMED), BookingStatus.CANCELLED)
-BookingsDep = Annotated[BookingCRUD, crud_of(Booking)]
 BooksDep = Annotated[BookCRUD, crud_of(Book)]
-BookingId = Annotated[int, row_id("Booking")]
-bookings = Router(prefix="/bookings", tags=["bookings"])
 books = Router(prefix="/books", tags=["books"])
 
 
@@ -101,26 +87,6 @@ def take_book_stock(
     return row
 
 
-@bookings.post("/{id}/confirm", response_model=BookingPublic, responses=STEP)
-def confirm_booking(
-    booking_id: BookingId, found: BookingsDep, unit: UnitDep, _caller: CallerDep, response: Response
-) -> Row:
-    """Confirm a PENDING booking. Administrators only."""
-    row = found.advance(unit, booking_id, CONFIRM)
-    response.headers["ETag"] = found.version(row)
-    return row
-
-
-@bookings.post("/{id}/cancel", response_model=BookingPublic, responses=STEP)
-def cancel_booking(
-    booking_id: BookingId, found: BookingsDep, unit: UnitDep, _caller: CallerDep, response: Response
-) -> Row:
-    """Cancel a PENDING or CONFIRMED booking. Its driver or an administrator."""
-    row = found.advance(unit, booking_id, CANCEL)
-    response.headers["ETag"] = found.version(row)
-    return row
-
-
 registry = Registry("/api/v1")
 register, include = registry.register, registry.include
 include_accounts(registry, roles=("driver",), sign_up=("user", "driver"))
@@ -134,8 +100,7 @@ register(
     exact_count_limit=10_000,
 )
 include(books)
-register(Booking, owner="driver_id", write=DRIVER, crud=BookingCRUD)
-include(bookings)
+register(Booking, owner="driver_id", write=DRIVER, crud=BookingCRUD, steps=(CONFIRM, CANCEL))
 register(Category, read=ANYONE, write=ADMIN, search=("name",))
 register(ChargePoint, read=ANYONE, write=ADMIN, search=("code", "name"), history=True)
 register(Review, read=ANYONE, owner="author_id", search=("comment",), exact_count_limit=10_000)

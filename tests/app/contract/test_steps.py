@@ -1,0 +1,3 @@
+"""The tests of `tests.contract.test_steps` over the entities of the product."""
+
+from tests.contract.test_steps import *
