@@ -3,6 +3,7 @@
 PostgreSQL's types of a native `sa.Enum`, and SQLite's lists.
 """
 
+import io
 from typing import Any
 
 import pytest
@@ -96,6 +97,15 @@ def test_written_out_as_sql_it_cannot_look_for_the_columns() -> None:
     context = MigrationContext.configure(dialect_name="postgresql", opts={"as_sql": True})
     with pytest.raises(CommandError, match="run it on a database"):
         Operations(context).invoke(ChangeEnum("state", ("a", "b"), ("b",)))
+
+
+def test_written_out_for_sqlite_it_looks_for_no_rows() -> None:
+    """There is no database to look into; the list of members is made anew."""
+    buffer = io.StringIO()
+    context = MigrationContext.configure(dialect_name="sqlite", opts={"as_sql": True, "output_buffer": buffer})
+    Operations(context).invoke(ChangeEnum("state", ("a", "b"), ("b",), [("houses", "state")]))
+    assert "DROP VIEW IF EXISTS enum_state" in buffer.getvalue()
+    assert "CREATE VIEW IF NOT EXISTS enum_state (member) AS VALUES ('b')" in buffer.getvalue()
 
 
 def test_each_undoes_the_other() -> None:

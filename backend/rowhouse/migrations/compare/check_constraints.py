@@ -54,10 +54,11 @@ def _declared(table: sa.Table) -> tuple[dict[str, sa.CheckConstraint], set[str]]
     """The checks by name, and the names of those that types have on some databases only."""
     declared, ignored = {}, set()
     for check in all_table_check_constraints(table):
-        if isinstance(check.name, str) and _is_of_its_type_alone(check):
-            ignored.add(str(check.name))
-        elif isinstance(check.name, str):
-            declared[str(check.name)] = check
+        name = str(check.name)  # the naming convention refuses a check without one
+        if _is_of_its_type_alone(check):
+            ignored.add(name)
+        else:
+            declared[name] = check
     return declared, ignored
 
 
