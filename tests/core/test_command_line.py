@@ -99,7 +99,12 @@ def test_the_application_may_stand_in_the_environment(run: Run, monkeypatch: pyt
     assert load_application(find_project()) is made
 
 
-@pytest.mark.parametrize("command", ["run", "migrate", "create-admin", "lint-migrations", "routes", "openapi"])
+COMMANDS = [
+    "new", "entity", "check", "client", "run", "migrate", "create-admin", "lint-migrations", "routes", "openapi",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(run: Run, command: str) -> None:
     """By `--help`, with exit status 0; an unknown option is 2."""
     helped = run(command, "--help")

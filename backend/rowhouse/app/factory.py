@@ -115,6 +115,7 @@ def create_app(  # noqa: PLR0913  all but the registry by keyword
     app.state.settings, app.state.database, app.state.runner = settings, database, runner
     app.state.throttle, app.state.cruds = AttemptThrottle(settings), cruds
     app.state.readiness, app.state.registries, app.state.metadata = readiness, tuple(registries), metadata
+    app.state.startup_checks = tuple(startup_checks)
     _add_own_routes(app, route_tree, settings)
     _add_middleware(app, settings, [registry.prefix for registry in registries])
     app.check_paths()

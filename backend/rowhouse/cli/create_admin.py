@@ -17,6 +17,7 @@ from sqlmodel import select
 from rowhouse.auth.models import ADMINISTRATOR, User
 from rowhouse.auth.routes import Email, FullName, Password
 from rowhouse.auth.service import sign_up
+from rowhouse.cli.errors import CommandError
 from rowhouse.core.clock import now
 from rowhouse.core.errors import RowhouseError, UnavailableError
 from rowhouse.core.security import hash_password
@@ -25,10 +26,6 @@ from rowhouse.db.database import Database
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.health.migration_state import Revisions
 from rowhouse.health.readiness import stored_revisions
-
-
-class CommandError(Exception):
-    """The command cannot do its work. The message is one sentence for its user."""
 
 
 class CommandSettings(Settings):

@@ -1,17 +1,22 @@
-"""The command `rowhouse`: serve, migrate, create an administrator, list the routes, print the OpenAPI document.
+"""The command `rowhouse`: create a project and its entities, migrate, check, serve, describe, generate clients.
 
-Each command works on the project in the working directory (`rowhouse.cli.project`). Exits with 0 on success, with 1
-and one sentence on standard error when it cannot do its work, and with 2 for wrong arguments. Imports a command's code
-when that command runs.
+Each command but `new` works on the project in the working directory (`rowhouse.cli.project`). Exits with 0 on success,
+with 1 and one sentence on standard error when it cannot do its work, and with 2 for wrong arguments. Imports a
+command's code when that command runs.
 """
 
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from rowhouse.cli.errors import CommandError
 from rowhouse.cli.project import VARIABLE
 
 if TYPE_CHECKING:
@@ -21,6 +26,23 @@ AppOption = Annotated[
     str | None,
     typer.Option("--app", metavar="MODULE:FACTORY", help="The application; [tool.rowhouse] app unless given."),
 ]
+
+
+class Who(StrEnum):
+    """A policy of a registration line."""
+
+    ANYONE = "anyone"
+    SIGNED_IN = "signed-in"
+    ADMIN = "admin"
+
+
+class Language(StrEnum):
+    """A language that a client can be generated in."""
+
+    TYPESCRIPT = "typescript"
+    PYTHON = "python"
+
+
 # These commands parse their own arguments, `--help` too.
 PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 rowhouse = typer.Typer(
@@ -30,6 +52,70 @@ rowhouse = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+@rowhouse.command()
+def new(name: Annotated[str, typer.Argument(help="The name of the project and of its folder, such as shop.")]) -> None:
+    """Create a project in a new folder, ready to run, to test and to commit."""
+    from rowhouse.cli.scaffold.project import create_project
+
+    with _one_sentence():
+        created = create_project(name, Path.cwd())
+    print(f"Created {name} with {len(created)} files:", *created, sep="\n    ")
+    print(f"\nNext:\n    cd {name}\n    scripts/run      # serves it\n    scripts/test     # tests it")
+
+
+@rowhouse.command()
+def entity(
+    name: Annotated[str, typer.Argument(help="The class, a singular in CamelCase, such as ChargePoint.")],
+    fields: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FIELD...",
+            help="name:type. The types are str, int, float, bool, date, datetime, decimal, uuid and json; the name of "
+            "an entity makes a reference to it. '?' allows null, '=VALUE' is the default. Put quotes around a '?'.",
+        ),
+    ],
+    write: Annotated[Who, typer.Option(help="Who may write.")] = Who.SIGNED_IN,
+    read: Annotated[Who, typer.Option(help="Who may read.")] = Who.SIGNED_IN,
+) -> None:
+    """Add an entity: its class, its line in api.py, its migration and a test.
+
+    rowhouse entity Publisher name:str 'founded:int?' active:bool=true
+
+    rowhouse entity Book title:str price:decimal publisher:Publisher --read anyone --write admin
+    """
+    from rowhouse.cli.scaffold.entity import add_entity
+
+    with _one_sentence():
+        lines = add_entity(name, fields, read=None if read is Who.SIGNED_IN else read, write=write)
+    print(*lines, sep="\n")
+
+
+@rowhouse.command()
+def check(
+    app: AppOption = None,
+    *,
+    production: Annotated[bool, typer.Option("--production", help="Say what production still lacks.")] = False,
+) -> None:
+    """Check settings, registration, indexes and migrations. Exit with 1 if something is wrong."""
+    from rowhouse.cli.reports import check
+
+    _select(app)
+    raise typer.Exit(check.run(production=production))
+
+
+@rowhouse.command()
+def client(
+    language: Annotated[Language, typer.Argument(help="The language of the client.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The folder that it is written into.")],
+    app: AppOption = None,
+) -> None:
+    """Generate a client from the OpenAPI document, and compile it."""
+    from rowhouse.cli import client
+
+    with _one_sentence():
+        print(client.generate(language, _load(app).openapi(), directory))
 
 
 @rowhouse.command(context_settings=PASSED_ON)
@@ -72,7 +158,7 @@ def create_admin(context: typer.Context) -> NoReturn:
 @rowhouse.command()
 def routes(app: AppOption = None) -> None:
     """List every operation: method, path, operation id, who may call it, and its time bound."""
-    from rowhouse.cli.routes import table
+    from rowhouse.cli.reports.routes import table
 
     print(table(_load(app)))
 
@@ -89,16 +175,25 @@ def _select(app: str | None) -> None:
         os.environ[VARIABLE] = app
 
 
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    """Print the sentence of an error, and exit with its status."""
+    try:
+        yield
+    except CommandError as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(error.status) from None
+
+
 def _load(app: str | None) -> "FastAPI":
-    from rowhouse.cli.project import find_project, load_application
-    from rowhouse.cli.serve import START_ERRORS, explained
+    from rowhouse.cli.reports.loading import load
 
     _select(app)
     try:
-        return load_application(find_project())
-    except START_ERRORS as error:
-        print(f"Rowhouse cannot load the application. {explained(error)}", file=sys.stderr)
-        raise typer.Exit(1) from None
+        return load()
+    except CommandError as error:
+        print(f"Rowhouse cannot load the application. {error}", file=sys.stderr)
+        raise typer.Exit(error.status) from None
 
 
 def main() -> None:

@@ -40,7 +40,7 @@ from rowhouse.db.engine import create_engine
 from rowhouse.migrations.defaults import UnfillableError
 from rowhouse.migrations.renames import Decisions, UndecidedError, ask, parse
 from rowhouse.migrations.sqlite.checks import UnsafeMigrationError
-from rowhouse.migrations.templates import create_missing
+from rowhouse.migrations.templates import create_missing, create_template
 from rowhouse.migrations.writing import Pending, Plan, pending, plan, position, write
 
 EXCUSE = "as rowhouse migrate wrote it; a large table that servers write to needs another way (docs/migrations.md)"
@@ -194,7 +194,15 @@ def _upgrade(migrator: Migrator) -> None:
         raise
 
 
+def _ensure_template(migrator: Migrator) -> None:
+    """Create the template of migrations. A project of `rowhouse new` gets it with its first migration."""
+    folder = Path(ScriptDirectory.from_config(migrator.config).dir)
+    if create_template(folder):
+        print(f"Created {migrator.shown(folder / 'script.py.mako')}; commit it.")
+
+
 def _write_empty(migrator: Migrator) -> int:
+    _ensure_template(migrator)
     script = command.revision(migrator.config, message=migrator.given.message, **position(migrator.config))
     if isinstance(script, Script):  # always, of one revision
         print(f"Wrote {migrator.shown(Path(script.path))}. Fill it in, then run {migrator.command}.")
@@ -224,6 +232,7 @@ def _write(migrator: Migrator) -> int:
 
 
 def _apply_new(migrator: Migrator, *, message: str, decisions: Decisions) -> int:
+    _ensure_template(migrator)
     with connected(migrator.settings) as connection:
         written = write(migrator.config, connection, migrator.metadata, message=message, decisions=decisions)
     if written is None:

@@ -14,6 +14,7 @@ import tomllib
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from fastapi import FastAPI
@@ -64,12 +65,27 @@ def load_application(project: Project) -> FastAPI:
 
     Raises:
         ModuleNotFoundError: there is no such module.
-        ValueError: the module has no such name, or it is neither an application nor a factory.
+        ValueError: the module has no such name, it is neither an application nor a factory, or Python finds another
+            module of that name first.
     """
     name = project.app.partition(":")[2] or "app"
     project.make_importable()
-    found = getattr(import_module(project.module), name, None)
+    module = import_module(project.module)
+    _require_own(project, module)
+    found = getattr(module, name, None)
     made = found if isinstance(found, FastAPI) else found() if callable(found) else None
     if not isinstance(made, FastAPI):
         raise ValueError(f"{project.app} is no application and no function that returns one; write module:factory")  # noqa: TRY004  a wrong setting
     return made
+
+
+def _require_own(project: Project, module: ModuleType) -> None:
+    """Require that a module which the project has was not found elsewhere."""
+    source = (project.directory / project.source).resolve()
+    own = source / project.module.replace(".", "/")
+    is_there = own.with_suffix(".py").is_file() or (own / "__init__.py").is_file()
+    if is_there and module.__file__ and not Path(module.__file__).resolve().is_relative_to(source):
+        raise ValueError(
+            f"Python finds {project.module} in {module.__file__} and not in {source}; take the other one out of "
+            f"PYTHONPATH, or put an __init__.py into {source / project.module.partition('.')[0]}"
+        )

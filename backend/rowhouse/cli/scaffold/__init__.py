@@ -1,0 +1,1 @@
+"""Writes code: a new project, and a new entity in a project."""

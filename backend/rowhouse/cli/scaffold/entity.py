@@ -1,0 +1,291 @@
+"""Adds an entity to a project: `rowhouse entity Publisher name:str founded:int?`.
+
+Writes its class, its registration line, its migration and a test. Either all of them are written, or nothing is.
+"""
+
+import ast
+import builtins
+import re
+import subprocess  # nosec B404  starts a Python that loads the changed project
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import rowhouse
+from rowhouse.cli.errors import CommandError, WordError
+from rowhouse.cli.project import Project, find_project
+from rowhouse.cli.scaffold.fields import MAX_NAME, Field, Import, Reference, parse_field
+from rowhouse.cli.scaffold.source import MAX_LINE, add_imports, call, classes
+from rowhouse.entities.model import plural, singular_snake
+from rowhouse.migrations.engine_tables import ENGINE_TABLES
+
+CLASS_NAME = re.compile(r"[A-Z][A-Za-z0-9]*")
+# Names that `models.py` imports, or that Python has itself.
+NOT_ENTITIES = {*rowhouse.__all__, *dir(builtins), "Any", "BigInteger", "Decimal", "Field", "JSON", "SQLModel", "UUID"}
+POLICIES = {"anyone": "ANYONE", "signed-in": "SIGNED_IN", "admin": "ADMIN"}
+KEYS = {"Entity": "int", "IntegerKey": "int", "BigIntegerKey": "big", "UUIDKey": "UUID"}
+UNKNOWN_UUID = '"6f1c1c5e-6f0d-4f8e-9d0b-2f4c6a1b7e11"'
+APPLY = "rowhouse.cli.scaffold.apply"
+FIXTURE = re.compile(r"^def client\(", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table class of the project: the name of its table, and the type of its key."""
+
+    name: str
+    key: str | None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a project keeps its classes, its registration lines and its tests."""
+
+    directory: Path
+    package: str
+    models: Path
+    api: Path
+    tests: Path
+
+    def relative(self, path: Path) -> str:
+        """Return a path as it is shown."""
+        return path.relative_to(self.directory).as_posix()
+
+
+def add_entity(name: str, specifications: Sequence[str], *, read: str | None, write: str) -> list[str]:
+    """Write the files of a new entity into the project of the working directory. Return lines about them.
+
+    `read` and `write` are names of `POLICIES`.
+
+    Raises:
+        WordError: a name, a type or a default cannot be used.
+        CommandError: the project cannot take the entity. Nothing was written.
+    """
+    _check_class_name(name)
+    fields = _parse(specifications)
+    layout = find_layout(find_project())
+    tables = dict(_tables(layout))
+    _check_new(name, tables)
+    entity = _Entity(name, fields, tables)
+    changes = {
+        layout.models: _with_class(layout, entity),
+        layout.api: _with_line(layout, entity, read=read, write=write),
+    }
+    if layout.tests.is_file() and FIXTURE.search(layout.tests.read_text("utf-8")):
+        changes[layout.tests] = f"{layout.tests.read_text('utf-8').rstrip()}\n\n\n{entity.test(_prefix(layout))}"
+    existed = [path for path in changes if path.exists()]
+    with _written(changes):
+        said = _apply(layout.directory)
+    shown = [f"{'Changed' if path in existed else 'Wrote'} {layout.relative(path)}" for path in changes]
+    return [*shown, *said.splitlines()]
+
+
+def find_layout(project: Project) -> Layout:
+    """Find the files of a project.
+
+    Raises:
+        CommandError: it has no `api.py` with a registry beside its application.
+    """
+    package, _, _module = project.module.rpartition(".")
+    folder = project.directory / project.source / package.replace(".", "/")
+    api = folder / "api.py"
+    prefix = f"{package}." if package else ""
+    if not api.is_file() or not re.search(r"^registry\b.*=", api.read_text("utf-8"), re.MULTILINE):
+        raise CommandError(
+            f"There is no {api.relative_to(project.directory).as_posix()} with `registry = Registry(...)`; "
+            "run this in the folder of a project, such as one of `rowhouse new`."
+        )
+    return Layout(project.directory, prefix, folder / "models.py", api, project.directory / "tests/test_api.py")
+
+
+def _check_class_name(name: str) -> None:
+    if not CLASS_NAME.fullmatch(name) or len(name) > MAX_NAME:
+        raise WordError(f"{name!r} is not the name of an entity: write a singular in CamelCase, such as 'ChargePoint'.")
+    if name in NOT_ENTITIES:
+        raise WordError(f"{name!r} is a name of Python or of Rowhouse; choose another one.")
+
+
+def _parse(specifications: Sequence[str]) -> list[Field | Reference]:
+    fields = [parse_field(text) for text in specifications]
+    names = [field.name for field in fields]
+    for name in names:
+        if names.count(name) > 1:
+            raise WordError(f"{name!r} stands there twice.")
+    if not fields:
+        raise WordError("Write at least one field, such as name:str.")
+    return fields
+
+
+def _tables(layout: Layout) -> Iterator[tuple[str, Table]]:
+    """Yield every class of the project with its table. A class without a table has the name ""."""
+    yield "User", Table("users", "int")
+    for path in sorted(layout.api.parent.rglob("*.py")):
+        try:
+            yield from ((node.name, _table(node)) for node in classes(path.read_text("utf-8")))
+        except SyntaxError as error:
+            raise CommandError(f"{layout.relative(path)}, line {error.lineno}: {error.msg}.") from error
+
+
+def _table(node: ast.ClassDef) -> Table:
+    if not any(word.arg == "table" for word in node.keywords):
+        return Table("", None)
+    stated = [
+        statement.value.value
+        for statement in node.body
+        if isinstance(statement, ast.Assign | ast.AnnAssign)
+        and "__tablename__" in ast.unparse(statement)
+        and isinstance(statement.value, ast.Constant)
+    ]
+    bases = [ast.unparse(base).rpartition(".")[2] for base in node.bases]
+    key = next((KEYS[base] for base in bases if base in KEYS), None)
+    return Table(str(stated[0]) if stated else plural(node.name).replace("-", "_"), key)
+
+
+def _check_new(name: str, tables: Mapping[str, Table]) -> None:
+    if name in tables:
+        raise CommandError(f"The project has a class {name} already; choose another name.")
+    table = plural(name).replace("-", "_")
+    others = [other for other, one in tables.items() if one.name == table]
+    if others or table in ENGINE_TABLES:
+        owner = others[0] if others else "the engine"
+        raise CommandError(f"{name} would have the table {table}, which belongs to {owner}; choose another name.")
+
+
+class _Entity:
+    """The code of one entity."""
+
+    def __init__(self, name: str, fields: Sequence[Field | Reference], tables: Mapping[str, Table]) -> None:
+        self.name = name
+        self.words = singular_snake(name).replace("_", " ")
+        self.path = plural(name)
+        self.fields = fields
+        own = Table(self.path.replace("-", "_"), "int")
+        self._targets = {field.name: self._target(field, {**tables, name: own}) for field in self._references()}
+
+    @property
+    def imports(self) -> list[Import]:
+        """What the class needs."""
+        found = [("sqlmodel", "Field"), ("rowhouse", "Entity")]
+        for field in self.fields:
+            if isinstance(field, Field):
+                found += field.imports
+            else:
+                found += {"UUID": [("uuid", "UUID")], "big": [("sqlalchemy", "BigInteger")]}.get(
+                    str(self._targets[field.name].key), []
+                )
+        return found
+
+    @property
+    def code(self) -> str:
+        """The class."""
+        lines = [field.code if isinstance(field, Field) else self._reference(field) for field in self.fields]
+        return f'class {self.name}(Entity, table=True):\n    """{_article(self.words)}."""\n\n{"".join(lines)}'
+
+    def test(self, prefix: str) -> str:
+        """Return a test. A row that needs another one is refused until that exists."""
+        path, body = f"{prefix}/{self.path}", self._body()
+        if any(not one.nullable and one.target != "User" for one in self._references()):
+            return (
+                f"def test_{singular_snake(self.name)}_needs_its_references(client: TestClient) -> None:\n"
+                f'    """A row refers to rows that exist."""\n'
+                f"{body}"
+                f'    refused = client.post("{path}", json=body)\n'
+                "    assert refused.status_code == 409, refused.json()\n"
+                '    assert refused.json()["code"] == "reference_not_found"\n'
+            )
+        return (
+            f"def test_{singular_snake(self.name)}_is_stored(client: TestClient) -> None:\n"
+            f'    """A row is created and read again."""\n'
+            f"{body}"
+            f'    created = client.post("{path}", json=body)\n'
+            "    assert created.status_code == 201, created.json()\n"
+            '    assert client.get(created.headers["location"]).json() == created.json()\n'
+        )
+
+    def _references(self) -> list[Reference]:
+        return [field for field in self.fields if isinstance(field, Reference)]
+
+    def _target(self, field: Reference, tables: Mapping[str, Table]) -> Table:
+        found = tables.get(field.target)
+        if found is None or not found.name:
+            known = ", ".join(sorted(name for name, table in tables.items() if table.name and name != self.name))
+            raise CommandError(f"{field.name}: there is no entity {field.target}; the entities are {known}.")
+        if found.key is None:
+            raise CommandError(f"{field.name}: the key of {field.target} is not known here; write the column by hand.")
+        if field.target == self.name and not field.nullable:
+            raise CommandError(f"{field.name}: the first {self.words} could never be stored; write {field.target}?.")
+        return found
+
+    def _reference(self, field: Reference) -> str:
+        table = self._targets[field.name]
+        annotation = "UUID" if table.key == "UUID" else "int"
+        words = [f'foreign_key="{table.name}.id"', "index=True"]
+        if table.key == "big":
+            words.append("sa_type=BigInteger")
+        if field.nullable:
+            annotation, words = f"{annotation} | None", ["default=None", *words]
+        return call(f"{field.name}: {annotation} = Field", words, indent=4)
+
+    def _body(self) -> str:
+        members = [f'"{field.name}": {field.kind.example}' for field in self.fields if isinstance(field, Field)]
+        for field in self._references():
+            if not field.nullable:
+                value = UNKNOWN_UUID if self._targets[field.name].key == "UUID" else "1"
+                members.append(f'"{field.name}": {value}')
+        line = f"    body = {{{', '.join(members)}}}\n"
+        if len(line) <= MAX_LINE + 1:
+            return line
+        return "".join(["    body = {\n", *(f"        {member},\n" for member in members), "    }\n"])
+
+
+def _article(words: str) -> str:
+    return f"{'An' if words[0] in 'aeiou' else 'A'} {words}"
+
+
+def _with_class(layout: Layout, entity: _Entity) -> str:
+    text = layout.models.read_text("utf-8") if layout.models.exists() else '"""The entities."""\n'
+    text = add_imports(text, entity.imports, package=layout.package.partition(".")[0])
+    return f"{text.rstrip()}\n\n\n{entity.code}"
+
+
+def _with_line(layout: Layout, entity: _Entity, *, read: str | None, write: str) -> str:
+    words = {"read": read, "write": write}
+    given = {word: POLICIES[policy] for word, policy in words.items() if policy is not None}
+    imports = [(f"{layout.package}models", entity.name), *(("rowhouse", policy) for policy in given.values())]
+    text = add_imports(layout.api.read_text("utf-8"), imports, package=layout.package.partition(".")[0])
+    stated = ", ".join(f"{word}={policy}" for word, policy in given.items())
+    return f"{text.rstrip()}\nregistry.register({entity.name}, {stated})\n"
+
+
+def _prefix(layout: Layout) -> str:
+    found = re.search(r"Registry\(\s*(?:prefix=)?\"([^\"]*)\"", layout.api.read_text("utf-8"))
+    return found[1] if found else "/api/v1"
+
+
+@contextmanager
+def _written(changes: Mapping[Path, str]) -> Iterator[None]:
+    """Write texts for the duration of a block. If it fails, put back what was there."""
+    before = {path: path.read_text("utf-8") if path.exists() else None for path in changes}
+    is_done = False
+    try:
+        for path, text in changes.items():
+            path.write_text(text, "utf-8")
+        yield
+        is_done = True
+    finally:
+        for path, former in () if is_done else before.items():
+            if former is None:
+                path.unlink(missing_ok=True)
+            else:
+                path.write_text(former, "utf-8")
+
+
+def _apply(directory: Path) -> str:
+    """Load the changed project in a Python of its own, and migrate. Return its output."""
+    words = [sys.executable, "-m", APPLY]
+    done = subprocess.run(words, cwd=directory, capture_output=True, text=True, check=False)  # noqa: S603  # nosec B603  ours
+    if done.returncode:
+        raise CommandError(f"Nothing was written. {(done.stdout + done.stderr).strip()}")
+    return done.stdout

@@ -1,0 +1,186 @@
+"""`rowhouse check`: what is wrong with a project, and what production still lacks."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rowhouse.cli import migrate
+from rowhouse.migrations.templates import create_missing
+from tests.cli.conftest import Run
+
+KIOSK = '''"""A kiosk."""
+
+import sqlalchemy as sa
+from sqlalchemy.orm import registry as mappers
+from sqlmodel import Field
+
+from rowhouse import ADMIN, ANYONE, Entity, ProjectSettings, Registry, StartRefusedError, create_app
+
+metadata = sa.MetaData(naming_convention=Entity.metadata.naming_convention)
+
+
+class OwnEntity(Entity, registry=mappers(metadata=metadata)):
+    """The base of this project's classes."""
+
+
+class Paper(OwnEntity, table=True):
+    """A paper."""
+
+    title: str = Field(max_length=50, index=INDEXED)
+
+
+class KioskSettings(ProjectSettings):
+    """Opening hours."""
+
+    kiosk_opens_at: int = 8
+
+
+def refuse(unit, *, settings):
+    if settings.environment == "production":
+        raise StartRefusedError("The kiosk is closed.")
+
+
+registry = Registry("/api/v1")
+registry.register(Paper, read=ANYONE, write=POLICY)
+
+
+def make():
+    return create_app(registry, metadata=metadata, title="Kiosk", startup_checks=CHECKS)
+'''
+Write = Callable[..., None]
+
+
+@pytest.fixture
+def write(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """Writes the project `kiosk` into the working directory, as if its module had never been imported."""
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/kiosk.db")
+    (tmp_path / "pyproject.toml").write_text('[tool.rowhouse]\napp = "stand:make"\n', "utf-8")
+
+    def written(*, indexed: str = "True", policy: str = "ADMIN", checks: str = "()") -> None:
+        text = KIOSK.replace("INDEXED", indexed).replace("POLICY", policy).replace("CHECKS", checks)
+        (tmp_path / "stand.py").write_text(text, "utf-8")
+        sys.modules.pop("stand", None)
+        shutil.rmtree(tmp_path / "__pycache__", ignore_errors=True)  # two versions within one second look alike
+
+    return written
+
+
+@pytest.fixture
+def migrated(write: Write, run: Run, tmp_path: Path) -> Path:
+    """The project with its migration, applied."""
+    write()
+    create_missing(tmp_path, module="stand")
+    assert run("routes").exit_code == 0
+    assert migrate.run([], metadata=sys.modules["stand"].metadata) == 0
+    return tmp_path
+
+
+def faults(output: str) -> list[str]:
+    """The lines that name a fault."""
+    return [line.removeprefix("fault").strip() for line in output.splitlines() if line.startswith("fault")]
+
+
+def test_a_sound_project_has_no_fault(migrated: Path, run: Run) -> None:
+    """Each topic is one line."""
+    done = run("check")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines()[1].startswith("ok    registration: 1 entity, ")
+    assert [line.split(":")[0].split()[:2] for line in done.stdout.splitlines()] == [
+        ["ok", "settings"], ["ok", "registration"], ["ok", "indexes"], ["ok", "migrations"], ["Nothing", "is"],
+    ]  # fmt: skip
+
+
+def test_a_column_without_an_index_is_a_fault(write: Write, migrated: Path, run: Run) -> None:
+    """As the log says it at a start."""
+    write(indexed="None")
+    done = run("check")
+    assert done.exit_code == 1
+    assert faults(done.stdout)[0].startswith("indexes: Paper: no index begins with title")
+    assert done.stdout.splitlines()[-1] == f"{len(faults(done.stdout))} faults."
+
+
+def test_a_model_that_no_migration_knows_is_a_fault(migrated: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the command that writes the migration."""
+    source = migrated / "stand.py"
+    source.write_text(source.read_text("utf-8").replace("    title: str", "    price: int | None = Field(default=None, index=False)\n    title: str"), "utf-8")  # fmt: skip
+    sys.modules.pop("stand", None)
+    shutil.rmtree(migrated / "__pycache__", ignore_errors=True)
+    done = run("check")
+    assert faults(done.stdout) == [
+        'migrations: the models differ from the database (add papers price); run rowhouse migrate "what changed"'
+    ]
+
+
+def test_a_migration_that_is_not_applied_is_a_fault(migrated: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database is another one."""
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{migrated}/another.db")
+    (found,) = faults(run("check").stdout)
+    assert found.startswith("migrations: the database lacks rowhouse_0001")
+    assert found.endswith("; run rowhouse migrate")
+
+
+def test_a_project_without_migrations_is_told_to_make_some(write: Write, run: Run) -> None:
+    """They are found by alembic.ini."""
+    write()
+    assert faults(run("check").stdout) == ["migrations: there is no alembic.ini; run rowhouse migrate in development"]
+
+
+def test_a_database_that_does_not_answer_is_a_fault(migrated: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one line."""
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    done = run("check", "--production")
+    assert done.exit_code == 1
+    assert any(one.startswith("migrations: OperationalError") for one in faults(done.stdout))
+    assert any(one.startswith("production: the accounts cannot be read") for one in faults(done.stdout))
+
+
+def test_a_wrong_registration_is_a_fault(write: Write, run: Run) -> None:
+    """And the rest is not checked."""
+    write(policy="'anyone'")
+    done = run("check")
+    assert done.exit_code == 1
+    (found,) = faults(done.stdout)
+    assert "registration: RegistrationError: Paper: write='anyone' is not a policy" in found
+    assert "stand.py, line" in found
+
+
+def test_wrong_settings_are_faults(migrated: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A value that is none, and a name in `.env` that is nearly one; names of the project are known."""
+    lines = "JWT_SECERT=x\nWORKER_THREAD=3\nKIOSK_OPENS_AT=9\nPORT=8001\nPOSTGRES_PASSWORD=other\n"
+    (migrated / ".env").write_text(lines, "utf-8")
+    assert faults(run("check").stdout) == [
+        "settings: .env sets JWT_SECERT, which is no setting; did you mean JWT_SECRET?",
+        "settings: .env sets WORKER_THREAD, which is no setting; did you mean WORKER_THREADS?",
+    ]
+    monkeypatch.setenv("WORKER_THREADS", "many")
+    (found,) = faults(run("check").stdout)
+    assert found.startswith("settings: WORKER_THREADS Input should be a valid integer")
+
+
+def test_production_lacks_what_development_does_without(write: Write, migrated: Path, run: Run) -> None:
+    """The environment's name, a secret, an administrator, and what the project's own startup checks demand."""
+    write(checks="[refuse]")
+    done = run("check", "--production")
+    assert done.exit_code == 1
+    assert faults(done.stdout) == [
+        "production: ENVIRONMENT is development; set ENVIRONMENT=production in the environment of the servers",
+        "production: set JWT_SECRET outside development: openssl rand -hex 32",
+        "production: The kiosk is closed.",
+        "production: no account is an administrator; run rowhouse create-admin, or set ADMIN_EMAIL and ADMIN_PASSWORD",
+    ]
+    assert "note  production: anyone can open /docs, /redoc, /openapi.json" in done.stdout
+
+
+def test_production_that_lacks_nothing_has_no_fault(migrated: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Notes say what may be meant."""
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    monkeypatch.setenv("JWT_SECRET", "x" * 32)
+    monkeypatch.setenv("ADMIN_EMAIL", "boss@example.com")
+    monkeypatch.setenv("ADMIN_PASSWORD", "correct-horse")
+    done = run("check", "--production")
+    assert (done.exit_code, faults(done.stdout)) == (0, []), done.output
+    for name in ("RATE_LIMIT_STORAGE_URL", "DRAIN_SECONDS", "FORWARDED_ALLOW_IPS", "SQLite"):
+        assert name in done.stdout

@@ -1,0 +1,104 @@
+"""`rowhouse new` and the wheel of this tree: a project that runs, passes its checks and tests, and takes entities."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+
+import httpx2
+import pytest
+
+from tests.conftest import ROOT
+from tests.test_wheel import build_wheel
+from tests.world.test_wheel import READY_SECONDS, wait_until_ready
+
+COMMAND_SECONDS = 900
+NOT_OURS = ("PYTHON", "ROWHOUSE", "COV", "PYTEST", "DATABASE_URL", "ADMIN_", "LOG_", "JWT_", "ENVIRONMENT", "TMPDIR")
+ADMIN = {"ADMIN_EMAIL": "boss@example.com", "ADMIN_PASSWORD": "correct-horse"}
+
+
+class Shop:
+    """A project, and what a person types in its folder."""
+
+    def __init__(self, directory: Path, wheels: Path) -> None:
+        self.directory = directory
+        own = {name: value for name, value in os.environ.items() if not name.startswith(NOT_OURS)}
+        self.environment = {**own, "PIP_FIND_LINKS": str(wheels)}
+
+    def start(self, *words: str, settings: Mapping[str, str] = MappingProxyType({})) -> "subprocess.Popen[str]":
+        """Start a command."""
+        return subprocess.Popen(
+            words, cwd=self.directory, env={**self.environment, **settings}, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    def run(self, *words: str, status: int = 0, settings: Mapping[str, str] = MappingProxyType({})) -> str:
+        """Run a command to its end; what it says."""
+        process = self.start(*words, settings=settings)
+        said = process.communicate(timeout=COMMAND_SECONDS)[0]
+        assert process.returncode == status, said
+        return said
+
+    @contextmanager
+    def served(self) -> Iterator[httpx2.Client]:
+        """A client of `scripts/run`, once `/ready` is 200."""
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        server = self.start("scripts/run", settings={"PORT": str(port), **ADMIN})
+        try:
+            with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=READY_SECONDS) as client:
+                wait_until_ready(client, server)
+                yield client
+        finally:
+            server.send_signal(signal.SIGINT)
+            said = server.communicate(timeout=READY_SECONDS)[0]
+        assert f"http://127.0.0.1:{port}/docs" in said
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """A new project, whose scripts find the wheel by PIP_FIND_LINKS. It is no part of this repository's checkout."""
+    wheels = tmp_path_factory.mktemp("wheels")
+    build_wheel(wheels, "--no-isolation")
+    shutil.rmtree(wheels / "sources")
+    parent = tmp_path_factory.mktemp("projects")
+    words = [sys.executable, "-m", "rowhouse", "new", "shop"]
+    subprocess.run(words, cwd=parent, env={**os.environ, "PYTHONPATH": str(ROOT / "backend")}, check=True)
+    return Shop(parent / "shop", wheels)
+
+
+def test_its_two_commands_work_at_once(shop: Shop) -> None:
+    """Style, types and tests pass, the server answers, and git has nothing to commit that should not be there."""
+    assert "passed" in shop.run("scripts/test")
+    with shop.served() as client:
+        assert client.get("/openapi.json").json()["info"]["title"] == "Shop"
+    untracked = shop.run("git", "status", "--porcelain", "--untracked-files=all").splitlines()
+    assert len(untracked) == 12, untracked
+
+
+def test_it_takes_entities(shop: Shop) -> None:
+    """Two that refer to each other are served, tested, put under load, and have nothing wrong."""
+    rowhouse = ".venv/bin/rowhouse"
+    shop.run("scripts/run", "--install")
+    shop.run(rowhouse, "entity", "Publisher", "name:str", "founded:int?")
+    shop.run(rowhouse, "entity", "Book", "title:str", "price:decimal=9.99", "publisher:Publisher", "--read", "anyone")
+    assert "passed" in shop.run("scripts/test")
+    with shop.served() as client:
+        login = {"username": ADMIN["ADMIN_EMAIL"], "password": ADMIN["ADMIN_PASSWORD"]}
+        token = client.post("/api/v1/auth/login", data=login).json()["access_token"]
+        headers = {"Authorization": f"Bearer {token}"}
+        publisher = client.post("/api/v1/publishers", json={"name": "Cotta"}, headers=headers).json()
+        book = client.post("/api/v1/books", json={"title": "Faust", "publisher_id": publisher["id"]}, headers=headers)
+        assert book.status_code == 201, book.text
+        assert client.get(f"/api/v1/books?publisher_id={publisher['id']}").json()["total"] == 1
+        locust = [".venv/bin/locust", "-f", "perf/locustfile.py", "--headless", "-u", "2", "-r", "2", "-t", "5s"]
+        shop.run(*locust, "--host", str(client.base_url), settings=ADMIN)
+    assert "Nothing is wrong." in shop.run(rowhouse, "check")
+    said = shop.run(rowhouse, "check", "--production", status=1)
+    assert "set JWT_SECRET outside development" in said
