@@ -25,7 +25,7 @@ from rowhouse import (
     role,
     unit,
 )
-from rowhouse.cli.routes import table
+from rowhouse.cli.reports.routes import table
 from rowhouse.core.clock import now
 from rowhouse.core.policy import admitting
 from tests.conftest import sign_up, unique
