@@ -24,7 +24,9 @@ INSIDE_OF_THE_PRODUCT = {"demo"}  # below tests/app
 UNFOLLOWED = {"clients", "concurrency", "perf", "stateful"}
 UNFOLLOWED_OF_THE_PRODUCT = {"fuzz"}  # below tests/app
 # Covered by the same tests on the other database; what each database does in its own way has its own tests.
-FOLLOWED_ON_SQLITE = {"auth", "contract", "hand_written", "isolation", "pages", "security", "transfer"}
+FOLLOWED_ON_SQLITE = {"auth", "contract", "crud", "hand_written", "isolation", "pages", "security", "transfer"}
+# Each of these tests runs on both databases, whichever its name says.
+FOLLOWED_ON_SQLITE |= {"test_chains_of_changes.py", "test_portable_files.py", "test_table_renames.py"}
 # One test calls every operation there is, and covers nothing that others leave out.
 UNFOLLOWED_FILES = {
     "test_every_operation.py",
@@ -77,7 +79,7 @@ def measured(path: Path, name: str) -> Iterator[None]:
     _is_followed = (
         directory not in UNFOLLOWED | UNFOLLOWED_OF_THE_PRODUCT
         and path.name not in UNFOLLOWED_FILES
-        and not (directory in FOLLOWED_ON_SQLITE and "postgresql" in name)
+        and not ({directory, path.name} & FOLLOWED_ON_SQLITE and "postgresql" in name)
         and (is_inside or _cases[case] <= FOLLOWED_CASES)
     )
     follow(wanted=_is_followed and is_inside)
