@@ -1,7 +1,7 @@
 """The commands that the README and the guides tell a reader to type, and which test runs each of them.
 
 A command is a line of a fenced `sh` or `bash` block whose lines are all commands of this repository, a whole block
-otherwise (a walk with variables), or a command between backquotes. `tests/test_commands.py` fails where one stands in
+otherwise (a walk with variables), or a command between backquotes. `tests/app/test_commands.py` fails where one stands in
 no table here. What is run instead of the text as it stands is written beside it, with the reason.
 """
 
@@ -78,10 +78,10 @@ PYTHON = "tests/world/test_clients.py::test_the_python_client_of_the_guide"
 
 PRODUCTION = "tests/world/test_operating.py::test_production_starts_in_two_steps_and_is_restored"
 
-DAY = "tests/test_migrations_page.py::test_the_developers_day"
+DAY = "tests/app/test_migrations_page.py::test_the_developers_day"
 BY_HAND = "tests/world/test_migrations_page.py::test_migrations_by_hand"
 
-# Run one by one, in a clone, by tests/test_commands.py.
+# Run one by one, in a clone, by tests/app/test_commands.py.
 ON_A_BARE_MACHINE = {
     "scripts/test tests/contract": Run(
         instead="scripts/test tests/core/test_clock.py", because=".ci/run runs all of them", says="passed"
@@ -183,11 +183,11 @@ IN_THE_WORLD = {
 
 # Run as it stands by the test that is named.
 BY_A_TEST_OF_ITS_OWN = {
-    "scripts/run": "tests/test_commands.py::test_the_first_start_and_the_second",
-    DEMO: "tests/test_commands.py::test_the_calls_of_the_readme",
-    "scripts/create-admin --email boss@example.com": "tests/test_commands.py::test_an_administrator_is_made",
+    "scripts/run": "tests/app/test_commands.py::test_the_first_start_and_the_second",
+    DEMO: "tests/app/test_commands.py::test_the_calls_of_the_readme",
+    "scripts/create-admin --email boss@example.com": "tests/app/test_commands.py::test_an_administrator_is_made",
     "scripts/migrate": DAY,
-    'scripts/migrate "what changed"': "tests/test_commands.py::test_the_entity_of_the_readme",
+    'scripts/migrate "what changed"': "tests/app/test_commands.py::test_the_entity_of_the_readme",
     'scripts/migrate "call it since" --rename publishers.founded=since': DAY,
     'scripts/migrate "split city" --empty': DAY,
     'scripts/migrate "a country is needed"': DAY,
@@ -199,10 +199,10 @@ BY_A_TEST_OF_ITS_OWN = {
     'psql --set ON_ERROR_STOP=1 --file migrations.sql "$OWNER_URL"': BY_HAND,
     "python -m alembic downgrade project@-1": BY_HAND,
     'curl -H "Authorization: Bearer $TOKEN" "$API/books/export?format=csv&category_id=3&sort=-price" --remote-header-name -O': (
-        "tests/test_commands.py::test_the_files_of_the_guide"
+        "tests/app/test_commands.py::test_the_files_of_the_guide"
     ),
     'curl -H "Authorization: Bearer $TOKEN" -H "Content-Type: text/csv" --data-binary @books.csv "$API/books/import"': (
-        "tests/test_commands.py::test_the_files_of_the_guide"
+        "tests/app/test_commands.py::test_the_files_of_the_guide"
     ),
     "DATABASE_URL=postgresql+psycopg://user:password@host/name scripts/run": (
         "tests/world/test_run.py::test_it_starts_on_an_empty_postgresql_twice"

@@ -14,5 +14,6 @@ from tests.conftest import ROOT, alembic_config
 def copy_migrations(directory: Path) -> Config:
     """Copy `alembic.ini` and `alembic/` into a directory. Return the configuration of the copy."""
     shutil.copytree(ROOT / "alembic", directory / "alembic")
+    (directory / "alembic" / "versions").mkdir(exist_ok=True)  # absent where the product was deleted
     shutil.copy(ROOT / "alembic.ini", directory / "alembic.ini")
     return alembic_config(directory)

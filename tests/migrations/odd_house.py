@@ -21,6 +21,7 @@ from sqlmodel import Field
 from rowhouse.entities.model import SECRET, BigIntegerKey, Record
 from rowhouse.entities.no_overlap import NoOverlap
 from rowhouse.entities.search_index import SearchIndex
+from rowhouse.migrations.writing import position
 
 
 class Colour(StrEnum):
@@ -76,7 +77,7 @@ def write_and_apply(ini: str) -> None:
     command.upgrade(config, "heads")
     command.check(config)
     declare()
-    command.revision(config, "odd houses", autogenerate=True, rev_id="odd", head="project@head")
+    command.revision(config, "odd houses", autogenerate=True, rev_id="odd", **position(config))
     command.upgrade(config, "heads")
     command.check(config)
     command.downgrade(config, "project@-1")
