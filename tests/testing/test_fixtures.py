@@ -196,3 +196,15 @@ def own_settings() -> Any:
     from tests.sample_entities.clinic.main import create_app  # noqa: PLC0415  only this test needs it
 
     return create_app(Settings(database_url="sqlite:///never-opened.db"))
+
+
+def test_a_step_into_a_time_that_is_taken_is_a_conflict(client: TestClient, make: Make, admin: Headers) -> None:
+    """A cancelled appointment comes back only where nobody else has the vet; a finished one is over."""
+    gone = make(Appointment, status=AppointmentStatus.CANCELLED)
+    place = {name: gone[name] for name in ("vet_id", "start_time", "end_time")}
+    rival = make(Appointment, **place)
+    path = f"/api/v1/appointments/{gone['id']}/reopen"
+    assert client.post(path, headers=admin).json()["code"] == "overlap"
+    assert client.get(f"/api/v1/appointments/{gone['id']}", headers=admin).json() == gone
+    assert client.post(f"/api/v1/appointments/{rival['id']}/cancel", headers=admin).status_code == 200
+    assert client.post(path, headers=admin).json()["status"] == "requested"

@@ -10,12 +10,13 @@ from rowhouse.testing.contract.access import AccessPromises
 from rowhouse.testing.contract.kept_rows import KeptRowPromises
 from rowhouse.testing.contract.lists import ListPromises
 from rowhouse.testing.contract.many_rows import ManyRowPromises
+from rowhouse.testing.contract.steps import StepPromises
 from rowhouse.testing.contract.verbs import VerbPromises
 
 __all__ = ["Contract"]
 
 
-class Contract(VerbPromises, ListPromises, ManyRowPromises, AccessPromises, KeptRowPromises):
+class Contract(VerbPromises, ListPromises, ManyRowPromises, AccessPromises, KeptRowPromises, StepPromises):
     """The tests of the contract, each for every entity that it concerns.
 
     Example:

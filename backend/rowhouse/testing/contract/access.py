@@ -44,6 +44,7 @@ def attempts(entity: EntityClient, row: Row) -> list[tuple[str, str, Any]]:
     for name, method in CHANGES.items():
         if entity.has(name):
             found.append((method, path, None if method == "DELETE" else change))
+    found += [("POST", f"{path}/{step.name}", None) for step in entity.resource.steps]
     if entity.resource.history:
         found.append(("GET", f"{path}/history", None))
     return found
