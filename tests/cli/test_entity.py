@@ -77,15 +77,16 @@ def test_an_entity_of_every_type_is_written_applied_and_served(run: Run, shop: P
     assert made.stdout.splitlines()[:4] == [
         "Wrote backend/app/models.py",
         "Changed backend/app/api.py",
-        "Changed tests/test_api.py",
+        "Wrote tests/test_publisher.py",
         "Created alembic/script.py.mako; commit it.",
     ]
     (migration,) = (shop / "alembic/versions").glob("*_add_publishers.py")
     assert f"Wrote and applied alembic/versions/{migration.name}" in made.stdout
     ruff(shop)
-    words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    words = [sys.executable, "-m", "pytest", "-p", "pytest_rowhouse", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    words += ["--databases", "sqlite", "tests/test_publisher.py"]
     tested = subprocess.run(words, cwd=shop, capture_output=True, text=True, check=False)
-    assert "2 passed" in tested.stdout, tested.stdout + tested.stderr
+    assert "1 passed" in tested.stdout, tested.stdout + tested.stderr
 
 
 @pytest.mark.usefixtures("_unapplied")
@@ -114,7 +115,7 @@ def test_entities_refer_to_each_other(run: Run, shop: Path) -> None:
     ):
         assert line in models
     assert "registry.register(OldBook, read=ANYONE, write=ADMIN)\n" in text_of(shop, "backend/app/api.py")
-    assert "def test_old_book_needs_its_references(" in text_of(shop, "tests/test_api.py")
+    assert "def test_old_book_is_stored(" in text_of(shop, "tests/test_old_book.py")
     ruff(shop)
 
 
@@ -182,6 +183,16 @@ def test_a_change_that_cannot_be_applied_is_taken_back(run: Run, shop: Path, mon
     before = contents(shop)
     done = run("entity", "Author", "name:str")
     assert (done.exit_code, done.stderr) == (1, "Nothing was written. The database does not answer.\n")
+    assert contents(shop) == before
+
+
+@pytest.mark.usefixtures("_unapplied")
+def test_a_test_that_is_there_is_kept(run: Run, shop: Path) -> None:
+    """Somebody has written it."""
+    (shop / "tests/test_author.py").write_text("mine", "utf-8")
+    before = contents(shop)
+    done = run("entity", "Author", "name:str")
+    assert (done.exit_code, done.stderr) == (1, "tests/test_author.py exists already; rename it.\n")
     assert contents(shop) == before
 
 

@@ -17,7 +17,7 @@ import rowhouse
 from rowhouse.cli.errors import CommandError, WordError
 from rowhouse.cli.project import Project, find_project
 from rowhouse.cli.scaffold.fields import MAX_NAME, Field, Import, Reference, parse_field
-from rowhouse.cli.scaffold.source import MAX_LINE, add_imports, call, classes
+from rowhouse.cli.scaffold.source import add_imports, call, classes
 from rowhouse.entities.model import plural, singular_snake
 from rowhouse.migrations.engine_tables import ENGINE_TABLES
 
@@ -26,9 +26,7 @@ CLASS_NAME = re.compile(r"[A-Z][A-Za-z0-9]*")
 NOT_ENTITIES = {*rowhouse.__all__, *dir(builtins), "Any", "BigInteger", "Decimal", "Field", "JSON", "SQLModel", "UUID"}
 POLICIES = {"anyone": "ANYONE", "signed-in": "SIGNED_IN", "admin": "ADMIN"}
 KEYS = {"Entity": "int", "IntegerKey": "int", "BigIntegerKey": "big", "UUIDKey": "UUID"}
-UNKNOWN_UUID = '"6f1c1c5e-6f0d-4f8e-9d0b-2f4c6a1b7e11"'
 APPLY = "rowhouse.cli.scaffold.apply"
-FIXTURE = re.compile(r"^def client\(", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -48,6 +46,17 @@ class Layout:
     models: Path
     api: Path
     tests: Path
+
+    @property
+    def root(self) -> str:
+        """The top-level package, or nothing."""
+        return self.package.partition(".")[0]
+
+    @property
+    def prefix(self) -> str:
+        """The path below which the registry has its entities."""
+        found = re.search(r"Registry\(\s*(?:prefix=)?\"([^\"]*)\"", self.api.read_text("utf-8"))
+        return found[1] if found else "/api/v1"
 
     def relative(self, path: Path) -> str:
         """Return a path as it is shown."""
@@ -69,12 +78,14 @@ def add_entity(name: str, specifications: Sequence[str], *, read: str | None, wr
     tables = dict(_tables(layout))
     _check_new(name, tables)
     entity = _Entity(name, fields, tables)
+    test = layout.tests / f"test_{singular_snake(name)}.py"
+    if test.exists():
+        raise CommandError(f"{layout.relative(test)} exists already; rename it.")
     changes = {
         layout.models: _with_class(layout, entity),
         layout.api: _with_line(layout, entity, read=read, write=write),
+        test: entity.test(layout),
     }
-    if layout.tests.is_file() and FIXTURE.search(layout.tests.read_text("utf-8")):
-        changes[layout.tests] = f"{layout.tests.read_text('utf-8').rstrip()}\n\n\n{entity.test(_prefix(layout))}"
     existed = [path for path in changes if path.exists()]
     with _written(changes):
         said = _apply(layout.directory)
@@ -97,7 +108,7 @@ def find_layout(project: Project) -> Layout:
             f"There is no {api.relative_to(project.directory).as_posix()} with `registry = Registry(...)`; "
             "run this in the folder of a project, such as one of `rowhouse new`."
         )
-    return Layout(project.directory, prefix, folder / "models.py", api, project.directory / "tests/test_api.py")
+    return Layout(project.directory, prefix, folder / "models.py", api, project.directory / "tests")
 
 
 def _check_class_name(name: str) -> None:
@@ -183,26 +194,29 @@ class _Entity:
         lines = [field.code if isinstance(field, Field) else self._reference(field) for field in self.fields]
         return f'class {self.name}(Entity, table=True):\n    """{_article(self.words)}."""\n\n{"".join(lines)}'
 
-    def test(self, prefix: str) -> str:
-        """Return a test. A row that needs another one is refused until that exists."""
-        path, body = f"{prefix}/{self.path}", self._body()
-        if any(not one.nullable and one.target != "User" for one in self._references()):
-            return (
-                f"def test_{singular_snake(self.name)}_needs_its_references(client: TestClient) -> None:\n"
-                f'    """A row refers to rows that exist."""\n'
-                f"{body}"
-                f'    refused = client.post("{path}", json=body)\n'
-                "    assert refused.status_code == 409, refused.json()\n"
-                '    assert refused.json()["code"] == "reference_not_found"\n'
-            )
+    def test(self, layout: Layout) -> str:
+        """The module of a test."""
+        imports = [
+            ("rowhouse.testing", "BodyOf"),
+            ("rowhouse.testing", "Headers"),
+            ("starlette.testclient", "TestClient"),
+            (f"{layout.package}models", self.name),
+        ]
+        text = f'"""{self.path.replace("-", " ").capitalize()} over HTTP, on both databases."""\n'
         return (
-            f"def test_{singular_snake(self.name)}_is_stored(client: TestClient) -> None:\n"
-            f'    """A row is created and read again."""\n'
-            f"{body}"
-            f'    created = client.post("{path}", json=body)\n'
+            f"{add_imports(text, imports, package=layout.root)}\n\n"
+            f"{self._test_line}"
+            '    """A row is created and read again."""\n'
+            f'    created = client.post("{layout.prefix}/{self.path}", json=body_of({self.name}), headers=admin)\n'
             "    assert created.status_code == 201, created.json()\n"
-            '    assert client.get(created.headers["location"]).json() == created.json()\n'
+            '    assert client.get(created.headers["location"], headers=admin).json() == created.json()\n'
         )
+
+    @property
+    def _test_line(self) -> str:
+        words = "client: TestClient, admin: Headers, body_of: BodyOf"
+        line = call(f"def test_{singular_snake(self.name)}_is_stored", words.split(", "), indent=0)
+        return f"{line.rstrip()} -> None:\n"
 
     def _references(self) -> list[Reference]:
         return [field for field in self.fields if isinstance(field, Reference)]
@@ -228,17 +242,6 @@ class _Entity:
             annotation, words = f"{annotation} | None", ["default=None", *words]
         return call(f"{field.name}: {annotation} = Field", words, indent=4)
 
-    def _body(self) -> str:
-        members = [f'"{field.name}": {field.kind.example}' for field in self.fields if isinstance(field, Field)]
-        for field in self._references():
-            if not field.nullable:
-                value = UNKNOWN_UUID if self._targets[field.name].key == "UUID" else "1"
-                members.append(f'"{field.name}": {value}')
-        line = f"    body = {{{', '.join(members)}}}\n"
-        if len(line) <= MAX_LINE + 1:
-            return line
-        return "".join(["    body = {\n", *(f"        {member},\n" for member in members), "    }\n"])
-
 
 def _article(words: str) -> str:
     return f"{'An' if words[0] in 'aeiou' else 'A'} {words}"
@@ -246,7 +249,7 @@ def _article(words: str) -> str:
 
 def _with_class(layout: Layout, entity: _Entity) -> str:
     text = layout.models.read_text("utf-8") if layout.models.exists() else '"""The entities."""\n'
-    text = add_imports(text, entity.imports, package=layout.package.partition(".")[0])
+    text = add_imports(text, entity.imports, package=layout.root)
     return f"{text.rstrip()}\n\n\n{entity.code}"
 
 
@@ -254,14 +257,9 @@ def _with_line(layout: Layout, entity: _Entity, *, read: str | None, write: str)
     words = {"read": read, "write": write}
     given = {word: POLICIES[policy] for word, policy in words.items() if policy is not None}
     imports = [(f"{layout.package}models", entity.name), *(("rowhouse", policy) for policy in given.values())]
-    text = add_imports(layout.api.read_text("utf-8"), imports, package=layout.package.partition(".")[0])
+    text = add_imports(layout.api.read_text("utf-8"), imports, package=layout.root)
     stated = ", ".join(f"{word}={policy}" for word, policy in given.items())
     return f"{text.rstrip()}\nregistry.register({entity.name}, {stated})\n"
-
-
-def _prefix(layout: Layout) -> str:
-    found = re.search(r"Registry\(\s*(?:prefix=)?\"([^\"]*)\"", layout.api.read_text("utf-8"))
-    return found[1] if found else "/api/v1"
 
 
 @contextmanager
@@ -271,6 +269,7 @@ def _written(changes: Mapping[Path, str]) -> Iterator[None]:
     is_done = False
     try:
         for path, text in changes.items():
+            path.parent.mkdir(exist_ok=True)
             path.write_text(text, "utf-8")
         yield
         is_done = True

@@ -31,12 +31,11 @@ MAX_TEXT, MAX_DEFAULT, MAX_DIGITS, DECIMAL_PLACES = 200, 60, 12, 2
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """The code of one type: its annotation, the words of its `Field`, and a value for a test."""
+    """The code of one type: its annotation, the words of its `Field`, and how a default is read."""
 
     annotation: str
     options: tuple[str, ...] = ("index=True",)
     imports: tuple[Import, ...] = ()
-    example: str
     default: Callable[[str], tuple[str, tuple[Import, ...]]] | None = None
 
 
@@ -49,11 +48,6 @@ class Field:
     nullable: bool = False
     default: str | None = None
     imports: tuple[Import, ...] = ()
-
-    @property
-    def is_required(self) -> bool:
-        """Whether a body must have it."""
-        return not self.nullable and self.default is None
 
     @property
     def code(self) -> str:
@@ -188,31 +182,27 @@ KINDS = {
     "str": Kind(
         annotation="str",
         options=("min_length=1", f"max_length={MAX_TEXT}", "index=True"),
-        example='"Example"',
         default=_text,
     ),
-    "int": Kind(annotation="int", example="1", default=_integer),
-    "float": Kind(annotation="float", example="1.5", default=_number),
-    "bool": Kind(annotation="bool", options=("index=False",), example="True", default=_truth),
-    "date": Kind(annotation="date", imports=(("datetime", "date"),), example='"2030-01-31"', default=_day),
+    "int": Kind(annotation="int", default=_integer),
+    "float": Kind(annotation="float", default=_number),
+    "bool": Kind(annotation="bool", options=("index=False",), default=_truth),
+    "date": Kind(annotation="date", imports=(("datetime", "date"),), default=_day),
     "datetime": Kind(
         annotation="datetime",
         imports=(("datetime", "datetime"),),
-        example='"2030-01-31T12:00:00Z"',
         default=_instant,
     ),
     "decimal": Kind(
         annotation="Decimal",
         options=(f"max_digits={MAX_DIGITS}", f"decimal_places={DECIMAL_PLACES}", "index=True"),
         imports=(("decimal", "Decimal"),),
-        example="9.99",
         default=_decimal,
     ),
-    "uuid": Kind(annotation="UUID", imports=(("uuid", "UUID"),), example='"6f1c1c5e-6f0d-4f8e-9d0b-2f4c6a1b7e11"'),
+    "uuid": Kind(annotation="UUID", imports=(("uuid", "UUID"),)),
     "json": Kind(
         annotation="dict[str, Any]",
         options=("sa_type=JSON", "index=False"),
         imports=(("typing", "Any"), ("sqlalchemy", "JSON")),
-        example='{"key": "value"}',
     ),
 }
