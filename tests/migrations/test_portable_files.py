@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.script import Script
+from alembic.util import CommandError
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import AutoString, UTCDateTime
 
@@ -141,6 +142,20 @@ CHECKS = (
     "storeys > 1 AND name <> 'it''s :a (b) 100%'",
     "lower(name) IN ('a', 'b') OR (storeys >= 1 AND name LIKE 'c%')",
 )
+
+
+def test_alembic_check_shows_the_engines_differences(journey: Journey) -> None:
+    """As it shows its own: a message and no traceback."""
+
+    def declare(metadata: sa.MetaData) -> None:
+        booked(stay())(metadata)
+        columns: Any = sa.Column("title", portable_text(20)), sa.Column("state", sa.Enum("draft", name="state"))
+        sa.Table("papers", metadata, key(), *columns, SearchIndex("title"), schema="ops")
+
+    metadata = models(declare)
+    with pytest.raises(CommandError, match="New upgrade operations detected") as found:
+        command.check(journey.first.config(metadata))
+    assert all(name in str(found.value) for name in ("CreateEnum", "CreateNoOverlap", "CreateSearchIndex"))
 
 
 def test_a_rule_of_overlaps_moves_to_another_table(journey: Journey) -> None:

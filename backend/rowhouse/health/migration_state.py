@@ -27,7 +27,7 @@ def find_config(directory: Path) -> Config | None:
     config = Config(directory / INI)
     location = directory / (config.get_main_option("script_location") or "alembic")
     config.set_main_option("script_location", str(location).replace("%", "%%"))
-    return config if (location / "env.py").is_file() and (location / "versions").is_dir() else None
+    return config if (location / "env.py").is_file() else None
 
 
 class Revisions:

@@ -10,11 +10,12 @@ from typing import Any
 import sqlalchemy as sa
 from alembic.autogenerate import comparators, renderers
 from alembic.autogenerate.api import AutogenContext
-from alembic.operations import MigrateOperation, Operations
+from alembic.operations import Operations
 from alembic.operations.ops import UpgradeOps
 from alembic.util import CommandError, DispatchPriority
 
 from rowhouse.migrations.compare.column_types import POSTGRESQL
+from rowhouse.migrations.compare.operation import EngineOperation
 
 
 class AlikeTablesError(CommandError):
@@ -42,7 +43,7 @@ def include_name(metadata: sa.MetaData, compares: Callable[[str], bool]) -> Call
 
 
 @Operations.register_operation("create_schema")
-class CreateSchema(MigrateOperation):
+class CreateSchema(EngineOperation):
     """Make the schema, unless it is there."""
 
     def __init__(self, name: str) -> None:
@@ -59,7 +60,7 @@ class CreateSchema(MigrateOperation):
 
 
 @Operations.register_operation("drop_schema")
-class DropSchema(MigrateOperation):
+class DropSchema(EngineOperation):
     """Drop the schema, unless something is in it."""
 
     def __init__(self, name: str) -> None:

@@ -21,6 +21,7 @@ from sqlalchemy import event
 
 from rowhouse.entities.no_overlap import literal
 from rowhouse.migrations.compare.column_types import POSTGRESQL, SQLITE, is_native_enum
+from rowhouse.migrations.compare.operation import EngineOperation
 from rowhouse.migrations.engine_tables import ENGINE
 
 Members = tuple[str, ...]
@@ -47,7 +48,7 @@ VIEWS = f"""
 
 
 @Operations.register_operation("create_enum")
-class CreateEnum(MigrateOperation):
+class CreateEnum(EngineOperation):
     """Make the type, unless it is there."""
 
     def __init__(self, name: str, members: Members) -> None:
@@ -64,7 +65,7 @@ class CreateEnum(MigrateOperation):
 
 
 @Operations.register_operation("drop_enum")
-class DropEnum(MigrateOperation):
+class DropEnum(EngineOperation):
     """Drop the type, unless a column has it."""
 
     def __init__(self, name: str, members: Members) -> None:
@@ -81,7 +82,7 @@ class DropEnum(MigrateOperation):
 
 
 @Operations.register_operation("change_enum")
-class ChangeEnum(MigrateOperation):
+class ChangeEnum(EngineOperation):
     """Give the type other members. A row that has one of those that go is an error, and nothing is changed.
 
     `columns` are the columns of the type. SQLite looks there for such rows; PostgreSQL finds its columns itself.

@@ -14,12 +14,13 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from alembic.autogenerate import comparators, renderers
 from alembic.autogenerate.api import AutogenContext
-from alembic.operations import MigrateOperation, Operations
+from alembic.operations import Operations
 from alembic.operations.ops import UpgradeOps
 from alembic.util import DispatchPriority
 
 from rowhouse.entities.no_overlap import QUOTE, Live, NoOverlap, Rule, quoted_path, rules_of
 from rowhouse.migrations.compare.expressions import PARAMETER, all_alike, in_plain_sql
+from rowhouse.migrations.compare.operation import EngineOperation
 from rowhouse.migrations.engine_tables import compares_of
 
 TRIGGERS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
@@ -50,7 +51,7 @@ LIVE = re.compile(rf"(?P<column>{NAME})\)* (?:IN \(|= )(?P<values>{VALUE}(?:, {V
 
 
 @Operations.register_operation("create_no_overlap")
-class CreateNoOverlap(MigrateOperation):
+class CreateNoOverlap(EngineOperation):
     """Hold the rule in the database."""
 
     def __init__(self, rule: Rule) -> None:
@@ -77,7 +78,7 @@ class CreateNoOverlap(MigrateOperation):
 
 
 @Operations.register_operation("drop_no_overlap")
-class DropNoOverlap(MigrateOperation):
+class DropNoOverlap(EngineOperation):
     """Give the rule up."""
 
     def __init__(self, rule: Rule) -> None:

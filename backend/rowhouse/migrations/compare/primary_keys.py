@@ -8,15 +8,16 @@ created, for its primary key would have the name that is taken. SQLite does not 
 
 from alembic.autogenerate import renderers
 from alembic.autogenerate.api import AutogenContext
-from alembic.operations import MigrateOperation, Operations
+from alembic.operations import Operations
 
 from rowhouse.db.integrity import NAMING_CONVENTION
 from rowhouse.entities.no_overlap import literal
 from rowhouse.migrations.compare.column_types import POSTGRESQL
+from rowhouse.migrations.compare.operation import EngineOperation
 
 
 @Operations.register_operation("rename_primary_key")
-class RenamePrimaryKey(MigrateOperation):
+class RenamePrimaryKey(EngineOperation):
     """Rename the primary key `old` of a table to `new`. A key with another name is left alone."""
 
     def __init__(self, table: str, old: str, new: str) -> None:

@@ -12,11 +12,12 @@ from typing import Any
 import sqlalchemy as sa
 from alembic.autogenerate import comparators, renderers
 from alembic.autogenerate.api import AutogenContext
-from alembic.operations import MigrateOperation, Operations
+from alembic.operations import Operations
 from alembic.operations.ops import UpgradeOps
 from alembic.util import DispatchPriority
 
 from rowhouse.entities.search_index import NOTHING, SearchIndexRule, search_index_of
+from rowhouse.migrations.compare.operation import EngineOperation
 from rowhouse.migrations.engine_tables import compares_of
 
 STORED = """
@@ -32,7 +33,7 @@ COLUMN = re.compile(r'rowhouse_fold\(\(?"?([^")]+)')
 
 
 @Operations.register_operation("create_search_index")
-class CreateSearchIndex(MigrateOperation):
+class CreateSearchIndex(EngineOperation):
     """Make the index, where there are such."""
 
     def __init__(self, rule: SearchIndexRule) -> None:
@@ -49,7 +50,7 @@ class CreateSearchIndex(MigrateOperation):
 
 
 @Operations.register_operation("drop_search_index")
-class DropSearchIndex(MigrateOperation):
+class DropSearchIndex(EngineOperation):
     """Give the index up."""
 
     def __init__(self, rule: SearchIndexRule) -> None:
