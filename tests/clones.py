@@ -6,6 +6,7 @@ along, so that no clone compiles everything anew. Its commands see none of the s
 
 import fcntl
 import os
+import re
 import shutil
 import signal
 import socket
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import httpx2
 
+from tests.commands import Run
 from tests.conftest import ROOT
 
 HOST, PORT = "127.0.0.1", 8000
@@ -181,3 +183,10 @@ def _port() -> int:
         with socket.create_server((HOST, 0)) as probe:
             found: int = probe.getsockname()[1]
             return found
+
+
+def run_as_told(clone: Clone, command: str, run: Run) -> None:
+    """Type it, or what its table has instead, and look at what came of it."""
+    done = clone.run(run.instead or command)
+    assert done.returncode == run.status, done.stdout
+    assert re.search(run.says, done.stdout, re.MULTILINE), done.stdout

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.clones import START_SECONDS, Clone, Started, cloned
+from tests.clones import START_SECONDS, Clone, Started, cloned, run_as_told
 from tests.commands import (
     BY_A_TEST_OF_ITS_OWN,
     BY_CI,
@@ -16,7 +16,6 @@ from tests.commands import (
     IN_THE_WORLD,
     NAMED_ONLY,
     ON_A_BARE_MACHINE,
-    Run,
     commands,
 )
 from tests.conftest import ROOT
@@ -49,13 +48,6 @@ def shop(clone: Clone) -> Iterator[Started]:
 def text_of(key: str) -> str:
     """A command as it stands on its page."""
     return next(command.text for command in commands() if command.key == key)
-
-
-def run_as_told(clone: Clone, command: str, run: Run) -> None:
-    """Type it, or what its table has instead, and look at what came of it."""
-    done = clone.run(run.instead or command)
-    assert done.returncode == run.status, done.stdout
-    assert re.search(run.says, done.stdout, re.MULTILINE), done.stdout
 
 
 def test_no_command_escapes() -> None:

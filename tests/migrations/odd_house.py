@@ -75,7 +75,6 @@ def write_and_apply(ini: str) -> None:
     config = Config(ini)
     config.set_main_option("file_template", "%%(slug)s")
     command.upgrade(config, "heads")
-    command.check(config)
     declare()
     command.revision(config, "odd houses", autogenerate=True, rev_id="odd", **position(config))
     command.upgrade(config, "heads")

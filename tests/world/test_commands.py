@@ -11,8 +11,7 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
-from tests.app.test_commands import run_as_told
-from tests.clones import AS_WRITTEN, Clone, Started, cloned
+from tests.clones import AS_WRITTEN, Clone, Started, cloned, run_as_told
 from tests.commands import BY_A_TEST_OF_ITS_OWN, IN_THE_WORLD
 from tests.world.services.process import free_port
 
