@@ -80,6 +80,7 @@ def test_an_entity_of_every_type_is_written_applied_and_served(run: Run, shop: P
         "Wrote tests/test_publisher.py",
         "Created alembic/script.py.mako; commit it.",
     ]
+    assert len(made.stdout.splitlines()) == 5
     (migration,) = (shop / "alembic/versions").glob("*_add_publishers.py")
     assert f"Wrote and applied alembic/versions/{migration.name}" in made.stdout
     ruff(shop)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -117,6 +118,22 @@ def test_its_readme_names_commands_that_exist(shop: Path) -> None:
     assert named >= {"entity", "migrate", "check", "client"}
     for path in re.findall(r"^(scripts/\w+)|`(\.env\.example|backend/app/(?:api|main)\.py)`", text, re.MULTILINE):
         assert "".join(path) in FILES
+
+
+def test_its_scripts_say_that_python_is_missing(shop: Path, tmp_path: Path) -> None:
+    """In one sentence, before anything is made."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("bash", "env", "dirname", "cksum", "cat"):
+        (programs / name).symlink_to(str(shutil.which(name)))
+    for script in ("run", "test"):
+        done = subprocess.run(
+            [f"scripts/{script}"], cwd=shop, env={"PATH": str(programs)}, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (
+            1, "Shop needs Python 3.11 or newer. Install it, and make sure that the shell finds python3.\n",
+        )  # fmt: skip
+    assert not (shop / ".venv").exists()
 
 
 def test_an_empty_folder_is_taken(run: Run, tmp_path: Path) -> None:

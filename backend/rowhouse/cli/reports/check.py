@@ -4,6 +4,7 @@ Changes nothing. A fault makes the exit status 1; a note is only said.
 """
 
 import difflib
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -120,6 +121,7 @@ def _migrations(settings: Settings, metadata: sa.MetaData) -> Iterator[str]:
         return
     config = Config(directory / "alembic.ini")
     config.attributes["metadata"] = metadata
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # the application has configured the log, and shows it
     migrator = Migrator(directory, config, settings, read_words(["--check"]))
     try:
         missing = lacking(migrator)

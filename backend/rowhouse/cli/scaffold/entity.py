@@ -90,7 +90,7 @@ def add_entity(name: str, specifications: Sequence[str], *, read: str | None, wr
     with _written(changes):
         said = _apply(layout.directory)
     shown = [f"{'Changed' if path in existed else 'Wrote'} {layout.relative(path)}" for path in changes]
-    return [*shown, *said.splitlines()]
+    return [*shown, *(line for line in said.splitlines() if line.startswith(("Created", "Wrote")))]
 
 
 def find_layout(project: Project) -> Layout:
