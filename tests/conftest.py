@@ -73,11 +73,8 @@ def marked_groups(item: pytest.Item) -> list[str]:
 
 def database_of(item: pytest.Item) -> str:
     """The database that a test is parametrized with; empty for the others."""
-    return (
-        str(item.callspec.params.get("backend", ""))
-        if isinstance(item, pytest.Function) and hasattr(item, "callspec")
-        else ""
-    )
+    params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    return str(params.get("backend", params.get("rowhouse_database", "")))
 
 
 def place_of(item: pytest.Item) -> tuple[bool, bool]:

@@ -21,7 +21,9 @@ from tests.sample_entities.clinic.models import (
     Appointment,
     AppointmentStatus,
     Attachment,
+    Complaint,
     Invoice,
+    Note,
     Passport,
     Pet,
     PetTag,
@@ -64,6 +66,10 @@ def test_a_read_only_entity_is_stored_by_a_session(client: TestClient, make: Mak
     row = make(Price)
     assert client.get("/api/v1/prices").json()["items"] == [row]
     assert row["revision"]
+    note = make(Note, created_at=datetime(2020, 1, 31, tzinfo=UTC), text=None)
+    assert (note["created_at"], note["text"]) == ("2020-01-31T00:00:00Z", None)
+    assert note["author_id"]
+    assert "pin" not in make(Complaint, pin=None)
 
 
 def test_each_client_has_an_account_of_its_own(client_as: Callable[[str], TestClient], body_of: BodyOf) -> None:
@@ -101,7 +107,10 @@ def test_the_clock_stands_still(client: TestClient, user: Headers, make: Make, f
 
 
 def test_statements_are_counted(
-    client: TestClient, make: Make, count_statements: Callable[[], AbstractContextManager[Statements]]
+    client: TestClient,
+    make: Make,
+    rowhouse_app: RunningApp,
+    count_statements: Callable[[], AbstractContextManager[Statements]],
 ) -> None:
     """Those of the fast path and those of sessions."""
     make(Tag)
@@ -109,6 +118,9 @@ def test_statements_are_counted(
         assert client.get("/api/v1/tags").status_code == 200
     assert 1 <= len(statements) <= 2
     assert all("tags" in statement for statement in statements)
+    with count_statements() as statements, unit(rowhouse_app.app, write=False) as work:
+        assert work.session.get(User, 0) is None
+    assert len(statements) == 1
 
 
 def test_a_script_finds_the_database_of_the_test(

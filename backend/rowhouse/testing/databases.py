@@ -22,6 +22,7 @@ from sqlalchemy.engine import make_url
 from rowhouse.core.settings import Settings
 from rowhouse.db.engine import create_engine
 
+_instances = itertools.count(1)
 BACKENDS = ("sqlite", "postgresql")
 # It owns its databases and nothing else, as a managed PostgreSQL has it: what needs a superuser fails in every test.
 ORDINARY_ROLE = "app"
@@ -142,7 +143,7 @@ class Databases:
         self._start = start
         self._started: Wheel | Elsewhere | None = None
         # Processes that test at the same time may share a cluster.
-        self._prefix = f"t{os.getpid()}_"
+        self._prefix = f"t{os.getpid()}_{next(_instances)}_"
         self._numbers = itertools.count(1)
         self._templates: dict[tuple[str, str], str] = {}
 

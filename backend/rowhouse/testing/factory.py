@@ -136,11 +136,6 @@ class Factory:
         role = next(role for role in roles if policy.anyone or policy.roles is None or role in policy.roles)
         return self._running.accounts.kept(role)
 
-    def registered(self, name: str, path: str) -> tuple[Registry, Registration]:
-        """Return the registration with this class name and path."""
-        found = [pair for pair in self._all() if (pair[1].resource.name, pair[1].resource.path) == (name, path)]
-        return found[0]
-
     # -- within ------------------------------------------------------------------------------------------------------
 
     def _all(self) -> Iterator[tuple[Registry, Registration]]:

@@ -7,6 +7,7 @@ the metadata of an application say what it needs in its database.
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import pytest
 import sqlalchemy as sa
@@ -171,7 +172,7 @@ class RunningApps:
         if project.app not in self._described:
             self._described[project.app] = describe(project)
         metadata = self._described[project.app].metadata
-        kind = f"project{[*self._described].index(project.app)}"
+        kind = f"project{crc32(project.app.encode())}"
         return self.databases.prepared(backend, kind, lambda connection: migrate(project, metadata, connection))
 
     def running(self, project: Project, backend: str, *, purpose: str = "tests") -> RunningApp:

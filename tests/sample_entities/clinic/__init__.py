@@ -1,1 +1,1 @@
-"""A veterinary clinic: a project of twelve entities, as a newcomer writes it."""
+"""A veterinary clinic: a project of fourteen entities, as a newcomer writes it."""

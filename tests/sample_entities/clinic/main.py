@@ -25,8 +25,10 @@ from tests.sample_entities.clinic.models import (
     Appointment,
     AppointmentStatus,
     Attachment,
+    Complaint,
     Invoice,
     InvoiceLine,
+    Note,
     Owner,
     Passport,
     Pet,
@@ -81,6 +83,8 @@ registry.register(Tag, read=ANYONE, write=STAFF, soft_delete=True)
 registry.register(PetTag, write=STAFF)
 registry.register(ServiceCategory, read=ANYONE, write=STAFF)
 registry.register(Price, read=ANYONE, write=STAFF, operations=("list", "get"))
+registry.register(Note, owner="author_id", search=("text",), operations=("create", "list"), history=True)
+registry.register(Complaint, owner="made_by_id", operations=("create",))
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:

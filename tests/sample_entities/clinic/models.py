@@ -1,6 +1,6 @@
 """The entities of the clinic, in a metadata of their own."""
 
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any
@@ -12,7 +12,7 @@ from sqlalchemy import CheckConstraint, UniqueConstraint
 from sqlalchemy.orm import registry
 from sqlmodel import Field
 
-from rowhouse import CREATE_ONLY, READ_ONLY, IntegerKey, NoOverlap, Record, UUIDKey
+from rowhouse import CREATE_ONLY, READ_ONLY, SECRET, IntegerKey, NoOverlap, Record, UUIDKey
 from tests.sample_entities.metadata import new_metadata
 
 metadata = new_metadata()
@@ -162,3 +162,21 @@ class Price(ClinicEntity, table=True):
     valid_until: date | None = Field(default=None, index=False)
     amount: Decimal = Field(gt=0, max_digits=8, decimal_places=2, index=False)
     revision: Annotated[str, READ_ONLY] = Field(max_length=10, index=False)
+
+
+class Note(ClinicEntity, table=True):
+    """A word of an account to itself, which is never changed."""
+
+    author_id: int = Field(foreign_key="users.id", index=True)
+    text: str | None = Field(default=None, max_length=1000, index=False)
+    takes: timedelta | None = Field(default=None, index=False)
+    first_page: int = Field(default=1, ge=1, index=False)
+    last_page: int = Field(default=1, ge=1, index=False)
+
+
+class Complaint(ClinicEntity, table=True):
+    """What the clinic takes from every account, and shows nobody."""
+
+    made_by_id: int = Field(foreign_key="users.id", index=True)
+    text: str = Field(min_length=1, max_length=1000)
+    pin: Annotated[str | None, SECRET] = Field(default=None, max_length=4)

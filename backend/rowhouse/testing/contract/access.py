@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from rowhouse.auth.models import ADMINISTRATOR
+from rowhouse.core.policy import Policy
 from rowhouse.crud.base import CRUDBase
 from rowhouse.registration.registry import Registration
 from rowhouse.testing.bodies.maker import Row
@@ -19,7 +21,7 @@ def hidden(registration: Registration) -> bool:
     """Return whether only the owner sees a row, by the engine's own rule."""
     resource, crud = registration.resource, registration.crud
     is_plain = crud.scope is CRUDBase.scope and crud.writable is CRUDBase.writable
-    return resource.owner_only and is_plain and _has_members(registration)
+    return resource.owner_only and is_plain and _has_members(resource.write)
 
 
 def readable_by_others(registration: Registration) -> bool:
@@ -27,13 +29,13 @@ def readable_by_others(registration: Registration) -> bool:
     resource, crud = registration.resource, registration.crud
     is_plain = crud.scope is CRUDBase.scope and crud.writable is CRUDBase.writable
     is_owned = resource.owner is not None and not resource.owner_only
-    return is_owned and is_plain and _has_members(registration) and changeable(registration)
+    return is_owned and is_plain and _has_members(resource.write, resource.read) and changeable(registration)
 
 
-def _has_members(registration: Registration) -> bool:
-    """Return whether somebody who is no administrator may own a row."""
-    policy = registration.resource.write
-    return policy.roles is None or bool(policy.roles - {"admin"})
+def _has_members(*policies: Policy) -> bool:
+    """Return whether a role other than the administrator's satisfies the policies."""
+    allowed = [policy.roles for policy in policies if policy.roles is not None]
+    return not allowed or bool(frozenset.intersection(*allowed) - {ADMINISTRATOR})
 
 
 def attempts(entity: EntityClient, row: Row) -> list[tuple[str, str, Any]]:
@@ -41,13 +43,10 @@ def attempts(entity: EntityClient, row: Row) -> list[tuple[str, str, Any]]:
     path = entity.row_path(row)
     change = entity.plain_change(row) if entity.bodies.update else {"no_such_member": 1}
     found: list[tuple[str, str, Any]] = [("GET", path, None)] if entity.has("get") else []
-    for name, method in CHANGES.items():
-        if entity.has(name):
-            found.append((method, path, None if method == "DELETE" else change))
+    changes = [method for name, method in CHANGES.items() if entity.has(name)]
+    found += [(method, path, None if method == "DELETE" else change) for method in changes]
     found += [("POST", f"{path}/{step.name}", None) for step in entity.resource.steps]
-    if entity.resource.history:
-        found.append(("GET", f"{path}/history", None))
-    return found
+    return found + ([("GET", f"{path}/history", None)] if entity.resource.history else [])
 
 
 class AccessPromises:
@@ -79,8 +78,6 @@ class AccessPromises:
         """In every operation that names it; it is in no list and no export, and stays as it is."""
         entity = contract_entity
         owner, stranger = entity.member(entity.resource.write), entity.member(entity.resource.write)
-        assert owner is not None
-        assert stranger is not None
         row = entity.make(owner)
         assert row.get(str(entity.owner), owner.id) == owner.id
         for method, path, body in attempts(entity, row):
@@ -100,8 +97,6 @@ class AccessPromises:
         entity = contract_entity
         policies = entity.resource.write, entity.resource.read
         owner, stranger = entity.member(*policies), entity.member(*policies)
-        assert owner is not None
-        assert stranger is not None
         row = entity.make(owner)
         for method, path, body in attempts(entity, row):
             answer = entity.call(method, path, stranger, json=body)

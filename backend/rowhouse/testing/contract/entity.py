@@ -78,12 +78,11 @@ class EntityClient:
             *sorted({n for r in self.running.registries for n in r.roles} - {"user", "admin"}),
         ]
 
-    def member(self, *policies: Policy) -> Headers | None:
-        """Return a new account that satisfies the policies and is no administrator; None if no role does."""
-        for role in self.roles:
-            if role != ADMINISTRATOR and all(p.anyone or p.roles is None or role in p.roles for p in policies):
-                return self.running.accounts.create(role)
-        return None
+    def member(self, *policies: Policy) -> Headers:
+        """Return a new account that satisfies the policies and is no administrator."""
+        roles = [role for role in self.roles if role != ADMINISTRATOR]
+        allowed = [role for role in roles if all(p.anyone or p.roles is None or role in p.roles for p in policies)]
+        return self.running.accounts.create(allowed[0])
 
     def marked(self, mark: Mark) -> set[str]:
         """Return the columns with a mark."""

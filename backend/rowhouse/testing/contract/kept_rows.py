@@ -39,10 +39,9 @@ class KeptRowPromises:
         entity, row = contract_entity, contract_entity.make()
         path = entity.row_path(row)
         wanted: list[tuple[str, Row | None, Row]] = [("create", None, row)]
-        for method in changing(entity)[:1]:
-            if entity.bodies.update:
-                changed = entity.shown(entity.call(method, path, json=entity.plain_change(row)))
-                wanted.append(("update", row, changed))
-                row = changed
+        for method in changing(entity) if entity.bodies.update else ():
+            changed = entity.shown(entity.call(method, path, json=entity.plain_change(row)))
+            wanted.append(("update", row, changed))
+            row = changed
         entries = entity.call("GET", f"{path}/history").json()["items"]
         assert [(entry["action"], entry["before"], entry["after"]) for entry in entries] == wanted
