@@ -6,6 +6,7 @@ the metadata of an application say what it needs in its database.
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -78,6 +79,7 @@ def build(project: Project, database_url: str) -> FastAPI:
     return app
 
 
+@cache
 def describe(project: Project) -> Description:
     """Return the registries and the metadata of a project's application. Opens no database."""
     app = build(project, NOWHERE)
@@ -164,14 +166,11 @@ class RunningApps:
     def __init__(self, databases: Databases) -> None:
         self.databases = databases
         self._stack = ExitStack()
-        self._described: dict[str, Description] = {}
         self._running: dict[tuple[str, str, str], RunningApp] = {}
 
     def new_database(self, project: Project, backend: str) -> str:
         """Return the URL of a new database with every migration of the project."""
-        if project.app not in self._described:
-            self._described[project.app] = describe(project)
-        metadata = self._described[project.app].metadata
+        metadata = describe(project).metadata
         kind = f"project{crc32(project.app.encode())}"
         return self.databases.prepared(backend, kind, lambda connection: migrate(project, metadata, connection))
 

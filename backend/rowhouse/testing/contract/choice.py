@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,7 +40,6 @@ def project_of(suite: Any, project: Project) -> Project:
     return replace(project, app=app) if app else project
 
 
-@cache
 def registrations_of(directory: Path, app: str | None) -> Sequence[tuple[str, Registration]]:
     """Return the registrations of a project's application, each with its path."""
     project = find_project(directory)

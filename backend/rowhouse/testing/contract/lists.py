@@ -95,20 +95,25 @@ class ListPromises:
 
     @every_entity("list")
     def test_each_filter_selects_what_it_says(self, contract_entity: EntityClient) -> None:
-        """Each operator of each column, computed in Python from the stored rows; no comparison selects null."""
+        """Computed in Python from the stored rows; no comparison selects null.
+
+        The first column of a type is asked with every operator, another one of the same type with the plain filter.
+        """
         entity, rows = contract_entity, contract_entity.rows(ROWS)
-        mine, parameters = entity.only(rows), entity.parameters
+        mine, parameters, asked_fully = entity.only(rows), entity.parameters, set()
         for name in columns(entity):
             kind, stored = entity.kind(name), [row[name] for row in rows]
+            like = kind, entity.resource.columns[name].nullable
             for operator in sorted(operators(kind)):
                 is_plain = operator == "eq" and name not in RESERVED
                 parameter = name if is_plain else f"{name}__{operator}"
                 assert parameter in parameters, f"the list of {entity.name} has no filter {parameter}"
-                for asked in values_to_ask(operator, stored):
+                for asked in () if like in asked_fully and operator != "eq" else values_to_ask(operator, stored):
                     query = {**mine, parameter: written(asked)}
                     found = {str(key) for key in keys(entity, entity.listed(query)["items"])}
                     wanted = {str(row[entity.key]) for row in rows if selects(kind, operator, row[name], asked)}
                     assert found == wanted, f"{parameter}={written(asked)}"
+            asked_fully.add(like)
 
     @every_entity("list")
     def test_what_a_list_does_not_know_is_422(self, contract_entity: EntityClient) -> None:
