@@ -34,6 +34,7 @@ class Project(IntegerKey, Scratch, table=True):
     is_public: Annotated[bool, READ_ONLY] = False
     level: Annotated[int, READ_ONLY] = Field(default=0, ge=0, le=9)
     word: Annotated[str, READ_ONLY] = Field(default="new", max_length=5)
+    stage: Annotated[Phase, READ_ONLY]
     open_word: str = "new"
     pin: Annotated[str, SECRET] = "new"
 
@@ -105,6 +106,7 @@ def test_a_role_that_no_account_can_have_is_found_in_a_step() -> None:
     [
         (FINISH, step("undo", (Phase.READY,), Phase.DRAFT)),
         (step("check-in", (None,), Other.DRAFT, field="kind"),),
+        (step("begin", field="stage"),),
         (step("publish", (False,), True, field="is_public"),),
         (step("rise", range(9), 9, field="level"),),
         [step("rename", ["new"], "old", field="word")],

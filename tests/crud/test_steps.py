@@ -126,6 +126,9 @@ def test_ownership_is_that_of_an_update(
         told = problem(step(client, f"{path}/{tail}", stranger, **stale), 404, "not_found")
         assert told["detail"] == missing["detail"].replace(str(2**31 - 1), str(booking["id"]))
         problem(step(client, f"{path}/{tail}", user), 403, "permission_denied")
+    long = {"Content-Length": "9" * 12}
+    problem(step(client, f"{path}/confirm", user, **long), 403, "permission_denied")
+    problem(step(client, f"{path}/confirm", driver, **long), 413, "content_too_large")
     told = problem(step(client, f"{path}/confirm", driver, **stale), 403, "permission_denied")
     assert told["detail"] == "Requires the role admin."
     assert client.get(path, headers=driver).json() == booking
@@ -200,6 +203,19 @@ def test_of_two_at_once_one_takes_the_step(
         answers = list(threads.map(lambda _: step(odd_client, f"{path}/open", odd_admin, **extra), range(4)))
     assert sorted(answer.status_code for answer in answers) == ([200] * 4 if keyed else [200, 409, 409, 409])
     assert len(odd_client.get(f"{path}/history").json()["items"]) == 2
+
+
+def test_a_step_waits_for_another_one(odd_client: TestClient, odd_admin: Headers, sealed: Row) -> None:
+    """It sees the state that the other one leaves."""
+    app, path = odd_client.app, f"{SEALED}/{sealed['id']}/open"
+    assert isinstance(app, FastAPI)
+    with ThreadPoolExecutor(1) as threads:
+        with unit(app, caller=Caller(id=1, role="user")) as work:
+            get_crud(app, Sealed).take_step(work, sealed["id"], OPEN)
+            waiting = threads.submit(step, odd_client, path, odd_admin)
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.2)
+        problem(waiting.result(), 409, "transition_refused")
 
 
 def test_the_document_states_a_step(odd_client: TestClient) -> None:
