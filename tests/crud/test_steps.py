@@ -222,7 +222,7 @@ def test_the_document_states_a_step(odd_client: TestClient) -> None:
     """Exactly: its name, its text, its answers, its headers and the states."""
     paths = odd_client.get("/openapi.json").json()["paths"]
     opened, shut = (paths[f"{SEALED}/{{id}}/{name}"]["post"] for name in ("open", "shut-away"))
-    assert (opened["operationId"], opened["summary"], opened["tags"]) == ("open_sealed", "Open a sealed", ["sealed"])
+    assert (opened["operationId"], opened["summary"], opened["tags"]) == ("open_sealed", "Open sealed", ["sealed"])
     assert opened["description"] == "The sealed must be new or shut, and becomes open."
     assert opened["x-transition"] == {
         "field": "state", "from": ["new", "shut"], "to": "open", "initial": "new",

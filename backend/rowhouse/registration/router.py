@@ -167,7 +167,7 @@ def _step(resource: Resource, endpoints: Endpoints, transition: Transition[Any])
         resource, f"/{{id}}/{transition.name}", policy=policy,
         work=partial(endpoints.take_step, transition=transition, admits=admits), writes=True, methods=["POST"],
         operation_id=f"{verb}_{name}", response_model=resource.schemas.public,
-        summary=transition.summary or f"{verb.replace('_', ' ').capitalize()} a {words}",
+        summary=transition.summary or f"{verb.replace('_', ' ').capitalize()} {words}",
         description=transition.description
         or f"The {words} must be {transition.origin}, and becomes {shown(transition.target)}.",
         openapi_extra={"parameters": [IF_MATCH, IDEMPOTENCY_KEY], TRANSITION: to_jsonable_python(states)},
