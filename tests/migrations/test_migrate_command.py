@@ -292,6 +292,21 @@ def test_a_new_project_gets_its_files(
     assert "there is no alembic.ini in" in capsys.readouterr().err
 
 
+def test_a_missing_template_of_migrations_is_created(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the first migration, and once: `rowhouse new` leaves it out."""
+    day = Day(tmp_path / "shop", databases.empty("sqlite"), monkeypatch)
+    (day.root / "alembic/script.py.mako").unlink()
+    assert create_missing(day.root, module="app.api", source="backend", template=False) == []
+    assert day.run(["one", "--empty"]) == 0
+    assert capsys.readouterr().out.startswith("Created alembic/script.py.mako; commit it.\n")
+    assert (day.root / "alembic/script.py.mako").read_text() == (ROOT / "alembic/script.py.mako").read_text()
+    assert day.run(["two", "--empty"]) == 0
+    assert "Created" not in capsys.readouterr().out
+    day.engine.dispose()
+
+
 def test_this_repository_has_the_files_of_a_new_project(tmp_path: Path) -> None:
     """What is tested here holds there. `alembic/env.py` of this repository also runs without the product."""
     assert create_missing(tmp_path, module="app.api", source="backend") == [
