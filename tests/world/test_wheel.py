@@ -117,7 +117,18 @@ def test_its_commands_explain_themselves(environment: Path, project: Path) -> No
     assert any(
         line.split() == ["POST", "/api/v1/publishers", "create_publisher", "anyone", "200", "ms"] for line in lines
     ), lines
-    for command in ("run", "migrate", "create-admin", "routes", "openapi", "lint-migrations"):
+    for command in (
+        "new",
+        "entity",
+        "check",
+        "client",
+        "run",
+        "migrate",
+        "create-admin",
+        "routes",
+        "openapi",
+        "lint-migrations",
+    ):
         helped = rowhouse(environment, project, command, "--help")
         said = helped.communicate()[0]
         assert (helped.returncode, command in said) == (0, True), said
