@@ -3,6 +3,7 @@
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from uuid import NAMESPACE_OID, uuid5
 
 import pytest
 import sqlalchemy as sa
@@ -91,6 +92,7 @@ def test_a_value_has_a_next_one(value: Any, later: Any) -> None:
         ({"type": "string", "format": "date"}, ["2030-01-02", "2030-01-03"]),
         ({"type": "string", "format": "ipv9"}, ["äpfel 1", "Zebra 2"]),
         ({"type": "string", "format": "password"}, ["password-1", "password-2"]),
+        ({"type": "string", "format": "uuid"}, [str(uuid5(NAMESPACE_OID, number)) for number in "12"]),
         ({"const": 7}, [7, 7]),
         ({"type": "string", "format": "duration"}, ["-PT983M", "-PT966M"]),
         ({"allOf": [{"$ref": "#/$defs/Small"}]}, [2, 3]),

@@ -8,12 +8,18 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import httpx2
 import pytest
+import sqlalchemy as sa
+from sqlmodel import SQLModel
 
 import pytest_rowhouse
+from rowhouse.cli.project import Project
+from rowhouse.testing import running_app
+from rowhouse.testing.client import QuickClient
 from rowhouse.testing.contract import Contract, choice
 from rowhouse.testing.contract.entity import EntityClient
-from rowhouse.testing.databases import NO_WHEEL, Databases, wheel_server
+from rowhouse.testing.databases import NO_WHEEL, Databases, Wheel, wheel_server
 from tests.conftest import ROOT
 from tests.testing.conftest import CLINIC
 
@@ -136,3 +142,54 @@ def test_an_undocumented_answer_is_found(rowhouse_app: Any, monkeypatch: pytest.
     listed.clear()
     with pytest.raises(AssertionError, match="200, which OpenAPI does not list"):
         entity.call("GET")
+
+
+def test_a_project_with_migrations_is_migrated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By Alembic, in the project's folder, on the connection of the test."""
+    asked: list[Any] = []
+    upgrade = lambda config, target: asked.append((config.attributes["connection"], target, Path.cwd()))  # noqa: E731
+    monkeypatch.setattr(running_app, "command", SimpleNamespace(upgrade=upgrade))
+    monkeypatch.chdir(tmp_path)
+    with sa.create_engine("sqlite://").connect() as connection:
+        running_app.migrate(Project(ROOT, source="backend"), SQLModel.metadata, connection)
+        assert asked == [(connection, "heads", ROOT)]
+
+
+def test_what_was_started_is_stopped(databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Applications, and the cluster with its files."""
+    apps = running_app.RunningApps(databases)
+    app = apps.running(Project(ROOT, app=CLINIC, source="backend"), "sqlite")
+    assert app.client.get("/health").status_code == 200
+    apps.close()
+    with pytest.raises(AssertionError, match="enter the client first"):
+        app.client.get("/health")
+    stopped: list[str] = []
+    wheel = object.__new__(Wheel)
+    wheel._directory = tmp_path
+    wheel._server = SimpleNamespace(cleanup=lambda: stopped.append("cleaned"))
+    monkeypatch.setattr(Wheel, "_stop", lambda _wheel, _number: stopped.append("stopped"))
+    wheel.close()
+    assert stopped == ["stopped", "cleaned"]
+    assert not tmp_path.exists()
+
+
+async def failing(scope: Any, receive: Any, send: Any) -> None:
+    """An application that fails before, within or after its response."""
+    if scope["type"] == "lifespan":
+        for step in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{step}.complete"})
+        return
+    if scope["path"] != "/before":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"all", "more_body": scope["path"] == "/within"})
+    raise RuntimeError
+
+
+def test_the_client_answers_like_a_server() -> None:
+    """An exception is a 500, a response that was cut off, or nothing that a client could see."""
+    with QuickClient(failing) as client:
+        assert client.get("/before").status_code == 500
+        assert client.get("/after").text == "all"
+        with pytest.raises(httpx2.RemoteProtocolError, match="cut its response off"):
+            client.get("/within")
