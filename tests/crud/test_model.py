@@ -9,7 +9,11 @@ from sqlalchemy.dialects.postgresql import JSONB, TEXT
 from sqlalchemy.orm import registry as orm_registry
 from sqlmodel import Field
 
+from rowhouse.crud.base import CRUDBase
 from rowhouse.entities.model import EnumText, IntegerKey, Record, plural, singular_snake
+from rowhouse.registration.checks import columns_for
+from rowhouse.schemas.column_limits import MAX_INDEXED_TEXT
+from rowhouse.schemas.derivation import derive
 from rowhouse.schemas.field_types import field_type
 
 metadata = sa.MetaData()
@@ -134,3 +138,26 @@ def test_an_enum_over_a_column_of_another_type_is_the_enum_on_the_wire() -> None
         LOW = 1
 
     assert field_type(Level, sa.Integer()).annotation is Level
+
+
+def test_an_indexed_text_has_a_limit() -> None:
+    """PostgreSQL has an entry of an index fit into a page. A text of any length is fine where no index has it."""
+
+    class Tag(IntegerKey, Scratch, table=True):
+        """Texts without a length."""
+
+        __table_args__ = (sa.UniqueConstraint("kind"),)
+
+        code: str = Field(unique=True)
+        label: str = Field(index=True)
+        kind: str
+        note: str
+
+    columns = columns_for(Tag, CRUDBase)
+    schema = derive(Tag, columns, owner=None, extra_fields={}).create.model_json_schema()["properties"]
+    assert {name: field.get("maxLength") for name, field in schema.items()} == {
+        "code": MAX_INDEXED_TEXT,
+        "label": MAX_INDEXED_TEXT,
+        "kind": MAX_INDEXED_TEXT,
+        "note": None,
+    }

@@ -90,8 +90,11 @@ def test_no_path_is_a_file_of_ours(stage: Stage, path: str) -> None:
     assert "root:" not in answer.text
 
 
-# A server never imports the commands of a developer: they run ruff and squawk on new migrations.
-COMMANDS = ("backend/rowhouse/cli/migrate.py", "backend/rowhouse/cli/lint_migrations.py")
+# A server never imports a developer's commands, which run ruff, squawk, git and generators, nor the tests' plugin.
+COMMANDS = tuple(
+    f"backend/rowhouse/{name}"
+    for name in ("cli/migrate.py", "cli/lint_migrations.py", "cli/client.py", "cli/scaffold/", "testing/")
+)
 
 
 def test_the_server_fetches_nothing(stage: Stage) -> None:

@@ -165,6 +165,14 @@ def books(category: int, count: int) -> list[str]:
     return [f"{unique('row')},A,1,{category}" for _ in range(count)]
 
 
+def test_a_file_without_a_row_is_422(client: TestClient, send: Send, category: int) -> None:
+    """A header alone; the error has the type that pydantic gives a list that is too short."""
+    answer = send(f"{HEADER}\n")
+    assert faults(answer) == [(["body"], "the file has no rows")]
+    assert [fault["type"] for fault in answer.json()["errors"]] == ["too_short"]
+    assert stored(client, category) == []
+
+
 def test_many_rows_are_stored_in_order(client: TestClient, send: Send, category: int) -> None:
     """Over several blocks."""
     rows = books(category, 1300)
