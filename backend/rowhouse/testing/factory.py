@@ -15,7 +15,7 @@ from pydantic_core import to_jsonable_python
 from sqlmodel import SQLModel
 
 from rowhouse.app.jobs import unit
-from rowhouse.auth.models import ADMINISTRATOR, User
+from rowhouse.auth.models import ADMINISTRATOR, User, caller_of
 from rowhouse.core.policy import Policy
 from rowhouse.query.resource import Resource
 from rowhouse.registration.registry import Registration, Registry
@@ -87,9 +87,9 @@ class Factory:
             self._bodies[resource.table] = Bodies(resource)
         return self._bodies[resource.table]
 
-    def parent(self, table: sa.Table) -> Row:
-        """Store a row of a table with its required members alone."""
-        return self.store(table, {}, full=False)
+    def parent(self, table: sa.Table, headers: Headers | None = None) -> Row:
+        """Store a row of a table with its required members alone. It belongs to `headers`, if they may own it."""
+        return self.store(table, {}, full=False, headers=headers)
 
     def store(self, table: sa.Table, values: Row, *, full: bool = True, headers: Headers | None = None) -> Row:
         """Store a row of a table with these values. `headers` are those of who creates it."""
@@ -106,13 +106,14 @@ class Factory:
             return self._store_in_session(registry, registration, body, values)
 
     def create(self, registry: Registry, registration: Registration, body: Row, headers: Headers | None = None) -> Row:
-        """Create a row through the API, as an account that may.
+        """Create a row through the API, as `headers` if they may own it, otherwise as an account that may.
 
         Raises:
             RefusedBodyError: the response is not 201.
         """
         resource = registration.resource
-        who = headers or self.account_for(resource.write)
+        is_theirs = headers and resource.owner and resource.write.allows(caller_of(headers.id, headers.role))
+        who = headers if headers and is_theirs else self.account_for(resource.write)
         path = f"{registry.prefix}/{resource.path}"
         answer = self._running.client.post(path, json=body, headers=who)
         if answer.status_code != 201:

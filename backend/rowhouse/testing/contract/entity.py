@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from httpx2 import Response
@@ -134,15 +135,18 @@ class EntityClient:
         """Require that a row has the members of the schema and no others, each of its type."""
         self._exact.validate_json(json.dumps(row))
 
-    def body(self, **values: Any) -> Row:
-        """Return a valid body with every member; some are null where they may be."""
-        values_of_project = self.running.contract_values
-        return self.bodies.body(self.running.factory.parent, values_of_project, values, nulls=True)
+    def body(self, headers: Headers | None = None) -> Row:
+        """Return a valid body with every member; some are null where they may be.
+
+        The rows that it refers to belong to `headers`, if they may own them.
+        """
+        parent = partial(self.running.factory.parent, headers=headers)
+        return self.bodies.body(parent, self.running.contract_values, nulls=True)
 
     def make(self, headers: Headers | None = None) -> Row:
         """Store a row: through the API where the entity has create."""
         if self.has("create"):
-            row = self.shown(self.call("POST", headers=headers, json=self.body()), 201)
+            row = self.shown(self.call("POST", headers=headers, json=self.body(headers)), 201)
         else:
             row = self.running.factory.store(self.resource.table, {})
         return row
