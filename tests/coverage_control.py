@@ -24,21 +24,15 @@ INSIDE_OF_THE_PRODUCT = {"demo"}  # below tests/app
 UNFOLLOWED = {"clients", "concurrency", "perf", "stateful"}
 UNFOLLOWED_OF_THE_PRODUCT = {"fuzz"}  # below tests/app
 # Covered by the same tests on the other database; what each database does in its own way has its own tests.
-FOLLOWED_ON_SQLITE = {"auth", "contract", "crud", "hand_written", "isolation", "pages", "security", "transfer"}
+FOLLOWED_ON_SQLITE = {"contract", "hand_written", "isolation", "pages", "security", "transfer"}
 # Each of these tests runs on both databases, whichever its name says.
 FOLLOWED_ON_SQLITE |= {"test_chains_of_changes.py", "test_portable_files.py", "test_table_renames.py"}
 # One test calls every operation there is, and covers nothing that others leave out.
-UNFOLLOWED_FILES = {
-    "test_every_operation.py",
-    "test_ownership.py",
-    "test_any_case.py",
-    "test_head.py",
-    "test_prefix.py",
-}
+UNFOLLOWED_FILES = {"test_any_case.py", "test_every_operation.py", "test_ownership.py"}
 
 
 # The first cases of a test that speaks HTTP cover what all of them do, or nearly.
-FOLLOWED_CASES = 3
+FOLLOWED_CASES = 12
 _cases: Counter[tuple[Path, str, bool]] = Counter()
 
 
@@ -74,12 +68,14 @@ def measured(path: Path, name: str) -> Iterator[None]:
     first, *further = path.relative_to(TESTS).parts
     directory = further[0] if first == "app" else first
     is_inside = directory in INSIDE | INSIDE_OF_THE_PRODUCT
-    case = path, name.partition("[")[0], "postgresql" in name
+    function, _, parameters = name.partition("[")
+    is_on_postgresql = "postgresql" in parameters
+    case = path, function, is_on_postgresql
     _cases[case] += 1
     _is_followed = (
         directory not in UNFOLLOWED | UNFOLLOWED_OF_THE_PRODUCT
         and path.name not in UNFOLLOWED_FILES
-        and not ({directory, path.name} & FOLLOWED_ON_SQLITE and "postgresql" in name)
+        and not ({directory, path.name} & FOLLOWED_ON_SQLITE and is_on_postgresql)
         and (is_inside or _cases[case] <= FOLLOWED_CASES)
     )
     follow(wanted=_is_followed and is_inside)

@@ -277,3 +277,21 @@ def test_a_job_takes_a_step(odd_client: TestClient, odd_admin: Headers, sealed: 
 def test_whom_a_step_lets_as_far_as_the_row(own: Policy, write: Policy, admits: Policy) -> None:
     """Whoever may take it or may write, and nobody without an account unless anyone may take it."""
     assert admitting(own, write) == admits
+
+
+def test_fields_of_the_projects_own_are_loaded_after_a_step(
+    odd_client: TestClient, odd_admin: Headers, sealed: Row, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after an update, unless `take_step` has returned them."""
+
+    def load(_crud: object, rows: list[Row], *, unit: object) -> None:
+        for row in rows:
+            row["remark"] = f"loaded in {type(unit).__name__}"
+
+    assert isinstance(odd_client.app, FastAPI)
+    cruds = [crud for part in odd_client.app.state.cruds.values() for crud in part.values()]
+    (crud,) = [crud for crud in cruds if crud.resource.model is Sealed]
+    monkeypatch.setattr(type(crud), "extra_fields", {"note": str})
+    monkeypatch.setattr(type(crud), "load_extra_fields", load)
+    answer = step(odd_client, f"{SEALED}/{sealed['id']}/open", odd_admin)
+    assert answer.json()["remark"] == "loaded in UnitOfWork"

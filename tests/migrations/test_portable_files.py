@@ -238,6 +238,26 @@ def test_the_condition_of_an_index_comes_changes_and_goes(journey: Journey) -> N
     journey.go()
 
 
+@pytest.mark.parametrize("is_index", [False, True])
+def test_a_unique_column_with_a_default_comes_back_without_values(journey: Journey, *, is_index: bool) -> None:
+    """A downgrade cannot give all rows the default."""
+
+    def declare(metadata: sa.MetaData) -> None:
+        rule = sa.Index("ix_code", "code", unique=True) if is_index else sa.UniqueConstraint("code")
+        house(metadata, sa.Column("code", sa.Integer(), server_default=sa.text("7"), nullable=False), rule)
+
+    journey.go(declare)
+    for project in journey.projects:
+        project.execute("INSERT INTO houses (id, code) VALUES (1, 1), (2, 2)")
+    bare = models(house)
+    journey.first.write(bare)
+    shutil.copy(journey.first.versions[-1], journey.others[0].directory / "versions")
+    for project in journey.projects:
+        project.upgrade(bare)
+        project.downgrade(bare)
+        assert project.execute("SELECT id, code FROM houses ORDER BY id") == [(1, None), (2, None)]
+
+
 def test_a_type_that_postgresql_does_not_convert_by_itself(journey: Journey) -> None:
     """A file written on SQLite too says how."""
 

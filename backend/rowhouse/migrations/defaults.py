@@ -154,21 +154,36 @@ def _stored(value: Any, kind: Any) -> str | None:
 
 
 def relax(operations: ops.DowngradeOps) -> None:
-    """Have a downgrade bring back a dropped NOT NULL column as one that may be NULL: its values are gone."""
+    """Have a downgrade bring back a dropped column as one that may be NULL where its values are gone.
+
+    That is one that was NOT NULL without a default, and one with a unique rule: a default is the same for all rows.
+    """
+    unique = {(table, column) for operation in flat(operations.ops) for table, column in _unique_columns(operation)}
     for container in operations.ops:
         if isinstance(container, ops.ModifyTableOps):
-            container.ops[:] = list(_relaxed(container.ops))
+            container.ops[:] = list(_relaxed(container.ops, unique))
 
 
-def _relaxed(operations: list[ops.MigrateOperation]) -> Iterator[ops.MigrateOperation]:
+def _unique_columns(operation: ops.MigrateOperation) -> Iterator[tuple[str, str]]:
+    """The table and each column of a unique rule that an operation creates."""
+    if isinstance(operation, ops.CreateUniqueConstraintOp):
+        yield from ((operation.table_name, str(column)) for column in operation.columns)
+    elif isinstance(operation, ops.CreateIndexOp) and operation.unique:
+        columns = (getattr(column, "name", column) for column in operation.columns)
+        yield from ((operation.table_name, str(column)) for column in columns)
+
+
+def _relaxed(operations: list[ops.MigrateOperation], unique: set[tuple[str, str]]) -> Iterator[ops.MigrateOperation]:
     for operation in operations:
-        if (
-            isinstance(operation, ops.AddColumnOp)
-            and not operation.column.nullable
-            and operation.column.server_default is None
-        ):
-            copied: sa.Column[Any] = operation.column._copy()  # noqa: SLF001  there is no public copy
-            copied.nullable = True
-            operation.column = copied
-            yield Note(f"{operation.table_name}.{copied.name} was NOT NULL; its values are gone.")
+        if isinstance(operation, ops.AddColumnOp):
+            column = operation.column
+            is_unique = (operation.table_name, str(column.name)) in unique
+            if (not column.nullable and column.server_default is None) or (
+                is_unique and column.server_default is not None
+            ):
+                copied: sa.Column[Any] = column._copy()  # noqa: SLF001  there is no public copy
+                copied.nullable, copied.server_default = True, None
+                operation.column = copied
+                rule = "was unique, with a default" if is_unique else "was NOT NULL"
+                yield Note(f"{operation.table_name}.{copied.name} {rule}; its values are gone.")
         yield operation
