@@ -147,7 +147,7 @@ def test_an_undocumented_answer_is_found(rowhouse_app: Any, monkeypatch: pytest.
 def test_a_project_with_migrations_is_migrated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By Alembic, in the project's folder, on the connection of the test."""
     asked: list[Any] = []
-    upgrade = lambda config, target: asked.append((config.attributes["connection"], target, Path.cwd()))  # noqa: E731
+    upgrade = lambda config, target: asked.append((config.attributes["connection"], target, Path.cwd()))  # noqa: E731  one line beside its use
     monkeypatch.setattr(running_app, "command", SimpleNamespace(upgrade=upgrade))
     monkeypatch.chdir(tmp_path)
     with sa.create_engine("sqlite://").connect() as connection:
