@@ -11,7 +11,7 @@ import pytest
 from alembic.operations import ops
 
 from rowhouse.db.sql_functions import create_fold_function, create_trigram_function
-from rowhouse.migrations.compare.search_index import CreateSearchIndex, DropSearchIndex
+from rowhouse.migrations.operations.search_index import CreateSearchIndex, DropSearchIndex
 from rowhouse.migrations.renames import parse
 from tests.databases import Databases
 from tests.migrations.chains.catalogue import catalogue

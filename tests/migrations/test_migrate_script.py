@@ -21,8 +21,8 @@ from rowhouse.entities.no_overlap import Rule
 from rowhouse.entities.search_index import SearchIndexRule
 from rowhouse.migrations import running
 from rowhouse.migrations.autogenerate import only_adds
-from rowhouse.migrations.compare.no_overlap import CreateNoOverlap
-from rowhouse.migrations.compare.search_index import CreateSearchIndex, DropSearchIndex
+from rowhouse.migrations.operations.no_overlap import CreateNoOverlap
+from rowhouse.migrations.operations.search_index import CreateSearchIndex, DropSearchIndex
 from rowhouse.migrations.running import LOCK_KEY
 from tests.conftest import ROOT, alembic_config
 from tests.databases import Databases

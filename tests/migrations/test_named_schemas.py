@@ -16,7 +16,7 @@ from rowhouse.core.settings import Settings
 from rowhouse.db.dialects.sqlite_schemas import SQLiteWithSchemas, joined_name, parted, written
 from rowhouse.db.engine import create_engine
 from rowhouse.db.sql_functions import portable_text
-from rowhouse.migrations.compare.named_schemas import AlikeTablesError, CreateSchema, DropSchema
+from rowhouse.migrations.operations.named_schemas import AlikeTablesError, CreateSchema, DropSchema
 from rowhouse.migrations.sqlite.names import in_one_name
 from tests.databases import Databases
 from tests.migrations.project import Project

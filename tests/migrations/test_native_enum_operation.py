@@ -15,8 +15,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 
 from rowhouse.migrations.autogenerate import autogenerate_options, only_adds
-from rowhouse.migrations.compare.native_enums import ChangeEnum, CreateEnum, DropEnum
 from rowhouse.migrations.losses import losses_of
+from rowhouse.migrations.operations.native_enums import ChangeEnum, CreateEnum, DropEnum
 
 MEMBERS = "SELECT enumlabel FROM pg_enum WHERE enumtypid = to_regtype('state') ORDER BY enumsortorder"
 

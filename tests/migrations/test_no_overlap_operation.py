@@ -15,7 +15,7 @@ from alembic.runtime.migration import MigrationContext
 
 from rowhouse.entities.no_overlap import NoOverlap, Rule, literal, rules_of
 from rowhouse.migrations.autogenerate import autogenerate_options
-from rowhouse.migrations.compare.no_overlap import CreateNoOverlap, DropNoOverlap
+from rowhouse.migrations.operations.no_overlap import CreateNoOverlap, DropNoOverlap
 from tests.migrations import schema
 
 LIVE = {"state": ("on", "it's"), "rank": (1, 2), "firm": (True,)}

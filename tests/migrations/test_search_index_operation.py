@@ -14,7 +14,7 @@ from alembic.runtime.migration import MigrationContext
 
 from rowhouse.db.sql_functions import create_trigram_function, fold_with
 from rowhouse.entities.search_index import SearchIndex, search_index_of
-from rowhouse.migrations.compare.search_index import CreateSearchIndex, DropSearchIndex, is_ordinary
+from rowhouse.migrations.operations.search_index import CreateSearchIndex, DropSearchIndex, is_ordinary
 
 LINE = "op.create_search_index('ix_plays_search', 'plays', 'title', 'order')"
 INDEXES = "SELECT indexname, indexdef FROM pg_indexes WHERE indexname LIKE 'ix_%' ORDER BY indexname"

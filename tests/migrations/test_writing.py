@@ -15,9 +15,9 @@ from alembic.operations import ops
 from rowhouse.db.integrity import NAMING_CONVENTION
 from rowhouse.entities.no_overlap import Rule
 from rowhouse.migrations import renames
-from rowhouse.migrations.compare.no_overlap import CreateNoOverlap, DropNoOverlap
 from rowhouse.migrations.defaults import UnfillableError
 from rowhouse.migrations.losses import holds_all, losses_of
+from rowhouse.migrations.operations.no_overlap import CreateNoOverlap, DropNoOverlap
 from rowhouse.migrations.renames import Decisions, Rename, TableRename, UndecidedError, parse
 from tests.databases import Databases
 from tests.migrations.project import Project, names

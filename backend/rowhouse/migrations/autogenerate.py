@@ -16,18 +16,18 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.operations.ops import AddColumnOp, CreateForeignKeyOp, CreateIndexOp, CreateTableOp, MigrateOperation
 from sqlmodel import SQLModel
 
-import rowhouse.migrations.compare.completing
-import rowhouse.migrations.compare.ordering
 import rowhouse.migrations.compare.partial_indexes
+import rowhouse.migrations.operations.completing
+import rowhouse.migrations.operations.ordering
 import rowhouse.migrations.sqlite.rebuild  # noqa: F401  takes the place of Alembic's own
 from rowhouse.entities.no_overlap import NoOverlap
 from rowhouse.migrations.compare.check_constraints import write_check
 from rowhouse.migrations.compare.column_types import compare_types, write_server_default, write_type
-from rowhouse.migrations.compare.named_schemas import CreateSchema, include_name, schemas_of
-from rowhouse.migrations.compare.native_enums import ChangeEnum, CreateEnum
-from rowhouse.migrations.compare.no_overlap import CreateNoOverlap
-from rowhouse.migrations.compare.search_index import CreateSearchIndex, is_ordinary
 from rowhouse.migrations.engine_tables import PROJECT, is_compared
+from rowhouse.migrations.operations.named_schemas import CreateSchema, include_name, schemas_of
+from rowhouse.migrations.operations.native_enums import ChangeEnum, CreateEnum
+from rowhouse.migrations.operations.no_overlap import CreateNoOverlap
+from rowhouse.migrations.operations.search_index import CreateSearchIndex, is_ordinary
 
 ADDITIONS = (CreateTableOp, CreateIndexOp, CreateNoOverlap, CreateSearchIndex, CreateSchema, CreateEnum)
 

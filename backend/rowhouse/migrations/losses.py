@@ -16,8 +16,8 @@ from alembic.operations import ops
 from sqlalchemy.dialects import postgresql
 
 from rowhouse.entities.no_overlap import Rule
-from rowhouse.migrations.compare.native_enums import ChangeEnum
-from rowhouse.migrations.compare.no_overlap import CreateNoOverlap, DropNoOverlap
+from rowhouse.migrations.operations.native_enums import ChangeEnum
+from rowhouse.migrations.operations.no_overlap import CreateNoOverlap, DropNoOverlap
 
 MAKES: tuple[type[Any], ...] = (
     ops.CreateUniqueConstraintOp, ops.CreateForeignKeyOp, ops.CreateCheckConstraintOp, ops.CreatePrimaryKeyOp,

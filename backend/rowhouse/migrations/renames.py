@@ -14,8 +14,8 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.migration import MigrationContext
 from alembic.operations import Operations, ops
 
-from rowhouse.migrations.compare.primary_keys import RenamePrimaryKey
 from rowhouse.migrations.losses import flat
+from rowhouse.migrations.operations.primary_keys import RenamePrimaryKey
 
 
 @dataclass(frozen=True, order=True)

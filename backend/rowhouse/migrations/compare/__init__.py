@@ -1,1 +1,1 @@
-"""What autogenerate compares beyond Alembic: rules, indexes, types, checks and schemas."""
+"""What autogenerate compares by rules of the engine: column types, check constraints, conditions of indexes."""

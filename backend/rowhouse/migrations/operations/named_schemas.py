@@ -15,7 +15,7 @@ from alembic.operations.ops import UpgradeOps
 from alembic.util import CommandError, DispatchPriority
 
 from rowhouse.migrations.compare.column_types import POSTGRESQL
-from rowhouse.migrations.compare.operation import EngineOperation
+from rowhouse.migrations.operations.operation import EngineOperation
 
 
 class AlikeTablesError(CommandError):

@@ -17,8 +17,8 @@ from alembic.operations.ops import UpgradeOps
 from alembic.util import DispatchPriority
 
 from rowhouse.entities.search_index import NOTHING, SearchIndexRule, search_index_of
-from rowhouse.migrations.compare.operation import EngineOperation
 from rowhouse.migrations.engine_tables import compares_of
+from rowhouse.migrations.operations.operation import EngineOperation
 
 STORED = """
     SELECT indexname, CASE schemaname WHEN current_schema() THEN '' ELSE schemaname || '.' END || tablename, indexdef

@@ -26,7 +26,7 @@ from alembic.util import DispatchPriority
 
 from rowhouse.db.dialects.sqlite_schemas import joined_name
 from rowhouse.entities.search_index import SearchIndexRule, search_index_of
-from rowhouse.migrations.compare.search_index import CreateSearchIndex, DropSearchIndex
+from rowhouse.migrations.operations.search_index import CreateSearchIndex, DropSearchIndex
 
 COUNTS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = :name AND sql LIKE '%AUTOINCREMENT%'"
 

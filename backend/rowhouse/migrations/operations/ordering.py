@@ -25,11 +25,11 @@ from alembic.operations.ops import (
 )
 from alembic.util import DispatchPriority
 
-from rowhouse.migrations.compare.named_schemas import CreateSchema
-from rowhouse.migrations.compare.native_enums import ChangeEnum, CreateEnum, DropEnum
-from rowhouse.migrations.compare.no_overlap import CreateNoOverlap, DropNoOverlap
-from rowhouse.migrations.compare.search_index import CreateSearchIndex, DropSearchIndex
 from rowhouse.migrations.engine_tables import compares_of
+from rowhouse.migrations.operations.named_schemas import CreateSchema
+from rowhouse.migrations.operations.native_enums import ChangeEnum, CreateEnum, DropEnum
+from rowhouse.migrations.operations.no_overlap import CreateNoOverlap, DropNoOverlap
+from rowhouse.migrations.operations.search_index import CreateSearchIndex, DropSearchIndex
 
 SORT: Any = sa.schema.sort_tables_and_constraints  # has no types
 # Within one table; what is not named comes after these, and a column is dropped last.

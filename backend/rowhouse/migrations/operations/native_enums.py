@@ -21,8 +21,8 @@ from sqlalchemy import event
 
 from rowhouse.entities.no_overlap import literal
 from rowhouse.migrations.compare.column_types import POSTGRESQL, SQLITE, is_native_enum
-from rowhouse.migrations.compare.operation import EngineOperation
 from rowhouse.migrations.engine_tables import ENGINE
+from rowhouse.migrations.operations.operation import EngineOperation
 
 Members = tuple[str, ...]
 Columns = Sequence[tuple[str, str]]

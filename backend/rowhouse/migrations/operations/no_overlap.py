@@ -20,8 +20,8 @@ from alembic.util import DispatchPriority
 
 from rowhouse.entities.no_overlap import QUOTE, Live, NoOverlap, Rule, quoted_path, rules_of
 from rowhouse.migrations.compare.expressions import PARAMETER, all_alike, in_plain_sql
-from rowhouse.migrations.compare.operation import EngineOperation
 from rowhouse.migrations.engine_tables import compares_of
+from rowhouse.migrations.operations.operation import EngineOperation
 
 TRIGGERS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
 EXCLUSIONS = """

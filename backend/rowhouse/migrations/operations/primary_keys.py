@@ -13,7 +13,7 @@ from alembic.operations import Operations
 from rowhouse.db.integrity import NAMING_CONVENTION
 from rowhouse.entities.no_overlap import literal
 from rowhouse.migrations.compare.column_types import POSTGRESQL
-from rowhouse.migrations.compare.operation import EngineOperation
+from rowhouse.migrations.operations.operation import EngineOperation
 
 
 @Operations.register_operation("rename_primary_key")

@@ -1,0 +1,1 @@
+"""Operations of migrations that Alembic lacks, how autogenerate finds them, and the order in which they run."""
