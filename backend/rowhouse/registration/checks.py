@@ -139,22 +139,20 @@ def check_verbs(model: type[SQLModel], crud: type[CRUDBase[Any]], operations: tu
             )
 
 
-def check_exact_count_limit(model: type[SQLModel], limit: int | None) -> int | None:
+def check_exact_count_limit(model: type[SQLModel], limit: int | None) -> None:
     """Require a positive number of rows."""
     if limit is not None and limit < 1:
         raise RegistrationError(
             f"{model.__name__}: exact_count_limit={limit} must be a number of rows from 1, such as 10_000"
         )
-    return limit
 
 
-def check_slo(model: type[SQLModel], slo_ms: int | None) -> int | None:
+def check_slo(model: type[SQLModel], slo_ms: int | None) -> None:
     """Require a positive number of milliseconds."""
     if slo_ms is not None and slo_ms < 1:
         raise RegistrationError(
             f"{model.__name__}: slo_ms={slo_ms} must be a number of milliseconds from 1, such as 500"
         )
-    return slo_ms
 
 
 def check_history(model: type[SQLModel], operations: tuple[str, ...], *, soft_delete: bool, history: bool) -> None:

@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from sqlmodel import SQLModel
 
 from rowhouse.core.openapi import SLO
-from rowhouse.core.policy import SIGNED_IN, Policy
+from rowhouse.core.policy import Policy
 from rowhouse.crud.base import CRUDBase
 from rowhouse.entities.model import plural
 from rowhouse.entities.transition import Transition
@@ -28,28 +28,12 @@ from rowhouse.history.session_events import Tracked, track_session_changes, trac
 from rowhouse.http.route_tree import RouteTree
 from rowhouse.operations.expand import Expansion
 from rowhouse.query.resource import Resource
-from rowhouse.registration.checks import (
-    check_exact_count_limit,
-    check_extra_fields,
-    check_history,
-    check_no_overlap,
-    check_operations,
-    check_owner,
-    check_policy,
-    check_search,
-    check_slo,
-    check_table,
-    check_texts,
-    check_verbs,
-    columns_for,
-    parameters,
-    write_policy,
-)
+from rowhouse.registration.checks import columns_for
 from rowhouse.registration.hand_written import bind, one_method_each
 from rowhouse.registration.index_advice import missing_indexes
+from rowhouse.registration.line import Line
 from rowhouse.registration.relations import relations_of
 from rowhouse.registration.router import OPERATIONS, routes_of
-from rowhouse.registration.step_checks import check_steps
 from rowhouse.schemas.columns import RegistrationError, columns_of
 from rowhouse.schemas.derivation import NOTHING, derive
 
@@ -152,40 +136,26 @@ class Registry:
         Raises:
             RegistrationError: at start-up, for a wrong line. The message says how to fix it.
         """
-        check_table(model)
-        check_texts(model)
-        chosen = path or plural(model.__name__)
-        self._check_path(model, chosen)
-        columns = columns_for(model, crud)
-        check_policy(model, read=read, write=write)
-        check_owner(model, columns, owner)
-        check_search(model, columns, search)
-        check_no_overlap(model, columns)
-        operations = tuple(operations)
-        check_operations(model, operations)
-        check_history(model, operations, soft_delete=soft_delete, history=history)
-        check_extra_fields(model, crud, operations)
-        check_verbs(model, crud, operations)
-        steps = check_steps(model, columns, steps, operations)
-        resource = Resource(
+        line = Line(
             model=model,
-            path=chosen,
-            columns=columns,
-            schemas=derive(model, columns, owner=owner, extra_fields=crud.extra_fields),
-            parameters=parameters(model, columns, search, crud),
-            read=read or SIGNED_IN,
-            write=write_policy(model, write, owner),
+            path=path or plural(model.__name__),
+            crud=crud,
+            operations=tuple(operations),
+            read=read,
+            write=write,
             owner=owner,
-            owner_only=owner is not None and read is None,
-            exact_count_limit=check_exact_count_limit(model, exact_count_limit),
+            search=search,
+            exact_count_limit=exact_count_limit,
             soft_delete=soft_delete,
             history=history,
-            slo_ms=check_slo(model, slo_ms),
+            slo_ms=slo_ms,
             steps=steps,
         )
+        self._check_path(model, line.path)
+        resource = line.resource()
         if resource.records_changes:
             track_session_changes(resource)
-        self.registrations[chosen] = Registration(resource, crud, operations)
+        self.registrations[line.path] = Registration(resource, crud, line.operations)
 
     def include(self, router: APIRouter) -> None:
         """Add hand-written routes. Their paths are below the registry's prefix, and win over generated ones."""
