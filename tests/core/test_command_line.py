@@ -69,8 +69,8 @@ def test_it_prints_the_document(run: Run) -> None:
     ("app", "words"),
     [
         ("nowhere:app", "ModuleNotFoundError: No module named 'nowhere'"),
-        ("kiosk:number", "kiosk:number is no application"),
-        ("kiosk", "kiosk is no application"),
+        ("kiosk:number", "kiosk:number is neither an application"),
+        ("kiosk", "kiosk is neither an application"),
     ],
 )
 def test_an_application_that_cannot_be_loaded_is_one_sentence(run: Run, app: str, words: str) -> None:

@@ -47,7 +47,7 @@ class FastPath:
             record_route(scope=scope, path=entry.route.path_format)
         try:
             response = await entry.fast_handler(scope, limit_request(entry, scope, receive))
-        except Exception as error:  # noqa: BLE001  the dispatcher raises it again, where the exception handlers are
+        except Exception as error:  # noqa: BLE001  the slow path raises it again, inside the exception handlers
             scope[FAILURE] = await error_to_send(error, entry.route, scope)
             return False
         if scope["method"] == "HEAD":

@@ -79,6 +79,7 @@ class RequestMiddleware:
 
         try:
             await self._app(scope, receive, send_with_headers)
+        # Every error gets a response; one that none can be sent for is raised again.
         except (Exception, asyncio.CancelledError) as error:
             respond = send_with_headers if not has_started else None
             if not await self._handle_failure(error, scope, receive, respond):

@@ -65,7 +65,7 @@ class Connection(HttpToolsProtocol):
                 self._refuse(431)
             elif self._timer is None:
                 self._await_head()
-        elif self.cycle is not None and self.cycle.response_complete and self._timer is None:  # type: ignore[redundant-expr]  # None at first
+        elif self._timer is None and self._has_responded():
             self._await_head()  # the rest of a body that nobody reads; uvicorn's own timer has ended with it
 
     def on_message_begin(self) -> None:
@@ -82,6 +82,10 @@ class Connection(HttpToolsProtocol):
         self._heads += 1
         self._stop_waiting()
         super().on_headers_complete()
+
+    def _has_responded(self) -> bool:
+        """Return True if the response to the latest request is complete."""
+        return self.cycle is not None and self.cycle.response_complete  # type: ignore[redundant-expr]  # None at first
 
     def _head_size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)

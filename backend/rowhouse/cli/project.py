@@ -75,7 +75,9 @@ def load_application(project: Project) -> FastAPI:
     found = getattr(module, name, None)
     made = found if isinstance(found, FastAPI) else found() if callable(found) else None
     if not isinstance(made, FastAPI):
-        raise ValueError(f"{project.app} is no application and no function that returns one; write module:factory")  # noqa: TRY004  a wrong setting
+        raise ValueError(  # noqa: TRY004  the setting is wrong
+            f"{project.app} is neither an application nor a function that returns one; write module:factory"
+        )
     return made
 
 

@@ -13,7 +13,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from rowhouse.core.security import MAX_PASSWORD_BYTES
 
-DEVELOPMENT_SECRET = "development-only-secret-never-use-this-in-production-0123456789"  # noqa: S105  # nosec B105  # public
+# Public on purpose: every other environment refuses it.
+DEVELOPMENT_SECRET = "development-only-secret-never-use-this-in-production-0123456789"  # noqa: S105  # nosec B105
 MIN_SECRET_BYTES = 32
 MIN_PASSWORD = 8
 # RFC 6454 §6.2: scheme, host in lower case and, unless it is the scheme's own, the port.

@@ -80,7 +80,8 @@ def _update(operation: ops.AlterColumnOp, text: str) -> ops.MigrateOperation:
     place = f'"{operation.schema}"."{operation.table_name}"' if operation.schema else f'"{operation.table_name}"'
     name = f'"{operation.column_name}"'
     # The names are the models' own, and the text is quoted.
-    return ops.ExecuteSQLOp(f"UPDATE {place} SET {name} = {text} WHERE {name} IS NULL")  # noqa: S608  # nosec B608  as above
+    statement = f"UPDATE {place} SET {name} = {text} WHERE {name} IS NULL"  # noqa: S608  # nosec B608
+    return ops.ExecuteSQLOp(statement)
 
 
 def _unfilled(operation: ops.AlterColumnOp, metadata: sa.MetaData, connection: sa.Connection) -> Iterator[str]:

@@ -107,7 +107,7 @@ def _rest_of(receiving: Any, awaited: Any) -> Generator[Any, Any, Message]:
         while True:
             try:
                 came = yield awaited
-            except BaseException as error:  # noqa: BLE001  the awaitable handles it
+            except BaseException as error:  # noqa: BLE001  the awaitable decides what to do with any error
                 awaited = receiving.throw(error)
             else:
                 awaited = receiving.send(came)

@@ -51,7 +51,7 @@ class Job(Generic[T]):
         """Do the work, in a thread of the pool."""
         try:
             self._result = self._context.run(self._work)
-        except BaseException as error:  # noqa: BLE001  awaiting the outcome raises it
+        except BaseException as error:  # noqa: BLE001  raised again in the task that awaits the job
             self._error = error
 
     def fail(self, error: Exception) -> None:
@@ -157,8 +157,8 @@ class WorkerPool:
                 continue
             try:
                 self._prepare()
-            except Exception as error:  # noqa: BLE001  awaiting the outcome raises it
-                # The thread continues whatever the error, or the caller of its job would wait for ever.
+            except Exception as error:  # noqa: BLE001  raised again in the task that awaits the job
+                # The thread must continue after any error, or the caller of its job would wait for ever.
                 self._ready_threads.discard(me)
                 self._requeue_or_fail(job, error)
                 continue

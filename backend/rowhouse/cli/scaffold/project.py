@@ -87,6 +87,11 @@ def _start_repository(directory: Path) -> None:
     git = shutil.which("git")
     if git is None:
         return
-    inside = [git, "rev-parse", "--is-inside-work-tree"]
-    if subprocess.run(inside, cwd=directory, capture_output=True, check=False).returncode:  # noqa: S603  # nosec B603  git
-        subprocess.run([git, "init", "--quiet"], cwd=directory, capture_output=True, check=False)  # noqa: S603  # nosec B603  git
+    words = [git, "-C", str(directory)]
+    if _status([*words, "rev-parse", "--is-inside-work-tree"]) != 0:
+        _status([*words, "init", "--quiet"])
+
+
+def _status(words: list[str]) -> int:
+    """Run git, and return its exit status."""
+    return subprocess.run(words, capture_output=True, check=False).returncode  # noqa: S603  # nosec B603  git alone

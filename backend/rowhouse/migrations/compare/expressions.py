@@ -36,7 +36,9 @@ def _understood(connection: sa.Connection, table: str, expression: str) -> list[
     """What the database makes of an expression; nothing where it refuses it, as for a column that is not there yet."""
     is_sqlite = connection.dialect.name == "sqlite"
     explain = "EXPLAIN" if is_sqlite else "EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON)"
-    query = f"{explain} SELECT ({expression}) FROM {quoted_path(table, connection.dialect.name)}"  # noqa: S608  # nosec B608  declared, or stored
+    source = quoted_path(table, connection.dialect.name)
+    # A model declares the expression, or the database stores it.
+    query = f"{explain} SELECT ({expression}) FROM {source}"  # noqa: S608  # nosec B608
     try:
         with connection.begin_nested():
             rows = connection.execute(sa.text(query.replace(":", r"\:"))).all()

@@ -43,7 +43,8 @@ def _rename(operations: Operations, operation: RenamePrimaryKey) -> None:
     table = quote(operation.table)
     renaming = f"ALTER TABLE {table} RENAME CONSTRAINT {quote(operation.old)} TO {quote(operation.new)}"
     place, name = literal(table), literal(operation.old)
-    is_there = f"EXISTS (SELECT FROM pg_constraint WHERE conrelid = to_regclass({place}) AND conname = {name})"  # nosec B608  quoted
+    condition = f"conrelid = to_regclass({place}) AND conname = {name}"
+    is_there = f"EXISTS (SELECT FROM pg_constraint WHERE {condition})"  # nosec B608  quoted
     operations.execute(f"DO $do$ BEGIN IF {is_there} THEN {renaming}; END IF; END $do$")
 
 

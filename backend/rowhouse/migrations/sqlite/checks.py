@@ -52,10 +52,11 @@ def check(connection: sa.Connection, before: State) -> None:
 
 
 def row_counts(connection: sa.Connection) -> dict[str, int]:
-    """The number of rows of each table."""
+    """Return the number of rows of each table."""
     quote = connection.dialect.identifier_preparer.quote_identifier
     names = connection.exec_driver_sql(NAMED, ("table",)).scalars().all()
-    return {name: connection.exec_driver_sql(f"SELECT count(*) FROM {quote(name)}").scalar_one() for name in names}  # noqa: S608  # nosec B608  # quoted
+    counts = {name: f"SELECT count(*) FROM {quote(name)}" for name in names}  # noqa: S608  # nosec B608  quoted
+    return {name: connection.exec_driver_sql(count).scalar_one() for name, count in counts.items()}
 
 
 def _mark(connection: sa.Connection) -> tuple[Any, ...]:

@@ -203,7 +203,7 @@ class Rebuild:
         is_lacking, then = "TRUE", "give it a server_default"
         if former is not None:
             is_lacking, then = f"{self._quote(str(former.name))} IS NULL", "give them a value first"
-        rows = self._scalar(f"SELECT count(*) FROM {self._quote(self._name)} WHERE {is_lacking}")  # noqa: S608  # nosec B608  # quoted
+        rows = self._count_where(is_lacking)
         if rows:
             raise UnsafeMigrationError(
                 f"{self._name}.{column.name} cannot be NOT NULL: {rows} rows have no value; {then}"
@@ -299,7 +299,7 @@ class Rebuild:
             self.connection.exec_driver_sql(statement)
         self._restore_counter()
         for column, condition in self._misfits:
-            rows = self._scalar(f"SELECT count(*) FROM {self._quote(self._name)} WHERE {condition}")  # noqa: S608  # nosec B608  # quoted
+            rows = self._count_where(condition)
             if rows:
                 raise UnsafeMigrationError(
                     f"{self._name}.{column}: {rows} rows have a value that does not fit the new type; change it first"
@@ -315,6 +315,11 @@ class Rebuild:
         values = {"name": self._name, "counter": self._counter}
         self.connection.execute(sa.text("DELETE FROM sqlite_sequence WHERE name = :name"), values)
         self.connection.execute(sa.text("INSERT INTO sqlite_sequence (name, seq) VALUES (:name, :counter)"), values)
+
+    def _count_where(self, condition: str) -> Any:
+        """Return the number of rows of the table for which an SQL condition is true."""
+        count = f"SELECT count(*) FROM {self._quote(self._name)} WHERE {condition}"  # noqa: S608  # nosec B608  quoted
+        return self._scalar(count)
 
     def _scalar(self, statement: str) -> Any:
         return self.connection.exec_driver_sql(statement).scalar()
