@@ -1,4 +1,4 @@
-"""The rules of bookings: when, where, and from which state to which.
+"""The rules of bookings: their times, their charge points and the steps between their states.
 
 `NoOverlap` on the class keeps two live bookings from overlapping. On each write of a place or a time, the engine
 locks the charge point before `validate_many` runs, and looks for a conflict after it. The database makes an overlap

@@ -177,7 +177,7 @@ def _add_middleware(app: FastAPI, settings: Settings, prefixes: Sequence[str]) -
 
 
 def _outermost(settings: Settings, drain: Drain) -> Callable[[ASGIApp], ASGIApp]:
-    """Return what wraps the application in `RequestMiddleware`, with the response for unexpected errors."""
+    """Return the function that wraps the application in `RequestMiddleware`, which responds to unexpected errors."""
     last_resort: ASGIApp = problem_response(RowhouseError())
     if settings.cors_origins:
         last_resort = Cors(last_resort, origins=settings.cors_origins)

@@ -25,7 +25,7 @@ class HeadTooLargeError(Exception):
 
 
 class Connection(HttpToolsProtocol):
-    """A connection that closes when a request's head takes too long, and answers 431 when it is too large."""
+    """A connection that closes when a request's head takes too long, and responds with 431 when it is too large."""
 
     head_seconds: ClassVar[float] = 10
     most_head_bytes: ClassVar[int] = 64 * 1024
@@ -39,42 +39,42 @@ class Connection(HttpToolsProtocol):
 
     @classmethod
     def limit(cls, settings: Settings) -> None:
-        """Hold every connection of this process to the settings."""
+        """Apply the settings to every connection of this process."""
         cls.head_seconds, cls.most_head_bytes = settings.header_seconds, settings.max_header_bytes
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
-        """Expect a request's head."""
+        """Start the timer for the first request's head."""
         super().connection_made(transport)
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Expect nothing more."""
+        """Stop the timer."""
         self._stop_waiting()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on; count what belongs to a head that is not complete."""
+        """Parse the bytes, and count those of an incomplete head."""
         heads, self._piece = self._heads, len(data)
         super().data_received(data)
         if self._is_in_head:
             if self.transport.is_closing():
                 return  # refused
-            # Of a head that began amid these bytes it is not known where, and they are few.
+            # If the head began within these bytes, its position is unknown. They are few, so they do not count.
             self._head_bytes = self._head_bytes + len(data) if heads == self._heads else 0
             if self._head_bytes > self.most_head_bytes:
                 self._refuse(431)
             elif self._timer is None:
                 self._await_head()
         elif self._timer is None and self._has_responded():
-            self._await_head()  # the rest of a body that nobody reads; uvicorn's own timer has ended with it
+            self._await_head()  # the rest of a body that nobody reads, which ended uvicorn's own timer
 
     def on_message_begin(self) -> None:
-        """A head begins."""
+        """Note that a head begins."""
         self._is_in_head = True
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """A head is complete; one whose end came in the same piece as all that is too much of it is refused here."""
+        """Reject a complete head that is too large: its last bytes may arrive together with its end."""
         if self._head_bytes + self._piece > self.most_head_bytes and self._head_size() > self.most_head_bytes:
             self._is_too_large = True
             raise HeadTooLargeError
@@ -91,7 +91,7 @@ class Connection(HttpToolsProtocol):
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what the parser refuses, or what was refused above."""
+        """Respond to a request that the parser or `on_headers_complete` rejects."""
         if self._is_too_large:
             self._refuse(431)
         else:
@@ -106,14 +106,14 @@ class Connection(HttpToolsProtocol):
             self._timer = None
 
     def _give_up(self) -> None:
-        """A client that has begun a request is told; one that has sent nothing is only left."""
+        """Respond with 408 if the client has begun a request. Otherwise only close the connection."""
         if self._head_bytes:
             self._refuse(408)
         else:
             self.transport.close()
 
     def _refuse(self, status: int) -> None:
-        """Answer and close. No route was asked, so the answer carries no more than it must."""
+        """Respond and close. No middleware runs, so the response has only the necessary headers."""
         self._stop_waiting()
         problem = {
             "type": "about:blank",

@@ -1,6 +1,6 @@
 """Checks migrations with squawk: reads each as SQL for PostgreSQL and reports what would block a busy server.
 
-What is meant to stay is excused in the migration, with a reason:
+A statement that must stay is excused in the migration, with a reason:
 
     # squawk-ignore require-concurrent-index-creation: the table is new here
 

@@ -58,7 +58,7 @@ class Supervisor(Multiprocess):
 
 def application() -> FastAPI:
     """Return the application for a server process. If it cannot start, write one sentence and exit."""
-    # Of a thread of its own, for uvicorn asks in a running event loop.
+    # In a thread of its own, because uvicorn calls this inside a running event loop.
     with ThreadPoolExecutor(1) as aside:
         try:
             return aside.submit(_made).result()
@@ -80,7 +80,7 @@ def _made() -> FastAPI:
 
 
 def explained(error: Exception) -> str:
-    """What is wrong and what to do, in one line."""
+    """Return one line that says what is wrong and how to fix it."""
     if isinstance(error, StartError):
         return str(error)
     if isinstance(error, ValidationError):
@@ -101,7 +101,7 @@ def _faults(error: ValidationError) -> list[str]:
 
 
 def _place(trace: TracebackType | None) -> str | None:
-    """The last line of the project's own that led to the error, outside the engine."""
+    """Return the last line of the project's own code that led to the error."""
     own = [
         frame
         for frame in traceback.extract_tb(trace)
@@ -113,7 +113,7 @@ def _place(trace: TracebackType | None) -> str | None:
 
 
 def server_options(arguments: Sequence[str]) -> dict[str, Any]:
-    """Uvicorn's options from a command line, with our own defaults."""
+    """Return uvicorn's options from a command line, with the engine's defaults."""
     defaults = [APPLICATION, "--factory", "--http", CONNECTION, "--no-access-log", "--no-server-header"]
     defaults += ["--timeout-worker-healthcheck", str(WORKER_SECONDS)]
     options: dict[str, Any] = uvicorn_command.make_context("rowhouse.cli.serve", [*defaults, *arguments]).params

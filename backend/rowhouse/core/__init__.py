@@ -1,1 +1,1 @@
-"""What every other package uses: settings, errors, security, the clock and logging. Imports no other package."""
+"""Settings, errors, security, the clock and logging, for every other package. Imports no other package."""

@@ -1,6 +1,6 @@
 """The one clock of the application. Nothing else may ask the operating system for the time.
 
-Instants are aware datetimes in UTC throughout. Tests put another clock in with `set_clock`.
+Instants are aware datetimes in UTC throughout. Tests replace the clock with `set_clock`.
 """
 
 from collections.abc import Callable, Iterator

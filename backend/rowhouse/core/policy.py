@@ -60,7 +60,7 @@ Example:
 
 
 def admitting(own: Policy, write: Policy) -> Policy:
-    """Return the policy of whom a step lets as far as the row: callers who may take it, or may write the entity.
+    """Return the policy that is checked before a step reads its row: callers who may take it or may write the entity.
 
     Others are refused before the row is read. `own` is the policy of the step.
     """

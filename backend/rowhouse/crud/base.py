@@ -1,7 +1,7 @@
 """`CRUDBase`: everything that can be done to the rows of one entity.
 
-`hooks` has the methods to override, `rows` the verbs for one row, `batch` the verbs for many. This module adds what
-concerns rows that are deleted: `restore`, and who may see and change a row that is gone.
+`hooks` has the methods to override, `rows` the verbs for one row, `batch` the verbs for many. This module adds
+`restore`, and the checks of who may see and change a deleted row.
 """
 
 from typing import Any

@@ -84,7 +84,7 @@ class BatchVerbs(RowVerbs[ModelT]):
             with unit.savepoint():
                 self.create_many(unit, values)
         except RowhouseError as error:
-            if error.element is None or error.status >= RowhouseError.status:  # the fault of no row, but of the server
+            if error.element is None or error.status >= RowhouseError.status:  # the server failed; no row is at fault
                 raise
             return error
         return None

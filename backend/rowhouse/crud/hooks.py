@@ -1,4 +1,4 @@
-"""The hooks of an entity: what a `CRUDBase` subclass overrides to change a rule.
+"""The hooks of an entity: the methods that a `CRUDBase` subclass overrides to change a rule.
 
     class ReviewCRUD(CRUDBase[Review]):
         def validate(self, row, *, stored, unit):

@@ -190,7 +190,7 @@ class OverlapGuard:
         return {row[POSITION]: (row[self._start.name], row[self._end.name]) for row in found}
 
     def reservation(self, row: Row | None) -> Reservation | None:
-        """Return what a row reserves.
+        """Return the reservation of a row.
 
         None for a row that is missing, not live, or without a resource or an interval.
         """

@@ -1,4 +1,4 @@
-"""The unit of work: what one request does to the database, alike on SQLite and PostgreSQL.
+"""The unit of work: all database work of one request, the same on SQLite and PostgreSQL.
 
 It is the only thing that commits, and it commits once: when the response is ready, before it is sent. An error before
 that rolls the transaction back. A transaction begins with the first statement that writes, or when a session is used.

@@ -1,1 +1,1 @@
-"""Writes and runs migrations; holds the engine's own. The application itself does not import it."""
+"""Writes and runs migrations, and contains those of the engine. The application itself does not import it."""

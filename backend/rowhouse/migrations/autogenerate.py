@@ -54,7 +54,7 @@ def autogenerate_options(metadata: sa.MetaData = SQLModel.metadata, branch: str 
 
 
 def only_adds(operations: Iterable[MigrateOperation]) -> bool:
-    """Whether the operations make something new and touch nothing that is there."""
+    """Return True if the operations only add and leave everything that exists as it is."""
     listed = list(operations)
     tables = {operation.table_name for operation in listed if isinstance(operation, CreateTableOp)}
     columns = {
@@ -64,7 +64,7 @@ def only_adds(operations: Iterable[MigrateOperation]) -> bool:
 
 
 def _is_of_new(operation: MigrateOperation, tables: set[str], columns: set[tuple[str, str]]) -> bool:
-    """Whether it is a foreign key of a table or of columns that are new themselves."""
+    """Return True for a foreign key of a new table, or of new columns."""
     if not isinstance(operation, CreateForeignKeyOp):
         return False
     table = operation.source_table
@@ -80,7 +80,7 @@ def _adds(operation: MigrateOperation) -> bool:
 
 
 def _render_item(kind: str, item: Any, context: AutogenContext) -> str | bool:
-    """Write types in SQLAlchemy's own words, and the check of a type as a constraint like any other."""
+    """Return the code of a type with SQLAlchemy's classes, or of a type's check as an ordinary constraint."""
     if kind == "type":
         return write_type(item, context)
     if kind == "server_default":
@@ -96,7 +96,7 @@ def _include_object(element: Any, _name: str | None, kind: str, _reflected: obje
 
 
 def _leave_out(_context: object, _revision: object, directives: list[Any]) -> None:
-    """A table's `info` is for the application, and `NoOverlap` becomes an operation of its own."""
+    """Remove what no migration states: a table's `info`, and `NoOverlap`, which has its own operation."""
     for directive in directives:
         for step in getattr(directive.upgrade_ops, "ops", ()):
             if isinstance(step, CreateTableOp):

@@ -18,7 +18,7 @@ from sqlalchemy.dialects import sqlite
 from rowhouse.migrations.losses import Note, flat
 
 NOW = "CURRENT_TIMESTAMP"
-# The dialect whose text of a value both databases read alike.
+# The dialect that writes literals which both databases understand.
 PORTABLE = sqlite.dialect()
 
 
@@ -61,7 +61,7 @@ def _fill_new(operation: ops.AddColumnOp, connection: sa.Connection) -> Iterator
 
 
 def _with_default(column: sa.Column[Any], text: str) -> sa.Column[Any]:
-    """A copy for the file: the model's own column has no default of the database's."""
+    """Return a copy of the column with a server default, for the file. The model's column stays as it is."""
     copied: sa.Column[Any] = column._copy()  # noqa: SLF001  there is no public copy
     copied.server_default = sa.DefaultClause(sa.text(text))
     return copied
@@ -79,7 +79,7 @@ def _with_updates(operations: list[ops.MigrateOperation], metadata: sa.MetaData)
 def _update(operation: ops.AlterColumnOp, text: str) -> ops.MigrateOperation:
     place = f'"{operation.schema}"."{operation.table_name}"' if operation.schema else f'"{operation.table_name}"'
     name = f'"{operation.column_name}"'
-    # The names are the models' own, and the text is quoted.
+    # The models state the names, and the text is quoted.
     statement = f"UPDATE {place} SET {name} = {text} WHERE {name} IS NULL"  # noqa: S608  # nosec B608
     return ops.ExecuteSQLOp(statement)
 
@@ -117,7 +117,7 @@ def _has_rows(connection: sa.Connection, table: str, schema: str | None) -> bool
 
 
 def literal(column: sa.Column[Any]) -> str | None:
-    """The default of a column as SQL that both databases read alike; None where there is no such text."""
+    """Return the default of a column as SQL that both databases understand. None if there is none."""
     default: Any = column.default
     if default is None:
         return None
@@ -133,7 +133,7 @@ def literal(column: sa.Column[Any]) -> str | None:
 
 def _text(value: Any, kind: Any) -> str | None:
     if isinstance(value, datetime):
-        return None  # an instant is stored in another text on each database
+        return None  # each database stores instants in its own form
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (int, float, Decimal)) and not isinstance(kind, sa.String):
@@ -143,7 +143,7 @@ def _text(value: Any, kind: Any) -> str | None:
 
 
 def _stored(value: Any, kind: Any) -> str | None:
-    """The text that both databases store for a value that is no number."""
+    """Return the text that both databases store for a value that is not a number."""
     if isinstance(value, UUID):
         return value.hex
     if isinstance(value, (dict, list)):
@@ -155,7 +155,7 @@ def _stored(value: Any, kind: Any) -> str | None:
 
 
 def relax(operations: ops.DowngradeOps) -> None:
-    """Have a downgrade bring back a dropped column as one that may be NULL where its values are gone.
+    """Let a downgrade restore a dropped column as nullable if its values are lost.
 
     That is one that was NOT NULL without a default, and one with a unique rule: a default is the same for all rows.
     """
@@ -166,7 +166,7 @@ def relax(operations: ops.DowngradeOps) -> None:
 
 
 def _unique_columns(operation: ops.MigrateOperation) -> Iterator[tuple[str, str]]:
-    """The table and each column of a unique rule that an operation creates."""
+    """Yield the table and each column of a unique constraint or index that an operation creates."""
     if isinstance(operation, ops.CreateUniqueConstraintOp):
         yield from ((operation.table_name, str(column)) for column in operation.columns)
     elif isinstance(operation, ops.CreateIndexOp) and operation.unique:

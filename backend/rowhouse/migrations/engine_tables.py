@@ -1,4 +1,4 @@
-"""Tells the engine's tables from the project's: each branch of migrations changes its own tables only.
+"""Separates the engine's tables from the project's: each branch of migrations changes only its own tables.
 
 Must not know any table of a project.
 """

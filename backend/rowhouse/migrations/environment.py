@@ -1,4 +1,4 @@
-"""Runs migrations for Alembic: everything that a project's `env.py` needs.
+"""Runs migrations for Alembic. A project's `env.py` calls `run` and nothing else.
 
     from sqlmodel import SQLModel
     import api  # imports every model

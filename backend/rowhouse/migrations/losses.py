@@ -97,7 +97,7 @@ def _identity(operation: ops.MigrateOperation, former: Mapping[str, str]) -> Any
 
 
 def _former_name(name: str | None, table: str, former: Mapping[str, str]) -> str:
-    """The name that the convention gave a rule before its table was renamed."""
+    """Return the name that the naming convention gave a constraint before its table was renamed."""
     return str(name).replace(f"_{table}_", f"_{former.get(table, table)}_", 1)
 
 
@@ -109,7 +109,7 @@ def _rule(constraint: Any) -> tuple[str, str, Any]:
 
 
 def _overlap(rule: Rule) -> Any:
-    """Its name says the resource, and changes when that column is renamed."""
+    """Return the identity of a `NoOverlap`. Its name contains the resource, so a renamed column would change it."""
     return ("no_overlap", rule.table, rule.resource, rule.start, rule.end)
 
 
@@ -178,7 +178,7 @@ def _plain(kind: Any) -> Any:
 
 
 def _digits(kind: sa.Numeric[Any]) -> float:
-    """The digits before the point."""
+    """Return the number of digits before the point."""
     return float("inf") if kind.precision is None else kind.precision - (kind.scale or 0)
 
 

@@ -1,7 +1,7 @@
-"""Tells a rename from a drop and an addition: by the words of the command line, or by asking.
+"""Distinguishes a rename from a drop and an addition: by the options of the command, or by asking.
 
 A comparison sees only names. A column that is gone and one that is new, of one type in one table, look like a rename,
-and so do two tables with the same columns. The values are kept only if somebody says that they are.
+and so do two tables with the same columns. Only a rename keeps the values, so a developer must decide.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -29,39 +29,39 @@ class Rename:
 
     @property
     def place(self) -> str:
-        """The column as it was called."""
+        """The former name of the column."""
         return ".".join(filter(None, (self.schema, self.table, self.old)))
 
     @property
     def flag(self) -> str:
-        """The words that tell it on the command line."""
+        """The option of the command that confirms the rename."""
         return f"--rename {self.place}={self.new}"
 
     @property
     def refusal(self) -> str:
-        """The words that deny it."""
+        """The option of the command that denies the rename."""
         return f"--drop {self.place}"
 
     @property
     def finding(self) -> str:
-        """What the comparison has found."""
+        """The finding of the comparison as a sentence."""
         return f"{self.place} is gone and {self.new} is new there, of the same type."
 
     @property
     def question(self) -> str:
-        """What is asked."""
+        """The question to the developer."""
         return f"Is {self.table}.{self.new} the former {self.place}, with its values? [y/N] "
 
     @property
     def ends(self) -> set[tuple[str, str]]:
-        """What has one other end at most."""
+        """The old and the new name. Each belongs to at most one rename."""
         return {(self.table, self.old), (self.table, self.new)}
 
     def apply(self, operations: Operations, inspector: sa.Inspector) -> None:
         """Rename the column.
 
         Raises:
-            ValueError: it is not there.
+            ValueError: the column does not exist.
         """
         if not inspector.has_table(self.table, schema=self.schema) or self.old not in {
             column["name"] for column in inspector.get_columns(self.table, schema=self.schema)
@@ -71,57 +71,57 @@ class Rename:
 
     @property
     def operations(self) -> list[ops.MigrateOperation]:
-        """The operations that rename, for the file."""
+        """The operations for the file of the migration."""
         return [ops.AlterColumnOp(self.table, self.old, schema=self.schema, modify_name=self.new)]
 
     @property
     def reverse(self) -> "Rename":
-        """The rename that undoes it."""
+        """The rename for the downgrade."""
         return Rename(self.table, self.new, self.old, self.schema)
 
 
 @dataclass(frozen=True, order=True)
 class TableRename:
-    """A table and its new name; one in a schema of PostgreSQL is not looked at."""
+    """A table and its new name. Tables in a schema of PostgreSQL are left out."""
 
     old: str
     new: str
 
     @property
     def place(self) -> str:
-        """The table as it was called."""
+        """The former name of the table."""
         return self.old
 
     @property
     def flag(self) -> str:
-        """The words that tell it on the command line."""
+        """The option of the command that confirms the rename."""
         return f"--rename {self.old}={self.new}"
 
     @property
     def refusal(self) -> str:
-        """The words that deny it."""
+        """The option of the command that denies the rename."""
         return f"--drop {self.old}"
 
     @property
     def finding(self) -> str:
-        """What the comparison has found."""
+        """The finding of the comparison as a sentence."""
         return f"The table {self.old} is gone and {self.new} is new, with the same columns."
 
     @property
     def question(self) -> str:
-        """What is asked."""
+        """The question to the developer."""
         return f"Is the table {self.new} the former {self.old}, with its rows? [y/N] "
 
     @property
     def ends(self) -> set[tuple[str, str]]:
-        """What has one other end at most."""
+        """The old and the new name. Each belongs to at most one rename."""
         return {("", self.old), ("", self.new)}
 
     def apply(self, operations: Operations, inspector: sa.Inspector) -> None:
         """Rename the table.
 
         Raises:
-            ValueError: it is not there, or another one is called that.
+            ValueError: the table does not exist, or another table has the new name.
         """
         if not inspector.has_table(self.old):
             raise ValueError(f"{self.flag}: the database has no table {self.old}")
@@ -132,12 +132,12 @@ class TableRename:
 
     @property
     def operations(self) -> list[ops.MigrateOperation]:
-        """The operations that rename, for the file."""
+        """The operations for the file of the migration."""
         return [ops.RenameTableOp(self.old, self.new), RenamePrimaryKey.of_renamed(self.old, self.new)]
 
     @property
     def reverse(self) -> "TableRename":
-        """The rename that undoes it."""
+        """The rename for the downgrade."""
         return TableRename(self.new, self.old)
 
 
@@ -231,14 +231,14 @@ def _columns(listed: Sequence[ops.MigrateOperation]) -> list[Rename]:
 
 
 def _is_alike(gone: ops.DropColumnOp, new: ops.AddColumnOp) -> bool:
-    """Whether both have one type; a text may have grown or shrunk meanwhile."""
+    """Return True if both have the same type. The length of a text may differ."""
     before, after = _affinity(gone.to_column().type), _affinity(new.column.type)
     return before is after
 
 
 def _affinity(kind: Any) -> Any:
     plain = kind.impl_instance if isinstance(kind, sa.types.TypeDecorator) else kind
-    return plain._type_affinity  # noqa: SLF001  what Alembic compares types by
+    return plain._type_affinity  # noqa: SLF001  Alembic compares types by it
 
 
 def ask(found: Sequence[AnyRename], answer: Callable[[str], str]) -> Decisions:
@@ -261,7 +261,7 @@ def apply(connection: sa.Connection, renames: Iterable[AnyRename]) -> None:
     """Rename the tables and columns in the open transaction.
 
     Raises:
-        ValueError: for one that is not there.
+        ValueError: a table or column does not exist.
     """
     operations = Operations(MigrationContext.configure(connection))
     for one in renames:

@@ -36,12 +36,12 @@ class Operator:
     level: Filtering
     # The filter in OpenAPI: "Only rows whose `price` …".
     text: str
-    # From a column and what is bound, the SQL condition.
+    # Returns the SQL condition from a column and the bound values.
     compare: Callable[[Any, Any], Any]
 
     # Whether the value is a list, written with commas.
     takes_list = False
-    # Whether it looks for a text, which a search index finds.
+    # Whether it searches for a text, so that a search index can help.
     finds_text = False
 
     def annotation(self, value: Any) -> Any:

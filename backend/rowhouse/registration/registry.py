@@ -65,7 +65,7 @@ class BuiltRegistries(NamedTuple):
 
 
 class Recording(NamedTuple):
-    """What is recorded of the rows of one table, by any registry of the application."""
+    """Whether deleted rows and changes of one table are recorded, by any registry of the application."""
 
     soft_delete: bool = False
     history: bool = False
@@ -301,7 +301,7 @@ def _reject_one_name_in_two_schemas(registries: Iterable[Registry]) -> None:
 
 
 def _recording(registries: Iterable[Registry]) -> dict[str, Recording]:
-    """Return what is recorded of each table: whatever one registry records, because all registries share its rows."""
+    """Return the recording of each table. Registries share its rows, so one that records is enough."""
     found: dict[str, Recording] = {}
     for registry in registries:
         for registration in registry.registrations.values():

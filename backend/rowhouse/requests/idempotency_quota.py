@@ -20,8 +20,8 @@ from rowhouse.db.unit_of_work import UnitOfWork
 LIFETIME = timedelta(hours=24)
 SHARE = 8
 REMEMBERED = 10_000
-# How long an account over its limit is rejected without a count. A new count then finds keys that were deleted
-# otherwise.
+# How long an account over its limit is rejected without a count. The next count notices keys that were deleted by
+# something else.
 RECOUNT = timedelta(minutes=1)
 
 

@@ -140,7 +140,7 @@ def _migrations(settings: Settings, metadata: sa.MetaData) -> Iterator[str]:
 
 
 def _production(app: FastAPI, settings: Settings) -> Iterator[str]:
-    """Yield what a start in production would refuse, and what it would miss."""
+    """Yield everything that would stop a start in production, or that production lacks."""
     if settings.environment is Environment.DEVELOPMENT:
         yield "ENVIRONMENT is development; set ENVIRONMENT=production in the environment of the servers"
     try:
@@ -171,7 +171,7 @@ def _has_administrator(unit: UnitOfWork) -> bool:
 
 
 def _notes(app: FastAPI, settings: Settings) -> Iterator[str]:
-    """Yield what may be meant."""
+    """Yield the notes: deviations that may be intended."""
     paths = {getattr(route, "path", "") for route in app.routes}
     pages = [page for page in PAGES if page in paths]
     yield f"anyone can open {', '.join(pages)}; close them in the proxy if that is not meant"

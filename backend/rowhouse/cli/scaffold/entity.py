@@ -177,7 +177,7 @@ class _Entity:
 
     @property
     def imports(self) -> list[Import]:
-        """What the class needs."""
+        """The imports of the class."""
         found = [("sqlmodel", "Field"), ("rowhouse", "Entity")]
         for field in self.fields:
             if isinstance(field, Field):
@@ -190,12 +190,12 @@ class _Entity:
 
     @property
     def code(self) -> str:
-        """The class."""
+        """The code of the class."""
         lines = [field.code if isinstance(field, Field) else self._reference(field) for field in self.fields]
         return f'class {self.name}(Entity, table=True):\n    """{_article(self.words)}."""\n\n{"".join(lines)}'
 
     def test(self, layout: Layout) -> str:
-        """The module of a test."""
+        """The code of the test module."""
         imports = [
             ("rowhouse.testing", "BodyOf"),
             ("rowhouse.testing", "Headers"),

@@ -1,1 +1,1 @@
-"""What PostgreSQL and SQLite need of their own: connections, libpq, and schemas on SQLite."""
+"""The parts that differ between databases: connections to PostgreSQL, libpq, and schemas on SQLite."""

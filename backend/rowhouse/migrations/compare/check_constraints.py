@@ -1,7 +1,7 @@
-"""Compares check constraints by what they say; Alembic's own extension compares their names only.
+"""Compares the SQL of check constraints. Alembic compares only their names.
 
-A check that a type brings with it (`sa.Enum(native_enum=False, create_constraint=True)`) is written as a constraint
-like any other. One that a type has on some databases only, a boolean's or a native enum's, is left to the type.
+A check that a type creates (`sa.Enum(native_enum=False, create_constraint=True)`) is written as an ordinary
+constraint. One that a type creates on some databases only, such as a boolean's, stays with the type.
 """
 
 from typing import Any
@@ -27,7 +27,7 @@ def _compare(
     stored_table: sa.Table | None,
     table: sa.Table | None,
 ) -> PriorityDispatchResult:
-    """Drop what is declared no more, make what is not there, and both where the text differs."""
+    """Add operations: drop undeclared checks, create missing checks, recreate changed checks."""
     if stored_table is None or table is None:
         return PriorityDispatchResult.CONTINUE
     declared, ignored = _declared(table)
@@ -51,10 +51,10 @@ def _compare(
 
 
 def _declared(table: sa.Table) -> tuple[dict[str, sa.CheckConstraint], set[str]]:
-    """The checks by name, and the names of those that types have on some databases only."""
+    """Return the checks by name, and the names of checks that a type creates on some databases only."""
     declared, ignored = {}, set()
     for check in all_table_check_constraints(table):
-        name = str(check.name)  # the naming convention refuses a check without one
+        name = str(check.name)  # the naming convention rejects a check without a name
         if _is_of_its_type_alone(check):
             ignored.add(name)
         else:
@@ -63,19 +63,19 @@ def _declared(table: sa.Table) -> tuple[dict[str, sa.CheckConstraint], set[str]]
 
 
 def _is_of_its_type_alone(check: sa.CheckConstraint) -> bool:
-    """Whether a type brings the check with it on some databases, and not on others."""
-    if not check._type_bound:  # noqa: SLF001  nothing public tells
+    """Return True if a type creates the check on some databases and not on others."""
+    if not check._type_bound:  # noqa: SLF001  there is no public way
         return False
     return any(isinstance(column.type, sa.Boolean) or is_native_enum(column.type) for column in check.columns)
 
 
 def _creation(check: sa.CheckConstraint, table: sa.Table, dialect: sa.Dialect) -> CreateCheckConstraintOp:
-    """By its text: a constraint that is made of columns would become another one of their table."""
+    """Return the operation that creates a check. It holds text: columns would add the check to their table."""
     return CreateCheckConstraintOp(check.name, table.name, _escaped(_text_of(check, dialect)), schema=table.schema)
 
 
 def _texts(check: sa.CheckConstraint) -> list[str]:
-    """What each database would be told: a file is written on one and may run on the other."""
+    """Return the SQL for both databases: a file is written on one and may run on the other."""
     return [_text_of(check, dialect) for dialect in (SQLITE, POSTGRESQL)]
 
 
@@ -85,12 +85,12 @@ def _text_of(check: sa.CheckConstraint, dialect: sa.Dialect) -> str:
 
 
 def _escaped(text: str) -> str:
-    """As SQLAlchemy reads it, which sees a parameter in `:word`."""
+    """Escape `:word`, which SQLAlchemy would read as a parameter."""
     return PARAMETER.sub(r"\:", text)
 
 
 def write_check(check: sa.CheckConstraint, context: AutogenContext) -> str | bool:
-    """A check, and a type's too, as a constraint of its own; False leaves the writing to Alembic."""
+    """Return the code of a check as a constraint of its own, also of a type's check. False: Alembic writes it."""
     if _is_of_its_type_alone(check):
         return False
     name = _render_gen_name(context, check.name)
@@ -99,9 +99,9 @@ def write_check(check: sa.CheckConstraint, context: AutogenContext) -> str | boo
 
 @renderers.dispatch_for(CreateCheckConstraintOp, replace=True)
 def _render_creation(context: AutogenContext, operation: CreateCheckConstraintOp) -> str:
-    """As Alembic writes it, but for `%` and `:`, which it would have SQLAlchemy read as something else."""
+    """Write the operation as Alembic does, but escape `%` and `:`, which SQLAlchemy would read as parameters."""
     text = operation.condition.text if isinstance(operation.condition, sa.TextClause) else operation.condition
-    in_batch = context._has_batch  # noqa: SLF001  as Alembic asks
+    in_batch = context._has_batch  # noqa: SLF001  as Alembic does
     place = [] if in_batch else [repr(operation.table_name)]
     schema = [] if in_batch or operation.schema is None else [f"schema={operation.schema!r}"]
     name = repr(_render_gen_name(context, operation.constraint_name))

@@ -1,7 +1,7 @@
-"""How a migration writes a column's type: in SQLAlchemy's own words, so that the file runs on both databases.
+"""Compares column types, and writes them with SQLAlchemy's classes, so that a migration runs on both databases.
 
-A type of the application is written as what it stores. A type that was read from one database is written as the type
-that gives it there, and its like on the other. Must not compare anything but types.
+A type of the application is written as the type that it stores. A type that was read from one database is written as
+the SQLAlchemy class that creates it there, and its equivalent on the other. Must not compare anything but types.
 """
 
 import re
@@ -19,13 +19,13 @@ from sqlalchemy.dialects.postgresql import JSONB
 from rowhouse.entities.sqlalchemy_internals import variants_of
 
 POSTGRESQL, SQLITE = (sa.make_url(f"{name}://").get_dialect()() for name in ("postgresql", "sqlite"))
-# PostgreSQL shows the type of a stored text: 'new'::character varying.
+# PostgreSQL shows a text default with its type: 'new'::character varying.
 CAST_OF_TEXT = re.compile(r"('(?:[^']|'')*')::[a-z ]+(?:\(\d+\))?", re.IGNORECASE)
 UUID_ON_SQLITE = 32  # characters
 
 
 def write_type(kind: sa.types.TypeEngine[Any], context: AutogenContext) -> str:
-    """The expression that makes the type."""
+    """Return the Python expression of a type."""
     text = _with_variants(kind, context.dialect.name)
     if "postgresql." in text:
         context.imports.add("from sqlalchemy.dialects import postgresql")
@@ -33,7 +33,7 @@ def write_type(kind: sa.types.TypeEngine[Any], context: AutogenContext) -> str:
 
 
 def write_server_default(default: Any) -> str | bool:
-    """A default that PostgreSQL shows with the type of its text, without it; False leaves the writing to Alembic."""
+    """Return a server default without the cast that PostgreSQL shows. False: Alembic writes it."""
     stated = getattr(default, "arg", None)
     text = str(stated.text) if isinstance(stated, sa.TextClause) else ""
     plain = CAST_OF_TEXT.sub(r"\1", text)
@@ -43,12 +43,12 @@ def write_server_default(default: Any) -> str | bool:
 def compare_types(
     context: Any, _stored: sa.Column[Any], _declared: sa.Column[Any], stored: Any, declared: Any
 ) -> bool | None:
-    """False where two types are alike though they are written otherwise, True where Alembic misses that they differ.
+    """Return False if types with different names are the same, True if Alembic would miss a difference.
 
     None leaves the question to Alembic, which takes a text without a length for one of any length.
     """
     if context.dialect.name == "sqlite" and is_native_enum(declared):
-        # PostgreSQL has a type of its own for it. The length of the longest member says nothing.
+        # PostgreSQL has a type for each enum. SQLAlchemy's length, that of the longest member, does not count.
         return False if isinstance(stored, sa.String) else None
     kind = _plain(declared.dialect_impl(context.dialect))
     if isinstance(stored, sa.String) and isinstance(kind, sa.String) and not is_native_enum(kind):
@@ -61,7 +61,7 @@ def _plain(kind: Any) -> Any:
 
 
 def is_native_enum(kind: Any) -> bool:
-    """Whether PostgreSQL has a type of its own for it."""
+    """Return True for an enum that is a type of its own on PostgreSQL."""
     return isinstance(kind, sa.Enum) and bool(kind.native_enum)
 
 
@@ -75,7 +75,7 @@ def _with_variants(kind: Any, reading: str) -> str:
 
 
 def _apart(kind: Any, reading: str) -> tuple[Any, dict[str, Any]]:
-    """A type as one for every database, and others for some."""
+    """Return the type for every database, and the variants of single databases."""
     variants: dict[str, Any] = dict(variants_of(kind))
     if isinstance(kind, sa.types.TypeDecorator) and not type(kind).__module__.startswith("sqlalchemy."):
         variants = {"postgresql": kind.load_dialect_impl(POSTGRESQL), **variants}
@@ -93,7 +93,7 @@ def _apart(kind: Any, reading: str) -> tuple[Any, dict[str, Any]]:
 
 
 def _lacks_order(kind: sa.String, reading: str) -> bool:
-    """Whether a text was read from SQLite, which need not be told to sort by code point."""
+    """Return True for a text read from SQLite, which sorts by code point without a collation."""
     is_read = type(kind) in (sa.VARCHAR, sa.TEXT)
     return reading == "sqlite" and is_read and kind.collation is None
 
@@ -111,20 +111,20 @@ def _write_enum(kind: sa.Enum, _reading: str) -> str:
     if not kind.native_enum:
         return f"sa.String(length={kind.length})"
     words = f"{', '.join(map(repr, kind.enums))}, name={kind.name!r}"
-    own = isinstance(kind, postgresql.ENUM)  # the type is made by an operation of its own
+    own = isinstance(kind, postgresql.ENUM)  # another operation creates the type
     return f"postgresql.ENUM({words}, create_type=False)" if own else f"sa.Enum({words})"
 
 
 def _write_text(kind: sa.String, reading: str) -> str:
     if isinstance(kind, sa.CHAR) and reading == "sqlite" and kind.length == UUID_ON_SQLITE:
-        return "sa.Uuid()"  # what it is stored in there
+        return "sa.Uuid()"  # SQLite stores UUIDs in this type
     name = next(name for base, name in TEXTS if isinstance(kind, base))
     words = [f"{word}={value!r}" for word in ("length", "collation") if (value := getattr(kind, word)) is not None]
     return f"sa.{name}({', '.join(words)})"
 
 
 def _write_date_time(kind: sa.DateTime, reading: str) -> str:
-    # SQLite does not tell whether there is a zone; the engine's instants have one.
+    # SQLite stores no time zone; the engine's instants have one.
     is_read = reading == "sqlite" and type(kind) is not sa.DateTime
     return "sa.DateTime(timezone=True)" if kind.timezone or is_read else "sa.DateTime()"
 
@@ -158,7 +158,7 @@ TEXTS: tuple[tuple[Any, str], ...] = (
     (sa.UnicodeText, "UnicodeText"), (sa.Text, "Text"), (sa.Unicode, "Unicode"), (sa.CHAR, "CHAR"),
     (sa.String, "String"),
 )  # fmt: skip
-# The first that fits writes the type.
+# The first match is used.
 WRITERS: tuple[tuple[Any, str | Callable[[Any, str], str]], ...] = (
     (sa.Enum, _write_enum),
     (sa.String, _write_text),
@@ -172,7 +172,7 @@ WRITERS: tuple[tuple[Any, str | Callable[[Any, str], str]], ...] = (
     (sa.SmallInteger, "sa.SmallInteger()"),
     (sa.BigInteger, "sa.BigInteger()"),
     (sa.Integer, "sa.Integer()"),
-    (sa.DOUBLE_PRECISION, "sa.Float()"),  # what PostgreSQL makes of it
+    (sa.DOUBLE_PRECISION, "sa.Float()"),  # PostgreSQL's name for it
     (sa.REAL, "sa.REAL()"),
     (sa.Double, "sa.Double()"),
     (sa.Float, _write_float),
@@ -185,10 +185,10 @@ WRITERS: tuple[tuple[Any, str | Callable[[Any, str], str]], ...] = (
 
 @renderers.dispatch_for(AlterColumnOp, replace=True)
 def _render_alter_column(context: AutogenContext, operation: AlterColumnOp) -> str:
-    """As Alembic writes it; where PostgreSQL does not convert the values by itself, with the conversion."""
+    """Write the operation as Alembic does. Add a conversion if PostgreSQL needs one."""
     text = _alter_column(context, operation)
     old, new = operation.existing_type, operation.modify_type
-    if old is None or new is None or old._type_affinity is new._type_affinity:  # noqa: SLF001  as Alembic asks
+    if old is None or new is None or old._type_affinity is new._type_affinity:  # noqa: SLF001  as Alembic does
         return text
     column = POSTGRESQL.identifier_preparer.quote(operation.column_name)
     using = f"{column}::{new.compile(dialect=POSTGRESQL)}"

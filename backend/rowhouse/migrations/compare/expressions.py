@@ -1,7 +1,7 @@
 """Compares SQL expressions over a table: one that the database stores, and one that a model declares.
 
-The texts differ: PostgreSQL rewrites an expression, and SQLite keeps its text. So the database is asked to explain
-both, which changes nothing and locks no more than a query does.
+The texts differ: PostgreSQL rewrites an expression, and SQLite keeps its text. So both run through EXPLAIN, which
+changes nothing and locks no more than a query does.
 """
 
 import json
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from rowhouse.entities.no_overlap import quoted_path
 
-PARAMETER = re.compile(r"(?<![:\w]):(?=\w)")  # what SQLAlchemy takes for one
+PARAMETER = re.compile(r"(?<![:\w]):(?=\w)")  # SQLAlchemy reads this as a parameter
 TEXT = r"'(?:[^']|'')*'"
 NUMBER = re.compile(r"'(-?[\d.]+)'::(?:smallint|integer|bigint|numeric|real|double precision)\b")
 TYPE = r"(?:character varying|double precision|timestamp with(?:out)? time zone|\"?\w+\"?)(?:\([\d, ]+\))?(?:\[\])?"
@@ -23,7 +23,7 @@ OPERATORS = ((" = ANY ", " IN "), (" <> ALL ", " NOT IN "), (" !~~ ", " NOT LIKE
 
 
 def all_alike(connection: sa.Connection, table: str, pairs: Iterable[tuple[str, str]]) -> bool:
-    """Whether the expressions of each pair, the stored one and the wanted one, say the same of a row of `table`."""
+    """Return True if the stored and the wanted expression of each pair mean the same for a row of `table`."""
     return all(stored == wanted or _are_alike(connection, table, stored, wanted) for stored, wanted in pairs)
 
 
@@ -33,7 +33,7 @@ def _are_alike(connection: sa.Connection, table: str, stored: str, wanted: str) 
 
 
 def _understood(connection: sa.Connection, table: str, expression: str) -> list[Any]:
-    """What the database makes of an expression; nothing where it refuses it, as for a column that is not there yet."""
+    """Return the database's reading of an expression. Empty if it rejects it, as for a column that is missing yet."""
     is_sqlite = connection.dialect.name == "sqlite"
     explain = "EXPLAIN" if is_sqlite else "EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON)"
     source = quoted_path(table, connection.dialect.name)
@@ -53,7 +53,7 @@ def _output(answer: Any) -> list[Any]:
 
 
 def in_plain_sql(expression: str) -> str:
-    """What PostgreSQL shows, in words that SQLite reads too: without casts, and with IN and LIKE."""
+    """Rewrite SQL that PostgreSQL shows so that SQLite understands it: without casts, with IN and LIKE."""
     plain = CAST.sub(r"\1", NUMBER.sub(r"\1", expression))
     plain = ONE_OF.sub(r"\1 (\3)", plain)
     for shown, word in OPERATORS:

@@ -1,4 +1,4 @@
-"""Completes what autogenerate finds by what it does not see.
+"""Adds the operations that autogenerate misses.
 
 - A foreign key keeps its name when its column is renamed, and Alembic compares foreign keys by what they say. The
   engine tells a conflict by the name of the convention.
@@ -35,7 +35,7 @@ COUNTS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = :name AND 
 def name_foreign_keys(
     context: AutogenContext, changes: ModifyTableOps, _schema: str | None, _name: Any, stored: Any, declared: Any
 ) -> None:
-    """Make those anew that say what is declared under another name."""
+    """Recreate foreign keys whose name differs from the declared one."""
     if stored is None or declared is None:
         return
     connection: Any = context.connection  # migrations are never written offline
@@ -48,7 +48,7 @@ def name_foreign_keys(
 
 
 def _words(key: sa.ForeignKeyConstraint) -> tuple[str, ...]:
-    """What a foreign key says."""
+    """Return everything that a foreign key states, except its name."""
     targets = (element.target_fullname for element in key.elements)
     rules = (str(rule or "NO ACTION").upper() for rule in (key.ondelete, key.onupdate))
     return (*key.column_keys, "to", *targets, *rules)
@@ -56,7 +56,7 @@ def _words(key: sa.ForeignKeyConstraint) -> tuple[str, ...]:
 
 @comparators.dispatch_for("autogenerate", priority=DispatchPriority.LAST)
 def note_counting_keys(context: AutogenContext, upgrade: UpgradeOps) -> None:
-    """State them in the tables that a downgrade creates."""
+    """Note AUTOINCREMENT of dropped tables, for the downgrade that creates them again."""
     connection: Any = context.connection  # as above
     for operation in upgrade.ops:
         if isinstance(operation, DropTableOp) and _counts(connection, operation):
@@ -64,7 +64,7 @@ def note_counting_keys(context: AutogenContext, upgrade: UpgradeOps) -> None:
 
 
 def _counts(connection: sa.Connection, operation: DropTableOp) -> bool:
-    """Whether SQLite says so; PostgreSQL does not tell what it is to be there."""
+    """Return True if SQLite's table has AUTOINCREMENT. On PostgreSQL nothing shows what SQLite needs."""
     if connection.dialect.name != "sqlite":
         return False
     return (
@@ -75,7 +75,7 @@ def _counts(connection: sa.Connection, operation: DropTableOp) -> bool:
 
 @comparators.dispatch_for("autogenerate", priority=DispatchPriority.LAST)
 def make_search_indexes_anew(context: AutogenContext, upgrade: UpgradeOps) -> None:
-    """Make those anew whose columns get another type."""
+    """Recreate the search indexes of columns that get another type."""
     created = {operation.rule.name for operation in upgrade.ops if isinstance(operation, CreateSearchIndex)}
     for table in context.sorted_tables:
         rule = search_index_of(table)
@@ -84,7 +84,7 @@ def make_search_indexes_anew(context: AutogenContext, upgrade: UpgradeOps) -> No
 
 
 def _is_touched(rule: SearchIndexRule, table: sa.Table, upgrade: UpgradeOps) -> bool:
-    """Whether a column of the index gets another type."""
+    """Return True if a column of the index gets another type."""
     return any(
         isinstance(operation, AlterColumnOp)
         and operation.modify_type is not None

@@ -1,4 +1,4 @@
-"""What Alembic has to know of `__table_args__ = {"schema": "ops"}`: PostgreSQL's schemas, made where they are not.
+"""Operations and comparison of PostgreSQL's schemas, which classes name in `__table_args__ = {"schema": "ops"}`.
 
 On SQLite there is nothing to make: `sqlite_schemas` has a schema in the names of its tables.
 Only the schemas that classes name are looked at, and in them only the tables that classes name.
@@ -23,7 +23,7 @@ class AlikeTablesError(CommandError):
 
 
 def schemas_of(metadata: sa.MetaData) -> set[str]:
-    """The schemas that classes name."""
+    """Return the schemas that the classes name."""
     return {table.schema for table in metadata.tables.values() if table.schema is not None}
 
 
@@ -44,7 +44,7 @@ def include_name(metadata: sa.MetaData, compares: Callable[[str], bool]) -> Call
 
 @Operations.register_operation("create_schema")
 class CreateSchema(EngineOperation):
-    """Make the schema, unless it is there."""
+    """Create the schema if it does not exist."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -55,13 +55,13 @@ class CreateSchema(EngineOperation):
         operations.invoke(cls(name))
 
     def reverse(self) -> "DropSchema":
-        """What a downgrade does."""
+        """Return the operation of the downgrade."""
         return DropSchema(self.name)
 
 
 @Operations.register_operation("drop_schema")
 class DropSchema(EngineOperation):
-    """Drop the schema, unless something is in it."""
+    """Drop the schema if it is empty."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -72,7 +72,7 @@ class DropSchema(EngineOperation):
         operations.invoke(cls(name))
 
     def reverse(self) -> CreateSchema:
-        """What a downgrade does."""
+        """Return the operation of the downgrade."""
         return CreateSchema(self.name)
 
 
@@ -87,7 +87,7 @@ def _drop(operations: Operations, operation: DropSchema) -> None:
     if operations.get_context().dialect.name != "postgresql":
         return
     name = POSTGRESQL.identifier_preparer.quote(operation.name)
-    # Without CASCADE it is an error to drop what holds something; that is then left.
+    # Without CASCADE, PostgreSQL rejects the drop of a schema that is not empty. The schema then stays.
     operations.execute(
         f"DO $do$ BEGIN DROP SCHEMA {name}; EXCEPTION WHEN dependent_objects_still_exist THEN NULL; END $do$"
     )
@@ -104,7 +104,7 @@ def _render_drop(_context: AutogenContext, operation: DropSchema) -> str:
 
 
 def _refuse_alike(tables: Iterable[sa.Table]) -> None:
-    """On SQLite the names of indexes and triggers, which follow from a table's name, are the whole database's."""
+    """Reject two tables of one name on SQLite, where the names of their indexes and triggers would collide."""
     found: dict[str, sa.Table] = {}
     for table in tables:
         other = found.setdefault(table.name, table)
@@ -118,7 +118,7 @@ def _refuse_alike(tables: Iterable[sa.Table]) -> None:
 
 @comparators.dispatch_for("schema", priority=DispatchPriority.FIRST)
 def _compare(context: AutogenContext, operations: UpgradeOps, _schemas: Any) -> None:
-    """Make the schemas that classes name and the database lacks."""
+    """Add operations: create the schemas that the classes name and the database lacks."""
     if context.dialect.name == "sqlite":
         _refuse_alike(context.sorted_tables)
     named = {table.schema for table in context.sorted_tables if table.schema is not None}

@@ -49,7 +49,7 @@ VIEWS = f"""
 
 @Operations.register_operation("create_enum")
 class CreateEnum(EngineOperation):
-    """Make the type, unless it is there."""
+    """Create the type if it does not exist."""
 
     def __init__(self, name: str, members: Members) -> None:
         self.name, self.members = name, members
@@ -60,13 +60,13 @@ class CreateEnum(EngineOperation):
         operations.invoke(cls(name, members))
 
     def reverse(self) -> "DropEnum":
-        """What a downgrade does."""
+        """Return the operation of the downgrade."""
         return DropEnum(self.name, self.members)
 
 
 @Operations.register_operation("drop_enum")
 class DropEnum(EngineOperation):
-    """Drop the type, unless a column has it."""
+    """Drop the type if no column has it."""
 
     def __init__(self, name: str, members: Members) -> None:
         self.name, self.members = name, members
@@ -77,13 +77,13 @@ class DropEnum(EngineOperation):
         operations.invoke(cls(name, ()))
 
     def reverse(self) -> CreateEnum:
-        """What a downgrade does."""
+        """Return the operation of the downgrade."""
         return CreateEnum(self.name, self.members)
 
 
 @Operations.register_operation("change_enum")
 class ChangeEnum(EngineOperation):
-    """Give the type other members. A row that has one of those that go is an error, and nothing is changed.
+    """Change the members of the type. If a row has a removed member, raise an error and change nothing.
 
     `columns` are the columns of the type. SQLite looks there for such rows; PostgreSQL finds its columns itself.
     """
@@ -99,12 +99,12 @@ class ChangeEnum(EngineOperation):
         operations.invoke(cls(name, before, after, columns))
 
     def reverse(self) -> "ChangeEnum":
-        """What a downgrade does."""
+        """Return the operation of the downgrade."""
         return ChangeEnum(self.name, self.after, self.before, self.columns)
 
     @property
     def only_adds(self) -> bool:
-        """Whether all that there was stays, in its order."""
+        """Return True if all former members stay, in their order."""
         return [one for one in self.after if one in self.before] == list(self.before)
 
 
@@ -123,7 +123,7 @@ def _drop(operations: Operations, operation: DropEnum) -> None:
     if operations.get_context().dialect.name != "postgresql":
         operations.execute(f"DROP VIEW IF EXISTS {_view_name(operation.name)}")
         return
-    # Without CASCADE it is an error to drop what another column has; that one is then left.
+    # Without CASCADE, PostgreSQL rejects the drop of a type that a column has. The type then stays.
     operations.execute(
         f"DO $do$ BEGIN DROP TYPE IF EXISTS {_quoted(operation.name)}; "
         "EXCEPTION WHEN dependent_objects_still_exist THEN NULL; END $do$"
@@ -146,7 +146,7 @@ def _change(operations: Operations, operation: ChangeEnum) -> None:
 
 
 def _refuse_rows(connection: sa.Connection, operation: ChangeEnum) -> None:
-    """Refuse a change on SQLite while a row has a member that goes."""
+    """Reject a change on SQLite while a row has a removed member."""
     gone = sorted(set(operation.before) - set(operation.after))
     for table_name, column_name in operation.columns:
         column: sa.ColumnClause[str] = sa.column(column_name)
@@ -160,12 +160,12 @@ def _refuse_rows(connection: sa.Connection, operation: ChangeEnum) -> None:
 
 
 def _execute(operations: Operations, statement: str) -> None:
-    """Without parameters, whatever the members are called."""
+    """Run SQL without parameters: a member may contain a colon or a percent sign."""
     operations.execute(sa.text(statement.replace(":", r"\:")))
 
 
 def _additions(operation: ChangeEnum) -> Iterator[str]:
-    """Values that are added need no table to be written anew."""
+    """Return the statements that only add members. They rewrite no table."""
     for place, member in enumerate(operation.after):
         if member not in operation.before:
             where = (
@@ -175,7 +175,7 @@ def _additions(operation: ChangeEnum) -> Iterator[str]:
 
 
 def _replacement(connection: sa.Connection, operation: ChangeEnum) -> Iterator[str]:
-    """A type of the old name with other members, to which each column goes over by its text."""
+    """Return the statements that replace the type and convert each column by its text."""
     name, former = _quoted(operation.name), _quoted(f"{operation.name}_former")
     users = connection.execute(sa.text(USERS), {"name": name}).all()
     yield f"ALTER TYPE {name} RENAME TO {former}"
@@ -199,7 +199,7 @@ def _quoted(name: str) -> str:
 
 
 def _view(name: str, members: Members) -> str:
-    """What makes SQLite's list of the members."""
+    """Return the statement that creates SQLite's view of the members."""
     rows = ", ".join(f"({literal(member)})" for member in members)
     return f"CREATE VIEW IF NOT EXISTS {_view_name(name)} {IS_VIEW_OF_MEMBERS}{rows}"
 
@@ -243,7 +243,7 @@ def _compare(context: AutogenContext, operations: UpgradeOps, _schemas: Any) -> 
         stored: dict[str, Members] = {name: tuple(members) for name, members in connection.execute(sa.text(STORED))}
         new, gone = (dict(_enums(operations.ops, is_new=is_new)) for is_new in (True, False))
     else:
-        # All that SQLite lists is ours. A database that was migrated before it listed them gets its lists.
+        # Every view on SQLite is the engine's own. A database that was migrated before there were views gets them now.
         stored = {name: _listed(connection, view) for name, view in connection.execute(sa.text(VIEWS)).all()}
         new, gone = declared, stored
     operations.ops += [CreateEnum(name, members) for name, members in sorted(new.items()) if name not in stored]
@@ -256,7 +256,7 @@ def _compare(context: AutogenContext, operations: UpgradeOps, _schemas: Any) -> 
 
 
 def _declared(tables: Iterable[sa.Table]) -> dict[str, Members]:
-    """The members of the native enums of some tables, by their names."""
+    """Return the members of the native enums of some tables, by the name of the enum."""
     return {
         str(column.type.name): tuple(column.type.enums)
         for table in tables
@@ -266,7 +266,7 @@ def _declared(tables: Iterable[sa.Table]) -> dict[str, Members]:
 
 
 def _columns(tables: Iterable[sa.Table], name: str) -> list[tuple[str, str]]:
-    """The columns that have a native enum."""
+    """Return the columns that have a native enum."""
     return [
         (table.fullname, str(column.name))
         for table in tables
@@ -276,13 +276,13 @@ def _columns(tables: Iterable[sa.Table], name: str) -> list[tuple[str, str]]:
 
 
 def _listed(connection: sa.Connection, view: str) -> Members:
-    """The members that a view of SQLite lists, in their order."""
+    """Return the members that a view of SQLite lists, in their order."""
     name = SQLITE.identifier_preparer.quote(view)
     return tuple(connection.exec_driver_sql(f"SELECT member FROM {name}").scalars())  # noqa: S608  # nosec B608  quoted
 
 
 def _enums(operations: list[MigrateOperation], *, is_new: bool) -> Iterator[tuple[str, Members]]:
-    """The native enums of the columns that are made, or of those that are dropped."""
+    """Return the native enums of the columns that operations create, or of those that they drop."""
     for operation in operations:
         if isinstance(operation, ModifyTableOps):
             yield from _enums(operation.ops, is_new=is_new)
@@ -293,7 +293,7 @@ def _enums(operations: list[MigrateOperation], *, is_new: bool) -> Iterator[tupl
 
 
 def _types(operation: MigrateOperation) -> list[Any]:
-    """The types of the columns that an operation makes."""
+    """Return the types of the columns that an operation creates."""
     if isinstance(operation, CreateTableOp):
         return [part.type for part in operation.columns if isinstance(part, sa.Column)]
     if isinstance(operation, AddColumnOp):

@@ -52,7 +52,7 @@ LIVE = re.compile(rf"(?P<column>{NAME})\)* (?:IN \(|= )(?P<values>{VALUE}(?:, {V
 
 @Operations.register_operation("create_no_overlap")
 class CreateNoOverlap(EngineOperation):
-    """Hold the rule in the database."""
+    """Create the rule in the database."""
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
@@ -73,13 +73,13 @@ class CreateNoOverlap(EngineOperation):
         operations.invoke(cls(Rule(name, table, resource, start, end, live or {})))
 
     def reverse(self) -> "DropNoOverlap":
-        """What a downgrade does."""
+        """Return the operation of the downgrade."""
         return DropNoOverlap(self.rule)
 
 
 @Operations.register_operation("drop_no_overlap")
 class DropNoOverlap(EngineOperation):
-    """Give the rule up."""
+    """Drop the rule."""
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
@@ -90,7 +90,7 @@ class DropNoOverlap(EngineOperation):
         operations.invoke(cls(Rule(name, table, "", "", "", {})))
 
     def reverse(self) -> CreateNoOverlap:
-        """What a downgrade does."""
+        """Return the operation of the downgrade."""
         return CreateNoOverlap(self.rule)
 
 
@@ -107,12 +107,12 @@ def _create(operations: Operations, operation: CreateNoOverlap) -> None:
 
 
 def _execute(operations: Operations, statement: str) -> None:
-    """Without parameters, whatever the names and the values are."""
+    """Run SQL without parameters: a name or a value may contain a colon or a percent sign."""
     operations.execute(sa.text(PARAMETER.sub(r"\:", statement)))
 
 
 def _types(operations: Operations, table: str) -> dict[str, Any]:
-    """The types of a table's columns in the database; in `--sql` mode, where there is none, in the models."""
+    """Return the types of a table's columns from the database, or in `--sql` mode from the models."""
     context = operations.migration_context
     if context.as_sql:
         return {column.name: column.type for column in context.opts["target_metadata"].tables[table].columns}
@@ -148,7 +148,7 @@ def _render_drop(_context: AutogenContext, operation: DropNoOverlap) -> str:
 
 
 class StoredRule(NamedTuple):
-    """A rule that a database holds, and the expressions or the triggers that hold it."""
+    """A stored rule, with its expressions on PostgreSQL or its triggers on SQLite."""
 
     rule: Rule
     texts: tuple[str, ...]
@@ -172,7 +172,7 @@ def _compare(context: AutogenContext, operations: UpgradeOps, _schemas: Any) -> 
 
 
 def _is_held(connection: sa.Connection, stored: StoredRule, wanted: NoOverlap) -> bool:
-    """Whether what is stored says what is declared."""
+    """Return True if the stored rule equals the declared one."""
     rule = wanted.rule
     if rule.table != stored.rule.table:
         return False
@@ -180,13 +180,13 @@ def _is_held(connection: sa.Connection, stored: StoredRule, wanted: NoOverlap) -
         return [*map(_without_quotes, stored.texts)] == [*map(_without_quotes, rule.triggers().values())]
     pairs = list(zip(stored.texts, rule.expressions(wanted.types), strict=True))
     if not wanted.parent.columns[rule.resource].nullable and IS_NOT_NULL not in stored.texts[-1]:
-        # Made before the constraint said that a resource is needed; of this one it goes without saying.
+        # Older constraints do not state that the resource is not null. For this one it makes no difference.
         pairs[-1] = (stored.texts[-1], rule.condition(dialect="postgresql"))
     return all_alike(connection, rule.table, pairs)
 
 
 def stored_rules(connection: sa.Connection) -> Iterator[StoredRule]:
-    """Yield the rules that the database holds. Leave out constraints and triggers of any other form."""
+    """Yield the rules in the database. Leave out constraints and triggers of any other form."""
     if connection.dialect.name == "postgresql":
         for name, table, definition, *texts in connection.execute(sa.text(EXCLUSIONS)):
             if (found := EXCLUSION.fullmatch(definition)) is not None:
@@ -202,7 +202,7 @@ def stored_rules(connection: sa.Connection) -> Iterator[StoredRule]:
 
 
 def _live(condition: str | None) -> Mapping[str, tuple[Any, ...]]:
-    """The live values by their columns, read back from a condition."""
+    """Return the live values by their columns, parsed from a condition."""
     return {
         _unquoted(found["column"]): tuple(map(_value, re.findall(VALUE, found["values"], re.IGNORECASE)))
         for found in LIVE.finditer(in_plain_sql(condition or ""))
@@ -220,7 +220,7 @@ def _value(literal: str) -> Any:
 
 
 def _without_quotes(text: str) -> str:
-    """SQLite quotes what it renames in a trigger."""
+    """Remove the quotes that SQLite adds to a renamed name in a trigger."""
     return QUOTED.sub(r"\1", _on_one_line(text))
 
 

@@ -1,4 +1,4 @@
-"""Puts what autogenerate has found into an order that runs, up and down, on both databases.
+"""Sorts the operations that autogenerate finds, so that upgrade and downgrade run on both databases.
 
 Tables that refer to each other are made without the references, which follow when all of them are there. What guards or
 indexes a column goes before the column and comes after it. Must not add or leave out anything.
@@ -32,7 +32,7 @@ from rowhouse.migrations.operations.no_overlap import CreateNoOverlap, DropNoOve
 from rowhouse.migrations.operations.search_index import CreateSearchIndex, DropSearchIndex
 
 SORT: Any = sa.schema.sort_tables_and_constraints  # has no types
-# Within one table; what is not named comes after these, and a column is dropped last.
+# The order within one table. Other operations come after these, and a column is dropped last.
 IN_A_TABLE = ((DropConstraintOp, DropIndexOp), (AddColumnOp, AlterColumnOp))
 BEFORE_TABLES = (CreateSchema, CreateEnum, ChangeEnum)
 BEFORE_CHANGES = (DropNoOverlap, DropSearchIndex)
@@ -57,7 +57,7 @@ def order(_context: AutogenContext, upgrade: UpgradeOps) -> None:
     """Sort the operations of a migration in place. Its downgrade is their reverse."""
     found = upgrade.ops
     made, references = _split({_table(one): one for one in _of(found, CreateTableOp)})
-    gone = {_table(one._reverse): one for one in _of(found, DropTableOp)}  # noqa: SLF001  what its `reverse` copies
+    gone = {_table(one._reverse): one for one in _of(found, DropTableOp)}  # noqa: SLF001  as `reverse` does
     dropped, cut = _split(gone)
     changes = [_sorted(operation) for operation in _of(found, ModifyTableOps)]
     former, changes, latter = _without_references(changes)
@@ -79,7 +79,7 @@ def order(_context: AutogenContext, upgrade: UpgradeOps) -> None:
 
 
 def _of(operations: Iterable[MigrateOperation], *kinds: type[Any]) -> list[Any]:
-    """The operations of some kinds, kind after kind."""
+    """Return the operations of some kinds, sorted by kind."""
     operations = list(operations)
     return [operation for kind in kinds for operation in operations if isinstance(operation, kind)]
 
@@ -104,7 +104,7 @@ def _split(operations: dict[sa.Table, Any]) -> tuple[list[Any], list[ModifyTable
 
 
 def _complete(table: sa.Table) -> None:
-    """Put stand-ins for the tables that it refers to into its metadata: Alembic reads only those that are dropped."""
+    """Add placeholders for the referenced tables to its metadata: Alembic reads only the dropped tables."""
     for element in table.foreign_keys:
         path, _, column = element.target_fullname.rpartition(".")
         if path not in table.metadata.tables:
@@ -116,12 +116,12 @@ def _complete(table: sa.Table) -> None:
 
 
 def _table(creation: CreateTableOp) -> sa.Table:
-    """The table that the operation was made from."""
+    """Return the table that the operation was made from."""
     return next(part.table for part in creation.columns if isinstance(part, sa.Column))
 
 
 def _sorted(change: ModifyTableOps) -> ModifyTableOps:
-    """Constraints of the old columns go first; columns that go do so last."""
+    """Sort the operations of a table: first drop constraints of old columns, last drop columns."""
 
     def rank(operation: MigrateOperation) -> int:
         if isinstance(operation, DropColumnOp):

@@ -3,7 +3,7 @@
     op.rename_primary_key("titles", "pk_books", "pk_titles")
 
 PostgreSQL keeps a constraint's name when its table is renamed. A later table with the former name could then not be
-created, for its primary key would have the name that is taken. SQLite does not look at these names.
+created, for its primary key would have the name that is taken. SQLite ignores these names.
 """
 
 from alembic.autogenerate import renderers

@@ -34,7 +34,7 @@ COLUMN = re.compile(r'rowhouse_fold\(\(?"?([^")]+)')
 
 @Operations.register_operation("create_search_index")
 class CreateSearchIndex(EngineOperation):
-    """Make the index, where there are such."""
+    """Create the index. On SQLite, create an empty one that only records it."""
 
     def __init__(self, rule: SearchIndexRule) -> None:
         self.rule = rule
@@ -45,13 +45,13 @@ class CreateSearchIndex(EngineOperation):
         operations.invoke(cls(SearchIndexRule(name, table, columns)))
 
     def reverse(self) -> "DropSearchIndex":
-        """What a downgrade does."""
+        """Return the operation of the downgrade."""
         return DropSearchIndex(self.rule)
 
 
 @Operations.register_operation("drop_search_index")
 class DropSearchIndex(EngineOperation):
-    """Give the index up."""
+    """Drop the index."""
 
     def __init__(self, rule: SearchIndexRule) -> None:
         self.rule = rule
@@ -62,7 +62,7 @@ class DropSearchIndex(EngineOperation):
         operations.invoke(cls(SearchIndexRule(name, table, columns)))
 
     def reverse(self) -> CreateSearchIndex:
-        """What a downgrade does."""
+        """Return the operation of the downgrade."""
         return CreateSearchIndex(self.rule)
 
 
@@ -92,7 +92,7 @@ def _words(rule: SearchIndexRule) -> str:
 
 @comparators.dispatch_for("schema", priority=DispatchPriority.LAST)
 def _compare(context: AutogenContext, operations: UpgradeOps, _schemas: Any) -> None:
-    """Add the indexes that the models declare and the database lacks, and give up those that it has otherwise."""
+    """Add operations: create missing search indexes, drop undeclared ones, recreate changed ones."""
     connection: Any = context.connection  # migrations are never written offline
     declared = {rule for table in context.sorted_tables if (rule := search_index_of(table))}
     tables = {table.fullname for table in context.sorted_tables}

@@ -17,23 +17,23 @@ SHOWN = 10
 
 
 class UnsafeMigrationError(CommandError):
-    """A migration would lose something, or leave something broken; nothing of it is kept."""
+    """A migration would lose data or leave something broken. It is rolled back."""
 
 
 class State(NamedTuple):
-    """What is there before the migrations."""
+    """The tables, rows and faults before the migrations."""
 
     mark: tuple[Any, ...]
     violations: Counter[str]
 
 
 def state_of(connection: sa.Connection) -> State:
-    """What `check` compares with."""
+    """Return the state that `check` compares with."""
     return State(_mark(connection), Counter(_violations(connection)))
 
 
 def check(connection: sa.Connection, before: State) -> None:
-    """See that whatever rows refer to is there, and that triggers and views can be used.
+    """Require that every referenced row exists, and that triggers and views compile.
 
     Raises:
         UnsafeMigrationError: with table, row and parent, or with the trigger or view.
@@ -60,7 +60,7 @@ def row_counts(connection: sa.Connection) -> dict[str, int]:
 
 
 def _mark(connection: sa.Connection) -> tuple[Any, ...]:
-    """Differs as soon as a statement has changed a row or the schema."""
+    """Return a value that changes with every change of a row or of the schema."""
     driver: Any = connection.connection.driver_connection
     return driver.total_changes, connection.exec_driver_sql("PRAGMA schema_version").scalar()
 
@@ -70,7 +70,7 @@ def _names(connection: sa.Connection, kind: str) -> Sequence[str]:
 
 
 def _violations(connection: sa.Connection) -> Iterator[str]:
-    """What foreign keys refer to in vain, in words."""
+    """Return a sentence for each foreign key whose row does not exist."""
     tables = _names(connection, "table")
     known = {name.lower() for name in tables}
     for table in tables:
@@ -81,7 +81,7 @@ def _violations(connection: sa.Connection) -> Iterator[str]:
                 yield f"{table}.{column} refers to {parent}, a table that is not there"
         try:
             rows = connection.exec_driver_sql("SELECT * FROM pragma_foreign_key_check(?)", (table,)).all()
-        except sa.exc.OperationalError as error:  # what it refers to is not unique
+        except sa.exc.OperationalError as error:  # the referenced columns are not unique
             yield f"{table}: {error.orig}"
             continue
         for _table, row, parent, number in rows:
@@ -89,7 +89,7 @@ def _violations(connection: sa.Connection) -> Iterator[str]:
 
 
 def _broken_triggers(connection: sa.Connection) -> Iterator[str]:
-    """The triggers that mention what is not there."""
+    """Return the triggers that do not compile."""
     groups: dict[tuple[str, str], list[str]] = {}
     for name, table, statement in connection.exec_driver_sql(TRIGGERS).all():
         words = [token.word for token in tokens_of(statement)]
@@ -105,7 +105,7 @@ def _broken_triggers(connection: sa.Connection) -> Iterator[str]:
 
 
 def _broken_views(connection: sa.Connection) -> Iterator[str]:
-    """The views that mention what is not there."""
+    """Return the views that do not compile."""
     quote = connection.dialect.identifier_preparer.quote_identifier
     for view in _names(connection, "view"):
         if fault := _fault(connection, f"SELECT * FROM {quote(view)}"):  # noqa: S608  # nosec B608  # quoted
@@ -113,13 +113,13 @@ def _broken_views(connection: sa.Connection) -> Iterator[str]:
 
 
 def _columns(connection: sa.Connection, table: str) -> Sequence[str]:
-    """The columns of a table or view that a statement may set."""
+    """Return the columns of a table or view that a statement may set."""
     found = "SELECT name FROM pragma_table_xinfo(?) WHERE hidden = 0"
     return connection.exec_driver_sql(found, (table,)).scalars().all()
 
 
 def _write(connection: sa.Connection, table: str, event: str) -> str:
-    """A statement that fires every trigger of an event."""
+    """Return a statement that fires every trigger of an event."""
     quote = connection.dialect.identifier_preparer.quote_identifier
     if event == "INSERT":
         return f"INSERT INTO {quote(table)} DEFAULT VALUES"
@@ -130,7 +130,7 @@ def _write(connection: sa.Connection, table: str, event: str) -> str:
 
 
 def _fault(connection: sa.Connection, statement: str) -> str | None:
-    """Why a statement does not compile; it is not run."""
+    """Return why a statement does not compile, or None. The statement is not run."""
     try:
         connection.exec_driver_sql(f"EXPLAIN {statement}").all()
     except sa.exc.OperationalError as error:

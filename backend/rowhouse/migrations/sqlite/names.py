@@ -19,7 +19,7 @@ NAMES = "SELECT name FROM sqlite_master WHERE name LIKE '%.%'"
 
 
 def with_one_name(construct: Any) -> Any:
-    """An `ALTER TABLE` of Alembic's by the table's one name; anything else as it is."""
+    """Return an `ALTER TABLE` of Alembic with the table's one name, and any other statement unchanged."""
     if isinstance(construct, AlterTable) and construct.schema not in OWN:
         if isinstance(construct, RenameTable):
             construct.new_table_name = joined_name(construct.new_table_name, construct.schema)
@@ -28,7 +28,7 @@ def with_one_name(construct: Any) -> Any:
 
 
 def in_one_name(statement: str, tables: Collection[str]) -> str:
-    """An SQL text with `"ops.jobs"` where it says `ops.jobs`, for these tables."""
+    """Return an SQL text with `"ops.jobs"` instead of `ops.jobs`, for these tables."""
     if not tables:
         return statement
     tokens = tokens_of(statement)
@@ -40,17 +40,17 @@ def in_one_name(statement: str, tables: Collection[str]) -> str:
 
 
 def tables_in_schemas(connection: sa.Connection | None, metadata: sa.MetaData | None) -> set[str]:
-    """The tables in schemas that a database has, or the models where SQL is written out without one."""
+    """Return the tables in schemas, of the database or, in `--sql` mode, of the models."""
     if connection is not None:
         return set(connection.exec_driver_sql(NAMES).scalars())
     return {table.fullname for table in metadata.tables.values() if table.schema} if metadata is not None else set()
 
 
 class BatchOfOneName(BatchOperationsImpl):
-    """Alembic's batch, on SQLite with the table's full name: Alembic would add its schema to each foreign key."""
+    """Alembic's batch with the table's full name on SQLite. Alembic would add the schema to each foreign key."""
 
     def flush(self) -> None:
-        """Do what was recorded."""
+        """Run the recorded operations."""
         if isinstance(self.dialect, SQLiteWithSchemas):
             self.table_name, self.schema = joined_name(self.table_name, self.schema), None
         super().flush()
@@ -61,7 +61,7 @@ def _is_copied_anew(constraint: Any) -> bool:
     return "." not in constraint.parent.key and is_self_referential(constraint)
 
 
-# There is no other way to have Alembic use them.
+# Alembic has no other way to use these.
 ALEMBIC: Any = batch
 is_self_referential: Callable[[Any], bool] = ALEMBIC._fk_is_self_referential  # noqa: SLF001  as above
 ALEMBIC._fk_is_self_referential = _is_copied_anew  # noqa: SLF001  as above

@@ -1,9 +1,9 @@
 """Lets Alembic rebuild a SQLite table without losing anything, and checks each migration before its commit.
 
 SQLite alters little in place; Alembic's batch mode makes a new table, copies the rows and drops the old one.
-`SafeSQLiteImpl` takes the place of Alembic's own as soon as this module is imported. It keeps what Alembic would lose:
-triggers, indexes, constraints, collations, AUTOINCREMENT and its counter. `guarded` has foreign keys off meanwhile,
-for dropping a table deletes its rows, and with them the rows that refer to them.
+`SafeSQLiteImpl` replaces Alembic's class as soon as this module is imported. It keeps what Alembic would lose:
+triggers, indexes, constraints, collations, AUTOINCREMENT and its counter. `guarded` switches foreign keys off, because
+dropping a table deletes its rows and the rows that refer to them.
 """
 
 import warnings
@@ -21,7 +21,7 @@ from rowhouse.migrations.sqlite.names import in_one_name, tables_in_schemas, wit
 from rowhouse.migrations.sqlite.tables import carry_over, mentions, read, unqualified
 from rowhouse.migrations.sqlite.values import convert, misfit
 
-# Said while Alembic reads a table, of what the rebuilt table has all the same.
+# Warnings while Alembic reads a table. They do not matter: the rebuilt table keeps these parts.
 UNTRUE = ("Unnamed CHECK constraint on reflected table", "Skipped unsupported reflection of expression-based index")
 OBJECTS = "SELECT name, sql FROM sqlite_master WHERE type = ? AND tbl_name = ? COLLATE NOCASE AND sql IS NOT NULL"
 UNREAD = "SELECT 1 FROM pragma_index_info(?) WHERE name IS NULL"
@@ -34,7 +34,7 @@ ORDER BY child.name
 
 @contextmanager
 def guarded(connection: sa.Connection, begin: Callable[[], AbstractContextManager[Any]]) -> Iterator[None]:
-    """Run migrations in the transaction that `begin` begins; on SQLite without foreign keys, and check what they leave.
+    """Run migrations in the transaction that `begin` begins. On SQLite, switch foreign keys off, and check the result.
 
         with guarded(connection, context.begin_transaction):
             context.run_migrations()
@@ -79,13 +79,13 @@ class SafeSQLiteImpl(SQLiteImpl):
     _rebuild: "Rebuild | None" = None
 
     def _exec(self, construct: Any, *arguments: Any, **options: Any) -> Any:
-        """Run or write out a statement; a table in a schema by its one name."""
+        """Run or write out a statement, with the one name of a table in a schema."""
         if isinstance(self.dialect, SQLiteWithSchemas):
             construct = with_one_name(construct)
         return super()._exec(construct, *arguments, **options)
 
     def execute(self, sql: Any, execution_options: dict[str, Any] | None = None) -> None:
-        """Run what a migration gives to `op.execute`; in a text too, a table in a schema is meant by its one name."""
+        """Run the SQL that a migration gives to `op.execute`, with the one name of a table in a schema."""
         if isinstance(self.dialect, SQLiteWithSchemas) and isinstance(sql, str | sa.TextClause):
             connection = None if self.as_sql else self.connection
             tables = tables_in_schemas(connection, self.context_opts.get("target_metadata"))
@@ -96,7 +96,7 @@ class SafeSQLiteImpl(SQLiteImpl):
         super().execute(sql, execution_options)
 
     def requires_recreate_in_batch(self, batch_op: BatchOperationsImpl) -> bool:
-        """Also for a column that SQLite adds to no table, not even to an empty one."""
+        """Return True also for a column that SQLite cannot add to an existing table."""
         if self.as_sql:
             return super().requires_recreate_in_batch(batch_op)
         added = [arguments[1] for name, arguments, _options in batch_op.batch if name == "add_column"]
@@ -115,7 +115,7 @@ class SafeSQLiteImpl(SQLiteImpl):
         return found is not None
 
     def prep_table_for_batch(self, batch_impl: ApplyBatchImpl, table: sa.Table) -> None:
-        """Read all that belongs to the table. In `--sql` mode there is nothing to read."""
+        """Read everything that belongs to the table. In `--sql` mode there is nothing to read."""
         if self.connection is not None and not self.as_sql:
             self._rebuild = Rebuild(self.connection, batch_impl, table)
 
@@ -126,7 +126,7 @@ class SafeSQLiteImpl(SQLiteImpl):
         existing_transfer["expr"] = convert(existing_transfer["expr"], existing.type, new_type)
 
     def create_table(self, table: sa.Table, **kw: Any) -> None:
-        """Create it; a rebuilt one as it was written, with what changes."""
+        """Create a table. A rebuilt one is created from its stored statement and the changes."""
         if self._rebuild is not None and table is self._rebuild.new_table and self._rebuild.statement:
             self._rebuild.connection.exec_driver_sql(self._rebuild.statement)
         else:
@@ -138,7 +138,7 @@ class SafeSQLiteImpl(SQLiteImpl):
         new_table_name: str | sa.sql.quoted_name,
         schema: str | sa.sql.quoted_name | None = None,
     ) -> None:
-        """Rename it; after a rebuild, give the table all that it had."""
+        """Rename a table. After a rebuild, restore its indexes, triggers and counter."""
         rebuild = self._rebuild
         if rebuild is None or old_table_name != rebuild.temporary_name:
             super().rename_table(old_table_name, new_table_name, schema=schema)
@@ -150,12 +150,12 @@ class SafeSQLiteImpl(SQLiteImpl):
 
 
 def _must_be_given(column: sa.Column[Any]) -> bool:
-    """Whether a row cannot do without a value for it."""
+    """Return True if every new row needs a value for the column."""
     return not column.nullable and column.server_default is None
 
 
 class Rebuild:
-    """One table on its way from the old to the new."""
+    """The rebuild of one table."""
 
     def __init__(self, connection: sa.Connection, batch: ApplyBatchImpl, table: sa.Table) -> None:
         if batch.new_table is None or table.schema is not None:
@@ -177,11 +177,11 @@ class Rebuild:
         self._misfits = list(self._conditions(batch, table))
         self.statement = self._create_statement(batch, table) if batch.reflected else ""
         for key, column in batch.columns.items():
-            if column.computed is not None:  # nobody may give it a value
+            if column.computed is not None:  # SQLite rejects a value for it
                 batch.column_transfers[key].pop("expr", None)
 
     def _refuse_what_would_lose_rows(self, batch: ApplyBatchImpl, table: sa.Table) -> None:
-        """Before anything is done."""
+        """Reject a rebuild that would lose rows or columns, before anything is done."""
         referring = self.connection.execute(sa.text(REFERRING), {"table": self._name}).scalars().all()
         if referring and self.connection.exec_driver_sql("PRAGMA foreign_keys").scalar():
             raise UnsafeMigrationError(
@@ -195,7 +195,7 @@ class Rebuild:
             self._refuse_null(column, table.columns.get(key))
 
     def _refuse_null(self, column: sa.Column[Any], former: sa.Column[Any] | None) -> None:
-        """A row without a value for a column that must have one."""
+        """Reject NOT NULL for a column if a row has no value for it."""
         if column.nullable or column.primary_key or (former is not None and not former.nullable):
             return
         if former is None and not _must_be_given(column):
@@ -210,15 +210,15 @@ class Rebuild:
             )
 
     def _rename_columns(self, batch: ApplyBatchImpl, table: sa.Table) -> None:
-        """Have SQLite rename them first: foreign keys, checks, indexes, triggers and views follow.
+        """Let SQLite rename columns first: foreign keys, checks, indexes, triggers and views follow.
 
         Alembic's reading of the table says the new names from then on.
         """
-        itself = self.new_table.metadata.tables.get(table.key)  # what a foreign key to the table itself refers to
+        itself = self.new_table.metadata.tables.get(table.key)  # a foreign key to the table itself
         names = {key: str(column.name) for key, column in batch.columns.items() if key in table.columns}
         moved = {key: name for key, name in names.items() if name != table.columns[key].name}
         for column in table.columns:
-            if column.name in moved.values():  # it moves too, or goes
+            if column.name in moved.values():  # the batch renames or drops it
                 self._rename_column(column, f"_alembic_old_{column.name}")
         for key, name in moved.items():
             self._rename_column(table.columns[key], name)
@@ -231,7 +231,7 @@ class Rebuild:
         column.name = name
 
     def _read_counter(self) -> int | None:
-        """The last key that AUTOINCREMENT gave."""
+        """Return the last key that AUTOINCREMENT assigned."""
         if "sqlite_sequence" not in sa.inspect(self.connection).get_table_names(sqlite_include_internal=True):
             return None
         found = sa.text("SELECT seq FROM sqlite_sequence WHERE name = :name")
@@ -239,11 +239,11 @@ class Rebuild:
         return counter
 
     def _objects(self, kind: str) -> dict[str, str]:
-        """The table's indexes or triggers with their statements."""
+        """Return the table's indexes or triggers with their statements."""
         return {row[0]: row[1] for row in self.connection.exec_driver_sql(OBJECTS, (kind, self._name))}
 
     def _kept_indexes(self, batch: ApplyBatchImpl, table: sa.Table) -> list[str]:
-        """The statements of the indexes that the batch leaves alone; Alembic creates the others."""
+        """Return the statements of the indexes that the batch does not change."""
         stored = self._objects("index")
         dropped = {index.name for index in table.indexes} - set(batch.indexes)
         gone = {str(column.name) for column in table.columns} - {str(column.name) for column in batch.columns.values()}
@@ -253,16 +253,16 @@ class Rebuild:
         return [sql for name, sql in stored.items() if name not in changed and not mentions(_indexed(sql), gone)]
 
     def _new_indexes(self, batch: ApplyBatchImpl, table: sa.Table) -> list[str]:
-        """The statements of the indexes that the batch creates; Alembic would lose expressions and the order."""
+        """Return the statements of the indexes that the batch creates. Alembic would lose expressions and the order."""
         indexes = list(batch.new_indexes.values())
         batch.new_indexes.clear()
         for column in (column for index in indexes for column in index.columns):
-            if column.name in table.columns:  # as for Alembic: by the name before the batch
+            if column.name in table.columns:  # by the name before the batch, as in Alembic
                 column.name = table.columns[column.name].name
         return [self._compiled(sa.schema.CreateIndex(index)) for index in indexes]
 
     def _conditions(self, batch: ApplyBatchImpl, table: sa.Table) -> Iterator[tuple[str, str]]:
-        """Which values do not fit the new type of their column."""
+        """Return conditions for the values that do not fit the new type of their column."""
         for key in set(batch.columns) & set(table.columns.keys()):
             column = batch.columns[key]
             if condition := misfit(self._quote(str(column.name)), table.columns[key].type, column.type):
@@ -272,7 +272,7 @@ class Rebuild:
         return str(statement.compile(dialect=self.connection.dialect))
 
     def _create_statement(self, batch: ApplyBatchImpl, table: sa.Table) -> str:
-        """What creates the new table under its temporary name."""
+        """Return the statement that creates the new table under its temporary name."""
         for key, former in table.columns.items():
             if former.computed is not None:
                 _make_alike(former.computed, batch.columns.get(key))
@@ -285,7 +285,7 @@ class Rebuild:
 
     @contextmanager
     def renaming(self) -> Iterator[None]:
-        """Have triggers and views that mention the table, which is not there, stay as they are."""
+        """Keep triggers and views unchanged within the block, while their table does not exist."""
         former = self._scalar("PRAGMA legacy_alter_table")
         self.connection.exec_driver_sql("PRAGMA legacy_alter_table=ON")
         try:
@@ -294,7 +294,7 @@ class Rebuild:
             self.connection.exec_driver_sql(f"PRAGMA legacy_alter_table={former}")
 
     def finish(self) -> None:
-        """Give the new table what the old one had, and compare the rows."""
+        """Restore indexes, triggers and the counter of the old table, and compare the rows."""
         for statement in (*self._indexes, *self._triggers):
             self.connection.exec_driver_sql(statement)
         self._restore_counter()
@@ -326,7 +326,7 @@ class Rebuild:
 
 
 def _make_alike(former: sa.Computed, new: sa.Column[Any] | None) -> None:
-    """Make two readings of an unchanged generated column equal: SQLAlchemy may read too much."""
+    """Make two readings of an unchanged generated column equal: SQLAlchemy may read too much text."""
     nothing = sa.text("NULL")
     if new is not None and new.computed is not None and str(new.computed.sqltext) == str(former.sqltext):
         new.computed.sqltext = nothing
@@ -342,5 +342,5 @@ def _make_known(target: str, metadata: sa.MetaData) -> None:
 
 
 def _indexed(statement: str) -> str:
-    """The part of CREATE INDEX that names columns."""
+    """Return the part of CREATE INDEX that names columns."""
     return statement[statement.index("(") :]

@@ -1,4 +1,4 @@
-"""Reads a `CREATE TABLE` of SQLite and carries a change over to it, without touching the rest of its text.
+"""Parses a `CREATE TABLE` of SQLite and applies a change to it. The rest of its text stays the same.
 
 SQLAlchemy's reflection does not see everything (a collation, AUTOINCREMENT, ON CONFLICT, what a column's own REFERENCES
 says). So a rebuilt table is made from the stored statement, plus what differs between Alembic's two readings of it:
@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-# Comments and spaces; then quoted texts and names, words, and everything else by the character.
+# Comments and spaces; then quoted texts and names, words, and every other character.
 TOKEN = re.compile(
     r"(?P<gap>\s+|--[^\n]*|/\*.*?\*/)|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`(?:[^`]|``)*`|\[[^\]]*\]|[\w$]+|.", re.DOTALL
 )
@@ -20,7 +20,7 @@ OF_A_TABLE = ("CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN")
 OF_A_COLUMN = (
     "CONSTRAINT", "PRIMARY", "NOT", "NULL", "UNIQUE", "CHECK", "DEFAULT", "COLLATE", "REFERENCES", "GENERATED", "AS",
 )  # fmt: skip
-# A word that looks like the beginning of a clause and belongs to the one before, by the word before it.
+# Words that begin a clause, except after these words: there they continue the clause.
 CONTINUES = {"NULL": ("NOT", "DEFAULT", "SET"), "DEFAULT": ("SET",), "AS": ("ALWAYS",)}
 KINDS = {"NOT": "NULL", "AS": "GENERATED"}
 
@@ -34,12 +34,12 @@ class Token(NamedTuple):
 
     @property
     def word(self) -> str:
-        """The word in capitals, which SQL compares; what is quoted is no keyword, for its quotes stay."""
+        """The word in capitals, as SQL compares it. A quoted name keeps its quotes, so it equals no keyword."""
         return self.text.upper()
 
 
 class Clause(NamedTuple):
-    """A constraint of a table, or what follows the type of a column; NOT NULL and NULL are of the kind NULL."""
+    """A constraint of a table or of a column. NOT NULL and NULL are of the kind NULL."""
 
     kind: str
     name: str | None
@@ -47,13 +47,13 @@ class Clause(NamedTuple):
 
     @property
     def key(self) -> str:
-        """What tells it from others of its table."""
+        """The identity of the clause within its table."""
         return self.name or " ".join(token.word for token in tokens_of(self.text))
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column as it is written."""
+    """A column of a `CREATE TABLE`."""
 
     name: str
     written_name: str
@@ -61,38 +61,38 @@ class Column:
     clauses: tuple[Clause, ...]
 
     def of_kind(self, kind: str) -> list[str]:
-        """The clauses of a kind."""
+        """Return the clauses of a kind."""
         return [clause.text for clause in self.clauses if clause.kind == kind]
 
     @property
     def text(self) -> str:
-        """The column for `CREATE TABLE`."""
+        """The SQL of the column in `CREATE TABLE`."""
         return " ".join(filter(None, (self.written_name, self.type, *(clause.text for clause in self.clauses))))
 
 
 @dataclass(frozen=True)
 class TableText:
-    """A table as it is written."""
+    """A parsed `CREATE TABLE`."""
 
     columns: Mapping[str, Column]
     constraints: tuple[Clause, ...]
     options: str
 
     def create(self, name: str) -> str:
-        """The statement, for a table of this (quoted) name."""
+        """Return the statement, for a table of this quoted name."""
         parts = [column.text for column in self.columns.values()] + [clause.text for clause in self.constraints]
         body = ",\n\t".join(parts)
         return f"CREATE TABLE {name} (\n\t{body}\n) {self.options}".rstrip()
 
 
 def tokens_of(text: str) -> list[Token]:
-    """The tokens of an SQL text, without spaces and comments."""
+    """Return the tokens of an SQL text, without spaces and comments."""
     found = TOKEN.finditer(text)
     return [Token(match[0], match.start(), match.end()) for match in found if match["gap"] is None]
 
 
 def unquoted(text: str) -> str:
-    """A name without its quotes."""
+    """Return a name without its quotes."""
     closing = QUOTES.get(text[0])
     if closing is None:
         return text
@@ -100,7 +100,7 @@ def unquoted(text: str) -> str:
 
 
 def unqualified(statement: str, table: str) -> str:
-    """A statement without the table's name before its own columns, which a table of another name would not know."""
+    """Return a statement without the table's name before its columns, for a table of another name."""
     tokens = tokens_of(statement)
     for first, dot in reversed(list(itertools.pairwise(tokens))):
         if dot.text == "." and unquoted(first.text).upper() == table.upper():
@@ -109,7 +109,7 @@ def unqualified(statement: str, table: str) -> str:
 
 
 def mentions(text: str, names: Collection[str]) -> bool:
-    """Whether an SQL text mentions a column of these names; a text in single quotes and a function are none."""
+    """Return True if an SQL text mentions a column of these names. Literals and functions do not count."""
     tokens = tokens_of(text)
     sought = {name.upper() for name in names}
     following = [*(token.text for token in tokens[1:]), ""]
@@ -120,7 +120,7 @@ def mentions(text: str, names: Collection[str]) -> bool:
 
 
 def read(statement: str) -> TableText:
-    """Take a `CREATE TABLE` statement apart."""
+    """Parse a `CREATE TABLE` statement."""
     tokens = tokens_of(statement)
     opening = next(at for at, token in enumerate(tokens) if token.text == "(")
     closing = _closing(tokens, opening)
@@ -136,7 +136,7 @@ def read(statement: str) -> TableText:
 
 
 def carry_over(stored: TableText, before: TableText, after: TableText) -> TableText:
-    """The stored table with what differs between `before` and `after`.
+    """Return the stored table with the differences between `before` and `after`.
 
     A constraint that mentions a column that is gone goes with it, as on PostgreSQL.
     """
@@ -172,7 +172,7 @@ def carry_over(stored: TableText, before: TableText, after: TableText) -> TableT
 
 
 def _merged(stored: Column, before: Column, after: Column, stays: Callable[[Clause, str], bool]) -> Column:
-    """A column with what differs between two readings of it."""
+    """Return a column with the differences between two readings of it."""
     kinds = {clause.kind for clause in (*before.clauses, *after.clauses)}
     changed = {kind for kind in kinds if before.of_kind(kind) != after.of_kind(kind)}
     kept = [clause for clause in stored.clauses if clause.kind not in changed and stays(clause, stored.name)]
@@ -186,14 +186,14 @@ def _is_unnamed_check(clause: Clause) -> bool:
 
 
 def _own(clause: Clause) -> str:
-    """The part of a constraint that names columns of its own table: neither its name nor what it refers to."""
+    """Return the part of a constraint that names columns of its own table, without its name and its target."""
     tokens = tokens_of(clause.text)
     end = next((token.start for token in tokens if token.word == "REFERENCES"), None)
     return clause.text[tokens[2 if clause.name else 0].start : end]
 
 
 def _signature(clause: Clause, column: str | None = None) -> tuple[str, tuple[str, ...]]:
-    """What a constraint is about: its kind and its columns, wherever it is written."""
+    """Return the kind and the columns of a constraint of a table or of a column."""
     kind = "FOREIGN" if clause.kind == "REFERENCES" else clause.kind
     if column is not None:
         return kind, (column.upper(),)
@@ -202,13 +202,13 @@ def _signature(clause: Clause, column: str | None = None) -> tuple[str, tuple[st
 
 
 def _closing(tokens: list[Token], opening: int) -> int:
-    """Where the parenthesis closes that opens there."""
+    """Return the position of the parenthesis that closes the one at this position."""
     depths = itertools.accumulate({"(": 1, ")": -1}.get(token.text, 0) for token in tokens[opening:])
     return opening + next(at for at, depth in enumerate(depths) if depth == 0)
 
 
 def _split(tokens: list[Token]) -> Iterator[list[Token]]:
-    """What the commas separate that stand in no parenthesis."""
+    """Split the tokens at the commas outside parentheses."""
     depth, item = 0, list[Token]()
     for token in tokens:
         depth += {"(": 1, ")": -1}.get(token.text, 0)
@@ -228,7 +228,7 @@ def _column(statement: str, tokens: list[Token]) -> Column:
 
 
 def _starts(tokens: list[Token]) -> Iterator[int]:
-    """Where the clauses of a column begin."""
+    """Return the positions at which the clauses of a column begin."""
     depth, named_at = 0, -len(tokens) - 2
     for at, token in enumerate(tokens):
         depth += {"(": 1, ")": -1}.get(token.text, 0)

@@ -1,7 +1,7 @@
 """Converts the values of a column whose type changes on SQLite, and finds those that do not fit.
 
-Alembic's CAST makes 2026 of a date and 0 of a word, and SQLite stores whatever does not fit. PostgreSQL refuses such a
-change, so SQLite does too. Must not know a connection.
+Alembic's CAST turns a date into 2026 and a word into 0, and SQLite stores values that do not fit. PostgreSQL rejects
+such a change, so the engine rejects it on SQLite too. Must not know a connection.
 """
 
 from collections.abc import Callable
@@ -15,8 +15,8 @@ TIME = ":".join([DIGIT * 2] * 3)
 # Midnight, and where the time begins, in a date and time as SQLAlchemy stores it.
 MIDNIGHT, TIME_AT = " 00:00:00.000000", 12
 
-# By the kinds of the types before and after; for others the value stays as it is, and the column's affinity makes a
-# number of the text of one.
+# By the kinds of the types before and after. Other values stay as they are; the affinity of a numeric column converts
+# the text of a number.
 CONVERSIONS: dict[tuple[type, type], Callable[[Any], Any]] = {
     **{(kind, sa.Integer): lambda value: sa.cast(sa.func.round(value), sa.Integer) for kind in (sa.Numeric, sa.Float)},
     **{(kind, sa.Boolean): lambda value: value != 0 for kind in (sa.Integer, sa.Numeric, sa.Float)},
@@ -26,7 +26,7 @@ CONVERSIONS: dict[tuple[type, type], Callable[[Any], Any]] = {
     (sa.Date, sa.DateTime): lambda value: sa.type_coerce(value, sa.String).concat(MIDNIGHT),
     (sa.String, sa.Uuid): lambda value: sa.func.lower(sa.func.replace(value, "-", "")),
 }
-# Which values do not fit, by the kind of the new type.
+# Conditions for values that do not fit, by the kind of the new type.
 MISFITS: dict[type, str] = {
     sa.Integer: "typeof({0}) <> 'integer'",
     sa.Numeric: "typeof({0}) = 'text'",
@@ -43,13 +43,13 @@ AnyType = sa.types.TypeEngine[Any]
 
 
 def kind_of(kind: AnyType) -> type:
-    """The general type, such as `sa.String` for all text."""
+    """Return the general type, such as `sa.String` for all text."""
     found: type = kind._type_affinity or sa.types.NullType  # noqa: SLF001  as Alembic does; it has no other name
     return found
 
 
 def convert(value: Any, former: AnyType, new: AnyType) -> Any:
-    """The expression that makes a value of the new type of one of the former type."""
+    """Return the SQL expression that converts a value from the former to the new type."""
     kinds = kind_of(former), kind_of(new)
     if kinds in CONVERSIONS:
         return CONVERSIONS[kinds](value)
@@ -57,7 +57,7 @@ def convert(value: Any, former: AnyType, new: AnyType) -> Any:
 
 
 def misfit(column: str, former: AnyType, new: AnyType) -> str | None:
-    """Which values do not fit the new type, as SQL on a quoted column; None where all do."""
+    """Return the SQL condition for values that do not fit the new type. None if all fit. `column` is quoted."""
     kind = kind_of(new)
     if kind is not kind_of(former):
         condition = MISFITS.get(kind)
