@@ -1,1 +1,1 @@
-"""The tests; they mirror backend/, and contract/ runs over every registered entity."""
+"""The tests. They mirror backend/. `contract/` runs over every registered entity."""

@@ -1,7 +1,7 @@
-"""Fresh clones of the working tree, for tests that type what the documentation says.
+"""Makes fresh clones of the working tree, for tests that run the commands of the documentation.
 
-A clone holds what git would keep of this working tree, committed as one commit; `.venv` is shared. The bytecode comes
-along, so that no clone compiles everything anew. Its commands see none of the settings of the tests.
+A clone holds every file that git would keep, in one commit. It shares `.venv` and copies the bytecode, so that it does
+not compile everything again. Its commands do not see the settings of the tests.
 """
 
 import fcntl

@@ -1,8 +1,8 @@
-"""The commands that the README and the guides tell a reader to type, and which test runs each of them.
+"""Lists the commands of the README and the guides, and the test that runs each of them.
 
-A command is a line of a fenced `sh` or `bash` block whose lines are all commands of this repository, a whole block
-otherwise (a walk with variables), or a command between backquotes. `tests/app/test_commands.py` fails where one stands in
-no table here. What is run instead of the text as it stands is written beside it, with the reason.
+A command is a line of a fenced `sh` or `bash` block whose lines are all commands of this repository, or otherwise a
+whole block (a walk with variables), or a command in backquotes. `tests/app/test_commands.py` fails for a command
+without an entry. If a test runs something else instead, the entry says what and why.
 """
 
 import re

@@ -1,8 +1,8 @@
-"""Keeps coverage out of the tests that add nothing to it, for following every instruction nearly doubles what they cost.
+"""Switches coverage off for tests that add nothing to it, because tracing nearly doubles their time.
 
-What is followed covers everything that the gates ask for; the rest runs at full speed and proves what it proves all the same.
-Coverage follows threads, so each thread asks here before it works for a test: the tests' own, the application's event loop
-(`tests/fast_client.py`) and the threads that serve its requests.
+The traced tests cover everything that the gates require; the others run at full speed. Coverage traces threads, so each
+thread asks here before it works for a test: the threads of the tests, of the application's event loop
+(`tests/fast_client.py`) and of its requests.
 """
 
 import sys

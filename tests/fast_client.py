@@ -1,4 +1,4 @@
-"""The quick client of `rowhouse.testing`, which tells coverage which test the application works for."""
+"""The quick client of `rowhouse.testing`. It also tells coverage which test the application works for."""
 
 from rowhouse.testing import client
 from tests.coverage_control import follow_the_test

@@ -1,7 +1,4 @@
-"""Password hashes of few rounds, for the tests sign hundreds of callers in.
-
-What a hash costs is told by `auth` and `security`.
-"""
+"""Cheap password hashes, because the tests sign in hundreds of callers. `auth` and `security` test the real cost."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""The process that servers and migrators are forked from.
+"""The process from which servers and migrators are forked.
 
 It has imported what they need: an import takes seconds, a fork does not.
 """

@@ -1,8 +1,6 @@
-"""A PostgreSQL that is older than the one of most tests, started from a wheel as the other is.
+"""An older PostgreSQL from another wheel, for behaviour that depends on the version. It is version 16, without ICU.
 
-For what the version decides.
-
-It is 16, without ICU, and its databases belong to the same ordinary role.
+Its databases belong to the same ordinary role.
 """
 
 from collections.abc import Iterator

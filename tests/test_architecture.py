@@ -1,4 +1,4 @@
-"""The rules of the house that a machine can hold."""
+"""Checks rules of the architecture: imports, sizes, commits and names."""
 
 import ast
 import typing

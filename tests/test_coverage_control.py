@@ -1,7 +1,4 @@
-"""What keeps coverage out of tests.
-
-A thread is left alone and followed again, and every directory that is named is there.
-"""
+"""`tests.coverage_control` stops and starts tracing of a thread, and names directories that exist."""
 
 import sys
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The engine, its tests and its tools do without the product: only what is deleted together with it imports `app`."""
+"""The engine, its tests and its tools work without the product: only files that are deleted with it import `app`."""
 
 import ast
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
-"""The parts of the contract where versions of PostgreSQL could show, on the 16 of another wheel.
+"""Parts of the contract that could depend on the version, on PostgreSQL 16 of another wheel.
 
-`scripts/test-world` runs the whole of it on Debian's 15, and behind poolers.
+`scripts/test-world` runs the whole contract on Debian's 15 and behind poolers.
 """
 
 import pytest

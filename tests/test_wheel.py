@@ -1,4 +1,4 @@
-"""The package `rowhouse-api`: what its wheel holds, and which versions it accepts."""
+"""The wheel of `rowhouse-api`: its files, and the versions of its requirements."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""Fixtures of the product's tests: the product on each database, and clients that are signed in."""
+"""Fixtures: the product on each database, and clients that are signed in."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack

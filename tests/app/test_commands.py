@@ -1,7 +1,4 @@
-"""Every command of the README and the guides is run as it stands there.
-
-Here what a bare machine can, in tests/world the rest.
-"""
+"""Runs every command of the README and the guides as it is written. tests/world has those that need other programs."""
 
 import re
 from collections.abc import Iterator

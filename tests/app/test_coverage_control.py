@@ -1,4 +1,4 @@
-"""The directories below tests/app that `tests.coverage_control` names exist."""
+"""The directories of tests/app that `tests.coverage_control` names exist."""
 
 import pytest
 

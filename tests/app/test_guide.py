@@ -1,7 +1,4 @@
-"""The walks of the guide, run line by line as they are written.
-
-Every call is answered with the status that stands behind it.
-"""
+"""Runs the walks of docs/guide.md line by line. Every call returns the status that the guide states."""
 
 import json
 import re

@@ -1,7 +1,4 @@
-"""docs/migrations.md.
-
-The developer's day as it stands there, in a fresh clone, and the files that it shows, on PostgreSQL.
-"""
+"""Runs the developer's part of docs/migrations.md in a fresh clone on PostgreSQL, and compares the files it shows."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""Accounts for the tests of accounts, each made by the test that needs it."""
+"""Helpers: accounts, which each test makes for itself."""
 
 from dataclasses import dataclass
 from typing import Any

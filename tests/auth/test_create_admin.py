@@ -1,4 +1,4 @@
-"""The command that makes an administrator."""
+"""`rowhouse create-admin` creates an administrator, or changes nothing and says why."""
 
 import getpass
 import sys

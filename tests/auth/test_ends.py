@@ -1,4 +1,4 @@
-"""No session outlives the change of the password, however the two interleave."""
+"""No session outlives a change of the password, in any order of two concurrent requests."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""The administrator whom the settings name, at the first start and only then."""
+"""The settings name an administrator, whom only the first start creates."""
 
 import threading
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Signing in, and what a refusal must not tell."""
+"""Logins: tokens, errors, and what an error must not reveal."""
 
 import threading
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""One's own account, and how its sessions end."""
+"""`/users/me`: the caller's account, and how its sessions end."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Sessions: rotation, reuse and its grace, and their ends."""
+"""Refresh tokens: rotation, reuse within and after the grace period, and revocation."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Signing up."""
+"""Sign-ups: valid accounts, and rejected ones."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any

@@ -1,4 +1,4 @@
-"""Sign-ups are bounded per network address, before anything is hashed, and leave logins their threads."""
+"""Sign-ups are limited for each network address before a password is hashed, and do not use the threads of logins."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Who guesses passwords is slowed down: 429 with `Retry-After`, and nothing told on the way."""
+"""Failed logins are throttled: 429 with `Retry-After`. The response reveals nothing about the account."""
 
 from collections import Counter
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Expired refresh tokens go, a bounded number at each login and refresh; those that tell of a theft stay."""
+"""Each login and refresh deletes a limited number of expired refresh tokens. Tokens that show a theft stay."""
 
 from collections.abc import Callable
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The administration of accounts."""
+"""`/users`: administrators list, read, change and delete accounts."""
 
 from typing import Any
 

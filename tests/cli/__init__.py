@@ -1,1 +1,1 @@
-"""The command `rowhouse`."""
+"""Tests of the command `rowhouse`."""

@@ -1,4 +1,4 @@
-"""A working directory of its own for each test, and the command `rowhouse` in it."""
+"""Fixtures: a working directory for each test, and the command `rowhouse` in it."""
 
 import sys
 from collections.abc import Callable, Iterator

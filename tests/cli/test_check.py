@@ -1,4 +1,4 @@
-"""`rowhouse check`: what is wrong with a project, and what production still lacks."""
+"""`rowhouse check` reports faults of a project, and what production still lacks."""
 
 import logging
 import shutil

@@ -1,4 +1,4 @@
-"""`rowhouse entity`: the class, the line, the migration and the test, or nothing."""
+"""`rowhouse entity` writes a class, a registration line, a migration and a test, or nothing."""
 
 import subprocess
 import sys

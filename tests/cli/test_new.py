@@ -1,4 +1,4 @@
-"""`rowhouse new`: the files of a project, their checks, and what the command refuses."""
+"""`rowhouse new`: the files of a project, their checks, and the names that it rejects."""
 
 import os
 import re

@@ -1,1 +1,1 @@
-"""Clients that are generated from the OpenAPI document: TypeScript and Python, compiled, type-checked and used."""
+"""Tests of the OpenAPI document and of clients that are generated from it, in TypeScript and Python."""

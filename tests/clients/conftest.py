@@ -1,4 +1,4 @@
-"""The sample applications, which the document must describe exactly."""
+"""Fixtures: the sample applications, which their documents must describe exactly."""
 
 from collections.abc import Callable, Iterator
 

@@ -1,4 +1,4 @@
-"""Asks every operation of a document for each answer that any client can provoke, and holds each answer to the document."""
+"""Sends requests for every response that a client can cause, and checks each response against the document."""
 
 import json
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""The document as the author of a client reads it: nothing without words, nothing twice, nothing that leads nowhere."""
+"""The OpenAPI document has a description for everything, no duplicates and no dangling references."""
 
 import json
 from collections import Counter

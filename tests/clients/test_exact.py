@@ -1,7 +1,4 @@
-"""The document is exact.
-
-Every operation, asked for whatever a client can provoke, answers as it is described, and no otherwise.
-"""
+"""Every operation responds as the document describes it, for every response that a client can cause."""
 
 from typing import Any
 

@@ -1,1 +1,1 @@
-"""What happens at once: real server processes, one database, many clients."""
+"""Tests of concurrent requests: real server processes, one database, many clients."""

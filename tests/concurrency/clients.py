@@ -1,7 +1,4 @@
-"""Clients that watch what they are answered.
-
-Whole within the contract's time, and never that the server is at fault.
-"""
+"""Clients that check every response: it is complete, in time, and never a 500."""
 
 import time
 from collections import Counter

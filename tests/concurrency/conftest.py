@@ -1,7 +1,7 @@
-"""Servers on one database, the clients that watch their answers, and the database below.
+"""Fixtures: servers on one database, clients that check their responses, and access to the tables.
 
-Two servers a database serve every race; what is killed is a further one. Each database's races share a worker (`--dist
-loadgroup`).
+Two servers for each database serve all races; a test kills only servers of its own. The races of one database share a
+worker (`--dist loadgroup`).
 """
 
 from collections.abc import Iterator

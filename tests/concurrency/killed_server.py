@@ -1,4 +1,4 @@
-"""Kills a server in the middle of a race and gives what it had acknowledged by then."""
+"""Kills a server during a race, and returns the writes that it had acknowledged."""
 
 from collections.abc import Callable, Iterator
 from threading import Semaphore

@@ -1,7 +1,4 @@
-"""An application for races that the product has no room for.
-
-Meetings that do not overlap, and that come back when they were deleted.
-"""
+"""An application for races that the product does not have: meetings that never overlap and that can be restored."""
 
 from fastapi import FastAPI
 

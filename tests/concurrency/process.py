@@ -1,8 +1,6 @@
-"""What runs in a server's process, which is forked from one that has imported all of this.
+"""The code of a server's process, which is forked from a process that has imported all of this.
 
-An import takes seconds, a fork does not.
-
-Only for what is forked from `tests.fork_server`.
+An import takes seconds, a fork does not. Only `tests.fork_server` may run it.
 """
 
 import multiprocessing

@@ -1,6 +1,6 @@
-"""Starts real server processes on free loopback ports, waits until they are ready, and stops them cleanly.
+"""Starts real server processes on free loopback ports, waits until they are ready, and stops them.
 
-For tests that one process cannot show: two servers on one database, signals, bursts. Knows nothing of any entity.
+For tests that need more than one process: two servers on one database, signals, bursts. Knows no entity.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Sessions as racers use them: refreshes, and what the table says of a family of tokens."""
+"""Helpers for races on sessions: refreshes, and queries of a family of tokens."""
 
 from datetime import timedelta
 from typing import Any

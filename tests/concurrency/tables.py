@@ -1,7 +1,4 @@
-"""The tables below the servers, looked at and changed past them.
-
-Every look is a transaction of its own, and sees what is committed.
-"""
+"""Reads and changes the tables below the servers. Every call is a transaction of its own."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Sixteen clients sign up with one address on two servers: one account."""
+"""Sixteen clients sign up with one address on two servers: one account is created."""
 
 from collections import Counter
 

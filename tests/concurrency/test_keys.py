@@ -1,6 +1,6 @@
-"""`Idempotency-Key` over several servers.
+"""`Idempotency-Key` on several servers.
 
-Copies that arrive at once, and a server that dies before its answer is read (docs/contract.md §5).
+Concurrent copies, and a server that dies before its response is read (docs/contract.md §5).
 """
 
 import json

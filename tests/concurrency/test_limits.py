@@ -1,4 +1,4 @@
-"""One server process at its limits: a burst that is many times its threads, and the signal to end."""
+"""One server process at its limits: a burst of many times its threads, and SIGTERM."""
 
 import asyncio
 import http.client

@@ -1,4 +1,4 @@
-"""Sixteen copies of one refresh token on two servers: a client's retries within the grace, a theft after it."""
+"""Sixteen copies of one refresh token on two servers: a retry within the grace period, a theft after it."""
 
 import httpx2
 import pytest

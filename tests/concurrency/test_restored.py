@@ -1,7 +1,4 @@
-"""Sixteen clients bring deleted meetings back into a time that was taken meanwhile, on two servers.
-
-It is given to one.
-"""
+"""Sixteen clients restore deleted meetings into a time that is taken, on two servers. One meeting gets it."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack

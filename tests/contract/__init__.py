@@ -1,1 +1,1 @@
-"""One suite that runs over every registered entity, ours and the odd ones, on both databases."""
+"""The contract suite: tests over every registered entity, on both databases."""

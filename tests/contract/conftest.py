@@ -1,4 +1,4 @@
-"""The applications that the suite runs on: the sample registries on each database."""
+"""Fixtures: the applications of the sample registries on each database."""
 
 from collections.abc import Iterator
 

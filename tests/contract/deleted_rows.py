@@ -1,4 +1,4 @@
-"""What the tests of soft delete and history share: who keeps what, and a look below the application."""
+"""Helpers for the tests of soft delete and history: which entities record what, and queries of the tables."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

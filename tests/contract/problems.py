@@ -1,4 +1,4 @@
-"""What every error looks like (docs/contract.md §4, RFC 9457)."""
+"""Checks the form of every error (docs/contract.md §4, RFC 9457)."""
 
 import http
 from typing import Any

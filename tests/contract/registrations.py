@@ -1,7 +1,4 @@
-"""The entities that the suite runs over.
-
-Those of the sample registries here, those of the product in `tests/app/contract`.
-"""
+"""The entities of the suite: those of the sample registries. `tests/app/contract` has those of the product."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

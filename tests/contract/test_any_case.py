@@ -1,8 +1,6 @@
-"""Text is found in any case on SQLite, and on PostgreSQL before and after it had `casefold`.
+"""Text is found in any case on SQLite, and on PostgreSQL with and without `casefold`, by search and by every filter.
 
-The same rows by every way to look for it.
-
-What must be found is worked out by Python's `str.casefold`, of both what is stored and what is looked for.
+The expected rows are computed with Python's `str.casefold` of the stored and the wanted text.
 """
 
 from collections.abc import Callable, Iterator

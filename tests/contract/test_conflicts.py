@@ -1,6 +1,6 @@
-"""What contradicts the stored rows.
+"""Conflicts with stored rows.
 
-Taken values, references to nothing, rows still referred to (docs/contract.md §2, §4).
+Duplicate values, missing references and rows that are still referenced (docs/contract.md §2, §4).
 """
 
 from typing import Any

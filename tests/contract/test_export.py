@@ -1,4 +1,4 @@
-"""Exports of every entity: what a walk through the list gives, as a file (docs/contract.md §2)."""
+"""An export contains the rows of the list, for every entity (docs/contract.md §2)."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Each filter of each column against rows chosen by plain Python.
+"""Each filter of each column selects the rows that plain Python selects.
 
 Types, nulls, Unicode, wildcards (docs/contract.md §3).
 """

@@ -1,4 +1,4 @@
-"""Each change of a row is told: what was done, when, by whom, and the row before and after (docs/contract.md §2)."""
+"""The history has each change of a row: what, when, by whom, and the row before and after (docs/contract.md §2)."""
 
 import json
 from datetime import datetime

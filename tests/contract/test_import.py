@@ -1,7 +1,4 @@
-"""Imports of every entity.
-
-What an export gives can be read again, and a file is stored whole or not at all (docs/contract.md §2).
-"""
+"""An import reads what an export wrote, and stores the whole file or nothing, for every entity (docs/contract.md §2)."""
 
 import csv
 import io

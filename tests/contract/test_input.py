@@ -1,7 +1,4 @@
-"""What a body may hold.
-
-Strict JSON types, the columns' ranges, no member that is not the client's (docs/contract.md §1, §4).
-"""
+"""Bodies: strict JSON types, the ranges of columns, and no members that clients may not set (docs/contract.md §1, §4)."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Pages, windows, order and parameters of a list (docs/contract.md §1, §3)."""
+"""Lists: pages, `skip` and `limit`, sorting and parameters (docs/contract.md §1, §3)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Rows with an owner, and secrets: who sees what (docs/contract.md §1, §6)."""
+"""Rows with an owner, and secrets: who sees which (docs/contract.md §1, §6)."""
 
 import json
 from typing import Any

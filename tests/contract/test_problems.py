@@ -1,4 +1,4 @@
-"""Every refusal before the values are looked at: who, where, which method, what kind of body (docs/contract.md §4)."""
+"""Errors that come before validation: caller, path, method and type of the body (docs/contract.md §4)."""
 
 import json
 

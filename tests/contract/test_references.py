@@ -1,4 +1,4 @@
-"""References between rows: out of sight they lead to nothing, and rows that go together do not hold each other."""
+"""A reference to an invisible row is rejected like one to a missing row. Rows deleted together may refer to each other."""
 
 from itertools import permutations
 from typing import Any

@@ -1,4 +1,4 @@
-"""A deleted row is gone for everyone, frees what it held, and comes back whole (docs/contract.md §2)."""
+"""A deleted row is invisible to everyone, frees its unique values, and can be restored unchanged (docs/contract.md §2)."""
 
 import json
 from collections import Counter

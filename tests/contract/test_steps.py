@@ -1,4 +1,4 @@
-"""The steps of every entity that has some, found from its registration (docs/contract.md §2)."""
+"""The steps of every entity that has steps (docs/contract.md §2)."""
 
 from enum import Enum
 from typing import Any

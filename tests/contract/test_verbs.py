@@ -1,6 +1,6 @@
-"""The five verbs.
+"""The verbs.
 
-Status codes, `Location`, the trailing slash, and what a change does not touch (docs/contract.md §1, §2).
+Status codes, `Location`, the trailing slash, and members that a change leaves alone (docs/contract.md §1, §2).
 """
 
 import re

@@ -1,4 +1,4 @@
-"""`fields` narrows a row, `expand` embeds what is related to it (docs/contract.md §3), on lists and on single rows."""
+"""`fields` narrows rows and `expand` embeds related rows, in lists and single rows (docs/contract.md §3)."""
 
 from typing import Any
 

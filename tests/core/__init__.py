@@ -1,1 +1,1 @@
-"""Tests of the core: settings, database, door, errors, routing and what every answer carries."""
+"""Tests of the runtime below the generated operations: settings, databases, workers, errors, routing and middleware."""

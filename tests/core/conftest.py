@@ -1,4 +1,4 @@
-"""Fixtures of the core's tests: applications that serve probes, and bare databases with two small tables."""
+"""Fixtures: applications that serve test routes, and databases with two small tables."""
 
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator

@@ -1,4 +1,4 @@
-"""What a route that reads no JSON lets in."""
+"""Routes with a body other than JSON accept its media types and reject others."""
 
 import pytest
 

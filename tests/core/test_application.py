@@ -1,7 +1,4 @@
-"""The short way to generated routes.
-
-It answers as the ordinary way does, with all that a developer has put around the application.
-"""
+"""The fast path responds like the slow path, with all middleware and handlers that a developer adds."""
 
 from collections.abc import Iterator
 from typing import Any, ClassVar

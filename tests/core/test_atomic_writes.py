@@ -1,7 +1,4 @@
-"""A write is stored if and only if its success was answered.
-
-Whatever fails between the statement and the answer undoes it.
-"""
+"""A write is stored if and only if the client got a success. Any failure before the response undoes it."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""The one clock."""
+"""The application has one clock."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Python's collector of garbage: what is there at the start is none, and is not looked through again and again."""
+"""The garbage collector ignores the objects of the start."""
 
 import gc
 

@@ -1,4 +1,4 @@
-"""The command `rowhouse`: which application it takes, what it prints, and how it exits."""
+"""The command `rowhouse`: which application it loads, what it prints, and its exit status."""
 
 import json
 import os

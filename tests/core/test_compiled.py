@@ -1,4 +1,4 @@
-"""Compiled statements: predicates that share one text, and values that survive both ways on both databases."""
+"""Compiled statements: predicates share one text, and values are exact in both directions on both databases."""
 
 import enum
 import uuid

@@ -1,4 +1,4 @@
-"""What a connection may send before its request is known, and how long that and a body may take; over real sockets."""
+"""Limits of a connection: the size of a request's head, and the time of head and body. Over real sockets."""
 
 import contextlib
 import json

@@ -1,4 +1,7 @@
-"""Two servers count logins, sign-ups and requests in one real Valkey, and each alone while it does not answer."""
+"""Two servers share the counts of logins, sign-ups and requests in one Valkey.
+
+While it does not respond, each counts alone.
+"""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Dependencies of hand-written routes: in the worker thread, once a request, none of them skipped."""
+"""Dependencies of hand-written routes run in the worker thread, once for each request, and none is skipped."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

@@ -1,4 +1,4 @@
-"""A stop: `/ready` turns away while all is served on, then the server closes and ends in a bounded time."""
+"""Shutdown: `/ready` is 503 while requests are still served; then the server closes within a bounded time."""
 
 import asyncio
 import contextlib

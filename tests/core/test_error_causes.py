@@ -1,4 +1,4 @@
-"""The log says why: each failure of the database or Redis in one line, without values, secrets or what quotes a row."""
+"""The log names the cause of each failure of the database or Redis in one line, without values or secrets."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""The error tree, and how it looks on the wire (RFC 9457)."""
+"""The tree of errors, and their responses (RFC 9457)."""
 
 import asyncio
 import json

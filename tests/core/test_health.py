@@ -1,4 +1,4 @@
-"""`/health` and `/ready`."""
+"""`/health` and `/ready` in every state of the database, and a start without one."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What hand-written routes refuse of a request, before anything is done."""
+"""Hand-written routes reject wrong input before anything else happens."""
 
 from typing import Annotated, Any, Literal
 

@@ -1,6 +1,6 @@
-"""What a database error means.
+"""Database errors become responses by the name of the constraint, the same on both databases.
 
-By the constraint's name, alike on both databases, and nothing given away by the unknown.
+Unknown errors reveal nothing.
 """
 
 import sqlite3

@@ -1,4 +1,4 @@
-"""PostgreSQL by libpq: what is prepared when, and what becomes of it."""
+"""The libpq connection: transactions, results, and which statements it prepares."""
 
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace

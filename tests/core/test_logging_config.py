@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line, and never a body, a header or a query string."""
+"""Logs are one JSON object a line, and never contain a body, a header or a query string."""
 
 import json
 import logging

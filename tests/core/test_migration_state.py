@@ -1,4 +1,4 @@
-"""Which migrations a database may hold for the code to serve."""
+"""Which stored migrations let the code serve."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The OpenAPI document: complete, without a dangling reference, and fit to generate a client from."""
+"""The OpenAPI document is complete, has no dangling references, and suits client generators."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Threads that work for an event loop."""
+"""The pool of worker threads for an event loop."""
 
 import asyncio
 import threading

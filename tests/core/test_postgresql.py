@@ -1,4 +1,4 @@
-"""PostgreSQL as others set it: whatever a role, a database, the environment or a pooler says, answers are the same."""
+"""Responses on PostgreSQL do not depend on settings of the role, the database, the environment or a pooler."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Below a prefix everything that names a path names it as the client sees it, however the prefix came about."""
+"""Under a prefix, every path in a response is the one that the client sees, however the prefix was set."""
 
 import base64
 import hashlib

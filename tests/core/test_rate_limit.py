@@ -1,4 +1,4 @@
-"""The general rate: requests of one account or address in a window, told in every answer; off by default."""
+"""The general rate limit: requests of one account or address in a window. Every response states it. Off by default."""
 
 import re
 from collections.abc import Callable, Iterator

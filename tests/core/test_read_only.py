@@ -1,7 +1,4 @@
-"""A database that takes no writes.
-
-Reads are served, writes are 503 with the reason, and writing goes on when it can.
-"""
+"""A read-only database: reads are served, writes are 503 with the reason, and writes work again when they can."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""`/ready`: whether this process can serve with the database as it is now."""
+"""`/ready` tells whether this process can serve with the database as it is."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""How long a body may take to arrive; that of a large file on a slow line may take longer."""
+"""The time that a body may take to arrive. A large file on a slow line may take longer."""
 
 import asyncio
 import time

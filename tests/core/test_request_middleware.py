@@ -1,4 +1,4 @@
-"""What every answer carries, also those that go wrong."""
+"""Every response has a request id and security headers, errors too."""
 
 import asyncio
 import base64

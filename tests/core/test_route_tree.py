@@ -1,4 +1,4 @@
-"""The directory: every path in constant time, with or without its trailing slash, and one route for each."""
+"""The route tree finds every path in constant time, with or without a trailing slash, and one route for each."""
 
 from typing import Any
 

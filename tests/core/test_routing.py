@@ -1,4 +1,4 @@
-"""Hand-written routes: what a plain `def` gets, and what it may answer."""
+"""Hand-written routes: plain `def` endpoints, their arguments and their responses."""
 
 from typing import Annotated, Any
 

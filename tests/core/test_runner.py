@@ -1,4 +1,4 @@
-"""The door: one hop, one connection, one commit, and a refusal instead of a stall."""
+"""The request runner: one thread, one connection and one commit for a request, and 503 instead of a long wait."""
 
 import asyncio
 import threading

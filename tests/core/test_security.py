@@ -1,4 +1,4 @@
-"""Tokens that hold and tokens that do not, password hashes, and the header they come in."""
+"""Valid and invalid tokens, password hashes, and the `Authorization` header."""
 
 import base64
 import json

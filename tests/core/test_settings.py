@@ -1,4 +1,4 @@
-"""Settings: frozen, guarded, and equal to `.env.example`."""
+"""Settings are frozen and validated, and `.env.example` equals them."""
 
 from itertools import pairwise
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Text in any case, Unicode included, alike on both databases."""
+"""Case folding and search of Unicode text, the same on both databases."""
 
 from collections.abc import Iterator
 

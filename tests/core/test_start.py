@@ -1,4 +1,4 @@
-"""A start that fails says in one sentence what to do, and one that succeeds means that it works."""
+"""A start that fails prints one sentence that says what to do. A start that succeeds can serve."""
 
 import contextlib
 import os

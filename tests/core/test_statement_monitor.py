@@ -1,4 +1,4 @@
-"""Statements that take long: stopped on both databases, and logged without their values."""
+"""Slow statements are stopped on both databases, and logged without their values."""
 
 import signal
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Counting failures: what is counted, against what, and what happens when nobody can count."""
+"""Throttling of failed attempts: what is counted against which limit, and what happens without the shared storage."""
 
 import sys
 from collections import Counter

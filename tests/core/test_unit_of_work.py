@@ -1,4 +1,4 @@
-"""Connections and the unit of work, alike on both databases."""
+"""Connections and the unit of work, the same on both databases."""
 
 import sqlite3
 import threading

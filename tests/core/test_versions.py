@@ -1,4 +1,4 @@
-"""Registries below other prefixes, and several of them in one application."""
+"""Registries under other prefixes, and several registries in one application."""
 
 import json
 from collections import Counter

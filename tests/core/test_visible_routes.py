@@ -1,7 +1,4 @@
-"""Every operation is a route of the application that others can see.
-
-Rate limits, metrics and traces name it by its template.
-"""
+"""Every operation is a route that rate limits, metrics and traces can see and name by its template."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""SQLite's write-ahead log is given back after a long reader made it grow."""
+"""SQLite's write-ahead log shrinks again after a long reader made it grow."""
 
 from pathlib import Path
 

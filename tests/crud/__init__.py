@@ -1,1 +1,1 @@
-"""The engine: what its contract suite over HTTP cannot reach."""
+"""Tests of the engine that the contract suite over HTTP cannot cover."""

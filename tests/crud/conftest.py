@@ -1,4 +1,4 @@
-"""The odd entities on each database, for rules that hold of one of them."""
+"""Fixtures: the odd sample entities on each database, for rules that only one of them has."""
 
 from collections.abc import Iterator
 

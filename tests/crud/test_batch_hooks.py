@@ -1,7 +1,4 @@
-"""A batch is judged as if one row were made after the other, at once or one by one.
-
-Rules of overlap, and hooks of one row and of many.
-"""
+"""A batch is validated as if its rows were written one by one: hooks for one row and for many rows, and `NoOverlap`."""
 
 import random
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Cells of CSV: whatever a column holds comes back, and nothing that a client wrote is a formula."""
+"""CSV cells: every value of a column survives an export and an import, and no text becomes a formula."""
 
 import json
 from typing import Any

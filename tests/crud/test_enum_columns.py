@@ -1,7 +1,4 @@
-"""Columns of few words: an enum, or `sa.Enum("draft", "published")` without a class.
-
-And what others have stored in them.
-"""
+"""Enum columns, with a class and as `sa.Enum("draft", "published")`, and values in them that others have stored."""
 
 import enum
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A new column type is one entry in `FIELD_TYPES`: every format and every verb then knows it."""
+"""A new column type is one entry in `FIELD_TYPES`. Every format and every verb then supports it."""
 
 from collections.abc import Iterator
 from ipaddress import IPv4Address

@@ -1,4 +1,4 @@
-"""Moved walls: `scope`, `prepare`, `validate`, validators of the class, marks, and routes by hand."""
+"""Overrides of `scope`, `prepare` and `validate`, validators of the class, marks, and hand-written routes."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A column that lists read by and no index serves is named in the log at start-up, once an entity, with the mend."""
+"""At start-up the log names each entity's columns that need an index, and how to fix that."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""JSON documents that PostgreSQL cannot store are refused, on both databases alike."""
+"""JSON documents that PostgreSQL cannot store are rejected on both databases."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Names made from class names, and columns made portable."""
+"""Names that follow from class names, and portable columns."""
 
 import enum
 from typing import Any

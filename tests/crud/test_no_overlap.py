@@ -1,4 +1,4 @@
-"""`NoOverlap` for any entity: whole hours in a room, whole days on a leaf whose key is a UUID (both databases)."""
+"""`NoOverlap` for other entities: hours of a room, and days of a resource with a UUID key. Both databases."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any

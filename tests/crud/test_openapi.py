@@ -1,7 +1,4 @@
-"""The document that clients are generated from.
-
-Names, types, answers, and nothing secret in it (docs/contract.md §1).
-"""
+"""The OpenAPI document: names, types, responses, and no secrets (docs/contract.md §1)."""
 
 import json
 from collections import Counter

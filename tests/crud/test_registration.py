@@ -1,4 +1,4 @@
-"""A line that would not do what it says stops the start-up, and its message names the mend."""
+"""A wrong registration line stops the start, and the message says how to fix it."""
 
 from collections.abc import Sequence
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""What entities are to each other, and what `expand` calls it."""
+"""The relations between entities, and their names in `expand`."""
 
 from collections.abc import Iterator
 

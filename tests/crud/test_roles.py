@@ -1,4 +1,4 @@
-"""Roles of policies: one that no account can have stops the start; and reservations of no interval."""
+"""A policy with an unknown role stops the start; and reservations without an interval."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Bodies that come in pieces, which Starlette's test client always joins: spoken to as a server would."""
+"""Bodies that arrive in pieces, sent as a server sends them, because Starlette's test client joins them."""
 
 import asyncio
 import json

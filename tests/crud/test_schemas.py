@@ -1,4 +1,4 @@
-"""Entities in a schema: the same answers on both databases, though SQLite has no schemas."""
+"""Entities in a schema get the same responses on both databases, though SQLite has no schemas."""
 
 from collections.abc import Iterator
 from datetime import date

@@ -1,4 +1,4 @@
-"""What hand-written code changes through the session is in the history and the archive too."""
+"""The history and the archive contain changes that hand-written code makes through a session."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

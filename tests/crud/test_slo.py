@@ -1,6 +1,6 @@
-"""One SLO.
+"""The service level objective of an operation.
 
-The setting, the registration line and a hand-written route say it, and the document states it of every operation.
+From the setting, the registration line or a hand-written route, and stated in the document.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What an operation costs: statements do not grow with rows, nor the way to a route with entities."""
+"""The number of statements of an operation does not grow with rows, nor the time to find a route with entities."""
 
 from collections.abc import Iterator
 from typing import Any, cast

@@ -1,4 +1,4 @@
-"""A step that could not be taken stops the start, and the message says how to fix it."""
+"""A step that could never be taken stops the start, and the message says how to fix it."""
 
 from collections.abc import Iterable
 from enum import Enum, StrEnum

@@ -1,7 +1,7 @@
-"""Steps as a word of the registration line: who may take one, versions, keys, history, deleted rows, the document.
+"""Steps of a registration line: callers, versions, idempotency keys, history, deleted rows and the document.
 
-`Sealed` has text for its state, a history, and a step that more callers may take than may write it. `Booking` has an
-owner, and a step that fewer may take.
+`Sealed` has a text state, a history, and a step that more callers may take than may write it. `Booking` has an owner,
+and a step that fewer callers may take.
 """
 
 from concurrent.futures import ThreadPoolExecutor

@@ -1,1 +1,1 @@
-"""Routes that are written by hand: who may use them, and how they read a request and answer it."""
+"""Tests of hand-written routes: policies, requests and responses."""

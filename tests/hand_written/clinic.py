@@ -1,7 +1,4 @@
-"""A clinic's table of contents on the product's tables.
-
-Entities for staff alone, with steps written as in `bookings/`.
-"""
+"""A clinic's registry over the sample tables: entities for staff only, and hand-written steps."""
 
 from typing import Annotated, Any
 

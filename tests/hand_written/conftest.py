@@ -1,4 +1,4 @@
-"""The clinic on each database, and its callers."""
+"""Fixtures: the clinic on each database, and its callers."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack

@@ -1,6 +1,6 @@
-"""An application, its callers, and the policy of each of its operations.
+"""An application, its callers, and the expected policy of each of its operations.
 
-The policies of hand-written operations are listed here a second time, so that a change of one is noticed.
+The policies of hand-written operations are listed here a second time, so that a change of one fails a test.
 """
 
 from collections.abc import Iterator, Mapping

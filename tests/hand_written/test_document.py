@@ -1,4 +1,4 @@
-"""What the document says of hand-written routes holds for every form that FastAPI lets them have."""
+"""The document describes hand-written routes correctly in every form that FastAPI allows."""
 
 from typing import Annotated, Any
 

@@ -1,6 +1,6 @@
-"""Every operation as every caller, against the policies that the tables of contents declare.
+"""Calls every operation as every caller, and compares the responses with the declared policies.
 
-401 and 403 come before all else.
+401 and 403 take precedence.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""`app.dependency_overrides` holds on every route, as in FastAPI; what cannot be honoured says so."""
+"""`app.dependency_overrides` works on every route, as in FastAPI. One that cannot work is an error that says why."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any

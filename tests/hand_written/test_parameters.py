@@ -1,4 +1,4 @@
-"""Ids and query parameters of hand-written routes: as strict as those of generated ones, with the same words."""
+"""Ids and query parameters of hand-written routes are as strict as those of generated routes, with the same messages."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta

@@ -1,4 +1,4 @@
-"""Closed by default, by hand too: a route that reaches an entity has its policy, unless it says another in one word."""
+"""A hand-written route that reaches an entity has its policy unless it declares another. Any other needs an account."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any

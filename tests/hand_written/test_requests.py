@@ -1,4 +1,7 @@
-"""How hand-written and generated routes read headers and refuse bodies: the caller first, lines of one list as one."""
+"""Hand-written and generated routes read headers and reject bodies in the same way.
+
+The caller first, list headers joined.
+"""
 
 from collections.abc import Mapping
 from typing import Annotated, Any

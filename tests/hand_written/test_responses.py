@@ -1,4 +1,4 @@
-"""What a hand-written route answers with: FastAPI's words on the decorator hold, or are refused at start-up."""
+"""The response of a hand-written route: FastAPI's options on the decorator work, or are rejected at start-up."""
 
 from datetime import date
 from functools import partial

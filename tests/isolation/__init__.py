@@ -1,1 +1,1 @@
-"""Owners and other callers: no request shows or changes the private row of another account."""
+"""Tests of ownership: no request shows or changes the private row of another account."""

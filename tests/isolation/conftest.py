@@ -1,4 +1,4 @@
-"""The applications and entities of the contract suite, which the probes run over."""
+"""Fixtures: the applications and entities of the contract suite, for the probes."""
 
 from tests.contract.conftest import (
     entity,

@@ -1,4 +1,4 @@
-"""Makes rows that only their owner sees, and the rows of strangers beside them; see `test_ownership`."""
+"""Makes rows that only their owner sees, and rows of another account beside them; see `test_ownership`."""
 
 import secrets as randomness
 from collections.abc import Callable

@@ -1,7 +1,4 @@
-"""What a probe for another's row is made of.
-
-The request, the row that it asks for, and the queries that would select it.
-"""
+"""A probe for another account's row: the request, the row, and the queries that would select it."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

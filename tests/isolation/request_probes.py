@@ -1,7 +1,6 @@
-"""Every way in which a request can name a row, generated from the OpenAPI document; see `test_ownership`.
+"""Generates from the OpenAPI document every way in which a request can name a row; see `test_ownership`.
 
-An operation or a parameter that is not known here makes the suite fail by its name, so that whoever adds one says how
-it names a row.
+An unknown operation or parameter fails the suite by its name, so that its author says how it names a row.
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -1,7 +1,4 @@
-"""The ways to a row that are no page and no single write: views of it, files, its return and its history.
-
-See `strangers`.
-"""
+"""Probes beyond pages and single writes: projections, files, restore and history. See `strangers`."""
 
 import csv
 import io

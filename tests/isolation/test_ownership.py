@@ -1,10 +1,8 @@
-"""The ownership property.
+"""The ownership property: to a second user, the first user's row does not exist (docs/contract.md §4, §6).
 
-Whatever a second user asks, it is as if the first one's row did not exist (docs/contract.md §4, §6).
-
-Every request that can name the row is sent twice by a stranger: while the row is there, and again once an administrator
-has deleted it; what asks for deleted rows is sent a third time, once nothing of the row is kept. If the answers are the
-same byte for byte, nothing of the row was seen: not its values, not its place, not that it exists or did.
+A second user sends every request that can name the row twice: while the row exists, and after an administrator has
+deleted it. Requests for deleted rows are sent a third time, when nothing of the row is stored. If the responses are
+equal byte for byte, the user has learned nothing: neither values, nor positions, nor whether the row exists or did.
 """
 
 import base64

@@ -1,1 +1,1 @@
-"""What the generic API gives beyond the verbs: cursors, versions, keys that make a request safe to repeat."""
+"""Tests of cursors, batches, estimated totals, entity tags and idempotency keys."""

@@ -1,4 +1,4 @@
-"""A shelf of books that one test owns: found again by its category."""
+"""Fixtures: books of one category, which belongs to one test."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Batches: all or none, the failing element named, in a number of statements that does not grow."""
+"""Batches store all rows or none, name the faulty element, and need a number of statements that does not grow."""
 
 from datetime import timedelta
 from typing import Any

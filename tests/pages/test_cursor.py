@@ -1,4 +1,4 @@
-"""Keyset pages: no row twice, none left out, in every direction and through nulls."""
+"""Pages by cursor show every row once, in both directions and with nulls."""
 
 from itertools import product
 from typing import Any

@@ -1,4 +1,4 @@
-"""Totals past a bound are estimated where the registration asks, and say so (docs/contract.md §3)."""
+"""Totals past a limit are estimates if the registration says so, and the response says that (docs/contract.md §3)."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

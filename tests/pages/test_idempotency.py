@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: one row, however often and however simultaneously the request comes."""
+"""`Idempotency-Key`: one row is stored, however often and however concurrently the request arrives."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta

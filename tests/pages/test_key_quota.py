@@ -1,4 +1,4 @@
-"""An account has a bounded number of idempotency keys; a stored one is answered, and few requests count them."""
+"""An account has a limited number of idempotency keys. Stored keys still work, and few requests count them."""
 
 from collections.abc import Callable
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""How the databases answer a page behind a cursor, and a search: by an index (EXPLAIN)."""
+"""Both databases use an index for pages by cursor and for searches (EXPLAIN)."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Entity tags: what was read is known again, and a stale change changes nothing."""
+"""Entity tags: a known version is 304, and a change of a stale version is 412 and changes nothing."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any

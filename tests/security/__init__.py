@@ -1,1 +1,1 @@
-"""Attacks: each test is one that must not succeed, and fails when the guard against it is taken away."""
+"""Tests of attacks. Each one must fail, and succeeds without the guard against it."""

@@ -1,4 +1,4 @@
-"""Makes tokens that no library would make, bit by bit."""
+"""Makes forged tokens that no library would make."""
 
 import base64
 import hashlib

@@ -1,6 +1,6 @@
-"""The hand-written routes of the sample shop: whose row each is about, a valid body, and how other callers are refused.
+"""The hand-written routes of the sample shop: the owner of each row, a valid body, and the errors of other callers.
 
-The suite compares these tables with the routes of the application. A route that is in none of them fails it.
+The suite compares these tables with the routes of the application, and fails for a route that is in none of them.
 """
 
 from collections.abc import Callable, Mapping

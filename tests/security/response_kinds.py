@@ -1,4 +1,4 @@
-"""A request for every kind of answer that there is: what is true of every answer is true of each of these."""
+"""A request for every kind of response, for tests of what every response must have."""
 
 from typing import Any
 

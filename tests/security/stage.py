@@ -1,4 +1,4 @@
-"""An application under attack: its callers, and everything that it stores."""
+"""An application under attack: its callers and its stored rows."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

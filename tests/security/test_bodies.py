@@ -1,6 +1,6 @@
-"""Bodies that are too large, lie about their size or never end, and numbers, names and paths without measure (OWASP API4).
+"""Bodies that are too large, lie about their size or never end, and extreme numbers, names and paths (OWASP API4).
 
-Found from the OpenAPI document: an operation that is new is attacked like the others.
+The tests find operations in the OpenAPI document, so they attack new ones too.
 """
 
 import gzip

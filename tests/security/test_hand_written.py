@@ -1,6 +1,6 @@
-"""Ownership over every hand-written route: a stranger and nobody are refused, and nothing changes (OWASP API1, API5).
+"""Ownership of rows behind hand-written routes: other callers are rejected, and nothing changes (OWASP API1, API5).
 
-What is generated is held to the same by `tests/isolation/test_ownership.py`.
+`tests/isolation/test_ownership.py` tests the generated routes.
 """
 
 import sqlalchemy as sa

@@ -1,4 +1,4 @@
-"""What every kind of answer tells a browser to leave be, and what no answer tells (OWASP API8)."""
+"""Security headers of every kind of response, and headers that no response has (OWASP API8)."""
 
 import re
 from typing import Any

@@ -1,6 +1,6 @@
-"""Words that would be SQL, paths that would be files, lines that would be the log's, addresses that would be fetched (OWASP API7, API8).
+"""Texts that could become SQL, file paths, log lines or requests (OWASP API7, API8).
 
-Formulas in exported cells: `tests/transfer/test_export.py`.
+For formulas in exported cells see `tests/transfer/test_export.py`.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
-"""How long a refused login takes does not tell whether the address is registered.
+"""The time of a failed login does not reveal whether the address is registered.
 
-The work is counted, no clock is looked at.
+The tests count the hashing work instead of the time.
 """
 
 from collections.abc import Callable

@@ -1,9 +1,6 @@
-"""Members that the server owns, in every body that any operation reads.
+"""Members that the server owns are rejected in every body: 422 names the member, and nothing happens (OWASP API3).
 
-422 that names the member, and nothing happens (OWASP API3).
-
-Found from the OpenAPI document, so that a new operation is attacked without being told; one that is written by hand
-must say in `by_hand` what a valid body is.
+The tests find the operations in the OpenAPI document. For a hand-written one, `by_hand` must state a valid body.
 """
 
 from collections.abc import Mapping

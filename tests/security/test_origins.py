@@ -1,7 +1,4 @@
-"""Pages of other origins.
-
-Closed unless they are named, letter by letter, and never with what a browser sends by itself (CORS).
-"""
+"""CORS: pages of other origins are rejected unless a setting names them exactly, and credentials are never allowed."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is secret is in no log and in no answer, whatever goes wrong and however loud the log (OWASP API8)."""
+"""No log and no response contains a secret, whatever fails and at every log level (OWASP API8)."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Tokens that are not ours, or not any more, or not for this: 401, with nothing done and nothing told (OWASP API2)."""
+"""Forged, expired and misused tokens: 401, and nothing happens (OWASP API2)."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

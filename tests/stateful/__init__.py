@@ -1,4 +1,4 @@
-"""A state machine that does to the API whatever a client may, beside a model of the contract in plain lists and dicts."""
+"""A state machine that calls the API at random and compares every response with a model in plain Python."""
 
 import pytest
 

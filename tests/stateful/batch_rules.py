@@ -1,4 +1,4 @@
-"""Rules over many rows at once: all or none, and the element that is at fault is named."""
+"""Rules for batches: all rows or none, and the error names the element."""
 
 import json
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Rules over what is kept: deleted rows that come back, and the history of every row, there or gone."""
+"""Rules for deleted rows that are restored, and for the history of every row."""
 
 from datetime import datetime
 

@@ -1,7 +1,4 @@
-"""What a list selects and in which order (docs/contract.md §3).
-
-Filters, search, sort and the place behind a row, in plain Python.
-"""
+"""A model of lists in plain Python (docs/contract.md §3): filters, search, sorting and the position after a row."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Rules over lists: filters, search, sort and windows, and walks by cursor while everything else goes on."""
+"""Rules for lists: filters, search, sorting, pages, and walks by cursor during other changes."""
 
 from dataclasses import dataclass, field
 from typing import Any

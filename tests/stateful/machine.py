@@ -1,9 +1,7 @@
-"""What every part of the machine stands on.
+"""The base of the machine's parts: counted steps, requests, and comparison of responses with the model.
 
-Steps that are counted, requests, and the comparison of an answer with the model.
-
-A part is a class of rules; `Machine` in `test_machine` puts the parts together. A new operation is a part of its own:
-derive it from `Part`, write its rules with `step`, and name it there.
+A part is a class of rules; `Machine` in `test_machine` combines them. For a new operation, derive a class from `Part`,
+write its rules with `step`, and add it there.
 """
 
 import functools

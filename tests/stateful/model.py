@@ -1,8 +1,7 @@
-"""The contract (docs/contract.md §2 to §5) in lists and dicts.
+"""A model of the contract (docs/contract.md §2 to §5) in lists and dicts.
 
-What is stored, who sees it, and what every request should answer.
-
-An independent reading: nothing of the engine is used here. Rows are as the wire shows them.
+Stored rows, who sees them, and the response to every request. It uses nothing of the engine. Rows are as JSON shows
+them.
 """
 
 from collections.abc import Mapping, Sequence

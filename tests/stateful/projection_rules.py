@@ -1,4 +1,4 @@
-"""Rules over what of rows is shown: members, related rows, and files of all that a list selects."""
+"""Rules for `fields`, `expand` and exports."""
 
 import csv
 import io

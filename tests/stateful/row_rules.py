@@ -1,4 +1,4 @@
-"""Rules over one row: create, read, change, delete, with tags and keys, as whoever."""
+"""Rules for one row: create, read, change and delete, with entity tags and idempotency keys, as any caller."""
 
 import json
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""What hypothesis draws: bodies, queries and picks of rows.
+"""The strategies of hypothesis: bodies, queries and picks of rows.
 
-A pick is a number, for which row it means is known only as it comes.
+A pick is a number, because the rows are known only when it is used.
 """
 
 from dataclasses import dataclass

@@ -1,9 +1,7 @@
-"""The API against a plain model of its contract, step by step, on both databases.
+"""Compares the API with a plain model of its contract, step by step, on both databases. Each run is different.
 
-Each run is another one; a failure prints its seed, `MACHINE_SEED=… MACHINE_STEPS=…` repeats it, and `MACHINE_SHRINK=1`
-beside them looks for the shortest way to it, which takes minutes. The long run by hand:
-
-    MACHINE_STEPS=10000 .venv/bin/python -m pytest tests/stateful
+A failure prints its seed: `MACHINE_SEED=… MACHINE_STEPS=…` repeats it, and `MACHINE_SHRINK=1` also looks for the
+shortest failure, which takes minutes. A long run: MACHINE_STEPS=10000 .venv/bin/python -m pytest tests/stateful
 """
 
 import os

@@ -1,6 +1,6 @@
-"""The values that the machine sends: few, so that they meet again, each with what the wire shows for it.
+"""The values that the machine sends, each with its form in a response. They are few, so that they repeat.
 
-A value that is not listed is one that the contract refuses; so the model validates by looking up.
+The contract rejects every other value, so the model validates by lookup.
 """
 
 from dataclasses import dataclass, field

@@ -1,1 +1,1 @@
-"""Exports and imports: streams, files, lanes and what happens when either end fails."""
+"""Tests of exports and imports: streams, files, worker groups and failures on either side."""

@@ -1,4 +1,4 @@
-"""A shelf of books that one test owns, and a conversation with the application as a server has it."""
+"""Fixtures: books that belong to one test, and requests to the application as a server sends them."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping

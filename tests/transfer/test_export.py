@@ -1,4 +1,4 @@
-"""The stream of an export: chunk by chunk, whole or broken off, and never more work than a client waits for."""
+"""The stream of an export: chunk by chunk, complete or broken off, and no faster than the client reads."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""The file of an import: how it may be written, what is refused of it, and that a part of it is never stored."""
+"""The file of an import: its allowed forms, its errors, and that a part of it is never stored."""
 
 import json
 from collections.abc import Callable, Iterator

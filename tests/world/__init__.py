@@ -1,1 +1,1 @@
-"""Rowhouse among the servers that it meets in production: other PostgreSQLs, poolers, proxies, standbys, Redis."""
+"""Tests with the servers of a production environment: other PostgreSQL versions, poolers, proxies, standbys, Redis."""

@@ -1,6 +1,6 @@
-"""The world's fixtures.
+"""Fixtures of tests/world. Nothing here is collected unless `scripts/test-world` asks for it.
 
-Nothing here is collected unless `scripts/test-world` asks for it: it needs more than a bare machine has.
+The tests need more than a bare machine has.
 """
 
 import os

@@ -1,7 +1,7 @@
-"""One fixed script of requests, whose answers every database must give byte for byte: `speak(client)`.
+"""A fixed script of requests, whose responses every database must return byte for byte: `speak(client)`.
 
-The clock stands still within a request and goes on by a tick between two. Rows that cannot be stored are asked for
-last, for a sequence of PostgreSQL goes on where the insert that took its number is undone.
+The clock stands still within a request and advances between two. Requests that fail come last, because on PostgreSQL a
+failed insert still takes a number from its sequence.
 """
 
 import json

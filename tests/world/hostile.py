@@ -1,6 +1,6 @@
-"""Settings that change what PostgreSQL sends back, as roles, databases and environments out there have them.
+"""Settings of roles, databases and environments that change what PostgreSQL returns.
 
-None of them may change an answer of Rowhouse.
+None of them may change a response.
 """
 
 # For ALTER ROLE … SET and ALTER DATABASE … SET.

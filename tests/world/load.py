@@ -1,9 +1,7 @@
-"""A mixed load whose every answer is known.
+"""A mixed load with a known response to every request.
 
-Clients make, read, change and delete rows of their own and read those of others.
-
-A row's name holds its number, its owner and its version, so that an answer that belongs to another statement is seen at
-once.
+Clients create, read, change and delete rows of their own, and read the rows of others. The name of a row has its
+number, owner and version, so a response of another statement is noticed at once.
 """
 
 import itertools

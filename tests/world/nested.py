@@ -1,4 +1,4 @@
-"""Runs other tests of this project against another PostgreSQL than the wheel's, in a process of their own."""
+"""Runs other tests of this project in a process of their own, against another PostgreSQL than the wheel's."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""SQLite, PostgreSQL 15 with and without ICU, 16 and 18 give the same answers byte for byte, whatever is set in them."""
+"""SQLite, PostgreSQL 15 with and without ICU, 16 and 18 return the same responses byte for byte, with any settings."""
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping

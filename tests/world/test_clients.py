@@ -1,7 +1,4 @@
-"""The clients of the guide.
-
-Its files as they stand, made and run by its commands as they stand, against `scripts/run`.
-"""
+"""Runs the commands and files of the guide's chapter on clients, unchanged, against `scripts/run`."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The commands of the README and the guides that take longer, or more, than a bare machine should.
+"""Runs the commands of the README and the guides that take longer, or need more, than the other tests allow.
 
 See `tests/commands.py`.
 """

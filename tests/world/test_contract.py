@@ -1,4 +1,4 @@
-"""The contract suite, unchanged, on the PostgreSQLs and behind the poolers that people have."""
+"""The contract suite, unchanged, on other PostgreSQL versions and behind poolers."""
 
 import pytest
 

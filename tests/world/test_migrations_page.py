@@ -1,6 +1,6 @@
-"""docs/migrations.md, the operator's day.
+"""The operator's part of docs/migrations.md.
 
-Migrations by hand, and several migrators at once behind PgBouncer, one of which gets no lock.
+Migrations by hand, and several migrators behind PgBouncer, one of which gets no lock.
 """
 
 import re

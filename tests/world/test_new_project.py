@@ -1,4 +1,4 @@
-"""`rowhouse new` and the wheel of this tree: a project that runs, passes its checks and tests, and takes entities."""
+"""`rowhouse new` with the wheel of this tree: the project runs, passes its checks and tests, and accepts entities."""
 
 import os
 import shutil

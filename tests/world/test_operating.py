@@ -1,6 +1,6 @@
-"""docs/operating.md as it stands.
+"""Runs docs/operating.md as it is written.
 
-Migrations by the owner, a server with data rights only, backups that can be restored.
+Migrations by the owner, a server with data rights only, and backups that can be restored.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""A mixed load through PgBouncer: no answer is another statement's, no row vanishes, nothing fails."""
+"""A mixed load through PgBouncer: every response belongs to its statement, no row is lost, and nothing fails."""
 
 import os
 from collections.abc import Iterator

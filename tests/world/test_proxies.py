@@ -1,7 +1,4 @@
-"""nginx in front.
-
-A prefix that it strips or passes on, addresses and schemes that it forwards, two servers and their restarts.
-"""
+"""nginx in front: a prefix that it strips or passes on, forwarded addresses and schemes, and two servers that restart."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Debian's Redis behind two servers: they count together."""
+"""Two servers share their counts in Debian's Redis."""
 
 import httpx2
 import pytest

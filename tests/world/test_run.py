@@ -1,7 +1,4 @@
-"""`scripts/run` where people run it.
-
-An empty PostgreSQL that belongs to an ordinary role, directly and through a pooler.
-"""
+"""`scripts/run` on an empty PostgreSQL that belongs to an ordinary role, directly and through a pooler."""
 
 from collections.abc import Iterator
 

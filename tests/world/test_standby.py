@@ -1,4 +1,4 @@
-"""Streaming replication: what a standby serves and refuses, and what happens when the primary dies."""
+"""Streaming replication: what a standby serves and rejects, and what happens when the primary stops."""
 
 import threading
 import time

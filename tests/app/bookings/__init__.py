@@ -1,1 +1,1 @@
-"""The charging network: when, where and by whom a booking can be made and changed."""
+"""Tests of the charging network: who books and changes which booking, where and when."""

@@ -1,4 +1,4 @@
-"""A network to book on, and a clock that stands."""
+"""Fixtures: the charging network, and a clock that stands still."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -20,9 +20,9 @@ def other_driver(client: TestClient) -> Headers:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
-    """The application's clock, standing just behind the true time.
+    """A clock for the application, slightly behind the true time.
 
-    The sessions of the tests outlive its being turned on.
+    The sessions of the tests outlive the change of the clock.
     """
     monkeypatch.setattr(security, "_is_in_force", lambda _claims: True)
     standing = Clock(datetime.now(UTC).replace(microsecond=0))
@@ -32,11 +32,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
 
 @pytest.fixture
 def network(client: TestClient, clock: Clock, admin: Headers, driver: Headers) -> Network:
-    """The product's network."""
+    """The charging network of the product."""
     return Network(client, clock, admin=admin, driver=driver)
 
 
 @pytest.fixture
 def point(network: Network) -> int:
-    """A charge point of the test's own."""
+    """A new charge point."""
     return network.add_point()

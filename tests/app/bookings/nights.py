@@ -1,4 +1,4 @@
-"""The two nights in which the clocks of Europe/Berlin change, and bookings in them."""
+"""Helpers for bookings in the two nights in which the clocks of Europe/Berlin change."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -13,12 +13,12 @@ Span = tuple[str, str]
 
 
 def book(network: Network, point: int, span: Span) -> Response:
-    """The answer to a booking from and to these instants, made at noon of the day before."""
+    """Return the response to a booking between these instants, made at noon of the day before."""
     network.clock.time = NOON_BEFORE[span[0][:4]]
     body = {"charge_point_id": point, "start_time": span[0], "end_time": span[1]}
     return network.client.post(BOOKINGS, json=body, headers=network.driver)
 
 
 def times(row: Any) -> Span:
-    """The interval of a row."""
+    """Return the interval of a row."""
     return row["start_time"], row["end_time"]

@@ -1,4 +1,4 @@
-"""Who may book, see, change and delete: drivers their own, administrators all, others nothing."""
+"""Who books, sees, changes and deletes: drivers their own bookings, administrators all, others none."""
 
 from typing import Any
 
@@ -16,14 +16,14 @@ VEHICLE = {"plate": "X", "connector": "ccs"}
 
 
 def ids_of(client: TestClient, path: str, headers: Headers, **filters: Any) -> set[int]:
-    """The ids that a caller's list holds."""
+    """Return the ids in a caller's list."""
     answer = client.get(path, params={"size": 100, "sort": "-id", **filters}, headers=headers)
     assert answer.status_code == 200, answer.text
     return {row["id"] for row in answer.json()["items"]}
 
 
 def test_drivers_see_only_their_own_bookings(network: Network, point: int, other_driver: Headers) -> None:
-    """Administrators see all; to another driver a booking does not exist, in the list nor by its id."""
+    """Administrators see all. To another driver a booking does not exist, in the list and by its id."""
     mine, theirs = network.add_booking(point, (1, 2)), network.add_booking(point, (3, 4), headers=other_driver)
     seen = {
         name: ids_of(network.client, BOOKINGS, headers, charge_point_id=point)
@@ -34,7 +34,7 @@ def test_drivers_see_only_their_own_bookings(network: Network, point: int, other
 
 
 def test_drivers_change_only_their_own_bookings(network: Network, point: int, other_driver: Headers) -> None:
-    """Another's is 404, as one that does not exist is, and stays as it was."""
+    """Another driver's booking is 404, like a missing one, and does not change."""
     booking = network.add_booking(point, (1, 2))
     before = network.stored(booking)
     problem(network.move(booking, (3, 4), headers=other_driver), 404, "not_found")
@@ -43,7 +43,7 @@ def test_drivers_change_only_their_own_bookings(network: Network, point: int, ot
 
 
 def test_only_administrators_delete_bookings(network: Network, point: int, other_driver: Headers) -> None:
-    """The driver cancels instead; until an administrator deletes it, the booking stays."""
+    """Drivers cancel instead. The booking stays until an administrator deletes it."""
     booking = network.add_booking(point, (1, 2))
     path = f"{BOOKINGS}/{booking}"
     for headers in (network.driver, other_driver):
@@ -56,7 +56,7 @@ def test_only_administrators_delete_bookings(network: Network, point: int, other
 
 @pytest.mark.parametrize("path", [BOOKINGS, VEHICLES])
 def test_nothing_here_is_for_strangers(client: TestClient, path: str) -> None:
-    """Without an account, neither reading nor writing."""
+    """Without an account, reading and writing are 401."""
     for answer in (
         client.get(path), client.get(f"{path}/1"), client.post(path, json={}), client.delete(f"{path}/1"),
         client.patch(f"{path}/1", json={}),
@@ -66,7 +66,7 @@ def test_nothing_here_is_for_strangers(client: TestClient, path: str) -> None:
 
 
 def test_a_plain_user_cannot_book(network: Network, point: int, user: Headers) -> None:
-    """It takes the role driver or admin; a user's list is empty, and another's booking does not exist to him."""
+    """Booking requires the role driver or admin. A user's list is empty, and another's booking is 404."""
     booking = network.add_booking(point, (1, 2))
     problem(network.book(point, (3, 4), headers=user), 403, "permission_denied")
     problem(network.move(booking, (3, 4), headers=user), 403, "permission_denied")
@@ -78,13 +78,13 @@ def test_a_plain_user_cannot_book(network: Network, point: int, user: Headers) -
 
 
 def test_an_administrator_can_book(network: Network, point: int) -> None:
-    """For the account's own self."""
+    """The booking belongs to the administrator."""
     me = network.client.get("/api/v1/users/me", headers=network.admin).json()["id"]
     assert network.book(point, (1, 2), headers=network.admin).json()["driver_id"] == me
 
 
 def test_vehicles_belong_to_their_driver(network: Network, other_driver: Headers, user: Headers) -> None:
-    """Others see and change none of them; a plain user cannot have one."""
+    """Others neither see nor change them. A plain user cannot create one."""
     client, vehicle = network.client, network.add_vehicle(network.driver)
     path, change = f"{VEHICLES}/{vehicle}", {"plate": "STOLEN"}
     assert vehicle in ids_of(client, VEHICLES, network.driver)
@@ -103,7 +103,7 @@ def test_vehicles_belong_to_their_driver(network: Network, other_driver: Headers
 
 
 def test_a_vehicle_that_is_booked_cannot_be_deleted(network: Network, point: int) -> None:
-    """The booking refers to it."""
+    """A booking refers to it: 409."""
     vehicle = network.add_vehicle(network.driver)
     network.add_booking(point, (1, 2), vehicle_id=vehicle)
     answer = network.client.delete(f"{VEHICLES}/{vehicle}", headers=network.driver)
@@ -112,7 +112,7 @@ def test_a_vehicle_that_is_booked_cannot_be_deleted(network: Network, point: int
 
 
 def test_anyone_reads_charge_points(network: Network, point: int) -> None:
-    """Before signing up one may look where to charge."""
+    """No account is needed."""
     answer = network.client.get(f"{POINTS}/{point}")
     assert answer.status_code == 200
     assert (answer.json()["power_kw"], answer.json()["price_per_kwh"]) == (50, 0.49)
@@ -120,7 +120,7 @@ def test_anyone_reads_charge_points(network: Network, point: int) -> None:
 
 
 def test_only_administrators_write_charge_points(network: Network, point: int, user: Headers) -> None:
-    """Others change nothing."""
+    """Others get 401 or 403 and change nothing."""
     client, path = network.client, f"{POINTS}/{point}"
     before, code = client.get(path).json(), unique("point")
     for headers, status, word in (
@@ -139,7 +139,7 @@ def test_only_administrators_write_charge_points(network: Network, point: int, u
 
 
 def test_the_code_of_a_charge_point_is_unique(network: Network, point: int) -> None:
-    """The answer names the member; nothing is stored or changed."""
+    """A duplicate is 409 and names the member. Nothing is stored or changed."""
     code = network.client.get(f"{POINTS}/{point}").json()["code"]
     other = network.add_point()
     for answer in (
@@ -152,7 +152,7 @@ def test_the_code_of_a_charge_point_is_unique(network: Network, point: int) -> N
 
 
 def test_a_charge_point_that_is_booked_cannot_be_deleted(network: Network, point: int) -> None:
-    """Bookings refer to it; it stays, and so do they."""
+    """Bookings refer to it: 409. It stays, and so do they."""
     network.add_booking(point, (1, 2))
     answer = network.client.delete(f"{POINTS}/{point}", headers=network.admin)
     problem(answer, 409, "still_referenced")

@@ -1,4 +1,4 @@
-"""`GET /charge-points/{id}/availability`: what is free of a window."""
+"""`GET /charge-points/{id}/availability` returns the free intervals of a window."""
 
 from datetime import timedelta
 from typing import Any
@@ -10,7 +10,7 @@ from tests.contract.problems import faulty_members, problem
 
 
 def free(network: Network, point: int, hours: Hours) -> Any:
-    """The free intervals between two hours from now, for anyone."""
+    """Return the free intervals between two hours from now, as anyone sees them."""
     window = network.clock.between(hours)
     answer = network.client.get(
         f"{POINTS}/{point}/availability", params={"start": window["start_time"], "end": window["end_time"]}
@@ -20,12 +20,12 @@ def free(network: Network, point: int, hours: Hours) -> Any:
 
 
 def intervals(network: Network, *hours: Hours) -> Any:
-    """The answer with these intervals."""
+    """Return the response with these intervals."""
     return {"items": [network.clock.between(pair) for pair in hours]}
 
 
 def test_what_is_not_booked_is_free(network: Network, point: int) -> None:
-    """Cut to the window, half-open, in order; touching bookings leave nothing between them."""
+    """The intervals are half-open, sorted and cut to the window. Adjacent bookings leave no gap."""
     assert free(network, point, (1, 20)) == intervals(network, (1, 20))
     for hours in ((2, 4), (4, 5), (10, 12)):
         network.add_booking(point, hours)
@@ -37,7 +37,7 @@ def test_what_is_not_booked_is_free(network: Network, point: int) -> None:
 
 
 def test_only_live_bookings_take_time(network: Network, point: int) -> None:
-    """Not a cancelled one, nor one whose hold ran out."""
+    """A cancelled booking and one with an expired hold leave the time free."""
     network.step(network.add_booking(point, (2, 3)), "cancel")
     confirmed, pending = network.add_booking(point, (4, 5)), network.add_booking(point, (6, 7))
     network.step(confirmed, "confirm")
@@ -49,12 +49,12 @@ def test_only_live_bookings_take_time(network: Network, point: int) -> None:
 
 @pytest.mark.parametrize("status", ["maintenance", "retired"])
 def test_out_of_service_nothing_is_free(network: Network, status: str) -> None:
-    """As a booking would be refused."""
+    """A booking would be rejected there."""
     assert free(network, network.add_point(status=status), (1, 2)) == intervals(network)
 
 
 def test_a_window_that_is_none_is_refused(network: Network, point: int) -> None:
-    """Missing, reversed, empty, without an offset or longer than a year; and a charge point that is not there."""
+    """A missing, reversed, empty or too long window, or one without an offset, is 422. An unknown charge point is 404."""
     path, at = f"{POINTS}/{point}/availability", network.clock.at
     for name, window in (
         ("start", {"end": at(2)}),

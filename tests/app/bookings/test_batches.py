@@ -1,7 +1,4 @@
-"""Batches and files of bookings: every rule of a single one, judged in turn.
-
-Of two faulty elements the first is told.
-"""
+"""Batches and imports of bookings obey every rule of a single booking. The error names the first faulty element."""
 
 import itertools
 import json
@@ -31,10 +28,7 @@ FAULTS: dict[str, tuple[int, str]] = {
 
 
 def element_with(fault: str, network: Network, point: int, stranger: Headers) -> Body:
-    """An element that only this is wrong with.
-
-    A stored booking is expected at 10 to 12, an earlier element at 2 to 3.
-    """
+    """Return an element with one fault. There is a booking from 10 to 12, and an earlier element from 2 to 3."""
     between = network.clock.between
     body = {"charge_point_id": point, **between((5, 6))}
     match fault:
@@ -52,7 +46,7 @@ def element_with(fault: str, network: Network, point: int, stranger: Headers) ->
 
 
 def element_of(answer: Response, status: int, code: str) -> int:
-    """Which element of a batch a problem is about."""
+    """Return the position of the element that a problem names."""
     content = problem(answer, status, code)
     position = content["errors"][0]["loc"][1]
     assert content["detail"].startswith(f"Element {position}: ")
@@ -60,7 +54,7 @@ def element_of(answer: Response, status: int, code: str) -> int:
 
 
 def in_batch(network: Network, bodies: list[Body], *, method: str = "POST") -> Response:
-    """The answer to a batch of the driver's."""
+    """Return the response to a batch of the driver's."""
     return network.client.request(method, f"{BOOKINGS}/batch", json=bodies, headers=network.driver)
 
 
@@ -68,7 +62,7 @@ def in_batch(network: Network, bodies: list[Body], *, method: str = "POST") -> R
 def test_of_two_faults_the_first_elements_is_told(
     network: Network, point: int, other_driver: Headers, first: str, second: str
 ) -> None:
-    """Whichever rule finds it; nothing is stored."""
+    """The error names the first faulty element, whichever rules are broken. Nothing is stored."""
     network.add_booking(point, (10, 12))
     fine = {"charge_point_id": point, **network.clock.between((2, 3))}
     bodies = [fine, *(element_with(fault, network, point, other_driver) for fault in (first, second))]
@@ -78,7 +72,7 @@ def test_of_two_faults_the_first_elements_is_told(
 
 @pytest.mark.parametrize("kind", ["text/csv", "application/x-ndjson"])
 def test_a_file_is_told_every_fault(network: Network, point: int, other_driver: Headers, kind: str) -> None:
-    """Those of each row beside the rows that are not at fault; nothing is stored."""
+    """The error lists the faults of every row. Nothing is stored."""
     network.add_booking(point, (10, 12))
     fine = [{"charge_point_id": point, **network.clock.between((hour, hour + 1))} for hour in (2, 7, 8)]
     rows = [fine[0], *(element_with(fault, network, point, other_driver) for fault in FAULTS), *fine[1:]]
@@ -94,7 +88,7 @@ def test_a_file_is_told_every_fault(network: Network, point: int, other_driver: 
 
 
 def test_a_batch_takes_slots_whose_hold_ran_out(network: Network, point: int) -> None:
-    """At each charge point that it goes to, and at no other; a batch that is refused leaves all as it was."""
+    """Only at the charge points that it uses. A rejected batch changes nothing."""
     other, elsewhere = network.add_point(), network.add_point()
     lapsed = [network.add_booking(at, (10, 12)) for at in (point, other, elsewhere)]
     network.clock.advance(HOLD)
@@ -107,7 +101,7 @@ def test_a_batch_takes_slots_whose_hold_ran_out(network: Network, point: int) ->
 
 
 def test_new_bookings_of_a_batch_hold_their_slots_for_a_while(network: Network, point: int) -> None:
-    """Each as a single one does."""
+    """Each one gets the same hold as a single booking."""
     bodies = [{"charge_point_id": point, **network.clock.between((hour, hour + 1))} for hour in (3, 2)]
     made = in_batch(network, bodies).json()
     assert [row["start_time"] for row in made] == [body["start_time"] for body in bodies]
@@ -120,9 +114,9 @@ def test_new_bookings_of_a_batch_hold_their_slots_for_a_while(network: Network, 
 
 
 def test_a_batch_of_changes_is_judged_in_turn(network: Network, point: int, other_driver: Headers) -> None:
-    """A booking goes where the one before it was.
+    """A booking may take the place that an earlier element left.
 
-    One that is over, lapsed or a stranger's is named, and none changes.
+    The error names a closed, expired or foreign booking, and none changes.
     """
     ids = [network.add_booking(point, (hour, hour + 1)) for hour in (2, 3, 4)]
     over = network.add_booking(point, (20, 21))
@@ -147,7 +141,7 @@ def test_a_batch_of_changes_is_judged_in_turn(network: Network, point: int, othe
 
 
 def test_members_that_move_nothing_are_changed_at_any_time(network: Network, point: int) -> None:
-    """A car for bookings at a place that has gone out of service since."""
+    """A vehicle can be set for bookings at a charge point that is out of service."""
     ids = [network.add_booking(point, (hour, hour + 1)) for hour in (2, 3)]
     assert (
         network.client.patch(f"{POINTS}/{point}", json={"status": "retired"}, headers=network.admin).status_code == 200
@@ -160,7 +154,7 @@ def test_members_that_move_nothing_are_changed_at_any_time(network: Network, poi
 
 
 def test_only_administrators_delete_many(network: Network, point: int) -> None:
-    """A driver's own stay where they are."""
+    """A driver's batch is 403 and deletes nothing."""
     ids = [network.add_booking(point, (hour, hour + 1)) for hour in (2, 3)]
     named = {"ids": ",".join(map(str, ids))}
     refused = network.client.delete(f"{BOOKINGS}/batch", params=named, headers=network.driver).json()
@@ -171,7 +165,7 @@ def test_only_administrators_delete_many(network: Network, point: int) -> None:
 
 
 def test_the_number_of_statements_does_not_grow(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    """New bookings at many charge points, with a car, and their move."""
+    """For new bookings at many charge points with a vehicle, and for moving them."""
     app = network.client.app
     assert isinstance(app, FastAPI)
     car, counts = network.add_vehicle(network.driver), []

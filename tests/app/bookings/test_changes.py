@@ -1,4 +1,4 @@
-"""What of a booking can be changed, in which state, and what it may refer to."""
+"""Which members of a booking can change in which state, and which rows a booking may refer to."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ SERVER_OWNED: dict[str, Any] = {"status": "CONFIRMED", "driver_id": 1, "id": 1, 
 
 @pytest.mark.parametrize("status", CLOSED)
 def test_a_closed_booking_cannot_be_changed(network: Network, point: int, status: BookingStatus) -> None:
-    """Neither its times nor anything else, by nobody; it stays as it was."""
+    """No member, by any caller: 409, and the booking stays as it was."""
     booking = network.add_booking(point, (10, 12))
     network.set_status(booking, status)
     before = network.stored(booking)
@@ -27,7 +27,7 @@ def test_a_closed_booking_cannot_be_changed(network: Network, point: int, status
 
 
 def test_a_booking_whose_hold_ran_out_cannot_be_changed(network: Network, point: int) -> None:
-    """It is as good as EXPIRED already; a change does not bring it back to life."""
+    """It counts as EXPIRED. A change does not revive it."""
     booking = network.add_booking(point, (10, 12))
     before = network.stored(booking)
     network.clock.advance(HOLD)
@@ -37,7 +37,7 @@ def test_a_booking_whose_hold_ran_out_cannot_be_changed(network: Network, point:
 
 
 def test_a_confirmed_booking_can_be_changed(network: Network, point: int) -> None:
-    """Times may change while PENDING or CONFIRMED; the state stays."""
+    """Times may change while it is PENDING or CONFIRMED. The state stays."""
     booking = network.add_booking(point, (10, 12))
     network.set_status(booking, BookingStatus.CONFIRMED)
     answer = network.move(booking, (13, 14))
@@ -48,7 +48,7 @@ def test_a_confirmed_booking_can_be_changed(network: Network, point: int) -> Non
 
 @pytest.mark.parametrize(("member", "value"), SERVER_OWNED.items(), ids=SERVER_OWNED)
 def test_what_the_server_owns_cannot_be_set(network: Network, point: int, member: str, value: object) -> None:
-    """Not when booking, not afterwards, not by an administrator."""
+    """Neither at creation nor later, nor by an administrator."""
     booking = network.add_booking(point, (10, 12))
     before = network.stored(booking)
     for headers in (network.driver, network.admin):
@@ -60,7 +60,7 @@ def test_what_the_server_owns_cannot_be_set(network: Network, point: int, member
 
 @pytest.mark.parametrize("status", UNAVAILABLE)
 def test_a_charge_point_out_of_service_cannot_be_booked(network: Network, status: str) -> None:
-    """Nor can a booking be moved to it."""
+    """A booking cannot be moved there either."""
     closed, point = network.add_point(status=status), network.add_point()
     problem(network.book(closed, (10, 12)), 409, "charge_point_unavailable")
     booking = network.add_booking(point, (10, 12))
@@ -71,7 +71,7 @@ def test_a_charge_point_out_of_service_cannot_be_booked(network: Network, status
 
 @pytest.mark.parametrize("status", UNAVAILABLE)
 def test_a_booking_cannot_get_other_times_where_service_has_ended(network: Network, point: int, status: str) -> None:
-    """What does not concern time and place may still change."""
+    """Members other than the time and the place may still change."""
     booking = network.add_booking(point, (10, 12))
     network.client.patch(f"{POINTS}/{point}", json={"status": status}, headers=network.admin)
     problem(network.move(booking, (13, 14)), 409, "charge_point_unavailable")
@@ -81,7 +81,7 @@ def test_a_booking_cannot_get_other_times_where_service_has_ended(network: Netwo
 
 
 def test_a_charge_point_that_does_not_exist_cannot_be_booked(network: Network, point: int) -> None:
-    """The answer names the member."""
+    """The response names the member."""
     booking = network.add_booking(point, (10, 12))
     for answer in (network.book(2_000_000_000, (13, 14)), network.change(booking, {"charge_point_id": 2_000_000_000})):
         problem(answer, 409, "reference_not_found")
@@ -90,7 +90,7 @@ def test_a_charge_point_that_does_not_exist_cannot_be_booked(network: Network, p
 
 
 def test_a_booking_is_for_a_vehicle_of_its_driver(network: Network, point: int, other_driver: Headers) -> None:
-    """Another's vehicle is as good as none: the same answer, word for word but for the number."""
+    """Another driver's vehicle gets the same response as a missing one, except for the id."""
     own, others = network.add_vehicle(network.driver), network.add_vehicle(other_driver)
     booking = network.add_booking(point, (10, 12), vehicle_id=own)
     for vehicle in (others, 2_000_000_000):
@@ -105,7 +105,7 @@ def test_a_booking_is_for_a_vehicle_of_its_driver(network: Network, point: int, 
 
 
 def test_an_administrator_changes_a_booking_for_its_driver(network: Network, point: int) -> None:
-    """It stays the driver's, so only a vehicle of the driver will do."""
+    """The booking stays the driver's, so only a vehicle of the driver is accepted."""
     booking = network.add_booking(point, (10, 12))
     before = network.stored(booking)
     drivers, administrators = network.add_vehicle(network.driver), network.add_vehicle(network.admin)
@@ -117,7 +117,7 @@ def test_an_administrator_changes_a_booking_for_its_driver(network: Network, poi
 
 
 def test_put_changes_only_what_is_sent_and_is_judged_alike(network: Network, point: int) -> None:
-    """PUT is PATCH under another name."""
+    """PUT behaves like PATCH."""
     network.add_booking(point, (10, 12))
     booking = network.add_booking(point, (13, 14))
     path = f"{BOOKINGS}/{booking}"

@@ -1,9 +1,7 @@
-"""Bookings while the clocks of Europe/Berlin change.
+"""Bookings while the clocks of Europe/Berlin change. Only instants are compared.
 
-An offset says which of two hours is meant, and nothing but instants is compared.
-
-On 25 October 2026, 03:00+02:00 is 02:00+01:00: the hour from two to three comes twice. On 28 March 2027, 02:00+01:00 is
-03:00+02:00: that hour does not come at all. Both at 01:00 UTC.
+On 25 October 2026 the hour from 2 to 3 occurs twice; the offset distinguishes the two. On 28 March 2027 that hour does
+not occur. Both changes are at 01:00 UTC.
 """
 
 import time
@@ -71,7 +69,7 @@ REFUSED: dict[str, Span] = {
 
 @pytest.mark.parametrize(("local", "utc"), BOOKED.values(), ids=BOOKED)
 def test_a_booking_is_from_instant_to_instant(network: Network, point: int, local: Span, utc: Span) -> None:
-    """Whatever the clocks on the wall show; it is told in UTC, and found there by whoever asks in local time."""
+    """Responses are in UTC. A query in local time finds the booking."""
     answer = book(network, point, local)
     assert answer.status_code == 201, answer.text
     assert times(answer.json()) == utc
@@ -88,10 +86,7 @@ def test_a_length_is_counted_in_true_minutes(network: Network, point: int, span:
 
 
 def test_the_hour_that_comes_twice_is_booked_twice(network: Network, point: int) -> None:
-    """Two o'clock summer time and two o'clock winter time are two slots.
-
-    What reaches from one into the other overlaps both.
-    """
+    """Two o'clock summer time and two o'clock winter time are two slots. A booking that spans both overlaps both."""
     summer = (f"{AUTUMN}T02:00:00+02:00", f"{AUTUMN}T03:00:00+02:00")
     winter = (f"{AUTUMN}T02:00:00+01:00", f"{AUTUMN}T03:00:00+01:00")
     assert book(network, point, summer).status_code == 201
@@ -111,7 +106,7 @@ def test_the_hour_that_comes_twice_is_booked_twice(network: Network, point: int)
 
 
 def test_the_hour_that_never_comes_leaves_no_gap(network: Network, point: int) -> None:
-    """Two o'clock winter time is three o'clock summer time: who leaves at one meets who comes at the other."""
+    """Two o'clock winter time is three o'clock summer time, so these bookings are adjacent."""
     assert book(network, point, (f"{SPRING}T01:30:00+01:00", f"{SPRING}T02:00:00+01:00")).status_code == 201
     assert book(network, point, (f"{SPRING}T03:00:00+02:00", f"{SPRING}T03:30:00+02:00")).status_code == 201
     told = problem(book(network, point, (f"{SPRING}T02:15:00+01:00", f"{SPRING}T02:45:00+01:00")), 409, "slot_taken")
@@ -120,7 +115,7 @@ def test_the_hour_that_never_comes_leaves_no_gap(network: Network, point: int) -
 
 
 def test_a_booking_is_moved_by_an_hour_that_the_clock_does_not_show(network: Network, point: int) -> None:
-    """From the first half past two to the second, which is another time."""
+    """From the first half past two to the second one."""
     booking = book(network, point, (f"{AUTUMN}T02:00:00+02:00", f"{AUTUMN}T02:30:00+02:00")).json()["id"]
     body = {"start_time": f"{AUTUMN}T02:00:00+01:00", "end_time": f"{AUTUMN}T02:30:00+01:00"}
     answer = network.change(booking, body)
@@ -128,10 +123,7 @@ def test_a_booking_is_moved_by_an_hour_that_the_clock_does_not_show(network: Net
 
 
 def seen(network: Network) -> dict[str, Any]:
-    """What is seen, at a new charge point, of the night in which the clocks go back.
-
-    Bookings, what lists find, and what is free.
-    """
+    """Return bookings, lists and availability of a new charge point in the night in which the clocks go back."""
     point = network.add_point()
     spans = [
         (f"{AUTUMN}T0{hour}:00:00{zone}", f"{AUTUMN}T0{hour}:30:00{zone}")
@@ -158,12 +150,12 @@ def seen(network: Network) -> dict[str, Any]:
 
 
 def at(*clocks: str) -> tuple[str, ...]:
-    """Instants of the night in UTC."""
+    """Return instants of the night in UTC."""
     return tuple(f"{AUTUMN}T{clock}:00Z" for clock in clocks)
 
 
 def expected() -> dict[str, Any]:
-    """What `seen` gives wherever the server stands. 01:00+01:00 is 02:00+02:00, which is taken by then."""
+    """Return the result of `seen` in every time zone of the server. 01:00+01:00 is 02:00+02:00, which is booked."""
     eleven = "2026-10-24T23:00:00Z", "2026-10-24T23:30:00Z"
     return {
         "booked": [eleven, at("00:00", "00:30"), at("01:00", "01:30")],
@@ -178,13 +170,13 @@ def expected() -> dict[str, Any]:
 
 
 def test_lists_and_availability_cover_the_change(network: Network) -> None:
-    """Filters and windows are instants, too; the night has four hours between midnight and three."""
+    """Filters and windows are instants. The night has four hours between midnight and three."""
     assert seen(network) == expected()
 
 
 @pytest.fixture
 def server_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
-    """Puts the process into a time zone, as `TZ` does at its start, until the test is over."""
+    """Set the time zone of the process, as `TZ` does, for the duration of a test."""
 
     def move(zone: str) -> None:
         monkeypatch.setenv("TZ", zone)
@@ -202,7 +194,7 @@ def test_the_servers_own_zone_changes_nothing(network: Network, server_in: Calla
 
 
 def test_the_databases_own_zone_changes_nothing(databases: Databases, clock: Clock) -> None:
-    """Nor does what PostgreSQL would give to a session that does not say what it wants."""
+    """The time zone that PostgreSQL gives to new sessions has no effect."""
     url = databases.prepared("postgresql", "migrated", migrate)
     name = make_url(url).database
     with psycopg.connect(make_url(url).set(drivername="postgresql").render_as_string(), autocommit=True) as connection:

@@ -1,7 +1,4 @@
-"""What is an instant and what is none, wherever a client may give one.
-
-In a booking, in a filter, in a window of time.
-"""
+"""Which texts are instants, in a booking, in a filter and in a window."""
 
 import pytest
 
@@ -38,7 +35,7 @@ NO_INSTANTS = {
 
 @pytest.mark.parametrize("text", OFFSETS.values(), ids=OFFSETS)
 def test_every_offset_is_taken(network: Network, point: int, text: str) -> None:
-    """All of these are six o'clock UTC, in the body and in a query."""
+    """All of these are six o'clock UTC, in a body and in a query."""
     answer = book(network, point, (text, f"{AUTUMN}T07:00:00Z"))
     assert (answer.status_code, answer.json()["start_time"]) == (201, f"{AUTUMN}T06:00:00Z")
     problem(book(network, point, (f"{AUTUMN}T06:55:00Z", f"{AUTUMN}T08:00:00Z")), 409, "slot_taken")
@@ -48,10 +45,7 @@ def test_every_offset_is_taken(network: Network, point: int, text: str) -> None:
 
 @pytest.mark.parametrize("text", NO_INSTANTS.values(), ids=NO_INSTANTS)
 def test_what_is_no_instant_is_refused_everywhere(network: Network, point: int, text: str) -> None:
-    """In the body, in a filter and in a window.
-
-    The answer names the member and what an instant looks like, or its bounds.
-    """
+    """The error names the member, and the format or the bounds."""
     end = f"{AUTUMN}T04:00:00Z"
     body = {"charge_point_id": point, "start_time": text, "end_time": end}
     path = f"{POINTS}/{point}/availability"
@@ -67,7 +61,7 @@ def test_what_is_no_instant_is_refused_everywhere(network: Network, point: int, 
 
 
 def test_the_outermost_instants_are_asked_for_in_vain(network: Network, point: int) -> None:
-    """What both databases can hold is taken by filters and windows, and is no time to book."""
+    """Filters and windows accept them. A booking does not."""
     first, last = "0001-01-03T00:00:00Z", "9999-12-29T00:00:00Z"
     query: dict[str, str | int] = {"charge_point_id": point, "start_time__gt": first, "start_time__lt": last}
     assert network.client.get(BOOKINGS, params=query, headers=network.driver).json()["total"] == 0

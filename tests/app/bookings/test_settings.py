@@ -1,4 +1,4 @@
-"""The settings of bookings, and their place in `.env.example`."""
+"""The settings of bookings, and their lines in `.env.example`."""
 
 from pathlib import Path
 
@@ -11,14 +11,14 @@ from tests.conftest import ROOT
 
 @pytest.fixture(autouse=True)
 def _bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Leave out the settings of the machine, and the `.env` of the working directory."""
+    """Remove the settings of the machine and the `.env` of the working directory."""
     for name in BookingSettings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.chdir(tmp_path)
 
 
 def test_the_example_lists_each_setting_with_its_default(tmp_path: Path) -> None:
-    """After the engine's own, in the order of the class, and no other."""
+    """After the engine's settings, in the order of the class, and no others."""
     lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
     names = [line.partition("=")[0].lower() for line in lines if line and not line.startswith("#")]
     assert names[len(Settings.model_fields) :] == list(BookingSettings.model_fields)

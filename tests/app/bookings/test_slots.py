@@ -1,4 +1,4 @@
-"""One slot, one booking: what overlaps, what does not, and what frees a slot."""
+"""A slot has at most one live booking: which intervals overlap, and when a slot is free again."""
 
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ HOLD, TICK = timedelta(minutes=15), timedelta(microseconds=1)
 
 @pytest.mark.parametrize("hours", OVERLAPS)
 def test_an_overlap_is_refused(network: Network, point: int, other_driver: Headers, hours: Hours) -> None:
-    """For the same driver and for another; the words are fixed, and nothing is stored."""
+    """For the same driver and for another one: 409 with the agreed text. Nothing is stored."""
     network.add_booking(point, (10, 12))
     for headers in (network.driver, other_driver, network.admin):
         answer = network.book(point, hours, headers=headers)
@@ -27,20 +27,20 @@ def test_an_overlap_is_refused(network: Network, point: int, other_driver: Heade
 
 @pytest.mark.parametrize("hours", FREE)
 def test_what_touches_or_lies_apart_is_booked(network: Network, point: int, hours: Hours) -> None:
-    """One may start when another ends."""
+    """A booking may start when another ends."""
     network.add_booking(point, (10, 12))
     network.add_booking(point, hours)
 
 
 def test_another_charge_point_is_another_slot(network: Network, point: int) -> None:
-    """The same driver may even stand at two."""
+    """The same driver may book two charge points at the same time."""
     network.add_booking(point, (10, 12))
     network.add_booking(network.add_point(), (10, 12))
 
 
 @pytest.mark.parametrize("hours", OVERLAPS)
 def test_a_booking_cannot_be_moved_onto_another(network: Network, point: int, hours: Hours) -> None:
-    """Changed times are judged as new ones; the booking stays where it was."""
+    """New times are checked like those of a new booking. The booking stays as it was."""
     network.add_booking(point, (10, 12))
     booking = network.add_booking(point, (20, 21))
     before = network.stored(booking)
@@ -51,7 +51,7 @@ def test_a_booking_cannot_be_moved_onto_another(network: Network, point: int, ho
 
 
 def test_a_booking_cannot_be_moved_to_a_charge_point_that_is_taken_then(network: Network, point: int) -> None:
-    """A change of the place is judged like a change of the times."""
+    """A new place is checked like new times."""
     network.add_booking(point, (10, 12))
     elsewhere = network.add_point()
     booking = network.add_booking(elsewhere, (11, 13))
@@ -71,7 +71,7 @@ def test_a_booking_is_not_in_its_own_way(network: Network, point: int, hours: Ho
 
 @pytest.mark.parametrize("status", LIVE)
 def test_every_live_booking_holds_its_slot(network: Network, point: int, status: BookingStatus) -> None:
-    """Whatever its state, as long as it is live."""
+    """In every live state."""
     network.set_status(network.add_booking(point, (10, 12)), status)
     problem(network.book(point, (11, 13)), 409, "slot_taken")
 
@@ -88,7 +88,10 @@ def test_a_closed_booking_holds_nothing(network: Network, point: int, status: Bo
 
 
 def test_an_unconfirmed_booking_holds_its_slot_for_fifteen_minutes(network: Network, point: int) -> None:
-    """To the microsecond; then another takes the slot and the first is EXPIRED, with no background job."""
+    """To the microsecond.
+
+    After that another driver can book it, and the first booking is EXPIRED without a background job.
+    """
     first = network.add_booking(point, (10, 12))
     network.clock.advance(HOLD - TICK)
     problem(network.book(point, (10, 11)), 409, "slot_taken")
@@ -99,7 +102,7 @@ def test_an_unconfirmed_booking_holds_its_slot_for_fifteen_minutes(network: Netw
 
 
 def test_a_booking_can_be_moved_to_a_slot_whose_hold_ran_out(network: Network, point: int) -> None:
-    """A change meets the same free slots as a new booking."""
+    """A change finds the same free slots as a new booking."""
     first = network.add_booking(point, (10, 12))
     network.clock.advance(HOLD)
     booking = network.add_booking(point, (20, 21))
@@ -118,7 +121,7 @@ def test_a_confirmed_booking_does_not_run_out(network: Network, point: int, stat
 
 
 def test_holds_at_other_charge_points_are_left_alone(network: Network, point: int) -> None:
-    """Booking at one place has nothing to do with another."""
+    """A booking expires holds at its own charge point only."""
     elsewhere = network.add_booking(network.add_point(), (10, 12))
     network.clock.advance(HOLD)
     before = network.written(elsewhere)
@@ -127,7 +130,7 @@ def test_holds_at_other_charge_points_are_left_alone(network: Network, point: in
 
 
 def test_the_hold_is_a_setting(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It moves with its setting."""
+    """Its length follows the setting."""
     monkeypatch.setattr(service, "SETTINGS", BookingSettings(booking_hold_minutes=1))
     point, clock = network.add_point(), network.clock
     network.add_booking(point, (10, 12))

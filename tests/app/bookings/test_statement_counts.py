@@ -1,4 +1,4 @@
-"""How many statements a step of a booking takes: it locks the row once and reads it once."""
+"""The number of SQL statements of each operation on bookings. A step locks and reads the row once."""
 
 import pytest
 
@@ -10,7 +10,7 @@ STEPS = ("confirm", "start", "complete")
 
 @pytest.mark.parametrize("steps", [STEPS, ("cancel",)])
 def test_a_step_takes_three_statements(network: Network, point: int, steps: tuple[str, ...]) -> None:
-    """The caller, the locked row and the change: no rival is looked for where neither place nor time changes."""
+    """The caller, the locked row and the change. No conflict is searched for, because time and place stay."""
     booking = network.add_booking(point, (0, 1), vehicle_id=network.add_vehicle(network.driver))
     for step in steps:
         with all_statements_sent() as sent:
@@ -21,7 +21,7 @@ def test_a_step_takes_three_statements(network: Network, point: int, steps: tupl
 
 
 def test_a_booking_takes_eight_statements(network: Network, point: int) -> None:
-    """The caller, the scope of its vehicle, the lock, two rules, lapsed holds, the rivals and the row."""
+    """The caller, the vehicle's scope, the lock, two rules, expired holds, conflicts and the row."""
     vehicle = network.add_vehicle(network.driver)
     with all_statements_sent() as sent:
         network.add_booking(point, (0, 1), vehicle_id=vehicle)

@@ -1,4 +1,4 @@
-"""The life of a booking: each step from each state, whose it is, and at what hour (docs/contract.md §7)."""
+"""The steps of a booking: from which states, by whom and when (docs/contract.md §7)."""
 
 from datetime import timedelta
 
@@ -25,7 +25,7 @@ STEPS = ("confirm", "cancel", "start", "complete")
 def test_each_step_leads_on_from_its_states_only(
     network: Network, point: int, step: str, status: BookingStatus
 ) -> None:
-    """Another is 409, names the state, and changes nothing."""
+    """From any other state it is 409, which names the state and changes nothing."""
     booking = network.add_booking(point, (0, 1))
     network.set_status(booking, status)
     before = network.stored(booking)
@@ -45,7 +45,7 @@ def test_each_step_leads_on_from_its_states_only(
 
 
 def test_drivers_go_their_own_way_but_do_not_confirm(network: Network, point: int, other_driver: Headers) -> None:
-    """To another driver the booking does not exist, to nobody nothing does; only administrators confirm."""
+    """Another driver gets 404 and a caller without an account 401. Only administrators confirm."""
     booking = network.add_booking(point, (0, 1))
     for step in STEPS:
         problem(network.step(booking, step, headers=other_driver), 404, "not_found")
@@ -78,7 +78,7 @@ def test_charging_starts_from_a_quarter_before_until_the_end(network: Network, p
 
 
 def test_a_hold_that_ran_out_is_read_as_expired_everywhere(network: Network, point: int) -> None:
-    """In the row, in lists and their filters, to the microsecond, with another tag, and nothing is written."""
+    """In the row, in lists and in filters, to the microsecond and with a new entity tag. Nothing is written."""
     booking = network.add_booking(point, (10, 12))
     path = f"{BOOKINGS}/{booking}"
     network.clock.advance(HOLD - TICK)
@@ -103,7 +103,7 @@ def test_a_hold_that_ran_out_is_read_as_expired_everywhere(network: Network, poi
 
 
 def test_a_hold_that_ran_out_goes_nowhere(network: Network, point: int) -> None:
-    """Neither confirmed nor moved nor cancelled."""
+    """The booking cannot be confirmed, moved or cancelled."""
     booking = network.add_booking(point, (10, 12))
     network.clock.advance(HOLD)
     for step in STEPS:
@@ -113,7 +113,7 @@ def test_a_hold_that_ran_out_goes_nowhere(network: Network, point: int) -> None:
 
 
 def test_a_step_takes_neither_body_nor_parameters_into_account_silently(network: Network, point: int) -> None:
-    """A parameter is refused; the state is not to be had by PATCH."""
+    """A parameter is 422. PATCH cannot set the state."""
     booking = network.add_booking(point, (10, 12))
     problem(network.client.post(f"{BOOKINGS}/{booking}/confirm?force=true", headers=network.admin), 422)
     problem(network.change(booking, {"status": "CONFIRMED"}, headers=network.admin), 422)
@@ -123,7 +123,7 @@ def test_a_step_takes_neither_body_nor_parameters_into_account_silently(network:
 def test_a_conflict_tells_the_time_that_is_taken_and_nobody(
     network: Network, point: int, other_driver: Headers
 ) -> None:
-    """Of several the earliest, as an interval."""
+    """The error has the earliest conflicting interval and no other column."""
     network.add_booking(point, (12, 13), headers=other_driver)
     network.add_booking(point, (10, 11), headers=other_driver)
     told = problem(network.book(point, (9, 14)), 409, "slot_taken")

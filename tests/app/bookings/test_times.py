@@ -1,4 +1,4 @@
-"""When a booking may be: 5 minutes to 24 hours, not in the past, at most 90 days ahead; as the settings say."""
+"""The allowed times of a booking: 5 minutes to 24 hours, not in the past, at most 90 days ahead, by the settings."""
 
 from datetime import timedelta
 
@@ -30,13 +30,13 @@ REFUSED: dict[str, tuple[timedelta, timedelta, str]] = {
 
 
 def times(clock: Clock, start: timedelta, end: timedelta) -> dict[str, str]:
-    """The members of a booking from `start` to `end` from now."""
+    """Return the members of a booking from `start` to `end` from now."""
     return {"start_time": wire(clock.time + start), "end_time": wire(clock.time + end)}
 
 
 @pytest.mark.parametrize("span", ALLOWED.values(), ids=ALLOWED)
 def test_times_within_the_bounds_are_booked(network: Network, point: int, span: Span) -> None:
-    """The bounds themselves belong to what is allowed; the row keeps the instants to the microsecond."""
+    """The bounds themselves are allowed. The row keeps the instants to the microsecond."""
     body = {"charge_point_id": point, **times(network.clock, *span)}
     answer = network.client.post(BOOKINGS, json=body, headers=network.driver)
     assert answer.status_code == 201, answer.text
@@ -48,7 +48,7 @@ def test_times_within_the_bounds_are_booked(network: Network, point: int, span: 
 def test_times_out_of_bounds_are_refused(
     network: Network, point: int, start: timedelta, end: timedelta, member: str
 ) -> None:
-    """By a microsecond is enough; the answer names the member and nothing is stored."""
+    """One microsecond is enough. The error names the member, and nothing is stored."""
     body = {"charge_point_id": point, **times(network.clock, start, end)}
     answer = network.client.post(BOOKINGS, json=body, headers=network.driver)
     problem(answer, 422, "invalid_input")
@@ -60,7 +60,7 @@ def test_times_out_of_bounds_are_refused(
 def test_a_booking_cannot_be_moved_out_of_bounds(
     network: Network, point: int, start: timedelta, end: timedelta, member: str
 ) -> None:
-    """Changed times are judged as new ones; the booking stays as it was."""
+    """New times are checked like those of a new booking. The booking stays as it was."""
     booking = network.add_booking(point, (1, 2))
     before = network.stored(booking)
     answer = network.change(booking, times(network.clock, start, end))
@@ -70,7 +70,7 @@ def test_a_booking_cannot_be_moved_out_of_bounds(
 
 
 def test_one_changed_time_is_judged_with_the_other_stored_one(network: Network, point: int) -> None:
-    """The rule is about the whole row as it would be."""
+    """The rule applies to the whole row."""
     booking = network.add_booking(point, (10, 12))
     problem(network.change(booking, {"end_time": network.clock.at(9)}), 422, "invalid_input")
     problem(network.change(booking, {"start_time": network.clock.at(12)}), 422, "invalid_input")
@@ -79,14 +79,14 @@ def test_one_changed_time_is_judged_with_the_other_stored_one(network: Network, 
 
 
 def test_an_instant_without_offset_is_refused(network: Network, point: int) -> None:
-    """Local time is nobody's time."""
+    """Local time is ambiguous."""
     answer = network.book(point, (1, 2), end_time=network.clock.at(2).removesuffix("Z"))
     problem(answer, 422, "invalid_input")
     assert network.count(point) == 0
 
 
 def test_an_offset_is_the_same_instant(network: Network, point: int) -> None:
-    """Stored and shown in UTC, and judged there: it overlaps what is booked in UTC."""
+    """It is stored, shown and compared in UTC: it overlaps a booking in UTC."""
     shown = network.clock.at(3).removesuffix("Z")
     answer = network.book(point, (1, 2), start_time=f"{shown}+02:00")
     assert answer.json()["start_time"] == network.clock.at(1)
@@ -94,7 +94,7 @@ def test_an_offset_is_the_same_instant(network: Network, point: int) -> None:
 
 
 def test_the_bounds_are_settings(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each of the three moves with its setting."""
+    """Each of the three follows its setting."""
     bounds = BookingSettings(booking_min_minutes=30, booking_max_hours=2, booking_max_days_ahead=7)
     monkeypatch.setattr(service, "SETTINGS", bounds)
     point, week = network.add_point(), 7 * 24

@@ -1,1 +1,1 @@
-"""The bookstore's shelves: categories and books."""
+"""Tests of categories, books, reviews and stock."""

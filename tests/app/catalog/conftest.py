@@ -1,4 +1,4 @@
-"""A shop to fill."""
+"""Fixtures: the bookstore and a category."""
 
 import pytest
 from starlette.testclient import TestClient
@@ -8,11 +8,11 @@ from tests.app.catalog.shop import Headers, Shop
 
 @pytest.fixture
 def shop(client: TestClient, admin: Headers) -> Shop:
-    """The product's bookstore."""
+    """The bookstore of the product."""
     return Shop(client, admin)
 
 
 @pytest.fixture
 def category(shop: Shop) -> int:
-    """A shelf of the test's own."""
+    """A new category."""
     return shop.add_category()

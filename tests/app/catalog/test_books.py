@@ -1,4 +1,4 @@
-"""Books: titles that are taken, stock, who writes, and what a category keeps from being deleted."""
+"""Books: unique titles, limits, policies, search, and categories that cannot be deleted."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ BAD: dict[str, dict[str, Any]] = {
 
 
 def test_a_taken_title_is_a_conflict(shop: Shop, category: int) -> None:
-    """When offering and when changing; the words are fixed and nothing is stored."""
+    """At creation and at a change: 409 with the agreed text. Nothing is stored."""
     title = unique("Emma")
     first, second = shop.add_book(category, title=title), shop.add_book(category)
     before = shop.stored(second)
@@ -38,7 +38,7 @@ def test_a_taken_title_is_a_conflict(shop: Shop, category: int) -> None:
 
 
 def test_a_book_may_keep_its_title(shop: Shop, category: int) -> None:
-    """Sending the stored title again is no conflict with itself."""
+    """Sending the stored title again is no conflict."""
     title = unique("Emma")
     book = shop.add_book(category, title=title)
     assert shop.change(book, title=title, stock=3).status_code == 200
@@ -47,7 +47,7 @@ def test_a_book_may_keep_its_title(shop: Shop, category: int) -> None:
 
 @pytest.mark.parametrize("members", BAD.values(), ids=BAD)
 def test_what_no_book_can_have_is_refused(shop: Shop, category: int, members: dict[str, Any]) -> None:
-    """On the way in and on every change; the answer names the member, the shelf stays as it was."""
+    """At creation and at every change. The error names the member, and nothing changes."""
     book = shop.add_book(category, stock=7)
     before = shop.stored(book)
     for answer in (shop.offer(category, **members), shop.change(book, **members)):
@@ -58,13 +58,13 @@ def test_what_no_book_can_have_is_refused(shop: Shop, category: int, members: di
 
 
 def test_a_book_begins_without_stock_description_and_cover(shop: Shop, category: int) -> None:
-    """What may be left out has a plain beginning."""
+    """Members that are left out get their defaults."""
     row = shop.stored(shop.add_book(category))
     assert (row["stock"], row["description"], row["cover_image"]) == (0, None, None)
 
 
 def test_a_book_stands_in_a_category_that_exists(shop: Shop, category: int) -> None:
-    """The answer names the member; nothing is stored or changed."""
+    """The error names the member. Nothing is stored or changed."""
     book, title = shop.add_book(category), unique("Book")
     for answer in (shop.offer(MISSING, title=title), shop.change(book, category_id=MISSING)):
         problem(answer, 409, "reference_not_found")
@@ -74,7 +74,7 @@ def test_a_book_stands_in_a_category_that_exists(shop: Shop, category: int) -> N
 
 
 def test_a_category_in_use_cannot_be_deleted(shop: Shop, category: int) -> None:
-    """Book and category stay; once the shelf is empty the category goes."""
+    """The book and the category stay. An empty category can be deleted."""
     book, path = shop.add_book(category), f"{CATEGORIES}/{category}"
     problem(shop.client.delete(path, headers=shop.admin), 409, "still_referenced")
     assert shop.client.get(path).status_code == 200
@@ -86,7 +86,7 @@ def test_a_category_in_use_cannot_be_deleted(shop: Shop, category: int) -> None:
 
 
 def test_a_taken_category_name_is_a_conflict(shop: Shop) -> None:
-    """The words follow from the class; nothing is stored or changed."""
+    """The text follows from the class. Nothing is stored or changed."""
     name = unique("Novels")
     first, second = shop.add_category(name=name), shop.add_category()
     for answer in (
@@ -100,7 +100,7 @@ def test_a_taken_category_name_is_a_conflict(shop: Shop) -> None:
 
 
 def test_anyone_reads_books_and_categories(shop: Shop, category: int) -> None:
-    """One may look around the shop before signing up."""
+    """No account is needed."""
     book = shop.add_book(category)
     assert shop.find(category) == [book]
     assert shop.client.get(f"{BOOKS}/{book}").status_code == 200
@@ -109,7 +109,7 @@ def test_anyone_reads_books_and_categories(shop: Shop, category: int) -> None:
 
 
 def test_only_administrators_write(shop: Shop, category: int, user: Headers, driver: Headers) -> None:
-    """Others are refused before anything of their request is looked at, and change nothing."""
+    """Others are rejected before the request is validated, and change nothing."""
     book = shop.add_book(category)
     paths = {f"{BOOKS}/{book}": {"stock": 99}, f"{CATEGORIES}/{category}": {"description": "mine"}}
     before = [shop.client.get(path).json() for path in paths]
@@ -127,7 +127,7 @@ def test_only_administrators_write(shop: Shop, category: int, user: Headers, dri
 
 
 def test_books_are_found_by_title_and_author_in_any_case(shop: Shop, category: int) -> None:
-    """Unicode included."""
+    """Also beyond ASCII."""
     accented = shop.add_book(category, title=unique("LES MISÉRABLES"), author="Victor Hugo")
     greek = shop.add_book(category, title=unique("Odyssey"), author="ὍΜΗΡΟΣ")
     assert shop.find(category, search="misérables") == [accented]

@@ -1,4 +1,4 @@
-"""Money is exact: to the cent, in and out, stored, compared and added up, on both databases."""
+"""Prices are exact to the cent: in requests, responses, filters, sorts and both databases."""
 
 from decimal import Decimal
 
@@ -25,7 +25,7 @@ def test_a_price_comes_back_as_it_was_sent(shop: Shop, category: int, price: str
 
 
 def test_every_cent_survives(shop: Shop, category: int) -> None:
-    """A few hundred prices in a row on one book."""
+    """A few hundred prices, one after the other, on one book."""
     book = shop.add_book(category)
     for cents in range(1, 4000, 13):
         price = Decimal(cents) / 100
@@ -33,7 +33,7 @@ def test_every_cent_survives(shop: Shop, category: int) -> None:
 
 
 def test_the_database_holds_the_exact_decimal(shop: Shop, category: int) -> None:
-    """Read below the API, with the column's own type."""
+    """Read from the database with the column's own type."""
     shop_books = [shop.add_book(category, price=price) for price in PRICES]
     app = shop.client.app
     assert isinstance(app, FastAPI)
@@ -47,14 +47,14 @@ def test_the_database_holds_the_exact_decimal(shop: Shop, category: int) -> None
     "price", ["0.001", "9.999", "0.30000000000000004", 0.1 + 0.2, "1e-3", "NaN", "Infinity", "", "1,5"]
 )
 def test_what_is_no_amount_of_cents_is_refused(shop: Shop, category: int, price: str | float) -> None:
-    """Refused, never rounded."""
+    """It is rejected, never rounded."""
     problem(shop.offer(category, price=price), 422, "invalid_input")
     assert shop.find(category) == []
 
 
 @pytest.mark.parametrize("price", PRICES)
 def test_filters_compare_to_the_cent(shop: Shop, category: int, price: str) -> None:
-    """`min_price` and `max_price` include their bound; a cent more or less decides."""
+    """`min_price` and `max_price` include their bound. A cent decides."""
     book = shop.add_book(category, price=price)
     above, below = Decimal(price) + Decimal("0.01"), Decimal(price) - Decimal("0.01")
     for name in ("min_price", "max_price", "price", "price__gte", "price__lte"):
@@ -64,7 +64,7 @@ def test_filters_compare_to_the_cent(shop: Shop, category: int, price: str) -> N
 
 
 def test_min_price_and_max_price_make_a_range(shop: Shop, category: int) -> None:
-    """Both ends included; together with other filters."""
+    """Both ends are included. Other filters apply as well."""
     books = {
         price: shop.add_book(category, price=price, stock=n) for n, price in enumerate(("5.00", "7.50", "9.99", "12"))
     }
@@ -76,7 +76,7 @@ def test_min_price_and_max_price_make_a_range(shop: Shop, category: int) -> None
 
 @pytest.mark.parametrize("name", ["min_price", "max_price"])
 def test_a_bound_that_is_no_number_is_refused(shop: Shop, name: str) -> None:
-    """The answer names the parameter."""
+    """The error names the parameter."""
     answer = shop.client.get("/api/v1/books", params={name: "cheap"})
     problem(answer, 422, "invalid_input")
     assert answer.json()["errors"][0]["loc"][:2] == ["query", name]

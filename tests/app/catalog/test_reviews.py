@@ -1,4 +1,4 @@
-"""Reviews: one by each reader of each book, for anyone to read."""
+"""Reviews: one for each reader and book. Anyone reads them."""
 
 from typing import Any
 
@@ -12,20 +12,20 @@ REVIEWS = "/api/v1/reviews"
 
 
 def review(shop: Shop, book: int, headers: Headers, **members: Any) -> Response:
-    """The answer to a review of a book."""
+    """Return the response to a review of a book."""
     body = {"book_id": book, "rating": 4, "comment": "Read it twice.", **members}
     return shop.client.post(REVIEWS, json=body, headers=headers)
 
 
 def of(shop: Shop, book: int) -> list[int]:
-    """The ids of a book's reviews, as anyone sees them."""
+    """Return the ids of a book's reviews, as anyone sees them."""
     answer = shop.client.get(REVIEWS, params={"book_id": book})
     assert answer.status_code == 200, answer.text
     return [row["id"] for row in answer.json()["items"]]
 
 
 def test_anyone_reads_what_a_reader_wrote(shop: Shop, category: int, user: Headers) -> None:
-    """The author is who is signed in."""
+    """The author is the caller."""
     book = shop.add_book(category)
     answer = review(shop, book, user)
     assert answer.status_code == 201, answer.text
@@ -39,7 +39,7 @@ def test_anyone_reads_what_a_reader_wrote(shop: Shop, category: int, user: Heade
 
 
 def test_nobody_writes_without_an_account(shop: Shop, category: int) -> None:
-    """Nor under another's name."""
+    """Nor in another account's name."""
     book = shop.add_book(category)
     problem(review(shop, book, {}), 401, "not_authenticated")
     assert faulty_members(review(shop, book, shop.admin, author_id=1)) == {"author_id"}
@@ -47,7 +47,7 @@ def test_nobody_writes_without_an_account(shop: Shop, category: int) -> None:
 
 
 def test_one_review_by_each_reader_of_a_book(shop: Shop, category: int, user: Headers, driver: Headers) -> None:
-    """A second one is a conflict; another reader's, and one of another book, are none."""
+    """A second one is 409. Another reader or another book is no conflict."""
     book, other = shop.add_book(category), shop.add_book(category)
     first = review(shop, book, user).json()["id"]
     problem(review(shop, book, user, rating=1), 409, "duplicate")
@@ -58,7 +58,7 @@ def test_one_review_by_each_reader_of_a_book(shop: Shop, category: int, user: He
 
 
 def test_only_the_author_changes_a_review(shop: Shop, category: int, user: Headers, driver: Headers) -> None:
-    """403 for another, who may read it; administrators may, too. It stays with its book."""
+    """Others, who may read it, get 403. Administrators may change it. It stays with its book."""
     book = shop.add_book(category)
     path = f"{REVIEWS}/{review(shop, book, user).json()['id']}"
     before = shop.client.get(path).json()
@@ -74,7 +74,7 @@ def test_only_the_author_changes_a_review(shop: Shop, category: int, user: Heade
 
 @pytest.mark.parametrize("rating", [0, 6, -1, 3.5, 4.0, True, "5", None])
 def test_a_rating_is_a_number_from_one_to_five(shop: Shop, category: int, user: Headers, rating: Any) -> None:
-    """On the way in and on every change."""
+    """At creation and at every change."""
     book = shop.add_book(category)
     assert faulty_members(review(shop, book, user, rating=rating)) == {"rating"}
     path = f"{REVIEWS}/{review(shop, book, user).json()['id']}"
@@ -83,13 +83,13 @@ def test_a_rating_is_a_number_from_one_to_five(shop: Shop, category: int, user: 
 
 
 def test_a_book_that_is_not_there_has_no_reviews(shop: Shop, user: Headers) -> None:
-    """The answer names the member."""
+    """The error names the member."""
     problem(review(shop, MISSING, user), 409, "reference_not_found")
     assert of(shop, MISSING) == []
 
 
 def test_a_deleted_book_takes_its_reviews_along(shop: Shop, category: int, user: Headers) -> None:
-    """In one by one and in a batch; other books' stay."""
+    """Deleted alone or in a batch. Reviews of other books stay."""
     books = [shop.add_book(category) for _ in range(3)]
     kept = [review(shop, book, user).json()["id"] for book in books][2]
     assert shop.client.delete(f"{BOOKS}/{books[0]}", headers=shop.admin).status_code == 204

@@ -1,4 +1,4 @@
-"""`POST /books/{id}/stock`: copies are taken while there are enough, by administrators."""
+"""`POST /books/{id}/stock` takes copies from stock. Only administrators may call it."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ from tests.contract.problems import faulty_members, problem
 
 
 def take(shop: Shop, book: int, quantity: Any, headers: Headers | None = None) -> Any:
-    """The answer to taking copies; by default the administrator's."""
+    """Return the response to taking copies, by default the administrator's."""
     who = shop.admin if headers is None else headers
     return shop.client.post(f"{BOOKS}/{book}/stock", json={"quantity": quantity}, headers=who)
 
 
 def test_copies_are_taken_to_the_last(shop: Shop, category: int) -> None:
-    """The answer is the book as it is then, with its version; what is too many takes none."""
+    """The response is the changed book with its version. If there are too few, none is taken."""
     book = shop.add_book(category, stock=5)
     before = shop.stored(book)
     answer = take(shop, book, 3)
@@ -31,14 +31,14 @@ def test_copies_are_taken_to_the_last(shop: Shop, category: int) -> None:
 
 
 def test_nothing_else_is_taken(shop: Shop, category: int) -> None:
-    """Another book's stock stays as it is."""
+    """The stock of other books stays as it is."""
     book, other = shop.add_book(category, stock=5), shop.add_book(category, stock=5)
     take(shop, book, 5)
     assert shop.stored(other)["stock"] == 5
 
 
 def test_only_administrators_take_from_stock(shop: Shop, category: int, user: Headers, driver: Headers) -> None:
-    """Not even from books that are not there."""
+    """Also for books that do not exist."""
     book = shop.add_book(category, stock=5)
     for headers in (user, driver):
         problem(take(shop, book, 1, headers), 403, "permission_denied")
@@ -48,7 +48,7 @@ def test_only_administrators_take_from_stock(shop: Shop, category: int, user: He
 
 
 def test_a_book_that_is_not_there_is_404(shop: Shop) -> None:
-    """One that no book can be is 422."""
+    """An id that no book can have is 422."""
     problem(take(shop, MISSING, 1), 404, "not_found")
     problem(take(shop, 2**31, 1), 422, "invalid_input")
 
@@ -62,7 +62,7 @@ def test_what_is_no_number_of_copies_is_422(shop: Shop, category: int, quantity:
 
 
 def test_a_strange_member_is_422(shop: Shop, category: int) -> None:
-    """As is a missing one, and a parameter of the query."""
+    """So is a missing member, and a query parameter."""
     book = shop.add_book(category, stock=5)
     path = f"{BOOKS}/{book}/stock"
     for body, member in (({}, "quantity"), ({"quantity": 1, "stock": 9}, "stock")):

@@ -1,1 +1,1 @@
-"""Clients generated from the documents, and a day with the product."""
+"""Tests of clients that are generated from the product's OpenAPI document."""

@@ -1,4 +1,4 @@
-"""The documents and what is generated from them, once a session."""
+"""Fixtures: the OpenAPI documents and the generated clients, made once a session."""
 
 import json
 from collections.abc import Callable, Mapping

@@ -1,11 +1,7 @@
-"""A day in the life of a bookseller, told with the client that openapi-python-client wrote.
+"""A script that uses the client of openapi-python-client for the calls of a bookseller's day. mypy checks every call.
 
-Every call is typed by the document.
-
-    python day.py URL ADMIN_EMAIL ADMIN_PASSWORD
-
-A program of its own, with the generated package on its path; it ends with an AssertionError where the server answers
-otherwise.
+Run: python day.py URL ADMIN_EMAIL ADMIN_PASSWORD. It needs the generated package on its path, and ends with an
+AssertionError for an unexpected response.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""`rowhouse client typescript`: the client of the product compiles, and names the version."""
+"""`rowhouse client typescript` generates a client of the product that compiles and states the version."""
 
 import json
 from pathlib import Path

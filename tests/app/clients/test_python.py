@@ -1,6 +1,6 @@
-"""The package from openapi-python-client.
+"""The package of openapi-python-client.
 
-Written without a warning, sound under `mypy --strict`, and right against a live server.
+Generated without a warning, valid under `mypy --strict`, and correct against a live server.
 """
 
 import json

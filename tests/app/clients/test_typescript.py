@@ -1,4 +1,4 @@
-"""Types from openapi-typescript compile under `tsc --strict`, and hold a hand-written client to the document."""
+"""The types of openapi-typescript compile under `tsc --strict`, and check a hand-written client against the document."""
 
 import shutil
 from pathlib import Path

@@ -1,9 +1,7 @@
 """Runs the generators and the compilers.
 
-Node and npm from the PyPI wheel, the Python client's generator from the environment.
-
-What npm installs goes into `node_modules` beside this file, once for each `package.json`; after that no test needs a
-network.
+Node and npm come from the PyPI wheel, the generator of the Python client from the environment. npm installs into
+`node_modules` beside this file, once for each `package.json`. After that no test needs a network.
 """
 
 import fcntl

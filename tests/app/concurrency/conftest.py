@@ -1,4 +1,4 @@
-"""The servers, clients and tables of `tests.concurrency`, and the product's rows that its clients compete for."""
+"""The servers, clients and tables of `tests.concurrency`, with the product's rows that its clients compete for."""
 
 import httpx2
 import pytest

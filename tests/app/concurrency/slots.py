@@ -1,4 +1,4 @@
-"""The charging network as racers use it: charge points, half hours of tomorrow, and what the table says of them."""
+"""Helpers for races on the charging network: charge points, half hours of tomorrow, and queries of the tables."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

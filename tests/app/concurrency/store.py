@@ -1,4 +1,4 @@
-"""The bookstore as racers use it: books of a test's own, carts, and what the tables say of stock, lines and money."""
+"""Helpers for races on the bookstore: books, carts, and queries of stock, order lines and totals."""
 
 from decimal import Decimal
 from typing import Any

@@ -1,8 +1,7 @@
-"""A server is killed in the middle of a race.
+"""A server is killed during a race.
 
-What it acknowledged is there, nothing is half done, and the others answer at once.
-
-The survivors are asked through clients that take the time of every answer, for the very rows that the dead one held.
+Acknowledged writes are stored, nothing is half done, and the other server responds at once. The clients of the other
+server use the rows that the killed server had locked, and measure every response.
 """
 
 from collections import Counter

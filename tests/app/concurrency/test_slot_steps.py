@@ -1,7 +1,4 @@
-"""Sixteen clients at the same bookings.
-
-One confirms, another cancels, a third wants the slot, and the hold runs out meanwhile.
-"""
+"""Sixteen clients use the same bookings: some confirm, some cancel, some book the slot, and the hold expires meanwhile."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta

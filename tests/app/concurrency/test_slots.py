@@ -1,4 +1,4 @@
-"""Sixteen clients want the same slots on two servers: each slot is booked once, and every other answer says so."""
+"""Sixteen clients want the same slots on two servers. Each slot is booked once, and every other client gets 409."""
 
 from collections import Counter
 

@@ -1,7 +1,4 @@
-"""Sixteen buyers at two servers.
-
-No copy is sold twice, no order is half, and a book that comes back comes back once.
-"""
+"""Sixteen buyers on two servers: no copy is sold twice, no order is incomplete, and stock returns exactly once."""
 
 from collections import Counter
 

@@ -1,1 +1,1 @@
-"""The demo data."""
+"""Tests of the demo data."""

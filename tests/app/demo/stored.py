@@ -1,4 +1,4 @@
-"""A database that holds the demo, for `databases.prepared`: stored once and then copied, with cheap hashes."""
+"""Stores the demo in a database for `databases.prepared`: once, with cheap hashes; tests get copies."""
 
 import pytest
 import sqlalchemy as sa

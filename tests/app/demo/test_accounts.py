@@ -1,7 +1,7 @@
-"""Production never serves the demo: the seed refuses, and so does the start on a database that holds it.
+"""Production never serves the demo: the seed refuses, and so does the start on a database with demo accounts.
 
-The demo is stored once for each database, in a template. What starts has accounts and no other entities, but for one
-test.
+The demo is stored once for each database, in a template. Except in one test, the application has accounts and no other
+entities.
 """
 
 from typing import Any

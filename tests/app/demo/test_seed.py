@@ -1,4 +1,4 @@
-"""The demo fills an empty database once, with something of everything, by the rules of the house."""
+"""The demo fills an empty database once, with rows of every entity, and follows every rule of the product."""
 
 from collections import Counter
 

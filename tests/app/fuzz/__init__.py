@@ -1,1 +1,1 @@
-"""The whole API under schemathesis, on real server processes."""
+"""Fuzz tests: schemathesis calls the whole API on real server processes."""

@@ -1,7 +1,7 @@
-"""Runs the schemathesis program against a server, as one of the roles, with every check and every phase.
+"""Runs schemathesis against a server as one role, with every check and every phase.
 
-A process of its own, for schemathesis registers hooks and formats for good. Everything is fixed by the seed; nothing is
-kept.
+It runs in a process of its own, because schemathesis registers hooks and formats for the whole process. The seed fixes
+everything; nothing is stored.
 """
 
 import json

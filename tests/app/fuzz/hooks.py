@@ -1,10 +1,7 @@
-"""What schemathesis cannot know from the OpenAPI document.
+"""Rules of the API that JSON Schema cannot express, each with its reason.
 
-The few rules that JSON Schema has no words for, each with its reason.
-
-Loaded by the schemathesis process (see `campaign`). Data that is meant to be refused is never touched, and no check is
-switched off: an input is only made to keep a rule, or left out, where the document calls it valid and the rule does
-not.
+The schemathesis process loads this module (see `campaign`). No check is switched off, and data that should be rejected
+stays as it is. A hook changes or drops an input only if the document calls it valid and a rule does not.
 """
 
 import csv

@@ -1,1 +1,1 @@
-"""The policies of the product's operations."""
+"""Tests of the policies of the product's operations."""

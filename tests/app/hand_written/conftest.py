@@ -1,4 +1,4 @@
-"""The product, its callers, and the policies of its hand-written operations, listed a second time."""
+"""The product, its callers, and a second list of the policies of its hand-written operations."""
 
 import pytest
 from starlette.testclient import TestClient

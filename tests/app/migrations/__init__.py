@@ -1,1 +1,1 @@
-"""The product's migrations."""
+"""Tests of the product's migrations."""

@@ -1,4 +1,4 @@
-"""`scripts/migrate --check` finds that a database is older than the product's migrations, and each branch has one head."""
+"""`scripts/migrate --check` finds a database that lacks a migration, and each branch has one head."""
 
 import pytest
 from alembic.script import ScriptDirectory

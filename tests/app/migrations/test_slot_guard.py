@@ -1,6 +1,6 @@
-"""Two live bookings of one charge point cannot overlap, whatever writes them: plain SQL on the driver, both databases.
+"""Both databases reject two overlapping live bookings of one charge point, also from plain SQL on the driver.
 
-PostgreSQL holds the rule as an exclusion constraint, SQLite as its twin of two triggers; both say `ex_bookings_slot`.
+PostgreSQL has an exclusion constraint, SQLite two triggers. The error of both is `ex_bookings_slot`.
 """
 
 import sqlite3

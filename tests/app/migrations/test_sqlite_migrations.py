@@ -1,7 +1,4 @@
-"""This repository's own tables on SQLite.
-
-Migrations of the demo that alter what others refer to, up, down, undone, and as SQL.
-"""
+"""Migrations on SQLite that alter tables with references, over the demo's rows: upgrade, downgrade, rollback, and SQL."""
 
 import io
 from collections.abc import Iterator

@@ -1,1 +1,1 @@
-"""Carts and orders."""
+"""Tests of carts and orders."""

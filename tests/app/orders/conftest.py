@@ -1,4 +1,4 @@
-"""A counter to buy at, and those who buy."""
+"""Fixtures: the bookstore's counter and its customers."""
 
 import pytest
 from starlette.testclient import TestClient

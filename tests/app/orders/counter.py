@@ -1,4 +1,4 @@
-"""The counter as its tests use it: books, carts and orders over HTTP, money to the digit."""
+"""Helpers: books, carts and orders over HTTP, with exact amounts."""
 
 from decimal import Decimal
 from typing import Any

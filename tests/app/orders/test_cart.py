@@ -1,4 +1,4 @@
-"""Carts: what is in one, for whom, and that a book is there once."""
+"""Carts: their items, their owners, and one item for each book."""
 
 from typing import Any
 

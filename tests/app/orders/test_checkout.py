@@ -1,4 +1,4 @@
-"""From cart to order: all of it or nothing, at the prices of the moment, out of stock."""
+"""An order contains the whole cart at present prices and takes the books from stock, or nothing happens."""
 
 from tests.app.catalog.shop import BOOKS, Headers, exact
 from tests.app.orders.counter import ORDERS, Counter

@@ -1,4 +1,4 @@
-"""What OpenAPI says of the steps and the hand-written routes: every status, every header, one schema for one thing."""
+"""OpenAPI states every status and header of the steps and the hand-written routes, with one schema for one thing."""
 
 from typing import Any
 

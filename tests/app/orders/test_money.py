@@ -1,4 +1,4 @@
-"""Money is exact to the cent: lines, totals, filters and what the database holds, up to fifteen digits."""
+"""Amounts are exact to the cent: in lines, totals, filters and the database, up to fifteen digits."""
 
 from decimal import Decimal
 

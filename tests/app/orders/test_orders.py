@@ -1,4 +1,4 @@
-"""Orders are read with their lines, like any list, by their customer and by administrators."""
+"""Customers and administrators read orders with their lines, as any list."""
 
 import json
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""The life of an order: placed, then cancelled or shipped, then delivered; nothing else."""
+"""The steps of an order: placed, then cancelled or shipped, then delivered, and no others."""
 
 import pytest
 import sqlalchemy as sa

@@ -1,4 +1,4 @@
-"""`perf.index_build` on a small table: writes run beside each of its three measurements."""
+"""`perf.index_build` on a small table. Writes run during each of its three measurements."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""PocketBase in the side-by-side benchmark, without its program: its requests, its start, and its responses."""
+"""PocketBase in the side-by-side benchmark, replaced by a fake: its requests, its start and its responses."""
 
 import json
 import re

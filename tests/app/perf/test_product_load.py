@@ -1,4 +1,4 @@
-"""The load test on the product's OpenAPI document: every operation is called, in the role with the fewest rights."""
+"""The load test calls every operation of the product's OpenAPI document, in the role with the fewest rights."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

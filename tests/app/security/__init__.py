@@ -1,1 +1,1 @@
-"""The security suite over what the product writes by hand."""
+"""The security suite over the product's hand-written routes."""

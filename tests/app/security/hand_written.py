@@ -1,4 +1,4 @@
-"""The hand-written routes of the product: whose row each is about, a valid body, and how other callers are refused."""
+"""The hand-written routes of the product: the owner of each row, a valid body, and the errors of other callers."""
 
 from tests.security.hand_written import OWN_ACCOUNT, PROBES, SIGNING_IN, HandWritten, book
 

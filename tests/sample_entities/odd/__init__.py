@@ -1,1 +1,1 @@
-"""Entities that nobody expects, and their table of contents: the engine must serve them as it serves our own."""
+"""Unusual entities and their registry. The engine must serve them like the product's."""

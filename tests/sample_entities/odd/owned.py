@@ -1,4 +1,4 @@
-"""Owned entities that refer to each other: what the state machine lives on."""
+"""Owned entities that refer to each other, for the state machine."""
 
 from datetime import datetime
 from decimal import Decimal

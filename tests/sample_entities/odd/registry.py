@@ -1,4 +1,4 @@
-"""The odd table of contents: moved walls, hand-written routes and one line an entity."""
+"""The registry of the odd entities: overridden rules, hand-written routes, and one line for each entity."""
 
 from typing import Annotated
 

@@ -1,1 +1,1 @@
-"""Starters of other people's servers, each in a temporary directory and on a free loopback port, stopped with its block."""
+"""Starts servers of other projects, each in a temporary directory and on a free loopback port, and stops them."""

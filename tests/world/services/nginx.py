@@ -1,4 +1,4 @@
-"""nginx before application servers: balanced, below a prefix that it strips or passes on."""
+"""nginx in front of application servers, under a prefix that it strips or passes on."""
 
 import signal
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""PgBouncer in front of one cluster, with its default settings but for what a test names."""
+"""PgBouncer in front of one cluster, with its default settings except those that a test names."""
 
 import signal
 from collections.abc import Iterator, Mapping

@@ -1,6 +1,6 @@
-"""PostgreSQL clusters from Debian's package: an own directory and port each, never the system's cluster.
+"""PostgreSQL clusters from Debian's package, each with its own directory and port.
 
-`postgresql()` initialises one, `standby_of()` copies a running one and follows it.
+`postgresql()` initialises one; `standby_of()` copies a running one and follows it. Never uses the system's cluster.
 """
 
 import os

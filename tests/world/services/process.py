@@ -1,9 +1,7 @@
-"""Starts a program in the foreground, waits until it listens, and stops it whatever happens.
+"""Starts a program, waits until it listens, and always stops it.
 
-Knows no particular program.
-
-A test that runs as root, as CI does, starts each of them as an ordinary account: PostgreSQL and PgBouncer refuse to be
-root.
+If a test runs as root, as in CI, the program runs as an ordinary account: PostgreSQL and PgBouncer refuse to run as
+root. Knows no particular program.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""PostgreSQL 16 from the wheel `pgserver`: an older version that a bare machine can have."""
+"""PostgreSQL 16 from the wheel `pgserver`: an older version that needs no package of the system."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
