@@ -66,26 +66,26 @@ sa.orm.registry(metadata=metadata).map_imperatively(Shelf, shelves)
 
 
 def make_tables(connection: sa.Connection) -> None:
-    """Make the two small tables."""
+    """Create the two small tables."""
     metadata.create_all(connection)
 
 
 @pytest.fixture(scope="session")
 def bare_url(backend: str, databases: Databases) -> str:
-    """A database with the two small tables, shared by tests that make their own rows."""
+    """The URL of a database with the two small tables, shared by tests that make their own rows."""
     return databases.prepared(backend, "bare", make_tables)
 
 
 @pytest.fixture
 def bare(bare_url: str) -> Iterator[Database]:
-    """That database, without an application."""
+    """A `Database` on it, without an application."""
     database = Database(Settings(database_url=bare_url, lock_seconds=0.1), metadata)
     yield database
     database.dispose()
 
 
 def count(database: Database, name: str) -> int:
-    """How many shelves there are of a name, as another transaction sees it."""
+    """Return the number of shelves with a name, as another transaction sees it."""
     with UnitOfWork(database, write=False) as unit:
         found = unit.session.scalar(sa.select(sa.func.count()).where(shelves.c.name == name))
     return int(found or 0)
@@ -93,18 +93,18 @@ def count(database: Database, name: str) -> int:
 
 @pytest.fixture(scope="session")
 def shop_url(backend: str, databases: Databases) -> str:
-    """A database of the sample shop, shared by applications whose tests make their own rows."""
+    """The URL of a database of the sample shop, shared by tests that make their own rows."""
     return shop_database(databases, backend)
 
 
 @pytest.fixture(scope="session")
 def sqlite_url(databases: Databases) -> str:
-    """An SQLite database of the sample shop, for what does not depend on the database."""
+    """The URL of an SQLite database of the sample shop, for tests that need only one database."""
     return shop_database(databases, "sqlite")
 
 
 def build(url: str, *routers: APIRouter, registry: Registry | None = None, **settings: Any) -> FastAPI:
-    """An application of nothing but these routes, below `/api/v1`, and what a registry holds."""
+    """Return an application of these routes below `/api/v1` and of a registry."""
     registry = registry or Registry("/api/v1")
     for router in routers:
         registry.include(router)
@@ -112,7 +112,7 @@ def build(url: str, *routers: APIRouter, registry: Registry | None = None, **set
 
 
 def build_shop(url: str, *routers: APIRouter, **settings: Any) -> FastAPI:
-    """The sample shop with further routes."""
+    """Return an application of the sample shop and further routes."""
     registry = Registry("/api/v1")
     registry.declare_roles(shop.roles)
     registry.registrations = dict(shop.registrations)
@@ -121,10 +121,7 @@ def build_shop(url: str, *routers: APIRouter, **settings: Any) -> FastAPI:
 
 @pytest.fixture
 def serve(sqlite_url: str) -> Iterator[Serve]:
-    """`serve(*routers, url=…, **settings)`.
-
-    A client of an application of nothing but these routes, on SQLite unless told.
-    """
+    """`serve(*routers, url=…, **settings)` returns a client of an application of these routes. By default on SQLite."""
     with ExitStack() as stack:
 
         def start(*routers: APIRouter, url: str = sqlite_url, **settings: Any) -> TestClient:
@@ -134,7 +131,7 @@ def serve(sqlite_url: str) -> Iterator[Serve]:
 
 
 def get(serve: Serve, endpoint: Any, path: str = "/probe", **options: Any) -> Response:
-    """The answer of an endpoint to a GET of its own."""
+    """Return the response of an endpoint to a GET."""
     router = Router()
     router.get("/probe", **options)(endpoint)
     return serve(router).get(f"/api/v1{path}")
@@ -142,7 +139,7 @@ def get(serve: Serve, endpoint: Any, path: str = "/probe", **options: Any) -> Re
 
 @contextmanager
 def kept_logging() -> Iterator[None]:
-    """Logging may be configured anew within; afterwards all is as it was."""
+    """Restore the configuration of the logs after a test."""
     loggers = [logging.getLogger(name) for name in LOGGERS]
     states = [(one.handlers[:], one.level, one.propagate, one.disabled) for one in loggers]
     configuration = structlog.get_config()
@@ -161,7 +158,7 @@ def kept_logging() -> Iterator[None]:
 
 @asynccontextmanager
 async def running(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client that sends many requests at once to an application in this process."""
+    """Yield a client that sends concurrent requests to an application in this process."""
     transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
     server, client = app.router.lifespan_context(app), httpx2.AsyncClient(transport=transport, base_url="http://test")
     async with server, client:
@@ -170,11 +167,11 @@ async def running(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
 
 @pytest.fixture
 def _migrations_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have applications of the sample shop compare the database with the migrations, as a project's do."""
+    """Let applications of the sample shop compare the database with the migrations, as a project's do."""
     monkeypatch.setattr(factory, "SQLModel", SimpleNamespace(metadata=shop_metadata))
 
 
 @pytest.fixture
 def _shop_is_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have server processes serve the sample shop."""
+    """Let server processes serve the sample shop."""
     monkeypatch.setenv("ROWHOUSE_APP", "tests.sample_entities.application:create_app")

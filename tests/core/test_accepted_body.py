@@ -19,7 +19,7 @@ INTAKE = AcceptedBody(("text/csv", "application/x-ndjson"), limit="max_import_by
     ],
 )
 def test_a_media_type_is_compared_in_any_case(given: str) -> None:
-    """Its parameters are left aside, all but the charset (RFC 9110 §8.3.1)."""
+    """Its parameters are ignored, except the charset (RFC 9110 §8.3.1)."""
     assert INTAKE.media_type([(b"accept", b"x/y"), (b"content-type", given.encode())]) == "text/csv"
 
 
@@ -28,7 +28,7 @@ def test_a_media_type_is_compared_in_any_case(given: str) -> None:
     [None, b"", b"csv", b"text/plain", b"text/csv; charset=latin-1", b"text/csv;charset=\xe4", b"text/csv, text/csv"],
 )
 def test_any_other_is_refused(given: bytes | None) -> None:
-    """The message names those that are read."""
+    """The message names the accepted ones."""
     headers = [] if given is None else [(b"content-type", given)]
     with pytest.raises(UnsupportedMediaTypeError, match="text/csv or application/x-ndjson"):
         INTAKE.media_type(headers)

@@ -30,7 +30,7 @@ LIST = "/api/v1/lanterns"
 
 
 class OwnRecord(Record, registry=registry(metadata=sa.MetaData())):
-    """`Record` in a metadata that nobody else sees."""
+    """`Record` in a metadata of its own."""
 
 
 class Lantern(IntegerKey, OwnRecord, table=True):
@@ -40,11 +40,11 @@ class Lantern(IntegerKey, OwnRecord, table=True):
 
 
 class LanternWentOutError(Exception):
-    """Of the developer's own."""
+    """An error of the project."""
 
 
 class LanternCRUD(CRUDBase[Lantern]):
-    """Raises what it is told to."""
+    """Raises the error that the test sets."""
 
     error: ClassVar[Exception] = NotFoundError()
 
@@ -54,10 +54,7 @@ class LanternCRUD(CRUDBase[Lantern]):
 
 
 class Watch:
-    """Middleware of the developer's own.
-
-    It keeps each request's scope, names itself in the answer, and fails at one path.
-    """
+    """Middleware of a project. It keeps each request's scope, adds a header, and fails at one path."""
 
     scopes: ClassVar[list[Scope]] = []
 
@@ -79,13 +76,13 @@ class Watch:
 
 
 async def handle(_request: Request, _error: Exception) -> Response:
-    """The developer's own handler."""
+    """An exception handler of a project."""
     return JSONResponse({"lit": False}, 418)
 
 
 @pytest.fixture
 def app(sqlite_url: str) -> FastAPI:
-    """With generated routes that work, one that fails, and one that is written by hand."""
+    """An application with generated routes that work, one that fails, and a hand-written one."""
     entries = Registry("/api/v1")
     entries.registrations = dict(product.registrations)
     entries.declare_roles(product.roles)
@@ -111,12 +108,12 @@ def client(app: FastAPI) -> Iterator[TestClient]:
 
 
 def last_scope() -> Scope:
-    """Of the last request."""
+    """Return the scope of the last request."""
     return Watch.scopes[-1]
 
 
 def test_generated_routes_are_spared_the_layers_that_hand_written_ones_need(client: TestClient) -> None:
-    """What was added to the application is around both."""
+    """Added middleware wraps both kinds of routes."""
     for path in ("/api/v1/books", "/api/v1/books/export"):
         answer = client.get(path)
         assert (answer.status_code, answer.headers["x-watched"], ORDINARY in last_scope()) == (200, "yes", False)
@@ -147,14 +144,14 @@ def test_what_is_refused_is_told_as_ever(client: TestClient, method: str, path: 
 def test_a_developers_own_handler_answers_for_generated_routes(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As FastAPI promises of any route."""
+    """As FastAPI promises for any route."""
     monkeypatch.setattr(LanternCRUD, "error", LanternWentOutError())
     answer = client.get(LIST)
     assert (answer.status_code, answer.json()) == (418, {"lit": False})
 
 
 def test_what_nobody_expected_is_a_bare_500(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And goes on to the server, which logs it."""
+    """The error goes on to the server, which logs it."""
     monkeypatch.setattr(LanternCRUD, "error", ZeroDivisionError("secret"))
     answer = client.get(LIST)
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
@@ -164,7 +161,7 @@ def test_what_nobody_expected_is_a_bare_500(client: TestClient, monkeypatch: pyt
 
 
 def test_what_added_middleware_lets_out_is_a_bare_500_too(client: TestClient) -> None:
-    """With all that every answer carries, for the edge is around what is added later."""
+    """With all headers of a response: the outermost layer wraps middleware that is added later."""
     answer = client.get("/trap", headers={"X-Request-ID": "mine"})
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
     assert (answer.headers["x-request-id"], answer.headers["x-frame-options"]) == ("mine", "DENY")
@@ -182,7 +179,7 @@ def test_other_protocols_take_the_ordinary_way(client: TestClient) -> None:
 def test_an_end_that_does_not_wait_for_a_thread_is_logged(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The connections stay open for the thread that still uses one."""
+    """Connections stay open for a thread that still uses one."""
     app = build(sqlite_url, log_level="warning")
     close = app.state.runner.close
 

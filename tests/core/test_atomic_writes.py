@@ -20,14 +20,11 @@ CATEGORIES = "/api/v1/categories"
 
 
 class OnceError(Exception):
-    """What goes wrong once."""
+    """The error that a fault raises once."""
 
 
 class Fault:
-    """A step of a request that fails at its next call, after it has done its work.
-
-    `has_struck` tells whether it came to that.
-    """
+    """A step of a request that fails at its next call, after it has done its work. `has_struck` is True after that."""
 
     def __init__(self, patch: pytest.MonkeyPatch, target: Any, name: str) -> None:
         self.has_struck = False
@@ -54,84 +51,84 @@ STEPS: Mapping[str, tuple[Any, str]] = {
 
 
 class Shop(NamedTuple):
-    """A client of the product, and its administrator."""
+    """A client of the sample shop, signed in as administrator."""
 
     client: TestClient
     boss: Headers
 
     def call(self, method: str, path: str, **options: Any) -> Answer:
-        """A request of the administrator."""
+        """Send a request as administrator."""
         headers = {**self.boss, **options.pop("headers", {})}
         return self.client.request(method, path, headers=headers, **options)
 
     def stored(self, prefix: str) -> list[Row]:
-        """The categories and books whose names begin so."""
+        """Return the categories and books whose names have this prefix."""
         names = self.call("GET", CATEGORIES, params={"name__startswith": prefix}).json()["items"]
         books = self.call("GET", "/api/v1/books", params={"title__startswith": prefix}).json()["items"]
         users = self.call("GET", "/api/v1/users", params={"email__startswith": prefix}).json()["items"]
         return [*names, *books, *users]
 
     def make(self, prefix: str) -> Row:
-        """A category."""
+        """Create a category."""
         made: Row = self.call("POST", CATEGORIES, json={"name": f"{prefix} first"}).json()
         return made
 
 
 def create(shop: Shop, prefix: str, _made: Row) -> Answer:
-    """One."""
+    """Create a row."""
     return shop.call("POST", CATEGORIES, json={"name": f"{prefix} x"})
 
 
 def create_once(shop: Shop, prefix: str, _made: Row) -> Answer:
-    """One, by a key: it is claimed in the same transaction."""
+    """Create a row with an idempotency key, which the same transaction claims."""
     return shop.call("POST", CATEGORIES, json={"name": f"{prefix} x"}, headers={"Idempotency-Key": prefix})
 
 
 def create_batch(shop: Shop, prefix: str, _made: Row) -> Answer:
-    """Many."""
+    """Create several rows."""
     return shop.call("POST", f"{CATEGORIES}/batch", json=[{"name": f"{prefix} {number}"} for number in range(3)])
 
 
 def import_file(shop: Shop, prefix: str, _made: Row) -> Answer:
-    """A file."""
+    """Import a file."""
     body = f"name\n{prefix} a\n{prefix} b\n"
     return shop.call("POST", f"{CATEGORIES}/import", content=body, headers={"Content-Type": "text/csv"})
 
 
 def update(shop: Shop, prefix: str, made: Row) -> Answer:
-    """A change."""
+    """Change a row."""
     return shop.call("PATCH", f"{CATEGORIES}/{made['id']}", json={"description": prefix})
 
 
 def put(shop: Shop, prefix: str, made: Row) -> Answer:
-    """A change by its other verb, which locks the row first."""
+    """Change a row by PUT, which locks it first."""
     body = {"description": prefix}
     return shop.call("PUT", f"{CATEGORIES}/{made['id']}", json=body, headers={"If-Match": "*"})
 
 
 def update_batch(shop: Shop, prefix: str, made: Row) -> Answer:
-    """Changes."""
+    """Change several rows."""
     return shop.call("PATCH", f"{CATEGORIES}/batch", json=[{"id": made["id"], "description": prefix}])
 
 
 def delete(shop: Shop, _prefix: str, made: Row) -> Answer:
-    """A deletion."""
+    """Delete a row."""
     return shop.call("DELETE", f"{CATEGORIES}/{made['id']}")
 
 
 def delete_batch(shop: Shop, _prefix: str, made: Row) -> Answer:
-    """Deletions."""
+    """Delete several rows."""
     return shop.call("DELETE", f"{CATEGORIES}/batch", params={"ids": made["id"]})
 
 
 def sign_up(shop: Shop, prefix: str, _made: Row) -> Answer:
-    """A hand-written route that creates."""
+    """Call a hand-written route that creates a row."""
     body = {"email": f"{prefix}@example.com", "password": "correct-horse", "full_name": "Somebody"}
     return shop.client.post("/api/v1/users", json=body)
 
 
 def rename(shop: Shop, prefix: str, _made: Row) -> Answer:
-    """A hand-written route that changes."""
+    """Call a hand-written route that changes a row."""
     return shop.call("PATCH", "/api/v1/users/me", json={"full_name": prefix})
 
 
@@ -140,7 +137,7 @@ WRITES = (create, create_once, create_batch, import_file, update, put, update_ba
 
 @pytest.fixture
 def shop(client: TestClient, admin: Headers) -> Shop:
-    """The product."""
+    """The sample shop."""
     return Shop(client, admin)
 
 
@@ -149,7 +146,7 @@ def shop(client: TestClient, admin: Headers) -> Shop:
 def test_what_was_answered_with_an_error_has_changed_nothing(
     shop: Shop, write: Callable[[Shop, str, Row], Answer], step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each step fails once, where the write takes it; sent again, the write succeeds and is there."""
+    """Each step of a write fails once. Sent again, the write succeeds and its rows are stored."""
     prefix = unique("atomic")
     made = shop.make(prefix)
     before = shop.stored(prefix)
@@ -165,7 +162,7 @@ def test_what_was_answered_with_an_error_has_changed_nothing(
 
 @pytest.mark.parametrize("step", ["the body", "the headers", "the validation of a hand-written route's answer"])
 def test_a_hand_written_change_is_undone_too(shop: Shop, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It goes through the session."""
+    """A change through the session."""
     before = shop.call("GET", "/api/v1/users/me").json()
     with monkeypatch.context() as patch:
         fault = Fault(patch, *STEPS[step])
@@ -175,7 +172,7 @@ def test_a_hand_written_change_is_undone_too(shop: Shop, step: str, monkeypatch:
 
 
 def test_every_step_is_taken_by_some_write(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A step that no write takes would prove nothing."""
+    """A step that no write takes would test nothing."""
     for step, target in STEPS.items():
         struck = set()
         for write in WRITES:

@@ -10,14 +10,14 @@ NOON = datetime(2030, 1, 31, 12, tzinfo=UTC)
 
 
 def test_now_is_aware_and_in_utc() -> None:
-    """And goes on."""
+    """It advances."""
     first, second = now(), now()
     assert first.utcoffset() == timedelta(0)
     assert first <= second
 
 
 def test_a_clock_holds_within_its_block() -> None:
-    """The one before comes back, also after an error."""
+    """The former clock returns, also after an error."""
     with set_clock(lambda: NOON):
         assert now() == NOON
         with set_clock(lambda: NOON + timedelta(hours=1)):

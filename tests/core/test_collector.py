@@ -11,7 +11,10 @@ from tests.sample_entities.application import create_app
 
 
 def test_the_collector_leaves_alone_what_was_there_at_the_start(databases: Databases, backend: str) -> None:
-    """While the application serves; afterwards all is as it was, for a process may hold several."""
+    """While the application serves.
+
+    Afterwards the collector sees all objects again, because a process may have several applications.
+    """
     app = create_app(Settings(database_url=shop_database(databases, backend), **QUIET))
     with TestClient(app):
         assert gc.get_freeze_count() > 10_000

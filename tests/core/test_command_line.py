@@ -38,7 +38,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    """Runs the command in a project whose application is `kiosk:make` in the folder `source`."""
+    """Run the command in a project whose application is `kiosk:make` in the folder `source`."""
     (tmp_path / "source").mkdir()
     (tmp_path / "source/kiosk.py").write_text(KIOSK)
     (tmp_path / "pyproject.toml").write_text('[tool.rowhouse]\napp = "kiosk:make"\nsource = "source"\n')
@@ -51,7 +51,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
 
 
 def test_it_lists_the_operations(run: Run) -> None:
-    """Method, path, operation, who may call it, and its bound, as a table."""
+    """A table of method, path, operation, callers and time bound."""
     lines = run("routes").stdout.splitlines()
     assert lines[0].split() == ["METHOD", "PATH", "OPERATION", "WHO", "SLO"]
     assert [line.split() for line in lines[1:]] == [
@@ -61,7 +61,7 @@ def test_it_lists_the_operations(run: Run) -> None:
 
 
 def test_it_prints_the_document(run: Run) -> None:
-    """As JSON and nothing else."""
+    """JSON and nothing else."""
     assert json.loads(run("openapi").stdout)["info"]["title"] == "Kiosk"
 
 
@@ -74,7 +74,7 @@ def test_it_prints_the_document(run: Run) -> None:
     ],
 )
 def test_an_application_that_cannot_be_loaded_is_one_sentence(run: Run, app: str, words: str) -> None:
-    """And exit status 1."""
+    """The exit status is 1."""
     done = run("routes", "--app", app)
     assert done.exit_code == 1
     assert words in done.stderr
@@ -82,7 +82,7 @@ def test_an_application_that_cannot_be_loaded_is_one_sentence(run: Run, app: str
 
 
 def test_a_wrong_word_of_the_project_is_refused(run: Run, tmp_path: Path) -> None:
-    """Nothing in `[tool.rowhouse]` is ignored."""
+    """Every word of `[tool.rowhouse]` has an effect or is rejected."""
     (tmp_path / "pyproject.toml").write_text('[tool.rowhouse]\napplication = "kiosk:make"\n')
     done = run("openapi")
     assert done.exit_code == 1
@@ -90,7 +90,7 @@ def test_a_wrong_word_of_the_project_is_refused(run: Run, tmp_path: Path) -> Non
 
 
 def test_the_application_may_stand_in_the_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that server processes get what `rowhouse run --app` says; `module:application` is taken as it is."""
+    """Server processes get the application of `rowhouse run --app`. `module:application` needs no factory."""
     assert run("routes", "--app", "kiosk:make").exit_code == 0
     assert os.environ[VARIABLE] == "kiosk:make"
     made = sys.modules["kiosk"].make()
@@ -106,7 +106,7 @@ COMMANDS = [
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(run: Run, command: str) -> None:
-    """By `--help`, with exit status 0; an unknown option is 2."""
+    """`--help` exits with 0, an unknown option with 2."""
     helped = run(command, "--help")
     assert (helped.exit_code, f"rowhouse {command}" in helped.stdout) == (0, True), helped.stdout
     assert run(command, "--no-such-option").exit_code == 2

@@ -67,7 +67,7 @@ def database(backend: str, databases: Databases) -> Iterator[Database]:
 
 
 def insert(database: Database, row: Row) -> list[Row]:
-    """Store a row by a compiled statement and give it as stored."""
+    """Store a row by a compiled statement, and return it as stored."""
     values = {name: sa.bindparam(name, type_=kinds.c[name].type) for name in row}
     source = kinds.insert().values(values).returning(*kinds.c)
     return run(database, CompiledStatement(source, database.dialect, columns=list(kinds.c)), row)
@@ -76,19 +76,19 @@ def insert(database: Database, row: Row) -> list[Row]:
 def run(
     database: Database, statement: CompiledStatement, parameters: Row, predicate: Predicate = EVERYTHING
 ) -> list[Row]:
-    """What a statement gives, committed."""
+    """Run a statement, commit, and return its rows."""
     with UnitOfWork(database, write=True) as unit:
         return unit.run(statement, parameters, predicate)
 
 
 def ids(database: Database, predicate: Predicate, statement: CompiledStatement | None = None) -> list[int]:
-    """The rows that a predicate selects, by a statement compiled for it or for an equal one."""
+    """Return the rows that a predicate selects, by a statement compiled for it or for an equal one."""
     statement = statement or select_ids(database, predicate)
     return [row["id"] for row in run(database, statement, {}, predicate)]
 
 
 def select_ids(database: Database, predicate: Predicate) -> CompiledStatement:
-    """The statement for a predicate and its equals."""
+    """Return the statement for a predicate and its equals."""
     source = sa.select(kinds.c.id).order_by(kinds.c.id)
     if predicate.clause is not None:
         source = source.where(predicate.clause)
@@ -96,7 +96,7 @@ def select_ids(database: Database, predicate: Predicate) -> CompiledStatement:
 
 
 def test_every_kind_of_value_survives(database: Database) -> None:
-    """Into the row, out of RETURNING and out of a select; instants in UTC."""
+    """Stored, returned by RETURNING and by a select. Instants are in UTC."""
     source = sa.select(kinds).order_by(kinds.c.id)
     full, empty = run(database, CompiledStatement(source, database.dialect, columns=list(kinds.c)), {})[:2]
     assert full == {"id": 1, **VALUES}
@@ -105,19 +105,19 @@ def test_every_kind_of_value_survives(database: Database) -> None:
 
 
 def test_what_is_returned_is_converted_too(database: Database) -> None:
-    """An instant of another offset is the same instant."""
+    """An instant with another offset is the same instant."""
     stored = insert(database, {"id": 3, **VALUES, "at": VALUES["at"].astimezone(timezone(timedelta(hours=5)))})
     assert {name: stored[0][name] for name in VALUES} == VALUES
 
 
 def test_a_statement_without_columns_gives_no_rows(database: Database) -> None:
-    """Such as an update that nobody reads."""
+    """Such as an update without RETURNING."""
     source = kinds.update().where(kinds.c.id == -1).values(flag=False)
     assert run(database, CompiledStatement(source, database.dialect, columns=[]), {}) == []
 
 
 def test_parameters_replace_the_constants_of_the_source(database: Database) -> None:
-    """What the source holds as a literal stays."""
+    """A literal in the source stays."""
     source = sa.select(kinds.c.id).where(
         kinds.c.id == sa.bindparam("wanted", type_=sa.Integer()), kinds.c.flag == sa.true()
     )
@@ -136,7 +136,7 @@ def test_parameters_replace_the_constants_of_the_source(database: Database) -> N
     ],
 )
 def test_predicates_of_one_structure_are_equal(one: Any, other: Any) -> None:
-    """Whatever their values: a statement compiled for one serves the other."""
+    """Whatever their values are, so they share a compiled statement."""
     assert Predicate(one) == Predicate(other)
     assert hash(Predicate(one)) == hash(Predicate(other))
 
@@ -151,26 +151,26 @@ def test_predicates_of_one_structure_are_equal(one: Any, other: Any) -> None:
     ],
 )
 def test_other_predicates_are_not(one: Any, other: Any) -> None:
-    """A list's text depends on its length, so such a predicate equals itself only."""
+    """The text of a list depends on its length, so such a predicate equals only itself."""
     assert Predicate(one) != Predicate(other)
     assert Predicate(one) != one
 
 
 def test_no_condition_is_everything() -> None:
-    """`None` among conditions is no condition."""
+    """`None` among conditions is ignored."""
     assert Predicate() == Predicate(None) == EVERYTHING
     assert hash(Predicate(None)) == hash(EVERYTHING)
     assert Predicate(None, kinds.c.id == 1) == Predicate(kinds.c.id == 2)
 
 
 def test_a_list_equals_itself(database: Database) -> None:
-    """So that it can be looked up, by a hash of its own."""
+    """So it can be looked up by its hash."""
     predicate = Predicate(kinds.c.id.in_([1, 2]))
     assert {predicate: "found"}[predicate] == "found"
 
 
 def test_equal_predicates_bind_their_own_values(database: Database) -> None:
-    """One caller's statement never selects for another."""
+    """A statement never selects with another caller's values."""
     first, second = Predicate(kinds.c.id == 1), Predicate(kinds.c.id == 2)
     statement = select_ids(database, first)
     assert ids(database, first, statement) == [1]
@@ -195,6 +195,6 @@ def test_equal_predicates_bind_their_own_values(database: Database) -> None:
     ],
 )
 def test_predicates_select(database: Database, clause: Any, found: list[int] | None) -> None:
-    """Lists too, whatever the type of what is listed."""
+    """Lists too, with values of any type."""
     selected = ids(database, Predicate(clause))
     assert selected == found or (found is None and selected[:2] == [1, 2])

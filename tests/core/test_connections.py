@@ -27,7 +27,7 @@ BODY = b"POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: applicatio
 
 @pytest.fixture(scope="module")
 def address(make_url: str) -> Iterator[tuple[str, int]]:
-    """A server in this process whose limits are small."""
+    """The address of a server in this process with small limits."""
     app: FastAPI = build_shop(make_url, body_seconds=0.4)
     with pytest.MonkeyPatch.context() as patch, socket.create_server((HOST, 0)) as listener:
         patch.setattr(Connection, "head_seconds", 0.4)
@@ -44,13 +44,13 @@ def address(make_url: str) -> Iterator[tuple[str, int]]:
 
 @pytest.fixture(scope="module")
 def make_url(databases: Databases) -> str:
-    """A migrated database."""
+    """The URL of a migrated database."""
     return shop_database(databases, "sqlite")
 
 
 @pytest.fixture
 def talk(address: tuple[str, int]) -> Talk:
-    """`talk(*pieces, pause=0)`: what a server answers to these bytes, until it closes the connection."""
+    """`talk(*pieces, pause=0)` returns the bytes that a server sends until it closes the connection."""
 
     def exchange(*pieces: bytes, pause: float = 0.0) -> bytes:
         received = b""
@@ -66,7 +66,7 @@ def talk(address: tuple[str, int]) -> Talk:
 
 
 def problem(answer: bytes, status: int) -> dict[str, Any]:
-    """The problem that an answer of this status holds."""
+    """Return the problem in a response with this status."""
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 %d " % status), answer
     assert b"content-type: application/problem+json" in head
@@ -76,7 +76,7 @@ def problem(answer: bytes, status: int) -> dict[str, Any]:
 
 
 def test_a_connection_that_sends_nothing_is_closed(talk: Talk) -> None:
-    """In silence."""
+    """Without a response."""
     started = time.monotonic()
     assert talk() == b""
     assert time.monotonic() - started < 3
@@ -84,13 +84,13 @@ def test_a_connection_that_sends_nothing_is_closed(talk: Talk) -> None:
 
 @pytest.mark.parametrize("sent", [GET, b"G"])
 def test_headers_that_do_not_arrive_are_408(talk: Talk, sent: bytes) -> None:
-    """And the connection is closed, whatever trickles in meanwhile."""
+    """The connection is closed, even if single bytes still arrive."""
     assert problem(talk(sent), 408)["code"] == "request_timeout"
     assert problem(talk(sent, b"", *[b"x" if sent == GET else b"" for _ in range(4)], pause=0.05), 408)
 
 
 def test_the_second_request_of_a_connection_is_held_to_the_same(talk: Talk) -> None:
-    """Also where its beginning came with the end of the first."""
+    """Also if its beginning arrived with the end of the first."""
     answer = talk(GET + b"\r\n" + GET)
     assert answer.startswith(b"HTTP/1.1 200")
     assert answer.count(b"HTTP/1.1") in (1, 2)
@@ -107,12 +107,12 @@ def test_the_second_request_of_a_connection_is_held_to_the_same(talk: Talk) -> N
     ],
 )
 def test_headers_that_are_too_large_are_431(talk: Talk, pieces: tuple[bytes, ...]) -> None:
-    """Whether they come at once or in pieces, in one header, in many or in the path."""
+    """At once or in pieces, in one header, in many or in the path."""
     assert problem(talk(*pieces, pause=0.02), 431)["code"] == "request_header_fields_too_large"
 
 
 def test_what_is_no_http_is_uvicorns_400(talk: Talk) -> None:
-    """As ever."""
+    """The engine does not change it."""
     assert talk(b"NONSENSE\r\n\r\n").startswith(b"HTTP/1.1 400")
 
 
@@ -126,7 +126,7 @@ def test_large_bodies_are_no_large_headers(talk: Talk) -> None:
 
 
 def test_a_body_that_does_not_arrive_is_408(talk: Talk) -> None:
-    """With all that an answer carries, and the connection is closed."""
+    """With all headers of a response. The connection is closed."""
     answer = talk(BODY + b"Content-Length: 100\r\n\r\nuser")
     assert problem(answer, 408)["detail"].startswith("The body did not arrive in time")
     assert b"x-request-id" in answer
@@ -134,14 +134,14 @@ def test_a_body_that_does_not_arrive_is_408(talk: Talk) -> None:
 
 
 def test_a_body_that_comes_in_time_is_read(talk: Talk) -> None:
-    """Though in pieces."""
+    """In pieces."""
     body = b"grant_type=password&username=nobody&password=none"
     head = BODY + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
     assert talk(head, body[:20], body[20:], pause=0.1).startswith(b"HTTP/1.1 401")
 
 
 def test_a_body_that_nobody_reads_does_not_keep_a_connection(talk: Talk) -> None:
-    """The answer is there long before."""
+    """The response was sent long before."""
     started = time.monotonic()
     answer = talk(b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n", *[b"x"] * 4, pause=0.1)
     assert answer.startswith(b"HTTP/1.1 404")
@@ -149,6 +149,6 @@ def test_a_body_that_nobody_reads_does_not_keep_a_connection(talk: Talk) -> None
 
 
 def test_an_upgrade_to_another_protocol_is_its_own_affair(talk: Talk) -> None:
-    """Where no websockets are served, it is an ordinary request."""
+    """Without websockets it is an ordinary request."""
     headers = b"Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x\r\n\r\n"
     assert talk(GET + headers).startswith(b"HTTP/1.1 ")

@@ -37,34 +37,34 @@ pytestmark = pytest.mark.xdist_group("valkey")  # two workers would look for a f
 
 @pytest.fixture(autouse=True)
 def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hashes of few rounds."""
+    """Use cheap hashes."""
     cheapen(monkeypatch)
 
 
 @pytest.fixture(scope="module")
 def valkey() -> Iterator[ValkeyServer]:
-    """A Valkey of the module's own."""
+    """A Valkey for this module."""
     with ValkeyServer() as server:
         yield server
 
 
 @pytest.fixture(autouse=True)
 def clock() -> Iterator[list[datetime]]:
-    """A clock that stands, so that no window ends during a test."""
+    """A clock that stands still, so that no window ends during a test."""
     instants = [INSTANT]
     with set_clock(lambda: instants[-1]):
         yield instants
 
 
 def administer(valkey: ValkeyServer, *command: str) -> None:
-    """Give it a command."""
+    """Send Valkey a command."""
     with redis.Redis(port=valkey.port) as client:
         client.execute_command(*command)
 
 
 @pytest.fixture(params=["redis", "valkey"])
 def servers(request: pytest.FixtureRequest, valkey: ValkeyServer, make_app: Callable[..., TestClient]) -> Servers:
-    """Two servers, each with a database of its own: all that they share is the Valkey, which is empty."""
+    """Two servers with a database each. They share only the Valkey, which is empty."""
     administer(valkey, "FLUSHALL")
     options = {
         "rate_limit_storage_url": f"{request.param}://127.0.0.1:{valkey.port}/0",
@@ -77,17 +77,17 @@ def servers(request: pytest.FixtureRequest, valkey: ValkeyServer, make_app: Call
 
 
 def guess(client: TestClient) -> int:
-    """The status of a wrong password."""
+    """Return the status of a login with a wrong password."""
     return int(log_in(client, "somebody@example.com", "wrong-password").status_code)
 
 
 def sign_up(client: TestClient) -> int:
-    """The status of a sign-up."""
+    """Return the status of a sign-up."""
     return int(sign_up_with(client, email=new_email()).status_code)
 
 
 def left(client: TestClient) -> int:
-    """How many requests a server says are left, after one more."""
+    """Send a request, and return how many are left."""
     answer = client.get(f"{API}/categories")
     assert answer.status_code == 200
     return int(answer.headers["RateLimit"].partition("r=")[2].partition(";")[0])
@@ -95,20 +95,20 @@ def left(client: TestClient) -> int:
 
 @pytest.mark.parametrize(("act", "first"), [(guess, 401), (sign_up, 201)])
 def test_servers_count_together(servers: Servers, act: Act, first: int) -> None:
-    """What one has counted, the other knows."""
+    """Each server knows the attempts at the other."""
     one, other = servers
     assert [act(one), act(other), act(one), act(other), act(one)] == [first] * MOST + [429] * 2
 
 
 def test_servers_count_requests_together(servers: Servers) -> None:
-    """Each request that one answers is one less at the other."""
+    """A request to one server leaves one less at the other."""
     one, other = servers
     assert [left(one), left(other), left(other), left(one)] == [999, 998, 997, 996]
 
 
 @contextmanager
 def frozen(valkey: ValkeyServer) -> Iterator[None]:
-    """It takes connections and answers nothing."""
+    """Valkey accepts connections and does not respond."""
     assert valkey._process is not None
     os.kill(valkey._process.pid, signal.SIGSTOP)
     try:
@@ -119,7 +119,7 @@ def frozen(valkey: ValkeyServer) -> Iterator[None]:
 
 @contextmanager
 def read_only(valkey: ValkeyServer) -> Iterator[None]:
-    """It is a replica, as after a failover that the servers did not follow."""
+    """Valkey is a replica, as after a failover that the servers have not noticed."""
     administer(valkey, "REPLICAOF", "127.0.0.1", "1")
     try:
         yield
@@ -129,7 +129,7 @@ def read_only(valkey: ValkeyServer) -> Iterator[None]:
 
 @contextmanager
 def down(valkey: ValkeyServer) -> Iterator[None]:
-    """Nothing listens at its port, which it gets again."""
+    """Valkey is down. It gets the same port again."""
     port = valkey.port
     valkey.stop()
     try:
@@ -145,7 +145,7 @@ Trouble = Callable[[ValkeyServer], Any]
 
 @pytest.fixture
 def warnings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """What is logged of the storage, with what it is that is counted."""
+    """Return the logged warnings about the storage, with the kind of count."""
     found: list[tuple[str, str]] = []
 
     def warn(event: str, *, counted: str, **_cause: str) -> None:
@@ -159,7 +159,7 @@ def warnings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 def test_without_it_each_server_counts_alone(
     servers: Servers, valkey: ValkeyServer, trouble: Trouble, clock: list[datetime], warnings: list[tuple[str, str]]
 ) -> None:
-    """No request fails or hangs; the log says so once for a server and a kind; afterwards they count together again."""
+    """No request fails or hangs. Each server logs it once for each kind of count. Afterwards they count together again."""
     one, other = servers
     assert [sign_up(one), left(one)] == [201, 998]
     with trouble(valkey):

@@ -27,7 +27,7 @@ class Paging:
 
 
 def test_a_dependency_is_called_once_a_request(serve: Serve) -> None:
-    """Whether a parameter, another dependency or the route asks for it, and once for each that wants no sharing."""
+    """Whether a parameter, another dependency or the route needs it; with `use_cache=False`, once for each."""
     calls: list[int] = []
 
     def counted() -> int:
@@ -48,13 +48,13 @@ def test_a_dependency_is_called_once_a_request(serve: Serve) -> None:
 
 
 def refuse() -> None:
-    """A guard that lets nobody pass."""
+    """A dependency that always rejects."""
     raise HTTPException(403, "guarded")
 
 
 @pytest.mark.parametrize("where", ["route", "router"])
 def test_a_guard_that_no_parameter_takes_is_called(serve: Serve, where: str) -> None:
-    """And the endpoint is not."""
+    """The endpoint is not."""
     entered: list[str] = []
     guards = [Depends(refuse)]
     router = Router(dependencies=guards if where == "router" else [])
@@ -95,29 +95,29 @@ def test_dependencies_of_every_kind(serve: Serve) -> None:
 
 
 async def async_endpoint() -> None:
-    """Not a plain `def`."""
+    """An endpoint that is not a plain `def`."""
 
 
 def yielding_endpoint() -> Iterator[int]:
-    """Not one either."""
+    """Another one."""
     yield 1
 
 
 async def async_yielding_endpoint() -> AsyncIterator[int]:
-    """Nor this."""
+    """Another one."""
     yield 1
 
 
 @pytest.mark.parametrize("endpoint", [async_endpoint, yielding_endpoint, async_yielding_endpoint])
 def test_only_a_plain_def_is_an_endpoint(endpoint: Any) -> None:
-    """Anything else would not run in the worker thread; it is refused at start-up."""
+    """Any other would not run in the worker thread, so it is rejected at start-up."""
     with pytest.raises(TypeError, match="must be a plain `def`"):
         Router().get("/probe")(endpoint)
 
 
 @pytest.mark.parametrize("dependency", [yielding_endpoint, async_yielding_endpoint])
 def test_a_yield_dependency_is_refused(dependency: Any) -> None:
-    """Also below another; the message names the mend."""
+    """Also below another dependency. The message says how to fix it."""
 
     def above(below: Annotated[int, Depends(dependency)]) -> int:
         return below
@@ -130,7 +130,7 @@ def test_a_yield_dependency_is_refused(dependency: Any) -> None:
 
 
 def test_an_endpoint_says_what_it_returns() -> None:
-    """Without an annotation its answer would be empty."""
+    """Without an annotation its response would be empty."""
 
     def endpoint():  # type: ignore[no-untyped-def]  # noqa: ANN202  the fault in question
         return {"a": 1}
@@ -141,7 +141,7 @@ def test_an_endpoint_says_what_it_returns() -> None:
 
 
 def test_the_caller_is_asked_for_by_type(serve: Serve, sqlite_url: str) -> None:
-    """Once a request, whoever asks; 401 with its header without a token or with another scheme."""
+    """It is authenticated once a request. Without a token, or with another scheme, the response is 401 with its header."""
     router = Router()
 
     def role(caller: CallerDep) -> str:
@@ -162,7 +162,7 @@ def test_the_caller_is_asked_for_by_type(serve: Serve, sqlite_url: str) -> None:
 
 
 def test_a_caller_who_is_known_is_not_authenticated_again(bare: Database) -> None:
-    """A dependency that FastAPI does not share costs no second read."""
+    """A dependency with `use_cache=False` costs no second read."""
     calls: list[str] = []
 
     def authenticate(_unit: UnitOfWork, token: str) -> Caller:

@@ -39,13 +39,13 @@ pytestmark = pytest.mark.usefixtures("_shop_is_the_project")
 
 @pytest.fixture
 def url(databases: Databases) -> str:
-    """A migrated database."""
+    """The URL of a migrated database."""
     return shop_database(databases, "sqlite")
 
 
 @contextmanager
 def connected(server_url: str, sent: bytes) -> Iterator[socket.socket]:
-    """A client that sends bytes and waits."""
+    """Open a connection, send bytes and wait."""
     port = httpx2.URL(server_url).port
     with socket.create_connection((HOST, port or 0), timeout=PATIENCE) as client:
         client.sendall(sent)
@@ -53,7 +53,7 @@ def connected(server_url: str, sent: bytes) -> Iterator[socket.socket]:
 
 
 def all_of(client: socket.socket) -> bytes:
-    """What is sent until the other side closes."""
+    """Return everything that the other side sends until it closes."""
     received = b""
     with contextlib.suppress(ConnectionResetError):
         while piece := client.recv(65536):
@@ -62,15 +62,12 @@ def all_of(client: socket.socket) -> bytes:
 
 
 def status(server: Server, path: str) -> int:
-    """Of one request on a connection of its own."""
+    """Return the status of one request on a new connection."""
     return httpx2.get(f"{server.url}{path}", timeout=PATIENCE).status_code
 
 
 def test_a_server_that_drains_serves_on(url: str) -> None:
-    """From SIGTERM on it is not ready, and every other request is answered until the time is over.
-
-    Then it ends by itself.
-    """
+    """From SIGTERM on it is not ready, and all other requests are handled until the time is over. Then it ends."""
     with serve(url, DRAIN_SECONDS="1.5") as (server,):
         server.signal(signal.SIGTERM)
         started = time.monotonic()
@@ -85,7 +82,7 @@ def test_a_server_that_drains_serves_on(url: str) -> None:
 
 
 def test_a_second_signal_does_not_wait(url: str) -> None:
-    """Who is in a hurry says so."""
+    """The server stops at once."""
     with serve(url, DRAIN_SECONDS="60") as (server,):
         server.signal(signal.SIGTERM)
         while status(server, "/ready") != 503:
@@ -97,7 +94,7 @@ def test_a_second_signal_does_not_wait(url: str) -> None:
 
 
 def test_a_client_that_stands_still_does_not_hold_up_a_stop(url: str) -> None:
-    """Neither with a body that does not come nor with a file that it does not read; it is told, and the log is."""
+    """It neither sends its body nor reads its file. It gets an error, and the log has it."""
     with serve(url, SHUTDOWN_SECONDS="1", LOG_LEVEL="warning", BODY_SECONDS="60") as (server,):
         _fill(server)
         export = b"GET /api/v1/categories/export HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -116,7 +113,7 @@ def test_a_client_that_stands_still_does_not_hold_up_a_stop(url: str) -> None:
 
 
 def _fill(server: Server) -> None:
-    """Store more than a connection's buffers hold."""
+    """Store more than the buffers of a connection hold."""
     login = {"username": ADMIN_EMAIL, "password": ADMIN_PASSWORD}
     token = httpx2.post(f"{server.url}/api/v1/auth/login", data=login, timeout=PATIENCE).json()["access_token"]
     rows = "".join(f'{{"name": "filled {number}", "description": "{"x" * 900}"}}\n' for number in range(9000))
@@ -129,7 +126,7 @@ def _fill(server: Server) -> None:
 
 @contextmanager
 def started(url: str, *arguments: str, **settings: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`python -m rowhouse.cli.serve` with these arguments, and where it listens."""
+    """Start `python -m rowhouse.cli.serve` with these arguments, and return its address."""
     with socket.create_server((HOST, 0)) as listener:
         port = listener.getsockname()[1]
     environment = {**os.environ, "DATABASE_URL": url, "LOG_LEVEL": "warning", **settings}
@@ -147,7 +144,7 @@ def started(url: str, *arguments: str, **settings: str) -> Iterator[tuple[subpro
 
 
 def wait_until_ready(process: subprocess.Popen[str], server_url: str) -> None:
-    """Ask until it is."""
+    """Poll `/ready` until it is 200."""
     deadline = time.monotonic() + 60
     while True:
         with contextlib.suppress(httpx2.TransportError):
@@ -159,7 +156,7 @@ def wait_until_ready(process: subprocess.Popen[str], server_url: str) -> None:
 
 
 def test_several_workers_drain_together(url: str) -> None:
-    """Of the documented start; nothing of it leaves a traceback."""
+    """With the documented command. No traceback is logged."""
     with started(url, "--workers", "2", DRAIN_SECONDS="1") as (process, server_url):
         wait_until_ready(process, server_url)
         process.send_signal(signal.SIGTERM)
@@ -174,7 +171,7 @@ def test_several_workers_drain_together(url: str) -> None:
 
 @pytest.fixture
 def drain() -> Iterator[Callable[..., Drain]]:
-    """`drain(**settings)`: one whose signals are given back afterwards."""
+    """`drain(**settings)` returns a `Drain` whose signal handlers are restored afterwards."""
     made: list[Drain] = []
 
     def make(**settings: Any) -> Drain:
@@ -190,7 +187,7 @@ def drain() -> Iterator[Callable[..., Drain]]:
 
 
 def test_the_servers_own_handler_is_called_when_the_time_is_over(drain: Callable[..., Drain]) -> None:
-    """A second signal calls it at once; and the signals are given back."""
+    """A second signal calls it at once. The handlers are restored."""
     calls: list[int] = []
     handler = lambda number, _frame: calls.append(number)  # noqa: E731  one line says it
     signal.signal(signal.SIGTERM, handler)
@@ -211,7 +208,7 @@ def test_the_servers_own_handler_is_called_when_the_time_is_over(drain: Callable
 
 
 def test_without_a_time_the_server_stops_at_once(drain: Callable[..., Drain]) -> None:
-    """As in development, and at Ctrl-C whatever the time."""
+    """As in development, and at Ctrl-C with any setting."""
     calls: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _frame: calls.append(number))
@@ -229,7 +226,7 @@ def test_without_a_time_the_server_stops_at_once(drain: Callable[..., Drain]) ->
 
 
 def test_signals_that_nobody_handles_are_left_alone(drain: Callable[..., Drain]) -> None:
-    """What runs without a server, such as a script, ends as it would."""
+    """A process without a server, such as a script, ends as usual."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     async def scenario() -> None:
@@ -241,7 +238,7 @@ def test_signals_that_nobody_handles_are_left_alone(drain: Callable[..., Drain])
 
 @pytest.mark.parametrize(("given", "waits"), [(None, 3), (7, 7)])
 def test_uvicorn_is_told_how_long_to_wait(drain: Callable[..., Drain], given: int | None, waits: int) -> None:
-    """Unless who started it has said so."""
+    """Unless the command line states it."""
     server = uvicorn.Server(uvicorn.Config("none", timeout_graceful_shutdown=given, log_config=None))
 
     async def scenario() -> None:
@@ -256,7 +253,7 @@ def test_uvicorn_is_told_how_long_to_wait(drain: Callable[..., Drain], given: in
 
 @pytest.mark.parametrize(("drains", "begins", "status"), [(True, False, 503), (True, True, 200), (False, False, None)])
 def test_what_the_server_cuts_off_is_answered(drains: bool, begins: bool, status: int | None) -> None:  # noqa: FBT001  cases
-    """Unless something was sent, or it was not the end of a drain that cut it off."""
+    """Unless a part was sent, or the request was not cut off by a shutdown."""
     sent: list[Any] = []
 
     async def hang(scope: Scope, receive: Receive, send: Send) -> None:
@@ -290,7 +287,7 @@ def test_what_the_server_cuts_off_is_answered(drains: bool, begins: bool, status
 
 
 def test_a_thread_that_hangs_does_not_hold_up_a_stop(tmp_path: Path) -> None:
-    """It is left behind; the log says so."""
+    """The server ends without it, and logs that."""
     script = f"""
 import asyncio, threading, time
 from fastapi import FastAPI

@@ -33,7 +33,7 @@ LOUD = {"log_level": "info", "access_log": True, "admin_email": ADMIN_EMAIL, "ad
 
 @pytest.fixture(autouse=True)
 def _logging_as_it_was() -> Iterator[None]:
-    """Logging is configured anew by a test."""
+    """Restore the configuration of the logs after a test."""
     with kept_logging():
         yield
 
@@ -45,7 +45,7 @@ def own_url(backend: str, databases: Databases) -> str:
 
 
 def execute(url: str, *statements: str) -> None:
-    """Change a database behind the application's back."""
+    """Change a database without the application."""
     engine = create_engine(Settings(database_url=url))
     try:
         with engine.begin() as connection:
@@ -56,13 +56,13 @@ def execute(url: str, *statements: str) -> None:
 
 
 def lines(capsys: Capture, event: str) -> list[dict[str, Any]]:
-    """The lines of a kind in the log."""
+    """Return the log lines of an event."""
     parsed = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     return [line for line in parsed if line["event"] == event]
 
 
 def application(url: str, *routers: APIRouter, **settings: Any) -> FastAPI:
-    """A small registry and further routes."""
+    """An application of a small registry and further routes."""
     return build(url, *routers, registry=small_registry(), **settings)
 
 
@@ -83,7 +83,7 @@ def full(_caller: CallerDep) -> None:
 
 @pytest.mark.parametrize(("path", "operation"), [("/api/v1/categories", "list_categories"), ("/api/v1/probe", "probe")])
 def test_the_cause_of_a_500_is_in_the_log(own_url: str, capsys: Capture, path: str, operation: str) -> None:
-    """On the short way and on the ordinary one: what failed, in which request, for whom."""
+    """On both paths: the error, the request and the account."""
     with QuickClient(application(own_url, PROBES, **LOUD)) as client:
         headers = {**sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD), "X-Request-ID": "mine"}
         execute(own_url, "ALTER TABLE categories RENAME TO kinds")
@@ -104,7 +104,7 @@ def test_the_cause_of_a_500_is_in_the_log(own_url: str, capsys: Capture, path: s
 
 
 def test_the_cause_of_a_503_is_in_the_log(databases: Databases, capsys: Capture) -> None:
-    """Of a database that is not there: what libpq says, and no password."""
+    """For an unreachable database: libpq's message, without a password."""
     host = sa.make_url(databases.url("postgresql", "none")).query["host"]
     url = f"postgresql+psycopg://app:hidden@/none?host={host}"
     with QuickClient(application(url, log_level="info")) as client:
@@ -119,7 +119,7 @@ def test_the_cause_of_a_503_is_in_the_log(databases: Databases, capsys: Capture)
 
 
 def test_a_lock_that_is_not_to_be_had_says_so(own_url: str, capsys: Capture) -> None:
-    """On both databases; SQLite's one writer, too."""
+    """On both databases, also for SQLite's write lock."""
     with QuickClient(application(own_url, **LOUD, lock_seconds=0.1)) as client:
         headers = sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD)
         engine = create_engine(Settings(database_url=own_url))
@@ -142,7 +142,7 @@ def test_a_lock_that_is_not_to_be_had_says_so(own_url: str, capsys: Capture) -> 
 
 
 def test_a_refusal_says_why(own_url: str, capsys: Capture) -> None:
-    """Where neither the database nor Redis did it; what a client is told stays general."""
+    """If neither the database nor Redis failed. The client gets a general text."""
     with QuickClient(application(own_url, PROBES, **LOUD)) as client:
         answer = client.get("/api/v1/full", headers=sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD))
         assert answer.json()["detail"] == UnavailableError.default_detail
@@ -151,14 +151,14 @@ def test_a_refusal_says_why(own_url: str, capsys: Capture) -> None:
 
 
 def test_what_a_client_did_wrong_is_no_failure(own_url: str, capsys: Capture) -> None:
-    """Of those the request's line is enough."""
+    """The log has only the line of the request."""
     with QuickClient(application(own_url, **LOUD)) as client:
         assert client.get("/api/v1/categories/0").status_code == 404
     assert lines(capsys, "failed") == []
 
 
 def test_failed_logins_and_lock_outs_are_logged(own_url: str, capsys: Capture) -> None:
-    """From where and at which account, by its fingerprint; never the address or the password."""
+    """With the address and the account's fingerprint, never the e-mail address or the password."""
     with QuickClient(application(own_url, **LOUD, login_failures_per_account=1)) as client:
         form = {"username": "hidden@example.com", "password": "hidden-password"}
         statuses = [client.post("/api/v1/auth/login", data=form).status_code for _ in range(2)]
@@ -173,7 +173,7 @@ def test_failed_logins_and_lock_outs_are_logged(own_url: str, capsys: Capture) -
 
 
 def test_an_export_that_breaks_off_says_why(own_url: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Though it had begun with 200."""
+    """Though the response began with 200."""
     with QuickClient(application(own_url, **LOUD)) as client:
         found: Any = client.app
 
@@ -200,7 +200,7 @@ def test_an_export_that_breaks_off_says_why(own_url: str, capsys: Capture, monke
 
 
 def chained(error: Exception, cause: BaseException) -> Exception:
-    """An error with what led to it."""
+    """Return an error with its causes."""
     error.__cause__ = cause
     return error
 
@@ -245,12 +245,12 @@ exists."""
     ],
 )
 def test_a_cause_is_one_line(error: BaseException | None, cause: dict[str, str]) -> None:
-    """Below all that wraps it, of a bounded length, without passwords, annotations and quoted values."""
+    """From below all wrappers, of limited length, without passwords, annotations and quoted values."""
     assert cause_of(error) == cause
 
 
 def test_what_was_hidden_on_purpose_is_no_cause() -> None:
-    """And a chain that leads back to itself has an end."""
+    """A circular chain ends."""
     error, circle = ValueError(), ValueError()
     error.__context__, error.__suppress_context__ = sqlite3.OperationalError("seen"), True
     circle.__cause__ = chained(KeyError(), circle)
@@ -258,7 +258,7 @@ def test_what_was_hidden_on_purpose_is_no_cause() -> None:
 
 
 def test_a_cause_is_found_below_what_failed_while_it_was_handled() -> None:
-    """However long its message."""
+    """However long its message is."""
     error = KeyError()
     error.__context__ = sqlite3.OperationalError("x" * 999)
     assert len(cause_of(error)["message"]) == causes.MAX_CHARACTERS
@@ -266,7 +266,7 @@ def test_a_cause_is_found_below_what_failed_while_it_was_handled() -> None:
 
 @pytest.mark.parametrize("log_json", [True, False])
 def test_a_traceback_quotes_no_row(databases: Databases, capsys: Capture, log_json: bool) -> None:  # noqa: FBT001  a case
-    """PostgreSQL's DETAIL holds it; the rest of the traceback is there."""
+    """PostgreSQL's DETAIL is removed; the rest of the traceback stays."""
     configure_logging(Settings(log_json=log_json))
     insert = "INSERT INTO categories (name, created_at, updated_at) VALUES ('hidden', now(), now())"
     with pytest.raises(sa.exc.IntegrityError) as refused:

@@ -18,19 +18,19 @@ REQUEST = Request({"type": "http"})
 
 
 def tree(root: type[RowhouseError] = RowhouseError) -> list[type[RowhouseError]]:
-    """The errors that the module itself defines."""
+    """Return the errors that the module defines."""
     below = [error for child in root.__subclasses__() for error in tree(child)]
     return [error for error in (root, *below) if error.__module__ == errors.__name__]
 
 
 def made(kind: type[RowhouseError]) -> RowhouseError:
-    """One of a kind."""
+    """Return an error of this class."""
     return kind([]) if issubclass(kind, InvalidInputError) else kind()
 
 
 @pytest.mark.parametrize("kind", tree())
 def test_an_error_on_the_wire(kind: type[RowhouseError]) -> None:
-    """The five members, and a detail that is a sentence."""
+    """It has the five members, and its detail is a sentence."""
     response = problem_response(made(kind))
     body = json.loads(bytes(response.body))
     assert response.headers["content-type"] == "application/problem+json"
@@ -42,26 +42,26 @@ def test_an_error_on_the_wire(kind: type[RowhouseError]) -> None:
 
 @pytest.mark.parametrize(("statuses", "header"), [((401,), "WWW-Authenticate"), ((429, 503), "Retry-After")])
 def test_a_status_brings_its_header(statuses: tuple[int, ...], header: str) -> None:
-    """Whichever error has it, and no other."""
+    """Every error with the status has it, and no other."""
     for kind in tree():
         assert (header in problem_response(made(kind)).headers) == (kind.status in statuses), kind
 
 
 def test_codes_are_stable_and_distinct() -> None:
-    """A machine tells errors apart by them."""
+    """Programs distinguish errors by them."""
     codes = [kind.code for kind in tree()]
     assert len(set(codes)) == len(codes)
 
 
 @pytest.mark.parametrize("kind", tree()[1:])
 def test_the_module_opens_with_the_tree(kind: type[RowhouseError]) -> None:
-    """Every error stands in it, with its code."""
+    """It contains every error with its code."""
     line = next(line for line in str(errors.__doc__).splitlines() if kind.__name__ in line)
     assert kind.code in line
 
 
 def test_a_detail_of_ones_own() -> None:
-    """Replaces the default one."""
+    """It replaces the default one."""
     error = errors.NotFoundError("There is no such book.")
     assert (error.detail, str(error)) == ("There is no such book.", "There is no such book.")
     assert str(errors.NotFoundError()) == errors.NotFoundError.default_detail
@@ -80,7 +80,7 @@ def test_faults_of_pydantic_are_placed() -> None:
 
 
 def test_the_element_of_a_batch_is_named() -> None:
-    """For an error of any kind, and in front of every fault within the element."""
+    """In every kind of error, and before the position within the element."""
     conflict = errors.ConflictError("Taken.")
     assert conflict.faults() == []
     assert conflict.element_error(3).faults() == [{"loc": ["body", 3], "msg": "Taken.", "type": "conflict"}]
@@ -104,7 +104,7 @@ def test_the_element_of_a_batch_is_named() -> None:
     ],
 )
 def test_what_starlette_raises(status: int, detail: str | None, code: str, words: str) -> None:
-    """In the same shape; words of one's own are kept."""
+    """In the form of every error, with its own text."""
     response = asyncio.run(error_handlers.handle_http_exception(REQUEST, HTTPException(status, detail, {"x-own": "1"})))
     body = json.loads(bytes(response.body))
     assert (response.status_code, body["code"], body["detail"]) == (status, code, words)
@@ -113,7 +113,7 @@ def test_what_starlette_raises(status: int, detail: str | None, code: str, words
 
 @pytest.mark.parametrize("cause", [UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"), RecursionError()])
 def test_a_body_that_is_no_json_is_422(cause: Exception) -> None:
-    """FastAPI calls some of them 400."""
+    """FastAPI responds with 400 to some of them."""
     error = HTTPException(400)
     error.__cause__ = cause
     response = asyncio.run(error_handlers.handle_http_exception(REQUEST, error))
@@ -129,19 +129,19 @@ HANDLERS: list[Any] = [
 
 @pytest.mark.parametrize("handler", HANDLERS)
 def test_a_handler_takes_its_own_errors_only(handler: Any) -> None:
-    """A wrong registration is loud."""
+    """A wrong registration of a handler is an error."""
     with pytest.raises(TypeError, match="registered for"):
         asyncio.run(handler(REQUEST, ValueError()))
 
 
 def test_an_unknown_database_error_is_raised_on() -> None:
-    """So that the server logs its traceback."""
+    """The server logs its traceback."""
     with pytest.raises(RowhouseError):
         asyncio.run(error_handlers.handle_rowhouse_error(REQUEST, RowhouseError()))
 
 
 def test_the_last_resort() -> None:
-    """A 500 without a word of the error."""
+    """A 500 that reveals nothing of the error."""
     response = asyncio.run(error_handlers.handle_unexpected_error(REQUEST, ValueError("hidden")))
     assert response.status_code == 500
     assert b"hidden" not in bytes(response.body)

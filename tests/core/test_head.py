@@ -30,13 +30,13 @@ def everything(request: pytest.FixtureRequest, client: TestClient, backend: str,
 
 
 def gets(client: TestClient) -> list[str]:
-    """A path of every documented GET, with an id where it needs one."""
+    """Return a path of every documented GET, with an id where it needs one."""
     paths = client.get("/openapi.json").json()["paths"]
     return [path.replace("{id}", "1") for path, item in paths.items() if "get" in item]
 
 
 def test_every_get_has_its_head(everything: TestClient) -> None:
-    """With the same length; signed in and not, found and not, at the root and below the prefix."""
+    """With the same length: signed in or not, found or not, at the root and below the prefix."""
     signed_in = sign_in(everything, ADMIN_EMAIL, ADMIN_PASSWORD)
     paths = [*AT_THE_ROOT, *gets(everything)]
     assert len(paths) > 20
@@ -48,13 +48,13 @@ def test_every_get_has_its_head(everything: TestClient) -> None:
 
 
 def headers_of(answer: Any) -> dict[str, str]:
-    """What HEAD and GET must have alike. A stream has no length; the test's client makes one up."""
+    """Return the headers that HEAD and GET must share. A stream has no length, but the test client adds one."""
     made_up = {"content-length"} if "content-disposition" in answer.headers else set()
     return {name: value for name, value in answer.headers.items() if name not in OWN | made_up}
 
 
 def test_a_row_has_its_head(client: TestClient, admin: dict[str, str]) -> None:
-    """With its `ETag`, which a cache asks for without the row; the query is judged as ever."""
+    """With its `ETag`, by which a cache checks its copy. The query is validated."""
     made = client.post("/api/v1/categories", json={"name": "of a head"}, headers=admin)
     path = made.headers["location"]
     whole, head = client.get(path), client.head(path)
@@ -66,13 +66,13 @@ def test_a_row_has_its_head(client: TestClient, admin: dict[str, str]) -> None:
 
 
 def test_openapi_names_no_head(client: TestClient) -> None:
-    """It would give a generated client two functions for one."""
+    """A generated client would get two functions for one operation."""
     paths = client.get("/openapi.json").json()["paths"]
     assert not [path for path, item in paths.items() if "head" in item]
 
 
 def test_a_head_of_an_export_makes_no_export(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its first chunk is read, for what is wrong must be said; nothing after it."""
+    """It reads the first chunk, because errors must be reported, and no other."""
     asked: list[str] = []
 
     async def pieces(*_given: Any) -> AsyncIterator[bytes]:
@@ -99,7 +99,7 @@ def test_405_lists_head(client: TestClient) -> None:
 
 
 def test_a_hand_written_route_has_its_head(serve: Serve) -> None:
-    """A stream too; one that was written for HEAD goes first."""
+    """A stream too. A route that was written for HEAD wins."""
     router = Router()
 
     @router.get("/stream")
@@ -123,7 +123,7 @@ def test_a_hand_written_route_has_its_head(serve: Serve) -> None:
 
 
 def test_fastapis_own_router_has_its_head(client: TestClient, app: FastAPI) -> None:
-    """The routes for HEAD stand in the application's list too, for who limits or counts requests by it."""
+    """The routes for HEAD are in the application's list too, for middleware that limits or counts requests by route."""
     heads = [route for route in app.routes if getattr(route, "methods", None) == {"HEAD"}]
     assert {"/api/v1/books", "/api/v1/books/{id}", "/api/v1/users/me"} <= {
         getattr(route, "path", "") for route in heads

@@ -15,12 +15,12 @@ pytestmark = pytest.mark.usefixtures("_migrations_count")
 
 @pytest.fixture
 def own_url(backend: str, databases: Databases) -> str:
-    """A migrated database that a test may break."""
+    """The URL of a migrated database that a test may break."""
     return shop_database(databases, backend)
 
 
 def test_a_migrated_database_is_ready(serve: Serve, shop_url: str) -> None:
-    """At the root, not under the API's prefix."""
+    """The path is at the root, not below the prefix."""
     client = serve(url=shop_url)
     assert (client.get("/health").status_code, client.get("/health").json()) == (200, {"status": "ok"})
     assert (client.get("/ready").status_code, client.get("/ready").json()) == (200, {"status": "ready"})
@@ -28,7 +28,7 @@ def test_a_migrated_database_is_ready(serve: Serve, shop_url: str) -> None:
 
 
 def test_a_database_never_migrated_is_not_ready(serve: Serve, databases: Databases, backend: str) -> None:
-    """503 with Retry-After; the process lives."""
+    """503 with Retry-After. `/health` stays 200."""
     client = serve(url=databases.empty(backend), admin_email="a@example.com", admin_password="long-enough")
     answer = client.get("/ready")
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
@@ -38,7 +38,7 @@ def test_a_database_never_migrated_is_not_ready(serve: Serve, databases: Databas
 
 
 def test_the_process_starts_where_the_database_does_not_answer(serve: Serve, databases: Databases) -> None:
-    """And says so: whoever starts both need not start them in order."""
+    """It logs that. Server and database can start in any order."""
     wanted = {"admin_email": "a@example.com", "admin_password": "long-enough"}
     client = serve(url=databases.url("postgresql", "none"), **wanted)
     assert client.get("/health").status_code == 200
@@ -46,7 +46,7 @@ def test_the_process_starts_where_the_database_does_not_answer(serve: Serve, dat
 
 
 def test_a_database_that_is_gone_is_not_ready(serve: Serve, own_url: str, databases: Databases) -> None:
-    """Neither at once nor on a second look; the process lives."""
+    """Neither at once nor at a second check. `/health` stays 200."""
     client = serve(url=own_url)
     if own_url.startswith("postgresql"):
         assert client.get("/ready").status_code == 200

@@ -15,7 +15,7 @@ from tests.sample_entities.shop.models import Category
 
 
 class Item(BaseModel):
-    """Something to send."""
+    """A body."""
 
     name: str
     note: str | None = None
@@ -29,7 +29,7 @@ class Window(BaseModel):
 
 
 def test_unknown_and_repeated_query_parameters_are_refused(serve: Serve) -> None:
-    """Never ignored; a list may be repeated."""
+    """They are never ignored. A list may be repeated."""
 
     def endpoint(
         one: int = 0,
@@ -50,7 +50,7 @@ def test_unknown_and_repeated_query_parameters_are_refused(serve: Serve) -> None
 
 
 def test_query_parameters_of_models_and_dependencies_are_known(serve: Serve) -> None:
-    """By their names on the wire."""
+    """By the names that clients send."""
 
     def limited(limit: int = 1) -> int:
         return limit
@@ -64,7 +64,7 @@ def test_query_parameters_of_models_and_dependencies_are_known(serve: Serve) -> 
 
 @pytest.fixture
 def reading(serve: Serve) -> Any:
-    """A client of one route for JSON and one for a form, and what got through to them."""
+    """A client of a route for JSON and one for a form, and the bodies that reached them."""
     router, seen = Router(), list[Any]()
 
     @router.post("/json", status_code=204)
@@ -82,7 +82,7 @@ def reading(serve: Serve) -> Any:
     "kind", ["application/json", "Application/JSON; charset=utf-8", "application/merge-patch+json"]
 )
 def test_json_is_read(reading: Any, kind: str) -> None:
-    """In any of its types."""
+    """With any of its media types."""
     client, seen = reading
     assert client.post("/api/v1/json", content=b'{"name": "x"}', headers={"content-type": kind}).status_code == 204
     assert seen == ["x"]
@@ -92,7 +92,7 @@ def test_json_is_read(reading: Any, kind: str) -> None:
     "kind", ["text/plain", "application/xml", "image/svg+json", "application/x-www-form-urlencoded", None]
 )
 def test_another_media_type_is_415(reading: Any, kind: str | None) -> None:
-    """Or none at all; nothing is done."""
+    """So is a missing one. The endpoint does not run."""
     client, seen = reading
     answer = client.post("/api/v1/json", content=b'{"name": "x"}', headers={"content-type": kind} if kind else {})
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
@@ -100,7 +100,7 @@ def test_another_media_type_is_415(reading: Any, kind: str | None) -> None:
 
 
 def test_a_form_is_read_as_one(reading: Any) -> None:
-    """A route for a form asks for no JSON."""
+    """A route for a form does not require JSON."""
     client, seen = reading
     assert client.post("/api/v1/form", data={"name": "y"}).status_code == 204
     assert seen == ["y"]
@@ -108,7 +108,7 @@ def test_a_form_is_read_as_one(reading: Any) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"name": 1}', b"\xff"])
 def test_a_malformed_body_is_422(reading: Any, body: bytes) -> None:
-    """Whatever it is; nothing is done."""
+    """In every case. The endpoint does not run."""
     client, seen = reading
     answer = client.post("/api/v1/json", content=body, headers={"content-type": "application/json"})
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
@@ -117,7 +117,7 @@ def test_a_malformed_body_is_422(reading: Any, body: bytes) -> None:
 
 
 def test_half_a_surrogate_pair_is_422(serve: Serve, shop_url: str) -> None:
-    """No database can store it; nor is anything stored beside it."""
+    """No database can store it. Nothing else of the body is stored either."""
     router, name = Router(), unique("category")
 
     @router.post("/shelves", policy=ANYONE)
@@ -135,7 +135,7 @@ def test_half_a_surrogate_pair_is_422(serve: Serve, shop_url: str) -> None:
 
 
 def test_other_encodings_are_the_codes_own_fault(serve: Serve) -> None:
-    """Not the client's."""
+    """They are not the client's fault."""
 
     def endpoint() -> bytes:
         return "ä".encode("ascii")

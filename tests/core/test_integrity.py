@@ -74,14 +74,14 @@ BEGIN SELECT RAISE(ABORT, 'ex_guests_room'); END
 
 
 def make_tables(connection: sa.Connection) -> None:
-    """The table, and the rule that each database writes in its own way."""
+    """Create the table, with the rule in each database's form."""
     metadata.create_all(connection)
     connection.exec_driver_sql(EXCLUSION if connection.dialect.name == "postgresql" else TRIGGER)
 
 
 @pytest.fixture(scope="module")
 def database(backend: str, databases: Databases) -> Iterator[Database]:
-    """A database with guests, of whom the first has id 1."""
+    """A database with guests. The first has id 1."""
     made = Database(Settings(database_url=databases.prepared(backend, "guests", make_tables)), metadata)
     store(made, room=1)
     yield made
@@ -89,13 +89,13 @@ def database(backend: str, databases: Databases) -> Iterator[Database]:
 
 
 def store(database: Database, **values: Any) -> None:
-    """One more guest."""
+    """Store a guest."""
     with UnitOfWork(database, write=True) as unit:
         unit.session.execute(guests.insert().values(**values))
 
 
 def refusal(database: Database, **values: Any) -> RowhouseError:
-    """What a guest of these values is told, who is then not stored."""
+    """Return the error for a guest with these values, who must not be stored."""
     before = total(database)
     with pytest.raises(RowhouseError) as refused:
         store(database, **values)
@@ -104,7 +104,7 @@ def refusal(database: Database, **values: Any) -> RowhouseError:
 
 
 def total(database: Database) -> int:
-    """How many guests there are."""
+    """Return the number of guests."""
     with UnitOfWork(database, write=False) as unit:
         return unit.session.scalar(sa.select(sa.func.count()).select_from(guests)) or 0
 
@@ -120,7 +120,7 @@ def total(database: Database) -> int:
     ],
 )
 def test_a_taken_value_names_its_columns(database: Database, values: dict[str, Any], words: str) -> None:
-    """Of a constraint or of an index, on one column or two, and of a name too long for PostgreSQL."""
+    """For a constraint or an index, on one or two columns, and with a name too long for PostgreSQL."""
     if "id" not in values:
         store(database, **values)
     error = refusal(database, **values)
@@ -129,7 +129,7 @@ def test_a_taken_value_names_its_columns(database: Database, values: dict[str, A
 
 
 def test_a_taken_value_of_an_expression_names_the_entity(database: Database) -> None:
-    """SQLite knows such an index by its name only."""
+    """SQLite knows such an index only by its name."""
     store(database, nick="ann")
     error = refusal(database, nick="ANN")
     assert isinstance(error, DuplicateError)
@@ -137,7 +137,7 @@ def test_a_taken_value_of_an_expression_names_the_entity(database: Database) -> 
 
 
 def test_a_reference_to_nothing_names_its_member(database: Database) -> None:
-    """When a row is made and when it is changed."""
+    """On insert and on update."""
     error = refusal(database, host_id=-1)
     assert isinstance(error, ReferenceNotFoundError)
     assert str(error) == "host_id: there is nothing with this id."
@@ -146,14 +146,14 @@ def test_a_reference_to_nothing_names_its_member(database: Database) -> None:
 
 
 def test_what_others_refer_to_stays(database: Database) -> None:
-    """A deletion says so."""
+    """The delete is rejected."""
     store(database, host_id=1)
     with pytest.raises(StillReferencedError), UnitOfWork(database, write=True) as unit:
         unit.session.execute(guests.delete().where(guests.c.id == 1))
 
 
 def test_a_statement_that_is_not_known_leaves_the_direction_open() -> None:
-    """As at a commit, or in a table that is not a model's."""
+    """As at a commit, or in a table without a model."""
     error = ForeignKeyError()
     assert CATALOG.reference_error(error, None) is error
     told = CATALOG.reference_error(error, "INSERT INTO elsewhere (a) VALUES (1)")
@@ -168,7 +168,7 @@ def test_a_broken_rule_is_named(database: Database, age: Any, rule: str) -> None
 
 
 def test_an_exclusion_and_its_trigger_speak_alike(database: Database) -> None:
-    """As the table's info has it."""
+    """Both raise the error in the table's info."""
     assert isinstance(refusal(database, room=1), OverlapError)
 
 
@@ -187,17 +187,17 @@ CATALOG = ConstraintCatalog(metadata)
     ],
 )
 def test_a_unique_constraint_is_found_by_name(name: str | None, table: str | None, detail: str) -> None:
-    """One that the code does not know is still a duplicate."""
+    """A duplicate in a constraint that the code does not know is still a duplicate."""
     assert str(CATALOG.unique_violation(name, table=table)) == detail
 
 
 def test_a_rule_without_a_name_is_a_conflict() -> None:
-    """Whatever a database may leave out."""
+    """A database may leave the name out."""
     assert str(CATALOG.rule_violation(None)) == "The values break the rule unknown."
 
 
 def test_conflicts_must_be_errors_of_the_tree() -> None:
-    """The message names what stands there."""
+    """The message names the wrong value."""
     wrong = sa.MetaData()
     sa.Table("wrong", wrong, sa.Column("id", sa.Integer), info={"conflicts": {"rule": ValueError}})
     with pytest.raises(TypeError, match="RowhouseError classes, not <class 'ValueError'>"):
@@ -229,7 +229,7 @@ def test_conflicts_must_be_errors_of_the_tree() -> None:
     ],
 )
 def test_postgresql_states(state: str, kind: type[RowhouseError]) -> None:
-    """After PostgREST's table; a fault in our SQL is a 500."""
+    """After PostgREST's table. An error in our SQL is a 500."""
     assert type(translate(psycopg.errors.lookup(state)(), CATALOG)) is kind
 
 
@@ -244,7 +244,7 @@ FULL = {
 
 
 def test_a_trigger_of_ones_own_says_which_rule_is_broken(backend: str, databases: Databases) -> None:
-    """It is a conflict on both databases, and no fault of the server."""
+    """It is a conflict on both databases, not a 500."""
     own = Database(Settings(database_url=databases.prepared(backend, "guests", make_tables)), metadata)
     with own.engine.begin() as connection:
         for statement in FULL[backend]:
@@ -264,7 +264,7 @@ def test_a_trigger_of_ones_own_says_which_rule_is_broken(backend: str, databases
     ],
 )
 def test_what_psycopg_itself_objects_to(error: psycopg.Error, kind: type[RowhouseError]) -> None:
-    """It has no SQLSTATE."""
+    """Its errors have no SQLSTATE."""
     assert type(translate(error, CATALOG)) is kind
 
 
@@ -285,7 +285,7 @@ def test_what_psycopg_itself_objects_to(error: psycopg.Error, kind: type[Rowhous
     ],
 )
 def test_sqlite_codes(code: int | None, kind: type[RowhouseError]) -> None:
-    """A fault in our SQL is a 500, and so is what the module itself objects to."""
+    """An error in our SQL is a 500, and so is one of the module itself."""
     error = sqlite3.OperationalError("some message")
     if code is not None:
         error.sqlite_errorcode = code
@@ -294,12 +294,12 @@ def test_sqlite_codes(code: int | None, kind: type[RowhouseError]) -> None:
 
 @pytest.mark.parametrize("error", [None, ValueError("no driver's")])
 def test_anything_else_is_a_500(error: Exception | None) -> None:
-    """Of no kind of its own."""
+    """Without a code of its own."""
     assert type(translate(error, CATALOG)) is RowhouseError
 
 
 def test_a_lost_connection_is_seen_in_the_cause() -> None:
-    """A lost lock or a refused value is none."""
+    """A lock timeout or a rejected value is not one."""
     error = RowhouseError()
     error.__cause__ = sa.exc.OperationalError("statement", None, Exception())
     assert not is_disconnect(error)
@@ -311,7 +311,7 @@ def test_a_lost_connection_is_seen_in_the_cause() -> None:
 
 
 def test_the_unknown_gives_nothing_away(serve: Serve, shop_url: str) -> None:
-    """A 500 of few words, without SQL, names or values."""
+    """The 500 contains no SQL, names or values."""
     router, name = Router(), unique("hidden")
 
     @router.get("/broken", policy=ANYONE)

@@ -26,20 +26,20 @@ ONE = "SELECT $1::INTEGER"
 
 @pytest.fixture
 def connection(databases: Databases) -> Iterator[psycopg.Connection[Any]]:
-    """A connection of the test's own."""
+    """A new connection."""
     url = databases.empty("postgresql").replace("+psycopg", "")
     with psycopg.connect(url, autocommit=True) as opened:
         yield opened
 
 
 def prepared(connection: psycopg.Connection[Any]) -> list[str]:
-    """The statements that the server holds for this connection."""
+    """Return the statements that the server has prepared for this connection."""
     rows = connection.execute("SELECT statement FROM pg_prepared_statements WHERE name LIKE 'rowhouse_%' ORDER BY name")
     return [row[0] for row in rows]
 
 
 def test_parameters_are_numbered_in_their_order() -> None:
-    """Each place has its own, and a doubled sign for percent is one."""
+    """Each occurrence has a number. A doubled percent sign is one."""
     assert number_parameters("a = %(x)s AND b LIKE '10%%' AND c = %(y)s OR d = %(x)s") == (
         "a = $1 AND b LIKE '10%' AND c = $2 OR d = $3",
         ["x", "y", "x"],
@@ -47,7 +47,7 @@ def test_parameters_are_numbered_in_their_order() -> None:
 
 
 def test_a_statement_is_prepared_once_it_has_come_often_enough(connection: psycopg.Connection[Any]) -> None:
-    """And gives the same before and after."""
+    """Its result is the same before and after."""
     driver = PostgresqlDriver(connection)
     for number in range(PREPARE_AFTER):
         assert driver.execute(ONE, [number]).fetchall() == [(number,)]
@@ -58,7 +58,7 @@ def test_a_statement_is_prepared_once_it_has_come_often_enough(connection: psyco
 
 
 def test_what_is_to_be_planned_anew_is_never_prepared(connection: psycopg.Connection[Any]) -> None:
-    """Not even where the same text was before."""
+    """Not even if the same text was prepared before."""
     driver = PostgresqlDriver(connection)
     for number in range(PREPARE_AFTER + 3):
         assert driver.execute(ONE, [number], prepare=False).fetchall() == [(number,)]
@@ -66,7 +66,7 @@ def test_what_is_to_be_planned_anew_is_never_prepared(connection: psycopg.Connec
 
 
 def test_the_oldest_makes_room(connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection holds so many at most, on both sides."""
+    """The number of prepared statements is limited, in the client and on the server."""
     monkeypatch.setattr(libpq, "MAX_PREPARED", 2)
     driver = PostgresqlDriver(connection)
     texts = [f"SELECT $1::INTEGER + {number}" for number in range(3)]
@@ -80,7 +80,7 @@ def test_the_oldest_makes_room(connection: psycopg.Connection[Any], monkeypatch:
 def test_what_comes_once_is_not_counted_for_ever(
     connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The counts are bounded, for texts that hold values of a request are without number."""
+    """The counts are limited, because texts with values of requests are unlimited."""
     monkeypatch.setattr(libpq, "MAX_COUNTED", 2)
     driver = PostgresqlDriver(connection)
     for number in range(9):
@@ -90,7 +90,7 @@ def test_what_comes_once_is_not_counted_for_ever(
 
 @pytest.mark.parametrize("change", ["ALTER TABLE shelves ADD COLUMN place text", "DEALLOCATE ALL"])
 def test_a_plan_that_is_of_no_use_any_more_is_not_missed(connection: psycopg.Connection[Any], change: str) -> None:
-    """Outside a transaction the statement is run again at once; within one, the transaction is to be begun anew."""
+    """Outside a transaction the statement runs again at once. Within one, the transaction must be repeated."""
     driver = PostgresqlDriver(connection)
     connection.execute("CREATE TABLE shelves (name text)")
     for _ in range(PREPARE_AFTER + 1):
@@ -111,7 +111,7 @@ def test_a_plan_that_is_of_no_use_any_more_is_not_missed(connection: psycopg.Con
 
 
 def test_a_statement_that_cannot_be_prepared_says_why(connection: psycopg.Connection[Any]) -> None:
-    """Each time that it is run, with psycopg's own errors."""
+    """Every time, with psycopg's own errors."""
     driver = PostgresqlDriver(connection)
     for _ in range(PREPARE_AFTER + 2):
         with pytest.raises(psycopg.errors.UndefinedTable, match="nowhere"):
@@ -134,13 +134,13 @@ def test_a_connection_that_is_gone_is_an_operational_error(
 
 
 def uses(driver: PostgresqlDriver, text: str = ONE) -> None:
-    """Run a statement until it is prepared, if it is to be."""
+    """Run a statement until it is prepared, if it may be."""
     for _ in range(PREPARE_AFTER + 1):
         assert driver.execute(text, [1]).fetchone() == (1,)
 
 
 def test_a_name_follows_from_its_text() -> None:
-    """On a session that others share, it cannot be another statement's."""
+    """On a shared session it never names another statement."""
     assert statement_name("SELECT 1") == statement_name("SELECT 1") != statement_name("SELECT 2")
     assert len(statement_name("SELECT 1")) < 63
 
@@ -149,7 +149,7 @@ def test_a_name_follows_from_its_text() -> None:
 def test_where_a_pooler_loses_statements_the_process_goes_on_without(
     connection: psycopg.Connection[Any], loss: str
 ) -> None:
-    """Nobody notices, and nothing is prepared any more."""
+    """No request fails, and nothing is prepared any more."""
     preparing = StatementPreparation()
     driver, other = (PostgresqlDriver(connection, preparing=preparing, is_pooled=True) for _ in range(2))
     uses(driver)
@@ -166,7 +166,7 @@ def test_where_a_pooler_loses_statements_the_process_goes_on_without(
 
 
 def test_a_loss_within_a_transaction_has_it_begun_anew(connection: psycopg.Connection[Any]) -> None:
-    """What was done in it is gone; the next attempt prepares nothing."""
+    """The transaction is lost. The next attempt prepares nothing."""
     preparing = StatementPreparation()
     driver, other = (PostgresqlDriver(connection, preparing=preparing, is_pooled=True) for _ in range(2))
     uses(driver)
@@ -184,7 +184,7 @@ def test_a_loss_within_a_transaction_has_it_begun_anew(connection: psycopg.Conne
 
 @pytest.mark.parametrize(("setting", "count"), [("never", 0), ("always", 1)])
 def test_the_setting_decides(connection: psycopg.Connection[Any], setting: str, count: int) -> None:
-    """Also behind a pooler that has lost one."""
+    """Also behind a pooler that has lost a statement."""
     driver = PostgresqlDriver(connection, preparing=StatementPreparation(setting), is_pooled=True)
     uses(driver)
     connection.execute("DEALLOCATE ALL")
@@ -193,7 +193,7 @@ def test_the_setting_decides(connection: psycopg.Connection[Any], setting: str, 
 
 
 def test_an_old_libpq_cannot_make_room(connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Then what was prepared first stays, and the rest is not prepared."""
+    """The first statements stay prepared, and no others are prepared."""
     monkeypatch.setattr(libpq, "MAX_PREPARED", 1)
     monkeypatch.setattr(libpq, "CLOSES_PREPARED", 10**9)
     driver = PostgresqlDriver(connection)
@@ -203,7 +203,7 @@ def test_an_old_libpq_cannot_make_room(connection: psycopg.Connection[Any], monk
 
 
 def test_a_transaction_that_had_failed_is_not_committed_silently(connection: psycopg.Connection[Any]) -> None:
-    """PostgreSQL answers a COMMIT with ROLLBACK then, which is no success."""
+    """PostgreSQL responds to its COMMIT with ROLLBACK, which is an error."""
     driver = PostgresqlDriver(connection)
     driver.begin()
     with pytest.raises(psycopg.errors.UndefinedTable):
@@ -227,7 +227,7 @@ LOCAL = "set_config('lock_timeout', '1s', true)"
 
 
 def test_a_large_statement_follows_its_settings(connection: psycopg.Connection[Any]) -> None:
-    """More than a socket takes at once is sent as it is taken."""
+    """It is larger than a socket's buffer, and is sent in parts."""
     driver = PostgresqlDriver(connection, local=LOCAL)
     text = "x" * 20_000_000
     assert driver.execute("SELECT length($1::text), $1::text", [text], prepare=False).fetchone() == (len(text), text)
@@ -237,7 +237,7 @@ def test_a_large_statement_follows_its_settings(connection: psycopg.Connection[A
 def test_a_connection_that_is_lost_behind_its_settings_is_an_operational_error(
     connection: psycopg.Connection[Any], begin: Callable[[PostgresqlDriver], None]
 ) -> None:
-    """As everywhere."""
+    """As with any statement."""
     driver = PostgresqlDriver(connection, local=LOCAL)
     (process,) = driver.execute("SELECT pg_backend_pid()").fetchall()[0]
     begin(driver)
@@ -248,13 +248,13 @@ def test_a_connection_that_is_lost_behind_its_settings_is_an_operational_error(
 
 
 def test_values_of_a_type_that_psycopg_does_not_know_are_text(connection: psycopg.Connection[Any]) -> None:
-    """Such as an enum of the database's own."""
+    """Such as an enum of the database."""
     connection.execute("CREATE TYPE mood AS ENUM ('sad', 'glad')")
     assert PostgresqlDriver(connection).execute("SELECT 'glad'::mood", binary=True).fetchone() == ("glad",)
 
 
 def test_a_result_that_is_missing_is_a_lost_connection(connection: psycopg.Connection[Any]) -> None:
-    """However libpq says it."""
+    """In every form in which libpq reports it."""
     driver = PostgresqlDriver(connection)
     driver._pgconn = SimpleNamespace(  # type: ignore[assignment]  # what the method asks of it
         flush=lambda: 0, is_busy=lambda: False, get_result=lambda: None
@@ -277,7 +277,7 @@ def opening(connection: psycopg.Connection[Any]) -> PostgresqlDriver:
 
 
 def test_a_write_begins_with_its_read(opening: PostgresqlDriver, connection: psycopg.Connection[Any]) -> None:
-    """The read gives what it gives alone, and what follows is in its transaction."""
+    """The read returns the same rows as alone, and later statements are in its transaction."""
     opening.begin_with_read()
     assert opening.execute(COUNTED, [41]).fetchall() == [(41,)]
     assert connection.pgconn.transaction_status == pq.TransactionStatus.INTRANS
@@ -294,7 +294,7 @@ def test_a_write_begins_with_its_read(opening: PostgresqlDriver, connection: psy
 def test_a_read_that_begins_is_run_again_where_its_plan_is_lost(
     opening: PostgresqlDriver, connection: psycopg.Connection[Any], change: str
 ) -> None:
-    """In a new transaction: in the old one nothing else has happened."""
+    """In a new transaction, because nothing else has happened in the old one."""
     for _ in range(PREPARE_AFTER + 1):
         opening.execute("SELECT * FROM shelves")
     connection.execute(change)
@@ -308,7 +308,7 @@ def test_a_read_that_begins_is_run_again_where_its_plan_is_lost(
 def test_another_error_of_a_read_that_begins_is_raised(
     opening: PostgresqlDriver, connection: psycopg.Connection[Any]
 ) -> None:
-    """And the transaction is one that has failed."""
+    """The transaction has failed."""
     for _ in range(PREPARE_AFTER + 1):
         opening.execute("SELECT 1 / $1::INTEGER", [1])
     opening.begin_with_read()
@@ -322,7 +322,7 @@ def test_another_error_of_a_read_that_begins_is_raised(
 def test_only_whole_numbers_stand_in_the_text(
     opening: PostgresqlDriver, connection: psycopg.Connection[Any], value: str | None
 ) -> None:
-    """Anything else is sent as a parameter, in a round trip of its own."""
+    """Other values are sent as parameters, in a round trip of their own."""
     for _ in range(PREPARE_AFTER + 1):
         opening.execute("SELECT $1::text", ["x"])
     opening.begin_with_read()

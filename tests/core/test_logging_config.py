@@ -19,13 +19,13 @@ Capture = pytest.CaptureFixture[str]
 
 @pytest.fixture(autouse=True)
 def _logging_as_it_was() -> Iterator[None]:
-    """Logging is configured anew by a test."""
+    """Restore the configuration of the logs after a test."""
     with kept_logging():
         yield
 
 
 def parsed(text: str) -> list[dict[str, Any]]:
-    """The lines of a log; one that is no JSON object fails."""
+    """Return the parsed lines of a log. A line that is not a JSON object is an error."""
     return [json.loads(line) for line in text.splitlines()]
 
 
@@ -38,7 +38,7 @@ def fail(secret: str) -> None:
 
 
 def test_a_request_is_one_line(serve: Serve, capsys: Capture) -> None:
-    """With what an operator needs to find it."""
+    """With everything that an operator needs to find it."""
     serve(log_level="info", access_log=True).get("/health", headers={"X-Request-ID": "mine"})
     (line,) = [line for line in parsed(capsys.readouterr().err) if line["event"] == "request"]
     assert {name: line[name] for name in ("method", "path", "status", "request_id", "level")} == {
@@ -49,7 +49,7 @@ def test_a_request_is_one_line(serve: Serve, capsys: Capture) -> None:
 
 
 def test_what_is_logged_on_the_way_names_the_request(serve: Serve, capsys: Capture) -> None:
-    """Also in the thread that does the work."""
+    """Also in the worker thread."""
     probes = Router()
     seen = structlog.get_logger("probe")
 
@@ -64,7 +64,7 @@ def test_what_is_logged_on_the_way_names_the_request(serve: Serve, capsys: Captu
 
 
 def test_nothing_secret_is_logged(sqlite_url: str, capsys: Capture) -> None:
-    """Neither body nor header nor query string, of what succeeds, is refused or breaks."""
+    """No body, header or query string, of a request that succeeds, is rejected or fails."""
     app = build_shop(sqlite_url, log_level="debug", access_log=True)
     calls: list[tuple[str, str, dict[str, Any]]] = [
         (
@@ -105,7 +105,7 @@ def test_a_traceback_is_one_line(capsys: Capture) -> None:
 
 
 def test_lines_for_reading(capsys: Capture) -> None:
-    """Without colours, and as silent about local variables."""
+    """Without colours and local variables."""
     configure_logging(Settings(log_json=False))
     fail("hidden")
     structlog.get_logger("any").info("hello", number=1)
@@ -118,7 +118,7 @@ def test_lines_for_reading(capsys: Capture) -> None:
 
 @pytest.mark.parametrize(("level", "words"), [("info", ["said", "warned"]), ("error", [])])
 def test_only_what_matters_is_logged(capsys: Capture, level: str, words: list[str]) -> None:
-    """By `LOG_LEVEL`, of structlog's records and of the standard library's, uvicorn's among them."""
+    """By `LOG_LEVEL`, for structlog and the standard library, including uvicorn."""
     logging.getLogger("uvicorn.error").setLevel(logging.DEBUG)  # uvicorn gives it a level of its own
     configure_logging(Settings(log_level=level))
     logging.getLogger("any").info("said")
@@ -130,6 +130,6 @@ def test_only_what_matters_is_logged(capsys: Capture, level: str, words: list[st
 
 
 def test_the_access_log_can_be_off(serve: Serve, capsys: Capture) -> None:
-    """It is a setting."""
+    """By a setting."""
     serve(log_level="info", access_log=False).get("/health")
     assert [line["event"] for line in parsed(capsys.readouterr().err)] == ["ready"]

@@ -36,7 +36,7 @@ TWO: Chain = {
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    """Makes a folder of migrations, each with the one before it and the one that it depends on."""
+    """Make a folder of migrations, each with the one before it and the one that it depends on."""
 
     def made(chain: Chain) -> Revisions:
         folder = tmp_path / "100% migrations"
@@ -69,7 +69,7 @@ def make(tmp_path: Path) -> Make:
     ],
 )
 def test_several_heads(make: Make, stored: tuple[str, ...], serves: bool) -> None:  # noqa: FBT001  a case's value
-    """Each branch is there, or something newer in its place."""
+    """The database has each branch, or a newer revision of it."""
     mismatch = make(BRANCHES).mismatch(stored)
     assert (mismatch is None) == serves
     if mismatch is not None and stored:
@@ -77,13 +77,13 @@ def test_several_heads(make: Make, stored: tuple[str, ...], serves: bool) -> Non
 
 
 def test_a_merge_and_a_dependency_include_what_they_follow(make: Make) -> None:
-    """Alembic keeps one row for both."""
+    """Alembic stores one row for both."""
     merged: Chain = {**BRANCHES, "merge": (("left_head", "right_head"), None), "apart": (None, "merge")}
     assert make(merged).mismatch(["apart"]) is None
 
 
 def test_without_any_migration_every_database_will_do(make: Make) -> None:
-    """A project that has not begun to migrate."""
+    """A project may have none yet."""
     assert make({}).mismatch([]) is None
 
 
@@ -102,7 +102,7 @@ def test_without_any_migration_every_database_will_do(make: Make) -> None:
     ],
 )
 def test_the_engine_and_the_project(make: Make, stored: tuple[str, ...], serves: bool) -> None:  # noqa: FBT001  as above
-    """Each may be newer than the code, neither older; the message names both branches."""
+    """Each may be newer than the code, neither older. The message names both branches."""
     mismatch = make(TWO).mismatch(stored)
     assert (mismatch is None) == serves
     if mismatch is not None:
@@ -110,7 +110,7 @@ def test_the_engine_and_the_project(make: Make, stored: tuple[str, ...], serves:
 
 
 def test_the_migrations_are_those_that_the_working_directory_names(tmp_path: Path) -> None:
-    """In its `alembic.ini`, beside the engine's; without the file, or without its folder, there are none."""
+    """In its `alembic.ini`, with the engine's. Without the file or its folder there are none."""
     own = find_config(ROOT)
     assert own is not None
     assert {"0002", "rowhouse_0001"} <= Revisions(own).known

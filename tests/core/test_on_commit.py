@@ -22,11 +22,11 @@ fold_with(metadata)
 
 
 class JobRecord(IntegerKey, Record, registry=sa.orm.registry(metadata=metadata)):
-    """An entity in a metadata of its own."""
+    """`Record` in a metadata of its own."""
 
 
 class Parcel(JobRecord, table=True):
-    """What a callback hears of."""
+    """An entity with a callback."""
 
     label: str = Field(max_length=40, unique=True)
 
@@ -35,19 +35,19 @@ HEARD: list[str] = []
 
 
 class ParcelCRUD(CRUDBase[Parcel]):
-    """Tells of each parcel once it is stored."""
+    """Adds a callback for each stored parcel."""
 
     one_by_one = True
 
     def create(self, unit: UnitOfWork, values: Mapping[str, Any]) -> Row:
-        """Store it, and tell of it after the commit."""
+        """Store it, and add a callback."""
         stored = super().create(unit, values)
         unit.on_commit(lambda: HEARD.append(f"{stored['label']} {count(unit.database)}"))
         return stored
 
 
 def count(database: Database) -> int:
-    """Count what another unit of work sees."""
+    """Return the number of rows that another unit of work sees."""
     with UnitOfWork(database, write=False) as unit:
         return len(unit.fetch(SELECT_ALL, {}))
 
@@ -67,7 +67,7 @@ def refuse(unit: UnitDep) -> None:
 
 @by_hand.post("/broken", status_code=204)
 def break_off(unit: UnitDep) -> None:
-    """Add a callback that fails, and one after it."""
+    """Add a callback that fails, and another one."""
     unit.on_commit(lambda: 1 / 0)
     unit.on_commit(lambda: HEARD.append("the next"))
 
@@ -79,7 +79,7 @@ registry.include(by_hand)
 
 @pytest.fixture
 def client(databases: Databases, backend: str) -> Iterator[TestClient]:
-    """The application on a database of its own; nothing was heard yet."""
+    """An application on a database of its own, before any callback."""
     settings = Settings(database_url=databases.prepared(backend, "jobs", metadata.create_all), **QUIET)
     HEARD.clear()
     with QuickClient(rowhouse.create_app(registry, settings=settings, metadata=metadata)) as made:
@@ -93,7 +93,7 @@ def test_a_callback_runs_once_after_the_commit(client: TestClient) -> None:
 
 
 def test_a_callback_does_not_run_where_nothing_is_stored(client: TestClient) -> None:
-    """For a refused row, and for an error that is raised after it was added."""
+    """After a rejected row, and after an error that follows `on_commit`."""
     client.post("/api/v1/parcels", json={"label": "twice"})
     assert client.post("/api/v1/parcels", json={"label": "twice"}).status_code == 409
     assert client.post("/api/v1/by-hand/refused").status_code == 409
@@ -123,14 +123,14 @@ def test_a_unit_outside_a_request_stores_and_calls_back(client: TestClient) -> N
 
 
 def store_twice(app: Any, label: str) -> None:
-    """Store a parcel, and another that breaks its unique rule."""
+    """Store a parcel, and a second one that breaks its unique rule."""
     with rowhouse.unit(app) as unit:
         for _time in range(2):
             rowhouse.get_crud(app, Parcel).create(unit, {"label": label})
 
 
 def test_a_unit_outside_a_request_is_undone_by_an_error(client: TestClient) -> None:
-    """Nothing is stored, and nobody hears of it."""
+    """Nothing is stored, and no callback runs."""
     app: Any = client.app
     with pytest.raises(ConflictError):
         store_twice(app, "undone")
@@ -139,7 +139,7 @@ def test_a_unit_outside_a_request_is_undone_by_an_error(client: TestClient) -> N
 
 
 def test_a_class_that_is_not_registered_is_named(client: TestClient) -> None:
-    """With the line that registers it."""
+    """The message has the line that registers it."""
     app: Any = client.app
     with pytest.raises(LookupError, match=r"User is not registered; add registry.register"):
         rowhouse.get_crud(app, rowhouse.User)

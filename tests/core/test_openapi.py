@@ -23,7 +23,7 @@ METHODS = ("get", "post", "put", "patch", "delete")
 
 @pytest.fixture(scope="module")
 def document(sqlite_url: str) -> dict[str, Any]:
-    """The product's document."""
+    """The document of the sample shop."""
     return build_shop(sqlite_url).openapi()
 
 
@@ -36,7 +36,7 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
 
 
 def references(part: Any) -> Iterator[str]:
-    """Every reference in a part of the document."""
+    """Yield every reference in a part of the document."""
     if isinstance(part, dict):
         if isinstance(part.get("$ref"), str):
             yield part["$ref"]
@@ -47,7 +47,7 @@ def references(part: Any) -> Iterator[str]:
 
 
 def test_every_path_has_its_prefix_and_no_trailing_slash(document: dict[str, Any]) -> None:
-    """Health and the pages are none of the API's."""
+    """`/health` and the pages are not in it."""
     paths = list(document["paths"])
     assert "/api/v1/users/me" in paths
     assert "/api/v1/books/{id}" in paths
@@ -55,20 +55,20 @@ def test_every_path_has_its_prefix_and_no_trailing_slash(document: dict[str, Any
 
 
 def test_operation_ids_are_unique(document: dict[str, Any]) -> None:
-    """A client's methods are called by them."""
+    """They become the methods of generated clients."""
     counted = Counter(operation["operationId"] for _, _, operation in operations(document))
     assert [name for name, number in counted.items() if number > 1] == []
     assert "list_books" in counted
 
 
 def test_no_reference_dangles(document: dict[str, Any]) -> None:
-    """Every one leads to a component of the document."""
+    """Each names a component of the document."""
     components = {f"#/components/{kind}/{name}" for kind, found in document["components"].items() for name in found}
     assert set(references(document)) <= components
 
 
 def test_every_error_is_a_problem(document: dict[str, Any]) -> None:
-    """As RFC 9457 has it, with the members that are always there; FastAPI's own form of 422 is nowhere."""
+    """Of RFC 9457, with its required members. FastAPI's own form of 422 does not occur."""
     for path, method, operation in operations(document):
         for status, response in operation["responses"].items():
             if int(status) >= 400:
@@ -79,7 +79,7 @@ def test_every_error_is_a_problem(document: dict[str, Any]) -> None:
 
 
 def test_every_operation_can_be_refused_for_lack_of_room(document: dict[str, Any]) -> None:
-    """503 is documented everywhere."""
+    """Each documents 503."""
     assert [path for path, _, operation in operations(document) if "503" not in operation["responses"]] == []
 
 
@@ -101,7 +101,7 @@ def test_a_developers_own_document_is_served(sqlite_url: str) -> None:
 
 
 def test_nobody_waits_for_the_document_but_who_asks_for_it(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It takes a second to build where there are many entities."""
+    """For many entities it takes a second to build."""
     begun, released = Event(), Event()
 
     def slow(*given: Any, **options: Any) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def test_nobody_waits_for_the_document_but_who_asks_for_it(serve: Serve, monkeyp
 
 
 def test_whole_bounds_are_whole(serve: Serve) -> None:
-    """As a float, the greatest 64-bit integer would be the one after it."""
+    """As a float, the largest 64-bit integer would be one more."""
     router = Router()
 
     @router.get("/bounded")
@@ -137,7 +137,7 @@ def test_whole_bounds_are_whole(serve: Serve) -> None:
 
 
 def test_a_status_without_words_has_its_phrase() -> None:
-    """And each its schema."""
+    """And its schema."""
     responses = problem_responses(404, 418)
     assert responses[404]["description"] == "Missing, or someone else's."
     assert responses[418]["description"] == "I'm a Teapot"

@@ -16,63 +16,63 @@ LONG = 10.0
 
 
 class Team:
-    """A crew and what is put before it."""
+    """A pool of workers and its jobs."""
 
     def __init__(self, size: int) -> None:
         self.pool = WorkerPool(size, "hand")
         self.completions = CompletionQueue(asyncio.get_running_loop())
 
     async def run(self, work: Callable[[], Any], *, wait_seconds: float = LONG) -> Any:
-        """The outcome of a piece of work."""
+        """Run a job and return its result."""
         return await self.pool.run(work, self.completions, wait_seconds=wait_seconds)
 
     def start(self, work: Callable[[], Any]) -> asyncio.Task[Any]:
-        """A piece of work that is put before the crew at once."""
+        """Add a job at once."""
         return asyncio.get_running_loop().create_task(self.run(work))
 
 
 @asynccontextmanager
 async def team(size: int) -> AsyncIterator[Team]:
-    """A team that is let go at the end."""
+    """A team that is closed at the end."""
     made = Team(size)
     yield made
     await asyncio.to_thread(made.pool.close)
 
 
 def thread_name() -> str:
-    """Of the thread that does the work."""
+    """Return the name of the thread that works."""
     return threading.current_thread().name
 
 
 def fail() -> NoReturn:
-    """Work that comes to nothing."""
+    """Raise an error."""
     raise ZeroDivisionError("nothing")
 
 
 class Held:
-    """Work that has begun and waits to be let go on."""
+    """A job that has started and waits until the test releases it."""
 
     def __init__(self) -> None:
         self.begun, self.let_go = threading.Event(), threading.Event()
 
     def __call__(self) -> str:
-        """Say so, and wait."""
+        """Report the start, and wait."""
         self.begun.set()
         assert self.let_go.wait(LONG)
         return thread_name()
 
     async def wait(self) -> None:
-        """Go on when it has begun."""
+        """Wait until the job has started."""
         assert await asyncio.to_thread(self.begun.wait, LONG)
 
 
 def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """A test in an event loop."""
+    """Run a test in an event loop."""
     asyncio.run(test())
 
 
 def test_threads_are_started_as_they_are_needed() -> None:
-    """One after the other needs one; more than the size never are."""
+    """Successive jobs need one. There are never more than the size."""
 
     async def test() -> None:
         async with team(2) as made:
@@ -90,7 +90,7 @@ def test_threads_are_started_as_they_are_needed() -> None:
 
 
 def test_what_the_work_raises_is_raised() -> None:
-    """And the thread goes on to the next."""
+    """The thread continues with the next job."""
 
     async def test() -> None:
         async with team(1) as made:
@@ -102,7 +102,7 @@ def test_what_the_work_raises_is_raised() -> None:
 
 
 def test_who_has_waited_long_enough_is_told_and_the_work_is_never_done() -> None:
-    """The work in front is done all the same."""
+    """The running job is finished."""
 
     async def test() -> None:
         done: list[str] = []
@@ -121,7 +121,7 @@ def test_who_has_waited_long_enough_is_told_and_the_work_is_never_done() -> None
 
 
 def test_work_that_nobody_waits_for_any_more_is_dropped_where_it_has_not_begun() -> None:
-    """What has begun goes on, and keeps its thread until it is done."""
+    """A running job continues and keeps its thread until it ends."""
 
     async def test() -> None:
         done: list[str] = []
@@ -166,7 +166,7 @@ def test_a_crew_that_is_closed_has_done_what_was_put_before_it() -> None:
 
 
 def test_one_waking_fetches_all_that_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the loop has not looked, nobody wakes it again."""
+    """While a wake-up is pending, there is no second one."""
 
     async def test() -> None:
         async with team(3) as made:
@@ -185,7 +185,7 @@ def test_one_waking_fetches_all_that_is_done(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_thread_outlives_the_loop_that_it_worked_for() -> None:
-    """Who left before the answer is not told; the next loop is served by the same thread."""
+    """A closed loop gets no result. The same thread serves the next loop."""
     pool, held = WorkerPool(1, "hand"), Held()
 
     async def leave() -> None:
@@ -202,7 +202,7 @@ def test_a_thread_outlives_the_loop_that_it_worked_for() -> None:
 
 
 class Sleeper:
-    """The running loop, but for who wakes it."""
+    """The running loop. It records its wake-ups."""
 
     def __init__(self, wakings: list[Any]) -> None:
         self._wakings = wakings
@@ -210,23 +210,19 @@ class Sleeper:
         self.create_future, self.call_later = self._loop.create_future, self._loop.call_later
 
     def call_soon_threadsafe(self, work: Callable[[], Any]) -> None:
-        """Note it."""
+        """Record it."""
         self._wakings.append(work)
 
 
 class Doors:
-    """Threads that can work only while one of so many places is theirs; a place is kept once it was got."""
+    """Limits how many threads can work, as connections do. A thread keeps its place."""
 
     def __init__(self, places: int) -> None:
         self.places = places
         self.holders: set[str] = set()
 
     def __call__(self) -> None:
-        """Take a place.
-
-        Raises:
-            UnavailableError: when there is none.
-        """
+        """Take a place. Raises UnavailableError if there is none."""
         if thread_name() not in self.holders:
             if len(self.holders) >= self.places:
                 raise UnavailableError
@@ -234,7 +230,7 @@ class Doors:
 
 
 def test_a_thread_that_cannot_work_leaves_the_tasks_to_those_that_can(monkeypatch: pytest.MonkeyPatch) -> None:
-    """None fails while one thread can do it, however many threads there are."""
+    """No job fails while one thread can work."""
     monkeypatch.setattr(pool_module, "RETRY_SECONDS", 0.01)
 
     async def test() -> None:
@@ -247,7 +243,7 @@ def test_a_thread_that_cannot_work_leaves_the_tasks_to_those_that_can(monkeypatc
 
 
 def test_where_no_thread_can_work_the_task_tells_why() -> None:
-    """At once, and the next is done when it can be."""
+    """The job fails at once. The next one runs when it can."""
 
     async def test() -> None:
         async with team(2) as made:
@@ -262,7 +258,7 @@ def test_where_no_thread_can_work_the_task_tells_why() -> None:
 
 
 def test_a_thread_lives_on_whatever_keeps_it_from_working() -> None:
-    """What is no refusal of the database, such as a driver that is not fit, is raised too, and nobody waits for ever."""
+    """Any other error, such as one of the driver, is raised too, and no caller waits for ever."""
 
     async def test() -> None:
         async with team(1) as made:
@@ -277,7 +273,7 @@ def test_a_thread_lives_on_whatever_keeps_it_from_working() -> None:
 
 
 def test_who_has_waited_long_enough_is_told_so_while_a_thread_rests(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A task that its thread could not do, and that was to be dropped meanwhile, ends with what kept the thread from it."""
+    """A job that its thread could not run, and whose caller stopped waiting, ends with the thread's error."""
     monkeypatch.setattr(pool_module, "RETRY_SECONDS", 0.01)
 
     async def test() -> None:

@@ -40,7 +40,7 @@ OPENED = {"yes": "a session that others share", "no": "a session of one's own"}
 
 @pytest.fixture(scope="module")
 def url(databases: Databases) -> str:
-    """A database whose settings are as unhelpful as can be."""
+    """A database with unusual settings."""
     made = databases.prepared("postgresql", "kinds", kinds_metadata.create_all)
     name = sa.make_url(made).database
     with plain(made) as connection:
@@ -50,7 +50,7 @@ def url(databases: Databases) -> str:
 
 
 def plain(url: str) -> psycopg.Connection[Any]:
-    """A connection that nobody has set."""
+    """A connection with the settings of the database."""
     return psycopg.connect(url.replace("+psycopg", ""), autocommit=True)
 
 
@@ -59,7 +59,7 @@ Open = Callable[..., Database]
 
 @pytest.fixture
 def opened(url: str) -> Iterator[Open]:
-    """`opened(url, **settings)`: a database of these settings."""
+    """`opened(url, **settings)` returns a `Database` with these settings."""
     made: list[Database] = []
 
     def start(where: str = url, **settings: Any) -> Database:
@@ -72,7 +72,7 @@ def opened(url: str) -> Iterator[Open]:
 
 
 def setting(database: Database, name: str) -> str:
-    """What PostgreSQL says of a setting of this thread's session."""
+    """Return a setting of this thread's session."""
     found = database.thread_connection().connection.connection.driver_connection
     assert isinstance(found, psycopg.Connection)
     row: Any = found.execute(f"SHOW {name}".encode()).fetchone()
@@ -81,7 +81,7 @@ def setting(database: Database, name: str) -> str:
 
 @pytest.mark.parametrize("pooler", OPENED)
 def test_values_come_back_as_they_were_sent(opened: Open, pooler: str) -> None:
-    """By compiled statements in and out of a transaction, prepared or not, and by the session."""
+    """By compiled statements in and outside a transaction, prepared or not, and by the session."""
     database = opened(database_pooler=pooler)
     made = CompiledStatement(
         kinds.insert().values({name: sa.bindparam(name, type_=kinds.c[name].type) for name in VALUES}),
@@ -103,7 +103,7 @@ def test_values_come_back_as_they_were_sent(opened: Open, pooler: str) -> None:
 
 
 def test_negative_intervals_survive(opened: Open) -> None:
-    """SQL's own style reads one sign for all parts."""
+    """The SQL standard style has one sign for all parts."""
     lengths = sa.select(sa.cast(sa.bindparam("given", type_=sa.Interval()), sa.Interval()).label("length"))
     given = VALUES["length"] * -3
     for pooler in OPENED:
@@ -113,7 +113,7 @@ def test_negative_intervals_survive(opened: Open) -> None:
 
 @pytest.mark.parametrize("pooler", OPENED)
 def test_a_backslash_is_one(opened: Open, pooler: str) -> None:
-    """In literals of compiled statements, such as ESCAPE has, though the session that SQLAlchemy looks at doubles them."""
+    """In literals of compiled statements, such as ESCAPE, though SQLAlchemy reads a session that doubles them."""
     like = sa.select(sa.literal("a%b").like(sa.bindparam("pattern", type_=sa.String()), escape="\\").label("matches"))
     for _ in range(2):
         with UnitOfWork(opened(database_pooler=pooler), write=False) as unit:
@@ -122,7 +122,7 @@ def test_a_backslash_is_one(opened: Open, pooler: str) -> None:
 
 
 def test_a_shared_session_is_left_as_it_is(opened: Open) -> None:
-    """Others would get what was set on it."""
+    """Other clients would get its settings."""
     database = opened(database_pooler="yes")
     with UnitOfWork(database, write=True) as unit:
         unit.session.execute(sa.select(sa.func.now()))
@@ -134,7 +134,7 @@ def test_a_shared_session_is_left_as_it_is(opened: Open) -> None:
 
 
 def test_a_session_of_ones_own_is_found_to_be(opened: Open) -> None:
-    """And is set once."""
+    """It is set up once."""
     database = opened()
     assert setting(database, "timezone") == "UTC"
     assert setting(database, "statement_timeout") == "5s"
@@ -143,14 +143,14 @@ def test_a_session_of_ones_own_is_found_to_be(opened: Open) -> None:
 
 
 def sleep_in_a_transaction(unit: UnitOfWork) -> None:
-    """Begin, and take long."""
+    """Begin, and run a slow statement."""
     unit.begin()
     unit.fetch(SLEEP, {"seconds": 5.0})
 
 
 @pytest.mark.parametrize("pooler", OPENED)
 def test_a_statement_that_takes_too_long_is_stopped(opened: Open, pooler: str) -> None:
-    """On its own, in a transaction and in a session; the connection serves on."""
+    """On its own, in a transaction and in a session. The connection still works."""
     database = opened(database_pooler=pooler, statement_seconds=0.05)
     with pytest.raises(StatementTimeoutError), UnitOfWork(database, write=False) as unit:
         unit.fetch(SLEEP, {"seconds": 5.0})
@@ -164,7 +164,7 @@ def test_a_statement_that_takes_too_long_is_stopped(opened: Open, pooler: str) -
 
 @pytest.mark.parametrize("pooler", OPENED)
 def test_a_locked_table_is_waited_for_once(opened: Open, url: str, pooler: str) -> None:
-    """Also by a statement that is about to be prepared, which needs the lock as well."""
+    """Also by a statement that is about to be prepared, which needs the lock too."""
     database = opened(database_pooler=pooler, lock_seconds=0.05)
     with plain(url) as holder, holder.transaction():
         holder.execute("LOCK TABLE kinds")
@@ -177,7 +177,7 @@ def test_a_locked_table_is_waited_for_once(opened: Open, url: str, pooler: str) 
 
 @pytest.mark.parametrize("pooler", OPENED)
 def test_a_unit_of_work_may_wait_for_locks_for_less(opened: Open, url: str, pooler: str) -> None:
-    """The session keeps its own bound."""
+    """The limit of the session stays."""
     database = opened(database_pooler=pooler, lock_seconds=20)
     with plain(url) as holder, holder.transaction():
         holder.execute("LOCK TABLE kinds")
@@ -189,7 +189,7 @@ def test_a_unit_of_work_may_wait_for_locks_for_less(opened: Open, url: str, pool
 
 
 def test_what_the_url_and_the_environment_say_is_kept(opened: Open, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Time-outs of the client or the role win; styles, encoding and zone do not."""
+    """Time-outs of the client or the role win. Styles, encoding and time zone do not."""
     monkeypatch.setenv("PGOPTIONS", "-c lock_timeout=123 -c work_mem=5MB")
     monkeypatch.setenv("PGTZ", "Asia/Tokyo")
     monkeypatch.setenv("PGDATESTYLE", "SQL, DMY")
@@ -207,7 +207,7 @@ def test_what_the_url_and_the_environment_say_is_kept(opened: Open, url: str, mo
 
 @pytest.mark.parametrize("scheme", ["postgres://", "postgresql://", "postgresql+psycopg://"])
 def test_every_spelling_of_the_scheme_is_taken(opened: Open, url: str, scheme: str) -> None:
-    """Hosting services hand out the first."""
+    """Hosting services use the first."""
     database = opened(url.replace("postgresql+psycopg://", scheme))
     assert setting(database, "client_encoding") == "UTF8"
 
@@ -222,7 +222,7 @@ def test_every_spelling_of_the_scheme_is_taken(opened: Open, url: str, scheme: s
     ],
 )
 def test_several_servers_are_written_as_libpq_has_them(given: str, shown: str) -> None:
-    """Before the path, or as SQLAlchemy has them; commas elsewhere are commas."""
+    """Before the path, or in SQLAlchemy's form. Other commas stay commas."""
     url = url_of(Settings(database_url=given))
     assert url.render_as_string(hide_password=False) == shown
 
@@ -239,14 +239,14 @@ def test_several_servers_are_written_as_libpq_has_them(given: str, shown: str) -
     ],
 )
 def test_a_url_that_cannot_be_used_is_refused_in_words(given: str, words: str) -> None:
-    """They say which setting, and what to write; the password is not in them."""
+    """The message names the setting and the fix, without the password."""
     with pytest.raises(ValueError, match=f"DATABASE_URL: .*{words}") as refused:
         create_engine(Settings(database_url=given))
     assert "cret" not in str(refused.value)
 
 
 def test_a_transaction_that_the_server_ended_for_idling_is_done_again(opened: Open) -> None:
-    """The role or the database may allow an idle one little time; work that is always too slow is a 503."""
+    """The role or the database may limit idle time. Work that is always too slow is 503."""
     database = opened(lock_seconds=1)
     runner, waits = RequestRunner(database, database.settings, None), [0.2, 0, 0.2, 0.2]
 
@@ -264,7 +264,7 @@ def test_a_transaction_that_the_server_ended_for_idling_is_done_again(opened: Op
 
 
 def test_an_instant_of_the_session_is_in_utc(opened: Open) -> None:
-    """Whatever the zone of the database."""
+    """In every time zone of the database."""
     now = sa.select(sa.func.now(type_=UTCDateTime()))
     for pooler in OPENED:
         with UnitOfWork(opened(database_pooler=pooler), write=False) as unit:
@@ -272,7 +272,7 @@ def test_an_instant_of_the_session_is_in_utc(opened: Open) -> None:
 
 
 def test_a_session_that_is_as_it_should_be_is_not_set_again(url: str) -> None:
-    """It is only looked at."""
+    """It is only checked."""
     timeouts = {"lock_timeout": 1.0}
     with plain(url) as connection:
         open_session(connection, timeouts, pooler="auto")

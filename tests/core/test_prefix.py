@@ -28,7 +28,7 @@ Way = Callable[[FastAPI], ASGIApp]
 
 
 class Server:
-    """What uvicorn with `--root-path` makes of a request: the root path goes before whatever a proxy has sent."""
+    """A request as uvicorn with `--root-path` makes it: the root path comes before the path that a proxy sent."""
 
     def __init__(self, app: ASGIApp, *, root_path: str, strips: str = "") -> None:
         self._app = app
@@ -44,7 +44,7 @@ class Server:
 
 
 class Sometimes(Server):
-    """Two proxies before one server: one with a prefix that it strips, and one without."""
+    """Two proxies in front of one server: one strips a prefix, the other has none."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass it on."""
@@ -53,7 +53,7 @@ class Sometimes(Server):
 
 
 class Given(Server):
-    """A root path beside an untouched path, as Starlette's `TestClient(app, root_path=...)` has it."""
+    """A root path and an unchanged path, as in Starlette's `TestClient(app, root_path=...)`."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass it on."""
@@ -62,7 +62,7 @@ class Given(Server):
 
 
 def mounted(app: FastAPI) -> ASGIApp:
-    """In another application, whose lifespan runs the inner one's."""
+    """Mount it in another application, whose lifespan runs the inner one's."""
 
     @asynccontextmanager
     async def lifespan(_outer: FastAPI) -> AsyncIterator[None]:
@@ -88,14 +88,14 @@ WAYS: dict[str, Way] = {
 
 @pytest.fixture(scope="module")
 def product(shop_url: str) -> Iterator[TestClient]:
-    """A client of the product at the root, started once for all ways that leave its lifespan alone."""
+    """A client at the root, started once for all ways that do not change its lifespan."""
     with QuickClient(build_shop(shop_url, **ADMINISTRATOR)) as client:
         yield client
 
 
 @pytest.fixture(scope="module", params=WAYS)
 def shop(request: pytest.FixtureRequest, product: TestClient, shop_url: str) -> Iterator[TestClient]:
-    """A client of the product that sees it below `/shop`, in each way."""
+    """A client below `/shop`, in each way."""
     if request.param == "a mount":
         with QuickClient(mounted(build_shop(shop_url, **ADMINISTRATOR))) as client:
             yield client
@@ -107,7 +107,7 @@ def shop(request: pytest.FixtureRequest, product: TestClient, shop_url: str) -> 
 
 
 def signed_in(client: TestClient) -> dict[str, str]:
-    """The headers of the administrator, who signs in where the document says."""
+    """The headers of the administrator, who signs in at the documented path."""
     document = client.get("/shop/openapi.json").json()
     (scheme,) = document["components"]["securitySchemes"].values()
     form = {"username": ADMIN_EMAIL, "password": ADMIN_PASSWORD}
@@ -117,10 +117,7 @@ def signed_in(client: TestClient) -> dict[str, str]:
 
 
 def test_the_document_says_the_prefix(shop: TestClient) -> None:
-    """As FastAPI's does: in `servers`.
-
-    The login's path is whole, for Swagger UI does not look for it below a server.
-    """
+    """In `servers`, as in FastAPI. The path of the login is complete, because Swagger UI does not add a server to it."""
     document = shop.get("/shop/openapi.json").json()
     assert document["servers"] == [{"url": "/shop"}]
     assert "/api/v1/books" in document["paths"]
@@ -129,7 +126,7 @@ def test_the_document_says_the_prefix(shop: TestClient) -> None:
 
 
 def test_a_location_leads_to_the_row(shop: TestClient) -> None:
-    """As it stands, of generated and of hand-written routes; a repeat gives it again."""
+    """For generated and hand-written routes. A repeated request gets the same one."""
     server = shop.get("/shop/openapi.json").json()["servers"][0]["url"]
     headers = {**signed_in(shop), "Idempotency-Key": unique("key")}
     made, again = (shop.post(f"{server}/api/v1/categories/", json={"name": "x" * 9}, headers=headers) for _ in range(2))
@@ -144,7 +141,7 @@ def test_a_location_leads_to_the_row(shop: TestClient) -> None:
 
 
 def test_the_paths_at_the_root_answer(shop: TestClient) -> None:
-    """Below the prefix too; a path that is none stays none."""
+    """Below the prefix too. An unknown path stays 404."""
     assert shop.get("/shop/health").json() == {"status": "ok"}
     assert shop.get("/shop/ready").json()["status"] == "ready"
     assert shop.get("/shop/api/v1/nothing").status_code == 404
@@ -154,7 +151,7 @@ def test_the_paths_at_the_root_answer(shop: TestClient) -> None:
 
 @pytest.mark.parametrize("page", ["/shop/docs", "/shop/redoc"])
 def test_the_pages_find_all_that_they_need(shop: TestClient, page: str) -> None:
-    """Every asset and the document, under a policy of their own that knows their scripts."""
+    """Every asset and the document, under a content policy that has the hashes of their scripts."""
     answer = shop.get(page)
     (policy,) = answer.headers.get_list("content-security-policy")
     assert policy.startswith("default-src 'none'; script-src 'self'")
@@ -168,7 +165,7 @@ def test_the_pages_find_all_that_they_need(shop: TestClient, page: str) -> None:
 
 
 def test_cursors_and_keys_know_no_prefix(shop_url: str) -> None:
-    """A list that was begun below a prefix goes on without it, and a request that is repeated there is the same request."""
+    """A list that began below a prefix continues without it, and a repeated request counts as the same one."""
     app = build_shop(shop_url, **ADMINISTRATOR)
     with QuickClient(Sometimes(app, root_path="/shop", strips="/shop")) as client:
         headers = signed_in(client)
@@ -185,7 +182,7 @@ def test_cursors_and_keys_know_no_prefix(shop_url: str) -> None:
 
 
 def test_a_mount_works_without_its_lifespan(sqlite_url: str) -> None:
-    """Starlette does not run it; nothing in it is needed to answer."""
+    """Starlette does not run it, and no response needs it."""
     outer = FastAPI()
     outer.mount("/shop", build_shop(sqlite_url))
     client = TestClient(outer)
@@ -195,7 +192,7 @@ def test_a_mount_works_without_its_lifespan(sqlite_url: str) -> None:
 
 
 def test_a_prefix_that_an_entity_has_too_is_not_taken_away(sqlite_url: str) -> None:
-    """The application's own paths go first."""
+    """The application's own paths win."""
     router = Router(prefix="/shop")
 
     @router.get("/probe")
@@ -228,7 +225,7 @@ def serving(app: FastAPI) -> Iterator[httpx2.Client]:
 
 
 def test_uvicorn_serves_below_a_root_path(sqlite_url: str) -> None:
-    """A proxy that strips sends the first kind of path, one that does not the second."""
+    """A proxy that strips the prefix sends the first kind of path, another one the second."""
     with serving(build_shop(sqlite_url)) as client:
         for sent in ("", "/shop"):
             assert client.get(f"{sent}/health").status_code == 200
@@ -243,7 +240,7 @@ def test_uvicorn_serves_below_a_root_path(sqlite_url: str) -> None:
 
 
 def test_a_location_can_be_sent_whatever_the_key_is() -> None:
-    """What is no character of a path is encoded, in the key and in the prefix (RFC 3986 §3.3)."""
+    """Characters that a path cannot have are encoded, in the key and in the prefix (RFC 3986 §3.3)."""
     scope: Scope = {"type": "http", "path": "/bücher/ways", "root_path": "/bücher"}
     assert location(scope, "a/b ü") == "/b%C3%BCcher/ways/a%2Fb%20%C3%BC"
     assert location({"path": "/ways/"}, 7) == "/ways/7"
@@ -251,7 +248,7 @@ def test_a_location_can_be_sent_whatever_the_key_is() -> None:
 
 
 def test_pages_for_many_prefixes_do_not_fill_the_memory(sqlite_url: str) -> None:
-    """Some middleware takes the prefix from a header of the client's, who may send any."""
+    """Some middleware reads the prefix from a header, in which a client may send anything."""
     server = Given(build(sqlite_url), root_path="")
     with QuickClient(server) as client:
         for number in range(CACHED_PREFIXES + 2):
@@ -261,7 +258,7 @@ def test_pages_for_many_prefixes_do_not_fill_the_memory(sqlite_url: str) -> None
 
 
 def test_a_developers_own_document_keeps_its_servers() -> None:
-    """The prefix goes before them, once; a login elsewhere stays where it is."""
+    """The prefix is added once. A login elsewhere stays as it is."""
     flows = {"password": {"tokenUrl": "https://login.example/token", "scopes": {}}}
     schemes = {"there": {"type": "oauth2", "flows": flows}, "key": {"type": "apiKey"}}
     given = {"servers": [{"url": "/v"}], "components": {"securitySchemes": schemes}}
@@ -273,7 +270,7 @@ def test_a_developers_own_document_keeps_its_servers() -> None:
 
 @pytest.mark.parametrize("root_path", ["/", "//"])
 def test_a_root_path_of_slashes_is_none(sqlite_url: str, root_path: str) -> None:
-    """Somebody who sets it means the root."""
+    """It means the root."""
     with QuickClient(Server(build(sqlite_url), root_path=root_path)) as client:
         assert client.get("/health").status_code == 200
         assert "servers" not in client.get("/openapi.json").json()

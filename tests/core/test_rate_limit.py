@@ -21,7 +21,7 @@ POLICY = f'"default";q={MOST};w=60'
 
 @pytest.fixture(scope="module")
 def limited(backend: str, make_app: Callable[..., TestClient]) -> FastAPI:
-    """An application that takes 5 requests a minute."""
+    """An application with a limit of 5 requests a minute."""
     client = make_app(backend, rate_limit=f"{MOST}/minute", cors_origins=("https://shop.example",))
     assert isinstance(client.app, FastAPI)
     return client.app
@@ -29,24 +29,24 @@ def limited(backend: str, make_app: Callable[..., TestClient]) -> FastAPI:
 
 @pytest.fixture(autouse=True)
 def clock() -> Iterator[list[datetime]]:
-    """A clock that stands in the middle of a minute; put another instant in to go on."""
+    """A clock that stands still in the middle of a minute. Tests set another instant."""
     instants = [INSTANT]
     with set_clock(lambda: instants[-1]):
         yield instants
 
 
 def at(app: FastAPI, address: str | None = None) -> TestClient:
-    """A client at an address, by default one that no other test uses."""
+    """Return a client with an address, by default one that no other test uses."""
     return TestClient(app, raise_server_exceptions=False, client=(address or unique("address"), 50000))
 
 
 def told(answer: Any) -> tuple[int, str, str]:
-    """The status and what is said of the rate."""
+    """Return the status and the headers of the limit."""
     return answer.status_code, answer.headers["RateLimit-Policy"], answer.headers["RateLimit"]
 
 
 def test_every_answer_says_what_is_left(limited: FastAPI) -> None:
-    """Of a list, of an error, and of the refusal; which is a problem with the seconds to wait."""
+    """Of a list, of an error and of a 429, which is a problem with the seconds to wait."""
     client = at(limited)
     paths = ["/books", "/books/999999", "/nowhere", "/books?unknown=1", "/books/"]
     answers = [told(client.get(f"{API}{path}")) for path in paths]
@@ -62,7 +62,7 @@ def test_every_answer_says_what_is_left(limited: FastAPI) -> None:
 
 
 def test_the_next_window_begins_anew(limited: FastAPI, clock: list[datetime]) -> None:
-    """At the full minute, whenever the first request came; to the last moment before it the refusal stands."""
+    """At the full minute, whenever the first request came. Until then requests are rejected."""
     client = at(limited)
     answers = [client.get(f"{API}/books").status_code for _ in range(MOST + 1)]
     assert answers == [200] * MOST + [429]
@@ -73,14 +73,14 @@ def test_the_next_window_begins_anew(limited: FastAPI, clock: list[datetime]) ->
 
 
 def test_each_address_has_its_own_bound(limited: FastAPI) -> None:
-    """An IPv6 network of 64 bits is one."""
+    """An IPv6 network of 64 bits is one address."""
     answers = [at(limited, f"2001:db8:1:1::{n:x}").get(f"{API}/books").status_code for n in range(MOST + 1)]
     assert answers == [200] * MOST + [429]
     assert at(limited, "2001:db8:1:2::1").get(f"{API}/books").status_code == 200
 
 
 def test_an_account_has_one_bound_wherever_it_is(limited: FastAPI) -> None:
-    """At every address; nobody else there is held up by it, nor does it hold up another account."""
+    """At every address. Accounts at one address do not affect each other."""
     home = at(limited)
     headers, other = sign_up(home), sign_up(at(limited))
     answers = [at(limited).get(f"{API}/users/me", headers=headers).status_code for _ in range(MOST + 1)]
@@ -91,7 +91,7 @@ def test_an_account_has_one_bound_wherever_it_is(limited: FastAPI) -> None:
 
 @pytest.mark.parametrize("sent", ["Bearer forged", "Bearer", "Basic YTpi"])
 def test_credentials_that_do_not_hold_count_for_the_address(limited: FastAPI, sent: str) -> None:
-    """Else each guess at a token would have a bound of its own."""
+    """Otherwise each invalid token would have a limit of its own."""
     client = at(limited)
     answers = [client.get(f"{API}/users/me", headers={"Authorization": sent}).status_code for _ in range(MOST)]
     assert set(answers) == {401}
@@ -100,7 +100,7 @@ def test_credentials_that_do_not_hold_count_for_the_address(limited: FastAPI, se
 
 @pytest.mark.parametrize("path", ["/health", "/ready", "/docs", "/openapi.json", "/api/v1x"])
 def test_what_is_not_below_the_prefix_is_not_counted(limited: FastAPI, path: str) -> None:
-    """Nor does it speak of rates."""
+    """Its response does not state the limit."""
     client = at(limited)
     answers = [client.get(path) for _ in range(MOST + 2)]
     assert {answer.status_code for answer in answers} <= {200, 404}
@@ -109,7 +109,7 @@ def test_what_is_not_below_the_prefix_is_not_counted(limited: FastAPI, path: str
 
 
 def test_a_page_of_another_origin_may_read_it(limited: FastAPI) -> None:
-    """Its preflights count nothing; the refusal names the origin too, or the page could not see it."""
+    """Preflights are not counted. A 429 has the CORS headers too, so that the page can read it."""
     client, origin = at(limited), {"Origin": "https://shop.example"}
     asked = {**origin, "Access-Control-Request-Method": "GET"}
     assert {client.options(f"{API}/books", headers=asked).status_code for _ in range(MOST + 2)} == {200}
@@ -122,7 +122,7 @@ def test_a_page_of_another_origin_may_read_it(limited: FastAPI) -> None:
 
 
 def test_the_document_says_so(limited: FastAPI) -> None:
-    """Every operation may answer 429 there."""
+    """Every operation documents 429."""
     paths = at(limited).get("/openapi.json").json()["paths"]
     answers = [operation["responses"] for item in paths.values() for operation in item.values()]
     assert answers
@@ -137,6 +137,6 @@ def test_off_there_is_no_layer_and_no_header(client: TestClient, app: FastAPI) -
 
 @pytest.mark.parametrize("rate", ["600", "0/minute", "600/minutes", "600 per minute", "1/minute;2/hour", "-1/second"])
 def test_a_rate_that_is_none_stops_the_start(rate: str) -> None:
-    """Whole requests in a second, minute, hour or day."""
+    """A rate is a whole number of requests in a second, minute, hour or day."""
     with pytest.raises(ValidationError, match="rate_limit"):
         Settings(rate_limit=rate)

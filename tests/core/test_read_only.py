@@ -17,7 +17,7 @@ CATEGORIES = "/api/v1/categories"
 
 @contextmanager
 def read_only(app: FastAPI, backend: str) -> Iterator[None]:
-    """Have the database refuse writes, as a standby does; on SQLite, as a file that may not be written does."""
+    """Make the database reject writes, as a standby does; on SQLite, as a file without write permission does."""
     database: Any = app.state.database
     url = database.engine.url
     if backend == "sqlite":
@@ -42,7 +42,7 @@ def read_only(app: FastAPI, backend: str) -> Iterator[None]:
 def test_writes_are_refused_with_the_reason_and_go_on_when_they_can(
     backend: str, make_app: Callable[..., TestClient]
 ) -> None:
-    """Without a restart: a connection that was refused a write is not kept."""
+    """Without a restart: a connection that rejected a write is not kept."""
     client = make_app(backend, worker_threads=1)
     headers = sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD)
     body = {"name": unique("category")}

@@ -40,12 +40,12 @@ pytestmark = pytest.mark.usefixtures("_migrations_count")
 
 @pytest.fixture
 def own_url(backend: str, databases: Databases) -> str:
-    """A migrated database that a test may break."""
+    """The URL of a migrated database that a test may break."""
     return shop_database(databases, backend)
 
 
 def execute(url: str, *statements: str, **values: Any) -> None:
-    """Change a database behind the application's back."""
+    """Change a database without the application."""
     engine = create_engine(Settings(database_url=url))
     with engine.begin() as connection:
         for statement in statements:
@@ -54,7 +54,7 @@ def execute(url: str, *statements: str, **values: Any) -> None:
 
 
 def needed() -> str:
-    """The revision that an up-to-date database holds."""
+    """Return the revision of an up-to-date database."""
     own = Revisions.of_the_code()
     assert own is not None
     (head,) = own.needed
@@ -62,19 +62,19 @@ def needed() -> str:
 
 
 def detail(client: TestClient) -> str:
-    """Why the process is not ready."""
+    """Return the reason why the process is not ready."""
     answer = client.get("/ready")
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable"), answer.text
     return str(answer.json()["detail"])
 
 
 def is_ready(client: TestClient) -> bool:
-    """Whether it says that it is."""
+    """Return True if `/ready` is 200."""
     return client.get("/ready").status_code == 200
 
 
 def eventually(client: TestClient, *, seconds: float = 10) -> None:
-    """Ask until it is ready."""
+    """Poll until it is ready."""
     deadline = time.monotonic() + seconds
     while not is_ready(client):
         assert time.monotonic() < deadline, detail(client)
@@ -82,13 +82,13 @@ def eventually(client: TestClient, *, seconds: float = 10) -> None:
 
 
 def test_a_database_that_is_newer_than_the_code_is_ready(serve: Serve, own_url: str) -> None:
-    """A rolling deploy migrates first; each older server serves on until it is replaced."""
+    """A rolling deploy migrates first. Older servers serve until they are replaced."""
     execute(own_url, "UPDATE alembic_version SET version_num = 'of_tomorrow'", "ALTER TABLE books ADD isbn VARCHAR(20)")
     assert is_ready(serve(url=own_url))
 
 
 def test_a_database_that_becomes_newer_stays_ready(serve: Serve, own_url: str) -> None:
-    """Also what it has more then."""
+    """With additional tables and columns."""
     client = serve(url=own_url)
     execute(own_url, "UPDATE alembic_version SET version_num = 'of_tomorrow'", "CREATE TABLE tomorrow (id INTEGER)")
     assert is_ready(client)
@@ -97,7 +97,7 @@ def test_a_database_that_becomes_newer_stays_ready(serve: Serve, own_url: str) -
 def test_a_database_that_is_older_than_the_code_is_not_ready(
     serve: Serve, own_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The reason names both revisions and the command; it is ready once it has been migrated."""
+    """The reason names both revisions and the command. After a migration it is ready."""
     copy_migrations(tmp_path)
     (tmp_path / "alembic" / "versions" / "later.py").write_text(f'revision, down_revision = "later", "{needed()}"\n')
     older = needed()
@@ -110,7 +110,7 @@ def test_a_database_that_is_older_than_the_code_is_not_ready(
 
 
 def test_a_database_without_a_revision_is_not_ready(serve: Serve, own_url: str) -> None:
-    """As one whose tables were made by `create_all`; the reason says how to say that they are right."""
+    """Such as one made by `create_all`. The reason says how to stamp it."""
     client = serve(url=own_url)
     execute(own_url, "DELETE FROM alembic_version")
     told = detail(client)
@@ -118,7 +118,7 @@ def test_a_database_without_a_revision_is_not_ready(serve: Serve, own_url: str) 
 
 
 def test_a_start_on_an_empty_database_ends_when_it_is_migrated(databases: Databases, backend: str) -> None:
-    """By itself: the administrator is made then, too."""
+    """By itself. It also creates the administrator then."""
     url = databases.empty(backend)
     with QuickClient(build_shop(url, admin_email=ADMIN_EMAIL, admin_password=ADMIN_PASSWORD)) as client:
         assert "never migrated" in detail(client)
@@ -131,7 +131,7 @@ def test_a_start_on_an_empty_database_ends_when_it_is_migrated(databases: Databa
 
 
 def test_a_start_without_a_database_ends_when_there_is_one(databases: Databases) -> None:
-    """Nobody need ask `/ready` for that."""
+    """Without a request to `/ready`."""
     url = databases.url("postgresql", f"later_{os.getpid()}")
     with QuickClient(build_shop(url, admin_email=ADMIN_EMAIL, admin_password=ADMIN_PASSWORD)) as client:
         assert detail(client) == readiness.SILENT
@@ -152,7 +152,7 @@ def _login() -> dict[str, str]:
 
 @contextmanager
 def operator(databases: Databases) -> Iterator[psycopg.Connection[Any]]:
-    """A connection of PostgreSQL's own superuser."""
+    """A connection of PostgreSQL's superuser."""
     with psycopg.connect(databases.administrator_url, autocommit=True) as connection:
         yield connection
 
@@ -176,7 +176,7 @@ def operator(databases: Databases) -> Iterator[psycopg.Connection[Any]]:
 def test_a_table_that_does_not_fit_its_class_is_named(
     serve: Serve, own_url: str, breaking: str, mending: str, words: str
 ) -> None:
-    """With the command that helps, from the start on; and it is ready once that is mended."""
+    """With the command that fixes it, from the start on. After the fix it is ready."""
     execute(own_url, breaking)
     client = serve(url=own_url)
     told = detail(client)
@@ -187,7 +187,10 @@ def test_a_table_that_does_not_fit_its_class_is_named(
 
 
 def test_a_column_that_no_insert_can_fill_is_named(serve: Serve, backend: str, own_url: str) -> None:
-    """NOT NULL, without a default and unknown to the class; one with a default is a newer deploy's."""
+    """A column that is NOT NULL, has no default and is unknown to the class.
+
+    One with a default belongs to a newer deploy.
+    """
     execute(own_url, "ALTER TABLE books ADD shelf VARCHAR(20) DEFAULT 'A' NOT NULL")
     assert is_ready(serve(url=own_url))
     if backend == "postgresql":
@@ -203,21 +206,21 @@ KEYS = "owner TEXT, key TEXT, fingerprint TEXT, status INTEGER, headers TEXT, bo
 
 
 def test_many_faults_are_counted(serve: Serve, own_url: str) -> None:
-    """Only the first are named."""
+    """Only the first ones are named."""
     names = ("books", "bookings", "categories", "charge_points", "reviews", "vehicles", "users")
     execute(own_url, *(f"ALTER TABLE {name} RENAME TO old_{name}" for name in names))
     assert "is missing and 2 more." in detail(serve(url=own_url))
 
 
 def test_a_table_that_the_role_may_not_read_is_named(serve: Serve, databases: Databases) -> None:
-    """A role with too few rights dies at its first statement."""
+    """A role without the right would fail at its first statement."""
     url = shop_database(databases, "postgresql")
     execute(url, "REVOKE ALL ON books FROM app")
     assert "Book: the database role may not read the table books" in detail(serve(url=url))
 
 
 def test_a_table_that_the_role_may_not_write_to_is_named(databases: Databases) -> None:
-    """Each write would fail at it; where the server only reads, that is as it should be."""
+    """Each write would fail. A read-only server needs no such right."""
     url = shop_database(databases, "postgresql")
     execute(url, "REVOKE INSERT ON users FROM app")
     body = {"email": "somebody@example.com", "password": "long enough", "full_name": "Somebody"}
@@ -231,7 +234,7 @@ def test_a_table_that_the_role_may_not_write_to_is_named(databases: Databases) -
 
 
 def test_a_sequence_that_the_role_may_not_use_is_named(databases: Databases) -> None:
-    """`GRANT … ON ALL TABLES` leaves sequences out."""
+    """`GRANT … ON ALL TABLES` does not include sequences."""
     url = shop_database(databases, "postgresql")
     execute(url, "REVOKE ALL ON SEQUENCE books_id_seq FROM app")
     with QuickClient(build_shop(url)) as client:
@@ -239,7 +242,7 @@ def test_a_sequence_that_the_role_may_not_use_is_named(databases: Databases) -> 
 
 
 def test_the_tables_are_looked_at_again(serve: Serve, own_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A column that goes while the server runs is noticed within seconds, though the revision stays."""
+    """A column that is dropped while the server runs is noticed within seconds, though the revision stays."""
     client = serve(url=own_url)
     assert is_ready(client)
     execute(own_url, "ALTER TABLE books RENAME author TO writer")
@@ -250,17 +253,17 @@ def test_the_tables_are_looked_at_again(serve: Serve, own_url: str, monkeypatch:
 
 
 class PrintedRecord(Record, registry=sa.orm.registry(metadata=sa.MetaData(schema="printed"))):
-    """`Record` in a schema of its own."""
+    """`Record` in a schema."""
 
 
 class Leaflet(IntegerKey, PrintedRecord, table=True):
-    """An entity in it."""
+    """An entity in a schema."""
 
     text: str = Field(max_length=20, index=False)
 
 
 def test_a_registered_table_of_another_schema_is_looked_for_there(databases: Databases) -> None:
-    """A table of its name elsewhere is another one; and what is only read may have more columns."""
+    """A table of the same name elsewhere does not count. A read-only table may have more columns."""
     url = shop_database(databases, "postgresql")
     execute(url, "CREATE TABLE leaflets (id INTEGER)")
     registry = Registry("/api/v1")
@@ -273,7 +276,7 @@ def test_a_registered_table_of_another_schema_is_looked_for_there(databases: Dat
 
 
 def test_what_is_only_read_is_inserted_nowhere() -> None:
-    """Everything else may be."""
+    """All other tables may be inserted into."""
     registry = Registry("/api/v1")
     registry.register(Category, read=ANYONE, write=ADMIN, operations=("list", "get"))
     registry.register(Book, read=ANYONE, write=ADMIN)
@@ -282,7 +285,7 @@ def test_what_is_only_read_is_inserted_nowhere() -> None:
 
 
 def test_ready_does_not_queue_behind_requests(serve: Serve, shop_url: str) -> None:
-    """A busy server is no broken one."""
+    """A busy server is ready."""
     opened, router = threading.Event(), Router()
 
     @router.get("/slow")
@@ -304,7 +307,7 @@ def test_ready_does_not_queue_behind_requests(serve: Serve, shop_url: str) -> No
 def test_a_database_that_hangs_is_not_ready_within_its_time(
     serve: Serve, databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many ask: they wait for one answer, and it is ready when that comes."""
+    """All callers share one check. It is ready when the database responds."""
     monkeypatch.setattr(readiness.Readiness.failure, "__kwdefaults__", {"seconds": 0.3})
     url = shop_database(databases, "postgresql")
     client = serve(url=url, lock_seconds=20)
@@ -323,7 +326,7 @@ def _plain(url: str) -> str:
 
 
 def test_all_who_ask_at_once_share_one_look(serve: Serve, shop_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that many probes are no load."""
+    """Many probes are no load."""
     looks: list[int] = []
     look = DatabaseCheck.__call__
 
@@ -346,7 +349,7 @@ def test_all_who_ask_at_once_share_one_look(serve: Serve, shop_url: str, monkeyp
 
 
 def test_a_database_that_takes_no_writes_is_not_ready(serve: Serve, backend: str, own_url: str) -> None:
-    """Unless the server is set to read only."""
+    """Unless the server is read-only by its setting."""
     url = own_url
     if backend == "postgresql":
         execute(url, f"ALTER DATABASE {sa.make_url(url).database} SET default_transaction_read_only = on")
@@ -363,7 +366,7 @@ def test_a_database_that_takes_no_writes_is_not_ready(serve: Serve, backend: str
 def test_a_file_that_may_not_be_written_is_not_ready(
     serve: Serve, databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on a file system that is mounted read-only; it is ready when that is over."""
+    """As on a read-only file system. Afterwards it is ready again."""
     client = serve(url=shop_database(databases, "sqlite"))
     monkeypatch.setattr(os, "access", lambda path, _mode: Path(path).suffix == ".db")
     assert "may not be written" in detail(client)
@@ -372,9 +375,9 @@ def test_a_file_that_may_not_be_written_is_not_ready(
 
 
 def test_a_standby_is_not_ready(serve: Serve, databases: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
-    """PostgreSQL says so; a new connection is tried, which may lead to the new primary.
+    """PostgreSQL reports it. The check tries a new connection, which may reach the new primary.
 
-    A promoted one is ready at the next look.
+    A promoted standby is ready at the next check.
     """
     client = serve(url=shop_database(databases, "postgresql"))
     rows, asked = [{"standby": True, "read_only": "off"}], []
@@ -395,7 +398,7 @@ def test_a_standby_is_not_ready(serve: Serve, databases: Databases, monkeypatch:
 
 
 def test_a_server_that_drains_is_not_ready(serve: Serve, shop_url: str) -> None:
-    """It serves everything else."""
+    """It still handles all other requests."""
     client = serve(url=shop_url)
     found: Any = client.app
     found.state.readiness._drain.has_begun = True
@@ -404,7 +407,7 @@ def test_a_server_that_drains_is_not_ready(serve: Serve, shop_url: str) -> None:
 
 
 def test_what_the_database_refuses_is_not_ready(serve: Serve, own_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The reason is in the log, not in the answer."""
+    """The reason is in the log, not in the response."""
     client = serve(url=own_url)
     monkeypatch.setattr(readiness, "UNDEFINED_TABLE", "none")
     monkeypatch.setattr(readiness, "SELECT_VERSION", sa.select(sa.column("nowhere")).select_from(sa.table("none")))
@@ -416,7 +419,7 @@ def test_what_the_database_refuses_is_not_ready(serve: Serve, own_url: str, monk
 def test_without_migrations_the_tables_alone_are_compared(
     serve: Serve, own_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """As where the working directory has no `alembic.ini`; the answer says so."""
+    """Without an `alembic.ini` in the working directory. The response says so."""
     monkeypatch.chdir(tmp_path)
     execute(own_url, "DROP TABLE alembic_version")
     client = serve(url=own_url)

@@ -28,7 +28,7 @@ def body(*pieces: bytes, pause: float) -> Receive:
 
 
 async def read(receive: Receive) -> bytes:
-    """The whole body."""
+    """Read the whole body."""
     message = await receive()
     found: bytes = message["body"]
     while message["more_body"]:
@@ -38,7 +38,7 @@ async def read(receive: Receive) -> bytes:
 
 
 def test_a_body_in_time_is_read() -> None:
-    """And what comes after it may take its time: that the client has gone."""
+    """The disconnect afterwards has no time limit."""
 
     async def scenario() -> None:
         receive = limit_body(body(b"ab", b"cd", pause=0.02), 100, seconds=5)
@@ -52,7 +52,7 @@ def test_a_body_in_time_is_read() -> None:
 
 
 def test_a_body_that_is_late_is_408() -> None:
-    """However it trickles in; the connection is to be closed, and the task goes on."""
+    """Even if single bytes still arrive. The connection must be closed, and the task continues."""
 
     async def scenario() -> None:
         with pytest.raises(HTTPException) as refused:
@@ -75,7 +75,7 @@ def test_what_has_come_buys_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("seconds", [0.03, 9])
 def test_who_ends_the_request_ends_it(seconds: float) -> None:
-    """Also at the very time when it is late."""
+    """Also at the moment at which it is late."""
 
     async def scenario() -> None:
         waiting = asyncio.create_task(read(limit_body(body(b"x", pause=9), 100, seconds=seconds)))

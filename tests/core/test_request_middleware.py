@@ -29,7 +29,7 @@ ORIGIN = "https://shop.example"
 
 @pytest.fixture
 def probes() -> Router:
-    """Routes that answer in every way."""
+    """Routes with every kind of response."""
     router = Router()
 
     @router.get("/fine")
@@ -64,7 +64,7 @@ def probes() -> Router:
     ],
 )
 def test_every_answer_carries_the_headers(serve: Serve, probes: Router, method: str, path: str, status: int) -> None:
-    """Once each, with the request id that came; an error is a problem."""
+    """Once each, with the request id of the request. An error is a problem."""
     answer = serve(probes).request(method, path, headers={"X-Request-ID": "mine-1.0_x"})
     assert answer.status_code == status
     for name, value in {**CLOSED, "x-request-id": "mine-1.0_x"}.items():
@@ -75,28 +75,28 @@ def test_every_answer_carries_the_headers(serve: Serve, probes: Router, method: 
 
 
 def test_a_body_too_large_carries_them_too(serve: Serve, probes: Router) -> None:
-    """413, and nothing was read further."""
+    """413, and the rest is not read."""
     answer = serve(probes, max_body_bytes=1024).post("/api/v1/read", json={"x" * 2000: 1})
     assert (answer.status_code, answer.json()["code"]) == (413, "content_too_large")
     assert CLOSED.items() <= answer.headers.items()
 
 
 def test_a_500_gives_nothing_away(serve: Serve, probes: Router) -> None:
-    """Its words go to the log, not to the client."""
+    """The log has the message, the client does not."""
     answer = serve(probes).get("/api/v1/broken")
     assert answer.json()["code"] == "internal_error"
     assert "hidden" not in answer.text
 
 
 def test_a_500_is_raised_on_to_the_server(sqlite_url: str, probes: Router) -> None:
-    """Which logs the traceback."""
+    """The server logs the traceback."""
     with TestClient(build(sqlite_url, probes)) as client, pytest.raises(RuntimeError, match="hidden words"):
         client.get("/api/v1/broken")
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc"])
 def test_the_pages_have_a_policy_of_their_own(serve: Serve, path: str) -> None:
-    """One, and it lets nothing in from elsewhere."""
+    """It allows nothing from elsewhere."""
     client = serve()
     answer = client.get(path)
     (policy,) = answer.headers.get_list("content-security-policy")
@@ -111,14 +111,14 @@ def test_the_pages_have_a_policy_of_their_own(serve: Serve, path: str) -> None:
 
 @pytest.mark.parametrize("given", ["", "two words", "x" * 129, "ä", "a\tb", "<script>", 'quo"te'])
 def test_a_malformed_request_id_is_replaced(serve: Serve, given: str) -> None:
-    """It would be written to the log as it is."""
+    """It would be written to the log."""
     made = serve().get("/health", headers={b"X-Request-ID": given.encode()}).headers["x-request-id"]
     assert made != given
     assert len(made) == 32
 
 
 def test_a_request_id_is_made(serve: Serve) -> None:
-    """Another one each time; the longest that is taken over has 128 characters."""
+    """A new one each time. A given one has at most 128 characters."""
     client = serve()
     assert len({client.get("/health").headers["x-request-id"] for _ in range(3)}) == 3
     assert client.get("/health", headers={"X-Request-ID": "x" * 128}).headers["x-request-id"] == "x" * 128
@@ -129,7 +129,7 @@ async def _receive() -> Message:
 
 
 def call(app: Any, scope: Scope) -> list[Message]:
-    """What an ASGI application sends behind the edge, until it ends or raises."""
+    """Return the messages of an ASGI application behind the middleware, until it ends or raises."""
     sent: list[Message] = []
 
     async def send(message: Message) -> None:
@@ -160,7 +160,7 @@ HTTP: Scope = {
 
 
 def test_an_answer_that_has_begun_is_not_begun_again() -> None:
-    """The failure goes on to the server, whose log lines have the request's id."""
+    """The error goes on to the server, whose log lines have the request's id."""
 
     async def half(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200})
@@ -172,7 +172,7 @@ def test_an_answer_that_has_begun_is_not_begun_again() -> None:
 
 
 def test_other_protocols_pass() -> None:
-    """Untouched."""
+    """Unchanged."""
 
     async def websocket(scope: Scope, _receive: Receive, send: Send) -> None:
         assert "state" not in scope
@@ -183,7 +183,7 @@ def test_other_protocols_pass() -> None:
 
 
 def test_cors_is_closed_unless_configured(serve: Serve, probes: Router) -> None:
-    """Open for the origins that are named, and for no other."""
+    """Open for the configured origins, and for no others."""
     preflight = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
     closed, opened = serve(probes), serve(probes, cors_origins=(ORIGIN,))
     assert closed.options("/api/v1/read", headers=preflight).status_code == 405

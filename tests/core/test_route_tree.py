@@ -20,7 +20,7 @@ from tests.sample_entities.shop.models import Category
 
 @pytest.fixture
 def shelves(serve: Serve) -> Any:
-    """A client of a few paths that lie close together."""
+    """A client of a few similar paths."""
     router = Router()
 
     @router.get("/shelves")
@@ -60,7 +60,7 @@ def shelves(serve: Serve) -> Any:
     ],
 )
 def test_a_path_and_its_trailing_slash_are_one(shelves: Any, path: str, answer: Any) -> None:
-    """Without a redirect; a word goes before a parameter."""
+    """Without a redirect. A literal segment wins over a parameter."""
     found = shelves.get(f"/api/v1{path}", follow_redirects=False)
     assert (found.status_code, found.json()) == (200, answer)
 
@@ -96,7 +96,7 @@ def test_any_other_path_is_404(shelves: Any, path: str) -> None:
     ],
 )
 def test_another_method_is_405(shelves: Any, method: str, path: str, allowed: str) -> None:
-    """`Allow` lists those there are (RFC 9110 §15.5.6)."""
+    """`Allow` lists the methods (RFC 9110 §15.5.6)."""
     answer = shelves.request(method, f"/api/v1{path}")
     assert (answer.status_code, answer.json()["code"], answer.headers["allow"]) == (405, "method_not_allowed", allowed)
 
@@ -108,7 +108,7 @@ def test_routes_of_one_path_may_name_its_parameter_differently(shelves: Any) -> 
 
 
 def test_paths_have_names(shelves: Any) -> None:
-    """For `url_for`, and the root's routes keep theirs."""
+    """For `url_for`. Routes at the root keep theirs."""
     assert shelves.app.url_path_for("get_book", shelf_id=7, book_id=8) == "/api/v1/shelves/7/books/8"
     assert shelves.app.url_path_for("health") == "/health"
     with pytest.raises(NoMatchFound):
@@ -116,7 +116,7 @@ def test_paths_have_names(shelves: Any) -> None:
 
 
 def route(path: str = "/books", *, methods: tuple[str, ...] = ("GET",)) -> APIRoute:
-    """A hand-written route that answers with nothing."""
+    """Return a hand-written route with an empty response."""
     router = Router()
 
     def nothing() -> None:
@@ -129,13 +129,13 @@ def route(path: str = "/books", *, methods: tuple[str, ...] = ("GET",)) -> APIRo
 
 
 def generated(path: str = "/books") -> APIRoute:
-    """A route as the engine might make it."""
+    """Return a route as the engine generates it."""
     return APIRoute(path, lambda: None, methods=["GET"])
 
 
 @pytest.mark.parametrize("hand_written_first", [True, False])
 def test_a_hand_written_route_wins(*, hand_written_first: bool) -> None:
-    """In whatever order they come, and OpenAPI sees only the one that answers."""
+    """In either order. OpenAPI has only the one that is used."""
     route_tree, mine = RouteTree(), route("/books/{book_id}")
     entries = [(mine, False), (generated("/books/{id}"), True)]
     for entry, is_generated in entries if hand_written_first else reversed(entries):
@@ -145,7 +145,7 @@ def test_a_hand_written_route_wins(*, hand_written_first: bool) -> None:
 
 
 def test_a_hand_written_route_wins_over_http(sqlite_url: str, serve: Serve) -> None:
-    """Included before or after the registration; the other operations stay generated."""
+    """Included before or after the registration. The other operations stay generated."""
     mine = Router()
 
     @mine.get("/categories")
@@ -167,7 +167,7 @@ def test_a_hand_written_route_wins_over_http(sqlite_url: str, serve: Serve) -> N
 
 @pytest.mark.parametrize("kind", ["hand-written", "generated"])
 def test_a_second_route_of_one_kind_is_refused(kind: str) -> None:
-    """At start-up, whatever its parameters are called; another method is another route."""
+    """At start-up, whatever the names of its parameters are. Another method is another route."""
     route_tree = RouteTree()
     make = route if kind == "hand-written" else generated
     route_tree.add(make("/books/{id}"), generated=kind == "generated")
@@ -188,13 +188,13 @@ def test_a_parameter_is_a_whole_segment(path: str) -> None:
 
 
 def test_a_type_in_a_path_is_refused() -> None:
-    """FastAPI takes it from the signature; the directory would look for a parameter of that whole name."""
+    """FastAPI reads it from the signature. The tree would search a parameter with that whole name."""
     with pytest.raises(ValueError, match="the type belongs in the endpoint's signature"):
         RouteTree().add(route("/files/{path:path}"), generated=False)
 
 
 def test_nested_routers_are_refused(serve: Serve) -> None:
-    """Rather than lost."""
+    """They would be lost."""
     outer, inner = Router(prefix="/outer"), Router(prefix="/inner")
 
     @inner.get("/leaf")
@@ -208,10 +208,7 @@ def test_nested_routers_are_refused(serve: Serve) -> None:
 
 
 def test_fastapis_own_router_is_hand_written_too(serve: Serve) -> None:
-    """It has no unit of work, so what needs one is refused at start-up.
-
-    Two of its routes at one path are refused as well.
-    """
+    """It has no unit of work, so a route that needs one is rejected at start-up. So are two of its routes at one path."""
     plain, with_unit = APIRouter(), APIRouter()
 
     @plain.get("/plain")

@@ -16,7 +16,7 @@ from tests.sample_entities.shop.models import Category
 
 
 class Item(BaseModel):
-    """Something to send and to get."""
+    """A body and a response."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -36,7 +36,7 @@ def test_a_plain_def_answers_with_json(serve: Serve) -> None:
 
 
 def test_a_row_answers_as_its_response_model(serve: Serve, sqlite_url: str) -> None:
-    """Only what the model names leaves; what was made is stored."""
+    """The response has only the members of the model. The row is stored."""
     router, name = Router(), unique("category")
 
     @router.post("/shelves", policy=ANYONE, status_code=201, response_model=Item)
@@ -56,7 +56,7 @@ def test_a_row_answers_as_its_response_model(serve: Serve, sqlite_url: str) -> N
 
 
 def test_a_reading_route_does_not_take_the_write_lock(serve: Serve) -> None:
-    """A route's method says whether its unit of work writes."""
+    """The route's method says whether its unit of work writes."""
     router = Router()
 
     def endpoint(unit: UnitDep, session: SessionDep) -> bool:
@@ -71,7 +71,7 @@ def test_a_reading_route_does_not_take_the_write_lock(serve: Serve) -> None:
 
 @pytest.mark.parametrize(("status", "body"), [(204, b""), (200, b""), (202, b"")])
 def test_nothing_is_an_empty_answer(serve: Serve, status: int, body: bytes) -> None:
-    """Of the route's status."""
+    """With the route's status."""
 
     def endpoint() -> None:
         return None
@@ -93,7 +93,7 @@ def test_a_response_passes_as_it_is(serve: Serve) -> None:
 
 
 def test_the_response_parameter_sets_headers_and_status(serve: Serve) -> None:
-    """In the endpoint and in its dependencies, also when the endpoint does not ask for it."""
+    """In the endpoint and in its dependencies, also if only a dependency takes it."""
 
     def mark(response: Response) -> None:
         response.headers["x-dependency"] = "1"
@@ -126,7 +126,7 @@ def test_the_options_of_a_response_model_hold(serve: Serve) -> None:
 
 
 def test_a_value_of_a_route_that_says_none_is_a_fault(serve: Serve) -> None:
-    """Rather than an answer without it."""
+    """The value would be lost otherwise."""
 
     def endpoint() -> None:
         return {"a": 1}  # type: ignore[return-value]  # the fault
@@ -156,7 +156,7 @@ def test_settings_and_request_are_there(serve: Serve) -> None:
 
 
 def test_an_http_exception_keeps_its_words(serve: Serve) -> None:
-    """In the shape of every error; what was done is undone."""
+    """In the form of every error. The transaction is rolled back."""
     router, name = Router(), unique("category")
 
     @router.post("/half", policy=ANYONE)

@@ -37,7 +37,7 @@ LONG = 10.0
 
 
 class Gate:
-    """Holds work in its thread until a test has seen what it wants to see."""
+    """Holds work in its thread until the test releases it."""
 
     def __init__(self) -> None:
         self.entered = threading.Semaphore(0)
@@ -45,21 +45,21 @@ class Gate:
         self.passed: list[Any] = []
 
     def hold(self, unit: UnitOfWork | None = None, *, name: str = "held") -> str:
-        """Report the entry and wait."""
+        """Report the start, and wait."""
         self.entered.release()
         assert self.opened.wait(LONG)
         self.passed.append(name)
         return name
 
     async def wait_for(self, number: int = 1) -> None:
-        """Go on when so many have entered."""
+        """Wait until this number of jobs has started."""
         for _ in range(number):
             assert await asyncio.to_thread(self.entered.acquire, timeout=LONG)
 
 
 @asynccontextmanager
 async def runner_on(database: Database, **settings: Any) -> AsyncIterator[RequestRunner]:
-    """A door that is closed at the end."""
+    """A runner that is closed at the end."""
     runner = RequestRunner(database, Settings(database_url=str(database.engine.url), **settings), None)
     yield runner
     await asyncio.to_thread(runner.close)
@@ -67,14 +67,14 @@ async def runner_on(database: Database, **settings: Any) -> AsyncIterator[Reques
 
 @pytest.fixture
 def gate() -> Iterator[Gate]:
-    """A gate that no failing test leaves shut."""
+    """A gate that is open at the end of every test."""
     made = Gate()
     yield made
     made.opened.set()
 
 
 def test_the_work_of_a_request_stays_in_one_thread(serve: Serve) -> None:
-    """Dependencies, body and answer; the event loop's thread does none of it."""
+    """Dependencies, body and response. The event loop's thread does none of it."""
     threads: list[str] = []
 
     def note() -> str:
@@ -95,7 +95,7 @@ def test_the_work_of_a_request_stays_in_one_thread(serve: Serve) -> None:
 
 
 def test_a_session_and_the_unit_share_one_connection(serve: Serve) -> None:
-    """However many dependencies ask."""
+    """However many dependencies use them."""
     router = Router()
 
     @router.get("/shared", policy=ANYONE)
@@ -106,7 +106,7 @@ def test_a_session_and_the_unit_share_one_connection(serve: Serve) -> None:
 
 
 def test_nothing_is_served_outside_a_request() -> None:
-    """The message names the mend."""
+    """The message says how to fix it."""
     with pytest.raises(LookupError, match=r"rowhouse\.http\.routing\.Router"):
         current_unit_of_work()
 
@@ -124,7 +124,7 @@ def test_success_is_told_only_after_the_commit(bare: Database) -> None:
 
 
 def test_a_full_lane_refuses_and_the_refused_never_runs(sqlite_url: str, gate: Gate) -> None:
-    """503 with Retry-After; the next request is served."""
+    """503 with Retry-After. The next request is handled."""
     ran: list[str] = []
     router = Router()
 
@@ -160,7 +160,7 @@ def test_a_full_lane_refuses_and_the_refused_never_runs(sqlite_url: str, gate: G
 def test_a_busy_lane_does_not_starve_other_requests(
     sqlite_url: str, gate: Gate, group: WorkerGroup, threads: int
 ) -> None:
-    """With every hashing thread busy, or every thread for exports and imports, and more waiting, the default lane answers."""
+    """While every thread for hashing, exports and imports is busy, the default group still responds."""
     router = Router()
 
     @router.post("/busy")
@@ -188,7 +188,7 @@ def test_a_busy_lane_does_not_starve_other_requests(
 
 
 def test_a_client_that_goes_away_is_no_overload(bare: Database, gate: Gate) -> None:
-    """Its cancellation passes as such; what was running is finished, what waited never runs."""
+    """Its cancellation is raised. A running job is finished, a waiting one never runs."""
 
     async def scenario() -> None:
         async with runner_on(bare, worker_threads=1, queue_seconds=LONG) as runner:
@@ -208,7 +208,7 @@ def test_a_client_that_goes_away_is_no_overload(bare: Database, gate: Gate) -> N
 
 
 def test_closing_finishes_what_was_accepted(bare: Database, gate: Gate) -> None:
-    """The running and the waiting, hashing too."""
+    """Running and waiting jobs, hashing too."""
 
     async def scenario() -> None:
         async with runner_on(bare, worker_threads=1, queue_seconds=LONG) as runner:
@@ -224,7 +224,7 @@ def test_closing_finishes_what_was_accepted(bare: Database, gate: Gate) -> None:
 
 
 def failing(times: int, name: str, tried: list[int]) -> Callable[[UnitOfWork], str]:
-    """Work that stores a shelf and is then the victim of so many deadlocks."""
+    """Return work that stores a shelf and then fails with this number of deadlocks."""
 
     def work(unit: UnitOfWork) -> str:
         tried.append(1)
@@ -237,7 +237,7 @@ def failing(times: int, name: str, tried: list[int]) -> Callable[[UnitOfWork], s
 
 
 def test_a_lost_transaction_is_tried_again(bare: Database) -> None:
-    """Each attempt begins anew: what the lost ones did is undone."""
+    """Each attempt starts again; the failed ones are rolled back."""
     name, tried = unique("shelf"), list[int]()
 
     async def scenario() -> None:
@@ -265,7 +265,7 @@ def test_trying_again_has_an_end(bare: Database) -> None:
 
 
 def test_no_other_error_is_tried_again(bare: Database) -> None:
-    """Not even the 503 of a lock that was waited for."""
+    """Not even the 503 of a lock timeout."""
     tried: list[int] = []
 
     def work(_unit: UnitOfWork) -> None:
@@ -282,7 +282,7 @@ def test_no_other_error_is_tried_again(bare: Database) -> None:
 
 
 def test_the_victim_of_a_real_deadlock_gets_through(bare_url: str) -> None:
-    """Two requests take two rows crosswise; on SQLite the one write lock already keeps them apart."""
+    """Two requests lock two rows in opposite orders. On SQLite the write lock already serializes them."""
     names = [unique("shelf"), unique("shelf")]
     database, both = Database(Settings(database_url=bare_url)), threading.Barrier(2)
     rivals = database.dialect.name == "postgresql"
@@ -312,7 +312,7 @@ def test_the_victim_of_a_real_deadlock_gets_through(bare_url: str) -> None:
 
 @pytest.fixture(scope="module")
 def burst_router() -> Router:
-    """Hand-written routes of each kind: with a session, with the caller, without either, and writing."""
+    """Hand-written routes: with a session, with the caller, without either, and writing."""
     router = Router()
 
     @router.get("/burst/session")
@@ -337,9 +337,9 @@ def burst_router() -> Router:
 
 
 def test_200_at_once_on_the_default_pool(shop_url: str, burst_router: Router) -> None:
-    """Generated and hand-written, reading and writing: all are answered, every row is stored.
+    """Generated and hand-written, reading and writing: all succeed, and every row is stored.
 
-    How soon is perf's business.
+    `perf` measures their time.
     """
     app = build_shop(shop_url, burst_router, admin_email=ADMIN_EMAIL, admin_password=ADMIN_PASSWORD)
     with TestClient(app) as before:
@@ -369,7 +369,7 @@ def test_200_at_once_on_the_default_pool(shop_url: str, burst_router: Router) ->
 
 @pytest.mark.parametrize(("waited", "bound"), [(0.0, None), (0.3, None), (1.0, 0.9), (60.0, 0.1)])
 def test_who_has_waited_for_a_thread_waits_less_for_locks(bare: Database, waited: float, bound: float | None) -> None:
-    """So that an answer comes within the same time, however it was spent."""
+    """The total wait is limited."""
     settings = Settings(database_url=str(bare.engine.url), queue_seconds=1.5, lock_seconds=1.5)
     runner = RequestRunner(bare, settings, None)
     queued = time.perf_counter() - waited
@@ -379,7 +379,7 @@ def test_who_has_waited_for_a_thread_waits_less_for_locks(bare: Database, waited
 
 
 def test_a_server_that_is_set_to_read_only_begins_no_write(bare: Database) -> None:
-    """Whatever the database would take; reads are served."""
+    """Even if the database would accept it. Reads are served."""
 
     async def scenario() -> None:
         async with runner_on(bare, read_only=True) as runner:

@@ -31,26 +31,26 @@ CLAIMS = ("iss", "typ", "iat", "nbf", "exp", "sub")
 
 
 def token(*, kind: str = "access", secret: str = SECRET, lifetime: timedelta = HOUR, **claims: Any) -> str:
-    """A genuine token, unless told otherwise."""
+    """Return a genuine token, with these changes."""
     return encode_token({"sub": "7", **claims}, kind=kind, secret=secret, lifetime=lifetime)
 
 
 def signed(algorithm: str = "HS256", *, leave_out: str = "", **changes: Any) -> str:
-    """A token signed with the right key whose claims are not those that we make."""
+    """Return a token with the right signature and unusual claims."""
     claims = {**jwt.decode(token(), options={"verify_signature": False}), **changes}
     claims.pop(leave_out, None)
     return jwt.encode(claims, SECRET if algorithm != "none" else None, algorithm=algorithm)
 
 
 def shifted(offset: timedelta) -> str:
-    """A token made when the clock was off by so much."""
+    """Return a token that was made while the clock was wrong by `shift`."""
     present = now()
     with set_clock(lambda: present + offset):
         return token()
 
 
 def tampered() -> str:
-    """A genuine token whose subject was changed afterwards."""
+    """Return a genuine token whose subject was changed afterwards."""
     header, claims, signature = token().split(".")
     decoded = json.loads(base64.urlsafe_b64decode(claims + "=="))
     forged = base64.urlsafe_b64encode(json.dumps({**decoded, "sub": "1"}).encode()).decode().rstrip("=")
@@ -58,7 +58,7 @@ def tampered() -> str:
 
 
 def test_a_genuine_token_holds() -> None:
-    """Its claims come back, with those that every token has."""
+    """Its claims are returned, with the standard ones."""
     claims = decode_token(token(ver=3), kind="access", secret=SECRET)
     assert (claims["sub"], claims["ver"], claims["typ"]) == ("7", 3, "access")
     assert set(CLAIMS) <= claims.keys()
@@ -93,7 +93,7 @@ def test_no_claim_of_ours_can_be_set_from_outside() -> None:
     ],
 )
 def test_any_other_token_does_not(bad: Any) -> None:
-    """401, and the reason is not told."""
+    """401, without the reason."""
     with pytest.raises(NotAuthenticatedError) as refused:
         decode_token(bad(), kind="access", secret=SECRET)
     assert refused.value.headers["WWW-Authenticate"] == "Bearer"
@@ -101,10 +101,7 @@ def test_any_other_token_does_not(bad: Any) -> None:
 
 
 def test_a_token_that_held_once_holds_no_longer_than_it_says() -> None:
-    """It is not checked anew each time, but its end is.
-
-    Nor does it hold for another key, and nobody can change what it says.
-    """
+    """It is cached, but its end is checked each time. It is not valid for another key or with other claims."""
     given, late = token(), now() + HOUR
     decode_token(given, kind="access", secret=SECRET)["sub"] = "1"
     assert decode_token(given, kind="access", secret=SECRET)["sub"] == "7"
@@ -116,7 +113,7 @@ def test_a_token_that_held_once_holds_no_longer_than_it_says() -> None:
 
 
 def test_what_is_signed_without_an_end_is_for_one_purpose() -> None:
-    """It holds for its kind and its key only, and never signs anybody in."""
+    """It is valid for its kind and its key only, and never signs anybody in."""
     given = sign({"sub": "7"}, kind="cursor", secret=SECRET)
     assert verify(given, kind="cursor", secret=SECRET)["sub"] == "7"
     for kind, secret in (("access", SECRET), ("cursor", OTHER_SECRET)):
@@ -128,7 +125,7 @@ def test_what_is_signed_without_an_end_is_for_one_purpose() -> None:
 
 @pytest.mark.parametrize("header", ["Bearer abc", "bearer abc", "BEARER  abc "])
 def test_a_bearer_token_is_found(header: str) -> None:
-    """The scheme is in any case (RFC 9110 §11.1)."""
+    """The scheme may have any case (RFC 9110 §11.1)."""
     assert bearer_token(header) == "abc"
 
 
@@ -140,7 +137,7 @@ def test_no_other_header_is_one(header: str) -> None:
 
 
 def test_a_password_is_hashed_at_its_cost() -> None:
-    """With a salt of its own; the hash fits its column."""
+    """With a salt of its own. The hash fits its column."""
     hashed, again = hash_password("correct-horse", cost=4), hash_password("correct-horse", cost=4)
     assert hashed.startswith("$2b$04$")
     assert len(hashed) == 60
@@ -151,7 +148,7 @@ def test_a_password_is_hashed_at_its_cost() -> None:
 
 
 def test_a_password_is_exchanged_by_who_knows_it() -> None:
-    """The new hash is of the new password at its cost; who does not know the old one gets none."""
+    """The new hash is of the new password at its cost. With a wrong old password there is none."""
     hashed = hash_password("old-password", cost=4)
     new = verify_and_hash("old-password", hashed, "new-password", cost=5)
     assert new is not None
@@ -160,7 +157,7 @@ def test_a_password_is_exchanged_by_who_knows_it() -> None:
 
 
 def test_72_bytes_are_the_most() -> None:
-    """One more is not cut off and then accepted; bcrypt itself would raise."""
+    """A longer password is rejected, not cut off. bcrypt itself would raise."""
     longest = "é" * 36
     hashed = hash_password(longest, cost=4)
     assert verify_password(longest, hashed)
@@ -170,7 +167,7 @@ def test_72_bytes_are_the_most() -> None:
 
 
 def test_opaque_tokens_are_stored_as_fingerprints() -> None:
-    """256 bits of chance, never twice."""
+    """They have 256 random bits, and never repeat."""
     made = {new_opaque_token() for _ in range(100)}
     assert len(made) == 100
     assert {len(base64.urlsafe_b64decode(f"{one}=")) for one in made} == {32}

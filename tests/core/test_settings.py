@@ -16,24 +16,24 @@ SECRET = "s" * 32
 
 @pytest.fixture(autouse=True)
 def _bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No setting of the machine, and no `.env` in the working directory."""
+    """Remove the settings of the machine and the `.env` of the working directory."""
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.chdir(tmp_path)
 
 
 def made(**values: Any) -> Settings:
-    """Settings from values as the environment has them."""
+    """Return settings from values as the environment has them."""
     return Settings.model_validate(values)
 
 
 def example_lines() -> list[str]:
-    """The lines of `.env.example`."""
+    """Return the lines of `.env.example`."""
     return EXAMPLE.read_text(encoding="utf-8").splitlines()
 
 
 def example_values() -> dict[str, str]:
-    """What `.env.example` sets, by lower-case name."""
+    """Return the values in `.env.example`, by lower-case name."""
     lines = [line for line in example_lines() if line and not line.startswith("#")]
     values = dict(line.lower().split("=", 1) for line in lines)
     assert len(values) == len(lines), "a setting stands in .env.example twice"
@@ -41,12 +41,12 @@ def example_values() -> dict[str, str]:
 
 
 def test_example_lists_every_setting() -> None:
-    """The engine's first, in the order of the class; the project's own follow."""
+    """The engine's first, in the order of the class; then the project's."""
     assert list(example_values())[: len(Settings.model_fields)] == list(Settings.model_fields)
 
 
 def test_example_holds_the_defaults(tmp_path: Path) -> None:
-    """Both read as a file and value by value."""
+    """Read as a file and value by value."""
     defaults = Settings()
     (tmp_path / ".env").write_bytes(EXAMPLE.read_bytes())
     assert Settings() == defaults
@@ -55,7 +55,7 @@ def test_example_holds_the_defaults(tmp_path: Path) -> None:
 
 
 def test_example_leaves_out_only_what_has_no_default() -> None:
-    """A secret, a list of none, a bound that is off."""
+    """A secret, an empty list, a limit that is off."""
     empty = {name for name, value in example_values().items() if not value}
     assert empty == {"cors_origins", "jwt_secret", "admin_email", "admin_password", "rate_limit"}
 
@@ -75,7 +75,7 @@ def test_settings_are_frozen() -> None:
 
 
 def test_the_environment_overrides_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """What `.env` holds beside settings is for others."""
+    """Other lines of `.env` belong to other programs."""
     (tmp_path / ".env").write_text("WORKER_THREADS=3\nQUEUE_SECONDS=2\nSOMETHING_ELSE=1\n", encoding="utf-8")
     monkeypatch.setenv("WORKER_THREADS", "5")
     settings = Settings()
@@ -91,7 +91,7 @@ def test_an_empty_variable_means_the_default(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_origins_are_a_comma_separated_list(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And a tuple in code."""
+    """In code they are a tuple."""
     monkeypatch.setenv("CORS_ORIGINS", "https://a.example, https://b.example,")
     assert Settings().cors_origins == ("https://a.example", "https://b.example")
     assert Settings(cors_origins=("https://c.example",)).cors_origins == ("https://c.example",)
@@ -120,13 +120,13 @@ def test_a_setting_that_does_not_hold_stops_the_start(values: dict[str, Any], me
 
 
 def test_production_takes_a_secret_of_its_own() -> None:
-    """A password of the longest kind, too."""
+    """And a password of the maximum length."""
     settings = made(environment="production", jwt_secret=SECRET, admin_email="a@example.com", admin_password="é" * 36)
     assert settings.jwt_secret.get_secret_value() == SECRET
 
 
 def test_no_secret_is_printed() -> None:
-    """Neither with the settings nor in what stops the start."""
+    """Neither with the settings nor in an error message."""
     settings = made(admin_email="a@example.com", admin_password="very-hidden", jwt_secret=SECRET)
     assert "very-hidden" not in repr(settings)
     assert SECRET not in repr(settings)

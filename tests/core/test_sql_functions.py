@@ -25,7 +25,7 @@ from tests.databases import Databases
 
 @pytest.fixture(scope="module")
 def database(backend: str, databases: Databases) -> Iterator[Database]:
-    """A database whose tables were made without a migration."""
+    """A database whose tables were created without a migration."""
     metadata = sa.MetaData()
     fold_with(metadata)
     made = Database(Settings(database_url=databases.prepared(backend, "folding", metadata.create_all)), metadata)
@@ -35,20 +35,20 @@ def database(backend: str, databases: Databases) -> Iterator[Database]:
 
 @pytest.mark.parametrize("text", ["Ärger", "STRASSE", "straße", "ΑΣ", "ﬁn", "İ", "Ǆ", "plain", "", None])
 def test_the_function_folds_as_python_does(database: Database, text: str | None) -> None:
-    """Nothing stays nothing."""
+    """NULL stays NULL."""
     fold = sa.select(sa.func.rowhouse_fold(sa.bindparam("text", type_=sa.String())).label("folded"))
     with UnitOfWork(database, write=False) as unit:
         assert unit.fetch(fold, {"text": text}) == [{"folded": fold_text(text)}]
 
 
 def test_folding_is_for_comparison() -> None:
-    """Two spellings of a word meet."""
+    """Two spellings of a word become equal."""
     assert fold_text("Straße") == fold_text("STRASSE") == "strasse"
     assert fold_text(None) is None
 
 
 def test_the_function_can_be_made_again_and_dropped(database: Database) -> None:
-    """As migrations up and down do; SQLite has it on every connection and keeps it."""
+    """As migrations do. SQLite has it on every connection and keeps it."""
     exists = sa.text("SELECT rowhouse_fold('A')")
     with database.engine.connect() as connection:
         create_fold_function(connection)
@@ -66,7 +66,7 @@ def test_the_function_can_be_made_again_and_dropped(database: Database) -> None:
 def test_a_search_that_the_database_folds_goes_by_the_index(
     version: str, databases: Databases, request: pytest.FixtureRequest
 ) -> None:
-    """On every version the pattern is folded while the statement is planned, and the planner knows how many rows hold it."""
+    """On every version the pattern is folded while the statement is planned, and the planner knows how many rows match."""
     metadata = sa.MetaData()
     fold_with(metadata)
     plays = sa.Table(
@@ -94,7 +94,7 @@ def test_a_search_that_the_database_folds_goes_by_the_index(
 
 
 def test_the_trigrams_of_a_text_hold_those_of_its_pieces(database: Database) -> None:
-    """Of one to four bytes a letter; a text of two letters has none, nor has nothing at all."""
+    """For letters of one to four bytes. A text of two letters has none, nor has NULL."""
     with database.engine.connect() as connection:
         if connection.dialect.name == "sqlite":
             create_trigram_function(connection)  # has none, and makes none

@@ -41,7 +41,7 @@ pytestmark = pytest.mark.usefixtures("_shop_is_the_project")
 
 @pytest.fixture
 def base() -> Iterator[type[SQLModel]]:
-    """A base class of the test's own, whose wrong classes nobody else meets."""
+    """A base class for wrong classes that no other test sees."""
     mappers = MapperRegistry(metadata=sa.MetaData())
 
     class OwnRecord(Record, registry=mappers):
@@ -52,7 +52,7 @@ def base() -> Iterator[type[SQLModel]]:
 
 
 def registered(*models: type[SQLModel]) -> Registry:
-    """A table of contents of these classes."""
+    """Return a registry of these classes."""
     registry = Registry("/api/v1")
     for model in models:
         registry.register(model, read=ANYONE, write=ANYONE)
@@ -60,7 +60,7 @@ def registered(*models: type[SQLModel]) -> Registry:
 
 
 def several_keys(base: Any) -> Registry:
-    """Two foreign keys to one table, and nothing that says which is meant."""
+    """Two foreign keys to one table; the relationship does not say which it uses."""
 
     class Vet(IntegerKey, base, table=True):  # type: ignore[misc]  # the base is the test's own
         """One side."""
@@ -76,7 +76,7 @@ def several_keys(base: Any) -> Registry:
 
 
 def no_key(base: Any) -> Registry:
-    """No foreign key at all."""
+    """There is no foreign key."""
 
     class Vet(IntegerKey, base, table=True):  # type: ignore[misc]  # the base is the test's own
         """One side."""
@@ -90,7 +90,7 @@ def no_key(base: Any) -> Registry:
 
 
 def no_class(base: Any) -> Registry:
-    """A class that was never imported."""
+    """The class does not exist."""
 
     class Appointment(IntegerKey, base, table=True):  # type: ignore[misc]  # the base is the test's own
         """One side."""
@@ -101,7 +101,7 @@ def no_class(base: Any) -> Registry:
 
 
 def no_other_side(base: Any) -> Registry:
-    """A `back_populates` that leads nowhere."""
+    """A `back_populates` without its counterpart."""
 
     class Vet(IntegerKey, base, table=True):  # type: ignore[misc]  # the base is the test's own
         """One side."""
@@ -129,7 +129,7 @@ def same_way(base: Any) -> Registry:
 
 
 def no_list_side(base: Any) -> Registry:
-    """Several foreign keys, seen from the class that has none of them."""
+    """Several foreign keys, seen from the class without them."""
 
     class Vet(IntegerKey, base, table=True):  # type: ignore[misc]  # the base is the test's own
         """One side."""
@@ -146,7 +146,7 @@ def no_list_side(base: Any) -> Registry:
 
 
 def wrong_words(base: Any) -> Registry:
-    """An argument that SQLAlchemy refuses."""
+    """An argument that SQLAlchemy rejects."""
 
     class Vet(IntegerKey, base, table=True):  # type: ignore[misc]  # the base is the test's own
         """One side."""
@@ -175,7 +175,7 @@ def wrong_words(base: Any) -> Registry:
 def test_a_wrong_relationship_stops_the_start(
     base: type[SQLModel], wrong: Callable[[Any], Registry], words: list[str]
 ) -> None:
-    """It names the class, the relationship and the fix, and not the first login but the start dies."""
+    """The message names the class, the relationship and the fix. The start fails, not the first login."""
     with pytest.raises(RegistrationError) as refused:
         configure_mappers([wrong(base)])
     told = str(refused.value)
@@ -202,14 +202,14 @@ def test_right_relationships_are_left_as_they_are(base: Any) -> None:
 
 @pytest.fixture
 def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No setting of the machine."""
+    """Remove the settings of the machine."""
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.chdir(tmp_path)
 
 
 def start(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], **settings: str) -> str:
-    """What a start that fails writes, in this process."""
+    """Return the output of a start that fails, in this process."""
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit) as ended:
@@ -247,7 +247,7 @@ def test_debugging_shows_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: 
 def test_a_database_that_no_waiting_mends_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], databases: Databases, backend: str
 ) -> None:
-    """One that was never migrated, and one that does not exist."""
+    """A database that was never migrated, and one that does not exist."""
     copy_migrations(Path.cwd())
     quiet = {"LOG_LEVEL": "error"}
     told = start(monkeypatch, capsys, DATABASE_URL=databases.empty(backend), **quiet)
@@ -259,7 +259,7 @@ def test_a_database_that_no_waiting_mends_is_one_sentence(
 
 
 def _refusing(listener: socket.socket, state: str, message: str) -> None:
-    """Speak as a PostgreSQL that lets nobody in, until the listener is closed."""
+    """Behave like a PostgreSQL that rejects every connection, until the listener is closed."""
     fields = [b"SFATAL", b"VFATAL", b"C" + state.encode(), b"M" + message.encode()]
     body = b"\0".join(fields) + b"\0\0"
     answer = b"E" + struct.pack("!i", len(body) + 4) + body
@@ -290,7 +290,7 @@ def test_what_postgresql_says_to_a_start(
     message: str,
     ends: bool,  # noqa: FBT001  a case
 ) -> None:
-    """A wrong password ends it, with PostgreSQL's words and without the password.
+    """A wrong password ends it, with PostgreSQL's message and without the password.
 
     A database that is starting does not.
     """
@@ -314,7 +314,7 @@ def test_what_postgresql_says_to_a_start(
 
 @pytest.mark.usefixtures("bare_environment")
 def test_a_database_that_is_only_down_stops_no_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`/ready` says when it is there."""
+    """`/ready` is 200 when it is back."""
     monkeypatch.setenv("DATABASE_URL", "postgresql://app@127.0.0.1:1/shop")
     monkeypatch.setenv("LOG_LEVEL", "error")
     monkeypatch.setenv("HEADER_SECONDS", "7")
@@ -326,7 +326,7 @@ def test_a_database_that_is_only_down_stops_no_start(monkeypatch: pytest.MonkeyP
 
 
 def test_a_registration_is_explained_with_its_line() -> None:
-    """The last one of the project's own, outside the engine."""
+    """The last line of the project's own code."""
     with pytest.raises(RegistrationError) as engine:
         Registry("/api/v1").register(Record)
     assert re.fullmatch(r"RegistrationError: Record is not a table: .*", serve.explained(engine.value))
@@ -337,7 +337,7 @@ def test_a_registration_is_explained_with_its_line() -> None:
 
 
 def test_every_fault_of_the_settings_is_named() -> None:
-    """At once."""
+    """In one message."""
     with pytest.raises(ValidationError) as refused:
         Settings.model_validate({"worker_threads": 0, "slo_ms": 0})
     told = serve.explained(refused.value)
@@ -358,7 +358,7 @@ def make():
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_the_command_ends_with_1(workers: str, tmp_path: Path) -> None:
-    """With one sentence, however many workers there were to be."""
+    """With one sentence, for any number of workers."""
     (tmp_path / "bare.py").write_text(BARE)
     environment = {
         **os.environ,
@@ -374,7 +374,7 @@ def test_the_command_ends_with_1(workers: str, tmp_path: Path) -> None:
 
 
 def test_a_worker_that_has_failed_is_noticed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And not when the time for its answer is over, which is a minute."""
+    """Not only after the minute in which it must respond."""
     monkeypatch.setattr(signal, "signal", lambda *_: None)  # a supervisor replaces the handlers of its process
     supervisor = serve.Supervisor(uvicorn.Config("unused", timeout_worker_healthcheck=serve.WORKER_SECONDS), sockets=[])
     worker = Process(supervisor.config, [])
@@ -388,7 +388,7 @@ def test_a_worker_that_has_failed_is_noticed_at_once(monkeypatch: pytest.MonkeyP
 
 
 def test_the_options_are_uvicorns_own() -> None:
-    """With our defaults, which a command line may override."""
+    """With the engine's defaults, which a command line may override."""
     options = serve.server_options(["--root-path", "/shop", "--header", "X-Served-By:me", "--access-log"])
     assert (options["app"], options["factory"]) == (serve.APPLICATION, True)
     assert (options["root_path"], options["headers"], options["access_log"]) == ("/shop", [["X-Served-By", "me"]], True)
@@ -404,7 +404,7 @@ def test_reloading_is_uvicorns_own(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class _Server:
-    """Runs as it is told to."""
+    """A server that ends as the test sets it."""
 
     def __init__(self, outcome: BaseException | None, *, started: bool) -> None:
         self.outcome, self.started = outcome, started

@@ -26,14 +26,14 @@ FOR_EVER, QUICK = {"most": 2_000_000_000}, {"most": 3}
 
 @pytest.fixture
 def bounded(backend: str, databases: Databases) -> Iterator[Database]:
-    """An empty database whose statements may take a fifth of a second."""
+    """An empty database whose statements may take 0.2 seconds."""
     made = Database(Settings(database_url=databases.empty(backend), statement_seconds=0.2, slow_statement_ms=1))
     yield made
     made.dispose()
 
 
 def count_for_ever(unit: UnitOfWork, through: str) -> None:
-    """Run what does not end by itself."""
+    """Run a statement that does not end by itself."""
     if through == "session":
         unit.session.execute(COUNT, FOR_EVER)
     unit.fetch(COUNT, FOR_EVER)
@@ -41,7 +41,7 @@ def count_for_ever(unit: UnitOfWork, through: str) -> None:
 
 @pytest.mark.parametrize("through", ["statement", "session"])
 def test_a_statement_for_ever_is_stopped(bounded: Database, through: str) -> None:
-    """The connection serves on."""
+    """The connection still works."""
     with pytest.raises(StatementTimeoutError), UnitOfWork(bounded, write=False) as unit:
         count_for_ever(unit, through)
     with UnitOfWork(bounded, write=False) as unit:
@@ -51,7 +51,7 @@ def test_a_statement_for_ever_is_stopped(bounded: Database, through: str) -> Non
 def test_a_slow_statement_is_logged_without_its_values(
     backend: str, databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Compiled or the session's, at any length."""
+    """Compiled statements and the session's, of any length."""
     captured = structlog.testing.LogCapture()
     # One of the test's own: what other tests have configured decides nothing here.
     own = structlog.wrap_logger(
@@ -75,7 +75,7 @@ def test_a_slow_statement_is_logged_without_its_values(
 
 
 def test_nothing_is_slow_where_nobody_wants_to_know(databases: Databases) -> None:
-    """0 logs none."""
+    """With 0, none is logged."""
     made = Database(Settings(database_url=databases.empty("sqlite"), slow_statement_ms=0))
     with structlog.testing.capture_logs() as lines:
         made.monitor.log_if_slow(0.0, "SELECT 1", clock=lambda: 1e9)
@@ -84,7 +84,7 @@ def test_nothing_is_slow_where_nobody_wants_to_know(databases: Databases) -> Non
 
 
 def test_a_server_that_stands_still_is_left(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its connection is broken off, and the next statement has another."""
+    """Its connection is closed, and the next statement gets another."""
     monkeypatch.setattr(statement_watch, "GRACE_SECONDS", 0.1)
     database = Database(Settings(database_url=databases.empty("postgresql"), statement_seconds=0.2))
     with UnitOfWork(database, write=False) as unit:

@@ -32,27 +32,27 @@ BOUNDS: dict[str, Any] = {
 
 
 class WrongError(RowhouseError):
-    """What is counted here."""
+    """The failure that is counted."""
 
 
 class Clock:
-    """The library's time, and ours."""
+    """A clock for the library and the engine."""
 
     def __init__(self) -> None:
         self.instant = datetime(2030, 1, 1, tzinfo=UTC)
 
     def seconds(self) -> float:
-        """As the library asks for it."""
+        """Return the time as the library needs it."""
         return self.instant.timestamp()
 
     def go_on(self, **span: float) -> None:
-        """Let so much time pass."""
+        """Advance the clock."""
         self.instant += timedelta(**span)
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A clock that stands until it is told to go on."""
+    """A clock that stands still until a test advances it."""
     made = Clock()
     monkeypatch.setattr("limits.storage.memory.time", SimpleNamespace(time=made.seconds))
     with set_clock(lambda: made.instant):
@@ -61,19 +61,19 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture
 def counts(clock: Clock) -> AttemptThrottle:
-    """Bounds of 3 from one address, 5 from everywhere and 7 an address, in ten minutes."""
+    """Limits of 3 from one address, 5 from all addresses and 7 for an address, in ten minutes."""
     return made()
 
 
 def made(**settings: Any) -> AttemptThrottle:
-    """Counts with these settings."""
+    """Return a throttle with these settings."""
     return AttemptThrottle(Settings(**{**BOUNDS, **settings}))
 
 
 def attempt(
     counts: AttemptThrottle, subject: str = "ann", address: str = HERE, *, raising: type[Exception] | None
 ) -> str:
-    """How an attempt ended: done, wrong, refused, or with another error."""
+    """Return how an attempt ended: done, wrong, refused, or with another error."""
     try:
         with counts.attempt(subject, address, failure=WrongError):
             if raising is not None:
@@ -88,12 +88,12 @@ def attempt(
 
 
 def fail(counts: AttemptThrottle, subject: str = "ann", address: str = HERE) -> str:
-    """How a failing attempt ended."""
+    """Return how a failing attempt ended."""
     return attempt(counts, subject, address, raising=WrongError)
 
 
 def succeed(counts: AttemptThrottle, subject: str = "ann", address: str = HERE) -> str:
-    """How an attempt ended that would not fail."""
+    """Return how a correct attempt ended."""
     return attempt(counts, subject, address, raising=None)
 
 
@@ -111,12 +111,12 @@ def succeed(counts: AttemptThrottle, subject: str = "ann", address: str = HERE) 
     ],
 )
 def test_what_counts_as_one_address(address: str, network: str) -> None:
-    """Of IPv6 the 64 bits that one customer has; IPv4 in IPv6 is IPv4."""
+    """Of IPv6 the 64 bits that one customer has. IPv4 within IPv6 is IPv4."""
     assert network_of(address) == network
 
 
 def test_past_the_bound_an_attempt_is_refused(counts: AttemptThrottle) -> None:
-    """Right or wrong; another subject and another address go on."""
+    """Correct or wrong. Another subject and another address are not affected."""
     assert [fail(counts) for _ in range(5)] == ["wrong"] * 3 + ["refused"] * 2
     assert succeed(counts) == "refused"
     assert fail(counts, "bob") == "wrong"
@@ -124,7 +124,7 @@ def test_past_the_bound_an_attempt_is_refused(counts: AttemptThrottle) -> None:
 
 
 def test_the_refusal_says_how_long(counts: AttemptThrottle, clock: Clock) -> None:
-    """Until the first of the failures is forgotten; being refused does not prolong it."""
+    """Until the first failure expires. Rejected attempts do not prolong it."""
     fail(counts)
     clock.go_on(minutes=4)
     assert [fail(counts) for _ in range(4)] == ["wrong", "wrong", "refused", "refused"]
@@ -139,7 +139,7 @@ def test_the_refusal_says_how_long(counts: AttemptThrottle, clock: Clock) -> Non
 
 @pytest.mark.parametrize(("ahead", "told"), [(-1, "600"), (1, "1")])
 def test_clocks_that_differ_make_no_odd_wait(counts: AttemptThrottle, clock: Clock, ahead: int, told: str) -> None:
-    """At least a second, at most the whole time."""
+    """At least a second, at most the window."""
     for _ in range(3):
         fail(counts)
     with (
@@ -152,7 +152,7 @@ def test_clocks_that_differ_make_no_odd_wait(counts: AttemptThrottle, clock: Clo
 
 
 def test_a_success_counts_nothing_and_forgives(counts: AttemptThrottle) -> None:
-    """Here; what was failed at elsewhere is not forgiven."""
+    """At this address; failures from elsewhere stay."""
     assert {succeed(counts) for _ in range(50)} == {"done"}
     assert [fail(counts) for _ in range(2)] + [fail(counts, address=THERE) for _ in range(3)] == ["wrong"] * 5
     assert succeed(counts) == "done"
@@ -161,29 +161,29 @@ def test_a_success_counts_nothing_and_forgives(counts: AttemptThrottle) -> None:
 
 
 def test_an_interruption_counts_nothing_and_forgives_nothing(counts: AttemptThrottle) -> None:
-    """A database that does not answer is no guess."""
+    """An unreachable database is no wrong password."""
     fail(counts)
     assert [attempt(counts, raising=LookupError) for _ in range(9)] == ["interrupted"] * 9
     assert [fail(counts) for _ in range(3)] == ["wrong", "wrong", "refused"]
 
 
 def test_many_addresses_have_a_bound_together(counts: AttemptThrottle) -> None:
-    """For one subject; the sixth address is refused its first attempt, and that is not counted against it."""
+    """For one subject. The first attempt of the sixth address is rejected and not counted against it."""
     assert [fail(counts, address=f"192.0.2.{n}") for n in range(6)] == ["wrong"] * 5 + ["refused"]
     assert fail(counts, "bob", "192.0.2.5") == "wrong"
 
 
 def test_a_refused_attempt_is_counted_nowhere(counts: AttemptThrottle) -> None:
-    """The address keeps its whole bound for others, whichever bound refused it."""
+    """Whichever limit rejected it, the address keeps its limit for other subjects."""
     assert [fail(counts, address=f"192.0.2.{n}") for n in range(5)] == ["wrong"] * 5
     assert {fail(counts, address=THERE) for _ in range(20)} == {"refused"}
     assert [fail(counts, f"person {n}", THERE) for n in range(8)] == ["wrong"] * 7 + ["refused"]
 
 
 def test_strangers_do_not_lock_out_who_was_here_before(counts: AttemptThrottle, clock: Clock) -> None:
-    """An address of an earlier success has its own bound only, for thirty days from the last.
+    """An address with an earlier success has only its own limit, for thirty days after the last success.
 
-    It helps nobody else there.
+    It helps no other address there.
     """
     succeed(counts)
     clock.go_on(days=29)
@@ -198,7 +198,7 @@ def test_strangers_do_not_lock_out_who_was_here_before(counts: AttemptThrottle, 
 
 
 def test_a_place_is_familiar_for_thirty_days(counts: AttemptThrottle, clock: Clock) -> None:
-    """Then it is one of all."""
+    """Then it is like any other."""
     succeed(counts)
     clock.go_on(days=30, seconds=1)
     assert [fail(counts, address=f"192.0.3.{n}") for n in range(5)] == ["wrong"] * 5
@@ -206,9 +206,9 @@ def test_a_place_is_familiar_for_thirty_days(counts: AttemptThrottle, clock: Clo
 
 
 def test_an_address_has_a_bound_over_all_subjects(counts: AttemptThrottle) -> None:
-    """A success on the way does not forgive it: who guesses may have an account.
+    """A success does not reset it: an attacker may have an account.
 
-    Who succeeded there before is not held up.
+    Subjects with an earlier success there are not affected.
     """
     ends = [fail(counts, f"person {n}") if n % 2 else succeed(counts, "mine") for n in range(14)]
     assert Counter(ends) == {"wrong": 7, "done": 7}
@@ -218,13 +218,13 @@ def test_an_address_has_a_bound_over_all_subjects(counts: AttemptThrottle) -> No
 
 
 def test_an_ipv6_network_is_one_address(counts: AttemptThrottle) -> None:
-    """Whoever has it has 2^64 addresses."""
+    """Its owner has 2^64 addresses."""
     assert [fail(counts, address=f"2001:db8::{n:x}") for n in range(4)] == ["wrong"] * 3 + ["refused"]
     assert fail(counts, address="2001:db8:0:1::1") == "wrong"
 
 
 def test_of_a_burst_the_bound_get_through() -> None:
-    """All begin before any has ended, and exactly so many are judged."""
+    """All begin before any has ended, and exactly the limit is checked."""
     counts, begun = made(), Barrier(3)
 
     def wrong_together() -> None:
@@ -249,7 +249,7 @@ Share = Callable[[MemoryStorage], list[tuple[str, Any]]]
 
 @pytest.fixture
 def share(monkeypatch: pytest.MonkeyPatch) -> Share:
-    """`share(storage)`: have it stand for the one of the settings; with what it is asked for."""
+    """`share(storage)` replaces the storage of the settings, and records its calls."""
 
     def put(storage: MemoryStorage) -> list[tuple[str, Any]]:
         asked: list[tuple[str, Any]] = []
@@ -265,7 +265,7 @@ def share(monkeypatch: pytest.MonkeyPatch) -> Share:
 
 
 class Brittle(MemoryStorage):
-    """A storage that fails as the library's does, when it is told to."""
+    """A storage that fails like the library's, when the test says so."""
 
     STORAGE_SCHEME = ("brittle",)  # type: ignore[assignment]  # the library's own is a list; not that of its parent
 
@@ -283,10 +283,7 @@ class Brittle(MemoryStorage):
 
 
 def test_servers_with_one_storage_count_together(clock: Clock, share: Share) -> None:
-    """And a success on one is known to the other.
-
-    The storage is asked with a limit of time and errors of its own kind.
-    """
+    """A success at one is known to the other. The storage is used with a timeout and with errors of its own kind."""
     asked = share(MemoryStorage())
     one, other = made(rate_limit_storage_url=SHARED), made(rate_limit_storage_url=SHARED)
     assert [fail(one), fail(other), succeed(one), fail(other), fail(one), fail(other)] == [
@@ -298,7 +295,7 @@ def test_servers_with_one_storage_count_together(clock: Clock, share: Share) -> 
 
 
 def test_without_its_storage_a_server_counts_alone(clock: Clock, share: Share, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Says so once, leaves the storage in peace for a while, and comes back to it."""
+    """It logs that once, pauses, and then tries the storage again."""
     warnings: list[str] = []
     monkeypatch.setattr(counting, "log", SimpleNamespace(warning=lambda text, **_: warnings.append(text)))
     storage = Brittle()
@@ -314,7 +311,7 @@ def test_without_its_storage_a_server_counts_alone(clock: Clock, share: Share, m
 
 
 def test_a_storage_that_goes_in_the_middle_spoils_no_success(clock: Clock, share: Share) -> None:
-    """What was counted stays counted there; nothing is taken from this server's own counts."""
+    """Its counts stay there. Nothing is subtracted from this server's own counts."""
     storage = Brittle()
     share(storage)
     counts = made(rate_limit_storage_url=SHARED)
@@ -327,7 +324,7 @@ def test_a_storage_that_goes_in_the_middle_spoils_no_success(clock: Clock, share
 
 
 def test_redis_without_its_client_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And the message says what to install."""
+    """The message says what to install."""
     monkeypatch.setitem(sys.modules, "redis", None)
     with pytest.raises(ValueError, match=r"RATE_LIMIT_STORAGE_URL: install its client: pip install"):
         made(rate_limit_storage_url=SHARED)
@@ -335,6 +332,6 @@ def test_redis_without_its_client_stops_the_start(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("url", ["", "memory", "memory://x", "async+redis://host", "mongodb://host", "http://host"])
 def test_another_storage_stops_the_start(url: str) -> None:
-    """This process's memory, or Redis."""
+    """Only this process's memory and Redis are supported."""
     with pytest.raises(ValidationError, match="rate_limit_storage_url"):
         Settings(rate_limit_storage_url=url)

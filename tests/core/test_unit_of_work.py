@@ -38,7 +38,7 @@ def only_sqlite(databases: Databases) -> Iterator[Database]:
 
 @pytest.fixture(scope="session")
 def only_postgresql(databases: Databases) -> Iterator[Database]:
-    """An empty PostgreSQL database whose own time zone is another."""
+    """An empty PostgreSQL database with another time zone."""
     database = Database(Settings(database_url=databases.empty("postgresql"), lock_seconds=0.25))
     database.thread_connection().driver.execute(
         f"ALTER DATABASE {database.engine.url.database} SET timezone = 'Asia/Tokyo'"
@@ -49,7 +49,7 @@ def only_postgresql(databases: Databases) -> Iterator[Database]:
 
 
 def is_open(database: Database) -> bool:
-    """Whether this thread's connection is in a transaction."""
+    """Return True if this thread's connection is in a transaction."""
     return database.thread_connection().driver.in_transaction
 
 
@@ -65,25 +65,25 @@ def add(unit: UnitOfWork, name: str) -> None:
 
 
 def fail_after_adding(unit: UnitOfWork, name: str, error: RowhouseError) -> None:
-    """Store a shelf and think better of it."""
+    """Store a shelf, then fail."""
     add(unit, name)
     raise error
 
 
 def perform(database: Database, work: Callable[[UnitOfWork], Any]) -> Any:
-    """What a writing request does, without the request."""
+    """Do the work of a writing request without the request."""
     with UnitOfWork(database, write=True) as unit:
         return work(unit)
 
 
 def count_elsewhere(database: Database, name: str) -> int:
-    """How many shelves there are of a name, as another connection sees it."""
+    """Return the number of shelves with a name, as another connection sees it."""
     with ThreadPoolExecutor(1) as other:
         return other.submit(count, database, name).result()
 
 
 def terminate_others(database: Database) -> None:
-    """Have PostgreSQL end every connection to this database, as an operator or a fail-over does."""
+    """Let PostgreSQL end every connection to this database, as an operator or a failover does."""
     url = database.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(url, autocommit=True) as operator:
         operator.execute(
@@ -97,7 +97,7 @@ def terminate_others(database: Database) -> None:
     [("journal_mode", "wal"), ("foreign_keys", 1), ("synchronous", 1), ("temp_store", 2), ("busy_timeout", 1500)],
 )
 def test_sqlite_is_prepared(only_sqlite: Database, pragma: str, value: Any) -> None:
-    """On every connection: foreign keys hold, readers do not block writers, a lock is waited for."""
+    """Every connection enforces foreign keys, does not block readers and waits for locks."""
     assert only_sqlite.thread_connection().driver.execute(f"PRAGMA {pragma}").fetchone() == (value,)
 
 
@@ -106,7 +106,7 @@ def test_sqlite_is_prepared(only_sqlite: Database, pragma: str, value: Any) -> N
     [("timezone", "UTC"), ("lock_timeout", "250ms"), ("is_superuser", "off")],
 )
 def test_postgresql_is_prepared(only_postgresql: Database, name: str, value: str) -> None:
-    """Sessions are in UTC whatever the server's zone is."""
+    """Sessions are in UTC in every time zone of the server."""
     assert only_postgresql.thread_connection().driver.execute(f"SHOW {name}").fetchone() == (value,)
 
 
@@ -128,7 +128,7 @@ def test_the_directory_of_a_sqlite_file_is_made(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("write", [True, False])
 def test_sqlite_takes_the_write_lock_at_once(only_sqlite: Database, *, write: bool) -> None:
-    """And only when the unit writes."""
+    """And only if the unit writes."""
     sent: list[str] = []
     driver: Any = only_sqlite.thread_connection().connection.connection.driver_connection
     driver.set_trace_callback(sent.append)
@@ -140,7 +140,7 @@ def test_sqlite_takes_the_write_lock_at_once(only_sqlite: Database, *, write: bo
 
 
 def test_a_transaction_begins_with_its_first_statement(bare: Database) -> None:
-    """And a session joins the one that is open."""
+    """A session joins the open transaction."""
     name = unique("shelf")
     with UnitOfWork(bare, write=True) as unit:
         assert not is_open(bare)
@@ -153,7 +153,7 @@ def test_a_transaction_begins_with_its_first_statement(bare: Database) -> None:
 
 
 def test_a_transaction_of_which_nothing_came_is_none(bare: Database) -> None:
-    """Begun and ended without a statement, either way."""
+    """It begins and ends without a statement, committed or rolled back."""
     with UnitOfWork(bare, write=True) as unit:
         unit.begin()
         assert is_open(bare)
@@ -163,14 +163,14 @@ def test_a_transaction_of_which_nothing_came_is_none(bare: Database) -> None:
 
 
 def test_a_read_opens_no_transaction(bare: Database) -> None:
-    """One round trip; SQLite's write lock is free meanwhile."""
+    """It takes one round trip, and SQLite's write lock is free."""
     with UnitOfWork(bare, write=True) as unit:
         assert unit.fetch(SELECT_SHELF, {"wanted": "nothing"}) == []
         assert not is_open(bare)
 
 
 def test_leaving_commits_once(bare: Database) -> None:
-    """What was only added to the session is flushed first."""
+    """Rows that were only added to the session are flushed first."""
     name = unique("shelf")
     with UnitOfWork(bare, write=True) as unit:
         add(unit, name)
@@ -179,7 +179,7 @@ def test_leaving_commits_once(bare: Database) -> None:
 
 
 def test_an_error_rolls_back(bare: Database) -> None:
-    """And passes unchanged."""
+    """The error passes unchanged."""
     name = unique("shelf")
     with pytest.raises(ConflictError, match="for a reason"):
         perform(bare, lambda unit: fail_after_adding(unit, name, ConflictError("for a reason")))
@@ -188,7 +188,7 @@ def test_an_error_rolls_back(bare: Database) -> None:
 
 
 def test_an_error_that_is_a_decision_commits(bare: Database) -> None:
-    """Such as a family of sessions revoked."""
+    """Such as a revoked family of sessions."""
 
     class DecisionError(ConflictError):
         keeps_changes = True
@@ -200,7 +200,7 @@ def test_an_error_that_is_a_decision_commits(bare: Database) -> None:
 
 
 def test_a_savepoint_undoes_its_part_only(bare: Database) -> None:
-    """What went before it is kept."""
+    """Earlier changes are kept."""
     kept, undone = unique("shelf"), unique("shelf")
 
     def part(unit: UnitOfWork) -> None:
@@ -226,7 +226,7 @@ def test_what_the_session_is_refused_is_translated(bare: Database) -> None:
 
 
 def test_what_a_compiled_statement_is_refused_is_translated(bare: Database) -> None:
-    """As the session's is."""
+    """As the session's are."""
     nowhere: sa.Select[Any] = sa.select(sa.column("x")).select_from(sa.table("nowhere"))
     with pytest.raises(RowhouseError) as refused:
         perform(bare, lambda unit: unit.fetch(nowhere, {}))
@@ -234,7 +234,7 @@ def test_what_a_compiled_statement_is_refused_is_translated(bare: Database) -> N
 
 
 def test_a_refused_commit_is_an_error(bare: Database) -> None:
-    """Not a success, nothing is stored, and the thread serves on."""
+    """Nothing is stored, and the thread still works."""
     name = unique("thing")
     with pytest.raises(ForeignKeyError):
         perform(bare, lambda unit: unit.session.execute(things.insert().values(shelf_id=-1, name=name)))
@@ -258,7 +258,7 @@ def test_waiting_for_a_lock_ends_with_503(bare: Database, bare_url: str) -> None
 
 
 def test_writers_of_one_process_take_turns_on_sqlite(only_sqlite: Database) -> None:
-    """One that waits longer than `lock_seconds` is refused, and the turn comes round again."""
+    """One that waits longer than `lock_seconds` is rejected. Later ones get the lock again."""
     with ThreadPoolExecutor(1) as other:
         with UnitOfWork(only_sqlite, write=True) as holder:
             holder.begin()
@@ -268,7 +268,7 @@ def test_writers_of_one_process_take_turns_on_sqlite(only_sqlite: Database) -> N
 
 
 def test_a_unit_of_work_may_wait_for_the_write_lock_for_less(only_sqlite: Database) -> None:
-    """Whether this process has it or another; the next unit waits as long as the setting says."""
+    """Whether this process or another one holds it. The next unit waits as long as the setting says."""
     rival = Database(Settings(database_url=str(only_sqlite.engine.url), lock_seconds=20))
     with UnitOfWork(only_sqlite, write=True) as holder:
         holder.begin()
@@ -279,14 +279,14 @@ def test_a_unit_of_work_may_wait_for_the_write_lock_for_less(only_sqlite: Databa
 
 
 def test_a_thread_keeps_its_connection(bare: Database) -> None:
-    """And shares it with no other."""
+    """And does not share it."""
     assert bare.thread_connection() is bare.thread_connection()
     with ThreadPoolExecutor(1) as other:
         assert other.submit(bare.thread_connection).result() is not bare.thread_connection()
 
 
 def test_dropping_a_connection_that_was_never_opened_does_nothing(bare: Database) -> None:
-    """A thread may lose what it never had."""
+    """It is no error."""
     bare.discard_connection()
     first = bare.thread_connection()
     bare.discard_connection()
@@ -294,7 +294,7 @@ def test_dropping_a_connection_that_was_never_opened_does_nothing(bare: Database
 
 
 def test_a_select_is_compiled_once(bare: Database) -> None:
-    """For it is a constant of its module, or has a name."""
+    """It is a constant of its module, or has a name."""
     assert bare.compiled(SELECT_SHELF) is bare.compiled(SELECT_SHELF)
     made: list[str] = []
 
@@ -307,7 +307,7 @@ def test_a_select_is_compiled_once(bare: Database) -> None:
 
 
 def test_session_and_compiled_statements_see_each_other(bare: Database) -> None:
-    """What is pending is flushed; what a statement changed below the session is read again when told to forget."""
+    """Pending changes are flushed. After `expire_session`, the session reads changed rows again."""
     before, after = unique("shelf"), unique("shelf")
     rename = shelves.update().where(shelves.c.name == before).values(name=after)
     with UnitOfWork(bare, write=True) as unit:
@@ -323,7 +323,7 @@ def test_session_and_compiled_statements_see_each_other(bare: Database) -> None:
 
 
 def test_authenticating_takes_an_authenticator(bare: Database) -> None:
-    """The caller is remembered for the rest of the request."""
+    """The caller is kept for the rest of the request."""
     caller = Caller(id=1, role="user")
     with UnitOfWork(bare, write=False, authenticator=lambda _unit, _token: caller) as unit:
         assert unit.authenticate("token") is caller
@@ -335,7 +335,7 @@ def test_authenticating_takes_an_authenticator(bare: Database) -> None:
 
 @pytest.mark.parametrize("through", ["session", "statement", "commit"])
 def test_a_broken_connection_is_503_and_replaced(only_postgresql: Database, through: str) -> None:
-    """However the breaking is noticed; the thread's next unit of work has a new one."""
+    """However the break is noticed. The thread's next unit of work gets a new one."""
     database = only_postgresql
     broken = database.thread_connection()
 
@@ -365,7 +365,7 @@ def test_a_broken_connection_is_503_and_replaced(only_postgresql: Database, thro
 def test_a_connection_that_died_while_it_was_idle_is_not_noticed(
     databases: Databases, method: str, path: str, body: Any, status: int
 ) -> None:
-    """By no reader and no writer: nothing was done on it, so that a new one can do it all."""
+    """By neither readers nor writers: nothing had been done on it, so a new connection repeats everything."""
     app = build_shop(shop_database(databases, "postgresql"))
     with QuickClient(app) as client:
         assert client.request(method, path).status_code in (200, 415)
@@ -377,7 +377,7 @@ def test_a_connection_that_died_while_it_was_idle_is_not_noticed(
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_a_database_that_is_not_there_is_503(databases: Databases, tmp_path: Path, kind: str) -> None:
-    """Nothing is held afterwards."""
+    """No lock or connection is kept afterwards."""
     url = databases.url("postgresql", "never_made") if kind == "postgresql" else f"sqlite:///{tmp_path}/gone/x.db"
     database = Database(Settings(database_url=url))
     if kind == "sqlite":
@@ -388,7 +388,7 @@ def test_a_database_that_is_not_there_is_503(databases: Databases, tmp_path: Pat
 
 
 def test_disposing_closes_every_threads_connection(bare: Database) -> None:
-    """Also those of threads that live on."""
+    """Also those of threads that still run."""
     held = [bare.thread_connection()]
     thread = threading.Thread(target=lambda: held.append(bare.thread_connection()))
     thread.start()
@@ -399,7 +399,7 @@ def test_disposing_closes_every_threads_connection(bare: Database) -> None:
 
 
 def test_errors_name_no_values(bare: Database) -> None:
-    """What an account's row holds must not be in a log's traceback."""
+    """The values of a row must not be in a traceback of the log."""
     with bare.engine.connect() as connection, pytest.raises(sa.exc.IntegrityError) as refused:
         connection.execute(shelves.insert().values([{"id": 1, "name": "hidden"}, {"id": 1, "name": "hidden too"}]))
     assert isinstance(refused.value.orig, (sqlite3.Error, psycopg.Error))
@@ -407,7 +407,7 @@ def test_errors_name_no_values(bare: Database) -> None:
 
 
 def test_a_rollback_leaves_what_is_prepared(only_postgresql: Database) -> None:
-    """Neither the session's statements nor its undoing take a plan away."""
+    """Neither a rollback of the session nor of the unit drops a prepared statement."""
     one = sa.select(sa.literal(1))
 
     def undone(unit: UnitOfWork) -> None:
@@ -424,7 +424,7 @@ def test_a_rollback_leaves_what_is_prepared(only_postgresql: Database) -> None:
 
 
 def test_a_connection_that_cannot_be_rolled_back_is_dropped(bare: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error that led there passes, and the thread has another connection next time."""
+    """The original error is raised, and the thread gets another connection next time."""
     link = bare.thread_connection()
 
     def refuse() -> None:
