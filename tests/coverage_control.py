@@ -23,10 +23,20 @@ INSIDE_OF_THE_PRODUCT = {"demo"}  # below tests/app
 # These find what nobody thought of, by chance or by number; what was thought of is covered without them.
 UNFOLLOWED = {"clients", "concurrency", "perf", "stateful"}
 UNFOLLOWED_OF_THE_PRODUCT = {"fuzz"}  # below tests/app
-# Covered by the same tests on the other database; what each database does in its own way has its own tests.
-FOLLOWED_ON_SQLITE = {"contract", "hand_written", "isolation", "pages", "security", "transfer"}
-# Each of these tests runs on both databases, whichever its name says.
-FOLLOWED_ON_SQLITE |= {"test_chains_of_changes.py", "test_portable_files.py", "test_table_renames.py"}
+# A test that runs on both databases is followed on SQLite. These cover what PostgreSQL does in its own way.
+FOLLOWED_ON_BOTH = {
+    "test_autogenerate_options.py",
+    "test_chain.py",
+    "test_first_administrator.py",
+    "test_fixtures.py",
+    "test_integrity.py",
+    "test_native_enum_operation.py",
+    "test_no_overlap_operation.py",
+    "test_postgresql.py",
+    "test_readiness.py",
+    "test_schemas.py",
+    "test_unit_of_work.py",
+}
 # One test calls every operation there is, and covers nothing that others leave out.
 UNFOLLOWED_FILES = {"test_any_case.py", "test_every_operation.py", "test_ownership.py"}
 
@@ -75,7 +85,7 @@ def measured(path: Path, name: str) -> Iterator[None]:
     _is_followed = (
         directory not in UNFOLLOWED | UNFOLLOWED_OF_THE_PRODUCT
         and path.name not in UNFOLLOWED_FILES
-        and not ({directory, path.name} & FOLLOWED_ON_SQLITE and is_on_postgresql)
+        and (path.name in FOLLOWED_ON_BOTH or not is_on_postgresql)
         and (is_inside or _cases[case] <= FOLLOWED_CASES)
     )
     follow(wanted=_is_followed and is_inside)

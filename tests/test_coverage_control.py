@@ -7,10 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.coverage_control import FOLLOWED_ON_SQLITE, INSIDE, TESTS, UNFOLLOWED, UNFOLLOWED_FILES, follow
-
-FILES = {name for name in FOLLOWED_ON_SQLITE if name.endswith(".py")}
-DIRECTORIES = FOLLOWED_ON_SQLITE - FILES
+from tests.coverage_control import FOLLOWED_ON_BOTH, INSIDE, TESTS, UNFOLLOWED, UNFOLLOWED_FILES, follow
 
 
 def trace(*_event: Any) -> None:
@@ -43,7 +40,7 @@ def test_what_nothing_traced_is_not_traced_later() -> None:
     assert begin_with(None, True, False, True) == [None, None, None]
 
 
-@pytest.mark.parametrize("directory", sorted({*INSIDE, *UNFOLLOWED, *DIRECTORIES}))
+@pytest.mark.parametrize("directory", sorted({*INSIDE, *UNFOLLOWED}))
 def test_every_directory_is_there(directory: str) -> None:
     """A new name for one would be followed otherwise than before, and nobody would see it."""
     assert list((TESTS / directory).glob("test_*.py"))
@@ -51,4 +48,4 @@ def test_every_directory_is_there(directory: str) -> None:
 
 def test_every_file_is_there() -> None:
     """As with the directories."""
-    assert all(list(TESTS.rglob(name)) for name in UNFOLLOWED_FILES | FILES)
+    assert all(list(TESTS.rglob(name)) for name in UNFOLLOWED_FILES | FOLLOWED_ON_BOTH)

@@ -10,7 +10,6 @@ from functools import lru_cache
 from typing import Annotated, Any
 
 import sqlalchemy as sa
-from pydantic import TypeAdapter
 from sqlmodel import Field
 
 from rowhouse.core.clock import now
@@ -74,7 +73,7 @@ class History:
     def __init__(self, resource: Resource) -> None:
         self.entity = resource.table.name
         self._names = resource.schemas.public_names
-        self._serializer = TypeAdapter(resource.schemas.row_type).serializer
+        self._serializer = resource.schemas.row_serializer
         self._codec = RowCodec({name: resource.columns[name] for name in self._names})
 
     def record(self, unit: UnitOfWork, action: Action, changes: Sequence[Change]) -> None:

@@ -4,10 +4,11 @@ They know headers, bodies and status codes. `CRUDBase` knows the rows.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Annotated, Any
 
-from annotated_types import MaxLen, MinLen
 from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
+from pydantic_core import CoreSchema, SchemaSerializer, SchemaValidator, core_schema
 from starlette.responses import Response
 
 from rowhouse.core.errors import EmptyUpdateError, InvalidInputError
@@ -24,7 +25,6 @@ from rowhouse.query.resource import Resource
 from rowhouse.schemas.json_types import INTEGER_TEXT
 
 MAX_BATCH = 1000
-BATCH = (MinLen(1), MaxLen(MAX_BATCH))
 
 
 class Endpoints:
@@ -35,24 +35,31 @@ class Endpoints:
         self.crud = crud
         self._expansions = expansions
         schemas = resource.schemas
-        self._row = TypeAdapter(schemas.row_type).serializer
-        self._rows = TypeAdapter(list[schemas.row_type]).serializer  # type: ignore[name-defined]  # made at run time
-        self.partial = partial_schema(resource)
-        projected: Any = projected_row(resource)
-        self._projected = TypeAdapter(projected).serializer
-        self._projected_rows = TypeAdapter(list[projected]).serializer
+        self._row, self._rows = schemas.row_serializer, schemas.rows_serializer
         self.projection_parameters = ProjectionParameters(
             schemas.public.model_fields, resource.relations, name=resource.name
         )
-        key: Any = key_annotation(resource)
-        self._key = TypeAdapter(key).validator
-        self._keys = TypeAdapter(Annotated[list[key], *BATCH]).validator
-        creation: Any = schemas.create
-        change: Any = schemas.batch_update
-        self._creation = TypeAdapter(creation).validator
-        self._creations = TypeAdapter(Annotated[list[creation], *BATCH]).validator
+        self._key, self._keys = _one_and_many(key_annotation(resource))
+        self._creation, self._creations = _one_and_many(schemas.create)
         self._change = TypeAdapter(schemas.update).validator
-        self._changes = TypeAdapter(Annotated[list[change], *BATCH]).validator
+        self._changes = _one_and_many(schemas.batch_update)[1]
+
+    @cached_property
+    def partial(self) -> type[BaseModel]:
+        """The schema of a row with `fields` or `expand`."""
+        return partial_schema(self.resource)
+
+    @cached_property
+    def _projected(self) -> SchemaSerializer:
+        return SchemaSerializer(self._projected_schema)
+
+    @cached_property
+    def _projected_rows(self) -> SchemaSerializer:
+        return SchemaSerializer(core_schema.list_schema(self._projected_schema))
+
+    @cached_property
+    def _projected_schema(self) -> CoreSchema:
+        return TypeAdapter(projected_row(self.resource)).core_schema
 
     def list_rows(self, request: OperationRequest, unit: UnitOfWork) -> Response:
         """Return a page of the rows that the caller may read and the filters select."""
@@ -203,6 +210,12 @@ class Endpoints:
         return Response(
             self._row.to_json(row, warnings=False), status, {"ETag": self.crud.version(row), **(headers or {})}, JSON
         )
+
+
+def _one_and_many(kind: Any) -> tuple[Any, SchemaValidator]:
+    """Return the validator of one value of a type, and that of a batch. They share pydantic's schema of the type."""
+    one = TypeAdapter(kind)
+    return one.validator, SchemaValidator(core_schema.list_schema(one.core_schema, min_length=1, max_length=MAX_BATCH))
 
 
 def key_annotation(resource: Resource) -> Any:

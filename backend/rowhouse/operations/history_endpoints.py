@@ -20,7 +20,7 @@ from rowhouse.operations.endpoints import Endpoints
 from rowhouse.operations.expand import Expansion
 from rowhouse.operations.page_request import PageRequest, page_response
 from rowhouse.operations.request import OperationRequest
-from rowhouse.operations.route import TAGGED, GeneratedRoute, generated_route, singular_name
+from rowhouse.operations.route import TAGGED, Deferred, GeneratedRoute, generated_route, singular_name
 from rowhouse.query.list_parameters import ListParameters
 from rowhouse.query.list_query import ListQuery, Search
 from rowhouse.query.pagination import Page
@@ -113,13 +113,13 @@ def restore_route(resource: Resource, endpoints: HistoryEndpoints) -> GeneratedR
 def history_route(resource: Resource, endpoints: HistoryEndpoints) -> GeneratedRoute:
     """Return the route `GET /books/{id}/history`."""
     name = singular_name(resource)
-    page: Any = Page[entry_schema(resource)]  # type: ignore[misc]  # the schema is made at run time
+    page = Deferred(lambda: Page[entry_schema(resource)])  # type: ignore[misc]  # the schema is made at run time
     return generated_route(
         resource, "/{id}/history", policy=resource.read, work=endpoints.list_history, writes=False, methods=["GET"],
         operation_id=f"list_{name}_history", summary=f"List the changes of a {name.replace('_', ' ')}",
         response_model=page,
         description="A page of the changes of the row, the oldest first. It remains when the row is deleted.",
-        openapi_extra={"parameters": [*ENTRIES.parameters.openapi]},
+        openapi_extra=Deferred(lambda: {"parameters": [*ENTRIES.parameters.openapi]}),
         responses=problem_responses(401, 403, 404, 422, 503),
     )  # fmt: skip
 

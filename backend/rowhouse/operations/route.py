@@ -5,16 +5,18 @@ solving is not needed, because the schemas that describe the input also parse it
 """
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import Depends, Path
 from fastapi.routing import APIRoute
+from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import compile_path
 from starlette.types import Receive, Scope, Send
 
-from rowhouse.core.openapi import response_header
+from rowhouse.core.openapi import SLO, response_header
 from rowhouse.core.policy import Policy
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.model import plural, singular_snake
@@ -56,11 +58,19 @@ async def read_body(receive: Receive) -> bytes:
     return body
 
 
+class Deferred(NamedTuple):
+    """An option of a route that is made when the document is."""
+
+    make: Callable[[], Any]
+
+
 class GeneratedRoute(APIRoute):
     """One generated operation. `policy` says who may call it; `accepted_body` describes a body that is not JSON.
 
     The fast path calls `fast_handler` and sends its response, without FastAPI's layers. `documented` is for OpenAPI
-    only. Its name identifies the operation in rate limits and traces.
+    only. Its name identifies the operation in rate limits and traces. `options` are FastAPI's. FastAPI reads them when
+    somebody asks for an attribute that only it knows: the document does. A start with a hundred entities would take
+    seconds longer otherwise.
     """
 
     def __init__(
@@ -71,14 +81,40 @@ class GeneratedRoute(APIRoute):
         documented: Callable[..., None],
         policy: Policy,
         accepted_body: AcceptedBody | None,
+        has_body: bool,
         **options: Any,
     ) -> None:
-        super().__init__(path, documented, **options)
+        self._options = options
+        self.path = path
+        self.path_regex, self.path_format, self.param_convertors = compile_path(path)
+        self.endpoint = documented
+        self.name = self.operation_id = self.unique_id = options["operation_id"]
+        self.methods, self.include_in_schema = set(options["methods"]), True
         self.policy = policy
         self.authorization = RouteAuthorization(read=(policy,), write=(policy,))
         self.accepted_body = accepted_body
+        self.has_body = has_body
         self.fast_handler = fast_handler
+        self.slo_ms: int | None = None
         self.app = self._answer
+
+    def __getattr__(self, name: str) -> Any:
+        """Let FastAPI read the options, and return the attribute."""
+        own = self.__dict__.copy()
+        options = own.pop("_options", None)
+        if options is None:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name}")
+        made = {key: value.make() if isinstance(value, Deferred) else value for key, value in options.items()}
+        if self.slo_ms is not None:
+            made["openapi_extra"] = {**made.get("openapi_extra", {}), SLO: self.slo_ms}
+        del self._options
+        super().__init__(self.path, self.endpoint, **made)
+        self.__dict__.update(own)
+        return getattr(self, name)
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return a handler that nothing calls: requests go to `fast_handler`."""
+        return self.endpoint
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self.fast_handler(scope, receive)
@@ -142,9 +178,9 @@ def route_of(
         documented=documented,
         policy=policy,
         accepted_body=accepted_body,
+        has_body=body is not None,
         tags=[resource.path],
         dependencies=[] if policy.anyone else [Depends(oauth2_scheme)],
-        name=options["operation_id"],
         **options,
     )
 

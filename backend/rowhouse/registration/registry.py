@@ -19,7 +19,6 @@ from fastapi.routing import APIRoute, APIRouter
 from pydantic import BaseModel
 from sqlmodel import SQLModel
 
-from rowhouse.core.openapi import SLO
 from rowhouse.core.policy import Policy
 from rowhouse.crud.base import CRUDBase
 from rowhouse.entities.model import plural
@@ -199,8 +198,7 @@ class Registry:
             expansions = {name: Expansion(r, cruds[r.target.path]) for name, r in resource.relations.items()}
             registration = self.registrations[path]
             for route in routes_of(registration.resource, resource, cruds[path], expansions, registration.operations):
-                if resource.slo_ms is not None:
-                    route.openapi_extra = {**(route.openapi_extra or {}), SLO: resource.slo_ms}
+                route.slo_ms = resource.slo_ms
                 route_tree.add(route, prefix=self.prefix, generated=True)
         for router in self.routers:
             for hand_written in router.routes:

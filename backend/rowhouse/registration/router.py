@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Annotated, Any, Union
+from typing import Annotated, Any
 
 from fastapi import Body
 from pydantic import TypeAdapter
@@ -16,7 +16,15 @@ from rowhouse.http.authorization import RouteAuthorization
 from rowhouse.operations.endpoints import MAX_BATCH, Endpoints
 from rowhouse.operations.expand import Expansion
 from rowhouse.operations.history_endpoints import HistoryEndpoints, history_routes
-from rowhouse.operations.route import LOCATED, TAGGED, GeneratedRoute, generated_route, plural_name, singular_name
+from rowhouse.operations.route import (
+    LOCATED,
+    TAGGED,
+    Deferred,
+    GeneratedRoute,
+    generated_route,
+    plural_name,
+    singular_name,
+)
 from rowhouse.query.pagination import EstimatedPage, Page
 from rowhouse.query.resource import Resource
 from rowhouse.requests.idempotency import IDEMPOTENCY_KEY, REPLAYED
@@ -49,27 +57,30 @@ def routes_of(
 
 
 def _list(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
-    kind: Any = Page if resource.exact_count_limit is None else EstimatedPage
-    page: Any = Union[kind[resource.schemas.public], kind[endpoints.partial]]  # noqa: UP007  made at run time
     name = plural_name(resource)
+
+    def page() -> Any:
+        kind: Any = Page if resource.exact_count_limit is None else EstimatedPage
+        return kind[resource.schemas.public] | kind[endpoints.partial]
+
     return generated_route(
         resource, "", policy=resource.read, work=endpoints.list_rows, writes=False, methods=["GET"],
-        operation_id=f"list_{name}", summary=f"List {name.replace('_', ' ')}", response_model=page,
+        operation_id=f"list_{name}", summary=f"List {name.replace('_', ' ')}", response_model=Deferred(page),
         description="A page of the rows that match every filter.",
-        openapi_extra={"parameters": [*resource.parameters.openapi]},
+        openapi_extra=Deferred(lambda: {"parameters": [*resource.parameters.openapi]}),
         responses=problem_responses(401, 403, 422, 503),
     )  # fmt: skip
 
 
 def _get(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
     name = singular_name(resource)
-    row: Any = Union[resource.schemas.public, endpoints.partial]  # noqa: UP007  made at run time
     known = header("If-None-Match", "The `ETag` of the version that the client has.")
     return generated_route(
         resource, "/{id}", policy=resource.read, work=endpoints.get_row, writes=False, methods=["GET"],
-        operation_id=f"get_{name}", summary=f"Get a {name.replace('_', ' ')}", response_model=row,
+        operation_id=f"get_{name}", summary=f"Get a {name.replace('_', ' ')}",
+        response_model=Deferred(lambda: resource.schemas.public | endpoints.partial),
         description="The row, if it exists and the caller may read it.",
-        openapi_extra={"parameters": [*endpoints.projection_parameters.openapi(), known]},
+        openapi_extra=Deferred(lambda: {"parameters": [*endpoints.projection_parameters.openapi(), known]}),
         responses={200: {"headers": TAGGED}, 304: {"description": "The client has this version.", "headers": TAGGED},
                    **problem_responses(401, 403, 404, 422, 503)},
     )  # fmt: skip

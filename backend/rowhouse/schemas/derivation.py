@@ -8,6 +8,7 @@ null and a missing member.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, NotRequired, Union
 
@@ -16,8 +17,10 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    TypeAdapter,
     create_model,
 )
+from pydantic_core import CoreSchema, SchemaSerializer, core_schema
 from sqlmodel import SQLModel
 from typing_extensions import TypedDict
 
@@ -32,7 +35,7 @@ CHANGING_ONE = ConfigDict(**STRICT, json_schema_extra={"minProperties": 2})
 CHANGING = ConfigDict(**STRICT, json_schema_extra={"minProperties": 1})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Schemas:
     """The schemas of one entity.
 
@@ -47,6 +50,20 @@ class Schemas:
     whole_row: type[BaseModel] | None
     public_names: tuple[str, ...]
     row_type: Any
+
+    @cached_property
+    def row_serializer(self) -> SchemaSerializer:
+        """Serializes one row."""
+        return SchemaSerializer(self._row_schema)
+
+    @cached_property
+    def rows_serializer(self) -> SchemaSerializer:
+        """Serializes a list of rows."""
+        return SchemaSerializer(core_schema.list_schema(self._row_schema))
+
+    @cached_property
+    def _row_schema(self) -> CoreSchema:
+        return TypeAdapter(self.row_type).core_schema
 
 
 def derive(

@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from pydantic import TypeAdapter
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope
 
@@ -30,7 +29,7 @@ from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.http.authorization import AUTHORIZATION_STARTED, resolve_overriding_caller
 from rowhouse.operations.endpoints import Endpoints
 from rowhouse.operations.request import OperationRequest
-from rowhouse.operations.route import GeneratedRoute, plural_name, route_of
+from rowhouse.operations.route import Deferred, GeneratedRoute, plural_name, route_of
 from rowhouse.query.cursor import BIND
 from rowhouse.query.list_parameters import WINDOW_WORDS
 from rowhouse.query.list_query import ListQuery
@@ -160,7 +159,7 @@ class Exporter:
 
 def _csv(resource: Resource) -> Format:
     """Return CSV as in RFC 4180: a line of names, CRLF, and quotes if needed."""
-    public, serializer = resource.schemas.public_names, TypeAdapter(resource.schemas.row_type).serializer
+    public, serializer = resource.schemas.public_names, resource.schemas.row_serializer
     writers = {name: to_cell for name in public if (to_cell := resource.columns[name].type.write_cell)}
 
     def write(rows: Sequence[Row], names: Names) -> bytes:
@@ -184,7 +183,7 @@ def _lines(rows: Iterable[Sequence[Any]]) -> bytes:
 
 def _ndjson(resource: Resource) -> Format:
     """Return NDJSON: one JSON object in each line, the same as in the response of get."""
-    serializer = TypeAdapter(resource.schemas.row_type).serializer
+    serializer = resource.schemas.row_serializer
 
     def write(rows: Sequence[Row], names: Names) -> bytes:
         columns = set(names)
@@ -196,7 +195,12 @@ def _ndjson(resource: Resource) -> Format:
 def export_route(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
     """Return the route of a resource's export."""
     name = plural_name(resource)
-    parameters = [p for p in resource.parameters.openapi if p["name"] not in PAGE_ONLY | {"format"}]
+
+    def parameters() -> dict[str, Any]:
+        return {
+            "parameters": [FORMAT, *(p for p in resource.parameters.openapi if p["name"] not in PAGE_ONLY | {"format"})]
+        }
+
     content = {media_type: {"schema": {"type": "string"}} for media_type in (CSV, NDJSON)}
     return route_of(
         resource, "/export", policy=resource.read, fast_handler=Exporter(resource, endpoints.crud).fast_handler,
@@ -204,7 +208,7 @@ def export_route(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
         response_class=StreamingResponse,
         description="Every row that matches every filter, as a file. In CSV, null is an empty cell, and a text that a "
         "spreadsheet would run as a formula begins with `'`.",
-        openapi_extra={"parameters": [FORMAT, *parameters]},
+        openapi_extra=Deferred(parameters),
         responses={200: {"description": "The file.", "content": content, "headers": DISPOSITION},
                    **problem_responses(401, 403, 422, 503)},
     )  # fmt: skip
