@@ -17,7 +17,7 @@ API = "/api/v1"
 
 @pytest.fixture(autouse=True)
 def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hashes of few rounds, for these tests make hundreds; one test looks at the real ones."""
+    """Use cheap hashes: these tests need hundreds. One test checks the real ones."""
     cheapen(monkeypatch)
 
 
@@ -32,33 +32,33 @@ class Account:
     refresh_token: str
 
     def me(self) -> Any:
-        """What `/users/me` answers to the first access token."""
+        """Return the response of `/users/me` to the first access token."""
         return self.client.get(f"{API}/users/me", headers=self.headers)
 
 
 def new_email(prefix: str = "someone") -> str:
-    """An address that no other test uses."""
+    """Return an address that no other test uses."""
     return f"{unique(prefix)}@example.com"
 
 
 def sign_up_with(client: TestClient, **changes: Any) -> Any:
-    """The answer to a sign-up."""
+    """Return the response to a sign-up."""
     body = {"email": new_email(), "password": PASSWORD, "full_name": "Some Body", **changes}
     return client.post(f"{API}/users", json=body)
 
 
 def log_in(client: TestClient, email: str, password: str = PASSWORD) -> Any:
-    """The answer to a login."""
+    """Return the response to a login."""
     return client.post(f"{API}/auth/login", data={"username": email, "password": password})
 
 
 def refresh(client: TestClient, token: str) -> Any:
-    """The answer to a refresh."""
+    """Return the response to a refresh."""
     return client.post(f"{API}/auth/refresh", json={"refresh_token": token})
 
 
 def make_account(client: TestClient, **changes: Any) -> Account:
-    """A new account, signed in."""
+    """Create an account and sign in."""
     made = sign_up_with(client, **changes)
     assert made.status_code == 201, made.text
     pair = log_in(client, made.json()["email"], changes.get("password", PASSWORD)).json()
@@ -68,17 +68,17 @@ def make_account(client: TestClient, **changes: Any) -> Account:
 
 @pytest.fixture
 def account(client: TestClient) -> Account:
-    """A plain user of one test."""
+    """A new plain user."""
     return make_account(client)
 
 
 def stored(app: FastAPI, statement: str, **values: Any) -> list[dict[str, Any]]:
-    """Rows as they are in the database; what a statement changes is committed."""
+    """Return rows as they are in the database, or run a statement and commit it."""
     with UnitOfWork(app.state.database, write=True) as unit:
         result: Any = unit.session.execute(sa.text(statement), values)
         return [dict(row) for row in result.mappings()] if result.returns_rows else []
 
 
 def accounts(app: FastAPI, email: str) -> list[dict[str, Any]]:
-    """The stored accounts of an address, in any case."""
+    """Return the stored accounts of an address, in any case."""
     return stored(app, "SELECT * FROM users WHERE lower(email) = lower(:email)", email=email)

@@ -32,7 +32,7 @@ def url(backend: str, databases: Databases) -> str:
 
 @pytest.fixture(autouse=True)
 def _environment(url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The database and nothing else, no `.env`, and no terminal."""
+    """Set the database and nothing else: no `.env`, and no terminal."""
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("DATABASE_URL", url)
@@ -42,7 +42,7 @@ def _environment(url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """`run(*arguments)`: the exit code, and what was written to standard output and to standard error."""
+    """`run(*arguments)` returns the exit status, standard output and standard error."""
 
     def call(*arguments: str) -> tuple[int, str, str]:
         code = create_admin.main(arguments)
@@ -59,7 +59,7 @@ def email() -> str:
 
 @pytest.fixture
 def accounts(url: str, email: str) -> Iterator[Accounts]:
-    """`accounts()`: those of the address."""
+    """`accounts()` returns the stored accounts of the address."""
     database = Database(Settings(database_url=url))
 
     def find() -> list[dict[str, Any]]:
@@ -73,7 +73,7 @@ def accounts(url: str, email: str) -> Iterator[Accounts]:
 
 @pytest.fixture
 def change(url: str, email: str) -> Callable[[str], None]:
-    """`change(statement)`: do this to the account."""
+    """`change(statement)` changes the account in the database."""
 
     def execute(statement: str) -> None:
         database = Database(Settings(database_url=url))
@@ -86,7 +86,7 @@ def change(url: str, email: str) -> Callable[[str], None]:
 
 @pytest.fixture
 def demoted(run: Run, email: str, change: Callable[[str], None], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The account is there, of a plain user."""
+    """A plain user with the address."""
     with monkeypatch.context() as patch:
         patch.setenv("ADMIN_PASSWORD", PASSWORD)
         assert run("--email", email)[0] == 0
@@ -94,7 +94,7 @@ def demoted(run: Run, email: str, change: Callable[[str], None], monkeypatch: py
 
 
 def at_a_terminal(monkeypatch: pytest.MonkeyPatch, *passwords: str, answer: str = "") -> list[str]:
-    """Answer what is asked at a terminal; with the questions."""
+    """Answer the questions of a terminal, and record them."""
     asked: list[str] = []
     left = iter(passwords)
 
@@ -113,7 +113,7 @@ def at_a_terminal(monkeypatch: pytest.MonkeyPatch, *passwords: str, answer: str 
 
 
 def test_it_makes_an_administrator(run: Run, accounts: Accounts, email: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From ADMIN_PASSWORD, under the address in lower case; a second time there is nothing to do."""
+    """From ADMIN_PASSWORD, with the address in lower case. A second call changes nothing."""
     monkeypatch.setenv("ADMIN_PASSWORD", PASSWORD)
     assert run("--email", email.upper(), "--full-name", "Ann Boss") == (0, f"{email} is an administrator now.\n", "")
     (row,) = accounts()
@@ -127,7 +127,7 @@ def test_it_makes_an_administrator(run: Run, accounts: Accounts, email: str, mon
 def test_the_address_may_be_a_setting(
     run: Run, accounts: Accounts, email: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As for the first start of the server."""
+    """As at the first start of the server."""
     monkeypatch.setenv("ADMIN_EMAIL", email)
     monkeypatch.setenv("ADMIN_PASSWORD", PASSWORD)
     assert run()[0] == 0
@@ -137,7 +137,7 @@ def test_the_address_may_be_a_setting(
 def test_the_password_is_asked_for_twice(
     run: Run, accounts: Accounts, email: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At a terminal; two that differ make no account."""
+    """At a terminal. Two different answers create no account."""
     at_a_terminal(monkeypatch, PASSWORD, "correct-hose")
     assert run("--email", email) == (1, "", "The two passwords differ.\n")
     assert accounts() == []
@@ -147,7 +147,7 @@ def test_the_password_is_asked_for_twice(
 
 
 def test_it_takes_no_password_as_an_argument(run: Run, email: str) -> None:
-    """Everybody on the machine could read it."""
+    """Every user of the machine could read it."""
     with pytest.raises(SystemExit) as ended:
         run("--email", email, "--password", PASSWORD)
     assert ended.value.code == 2
@@ -172,7 +172,7 @@ def test_it_takes_no_password_as_an_argument(run: Run, email: str) -> None:
 def test_what_it_refuses(
     run: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str], password: str | None, message: str
 ) -> None:
-    """With a sentence that says what to change, which never holds the password."""
+    """With a sentence that says what to change and never contains the password."""
     if password is not None:
         monkeypatch.setenv("ADMIN_PASSWORD", password)
     code, written, told = run(*arguments)
@@ -186,7 +186,7 @@ def test_what_it_refuses(
 def test_an_account_that_is_there_is_asked_about(
     run: Run, accounts: Accounts, email: str, monkeypatch: pytest.MonkeyPatch, *, change: Any, state: str
 ) -> None:
-    """What it is, and whether it shall be one; its password stays."""
+    """It shows the account and asks whether to promote it. The password stays."""
     change(f"UPDATE users SET {state}")  # noqa: S608  the cases above
     (before,) = accounts()
     assert "Add --promote" in run("--email", email)[2]
@@ -213,7 +213,7 @@ def test_promote_does_not_ask(run: Run, accounts: Accounts, email: str) -> None:
 def test_an_address_that_is_taken_meanwhile(
     run: Run, accounts: Accounts, email: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other's account is left as it is."""
+    """The other account stays as it is."""
     monkeypatch.setattr(create_admin, "_look", lambda *_: None)
     monkeypatch.setenv("ADMIN_PASSWORD", "another-password")
     assert run("--email", email) == (1, "", "User with this email already exists\n")
@@ -224,7 +224,7 @@ def test_an_address_that_is_taken_meanwhile(
 def test_an_account_that_is_deleted_meanwhile(
     run: Run, accounts: Accounts, email: str, monkeypatch: pytest.MonkeyPatch, *, change: Any
 ) -> None:
-    """It does not come back."""
+    """It is not created again."""
     monkeypatch.setattr(create_admin, "_confirm", lambda *_, **__: change("DELETE FROM users"))
     assert run("--email", email) == (1, "", "The account was deleted meanwhile; nothing was changed.\n")
     assert accounts() == []
@@ -233,7 +233,7 @@ def test_an_account_that_is_deleted_meanwhile(
 def test_a_database_that_is_not_migrated(
     run: Run, email: str, backend: str, databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It says what to run."""
+    """The message says what to run."""
     monkeypatch.setenv("DATABASE_URL", databases.empty(backend))
     monkeypatch.setenv("ADMIN_PASSWORD", PASSWORD)
     code, _, told = run("--email", email)
@@ -241,7 +241,7 @@ def test_a_database_that_is_not_migrated(
 
 
 def test_a_database_that_is_behind(run: Run, email: str, accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As one that is not migrated."""
+    """As for one that was never migrated."""
     monkeypatch.setattr(create_admin, "stored_revisions", lambda _unit: frozenset())
     monkeypatch.setenv("ADMIN_PASSWORD", PASSWORD)
     assert "alembic upgrade heads" in run("--email", email)[2]
@@ -251,12 +251,12 @@ def test_a_database_that_is_behind(run: Run, email: str, accounts: Accounts, mon
 
 
 def test_a_database_that_does_not_answer(run: Run, email: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It says where to look."""
+    """The message says what to check."""
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
     assert run("--email", email) == (1, "", "The database does not answer; look at DATABASE_URL.\n")
 
 
 def test_settings_that_do_not_hold(run: Run, email: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Are told as at the server's start."""
+    """The message is that of the server's start."""
     monkeypatch.setenv("ENVIRONMENT", "production")
     assert "set JWT_SECRET outside development" in run("--email", email)[2]

@@ -22,10 +22,7 @@ Interleave = Callable[[str, Callable[[], Any]], None]
 
 @pytest.fixture
 def interleave(monkeypatch: pytest.MonkeyPatch) -> Interleave:
-    """`interleave(name, act)`.
-
-    Once, just after the service has called the function of this name, do this and let it go on.
-    """
+    """`interleave(name, act)` calls `act` once, just after the service has called the function `name`."""
 
     def put(name: str, act: Callable[[], Any]) -> None:
         function = getattr(service, name)
@@ -42,13 +39,13 @@ def interleave(monkeypatch: pytest.MonkeyPatch) -> Interleave:
 
 
 def change_password(account: Account, new: str = NEW) -> Any:
-    """The answer to a change of the password."""
+    """Return the response to a change of the password."""
     body = {"current_password": PASSWORD, "new_password": new}
     return account.client.post(f"{API}/users/me/password", json=body, headers=account.headers)
 
 
 def lives(client: TestClient, answer: Any) -> bool:
-    """Whether what a login or a refresh answered is a session."""
+    """Return True if the tokens of a login or a refresh work."""
     if answer.status_code != 200:
         assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
         return False
@@ -60,7 +57,7 @@ def lives(client: TestClient, answer: Any) -> bool:
 def test_a_login_whose_password_was_changed_meanwhile_is_refused(
     client: TestClient, account: Account, interleave: Interleave
 ) -> None:
-    """The old one was checked before the change and is none any more: 401, and the new one is taken."""
+    """The old password was checked before the change: 401. The new one works."""
     answers: list[Any] = []
     interleave("check_password", lambda: answers.append(change_password(account)))
     late = log_in(client, account.email)
@@ -73,9 +70,9 @@ def test_a_login_whose_password_was_changed_meanwhile_is_refused(
 def test_a_change_by_a_password_that_is_none_any_more_is_refused(
     client: TestClient, account: Account, admin: dict[str, str], interleave: Interleave, meanwhile: str
 ) -> None:
-    """Of two at once the first holds, and its next session outlives the second.
+    """Of two concurrent changes the first wins, and its next session outlives the second.
 
-    An account that is gone has no password.
+    A deleted account has no password.
     """
     path, answers = f"{API}/users/{account.id}", []
     act = (lambda: change_password(account)) if meanwhile == "changed" else (lambda: client.delete(path, headers=admin))
@@ -90,7 +87,7 @@ def test_a_change_by_a_password_that_is_none_any_more_is_refused(
 def test_a_login_whose_account_was_disabled_meanwhile_is_403(
     client: TestClient, account: Account, admin: dict[str, str], interleave: Interleave
 ) -> None:
-    """At once, as everywhere; no token is stored."""
+    """At once, and no token is stored."""
     path = f"{API}/users/{account.id}"
     interleave("check_password", lambda: client.patch(path, json={"is_active": False}, headers=admin))
     answer = log_in(client, account.email)
@@ -101,7 +98,7 @@ def test_a_login_whose_account_was_disabled_meanwhile_is_403(
 def test_a_login_whose_account_was_deleted_meanwhile_is_401(
     client: TestClient, account: Account, admin: dict[str, str], interleave: Interleave
 ) -> None:
-    """As one that never was, and not a conflict of rows."""
+    """As for an unknown account, not a conflict."""
     path = f"{API}/users/{account.id}"
     interleave("check_password", lambda: client.delete(path, headers=admin))
     answer = log_in(client, account.email)
@@ -112,10 +109,7 @@ def test_a_login_whose_account_was_deleted_meanwhile_is_401(
 def test_an_account_stays_while_its_token_is_stored(
     backend: str, make_app: Callable[..., TestClient], interleave: Interleave, act: str
 ) -> None:
-    """Who would delete it meanwhile waits, in vain where the patience is short, and finds no conflict.
-
-    Nor does the session.
-    """
+    """A concurrent delete waits, and times out if its lock limit is short. Neither request is a conflict."""
     client = make_app(backend, lock_seconds=0.1)
     account, boss = make_account(client), sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD)
     path, answers = f"{API}/users/{account.id}", []
@@ -131,10 +125,7 @@ def test_an_account_stays_while_its_token_is_stored(
 def test_a_token_that_is_stored_while_the_password_changes_is_none(
     client: TestClient, app: FastAPI, interleave: Interleave, act: str
 ) -> None:
-    """Between reading the account and storing the token.
-
-    Where rows are locked, the change comes right after instead.
-    """
+    """Between reading the account and storing the token. With row locks the change comes right after that."""
     account = make_account(client)
     if act == "retry":
         assert refresh(client, account.refresh_token).status_code == 200
@@ -156,7 +147,7 @@ def test_a_token_that_is_stored_while_the_password_changes_is_none(
 
 
 def test_a_token_ends_with_the_version_of_its_account(client: TestClient, app: FastAPI, account: Account) -> None:
-    """Also where nobody revoked it, as when it was stored unseen by the change."""
+    """Also if no statement revoked it, as when the change could not see it."""
     successor = refresh(client, account.refresh_token).json()["refresh_token"]
     stored(app, "UPDATE users SET token_version = token_version + 1 WHERE id = :id", id=account.id)
     assert refresh(client, successor).status_code == 401
@@ -165,7 +156,7 @@ def test_a_token_ends_with_the_version_of_its_account(client: TestClient, app: F
 
 
 def test_an_account_that_is_gone_or_disabled_is_nobody(app: FastAPI, account: Account, admin: dict[str, str]) -> None:
-    """Each service that reads the account finds out by itself, whatever the token said before."""
+    """Each service that reads the account checks this itself."""
     database = app.state.database
     attempts = ThrottledAttempts(AttemptThrottle(app.state.settings), "192.0.2.1")
     with UnitOfWork(database, write=False) as unit:

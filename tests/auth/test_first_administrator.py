@@ -23,7 +23,7 @@ SECRET = "first-password"
 
 @pytest.fixture
 def start(backend: str, databases: Databases) -> Start:
-    """`start(**settings)`: an application on a database of this test, to be entered."""
+    """`start(**settings)` returns an application on a database of this test. It must be entered."""
     url = shop_database(databases, backend)
 
     def make(**settings: Any) -> TestClient:
@@ -33,13 +33,13 @@ def start(backend: str, databases: Databases) -> Start:
 
 
 def app_of(client: TestClient) -> FastAPI:
-    """The application behind a client."""
+    """Return the application behind a client."""
     assert isinstance(client.app, FastAPI)
     return client.app
 
 
 def test_the_first_start_makes_the_administrator(start: Start) -> None:
-    """Under the address in lower case."""
+    """With the address in lower case."""
     with start(admin_email=" Boss@Example.com", admin_password=SECRET) as client:
         (row,) = accounts(app_of(client), "boss@example.com")
         assert (row["email"], row["role"], bool(row["is_active"])) == ("boss@example.com", "admin", True)
@@ -48,7 +48,7 @@ def test_the_first_start_makes_the_administrator(start: Start) -> None:
 
 
 def test_the_next_start_changes_nothing(start: Start) -> None:
-    """Not even when the settings have another password."""
+    """Not even with another password in the settings."""
     with start(admin_email="boss@example.com", admin_password=SECRET) as client:
         before = accounts(app_of(client), "boss@example.com")
     with start(admin_email="BOSS@example.com", admin_password="another-password") as client:
@@ -57,7 +57,7 @@ def test_the_next_start_changes_nothing(start: Start) -> None:
 
 
 def test_an_account_of_that_address_is_left_alone(start: Start) -> None:
-    """A setting makes nobody an administrator who has signed up."""
+    """The settings do not promote an account that has signed up."""
     email = new_email()
     with start() as client:
         sign_up_with(client, email=email)
@@ -67,14 +67,14 @@ def test_an_account_of_that_address_is_left_alone(start: Start) -> None:
 
 
 def test_without_the_settings_there_is_none(start: Start) -> None:
-    """No account at all."""
+    """No account is created."""
     with start() as client:
         assert accounts(app_of(client), "%") == []
         assert sign_up_with(client).json()["id"] == 1
 
 
 def test_of_two_that_start_at_once_one_makes_it(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both start, and there is one account."""
+    """Both start, and one account is created."""
     both = threading.Barrier(2)
 
     def together(password: str, *, cost: int) -> str:

@@ -21,14 +21,14 @@ Calls = list[tuple[str, str]]
 
 
 def told(answer: Any) -> tuple[Any, ...]:
-    """What an answer tells, but for the request's own id."""
+    """Return everything that a response reveals, without the request id."""
     headers = {name: value for name, value in answer.headers.items() if name != "x-request-id"}
     return answer.status_code, answer.json(), headers
 
 
 @pytest.fixture
 def checks(monkeypatch: pytest.MonkeyPatch) -> Calls:
-    """The passwords that bcrypt was asked for, each with the beginning of its hash."""
+    """The passwords that bcrypt has checked, each with the beginning of the hash."""
     calls: Calls = []
     check = bcrypt.checkpw
 
@@ -41,7 +41,7 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> Calls:
 
 
 def test_a_login_gives_a_pair(client: TestClient, account: Account) -> None:
-    """A bearer token for 15 minutes and another for the next pair."""
+    """An access token for 15 minutes and a refresh token for the next pair."""
     answer = log_in(client, account.email)
     pair = answer.json()
     assert answer.status_code == 200
@@ -53,13 +53,13 @@ def test_a_login_gives_a_pair(client: TestClient, account: Account) -> None:
 
 
 def test_the_address_is_taken_in_any_case(client: TestClient, account: Account) -> None:
-    """And with blanks around it, as forms have them."""
+    """And with spaces around it, as forms send them."""
     assert log_in(client, account.email.upper()).status_code == 200
     assert log_in(client, f" {account.email} ").status_code == 200
 
 
 def test_a_wrong_password_and_an_unknown_address_look_alike(client: TestClient, account: Account) -> None:
-    """Not a byte differs."""
+    """The responses are equal byte for byte."""
     wrong, unknown = log_in(client, account.email, "wrong-password"), log_in(client, new_email(), "wrong-password")
     assert told(wrong) == told(unknown)
     assert (wrong.status_code, wrong.json()["code"]) == (401, "wrong_credentials")
@@ -67,7 +67,7 @@ def test_a_wrong_password_and_an_unknown_address_look_alike(client: TestClient, 
 
 
 def test_both_cost_one_hash(client: TestClient, account: Account, checks: Calls) -> None:
-    """The time to refuse does not tell whether an address is registered."""
+    """The time does not reveal whether an address is registered."""
     assert log_in(client, new_email(), "wrong-password").status_code == 401
     assert log_in(client, account.email, "wrong-password").status_code == 401
     assert checks == [("wrong-password", f"$2b${CHEAP:02}$")] * 2
@@ -76,7 +76,7 @@ def test_both_cost_one_hash(client: TestClient, account: Account, checks: Calls)
 def test_the_hash_for_an_unknown_address_costs_as_much(
     client: TestClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As the settings say, and it is made once."""
+    """As the settings say. It is computed once."""
     monkeypatch.undo()
     service._dummy_hashes.clear()
     for _ in range(2):
@@ -88,19 +88,19 @@ def test_the_hash_for_an_unknown_address_costs_as_much(
 
 @pytest.mark.parametrize("password", ["", "x" * 73, "é" * 37, "NUL\x00", f"{PASSWORD}\x00", f"{PASSWORD} "])
 def test_no_password_gives_a_500(client: TestClient, account: Account, password: str) -> None:
-    """What cannot be one is refused: 401, or 422 for none at all."""
+    """An impossible password is 401, a missing one 422."""
     assert log_in(client, account.email, password).status_code == (401 if password else 422)
 
 
 @pytest.mark.parametrize("suffix", ["\x00", "\U0001f600", "'--", "%"])
 def test_no_address_gives_a_500(client: TestClient, account: Account, suffix: str) -> None:
-    """Alike on both databases."""
+    """The same on both databases."""
     assert log_in(client, f"{account.email}{suffix}").status_code == 401
 
 
 @pytest.mark.parametrize("charset", ["utf-7", "utf-16", "idna", "rot13", "no-such-thing"])
 def test_no_charset_gives_a_500(client: TestClient, charset: str) -> None:
-    """UTF-7 can write half a surrogate pair."""
+    """UTF-7 can encode half a surrogate pair."""
     parts = [
         f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n+2AA-\r\n' for name in ("username", "password")
     ]
@@ -114,13 +114,13 @@ def test_no_charset_gives_a_500(client: TestClient, charset: str) -> None:
     [{}, {"username": "a@example.com"}, {"password": "x"}, {"username": "a", "password": "b", "grant_type": "token"}],
 )
 def test_a_malformed_form_is_422(client: TestClient, form: dict[str, str]) -> None:
-    """It is the OAuth2 password form."""
+    """It must be the OAuth2 password form."""
     assert client.post(f"{API}/auth/login", data=form).status_code == 422
 
 
 @pytest.mark.parametrize("kind", ["application/json", "text/plain", "application/x-www-form-urlencoded2", ""])
 def test_anything_but_a_form_is_415(client: TestClient, account: Account, kind: str) -> None:
-    """As a form is to every other route; the message says what is read."""
+    """The message names the accepted types."""
     body = f'{{"username": "{account.email}", "password": "{PASSWORD}"}}'
     answer = client.post(f"{API}/auth/login", content=body, headers={"content-type": kind})
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
@@ -128,7 +128,7 @@ def test_anything_but_a_form_is_415(client: TestClient, account: Account, kind: 
 
 
 def test_a_form_is_known_by_its_type_alone(client: TestClient, account: Account) -> None:
-    """In any case, with parameters; multipart too. Without any type and body, what is missing is named: 422."""
+    """In any case, with parameters, multipart too. Without a type and a body, 422 names the missing members."""
     form = f"username={account.email}&password={PASSWORD}"
     headers = {"content-type": "Application/X-WWW-Form-Urlencoded; charset=utf-8"}
     assert client.post(f"{API}/auth/login", content=form, headers=headers).status_code == 200
@@ -141,7 +141,7 @@ def test_a_form_is_known_by_its_type_alone(client: TestClient, account: Account)
 def test_a_disabled_account_is_told_so_by_its_password_only(
     client: TestClient, account: Account, admin: dict[str, str]
 ) -> None:
-    """403 with it, 401 without; enabled again it is as before."""
+    """403 with the right password, 401 with a wrong one. Enabled again, it works as before."""
     path = f"{API}/users/{account.id}"
     assert client.patch(path, json={"is_active": False}, headers=admin).status_code == 200
     right, wrong = log_in(client, account.email), log_in(client, account.email, "wrong-password")
@@ -161,21 +161,21 @@ def test_an_access_token_runs_out(client: TestClient, account: Account) -> None:
 
 
 def test_one_kind_of_token_is_not_the_other(client: TestClient, account: Account) -> None:
-    """Neither opens what the other does."""
+    """Neither works in place of the other."""
     bearer = {"Authorization": f"Bearer {account.refresh_token}"}
     assert client.get(f"{API}/users/me", headers=bearer).status_code == 401
     assert refresh(client, account.headers["Authorization"].removeprefix("Bearer ")).status_code == 401
 
 
 def test_a_refresh_token_is_stored_as_its_fingerprint(app: FastAPI, account: Account) -> None:
-    """A stolen database holds none."""
+    """A stolen database contains no token."""
     rows = stored(app, "SELECT * FROM refresh_tokens WHERE user_id = :id", id=account.id)
     assert len(rows) == 1
     assert account.refresh_token not in str(rows)
 
 
 def test_hashing_holds_no_lock(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SQLite has one write lock, and a hash takes tens of milliseconds: no transaction is open meanwhile."""
+    """A hash takes tens of milliseconds, and SQLite has one write lock, so no transaction is open meanwhile."""
     account = make_account(client)
     seen: list[tuple[str, bool]] = []
 

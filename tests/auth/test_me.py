@@ -13,13 +13,13 @@ NEW = "another-horse"
 
 
 def change_password(account: Account, current: str = PASSWORD, new: str = NEW) -> Any:
-    """The answer to a change of the password."""
+    """Return the response to a change of the password."""
     body = {"current_password": current, "new_password": new}
     return account.client.post(f"{API}/users/me/password", json=body, headers=account.headers)
 
 
 def test_me(account: Account) -> None:
-    """The account, without its secrets."""
+    """The response has the account without its secrets."""
     answer = account.me()
     assert answer.status_code == 200
     assert answer.json().keys() == {"id", "created_at", "updated_at", "email", "full_name", "role", "is_active"}
@@ -31,7 +31,7 @@ def test_me(account: Account) -> None:
 )
 @pytest.mark.parametrize("authorization", [None, "Bearer x.y.z", "Basic abc", "Bearer"])
 def test_nobody_has_no_account(client: TestClient, method: str, path: str, authorization: str | None) -> None:
-    """401, whatever is sent."""
+    """401 for every request."""
     body = {"full_name": "Nobody"} if method == "PATCH" else {"current_password": PASSWORD, "new_password": NEW}
     headers = {"Authorization": authorization} if authorization else {}
     answer = client.request(method, f"{API}{path}", headers=headers, json=None if method == "GET" else body)
@@ -40,7 +40,7 @@ def test_nobody_has_no_account(client: TestClient, method: str, path: str, autho
 
 
 def test_the_name_can_be_changed(account: Account) -> None:
-    """And nothing else changes, but when it was changed."""
+    """Nothing else changes except `updated_at`."""
     before = account.me().json()
     answer = account.client.patch(f"{API}/users/me", json={"full_name": "New Name"}, headers=account.headers)
     assert answer.status_code == 200
@@ -64,7 +64,7 @@ def test_the_name_can_be_changed(account: Account) -> None:
     ],
 )
 def test_nothing_else_can_be_changed(account: Account, changes: dict[str, Any]) -> None:
-    """422, and the account is as it was."""
+    """422, and the account stays as it was."""
     before = account.me().json()
     body = {"full_name": "New Name", **changes}
     answer = account.client.patch(f"{API}/users/me", json=body, headers=account.headers)
@@ -73,7 +73,7 @@ def test_nothing_else_can_be_changed(account: Account, changes: dict[str, Any]) 
 
 
 def test_an_empty_change_is_400(account: Account) -> None:
-    """And changes not even the time of the change."""
+    """`updated_at` does not change either."""
     before = account.me().json()
     answer = account.client.patch(f"{API}/users/me", json={}, headers=account.headers)
     assert (answer.status_code, answer.json()["code"]) == (400, "empty_update")
@@ -89,7 +89,7 @@ def test_me_takes_no_parameters_and_no_other_method(account: Account) -> None:
 
 
 def test_a_new_password_ends_every_session(client: TestClient, account: Account) -> None:
-    """Access tokens and refresh tokens, at once, here and elsewhere; the old password is none any more."""
+    """Access tokens and refresh tokens, at once and everywhere. The old password no longer works."""
     elsewhere = log_in(client, account.email).json()
     answer = change_password(account)
     assert (answer.status_code, answer.content) == (204, b"")
@@ -103,13 +103,13 @@ def test_a_new_password_ends_every_session(client: TestClient, account: Account)
 
 
 def test_others_are_not_signed_out(client: TestClient, account: Account, user: dict[str, str]) -> None:
-    """It is one account's password."""
+    """Other accounts keep their sessions."""
     change_password(account)
     assert client.get(f"{API}/users/me", headers=user).status_code == 200
 
 
 def test_the_present_password_is_asked_for(client: TestClient, app: FastAPI, account: Account) -> None:
-    """403, nothing is changed and nobody signed out."""
+    """A wrong one is 403. Nothing changes, and no session ends."""
     before = accounts(app, account.email)
     answer = change_password(account, current="wrong-password")
     assert (answer.status_code, answer.json()["code"]) == (403, "wrong_password")
@@ -120,14 +120,14 @@ def test_the_present_password_is_asked_for(client: TestClient, app: FastAPI, acc
 
 @pytest.mark.parametrize("new", ["7 chars", "x" * 73, "é" * 37, "NUL\x00 within"])
 def test_a_new_password_is_one_that_a_sign_up_takes(app: FastAPI, account: Account, new: str) -> None:
-    """422, and nothing is changed."""
+    """Any other is 422, and nothing changes."""
     before = accounts(app, account.email)
     assert change_password(account, new=new).status_code == 422
     assert accounts(app, account.email) == before
 
 
 def test_a_disabled_account_is_403_at_once(account: Account, admin: dict[str, str]) -> None:
-    """On every route, not when its token runs out; enabled again, the same token serves on."""
+    """On every route, before its token expires. Enabled again, the same token works."""
     client, path = account.client, f"{API}/users/{account.id}"
     client.patch(path, json={"is_active": False}, headers=admin)
     for answer in (
@@ -144,7 +144,7 @@ def test_a_disabled_account_is_403_at_once(account: Account, admin: dict[str, st
 
 
 def test_a_deleted_account_is_401(account: Account, admin: dict[str, str]) -> None:
-    """Its token names nobody."""
+    """Its token names no account."""
     assert account.client.delete(f"{API}/users/{account.id}", headers=admin).status_code == 204
     answer = account.me()
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")

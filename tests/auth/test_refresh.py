@@ -19,19 +19,19 @@ JUST_WITHIN, JUST_AFTER = timedelta(seconds=9), timedelta(seconds=11)
 
 @contextmanager
 def later(offset: timedelta) -> Iterator[None]:
-    """The clock goes on by so much, within the block."""
+    """Advance the clock within the block."""
     instant: datetime = now() + offset
     with set_clock(lambda: instant):
         yield
 
 
 def log_out(client: TestClient, token: str) -> Any:
-    """The answer to a logout."""
+    """Return the response to a logout."""
     return client.post(f"{API}/auth/logout", json={"refresh_token": token})
 
 
 def holds(client: TestClient, token: str) -> bool:
-    """Whether a refresh token still gives a pair; a refusal is 401 and says so."""
+    """Return True if a refresh token still works. Otherwise require a 401 with its code."""
     answer = refresh(client, token)
     if answer.status_code == 200:
         return True
@@ -41,7 +41,7 @@ def holds(client: TestClient, token: str) -> bool:
 
 
 def test_a_refresh_gives_a_new_pair(client: TestClient, account: Account) -> None:
-    """Of which both work; nothing is asked but the token."""
+    """Both tokens work. The request needs no other credentials."""
     answer = refresh(client, account.refresh_token)
     pair = answer.json()
     assert answer.status_code == 200
@@ -53,7 +53,7 @@ def test_a_refresh_gives_a_new_pair(client: TestClient, account: Account) -> Non
 
 
 def test_a_spent_token_is_marked_once(client: TestClient, app: FastAPI, account: Account) -> None:
-    """A retry within the grace does not prolong it."""
+    """A retry within the grace period does not prolong it."""
     find = "SELECT used_at FROM refresh_tokens WHERE fingerprint = :print"
     assert stored(app, find, print=fingerprint(account.refresh_token)) == [{"used_at": None}]
     refresh(client, account.refresh_token)
@@ -64,7 +64,7 @@ def test_a_spent_token_is_marked_once(client: TestClient, app: FastAPI, account:
 
 
 def test_a_retry_within_the_grace_revokes_nothing(client: TestClient, account: Account) -> None:
-    """Both pairs serve on."""
+    """Both pairs work."""
     first = refresh(client, account.refresh_token).json()
     with later(JUST_WITHIN):
         second = refresh(client, account.refresh_token)
@@ -75,7 +75,7 @@ def test_a_retry_within_the_grace_revokes_nothing(client: TestClient, account: A
 
 
 def test_reuse_after_the_grace_revokes_the_family(client: TestClient, app: FastAPI, account: Account) -> None:
-    """For good, although the answer is 401; the account's other sessions go on."""
+    """Permanently, although the response is 401. The account's other sessions continue."""
     other = log_in(client, account.email).json()["refresh_token"]
     second = refresh(client, account.refresh_token).json()["refresh_token"]
     third = refresh(client, second).json()["refresh_token"]
@@ -89,7 +89,7 @@ def test_reuse_after_the_grace_revokes_the_family(client: TestClient, app: FastA
 
 
 def test_the_grace_is_a_setting(client: TestClient, make_app: Any, backend: str) -> None:
-    """Of no seconds, too: then the next instant is reuse."""
+    """With 0 seconds the next instant is reuse."""
     strict = make_app(backend, refresh_grace_seconds=0)
     account = make_account(strict)
     successor = refresh(strict, account.refresh_token).json()["refresh_token"]
@@ -99,7 +99,7 @@ def test_the_grace_is_a_setting(client: TestClient, make_app: Any, backend: str)
 
 
 def test_a_token_runs_out(client: TestClient, app: FastAPI, account: Account) -> None:
-    """After 7 days; that is no reuse, and revokes nothing."""
+    """After 7 days. That is no reuse, and revokes nothing."""
     with later(timedelta(days=7) - timedelta(seconds=5)):
         successor = refresh(client, account.refresh_token).json()["refresh_token"]
     with later(timedelta(days=7, seconds=5)):
@@ -109,7 +109,7 @@ def test_a_token_runs_out(client: TestClient, app: FastAPI, account: Account) ->
 
 @pytest.mark.parametrize("token", ["unknown", "", "x" * 1000, "ä"])
 def test_an_unknown_token_is_401(client: TestClient, token: str) -> None:
-    """As is one that was never made."""
+    """So is a forged one."""
     assert not holds(client, token)
 
 
@@ -126,13 +126,13 @@ def test_an_unknown_token_is_401(client: TestClient, token: str) -> None:
 )
 @pytest.mark.parametrize("path", ["refresh", "logout"])
 def test_a_malformed_body_is_422(client: TestClient, path: str, body: Any) -> None:
-    """Before anything is looked up."""
+    """Before any query."""
     assert client.post(f"{API}/auth/{path}", json=body).status_code == 422
 
 
 @pytest.mark.parametrize("path", ["refresh", "logout"])
 def test_half_a_surrogate_pair_is_422(client: TestClient, path: str) -> None:
-    """It is no character."""
+    """It is not a character."""
     answer = client.post(
         f"{API}/auth/{path}", content='{"refresh_token": "\\ud800"}', headers={"content-type": "application/json"}
     )
@@ -140,7 +140,7 @@ def test_half_a_surrogate_pair_is_422(client: TestClient, path: str) -> None:
 
 
 def test_two_at_once_are_a_retry(client: TestClient, account: Account) -> None:
-    """Every one gets a pair, and none is revoked."""
+    """Each gets a pair, and nothing is revoked."""
     with ThreadPoolExecutor(4) as threads:
         answers = list(threads.map(lambda _n: refresh(client, account.refresh_token), range(4)))
     assert [answer.status_code for answer in answers] == [200] * 4
@@ -149,7 +149,7 @@ def test_two_at_once_are_a_retry(client: TestClient, account: Account) -> None:
 
 
 def test_a_logout_ends_the_session(client: TestClient, account: Account) -> None:
-    """Every token of its family, and no other session; a second time is as good."""
+    """Every token of its family, and no other session. A second logout is 204 too."""
     other = log_in(client, account.email).json()["refresh_token"]
     successor = refresh(client, account.refresh_token).json()["refresh_token"]
     for _ in range(2):
@@ -161,14 +161,14 @@ def test_a_logout_ends_the_session(client: TestClient, account: Account) -> None
 
 
 def test_logging_out_of_nothing_is_204(client: TestClient) -> None:
-    """It tells nobody whether a token was known."""
+    """The response does not reveal whether a token was known."""
     assert log_out(client, "unknown").status_code == 204
 
 
 def test_what_a_refresh_made_while_the_family_was_revoked_does_not_hold(
     client: TestClient, app: FastAPI, account: Account
 ) -> None:
-    """The revoking statement cannot see a row that is not committed yet; the rest of the family tells."""
+    """The revocation cannot see an uncommitted row. The rest of the family shows it."""
     successor = refresh(client, account.refresh_token).json()["refresh_token"]
     log_out(client, account.refresh_token)
     missed = "UPDATE refresh_tokens SET revoked_at = NULL WHERE fingerprint = :print"
@@ -177,7 +177,7 @@ def test_what_a_refresh_made_while_the_family_was_revoked_does_not_hold(
 
 
 def test_a_disabled_account_gets_no_pair(client: TestClient, account: Account, admin: dict[str, str]) -> None:
-    """403, and the token is not spent by it."""
+    """403, and the token is not spent."""
     path = f"{API}/users/{account.id}"
     client.patch(path, json={"is_active": False}, headers=admin)
     answer = refresh(client, account.refresh_token)
@@ -190,7 +190,7 @@ def test_a_disabled_account_gets_no_pair(client: TestClient, account: Account, a
 def test_a_deleted_account_has_no_sessions(
     client: TestClient, app: FastAPI, account: Account, admin: dict[str, str]
 ) -> None:
-    """Its tokens go with it."""
+    """Its tokens are deleted with it."""
     assert client.delete(f"{API}/users/{account.id}", headers=admin).status_code == 204
     assert not holds(client, account.refresh_token)
     assert stored(app, "SELECT 1 FROM refresh_tokens WHERE user_id = :id", id=account.id) == []

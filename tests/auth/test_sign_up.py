@@ -15,7 +15,7 @@ PUBLIC = {"id", "created_at", "updated_at", "email", "full_name", "role", "is_ac
 
 @pytest.mark.parametrize(("role", "given"), [("user", {}), ("user", {"role": "user"}), ("driver", {"role": "driver"})])
 def test_an_account_is_made(client: TestClient, admin: dict[str, str], role: str, given: dict[str, str]) -> None:
-    """With its public members only, and `Location` leads to it."""
+    """The response has its public members only, and `Location` leads to it."""
     answer = sign_up_with(client, full_name="Ann Lee", **given)
     assert answer.status_code == 201
     assert answer.json().keys() == PUBLIC
@@ -48,7 +48,7 @@ def test_an_account_is_made(client: TestClient, admin: dict[str, str], role: str
     ],
 )
 def test_what_a_sign_up_does_not_take(client: TestClient, app: FastAPI, changes: dict[str, Any]) -> None:
-    """422 that names the member, and no account."""
+    """422 names the member, and no account is created."""
     email = new_email()
     answer = sign_up_with(client, email=email, **changes)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
@@ -64,7 +64,7 @@ def test_what_a_sign_up_does_not_take(client: TestClient, app: FastAPI, changes:
     ],
 )
 def test_what_is_no_address(client: TestClient, email: Any) -> None:
-    """422; a name beside the address is not dropped, for nothing that is sent is."""
+    """422. A name beside the address is rejected, not dropped."""
     answer = sign_up_with(client, email=email)
     assert answer.status_code == 422
     assert {tuple(fault["loc"]) for fault in answer.json()["errors"]} == {("body", "email")}
@@ -72,7 +72,7 @@ def test_what_is_no_address(client: TestClient, email: Any) -> None:
 
 @pytest.mark.parametrize("member", ["email", "password", "full_name"])
 def test_half_a_surrogate_pair_is_422(client: TestClient, app: FastAPI, member: str) -> None:
-    """JSON can write it; it is no character."""
+    """JSON can contain it, but it is not a character."""
     email = new_email()
     body = {"email": f'"{email}"', "password": f'"{PASSWORD}"', "full_name": '"Ann"', member: '"half \\ud800 a pair"'}
     content = "{%s}" % ",".join(f'"{name}":{value}' for name, value in body.items())  # noqa: UP031  braces
@@ -83,7 +83,7 @@ def test_half_a_surrogate_pair_is_422(client: TestClient, app: FastAPI, member: 
 
 @pytest.mark.parametrize("password", ["8 chars!", "x" * 72, "é" * 36, "  spaces stay  "])
 def test_passwords_at_the_bounds(client: TestClient, password: str) -> None:
-    """8 characters to 72 bytes; every byte counts."""
+    """8 characters to 72 bytes. Every byte counts."""
     email = new_email()
     assert sign_up_with(client, email=email, password=password).status_code == 201
     assert log_in(client, email, password).status_code == 200
@@ -91,7 +91,7 @@ def test_passwords_at_the_bounds(client: TestClient, password: str) -> None:
 
 
 def test_an_address_in_any_case_is_one_account(client: TestClient, app: FastAPI) -> None:
-    """It is stored in lower case; the second is 409 and changes nothing."""
+    """It is stored in lower case. The second sign-up is 409 and changes nothing."""
     email = new_email("Some.One")
     assert sign_up_with(client, email=email, full_name="First").json()["email"] == email.lower()
     for again in (email, email.lower(), email.upper()):
@@ -102,7 +102,7 @@ def test_an_address_in_any_case_is_one_account(client: TestClient, app: FastAPI)
 
 
 def test_an_address_is_one_however_its_letters_are_composed(client: TestClient) -> None:
-    """é as one code point and as two (Unicode NFC); also at login."""
+    """é as one code point and as two (Unicode NFC), also at login."""
     name = new_email("caf")
     composed, decomposed = f"\u00e9{name}", f"e\u0301{name}"
     assert sign_up_with(client, email=decomposed).json()["email"] == composed
@@ -111,7 +111,7 @@ def test_an_address_is_one_however_its_letters_are_composed(client: TestClient) 
 
 
 def test_of_two_at_once_one_gets_the_address(client: TestClient, app: FastAPI) -> None:
-    """The others 409, none of them 500."""
+    """The others get 409, none of them 500."""
     email = new_email()
     with ThreadPoolExecutor(6) as threads:
         answers = list(threads.map(lambda n: sign_up_with(client, email=email, full_name=f"Number {n}"), range(6)))
@@ -123,7 +123,7 @@ def test_of_two_at_once_one_gets_the_address(client: TestClient, app: FastAPI) -
 def test_the_password_is_stored_as_a_hash_of_its_cost(
     client: TestClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Bcrypt at the cost of the settings."""
+    """A bcrypt hash with the cost of the settings."""
     monkeypatch.undo()
     email = new_email()
     sign_up_with(client, email=email)
@@ -133,7 +133,7 @@ def test_the_password_is_stored_as_a_hash_of_its_cost(
 
 
 def test_a_sign_up_is_safe_to_repeat(client: TestClient, app: FastAPI) -> None:
-    """The same key gives the same account again; a fault in the body is told once, and the key is free."""
+    """The same key returns the same account. A request that fails does not use up the key."""
     email, headers = new_email(), {"Idempotency-Key": new_email()}
     body = {"email": email, "password": "short", "full_name": "Ann"}
     refused = client.post(f"{API}/users", json=body, headers=headers)
@@ -145,7 +145,7 @@ def test_a_sign_up_is_safe_to_repeat(client: TestClient, app: FastAPI) -> None:
 
 
 def test_a_form_is_no_sign_up(client: TestClient, app: FastAPI) -> None:
-    """415; an unknown parameter 422."""
+    """It is 415. An unknown parameter is 422."""
     email = new_email()
     body = {"email": email, "password": PASSWORD, "full_name": "Ann"}
     assert client.post(f"{API}/users", data=body).status_code == 415

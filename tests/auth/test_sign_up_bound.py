@@ -21,7 +21,7 @@ BOUND, MINUTES = 3, 10
 
 @pytest.fixture(scope="module")
 def strict(backend: str, make_app: Callable[..., TestClient]) -> FastAPI:
-    """An application that takes 3 sign-ups from one address in ten minutes."""
+    """An application that allows 3 sign-ups from one address in ten minutes."""
     client = make_app(backend, sign_ups_per_address=BOUND, sign_up_minutes=MINUTES)
     assert isinstance(client.app, FastAPI)
     return client.app
@@ -29,7 +29,7 @@ def strict(backend: str, make_app: Callable[..., TestClient]) -> FastAPI:
 
 @pytest.fixture
 def at(strict: FastAPI) -> Callable[..., TestClient]:
-    """`at(address)`: a client there; by default at one that no other test uses."""
+    """`at(address)` returns a client with an address, by default one that no other test uses."""
 
     def make(address: str | None = None) -> TestClient:
         return TestClient(strict, raise_server_exceptions=False, client=(address or unique("address"), 50000))
@@ -38,7 +38,7 @@ def at(strict: FastAPI) -> Callable[..., TestClient]:
 
 
 def test_past_the_bound_sign_ups_are_refused(at: Callable[..., TestClient], strict: FastAPI) -> None:
-    """From that address; the refusal says how long, and stores nothing."""
+    """From that address. The response says how long, and nothing is stored."""
     client, last = at(), new_email()
     assert [sign_up_with(client).status_code for _ in range(BOUND)] == [201] * BOUND
     refused = sign_up_with(client, email=last)
@@ -50,7 +50,7 @@ def test_past_the_bound_sign_ups_are_refused(at: Callable[..., TestClient], stri
 
 
 def test_the_bound_is_for_a_time(at: Callable[..., TestClient]) -> None:
-    """In real time the storage forgets; here the wait that is told gets shorter."""
+    """The stored count expires in real time, so the test checks that the stated wait gets shorter."""
     client = at()
     for _ in range(BOUND):
         sign_up_with(client)
@@ -62,7 +62,7 @@ def test_the_bound_is_for_a_time(at: Callable[..., TestClient]) -> None:
 
 
 def test_an_ipv6_network_is_one_address(at: Callable[..., TestClient]) -> None:
-    """Whoever has it has 2^64 addresses; the next network has its own bound."""
+    """Its owner has 2^64 addresses. The next network has a limit of its own."""
     network = "2001:db8:5:6"
     answers = [sign_up_with(at(f"{network}::{n + 1:x}")).status_code for n in range(BOUND + 1)]
     assert answers == [201] * BOUND + [429]
@@ -70,7 +70,7 @@ def test_an_ipv6_network_is_one_address(at: Callable[..., TestClient]) -> None:
 
 
 def test_a_taken_address_counts(at: Callable[..., TestClient]) -> None:
-    """It costs a hash, and tells that the address has an account."""
+    """It costs a hash, and reveals that the address has an account."""
     client = at()
     email = sign_up_with(client).json()["email"]
     answers = [sign_up_with(client, email=email).status_code for _ in range(BOUND)]
@@ -79,14 +79,14 @@ def test_a_taken_address_counts(at: Callable[..., TestClient]) -> None:
 
 @pytest.mark.parametrize("wrong", [{"email": "nobody"}, {"password": "short"}, {"role": "admin"}, {"more": 1}])
 def test_what_is_not_valid_counts_nothing(at: Callable[..., TestClient], wrong: dict[str, Any]) -> None:
-    """It never comes to a hash."""
+    """No password is hashed."""
     client = at()
     assert {sign_up_with(client, **wrong).status_code for _ in range(BOUND + 2)} == {422}
     assert sign_up_with(client).status_code == 201
 
 
 def test_a_refused_sign_up_is_not_hashed(at: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also one with an `Idempotency-Key`: a new key is no new bound."""
+    """Also with an `Idempotency-Key`: a new key gives no new limit."""
     client, hashed = at(), []
 
     def watch(password: str, *, cost: int) -> str:
@@ -106,7 +106,7 @@ def test_a_refused_sign_up_is_not_hashed(at: Callable[..., TestClient], monkeypa
 
 
 def test_of_a_burst_the_bound_get_through(at: Callable[..., TestClient]) -> None:
-    """However many come at once."""
+    """However many arrive at once."""
     client = at()
     with ThreadPoolExecutor(8) as threads:
         answers = [answer.status_code for answer in threads.map(lambda _: sign_up_with(client), range(12))]
@@ -114,7 +114,7 @@ def test_of_a_burst_the_bound_get_through(at: Callable[..., TestClient]) -> None
 
 
 def test_slow_sign_ups_leave_logins_their_threads(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While a dozen sign-ups stand in a queue, a login is answered at once."""
+    """While a dozen sign-ups wait, a login is handled at once."""
     account = make_account(client)
     seconds = 0.3
 

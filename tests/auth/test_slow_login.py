@@ -23,7 +23,7 @@ NEW = "another-horse"
 
 @pytest.fixture(scope="module")
 def strict(backend: str, make_app: Callable[..., TestClient]) -> FastAPI:
-    """An application that takes 3 failures an account from one address, 8 from everywhere, 12 an address."""
+    """An application that allows 3 failures for an account from one address, 8 from everywhere, and 12 from an address."""
     client = make_app(
         backend,
         login_failures_per_account=BOUND,
@@ -35,35 +35,35 @@ def strict(backend: str, make_app: Callable[..., TestClient]) -> FastAPI:
 
 
 def client_at(app: Any, address: str) -> TestClient:
-    """A client of a running application, at a network address."""
+    """Return a client of a running application with a network address."""
     return TestClient(app, raise_server_exceptions=False, client=(address, 50000))
 
 
 @pytest.fixture
 def guesser(strict: FastAPI) -> TestClient:
-    """A client at an address that no other test uses."""
+    """A client with an address that no other test uses."""
     return client_at(strict, unique("address"))
 
 
 def guess(client: TestClient, email: str) -> Any:
-    """The answer to a wrong password."""
+    """Return the response to a wrong password."""
     return log_in(client, email, "wrong-password")
 
 
 def change_password(account: Account, current: str) -> Any:
-    """The answer to a change of the password."""
+    """Return the response to a change of the password."""
     body = {"current_password": current, "new_password": NEW}
     return account.client.post(f"{API}/users/me/password", json=body, headers=account.headers)
 
 
 def told(answer: Any) -> tuple[Any, ...]:
-    """What an answer tells, but for the request's own id and the seconds, which run."""
+    """Return everything that a response reveals, without the request id and the seconds."""
     headers = {n: v for n, v in answer.headers.items() if n not in ("x-request-id", "retry-after")}
     return answer.status_code, answer.json(), headers, "retry-after" in answer.headers
 
 
 def test_after_the_bound_nothing_is_judged(guesser: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """429 for the right password, too, and no hash is computed; other accounts and other addresses go on."""
+    """429 for the right password too, without a hash. Other accounts and addresses are not affected."""
     account, other = make_account(guesser), make_account(guesser)
     assert [guess(guesser, account.email).status_code for _ in range(BOUND)] == [401] * BOUND
     with monkeypatch.context() as patch:
@@ -77,7 +77,7 @@ def test_after_the_bound_nothing_is_judged(guesser: TestClient, monkeypatch: pyt
 
 
 def test_a_known_and_an_unknown_address_are_refused_alike(guesser: TestClient) -> None:
-    """Before the bound and after it, at the same attempt."""
+    """Below and past the limit, at the same attempt."""
     known, unknown = make_account(guesser).email, new_email()
     for status in [401] * BOUND + [429] * 2:
         answers = [guess(guesser, email) for email in (known, unknown)]
@@ -86,7 +86,7 @@ def test_a_known_and_an_unknown_address_are_refused_alike(guesser: TestClient) -
 
 
 def test_right_passwords_are_not_counted(guesser: TestClient) -> None:
-    """However many; one also forgives the mistakes before it."""
+    """One also clears the failures before it."""
     account = make_account(guesser)
     assert {log_in(guesser, account.email).status_code for _ in range(2 * PER_ADDRESS)} == {200}
     for _ in range(2):
@@ -95,9 +95,9 @@ def test_right_passwords_are_not_counted(guesser: TestClient) -> None:
 
 
 def test_an_address_is_slowed_whatever_the_account(guesser: TestClient) -> None:
-    """One password for many accounts; a success on the way forgives nothing.
+    """One password tried on many accounts. A success does not clear the count.
 
-    Who has signed in there before goes on doing so.
+    Accounts with an earlier success there still sign in.
     """
     own, strange = make_account(guesser), sign_up_with(guesser).json()["email"]
     statuses = [guess(guesser, new_email()).status_code for _ in range(PER_ADDRESS - 1)]
@@ -110,7 +110,7 @@ def test_an_address_is_slowed_whatever_the_account(guesser: TestClient) -> None:
 
 
 def test_strangers_do_not_lock_the_owner_out(guesser: TestClient) -> None:
-    """Many addresses are slowed together; the owner's is not among them."""
+    """Many addresses are limited together, but not the owner's."""
     account = make_account(guesser)
     strangers = [client_at(guesser.app, unique("address")) for _ in range(EVERYWHERE + 1)]
     assert [guess(stranger, account.email).status_code for stranger in strangers] == [401] * EVERYWHERE + [429]
@@ -120,7 +120,7 @@ def test_strangers_do_not_lock_the_owner_out(guesser: TestClient) -> None:
 
 
 def test_of_a_burst_the_bound_is_judged(guesser: TestClient) -> None:
-    """Sixteen guesses at once are no more than three."""
+    """Of sixteen concurrent guesses three are checked."""
     email = make_account(guesser).email
     with ThreadPoolExecutor(16) as threads:
         answers = list(threads.map(lambda _n: guess(guesser, email), range(16)))
@@ -128,10 +128,7 @@ def test_of_a_burst_the_bound_is_judged(guesser: TestClient) -> None:
 
 
 def test_a_stolen_token_guesses_no_faster(guesser: TestClient) -> None:
-    """The present password is asked for as at the login, and both count together.
-
-    Nothing is changed, and the session goes on.
-    """
+    """A change of the password shares the limit of logins. Nothing changes, and the session continues."""
     account = make_account(guesser)
     assert isinstance(guesser.app, FastAPI)
     before = accounts(guesser.app, account.email)
@@ -145,14 +142,14 @@ def test_a_stolen_token_guesses_no_faster(guesser: TestClient) -> None:
 
 
 def test_a_disabled_account_is_no_failure(guesser: TestClient) -> None:
-    """Its password is right: 403 as often as it is asked."""
+    """With the right password it is 403 every time."""
     account, boss = make_account(guesser), sign_in(guesser, ADMIN_EMAIL, ADMIN_PASSWORD)
     guesser.patch(f"{API}/users/{account.id}", json={"is_active": False}, headers=boss)
     assert {log_in(guesser, account.email).status_code for _ in range(2 * BOUND)} == {403}
 
 
 def test_nobody_chooses_their_address(guesser: TestClient) -> None:
-    """What a client writes into a header counts for nothing."""
+    """Headers of the client have no effect."""
     email = new_email()
     statuses = []
     for number in range(BOUND + 1):
@@ -163,9 +160,9 @@ def test_nobody_chooses_their_address(guesser: TestClient) -> None:
 
 
 def test_a_trusted_proxy_says_who_it_is(strict: FastAPI) -> None:
-    """As uvicorn takes it from `FORWARDED_ALLOW_IPS`.
+    """As uvicorn reads it with `FORWARDED_ALLOW_IPS`.
 
-    What stands before the proxy's own word is the client's, and not believed.
+    Addresses before the proxy's own entry come from the client and are ignored.
     """
     application: Any = strict
     behind = ProxyHeadersMiddleware(application, trusted_hosts="192.0.2.250")
@@ -183,19 +180,19 @@ def test_a_trusted_proxy_says_who_it_is(strict: FastAPI) -> None:
 
 
 class Gone(MemoryStorage):
-    """A storage that does not answer."""
+    """A storage that does not respond."""
 
     STORAGE_SCHEME = ("gone",)  # type: ignore[assignment]  # the library's own is a list; not that of its parent
 
     def get(self, key: str) -> int:
-        """Fail as the library does."""
+        """Fail like the library."""
         raise StorageError(ConnectionError(key))
 
 
 def test_without_the_storage_logins_go_on(
     backend: str, make_app: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And are slowed all the same, by this server's own counts."""
+    """This server's own counts still limit them."""
     monkeypatch.setattr(counting, "storage_from_string", lambda *_, **_options: Gone())
     client = make_app(backend, login_failures_per_account=BOUND, rate_limit_storage_url="redis://gone.example")
     account = make_account(client)
@@ -204,7 +201,7 @@ def test_without_the_storage_logins_go_on(
 
 
 def test_the_document_says_so(client: TestClient) -> None:
-    """429 with its header: where passwords are tried, and where keys are taken; nowhere else."""
+    """429 with its header, where passwords are tried and where idempotency keys are accepted, and nowhere else."""
     paths = client.get("/openapi.json").json()["paths"]
     operations = [(path, operation) for path, item in paths.items() for operation in item.values()]
     found = {path: one["responses"]["429"]["headers"] for path, one in operations if "429" in one["responses"]}

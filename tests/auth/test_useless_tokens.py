@@ -23,18 +23,18 @@ _tokens: sa.Table = RefreshToken.__table__  # type: ignore[attr-defined]  # SQLA
 
 @pytest.fixture
 def fresh(backend: str, make_app: Callable[..., TestClient]) -> Account:
-    """The only account that ever signed in to an application; its tokens live 7 days."""
+    """The only account of an application. Its tokens live 7 days."""
     return make_account(make_app(backend, small_registry(), refresh_token_days=DAYS))
 
 
 def unit_of(account: Account) -> UnitOfWork:
-    """A transaction on the account's database."""
+    """Open a transaction on the account's database."""
     assert isinstance(account.client.app, FastAPI)
     return UnitOfWork(account.client.app.state.database, write=True)
 
 
 def store(account: Account, count: int, **values: Any) -> None:
-    """Store tokens of the account that expired an hour ago, or as the values say."""
+    """Store expired tokens of the account, with these values."""
     row = {
         "created_at": now(), "updated_at": now(), "user_id": account.id, "token_version": 0, "used_at": None,
         "expires_at": now() - timedelta(hours=1), "revoked_at": None, **values,
@@ -45,13 +45,13 @@ def store(account: Account, count: int, **values: Any) -> None:
 
 
 def count_of(account: Account) -> int:
-    """How many tokens are stored."""
+    """Return the number of stored tokens."""
     with unit_of(account) as unit:
         return unit.session.connection().execute(sa.select(sa.func.count()).select_from(_tokens)).scalar_one()
 
 
 def test_expired_tokens_go_at_a_login(fresh: Account) -> None:
-    """What is in force stays, and works; a token that was spent stays until it expires, for it tells of a theft."""
+    """Valid tokens stay and work. A spent token stays until it expires, because it reveals a theft."""
     store(fresh, 3)
     store(fresh, 1, used_at=now() - timedelta(days=2), expires_at=now() + timedelta(hours=1))
     assert log_in(fresh.client, fresh.email).status_code == 200
@@ -67,7 +67,7 @@ def test_expired_tokens_go_at_a_refresh(fresh: Account) -> None:
 
 
 def test_a_bounded_number_goes_at_once(fresh: Account) -> None:
-    """A backlog of years holds no login up; the oldest go first."""
+    """A large backlog does not delay a login. The oldest are deleted first."""
     store(fresh, REMOVED_AT_ONCE + 50, expires_at=now() - timedelta(days=400))
     store(fresh, 10)
     assert log_in(fresh.client, fresh.email).status_code == 200
@@ -77,7 +77,7 @@ def test_a_bounded_number_goes_at_once(fresh: Account) -> None:
 
 
 def test_a_revoked_token_stays_until_its_family_has_expired(fresh: Account) -> None:
-    """Longer than it lives itself: a token that a refresh stored while its family was revoked is refused by it."""
+    """Longer than its own life: a token stored during the revocation is rejected because of it."""
     store(fresh, 2, revoked_at=now() - timedelta(days=DAYS) + timedelta(hours=2))
     store(fresh, 4, revoked_at=now() - timedelta(days=DAYS, hours=2))
     assert log_in(fresh.client, fresh.email).status_code == 200
@@ -85,7 +85,7 @@ def test_a_revoked_token_stays_until_its_family_has_expired(fresh: Account) -> N
 
 
 def test_a_revoked_family_stays_revoked(fresh: Account) -> None:
-    """Also by a token that nobody saw when the family was revoked, after those that were seen have expired."""
+    """Also for a token that the revocation could not see, after the others have expired."""
     family, unseen = revoke_but_one(fresh)
     later = now() + timedelta(days=3)
     with set_clock(lambda: later):
@@ -97,7 +97,7 @@ def test_a_revoked_family_stays_revoked(fresh: Account) -> None:
 
 
 def revoke_but_one(account: Account) -> tuple[Any, str]:
-    """The family of a token that expires in a day and is revoked, and the one that follows from it, which is not."""
+    """Store a family: a revoked token that expires in a day, and its successor, which is not revoked."""
     unseen = refresh(account.client, account.refresh_token).json()["refresh_token"]
     with unit_of(account) as unit:
         connection = unit.session.connection()
@@ -110,7 +110,7 @@ def revoke_but_one(account: Account) -> tuple[Any, str]:
 
 
 def test_logins_at_once_wait_for_no_deletion(fresh: Account) -> None:
-    """Who deletes leaves what another is deleting; here another transaction holds an expired token."""
+    """A deletion skips tokens that another transaction has locked."""
     store(fresh, 5)
     if fresh.client.app.state.database.dialect.name == "sqlite":  # type: ignore[attr-defined]  # FastAPI's
         return  # one writer at a time

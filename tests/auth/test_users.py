@@ -21,7 +21,7 @@ CHANGES: tuple[tuple[str, str, Any], ...] = (
 
 @pytest.fixture(params=["nobody", "user", "driver", "itself"])
 def other(request: pytest.FixtureRequest, account: Account) -> tuple[dict[str, str], int]:
-    """The headers of a caller who is no administrator, and the status of the refusal."""
+    """The headers of a caller who is no administrator, and the expected status."""
     if request.param == "nobody":
         return {}, 401
     return account.headers if request.param == "itself" else request.getfixturevalue(request.param), 403
@@ -29,7 +29,7 @@ def other(request: pytest.FixtureRequest, account: Account) -> tuple[dict[str, s
 
 @pytest.mark.parametrize(("method", "path", "body"), CHANGES)
 def test_nobody_else_may(app: FastAPI, account: Account, other: Any, *, method: str, path: str, body: Any) -> None:
-    """Neither others nor the account itself, and nothing is changed."""
+    """Neither others nor the account itself. Nothing changes."""
     before, (headers, status) = accounts(app, account.email), other
     path = f"{API}/users{path.format(id=account.id)}"
     assert account.client.request(method, path, json=body, headers=headers).status_code == status
@@ -37,7 +37,7 @@ def test_nobody_else_may(app: FastAPI, account: Account, other: Any, *, method: 
 
 
 def test_administrators_list_and_read(client: TestClient, account: Account, admin: dict[str, str]) -> None:
-    """By any public column, and by a search over address and name."""
+    """By any public column, and by a search in address and name."""
     path = f"{API}/users/{account.id}"
     one = client.get(path, headers=admin)
     assert one.json() == account.me().json()
@@ -52,7 +52,7 @@ def test_administrators_list_and_read(client: TestClient, account: Account, admi
 
 
 def test_no_secret_is_shown(client: TestClient, account: Account, admin: dict[str, str]) -> None:
-    """In no answer, by no filter, in no order and in no schema."""
+    """In no response, filter, sort or schema."""
     path = f"{API}/users/{account.id}"
     answers = [
         client.get(f"{API}/users?size=100", headers=admin),
@@ -102,7 +102,7 @@ def test_administrators_change(
 def test_administrators_change_nothing_else(
     client: TestClient, app: FastAPI, account: Account, admin: dict[str, str], changes: dict[str, Any]
 ) -> None:
-    """422, and the account is as it was."""
+    """422, and the account stays as it was."""
     before = accounts(app, account.email)
     for method in ("PATCH", "PUT"):
         answer = client.request(method, f"{API}/users/{account.id}", json=changes, headers=admin)
@@ -111,7 +111,7 @@ def test_administrators_change_nothing_else(
 
 
 def test_an_empty_change_is_400(client: TestClient, account: Account, admin: dict[str, str]) -> None:
-    """And changes not even the time of the change."""
+    """`updated_at` does not change either."""
     before = account.me().json()
     answer = client.patch(f"{API}/users/{account.id}", json={}, headers=admin)
     assert (answer.status_code, answer.json()["code"]) == (400, "empty_update")
@@ -119,7 +119,7 @@ def test_an_empty_change_is_400(client: TestClient, account: Account, admin: dic
 
 
 def test_a_role_holds_at_once(client: TestClient, account: Account, admin: dict[str, str]) -> None:
-    """For the token that is out already, up and down again."""
+    """For tokens issued before, in both directions."""
     path, vehicle = f"{API}/users/{account.id}", {"plate": "R 1", "connector": "ccs"}
     assert client.post(f"{API}/vehicles", json=vehicle, headers=account.headers).status_code == 403
     client.patch(path, json={"role": "driver"}, headers=admin)
@@ -131,7 +131,7 @@ def test_a_role_holds_at_once(client: TestClient, account: Account, admin: dict[
 
 
 def test_administrators_delete(client: TestClient, app: FastAPI, account: Account, admin: dict[str, str]) -> None:
-    """The account and its sessions; its address is free again."""
+    """The account and its sessions. Its address is free again."""
     path = f"{API}/users/{account.id}"
     assert client.delete(path, headers=admin).status_code == 204
     assert client.get(path, headers=admin).status_code == 404
@@ -153,13 +153,13 @@ def test_an_account_that_owns_something_stays(client: TestClient, admin: dict[st
 
 
 def test_an_administrator_makes_no_administrator_by_sign_up(client: TestClient, admin: dict[str, str]) -> None:
-    """`POST /users` is for everyone alike."""
+    """`POST /users` treats all callers alike."""
     body = {"email": "boss@example.com", "password": "long-enough", "full_name": "Boss", "role": "admin"}
     assert client.post(f"{API}/users", json=body, headers=admin).status_code == 422
     assert client.get(f"{API}/users?email=boss@example.com", headers=admin).json()["total"] == 0
 
 
 def test_the_first_administrator_is_an_account(client: TestClient, admin: dict[str, str]) -> None:
-    """Like every other."""
+    """Like every other one."""
     (row,) = client.get(f"{API}/users?email={ADMIN_EMAIL}", headers=admin).json()["items"]
     assert (row["role"], row["is_active"], row["full_name"]) == ("admin", True, "Administrator")

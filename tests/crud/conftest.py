@@ -12,7 +12,7 @@ from tests.sample_entities.opened import open_odd
 
 @pytest.fixture(scope="session")
 def odd_client(databases: Databases, backend: str) -> Iterator[TestClient]:
-    """A client of the odd application, signed in as nobody."""
+    """A client of the odd application that is not signed in."""
     with open_odd(databases, backend) as client:
         yield client
 

@@ -39,27 +39,27 @@ Body = dict[str, Any]
 
 
 class FullError(ConflictError):
-    """409: no more rooms of a name."""
+    """409: there are too many rooms with a name."""
 
     code = "full"
 
 
 class LatecomerCRUD(CRUDBase[Room]):
-    """A hook of one row that counts those stored before it, those of its own batch too."""
+    """A hook for one row that counts stored rows, including those of its own batch."""
 
     one_by_one = True
 
     def validate(self, row: Room, *, stored: Row | None, unit: UnitOfWork) -> None:
-        """Two rooms of a name are enough."""
+        """Allow two rooms with a name."""
         if unit.session.exec(select(func.count()).where(Room.name == row.name)).one() >= 2:
             raise FullError
 
 
 class ParcelCRUD(CRUDBase[Parcel]):
-    """Hooks of many rows: some get a slug, and no more is sent than one carries."""
+    """Hooks for many rows: they set slugs, and limit the total weight."""
 
     def prepare_many(self, rows: Sequence[Row], *, stored: Sequence[Row | None], unit: UnitOfWork) -> None:
-        """The slug is the name of what has no spaces; another needs a weight."""
+        """Set the slug to a name without spaces. Another name needs a weight."""
         super().prepare_many(rows, stored=stored, unit=unit)
         for position, values in enumerate(rows):
             if " " in values.get("name", ""):
@@ -68,7 +68,7 @@ class ParcelCRUD(CRUDBase[Parcel]):
                 values["slug"] = values["name"]
 
     def validate_many(self, rows: Sequence[Parcel], *, stored: Sequence[Row | None], unit: UnitOfWork) -> None:
-        """Together they weigh 100 at most."""
+        """Allow a total weight of 100."""
         super().validate_many(rows, stored=stored, unit=unit)
         weight = 0
         for position, row in enumerate(rows):
@@ -84,15 +84,15 @@ class ParcelCRUD(CRUDBase[Parcel]):
 
 
 class LeafCRUD(CRUDBase[Leaf]):
-    """A hook of one row above one of many, and a verb of many."""
+    """A hook for one row and an overridden verb for many."""
 
     def create_many(self, unit: UnitOfWork, values: Sequence[Any]) -> Sequence[Row]:
-        """Leaves come in the order of their names."""
+        """Store leaves in the order of their names."""
         return super().create_many(unit, sorted(values, key=lambda one: str(one["name"])))
 
 
 class SealedCRUD(CRUDBase[Sealed]):
-    """Some rows get a remark; the others leave the column out."""
+    """A hook that sets a column in some rows only."""
 
     def prepare_many(self, rows: Sequence[Row], *, stored: Sequence[Row | None], unit: UnitOfWork) -> None:
         """By the serial number; a pin that is nobody's is left to the database, which takes none."""
@@ -112,7 +112,7 @@ registry.register(Sealed, read=ANYONE, write=SIGNED_IN, path="sealed", crud=Seal
 
 @pytest.fixture(scope="module")
 def client(databases: Databases, backend: str) -> Iterator[TestClient]:
-    """An application of rooms and parcels, signed in as its administrator."""
+    """An application of rooms and parcels, signed in as administrator."""
     url = databases.prepared(backend, "odd", create_tables)
     password = SecretStr(ADMIN_PASSWORD)
     settings = Settings(database_url=url, admin_email=ADMIN_EMAIL, admin_password=password, **QUIET)
@@ -122,12 +122,12 @@ def client(databases: Databases, backend: str) -> Iterator[TestClient]:
 
 
 def add_room(client: TestClient) -> int:
-    """The id of a new room."""
+    """Create a room and return its id."""
     return int(client.post(ROOMS, json={"name": unique()}).json()["id"])
 
 
 def in_turn(answers: Iterator[Response]) -> tuple[int, Response | None]:
-    """How many single requests went well, and the first that did not."""
+    """Return how many single requests succeeded, and the first that failed."""
     position = 0
     for position, answer in enumerate(answers, start=1):
         if not answer.is_success:
@@ -136,7 +136,7 @@ def in_turn(answers: Iterator[Response]) -> tuple[int, Response | None]:
 
 
 def calendar(client: TestClient, rooms: Sequence[int]) -> list[tuple[int, int, int, str]]:
-    """What is stored for rooms, each named by its place among them."""
+    """Return the stored meetings of rooms, each room by its position."""
     found = client.get(
         MEETINGS, params={"room_id__in": ",".join(map(str, rooms)), "sort": "room_id,first_hour,id", "size": 100}
     )
@@ -146,7 +146,7 @@ def calendar(client: TestClient, rooms: Sequence[int]) -> list[tuple[int, int, i
 
 
 def drawn_meeting(draw: random.Random, rooms: Sequence[int]) -> Body:
-    """A meeting that often is in another's way, and sometimes none at all."""
+    """Return a random meeting that often overlaps, and is sometimes invalid."""
     first = draw.randrange(12)
     at = MISSING if draw.random() < 0.04 else draw.choice(rooms)
     length = draw.choice([0, 1, 1, 2, 2, 3]) if draw.random() < 0.2 else draw.choice([1, 2])
@@ -159,7 +159,7 @@ def drawn_meeting(draw: random.Random, rooms: Sequence[int]) -> Body:
 
 
 def assert_same(batch: Response, went_well: int, refusal: Response | None) -> None:
-    """A batch says what the first of its elements was told that failed alone."""
+    """Require that a batch returns the error of the first element that fails alone."""
     if refusal is None:
         assert batch.is_success, batch.text
         return
@@ -175,7 +175,7 @@ def assert_same(batch: Response, went_well: int, refusal: Response | None) -> No
 
 @pytest.mark.parametrize("seed", range(6))
 def test_new_rows_are_judged_as_if_they_came_in_turn(client: TestClient, seed: int) -> None:
-    """In two rooms that hold the same: what a batch is told and what is stored is what single requests come to."""
+    """In two rooms with the same meetings, a batch has the result of single requests."""
     rooms, twins = ([add_room(client) for _ in range(2)] for _ in range(2))
     draw = random.Random(seed)  # noqa: S311  the same draw in every run
     there = [
@@ -196,10 +196,7 @@ def test_new_rows_are_judged_as_if_they_came_in_turn(client: TestClient, seed: i
 
 @pytest.mark.parametrize("seed", range(6))
 def test_changes_are_judged_as_if_they_came_in_turn(client: TestClient, seed: int) -> None:
-    """Those before an element have moved when it is judged, those behind it have not.
-
-    Whatever members each of them names.
-    """
+    """When an element is checked, earlier elements have moved and later ones have not, whatever members they set."""
     rooms, twins = ([add_room(client) for _ in range(2)] for _ in range(2))
     draw = random.Random(seed)  # noqa: S311  the same draw in every run
     there = [(n % 2, 2 * n, 2 * n + draw.choice([1, 2]), draw.choice(["booked", "begun", "off"])) for n in range(6)]
@@ -226,7 +223,7 @@ def test_changes_are_judged_as_if_they_came_in_turn(client: TestClient, seed: in
 
 
 def test_rows_that_move_up_one_by_one_pass(client: TestClient) -> None:
-    """Each goes to where the one before it was; in the other order the first of them is in another's way."""
+    """Each moves to the place of the one before it. In the opposite order the first one overlaps."""
     room = add_room(client)
     hours = [{"room_id": room, "first_hour": n, "end_hour": n + 1} for n in range(8)]
     ids = [row["id"] for row in client.post(f"{MEETINGS}/batch", json=hours).json()]
@@ -241,10 +238,7 @@ def test_rows_that_move_up_one_by_one_pass(client: TestClient) -> None:
 
 
 def test_rows_of_a_batch_are_in_each_others_way(client: TestClient) -> None:
-    """New ones and moved ones.
-
-    The answer says which time an element before this one has taken, the earliest of them.
-    """
+    """New and moved rows. The error has the earliest conflicting interval of an earlier element."""
     room = add_room(client)
     bodies = [{"room_id": room, "first_hour": n, "end_hour": n + 2} for n in (4, 2, 6, 3)]
     refused = problem(client.post(f"{MEETINGS}/batch", json=bodies), 409, "overlap")
@@ -258,7 +252,7 @@ def test_rows_of_a_batch_are_in_each_others_way(client: TestClient) -> None:
 
 
 def test_changes_of_unlike_members_are_stored_in_their_order(client: TestClient) -> None:
-    """The first makes room for the second, which is in another room until then, and that one for the third."""
+    """The first makes room for the second, which leaves another room, and that one for the third."""
     rooms = [add_room(client) for _ in range(2)]
     hours = ((0, 1), (1, 1), (1, 2))
     bodies = [{"room_id": rooms[at], "first_hour": first, "end_hour": first + 1} for at, first in hours]
@@ -290,7 +284,7 @@ def test_a_missing_row_is_named_where_no_element_before_it_is_at_fault(client: T
 
 
 def problem_of_element(answer: Response, status: int) -> Body:
-    """What is told of an element of a batch, with any status."""
+    """Return the problem of an element of a batch, with any status."""
     assert answer.status_code == status, answer.text
     content: Body = answer.json()
     return content
@@ -315,9 +309,9 @@ def test_a_hook_of_one_row_sees_those_stored_before_it(client: TestClient) -> No
 
 
 def test_hooks_of_many_rows_see_all_of_them(client: TestClient) -> None:
-    """What they set is stored, what they refuse is not.
+    """Values that they set are stored, and rows that they reject are not.
 
-    A row alone is a batch of one that the answer does not speak of.
+    A single row is a batch of one, without a position in the error.
     """
     name = unique("p")
     parcels = [{"name": f"{name}{n}" if n % 2 else f"{name}{n}".upper(), "weight": 30} for n in range(4)]
@@ -341,7 +335,7 @@ def test_hooks_of_many_rows_see_all_of_them(client: TestClient) -> None:
 
 
 def test_what_a_hook_of_many_has_the_database_refuse_is_the_answer(client: TestClient) -> None:
-    """Elements before it are not looked at any more: on PostgreSQL the transaction is over."""
+    """Elements before it are not checked any more: on PostgreSQL the transaction has failed."""
     name = unique("p")
     parcels = [{"name": name, "weight": 1}, {"name": name, "weight": 1, "status": "posted"}]
     content = problem(client.post(f"{PARCELS}/batch", json=parcels), 409, "conflict")
@@ -363,7 +357,7 @@ def test_the_verb_of_many_rows_can_be_overridden(client: TestClient) -> None:
 
 
 def test_rows_that_set_other_columns_are_stored_beside_each_other(client: TestClient) -> None:
-    """A column that a hook has taken out, and that may not be null, is refused where it is missing."""
+    """A NOT NULL column that a hook has removed is an error."""
     serials = [unique("s") for _ in range(3)]
     fine = client.post(f"{SEALED}/batch", json=[{"serial": serial} for serial in serials])
     assert [row["serial"] for row in fine.json()] == serials
@@ -391,7 +385,7 @@ def test_a_batch_of_rows_in_each_others_way_asks_as_often_as_one_row(client: Tes
 def test_a_row_that_moved_between_two_looks_has_the_batch_begin_anew(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another has taken it to another room while the batch queued for the first."""
+    """Another transaction moved it to another room while the batch waited for a lock."""
     room, elsewhere = add_room(client), add_room(client)
     body = {"room_id": room, "first_hour": 1, "end_hour": 2}
     row, lock, calls = client.post(MEETINGS, json=body).json(), OverlapGuard.lock, []

@@ -17,7 +17,7 @@ SAME = settings(derandomize=True, database=None, deadline=None, max_examples=200
 
 
 def read(column: Column, cell: str) -> Any:
-    """The JSON value of a cell."""
+    """Return the JSON value of a cell."""
     return json.loads(column.type.read_cell(cell))
 
 
@@ -25,7 +25,7 @@ def read(column: Column, cell: str) -> Any:
 @given(text=st.text(st.sampled_from(f"{RISKY_CHARACTERS}'\"aä,; 1"), min_size=1))
 @example(text="'")
 def test_text_is_safe_and_comes_back(text: str) -> None:
-    """Whatever it begins with, quotes of its own among it."""
+    """Whatever it begins with, also quotes."""
     write = EVERYTHING["text"].type.write_cell
     assert write is not None
     cell = write(text)
@@ -35,7 +35,7 @@ def test_text_is_safe_and_comes_back(text: str) -> None:
 
 
 def test_every_risky_character_is_known() -> None:
-    """The one list is the other."""
+    """Both lists are equal."""
     assert json.loads(f'"{RISKY[1:-1].replace(chr(92) + "-", "-")}"') == RISKY_CHARACTERS
 
 
@@ -48,7 +48,7 @@ def test_every_risky_character_is_known() -> None:
 @example(cell="NaN")
 @example(cell="[" * 1000)
 def test_no_cell_breaks_out_of_its_member(cell: str) -> None:
-    """Whatever the column, a cell becomes one JSON value, or a string for the schema to refuse."""
+    """In every column a cell becomes one JSON value, or a string that the schema rejects."""
     for column in (*EVERYTHING.values(), *MAYBE.values()):
         written = column.type.read_cell(cell)
         try:
@@ -70,13 +70,13 @@ def test_no_cell_breaks_out_of_its_member(cell: str) -> None:
     ],
 )  # fmt: skip
 def test_a_cell_is_read_by_the_kind_of_its_column(name: str, cell: str, value: Any) -> None:
-    """What is none of the kind stays text, and the schema says what is wrong with it."""
+    """A cell of another form stays text, and the schema says what is wrong."""
     found = read(EVERYTHING[name], cell)
     assert (found, type(found)) == (value, type(value))
 
 
 def test_an_empty_cell_is_null_where_the_column_takes_null() -> None:
-    """Else it is the empty text in a text column, and in every other it is as if it were not there."""
+    """Otherwise it is the empty text in a text column, and in any other column the member is missing."""
     assert {column.empty_cell for name, column in MAYBE.items() if column.nullable} == {"null"}
     texts = {name for name, column in EVERYTHING.items() if column.empty_cell == '""'}
     assert texts == {"text", "short_text", "patterned", "indexed_text", "address"}

@@ -29,48 +29,48 @@ CSV = {"Content-Type": "text/csv"}
 
 
 class Colour(enum.Enum):
-    """A class for the words."""
+    """An enum for the column."""
 
     RED = "red"
     BLUE = "blue"
 
 
 class WordRecord(IntegerKey, Record, registry=sa.orm.registry(metadata=metadata)):
-    """An entity in a metadata of its own."""
+    """`Record` in a metadata of its own."""
 
 
 class Tariff(WordRecord, table=True):
-    """Both kinds."""
+    """Enum columns with and without a class."""
 
     state: str = Field(default="draft", sa_column=sa.Column(STATES, nullable=False, index=True))
     colour: Colour = Field(default=Colour.RED, index=True)
 
 
 class OtherRecord(IntegerKey, Record, registry=sa.orm.registry(metadata=sa.MetaData())):
-    """An entity that no database ever has."""
+    """`Record` in a metadata that no database has."""
 
 
 class Mixed(OtherRecord, table=True):
-    """A class whose annotation is another than its column's."""
+    """A class with an annotation that differs from its column."""
 
     colour: str = Field(default="red", sa_column=sa.Column(sa.Enum(Colour), nullable=False))
 
 
 class Swapped(OtherRecord, table=True):
-    """The other way round."""
+    """The opposite case."""
 
     colour: Colour = Field(default=Colour.RED, sa_column=sa.Column(sa.Enum("red", "blue", name="c"), nullable=False))
 
 
 @pytest.fixture
 def url(backend: str, databases: Databases) -> str:
-    """A database of tariffs."""
+    """The URL of a database with tariffs."""
     return databases.prepared(backend, "words", metadata.create_all)
 
 
 @pytest.fixture
 def client(url: str) -> Iterator[TestClient]:
-    """An application that anybody may write to."""
+    """An application that anyone may write to."""
     registry = Registry()
     registry.register(Tariff, read=ANYONE, write=ANYONE)
     with QuickClient(create_app(Settings(database_url=url, **QUIET), registry, metadata)) as made:
@@ -78,13 +78,13 @@ def client(url: str) -> Iterator[TestClient]:
 
 
 def total(client: TestClient, **filters: Any) -> int:
-    """How many tariffs there are."""
+    """Return the number of tariffs."""
     return int(client.get(TARIFFS, params=filters).json()["total"])
 
 
 @pytest.mark.parametrize("word", ["bogus", "draft ", "DRAFT"])
 def test_a_word_that_the_column_does_not_have_is_refused(client: TestClient, word: str) -> None:
-    """Wherever it comes in; and nothing is stored."""
+    """In every place, and nothing is stored."""
     made = client.post(TARIFFS, json={"state": "published"})
     assert (made.status_code, made.json()["state"]) == (201, "published")
     answers = [
@@ -100,7 +100,7 @@ def test_a_word_that_the_column_does_not_have_is_refused(client: TestClient, wor
 
 
 def test_words_have_the_filters_of_an_enum(client: TestClient) -> None:
-    """No parts of words, which PostgreSQL's own enums do not have; the document lists the words."""
+    """No `contains` and its like, which PostgreSQL's enums do not have. The document lists the members."""
     for query in ("state__contains=d", "state__startswith=d", "state__gt=d"):
         assert client.get(f"{TARIFFS}?{query}").status_code == 422
     document = client.get("/openapi.json").json()
@@ -109,7 +109,7 @@ def test_words_have_the_filters_of_an_enum(client: TestClient) -> None:
 
 
 def test_a_value_that_the_class_does_not_know_is_shown_as_it_is(client: TestClient, url: str) -> None:
-    """A newer deploy may have stored it; the older server's lists go on."""
+    """A newer deploy may have stored it, and the older server's lists must still work."""
     made = client.post(TARIFFS, json={})
     engine = sa.create_engine(url)
     with engine.begin() as connection:
@@ -126,7 +126,7 @@ def test_a_value_that_the_class_does_not_know_is_shown_as_it_is(client: TestClie
 
 @pytest.mark.parametrize(("model", "holds"), [(Mixed, "Colour"), (Swapped, "texts")])
 def test_an_annotation_that_is_not_the_columns_is_refused(model: type[OtherRecord], holds: str) -> None:
-    """Every answer would fail; the message says what to change."""
+    """Every response would fail. The message says what to change."""
     with pytest.raises(
         RegistrationError, match=f"{model.__name__}.colour: the column stores {holds} .* use one type for both"
     ):

@@ -41,26 +41,26 @@ ADDRESS = FieldType(
 
 
 class AddressNumber(sa.types.TypeDecorator[IPv4Address]):
-    """Stores an address as a number."""
+    """A column type that stores an address as a number."""
 
     impl = sa.BigInteger
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: sa.Dialect) -> int | None:
-        """The address as a number."""
+        """Return the address as a number."""
         return None if value is None else int(value)
 
     def process_result_value(self, value: Any, dialect: sa.Dialect) -> IPv4Address | None:
-        """The number as an address."""
+        """Return the number as an address."""
         return None if value is None else IPv4Address(value)
 
 
 class HostRecord(IntegerKey, Record, registry=sa.orm.registry(metadata=metadata)):
-    """An entity in a metadata of its own."""
+    """`Record` in a metadata of its own."""
 
 
 class Host(HostRecord, table=True):
-    """An entity with a column of the new type, and one that may be null."""
+    """An entity with a column of the new type, and a nullable one."""
 
     address: IPv4Address = Field(sa_type=AddressNumber, index=False)
     gateway: IPv4Address | None = Field(default=None, sa_type=AddressNumber, index=False)
@@ -78,7 +78,7 @@ def client(backend: str, databases: Databases, monkeypatch: pytest.MonkeyPatch) 
 
 
 def addresses(client: TestClient, **query: Any) -> list[str]:
-    """The addresses that a list returns."""
+    """Return the addresses in a list."""
     return [row["address"] for row in client.get(HOSTS, params=query).json()["items"]]
 
 

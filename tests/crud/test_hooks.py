@@ -16,14 +16,14 @@ FIRST = {"label": "Spring", "first_day": "2030-03-01", "last_day": "2030-05-31"}
 
 
 def made(answer: Response) -> dict[str, Any]:
-    """The row that was stored."""
+    """Create a row and return it."""
     assert answer.status_code == 201, answer.text
     row: dict[str, Any] = answer.json()
     return row
 
 
 def faults(answer: Response) -> list[tuple[list[str], str]]:
-    """Where and why input was refused."""
+    """Return the places and messages of a 422."""
     assert answer.status_code == 422, answer.text
     return [(fault["loc"], fault["msg"]) for fault in answer.json()["errors"]]
 
@@ -36,7 +36,7 @@ def parcel(odd_client: TestClient, odd_admin: Headers) -> dict[str, Any]:
 
 
 def test_prepare_sets_what_the_server_owns(odd_client: TestClient, odd_admin: Headers, parcel: dict[str, Any]) -> None:
-    """When a row is made and when it changes, and only what it should."""
+    """At creation and at a change, and nothing else."""
     assert parcel["slug"] == parcel["name"].casefold().replace(" ", "-")
     path = f"{PARCELS}/{parcel['id']}"
     heavier = odd_client.patch(path, json={"weight": 11}, headers=odd_admin).json()
@@ -49,7 +49,7 @@ def test_prepare_sets_what_the_server_owns(odd_client: TestClient, odd_admin: He
 def test_validate_sees_the_whole_row_and_the_stored_one(
     odd_client: TestClient, odd_admin: Headers, parcel: dict[str, Any]
 ) -> None:
-    """What it refuses is not stored."""
+    """A rejected row is not stored."""
     path = f"{PARCELS}/{parcel['id']}"
     lighter = odd_client.patch(path, json={"weight": 9, "name": "Green"}, headers=odd_admin)
     assert faults(lighter) == [(["body", "weight"], "a parcel does not grow lighter")]
@@ -65,7 +65,7 @@ def test_validate_sees_the_whole_row_and_the_stored_one(
 def test_scope_hides_rows_from_every_verb(
     odd_client: TestClient, odd_admin: Headers, odd_user: Headers, parcel: dict[str, Any]
 ) -> None:
-    """Get, list and its total, change and delete; those who may see the row still do."""
+    """Get, list and its total, change and delete. Callers within the scope still see them."""
     path = f"{PARCELS}/{parcel['id']}"
     hidden = odd_client.patch(path, json={"status": "secret stock"}, headers=odd_admin).json()
     for method, body in (("GET", None), ("PATCH", {"weight": 12}), ("PUT", {"weight": 12}), ("DELETE", None)):
@@ -81,7 +81,7 @@ def test_scope_hides_rows_from_every_verb(
 def test_a_row_may_leave_the_callers_sight(
     odd_client: TestClient, odd_user: Headers, odd_admin: Headers, parcel: dict[str, Any]
 ) -> None:
-    """The change is answered; from then on the row is not there."""
+    """The change succeeds. From then on the row is 404."""
     path = f"{PARCELS}/{parcel['id']}"
     assert odd_client.patch(path, json={"status": "gone"}, headers=odd_user).json()["status"] == "gone"
     assert odd_client.get(path, headers=odd_user).status_code == 404
@@ -89,7 +89,7 @@ def test_a_row_may_leave_the_callers_sight(
 
 
 def test_field_validators_of_the_class_hold(odd_client: TestClient, odd_admin: Headers) -> None:
-    """Before and after pydantic's own; when a row is made and when it changes."""
+    """Before and after pydantic's own, at creation and at a change."""
     period = made(odd_client.post(PERIODS, json={**FIRST, "label": "  Spring "}, headers=odd_admin))
     assert period["label"] == "Spring"
     path = f"{PERIODS}/{period['id']}"
@@ -101,7 +101,7 @@ def test_field_validators_of_the_class_hold(odd_client: TestClient, odd_admin: H
 
 
 def test_a_model_validator_sees_the_row_as_it_would_be(odd_client: TestClient, odd_admin: Headers) -> None:
-    """A change of one column is judged beside the stored others."""
+    """A change of one column is validated with the other stored columns."""
     disorder = [(["body"], "Value error, last_day must not come before first_day")]
     late = {**FIRST, "first_day": "2030-06-01"}
     assert faults(odd_client.post(PERIODS, json=late, headers=odd_admin)) == disorder
@@ -116,7 +116,7 @@ def test_a_model_validator_sees_the_row_as_it_would_be(odd_client: TestClient, o
 
 
 def test_marks_say_who_sets_a_column(odd_client: TestClient, odd_admin: Headers) -> None:
-    """Create-only stays, read-only has its default, secrets are nowhere."""
+    """Create-only columns stay, read-only ones have their default, and secrets are in no response."""
     row = made(odd_client.post(SEALED, json={"serial": unique("serial")}, headers=odd_admin))
     assert set(row) == {"id", "serial", "state", "remark", "created_at", "updated_at"}
     assert row["state"] == "new"
@@ -128,7 +128,7 @@ def test_marks_say_who_sets_a_column(odd_client: TestClient, odd_admin: Headers)
 
 
 def test_a_hand_written_route_wins_over_the_generated_one(odd_client: TestClient, odd_user: Headers) -> None:
-    """It was included before the entity was registered; the other verbs are still generated."""
+    """Though it was included first. The other verbs stay generated."""
     row = made(odd_client.post(NOTICES, json={"message": "hello"}, headers=odd_user))
     answer = odd_client.get(f"{NOTICES}/{row['id']}")
     assert (answer.headers["x-by-hand"], answer.json()) == ("yes", row)
@@ -139,7 +139,7 @@ def test_a_hand_written_route_wins_over_the_generated_one(odd_client: TestClient
 
 
 def test_a_literal_segment_wins_over_an_id(odd_client: TestClient, odd_user: Headers) -> None:
-    """`/diaries/latest` is no diary called latest."""
+    """`/diaries/latest` is not the diary with the id "latest"."""
     made(odd_client.post(DIARIES, json={"entry": "first"}, headers=odd_user))
     made(odd_client.post(DIARIES, json={"entry": "second"}, headers=odd_user))
     assert odd_client.get(f"{DIARIES}/latest", headers=odd_user).json() == ["second"]

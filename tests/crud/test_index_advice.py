@@ -30,7 +30,7 @@ class Scratch(IntegerKey, Record, registry=orm_registry(metadata=metadata)):
 
 
 class Served(Scratch, table=True):
-    """Each way in which an index serves a column, and in which nobody reads by one."""
+    """Columns that an index serves in every possible way, and columns by which nobody reads."""
 
     __table_args__ = (
         sa.UniqueConstraint("first_of_two", "second"),
@@ -55,7 +55,7 @@ sa.Index("ix_last", table_of(Served).c.last.desc())
 
 
 class ThoughtAbout(Scratch, table=True):
-    """Each way to say that a column needs no index."""
+    """Every way to say that a column needs no index."""
 
     plain: int = Field(index=False)
     annotated: Annotated[int, Field(index=False)]
@@ -65,7 +65,7 @@ class ThoughtAbout(Scratch, table=True):
 
 
 class Bare(Scratch, table=True):
-    """Each way in which a column is left without an index that serves it."""
+    """Every way in which a column has no index that serves it."""
 
     __table_args__ = (
         sa.Index("ix_other", "other", "second"),
@@ -97,7 +97,7 @@ REFERENCES = "by which a delete of what they refer to reads"
 
 
 def sentences(model: type[SQLModel], **words: Any) -> list[str]:
-    """What is said of an entity that is registered so."""
+    """Return the advice for an entity with this registration."""
     registry = Registry()
     registry.register(model, **{"write": SIGNED_IN, **words})
     return registry.missing_indexes()
@@ -109,14 +109,14 @@ def test_a_column_that_is_served_or_was_thought_about_is_not_named(model: type[S
 
 
 def test_a_column_that_no_index_begins_with_is_named_with_the_mend() -> None:
-    """The owner first; then what is referred to; then what lists filter and sort by."""
+    """The owner first, then references, then columns that lists filter and sort by."""
     (sentence,) = sentences(Bare, owner="owner_id")
     named = f"{OWNER}parent_id, keeper_key, {REFERENCES}; {LISTED}, by which lists filter and sort"
     assert sentence == f"Bare: no index begins with {named}: {FIX}"
 
 
 def test_the_owner_of_what_others_may_read_is_a_reference_like_any() -> None:
-    """For lists do not read by it."""
+    """Lists do not read by it."""
     (sentence,) = sentences(Bare, owner="owner_id", read=ANYONE)
     assert f"begins with parent_id, owner_id, keeper_key, {REFERENCES}; " in sentence
 
@@ -136,7 +136,7 @@ def _logging_as_it_was() -> Iterator[None]:
 def test_a_start_logs_one_line_an_entity(
     databases: Databases, backend: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Not at registration, nor when the application is made; and the start goes on."""
+    """At the start, not at registration or when the application is made. The start succeeds."""
     registry = Registry()
     registry.register(Bare, owner="owner_id")
     registry.register(Served, write=SIGNED_IN)

@@ -19,7 +19,7 @@ from rowhouse.schemas.json_types import check_json
     ],
 )
 def test_what_cannot_be_stored_is_named(document: Any, message: str) -> None:
-    """Wherever in the document it is."""
+    """At any depth of the document."""
     with pytest.raises(ValueError, match=message):
         check_json(document)
 

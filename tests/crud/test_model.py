@@ -25,14 +25,14 @@ class Scratch(Record, registry=mappings):
 
 
 class Grade(enum.Enum):
-    """Values of two types."""
+    """An enum with values of two types."""
 
     NONE = "none"
     TOP = 1
 
 
 class Report(IntegerKey, Scratch, table=True):
-    """Columns whose types differ between the databases, or between SQLModel and us."""
+    """Columns whose types differ between the databases, or between SQLModel and the engine."""
 
     grade: Grade = Grade.NONE
     document: dict[str, Any] | None = Field(
@@ -42,7 +42,7 @@ class Report(IntegerKey, Scratch, table=True):
 
 
 class Memo(IntegerKey, Scratch, table=True):
-    """Every way to say text, and two that name an order of their own."""
+    """Every type of text, and two with a collation of their own."""
 
     plain: str
     short: str = Field(max_length=40)
@@ -76,7 +76,7 @@ class Summary(IntegerKey, Record):
     ],
 )
 def test_a_path_is_the_plural_in_kebab_case(name: str, path: str) -> None:
-    """Regular English."""
+    """For regular English plurals."""
     assert plural(name) == path
 
 
@@ -85,12 +85,12 @@ def test_a_path_is_the_plural_in_kebab_case(name: str, path: str) -> None:
     [("Book", "book"), ("ChargePoint", "charge_point"), ("APIKey", "api_key"), ("HTTPServer2", "http_server2")],
 )
 def test_a_part_of_an_operation_id_is_the_singular_in_snake_case(name: str, part: str) -> None:
-    """As `get_charge_point`."""
+    """As in `get_charge_point`."""
     assert singular_snake(name) == part
 
 
 def test_an_enum_is_stored_as_the_text_of_its_value() -> None:
-    """And read as the member; text passes, for a filter may come as such."""
+    """It is read as the member. Text passes, because a filter may send it."""
     dialect = sa.make_url("sqlite://").get_dialect()()
     kind = EnumText(Grade)
     assert [kind.process_bind_param(value, dialect) for value in (Grade.TOP, "none", None)] == ["1", "none", None]
@@ -98,7 +98,7 @@ def test_an_enum_is_stored_as_the_text_of_its_value() -> None:
 
 
 def test_text_of_every_type_sorts_by_code_point() -> None:
-    """As SQLite sorts it; with its own length, and unless the class says otherwise for PostgreSQL."""
+    """As on SQLite, with its own length, unless the class sets a collation for PostgreSQL."""
     ddl = {
         backend: str(
             sa.schema.CreateTable(metadata.tables["memos"]).compile(dialect=sa.make_url(backend).get_dialect()())
@@ -114,7 +114,7 @@ def test_text_of_every_type_sorts_by_code_point() -> None:
 
 
 def test_a_missing_document_is_null_on_each_database() -> None:
-    """And not JSON's null, which `__isnull` would not find."""
+    """Not JSON's null, which `__isnull` would not find."""
     table = metadata.tables["reports"]
     assert isinstance(table.columns["grade"].type, EnumText)
     for backend in ("sqlite", "postgresql"):
@@ -124,7 +124,7 @@ def test_a_missing_document_is_null_on_each_database() -> None:
 
 
 def test_a_class_that_is_no_table_is_left_alone() -> None:
-    """A query's columns are its tables' columns, which are portable already."""
+    """The columns of a query belong to its tables and are portable already."""
     query = sa.select(metadata.tables["reports"]).subquery()
     before = [column.type for column in query.columns]
     mappings.map_imperatively(Summary, query, primary_key=[query.c.id])
@@ -132,7 +132,7 @@ def test_a_class_that_is_no_table_is_left_alone() -> None:
 
 
 def test_an_enum_over_a_column_of_another_type_is_the_enum_on_the_wire() -> None:
-    """Such as numbers in a table that was there before."""
+    """Such as numbers in an existing table."""
 
     class Level(enum.IntEnum):
         LOW = 1
@@ -141,7 +141,7 @@ def test_an_enum_over_a_column_of_another_type_is_the_enum_on_the_wire() -> None
 
 
 def test_an_indexed_text_has_a_limit() -> None:
-    """PostgreSQL has an entry of an index fit into a page. A text of any length is fine where no index has it."""
+    """An index entry of PostgreSQL must fit into a page. Text without an index may have any length."""
 
     class Tag(IntegerKey, Scratch, table=True):
         """Texts without a length."""

@@ -34,10 +34,10 @@ MEETINGS, STAYS = "/api/v1/meetings", "/api/v1/stays"
 
 
 class SigningCRUD(CRUDBase[Room]):
-    """A hook that flushes something of its own: each room is a station, too."""
+    """A hook that flushes rows of its own."""
 
     def validate(self, row: Room, *, stored: Row | None, unit: UnitOfWork) -> None:
-        """Put up the sign."""
+        """Store a station with the name of the room."""
         unit.session.add(Station(code=row.name))
         unit.session.flush()
 
@@ -53,7 +53,7 @@ registry.register(Visit, read=ANYONE, write=SIGNED_IN)
 
 @pytest.fixture(scope="module")
 def client(databases: Databases, backend: str) -> Iterator[TestClient]:
-    """An application of rooms and leaves, signed in as its administrator."""
+    """An application of rooms and leaves, signed in as administrator."""
     url = databases.prepared(backend, "odd", create_tables)
     password = SecretStr(ADMIN_PASSWORD)
     settings = Settings(database_url=url, admin_email=ADMIN_EMAIL, admin_password=password, **QUIET)
@@ -64,12 +64,12 @@ def client(databases: Databases, backend: str) -> Iterator[TestClient]:
 
 @pytest.fixture
 def room(client: TestClient) -> int:
-    """A room of the test's own."""
+    """A new room."""
     return int(client.post("/api/v1/rooms", json={"name": unique()}).json()["id"])
 
 
 def meet(client: TestClient, room: int, hours: tuple[int, int], **members: Any) -> dict[str, Any]:
-    """A new meeting."""
+    """Return the response to a new meeting."""
     answer = client.post(MEETINGS, json=body(room, hours, **members))
     assert answer.status_code == 201, answer.text
     made: dict[str, Any] = answer.json()
@@ -77,12 +77,12 @@ def meet(client: TestClient, room: int, hours: tuple[int, int], **members: Any) 
 
 
 def body(room: int, hours: tuple[int, int], **members: Any) -> dict[str, Any]:
-    """What makes a meeting."""
+    """Return the body of a meeting."""
     return {"room_id": room, "first_hour": hours[0], "end_hour": hours[1], **members}
 
 
 def meetings(client: TestClient, room: int) -> list[tuple[int, int]]:
-    """The hours that are stored for a room."""
+    """Return the stored hours of a room."""
     found = client.get(MEETINGS, params={"room_id": room, "sort": "first_hour"}).json()["items"]
     return [(row["first_hour"], row["end_hour"]) for row in found]
 
@@ -102,7 +102,7 @@ def test_create_update_and_a_change_of_state_are_judged_alike(client: TestClient
 
 
 def test_a_locked_row_that_moves_is_checked_and_one_that_stays_is_not(client: TestClient, room: int) -> None:
-    """`update_locked` locks the room and looks for a conflict only where the row gets another place or time, or becomes live."""
+    """`update_locked` locks the room and searches for conflicts only if the place or the time changes, or the row becomes live."""
     row, _ = meet(client, room, (1, 3)), meet(client, room, (5, 7))
     application: Any = client.app
     with rowhouse.unit(application) as unit:
@@ -138,7 +138,7 @@ def test_an_interval_ends_after_it_starts(client: TestClient, room: int) -> None
 
 
 def test_names_that_sql_has_to_quote(client: TestClient, room: int) -> None:
-    """The guard and the database's own rule."""
+    """In the engine's check and in the database's rule."""
     visit = {"order": room, "group": 1, "Until": 3}
     made = client.post("/api/v1/visits", json=visit)
     assert made.status_code == 201, made.text
@@ -150,7 +150,7 @@ def test_names_that_sql_has_to_quote(client: TestClient, room: int) -> None:
 
 
 def test_rows_without_a_resource_do_not_overlap(client: TestClient, room: int) -> None:
-    """One by one, in a batch and below the engine, neither with each other nor with those of a resource."""
+    """One by one, in a batch and below the engine, neither with each other nor with rows of a resource."""
     visit = {"order": None, "group": 1, "Until": 9}
     for one in (visit, visit, {**visit, "order": room}, visit):
         assert client.post("/api/v1/visits", json=one).status_code == 201
@@ -160,7 +160,7 @@ def test_rows_without_a_resource_do_not_overlap(client: TestClient, room: int) -
 
 
 def store(client: TestClient, model: type[OddEntity], row: Row) -> None:
-    """A row that the engine never saw."""
+    """Store a row without the engine."""
     app = client.app
     assert isinstance(app, FastAPI)
     with app.state.database.engine.begin() as connection:
@@ -217,7 +217,7 @@ def test_what_a_hook_flushes_in_a_batch_is_told_of_its_element(client: TestClien
 def test_a_row_that_moved_between_two_looks_is_looked_at_anew(
     client: TestClient, room: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another has taken it to another room while we queued for the first: begin again, and end well."""
+    """Another transaction moved it to another room while this one waited for a lock. It starts again and succeeds."""
     elsewhere = int(client.post("/api/v1/rooms", json={"name": unique()}).json()["id"])
     row, lock, calls = meet(client, room, (1, 2)), OverlapGuard.lock, []
 
@@ -247,7 +247,7 @@ def test_days_on_a_resource_with_a_uuid(client: TestClient) -> None:
 
 @pytest.mark.parametrize("model", [Meeting, Stay])
 def test_the_database_holds_the_rule_below_the_engine(client: TestClient, model: type[OddEntity]) -> None:
-    """A row that the engine never saw is refused by the database's own rule."""
+    """The database's own rule rejects a row that the engine never saw."""
     app = client.app
     assert isinstance(app, FastAPI)
     table = table_of(model)
@@ -302,7 +302,7 @@ def test_it_belongs_to_a_table() -> None:
 
 
 def test_a_resource_without_a_number_is_excluded_by_its_hash() -> None:
-    """PostgreSQL has ranges of numbers without an extension, and none of texts."""
+    """Without an extension PostgreSQL has ranges of numbers, but none of text."""
     rule = rules_of(table_of(Stay))[0]
     kinds = {**rule.types, rule.resource: sa.Uuid()}
     assert f"hashtextextended({rule.resource}::text, 0)" in rule.rule.exclusion(kinds)

@@ -55,13 +55,13 @@ TYPES = {
 
 @pytest.fixture(scope="session")
 def odd_document() -> Document:
-    """The odd entities' document."""
+    """The document of the odd entities."""
     return document_of(create_odd_app)
 
 
 @pytest.fixture(scope="session")
 def document() -> Document:
-    """The product's document."""
+    """The document of the sample shop."""
     return document_of(create_app)
 
 
@@ -80,7 +80,7 @@ def columns(registry: Registry) -> Iterator[tuple[Registration, str, set[Mark]]]
 
 
 def bare(schema: dict[str, Any], document: Document) -> dict[str, Any]:
-    """The type of a schema and its values, without its limits; a choice with null is what is not null."""
+    """Return the type and the values of a schema, without its limits. Of a choice with null, return the other part."""
     if "$ref" in schema:
         return bare(document["components"]["schemas"][schema["$ref"].rpartition("/")[2]], document)
     if "anyOf" in schema:
@@ -89,7 +89,7 @@ def bare(schema: dict[str, Any], document: Document) -> dict[str, Any]:
 
 
 def test_operation_ids_are_those_of_the_contract(document: Document) -> None:
-    """Also for words of several parts and irregular plurals, and for hand-written routes."""
+    """Also for names of several words, irregular plurals and hand-written routes."""
     found = {(method, path): operation["operationId"] for method, path, operation in operations(document)}
     for (method, path), name in BOOK_OPERATIONS.items():
         assert found[method, f"/api/v1/books{path}"] == name
@@ -97,14 +97,14 @@ def test_operation_ids_are_those_of_the_contract(document: Document) -> None:
 
 
 def test_schema_names_are_those_of_the_contract(document: Document) -> None:
-    """None has FastAPI's marks of two schemas with one name."""
+    """None has FastAPI's suffixes for equal names."""
     names = set(document["components"]["schemas"])
     assert names >= SCHEMAS
     assert [name for name in names if "__" in name or "-Input" in name or "-Output" in name] == []
 
 
 def test_operation_ids_are_unique(document: Document, odd_document: Document) -> None:
-    """And fit to be names in any language."""
+    """They are valid names in every language."""
     for one in (document, odd_document):
         counted = Counter(operation["operationId"] for _, _, operation in operations(one))
         assert [name for name, number in counted.items() if number > 1] == []
@@ -112,7 +112,7 @@ def test_operation_ids_are_unique(document: Document, odd_document: Document) ->
 
 
 def test_the_document_is_the_same_each_time(odd_client: TestClient, odd_document: Document) -> None:
-    """To the order of its members, so that a generated client changes only when the API does."""
+    """Including the order of its members, so that a generated client changes only when the API does."""
     assert isinstance(odd_client.app, FastAPI)
     odd_client.app.openapi.cache_clear()  # type: ignore[attr-defined]  # main puts a cached function there
     assert json.dumps(odd_client.app.openapi()) == json.dumps(odd_document)
@@ -127,7 +127,7 @@ def test_it_is_served_as_it_is(
 
 
 def test_every_filter_is_documented_with_its_type(odd_document: Document) -> None:
-    """The type of the column, an array of it, text or a boolean; each with a sentence of its own."""
+    """The type of the column, an array of it, text or a boolean, each with a description of its own."""
     for registration in odd_registry.registrations.values():
         plan = registration.resource
         listed = odd_document["paths"][f"/api/v1/{plan.path}"]["get"]["parameters"]
@@ -152,7 +152,7 @@ def test_every_filter_is_documented_with_its_type(odd_document: Document) -> Non
 
 
 def test_no_secret_is_in_the_document(document: Document, odd_document: Document) -> None:
-    """Not its name, not its default."""
+    """Neither its name nor its default."""
     for one, registry in ((document, product_registry), (odd_document, odd_registry)):
         secrets = {name for _, name, marks in columns(registry) if Mark.SECRET in marks}
         assert secrets
@@ -162,9 +162,9 @@ def test_no_secret_is_in_the_document(document: Document, odd_document: Document
 
 
 def test_bodies_hold_what_a_client_may_set(odd_document: Document) -> None:
-    """The key, the timestamps, the owner and read-only columns are in answers only.
+    """The key, the timestamps, the owner and read-only columns are in responses only.
 
-    Create-only ones are in no change.
+    Create-only columns are in no change.
     """
     schemas = odd_document["components"]["schemas"]
     for registration, name, marks in columns(odd_registry):
@@ -180,7 +180,7 @@ def test_bodies_hold_what_a_client_may_set(odd_document: Document) -> None:
 
 
 def test_every_error_is_documented_as_a_problem(document: Document) -> None:
-    """Those of a change among them; a creation tells where the row is."""
+    """Also those of changes. A creation documents `Location`."""
     for _, path, operation in operations(document):
         for status, answer in operation["responses"].items():
             if status >= "400":
@@ -194,7 +194,7 @@ def test_every_error_is_documented_as_a_problem(document: Document) -> None:
 
 
 def test_only_what_needs_a_caller_asks_for_one(odd_document: Document) -> None:
-    """Open reading has no lock in the interactive pages."""
+    """Public reads show no lock in the documentation pages."""
     for registration in odd_registry.registrations.values():
         item = odd_document["paths"][f"/api/v1/{registration.resource.path}"]
         assert ("security" in item["get"]) is not registration.resource.read.anyone
@@ -202,7 +202,7 @@ def test_only_what_needs_a_caller_asks_for_one(odd_document: Document) -> None:
 
 
 def test_an_export_is_documented_like_its_list(document: Document, odd_document: Document) -> None:
-    """It takes what the list takes but its pages, and a format; it gives a file in either."""
+    """It has the parameters of the list except pages, and a format. Its response is a file in one of the formats."""
     for one in (document, odd_document):
         exports = {path: item["get"] for path, item in one["paths"].items() if path.endswith("/export")}
         assert exports
@@ -218,7 +218,7 @@ def test_an_export_is_documented_like_its_list(document: Document, odd_document:
 
 
 def test_an_import_is_documented_with_both_types(document: Document, odd_document: Document) -> None:
-    """What it reads, how many rows it has stored, and everything that may go wrong."""
+    """Its media types, the number of stored rows, and its errors."""
     for one in (document, odd_document):
         imports = [item["post"] for path, item in one["paths"].items() if path.endswith("/import")]
         assert imports

@@ -37,11 +37,11 @@ BETWEEN = ListOperator(
 
 
 class LevelRecord(IntegerKey, Record, registry=sa.orm.registry(metadata=metadata)):
-    """An entity in a metadata of its own."""
+    """`Record` in a metadata of its own."""
 
 
 class Level(LevelRecord, table=True):
-    """A column that is ordered, and one that is not."""
+    """An entity with an ordered column and an unordered one."""
 
     height: int = Field(index=False)
     is_open: bool = Field(default=True, index=False)
@@ -59,7 +59,7 @@ def client(backend: str, databases: Databases, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_new_operator_is_one_entry(client: TestClient) -> None:
-    """It filters, it validates its values, and it is in OpenAPI for ordered columns."""
+    """It filters, validates its values, and is in OpenAPI for ordered columns."""
     assert client.post(f"{LEVELS}/batch", json=[{"height": height} for height in (1, 5, 9)]).status_code == 201
     found = client.get(LEVELS, params={"height__between": "2,9", "sort": "height"}).json()
     assert [row["height"] for row in found["items"]] == [5, 9]

@@ -57,7 +57,7 @@ class Twofold(Scratch, table=True):
 
 
 class Coded(Scratch, table=True):
-    """A class whose key has another name."""
+    """A class with a key of another name."""
 
     code: str = Field(primary_key=True)
 
@@ -69,7 +69,7 @@ class Leaky(IntegerKey, Scratch, table=True):
 
 
 class Told(IntegerKey, Scratch, table=True):
-    """A class with a column that looks like a secret and is declared to be none."""
+    """A class with such a column that is declared not to be one."""
 
     token_count: Annotated[int, READ_ONLY] = 0
 
@@ -81,43 +81,43 @@ class Binary(IntegerKey, Scratch, table=True):
 
 
 class HiddenBinary(IntegerKey, Scratch, table=True):
-    """The mend that the message for `Binary` names."""
+    """The fix that the message for `Binary` names."""
 
     content: Annotated[bytes, SECRET] = b""
 
 
 class Networked(IntegerKey, Scratch, table=True):
-    """A class with a column that SQLModel keeps as text, and whose values no driver takes."""
+    """A class with a column that SQLModel treats as text, and whose values no driver accepts."""
 
     address: IPv4Address
 
 
 class Inexact(IntegerKey, Scratch, table=True):
-    """A class with money of no given size."""
+    """A class with a decimal without precision."""
 
     price: Decimal
 
 
 class TooExact(IntegerKey, Scratch, table=True):
-    """A class with more digits than SQLite keeps."""
+    """A class with more digits than SQLite stores exactly."""
 
     price: Decimal = Field(max_digits=16, decimal_places=2)
 
 
 class Padded(IntegerKey, Scratch, table=True):
-    """A class whose text PostgreSQL fills up with blanks."""
+    """A class with text that PostgreSQL pads with blanks."""
 
     code: str = Field(sa_type=sa.CHAR(5))
 
 
 class Widened(IntegerKey, Scratch, table=True):
-    """The same, on PostgreSQL alone."""
+    """The same, on PostgreSQL only."""
 
     code: str = Field(sa_type=sa.String(5).with_variant(sa.CHAR(5), "postgresql"))
 
 
 class Wrapped(sa.types.TypeDecorator[str]):
-    """A column type of somebody's own."""
+    """A column type of a project."""
 
     impl = sa.String
     cache_ok = True
@@ -130,13 +130,13 @@ class Odd(IntegerKey, Scratch, table=True):
 
 
 class Untyped(IntegerKey, Scratch, table=True):
-    """A class with a column of no type at all."""
+    """A class with a column without a type."""
 
     anything: Annotated[str, SECRET] = Field(default="", sa_type=sa.types.NullType)
 
 
 class Indexed(IntegerKey, Scratch, table=True):
-    """A class whose search index holds a title and a secret."""
+    """A class whose search index contains a title and a secret."""
 
     __table_args__ = (SearchIndex("title", "api_key"),)
 
@@ -146,7 +146,7 @@ class Indexed(IntegerKey, Scratch, table=True):
 
 
 class Hidden(IntegerKey, Scratch, table=True):
-    """A class whose rows may not overlap at a place that nobody sees."""
+    """A class with a `NoOverlap` over a secret column."""
 
     __table_args__ = (NoOverlap("place_id", "start", "end"),)
 
@@ -162,39 +162,39 @@ class AliasedCRUD(CRUDBase[Draft]):
 
 
 class ComputedCRUD(CRUDBase[Draft]):
-    """Reads a column through an expression that does not exist."""
+    """Has an expression for a column that does not exist."""
 
     computed_columns: ClassVar[dict[str, Any]] = {"state": sa.literal("new")}
 
 
 class ExtraFieldsCRUD(CRUDBase[Draft]):
-    """Shows a member that is no column."""
+    """Declares a member that is not a column."""
 
     extra_fields: ClassVar[dict[str, Any]] = {"chapters": list[str]}
 
 
 class DeletingCRUD(CRUDBase[Draft]):
-    """Overrides a verb for one row alone."""
+    """Overrides a verb for one row only."""
 
     def delete(self, unit: UnitOfWork, key: Any) -> None:
         """Keep every draft."""
 
 
 class KeepingCRUD(DeletingCRUD):
-    """Overrides its version for many rows, too."""
+    """Overrides its version for many rows too."""
 
     def delete_many(self, unit: UnitOfWork, keys: Sequence[Any]) -> None:
         """Keep every draft."""
 
 
 class OneByOneCRUD(DeletingCRUD):
-    """Has batches call the verb for one row."""
+    """Batches call the verb for one row."""
 
     one_by_one = True
 
 
 def refused(model: type[SQLModel], **line: Any) -> str:
-    """What the registry says against a line, of which nothing is kept."""
+    """Return the message of the registry for a line. Nothing of the line is kept."""
     registry = Registry()
     with pytest.raises(RegistrationError) as caught:
         registry.register(model, **line)
@@ -204,14 +204,14 @@ def refused(model: type[SQLModel], **line: Any) -> str:
 
 
 def registered(model: type[SQLModel], **line: Any) -> Registry:
-    """A registry with this one line."""
+    """Return a registry with this line."""
     registry = Registry()
     registry.register(model, **line)
     return registry
 
 
 def built(registry: Registry) -> RouteTree:
-    """The routes of a registry."""
+    """Return the routes of a registry."""
     return build([registry], sa.make_url("sqlite://").get_dialect()()).route_tree
 
 
@@ -295,7 +295,7 @@ def built(registry: Registry) -> RouteTree:
     ],
 )
 def test_a_line_that_cannot_hold_names_its_mend(model: type[SQLModel], line: dict[str, Any], mend: str) -> None:
-    """Each by itself."""
+    """Each case by itself."""
     assert mend in refused(model, **line)
 
 
@@ -316,12 +316,12 @@ def test_a_line_that_cannot_hold_names_its_mend(model: type[SQLModel], line: dic
     ],
 )
 def test_the_mends_hold(model: type[SQLModel], line: dict[str, Any]) -> None:
-    """A line that follows the messages is taken, and has routes."""
+    """A line that follows the messages is accepted and has routes."""
     assert built(registered(model, **line)).routes
 
 
 def test_a_path_is_taken_once() -> None:
-    """The message names who has it; the first line stands."""
+    """The message names the other class. The first line stays."""
     registry = registered(Draft, write=SIGNED_IN)
     with pytest.raises(RegistrationError, match="Told: /drafts is taken by Draft; give one of them another path="):
         registry.register(Told, write=SIGNED_IN, path="drafts")
@@ -329,7 +329,7 @@ def test_a_path_is_taken_once() -> None:
 
 
 def test_a_class_is_registered_once() -> None:
-    """A second line would repeat the operation ids, on which generated clients stand."""
+    """A second line would repeat the operation ids of generated clients."""
     registry = registered(Draft, write=SIGNED_IN)
     with pytest.raises(RegistrationError, match="Draft is registered already"):
         registry.register(Draft, write=SIGNED_IN, path="papers")
@@ -337,7 +337,7 @@ def test_a_class_is_registered_once() -> None:
 
 
 def test_a_router_within_a_router_is_refused() -> None:
-    """FastAPI would keep it as one thing, whose routes the directory cannot see."""
+    """FastAPI would keep it as one object, whose routes the route tree cannot see."""
     outer, inner = APIRouter(), Router()
 
     @inner.get("/inner")
@@ -352,7 +352,7 @@ def test_a_router_within_a_router_is_refused() -> None:
 
 
 def test_only_the_named_operations_exist() -> None:
-    """The order of their names does not matter; a batch comes with what it repeats."""
+    """The order of their names does not matter. A batch belongs to its verb."""
     routes = built(registered(Draft, write=SIGNED_IN, operations=("delete", "get"))).routes
     found = {(method, route.path) for route in routes for method in route.methods or ()}
     one, batch = "/api/v1/drafts/{id}", "/api/v1/drafts/batch"
@@ -360,7 +360,7 @@ def test_only_the_named_operations_exist() -> None:
 
 
 def test_each_word_brings_its_operation() -> None:
-    """With soft_delete comes restore, with history the list of changes, and neither without."""
+    """`soft_delete` adds restore, `history` adds the list of changes, and neither exists without its word."""
     for words in ({"soft_delete"}, {"history"}, {"soft_delete", "history"}, set[str]()):
         line = dict.fromkeys(words, True)
         paths = {route.path for route in built(registered(Draft, write=SIGNED_IN, **line)).routes}
@@ -369,7 +369,7 @@ def test_each_word_brings_its_operation() -> None:
 
 
 def test_only_an_entity_with_the_word_restores() -> None:
-    """The verb says what is missing, before it asks any database."""
+    """The verb says what is missing before any query."""
     line = registered(Draft, write=SIGNED_IN).registrations["drafts"]
     crud = line.crud(line.resource, sa.make_url("sqlite://").get_dialect()())
     unit: Any = Mock()
@@ -379,16 +379,16 @@ def test_only_an_entity_with_the_word_restores() -> None:
 
 
 def test_the_public_schema_hides_secrets_from_hand_written_routes_too() -> None:
-    """It is the one that generated routes answer with."""
+    """It is the schema of generated responses."""
     assert set(public_schema(Draft).model_fields) == {"id", "title", "pages", "owner_id", "created_at", "updated_at"}
 
 
 def test_the_create_schema_leaves_the_owner_to_the_server() -> None:
-    """And whatever else no client may set."""
+    """And other members that no client may set."""
     assert set(create_schema(Draft, owner="owner_id").model_fields) == {"title", "pages"}
 
 
 def test_the_odd_entities_stay_out_of_the_products_metadata() -> None:
-    """Else a migration would make their tables; only the accounts and what is kept are in both."""
+    """Otherwise a migration would create their tables. Only the engine's tables are in both."""
     assert set(odd_metadata.tables) & set(SQLModel.metadata.tables) <= SHARED_TABLES
     assert not set(metadata.tables) & set(SQLModel.metadata.tables)

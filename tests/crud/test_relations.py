@@ -19,7 +19,7 @@ Path = tuple[str, str, str, bool]
 
 
 def found(registry: Registry, model: type[SQLModel]) -> dict[str, Path]:
-    """The relations of an entity: local column, target's path, remote column, whether they are many."""
+    """Return the relations of an entity: local column, target's path, remote column, whether they are many."""
     lines = registry.registrations
     readable = {path for path, line in lines.items() if "list" in line.operations}
     related = relations_of([line.resource for line in lines.values()], readable=readable)
@@ -59,14 +59,14 @@ def test_an_entity_without_a_list_is_not_embedded() -> None:
 
 
 def test_a_name_that_a_column_has_is_left_out() -> None:
-    """A graft has a column `stock` beside `stock_id`; the way back stays."""
+    """A graft has a column `stock` and a column `stock_id`. The other direction exists."""
     assert set(found(odd, Graft)) == {"scion"}
     assert "grafts_by_stock" in found(odd, Branch)
 
 
 @pytest.fixture(scope="module")
 def client(databases: Databases, backend: str) -> Iterator[TestClient]:
-    """The odd application, signed in as its administrator."""
+    """The odd application, signed in as administrator."""
     with open_odd(databases, backend) as client:
         client.headers.update(sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD))
         yield client
@@ -95,7 +95,7 @@ EVERY_ENTITY = [*shop.registrations.values(), *odd.registrations.values()]
 
 @pytest.mark.parametrize("registration", EVERY_ENTITY, ids=lambda registration: str(registration.resource.path))
 def test_relations_change_nothing_of_a_list_but_expand(registration: Registration) -> None:
-    """Two applications that share a registration share its parameters, as far as their entities are related alike."""
+    """Two applications that share a registration share its parameters, as far as their relations are equal."""
     parameters = registration.resource.parameters
     alone, related = parameters.with_relations(()), parameters.with_relations(("kin", "kind"))
     described = {parameter["name"]: parameter for parameter in related.openapi}

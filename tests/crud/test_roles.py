@@ -25,14 +25,14 @@ def routed_for_staff(registry: Registry) -> None:
 
     @router.get("", policy=role("staff"))
     def read_reports() -> None:
-        """Nothing."""
+        """Do nothing."""
 
     registry.include(router)
 
 
 @pytest.mark.parametrize(("add", "place"), [(written_by_staff, "Category"), (routed_for_staff, "read_reports")])
 def test_a_role_that_no_account_can_have_stops_the_start(add: Callable[[Registry], None], place: str) -> None:
-    """The message names the class or the route, and the roles that there are."""
+    """The message names the class or the route, and the known roles."""
     registry = Registry()
     include_accounts(registry, roles=("driver",), operations=())
     add(registry)
@@ -41,7 +41,7 @@ def test_a_role_that_no_account_can_have_stops_the_start(add: Callable[[Registry
 
 
 def test_a_declared_role_starts() -> None:
-    """As one of the project's own."""
+    """As a role of the project."""
     registry = Registry()
     include_accounts(registry, roles=("staff",), operations=())
     written_by_staff(registry)
@@ -58,7 +58,7 @@ def test_a_declared_role_starts() -> None:
     ],
 )
 def test_wrong_words_of_roles_are_named(words: dict[str, Any], message: str) -> None:
-    """At start-up, with what would be right."""
+    """At start-up, with the correct form."""
     with pytest.raises(RegistrationError, match=f"include_accounts: {message}"):
         include_accounts(Registry(), operations=(), **words)
 
@@ -72,7 +72,7 @@ def test_roles_that_differ_in_a_dash_are_two() -> None:
 
 
 def test_a_row_that_reserves_nothing_is_no_conflict() -> None:
-    """A set of intervals takes no reservation as none."""
+    """An interval set ignores a missing reservation."""
     held = IntervalSet([])
     held.add(None)
     assert held._intervals == {}

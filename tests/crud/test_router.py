@@ -15,7 +15,7 @@ PIECE = b" " * 300_000
 
 
 def post(client: TestClient, path: str, headers: dict[str, str], pieces: Iterator[bytes]) -> Answer:
-    """Status and body of the answer to a body that is sent without a `Content-Length`."""
+    """Return the status and the body of the response to a body without a `Content-Length`."""
     sent: list[Message] = []
     given = {**headers, "content-type": "application/json"}
 
@@ -49,7 +49,7 @@ def post(client: TestClient, path: str, headers: dict[str, str], pieces: Iterato
 
 
 def test_a_body_may_come_in_pieces(odd_client: TestClient, odd_admin: dict[str, str]) -> None:
-    """Cut anywhere, within a character too."""
+    """Cut anywhere, also within a character."""
     name = unique("Blätter")
     body = json.dumps({"name": name, "position": 7}, ensure_ascii=False).encode()
     cut = body.index("ä".encode()) + 1
@@ -61,7 +61,7 @@ def test_a_body_may_come_in_pieces(odd_client: TestClient, odd_admin: dict[str, 
 
 
 def test_an_endless_body_is_not_read_to_its_end(odd_client: TestClient, odd_admin: dict[str, str]) -> None:
-    """413 once it is too long; what would follow is never asked for, and nothing is stored."""
+    """413 when it is too long. The rest is not read, and nothing is stored."""
     before = odd_client.get("/api/v1/leaves").json()["total"]
     read: list[int] = []
 

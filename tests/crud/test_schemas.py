@@ -43,17 +43,17 @@ CSV = {"Content-Type": "text/csv"}
 
 
 class Placed(IntegerKey, Record, registry=sa.orm.registry(metadata=metadata)):
-    """An entity in a metadata of its own."""
+    """`Record` in a metadata of its own."""
 
 
 class Depot(Placed, table=True):
-    """Outside of a schema; what refers to it is within one."""
+    """An entity without a schema. An entity in a schema refers to it."""
 
     name: str = Field(max_length=40, unique=True)
 
 
 class Machine(Placed, table=True):
-    """In a schema, with a parent outside of it and one of its own kind."""
+    """An entity in a schema, with a parent outside and a reference to itself."""
 
     __table_args__ = (SearchIndex("label"), sa.CheckConstraint("weight > 0", name="heavy"), {"schema": "ops"})
 
@@ -64,7 +64,7 @@ class Machine(Placed, table=True):
 
 
 class Repair(Placed, table=True):
-    """In the same schema, for one machine at a time."""
+    """An entity in the same schema, one for a machine at a time."""
 
     __table_args__ = (NoOverlap("machine_id", "begins", "ends"), {"schema": "ops"})
 
@@ -74,18 +74,18 @@ class Repair(Placed, table=True):
 
 
 class Note(Placed, table=True):
-    """Outside of a schema, of a machine within one."""
+    """An entity without a schema that refers to one in a schema."""
 
     text: str = Field(max_length=40)
     machine_id: int = Field(foreign_key="ops.machines.id", index=True)
 
 
 class OtherPlaced(IntegerKey, Record, registry=sa.orm.registry(metadata=sa.MetaData())):
-    """An entity that no database ever has."""
+    """`Record` in a metadata that no database has."""
 
 
 class Machine2(OtherPlaced, table=True):
-    """A table of the name of another."""
+    """An entity with the table name of another one."""
 
     __tablename__ = "machines"
 
@@ -93,24 +93,24 @@ class Machine2(OtherPlaced, table=True):
 
 
 class MachineCRUD(CRUDBase[Machine]):
-    """Nobody sees what is part of something heavy."""
+    """Hides the parts of heavy machines."""
 
     def scope(self, caller: Caller | None) -> sa.ColumnElement[bool] | None:
-        """Asks the table itself and another."""
+        """Return a condition on the table and on another one."""
         whole = table_of(Machine).alias()
         is_heavy = sa.select(whole.c.id).where(whole.c.id == col(Machine.part_of_id), whole.c.weight > HEAVY)
         return sa.not_(is_heavy.exists()) & sa.exists().where(col(Depot.id) == col(Machine.depot_id))
 
 
 def create_tables(connection: sa.Connection) -> None:
-    """Make the tables, on PostgreSQL in their schema."""
+    """Create the tables, on PostgreSQL in their schema."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("CREATE SCHEMA ops")
     metadata.create_all(connection)
 
 
 def contents() -> Registry:
-    """All of them, for anybody."""
+    """Return a registry of all of them, open to anyone."""
     registry = Registry()
     include_accounts(registry, roles=("driver",), sign_up=("user", "driver"), operations=())
     for model, options in (
@@ -133,7 +133,7 @@ def client(backend: str, databases: Databases) -> Iterator[TestClient]:
 
 
 def make(client: TestClient, path: str, **values: Any) -> dict[str, Any]:
-    """One row."""
+    """Create a row."""
     answer = client.post(f"/api/v1/{path}", json=values)
     assert answer.status_code == 201, answer.text
     made: dict[str, Any] = answer.json()
@@ -141,7 +141,7 @@ def make(client: TestClient, path: str, **values: Any) -> dict[str, Any]:
 
 
 def labels(client: TestClient, **query: Any) -> list[str]:
-    """What a list shows."""
+    """Return the labels in a list."""
     answer = client.get("/api/v1/machines", params=query)
     assert answer.status_code == 200, answer.text
     return [row["label"] for row in answer.json()["items"]]
@@ -155,13 +155,13 @@ def machine(client: TestClient) -> dict[str, Any]:
 
 
 def test_the_tables_fit_the_models(client: TestClient, machine: dict[str, Any]) -> None:
-    """A server of theirs is ready."""
+    """The server is ready."""
     assert machine["weight"] == 1
     assert client.get("/ready").json()["status"] == "ready"
 
 
 def test_rows_are_listed_filtered_and_expanded(client: TestClient, machine: dict[str, Any]) -> None:
-    """Across the schema's border in both directions, and within it."""
+    """Across the border of the schema in both directions, and within it."""
     depot = machine["depot_id"]
     make(client, "machines", label="Hook", weight=3, depot_id=depot, part_of_id=machine["id"])
     make(client, "notes", text="Oil it", machine_id=machine["id"])
@@ -177,7 +177,7 @@ def test_rows_are_listed_filtered_and_expanded(client: TestClient, machine: dict
 
 
 def test_what_does_not_hold_is_told_by_its_name(client: TestClient, machine: dict[str, Any]) -> None:
-    """Unique values, references, rules and overlaps."""
+    """Unique values, references, checks and overlaps."""
     depot = machine["depot_id"]
     told = [
         client.post("/api/v1/machines", json={"label": "Crane", "depot_id": depot}),
@@ -201,7 +201,7 @@ def test_what_does_not_hold_is_told_by_its_name(client: TestClient, machine: dic
 
 
 def test_a_row_is_changed_deleted_and_restored(client: TestClient, machine: dict[str, Any]) -> None:
-    """Its history is kept, and read when it is gone."""
+    """Its history is recorded, and can be read after the delete."""
     path = f"/api/v1/machines/{machine['id']}"
     changed = client.patch(path, json={"weight": 7})
     assert (changed.status_code, changed.json()["weight"]) == (200, 7)
@@ -215,7 +215,10 @@ def test_a_row_is_changed_deleted_and_restored(client: TestClient, machine: dict
 
 
 def test_deleted_rows_are_judged_by_their_table(client: TestClient, machine: dict[str, Any]) -> None:
-    """Of a deleted row, the history shows what the list would show; a restored one is in its place."""
+    """The history shows a deleted row to the callers who would see it in the list.
+
+    A restored row is in its table again.
+    """
     hook = make(client, "machines", label="Hook", depot_id=machine["depot_id"], part_of_id=machine["id"])
     path = f"/api/v1/machines/{hook['id']}"
     assert client.delete(path).status_code == 204
@@ -225,7 +228,7 @@ def test_deleted_rows_are_judged_by_their_table(client: TestClient, machine: dic
 
 
 def test_rows_come_and_go_in_numbers(client: TestClient, machine: dict[str, Any]) -> None:
-    """Batches, imports, exports, and an answer that is given again."""
+    """Batches, imports, exports and idempotency keys."""
     depot = machine["depot_id"]
     rows = [{"label": label, "depot_id": depot} for label in ("Belt", "Cart")]
     assert client.post("/api/v1/machines/batch", json=rows).status_code == 201
@@ -240,7 +243,7 @@ def test_rows_come_and_go_in_numbers(client: TestClient, machine: dict[str, Any]
 
 
 def test_two_tables_that_differ_in_their_schema_alone_are_refused(backend: str, databases: Databases) -> None:
-    """Their archives would be one; the message says what to change."""
+    """They would share an archive. The message says what to change."""
     registry = contents()
     registry.register(Machine2, read=ANYONE, write=ANYONE, path="old-machines")
     settings = Settings(database_url=databases.prepared(backend, "schemas", create_tables), **QUIET)

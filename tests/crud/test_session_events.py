@@ -21,7 +21,7 @@ Headers = dict[str, str]
 
 
 def database_of(client: TestClient) -> Database:
-    """The database below the application."""
+    """Return the database of the application."""
     assert isinstance(client.app, FastAPI)
     database: Database = client.app.state.database
     return database
@@ -29,7 +29,7 @@ def database_of(client: TestClient) -> Database:
 
 @contextmanager
 def unit_of(client: TestClient) -> Iterator[UnitOfWork]:
-    """A unit of work of nobody's, as a script has one."""
+    """Open a unit of work without a caller, as a script does."""
     database = database_of(client)
     with UnitOfWork(database, write=True) as unit:
         yield unit
@@ -37,7 +37,7 @@ def unit_of(client: TestClient) -> Iterator[UnitOfWork]:
 
 
 def history(client: TestClient, path: str, key: Any, headers: Headers) -> list[dict[str, Any]]:
-    """The entries of a row."""
+    """Return the history entries of a row."""
     answer = client.get(f"/api/v1/{path}/{key}/history", headers=headers)
     assert answer.status_code == 200, answer.text
     found: list[dict[str, Any]] = answer.json()["items"]
@@ -45,7 +45,7 @@ def history(client: TestClient, path: str, key: Any, headers: Headers) -> list[d
 
 
 def test_a_hand_written_change_is_told(odd_client: TestClient, odd_admin: Headers) -> None:
-    """By the caller, with the row before and after."""
+    """With the caller and the row before and after."""
     before = odd_client.post("/api/v1/notices", json={"message": "hello"}, headers=odd_admin).json()
     after = odd_client.post(f"/api/v1/notices/{before['id']}/shout", headers=odd_admin).json()
     assert after == {**before, "message": "HELLO"}
@@ -55,7 +55,7 @@ def test_a_hand_written_change_is_told(odd_client: TestClient, odd_admin: Header
 
 
 def test_what_a_session_makes_changes_and_deletes_is_kept(odd_client: TestClient, odd_admin: Headers) -> None:
-    """Each flush by itself; a deleted row comes back whole, secrets too."""
+    """Each flush by itself. A deleted row can be restored with its secrets."""
     with unit_of(odd_client) as unit:
         sealed, seat = Sealed(serial=unique("serial"), pin=7), Seat(hall=unique("hall"), seat_number=1)
         unit.session.add_all([sealed, seat])
@@ -80,7 +80,7 @@ def test_what_a_session_makes_changes_and_deletes_is_kept(odd_client: TestClient
 
 
 def test_an_entity_without_history_goes_to_the_archive_alone(odd_client: TestClient, odd_admin: Headers) -> None:
-    """And comes back."""
+    """It can be restored."""
     with unit_of(odd_client) as unit:
         leaf = Leaf(name="of a vein")
         unit.session.add(leaf)
@@ -96,7 +96,7 @@ def test_an_entity_without_history_goes_to_the_archive_alone(odd_client: TestCli
 
 
 def test_a_flush_that_fails_leaves_nothing_behind(odd_client: TestClient, odd_admin: Headers) -> None:
-    """Nor does one that is rolled back; what is flushed after it is kept as ever."""
+    """Nor does a rolled back one. Later flushes are recorded as usual."""
     serial = unique("serial")
     with unit_of(odd_client) as unit:
         unit.session.add(Sealed(serial=serial))
@@ -116,7 +116,7 @@ def test_a_flush_that_fails_leaves_nothing_behind(odd_client: TestClient, odd_ad
 
 
 def test_a_row_that_is_gone_already_is_not_kept_twice(odd_client: TestClient, odd_admin: Headers) -> None:
-    """A bulk statement took it, which nobody sees; the session says so itself."""
+    """A bulk statement deleted it, which is not recorded. The session itself reports it."""
     with unit_of(odd_client) as unit:
         sealed = Sealed(serial=unique("serial"))
         unit.session.add(sealed)
@@ -132,7 +132,7 @@ def test_a_row_that_is_gone_already_is_not_kept_twice(odd_client: TestClient, od
 
 
 def test_other_entities_and_other_sessions_are_left_alone(odd_client: TestClient, odd_admin: Headers) -> None:
-    """One without the words, and a session of no unit of work."""
+    """An entity without `soft_delete` and `history`, and a session without a unit of work."""
     with unit_of(odd_client) as unit:
         unit.session.add(Preset(name=unique("preset")))
         unit.session.flush()

@@ -23,24 +23,24 @@ router = Router(prefix="/books", tags=["books"])
 
 @router.get("/slowest", openapi_extra={"x-slo-ms": 700})
 def read_slowest() -> int:
-    """Says a bound of its own."""
+    """A route with an SLO of its own."""
     return 1
 
 
 @router.post("/quickest", status_code=201, openapi_extra={"x-slo-ms": 20})
 def make_quickest() -> int:
-    """So does a route that takes an Idempotency-Key."""
+    """A route with an SLO of its own that accepts an Idempotency-Key."""
     return 1
 
 
 @router.get("/usual")
 def read_usual() -> int:
-    """Says none."""
+    """A route without one."""
     return 1
 
 
 def bounds(database_url: str, **settings: Any) -> Iterator[tuple[str, Any]]:
-    """Every operation's path and bound, of an application with one entity that says one and one that does not."""
+    """Every operation and its SLO, of an application with one entity that states one and one that does not."""
     registry = Registry()
     registry.register(Book, read=ANYONE, write=SIGNED_IN, soft_delete=True, history=True, slo_ms=450)
     registry.register(Category, read=ANYONE, write=SIGNED_IN)
@@ -53,7 +53,10 @@ def bounds(database_url: str, **settings: Any) -> Iterator[tuple[str, Any]]:
 
 @pytest.mark.parametrize(("settings", "usual"), [({}, 200), ({"slo_ms": 90}, 90)])
 def test_every_operation_states_its_own_bound(settings: dict[str, Any], usual: int, databases: Databases) -> None:
-    """An entity's are those that were generated for it, batches, files and the kept rows too, and no hand-written one."""
+    """The SLO of an entity applies to its generated operations, not to hand-written ones.
+
+    Batches, files, restore and history count as generated.
+    """
     own = {"/books/slowest": 700, "/books/quickest": 20, "/books/usual": usual}
     found = list(bounds(databases.empty("sqlite"), **settings))
     assert {"/books/export", "/books/import", "/books/batch", "/books/{id}/restore", "/books/{id}/history"} <= dict(
@@ -65,7 +68,7 @@ def test_every_operation_states_its_own_bound(settings: dict[str, Any], usual: i
 
 @pytest.mark.parametrize("slo_ms", [0, -5])
 def test_a_bound_that_nothing_can_keep_is_refused(slo_ms: int) -> None:
-    """And nothing is registered."""
+    """Nothing is registered."""
     registry = Registry()
     with pytest.raises(RegistrationError, match=f"Category: slo_ms={slo_ms} must be"):
         registry.register(Category, write=SIGNED_IN, slo_ms=slo_ms)

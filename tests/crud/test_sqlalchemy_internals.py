@@ -9,7 +9,7 @@ class Marker(TableConstraint):
     """A constraint without SQL."""
 
     def copied(self) -> "Marker":
-        """Another one."""
+        """Return another one."""
         return Marker(name=self.name)
 
 

@@ -12,7 +12,7 @@ from rowhouse.schemas.sqlmodel_internals import constraints_in, mapper_registry,
 
 
 class Sample(SQLModel):
-    """Fields with and without a word about an index."""
+    """Fields with and without an option about an index."""
 
     plain: int
     bare: int = Field(default=1)
@@ -31,7 +31,7 @@ class Sample(SQLModel):
     ],
 )  # fmt: skip
 def test_states_no_index_only_if_the_class_says_so(name: str, stated: bool) -> None:  # noqa: FBT001  cases
-    """Whether by SQLModel's own argument, by a column, or by a column's arguments."""
+    """By SQLModel's own argument, by a column, or by a column's arguments."""
     assert states_no_index(Sample.model_fields[name]) is stated
 
 

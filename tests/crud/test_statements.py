@@ -26,7 +26,7 @@ MANY = 100
 
 @pytest.fixture
 def statements(odd_client: TestClient, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Every statement that the application sends, on the bare driver and through SQLAlchemy."""
+    """Record every statement of the application, of the bare driver and of SQLAlchemy."""
     sent: list[str] = []
     execute = CompiledStatement.execute
 
@@ -46,7 +46,7 @@ def statements(odd_client: TestClient, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 
 def cost(client: TestClient, statements: list[str], path: str, headers: Headers, **query: Any) -> tuple[int, int]:
-    """The number of rows that a list gave, and of statements that it took."""
+    """Return the number of rows in a list, and of statements for it."""
     statements.clear()
     answer = client.get(f"/api/v1/{path}", params=query, headers=headers)
     assert answer.status_code == 200, answer.text
@@ -59,7 +59,7 @@ def cost(client: TestClient, statements: list[str], path: str, headers: Headers,
 def test_a_hundred_rows_cost_the_statements_of_one(
     odd_client: TestClient, odd_admin: Headers, statements: list[str], path: str, member: str
 ) -> None:
-    """One statement for the caller and one for page and total, whatever refers to what."""
+    """One statement for the caller and one for page and total, for any references."""
     name = unique("row")
     body = {member: name, **({"weight": 1} if path == "parcels" else {})}
     for _ in range(MANY):
@@ -73,7 +73,7 @@ def test_a_hundred_rows_cost_the_statements_of_one(
 def test_each_verb_is_one_statement_beside_the_callers(
     odd_client: TestClient, odd_admin: Headers, statements: list[str]
 ) -> None:
-    """With no hook overridden and nothing kept, nothing is read before it is written."""
+    """Without an overridden hook and without a record of changes, a write reads nothing first."""
     preset = odd_client.post("/api/v1/presets", json={"name": unique("preset")}, headers=odd_admin).json()
     path = f"/api/v1/presets/{preset['id']}"
     for method, body in (("GET", None), ("PATCH", {"whole": 3}), ("DELETE", None)):
@@ -83,7 +83,7 @@ def test_each_verb_is_one_statement_beside_the_callers(
 
 
 def test_what_each_word_costs_a_verb(odd_client: TestClient, odd_admin: Headers, statements: list[str]) -> None:
-    """The caller among them, the transaction's begin not; a history reads the row before it changes."""
+    """The caller's included, BEGIN not. With a history the row is read before the change."""
     leaf = odd_client.post("/api/v1/leaves", json={"name": unique("leaf")}, headers=odd_admin).json()
     path = f"/api/v1/leaves/{leaf['id']}"
     calls = [
@@ -105,12 +105,12 @@ class Scratch(Record, registry=orm_registry(metadata=sa.MetaData())):
 
 
 class Counted(dict[str, Any]):
-    """The children of a node that may be asked for one by name, and not gone through."""
+    """Counts the look-ups of a node's children, and forbids iteration."""
 
     looked_up: int = 0
 
     def get(self, key: str, default: Any = None) -> Any:
-        """One child."""
+        """Return a child."""
         Counted.looked_up += 1
         return super().get(key, default)
 
@@ -121,7 +121,7 @@ class Counted(dict[str, Any]):
 
 
 def many_entities(count: int) -> Registry:
-    """A registry with so many entities."""
+    """Return a registry with this number of entities."""
     registry, declare = Registry(), cast("Any", type(Scratch))
     for number in range(count):
         members = {"__annotations__": {"name": str}, "__module__": __name__}
@@ -131,7 +131,7 @@ def many_entities(count: int) -> Registry:
 
 
 def look_ups(databases: Databases, count: int) -> int:
-    """How many nodes a get asks for the next one, in an application of so many entities."""
+    """Return the number of nodes that a get visits, in an application with this number of entities."""
     registry = many_entities(count)
     last = list(registry.registrations.values())[-1].resource
     app = create_app(Settings(database_url=databases.empty("sqlite"), **QUIET), registry, Scratch.metadata)
@@ -146,5 +146,5 @@ def look_ups(databases: Databases, count: int) -> int:
 
 
 def test_the_way_to_a_route_does_not_grow_with_the_entities(databases: Databases) -> None:
-    """With 2 and with 100 it is the same: one look-up by name, and the neighbours are never gone through."""
+    """It is the same with 2 and with 100: one look-up by name for each segment, and no iteration."""
     assert look_ups(databases, 2) == look_ups(databases, 100) == 1

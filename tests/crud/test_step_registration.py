@@ -21,13 +21,13 @@ class Phase(StrEnum):
 
 
 class Other(Enum):
-    """States of something else."""
+    """The states of something else."""
 
     DRAFT = "draft"
 
 
 class Project(IntegerKey, Scratch, table=True):
-    """A class with columns for states of many kinds."""
+    """A class with state columns of many types."""
 
     status: Annotated[Phase, READ_ONLY] = Phase.DRAFT
     kind: Annotated[Other | None, READ_ONLY] = None
@@ -43,7 +43,7 @@ FINISH = Transition("finish", (Phase.DRAFT,), Phase.READY)
 
 
 def step(name: str = "finish", sources: Any = (Phase.DRAFT,), target: Any = Phase.READY, **words: Any) -> Any:
-    """A step that can be taken, but for what is given."""
+    """Return a valid step, with these changes."""
     return Transition(name, sources, target, **words)
 
 
@@ -79,7 +79,7 @@ def step(name: str = "finish", sources: Any = (Phase.DRAFT,), target: Any = Phas
     ],
 )
 def test_a_step_that_cannot_be_taken_names_its_fix(steps: Any, fix: str) -> None:
-    """With the class, and nothing is registered."""
+    """With the class. Nothing is registered."""
     registry = Registry()
     with pytest.raises(RegistrationError) as caught:
         registry.register(Project, write=SIGNED_IN, steps=steps)
@@ -89,7 +89,7 @@ def test_a_step_that_cannot_be_taken_names_its_fix(steps: Any, fix: str) -> None
 
 
 def test_steps_of_rows_that_nobody_reads_are_refused() -> None:
-    """No client would find a row to take a step of."""
+    """No client would find a row for the step."""
     with pytest.raises(RegistrationError, match="steps show rows, and no operation reads them; add 'get' or 'list'"):
         Registry().register(Project, write=SIGNED_IN, operations=("create", "delete"), steps=(FINISH,))
 
@@ -114,7 +114,7 @@ def test_a_role_that_no_account_can_have_is_found_in_a_step() -> None:
     ],
 )
 def test_states_of_every_kind_have_routes(steps: Iterable[Any]) -> None:
-    """An enum, one that may be missing, a truth, a number, a text. An entity that is only read may have steps."""
+    """An enum, a nullable one, a boolean, a number and a text. A read-only entity may have steps."""
     model: type[SQLModel] = Project
     registry = registered(model, write=SIGNED_IN, operations=("get",), steps=steps)
     names = [one.name for one in registry.registrations["projects"].resource.steps]

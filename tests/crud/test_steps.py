@@ -51,7 +51,7 @@ def sealed(odd_client: TestClient, odd_admin: Headers) -> Row:
 
 @pytest.fixture
 def booking(client: TestClient, admin: Headers, driver: Headers) -> Row:
-    """A new booking of the driver's, on a charge point of its own."""
+    """A new booking of the driver, on a charge point of its own."""
     point = {
         "code": unique("step"), "name": "Step", "latitude": 0, "longitude": 0,
         "connector": "ccs", "power_kw": 50, "price_per_kwh": 0.5,
@@ -66,12 +66,12 @@ def booking(client: TestClient, admin: Headers, driver: Headers) -> Row:
 
 
 def step(client: TestClient, path: str, headers: Headers, **extra: str) -> Response:
-    """The answer to a step."""
+    """Return the response to a step."""
     return client.post(path, headers={**headers, **extra})
 
 
 def test_a_step_changes_the_state_alone(odd_client: TestClient, odd_user: Headers, sealed: Row) -> None:
-    """It answers with the row as stored and its tag, in the role with the fewest rights."""
+    """The response has the stored row and its entity tag, in the role with the fewest rights."""
     path = f"{SEALED}/{sealed['id']}"
     answer = step(odd_client, f"{path}/open/", odd_user)
     assert answer.status_code == 200, answer.text
@@ -83,7 +83,7 @@ def test_a_step_changes_the_state_alone(odd_client: TestClient, odd_user: Header
 
 
 def test_a_step_from_another_state_is_409(odd_client: TestClient, odd_user: Headers, sealed: Row) -> None:
-    """The message names the states from which it leads on; nothing changes."""
+    """The message names the states from which it starts. Nothing changes."""
     path = f"{SEALED}/{sealed['id']}"
     opened = step(odd_client, f"{path}/open", odd_user).json()
     told = problem(step(odd_client, f"{path}/open", odd_user), 409, "transition_refused")
@@ -92,7 +92,7 @@ def test_a_step_from_another_state_is_409(odd_client: TestClient, odd_user: Head
 
 
 def test_a_check_refuses_with_its_own_error(odd_client: TestClient, odd_admin: Headers, sealed: Row) -> None:
-    """Its error is the answer; once the check is content, the step is taken."""
+    """If the check raises nothing, the step is taken."""
     path = f"{SEALED}/{sealed['id']}"
     opened = step(odd_client, f"{path}/open", odd_admin).json()
     assert problem(step(odd_client, f"{path}/shut-away", odd_admin), 400)["detail"].startswith("Say in remark")
@@ -102,7 +102,7 @@ def test_a_check_refuses_with_its_own_error(odd_client: TestClient, odd_admin: H
 
 
 def test_who_may_take_a_step(odd_client: TestClient, odd_user: Headers, odd_admin: Headers, sealed: Row) -> None:
-    """Without a policy of its own, a step is for those who may write; the caller comes before the key and the row."""
+    """Without a policy of its own, those who may write. The caller is checked before the key and the row."""
     path = f"{SEALED}/{sealed['id']}"
     for tail in (f"{sealed['id']}/open", f"{2**31 - 1}/open", "x/open"):
         problem(odd_client.post(f"{SEALED}/{tail}"), 401, "not_authenticated")
@@ -118,7 +118,7 @@ def test_who_may_take_a_step(odd_client: TestClient, odd_user: Headers, odd_admi
 def test_ownership_is_that_of_an_update(
     client: TestClient, admin: Headers, driver: Headers, user: Headers, booking: Row
 ) -> None:
-    """A stranger's booking does not exist; then comes the policy of the step, before the version."""
+    """Another driver's booking is 404. The policy of the step comes next, before the version."""
     path, stranger = f"{BOOKINGS}/{booking['id']}", sign_up(client, "driver")
     stale = {"If-Match": '"0"'}
     for tail in ("confirm", "cancel"):
@@ -144,7 +144,7 @@ def test_a_step_takes_three_statements(client: TestClient, admin: Headers, booki
 
 
 def test_a_stale_version_is_412(client: TestClient, admin: Headers, driver: Headers, booking: Row) -> None:
-    """Nothing changes; the present version, a list with it and any version are taken."""
+    """Nothing changes. The present version, a list with it and `*` are accepted."""
     path = f"{BOOKINGS}/{booking['id']}"
     tag = client.get(path, headers=driver).headers["etag"]
     problem(step(client, f"{path}/confirm", admin, **{"If-Match": '"0"'}), 412, "stale")
@@ -156,7 +156,7 @@ def test_a_stale_version_is_412(client: TestClient, admin: Headers, driver: Head
 
 
 def test_a_repeated_key_gets_the_stored_answer(odd_client: TestClient, odd_admin: Headers, sealed: Row) -> None:
-    """Also with the version that it changed. The step is taken once, and the key is for this step alone."""
+    """Also with the version that it changed. The step is taken once, and the key belongs to this step."""
     path, key = f"{SEALED}/{sealed['id']}", {"Idempotency-Key": unique("key")}
     tag = odd_client.get(path).headers["etag"]
     first, second = (step(odd_client, f"{path}/open", odd_admin, **key, **{"If-Match": tag}) for _ in range(2))
@@ -168,14 +168,14 @@ def test_a_repeated_key_gets_the_stored_answer(odd_client: TestClient, odd_admin
 
 
 def test_a_refused_step_leaves_its_key_free(odd_client: TestClient, odd_admin: Headers, sealed: Row) -> None:
-    """Only answers of success are stored."""
+    """Only successful responses are stored."""
     path, key = f"{SEALED}/{sealed['id']}", {"Idempotency-Key": unique("key")}
     problem(step(odd_client, f"{path}/shut-away", odd_admin, **key), 409, "transition_refused")
     assert step(odd_client, f"{path}/open", odd_admin, **key).status_code == 200
 
 
 def test_a_step_is_in_the_history(odd_client: TestClient, odd_admin: Headers, sealed: Row) -> None:
-    """As an update, by whoever took it."""
+    """As an update by its caller."""
     path = f"{SEALED}/{sealed['id']}"
     opened = step(odd_client, f"{path}/open", odd_admin).json()
     created, update = odd_client.get(f"{path}/history", headers=odd_admin).json()["items"]
@@ -185,7 +185,7 @@ def test_a_step_is_in_the_history(odd_client: TestClient, odd_admin: Headers, se
 
 
 def test_a_deleted_row_takes_no_step(odd_client: TestClient, odd_admin: Headers, sealed: Row) -> None:
-    """404; restored, it goes on from its state."""
+    """404. After a restore it continues from its state."""
     path = f"{SEALED}/{sealed['id']}"
     assert odd_client.delete(path, headers=odd_admin).status_code == 204
     problem(step(odd_client, f"{path}/open", odd_admin), 404, "not_found")
@@ -197,7 +197,7 @@ def test_a_deleted_row_takes_no_step(odd_client: TestClient, odd_admin: Headers,
 def test_of_two_at_once_one_takes_the_step(
     odd_client: TestClient, odd_admin: Headers, sealed: Row, *, keyed: bool
 ) -> None:
-    """The other waits and is told the state; with one key it gets the answer of the first."""
+    """The other waits and gets 409 with the state; with the same key it gets the first one's response."""
     path, extra = f"{SEALED}/{sealed['id']}", {"Idempotency-Key": unique("key")} if keyed else {}
     with ThreadPoolExecutor(4) as threads:
         answers = list(threads.map(lambda _: step(odd_client, f"{path}/open", odd_admin, **extra), range(4)))
@@ -206,7 +206,7 @@ def test_of_two_at_once_one_takes_the_step(
 
 
 def test_a_step_waits_for_another_one(odd_client: TestClient, odd_admin: Headers, sealed: Row) -> None:
-    """It sees the state that the other one leaves."""
+    """It sees the state that the other one stored."""
     app, path = odd_client.app, f"{SEALED}/{sealed['id']}/open"
     assert isinstance(app, FastAPI)
     with ThreadPoolExecutor(1) as threads:
@@ -219,7 +219,7 @@ def test_a_step_waits_for_another_one(odd_client: TestClient, odd_admin: Headers
 
 
 def test_the_document_states_a_step(odd_client: TestClient) -> None:
-    """Exactly: its name, its text, its answers, its headers and the states."""
+    """Its name, text, responses, headers and states."""
     paths = odd_client.get("/openapi.json").json()["paths"]
     opened, shut = (paths[f"{SEALED}/{{id}}/{name}"]["post"] for name in ("open", "shut-away"))
     assert (opened["operationId"], opened["summary"], opened["tags"]) == ("open_sealed", "Open sealed", ["sealed"])
@@ -242,7 +242,7 @@ def test_the_document_states_a_step(odd_client: TestClient) -> None:
 
 
 def test_the_table_of_routes_says_who_may_take_a_step(odd_client: TestClient, client: TestClient) -> None:
-    """The policy of the step."""
+    """It shows the policy of the step."""
     assert isinstance(odd_client.app, FastAPI)
     assert isinstance(client.app, FastAPI)
     lines = [line.split() for line in (*table(odd_client.app).splitlines(), *table(client.app).splitlines())]
@@ -251,7 +251,7 @@ def test_the_table_of_routes_says_who_may_take_a_step(odd_client: TestClient, cl
 
 
 def test_a_job_takes_a_step(odd_client: TestClient, odd_admin: Headers, sealed: Row) -> None:
-    """With the verb; a policy of the step needs a caller there too."""
+    """With the verb. A policy of the step needs a caller there too."""
     app = odd_client.app
     assert isinstance(app, FastAPI)
     crud = get_crud(app, Sealed)
@@ -275,7 +275,7 @@ def test_a_job_takes_a_step(odd_client: TestClient, odd_admin: Headers, sealed: 
     ],
 )
 def test_whom_a_step_lets_as_far_as_the_row(own: Policy, write: Policy, admits: Policy) -> None:
-    """Whoever may take it or may write, and nobody without an account unless anyone may take it."""
+    """Callers who may take the step or may write. Without an account only if anyone may take it."""
     assert admitting(own, write) == admits
 
 

@@ -10,14 +10,14 @@ from tests.conftest import sign_up
 
 @pytest.fixture
 def counter(client: TestClient, admin: Headers) -> Counter:
-    """The product's counter, with a shelf of the test's own."""
+    """The counter of the bookstore, with a category of its own."""
     shop = Shop(client, admin)
     return Counter(shop, shop.add_category())
 
 
 @pytest.fixture
 def buyer(client: TestClient) -> Headers:
-    """The headers of a new account, whose cart is empty."""
+    """The headers of a new account with an empty cart."""
     return sign_up(client)
 
 

@@ -12,7 +12,7 @@ PLENTY = 1000
 
 
 class Counter:
-    """Sells the books of one shelf."""
+    """Sells the books of one category."""
 
     def __init__(self, shop: Shop, category: int) -> None:
         self.shop = shop
@@ -21,53 +21,53 @@ class Counter:
         self.category = category
 
     def add_book(self, **members: Any) -> int:
-        """The id of a new book, of which there are plenty."""
+        """Create a book with a large stock, and return its id."""
         return self.shop.add_book(self.category, **{"stock": PLENTY, **members})
 
     def stock(self, book: int) -> int:
-        """How many are in stock."""
+        """Return the number of copies in stock."""
         return int(self.shop.stored(book)["stock"])
 
     def put(self, buyer: Headers, book: int, quantity: int = 1, **options: Any) -> Response:
-        """The answer to copies of a book for the cart."""
+        """Return the response to copies of a book for the cart."""
         headers = {**buyer, **options.pop("extra", {})}
         return self.client.post(CART, json={"book_id": book, "quantity": quantity}, headers=headers)
 
     def fill(self, buyer: Headers, *wishes: tuple[int, int]) -> None:
-        """Put books in their quantities into the cart."""
+        """Put books into the cart."""
         for book, quantity in wishes:
             answer = self.put(buyer, book, quantity)
             assert answer.status_code in (200, 201), answer.text
 
     def cart(self, buyer: Headers) -> dict[int, int]:
-        """What is in the cart: quantities by book."""
+        """Return the quantities in the cart by book."""
         answer = self.client.get(CART, params={"size": 100}, headers=buyer)
         assert answer.status_code == 200, answer.text
         return {row["book_id"]: row["quantity"] for row in answer.json()["items"]}
 
     def order(self, buyer: Headers, **headers: str) -> Response:
-        """The answer to ordering what is in the cart."""
+        """Return the response to an order of the cart."""
         return self.client.post(ORDERS, headers={**buyer, **headers})
 
     def ordered(self, buyer: Headers, *wishes: tuple[int, int]) -> dict[str, Any]:
-        """A new order of these books, its money to the digit."""
+        """Return a new order of these books, with exact amounts."""
         self.fill(buyer, *wishes)
         answer = self.order(buyer)
         assert answer.status_code == 201, answer.text
         return exact(answer)
 
     def step(self, order: int, name: str, headers: Headers) -> Response:
-        """The answer to a step of an order."""
+        """Return the response to a step of an order."""
         return self.client.post(f"{ORDERS}/{order}/{name}", headers=headers)
 
     def stored(self, order: int, headers: Headers) -> dict[str, Any]:
-        """The order as its caller sees it, its money to the digit."""
+        """Return the order as its caller sees it, with exact amounts."""
         answer = self.client.get(f"{ORDERS}/{order}", headers=headers)
         assert answer.status_code == 200, answer.text
         return exact(answer)
 
     def orders(self, buyer: Headers, **query: Any) -> list[dict[str, Any]]:
-        """A page of the caller's orders."""
+        """Return a page of the caller's orders."""
         answer = self.client.get(ORDERS, params=query, headers=buyer)
         assert answer.status_code == 200, answer.text
         found: list[dict[str, Any]] = exact(answer)["items"]
@@ -75,5 +75,5 @@ class Counter:
 
 
 def amounts(order: dict[str, Any]) -> list[Decimal]:
-    """What each line of an order amounts to."""
+    """Return the amount of each line of an order."""
     return [line["unit_price"] * line["quantity"] for line in order["lines"]]

@@ -16,7 +16,7 @@ LARGEST = 2**31 - 1
 
 
 def test_a_book_is_new_in_the_cart_once(counter: Counter, buyer: Headers) -> None:
-    """201 with its address the first time, then 200 and more of it; each answer shows what is there then."""
+    """201 with its path the first time, then 200 and a greater quantity. Each response shows the stored quantity."""
     book = counter.add_book()
     first, second = counter.put(buyer, book, 2), counter.put(buyer, book, 3)
     assert (first.status_code, second.status_code) == (201, 200)
@@ -31,7 +31,7 @@ def test_a_book_is_new_in_the_cart_once(counter: Counter, buyer: Headers) -> Non
 
 
 def test_an_idempotency_key_adds_once(counter: Counter, buyer: Headers) -> None:
-    """Of a new book and of one that is there: the same answer again, and no more copies."""
+    """For a new book and for one in the cart: the same response, and no more copies."""
     book = counter.add_book()
     for status, quantity in ((201, 2), (200, 4)):
         key = {"Idempotency-Key": unique("cart")}
@@ -44,7 +44,7 @@ def test_an_idempotency_key_adds_once(counter: Counter, buyer: Headers) -> None:
 
 
 def test_a_batch_adds_up(counter: Counter, buyer: Headers) -> None:
-    """To what is there, and within itself."""
+    """To the stored quantity, and within the batch."""
     known, new = counter.add_book(), counter.add_book()
     counter.fill(buyer, (known, 1))
     body = [{"book_id": book, "quantity": 2} for book in (known, new, new)]
@@ -55,7 +55,7 @@ def test_a_batch_adds_up(counter: Counter, buyer: Headers) -> None:
 
 
 def test_a_batch_with_a_book_that_is_not_there_adds_nothing(counter: Counter, buyer: Headers) -> None:
-    """The error says which element it was."""
+    """The error names the element."""
     body = [{"book_id": book, "quantity": 1} for book in (counter.add_book(), MISSING)]
     answer = counter.client.post(f"{CART}/batch", json=body, headers=buyer)
     told = answer.json()
@@ -64,7 +64,7 @@ def test_a_batch_with_a_book_that_is_not_there_adds_nothing(counter: Counter, bu
 
 
 def test_a_book_that_is_not_there_is_409(counter: Counter, buyer: Headers) -> None:
-    """The answer names the member."""
+    """The error names the member."""
     told = problem(counter.put(buyer, MISSING), 409, "reference_not_found")
     assert told["detail"] == f"book_id: there is nothing with the id {MISSING}."
     assert counter.cart(buyer) == {}
@@ -86,14 +86,14 @@ def test_a_book_that_is_not_there_is_409(counter: Counter, buyer: Headers) -> No
     ],
 )
 def test_what_no_cart_can_hold_is_422(counter: Counter, buyer: Headers, body: dict[str, Any], member: str) -> None:
-    """The answer names the member."""
+    """The error names the member."""
     sent = {"book_id": counter.add_book(), "quantity": 1, **body}
     assert faulty_members(counter.client.post(CART, json=sent, headers=buyer)) == {member}
     assert counter.cart(buyer) == {}
 
 
 def test_more_copies_than_can_be_counted_are_409(counter: Counter, buyer: Headers) -> None:
-    """Up to the largest number there is; what is there stays."""
+    """Past the largest number of the column. The stored quantity stays."""
     book = counter.add_book()
     counter.fill(buyer, (book, LARGEST - 1), (book, 1))
     problem(counter.put(buyer, book), 409, "cart_full")
@@ -101,7 +101,7 @@ def test_more_copies_than_can_be_counted_are_409(counter: Counter, buyer: Header
 
 
 def test_a_cart_holds_so_many_books(counter: Counter, buyer: Headers, monkeypatch: pytest.MonkeyPatch) -> None:
-    """More of a book that is there is no further book."""
+    """More copies of a book in it are no further book."""
     monkeypatch.setattr(service, "MAX_BOOKS", 2)
     first, second, third = (counter.add_book() for _ in range(3))
     counter.fill(buyer, (first, 1), (second, 1))
@@ -111,7 +111,7 @@ def test_a_cart_holds_so_many_books(counter: Counter, buyer: Headers, monkeypatc
 
 
 def test_the_quantity_can_be_changed_and_the_book_cannot(counter: Counter, buyer: Headers) -> None:
-    """Another book is another place in the cart."""
+    """Another book is another item."""
     book, other = counter.add_book(), counter.add_book()
     item = f"{CART}/{counter.put(buyer, book, 2).json()['id']}"
     answer = counter.client.patch(item, json={"quantity": 7}, headers=buyer)
@@ -124,7 +124,7 @@ def test_the_quantity_can_be_changed_and_the_book_cannot(counter: Counter, buyer
 
 
 def test_a_cart_is_its_owners(counter: Counter, buyer: Headers, stranger: Headers) -> None:
-    """To another account it is not there, in the list nor by its id; an administrator sees it."""
+    """To another account its items are 404 and in no list. An administrator sees them."""
     book = counter.add_book()
     row = counter.put(buyer, book, 2).json()
     item = f"{CART}/{row['id']}"
@@ -135,7 +135,7 @@ def test_a_cart_is_its_owners(counter: Counter, buyer: Headers, stranger: Header
 
 
 def test_the_same_book_is_in_many_carts(counter: Counter, buyer: Headers, stranger: Headers) -> None:
-    """Adding it adds to the caller's own only."""
+    """Adding it changes the caller's cart only."""
     book = counter.add_book()
     counter.fill(buyer, (book, 2))
     assert counter.put(stranger, book, 5).status_code == 201
@@ -144,14 +144,14 @@ def test_the_same_book_is_in_many_carts(counter: Counter, buyer: Headers, strang
 
 @pytest.mark.parametrize("path", ["", "/batch"])
 def test_a_cart_takes_an_account(counter: Counter, path: str) -> None:
-    """Nobody's cart is kept."""
+    """Without one it is 401."""
     body: Any = {"book_id": counter.add_book(), "quantity": 1}
     answer = counter.client.post(CART + path, json=[body] if path else body)
     problem(answer, 401, "not_authenticated")
 
 
 def test_a_deleted_book_leaves_every_cart(counter: Counter, buyer: Headers) -> None:
-    """And nothing else does."""
+    """Other items stay."""
     gone, kept = counter.add_book(), counter.add_book()
     counter.fill(buyer, (gone, 1), (kept, 1))
     assert counter.client.delete(f"{BOOKS}/{gone}", headers=counter.admin).status_code == 204
@@ -159,7 +159,7 @@ def test_a_deleted_book_leaves_every_cart(counter: Counter, buyer: Headers) -> N
 
 
 def test_of_two_faults_of_a_batch_the_first_elements_is_told(counter: Counter, buyer: Headers) -> None:
-    """Whichever it is; a batch that is refused adds nothing, not even of what is there."""
+    """Whatever the fault is. A rejected batch adds nothing, not even to items in the cart."""
     book = counter.add_book()
     counter.fill(buyer, (book, 2))
     missing, too_many = {"book_id": MISSING, "quantity": 1}, {"book_id": book, "quantity": LARGEST - 2}
@@ -173,7 +173,7 @@ def test_of_two_faults_of_a_batch_the_first_elements_is_told(counter: Counter, b
 def test_a_batch_may_fill_the_cart_and_no_more(
     counter: Counter, buyer: Headers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """More of a book that is new in the batch is no further book."""
+    """More copies of a book that is new in the batch are no further book."""
     monkeypatch.setattr(service, "MAX_BOOKS", 3)
     first, *others = (counter.add_book() for _ in range(4))
     counter.fill(buyer, (first, 1))
@@ -186,7 +186,7 @@ def test_a_batch_may_fill_the_cart_and_no_more(
 
 
 def test_a_file_is_told_every_fault_and_adds_nothing(counter: Counter, buyer: Headers) -> None:
-    """What is right is counted once, however often the others are tried; then the file without faults adds."""
+    """The error lists every faulty row. The file without faults adds each copy once."""
     book = counter.add_book()
     counter.fill(buyer, (book, LARGEST - 4))
     wishes = [(book, 2), (MISSING, 1), (book, 3), (book, 2), (book, 1)]
@@ -203,7 +203,7 @@ def test_a_file_is_told_every_fault_and_adds_nothing(counter: Counter, buyer: He
 
 
 def test_a_batch_of_wishes_asks_as_often_as_a_small_one(counter: Counter, buyer: Headers) -> None:
-    """On SQLite, what is new is stored row by row."""
+    """On SQLite, new rows are stored one by one."""
     engine: sa.Engine = counter.client.app.state.database.engine  # type: ignore[attr-defined]  # it is a FastAPI
     books, counts = [counter.add_book() for _ in range(12)], []
     for size in (2, 10):

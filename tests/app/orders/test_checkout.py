@@ -7,7 +7,7 @@ from tests.contract.problems import problem
 
 
 def test_a_cart_becomes_an_order(counter: Counter, buyer: Headers) -> None:
-    """With a line for each book, in the order of their ids; stock is less, the cart is empty."""
+    """With a line for each book, in the order of their ids. The stock is reduced and the cart is empty."""
     title = unique("Emma")
     first, second = counter.add_book(title=title, price="9.99"), counter.add_book(price="0.01")
     counter.fill(buyer, (second, 3), (first, 2))
@@ -25,7 +25,7 @@ def test_a_cart_becomes_an_order(counter: Counter, buyer: Headers) -> None:
 
 
 def test_taking_from_stock_is_a_new_version_of_the_book(counter: Counter, buyer: Headers) -> None:
-    """Who read it before the order does not overwrite its stock."""
+    """A client that read it before the order cannot overwrite its stock."""
     book = counter.add_book()
     path = f"{BOOKS}/{book}"
     before = counter.client.get(path).headers["etag"]
@@ -36,7 +36,7 @@ def test_taking_from_stock_is_a_new_version_of_the_book(counter: Counter, buyer:
 
 
 def test_an_order_keeps_its_prices_and_titles(counter: Counter, buyer: Headers) -> None:
-    """The price is that of the order, not of the moment the book went into the cart, nor a later one."""
+    """The price is that of the time of the order, not of the addition to the cart, nor a later one."""
     title = unique("Emma")
     book = counter.add_book(title=title, price=5)
     counter.fill(buyer, (book, 2))
@@ -57,7 +57,7 @@ def test_an_empty_cart_is_400(counter: Counter, buyer: Headers) -> None:
 
 
 def test_too_few_in_stock_changes_nothing(counter: Counter, buyer: Headers) -> None:
-    """The answer names the book; cart, stock and orders stay, also those of books of which there are enough."""
+    """The error names the book. Cart, stock and orders stay, also of the other books."""
     title = unique("Rare")
     plenty, rare = counter.add_book(), counter.add_book(title=title, stock=2)
     counter.fill(buyer, (plenty, 5), (rare, 3))
@@ -70,7 +70,7 @@ def test_too_few_in_stock_changes_nothing(counter: Counter, buyer: Headers) -> N
 
 
 def test_the_last_copies_can_be_ordered(counter: Counter, buyer: Headers) -> None:
-    """Down to none, and not below."""
+    """The stock is zero then, and never negative."""
     book = counter.add_book(stock=2)
     counter.ordered(buyer, (book, 2))
     assert counter.stock(book) == 0
@@ -80,7 +80,7 @@ def test_the_last_copies_can_be_ordered(counter: Counter, buyer: Headers) -> Non
 
 
 def test_an_idempotency_key_orders_once(counter: Counter, buyer: Headers) -> None:
-    """The same answer again, although the cart is empty by then; the key is free where nothing was ordered."""
+    """The same response, although the cart is empty by then. A rejected order does not use up the key."""
     book, key = counter.add_book(), unique("order")
     problem(counter.order(buyer, **{"Idempotency-Key": key}), 400, "empty_cart")
     counter.fill(buyer, (book, 2))
@@ -93,7 +93,7 @@ def test_an_idempotency_key_orders_once(counter: Counter, buyer: Headers) -> Non
 
 
 def test_only_ones_own_cart_is_ordered(counter: Counter, buyer: Headers) -> None:
-    """Another's stays as it is, and nobody has none."""
+    """Another account's cart stays. Without an account it is 401."""
     book = counter.add_book()
     counter.fill(buyer, (book, 1))
     problem(counter.order(sign_up(counter.client)), 400, "empty_cart")
@@ -103,7 +103,7 @@ def test_only_ones_own_cart_is_ordered(counter: Counter, buyer: Headers) -> None
 
 
 def test_an_ordered_book_cannot_be_deleted(counter: Counter, buyer: Headers) -> None:
-    """Not after the order was cancelled either: it is part of what happened. Nor does a refused delete empty carts."""
+    """Not after a cancellation either. A rejected delete empties no carts."""
     book = counter.add_book()
     order = counter.ordered(buyer, (book, 1))
     counter.step(order["id"], "cancel", buyer)
@@ -115,7 +115,7 @@ def test_an_ordered_book_cannot_be_deleted(counter: Counter, buyer: Headers) -> 
 
 
 def test_a_large_order_is_in_one_piece(counter: Counter, buyer: Headers) -> None:
-    """Every line is there, and everything out of stock."""
+    """It has every line, and every book is taken from stock."""
     books = [counter.add_book(price="0.10", stock=3) for _ in range(40)]
     body = [{"book_id": book, "quantity": 3} for book in books]
     assert counter.client.post("/api/v1/cart-items/batch", json=body, headers=buyer).status_code == 201

@@ -30,13 +30,13 @@ def document(client: TestClient) -> Any:
 
 
 def schema_of(content: Any) -> str:
-    """The name of the schema of a JSON body."""
+    """Return the name of the schema of a JSON body."""
     return str(content["content"]["application/json"]["schema"]["$ref"]).rpartition("/")[2]
 
 
 @pytest.mark.parametrize("path", ROUTES)
 def test_a_route_is_documented(document: Any, path: str) -> None:
-    """Exactly; it asks for a caller."""
+    """With exactly these responses. It needs a caller."""
     statuses, headers, body, answer = ROUTES[path]
     operation = document["paths"][f"/api/v1{path}"]["post"]
     assert set(operation["responses"]) == statuses
@@ -48,7 +48,7 @@ def test_a_route_is_documented(document: Any, path: str) -> None:
 
 
 def test_an_order_shows_its_lines(document: Any) -> None:
-    """As members with types; money is a number."""
+    """As members with types. Money is a number."""
     schemas = document["components"]["schemas"]
     order, line = schemas["OrderPublic"], schemas["OrderLinePublic"]
     assert order["properties"]["lines"]["items"] == {"$ref": "#/components/schemas/OrderLinePublic"}
@@ -61,7 +61,7 @@ def test_an_order_shows_its_lines(document: Any) -> None:
 
 
 def test_orders_have_no_other_operation(document: Any) -> None:
-    """There is nothing to generate a client's mistake from."""
+    """The document has no operation that could not succeed."""
     found = {
         (method, path.removeprefix("/api/v1/orders"))
         for path, item in document["paths"].items()

@@ -24,7 +24,7 @@ SUMS = {
 
 @pytest.mark.parametrize("total", SUMS)
 def test_a_total_is_exact(counter: Counter, buyer: Headers, total: str) -> None:
-    """In the answer, in the list, under filters, and in the table itself."""
+    """In the response, in the list, in filters and in the table."""
     lines = SUMS[total]
     difference = Decimal(total) - sum((Decimal(price) * quantity for price, quantity in lines), Decimal())
     assert difference >= 0
@@ -44,7 +44,7 @@ def test_a_total_is_exact(counter: Counter, buyer: Headers, total: str) -> None:
 
 
 def test_a_cent_past_the_largest_total_is_400(counter: Counter, buyer: Headers) -> None:
-    """Refused, never rounded; nothing is taken from stock."""
+    """It is rejected, never rounded. Nothing is taken from stock."""
     dear, cent = counter.add_book(price="99999999.99", stock=200_000), counter.add_book(price="0.01", stock=2**31 - 1)
     counter.fill(buyer, (dear, 100_000), (cent, 100_000))
     problem(counter.order(buyer), 400, "order_too_large")

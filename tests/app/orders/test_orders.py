@@ -13,7 +13,7 @@ from tests.contract.problems import faulty_members, problem
 
 
 def test_an_order_is_its_customers(counter: Counter, buyer: Headers, stranger: Headers) -> None:
-    """To another account it is not there: in no list, by no id, in no step; administrators see it with its lines."""
+    """To another account it is 404, in no list, and takes no step. Administrators see it with its lines."""
     order = counter.ordered(buyer, (counter.add_book(), 2))
     path = f"{ORDERS}/{order['id']}"
     problem(counter.client.get(path, headers=stranger), 404, "not_found")
@@ -41,7 +41,7 @@ def test_orders_are_a_list_like_any_other(counter: Counter, buyer: Headers) -> N
 
 
 def test_lines_can_be_chosen_and_left_out(counter: Counter, buyer: Headers) -> None:
-    """`fields` knows them like any member, in the list and by the id."""
+    """`fields` supports them like any member, in the list and by the id."""
     order = counter.ordered(buyer, (counter.add_book(), 2))
     path, query = f"{ORDERS}/{order['id']}", {"fields": "lines,status"}
     assert counter.orders(buyer, **query) == [{"status": "placed", "lines": order["lines"]}]
@@ -50,7 +50,7 @@ def test_lines_can_be_chosen_and_left_out(counter: Counter, buyer: Headers) -> N
 
 
 def test_orders_within_an_account_have_their_lines(counter: Counter, buyer: Headers) -> None:
-    """What `expand` embeds is the order as it is shown anywhere."""
+    """`expand` embeds complete orders."""
     order = counter.ordered(buyer, (counter.add_book(price=2), 2))
     path = f"/api/v1/users/{order['customer_id']}"
     account = counter.client.get(path, params={"expand": "orders"}, headers=counter.admin).json()
@@ -58,7 +58,7 @@ def test_orders_within_an_account_have_their_lines(counter: Counter, buyer: Head
 
 
 def test_an_unchanged_order_is_304(counter: Counter, buyer: Headers) -> None:
-    """A step makes another version of it."""
+    """A step changes its version."""
     order = counter.ordered(buyer, (counter.add_book(), 1))
     path = f"{ORDERS}/{order['id']}"
     tag = counter.client.get(path, headers=buyer).headers["etag"]
@@ -70,7 +70,7 @@ def test_an_unchanged_order_is_304(counter: Counter, buyer: Headers) -> None:
 
 
 def test_a_list_takes_as_many_statements_for_one_order_as_for_many(counter: Counter, buyer: Headers) -> None:
-    """One for the lines of all of them."""
+    """One statement reads the lines of all orders."""
     app = counter.client.app
     assert isinstance(app, FastAPI)
     engine: sa.Engine = app.state.database.engine
@@ -94,7 +94,7 @@ def test_a_list_takes_as_many_statements_for_one_order_as_for_many(counter: Coun
 
 
 def test_a_file_of_orders_has_the_lines_where_it_can(counter: Counter, buyer: Headers) -> None:
-    """NDJSON is what a get gives; a CSV cell has no place for lines, and asked for them alone it says so."""
+    """NDJSON has the members of a get. CSV has no lines, and rejects a request for them."""
     order = counter.ordered(buyer, (counter.add_book(), 2), (counter.add_book(), 1))
     export = f"{ORDERS}/export"
     whole = counter.client.get(export, params={"format": "ndjson"}, headers=buyer)

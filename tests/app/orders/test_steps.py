@@ -47,7 +47,7 @@ def test_each_step_leads_on_from_its_own_state(
 
 
 def test_a_customer_cancels_once(counter: Counter, buyer: Headers) -> None:
-    """Everything is back in stock, and is not put back again."""
+    """Everything returns to stock, once."""
     books = [counter.add_book(), counter.add_book()]
     order = counter.ordered(buyer, (books[0], 2), (books[1], 5))
     assert [counter.stock(book) for book in books] == [998, 995]
@@ -61,7 +61,7 @@ def test_a_customer_cancels_once(counter: Counter, buyer: Headers) -> None:
 
 @pytest.mark.parametrize("step", ["ship", "deliver"])
 def test_a_customer_neither_ships_nor_delivers(counter: Counter, buyer: Headers, step: str) -> None:
-    """403 for one's own order; it stays as it was."""
+    """403 for their own order, which stays as it was."""
     order = counter.ordered(buyer, (counter.add_book(), 1))
     problem(counter.step(order["id"], step, buyer), 403, "permission_denied")
     assert counter.stored(order["id"], buyer) == order
@@ -69,13 +69,13 @@ def test_a_customer_neither_ships_nor_delivers(counter: Counter, buyer: Headers,
 
 @pytest.mark.parametrize("step", STEPS)
 def test_a_step_of_no_order_is_404(counter: Counter, step: str) -> None:
-    """For administrators too; an id that no order can have is 422."""
+    """For administrators too. An id that no order can have is 422."""
     problem(counter.step(MISSING, step, counter.admin), 404, "not_found")
     problem(counter.step(2**31, step, counter.admin), 422, "invalid_input")
 
 
 def test_what_does_not_fit_back_is_409(counter: Counter, buyer: Headers) -> None:
-    """The order stays placed, and no other book is put back; with room again it can be cancelled."""
+    """The order stays placed, and no book returns to stock. With room again it can be cancelled."""
     first, full = counter.add_book(), counter.add_book()
     order = counter.ordered(buyer, (first, 1), (full, 1))
     counter.shop.change(full, stock=2**31 - 1)
@@ -88,7 +88,7 @@ def test_what_does_not_fit_back_is_409(counter: Counter, buyer: Headers) -> None
 
 
 def test_stock_below_zero_is_impossible_in_the_table(counter: Counter) -> None:
-    """Whatever path writes it."""
+    """Whatever writes it."""
     book = counter.add_book()
     app = counter.client.app
     assert isinstance(app, FastAPI)
@@ -99,10 +99,7 @@ def test_stock_below_zero_is_impossible_in_the_table(counter: Counter) -> None:
 
 
 def test_a_step_locks_the_order_once_and_reads_it_once(counter: Counter, buyer: Headers) -> None:
-    """The caller, the locked order, the change and its lines.
-
-    A cancellation locks, reads and changes two books, too.
-    """
+    """The caller, the locked order, the change and its lines. A cancellation also locks, reads and changes two books."""
     books = [counter.add_book(), counter.add_book()]
     shipped, cancelled = (counter.ordered(buyer, (books[0], 1), (books[1], 2)) for _ in range(2))
     for order, step, verbs in (
