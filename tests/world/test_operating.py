@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.clones import Clone, cloned
+from tests.clones import Clone
 from tests.conftest import ROOT
 from tests.world.services.postgresql import ICU, Cluster, postgresql
 
@@ -22,13 +22,6 @@ DUMP = 'pg_dump --format=custom --file=backup.dump "$OWNER_URL"'
 RESTORE = 'pg_restore --clean --if-exists --dbname="$OWNER_URL" backup.dump'
 SECRET = "a-secret-of-the-tests-that-is-long-enough"
 BOSS = "boss@example.com"
-
-
-@pytest.fixture(scope="module")
-def clone() -> Iterator[Clone]:
-    """A fresh clone."""
-    with cloned() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")
