@@ -16,10 +16,10 @@ class Bodies(Values):
         super().__init__(self._schemas)
 
     def members(self, name: str) -> Mapping[str, Schema]:
-        """The members of a schema by its name, as `BookCreate`; none where there is no such schema."""
+        """Return the members of a schema by its name, such as `BookCreate`; empty if there is no such schema."""
         members: Mapping[str, Schema] = self._schemas.get(name, {}).get("properties", {})
         return members
 
     def required(self, name: str) -> list[str]:
-        """The members that must be there."""
+        """Return the required members."""
         return list(self._schemas.get(name, {}).get("required", ()))

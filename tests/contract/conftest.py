@@ -13,12 +13,12 @@ from tests.sample_entities.opened import open_odd
 
 
 def pytest_pycollect_makeitem(name: str, obj: object) -> list[pytest.Item] | None:
-    """Leave out tests that choose none of the entities."""
+    """Leave out tests that select none of the entities."""
     return [] if name.startswith("test") and chosen(obj, SAMPLES) == [] else None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test marked with `every_entity` once for each entity that it chooses."""
+    """Run a test marked with `every_entity` once for each entity that it selects."""
     cases = chosen(metafunc.function, SAMPLES)
     if cases is not None:
         metafunc.parametrize("entity", cases, indirect=True, ids=str)
@@ -39,7 +39,7 @@ def odd_app(databases: Databases, backend: str) -> Iterator[RunningApp]:
 
 @pytest.fixture
 def entity(request: pytest.FixtureRequest, backend: str) -> EntityClient:
-    """An entity that `every_entity` chose, on each database."""
+    """An entity that `every_entity` selected, on each database."""
     case: Case = request.param
     running_app: RunningApp = request.getfixturevalue(f"{case.api.name}_app")
     return running_app.entity(case.path)
@@ -47,5 +47,5 @@ def entity(request: pytest.FixtureRequest, backend: str) -> EntityClient:
 
 @pytest.fixture(scope="session")
 def running_apps(odd_app: RunningApp, shop_app: RunningApp) -> list[RunningApp]:
-    """Each application of samples."""
+    """Each sample application."""
     return [odd_app, shop_app]

@@ -15,34 +15,34 @@ from tests.contract.entity_client import EntityClient, Headers, Row
 
 
 def restorable(registration: Registration) -> bool:
-    """Whether a deleted row comes back."""
+    """Return True if deleted rows can be restored."""
     return registration.resource.soft_delete
 
 
 def has_history(registration: Registration) -> bool:
-    """Whether changes are kept."""
+    """Return True if changes are recorded."""
     return registration.resource.history
 
 
 def both(registration: Registration) -> bool:
-    """Whether all is kept."""
+    """Return True if both are recorded."""
     return restorable(registration) and has_history(registration)
 
 
 def delete(entity: EntityClient, row: Row) -> Row:
-    """Delete a row and give it."""
+    """Delete a row and return it."""
     answer = entity.call("DELETE", f"/{row['id']}")
     assert answer.status_code == 204, answer.text
     return row
 
 
 def restore(entity: EntityClient, row: Row, headers: Headers | None = None) -> Response:
-    """Ask for a deleted row."""
+    """Return the response to a restore."""
     return entity.call("POST", f"/{row['id']}/restore", headers)
 
 
 def restored(entity: EntityClient, row: Row) -> Row:
-    """Have a deleted row back."""
+    """Restore a row and return it."""
     answer = restore(entity, row)
     assert answer.status_code == 200, answer.text
     found: Row = answer.json()
@@ -50,7 +50,7 @@ def restored(entity: EntityClient, row: Row) -> Row:
 
 
 def changes(entity: EntityClient, row: Row, headers: Headers | None = None, /, **query: Any) -> list[Row]:
-    """The entries of a row's history."""
+    """Return the entries of a row's history."""
     answer = entity.call("GET", f"/{row['id']}/history", headers, params=query)
     assert answer.status_code == 200, answer.text
     items: list[Row] = answer.json()["items"]
@@ -59,7 +59,7 @@ def changes(entity: EntityClient, row: Row, headers: Headers | None = None, /, *
 
 @contextmanager
 def below(entity: EntityClient) -> Iterator[sa.Connection]:
-    """A connection to the database below the application."""
+    """Open a connection to the database of the application."""
     app = entity.running_app.client.app
     assert isinstance(app, FastAPI)
     with app.state.database.engine.connect() as connection:
@@ -68,7 +68,7 @@ def below(entity: EntityClient) -> Iterator[sa.Connection]:
 
 
 def whole(entity: EntityClient, row: Row) -> Row:
-    """Every column of a stored row, secrets too."""
+    """Return every column of a stored row, secrets too."""
     table = entity.resource.table
     with below(entity) as connection:
         found = connection.execute(sa.select(table).where(table.c.id == key_of(entity, row)))
@@ -76,13 +76,13 @@ def whole(entity: EntityClient, row: Row) -> Row:
 
 
 def key_of(entity: EntityClient, row: Row) -> Any:
-    """The key as the database has it."""
+    """Return the key as the database has it."""
     return entity.resource.key.base(row["id"])
 
 
 @contextmanager
 def counting(patch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The statements that are run within, on the bare driver."""
+    """Record the statements of the block, on the bare driver."""
     seen: list[str] = []
     run = CompiledStatement.execute
 

@@ -78,37 +78,37 @@ class RunningApp:
 
     @cached_property
     def bodies(self) -> Bodies:
-        """The maker of values."""
+        """The generator of valid values."""
         return Bodies(self.document)
 
     @cached_property
     def admin_id(self) -> int:
-        """The administrator's account."""
+        """The id of the administrator's account."""
         return int(self.client.get("/api/v1/users/me", headers=self.admin).json()["id"])
 
     def caller(self, name: str, role: str = "driver") -> Headers:
-        """The headers of an account that is made when its name comes first."""
+        """Return the headers of an account, which is created when its name is first used."""
         if name not in self._callers:
             self._callers[name] = sign_up(self.client, role)
         return self._callers[name]
 
     def kept(self, path: str) -> list[Any]:
-        """The ids of an entity's rows that tests share, for the entity to fill."""
+        """Return the ids of an entity's shared rows, which the entity fills."""
         return self._kept.setdefault(path, [])
 
     def entity(self, path: str) -> "EntityClient":
-        """An entity by its path."""
+        """Return an entity by its path."""
         return EntityClient(self, self.registry.registrations[path])
 
     def entity_of(self, table: str) -> "EntityClient":
-        """An entity by its table."""
+        """Return an entity by its table."""
         return next(
             self.entity(path) for path, r in self.registry.registrations.items() if r.resource.table.name == table
         )
 
 
 class EntityClient:
-    """One entity: its plan, its paths and its rows."""
+    """One entity: its registration, its paths and its rows."""
 
     def __init__(self, running_app: RunningApp, registration: Registration) -> None:
         self.running_app = running_app
@@ -122,51 +122,51 @@ class EntityClient:
 
     @property
     def create(self) -> Mapping[str, Schema]:
-        """What may be sent to make a row."""
+        """The members of the Create schema."""
         return self.running_app.bodies.members(f"{self.name}Create")
 
     @property
     def required(self) -> list[str]:
-        """What must be sent to make a row."""
+        """The required members of the Create schema."""
         return self.running_app.bodies.required(f"{self.name}Create")
 
     @property
     def update(self) -> Mapping[str, Schema]:
-        """What may be sent to change a row."""
+        """The members of the Update schema."""
         return self.running_app.bodies.members(f"{self.name}Update")
 
     @property
     def public(self) -> Mapping[str, Schema]:
-        """What a row shows."""
+        """The members of a response."""
         return self.running_app.bodies.members(f"{self.name}Public")
 
     @property
     def references(self) -> dict[str, sa.Column[Any]]:
-        """The members that refer to rows, and the column each refers to; the owner is the server's."""
+        """The members that refer to rows, and the column that each refers to. Without the owner."""
         columns = {name: column.column for name, column in self.resource.columns.items() if name != self.owner}
         return {name: next(iter(c.foreign_keys)).column for name, c in columns.items() if c.foreign_keys}
 
     def marked(self, mark: Mark) -> set[str]:
-        """The members with a mark."""
+        """Return the members with a mark."""
         return {name for name, column in self.resource.columns.items() if mark in column.marks}
 
     @property
     def parameters(self) -> dict[str, Schema]:
-        """The query parameters of the list, each with its schema."""
+        """Return the query parameters of the list, each with its schema."""
         listed = self.running_app.document["paths"][self.path]["get"]["parameters"]
         return {parameter["name"]: parameter["schema"] for parameter in listed}
 
     # -- rows --------------------------------------------------------------------------------------------------------
 
     def call(self, method: str, path: str = "", headers: Headers | None = None, **options: Any) -> Response:
-        """A request below the entity's path, as the administrator unless `headers` says otherwise."""
+        """Send a request below the entity's path, as administrator unless `headers` says otherwise."""
         who = self.running_app.admin if headers is None else headers
         return self.running_app.client.request(
             method, f"{self.path}{path}", headers={**who, **options.pop("extra", {})}, **options
         )
 
     def body(self, **values: Any) -> Row:
-        """A valid body with every member; references lead to new rows."""
+        """Return a valid body with every member. References lead to new rows."""
         self.prepare(self.running_app.admin)
         number = next(_numbers)
         special = BODIES.get(self.resource.path)
@@ -175,7 +175,7 @@ class EntityClient:
         return made | extra
 
     def value(self, name: str, schema: Schema, number: int) -> Any:
-        """A valid value of one member."""
+        """Return a valid value of one member."""
         target = self.references.get(name)
         if target is None:
             return self.running_app.bodies.value(schema, number)
@@ -184,23 +184,20 @@ class EntityClient:
         return self.running_app.entity_of(target.table.name).make_plain()[target.name]
 
     def prepare(self, headers: Headers) -> None:
-        """See to it that the caller can make a row."""
+        """Make sure that the caller can create a row."""
         prepare = self.running_app.preparations.get(self.resource.path)
         if prepare is not None:
             prepare(self.running_app, headers)
 
     def make(self, headers: Headers | None = None, /, **values: Any) -> Row:
-        """A new row."""
+        """Create a row."""
         body = self.body(**values)
         if headers is not None:
             self.prepare(headers)
         return self._stored(self.call("POST", headers=headers, json=body))
 
     def rows(self, count: int) -> list[Row]:
-        """Rows in the order of their keys, shared by the tests that only read them.
-
-        Making them takes most of such a test's time.
-        """
+        """Return rows in the order of their keys, shared by tests that only read them, because creating them is slow."""
         kept = self.running_app.kept(self.resource.path)
         # Some may be gone: who makes an order empties the cart.
         found = self.list(id__in=",".join(map(str, kept)), size=100)["items"] if kept else []
@@ -209,32 +206,32 @@ class EntityClient:
         return sorted(found, key=lambda row: row["id"])[:count]
 
     def make_plain(self) -> Row:
-        """A new row with the required members only."""
+        """Create a row with the required members only."""
         full = self.body()
         return self._stored(self.call("POST", json={name: full[name] for name in self.required}))
 
     def change(self, row: Row, name: str) -> Row:
-        """A valid change of one member."""
+        """Return a valid change of one member."""
         special = CHANGES.get(self.resource.path)
         extra = special(row) if special else {}
         number = next(_numbers)
         return {name: extra[name] if name in extra else self.value(name, self.update[name], number + (number % 4 == 3))}
 
     def stored(self, row: Row) -> Row:
-        """The row as it is stored now."""
+        """Return the row as it is stored now."""
         answer = self.call("GET", f"/{row['id']}")
         assert answer.status_code == 200, answer.text
         found: Row = answer.json()
         return found
 
     def list(self, headers: Headers | None = None, /, **query: Any) -> Any:
-        """A page of the list."""
+        """Return a page of the list."""
         answer = self.call("GET", headers=headers, params=query)
         assert answer.status_code == 200, (query, answer.text)
         return answer.json()
 
     def total(self) -> int:
-        """How many rows there are."""
+        """Return the number of rows."""
         return int(self.list(size=1)["total"])
 
     def _stored(self, answer: Response) -> Row:

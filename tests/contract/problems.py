@@ -9,7 +9,7 @@ MEMBERS = {"type", "title", "status", "detail", "code"}
 
 
 def problem(answer: Response, status: int, code: str | None = None) -> dict[str, Any]:
-    """The problem that `answer` tells, once its whole shape has been checked."""
+    """Check the form of an error response completely, and return its problem."""
     request = f"{answer.request.method} {answer.request.url}"
     assert answer.status_code == status, f"{request} → {answer.status_code} {answer.text}"
     assert answer.headers["content-type"] == "application/problem+json"
@@ -40,5 +40,5 @@ def _check_faults(faults: list[dict[str, Any]]) -> None:
 
 
 def faulty_members(answer: Response) -> set[str]:
-    """The members of the body, or the parameters, that a 422 complains about."""
+    """Return the members of the body, or the parameters, that a 422 names."""
     return {str(fault["loc"][1]) for fault in problem(answer, 422)["errors"] if len(fault["loc"]) > 1}

@@ -15,7 +15,7 @@ from tests.sample_entities.shop.registry import registry as shop
 
 @dataclass(frozen=True, eq=False)
 class Api:
-    """A registry, what makes an application of it, and the method and path of each hand-written operation."""
+    """A registry, the function that makes its application, and the method and path of each hand-written operation."""
 
     name: str
     registry: Registry
@@ -37,7 +37,7 @@ class Case:
 
     @property
     def registration(self) -> Registration:
-        """Its registration."""
+        """The registration of the entity."""
         return self.api.registry.registrations[self.path]
 
     def __str__(self) -> str:
@@ -62,7 +62,7 @@ SAMPLES = [*(Case(ODD, path) for path in odd.registrations), Case(SHOP, "booking
 
 
 def cases_of(api: Api) -> list[Case]:
-    """Every entity of an API."""
+    """Return every entity of an API."""
     return [Case(api, path) for path in api.registry.registrations]
 
 
@@ -81,7 +81,7 @@ def every_entity(
 
 
 def chosen(function: Any, cases: Sequence[Case]) -> list[Case] | None:
-    """Return the cases that the `every_entity` of a test chooses; None for a test without it."""
+    """Return the cases that the `every_entity` of a test selects; None for a test without it."""
     for mark in getattr(function, "pytestmark", ()):
         if mark.name == "every_entity":
             (holds,) = mark.args
@@ -90,5 +90,5 @@ def chosen(function: Any, cases: Sequence[Case]) -> list[Case] | None:
 
 
 def columns_unlike(registration: Registration) -> bool:
-    """Whether it has columns that no other entity has; the defaults of `Preset` make no difference to a list."""
+    """Return True if it has columns that no other entity has. The defaults of `Preset` do not matter for a list."""
     return registration.resource.path != "presets"

@@ -33,7 +33,7 @@ OPERATORS: dict[str, Callable[[str, str], bool]] = {
 
 @pytest.fixture(scope="module", params=GROUNDS)
 def library(request: pytest.FixtureRequest, databases: Databases) -> Iterator[TestClient]:
-    """An application of its own with one book of each title."""
+    """An application with one book for each title."""
     is_older = request.param == "postgresql 16"
     makes: Databases = request.getfixturevalue("older_postgresql") if is_older else databases
     url = shop_database(makes, request.param.split()[0])
@@ -48,7 +48,7 @@ def library(request: pytest.FixtureRequest, databases: Databases) -> Iterator[Te
 
 
 def pieces() -> Iterator[str]:
-    """What is looked for: every title in each case and some of its parts, of one letter to all."""
+    """Return the texts to search for: every title in each case and parts of it, from one letter to all."""
     for title in TITLES:
         for text in {title, title.upper(), title.lower(), title.title(), title.casefold()}:
             yield from {text, text[:1], text[-1:], text[:3], text[-3:], text[1:5]} - {""}
@@ -56,7 +56,7 @@ def pieces() -> Iterator[str]:
 
 @pytest.mark.parametrize("parameter", OPERATORS)
 def test_every_way_to_look_for_a_text_finds_what_casefold_finds(library: TestClient, parameter: str) -> None:
-    """Search looks for every piece, each operator for a share of them."""
+    """Search tries every piece, each operator a share of them."""
     matches = OPERATORS[parameter]
     number = list(OPERATORS).index(parameter)
     asked = sorted(set(pieces()))

@@ -16,20 +16,20 @@ from tests.sample_entities.odd.registry import registry as odd
 
 
 def unique_columns(registration: Registration) -> list[list[str]]:
-    """The columns of each unique constraint whose values a client may set."""
+    """Return the columns of each unique constraint whose values a client may set."""
     table = registration.resource.table
     found = [[c.name for c in u.columns] for u in table.constraints if isinstance(u, sa.UniqueConstraint)]
     return [names for names in found if set(names) <= set(registration.resource.schemas.create.model_fields)]
 
 
 def refers(registration: Registration) -> bool:
-    """Whether a member refers to another row."""
+    """Return True if a member refers to another row."""
     resource = registration.resource
     return any(column.column.foreign_keys and name != resource.owner for name, column in resource.columns.items())
 
 
 def is_referred_to(case: Case) -> bool:
-    """Whether another entity's member refers to this one."""
+    """Return True if a member of another entity refers to this one."""
     others, table = case.api.registry.registrations.values(), case.registration.resource.table
     return any(target is table for other in others for target in _targets(other))
 
@@ -42,7 +42,7 @@ def _targets(registration: Registration) -> list[sa.Table]:
 
 @every_entity("create", "update", where=lambda registration: bool(unique_columns(registration)))
 def test_a_taken_value_is_409(entity: EntityClient) -> None:
-    """In a new row and in a change; `detail` names the entity and the members, and the row stays as it was."""
+    """In a new row and in a change. `detail` names the entity and the members, and the row stays as it was."""
     for names in unique_columns(entity.registration):
         row, other, before = entity.make(), entity.make(), entity.total()
         taken = {name: row[name] for name in names}
@@ -68,7 +68,7 @@ def test_one_of_two_unique_columns_may_repeat(entity: EntityClient) -> None:
 
 @every_entity("create", "update", "put", where=refers)
 def test_a_reference_to_nothing_is_409(entity: EntityClient) -> None:
-    """Naming the member, in a new row and in a change; the row stays as it was."""
+    """In a new row and in a change. It names the member, and the row stays as it was."""
     row = entity.make()
     for name, target in entity.references.items():
         nothing = _absent(entity, target)
@@ -91,7 +91,7 @@ def _absent(entity: EntityClient, target: sa.Column[Any]) -> Any:
 
 @every_entity("delete", where_case=is_referred_to)
 def test_deleting_a_row_that_is_referred_to_is_409(entity: EntityClient) -> None:
-    """Both rows stay; without the one that refers, the delete succeeds."""
+    """Both rows stay. Without the reference the delete succeeds."""
     for referring, member in _referring(entity):
         row = entity.make_plain()
         other = referring.make(**{member: row[referring.references[member].name]})
@@ -103,7 +103,7 @@ def test_deleting_a_row_that_is_referred_to_is_409(entity: EntityClient) -> None
 
 
 def refers_to_no_key(registration: Registration) -> bool:
-    """Whether a member refers to a column of its own table that may change."""
+    """Return True if a member refers to a column of its own table that may change."""
     table = registration.resource.table
     keys = [key.column for column in table.columns for key in column.foreign_keys]
     return any(not column.primary_key and column.table is table for column in keys)
@@ -111,7 +111,7 @@ def refers_to_no_key(registration: Registration) -> bool:
 
 @every_entity("create", "update", where=refers_to_no_key)
 def test_changing_a_value_that_is_referred_to_is_409(entity: EntityClient) -> None:
-    """Whether the row itself refers to another or not; all three stay as they were."""
+    """Whether or not the row itself refers to another one. All three stay as they were."""
     for name, target in entity.references.items():
         last = entity.make()
         middle = entity.make(**{name: last[target.name]})
@@ -123,7 +123,7 @@ def test_changing_a_value_that_is_referred_to_is_409(entity: EntityClient) -> No
 
 
 def _referring(entity: EntityClient) -> list[tuple[EntityClient, str]]:
-    """The entities that refer to this one and do not go with it, each with its member."""
+    """Yield the entities that refer to this one and are not deleted with it, each with its member."""
     others = [entity.running_app.entity(path) for path in entity.running_app.registry.registrations]
     return [
         (other, name)

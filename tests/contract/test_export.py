@@ -21,20 +21,20 @@ PAGE_WORDS = {"page": 1, "size": 10, "skip": 0, "limit": 10, "cursor": "x", "exp
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that a few rows take several chunks, the last of them full or not."""
+    """Make chunks small, so that a few rows need several, the last of them full or not."""
     monkeypatch.setattr(module, "FIRST_CHUNK", 2)
     monkeypatch.setattr(module, "CHUNK", 3)
 
 
 def exported(entity: EntityClient, headers: Headers | None = None, /, **query: Any) -> list[Row]:
-    """The rows of an export as NDJSON."""
+    """Return the rows of an export as NDJSON."""
     answer = entity.call("GET", "/export", headers, params={"format": "ndjson", **query})
     assert answer.status_code == 200, answer.text
     return [json.loads(line) for line in answer.text.splitlines()]
 
 
 def sorts(entity: EntityClient) -> Iterator[str]:
-    """Each column in turn, upwards or downwards, beside the next one in the other direction."""
+    """Yield each column, in one direction, with the next one in the other direction."""
     names = entity.resource.parameters.sortable
     for number, name in enumerate(names):
         sign, other = ("", "-") if number % 2 else ("-", "")
@@ -43,20 +43,20 @@ def sorts(entity: EntityClient) -> Iterator[str]:
 
 @every_entity("list", where=columns_unlike)
 def test_an_export_gives_what_the_list_gives(entity: EntityClient) -> None:
-    """In every order, through nulls and ties, whatever the size of a chunk."""
+    """In every order, with nulls and ties, for every size of a chunk."""
     _, mine = made(entity, 6)
     for sort in sorts(entity):
         assert exported(entity, sort=sort, **mine) == entity.list(sort=sort, size=100, **mine)["items"], sort
 
 
 def columns(entity: EntityClient) -> list[str]:
-    """What a sheet shows of a row; a member that is composed of rows, as an order's lines, has no place in a cell."""
+    """Return the columns of a sheet. A member that contains rows, such as an order's lines, does not fit into a cell."""
     return [name for name in entity.public if name in entity.resource.columns]
 
 
 @every_entity("list")
 def test_an_export_takes_the_filters_of_the_list(entity: EntityClient) -> None:
-    """Plain ones, operators, several together, and search."""
+    """Equality, other operators, several together, and search."""
     rows, mine = made(entity, 5)
     last = list(entity.public)[-3]
     queries: list[dict[str, Any]] = [{"id": rows[0]["id"]}, {"id__ne": rows[0]["id"], f"{last}__isnull": "false"}]
@@ -68,7 +68,7 @@ def test_an_export_takes_the_filters_of_the_list(entity: EntityClient) -> None:
 
 @every_entity("list", "get")
 def test_a_line_is_the_row_as_a_get_gives_it(entity: EntityClient) -> None:
-    """To the byte."""
+    """Byte for byte."""
     rows, mine = made(entity, 4)
     answer = entity.call("GET", "/export", params={"format": "ndjson", **mine})
     assert answer.content.splitlines() == [entity.call("GET", f"/{row['id']}").content for row in rows]
@@ -77,7 +77,7 @@ def test_a_line_is_the_row_as_a_get_gives_it(entity: EntityClient) -> None:
 
 @every_entity("list")
 def test_a_file_has_a_name_and_a_type(entity: EntityClient) -> None:
-    """CSV unless something else is asked for; with no rows there is a header, and nothing in NDJSON."""
+    """CSV by default. Without rows it has a header, and NDJSON nothing."""
     row = entity.make()
     nothing = {"id": row["id"], "created_at__gt": row["created_at"]}
     header = ",".join(columns(entity)) + "\r\n"
@@ -94,7 +94,7 @@ def test_a_file_has_a_name_and_a_type(entity: EntityClient) -> None:
 
 
 def cell(value: Any) -> Any:
-    """What CSV should hold for a value; a document is compared as one."""
+    """Return the CSV of a value. A document is compared as one."""
     if value is None:
         return ""
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -102,7 +102,7 @@ def cell(value: Any) -> Any:
 
 @every_entity("list")
 def test_cells_are_the_values_as_json_has_them(entity: EntityClient) -> None:
-    """A line for the names and one for each row, which end in CR and LF (RFC 4180)."""
+    """A line with the names and one for each row, each ending in CR and LF (RFC 4180)."""
     rows, mine = made(entity, 5)
     answer = entity.call("GET", "/export", params=mine)
     names, *records = csv.reader(io.StringIO(answer.text, newline=""), strict=True)
@@ -121,7 +121,7 @@ def test_cells_are_the_values_as_json_has_them(entity: EntityClient) -> None:
 
 @every_entity("list")
 def test_pages_and_unknown_words_are_422(entity: EntityClient) -> None:
-    """Each is named; so is a format that there is not."""
+    """Each is named. So is an unknown format."""
     for name, value in {**PAGE_WORDS, "nonsense": 1}.items():
         assert faulty_members(entity.call("GET", "/export", params={name: value})) == {name}
     for kind in ("", "CSV", "xlsx"):
@@ -132,7 +132,7 @@ def test_pages_and_unknown_words_are_422(entity: EntityClient) -> None:
 
 @every_entity("list")
 def test_who_may_not_list_may_not_export(entity: EntityClient) -> None:
-    """With the same answer."""
+    """With the same response."""
     for who in ({}, {"Authorization": "Bearer x"}):
         listed, answer = entity.call("GET", "", who), entity.call("GET", "/export", who)
         assert answer.status_code == listed.status_code
@@ -142,7 +142,7 @@ def test_who_may_not_list_may_not_export(entity: EntityClient) -> None:
 
 @every_entity("list", where=private)
 def test_nobody_exports_anothers_rows(entity: EntityClient) -> None:
-    """Neither by leaving the filters out, nor by naming them; the owner and administrators do."""
+    """Neither without filters nor by naming them. The owner and administrators do."""
     rows = [row_of_owner(entity) for _ in range(3)]
     mine = {"id__in": ",".join(str(row["id"]) for row in rows)}
     stranger = entity.running_app.caller("stranger")
@@ -154,7 +154,7 @@ def test_nobody_exports_anothers_rows(entity: EntityClient) -> None:
 
 @every_entity("list", where=has_secrets)
 def test_a_secret_is_in_no_export(entity: EntityClient) -> None:
-    """Neither its name nor its value; nor can it be asked for."""
+    """Neither its name nor its value. `fields` cannot select it."""
     _, mine = made(entity, 3)
     for kind in ("csv", "ndjson"):
         text = entity.call("GET", "/export", params={"format": kind, **mine}).text

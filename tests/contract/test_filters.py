@@ -46,7 +46,7 @@ PIECES = (
 
 
 def filters(entity: EntityClient) -> dict[str, tuple[str, str]]:
-    """The filters that the document lists, each with its column and operator."""
+    """Yield the documented filters, each with its column and operator."""
     found = {}
     for name in entity.parameters:
         column, _, operator = name.rpartition("__")
@@ -58,7 +58,7 @@ def filters(entity: EntityClient) -> dict[str, tuple[str, str]]:
 
 
 def different_filters(entity: EntityClient) -> Iterator[tuple[str, str, str]]:
-    """Each filter with its column and operator, of the key and of the columns that no earlier entity has the like of."""
+    """Yield the filters of the key and of the columns that no earlier entity has the like of."""
     for name, (column, operator) in filters(entity).items():
         if (entity.resource.name, column) in tried_columns(
             entity.running_app.api
@@ -68,7 +68,7 @@ def different_filters(entity: EntityClient) -> Iterator[tuple[str, str, str]]:
 
 @cache
 def tried_columns(api: Api) -> frozenset[tuple[str, str]]:
-    """The first column of each sort, with its entity: a filter follows from the sort of its column alone."""
+    """Return the first column of each kind with its entity: a filter depends only on the kind of its column."""
     first: dict[Sort, tuple[str, str]] = {}
     further = [case for case in cases_of(api) if api not in (ODD, SHOP)]
     for case in [*SAMPLES, *further]:
@@ -93,12 +93,12 @@ def tried_columns(api: Api) -> frozenset[tuple[str, str]]:
 
 
 def kind_of(entity: EntityClient, name: str) -> str:
-    """What the column holds."""
+    """Return the kind of a column."""
     return entity.running_app.bodies.kind(entity.public[name])
 
 
 def asked(operator: str, values: list[Any]) -> Iterator[Any]:
-    """What to ask of a filter, given values that are stored."""
+    """Return the values for a filter, given stored values."""
     if operator == "isnull":
         yield from (True, False)
     elif operator in ("in", "not_in"):
@@ -111,7 +111,7 @@ def asked(operator: str, values: list[Any]) -> Iterator[Any]:
 
 
 def chosen(entity: EntityClient, ids: list[Any], **query: str) -> list[Any]:
-    """The ids of our rows that a list selects, and check that `total` counts them."""
+    """Return the ids of our rows that a list selects. Require that `total` counts them."""
     page = (
         entity.list(id__in=",".join(map(str, ids)), size=100, **query)
         if "id__in" not in query
@@ -123,7 +123,7 @@ def chosen(entity: EntityClient, ids: list[Any], **query: str) -> list[Any]:
 
 @every_entity("list")
 def test_each_column_has_the_operators_of_its_type(entity: EntityClient) -> None:
-    """And no others; a column called like a word of the query string has its plain filter as `__eq`."""
+    """And no others. A column with the name of a query parameter has its plain filter as `__eq`."""
     documented: dict[str, set[str]] = {}
     for column, operator in filters(entity).values():
         documented.setdefault(column, set()).add(operator)
@@ -136,7 +136,7 @@ def test_each_column_has_the_operators_of_its_type(entity: EntityClient) -> None
 
 @every_entity("list")
 def test_each_filter_selects_what_it_says(entity: EntityClient) -> None:
-    """Against stored values, nulls among them; together with another filter, both must hold."""
+    """For stored values with nulls. Together with another filter, both apply."""
     rows = entity.rows(ROWS)
     ids = [row["id"] for row in rows]
     got, wanted = {}, {}
@@ -155,7 +155,7 @@ def test_each_filter_selects_what_it_says(entity: EntityClient) -> None:
 
 
 def past_the_range(entity: EntityClient, column: str) -> tuple[str, ...]:
-    """The numbers next to those that an integer column can hold, whatever else its class says of them."""
+    """Return the numbers next to those that an integer column can store."""
     kind = entity.resource.columns[column].column.type
     sizes = ((sa.SmallInteger, 2**15), (sa.BigInteger, 2**63), (sa.Integer, 2**31))
     size = next((size for integer, size in sizes if isinstance(kind, integer)), None)
@@ -164,7 +164,7 @@ def past_the_range(entity: EntityClient, column: str) -> tuple[str, ...]:
 
 @every_entity("list")
 def test_a_value_that_is_none_of_the_type_is_422(entity: EntityClient) -> None:
-    """Each such value for equality, one of them for one operator of every sort; the answer names the parameter."""
+    """Each such value for equality, one of them for one operator of every kind. The error names the parameter."""
     accepted = []
     for name, column, operator in different_filters(entity):
         if operator not in ("eq", "lt", "in", "contains", "isnull"):
@@ -180,19 +180,19 @@ def test_a_value_that_is_none_of_the_type_is_422(entity: EntityClient) -> None:
 
 @every_entity("list")
 def test_bytes_that_are_no_utf_8_are_422(entity: EntityClient) -> None:
-    """In a name as in a value."""
+    """In a name and in a value."""
     for encoded in INVALID_UTF_8:
         assert entity.call("GET", f"?id={encoded}").status_code == 422
         assert entity.call("GET", f"?{encoded}=1").status_code == 422
 
 
 def text_member(entity: EntityClient) -> str:
-    """The first member of free text that a client may set."""
+    """Return the first member of free text that a client may set."""
     return next(name for name, schema in entity.update.items() if entity.running_app.bodies.kind(schema) == "string")
 
 
 def text_rows(entity: EntityClient, member: str) -> list[Row]:
-    """A row for each text, in no order."""
+    """Create a row for each text, in no order."""
     texts = list(TEXTS)
     random.Random(7).shuffle(texts)  # noqa: S311  any order will do
     row = entity.make()
@@ -202,7 +202,7 @@ def text_rows(entity: EntityClient, member: str) -> list[Row]:
 
 @every_entity("list", "update", where=lambda registration: registration.resource.path in WITH_TEXTS)
 def test_text_is_matched_in_any_case_with_wildcards_literal(entity: EntityClient) -> None:
-    """`Ä` finds `ä`, `ς` finds `Σ`, `ß` finds `SS`; `%`, `_` and the backslash find themselves only."""
+    """`Ä` finds `ä`, `ς` finds `Σ`, `ß` finds `SS`. `%`, `_` and the backslash match only themselves."""
     member = text_member(entity)
     rows = text_rows(entity, member)
     ids = [row["id"] for row in rows]
@@ -216,7 +216,7 @@ def test_text_is_matched_in_any_case_with_wildcards_literal(entity: EntityClient
 
 @every_entity("list", where=lambda registration: bool(registration.resource.parameters.search.columns))
 def test_search_looks_into_each_registered_column(entity: EntityClient) -> None:
-    """In any case, wildcards literal; a row found by two columns is there once; other columns are not looked into."""
+    """In any case, with literal wildcards, and each row once. Other columns are not searched."""
     rows = entity.rows(ROWS)
     ids = [row["id"] for row in rows]
     columns = entity.resource.parameters.search.columns
@@ -235,12 +235,12 @@ def test_search_looks_into_each_registered_column(entity: EntityClient) -> None:
 
 @every_entity("list", where=lambda registration: not registration.resource.parameters.search.columns)
 def test_an_entity_without_search_refuses_it(entity: EntityClient) -> None:
-    """Rather than answer as if all had been found."""
+    """A search is never ignored."""
     assert faulty_members(entity.call("GET", params={"search": "x"})) == {"search"}
 
 
 def test_the_cases_hold_every_kind_of_text() -> None:
-    """The tables above find something and miss something for each piece; else they would prove nothing."""
+    """Each text in the tables above matches some row and misses another."""
     for piece in PIECES:
         found = [text for text in TEXTS if selects("string", "contains", text, piece)]
         assert 0 < len(found) < len(TEXTS), piece

@@ -25,19 +25,19 @@ MEMBERS = {"id", "action", "at", "by", "before", "after"}
 
 
 def told(entity: EntityClient, row: Row) -> list[tuple[str, Row | None, Row | None]]:
-    """What was done to a row, and the row before and after."""
+    """Return the kind of a change, and the row before and after it."""
     return [(entry["action"], entry["before"], entry["after"]) for entry in changes(entity, row)]
 
 
 def change_of(entity: EntityClient, row: Row) -> Row:
-    """A valid change of the first member that may change, one that need not be unique if there is one."""
+    """Return a valid change of the first member that may change, of one that need not be unique if possible."""
     taken = {name for names in unique_columns(entity.registration) for name in names}
     members = [name for name in entity.update if name not in entity.references]
     return entity.change(row, min(members, key=lambda name: name in taken))
 
 
 def stored_entries(entity: EntityClient, row: Row) -> list[Row]:
-    """The entries of a row as the table has them."""
+    """Return the entries of a row as the table has them."""
     mine = sa.and_(entries.c.entity == entity.resource.table.name, entries.c.row_id == str(row["id"]))
     with below(entity) as connection:
         return [dict(found) for found in connection.execute(sa.select(entries).where(mine)).mappings()]
@@ -45,7 +45,7 @@ def stored_entries(entity: EntityClient, row: Row) -> list[Row]:
 
 @every_entity("create", "update", "put", "delete", where=has_history)
 def test_every_change_is_told(entity: EntityClient) -> None:
-    """In order, each with the row before and after exactly as its answers showed it, by the caller, at its time."""
+    """In order, with the caller, the time, and the row before and after as responses showed it."""
     begun = now()
     made = entity.make()
     patched = entity.call("PATCH", f"/{made['id']}", json=change_of(entity, made)).json()
@@ -68,7 +68,7 @@ def test_every_change_is_told(entity: EntityClient) -> None:
 
 @every_entity("create", "update", "delete", where=lambda r: has_history(r) and not of("stations")(r))
 def test_every_element_of_a_batch_is_told(entity: EntityClient) -> None:
-    """As if it had come alone. A station has nothing to change but a unique value."""
+    """As for single requests. A station has only a unique member to change."""
     bodies = [entity.body() for _ in range(3)]
     made = entity.call("POST", "/batch", json=bodies).json()
     batch = [{"id": row["id"], **change_of(entity, row)} for row in made]
@@ -81,7 +81,7 @@ def test_every_element_of_a_batch_is_told(entity: EntityClient) -> None:
 
 @every_entity("create", "update", where=has_history)
 def test_an_update_to_the_same_is_told(entity: EntityClient) -> None:
-    """For `updated_at` changes."""
+    """`updated_at` changes."""
     row = entity.make()
     member = next(name for name in entity.update if name not in entity.references)
     same = entity.call("PATCH", f"/{row['id']}", json={member: row[member]})
@@ -91,7 +91,7 @@ def test_an_update_to_the_same_is_told(entity: EntityClient) -> None:
 
 @every_entity("create", "update", "delete", where=has_history)
 def test_what_is_refused_is_not_told(entity: EntityClient) -> None:
-    """A bad body, a stale version, another's row, an element of a batch that was fine itself."""
+    """An invalid body, a stale version, another account's row, and a valid element of a rejected batch."""
     row, other = entity.make(), entity.make()
     change = change_of(entity, row)
     refused = [
@@ -109,7 +109,7 @@ def test_what_is_refused_is_not_told(entity: EntityClient) -> None:
 
 @every_entity("create", "update", where=of("seats", "charge-points"))
 def test_a_change_that_the_database_refuses_is_not_told(entity: EntityClient) -> None:
-    """One that takes another's unique values."""
+    """Such as a duplicate value."""
     row, other = entity.make(), entity.make()
     taken = {name: other[name] for name in ("code", "hall", "seat_number") if name in other}
     problem(entity.call("PATCH", f"/{row['id']}", json=taken), 409, "duplicate")
@@ -121,7 +121,7 @@ def test_a_change_that_the_database_refuses_is_not_told(entity: EntityClient) ->
 
 @every_entity("create", where=of("vehicles"))
 def test_a_replayed_creation_is_told_once(entity: EntityClient) -> None:
-    """As there is one row."""
+    """There is one row."""
     body, key = entity.body(), {"Idempotency-Key": unique("history")}
     first, second = (entity.call("POST", json=body, extra=key) for _ in range(2))
     assert (first.status_code, second.headers["Idempotent-Replayed"]) == (201, "true")
@@ -130,7 +130,7 @@ def test_a_replayed_creation_is_told_once(entity: EntityClient) -> None:
 
 @every_entity("create", "update", where=has_history)
 def test_an_entry_is_part_of_the_transaction(entity: EntityClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When it cannot be stored, nothing is."""
+    """If it cannot be stored, nothing is."""
     row, made = entity.make(), entity.body()
     change, total = change_of(entity, row), entity.total()
 
@@ -152,7 +152,7 @@ def test_an_entry_is_part_of_the_transaction(entity: EntityClient, monkeypatch: 
 
 @every_entity("create", "update", where=lambda r: has_history(r) and has_secrets(r))
 def test_a_secret_is_in_no_entry(entity: EntityClient) -> None:
-    """Not in what is shown, nor in the table; nor is one that becomes secret later shown."""
+    """Neither in responses nor in the table. A column that becomes secret later is not shown either."""
     row = entity.make()
     entity.call("PATCH", f"/{row['id']}", json=change_of(entity, row))
     delete(entity, row)
@@ -171,7 +171,7 @@ def test_a_secret_is_in_no_entry(entity: EntityClient) -> None:
 
 @every_entity("create", "list", where=has_history)
 def test_the_history_is_a_list_like_any(entity: EntityClient) -> None:
-    """Pages, cursors, sort and typed filters; another row's entries are never among them."""
+    """Pages, cursors, sort and typed filters. It has only entries of this row."""
     row, other = entity.make(), entity.make()
     for _ in range(4):
         row_now = entity.stored(row)
@@ -209,7 +209,7 @@ def test_the_history_is_a_list_like_any(entity: EntityClient) -> None:
 
 @every_entity("create", where=lambda r: has_history(r) and not private(r))
 def test_only_who_may_change_a_row_sees_who_did(entity: EntityClient) -> None:
-    """To others `by` is null, and no filter or sort tells it; also of a deleted row."""
+    """To others `by` is null, and no filter or sort reveals it. Also for a deleted row."""
     row = row_of_owner(entity) if entity.owner else entity.make()
     makers = [entity.running_app.admin, *([entity.running_app.caller("owner")] if entity.owner else [])]
     others = [entity.running_app.caller("stranger")] + ([{}] if entity.resource.read.anyone else [])
@@ -230,7 +230,7 @@ def test_only_who_may_change_a_row_sees_who_did(entity: EntityClient) -> None:
 
 @every_entity("create", where=lambda r: has_history(r) and private(r))
 def test_others_do_not_learn_of_a_private_row(entity: EntityClient) -> None:
-    """Nor of a deleted one: 404 as for a row that never was; its owner and administrators read on."""
+    """Deleted or not, it is 404 as if it had never existed. Its owner and administrators read its history."""
     row = row_of_owner(entity)
     stranger, owner = entity.running_app.caller("stranger"), entity.running_app.caller("owner")
     missing = problem(entity.call("GET", f"/{absent_key(entity)}/history", stranger), 404)["detail"]
@@ -247,7 +247,7 @@ def test_others_do_not_learn_of_a_private_row(entity: EntityClient) -> None:
 
 @every_entity("create", where=of("parcels"))
 def test_who_sees_the_row_now_sees_its_history(entity: EntityClient) -> None:
-    """And of a deleted one, who saw it last."""
+    """For a deleted row, the callers who saw it last."""
     row, user = entity.make(status="public"), entity.running_app.caller("stranger", "user")
     path = f"/{row['id']}/history"
     assert len(changes(entity, row, user)) == 1
@@ -269,7 +269,7 @@ def test_who_sees_the_row_now_sees_its_history(entity: EntityClient) -> None:
 
 @every_entity("create", where=of("branches"))
 def test_a_scope_may_look_at_the_other_rows(entity: EntityClient) -> None:
-    """What grows from a sick branch stays hidden when it is deleted; what grows from another does not."""
+    """A deleted row is visible if the rows that it refers to make it so."""
     user = entity.running_app.caller("stranger", "user")
     for name, seen in ((SICK, 404), ("sound", 200)):
         row = entity.make(parent_id=entity.make(name=name)["id"])
@@ -281,7 +281,7 @@ def test_a_scope_may_look_at_the_other_rows(entity: EntityClient) -> None:
 
 @every_entity("create", where=both)
 def test_a_row_that_was_taken_away_by_hand_is_known_by_its_last_entry(entity: EntityClient) -> None:
-    """One without any entry is not known at all; one that is there and has none has an empty history."""
+    """A row without any entry is unknown. A stored row without entries has an empty history."""
     row, silent = entity.make(), entity.make()
     with below(entity) as connection:
         connection.execute(sa.delete(entries).where(entries.c.row_id == str(silent["id"])))
@@ -296,7 +296,7 @@ def test_a_row_that_was_taken_away_by_hand_is_known_by_its_last_entry(entity: En
 
 @every_entity("list", where=lambda registration: not has_history(registration))
 def test_there_is_no_history_without_the_word(entity: EntityClient) -> None:
-    """Nor is anything kept."""
+    """And nothing is recorded."""
     problem(entity.call("GET", "/1/history"), 404)
     assert f"{entity.path}/{{id}}/history" not in entity.running_app.document["paths"]
     with below(entity) as connection:
@@ -306,7 +306,7 @@ def test_there_is_no_history_without_the_word(entity: EntityClient) -> None:
 
 @every_entity(where=both)
 def test_the_document_has_both_words(entity: EntityClient) -> None:
-    """Every status, the version of a restored row, and rows of the entity before and after."""
+    """Every status, the version of a restored row, and the schema of the rows before and after."""
     paths, schemas = entity.running_app.document["paths"], entity.running_app.document["components"]["schemas"]
     restore, listing = paths[f"{entity.path}/{{id}}/restore"]["post"], paths[f"{entity.path}/{{id}}/history"]["get"]
     assert restore["operationId"].startswith("restore_")

@@ -31,31 +31,31 @@ OTHER_TYPES = (
 def send(
     entity: EntityClient, content: str | bytes, media_type: str | None = NDJSON, headers: Headers | None = None
 ) -> Response:
-    """The answer to a file."""
+    """Return the response to a file."""
     extra = {"Content-Type": media_type} if media_type else {}
     return entity.call("POST", "/import", headers, content=content, extra=extra)
 
 
 def lines(rows: Sequence[Any]) -> str:
-    """NDJSON."""
+    """Return rows as NDJSON."""
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 
 def sheet(rows: Sequence[Sequence[Any]]) -> str:
-    """CSV."""
+    """Return rows as CSV."""
     text = io.StringIO(newline="")
     csv.writer(text).writerows(rows)
     return text.getvalue()
 
 
 def comparable(entity: EntityClient, rows: Sequence[Row]) -> list[str]:
-    """Rows without what each new one has of its own, in an order that does not depend on it."""
+    """Return rows without members that each new row has of its own, in a stable order."""
     own = {"id", "created_at", "updated_at", *entity.marked(Mark.READ_ONLY)}
     return sorted(json.dumps({name: value for name, value in row.items() if name not in own}) for row in rows)
 
 
 def settable_columns(entity: EntityClient, text: str) -> str:
-    """An exported sheet with only the columns that a client may set."""
+    """Return an exported sheet with only the columns that a client may set."""
     names, *records = csv.reader(io.StringIO(text, newline=""))
     kept = [position for position, name in enumerate(names) if name in entity.create]
     return sheet([[record[position] for position in kept] for record in (names, *records)])
@@ -64,7 +64,7 @@ def settable_columns(entity: EntityClient, text: str) -> str:
 @every_entity("list", "create", "delete")
 @pytest.mark.parametrize("kind", ["csv", "ndjson"])
 def test_what_was_exported_can_be_imported(entity: EntityClient, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is lost on the way out and back: every value of every column is as it was."""
+    """Every value of every column stays the same."""
     monkeypatch.setattr(export_module, "FIRST_CHUNK", 4)
     rows = sorted((entity.make() for _ in range(5)), key=lambda row: row["id"])
     mine = {"id__in": ",".join(str(row["id"]) for row in rows)}
@@ -84,7 +84,7 @@ def test_what_was_exported_can_be_imported(entity: EntityClient, kind: str, monk
 
 @every_entity("create")
 def test_every_bad_row_is_listed_and_nothing_is_stored(entity: EntityClient) -> None:
-    """Under its number, with the line of the file; the good ones are not."""
+    """With its position and the line of the file. The valid rows are not listed."""
     before = entity.total()
     good, more = entity.body(), entity.body()
     answer = send(entity, lines([good, {**good, "nonsense": 1}, more]) + "\n[]\n{\n" + lines([{"id": 1}]))
@@ -98,7 +98,7 @@ def test_every_bad_row_is_listed_and_nothing_is_stored(entity: EntityClient) -> 
 
 @every_entity("create")
 def test_every_bad_cell_is_listed_and_nothing_is_stored(entity: EntityClient) -> None:
-    """A row of too many cells is one fault."""
+    """A row with too many cells is one fault."""
     before, names = entity.total(), list(entity.create)
     answer = send(entity, sheet([names, ["\x00"] * len(names), [*names, "x"], ["x"] * (len(names) + 2)]), CSV)
     faults = problem(answer, 422, "invalid_input")["errors"]
@@ -111,7 +111,7 @@ def test_every_bad_cell_is_listed_and_nothing_is_stored(entity: EntityClient) ->
 
 @every_entity("create")
 def test_a_header_names_only_what_a_client_may_set(entity: EntityClient) -> None:
-    """Not the key, the timestamps, the owner nor what is marked; each once, and all that is required."""
+    """Not the key, the timestamps, the owner or marked columns. Each once, and all required ones."""
     before, names = entity.total(), list(entity.create)
     server_owned = {"id", "created_at", "updated_at", *entity.marked(Mark.READ_ONLY), *entity.marked(Mark.SECRET)}
     for wrong in sorted(server_owned | ({entity.owner} if entity.owner else set()) | {"nonsense", "", f"{names[0]} "}):
@@ -128,7 +128,7 @@ def test_a_header_names_only_what_a_client_may_set(entity: EntityClient) -> None
 
 @every_entity("create")
 def test_a_file_without_rows_is_422(entity: EntityClient) -> None:
-    """Empty, blank, or a header alone."""
+    """An empty or blank file, and a header alone."""
     before, header = entity.total(), ",".join(entity.create)
     for content, media_type in (
         ("", CSV),
@@ -145,7 +145,7 @@ def test_a_file_without_rows_is_422(entity: EntityClient) -> None:
 
 @every_entity("create", where=lambda registration: bool(unique_columns(registration)))
 def test_every_conflicting_row_is_listed_and_nothing_is_stored(entity: EntityClient) -> None:
-    """With what is stored, and with an earlier row of the file."""
+    """A conflict with stored rows, and with an earlier row of the file."""
     for names in unique_columns(entity.registration):
         row = entity.make()
         first, second, third = entity.body(), entity.body(), entity.body()
@@ -164,7 +164,7 @@ def test_every_conflicting_row_is_listed_and_nothing_is_stored(entity: EntityCli
 
 
 def problem_with_rows(answer: Response, status: int) -> dict[str, Any]:
-    """A conflict that lists rows."""
+    """Return a conflict that lists rows."""
     told: dict[str, Any] = answer.json()
     assert answer.status_code == told["status"] == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
@@ -174,7 +174,7 @@ def problem_with_rows(answer: Response, status: int) -> dict[str, Any]:
 
 @every_entity("create")
 def test_another_media_type_is_415(entity: EntityClient) -> None:
-    """Only CSV and NDJSON in UTF-8 are read; the answer says so."""
+    """Only CSV and NDJSON in UTF-8 are accepted. The error says so."""
     before, content = entity.total(), lines([entity.body()])
     for media_type in OTHER_TYPES:
         told = problem(send(entity, content, media_type), 415, "unsupported_media_type")
@@ -190,7 +190,7 @@ def test_another_media_type_is_415(entity: EntityClient) -> None:
 
 @every_entity("create")
 def test_who_may_not_create_may_not_import(entity: EntityClient) -> None:
-    """401 and 403 as for a create; a parameter of the query is refused too."""
+    """401 and 403 as for a create. A query parameter is 422."""
     before, content = entity.total(), lines([entity.body()])
     problem(send(entity, content, headers={}), 401)
     stranger = entity.running_app.caller("plain", "user")
@@ -205,7 +205,7 @@ def test_who_may_not_create_may_not_import(entity: EntityClient) -> None:
 
 @every_entity("create", where=owned)
 def test_an_imported_row_is_the_callers(entity: EntityClient) -> None:
-    """Whoever that is."""
+    """Whoever the caller is."""
     who = entity.running_app.caller("owner")
     own = {"vehicle_id": None} if "vehicle_id" in entity.create else {}
     owner = entity.running_app.client.get("/api/v1/users/me", headers=who).json()["id"]

@@ -35,7 +35,7 @@ WRONG: dict[str, tuple[Any, ...]] = {
 
 
 def wrong_values(entity: EntityClient, schema: Schema) -> Iterator[Any]:
-    """Values that a member must refuse."""
+    """Return values that a member must reject."""
     found = entity.running_app.bodies.resolve(schema)
     kind = entity.running_app.bodies.kind(schema)
     yield from WRONG[kind]
@@ -60,15 +60,15 @@ def _past_the_range(schema: Schema, step: float) -> Iterator[float]:
 
 
 def content(body: Row) -> bytes:
-    """JSON as it comes over the wire, NaN and lone surrogates included."""
+    """Return JSON as it is sent, NaN and lone surrogates included."""
     return json.dumps(body).encode()
 
 
 @every_entity("update")
 def test_a_member_of_the_wrong_type_or_range_is_422(entity: EntityClient) -> None:
-    """Each member, each wrong value in a new row and some in a change.
+    """Every wrong value of each member in a new row, some in a change.
 
-    The answer names the member, nothing is stored.
+    The error names the member, and nothing is stored.
     """
     row, body = entity.make(), entity.body()
     before = entity.total()
@@ -92,7 +92,7 @@ def test_a_member_of_the_wrong_type_or_range_is_422(entity: EntityClient) -> Non
 
 @every_entity("update", "put")
 def test_a_member_that_is_not_the_clients_is_422(entity: EntityClient) -> None:
-    """The key, the timestamps, the owner, anything read-only or secret, and what does not exist."""
+    """The key, the timestamps, the owner, read-only and secret members, and unknown ones."""
     row, body = entity.make(), entity.body()
     before = entity.total()
     fixed = {"id", "created_at", "updated_at", "no_such_member", "__class__", "model_config"}
@@ -110,7 +110,7 @@ def test_a_member_that_is_not_the_clients_is_422(entity: EntityClient) -> None:
 
 @every_entity("create")
 def test_a_missing_member_is_422(entity: EntityClient) -> None:
-    """Every required member, by itself and all at once."""
+    """Every required member, alone and all together."""
     body, before = entity.body(), entity.total()
     for name in entity.required:
         answer = entity.call("POST", json={n: v for n, v in body.items() if n != name})
@@ -122,7 +122,10 @@ def test_a_missing_member_is_422(entity: EntityClient) -> None:
 
 @every_entity("create", "update")
 def test_the_ends_of_a_range_are_stored_exactly(entity: EntityClient) -> None:
-    """The least and the greatest number, the longest text, four bytes a character: the same on both databases."""
+    """The smallest and the largest number, and the longest text with four bytes a character.
+
+    The same on both databases.
+    """
     row = entity.make()
     special = set(entity.body()) - {n for n in entity.update if n not in entity.references} | {"weight", "latitude"}
     for name, schema in entity.update.items():

@@ -39,13 +39,13 @@ OUT_OF_BOUNDS = {
 
 
 def made(entity: EntityClient, count: int) -> tuple[list[Row], dict[str, str]]:
-    """Rows that no test changes, in the order of their keys, and the filter that selects them alone."""
+    """Return rows that no test changes, in the order of their keys, and the filter that selects them alone."""
     rows = entity.rows(count)
     return rows, {"id__in": ",".join(str(row["id"]) for row in rows)}
 
 
 def ids(page: Any) -> list[Any]:
-    """The ids of a page in their order."""
+    """Return the ids of a page in their order."""
     return [row["id"] for row in page["items"]]
 
 
@@ -64,7 +64,7 @@ def test_pages_hold_every_row_once_in_the_order_of_the_key(entity: EntityClient)
 
 @every_entity("list")
 def test_skip_and_limit_are_a_window(entity: EntityClient) -> None:
-    """Each also by itself; `page` and `size` tell where the window lies."""
+    """Also each by itself. `page` and `size` say where the window is."""
     rows, mine = made(entity, 5)
     page = entity.list(**mine, skip=2, limit=2)
     assert page["items"] == rows[2:4]
@@ -76,7 +76,7 @@ def test_skip_and_limit_are_a_window(entity: EntityClient) -> None:
 
 @every_entity("list")
 def test_a_list_without_parameters_has_fifty_rows_at_most(entity: EntityClient) -> None:
-    """And says so; a selection of nothing is an empty page, not an error."""
+    """An empty selection is an empty page, not an error."""
     page = entity.list()
     assert set(page) >= MEMBERS
     assert (page["page"], page["size"]) == (1, 50)
@@ -87,7 +87,7 @@ def test_a_list_without_parameters_has_fifty_rows_at_most(entity: EntityClient) 
 
 @every_entity("list")
 def test_a_window_out_of_bounds_or_twice_is_422(entity: EntityClient) -> None:
-    """The answer names the parameter; `page` and `skip` do not go together."""
+    """The error names the parameter. `page` and `skip` exclude each other."""
     for name, values in OUT_OF_BOUNDS.items():
         for value in values:
             assert faulty_members(entity.call("GET", params={name: value})) == {name}
@@ -97,7 +97,7 @@ def test_a_window_out_of_bounds_or_twice_is_422(entity: EntityClient) -> None:
 
 @every_entity("list")
 def test_an_unknown_parameter_is_422(entity: EntityClient) -> None:
-    """Misspelt, of another operator, of a hidden column, or empty."""
+    """A misspelt or empty name, an operator that the type lacks, and a secret column."""
     hidden = {name for secret in entity.marked(Mark.SECRET) for name in (secret, f"{secret}__isnull", f"{secret}__in")}
     for name in {
         "offset",
@@ -118,7 +118,7 @@ def test_an_unknown_parameter_is_422(entity: EntityClient) -> None:
 
 @every_entity("list")
 def test_a_repeated_parameter_is_422(entity: EntityClient) -> None:
-    """Also with the same value, also a list."""
+    """Also with the same value, and for a list."""
     for query in (
         "page=1&page=1",
         "id=1&id=2",
@@ -150,7 +150,7 @@ def test_an_operation_without_parameters_refuses_them(entity: EntityClient) -> N
 
 @every_entity("get", "update", "put", "delete", where=lambda registration: registration.resource.path != "notices")
 def test_an_id_that_no_row_can_have_is_422(entity: EntityClient) -> None:
-    """Out of the key's range, or of another type; a hand-written route parses its own."""
+    """Out of the range of the key, or of another type. A hand-written route parses its own."""
     row = entity.make()
     change = entity.change(row, next(iter(entity.update)))
     past = 2**63 if isinstance(entity.resource.key.column.type, sa.BigInteger) else 2**31
@@ -164,7 +164,7 @@ def test_an_id_that_no_row_can_have_is_422(entity: EntityClient) -> None:
 
 @every_entity("list", where=columns_unlike)
 def test_each_column_sorts_both_ways(entity: EntityClient) -> None:
-    """Nulls last ascending and first descending; the key breaks ties upwards."""
+    """Nulls are last ascending and first descending. The key breaks ties upwards."""
     rows, mine = made(entity, 9)
     got, wanted = {}, {}
     for name, schema in entity.public.items():
@@ -182,7 +182,7 @@ def test_each_column_sorts_both_ways(entity: EntityClient) -> None:
 
 @every_entity("list")
 def test_several_columns_sort_together(entity: EntityClient) -> None:
-    """From left to right; a column named twice counts once; an unknown one is 422, and so are more than eight."""
+    """From left to right. A column counts once; an unknown one, and more than eight, are 422."""
     rows, mine = made(entity, 6)
     newest_first = sorted(rows, key=lambda row: str(row["created_at"]), reverse=True)
     assert entity.list(**mine, sort="-created_at,id")["items"] == newest_first
@@ -195,7 +195,7 @@ def test_several_columns_sort_together(entity: EntityClient) -> None:
     "list", where=lambda registration: registration.resource.path in ("categories", "leaves", "maybes", "vehicles")
 )
 def test_text_sorts_by_code_point(entity: EntityClient) -> None:
-    """Whatever the database's own collation, so that both sort alike; the comparisons agree with the sort."""
+    """In every collation of the database, so that both sort alike. Comparisons agree with the sort."""
     member = next(n for n in ("name", "text", "plate") if n in entity.update)
     tail = entity.make()["id"]
     texts = [f"{text} of {tail}"[:20] if member == "plate" else f"{text} of {tail}" for text in SORTED_TEXTS]

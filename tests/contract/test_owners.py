@@ -13,34 +13,34 @@ HIDDEN_VALUES = ("hidden-api-key", "hidden-picture", "hidden-hint", "987654321",
 
 
 def private(registration: Registration) -> bool:
-    """Whether only the owner reads a row."""
+    """Return True if only the owner reads a row."""
     return registration.resource.owner_only
 
 
 def open_to_readers(registration: Registration) -> bool:
-    """Whether a row has an owner, and others read it."""
+    """Return True if a row has an owner, and others read it."""
     return registration.resource.owner is not None and not registration.resource.owner_only
 
 
 def owned(registration: Registration) -> bool:
-    """Whether a row has an owner."""
+    """Return True if a row has an owner."""
     return registration.resource.owner is not None
 
 
 def has_secrets(registration: Registration) -> bool:
-    """Whether a column is secret."""
+    """Return True if a column is secret."""
     return any(Mark.SECRET in column.marks for column in registration.resource.columns.values())
 
 
 def row_of_owner(entity: EntityClient) -> Row:
-    """A row of a driver's."""
+    """Create a row of a driver's."""
     own: dict[str, Any] = {"vehicle_id": None} if "vehicle_id" in entity.create else {}
     return entity.make(entity.running_app.caller("owner"), **own)
 
 
 @every_entity("create", where=owned)
 def test_the_owner_is_the_caller(entity: EntityClient) -> None:
-    """Not what the body says, and an administrator's row is the administrator's."""
+    """The body cannot set it. An administrator's row belongs to the administrator."""
     owner = entity.running_app.client.get("/api/v1/users/me", headers=entity.running_app.caller("owner")).json()
     member = str(entity.owner)
     assert row_of_owner(entity)[member] == owner["id"]
@@ -51,7 +51,7 @@ def test_the_owner_is_the_caller(entity: EntityClient) -> None:
 
 @every_entity("list", "get", "update", "put", "delete", where=private)
 def test_others_do_not_see_a_private_row(entity: EntityClient) -> None:
-    """404 as if it were not there, nothing in the list nor in its total; the row stays as it was."""
+    """404 as if it did not exist, and it is neither in the list nor in its total. The row stays as it was."""
     row, stranger = row_of_owner(entity), entity.running_app.caller("stranger")
     change = entity.change(row, next(n for n in entity.update if n not in entity.references))
     for method, body in (("GET", None), ("PATCH", change), ("PUT", change), ("DELETE", None)):
@@ -70,7 +70,7 @@ def test_others_do_not_see_a_private_row(entity: EntityClient) -> None:
 
 @every_entity("list", "get", "update", "put", "delete", where=owned)
 def test_the_owner_and_administrators_see_and_change_a_row(entity: EntityClient) -> None:
-    """In the list, by its id, and all verbs."""
+    """In the list, by its id, and with every verb."""
     member = next(n for n in entity.update if n not in entity.references)
     for who in (entity.running_app.caller("owner"), entity.running_app.admin):
         row = row_of_owner(entity)
@@ -85,7 +85,7 @@ def test_the_owner_and_administrators_see_and_change_a_row(entity: EntityClient)
 
 @every_entity("list", "get", "update", "put", "delete", where=open_to_readers)
 def test_others_read_but_do_not_change_an_open_row(entity: EntityClient) -> None:
-    """403, for they see it; without signing in, 401. A row that is not there is 404."""
+    """403, because they see it; 401 without an account. A missing row is 404."""
     row, stranger = row_of_owner(entity), entity.running_app.caller("stranger")
     change = entity.change(row, next(n for n in entity.update if n not in entity.references))
     for who in (stranger, {}):
@@ -100,7 +100,7 @@ def test_others_read_but_do_not_change_an_open_row(entity: EntityClient) -> None
 
 @every_entity("list", "get", "update", where=has_secrets)
 def test_a_secret_is_in_no_answer(entity: EntityClient) -> None:
-    """Neither its name nor its value, whatever is asked; nor in any error."""
+    """Neither its name nor its value, for any request, also not in an error."""
     row = entity.make()
     secrets = entity.marked(Mark.SECRET)
     member = next(n for n in entity.update if n not in entity.references)
@@ -120,7 +120,7 @@ def test_a_secret_is_in_no_answer(entity: EntityClient) -> None:
 
 @every_entity(where=has_secrets)
 def test_a_secret_is_in_no_schema(entity: EntityClient) -> None:
-    """Not in a body, not in an answer, not in a parameter."""
+    """Neither of a body, nor of a response, nor of a parameter."""
     secrets = entity.marked(Mark.SECRET)
     assert secrets
     assert not secrets & (set(entity.create) | set(entity.update) | set(entity.public))

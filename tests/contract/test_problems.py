@@ -28,7 +28,7 @@ JSON_TYPES = ("application/json; charset=utf-8", "Application/JSON", "applicatio
 
 
 def calls(entity: EntityClient, row: Row) -> dict[str, tuple[str, str, Row | None]]:
-    """A valid call of each operation that the entity has."""
+    """Return a valid call of each operation of the entity."""
     names = [name for name in entity.update if name not in entity.references]
     change = entity.change(row, names[0]) if names else None
     found: dict[str, tuple[str, str, Row | None]] = {"list": ("GET", "", None), "create": ("POST", "", entity.body())}
@@ -39,7 +39,7 @@ def calls(entity: EntityClient, row: Row) -> dict[str, tuple[str, str, Row | Non
 
 @every_entity()
 def test_nobody_signed_in_is_401(entity: EntityClient) -> None:
-    """Wherever the entity is not open to anyone; nothing is stored, changed or deleted."""
+    """Unless the entity is open to anyone. Nothing is stored, changed or deleted."""
     row = entity.make()
     for operation, (method, path, body) in calls(entity, row).items():
         policy = entity.resource.read if operation in ("list", "get") else entity.resource.write
@@ -53,7 +53,7 @@ def test_nobody_signed_in_is_401(entity: EntityClient) -> None:
 
 @every_entity()
 def test_bad_credentials_are_401(entity: EntityClient) -> None:
-    """Also where nobody need sign in: who sends credentials means them. What `get` does by hand is the developer's."""
+    """Also where no account is needed. A hand-written `get` may behave differently."""
     row = entity.make()
     for operation, (method, path, body) in calls(entity, row).items():
         if not (operation == "get" and entity.resource.path == "notices"):
@@ -65,7 +65,7 @@ def test_bad_credentials_are_401(entity: EntityClient) -> None:
 
 @every_entity(where=lambda registration: registration.resource.write.roles is not None)
 def test_a_caller_without_the_role_is_403(entity: EntityClient) -> None:
-    """Before the body is looked at; the row stays."""
+    """Before the body is validated. The row stays."""
     row, user = entity.make(), entity.running_app.caller("user", "user")
     for operation, (method, path, _body) in calls(entity, row).items():
         if operation not in ("list", "get"):
@@ -75,7 +75,7 @@ def test_a_caller_without_the_role_is_403(entity: EntityClient) -> None:
 
 @every_entity(where=lambda registration: registration.resource.read.roles is not None)
 def test_a_reader_without_the_role_is_403(entity: EntityClient) -> None:
-    """Also for a row that does not exist: the rows of others are not counted."""
+    """Also for a row that does not exist, so that the response does not reveal rows."""
     user = entity.running_app.caller("user", "user")
     problem(entity.call("GET", "", user), 403, "permission_denied")
     problem(entity.call("GET", f"/{entity.make()['id']}", user), 403, "permission_denied")
@@ -84,7 +84,7 @@ def test_a_reader_without_the_role_is_403(entity: EntityClient) -> None:
 
 @every_entity()
 def test_an_unknown_path_is_404(entity: EntityClient) -> None:
-    """Below the entity, beside it and one slash too many."""
+    """Below the entity, beside it and with one slash too many."""
     row = entity.make()
     for path in (f"/{row['id']}/nothing", f"/{row['id']}//", "//", f"//{row['id']}", "s"):
         problem(entity.call("GET", path), 404, "not_found")
@@ -92,7 +92,7 @@ def test_an_unknown_path_is_404(entity: EntityClient) -> None:
 
 @every_entity("list", "get", "update", "put", "delete")
 def test_another_method_is_405_with_allow(entity: EntityClient) -> None:
-    """`Allow` lists what the path takes."""
+    """`Allow` lists the methods of the path."""
     row = entity.make()
     for path, allowed in (("", {"GET", "HEAD", "POST"}), (f"/{row['id']}", {"HEAD", *ITEM_METHODS})):
         for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND"} - allowed:
@@ -104,7 +104,7 @@ def test_another_method_is_405_with_allow(entity: EntityClient) -> None:
 
 @every_entity("update", "put")
 def test_a_body_that_is_too_large_is_413(entity: EntityClient) -> None:
-    """Whatever the method; nothing of it is kept."""
+    """For every method. Nothing is stored."""
     row, before = entity.make(), entity.total()
     for method, path in (("POST", ""), ("PATCH", f"/{row['id']}"), ("PUT", f"/{row['id']}")):
         answer = entity.call(method, path, content=TOO_LARGE, extra={"Content-Type": "application/json"})
@@ -115,7 +115,7 @@ def test_a_body_that_is_too_large_is_413(entity: EntityClient) -> None:
 
 @every_entity("update", "put")
 def test_another_media_type_is_415(entity: EntityClient) -> None:
-    """Only JSON is read; a missing type is none."""
+    """Only JSON is accepted. A missing type is 415 too."""
     row, body = entity.make(), json.dumps(entity.body()).encode()
     change = json.dumps(entity.change(row, next(iter(entity.update)))).encode()
     before = entity.total()
@@ -130,7 +130,7 @@ def test_another_media_type_is_415(entity: EntityClient) -> None:
 
 @every_entity("update")
 def test_json_by_another_name_is_read(entity: EntityClient) -> None:
-    """Media types are compared in any case, their parameters left aside (RFC 9110 §8.3.1)."""
+    """Media types are compared in any case and without their parameters (RFC 9110 §8.3.1)."""
     row = entity.make()
     change = json.dumps(entity.change(row, next(iter(entity.update)))).encode()
     for media_type in JSON_TYPES:
@@ -140,7 +140,7 @@ def test_json_by_another_name_is_read(entity: EntityClient) -> None:
 
 @every_entity("update", "put")
 def test_a_body_that_is_no_object_is_422(entity: EntityClient) -> None:
-    """Whatever is wrong with it; nothing is stored."""
+    """Nothing is stored."""
     row, before = entity.make(), entity.total()
     for method, path in (("POST", ""), ("PATCH", f"/{row['id']}"), ("PUT", f"/{row['id']}")):
         for content in BROKEN_BODIES:

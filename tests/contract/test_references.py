@@ -19,7 +19,7 @@ def exhibits(odd_app: RunningApp) -> EntityClient:
 
 
 def test_a_change_that_refers_out_of_sight_is_refused(exhibits: EntityClient) -> None:
-    """409 for a row of one's own, alone and in a batch, as for a row that there is not; another's row stays 404."""
+    """409 for a row of one's own, alone and in a batch, as for a missing row. Another account's row stays 404."""
     theirs, stranger = exhibits.make(exhibits.running_app.caller("owner")), sign_up(exhibits.running_app.client)
     own, other = exhibits.make(stranger), exhibits.make(stranger)
     for twin in (theirs["id"], 2_000_000_000):
@@ -35,7 +35,7 @@ def test_a_change_that_refers_out_of_sight_is_refused(exhibits: EntityClient) ->
 
 
 def test_a_row_does_not_come_back_to_what_has_gone_out_of_sight(exhibits: EntityClient) -> None:
-    """409, as where there is none; an administrator, who sees it, brings the row back."""
+    """409, as for a missing row. An administrator, who sees it, can restore the row."""
     owner = sign_up(exhibits.running_app.client)
     other, table = exhibits.make(owner), exhibits.resource.table
     row = delete(exhibits, exhibits.make(owner, twin_id=other["id"]))
@@ -50,7 +50,7 @@ def test_a_row_does_not_come_back_to_what_has_gone_out_of_sight(exhibits: Entity
 
 @pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
 def test_rows_that_refer_to_each_other_go_together(exhibits: EntityClient, order: tuple[int, ...]) -> None:
-    """In whatever order they are named; one that another row holds is named, and then none goes."""
+    """In any order. If another row refers to one of them, it is named, and none is deleted."""
     first = exhibits.make()
     rows = [first, exhibits.make(twin_id=first["id"]), exhibits.make()]
     ids = [rows[position]["id"] for position in order]

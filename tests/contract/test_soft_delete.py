@@ -23,22 +23,22 @@ from tests.contract.test_verbs import absent_key
 
 
 def unique_and_restorable(registration: Registration) -> bool:
-    """Whether a deleted row's values may be taken by another."""
+    """Return True if another row may take a deleted row's unique values."""
     return restorable(registration) and bool(unique_columns(registration))
 
 
 def refers_and_restorable(registration: Registration) -> bool:
-    """Whether what a deleted row refers to may be gone."""
+    """Return True if the row that a deleted row refers to may be deleted."""
     return restorable(registration) and refers(registration)
 
 
 def of(*paths: str) -> Any:
-    """A condition: one of these entities."""
+    """Return a condition: one of these entities."""
     return lambda registration: registration.resource.path in paths
 
 
 def content(entity: EntityClient, row: Row, **changes: Any) -> None:
-    """Change what the archive holds of a row, as a change of its class would have it; `...` takes a column away."""
+    """Change the archived row as a change of its class would. `...` removes a column."""
     is_row = sa.and_(deleted_rows.c.entity == entity.resource.table.name, deleted_rows.c.row_id == str(row["id"]))
     with below(entity) as connection:
         held = json.loads(connection.execute(sa.select(deleted_rows.c.content).where(is_row)).scalar_one())
@@ -47,7 +47,7 @@ def content(entity: EntityClient, row: Row, **changes: Any) -> None:
 
 
 def is_archived(entity: EntityClient, row: Row) -> bool:
-    """Whether the archive has the row."""
+    """Return True if the archive has the row."""
     mine = sa.and_(deleted_rows.c.entity == entity.resource.table.name, deleted_rows.c.row_id == str(row["id"]))
     with below(entity) as connection:
         return bool(connection.execute(sa.select(sa.func.count()).where(mine)).scalar_one())
@@ -55,7 +55,7 @@ def is_archived(entity: EntityClient, row: Row) -> bool:
 
 @every_entity("create", where=restorable)
 def test_a_row_comes_back_as_it_was(entity: EntityClient) -> None:
-    """Every column to the last digit, secrets and nulls too; only `updated_at`, and with it the version, is new."""
+    """Every column to the last digit, secrets and nulls too. Only `updated_at`, and so the version, is new."""
     for row in [entity.make() for _ in range(4)]:
         before = whole(entity, row)
         answer = restore(entity, delete(entity, row))
@@ -71,7 +71,7 @@ def test_a_row_comes_back_as_it_was(entity: EntityClient) -> None:
 
 @every_entity("create", where=restorable)
 def test_a_deleted_row_is_gone_from_everywhere(entity: EntityClient) -> None:
-    """By its id, from the list and its total, for every verb and for batches; its neighbour stays."""
+    """By its id, from the list and its total, for every verb and for batches. Other rows stay."""
     row, neighbour = delete(entity, entity.make()), entity.make()
     change = entity.change(neighbour, next(name for name in entity.update if name not in entity.references))
     for method, body in (("GET", None), ("PATCH", change), ("PUT", change), ("DELETE", None)):
@@ -87,7 +87,7 @@ def test_a_deleted_row_is_gone_from_everywhere(entity: EntityClient) -> None:
 
 @every_entity("create", where=restorable)
 def test_only_a_deleted_row_is_restored_and_only_once(entity: EntityClient) -> None:
-    """What is there is 409, what never was 404; neither changes anything, and no parameter is ignored."""
+    """A stored row is 409, an unknown one 404. Neither changes anything, and no parameter is ignored."""
     row, other = entity.make(), entity.make()
     problem(restore(entity, row), 409, "not_deleted")
     problem(entity.call("POST", f"/{absent_key(entity)}/restore"), 404, "not_found")
@@ -102,7 +102,7 @@ def test_only_a_deleted_row_is_restored_and_only_once(entity: EntityClient) -> N
 
 @every_entity("create", where=unique_and_restorable)
 def test_a_deleted_row_frees_its_unique_values(entity: EntityClient) -> None:
-    """While another has them it cannot come back; then it can."""
+    """While another row has them it cannot be restored. Afterwards it can."""
     for names in unique_columns(entity.registration):
         row = delete(entity, entity.make())
         other = entity.make(**{name: row[name] for name in names})
@@ -116,7 +116,7 @@ def test_a_deleted_row_frees_its_unique_values(entity: EntityClient) -> None:
 
 @every_entity("create", where=refers_and_restorable)
 def test_a_row_comes_back_only_to_what_it_refers_to(entity: EntityClient) -> None:
-    """Nothing may refer to a deleted row; one that is referred to is not deleted."""
+    """No row may refer to a deleted one. A referenced row cannot be deleted."""
     for name, target in entity.references.items():
         target_house = entity.running_app.entity_of(target.table.name)
         other = target_house.make_plain()
@@ -136,7 +136,7 @@ def test_a_row_comes_back_only_to_what_it_refers_to(entity: EntityClient) -> Non
 
 @every_entity("create", where=lambda r: restorable(r) and private(r))
 def test_others_do_not_learn_of_a_private_row(entity: EntityClient) -> None:
-    """404 as if it had never been, deleted or not; its owner has it back."""
+    """Deleted or not, it is 404 as if it had never existed. Its owner can restore it."""
     row, stranger = row_of_owner(entity), entity.running_app.caller("stranger")
     missing = entity.call("POST", f"/{absent_key(entity)}/restore", stranger).json()["detail"]
     for is_deleted in (False, True):
@@ -150,7 +150,7 @@ def test_others_do_not_learn_of_a_private_row(entity: EntityClient) -> None:
 
 @every_entity("create", where=lambda r: restorable(r) and open_to_readers(r))
 def test_others_may_not_restore_what_they_could_read(entity: EntityClient) -> None:
-    """403, deleted or not; 401 for nobody."""
+    """403, deleted or not. Without an account it is 401."""
     row, stranger = row_of_owner(entity), entity.running_app.caller("stranger")
     problem(restore(entity, row, stranger), 403, "permission_denied")
     delete(entity, row)
@@ -162,9 +162,9 @@ def test_others_may_not_restore_what_they_could_read(entity: EntityClient) -> No
 
 @every_entity("create", where=of("parcels"))
 def test_hooks_hold_when_a_row_comes_back(entity: EntityClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`scope` hides a deleted row too, before any conflict; `validate` refuses what has become wrong.
+    """`scope` hides a deleted row before any conflict, and `validate` rejects one that is invalid now.
 
-    `prepare` is not asked.
+    `prepare` is not called.
     """
     hidden, light = (entity.make(status=status, weight=10) for status in ("secret stock", "public"))
     for row in (hidden, light):
@@ -184,7 +184,7 @@ def test_hooks_hold_when_a_row_comes_back(entity: EntityClient, monkeypatch: pyt
 
 @every_entity("create", where=of("periods"))
 def test_the_rules_of_a_class_hold_when_a_row_comes_back(entity: EntityClient) -> None:
-    """As when it was made."""
+    """As at its creation."""
     row = delete(entity, entity.make(first_day="2030-01-01", last_day="2030-02-01"))
     content(entity, row, last_day="2029-01-01")
     told = problem(restore(entity, row), 422, "invalid_input")
@@ -194,7 +194,10 @@ def test_the_rules_of_a_class_hold_when_a_row_comes_back(entity: EntityClient) -
 
 @every_entity("create", where=of("sealed"))
 def test_columns_come_and_go_while_a_row_is_deleted(entity: EntityClient) -> None:
-    """A new one gets its default, one that is gone is dropped; a value that fits no more is named and the row stays."""
+    """A new column gets its default, a removed one is dropped.
+
+    A value that does not fit any more is named, and the row stays deleted.
+    """
     row = delete(entity, entity.make())
     content(entity, row, state=..., api_key=..., remark=..., former="x")
     assert (restored(entity, row)["state"], whole(entity, row)["api_key"]) == ("new", "hidden-api-key")
@@ -209,7 +212,7 @@ def test_columns_come_and_go_while_a_row_is_deleted(entity: EntityClient) -> Non
 
 @every_entity("create", where=restorable)
 def test_a_batch_is_archived_whole_or_not_at_all(entity: EntityClient) -> None:
-    """Each row of it comes back by itself."""
+    """Each of its rows can be restored."""
     rows = [entity.make() for _ in range(3)]
     ids = ",".join(str(row["id"]) for row in rows)
     refused = entity.call("DELETE", "/batch", params={"ids": f"{ids},{absent_key(entity)}"})
@@ -225,7 +228,7 @@ def test_a_batch_is_archived_whole_or_not_at_all(entity: EntityClient) -> None:
 def test_what_is_tracked_a_batch_does_not_take_more_statements(
     entity: EntityClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """256 rows are made, changed and deleted in as many as 8."""
+    """256 rows need as many statements as 8."""
     counted = []
     name = entity.required[0]
     full = entity.body()
@@ -244,7 +247,7 @@ def test_what_is_tracked_a_batch_does_not_take_more_statements(
 
 @every_entity("create", where=of("leaves", "diaries"))
 def test_of_many_restores_at_once_one_succeeds(entity: EntityClient) -> None:
-    """The others find the row there."""
+    """The others get 409."""
     row = delete(entity, entity.make())
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: restore(entity, row), range(8)))
@@ -255,7 +258,7 @@ def test_of_many_restores_at_once_one_succeeds(entity: EntityClient) -> None:
 
 @every_entity("create", where=of("leaves", "diaries"))
 def test_deletes_and_restores_at_once_leave_one_row(entity: EntityClient) -> None:
-    """Whatever the order, each is told how it found the row, and the row is in its table or in the archive."""
+    """In any order, each response fits the state, and the row is either in its table or in the archive."""
     row = entity.make()
 
     def toggle(number: int) -> int:
@@ -273,10 +276,7 @@ def test_deletes_and_restores_at_once_leave_one_row(entity: EntityClient) -> Non
 
 @every_entity("create", where=of("notices"))
 def test_a_row_that_comes_back_during_a_refusal_was_missing(entity: EntityClient) -> None:
-    """404 to whoever may change it, for when it was asked for it was not there.
-
-    Others are told that it is not theirs.
-    """
+    """404 for callers who may change it, because it was missing at that time. Others get 403."""
     row, app = entity.make(), entity.running_app.client.app
     assert isinstance(app, FastAPI)
     database = app.state.database
@@ -292,7 +292,7 @@ def test_a_row_that_comes_back_during_a_refusal_was_missing(entity: EntityClient
 def test_a_row_that_goes_during_the_first_look_is_found_by_the_second(
     entity: EntityClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As when another transaction deletes it just then."""
+    """As when another transaction deletes it at that moment."""
     row, looks = delete(entity, entity.make()), []
     find = DeletedRows.find
 
@@ -307,7 +307,7 @@ def test_a_row_that_goes_during_the_first_look_is_found_by_the_second(
 
 @every_entity("create", where=of("leaves"))
 def test_a_row_that_was_put_back_by_hand_is_archived_anew(entity: EntityClient) -> None:
-    """The archive's earlier copy gives way."""
+    """It replaces the earlier archived row."""
     row = entity.make(name="old")
     table = entity.resource.table
     stored = whole(entity, row)
@@ -321,7 +321,7 @@ def test_a_row_that_was_put_back_by_hand_is_archived_anew(entity: EntityClient) 
 
 @every_entity(where=lambda registration: not restorable(registration))
 def test_there_is_no_restore_without_the_word(entity: EntityClient) -> None:
-    """Nor is anything kept."""
+    """And nothing is archived."""
     problem(entity.call("POST", "/1/restore"), 404)
     assert f"{entity.path}/{{id}}/restore" not in entity.running_app.document["paths"]
     with below(entity) as connection:
@@ -331,7 +331,7 @@ def test_there_is_no_restore_without_the_word(entity: EntityClient) -> None:
 
 @every_entity("create", where=both)
 def test_what_is_kept_is_part_of_the_transaction(entity: EntityClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the archive fails, the row stays."""
+    """If the archive fails, the row stays."""
     row = entity.make()
 
     def fail(*_: Any) -> None:

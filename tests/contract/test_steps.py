@@ -10,18 +10,18 @@ from tests.contract.registrations import every_entity
 
 
 def has_steps(registration: Registration) -> bool:
-    """Whether the line declares a step."""
+    """Return True if the line declares a step."""
     return bool(registration.resource.steps)
 
 
 def written(state: Any) -> Any:
-    """A state as JSON has it."""
+    """Return a state as JSON has it."""
     return state.value if isinstance(state, Enum) else state
 
 
 @every_entity("create", "get", where=has_steps)
 def test_a_step_is_taken_from_its_states_only(entity: EntityClient) -> None:
-    """From the state of a new row it is taken, or refused by a check of its own; from another it is 409."""
+    """From the state of a new row it is taken, or rejected by its own check. From another state it is 409."""
     for step in entity.resource.steps:
         row = entity.make()
         answer = entity.call("POST", f"/{row['id']}/{step.name}")
@@ -37,7 +37,7 @@ def test_a_step_is_taken_from_its_states_only(entity: EntityClient) -> None:
 
 @every_entity("create", "get", where=has_steps)
 def test_a_step_respects_versions_and_keys(entity: EntityClient) -> None:
-    """A stale version is 412; a missing row is 404, nobody 401 unless anyone may take it."""
+    """A stale version is 412, a missing row 404, and a caller without an account 401 unless anyone may take it."""
     for step in entity.resource.steps:
         row = entity.make()
         path = f"/{row['id']}/{step.name}"

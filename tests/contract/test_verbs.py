@@ -17,12 +17,12 @@ ABSENT = {"integer": "2147483647", "uuid": "00000000-0000-4000-8000-000000000000
 
 
 def absent_key(entity: EntityClient) -> str:
-    """An id that no row has."""
+    """Return an id that no row has."""
     return ABSENT[entity.running_app.bodies.kind(entity.public["id"])]
 
 
 def same(entity: EntityClient, sent: Row, shown: Row) -> None:
-    """Check that what was sent is shown, instants in UTC."""
+    """Require that a response shows the members that were sent, instants in UTC."""
     for name, value in sent.items():
         if name not in entity.public:
             continue
@@ -39,7 +39,7 @@ def same(entity: EntityClient, sent: Row, shown: Row) -> None:
 
 @every_entity()
 def test_create_answers_201_with_the_row_and_its_location(entity: EntityClient) -> None:
-    """The row is stored by the time of the answer, and `Location` leads to it."""
+    """The row is stored before the response, and `Location` leads to it."""
     body = entity.body()
     answer = entity.call("POST", json=body)
     assert answer.status_code == 201, answer.text
@@ -53,7 +53,7 @@ def test_create_answers_201_with_the_row_and_its_location(entity: EntityClient) 
 
 @every_entity()
 def test_members_left_out_get_their_defaults(entity: EntityClient) -> None:
-    """Required members suffice."""
+    """The required members are enough."""
     row = entity.make_plain()
     for name, schema in entity.create.items():
         if "default" in schema:
@@ -62,7 +62,7 @@ def test_members_left_out_get_their_defaults(entity: EntityClient) -> None:
 
 @every_entity()
 def test_instants_are_utc_with_z(entity: EntityClient) -> None:
-    """Every instant of an answer ends in Z, whatever offset was sent."""
+    """Every instant in a response ends in Z, for any offset in the request."""
     row = entity.make()
     for name, schema in entity.public.items():
         if entity.running_app.bodies.kind(schema) == "date-time" and row[name] is not None:
@@ -71,7 +71,7 @@ def test_instants_are_utc_with_z(entity: EntityClient) -> None:
 
 @every_entity("list", "get", "update", "put", "delete")
 def test_the_trailing_slash_makes_no_difference(entity: EntityClient) -> None:
-    """Both forms answer alike, and neither redirects."""
+    """Both forms have the same response, and neither redirects."""
     created = entity.call("POST", "/", json=entity.body())
     row = created.json()
     assert (created.status_code, created.headers["location"]) == (201, f"{entity.path}/{row['id']}")
@@ -88,7 +88,7 @@ def test_the_trailing_slash_makes_no_difference(entity: EntityClient) -> None:
 @every_entity("update", "put")
 @pytest.mark.parametrize("method", ["PATCH", "PUT"])
 def test_a_change_changes_only_what_is_sent(entity: EntityClient, method: str) -> None:
-    """Each member by itself; `updated_at` moves, `created_at` and the rest stay; what is answered is stored."""
+    """Each member by itself. `updated_at` changes, `created_at` and all others stay. The response shows the stored row."""
     row = entity.make()
     for name in entity.update:
         change = entity.change(row, name)
@@ -107,7 +107,7 @@ def test_a_change_changes_only_what_is_sent(entity: EntityClient, method: str) -
 
 @every_entity("update")
 def test_a_nullable_member_can_be_emptied(entity: EntityClient) -> None:
-    """Null is a value, and is not the same as a member that is not sent."""
+    """Null is a value, and differs from a missing member."""
     row = entity.make()
     for name, schema in entity.update.items():
         if any(arm.get("type") == "null" for arm in schema.get("anyOf", ())):
@@ -118,7 +118,7 @@ def test_a_nullable_member_can_be_emptied(entity: EntityClient) -> None:
 
 @every_entity("update", "put")
 def test_an_empty_change_is_400_and_changes_nothing(entity: EntityClient) -> None:
-    """An update that names no member is a mistake."""
+    """An update without members is a mistake."""
     row = entity.make()
     for method in ("PATCH", "PUT"):
         problem(entity.call(method, f"/{row['id']}", json={}), 400, "empty_update")
@@ -138,7 +138,7 @@ def test_delete_answers_204_and_the_row_is_gone(entity: EntityClient) -> None:
 
 @every_entity("delete")
 def test_the_id_of_a_deleted_row_is_not_given_again(entity: EntityClient) -> None:
-    """SQLite would, left to itself."""
+    """SQLite would reuse it by default."""
     row = entity.make()
     assert entity.call("DELETE", f"/{row['id']}").status_code == 204
     assert entity.make()["id"] != row["id"]
@@ -146,7 +146,7 @@ def test_the_id_of_a_deleted_row_is_not_given_again(entity: EntityClient) -> Non
 
 @every_entity("get", "update", "put", "delete")
 def test_a_missing_row_is_404(entity: EntityClient) -> None:
-    """Whatever the verb."""
+    """For every verb."""
     row = entity.make()
     change = entity.change(row, next(name for name in entity.update if name not in entity.references))
     for method, body in (("GET", None), ("PATCH", change), ("PUT", change), ("DELETE", None)):

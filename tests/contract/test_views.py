@@ -16,24 +16,24 @@ from tests.contract.registrations import Case, every_entity
 
 
 def relations(registry: Registry, registration: Registration) -> dict[str, Relation]:
-    """What `expand` takes for an entity."""
+    """Return the names of `expand` for an entity."""
     lines = registry.registrations
     readable = {path for path, line in lines.items() if "list" in line.operations}
     return relations_of([line.resource for line in lines.values()], readable=readable)[registration.resource.path]
 
 
 def has_relations(case: Case) -> bool:
-    """Whether anything is related to it, either way; the notices' single route is hand-written."""
+    """Return True if an entity has relations in either direction. The single route of notices is hand-written."""
     return bool(relations(case.api.registry, case.registration)) and case.path != "notices"
 
 
 def generated(registration: Registration) -> bool:
-    """Whether the route of a single row is the generated one."""
+    """Return True if the route of a single row is the generated one."""
     return registration.resource.path != "notices"
 
 
 def related(entity: EntityClient, relation: Relation, row: Row, headers: Headers | None = None) -> Any:
-    """What `expand` should embed, read from the related entity's own list."""
+    """Return the rows that `expand` should embed, from the related entity's own list."""
     value = row[relation.local]
     if value is None:
         return [] if relation.many else None
@@ -43,14 +43,14 @@ def related(entity: EntityClient, relation: Relation, row: Row, headers: Headers
 
 
 def is_one_each(entity: EntityClient, reference: str) -> bool:
-    """Whether an account has one row at most for each that the member refers to."""
+    """Return True if an account has at most one row for each value of the member."""
     pair = {entity.owner, reference}
     uniques = [u for u in entity.resource.table.constraints if isinstance(u, sa.UniqueConstraint)]
     return any({column.name for column in unique.columns} == pair for unique in uniques)
 
 
 def family(entity: EntityClient, relation: Relation) -> Row:
-    """A row that has related rows; where the reference leads to another row of the same table, not to itself."""
+    """Create a row with related rows. A reference to the same table leads to another row."""
     row = entity.make_plain() if relation.many else entity.make()
     if relation.many:
         target = entity.running_app.entity(relation.target.path)
@@ -68,7 +68,7 @@ def family(entity: EntityClient, relation: Relation) -> Row:
 
 @every_entity("list", "get", where=generated)
 def test_fields_shows_these_members_and_no_others(entity: EntityClient) -> None:
-    """Each alone, two together; what is not shown still filters and sorts; the tag is that of the whole row."""
+    """Each alone and two together. Hidden members can still filter and sort. The entity tag is that of the whole row."""
     row = entity.make()
     tag = entity.call("GET", f"/{row['id']}").headers["etag"]
     names = list(entity.public)
@@ -84,7 +84,7 @@ def test_fields_shows_these_members_and_no_others(entity: EntityClient) -> None:
 
 @every_entity("list", "get", where=generated)
 def test_a_member_that_is_not_there_cannot_be_shown(entity: EntityClient) -> None:
-    """Unknown, secret or empty: 422 naming the parameter."""
+    """An unknown, secret or empty name is 422 and names the parameter."""
     row = entity.make()
     hidden = set(entity.resource.columns) - set(entity.public)
     for wrong in ("", ",", "id,", "no_such", "ID", " id", "-id", "*", "id " * 200, ",".join(["id"] * 101), *hidden):
@@ -96,7 +96,7 @@ def test_a_member_that_is_not_there_cannot_be_shown(entity: EntityClient) -> Non
 
 @every_entity("list")
 def test_a_cursor_keeps_the_view_or_takes_another(entity: EntityClient) -> None:
-    """A view is neither sort nor filter."""
+    """`fields` and `expand` are neither sort nor filter."""
     rows = sorted((entity.make() for _ in range(3)), key=lambda row: row["id"])
     mine = ",".join(str(row["id"]) for row in rows)
     page = entity.list(id__in=mine, size=1, fields="created_at")
@@ -109,7 +109,7 @@ def test_a_cursor_keeps_the_view_or_takes_another(entity: EntityClient) -> None:
 
 @every_entity("list", "get", where_case=has_relations)
 def test_expand_embeds_what_the_related_list_shows(entity: EntityClient) -> None:
-    """One row or all of them, whole; nothing else of the row changes; also beside `fields`, and on a single row."""
+    """One row or all of them, complete. The other members stay the same, also with `fields` and on a single row."""
     for name, relation in relations(entity.running_app.registry, entity.registration).items():
         row = family(entity, relation)
         expected = related(entity, relation, row)
@@ -129,7 +129,7 @@ def test_expand_embeds_what_the_related_list_shows(entity: EntityClient) -> None
 
 @every_entity("list", where_case=has_relations)
 def test_the_names_of_expand_are_documented(entity: EntityClient) -> None:
-    """Exactly those."""
+    """Exactly these."""
     choices = entity.parameters["expand"]["items"]
     assert set(choices.get("enum") or [choices["const"]]) == set(
         relations(entity.running_app.registry, entity.registration)
@@ -138,7 +138,7 @@ def test_the_names_of_expand_are_documented(entity: EntityClient) -> None:
 
 @every_entity("list", "get", where=generated, where_case=lambda case: not has_relations(case))
 def test_where_nothing_is_related_there_is_no_expand(entity: EntityClient) -> None:
-    """It is refused like any unknown parameter."""
+    """It is rejected like any unknown parameter."""
     assert "expand" not in entity.parameters
     assert faulty_members(entity.call("GET", params={"expand": "id"})) == {"expand"}
 
@@ -168,7 +168,7 @@ def test_expand_takes_the_same_statements_for_many_rows(entity: EntityClient, mo
 
 @every_entity("list", where_case=has_relations)
 def test_expand_shows_a_caller_what_the_related_list_would(entity: EntityClient) -> None:
-    """Not more: an entity that the caller may not read is refused, a row out of sight is null or not in its list."""
+    """An entity that the caller may not read is rejected. An invisible row is null or missing from its list."""
     stranger = entity.running_app.caller("stranger")
     for name, relation in relations(entity.running_app.registry, entity.registration).items():
         row = family(entity, relation)
@@ -189,7 +189,7 @@ def test_expand_shows_a_caller_what_the_related_list_would(entity: EntityClient)
     where_case=lambda case: any(r.many for r in relations(case.api.registry, case.registration).values()),
 )
 def test_too_many_related_rows_are_refused_not_cut_off(entity: EntityClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """422 that says what to do instead."""
+    """422 says what to do instead."""
     monkeypatch.setattr(expand, "MAX_EMBEDDED", 1)
     for name, relation in relations(entity.running_app.registry, entity.registration).items():
         if relation.many:

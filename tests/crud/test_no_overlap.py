@@ -102,7 +102,7 @@ def test_create_update_and_a_change_of_state_are_judged_alike(client: TestClient
 
 
 def test_a_locked_row_that_moves_is_checked_and_one_that_stays_is_not(client: TestClient, room: int) -> None:
-    """`update_locked` locks the room and searches for conflicts only if the place or the time changes, or the row becomes live."""
+    """`update_locked` locks the room and searches for conflicts only for a new place or time, or a new live state."""
     row, _ = meet(client, room, (1, 3)), meet(client, room, (5, 7))
     application: Any = client.app
     with rowhouse.unit(application) as unit:

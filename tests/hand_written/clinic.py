@@ -24,12 +24,12 @@ Id = Annotated[int, row_id("Appointment")]
 
 
 def names(session: SessionDep) -> list[str]:
-    """A dependency that takes the session for the route."""
+    """A dependency that takes the session."""
     return [] if session.get(Category, 0) is None else ["none"]
 
 
 def clinic() -> Registry:
-    """Appointments are read and written by staff, prices read by anyone and written by vets."""
+    """Return the registry: staff read and write appointments, anyone reads prices, and vets write them."""
     registry = Registry("/api/v1")
     include_accounts(registry, roles=("driver",), sign_up=("user", "driver"), operations=())
     registry.register(Category, path="appointments", read=STAFF, write=STAFF)
@@ -46,7 +46,7 @@ others = Router(tags=["others"])
 
 @appointments.post("/{id}/confirm", response_model=CategoryPublic)
 def confirm_appointment(key: Id, found: AppointmentsDep, unit: UnitDep, response: Response) -> dict[str, Any]:
-    """A step, as in `bookings/`, that says no policy."""
+    """A step, as in `bookings/`, without a policy of its own."""
     row = found.get(unit, key)
     response.headers["ETag"] = found.version(row)
     return dict(row)
@@ -54,65 +54,65 @@ def confirm_appointment(key: Id, found: AppointmentsDep, unit: UnitDep, response
 
 @appointments.get("/{id}/notes")
 def read_notes(key: Id, found: AppointmentsDep) -> str:
-    """Takes the verbs alone."""
+    """A route that takes only the verbs."""
     return f"{found.resource.name} {key}"
 
 
 @appointments.get("/today")
 def read_today(session: SessionDep) -> int:
-    """Reads through the session, at the entity's path."""
+    """A route that reads through the session, at the entity's path."""
     return int(session.is_active)
 
 
 @appointments.get("/free", policy=ANYONE)
 def read_free(session: SessionDep) -> int:
-    """Says in one word that it is anybody's."""
+    """A route with `policy=ANYONE`."""
     return int(session.is_active)
 
 
 @appointments.post("/{id}/weigh", policy=VETS)
 def weigh(key: Id, found: AppointmentsDep, unit: UnitDep) -> str:
-    """Says in one word that it is the vets' too."""
+    """A route that vets may call too."""
     return str(found.get(unit, key)["name"])
 
 
 @appointments.get("/names")
 def read_names(found: Annotated[list[str], Depends(names)]) -> int:
-    """Takes the session in a dependency."""
+    """A route that takes the session in a dependency."""
     return len(found)
 
 
 @others.get("/reports/both")
 def read_both(prices: PricesDep, found: AppointmentsDep) -> bool:
-    """Reaches two entities: both their policies hold."""
+    """A route that reaches two entities. The policies of both apply."""
     return prices.resource is not found.resource
 
 
 @others.get("/reports/prices")
 def read_prices(prices: PricesDep, unit: UnitDep) -> list[Any]:
-    """Reaches one that anyone reads; a token that is sent is looked at."""
+    """A route that reaches a public entity. It reads a token that is sent."""
     return [prices.resource.name, unit.caller.role if unit.caller else None]
 
 
 @others.api_route("/rooms/all", methods=["GET", "PUT"], include_in_schema=False)
 def handle_rooms(unit: UnitDep) -> bool:
-    """The read policy for one method, the write policy for the other."""
+    """A route with the read policy for one method and the write policy for the other."""
     return unit.write
 
 
 @others.get("/statistics")
 def read_statistics(session: SessionDep) -> int:
-    """Takes a session, and reaches no entity that anybody could name."""
+    """A route that takes a session and reaches no entity."""
     return int(session.is_active)
 
 
 @others.get("/mine")
 def read_mine(caller: CallerDep, size: int = 1) -> str:
-    """Asks for the caller alone."""
+    """A route that takes only the caller."""
     return caller.role * size
 
 
 @others.get("/clock")
 def read_clock() -> str:
-    """Touches nothing."""
+    """A route that takes nothing."""
     return "noon"

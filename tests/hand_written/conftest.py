@@ -36,7 +36,7 @@ def served(backend: str, databases: Databases) -> Iterator[TestClient]:
 
 
 def disabled(client: TestClient, role: str) -> Headers:
-    """The headers of an account that was disabled after it signed in."""
+    """Return the headers of an account that was disabled after it signed in."""
     headers = sign_up(client, role)
     me = client.get("/api/v1/users/me", headers=headers).json()["id"]
     with client.app.state.database.engine.begin() as connection:  # type: ignore[attr-defined]  # a FastAPI
@@ -51,7 +51,7 @@ def callers(served: TestClient) -> Mapping[str, Headers]:
 
 
 def callers_of(client: TestClient) -> Mapping[str, Headers]:
-    """Nobody, a forged token, each role, and an account that is disabled."""
+    """Return the headers of a caller without an account, a forged token, each role, and a disabled account."""
     return {
         "nobody": {},
         "forged": WRONG,
@@ -64,7 +64,7 @@ def callers_of(client: TestClient) -> Mapping[str, Headers]:
 
 @pytest.fixture(scope="module", params=["shop", "odd"])
 def stage(request: pytest.FixtureRequest, client: TestClient, databases: Databases, backend: str) -> Iterator[Stage]:
-    """Each application of samples."""
+    """Each sample application."""
     if request.param == "shop":
         yield Stage(client, shop, callers_of(client), SHOP)
         return

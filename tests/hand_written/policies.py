@@ -47,7 +47,7 @@ ODD_STEPS: Policies = {("POST", "/sealed/{id}/open"): SIGNED_IN}
 
 
 class Probe(NamedTuple):
-    """What is wrong with a request beside its caller."""
+    """A fault of a request, apart from its caller."""
 
     query: str = ""
     headers: Mapping[str, str] = {}
@@ -56,7 +56,7 @@ class Probe(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """One application, its table of contents and its callers."""
+    """One application, its registry and its callers."""
 
     client: TestClient
     registry: Registry
@@ -65,7 +65,7 @@ class Stage(NamedTuple):
     steps: Policies = MappingProxyType({})
 
     def operations(self) -> Iterator[tuple[str, str, Policy | None]]:
-        """Each method and path, with the policy that was declared."""
+        """Yield each method and path with the declared policy."""
         assert isinstance(self.client.app, Application)
         for route in self.client.app.route_tree.routes:
             path = route.path.removeprefix(API)
@@ -79,7 +79,7 @@ class Stage(NamedTuple):
                     yield method, path, resource.read if method in READING else resource.write
 
     def ask(self, method: str, path: str, probe: Probe, headers: Headers) -> Response:
-        """Send a probe about a row that is not there."""
+        """Send a probe about a row that does not exist."""
         first = path.split("/")[1]
         line = self.registry.registrations.get(first)
         key = str(uuid4()) if line is not None and line.resource.key.base is not int else str(FAR)

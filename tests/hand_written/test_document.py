@@ -15,7 +15,7 @@ Document = dict[str, Any]
 
 
 def identity() -> int:
-    """Answer."""
+    """Return a constant."""
     return 1
 
 
@@ -31,7 +31,7 @@ def identity() -> int:
 def test_each_method_of_a_route_is_an_operation_of_its_own_name(
     serve: Serve, methods: list[str], names: dict[str, str]
 ) -> None:
-    """FastAPI gives all of them one, of which a generated client would have one function."""
+    """FastAPI gives all of them the same id, for which a generated client would have one function."""
     router = Router(policy=ANYONE)
     router.api_route("/probe", methods=methods)(identity)
     client = serve(router)
@@ -57,7 +57,7 @@ def test_a_scheme_of_ones_own_is_defined(serve: Serve) -> None:
 
 
 def test_a_body_has_the_media_type_that_its_route_says(serve: Serve) -> None:
-    """Bytes of another type than JSON; any other type is 415, which names the right one."""
+    """Bytes of a type other than JSON. Any other type is 415, which names the right one."""
     router = Router()
 
     @router.post("/scan")
@@ -73,6 +73,6 @@ def test_a_body_has_the_media_type_that_its_route_says(serve: Serve) -> None:
 
 @pytest.mark.parametrize("names", [(), ("",), (["admin"],), (None,)])
 def test_a_role_has_a_name(names: Any) -> None:
-    """Nobody at all could pass a policy of no role."""
+    """Nobody could satisfy a policy without a role."""
     with pytest.raises(TypeError, match="name the roles"):
         role(*names)

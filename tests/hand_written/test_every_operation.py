@@ -28,7 +28,7 @@ PROBES: Mapping[str, Probe] = {
 
 
 def refusal(policy: Policy | None, name: str) -> int | None:
-    """What a caller is refused with; None where the policy lets the caller pass."""
+    """Return the expected error of a caller; None if the policy allows the caller."""
     if policy is None:
         return None
     if name in ("forged", "disabled"):
@@ -42,10 +42,9 @@ def refusal(policy: Policy | None, name: str) -> int | None:
 
 @pytest.mark.parametrize("probe", PROBES)
 def test_every_operation_refuses_every_caller_first(stage: Stage, probe: str) -> None:
-    """Whatever else is wrong with the request: nobody, a forged token, each role, and a disabled account.
+    """Whatever else is wrong: without an account, with a forged token, with each role, and with a disabled account.
 
-    Without a body every caller is refused; with each other probe one caller of each operation is, another one each
-    time.
+    Every caller sends no body; with each other probe one caller of each operation does, in turn.
     """
     asked = 0
     for number, (method, path, policy) in enumerate(stage.operations()):
@@ -61,7 +60,7 @@ def test_every_operation_refuses_every_caller_first(stage: Stage, probe: str) ->
 
 
 def test_every_operation_lets_the_others_pass(stage: Stage) -> None:
-    """To whatever is wrong with the request then: a missing row, a missing body; never to a fault of the server."""
+    """To the next fault of the request, such as a missing row or body, never to a 500."""
     for method, path, policy in stage.operations():
         for name, headers in stage.callers.items():
             if refusal(policy, name) is None:
@@ -71,7 +70,7 @@ def test_every_operation_lets_the_others_pass(stage: Stage) -> None:
 
 
 def test_what_is_written_down_is_served(stage: Stage) -> None:
-    """A new operation that is not written down fails the tests above."""
+    """An operation that is not listed fails the tests above."""
     served = {
         (method, route.path)
         for router in stage.registry.routers

@@ -50,43 +50,43 @@ router = Router()
 
 @router.get("/words")
 def read_words(word: Annotated[str, Depends(middle)], again: Annotated[str, Depends(deepest)]) -> list[str]:
-    """Two dependencies."""
+    """A route with two dependencies."""
     return [word, again]
 
 
 @router.get("/me")
 def read_me(caller: CallerDep, unit: UnitDep) -> list[Any]:
-    """The caller."""
+    """A route that takes the caller."""
     return [caller.role, caller.id, unit.caller is caller]
 
 
 @router.get("/settings")
 def read_settings(settings: SettingsDep) -> int:
-    """A setting."""
+    """A route that takes the settings."""
     return settings.worker_threads
 
 
 @router.get("/session", policy=ANYONE)
 def read_session(session: SessionDep) -> str:
-    """What sort of session it is."""
+    """A route that returns the class of its session."""
     return type(session).__name__
 
 
 @router.get("/verbs")
 def read_verbs(found: Annotated[Any, crud_of(Category)]) -> str:
-    """The verbs."""
+    """A route that takes the verbs."""
     return str(found)
 
 
 @router.post("/fail", policy=ANYONE)
 def fail(_session: SessionDep) -> None:
-    """Refuses."""
+    """A route that rejects every request."""
     raise PermissionDeniedError
 
 
 @pytest.fixture
 def client(serve: Serve) -> TestClient:
-    """An application of these and of generated routes for administrators."""
+    """An application of these routes and of generated ones for administrators."""
     registry = Registry(API)
     registry.register(Category, read=ADMIN, write=ADMIN)
     return serve(router, registry=registry)
@@ -100,11 +100,11 @@ def overrides(client: TestClient) -> dict[Any, Any]:
 
 
 class OtherSession(Session):
-    """A session of the test's own."""
+    """A session class of the test."""
 
 
 def test_a_dependency_and_one_below_it_are_replaced(client: TestClient, overrides: dict[Any, Any]) -> None:
-    """Wherever they stand, and no longer than they are in the dictionary."""
+    """At every level, and only while they are in the dictionary."""
     before = client.get(f"{API}/words").json()
     overrides[deepest] = lambda: "other"
     assert client.get(f"{API}/words").json() == ["middle of other", "other"]
@@ -117,7 +117,7 @@ def test_a_dependency_and_one_below_it_are_replaced(client: TestClient, override
 def test_an_override_takes_dependencies_and_parameters_of_its_own(
     client: TestClient, overrides: dict[Any, Any]
 ) -> None:
-    """Those of the override are read and checked as the route's are; the dependency it replaces is the original."""
+    """They are parsed and validated like the route's. An override may depend on the original."""
 
     def louder(below: Annotated[str, Depends(deepest)], times: int, x_mood: Annotated[str, Header()]) -> str:
         return below.upper() * times + x_mood
@@ -131,7 +131,7 @@ def test_an_override_takes_dependencies_and_parameters_of_its_own(
 
 @pytest.mark.parametrize("kind", ["sync", "async", "class", "yield", "below"])
 def test_the_caller_is_replaced_on_every_route(client: TestClient, overrides: dict[Any, Any], kind: str) -> None:
-    """By hand and generated, reading, writing, export and import; the policies look at this caller."""
+    """Hand-written and generated, reading, writing, export and import. The policies check this caller."""
 
     async def later() -> Caller:
         return BOSS
@@ -169,7 +169,7 @@ def test_the_caller_is_replaced_on_every_route(client: TestClient, overrides: di
 
 
 def test_an_override_of_the_caller_may_refuse(client: TestClient, overrides: dict[Any, Any]) -> None:
-    """On every route, in the shape of every error; one that gives nobody is nobody."""
+    """On every route, in the form of every error. One that returns None means no account."""
 
     def refuse() -> Caller:
         raise HTTPException(402, "Pay first.")
@@ -198,7 +198,7 @@ def test_an_override_of_the_caller_has_its_own_dependencies_replaced(
 
 
 def test_settings_session_and_verbs_are_replaced(client: TestClient, overrides: dict[Any, Any]) -> None:
-    """The engine's own dependencies are dependencies."""
+    """The engine's own dependencies can be overridden too."""
     overrides[get_settings] = lambda: Settings(worker_threads=3)
     assert client.get(f"{API}/settings").json() == 3
     overrides[get_session] = lambda: OtherSession(bind=current_unit_of_work().thread_connection.connection)
@@ -209,7 +209,7 @@ def test_settings_session_and_verbs_are_replaced(client: TestClient, overrides: 
 
 
 def test_an_override_may_yield(client: TestClient, overrides: dict[Any, Any]) -> None:
-    """The usual form of FastAPI's documentation: it ends after the answer is made, and sees what went wrong."""
+    """As in FastAPI's documentation: it ends after the response is made, and sees an exception."""
     seen: list[str] = []
 
     def lend() -> Iterator[Session]:
@@ -229,7 +229,7 @@ def test_an_override_may_yield(client: TestClient, overrides: dict[Any, Any]) ->
 
 
 def test_an_exception_that_a_yield_override_hides_is_a_fault(client: TestClient, overrides: dict[Any, Any]) -> None:
-    """There is no answer then."""
+    """There would be no response."""
 
     def hide() -> Iterator[None]:
         try:
@@ -242,22 +242,22 @@ def test_an_exception_that_a_yield_override_hides_is_a_fault(client: TestClient,
 
 
 async def lend_later() -> AsyncIterator[str]:
-    """An `async` one that yields."""
+    """An `async` override that yields."""
     yield "later"
 
 
 async def wait_for(settings: SettingsDep) -> str:
-    """An `async` one above a plain `def`."""
+    """An `async` override above a plain `def`."""
     return str(settings)
 
 
 async def read_body(request: Request) -> str:
-    """One that reads the body itself."""
+    """An override that reads the body itself."""
     return (await request.body()).decode()
 
 
 def take_body(body: Annotated[str, Body()]) -> str:
-    """One that reads the body."""
+    """An override that takes the body."""
     return body
 
 
@@ -268,7 +268,7 @@ def take_body(body: Annotated[str, Body()]) -> str:
 def test_what_cannot_be_honoured_says_so(
     client: TestClient, overrides: dict[Any, Any], override: Any, words: str
 ) -> None:
-    """Rather than being ignored."""
+    """It is never ignored."""
     strict = TestClient(client.app)
     for original, path in ((deepest, "/words"), (get_caller, "/categories")):
         overrides.clear()

@@ -34,19 +34,19 @@ router = Router(prefix="/categories", tags=["categories"])
 
 @router.get("/{id}/echo")
 def echo_marked(key: Annotated[int, row_id("Category")]) -> int:
-    """With `row_id`."""
+    """A route with `row_id`."""
     return key
 
 
 @router.get("/{id}/plain")
 def echo_plain(id: int) -> int:  # noqa: A002  the plain form that a developer writes first
-    """Without."""
+    """A route without it."""
     return id
 
 
 @router.get("/{category_id}/rooms/{room_id}")
 def echo_both(category_id: int, room_id: int) -> list[int]:
-    """Of two entities, under names of one's own."""
+    """A route with the keys of two entities, under other names."""
     return [category_id, room_id]
 
 
@@ -62,9 +62,9 @@ def registry() -> Registry:
 
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: str(key)[:22])
 def test_a_key_is_read_as_by_the_generated_route(serve: Serve, registry: Registry, key: str) -> None:
-    """What it takes is taken, what it refuses is refused with the same words.
+    """It accepts and rejects the same values with the same messages.
 
-    With `row_id`, a plain `int`, a second entity.
+    With `row_id`, with a plain `int`, and for a second entity.
     """
     client = serve(registry=registry)
     generated = client.get(f"{API}/categories/{key}")
@@ -80,7 +80,7 @@ def test_a_key_is_read_as_by_the_generated_route(serve: Serve, registry: Registr
 
 
 def test_the_document_shows_the_bounds_of_a_key(serve: Serve, registry: Registry) -> None:
-    """The same as the generated route does."""
+    """As for the generated route."""
     paths = serve(registry=registry).get("/openapi.json").json()["paths"]
 
     def schema(path: str) -> Any:
@@ -93,7 +93,7 @@ def test_the_document_shows_the_bounds_of_a_key(serve: Serve, registry: Registry
 
 @pytest.mark.parametrize("key", ["1.0", "%201", "+1", "x", "2147483648"])
 def test_steps_are_as_strict_as_generated_operations(client: TestClient, admin: Headers, key: str) -> None:
-    """The answer is that of `GET /bookings/{id}`, to the word."""
+    """The response is that of `GET /bookings/{id}`."""
     generated = client.get(f"{API}/bookings/{key}", headers=admin)
     assert generated.status_code == 422
     for step in ("confirm", "cancel"):
@@ -102,7 +102,7 @@ def test_steps_are_as_strict_as_generated_operations(client: TestClient, admin: 
 
 
 def test_keys_of_other_types_are_strict(databases: Databases) -> None:
-    """64 bits and UUIDs, of entities that nobody expects."""
+    """64-bit integers and UUIDs."""
     by_hand = Router()
 
     @by_hand.get("/branches/{id}/echo")
@@ -133,7 +133,7 @@ def test_keys_of_other_types_are_strict(databases: Databases) -> None:
 
 
 def limited(limit: int = 7) -> int:
-    """A dependency with a parameter of its own."""
+    """A dependency with a parameter."""
     return limit
 
 
@@ -162,7 +162,7 @@ def limited(limit: int = 7) -> int:
 def test_a_query_parameter_is_read_as_a_filter(
     serve: Serve, kind: Any, good: tuple[str, ...], bad: tuple[str, ...]
 ) -> None:
-    """Text of the type's one form; what is generous in pydantic alone is 422, never a fault of the server."""
+    """In one form for each type. Other forms, which pydantic alone would accept, are 422 and never a 500."""
 
     def endpoint(value: Annotated[kind, Query()]) -> str:
         return str(value)
@@ -179,7 +179,7 @@ def test_a_query_parameter_is_read_as_a_filter(
 
 
 def test_what_a_route_says_of_a_parameter_still_holds(serve: Serve) -> None:
-    """Its own bounds and default, those of lists and of dependencies; an instant comes in UTC."""
+    """Its own bounds and default, those of lists and of dependencies. An instant is in UTC."""
 
     def endpoint(
         small: Annotated[int, Query(ge=1, lt=5)] = 3,
@@ -213,7 +213,7 @@ class Window(BaseModel):
 
 
 def test_the_members_of_a_model_of_parameters_are_as_strict(serve: Serve) -> None:
-    """Each as a parameter of its own."""
+    """Like parameters of the route."""
 
     def endpoint(window: Annotated[Window, Query()]) -> Window:
         return window
@@ -240,14 +240,14 @@ def test_the_members_of_a_model_of_parameters_are_as_strict(serve: Serve) -> Non
 
 
 def serve_endpoint(serve: Serve, endpoint: Any) -> TestClient:
-    """A client of an application with this endpoint at `/probe`."""
+    """Return a client of an application with this endpoint at `/probe`."""
     router = Router()
     router.get("/probe")(endpoint)
     return serve(router)
 
 
 def test_the_document_shows_the_bounds_of_a_number(serve: Serve) -> None:
-    """64 bits where the route says nothing, its own where it does."""
+    """64 bits by default, or the bounds of the route."""
     router = Router()
 
     @router.get("/probe")

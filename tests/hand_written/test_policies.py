@@ -26,14 +26,14 @@ Statuses = Mapping[str, int]
 
 
 def statuses(*, nobody: int, forged: int, user: int, driver: int, admin: int, disabled: int) -> Statuses:
-    """What each caller gets."""
+    """Return the status for each caller."""
     return {
         "nobody": nobody, "forged": forged, "user": user, "driver": driver, "admin": admin, "disabled": disabled
     }  # fmt: skip
 
 
 def closed(policy: Policy, status: int) -> Statuses:
-    """What each caller gets where a policy stands before an answer of this status."""
+    """Return the expected status for each caller, of a route with a policy and this status."""
     roles = policy.roles or {"user", "driver", "admin"}
     told = {role: status if role in roles else 403 for role in ("user", "driver", "admin")}
     return statuses(nobody=401, forged=401, disabled=403, **told)
@@ -63,21 +63,24 @@ EXPECTED: dict[tuple[str, str], Statuses] = {
 def test_a_route_has_the_policy_of_what_it_reaches(
     served: TestClient, callers: Mapping[str, Headers], operation: tuple[str, str]
 ) -> None:
-    """By `crud_of`, by the session at its path, by a dependency; of two entities both; or the one that it says."""
+    """By `crud_of`, by the session at its path, or by a dependency. With two entities both apply.
+
+    `policy=` replaces them.
+    """
     method, path = operation
     answers = {name: served.request(method, f"{API}{path}", headers=headers) for name, headers in callers.items()}
     assert {name: answer.status_code for name, answer in answers.items()} == EXPECTED[operation]
 
 
 def test_the_caller_comes_before_the_row_and_the_input(served: TestClient, callers: Mapping[str, Headers]) -> None:
-    """A driver who gets 403 on the list gets 403 on the step, whatever is wrong with it."""
+    """A driver who gets 403 on the list gets 403 on the step, whatever is wrong with the request."""
     for path in (f"/appointments/{FAR}/confirm", "/appointments/x/confirm", "/appointments/1/confirm?nope=1"):
         for name, status in (("nobody", 401), ("driver", 403)):
             assert served.post(f"{API}{path}", headers=callers[name]).status_code == status
 
 
 def test_a_step_of_staff_works_for_staff(served: TestClient, callers: Mapping[str, Headers]) -> None:
-    """With its row and its entity tag; a vet may weigh, as the route says."""
+    """With its row and its entity tag. A vet may weigh, by the route's policy."""
     body = {"name": unique("appointment")}
     made = served.post(f"{API}/appointments", json=body, headers=callers["admin"]).json()
     answer = served.post(f"{API}/appointments/{made['id']}/confirm", headers=callers["admin"])
@@ -90,13 +93,13 @@ def test_a_step_of_staff_works_for_staff(served: TestClient, callers: Mapping[st
 def test_a_token_that_is_sent_to_a_public_route_is_looked_at(
     served: TestClient, callers: Mapping[str, Headers]
 ) -> None:
-    """The unit knows the caller, so that verbs show what the caller may see."""
+    """The unit knows the caller, so that the verbs apply the caller's scope."""
     assert served.get(f"{API}/reports/prices").json() == ["Book", None]
     assert served.get(f"{API}/reports/prices", headers=callers["driver"]).json() == ["Book", "driver"]
 
 
 def test_the_document_says_who_may(served: TestClient) -> None:
-    """The security requirement, 401 and 403 of closed routes; nothing of open ones."""
+    """It has the security requirement, 401 and 403 for closed routes, and none of them for open ones."""
     paths = served.get("/openapi.json").json()["paths"]
     told = {
         path: (
@@ -120,7 +123,7 @@ def test_the_document_says_who_may(served: TestClient) -> None:
 
 
 def test_a_router_says_it_for_all_its_routes(serve: Serve) -> None:
-    """One of them may say another; every method has the word."""
+    """A route may declare another policy. The policy applies to every method."""
     router = Router(prefix="/lobby", policy=ANYONE)
 
     def endpoint(session: SessionDep) -> int:
@@ -136,7 +139,7 @@ def test_a_router_says_it_for_all_its_routes(serve: Serve) -> None:
 
 
 def test_two_applications_of_one_router_have_their_own_policies(serve: Serve) -> None:
-    """The route itself stays as it was written."""
+    """The original route does not change."""
     router = Router(prefix="/categories")
 
     @router.get("/count")
@@ -156,7 +159,7 @@ def test_two_applications_of_one_router_have_their_own_policies(serve: Serve) ->
 
 
 def plain_route(**options: Any) -> APIRouter:
-    """A router of FastAPI's own."""
+    """Return a router of FastAPI with a route."""
     router = APIRouter()
 
     def endpoint() -> int:
@@ -168,13 +171,13 @@ def plain_route(**options: Any) -> APIRouter:
 
 @pytest.mark.parametrize("dependency", [Depends(get_caller), crud_of(Category)], ids=["caller", "verbs"])
 def test_fastapis_own_routes_reach_nothing(serve: Serve, dependency: Any) -> None:
-    """Nothing would look at their policy."""
+    """Their policies would not be checked."""
     with pytest.raises(RegistrationError, match=r"declare it on rowhouse\.http\.routing\.Router"):
         serve(plain_route(dependencies=[dependency]))
 
 
 def test_fastapis_own_routes_may_have_other_dependencies(serve: Serve) -> None:
-    """Those that reach nothing of ours."""
+    """Those that need no unit of work."""
 
     def harmless() -> None:
         return None
@@ -190,7 +193,7 @@ def test_a_policy_says_whom_it_allows() -> None:
 
 
 def test_words_that_cannot_hold_are_refused(serve: Serve) -> None:
-    """At start-up, with the route and the word."""
+    """At start-up, with the route and the option."""
     router = Router()
 
     def asking(caller: CallerDep) -> str:
@@ -207,7 +210,7 @@ def test_words_that_cannot_hold_are_refused(serve: Serve) -> None:
 
 
 def test_verbs_of_an_entity_that_is_not_registered_are_refused(serve: Serve) -> None:
-    """They would be a 500 at every request."""
+    """Every request would be a 500."""
     router = Router()
 
     @router.get("/ghosts")

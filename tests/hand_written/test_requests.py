@@ -35,13 +35,13 @@ def category(client: TestClient, admin: Headers) -> Mapping[str, Any]:
 
 
 def lines(name: str, *values: str) -> list[tuple[str, str]]:
-    """Several header lines of one name."""
+    """Return several header lines with one name."""
     return [(name, value) for value in values]
 
 
 @pytest.mark.parametrize("position", [0, 1, 2])
 def test_lines_of_if_none_match_are_one_list(client: TestClient, category: Mapping[str, Any], position: int) -> None:
-    """Wherever the version that the client has stands."""
+    """Whichever line has the client's version."""
     tags = ['"1"', '"2"']
     tags.insert(position, category["etag"])
     answer = client.get(f"{API}/categories/{category['id']}", headers=lines("If-None-Match", *tags))
@@ -52,7 +52,7 @@ def test_lines_of_if_none_match_are_one_list(client: TestClient, category: Mappi
 
 @pytest.mark.parametrize("position", [0, 1])
 def test_lines_of_if_match_are_one_list(client: TestClient, admin: Headers, position: int) -> None:
-    """Any of them may be the version that is meant; none of them is 412, and changes nothing."""
+    """One matching version is enough. Without one it is 412 and nothing changes."""
     made = client.post(f"{API}/categories", json={"name": unique("lines")}, headers=admin)
     path, tags = f"{API}/categories/{made.json()['id']}", ['"1"']
     stale = [*admin.items(), *lines("If-Match", '"1"', '"2"')]
@@ -64,7 +64,7 @@ def test_lines_of_if_match_are_one_list(client: TestClient, admin: Headers, posi
 
 
 def test_a_hand_written_route_reads_lines_as_one_list(serve: Serve) -> None:
-    """Through FastAPI's `Header`; another header is as FastAPI has it."""
+    """Through FastAPI's `Header`. Other headers are as in FastAPI."""
     router = Router()
 
     @router.get("/tags")
@@ -82,7 +82,7 @@ def test_a_hand_written_route_reads_lines_as_one_list(serve: Serve) -> None:
 
 @pytest.mark.parametrize(("path", "body"), [("/categories", "name"), ("/users", "email")])
 def test_two_idempotency_keys_are_refused(client: TestClient, admin: Headers, path: str, body: str) -> None:
-    """Naming the header, generated and by hand; nothing is stored under either of them, nor without one."""
+    """The error names the header, generated and hand-written. Nothing is stored."""
     name = unique("twice")
     sent = (
         {"name": name}
@@ -98,7 +98,7 @@ def test_two_idempotency_keys_are_refused(client: TestClient, admin: Headers, pa
 
 @pytest.fixture
 def written(serve: Serve) -> TestClient:
-    """Routes that read bodies by hand: for an account, and for anybody."""
+    """Hand-written routes that read bodies: with an account, and open to anyone."""
     router, public = Router(policy=SIGNED_IN), Router(policy=ANYONE, prefix="/public")
 
     def read_json(body: list[int], limit: int = 1) -> int:
@@ -127,7 +127,7 @@ FAULTY: Mapping[str, tuple[int, Mapping[str, str], bytes]] = {
 
 @pytest.mark.parametrize("fault", FAULTY)
 def test_the_caller_comes_before_the_body(written: TestClient, fault: str) -> None:
-    """401 where an account is needed, what is wrong with the request where none is."""
+    """401 if an account is needed, otherwise the error of the request."""
     status, headers, content = FAULTY[fault]
     for chunked in (False, True):
         sent: Any = iter([content]) if chunked else content
@@ -139,14 +139,14 @@ def test_the_caller_comes_before_the_body(written: TestClient, fault: str) -> No
 
 
 def test_the_caller_comes_before_forms_and_parameters(written: TestClient) -> None:
-    """A form that misses a member, a wrong query, a word that is unknown."""
+    """A form without a member, a wrong query, an unknown parameter."""
     for path in ("/form", "/json?limit=x", "/json?nope=1"):
         assert written.post(f"{API}{path}", json=[1]).status_code == 401
         assert written.post(f"{API}/public{path}", json=[1]).status_code in (415, 422)
 
 
 def test_two_credentials_are_one_too_many(client: TestClient, admin: Headers) -> None:
-    """401, before anything else of the request, though one of them holds."""
+    """401 before any other error, though one of them is valid."""
     for length in ([], [("Content-Length", "9" * 12)]):
         headers = [*length, *admin.items(), *admin.items(), ("Content-Type", "text/plain")]
         for path in ("/categories", "/bookings", "/bookings/1/cancel"):
@@ -154,7 +154,7 @@ def test_two_credentials_are_one_too_many(client: TestClient, admin: Headers) ->
 
 
 def test_a_refusal_of_nobody_costs_no_thread(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is nothing to look up."""
+    """Nothing must be queried."""
     runner = client.app.state.runner  # type: ignore[attr-defined]  # a FastAPI
     asked: list[str] = []
     monkeypatch.setattr(runner, "run", lambda *_, **__: asked.append("asked"))
@@ -163,7 +163,7 @@ def test_a_refusal_of_nobody_costs_no_thread(client: TestClient, monkeypatch: py
 
 
 def test_a_full_server_is_503_before_what_is_wrong(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who calls cannot be told then, and so nothing else is."""
+    """The caller is unknown then, so no other error is sent."""
     router = Router(policy=SIGNED_IN)
 
     @router.post("/json")
@@ -183,7 +183,7 @@ def test_a_full_server_is_503_before_what_is_wrong(serve: Serve, monkeypatch: py
 def test_a_row_that_refers_to_nothing_is_409_by_hand(
     serve: Serve, databases: Databases, backend: str, driver: Headers
 ) -> None:
-    """Through the session, when it is flushed and when it is committed; nothing is stored."""
+    """Through the session, at a flush and at the commit. Nothing is stored."""
     router, text = Router(policy=ANYONE), unique("nowhere")
 
     @router.post("/reviews-by-hand")
@@ -203,7 +203,7 @@ def test_a_row_that_refers_to_nothing_is_409_by_hand(
 
 
 def test_nul_in_text_is_no_fault_of_the_server(serve: Serve, databases: Databases, backend: str) -> None:
-    """In a path and in a query, which a hand-written route gives to the database."""
+    """In a path and in a query that a hand-written route sends to the database."""
     router = Router(policy=ANYONE)
 
     @router.get("/named/{name}")

@@ -23,30 +23,30 @@ API = "/api/v1"
 
 
 class Indented(JSONResponse):
-    """JSON under a media type of its own."""
+    """JSON with a media type of its own."""
 
     media_type = "application/vnd.shop+json"
 
 
 class Item(BaseModel):
-    """Something to get."""
+    """A response."""
 
     name: str
     note: str | None = None
 
 
 def word() -> str:
-    """A text."""
+    """Return a text."""
     return "<b>ä</b>"
 
 
 def item() -> Item:
-    """A model."""
+    """Return a model."""
     return Item(name="ä")
 
 
 def number() -> int:
-    """A number."""
+    """Return a number."""
     return 7
 
 
@@ -63,7 +63,7 @@ def number() -> int:
 def test_the_answer_is_of_the_routes_class(
     serve: Serve, endpoint: Any, kind: type[Response], media_type: str, body: str
 ) -> None:
-    """With its media type, as the document says; also where the router says it for all."""
+    """With its media type, as documented. Also if the router sets the class."""
     routers = Router(), Router(default_response_class=kind)
     routers[0].get("/probe", response_class=kind)(endpoint)
     routers[1].get("/probe")(endpoint)
@@ -77,14 +77,14 @@ def test_the_answer_is_of_the_routes_class(
 
 
 def test_words_on_the_model_hold_in_every_class(serve: Serve) -> None:
-    """As in the default one; so does the status."""
+    """As in the default class. So does the status."""
     options: dict[str, Any] = {"response_class": Indented, "response_model_exclude_none": True, "status_code": 203}
     answer = get(serve, item, **options)
     assert (answer.status_code, answer.text) == (203, '{"name":"ä"}')
 
 
 def test_a_response_stays_as_it_is_in_every_class(serve: Serve) -> None:
-    """Whatever the route says of its class."""
+    """Whatever class the route declares."""
 
     def endpoint() -> Response:
         return PlainTextResponse("plain", 202)
@@ -95,7 +95,7 @@ def test_a_response_stays_as_it_is_in_every_class(serve: Serve) -> None:
 
 
 def test_without_a_model_the_class_has_the_value(serve: Serve) -> None:
-    """As in FastAPI: a redirect is one by its address, with the status of its class; no body where none may be."""
+    """As in FastAPI: a redirect to an address, with the status of its class, and no body for a status that has none."""
     answer = get(serve, word, response_class=HTMLResponse, response_model=None)
     assert answer.text == "<b>ä</b>"
     router = Router()
@@ -116,7 +116,7 @@ def test_without_a_model_the_class_has_the_value(serve: Serve) -> None:
 
 
 def test_a_replayed_answer_keeps_its_class(serve: Serve) -> None:
-    """The second one is the first one, its media type too."""
+    """The second response equals the first, with its media type."""
     router = Router()
 
     @router.post("/pages", status_code=201, response_class=HTMLResponse)
@@ -131,7 +131,7 @@ def test_a_replayed_answer_keeps_its_class(serve: Serve) -> None:
 
 @pytest.mark.parametrize(("options", "words"), [({"max_body_size": 10}, "max_body_size has no effect")])
 def test_words_that_have_no_effect_are_refused(options: dict[str, Any], words: str) -> None:
-    """At start-up, with the route and the word."""
+    """At start-up, with the route and the option."""
     with pytest.raises(TypeError, match=f"number: {words}"):
         Router().get("/probe", **options)(number)
 
@@ -143,7 +143,7 @@ def test_a_router_of_loose_media_types_is_refused() -> None:
 
 
 def test_bounds_of_a_dependency_are_refused() -> None:
-    """FastAPI would count who collects arguments, not who works."""
+    """FastAPI would count requests that collect arguments, not those that work."""
 
     def endpoint(value: Annotated[int, Depends(number, max_concurrency=1)]) -> int:
         return value
@@ -158,7 +158,7 @@ async def above(settings: SettingsDep) -> int:
 
 
 def test_an_async_dependency_above_a_plain_one_is_refused() -> None:
-    """It would be given a promise instead of the value."""
+    """It would get a placeholder instead of the value."""
 
     def endpoint(value: Annotated[int, Depends(above)]) -> int:
         return value
@@ -168,10 +168,10 @@ def test_an_async_dependency_above_a_plain_one_is_refused() -> None:
 
 
 def test_a_partial_and_a_class_are_dependencies(serve: Serve) -> None:
-    """A class whose instances are `async` is made like any other."""
+    """Also a class whose instances are `async`."""
 
     class Later:
-        """Its instances are called on the event loop; it is not."""
+        """A class with `async` instances."""
 
         async def __call__(self) -> int:
             return 1
@@ -188,7 +188,7 @@ def test_a_partial_and_a_class_are_dependencies(serve: Serve) -> None:
 
 
 def test_a_route_without_a_model_answers_with_what_it_returns(serve: Serve) -> None:
-    """`response_model=None`, as FastAPI's documentation has it; a route that says `-> None` returns nothing."""
+    """`response_model=None`, as in FastAPI's documentation. A route with `-> None` returns nothing."""
     router = Router()
 
     @router.get("/portal", response_model=None)
@@ -202,7 +202,7 @@ def test_a_route_without_a_model_answers_with_what_it_returns(serve: Serve) -> N
 
 
 class Wrapped(BaseModel):
-    """An answer with accounts in it."""
+    """A response that contains accounts."""
 
     accounts: list[User | None]
 
@@ -210,7 +210,7 @@ class Wrapped(BaseModel):
 @pytest.mark.parametrize("model", [User, list[User], dict[str, User | None], Wrapped, list[Wrapped]], ids=str)
 @pytest.mark.parametrize("kind", [Router, APIRouter])
 def test_no_answer_shows_a_secret(serve: Serve, model: Any, kind: type[APIRouter]) -> None:
-    """A table class with a secret is no answer, however deep it stands; the message names the schema that is."""
+    """A table class with a secret is rejected as a response at any depth. The message names the right schema."""
     router = kind()
 
     @router.get("/everybody")
@@ -223,7 +223,7 @@ def test_no_answer_shows_a_secret(serve: Serve, model: Any, kind: type[APIRouter
 
 @pytest.mark.parametrize("sent", ["form", "file"])
 def test_a_form_takes_a_key(serve: Serve, sent: str) -> None:
-    """A form that makes something is safe to repeat, a file too."""
+    """A form or a file that creates a row is safe to repeat."""
     router = Router(policy=ANYONE)
     made: list[int] = []
 

@@ -19,7 +19,7 @@ Add = Callable[[FastAPI], object]
 
 
 def closed_router() -> Router:
-    """A router that only staff may use, with a route that takes no session."""
+    """A router for staff, with a route that takes no session."""
     router = Router(prefix="/direct", policy=STAFF)
 
     @router.get("/secrets")
@@ -30,19 +30,19 @@ def closed_router() -> Router:
 
 
 def include(app: FastAPI) -> None:
-    """As FastAPI's tutorial does."""
+    """Add the router as FastAPI's tutorial does."""
     app.include_router(closed_router())
 
 
 def include_nested(app: FastAPI) -> None:
-    """Within a router of FastAPI's."""
+    """Add it within a router of FastAPI."""
     outer = APIRouter(prefix="/outer")
     outer.include_router(closed_router())
     app.include_router(outer)
 
 
 def extend(app: FastAPI) -> None:
-    """Past every method."""
+    """Add its routes without a method."""
     app.routes.extend(closed_router().routes)
 
 
@@ -67,7 +67,7 @@ def of_crud(found: Annotated[Any, crud_of(Category)]) -> str:
 
 
 def below(value: Annotated[int, Depends(of_session)]) -> int:
-    """Take a session by way of another function."""
+    """Take a session through another function."""
     return value
 
 
@@ -77,14 +77,14 @@ def plain() -> int:
 
 
 def include_guarded(app: FastAPI) -> None:
-    """With a dependency of the whole router."""
+    """Add it with a dependency of the whole router."""
     router = APIRouter()
     router.get("/direct/plain")(plain)
     app.include_router(router, dependencies=[Depends(get_caller)])
 
 
 def at_the_application(endpoint: Callable[..., Any]) -> Add:
-    """`@app.get` for an endpoint."""
+    """Use `@app.get` for an endpoint."""
     return lambda app: app.get("/direct/own")(endpoint)
 
 
@@ -99,7 +99,7 @@ ADDED: dict[str, Add] = {
 
 @pytest.mark.parametrize("add", ADDED.values(), ids=ADDED)
 def test_such_a_route_stops_the_start(sqlite_url: str, add: Add) -> None:
-    """The message names the function and what to do."""
+    """The message names the function and the fix."""
     app = build(sqlite_url)
     add(app)
     with pytest.raises(TypeError, match=r"(list_secrets|plain|of_\w+|below) .*registry\.include\(\)"), TestClient(app):
@@ -108,7 +108,7 @@ def test_such_a_route_stops_the_start(sqlite_url: str, add: Add) -> None:
 
 @pytest.mark.parametrize("add", ADDED.values(), ids=ADDED)
 def test_one_that_is_added_while_the_server_runs_answers_nothing(sqlite_url: str, add: Add) -> None:
-    """It is 500, never what only staff may see."""
+    """It is 500, and never shows data for staff only."""
     app = build(sqlite_url)
     with TestClient(app, raise_server_exceptions=False) as client:
         add(app)
@@ -119,7 +119,7 @@ def test_one_that_is_added_while_the_server_runs_answers_nothing(sqlite_url: str
 
 
 def test_routes_that_need_no_registry_are_the_applications(sqlite_url: str) -> None:
-    """Those of FastAPI alone stay as they are, at the application and in routers."""
+    """Plain FastAPI routes stay as they are, at the application and in routers."""
     app = build(sqlite_url, Router(prefix="/things", policy=ANYONE))
     app.get("/own")(plain)
     router = APIRouter(prefix="/more")

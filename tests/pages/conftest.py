@@ -12,7 +12,7 @@ Shelf = Callable[..., dict[str, Any]]
 
 
 def post(client: TestClient, path: str, body: Any, headers: dict[str, str]) -> dict[str, Any]:
-    """The row that was made."""
+    """Create a row and return it."""
     answer = client.post(f"/api/v1/{path}", json=body, headers=headers)
     assert answer.status_code == 201, answer.text
     made: dict[str, Any] = answer.json()
@@ -21,13 +21,13 @@ def post(client: TestClient, path: str, body: Any, headers: dict[str, str]) -> d
 
 @pytest.fixture
 def category(client: TestClient, admin: dict[str, str]) -> int:
-    """A category of the test's own."""
+    """A new category."""
     return int(post(client, "categories", {"name": unique("shelf")}, admin)["id"])
 
 
 @pytest.fixture
 def add_book(client: TestClient, admin: dict[str, str], category: int) -> Shelf:
-    """`add_book(price=...)` stores a book on the test's shelf."""
+    """`add_book(price=...)` creates a book in the test's category."""
 
     def add(**members: Any) -> dict[str, Any]:
         body = {"title": unique("book"), "author": "Somebody", "price": 10, "category_id": category, **members}

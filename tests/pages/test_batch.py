@@ -17,7 +17,7 @@ BATCH = "/api/v1/books/batch"
 
 
 def books(category: int, count: int, **members: Any) -> list[dict[str, Any]]:
-    """Bodies of new books."""
+    """Return bodies of new books."""
     return [
         {"title": unique("batch"), "author": f"A{n}", "price": n + 1, "category_id": category, **members}
         for n in range(count)
@@ -25,7 +25,7 @@ def books(category: int, count: int, **members: Any) -> list[dict[str, Any]]:
 
 
 def total(client: TestClient, category: int) -> int:
-    """How many books stand on the shelf."""
+    """Return the number of books in the category."""
     return int(client.get(f"/api/v1/books?category_id={category}").json()["total"])
 
 

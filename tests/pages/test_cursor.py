@@ -17,7 +17,7 @@ SORTS = [
 
 
 def walk(client: TestClient, query: str, *, size: int) -> list[dict[str, Any]]:
-    """Every row from the first page on, cursor by cursor."""
+    """Return every row from the first page on, cursor by cursor."""
     page = client.get(f"/api/v1/books?{query}&size={size}").json()
     rows, pages = list(page["items"]), 1
     while page["next_cursor"]:
@@ -34,7 +34,7 @@ def walk(client: TestClient, query: str, *, size: int) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def shelf(add_book: Shelf, category: int) -> int:
-    """A dozen and a half books with ties and nulls in every sort column."""
+    """Eighteen books with ties and nulls in every sort column."""
     for price, description, cover in product((5, "7.50", 9), (None, "a", "B"), (None, "/c.svg")):
         add_book(price=price, description=description, cover_image=cover, stock=3)
     return category
@@ -97,7 +97,7 @@ def test_a_forged_or_foreign_cursor_is_refused(client: TestClient, shelf: int) -
 
 
 def test_a_cursor_under_its_encoded_name_is_one(client: TestClient, shelf: int) -> None:
-    """And is not passed over because the query was seen before, or looks like any other."""
+    """It is not overlooked because the query was cached or looks like another one."""
     page = client.get(f"/api/v1/books?category_id={shelf}&size=1").json()
     for _ in range(2):
         assert client.get("/api/v1/books?%63ursor=x").status_code == 422

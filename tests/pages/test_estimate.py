@@ -30,7 +30,7 @@ registry.register(Category, read=ANYONE, write=SIGNED_IN)
 
 @contextmanager
 def opened(url: str) -> Iterator[TestClient]:
-    """A client of the application on a database, signed in as its administrator."""
+    """Open a client of the application on a database, signed in as administrator."""
     settings = Settings(database_url=url, admin_email=ADMIN_EMAIL, admin_password=SecretStr(ADMIN_PASSWORD), **QUIET)
     with TestClient(create_app(settings, registry), raise_server_exceptions=False) as client:
         client.headers.update(sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD))
@@ -53,7 +53,7 @@ def shop(databases: Databases, backend: str) -> Iterator[TestClient]:
 
 
 def analyse(client: TestClient) -> None:
-    """Have PostgreSQL's planner know the table, as it does in time by itself."""
+    """Let PostgreSQL's planner collect statistics of the table, as it does by itself in time."""
     app = client.app
     assert isinstance(app, FastAPI)
     with app.state.database.engine.connect() as connection:
@@ -62,7 +62,7 @@ def analyse(client: TestClient) -> None:
 
 
 def page(client: TestClient, **query: Any) -> dict[str, Any]:
-    """A page of the books."""
+    """Return a page of the books."""
     answer = client.get("/api/v1/books", params=query)
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
@@ -90,7 +90,7 @@ def test_past_the_bound_it_is_near_the_truth_and_says_so(shop: TestClient, query
 
 
 def test_an_estimate_is_never_below_what_was_seen(shop: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the planner believes."""
+    """Whatever the planner estimates."""
     monkeypatch.setattr("rowhouse.sql.pages.estimated_rows", lambda _answer: 0)
     assert page(shop, size=1)["total"] == BOUND + 1
     assert page(shop, page=10, size=50)["total"] == 501
@@ -110,7 +110,7 @@ def test_a_page_behind_a_cursor_counts_nothing(shop: TestClient) -> None:
 
 
 def test_rows_that_are_gone_do_not_count(databases: Databases, backend: str) -> None:
-    """The greatest id is no count."""
+    """The largest id is not the number of rows."""
     with opened(shop_database(databases, backend)) as client:
         category = client.post("/api/v1/categories", json={"name": "all"}).json()["id"]
         rows = [{"title": f"T{n}", "author": "A", "price": 1, "category_id": category} for n in range(1000)]
@@ -152,9 +152,9 @@ def test_an_exact_page_takes_one_statement_and_an_estimate_two(
 
 
 def test_what_a_total_is_counted_by(shop: TestClient, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every row: by the key on PostgreSQL, which would read the table itself anew each time, by the pages on SQLite.
+    """Every row: PostgreSQL counts by the key, because it would read the table anew each time; SQLite counts pages.
 
-    A filter's rows are counted by whatever index finds them first.
+    The rows of a filter are counted by the filter's index.
     """
     sent: list[str] = []
     execute = CompiledStatement.execute
@@ -183,7 +183,7 @@ def test_what_a_total_is_counted_by(shop: TestClient, backend: str, monkeypatch:
 def test_sqlite_counts_large_tables_and_small_ones_to_the_bound(
     databases: Databases, monkeypatch: pytest.MonkeyPatch, count_exactly: int
 ) -> None:
-    """However large a table is whose pages are counted."""
+    """However large a table is."""
     monkeypatch.setattr("rowhouse.sql.count_estimate.COUNTED_WHOLE", count_exactly)
     with opened(shop_database(databases, "sqlite")) as client:
         assert page(client)["total"] == 0

@@ -13,7 +13,7 @@ from tests.pages.conftest import Shelf
 
 
 def create(client: TestClient, headers: dict[str, str], key: str, name: str) -> Any:
-    """Create a category under a key."""
+    """Create a category with a key."""
     return client.post("/api/v1/categories", json={"name": name}, headers={**headers, "Idempotency-Key": key})
 
 

@@ -21,7 +21,7 @@ MOST = 3
 
 @pytest.fixture
 def small(backend: str, make_app: Callable[..., TestClient]) -> TestClient:
-    """An application of one test, in which an account may have three keys."""
+    """An application in which an account may have three keys."""
     return make_app(backend, small_registry(), idempotency_keys_per_account=MOST)
 
 
@@ -32,19 +32,19 @@ def boss(small: TestClient) -> dict[str, str]:
 
 
 def create(client: TestClient, headers: dict[str, str], key: str, name: str) -> Any:
-    """Create a category under a key."""
+    """Create a category with a key."""
     return client.post("/api/v1/categories", json={"name": name}, headers={**headers, "Idempotency-Key": key})
 
 
 def fill(client: TestClient, headers: dict[str, str]) -> list[tuple[str, str]]:
-    """Use all the keys that an account may have; the keys and names."""
+    """Use all keys of an account. Return the keys and names."""
     made = [(unique("key"), unique("name")) for _ in range(MOST)]
     assert [create(client, headers, *one).status_code for one in made] == [201] * MOST
     return made
 
 
 def test_past_the_bound_a_new_key_is_refused(small: TestClient, boss: dict[str, str]) -> None:
-    """And nothing is stored; a key that is stored is answered, and a request without one is carried out."""
+    """Nothing is stored. A stored key still works, and so does a request without a key."""
     made, name = fill(small, boss), unique("name")
     for _ in range(2):
         refused = create(small, boss, unique("key"), name)
@@ -58,7 +58,7 @@ def test_past_the_bound_a_new_key_is_refused(small: TestClient, boss: dict[str, 
 
 
 def test_the_bound_is_of_one_account(small: TestClient, boss: dict[str, str]) -> None:
-    """Others, and those who are nobody, have theirs."""
+    """Other accounts, and callers without one, have limits of their own."""
     fill(small, boss)
     body = {"password": PASSWORD, "full_name": "Somebody", "role": "driver"}
     emails = [f"{unique('k')}@example.com" for _ in range(MOST + 1)]
@@ -73,7 +73,7 @@ def test_the_bound_is_of_one_account(small: TestClient, boss: dict[str, str]) ->
 
 
 def test_a_day_later_there_is_room_again(small: TestClient, boss: dict[str, str]) -> None:
-    """As soon as the oldest key goes."""
+    """As soon as the oldest key expires."""
     fill(small, boss)
     assert create(small, boss, unique("key"), unique("name")).status_code == 429
     later = now() + timedelta(hours=24, seconds=5)
@@ -83,7 +83,7 @@ def test_a_day_later_there_is_room_again(small: TestClient, boss: dict[str, str]
 
 
 def test_keys_that_go_otherwise_are_seen_in_a_minute(small: TestClient, boss: dict[str, str]) -> None:
-    """Until then the account is refused without a count."""
+    """Until then the account is rejected without a count."""
     fill(small, boss)
     assert create(small, boss, unique("key"), unique("name")).status_code == 429
     assert isinstance(small.app, FastAPI)
@@ -96,24 +96,24 @@ def test_keys_that_go_otherwise_are_seen_in_a_minute(small: TestClient, boss: di
 
 
 class Counting:
-    """Stands for a unit of work whose account has as many keys as were claimed; counts how often that is asked."""
+    """A fake unit of work whose account has as many keys as were claimed. Records how often they are counted."""
 
     def __init__(self) -> None:
         self.held = self.asked = 0
 
     def fetch(self, _statement: object, parameters: dict[str, str]) -> list[dict[str, int]]:
-        """The number of keys."""
+        """Return the number of keys."""
         self.asked += 1
         return [{"held": self.held}]
 
     def claim(self, quota: KeyQuota, owner: str = "account 1") -> None:
-        """Claim one more."""
+        """Claim another key."""
         self.held += 1
         quota.reserve(self, owner)  # type: ignore[arg-type]  # all that is asked of it
 
 
 def test_few_claims_are_counted() -> None:
-    """Of a thousand some fifty, most of them near the bound; the first hundred cost one count."""
+    """About fifty of a thousand, most of them near the limit. The first hundred need one count."""
     quota, unit = KeyQuota(1000, idempotency_keys), Counting()
     for _ in range(100):
         unit.claim(quota)
@@ -124,7 +124,7 @@ def test_few_claims_are_counted() -> None:
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of many accounts the last are remembered; who is forgotten is counted anew."""
+    """The most recent accounts are remembered. Others are counted again."""
     monkeypatch.setattr(key_quota, "REMEMBERED", 2)
     quota, unit = KeyQuota(1000, idempotency_keys), Counting()
     for owner in ("a", "b", "c", "a"):
@@ -137,7 +137,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_those_that_are_full_are_remembered_in_bounds(
     monkeypatch: pytest.MonkeyPatch, small: TestClient, boss: dict[str, str]
 ) -> None:
-    """Beyond that all are counted anew."""
+    """Past that number all are counted again."""
     monkeypatch.setattr(key_quota, "REMEMBERED", 0)
     fill(small, boss)
     assert {create(small, boss, unique("key"), unique("name")).status_code for _ in range(2)} == {429}

@@ -20,7 +20,7 @@ Plan = Callable[[str], str]
 
 @pytest.fixture(scope="module")
 def library(backend: str, make_app: Callable[..., TestClient]) -> TestClient:
-    """An application with enough books that an index pays."""
+    """An application with enough books for an index to pay off."""
     client = make_app(backend)
     headers = sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD)
     category = client.post("/api/v1/categories", json={"name": "all"}, headers=headers).json()["id"]
@@ -37,7 +37,7 @@ def library(backend: str, make_app: Callable[..., TestClient]) -> TestClient:
 
 
 def engine_of(client: TestClient) -> sa.Engine:
-    """The engine of the application behind a client."""
+    """Return the engine of the application behind a client."""
     app = client.app
     assert isinstance(app, FastAPI)
     engine: sa.Engine = app.state.database.engine
@@ -45,7 +45,7 @@ def engine_of(client: TestClient) -> sa.Engine:
 
 
 def crud_of_books(client: TestClient) -> CRUDBase[Book]:
-    """What the application's books go through."""
+    """Return the application's CRUD object of books."""
     app = client.app
     assert isinstance(app, FastAPI)
     found: CRUDBase[Book] = app.state.cruds["/api/v1"][Book]
@@ -54,7 +54,7 @@ def crud_of_books(client: TestClient) -> CRUDBase[Book]:
 
 @pytest.fixture
 def plan(library: TestClient, backend: str, monkeypatch: pytest.MonkeyPatch) -> Plan:
-    """`plan(query)`: how the database reads a page and its total, as text."""
+    """`plan(query)` returns the plan of a page and its total, as text."""
     plans: list[str] = []
     execute = CompiledStatement.execute
 
@@ -83,19 +83,19 @@ def plan(library: TestClient, backend: str, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture
 def plan_behind(library: TestClient, plan: Plan) -> Plan:
-    """`plan_behind(query)`: how it reads the page behind the first page of a list."""
+    """`plan_behind(query)` returns the plan of the page after the first one."""
     return lambda query: plan(f"cursor={library.get(f'/api/v1/books?{query}').json()['next_cursor']}")
 
 
 class Recorder:
-    """A driver that remembers the values it was given."""
+    """A driver that records the values it was given."""
 
     def __init__(self, driver: Any) -> None:
         self._driver = driver
         self.values: Any = None
 
     def execute(self, text: str, values: Any, **options: Any) -> Any:
-        """As the driver does."""
+        """Run a statement like the driver."""
         self.values = values
         return self._driver.execute(text, values, **options)
 
@@ -115,7 +115,7 @@ class Recorder:
 def test_a_page_behind_a_cursor_starts_in_the_index(
     plan_behind: Plan, backend: str, query: str, index: str, start: str
 ) -> None:
-    """No sequential scan, and a condition that leads to the place; the rows before it are not read."""
+    """No sequential scan, and an index condition that skips the rows before it."""
     found = plan_behind(query)
     if backend == "postgresql":
         assert f"using {index}" in found
@@ -127,7 +127,7 @@ def test_a_page_behind_a_cursor_starts_in_the_index(
 
 
 def test_without_an_index_it_is_a_scan(plan_behind: Plan, backend: str) -> None:
-    """So that the test above can fail."""
+    """So the test above can fail."""
     assert ("Seq Scan" if backend == "postgresql" else "SCAN") in plan_behind("sort=stock&skip=3000")
 
 
@@ -135,7 +135,7 @@ def test_without_an_index_it_is_a_scan(plan_behind: Plan, backend: str) -> None:
     "query", ["search=t0123", "title__contains=0123", "author__endswith=123", "search=T01&sort=-author"]
 )
 def test_a_search_goes_by_the_index(plan: Plan, backend: str, query: str) -> None:
-    """The page and the total, for whatever has three letters, on PostgreSQL; SQLite reads the table."""
+    """The page and the total, for every text of three letters, on PostgreSQL. SQLite reads the table."""
     found = plan(query)
     if backend == "postgresql":
         assert found.count("Bitmap Index Scan on ix_books_search") == 2
@@ -147,7 +147,7 @@ def test_a_search_goes_by_the_index(plan: Plan, backend: str, query: str) -> Non
 def test_what_is_common_is_looked_for_in_the_order_of_the_list(
     plan: Plan, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its first rows are soon found; only the total asks the index, and a text that is rare still asks it for both."""
+    """Its first rows are found soon, and only the total uses the index. A rare text uses it for both."""
     monkeypatch.setattr(pages, "COMMON", 500)
     for query, asked in (("search=T00", 1), ("search=T00123", 2)):
         found = plan(query)
@@ -157,7 +157,7 @@ def test_what_is_common_is_looked_for_in_the_order_of_the_list(
 
 
 def test_a_total_that_is_estimated_is_of_the_text(library: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The planner is asked about the text, of which it has statistics, and not about its trigrams, of which it has none."""
+    """The planner has statistics of the text, but none of its trigrams."""
     monkeypatch.setattr(crud_of_books(library).lists, "_exact_count_limit", 100)
     statements = crud_of_books(library).statements
     monkeypatch.setattr(statements, "_exact_count_limit", 100)
@@ -170,12 +170,12 @@ def test_a_total_that_is_estimated_is_of_the_text(library: TestClient, monkeypat
 
 @pytest.mark.parametrize("query", ["search=t0", "title__contains=12", "description__contains=0123", "title__contains="])
 def test_what_no_trigram_finds_reads_the_table(plan: Plan, query: str) -> None:
-    """Two letters have no trigram, and the description is not in the index; the answers are right all the same."""
+    """Two letters have no trigram, and the index does not include the description. The result is correct."""
     assert "ix_books_search" not in plan(query)
 
 
 def test_the_index_finds_what_a_look_at_every_row_finds(library: TestClient) -> None:
-    """In any case, across the pieces of words, not across two columns, with wildcards literal."""
+    """In any case, across words but not across columns, with literal wildcards."""
     every = [
         row["title"]
         for page in range(1, 1 + COUNT // 100)

@@ -23,20 +23,20 @@ def open_stage(client: TestClient) -> Stage:
 
 @pytest.fixture(scope="session")
 def routes() -> HandWritten:
-    """What the application serves that is written by hand."""
+    """The hand-written routes of the application."""
     return SHOP_ROUTES
 
 
 @pytest.fixture(scope="session")
 def stage(databases: Databases) -> Iterator[Stage]:
-    """One for all attacks; what they try changes nothing, so they do not meet."""
+    """One stage for all attacks. They change nothing, so they do not interfere."""
     with shop_client(databases, "sqlite", jwt_secret=SecretStr(SECRET)) as client:
         yield open_stage(client)
 
 
 @pytest.fixture(scope="session")
 def served(stage: Stage) -> Iterator[Stage]:
-    """The shop with a route that fails, small bodies and files, and one origin."""
+    """The shop with a route that fails, small limits for bodies and files, and one CORS origin."""
     router = Router()
 
     @router.get("/crash")
@@ -59,5 +59,5 @@ def served(stage: Stage) -> Iterator[Stage]:
 
 @pytest.fixture(scope="session")
 def sqlite_url(stage: Stage) -> str:
-    """The address of the stage's database."""
+    """The URL of the stage's database."""
     return str(stage.app.state.settings.database_url)

@@ -17,10 +17,7 @@ Body = Callable[[Stage], Row]
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """A route about a row: how to make one that is the owner's, or nobody's; a good body.
-
-    And what a stranger is told.
-    """
+    """A route about a row: how to create the row, a valid body, and the expected error of other callers."""
 
     row: Callable[[Stage], int]
     body: Body | None = None
@@ -28,7 +25,7 @@ class Probe:
 
 
 def make(entity: EntityClient, who: Headers) -> int:
-    """The id of a new row of somebody's."""
+    """Create a row of an account, and return its id."""
     entity.prepare(who)
     answer = entity.call("POST", "", who, json=body_of(entity, who))
     assert answer.status_code == 201, answer.text
@@ -36,17 +33,17 @@ def make(entity: EntityClient, who: Headers) -> int:
 
 
 def book(stage: Stage) -> int:
-    """One that there are nine copies of."""
+    """Create a book with a stock of nine."""
     return int(stage.running_app.entity("books").make(stock=9)["id"])
 
 
 def sign_up_body(_stage: Stage) -> Row:
-    """A new account."""
+    """Return a valid sign-up."""
     return {"email": f"{unique('new')}@example.com", "password": PASSWORD, "full_name": "New"}
 
 
 def refresh_body(stage: Stage) -> Row:
-    """The refresh token of a new session."""
+    """Return the refresh token of a new session."""
     form = {"username": ADMIN_EMAIL, "password": "admin-password"}
     return {"refresh_token": stage.client.post(f"{API}/auth/login", data=form).json()["refresh_token"]}
 
@@ -68,10 +65,7 @@ SIGNING_IN: Mapping[Operation, Body | None] = {
 
 @dataclass(frozen=True, kw_only=True)
 class HandWritten:
-    """The hand-written routes of an application.
-
-    Those about one row, about the caller's own affairs, and open to anyone.
-    """
+    """The hand-written routes of an application: about one row, about the caller's own account, and open to anyone."""
 
     probes: Mapping[Operation, Probe]
     own: Mapping[Operation, Body | None] = field(default_factory=lambda: OWN_ACCOUNT)
@@ -83,7 +77,7 @@ class HandWritten:
         return frozenset({*self.probes, *self.own, *self.open_to_anyone})
 
     def body(self, stage: Stage, operation: Operation) -> Row | None:
-        """A valid body of an operation; None where it takes none."""
+        """Return a valid body of an operation; None if it takes none."""
         bodies = {**self.own, **self.open_to_anyone}
         make_body = self.probes[operation].body if operation in self.probes else bodies[operation]
         return None if make_body is None else make_body(stage)

@@ -48,7 +48,7 @@ KINDS: dict[str, tuple[int, str, str, dict[str, Any]]] = {
 def ask(
     served: Stage, kind: str, *, scheme: str = "http", client: TestClient | None = None, more: Headers | None = None
 ) -> Response:
-    """The answer of a kind, made for a page of the one origin."""
+    """Return a response of this kind, for a page of the allowed origin."""
     status, method, path, options = KINDS[kind]
     row = served.running_app.entity("categories").make_plain() if "{id}" in path else {}
     sent = {**options, "headers": {"Origin": ORIGIN, **served.admin, **options.get("headers", {}), **(more or {})}}

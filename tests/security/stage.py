@@ -17,7 +17,7 @@ ORIGIN = "https://shop.example"
 
 
 class Stage:
-    """One application with an administrator, an owner of things and a stranger who attacks."""
+    """One application with an administrator, an owner of rows, and an attacker."""
 
     def __init__(self, running_app: RunningApp) -> None:
         self.running_app = running_app
@@ -40,11 +40,11 @@ class Stage:
         return found
 
     def token(self, headers: Headers) -> str:
-        """The access token of a caller."""
+        """Return the access token of a caller."""
         return headers["Authorization"].removeprefix("Bearer ")
 
     def everything(self) -> dict[str, list[Any]]:
-        """Every stored row of every table."""
+        """Return every stored row of every table."""
         with self.app.state.database.engine.connect() as connection:
             return {
                 table.name: sorted(map(repr, connection.execute(sa.select(table))))
@@ -52,10 +52,7 @@ class Stage:
             }
 
     def operations(self, *media_types: str) -> list[tuple[str, str]]:
-        """The method and path of every operation, or of those that read a body of one of these types.
-
-        The path names a row 1.
-        """
+        """Yield the method and path of every operation, or of those with a body of these types. The path names row 1."""
         found = []
         for path, item in self.running_app.document["paths"].items():
             for method, operation in item.items():
@@ -66,7 +63,7 @@ class Stage:
 
     @contextmanager
     def unchanged(self) -> Iterator[None]:
-        """What happens within stores, changes and deletes nothing at all."""
+        """Require that the block stores, changes and deletes nothing."""
         before = self.everything()
         yield
         assert self.everything() == before

@@ -42,7 +42,7 @@ BOMBS: dict[str, bytes] = {
 
 
 def pieces(size: int) -> Iterator[bytes]:
-    """A body that comes in pieces and does not say how long it is."""
+    """Return a body that arrives in pieces without a length."""
     for _ in range(0, size, 512):
         yield b" " * 512
 
@@ -53,7 +53,7 @@ def test_the_bounds_are_what_the_contract_says() -> None:
 
 
 def test_a_length_over_the_bound_is_413_at_every_operation(served: Stage) -> None:
-    """Those that read no body as well, and however the length lies."""
+    """Also at those without a body, and for a false length."""
     others = itertools.cycle(("{}000", "9" * 5000, "000{}"))
     with served.unchanged():
         for method, path in served.operations():
@@ -65,7 +65,7 @@ def test_a_length_over_the_bound_is_413_at_every_operation(served: Stage) -> Non
 
 
 def test_a_body_over_the_bound_is_413_whatever_it_says(served: Stage) -> None:
-    """In pieces without a length, and with a length that is too small: what comes is counted."""
+    """In pieces without a length, and with a length that is too small: the received bytes count."""
     with served.unchanged():
         for method, path in served.operations(JSON, FORM, *FILES):
             kind = {"Content-Type": JSON if (method, path) in served.operations(JSON) else FORM}
@@ -79,7 +79,7 @@ def test_a_body_over_the_bound_is_413_whatever_it_says(served: Stage) -> None:
 
 
 def test_a_compressed_body_is_415(stage: Stage) -> None:
-    """A kilobyte could be a gigabyte; what says that it is as it is, is read."""
+    """A kilobyte could become a gigabyte. `identity` is accepted."""
     packed = gzip.compress(b" " * MIB)
     others = itertools.cycle(("deflate", "br", "identity, gzip", "GZIP"))
     with stage.unchanged():
@@ -95,9 +95,9 @@ def test_a_compressed_body_is_415(stage: Stage) -> None:
 
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_no_json_is_more_than_a_fault(stage: Stage, bomb: str) -> None:
-    """At every operation that reads JSON.
+    """At every operation with a JSON body.
 
-    422 (or 403, 404, where the caller or the row comes first), and nothing is stored.
+    422 (or 403 or 404, if the caller or the row comes first), and nothing is stored.
     """
     headers = {**stage.admin, "Content-Type": JSON}
     statuses = set()
@@ -113,7 +113,7 @@ def test_no_json_is_more_than_a_fault(stage: Stage, bomb: str) -> None:
 
 
 def test_of_a_member_that_comes_twice_the_judge_and_the_store_see_one(stage: Stage) -> None:
-    """What is checked is what is stored, by hand and generated: the last."""
+    """The last one is validated and stored, generated and hand-written."""
     headers, email = {**stage.admin, "Content-Type": JSON}, f"{unique('twice')}@example.com"
     start = f'{{"email": "{email}", "password": "{PASSWORD}", "full_name": "x", '
     for roles, status in ((("user", "admin"), 422), (("admin", "user"), 201)):
@@ -127,7 +127,7 @@ def test_of_a_member_that_comes_twice_the_judge_and_the_store_see_one(stage: Sta
 
 
 def parts(count: int, name: str = "username") -> bytes:
-    """A body of `multipart/form-data`."""
+    """Return a body of `multipart/form-data`."""
     part = f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\nv\r\n'
     return (part * count + "--x--\r\n").encode()
 
@@ -154,7 +154,7 @@ FORMS: dict[str, tuple[str, bytes]] = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_no_form_is_more_than_a_fault(stage: Stage, form: str) -> None:
-    """What is no OAuth2 password form is refused, and no session comes of it."""
+    """An invalid OAuth2 password form is rejected and starts no session."""
     kind, body = FORMS[form]
     with stage.unchanged():
         answer = stage.client.post(f"{API}/auth/login", content=body, headers={"Content-Type": kind})
@@ -174,7 +174,7 @@ QUERIES: tuple[str, ...] = (
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query[:12])
 def test_no_query_is_more_than_a_fault(stage: Stage, query: str) -> None:
-    """Of a list, an export, a batch and a route by hand."""
+    """Of a list, an export, a batch and a hand-written route."""
     statuses = []
     with stage.unchanged():
         for method, path in (
@@ -198,7 +198,7 @@ HEADERS = ("Authorization", "Content-Type", "Content-Length", "Idempotency-Key",
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: f"{path[:20]} {len(path)}")
 def test_no_path_is_more_than_a_fault(stage: Stage, path: str) -> None:
-    """Read, changed, deleted and posted to."""
+    """For GET, PATCH, DELETE and POST."""
     with stage.unchanged():
         for method in ("GET", "PATCH", "DELETE", "POST"):
             answer = stage.client.request(method, f"{API}{path}", json={"name": "x"}, headers=stage.admin)
@@ -213,7 +213,7 @@ def test_no_path_is_more_than_a_fault(stage: Stage, path: str) -> None:
     ids=lambda value: f"{value[:5]!r} {len(value)}",
 )
 def test_no_header_is_more_than_a_fault(stage: Stage, header: str, value: str) -> None:
-    """Of a read, a new row, a change and a route by hand: never a failure, and what is refused stores nothing."""
+    """Of a read, a create, a change and a hand-written route: never a 500, and a rejected request stores nothing."""
     refs = [(b"%s" % header.lower().encode(), value.encode("latin-1"))]
     for method, path in (
         ("GET", "/categories"),

@@ -15,13 +15,13 @@ FAR = 2**31 - 1
 
 
 def hand_written(stage: Stage) -> set[Operation]:
-    """What the application serves that is not generated."""
+    """Return the routes of the application that are not generated."""
     routes = [route for route in stage.app.routes if isinstance(route, OneHopRoute) and route.include_in_schema]
     return {(method.lower(), route.path.removeprefix(API)) for route in routes for method in route.methods or ()}
 
 
 def belongings(stage: Stage, account: int) -> list[str]:
-    """The account and every row that refers to it."""
+    """Return the account and every row that refers to it."""
     found = []
     with stage.app.state.database.engine.connect() as connection:
         for table in stage.metadata.tables.values():
@@ -33,7 +33,7 @@ def belongings(stage: Stage, account: int) -> list[str]:
 
 
 def test_every_hand_written_route_is_probed(stage: Stage, routes: HandWritten) -> None:
-    """A new route must be added to `hand_written.py`: whose it is, or why it is open to anyone. Each is documented."""
+    """A new route must be added to `hand_written.py`, with its owner or the reason why it is open. Each is documented."""
     assert hand_written(stage) == routes.known == stage.running_app.api.hand_written
     documented = {
         (method, path.removeprefix(API))
@@ -44,10 +44,7 @@ def test_every_hand_written_route_is_probed(stage: Stage, routes: HandWritten) -
 
 
 def test_anothers_row_is_out_of_reach(stage: Stage, routes: HandWritten) -> None:
-    """The row seems missing, or may not be changed.
-
-    The caller is checked before the body; an administrator gets through.
-    """
+    """It is 404 or 403. The caller is checked before the body. An administrator may call the route."""
     for (method, path), probe in routes.probes.items():
         row, body = probe.row(stage), routes.body(stage, (method, path))
         url, missing = (f"{API}{path.format(id=key)}" for key in (row, FAR))
@@ -71,7 +68,7 @@ def test_nobody_has_no_affairs_of_their_own(stage: Stage, routes: HandWritten) -
 
 
 def test_ones_own_affairs_are_nobody_elses(stage: Stage, routes: HandWritten) -> None:
-    """No hand-written route about the caller's own affairs changes another account, whatever a query or a body names."""
+    """No route about the caller's own account changes another one, whatever the query or the body names."""
     make(stage.running_app.entity("vehicles"), stage.owner)
     victim = int(stage.client.get(f"{API}/users/me", headers=stage.owner).json()["id"])
     before, attacker = belongings(stage, victim), sign_up(stage.client, "driver")

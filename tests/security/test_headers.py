@@ -21,7 +21,7 @@ PAGES = ("the pages", "the other pages")
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_answer_is_hardened(served: Stage, kind: str) -> None:
-    """Each header once; strict transport is told over https and never over http."""
+    """It has each header once. HSTS is sent over https only."""
     plain, encrypted = ask(served, kind), ask(served, kind, scheme="https")
     for answer in (plain, encrypted):
         for name, value in HARDENED.items():
@@ -36,10 +36,7 @@ def test_every_kind_of_answer_is_hardened(served: Stage, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_answer_tells_what_it_runs_on(served: Stage, kind: str) -> None:
-    """No product, no version, no trace of a failure.
-
-    And what `scripts/run` starts has uvicorn keep its name to itself.
-    """
+    """No product, no version, no traceback. `scripts/run` tells uvicorn to omit its name."""
     answer = ask(served, kind)
     assert {"server", "x-powered-by", "via"}.isdisjoint(answer.headers)
     if kind not in (*PAGES, "an asset"):
@@ -55,7 +52,7 @@ def test_no_answer_tells_what_it_runs_on(served: Stage, kind: str) -> None:
 def test_the_pages_run_nothing_that_is_not_theirs(served: Stage, page: str) -> None:
     """No `unsafe-inline`, no `unsafe-eval`, nothing from elsewhere.
 
-    Scripts and styles are this server's, or named by their hash.
+    Scripts and styles come from this server or are allowed by their hash.
     """
     policy = ask(served, page).headers["content-security-policy"]
     directives = {part.split()[0]: part.split()[1:] for part in policy.split("; ")}
@@ -68,7 +65,7 @@ def test_the_pages_run_nothing_that_is_not_theirs(served: Stage, page: str) -> N
 
 @pytest.mark.parametrize(("proxy", "is_told"), [("10.0.0.1", True), ("203.0.113.9", False)])
 def test_only_a_trusted_proxy_says_https(served: Stage, proxy: str, *, is_told: bool) -> None:
-    """Anybody can send `X-Forwarded-Proto`; by itself the application does not read it at all."""
+    """Any client can send `X-Forwarded-Proto`. The application itself does not read it."""
     app: Any = served.app
     proxied: Any = ProxyHeadersMiddleware(app, trusted_hosts="10.0.0.1")
     behind = TestClient(proxied, client=(proxy, 5000))
@@ -79,7 +76,7 @@ def test_only_a_trusted_proxy_says_https(served: Stage, proxy: str, *, is_told: 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_answer_repeats_the_host(served: Stage, kind: str) -> None:
-    """A `Host` that the client made up leads nobody anywhere: `Location` is a path."""
+    """A forged `Host` has no effect: `Location` is a path."""
     answer = ask(served, kind, more={"Host": EVIL, "X-Forwarded-Host": EVIL, "X-Forwarded-Prefix": f"//{EVIL}"})
     assert EVIL not in answer.text
     assert EVIL not in str(answer.headers)
@@ -92,7 +89,7 @@ def test_no_answer_repeats_the_host(served: Stage, kind: str) -> None:
     [f"//{EVIL}/", f"/{EVIL}", "/docs/", "/docs//", f"/\\{EVIL}", f"{API}/books//", "/%2f%2fx", f"{API}//{EVIL}/.."],
 )
 def test_nothing_redirects(stage: Stage, path: str) -> None:
-    """So no path can be written that leads away."""
+    """So no path can redirect elsewhere."""
     answer = stage.client.get(f"http://testserver{path}", follow_redirects=False)
     assert answer.status_code in (200, 404)
     assert "location" not in answer.headers

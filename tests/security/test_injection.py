@@ -39,7 +39,7 @@ REACHED = {
 
 @pytest.mark.parametrize("word", SQL)
 def test_no_name_is_sql(stage: Stage, word: str) -> None:
-    """A name that is no column's is refused by itself, wherever a name can stand."""
+    """A name that is no column is rejected in every place."""
     queries: list[dict[str, str]] = [{"sort": word}, {"sort": f"-{word}"}, {"fields": word}, {"expand": word}, {word: "1"}, {f"title__{word}": "1"}, {f"{word}__lt": "1"}]  # fmt: skip
     with stage.unchanged():
         for path in ("/books", "/users", "/bookings"):
@@ -51,7 +51,7 @@ def test_no_name_is_sql(stage: Stage, word: str) -> None:
 
 @pytest.mark.parametrize("word", SQL)
 def test_no_value_is_sql(stage: Stage, word: str) -> None:
-    """It is the text that it is: it finds nothing that does not hold it, and is stored to the letter."""
+    """A value is text: it matches only rows that contain it, and is stored unchanged."""
     with stage.unchanged():
         for name in ("title", "title__contains", "title__in", "search", "author__startswith"):
             answer = stage.client.get(f"{API}/books", params={name: word})
@@ -68,7 +68,7 @@ def test_no_value_is_sql(stage: Stage, word: str) -> None:
 
 @pytest.mark.parametrize("wildcard", ["%", "_", "a%", "_____", "[a-z]", "*", "\\", "\\%", "%%%%%%%%"])
 def test_no_value_is_a_pattern(stage: Stage, wildcard: str) -> None:
-    """What stands for anything in `LIKE` stands for itself."""
+    """The wildcards of `LIKE` match only themselves."""
     name = unique("plain")
     assert stage.client.post(f"{API}/categories", json={"name": name}, headers=stage.admin).status_code == 201
     for operator in ("contains", "startswith", "endswith"):
@@ -84,7 +84,7 @@ TRAVERSALS = (
 
 @pytest.mark.parametrize("path", TRAVERSALS, ids=lambda path: path[:20])
 def test_no_path_is_a_file_of_ours(stage: Stage, path: str) -> None:
-    """Of what is served as files, nothing lies above the assets."""
+    """No path leads out of the folder of assets."""
     answer = stage.client.get(f"http://testserver/docs/assets/{path}")
     problem(answer, 404, "not_found")
     assert "root:" not in answer.text
@@ -98,10 +98,7 @@ COMMANDS = tuple(
 
 
 def test_the_server_fetches_nothing(stage: Stage) -> None:
-    """No address in a body leads it anywhere, for it has nothing to go there with.
-
-    Nor does it run programs or unpack objects.
-    """
+    """It has no HTTP client that an address in a body could use. It neither runs programs nor unpickles objects."""
     served = [name for name in NAMES if not name.startswith(COMMANDS)]
     found = {name: imported(name) & REACHED for name in served if imported(name) & REACHED}
     # One ends a connection to the database that is there, and opens none.
@@ -123,7 +120,7 @@ FORGED = '{"event": "request", "path": "/forged"}'
 def test_nothing_begins_a_line_of_the_log(
     sqlite_url: str, capsys: pytest.CaptureFixture[str], *, log_json: bool
 ) -> None:
-    """Neither a path nor a method nor a request id that holds line ends, or what a terminal obeys."""
+    """A path, a method or a request id with line breaks or terminal sequences."""
     with kept_logging():
         app = build(sqlite_url, log_level="info", log_json=log_json, access_log=True)
         with TestClient(app) as client:
@@ -140,7 +137,7 @@ def test_nothing_begins_a_line_of_the_log(
     "given", [b"good\nforged: 1", b"good\n", b"\n", b"good\r\nSet-Cookie: a=b", b"a\x00", b"\x1b[2J"]
 )
 def test_no_request_id_is_two_lines(stage: Stage, given: bytes) -> None:
-    """Not even where a server lets one through: it would be a header of the answer."""
+    """Even if a server passes one on: it would become a header of the response."""
     sent: list[Message] = []
     app: Any = stage.app
     scope: Scope = {"type": "http", "method": "GET", "path": "/health", "raw_path": b"/health", "root_path": "", "query_string": b"", "headers": [(b"x-request-id", given)]}  # fmt: skip

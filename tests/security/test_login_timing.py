@@ -20,7 +20,7 @@ WRONG = "wrong-password"
 
 @pytest.fixture
 def rounds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The binary logarithm of the rounds of every hash that bcrypt computes, to check one or to make one."""
+    """The binary logarithm of the rounds of every hash that bcrypt computes."""
     found: list[int] = []
     check, make = bcrypt.checkpw, bcrypt.hashpw
 
@@ -38,7 +38,7 @@ def rounds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def sign_up(client: TestClient, **changes: object) -> str:
-    """The address of a new account."""
+    """Create an account and return its address."""
     email = f"{unique('timed')}@example.com"
     body = {"email": email, "password": PASSWORD, "full_name": "Timed"}
     answer = client.post(f"{API}/users", json={**body, **changes})
@@ -47,16 +47,16 @@ def sign_up(client: TestClient, **changes: object) -> str:
 
 
 def work(client: TestClient, rounds: list[int], email: str, password: str = WRONG) -> tuple[int, list[int]]:
-    """What a login answers, and the rounds that it costs."""
+    """Return the response to a login, and the rounds that it costs."""
     rounds.clear()
     answer = client.post(f"{API}/auth/login", data={"username": email, "password": password})
     return answer.status_code, list(rounds)
 
 
 def test_every_login_costs_one_hash_of_one_cost(stage: Stage, rounds: list[int]) -> None:
-    """Of an account, of none, of a disabled one, of an administrator's, of what is no address at all.
+    """For an enabled, disabled or unknown account, an administrator, and an invalid address.
 
-    Right or wrong.
+    The password may be right or wrong.
     """
     service._dummy_hash(COST)
     email, disabled = sign_up(stage.client), sign_up(stage.client)
@@ -80,7 +80,7 @@ def test_every_login_costs_one_hash_of_one_cost(stage: Stage, rounds: list[int])
 
 
 def test_what_no_password_can_be_costs_no_hash_for_anybody(stage: Stage, rounds: list[int]) -> None:
-    """Longer than bcrypt reads."""
+    """It is longer than bcrypt reads."""
     for address in (ADMIN_EMAIL, f"{unique('nobody')}@example.com"):
         assert work(stage.client, rounds, address, "x" * 73) == (401, [])
 
@@ -88,17 +88,14 @@ def test_what_no_password_can_be_costs_no_hash_for_anybody(stage: Stage, rounds:
 def test_the_first_login_of_a_process_makes_the_same_dummy_for_both(
     stage: Stage, rounds: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Known or not: one hash is made once, and one is checked."""
+    """For known and unknown addresses one hash is computed once, and one is checked."""
     for address in (ADMIN_EMAIL, f"{unique('nobody')}@example.com"):
         monkeypatch.setattr(service, "_dummy_hashes", {})
         assert work(stage.client, rounds, address) == (401, [COST, COST])
 
 
 def test_an_older_hash_costs_as_much(make_app: Callable[..., TestClient], rounds: list[int]) -> None:
-    """After `BCRYPT_COST` was raised, the hashes of before are of the lower cost.
-
-    A login makes up for the rounds they lack.
-    """
+    """After `BCRYPT_COST` was raised, older hashes have a lower cost. A login computes the missing rounds."""
     client = make_app("sqlite", bcrypt_cost=RAISED)
     service._dummy_hash(RAISED)
     email = sign_up(client)

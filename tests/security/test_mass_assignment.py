@@ -28,7 +28,7 @@ MEMBERS: dict[str, Any] = {
 
 
 def schema_of(stage: Stage, operation: Operation) -> tuple[Mapping[str, Any], bool]:
-    """The schema of what an operation reads, of one element where it reads many."""
+    """Return the schema of an operation's body, or of one element of a batch."""
     method, tail = operation
     content = stage.running_app.document["paths"][f"{API}{tail}"][method]["requestBody"]["content"][JSON]
     schema = stage.running_app.bodies.resolve(content["schema"])
@@ -37,7 +37,7 @@ def schema_of(stage: Stage, operation: Operation) -> tuple[Mapping[str, Any], bo
 
 
 def reading_json(stage: Stage) -> list[Operation]:
-    """Every operation that reads JSON."""
+    """Yield every operation with a JSON body."""
     found = []
     for path, item in stage.running_app.document["paths"].items():
         for method, operation in item.items():
@@ -47,7 +47,7 @@ def reading_json(stage: Stage) -> list[Operation]:
 
 
 def valid(stage: Stage, routes: HandWritten, operation: Operation) -> tuple[str, Row]:
-    """The path, to a new row where it names one, and a body that is taken, of a batch its one element."""
+    """Return the path, to a new row if it names one, and a valid body, for a batch its one element."""
     method, tail = operation
     if operation in routes.known:
         row = stage.running_app.entity("books").make(stock=9) if "{id}" in tail else {}
@@ -64,18 +64,18 @@ def valid(stage: Stage, routes: HandWritten, operation: Operation) -> tuple[str,
 
 
 def new_account(stage: Stage) -> Row:
-    """Accounts are made by signing up."""
+    """Sign up an account."""
     found: Row = stage.client.get(f"{API}/users/me", headers=sign_up(stage.client)).json()
     return found
 
 
 def caller(stage: Stage, operation: Operation) -> Headers:
-    """Who may: an administrator, or a new account where it is about one's own password and name."""
+    """Return the headers of an administrator, or of a new account if the operation is about the caller's own account."""
     return sign_up(stage.client) if operation[1].startswith("/users/me") else stage.admin
 
 
 def test_no_body_takes_what_is_the_servers(stage: Stage, routes: HandWritten) -> None:
-    """Nor what does not exist; without it the same body is taken, so it was for that member alone."""
+    """Nor an unknown member. Without it the same body is accepted, so that member was the reason."""
     operations = reading_json(stage)
     assert len(operations) > 20
     for operation in operations:
@@ -98,7 +98,7 @@ def test_no_body_takes_what_is_the_servers(stage: Stage, routes: HandWritten) ->
     "role", ["admin", "ADMIN", "Admin", " admin", "admin\x00", "", None, 2, ["admin"], {"admin": 1}]
 )
 def test_nobody_signs_up_as_administrator(stage: Stage, role: Any) -> None:
-    """However it is written; no account comes of it."""
+    """In any form. No account is created."""
     with stage.unchanged():
         answer = stage.client.post(f"{API}/users", json={**sign_up_body(stage), "role": role})
         assert faulty_members(answer) == {"role"}
@@ -106,7 +106,7 @@ def test_nobody_signs_up_as_administrator(stage: Stage, role: Any) -> None:
 
 @pytest.mark.parametrize("role", ["user", "driver", "admin"])
 def test_nobody_raises_themselves(stage: Stage, role: str) -> None:
-    """Neither by their own account's route, nor by the administrators'."""
+    """Neither by `/users/me` nor by the administrators' route."""
     account = stage.client.get(f"{API}/users/me", headers=stage.stranger).json()
     with stage.unchanged():
         for method, path, status in (

@@ -26,17 +26,17 @@ READABLE = {
 
 @pytest.fixture(scope="module")
 def opened(make_app: Callable[..., TestClient]) -> TestClient:
-    """The product, open to two origins."""
+    """The sample shop, open to two origins."""
     return make_app("sqlite", cors_origins=(ORIGIN, SECOND))
 
 
 def told(answer: Any) -> set[str]:
-    """The headers that let a page in."""
+    """Return the CORS headers of a response."""
     return {name for name in answer.headers if name.startswith("access-control-allow-origin")}
 
 
 def test_it_is_closed_unless_configured(stage: Stage) -> None:
-    """Neither what is asked nor whether it may be asked is told to a page."""
+    """No CORS header is sent, for requests and for preflights."""
     for origin in (ORIGIN, SECOND, *OTHERS[:3]):
         answer = stage.client.get(f"{API}/books", headers={"Origin": origin})
         assert not any(name.startswith("access-control-") for name in answer.headers)
@@ -47,7 +47,7 @@ def test_it_is_closed_unless_configured(stage: Stage) -> None:
 
 @pytest.mark.parametrize("origin", [ORIGIN, SECOND])
 def test_a_named_origin_is_let_in(opened: TestClient, origin: str) -> None:
-    """It alone, by its name; caches keep the answers to others apart."""
+    """By its exact name. Caches keep the responses to different origins apart."""
     answer = opened.get(f"{API}/books", headers={"Origin": origin})
     assert answer.headers.get_list(ALLOW) == [origin]
     assert "Origin" in answer.headers["vary"]
@@ -55,7 +55,7 @@ def test_a_named_origin_is_let_in(opened: TestClient, origin: str) -> None:
 
 @pytest.mark.parametrize("origin", OTHERS)
 def test_no_other_origin_is(opened: TestClient, origin: str) -> None:
-    """What is sent is never said back."""
+    """The response never repeats the origin."""
     answer = opened.get(f"{API}/books", headers={"Origin": origin})
     assert (answer.status_code, told(answer)) == (200, set())
     preflight = opened.options(f"{API}/books", headers={**PREFLIGHT, "Origin": origin})
@@ -65,7 +65,7 @@ def test_no_other_origin_is(opened: TestClient, origin: str) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"])
 def test_every_method_passes_its_preflight(opened: TestClient, method: str) -> None:
-    """With the headers that our clients send; any other method does not."""
+    """With the headers that clients send. Other methods do not."""
     asked = {"Origin": ORIGIN, "Access-Control-Request-Method": method}
     wanted = "authorization, content-type, idempotency-key, if-match, if-none-match, x-request-id"
     answer = opened.options(f"{API}/books/1", headers={**asked, "Access-Control-Request-Headers": wanted})
@@ -77,7 +77,7 @@ def test_every_method_passes_its_preflight(opened: TestClient, method: str) -> N
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_page_reads_every_kind_of_answer(served: Stage, kind: str) -> None:
-    """A failure too, with the request id that support will ask for; and none of it with cookies."""
+    """Errors too, with the request id, and never with cookies."""
     answer = ask(served, kind)
     if kind != "a refused preflight":
         assert answer.headers.get_list(ALLOW) == [ORIGIN]
@@ -92,12 +92,12 @@ def test_a_page_reads_every_kind_of_answer(served: Stage, kind: str) -> None:
      "https://user@shop.example", "https://shop.example:port", "https://a.example https://b.example", ".*", "https://shop.example\n"],
 )  # fmt: skip
 def test_a_setting_that_opens_more_than_it_says_stops_the_start(origin: str) -> None:
-    """A wildcard above all: credentials or not, each origin is named."""
+    """Such as a wildcard: each origin must be named."""
     with pytest.raises(ValidationError, match="CORS_ORIGINS: write each origin"):
         Settings(cors_origins=(ORIGIN, origin))
 
 
 @pytest.mark.parametrize("origin", [ORIGIN, SECOND, "https://127.0.0.1", "https://a-b.c.example:8443", "https://x"])
 def test_an_origin_as_browsers_send_it_is_taken(origin: str) -> None:
-    """With a port where it has one."""
+    """With a port if it has one."""
     assert Settings(cors_origins=(origin,)).cors_origins == (origin,)

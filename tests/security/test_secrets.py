@@ -40,7 +40,7 @@ MISPLACED = SECRETS["misplaced"]
 
 
 class Session:
-    """Someone who does all that a secret is in, and keeps what they are told."""
+    """Calls every operation that handles a secret, and keeps the responses."""
 
     def __init__(self, client: TestClient) -> None:
         self.client = client
@@ -48,14 +48,14 @@ class Session:
         self.tokens: list[str] = []
 
     def call(self, method: str, path: str, status: int, **options: Any) -> Response:
-        """An answer of this status."""
+        """Send a request and require this status."""
         answer = self.client.request(method, path if path.startswith("/") else f"{API}/{path}", **options)
         assert answer.status_code == status, answer.text
         self.answers.append(answer)
         return answer
 
     def pair(self, path: str, **options: Any) -> dict[str, str]:
-        """A new pair of tokens: the one answer that holds secrets, and no others."""
+        """Return a new pair of tokens, the only response that contains secrets."""
         pair: dict[str, Any] = self.call("POST", path, 200, **options).json()
         self.answers.pop()
         self.tokens += [pair["access_token"], pair["refresh_token"]]
@@ -64,7 +64,7 @@ class Session:
 
 @pytest.fixture
 def _kept_logging() -> Iterator[None]:
-    """The tests configure logging anew."""
+    """Restore the configuration of the logs after a test."""
     with kept_logging():
         yield
 
@@ -73,7 +73,10 @@ def _kept_logging() -> Iterator[None]:
 def app(
     request: pytest.FixtureRequest, _kept_logging: None, capsys: Capture, databases: Databases, backend: str
 ) -> FastAPI:
-    """The product as loud as it gets, on a database with a password, with routes that fail in the middle of secrets."""
+    """The sample shop at log level debug, on a database with a password.
+
+    It has routes that fail while they hold secrets.
+    """
     router = Router()
 
     @router.post("/crash")
@@ -99,7 +102,7 @@ def app(
 
 
 def live(session: Session) -> None:
-    """Sign up, sign in, refresh, change the password; fail at each; send secrets where they do not belong."""
+    """Sign up, sign in, refresh and change the password; fail at each; send secrets in wrong places."""
     email, password, wrong = f"{unique('secret')}@example.com", SECRETS["password"], SECRETS["wrong password"]
     account = {"email": email, "password": password, "full_name": "Some Body"}
     session.call("POST", "users", 201, json=account, headers={"Idempotency-Key": unique("key")})
@@ -123,7 +126,7 @@ def live(session: Session) -> None:
 
 
 def misplace(session: Session, bearer: dict[str, str]) -> None:
-    """Values that are refused are not repeated."""
+    """Send secrets as invalid values, which errors must not repeat."""
     account = {"email": "a@example.com", "password": "long-enough", "full_name": "x"}
     for value in ([MISPLACED], {"x": MISPLACED}, MISPLACED * 9, f"{MISPLACED}\x00", f"{MISPLACED}\ud800"):
         for member in ("password", "email", "role"):
@@ -152,7 +155,7 @@ def misplace(session: Session, bearer: dict[str, str]) -> None:
 
 
 def fail(session: Session) -> None:
-    """Break in the middle of secrets; the server logs the traceback as uvicorn does."""
+    """Fail while holding secrets. The server logs the traceback like uvicorn."""
     for path, body in (("crash", {"refresh_token": MISPLACED}), ("crash-in-sql", {"full_name": MISPLACED})):
         with pytest.raises((RuntimeError, RowhouseError)) as raised:
             TestClient(session.client.app).post(f"{API}/{path}", json=body)
@@ -161,7 +164,7 @@ def fail(session: Session) -> None:
 
 
 def stored_secrets(app: FastAPI) -> list[str]:
-    """The hashes and fingerprints in the database."""
+    """Return the hashes and fingerprints in the database."""
     with app.state.database.engine.connect() as connection:
         columns = [SQLModel.metadata.tables[model.__tablename__].c for model in (User, RefreshToken)]
         found = [
@@ -173,7 +176,7 @@ def stored_secrets(app: FastAPI) -> list[str]:
 
 
 def test_no_secret_is_logged_or_told(app: FastAPI, capsys: Capture) -> None:
-    """Passwords, hashes, tokens, fingerprints, keys: on the level of debug, through success, refusal and failure."""
+    """Passwords, hashes, tokens, fingerprints and keys, at debug level, in success, rejection and failure."""
     with TestClient(app, raise_server_exceptions=False) as client:
         session = Session(client)
         live(session)
@@ -192,7 +195,7 @@ def test_no_secret_is_logged_or_told(app: FastAPI, capsys: Capture) -> None:
 
 
 def test_no_secret_is_in_what_shows_the_settings() -> None:
-    """Nor in the address of the database."""
+    """Nor is the URL of the database."""
     settings = Settings(
         database_url=f"postgresql://rowhouse:{MISPLACED}@db/rowhouse",
         jwt_secret=SecretStr(SECRETS["signing key"]),
@@ -203,10 +206,7 @@ def test_no_secret_is_in_what_shows_the_settings() -> None:
 
 
 def test_a_stolen_table_of_keys_lets_guess_at_no_password(app: FastAPI) -> None:
-    """What tells two requests with one key apart is keyed itself.
-
-    Else one fast digest would be a password that was guessed.
-    """
+    """The fingerprint of a request is keyed. A plain digest would allow fast guesses of the password."""
     key, password = unique("key"), SECRETS["password"]
     with TestClient(app) as client:
         body = {"email": f"{unique('keyed')}@example.com", "password": password, "full_name": "x"}

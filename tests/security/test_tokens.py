@@ -25,22 +25,22 @@ SOMEONE_ELSE = "1"
 
 
 def instant(**shift: float) -> int:
-    """The present and so much, as a token has it."""
+    """Return the present plus some seconds, as a token has it."""
     return int((now() + timedelta(**shift)).timestamp())
 
 
 def claiming(**claims: Any) -> Forgery:
-    """A rightly signed token that claims this."""
+    """Return a validly signed token with these claims."""
     return lambda forger: forger.signed(**claims)
 
 
 def lacking(name: str) -> Forgery:
-    """A rightly signed token without a claim."""
+    """Return a validly signed token without a claim."""
     return lambda forger: forger.without(name)
 
 
 def unsigned(algorithm: str, *, signature: bool) -> Forgery:
-    """A token that asks not to be checked, with the signature of the genuine one or without any."""
+    """Return a token with the algorithm `none`, with the genuine signature or without one."""
     return lambda forger: forger.unsigned(algorithm, forger.signature if signature else "")
 
 
@@ -118,12 +118,12 @@ FORGERIES = {**ALGORITHMS, **KEYS, **TIMES, **CLAIMS, **SHAPES} | {
 
 @pytest.fixture(scope="module")
 def forger(stage: Stage) -> Forger:
-    """An attacker with an account of their own."""
+    """An attacker with an account."""
     return Forger(stage.token(stage.stranger))
 
 
 def refused(stage: Stage, authorization: str | bytes) -> None:
-    """Whatever is asked, by hand or generated, also where nobody need sign in: 401, and the reason is not told."""
+    """Require 401 without a reason from hand-written and generated routes, also from public ones."""
     headers: Any = [(b"authorization", authorization if isinstance(authorization, bytes) else authorization.encode())]
     for method, path in (("GET", "/users/me"), ("GET", "/vehicles"), ("GET", "/books"), ("POST", "/categories")):
         body = {"name": "forged"} if method == "POST" else None
@@ -133,7 +133,7 @@ def refused(stage: Stage, authorization: str | bytes) -> None:
 
 
 def test_the_genuine_token_holds(stage: Stage, forger: Forger) -> None:
-    """Else every refusal below would prove nothing; what the forger signs with our key and leaves alone holds, too."""
+    """So the rejections below mean something. A token that is signed with our key and unchanged is valid too."""
     for token in (forger.token, forger.signed()):
         answer = stage.client.get(f"{API}/users/me", headers={"Authorization": f"Bearer {token}"})
         assert (answer.status_code, str(answer.json()["id"])) == (200, forger.claims["sub"])
@@ -141,14 +141,14 @@ def test_the_genuine_token_holds(stage: Stage, forger: Forger) -> None:
 
 @pytest.mark.parametrize("name", FORGERIES)
 def test_a_forged_token_is_401(stage: Stage, forger: Forger, name: str) -> None:
-    """Whatever it claims, on hand-written and generated routes; nothing is stored."""
+    """Whatever it claims, on hand-written and generated routes. Nothing is stored."""
     with stage.unchanged():
         refused(stage, f"Bearer {FORGERIES[name](forger)}")
 
 
 @pytest.mark.parametrize("subject", [2**31 - 1, 2**31, 9_999_999_999, 2**63])
 def test_no_subject_is_too_large_for_a_key(client: TestClient, app: FastAPI, subject: int) -> None:
-    """Of an account that cannot be, on both databases: 401."""
+    """An impossible account is 401 on both databases."""
     key = app.state.settings.jwt_secret.get_secret_value()
     claims = {"sub": str(subject), "ver": 0, "iss": "rowhouse", "typ": "access"}
     times = {"iat": instant(), "nbf": instant(), "exp": instant(minutes=1)}
@@ -158,7 +158,7 @@ def test_no_subject_is_too_large_for_a_key(client: TestClient, app: FastAPI, sub
 
 
 def test_another_token_of_ours_is_401(stage: Stage) -> None:
-    """A cursor is signed with the same key, a refresh token comes with the same answer: neither signs anybody in."""
+    """A cursor has the same key, and a refresh token comes in the same response. Neither signs anybody in."""
     for _ in range(2):
         stage.running_app.entity("categories").make_plain()
     refused(stage, f"Bearer {stage.running_app.entity('categories').list(size=1)['next_cursor']}")
@@ -168,7 +168,7 @@ def test_another_token_of_ours_is_401(stage: Stage) -> None:
 
 
 def test_no_other_role_is_to_be_had_by_a_claim(stage: Stage, forger: Forger) -> None:
-    """Not even under our own signature: what an account may do is read from the database."""
+    """Not even with a valid signature: the role is read from the database."""
     token = forger.signed(role="admin", is_admin=True, scope="admin", roles=["admin"], admin=1)
     headers = {"Authorization": f"Bearer {token}"}
     with stage.unchanged():
@@ -178,7 +178,7 @@ def test_no_other_role_is_to_be_had_by_a_claim(stage: Stage, forger: Forger) -> 
 
 
 def test_a_token_holds_to_the_second(stage: Stage, forger: Forger) -> None:
-    """From its beginning until its end, by the application's own clock."""
+    """From its beginning to its end, by the application's clock."""
     start, end = (datetime.fromtimestamp(forger.claims[name], UTC) for name in ("nbf", "exp"))
     tick = timedelta(microseconds=1)
     for moment, status in ((start - tick, 401), (start, 200), (end - tick, 200), (end, 401)):
@@ -197,7 +197,7 @@ MALFORMED: tuple[bytes, ...] = (
 
 @pytest.mark.parametrize("malformed", MALFORMED, ids=lambda value: repr(value[:25]))
 def test_a_malformed_header_is_401(stage: Stage, malformed: bytes) -> None:
-    """Also with a good token in it, as long, strange or empty as it may be."""
+    """Also if it contains a valid token, however long or strange it is."""
     refused(stage, malformed.replace(b"%s", stage.token(stage.admin).encode()))
 
 
@@ -210,7 +210,7 @@ def test_the_scheme_is_taken_in_any_case(stage: Stage, scheme: str) -> None:
 
 @pytest.mark.parametrize("path", ["/users/me", "/vehicles", "/books"])
 def test_of_two_headers_neither_is_taken(stage: Stage, path: str) -> None:
-    """A proxy may have judged the one, and the route have read the other."""
+    """A proxy may have checked one, and the route would read the other."""
     good, bad = (b"authorization", stage.admin["Authorization"].encode()), (b"authorization", b"Bearer x")
     for pair in ([good, bad], [bad, good], [good, good]):
         problem(stage.client.get(f"{API}{path}", headers=pair), 401, "not_authenticated")
@@ -218,10 +218,7 @@ def test_of_two_headers_neither_is_taken(stage: Stage, path: str) -> None:
 
 @pytest.mark.parametrize("path", ["/users/me", "/vehicles"])
 def test_a_token_is_taken_from_nowhere_else(stage: Stage, path: str) -> None:
-    """Not from the query, which ends in logs; not from a cookie, which other sites send.
-
-    Not from other headers, nor from a body.
-    """
+    """Not from the query, a cookie, another header or a body. Queries end up in logs, and other sites can send cookies."""
     token = stage.token(stage.stranger)
     for name in ("access_token", "token", "authorization", "Authorization"):
         answer = stage.client.get(f"{API}{path}", params={name: token})

@@ -23,13 +23,13 @@ Send = Callable[..., Response]
 
 @pytest.fixture
 def category(client: TestClient, admin: Headers) -> int:
-    """A category of the test's own."""
+    """A new category."""
     return int(post(client, "categories", {"name": unique("shelf")}, admin)["id"])
 
 
 @pytest.fixture
 def send(client: TestClient, admin: Headers) -> Send:
-    """`send(content, kind)`: the answer to an import of books as the administrator."""
+    """`send(content, kind)` returns the response to an import of books as administrator."""
 
     def post_file(content: str | bytes, kind: str = CSV, *, path: str = "books", **headers: str) -> Response:
         given = {**admin, "Content-Type": kind, **{name.replace("_", "-"): value for name, value in headers.items()}}
@@ -40,48 +40,48 @@ def send(client: TestClient, admin: Headers) -> Send:
 
 @pytest.fixture
 def moment() -> Callable[[int], str]:
-    """`moment(2)`: an instant two hours from a beginning that stays the same, in a day's time."""
+    """`moment(2)` returns an instant two hours after a fixed instant of tomorrow."""
     start = now() + timedelta(days=1)
     return lambda hours: (start + timedelta(hours=hours if hours > 0 else hours * 24)).isoformat()
 
 
 def total(client: TestClient, category: int) -> int:
-    """How many books stand on the shelf."""
+    """Return the number of books in the category."""
     return int(client.get(f"/api/v1/books?category_id={category}").json()["total"])
 
 
 @dataclass
 class Conversation:
-    """One request and what came of it; `received` counts how often the application asked for a message."""
+    """One request and its response. `received` counts the calls of `receive`."""
 
     sent: list[Message] = field(default_factory=list)
     received: int = 0
 
     @property
     def status(self) -> int:
-        """The status of the answer."""
+        """The status of the response."""
         return int(self.sent[0]["status"])
 
     @property
     def body(self) -> bytes:
-        """What was sent of the body."""
+        """The body that was sent."""
         return b"".join(message.get("body", b"") for message in self.sent)
 
     @property
     def is_whole(self) -> bool:
-        """Whether the answer was brought to its end."""
+        """True if the response was completed."""
         return bool(self.sent) and self.sent[-1].get("more_body") is False
 
 
 def piece(body: bytes, *, more: bool = True) -> Message:
-    """A part of a request's body."""
+    """Return a part of a request's body."""
     return {"type": "http.request", "body": body, "more_body": more}
 
 
 def converse(
     client: TestClient, method: str, target: str, headers: Mapping[str, str], messages: Iterable[Message] = ()
 ) -> tuple[Conversation, BaseException | None]:
-    """Speak to the application directly; when the messages are at an end, the client stays and waits."""
+    """Call the application directly. After the last message the client stays connected."""
     path, _, query = target.partition("?")
     conversation, given = Conversation(), iter(messages)
     scope: dict[str, Any] = {

@@ -43,7 +43,10 @@ def chunks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_a_stream_is_read_in_chunks(client: TestClient, shelf: str, chunks: list[int]) -> None:
-    """The first is small, so that the answer begins soon; each is sent on its own, and the last one ends the answer."""
+    """The first is small, so that the response begins soon.
+
+    Each is sent on its own, and the last one ends the response.
+    """
     conversation, error = converse(client, "GET", shelf, {})
     assert error is None
     assert conversation.is_whole
@@ -55,7 +58,7 @@ def test_a_stream_is_read_in_chunks(client: TestClient, shelf: str, chunks: list
 def test_rows_that_come_and_go_do_not_disturb_a_stream(
     client: TestClient, admin: Headers, shelf: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was there before and after is given once."""
+    """Rows that exist before and after are exported once."""
     listed = client.get(shelf.replace("/export?format=ndjson&", "?")).json()["items"]
     read = Exporter._next
 
@@ -72,7 +75,7 @@ def test_rows_that_come_and_go_do_not_disturb_a_stream(
 
 
 def failing(error: Exception, *, after: int) -> Callable[..., bytes]:
-    """A reader of chunks that fails once so many were read."""
+    """Return a reader that fails after this number of chunks."""
     read, done = Exporter._next, list[int]()
 
     def next_chunk(self: Exporter, walk: Any, size: int, unit: UnitOfWork) -> bytes:
@@ -88,7 +91,7 @@ def failing(error: Exception, *, after: int) -> Callable[..., bytes]:
 def test_a_failure_in_the_middle_breaks_the_answer_off(
     client: TestClient, shelf: str, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    """The client has the rows so far, and no end: it cannot take them for all."""
+    """The client gets the rows so far without an end, so it cannot take them for all rows."""
     monkeypatch.setattr(Exporter, "_next", failing(error, after=2))
     conversation, raised = converse(client, "GET", shelf, {})
     assert raised is not None
@@ -100,7 +103,7 @@ def test_a_failure_in_the_middle_breaks_the_answer_off(
 def test_a_failure_at_the_beginning_is_a_problem(
     client: TestClient, shelf: str, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int
 ) -> None:
-    """Nothing of a file was sent by then."""
+    """Nothing of the file was sent by then."""
     monkeypatch.setattr(Exporter, "_next", failing(error, after=0))
     answer = client.get(shelf)
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
@@ -108,7 +111,7 @@ def test_a_failure_at_the_beginning_is_a_problem(
 
 
 def full(times: int, monkeypatch: pytest.MonkeyPatch) -> list[WorkerGroup]:
-    """Have the door refuse so many hops after the first; gives the lanes of all of them."""
+    """Make the runner reject this number of calls after the first one. Return the worker group of each call."""
     groups: list[WorkerGroup] = []
     run = RequestRunner.run
 
@@ -123,7 +126,7 @@ def full(times: int, monkeypatch: pytest.MonkeyPatch) -> list[WorkerGroup]:
 
 
 def test_a_stream_waits_for_a_full_server(client: TestClient, shelf: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So much has been sent already; every hop is on the lane of its own."""
+    """A part was sent already. Every call uses the group for transfers."""
     groups = full(module.ATTEMPTS, monkeypatch)
     conversation, error = converse(client, "GET", shelf, {})
     assert error is None
@@ -133,7 +136,7 @@ def test_a_stream_waits_for_a_full_server(client: TestClient, shelf: str, monkey
 
 
 def test_a_stream_does_not_wait_for_ever(client: TestClient, shelf: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The answer is broken off then."""
+    """The response is broken off then."""
     full(module.ATTEMPTS + 1, monkeypatch)
     conversation, error = converse(client, "GET", shelf, {})
     assert error is not None
@@ -142,7 +145,7 @@ def test_a_stream_does_not_wait_for_ever(client: TestClient, shelf: str, monkeyp
 
 
 def test_a_client_that_goes_away_ends_the_work(client: TestClient, shelf: str, chunks: list[int]) -> None:
-    """What it does not wait for is not read."""
+    """No further chunk is read."""
     conversation, _ = converse(client, "GET", shelf, {}, [GONE])
     assert len(chunks) < 4
     assert not conversation.is_whole
@@ -151,7 +154,7 @@ def test_a_client_that_goes_away_ends_the_work(client: TestClient, shelf: str, c
 def test_the_scope_of_the_first_hop_holds(
     client: TestClient, admin: Headers, driver: Headers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In every chunk the rows are the caller's alone."""
+    """Every chunk has only rows of the caller."""
     monkeypatch.setattr(module, "FIRST_CHUNK", 1)
     monkeypatch.setattr(module, "CHUNK", 1)
     plates = [unique("P") for _ in range(6)]
@@ -173,7 +176,7 @@ def test_the_scope_of_the_first_hop_holds(
     ],
 )  # fmt: skip
 def test_no_cell_is_a_formula(client: TestClient, admin: Headers, category: int, stored: str, cell: str) -> None:
-    """A text that a spreadsheet would run begins with a quote; NDJSON has it as it is; numbers stay numbers."""
+    """A text that a spreadsheet would run begins with a quote. NDJSON has the text as it is; numbers stay numbers."""
     title = unique("formula")
     body = {"title": title, "author": "A", "price": 1, "category_id": category, "description": stored}
     assert client.post("/api/v1/books", json=body, headers=admin).status_code == 201

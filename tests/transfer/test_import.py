@@ -19,13 +19,13 @@ Faults = list[tuple[list[Any], str]]
 
 
 def faults(answer: Any, status: int = 422) -> Faults:
-    """Where and why a file was refused."""
+    """Return the places and messages of a rejected file."""
     assert answer.status_code == status, answer.text
     return [(fault["loc"], fault["msg"]) for fault in answer.json()["errors"]]
 
 
 def stored(client: TestClient, category: int) -> list[dict[str, Any]]:
-    """The books on the shelf, in the order of their rows."""
+    """Return the books in the category, in the order of their rows."""
     found: list[dict[str, Any]] = client.get(f"/api/v1/books?category_id={category}").json()["items"]
     return found
 
@@ -33,7 +33,10 @@ def stored(client: TestClient, category: int) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 def test_csv_may_be_written_in_many_ways(client: TestClient, send: Send, category: int, end: str, mark: str) -> None:
-    """With a byte order mark or none, any order of columns, blank lines, quotes, lines within a cell, and no last end."""
+    """With or without a byte order mark, columns in any order, blank lines, quotes, and line breaks within a cell.
+
+    The final line break may be missing.
+    """
     one, two = unique("one"), unique("two")
     lines = [
         f"{mark}category_id,title,description,author,price,stock",
@@ -52,7 +55,7 @@ def test_csv_may_be_written_in_many_ways(client: TestClient, send: Send, categor
 
 
 def test_an_empty_cell_is_null_or_empty_or_left_out(client: TestClient, send: Send, category: int) -> None:
-    """Null where the column takes null, the empty text in another text column, else the default or a fault."""
+    """Null in a nullable column, the empty text in another text column, otherwise the default or a fault."""
     title = unique("empty")
     answer = send(f"{HEADER},description,stock\n{title},A,1,{category},,\n")
     assert answer.status_code == 201, answer.text
@@ -65,7 +68,7 @@ def test_an_empty_cell_is_null_or_empty_or_left_out(client: TestClient, send: Se
 
 
 def test_a_column_that_is_left_out_has_its_default(client: TestClient, send: Send, category: int) -> None:
-    """As a member that is left out of a create."""
+    """Like a missing member of a create."""
     assert send(f"{HEADER}\n{unique('d')},A,1,{category}\n").status_code == 201
     assert stored(client, category)[0]["stock"] == 0
 
@@ -92,7 +95,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
 def test_a_row_that_cannot_be_read_is_422(client: TestClient, send: Send, category: int, content: bytes) -> None:
-    """It is named, and nothing is stored; only where it swallows the rest of the file do other rows appear broken."""
+    """It is named, and nothing is stored. Other rows are listed only if it contains the rest of the file."""
     rows = content.replace(b"{good}", f"{unique('good')},A,1,{category}".encode()).replace(
         b"{c}", str(category).encode()
     )
@@ -104,7 +107,7 @@ def test_a_row_that_cannot_be_read_is_422(client: TestClient, send: Send, catego
 
 
 def test_a_row_of_many_lines_has_the_limit_of_one(client: TestClient, send: Send, category: int) -> None:
-    """So that quotes without an end do not bring the file into memory."""
+    """An unclosed quote does not read the whole file into memory."""
     answer = send(f'{HEADER},description\nx,A,1,{category},"' + "y\n" * 700_000 + '"\n')
     assert (["body", 0], "line 2: a row has at most 1048576 bytes") in faults(answer)
     assert total(client, category) == 0
@@ -139,7 +142,7 @@ BAD_LINES = {
 
 @pytest.mark.parametrize("line", BAD_LINES.values(), ids=BAD_LINES)
 def test_a_line_that_cannot_be_read_is_422(client: TestClient, send: Send, category: int, line: bytes) -> None:
-    """It alone is named, and nothing is stored."""
+    """Only this line is named, and nothing is stored."""
     good = json.dumps({"title": unique("good"), "author": "A", "price": 1, "category_id": category}).encode()
     refused = faults(send(good + b"\n \r\n" + line.replace(b"{c}", str(category).encode()) + b"\n" + good, NDJSON))
     assert {loc[1] for loc, _ in refused} == {1}
@@ -151,7 +154,7 @@ def test_a_line_that_cannot_be_read_is_422(client: TestClient, send: Send, categ
 def test_so_many_faults_are_listed(
     client: TestClient, send: Send, category: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And the answer says that there are more."""
+    """The response says that there are more."""
     monkeypatch.setattr(module, "MAX_ERRORS", 3)
     answer = send(HEADER + ("\nx,A,-1," + str(category)) * 3)
     assert (len(faults(answer)), "all faults" in answer.json()["detail"]) == (3, True)
@@ -161,12 +164,12 @@ def test_so_many_faults_are_listed(
 
 
 def books(category: int, count: int) -> list[str]:
-    """Rows of CSV."""
+    """Return rows of CSV."""
     return [f"{unique('row')},A,1,{category}" for _ in range(count)]
 
 
 def test_a_file_without_a_row_is_422(client: TestClient, send: Send, category: int) -> None:
-    """A header alone; the error has the type that pydantic gives a list that is too short."""
+    """A header alone. The type of the error is pydantic's for a list that is too short."""
     answer = send(f"{HEADER}\n")
     assert faults(answer) == [(["body"], "the file has no rows")]
     assert [fault["type"] for fault in answer.json()["errors"]] == ["too_short"]
@@ -174,7 +177,7 @@ def test_a_file_without_a_row_is_422(client: TestClient, send: Send, category: i
 
 
 def test_many_rows_are_stored_in_order(client: TestClient, send: Send, category: int) -> None:
-    """Over several blocks."""
+    """In several chunks."""
     rows = books(category, 1300)
     assert send("\n".join([HEADER, *rows])).json() == {"created": 1300}
     text = client.get(f"/api/v1/books/export?category_id={category}").text
@@ -182,7 +185,7 @@ def test_many_rows_are_stored_in_order(client: TestClient, send: Send, category:
 
 
 def test_every_conflict_of_every_block_is_listed(client: TestClient, send: Send, category: int) -> None:
-    """With the rows of the file before it, and with what is stored; nothing stays of the others."""
+    """With earlier rows of the file and with stored rows. Nothing is stored."""
     rows = books(category, 1100)
     rows[3] = f"{unique('r')},A,1,2000000000"
     rows[700], rows[1099] = rows[5], rows[600]
@@ -196,7 +199,7 @@ def test_every_conflict_of_every_block_is_listed(client: TestClient, send: Send,
 def test_a_hundred_conflicts_are_enough(
     client: TestClient, send: Send, category: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those of a later block are not looked for."""
+    """Later chunks are not checked."""
     monkeypatch.setattr(module, "MAX_CONFLICTS", 3)
     rows = books(category, 600)
     rows[1:5], rows[590] = [rows[0]] * 4, rows[0]
@@ -206,7 +209,7 @@ def test_a_hundred_conflicts_are_enough(
 
 
 def slots(point: int, hours: list[int], moment: Callable[[int], str]) -> str:
-    """A file of bookings."""
+    """Return a file of bookings."""
     rows = [f"{point},{moment(hour)},{moment(hour + 1)}" for hour in hours]
     return "\n".join(["charge_point_id,start_time,end_time", *rows])
 
@@ -214,7 +217,7 @@ def slots(point: int, hours: list[int], moment: Callable[[int], str]) -> str:
 def test_the_rules_of_an_entity_see_each_row(
     client: TestClient, admin: Headers, driver: Headers, moment: Callable[[int], str]
 ) -> None:
-    """Beside those before it: bookings that overlap, that are in the past, and one that is right."""
+    """With the rows before it: overlapping bookings, one in the past, and a valid one."""
     point = {"code": unique("i"), "name": "n", "latitude": 1, "longitude": 1, "connector": "ccs", "power_kw": 50}
     made = client.post("/api/v1/charge-points", json={**point, "price_per_kwh": 1}, headers=admin).json()["id"]
     headers = {**driver, "Content-Type": CSV}
@@ -232,7 +235,7 @@ def test_the_rules_of_an_entity_see_each_row(
 
 
 def test_a_key_makes_an_import_safe_to_repeat(client: TestClient, send: Send, category: int) -> None:
-    """The same file gives the same answer; another file or another type is 422, a refused one leaves the key free."""
+    """The same file gets the same response. Another file or type is 422. A rejected file does not use up the key."""
     key, rows = unique("key"), "\n".join([HEADER, *books(category, 2)])
     assert send(f"{HEADER}\nx,A,-1,{category}", Idempotency_Key=key).status_code == 422
     first, second = (send(rows, Idempotency_Key=key) for _ in range(2))
@@ -245,7 +248,7 @@ def test_a_key_makes_an_import_safe_to_repeat(client: TestClient, send: Send, ca
 
 
 def test_a_file_may_be_longer_than_a_body_but_not_endless(make_app: Callable[..., TestClient], backend: str) -> None:
-    """Its own limit holds, and a body's limit for each row; nothing of it is stored."""
+    """It has a limit of its own, and each row has the limit of a body. Nothing of a larger one is stored."""
     client = make_app(backend, max_body_bytes=1024, max_import_bytes=20_000)
     headers = {**sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD), "Content-Type": CSV}
     path, names = "/api/v1/categories/import", [unique("limit") for _ in range(1000)]
@@ -258,7 +261,7 @@ def test_a_file_may_be_longer_than_a_body_but_not_endless(make_app: Callable[...
 
 
 def test_a_body_is_not_read_before_the_caller_is_known(client: TestClient, user: Headers, admin: Headers) -> None:
-    """Nobody has to be sent away with 64 MiB in our hands."""
+    """Nobody sends 64 MiB just to be rejected."""
     body = piece(b"name\nx\n", more=False)
     kind = {"Content-Type": CSV}
     for target, who, status in (
@@ -275,7 +278,7 @@ def test_a_body_is_not_read_before_the_caller_is_known(client: TestClient, user:
 
 
 def test_a_file_that_breaks_off_is_not_stored(client: TestClient, admin: Headers, category: int) -> None:
-    """Even where what came of it is a whole file; the answer is for the log, for there is nobody to read it."""
+    """Even if the received part is a valid file. Only the log gets the response."""
     headers = {**admin, "Content-Type": CSV}
     content = "\n".join([HEADER, *books(category, 3), ""]).encode()
     conversation, error = converse(client, "POST", "/api/v1/books/import", headers, [piece(content), GONE])
@@ -288,7 +291,7 @@ def test_a_file_that_breaks_off_is_not_stored(client: TestClient, admin: Headers
 
 
 def test_an_endless_file_is_not_read_to_its_end(client: TestClient, admin: Headers) -> None:
-    """413 once it is too long; what would follow is never asked for."""
+    """413 when it is too long. The rest is not read."""
 
     def endless() -> Iterator[Message]:
         while True:
@@ -304,7 +307,7 @@ def test_a_server_that_is_full_refuses_a_file(
 ) -> None:
     """503, and nothing is stored.
 
-    The caller is looked up among other requests, the rows go on the lane of their own.
+    The caller is authorized in the default group, and the rows are stored in the group for transfers.
     """
     groups: list[WorkerGroup] = []
     run = RequestRunner.run
@@ -325,7 +328,7 @@ def test_a_server_that_is_full_refuses_a_file(
 def test_a_fault_of_the_server_is_no_rows_fault(
     client: TestClient, send: Send, category: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """503 without a list of rows; nothing is stored."""
+    """503 without a list of rows. Nothing is stored."""
 
     def locked(*_: Any) -> None:
         raise UnavailableError
