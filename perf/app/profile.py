@@ -2,7 +2,7 @@
 
 from perf.app.compare.targets import FACTORY
 from perf.app.datasets.load_rows import populate
-from perf.load.profile import Profile
+from rowhouse.load.profile import Profile
 
 PROFILE = Profile(
     title="Rowhouse",

@@ -28,29 +28,22 @@ from sqlalchemy import make_url
 
 from perf.harness.servers import ServerStartError
 from perf.harness.target import MIGRATE, Target
-from perf.load.load_run import GeneratorError, LoadRun, Result, measure, start_load_run
-from perf.load.operations import UncallableOperationError
-from perf.load.profile import default_name, load_profile
+from perf.load.load_run import LoadRun, Result, measure, start_load_run
+from perf.product import default_profile
 from perf.report.page import write_report
-from perf.report.results import (
-    VERSION,
-    Endpoint,
-    Machine,
-    Plan,
-    Run,
-    Step,
-    UnreadableRunError,
-    called,
-    passes,
-    read_run,
-    step,
-    write_run,
-)
+from perf.report.results import VERSION, Machine, Plan, Run, Step, UnreadableRunError, read_run, step, write_run
 from rowhouse import Settings, __version__
+from rowhouse.load import load_profile
+from rowhouse.load.operations import UncallableOperationError
+from rowhouse.load.plan import HITS, seconds_needed
+from rowhouse.load.report import conclusion, faults, table
+from rowhouse.load.results import called, passes
+from rowhouse.load.run import GeneratorError, NotReadyError
 
 # The errors that end a run without a verdict.
 ERRORS = (
     GeneratorError,
+    NotReadyError,
     ServerStartError,
     UncallableOperationError,
     UnreadableRunError,
@@ -85,6 +78,8 @@ def find_capacity(run: LoadRun, options: argparse.Namespace) -> tuple[Result, li
 
 
 def _measure(run: LoadRun, options: argparse.Namespace, users: int) -> Result:
+    needed = seconds_needed(run.api, users=users, think=options.think)
+    print(f"{users} users need {needed:.0f} s to call every operation {HITS} times", file=sys.stderr)
     return measure(run, users=users, seconds=options.seconds, warm_up=options.warm_up, think=options.think)
 
 
@@ -129,21 +124,6 @@ def _machine(run: LoadRun) -> Machine:
     }
 
 
-def table(endpoints: Sequence[Endpoint]) -> str:
-    """Return one line an endpoint, those nearest to their bounds first."""
-    lines = [
-        "| endpoint | measured | requests | p50 ms | p95 ms | p99 ms | max ms | SLO ms | |",
-        "|---|---|" + "---:|" * 6 + "---|",
-    ]
-    ordered = sorted(endpoints, key=lambda e: (e["verdict"] == "ok", -e["p95_ms"] / e["slo_ms"]))
-    for e in ordered:
-        figures = " | ".join(f"{e[key]:.1f}" for key in ("p50_ms", "p95_ms", "p99_ms", "max_ms"))
-        lines.append(
-            f"| {e['name']} | {e['measured']} | {e['requests']} | {figures} | {e['slo_ms']} | {e['verdict']} |"
-        )
-    return "\n".join(lines)
-
-
 def _line_of(capacity_step: Step) -> str:
     verdict = "ok" if capacity_step["ok"] else "broken"
     return (
@@ -164,7 +144,7 @@ def write(run: Run, directory: Path, earlier: Run | None) -> None:
 def conclude(run: Run) -> int:
     """Print the table and the endpoints that broke their SLO. Return the exit status."""
     print(table(run["endpoints"]))
-    totals, wrong = run["totals"], [e for e in run["endpoints"] if e["verdict"] != "ok"]
+    totals = run["totals"]
     print(
         f"\n{run['title']}: {totals['requests']} requests, {totals['requests_per_second']:.0f} a second, "
         f"{totals['failures']} failed; p50 {totals['p50_ms']:.1f} ms, p95 {totals['p95_ms']:.1f} ms; CPU a request: "
@@ -172,10 +152,7 @@ def conclude(run: Run) -> int:
         f"database {totals['database_cpu_ms_per_request']:.2f} ms; "
         f"writing 8 KiB to the disk took {totals['disk_p50_ms']:.1f} ms, at most {totals['disk_max_ms']:.0f} ms"
     )
-    for e in wrong:
-        reason = e["first_failure"] or f"p95 {e['p95_ms']:.1f} ms, SLO {e['slo_ms']} ms"
-        print(f"{e['verdict'].upper()} {e['name']}: {reason if e['requests'] else 'no request'}")
-    print("passed" if run["passed"] else f"{len(wrong)} of {len(run['endpoints'])} endpoints break the SLO")
+    print(*faults(run["endpoints"]), conclusion(run["endpoints"]), sep="\n")
     return 0 if run["passed"] else 1
 
 
@@ -194,7 +171,7 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=Path("perf-report"), help="directory of run.json and the report")
     parser.add_argument("--compare", type=Path, help="run.json of an earlier run")
     parser.add_argument("--factory", help="the application, such as app.main:create_app; default: the product's")
-    parser.add_argument("--profile", default=default_name(), help="the rules of the API, as module:attribute")
+    parser.add_argument("--profile", default=default_profile(), help="the rules of the API, as module:attribute")
     parser.add_argument(
         "--migrate", action=argparse.BooleanOptionalAction, default=True, help="run `alembic upgrade head` first"
     )

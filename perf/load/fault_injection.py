@@ -10,7 +10,7 @@ import itertools
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from perf.load.operations import DEFAULT_PREFIX
+from rowhouse.load.operations import DEFAULT_PREFIX
 
 SLOW_SECONDS = 0.25
 # Not every one: an operation without a single valid response ends a load run before it begins.

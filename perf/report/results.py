@@ -6,20 +6,14 @@ and `requests` is 0. Nothing here sends a request, starts a process or imports L
 """
 
 import json
-import math
-from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple, TypedDict, cast
+from typing import TypedDict, cast
 
 from perf.harness.meters import MachineSecond
+from rowhouse.load.results import Endpoint, Sample, called, passes, percentile, rounded
 
 VERSION = 1
-Measured = Literal["whole response", "first byte", "20 elements"]
-Verdict = Literal["ok", "slow", "failed", "never hit"]
-# Upper bounds of the histogram in ms, five per factor of ten, from 1 ms to 10 s. The last bucket has none.
-BOUNDS = tuple(round(10 ** (step / 5), 1) for step in range(21))
 
 
 class UnreadableRunError(ValueError):
@@ -48,29 +42,6 @@ class Plan(TypedDict):
     servers: int
     think_seconds: float
     slo_ms: int
-
-
-class Endpoint(TypedDict):
-    """One operation over the whole run.
-
-    An entry of `histogram` is an upper bound in ms, None for the last, and a count.
-    """
-
-    name: str
-    operation_id: str
-    slo_ms: int
-    measured: Measured
-    requests: int
-    failures: int
-    first_failure: str | None
-    p50_ms: float
-    p95_ms: float
-    p99_ms: float
-    max_ms: float
-    mean_ms: float
-    requests_per_second: float
-    histogram: list[tuple[float | None, int]]
-    verdict: Verdict
 
 
 class Second(TypedDict):
@@ -134,84 +105,6 @@ class Run(TypedDict):
     passed: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bound:
-    """An operation that the run must call, and the bound of its 95th percentile in milliseconds."""
-
-    name: str
-    operation_id: str
-    slo_ms: int
-    measured: Measured
-
-
-class Sample(NamedTuple):
-    """One request: its start in seconds of the measurement, its endpoint, its latency, and its failure if any."""
-
-    at: float
-    name: str
-    milliseconds: float
-    failure: str | None
-
-
-def percentile(ordered: Sequence[float], share: float) -> float:
-    """Return the smallest sample that `share` of the ascending samples do not exceed; 0.0 without any."""
-    # The product of two decimals can be slightly above the integer that it stands for.
-    rank = math.ceil(round(share * len(ordered), 6))
-    return ordered[max(rank, 1) - 1] if ordered else 0.0
-
-
-def histogram(milliseconds: Iterable[float]) -> list[tuple[float | None, int]]:
-    """Count the samples in each bucket: above the bound before it, and at most its own."""
-    counts = [0] * (len(BOUNDS) + 1)
-    for value in milliseconds:
-        counts[bisect_left(BOUNDS, value)] += 1
-    return list(zip((*BOUNDS, None), counts, strict=True))
-
-
-def verdict(*, requests: int, failures: int, p95_ms: float, slo_ms: int) -> Verdict:
-    """Return the verdict on an endpoint. A p95 equal to its bound is ok."""
-    if not requests:
-        return "never hit"
-    if failures:
-        return "failed"
-    return "slow" if p95_ms > slo_ms else "ok"
-
-
-def evaluate(bounds: Iterable[Bound], samples: Iterable[Sample], *, seconds: float) -> list[Endpoint]:
-    """Return the figures and the verdict of every bounded operation, in the order of the bounds.
-
-    Raises:
-        KeyError: a sample is of an operation without a bound.
-    """
-    by_name: dict[str, list[Sample]] = {bound.name: [] for bound in bounds}
-    for sample in samples:
-        by_name[sample.name].append(sample)
-    return [_endpoint(bound, by_name[bound.name], seconds) for bound in bounds]
-
-
-def _endpoint(bound: Bound, samples: Sequence[Sample], seconds: float) -> Endpoint:
-    ordered = sorted(sample.milliseconds for sample in samples)
-    failures = [sample.failure for sample in samples if sample.failure is not None]
-    p95 = percentile(ordered, 0.95)
-    return {
-        "name": bound.name,
-        "operation_id": bound.operation_id,
-        "slo_ms": bound.slo_ms,
-        "measured": bound.measured,
-        "requests": len(samples),
-        "failures": len(failures),
-        "first_failure": failures[0] if failures else None,
-        "p50_ms": _rounded(percentile(ordered, 0.5)),
-        "p95_ms": _rounded(p95),
-        "p99_ms": _rounded(percentile(ordered, 0.99)),
-        "max_ms": _rounded(ordered[-1] if ordered else 0.0),
-        "mean_ms": _rounded(sum(ordered) / len(ordered) if ordered else 0.0),
-        "requests_per_second": _rounded(len(samples) / seconds),
-        "histogram": histogram(ordered),
-        "verdict": verdict(requests=len(samples), failures=len(failures), p95_ms=p95, slo_ms=bound.slo_ms),
-    }
-
-
 def by_second(samples: Iterable[Sample], machine: Sequence[MachineSecond]) -> list[Second]:
     """Return one entry for each measured second of the machine. A request counts in the second in which it begins."""
     grouped: list[list[Sample]] = [[] for _ in machine]
@@ -227,13 +120,13 @@ def _second(number: int, samples: Sequence[Sample], second: MachineSecond) -> Se
         "second": number,
         "requests": len(samples),
         "failures": sum(sample.failure is not None for sample in samples),
-        "p50_ms": _rounded(percentile(ordered, 0.5)),
-        "p95_ms": _rounded(percentile(ordered, 0.95)),
+        "p50_ms": rounded(percentile(ordered, 0.5)),
+        "p95_ms": rounded(percentile(ordered, 0.95)),
         "users": second.users,
-        "server_cpu": _rounded(second.server_cpu),
-        "server_memory_mib": _rounded(second.server_memory_mib),
-        "database_cpu": _rounded(second.database_cpu),
-        "disk_ms": _rounded(second.disk_ms),
+        "server_cpu": rounded(second.server_cpu),
+        "server_memory_mib": rounded(second.server_memory_mib),
+        "database_cpu": rounded(second.database_cpu),
+        "disk_ms": rounded(second.disk_ms),
     }
 
 
@@ -246,25 +139,15 @@ def totals(samples: Sequence[Sample], machine: Sequence[MachineSecond], *, secon
     return {
         "requests": len(samples),
         "failures": sum(sample.failure is not None for sample in samples),
-        "requests_per_second": _rounded(len(samples) / seconds),
-        "p50_ms": _rounded(percentile(ordered, 0.5)),
-        "p95_ms": _rounded(percentile(ordered, 0.95)),
-        "p99_ms": _rounded(percentile(ordered, 0.99)),
-        "server_cpu_ms_per_request": _rounded(sum(second.server_cpu for second in machine) * milliseconds_per_core),
-        "database_cpu_ms_per_request": _rounded(sum(second.database_cpu for second in machine) * milliseconds_per_core),
-        "disk_p50_ms": _rounded(percentile(disk, 0.5)),
-        "disk_max_ms": _rounded(percentile(disk, 1.0)),
+        "requests_per_second": rounded(len(samples) / seconds),
+        "p50_ms": rounded(percentile(ordered, 0.5)),
+        "p95_ms": rounded(percentile(ordered, 0.95)),
+        "p99_ms": rounded(percentile(ordered, 0.99)),
+        "server_cpu_ms_per_request": rounded(sum(second.server_cpu for second in machine) * milliseconds_per_core),
+        "database_cpu_ms_per_request": rounded(sum(second.database_cpu for second in machine) * milliseconds_per_core),
+        "disk_p50_ms": rounded(percentile(disk, 0.5)),
+        "disk_max_ms": rounded(percentile(disk, 1.0)),
     }
-
-
-def passes(endpoints: Sequence[Endpoint]) -> bool:
-    """Return whether there are endpoints, and all are ok."""
-    return bool(endpoints) and all(endpoint["verdict"] == "ok" for endpoint in endpoints)
-
-
-def called(endpoints: Sequence[Endpoint]) -> list[Endpoint]:
-    """Return the endpoints that were called. A short step of a capacity run does not call all."""
-    return [endpoint for endpoint in endpoints if endpoint["verdict"] != "never hit"]
 
 
 def step(users: int, endpoints: Sequence[Endpoint], totals: Totals) -> Step:
@@ -302,8 +185,3 @@ def read_run(path: Path) -> Run:
             f"{path} is a run of version {version}, but this program reads version {VERSION}: measure it again"
         )
     return cast("Run", found)
-
-
-def _rounded(value: float) -> float:
-    """Round to microseconds, the precision of a measurement."""
-    return round(value, 3)

@@ -13,14 +13,11 @@ from perf import product
 from perf.load import command
 from perf.load.command import command_of, conclude, find_capacity, main, next_users
 from perf.load.fault_injection import FaultInjector
-from perf.load.load_run import Result, bounds_of
-from perf.load.operations import Api, UncallableOperationError
-from perf.load.sample_recorder import SampleRecorder
-from perf.report.results import Sample, evaluate, read_run, totals
+from perf.load.load_run import Result
+from perf.report.results import read_run, totals
+from rowhouse.load.results import Sample, evaluate
 from tests.databases import Databases
-from tests.openapi_documents import document_of
-from tests.perf.sample_runs import FAILED, QUICK, SECONDS, SLOW, bounds, run_of, samples_of
-from tests.sample_entities.application import create_odd_app
+from tests.load.sample_runs import FAILED, QUICK, SECONDS, SLOW, bounds, run_of, samples_of
 
 SLOW_ENDPOINT = "GET /api/v1/shelfs/{id}"
 
@@ -130,46 +127,6 @@ def test_a_run_that_cannot_be_compared_starts_nothing(tmp_path: Path, monkeypatc
     other.write_text('{"version": 0}')
     assert main(["--compare", str(other)]) == 2
     assert main(["--compare", str(tmp_path / "missing.json")]) == 2
-
-
-def test_only_requests_that_begin_in_the_measured_time_are_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Their responses may be later. The latencies are not rounded."""
-    recorder, clock = SampleRecorder(), iter([11.0, 10.1, 20.5, 20.5])
-    event: dict[str, Any] = {"request_type": "GET", "name": "/things", "response_length": 0, "context": {}}
-    recorder.record(**event, response_time=1.0, exception=None)
-    recorder.begin, recorder.end = 10.0, 20.0
-    monkeypatch.setattr("perf.load.sample_recorder.time.perf_counter", lambda: next(clock))
-    recorder.record(**event, response_time=123.4567, exception=None)
-    recorder.record(**event, response_time=200.0, exception=None)
-    recorder.record(**event, response_time=1000.0, exception=RuntimeError("500 oh"))
-    recorder.record(**event, response_time=400.0, exception=None)
-    assert [(label, took, failure) for _, label, took, failure in recorder.samples] == [
-        ("GET /things", 123.4567, None),
-        ("GET /things", 1000.0, "500 oh"),
-    ]
-    assert recorder.samples[1][0] == pytest.approx(9.5)
-
-
-def test_streams_batches_and_files_are_measured_differently() -> None:
-    """A batch of rows that no batch can create has one element."""
-    api = Api(document_of(create_odd_app))
-    bounds_by_name = {bound.name: bound for bound in bounds_of(api)}
-    assert len(bounds_by_name) == len(api.operations)
-    assert {bound.slo_ms for bound in bounds_by_name.values()} == {200}
-    for name, bound in bounds_by_name.items():
-        if name.endswith("/export"):
-            assert bound.measured == "first byte"
-        elif name.endswith(("/batch", "/import")) and "/users/" not in name:
-            assert bound.measured == "20 elements"
-        else:
-            assert bound.measured == "whole response"
-
-
-def test_an_operation_without_a_bound_is_an_error() -> None:
-    """Without a bound it could not fail."""
-    described = {"operationId": "list_things", "responses": {"200": {}}}
-    with pytest.raises(UncallableOperationError, match="x-slo-ms of GET /things"):
-        bounds_of(Api({"paths": {"/api/v1/things": {"get": described}}}))
 
 
 def test_the_report_is_written_beside_the_run(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Values from schemas, rules from tables, and their limits."""
 
+import re
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -87,14 +88,14 @@ def test_a_value_has_a_next_one(value: Any, later: Any) -> None:
     [
         ({"type": "string", "maxLength": 2}, ["AB", "AC"]),
         ({"type": "integer", "minimum": 1000}, [1001, 1002]),
-        ({"type": "number", "exclusiveMaximum": 1, "minimum": 0, "multipleOf": 0.5}, [0.5, 0.5]),
+        ({"type": "number", "exclusiveMaximum": 1, "minimum": 0, "multipleOf": 0.5}, [0.0, 0.5]),
         ({"type": "string", "format": "time"}, ["00:00:01", "00:00:02"]),
         ({"type": "string", "format": "date"}, ["2030-01-02", "2030-01-03"]),
         ({"type": "string", "format": "ipv9"}, ["äpfel 1", "Zebra 2"]),
         ({"type": "string", "format": "password"}, ["password-1", "password-2"]),
         ({"type": "string", "format": "uuid"}, [str(uuid5(NAMESPACE_OID, number)) for number in "12"]),
         ({"const": 7}, [7, 7]),
-        ({"type": "string", "format": "duration"}, ["-PT983M", "-PT966M"]),
+        ({"type": "string", "format": "duration"}, ["PT2M", "PT3M"]),
         ({"allOf": [{"$ref": "#/$defs/Small"}]}, [2, 3]),
         ({"type": "array", "items": {"$ref": "#/$defs/Small"}, "maxItems": 1}, [[2], [3]]),
         ({"type": "array", "items": {"type": "string", "maxLength": 1}}, [["B", "C"], ["C", "D"]]),
@@ -109,6 +110,48 @@ def test_unique_values_differ_as_far_as_they_can(schema: dict[str, Any], wanted:
     """Within their bounds."""
     values = Values({"Small": {"type": "integer", "minimum": 1, "maximum": 5}})
     assert [values.value(schema, number, is_unique=True) for number in (1, 2)] == wanted
+
+
+@pytest.mark.parametrize(
+    ("schema", "least", "most"),
+    [
+        ({"type": "number", "multipleOf": 0.01, "exclusiveMinimum": 0, "exclusiveMaximum": 0.04}, 0.01, 0.03),
+        ({"type": "number", "multipleOf": 0.25, "minimum": -0.3, "maximum": 0.3}, 0.0, 0.25),
+        ({"type": "number", "maximum": -3}, -3, -3),
+        ({"type": "number", "minimum": 5000}, 5000, 6000),
+        ({"type": "integer", "minimum": 1, "maximum": 5}, 1, 5),
+        ({"type": "integer", "maximum": -3}, -3, -3),
+    ],
+)
+def test_unique_numbers_use_the_range(schema: dict[str, Any], least: float, most: float) -> None:
+    """They are positive if possible, and multiples within the bounds."""
+    numbers = [Values({}).value(schema, number, is_unique=True) for number in range(4010)]
+    assert (min(numbers), max(numbers)) == (least, most)
+
+
+@pytest.mark.parametrize("kind", ["integer", "number"])
+def test_bounds_without_a_number_between_them_are_an_error(kind: str) -> None:
+    schema = {"type": kind, "exclusiveMinimum": 1, "exclusiveMaximum": 1.2}
+    with pytest.raises(UnguessableError, match="within the bounds"):
+        Values({}).value(schema, 1, is_unique=True)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"^(red|green)_[^\s_]{3,5}$",
+        r"^\w+@[a-z]+\.(com|org)$",
+        r"^[^\x00]*$",
+        r"^(?:[0-9a-f]{2}:){5}[0-9a-f]{2}$",
+        r"^[äöü]+$",
+    ],
+)
+def test_a_text_matches_its_pattern(pattern: str) -> None:
+    """It is also printable: a line break at the end would match `$` in Python only."""
+    for number in range(20):
+        found = Values({}).value({"type": "string", "pattern": pattern}, number)
+        assert re.search(pattern, found)
+        assert found.isprintable()
 
 
 def test_a_pattern_is_matched_within_its_length() -> None:

@@ -99,6 +99,8 @@ def test_it_takes_entities(shop: Shop) -> None:
         assert client.get(f"/api/v1/books?publisher_id={publisher['id']}").json()["total"] == 1
         locust = [".venv/bin/locust", "-f", "perf/locustfile.py", "--headless", "-u", "2", "-r", "2", "-t", "5s"]
         shop.run(*locust, "--host", str(client.base_url), settings=ADMIN)
+    load = shop.run(rowhouse, "load", "--quick", "--users", "4", "--duration", "3", "--think", "0.2", "--rows", "20")
+    assert "passed" in load
     assert "Nothing is wrong." in shop.run(rowhouse, "check")
     said = shop.run(rowhouse, "check", "--production", status=1)
     assert "set JWT_SECRET outside development" in said

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -153,6 +154,14 @@ def create_admin(context: typer.Context) -> NoReturn:
     from rowhouse.cli import create_admin
 
     sys.exit(create_admin.main(context.args))
+
+
+@rowhouse.command(context_settings=PASSED_ON)
+def load(context: typer.Context) -> NoReturn:
+    """Call every operation of the project, and hold each to its SLO."""
+    # By its name: the layers of the engine let `rowhouse.load` import this package, and not the other way round.
+    run_load = import_module("rowhouse.load.command").main
+    sys.exit(run_load(context.args))
 
 
 @rowhouse.command()

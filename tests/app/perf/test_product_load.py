@@ -10,15 +10,17 @@ from starlette.testclient import TestClient
 from app.api import registry
 from app.main import create_app
 from perf.app.profile import PROFILE
-from perf.load.accounts import sender
-from perf.load.bodies import SLOT_LENGTH, Bodies, UnsupportedSchemaError
-from perf.load.dry_run import dry_run
-from perf.load.operations import Api
-from perf.load.profile import load_profile
-from perf.load.virtual_user import ADMIN, ANONYMOUS, Learned, VirtualUser
+from perf.product import default_profile
+from rowhouse.load import load_profile
+from rowhouse.load.accounts import sender
+from rowhouse.load.bodies import SLOT_LENGTH, Bodies, UnsupportedSchemaError
+from rowhouse.load.dry_run import dry_run
+from rowhouse.load.hints import hints_of
+from rowhouse.load.operations import Api
+from rowhouse.load.virtual_user import ADMIN, ANONYMOUS, Learned, VirtualUser
 from tests.fast_hashing import cheapen
+from tests.load.load_steps import START, RecordingSender, administrator, check_bodies, creatable, reference
 from tests.openapi_documents import document_of
-from tests.perf.load_steps import START, RecordingSender, administrator, check_bodies, creatable, reference
 
 USER, DRIVER = "user", "driver"
 # The requests are the same on both databases, so one database is enough; the sample entities' test uses the other one.
@@ -46,7 +48,7 @@ def _cheap_hashes() -> Iterator[None]:
 def loaded(backend: str, make_app: Callable[..., TestClient]) -> Loaded:
     """The product after a dry run on a database of its own."""
     client = make_app(backend)
-    api = Api(client.get("/openapi.json").json())
+    api = Api(client.get("/openapi.json").json(), hints_of([registry]))
     learned = dry_run(api, send=sender(client), administrator=administrator(), profile=PROFILE)
     return Loaded(client, api, learned)
 
@@ -78,9 +80,8 @@ def test_an_operation_is_called_in_the_least_role(loaded: Loaded) -> None:
     assert loaded.learned.unique_pairs == {"/api/v1/reviews"}
 
 
-def test_the_product_has_the_default_profile(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("LOAD_PROFILE", raising=False)
-    assert load_profile() is PROFILE
+def test_the_product_has_the_default_profile(backend: str) -> None:
+    assert load_profile(default_profile()) is PROFILE
 
 
 def test_every_label_of_the_profile_is_an_operation(api: Api) -> None:

@@ -5,6 +5,7 @@ Does not store anything: it asks for a row of another entity where a reference n
 
 import itertools
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -15,7 +16,7 @@ from pydantic import TypeAdapter
 from rowhouse.core.clock import now
 from rowhouse.query.resource import Resource
 from rowhouse.schemas.columns import Column
-from rowhouse.testing.bodies.rules import Reference, Rules, rules_for
+from rowhouse.testing.bodies.rules import Pairs, Reference, Rules, rules_for
 from rowhouse.testing.bodies.values import Schema, Values, nullable
 
 Row = dict[str, Any]
@@ -72,7 +73,7 @@ class Bodies:
         for name in names:
             if name not in made and name not in fixed:
                 made[name] = self.value(name, number if nulls else 4 * number, number)
-        return self._in_order({**made, **fixed}, set(fixed))
+        return in_order({**made, **fixed}, self.rules.pairs, set(fixed))
 
     def change(self, name: str, row: Row, parent: Parent, said: ContractValues) -> Row:
         """Return a valid change of one member, with the members that must change together with it."""
@@ -86,7 +87,7 @@ class Bodies:
         values |= {
             one: fixed[one] if one in fixed else self._other(one, number, row) for one in together if one not in values
         }
-        return self._in_order(values, {one for one in together if one in fixed})
+        return in_order(values, self.rules.pairs, {one for one in together if one in fixed})
 
     def _other(self, name: str, number: int, row: Row) -> Any:
         """Return a value that differs from the row's if another one can be found."""
@@ -133,21 +134,22 @@ class Bodies:
             }
         return found
 
-    def _in_order(self, row: Row, fixed: set[str]) -> Row:
-        """Put the values of each pair in order, without a change of what is `fixed`."""
-        for low, high in self.rules.pairs * len(self.rules.pairs):
-            if row.get(low) is None or row.get(high) is None:
-                continue
-            if high not in fixed:
-                row[high] = shifted(row[low], 1)
-            elif low not in fixed:
-                row[low] = shifted(row[high], -1)
-        return row
-
 
 def tomorrow() -> date:
     """Return the next day. Rules about time mostly ask for the future, and for a near one."""
     return now().date() + timedelta(days=1)
+
+
+def in_order(row: Row, pairs: Pairs, fixed: AbstractSet[str] = frozenset()) -> Row:
+    """Put the values of each pair in order, without a change of what is `fixed`."""
+    for low, high in pairs * len(pairs):
+        if row.get(low) is None or row.get(high) is None:
+            continue
+        if high not in fixed:
+            row[high] = shifted(row[low], 1)
+        elif low not in fixed:
+            row[low] = shifted(row[high], -1)
+    return row
 
 
 def shifted(value: Any, steps: int) -> Any:

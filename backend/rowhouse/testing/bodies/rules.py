@@ -26,6 +26,8 @@ ENDS = {
     "starts": ("ends",), "start": ("end",), "begins": ("ends",), "begin": ("end",), "first": ("last",),
     "from": ("until", "to"), "min": ("max",), "lower": ("upper",), "opens": ("closes",), "open": ("close",),
 }  # fmt: skip
+# The names of two columns of which the first is less.
+Pairs = tuple[tuple[str, str], ...]
 ORDERED = (sa.Integer, sa.Numeric, sa.DateTime, UTCDateTime, sa.Date, sa.Time)
 
 
@@ -42,7 +44,7 @@ class Rules:
     """The rules of one table. A pair names two columns of which the first is less."""
 
     references: tuple[Reference, ...]
-    pairs: tuple[tuple[str, str], ...]
+    pairs: Pairs
     unique: frozenset[str]
     bounds: dict[str, Schema]
 

@@ -8,6 +8,7 @@ import re
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from random import Random
 from typing import Any
 
@@ -19,6 +20,7 @@ FIRST_DAY = date(2030, 1, 1)
 SPREAD = 50
 # How many texts are generated for a pattern until one fits its length.
 ATTEMPTS = 100
+UNBOUNDED = 2**62
 
 
 class UnguessableError(ValueError):
@@ -168,27 +170,53 @@ def integer(schema: Schema, number: int) -> int:
 
 
 def unique_integer(schema: Schema, number: int) -> int:
-    """Return a whole number, another one for each number as far as the bounds allow."""
+    """Return a whole number from one on, another one for each number as far as the bounds allow.
+
+    Raises:
+        UnguessableError: there is none within the bounds.
+    """
     least, most = integer_bounds(schema)
+    if most < least:
+        raise UnguessableError(f"there is no whole number within the bounds of {dict(schema)}")
     low = max(least, min(1, most))
     return low + number % (most - low + 1)
 
 
 def decimal(schema: Schema, number: int) -> float:
     """Return a number with as many places as the schema has, or quarters."""
-    return _stepped(schema, number * 37 % 100 + 1)
+    return _stepped(schema, number * 37 % 100 + 1, lowest=-3)
 
 
 def unique_decimal(schema: Schema, number: int) -> float:
-    """Return a number, another one for each number as far as the bounds allow."""
-    return _stepped(schema, number + 1)
+    """Return a number from zero on, another one for each number as far as the bounds allow."""
+    return _stepped(schema, number + 1, lowest=0)
 
 
-def _stepped(schema: Schema, steps: int) -> float:
-    step = schema.get("multipleOf", 0.25)
-    low = max(schema.get("minimum", -3), schema.get("exclusiveMinimum", -3), -3)
-    high = min(schema.get("maximum", max(1000, low + 1000)), schema.get("exclusiveMaximum", float("inf")) - step)
-    return round(float(min(low + steps * step, high)), 6)
+def _stepped(schema: Schema, position: int, *, lowest: int) -> float:
+    """Return the multiple at `position` of those that the schema allows, from `lowest` on if it allows that.
+
+    Raises:
+        UnguessableError: there is no multiple within the bounds.
+    """
+    step = Decimal(str(schema.get("multipleOf", "0.25")))
+    least = max(
+        _steps(schema, "minimum", step, ROUND_CEILING), _steps(schema, "exclusiveMinimum", step, ROUND_FLOOR) + 1
+    )
+    most = min(
+        _steps(schema, "maximum", step, ROUND_FLOOR), _steps(schema, "exclusiveMaximum", step, ROUND_CEILING) - 1
+    )
+    if most < least:
+        raise UnguessableError(f"there is no multiple of {step} within the bounds of {dict(schema)}")
+    first = max(least, min(int(lowest / step), most))
+    most = min(most, first + int(1000 / step))
+    return float(step * (first + position % (most - first + 1)))
+
+
+def _steps(schema: Schema, word: str, step: Decimal, rounding: str) -> int:
+    """Return a bound in steps from zero; a very distant one if there is none."""
+    if word not in schema:
+        return -UNBOUNDED if word.lower().endswith("minimum") else UNBOUNDED
+    return int((Decimal(str(schema[word])) / step).to_integral_value(rounding))
 
 
 def clock(_schema: Schema, number: int) -> str:
@@ -226,6 +254,7 @@ MAKERS: dict[str, Callable[[Schema, int], Any]] = {
     "enum": choice,
 }
 UNIQUE: dict[str, Callable[[Schema, int], Any]] = {
+    "duration": lambda _schema, number: f"PT{number + 1}M",
     "integer": unique_integer,
     "number": unique_decimal,
     "time": lambda _schema, number: f"{number // 3600 % 24:02}:{number // 60 % 60:02}:{number % 60:02}",

@@ -1,10 +1,10 @@
 """Call every operation once before the load begins, so that the load skips none and calls each in the right role."""
 
-from perf.load.accounts import Account, Send, UnexpectedResponseError
-from perf.load.bodies import UnsupportedSchemaError
-from perf.load.operations import Api, Operation, UncallableOperationError
-from perf.load.profile import Profile
-from perf.load.virtual_user import Learned, VirtualUser
+from rowhouse.load.accounts import Account, Send, UnexpectedResponseError
+from rowhouse.load.bodies import UnsupportedSchemaError
+from rowhouse.load.operations import Api, Operation, UncallableOperationError
+from rowhouse.load.profile import Profile
+from rowhouse.load.virtual_user import Learned, VirtualUser
 
 METHODS = ("POST", "GET", "PATCH", "PUT", "DELETE")
 
@@ -19,7 +19,7 @@ def dry_run(api: Api, *, send: Send, administrator: Account, profile: Profile | 
     if api.has_accounts:
         _sign_in(administrator, send)
     learned = Learned()
-    user = VirtualUser(api, learned, send=send, administrator=administrator, profile=profile)
+    user = VirtualUser(api, learned, send=send, administrator=administrator, profile=profile, is_alone=True)
     errors = []
     for operation in sorted(api.operations, key=lambda o: (o.takes_row, METHODS.index(o.method))):
         try:

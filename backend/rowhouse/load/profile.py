@@ -4,15 +4,10 @@ Most APIs need none of it: an empty `Profile` calls every operation with valid r
 schema cannot express, such as "an order needs an item in the cart". Labels that an API does not have are ignored.
 """
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-
-from perf import product
-
-# The environment variable that names the profile to the processes of a run.
-VARIABLE = "LOAD_PROFILE"
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +20,11 @@ class Profile:
     - `populate(database_url, rows)` fills an empty, migrated PostgreSQL before the load.
     - `steps_before` lists the operations that must be called before one, on the same row. The steps of a registration
       line are found from the document.
+    - `values` are the values that cannot be guessed from the classes, as in the fixture `contract_values`.
     - `starting_soon` are the operations that take a row whose time begins in the next minutes.
     - `consumed` maps an operation to the collection whose rows it deletes.
-    - `expected_conflicts` maps the code of a 409 to the age of the row, in seconds, from which it is a valid response.
+    - `expected_conflicts` maps the code of a 409 to the age of the row, in seconds, from which it is no failure. The
+      engine's own codes, and those of a `NoOverlap`, are known.
     - `amounts` are the values of integer members, so that no request runs out of what another one takes.
     """
 
@@ -37,29 +34,24 @@ class Profile:
     admin_password: str = ""
     populate: Callable[[str, int], None] | None = None
     steps_before: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    values: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     starting_soon: frozenset[str] = frozenset()
     consumed: Mapping[str, str] = field(default_factory=dict)
     expected_conflicts: Mapping[str, float] = field(default_factory=dict)
     amounts: Mapping[str, int] = field(default_factory=dict)
 
 
-def default_name() -> str:
-    """Return the name of the product's profile; empty in a checkout without a product."""
-    return f"{product.PACKAGE}.profile:PROFILE" if product.is_there() else ""
-
-
-def load_profile(name: str | None = None) -> Profile:
-    """Import a profile by its name, `module:attribute`. Without a name it is that of LOAD_PROFILE, or the default.
+def load_profile(name: str) -> Profile:
+    """Import a profile by its name, `module:attribute`; an empty name is an empty profile.
 
     Raises:
         ValueError: the name stands for no profile.
     """
-    chosen = os.environ.get(VARIABLE, default_name()) if name is None else name
-    if not chosen:
+    if not name:
         return Profile()
-    module, _, attribute = chosen.partition(":")
+    module, _, attribute = name.partition(":")
     found = getattr(import_module(module), attribute, None) if attribute else None
     if not isinstance(found, Profile):
-        message = f"{chosen!r} is no profile: give module:attribute, such as perf.app.profile:PROFILE"
+        message = f"{name!r} is no profile: give module:attribute, such as perf.app.profile:PROFILE"
         raise ValueError(message)  # noqa: TRY004  the caller gave a wrong name, not a wrong type
     return found

@@ -1,7 +1,8 @@
 """Sample results: a quick run, one with a slow endpoint, and one with failures."""
 
 from perf.harness.meters import MachineSecond
-from perf.report.results import Bound, Run, Sample, by_second, evaluate, passes, totals
+from perf.report.results import Run, by_second, totals
+from rowhouse.load.results import Bound, Sample, evaluate, passes
 
 GET, POST = "GET /api/v1/things/{id}", "POST /api/v1/things"
 SECONDS = 2.0

@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
-from perf.load.accounts import (
+from rowhouse.load.accounts import (
     LOGOUT,
     PASSWORD,
     REFRESH,
@@ -29,9 +29,9 @@ from perf.load.accounts import (
     UnexpectedResponseError,
     send_checked,
 )
-from perf.load.bodies import OWN_ROW, SLOT_LENGTH, Bodies
-from perf.load.operations import ELEMENTS, FORM, LOGIN, Api, Operation, Schema
-from perf.load.profile import Profile
+from rowhouse.load.bodies import OWN_ROW, SLOT_LENGTH, Bodies
+from rowhouse.load.operations import ELEMENTS, FORM, LOGIN, Api, Operation, Schema
+from rowhouse.load.profile import Profile
 
 ANONYMOUS, ADMIN = "anonymous", "admin"
 # The statuses of a caller without the right. A row of someone else is answered like a missing one.
@@ -50,6 +50,10 @@ WORD = re.compile(r'(?<=[" ])[^\W\d_]{3,}(?=[" ,])(?!":)')  # in the texts of a 
 SLOTS_FROM, SLOTS_UNTIL, SOON_FROM = timedelta(hours=1), timedelta(days=80), timedelta(minutes=1)
 
 
+class ConflictError(RuntimeError):
+    """Another client prevents a request. Its response is in the statistics."""
+
+
 @dataclass(kw_only=True)
 class Learned:
     """What the users of a process have learned about the API.
@@ -66,18 +70,30 @@ class Learned:
 
 @dataclass(frozen=True)
 class Row:
-    """The key of a row, and when it was known to exist (monotonic, in seconds)."""
+    """The key of a row, when it was known to exist (monotonic, in seconds), and whether this user created it."""
 
     key: object
     known_at: float
+    is_own: bool = True
 
 
 class VirtualUser:
-    """Calls operations. Not safe to share between threads."""
+    """Calls operations. Not safe to share between threads.
+
+    If `is_alone`, no other client is there, so a conflict is an error.
+    """
 
     def __init__(
-        self, api: Api, learned: Learned, *, send: Send, administrator: Account, profile: Profile | None = None
+        self,
+        api: Api,
+        learned: Learned,
+        *,
+        send: Send,
+        administrator: Account,
+        profile: Profile | None = None,
+        is_alone: bool = False,
     ) -> None:
+        self._is_alone = is_alone
         self._api = api
         self._learned = learned
         self._send = send
@@ -86,7 +102,9 @@ class VirtualUser:
         self._accounts = {**signed_up, ADMIN: administrator} if api.has_accounts else {}
         # From the fewest rights to the most.
         self._roles = (ANONYMOUS, *self._accounts)
-        self._bodies = Bodies(api.document, api.targets, amounts=self._profile.amounts)
+        self._bodies = Bodies(
+            api.document, api.targets, amounts=self._profile.amounts, hints=api.hints, said=self._profile.values
+        )
         self._rows: dict[str, deque[Row]] = defaultdict(lambda: deque(maxlen=MAX_ROWS))
         self._listed: dict[str, list[object]] = {}
         self._words: dict[str, deque[str]] = defaultdict(lambda: deque("aeiou", maxlen=MAX_WORDS))
@@ -112,6 +130,7 @@ class VirtualUser:
             UnexpectedResponseError: a request got a wrong response.
             UnsupportedSchemaError: no valid request can be generated.
             LookupError: there is no row or account to call it with.
+            ConflictError: another client prevents the creation of a row that it needs.
         """
         account_operation = ACCOUNT_OPERATIONS.get(operation.label)
         if account_operation is not None:
@@ -138,15 +157,21 @@ class VirtualUser:
         if operation.label in self._profile.starting_soon:
             rows = deque([self._create_starting_soon(operation.collection)])
         if not rows and self._api.create_of(operation.collection) is None:
-            self._request(operation, Row(random.choice(self._keys_of(operation.collection)), 0.0))
+            row = Row(random.choice(self._keys_of(operation.collection)), 0.0, is_own=False)
+            if self._request(operation, row).status not in operation.successes:
+                del self._listed[operation.collection]
             return
         if not rows:
             self._remember(operation.collection, self._create(operation.collection))
         position = random.randrange(len(rows))
         row = rows[position]
-        if operation.restores_row:
-            self._delete(operation.collection, row)
-        response = self._request(operation, row)
+        try:
+            if operation.restores_row:
+                self._delete(operation.collection, row)
+            response = self._request(operation, row)
+        except ConflictError:
+            del rows[position]
+            raise
         if operation.ends_row or response.status not in operation.successes:
             del rows[position]
 
@@ -155,7 +180,7 @@ class VirtualUser:
         for _ in range(2):
             # After the first time it is known whether rows of the collection may refer to the same one.
             if len(rows) < ELEMENTS and creation is not None:
-                self._remember(operation.collection, self._request(creation))
+                self._remember(operation.collection, self._request_row(creation))
         taken = [rows.popleft() for _ in range(min(len(rows), ELEMENTS))]
         response = self._request(operation, *taken)
         if not operation.ends_row and response.status in operation.successes:
@@ -172,10 +197,21 @@ class VirtualUser:
         rows.extend(Row(key, time.monotonic()) for key in dict.fromkeys(keys) if key not in known)
 
     def _create(self, collection: str) -> Response:
-        operation = self._api.create_of(collection)
+        return self._request_row(self._api.create_of(collection))
+
+    def _request_row(self, operation: Operation | None, *rows: Row) -> Response:
+        """Call an operation that the next request needs.
+
+        Raises:
+            LookupError: there is none.
+            ConflictError: another client prevents it. The next call may have more luck.
+        """
         if operation is None:
-            raise LookupError(f"no operation creates rows of {collection}")
-        return self._request(operation)
+            raise LookupError("no operation creates or deletes the row that is needed")
+        response = self._request(operation, *rows)
+        if response.status not in operation.successes:
+            raise ConflictError(f"{operation.label}: {response.code}")
+        return response
 
     def _create_starting_soon(self, collection: str) -> Row:
         """Create a row that begins in the next minutes. It refers to new rows, so its slot is free."""
@@ -190,13 +226,10 @@ class VirtualUser:
         operation = self._api.batch_create_of(collection)
         if operation is None:
             return [self._create(collection).json()["id"]]
-        return [row["id"] for row in self._request(operation).json()]
+        return [row["id"] for row in self._request_row(operation).json()]
 
     def _delete(self, collection: str, row: Row) -> None:
-        operation = self._api.delete_of(collection)
-        if operation is None:
-            raise LookupError(f"no operation deletes rows of {collection}")
-        self._request(operation, row)
+        self._request_row(self._api.delete_of(collection), row)
 
     def _keys_of(self, collection: str) -> list[object]:
         """Return the keys of existing rows, from one page that is read once."""
@@ -233,24 +266,27 @@ class VirtualUser:
     def _request(self, operation: Operation, *rows: Row) -> Response:
         """Call the operations that must come before, then this one, in the least role that gets a valid response."""
         for label in self._profile.steps_before.get(operation.label, ()):
-            self._request(self._api.by_label[label], *rows)
+            self._request_row(self._api.by_label[label], *rows)
         previous = self._api.previous_step(operation)
         if previous is not None:
-            self._request(previous, *rows)
+            self._request_row(previous, *rows)
         self._rows.pop(self._profile.consumed.get(operation.label, ""), None)
-        roles = self._roles_for(operation)
-        for role in roles:
+        *others, last = self._roles_for(operation)
+        for role in others:
             try:
-                response = send_checked(self._send, self._request_in_role(operation, role, rows))
+                return self._request_as(operation, role, rows)
             except UnexpectedResponseError as error:
-                if role == roles[-1] or error.status not in DENIED:
+                if error.status not in DENIED:
                     raise
-            else:
-                self._learned.roles[operation.label] = role
-                if {"search", "page"} <= operation.optional_query:
-                    self._words[operation.collection].extend(WORD.findall(response.content.decode())[-MAX_WORDS:])
-                return response
-        raise LookupError(operation.label)
+        return self._request_as(operation, last, rows)
+
+    def _request_as(self, operation: Operation, role: str, rows: Sequence[Row]) -> Response:
+        """Call an operation in a role, and remember the role if the response is valid."""
+        response = send_checked(self._send, self._request_in_role(operation, role, rows))
+        self._learned.roles[operation.label] = role
+        if {"search", "page"} <= operation.optional_query:
+            self._words[operation.collection].extend(WORD.findall(response.content.decode())[-MAX_WORDS:])
+        return response
 
     def _roles_for(self, operation: Operation) -> tuple[str, ...]:
         """Return the roles to try, the least first: the learned one, or those that can create rows."""
@@ -274,16 +310,23 @@ class VirtualUser:
             query[IDS] = ",".join(str(row.key) for row in rows)
         path = operation.path_of(rows[0].key if rows else "")
         age = max((time.monotonic() - row.known_at for row in rows), default=0.0)
+        is_foreign = not self._is_alone and any(not row.is_own for row in rows)
         return Request(
             method=operation.method,
             path=f"{path}?{urlencode(query)}" if query else path,
             name=operation.name,
             successes=operation.successes,
-            conflicts=frozenset(code for code, seconds in self._profile.expected_conflicts.items() if age > seconds),
+            conflicts=self._conflicts(age),
+            is_foreign=is_foreign,
             headers=headers,
             body=body,
             is_stream=operation.is_stream,
         )
+
+    def _conflicts(self, age: float) -> frozenset[str]:
+        """Return the codes of a 409 that are no error for a row of this age in seconds."""
+        expected = {code for code, seconds in self._profile.expected_conflicts.items() if age > seconds}
+        return frozenset(expected if self._is_alone else self._api.conflicts | expected)
 
     def _generator(self, operation: Operation, *rows: Row) -> Callable[..., Any]:
         """Return a generator of values for one request, or one element. All its instants are in one slot."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from perf.load.operations import Api, OperationShuffle, UncallableOperationError
+from rowhouse.load.operations import Api, OperationShuffle, UncallableOperationError
 from tests.openapi_documents import document_of
 from tests.sample_entities.application import create_odd_app
 from tests.sample_entities.odd.registry import registry

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from rowhouse.load.hints import Hints
+
 DEFAULT_PREFIX = "/api/v1"
 # The paths of accounts below the prefix (docs/contract.md §6).
 SIGN_UP, LOGIN = "/users", "/auth/login"
@@ -22,6 +24,9 @@ ELEMENTS = 20
 SLO = "x-slo-ms"
 # States the field of a step, its states `from` and `to`, and the `initial` state of a row.
 TRANSITION = "x-transition"
+# The engine's codes of a 409 that another client can cause: it took the slot or the value, deleted the row that this
+# one refers to, or refers to this one.
+CONFLICTS = frozenset({"overlap", "duplicate", "reference_not_found", "still_referenced"})
 Schema = Mapping[str, Any]
 
 
@@ -113,14 +118,17 @@ class Operation:
 
 
 class Api:
-    """Every operation of one document, and the references between collections.
+    """Every operation of one document, and the references between collections. `hints` has the rules of tables.
 
     Raises:
         UncallableOperationError: the load test cannot call some operation.
     """
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
+    def __init__(self, document: Mapping[str, Any], hints: Mapping[str, Hints] | None = None) -> None:
         self.document = document
+        self.hints = hints or {}
+        # The codes of a 409 that another client can cause, however right the request is.
+        self.conflicts = CONFLICTS.union(*(hint.conflicts for hint in self.hints.values()))
         logins = [path.removesuffix(LOGIN) for path in document["paths"] if path.endswith(LOGIN)]
         self.has_accounts = bool(logins)
         self.prefix = logins[0] if logins else DEFAULT_PREFIX
@@ -197,13 +205,13 @@ class Api:
     def _errors(self, operation: Operation) -> Iterator[str]:
         """Yield why the operation cannot be called."""
         if operation.path.count("{") > 1:
-            yield "more than one parameter in the path; perf.load.operations must be taught where its rows come from"
+            yield "more than one parameter in the path; the load cannot tell where its rows come from"
         elif operation.takes_row:
             yield from self._row_errors(operation)
         if operation.takes_rows and self.create_of(operation.collection) is None:
             yield f"takes rows of {operation.collection}, and no operation has the schema of one"
         if operation.body is not None and operation.media_type not in (JSON, FORM, NDJSON):
-            yield f"takes {operation.media_type}; perf.load.virtual_user must be taught to generate it"
+            yield f"takes {operation.media_type}; the load generates no such body"
         if operation.slo_ms < 0:
             yield f"{SLO} must be a whole number of milliseconds from 1"
         if not operation.successes:

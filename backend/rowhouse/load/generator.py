@@ -1,9 +1,9 @@
-"""Run Locust without its web page: `python -m perf.load.generator --host … --output samples.json`.
+"""Run Locust without its web page: `python -m rowhouse.load.generator --host … --output samples.json`.
 
-It runs perf/locustfile.py unchanged. It waits until every user has arrived and signed in, lets the load warm up, and
-prints `measuring`. Then it records every request that begins in the measured time, however late its response is. It
-writes raw samples, because Locust's statistics are rounded to two digits. It does not evaluate them: `perf.load` starts
-it and does.
+It runs a locustfile unchanged, by default one with an empty profile. It waits until every user has arrived and signed
+in, lets the load warm up, and prints `measuring`. Then it records every request that begins in the measured time,
+however late its response is. It writes raw samples, because Locust's statistics are rounded to two digits. It does not
+evaluate them: `rowhouse.load.run` starts it, and others do.
 """
 
 import argparse
@@ -15,14 +15,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 # This must be first: Locust patches modules that others import.
-from perf.locustfile import TIMEOUT_SECONDS, ApiUser, coordinator  # isort: skip
-
 from locust import events
 from locust.env import Environment
 from locust.exception import StopTest
+from locust.util.load_locustfile import load_locustfile
 
-from perf.load.operations import UncallableOperationError
-from perf.load.sample_recorder import MEASURING, SampleRecorder
+from rowhouse.load.operations import UncallableOperationError
+from rowhouse.load.sample_recorder import MEASURING, SampleRecorder
+from rowhouse.load.visitor import TIMEOUT_SECONDS, ApiUser, coordinator, visitor
 
 ARRIVAL_SECONDS = 300.0
 ARRIVALS_PER_SECOND = 20.0
@@ -32,7 +32,7 @@ class ArrivalError(RuntimeError):
     """Users did not sign in within `ARRIVAL_SECONDS`."""
 
 
-def record(host: str, *, users: int, warm_up: float, seconds: float) -> SampleRecorder:
+def record(user_class: type[ApiUser], host: str, *, users: int, warm_up: float, seconds: float) -> SampleRecorder:
     """Load the server and return the recorder with its samples.
 
     Raises:
@@ -41,7 +41,7 @@ def record(host: str, *, users: int, warm_up: float, seconds: float) -> SampleRe
     """
     recorder = SampleRecorder()
     coordinator.prepare(host)
-    environment = Environment(user_classes=[ApiUser], events=events, host=host, stop_timeout=TIMEOUT_SECONDS)
+    environment = Environment(user_classes=[user_class], events=events, host=host, stop_timeout=TIMEOUT_SECONDS)
     runner = environment.create_local_runner()
     environment.events.request.add_listener(recorder.record)  # type: ignore[no-untyped-call]  # Locust's is untyped
     try:
@@ -58,6 +58,21 @@ def record(host: str, *, users: int, warm_up: float, seconds: float) -> SampleRe
     return recorder
 
 
+def user_class_of(file: Path | None) -> type[ApiUser]:
+    """Return the user class of a locustfile; one with an empty profile without a file.
+
+    Raises:
+        UncallableOperationError: the file has no class from `visitor`.
+    """
+    if file is None:
+        return visitor()
+    classes = load_locustfile(str(file))[0]
+    for found in classes.values():
+        if issubclass(found, ApiUser):
+            return found
+    raise UncallableOperationError(f"{file} has no user class; write: Visitor = visitor(Profile())")
+
+
 def _wait_for(users: int) -> None:
     deadline = time.monotonic() + ARRIVAL_SECONDS
     while coordinator.arrived < users:
@@ -68,15 +83,21 @@ def _wait_for(users: int) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(prog="python -m perf.load.generator", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m rowhouse.load.generator", description=__doc__)
     parser.add_argument("--host", required=True)
     parser.add_argument("--users", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=60.0, help="measured")
     parser.add_argument("--warm-up", type=float, default=10.0, help="seconds of load that are not measured")
     parser.add_argument("--output", type=Path, required=True, help="the file of raw samples")
+    parser.add_argument("--locustfile", type=Path, help="has a class from rowhouse.load.visitor")
+    parser.add_argument("--rows", type=int, default=0, help="that each table gets before the load")
     options = parser.parse_args(arguments)
+    coordinator.rows = options.rows
     try:
-        recorder = record(options.host, users=options.users, warm_up=options.warm_up, seconds=options.seconds)
+        user_class = user_class_of(options.locustfile)
+        recorder = record(
+            user_class, options.host, users=options.users, warm_up=options.warm_up, seconds=options.seconds
+        )
     except (UncallableOperationError, ArrivalError, StopTest) as error:
         sys.exit(f"cannot load {options.host}:\n{error}")
     options.output.write_text(json.dumps(recorder.samples), encoding="utf-8")

@@ -8,9 +8,10 @@ from typing import Any
 
 from starlette.testclient import TestClient
 
-from perf.load.accounts import Account, Request, Response, sender
-from perf.load.bodies import Bodies
-from perf.load.operations import Api
+from rowhouse.load.accounts import Account, Request, Response, sender
+from rowhouse.load.bodies import Bodies
+from rowhouse.load.hints import hints_of
+from rowhouse.load.operations import Api
 from rowhouse.registration.registry import Registry
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD
 
@@ -34,8 +35,8 @@ def creatable(registry: Registry) -> list[str]:
 
 def check_bodies(document: Mapping[str, Any], registry: Registry, path: str) -> None:
     """Validate sixty generated bodies of create and of update, and check that no member is ignored."""
-    api = Api(document)
-    bodies = Bodies(document, api.targets)
+    api = Api(document, hints_of([registry]))
+    bodies = Bodies(document, api.targets, hints=api.hints)
     schemas = registry.registrations[path].resource.schemas
     for method, place, model in (("POST", path, schemas.create), ("PATCH", f"{path}/{{id}}", schemas.update)):
         operation = api.by_label[f"{method} /{place}"]

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 import httpx2
 
-from perf.load.operations import DEFAULT_PREFIX, FORM, JSON, LOGIN, SIGN_UP
+from rowhouse.load.operations import DEFAULT_PREFIX, FORM, JSON, LOGIN, SIGN_UP
 
 REFRESH, LOGOUT = "/auth/refresh", "/auth/logout"
 PASSWORD = "/users/me/password"  # noqa: S105  a path
@@ -27,9 +27,10 @@ hashing = threading.BoundedSemaphore(2)
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One request and its valid responses. `name` groups it in statistics; `conflicts` are the valid codes of a 409.
+    """One request and its valid responses. `name` groups it in statistics.
 
-    A stream is read to its end like any other response, but timed to its first byte.
+    `conflicts` are the codes of a 409 that other clients can cause. If `is_foreign`, another client may have deleted
+    its row. A stream is read to its end like any other response, but timed to its first byte.
     """
 
     method: str
@@ -40,12 +41,20 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str | None = None
     is_stream: bool = False
+    is_foreign: bool = False
+
+    def conflict_of(self, response: "Response") -> str | None:
+        """Return the code of a response that another client caused; None for any other response."""
+        is_expected = (
+            (response.status == httpx2.codes.CONFLICT and response.code in self.conflicts)
+            or (response.status == httpx2.codes.PRECONDITION_FAILED and "If-Match" in self.headers)
+            or (response.status == httpx2.codes.NOT_FOUND and self.is_foreign)
+        )
+        return response.code if is_expected else None
 
     def error_of(self, response: "Response") -> str | None:
         """Return what is wrong with the response; None for a valid one."""
-        if response.status in self.successes:
-            return None
-        if response.status == httpx2.codes.CONFLICT and response.code in self.conflicts:
+        if response.status in self.successes or self.conflict_of(response) is not None:
             return None
         return f"{response.status or 'no response'} {response.content[:400].decode(errors='replace')}".strip()
 

@@ -1,0 +1,139 @@
+"""The command `rowhouse load`: call every operation of a project, and fail if one breaks its SLO."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import ceil
+from typing import Annotated
+
+import httpx2
+import typer
+
+from rowhouse.cli.project import find_project
+from rowhouse.load.operations import Api, UncallableOperationError
+from rowhouse.load.plan import HITS, seconds_needed
+from rowhouse.load.report import conclusion, faults, table
+from rowhouse.load.results import Endpoint, bounds_of, called, evaluate, passes
+from rowhouse.load.run import GeneratorError, Load, NotReadyError, api_at, generate
+from rowhouse.load.server import ServerStartError, administrator, database, served
+
+QUICK_SECONDS = 30.0
+LOCUSTFILE = "perf/locustfile.py"
+NOT_MADE = 2
+ERRORS = (GeneratorError, NotReadyError, ServerStartError, UncallableOperationError, httpx2.HTTPError, OSError)
+
+
+class TooShortError(ValueError):
+    """The run would call some operation too seldom. The message says what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How long and how hard to load."""
+
+    users: int
+    duration: float | None
+    quick: bool
+    think: float
+
+    def seconds_for(self, api: Api) -> float:
+        """Return the seconds to measure.
+
+        Raises:
+            TooShortError: the duration is too short for the operations, and the run is not a quick one.
+        """
+        needed = seconds_needed(api, users=self.users, think=self.think)
+        if self.quick:
+            return self.duration or QUICK_SECONDS
+        if self.duration is not None and self.duration < needed:
+            raise TooShortError(
+                f"{self.users} users need {needed:.0f} s to call each of {len(api.operations)} operations {HITS} "
+                f"times: give --duration {ceil(needed)}, more --users, a shorter --think, or --quick."
+            )
+        return self.duration or float(ceil(needed))
+
+    def announcement(self, api: Api, seconds: float) -> str:
+        """Return what is going to happen, for how long."""
+        needed = seconds_needed(api, users=self.users, think=self.think)
+        return (
+            f"{self.users} users call {len(api.operations)} operations for {seconds:.0f} s; they need {needed:.0f} s "
+            f"to call each {HITS} times{'; this run judges only what it calls' if self.quick else ''}."
+        )
+
+
+def load(  # noqa: PLR0913  one parameter for each option of the command line
+    *,
+    users: Annotated[int, typer.Option(min=1, help="Users at the same time.")] = 50,
+    duration: Annotated[
+        float | None,
+        typer.Option(min=1, help=f"Seconds to measure. Default: until each operation has {HITS} requests."),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help=f"Measure {QUICK_SECONDS:.0f} s, and judge only what was called.")
+    ] = False,
+    host: Annotated[
+        str | None, typer.Option(help="The address of a running server. Default: the project, on a new database.")
+    ] = None,
+    rows: Annotated[int, typer.Option(min=0, help="Rows that each table gets before the load.")] = 1000,
+    think: Annotated[float, typer.Option(min=0.01, help="Mean seconds between two tasks of a user.")] = 1.0,
+    servers: Annotated[int, typer.Option(min=1, help="Server processes that share one port, without --host.")] = 2,
+    database_url: Annotated[str | None, typer.Option(help="An empty database to use, without --host.")] = None,
+) -> None:
+    """Call every operation of the project, and hold each to its SLO.
+
+    Starts the project on a new database, fills its tables through the API, and loads it. With --host it loads a
+    running server: it writes, so name one without rows worth keeping; ADMIN_EMAIL and ADMIN_PASSWORD are those of its
+    administrator. Exits with 1 if an operation is over its SLO, fails or is never called, with 2 if no run was made.
+    """
+    project = find_project()
+    file = project.directory / LOCUSTFILE
+    given = Options(users=users, duration=duration, quick=quick, think=think)
+    try:
+        with _target(host, database_url, servers) as (address, environment):
+            api = api_at(address)
+            seconds = given.seconds_for(api)
+            print(given.announcement(api, seconds), flush=True)
+            plan = Load(
+                users=users, seconds=seconds, warm_up=2.0 if quick else 10.0, think=think, rows=rows,
+                locustfile=file if file.is_file() else None, environment=environment,
+            )  # fmt: skip
+            endpoints = evaluate(bounds_of(api), generate(plan, api, address), seconds=seconds)
+    except (*ERRORS, TooShortError) as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(NOT_MADE) from None
+    raise typer.Exit(conclude(endpoints, quick=quick))
+
+
+@contextmanager
+def _target(host: str | None, database_url: str | None, servers: int) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the address of the server, and the variables of its administrator."""
+    if host is not None:
+        yield host, {}
+        return
+    account = administrator()
+    with database(database_url) as (url, name):
+        print(f"Starting the project on {name} ...", flush=True)
+        with served(find_project(), url, servers=servers, settings=account) as address:
+            yield address, account
+
+
+def conclude(endpoints: Sequence[Endpoint], *, quick: bool) -> int:
+    """Print the table and the endpoints that broke their SLO. Return the exit status.
+
+    A quick run judges the endpoints that it called.
+    """
+    judged = called(endpoints) if quick else list(endpoints)
+    print(table(endpoints), *faults(judged), conclusion(judged), sep="\n")
+    if len(judged) < len(endpoints):
+        print(f"{len(endpoints) - len(judged)} operations were not called, so nothing is known about them")
+    return 0 if passes(judged) else 1
+
+
+application = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+application.command()(load)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the command with these arguments, and exit with its status."""
+    application(list(arguments), prog_name="rowhouse load")

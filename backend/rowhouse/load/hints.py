@@ -1,0 +1,101 @@
+"""What the tables of a project say about bodies beyond the OpenAPI document: order, bounds, unique values, references.
+
+The rules are those of `rowhouse.testing.bodies.rules`. A load run against an application that this process cannot
+import has none, and generates bodies from the document alone.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from fastapi import FastAPI
+
+from rowhouse.cli.project import find_project, load_application
+from rowhouse.entities.no_overlap import rules_of
+from rowhouse.registration.registry import Registration, Registry
+from rowhouse.testing.bodies.rules import Pairs, Reference, rules_for
+from rowhouse.testing.bodies.values import Schema
+
+log = logging.getLogger("rowhouse")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hints:
+    """The rules of one entity.
+
+    `name` is its class, `targets` the collection that a member refers to (None: no row is known), `conflicts` the codes
+    of its `NoOverlap`s. `sets_key`: a client chooses the `id`.
+    """
+
+    name: str = ""
+    unique: frozenset[str] = frozenset()
+    pairs: Pairs = ()
+    bounds: Mapping[str, Schema] = field(default_factory=dict)
+    targets: Mapping[str, str | None] = field(default_factory=dict)
+    conflicts: frozenset[str] = frozenset()
+    sets_key: bool = False
+
+
+NO_HINTS = Hints()
+
+
+def hints_of(registries: Sequence[Registry]) -> dict[str, Hints]:
+    """Return the rules of every entity, by the names of the schemas of its bodies."""
+    lines = [
+        (f"{registry.prefix}/{path}", registration)
+        for registry in registries
+        for path, registration in registry.registrations.items()
+    ]
+    collections = {registration.resource.table.key: path for path, registration in lines}
+    found: dict[str, Hints] = {}
+    for _, registration in lines:
+        for name, hints in _named(registration, collections):
+            found.setdefault(name, hints)
+    return found
+
+
+def _named(registration: Registration, collections: Mapping[str, str]) -> Iterator[tuple[str, Hints]]:
+    resource = registration.resource
+    rules = rules_for(resource)
+    # A member that refers to anything but the key of a collection is left out.
+    targets = {
+        name: collections.get(reference.table.key) if _is_key(reference) else None
+        for reference in rules.references
+        for name in reference.local
+    }
+    create = resource.schemas.create
+    hints = Hints(
+        name=resource.name,
+        unique=rules.unique,
+        pairs=rules.pairs,
+        bounds=rules.bounds,
+        targets=targets,
+        conflicts=frozenset(rule.error.code for rule in rules_of(resource.table)),
+    )
+    yield create.__name__, replace(hints, sets_key="id" in create.model_fields)
+    yield resource.schemas.update.__name__, hints
+    yield f"{resource.name}BatchUpdate", hints
+
+
+def _is_key(reference: Reference) -> bool:
+    """Return whether a reference is one member that names a row by its key."""
+    return len(reference.local) == 1 and reference.remote == tuple(reference.table.primary_key.columns.keys())
+
+
+def project_hints() -> dict[str, Hints]:
+    """Return the rules of the project in the working directory; none if its application cannot be imported here."""
+    try:
+        app = load_application(find_project())
+    except (ImportError, ValueError) as error:
+        log.warning("bodies come from the OpenAPI document alone: %s", error)
+        return {}
+    return _hints_and_close(app)
+
+
+def _hints_and_close(app: FastAPI) -> dict[str, Hints]:
+    """Return the rules, and close the application: it serves nothing here."""
+    if not hasattr(app.state, "registries"):
+        return {}
+    app.state.runner.close(seconds=1)
+    app.state.database.dispose()
+    return hints_of(app.state.registries)

@@ -1,0 +1,95 @@
+"""Generate the load of a running API in a process of its own, and return raw samples.
+
+`rowhouse.load.generator` is that process. Nothing here starts a server, reads a command line or writes a report.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx2
+
+from rowhouse.load.operations import Api
+from rowhouse.load.results import Sample, name_of
+from rowhouse.load.sample_recorder import MEASURING
+
+START_SECONDS = 120.0
+
+
+class GeneratorError(RuntimeError):
+    """The load generator ended without samples. It printed the reason on standard error."""
+
+
+class NotReadyError(RuntimeError):
+    """The server is not ready. The message has its last response."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """How many users do what: each waits for about `think` seconds between two tasks.
+
+    The tables get `rows` rows before. `seconds` are measured, after `warm_up` seconds that are not.
+    """
+
+    users: int
+    seconds: float
+    warm_up: float
+    think: float
+    rows: int = 0
+    locustfile: Path | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+Watch = Callable[["subprocess.Popen[str]"], None]
+
+
+def api_at(host: str, *, seconds: float = START_SECONDS) -> Api:
+    """Return the operations of a server as soon as it is ready: uvicorn opens the port before its workers are.
+
+    Raises:
+        NotReadyError: it is not ready in time.
+        UncallableOperationError: the document has an operation that the load does not understand.
+        httpx2.HTTPError: there is no server, or no document.
+    """
+    deadline = time.monotonic() + seconds
+    with httpx2.Client(base_url=host, timeout=START_SECONDS) as client:
+        while (response := client.get("/ready")).is_error:
+            if time.monotonic() > deadline:
+                raise NotReadyError(f"{host} is not ready after {seconds:.0f} s: {response.text}")
+            time.sleep(0.1)
+        return Api(client.get("/openapi.json").raise_for_status().json())
+
+
+def generate(load: Load, api: Api, host: str, *, watch: Watch = lambda _process: None) -> list[Sample]:
+    """Load the server and return the samples. `watch` is called with the generator when it begins to measure.
+
+    Raises:
+        GeneratorError: there are no samples.
+    """
+    with tempfile.TemporaryDirectory(prefix="load-samples-") as directory:
+        path = Path(directory) / "samples.json"
+        with subprocess.Popen(
+            _command(load, host, path),
+            env={**os.environ, **load.environment, "THINK_SECONDS": str(load.think)},
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as generator:
+            for line in generator.stdout or ():
+                if line.strip() == MEASURING:
+                    watch(generator)
+        if generator.returncode or not path.exists():
+            raise GeneratorError(f"the load generator ended with {generator.returncode}")
+        return [Sample(at, name_of(api, label), *rest) for at, label, *rest in json.loads(path.read_text("utf-8"))]
+
+
+def _command(load: Load, host: str, output: Path) -> list[str]:
+    words = [sys.executable, "-m", "rowhouse.load.generator", "--host", host, "--output", str(output)]
+    words += ["--users", str(load.users), "--seconds", str(load.seconds), "--warm-up", str(load.warm_up)]
+    words += ["--rows", str(load.rows)]
+    return [*words, "--locustfile", str(load.locustfile)] if load.locustfile else words

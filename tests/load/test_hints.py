@@ -1,0 +1,45 @@
+"""What the tables of a project say about bodies."""
+
+from pathlib import Path
+
+import pytest
+
+from rowhouse.entities.no_overlap import rules_of
+from rowhouse.load.hints import hints_of, project_hints
+from tests.sample_entities.odd.registry import registry
+
+
+def test_every_entity_has_hints_for_each_of_its_bodies() -> None:
+    """The collection of a reference, and the code of a conflict that another client can cause, are among them."""
+    hints = hints_of([registry])
+    for registration in registry.registrations.values():
+        resource = registration.resource
+        for name in (f"{resource.name}Create", f"{resource.name}Update", f"{resource.name}BatchUpdate"):
+            assert hints[name].name == resource.name
+        codes = {rule.error.code for rule in rules_of(resource.table)}
+        assert hints[f"{resource.name}Create"].conflicts == codes
+    paths = {f"/api/v1/{path}" for path in registry.registrations}
+    targets = {path for hint in hints.values() for path in hint.targets.values()}
+    assert targets >= {None}  # a station refers to the code of another one
+    assert targets - {None} <= paths
+
+
+@pytest.mark.parametrize(
+    ("module", "warning"),
+    [
+        ("import absent_module", "the OpenAPI document alone"),
+        ("from fastapi import FastAPI\napp = FastAPI()", ""),
+        ("from rowhouse import Registry, create_app\napp = create_app(Registry())", ""),
+    ],
+)
+def test_a_project_without_entities_has_no_hints(
+    module: str, warning: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """If the application cannot be imported here, the log says so: the server may run elsewhere."""
+    name = f"loaded{abs(hash(module))}"
+    (tmp_path / f"{name}.py").write_text(module)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ROWHOUSE_APP", f"{name}:app")
+    assert project_hints() == {}
+    assert warning in caplog.text
