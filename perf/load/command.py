@@ -78,8 +78,6 @@ def find_capacity(run: LoadRun, options: argparse.Namespace) -> tuple[Result, li
 
 
 def _measure(run: LoadRun, options: argparse.Namespace, users: int) -> Result:
-    needed = seconds_needed(run.api, users=users, think=options.think)
-    print(f"{users} users need {needed:.0f} s to call every operation {HITS} times", file=sys.stderr)
     return measure(run, users=users, seconds=options.seconds, warm_up=options.warm_up, think=options.think)
 
 
@@ -211,6 +209,8 @@ def _run(options: argparse.Namespace) -> Run:
         rows=options.rows,
         servers=options.servers,
     ) as load_run:
+        needed = seconds_needed(load_run.api, users=options.users, think=options.think)
+        print(f"{options.users} users need {needed:.0f} s to call every operation {HITS} times", file=sys.stderr)
         if options.what == CAPACITY:
             result, steps = find_capacity(load_run, options)
             return document(load_run, result, options, steps=steps)

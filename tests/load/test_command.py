@@ -1,6 +1,7 @@
 """The command `rowhouse load`: how long it takes, what it starts, what it prints, and how it exits."""
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -138,7 +139,7 @@ def test_without_a_host_the_project_is_started(
     assert "ZeroDivisionError" in capsys.readouterr().err
 
 
-def test_migrations_that_fail_end_the_command(tmp_path: Path) -> None:
+def test_migrations_that_fail_end_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what Alembic said. The password in a URL is not printed."""
     (tmp_path / "alembic.ini").write_text("[alembic]\nscript_location = absent\n")
     with (
@@ -146,6 +147,8 @@ def test_migrations_that_fail_end_the_command(tmp_path: Path) -> None:
         server.served(Project(tmp_path), "sqlite://", servers=1, settings={}),
     ):
         pass
+    monkeypatch.setattr(subprocess, "run", lambda *words, **_options: subprocess.CompletedProcess(words, 0, "", ""))
+    server._migrate(Project(tmp_path), {})
     with server.database("postgresql://u:secret@h/d") as (url, name):
         assert (url, name) == ("postgresql://u:secret@h/d", "postgresql://u:***@h/d")
 

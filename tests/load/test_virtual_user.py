@@ -354,6 +354,8 @@ def test_a_user_signs_in_once_with_each_role_that_is_needed(monkeypatch: pytest.
     user = VirtualUser(api, learned, send=send, administrator=administrator())
     user.sign_in()
     user.sign_in()
+    administrator().headers(send)  # has signed up long ago
+    assert sent.pop() == "/auth/login"
     assert sent == ["/users", "/auth/login"]
     monkeypatch.setattr("rowhouse.load.accounts.MARGIN_SECONDS", 1e6)
     user.call(api.by_label["GET /things"])
