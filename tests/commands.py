@@ -229,7 +229,7 @@ BY_A_TEST_OF_ITS_OWN = {
         "tests/world/test_operating.py::test_a_sqlite_file_is_backed_up_while_it_is_served"
     ),
     "developing.md: rowhouse new shop && cd shop": "tests/world/test_new_project.py::test_it_takes_entities",
-    "performance.md: rowhouse load": "tests/world/test_new_project.py::test_it_takes_entities",
+    "rowhouse load": "tests/world/test_new_project.py::test_it_takes_entities",
     "guide.md: API=http://127.0.0.1:8000/api/v1": "tests/app/test_guide.py::test_the_walk_goes_as_it_is_told",
 }
 
