@@ -23,7 +23,7 @@ from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.http import schema_names as naming
 from rowhouse.http.dependencies import CallerDep, SessionDep
 from rowhouse.http.routing import Router
-from rowhouse.http.schema_names import suffix_of
+from rowhouse.http.schema_names import add_part, suffix_of
 from rowhouse.registration.registry import Registry
 from rowhouse.schemas.columns import RegistrationError
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, PASSWORD, QUIET, unique
@@ -183,6 +183,14 @@ def test_one_document_holds_both(client: TestClient) -> None:
     (scheme,) = document["components"]["securitySchemes"].values()
     assert scheme["flows"]["password"]["tokenUrl"] == "/api/v1/auth/login"
     assert Counter(tag["name"] for tag in document["tags"])["categories"] == 1
+
+
+def test_a_security_scheme_of_a_later_version_is_in_the_document() -> None:
+    """Such as that of a hand-written route which only the second registry has."""
+    document: dict[str, Any] = {"paths": {}, "components": {"securitySchemes": {"one": {"type": "http"}}}}
+    later: dict[str, Any] = {"paths": {}, "components": {"securitySchemes": {"other": {"type": "apiKey"}}}}
+    add_part(document, later, suffix="v2")
+    assert document["components"]["securitySchemes"].keys() == {"one", "other"}
 
 
 def test_routes_have_their_versions_names(client: TestClient) -> None:

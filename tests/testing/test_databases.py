@@ -17,3 +17,4 @@ def test_a_cluster_begins_and_ends() -> None:
             assert row.fetchone() == ("off", "app", False)
     finally:
         wheel.close()
+    assert not wheel._directory.exists()
