@@ -1,1 +1,1 @@
-"""The migrations: there and back, equal to the classes, and the rules that only the database can hold."""
+"""Tests of migrations: up and down, equal to the classes, and rules that only the database can enforce."""

@@ -1,4 +1,4 @@
-"""Databases for migrations: a migrated one to look at, an empty one to change."""
+"""Fixtures: a migrated database to read, and an empty one to change."""
 
 from collections.abc import Iterator
 
@@ -23,19 +23,19 @@ def migrated_url(backend: str, databases: Databases) -> str:
 
 @pytest.fixture(scope="module")
 def migrated(migrated_url: str) -> Iterator[sa.Connection]:
-    """A connection to it, for reading: it holds no lock."""
+    """A connection to it for reading. It holds no lock."""
     yield from _connect(migrated_url, kind="read")
 
 
 @pytest.fixture
 def empty(backend: str, databases: Databases) -> Iterator[sa.Connection]:
-    """A connection to an empty database of the test's own."""
+    """A connection to an empty database."""
     yield from _connect(databases.empty(backend), kind="write")
 
 
 @pytest.fixture
 def street(databases: Databases) -> Iterator[sa.Connection]:
-    """A connection to the SQLite of `tests.migrations.street`, outside of a transaction."""
+    """A connection to the SQLite database of `tests.migrations.street`, outside a transaction."""
     for connection in _connect(databases.empty("sqlite"), kind="write"):
         for statement in STREET:
             connection.exec_driver_sql(statement)

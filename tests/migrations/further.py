@@ -1,4 +1,4 @@
-"""Further migrations after those of this repository, and what is logged while one of them waits."""
+"""Further migrations after those of this repository, and a record of the log while one of them waits."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -42,7 +42,7 @@ MakeChain = Callable[[str], "Chain"]
 
 @dataclass(eq=False)
 class Chain(logging.Handler):
-    """The migrations of this repository with further ones behind them, and what happens while one of these waits."""
+    """The migrations of this repository with further ones after them, and hooks for the time while one waits."""
 
     url: str
     folder: Path
@@ -54,12 +54,12 @@ class Chain(logging.Handler):
         self.newest = NEWEST
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep the line that is logged before a pause."""
+        """Record the line that is logged before a pause."""
         self.lines.append(record.getMessage())
         self.while_waiting()
 
     def add(self, revision: str, upgrade: str, downgrade: str = "pass") -> None:
-        """Write one more."""
+        """Write another migration."""
         bodies = {
             name: "\n".join(f"    {line}" for line in text.strip().splitlines())
             for name, text in (("upgrade", upgrade), ("downgrade", downgrade))
@@ -70,11 +70,11 @@ class Chain(logging.Handler):
 
     @property
     def config(self) -> Config:
-        """What `alembic` reads."""
+        """The configuration of Alembic."""
         return alembic_config(self.folder)
 
     def upgrade(self) -> None:
-        """`alembic upgrade heads`, as it is typed."""
+        """Run `alembic upgrade heads`."""
         command.upgrade(self.config, "heads")
 
     def run(self, statement: str) -> None:
@@ -83,25 +83,25 @@ class Chain(logging.Handler):
             connection.execute(statement.encode())
 
     def ask(self, statement: str) -> list[Any]:
-        """The first column of a query, on a connection of its own that waits for no lock."""
+        """Return the first column of a query, on a connection of its own that waits for no lock."""
         with connected(self.url) as connection:
             connection.execute("SET lock_timeout = '1ms'")
             return [row[0] for row in connection.execute(statement.encode())]
 
     def columns(self, table: str) -> set[str]:
-        """The names of a table's columns."""
+        """Return the names of a table's columns."""
         found = self.ask("SELECT attrelid::regclass || '.' || attname FROM pg_attribute WHERE attnum > 0")
         return {name.removeprefix(f"{table}.") for name in found}
 
     def revision(self) -> str:
-        """The newest migration that is stored."""
+        """Return the newest stored migration."""
         (found,) = self.ask("SELECT version_num FROM alembic_version")
         return str(found)
 
 
 @contextmanager
 def connected(url: str) -> Iterator[psycopg.Connection[Any]]:
-    """A connection of psycopg's own."""
+    """Open a psycopg connection."""
     with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
         yield connection
 
@@ -110,7 +110,7 @@ def connected(url: str) -> Iterator[psycopg.Connection[Any]]:
 def make_chain(
     databases: Databases, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[Callable[[str], Chain]]:
-    """`make_chain("sqlite")`: a migrated database that the settings name, and files that are read in a moment."""
+    """`make_chain("sqlite")` returns a migrated database that the settings name, with few files."""
 
     def make(backend: str) -> Chain:
         url = databases.prepared(backend, "migrated", migrate)

@@ -1,9 +1,7 @@
-"""A program: sees that nothing has drifted, declares a new entity, has Alembic write its migration, and applies it.
+"""A program: compares the models, declares a new entity, lets Alembic write its migration, and applies it.
 
-    DATABASE_URL=... python -m tests.migrations.odd_house <alembic.ini>
-
-A process of its own, because a class stays in the metadata for good. The database must be empty; the migration stays
-in the directory.
+DATABASE_URL=... python -m tests.migrations.odd_house <alembic.ini> It is a process of its own, because a class stays in
+the metadata. The database must be empty; the migration stays in the directory.
 """
 
 import sys
@@ -35,7 +33,7 @@ def declare() -> None:
     """Declare a column of every type that an entity may have."""
 
     class OddHouse(BigIntegerKey, Record, table=True):
-        """A house of no row."""
+        """An entity without rows."""
 
         __table_args__ = (
             sa.CheckConstraint("storeys > 0", name="storeys_positive"),
@@ -71,7 +69,7 @@ def declare() -> None:
 
 
 def write_and_apply(ini: str) -> None:
-    """Each step raises or exits when it finds something wrong."""
+    """Run all steps. Each raises or exits if it finds a fault."""
     config = Config(ini)
     config.set_main_option("file_template", "%%(slug)s")
     command.upgrade(config, "heads")

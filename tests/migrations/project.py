@@ -21,7 +21,7 @@ from tests.conftest import ROOT
 
 
 class Project:
-    """One database and the migrations that lead to it."""
+    """One database and its migrations."""
 
     def __init__(self, directory: Path, url: str) -> None:
         self.directory, self.settings = directory, Settings(database_url=url)
@@ -32,17 +32,17 @@ class Project:
 
     @property
     def versions(self) -> list[Path]:
-        """The files, the newest last."""
+        """Return the files, the newest last."""
         return sorted((self.directory / "versions").glob("*.py"), key=lambda path: path.stat().st_mtime_ns)
 
     @contextmanager
     def connected(self) -> Iterator[sa.Connection]:
-        """A connection to the database."""
+        """Open a connection to the database."""
         with self.engine.connect() as connection:
             yield connection
 
     def config(self, metadata: sa.MetaData) -> Config:
-        """Alembic's configuration for these models."""
+        """Return Alembic's configuration for these models."""
         config = Config()
         config.set_main_option("script_location", str(self.directory))
         config.set_main_option("path_separator", "os")
@@ -51,33 +51,33 @@ class Project:
         return config
 
     def plan(self, metadata: sa.MetaData, decisions: Decisions = Decisions()) -> Plan:  # noqa: B008  it is frozen
-        """What separates the database from the models."""
+        """Return the differences between the database and the models."""
         with self.connected() as connection:
             return plan(connection, metadata, decisions)
 
     def write(
         self, metadata: sa.MetaData, message: str = "change", *, decisions: Decisions = Decisions()  # noqa: B008  it is frozen
     ) -> tuple[Path, Plan] | None:  # fmt: skip
-        """Write the migration that follows."""
+        """Write the next migration."""
         with self.connected() as connection:
             return write(self.config(metadata), connection, metadata, message=message, decisions=decisions)
 
     def migrate(self, metadata: sa.MetaData, decisions: Decisions = Decisions()) -> Plan:  # noqa: B008  it is frozen
-        """Write the migration that follows and apply it, whatever it loses."""
+        """Write the next migration and apply it, whatever it loses."""
         written = self.write(metadata, decisions=decisions)
         self.upgrade(metadata)
         return written[1] if written is not None else Plan()
 
     def upgrade(self, metadata: sa.MetaData, to: str = "heads") -> None:
-        """Apply what is pending."""
+        """Apply the pending migrations."""
         command.upgrade(self.config(metadata), to)
 
     def downgrade(self, metadata: sa.MetaData, to: str = "-1") -> None:
-        """Undo the newest."""
+        """Undo the newest one."""
         command.downgrade(self.config(metadata), to)
 
     def execute(self, *statements: str) -> list[sa.Row[tuple[object, ...]]]:
-        """Run SQL; the rows of the last statement."""
+        """Run SQL and return the rows of the last statement."""
         with self.engine.begin() as connection:
             results = [connection.exec_driver_sql(statement) for statement in statements]
             return list(results[-1].all()) if results[-1].returns_rows else []
@@ -88,5 +88,5 @@ class Project:
 
 
 def names(operations: list[ops.MigrateOperation]) -> list[str]:
-    """The kinds of the operations."""
+    """Return the kinds of the operations."""
     return [type(operation).__name__ for operation in operations]

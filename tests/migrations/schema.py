@@ -1,4 +1,4 @@
-"""Reads back what a database holds, as lines that compare: for tests that ask whether two schemas are the same."""
+"""Reads the schema of a database as lines that can be compared."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ COUNTING_KEYS = "SELECT name FROM sqlite_master WHERE sql LIKE '%AUTOINCREMENT%'
 
 
 def tables(connection: sa.Connection) -> set[str]:
-    """Every column, key, constraint and index, each as one line; Alembic's own table is left out."""
+    """Return every column, key, constraint and index, each as one line, without Alembic's own table."""
     inspector = sa.inspect(connection)
     names = [name for name in inspector.get_table_names() if name != VERSION_TABLE]
     lines = {f"{name}: {line}" for name in names for line in _lines(inspector, name)}
@@ -22,7 +22,7 @@ def tables(connection: sa.Connection) -> set[str]:
 
 
 def tables_in_schemas(connection: sa.Connection, metadata: sa.MetaData) -> set[str]:
-    """The same of the tables that the models have in schemas, as far as they are there."""
+    """Return the same for the tables that the models have in schemas."""
     inspector = sa.inspect(connection)
     found = [
         table for table in metadata.tables.values() if table.schema and inspector.has_table(table.name, table.schema)
@@ -50,13 +50,13 @@ def _lines(inspector: sa.Inspector, table: str, schema: str | None = None) -> It
 
 
 def guards(connection: sa.Connection) -> dict[str, str]:
-    """The exclusion constraints (PostgreSQL) or triggers (SQLite) by name, each with its definition."""
+    """Return the exclusion constraints (PostgreSQL) or triggers (SQLite) by name, each with its definition."""
     source = EXCLUSIONS if connection.dialect.name == "postgresql" else TRIGGERS
     return {row[0]: " ".join(row[1].split()) for row in connection.exec_driver_sql(source)}
 
 
 def functions(connection: sa.Connection) -> set[str]:
-    """The definitions of the functions that the database holds; SQLite holds none."""
+    """Return the definitions of the functions in the database. SQLite has none."""
     if connection.dialect.name == "sqlite":
         return set()
     return set(connection.exec_driver_sql(FUNCTIONS).scalars())

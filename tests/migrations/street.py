@@ -1,4 +1,4 @@
-"""A street in SQLite: a table that has all that a table can have, those that refer to it, and ways to migrate it."""
+"""A SQLite database with a table of every kind of rule, tables that refer to it, and helpers that migrate it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -50,7 +50,7 @@ SCHEMA = "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' E
 
 @contextmanager
 def migration(connection: sa.Connection) -> Iterator[Any]:
-    """`op`, as a migration has it."""
+    """Yield `op`, as a migration has it."""
     connection.rollback()  # ends what a test has read
     context = MigrationContext.configure(connection, opts={"transactional_ddl": True})
     with guarded(connection, context.begin_transaction):
@@ -58,7 +58,7 @@ def migration(connection: sa.Connection) -> Iterator[Any]:
 
 
 def stored(connection: sa.Connection) -> dict[str, str]:
-    """Everything in the schema, by name, without the spaces that tell nothing."""
+    """Return the definition of everything in the schema, by name, without meaningless spaces."""
     found = {row[0]: " ".join(row[1].split()) for row in connection.exec_driver_sql(SCHEMA)}
     return {
         name: sql.replace("( ", "(").replace(" )", ")").replace('"houses"', "houses") for name, sql in found.items()
@@ -66,12 +66,12 @@ def stored(connection: sa.Connection) -> dict[str, str]:
 
 
 def rows(connection: sa.Connection, table: str = "houses") -> list[Any]:
-    """The rows of a table."""
+    """Return the rows of a table."""
     return [tuple(row) for row in connection.exec_driver_sql(f"SELECT * FROM {table}")]  # noqa: S608  the test's own
 
 
 def refusal(connection: sa.Connection, change: Callable[[Any], object]) -> str:
-    """Why a migration is refused; all of it is undone, and foreign keys are on again."""
+    """Return the error of a rejected migration. Require that it was rolled back, and that foreign keys are on again."""
     before = stored(connection), row_counts(connection)
     with pytest.raises(UnsafeMigrationError) as raised, migration(connection) as op:
         change(op)
@@ -81,7 +81,7 @@ def refusal(connection: sa.Connection, change: Callable[[Any], object]) -> str:
 
 
 def are_foreign_keys_on(connection: sa.Connection) -> bool:
-    """Whether the connection holds them, outside of a transaction."""
+    """Return True if the connection enforces foreign keys, outside a transaction."""
     connection.rollback()
     return bool(connection.exec_driver_sql("PRAGMA foreign_keys").scalar())
 

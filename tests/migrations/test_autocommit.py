@@ -1,4 +1,4 @@
-"""What may not stand in a transaction: Alembic's `autocommit_block`, as `CREATE INDEX CONCURRENTLY` needs it."""
+"""Statements that cannot run in a transaction: Alembic's `autocommit_block`, as `CREATE INDEX CONCURRENTLY` needs it."""
 
 import sqlalchemy as sa
 from alembic.migration import MigrationContext
@@ -10,7 +10,7 @@ from tests.databases import Databases
 
 
 def test_an_index_is_made_beside_writers(databases: Databases) -> None:
-    """And what follows the block is in a transaction again."""
+    """Statements after the block are in a transaction again."""
     engine = create_engine(Settings(database_url=databases.prepared("postgresql", "migrated", migrate)))
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"transactional_ddl": True})

@@ -1,7 +1,4 @@
-"""No drift, and a migration that Alembic writes for a new entity is right as it stands.
-
-On both databases, years from now.
-"""
+"""Migrations equal the models, and Alembic writes a correct migration for a new entity. On both databases, at any date."""
 
 import ast
 import os
@@ -23,7 +20,7 @@ pytestmark = pytest.mark.xdist_group("autogenerate")  # the program is run once 
 
 @pytest.fixture(scope="module")
 def scripts(backend: str, databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the migrations, with one more that was written on this database; see `odd_house`."""
+    """A copy of the migrations with another one, written on this database; see `odd_house`."""
     directory = tmp_path_factory.mktemp("scripts")
     copy_migrations(directory)
     program = [sys.executable, "-m", "tests.migrations.odd_house", str(directory / "alembic.ini")]
@@ -35,7 +32,7 @@ def scripts(backend: str, databases: Databases, tmp_path_factory: pytest.TempPat
 
 
 def test_the_migration_depends_on_no_code_that_may_change(scripts: Path) -> None:
-    """Nothing is imported from the application, nor from SQLModel."""
+    """It imports nothing from the application or from SQLModel."""
     tree = ast.parse((scripts / "versions" / "odd_houses.py").read_text())
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
     assert sorted(ast.unparse(node) for node in imports) == ["from alembic import op", "import sqlalchemy as sa"]
@@ -44,7 +41,7 @@ def test_the_migration_depends_on_no_code_that_may_change(scripts: Path) -> None
 
 
 def test_the_migration_runs_on_the_other_database_too(scripts: Path, backend: str, databases: Databases) -> None:
-    """Written on one, applied and undone on the other, with the names and types that it states."""
+    """It is written on one database, and applied and undone on the other, with the names and types that it states."""
     other = next(name for name in BACKENDS if name != backend)
     engine = sa.create_engine(databases.empty(other))
     with engine.connect() as connection:

@@ -1,4 +1,4 @@
-"""The chain of migrations: up, down and up again, and nothing in it that differs from the classes."""
+"""The chain of migrations: up, down and up again. Its result equals the classes."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ PREFIXES = {"key": "pk_", "foreign key": "fk_", "unique": "uq_", "check": "ck_",
 
 
 def config_for(connection: sa.Connection) -> Config:
-    """Alembic's configuration for a connection that is open already."""
+    """Return Alembic's configuration for an open connection."""
     config = alembic_config()
     config.attributes["connection"] = connection
     return config
@@ -43,7 +43,7 @@ def up(connection: sa.Connection) -> None:
 
 
 def test_up_down_up_gives_the_same_schema(empty: sa.Connection) -> None:
-    """Down leaves nothing behind, not even a function or a trigger; up again makes what up made."""
+    """A downgrade leaves nothing behind, not even a function or a trigger. Another upgrade makes the same schema."""
     up(empty)
     first = schema.tables(empty), schema.guards(empty), schema.functions(empty)
     empty.commit()
@@ -56,7 +56,7 @@ def test_up_down_up_gives_the_same_schema(empty: sa.Connection) -> None:
 
 
 def test_upgrading_twice_changes_nothing(empty: sa.Connection) -> None:
-    """A second upgrade finds nothing to do."""
+    """A second upgrade does nothing."""
     up(empty)
     first = schema.tables(empty)
     empty.commit()
@@ -65,7 +65,7 @@ def test_upgrading_twice_changes_nothing(empty: sa.Connection) -> None:
 
 
 def test_a_migrated_database_records_the_newest_revision(migrated: sa.Connection) -> None:
-    """What `/ready` compares."""
+    """`/ready` compares it."""
     stored = migrated.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all()
     revisions = Revisions.of_the_code()
     assert revisions is not None
@@ -73,7 +73,7 @@ def test_a_migrated_database_records_the_newest_revision(migrated: sa.Connection
 
 
 def test_the_engines_tables_are_those_of_its_branch(empty: sa.Connection) -> None:
-    """They are what its migrations create, and what `import rowhouse` declares."""
+    """Its migrations create the tables that `import rowhouse` declares."""
     command.upgrade(config_for(empty), "rowhouse@head")
     assert set(sa.inspect(empty).get_table_names()) == {*ENGINE_TABLES, schema.VERSION_TABLE}
     names = "import rowhouse, sqlmodel; print(*sqlmodel.SQLModel.metadata.tables)"
@@ -90,7 +90,7 @@ def test_no_branch_has_anything_to_change(migrated: sa.Connection, branch: str) 
 
 
 def test_a_project_never_changes_the_engines_tables(empty: sa.Connection) -> None:
-    """Not where they differ, nor where its models do not have them; the engine's branch finds the difference."""
+    """Neither if they differ, nor if its models lack them. The engine's branch finds the difference."""
     up(empty)
     empty.exec_driver_sql("DROP INDEX ix_users_search")
     empty.exec_driver_sql("ALTER TABLE users ADD COLUMN of_tomorrow INTEGER")
@@ -114,7 +114,7 @@ def _named(operation: Any) -> str:
 
 
 def test_the_classes_make_the_same_tables(migrated: sa.Connection, empty: sa.Connection) -> None:
-    """Finds what Alembic does not compare: check constraints, collations and keys that never count back."""
+    """Also in parts that Alembic does not compare: check constraints, collations and AUTOINCREMENT."""
     names = set(sa.inspect(migrated).get_table_names()) - {schema.VERSION_TABLE}
     create_fold_function(empty)
     create_trigram_function(empty)
@@ -123,7 +123,7 @@ def test_the_classes_make_the_same_tables(migrated: sa.Connection, empty: sa.Con
 
 
 def test_every_constraint_and_index_has_a_name_by_the_convention(migrated: sa.Connection) -> None:
-    """Conflicts are told apart by these names, and a downgrade drops by them."""
+    """Errors are translated by these names, and downgrades drop by them."""
     for line in schema.tables(migrated):
         table, _, rest = line.partition(": ")
         kind = next((kind for kind in PREFIXES if rest.startswith(f"{kind} ")), None)
@@ -134,7 +134,7 @@ def test_every_constraint_and_index_has_a_name_by_the_convention(migrated: sa.Co
 
 
 def test_text_sorts_by_code_point_on_postgresql(migrated: sa.Connection) -> None:
-    """As SQLite sorts, whatever the server's locale."""
+    """As on SQLite, in every locale of the server."""
     texts = [line for line in schema.tables(migrated) if "VARCHAR" in line]
     assert texts
     collated = [line for line in texts if 'COLLATE "C"' in line]

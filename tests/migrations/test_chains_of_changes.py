@@ -1,9 +1,8 @@
-"""Random chains of class changes over filled tables that refer to each other: nothing is lost that no change named.
+"""Random chains of class changes over filled tables: a migration loses only what it names.
 
-Walks the same chains each time, so that a run that fails tells of the change and not of its luck. A failure prints the
-seed of its chain, and `CHAINS_SEED=… CHAINS=1` repeats it. The long run by hand, over other chains:
-
-    CHAINS_SEED=$RANDOM CHAINS=100 CHAIN_STEPS=30 .venv/bin/python -m pytest tests/migrations/test_chains_of_changes.py
+The chains are the same in each run, so a new failure comes from a change of the code. A failure prints the seed of its
+chain; `CHAINS_SEED=… CHAINS=1` repeats it. A long run over other chains: CHAINS_SEED=$RANDOM CHAINS=100 CHAIN_STEPS=30
+.venv/bin/python -m pytest tests/migrations/test_chains_of_changes.py
 """
 
 import os
@@ -28,14 +27,14 @@ EMPTY_SCHEMA = ("DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
 
 
 class Empty:
-    """Gives an empty database of one kind again and again."""
+    """Returns an empty database of one kind, again and again."""
 
     def __init__(self, backend: str, databases: Databases) -> None:
         self._backend, self._databases = backend, databases
         self.engine = self._make()
 
     def __call__(self) -> sa.Engine:
-        """An engine of a database without tables; the former one is gone."""
+        """Return an engine of a database without tables. The former one is deleted."""
         if self._backend == "sqlite":
             self.engine.dispose()
             self.engine = self._make()
@@ -51,7 +50,7 @@ class Empty:
 
 @pytest.fixture
 def empty(backend: str, databases: Databases) -> Iterator[Empty]:
-    """`empty()`, for the tables that `create_all` makes."""
+    """`empty()` returns a database for the tables that `create_all` makes."""
     made = Empty(backend, databases)
     yield made
     made.engine.dispose()
@@ -69,7 +68,7 @@ def elsewhere(backend: str, databases: Databases) -> Iterator[Empty]:
 def test_a_chain_of_changes_loses_nothing(
     number: int, backend: str, databases: Databases, tmp_path: Path, empty: Empty, elsewhere: Empty
 ) -> None:
-    """Up, down, up at each step, and at the end; then on the other database."""
+    """Up, down and up at each step and at the end; then on the other database."""
     seed = SEED + number
     other = next(name for name in BACKENDS if name != backend)
     with (

@@ -1,7 +1,4 @@
-"""What autogenerate is told beside what Alembic sees.
-
-Names of references, keys that count, search indexes, lengths of text.
-"""
+"""Differences that Alembic alone misses: names of references, AUTOINCREMENT, search indexes, and lengths of text."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -42,18 +39,18 @@ def project(backend: str, databases: Databases, tmp_path: Path) -> Iterator[Proj
 
 
 def lines(project: Project, schema: Schema) -> set[str]:
-    """What the database holds."""
+    """Return the schema of the database as lines."""
     with project.connected() as connection:
         return catalogue(connection, schema)
 
 
 def test_whole_numbers_may_be_the_interval_of_a_rule(project: Project) -> None:
-    """The rule is found again as it was made."""
+    """A comparison finds the same rule again."""
     assert project.plan(build(SCHEMA)).operations == []
 
 
 def test_the_reference_of_a_renamed_column_gets_the_name_of_the_convention(project: Project) -> None:
-    """A conflict is told by that name; up, down and up."""
+    """The engine recognizes a conflict by that name. Up, down and up."""
     former = lines(project, SCHEMA)
     renamed = SCHEMA.with_table(replace(PETS, columns=(replace(PET[0], name="keeper_id"), *PET[1:])))
     made = project.migrate(build(renamed), parse(["pets.owner_id=keeper_id"], []))
@@ -69,7 +66,7 @@ def test_the_reference_of_a_renamed_column_gets_the_name_of_the_convention(proje
 
 
 def test_the_key_of_a_table_that_comes_back_counts_up_for_good(project: Project) -> None:
-    """As it did; a key that never counted does not."""
+    """As before. A key without AUTOINCREMENT stays without it."""
     former = lines(project, SCHEMA)
     left = SCHEMA.without("pets").without("notes")
     written = project.write(build(left))
@@ -83,10 +80,7 @@ def test_the_key_of_a_table_that_comes_back_counts_up_for_good(project: Project)
 
 @pytest.mark.parametrize("kind", ["long", "text"])
 def test_a_search_index_is_made_anew_when_its_column_gets_another_type(project: Project, kind: str) -> None:
-    """PostgreSQL would forget its statistics.
-
-    Also to a text without a length, which Alembic takes for the same type.
-    """
+    """PostgreSQL would lose its statistics. Also for a text without a length, which Alembic takes for the same type."""
     wider = SCHEMA.with_table(OWNERS.with_column(replace(OWNERS.columns[0], kind=kind)))
     made = project.migrate(build(wider))
     kinds = [type(one) for one in made.operations if not isinstance(one, ops.ExecuteSQLOp)]
@@ -98,7 +92,7 @@ def test_a_search_index_is_made_anew_when_its_column_gets_another_type(project: 
 
 
 def test_another_type_elsewhere_leaves_the_search_index_alone(project: Project) -> None:
-    """Of another column, or where the index is changed anyway."""
+    """Of another column, or if the index changes anyway."""
     bigger = SCHEMA.with_table(OWNERS.with_column(replace(OWNERS.columns[1], kind="big")))
     assert names(project.migrate(build(bigger)).operations) == ["AlterColumnOp"]
     changed = bigger.with_table(
@@ -109,6 +103,6 @@ def test_another_type_elsewhere_leaves_the_search_index_alone(project: Project) 
 
 
 def test_a_text_that_gets_a_length_loses_what_is_longer(project: Project) -> None:
-    """And says so."""
+    """The file states the loss."""
     shorter = SCHEMA.with_table(NOTES.with_column(replace(NOTES.columns[0], kind="long")))
     assert [loss.what.split(":")[0] for loss in project.plan(build(shorter)).losses] == ["notes.text"]

@@ -22,7 +22,7 @@ EXCUSED = f"# squawk-ignore require-concurrent-index-creation: a test's\n    {IN
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The migrations of this repository, for one more; the working directory holds them."""
+    """The working directory with the migrations of this repository and room for another one."""
     copy_migrations(tmp_path)
     shutil.copy(ROOT / ".squawk.toml", tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -30,14 +30,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def lint(folder: Path, upgrade: str) -> int:
-    """The exit status for one more migration."""
+    """Return the exit status for another migration."""
     body = {"upgrade": f"    {upgrade}", "downgrade": "    pass"}
     (folder / "versions/more.py").write_text(FILE.format(revision="more", before=NEWEST, **body))
     return lint_migrations.main(["more"])
 
 
 def test_every_migration_of_this_repository_passes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """And every one is read."""
+    """Each of them is checked."""
     scripts = ScriptDirectory.from_config(alembic_config(folder.parent))
     assert lint_migrations.main(["--engine"]) == 0
     assert capsys.readouterr().out == f"{len(list(scripts.walk_revisions()))} migrations\n"
@@ -81,7 +81,7 @@ def test_what_would_hold_up_a_busy_server_is_found(
     ids=["excused", "reading", "nullable", "with a default", "a new table", "concurrently"],
 )
 def test_what_holds_up_nobody_passes(folder: Path, upgrade: str) -> None:
-    """As what is excused does."""
+    """So does an excused statement."""
     assert lint(folder, f"import sqlalchemy as sa\n    {upgrade}") == 0
 
 
@@ -99,7 +99,7 @@ def test_what_holds_up_nobody_passes(folder: Path, upgrade: str) -> None:
 def test_an_excuse_has_a_reason_and_an_object(
     folder: Path, capsys: pytest.CaptureFixture[str], upgrade: str, said: str
 ) -> None:
-    """Or it would stay when what it excused has gone."""
+    """Otherwise it would outlive the statement that it excuses."""
     assert lint(folder, upgrade) == 1
     assert said in capsys.readouterr().out
 
@@ -118,13 +118,13 @@ def test_the_excuses_that_are_missing_are_written(folder: Path, capsys: pytest.C
 
 
 def test_a_revision_that_is_not_there_is_a_fault(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A check that reads nothing holds nothing."""
+    """A check that reads no file must not pass."""
     assert lint_migrations.main(["none"]) == 1
     assert capsys.readouterr().err == "There is no such migration.\n"
 
 
 def test_two_branches_and_what_joins_them_are_read(folder: Path) -> None:
-    """Each from where it begins."""
+    """Each from its beginning."""
     body = {"upgrade": "    pass", "downgrade": "    pass"}
     for revision in ("left", "right"):
         text = FILE.format(revision=revision, before=NEWEST, **body)

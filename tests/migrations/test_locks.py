@@ -1,4 +1,4 @@
-"""Migrations that get no lock on PostgreSQL: they give way, try again, and run nothing twice that was committed."""
+"""Migrations that get no lock on PostgreSQL are rolled back and tried again. Committed parts never run twice."""
 
 import re
 import threading
@@ -28,7 +28,7 @@ USERS = 'op.execute("ALTER TABLE users ADD COLUMN two integer")'
 
 @pytest.fixture(params=["no", "yes"], ids=["alone", "pooled"])
 def chain(request: pytest.FixtureRequest, make_chain: MakeChain, monkeypatch: pytest.MonkeyPatch) -> Chain:
-    """One on PostgreSQL, once with a session of one's own and once as behind a pooler."""
+    """Migrations on PostgreSQL, once with a session of their own and once as behind a pooler."""
     monkeypatch.setenv("LOCK_SECONDS", "0.1")
     monkeypatch.setenv("DATABASE_POOLER", request.param)
     monkeypatch.setattr(locks, "FIRST_PAUSE", 0.01)
@@ -37,7 +37,7 @@ def chain(request: pytest.FixtureRequest, make_chain: MakeChain, monkeypatch: py
 
 @pytest.fixture
 def user(chain: Chain) -> Iterator[psycopg.Connection[Any]]:
-    """Somebody who has read `users` and whose transaction stays open.
+    """A connection that has read `users` and keeps its transaction open.
 
     Until the first migration waits, unless the test says otherwise.
     """
@@ -49,7 +49,7 @@ def user(chain: Chain) -> Iterator[psycopg.Connection[Any]]:
 
 
 def test_it_lets_the_others_pass_and_tries_again(chain: Chain, user: psycopg.Connection[Any]) -> None:
-    """While it pauses, everybody reads what it wants to change and what it has changed; nothing is stored twice."""
+    """During its pause, others can read all tables. Nothing is stored twice."""
     chain.add("one", 'op.execute("ALTER TABLE books ADD COLUMN one integer")')
     chain.add("two", USERS)
 
@@ -84,10 +84,7 @@ def test_a_downgrade_does_so_too(chain: Chain, user: psycopg.Connection[Any]) ->
 def test_after_some_time_it_says_who_holds_the_lock(
     chain: Chain, user: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In one sentence, as plain `alembic` shows it too.
-
-    Nothing is stored, and each pause was longer than the one before.
-    """
+    """In one sentence, also with plain `alembic`. Nothing is stored, and each pause was longer than the one before."""
     monkeypatch.setattr(locks, "RETRY_SECONDS", 0.5)
     chain.add("two", USERS)
     chain.while_waiting = lambda: None
@@ -102,7 +99,7 @@ def test_after_some_time_it_says_who_holds_the_lock(
 
 
 def test_who_it_is_may_be_hidden(chain: Chain, databases: Databases) -> None:
-    """From a role that may not see what an administrator does; it still sees who it is."""
+    """A role without the right to see an administrator's activity sees only the administrator's name."""
     name = sa.make_url(chain.url).database
     with psycopg.connect(databases.administrator_url, dbname=name, autocommit=True) as connection:
         connection.execute("BEGIN")
@@ -114,7 +111,7 @@ def test_who_it_is_may_be_hidden(chain: Chain, databases: Databases) -> None:
 
 
 def test_a_deadlock_is_tried_again_too_and_nobody_may_be_found(chain: Chain) -> None:
-    """A statement that names no table holds nobody's name."""
+    """A statement that names no table has no holder."""
     chain.run("CREATE TABLE obstacle (id integer)")
     chain.add("one", f'op.execute("""{raising("40P01")}""")')
     chain.while_waiting = lambda: chain.run("DROP TABLE obstacle")
@@ -124,7 +121,7 @@ def test_a_deadlock_is_tried_again_too_and_nobody_may_be_found(chain: Chain) -> 
 
 
 def raising(sqlstate: str) -> str:
-    """A statement that fails as long as there is a table `obstacle`."""
+    """Add a statement that fails while the table `obstacle` exists."""
     return (
         "DO $$ BEGIN IF EXISTS (SELECT FROM pg_class WHERE relname = 'obst' || 'acle') THEN "
         f"RAISE EXCEPTION USING ERRCODE = '{sqlstate}'; END IF; END $$"
@@ -132,7 +129,7 @@ def raising(sqlstate: str) -> str:
 
 
 def test_what_is_no_lock_is_not_tried_again(chain: Chain) -> None:
-    """A statement that somebody has cancelled, say."""
+    """Such as a cancelled statement."""
     chain.run("CREATE TABLE obstacle (id integer)")
     chain.add("one", f'op.execute("""{raising("57014")}""")')
     with pytest.raises(sa.exc.OperationalError):
@@ -141,7 +138,7 @@ def test_what_is_no_lock_is_not_tried_again(chain: Chain) -> None:
 
 
 def test_what_a_migration_has_committed_is_not_run_again(chain: Chain, user: psycopg.Connection[Any]) -> None:
-    """A migration with an `autocommit_block` is stored as soon as it is done; only the one behind it is tried again."""
+    """A migration with an `autocommit_block` is stored as soon as it ends. Only the next one is tried again."""
     chain.add("one", BLOCK)
     chain.add("two", f'op.execute("CREATE TABLE made (id integer)")\n{USERS}')
     seen = []
@@ -162,7 +159,7 @@ def test_a_statement_that_stands_alone_is_tried_again_alone(
     user: psycopg.Connection[Any],
     behind: bool,  # noqa: FBT001  a parameter of pytest's
 ) -> None:
-    """Within an `autocommit_block`, and the first behind it; what stands before it in the block is there already."""
+    """Within an `autocommit_block`, and the first one after it. Earlier statements of the block are committed already."""
     chain.add("two", f"{BLOCK}{'' if behind else '    '}{USERS}" + '\nop.execute("CREATE TABLE made (id integer)")')
     chain.upgrade()
     assert len(chain.lines) == 1
@@ -184,10 +181,7 @@ def test_a_statement_that_stands_alone_is_tried_again_alone(
 def test_where_neither_can_be_tried_again_it_says_what_to_do(
     chain: Chain, user: psycopg.Connection[Any], before: str
 ) -> None:
-    """Behind an `autocommit_block` and something that would be undone with it, whoever has sent that.
-
-    Nothing of it is stored.
-    """
+    """After an `autocommit_block` and another statement, which a rollback would undo. Nothing of it is stored."""
     chain.add("two", f"import sqlalchemy as sa\n{BLOCK}{before}\n{USERS}")
     with pytest.raises(locks.LockedOutError, match=r"LockNotAvailable.*alembic stamp"):
         chain.upgrade()
@@ -198,7 +192,7 @@ def test_where_neither_can_be_tried_again_it_says_what_to_do(
 
 
 def test_what_says_concurrently_waits_as_long_as_it_takes(chain: Chain, user: psycopg.Connection[Any]) -> None:
-    """For a writer that was there before it; what follows waits no longer than anything else."""
+    """For a writer that began before it. Later statements have the usual limit."""
     chain.add("one", f"""
 with op.get_context().autocommit_block():
     op.create_index("ix_users_role", "users", ["role"], postgresql_concurrently=True)
@@ -217,17 +211,14 @@ with op.get_context().autocommit_block():
 
 
 def end_once_it_is_waited_for(writer: psycopg.Connection[Any], chain: Chain) -> None:
-    """End the writer's transaction when an index has waited for it three times as long as a lock may be waited for."""
+    """End the writer's transaction when an index has waited for it for three times the limit."""
     while not chain.ask(WAITING):
         assert writer.info.transaction_status
     writer.execute("ROLLBACK")
 
 
 def test_what_may_not_be_in_a_transaction_is_in_none(chain: Chain) -> None:
-    """Behind a pooler too, where the other statements of a block have one each.
-
-    And an error stays the error that it was.
-    """
+    """Behind a pooler too, where every other statement of a block has a transaction. Errors stay the same."""
     chain.add("one", """
 with op.get_context().autocommit_block():
     op.execute("VACUUM books")
@@ -241,7 +232,7 @@ with op.get_context().autocommit_block():
 
 
 def test_a_migration_that_has_committed_a_part_is_stored_when_it_is_done(backend: str, make_chain: MakeChain) -> None:
-    """On both databases, and whatever stops the one behind it: it is not run again the next time."""
+    """On both databases, whatever stops the next one. It does not run again."""
     chain = make_chain(backend)
     chain.add("one", BLOCK)
     chain.add("two", 'op.execute("nonsense")')

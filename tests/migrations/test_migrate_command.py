@@ -1,4 +1,4 @@
-"""A developer's day with `rowhouse migrate`: what it applies, what it only writes, and what it asks."""
+"""`rowhouse migrate` in development: which changes it applies, which it only writes, and its questions."""
 
 import re
 import shutil
@@ -38,28 +38,28 @@ class Day:
         self.models()
 
     def models(self, *columns: sa.Column[Any] | sa.Constraint) -> None:
-        """Have a table of prices with these columns beside its key, and no other; without any, no table."""
+        """Declare a table of prices with these columns besides its key, or no table."""
         metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
         if columns:
             sa.Table("prices", metadata, sa.Column("id", sa.Integer, primary_key=True), *columns)
         self.metadata = metadata
 
     def run(self, words: list[str]) -> int:
-        """Run the command; its exit status."""
+        """Run the command and return its exit status."""
         return migrate.run(words, metadata=self.metadata)
 
     @property
     def config(self) -> Config:
-        """Alembic's configuration."""
+        """The configuration of Alembic."""
         return alembic_config(self.root)
 
     @property
     def files(self) -> set[str]:
-        """The names of the migrations."""
+        """Return the names of the migrations."""
         return {path.name for path in (self.root / "alembic/versions").glob("*.py")}
 
     def execute(self, statement: str) -> list[tuple[Any, ...]]:
-        """Run SQL; the rows."""
+        """Run SQL and return the rows."""
         with self.engine.begin() as connection:
             result = connection.exec_driver_sql(statement)
             return [tuple(row) for row in result] if result.returns_rows else []
@@ -67,7 +67,7 @@ class Day:
 
 @pytest.fixture
 def day(backend: str, databases: Databases, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Day]:
-    """The first thing that a developer does: a class, and a row of it."""
+    """A project with one class and a row of it."""
     made = Day(tmp_path / "shop", databases.empty(backend), monkeypatch)
     made.models(name())
     assert made.run(["--start"]) == 0
@@ -77,12 +77,12 @@ def day(backend: str, databases: Databases, monkeypatch: pytest.MonkeyPatch, tmp
 
 
 def name(column: str = "name", length: int = 50, *, nullable: bool = True) -> sa.Column[str]:
-    """A column of text."""
+    """Return a text column."""
     return sa.Column(column, sa.String(length), nullable=nullable)
 
 
 def test_what_only_adds_is_applied_unasked(day: Day) -> None:
-    """A column with a default too; its rows are filled."""
+    """A column with a default too. Its rows are filled."""
     day.models(name(), sa.Column("active", sa.Boolean, nullable=False, default=True))
     assert day.run(["--start"]) == 0
     assert day.execute("SELECT name, active FROM prices") in ([("oak", True)], [("oak", 1)])
@@ -119,7 +119,7 @@ def test_a_change_that_loses_something_wants_a_message(day: Day, capsys: pytest.
 
 
 def test_a_change_that_loses_nothing_is_applied_with_its_message(day: Day, capsys: pytest.CaptureFixture[str]) -> None:
-    """A wider type, say; a start only says that the models have changed."""
+    """Such as a wider type. A start only reports that the models have changed."""
     day.models(name(length=80))
     assert day.run(["--start"]) == 1
     assert 'The models have changed. Run rowhouse migrate "what changed".' in capsys.readouterr().out
@@ -129,7 +129,7 @@ def test_a_change_that_loses_nothing_is_applied_with_its_message(day: Day, capsy
 
 
 def test_a_rename_is_asked_about_at_a_terminal(day: Day, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The answer decides; where there is no terminal the words do."""
+    """The answer decides. Without a terminal the options do."""
     day.models(name("title"))
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
     asked: list[str] = []
@@ -147,7 +147,7 @@ def test_a_rename_is_asked_about_at_a_terminal(day: Day, monkeypatch: pytest.Mon
 def test_without_a_terminal_the_words_decide(
     day: Day, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Until then nothing is written."""
+    """Without options nothing is written."""
     day.models(name("title"))
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: False))
     assert day.run(["title instead of name"]) == 1
@@ -159,7 +159,7 @@ def test_without_a_terminal_the_words_decide(
 
 @pytest.mark.parametrize("words", [["--rename", "prices.name"], ["--drop", "prices."], ["--rename", "prices.x=y"]])
 def test_words_of_another_form_are_refused(day: Day, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """With the form that is right, or with what is not there."""
+    """The message has the right form, or the name that does not exist."""
     day.models(name("title"))
     assert day.run(["title", *words]) == 1
     assert words[1] in capsys.readouterr().err
@@ -167,7 +167,7 @@ def test_words_of_another_form_are_refused(day: Day, words: list[str], capsys: p
 
 
 def test_a_file_that_could_not_be_applied_is_removed(day: Day, capsys: pytest.CaptureFixture[str]) -> None:
-    """The message says why; the database is as it was, and the next start is not poisoned."""
+    """The message says why. The database stays as it was, and the next start works."""
     day.execute("INSERT INTO prices (id, name) VALUES (2, 'oak')")
     day.models(sa.Column("name", sa.String(50), unique=True))
     assert day.run(["one name once"]) == 1
@@ -181,7 +181,7 @@ def test_a_file_that_could_not_be_applied_is_removed(day: Day, capsys: pytest.Ca
 
 
 def test_a_file_of_somebody_else_that_cannot_be_applied_is_named(day: Day, capsys: pytest.CaptureFixture[str]) -> None:
-    """With what to do; nothing of it is applied."""
+    """The message says what to do. Nothing of it is applied."""
     assert day.run([]) == 0
     day.models(name(), name("note"))
     assert day.run(["a note"]) == 0
@@ -196,7 +196,7 @@ def test_a_file_of_somebody_else_that_cannot_be_applied_is_named(day: Day, capsy
 def test_a_file_whose_change_does_not_fit_the_rows_is_named(
     day: Day, backend: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Both databases refuse it; the values are what they were."""
+    """Both databases reject it. The values stay."""
     day.models(name(length=2))
     assert day.run(["shorter"]) == 0
     assert day.run([]) == 1
@@ -209,7 +209,7 @@ def test_a_file_whose_change_does_not_fit_the_rows_is_named(
 
 
 def test_a_second_file_of_one_day_and_message_is_another_file(day: Day) -> None:
-    """Its name has its revision."""
+    """Its name contains its revision."""
     for number in range(3):
         day.models(name(), *(name(f"note_{one}") for one in range(number + 1)))
         assert day.run(["add a note"]) == 0
@@ -229,7 +229,7 @@ def test_a_column_that_nothing_fills_is_refused_before_anything_is_written(
 
 
 def test_an_empty_migration_follows_the_newest_one(day: Day, capsys: pytest.CaptureFixture[str]) -> None:
-    """It is written and not applied; without a message nothing is."""
+    """It is written and not applied. Without a message nothing is written."""
     assert day.run(["split name", "--empty"]) == 0
     (path,) = (day.root / "alembic/versions").glob("*_split_name.py")
     assert f"Wrote alembic/versions/{path.name}. Fill it in" in capsys.readouterr().out
@@ -241,7 +241,7 @@ def test_an_empty_migration_follows_the_newest_one(day: Day, capsys: pytest.Capt
 
 
 def test_the_first_migration_begins_the_projects_branch(day: Day) -> None:
-    """It depends on the engine's newest; those behind it follow, and all of them are in the project."""
+    """It depends on the engine's newest one. Later ones follow it, and all are in the project."""
     day.models(name(), name("note"))
     assert day.run(["--start"]) == 0
     first, second = [
@@ -295,7 +295,7 @@ def test_a_new_project_gets_its_files(
 def test_a_missing_template_of_migrations_is_created(
     databases: Databases, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With the first migration, and once: `rowhouse new` leaves it out."""
+    """Once, with the first migration: `rowhouse new` leaves it out."""
     day = Day(tmp_path / "shop", databases.empty("sqlite"), monkeypatch)
     (day.root / "alembic/script.py.mako").unlink()
     assert create_missing(day.root, module="app.api", source="backend", template=False) == []
@@ -308,7 +308,7 @@ def test_a_missing_template_of_migrations_is_created(
 
 
 def test_this_repository_has_the_files_of_a_new_project(tmp_path: Path) -> None:
-    """What is tested here holds there. `alembic/env.py` of this repository also runs without the product."""
+    """So these tests apply to it. Its `alembic/env.py` also works without the product."""
     assert create_missing(tmp_path, module="app.api", source="backend") == [
         "alembic.ini",
         "alembic/env.py",

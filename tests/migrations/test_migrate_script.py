@@ -1,4 +1,4 @@
-"""`scripts/migrate` and `alembic upgrade`: on an empty database, twice, several at once, written out as SQL."""
+"""`scripts/migrate` and `alembic upgrade`: on an empty database, twice, concurrently, and written out as SQL."""
 
 import contextlib
 import io
@@ -36,20 +36,20 @@ UPGRADE = [sys.executable, "-m", "alembic", "upgrade", "heads"]
 
 @pytest.fixture
 def url(backend: str, databases: Databases, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The URL of an empty database, which the settings name."""
+    """The URL of an empty database that the settings name."""
     made = databases.empty(backend)
     monkeypatch.setenv("DATABASE_URL", made)
     return made
 
 
 def tree() -> dict[str, int]:
-    """Every file of the migrations with the instant of its last change."""
+    """Return every file of the migrations with its modification time."""
     files = [path for path in (ROOT / "alembic").rglob("*") if "__pycache__" not in path.parts]
     return {str(path): path.stat().st_mtime_ns for path in files if path.is_file()}
 
 
 def read(url: str) -> tuple[set[str], dict[str, str], set[str], list[str]]:
-    """Everything that a database holds, and the revision that it says it has."""
+    """Return the schema of a database and its revision."""
     engine = create_engine(Settings(database_url=url))
     with engine.connect() as connection:
         revisions = list(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars())
@@ -59,7 +59,7 @@ def read(url: str) -> tuple[set[str], dict[str, str], set[str], list[str]]:
 
 
 def test_it_succeeds_twice_and_writes_nothing(url: str) -> None:
-    """As `scripts/run` does at each start in development; the models are what the migrations make."""
+    """As at each start of `scripts/run` in development. The migrations equal the models."""
     before = tree()
     assert [migrate.main([]), migrate.main([])] == [0, 0]
     assert tree() == before
@@ -67,13 +67,13 @@ def test_it_succeeds_twice_and_writes_nothing(url: str) -> None:
 
 
 def test_several_at_once_on_an_empty_database_wait_for_each_other(url: str, migrated_url: str, tmp_path: Path) -> None:
-    """Each ends well, and the database is as one alone makes it."""
+    """All succeed, and the result equals that of one alone."""
     upgrade_at_once(url, tmp_path, count=AT_ONCE)
     assert read(url) == read(migrated_url)
 
 
 def test_a_migrator_waits_for_another_as_long_as_that_takes(url: str, backend: str) -> None:
-    """Longer than a statement waits for a lock; then it does what is left to do."""
+    """Longer than a statement waits for a lock. Then it applies the rest."""
     engine = create_engine(Settings())
     with engine.connect() as connection:
         connection.begin()
@@ -90,7 +90,7 @@ def test_a_migrator_waits_for_another_as_long_as_that_takes(url: str, backend: s
 
 
 def written_out() -> str:
-    """What `alembic upgrade heads --sql` writes for the database of the settings."""
+    """Return the output of `alembic upgrade heads --sql`."""
     config = alembic_config()
     config.output_buffer = written = io.StringIO()
     command.upgrade(config, "heads", sql=True)
@@ -98,7 +98,7 @@ def written_out() -> str:
 
 
 def test_the_sql_that_is_written_out_makes_the_same_database(url: str, backend: str, migrated_url: str) -> None:
-    """Tables, constraints, indexes, guards, functions and the revision, applied by the database's own client."""
+    """Tables, constraints, indexes, triggers, functions and the revision, applied by the database's own client."""
     script = written_out()
     if backend == "sqlite":
         with contextlib.closing(sqlite3.connect(sa.make_url(url).database or "")) as connection:
@@ -111,7 +111,7 @@ def test_the_sql_that_is_written_out_makes_the_same_database(url: str, backend: 
 
 
 def test_check_tells_whether_a_migration_is_missing(url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """An empty database lacks one; the newest does not, and nothing is changed by looking."""
+    """An empty database lacks one, an up-to-date one none. The check changes nothing."""
     assert migrate.main(["--check"]) == 1
     assert "Run scripts/migrate first" in capsys.readouterr().err
     assert migrate.main([]) == 0
@@ -121,7 +121,7 @@ def test_check_tells_whether_a_migration_is_missing(url: str, capsys: pytest.Cap
 def test_a_setting_that_does_not_hold_is_told_in_a_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As `scripts/serve` says it, which asks this command first; a database that is down too."""
+    """The same sentence as `scripts/serve`. So is an unreachable database."""
     monkeypatch.setenv("ENVIRONMENT", "production")
     assert migrate.run(["--check"]) == 1
     monkeypatch.setenv("ENVIRONMENT", "development")
@@ -136,7 +136,7 @@ def test_a_setting_that_does_not_hold_is_told_in_a_sentence(
 def test_a_migrator_that_waits_in_vain_says_so_in_a_sentence(
     databases: Databases, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """For the other, here; what a single statement waits for in vain is told alike."""
+    """For another migrator, or for a lock."""
     monkeypatch.setenv("DATABASE_URL", databases.empty("postgresql"))
     monkeypatch.setattr(running, "WAIT_SECONDS", 0.1)
     with running.migrating(Settings()):
@@ -145,7 +145,7 @@ def test_a_migrator_that_waits_in_vain_says_so_in_a_sentence(
 
 
 def test_a_database_that_is_newer_than_the_code_lacks_nothing(url: str) -> None:
-    """In a rolling deploy the old code is still started on it."""
+    """Older code still starts on it during a rolling deploy."""
     assert migrate.main([]) == 0
     set_revision(url, "from-tomorrow")
     assert migrate.main(["--check"]) == 0
@@ -154,7 +154,7 @@ def test_a_database_that_is_newer_than_the_code_lacks_nothing(url: str) -> None:
 def test_a_database_that_does_not_answer_is_not_called_old(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """The server starts, and `/ready` tells when it can serve; the address and its password are in no message."""
+    """The server starts, and `/ready` reports when it can serve. No message has the URL or its password."""
     monkeypatch.setenv("DATABASE_URL", f"postgresql+psycopg://app:secret-word@/none?host={tmp_path}")
     assert migrate.main(["--check"]) == 0
     told = capsys.readouterr().err
@@ -163,7 +163,7 @@ def test_a_database_that_does_not_answer_is_not_called_old(
 
 
 def set_revision(url: str, revision: str) -> None:
-    """Have the database say that it has another revision."""
+    """Store another revision."""
     engine = create_engine(Settings(database_url=url))
     with engine.begin() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
@@ -171,7 +171,7 @@ def set_revision(url: str, revision: str) -> None:
 
 
 def test_outside_development_no_migration_is_written(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the models say; here, that everything is missing."""
+    """Whatever the models are; here all tables are missing."""
     monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("JWT_SECRET", "x" * 32)
     monkeypatch.setattr(migrate, "differences", lambda _settings: pytest.fail("it compared"))
@@ -182,7 +182,7 @@ def test_outside_development_no_migration_is_written(url: str, monkeypatch: pyte
 
 
 def test_what_only_adds_is_applied_unasked() -> None:
-    """A table with its search index and its rule, or a column that may be null; nothing that takes away."""
+    """A table with its search index and its rule, or a nullable column. A removal is not."""
     rule = Rule("ex_t", "t", "a", "b", "c", {})
     search = SearchIndexRule("ix_t_search", "t", ("name",))
     column = sa.Column("note", sa.String(), nullable=True)
@@ -211,7 +211,7 @@ def upgrade() -> None:
 def test_migrators_wait_through_an_autocommit_block(
     databases: Databases, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Where a migration leaves its transaction to make an index on PostgreSQL concurrently, others wait, and it does not."""
+    """While a migration builds an index concurrently on PostgreSQL outside a transaction, other migrators wait."""
     url = databases.empty("postgresql")
     monkeypatch.setenv("DATABASE_URL", url)
     copy_migrations(tmp_path)

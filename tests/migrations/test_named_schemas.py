@@ -1,4 +1,4 @@
-"""What migrations say of tables in a schema, on a SQLite that has no schemas."""
+"""Migrations of tables in a schema, on SQLite, which has no schemas."""
 
 import io
 import shutil
@@ -62,7 +62,7 @@ def downgrade() -> None:
 
 @pytest.fixture
 def connection(databases: Databases) -> Iterator[sa.Connection]:
-    """An empty SQLite."""
+    """A connection to an empty SQLite database."""
     engine = create_engine(Settings(database_url=databases.empty("sqlite")))
     with engine.connect() as made:
         yield made
@@ -74,7 +74,7 @@ def tasks(_metadata: sa.MetaData) -> None:
 
 
 def test_a_file_that_was_written_by_hand_runs_on_both(databases: Databases, tmp_path: Path, backend: str) -> None:
-    """Its SQL as text too; up and down."""
+    """Its SQL text too. Up and down."""
     project = Project(tmp_path / "project", databases.empty(backend))
     (project.directory / "versions" / "1_by_hand.py").write_text(FILE)
     project.upgrade(models(tasks))
@@ -90,7 +90,7 @@ def test_a_file_that_was_written_by_hand_runs_on_both(databases: Databases, tmp_
 
 
 def test_a_file_is_written_out_for_sqlite(databases: Databases, tmp_path: Path) -> None:
-    """The tables that a text may mean are those of the models."""
+    """The models say which tables a text may name."""
     project = Project(tmp_path / "project", databases.empty("sqlite"))
     (project.directory / "versions" / "1_by_hand.py").write_text(FILE)
     metadata = models(lambda made: sa.Table("jobs", made, sa.Column("id", sa.Integer()), schema="ops"))
@@ -135,7 +135,7 @@ def test_a_column_of_a_filled_table_becomes_not_null(
 
 
 def word(*, nullable: bool) -> sa.Column[str]:
-    """A text with a default."""
+    """Return a text with a default."""
     return sa.Column("word", portable_text(9), nullable=nullable, default="new")
 
 
@@ -164,7 +164,7 @@ def test_a_table_is_rebuilt_whenever_a_batch_says_so(connection: sa.Connection) 
 
 
 def test_two_tables_that_differ_in_their_schema_alone_are_refused(databases: Databases, tmp_path: Path) -> None:
-    """Their indexes would have one name; the message says what to change."""
+    """The names of their indexes would collide. The message says what to change."""
 
     def alike(metadata: sa.MetaData) -> None:
         for schema in (None, "ops"):
@@ -177,7 +177,7 @@ def test_two_tables_that_differ_in_their_schema_alone_are_refused(databases: Dat
 
 
 def test_names_are_joined_and_parted() -> None:
-    """What SQLite has as schemas itself is left alone."""
+    """SQLite's own schemas stay as they are."""
     names = [(None, "jobs"), ("ops", "jobs")]
     assert [parted(joined_name(table, schema)) for schema, table in names] == names
     assert [joined_name("jobs", own) for own in ("main", "temp")] == ["jobs", "jobs"]
@@ -185,7 +185,7 @@ def test_names_are_joined_and_parted() -> None:
 
 
 def test_a_text_means_a_table_only_where_it_names_one() -> None:
-    """Neither a column of an alias nor a text in quotes."""
+    """Not a column of an alias, nor a literal."""
     given = """UPDATE ops . "jobs" AS ops SET note = 'ops.jobs' WHERE ops.id = 1"""
     assert in_one_name(given, {"ops.jobs"}) == """UPDATE "ops.jobs" AS ops SET note = 'ops.jobs' WHERE ops.id = 1"""
     assert in_one_name(given, set()) == given
@@ -200,12 +200,12 @@ def test_a_text_means_a_table_only_where_it_names_one() -> None:
     ],
 )
 def test_statements_have_one_name(source: sa.ClauseElement, text: str) -> None:
-    """Those in a schema of PostgreSQL's; SQLite's own schemas stay."""
+    """For PostgreSQL's schemas. SQLite's own schemas stay."""
     assert str(source.compile(dialect=SQLiteWithSchemas())).strip() == text
 
 
 def test_another_sqlite_has_its_own_schemas() -> None:
-    """An engine that is not ours may have attached databases."""
+    """Another engine may have attached databases."""
     buffer = io.StringIO()
     context = MigrationContext.configure(dialect_name="sqlite", opts={"as_sql": True, "output_buffer": buffer})
     operations: Any = Operations(context)

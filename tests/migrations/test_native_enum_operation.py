@@ -22,7 +22,7 @@ MEMBERS = "SELECT enumlabel FROM pg_enum WHERE enumtypid = to_regtype('state') O
 
 
 def members(connection: sa.Connection) -> list[str]:
-    """The members of the type, or those that SQLite lists."""
+    """Return the members of the type, or those that SQLite's view lists."""
     if connection.dialect.name == "postgresql":
         return list(connection.exec_driver_sql(MEMBERS).scalars())
     if "enum_state" not in sa.inspect(connection).get_view_names():
@@ -50,7 +50,7 @@ def test_a_type_is_made_once_and_dropped_when_no_column_has_it(empty: sa.Connect
 
 
 def test_a_row_that_has_a_member_that_goes_is_an_error(empty: sa.Connection) -> None:
-    """The error names the member, and nothing is changed, on both databases."""
+    """The error names the member, and nothing changes, on both databases."""
     operations: Any = Operations(MigrationContext.configure(empty))
     operations.create_enum("state", "a", "b")
     empty.exec_driver_sql("CREATE TABLE houses (state state)")
@@ -68,7 +68,7 @@ def test_a_row_that_has_a_member_that_goes_is_an_error(empty: sa.Connection) -> 
 
 
 def test_a_comparison_names_the_columns_of_the_type(empty: sa.Connection) -> None:
-    """So that SQLite can look for rows with a member that goes, also where it is a downgrade that takes it away."""
+    """SQLite searches them for rows with a removed member, also in a downgrade."""
 
     def declared(*state: str) -> sa.MetaData:
         metadata = sa.MetaData()
@@ -93,14 +93,14 @@ def test_a_comparison_names_the_columns_of_the_type(empty: sa.Connection) -> Non
 
 
 def test_written_out_as_sql_it_cannot_look_for_the_columns() -> None:
-    """Said before anything is written."""
+    """The error comes before anything is written."""
     context = MigrationContext.configure(dialect_name="postgresql", opts={"as_sql": True})
     with pytest.raises(CommandError, match="run it on a database"):
         Operations(context).invoke(ChangeEnum("state", ("a", "b"), ("b",)))
 
 
 def test_written_out_for_sqlite_it_looks_for_no_rows() -> None:
-    """There is no database to look into; the list of members is made anew."""
+    """There is no database. The view of the members is created again."""
     buffer = io.StringIO()
     context = MigrationContext.configure(dialect_name="sqlite", opts={"as_sql": True, "output_buffer": buffer})
     Operations(context).invoke(ChangeEnum("state", ("a", "b"), ("b",), [("houses", "state")]))
@@ -109,7 +109,7 @@ def test_written_out_for_sqlite_it_looks_for_no_rows() -> None:
 
 
 def test_each_undoes_the_other() -> None:
-    """As a downgrade needs it; a member that comes is an addition, one that goes is none."""
+    """As a downgrade needs it. A new member is an addition, a removed one is not."""
     made = CreateEnum("state", ("a",)).reverse()
     assert isinstance(made, DropEnum)
     assert made.reverse().members == ("a",)
@@ -122,7 +122,7 @@ def test_each_undoes_the_other() -> None:
 
 @pytest.mark.parametrize("backend", ["sqlite"], scope="session")
 def test_a_database_that_was_migrated_before_gets_its_list(empty: sa.Connection) -> None:
-    """A view of somebody else's under such a name is left alone."""
+    """A project's own view with such a name is left alone."""
     metadata = sa.MetaData()
     sa.Table("houses", metadata, sa.Column("state", sa.Enum("it's", ":b", name="State of it")))
     metadata.create_all(empty)
@@ -140,7 +140,7 @@ def test_a_database_that_was_migrated_before_gets_its_list(empty: sa.Connection)
 
 
 def test_a_member_that_goes_is_a_loss() -> None:
-    """Another order of the members is none."""
+    """Another order of the members is not."""
     change = ChangeEnum("state", ("a", "b", "c"), ("c", "d"))
     assert [loss.what for loss in losses_of([change])] == ["state: the members a, b"]
     assert losses_of([ChangeEnum("state", ("a", "b"), ("b", "a"))]) == []

@@ -1,4 +1,4 @@
-"""`op.create_no_overlap`: autogenerate misses the rule where it is not, writes it in one line, and the line works.
+"""`op.create_no_overlap`: autogenerate finds a missing rule, writes it in one line, and the line works.
 
 On both databases.
 """
@@ -22,7 +22,7 @@ LIVE = {"state": ("on", "it's"), "rank": (1, 2), "firm": (True,)}
 
 
 def declared() -> sa.MetaData:
-    """A place, and stays at it that do not overlap while they are on, firm and of some rank."""
+    """Return a table with places, and one with stays that must not overlap while they are live."""
     metadata = sa.MetaData()
     sa.Table("places", metadata, sa.Column("id", sa.Integer(), primary_key=True))
     sa.Table(
@@ -40,7 +40,7 @@ def declared() -> sa.MetaData:
 
 
 def missing(connection: sa.Connection, metadata: sa.MetaData) -> UpgradeOps:
-    """What autogenerate would do."""
+    """Return the operations that autogenerate finds."""
     script: MigrationScript = produce_migrations(
         MigrationContext.configure(connection, opts=autogenerate_options(metadata)), metadata
     )
@@ -50,7 +50,7 @@ def missing(connection: sa.Connection, metadata: sa.MetaData) -> UpgradeOps:
 
 
 def stay(connection: sa.Connection, metadata: sa.MetaData, days: tuple[int, int], **values: Any) -> None:
-    """One row by plain SQL."""
+    """Insert a row with plain SQL."""
     first, last = (date(2030, 1, day) for day in days)
     row = {"place_id": 1, "arrival": first, "departure": last, "state": "on", "rank": 1, "firm": True, **values}
     connection.execute(metadata.tables["stays"].insert(), row)
@@ -58,7 +58,7 @@ def stay(connection: sa.Connection, metadata: sa.MetaData, days: tuple[int, int]
 
 @pytest.fixture
 def metadata(empty: sa.Connection) -> sa.MetaData:
-    """The tables, whose rule the database has lost."""
+    """The tables, whose rule the database lacks."""
     found = declared()
     found.create_all(empty)
     assert missing(empty, found).is_empty()
@@ -101,7 +101,7 @@ def test_the_line_holds_the_rule_and_its_undoing_gives_it_up(empty: sa.Connectio
 
 
 def test_another_text_is_another_rule(empty: sa.Connection, metadata: sa.MetaData) -> None:
-    """So one that was changed by hand is put right; what is dropped is what the database holds."""
+    """A rule that was changed by hand is restored. The stored one is dropped."""
     stored = Rule(
         "ex_stays_place_id", "stays", "place_id", "arrival", "departure", {"state": ("it's",), "firm": (False,)}
     )
@@ -119,7 +119,7 @@ FOREIGN = {
 
 
 def test_what_others_have_made_is_left_alone(empty: sa.Connection, backend: str) -> None:
-    """A trigger, or an exclusion constraint, that is none of ours."""
+    """A trigger or an exclusion constraint of the project."""
     metadata = declared()
     metadata.create_all(empty)
     empty.exec_driver_sql(FOREIGN[backend])
@@ -139,14 +139,14 @@ def test_a_rule_that_has_lost_a_trigger_is_made_anew(empty: sa.Connection) -> No
 
 
 def test_a_rule_goes_with_its_table(empty: sa.Connection) -> None:
-    """It is dropped first, and another table of that name has its own."""
+    """It is dropped first. A new table of that name has a rule of its own."""
     declared().create_all(empty)
     kinds = [type(one).__name__ for one in missing(empty, sa.MetaData()).ops]
     assert kinds == ["DropNoOverlap", "DropTableOp", "DropTableOp"]
 
 
 def test_a_copy_of_a_table_has_the_rule() -> None:
-    """Under its name, as Alembic and `to_metadata` copy tables."""
+    """With its name, as Alembic and `to_metadata` copy tables."""
     table = declared().tables["stays"].to_metadata(sa.MetaData())
     assert [rule.rule for rule in rules_of(table)] == [rule.rule for rule in rules_of(declared().tables["stays"])]
     unnamed = NoOverlap("a", "b", "c").copied()
@@ -154,7 +154,7 @@ def test_a_copy_of_a_table_has_the_rule() -> None:
 
 
 def quoted() -> sa.MetaData:
-    """A rule under names that SQL has to quote, for a column that may be NULL."""
+    """Return a rule with names that SQL must quote, for a nullable column."""
     metadata = sa.MetaData()
     columns = [sa.Column(name, sa.Integer()) for name in ("order", 'von "wann"', "Bis", "Größe")]
     live = {"Größe": (1, 2), "Zustand": ("a:b", "100%")}
@@ -165,7 +165,7 @@ def quoted() -> sa.MetaData:
 
 
 def test_names_are_quoted(empty: sa.Connection) -> None:
-    """In what holds the rule, and where it is dropped, made and compared."""
+    """In the rule, and where it is created, dropped and compared."""
     metadata = quoted()
     metadata.create_all(empty)
     assert missing(empty, metadata).is_empty()
@@ -192,7 +192,7 @@ FORMER = "EXCLUDE USING gist (int8range(place_id, place_id, '[]') WITH &&, dater
 @pytest.mark.parametrize("backend", ["postgresql"], scope="session")
 @pytest.mark.parametrize("is_nullable", [False, True])
 def test_a_former_constraint_stays_where_the_resource_is_needed(empty: sa.Connection, *, is_nullable: bool) -> None:
-    """It let a row without one conflict with every other. Where there may be such rows it is made anew."""
+    """It let a row without a resource conflict with every other one. If such rows may exist, it is created again."""
     metadata = declared()
     rule = rules_of(metadata.tables["stays"])[0]
     rule.live = {}

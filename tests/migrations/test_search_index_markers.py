@@ -17,14 +17,14 @@ MARKERS = {"ix_books_search", "ix_reviews_search", "ix_users_search"}
 
 @pytest.fixture
 def engine(databases: Databases) -> Iterator[sa.Engine]:
-    """A migrated SQLite of the test's own."""
+    """A migrated SQLite database."""
     made = create_engine(Settings(database_url=databases.prepared("sqlite", "migrated", migrate)))
     yield made
     made.dispose()
 
 
 def test_the_migrations_make_them(engine: sa.Engine) -> None:
-    """Of the product's tables and of the engine's; a comparison then finds nothing, and misses one that is gone."""
+    """For the product's and the engine's tables. A comparison finds no difference, and finds a missing one."""
     with engine.connect() as connection:
         inspector = sa.inspect(connection)
         found = {index["name"] for table in ("books", "reviews", "users") for index in inspector.get_indexes(table)}
@@ -40,7 +40,7 @@ def test_the_migrations_make_them(engine: sa.Engine) -> None:
     "query", ["title = 'a' AND author = 'b'", "title IS NULL", "id > 3", "1 = 1 ORDER BY title, author"]
 )
 def test_no_query_uses_one(engine: sa.Engine, query: str) -> None:
-    """It holds nothing, so that a query that used it would find nothing."""
+    """It is empty, so a query that used it would find nothing."""
     with engine.connect() as connection:
         steps = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN SELECT * FROM books WHERE {query}").all()  # noqa: S608  a case
         assert not any("ix_books_search" in str(step) for step in steps)

@@ -1,4 +1,4 @@
-"""`op.create_search_index`: autogenerate misses the index where it is not, writes it in one line, and the line works.
+"""`op.create_search_index`: autogenerate finds a missing index, writes it in one line, and the line works.
 
 On both databases.
 """
@@ -21,7 +21,7 @@ INDEXES = "SELECT indexname, indexdef FROM pg_indexes WHERE indexname LIKE 'ix_%
 
 
 def declared(*columns: str) -> sa.MetaData:
-    """Plays, searched by their titles and by a column whose name has to be quoted."""
+    """Return a table of plays, searched by title and by a column whose name must be quoted."""
     metadata = sa.MetaData()
     fold_with(metadata)
     texts = [sa.Column("title", sa.Text()), sa.Column("order", sa.String(20)), sa.Column("place", sa.String(20))]
@@ -38,7 +38,7 @@ def declared(*columns: str) -> sa.MetaData:
 
 
 def missing(connection: sa.Connection, metadata: sa.MetaData) -> UpgradeOps:
-    """What autogenerate would do."""
+    """Return the operations that autogenerate finds."""
 
     def include_object(element: Any, _name: Any, kind: str, _reflected: Any, _other: Any) -> bool:
         return is_ordinary(element, kind)
@@ -51,12 +51,12 @@ def missing(connection: sa.Connection, metadata: sa.MetaData) -> UpgradeOps:
 
 
 def lines(operations: UpgradeOps | DowngradeOps) -> list[str]:
-    """The operations that a migration would hold."""
+    """Return the lines of a migration."""
     return [line.strip() for line in render_python_code(operations).splitlines() if line.strip().startswith("op.")]
 
 
 def indexes(connection: sa.Connection) -> dict[str, str]:
-    """Search indexes by name, each with its definition."""
+    """Return the search indexes by name, each with its definition."""
     if connection.dialect.name == "sqlite":
         return {}
     found = connection.execute(sa.text(INDEXES))
@@ -64,7 +64,7 @@ def indexes(connection: sa.Connection) -> dict[str, str]:
 
 
 def test_a_new_table_brings_its_index(empty: sa.Connection) -> None:
-    """On SQLite too, for the migration may run elsewhere; made without a migration it is there at once."""
+    """On SQLite too, because the migration may run elsewhere. `create_all` creates it as well."""
     metadata = declared("title", "order")
     found = missing(empty, metadata)
     assert lines(found)[-1] == LINE
@@ -75,7 +75,7 @@ def test_a_new_table_brings_its_index(empty: sa.Connection) -> None:
 
 
 def test_the_line_makes_the_index_and_its_undoing_drops_it(empty: sa.Connection) -> None:
-    """A table that is there already and lacks it is seen."""
+    """A table without its index is found."""
     declared().create_all(empty)
     create_trigram_function(empty)
     metadata = declared("title", "order")
@@ -91,7 +91,7 @@ def test_the_line_makes_the_index_and_its_undoing_drops_it(empty: sa.Connection)
 
 
 def test_what_a_renamed_column_has_left_goes_with_the_index(empty: sa.Connection) -> None:
-    """PostgreSQL keeps the statistics of its former name; those of others stay."""
+    """PostgreSQL keeps statistics under the former name. Other statistics stay."""
     declared("title", "order").create_all(empty)
     empty.exec_driver_sql("ALTER TABLE plays RENAME COLUMN title TO heading")
     is_postgresql = empty.dialect.name == "postgresql"
@@ -106,7 +106,7 @@ def test_what_a_renamed_column_has_left_goes_with_the_index(empty: sa.Connection
 
 @pytest.mark.parametrize("columns", [("title",), ("order", "title"), ()])
 def test_other_columns_are_another_index(empty: sa.Connection, columns: tuple[str, ...]) -> None:
-    """Their order too, for a search asks for them in it; and one that is declared no more goes."""
+    """Also in another order. An undeclared index is dropped."""
     declared("title", "order").create_all(empty)
     kinds = [type(operation) for operation in missing(empty, declared(*columns)).ops]
     wanted = [DropSearchIndex, CreateSearchIndex][: 2 if columns else 1]
@@ -123,7 +123,7 @@ def test_each_undoes_the_other() -> None:
 
 @pytest.mark.parametrize("columns", [("titel",), ("id",), ()])
 def test_only_text_columns_are_searched(columns: tuple[str, ...]) -> None:
-    """Said when the class is made, with those that there are."""
+    """The error comes when the class is made, and names the text columns."""
     with pytest.raises(ValueError, match="which are title, order, place"):
         sa.Table(
             "plays", sa.MetaData(), sa.Column("id", sa.Integer(), primary_key=True),

@@ -1,4 +1,4 @@
-"""A migration of SQLite is committed only when whatever rows refer to is there, and triggers and views can be used."""
+"""A migration on SQLite is committed only if every referenced row exists, and triggers and views work."""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from tests.migrations.street import are_foreign_keys_on, migration, refusal, row
 
 
 def test_a_trigger_that_mentions_a_column_that_is_gone_is_named(street: sa.Connection) -> None:
-    """And so is a view."""
+    """So is a view."""
 
     def change(op: Any) -> None:
         with op.batch_alter_table("houses") as batch:
@@ -27,7 +27,7 @@ def test_a_trigger_that_mentions_a_column_that_is_gone_is_named(street: sa.Conne
 
 
 def test_a_trigger_may_be_mended_later_in_the_migration(street: sa.Connection) -> None:
-    """What counts is the end."""
+    """Only the end of the migration counts."""
     with migration(street) as op:
         with op.batch_alter_table("houses") as batch:
             batch.drop_column("name")
@@ -37,7 +37,7 @@ def test_a_trigger_may_be_mended_later_in_the_migration(street: sa.Connection) -
 
 
 def test_a_trigger_of_a_view_is_looked_at_too(street: sa.Connection) -> None:
-    """And one that fires when rows are deleted."""
+    """And one that fires on deletes."""
     on_delete = "CREATE TRIGGER high_old INSTEAD OF DELETE ON high BEGIN SELECT OLD.name; END"
     with migration(street) as op:
         op.execute("CREATE TRIGGER high_new INSTEAD OF INSERT ON high BEGIN SELECT NEW.rooms; END")
@@ -51,7 +51,7 @@ def test_a_trigger_of_a_view_is_looked_at_too(street: sa.Connection) -> None:
 
 
 def test_a_row_that_refers_to_none_is_named(street: sa.Connection) -> None:
-    """With its table, its number and the parent; one that was there before is no fault of the migration."""
+    """With its table, its number and the parent. An earlier fault does not count."""
     street.rollback()
     driver: Any = street.connection.driver_connection
     driver.executescript(
@@ -76,7 +76,7 @@ def test_a_row_that_refers_to_none_is_named(street: sa.Connection) -> None:
 
 
 def test_a_key_that_is_not_unique_any_more_is_named(street: sa.Connection) -> None:
-    """Each write to the table that refers to it would fail."""
+    """Each write to a table that refers to it would fail."""
 
     def change(op: Any) -> None:
         op.execute("DROP TABLE plans")
@@ -86,7 +86,7 @@ def test_a_key_that_is_not_unique_any_more_is_named(street: sa.Connection) -> No
 
 
 def test_only_the_first_faults_are_told(street: sa.Connection) -> None:
-    """And how many there are more."""
+    """With the number of the others."""
 
     def change(op: Any) -> None:
         for key in range(18):
@@ -96,7 +96,7 @@ def test_only_the_first_faults_are_told(street: sa.Connection) -> None:
 
 
 def test_nothing_is_checked_where_nothing_was_done(street: sa.Connection) -> None:
-    """So a start without a pending migration takes no time."""
+    """A start without a pending migration takes no time."""
     statements: list[str] = []
 
     @sa.event.listens_for(street, "before_cursor_execute")
@@ -109,9 +109,9 @@ def test_nothing_is_checked_where_nothing_was_done(street: sa.Connection) -> Non
 
 
 def test_foreign_keys_are_on_again_whatever_happens(street: sa.Connection) -> None:
-    """After a migration, and after one that left its transaction open, which is undone.
+    """After a migration, and after one that left its transaction open, which is rolled back.
 
-    `refusal` sees to one that fails.
+    `refusal` checks this for a failing one.
     """
     with migration(street) as op:
         assert street.exec_driver_sql("PRAGMA foreign_keys").scalar() == 0
@@ -125,7 +125,7 @@ def test_foreign_keys_are_on_again_whatever_happens(street: sa.Connection) -> No
 
 
 def test_elsewhere_a_migration_only_has_its_transaction(empty: sa.Connection, backend: str) -> None:
-    """PostgreSQL alters in place, and checks by itself."""
+    """PostgreSQL alters in place and checks by itself."""
     begun: list[str] = []
 
     @contextlib.contextmanager

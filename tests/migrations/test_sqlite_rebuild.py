@@ -1,4 +1,4 @@
-"""A table of SQLite that is rebuilt keeps its rows, those that refer to it, and all that belongs to it."""
+"""A rebuilt table on SQLite keeps its rows, references to it, and everything that belongs to it."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from tests.migrations.street import alter, are_foreign_keys_on, migration, refus
 
 
 def test_a_longer_name_changes_nothing_else(street: sa.Connection) -> None:
-    """Not a word of the schema, not a row of any table, not the counter of keys."""
+    """The rest of the schema, all rows and the counter of keys stay the same."""
     before, counts, houses = stored(street), row_counts(street), rows(street)
     with migration(street) as op, op.batch_alter_table("houses") as batch:
         batch.alter_column("name", type_=sa.String(20), existing_type=sa.String(10), existing_nullable=False)
@@ -31,7 +31,7 @@ def test_a_longer_name_changes_nothing_else(street: sa.Connection) -> None:
 
 
 def test_what_the_batch_changes_is_changed(street: sa.Connection) -> None:
-    """Constraints and indexes are dropped, replaced and added by name, wherever they are written; the rest stays."""
+    """Constraints and indexes are dropped, replaced and added by name, wherever they are written. The rest stays."""
     before = stored(street)
     with migration(street) as op, op.batch_alter_table("houses") as batch:
         batch.drop_constraint("tall", type_="check")
@@ -65,7 +65,7 @@ def test_what_the_batch_changes_is_changed(street: sa.Connection) -> None:
 
 
 def test_what_mentions_a_column_goes_with_it(street: sa.Connection) -> None:
-    """Its checks and indexes, as on PostgreSQL; a foreign key to a column of that name elsewhere stays."""
+    """Its checks and indexes, as on PostgreSQL. A foreign key to a column with the same name elsewhere stays."""
     with migration(street) as op:
         op.execute("DROP TRIGGER counted")
         op.execute("DROP TRIGGER guarded_name")
@@ -89,7 +89,7 @@ def test_what_mentions_a_column_goes_with_it(street: sa.Connection) -> None:
 
 
 def test_checks_that_mention_a_column_go_with_it(street: sa.Connection) -> None:
-    """With a name or without, of the table or of another column; one that has the column's name stays."""
+    """With or without a name, of the table or of another column. One that has only the same name stays."""
     with migration(street) as op:
         op.execute(
             "CREATE TABLE spans (a INT CHECK (a < b) CHECK (a > 0), b INT CONSTRAINT up CHECK (b > 1), c INT,"
@@ -102,7 +102,7 @@ def test_checks_that_mention_a_column_go_with_it(street: sa.Connection) -> None:
 
 @pytest.mark.parametrize("in_batch", [True, False])
 def test_everything_follows_a_column_that_is_renamed(street: sa.Connection, *, in_batch: bool) -> None:
-    """In a batch, beside another change, and outside of one; values, checks, indexes, triggers and foreign keys."""
+    """In a batch, with another change, and outside a batch: values, checks, indexes, triggers and foreign keys."""
     houses = rows(street)
     with migration(street) as op:
         if in_batch:
@@ -130,7 +130,7 @@ def test_everything_follows_a_column_that_is_renamed(street: sa.Connection, *, i
 
 
 def test_foreign_keys_to_a_renamed_column_follow(street: sa.Connection) -> None:
-    """Natively, in the tables of others."""
+    """In other tables, by SQLite itself."""
     with migration(street) as op:
         op.execute("CREATE TABLE visits (house_id INTEGER, FOREIGN KEY (house_id) REFERENCES houses (id))")
         op.alter_column("houses", "id", new_column_name="number")
@@ -138,7 +138,7 @@ def test_foreign_keys_to_a_renamed_column_follow(street: sa.Connection) -> None:
 
 
 def test_other_tables_are_made_and_renamed_as_ever(street: sa.Connection) -> None:
-    """Also after a rebuild; those that refer to them follow."""
+    """Also after a rebuild. References to them follow."""
     with migration(street) as op:
         with op.batch_alter_table("log") as batch:
             batch.alter_column("text", type_=sa.String(5))
@@ -151,7 +151,7 @@ def test_other_tables_are_made_and_renamed_as_ever(street: sa.Connection) -> Non
 
 
 def test_a_column_that_must_have_a_value_is_added_to_an_empty_table(street: sa.Connection) -> None:
-    """SQLite itself adds it to none; a table with rows says what is missing."""
+    """SQLite itself cannot add it. For a table with rows, the error says what is missing."""
 
     def add(op: Any, table: str, *, default: str | None = None) -> None:
         with op.batch_alter_table(table) as batch:
@@ -175,7 +175,7 @@ def test_a_column_with_rows_without_a_value_says_so(street: sa.Connection) -> No
 
 
 def test_a_rebuild_that_loses_rows_is_undone(street: sa.Connection) -> None:
-    """Here a constraint would swallow one without a word."""
+    """Here a constraint would drop a row silently."""
 
     def change(op: Any) -> None:
         with op.batch_alter_table("rooms") as batch:
@@ -185,7 +185,7 @@ def test_a_rebuild_that_loses_rows_is_undone(street: sa.Connection) -> None:
 
 
 def test_a_table_that_others_refer_to_is_not_rebuilt_with_foreign_keys_on(street: sa.Connection) -> None:
-    """A connection in a transaction cannot turn them off; a table that nobody refers to is rebuilt."""
+    """A connection in a transaction cannot switch them off. A table without references to it is rebuilt."""
     street.exec_driver_sql("SELECT 1")
     context = MigrationContext.configure(street, opts={"transactional_ddl": True})
     with guarded(street, context.begin_transaction):
@@ -197,7 +197,7 @@ def test_a_table_that_others_refer_to_is_not_rebuilt_with_foreign_keys_on(street
 
 
 def test_a_table_without_row_numbers_stays_one(street: sa.Connection) -> None:
-    """And a strict one strict, unless the batch says otherwise."""
+    """And a strict table stays strict, unless the batch says otherwise."""
     with migration(street) as op:
         op.execute("CREATE TABLE strict_one (a TEXT NOT NULL, b INT, PRIMARY KEY (a)) STRICT, WITHOUT ROWID")
         op.execute("INSERT INTO strict_one VALUES ('x', 1)")
@@ -215,7 +215,7 @@ def remade(table: str, street: sa.Connection, **options: Any) -> None:
 
 
 def test_another_primary_key_takes_the_place_of_one_without_a_name(street: sa.Connection) -> None:
-    """Wherever that is written. Alembic has SQLAlchemy warn of the two."""
+    """In every place in which it can be written. Alembic lets SQLAlchemy warn of the two."""
 
     def change() -> None:
         with migration(street) as op:
@@ -234,7 +234,7 @@ def test_another_primary_key_takes_the_place_of_one_without_a_name(street: sa.Co
 
 
 def test_a_constraint_without_a_name_is_dropped_by_that_of_a_convention(street: sa.Connection) -> None:
-    """Alembic's own way, for one of the table and one of a column; the others stay."""
+    """As in Alembic, for one of the table and one of a column. Others stay."""
     convention = {"fk": "fk_%(table_name)s_%(column_0_name)s", "uq": "uq_%(table_name)s_%(column_0_name)s"}
     with migration(street) as op:
         op.execute(
@@ -252,7 +252,7 @@ def test_a_constraint_without_a_name_is_dropped_by_that_of_a_convention(street: 
 
 
 def test_checks_without_a_name_are_restated_in_the_batch(street: sa.Connection) -> None:
-    """Alembic's own way: then those that were there go."""
+    """As in Alembic: the former ones are dropped."""
     remade("houses", street, table_args=(sa.CheckConstraint("storeys < 77"),))
     found = stored(street)["houses"]
     assert "CHECK (storeys < 77)" in found
@@ -262,7 +262,7 @@ def test_checks_without_a_name_are_restated_in_the_batch(street: sa.Connection) 
 
 
 def test_a_copied_table_is_made_as_it_is_stated(street: sa.Connection) -> None:
-    """Indexes and triggers stay all the same; a column that is not stated would be lost."""
+    """Indexes and triggers stay. A column that is left out would be lost, so it is an error."""
     log = sa.Table("log", sa.MetaData(), sa.Column("text", sa.Text()), sa.Index("ix_log", "text"))
     with migration(street) as op:
         op.execute("CREATE INDEX ix_other ON log (text DESC)")
@@ -291,7 +291,7 @@ def test_a_table_of_an_attached_database_is_not_rebuilt(street: sa.Connection) -
 
 
 def test_a_generated_column_is_added_and_given_up(street: sa.Connection) -> None:
-    """Nobody gives it a value; another stays as it is."""
+    """No statement sets its value. Another one stays as it is."""
     with migration(street) as op, op.batch_alter_table("rooms") as batch:
         batch.add_column(sa.Column("double", sa.Integer(), sa.Computed("id * 2", persisted=True)))
     assert [row[-1] for row in rows(street, "rooms")] == [2, 4, 6]
@@ -307,7 +307,7 @@ def test_a_generated_column_is_added_and_given_up(street: sa.Connection) -> None
 
 
 def test_an_operation_that_cannot_be_leaves_all_as_it_is(street: sa.Connection) -> None:
-    """Also when the new table takes the rows and cannot take the name."""
+    """Also if the new table has the rows but cannot get the name."""
 
     def change(op: Any) -> None:
         op.execute("CREATE TABLE twice (a INTEGER, b INTEGER)")
@@ -323,7 +323,7 @@ def test_an_operation_that_cannot_be_leaves_all_as_it_is(street: sa.Connection) 
 
 
 def test_a_column_takes_the_name_of_another(street: sa.Connection) -> None:
-    """Of one that goes, or that takes its own."""
+    """Of a dropped column, or its own."""
     with migration(street) as op:
         op.execute("CREATE TABLE pairs (a INTEGER CHECK (pairs.a < 9), b TEXT, c INTEGER)")
         op.execute("CREATE INDEX ix_pairs_a ON pairs (a)")

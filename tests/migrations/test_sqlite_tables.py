@@ -1,4 +1,4 @@
-"""A `CREATE TABLE` of SQLite is taken apart as SQLite reads it, however it is written."""
+"""The parser of `CREATE TABLE` reads every form that SQLite accepts."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from rowhouse.migrations.sqlite.tables import mentions, read
 
 
 def test_quoted_names_and_comments_are_read() -> None:
-    """Every quoting that SQLite takes; a comment belongs to no column."""
+    """In every quoting of SQLite. A comment belongs to no column."""
     table = read(
         'CREATE TABLE "t (x" ("a""b" TEXT, -- , no column\n `c``d` /* , */ INT, [e f] BLOB, \'g\'\'h\' REAL, plain) STRICT'
     )
@@ -53,5 +53,5 @@ def test_names_of_constraints_are_read() -> None:
     ],
 )
 def test_a_column_that_is_mentioned_is_found(text: str, *, expected: bool) -> None:
-    """By its name; not a text, not a function, not a part of a word."""
+    """By its name, not in a literal, a function or a part of a word."""
     assert mentions(text, {"size"}) is expected

@@ -1,6 +1,6 @@
-"""A column of SQLite that changes its type keeps its values, converted as PostgreSQL converts them.
+"""A column of SQLite whose type changes keeps its values, converted as on PostgreSQL.
 
-What does not fit is refused.
+Values that do not fit are rejected.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def connection(databases: Databases) -> Iterator[sa.Connection]:
 
 
 def retyped(connection: sa.Connection, before: Any, after: Any, *values: Any) -> list[Any]:
-    """What a column of one type holds once it has another."""
+    """Return the values of a column after a change of its type."""
     table = sa.Table("things", sa.MetaData(), sa.Column("value", before))
     table.create(connection)
     for value in (*values, None):
@@ -90,7 +90,7 @@ def test_a_value_is_converted(connection: sa.Connection, before: Any, after: Any
     ],
 )
 def test_a_value_that_does_not_fit_is_refused(connection: sa.Connection, before: Any, after: Any, value: Any) -> None:
-    """And nothing is changed."""
+    """Nothing changes."""
     with pytest.raises(UnsafeMigrationError, match=r"things\.value: 2 rows have a value that does not fit"):
         retyped(connection, before, after, value, value)
     assert list(connection.exec_driver_sql("SELECT value FROM things").scalars()) == [value, value, None]

@@ -1,4 +1,4 @@
-"""Everything that a database holds beside rows, as its own catalogue says it: lines that compare."""
+"""Everything that a database holds besides rows, read from its own catalogue as lines that can be compared."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -46,11 +46,10 @@ UNUSED = ("alembic_version", "enum colour ")
 
 
 def catalogue(connection: sa.Connection, of: Schema) -> set[str]:
-    """Columns, constraints, indexes, triggers and types.
+    """Return columns, constraints, indexes, triggers and types.
 
-    The default of a column counts where the class leaves it to the database: a migration that fills rows leaves one
-    behind. SQLite does not hold a text to its length, so the length of an enum, which has a type of its own elsewhere,
-    does not count there.
+    The default of a column counts only if the class leaves it to the database: a migration that fills rows leaves a
+    default behind. SQLite does not enforce the length of a text, so the length of an enum does not count there.
     """
     read = _of_postgresql if connection.dialect.name == "postgresql" else _of_sqlite
     lines = {" ".join(line.split()) for line in read(connection)}
@@ -62,30 +61,30 @@ def catalogue(connection: sa.Connection, of: Schema) -> set[str]:
 
 
 def places(schema: Schema, belongs: Callable[[Column], bool]) -> set[str]:
-    """Some columns of a schema, each as `table.column`."""
+    """Return columns of a schema, each as `table.column`."""
     return {f"{table.name}.{column.name}" for table in schema.tables for column in table.columns if belongs(column)}
 
 
 def place(line: str) -> str:
-    """The column that a line is of, as `table.column`; of another line, its first word."""
+    """Return the column that a line is about, as `table.column`; for any other line its first word."""
     found = COLUMN.match(line)
     return f"{found['table']}.{found['column']}" if found else line.partition(" ")[0]
 
 
 def create_all(engine: sa.Engine, metadata: sa.MetaData, schema: Schema) -> set[str]:
-    """The catalogue of a database in which `create_all` has made the tables."""
+    """Return the catalogue of a database that `create_all` has filled."""
     with engine.begin() as connection:
         metadata.create_all(connection)
         return catalogue(connection, schema)
 
 
 def same_lines(found: set[str], wanted: set[str]) -> None:
-    """Fail with what one of two catalogues lacks."""
+    """Fail with the lines that one of two catalogues lacks."""
     assert found == wanted, f"found {sorted(found - wanted)}\nwanted {sorted(wanted - found)}"
 
 
 def open_nulls(lines: set[str], columns: set[str]) -> set[str]:
-    """The lines, in which those of some columns do not tell whether they may be null, nor their default."""
+    """Return the lines. Those of some columns omit whether they may be null, and their default."""
     return {line.partition(" null=")[0] if place(line) in columns else line for line in lines}
 
 
@@ -94,7 +93,7 @@ def _of_postgresql(connection: sa.Connection) -> Iterator[str]:
 
 
 def _of_sqlite(connection: sa.Connection) -> Iterator[str]:
-    """A renamed column is quoted in the texts that SQLite keeps."""
+    """Remove the quotes that SQLite adds to renamed columns."""
     yield from schema.tables(connection)
     for kind, name, table, text in connection.exec_driver_sql(OF_SQLITE):
         yield f"{kind} {name} of {table}: {text}".replace('"', "")

@@ -17,7 +17,7 @@ Change = Callable[[Draw], str | None]
 
 
 def add_table(draw: Draw) -> str | None:
-    """A table of some columns, most often with a reference."""
+    """Add a table with some columns, usually with a reference."""
     names = [name for name in TABLES if not draw.schema.has(name) and not draw.base.has(name)]
     name = draw.choose(names)
     if name is None:
@@ -33,7 +33,7 @@ def add_table(draw: Draw) -> str | None:
 
 
 def drop_table(draw: Draw) -> str | None:
-    """A table, and every reference to it."""
+    """Drop a table and every reference to it."""
     table = draw.choose(draw.settled_tables())
     if table is None or len(draw.schema.tables) <= FEWEST_TABLES:
         return None
@@ -42,7 +42,7 @@ def drop_table(draw: Draw) -> str | None:
 
 
 def add_column(draw: Draw) -> str | None:
-    """A column that is nullable, or NOT NULL with a default."""
+    """Add a column that is nullable, or NOT NULL with a default."""
     table = draw.random.choice(draw.schema.tables)
     column = draw.column(table, is_filled=True)
     if column.default is not None and column.kind in ("whole", "long", "flag") and draw.chance(30):
@@ -52,7 +52,7 @@ def add_column(draw: Draw) -> str | None:
 
 
 def add_interval(draw: Draw) -> str | None:
-    """The two columns of an interval."""
+    """Add the two columns of an interval."""
     table, kind = draw.random.choice(draw.schema.tables), draw.random.choice(list(INTERVALS))
     for name in (kind, INTERVALS[kind]):
         table = table.with_column(draw.column(table, name, is_filled=True))
@@ -61,7 +61,7 @@ def add_interval(draw: Draw) -> str | None:
 
 
 def add_reference(draw: Draw) -> str | None:
-    """A nullable column that refers to a table, or its own."""
+    """Add a nullable column that refers to a table, maybe its own."""
     table = draw.random.choice(draw.schema.tables)
     column = draw.reference(table, is_filled=True)
     draw.put(table, column)
@@ -69,7 +69,7 @@ def add_reference(draw: Draw) -> str | None:
 
 
 def drop_column(draw: Draw) -> str | None:
-    """A column, with every rule that names it."""
+    """Drop a column and every rule that names it."""
     found = draw.choose([pair for pair in draw.pairs() if len(pair[0].columns) > 1])
     if found is None:
         return None
@@ -79,7 +79,7 @@ def drop_column(draw: Draw) -> str | None:
 
 
 def rename_column(draw: Draw) -> str | None:
-    """A column gets another name; its values stay."""
+    """Rename a column. Its values stay."""
     table, column = draw.random.choice(draw.pairs())
     name = draw.free_name(table)
     if column.uid in table.ruled and not is_full(name):
@@ -89,7 +89,7 @@ def rename_column(draw: Draw) -> str | None:
 
 
 def retype(draw: Draw) -> str | None:
-    """A column becomes wider, or narrower where its values fit."""
+    """Make a column wider, or narrower if its values fit."""
     candidates = [pair for pair in draw.pairs() if pair[1].kind in KINDS and KINDS[pair[1].kind].family]
     found = draw.choose([pair for pair in candidates if not pair[1].has_server_default])
     if found is None:
@@ -102,7 +102,7 @@ def retype(draw: Draw) -> str | None:
 
 
 def let_be_null(draw: Draw) -> str | None:
-    """A column may be null."""
+    """Make a column nullable."""
     found = draw.choose([pair for pair in draw.pairs() if not pair[1].is_nullable])
     if found is None:
         return None
@@ -112,7 +112,7 @@ def let_be_null(draw: Draw) -> str | None:
 
 
 def require(draw: Draw) -> str | None:
-    """A column that has nulls may not be null: they become the default."""
+    """Make a column with nulls NOT NULL. The nulls become the default."""
 
     def may_be(table: Table, column: Column) -> bool:
         is_unique = column.is_unique or any(column.uid in unique for unique in table.uniques)
@@ -127,7 +127,7 @@ def require(draw: Draw) -> str | None:
 
 
 def change_default(draw: Draw) -> str | None:
-    """Another default, of the class or of the database, or none."""
+    """Set another default, of the class or of the database, or remove it."""
     found = draw.choose([pair for pair in draw.pairs() if pair[1].default is not None])
     if found is None:
         return None
@@ -140,7 +140,7 @@ def change_default(draw: Draw) -> str | None:
 
 
 def change_uniqueness(draw: Draw) -> str | None:
-    """A column is unique, or no longer."""
+    """Make a column unique, or not unique."""
     candidates = [pair for pair in draw.pairs() if pair[1].kind in KINDS and KINDS[pair[1].kind].is_distinct]
     found = draw.choose(candidates)
     if found is None:
@@ -151,7 +151,7 @@ def change_uniqueness(draw: Draw) -> str | None:
 
 
 def change_unique_together(draw: Draw) -> str | None:
-    """A unique constraint of two columns, or none."""
+    """Add or remove a unique constraint of two columns."""
     table = draw.random.choice(draw.schema.tables)
     columns = [c for c in table.columns if draw.is_settled(table, c) and c.kind in KINDS and KINDS[c.kind].is_distinct]
     if table.uniques:
@@ -165,7 +165,7 @@ def change_unique_together(draw: Draw) -> str | None:
 
 
 def change_index(draw: Draw) -> str | None:
-    """A column is indexed, or no longer."""
+    """Index a column, or drop its index."""
     table, column = draw.random.choice(draw.pairs())
     if column.kind in KINDS and not KINDS[column.kind].has_index:
         return None
@@ -174,7 +174,7 @@ def change_index(draw: Draw) -> str | None:
 
 
 def change_wide_index(draw: Draw) -> str | None:
-    """An index of two columns, seldom a partial one; or none."""
+    """Add or drop an index of two columns, rarely a partial one."""
     table = draw.random.choice(draw.schema.tables)
     columns = [c for c in table.columns if c.kind not in KINDS or KINDS[c.kind].has_index]
     if table.indexes:
@@ -189,7 +189,7 @@ def change_wide_index(draw: Draw) -> str | None:
 
 
 def change_link(draw: Draw) -> str | None:
-    """A foreign key goes or comes, or does something else when the row it refers to is deleted."""
+    """Add or drop a foreign key, or change its ON DELETE."""
     found = draw.choose([pair for pair in draw.pairs() if pair[1].points])
     if found is None:
         return None
@@ -205,7 +205,7 @@ def change_link(draw: Draw) -> str | None:
 
 
 def change_check(draw: Draw) -> str | None:
-    """A check comes, goes, or becomes another under its name."""
+    """Add, drop or change a check."""
     table = draw.random.choice(draw.schema.tables)
     if table.checks:
         checks: Sequence[Check] = ()
@@ -222,7 +222,7 @@ def change_check(draw: Draw) -> str | None:
 
 
 def change_overlap(draw: Draw) -> str | None:
-    """A `NoOverlap` comes, goes, or counts other rows."""
+    """Add or drop a `NoOverlap`, or let it count other rows."""
     table = draw.choose([table for table in draw.settled_tables() if table.overlap or _intervals(draw, table)])
     if table is None:
         return None
@@ -249,7 +249,7 @@ def _resources(draw: Draw, table: Table) -> list[Column]:
 
 
 def _intervals(draw: Draw, table: Table) -> list[tuple[Column, Column]]:
-    """Pairs of columns that are an interval, where there is a column to be the resource."""
+    """Return pairs of columns that are an interval, in tables with a column for the resource."""
     if not _resources(draw, table):
         return []
     plain = [column for column in table.columns if _plain(draw, table, column)]
@@ -257,7 +257,7 @@ def _intervals(draw: Draw, table: Table) -> list[tuple[Column, Column]]:
 
 
 def change_search(draw: Draw) -> str | None:
-    """A `SearchIndex` comes, goes, or looks at other columns."""
+    """Add or drop a `SearchIndex`, or change its columns."""
     table = draw.choose([t for t in draw.settled_tables() if any(c.kind in TEXTS for c in t.columns)])
     if table is None:
         return None
@@ -270,7 +270,7 @@ def change_search(draw: Draw) -> str | None:
 
 
 def change_members(draw: Draw) -> str | None:
-    """An enum gets a member, or loses one that no row has."""
+    """Add a member to an enum, or remove one that no row has."""
     found = draw.choose([pair for pair in draw.pairs() if pair[1].kind in ENUMS])
     if found is None:
         return None
@@ -290,7 +290,7 @@ CHANGES: dict[Change, int] = {
 
 
 def first_schema(draw: Draw) -> Schema:
-    """Some tables that refer to each other; one has every rule, so that whatever changes in it may lose one."""
+    """Return tables that refer to each other. One has every rule, so that any change in it may lose one."""
     for _ in range(FEWEST_TABLES - 1):
         add_table(draw)
     draw.put(_ruled_table(draw))
@@ -320,7 +320,7 @@ def _ruled_table(draw: Draw) -> Table:
 
 
 def step(draw: Draw, *, changes: int) -> list[str]:
-    """Change the schema of a draw; what has changed, in words."""
+    """Change the schema of a draw. Return a description of the change."""
     said: list[str] = []
     while len(said) < changes:
         change = draw.random.choices(list(CHANGES), weights=list(CHANGES.values()))[0]

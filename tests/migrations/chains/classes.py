@@ -1,7 +1,6 @@
-"""A schema in plain words, and the table classes that a developer would have written for it.
+"""A schema as plain data, and the table classes that a developer would write for it.
 
-Columns are known by a number that they keep when they are renamed. Everything is immutable: a change makes another
-schema.
+A column has a number that it keeps when it is renamed. Everything is immutable: a change makes another schema.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,7 +23,7 @@ KEY_CLASSES: Mapping[str, type[Any]] = {"whole": IntegerKey, "big": BigIntegerKe
 
 @dataclass(frozen=True)
 class Column:
-    """A column; `default` numbers its default value, `points` names the table that a reference's values are keys of."""
+    """A column. `default` numbers its default value; `points` names the table that a reference leads to."""
 
     uid: int
     name: str
@@ -42,7 +41,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Check:
-    """A lowest number, or a greatest length of a text."""
+    """A minimum of a number, or a maximum length of a text."""
 
     name: str
     column: int
@@ -51,7 +50,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Overlap:
-    """A `NoOverlap`; `live` is a column of an enum, of which one member counts."""
+    """A `NoOverlap`. `live` is an enum column, of which one member counts."""
 
     resource: int
     start: int
@@ -61,7 +60,7 @@ class Overlap:
 
 @dataclass(frozen=True)
 class Index:
-    """An index of some columns, of the rows that have an id, which are all, where it is partial."""
+    """An index of some columns. A partial one has all rows with an id, which are all rows."""
 
     columns: tuple[int, ...]
     is_partial: bool = False
@@ -88,11 +87,11 @@ class Table:
         return {check.column for check in self.checks} | of_overlap
 
     def column(self, uid: int) -> Column:
-        """A column by its number."""
+        """Return a column by its number."""
         return next(column for column in self.columns if column.uid == uid)
 
     def name_of(self, uid: int) -> str:
-        """The name of a column."""
+        """Return the name of a column."""
         return self.column(uid).name
 
     def has(self, uid: int) -> bool:
@@ -100,7 +99,7 @@ class Table:
         return any(column.uid == uid for column in self.columns)
 
     def with_column(self, new: Column) -> "Table":
-        """The table with one column changed, or with one more."""
+        """Return the table with one column changed or added."""
         if not self.has(new.uid):
             return replace(self, columns=(*self.columns, new))
         return replace(self, columns=tuple(new if column.uid == new.uid else column for column in self.columns))
@@ -127,7 +126,7 @@ class Schema:
     tables: tuple[Table, ...] = ()
 
     def table(self, name: str) -> Table:
-        """A table by its name."""
+        """Return a table by its name."""
         return next(table for table in self.tables if table.name == name)
 
     def has(self, name: str) -> bool:
@@ -135,7 +134,7 @@ class Schema:
         return any(table.name == name for table in self.tables)
 
     def with_table(self, new: Table) -> "Schema":
-        """The schema with one table changed, or with one more."""
+        """Return the schema with one table changed or added."""
         if not self.has(new.name):
             return Schema((*self.tables, new))
         return Schema(tuple(new if table.name == new.name else table for table in self.tables))
@@ -150,12 +149,12 @@ class Schema:
         return left
 
     def comes_before(self, first: str, second: str) -> bool:
-        """Whether a table is filled before another."""
+        """Return True if a table is filled before another."""
         names = [table.name for table in self.tables]
         return first in names and names.index(first) < names.index(second)
 
     def kind(self, column: Column) -> Kind:
-        """The kind of a column; of a reference, that of the key."""
+        """Return the kind of a column; for a reference, that of the key."""
         if column.points:
             return KEYS[self.table(column.points).key]
         if column.kind in ENUMS:
@@ -164,7 +163,7 @@ class Schema:
 
 
 def build(schema: Schema) -> sa.MetaData:
-    """The metadata of the classes."""
+    """Return the metadata of the classes."""
     metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
     fold_with(metadata)
     shared = registry(metadata=metadata)
@@ -182,7 +181,7 @@ def _base(key: type[Any], shared: registry) -> type[Any]:
 
 
 def _define(schema: Schema, table: Table, base: type[Any]) -> None:
-    """Make the class, as its text would."""
+    """Define the class."""
     fields = {column.name: _field(schema, column) for column in table.columns}
     annotations = {
         column.name: schema.kind(column).annotation | None if column.is_nullable or column.has_server_default
@@ -213,12 +212,12 @@ def _field(schema: Schema, column: Column) -> Any:
 
 
 def default_of(schema: Schema, column: Column) -> Any:
-    """The default of a column that has one."""
+    """Return the default of a column that has one."""
     return None if column.default is None else schema.kind(column).make(column.default)
 
 
 def _rules(table: Table) -> Iterator[Any]:
-    """What stands in `__table_args__`."""
+    """Return the content of `__table_args__`."""
     for unique in table.uniques:
         yield sa.UniqueConstraint(*map(table.name_of, unique))
     for index in table.indexes:

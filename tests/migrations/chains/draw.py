@@ -1,4 +1,4 @@
-"""What a change is drawn from: the schema as the step finds it, names and numbers that are free, and chance."""
+"""The random choices of a step: its schema, free names and numbers."""
 
 import itertools
 import random
@@ -28,15 +28,15 @@ class Draw:
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def chance(self, percent: int) -> bool:
-        """True as often as that."""
+        """Return True with this probability."""
         return self.random.randrange(100) < percent
 
     def choose(self, among: Sequence[T]) -> T | None:
-        """One of them; None where there are none."""
+        """Return one of them, or None if there are none."""
         return self.random.choice(among) if among else None
 
     def pairs(self) -> list[tuple[Table, Column]]:
-        """The columns that this step has left alone, so that their values are known; each with its table."""
+        """Return the columns that this step has not changed, each with its table. So their values are known."""
         return [
             (table, column)
             for table in self.schema.tables
@@ -45,21 +45,21 @@ class Draw:
         ]
 
     def is_settled(self, table: Table, column: Column) -> bool:
-        """Whether the column is as the step found it."""
+        """Return True if this step has not changed the column."""
         return self.base.has(table.name) and column in self.base.table(table.name).columns
 
     def settled_tables(self) -> list[Table]:
-        """The tables that were there before this step."""
+        """Return the tables that existed before this step."""
         return [table for table in self.schema.tables if self.base.has(table.name)]
 
     def put(self, table: Table, *columns: Column) -> None:
-        """Change a table, and columns of it."""
+        """Change a table and some of its columns."""
         for column in columns:
             table = table.with_column(column)
         self.schema = self.schema.with_table(table)
 
     def free_name(self, table: Table) -> str:
-        """A name that no column of the table has, nor had before this step."""
+        """Return a name that no column of the table has, or had before this step."""
         taken = {column.name for column in table.columns}
         if self.base.has(table.name):
             taken |= {column.name for column in self.base.table(table.name).columns}
@@ -67,7 +67,7 @@ class Draw:
         return self.choose(free) or f"extra_{next(self.numbers)}"
 
     def column(self, table: Table, kind: str | None = None, *, is_filled: bool) -> Column:
-        """A new column, nullable or with a default; `is_filled`: the table has rows that are to get the default."""
+        """Return a new column, nullable or with a default. `is_filled`: the rows of the table must get the default."""
         kind = kind or self.random.choice([*KINDS, *ENUMS])
         uid = next(self.numbers)
         size = self.random.randrange(USED_MEMBERS, 4)
@@ -86,7 +86,7 @@ class Draw:
         return column
 
     def reference(self, table: Table, *, is_filled: bool) -> Column:
-        """A new column that refers to a table; the rows that are there cannot have a value."""
+        """Return a new column that refers to a table. Existing rows cannot have a value."""
         target = self.random.choice(self.schema.tables).name
         is_nullable = is_filled or not self.schema.comes_before(target, table.name) or self.chance(50)
         uid = next(self.numbers)
@@ -94,15 +94,15 @@ class Draw:
         return replace(column, ondelete=self.ondelete(column), is_indexed=self.chance(40))
 
     def ondelete(self, column: Column) -> str | None:
-        """What the deletion of the row that is referred to does."""
+        """Return the ON DELETE of a reference."""
         return self.random.choice((*ONDELETES, FOR_NULL) if column.is_nullable else ONDELETES)
 
 
 def can_fill(column: Column) -> bool:
-    """Whether rows that are there can get the default of the column."""
+    """Return True if existing rows can get the default of the column."""
     return column.kind in ENUMS or (column.kind in KINDS and KINDS[column.kind].can_fill)
 
 
 def is_full(name: str) -> bool:
-    """Whether a name needs no quotes in SQL."""
+    """Return True if SQL needs no quotes for a name."""
     return name.islower() and name != "order"

@@ -21,7 +21,7 @@ LENGTH = 5
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind; `make` gives the value of the n-th row, and of number 0 the default."""
+    """One kind of column. `make` returns the value of row n, and for 0 the default."""
 
     annotation: Any
     make: Make
@@ -94,7 +94,7 @@ KEYS: Mapping[str, Kind] = {
 
 
 def enum_kind(name: str, members: tuple[str, ...], *, is_native: bool) -> Kind:
-    """A column of these members."""
+    """Return a column of these members."""
     if is_native:
         return Kind(
             str,

@@ -1,4 +1,4 @@
-"""The rows of a schema: what each holds when it is filled, what a migration must leave of them, and what there is."""
+"""The rows of a schema: the values when they are filled, the values after a migration, and the stored ones."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -17,7 +17,7 @@ Rows = dict[str, dict[Any, Row]]
 
 
 class Anything:
-    """A value that nobody foretells."""
+    """A value that cannot be predicted."""
 
     def __eq__(self, other: object) -> bool:
         return True
@@ -33,7 +33,7 @@ ANYTHING = Anything()
 
 
 def filled(schema: Schema) -> Rows:
-    """The rows of every table by their keys."""
+    """Return the rows of every table by their keys."""
     return {table.name: dict(_rows(schema, table)) for table in schema.tables}
 
 
@@ -44,14 +44,14 @@ def _rows(schema: Schema, table: Table) -> Iterator[tuple[Any, Row]]:
 
 
 def value(schema: Schema, column: Column, number: int) -> Any:
-    """What the n-th row has."""
+    """Return the value of row n."""
     if column.is_nullable and number % NULL_EVERY == 0 and column.kind not in NEVER_NULL:
         return None
     return schema.kind(column).make(number)
 
 
 def read(connection: sa.Connection, metadata: sa.MetaData) -> Rows:
-    """What the tables hold, by the types of the classes."""
+    """Return the stored rows, by the types of the classes."""
     return {
         table.name: {row["id"]: dict(row) for row in connection.execute(sa.select(table)).mappings()}
         for table in metadata.tables.values()
@@ -59,10 +59,7 @@ def read(connection: sa.Connection, metadata: sa.MetaData) -> Rows:
 
 
 def kept(rows: Rows, before: Schema, after: Schema, *, is_undone: bool = False) -> Rows:
-    """What a migration from one schema to another must leave of the rows.
-
-    Of one that is undone, what comes back is open.
-    """
+    """Return the rows that a migration must leave. After a downgrade, restored columns may have any value."""
     left: Rows = {}
     for table in after.tables:
         if not before.has(table.name):
@@ -87,7 +84,7 @@ def _kept(schema: Schema, was: Column | None, new: Column, row: Row, is_undone: 
 
 
 def refill(connection: sa.Connection, schema: Schema, metadata: sa.MetaData, present: Rows) -> None:
-    """Bring the rows that are present to those of `filled`: new tables get rows, new columns values."""
+    """Bring the rows to those of `filled`: new tables get rows, new columns values."""
     wanted = filled(schema)
     for table in schema.tables:
         if present.get(table.name):
@@ -119,7 +116,7 @@ def empty_tables(connection: sa.Connection, metadata: sa.MetaData) -> None:
 
 
 def same_rows(found: Rows, wanted: Rows) -> None:
-    """Fail with the rows that are not as they must be."""
+    """Fail with the rows that differ."""
     for name, rows in wanted.items():
         assert found[name].keys() == rows.keys(), f"the keys of {name}: {list(found[name])}, not {list(rows)}"
         for key, row in rows.items():

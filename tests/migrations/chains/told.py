@@ -1,4 +1,4 @@
-"""What a developer says of a step, and what a migration must say that it loses."""
+"""The decisions of a developer about a step, and the losses that its migration must state."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ from tests.migrations.chains.kinds import KINDS
 
 
 def told(before: Schema, after: Schema) -> Decisions:
-    """What a developer says of the step: which columns were renamed, and which columns and tables dropped."""
+    """Return the developer's decisions: which columns were renamed, and which columns and tables dropped."""
     pairs = [(old, after.table(old.name)) for old in before.tables if after.has(old.name)]
     renames = tuple(
         Rename(new.name, column.name, new.name_of(column.uid))
@@ -24,12 +24,12 @@ def told(before: Schema, after: Schema) -> Decisions:
 
 
 def dropped(old: Table, new: Table) -> list[str]:
-    """The columns that are gone."""
+    """Return the dropped columns."""
     return [column.name for column in old.columns if not new.has(column.uid)]
 
 
 def lost(before: Schema, after: Schema) -> list[str]:
-    """The tables and columns that lose rows or values, by their names."""
+    """Return the tables and columns that lose rows or values, by their names."""
     found = [table.name for table in before.tables if not after.has(table.name)]
     for old in before.tables:
         if after.has(old.name):
@@ -45,22 +45,22 @@ def lost(before: Schema, after: Schema) -> list[str]:
 
 
 def loses_members(old: Column, new: Column) -> bool:
-    """Whether it is a native enum, and a member goes."""
+    """Return True for a native enum that loses a member."""
     return old.kind == new.kind == "state" and bool(set(old.members) - set(new.members))
 
 
 def narrows(old: str, new: str) -> bool:
-    """Whether the new kind holds less; the kinds of a family stand in the order of what they hold."""
+    """Return True if the new kind holds less. The kinds of a family are in the order of their range."""
     return old in KINDS and list(KINDS).index(new) < list(KINDS).index(old)
 
 
 def named(losses: Iterable[Loss]) -> list[str]:
-    """The tables and columns that a migration says it loses rows or values of, by their names."""
+    """Return the tables and columns that a migration names as losses."""
     return [loss.what.partition(":")[0] for loss in losses if "rule " not in loss.what]
 
 
 def can_be_undone(before: Schema, after: Schema) -> bool:
-    """Whether the rows fit the former schema: an interval whose values are gone has no beginning, and overlaps."""
+    """Return True if the rows fit the former schema. An interval without values has no beginning, and overlaps."""
     return all(
         after.table(table.name).has(uid)
         for table in before.tables

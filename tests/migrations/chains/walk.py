@@ -1,6 +1,6 @@
 """A walk along a chain.
 
-Each step is written, applied, undone and applied again over filled tables, and looked at each time.
+Each step is written, applied, undone and applied again over filled tables, and checked each time.
 """
 
 import itertools
@@ -46,7 +46,7 @@ def downgrade() -> None:
 
 
 class Walk:
-    """One chain in one database; `empty` gives another one, in which `create_all` makes the same tables."""
+    """One chain in one database. `empty` returns another database, in which `create_all` makes the same tables."""
 
     def __init__(self, project: Project, empty: Callable[[], sa.Engine], chance: random.Random) -> None:
         self.project, self._empty, self._random = project, empty, chance
@@ -56,7 +56,7 @@ class Walk:
         self.project.upgrade(self._metadata)
 
     def go(self, steps: int) -> None:
-        """Make the first tables, then change them step by step; at last all the way down and up again."""
+        """Create the first tables, then change them step by step. At last go all the way down and up again."""
         self._step(first_schema(self._draw()), "the first tables")
         for _ in range(steps):
             draw = self._draw()
@@ -85,14 +85,14 @@ class Walk:
             self.schema, self._metadata, self._catalogue = after, metadata, wanted
 
     def _write(self, after: Schema, metadata: sa.MetaData) -> bool:
-        """Write the migration, if there is one to write; it must name what it loses."""
+        """Write the migration, if there is a change. It must name its losses."""
         written = self.project.write(metadata, "step", decisions=told(self.schema, after))
         losses = [] if written is None else written[1].losses
         assert sorted(named(losses)) == sorted(lost(self.schema, after)), f"the losses that the file names: {losses}"
         return written is not None
 
     def _down_up(self, rows: Rows, after: Schema) -> Rows:
-        """Undo the step and apply it again, where the rows permit it."""
+        """Undo the step and apply it again, if the rows allow it."""
         before = self.schema
         if not can_be_undone(before, after):
             return rows
@@ -105,13 +105,13 @@ class Walk:
             return kept(rows, before, after)
 
     def _look(self, rows: Rows, metadata: sa.MetaData, schema: Schema, wanted: set[str]) -> None:
-        """The rows are those, and the catalogue is that of `create_all`."""
+        """Require the expected rows and the catalogue of `create_all`."""
         with reading(self.project.engine) as connection:
             same_rows(read(connection, metadata), rows)
             same_lines(catalogue(connection, schema), wanted)
 
     def _look_back(self, rows: Rows, after: Schema) -> None:
-        """The rows are those, and the catalogue is the former one; but a column that came back may be null."""
+        """Require the expected rows and the former catalogue. A restored column may be nullable."""
         before = self.schema
         back = {
             f"{t.name}.{name}" for t in before.tables if after.has(t.name) for name in dropped(t, after.table(t.name))
@@ -138,7 +138,7 @@ class Walk:
             same_lines(catalogue(connection, self.schema), set())
 
     def go_elsewhere(self, project: Project, empty: sa.Engine) -> None:
-        """What was written for one database is applied on another kind, and undone."""
+        """Apply the files of one database to the other, and undo them."""
         for path in self.project.versions:
             shutil.copy(path, project.directory / "versions")
         with noted("on the other database"):
@@ -151,14 +151,14 @@ class Walk:
 
 @contextmanager
 def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """A connection that locks nothing."""
+    """Open a connection that locks nothing."""
     with engine.connect() as connection:
         yield connection.execution_options(**{TRANSACTION_KIND: "read"})
 
 
 @contextmanager
 def noted(words: str) -> Iterator[None]:
-    """Say within which step something failed."""
+    """Add the step to an error."""
     try:
         yield
     except BaseException as error:
@@ -167,6 +167,6 @@ def noted(words: str) -> Iterator[None]:
 
 
 def nothing_left(project: Project, metadata: sa.MetaData) -> None:
-    """The writer finds nothing that separates the database from the classes; `alembic check` is to say the same."""
+    """Require that a comparison finds no difference. `alembic check` must agree."""
     left = [(type(operation).__name__, vars(operation)) for operation in project.plan(metadata).operations]
     assert left == [], str(left)
