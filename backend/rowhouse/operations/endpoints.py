@@ -36,9 +36,7 @@ class Endpoints:
         self._expansions = expansions
         schemas = resource.schemas
         self._row, self._rows = schemas.row_serializer, schemas.rows_serializer
-        self.projection_parameters = ProjectionParameters(
-            schemas.public.model_fields, resource.relations, name=resource.name
-        )
+        self.projection_parameters = ProjectionParameters(schemas.public.model_fields, resource.relations)
         self._key, self._keys = _one_and_many(key_annotation(resource))
         self._creation, self._creations = _one_and_many(schemas.create)
         self._change = TypeAdapter(schemas.update).validator

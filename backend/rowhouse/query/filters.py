@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rowhouse.query.operators import EQUAL, Operator, operators_of
+from rowhouse.query.parameters import Parameter
 from rowhouse.schemas.columns import Column
 
 PAGE_WORDS = frozenset({"page", "size", "skip", "limit", "sort", "search", "cursor", "fields", "expand"})
@@ -18,14 +19,10 @@ class Filter:
     operator: Operator
 
     @property
-    def annotation(self) -> Any:
-        """The annotation of the query parameter."""
-        return self.operator.annotation(self.column.filter_annotation)
-
-    @property
-    def description(self) -> str:
-        """The description of the query parameter in OpenAPI."""
-        return f"Only rows whose `{self.column.name}` {self.operator.text}."
+    def parameter(self) -> Parameter:
+        """The query parameter."""
+        annotation = self.operator.annotation(self.column.filter_annotation)
+        return Parameter(annotation, f"Only rows whose `{self.column.name}` {self.operator.text}.")
 
     def bind(self, value: Any) -> tuple[int, dict[str, Any]]:
         """Return the variant of the SQL that `value` needs, and the bind values by name; see `Operator`."""

@@ -1,23 +1,17 @@
 """The query parameters of lists: filters, sort, search and pages.
 
-They are fixed at registration, and one pydantic model validates and documents them. The values of a request never
+They are fixed at registration. The values of a request never
 become SQL text: the shape of the query decides the text, which is compiled once for each shape.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import Annotated, Any, Literal
 
 import sqlalchemy as sa
-from annotated_types import MaxLen, MinLen
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    TypeAdapter,
-    ValidationError,
-)
+from annotated_types import Ge, Le, MaxLen, MinLen
+from pydantic import Field
 
 from rowhouse.core.errors import InvalidInputError
 from rowhouse.db.compiled import Row
@@ -27,10 +21,10 @@ from rowhouse.query.filters import filters_of
 from rowhouse.query.list_query import FIRST_PAGE, ListQuery, QueryShape, Search
 from rowhouse.query.operators import CONTAINS, folded_like, searched_text
 from rowhouse.query.pagination import DEFAULT_SIZE, MAX_PAGE, MAX_SIZE
-from rowhouse.query.projection import PROJECTION_WORDS, Projection, projection_members
-from rowhouse.query.query_string import describe_parameters, parse_query
+from rowhouse.query.parameters import Parameter, QueryParameters
+from rowhouse.query.projection import PROJECTION_WORDS, Projection, projection_parameters
+from rowhouse.query.query_string import parse_query
 from rowhouse.schemas.columns import Column, RegistrationError
-from rowhouse.schemas.derivation import build_model
 from rowhouse.schemas.json_types import INTEGER_TEXT, NO_NUL, require_format
 
 MAX_SORT = 8
@@ -40,7 +34,8 @@ CACHED_QUERY_BYTES, CACHED_QUERIES = 200, 512  # the longest query string that i
 SEARCH = "_search_text"
 SIZE_WORDS = ("size", "limit")
 DIRECTIONS = {"": "", "-": "_descending"}
-WINDOW_WORDS = frozenset({"page", "size", "skip", "limit"})
+DEFAULTS = {"page": 1, "size": DEFAULT_SIZE, "skip": 0, "limit": DEFAULT_SIZE}
+WINDOW_WORDS = frozenset(DEFAULTS)
 
 
 class ListParameters:
@@ -89,48 +84,43 @@ class ListParameters:
         return ListParameters(self._columns, name=self._name, relations=relations, **same)
 
     @cached_property
-    def model(self) -> type[BaseModel]:
-        """The pydantic model that validates the parameters and describes them."""
+    def _parameters(self) -> QueryParameters:
+        described = self._general_parameters()
+
+        def describe(name: str) -> Parameter:
+            return described[name] if name in described else self.filters[name].parameter
+
+        return QueryParameters((*described, *self.filters), describe)
+
+    def _general_parameters(self) -> dict[str, Parameter]:
+        """Return the parameters that are no filters."""
+        size = _whole(1, MAX_SIZE)
+        cursor: Any = Annotated[str, MinLen(1), MaxLen(MAX_CURSOR)]
+        found = {
+            "page": Parameter(_whole(1, MAX_PAGE), "The page, from 1.", DEFAULTS["page"]),
+            "size": Parameter(size, "Rows on a page.", DEFAULTS["size"]),
+            "skip": Parameter(_whole(0, MAX_PAGE), "Rows to skip; not with `page`.", DEFAULTS["skip"]),
+            "limit": Parameter(size, "Rows to return; not with `size`.", DEFAULTS["limit"]),
+            "sort": Parameter(
+                self._sort_annotation(),
+                "Columns to sort by, separated by commas; `-` for descending. The key breaks ties.",
+            ),
+            "cursor": Parameter(
+                cursor, "The `next_cursor` of another page, with its sort and filters; not with `page` or `skip`."
+            ),
+        }
+        if self.search.columns:
+            where = ", ".join(self.search.columns)
+            text: Any = Annotated[str, Field(pattern=NO_NUL, min_length=1, max_length=MAX_SEARCH)]
+            found["search"] = Parameter(text, f"Text to find in {where}, in any case.")
+        return found | projection_parameters((*self._columns, *self._extra_fields), self._relations)
+
+    def _sort_annotation(self) -> Any:
         choices = {f"{sign}{name}": f"{name}{order}" for name in self.sortable for sign, order in DIRECTIONS.items()}
         # Generated clients name the values after these; a minus sign is not part of a name.
         names = Field(json_schema_extra={"x-enum-varnames": list(choices.values())})
         choice: Any = Annotated[Literal[tuple(choices)], names]
-        whole = require_format(INTEGER_TEXT, "a whole number")
-        members: dict[str, Any] = {
-            "page": (Annotated[int, Field(ge=1, le=MAX_PAGE), whole], _parameter(1, "The page, from 1.")),
-            "size": (Annotated[int, Field(ge=1, le=MAX_SIZE), whole], _parameter(DEFAULT_SIZE, "Rows on a page.")),
-            "skip": (
-                Annotated[int, Field(ge=0, le=MAX_PAGE), whole],
-                _parameter(0, "Rows to skip; not with `page`."),
-            ),
-            "limit": (
-                Annotated[int, Field(ge=1, le=MAX_SIZE), whole],
-                _parameter(DEFAULT_SIZE, "Rows to return; not with `size`."),
-            ),
-            "sort": (
-                Annotated[list[choice], MinLen(1), MaxLen(MAX_SORT)],
-                _parameter(None, "Columns to sort by, separated by commas; `-` for descending. The key breaks ties."),
-            ),
-        }
-        members["cursor"] = (
-            Annotated[str, Field(min_length=1, max_length=MAX_CURSOR)],
-            _parameter(
-                None, "The `next_cursor` of another page, with its sort and filters; not with `page` or `skip`."
-            ),
-        )
-        if self.search.columns:
-            where = ", ".join(self.search.columns)
-            text = Annotated[str, Field(pattern=NO_NUL, min_length=1, max_length=MAX_SEARCH)]
-            members["search"] = (text, _parameter(None, f"Text to find in {where}, in any case."))
-        members |= projection_members((*self._columns, *self._extra_fields), self._relations)
-        for entry in self.filters.values():
-            members[entry.name] = (entry.annotation, _parameter(None, entry.description))
-        config = ConfigDict(extra="forbid", allow_inf_nan=False)
-        return build_model(f"{self._name}ListQuery", members, __config__=config)
-
-    @cached_property
-    def _validator(self) -> Any:
-        return TypeAdapter(self.model).validator
+        return Annotated[list[choice], MinLen(1), MaxLen(MAX_SORT)]
 
     def parse(self, query_string: bytes, *, path: str, secret: str) -> ListQuery:
         """Return the query in a query string. Cursors are signed for `path` with `secret`.
@@ -177,15 +167,10 @@ class ListParameters:
         """
         written = {name: text for name, text in raw.items() if name not in WINDOW_WORDS}
         parts: dict[str, Any] = {n: text.split(",") if n in self._list_names else text for n, text in raw.items()}
-        try:
-            given = self._validator.validate_python(parts)
-        except ValidationError as error:
-            raise InvalidInputError.from_pydantic(error, "query") from error
-        return self._bind(given, written)
+        return self._bind(self._parameters.validate(parts), written)
 
-    def _bind(self, given: BaseModel, written: Mapping[str, str]) -> ListQuery:
-        values = given.__dict__
-        names = given.model_fields_set
+    def _bind(self, given: Mapping[str, Any], written: Mapping[str, str]) -> ListQuery:
+        values, names = {**DEFAULTS, **given}, given.keys()
         offset, limit = _window(values, names)
         filters, bound = [], {}
         for name in sorted(names & self.filters.keys()):
@@ -196,7 +181,7 @@ class ListParameters:
         if "search" in names:
             searched, parts = CONTAINS.bind(SEARCH, values["search"])
             bound.update(parts)
-        shape = QueryShape(tuple(filters), tuple(values["sort"] or ()), searched=searched)
+        shape = QueryShape(tuple(filters), tuple(values.get("sort", ())), searched=searched)
         return ListQuery(shape, bound, offset=offset, limit=limit, query=written, projection=Projection.of(values))
 
     def conditions(self, shape: QueryShape) -> list[Any]:
@@ -240,19 +225,19 @@ class ListParameters:
     @cached_property
     def openapi(self) -> Sequence[dict[str, Any]]:
         """The parameters for OpenAPI 3.1, for lists and exports."""
-        return describe_parameters(self.model)
+        return self._parameters.openapi()
 
 
-def _window(values: Mapping[str, Any], names: set[str]) -> tuple[int, int]:
-    if names & {"skip", "limit"}:
-        if names & {"page", "size"}:
+def _whole(least: int, greatest: int) -> Any:
+    return Annotated[int, Ge(least), Le(greatest), require_format(INTEGER_TEXT, "a whole number")]
+
+
+def _window(values: Mapping[str, Any], names: Collection[str]) -> tuple[int, int]:
+    if "skip" in names or "limit" in names:
+        if "page" in names or "size" in names:
             raise InvalidInputError.at("query", message="use page and size, or skip and limit, not both")
         return values["skip"], values["limit"]
     return (values["page"] - 1) * values["size"], values["size"]
-
-
-def _parameter(default: Any, description: str) -> Any:
-    return Field(default, description=description)
 
 
 def _ordered(key: SortKey) -> Any:

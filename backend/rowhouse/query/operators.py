@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 import sqlalchemy as sa
 from annotated_types import MaxLen, MinLen
-from pydantic import Field
 
 from rowhouse.db.sql_functions import TRIGRAM
 from rowhouse.schemas.columns import Column
@@ -90,7 +89,7 @@ class TextOperator(Operator):
 
     def annotation(self, value: Any) -> Any:
         """Return the annotation of the text."""
-        return Annotated[value, Field(max_length=MAX_PATTERN)]
+        return Annotated[value, MaxLen(MAX_PATTERN)]
 
     def bind(self, name: str, value: Any) -> tuple[int, dict[str, Any]]:
         """Bind the LIKE pattern, and the text for the search index.
