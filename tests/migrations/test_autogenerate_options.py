@@ -63,14 +63,6 @@ def test_types_are_written_as_sqlalchemy_has_them(kind: Any, dialect: str, text:
     assert context.imports == ({"from sqlalchemy.dialects import postgresql"} if "postgresql." in text else set())
 
 
-def test_a_default_is_written_without_the_type_that_postgresql_shows() -> None:
-    """SQLite does not know it."""
-    shown = sa.DefaultClause(sa.text("'it''s new'::character varying(20)"))
-    assert OPTIONS["render_item"]("server_default", shown, None) == "sa.text(\"'it''s new'\")"
-    for other in (sa.DefaultClause("x"), sa.DefaultClause(sa.text("now()")), sa.Computed("a + 1"), None):
-        assert OPTIONS["render_item"]("server_default", other, None) is False
-
-
 def test_everything_else_is_left_to_alembic() -> None:
     """Columns, keys and references."""
     assert OPTIONS["render_item"]("column", sa.Column("x"), None) is False

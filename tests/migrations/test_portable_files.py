@@ -19,16 +19,26 @@ from rowhouse.db.sql_functions import in_code_point_order, portable_text
 from rowhouse.entities.model import EnumText
 from rowhouse.entities.no_overlap import NoOverlap
 from rowhouse.entities.search_index import SearchIndex
+from rowhouse.migrations.renames import Decisions
 from tests.conftest import ROOT
 from tests.databases import Databases
+from tests.migrations.project import Project, names
 from tests.migrations.test_autogenerate_options import Role
-from tests.migrations.travel import Declare, Journey, models
+from tests.migrations.travel import Declare, Fresh, Journey, models, with_functions
+
+
+@pytest.fixture(scope="module")
+def fresh(databases: Databases) -> Iterator[Fresh]:
+    """What `create_all` makes, for all tests here."""
+    made = Fresh(databases)
+    yield made
+    made.close()
 
 
 @pytest.fixture
-def journey(databases: Databases, tmp_path: Path, backend: str) -> Iterator[Journey]:
-    """Two databases, of which the first writes."""
-    made = Journey(databases, tmp_path, backend)
+def journey(databases: Databases, tmp_path: Path, fresh: Fresh) -> Iterator[Journey]:
+    """Two databases, each of which writes."""
+    made = Journey(databases, tmp_path, fresh)
     yield made
     made.close()
 
@@ -37,17 +47,17 @@ def key() -> sa.Column[int]:
     return sa.Column("id", sa.Integer(), primary_key=True)
 
 
-def house(metadata: sa.MetaData, *parts: sa.schema.SchemaItem) -> None:
-    sa.Table("houses", metadata, key(), *parts)
+def house(metadata: sa.MetaData, *parts: sa.schema.SchemaItem, name: str = "houses") -> None:
+    sa.Table(name, metadata, key(), *parts)
 
 
-def typed() -> list[sa.schema.SchemaItem]:
-    """A column of every type, each made anew: some belong to one table."""
+def typed(which: str = "one") -> list[sa.schema.SchemaItem]:
+    """A column of every type, each made anew: some belong to one table, and some have a name."""
     types: dict[str, Any] = {
         "document": sa.JSON().with_variant(JSONB(), "postgresql"),
         "plain_document": sa.JSON(none_as_null=True),
         "tags": sa.JSON().with_variant(ARRAY(sa.Text()), "postgresql"),
-        "state": sa.Enum("draft", "published", name="state"),
+        "state": sa.Enum("draft", "published", name=f"state_{which}"),
         "kind": sa.Enum("small", "large", name="kind", native_enum=False, create_constraint=True),
         "shade": sa.Enum("light", "dark", name="shade", native_enum=False, length=20),
         "role": EnumText(Role),
@@ -75,19 +85,6 @@ def typed() -> list[sa.schema.SchemaItem]:
     return [sa.Column(name, kind) for name, kind in types.items()]
 
 
-def test_every_type(journey: Journey) -> None:
-    """In a table of its own; the file imports nothing of the application."""
-    text = journey.go(lambda metadata: house(metadata, *typed()))
-    assert "AutoString" not in text
-    assert "Text()" not in text.replace("sa.Text()", "")
-
-
-def test_columns_of_every_type_come_and_go(journey: Journey) -> None:
-    """In a table that is there."""
-    journey.go(house)
-    journey.go(lambda metadata: house(metadata, *typed()))
-
-
 def pair(metadata: sa.MetaData, *parts: sa.schema.SchemaItem) -> None:
     """Departments and employees refer to each other; an employee has a superior."""
     house(metadata)
@@ -108,33 +105,10 @@ def pair(metadata: sa.MetaData, *parts: sa.schema.SchemaItem) -> None:
     )
 
 
-def test_tables_that_refer_to_each_other(journey: Journey) -> None:
-    """Made, and dropped again with all that they referred to."""
-    text = journey.go(pair)
-    created, _, altered = text.partition("op.batch_alter_table")
-    assert "employees.id" not in created
-    assert altered.count("create_foreign_key") == 4
-    journey.go()
-
-
 def ring(metadata: sa.MetaData) -> None:
     """Three tables that refer to each other in a circle."""
     for name, other in (("as", "bs"), ("bs", "cs"), ("cs", "as")):
         sa.Table(name, metadata, key(), sa.Column("next_id", sa.ForeignKey(f"{other}.id"), nullable=False))
-
-
-def test_a_reference_to_a_table_that_goes_or_comes(journey: Journey) -> None:
-    """A table that stays refers to one that is new, and then no more to one that is dropped.
-
-    Another three are a circle.
-    """
-    journey.go(house)
-    journey.go(
-        ring,
-        lambda metadata: house(metadata, sa.Column("street_id", sa.ForeignKey("streets.id"), index=True)),
-        lambda metadata: sa.Table("streets", metadata, key()),
-    )
-    journey.go(house)
 
 
 CHECKS = (
@@ -154,108 +128,108 @@ def test_alembic_check_shows_the_engines_differences(journey: Journey) -> None:
 
     metadata = models(declare)
     with pytest.raises(CommandError, match="New upgrade operations detected") as found:
-        command.check(journey.first.config(metadata))
+        command.check(journey.projects[0].config(metadata))
     assert all(name in str(found.value) for name in ("CreateEnum", "CreateNoOverlap", "CreateSearchIndex"))
 
 
-def test_a_rule_of_overlaps_moves_to_another_table(journey: Journey) -> None:
-    """Under the same name."""
-
-    def reserved(table: str) -> Declare:
-        def declare(metadata: sa.MetaData) -> None:
-            for name in ("rooms", "desks"):
-                columns = [sa.Column(one, sa.Integer(), nullable=False) for one in ("place", "starts", "ends")]
-                rules = [NoOverlap("place", "starts", "ends", name="ex_reserved")] if name == table else []
-                sa.Table(name, metadata, key(), *columns, *rules)
-
-        return declare
-
-    journey.go(reserved("rooms"))
-    journey.go(reserved("desks"))
-
-
-def checked(text: str | None) -> Declare:
-    """A house with a check of its storeys."""
+def reserved(table: str) -> Declare:
+    """Rooms and desks, of which one has a rule, always under the same name."""
 
     def declare(metadata: sa.MetaData) -> None:
-        checks = [] if text is None else [sa.CheckConstraint(text.replace(":", r"\:"), name="storeys")]
-        house(metadata, sa.Column("storeys", sa.Integer()), sa.Column("name", portable_text(20)), *checks)
+        for name in ("rooms", "desks"):
+            columns = [sa.Column(one, sa.Integer(), nullable=False) for one in ("place", "starts", "ends")]
+            rules = [NoOverlap("place", "starts", "ends", name="ex_reserved")] if name == table else []
+            sa.Table(name, metadata, key(), *columns, *rules)
 
     return declare
 
 
-def test_a_check_comes_changes_and_goes(journey: Journey) -> None:
-    """Under one name; and one that is made of columns."""
-    for text in (None, *CHECKS, None):
-        journey.go(checked(text))
-
-
-def test_a_check_that_is_made_of_columns(journey: Journey) -> None:
-    """It comes with a column, and goes with it."""
+def checked(text: str | None) -> Declare:
+    """A hut with a check of its storeys."""
 
     def declare(metadata: sa.MetaData) -> None:
-        width = sa.Column("width", sa.Numeric(6, 2))
-        house(metadata, width, sa.CheckConstraint(sa.and_(width > 2, width.is_not(None)), name="width"))
+        checks = [] if text is None else [sa.CheckConstraint(text.replace(":", r"\:"), name="storeys")]
+        columns = sa.Column("storeys", sa.Integer()), sa.Column("name", portable_text(20))
+        house(metadata, *columns, *checks, name="huts")
 
-    for declaration in (house, declare, house):
-        journey.go(declaration)
+    return declare
 
 
-def test_a_check_changes_to_a_column_that_is_new(journey: Journey) -> None:
-    """The database cannot say yet what the new text means."""
+def measured(metadata: sa.MetaData) -> None:
+    """A hall with a check that is made of columns."""
+    width = sa.Column("width", sa.Numeric(6, 2))
+    house(metadata, width, sa.CheckConstraint(sa.and_(width > 2, width.is_not(None)), name="width"), name="halls")
+
+
+def lofty(*columns: str, check: str) -> Declare:
+    """A tower whose check changes to a column that is new: the database cannot say yet what the new text means."""
 
     def declare(metadata: sa.MetaData) -> None:
-        house(
-            metadata,
-            sa.Column("storeys", sa.Integer()),
-            sa.Column("rooms", sa.Integer()),
-            sa.CheckConstraint("rooms > 0", name="storeys"),
-        )
+        rule = sa.CheckConstraint(check, name="storeys")
+        house(metadata, *(sa.Column(name, sa.Integer()) for name in columns), rule, name="towers")
 
-    journey.go(checked("storeys > 0"))
-    journey.go(declare)
+    return declare
 
 
-def test_the_condition_of_an_index_comes_changes_and_goes(journey: Journey) -> None:
-    """Alembic does not look at it; a downgrade on the other database has it too."""
+def indexed(condition: str | None) -> Declare:
+    """A home with a unique index, which may have a condition; Alembic does not look at it."""
+    where: Any = {} if condition is None else dict.fromkeys(("sqlite_where", "postgresql_where"), sa.text(condition))
 
-    def indexed(condition: str | None) -> Declare:
-        where: Any = (
-            {} if condition is None else dict.fromkeys(("sqlite_where", "postgresql_where"), sa.text(condition))
-        )
+    def declare(metadata: sa.MetaData) -> None:
+        columns = sa.Column("storeys", sa.Integer()), sa.Column("name", portable_text(20))
+        house(metadata, *columns, sa.Index("ix_name", "name", unique=True, **where), name="homes")
 
-        def declare(metadata: sa.MetaData) -> None:
-            columns = sa.Column("storeys", sa.Integer()), sa.Column("name", portable_text(20))
-            house(metadata, *columns, sa.Index("ix_name", "name", unique=True, **where))
-
-        return declare
-
-    conditions = (None, "storeys > 1", "storeys IN (1, 2) AND name <> 'it''s ok'", "name IS NULL", None)
-    for condition in conditions:
-        journey.go(indexed(condition))
-    journey.go(house)
-    journey.go(indexed("storeys > 1"))
-    journey.go()
+    return declare
 
 
-@pytest.mark.parametrize("is_index", [False, True])
-def test_a_unique_column_with_a_default_comes_back_without_values(journey: Journey, *, is_index: bool) -> None:
+ODD = r"' \:x, 100% \\: it''s::y'"
+
+
+def odd(metadata: sa.MetaData) -> None:
+    """A barn that has a colon, a percent sign and a quote in every text that a table may have."""
+    where: Any = dict.fromkeys(("sqlite_where", "postgresql_where"), sa.text(f"note <> {ODD}"))
+    house(
+        metadata,
+        sa.Column("note", portable_text(40)),
+        sa.Column("stated", portable_text(40), server_default=sa.text(ODD), nullable=False),
+        sa.Column("quoted", portable_text(40), server_default=" :x, 100% it's::y", nullable=False),
+        sa.Column("joined", portable_text(None), sa.Computed(f"note || {ODD}", persisted=True)),
+        sa.CheckConstraint(f"note <> {ODD}", name="note"),
+        sa.Index("ix_barns", "note", **where),
+        name="barns",
+    )
+
+
+def plain(name: str, *columns: str) -> Declare:
+    """A table that has some columns of text, and nothing else."""
+    return lambda metadata: house(metadata, *(sa.Column(one, portable_text(40)) for one in columns), name=name)
+
+
+TABLES = ("houses", "huts")
+
+
+def coded(metadata: sa.MetaData) -> None:
+    """A constraint and an index for a column that has a default."""
+    for name, rule in zip(TABLES, (sa.UniqueConstraint("code"), sa.Index("ix_code", "code", unique=True)), strict=True):
+        code = sa.Column("code", sa.Integer(), server_default=sa.text("7"), nullable=False)
+        house(metadata, code, rule, name=name)
+
+
+def test_a_unique_column_with_a_default_comes_back_without_values(journey: Journey) -> None:
     """A downgrade cannot give all rows the default."""
-
-    def declare(metadata: sa.MetaData) -> None:
-        rule = sa.Index("ix_code", "code", unique=True) if is_index else sa.UniqueConstraint("code")
-        house(metadata, sa.Column("code", sa.Integer(), server_default=sa.text("7"), nullable=False), rule)
-
-    journey.go(declare)
-    for project in journey.projects:
-        project.execute("INSERT INTO houses (id, code) VALUES (1, 1), (2, 2)")
-    bare = models(house)
-    journey.first.write(bare)
-    shutil.copy(journey.first.versions[-1], journey.others[0].directory / "versions")
-    for project in journey.projects:
+    bare = models(*(plain(name) for name in TABLES))
+    journey.go(coded)
+    files = journey.write(bare, Decisions())
+    for project, (file, text) in ((project, file) for project in journey.projects for file in files):
+        for name in TABLES:
+            project.execute(f"DELETE FROM {name}", f"INSERT INTO {name} (id, code) VALUES (1, 1), (2, 2)")  # noqa: S608  the test's own
+        path = project.directory / "versions" / file
+        path.write_text(text)
         project.upgrade(bare)
         project.downgrade(bare)
-        assert project.execute("SELECT id, code FROM houses ORDER BY id") == [(1, None), (2, None)]
+        path.unlink()
+        for name in TABLES:
+            assert project.execute(f"SELECT id, code FROM {name} ORDER BY id") == [(1, None), (2, None)]  # noqa: S608  as above
 
 
 def test_a_type_that_postgresql_does_not_convert_by_itself(journey: Journey) -> None:
@@ -264,145 +238,186 @@ def test_a_type_that_postgresql_does_not_convert_by_itself(journey: Journey) -> 
     def numbered(kind: Any) -> Declare:
         return lambda metadata: house(metadata, sa.Column("number", kind))
 
-    text, number = numbered(portable_text(9)), numbered(sa.Integer())
-    journey.go(text)
+    journey.go(numbered(portable_text(9)))
     for project in journey.projects:
         project.execute("INSERT INTO houses (id, number) VALUES (1, '42')")
-    written = journey.go(number)
+    written = journey.go(numbered(sa.Integer()))
     assert "postgresql_using='number::INTEGER'" in written
     assert "postgresql_using='number::VARCHAR(9)" in written
     for project in journey.projects:
         assert project.execute("SELECT number + 1 FROM houses") == [(43,)]
 
 
-def test_members_of_an_enum(journey: Journey) -> None:
-    """Added, taken away and renamed: in a check, in a type of PostgreSQL's own, and in a text that has neither."""
-    for members in (("a", "b"), ("a", "bb", "b"), ("bb", "b", "c"), ("b", "c")):
-
-        def declare(metadata: sa.MetaData, members: tuple[str, ...] = members) -> None:
-            house(
-                metadata,
-                sa.Column("checked", sa.Enum(*members, name="k", native_enum=False, create_constraint=True, length=9)),
-                sa.Column("plain", sa.Enum(*members, name="p", native_enum=False, length=9)),
-            )
-
-        journey.go(declare)
-
-
-def searched(*columns: str) -> Declare:
-    """A house that is searched by some columns."""
+def grouped(*members: str) -> Declare:
+    """Members of an enum in a check, and in a text that has none."""
 
     def declare(metadata: sa.MetaData) -> None:
-        texts = [sa.Column(name, portable_text(None)) for name in ("street", "order")]
-        house(metadata, *texts, *([SearchIndex(*columns)] if columns else []))
+        house(
+            metadata,
+            sa.Column("checked", sa.Enum(*members, name="k", native_enum=False, create_constraint=True, length=9)),
+            sa.Column("plain", sa.Enum(*members, name="p", native_enum=False, length=9)),
+            name="groups",
+        )
 
     return declare
 
 
-def test_a_search_index_comes_changes_and_goes(journey: Journey) -> None:
-    """On a table that is there; at last with its table."""
-    for columns in ((), ("street",), ("order", "street"), ("street", "order"), (), ("order",)):
-        journey.go(searched(*columns))
-    journey.go()
+def searched(*columns: str) -> Declare:
+    """A library that is searched by some columns."""
+
+    def declare(metadata: sa.MetaData) -> None:
+        texts = [sa.Column(name, portable_text(None)) for name in ("street", "order")]
+        house(metadata, *texts, *([SearchIndex(*columns)] if columns else []), name="libraries")
+
+    return declare
 
 
 def booked(*rules: NoOverlap) -> Declare:
-    """Stays at houses."""
+    """Stays at hotels."""
 
     def declare(metadata: sa.MetaData) -> None:
-        house(metadata)
+        house(metadata, name="hotels")
         columns = [sa.Column(name, sa.Date(), nullable=False) for name in ("arrival", "departure", "later")]
         sa.Table(
             "stays",
             metadata,
             key(),
             *columns,
-            sa.Column("house_id", sa.ForeignKey("houses.id"), nullable=False),
+            sa.Column("hotel_id", sa.ForeignKey("hotels.id"), nullable=False),
             sa.Column("guest", sa.Uuid(), nullable=False),
             sa.Column("state", portable_text(10), nullable=False),
             sa.Column("rank", sa.Integer(), nullable=False),
             sa.Column("firm", sa.Boolean(), nullable=False),
-            *rules,
+            *(rule.copied() for rule in rules),
         )
 
     return declare
 
 
-def stay(resource: str = "house_id", end: str = "departure", **live: tuple[object, ...]) -> NoOverlap:
+def stay(resource: str = "hotel_id", end: str = "departure", **live: tuple[object, ...]) -> NoOverlap:
     return NoOverlap(resource, "arrival", end, live=live, name="ex_stays")
 
 
-def test_a_rule_of_overlaps_comes_changes_and_goes(journey: Journey) -> None:
-    """Other live states, other columns; at last with its table."""
-    rules = (
-        (stay(),),
-        (stay(state=("on", "it's ok")),),
-        (stay(state=("on",)),),
-        (stay(state=("on", "it's ok"), rank=(1, -2), firm=(True,)),),
-        (stay(end="later"),),
-        (stay("guest", firm=(True, False)),),
-        (),
-        (stay(), NoOverlap("guest", "arrival", "departure", live={"rank": (7,)})),
-    )
-    for some in rules:
-        journey.go(booked(*(rule.copied() for rule in some)))
-    journey.go()
-
-
 def published(*members: str) -> Declare:
-    """A house with a state that PostgreSQL has a type for, and a default of it."""
+    """A paper with a phase that PostgreSQL has a type for, and a default of it."""
 
     def declare(metadata: sa.MetaData) -> None:
-        house(metadata, sa.Column("state", sa.Enum(*members, name="state"), server_default="a"))
+        house(metadata, sa.Column("phase", sa.Enum(*members, name="phase"), server_default="a"), name="papers")
 
     return declare
 
 
-def test_members_of_a_native_enum(journey: Journey) -> None:
-    """Added at each end, taken away and put into another order."""
-    journey.go(published("a", "b"))
-    assert "op.change_enum('state', ('a', 'b'), ('z', 'a', 'c', 'b'), columns=[('houses', 'state')])" in journey.go(
-        published("z", "a", "c", "b")
-    )
-    text = journey.go(published("b", "a"))
-    assert "Loses state: the members z, c." in text
-
-
-def test_a_native_enum_goes_with_its_column(databases: Databases, tmp_path: Path) -> None:
+def test_a_native_enum_goes_with_its_column(databases: Databases, tmp_path: Path, fresh: Fresh) -> None:
     """A downgrade of a file that SQLite has written cannot tell the column's type: PostgreSQL writes this one."""
-    journey = Journey(databases, tmp_path, "postgresql")
-    for declaration in (published("a", "b"), house):
-        journey.go(declaration)
+    journey = Journey(databases, tmp_path, fresh, "postgresql")
+    journey.go(published("a", "b"))
+    journey.go(plain("papers"))
     journey.close()
 
 
-def rooms(ondelete: str | None, *unique: str, index: bool = False) -> Declare:
-    """Rooms of a house that has a default in the database."""
+def apartments(ondelete: str | None, *unique: str, index: bool = False) -> Declare:
+    """Apartments of a block that has a default in the database."""
 
     def declare(metadata: sa.MetaData) -> None:
-        house(metadata, sa.Column("name", portable_text(20), server_default="it's new"))
+        house(metadata, sa.Column("name", portable_text(20), server_default="it's new"), name="blocks")
         sa.Table(
-            "rooms",
+            "apartments",
             metadata,
             key(),
-            sa.Column("house_id", sa.ForeignKey("houses.id", ondelete=ondelete), nullable=False),
+            sa.Column("block_id", sa.ForeignKey("blocks.id", ondelete=ondelete), nullable=False),
             sa.Column("number", sa.Integer()),
             *([sa.UniqueConstraint(*unique)] if unique else []),
-            *([sa.Index(None, "house_id", "number", unique=True)] if index else []),
+            *([sa.Index(None, "block_id", "number", unique=True)] if index else []),
         )
 
     return declare
 
 
-def test_references_uniques_and_indexes(journey: Journey) -> None:
-    """Other words of a reference, a unique rule of other columns, and an index.
+def named_block(metadata: sa.MetaData) -> None:
+    """The block alone, whose default is left as it is."""
+    house(metadata, sa.Column("name", portable_text(20), server_default="it's new"), name="blocks")
 
-    A default of the database's is left alone.
-    """
-    journey.go(rooms(None, index=True))
-    journey.go(rooms("CASCADE", "house_id", "number"))
-    journey.go(rooms("SET NULL", "number"))
-    journey.go(lambda metadata: house(metadata, sa.Column("name", portable_text(20), server_default="it's new")))
+
+STREETS: tuple[Declare, ...] = (
+    ring,
+    lambda metadata: house(metadata, sa.Column("street_id", sa.ForeignKey("streets.id"), index=True), name="plots"),
+    lambda metadata: sa.Table("streets", metadata, key()),
+)
+# Each table goes its own way; what a step does not name any more is dropped, and the last step stays.
+WAYS: dict[str, tuple[tuple[Declare, ...], ...]] = {
+    # A column of every type: in a table that is new, and in one that is there.
+    "every": ((), (lambda metadata: house(metadata, *typed("one"), name="every"),)),
+    "various": ((plain("various"),), (lambda metadata: house(metadata, *typed("two"), name="various"),)),
+    # Two tables that refer to each other: made, and dropped again with all that they referred to.
+    "employees": ((pair,), ()),
+    # A table that stays refers to one that is new, and then no more to one that is dropped; another three are a circle.
+    "plots": ((plain("plots"),), STREETS, (plain("plots"),)),
+    # A rule of overlaps moves to another table under the same name.
+    "desks": ((reserved("rooms"),), (reserved("desks"),)),
+    "huts": (*((checked(text),) for text in (None, *CHECKS, None)), ()),
+    "halls": ((plain("halls"),), (measured,), (plain("halls"),)),
+    "towers": (
+        (lofty("storeys", check="storeys > 0"),),
+        (lofty("storeys", "rooms", check="rooms > 0"),),
+        (),
+    ),
+    # A downgrade on the other database has the condition too.
+    "homes": (
+        *(
+            (indexed(text),)
+            for text in (None, "storeys > 1", "storeys IN (1, 2) AND name <> 'it''s ok'", "name IS NULL", None)
+        ),
+        (plain("homes"),),
+        (indexed("storeys > 1"),),
+        (),
+    ),
+    "barns": ((plain("barns", "note"),), (odd,), (plain("barns", "note"),), (odd,), ()),
+    "groups": tuple((grouped(*members),) for members in (("a", "b"), ("a", "bb", "b"), ("bb", "b", "c"), ("b", "c"))),
+    "libraries": (
+        *((searched(*ways),) for ways in ((), ("street",), ("order", "street"), ("street", "order"), (), ("order",))),
+        (),
+    ),
+    # Other live states, other columns; at last with its table.
+    "stays": (
+        (booked(stay()),),
+        (booked(stay(state=("on", "it's ok"))),),
+        (booked(stay(state=("on",))),),
+        (booked(stay(state=("on", "it's ok"), rank=(1, -2), firm=(True,))),),
+        (booked(stay(end="later")),),
+        (booked(stay("guest", firm=(True, False))),),
+        (booked(),),
+        (booked(stay(), NoOverlap("guest", "arrival", "departure", live={"rank": (7,)})),),
+        (),
+    ),
+    # Members of an enum: added at each end, taken away and put into another order.
+    "papers": ((published("a", "b"),), (published("z", "a", "c", "b"),), (published("b", "a"),)),
+    # Other words of a reference, a unique rule of other columns, and an index.
+    "apartments": (
+        (apartments(None, index=True),),
+        (apartments("CASCADE", "block_id", "number"),),
+        (apartments("SET NULL", "number"),),
+        (named_block,),
+    ),
+}
+
+
+def test_everything_comes_changes_and_goes(journey: Journey) -> None:
+    """Every kind of change at once, each in tables of its own."""
+    text = ""
+    for number in range(max(map(len, WAYS.values()))):
+        now = {name: way[min(number, len(way) - 1)] for name, way in WAYS.items()}
+        written = journey.go(*(one for way in now.values() for one in way), drops=frozenset({"houses"}))
+        for name, way in WAYS.items():
+            is_changed = number < len(way) and (way[number] != way[number - 1] if number else bool(way[0]))
+            assert (f"{name}'" in written or f'"{name}"' in written) == is_changed, (number, name)
+        text += written
+    assert "AutoString" not in text
+    assert "Text()" not in text.replace("sa.Text()", "")
+    assert "op.change_enum('phase', ('a', 'b'), ('z', 'a', 'c', 'b'), columns=[('papers', 'phase')])" in text
+    assert "Loses phase: the members z, c." in text
+    created, _, altered = text.partition("op.batch_alter_table")
+    assert "employees.id" not in created
+    assert "fk_departments_head_id_employees" in altered
 
 
 def operations(metadata: sa.MetaData) -> None:
@@ -468,31 +483,36 @@ def test_a_schema(journey: Journey) -> None:
 
 def test_what_others_have_in_a_schema_is_left_alone(databases: Databases, tmp_path: Path) -> None:
     """So are other schemas, and their tables of the same name."""
-    journey = Journey(databases, tmp_path, "postgresql", others=False)
-    journey.first.execute("CREATE SCHEMA elsewhere", "CREATE TABLE elsewhere.jobs (id integer)")
-    journey.go(operations)
-    journey.first.execute("CREATE TABLE ops.other (id integer)", "CREATE INDEX ix_other ON ops.other (id)")
-    journey.go(more_operations)
-    journey.close()
+    project = Project(tmp_path / "alembic", databases.prepared("postgresql", "functions", with_functions))
+    project.execute("CREATE SCHEMA elsewhere", "CREATE TABLE elsewhere.jobs (id integer)")
+    project.migrate(models(operations))
+    project.execute("CREATE TABLE ops.other (id integer)", "CREATE INDEX ix_other ON ops.other (id)")
+    assert names(project.migrate(models(more_operations)).operations) == ["AddColumnOp"]
+    project.close()
 
 
-def test_scripts_check_accepts_a_file_as_it_was_written(databases: Databases, tmp_path: Path, backend: str) -> None:
+def test_scripts_check_accepts_a_file_as_it_was_written(databases: Databases, tmp_path: Path, fresh: Fresh) -> None:
     """Nothing has formatted it: ruff may not be installed where it was written.
 
     One is long and says what it loses, one is empty.
     """
-    journey = Journey(databases, tmp_path / "databases", backend, others=False)
+    journey = Journey(databases, tmp_path / "databases", fresh)
     rules = [NoOverlap("guest", "arrival", "departure", live={"rank": (7,)})]
-    texts = [
-        journey.go(searched("street")),
-        journey.go(booked(*rules), pair_alone, drops=frozenset({"houses.street"})),
-        journey.go(
+    steps: tuple[tuple[Declare, ...], ...] = (
+        (searched("street"), lambda metadata: house(metadata, sa.Column("street", sa.Integer()))),
+        (booked(*rules), pair_alone, house),
+        (
             lambda metadata: house(
                 metadata, *typed(), sa.Column("storeys", sa.Integer(), sa.CheckConstraint("1 > 0", name="x"))
-            )
+            ),
         ),
-    ]
-    empty = command.revision(journey.first.config(models()), message="an empty one")
+    )
+    texts = []
+    for step in steps:
+        texts += [text for _name, text in journey.write(models(*step), Decisions(drops=frozenset({"houses.street"})))]
+        for project in journey.projects:
+            project.migrate(models(*step), Decisions(drops=frozenset({"houses.street"})))
+    empty = command.revision(journey.projects[0].config(models()), message="an empty one")
     assert isinstance(empty, Script)
     texts.append(Path(empty.path).read_text())
     assert "import" not in texts[-1]

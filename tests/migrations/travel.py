@@ -1,16 +1,21 @@
-"""Writes migrations on one database and runs them on both.
+"""Writes migrations on each database and runs them on both.
 
 Up, down and up again, with nothing left to find in between.
 """
 
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
+from alembic.autogenerate import produce_migrations
+from alembic.runtime.migration import MigrationContext
 
+from rowhouse.core.settings import Settings
+from rowhouse.db.engine import create_engine
 from rowhouse.db.integrity import NAMING_CONVENTION
 from rowhouse.db.sql_functions import create_fold_function, create_trigram_function
+from rowhouse.migrations.autogenerate import autogenerate_options
 from rowhouse.migrations.renames import Decisions
 from tests.databases import BACKENDS, Databases
 from tests.migrations import schema
@@ -18,6 +23,7 @@ from tests.migrations.project import Project
 
 Declare = Callable[[sa.MetaData], object]
 Schema = tuple[set[str], dict[str, str]]
+REVISION = ("revision = ", "Revision: ", "down_revision = ")
 
 
 def models(*declarations: Declare) -> sa.MetaData:
@@ -28,38 +34,103 @@ def models(*declarations: Declare) -> sa.MetaData:
     return metadata
 
 
-class Journey:
-    """A project on both databases; its files are written on the first of them."""
+def with_functions(connection: sa.Connection) -> None:
+    """The functions that the engine's first migration makes."""
+    create_fold_function(connection)
+    create_trigram_function(connection)
 
-    def __init__(self, databases: Databases, directory: Path, first: str, *, others: bool = True) -> None:
-        self.databases = databases
-        names = [first, *(name for name in BACKENDS if others and name != first)]
-        self.projects = [self._project(directory / name, name) for name in names]
-        self.first, *self.others = self.projects
-        self.steps: list[tuple[Declare, ...]] = [()]
+
+class Fresh:
+    """Says what `create_all` makes, in one database of each kind that stays empty."""
+
+    def __init__(self, databases: Databases) -> None:
+        self._databases = databases
+        self._engines: dict[str, sa.Engine] = {}
         self._made: dict[tuple[str, tuple[Declare, ...]], Schema] = {}
 
-    def _project(self, directory: Path, name: str) -> Project:
-        project = Project(directory, self.databases.empty(name))
-        with project.engine.begin() as connection:
-            create_fold_function(connection)
-            create_trigram_function(connection)
-        return project
+    def made(self, name: str, declarations: tuple[Declare, ...]) -> Schema:
+        """What `create_all` makes, in which no difference may be found either."""
+        key = (name, declarations)
+        if key not in self._made:
+            with self._engine(name).connect() as connection, connection.begin() as transaction:
+                self._made[key] = self._make(connection, models(*declarations))
+                transaction.rollback()
+        return self._made[key]
 
-    def go(self, *declarations: Declare, drops: frozenset[str] = frozenset()) -> str:
-        """Write the migration on the first database, run it on both, back and forth; its text."""
+    def _engine(self, name: str) -> sa.Engine:
+        if name not in self._engines:
+            url = self._databases.prepared(name, "functions", with_functions)
+            self._engines[name] = create_engine(Settings(database_url=url))
+        return self._engines[name]
+
+    def _make(self, connection: sa.Connection, metadata: sa.MetaData) -> Schema:
+        schemas = {table.schema for table in metadata.tables.values() if table.schema}
+        for one in sorted(schemas if connection.dialect.name == "postgresql" else ()):
+            connection.exec_driver_sql(f"CREATE SCHEMA {one}")
+        metadata.create_all(connection)
+        context = MigrationContext.configure(connection, opts=autogenerate_options(metadata))
+        found = produce_migrations(context, metadata).upgrade_ops
+        assert found is not None
+        assert found.ops == [], f"{connection.dialect.name}, create_all: {[vars(one) for one in found.ops]}"
+        return _schema(connection, metadata)
+
+    def close(self) -> None:
+        """Close the connections."""
+        for engine in self._engines.values():
+            engine.dispose()
+
+
+class Journey:
+    """A project on both databases. Each writes the file of a step; what differs between them runs on both."""
+
+    def __init__(self, databases: Databases, directory: Path, fresh: Fresh, *writers: str) -> None:
+        self.fresh = fresh
+        self.projects = [
+            Project(directory / name, databases.prepared(name, "functions", with_functions)) for name in BACKENDS
+        ]
+        self.writers = [one for one in self.projects if one.engine.dialect.name in (writers or BACKENDS)]
+        self.steps: list[tuple[Declare, ...]] = [()]
+
+    def go(
+        self, *declarations: Declare, drops: frozenset[str] = frozenset(), decisions: Decisions | None = None
+    ) -> str:
+        """Write the migration on each database, run it on both, back and forth; the texts."""
         metadata = models(*declarations)
-        written = self.first.write(metadata, f"step {len(self.steps)}", decisions=Decisions(drops=drops))
-        assert written is not None, "no difference was found"
-        for other in self.others:
-            shutil.copy(written[0], other.directory / "versions" / written[0].name)
-        self._all(Project.upgrade, metadata)
-        self._all(Project.downgrade, metadata)
-        self.is_at(self.steps[-1], compare=False)
-        self._all(Project.upgrade, metadata)
-        self.is_at(declarations)
+        texts = self.write(metadata, decisions or Decisions(drops=drops))
+        for number, (name, text) in enumerate(texts):
+            is_last = number == len(texts) - 1
+            with self._file(name, text, stays=is_last):
+                self._all(Project.upgrade, metadata)
+                if not is_last:
+                    self.is_at(declarations)
+                self._all(Project.downgrade, metadata)
+                self.is_at(self.steps[-1], compare=False)
+                if is_last:
+                    self._all(Project.upgrade, metadata)
+                    self.is_at(declarations)
         self.steps.append(declarations)
-        return written[0].read_text()
+        return "".join(text for _name, text in texts)
+
+    def write(self, metadata: sa.MetaData, decisions: Decisions) -> list[tuple[str, str]]:
+        """What the databases write, without what says the same: names and texts of files."""
+        texts: dict[str, tuple[str, str]] = {}
+        for project in self.writers:
+            written = project.write(metadata, f"step {len(self.steps)}", decisions=decisions)
+            assert written is not None, "no difference was found"
+            text = written[0].read_text()
+            written[0].unlink()
+            said = "\n".join(line for line in text.splitlines() if not line.startswith(REVISION))
+            texts.setdefault(said, (written[0].name, text))
+        return list(texts.values())
+
+    @contextmanager
+    def _file(self, name: str, text: str, *, stays: bool) -> Iterator[None]:
+        paths = [project.directory / "versions" / name for project in self.projects]
+        for path in paths:
+            path.write_text(text)
+        yield
+        for path in () if stays else paths:
+            path.unlink()
 
     def _all(self, move: Callable[[Project, sa.MetaData], None], metadata: sa.MetaData) -> None:
         for project in self.projects:
@@ -68,32 +139,14 @@ class Journey:
     def is_at(self, declarations: tuple[Declare, ...], *, compare: bool = True) -> None:
         """Whether neither a comparison finds a difference, nor what `create_all` makes differs."""
         for project in self.projects:
-            name = project.engine.dialect.name
+            name, metadata = project.engine.dialect.name, models(*declarations)
             if compare:
-                self.has_no_difference(project, models(*declarations), name)
-            found, wanted = _schema(project, models(*declarations)), self.made(name, declarations)
+                left = project.plan(metadata).operations
+                assert left == [], f"{name}: {[(type(one).__name__, vars(one)) for one in left]}"
+            with project.connected() as connection:
+                found = _schema(connection, metadata)
+            wanted = self.fresh.made(name, declarations)
             assert found == wanted, f"{name}: {found[0] ^ wanted[0]} {found[1]} {wanted[1]}"
-
-    def has_no_difference(self, project: Project, metadata: sa.MetaData, where: str) -> None:
-        """What `scripts/migrate` would find."""
-        found = project.plan(metadata).operations
-        assert found == [], f"{where}: {[(type(one).__name__, vars(one)) for one in found]}"
-
-    def made(self, name: str, declarations: tuple[Declare, ...]) -> Schema:
-        """What `create_all` makes, in which no difference may be found either."""
-        key = (name, declarations)
-        if key not in self._made:
-            metadata = models(*declarations)  # anew: PostgreSQL's `create_all` leaves its marks in it
-            fresh = self._project(self.first.directory.parent / f"fresh {name} {len(self._made)}", name)
-            with fresh.engine.begin() as connection:
-                schemas = {table.schema for table in metadata.tables.values() if table.schema}
-                for one in sorted(schemas if name == "postgresql" else ()):
-                    connection.exec_driver_sql(f"CREATE SCHEMA {one}")
-                metadata.create_all(connection)
-            self.has_no_difference(fresh, metadata, f"{name}, create_all")
-            self._made[key] = _schema(fresh, metadata)
-            fresh.close()
-        return self._made[key]
 
     def close(self) -> None:
         """Close the connections."""
@@ -101,9 +154,8 @@ class Journey:
             project.close()
 
 
-def _schema(project: Project, metadata: sa.MetaData) -> Schema:
+def _schema(connection: sa.Connection, metadata: sa.MetaData) -> Schema:
     """As `schema` reads it; what a check says may be worded in two ways, and is left to the comparison."""
-    with project.connected() as connection:
-        lines = [line.split(" ") for line in schema.tables(connection) | schema.tables_in_schemas(connection, metadata)]
-        named = {" ".join(words[:3] if words[1] == "check" else words) for words in lines}
-        return named, schema.guards(connection)
+    lines = [line.split(" ") for line in schema.tables(connection) | schema.tables_in_schemas(connection, metadata)]
+    named = {" ".join(words[:3] if words[1] == "check" else words) for words in lines}
+    return named, schema.guards(connection)

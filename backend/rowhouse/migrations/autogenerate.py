@@ -17,12 +17,13 @@ from alembic.operations.ops import AddColumnOp, CreateForeignKeyOp, CreateIndexO
 from sqlmodel import SQLModel
 
 import rowhouse.migrations.compare.partial_indexes
+import rowhouse.migrations.compare.texts
 import rowhouse.migrations.operations.completing
 import rowhouse.migrations.operations.ordering
 import rowhouse.migrations.sqlite.rebuild  # noqa: F401  takes the place of Alembic's own
 from rowhouse.entities.no_overlap import NoOverlap
 from rowhouse.migrations.compare.check_constraints import write_check
-from rowhouse.migrations.compare.column_types import compare_types, write_server_default, write_type
+from rowhouse.migrations.compare.column_types import compare_types, write_type
 from rowhouse.migrations.engine_tables import PROJECT, is_compared
 from rowhouse.migrations.operations.named_schemas import CreateSchema, include_name, schemas_of
 from rowhouse.migrations.operations.native_enums import ChangeEnum, CreateEnum
@@ -83,8 +84,6 @@ def _render_item(kind: str, item: Any, context: AutogenContext) -> str | bool:
     """Return the code of a type with SQLAlchemy's classes, or of a type's check as an ordinary constraint."""
     if kind == "type":
         return write_type(item, context)
-    if kind == "server_default":
-        return write_server_default(item)
     if kind == "check":
         return write_check(item, context)
     return False

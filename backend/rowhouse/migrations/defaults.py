@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from alembic.operations import ops
 from sqlalchemy.dialects import sqlite
 
+from rowhouse.migrations.compare.expressions import escaped
 from rowhouse.migrations.losses import Note, flat
 
 NOW = "CURRENT_TIMESTAMP"
@@ -63,7 +64,7 @@ def _fill_new(operation: ops.AddColumnOp, connection: sa.Connection) -> Iterator
 def _with_default(column: sa.Column[Any], text: str) -> sa.Column[Any]:
     """Return a copy of the column with a server default, for the file. The model's column stays as it is."""
     copied: sa.Column[Any] = column._copy()  # noqa: SLF001  there is no public copy
-    copied.server_default = sa.DefaultClause(sa.text(text))
+    copied.server_default = sa.DefaultClause(sa.text(escaped(text)))
     return copied
 
 
@@ -80,7 +81,7 @@ def _update(operation: ops.AlterColumnOp, text: str) -> ops.MigrateOperation:
     place = f'"{operation.schema}"."{operation.table_name}"' if operation.schema else f'"{operation.table_name}"'
     name = f'"{operation.column_name}"'
     # The models state the names, and the text is quoted.
-    statement = f"UPDATE {place} SET {name} = {text} WHERE {name} IS NULL"  # noqa: S608  # nosec B608
+    statement = f"UPDATE {place} SET {name} = {escaped(text)} WHERE {name} IS NULL"  # noqa: S608  # nosec B608
     return ops.ExecuteSQLOp(statement)
 
 

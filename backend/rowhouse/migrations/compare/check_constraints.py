@@ -15,7 +15,7 @@ from alembic.util import PriorityDispatchResult
 from alembic.util.sqla_compat import all_table_check_constraints
 
 from rowhouse.migrations.compare.column_types import POSTGRESQL, SQLITE, is_native_enum
-from rowhouse.migrations.compare.expressions import PARAMETER, all_alike, in_plain_sql
+from rowhouse.migrations.compare.expressions import all_alike, escaped, in_plain_sql, text_of
 
 
 @comparators.dispatch_for("table")
@@ -43,7 +43,7 @@ def _compare(
         if not any(all_alike(connection, table.fullname, [(stored[key], text)]) for text in _texts(declared[key]))
     }
     for key in sorted(stored.keys() - declared.keys() | changed):
-        check = sa.CheckConstraint(_escaped(in_plain_sql(stored[key])), name=sa.schema.conv(key), table=stored_table)
+        check = sa.CheckConstraint(escaped(in_plain_sql(stored[key])), name=sa.schema.conv(key), table=stored_table)
         operations.ops.append(DropConstraintOp.from_constraint(check))
     for key in sorted(declared.keys() - stored.keys() | changed):
         operations.ops.append(_creation(declared[key], table, context.dialect))
@@ -71,22 +71,13 @@ def _is_of_its_type_alone(check: sa.CheckConstraint) -> bool:
 
 def _creation(check: sa.CheckConstraint, table: sa.Table, dialect: sa.Dialect) -> CreateCheckConstraintOp:
     """Return the operation that creates a check. It holds text: columns would add the check to their table."""
-    return CreateCheckConstraintOp(check.name, table.name, _escaped(_text_of(check, dialect)), schema=table.schema)
+    text = escaped(text_of(check.sqltext, dialect))
+    return CreateCheckConstraintOp(check.name, table.name, text, schema=table.schema)
 
 
 def _texts(check: sa.CheckConstraint) -> list[str]:
     """Return the SQL for both databases: a file is written on one and may run on the other."""
-    return [_text_of(check, dialect) for dialect in (SQLITE, POSTGRESQL)]
-
-
-def _text_of(check: sa.CheckConstraint, dialect: sa.Dialect) -> str:
-    words = {"literal_binds": True, "include_table": False}
-    return str(check.sqltext.compile(dialect=dialect, compile_kwargs=words)).replace("%%", "%")
-
-
-def _escaped(text: str) -> str:
-    """Escape `:word`, which SQLAlchemy would read as a parameter."""
-    return PARAMETER.sub(r"\:", text)
+    return [text_of(check.sqltext, dialect) for dialect in (SQLITE, POSTGRESQL)]
 
 
 def write_check(check: sa.CheckConstraint, context: AutogenContext) -> str | bool:
@@ -94,7 +85,7 @@ def write_check(check: sa.CheckConstraint, context: AutogenContext) -> str | boo
     if _is_of_its_type_alone(check):
         return False
     name = _render_gen_name(context, check.name)
-    return f"sa.CheckConstraint({_escaped(_text_of(check, context.dialect))!r}, name={name!r})"
+    return f"sa.CheckConstraint({escaped(text_of(check.sqltext, context.dialect))!r}, name={name!r})"
 
 
 @renderers.dispatch_for(CreateCheckConstraintOp, replace=True)

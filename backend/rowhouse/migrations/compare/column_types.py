@@ -4,7 +4,6 @@ A type of the application is written as the type that it stores. A type that was
 the SQLAlchemy class that creates it there, and its equivalent on the other. Must not compare anything but types.
 """
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -19,8 +18,6 @@ from sqlalchemy.dialects.postgresql import JSONB
 from rowhouse.entities.sqlalchemy_internals import variants_of
 
 POSTGRESQL, SQLITE = (sa.make_url(f"{name}://").get_dialect()() for name in ("postgresql", "sqlite"))
-# PostgreSQL shows a text default with its type: 'new'::character varying.
-CAST_OF_TEXT = re.compile(r"('(?:[^']|'')*')::[a-z ]+(?:\(\d+\))?", re.IGNORECASE)
 UUID_ON_SQLITE = 32  # characters
 
 
@@ -30,14 +27,6 @@ def write_type(kind: sa.types.TypeEngine[Any], context: AutogenContext) -> str:
     if "postgresql." in text:
         context.imports.add("from sqlalchemy.dialects import postgresql")
     return text
-
-
-def write_server_default(default: Any) -> str | bool:
-    """Return a server default without the cast that PostgreSQL shows. False: Alembic writes it."""
-    stated = getattr(default, "arg", None)
-    text = str(stated.text) if isinstance(stated, sa.TextClause) else ""
-    plain = CAST_OF_TEXT.sub(r"\1", text)
-    return f"sa.text({plain!r})" if plain != text else False
 
 
 def compare_types(

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from rowhouse.entities.no_overlap import quoted_path
 
-PARAMETER = re.compile(r"(?<![:\w]):(?=\w)")  # SQLAlchemy reads this as a parameter
+MISREAD = re.compile(r"(?<![:\w\\]):(?=\w)|\\:")  # SQLAlchemy reads this as a parameter, or as an escape
 TEXT = r"'(?:[^']|'')*'"
 NUMBER = re.compile(r"'(-?[\d.]+)'::(?:smallint|integer|bigint|numeric|real|double precision)\b")
 TYPE = r"(?:character varying|double precision|timestamp with(?:out)? time zone|\"?\w+\"?)(?:\([\d, ]+\))?(?:\[\])?"
@@ -50,6 +50,18 @@ def _understood(connection: sa.Connection, table: str, expression: str) -> list[
 def _output(answer: Any) -> list[Any]:
     (plan,) = json.loads(answer) if isinstance(answer, str) else answer
     return list(plan["Plan"]["Output"])
+
+
+def text_of(expression: sa.ClauseElement, dialect: sa.Dialect) -> str:
+    """Return an expression as SQL, with its values and without the names of tables."""
+    words = {"literal_binds": True, "include_table": False}
+    text = str(expression.compile(dialect=dialect, compile_kwargs=words))
+    return text if dialect.name == "sqlite" else text.replace("%%", "%")
+
+
+def escaped(text: str) -> str:
+    """Escape SQL for `sa.text`, which reads `:word` as a parameter, and a parameter without a value as NULL."""
+    return text.replace(":", r"\:") if MISREAD.search(text) else text
 
 
 def in_plain_sql(expression: str) -> str:

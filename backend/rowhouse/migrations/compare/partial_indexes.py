@@ -14,7 +14,7 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.operations.ops import CreateIndexOp, DropIndexOp, ModifyTableOps, UpgradeOps
 from alembic.util import DispatchPriority
 
-from rowhouse.migrations.compare.expressions import PARAMETER, all_alike, in_plain_sql
+from rowhouse.migrations.compare.expressions import all_alike, escaped, in_plain_sql, text_of
 
 OPTIONS = ("sqlite_where", "postgresql_where")
 
@@ -38,19 +38,23 @@ def compare_conditions(
         former = present.get(str(index.name))
         if former is None or former.name in found:
             continue
-        before, after = (_condition(one, connection.dialect) for one in (former, index))
+        before, after = _stored_condition(former.kwargs, connection.dialect), _condition(index, connection.dialect)
         if not all_alike(connection, declared.fullname, [(before, after)]):
             changes.ops += [DropIndexOp.from_index(former), CreateIndexOp.from_index(index)]
 
 
 def _condition(index: sa.Index, dialect: sa.Dialect) -> str:
-    """The condition as SQL; empty without one."""
+    """The condition of a declared index as SQL; empty without one."""
     condition = index.kwargs.get(f"{dialect.name}_where")
     if condition is None:
         return ""
-    words = {"literal_binds": True, "include_table": False}
-    clause = condition if isinstance(condition, sa.ClauseElement) else sa.text(condition)
-    return str(clause.compile(dialect=dialect, compile_kwargs=words)).replace("%%", "%")
+    return text_of(condition if isinstance(condition, sa.ClauseElement) else sa.text(condition), dialect)
+
+
+def _stored_condition(options: Any, dialect: sa.Dialect) -> str:
+    """The condition of an index that was read from the database, where nothing is escaped; empty without one."""
+    condition = options.get(f"{dialect.name}_where")
+    return str(getattr(condition, "text", condition) or "")
 
 
 @comparators.dispatch_for("autogenerate", priority=DispatchPriority.LAST)
@@ -64,7 +68,11 @@ def keep_conditions(context: AutogenContext, upgrade: UpgradeOps) -> None:
 
 
 def _keep_condition(operation: DropIndexOp, dialect: sa.Dialect) -> None:
-    condition = operation.kw.get(f"{dialect.name}_where")
-    if condition is not None:
-        plain = sa.text(PARAMETER.sub(r"\:", in_plain_sql(str(condition))))
-        operation.kw = {**dict.fromkeys(OPTIONS, plain), **operation.kw}
+    stored = _stored_condition(operation.kw, dialect)
+    if stored:
+        plain = sa.text(escaped(in_plain_sql(stored)))
+        operation.kw = {
+            **operation.kw,
+            **dict.fromkeys(OPTIONS, plain),
+            f"{dialect.name}_where": sa.text(escaped(stored)),
+        }

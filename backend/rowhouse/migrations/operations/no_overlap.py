@@ -19,7 +19,7 @@ from alembic.operations.ops import UpgradeOps
 from alembic.util import DispatchPriority
 
 from rowhouse.entities.no_overlap import QUOTE, Live, NoOverlap, Rule, quoted_path, rules_of
-from rowhouse.migrations.compare.expressions import PARAMETER, all_alike, in_plain_sql
+from rowhouse.migrations.compare.expressions import all_alike, escaped, in_plain_sql
 from rowhouse.migrations.engine_tables import compares_of
 from rowhouse.migrations.operations.operation import EngineOperation
 
@@ -108,7 +108,7 @@ def _create(operations: Operations, operation: CreateNoOverlap) -> None:
 
 def _execute(operations: Operations, statement: str) -> None:
     """Run SQL without parameters: a name or a value may contain a colon or a percent sign."""
-    operations.execute(sa.text(PARAMETER.sub(r"\:", statement)))
+    operations.execute(sa.text(escaped(statement)))
 
 
 def _types(operations: Operations, table: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from alembic.ddl.sqlite import SQLiteImpl
 from alembic.operations.batch import ApplyBatchImpl, BatchOperationsImpl
 
 from rowhouse.db.dialects.sqlite_schemas import SQLiteWithSchemas
+from rowhouse.migrations.compare.texts import written
 from rowhouse.migrations.sqlite.checks import UnsafeMigrationError, check, row_counts, state_of
 from rowhouse.migrations.sqlite.names import in_one_name, tables_in_schemas, with_one_name
 from rowhouse.migrations.sqlite.tables import carry_over, mentions, read, unqualified
@@ -94,6 +95,10 @@ class SafeSQLiteImpl(SQLiteImpl):
             else:
                 sql.text = in_one_name(sql.text, tables)
         super().execute(sql, execution_options)
+
+    def render_ddl_sql_expr(self, expr: sa.ClauseElement, is_server_default: bool = False, **kw: Any) -> str:  # noqa: FBT001, FBT002  Alembic's
+        """Write an expression into a file."""
+        return written(super().render_ddl_sql_expr(expr, is_server_default=is_server_default, **kw), **kw)
 
     def requires_recreate_in_batch(self, batch_op: BatchOperationsImpl) -> bool:
         """Return True also for a column that SQLite cannot add to an existing table."""
