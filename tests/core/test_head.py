@@ -16,7 +16,7 @@ from tests.databases import Databases
 from tests.sample_entities.opened import open_odd
 
 OWN = {"x-request-id", "date"}
-AT_THE_ROOT = ("/health", "/ready", "/docs", "/redoc", "/openapi.json", "/docs/assets/favicon.png", "/nowhere")
+AT_THE_ROOT = ("/", "/health", "/ready", "/docs", "/redoc", "/openapi.json", "/docs/assets/favicon.png", "/nowhere")
 
 
 @pytest.fixture(scope="module", params=["product", "odd"])

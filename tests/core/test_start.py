@@ -23,7 +23,7 @@ from sqlmodel import Field, Relationship, SQLModel
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Process
 
-from rowhouse.cli import serve
+from rowhouse.cli import migrate, serve
 from rowhouse.cli.connection import Connection
 from rowhouse.core.policy import ANYONE
 from rowhouse.core.settings import Settings
@@ -235,6 +235,53 @@ def test_a_setting_that_does_not_hold_is_one_sentence(
     told = start(monkeypatch, capsys, **settings)
     assert told.startswith("Rowhouse cannot start. ")
     assert (words in told, told.count("\n")) == (True, 1), told
+
+
+@pytest.mark.usefixtures("bare_environment")
+def test_a_misspelt_setting_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], databases: Databases
+) -> None:
+    """It stops the server, and the migration before it. Lines of other programs do not."""
+    url = shop_database(databases, "sqlite")
+    Path(".env").write_text("SENTRY_DSN=https://example.com\nHOST=127.0.0.1\nWORKER_THREAD=4\n")
+    wanted = ".env sets WORKER_THREAD, which is no setting; did you mean WORKER_THREADS?"
+    assert wanted in start(monkeypatch, capsys, DATABASE_URL=url)
+    Path("alembic.ini").touch()
+    assert migrate.run(["--start"]) == 1
+    assert wanted in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("bare_environment")
+def test_the_address_may_stand_in_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment overrides it, and a word of the command line overrides both."""
+    monkeypatch.delenv("HOST", raising=False)
+    monkeypatch.delenv("PORT", raising=False)
+    assert address_of() == ("127.0.0.1", 8000)
+    Path(".env").write_text("HOST=0.0.0.0\nPORT=8002\n")
+    assert address_of() == ("0.0.0.0", 8002)  # noqa: S104  nothing listens
+    monkeypatch.setenv("PORT", "8003")
+    assert address_of() == ("0.0.0.0", 8003)  # noqa: S104  as above
+    assert address_of("--port", "8004", "--host", "::1") == ("::1", 8004)
+
+
+def address_of(*arguments: str) -> tuple[str, int]:
+    """Return where the server would listen."""
+    options = serve.server_options(arguments)
+    return options["host"], options["port"]
+
+
+def test_an_address_that_cannot_be_used_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    """A taken port, and an address of another machine. A socket that the caller gives is not looked at."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert serve.main(["--host", "127.0.0.1", "--port", str(port)]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"Rowhouse cannot start. Port {port} of 127.0.0.1 is taken by another program.")
+    assert serve.main(["--host", "192.0.2.1"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("Rowhouse cannot start. The server cannot listen on port 8000 of 192.0.2.1")
+    assert said.count("\n") == 1
+    assert serve.unusable_address(serve.server_options(["--uds", "/nowhere", "--host", "192.0.2.1"])) is None
 
 
 @pytest.mark.usefixtures("bare_environment")

@@ -14,12 +14,13 @@ from importlib.resources import files
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rowhouse.app.openapi_document import CACHED_PREFIXES
 from rowhouse.app.openapi_document import PATH as DOCUMENT
-from rowhouse.requests.paths import prefix_of
+from rowhouse.requests.paths import prefix_of, route_path
 
 ASSETS = "/docs/assets"
 PATHS = frozenset({"/docs", "/redoc"})
@@ -32,10 +33,25 @@ INLINE_STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 
 
 def add_pages(app: FastAPI) -> None:
-    """Add both pages and their assets, at the root."""
+    """Add both pages and their assets, at the root, and lead `/` to the first."""
     _add_page(app, "/docs", partial(_swagger, app.title))
     _add_page(app, "/redoc", partial(_redoc, app.title))
     app.mount(ASSETS, StaticFiles(directory=str(files("fastapi_offline") / "static")), name="docs-assets")
+    app.router.default = _RootRedirect(app.router.default)
+
+
+class _RootRedirect:
+    """Redirects `/` to `/docs`, if no route of the application has `/`. Every other unknown path is a 404."""
+
+    def __init__(self, not_found: ASGIApp) -> None:
+        self._not_found = not_found
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the ASGI application."""
+        if scope["type"] == "http" and scope["method"] in ("GET", "HEAD") and route_path(scope) in ("", "/"):
+            await RedirectResponse(f"{prefix_of(scope)}/docs")(scope, receive, send)
+        else:
+            await self._not_found(scope, receive, send)
 
 
 def _swagger(title: str, prefix: str) -> HTMLResponse:

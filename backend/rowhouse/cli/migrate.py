@@ -19,6 +19,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -32,9 +33,10 @@ from alembic.util import CommandError
 from pydantic import ValidationError
 from sqlmodel import SQLModel
 
+from rowhouse.cli.env_file import misspelt
 from rowhouse.cli.lint_migrations import excuse_missing
 from rowhouse.cli.project import find_project
-from rowhouse.cli.serve import explained
+from rowhouse.cli.serve import StartError, explained
 from rowhouse.core.settings import Environment, Settings
 from rowhouse.db.engine import create_engine
 from rowhouse.migrations.defaults import UnfillableError
@@ -148,6 +150,8 @@ def main(arguments: Sequence[str], *, metadata: sa.MetaData | None = None) -> in
     if metadata is not None:
         config.attributes["metadata"] = metadata
     migrator = Migrator(directory, config, settings, given)
+    if given.start and metadata is None:
+        _check_spelling(directory)
     if given.check:
         return check(migrator)
     if given.start or given.message:
@@ -159,6 +163,15 @@ def main(arguments: Sequence[str], *, metadata: sa.MetaData | None = None) -> in
     if settings.environment is not Environment.DEVELOPMENT:
         return 0
     return _write_empty(migrator) if given.empty else _write(migrator)
+
+
+def _check_spelling(directory: Path) -> None:
+    """Refuse a misspelt setting in `.env` before the database of the default settings is created."""
+    project = find_project(directory)
+    project.make_importable()
+    import_module(project.module)  # for the project's own settings
+    if wrong := " ".join(misspelt()):
+        raise StartError(wrong)
 
 
 def _create_files(directory: Path, settings: Settings) -> None:
@@ -274,6 +287,6 @@ def run(arguments: Sequence[str], *, metadata: sa.MetaData | None = None) -> int
         print(f"Nothing was written.\n{undecided}", file=sys.stderr)
     except CommandError as said:
         print(f"Rowhouse cannot migrate: {said}.", file=sys.stderr)
-    except (ValidationError, ValueError, ModuleNotFoundError, sa.exc.DBAPIError) as error:
+    except (ValidationError, ValueError, ModuleNotFoundError, StartError, sa.exc.DBAPIError) as error:
         print(f"Rowhouse cannot migrate. {explained(error)}", file=sys.stderr)
     return 1

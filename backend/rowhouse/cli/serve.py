@@ -1,14 +1,17 @@
 """Starts the server: `rowhouse run --host 0.0.0.0 --port 8000 --workers 2`, with every option of uvicorn's own command.
 
+HOST and PORT may stand in the environment or in `.env`. A misspelt setting in `.env` stops the start.
 Adds limits that uvicorn lacks: the size of headers, and the time that headers and a stop may take. A failed start
 writes one sentence that says what to do, and exits with 1; LOG_LEVEL=debug shows the traceback. Migrates nothing.
 """
 
 import asyncio
+import errno
 import os
+import socket
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +28,7 @@ from uvicorn.server import Server
 from uvicorn.supervisors import Multiprocess
 
 from rowhouse.cli.connection import Connection
+from rowhouse.cli.env_file import address, misspelt
 from rowhouse.cli.project import find_project, load_application
 
 APPLICATION = "rowhouse.cli.serve:application"
@@ -39,7 +43,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 
 class StartError(Exception):
-    """The database cannot be served from, and waiting does not help."""
+    """A setting or the database stops the start, and waiting does not help."""
 
 
 class Supervisor(Multiprocess):
@@ -71,6 +75,8 @@ def application() -> FastAPI:
 
 def _made() -> FastAPI:
     app = load_application(find_project())
+    if wrong := " ".join(misspelt()):
+        raise StartError(wrong)
     Connection.limit(app.state.settings)
     failure = asyncio.run(app.state.readiness.failure())
     if failure is not None and failure.is_permanent:
@@ -115,11 +121,28 @@ def _place(trace: TracebackType | None) -> str | None:
 def server_options(arguments: Sequence[str]) -> dict[str, Any]:
     """Return uvicorn's options from a command line, with the engine's defaults."""
     defaults = [APPLICATION, "--factory", "--http", CONNECTION, "--no-access-log", "--no-server-header"]
-    defaults += ["--timeout-worker-healthcheck", str(WORKER_SECONDS)]
+    host, port = address()
+    defaults += ["--timeout-worker-healthcheck", str(WORKER_SECONDS), "--host", host, "--port", port]
     options: dict[str, Any] = uvicorn_command.make_context("rowhouse.cli.serve", [*defaults, *arguments]).params
     options["headers"] = [header.split(":", 1) for header in options["headers"]]
     options["log_config"] = options["log_config"] or LOGGING_CONFIG
     return options
+
+
+def unusable_address(options: Mapping[str, Any]) -> str | None:
+    """Return a sentence if the server cannot listen on its address, or None."""
+    host, port = options["host"], options["port"]
+    if options["uds"] is not None or options["fd"] is not None:
+        return None
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return (
+                f"Port {port} of {host} is taken by another program. Stop that one, or choose a port: PORT={port + 1}"
+            )
+        return f"The server cannot listen on port {port} of {host} ({error.strerror}). Set HOST and PORT."
+    return None
 
 
 def print_help() -> None:
@@ -137,6 +160,13 @@ def main(arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
+    if refused := unusable_address(options):
+        sys.stderr.write(f"Rowhouse cannot start. {refused}\n")
+        return FAILED
+    return _serve(options)
+
+
+def _serve(options: dict[str, Any]) -> int:
     if options["reload"]:
         uvicorn.run(**options)
         return 0

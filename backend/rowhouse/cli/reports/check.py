@@ -3,7 +3,6 @@
 Changes nothing. A fault makes the exit status 1; a note is only said.
 """
 
-import difflib
 import logging
 import os
 from collections.abc import Iterator
@@ -13,24 +12,23 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic.config import Config
-from dotenv import dotenv_values
 from fastapi import FastAPI
 from pydantic import ValidationError
 from sqlmodel import select
 
 from rowhouse.auth.models import ADMINISTRATOR, User
+from rowhouse.cli.env_file import misspelt
 from rowhouse.cli.errors import CommandError
 from rowhouse.cli.migrate import UNDECIDED, Migrator, describe, differences, lacking, read_words
 from rowhouse.cli.reports.loading import load
 from rowhouse.cli.serve import explained
 from rowhouse.core.errors import RowhouseError
-from rowhouse.core.settings import Environment, ProjectSettings, Settings
+from rowhouse.core.settings import Environment, Settings
 from rowhouse.db.database import Database
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.health.readiness import StartRefusedError
 from rowhouse.migrations.renames import Decisions
 
-SCRIPTS = ("HOST", "PORT", "FORWARDED_ALLOW_IPS")  # `scripts/run` reads them
 PAGES = ("/docs", "/redoc", "/openapi.json", "/metrics")
 OK, FAULT, NOTE = "ok", "fault", "note"
 
@@ -68,7 +66,7 @@ def _findings(*, production: bool) -> Iterator[Finding]:
     except CommandError as error:
         yield Finding(FAULT, "registration", str(error))
         return
-    yield from _or_ok("settings", _misspelt())
+    yield from _or_ok("settings", misspelt())
     count = sum(len(registry.registrations) for registry in app.state.registries)
     entities = f"{count} entit{'y' if count == 1 else 'ies'}"
     yield Finding(OK, "registration", f"{entities}, {_operations(app)} operations")
@@ -96,22 +94,6 @@ def _operations(app: FastAPI) -> int:
 def _missing_indexes(app: FastAPI) -> Iterator[str]:
     found = [sentence for registry in app.state.registries for sentence in registry.missing_indexes()]
     yield from dict.fromkeys(found)
-
-
-def _misspelt() -> Iterator[str]:
-    """Find lines of `.env` that look like a setting and are none. Other lines may belong to other programs."""
-    known = {*SCRIPTS, *_names(ProjectSettings)}
-    for name in dotenv_values(".env"):
-        close = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.8)
-        if name.upper() not in known and close:
-            yield f".env sets {name}, which is no setting; did you mean {close[0]}?"
-
-
-def _names(kind: type[ProjectSettings]) -> Iterator[str]:
-    """Yield the names of the settings of a class and of the classes derived from it, the project's included."""
-    yield from (name.upper() for name in kind.model_fields)
-    for derived in kind.__subclasses__():
-        yield from _names(derived)
 
 
 def _migrations(settings: Settings, metadata: sa.MetaData) -> Iterator[str]:
