@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from rowhouse.app.examples import add_examples
 from rowhouse.core.openapi import SLO
 from rowhouse.core.problems import Problem
 from rowhouse.http.default_responses import add_headers, add_refusals
@@ -89,6 +90,7 @@ def build_openapi(app: FastAPI, route_tree: RouteTree, *, slo_ms: int, rate_limi
     schemas["Problem"] = problem
     exact: dict[str, Any] = _with_whole_bounds(document)
     _name_enums(exact)
+    add_examples(exact)
     scheme = jsonable_encoder(oauth2_scheme.model, by_alias=True, exclude_none=True)
     flow = scheme["flows"]["password"]
     flow["tokenUrl"] = _login_path(route_tree, flow["tokenUrl"])

@@ -11,10 +11,21 @@ from starlette.responses import Response
 from rowhouse.core.errors import InvalidInputError, RowhouseError
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
+FAULT_EXAMPLE: dict[str, Any] = {"loc": ["body", "name"], "msg": "Field required", "type": "missing"}
+# Short, because a page shows it for every error of every operation.
+PROBLEM_EXAMPLE: dict[str, Any] = {
+    "type": "about:blank",
+    "title": "Not Found",
+    "status": 404,
+    "detail": "There is no such row.",
+    "code": "not_found",
+}
 
 
 class Fault(BaseModel):
     """One fault of the input."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [FAULT_EXAMPLE]})
 
     loc: list[str | int]
     msg: str
@@ -24,7 +35,9 @@ class Fault(BaseModel):
 class Problem(BaseModel):
     """An error (RFC 9457)."""
 
-    model_config = ConfigDict(json_schema_extra={"required": ["type", "title", "status", "detail", "code"]})
+    model_config = ConfigDict(
+        json_schema_extra={"required": ["type", "title", "status", "detail", "code"], "examples": [PROBLEM_EXAMPLE]}
+    )
 
     type: str
     title: str

@@ -197,6 +197,12 @@ def plural(name: str) -> str:
     return "-".join([*first, last])
 
 
+def with_article(words: str) -> str:
+    """Return a noun with its article: `a book`, `an appointment`, `a user`, `an hour`."""
+    sounds_like_vowel = re.match(r"(?!uni|use|usu|eu|one|once)[aeiou]|hour|honest|honou?r|heir", words, re.IGNORECASE)
+    return f"{'an' if sounds_like_vowel else 'a'} {words}"
+
+
 def singular_snake(name: str) -> str:
     """Return a class name as it stands in operation ids: `ChargePoint` → `charge_point`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

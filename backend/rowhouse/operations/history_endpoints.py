@@ -20,7 +20,7 @@ from rowhouse.operations.endpoints import Endpoints
 from rowhouse.operations.expand import Expansion
 from rowhouse.operations.page_request import PageRequest, page_response
 from rowhouse.operations.request import OperationRequest
-from rowhouse.operations.route import TAGGED, Deferred, GeneratedRoute, generated_route, singular_name
+from rowhouse.operations.route import TAGGED, Deferred, GeneratedRoute, generated_route, one_row, singular_name
 from rowhouse.query.list_parameters import ListParameters
 from rowhouse.query.list_query import ListQuery, Search
 from rowhouse.query.pagination import Page
@@ -103,7 +103,7 @@ def restore_route(resource: Resource, endpoints: HistoryEndpoints) -> GeneratedR
     name = singular_name(resource)
     return generated_route(
         resource, "/{id}/restore", policy=resource.write, work=endpoints.restore_row, writes=True, methods=["POST"],
-        operation_id=f"restore_{name}", summary=f"Restore a {name.replace('_', ' ')}",
+        operation_id=f"restore_{name}", summary=f"Restore {one_row(resource)}",
         response_model=resource.schemas.public,
         description="Put a deleted row back under its id, if it does not conflict with the present rows.",
         responses={200: {"headers": TAGGED}, **problem_responses(401, 403, 404, 409, 422, 503)},
@@ -116,7 +116,7 @@ def history_route(resource: Resource, endpoints: HistoryEndpoints) -> GeneratedR
     page = Deferred(lambda: Page[entry_schema(resource)])  # type: ignore[misc]  # the schema is made at run time
     return generated_route(
         resource, "/{id}/history", policy=resource.read, work=endpoints.list_history, writes=False, methods=["GET"],
-        operation_id=f"list_{name}_history", summary=f"List the changes of a {name.replace('_', ' ')}",
+        operation_id=f"list_{name}_history", summary=f"List the changes of {one_row(resource)}",
         response_model=page,
         description="A page of the changes of the row, the oldest first. It remains when the row is deleted.",
         openapi_extra=Deferred(lambda: {"parameters": [*ENTRIES.parameters.openapi]}),

@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from rowhouse.core.openapi import SLO, response_header
 from rowhouse.core.policy import Policy
 from rowhouse.db.unit_of_work import UnitOfWork
-from rowhouse.entities.model import plural, singular_snake
+from rowhouse.entities.model import plural, singular_snake, with_article
 from rowhouse.http.authorization import AUTHORIZATION_STARTED, RouteAuthorization, resolve_overriding_caller
 from rowhouse.http.dependencies import oauth2_scheme
 from rowhouse.operations.request import OperationRequest
@@ -197,6 +197,11 @@ def row_id(entity: str) -> Any:
 def singular_name(resource: Resource) -> str:
     """Return the name of one row in an operation id: `charge_point`."""
     return singular_snake(resource.name)
+
+
+def one_row(resource: Resource) -> str:
+    """Return one row in the words of a summary: `a charge point`, `an order`."""
+    return with_article(singular_name(resource).replace("_", " "))
 
 
 def plural_name(resource: Resource) -> str:

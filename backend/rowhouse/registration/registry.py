@@ -161,11 +161,13 @@ class Registry:
         self.routers.append(router)
 
     def tags(self) -> list[dict[str, str]]:
-        """Return OpenAPI's tags, sorted. The first paragraph of a class's docstring describes its tag."""
+        """Return OpenAPI's tags. The first paragraph of a class's docstring describes its tag."""
         found = {path: inspect.getdoc(r.resource.model) or "" for path, r in self.registrations.items()}
         for router in self.routers:
             found |= {str(tag): getattr(router, "description", "") for tag in router.tags if tag not in found}
-        return [{"name": name, "description": found[name].partition("\n\n")[0]} for name in sorted(found)]
+        return [
+            {"name": name, "description": found[name].partition("\n\n")[0]} for name in sorted(found, key=tag_order)
+        ]
 
     def policies(self) -> Iterator[tuple[str, Policy]]:
         """Yield each policy of a registration, a step or a hand-written route, with the name of what declares it."""
@@ -280,7 +282,12 @@ def tags(registries: Iterable[Registry]) -> list[dict[str, str]]:
     for registry in registries:
         for tag in registry.tags():
             found.setdefault(tag["name"], tag)
-    return [found[name] for name in sorted(found)]
+    return [found[name] for name in sorted(found, key=tag_order)]
+
+
+def tag_order(name: str) -> tuple[bool, str]:
+    """Sort `auth` first, because a caller signs in first, and the others by their names."""
+    return name != "auth", name
 
 
 def _reject_one_name_in_two_schemas(registries: Iterable[Registry]) -> None:

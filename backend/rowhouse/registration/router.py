@@ -22,6 +22,7 @@ from rowhouse.operations.route import (
     Deferred,
     GeneratedRoute,
     generated_route,
+    one_row,
     plural_name,
     singular_name,
 )
@@ -77,7 +78,7 @@ def _get(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
     known = header("If-None-Match", "The `ETag` of the version that the client has.")
     return generated_route(
         resource, "/{id}", policy=resource.read, work=endpoints.get_row, writes=False, methods=["GET"],
-        operation_id=f"get_{name}", summary=f"Get a {name.replace('_', ' ')}",
+        operation_id=f"get_{name}", summary=f"Get {one_row(resource)}",
         response_model=Deferred(lambda: resource.schemas.public | endpoints.partial),
         description="The row, if it exists and the caller may read it.",
         openapi_extra=Deferred(lambda: {"parameters": [*endpoints.projection_parameters.openapi(), known]}),
@@ -90,7 +91,7 @@ def _create(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
     name = singular_name(resource)
     return generated_route(
         resource, "", policy=resource.write, body=resource.schemas.create, work=endpoints.create_row, writes=True,
-        methods=["POST"], status_code=201, operation_id=f"create_{name}", summary=f"Create a {name.replace('_', ' ')}",
+        methods=["POST"], status_code=201, operation_id=f"create_{name}", summary=f"Create {one_row(resource)}",
         response_model=resource.schemas.public, description="Insert a row and return it as stored.",
         openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
         responses={201: {"headers": {**LOCATED, **TAGGED, **REPLAYED}},
@@ -118,11 +119,14 @@ def _batch(schema: Any) -> Any:
 
 def _change(resource: Resource, endpoints: Endpoints, *, method: str, verb: str) -> GeneratedRoute:
     name = singular_name(resource)
+    described = "Change the members that are sent. The others stay as they are."
+    is_put = method == "PUT"
     return generated_route(
         resource, "/{id}", policy=resource.write, body=resource.schemas.update, work=endpoints.update_row, writes=True,
-        methods=[method], operation_id=f"{verb}_{name}", summary=f"Change a {name.replace('_', ' ')}",
+        methods=[method], operation_id=f"{verb}_{name}",
+        summary=f"Change {one_row(resource)}{', as PATCH does' if is_put else ''}",
         response_model=resource.schemas.public,
-        description="Change the members that are sent. The others stay as they are.",
+        description=f"For clients without PATCH, and the same: {described.lower()}" if is_put else described,
         openapi_extra={"parameters": [IF_MATCH]},
         responses={200: {"headers": TAGGED}, **problem_responses(400, 401, 403, 404, 409, 412, 413, 415, 422, 503)},
     )  # fmt: skip
@@ -143,7 +147,7 @@ def _delete(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
     name = singular_name(resource)
     return generated_route(
         resource, "/{id}", policy=resource.write, work=endpoints.delete_row, writes=True, methods=["DELETE"],
-        status_code=204, operation_id=f"delete_{name}", summary=f"Delete a {name.replace('_', ' ')}",
+        status_code=204, operation_id=f"delete_{name}", summary=f"Delete {one_row(resource)}",
         response_model=None, description="Delete the row. It stays if other rows refer to it.",
         openapi_extra={"parameters": [IF_MATCH]},
         responses=problem_responses(401, 403, 404, 409, 412, 422, 503),
