@@ -35,10 +35,10 @@ from perf.report.results import VERSION, Machine, Plan, Run, Step, UnreadableRun
 from rowhouse import Settings, __version__
 from rowhouse.load import load_profile
 from rowhouse.load.operations import UncallableOperationError
-from rowhouse.load.plan import HITS, seconds_needed
-from rowhouse.load.report import conclusion, faults, table
-from rowhouse.load.results import called, passes
-from rowhouse.load.run import GeneratorError, NotReadyError
+from rowhouse.load.runs.plan import HITS, seconds_needed
+from rowhouse.load.runs.report import conclusion, faults, table
+from rowhouse.load.runs.results import called, passes
+from rowhouse.load.runs.run import GeneratorError, NotReadyError
 
 # The errors that end a run without a verdict.
 ERRORS = (

@@ -19,8 +19,8 @@ from perf.product import PROFILE_VARIABLE
 from perf.report.results import Second, Totals, by_second, totals
 from rowhouse.load import Profile
 from rowhouse.load.operations import Api
-from rowhouse.load.results import Bound, Endpoint, bounds_of, evaluate
-from rowhouse.load.run import Load, api_at, generate
+from rowhouse.load.runs.results import Bound, Endpoint, bounds_of, evaluate
+from rowhouse.load.runs.run import Load, api_at, generate
 
 LOCUSTFILE = REPOSITORY / "perf" / "locustfile.py"
 # From this load of the generator's process on, its own queue is part of the latencies.
@@ -86,8 +86,10 @@ def measure(run: LoadRun, *, users: int, seconds: float, warm_up: float, think: 
             "ADMIN_EMAIL": ADMIN_EMAIL,
             "ADMIN_PASSWORD": ADMIN_PASSWORD,
             PROFILE_VARIABLE: run.profile_name,
-            # The process reads the rules of the tables from the application that it loads.
+            # The process reads the rules of the tables from the application that it loads, whose factory may open the
+            # database.
             "ROWHOUSE_APP": run.server.target.factory,
+            "DATABASE_URL": run.server.database_url,
         },
     )
     machine: list[MachineSecond] = []

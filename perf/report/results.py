@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypedDict, cast
 
 from perf.harness.meters import MachineSecond
-from rowhouse.load.results import Endpoint, Sample, called, passes, percentile, rounded
+from rowhouse.load.runs.results import Endpoint, Sample, called, passes, percentile, rounded
 
 VERSION = 1
 

@@ -2,7 +2,7 @@
 
 from perf.harness.meters import MachineSecond
 from perf.report.results import Run, by_second, totals
-from rowhouse.load.results import Bound, Sample, evaluate, passes
+from rowhouse.load.runs.results import Bound, Sample, evaluate, passes
 
 GET, POST = "GET /api/v1/things/{id}", "POST /api/v1/things"
 SECONDS = 2.0

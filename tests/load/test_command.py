@@ -11,13 +11,13 @@ import httpx2
 import pytest
 
 from rowhouse.cli.project import Project
-from rowhouse.load import command, run, server
 from rowhouse.load.accounts import Request, Response
-from rowhouse.load.command import TooShortError, conclude, main
 from rowhouse.load.operations import Api
-from rowhouse.load.plan import seconds_needed
-from rowhouse.load.results import Sample, evaluate
-from rowhouse.load.run import GeneratorError, Load, NotReadyError, api_at, generate
+from rowhouse.load.runs import command, run, server
+from rowhouse.load.runs.command import TooShortError, conclude, main
+from rowhouse.load.runs.plan import seconds_needed
+from rowhouse.load.runs.results import Sample, evaluate
+from rowhouse.load.runs.run import GeneratorError, Load, NotReadyError, api_at, generate
 from tests.load.sample_runs import GET, POST, QUICK, SECONDS, SLOW, bounds, samples_of
 
 SLO = {"x-slo-ms": 200}
@@ -181,7 +181,7 @@ def test_a_server_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
 
     client = httpx2.Client
     monkeypatch.setattr(httpx2, "Client", lambda **options: client(**options, transport=httpx2.MockTransport(respond)))
-    monkeypatch.setattr("rowhouse.load.run.time.sleep", lambda _seconds: None)
+    monkeypatch.setattr("rowhouse.load.runs.run.time.sleep", lambda _seconds: None)
     assert len(api_at(HOST).operations) == 2
     answers = iter([503])
     with pytest.raises(NotReadyError, match="is not ready after -1 s"):

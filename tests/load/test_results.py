@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from rowhouse.load.operations import Api, UncallableOperationError
-from rowhouse.load.results import (
+from rowhouse.load.runs.results import (
     BOUNDS,
     Sample,
     Verdict,
@@ -17,7 +17,7 @@ from rowhouse.load.results import (
     percentile,
     verdict,
 )
-from rowhouse.load.sample_recorder import SampleRecorder
+from rowhouse.load.runs.sample_recorder import SampleRecorder
 from tests.load.sample_runs import FAILED, GET, POST, QUICK, SECONDS, SLOW, bounds, samples_of
 from tests.openapi_documents import document_of
 from tests.sample_entities.application import create_odd_app
@@ -124,7 +124,7 @@ def test_only_requests_that_begin_in_the_measured_time_are_recorded(monkeypatch:
     event: dict[str, Any] = {"request_type": "GET", "name": "/things", "response_length": 0, "context": {}}
     recorder.record(**event, response_time=1.0, exception=None)
     recorder.begin, recorder.end = 10.0, 20.0
-    monkeypatch.setattr("rowhouse.load.sample_recorder.time.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("rowhouse.load.runs.sample_recorder.time.perf_counter", lambda: next(clock))
     recorder.record(**{**event, "context": {"conflict": "overlap"}}, response_time=123.4567, exception=None)
     recorder.record(**event, response_time=200.0, exception=None)
     recorder.record(**event, response_time=1000.0, exception=RuntimeError("500 oh"))

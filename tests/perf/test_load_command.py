@@ -15,7 +15,7 @@ from perf.load.command import command_of, conclude, find_capacity, main, next_us
 from perf.load.fault_injection import FaultInjector
 from perf.load.load_run import Result
 from perf.report.results import read_run, totals
-from rowhouse.load.results import Sample, evaluate
+from rowhouse.load.runs.results import Sample, evaluate
 from tests.databases import Databases
 from tests.load.sample_runs import FAILED, QUICK, SECONDS, SLOW, bounds, run_of, samples_of
 

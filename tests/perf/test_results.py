@@ -6,7 +6,7 @@ import pytest
 
 from perf.harness.meters import MachineSecond
 from perf.report.results import UnreadableRunError, by_second, read_run, step, totals, write_run
-from rowhouse.load.results import Sample, evaluate
+from rowhouse.load.runs.results import Sample, evaluate
 from tests.load.sample_runs import FAILED, GET, POST, SECONDS, SLOW, bounds, run_of, samples_of
 
 

@@ -160,7 +160,7 @@ def create_admin(context: typer.Context) -> NoReturn:
 def load(context: typer.Context) -> NoReturn:
     """Call every operation of the project, and hold each to its SLO."""
     # By its name: the layers of the engine let `rowhouse.load` import this package, and not the other way round.
-    run_load = import_module("rowhouse.load.command").main
+    run_load = import_module("rowhouse.load.runs.command").main
     sys.exit(run_load(context.args))
 
 

@@ -12,11 +12,11 @@ import typer
 
 from rowhouse.cli.project import find_project
 from rowhouse.load.operations import Api, UncallableOperationError
-from rowhouse.load.plan import HITS, seconds_needed
-from rowhouse.load.report import conclusion, faults, table
-from rowhouse.load.results import Endpoint, bounds_of, called, evaluate, passes
-from rowhouse.load.run import GeneratorError, Load, NotReadyError, api_at, generate
-from rowhouse.load.server import ServerStartError, administrator, database, served
+from rowhouse.load.runs.plan import HITS, seconds_needed
+from rowhouse.load.runs.report import conclusion, faults, table
+from rowhouse.load.runs.results import Endpoint, bounds_of, called, evaluate, passes
+from rowhouse.load.runs.run import GeneratorError, Load, NotReadyError, api_at, generate
+from rowhouse.load.runs.server import ServerStartError, administrator, database, served
 
 QUICK_SECONDS = 30.0
 LOCUSTFILE = "perf/locustfile.py"

@@ -1,9 +1,9 @@
-"""Run Locust without its web page: `python -m rowhouse.load.generator --host … --output samples.json`.
+"""Run Locust without its web page: `python -m rowhouse.load.runs.generator --host … --output samples.json`.
 
 It runs a locustfile unchanged, by default one with an empty profile. It waits until every user has arrived and signed
 in, lets the load warm up, and prints `measuring`. Then it records every request that begins in the measured time,
 however late its response is. It writes raw samples, because Locust's statistics are rounded to two digits. It does not
-evaluate them: `rowhouse.load.run` starts it, and others do.
+evaluate them: `rowhouse.load.runs.run` starts it, and others do.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from locust.exception import StopTest
 from locust.util.load_locustfile import load_locustfile
 
 from rowhouse.load.operations import UncallableOperationError
-from rowhouse.load.sample_recorder import MEASURING, SampleRecorder
+from rowhouse.load.runs.sample_recorder import MEASURING, SampleRecorder
 from rowhouse.load.visitor import TIMEOUT_SECONDS, ApiUser, coordinator, visitor
 
 ARRIVAL_SECONDS = 300.0
@@ -83,7 +83,7 @@ def _wait_for(users: int) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(prog="python -m rowhouse.load.generator", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m rowhouse.load.runs.generator", description=__doc__)
     parser.add_argument("--host", required=True)
     parser.add_argument("--users", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=60.0, help="measured")

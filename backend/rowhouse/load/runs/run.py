@@ -1,6 +1,6 @@
 """Generate the load of a running API in a process of its own, and return raw samples.
 
-`rowhouse.load.generator` is that process. Nothing here starts a server, reads a command line or writes a report.
+`rowhouse.load.runs.generator` is that process. Nothing here starts a server, reads a command line or writes a report.
 """
 
 import json
@@ -16,8 +16,8 @@ from pathlib import Path
 import httpx2
 
 from rowhouse.load.operations import Api
-from rowhouse.load.results import Sample, name_of
-from rowhouse.load.sample_recorder import MEASURING
+from rowhouse.load.runs.results import Sample, name_of
+from rowhouse.load.runs.sample_recorder import MEASURING
 
 START_SECONDS = 120.0
 
@@ -89,7 +89,7 @@ def generate(load: Load, api: Api, host: str, *, watch: Watch = lambda _process:
 
 
 def _command(load: Load, host: str, output: Path) -> list[str]:
-    words = [sys.executable, "-m", "rowhouse.load.generator", "--host", host, "--output", str(output)]
+    words = [sys.executable, "-m", "rowhouse.load.runs.generator", "--host", host, "--output", str(output)]
     words += ["--users", str(load.users), "--seconds", str(load.seconds), "--warm-up", str(load.warm_up)]
     words += ["--rows", str(load.rows)]
     return [*words, "--locustfile", str(load.locustfile)] if load.locustfile else words

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from rowhouse.load.results import Endpoint
+from rowhouse.load.runs.results import Endpoint
 
 
 def table(endpoints: Sequence[Endpoint]) -> str:
