@@ -12,7 +12,7 @@ from rowhouse.entities.model import Mark
 from rowhouse.transfer import exporter as module
 from tests.contract.entity_client import EntityClient, Headers, Row
 from tests.contract.problems import faulty_members, problem
-from tests.contract.registrations import columns_unlike, every_entity
+from tests.contract.registrations import columns_unlike, every_entity, few
 from tests.contract.test_lists import made
 from tests.contract.test_owners import HIDDEN_VALUES, has_secrets, private, row_of_owner
 
@@ -54,7 +54,7 @@ def columns(entity: EntityClient) -> list[str]:
     return [name for name in entity.public if name in entity.resource.columns]
 
 
-@every_entity("list")
+@every_entity("list", where=few)
 def test_an_export_takes_the_filters_of_the_list(entity: EntityClient) -> None:
     """Equality, other operators, several together, and search."""
     rows, mine = made(entity, 5)
@@ -75,7 +75,7 @@ def test_a_line_is_the_row_as_a_get_gives_it(entity: EntityClient) -> None:
     assert answer.content.endswith(b"\n")
 
 
-@every_entity("list")
+@every_entity("list", where=few)
 def test_a_file_has_a_name_and_a_type(entity: EntityClient) -> None:
     """CSV by default. Without rows it has a header, and NDJSON nothing."""
     row = entity.make()
@@ -119,7 +119,7 @@ def test_cells_are_the_values_as_json_has_them(entity: EntityClient) -> None:
                 assert found == cell(row[name])
 
 
-@every_entity("list")
+@every_entity("list", where=few)
 def test_pages_and_unknown_words_are_422(entity: EntityClient) -> None:
     """Each is named. So is an unknown format."""
     for name, value in {**PAGE_WORDS, "nonsense": 1}.items():
@@ -130,7 +130,7 @@ def test_pages_and_unknown_words_are_422(entity: EntityClient) -> None:
     problem(entity.call("GET", "/export?format=csv&format=csv"), 422)
 
 
-@every_entity("list")
+@every_entity("list", where=few)
 def test_who_may_not_list_may_not_export(entity: EntityClient) -> None:
     """With the same response."""
     for who in ({}, {"Authorization": "Bearer x"}):

@@ -13,7 +13,7 @@ from rowhouse.entities.model import Mark
 from rowhouse.transfer import exporter as export_module
 from tests.contract.entity_client import EntityClient, Headers, Row
 from tests.contract.problems import problem
-from tests.contract.registrations import every_entity
+from tests.contract.registrations import every_entity, few
 from tests.contract.test_conflicts import unique_columns
 from tests.contract.test_owners import owned
 
@@ -126,7 +126,7 @@ def test_a_header_names_only_what_a_client_may_set(entity: EntityClient) -> None
     assert entity.total() == before
 
 
-@every_entity("create")
+@every_entity("create", where=few)
 def test_a_file_without_rows_is_422(entity: EntityClient) -> None:
     """An empty or blank file, and a header alone."""
     before, header = entity.total(), ",".join(entity.create)
@@ -172,7 +172,7 @@ def problem_with_rows(answer: Response, status: int) -> dict[str, Any]:
     return told
 
 
-@every_entity("create")
+@every_entity("create", where=few)
 def test_another_media_type_is_415(entity: EntityClient) -> None:
     """Only CSV and NDJSON in UTF-8 are accepted. The error says so."""
     before, content = entity.total(), lines([entity.body()])
@@ -188,7 +188,7 @@ def test_another_media_type_is_415(entity: EntityClient) -> None:
         assert send(entity, lines([entity.body()]), media_type).status_code == 201
 
 
-@every_entity("create")
+@every_entity("create", where=few)
 def test_who_may_not_create_may_not_import(entity: EntityClient) -> None:
     """401 and 403 as for a create. A query parameter is 422."""
     before, content = entity.total(), lines([entity.body()])

@@ -4,7 +4,7 @@ import json
 
 from tests.contract.entity_client import EntityClient, Row
 from tests.contract.problems import problem
-from tests.contract.registrations import every_entity
+from tests.contract.registrations import every_entity, few
 from tests.contract.test_verbs import absent_key
 
 ITEM_METHODS = {"GET": "get", "PATCH": "update", "PUT": "put", "DELETE": "delete"}
@@ -51,7 +51,7 @@ def test_nobody_signed_in_is_401(entity: EntityClient) -> None:
     assert entity.stored(row) == row
 
 
-@every_entity()
+@every_entity(where=few)
 def test_bad_credentials_are_401(entity: EntityClient) -> None:
     """Also where no account is needed. A hand-written `get` may behave differently."""
     row = entity.make()
@@ -90,7 +90,7 @@ def test_an_unknown_path_is_404(entity: EntityClient) -> None:
         problem(entity.call("GET", path), 404, "not_found")
 
 
-@every_entity("list", "get", "update", "put", "delete")
+@every_entity("list", "get", "update", "put", "delete", where=few)
 def test_another_method_is_405_with_allow(entity: EntityClient) -> None:
     """`Allow` lists the methods of the path."""
     row = entity.make()
@@ -102,7 +102,7 @@ def test_another_method_is_405_with_allow(entity: EntityClient) -> None:
     assert entity.stored(row) == row
 
 
-@every_entity("update", "put")
+@every_entity("update", "put", where=few)
 def test_a_body_that_is_too_large_is_413(entity: EntityClient) -> None:
     """For every method. Nothing is stored."""
     row, before = entity.make(), entity.total()
@@ -113,7 +113,7 @@ def test_a_body_that_is_too_large_is_413(entity: EntityClient) -> None:
     assert entity.total() == before
 
 
-@every_entity("update", "put")
+@every_entity("update", "put", where=few)
 def test_another_media_type_is_415(entity: EntityClient) -> None:
     """Only JSON is accepted. A missing type is 415 too."""
     row, body = entity.make(), json.dumps(entity.body()).encode()
@@ -128,7 +128,7 @@ def test_another_media_type_is_415(entity: EntityClient) -> None:
     assert entity.total() == before
 
 
-@every_entity("update")
+@every_entity("update", where=few)
 def test_json_by_another_name_is_read(entity: EntityClient) -> None:
     """Media types are compared in any case and without their parameters (RFC 9110 §8.3.1)."""
     row = entity.make()
@@ -138,7 +138,7 @@ def test_json_by_another_name_is_read(entity: EntityClient) -> None:
         assert answer.status_code == 200, answer.text
 
 
-@every_entity("update", "put")
+@every_entity("update", "put", where=few)
 def test_a_body_that_is_no_object_is_422(entity: EntityClient) -> None:
     """Nothing is stored."""
     row, before = entity.make(), entity.total()

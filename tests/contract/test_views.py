@@ -12,7 +12,7 @@ from rowhouse.registration.registry import Registration, Registry
 from rowhouse.registration.relations import relations_of
 from tests.contract.entity_client import EntityClient, Headers, Row
 from tests.contract.problems import faulty_members, problem
-from tests.contract.registrations import Case, every_entity
+from tests.contract.registrations import Case, every_entity, few
 
 
 def relations(registry: Registry, registration: Registration) -> dict[str, Relation]:
@@ -82,7 +82,7 @@ def test_fields_shows_these_members_and_no_others(entity: EntityClient) -> None:
     assert (known.status_code, known.content) == (304, b"")
 
 
-@every_entity("list", "get", where=generated)
+@every_entity("list", "get", where=lambda registration: few(registration) and generated(registration))
 def test_a_member_that_is_not_there_cannot_be_shown(entity: EntityClient) -> None:
     """An unknown, secret or empty name is 422 and names the parameter."""
     row = entity.make()
@@ -94,7 +94,7 @@ def test_a_member_that_is_not_there_cannot_be_shown(entity: EntityClient) -> Non
     assert faulty_members(entity.call("GET", "?fields=id&fields=id")) == {"fields"}
 
 
-@every_entity("list")
+@every_entity("list", where=few)
 def test_a_cursor_keeps_the_view_or_takes_another(entity: EntityClient) -> None:
     """`fields` and `expand` are neither sort nor filter."""
     rows = sorted((entity.make() for _ in range(3)), key=lambda row: row["id"])

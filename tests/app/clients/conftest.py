@@ -8,7 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.main import create_app
-from tests.app.contract.conftest import run_product
+from tests.app.product_cases import run_product
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in
 from tests.contract.entity_client import RunningApp
 from tests.openapi_documents import Factory, document_of

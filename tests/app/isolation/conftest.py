@@ -1,6 +1,6 @@
 """The product on each database, for the tests of `tests.isolation`."""
 
-from tests.app.contract.conftest import (
+from tests.app.product_cases import (
     entity,
     product_app,
     pytest_generate_tests,

@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 
 from tests.app.conftest import product_client
-from tests.app.contract.conftest import run_product
+from tests.app.product_cases import run_product
 from tests.app.security.hand_written import PRODUCT_ROUTES
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in
 from tests.databases import Databases
