@@ -18,6 +18,7 @@ from sqlmodel import SQLModel
 
 import rowhouse.migrations.compare.partial_indexes
 import rowhouse.migrations.compare.texts
+import rowhouse.migrations.compare.unchangeable
 import rowhouse.migrations.operations.completing
 import rowhouse.migrations.operations.ordering
 import rowhouse.migrations.sqlite.rebuild  # noqa: F401  takes the place of Alembic's own

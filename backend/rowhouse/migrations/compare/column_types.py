@@ -177,8 +177,15 @@ def _render_alter_column(context: AutogenContext, operation: AlterColumnOp) -> s
     """Write the operation as Alembic does. Add a conversion if PostgreSQL needs one."""
     text = _alter_column(context, operation)
     old, new = operation.existing_type, operation.modify_type
-    if old is None or new is None or old._type_affinity is new._type_affinity:  # noqa: SLF001  as Alembic does
+    if old is None or new is None or _is_converted(old, new):
         return text
     column = POSTGRESQL.identifier_preparer.quote(operation.column_name)
     using = f"{column}::{new.compile(dialect=POSTGRESQL)}"
     return f"{text[:-1]},\n           postgresql_using={using!r})"
+
+
+def _is_converted(old: sa.types.TypeEngine[Any], new: sa.types.TypeEngine[Any]) -> bool:
+    """Return True if PostgreSQL converts the values without a word. It does not make a text a native enum."""
+    if is_native_enum(new) and not is_native_enum(old):
+        return False
+    return old._type_affinity is new._type_affinity  # noqa: SLF001  as Alembic asks

@@ -32,6 +32,12 @@ def _are_alike(connection: sa.Connection, table: str, stored: str, wanted: str) 
     return bool(understood) and understood == _understood(connection, table, wanted)
 
 
+def differ(connection: sa.Connection, table: str, stored: str, wanted: str) -> bool:
+    """Return True if the database understands two expressions, and as two."""
+    before, after = (_understood(connection, table, one) for one in (stored, wanted))
+    return bool(before) and bool(after) and before != after
+
+
 def _understood(connection: sa.Connection, table: str, expression: str) -> list[Any]:
     """Return the database's reading of an expression. Empty if it rejects it, as for a column that is missing yet."""
     is_sqlite = connection.dialect.name == "sqlite"
