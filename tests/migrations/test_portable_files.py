@@ -315,8 +315,9 @@ def test_a_native_enum_goes_with_its_column(databases: Databases, tmp_path: Path
     journey.go(plain("papers", "phase"))
     for project in journey.projects:
         project.execute("INSERT INTO papers (id, phase) VALUES (1, 'b')")
-    phase = sa.Enum("a", "b", name="phase")
-    text = journey.go(lambda metadata: house(metadata, sa.Column("phase", phase.copy()), name="papers"))
+    text = journey.go(
+        lambda metadata: house(metadata, sa.Column("phase", sa.Enum("a", "b", name="phase")), name="papers")
+    )
     assert "postgresql_using='phase::phase'" in text
     assert [project.execute("SELECT phase FROM papers") for project in journey.projects] == [[("b",)]] * 2
     journey.go(plain("papers"))
