@@ -101,7 +101,7 @@ def test_entities_refer_to_each_other(run: Run, shop: Path) -> None:
     )
     assert run("entity", "Publisher", "name:str").exit_code == 0
     made = run(
-        "entity", "OldBook", "title:str", "publisher:Publisher", "seller_id:User?", "ticket:Ticket", "reading:Reading?",
+        "entity", "OldBook", "title:str?!", "publisher:Publisher", "seller_id:User?", "ticket:Ticket!", "reading:Reading?",
         "sequel:OldBook?", "a_rather_long_name_of_a_price:decimal=1234567890.5", "--read", "anyone", "--write", "admin",
     )  # fmt: skip
     assert made.exit_code == 0, made.output
@@ -110,7 +110,8 @@ def test_entities_refer_to_each_other(run: Run, shop: Path) -> None:
     for line in (
         'publisher_id: int = Field(foreign_key="publishers.id", index=True)',
         'seller_id: int | None = Field(default=None, foreign_key="users.id", index=True)',
-        'ticket_id: UUID = Field(foreign_key="tickets.id", index=True)',
+        'ticket_id: UUID = Field(foreign_key="tickets.id", unique=True)',
+        "title: str | None = Field(default=None, min_length=1, max_length=200, unique=True)",
         'reading_id: int | None = Field(default=None, foreign_key="measured.id", index=True, sa_type=BigInteger)',
         'sequel_id: int | None = Field(default=None, foreign_key="old_books.id", index=True)',
     ):
@@ -127,6 +128,8 @@ def test_entities_refer_to_each_other(run: Run, shop: Path) -> None:
         (("Field", "name:str"), 2, "'Field' is a name of Python or of Rowhouse"),
         (("Exception", "name:str"), 2, "is a name of Python or of Rowhouse"),
         (("Author", "name:str", "name:int"), 2, "'name' stands there twice"),
+        (("Author", "name:bool!"), 2, "a bool or json is not unique"),
+        (("Author", "name:str!=x"), 2, "a unique field has no default"),
         (("Author", "name"), 2, "'name' is not a field: write name:type"),
         (("Author", "name:text"), 2, "'text' is not a type; the types are str, int"),
         (("Author", "Name:str"), 2, "'Name' is not the name of a field"),

@@ -74,7 +74,8 @@ def entity(
         typer.Argument(
             metavar="FIELD...",
             help="name:type. The types are str, int, float, bool, date, datetime, decimal, uuid and json; the name of "
-            "an entity makes a reference to it. '?' allows null, '=VALUE' is the default. Put quotes around a '?'.",
+            "an entity makes a reference to it. '?' allows null, '!' makes unique, '=VALUE' is the default. Put single "
+            "quotes around a '?' and a '!'.",
         ),
     ],
     write: Annotated[Who, typer.Option(help="Who may write.")] = Who.SIGNED_IN,

@@ -235,7 +235,7 @@ class _Entity:
     def _reference(self, field: Reference) -> str:
         table = self._targets[field.name]
         annotation = "UUID" if table.key == "UUID" else "int"
-        words = [f'foreign_key="{table.name}.id"', "index=True"]
+        words = [f'foreign_key="{table.name}.id"', "unique=True" if field.unique else "index=True"]
         if table.key == "big":
             words.append("sa_type=BigInteger")
         if field.nullable:

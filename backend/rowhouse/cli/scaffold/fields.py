@@ -18,7 +18,10 @@ from rowhouse.cli.errors import WordError
 from rowhouse.cli.scaffold.source import call
 
 Import = tuple[str, str]  # a module, and a name in it
-SPECIFICATION = re.compile(r"(?P<name>[^:=?]+):(?P<type>\w+)(?P<nullable>\??)(?:=(?P<default>.*))?", re.DOTALL)
+SPECIFICATION = re.compile(
+    r"(?P<name>[^:=?]+):(?P<type>\w+)(?P<nullable>\??)(?P<unique>!?)(?:=(?P<default>.*))?", re.DOTALL
+)
+INDEX = "index=True"  # the index of a unique column is that of its constraint
 QUOTED = re.compile(r'["\\]')
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 # Columns of every entity, and the parameters of lists, whose names a filter would share.
@@ -41,20 +44,22 @@ class Kind:
 
 @dataclass(frozen=True)
 class Field:
-    """One field: its name, its type, whether it may be null, and its default as Python code."""
+    """One field: its name, its type, whether it may be null and is unique, and its default as Python code."""
 
     name: str
     kind: Kind
     nullable: bool = False
     default: str | None = None
     imports: tuple[Import, ...] = ()
+    unique: bool = False
 
     @property
     def code(self) -> str:
         """The line of the class."""
         annotation = f"{self.kind.annotation} | None" if self.nullable else self.kind.annotation
         default = self.default or ("default=None" if self.nullable else None)
-        arguments = [*filter(None, (default,)), *self.kind.options]
+        options = ["unique=True" if self.unique and word == INDEX else word for word in self.kind.options]
+        arguments = [*filter(None, (default,)), *options]
         return call(f"{self.name}: {annotation} = Field", arguments, indent=4)
 
 
@@ -65,6 +70,7 @@ class Reference:
     name: str
     target: str
     nullable: bool = False
+    unique: bool = False
 
 
 def parse_field(text: str) -> Field | Reference:
@@ -77,19 +83,22 @@ def parse_field(text: str) -> Field | Reference:
     if found is None:
         raise WordError(f"{text!r} is not a field: write name:type, such as title:str, founded:int? or stock:int=0.")
     name, kind, nullable, default = found["name"], found["type"], bool(found["nullable"]), found["default"]
+    unique = bool(found["unique"])
     if kind[0].isupper():
         name = name if name.endswith("_id") else f"{name}_id"
         check_name(name)
         if default is not None:
             raise WordError(f"{text!r}: a reference has no default; write {found['name']}:{kind}?.")
-        return Reference(name, kind, nullable)
+        return Reference(name, kind, nullable, unique)
     check_name(name)
     if kind not in KINDS:
         raise WordError(
             f"{text!r}: {kind!r} is not a type; the types are {', '.join(KINDS)}, or the name of an entity."
         )
+    if unique and (default is not None or INDEX not in KINDS[kind].options):
+        raise WordError(f"{text!r}: a unique field has no default, and a bool or json is not unique; leave out the !.")
     if default is None:
-        return Field(name, KINDS[kind], nullable, None, KINDS[kind].imports)
+        return Field(name, KINDS[kind], nullable, None, KINDS[kind].imports, unique)
     return _with_default(text, name, kind, nullable=nullable, default=default)
 
 
