@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from rowhouse.core.openapi import resolved
 from rowhouse.core.settings import Settings
 from tests.sample_entities.application import create_app, create_odd_app
 
@@ -20,3 +21,9 @@ SQLITE, POSTGRESQL = "sqlite:///none.db", "postgresql+psycopg://nobody@/none"  #
 def document_of(factory: Factory, database_url: str = SQLITE) -> Document:
     """Return the OpenAPI document of an application. The database is not opened."""
     return factory(Settings(database_url=database_url)).openapi()
+
+
+@cache
+def resolved_document(factory: Factory) -> Document:
+    """Return the document without references to parameters, responses and headers."""
+    return resolved(document_of(factory))

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from tests.clients.probes import OF_STATUS, Operation, operations
-from tests.openapi_documents import POSTGRESQL, Document, Factory, document_of
+from tests.openapi_documents import POSTGRESQL, Document, Factory, document_of, resolved_document
 
 
 @pytest.fixture(scope="module")
 def document(factory: Factory) -> Document:
     """Each document."""
-    return document_of(factory)
+    return resolved_document(factory)
 
 
 def parameters(document: Document) -> Iterator[tuple[Operation, dict[str, Any]]]:

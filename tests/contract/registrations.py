@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rowhouse.registration.registry import Registration, Registry
-from tests.openapi_documents import Document, Factory, document_of
+from tests.openapi_documents import Document, Factory, resolved_document
 from tests.sample_entities.application import create_app, create_odd_app
 from tests.sample_entities.odd.registry import registry as odd
 from tests.sample_entities.shop.registry import registry as shop
@@ -25,7 +25,7 @@ class Api:
     @property
     def document(self) -> Document:
         """The OpenAPI document, which `tests/crud/test_openapi.py` compares with the registry."""
-        return document_of(self.factory)
+        return resolved_document(self.factory)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from rowhouse.app import openapi_document as document_module
 from rowhouse.app.openapi_document import build_openapi
-from rowhouse.core.openapi import problem_responses
+from rowhouse.core.openapi import problem_responses, resolved
 from rowhouse.core.problems import PROBLEM_MEDIA_TYPE
 from rowhouse.http.routing import Router
 from tests.core.conftest import Serve, build, build_shop
@@ -29,7 +29,7 @@ def document(sqlite_url: str) -> dict[str, Any]:
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Every path, method and operation."""
-    for path, item in document["paths"].items():
+    for path, item in resolved(document)["paths"].items():
         for method in METHODS:
             if method in item:
                 yield path, method, item[method]
@@ -130,7 +130,7 @@ def test_whole_bounds_are_whole(serve: Serve) -> None:
     ) -> None:
         """A route with bounds."""
 
-    parameters = serve(router).get("/openapi.json").json()["paths"]["/api/v1/bounded"]["get"]["parameters"]
+    parameters = resolved(serve(router).get("/openapi.json").json())["paths"]["/api/v1/bounded"]["get"]["parameters"]
     number, share = (parameter["schema"] for parameter in parameters)
     assert (number["minimum"], number["maximum"]) == (-(2**63), 2**63 - 1)
     assert (share["exclusiveMinimum"], share["exclusiveMaximum"]) == (0.5, 9)

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from starlette.testclient import TestClient
 
 from rowhouse.core.clock import set_clock
+from rowhouse.core.openapi import resolved
 from rowhouse.core.settings import Settings
 from tests.conftest import sign_up, unique
 
@@ -123,7 +124,7 @@ def test_a_page_of_another_origin_may_read_it(limited: FastAPI) -> None:
 
 def test_the_document_says_so(limited: FastAPI) -> None:
     """Every operation documents 429."""
-    paths = at(limited).get("/openapi.json").json()["paths"]
+    paths = resolved(at(limited).get("/openapi.json").json())["paths"]
     answers = [operation["responses"] for item in paths.values() for operation in item.values()]
     assert answers
     assert all("Retry-After" in one["429"]["headers"] for one in answers)

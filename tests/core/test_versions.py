@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 
 from rowhouse.auth.accounts import include_accounts
 from rowhouse.auth.models import ADMIN
+from rowhouse.core.openapi import resolved
 from rowhouse.core.policy import ANYONE
 from rowhouse.core.settings import Settings
 from rowhouse.crud.base import CRUDBase
@@ -157,7 +158,7 @@ def test_one_document_holds_both(client: TestClient) -> None:
 
     The second's are apart where they mean something else, and no reference dangles.
     """
-    document = client.get("/openapi.json").json()
+    document = resolved(client.get("/openapi.json").json())
     operations = {
         (method, path): operation["operationId"]
         for path, item in document["paths"].items()
@@ -213,7 +214,7 @@ def test_a_registry_has_any_prefix(sqlite_url: str, prefix: str) -> None:
     app = build(sqlite_url, registry=registry, **ADMINISTRATOR)
     with QuickClient(app) as client:
         headers = sign_in(client, prefix)
-        document = client.get("/openapi.json").json()
+        document = resolved(client.get("/openapi.json").json())
         (scheme,) = document["components"]["securitySchemes"].values()
         assert scheme["flows"]["password"]["tokenUrl"] == f"{prefix}/auth/login"
         assert document["paths"][f"{prefix}/categories"]["get"]["operationId"] == "list_categories"
@@ -287,7 +288,7 @@ def test_a_hand_written_route_of_another_registry_wins_too(sqlite_url: str) -> N
     app = create_app(Settings(database_url=sqlite_url, **QUIET), [inner, outer])
     with QuickClient(app) as client:
         assert client.get("/api/v1/categories").json() == "mine"
-        assert client.get("/openapi.json").json()["paths"][V1]["get"]["operationId"] == "my_categories"
+        assert resolved(client.get("/openapi.json").json())["paths"][V1]["get"]["operationId"] == "my_categories"
 
 
 def test_a_suffix_is_the_shortest_that_no_other_prefix_has() -> None:

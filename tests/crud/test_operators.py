@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlmodel import Field
 from starlette.testclient import TestClient
 
+from rowhouse.core.openapi import resolved
 from rowhouse.core.policy import ANYONE
 from rowhouse.core.settings import Settings
 from rowhouse.db.integrity import NAMING_CONVENTION
@@ -64,7 +65,9 @@ def test_a_new_operator_is_one_entry(client: TestClient) -> None:
     found = client.get(LEVELS, params={"height__between": "2,9", "sort": "height"}).json()
     assert [row["height"] for row in found["items"]] == [5, 9]
     assert client.get(LEVELS, params={"height__between": "2"}).status_code == 422
-    parameters = {p["name"]: p for p in client.get("/openapi.json").json()["paths"][LEVELS]["get"]["parameters"]}
+    parameters = {
+        p["name"]: p for p in resolved(client.get("/openapi.json").json())["paths"][LEVELS]["get"]["parameters"]
+    }
     assert parameters["height__between"]["description"] == (
         "Only rows whose `height` is between these two, separated by a comma."
     )

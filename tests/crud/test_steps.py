@@ -27,6 +27,7 @@ from rowhouse import (
 )
 from rowhouse.cli.reports.routes import table
 from rowhouse.core.clock import now
+from rowhouse.core.openapi import resolved
 from rowhouse.core.policy import admitting
 from tests.conftest import sign_up, unique
 from tests.contract.problems import problem
@@ -220,7 +221,7 @@ def test_a_step_waits_for_another_one(odd_client: TestClient, odd_admin: Headers
 
 def test_the_document_states_a_step(odd_client: TestClient) -> None:
     """Its name, text, responses, headers and states."""
-    paths = odd_client.get("/openapi.json").json()["paths"]
+    paths = resolved(odd_client.get("/openapi.json").json())["paths"]
     opened, shut = (paths[f"{SEALED}/{{id}}/{name}"]["post"] for name in ("open", "shut-away"))
     assert (opened["operationId"], opened["summary"], opened["tags"]) == ("open_sealed", "Open sealed", ["sealed"])
     assert opened["description"] == "The sealed must be new or shut, and becomes open."

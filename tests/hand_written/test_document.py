@@ -6,6 +6,7 @@ import pytest
 from fastapi import Body, Security
 from fastapi.security import APIKeyHeader
 
+from rowhouse.core.openapi import resolved
 from rowhouse.core.policy import ANYONE, role
 from rowhouse.http.routing import Router
 from tests.core.conftest import Serve
@@ -35,7 +36,7 @@ def test_each_method_of_a_route_is_an_operation_of_its_own_name(
     router = Router(policy=ANYONE)
     router.api_route("/probe", methods=methods)(identity)
     client = serve(router)
-    item = client.get("/openapi.json").json()["paths"][f"{API}/probe"]
+    item = resolved(client.get("/openapi.json").json())["paths"][f"{API}/probe"]
     assert {method: operation["operationId"] for method, operation in item.items()} == names
     assert {client.request(method, f"{API}/probe").status_code for method in methods} == {200}
     assert set(client.delete(f"{API}/probe").headers["allow"].split(", ")) == {*methods, "HEAD"}
@@ -49,7 +50,7 @@ def test_a_scheme_of_ones_own_is_defined(serve: Serve) -> None:
     def read_keyed(key: Annotated[str, Security(APIKeyHeader(name="X-Key"))]) -> str:
         return key
 
-    document = serve(router).get("/openapi.json").json()
+    document = resolved(serve(router).get("/openapi.json").json())
     (requirement,) = document["paths"][f"{API}/keyed"]["get"]["security"]
     schemes = document["components"]["securitySchemes"]
     assert schemes[next(iter(requirement))] == {"type": "apiKey", "in": "header", "name": "X-Key"}

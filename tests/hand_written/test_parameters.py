@@ -12,6 +12,7 @@ from fastapi import Depends, Query
 from pydantic import AliasChoices, AliasPath, BaseModel, Field
 from starlette.testclient import TestClient
 
+from rowhouse.core.openapi import resolved
 from rowhouse.core.policy import ANYONE
 from rowhouse.http.routing import Router
 from rowhouse.operations.route import row_id
@@ -81,7 +82,7 @@ def test_a_key_is_read_as_by_the_generated_route(serve: Serve, registry: Registr
 
 def test_the_document_shows_the_bounds_of_a_key(serve: Serve, registry: Registry) -> None:
     """As for the generated route."""
-    paths = serve(registry=registry).get("/openapi.json").json()["paths"]
+    paths = resolved(serve(registry=registry).get("/openapi.json").json())["paths"]
 
     def schema(path: str) -> Any:
         found = paths[f"{API}/categories/{path}"]["get"]["parameters"][0]["schema"]
@@ -255,7 +256,7 @@ def test_the_document_shows_the_bounds_of_a_number(serve: Serve) -> None:
         return free + small + (maybe or 0)
 
     client = serve(router)
-    parameters = client.get("/openapi.json").json()["paths"][f"{API}/probe"]["get"]["parameters"]
+    parameters = resolved(client.get("/openapi.json").json())["paths"][f"{API}/probe"]["get"]["parameters"]
     told = {one["name"]: one["schema"] for one in parameters}
     assert (told["free"]["minimum"], told["free"]["maximum"]) == (-(2**63), 2**63 - 1)
     assert "minimum" not in told["small"]

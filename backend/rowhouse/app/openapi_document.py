@@ -1,7 +1,7 @@
 """The OpenAPI document: FastAPI's own, with unique names across registries and the problem schema of every error."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from threading import Lock
 from typing import Any
@@ -12,20 +12,26 @@ from fastapi.openapi.utils import get_openapi
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 
 from rowhouse.app.examples import add_examples
+from rowhouse.app.shared_components import share_components
 from rowhouse.core.openapi import SLO
 from rowhouse.core.problems import Problem
 from rowhouse.http.default_responses import add_headers, add_refusals
 from rowhouse.http.dependencies import oauth2_scheme
 from rowhouse.http.route_tree import RouteTree
 from rowhouse.http.schema_names import add_part, suffix_of
+from rowhouse.operations.described import describe
+from rowhouse.operations.route import GeneratedRoute
 from rowhouse.requests.paths import prefix_of
 
 BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
 PATH = "/openapi.json"
 # A process has one or two prefixes. Middleware that trusts a header must not fill the memory.
 CACHED_PREFIXES = 8
+# A schema of a hand-written route whose name another schema has already.
+BY_HAND = "other"
 URLS = frozenset({"tokenUrl", "authorizationUrl", "refreshUrl"})
 
 
@@ -102,13 +108,15 @@ def build_openapi(app: FastAPI, route_tree: RouteTree, *, slo_ms: int, rate_limi
     add_headers(exact)
     for operation in _operations(exact):
         operation.setdefault(SLO, slo_ms)
+    share_components(exact)
     return exact
 
 
 def _parts(app: FastAPI, route_tree: RouteTree) -> dict[str, Any]:
-    """Return FastAPI's document, built for each registry: with several, FastAPI would lengthen equal names."""
-    later = {prefix: part for number, (prefix, part) in enumerate(route_tree.parts.items()) if number > 0}
-    apart = {id(route) for part in later.values() for route in part}
+    """Return the document of each registry in one. With several registries, FastAPI would lengthen equal names."""
+    parts = list(route_tree.parts.items())
+    registered = {id(route) for _, part in parts for route in part}
+    own = [route for route in app.routes if id(route) not in registered]
     document = get_openapi(
         title=app.title,
         version=app.version,
@@ -116,12 +124,24 @@ def _parts(app: FastAPI, route_tree: RouteTree) -> dict[str, Any]:
         license_info=app.license_info,
         tags=app.openapi_tags,
         servers=app.servers,
-        routes=[route for route in app.routes if id(route) not in apart],
+        routes=[],
     )
-    for prefix, part in later.items():
-        added = get_openapi(title=app.title, version=app.version, routes=part)
-        add_part(document, added, suffix=suffix_of(prefix, route_tree.parts.keys() - {prefix}))
+    document |= _part(app, [*own, *(parts[0][1] if parts else ())])
+    for prefix, part in parts[1:]:
+        add_part(document, _part(app, part), suffix=suffix_of(prefix, route_tree.parts.keys() - {prefix}))
+    order = dict.fromkeys(getattr(route, "path_format", "") for route in app.routes)
+    document["paths"] = {path: document["paths"][path] for path in order if path in document["paths"]}
+    schemas = document["components"]["schemas"]
+    document["components"]["schemas"] = {name: schemas[name] for name in sorted(schemas)}
     return document
+
+
+def _part(app: FastAPI, routes: Sequence[BaseRoute]) -> dict[str, Any]:
+    """Return `paths` and `components` of some routes. FastAPI describes those that are written by hand."""
+    part = describe(route for route in routes if isinstance(route, GeneratedRoute))
+    by_hand = [route for route in routes if not isinstance(route, GeneratedRoute)]
+    add_part(part, get_openapi(title=app.title, version=app.version, routes=by_hand), suffix=BY_HAND)
+    return part
 
 
 def _login_path(route_tree: RouteTree, path: str) -> str:
@@ -164,4 +184,6 @@ def _with_whole_bounds(part: Any) -> Any:
         bound = found[word]
         if isinstance(bound, float) and bound.is_integer():
             found[word] = min(int(bound), 2**63 - 1)
+    if found.get("default", True) is None:
+        del found["default"]  # as FastAPI does
     return found

@@ -1,6 +1,7 @@
 """Parts of the OpenAPI document that routes use: headers and error responses."""
 
 import http
+from collections.abc import Mapping
 from typing import Any
 
 from rowhouse.core.problems import PROBLEM_MEDIA_TYPE
@@ -10,6 +11,8 @@ SLO = "x-slo-ms"
 # The extension that states the column of a step, the states from which it starts, the one to which it leads, and the
 # initial state of a new row.
 TRANSITION = "x-transition"
+# What `resolved` puts in the place of a reference.
+SHARED = frozenset({"parameters", "responses", "headers"})
 PROBLEM_REFERENCE = {"$ref": "#/components/schemas/Problem"}
 WORDS = {
     400: "The request makes no sense in the present state.",
@@ -35,6 +38,23 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """
     content = {PROBLEM_MEDIA_TYPE: {"schema": PROBLEM_REFERENCE}}
     return {s: {"description": WORDS.get(s, http.HTTPStatus(s).phrase), "content": content} for s in statuses}
+
+
+def resolved(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a document without references to parameters, responses and headers; those to schemas stay."""
+    components = document.get("components", {})
+
+    def inlined(part: Any) -> Any:
+        if isinstance(part, list):
+            return [inlined(entry) for entry in part]
+        if not isinstance(part, dict):
+            return part
+        kind, _, name = str(part.get("$ref", "")).removeprefix("#/components/").partition("/")
+        if kind in SHARED:
+            return inlined(components[kind][name])
+        return {key: inlined(value) for key, value in part.items()}
+
+    return {**document, "paths": inlined(document["paths"])}
 
 
 def header(name: str, description: str, **schema: Any) -> dict[str, Any]:

@@ -194,9 +194,8 @@ def _media_type_check(route: APIRoute) -> Callable[[Headers], Any] | None:
     accepted_body: AcceptedBody | None = getattr(route, "accepted_body", None)
     if accepted_body is not None:
         return accepted_body.media_type
-    has_body: bool | None = getattr(route, "has_body", None)  # of a generated route, whose body is JSON
-    if has_body is not None:
-        return require_json if has_body else None
+    if hasattr(route, "fast_handler"):  # a generated route, whose body is JSON
+        return None if getattr(route, "body", None) is None else require_json
     body = body_of(route)
     if isinstance(body, Form):
         return require_form

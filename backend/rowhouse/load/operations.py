@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from rowhouse.core.openapi import resolved
 from rowhouse.load.hints import Hints
 
 DEFAULT_PREFIX = "/api/v1"
@@ -125,7 +126,7 @@ class Api:
     """
 
     def __init__(self, document: Mapping[str, Any], hints: Mapping[str, Hints] | None = None) -> None:
-        self.document = document
+        self.document = document = resolved(document)
         self.hints = hints or {}
         # The codes of a 409 that another client can cause, however right the request is.
         self.conflicts = CONFLICTS.union(*(hint.conflicts for hint in self.hints.values()))

@@ -23,6 +23,7 @@ from rowhouse.entities.model import plural, singular_snake, with_article
 from rowhouse.http.authorization import AUTHORIZATION_STARTED, RouteAuthorization, resolve_overriding_caller
 from rowhouse.http.dependencies import oauth2_scheme
 from rowhouse.operations.request import OperationRequest
+from rowhouse.query.parameters import schema_of
 from rowhouse.query.resource import Resource
 from rowhouse.requests.accepted_body import AcceptedBody
 from rowhouse.workers.runner import RequestRunner
@@ -68,12 +69,12 @@ class GeneratedRoute(APIRoute):
     """One generated operation. `policy` says who may call it; `accepted_body` describes a body that is not JSON.
 
     The fast path calls `fast_handler` and sends its response, without FastAPI's layers. `documented` is for OpenAPI
-    only. Its name identifies the operation in rate limits and traces. `options` are FastAPI's. FastAPI reads them when
-    somebody asks for an attribute that only it knows: the document does. A start with a hundred entities would take
-    seconds longer otherwise.
+    only. Its name identifies the operation in rate limits and traces. `options` are FastAPI's. It reads them when
+    somebody asks for an attribute that only FastAPI knows. A start with a hundred entities would take seconds longer
+    otherwise. `rowhouse.operations.described` writes the document. `body` is the type of a JSON body.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  all but the path by keyword
         self,
         path: str,
         *,
@@ -81,7 +82,8 @@ class GeneratedRoute(APIRoute):
         documented: Callable[..., None],
         policy: Policy,
         accepted_body: AcceptedBody | None,
-        has_body: bool,
+        body: Any,
+        path_parameter: Callable[[], dict[str, Any]] | None,
         **options: Any,
     ) -> None:
         self._options = options
@@ -93,24 +95,26 @@ class GeneratedRoute(APIRoute):
         self.policy = policy
         self.authorization = RouteAuthorization(read=(policy,), write=(policy,))
         self.accepted_body = accepted_body
-        self.has_body = has_body
+        self.body, self.path_parameter = body, path_parameter
         self.fast_handler = fast_handler
         self.slo_ms: int | None = None
         self.app = self._answer
 
     def __getattr__(self, name: str) -> Any:
         """Let FastAPI read the options, and return the attribute."""
-        own = self.__dict__.copy()
-        options = own.pop("_options", None)
-        if options is None:
+        if name.startswith("_") or "dependant" in self.__dict__:
             raise AttributeError(f"{type(self).__name__} has no attribute {name}")
-        made = {key: value.make() if isinstance(value, Deferred) else value for key, value in options.items()}
-        if self.slo_ms is not None:
-            made["openapi_extra"] = {**made.get("openapi_extra", {}), SLO: self.slo_ms}
-        del self._options
-        super().__init__(self.path, self.endpoint, **made)
+        own = self.__dict__.copy()
+        super().__init__(self.path, self.endpoint, **self.described())
         self.__dict__.update(own)
         return getattr(self, name)
+
+    def described(self) -> dict[str, Any]:
+        """Return FastAPI's options."""
+        made = {key: value.make() if isinstance(value, Deferred) else value for key, value in self._options.items()}
+        if self.slo_ms is not None:
+            made["openapi_extra"] = {**made.get("openapi_extra", {}), SLO: self.slo_ms}
+        return made
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return a handler that nothing calls: requests go to `fast_handler`."""
@@ -159,8 +163,9 @@ def route_of(
     **options: Any,
 ) -> GeneratedRoute:
     """Return the route at `tail` below the resource's path with this handler. `options` are FastAPI's."""
-    parameters = []
+    parameters, path_parameter = [], None
     if "{id}" in tail:
+        path_parameter = partial(_path_parameter, resource)
         annotation: Any = resource.key.annotation
         annotation = Annotated[annotation, Path(description=f"The id of the {resource.name}.")]
         parameters.append(inspect.Parameter("id", inspect.Parameter.KEYWORD_ONLY, annotation=annotation))
@@ -178,11 +183,18 @@ def route_of(
         documented=documented,
         policy=policy,
         accepted_body=accepted_body,
-        has_body=body is not None,
+        body=body,
+        path_parameter=path_parameter,
         tags=[resource.path],
         dependencies=[] if policy.anyone else [Depends(oauth2_scheme)],
         **options,
     )
+
+
+def _path_parameter(resource: Resource) -> dict[str, Any]:
+    """Return the parameter `{id}` for OpenAPI."""
+    description, schema = "The id of the row.", schema_of(resource.key.annotation)
+    return {"name": "id", "in": "path", "required": True, "description": description, "schema": schema}
 
 
 def row_id(entity: str) -> Any:

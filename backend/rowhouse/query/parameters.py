@@ -70,6 +70,11 @@ def _adapter(annotation: Any) -> Any:
     return TypeAdapter(annotation, config=CONFIG)
 
 
+def schema_of(annotation: Any) -> dict[str, Any]:
+    """Return the JSON schema of a type, without references and titles."""
+    return dict(_schema(annotation))
+
+
 @lru_cache(maxsize=PREPARED)
 def _schema(annotation: Any) -> dict[str, Any]:
     schema = _adapter(annotation).json_schema()
@@ -78,14 +83,14 @@ def _schema(annotation: Any) -> dict[str, Any]:
 
 
 def _openapi(name: str, parameter: Parameter) -> dict[str, Any]:
-    schema, text = _schema(parameter.annotation), parameter.description
+    schema, text = schema_of(parameter.annotation), parameter.description
     # A default in the schema would be sent by generated clients, and `page=1` with `skip` or a cursor is rejected.
     if parameter.default is not None:
         text += f" {parameter.default} if left out."
     described = {"name": name, "in": "query", "required": False, "description": text}
     if schema.get("type") == "array":
         described |= {"style": "form", "explode": False}
-    return described | {"schema": dict(schema)}
+    return described | {"schema": schema}
 
 
 def _inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:

@@ -4,9 +4,9 @@ The application is found as the command line finds it, and gets its settings fro
 the metadata of an application say what it needs in its database.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -19,6 +19,7 @@ from sqlmodel import SQLModel
 from starlette.testclient import TestClient
 
 from rowhouse.cli.project import Project, load_application
+from rowhouse.core.openapi import resolved
 from rowhouse.health.migration_state import find_config
 from rowhouse.registration.registry import Registry
 from rowhouse.testing.accounts import Accounts, Headers
@@ -103,6 +104,11 @@ class RunningApp:
         self.factory = Factory(self)
         self._first_rows: dict[str, list[dict[str, Any]]] = {}
         self._is_clean = True
+
+    @cached_property
+    def document(self) -> Mapping[str, Any]:
+        """The OpenAPI document of the application, without references to parameters, responses and headers."""
+        return resolved(self.app.openapi())
 
     @contextmanager
     def serving(self) -> Iterator["RunningApp"]:

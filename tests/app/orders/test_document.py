@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from rowhouse.core.openapi import resolved
+
 STEP = {"200", "400", "401", "403", "404", "409", "412", "422", "429", "503"}
 TAGGED, REPEATABLE, MADE = {"ETag"}, {"ETag", "Idempotent-Replayed"}, {"Location", "ETag", "Idempotent-Replayed"}
 # Statuses, the answers with their headers, and the schemas of body and answer.
@@ -26,7 +28,7 @@ ROUTES: dict[str, tuple[set[str], dict[str, set[str]], str | None, str]] = {
 @pytest.fixture(scope="module")
 def document(client: TestClient) -> Any:
     """The document as it is served."""
-    return client.get("/openapi.json").json()
+    return resolved(client.get("/openapi.json").json())
 
 
 def schema_of(content: Any) -> str:

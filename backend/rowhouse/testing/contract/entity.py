@@ -52,7 +52,7 @@ class EntityClient:
     @property
     def document(self) -> Document:
         """The OpenAPI document of the application."""
-        return self.running.app.openapi()
+        return self.running.document
 
     @property
     def writer(self) -> Headers:
