@@ -97,10 +97,14 @@ def test_it_takes_entities(shop: Shop) -> None:
         book = client.post("/api/v1/books", json={"title": "Faust", "publisher_id": publisher["id"]}, headers=headers)
         assert book.status_code == 201, book.text
         assert client.get(f"/api/v1/books?publisher_id={publisher['id']}").json()["total"] == 1
-        locust = [".venv/bin/locust", "-f", "perf/locustfile.py", "--headless", "-u", "2", "-r", "2", "-t", "5s"]
-        shop.run(*locust, "--host", str(client.base_url), settings=ADMIN)
-    load = shop.run(rowhouse, "load", "--quick", "--users", "4", "--duration", "3", "--think", "0.2", "--rows", "20")
-    assert "passed" in load
+        locust = [".venv/bin/locust", "-f", "perf/locustfile.py", "--headless", "-u", "6", "-r", "6", "-t", "8s"]
+        shop.run(*locust, "--host", str(client.base_url), settings={**ADMIN, "THINK_SECONDS": "0.05"})
+    load = shop.start(rowhouse, "load", "--quick", "--users", "3", "--duration", "3", "--think", "0.3", "--rows", "20")
+    said = load.communicate(timeout=COMMAND_SECONDS)[0]
+    # A busy machine may be too slow for an SLO, but no request may fail.
+    assert load.returncode in (0, 1), said
+    assert "3 users call 37 operations for 3 s" in said
+    assert "FAILED" not in said
     assert "Nothing is wrong." in shop.run(rowhouse, "check")
     said = shop.run(rowhouse, "check", "--production", status=1)
     assert "set JWT_SECRET outside development" in said
