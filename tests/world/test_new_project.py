@@ -1,10 +1,6 @@
-"""`rowhouse new` with the wheel of this tree: the project runs, passes its checks and tests, and accepts entities.
-
-Then it is upgraded to a newer wheel: this tree with another version and one more migration of the engine.
-"""
+"""`rowhouse new` with the wheel of this tree: the project runs, passes its checks and tests, and accepts entities."""
 
 import os
-import re
 import shutil
 import signal
 import socket
@@ -22,46 +18,9 @@ from tests.conftest import ROOT
 from tests.test_wheel import build_wheel
 from tests.world.test_wheel import READY_SECONDS, wait_until_ready
 
-pytestmark = pytest.mark.xdist_group("new project")  # one environment, and one project that grows
 COMMAND_SECONDS = 900
 NOT_OURS = ("PYTHON", "ROWHOUSE", "COV", "PYTEST", "DATABASE_URL", "ADMIN_", "LOG_", "JWT_", "ENVIRONMENT", "TMPDIR")
 ADMIN = {"ADMIN_EMAIL": "boss@example.com", "ADMIN_PASSWORD": "correct-horse"}
-
-
-NEWER = "0.1.1"
-# A migration of the engine that a newer version brings.
-MIGRATION = '''"""a note on accounts
-
-Revision ID: rowhouse_0002
-Revises: rowhouse_0001
-"""
-
-import sqlalchemy as sa
-from alembic import op
-
-revision = "rowhouse_0002"
-down_revision = "rowhouse_0001"
-branch_labels = None
-depends_on = None
-
-
-def upgrade() -> None:
-    op.add_column("users", sa.Column("note", sa.String(100), nullable=True))
-
-
-def downgrade() -> None:
-    op.drop_column("users", "note")
-'''
-
-
-def make_newer(sources: Path) -> None:
-    """Give a copy of the sources the newer version and its migration."""
-    front_door = sources / "backend/rowhouse/__init__.py"
-    text = front_door.read_text("utf-8")
-    newer = re.sub(r'^__version__ = "[^"]+"', f'__version__ = "{NEWER}"', text, flags=re.MULTILINE)
-    assert newer != text
-    front_door.write_text(newer, "utf-8")
-    (sources / "backend/rowhouse/migrations/versions/rowhouse_0002_note.py").write_text(MIGRATION, "utf-8")
 
 
 class Shop:
@@ -149,19 +108,3 @@ def test_it_takes_entities(shop: Shop) -> None:
     assert "Nothing is wrong." in shop.run(rowhouse, "check")
     said = shop.run(rowhouse, "check", "--production", status=1)
     assert "set JWT_SECRET outside development" in said
-
-
-def test_it_is_upgraded(shop: Shop, tmp_path: Path) -> None:
-    """As docs/upgrading.md says: the newer wheel, its migration, the rows of before, and the project's own tests."""
-    newer = build_wheel(tmp_path, "--no-isolation", change=make_newer)
-    assert NEWER in newer.name
-    pip = (".venv/bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    shop.run(*pip, "--upgrade", "rowhouse-api", settings={"PIP_FIND_LINKS": str(tmp_path)})
-    assert NEWER in shop.run(".venv/bin/python", "-c", "import rowhouse; print(rowhouse.__version__)")
-    assert "rowhouse_0002" in shop.run(".venv/bin/rowhouse", "migrate", "--check", status=1)
-    shop.run(".venv/bin/rowhouse", "migrate")
-    assert shop.run(".venv/bin/rowhouse", "migrate", "--check") == ""
-    with shop.served() as client:
-        assert client.get("/api/v1/books").json()["items"][0]["title"] == "Faust"
-    assert "passed" in shop.run("scripts/test", "tests")
-    assert "Nothing is wrong." in shop.run(".venv/bin/rowhouse", "check")
