@@ -27,6 +27,7 @@ UNFOLLOWED_OF_THE_PRODUCT = {"fuzz"}  # below tests/app
 FOLLOWED_ON_BOTH = {
     "test_autogenerate_options.py",
     "test_chain.py",
+    "test_dry_run.py",
     "test_first_administrator.py",
     "test_fixtures.py",
     "test_integrity.py",

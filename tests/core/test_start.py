@@ -447,7 +447,7 @@ def test_reloading_is_uvicorns_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """For development."""
     given: list[Any] = []
     monkeypatch.setattr(uvicorn, "run", lambda **options: given.append(options["reload"]))
-    assert (serve.main(["--reload"]), given) == (0, [True])
+    assert (serve.main(["--reload", "--port", "0"]), given) == (0, [True])
 
 
 class _Server:
@@ -470,7 +470,7 @@ def test_the_exit_code(monkeypatch: pytest.MonkeyPatch, outcome: Any, started: b
     """Of a server that has ended."""
     monkeypatch.setattr(serve, "Server", lambda _config: _Server(outcome, started=started))
     monkeypatch.setattr(uvicorn, "Config", lambda **_options: type("Config", (), {"workers": 1}))
-    assert serve.main([]) == code
+    assert serve.main(["--port", "0"]) == code
 
 
 def test_a_server_ready_to_serve_is_made(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> None:

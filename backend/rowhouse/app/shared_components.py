@@ -13,7 +13,10 @@ Operation = dict[str, Any]
 
 
 def share_components(document: dict[str, Any]) -> None:
-    """Move equal errors, parameters and headers of several operations into `components`."""
+    """Move equal errors, parameters and headers of several operations into `components`.
+
+    Each response has headers already.
+    """
     operations = [operation for item in document["paths"].values() for operation in item.values()]
     _share_parameters(operations, _Shared("parameters", document["components"]))
     _share_headers(operations, _Shared("headers", document["components"]))
@@ -32,11 +35,10 @@ def _share_parameters(operations: list[Operation], shared: "_Shared") -> None:
 def _share_headers(operations: list[Operation], shared: "_Shared") -> None:
     responses = [response for operation in operations for response in operation["responses"].values()]
     for response in responses:
-        for header in response.get("headers", {}).values():
+        for header in response["headers"].values():
             shared.count(header)
     for response in responses:
-        if "headers" in response:
-            response["headers"] = {name: shared.reference(name, header) for name, header in response["headers"].items()}
+        response["headers"] = {name: shared.reference(name, header) for name, header in response["headers"].items()}
 
 
 def _share_errors(operations: list[Operation], shared: "_Shared") -> None:
