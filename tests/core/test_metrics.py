@@ -195,7 +195,7 @@ def test_a_token_opens_it(serve: Serve) -> None:
         ({"environment": "production", "metrics_token": TOKEN, "metrics": False}, False),
     ],
 )
-def test_the_settings_say_whether_anything_is_counted(values: dict[str, Any], expected: bool) -> None:  # noqa: FBT001
+def test_the_settings_say_whether_anything_is_counted(values: dict[str, Any], expected: bool) -> None:  # noqa: FBT001  cases
     """`METRICS` and `METRICS_TOKEN`."""
     assert Settings.model_validate({"jwt_secret": "s" * 32, **values}).serves_metrics is expected
 

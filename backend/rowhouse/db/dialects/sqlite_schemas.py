@@ -66,8 +66,7 @@ class _Tables(base.SQLiteDDLCompiler):
         # SQLite's own compiler would omit a reference to another schema.
         return super(base.SQLiteDDLCompiler, self).visit_foreign_key_constraint(constraint, **options)
 
-    # SQLAlchemy passes `include_schema` by keyword.
-    def _prepared_index_name(self, index: sa.Index, **options: Any) -> str:  # type: ignore[override]
+    def _prepared_index_name(self, index: sa.Index, **options: Any) -> str:  # type: ignore[override]  # `include_schema`
         is_own = getattr(index.table, "schema", None) in OWN
         return super()._prepared_index_name(index, **(options if is_own else {}))
 
