@@ -175,6 +175,21 @@ def test_it_is_closed_in_production_without_a_token(serve: Serve) -> None:
     assert app.state.metrics is None
 
 
+def test_without_metrics_files_are_read_and_written(sqlite_url: str) -> None:
+    """Nothing is counted, and every row is there."""
+    login = {"username": ADMIN_EMAIL, "password": ADMIN_PASSWORD}
+    app = build_shop(sqlite_url, metrics=False, admin_email=ADMIN_EMAIL, admin_password=ADMIN_PASSWORD)
+    with QuickClient(app) as client:
+        token = client.post("/api/v1/auth/login", data=login).json()["access_token"]
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/x-ndjson"}
+        body = '{"name": "uncounted 1"}\n{"name": "uncounted 2"}\n'
+        stored = client.post("/api/v1/categories/import", headers=headers, content=body)
+        assert (stored.status_code, stored.json()) == (201, {"created": 2})
+        path = "/api/v1/categories/export?name__startswith=uncounted&format=csv&fields=name"
+        assert client.get(path, headers=headers).text.split() == ["name", "uncounted", "1", "uncounted", "2"]
+        assert client.get("/metrics").status_code == 404
+
+
 def test_a_token_opens_it(serve: Serve) -> None:
     """No other one does, in development either."""
     client = serve(metrics_token=TOKEN)
