@@ -78,6 +78,8 @@ PYTHON = "tests/world/test_clients.py::test_the_python_client_of_the_guide"
 
 PRODUCTION = "tests/world/test_operating.py::test_production_starts_in_two_steps_and_is_restored"
 
+UPGRADE = "tests/world/test_new_project.py::test_it_is_upgraded"
+
 DAY = "tests/app/test_migrations_page.py::test_the_developers_day"
 BY_HAND = "tests/world/test_migrations_page.py::test_migrations_by_hand"
 
@@ -228,6 +230,9 @@ BY_A_TEST_OF_ITS_OWN = {
     "operating.md: sqlite3 data/rowhouse.db \"VACUUM INTO 'backup.db'\"": (
         "tests/world/test_operating.py::test_a_sqlite_file_is_backed_up_while_it_is_served"
     ),
+    ".venv/bin/python -m pip install --upgrade rowhouse-api": UPGRADE,
+    ".venv/bin/rowhouse migrate": UPGRADE,
+    ".venv/bin/rowhouse check": UPGRADE,
     "developing.md: rowhouse new shop && cd shop": "tests/world/test_new_project.py::test_it_takes_entities",
     "rowhouse load": "tests/world/test_new_project.py::test_it_takes_entities",
     "guide.md: API=http://127.0.0.1:8000/api/v1": "tests/app/test_guide.py::test_the_walk_goes_as_it_is_told",
