@@ -23,6 +23,7 @@ from rowhouse.crud.batch_errors import SINGLE_ROW
 from rowhouse.crud.hooks import Hooks, ModelT
 from rowhouse.crud.overlap_guard import OverlapGuards
 from rowhouse.crud.references import References
+from rowhouse.crud.related import RelatedRows
 from rowhouse.crud.validation import RowValidator
 from rowhouse.db.compiled import Predicate, Row
 from rowhouse.db.integrity import ForeignKeyError
@@ -53,6 +54,8 @@ class RowVerbs(Hooks[ModelT]):
         self.validator = RowValidator(resource, self.guards, self)
         self.lists = PageReader(resource, self.statements)
         self.references = References(self.table, self.statements)
+        # The relations that `expand` and filters follow. Set once all entities are known.
+        self.related: Mapping[str, RelatedRows] = {}
         self.recorder = ChangeRecorder(resource)
         self._defaults = server_defaults(resource)
         self._row_predicate = RowPredicate(self.table, dialect)
@@ -60,7 +63,18 @@ class RowVerbs(Hooks[ModelT]):
 
     def list(self, unit: UnitOfWork, selection: ListQuery) -> ResultPage:
         """Return one page of the caller's rows, the number of rows that the filters select, and whether more follow."""
-        return self.lists.page(unit, selection, Predicate(self.scope(unit.caller)))
+        return self.lists.page(unit, selection, self.selected(unit, selection))
+
+    def selected(self, unit: UnitOfWork, selection: ListQuery) -> Predicate:
+        """Return the condition of the caller's rows, and of those whose related rows the filters select.
+
+        Raises:
+            NotAuthenticatedError, PermissionDeniedError: 401 and 403 for a filter over what the caller may not read.
+        """
+        if not selection.related:
+            return Predicate(self.scope(unit.caller))
+        related = [self.related[name].matching(unit, clauses) for name, clauses in selection.related.items()]
+        return Predicate(self.scope(unit.caller), *related)
 
     def get(self, unit: UnitOfWork, key: Any) -> Row:
         """Return the row.

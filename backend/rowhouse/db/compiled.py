@@ -107,10 +107,10 @@ class CompiledStatement:
     def execute(self, driver: Any, parameters: Mapping[str, Any], predicate: Predicate = EVERYTHING) -> list[Row]:
         """Run the statement. Return the rows as dicts by column name. Raises the driver's own errors."""
         values = {**self._constants, **parameters}
-        for name, call in self._calls.items():
-            values[name] = call()
         for name, bind in zip(self._predicate_names, predicate.binds, strict=True):
             values[name] = bind.value
+        for name, call in self._calls.items():
+            values[name] = call()
         for name, convert in self._binds.items():
             values[name] = convert(values[name])
         cursor = driver.execute(self.text, [values[name] for name in self._order], **self._options)

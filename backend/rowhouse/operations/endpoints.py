@@ -4,7 +4,7 @@ They know headers, bodies and status codes. `CRUDBase` knows the rows.
 """
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
@@ -17,7 +17,7 @@ from rowhouse.crud.base import CRUDBase
 from rowhouse.db.compiled import Row
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.transition import Transition
-from rowhouse.operations.expand import Expansion, partial_schema, projected_row
+from rowhouse.operations.expand import EmbeddedSchemas, Expansion, embed_relations, partial_schema, projected_row
 from rowhouse.operations.page_request import JSON, PageRequest, page_response
 from rowhouse.operations.request import OperationRequest
 from rowhouse.query.projection import Projection, ProjectionParameters
@@ -30,13 +30,21 @@ MAX_BATCH = 1000
 class Endpoints:
     """Each public method returns the response of one generated operation."""
 
-    def __init__(self, resource: Resource, crud: CRUDBase[Any], expansions: Mapping[str, Expansion]) -> None:
+    def __init__(
+        self,
+        resource: Resource,
+        crud: CRUDBase[Any],
+        expansions: Mapping[str, Expansion],
+        embedded: EmbeddedSchemas | None = None,
+    ) -> None:
         self.resource = resource
         self.crud = crud
         self._expansions = expansions
+        self._embedded = embedded or EmbeddedSchemas()
         schemas = resource.schemas
+        self._projected = cache(self._make_projected)
         self._row, self._rows = schemas.row_serializer, schemas.rows_serializer
-        self.projection_parameters = ProjectionParameters(schemas.public.model_fields, resource.relations)
+        self.projection_parameters = ProjectionParameters(schemas.public.model_fields, resource.names_of_expand)
         self._key, self._keys = _one_and_many(key_annotation(resource))
         self._creation, self._creations = _one_and_many(schemas.create)
         self._change = TypeAdapter(schemas.update).validator
@@ -45,19 +53,12 @@ class Endpoints:
     @cached_property
     def partial(self) -> type[BaseModel]:
         """The schema of a row with `fields` or `expand`."""
-        return partial_schema(self.resource)
+        return partial_schema(self.resource, self._embedded)
 
-    @cached_property
-    def _projected(self) -> SchemaSerializer:
-        return SchemaSerializer(self._projected_schema)
-
-    @cached_property
-    def _projected_rows(self) -> SchemaSerializer:
-        return SchemaSerializer(core_schema.list_schema(self._projected_schema))
-
-    @cached_property
-    def _projected_schema(self) -> CoreSchema:
-        return TypeAdapter(projected_row(self.resource)).core_schema
+    def _make_projected(self, hops: int, *, many: bool) -> SchemaSerializer:
+        """Return the serializer of rows with `fields` or `expand`."""
+        schema: CoreSchema = TypeAdapter(projected_row(self.resource, hops=hops)).core_schema
+        return SchemaSerializer(core_schema.list_schema(schema) if many else schema)
 
     def list_rows(self, request: OperationRequest, unit: UnitOfWork) -> Response:
         """Return a page of the rows that the caller may read and the filters select."""
@@ -71,15 +72,15 @@ class Endpoints:
         self.crud.load_extra_fields(rows, unit=unit)
         if projection.is_full:
             return self._rows.to_json(rows, warnings=False)
-        return self._projected_rows.to_json(self._project(unit, rows, projection), warnings=False)
+        serializer = self._projected(projection.hops, many=True)
+        return serializer.to_json(self._project(unit, rows, projection), warnings=False)
 
     def _project(self, unit: UnitOfWork, rows: Sequence[Row], projection: Projection) -> Sequence[Row]:
         """Return the rows with their expanded relations, and only with the fields that the client asked for."""
-        for name in sorted(projection.expand):
-            self._expansions[name].embed(unit, rows)
+        embed_relations(unit, rows, projection.expand, self._expansions)
         if projection.fields is None:
             return rows
-        shown = projection.fields | projection.expand
+        shown = projection.fields | {name.partition(".")[0] for name in projection.expand}
         return [{name: value for name, value in row.items() if name in shown} for row in rows]
 
     def get_row(self, request: OperationRequest, unit: UnitOfWork) -> Response:
@@ -95,7 +96,8 @@ class Endpoints:
         if projection.is_full:
             return self._row_response(row)
         projected = self._project(unit, [row], projection)[0]
-        return Response(self._projected.to_json(projected, warnings=False), headers={"ETag": tag}, media_type=JSON)
+        content = self._projected(projection.hops, many=False).to_json(projected, warnings=False)
+        return Response(content, headers={"ETag": tag}, media_type=JSON)
 
     def create_row(self, request: OperationRequest, unit: UnitOfWork) -> Response:
         """Insert a row. `Location` has its path."""

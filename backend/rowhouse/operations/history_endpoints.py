@@ -17,7 +17,7 @@ from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.model import Mark
 from rowhouse.history.entries import HistoryEntry, entries
 from rowhouse.operations.endpoints import Endpoints
-from rowhouse.operations.expand import Expansion
+from rowhouse.operations.expand import EmbeddedSchemas, Expansion
 from rowhouse.operations.page_request import PageRequest, page_response
 from rowhouse.operations.request import OperationRequest
 from rowhouse.operations.route import TAGGED, Deferred, GeneratedRoute, generated_route, one_row, singular_name
@@ -60,8 +60,14 @@ def uses_account(query: ListQuery) -> bool:
 class HistoryEndpoints(Endpoints):
     """Adds the operations of a resource with `soft_delete` or `history`."""
 
-    def __init__(self, resource: Resource, crud: CRUDBase[Any], expansions: Mapping[str, Expansion]) -> None:
-        super().__init__(resource, crud, expansions)
+    def __init__(
+        self,
+        resource: Resource,
+        crud: CRUDBase[Any],
+        expansions: Mapping[str, Expansion],
+        embedded: EmbeddedSchemas | None = None,
+    ) -> None:
+        super().__init__(resource, crud, expansions, embedded)
         self._pages = PageReader(ENTRIES, Statements(ENTRIES, crud.dialect))
 
     def restore_row(self, request: OperationRequest, unit: UnitOfWork) -> Response:

@@ -7,6 +7,7 @@ become SQL text: the shape of the query decides the text, which is compiled once
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import sqlalchemy as sa
@@ -24,6 +25,7 @@ from rowhouse.query.pagination import DEFAULT_SIZE, MAX_PAGE, MAX_SIZE
 from rowhouse.query.parameters import Parameter, QueryParameters
 from rowhouse.query.projection import PROJECTION_WORDS, Projection, projection_parameters
 from rowhouse.query.query_string import parse_query
+from rowhouse.query.related_filters import SEPARATOR, RelatedFilters
 from rowhouse.schemas.columns import Column, RegistrationError
 from rowhouse.schemas.json_types import INTEGER_TEXT, NO_NUL, require_format
 
@@ -36,12 +38,13 @@ SIZE_WORDS = ("size", "limit")
 DIRECTIONS = {"": "", "-": "_descending"}
 DEFAULTS = {"page": 1, "size": DEFAULT_SIZE, "skip": 0, "limit": DEFAULT_SIZE}
 WINDOW_WORDS = frozenset(DEFAULTS)
+NO_LISTS: "Mapping[str, ListParameters]" = MappingProxyType({})
 
 
 class ListParameters:
     """Parses the query parameters of one entity's list, describes them for OpenAPI, and writes their SQL conditions."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  all but the columns by keyword
         self,
         columns: Mapping[str, Column],
         *,
@@ -50,9 +53,10 @@ class ListParameters:
         aliases: Mapping[str, str],
         relations: Iterable[str] = (),
         extra_fields: Iterable[str] = (),
+        related: "Mapping[str, ListParameters]" = NO_LISTS,
     ) -> None:
         self._name = name
-        self._aliases = aliases
+        self.aliases = aliases
         self._relations = tuple(relations)
         self._extra_fields = tuple(extra_fields)
         self.filters = {f.name: f for column in columns.values() for f in filters_of(column)}
@@ -76,21 +80,34 @@ class ListParameters:
         }
         # Another application of the same registrations needs the same models, and building them is most of its start-up
         # time.
-        self.with_relations = lru_cache(maxsize=CACHED_QUERIES)(self._with_relations)
+        self._with_names = lru_cache(maxsize=CACHED_QUERIES)(self._with_related)
+        self._related = RelatedFilters(related)
 
-    def _with_relations(self, relations: tuple[str, ...]) -> "ListParameters":
-        """Return the same parameters, with these relations for `expand`."""
-        same: dict[str, Any] = {"search": self.search, "aliases": self._aliases, "extra_fields": self._extra_fields}
-        return ListParameters(self._columns, name=self._name, relations=relations, **same)
+    def with_relations(
+        self, names: tuple[str, ...], related: "Mapping[str, ListParameters] | None" = None
+    ) -> "ListParameters":
+        """Return the same parameters, with these names of `expand` and with filters by related rows.
+
+        `related` has the parameters of the related entities by the name of the relation.
+        """
+        return self._with_related(names, related) if related else self._with_names(names)
+
+    def _with_related(
+        self, names: tuple[str, ...], related: "Mapping[str, ListParameters]" = NO_LISTS
+    ) -> "ListParameters":
+        same: dict[str, Any] = {"search": self.search, "aliases": self.aliases, "extra_fields": self._extra_fields}
+        return ListParameters(self._columns, name=self._name, relations=names, related=related, **same)
 
     @cached_property
     def _parameters(self) -> QueryParameters:
         described = self._general_parameters()
 
         def describe(name: str) -> Parameter:
-            return described[name] if name in described else self.filters[name].parameter
+            if name in described:
+                return described[name]
+            return self.filters[name].parameter if name in self.filters else self._related.parameter(name)
 
-        return QueryParameters((*described, *self.filters), describe)
+        return QueryParameters((*described, *self.filters), describe, further=self._related)
 
     def _general_parameters(self) -> dict[str, Parameter]:
         """Return the parameters that are no filters."""
@@ -166,8 +183,11 @@ class ListParameters:
             InvalidInputError: 422, a parameter is unknown or malformed.
         """
         written = {name: text for name, text in raw.items() if name not in WINDOW_WORDS}
-        parts: dict[str, Any] = {n: text.split(",") if n in self._list_names else text for n, text in raw.items()}
+        parts: dict[str, Any] = {n: text.split(",") if self._takes_list(n) else text for n, text in raw.items()}
         return self._bind(self._parameters.validate(parts), written)
+
+    def _takes_list(self, name: str) -> bool:
+        return name in self._list_names or (name not in self.filters and self._related.takes_list(name))
 
     def _bind(self, given: Mapping[str, Any], written: Mapping[str, str]) -> ListQuery:
         values, names = {**DEFAULTS, **given}, given.keys()
@@ -182,7 +202,16 @@ class ListParameters:
             searched, parts = CONTAINS.bind(SEARCH, values["search"])
             bound.update(parts)
         shape = QueryShape(tuple(filters), tuple(values.get("sort", ())), searched=searched)
-        return ListQuery(shape, bound, offset=offset, limit=limit, query=written, projection=Projection.of(values))
+        further = {name: given[name] for name in names - self.filters.keys() if SEPARATOR in name}
+        return ListQuery(
+            shape,
+            bound,
+            offset=offset,
+            limit=limit,
+            query=written,
+            projection=Projection.of(values),
+            related=self._related.conditions(further),
+        )
 
     def conditions(self, shape: QueryShape) -> list[Any]:
         """Return the WHERE clauses of a shape, with a bind parameter for each value."""
@@ -225,7 +254,7 @@ class ListParameters:
     @cached_property
     def openapi(self) -> Sequence[dict[str, Any]]:
         """The parameters for OpenAPI 3.1, for lists and exports."""
-        return self._parameters.openapi()
+        return [*self._parameters.openapi(), *self._related.openapi()]
 
 
 def _whole(least: int, greatest: int) -> Any:

@@ -15,14 +15,27 @@ from rowhouse.schemas.derivation import Schemas
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """The table of a many-to-many relation. `near` is its column for the row, and `far` that for the related row."""
+
+    table: sa.Table
+    near: str
+    far: str
+
+
+@dataclass(frozen=True, slots=True)
 class Relation:
-    """A relation that `expand` follows: the rows of `target` whose column `remote` equals the row's column `local`."""
+    """A relation that `expand` follows: the rows of `target` whose column `remote` equals the row's column `local`.
+
+    With a `link`, its rows hold the pairs of the two values.
+    """
 
     name: str
     local: str
     target: "Resource"
     remote: str
     many: bool
+    link: Link | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +65,12 @@ class Resource:
     def name(self) -> str:
         """The name of the class, such as `Book`."""
         return self.model.__name__
+
+    @property
+    def names_of_expand(self) -> tuple[str, ...]:
+        """The names of `expand`: the relations, and as `pet.owner` those of the related entities."""
+        own = self.relations.items()
+        return (*self.relations, *(f"{name}.{second}" for name, one in own for second in one.target.relations))
 
     @property
     def records_changes(self) -> bool:

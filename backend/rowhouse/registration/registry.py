@@ -25,13 +25,13 @@ from rowhouse.entities.model import plural
 from rowhouse.entities.transition import Transition
 from rowhouse.history.session_events import Tracked, track_session_changes, tracked
 from rowhouse.http.route_tree import RouteTree
-from rowhouse.operations.expand import Expansion
-from rowhouse.query.resource import Resource
+from rowhouse.operations.expand import EmbeddedSchemas, expansions_of
+from rowhouse.query.resource import Relation, Resource
 from rowhouse.registration.checks import columns_for
 from rowhouse.registration.hand_written import bind, one_method_each
 from rowhouse.registration.index_advice import missing_indexes
 from rowhouse.registration.line import Line
-from rowhouse.registration.relations import relations_of
+from rowhouse.registration.relations import connect, relations_of
 from rowhouse.registration.router import OPERATIONS, routes_of
 from rowhouse.schemas.columns import RegistrationError, columns_of
 from rowhouse.schemas.derivation import NOTHING, derive
@@ -195,11 +195,13 @@ class Registry:
         resources = self._related(recording)
         cruds = {path: self.registrations[path].crud(resource, dialect) for path, resource in resources.items()}
         scopes = {crud.table.fullname: crud.scope for crud in cruds.values()}
+        connect(cruds)
+        expansions = expansions_of(cruds)
+        embedded = EmbeddedSchemas()
         for path, resource in resources.items():
             cruds[path].references.scopes = scopes
-            expansions = {name: Expansion(r, cruds[r.target.path]) for name, r in resource.relations.items()}
-            registration = self.registrations[path]
-            for route in routes_of(registration.resource, resource, cruds[path], expansions, registration.operations):
+            declared, operations = self.registrations[path].resource, self.registrations[path].operations
+            for route in routes_of(declared, resource, cruds[path], expansions[path], operations, embedded=embedded):
                 route.slo_ms = resource.slo_ms
                 route_tree.add(route, prefix=self.prefix, generated=True)
         for router in self.routers:
@@ -212,16 +214,20 @@ class Registry:
 
     def _related(self, recording: Mapping[str, Recording]) -> dict[str, Resource]:
         """Return the resources by their paths, with their relations and with what any registry records of them."""
+        relations: dict[str, dict[str, Relation]] = {path: {} for path in self.registrations}
         declared = {
-            path: replace(registration.resource, **recording[registration.resource.table.name]._asdict())
+            path: replace(
+                registration.resource,
+                relations=relations[path],
+                **recording[registration.resource.table.name]._asdict(),
+            )
             for path, registration in self.registrations.items()
         }
         readable = {path for path, registration in self.registrations.items() if "list" in registration.operations}
-        found = {}
-        for path, relations in relations_of(declared.values(), readable=readable).items():
-            parameters = declared[path].parameters.with_relations(tuple(relations))
-            found[path] = replace(declared[path], relations=relations, parameters=parameters)
-        return found
+        # Relations lead to resources, which have relations themselves.
+        for path, found in relations_of(declared.values(), readable=readable).items():
+            relations[path].update(found)
+        return {path: _with_parameters(resource) for path, resource in declared.items()}
 
     def _check_path(self, model: type[SQLModel], path: str) -> None:
         if not PATH.match(path):
@@ -234,6 +240,12 @@ class Registry:
                 f"{model.__name__} is registered already, and operation ids such as list_{path} come from the class "
                 "name; give one of the classes another name"
             )
+
+
+def _with_parameters(resource: Resource) -> Resource:
+    """Return the resource with the query parameters that its relations add."""
+    related = {name: relation.target.parameters for name, relation in resource.relations.items()}
+    return replace(resource, parameters=resource.parameters.with_relations(resource.names_of_expand, related))
 
 
 def build(registries: Sequence[Registry], dialect: sa.Dialect) -> BuiltRegistries:

@@ -14,7 +14,7 @@ from rowhouse.crud.base import CRUDBase
 from rowhouse.entities.transition import Transition, shown
 from rowhouse.http.authorization import RouteAuthorization
 from rowhouse.operations.endpoints import MAX_BATCH, Endpoints
-from rowhouse.operations.expand import Expansion
+from rowhouse.operations.expand import EmbeddedSchemas, Expansion
 from rowhouse.operations.history_endpoints import HistoryEndpoints, history_routes
 from rowhouse.operations.route import (
     LOCATED,
@@ -45,12 +45,14 @@ def routes_of(
     crud: CRUDBase[Any],
     expansions: Mapping[str, Expansion],
     operations: Iterable[str],
+    *,
+    embedded: EmbeddedSchemas | None = None,
 ) -> list[GeneratedRoute]:
     """Return the generated routes of a resource: these operations, the batches, export and import of each, and steps.
 
     `declared` is the resource as its line declares it. Another registry of the application may record more of its rows.
     """
-    endpoints = (HistoryEndpoints if resource.records_changes else Endpoints)(resource, crud, expansions)
+    endpoints = (HistoryEndpoints if resource.records_changes else Endpoints)(resource, crud, expansions, embedded)
     named = [name for name in OPERATIONS if name in operations]
     routes = [build(resource, endpoints) for name in named for build in _BUILDERS[name]]
     routes += [_step(resource, endpoints, transition) for transition in resource.steps]

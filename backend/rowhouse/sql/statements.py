@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from rowhouse.db.compiled import EVERYTHING, CompiledStatement, Predicate
 from rowhouse.query.cursor import after
 from rowhouse.query.list_query import QueryShape
-from rowhouse.query.resource import Resource
+from rowhouse.query.resource import Link, Resource
 from rowhouse.schemas.columns import Column
 from rowhouse.sql.count_estimate import count_exactly, estimate_from_sample
 
@@ -18,7 +18,7 @@ CACHED_SHAPES = 512
 # Names of our own begin with an underscore, with which no column of a SQLModel class can begin.
 TOTAL, ROW_KEY, PAGE_LIMIT, PAGE_OFFSET = "_total_rows", "_row_key", "_page_limit", "_page_offset"
 TARGET_KEY = "_target_key"
-RELATED = "_related"
+RELATED, LINKED = "_related", "_linked"
 
 
 def numbered(name: str, row: int) -> str:
@@ -54,6 +54,7 @@ class Statements:
         self.count = cache(self._count)
         self.estimate = cache(self._estimate)
         self.related = cache(self._related)
+        self.linked = cache(self._linked)
         self.get = cache(self._get)
         self.get_locked = cache(self._get_locked)
         self.insert = cache(self._insert)
@@ -125,6 +126,19 @@ class Statements:
         source = _where(sa.select(*self._public).where(kind.in_(values)), scope).order_by(self._key)
         limit = sa.bindparam(PAGE_LIMIT, type_=sa.BigInteger())
         return self._compile(source.limit(limit), self._public, scope)
+
+    def _linked(self, link: Link, column: str, size: int, scope: Predicate) -> CompiledStatement:
+        """The rows whose `column` a link pairs with one of `size` values, each with the value as `_linked`.
+
+        Binds numbered `_related` and `_page_limit`.
+        """
+        near, far = link.table.columns[link.near], link.table.columns[link.far]
+        values = [sa.bindparam(numbered(RELATED, position), type_=near.type) for position in range(size)]
+        columns = [near.label(LINKED), *self._public]
+        joined = link.table.join(self._table, far == self._table.columns[column])
+        source = sa.select(*columns).select_from(joined).where(near.in_(values))
+        limit = sa.bindparam(PAGE_LIMIT, type_=sa.BigInteger())
+        return self._compile(_where(source, scope).order_by(self._key).limit(limit), columns, scope)
 
     def _get(self, predicate: Predicate) -> CompiledStatement:
         """The public columns of one row. Binds `_row_key`."""
