@@ -62,7 +62,7 @@ def different_filters(entity: EntityClient) -> Iterator[tuple[str, str, str]]:
     for name, (column, operator) in filters(entity).items():
         if (entity.resource.name, column) in tried_columns(
             entity.running_app.api
-        ) or column == entity.resource.key.name:
+        ) or column == entity.resource.key.label:
             yield name, column, operator
 
 

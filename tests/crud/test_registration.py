@@ -1,6 +1,7 @@
 """A wrong registration line stops the start, and the message says how to fix it."""
 
 from collections.abc import Sequence
+from datetime import date, datetime
 from decimal import Decimal
 from ipaddress import IPv4Address
 from typing import Annotated, Any, ClassVar
@@ -15,7 +16,7 @@ from sqlmodel import Field, SQLModel
 from rowhouse.core.policy import ANYONE, SIGNED_IN, role
 from rowhouse.crud.base import CRUDBase
 from rowhouse.db.unit_of_work import UnitOfWork
-from rowhouse.entities.model import READ_ONLY, SECRET, IntegerKey, Record
+from rowhouse.entities.model import READ_ONLY, SECRET, UPDATED_AT, IntegerKey, Record
 from rowhouse.entities.no_overlap import NoOverlap
 from rowhouse.entities.search_index import SearchIndex
 from rowhouse.http.route_tree import RouteTree
@@ -46,20 +47,45 @@ class Draft(IntegerKey, Scratch, table=True):
 
 
 class Timeless(IntegerKey, Bare, table=True):
-    """A class without timestamps."""
+    """A class with two instants of its last change."""
+
+    edited: Annotated[datetime, UPDATED_AT]
+    revised: Annotated[datetime, UPDATED_AT]
+
+
+class Dayless(IntegerKey, Bare, table=True):
+    """A class whose last change is no instant."""
+
+    edited: Annotated[date, UPDATED_AT]
 
 
 class Twofold(Scratch, table=True):
-    """A class with a key of two columns."""
+    """A class with a key of two columns, whose intervals must not overlap."""
+
+    __table_args__ = (NoOverlap("part", "first_day", "last_day"),)
 
     id: int = Field(primary_key=True)
-    part: int = Field(primary_key=True)
+    part: int = Field(primary_key=True, foreign_key="drafts.id")
+    first_day: date
+    last_day: date
 
 
 class Coded(Scratch, table=True):
-    """A class with a key of another name."""
+    """A class with a key that nobody sets."""
 
-    code: str = Field(primary_key=True)
+    code: Annotated[str, READ_ONLY] = Field(primary_key=True)
+
+
+class Concealed(Scratch, table=True):
+    """A class with a key that nobody may see."""
+
+    code: Annotated[str, SECRET] = Field(primary_key=True)
+
+
+class Documented(Scratch, table=True):
+    """A class whose key is a document."""
+
+    code: list[str] = Field(primary_key=True, sa_type=sa.JSON)
 
 
 class Leaky(IntegerKey, Scratch, table=True):
@@ -221,9 +247,12 @@ def built(registry: Registry) -> RouteTree:
         (Draft, {}, "write=SIGNED_IN"),
         (Draft, {"read": ANYONE}, "owner='…_id'"),
         (Scratch, {"write": SIGNED_IN}, "class Scratch(Entity, table=True)"),
-        (Timeless, {"write": SIGNED_IN}, "derive it from Entity"),
-        (Twofold, {"write": SIGNED_IN}, "derive it from IntegerKey, BigIntegerKey or UUIDKey"),
-        (Coded, {"write": SIGNED_IN}, "one column named id"),
+        (Timeless, {"write": SIGNED_IN}, "Timeless.edited, revised are all UPDATED_AT; mark one of them"),
+        (Twofold, {"write": SIGNED_IN}, "NoOverlap needs a key of one column: add an id"),
+        (Dayless, {"write": SIGNED_IN}, "Dayless.edited is marked UPDATED_AT and must be a datetime"),
+        (Concealed, {"write": SIGNED_IN}, "Concealed.code is the key, which every path shows: take SECRET away"),
+        (Documented, {"write": SIGNED_IN}, "Documented.code is the key, and a path cannot hold"),
+        (Coded, {"write": SIGNED_IN}, "Coded.code is a key that nobody sets: give it a default_factory"),
         (
             Padded,
             {"write": SIGNED_IN},

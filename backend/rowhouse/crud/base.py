@@ -51,7 +51,9 @@ class CRUDBase(BatchVerbs[ModelT]):
         self.references.check(unit, row)
         if unfit:
             raise ConflictError(f"The values of {', '.join(unfit)} do not fit {self.resource.name} any more.")
-        row = {**later_columns(self.resource), **row, "updated_at": now()}
+        row = {**later_columns(self.resource), **row}
+        if self._updated:
+            row[self._updated] = now()
         if self.validator.is_needed:
             self.guards.lock_resources(unit, [row])
             row = self.validator.validate_rows([row], stored=[None], unit=unit, errors=SINGLE_ROW)[0]

@@ -28,6 +28,8 @@ class Mark(enum.Enum):
     READ_ONLY = "set by the server, visible to clients"
     CREATE_ONLY = "set when the row is created, never changed"
     SECRET = "in no schema and no response"  # noqa: S105  # nosec B105  # a description
+    CREATED_AT = "the instant of the row's creation, set by the server"
+    UPDATED_AT = "the instant of the row's last change, set by the server"
 
 
 READ_ONLY = Mark.READ_ONLY
@@ -47,6 +49,20 @@ SECRET = Mark.SECRET
 
 Example:
     hashed_password: Annotated[str, SECRET] = Field(max_length=60)
+"""
+
+
+CREATED_AT = Mark.CREATED_AT
+"""The server sets the column to the instant of the row's creation. `created_at` needs no mark.
+
+Example:
+    added: Annotated[datetime, CREATED_AT]
+"""
+UPDATED_AT = Mark.UPDATED_AT
+"""The server sets the column to the instant of every change; entity tags follow from it. `updated_at` needs no mark.
+
+Example:
+    modified: Annotated[datetime, UPDATED_AT]
 """
 
 
@@ -147,14 +163,22 @@ class Entity(IntegerKey, Record):
     """
 
 
-@event.listens_for(PortableTable, "instrument_class", propagate=True)
-def _make_portable(mapper: Mapper[Any], entity: type[Any]) -> None:
-    table = mapper.local_table
-    if not isinstance(table, sa.Table):
+@event.listens_for(SQLModel, "instrument_class", propagate=True)
+def _on_mapping(mapper: Mapper[Any], entity: type[Any]) -> None:
+    if isinstance(mapper.local_table, sa.Table):
+        make_portable(mapper.local_table, entity.__name__)
+
+
+def make_portable(table: sa.Table, entity: str) -> None:
+    """Give the table of a class portable columns. Once is enough."""
+    if "entity" in table.info:
         return
-    table.info.setdefault("entity", entity.__name__)
+    table.info["entity"] = entity
     key = table.primary_key.columns
     if len(key) == 1 and isinstance(key[0].type, sa.Integer):
+        if isinstance(key[0].type, sa.BigInteger | sa.SmallInteger) and "sqlite" not in variants_of(key[0].type):
+            # SQLite counts up one type of integer only.
+            key[0].type = key[0].type.with_variant(sa.Integer(), "sqlite")
         # Without it SQLite reuses the id of a deleted row, which PostgreSQL never does.
         table.dialect_kwargs["sqlite_autoincrement"] = True
     for column in table.columns:

@@ -73,6 +73,7 @@ class History:
     def __init__(self, resource: Resource) -> None:
         self.entity = resource.table.name
         self._names = resource.schemas.public_names
+        self._key = resource.key
         self._serializer = resource.schemas.row_serializer
         self._codec = RowCodec({name: resource.columns[name] for name in self._names})
 
@@ -90,7 +91,11 @@ class History:
 
     def _states(self, before: Row | None, after: Row | None) -> Row:
         present: Any = before if after is None else after
-        return {"row_id": str(present["id"]), "before": self._state(before), "after": self._state(after)}
+        return {
+            "row_id": self._key.stored_text(self._key.of(present)),
+            "before": self._state(before),
+            "after": self._state(after),
+        }
 
     def _state(self, row: Row | None) -> Any:
         """Return the row as GET does."""
@@ -100,7 +105,7 @@ class History:
 
     def last_known(self, unit: UnitOfWork, key: Any) -> Row | None:
         """Return the public columns of a row from its last entry, or None without an entry."""
-        found = unit.fetch(SELECT_LAST, {"entity_name": self.entity, "changed_id": str(key)})
+        found = unit.fetch(SELECT_LAST, {"entity_name": self.entity, "changed_id": self._key.stored_text(key)})
         return self._codec.read(found[0]["after"] or found[0]["before"]).row if found else None
 
 

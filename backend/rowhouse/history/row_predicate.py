@@ -9,7 +9,7 @@ from rowhouse.db.compiled import CompiledStatement, Predicate, Row
 from rowhouse.db.dialects.sqlite_schemas import joined_name
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.sqlalchemy_internals import without_schema
-from rowhouse.sql.statements import CACHED_SHAPES, ROW_KEY
+from rowhouse.sql.statements import CACHED_SHAPES
 
 GIVEN = "_given_{}"
 
@@ -23,6 +23,7 @@ class RowPredicate:
 
     def __init__(self, table: sa.Table, dialect: sa.Dialect) -> None:
         self._table = table
+        self._keys = list(table.primary_key.columns)
         self._dialect = dialect
         self._name = joined_name(table.name, table.schema) if dialect.name == "sqlite" else table.name
         self._statement = lru_cache(maxsize=CACHED_SHAPES)(self._make_statement)
@@ -32,7 +33,7 @@ class RowPredicate:
         if predicate.clause is None:
             return True
         values = {GIVEN.format(column.name): row.get(column.name) for column in self._table.columns}
-        return bool(unit.run(self._statement(predicate), {**values, ROW_KEY: row["id"]}, predicate))
+        return bool(unit.run(self._statement(predicate), values, predicate))
 
     def _make_statement(self, predicate: Predicate) -> CompiledStatement:
         columns = list(self._table.columns)
@@ -44,10 +45,12 @@ class RowPredicate:
         )
         given = sa.select(*(self._given(column).label(column.name) for column in columns))
         shadow = sa.union_all(sa.select(*stored.columns), given).cte(self._name)
-        key = self._table.columns["id"]
+        is_given = [key == sa.bindparam(GIVEN.format(key.name), type_=key.type) for key in self._keys]
         clause: Any = predicate.clause  # not None: `matches` has checked it
-        source = sa.select(key).where(key == sa.bindparam(ROW_KEY, type_=key.type), clause)
-        return CompiledStatement(source.add_cte(shadow), self._without_schema(), columns=[key], predicate=predicate)
+        source = sa.select(*self._keys).where(*is_given, clause)
+        return CompiledStatement(
+            source.add_cte(shadow), self._without_schema(), columns=self._keys, predicate=predicate
+        )
 
     def _without_schema(self) -> sa.Dialect:
         """The dialect. PostgreSQL's must not write the schema of the table, because the expression has none."""

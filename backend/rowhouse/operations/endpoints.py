@@ -5,9 +5,9 @@ They know headers, bodies and status codes. `CRUDBase` knows the rows.
 
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import CoreSchema, SchemaSerializer, SchemaValidator, core_schema
 from starlette.responses import Response
 
@@ -22,7 +22,6 @@ from rowhouse.operations.page_request import JSON, PageRequest, page_response
 from rowhouse.operations.request import OperationRequest
 from rowhouse.query.projection import Projection, ProjectionParameters
 from rowhouse.query.resource import Resource
-from rowhouse.schemas.json_types import INTEGER_TEXT
 
 MAX_BATCH = 1000
 
@@ -45,7 +44,8 @@ class Endpoints:
         self._projected = cache(self._make_projected)
         self._row, self._rows = schemas.row_serializer, schemas.rows_serializer
         self.projection_parameters = ProjectionParameters(schemas.public.model_fields, resource.names_of_expand)
-        self._key, self._keys = _one_and_many(key_annotation(resource))
+        self._key_of, self._key_text = resource.key.of, resource.key.text
+        self._key, self._keys = _one_and_many(resource.key.annotation)
         self._creation, self._creations = _one_and_many(schemas.create)
         self._change = TypeAdapter(schemas.update).validator
         self._changes = _one_and_many(schemas.batch_update)[1]
@@ -108,7 +108,8 @@ class Endpoints:
 
     def _create(self, request: OperationRequest, unit: UnitOfWork, body: BaseModel) -> Response:
         row = self.crud.create(unit, body.__dict__)
-        return self._row_response(row, status=201, headers={"Location": request.location(row[self.resource.key.name])})
+        location = request.location(self._key_text(self._key_of(row)))
+        return self._row_response(row, status=201, headers={"Location": location})
 
     def update_row(self, request: OperationRequest, unit: UnitOfWork) -> Response:
         """Change the members that are sent."""
@@ -170,13 +171,13 @@ class Endpoints:
         """Change many rows, all or none."""
         request.authorize(unit, self.resource.write)
         request.reject_query()
-        name = self.resource.key.name
+        names = self.resource.key.names
         changes = []
         for position, body in enumerate(self._parse(self._changes, request.body)):
-            values = {member: body.__dict__[member] for member in body.model_fields_set if member != name}
+            values = {member: body.__dict__[member] for member in body.model_fields_set if member not in names}
             if not values:
                 raise EmptyUpdateError().element_error(position)
-            changes.append((body.__dict__[name], values))
+            changes.append((self._key_of(body.__dict__), values))
         return Response(self._rows.to_json(self.crud.update_many(unit, changes), warnings=False), media_type=JSON)
 
     def delete_rows(self, request: OperationRequest, unit: UnitOfWork) -> Response:
@@ -184,7 +185,7 @@ class Endpoints:
         request.authorize(unit, self.resource.write)
         ids = request.parameters("ids").get("ids", "")
         try:
-            keys = self._keys.validate_python(ids.split(","))
+            keys = self._keys.validate_python(self.resource.key.texts(ids))
         except ValidationError as error:
             raise InvalidInputError.from_pydantic(error, "query", "ids") from error
         self.crud.delete_many(unit, keys)
@@ -216,18 +217,3 @@ def _one_and_many(kind: Any) -> tuple[Any, SchemaValidator]:
     """Return the validator of one value of a type, and that of a batch. They share pydantic's schema of the type."""
     one = TypeAdapter(kind)
     return one.validator, SchemaValidator(core_schema.list_schema(one.core_schema, min_length=1, max_length=MAX_BATCH))
-
-
-def key_annotation(resource: Resource) -> Any:
-    """Return the type of the primary key in a path."""
-    annotation = resource.key.annotation
-    if resource.key.base is not int:
-        return annotation
-
-    def whole(value: Any) -> Any:
-        if isinstance(value, str) and not INTEGER_TEXT.match(value):
-            raise ValueError("write a whole number")
-        return value
-
-    annotated: Any = Annotated[annotation, BeforeValidator(whole)]
-    return annotated

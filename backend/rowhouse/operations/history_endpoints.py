@@ -83,13 +83,17 @@ class HistoryEndpoints(Endpoints):
         """
         request.authorize(unit, self.resource.read)
         key = self._parse_key(request)
-        pages = PageRequest(request.query, ENTRIES.parameters, path=f"{self.resource.path}/{key}/history", unit=unit)
+        pages = PageRequest(
+            request.query, ENTRIES.parameters, path=f"{self.resource.path}/{self._key_text(key)}/history", unit=unit
+        )
         self.crud.require_seen(unit, key)
         sees_account = self.crud.may_write(unit, key)
         if not sees_account and uses_account(pages.query):
             self.resource.write.check(unit.caller)
             raise PermissionDeniedError("Only callers who may change the row see who changed it; leave out `by`.")
-        of_row = sa.and_(entries.c.entity == self.resource.table.name, entries.c.row_id == str(key))
+        of_row = sa.and_(
+            entries.c.entity == self.resource.table.name, entries.c.row_id == self.resource.key.stored_text(key)
+        )
         page = self._pages.page(unit, pages.query, Predicate(of_row))
         end = pages.end_of(page)
         for entry in page.rows:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Collection
-from typing import Any
 
 from starlette.responses import Response
 from starlette.types import Scope
@@ -36,7 +35,7 @@ class OperationRequest:
         if len(self.headers) < len(found):
             self.headers = {name: ", ".join(v for n, v in found if n == name) for name in self.headers}
 
-    def location(self, key: Any) -> str:
+    def location(self, key: str) -> str:
         """Return the path of a new row with this key, for `Location`."""
         return location(self.scope, key)
 

@@ -166,8 +166,7 @@ def route_of(
     parameters, path_parameter = [], None
     if "{id}" in tail:
         path_parameter = partial(_path_parameter, resource)
-        annotation: Any = resource.key.annotation
-        annotation = Annotated[annotation, Path(description=f"The id of the {resource.name}.")]
+        annotation: Any = Annotated[path_key(resource), Path(description=f"The id of the {resource.name}.")]
         parameters.append(inspect.Parameter("id", inspect.Parameter.KEYWORD_ONLY, annotation=annotation))
     if body is not None:
         parameters.append(inspect.Parameter("body", inspect.Parameter.KEYWORD_ONLY, annotation=body))
@@ -193,8 +192,17 @@ def route_of(
 
 def _path_parameter(resource: Resource) -> dict[str, Any]:
     """Return the parameter `{id}` for OpenAPI."""
-    description, schema = "The id of the row.", schema_of(resource.key.annotation)
+    description, schema = "The id of the row.", schema_of(path_key(resource))
+    if resource.key.is_composite:
+        description = f"The key of the row: {resource.key.label}, separated by a comma."
+    elif resource.key.label != "id":
+        description = f"The {resource.key.label} of the row."
     return {"name": "id", "in": "path", "required": True, "description": description, "schema": schema}
+
+
+def path_key(resource: Resource) -> Any:
+    """Return the type of the key in a path, for OpenAPI. A key of several columns is a text."""
+    return str if resource.key.is_composite else resource.key.columns[0].annotation
 
 
 def row_id(entity: str) -> Any:

@@ -19,6 +19,7 @@ from rowhouse.db.compiled import Row
 from rowhouse.db.sql_functions import TRIGRAM, MayHold
 from rowhouse.query.cursor import Cursor, SortKey, decode, encode, invalid_cursor, position
 from rowhouse.query.filters import filters_of
+from rowhouse.query.keys import key_columns
 from rowhouse.query.list_query import FIRST_PAGE, ListQuery, QueryShape, Search
 from rowhouse.query.operators import CONTAINS, folded_like, searched_text
 from rowhouse.query.pagination import DEFAULT_SIZE, MAX_PAGE, MAX_SIZE
@@ -67,7 +68,7 @@ class ListParameters:
                 )
             self.filters[alias] = replace(self.filters[target], name=alias)
         self._columns = columns
-        self._key = next(column.name for column in columns.values() if column.column.primary_key)
+        self._keys = [column.name for column in key_columns(columns.values())]
         self.search = search
         self.sortable = tuple(column.name for column in columns.values() if not column.is_json)
         # Clients repeat their queries, and a parsed query never changes.
@@ -242,10 +243,11 @@ class ListParameters:
     def _sort_keys(self, sort: tuple[str, ...]) -> Sequence[SortKey]:
         """Return the columns to sort by, each once, up to the primary key, after which there are no ties."""
         keys: dict[str, SortKey] = {}
-        for word in (*sort, self._key):
+        for word in (*sort, *self._keys):
             name = word.removeprefix("-")
             keys.setdefault(name, SortKey(self._columns[name], descending=word.startswith("-")))
-        return list(keys.values())[: list(keys).index(self._key) + 1]
+        names = list(keys)
+        return list(keys.values())[: max(map(names.index, self._keys)) + 1]
 
     def order(self, shape: QueryShape) -> list[Any]:
         """Return the ORDER BY of a shape: nulls last ascending and first descending; the primary key breaks ties."""

@@ -8,7 +8,9 @@ import sqlalchemy as sa
 from sqlmodel import SQLModel
 
 from rowhouse.core.policy import Policy
+from rowhouse.entities.model import Mark
 from rowhouse.entities.transition import Transition
+from rowhouse.query.keys import Key, key_columns
 from rowhouse.query.list_parameters import ListParameters
 from rowhouse.schemas.columns import Column
 from rowhouse.schemas.derivation import Schemas
@@ -60,6 +62,16 @@ class Resource:
     # None: as the settings say.
     slo_ms: int | None = None
     steps: tuple[Transition[Any], ...] = ()
+    # These follow from the columns.
+    key: Key = field(init=False, compare=False)
+    created: str | None = field(init=False, compare=False)
+    updated: str | None = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        columns = self.columns.values()
+        object.__setattr__(self, "key", Key(key_columns(columns)))
+        for name, mark in (("created", Mark.CREATED_AT), ("updated", Mark.UPDATED_AT)):
+            object.__setattr__(self, name, next((c.name for c in columns if mark in c.marks), None))
 
     @property
     def name(self) -> str:
@@ -82,8 +94,3 @@ class Resource:
         """The table behind the class."""
         table: sa.Table = self.model.__table__  # type: ignore[attr-defined]  # SQLAlchemy sets it on mapped classes
         return table
-
-    @property
-    def key(self) -> Column:
-        """The primary key."""
-        return next(column for column in self.columns.values() if column.column.primary_key)

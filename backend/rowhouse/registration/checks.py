@@ -9,33 +9,57 @@ from sqlmodel import SQLModel
 
 from rowhouse.core.policy import SIGNED_IN, Policy
 from rowhouse.crud.base import CRUDBase
-from rowhouse.entities.model import Mark, Record
+from rowhouse.entities.model import Mark, make_portable
 from rowhouse.entities.no_overlap import rules_of
 from rowhouse.entities.search_index import search_index_of
 from rowhouse.entities.sqlalchemy_internals import variants_of
 from rowhouse.query.list_parameters import ListParameters
 from rowhouse.query.list_query import Search
 from rowhouse.registration.router import OPERATIONS
-from rowhouse.schemas.columns import TIMESTAMPS, Column, RegistrationError, columns_of
+from rowhouse.schemas.columns import INSTANTS, Column, RegistrationError, columns_of, server_makes_key
+from rowhouse.schemas.field_types import Filtering
 
 
 def check_table(model: type[SQLModel]) -> None:
-    """Require a table with the key and the timestamps that the engine needs."""
+    """Require a table, and store and compare its values alike on both databases."""
     table = getattr(model, "__table__", None)
     if table is None:
         raise RegistrationError(
             f"{model.__name__} is not a table: declare it `class {model.__name__}(Entity, table=True)`"
         )
-    if not issubclass(model, Record) or any(name not in table.columns for name in TIMESTAMPS):
-        raise RegistrationError(
-            f"{model.__name__} lacks created_at and updated_at: derive it from Entity, or from a key "
-            "(IntegerKey, BigIntegerKey, UUIDKey) and Record"
-        )
-    if list(table.primary_key.columns.keys()) != ["id"]:
-        raise RegistrationError(
-            f"{model.__name__}: the primary key must be one column named id; "
-            "derive it from IntegerKey, BigIntegerKey or UUIDKey"
-        )
+    make_portable(table, model.__name__)
+
+
+def check_key(model: type[SQLModel], columns: Mapping[str, Column], owner: str | None) -> None:
+    """Require a key that somebody sets and that clients can write."""
+    for column in columns.values():
+        if not column.column.primary_key:
+            continue
+        place = f"{model.__name__}.{column.name}"
+        if Mark.SECRET in column.marks:
+            raise RegistrationError(f"{place} is the key, which every path shows: take SECRET away")
+        if column.type.filtering < Filtering.EQUALITY:
+            raise RegistrationError(
+                f"{place} is the key, and a path cannot hold {column.base!r}: use a text, a number, a UUID or a date, "
+                "or another column with Field(primary_key=True)"
+            )
+        if column.name != owner and Mark.READ_ONLY in column.marks and not server_makes_key(column):
+            raise RegistrationError(
+                f"{place} is a key that nobody sets: give it a default_factory, or take READ_ONLY away, so that "
+                "clients set it when they create a row"
+            )
+
+
+def check_timestamps(model: type[SQLModel], columns: Mapping[str, Column]) -> None:
+    """Require instants behind the marks `CREATED_AT` and `UPDATED_AT`, one of each."""
+    for mark in (Mark.CREATED_AT, Mark.UPDATED_AT):
+        marked = [column for column in columns.values() if mark in column.marks]
+        for column in marked:
+            if not isinstance(column.column.type, INSTANTS):
+                raise RegistrationError(f"{model.__name__}.{column.name} is marked {mark.name} and must be a datetime")
+        if len(marked) > 1:
+            names = ", ".join(column.name for column in marked)
+            raise RegistrationError(f"{model.__name__}: {names} are all {mark.name}; mark one of them")
 
 
 def check_texts(model: type[SQLModel]) -> None:
@@ -97,6 +121,10 @@ def check_search(model: type[SQLModel], columns: dict[str, Column], search: tupl
 def check_no_overlap(model: type[SQLModel], columns: Mapping[str, Column]) -> None:
     """Require that no column of a `NoOverlap` is secret, because its errors show the interval."""
     for rule in rules_of(model.__table__):  # type: ignore[attr-defined]  # SQLAlchemy sets it on mapped classes
+        if sum(column.column.primary_key for column in columns.values()) > 1:
+            raise RegistrationError(
+                f"{model.__name__}: NoOverlap needs a key of one column: add an id, and make the present key unique"
+            )
         for name in (rule.resource, rule.start, rule.end):
             if Mark.SECRET in columns[name].marks:
                 raise RegistrationError(f"{model.__name__}: NoOverlap names {name}, which is SECRET; mark it READ_ONLY")

@@ -14,6 +14,7 @@ from rowhouse.registration.checks import (
     check_exact_count_limit,
     check_extra_fields,
     check_history,
+    check_key,
     check_no_overlap,
     check_operations,
     check_owner,
@@ -22,6 +23,7 @@ from rowhouse.registration.checks import (
     check_slo,
     check_table,
     check_texts,
+    check_timestamps,
     check_verbs,
     columns_for,
     parameters,
@@ -83,9 +85,11 @@ class Line:
         """Check who may read and write, and whose the rows are."""
         check_policy(self.model, read=self.read, write=self.write)
         check_owner(self.model, columns, self.owner)
+        check_key(self.model, columns, self.owner)
 
     def _check_rows(self, columns: dict[str, Column]) -> None:
         """Check the words about columns and numbers of rows."""
+        check_timestamps(self.model, columns)
         check_search(self.model, columns, self.search)
         check_no_overlap(self.model, columns)
         check_exact_count_limit(self.model, self.exact_count_limit)

@@ -5,7 +5,6 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Body
-from pydantic import TypeAdapter
 from pydantic_core import to_jsonable_python
 
 from rowhouse.core.openapi import TRANSITION, header, problem_responses
@@ -23,10 +22,12 @@ from rowhouse.operations.route import (
     GeneratedRoute,
     generated_route,
     one_row,
+    path_key,
     plural_name,
     singular_name,
 )
 from rowhouse.query.pagination import EstimatedPage, Page
+from rowhouse.query.parameters import schema_of
 from rowhouse.query.resource import Resource
 from rowhouse.requests.idempotency import IDEMPOTENCY_KEY, REPLAYED
 from rowhouse.transfer.exporter import export_route
@@ -157,19 +158,25 @@ def _delete(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
 
 
 def _delete_batch(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
-    name, key = plural_name(resource), TypeAdapter(resource.key.annotation).json_schema()
-    ids = {
-        "name": "ids", "in": "query", "required": True, "description": "The ids, separated by commas.",
-        "style": "form", "explode": False,
-        "schema": {"type": "array", "items": key, "uniqueItems": True, **BATCH_LIMITS},
-    }  # fmt: skip
+    name = plural_name(resource)
     return generated_route(
         resource, "/batch", policy=resource.write, work=endpoints.delete_rows, writes=True, methods=["DELETE"],
         status_code=204, operation_id=f"delete_{name}", summary=f"Delete many {name.replace('_', ' ')}",
         response_model=None, description=f"Delete 1 to {MAX_BATCH:,} rows, all or none.",
-        openapi_extra={"parameters": [ids]},
+        openapi_extra=Deferred(lambda: {"parameters": [_ids(resource)]}),
         responses=problem_responses(401, 403, 404, 409, 422, 503),
     )  # fmt: skip
+
+
+def _ids(resource: Resource) -> dict[str, Any]:
+    """Return the parameter `ids` for OpenAPI."""
+    parameter = {"name": "ids", "in": "query", "required": True}
+    if resource.key.is_composite:
+        text = f"The keys, each as {resource.key.label}, separated by semicolons."
+        return {**parameter, "description": text, "schema": {"type": "string", "minLength": 1}}
+    array = {"type": "array", "items": schema_of(path_key(resource)), "uniqueItems": True, **BATCH_LIMITS}
+    text = "The ids, separated by commas."
+    return {**parameter, "description": text, "style": "form", "explode": False, "schema": array}
 
 
 def _step(resource: Resource, endpoints: Endpoints, transition: Transition[Any]) -> GeneratedRoute:

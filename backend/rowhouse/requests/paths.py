@@ -55,5 +55,5 @@ def location(scope: Scope, key: Any) -> str:
     """As `location_of`, for a caller that has only the scope."""
     segment = str(key)
     if not segment.isalnum() or not segment.isascii():
-        segment = quote(segment, safe="")
+        segment = quote(segment, safe=",")
     return f"{client_path(scope, route_path(scope).rstrip('/'))}/{segment}"

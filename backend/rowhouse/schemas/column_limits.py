@@ -57,7 +57,12 @@ def text_limits(column: sa.Column[Any], stated: Sequence[Any]) -> list[Any]:
 def is_indexed(column: sa.Column[Any]) -> bool:
     """Return whether an index or a unique constraint includes the column, so that its values must be short."""
     table = column.table
-    if column.unique or column.index or any(column.name in index.columns for index in table.indexes):
+    if (
+        column.unique
+        or column.index
+        or column.primary_key
+        or any(column.name in index.columns for index in table.indexes)
+    ):
         return True
     return any(isinstance(c, sa.UniqueConstraint) and column.name in c.columns for c in table.constraints)
 

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, NotRequired, Union
+from typing import Annotated, Any, NotRequired, Union
 
 from pydantic import (
     MISSING,
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -31,6 +32,9 @@ from rowhouse.schemas.pydantic_internals import field_validators, model_validato
 SECRET_NAME = re.compile(r"password|secret|token|private_key|api_key|hash(ed)?$|_hash", re.IGNORECASE)
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+# Clients remove dots from a path, and the words are the last segments of other operations.
+UNADDRESSABLE_KEYS = ("", ".", "..", "aggregate", "batch", "deleted", "export", "import")
+UNADDRESSABLE = Field(json_schema_extra={"not": {"enum": list(UNADDRESSABLE_KEYS)}})
 CHANGING_ONE = ConfigDict(**STRICT, json_schema_extra={"minProperties": 2})
 CHANGING = ConfigDict(**STRICT, json_schema_extra={"minProperties": 1})
 
@@ -76,12 +80,13 @@ def derive(
     """
     _refuse_exposed_secrets(model, columns)
     settable = [c for c in columns.values() if not server_owned(c, owner)]
-    updatable = [c for c in settable if Mark.CREATE_ONLY not in c.marks]
+    keys = [c for c in columns.values() if c.column.primary_key]
+    updatable = [c for c in settable if Mark.CREATE_ONLY not in c.marks and c not in keys]
     public = [c for c in columns.values() if Mark.SECRET not in c.marks]
     name = model.__name__
     create = build_model(
         f"{name}Create",
-        {c.name: (c.nullable_annotation, _create_field(c)) for c in settable},
+        {c.name: _create_member(c, keys) for c in settable},
         __config__=STRICT,
         __validators__=field_validators(model, {c.name for c in settable}),
     )
@@ -91,8 +96,7 @@ def derive(
     }
     validators = field_validators(model, {c.name for c in updatable})
     update = build_model(f"{name}Update", members, __config__=CHANGING, __validators__=validators)
-    key = next(column for column in columns.values() if column.column.primary_key)
-    members = {key.name: (key.annotation, described(key, ...)), **members}
+    members = {**{key.name: (key.annotation, described(key, ...)) for key in keys}, **members}
     batch_update = build_model(f"{name}BatchUpdate", members, __config__=CHANGING_ONE, __validators__=validators)
     extra = {member: (kind, ...) for member, kind in extra_fields.items()}
     answer = build_model(f"{name}Public", {c.name: (c.answer_annotation, described(c, ...)) for c in public} | extra)
@@ -115,6 +119,23 @@ def described(column: Column, default: Any) -> Any:
     """Return a member with the title, description and examples that the class states."""
     info = column.info
     return Field(default, title=info.title, description=info.description, examples=info.examples)
+
+
+def _create_member(column: Column, keys: list[Column]) -> Any:
+    """Return the annotation and the field of a member of Create."""
+    if column not in keys:
+        return column.nullable_annotation, _create_field(column)
+    annotation: Any = column.annotation
+    if len(keys) == 1 and column.type.is_text:
+        annotation = Annotated[annotation, AfterValidator(reject_unaddressable), UNADDRESSABLE]
+    return annotation, _create_field(column) if column.info.default_factory else described(column, ...)
+
+
+def reject_unaddressable(key: str) -> str:
+    """Reject a key that no path can name."""
+    if key in UNADDRESSABLE_KEYS:
+        raise ValueError("a key must not be empty, `.` or `..`, or a word of the paths such as `batch`")
+    return key
 
 
 def _create_field(column: Column) -> Any:

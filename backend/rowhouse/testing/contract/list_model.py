@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 Row = dict[str, Any]
+KeyOf = Callable[[Row], Any]
 Compare = Callable[[Any, Any], bool]
 DURATION = TypeAdapter(timedelta)
 TEXT_KINDS = frozenset({"string", "email"})
@@ -70,14 +71,14 @@ def written(asked: Any) -> str:
     return ",".join(map(written, asked)) if isinstance(asked, list) else str(asked)
 
 
-def sorted_ids(rows: list[Row], name: str, kind: str, *, descending: bool, key: str = "id") -> list[Any]:
+def sorted_ids(rows: list[Row], name: str, kind: str, *, descending: bool, key: KeyOf) -> list[Any]:
     """Return the keys of the rows in the order of one column.
 
     Nulls are last ascending and first descending. The key breaks ties upwards.
     """
-    by_key = sorted(rows, key=lambda row: row[key])
+    by_key = sorted(rows, key=key)
     full = [row for row in by_key if row[name] is not None]
-    empty = [row[key] for row in by_key if row[name] is None]
+    empty = [key(row) for row in by_key if row[name] is None]
     full.sort(key=lambda row: str(row[name]) if kind == "enum" else comparable(kind, row[name]), reverse=descending)
-    keys = [row[key] for row in full]  # a stable sort in reverse keeps ties in the order of their keys
+    keys = [key(row) for row in full]  # a stable sort in reverse keeps ties in the order of their keys
     return [*empty, *keys] if descending else [*keys, *empty]
