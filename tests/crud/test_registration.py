@@ -247,7 +247,7 @@ def built(registry: Registry) -> RouteTree:
         (Draft, {}, "write=SIGNED_IN"),
         (Draft, {"read": ANYONE}, "owner='…_id'"),
         (Scratch, {"write": SIGNED_IN}, "class Scratch(Entity, table=True)"),
-        (Timeless, {"write": SIGNED_IN}, "Timeless.edited, revised are all UPDATED_AT; mark one of them"),
+        (Timeless, {"write": SIGNED_IN}, "Timeless: edited, revised are all UPDATED_AT; mark one of them"),
         (Twofold, {"write": SIGNED_IN}, "NoOverlap needs a key of one column: add an id"),
         (Dayless, {"write": SIGNED_IN}, "Dayless.edited is marked UPDATED_AT and must be a datetime"),
         (Concealed, {"write": SIGNED_IN}, "Concealed.code is the key, which every path shows: take SECRET away"),

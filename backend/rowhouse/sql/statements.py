@@ -139,7 +139,7 @@ class Statements:
         joined = link.table.join(self._table, far == self._table.columns[column])
         source = sa.select(*columns).select_from(joined).where(near.in_(values))
         limit = sa.bindparam(PAGE_LIMIT, type_=sa.BigInteger())
-        return self._compile(_where(source, scope).order_by(self._key).limit(limit), columns, scope)
+        return self._compile(_where(source, scope).order_by(*self._keys).limit(limit), columns, scope)
 
     def _get(self, predicate: Predicate) -> CompiledStatement:
         """The public columns of one row. Binds `_row_key`."""
