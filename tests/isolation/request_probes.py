@@ -17,6 +17,7 @@ from tests.isolation.row_probes import (
     probes_of_history,
     probes_of_import,
     probes_of_restore,
+    relations_of_registry,
     views,
 )
 
@@ -163,6 +164,8 @@ def unknown_ways(api: Api) -> list[str]:
                 found.append(f"{method.upper()} {path}")
                 continue
             filters = filter_names(registrations[name], kind)
+            if kind in (("get", ""), ("get", "/export")):
+                filters |= set(relations_of_registry(api.registry)[name])
             given = {parameter["name"] for parameter in operation.get("parameters", ())}
             found += [f"{method.upper()} {path}: {n}" for n in given - PARAMETERS.get(kind, frozenset()) - filters]
     return sorted(found)
