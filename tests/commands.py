@@ -137,6 +137,9 @@ IN_THE_WORLD = {
     "python -m perf.bench --rounds 3 --pocketbase PROGRAM": Run(
         instead="python -m perf.bench --help", because="PROGRAM stands for a program that is not ours", says="pocketbase"
     ),
+    ".venv/bin/python -m perf.start --rounds 3": Run(
+        instead=".venv/bin/python -m perf.start --rounds 1 --entities 2", because=MINUTES, says="rowhouse"
+    ),
     ".venv/bin/python -m perf.burst --requests 200": Run(
         instead=".venv/bin/python -m perf.burst --requests 200 --bursts 1 --books 200 --apps rowhouse",
         because="the others stall for minutes, which is what it shows", says="rowhouse",

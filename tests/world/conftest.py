@@ -4,7 +4,9 @@ The tests need more than a bare machine has.
 """
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +22,17 @@ def clone() -> Iterator[Clone]:
     """A fresh clone."""
     with cloned() as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def open_folder() -> Iterator[Path]:
+    """A folder that every account of the machine can read: PostgreSQL's programs run as another one.
+
+    pytest closes its own folders again whenever another run begins.
+    """
+    with tempfile.TemporaryDirectory(prefix="rw", ignore_cleanup_errors=True) as parent:
+        Path(parent).chmod(0o755)
+        yield Path(parent)
 
 
 @pytest.fixture

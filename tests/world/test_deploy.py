@@ -68,11 +68,11 @@ def install(folder: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_the_steps_of_the_image(tmp_path: Path) -> None:
-    """The server is healthy and ready, writes nothing outside its data, and stops on SIGTERM."""
+def test_the_steps_of_the_image(open_folder: Path) -> None:
+    """The server is healthy and ready, stores its rows in its data, and stops on SIGTERM."""
     words = [sys.executable, "-m", "rowhouse", "new", "shop"]
-    subprocess.run(words, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT / "backend")}, check=True)
-    folder = tmp_path / "shop"
+    subprocess.run(words, cwd=open_folder, env={**os.environ, "PYTHONPATH": str(ROOT / "backend")}, check=True)
+    folder = open_folder / "shop"
     for copied in (word for line in instructions("COPY") if "--from" not in line for word in line.split()[:-1]):
         assert copied == "wheels/" or (folder / copied).exists(), copied
     install(folder)
@@ -80,8 +80,6 @@ def test_the_steps_of_the_image(tmp_path: Path) -> None:
     data.mkdir()
     if IS_ROOT:
         os.chown(data, UID, UID)
-        for parent in folder.parents[:3]:  # pytest's own, which it makes for one user
-            parent.chmod(0o755)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     environment = {**settings(folder), "PORT": str(port)}

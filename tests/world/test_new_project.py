@@ -102,12 +102,12 @@ class Shop:
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+def shop(tmp_path_factory: pytest.TempPathFactory, open_folder: Path) -> Shop:
     """A new project, whose scripts find the wheel by PIP_FIND_LINKS. It is no part of this repository's checkout."""
     wheels = tmp_path_factory.mktemp("wheels")
     build_wheel(wheels, "--no-isolation")
     shutil.rmtree(wheels / "sources")
-    parent = tmp_path_factory.mktemp("projects")
+    parent = open_folder
     words = [sys.executable, "-m", "rowhouse", "new", "shop"]
     subprocess.run(words, cwd=parent, env={**os.environ, "PYTHONPATH": str(ROOT / "backend")}, check=True)
     return Shop(parent / "shop", wheels)
