@@ -38,6 +38,8 @@ class Endpoints:
     ) -> None:
         self.resource = resource
         self.crud = crud
+        # Whether clients may create rows, also by PUT where they name the keys.
+        self.creates = True
         self._expansions = expansions
         self._embedded = embedded or EmbeddedSchemas()
         schemas = resource.schemas
@@ -87,14 +89,14 @@ class Endpoints:
         """Return the row, or 304 if the client has this version of it."""
         request.authorize(unit, self.resource.read)
         projection = self.projection_parameters.parse(request.query)
-        row = self.crud.get(unit, self._parse_key(request))
+        row = self.crud.get(unit, self.parse_key(request))
         tag = self.crud.version(row)
         known = request.tags(b"if-none-match")
         if known and any(tag == other.removeprefix("W/") or other == "*" for other in known):
             return Response(status_code=304, headers={"ETag": tag})
         self.crud.load_extra_fields([row], unit=unit)
         if projection.is_full:
-            return self._row_response(row)
+            return self.row_response(row)
         projected = self._project(unit, [row], projection)[0]
         content = self._projected(projection.hops, many=False).to_json(projected, warnings=False)
         return Response(content, headers={"ETag": tag}, media_type=JSON)
@@ -103,25 +105,25 @@ class Endpoints:
         """Insert a row. `Location` has its path."""
         request.authorize(unit, self.resource.write)
         request.reject_query()
-        body = self._parse(self._creation, request.body)
+        body = self.parse(self._creation, request.body)
         return request.once(unit, lambda: self._create(request, unit, body))
 
     def _create(self, request: OperationRequest, unit: UnitOfWork, body: BaseModel) -> Response:
         row = self.crud.create(unit, body.__dict__)
         location = request.location(self._key_text(self._key_of(row)))
-        return self._row_response(row, status=201, headers={"Location": location})
+        return self.row_response(row, status=201, headers={"Location": location})
 
     def update_row(self, request: OperationRequest, unit: UnitOfWork) -> Response:
         """Change the members that are sent."""
         request.authorize(unit, self.resource.write)
         request.reject_query()
-        key = self._parse_key(request)
-        body = self._parse(self._change, request.body)
+        key = self.parse_key(request)
+        body = self.parse(self._change, request.body)
         if not body.model_fields_set:
             raise EmptyUpdateError
-        self._check_version(request, unit, key)
+        self.check_version(request, unit, key)
         values = body.__dict__
-        return self._row_response(self.crud.update(unit, key, {name: values[name] for name in body.model_fields_set}))
+        return self.row_response(self.crud.update(unit, key, {name: values[name] for name in body.model_fields_set}))
 
     def take_step(
         self, request: OperationRequest, unit: UnitOfWork, *, transition: Transition[Any], admits: Policy
@@ -132,7 +134,7 @@ class Endpoints:
         """
         request.authorize(unit, admits)
         request.reject_query()
-        key = self._parse_key(request)
+        key = self.parse_key(request)
         policy = transition.policy or self.resource.write
         if not policy.allows(unit.caller):
             self.crud.lock(unit, key)
@@ -142,18 +144,18 @@ class Endpoints:
     def _take_step(
         self, request: OperationRequest, unit: UnitOfWork, key: Any, transition: Transition[Any]
     ) -> Response:
-        self._check_version(request, unit, key)
+        self.check_version(request, unit, key)
         row = self.crud.take_step(unit, key, transition)
         if not self.crud.extra_fields.keys() <= row.keys():
             self.crud.load_extra_fields([row], unit=unit)
-        return self._row_response(row)
+        return self.row_response(row)
 
     def delete_row(self, request: OperationRequest, unit: UnitOfWork) -> Response:
         """Delete the row."""
         request.authorize(unit, self.resource.write)
         request.reject_query()
-        key = self._parse_key(request)
-        self._check_version(request, unit, key)
+        key = self.parse_key(request)
+        self.check_version(request, unit, key)
         self.crud.delete(unit, key)
         return Response(status_code=204)
 
@@ -161,7 +163,7 @@ class Endpoints:
         """Insert many rows, all or none."""
         request.authorize(unit, self.resource.write)
         request.reject_query()
-        bodies = self._parse(self._creations, request.body)
+        bodies = self.parse(self._creations, request.body)
         return request.once(unit, lambda: self._create_rows(unit, [body.__dict__ for body in bodies]))
 
     def _create_rows(self, unit: UnitOfWork, values: list[Row]) -> Response:
@@ -173,7 +175,7 @@ class Endpoints:
         request.reject_query()
         names = self.resource.key.names
         changes = []
-        for position, body in enumerate(self._parse(self._changes, request.body)):
+        for position, body in enumerate(self.parse(self._changes, request.body)):
             values = {member: body.__dict__[member] for member in body.model_fields_set if member not in names}
             if not values:
                 raise EmptyUpdateError().element_error(position)
@@ -191,23 +193,39 @@ class Endpoints:
         self.crud.delete_many(unit, keys)
         return Response(status_code=204)
 
-    def _check_version(self, request: OperationRequest, unit: UnitOfWork, key: Any) -> None:
+    def check_version(self, request: OperationRequest, unit: UnitOfWork, key: Any) -> None:
+        """Require the version that `If-Match` names, and lock the row. Do nothing without the header."""
         if b"if-match" in request.headers:
             self.crud.require_version(unit, key, request.tags(b"if-match"))
 
-    def _parse_key(self, request: OperationRequest) -> Any:
+    def parse_key(self, request: OperationRequest) -> Any:
+        """Return the key in the path of a request.
+
+        Raises:
+            InvalidInputError: 422 for a text that is no key of this entity.
+        """
         try:
             return self._key.validate_python(request.key)
         except ValidationError as error:
             raise InvalidInputError.from_pydantic(error, "path", "id") from error
 
-    def _parse(self, validator: Any, body: bytes) -> Any:
+    def parse_creation(self, body: bytes) -> Any:
+        """Return a body of the Create schema. Raise `InvalidInputError` as `parse` does."""
+        return self.parse(self._creation, body)
+
+    def parse(self, validator: Any, body: bytes) -> Any:
+        """Return the value of a body.
+
+        Raises:
+            InvalidInputError: 422 if it is not valid.
+        """
         try:
             return validator.validate_json(body)
         except ValidationError as error:
             raise InvalidInputError.from_pydantic(error, "body") from error
 
-    def _row_response(self, row: Row, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    def row_response(self, row: Row, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+        """Return the response with one row and its version."""
         return Response(
             self._row.to_json(row, warnings=False), status, {"ETag": self.crud.version(row), **(headers or {})}, JSON
         )

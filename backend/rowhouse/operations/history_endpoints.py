@@ -74,7 +74,7 @@ class HistoryEndpoints(Endpoints):
         """Put a deleted row back."""
         request.authorize(unit, self.resource.write)
         request.reject_query()
-        return self._row_response(self.crud.restore(unit, self._parse_key(request)))
+        return self.row_response(self.crud.restore(unit, self.parse_key(request)))
 
     def list_history(self, request: OperationRequest, unit: UnitOfWork) -> Response:
         """Return a page of the changes of one row.
@@ -82,7 +82,7 @@ class HistoryEndpoints(Endpoints):
         Only callers who may change the row see which account made a change.
         """
         request.authorize(unit, self.resource.read)
-        key = self._parse_key(request)
+        key = self.parse_key(request)
         pages = PageRequest(
             request.query, ENTRIES.parameters, path=f"{self.resource.path}/{self._key_text(key)}/history", unit=unit
         )

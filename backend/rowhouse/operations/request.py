@@ -13,7 +13,7 @@ from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.http.authorization import CALLER, overriding_caller
 from rowhouse.query.query_string import parse_query
 from rowhouse.requests.idempotency import KeyedRequest, run_once
-from rowhouse.requests.paths import location, route_path
+from rowhouse.requests.paths import client_path, location, route_path, segment
 
 TAG = re.compile(r'(?:W/)?"[^"]*"|\*')
 HEADERS = frozenset({b"authorization", b"idempotency-key", b"if-match", b"if-none-match"})
@@ -38,6 +38,14 @@ class OperationRequest:
     def location(self, key: str) -> str:
         """Return the path of a new row with this key, for `Location`."""
         return location(self.scope, key)
+
+    def row_location(self, key: str) -> str:
+        """Return the path of the row with this key, which this request names, for `Location`."""
+        path = route_path(self.scope)
+        # The key itself may end with a slash.
+        parent = path.removesuffix(f"/{self.key}")
+        parent = path.rstrip("/").removesuffix(f"/{self.key}") if parent == path else parent
+        return client_path(self.scope, parent) + segment(key)
 
     def tags(self, header: bytes) -> Collection[str]:
         """Return the entity tags of `If-Match` or `If-None-Match`. There are none without the header."""

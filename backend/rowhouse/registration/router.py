@@ -15,6 +15,8 @@ from rowhouse.http.authorization import RouteAuthorization
 from rowhouse.operations.endpoints import MAX_BATCH, Endpoints
 from rowhouse.operations.expand import EmbeddedSchemas, Expansion
 from rowhouse.operations.history_endpoints import HistoryEndpoints, history_routes
+from rowhouse.operations.page_request import JSON
+from rowhouse.operations.put_endpoint import PutEndpoint
 from rowhouse.operations.route import (
     LOCATED,
     TAGGED,
@@ -36,6 +38,7 @@ from rowhouse.transfer.importer import import_route
 IF_MATCH = header(
     "If-Match", "The `ETag` of the version to change. If the row has another, the response is 412 and nothing changes."
 )
+IF_NONE_MATCH = header("If-None-Match", "`*` creates the row only: if it exists, the response is 412.")
 OPERATIONS = ("list", "create", "get", "update", "put", "delete")
 BATCH_LIMITS = {"minItems": 1, "maxItems": MAX_BATCH}
 
@@ -54,6 +57,7 @@ def routes_of(
     `declared` is the resource as its line declares it. Another registry of the application may record more of its rows.
     """
     endpoints = (HistoryEndpoints if resource.records_changes else Endpoints)(resource, crud, expansions, embedded)
+    endpoints.creates = "create" in operations
     named = [name for name in OPERATIONS if name in operations]
     routes = [build(resource, endpoints) for name in named for build in _BUILDERS[name]]
     routes += [_step(resource, endpoints, transition) for transition in resource.steps]
@@ -135,6 +139,26 @@ def _change(resource: Resource, endpoints: Endpoints, *, method: str, verb: str)
     )  # fmt: skip
 
 
+def _put(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
+    name, body = singular_name(resource), resource.schemas.put
+    if body is None or not endpoints.creates:
+        return _change(resource, endpoints, method="PUT", verb="put")
+    created = {
+        "description": "The row was created.",
+        "headers": {**LOCATED, **TAGGED},
+        "content": {JSON: {"schema": {"$ref": f"#/components/schemas/{resource.schemas.public.__name__}"}}},
+    }
+    return generated_route(
+        resource, "/{id}", policy=resource.write, body=body, work=PutEndpoint(endpoints, body).put_row, writes=True,
+        methods=["PUT"], operation_id=f"put_{name}", summary=f"Create or change {one_row(resource)}",
+        response_model=resource.schemas.public,
+        description="Create the row with the key of the path. If it exists, change the members that are sent.",
+        openapi_extra={"parameters": [IF_MATCH, IF_NONE_MATCH]},
+        responses={200: {"headers": TAGGED}, 201: created,
+                   **problem_responses(400, 401, 403, 404, 409, 412, 413, 415, 422, 503)},
+    )  # fmt: skip
+
+
 def _change_batch(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
     name, body = plural_name(resource), _batch(resource.schemas.batch_update)
     rows: Any = list[resource.schemas.public]  # type: ignore[name-defined]  # the schema is made at run time
@@ -208,6 +232,6 @@ _BUILDERS: dict[str, tuple[Build, ...]] = {
     "create": (_create, _create_batch, import_route),
     "get": (_get,),
     "update": (partial(_change, method="PATCH", verb="update"), _change_batch),
-    "put": (partial(_change, method="PUT", verb="put"),),
+    "put": (_put,),
     "delete": (_delete, _delete_batch),
 }

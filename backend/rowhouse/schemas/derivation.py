@@ -50,6 +50,8 @@ class Schemas:
     create: type[BaseModel]
     update: type[BaseModel]
     batch_update: type[BaseModel]
+    # None unless clients name the keys of new rows.
+    put: type[BaseModel] | None
     public: type[BaseModel]
     whole_row: type[BaseModel] | None
     public_names: tuple[str, ...]
@@ -105,7 +107,8 @@ def derive(
     }
     row_type: Any = TypedDict(f"{name}Row", row_members)  # type: ignore[misc]  # built at run time
     names = tuple(c.name for c in public)
-    return Schemas(create, update, batch_update, answer, _whole_row(model, columns), names, row_type)
+    put = _put(model, settable) if any(key in settable for key in keys) else None
+    return Schemas(create, update, batch_update, put, answer, _whole_row(model, columns), names, row_type)
 
 
 def build_model(name: str, members: Mapping[str, Any], **options: Any) -> type[BaseModel]:
@@ -129,6 +132,16 @@ def _create_member(column: Column, keys: list[Column]) -> Any:
     if len(keys) == 1 and column.type.is_text:
         annotation = Annotated[annotation, AfterValidator(reject_unaddressable), UNADDRESSABLE]
     return annotation, _create_field(column) if column.info.default_factory else described(column, ...)
+
+
+def _put(model: type[SQLModel], settable: list[Column]) -> type[BaseModel]:
+    """Return the body of a PUT that creates a row or changes it."""
+    members = {
+        c.name: (Union[c.annotation if c.column.primary_key else c.nullable_annotation, MISSING], described(c, MISSING))  # noqa: UP007  runtime values
+        for c in settable
+    }
+    validators = field_validators(model, {c.name for c in settable})
+    return build_model(f"{model.__name__}Put", members, __config__=STRICT, __validators__=validators)
 
 
 def reject_unaddressable(key: str) -> str:
