@@ -167,7 +167,7 @@ def test_a_row_without_timestamps_has_a_version(client: TestClient, admin: Heade
     assert client.get(path).headers["etag"] == tag
     changed = client.patch(path, json={"name": "Rusty"}, headers={**admin, "If-Match": tag})
     assert changed.headers["etag"] != tag
-    for method, options in (("PATCH", {"json": {"name": "x"}}), ("DELETE", {})):
-        stale = client.request(method, path, headers={**admin, "If-Match": tag}, **options)
-        assert stale.status_code == 412
+    stale = {**admin, "If-Match": tag}
+    assert client.patch(path, json={"name": "x"}, headers=stale).status_code == 412
+    assert client.delete(path, headers=stale).status_code == 412
     assert client.patch(path, json={"name": "Deadpond"}, headers=admin).headers["etag"] == tag
