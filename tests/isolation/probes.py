@@ -75,6 +75,8 @@ def filter_value(row: Row, name: str) -> str:
             return str(value)[:5]
         case "endswith":
             return str(value)[-5:]
+    if operator == "between":
+        return written([value, value])
     return written([value] if operator in ("in", "not_in") else value)
 
 

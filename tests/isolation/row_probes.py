@@ -75,6 +75,16 @@ def probes_of_export(secret: Secret) -> Iterator[Probe]:
     yield Probe("GET", "/export", {"params": {"format": "ndjson", "cursor": secret.cursors[0]}})
 
 
+def probes_of_aggregate(secret: Secret) -> Iterator[Probe]:
+    """Counts by each filter and search, and the least and greatest of each column."""
+    for query in ({}, *selections(secret)):
+        if "sort" not in query:
+            yield Probe("GET", "/aggregate", {"params": query})
+    for name in secret.entity.public:
+        yield Probe("GET", "/aggregate", {"params": {"min": name, "max": name}})
+        yield Probe("GET", "/aggregate", {"params": {"group_by": name}})
+
+
 def probes_of_import(secret: Secret) -> Iterator[Probe]:
     """Files in both formats whose rows name the row, alone and behind one that could be stored."""
     for entity, body in bodies_that_name(secret):

@@ -185,6 +185,8 @@ def _values_for(parameter: str, rows: list[Row]) -> Iterator[str]:
     written = [value if isinstance(value, str) else json.dumps(value) for value in values]
     if operator == "isnull":
         yield from ("true", "false")
+    elif operator == "between":
+        yield ",".join(text for text in (written[0], written[-1]) if "," not in text)
     elif operator in {"in", "not_in"}:
         yield ",".join(text for text in written if "," not in text)
     else:

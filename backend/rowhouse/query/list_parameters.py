@@ -25,7 +25,7 @@ from rowhouse.query.operators import CONTAINS, folded_like, searched_text
 from rowhouse.query.pagination import DEFAULT_SIZE, MAX_PAGE, MAX_SIZE
 from rowhouse.query.parameters import Parameter, QueryParameters
 from rowhouse.query.projection import PROJECTION_WORDS, Projection, projection_parameters
-from rowhouse.query.query_string import parse_query
+from rowhouse.query.query_string import parse_query, split_values
 from rowhouse.query.related_filters import SEPARATOR, RelatedFilters
 from rowhouse.schemas.columns import Column, RegistrationError
 from rowhouse.schemas.json_types import INTEGER_TEXT, NO_NUL, require_format
@@ -112,12 +112,12 @@ class ListParameters:
 
     def _general_parameters(self) -> dict[str, Parameter]:
         """Return the parameters that are no filters."""
-        size = _whole(1, MAX_SIZE)
+        size = whole_number(1, MAX_SIZE)
         cursor: Any = Annotated[str, MinLen(1), MaxLen(MAX_CURSOR)]
         found = {
-            "page": Parameter(_whole(1, MAX_PAGE), "The page, from 1.", DEFAULTS["page"]),
+            "page": Parameter(whole_number(1, MAX_PAGE), "The page, from 1.", DEFAULTS["page"]),
             "size": Parameter(size, "Rows on a page.", DEFAULTS["size"]),
-            "skip": Parameter(_whole(0, MAX_PAGE), "Rows to skip; not with `page`.", DEFAULTS["skip"]),
+            "skip": Parameter(whole_number(0, MAX_PAGE), "Rows to skip; not with `page`.", DEFAULTS["skip"]),
             "limit": Parameter(size, "Rows to return; not with `size`.", DEFAULTS["limit"]),
             "sort": Parameter(
                 self._sort_annotation(),
@@ -184,7 +184,7 @@ class ListParameters:
             InvalidInputError: 422, a parameter is unknown or malformed.
         """
         written = {name: text for name, text in raw.items() if name not in WINDOW_WORDS}
-        parts: dict[str, Any] = {n: text.split(",") if self._takes_list(n) else text for n, text in raw.items()}
+        parts: dict[str, Any] = {n: split_values(text, n) if self._takes_list(n) else text for n, text in raw.items()}
         return self._bind(self._parameters.validate(parts), written)
 
     def _takes_list(self, name: str) -> bool:
@@ -259,7 +259,8 @@ class ListParameters:
         return [*self._parameters.openapi(), *self._related.openapi()]
 
 
-def _whole(least: int, greatest: int) -> Any:
+def whole_number(least: int, greatest: int) -> Any:
+    """Return the type of a parameter that is a whole number between two bounds."""
     return Annotated[int, Ge(least), Le(greatest), require_format(INTEGER_TEXT, "a whole number")]
 
 

@@ -12,6 +12,7 @@ from rowhouse.core.policy import admitting
 from rowhouse.crud.base import CRUDBase
 from rowhouse.entities.transition import Transition, shown
 from rowhouse.http.authorization import RouteAuthorization
+from rowhouse.operations.aggregate import aggregate_route
 from rowhouse.operations.endpoints import MAX_BATCH, Endpoints
 from rowhouse.operations.expand import EmbeddedSchemas, Expansion
 from rowhouse.operations.history_endpoints import HistoryEndpoints, history_routes
@@ -228,7 +229,7 @@ def _step(resource: Resource, endpoints: Endpoints, transition: Transition[Any])
 
 Build = Callable[[Resource, Endpoints], GeneratedRoute]
 _BUILDERS: dict[str, tuple[Build, ...]] = {
-    "list": (_list, export_route),
+    "list": (_list, export_route, aggregate_route),
     "create": (_create, _create_batch, import_route),
     "get": (_get,),
     "update": (partial(_change, method="PATCH", verb="update"), _change_batch),

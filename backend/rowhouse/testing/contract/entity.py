@@ -19,7 +19,7 @@ from rowhouse.testing.factory import segment_of
 from rowhouse.testing.running_app import RunningApp
 
 NOBODY: Mapping[str, str] = {}
-BATCH_TAILS = ("batch", "export", "import")
+BATCH_TAILS = ("batch", "export", "import", "aggregate", "deleted")
 
 
 class EntityClient:

@@ -14,7 +14,8 @@ DURATION = TypeAdapter(timedelta)
 TEXT_KINDS = frozenset({"string", "email"})
 ORDERED_KINDS = TEXT_KINDS | {"integer", "number", "date-time", "date", "time", "duration"}
 EQUALITY = {"eq", "ne", "in", "not_in", "isnull"}
-ORDER = {"lt", "lte", "gt", "gte"}
+ORDER = {"lt", "lte", "gt", "gte", "between"}
+LISTS = {"in", "not_in", "between"}
 MATCHES = {"contains", "startswith", "endswith"}
 
 
@@ -61,6 +62,9 @@ def selects(kind: str, operator: str, stored: Any, asked: Any) -> bool:
     if operator in ("in", "not_in"):
         found = comparable(kind, stored) in [comparable(kind, value) for value in asked]
         return found == (operator == "in")
+    if operator == "between":
+        least, greatest = (comparable(kind, value) for value in asked)
+        return bool(least <= comparable(kind, stored) <= greatest)
     return COMPARISONS[operator](comparable(kind, stored), comparable(kind, asked))
 
 
@@ -68,7 +72,12 @@ def written(asked: Any) -> str:
     """A value as a query string has it."""
     if isinstance(asked, bool):
         return str(asked).lower()
-    return ",".join(map(written, asked)) if isinstance(asked, list) else str(asked)
+    return ",".join(quoted(written(value)) for value in asked) if isinstance(asked, list) else str(asked)
+
+
+def quoted(text: str) -> str:
+    """A value of a list: in double quotes, as in CSV, if it holds a comma or a quote."""
+    return f'"{text.replace(chr(34), chr(34) * 2)}"' if "," in text or '"' in text else text
 
 
 def sorted_ids(rows: list[Row], name: str, kind: str, *, descending: bool, key: KeyOf) -> list[Any]:

@@ -34,11 +34,14 @@ def values_to_ask(operator: str, stored: list[Any]) -> Iterator[Any]:
     if operator == "isnull":
         yield from (True, False)
         return
-    values = [value for value in stored if value is not None and "," not in str(value)]
+    values = [value for value in stored if value is not None]
     if not values:
         return
     if operator in ("in", "not_in"):
         yield values[:2]
+    elif operator == "between":
+        yield [values[0], values[-1]]
+        yield [values[0], values[0]]
     elif operator in MATCHES:
         text = values[0].swapcase()
         yield {"contains": text[1:-1], "startswith": text[:4], "endswith": text[-4:]}[operator]
