@@ -10,7 +10,6 @@ from starlette.responses import Response
 
 from rowhouse.core.openapi import problem_responses
 from rowhouse.crud.base import CRUDBase
-from rowhouse.db.compiled import Predicate
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.operations.endpoints import Endpoints
 from rowhouse.operations.page_request import JSON
@@ -47,7 +46,7 @@ class AggregateEndpoint:
         """Return one item for each group of the rows that the caller may read and the filters select."""
         request.authorize(unit, self.resource.read)
         query = self.parameters.parse(request.query)
-        scope = Predicate(self.crud.scope(unit.caller))
+        scope = self.crud.selected(unit, query.rows)
         shape = self.crud.lists.choose_shape(unit, query.rows, scope)
         rows = self.aggregates.read(unit, query, shape=shape, scope=scope)
         items = b",".join(self._item(query, row) for row in rows)
