@@ -1,5 +1,7 @@
 """`Relationship`s name the members of `expand`, and lists are filtered by related rows (docs/contract.md §3)."""
 
+import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -168,4 +170,150 @@ def test_a_malformed_value_is_refused(client: TestClient) -> None:
     assert {tuple(fault["loc"][:2]) for fault in answer.json()["errors"]} == {
         ("query", "reviews__rating"),
         ("query", "writer__id__in"),
+    }
+
+
+def labels_of(client: TestClient, book: int) -> list[int]:
+    """Return the keys of a book's labels."""
+    return ids(client.get(f"{API}/books/{book}?expand=labels").json()["labels"])
+
+
+def test_links_are_a_set_that_a_write_replaces(client: TestClient) -> None:
+    labels = [made(client, "labels", name=unique())["id"] for _ in range(4)]
+    book = made(client, "books", title=unique(), label_ids=[labels[1], labels[0], labels[1]])["id"]
+    assert labels_of(client, book) == labels[:2]
+    path = f"{API}/books/{book}"
+    for method, wanted in (("PATCH", labels[1:3]), ("PUT", labels[3:]), ("PATCH", [])):
+        before = client.get(path).headers["etag"]
+        answer = client.request(method, path, json={"label_ids": wanted})
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["etag"] != before
+        assert labels_of(client, book) == wanted
+    assert client.patch(path, json={"label_ids": labels}).status_code == 200
+    assert client.patch(path, json={"title": unique()}).status_code == 200
+    assert labels_of(client, book) == labels
+    for wrong in (None, ["x"], 1, labels * 300):
+        answer = client.patch(path, json={"label_ids": wrong})
+        assert (answer.status_code, answer.json()["errors"][0]["loc"][:2]) == (422, ["body", "label_ids"])
+    assert labels_of(client, book) == labels
+
+
+def test_the_other_side_writes_the_same_links(client: TestClient) -> None:
+    books = [made(client, "books", title=unique())["id"] for _ in range(2)]
+    label = made(client, "labels", name=unique(), book_ids=books)
+    assert [labels_of(client, book) for book in books] == [[label["id"]]] * 2
+    assert ids(listed(client, "books", labels__name=label["name"], sort="-id")) == books[::-1]
+    assert ids(listed(client, "labels", books__id__in=f"{books[0]},{books[1]}")) == [label["id"]]
+
+
+def test_a_link_leads_to_what_the_caller_sees(client: TestClient) -> None:
+    """A hidden label is as good as none. Nothing is stored."""
+    stranger = sign_up(client)
+    seen, hidden = (made(client, "labels", name=unique(), is_hidden=is_hidden)["id"] for is_hidden in (False, True))
+    title = unique()
+    for missing in (hidden, 2**31 - 1):
+        answer = client.post(f"{API}/books", json={"title": title, "label_ids": [seen, missing]}, headers=stranger)
+        problem = answer.json()
+        assert (answer.status_code, problem["code"]) == (409, "reference_not_found")
+        assert "label_ids" in problem["detail"]
+        assert problem["errors"][0]["loc"] == ["body", "label_ids", 1]
+    assert listed(client, "books", title=title) == []
+    book = made(client, "books", title=title, label_ids=[seen, hidden])["id"]
+    assert client.patch(f"{API}/books/{book}", json={"label_ids": [hidden]}, headers=stranger).status_code == 409
+    assert client.patch(f"{API}/books/{2**31 - 1}", json={"label_ids": [hidden]}, headers=stranger).status_code == 404
+    shown = client.get(f"{API}/books/{book}?expand=labels", headers=stranger).json()["labels"]
+    assert ids(shown) == [seen]
+    assert labels_of(client, book) == [seen, hidden]
+    asked = client.get(f"{API}/books", params={"id": book, "labels__id": hidden}, headers=stranger)
+    assert asked.json()["total"] == 0
+    assert client.patch(f"{API}/books/{book}", json={"label_ids": []}, headers=stranger).status_code == 200
+    assert labels_of(client, book) == [hidden]
+    expected: tuple[tuple[Any, Any], ...] = ((stranger, [[], [seen]]), (None, [[], [seen, hidden]]))
+    for headers, wanted in expected:
+        entries = client.get(f"{API}/books/{book}/history?action=update&sort=id", headers=headers).json()["items"]
+        assert [entries[0][state]["label_ids"] for state in ("before", "after")] == wanted
+
+
+def test_links_in_batches_take_as_many_statements_for_many_rows(client: TestClient) -> None:
+    labels = [made(client, "labels", name=unique())["id"] for _ in range(3)]
+    counts = []
+    for size in (4, 64):
+        body = [{"title": unique(), "label_ids": labels[: n % 4]} for n in range(size)]
+        with statements_sent() as sent:
+            books = client.post(f"{API}/books/batch", json=body).json()
+        counts.append(len(sent))
+        found = listed(client, "books", id__in=",".join(map(str, ids(books))), expand="labels", size=100)
+        assert [ids(book["labels"]) for book in found] == [one["label_ids"] for one in body]
+        changes = [{"id": book["id"], "label_ids": labels[2:]} for book in books]
+        with statements_sent() as sent:
+            assert client.patch(f"{API}/books/batch", json=changes).status_code == 200
+        counts.append(len(sent))
+        assert labels_of(client, books[-1]["id"]) == labels[2:]
+        keys = ",".join(map(str, ids(books)))
+        assert client.delete(f"{API}/books/batch?ids={keys}").status_code == 204
+    assert counts[2] <= counts[0] + 6
+    assert counts[3] <= counts[1] + 6
+    wrong: list[Row] = [{"title": unique()}, {"title": unique(), "label_ids": [labels[0], 0]}]
+    answer = client.post(f"{API}/books/batch", json=wrong)
+    assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (409, ["body", 1, "label_ids", 1])
+    assert listed(client, "books", title__in=",".join(one["title"] for one in wrong)) == []
+    book = made(client, "books", title=unique())
+    answer = client.patch(f"{API}/books/batch", json=[{"id": book["id"], "label_ids": [0]}])
+    assert answer.status_code == 409
+
+
+def test_links_go_with_their_row_and_stand_in_its_history(client: TestClient) -> None:
+    label = made(client, "labels", name=unique())["id"]
+    book = made(client, "books", title=unique(), label_ids=[label])["id"]
+    assert client.patch(f"{API}/books/{book}", json={"label_ids": []}).status_code == 200
+    entries = client.get(f"{API}/books/{book}/history?sort=id").json()["items"]
+    states = [((one["before"] or {}).get("label_ids"), (one["after"] or {}).get("label_ids")) for one in entries]
+    assert [state for state in states if state != (None, None)] == [([], [label]), ([label], [])]
+    assert client.patch(f"{API}/books/{book}", json={"label_ids": [label]}).status_code == 200
+    assert client.delete(f"{API}/labels/{label}", headers=sign_up(client)).status_code == 403
+    assert labels_of(client, book) == [label]
+    assert client.delete(f"{API}/books/{book}").status_code == 204
+    assert client.delete(f"{API}/labels/{label}").status_code == 204
+
+
+def test_links_in_an_import_stand_in_ndjson(client: TestClient) -> None:
+    label, title = made(client, "labels", name=unique())["id"], unique()
+    headers = {"Content-Type": "application/x-ndjson"}
+    line = f'{{"title": "{title}", "label_ids": [{label}]}}'
+    assert client.post(f"{API}/books/import", content=line, headers=headers).status_code == 201
+    (book,) = listed(client, "books", title=title, expand="labels")
+    assert ids(book["labels"]) == [label]
+
+
+def test_a_registered_link_keeps_its_rules(client: TestClient) -> None:
+    """It is written through its own path, and `expand` shows what its scope shows."""
+    reader, book = made(client, "readers", name=unique())["id"], made(client, "books", title=unique())["id"]
+    assert client.post(f"{API}/books", json={"title": unique(), "reader_ids": [reader]}).status_code == 422
+    stranger = sign_up(client)
+    made(client, "loans", book_id=book, reader_id=reader)
+    for headers, wanted in ((None, [reader]), (stranger, [])):
+        shown = client.get(f"{API}/books/{book}?expand=readers", headers=headers).json()["readers"]
+        assert ids(shown) == wanted
+        found = client.get(f"{API}/books", params={"id": book, "readers__id": reader}, headers=headers).json()
+        assert found["total"] == len(wanted)
+    assert client.get(f"{API}/books/{book}?expand=readers", headers={"Authorization": ""}).status_code == 401
+
+
+def test_members_and_filters_are_documented(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+    schemas = document["components"]["schemas"]
+    for name in ("BookCreate", "BookUpdate", "BookBatchUpdate"):
+        member = schemas[name]["properties"]["label_ids"]
+        assert (member["type"], member["items"], member["maxItems"]) == ("array", {"type": "integer"}, 1000)
+        assert "label_ids" not in schemas[name].get("required", [])
+    assert "label_ids" not in schemas["BookPublic"]["properties"]
+    shown = document["components"]["parameters"]["reviews"]
+    patterns = shown["schema"]["patternProperties"]
+    for name, value in (("reviews__rating__gte", "integer"), ("reviews__owner_id__in", "string")):
+        assert [schema["type"] for pattern, schema in patterns.items() if re.search(pattern, name)] == [value]
+        assert re.search(shown["schema"]["propertyNames"]["pattern"], name)
+    assert (shown["style"], shown["explode"]) == ("form", True)
+    assert len(json.dumps(shown)) < 1_200
+    assert schemas["AuthorEmbedded"]["properties"]["portrait"]["anyOf"][0] == {
+        "$ref": "#/components/schemas/PortraitPublic"
     }

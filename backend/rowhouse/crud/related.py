@@ -35,7 +35,7 @@ class RelatedRows:
         self.link = link
         self._local: Any = source.columns[relation.local].column
         self._remote: Any = relation.target.columns[relation.remote].column
-        self._statements = statements
+        self.statements = statements
 
     def check_read(self, caller: Caller | None) -> None:
         """Require that the caller may read the related entity, and the link if it is an entity.
@@ -63,10 +63,10 @@ class RelatedRows:
         link, remote = self.relation.link, self.relation.remote
         scope = self._visible(unit.caller)
         if link is None:
-            statement = self._statements.related(remote, len(padded), scope)
+            statement = self.statements.related(remote, len(padded), scope)
             found = [(row[remote], row) for row in unit.run(statement, bound, scope)]
         else:
-            statement = self._statements.linked(link, remote, len(padded), scope)
+            statement = self.statements.linked(link, remote, len(padded), scope)
             found = [(row.pop(LINKED), row) for row in unit.run(statement, bound, scope)]
         self.target.load_extra_fields([row for _, row in found], unit=unit)
         return found

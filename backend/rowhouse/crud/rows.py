@@ -55,7 +55,6 @@ class RowVerbs(Hooks[ModelT]):
         self.validator = RowValidator(resource, self.guards, self)
         self.lists = PageReader(resource, self.statements)
         self.references = References(self.table, self.statements)
-        # The relations that `expand` and filters follow. Set once all entities are known.
         self.related: Mapping[str, RelatedRows] = {}
         self.recorder = ChangeRecorder(resource)
         self._defaults = server_defaults(resource)
@@ -66,6 +65,10 @@ class RowVerbs(Hooks[ModelT]):
         self._tag = tag_maker(resource, computed=self.computed_columns)
         self._row_predicate = RowPredicate(self.table, dialect)
         self._words = singular_snake(resource.name).replace("_", " ")
+
+    def connect(self, related: Mapping[str, RelatedRows]) -> None:
+        """Keep the relations that `expand` and filters follow. Called once, when all entities are known."""
+        self.related = related
 
     def list(self, unit: UnitOfWork, selection: ListQuery) -> ResultPage:
         """Return one page of the caller's rows, the number of rows that the filters select, and whether more follow."""

@@ -77,14 +77,24 @@ class History:
         self._serializer = resource.schemas.row_serializer
         self._codec = RowCodec({name: resource.columns[name] for name in self._names})
 
-    def record(self, unit: UnitOfWork, action: Action, changes: Sequence[Change]) -> None:
+    def record(
+        self,
+        unit: UnitOfWork,
+        action: Action,
+        changes: Sequence[Change],
+        *,
+        members: Sequence[tuple[Row, Row]] | None = None,
+    ) -> None:
         """Store an entry for each row that this transaction has changed.
 
-        A change is the row before and the row after; None before a create and after a delete.
+        A change is the row before and the row after; None before a create and after a delete. `members` are added to
+        the states of each.
         """
         by = unit.caller.id if unit.caller else None
         common = {"entity": self.entity, "action": action, "at": now(), "by": by}
         made = [{**common, **self._states(before, after)} for before, after in changes]
+        for entry, (before, after) in zip(made, members or (), strict=False):
+            entry["before"], entry["after"] = entry["before"] | before, entry["after"] | after
         for _start, chunk in chunked(made, columns=len(STORED)):
             bound = {numbered(name, n): value for n, entry in enumerate(chunk) for name, value in entry.items()}
             unit.run(_insert_statement(len(chunk), unit.database.dialect), bound)

@@ -1,9 +1,10 @@
 """The operations that `soft_delete=True` and `history=True` add to an entity: `restore` and the history of a row."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Union
 
 import sqlalchemy as sa
+from pydantic import MISSING
 from pydantic_core import to_json
 from sqlmodel import Field
 from starlette.responses import Response
@@ -12,7 +13,8 @@ from rowhouse.core.errors import PermissionDeniedError
 from rowhouse.core.openapi import problem_responses
 from rowhouse.core.policy import SIGNED_IN
 from rowhouse.crud.base import CRUDBase
-from rowhouse.db.compiled import Predicate
+from rowhouse.crud.links import LinkedVerbs
+from rowhouse.db.compiled import Predicate, Row
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.model import Mark
 from rowhouse.history.entries import HistoryEntry, entries
@@ -99,13 +101,24 @@ class HistoryEndpoints(Endpoints):
         for entry in page.rows:
             if not sees_account:
                 entry[ACCOUNT] = None
-            entry["before"], entry["after"] = (self._public(entry[name]) for name in ("before", "after"))
+        self._show_states(unit, page.rows, sees_links=sees_account)
         return page_response(to_json(page.rows), end)
 
-    def _public(self, state: dict[str, Any] | None) -> dict[str, Any] | None:
+    def _show_states(self, unit: UnitOfWork, found: Sequence[Row], *, sees_links: bool) -> None:
+        """Leave in the states what the caller may see. Links are for callers who may change the row."""
+        links = self.crud.links if sees_links and isinstance(self.crud, LinkedVerbs) else {}
+        for entry in found:
+            for name in ("before", "after"):
+                if entry[name] is not None:
+                    members = {member: entry[name][member] for member in links if member in entry[name]}
+                    entry[name] = self._public(entry[name]) | members
+        for member, link in links.items():
+            link.hide(unit, [state for entry in found for state in (entry["before"], entry["after"]) if state], member)
+
+    def _public(self, state: dict[str, Any]) -> dict[str, Any]:
         """Return the public members of a stored row, without columns that have become secret since."""
         names = self.resource.schemas.public_names
-        return state and {name: state[name] for name in names if name in state}
+        return {name: state[name] for name in names if name in state}
 
 
 def restore_route(resource: Resource, endpoints: HistoryEndpoints) -> GeneratedRoute:
@@ -136,7 +149,15 @@ def history_route(resource: Resource, endpoints: HistoryEndpoints) -> GeneratedR
 
 def entry_schema(resource: Resource) -> Any:
     """Return the schema of an entry whose `before` and `after` are rows of this resource."""
-    state = resource.schemas.public | None
+    state: Any = resource.schemas.public
+    lists: dict[str, Any] = {}
+    for member, name in resource.link_members.items():
+        relation = resource.relations[name]
+        key: Any = relation.target.columns[relation.remote].base
+        keys: Any = list[key]
+        text = f"The {name}, if they changed, for callers who may change the row."
+        lists[member] = (Union[keys, MISSING], Field(MISSING, description=text))  # noqa: UP007  a runtime value
+    state = (build_model(f"{resource.name}State", lists, __base__=state) if lists else state) | None
     described = {name: HistoryEntry.model_fields[name].description for name in ("before", "after")}
     members = {name: (state, Field(description=text)) for name, text in described.items()}
     return build_model(f"{resource.name}HistoryEntry", members, __base__=ENTRIES.schemas.public)

@@ -29,7 +29,7 @@ class Link:
 class Relation:
     """A relation that `expand` follows: the rows of `target` whose column `remote` equals the row's column `local`.
 
-    With a `link`, its rows hold the pairs of the two values.
+    With a `link`, its rows hold the pairs of the two values. Writes replace them by `member`, such as `tag_ids`.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Relation:
     remote: str
     many: bool
     link: Link | None = None
+    member: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,11 @@ class Resource:
         """The names of `expand`: the relations, and as `pet.owner` those of the related entities."""
         own = self.relations.items()
         return (*self.relations, *(f"{name}.{second}" for name, one in own for second in one.target.relations))
+
+    @property
+    def link_members(self) -> Mapping[str, str]:
+        """The relation of each member that writes links, such as `tag_ids`."""
+        return {one.member: name for name, one in self.relations.items() if one.member is not None}
 
     @property
     def records_changes(self) -> bool:

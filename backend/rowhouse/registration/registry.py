@@ -21,6 +21,7 @@ from sqlmodel import SQLModel
 
 from rowhouse.core.policy import Policy
 from rowhouse.crud.base import CRUDBase
+from rowhouse.crud.links import with_links
 from rowhouse.entities.model import plural
 from rowhouse.entities.transition import Transition
 from rowhouse.history.session_events import Tracked, track_session_changes, tracked
@@ -35,6 +36,7 @@ from rowhouse.registration.relations import connect, relations_of
 from rowhouse.registration.router import OPERATIONS, routes_of
 from rowhouse.schemas.columns import RegistrationError, columns_of
 from rowhouse.schemas.derivation import NOTHING, derive
+from rowhouse.schemas.links import LinkMember, with_link_members
 
 # Every project has them; `include_accounts` adds the project's own.
 BUILT_IN_ROLES = ("user", "admin")
@@ -193,7 +195,10 @@ class Registry:
     def add_routes(self, route_tree: RouteTree, dialect: sa.Dialect, recording: Mapping[str, Recording]) -> Cruds:
         """Add every route to the tree, for one database. Return the `CRUDBase` object of each entity."""
         resources = self._related(recording)
-        cruds = {path: self.registrations[path].crud(resource, dialect) for path, resource in resources.items()}
+        cruds = {
+            path: with_links(self.registrations[path].crud, resource.link_members)(resource, dialect)
+            for path, resource in resources.items()
+        }
         scopes = {crud.table.fullname: crud.scope for crud in cruds.values()}
         connect(cruds)
         expansions = expansions_of(cruds)
@@ -226,8 +231,16 @@ class Registry:
         readable = {path for path, registration in self.registrations.items() if "list" in registration.operations}
         # Relations lead to resources, which have relations themselves.
         for path, found in relations_of(declared.values(), readable=readable).items():
-            relations[path].update(found)
+            relations[path].update(self._without_ruled_links(found))
         return {path: _with_parameters(resource) for path, resource in declared.items()}
+
+    def _without_ruled_links(self, relations: Mapping[str, Relation]) -> dict[str, Relation]:
+        """Return relations without the members that would write links past the rules of a registered entity."""
+        ruled = {r.resource.table for r in self.registrations.values()}
+        return {
+            name: replace(one, member=None) if one.link is not None and one.link.table in ruled else one
+            for name, one in relations.items()
+        }
 
     def _check_path(self, model: type[SQLModel], path: str) -> None:
         if not PATH.match(path):
@@ -243,9 +256,15 @@ class Registry:
 
 
 def _with_parameters(resource: Resource) -> Resource:
-    """Return the resource with the query parameters that its relations add."""
+    """Return the resource with the query parameters and the members of writes that its relations add."""
     related = {name: relation.target.parameters for name, relation in resource.relations.items()}
-    return replace(resource, parameters=resource.parameters.with_relations(resource.names_of_expand, related))
+    parameters = resource.parameters.with_relations(resource.names_of_expand, related)
+    members = {
+        str(one.member): LinkMember(one.target.columns[one.remote], one.target.path)
+        for one in resource.relations.values()
+        if one.member is not None
+    }
+    return replace(resource, parameters=parameters, schemas=with_link_members(resource.schemas, members))
 
 
 def build(registries: Sequence[Registry], dialect: sa.Dialect) -> BuiltRegistries:

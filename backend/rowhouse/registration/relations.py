@@ -5,6 +5,7 @@ A `Relationship` of a class makes a relation with its name. Where there is none,
 that refers to it. Only public columns make relations, so that `expand` shows nothing that the row does not.
 """
 
+import re
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,9 +16,9 @@ from sqlalchemy.orm import RelationshipDirection, RelationshipProperty
 
 from rowhouse.crud.base import CRUDBase
 from rowhouse.crud.related import RelatedRows
-from rowhouse.entities.model import Mark, plural
+from rowhouse.entities.model import Mark, plural, singular_snake
 from rowhouse.query.resource import Link, Relation, Resource
-from rowhouse.schemas.columns import Column
+from rowhouse.schemas.columns import Column, RegistrationError
 
 REFERENCE = "_id"
 # The path of the source, its column, the path of the target, its column, and whether the source refers to the target.
@@ -75,7 +76,7 @@ def connect(cruds: Mapping[str, CRUDBase[Any]]) -> None:
             target = cruds[relation.target.path]
             link = by_table.get(relation.link.table.fullname) if relation.link else None
             found[name] = RelatedRows(relation, crud.resource, target, statements=target.statements, link=link)
-        crud.related = found
+        crud.connect(found)
 
 
 def _declared(resource: Resource, resources: Iterable[Resource]) -> Iterator[tuple[Relation, bool]]:
@@ -112,7 +113,38 @@ def _linked(resource: Resource, target: Resource, found: RelationshipProperty[An
     if not joined or not _shows(resource, local) or not _shows(target, remote):
         return None
     link = Link(table, to_row.name, to_target.name)
-    return Relation(found.key, local.name, target, remote.name, many=bool(found.uselist), link=link)
+    is_set = not found.viewonly and found.uselist and _is_key(local) and _is_key(remote)
+    member = _member(resource, found.key, target) if is_set and not _further_values(link) else None
+    return Relation(found.key, local.name, target, remote.name, many=bool(found.uselist), link=link, member=member)
+
+
+def _member(resource: Resource, relation: str, target: Resource) -> str:
+    """Return `tag_ids` for the relation `tags`.
+
+    Raises:
+        RegistrationError: the class has a member of that name.
+    """
+    one = singular_snake(target.name)
+    if relation not in (f"{one}s", f"{one}es", plural(target.name).replace("-", "_")):
+        one = re.sub(r"ies$", "y", relation) if relation.endswith("ies") else relation.removesuffix("s")
+    name = f"{one}_ids"
+    if name in resource.columns or name in resource.schemas.public.model_fields:
+        raise RegistrationError(
+            f"{resource.name}.{relation}: its links are written by {name!r}, which is a member already; "
+            "rename that member or the Relationship"
+        )
+    return name
+
+
+def _is_key(column: sa.Column[Any]) -> bool:
+    """Return whether the column is the whole primary key of its table."""
+    return list(column.table.primary_key.columns) == [column]
+
+
+def _further_values(link: Link) -> bool:
+    """Return whether a row of the link needs more than its two keys."""
+    further = [column for column in link.table.columns if column.name not in (link.near, link.far)]
+    return any(not column.nullable and column.server_default is None for column in further)
 
 
 def _columns(pairs: Any) -> tuple[sa.Column[Any], sa.Column[Any]]:

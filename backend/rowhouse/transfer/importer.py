@@ -68,7 +68,10 @@ class Importer:
         create = resource.schemas.create
         required = [name for name, member in create.model_fields.items() if member.is_required()]
         self._validator = TypeAdapter(create).validator
-        self._csv = CsvColumns({name: resource.columns[name] for name in create.model_fields}, required=required)
+        self._csv = CsvColumns(
+            {name: resource.columns[name] for name in create.model_fields if name in resource.columns},
+            required=required,
+        )
 
     async def fast_handler(self, scope: Scope, receive: Receive) -> Response:
         """Authorize the caller, read the file and store its rows."""
