@@ -19,6 +19,9 @@ from rowhouse.registration.router import OPERATIONS
 from rowhouse.schemas.columns import INSTANTS, Column, RegistrationError, columns_of, server_makes_key
 from rowhouse.schemas.field_types import Filtering
 
+# The table of the accounts.
+ACCOUNTS = "users"
+
 
 def check_table(model: type[SQLModel]) -> None:
     """Require a table, and store and compare its values alike on both databases."""
@@ -89,10 +92,20 @@ def columns_for(model: type[SQLModel], crud: type[CRUDBase[Any]]) -> dict[str, C
 
 
 def check_owner(model: type[SQLModel], columns: dict[str, Column], owner: str | None) -> None:
-    """Require that the owner is a column."""
+    """Require that the owner is a column for the id of an account."""
     if owner is not None and owner not in columns:
         raise RegistrationError(
             f"{model.__name__} has no column {owner!r} for owner=…; its columns are {', '.join(columns)}"
+        )
+    if owner is None:
+        return
+    column = columns[owner].column
+    targets = {key.target_fullname.split(".")[-2] for key in column.foreign_keys} - {ACCOUNTS}
+    if targets or not isinstance(column.type, sa.Integer):
+        said = f"refers to {', '.join(targets)}" if targets else f"is {column.type!r}"
+        raise RegistrationError(
+            f"{model.__name__}: the server writes the account's id into owner={owner!r}, which {said}; name a column "
+            f'such as owner_id: int = Field(foreign_key="{ACCOUNTS}.id", index=True)'
         )
 
 

@@ -29,6 +29,7 @@ from rowhouse.registration.checks import (
     parameters,
     write_policy,
 )
+from rowhouse.registration.name_checks import check_filters
 from rowhouse.registration.step_checks import check_steps
 from rowhouse.schemas.columns import Column
 from rowhouse.schemas.derivation import derive
@@ -90,6 +91,7 @@ class Line:
     def _check_rows(self, columns: dict[str, Column]) -> None:
         """Check the words about columns and numbers of rows."""
         check_timestamps(self.model, columns)
+        check_filters(self.model, columns)
         check_search(self.model, columns, self.search)
         check_no_overlap(self.model, columns)
         check_exact_count_limit(self.model, self.exact_count_limit)

@@ -32,6 +32,7 @@ from rowhouse.registration.checks import columns_for
 from rowhouse.registration.hand_written import bind, one_method_each
 from rowhouse.registration.index_advice import missing_indexes
 from rowhouse.registration.line import Line
+from rowhouse.registration.name_checks import check_class, check_names, check_references
 from rowhouse.registration.relations import connect, relations_of
 from rowhouse.registration.router import OPERATIONS, routes_of
 from rowhouse.schemas.columns import RegistrationError, columns_of
@@ -137,11 +138,12 @@ class Registry:
         Raises:
             RegistrationError: at start-up, for a wrong line. The message says how to fix it.
         """
+        check_class(model)
         line = Line(
             model=model,
             path=path or plural(model.__name__),
             crud=crud,
-            operations=tuple(operations),
+            operations=(operations,) if isinstance(operations, str) else tuple(operations),
             read=read,
             write=write,
             owner=owner,
@@ -253,6 +255,7 @@ class Registry:
                 f"{model.__name__} is registered already, and operation ids such as list_{path} come from the class "
                 "name; give one of the classes another name"
             )
+        check_names(model, [registration.resource for registration in self.registrations.values()])
 
 
 def _with_parameters(resource: Resource) -> Resource:
@@ -279,6 +282,7 @@ def build(registries: Sequence[Registry], dialect: sa.Dialect) -> BuiltRegistrie
             f"two registries have the same prefix, of {prefixes}: give each its own, or register all in one"
         )
     check_roles(registries)
+    check_references(table for metadata in _metadata_of(registries) for table in metadata.tables.values())
     _reject_one_name_in_two_schemas(registries)
     recording = _recording(registries)
     route_tree = RouteTree()
@@ -287,6 +291,11 @@ def build(registries: Sequence[Registry], dialect: sa.Dialect) -> BuiltRegistrie
     found = [crud for part in reversed(cruds.values()) for crud in part.values()]
     entities = {crud.table.fullname: tracked(crud.resource) for crud in found if crud.resource.records_changes}
     return BuiltRegistries(route_tree, cruds, entities)
+
+
+def _metadata_of(registries: Iterable[Registry]) -> list[sa.MetaData]:
+    lines = [line for registry in registries for line in registry.registrations.values()]
+    return list({id(line.resource.table.metadata): line.resource.table.metadata for line in lines}.values())
 
 
 def check_roles(registries: Sequence[Registry]) -> None:
