@@ -20,7 +20,7 @@ def base() -> Made:
     """A base class with a metadata of its own."""
     shared = orm_registry(metadata=sa.MetaData())
 
-    class Base(SQLModel, registry=shared):  # type: ignore[call-arg]  # SQLModel passes it on to SQLAlchemy
+    class Base(SQLModel, registry=shared):
         """`SQLModel` in a metadata of its own."""
 
     return Base

@@ -114,11 +114,11 @@ def explained(error: Exception) -> str:
 
 def table_twice(name: str, place: str | None) -> str:
     """Return the sentence about a second class with a table, and where the first one is."""
-    tables = [mapper for mapper in mapper_registry().mappers if getattr(mapper.local_table, "fullname", None) == name]
-    first = next((mapper.class_ for mapper in tables), None)
+    table = mapper_registry().metadata.tables.get(name)
     there = ""
-    if first is not None:
-        there = f" {first.__name__} of {shown_path(getattr(sys.modules[first.__module__], '__file__', None))} has it"
+    if table is not None and "module" in table.info:
+        file = getattr(sys.modules.get(table.info["module"]), "__file__", None)
+        there = f" {table.info['entity']} of {shown_path(file)} has it"
     here = f" and the class in {place} wants it too" if place else ""
     return f"Two classes have the table {name}:{there}{here}. Give one of them another name or __tablename__."
 

@@ -166,14 +166,14 @@ class Entity(IntegerKey, Record):
 @event.listens_for(SQLModel, "instrument_class", propagate=True)
 def _on_mapping(mapper: Mapper[Any], entity: type[Any]) -> None:
     if isinstance(mapper.local_table, sa.Table):
-        make_portable(mapper.local_table, entity.__name__)
+        make_portable(mapper.local_table, entity)
 
 
-def make_portable(table: sa.Table, entity: str) -> None:
+def make_portable(table: sa.Table, entity: type[Any]) -> None:
     """Give the table of a class portable columns. Once is enough."""
     if "entity" in table.info:
         return
-    table.info["entity"] = entity
+    table.info["entity"], table.info["module"] = entity.__name__, entity.__module__
     key = table.primary_key.columns
     if len(key) == 1 and isinstance(key[0].type, sa.Integer):
         if isinstance(key[0].type, sa.BigInteger | sa.SmallInteger) and "sqlite" not in variants_of(key[0].type):

@@ -30,7 +30,7 @@ def check_table(model: type[SQLModel]) -> None:
         raise RegistrationError(
             f"{model.__name__} is not a table: declare it `class {model.__name__}(Entity, table=True)`"
         )
-    make_portable(table, model.__name__)
+    make_portable(table, model)
 
 
 def check_key(model: type[SQLModel], columns: Mapping[str, Column], owner: str | None) -> None:
