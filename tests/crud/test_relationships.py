@@ -313,6 +313,11 @@ def test_members_and_filters_are_documented(client: TestClient) -> None:
         assert [schema["type"] for pattern, schema in patterns.items() if re.search(pattern, name)] == [value]
         assert re.search(shown["schema"]["propertyNames"]["pattern"], name)
     assert (shown["style"], shown["explode"]) == ("form", True)
+    for name, good, wrong in (("rating__between", "1,5", "1"), ("rating__in", "4", "x")):
+        (found,) = [schema["pattern"] for pattern, schema in patterns.items() if re.search(pattern, f"reviews__{name}")]
+        for value, status in ((good, 200), (wrong, 422)):
+            assert bool(re.search(found, value)) is (status == 200)
+            assert client.get(f"{API}/books", params={f"reviews__{name}": value}).status_code == status
     assert len(json.dumps(shown)) < 1_200
     assert schemas["AuthorEmbedded"]["properties"]["portrait"]["anyOf"][0] == {
         "$ref": "#/components/schemas/PortraitPublic"

@@ -120,18 +120,15 @@ def _either(words: Sequence[str]) -> str:
 def _value_schema(entry: Filter) -> dict[str, Any] | None:
     """Return the JSON schema of a value in an object; None for a list whose text no pattern describes."""
     schema = schema_of(entry.parameter.annotation)
-    return _list_schema(schema["items"]) if entry.operator.takes_list else schema
+    return _list_schema(schema) if entry.operator.takes_list else schema
 
 
-def _list_schema(item: Mapping[str, Any]) -> dict[str, Any] | None:
+def _list_schema(schema: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the JSON schema of values that are separated by commas: a text with a pattern."""
+    item, least = schema["items"], schema.get("minItems", 1)
+    further = f"{{{least - 1},{min(schema.get('maxItems', MAX_DOCUMENTED), MAX_DOCUMENTED) - 1}}}"
     kind = item.get("format", item.get("type"))
-    if "enum" in item:
-        choice = "|".join(re.escape(str(value)) for value in item["enum"])
-        return _separated(f"({choice})")
-    if kind in ITEMS:
-        return _separated(ITEMS[kind])
-    return TEXTS if kind == "string" else None
-
-
-def _separated(item: str) -> dict[str, Any]:
-    return {"type": "string", "pattern": f"^{item}(,{item}){{0,{MAX_DOCUMENTED - 1}}}$"}
+    text = f"({'|'.join(re.escape(str(value)) for value in item['enum'])})" if "enum" in item else ITEMS.get(kind)
+    if text is not None:
+        return {"type": "string", "pattern": f"^{text}(,{text}){further}$"}
+    return TEXTS if kind == "string" and least == 1 else None
