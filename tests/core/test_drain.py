@@ -63,7 +63,12 @@ def all_of(client: socket.socket) -> bytes:
 
 def status(server: Server, path: str) -> int:
     """Return the status of one request on a new connection."""
-    return httpx2.get(f"{server.url}{path}", timeout=PATIENCE).status_code
+    return status_of(server.url, path)
+
+
+def status_of(server_url: str, path: str) -> int:
+    """As `status`, of a server at this address."""
+    return httpx2.get(f"{server_url}{path}", timeout=PATIENCE).status_code
 
 
 def test_a_server_that_drains_serves_on(url: str) -> None:
@@ -155,10 +160,23 @@ def wait_until_ready(process: subprocess.Popen[str], server_url: str) -> None:
         time.sleep(0.05)
 
 
-def test_several_workers_drain_together(url: str) -> None:
-    """With the documented command. No traceback is logged."""
-    with started(url, "--workers", "2", DRAIN_SECONDS="1") as (process, server_url):
+def test_several_workers_count_and_drain_together(url: str, tmp_path: Path) -> None:
+    """With the documented command. Any worker tells what the log of all has. No traceback is logged."""
+    settings = {"DRAIN_SECONDS": "1", "LOG_LEVEL": "info", "TMPDIR": str(tmp_path)}
+    with started(url, "--workers", "2", **settings) as (process, server_url):
         wait_until_ready(process, server_url)
+        requests = 0
+        # The second worker may come later.
+        while "rowhouse_processes 2" not in (text := httpx2.get(f"{server_url}/metrics", timeout=PATIENCE).text):
+            assert status_of(server_url, "/api/v1/books") == 200
+            requests += 1
+        for _ in range(30):
+            assert status_of(server_url, "/api/v1/books") == 200
+        requests += 30
+        for _ in range(4):
+            text = httpx2.get(f"{server_url}/metrics", timeout=PATIENCE).text
+            assert f'rowhouse_requests_total{{operation="list_books",status="2xx"}} {requests}.0\n' in text
+        assert len(list(tmp_path.glob("rowhouse-metrics-*/*"))) == 2
         process.send_signal(signal.SIGTERM)
         began = time.monotonic()
         while httpx2.get(f"{server_url}/ready", timeout=PATIENCE).status_code == 200:
@@ -167,6 +185,9 @@ def test_several_workers_drain_together(url: str) -> None:
         _, told = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0
         assert "Traceback" not in told, told
+        lines = [json.loads(line) for line in told.splitlines() if line.startswith("{")]
+        assert sum(line.get("path") == "/api/v1/books" for line in lines) == requests + 1
+        assert not list(tmp_path.glob("rowhouse-metrics-*"))
 
 
 @pytest.fixture

@@ -57,7 +57,10 @@ def test_example_holds_the_defaults(tmp_path: Path) -> None:
 def test_example_leaves_out_only_what_has_no_default() -> None:
     """A secret, an empty list, a limit that is off."""
     empty = {name for name, value in example_values().items() if not value}
-    assert empty == {"cors_origins", "jwt_secret", "admin_email", "admin_password", "rate_limit"}
+    assert empty == {"cors_origins", "jwt_secret", "admin_email", "admin_password", "rate_limit"} | {
+        "metrics_token",
+        "metrics_directory",
+    }
 
 
 def test_example_explains_every_setting() -> None:

@@ -9,9 +9,11 @@ from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rowhouse.app.fast_path import FastPath, RouteDispatcher
+from rowhouse.app.metrics_page import operations_of
 from rowhouse.app.unregistered_routes import refuse_unregistered
 from rowhouse.http.fastapi_internals import is_observed
 from rowhouse.http.route_tree import RouteTree
+from rowhouse.metrics.recorder import Metrics
 from rowhouse.requests.paths import route_path
 
 # How often to check whether anybody receives traces or metrics.
@@ -21,11 +23,19 @@ TELEMETRY_SECONDS = 1.0
 class Application(FastAPI):
     """FastAPI that finds the routes of `route_tree` by index.
 
-    `outermost` wraps all middleware, whenever it was added.
+    `outermost` wraps all middleware, whenever it was added. `metrics` counts requests, unless it is None.
     """
 
-    def __init__(self, route_tree: RouteTree, *, outermost: Callable[[ASGIApp], ASGIApp], **options: Any) -> None:
+    def __init__(
+        self,
+        route_tree: RouteTree,
+        *,
+        outermost: Callable[[ASGIApp], ASGIApp],
+        metrics: Metrics | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
+        self._metrics = metrics
         self.route_tree = route_tree
         self._outermost = outermost
         self._telemetry_is_on, self._check_telemetry_at = False, 0.0
@@ -71,9 +81,11 @@ class Application(FastAPI):
             TypeError: at start-up, for a route of the application itself that needs a registry.
         """
         refuse_unregistered(route for route in self.routes if id(route) not in self.route_tree.route_ids)
+        if self._metrics is not None:
+            self._metrics.open(operations_of(self.routes, self.route_tree, self.state.settings))
         added, self.user_middleware = self.user_middleware, []
         slow_path = super().build_middleware_stack()
-        app: ASGIApp = FastPath(slow_path, self.router, self.route_tree)
+        app: ASGIApp = FastPath(slow_path, self.router, self.route_tree, self._metrics)
         self.user_middleware = added
         for middleware, arguments, options in reversed(added):
             app = middleware(app, *arguments, **options)

@@ -21,6 +21,7 @@ from rowhouse.app.application import Application
 from rowhouse.app.docs_pages import PATHS as PAGES
 from rowhouse.app.docs_pages import add_pages
 from rowhouse.app.error_handlers import add_error_handlers
+from rowhouse.app.metrics_page import add_metrics_page
 from rowhouse.app.openapi_document import add_document
 from rowhouse.app.request_middleware import RequestMiddleware
 from rowhouse.auth.service import authenticate, ensure_administrator, subject_of
@@ -37,6 +38,7 @@ from rowhouse.health.required_tables import required_tables
 from rowhouse.health.routes import add_health_routes
 from rowhouse.history.session_events import track_sessions_of
 from rowhouse.http.route_tree import RouteTree
+from rowhouse.metrics.recorder import Metrics
 from rowhouse.registration.mappers import configure_mappers
 from rowhouse.registration.registry import Registry, build, tags
 from rowhouse.requests.cors import Cors
@@ -87,7 +89,8 @@ def create_app(  # noqa: PLR0913  all but the registry by keyword
     """
     settings = settings or Settings()
     configure_logging(settings)
-    database = Database(settings, metadata)
+    metrics = Metrics(directory=settings.metrics_directory) if settings.serves_metrics else None
+    database = Database(settings, metadata, metrics=metrics)
     runner = RequestRunner(database, settings, partial(authenticate, settings=settings))
     registries = [registry] if isinstance(registry, Registry) else list(registry)
     configure_mappers(registries)
@@ -100,7 +103,8 @@ def create_app(  # noqa: PLR0913  all but the registry by keyword
     readiness = Readiness(runner, check, drain, prepare=prepare, settings=settings)
     app = Application(
         route_tree,
-        outermost=_outermost(settings, drain),
+        outermost=_outermost(settings, drain, metrics),
+        metrics=metrics,
         title=title,
         version=version,
         description=description,
@@ -113,9 +117,9 @@ def create_app(  # noqa: PLR0913  all but the registry by keyword
         redoc_url=None,
     )
     app.state.settings, app.state.database, app.state.runner = settings, database, runner
-    app.state.throttle, app.state.cruds = AttemptThrottle(settings), cruds
+    app.state.throttle, app.state.cruds = AttemptThrottle(settings, metrics=metrics), cruds
     app.state.readiness, app.state.registries, app.state.metadata = readiness, tuple(registries), metadata
-    app.state.startup_checks = tuple(startup_checks)
+    app.state.startup_checks, app.state.metrics = tuple(startup_checks), metrics
     _add_own_routes(app, route_tree, settings)
     _add_middleware(app, settings, [registry.prefix for registry in registries])
     app.check_paths()
@@ -123,8 +127,10 @@ def create_app(  # noqa: PLR0913  all but the registry by keyword
 
 
 def _add_own_routes(app: Application, route_tree: RouteTree, settings: Settings) -> None:
-    """Add the probes, the pages, the document and the error responses."""
+    """Add the probes, the metrics, the pages, the document and the error responses."""
     add_health_routes(app)
+    if app.state.metrics is not None:
+        add_metrics_page(app, app.state.metrics)
     add_pages(app)
     add_error_handlers(app)
     add_document(app, route_tree, slo_ms=settings.slo_ms, rate_limited=settings.rate_limit is not None)
@@ -176,11 +182,16 @@ def _add_middleware(app: FastAPI, settings: Settings, prefixes: Sequence[str]) -
         app.add_middleware(Cors, origins=settings.cors_origins)
 
 
-def _outermost(settings: Settings, drain: Drain) -> Callable[[ASGIApp], ASGIApp]:
+def _outermost(settings: Settings, drain: Drain, metrics: Metrics | None) -> Callable[[ASGIApp], ASGIApp]:
     """Return the function that wraps the application in `RequestMiddleware`, which responds to unexpected errors."""
     last_resort: ASGIApp = problem_response(RowhouseError())
     if settings.cors_origins:
         last_resort = Cors(last_resort, origins=settings.cors_origins)
     return partial(
-        RequestMiddleware, access_log=settings.access_log, own_policy=PAGES, last_resort=last_resort, drain=drain
+        RequestMiddleware,
+        access_log=settings.access_log,
+        own_policy=PAGES,
+        last_resort=last_resort,
+        drain=drain,
+        metrics=metrics,
     )

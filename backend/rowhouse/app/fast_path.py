@@ -21,14 +21,18 @@ from rowhouse.core.errors import RowhouseError
 from rowhouse.http.authorization import error_to_send
 from rowhouse.http.fastapi_internals import TELEMETRY, record_route
 from rowhouse.http.route_tree import ENTRY, FAILURE, Entry, RouteTree, limit_request
+from rowhouse.metrics.recorder import Metrics
 from rowhouse.requests.paths import route_path
 
 
 class FastPath:
     """Handles generated routes itself, and everything else by the slow path: FastAPI's layers."""
 
-    def __init__(self, slow_path: ASGIApp, router: APIRouter, route_tree: RouteTree) -> None:
+    def __init__(
+        self, slow_path: ASGIApp, router: APIRouter, route_tree: RouteTree, metrics: Metrics | None = None
+    ) -> None:
         self._slow_path = slow_path
+        self._metrics = metrics
         self._router = router
         self._route_tree = route_tree
 
@@ -40,7 +44,11 @@ class FastPath:
     async def try_fast_path(self, scope: Scope, receive: Receive, send: Send) -> bool:
         """Return True if the response was sent. False: nothing was sent, and the slow path must handle the request."""
         entry = self._route_tree.select(scope) if scope["type"] == "http" else None
-        if entry is None or entry.fast_handler is None:
+        if entry is None:
+            return False
+        if self._metrics is not None:
+            self._metrics.begin_request(scope, entry.route)
+        if entry.fast_handler is None:
             return False
         scope.setdefault("router", self._router)
         if TELEMETRY in scope:

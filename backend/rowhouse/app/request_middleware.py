@@ -18,6 +18,7 @@ from rowhouse.core.errors import UnavailableError
 from rowhouse.core.logging_config import request_state
 from rowhouse.core.problems import problem_response
 from rowhouse.health.drain import DRAINING, Drain
+from rowhouse.metrics.recorder import Metrics
 from rowhouse.requests.paths import route_path
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
@@ -40,13 +41,21 @@ class RequestMiddleware:
     """Keeps a well-formed `X-Request-ID` or creates one. Logs method, path, status, milliseconds, client and account.
 
     The paths in `own_policy` have a content policy of their own. `last_resort` responds if the application has failed.
-    `drain` knows whether the server is shutting down.
+    `drain` knows whether the server is shutting down. `metrics` counts requests, unless it is None.
     """
 
     def __init__(
-        self, app: ASGIApp, *, access_log: bool, own_policy: frozenset[str], last_resort: ASGIApp, drain: Drain
+        self,
+        app: ASGIApp,
+        *,
+        access_log: bool,
+        own_policy: frozenset[str],
+        last_resort: ASGIApp,
+        drain: Drain,
+        metrics: Metrics | None = None,
     ) -> None:
         self._app = app
+        self._metrics = metrics
         self._drain = drain
         self._last_resort = last_resort
         self._access_log = access_log
@@ -85,8 +94,7 @@ class RequestMiddleware:
             if not await self._handle_failure(error, scope, receive, respond):
                 raise  # for the server to log
         finally:
-            if self._access_log:
-                self._log(scope, state, status, started)
+            self._record(scope, state, status, time.perf_counter() - started)
 
     async def _handle_failure(self, error: BaseException, scope: Scope, receive: Receive, respond: Send | None) -> bool:
         """Send an error response by `respond`, if none has started.
@@ -108,14 +116,18 @@ class RequestMiddleware:
             await problem_response(UnavailableError(DRAINING))(scope, receive, respond)
         return True
 
-    def _log(self, scope: Scope, state: dict[str, Any], status: int, started: float) -> None:
-        milliseconds = round((time.perf_counter() - started) * 1000, 2)
+    def _record(self, scope: Scope, state: dict[str, Any], status: int, seconds: float) -> None:
+        """Count the request and log it, as the settings say."""
+        if self._metrics is not None:
+            self._metrics.end_request(scope, status, seconds)
+        if not self._access_log:
+            return
         log.info(
             "request",
             method=scope["method"],
             path=scope["path"],
             status=status,
-            duration_ms=milliseconds,
+            duration_ms=round(seconds * 1000, 2),
             client=(scope.get("client") or (None,))[0],
             account=state.get("account"),
             request_id=state["request_id"].decode(),

@@ -17,6 +17,8 @@ from rowhouse.core.security import MAX_PASSWORD_BYTES, hash_password
 from rowhouse.core.settings import Settings
 from rowhouse.http.dependencies import AttemptsDep, CallerDep, SessionDep, SettingsDep, UnitDep
 from rowhouse.http.routing import Router, before_transaction, in_worker_group
+from rowhouse.metrics.layout import HASH_SECONDS, HASHES
+from rowhouse.metrics.recorder import Stopwatch
 from rowhouse.requests.paths import location_of
 from rowhouse.schemas.json_types import NO_NUL
 from rowhouse.workers.runner import WorkerGroup
@@ -140,7 +142,8 @@ def _add_sign_up(users: Router, public: type[BaseModel], sign_up: type[SignUp]) 
         """Return the account to store. Hash its password before the session takes SQLite's write lock."""
         attempts.sign_up()
         given: SignUp = body
-        hashed = hash_password(given.password, cost=settings.bcrypt_cost)
+        with Stopwatch(attempts.throttle.metrics, HASHES, HASH_SECONDS):
+            hashed = hash_password(given.password, cost=settings.bcrypt_cost)
         return User(email=given.email, full_name=given.full_name, role=given.role, hashed_password=hashed)
 
     @users.post(

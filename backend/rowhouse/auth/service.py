@@ -30,6 +30,8 @@ from rowhouse.core.security import (
 )
 from rowhouse.core.settings import Settings
 from rowhouse.db.unit_of_work import UnitOfWork
+from rowhouse.metrics.layout import HASH_SECONDS, HASHES
+from rowhouse.metrics.recorder import Stopwatch
 from rowhouse.requests.throttling import ThrottledAttempts
 
 ACCESS = "access"
@@ -138,7 +140,9 @@ def check_password(unit: UnitOfWork, email: str, password: str, *, settings: Set
     rows = [] if "\x00" in email else unit.fetch(SELECT_LOGIN, {"login_email": normalise_email(email)})
     dummy = _dummy_hash(settings.bcrypt_cost)
     hashed = rows[0]["hashed_password"] if rows else dummy
-    if not verify_password(password, hashed, cost=settings.bcrypt_cost) or not rows:
+    with Stopwatch(unit.database.metrics, HASHES, HASH_SECONDS):
+        matches = verify_password(password, hashed, cost=settings.bcrypt_cost)
+    if not matches or not rows:
         raise WrongCredentialsError
     if not rows[0]["is_active"]:
         raise AccountDisabledError
@@ -281,7 +285,8 @@ def check_own_password(
     if not rows:
         raise NotAuthenticatedError
     with attempts.of(rows[0]["email"], failure=WrongPasswordError):
-        hashed = verify_and_hash(password, rows[0]["hashed_password"], new, cost=unit.settings.bcrypt_cost)
+        with Stopwatch(unit.database.metrics, HASHES, HASH_SECONDS):
+            hashed = verify_and_hash(password, rows[0]["hashed_password"], new, cost=unit.settings.bcrypt_cost)
         if hashed is None:
             raise WrongPasswordError
     return rows[0]["token_version"], hashed

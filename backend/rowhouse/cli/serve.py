@@ -11,9 +11,11 @@ import os
 import re
 import socket
 import sys
+import tempfile
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -35,6 +37,7 @@ from rowhouse.schemas.sqlmodel_internals import mapper_registry
 
 APPLICATION = "rowhouse.cli.serve:application"
 CONNECTION = "rowhouse.cli.connection:Connection"
+METRICS_DIRECTORY = "METRICS_DIRECTORY"
 FAILED = 1
 # A worker answers its supervisor once it has imported the engine. uvicorn's 5 seconds are too few on a busy machine: it
 # would end the worker and start another, again and again.
@@ -201,8 +204,9 @@ def _serve(options: dict[str, Any]) -> int:
     del options["app_dir"]
     config = uvicorn.Config(**options)
     if config.workers > 1:
-        supervisor = Supervisor(config, sockets=[config.bind_socket()])
-        supervisor.run()
+        with _shared_metrics():
+            supervisor = Supervisor(config, sockets=[config.bind_socket()])
+            supervisor.run()
         return FAILED if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes) else 0
     server = Server(config)
     try:
@@ -212,6 +216,17 @@ def _serve(options: dict[str, Any]) -> int:
     except SystemExit:
         return FAILED
     return 0 if server.started else FAILED
+
+
+@contextmanager
+def _shared_metrics() -> Iterator[None]:
+    """Let the workers share their numbers in a directory, which is removed at the end, unless a setting names one."""
+    if METRICS_DIRECTORY in os.environ:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="rowhouse-metrics-") as directory:
+        os.environ[METRICS_DIRECTORY] = directory
+        yield
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ Frozen: nothing changes a setting after start. A secret has no usable default ou
 
 import re
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -17,6 +18,7 @@ from rowhouse.core.security import MAX_PASSWORD_BYTES
 DEVELOPMENT_SECRET = "development-only-secret-never-use-this-in-production-0123456789"  # noqa: S105  # nosec B105
 MIN_SECRET_BYTES = 32
 MIN_PASSWORD = 8
+MIN_METRICS_TOKEN = 16
 # RFC 6454 §6.2: scheme, host in lower case and, unless it is the scheme's own, the port.
 ORIGIN = re.compile(r"https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?")
 
@@ -107,9 +109,19 @@ class Settings(ProjectSettings):
 
     slo_ms: Annotated[int, Field(ge=1)] = 200
 
+    metrics: bool = True
+    # Anybody may read /metrics in development. Elsewhere it is closed without a token.
+    metrics_token: Annotated[SecretStr | None, Field(min_length=MIN_METRICS_TOKEN)] = None
+    metrics_directory: Path | None = None
+
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
     log_json: bool = True
     access_log: bool = True
+
+    @property
+    def serves_metrics(self) -> bool:
+        """Whether `/metrics` exists and anything is counted for it."""
+        return self.metrics and (self.environment is Environment.DEVELOPMENT or self.metrics_token is not None)
 
     @model_validator(mode="before")
     @classmethod

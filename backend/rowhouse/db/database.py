@@ -19,6 +19,8 @@ from rowhouse.db.compiled import CompiledStatement
 from rowhouse.db.engine import Driver, create_engine, driver_of
 from rowhouse.db.integrity import ConstraintCatalog, ForeignKeyError, translate
 from rowhouse.db.statement_monitor import MONITORED, StatementMonitor
+from rowhouse.metrics.layout import CONNECTIONS
+from rowhouse.metrics.recorder import Metrics
 
 DRIVER_ERRORS = (sqlite3.Error, psycopg.Error)
 STATEMENT_ERRORS = (sa.exc.DBAPIError, *DRIVER_ERRORS)
@@ -50,8 +52,10 @@ class Database:
         database.dispose()
     """
 
-    def __init__(self, settings: Settings, metadata: sa.MetaData = SQLModel.metadata) -> None:
-        self.settings = settings
+    def __init__(
+        self, settings: Settings, metadata: sa.MetaData = SQLModel.metadata, *, metrics: Metrics | None = None
+    ) -> None:
+        self.settings, self.metrics = settings, metrics
         self.engine = create_engine(settings, serves=True)
         self.dialect = self.engine.dialect
         # SQLite has one writer at a time; PostgreSQL needs no lock here.
@@ -64,7 +68,7 @@ class Database:
         self._statements: dict[str, CompiledStatement] = {}
         self._selects: dict[sa.Select[Any], CompiledStatement] = {}
         self.monitor = StatementMonitor(
-            self.engine, slow_ms=settings.slow_statement_ms, seconds=settings.statement_seconds
+            self.engine, slow_ms=settings.slow_statement_ms, seconds=settings.statement_seconds, metrics=metrics
         )
 
     def statement_for(self, name: str, make: Callable[[sa.Dialect], CompiledStatement]) -> CompiledStatement:
@@ -96,6 +100,8 @@ class Database:
                 raise DatabaseError from error
             self._local.connection = found
             self._connections.append(found)
+            if self.metrics is not None:
+                self.metrics.add(CONNECTIONS)
             self.monitor.start(self._connections)
         return found
 
@@ -112,6 +118,8 @@ class Database:
         if found is not None:
             self._local.connection = None
             self._connections.remove(found)
+            if self.metrics is not None:
+                self.metrics.add(CONNECTIONS, -1)
             found.connection.invalidate()
             found.connection.close()
 

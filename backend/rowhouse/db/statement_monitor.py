@@ -16,6 +16,9 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy import event
 
+from rowhouse.metrics.layout import STATEMENT_SECONDS, STATEMENTS
+from rowhouse.metrics.recorder import Metrics
+
 MAX_TEXT = 500
 MONITORED = "rowhouse_watched"
 # How long PostgreSQL may exceed its own limit before its connection is closed.
@@ -36,7 +39,8 @@ class MonitoredConnection(Protocol):
 class StatementMonitor:
     """The time limits of one database's statements, compiled ones and SQLAlchemy's own."""
 
-    def __init__(self, engine: sa.Engine, *, slow_ms: int, seconds: float) -> None:
+    def __init__(self, engine: sa.Engine, *, slow_ms: int, seconds: float, metrics: Metrics | None = None) -> None:
+        self._metrics = metrics
         self.slow_seconds = slow_ms / 1000 if slow_ms else float("inf")
         self._seconds = seconds + (GRACE_SECONDS if engine.dialect.name == "postgresql" else 0)
         self._is_over = threading.Event()
@@ -79,6 +83,9 @@ class StatementMonitor:
     def _after(self, connection: sa.Connection, _cursor: Any, statement: str, *_rest: Any) -> None:
         watched: MonitoredConnection | None = connection.info.get(MONITORED)
         if watched is not None and watched.started is not None:
+            if self._metrics is not None:
+                self._metrics.add(STATEMENTS)
+                self._metrics.add(STATEMENT_SECONDS, perf_counter() - watched.started)
             self.log_if_slow(watched.started, statement)
             watched.started = None
 

@@ -21,6 +21,8 @@ from rowhouse.core.settings import Settings
 from rowhouse.db.compiled import EVERYTHING, CompiledStatement, Predicate, Row
 from rowhouse.db.database import DRIVER_ERRORS, STATEMENT_ERRORS, Database
 from rowhouse.db.integrity import is_disconnect, is_read_only
+from rowhouse.metrics.layout import LOCK_WAIT_SECONDS, LOCK_WAITS, STATEMENT_SECONDS, STATEMENTS
+from rowhouse.metrics.recorder import Stopwatch
 
 UNIT = "rowhouse_unit_of_work"
 log = structlog.get_logger("database")
@@ -127,9 +129,13 @@ class UnitOfWork:
 
         SQLite itself waits by polling: with many writers, one of them can be unlucky until it times out.
         """
-        if self.database.write_lock is not None and not self._holds_write_lock:
-            if not self.database.write_lock.acquire(timeout=self._lock_seconds or self.settings.lock_seconds):
-                raise LockedError(reason="SQLite's write lock was not free within LOCK_SECONDS")
+        lock = self.database.write_lock
+        if lock is not None and not self._holds_write_lock:
+            if not lock.acquire(blocking=False):
+                with Stopwatch(self.database.metrics, LOCK_WAITS, LOCK_WAIT_SECONDS):
+                    is_free = lock.acquire(timeout=self._lock_seconds or self.settings.lock_seconds)
+                if not is_free:
+                    raise LockedError(reason="SQLite's write lock was not free within LOCK_SECONDS")
             self._holds_write_lock = True
 
     def _release_write_lock(self) -> None:
@@ -184,7 +190,11 @@ class UnitOfWork:
             raise self.database.translate_error(error) from error
         finally:
             connection.started = None
-            if perf_counter() - started >= self.database.monitor.slow_seconds:
+            seconds, metrics = perf_counter() - started, self.database.metrics
+            if metrics is not None:
+                metrics.cells[STATEMENTS] += 1
+                metrics.cells[STATEMENT_SECONDS] += seconds
+            if seconds >= self.database.monitor.slow_seconds:
                 self.database.monitor.log_if_slow(started, statement.text)
 
     def fetch(self, source: sa.Select[Any], parameters: Mapping[str, Any]) -> list[Row]:

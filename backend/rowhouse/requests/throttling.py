@@ -22,6 +22,8 @@ from rowhouse.core.clock import now
 from rowhouse.core.errors import RowhouseError, TooManyAttemptsError, TooManySignUpsError
 from rowhouse.core.security import fingerprint
 from rowhouse.core.settings import Settings
+from rowhouse.metrics.layout import LOGIN_FAILURES
+from rowhouse.metrics.recorder import Metrics
 from rowhouse.requests.counters import Outage, network_of, shared_storage
 
 # After a successful login, this account and network are trusted for 30 days: failures of others no longer count against
@@ -44,7 +46,8 @@ class _Count(NamedTuple):
 class AttemptThrottle:
     """The limits of the settings, and the counts against them. One for each application."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, metrics: Metrics | None = None) -> None:
+        self.metrics = metrics
         minutes = settings.login_failure_minutes
         self._from_here = RateLimitItemPerMinute(settings.login_failures_per_account, minutes)
         self._everywhere = RateLimitItemPerMinute(settings.login_failures_per_account_everywhere, minutes)
@@ -79,6 +82,8 @@ class AttemptThrottle:
             succeeded = True
         except failure as error:
             failed = True
+            if self.metrics is not None:
+                self.metrics.add(LOGIN_FAILURES)
             log.warning("attempt failed", client=address, subject=person[:SHOWN], error=error.code)
             raise
         finally:

@@ -27,6 +27,7 @@ from rowhouse.crud.base import CRUDBase
 from rowhouse.db.compiled import Row
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.http.authorization import AUTHORIZATION_STARTED, resolve_overriding_caller
+from rowhouse.metrics.layout import TRANSFERRED
 from rowhouse.operations.endpoints import Endpoints
 from rowhouse.operations.request import OperationRequest
 from rowhouse.operations.route import Deferred, GeneratedRoute, plural_name, route_of
@@ -143,6 +144,8 @@ class Exporter:
         if self.crud.extra_fields.keys() & set(state.columns):
             self.crud.load_extra_fields(rows, unit=unit)
         written = state.format.write(rows, state.columns)
+        if unit.database.metrics is not None:
+            unit.database.metrics.add(TRANSFERRED["export"], len(rows))
         state.is_done = len(rows) < size
         if rows:
             state.query = self._rest_behind(query, rows[-1])

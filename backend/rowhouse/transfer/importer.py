@@ -22,6 +22,7 @@ from rowhouse.core.security import Caller
 from rowhouse.crud.base import CRUDBase
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.http.authorization import AUTHORIZATION_STARTED, resolve_overriding_caller
+from rowhouse.metrics.layout import TRANSFERRED
 from rowhouse.operations.endpoints import Endpoints
 from rowhouse.operations.page_request import JSON
 from rowhouse.operations.request import OperationRequest
@@ -137,6 +138,8 @@ class Importer:
             created += len(chunk)
         if first is not None:
             raise first.listing(entries, detail=f"{entries[0]['msg'][:1].upper()}{entries[0]['msg'][1:]}")
+        if unit.database.metrics is not None:
+            unit.on_commit(partial(unit.database.metrics.add, TRANSFERRED["import"], created))
         return Response(Created(created=created).model_dump_json().encode(), 201, media_type=JSON)
 
 

@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rowhouse.core.errors import (
     ConnectionLostError,
+    LockedError,
     ReadOnlyDatabaseError,
     TransactionRetryError,
     UnavailableError,
@@ -23,6 +24,7 @@ from rowhouse.core.errors import (
 from rowhouse.core.settings import Settings
 from rowhouse.db.database import Database
 from rowhouse.db.unit_of_work import Authenticator, UnitOfWork
+from rowhouse.metrics.layout import LOCK_TIMEOUTS, QUEUE_TIMEOUTS, RETRIES
 from rowhouse.workers.pool import CompletionQueue, PoolTimeoutError, WorkerPool
 
 T = TypeVar("T")
@@ -66,7 +68,7 @@ class RequestRunner:
     """Runs the work of a request in a worker thread, inside one `UnitOfWork` that commits before the response."""
 
     def __init__(self, database: Database, settings: Settings, authenticator: Authenticator | None) -> None:
-        self._database = database
+        self._database, self._metrics = database, database.metrics
         self._authenticator = authenticator
         self._is_read_only = settings.read_only
         self._queue_seconds = settings.queue_seconds
@@ -94,11 +96,32 @@ class RequestRunner:
         loop = asyncio.get_running_loop()
         if self._completions is None or self._completions.loop is not loop:
             self._completions = CompletionQueue(loop)
-        pool, perform = self._pools[group], partial(self._perform, work, write=write, queued=time.perf_counter())
+        pool, queued = self._pools[group], time.perf_counter()
+        if self._metrics is None:
+            perform = partial(self._perform, work, write=write, queued=queued)
+        else:
+            perform = partial(self._measure, work, write=write, queued=queued, group=group)
         try:
             return await pool.run(perform, self._completions, wait_seconds=self._queue_seconds)
         except PoolTimeoutError:
+            self._count(QUEUE_TIMEOUTS[group])
             raise UnavailableError(reason=f"no {group} thread was free within QUEUE_SECONDS") from None
+
+    def _measure(self, work: Callable[[UnitOfWork], T], *, write: bool, queued: float, group: WorkerGroup) -> T:
+        """Perform the work, and record the wait for this thread and the time for which the thread is busy."""
+        metrics: Any = self._metrics
+        metrics.begin_work(group, time.perf_counter() - queued)
+        try:
+            return self._perform(work, write=write, queued=queued)
+        except LockedError:
+            metrics.add(LOCK_TIMEOUTS)
+            raise
+        finally:
+            metrics.end_work(group)
+
+    def _count(self, place: int) -> None:
+        if self._metrics is not None:
+            self._metrics.add(place)
 
     def _perform(self, work: Callable[[UnitOfWork], T], *, write: bool, queued: float) -> T:
         """Do the work, and repeat it where the database requires it. A failed attempt leaves nothing behind."""
@@ -112,7 +135,9 @@ class RequestRunner:
                 if has_reconnected:
                     raise
                 has_reconnected = True
+                self._count(RETRIES["connection"])
             except TransactionRetryError:
+                self._count(RETRIES["conflict"])
                 time.sleep(random.uniform(0.005, 0.03) * attempt)  # noqa: S311  # nosec B311  # jitter, not a secret
         return self._attempt(work, write=write, queued=queued)
 

@@ -1,0 +1,1 @@
+"""Counts what an application does, for `/metrics`: no dependency, no lock, and exact over several processes."""
