@@ -186,5 +186,6 @@ def test_production_that_lacks_nothing_has_no_fault(migrated: Path, run: Run, mo
     monkeypatch.setenv("ADMIN_PASSWORD", "correct-horse")
     done = run("check", "--production")
     assert (done.exit_code, faults(done.stdout)) == (0, []), done.output
+    assert "METRICS_TOKEN is not set, so /metrics is closed in production" in done.stdout
     for name in ("RATE_LIMIT_STORAGE_URL", "DRAIN_SECONDS", "FORWARDED_ALLOW_IPS", "SQLite"):
         assert name in done.stdout

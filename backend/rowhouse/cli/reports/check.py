@@ -157,12 +157,8 @@ def _notes(app: FastAPI, settings: Settings) -> Iterator[str]:
     paths = {getattr(route, "path", "") for route in app.routes}
     pages = [page for page in PAGES if page in paths]
     yield f"anyone can open {', '.join(pages)}; close them in the proxy if that is not meant"
-    if not settings.metrics:
-        yield "METRICS is false, so there is no /metrics"
-    elif settings.metrics_token is None:
+    if settings.metrics and settings.metrics_token is None:
         yield "METRICS_TOKEN is not set, so /metrics is closed in production; set it with openssl rand -hex 32"
-    else:
-        yield "/metrics is open to whoever has METRICS_TOKEN"
     if settings.database_url.startswith("sqlite"):
         yield "DATABASE_URL is a SQLite file, which one machine can serve; PostgreSQL serves several"
     if settings.rate_limit_storage_url == "memory://":
