@@ -52,6 +52,7 @@ class CRUDBase(BatchVerbs[ModelT]):
         if unfit:
             raise ConflictError(f"The values of {', '.join(unfit)} do not fit {self.resource.name} any more.")
         row = {**later_columns(self.resource), **row}
+        row = {name: value for name, value in row.items() if not self.resource.columns[name].is_generated}
         if self._updated:
             row[self._updated] = now()
         if self.validator.is_needed:
@@ -87,4 +88,8 @@ class CRUDBase(BatchVerbs[ModelT]):
 def later_columns(resource: Resource) -> Row:
     """Return the defaults of all columns, for a row that was archived before some of them existed."""
     columns = resource.columns.values()
-    return {c.name: c.info.get_default(call_default_factory=True) for c in columns if not c.info.is_required()}
+    return {
+        c.name: c.info.get_default(call_default_factory=True)
+        for c in columns
+        if not c.info.is_required() and not c.is_filled
+    }

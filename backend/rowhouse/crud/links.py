@@ -56,7 +56,7 @@ class LinkSet:
         if not keys or not relation.target.read.allows(unit.caller):
             return set()
         scope = Predicate(target.scope(unit.caller))
-        column = target.table.columns[relation.remote]
+        column = target.resource.columns[relation.remote].column
         seen: set[Any] = set()
         for _start, chunk in chunked(keys, columns=1):
             bound = {numbered(ROW_KEY, position): key for position, key in enumerate(chunk)}

@@ -14,6 +14,7 @@ from rowhouse.core.security import Caller
 from rowhouse.db.compiled import Predicate
 from rowhouse.db.integrity import ForeignKeyError, is_named
 from rowhouse.db.unit_of_work import UnitOfWork
+from rowhouse.schemas.columns import Column
 from rowhouse.sql.chunks import chunked
 from rowhouse.sql.statements import ROW_KEY, TARGET_KEY, Statements, numbered
 
@@ -24,8 +25,8 @@ Values = Mapping[str, Any]
 class References:
     """The references of one entity. `scopes` has the scope of each table; it is set once all entities are known."""
 
-    def __init__(self, table: sa.Table, statements: Statements) -> None:
-        self.columns = [column for column in table.columns if column.foreign_keys]
+    def __init__(self, columns: Mapping[str, Column], statements: Statements) -> None:
+        self.columns = {name: column.column for name, column in columns.items() if column.column.foreign_keys}
         self.scopes: Mapping[str, Scope] = {}
         self._statements = statements
 
@@ -48,13 +49,13 @@ class References:
     def _hidden(self, unit: UnitOfWork, rows: Sequence[Values]) -> list[tuple[int, ReferenceNotFoundError]]:
         """Return the position and the error of the first row whose reference leads out of sight."""
         found = []
-        for column in self.columns:
+        for name, column in self.columns.items():
             target = next(iter(column.foreign_keys)).column
-            asked = {row[column.name] for row in rows if row.get(column.name) is not None}
+            asked = {row[name] for row in rows if row.get(name) is not None}
             hidden = asked and asked - self._visible(unit, target, asked)
             for position, row in enumerate(rows):
-                if hidden and row.get(column.name) in hidden:
-                    found.append((position, _not_found(column, row[column.name])))
+                if hidden and row.get(name) in hidden:
+                    found.append((position, _not_found(name, column, row[name])))
                     break
         return sorted(found, key=lambda one: one[0])[:1]
 
@@ -76,8 +77,8 @@ class References:
 
         PostgreSQL names the constraint. On SQLite each reference is looked up.
         """
-        for column in self.columns:
-            target, value = next(iter(column.foreign_keys)).column, values.get(column.name)
+        for name, column in self.columns.items():
+            target, value = next(iter(column.foreign_keys)).column, values.get(name)
             if value is None:
                 continue
             if error.constraint is None:
@@ -85,13 +86,13 @@ class References:
             else:
                 is_broken = _is_key_of(column, error.constraint)
             if is_broken:
-                return _not_found(column, value)
+                return _not_found(name, column, value)
         return StillReferencedError()
 
 
-def _not_found(column: sa.Column[Any], value: Any) -> ReferenceNotFoundError:
+def _not_found(name: str, column: sa.Column[Any], value: Any) -> ReferenceNotFoundError:
     target = next(iter(column.foreign_keys)).column
-    return ReferenceNotFoundError(f"{column.name}: there is nothing with the {target.name} {value}.")
+    return ReferenceNotFoundError(f"{name}: there is nothing with the {target.name} {value}.")
 
 
 def _is_key_of(column: sa.Column[Any], constraint: str) -> bool:

@@ -54,7 +54,7 @@ class RowVerbs(Hooks[ModelT]):
         self.guards = OverlapGuards(self.table, resource.key.columns[0].column, self.statements, dialect)
         self.validator = RowValidator(resource, self.guards, self)
         self.lists = PageReader(resource, self.statements)
-        self.references = References(self.table, self.statements)
+        self.references = References(resource.columns, self.statements)
         self.related: Mapping[str, RelatedRows] = {}
         self.recorder = ChangeRecorder(resource)
         self._defaults = server_defaults(resource)
@@ -63,7 +63,9 @@ class RowVerbs(Hooks[ModelT]):
         # Whether the database gives keys in the order in which rows are inserted.
         self._keys_grow = self.table.autoincrement_column is not None
         self._tag = tag_maker(resource, computed=self.computed_columns)
-        self._row_predicate = RowPredicate(self.table, dialect)
+        self._row_predicate = RowPredicate(
+            self.table, dialect, members={str(c.column.key): c.name for c in resource.columns.values()}
+        )
         self._words = singular_snake(resource.name).replace("_", " ")
 
     def connect(self, related: Mapping[str, RelatedRows]) -> None:
@@ -316,7 +318,7 @@ def server_defaults(resource: Resource) -> dict[str, Callable[[], Any]]:
     found: dict[str, Callable[[], Any]] = {}
     for column in resource.columns.values():
         is_given = column.is_timestamp or column.name in resource.schemas.create.model_fields
-        if is_given or column.info.is_required():
+        if is_given or column.is_filled or column.is_generated or column.info.is_required():
             continue
         default = column.info.get_default(call_default_factory=True)
         if default is None and column.column.primary_key:

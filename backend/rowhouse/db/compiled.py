@@ -132,6 +132,8 @@ class CompiledStatement:
         for column, meta in zip(self._columns, description, strict=True):
             if isinstance(column.type, UTCDateTime) and self._dialect.name in INSTANTS:
                 convert = INSTANTS[self._dialect.name]
+            elif isinstance(column.type, sa.Enum) and column.type.enum_class is None:
+                convert = None  # SQLAlchemy's would refuse a word that the class no longer has
             else:
                 convert = column.type.dialect_impl(self._dialect).result_processor(self._dialect, meta[1])
             if convert is not None:

@@ -17,7 +17,7 @@ from rowhouse.db.unit_of_work import UNIT, UnitOfWork
 from rowhouse.history.entries import Action
 from rowhouse.history.recorder import ChangeRecorder
 from rowhouse.query.resource import Resource
-from rowhouse.sql.statements import is_row, key_names
+from rowhouse.sql.statements import is_row, key_names, read_expression
 
 TRACKED, PENDING = "tracked entities", "pending changes"
 
@@ -41,7 +41,7 @@ class PendingChange(NamedTuple):
 def tracked(resource: Resource) -> Tracked:
     """Return how to record the changes of one entity."""
     keys = [column.column for column in resource.key.columns]
-    select_row = sa.select(*(column.column for column in resource.columns.values()))
+    select_row = sa.select(*(read_expression(column) for column in resource.columns.values()))
     return Tracked(
         ChangeRecorder(resource),
         select_row.where(is_row(keys)).with_for_update(key_share=True),

@@ -164,7 +164,7 @@ def is_number(column: Column) -> bool:
 
 
 def _groups(column: Column) -> Iterator[Group]:
-    if column.is_json:
+    if not column.is_comparable:
         return
     if column.name not in MEMBERS:
         yield Group(column.name, column)

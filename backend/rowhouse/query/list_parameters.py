@@ -70,7 +70,7 @@ class ListParameters:
         self._columns = columns
         self._keys = [column.name for column in key_columns(columns.values())]
         self.search = search
-        self.sortable = tuple(column.name for column in columns.values() if not column.is_json)
+        self.sortable = tuple(column.name for column in columns.values() if column.is_comparable)
         # Clients repeat their queries, and a parsed query never changes.
         self._cached_query = lru_cache(maxsize=CACHED_QUERIES)(
             lambda query_string: self.query_of(parse_query(query_string))

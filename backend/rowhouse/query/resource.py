@@ -100,3 +100,7 @@ class Resource:
         """The table behind the class."""
         table: sa.Table = self.model.__table__  # type: ignore[attr-defined]  # SQLAlchemy sets it on mapped classes
         return table
+
+    def column_of(self, stored: sa.Column[Any]) -> Column | None:
+        """Return what the engine knows about a column of the table."""
+        return next((column for column in self.columns.values() if column.column is stored), None)

@@ -123,7 +123,7 @@ def check_search(model: type[SQLModel], columns: dict[str, Column], search: tupl
     given: object = search
     if isinstance(given, str):
         raise RegistrationError(f"{model.__name__}: search takes a tuple, search=({search!r},)")
-    texts = [c.name for c in columns.values() if isinstance(c.column.type, sa.String) and Mark.SECRET not in c.marks]
+    texts = [c.name for c in columns.values() if isinstance(c.column.type, sa.String) and c.is_public]
     for name in search:
         if name not in texts:
             raise RegistrationError(
@@ -139,7 +139,12 @@ def check_no_overlap(model: type[SQLModel], columns: Mapping[str, Column]) -> No
                 f"{model.__name__}: NoOverlap needs a key of one column: add an id, and make the present key unique"
             )
         for name in (rule.resource, rule.start, rule.end):
-            if Mark.SECRET in columns[name].marks:
+            if name not in columns:
+                raise RegistrationError(
+                    f"{model.__name__}: NoOverlap names the column {name}, whose attribute has another name; "
+                    "give both one name"
+                )
+            if not columns[name].is_public:
                 raise RegistrationError(f"{model.__name__}: NoOverlap names {name}, which is SECRET; mark it READ_ONLY")
 
 
@@ -225,7 +230,7 @@ def parameters(
     model: type[SQLModel], columns: dict[str, Column], search: tuple[str, ...], crud: type[CRUDBase[Any]]
 ) -> ListParameters:
     """Return the query parameters of lists."""
-    public = {name: column for name, column in columns.items() if Mark.SECRET not in column.marks}
+    public = {name: column for name, column in columns.items() if column.is_public}
     return ListParameters(
         public,
         name=model.__name__,

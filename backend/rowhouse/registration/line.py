@@ -29,6 +29,7 @@ from rowhouse.registration.checks import (
     parameters,
     write_policy,
 )
+from rowhouse.registration.class_checks import check_class
 from rowhouse.registration.name_checks import check_filters
 from rowhouse.registration.step_checks import check_steps
 from rowhouse.schemas.columns import Column
@@ -60,6 +61,7 @@ class Line:
             RegistrationError: for the first rule that the line breaks.
         """
         check_table(self.model)
+        check_class(self.model)
         check_texts(self.model)
         columns = columns_for(self.model, self.crud)
         self._check_callers(columns)

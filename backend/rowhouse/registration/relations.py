@@ -16,7 +16,7 @@ from sqlalchemy.orm import RelationshipDirection, RelationshipProperty
 
 from rowhouse.crud.base import CRUDBase
 from rowhouse.crud.related import RelatedRows
-from rowhouse.entities.model import Mark, plural, singular_snake
+from rowhouse.entities.model import plural, singular_snake
 from rowhouse.query.resource import Link, Relation, Resource
 from rowhouse.schemas.columns import Column, RegistrationError
 
@@ -98,9 +98,10 @@ def _direct(resource: Resource, target: Resource, found: RelationshipProperty[An
     if len(found.local_remote_pairs) != 1:
         return None
     local, remote = _columns(found.local_remote_pairs)
-    if not _is_equality(found.primaryjoin, local, remote) or not _shows(resource, local) or not _shows(target, remote):
+    near, far = _shown(resource, local), _shown(target, remote)
+    if not _is_equality(found.primaryjoin, local, remote) or near is None or far is None:
         return None
-    return Relation(found.key, local.name, target, remote.name, many=bool(found.uselist))
+    return Relation(found.key, near, target, far, many=bool(found.uselist))
 
 
 def _linked(resource: Resource, target: Resource, found: RelationshipProperty[Any]) -> Relation | None:
@@ -110,12 +111,13 @@ def _linked(resource: Resource, target: Resource, found: RelationshipProperty[An
         return None
     (local, to_row), (remote, to_target) = _columns(near), _columns(far)
     joined = _is_equality(found.primaryjoin, local, to_row) and _is_equality(found.secondaryjoin, remote, to_target)
-    if not joined or not _shows(resource, local) or not _shows(target, remote):
+    own, other = _shown(resource, local), _shown(target, remote)
+    if not joined or own is None or other is None:
         return None
     link = Link(table, to_row.name, to_target.name)
     is_set = not found.viewonly and found.uselist and _is_key(local) and _is_key(remote)
     member = _member(resource, found.key, target) if is_set and not _further_values(link) else None
-    return Relation(found.key, local.name, target, remote.name, many=bool(found.uselist), link=link, member=member)
+    return Relation(found.key, own, target, other, many=bool(found.uselist), link=link, member=member)
 
 
 def _member(resource: Resource, relation: str, target: Resource) -> str:
@@ -162,9 +164,10 @@ def _is_equality(condition: Any, one: sa.Column[Any], other: sa.Column[Any]) -> 
     return plain == {one.key, other.key} and tables == {one.table, other.table}
 
 
-def _shows(resource: Resource, column: sa.Column[Any]) -> bool:
-    shown = resource.columns.get(column.name)
-    return shown is not None and Mark.SECRET not in shown.marks
+def _shown(resource: Resource, column: sa.Column[Any]) -> str | None:
+    """Return the name of the member that shows a column, or None if no member does."""
+    shown = resource.column_of(column)
+    return shown.name if shown is not None and shown.is_public else None
 
 
 def _name_of_many(reference: _Reference, *, alone: bool) -> str:
@@ -184,7 +187,7 @@ def _references(resource: Resource, resources: Iterable[Resource]) -> list[_Refe
     for column in resource.columns.values():
         for key in column.column.foreign_keys:
             target = by_table.get(key.column.table)
-            remote = target.columns.get(key.column.name) if target else None
-            if target and remote and Mark.SECRET not in column.marks | remote.marks:
+            remote = target.column_of(key.column) if target else None
+            if target and remote and column.is_public and remote.is_public:
                 found.append(_Reference(resource, column, target, remote))
     return found

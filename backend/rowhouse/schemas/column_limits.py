@@ -79,7 +79,10 @@ def decimal_limits(column: sa.Column[Any], stated: Sequence[Any]) -> list[Any]:
             f"give the Decimal Field(max_digits=…, decimal_places=…) with at most {MAX_EXACT_DIGITS} digits; "
             "more are not exact on SQLite nor as a JSON number"
         )
-    return [WithJsonSchema(_decimal_schema(precision, scale, stated), mode="validation")]
+    limits: list[Any] = [WithJsonSchema(_decimal_schema(precision, scale, stated), mode="validation")]
+    if not any(getattr(m, "max_digits", None) is not None for m in stated):
+        limits.insert(0, Field(max_digits=precision, decimal_places=scale))
+    return limits
 
 
 def _decimal_schema(precision: int, scale: int, stated: Sequence[Any]) -> dict[str, Any]:

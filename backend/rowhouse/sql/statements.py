@@ -1,8 +1,8 @@
 """The SQL of the verbs of one entity on one database. Each statement is compiled once for each shape of request."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,6 +12,7 @@ from rowhouse.query.cursor import after
 from rowhouse.query.list_query import QueryShape
 from rowhouse.query.resource import Link, Resource
 from rowhouse.schemas.columns import Column
+from rowhouse.schemas.defaults import is_python, value_of
 from rowhouse.sql.count_estimate import count_exactly, estimate_from_sample
 
 CACHED_SHAPES = 512
@@ -27,8 +28,10 @@ def numbered(name: str, row: int) -> str:
 
 
 def read_expression(column: Column) -> sa.ColumnElement[Any]:
-    """Return the expression that reads a column, labelled with its name."""
-    return column.column if column.computed is None else column.computed.label(column.name)
+    """Return the expression that reads a column, labelled with the name of its attribute."""
+    if column.computed is not None:
+        return column.computed.label(column.name)
+    return column.column if column.column.key == column.name else column.column.label(column.name)
 
 
 class Statements:
@@ -37,6 +40,7 @@ class Statements:
     def __init__(self, resource: Resource, dialect: sa.Dialect) -> None:
         self._parameters = resource.parameters
         self._table = resource.table
+        self._columns = resource.columns
         self._dialect = dialect
         self._keys = [column.column for column in resource.key.columns]
         self._exact_count_limit = resource.exact_count_limit
@@ -47,8 +51,9 @@ class Statements:
         self._public = [read_expression(resource.columns[name]) for name in resource.schemas.public_names]
         self._all_columns = [read_expression(column) for column in resource.columns.values()]
         # The columns that a delete returns, and those that locking rows before an update returns.
-        self._deleted_columns = self._all_columns if resource.records_changes else self._keys
-        self._locked_columns = self._public if resource.history else self._keys
+        keys = [read_expression(column) for column in resource.key.columns]
+        self._deleted_columns = self._all_columns if resource.records_changes else keys
+        self._locked_columns = self._public if resource.history else keys
         cache = lru_cache(maxsize=CACHED_SHAPES)
         self.list = cache(self._list)
         self.list_after = cache(self._list_after)
@@ -122,7 +127,7 @@ class Statements:
 
         Binds numbered `_related` and `_page_limit`.
         """
-        kind = self._table.columns[column]
+        kind = self._columns[column].column
         values = [sa.bindparam(numbered(RELATED, position), type_=kind.type) for position in range(size)]
         source = _where(sa.select(*self._public).where(kind.in_(values)), scope).order_by(*self._keys)
         limit = sa.bindparam(PAGE_LIMIT, type_=sa.BigInteger())
@@ -136,7 +141,7 @@ class Statements:
         near, far = link.table.columns[link.near], link.table.columns[link.far]
         values = [sa.bindparam(numbered(RELATED, position), type_=near.type) for position in range(size)]
         columns = [near.label(LINKED), *self._public]
-        joined = link.table.join(self._table, far == self._table.columns[column])
+        joined = link.table.join(self._table, far == self._columns[column].column)
         source = sa.select(*columns).select_from(joined).where(near.in_(values))
         limit = sa.bindparam(PAGE_LIMIT, type_=sa.BigInteger())
         return self._compile(_where(source, scope).order_by(*self._keys).limit(limit), columns, scope)
@@ -153,12 +158,12 @@ class Statements:
 
     def _insert(self, names: tuple[str, ...]) -> CompiledStatement:
         """Insert one row. Binds each column by its name."""
-        values = {name: self._value(name, name) for name in names}
+        values = {self._stored(name): self._value(name, name) for name in names} | self._defaults(names)
         return self._compile(self._table.insert().values(values).returning(*self._public), self._public)
 
     def _update(self, names: tuple[str, ...], predicate: Predicate) -> CompiledStatement:
         """Update one row. Binds `_row_key`, and each new value as `set_` and the column's name."""
-        values = {name: self._value(name, f"set_{name}") for name in names}
+        values = {self._stored(name): self._value(name, f"set_{name}") for name in names} | self._touched(names)
         source = _where(self._table.update().where(self._is_row()), predicate)
         return self._compile(source.values(values).returning(*self._public), self._public, predicate)
 
@@ -178,7 +183,10 @@ class Statements:
 
     def _insert_many(self, names: tuple[str, ...], size: int) -> CompiledStatement:
         """Insert `size` rows. Binds numbered columns."""
-        rows = [{name: self._value(name, numbered(name, row)) for name in names} for row in range(size)]
+        rows = [
+            {self._stored(name): self._value(name, numbered(name, row)) for name in names} | self._defaults(names)
+            for row in range(size)
+        ]
         return self._compile(self._table.insert().values(rows).returning(*self._public), self._public)
 
     def _lock_many(self, size: int, predicate: Predicate, *, whole: bool) -> CompiledStatement:
@@ -189,10 +197,11 @@ class Statements:
 
     def _update_many(self, names: tuple[str, ...], size: int) -> CompiledStatement:
         """Update `size` rows. Binds numbered `_row_key`s and numbered columns."""
-        kinds = {**self._key_types(), **{name: self._table.columns[name].type for name in names}}
+        kinds = {**self._key_types(), **{name: self._columns[name].column.type for name in names}}
         given = values_table(kinds, size, self._dialect)
         is_row = [column == given.c[name] for name, column in zip(self._key_types(), self._keys, strict=True)]
-        source = self._table.update().where(*is_row).values({n: given.c[n] for n in names})
+        values = {self._stored(name): given.c[name] for name in names} | self._touched(names)
+        source = self._table.update().where(*is_row).values(values)
         return self._compile(source.returning(*self._public), self._public)
 
     def _delete_many(self, size: int) -> CompiledStatement:
@@ -213,7 +222,21 @@ class Statements:
         return {name: column.type for name, column in zip(key_names(len(self._keys)), self._keys, strict=True)}
 
     def _value(self, column: str, bind: str) -> sa.BindParameter[Any]:
-        return sa.bindparam(bind, type_=self._table.columns[column].type)
+        return sa.bindparam(bind, type_=self._columns[column].column.type)
+
+    def _stored(self, name: str) -> str:
+        """Return the key in the table of the column that the class calls `name`."""
+        return str(self._columns[name].column.key)
+
+    def _defaults(self, names: Collection[str]) -> dict[str, Any]:
+        """Return `Column(default=…)` of the columns that an insert leaves out. Each run calls a function again."""
+        left_out = [c.column for c in self._columns.values() if c.is_filled and c.name not in names]
+        return {str(column.key): _called(column.default, column) for column in left_out if is_python(column.default)}
+
+    def _touched(self, names: Collection[str]) -> dict[str, Any]:
+        """Return `Column(onupdate=…)` of the columns that an update leaves out, in the same way."""
+        left_out = [column.column for column in self._columns.values() if column.name not in names]
+        return {str(column.key): _called(column.onupdate, column) for column in left_out if is_python(column.onupdate)}
 
     def _is_row(self) -> Any:
         return is_row(self._keys)
@@ -253,6 +276,11 @@ def in_parts(parameters: Mapping[str, Any]) -> Row:
         else:
             found[name] = value
     return found
+
+
+def _called(default: Any, column: sa.Column[Any]) -> sa.BindParameter[Any]:
+    """Return a parameter with the value of a default, which is the same in all rows of a statement."""
+    return sa.bindparam(None, callable_=partial(value_of, default), type_=column.type, unique=True)
 
 
 def values_table(kinds: Mapping[str, Any], size: int, dialect: sa.Dialect) -> sa.CTE:
