@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from starlette.types import Scope
 
 from rowhouse.metrics import layout
+from rowhouse.metrics.layout import BUSY, QUEUE_WAIT, WAIT_BOUNDS
 from rowhouse.metrics.store import Store
 
 # Upper bounds of a request's seconds. The bounds of the operations are added.
@@ -22,8 +23,8 @@ BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 # The label of a request that reached no route: an unknown path, or a refusal before the routes.
 NO_OPERATION = "none"
-SERVER_ERROR, PAST_STATUS = 500, 600
-TOO_MANY, UNAVAILABLE = 429, 503
+TOO_MANY, UNAVAILABLE, LAST_STATUS = 429, 503, 599
+WAIT_SUM = len(WAIT_BOUNDS) + 1
 # The key in the `state` of a scope, which copies of the scope share.
 PLACE = "rowhouse_metrics_place"
 
@@ -42,6 +43,7 @@ class Metrics:
     def __init__(self, *, directory: Path | None = None) -> None:
         self.operations: Sequence[Operation] = ()
         self.bounds: Sequence[float] = BOUNDS
+        self._width = len(BOUNDS) + 2  # the numbers of a histogram of requests
         self._directory = directory
         self._store = Store(layout.SIZE)
         self.cells = self._store.cells
@@ -51,6 +53,7 @@ class Metrics:
         """Make place for the requests of these operations. Counts so far are kept. Call it before the first request."""
         self.operations = [Operation(NO_OPERATION, 0, ()), *operations]
         self.bounds = sorted({*BOUNDS, *(one.slo_seconds for one in operations if one.slo_seconds)})
+        self._width = len(self.bounds) + 2
         self._places = {
             handler: self.place_of(number) for number, one in enumerate(self.operations) for handler in one.handlers
         }
@@ -60,11 +63,6 @@ class Metrics:
         for place in range(layout.SIZE):
             cells[place] += former[place]
         self.cells = cells
-
-    @property
-    def _width(self) -> int:
-        """The numbers of a histogram of requests."""
-        return len(self.bounds) + 2
 
     def place_of(self, number: int) -> int:
         """Return the place of an operation: of its started requests, which the histogram of each class follows."""
@@ -91,23 +89,25 @@ class Metrics:
         if place is None:
             place = self._places.get(id(scope.get("endpoint")), layout.SIZE)
             cells[place] += 1
-        if status in (TOO_MANY, UNAVAILABLE):
-            cells[layout.REFUSALS[str(status)]] += 1
-        status_class = status // 100 if status < PAST_STATUS else 5
-        start = place + 1 + (status_class - 1) * (len(self.bounds) + 2)
+        if status >= TOO_MANY:
+            if status in (TOO_MANY, UNAVAILABLE):
+                cells[layout.REFUSALS[str(status)]] += 1
+            status = min(status, LAST_STATUS)
+        # As `histogram_of`, without a call.
+        start = place + 1 + (status // 100 - 1) * self._width
         cells[start + bisect_left(self.bounds, seconds)] += 1
-        cells[start + len(self.bounds) + 1] += seconds
+        cells[start + self._width - 1] += seconds
 
     def begin_work(self, group: str, waited: float) -> None:
         """Record work that a thread of a group begins, and the seconds for which it waited."""
-        cells, start = self.cells, layout.QUEUE_WAIT[group]
-        cells[start + bisect_left(layout.WAIT_BOUNDS, waited)] += 1
-        cells[start + len(layout.WAIT_BOUNDS) + 1] += waited
-        cells[layout.BUSY[group]] += 1
+        cells, start = self.cells, QUEUE_WAIT[group]
+        cells[start + bisect_left(WAIT_BOUNDS, waited)] += 1
+        cells[start + WAIT_SUM] += waited
+        cells[BUSY[group]] += 1
 
     def end_work(self, group: str) -> None:
         """Record that the thread is free again."""
-        self.cells[layout.BUSY[group]] -= 1
+        self.cells[BUSY[group]] -= 1
 
     def add(self, place: int, amount: float = 1) -> None:
         """Add to a number, where speed does not matter."""
