@@ -78,6 +78,7 @@ PYTHON = "tests/world/test_clients.py::test_the_python_client_of_the_guide"
 
 PRODUCTION = "tests/world/test_operating.py::test_production_starts_in_two_steps_and_is_restored"
 
+TUTORIAL = "tests/world/test_new_project.py::test_the_tutorial_goes_as_it_is_told"
 UPGRADE = "tests/world/test_new_project.py::test_it_is_upgraded"
 
 DAY = "tests/app/test_migrations_page.py::test_the_developers_day"
@@ -97,6 +98,7 @@ ON_A_BARE_MACHINE = {
         because="`.venv` is named beside it",
         says="redis",
     ),
+    "scripts/docs": Run(says="Built site/index.html"),
     "export TMPDIR=/dev/shm": Run(),
 }
 
@@ -236,8 +238,16 @@ BY_A_TEST_OF_ITS_OWN = {
     ".venv/bin/python -m pip install --upgrade rowhouse-api": UPGRADE,
     ".venv/bin/rowhouse migrate": UPGRADE,
     ".venv/bin/rowhouse check": UPGRADE,
-    "developing.md: rowhouse new shop && cd shop": "tests/world/test_new_project.py::test_it_takes_entities",
-    "rowhouse load": "tests/world/test_new_project.py::test_it_takes_entities",
+    "tutorial.md: python3 -m venv tools/.venv": "tests/world/test_new_project.py::test_a_new_project_passes_its_tests_at_once",
+    ".venv/bin/rowhouse entity Tool 'name:str!' price_per_day:decimal=2.50 --read anyone --write admin": TUTORIAL,
+    ".venv/bin/rowhouse entity Loan tool:Tool borrower:User due_on:date 'status:enum(lent,returned)=lent' --owner borrower": (
+        TUTORIAL
+    ),
+    "ADMIN_PASSWORD=correct-horse .venv/bin/rowhouse create-admin --email you@example.com": TUTORIAL,
+    "tutorial.md: API=http://127.0.0.1:8000/api/v1": TUTORIAL,
+    ".venv/bin/rowhouse routes": TUTORIAL,
+    ".venv/bin/rowhouse load --quick": "tests/world/test_new_project.py::test_its_load_run_calls_every_operation",
+    "rowhouse load": "tests/world/test_new_project.py::test_its_load_run_calls_every_operation",
     "guide.md: API=http://127.0.0.1:8000/api/v1": "tests/app/test_guide.py::test_the_walk_goes_as_it_is_told",
 }
 

@@ -414,3 +414,12 @@ def test_the_odd_entities_stay_out_of_the_products_metadata() -> None:
     """Otherwise a migration would create their tables. Only the engine's tables are in both."""
     assert set(odd_metadata.tables) & set(SQLModel.metadata.tables) <= SHARED_TABLES
     assert not set(metadata.tables) & set(SQLModel.metadata.tables)
+
+
+def test_an_entity_that_nothing_writes_needs_no_word_about_writing() -> None:
+    """Routes of the project's own then need an administrator. A step writes, and so does every other operation."""
+    (line,) = registered(Draft, operations=("list", "get")).registrations.values()
+    assert line.resource.write == role("admin")
+    for operations in (("list", "create"), ("delete",)):
+        with pytest.raises(RegistrationError, match="nothing says who may write"):
+            registered(Draft, operations=operations)

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
-from rowhouse.core.policy import SIGNED_IN, Policy
+from rowhouse.core.policy import SIGNED_IN, Policy, role
 from rowhouse.crud.base import CRUDBase
 from rowhouse.entities.model import Mark, make_portable
 from rowhouse.entities.no_overlap import rules_of
@@ -215,10 +215,15 @@ def check_history(model: type[SQLModel], operations: tuple[str, ...], *, soft_de
         )
 
 
-def write_policy(model: type[SQLModel], write: Policy | None, owner: str | None) -> Policy:
-    """Return the policy of writes. A line without `write` needs an owner."""
+def write_policy(model: type[SQLModel], write: Policy | None, owner: str | None, *, is_written: bool) -> Policy:
+    """Return the policy of writes. A line without `write` needs an owner, unless nothing in it writes.
+
+    Then the policy holds for routes of the project's own: administrators.
+    """
     if write is not None:
         return write
+    if owner is None and not is_written:
+        return role("admin")
     if owner is None:
         raise RegistrationError(
             f"{model.__name__}: nothing says who may write; add owner='…_id', write=role('admin') or write=SIGNED_IN"

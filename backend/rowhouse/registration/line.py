@@ -74,7 +74,7 @@ class Line:
             schemas=derive(self.model, columns, owner=self.owner, extra_fields=self.crud.extra_fields),
             parameters=parameters(self.model, columns, self.search, self.crud),
             read=self.read or SIGNED_IN,
-            write=write_policy(self.model, self.write, self.owner),
+            write=write_policy(self.model, self.write, self.owner, is_written=self._is_written()),
             owner=self.owner,
             owner_only=self.owner is not None and self.read is None,
             exact_count_limit=self.exact_count_limit,
@@ -83,6 +83,10 @@ class Line:
             slo_ms=self.slo_ms,
             steps=check_steps(self.model, columns, self.steps, self.operations),
         )
+
+    def _is_written(self) -> bool:
+        """Return whether an operation or a step of the line writes."""
+        return bool(set(self.operations) - {"list", "get"}) or self.steps != ()
 
     def _check_callers(self, columns: dict[str, Column]) -> None:
         """Check who may read and write, and whose the rows are."""
