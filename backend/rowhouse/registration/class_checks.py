@@ -129,3 +129,22 @@ def check_events(model: type[SQLModel]) -> None:
         raise RegistrationError(
             f"{model.__name__}.{name}: @validates of SQLAlchemy is not called; write @field_validator of pydantic"
         )
+
+
+def check_database(model: type[SQLModel], dialect: sa.Dialect) -> None:
+    """Reject columns that this database cannot store.
+
+    Raises:
+        RegistrationError: with the class, the column and the fix.
+    """
+    if dialect.name != "sqlite":
+        return
+    for name, column in sa.inspect(model).columns.items():
+        if isinstance(column.type, sa.ARRAY):
+            raise RegistrationError(
+                f"{model.__name__}.{name} is an ARRAY, which SQLite lacks; use sa_type=sa.JSON, or PostgreSQL alone"
+            )
+        if column.identity is not None and not column.primary_key:
+            raise RegistrationError(
+                f"{model.__name__}.{name} is an Identity, which SQLite has for a key only; use PostgreSQL alone"
+            )

@@ -29,6 +29,7 @@ from rowhouse.http.route_tree import RouteTree
 from rowhouse.operations.expand import EmbeddedSchemas, expansions_of
 from rowhouse.query.resource import Relation, Resource
 from rowhouse.registration.checks import columns_for
+from rowhouse.registration.class_checks import check_database
 from rowhouse.registration.hand_written import bind, one_method_each
 from rowhouse.registration.index_advice import missing_indexes
 from rowhouse.registration.line import Line
@@ -196,6 +197,8 @@ class Registry:
 
     def add_routes(self, route_tree: RouteTree, dialect: sa.Dialect, recording: Mapping[str, Recording]) -> Cruds:
         """Add every route to the tree, for one database. Return the `CRUDBase` object of each entity."""
+        for registration in self.registrations.values():
+            check_database(registration.resource.model, dialect)
         resources = self._related(recording)
         cruds = {
             path: with_links(self.registrations[path].crud, resource.link_members)(resource, dialect)
