@@ -17,8 +17,8 @@ from sqlalchemy import MetaData
 from sqlmodel import SQLModel
 from starlette.types import ASGIApp
 
+from rowhouse.app.admin_pages import add_admin
 from rowhouse.app.application import Application
-from rowhouse.app.docs_pages import PATHS as PAGES
 from rowhouse.app.docs_pages import add_pages
 from rowhouse.app.error_handlers import add_error_handlers
 from rowhouse.app.openapi_document import add_document
@@ -117,6 +117,7 @@ def create_app(  # noqa: PLR0913  all but the registry by keyword
     app.state.readiness, app.state.registries, app.state.metadata = readiness, tuple(registries), metadata
     app.state.startup_checks = tuple(startup_checks)
     _add_own_routes(app, route_tree, settings)
+    add_admin(app, registries, settings)
     _add_middleware(app, settings, [registry.prefix for registry in registries])
     app.check_paths()
     return app
@@ -181,6 +182,4 @@ def _outermost(settings: Settings, drain: Drain) -> Callable[[ASGIApp], ASGIApp]
     last_resort: ASGIApp = problem_response(RowhouseError())
     if settings.cors_origins:
         last_resort = Cors(last_resort, origins=settings.cors_origins)
-    return partial(
-        RequestMiddleware, access_log=settings.access_log, own_policy=PAGES, last_resort=last_resort, drain=drain
-    )
+    return partial(RequestMiddleware, access_log=settings.access_log, last_resort=last_resort, drain=drain)
