@@ -118,6 +118,7 @@ def test_its_two_commands_work_at_once(shop: Shop) -> None:
     assert "passed" in shop.run("scripts/test")
     with shop.served() as client:
         assert client.get("/openapi.json").json()["info"]["title"] == "Shop"
+        assert "Sign in" in client.get("/admin", follow_redirects=True).text
     untracked = shop.run("git", "status", "--porcelain", "--untracked-files=all").splitlines()
     assert len(untracked) == 12, untracked
 
