@@ -66,7 +66,7 @@ def test_no_word_of_a_template_is_left(shop: Path) -> None:
     """Names, titles and versions are filled in."""
     for name in files_of(shop):
         assert re.findall(r"\{(?:name|title|versions|module|source)\}", (shop / name).read_text("utf-8")) == [], name
-    assert f"rowhouse-api{version_range(__version__)}" in (shop / "pyproject.toml").read_text("utf-8")
+    assert f"rowhouse-api[admin]{version_range(__version__)}" in (shop / "pyproject.toml").read_text("utf-8")
 
 
 def test_it_passes_its_own_style_checks(shop: Path) -> None:

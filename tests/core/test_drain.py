@@ -292,9 +292,7 @@ def test_what_the_server_cuts_off_is_answered(drains: bool, begins: bool, status
         ending = Drain(Settings())
         ending.has_begun = drains
         last_resort = problem_response(RowhouseError())
-        outermost = RequestMiddleware(
-            hang, access_log=False, own_policy=frozenset(), last_resort=last_resort, drain=ending
-        )
+        outermost = RequestMiddleware(hang, access_log=False, last_resort=last_resort, drain=ending)
         scope = {"type": "http", "path": "/", "method": "GET", "headers": []}
         task = asyncio.create_task(outermost(scope, receive, send))
         await asyncio.sleep(0)

@@ -137,9 +137,7 @@ def call(app: Any, scope: Scope) -> list[Message]:
 
     async def scenario() -> None:
         try:
-            edge = RequestMiddleware(
-                app, access_log=False, own_policy=frozenset(), last_resort=app, drain=Drain(Settings())
-            )
+            edge = RequestMiddleware(app, access_log=False, last_resort=app, drain=Drain(Settings()))
             await edge(scope, _receive, send)
         finally:
             bound.append(structlog.contextvars.get_contextvars())

@@ -20,10 +20,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rowhouse.app.openapi_document import CACHED_PREFIXES
 from rowhouse.app.openapi_document import PATH as DOCUMENT
+from rowhouse.core.logging_config import OWN_POLICY
 from rowhouse.requests.paths import prefix_of, route_path
 
 ASSETS = "/docs/assets"
-PATHS = frozenset({"/docs", "/redoc"})
 INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 # ReDoc adds an empty <style> and fills it through the CSSOM, which no policy checks, and a constant one for its scroll
 # bars.
@@ -84,6 +84,7 @@ def _add_page(app: FastAPI, path: str, make: Callable[[str], HTMLResponse]) -> N
         return HTMLResponse(body, headers={"Content-Security-Policy": content_policy(bytes(body).decode())})
 
     async def show(request: Request) -> Response:
+        request.scope["state"][OWN_POLICY] = True
         return page(prefix_of(request.scope))
 
     app.add_route(path, show, methods=["GET"], include_in_schema=False)

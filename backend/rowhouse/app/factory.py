@@ -17,8 +17,8 @@ from sqlalchemy import MetaData
 from sqlmodel import SQLModel
 from starlette.types import ASGIApp
 
+from rowhouse.app.admin_pages import add_admin
 from rowhouse.app.application import Application
-from rowhouse.app.docs_pages import PATHS as PAGES
 from rowhouse.app.docs_pages import add_pages
 from rowhouse.app.error_handlers import add_error_handlers
 from rowhouse.app.metrics_page import add_metrics_page
@@ -121,6 +121,7 @@ def create_app(  # noqa: PLR0913  all but the registry by keyword
     app.state.readiness, app.state.registries, app.state.metadata = readiness, tuple(registries), metadata
     app.state.startup_checks, app.state.metrics = tuple(startup_checks), metrics
     _add_own_routes(app, route_tree, settings)
+    add_admin(app, registries, settings)
     _add_middleware(app, settings, [registry.prefix for registry in registries])
     app.check_paths()
     return app
@@ -190,7 +191,6 @@ def _outermost(settings: Settings, drain: Drain, metrics: Metrics | None) -> Cal
     return partial(
         RequestMiddleware,
         access_log=settings.access_log,
-        own_policy=PAGES,
         last_resort=last_resort,
         drain=drain,
         metrics=metrics,

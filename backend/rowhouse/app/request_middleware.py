@@ -15,11 +15,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rowhouse.core.error_causes import report_failure
 from rowhouse.core.errors import UnavailableError
-from rowhouse.core.logging_config import request_state
+from rowhouse.core.logging_config import OWN_POLICY, request_state
 from rowhouse.core.problems import problem_response
 from rowhouse.health.drain import DRAINING, Drain
 from rowhouse.metrics.recorder import Metrics
-from rowhouse.requests.paths import route_path
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 # The last two do not fall back to `default-src` (CSP level 3 §6.3).
@@ -33,15 +32,15 @@ SECURITY_HEADERS = [
 ]
 # For a year, and for this host only: its subdomains may belong to others (RFC 6797 §6.1).
 HTTPS_ONLY = (b"strict-transport-security", b"max-age=31536000")
-OK = 200
 log = structlog.get_logger("http")
 
 
 class RequestMiddleware:
     """Keeps a well-formed `X-Request-ID` or creates one. Logs method, path, status, milliseconds, client and account.
 
-    The paths in `own_policy` have a content policy of their own. `last_resort` responds if the application has failed.
-    `drain` knows whether the server is shutting down. `metrics` counts requests, unless it is None.
+    A response with a content policy of its own says so by `OWN_POLICY` in the request's `state`. `last_resort` responds
+    if the application has failed. `drain` knows whether the server is shutting down. `metrics` counts requests, unless
+    it is None.
     """
 
     def __init__(
@@ -49,7 +48,6 @@ class RequestMiddleware:
         app: ASGIApp,
         *,
         access_log: bool,
-        own_policy: frozenset[str],
         last_resort: ASGIApp,
         drain: Drain,
         metrics: Metrics | None = None,
@@ -59,7 +57,6 @@ class RequestMiddleware:
         self._drain = drain
         self._last_resort = last_resort
         self._access_log = access_log
-        self._own_policy = own_policy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the ASGI application."""
@@ -73,7 +70,6 @@ class RequestMiddleware:
         request_state.set(state)
         structlog.contextvars.bind_contextvars(request_id=request_id.decode())
         added = _headers(scope, request_id)
-        has_own_policy = route_path(scope) in self._own_policy
         status, has_started = 500, False
         send = _without_body(send) if scope["method"] == "HEAD" else send
 
@@ -81,7 +77,7 @@ class RequestMiddleware:
             nonlocal status, has_started
             if message["type"] == "http.response.start":
                 status, has_started = message["status"], True
-                if has_own_policy and status == OK:
+                if OWN_POLICY in state:
                     added.remove(CLOSED_POLICY)
                 message["headers"] = [*message.get("headers", ()), *added]
             await send(message)

@@ -19,6 +19,7 @@ DEVELOPMENT_SECRET = "development-only-secret-never-use-this-in-production-01234
 MIN_SECRET_BYTES = 32
 MIN_PASSWORD = 8
 MIN_METRICS_TOKEN = 16
+NO_ROLES = ("none",)
 # RFC 6454 §6.2: scheme, host in lower case and, unless it is the scheme's own, the port.
 ORIGIN = re.compile(r"https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?")
 
@@ -93,6 +94,9 @@ class Settings(ProjectSettings):
     admin_email: str | None = None
     admin_password: SecretStr | None = None
 
+    # The roles that may use the pages at /admin, which the extra `admin` brings. `none` turns them off.
+    admin_roles: Annotated[tuple[str, ...], NoDecode] = ("admin",)
+
     # The first limit is for one account and one network; the second for an account and all networks without a
     # successful login.
     login_failures_per_account: Annotated[int, Field(ge=1)] = 10
@@ -125,11 +129,14 @@ class Settings(ProjectSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _split_origins(cls, values: dict[str, object]) -> dict[str, object]:
-        """Split `CORS_ORIGINS`, a comma-separated list."""
-        origins = values.get("cors_origins")
-        if isinstance(origins, str):
-            values["cors_origins"] = tuple(part.strip() for part in origins.split(",") if part.strip())
+    def _split_lists(cls, values: dict[str, object]) -> dict[str, object]:
+        """Split `CORS_ORIGINS` and `ADMIN_ROLES`, comma-separated lists."""
+        for name in ("cors_origins", "admin_roles"):
+            listed = values.get(name)
+            if isinstance(listed, str):
+                values[name] = tuple(part.strip() for part in listed.split(",") if part.strip())
+        if values.get("admin_roles") == NO_ROLES:
+            values["admin_roles"] = ()
         return values
 
     @field_validator("cors_origins")

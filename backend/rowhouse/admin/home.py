@@ -1,0 +1,123 @@
+"""The pages of the whole site: sign-in, sign-out, and the first page with counts and the last changes."""
+
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from starlette.responses import Response
+
+from rowhouse.admin.entity import Entity, Row
+from rowhouse.admin.internal_api import Answer
+from rowhouse.admin.visit import ROOT, Visit
+from rowhouse.core.errors import InvalidInputError, PermissionDeniedError, TooManyAttemptsError
+from rowhouse.schemas.columns import TIMESTAMPS
+
+CREATED, CHANGED = TIMESTAMPS
+# A table with more rows is not sorted by the time of its changes, which has no index: its newest keys stand for them.
+SORTED_ROWS = 10_000
+LAST_OF_EACH, LAST = 5, 12
+BACK = "next"
+
+
+class Count(NamedTuple):
+    """An entity and the number of its rows."""
+
+    entity: Entity
+    total: int
+    is_estimate: bool
+
+
+class LastChange(NamedTuple):
+    """A row that was created or changed."""
+
+    at: str
+    entity: Entity
+    key: str
+    title: str
+    is_new: bool
+
+
+async def show_home(visit: Visit) -> Response:
+    """Show the number of rows of each entity, and the last changes."""
+    counts, last = [], []
+    for entity in visit.entities():
+        page = (await visit.api.get(entity.api_path, query="size=1")).json()
+        counts.append(Count(entity, page["total"], page.get("total_is_estimate", False)))
+        last += await _last_changes(visit, entity, page["total"])
+    last.sort(key=lambda change: change.at, reverse=True)
+    return visit.render("home.html", counts=counts, last=last[:LAST])
+
+
+async def _last_changes(visit: Visit, entity: Entity, total: int) -> list[LastChange]:
+    if not total or CHANGED not in entity.resource.parameters.sortable:
+        return []
+    sort = CHANGED if total <= SORTED_ROWS else entity.resource.key.name
+    query = urlencode({"size": LAST_OF_EACH, "sort": f"-{sort}"})
+    page: Any = (await visit.api.get(entity.api_path, query=query)).json()
+    return [
+        LastChange(
+            row[CHANGED],
+            entity,
+            entity.key_of(row),
+            entity.title_of(row),
+            _second(row, CREATED) == _second(row, CHANGED),
+        )
+        for row in page["items"]
+    ]
+
+
+def _second(row: Row, name: str) -> str:
+    """Return an instant to the second: a new row has two instants, microseconds apart."""
+    return str(row.get(name, "")).partition(".")[0].rstrip("Z")
+
+
+async def show_login(visit: Visit) -> Response:
+    """Show the form to sign in."""
+    if visit.session.account is not None:
+        return visit.redirect(visit.base)
+    return visit.render("login.html", fault="", email="", back=visit.request.query_params.get(BACK, ""))
+
+
+async def sign_in(visit: Visit) -> Response:
+    """Sign in, with the API's own limits for failed attempts. Only roles that may use the pages get a session."""
+    email, back = visit.text("username"), visit.text(BACK)
+    body = urlencode({"username": email, "password": visit.text("password")})
+    answer = await visit.site.accounts.sign_in(visit.session, visit.api, body=body)
+    if visit.session.account is None:
+        fault = _refused_login(answer)
+        return visit.render("login.html", fault=fault, email=email, back=back)
+    try:
+        visit.check_role()
+    except PermissionDeniedError as error:
+        await visit.site.accounts.sign_out(visit.session, visit.api)
+        return visit.render("login.html", status=error.status, fault=error.detail, email=email, back=back)
+    return visit.redirect(back if _is_ours(visit, back) else visit.base)
+
+
+def _refused_login(answer: Answer) -> str:
+    """Return a sentence about a login that failed."""
+    if answer.status == InvalidInputError.status:
+        return "Enter the e-mail address and the password."
+    if answer.status == TooManyAttemptsError.status:
+        return f"Too many failed attempts. Try again in {answer.headers['retry-after']} seconds."
+    return str(answer.problem().get("detail"))
+
+
+async def sign_out(visit: Visit) -> Response:
+    """End the session."""
+    await visit.site.accounts.sign_out(visit.session, visit.api)
+    return visit.redirect(visit.url("login"), notice="signed-out")
+
+
+def way_back(visit: Visit) -> list[tuple[str, str]]:
+    """Return the parameter that leads back to this page after the login; none for a form, which is not sent again."""
+    request = visit.request
+    if request.method == "POST" or request.url.path.endswith(ROOT):
+        return []
+    query = request.url.query
+    path = visit.base + request.url.path.partition(visit.base)[2]
+    return [(BACK, f"{path}?{query}" if query else path)]
+
+
+def _is_ours(visit: Visit, address: str) -> bool:
+    """Return True for an address of these pages. Any other would send the account to another site."""
+    return address == visit.base or address.startswith((f"{visit.base}/", f"{visit.base}?"))

@@ -1,0 +1,197 @@
+"""One request to `/admin`: its session, its form, its addresses and its responses."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, tzinfo
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+from zoneinfo import ZoneInfo
+
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from rowhouse.admin.entity import ROW_WORDS, Entity
+from rowhouse.admin.fields import local_text
+from rowhouse.admin.internal_api import Answer, Api, ApiError
+from rowhouse.admin.session import NOTICE, ZONE, Account, Session
+from rowhouse.core.errors import NotAuthenticatedError, PermissionDeniedError
+from rowhouse.core.logging_config import OWN_POLICY
+from rowhouse.core.security import Caller
+from rowhouse.requests.paths import prefix_of
+
+if TYPE_CHECKING:
+    from rowhouse.admin.site import Site
+
+ROOT = "/admin"
+SEE_OTHER = 303
+# No inline script or style, no asset, frame or form of elsewhere (CSP level 3). The empty icon is a data: URL.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+HEADERS = {"Content-Security-Policy": POLICY, "Cache-Control": "no-store"}
+# Notices after a redirect, by the word in their cookie.
+NOTICES = {
+    "created": "Created.",
+    "changed": "Changed.",
+    "unchanged": "Nothing was changed.",
+    "deleted": "Deleted.",
+    "restored": "Restored.",
+    "taken": "Done.",
+    "imported": "The file was imported. Rows created:",
+    "ended": "Your session has ended. Sign in again.",
+    "signed-out": "You are signed out.",
+}
+Query = Iterable[tuple[str, str]]
+
+
+class Visit:
+    """What every page needs."""
+
+    def __init__(self, site: "Site", request: Request, session: Session, api: Api) -> None:
+        self.site = site
+        self.request = request
+        self.session = session
+        self.api = api
+        self.base = f"{prefix_of(request.scope)}{ROOT}"
+        self.form = FormData()
+        self.zone = zone_of(request.cookies.get(ZONE, ""))
+
+    @property
+    def account(self) -> Account:
+        """The account that is signed in.
+
+        Raises:
+            NotAuthenticatedError: nobody is.
+        """
+        if self.session.account is None:
+            raise NotAuthenticatedError(self.session.end)
+        return self.session.account
+
+    @property
+    def caller(self) -> Caller:
+        """The account as policies see it."""
+        return self.account.caller
+
+    @property
+    def zone_name(self) -> str:
+        """The name of the reader's time zone."""
+        return str(self.zone)
+
+    def instant(self, value: str) -> str:
+        """Return an instant in the reader's time zone."""
+        return local_text(value, self.zone).replace("T", " ").partition(".")[0]
+
+    @property
+    def query(self) -> list[tuple[str, str]]:
+        """The parameters of the address, in their order."""
+        return self.request.query_params.multi_items()
+
+    def text(self, name: str) -> str:
+        """Return a text of the form, with the line ends of the API; empty without it."""
+        value = self.form.get(name)
+        return value.replace("\r\n", "\n") if isinstance(value, str) else ""
+
+    def url(self, *parts: str, query: Query = ()) -> str:
+        """Return the address of a page, below the prefix of the application."""
+        path = "/".join((self.base, *(quote(part, safe="") for part in parts)))
+        encoded = urlencode(list(query))
+        return f"{path}?{encoded}" if encoded else path
+
+    def list_url(self, entity: Entity, query: Query = ()) -> str:
+        """Return the address of a list."""
+        return self.url(entity.slug, query=query)
+
+    def row_url(self, entity: Entity, key: str, *parts: str) -> str:
+        """Return the address of a row."""
+        return self.url(entity.slug, segment_of(key), *parts)
+
+    def entities(self) -> list[Entity]:
+        """Return the entities that the caller may list."""
+        return [entity for entity in self.site.entities.values() if entity.allows(self.caller, "list")]
+
+    def render(self, template: str, *, status: int = 200, **context: Any) -> Response:
+        """Return a page."""
+        word, _, detail = self.session.cookie(NOTICE).partition(":")
+        notice = NOTICES.get(word, "")
+        if word:
+            self.session.changed[NOTICE] = ""
+        html = self.site.templates.get_template(template).render(
+            visit=self,
+            site=self.site,
+            account=self.session.account,
+            token=self.session.form_token(self.site.secret),
+            notice=notice,
+            notice_detail=detail,
+            **context,
+        )
+        return self.finish(HTMLResponse(html, status, headers=HEADERS))
+
+    def redirect(self, url: str, *, notice: str = "") -> Response:
+        """Return a redirect to a page, which shows the notice."""
+        if notice:
+            self.session.changed[NOTICE] = notice
+        return self.finish(RedirectResponse(url, SEE_OTHER, headers=HEADERS))
+
+    def finish(self, response: Response) -> Response:
+        """Return a response with the cookies of the session and with the content policy of the pages."""
+        scope = self.request.scope
+        self.session.write(response, path=self.base, is_secure=scope["scheme"] == "https")
+        scope["state"][OWN_POLICY] = True
+        return response
+
+    def success(self, answer: Answer) -> Answer:
+        """Return an answer of success.
+
+        Raises:
+            ApiError: it is an error.
+        """
+        if not answer.is_success:
+            raise ApiError(answer)
+        return answer
+
+    def check_form(self) -> None:
+        """Require the token of the form.
+
+        Raises:
+            PermissionDeniedError: 403.
+        """
+        self.session.check_form(self.text("_token"), self.site.secret)
+
+    def check_role(self) -> None:
+        """Require a role that may use the pages.
+
+        Raises:
+            NotAuthenticatedError: nobody is signed in.
+            PermissionDeniedError: 403.
+        """
+        if self.caller.role not in self.site.roles:
+            raise PermissionDeniedError("Your account may not use these pages.")
+
+
+def zone_of(name: str) -> tzinfo:
+    """Return a time zone by the name that the browser has put into a cookie; UTC for an unknown one."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return UTC
+
+
+def segment_of(key: str) -> str:
+    """Return the segment of an address for a key. It differs from the words of the pages."""
+    return f"~{key}" if key in ROW_WORDS or key.startswith("~") else key
+
+
+def key_of(segment: str) -> str:
+    """Return the key of a segment."""
+    return segment.removeprefix("~")
+
+
+def only(query: Query, names: Mapping[str, Any] | frozenset[str]) -> list[tuple[str, str]]:
+    """Return the parameters with these names."""
+    return [(name, value) for name, value in query if name in names]
+
+
+def without(query: Query, *names: str) -> list[tuple[str, str]]:
+    """Return the parameters without these."""
+    return [(name, value) for name, value in query if name not in names]

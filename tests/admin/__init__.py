@@ -1,0 +1,1 @@
+"""Tests of the pages at `/admin`, over HTTP, as a browser without scripts sees them."""

@@ -1,0 +1,1 @@
+"""The pages at `/admin` over the entities of the product."""

@@ -1,0 +1,3 @@
+"""The tests of `tests.admin.test_every_entity` over the entities of the product."""
+
+from tests.admin.test_every_entity import *
