@@ -84,7 +84,7 @@ def test_its_form_creates_what_was_written(entity: EntityClient, browser: Browse
 
 def changing(entity: EntityClient, row: Row) -> Row:
     """A valid change of a row that makes a difference."""
-    names = [name for name in reversed(entity.update) if name not in entity.references] or list(entity.update)
+    names = [name for name in reversed(list(entity.update)) if name not in entity.references] or list(entity.update)
     changes = (entity.change(row, name) for name in names * 2)
     return next(change for change in changes if not all(alike(row[name], value) for name, value in change.items()))
 
