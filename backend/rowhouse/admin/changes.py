@@ -196,14 +196,11 @@ async def _row_page(visit: Visit, entity: Entity, key: str, answer: Answer) -> R
     """Return the page of a row as it is now, with the error of the answer.
 
     Raises:
-        ApiError: the row does not exist, or the error is not about it.
+        ApiError, NotFoundError: the error is not about the row, or it does not exist any more.
     """
     if answer.status not in (*AT_THE_FORM, PreconditionFailedError.status):
         raise ApiError(answer)
-    row, tag = await read_row(visit, entity, key)
-    if row is None:
-        raise ApiError(answer)
-    context = await context_of(visit, entity, row, tag)
+    context = await context_of(visit, entity, *await _stored(visit, entity, key))
     return visit.render("row.html", **context, faults=[_detail(answer)])
 
 

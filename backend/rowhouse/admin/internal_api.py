@@ -49,6 +49,12 @@ class Answer:
         return found if isinstance(found, dict) else {"detail": f"The API responded with the status {self.status}."}
 
 
+def sentence_of(problem: Mapping[str, Any]) -> str:
+    """Return a problem as text: its faults with their places if it lists any, else its detail."""
+    faults = [": ".join((".".join(map(str, one["loc"][1:])), one["msg"])) for one in problem.get("errors") or ()]
+    return "; ".join(faults) or str(problem.get("detail"))
+
+
 class ApiError(Exception):
     """The API refused what a page needs. The page shows the problem with its status."""
 
@@ -79,7 +85,7 @@ class Api:
         """
         collected = _Collected()
         scope = self._scope(method, path, query, headers or {})
-        await self._outer["app"](scope, _receiving(body), collected.send)
+        await self._run(scope, _receiving(body), collected.send)
         return self._checked(collected.answer())
 
     async def get(self, path: str, *, query: str = "") -> Answer:
@@ -114,9 +120,13 @@ class Api:
                 message = {**message, "headers": kept}
             await (send if passes else collected.send)(message)
 
-        await self._outer["app"](self._scope("GET", path, query, {}), receive, passing)
+        await self._run(self._scope("GET", path, query, {}), receive, passing)
         if not passes:
             raise ApiError(self._checked(collected.answer()))
+
+    async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application in a task of its own: what it notes for the log belongs to this call alone."""
+        await asyncio.create_task(self._outer["app"](scope, receive, send))
 
     def _checked(self, answer: Answer) -> Answer:
         if answer.status == NotAuthenticatedError.status and self._token is not None:

@@ -195,10 +195,9 @@ async def look_up(visit: Visit, entity: Entity) -> Response:
     text, column = asked.get("q", "").strip(), asked.get("column", entity.resource.key.name)
     found: dict[str, str] = {}
     for query in _searches(entity, text, column):
-        if len(found) < FOUND:
-            answer = await visit.api.call("GET", entity.api_path, query=urlencode({**query, "size": FOUND}))
-            rows = answer.json()["items"] if answer.is_success else []
-            found |= {str(row[column]): entity.title_of(row) for row in rows if row.get(column) is not None}
+        answer = await visit.api.call("GET", entity.api_path, query=urlencode({**query, "size": FOUND}))
+        rows = answer.json()["items"] if answer.is_success else []
+        found |= {str(row[column]): entity.title_of(row) for row in rows if row.get(column) is not None}
     items = [{"value": value, "label": label} for value, label in found.items()]
     return visit.finish(Response(json.dumps(items[:FOUND]).encode(), headers=HEADERS, media_type="application/json"))
 

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from rowhouse.admin import changes, home, lists, rows, transfers
 from rowhouse.admin.entity import ROW_WORDS, Entity, entities_of
-from rowhouse.admin.internal_api import Api, ApiError
+from rowhouse.admin.internal_api import Api, ApiError, sentence_of
 from rowhouse.admin.session import REFRESH, Accounts, Session
 from rowhouse.admin.visit import ROOT, Visit, key_of
 from rowhouse.core.errors import NotAuthenticatedError, NotFoundError, PermissionDeniedError, RowhouseError
@@ -116,11 +116,11 @@ class Site:
             notice = "ended" if had_session else ""
             return visit.redirect(visit.url("login", query=home.way_back(visit)), notice=notice)
         except ApiError as error:
-            return refusal(visit, error.answer.status, str(error.answer.problem().get("detail")))
+            return visit.refusal(error.answer.status, sentence_of(error.answer.problem()))
         except RowhouseError as error:
-            return refusal(visit, error.status, error.detail)
+            return visit.refusal(error.status, error.detail)
         except HTTPException as error:
-            return refusal(visit, error.status_code, str(error.detail))
+            return visit.refusal(error.status_code, str(error.detail))
 
     def _find(self, method: str, parts: list[str]) -> tuple[Page, tuple[Any, ...]]:
         """Return the page of an address, with the entity, the key of the row and the step that it is about.
@@ -163,8 +163,3 @@ def _require_account(visit: Visit) -> None:
     if visit.request.method == "POST" and visit.session.account is None:
         raise PermissionDeniedError("Sign in first, then send the form again.")
     visit.check_role()
-
-
-def refusal(visit: Visit, status: int, detail: str) -> Response:
-    """Return the page of an error."""
-    return visit.render("error.html", status=status, code=status, detail=detail)

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from rowhouse.admin.entity import Entity
-from rowhouse.admin.internal_api import ApiError
+from rowhouse.admin.internal_api import ApiError, sentence_of
 from rowhouse.admin.visit import Visit
 from rowhouse.core.errors import ConflictError, InvalidInputError, NotFoundError
 
@@ -32,11 +32,8 @@ class Passed(Response):
         try:
             await self._visit.api.stream(self._path, query=self._query, receive=receive, send=send, shown=shown)
         except ApiError as error:
-            problem = error.answer.problem()
-            refused = self._visit.render(
-                "error.html", status=error.answer.status, code=error.answer.status, detail=str(problem.get("detail"))
-            )
-            await refused(scope, receive, send)
+            status, detail = error.answer.status, sentence_of(error.answer.problem())
+            await self._visit.refusal(status, detail)(scope, receive, send)
 
 
 async def export(visit: Visit, entity: Entity) -> Response:

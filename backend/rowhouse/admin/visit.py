@@ -1,6 +1,6 @@
 """One request to `/admin`: its session, its form, its addresses and its responses."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -127,6 +127,10 @@ class Visit:
         )
         return self.finish(HTMLResponse(html, status, headers=HEADERS))
 
+    def refusal(self, status: int, detail: str) -> Response:
+        """Return the page of an error."""
+        return self.render("error.html", status=status, code=status, detail=detail)
+
     def redirect(self, url: str, *, notice: str = "") -> Response:
         """Return a redirect to a page, which shows the notice."""
         if notice:
@@ -185,11 +189,6 @@ def segment_of(key: str) -> str:
 def key_of(segment: str) -> str:
     """Return the key of a segment."""
     return segment.removeprefix("~")
-
-
-def only(query: Query, names: Mapping[str, Any] | frozenset[str]) -> list[tuple[str, str]]:
-    """Return the parameters with these names."""
-    return [(name, value) for name, value in query if name in names]
 
 
 def without(query: Query, *names: str) -> list[tuple[str, str]]:
