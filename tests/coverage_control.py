@@ -18,7 +18,19 @@ from rowhouse.workers.pool import Job
 TESTS = Path(__file__).resolve().parent
 # Here tests call some of what is to be covered themselves; elsewhere they speak HTTP, and only what answers is worth
 # following.
-INSIDE = {"admin", "auth", "core", "crud", "hand_written", "load", "migrations", "pages", "security", "testing", "transfer"}
+INSIDE = {
+    "admin",
+    "auth",
+    "core",
+    "crud",
+    "hand_written",
+    "load",
+    "migrations",
+    "pages",
+    "security",
+    "testing",
+    "transfer",
+}
 INSIDE_OF_THE_PRODUCT = {"demo"}  # below tests/app
 # These find what nobody thought of, by chance or by number; what was thought of is covered without them.
 UNFOLLOWED = {"clients", "concurrency", "perf", "stateful"}

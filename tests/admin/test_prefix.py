@@ -15,12 +15,17 @@ from tests.core.test_prefix import WAYS
 pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 
 
+@pytest.fixture(scope="module")
+def client(make_app: Callable[..., TestClient]) -> TestClient:
+    """A client of one application for all ways."""
+    return make_app("sqlite", small_registry())
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_every_address_has_the_prefix(
-    backend: str, make_app: Callable[..., TestClient], way: str, monkeypatch: pytest.MonkeyPatch
+    backend: str, client: TestClient, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Links, forms, assets, redirects and cookies."""
-    client = make_app(backend, small_registry())
     monkeypatch.setattr(client, "app", WAYS[way](client.app))  # type: ignore[arg-type]  # it is an application
     browser = Browser(client, "/shop/admin")
     assert browser.sign_in().path == "/shop/admin"
