@@ -22,7 +22,7 @@ from rowhouse.schemas.columns import RegistrationError
 from tests.admin.browser import Browser
 from tests.conftest import PASSWORD, QUIET, ROOT, small_registry, unique
 from tests.sample_entities.application import create_app
-from tests.sample_entities.shop.models import Category, Review, Vehicle
+from tests.sample_entities.shop.models import Booking, Category, Review, Vehicle
 from tests.sample_entities.shop.registry import registry as shop
 
 pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
@@ -121,8 +121,10 @@ def test_two_registries_have_their_own_pages(backend: str, make_app: MakeApp) ->
     second.registrations = {path: shop.registrations[path] for path in ("categories", "books")}
     second.register(Review, read=ANYONE, owner="author_id", operations=("list",), crud=Measured)
     second.register(Vehicle, owner="driver_id", path="login", operations=("list", "create"))
+    second.register(Booking, owner="driver_id", operations=("list", "get", "put"))
     second.include(gone)
-    browser = Browser(make_app(backend, [small_registry(), second]))
+    client: Any = make_app(backend, [small_registry(), second])
+    browser = Browser(client)
     page = browser.sign_in()
     links = {given.get("href") for _, given in page.reader.tags}
     assert links >= {"/admin/categories", "/admin/categories-api-v2", "/admin/books", "/admin/login-api-v2"}
@@ -145,6 +147,8 @@ def test_two_registries_have_their_own_pages(backend: str, make_app: MakeApp) ->
     assert deleted.form("/restore").action == "/admin/categories-api-v2/7/restore"
     assert "No rows." in browser.get(deleted.link("Next page")).words
     assert browser.get("/categories/deleted").status == 404
+    assert browser.get("/bookings/1/edit").status == 404
+    assert Site(client.app, client.app.state.settings, prefix="/api/v1").entities["bookings"].change_method == "PUT"
 
 
 def test_an_error_that_is_no_problem_has_its_status(backend: str) -> None:

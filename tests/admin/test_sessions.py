@@ -129,6 +129,9 @@ def test_an_expired_access_token_is_renewed(client: TestClient, admin: dict[str,
     with set_clock(lambda: later):
         assert browser.get("/categories").status == 200
         assert {name for name in COOKIES if browser.cookies[name] != before[name]} == COOKIES
+        browser.cookies["rowhouse_admin_access"] = "expired"
+        assert browser.ask("GET", "/admin/categories/export").text.startswith("id,")
+        assert browser.cookies["rowhouse_admin_access"] != "expired"
     much_later = now() + timedelta(days=8)
     with set_clock(lambda: much_later):
         page = browser.get("/categories")
@@ -191,7 +194,9 @@ def test_an_address_without_a_page(shop_browser: Browser) -> None:
     assert shop_browser.post("/admin/books/export", {"_token": token}).status == 405
     assert shop_browser.ask("PUT", "/admin/books").status_code == 405
     assert shop_browser.post("/admin/vehicles/1/steps/fly", {"_token": token}).status == 404
-    assert shop_browser.ask("HEAD", "/admin/books").content == b""
+    head = shop_browser.ask("HEAD", "/admin/books")
+    assert (head.status_code, head.content) == (200, b"")
+    assert shop_browser.get("/books/lookup?column=nothing").status == 404
 
 
 def test_a_body_has_limits(shop_browser: Browser) -> None:
@@ -216,6 +221,7 @@ def test_a_full_server_says_so(
     monkeypatch.setattr("rowhouse.auth.service.decode_token", full)
     page = browser.get("/categories")
     assert page.status == 503
+    assert page.response.headers["retry-after"] == "1"
     assert "at its limit" in page.words
     assert browser.cookies == before
     browser.cookies.pop("rowhouse_admin_access")

@@ -69,7 +69,7 @@ async def change(visit: Visit, entity: Entity, key: str) -> Response:
         if merge(visit, form, row, tag):
             return _form_page(visit, form, key=key)
     headers = {"content-type": JSON, **_if_match(form.tag)}
-    answer = await visit.api.call("PATCH", entity.row_path(key), body=body.encode(), headers=headers)
+    answer = await visit.api.call(entity.change_method, entity.row_path(key), body=body.encode(), headers=headers)
     if answer.is_success:
         return _to_row(visit, entity, key, notice="changed")
     if answer.status == PreconditionFailedError.status:
@@ -150,7 +150,7 @@ def _require(visit: Visit, entity: Entity, operation: str) -> None:
     Raises:
         NotFoundError, PermissionDeniedError: 404 or 403.
     """
-    if operation not in entity.operations:
+    if not entity.has(operation):
         raise NotFoundError
     entity.resource.write.check(visit.caller)
 

@@ -110,7 +110,16 @@ class Entity:
     def allows(self, caller: Caller, operation: str) -> bool:
         """Return True if the operation exists and its policy allows the caller."""
         policy = self.resource.read if operation in ("list", "get") else self.resource.write
-        return operation in self.operations and policy.allows(caller)
+        return self.has(operation) and policy.allows(caller)
+
+    def has(self, operation: str) -> bool:
+        """Return True if the operation exists. Of `update` and `put`, which do the same, one is enough."""
+        return operation in self.operations or (operation == "update" and "put" in self.operations)
+
+    @property
+    def change_method(self) -> str:
+        """The method that changes a row."""
+        return "PATCH" if "update" in self.operations else "PUT"
 
     def may_change(self, caller: Caller) -> bool:
         """Return True if the caller may write the entity."""

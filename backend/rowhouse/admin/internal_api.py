@@ -103,8 +103,8 @@ class Api:
         """Return the response to a POST of a JSON document."""
         return await self.call("POST", path, body=json.dumps(body).encode(), headers={"content-type": JSON})
 
-    async def stream(self, path: str, *, query: str, receive: Receive, send: Send, shown: tuple[str, ...]) -> None:
-        """Pass the response to a GET on while it arrives, with the headers in `shown`.
+    async def stream(self, path: str, *, query: str, receive: Receive, send: Send) -> None:
+        """Pass the response to a GET on while it arrives.
 
         Raises:
             ApiError: it is an error. Nothing has been sent.
@@ -114,10 +114,8 @@ class Api:
 
         async def passing(message: Message) -> None:
             nonlocal passes
-            if message["type"] == "http.response.start" and message["status"] in SUCCESS:
-                passes = True
-                kept = [(name, value) for name, value in message["headers"] if name.decode().lower() in shown]
-                message = {**message, "headers": kept}
+            if message["type"] == "http.response.start":
+                passes = message["status"] in SUCCESS
             await (send if passes else collected.send)(message)
 
         await self._run(self._scope("GET", path, query, {}), receive, passing)

@@ -87,7 +87,7 @@ async def show_list(visit: Visit, entity: Entity) -> Response:
         choices=_choices(entity),
         next_url=visit.list_url(entity, following) if page["next_cursor"] else "",
         first_url=visit.list_url(entity, without(query, "cursor", "page")) if "cursor" in chosen else "",
-        export_query=without(query, "cursor", "page", "size"),
+        export_query=without(query, "cursor", "page", "size", "skip", "limit"),
     )
 
 
@@ -190,9 +190,15 @@ async def show_deleted(visit: Visit, entity: Entity) -> Response:
 
 
 async def look_up(visit: Visit, entity: Entity) -> Response:
-    """Return the rows that a text finds, for a foreign key, as JSON: the value of the column `column`, and a name."""
+    """Return the rows that a text finds, for a foreign key, as JSON: the value of the column `column`, and a name.
+
+    Raises:
+        NotFoundError: the entity has no such column.
+    """
     asked = dict(visit.query)
     text, column = asked.get("q", "").strip(), asked.get("column", entity.resource.key.name)
+    if column not in entity.fields:
+        raise NotFoundError
     found: dict[str, str] = {}
     for query in _searches(entity, text, column):
         answer = await visit.api.call("GET", entity.api_path, query=urlencode({**query, "size": FOUND}))

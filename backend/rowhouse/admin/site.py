@@ -101,10 +101,12 @@ class Site:
         visit = Visit(self, request, Session(request.cookies), api)
         try:
             visit.session, visit.api = await self.accounts.open(api, request.cookies)
+            if visit.session.account is not None:
+                request.scope["state"]["account"] = visit.session.account.caller.id
             page, arguments = self._find("GET" if request.method == "HEAD" else request.method, parts)
             if page not in OPEN:
                 _require_account(visit)
-            if request.method == "GET":
+            if request.method in ("GET", "HEAD"):
                 return await page(visit, *arguments)
             check_headers(request.scope["headers"], max_bytes=limit)
             async with request.form() as visit.form:
@@ -116,11 +118,11 @@ class Site:
             notice = "ended" if had_session else ""
             return visit.redirect(visit.url("login", query=home.way_back(visit)), notice=notice)
         except ApiError as error:
-            return visit.refusal(error.answer.status, sentence_of(error.answer.problem()))
+            return visit.refusal(error.answer.status, sentence_of(error.answer.problem()), headers=error.answer.headers)
         except RowhouseError as error:
-            return visit.refusal(error.status, error.detail)
+            return visit.refusal(error.status, error.detail, headers=error.headers)
         except HTTPException as error:
-            return visit.refusal(error.status_code, str(error.detail))
+            return visit.refusal(error.status_code, str(error.detail), headers={})
 
     def _find(self, method: str, parts: list[str]) -> tuple[Page, tuple[Any, ...]]:
         """Return the page of an address, with the entity, the key of the row and the step that it is about.

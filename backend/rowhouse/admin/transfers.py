@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from rowhouse.admin.entity import Entity
 from rowhouse.admin.internal_api import ApiError, sentence_of
@@ -16,6 +16,7 @@ from rowhouse.core.errors import ConflictError, InvalidInputError, NotFoundError
 
 PART = 64 * 1024
 SHOWN = 100
+SHOWN_HEADERS = (b"content-type", b"content-disposition")
 MEDIA_TYPES = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
 
 
@@ -28,12 +29,21 @@ class Passed(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the ASGI application."""
-        shown = ("content-type", "content-disposition")
+        self._visit.write_cookies(self)
+        cookies = [(name, value) for name, value in self.raw_headers if name == b"set-cookie"]
+
+        async def send_file(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                shown = [(name, value) for name, value in message["headers"] if name.lower() in SHOWN_HEADERS]
+                message = {**message, "headers": [*shown, *cookies]}
+            await send(message)
+
         try:
-            await self._visit.api.stream(self._path, query=self._query, receive=receive, send=send, shown=shown)
+            await self._visit.api.stream(self._path, query=self._query, receive=receive, send=send_file)
         except ApiError as error:
-            status, detail = error.answer.status, sentence_of(error.answer.problem())
-            await self._visit.refusal(status, detail)(scope, receive, send)
+            answer = error.answer
+            refused = self._visit.refusal(answer.status, sentence_of(answer.problem()), headers=answer.headers)
+            await refused(scope, receive, send)
 
 
 async def export(visit: Visit, entity: Entity) -> Response:

@@ -1,6 +1,6 @@
 """One request to `/admin`: its session, its form, its addresses and its responses."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 ROOT = "/admin"
 SEE_OTHER = 303
+RETRY_AFTER = "retry-after"
 # No inline script or style, no asset, frame or form of elsewhere (CSP level 3). The empty icon is a data: URL.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -127,9 +128,11 @@ class Visit:
         )
         return self.finish(HTMLResponse(html, status, headers=HEADERS))
 
-    def refusal(self, status: int, detail: str) -> Response:
-        """Return the page of an error."""
-        return self.render("error.html", status=status, code=status, detail=detail)
+    def refusal(self, status: int, detail: str, *, headers: Mapping[str, str]) -> Response:
+        """Return the page of an error. Of its headers a browser needs `Retry-After`."""
+        response = self.render("error.html", status=status, code=status, detail=detail)
+        response.headers.update({name: text for name, text in headers.items() if name.lower() == RETRY_AFTER})
+        return response
 
     def redirect(self, url: str, *, notice: str = "") -> Response:
         """Return a redirect to a page, which shows the notice."""
@@ -139,10 +142,13 @@ class Visit:
 
     def finish(self, response: Response) -> Response:
         """Return a response with the cookies of the session and with the content policy of the pages."""
-        scope = self.request.scope
-        self.session.write(response, path=self.base, is_secure=scope["scheme"] == "https")
-        scope["state"][OWN_POLICY] = True
+        self.write_cookies(response)
+        self.request.scope["state"][OWN_POLICY] = True
         return response
+
+    def write_cookies(self, response: Response) -> None:
+        """Write the cookies of the session into a response."""
+        self.session.write(response, path=self.base, is_secure=self.request.scope["scheme"] == "https")
 
     def success(self, answer: Answer) -> Answer:
         """Return an answer of success.
