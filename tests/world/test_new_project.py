@@ -142,6 +142,7 @@ def test_a_new_project_passes_its_tests_at_once(tools: Project) -> None:
     assert "passed" in tools.follow("A project")
     with tools.served() as client:
         assert client.get("/openapi.json").json()["info"]["title"] == "Tools"
+        assert "Sign in" in client.get("/admin", follow_redirects=True).text
     untracked = tools.run("git", "status", "--porcelain", "--untracked-files=all").splitlines()
     assert len(untracked) == 12, untracked
 
