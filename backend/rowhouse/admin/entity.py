@@ -126,13 +126,19 @@ class Entity:
         return self.resource.write.allows(caller)
 
     def expanded(self, caller: Caller) -> list[Relation]:
-        """Return the relations to one row that the caller may read."""
-        related = self.resource.relations.values()
-        return [one for one in related if not one.many and one.target.read.allows(caller)]
+        """Return the relations to the row that a column refers to, if the caller may read it."""
+        return [one for one in self.readable(caller) if self._is_reference(one)]
 
     def related(self, caller: Caller) -> list[Relation]:
-        """Return the relations to many rows that the caller may read."""
-        return [one for one in self.resource.relations.values() if one.many and one.target.read.allows(caller)]
+        """Return the relations to rows that refer to a row, or that are paired with it, if the caller may read them."""
+        return [one for one in self.readable(caller) if not self._is_reference(one)]
+
+    def readable(self, caller: Caller) -> list[Relation]:
+        """Return the relations whose rows the caller may read."""
+        return [one for one in self.resource.relations.values() if one.target.read.allows(caller)]
+
+    def _is_reference(self, relation: Relation) -> bool:
+        return not relation.many and relation.link is None and relation.local in self.references
 
     def steps(self, row: Row, caller: Caller) -> list[Transition[Any]]:
         """Return the steps that lead on from the state of a row and that the caller may take."""
