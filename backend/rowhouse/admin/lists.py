@@ -201,7 +201,7 @@ async def look_up(visit: Visit, entity: Entity) -> Response:
         NotFoundError: the entity has no such column.
     """
     asked = dict(visit.query)
-    text, column = asked.get("q", "").strip(), asked.get("column", entity.resource.key.name)
+    text, column = asked.get("q", "").strip(), asked.get("column", entity.resource.key.names[0])
     if column not in entity.fields:
         raise NotFoundError
     found: dict[str, str] = {}

@@ -117,7 +117,7 @@ def _differences(visit: Visit, entity: Entity, entry: Mapping[str, Any]) -> list
     found = []
     for name, field in entity.fields.items():
         was, became = (field.shown(state[name], visit.zone) if name in state else "" for state in (before, after))
-        if was != became and not (before and after and name == "updated_at"):
+        if was != became and not (before and after and name == entity.resource.updated):
             found.append(Difference(field.label, was, became))
     return found
 
