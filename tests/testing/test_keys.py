@@ -97,6 +97,20 @@ def test_a_batch_names_rows_by_several_columns(client: TestClient, admin: Header
     assert client.get(f"{API}/enrolments").json()["total"] == 0
 
 
+def test_a_reference_of_several_columns_is_one(client: TestClient, admin: Headers, make: Make) -> None:
+    """Each of its columns is somewhere in the other table, but not both in one row."""
+    rows = [enrol(make, client, admin, codes=(code,))[0].json() for code in ("math", "art")]
+    right = {"student_id": rows[0]["student_id"], "course_code": "math", "points": 1}
+    assert client.post(f"{API}/grades", json=right, headers=admin).status_code == 201
+    wrong = client.post(f"{API}/grades", json={**right, "course_code": "art"}, headers=admin)
+    assert (wrong.status_code, wrong.json()["code"]) == (409, "reference_not_found")
+    assert wrong.json()["detail"].startswith(
+        "student_id, course_code: there is nothing with the student_id, course_code"
+    )
+    batch = client.post(f"{API}/grades/batch", json=[right, {**right, "course_code": "art"}], headers=admin)
+    assert (batch.status_code, batch.json()["code"]) == (409, "reference_not_found")
+
+
 def test_put_creates_and_then_changes(client: TestClient, admin: Headers) -> None:
     """201 with `Location`, then 200; the body may name the same key, and the same request again is the same."""
     path, body = f"{API}/countries/F%2FR", {"code": "F/R", "name": "France", "population": 68}

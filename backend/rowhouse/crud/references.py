@@ -16,7 +16,7 @@ from rowhouse.db.integrity import ForeignKeyError, is_named
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.schemas.columns import Column
 from rowhouse.sql.chunks import chunked
-from rowhouse.sql.statements import ROW_KEY, TARGET_KEY, Statements, numbered
+from rowhouse.sql.statements import ROW_KEY, TARGET_KEY, Statements, key_names, numbered
 
 Scope = Callable[[Caller | None], sa.ColumnElement[bool] | None]
 Values = Mapping[str, Any]
@@ -26,7 +26,12 @@ class References:
     """The references of one entity. `scopes` has the scope of each table; it is set once all entities are known."""
 
     def __init__(self, columns: Mapping[str, Column], statements: Statements) -> None:
-        self.columns = {name: column.column for name, column in columns.items() if column.column.foreign_keys}
+        self.columns = {
+            name: column.column
+            for name, column in columns.items()
+            if any(key.constraint is None or len(key.constraint.elements) == 1 for key in column.column.foreign_keys)
+        }
+        self._longer = [_LongReference(one, columns) for one in _long_constraints(columns)]
         self.scopes: Mapping[str, Scope] = {}
         self._statements = statements
 
@@ -57,7 +62,33 @@ class References:
                 if hidden and row.get(name) in hidden:
                     found.append((position, _not_found(name, column, row[name])))
                     break
+        for reference in self._longer:
+            asked_rows = {key for row in rows if (key := reference.key_of(row)) is not None}
+            hidden_rows = asked_rows and asked_rows - self._visible_rows(unit, reference, asked_rows)
+            for position, row in enumerate(rows):
+                if hidden_rows and reference.key_of(row) in hidden_rows:
+                    found.append((position, reference.error(row)))
+                    break
         return sorted(found, key=lambda one: one[0])[:1]
+
+    def _visible_rows(
+        self, unit: UnitOfWork, reference: "_LongReference", asked: set[tuple[Any, ...]], *, scoped: bool = True
+    ) -> set[tuple[Any, ...]]:
+        """The same as `_visible` for a reference of several columns. Without `scoped`, those that exist."""
+        scope = self.scopes.get(reference.targets[0].table.fullname) if scoped else None
+        predicate = Predicate(scope(unit.caller) if scope else None)
+        if scoped and predicate.clause is None:
+            return asked
+        seen = set()
+        for _start, chunk in chunked(list(asked), columns=len(reference.targets)):
+            bound = {
+                numbered(name, number): part
+                for number, key in enumerate(chunk)
+                for name, part in zip(key_names(len(key)), key, strict=True)
+            }
+            rows = unit.run(self._statements.visible_rows(reference.targets, len(chunk), predicate), bound, predicate)
+            seen |= {tuple(row[str(target.key)] for target in reference.targets) for row in rows}
+        return seen
 
     def _visible(self, unit: UnitOfWork, target: sa.Column[Any], asked: set[Any]) -> set[Any]:
         """Return those of the values that name a row in the caller's scope; all of them if there is no scope."""
@@ -87,7 +118,46 @@ class References:
                 is_broken = _is_key_of(column, error.constraint)
             if is_broken:
                 return _not_found(name, column, value)
-        return StillReferencedError()
+        broken = next((one for one in self._longer if self._is_broken(unit, one, error, values)), None)
+        return StillReferencedError() if broken is None else broken.error(values)
+
+    def _is_broken(self, unit: UnitOfWork, reference: "_LongReference", error: ForeignKeyError, values: Values) -> bool:
+        """Return whether the database rejected this reference of a row."""
+        key = reference.key_of(values)
+        if key is None:
+            return False
+        if error.constraint is None:
+            return not self._visible_rows(unit, reference, {key}, scoped=False)
+        return is_named(reference.constraint, error.constraint)
+
+
+class _LongReference:
+    """A foreign key of several columns."""
+
+    def __init__(self, constraint: sa.ForeignKeyConstraint, columns: Mapping[str, Column]) -> None:
+        self.constraint = constraint
+        names = {column.column: name for name, column in columns.items()}
+        self.names = tuple(names[element.parent] for element in constraint.elements)
+        self.targets = tuple(element.column for element in constraint.elements)
+
+    def key_of(self, row: Values) -> tuple[Any, ...] | None:
+        """Return the key that a row refers to, or None if a part of it is null or left out."""
+        key = tuple(row.get(name) for name in self.names)
+        return None if None in key else key
+
+    def error(self, row: Values) -> ReferenceNotFoundError:
+        """Return the error of a row that refers to nothing."""
+        values = ", ".join(str(row[name]) for name in self.names)
+        targets = ", ".join(target.name for target in self.targets)
+        return ReferenceNotFoundError(f"{', '.join(self.names)}: there is nothing with the {targets} {values}.")
+
+
+def _long_constraints(columns: Mapping[str, Column]) -> list[sa.ForeignKeyConstraint]:
+    """Return the foreign keys of several columns, all of which the entity has."""
+    own = {column.column for column in columns.values()}
+    found = {key.constraint for column in own for key in column.foreign_keys if key.constraint is not None}
+    longer = [one for one in found if len(one.elements) > 1 and all(element.parent in own for element in one.elements)]
+    return sorted(longer, key=lambda one: str(one.name))
 
 
 def _not_found(name: str, column: sa.Column[Any], value: Any) -> ReferenceNotFoundError:

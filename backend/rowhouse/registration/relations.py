@@ -186,6 +186,8 @@ def _references(resource: Resource, resources: Iterable[Resource]) -> list[_Refe
     found = []
     for column in resource.columns.values():
         for key in column.column.foreign_keys:
+            if key.constraint is not None and len(key.constraint.elements) > 1:
+                continue  # a part of a longer reference says nothing by itself
             target = by_table.get(key.column.table)
             remote = target.column_of(key.column) if target else None
             if target and remote and column.is_public and remote.is_public:

@@ -145,6 +145,7 @@ FIELD_TYPES: list[FieldType] = [
         filtering=Filtering.NULL,
         read_cell=csv_cells.read_text,
         write_cell=csv_cells.write_text,
+        is_text=True,  # an empty cell is no bytes
         archive=Base64,
     ),
     # Columns with a type of the project's own, which may sort its values.

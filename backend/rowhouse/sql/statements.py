@@ -68,6 +68,7 @@ class Statements:
         self.delete = cache(self._delete)
         self.exists = cache(self._exists)
         self.visible = cache(self._visible)
+        self.visible_rows = cache(self._visible_rows)
         self.insert_many = cache(self._insert_many)
         self.lock_many = cache(self._lock_many)
         self.update_many = cache(self._update_many)
@@ -180,6 +181,13 @@ class Statements:
         """Those of `size` values of another table's column whose rows meet `predicate`. Binds numbered `_row_key`s."""
         given = [sa.bindparam(numbered(ROW_KEY, row), type_=target.type) for row in range(size)]
         return self._compile(_where(sa.select(target).where(target.in_(given)), predicate), [target], predicate)
+
+    def _visible_rows(self, targets: tuple[sa.Column[Any], ...], size: int, predicate: Predicate) -> CompiledStatement:
+        """The same for values of several columns. Binds numbered parts of `_row_key`s."""
+        kinds = {name: target.type for name, target in zip(key_names(len(targets)), targets, strict=True)}
+        given = values_table(kinds, size, self._dialect)
+        found = sa.select(*targets).where(sa.tuple_(*targets).in_(sa.select(*given.c)))
+        return CompiledStatement(_where(found, predicate), self._dialect, columns=targets, predicate=predicate)
 
     def _insert_many(self, names: tuple[str, ...], size: int) -> CompiledStatement:
         """Insert `size` rows. Binds numbered columns."""

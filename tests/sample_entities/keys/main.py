@@ -12,6 +12,7 @@ from tests.sample_entities.keys.models import (
     Enrolment,
     Favourite,
     Friendship,
+    Grade,
     Hero,
     Holiday,
     Lease,
@@ -37,6 +38,7 @@ registry.register(Serial, write=ADMIN)
 registry.register(Student, write=ADMIN)
 registry.register(Course, write=ADMIN)
 registry.register(Enrolment, read=ANYONE, write=ADMIN, soft_delete=True, history=True)
+registry.register(Grade, write=ADMIN)
 registry.register(Friendship, write=ADMIN)
 registry.register(Favourite, owner="user_id", history=True)
 registry.register(Lease, write=ADMIN, exact_count_limit=1000)

@@ -114,6 +114,19 @@ class Enrolment(Plain, table=True):
     grade: int | None = Field(default=None, index=False)
 
 
+class Grade(Plain, table=True):
+    """Refers to a key of two columns."""
+
+    __table_args__ = (
+        sa.ForeignKeyConstraint(["student_id", "course_code"], ["enrolment.student_id", "enrolment.course_code"]),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    student_id: int | None = Field(default=None, index=True)
+    course_code: str | None = Field(default=None, index=False, max_length=60)
+    points: int = Field(ge=0, le=100, index=False)
+
+
 class Friendship(Plain, table=True):
     """A key and nothing else, as SQLModel's documentation writes a link."""
 
