@@ -3,18 +3,22 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
+from rowhouse import RegistrationError
 from rowhouse.core.settings import Settings
+from rowhouse.registration.relations import relations_of
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET, sign_in, sign_up, unique
 from tests.databases import Databases
 from tests.fast_client import QuickClient
 from tests.sample_entities.library.main import create_app
-from tests.sample_entities.library.models import create_tables
+from tests.sample_entities.library.main import registry as library
+from tests.sample_entities.library.models import Book, create_tables
 from tests.statement_counter import statements_sent
 
 Row = dict[str, Any]
@@ -257,9 +261,10 @@ def test_links_in_batches_take_as_many_statements_for_many_rows(client: TestClie
     answer = client.post(f"{API}/books/batch", json=wrong)
     assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (409, ["body", 1, "label_ids", 1])
     assert listed(client, "books", title__in=",".join(one["title"] for one in wrong)) == []
-    book = made(client, "books", title=unique())
+    (book,) = client.post(f"{API}/books/batch", json=[{"title": unique()}]).json()
     answer = client.patch(f"{API}/books/batch", json=[{"id": book["id"], "label_ids": [0]}])
     assert answer.status_code == 409
+    assert client.patch(f"{API}/books/batch", json=[{"id": book["id"], "pages": 7}]).status_code == 200
 
 
 def test_links_go_with_their_row_and_stand_in_its_history(client: TestClient) -> None:
@@ -307,6 +312,7 @@ def test_members_and_filters_are_documented(client: TestClient) -> None:
         assert (member["type"], member["items"], member["maxItems"]) == ("array", {"type": "integer"}, 1000)
         assert "label_ids" not in schemas[name].get("required", [])
     assert "label_ids" not in schemas["BookPublic"]["properties"]
+    assert "label_ids" in schemas["BookState"]["properties"]
     shown = document["components"]["parameters"]["reviews"]
     patterns = shown["schema"]["patternProperties"]
     for name, value in (("reviews__rating__gte", "integer"), ("reviews__owner_id__in", "string")):
@@ -322,3 +328,11 @@ def test_members_and_filters_are_documented(client: TestClient) -> None:
     assert schemas["AuthorEmbedded"]["properties"]["portrait"]["anyOf"][0] == {
         "$ref": "#/components/schemas/PortraitPublic"
     }
+
+
+def test_a_member_with_the_name_of_the_links_is_refused() -> None:
+    resources = [line.resource for line in library.registrations.values()]
+    books = next(resource for resource in resources if resource.model is Book)
+    crowded = replace(books, columns={**books.columns, "label_ids": books.columns["title"]})
+    with pytest.raises(RegistrationError, match="rename that member or the Relationship"):
+        relations_of([crowded, *resources], readable={"labels"})

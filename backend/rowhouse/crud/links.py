@@ -18,7 +18,7 @@ from rowhouse.crud.related import RelatedRows
 from rowhouse.db.compiled import CompiledStatement, Predicate, Row
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.history.entries import Action
-from rowhouse.query.resource import Resource
+from rowhouse.query.resource import Link, Resource
 from rowhouse.sql.chunks import chunked, pad_to_power_of_two
 from rowhouse.sql.statements import ROW_KEY, numbered
 
@@ -30,10 +30,7 @@ Pairs = dict[Any, set[Any]]
 class LinkSet:
     """The pairs of one link table, as the rows of one entity see them."""
 
-    def __init__(self, related: RelatedRows, dialect: sa.Dialect) -> None:
-        link = related.relation.link
-        if link is None:
-            raise TypeError(f"{related.relation.name} has no link table")
+    def __init__(self, related: RelatedRows, link: Link, dialect: sa.Dialect) -> None:
         self.related = related
         self._table = link.table
         self._near, self._far = link.table.columns[link.near], link.table.columns[link.far]
@@ -130,7 +127,12 @@ class LinkedVerbs(CRUDBase[Any]):
     def connect(self, related: Mapping[str, RelatedRows]) -> None:
         """Keep the relations, and prepare the members that write them."""
         super().connect(related)
-        self.links = {member: LinkSet(related[name], self.dialect) for member, name in self.link_members.items()}
+        found = {member: related[name] for member, name in self.link_members.items()}
+        self.links = {
+            member: LinkSet(one, link, self.dialect)
+            for member, one in found.items()
+            if (link := one.relation.link) is not None
+        }
 
     def create(self, unit: UnitOfWork, values: Mapping[str, Any]) -> Row:
         """Insert a row, and its links. See `CRUDBase.create`.
@@ -241,10 +243,9 @@ class LinkedVerbs(CRUDBase[Any]):
         """Replace the links of rows, and record it."""
         keys = [self.key_of(row) for row in rows]
         changed: dict[Any, tuple[Row, Row]] = {key: ({}, {}) for key in keys}
-        for member, link in self.links.items():
+        for member in dict.fromkeys(name for one in given for name in one):
+            link = self.links[member]
             after: Pairs = {key: set(one[member]) for key, one in zip(keys, given, strict=True) if member in one}
-            if not after:
-                continue
             before: Pairs = {key: set() for key in after} if is_new else link.read(unit, list(after))
             # Links to rows that the caller does not see stay as they are.
             seen = link.seen(unit, (far for found in before.values() for far in found))

@@ -5,7 +5,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from rowhouse.core.errors import RowhouseError
 from rowhouse.core.security import Caller
 from rowhouse.crud.hooks import Hooks
 from rowhouse.db.compiled import Predicate, Row
@@ -46,14 +45,6 @@ class RelatedRows:
         self.relation.target.read.check(caller)
         if self.link is not None:
             self.link.resource.read.check(caller)
-
-    def may_read(self, caller: Caller | None) -> bool:
-        """Return whether `check_read` lets the caller pass."""
-        try:
-            self.check_read(caller)
-        except RowhouseError:
-            return False
-        return True
 
     def read(self, unit: UnitOfWork, values: Sequence[Any], *, limit: int) -> list[tuple[Any, Row]]:
         """Return the visible rows that are related to rows with these values, each with its value, in key order."""

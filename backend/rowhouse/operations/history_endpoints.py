@@ -136,7 +136,7 @@ def restore_route(resource: Resource, endpoints: HistoryEndpoints) -> GeneratedR
 def history_route(resource: Resource, endpoints: HistoryEndpoints) -> GeneratedRoute:
     """Return the route `GET /books/{id}/history`."""
     name = singular_name(resource)
-    page = Deferred(lambda: Page[entry_schema(resource)])  # type: ignore[misc]  # the schema is made at run time
+    page = Deferred(lambda: Page[entry_schema(endpoints.resource)])  # type: ignore[misc]  # the schema is made at run time
     return generated_route(
         resource, "/{id}/history", policy=resource.read, work=endpoints.list_history, writes=False, methods=["GET"],
         operation_id=f"list_{name}_history", summary=f"List the changes of {one_row(resource)}",

@@ -39,8 +39,8 @@ class RelatedFilters:
         """Return the relation and the filter of a parameter, or None if it is no such filter."""
         relation, _, inner = name.partition(SEPARATOR)
         target = self._related.get(relation)
-        entry = None if target is None or inner in target.aliases else target.filters.get(inner)
-        return None if entry is None else (relation, replace(entry, name=name))
+        is_known = target is not None and inner in target.filters and inner not in target.aliases
+        return self._existing(name) if is_known else None
 
     def takes_list(self, name: str) -> bool:
         """Return whether the value is a list, written with commas."""
@@ -61,10 +61,9 @@ class RelatedFilters:
         return dict(found)
 
     def _existing(self, name: str) -> tuple[str, Filter]:
-        found = self.find(name)
-        if found is None:
-            raise LookupError(f"{name} is no filter by a relation")
-        return found
+        """Return the relation and the filter of a parameter that exists."""
+        relation, _, inner = name.partition(SEPARATOR)
+        return relation, replace(self._related[relation].filters[inner], name=name)
 
     def openapi(self) -> list[dict[str, Any]]:
         """Return a parameter for each relation: an object, whose members are the query parameters."""

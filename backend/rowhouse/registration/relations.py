@@ -5,7 +5,6 @@ A `Relationship` of a class makes a relation with its name. Where there is none,
 that refers to it. Only public columns make relations, so that `expand` shows nothing that the row does not.
 """
 
-import re
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -127,9 +126,8 @@ def _member(resource: Resource, relation: str, target: Resource) -> str:
         RegistrationError: the class has a member of that name.
     """
     one = singular_snake(target.name)
-    if relation not in (f"{one}s", f"{one}es", plural(target.name).replace("-", "_")):
-        one = re.sub(r"ies$", "y", relation) if relation.endswith("ies") else relation.removesuffix("s")
-    name = f"{one}_ids"
+    is_plural = relation in (f"{one}s", f"{one}es", plural(target.name).replace("-", "_"))
+    name = f"{one if is_plural else relation.removesuffix('s')}_ids"
     if name in resource.columns or name in resource.schemas.public.model_fields:
         raise RegistrationError(
             f"{resource.name}.{relation}: its links are written by {name!r}, which is a member already; "

@@ -8,7 +8,7 @@ from sqlalchemy.orm import registry
 from sqlmodel import Field, Relationship, SQLModel
 
 from rowhouse import Entity
-from tests.sample_entities.metadata import new_metadata
+from tests.sample_entities.metadata import new_metadata, table_of
 
 metadata = new_metadata()
 mapped = registry(metadata=metadata)
@@ -46,12 +46,28 @@ class Publisher(LibraryEntity, table=True):
     books: list["Book"] = Relationship(back_populates="house")
 
 
+class Shelf(LibraryEntity, table=True):
+    """It is not registered."""
+
+    __tablename__ = "shelves"
+
+    name: str = Field(max_length=60)
+
+
 class Author(LibraryEntity, table=True):
-    """Has a portrait at most."""
+    """Has a portrait at most, and the labels of the books, which no single link leads to."""
 
     name: str = Field(max_length=60, index=True)
     portrait: Optional["Portrait"] = Relationship(back_populates="sitter", sa_relationship_kwargs={"uselist": False})
     books: list["Book"] = Relationship(back_populates="writer")
+    labels: list["Label"] = Relationship(
+        sa_relationship_kwargs={
+            "secondary": lambda: sa.join(table_of(Book), table_of(BookLabel)),
+            "primaryjoin": "Author.id == Book.author_id",
+            "secondaryjoin": "BookLabel.label_id == Label.id",
+            "viewonly": True,
+        }
+    )
 
 
 class Portrait(LibraryEntity, table=True):
@@ -59,7 +75,9 @@ class Portrait(LibraryEntity, table=True):
 
     author_id: int = Field(foreign_key="authors.id", unique=True)
     painter: str = Field(default="unknown", max_length=60)
+    shelf_id: int | None = Field(default=None, foreign_key="shelves.id", index=True)
     sitter: Author = Relationship(back_populates="portrait")
+    shelf: Shelf | None = Relationship()
 
 
 class Label(LibraryEntity, table=True):
@@ -99,6 +117,21 @@ class Book(LibraryEntity, table=True):
         back_populates="books", link_model=Loan, sa_relationship_kwargs={"viewonly": True}
     )
     reviews: list["Review"] = Relationship(back_populates="book")
+    hidden_labels: list[Label] = Relationship(
+        sa_relationship_kwargs={
+            "secondary": "book_labels",
+            "secondaryjoin": "and_(BookLabel.label_id == Label.id, Label.is_hidden)",
+            "viewonly": True,
+        }
+    )
+    peers: list["Book"] = Relationship(
+        sa_relationship_kwargs={
+            "primaryjoin": "and_(foreign(Book.author_id) == remote(Book.author_id), "
+            "foreign(Book.publisher_id) == remote(Book.publisher_id))",
+            "uselist": True,
+            "viewonly": True,
+        }
+    )
     praise: list["Review"] = Relationship(
         sa_relationship_kwargs={
             "viewonly": True,
