@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from rowhouse.registration.registry import Registration
-from tests.contract.entity_client import EntityClient, Headers
+from tests.contract.entity_client import EntityClient, Headers, RunningApp
 from tests.contract.problems import faulty_members
 from tests.contract.registrations import every_entity
 
@@ -20,14 +19,9 @@ def only(rows: list[dict[str, Any]]) -> str:
     return ",".join(str(row["id"]) for row in rows)
 
 
-def books(registration: Registration) -> bool:
-    """Select the books of the sample shop."""
-    return registration.resource.path == "books"
-
-
-@every_entity("list", where=books)
-def test_sums_of_money_are_exact(entity: EntityClient) -> None:
+def test_sums_of_money_are_exact(shop_app: RunningApp) -> None:
     """Tenths do not drift, an average has six decimals, nulls count for nothing."""
+    entity = shop_app.entity("books")
     rows = [entity.make(price=price, stock=stock) for price, stock in ((0.1, 1), (0.2, 1), (0.4, 0))]
     found = aggregate(entity, id__in=only(rows), sum="price,stock", avg="price,stock", min="price", max="stock")
     assert found == (
@@ -38,9 +32,9 @@ def test_sums_of_money_are_exact(entity: EntityClient) -> None:
     assert empty == '{"items":[{"count":0,"sum":{"price":null},"avg":{"stock":null},"max":{"title":null}}]}'
 
 
-@every_entity("list", where=books)
-def test_groups_are_sorted_and_cut(entity: EntityClient) -> None:
+def test_groups_are_sorted_and_cut(shop_app: RunningApp) -> None:
     """By what is asked for, the groups break ties; `skip` and `limit` cut."""
+    entity = shop_app.entity("books")
     rows = [entity.make(stock=stock, price=price) for stock, price in ((3, 1), (1, 2), (3, 4), (2, 3))]
     query = {"id__in": only(rows), "group_by": "stock", "sum": "price"}
     assert aggregate(entity, **query, sort="-sum__price,stock") == (
@@ -53,9 +47,9 @@ def test_groups_are_sorted_and_cut(entity: EntityClient) -> None:
     assert faulty_members(entity.call("GET", "/aggregate", params={"count": "false"})) == {"count"}
 
 
-@every_entity("list", where=books)
-def test_more_than_a_thousand_groups_are_422(entity: EntityClient) -> None:
+def test_more_than_a_thousand_groups_are_422(shop_app: RunningApp) -> None:
     """The error says what to do."""
+    entity = shop_app.entity("books")
     bodies = [entity.body() for _ in range(1001)]
     assert entity.call("POST", "/batch", json=bodies[:1000]).status_code == 201
     entity.make()

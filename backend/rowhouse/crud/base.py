@@ -8,9 +8,9 @@ from typing import Any
 
 from rowhouse.core.clock import now
 from rowhouse.core.errors import ConflictError
-from rowhouse.crud.batch import BatchVerbs
 from rowhouse.crud.batch_errors import SINGLE_ROW
 from rowhouse.crud.hooks import ModelT
+from rowhouse.crud.upsert import UpsertVerbs
 from rowhouse.db.compiled import EVERYTHING, Predicate, Row
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.history.entries import Action
@@ -18,7 +18,7 @@ from rowhouse.query.resource import Resource
 from rowhouse.sql.statements import ROW_KEY
 
 
-class CRUDBase(BatchVerbs[ModelT]):
+class CRUDBase(UpsertVerbs[ModelT]):
     """List, get, create, update, delete and restore rows of one entity. Subclass it to change a rule.
 
     Example:

@@ -3,17 +3,18 @@
 They know headers, bodies and status codes. `CRUDBase` knows the rows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, cached_property
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic_core import CoreSchema, SchemaSerializer, SchemaValidator, core_schema
+from pydantic_core import CoreSchema, SchemaSerializer, SchemaValidator, core_schema, to_json
 from starlette.responses import Response
 
 from rowhouse.core.errors import EmptyUpdateError, InvalidInputError
 from rowhouse.core.policy import Policy
 from rowhouse.crud.base import CRUDBase
+from rowhouse.crud.upsert import Element, Names, unique_keys
 from rowhouse.db.compiled import Row
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.transition import Transition
@@ -24,6 +25,7 @@ from rowhouse.query.projection import Projection, ProjectionParameters
 from rowhouse.query.resource import Resource
 
 MAX_BATCH = 1000
+ON = "on"
 
 
 class Endpoints:
@@ -160,14 +162,44 @@ class Endpoints:
         return Response(status_code=204)
 
     def create_rows(self, request: OperationRequest, unit: UnitOfWork) -> Response:
-        """Insert many rows, all or none."""
+        """Insert many rows, all or none. With `on`, change those that exist."""
         request.authorize(unit, self.resource.write)
-        request.reject_query()
+        on = self.parse_on(request)
         bodies = self.parse(self._creations, request.body)
+        if on is not None:
+            return request.once(unit, lambda: self._upsert_rows(unit, elements_of(bodies), on))
         return request.once(unit, lambda: self._create_rows(unit, [body.__dict__ for body in bodies]))
 
     def _create_rows(self, unit: UnitOfWork, values: list[Row]) -> Response:
         return Response(self._rows.to_json(self.crud.create_many(unit, values), warnings=False), 201, media_type=JSON)
+
+    @cached_property
+    def unique_keys(self) -> Mapping[str, Names]:
+        """The unique keys that `on` may name, by its value."""
+        return unique_keys(self.resource)
+
+    def parse_on(self, request: OperationRequest) -> Names | None:
+        """Return the columns of the unique key that `on` names, or None without it.
+
+        Raises:
+            InvalidInputError: 422 if it names no unique key, or for another parameter.
+        """
+        if not request.query:
+            return None
+        keys = self.unique_keys
+        given = request.parameters(*([ON] if keys else ())).get(ON)
+        if given is not None and given not in keys:
+            message = f"Input should be {' or '.join(map(repr, keys))}"
+            raise InvalidInputError.at("query", ON, message=message, kind="enum")
+        return None if given is None else keys[given]
+
+    def _upsert_rows(self, unit: UnitOfWork, elements: Sequence[Element], on: Names) -> Response:
+        done = self.crud.upsert_many(unit, elements, on=on)
+        number = sum(done.created)
+        outcomes = ["created" if is_new else "updated" for is_new in done.created]
+        head = to_json({"created": number, "updated": len(outcomes) - number, "outcomes": outcomes})
+        items = self._rows.to_json(done.rows, warnings=False)
+        return Response(head[:-1] + b',"items":' + items + b"}", media_type=JSON)
 
     def update_rows(self, request: OperationRequest, unit: UnitOfWork) -> Response:
         """Change many rows, all or none."""
@@ -229,6 +261,11 @@ class Endpoints:
         return Response(
             self._row.to_json(row, warnings=False), status, {"ETag": self.crud.version(row), **(headers or {})}, JSON
         )
+
+
+def elements_of(bodies: Iterable[BaseModel]) -> list[Element]:
+    """Return validated bodies as elements of an upsert."""
+    return [Element(body.__dict__, frozenset(body.model_fields_set)) for body in bodies]
 
 
 def _one_and_many(kind: Any) -> tuple[Any, SchemaValidator]:

@@ -83,7 +83,12 @@ class OperationRequest:
                 raise InvalidInputError.at("query", name, message=message, kind="extra_forbidden")
         return given
 
+    @property
+    def _whole(self) -> bytes:
+        """What tells a request from others of its path: its body, and its query if it has one."""
+        return self.query + b"\n" + self.body if self.query else self.body
+
     def once(self, unit: UnitOfWork, work: Callable[[], Response]) -> Response:
         """Return the response of `work`, or that of an earlier request with the same `Idempotency-Key`."""
         key = self.headers.get(b"idempotency-key")
-        return work() if key is None else run_once(unit, KeyedRequest(key, self.path, self.body), work)
+        return work() if key is None else run_once(unit, KeyedRequest(key, self.path, self._whole), work)

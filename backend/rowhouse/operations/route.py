@@ -5,7 +5,7 @@ solving is not needed, because the schemas that describe the input also parse it
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from functools import partial
 from typing import Annotated, Any, NamedTuple
 
@@ -212,6 +212,16 @@ def row_id(entity: str) -> Any:
         BookId = Annotated[int, row_id("Book")]
     """
     return Path(alias="id", ge=-(2**31), le=2**31 - 1, description=f"The id of the {entity}.")
+
+
+def on_parameter(keys: Iterable[str]) -> list[dict[str, Any]]:
+    """Return the parameter `on` for OpenAPI; none for an entity without unique keys."""
+    names = list(keys)
+    if not names:
+        return []
+    text = "A unique key: rows that exist with its values are changed, the others created."
+    described = {"name": "on", "in": "query", "required": False, "description": text}
+    return [{**described, "schema": {"type": "string", "enum": names}}]
 
 
 def singular_name(resource: Resource) -> str:

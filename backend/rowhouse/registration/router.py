@@ -1,10 +1,11 @@
 """The router factory: the generated routes of a registered entity, with their names, inputs and responses."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Body
+from pydantic import Field
 from pydantic_core import to_jsonable_python
 
 from rowhouse.core.openapi import TRANSITION, header, problem_responses
@@ -24,6 +25,7 @@ from rowhouse.operations.route import (
     Deferred,
     GeneratedRoute,
     generated_route,
+    on_parameter,
     one_row,
     path_key,
     plural_name,
@@ -33,6 +35,7 @@ from rowhouse.query.pagination import EstimatedPage, Page
 from rowhouse.query.parameters import schema_of
 from rowhouse.query.resource import Resource
 from rowhouse.requests.idempotency import IDEMPOTENCY_KEY, REPLAYED
+from rowhouse.schemas.derivation import build_model
 from rowhouse.transfer.exporter import export_route
 from rowhouse.transfer.importer import import_route
 
@@ -108,16 +111,34 @@ def _create(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
 
 
 def _create_batch(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
-    name, body = plural_name(resource), _batch(resource.schemas.create)
+    name, body, keys = plural_name(resource), _batch(resource.schemas.create), endpoints.unique_keys
     rows: Any = list[resource.schemas.public]  # type: ignore[name-defined]  # the schema is made at run time
     return generated_route(
         resource, "/batch", policy=resource.write, body=body, work=endpoints.create_rows, writes=True,
         methods=["POST"], status_code=201, operation_id=f"create_{name}",
         summary=f"Create many {name.replace('_', ' ')}", response_model=rows,
-        description=f"Insert 1 to {MAX_BATCH:,} rows, all or none. An error names the element.",
-        openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
-        responses={201: {"headers": REPLAYED}, **problem_responses(400, 401, 403, 409, 413, 415, 422, 503)},
+        description=f"Insert 1 to {MAX_BATCH:,} rows, all or none. An error names the element."
+        + (" With `on`, the rows that exist are changed." if keys else ""),
+        openapi_extra={"parameters": [*on_parameter(keys), IDEMPOTENCY_KEY]},
+        responses=Deferred(lambda: {201: {"headers": REPLAYED}, **_upserted(resource, keys),
+                                    **problem_responses(400, 401, 403, 409, 413, 415, 422, 503)}),
     )  # fmt: skip
+
+
+def _upserted(resource: Resource, keys: Collection[str]) -> dict[int, Any]:
+    """Return the response with `on`; none for an entity without unique keys."""
+    if not keys:
+        return {}
+    rows: Any = list[resource.schemas.public]  # type: ignore[name-defined]  # as above
+    outcomes: Any = list[Literal["created", "updated"]]
+    members = {
+        "created": (int, Field(description="The number of new rows.")),
+        "updated": (int, Field(description="The number of changed rows.")),
+        "outcomes": (outcomes, Field(description="The outcome of each element.")),
+        "items": (rows, Field(description="The rows as stored, in the order of the elements.")),
+    }
+    model = build_model(f"{resource.name}Upserted", members)
+    return {200: {"description": "The outcome with `on`.", "model": model, "headers": REPLAYED}}
 
 
 def _batch(schema: Any) -> Any:
