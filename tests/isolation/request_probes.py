@@ -136,7 +136,7 @@ PARAMETERS: dict[Operation, frozenset[str]] = {
     ("get", ""): WINDOW | SELECTION | {"expand"},
     ("get", "/export"): SELECTION | {"format"},
     ("get", "/aggregate"): AGGREGATE,
-    ("post", "/import"): frozenset({"Idempotency-Key"}),
+    ("post", "/import"): frozenset({"Idempotency-Key", "on"}),
     ("post", "/{id}/restore"): frozenset({"id"}),
     ("get", "/{id}/history"): WINDOW | SELECTION | {"id"},
     ("post", ""): frozenset({"Idempotency-Key"}),
@@ -144,7 +144,7 @@ PARAMETERS: dict[Operation, frozenset[str]] = {
     ("patch", "/{id}"): frozenset({"id", "If-Match"}),
     ("put", "/{id}"): frozenset({"id", "If-Match"}),
     ("delete", "/{id}"): frozenset({"id", "If-Match"}),
-    ("post", "/batch"): frozenset({"Idempotency-Key"}),
+    ("post", "/batch"): frozenset({"Idempotency-Key", "on"}),
     ("delete", "/batch"): frozenset({"ids"}),
     STEP: frozenset({"id", "If-Match", "Idempotency-Key"}),
 }

@@ -176,9 +176,9 @@ class Importer:
                     raise
                 position, error.element = error.element, None
                 entries = _at(done + position, chunk[position], _entries(error))
-                raise error.listing(
-                    entries, detail=f"{entries[0]['msg'][:1].upper()}{entries[0]['msg'][1:]}"
-                ) from error
+                message = entries[0]["msg"]
+                error.listing(entries, detail=f"{message[:1].upper()}{message[1:]}")
+                raise
             done += len(chunk)
         self._count(unit, done)
         return Response(Upserted(created=created, updated=done - created).model_dump_json().encode(), media_type=JSON)
