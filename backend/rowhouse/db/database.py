@@ -19,7 +19,7 @@ from rowhouse.db.compiled import CompiledStatement
 from rowhouse.db.engine import Driver, create_engine, driver_of
 from rowhouse.db.integrity import ConstraintCatalog, ForeignKeyError, translate
 from rowhouse.db.statement_monitor import MONITORED, StatementMonitor
-from rowhouse.metrics.layout import CONNECTIONS
+from rowhouse.metrics.layout import CONNECTIONS, STATEMENT_SECONDS, STATEMENTS
 from rowhouse.metrics.recorder import Metrics
 
 DRIVER_ERRORS = (sqlite3.Error, psycopg.Error)
@@ -29,12 +29,14 @@ STATEMENT_ERRORS = (sa.exc.DBAPIError, *DRIVER_ERRORS)
 class ThreadConnection:
     """The connection of one thread: SQLAlchemy's, and the driver below it for compiled statements."""
 
-    __slots__ = ("connection", "driver", "started")
+    __slots__ = ("connection", "driver", "seconds", "started", "statements")
 
     def __init__(self, engine: sa.Engine) -> None:
         self.connection = engine.connect()
         self.driver: Driver = driver_of(self.connection)
         self.started: float | None = None
+        # How many statements have run, and for how long.
+        self.statements, self.seconds = 0, 0.0
         self.connection.info[MONITORED] = self
 
     def stop(self) -> None:
@@ -63,6 +65,8 @@ class Database:
         self.catalog = ConstraintCatalog(metadata)
         self._local = threading.local()
         self._connections: list[ThreadConnection] = []
+        # The statements of connections that are closed, and those that the metrics have: their number and seconds.
+        self._discarded, self._published = (0, 0.0), (0, 0.0)
         # For what an application stores with its database, like SQLAlchemy's own `info`.
         self.info: dict[str, Any] = {}
         self._statements: dict[str, CompiledStatement] = {}
@@ -70,6 +74,17 @@ class Database:
         self.monitor = StatementMonitor(
             self.engine, slow_ms=settings.slow_statement_ms, seconds=settings.statement_seconds, metrics=metrics
         )
+        if metrics is not None:
+            metrics.publishers.append(self._publish)
+
+    def _publish(self) -> None:
+        metrics: Any = self.metrics
+        number = self._discarded[0] + sum(one.statements for one in list(self._connections))
+        seconds = self._discarded[1] + sum(one.seconds for one in list(self._connections))
+        metrics.add(STATEMENTS, number - self._published[0])
+        metrics.add(STATEMENT_SECONDS, seconds - self._published[1])
+        metrics.cells[CONNECTIONS] = len(self._connections)
+        self._published = number, seconds
 
     def statement_for(self, name: str, make: Callable[[sa.Dialect], CompiledStatement]) -> CompiledStatement:
         """Return the statement called `name`. The first call compiles it with `make` for this database's dialect."""
@@ -100,8 +115,6 @@ class Database:
                 raise DatabaseError from error
             self._local.connection = found
             self._connections.append(found)
-            if self.metrics is not None:
-                self.metrics.add(CONNECTIONS)
             self.monitor.start(self._connections)
         return found
 
@@ -118,8 +131,7 @@ class Database:
         if found is not None:
             self._local.connection = None
             self._connections.remove(found)
-            if self.metrics is not None:
-                self.metrics.add(CONNECTIONS, -1)
+            self._discarded = self._discarded[0] + found.statements, self._discarded[1] + found.seconds
             found.connection.invalidate()
             found.connection.close()
 

@@ -69,6 +69,8 @@ class StatementMonitor:
 
     def _watch(self, connections: Collection[MonitoredConnection]) -> None:
         while not self._is_over.wait(min(self._seconds / 4, 1)):
+            if self._metrics is not None:
+                self._metrics.publish()
             present = perf_counter()
             for connection in list(connections):
                 started = connection.started

@@ -21,7 +21,7 @@ from rowhouse.core.settings import Settings
 from rowhouse.db.compiled import EVERYTHING, CompiledStatement, Predicate, Row
 from rowhouse.db.database import DRIVER_ERRORS, STATEMENT_ERRORS, Database
 from rowhouse.db.integrity import is_disconnect, is_read_only
-from rowhouse.metrics.layout import LOCK_WAIT_SECONDS, LOCK_WAITS, STATEMENT_SECONDS, STATEMENTS
+from rowhouse.metrics.layout import LOCK_WAIT_SECONDS, LOCK_WAITS
 from rowhouse.metrics.recorder import Stopwatch
 
 UNIT = "rowhouse_unit_of_work"
@@ -190,10 +190,9 @@ class UnitOfWork:
             raise self.database.translate_error(error) from error
         finally:
             connection.started = None
-            seconds, metrics = perf_counter() - started, self.database.metrics
-            if metrics is not None:
-                metrics.cells[STATEMENTS] += 1
-                metrics.cells[STATEMENT_SECONDS] += seconds
+            seconds = perf_counter() - started
+            connection.statements += 1
+            connection.seconds += seconds
             if seconds >= self.database.monitor.slow_seconds:
                 self.database.monitor.log_if_slow(started, statement.text)
 

@@ -11,7 +11,9 @@ from typing import Literal
 
 Kind = Literal["counter", "gauge", "histogram"]
 # Upper bounds in seconds.
-WAIT_BOUNDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+# A shorter wait is not recorded: it is the change of threads alone.
+LONG_WAIT = 0.001
+WAIT_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 # The names of the thread groups are those of `rowhouse.workers.runner.WorkerGroup`.
 GROUPS = ("default", "hashing", "sign_up", "transfer", "probe")
 
@@ -52,7 +54,7 @@ def _labelled(family: Family, label: str, values: Sequence[str]) -> Mapping[str,
 
 
 QUEUE_WAIT = _labelled(
-    Family("rowhouse_queue_wait_seconds", "histogram", "Time that work waited for a thread.", WAIT_BOUNDS),
+    Family("rowhouse_queue_wait_seconds", "histogram", "Waits for a thread of more than a millisecond.", WAIT_BOUNDS),
     "threads",
     GROUPS,
 )

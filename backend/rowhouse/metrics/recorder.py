@@ -7,15 +7,15 @@ event loop alone. Worker threads add to the same array without a lock: CPython s
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 from time import perf_counter
 from typing import Any, NamedTuple
 
 from starlette.types import Scope
 
 from rowhouse.metrics import layout
-from rowhouse.metrics.layout import BUSY, QUEUE_WAIT, WAIT_BOUNDS
 from rowhouse.metrics.store import Store
 
 # Upper bounds of a request's seconds. The bounds of the operations are added.
@@ -24,7 +24,6 @@ CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 # The label of a request that reached no route: an unknown path, or a refusal before the routes.
 NO_OPERATION = "none"
 TOO_MANY, UNAVAILABLE, LAST_STATUS = 429, 503, 599
-WAIT_SUM = len(WAIT_BOUNDS) + 1
 # The key in the `state` of a scope, which copies of the scope share.
 PLACE = "rowhouse_metrics_place"
 
@@ -48,6 +47,8 @@ class Metrics:
         self._store = Store(layout.SIZE)
         self.cells = self._store.cells
         self._places: Mapping[int, int] = {}
+        self.publishers: list[Callable[[], None]] = []
+        self._publishing = Lock()
 
     def open(self, operations: Sequence[Operation]) -> None:
         """Make place for the requests of these operations. Counts so far are kept. Call it before the first request."""
@@ -98,16 +99,17 @@ class Metrics:
         cells[start + bisect_left(self.bounds, seconds)] += 1
         cells[start + self._width - 1] += seconds
 
-    def begin_work(self, group: str, waited: float) -> None:
-        """Record work that a thread of a group begins, and the seconds for which it waited."""
-        cells, start = self.cells, QUEUE_WAIT[group]
-        cells[start + bisect_left(WAIT_BOUNDS, waited)] += 1
-        cells[start + WAIT_SUM] += waited
-        cells[BUSY[group]] += 1
+    def record_wait(self, group: str, seconds: float) -> None:
+        """Record how long work waited for a thread of a group."""
+        cells, start = self.cells, layout.QUEUE_WAIT[group]
+        cells[start + bisect_left(layout.WAIT_BOUNDS, seconds)] += 1
+        cells[start + len(layout.WAIT_BOUNDS) + 1] += seconds
 
-    def end_work(self, group: str) -> None:
-        """Record that the thread is free again."""
-        self.cells[BUSY[group]] -= 1
+    def publish(self) -> None:
+        """Take over what others count on their own, at each scrape and about once a second."""
+        with self._publishing:
+            for publish in self.publishers:
+                publish()
 
     def add(self, place: int, amount: float = 1) -> None:
         """Add to a number, where speed does not matter."""
@@ -118,6 +120,7 @@ class Metrics:
 
         Gauges of a process that has ended do not count.
         """
+        self.publish()
         total, living = [0.0] * len(self.cells), 0
         for cells, is_alive in self._store.numbers():
             numbers = list(cells)

@@ -121,6 +121,11 @@ class WorkerPool:
         self._threads: list[threading.Thread] = []
         self.unfinished = 0  # changed only in the thread of the event loop
 
+    @property
+    def busy(self) -> int:
+        """The number of threads that have work."""
+        return min(self.unfinished, self._size)
+
     async def run(self, work: Callable[[], T], completions: CompletionQueue, *, wait_seconds: float) -> T:
         """Run `work` in a thread. Return or raise what it does.
 

@@ -24,7 +24,7 @@ from rowhouse.core.errors import (
 from rowhouse.core.settings import Settings
 from rowhouse.db.database import Database
 from rowhouse.db.unit_of_work import Authenticator, UnitOfWork
-from rowhouse.metrics.layout import LOCK_TIMEOUTS, QUEUE_TIMEOUTS, RETRIES
+from rowhouse.metrics.layout import BUSY, LOCK_TIMEOUTS, LONG_WAIT, QUEUE_TIMEOUTS, RETRIES
 from rowhouse.workers.pool import CompletionQueue, PoolTimeoutError, WorkerPool
 
 T = TypeVar("T")
@@ -83,6 +83,8 @@ class RequestRunner:
             WorkerGroup.TRANSFER: WorkerPool(TRANSFER_THREADS, "transfer", database.thread_connection),
             WorkerGroup.PROBE: WorkerPool(1, "probe", database.thread_connection),
         }
+        if self._metrics is not None:
+            self._metrics.publishers.append(self._publish)
 
     async def run(self, work: Callable[[UnitOfWork], T], *, write: bool, group: WorkerGroup = WorkerGroup.DEFAULT) -> T:
         """Run `work` in a worker thread and commit. Return its result.
@@ -97,34 +99,29 @@ class RequestRunner:
         if self._completions is None or self._completions.loop is not loop:
             self._completions = CompletionQueue(loop)
         pool, queued = self._pools[group], time.perf_counter()
-        if self._metrics is None:
-            perform = partial(self._perform, work, write=write, queued=queued)
-        else:
-            perform = partial(self._measure, work, write=write, queued=queued, group=group)
+        perform = partial(self._perform, work, write=write, queued=queued, group=group)
         try:
             return await pool.run(perform, self._completions, wait_seconds=self._queue_seconds)
         except PoolTimeoutError:
             self._count(QUEUE_TIMEOUTS[group])
             raise UnavailableError(reason=f"no {group} thread was free within QUEUE_SECONDS") from None
-
-    def _measure(self, work: Callable[[UnitOfWork], T], *, write: bool, queued: float, group: WorkerGroup) -> T:
-        """Perform the work, and record the wait for this thread and the time for which the thread is busy."""
-        metrics: Any = self._metrics
-        metrics.begin_work(group, time.perf_counter() - queued)
-        try:
-            return self._perform(work, write=write, queued=queued)
         except LockedError:
-            metrics.add(LOCK_TIMEOUTS)
+            self._count(LOCK_TIMEOUTS)
             raise
-        finally:
-            metrics.end_work(group)
 
     def _count(self, place: int) -> None:
         if self._metrics is not None:
             self._metrics.add(place)
 
-    def _perform(self, work: Callable[[UnitOfWork], T], *, write: bool, queued: float) -> T:
+    def _publish(self) -> None:
+        metrics: Any = self._metrics
+        for group, pool in self._pools.items():
+            metrics.cells[BUSY[group]] = pool.busy
+
+    def _perform(self, work: Callable[[UnitOfWork], T], *, write: bool, queued: float, group: WorkerGroup) -> T:
         """Do the work, and repeat it where the database requires it. A failed attempt leaves nothing behind."""
+        if (waited := time.perf_counter() - queued) > LONG_WAIT and self._metrics is not None:
+            self._metrics.record_wait(group, waited)
         has_reconnected = False
         for attempt in range(1, ATTEMPTS):
             try:
