@@ -73,4 +73,4 @@ def _own(routes: Sequence[BaseRoute]) -> Iterator[tuple[str, float, object]]:
     for found in iter_route_contexts(routes):
         route = found.original_route
         name = str(getattr(route, "unique_id", None) or getattr(route, "path", type(route).__name__))
-        yield name, 0, getattr(route, "endpoint", None) or getattr(route, "app", None)
+        yield name, 0, getattr(route, "endpoint", None) or getattr(route, "app", route)
