@@ -78,6 +78,9 @@ PYTHON = "tests/world/test_clients.py::test_the_python_client_of_the_guide"
 
 PRODUCTION = "tests/world/test_operating.py::test_production_starts_in_two_steps_and_is_restored"
 
+TUTORIAL = "tests/world/test_new_project.py::test_the_tutorial_goes_as_it_is_told"
+UPGRADE = "tests/world/test_new_project.py::test_it_is_upgraded"
+
 DAY = "tests/app/test_migrations_page.py::test_the_developers_day"
 BY_HAND = "tests/world/test_migrations_page.py::test_migrations_by_hand"
 
@@ -95,6 +98,7 @@ ON_A_BARE_MACHINE = {
         because="`.venv` is named beside it",
         says="redis",
     ),
+    "scripts/docs": Run(says="Built site/index.html"),
     "export TMPDIR=/dev/shm": Run(),
 }
 
@@ -134,6 +138,9 @@ IN_THE_WORLD = {
     ),
     "python -m perf.bench --rounds 3 --pocketbase PROGRAM": Run(
         instead="python -m perf.bench --help", because="PROGRAM stands for a program that is not ours", says="pocketbase"
+    ),
+    ".venv/bin/python -m perf.start --rounds 3": Run(
+        instead=".venv/bin/python -m perf.start --rounds 1 --entities 2", because=MINUTES, says="rowhouse"
     ),
     ".venv/bin/python -m perf.burst --requests 200": Run(
         instead=".venv/bin/python -m perf.burst --requests 200 --bursts 1 --books 200 --apps rowhouse",
@@ -228,8 +235,19 @@ BY_A_TEST_OF_ITS_OWN = {
     "operating.md: sqlite3 data/rowhouse.db \"VACUUM INTO 'backup.db'\"": (
         "tests/world/test_operating.py::test_a_sqlite_file_is_backed_up_while_it_is_served"
     ),
-    "developing.md: rowhouse new shop && cd shop": "tests/world/test_new_project.py::test_it_takes_entities",
-    "rowhouse load": "tests/world/test_new_project.py::test_it_takes_entities",
+    ".venv/bin/python -m pip install --upgrade rowhouse-api": UPGRADE,
+    ".venv/bin/rowhouse migrate": UPGRADE,
+    ".venv/bin/rowhouse check": UPGRADE,
+    "tutorial.md: python3 -m venv tools/.venv": "tests/world/test_new_project.py::test_a_new_project_passes_its_tests_at_once",
+    ".venv/bin/rowhouse entity Tool 'name:str!' price_per_day:decimal=2.50 --read anyone --write admin": TUTORIAL,
+    ".venv/bin/rowhouse entity Loan tool:Tool borrower:User due_on:date 'status:enum(lent,returned)=lent' --owner borrower": (
+        TUTORIAL
+    ),
+    "ADMIN_PASSWORD=correct-horse .venv/bin/rowhouse create-admin --email you@example.com": TUTORIAL,
+    "tutorial.md: API=http://127.0.0.1:8000/api/v1": TUTORIAL,
+    ".venv/bin/rowhouse routes": TUTORIAL,
+    ".venv/bin/rowhouse load --quick": "tests/world/test_new_project.py::test_its_load_run_calls_every_operation",
+    "rowhouse load": "tests/world/test_new_project.py::test_its_load_run_calls_every_operation",
     "guide.md: API=http://127.0.0.1:8000/api/v1": "tests/app/test_guide.py::test_the_walk_goes_as_it_is_told",
 }
 

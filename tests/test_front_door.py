@@ -76,3 +76,9 @@ def test_every_name_is_explained_with_an_example(name: str) -> None:
     assert examples, said
     for example in examples:
         compile(example, name, "exec")
+
+
+def test_the_reference_names_every_name() -> None:
+    """`docs/reference.md`, in the order of `__all__`; the site takes the texts from the docstrings."""
+    page = (ROOT / "docs/reference.md").read_text(encoding="utf-8")
+    assert re.findall(r"^::: rowhouse\.(\w+)$", page, re.MULTILINE) == list(rowhouse.__all__)

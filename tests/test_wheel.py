@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,14 @@ BUILT_FROM = ("pyproject.toml", "README.md", "LICENSE")
 RANGE = re.compile(r"([\w\-\[\]]+)>=([\d.]+),<([\d.]+)")
 
 
-def build_wheel(directory: Path, *options: str) -> Path:
-    """Build the wheel in a directory, from a copy of the sources. Return its path."""
+def build_wheel(directory: Path, *options: str, change: Callable[[Path], None] | None = None) -> Path:
+    """Build the wheel in a directory, from a copy of the sources, which `change` may edit. Return its path."""
     sources = directory / "sources"
     shutil.copytree(ROOT / "backend", sources / "backend", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     for name in BUILT_FROM:
         shutil.copy(ROOT / name, sources / name)
+    if change is not None:
+        change(sources)
     words = [sys.executable, "-m", "build", "--wheel", *options, "--outdir", str(directory), str(sources)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any, ClassVar
 
 import pytest
@@ -152,9 +153,11 @@ def test_two_registries_have_their_own_pages(backend: str, make_app: MakeApp) ->
 
 
 def test_an_error_that_is_no_problem_has_its_status(backend: str) -> None:
-    """A route of the project's own may respond with any text."""
+    """A route of the project's own may respond with any text; numbers are read to the last digit."""
     for body in (b"<h1>Bad gateway</h1>", b"[1]"):
         assert Answer(502, {}, body).problem() == {"detail": "The API responded with the status 502."}
+    exact = Answer(200, {}, b"[12345678901234567.89]").json()
+    assert exact == [Decimal("12345678901234567.89")]
 
 
 def test_a_call_waits_for_the_application_alone(backend: str) -> None:

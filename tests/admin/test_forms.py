@@ -237,3 +237,18 @@ def test_a_restore_may_be_refused(odd_browser: Browser, odd_app: RunningApp) -> 
     refused = gone.send("/restore")
     assert refused.status == 409
     assert "already exists" in refused.words
+
+
+def test_no_value_is_markup(shop_browser: Browser, books: EntityClient) -> None:
+    """Not in a list, a page, a form, a conflict or an error."""
+    text = "\"><script>alert(1)</script>{{ 'abacus' ~ 'dahlia' }}"
+    row = books.make(title=text, author=text, description=f"{text}\n</textarea>")
+    form = shop_browser.get(f"/books/{row['id']}/edit")
+    assert form.form("/edit").values["value.title"] == text
+    taken = shop_browser.get("/books/new").send("/new", {f"value.{name}": text for name in books.create})
+    pages = [form, taken, *(shop_browser.get(path) for path in ("", f"/books/{row['id']}", f"/books?id={row['id']}"))]
+    pages += [shop_browser.get(f"/books?search={text}"), shop_browser.get(f"/books/{row['id']}/delete")]
+    for page in pages:
+        assert page.status == 200
+        assert "<script>alert" not in page.html
+        assert "abacusdahlia" not in page.html

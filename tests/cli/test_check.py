@@ -148,6 +148,10 @@ def test_a_wrong_registration_is_a_fault(write: Write, run: Run) -> None:
     assert done.exit_code == 1
     (found,) = faults(done.stdout)
     assert "registration: RegistrationError: Paper: write='anyone' is not a policy" in found
+    migrated = run("migrate")
+    assert migrated.exit_code == 1
+    assert migrated.stderr.startswith("Rowhouse cannot migrate. RegistrationError: Paper: write='anyone'")
+    assert migrated.stderr.count("\n") == 1
     assert "stand.py, line" in found
 
 

@@ -13,9 +13,16 @@ from tests.cli.conftest import Run
 
 EVERY_TYPE = (
     "name:str", "nickname:str?", "kind:str=house", "founded:int?", "stock:int=0", "ratio:float=0.5", "active:bool=true",
-    "opened:date", "seen:datetime=now", "price:decimal=9.99", "code:uuid", "about:json",
+    "form:enum(paper,audio_book)=paper", "opened:date", "seen:datetime=now", "price:decimal=9.99", "code:uuid", "about:json",
 )  # fmt: skip
-PUBLISHER = '''class Publisher(Entity, table=True):
+PUBLISHER = '''class PublisherForm(StrEnum):
+    """The form of a publisher."""
+
+    PAPER = "paper"
+    AUDIO_BOOK = "audio_book"
+
+
+class Publisher(Entity, table=True):
     """A publisher."""
 
     name: str = Field(min_length=1, max_length=200, index=True)
@@ -25,6 +32,7 @@ PUBLISHER = '''class Publisher(Entity, table=True):
     stock: int = Field(default=0, index=True)
     ratio: float = Field(default=0.5, index=True)
     active: bool = Field(default=True, index=False)
+    form: PublisherForm = Field(default=PublisherForm.PAPER, index=True)
     opened: date = Field(index=True)
     seen: datetime = Field(default_factory=now, index=True)
     price: Decimal = Field(default=Decimal("9.99"), max_digits=12, decimal_places=2, index=True)
@@ -118,6 +126,31 @@ def test_entities_refer_to_each_other(run: Run, shop: Path) -> None:
         assert line in models
     assert "registry.register(OldBook, read=ANYONE, write=ADMIN)\n" in text_of(shop, "backend/app/api.py")
     assert "def test_old_book_is_stored(" in text_of(shop, "tests/test_old_book.py")
+    ruff(shop)
+
+
+@pytest.mark.usefixtures("_unapplied")
+def test_an_entity_has_an_owner_and_an_enum(run: Run, shop: Path) -> None:
+    """The owner is a reference to an account. An enum may be null, and has a name that no other class has."""
+    made = run("entity", "Loan", "mood:enum(good,bad)?", "reader:User", "--owner", "reader")
+    assert made.exit_code == 0, made.output
+    assert "    mood: LoanMood | None = Field(default=None, index=True)\n" in text_of(shop, "backend/app/models.py")
+    assert 'registry.register(Loan, owner="reader_id", write=SIGNED_IN)\n' in text_of(shop, "backend/app/api.py")
+    before = contents(shop)
+    for words, said in (
+        (("LoanMood", "name:str"), "has a class LoanMood already"),
+        (("Visit", "loan:Loan", "--owner", "loan"), "--owner loan: add the field loan:User"),
+        (("Visit", "name:str", "--owner", "reader"), "add the field reader:User"),
+        (("Visit", "mood:enum(good,Bad)"), "write different values in lower case"),
+        (("Visit", "mood:enum(good,good)"), "write different values in lower case"),
+        (("Visit", "mood:enum()"), "write different values in lower case"),
+        (("Visit", "mood:enum(good,bad)=worse"), "the default is none of good, bad"),
+        (("Visit", "mood:enum(good,bad)!"), "an enum is not unique"),
+    ):
+        refused = run("entity", *words)
+        assert refused.exit_code in (1, 2), words
+        assert said in refused.output
+    assert contents(shop) == before
     ruff(shop)
 
 

@@ -177,6 +177,13 @@ def test_a_name_that_is_none_is_refused(run: Run, tmp_path: Path, name: str) -> 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_environment_may_be_there_already(run: Run, tmp_path: Path) -> None:
+    """A person who installed the package into `shop/.venv` stays in it."""
+    (tmp_path / "shop/.venv").mkdir(parents=True)
+    assert run("new", "shop").exit_code == 0
+    assert (tmp_path / "shop/scripts/run").exists()
+
+
 def test_a_folder_that_holds_something_is_left_alone(run: Run, tmp_path: Path) -> None:
     """And a file of that name."""
     (tmp_path / "shop").mkdir()

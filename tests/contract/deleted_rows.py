@@ -77,7 +77,7 @@ def whole(entity: EntityClient, row: Row) -> Row:
 
 def key_of(entity: EntityClient, row: Row) -> Any:
     """Return the key as the database has it."""
-    return entity.resource.key.base(row["id"])
+    return entity.resource.key.columns[0].base(row["id"])
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 from rowhouse.core.clock import now
 from rowhouse.entities.model import Mark
 from rowhouse.registration.registry import Registration
+from rowhouse.schemas.links import LINKS
 from tests.conftest import sign_up
 from tests.contract.bodies import Bodies, Schema
 from tests.contract.registrations import Api
@@ -122,8 +123,9 @@ class EntityClient:
 
     @property
     def create(self) -> Mapping[str, Schema]:
-        """The members of the Create schema."""
-        return self.running_app.bodies.members(f"{self.name}Create")
+        """The members of the Create schema that are columns."""
+        members = self.running_app.bodies.members(f"{self.name}Create")
+        return {name: schema for name, schema in members.items() if LINKS not in schema}
 
     @property
     def required(self) -> list[str]:

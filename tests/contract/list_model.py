@@ -2,6 +2,7 @@
 
 from rowhouse.testing.contract.list_model import (
     EQUALITY,
+    LISTS,
     MATCHES,
     ORDER,
     TEXT_KINDS,
@@ -11,4 +12,4 @@ from rowhouse.testing.contract.list_model import (
     written,
 )
 
-__all__ = ["EQUALITY", "MATCHES", "ORDER", "TEXT_KINDS", "operators", "selects", "sorted_ids", "written"]
+__all__ = ["EQUALITY", "LISTS", "MATCHES", "ORDER", "TEXT_KINDS", "operators", "selects", "sorted_ids", "written"]

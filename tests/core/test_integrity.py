@@ -29,7 +29,14 @@ from rowhouse.core.errors import (
 from rowhouse.core.policy import ANYONE
 from rowhouse.core.settings import Settings
 from rowhouse.db.database import Database
-from rowhouse.db.integrity import NAMING_CONVENTION, ConstraintCatalog, ForeignKeyError, is_disconnect, translate
+from rowhouse.db.integrity import (
+    NAMING_CONVENTION,
+    ConstraintCatalog,
+    ForeignKeyError,
+    causes,
+    is_disconnect,
+    translate,
+)
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.http.dependencies import SessionDep
 from rowhouse.http.routing import Router
@@ -323,3 +330,10 @@ def test_the_unknown_gives_nothing_away(serve: Serve, shop_url: str) -> None:
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
     assert answer.json()["detail"] == RowhouseError.default_detail
     assert not any(word in answer.text for word in (name, "nowhere", "SELECT"))
+
+
+def test_an_error_that_is_its_own_cause_comes_once() -> None:
+    """Python allows it: `raise error from error`. A loop would hold the thread for ever."""
+    error = ValueError("again")
+    error.__cause__ = error
+    assert list(causes(error)) == [error]

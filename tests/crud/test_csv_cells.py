@@ -54,7 +54,7 @@ def test_no_cell_breaks_out_of_its_member(cell: str) -> None:
         try:
             json.loads(f'{{"member":{written}}}')
         except RecursionError:  # Python's own parser; the engine's says so
-            assert column.is_json
+            assert not column.is_comparable
 
 
 @pytest.mark.parametrize(

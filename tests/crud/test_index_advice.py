@@ -23,6 +23,7 @@ from tests.sample_entities.application import create_app
 from tests.sample_entities.odd.base import table_of
 
 metadata = sa.MetaData()
+sa.Table("users", metadata, sa.Column("id", sa.Integer, primary_key=True))
 
 
 class Scratch(IntegerKey, Record, registry=orm_registry(metadata=metadata)):
@@ -87,7 +88,7 @@ class Bare(Scratch, table=True):
     by_keywords: int = Field(sa_column_kwargs={"comment": "nor here"})
     by_column: int = Field(sa_column=sa.Column(sa.Integer, nullable=False))
     parent_id: int | None = Field(default=None, foreign_key="serveds.id")
-    owner_id: int = Field(foreign_key="serveds.id")
+    owner_id: int = Field(foreign_key="users.id")
     keeper_key: Annotated[int | None, SECRET] = Field(default=None, foreign_key="serveds.id")
 
 

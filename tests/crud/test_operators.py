@@ -27,11 +27,11 @@ from tests.sample_entities.application import create_app
 metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
 fold_with(metadata)
 LEVELS = "/api/v1/levels"
-BETWEEN = ListOperator(
-    "between",
+OUTSIDE = ListOperator(
+    "outside",
     Filtering.ORDER,
-    "is between these two, separated by a comma",
-    lambda column, values: column.between(*values),
+    "is less than the first of these two or greater than the second",
+    lambda column, values: ~column.between(*values),
     min_length=2,
     max_length=2,
 )
@@ -51,7 +51,7 @@ class Level(LevelRecord, table=True):
 @pytest.fixture
 def client(backend: str, databases: Databases, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
     """An application with the operator, open to anyone."""
-    monkeypatch.setattr("rowhouse.query.operators.OPERATORS", (*OPERATORS, BETWEEN))
+    monkeypatch.setattr("rowhouse.query.operators.OPERATORS", (*OPERATORS, OUTSIDE))
     registry = Registry()
     registry.register(Level, read=ANYONE, write=ANYONE)
     url = databases.prepared(backend, "operators", metadata.create_all)
@@ -62,13 +62,13 @@ def client(backend: str, databases: Databases, monkeypatch: pytest.MonkeyPatch) 
 def test_a_new_operator_is_one_entry(client: TestClient) -> None:
     """It filters, validates its values, and is in OpenAPI for ordered columns."""
     assert client.post(f"{LEVELS}/batch", json=[{"height": height} for height in (1, 5, 9)]).status_code == 201
-    found = client.get(LEVELS, params={"height__between": "2,9", "sort": "height"}).json()
-    assert [row["height"] for row in found["items"]] == [5, 9]
-    assert client.get(LEVELS, params={"height__between": "2"}).status_code == 422
+    found = client.get(LEVELS, params={"height__outside": "2,8", "sort": "height"}).json()
+    assert [row["height"] for row in found["items"]] == [1, 9]
+    assert client.get(LEVELS, params={"height__outside": "2"}).status_code == 422
     parameters = {
         p["name"]: p for p in resolved(client.get("/openapi.json").json())["paths"][LEVELS]["get"]["parameters"]
     }
-    assert parameters["height__between"]["description"] == (
-        "Only rows whose `height` is between these two, separated by a comma."
+    assert parameters["height__outside"]["description"] == (
+        "Only rows whose `height` is less than the first of these two or greater than the second."
     )
-    assert "is_open__between" not in parameters
+    assert "is_open__outside" not in parameters

@@ -1,6 +1,7 @@
 """A wrong registration line stops the start, and the message says how to fix it."""
 
 from collections.abc import Sequence
+from datetime import date, datetime
 from decimal import Decimal
 from ipaddress import IPv4Address
 from typing import Annotated, Any, ClassVar
@@ -15,7 +16,7 @@ from sqlmodel import Field, SQLModel
 from rowhouse.core.policy import ANYONE, SIGNED_IN, role
 from rowhouse.crud.base import CRUDBase
 from rowhouse.db.unit_of_work import UnitOfWork
-from rowhouse.entities.model import READ_ONLY, SECRET, IntegerKey, Record
+from rowhouse.entities.model import READ_ONLY, SECRET, UPDATED_AT, IntegerKey, Record
 from rowhouse.entities.no_overlap import NoOverlap
 from rowhouse.entities.search_index import SearchIndex
 from rowhouse.http.route_tree import RouteTree
@@ -46,20 +47,45 @@ class Draft(IntegerKey, Scratch, table=True):
 
 
 class Timeless(IntegerKey, Bare, table=True):
-    """A class without timestamps."""
+    """A class with two instants of its last change."""
+
+    edited: Annotated[datetime, UPDATED_AT]
+    revised: Annotated[datetime, UPDATED_AT]
+
+
+class Dayless(IntegerKey, Bare, table=True):
+    """A class whose last change is no instant."""
+
+    edited: Annotated[date, UPDATED_AT]
 
 
 class Twofold(Scratch, table=True):
-    """A class with a key of two columns."""
+    """A class with a key of two columns, whose intervals must not overlap."""
+
+    __table_args__ = (NoOverlap("part", "first_day", "last_day"),)
 
     id: int = Field(primary_key=True)
-    part: int = Field(primary_key=True)
+    part: int = Field(primary_key=True, foreign_key="drafts.id")
+    first_day: date
+    last_day: date
 
 
 class Coded(Scratch, table=True):
-    """A class with a key of another name."""
+    """A class with a key that nobody sets."""
 
-    code: str = Field(primary_key=True)
+    code: Annotated[str, READ_ONLY] = Field(primary_key=True)
+
+
+class Concealed(Scratch, table=True):
+    """A class with a key that nobody may see."""
+
+    code: Annotated[str, SECRET] = Field(primary_key=True)
+
+
+class Documented(Scratch, table=True):
+    """A class whose key is a document."""
+
+    code: list[str] = Field(primary_key=True, sa_type=sa.JSON)
 
 
 class Leaky(IntegerKey, Scratch, table=True):
@@ -74,16 +100,10 @@ class Told(IntegerKey, Scratch, table=True):
     token_count: Annotated[int, READ_ONLY] = 0
 
 
-class Binary(IntegerKey, Scratch, table=True):
-    """A class with a column of a type that is not supported."""
+class HiddenAddress(IntegerKey, Scratch, table=True):
+    """The fix that the message for `Networked` names."""
 
-    content: bytes = b""
-
-
-class HiddenBinary(IntegerKey, Scratch, table=True):
-    """The fix that the message for `Binary` names."""
-
-    content: Annotated[bytes, SECRET] = b""
+    address: Annotated[IPv4Address, SECRET]
 
 
 class Networked(IntegerKey, Scratch, table=True):
@@ -221,9 +241,12 @@ def built(registry: Registry) -> RouteTree:
         (Draft, {}, "write=SIGNED_IN"),
         (Draft, {"read": ANYONE}, "owner='…_id'"),
         (Scratch, {"write": SIGNED_IN}, "class Scratch(Entity, table=True)"),
-        (Timeless, {"write": SIGNED_IN}, "derive it from Entity"),
-        (Twofold, {"write": SIGNED_IN}, "derive it from IntegerKey, BigIntegerKey or UUIDKey"),
-        (Coded, {"write": SIGNED_IN}, "one column named id"),
+        (Timeless, {"write": SIGNED_IN}, "Timeless: edited, revised are all UPDATED_AT; mark one of them"),
+        (Twofold, {"write": SIGNED_IN}, "NoOverlap needs a key of one column: add an id"),
+        (Dayless, {"write": SIGNED_IN}, "Dayless.edited is marked UPDATED_AT and must be a datetime"),
+        (Concealed, {"write": SIGNED_IN}, "Concealed.code is the key, which every path shows: take SECRET away"),
+        (Documented, {"write": SIGNED_IN}, "Documented.code is the key, and a path cannot hold"),
+        (Coded, {"write": SIGNED_IN}, "Coded.code is a key that nobody sets: give it a default_factory"),
         (
             Padded,
             {"write": SIGNED_IN},
@@ -288,7 +311,6 @@ def built(registry: Registry) -> RouteTree:
             "DeletingCRUD overrides delete, which batches do not call; override delete_many too, or set one_by_one = True",
         ),
         (Leaky, {"write": SIGNED_IN}, "declare it Annotated[..., SECRET], or Annotated[..., READ_ONLY]"),
-        (Binary, {"write": SIGNED_IN}, "mark it SECRET, or use one of AwareDatetime, Decimal, EmailStr, UUID"),
         (Networked, {"write": SIGNED_IN}, "is not a column type; mark it SECRET, or use one of"),
         (Inexact, {"write": SIGNED_IN}, "Field(max_digits=…, decimal_places=…) with at most 15 digits"),
         (TooExact, {"write": SIGNED_IN}, "Field(max_digits=…, decimal_places=…) with at most 15 digits"),
@@ -310,7 +332,7 @@ def test_a_line_that_cannot_hold_names_its_mend(model: type[SQLModel], line: dic
         (Draft, {"write": SIGNED_IN, "crud": KeepingCRUD}),
         (Draft, {"write": SIGNED_IN, "crud": OneByOneCRUD}),
         (Draft, {"write": SIGNED_IN, "crud": DeletingCRUD, "operations": ("list", "get")}),
-        (HiddenBinary, {"write": SIGNED_IN, "soft_delete": True, "history": True}),
+        (HiddenAddress, {"write": SIGNED_IN, "soft_delete": True, "history": True}),
         (Odd, {"write": SIGNED_IN, "history": True}),
         (Draft, {"write": SIGNED_IN, "history": True, "operations": ("list", "create")}),
     ],
@@ -392,3 +414,12 @@ def test_the_odd_entities_stay_out_of_the_products_metadata() -> None:
     """Otherwise a migration would create their tables. Only the engine's tables are in both."""
     assert set(odd_metadata.tables) & set(SQLModel.metadata.tables) <= SHARED_TABLES
     assert not set(metadata.tables) & set(SQLModel.metadata.tables)
+
+
+def test_an_entity_that_nothing_writes_needs_no_word_about_writing() -> None:
+    """Routes of the project's own then need an administrator. A step writes, and so does every other operation."""
+    (line,) = registered(Draft, operations=("list", "get")).registrations.values()
+    assert line.resource.write == role("admin")
+    for operations in (("list", "create"), ("delete",)):
+        with pytest.raises(RegistrationError, match="nothing says who may write"):
+            registered(Draft, operations=operations)

@@ -82,7 +82,7 @@ class Stage(NamedTuple):
         """Send a probe about a row that does not exist."""
         first = path.split("/")[1]
         line = self.registry.registrations.get(first)
-        key = str(uuid4()) if line is not None and line.resource.key.base is not int else str(FAR)
+        key = str(uuid4()) if line is not None and line.resource.key.columns[0].base is not int else str(FAR)
         url = f"{API}{path.replace('{id}', probe.key or key)}{probe.query}"
         content = probe.content if method not in READING else None
         return self.client.request(method, url, content=content, headers={**probe.headers, **headers})

@@ -55,8 +55,8 @@ def change_of(entity: EntityClient, row: Row) -> Row:
 def selections(secret: Secret) -> Iterator[dict[str, Any]]:
     """Each filter by the row's own value, each sort, and a search for each text."""
     aliases = secret.entity.registration.crud.filter_aliases
-    for name in secret.entity.parameters:
-        if name not in NO_FILTERS:
+    for name, schema in secret.entity.parameters.items():
+        if name not in NO_FILTERS and schema.get("type") != "object":  # an object has the filters of a relation
             yield {name: filter_value(secret.row, aliases.get(name, name))}
     for word in secret.entity.parameters["sort"]["items"]["enum"]:
         yield {"sort": word}
@@ -75,6 +75,8 @@ def filter_value(row: Row, name: str) -> str:
             return str(value)[:5]
         case "endswith":
             return str(value)[-5:]
+    if operator == "between":
+        return written([value, value])
     return written([value] if operator in ("in", "not_in") else value)
 
 

@@ -13,10 +13,12 @@ from tests.isolation.probes import OPERATORS, Probe, Secret, bodies_that_name, r
 from tests.isolation.row_probes import (
     ENTRY_MEMBERS,
     embedding,
+    probes_of_aggregate,
     probes_of_export,
     probes_of_history,
     probes_of_import,
     probes_of_restore,
+    relations_of_registry,
     views,
 )
 
@@ -121,17 +123,20 @@ PROBES: dict[Operation, Callable[[Secret], Iterable[Probe]]] = {
     ("patch", "/batch"): probes_of_batch_change,
     ("delete", "/batch"): probes_of_batch_delete,
     ("get", "/export"): probes_of_export,
+    ("get", "/aggregate"): probes_of_aggregate,
     ("post", "/import"): probes_of_import,
     ("post", "/{id}/restore"): probes_of_restore,
     ("get", "/{id}/history"): probes_of_history,
     STEP: probes_of_steps,
     ("get", "/latest"): lambda _secret: [Probe("GET", "/latest")],
 }
+AGGREGATE = frozenset({"group_by", "count", "sum", "avg", "min", "max", "sort", "skip", "limit", "search"})
 # What each operation takes beside the filters of a list.
 PARAMETERS: dict[Operation, frozenset[str]] = {
     ("get", ""): WINDOW | SELECTION | {"expand"},
     ("get", "/export"): SELECTION | {"format"},
-    ("post", "/import"): frozenset({"Idempotency-Key"}),
+    ("get", "/aggregate"): AGGREGATE,
+    ("post", "/import"): frozenset({"Idempotency-Key", "on"}),
     ("post", "/{id}/restore"): frozenset({"id"}),
     ("get", "/{id}/history"): WINDOW | SELECTION | {"id"},
     ("post", ""): frozenset({"Idempotency-Key"}),
@@ -139,7 +144,7 @@ PARAMETERS: dict[Operation, frozenset[str]] = {
     ("patch", "/{id}"): frozenset({"id", "If-Match"}),
     ("put", "/{id}"): frozenset({"id", "If-Match"}),
     ("delete", "/{id}"): frozenset({"id", "If-Match"}),
-    ("post", "/batch"): frozenset({"Idempotency-Key"}),
+    ("post", "/batch"): frozenset({"Idempotency-Key", "on"}),
     ("delete", "/batch"): frozenset({"ids"}),
     STEP: frozenset({"id", "If-Match", "Idempotency-Key"}),
 }
@@ -163,6 +168,8 @@ def unknown_ways(api: Api) -> list[str]:
                 found.append(f"{method.upper()} {path}")
                 continue
             filters = filter_names(registrations[name], kind)
+            if kind in (("get", ""), ("get", "/export")):
+                filters |= set(relations_of_registry(api.registry)[name])
             given = {parameter["name"] for parameter in operation.get("parameters", ())}
             found += [f"{method.upper()} {path}: {n}" for n in given - PARAMETERS.get(kind, frozenset()) - filters]
     return sorted(found)
@@ -176,7 +183,8 @@ def kind_of(registration: Registration, method: str, tail: str) -> Operation:
 
 def filter_names(registration: Registration, kind: Operation) -> set[str]:
     """The filters that an operation may have: columns and operators that are known here, and aliases of them."""
-    columns = {("get", ""): registration.resource.columns, ("get", "/export"): registration.resource.columns}
+    listing = (("get", ""), ("get", "/export"), ("get", "/aggregate"))
+    columns = dict.fromkeys(listing, registration.resource.columns)
     names: Iterable[str] = ENTRY_MEMBERS if kind == ("get", "/{id}/history") else columns.get(kind, ())
     own = {f"{name}{ending}" for name in names for ending in ("", *(f"__{operator}" for operator in OPERATORS))}
     return own | {alias for alias, meant in registration.crud.filter_aliases.items() if meant in own}

@@ -8,8 +8,10 @@ from typing import Any
 
 from rowhouse.operations.history_endpoints import ENTRIES
 from rowhouse.query.resource import Relation
+from rowhouse.registration.registry import Registry
 from rowhouse.registration.relations import relations_of
 from tests.contract.entity_client import EntityClient, Row, RunningApp
+from tests.contract.list_model import written
 from tests.isolation.probes import NO_FILTERS, Probe, Secret, bodies_that_name, filter_value, selections
 
 ENTRY_MEMBERS = ("id", "action", "at", "by", "before", "after")
@@ -26,7 +28,12 @@ def views(secret: Secret) -> Iterator[dict[str, str]]:
 
 def relations(running_app: RunningApp) -> dict[str, dict[str, Relation]]:
     """The relations of each entity by its path, as `expand` takes their names."""
-    registrations = running_app.registry.registrations
+    return relations_of_registry(running_app.registry)
+
+
+def relations_of_registry(registry: Registry) -> dict[str, dict[str, Relation]]:
+    """The same of a registry."""
+    registrations = registry.registrations
     readable = {path for path, registration in registrations.items() if "list" in registration.operations}
     return relations_of([registration.resource for registration in registrations.values()], readable=readable)
 
@@ -43,6 +50,11 @@ def embedding(secret: Secret) -> Iterator[Probe]:
     """From the rows of any entity that would embed the row, those that the stranger sees and those that nobody but them does."""
     for entity, relation in leading_to(secret.entity):
         yield Probe("GET", options={"params": {"sort": "-id", "expand": relation.name}}, entity=entity)
+        for column in secret.entity.public:
+            if secret.row[column] is not None and not isinstance(secret.row[column], (dict, list)):
+                found = {f"{relation.name}__{column}": written(secret.row[column]), "sort": "-id"}
+                yield Probe("GET", options={"params": found}, entity=entity)
+                yield Probe("GET", "/export", {"params": found}, entity)
         value = secret.row[relation.remote]
         if value is None:
             continue
@@ -61,6 +73,16 @@ def probes_of_export(secret: Secret) -> Iterator[Probe]:
     yield Probe("GET", "/export", {"params": {"format": "csv"}})
     yield Probe("GET", "/export", {"params": {"format": "ndjson"}})
     yield Probe("GET", "/export", {"params": {"format": "ndjson", "cursor": secret.cursors[0]}})
+
+
+def probes_of_aggregate(secret: Secret) -> Iterator[Probe]:
+    """Counts by each filter and search, and the least and greatest of each column."""
+    for query in ({}, *selections(secret)):
+        if "sort" not in query:
+            yield Probe("GET", "/aggregate", {"params": query})
+    for name in secret.entity.public:
+        yield Probe("GET", "/aggregate", {"params": {"min": name, "max": name}})
+        yield Probe("GET", "/aggregate", {"params": {"group_by": name}})
 
 
 def probes_of_import(secret: Secret) -> Iterator[Probe]:

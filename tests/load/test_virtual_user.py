@@ -447,3 +447,16 @@ def test_what_a_profile_puts_before_an_operation_is_called_before_it() -> None:
     with pytest.raises(UnexpectedResponseError, match="sold_out"):
         other.call(api.by_label["POST /votes"])
     assert crowd.sent.count(f"POST {VOTES}") == 2
+
+
+def test_a_table_that_nobody_fills_is_named() -> None:
+    """A read-only entity without a row cannot be loaded; the message says where its rows come from."""
+    gets = {THINGS: "list_things", f"{THINGS}/{{id}}": "get_thing"}
+    api = Api({"paths": {path: {"get": operation(name, success="200")} for path, name in gets.items()}})
+
+    def send(_request: Request) -> Response:
+        return Response(status=200, content=b'{"items": []}')
+
+    user = VirtualUser(api, Learned(), send=send, administrator=administrator())
+    with pytest.raises(LookupError, match="store some rows in a migration"):
+        user.call(api.by_label["GET /things/{id}"])

@@ -9,7 +9,7 @@ from tests.stateful.model import Row
 from tests.stateful.values import Plan, comparable
 
 EQUALITY = ("eq", "ne", "in", "not_in", "isnull")
-ORDERED = (*EQUALITY, "lt", "lte", "gt", "gte")
+ORDERED = (*EQUALITY, "lt", "lte", "gt", "gte", "between")
 OPERATORS = {
     "choice": EQUALITY,
     "integer": ORDERED,
@@ -67,13 +67,16 @@ def selects(plan: Plan, entry: Filter, row: Row) -> bool:
             return value in asked
         case "ne" | "not_in":
             return value not in asked
-        case "lt" | "lte" | "gt" | "gte":
-            return compares(entry.operator, value, asked[0])
-    return matches(entry.operator, value, asked[0])
+        case "contains" | "startswith" | "endswith":
+            return matches(entry.operator, value, asked[0])
+    return compares(entry.operator, value, asked)
 
 
-def compares(operator: str, value: Any, asked: Any) -> bool:
-    """Whether a value stands in this order to another."""
+def compares(operator: str, value: Any, bounds: Sequence[Any]) -> bool:
+    """Whether a value stands in this order to another, or between two others."""
+    asked = bounds[0]
+    if operator == "between":
+        return bool(asked <= value <= bounds[1])
     if value == asked:
         return operator in ("lte", "gte")
     return bool(value < asked) == (operator in ("lt", "lte"))

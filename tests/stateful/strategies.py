@@ -120,9 +120,10 @@ def filters(draw: st.DrawFn, plan: Plan, name: str) -> Filter:
     if operator in ("contains", "startswith", "endswith"):
         piece = draw(st.sampled_from(PIECES))
         return Filter(name, operator, ((piece, piece),))
-    many = operator in ("in", "not_in")
+    many = operator in ("in", "not_in", "between")
     listed = [pair for pair in _pairs(plan, name) if pair[0] is not None and not (many and "," in str(pair[0]))]
-    asked = draw(st.lists(st.sampled_from(listed), min_size=1, max_size=3 if many else 1))
+    least, most = {"in": (1, 3), "not_in": (1, 3), "between": (2, 2)}.get(operator, (1, 1))
+    asked = draw(st.lists(st.sampled_from(listed), min_size=least, max_size=most))
     return Filter(name, operator, tuple(asked))
 
 

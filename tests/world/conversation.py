@@ -185,10 +185,18 @@ def _values_for(parameter: str, rows: list[Row]) -> Iterator[str]:
     written = [value if isinstance(value, str) else json.dumps(value) for value in values]
     if operator == "isnull":
         yield from ("true", "false")
+    elif operator == "between":
+        yield ",".join(_quoted(text) for text in (written[0], written[-1]))
     elif operator in {"in", "not_in"}:
-        yield ",".join(text for text in written if "," not in text)
+        yield ",".join(_quoted(text) for text in written)
     else:
         yield from written
+
+
+def _quoted(text: str) -> str:
+    """As in CSV, so that a value may hold a comma."""
+    doubled = text.replace('"', '""')
+    return f'"{doubled}"'
 
 
 def _ask_for_texts(speaker: Speaker, _document: Any) -> None:

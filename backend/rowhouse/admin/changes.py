@@ -108,7 +108,7 @@ async def delete_many(visit: Visit, entity: Entity) -> Response:
         return visit.redirect(visit.list_url(entity), notice="unchanged")
     faults = []
     if "confirmed" in visit.form:
-        query = urlencode({"ids": ",".join(keys)})
+        query = urlencode({"ids": entity.ids_of(keys)})
         answer = await visit.api.call("DELETE", f"{entity.api_path}/batch", query=query)
         if answer.is_success:
             return visit.redirect(visit.list_url(entity), notice="deleted")

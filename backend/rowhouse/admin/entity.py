@@ -14,9 +14,10 @@ from rowhouse.admin.fields import Field, Kind, fields_of, label_of
 from rowhouse.core.security import Caller
 from rowhouse.entities.no_overlap import rules_of
 from rowhouse.entities.transition import Transition, shown
+from rowhouse.query.keys import KEY_SEPARATOR, PART_SEPARATOR, quoted
 from rowhouse.query.resource import Relation, Resource
 from rowhouse.registration.registry import Registry
-from rowhouse.schemas.columns import TIMESTAMPS, Column
+from rowhouse.schemas.columns import Column
 
 Row = Mapping[str, Any]
 # A row is called by the first of these columns that it has.
@@ -75,8 +76,9 @@ class Entity:
         return found[:MOST_COLUMNS]
 
     def _place(self, one: Field) -> tuple[bool, bool, bool, bool]:
-        is_last = one.is_long or one.name in TIMESTAMPS
-        return one.name != self.resource.key.name, one.name != self.title_column, one.name in TIMESTAMPS, is_last
+        is_timestamp = one.name in (self.resource.created, self.resource.updated)
+        is_last = one.is_long or is_timestamp
+        return one.name not in self.resource.key.names, one.name != self.title_column, is_timestamp, is_last
 
     @cached_property
     def title_column(self) -> str | None:
@@ -87,7 +89,8 @@ class Entity:
 
     def key_of(self, row: Row) -> str:
         """Return the key of a row as text."""
-        return str(row[self.resource.key.name])
+        key = self.resource.key
+        return key.text(key.of(row))
 
     def title_of(self, row: Row) -> str:
         """Return what a row is called."""
@@ -97,6 +100,12 @@ class Entity:
     def row_path(self, key: str) -> str:
         """Return the path of a row in the API."""
         return f"{self.api_path}/{quote(key, safe='')}"
+
+    def ids_of(self, keys: Iterable[str]) -> str:
+        """Return keys as one parameter of the API, such as `ids`."""
+        if self.resource.key.is_composite:
+            return KEY_SEPARATOR.join(keys)
+        return PART_SEPARATOR.join(map(quoted, keys))
 
     def equals(self, name: str) -> str:
         """Return the filter that compares a column with a value."""
@@ -126,13 +135,19 @@ class Entity:
         return self.resource.write.allows(caller)
 
     def expanded(self, caller: Caller) -> list[Relation]:
-        """Return the relations to one row that the caller may read."""
-        related = self.resource.relations.values()
-        return [one for one in related if not one.many and one.target.read.allows(caller)]
+        """Return the relations to the row that a column refers to, if the caller may read it."""
+        return [one for one in self.readable(caller) if self._is_reference(one)]
 
     def related(self, caller: Caller) -> list[Relation]:
-        """Return the relations to many rows that the caller may read."""
-        return [one for one in self.resource.relations.values() if one.many and one.target.read.allows(caller)]
+        """Return the relations to rows that refer to a row, or that are paired with it, if the caller may read them."""
+        return [one for one in self.readable(caller) if not self._is_reference(one)]
+
+    def readable(self, caller: Caller) -> list[Relation]:
+        """Return the relations whose rows the caller may read."""
+        return [one for one in self.resource.relations.values() if one.target.read.allows(caller)]
+
+    def _is_reference(self, relation: Relation) -> bool:
+        return not relation.many and relation.link is None and relation.local in self.references
 
     def steps(self, row: Row, caller: Caller) -> list[Transition[Any]]:
         """Return the steps that lead on from the state of a row and that the caller may take."""

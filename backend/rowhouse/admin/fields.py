@@ -187,7 +187,7 @@ def _field(name: str, schema: Schema, definitions: Schema, *, column: Column | N
     arms = [_resolved(arm, definitions) for arm in _resolved(schema, definitions).get("anyOf", [schema])]
     values = [arm for arm in arms if arm.get("type") != "null"]
     first: Schema = values[0] if values else {}
-    kind = Kind.DOCUMENT if column is not None and column.is_json else _kind(values)
+    kind = Kind.DOCUMENT if column is not None and not column.is_comparable else _kind(values)
     if kind is Kind.CHOICE:
         choices = tuple(json.dumps(value) for arm in values for value in arm.get("enum", [arm.get("const")]))
     else:

@@ -88,9 +88,9 @@ def edit_form(visit: Visit, entity: Entity, row: Row, tag: str) -> Form:
     """Return the form of a stored row."""
     inputs = []
     for name, one in entity.update_fields.items():
-        text = stored_text(visit, one, row[name])
+        text = stored_text(visit, one, row.get(name))
         found = _input(entity, one, text)
-        found.before, found.hint = text, _name_of_reference(entity, row, name)
+        found.before, found.hint = text, _name_of_reference(visit, entity, row, name)
         inputs.append(found)
     return Form(entity, inputs, tag)
 
@@ -121,10 +121,10 @@ def stored_text(visit: Visit, one: Field, value: Any) -> str | None:
     return None if value is None and one.can_be_empty else one.text(value, visit.zone)
 
 
-def _name_of_reference(entity: Entity, row: Row, name: str) -> str:
+def _name_of_reference(visit: Visit, entity: Entity, row: Row, name: str) -> str:
     """Return the name of the row that a column refers to, if the response has it."""
-    for relation in entity.resource.relations.values():
-        if relation.local == name and not relation.many and row.get(relation.name):
+    for relation in entity.expanded(visit.caller):
+        if relation.local == name and row.get(relation.name):
             return entity.references[name][0].title_of(row[relation.name])
     return ""
 
@@ -167,7 +167,7 @@ def merge(visit: Visit, form: Form, row: Row, tag: str) -> bool:
     """
     form.tag = tag
     for one in form.inputs:
-        present = stored_text(visit, one.field, row[one.field.name])
+        present = stored_text(visit, one.field, row.get(one.field.name))
         if present != one.before:
             one.present = "" if present is None else present
             if one.text == one.before:

@@ -5,13 +5,11 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from rowhouse.admin.entity import Entity, Row
+from rowhouse.admin.entity import Entity
 from rowhouse.admin.internal_api import Answer
 from rowhouse.admin.visit import ROOT, Visit
 from rowhouse.core.errors import InvalidInputError, PermissionDeniedError, TooManyAttemptsError
-from rowhouse.schemas.columns import TIMESTAMPS
 
-CREATED, CHANGED = TIMESTAMPS
 # A table with more rows is not sorted by the time of its changes, which has no index: its newest keys stand for them.
 SORTED_ROWS = 10_000
 LAST_OF_EACH, LAST = 5, 12
@@ -48,26 +46,28 @@ async def show_home(visit: Visit) -> Response:
 
 
 async def _last_changes(visit: Visit, entity: Entity, total: int) -> list[LastChange]:
-    if not total or CHANGED not in entity.resource.parameters.sortable:
+    """Return the rows that were changed last, of an entity that records the instant."""
+    created, changed = entity.resource.created, entity.resource.updated or entity.resource.created
+    if not total or changed is None:
         return []
-    sort = CHANGED if total <= SORTED_ROWS else entity.resource.key.name
+    sort = changed if total <= SORTED_ROWS else entity.resource.key.names[0]
     query = urlencode({"size": LAST_OF_EACH, "sort": f"-{sort}"})
     page: Any = (await visit.api.get(entity.api_path, query=query)).json()
     return [
         LastChange(
-            row[CHANGED],
+            row[changed],
             entity,
             entity.key_of(row),
             entity.title_of(row),
-            _second(row, CREATED) == _second(row, CHANGED),
+            created is not None and _second(row[created]) == _second(row[changed]),
         )
         for row in page["items"]
     ]
 
 
-def _second(row: Row, name: str) -> str:
+def _second(instant: str) -> str:
     """Return an instant to the second: a new row has two instants, microseconds apart."""
-    return str(row.get(name, "")).partition(".")[0].rstrip("Z")
+    return instant.partition(".")[0].rstrip("Z")
 
 
 async def show_login(visit: Visit) -> Response:

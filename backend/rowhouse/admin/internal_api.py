@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -78,7 +78,7 @@ class Api:
         self, method: str, path: str, *, query: str = "", body: bytes | AsyncIterator[bytes] = b"",
         headers: Mapping[str, str] | None = None,
     ) -> Answer:  # fmt: skip
-        """Return the whole response. `path` is the application's own, without a prefix; `query` is encoded.
+        """Return the whole response. `path` is the application's own, without a prefix; it and `query` are encoded.
 
         Raises:
             NotAuthenticatedError: the session has ended.
@@ -135,8 +135,8 @@ class Api:
         outer = self._outer
         scope: Scope = {name: outer[name] for name in KEPT if name in outer}
         scope["method"], scope["query_string"] = method, query.encode()
-        scope["path"] = f"{outer.get('root_path', '')}{path}"
-        scope["raw_path"] = quote(scope["path"], safe=SAFE).encode()
+        scope["path"] = f"{outer.get('root_path', '')}{unquote(path)}"
+        scope["raw_path"] = f"{quote(outer.get('root_path', ''), safe=SAFE)}{path}".encode()
         state = outer["state"]
         scope["state"] = dict(state)
         sent = {"x-request-id": state["request_id"].decode(), **headers}

@@ -16,6 +16,7 @@ from rowhouse.admin.fields import INTEGER, Field, Kind, instant_of, label_of
 from rowhouse.admin.internal_api import ApiError
 from rowhouse.admin.visit import HEADERS, Query, Visit, without
 from rowhouse.core.errors import InvalidInputError, NotFoundError
+from rowhouse.query.filters import PAGE_WORDS
 
 SIZE = "25"
 FOUND = 10
@@ -84,7 +85,7 @@ async def show_list(visit: Visit, entity: Entity) -> Response:
         search=chosen.get("search", ""),
         kept=without(query, "search", "cursor", "page"),
         filters=_filters(visit, entity, query),
-        choices=_choices(entity),
+        choices=_choices(visit, entity),
         next_url=visit.list_url(entity, following) if page["next_cursor"] else "",
         first_url=visit.list_url(entity, without(query, "cursor", "page")) if "cursor" in chosen else "",
         export_query=without(query, "cursor", "page", "size", "skip", "limit"),
@@ -137,7 +138,7 @@ def line_of(visit: Visit, entity: Entity, row: Row, fields: list[Field] | None =
 
 def cell_of(visit: Visit, entity: Entity, row: Row, field: Field, *, is_short: bool = False) -> Cell:
     """Return a value of a row. A reference shows the name of its row and leads there."""
-    value = row[field.name]
+    value = row.get(field.name)  # a hand-written route may leave it out
     for relation in entity.expanded(visit.caller):
         embedded = row.get(relation.name)
         if relation.local == field.name and embedded:
@@ -148,22 +149,26 @@ def cell_of(visit: Visit, entity: Entity, row: Row, field: Field, *, is_short: b
     return Cell(field, text)
 
 
-def _choices(entity: Entity) -> dict[str, list[tuple[str, str]]]:
-    """Return the filters of an entity, by the label of their column."""
+def _choices(visit: Visit, entity: Entity) -> dict[str, list[tuple[str, str]]]:
+    """Return the filters of an entity by the label of their column, and those by the names of related rows."""
     found: dict[str, list[tuple[str, str]]] = {}
     for name in entity.resource.parameters.filters:
         column, _, operator = name.rpartition("__") if "__" in name else (name, "", "")
         found.setdefault(label_of(column), []).append((name, OPERATORS.get(operator, operator)))
+    for relation in entity.readable(visit.caller):
+        inner = f"{visit.site.entity_of(entity, relation.target.model).title_column}__contains"
+        if inner in relation.target.parameters.filters:
+            found.setdefault(label_of(relation.name), []).append((f"{relation.name}__{inner}", "name contains"))
     return found
 
 
 def _filters(visit: Visit, entity: Entity, query: Query) -> list[tuple[str, str]]:
     """Return the filters in force as text, each with the address of the list without it."""
-    texts = {name: f"{label} {operator}" for label, ones in _choices(entity).items() for name, operator in ones}
+    texts = {name: f"{label} {operator}" for label, ones in _choices(visit, entity).items() for name, operator in ones}
     return [
-        (f"{texts[name]} {value}", visit.list_url(entity, without(query, name, "cursor", "page")))
+        (f"{texts.get(name, name)} {value}", visit.list_url(entity, without(query, name, "cursor", "page")))
         for name, value in query
-        if name in texts
+        if name not in PAGE_WORDS
     ]
 
 
@@ -196,7 +201,7 @@ async def look_up(visit: Visit, entity: Entity) -> Response:
         NotFoundError: the entity has no such column.
     """
     asked = dict(visit.query)
-    text, column = asked.get("q", "").strip(), asked.get("column", entity.resource.key.name)
+    text, column = asked.get("q", "").strip(), asked.get("column", entity.resource.key.names[0])
     if column not in entity.fields:
         raise NotFoundError
     found: dict[str, str] = {}

@@ -17,7 +17,7 @@ ENTRIES = "20"
 
 
 class RelatedRows(NamedTuple):
-    """The first rows that refer to a row."""
+    """The first rows that refer to a row, or are paired with it. `url` is the list of them all, if there is one."""
 
     title: str
     entity: Entity
@@ -56,7 +56,7 @@ async def show_row(visit: Visit, entity: Entity, key: str) -> Response:
 
 async def context_of(visit: Visit, entity: Entity, row: Row, tag: str) -> dict[str, Any]:
     """Return what the page of a row shows."""
-    relations = [one for one in entity.related(visit.caller) if row[one.local] is not None]
+    relations = [one for one in entity.related(visit.caller) if row.get(one.local) is not None]
     related = [await _related(visit, entity, row, relation) for relation in relations]
     return {
         "entity": entity,
@@ -79,12 +79,16 @@ async def read_row(visit: Visit, entity: Entity, key: str) -> tuple[Row | None, 
 
 async def _related(visit: Visit, entity: Entity, row: Row, relation: Relation) -> RelatedRows:
     target = visit.site.entity_of(entity, relation.target.model)
+    title = relation.name.replace("_", " ").capitalize()
+    if relation.link is not None:  # no column of the related rows names this one
+        query = urlencode({"expand": relation.name, "fields": relation.local})
+        found = (await visit.api.get(entity.row_path(entity.key_of(row)), query=query)).json().get(relation.name) or []
+        return RelatedRows(title, target, [line_of(visit, target, one) for one in found[:RELATED]], len(found), "")
     refers = [(target.equals(relation.remote), str(row[relation.local]))]
     asked = [*refers, ("size", str(RELATED)), *expansion(visit, target)]
     page = (await visit.api.get(target.api_path, query=urlencode(asked))).json()
     fields = [field for field in target.columns if field.name != relation.remote]
     lines = [line_of(visit, target, found, fields) for found in page["items"]]
-    title = relation.name.replace("_", " ").capitalize()
     return RelatedRows(title, target, lines, page["total"], visit.list_url(target, refers))
 
 
@@ -113,7 +117,7 @@ def _differences(visit: Visit, entity: Entity, entry: Mapping[str, Any]) -> list
     found = []
     for name, field in entity.fields.items():
         was, became = (field.shown(state[name], visit.zone) if name in state else "" for state in (before, after))
-        if was != became and not (before and after and name == "updated_at"):
+        if was != became and not (before and after and name == entity.resource.updated):
             found.append(Difference(field.label, was, became))
     return found
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 from zoneinfo import ZoneInfo
 
 from starlette.datastructures import FormData
@@ -113,7 +113,7 @@ class Visit:
 
     def render(self, template: str, *, status: int = 200, **context: Any) -> Response:
         """Return a page."""
-        word, _, detail = self.session.cookie(NOTICE).partition(":")
+        word, _, detail = unquote(self.session.cookie(NOTICE)).partition(":")
         notice = NOTICES.get(word, "")
         if word:
             self.session.changed[NOTICE] = ""
@@ -137,7 +137,7 @@ class Visit:
     def redirect(self, url: str, *, notice: str = "") -> Response:
         """Return a redirect to a page, which shows the notice."""
         if notice:
-            self.session.changed[NOTICE] = notice
+            self.session.changed[NOTICE] = quote(notice, safe="")
         return self.finish(RedirectResponse(url, SEE_OTHER, headers=HEADERS))
 
     def finish(self, response: Response) -> Response:

@@ -73,24 +73,29 @@ def entity(
         list[str],
         typer.Argument(
             metavar="FIELD...",
-            help="name:type. The types are str, int, float, bool, date, datetime, decimal, uuid and json; the name of "
-            "an entity makes a reference to it. '?' allows null, '!' makes unique, '=VALUE' is the default. Put single "
-            "quotes around a '?' and a '!'.",
+            help="name:type. The types are str, int, float, bool, date, datetime, decimal, uuid, json and "
+            "enum(a,b); the name of an entity makes a reference to it. '?' allows null, '!' makes unique, '=VALUE' is "
+            "the default. Put single quotes around a '?', a '!' and brackets.",
         ),
     ],
     write: Annotated[Who, typer.Option(help="Who may write.")] = Who.SIGNED_IN,
     read: Annotated[Who, typer.Option(help="Who may read.")] = Who.SIGNED_IN,
+    owner: Annotated[
+        str | None, typer.Option(help="The field with the account that a row belongs to, and that alone sees it.")
+    ] = None,
 ) -> None:
     """Add an entity: its class, its line in api.py, its migration and a test.
 
     rowhouse entity Publisher name:str 'founded:int?' active:bool=true
 
     rowhouse entity Book title:str price:decimal publisher:Publisher --read anyone --write admin
+
+    rowhouse entity Review 'kind:enum(short,long)' reader:User --owner reader
     """
     from rowhouse.cli.scaffold.entity import add_entity
 
     with _one_sentence():
-        lines = add_entity(name, fields, read=None if read is Who.SIGNED_IN else read, write=write)
+        lines = add_entity(name, fields, read=None if read is Who.SIGNED_IN else read, write=write, owner=owner)
     print(*lines, sep="\n")
 
 

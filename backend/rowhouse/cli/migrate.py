@@ -44,6 +44,7 @@ from rowhouse.migrations.renames import Decisions, UndecidedError, ask, parse
 from rowhouse.migrations.sqlite.checks import UnsafeMigrationError
 from rowhouse.migrations.templates import create_missing, create_template
 from rowhouse.migrations.writing import Pending, Plan, pending, plan, position, write
+from rowhouse.schemas.columns import RegistrationError
 
 EXCUSE = "as rowhouse migrate wrote it; a large table that servers write to needs another way (docs/migrations.md)"
 UNDECIDED = (UndecidedError, UnfillableError)
@@ -279,6 +280,10 @@ def _format(path: Path, directory: Path) -> None:
             subprocess.run(words, check=True, cwd=directory)  # noqa: S603  # nosec B603  our own file
 
 
+# A registration may be wrong, too: the migrations load the application for its classes.
+STOPPERS = (ValidationError, ValueError, ModuleNotFoundError, StartError, RegistrationError, sa.exc.DBAPIError)
+
+
 def run(arguments: Sequence[str], *, metadata: sa.MetaData | None = None) -> int:
     """Migrate. Return 1 and write one sentence if a setting, a decision or the database stops it."""
     try:
@@ -287,6 +292,6 @@ def run(arguments: Sequence[str], *, metadata: sa.MetaData | None = None) -> int
         print(f"Nothing was written.\n{undecided}", file=sys.stderr)
     except CommandError as said:
         print(f"Rowhouse cannot migrate: {said}.", file=sys.stderr)
-    except (ValidationError, ValueError, ModuleNotFoundError, StartError, sa.exc.DBAPIError) as error:
+    except STOPPERS as error:
         print(f"Rowhouse cannot migrate. {explained(error)}", file=sys.stderr)
     return 1

@@ -8,6 +8,7 @@ writes one sentence that says what to do, and exits with 1; LOG_LEVEL=debug show
 import asyncio
 import errno
 import os
+import re
 import socket
 import sys
 import tempfile
@@ -32,6 +33,7 @@ from uvicorn.supervisors import Multiprocess
 from rowhouse.cli.connection import Connection
 from rowhouse.cli.env_file import address, misspelt
 from rowhouse.cli.project import find_project, load_application
+from rowhouse.schemas.sqlmodel_internals import mapper_registry
 
 APPLICATION = "rowhouse.cli.serve:application"
 CONNECTION = "rowhouse.cli.connection:Connection"
@@ -42,6 +44,8 @@ FAILED = 1
 WORKER_SECONDS = 60
 # Errors whose message says what to do. Any other error is a fault in the code, and shows its traceback.
 START_ERRORS = (ValidationError, ValueError, TypeError, SQLAlchemyError, ModuleNotFoundError)
+TABLE_TWICE = re.compile(r"Table '([^']+)' is already defined for this MetaData")
+NO_COLUMN_TYPE = re.compile(r"<class '([^']+)'> has no matching SQLAlchemy type")
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -96,12 +100,36 @@ def explained(error: Exception) -> str:
         return f"{'; '.join(_faults(error))}. Look at the environment and at .env; .env.example explains every setting."
     said = " ".join(str(error).split()).partition(" (Background on")[0]
     place = _place(error.__traceback__)
+    if found := TABLE_TWICE.match(said):
+        return table_twice(found[1], place)
+    if found := NO_COLUMN_TYPE.match(said):
+        return (
+            f"A column of {found[1]} needs a type of the database{f' ({place})' if place else ''}: "
+            f"write Field(sa_type=sa.JSON) for a document, or mark what is no column as a Relationship."
+        )
     if isinstance(error, SQLAlchemyError) and "parse SQLAlchemy URL" in said:
         said, place = (
             "DATABASE_URL is no URL; write sqlite:///path/to/file.db or postgresql://user:password@host/name",
             None,
         )
     return f"{type(error).__name__}: {said}{f' ({place})' if place else ''}"
+
+
+def table_twice(name: str, place: str | None) -> str:
+    """Return the sentence about a second class with a table, and where the first one is."""
+    table = mapper_registry().metadata.tables.get(name)
+    there = ""
+    if table is not None and "module" in table.info:
+        file = getattr(sys.modules.get(table.info["module"]), "__file__", None)
+        there = f" {table.info['entity']} of {shown_path(file)} has it"
+    here = f" and the class in {place} wants it too" if place else ""
+    return f"Two classes have the table {name}:{there}{here}. Give one of them another name or __tablename__."
+
+
+def shown_path(file: str | None) -> str:
+    """Return a file as a developer knows it: below the working directory if it is there."""
+    path = Path(file or "?")
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _faults(error: ValidationError) -> list[str]:

@@ -8,9 +8,9 @@ from typing import Any
 
 from rowhouse.core.clock import now
 from rowhouse.core.errors import ConflictError
-from rowhouse.crud.batch import BatchVerbs
 from rowhouse.crud.batch_errors import SINGLE_ROW
 from rowhouse.crud.hooks import ModelT
+from rowhouse.crud.upsert import UpsertVerbs
 from rowhouse.db.compiled import EVERYTHING, Predicate, Row
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.history.entries import Action
@@ -18,7 +18,7 @@ from rowhouse.query.resource import Resource
 from rowhouse.sql.statements import ROW_KEY
 
 
-class CRUDBase(BatchVerbs[ModelT]):
+class CRUDBase(UpsertVerbs[ModelT]):
     """List, get, create, update, delete and restore rows of one entity. Subclass it to change a rule.
 
     Example:
@@ -51,7 +51,10 @@ class CRUDBase(BatchVerbs[ModelT]):
         self.references.check(unit, row)
         if unfit:
             raise ConflictError(f"The values of {', '.join(unfit)} do not fit {self.resource.name} any more.")
-        row = {**later_columns(self.resource), **row, "updated_at": now()}
+        row = {**later_columns(self.resource), **row}
+        row = {name: value for name, value in row.items() if not self.resource.columns[name].is_generated}
+        if self._updated:
+            row[self._updated] = now()
         if self.validator.is_needed:
             self.guards.lock_resources(unit, [row])
             row = self.validator.validate_rows([row], stored=[None], unit=unit, errors=SINGLE_ROW)[0]
@@ -85,4 +88,8 @@ class CRUDBase(BatchVerbs[ModelT]):
 def later_columns(resource: Resource) -> Row:
     """Return the defaults of all columns, for a row that was archived before some of them existed."""
     columns = resource.columns.values()
-    return {c.name: c.info.get_default(call_default_factory=True) for c in columns if not c.info.is_required()}
+    return {
+        c.name: c.info.get_default(call_default_factory=True)
+        for c in columns
+        if not c.info.is_required() and not c.is_filled
+    }

@@ -23,7 +23,7 @@ from rowhouse.db.compiled import Row
 from rowhouse.db.integrity import ForeignKeyError
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.history.entries import Action
-from rowhouse.sql.chunks import chunked, pad_to_power_of_two
+from rowhouse.sql.chunks import MAX_PARAMETERS, chunked, pad_to_power_of_two
 from rowhouse.sql.statements import ROW_KEY, numbered
 
 KeyedValues = tuple[Any, Mapping[str, Any]]
@@ -52,7 +52,9 @@ class BatchVerbs(RowVerbs[ModelT]):
         stored: list[Row] = []
         with errors:
             for members in _grouped(rows, in_order=True):
-                for start, chunk in chunked(members, columns=len(members[0][1])):
+                is_alone = not self._keys_grow and not self._has_key(members[0][1])
+                width = MAX_PARAMETERS if is_alone else len(members[0][1])
+                for start, chunk in chunked(members, columns=width):
                     stored += self._insert_chunk(unit, [row for _, row in chunk], members[start][0])
         errors.raise_if_any()
         self.recorder.record(unit, Action.CREATE, [(None, row) for row in stored])
@@ -102,15 +104,20 @@ class BatchVerbs(RowVerbs[ModelT]):
                 first = self._insert_chunk(unit, rows[:half], start)
                 return first + self._insert_chunk(unit, rows[half:], start + half)
             raise self._named(unit, error, rows[0]).element_error(start) from None
-        return self._in_order(stored, [row.get(self.resource.key.name) for row in rows])
+        return self._in_order(stored, rows)
 
-    def _in_order(self, stored: list[Row], keys: Sequence[Any]) -> list[Row]:
+    def _in_order(self, stored: list[Row], given: Sequence[Row]) -> list[Row]:
         """Sort stored rows as they were given: RETURNING promises no order. Keys of a sequence grow with the rows."""
-        name = self.resource.key.name
-        if keys[0] is None:
-            return sorted(stored, key=lambda row: row[name])
-        by_key = {row[name]: row for row in stored}
-        return [by_key[key] for key in keys]
+        if len(given) == 1:
+            return stored
+        if not self._has_key(given[0]):
+            return sorted(stored, key=self.key_of)
+        by_key = {self.key_of(row): row for row in stored}
+        return [by_key[self.key_of(row)] for row in given]
+
+    def _has_key(self, row: Row) -> bool:
+        """Return whether a new row has its key already."""
+        return all(row.get(name) is not None for name in self.resource.key.names)
 
     def update_many(self, unit: UnitOfWork, changes: Sequence[KeyedValues]) -> list[Row]:
         """Change rows, each given as its key and values, and return them as stored, in order.
@@ -120,7 +127,7 @@ class BatchVerbs(RowVerbs[ModelT]):
         """
         unit.begin()
         keys = [key for key, _ in changes]
-        _reject_repeated(keys)
+        _reject_repeated(keys, self.resource.key.names[0])
         seen = self.guards.lock_for_changes(unit, changes)
         if self.one_by_one:
             return each_row(unit, changes, lambda change: self.update(unit, *change))
@@ -132,7 +139,9 @@ class BatchVerbs(RowVerbs[ModelT]):
             self._require_all(unit, keys, found)
         with errors:
             self.references.check_many(unit, [values for _, values in errors.before(changes)])
-        given: Sequence[Row] = [{**values, "updated_at": now()} for _, values in errors.before(changes)]
+        given: Sequence[Row] = [
+            {**values, self._updated: now()} if self._updated else {**values} for _, values in errors.before(changes)
+        ]
         if self.validator.is_needed:
             before = [found[key] for key in keys[: len(given)]]
             given = self.validator.validate_changes(given, stored=before, unit=unit, errors=errors)
@@ -162,7 +171,7 @@ class BatchVerbs(RowVerbs[ModelT]):
                 return first | self._update_chunk(unit, keys, chunk[half:])
             position, values = chunk[0]
             raise self._named(unit, error, values).element_error(position) from None
-        return {row[self.resource.key.name]: row for row in rows}
+        return {self.key_of(row): row for row in rows}
 
     def delete_many(self, unit: UnitOfWork, keys: Sequence[Any]) -> None:
         """Delete rows.
@@ -171,7 +180,7 @@ class BatchVerbs(RowVerbs[ModelT]):
             NotFoundError, PermissionDeniedError, StillReferencedError: as for `delete`, naming the element.
         """
         unit.begin()
-        _reject_repeated(keys)
+        _reject_repeated(keys, self.resource.key.names[0])
         if self.one_by_one:
             each_row(unit, keys, lambda key: self.delete(unit, key))
             return
@@ -214,7 +223,7 @@ class BatchVerbs(RowVerbs[ModelT]):
         for _start, chunk in chunked(sorted(keys), columns=1):
             statement = self.statements.lock_many(len(chunk), predicate, whole=self.validator.is_needed)
             rows = unit.run(statement, _numbered_keys(chunk), predicate)
-            found.update({row[self.resource.key.name]: row for row in rows})
+            found.update({self.key_of(row): row for row in rows})
         return found
 
     def _require_all(self, unit: UnitOfWork, keys: Sequence[Any], found: Mapping[Any, Row]) -> None:
@@ -243,10 +252,10 @@ def _numbered_keys(keys: Sequence[Any]) -> Row:
     return {numbered(ROW_KEY, position): key for position, key in enumerate(keys)}
 
 
-def _reject_repeated(keys: Sequence[Any]) -> None:
+def _reject_repeated(keys: Sequence[Any], name: str) -> None:
     seen = set()
     for position, key in enumerate(keys):
         if key in seen:
-            error = InvalidInputError.at("body", "id", message="name each row once", kind="repeated")
+            error = InvalidInputError.at("body", name, message="name each row once", kind="repeated")
             raise error.element_error(position)
         seen.add(key)

@@ -66,7 +66,7 @@ class Hooks(Generic[ModelT]):
     def _owned_by(self, caller: Caller | None) -> sa.ColumnElement[bool] | None:
         if caller is not None and caller.is_admin:
             return None
-        column = self.table.columns[str(self.resource.owner)]
+        column = self.resource.columns[str(self.resource.owner)].column
         return sa.false() if caller is None else column == caller.id
 
     def prepare(self, values: Row, *, stored: Row | None, unit: UnitOfWork) -> None:

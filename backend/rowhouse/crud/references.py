@@ -14,8 +14,9 @@ from rowhouse.core.security import Caller
 from rowhouse.db.compiled import Predicate
 from rowhouse.db.integrity import ForeignKeyError, is_named
 from rowhouse.db.unit_of_work import UnitOfWork
+from rowhouse.schemas.columns import Column
 from rowhouse.sql.chunks import chunked
-from rowhouse.sql.statements import ROW_KEY, TARGET_KEY, Statements, numbered
+from rowhouse.sql.statements import ROW_KEY, TARGET_KEY, Statements, key_names, numbered
 
 Scope = Callable[[Caller | None], sa.ColumnElement[bool] | None]
 Values = Mapping[str, Any]
@@ -24,8 +25,13 @@ Values = Mapping[str, Any]
 class References:
     """The references of one entity. `scopes` has the scope of each table; it is set once all entities are known."""
 
-    def __init__(self, table: sa.Table, statements: Statements) -> None:
-        self.columns = [column for column in table.columns if column.foreign_keys]
+    def __init__(self, columns: Mapping[str, Column], statements: Statements) -> None:
+        self.columns = {
+            name: column.column
+            for name, column in columns.items()
+            if any(key.constraint is None or len(key.constraint.elements) == 1 for key in column.column.foreign_keys)
+        }
+        self._longer = [_LongReference(one, columns) for one in _long_constraints(columns)]
         self.scopes: Mapping[str, Scope] = {}
         self._statements = statements
 
@@ -48,15 +54,41 @@ class References:
     def _hidden(self, unit: UnitOfWork, rows: Sequence[Values]) -> list[tuple[int, ReferenceNotFoundError]]:
         """Return the position and the error of the first row whose reference leads out of sight."""
         found = []
-        for column in self.columns:
+        for name, column in self.columns.items():
             target = next(iter(column.foreign_keys)).column
-            asked = {row[column.name] for row in rows if row.get(column.name) is not None}
+            asked = {row[name] for row in rows if row.get(name) is not None}
             hidden = asked and asked - self._visible(unit, target, asked)
             for position, row in enumerate(rows):
-                if hidden and row.get(column.name) in hidden:
-                    found.append((position, _not_found(column, row[column.name])))
+                if hidden and row.get(name) in hidden:
+                    found.append((position, _not_found(name, column, row[name])))
+                    break
+        for reference in self._longer:
+            asked_rows = {key for row in rows if (key := reference.key_of(row)) is not None}
+            hidden_rows = asked_rows and asked_rows - self._visible_rows(unit, reference, asked_rows)
+            for position, row in enumerate(rows):
+                if hidden_rows and reference.key_of(row) in hidden_rows:
+                    found.append((position, reference.error(row)))
                     break
         return sorted(found, key=lambda one: one[0])[:1]
+
+    def _visible_rows(
+        self, unit: UnitOfWork, reference: "_LongReference", asked: set[tuple[Any, ...]], *, scoped: bool = True
+    ) -> set[tuple[Any, ...]]:
+        """The same as `_visible` for a reference of several columns. Without `scoped`, those that exist."""
+        scope = self.scopes.get(reference.targets[0].table.fullname) if scoped else None
+        predicate = Predicate(scope(unit.caller) if scope else None)
+        if scoped and predicate.clause is None:
+            return asked
+        seen = set()
+        for _start, chunk in chunked(list(asked), columns=len(reference.targets)):
+            bound = {
+                numbered(name, number): part
+                for number, key in enumerate(chunk)
+                for name, part in zip(key_names(len(key)), key, strict=True)
+            }
+            rows = unit.run(self._statements.visible_rows(reference.targets, len(chunk), predicate), bound, predicate)
+            seen |= {tuple(row[str(target.key)] for target in reference.targets) for row in rows}
+        return seen
 
     def _visible(self, unit: UnitOfWork, target: sa.Column[Any], asked: set[Any]) -> set[Any]:
         """Return those of the values that name a row in the caller's scope; all of them if there is no scope."""
@@ -76,8 +108,8 @@ class References:
 
         PostgreSQL names the constraint. On SQLite each reference is looked up.
         """
-        for column in self.columns:
-            target, value = next(iter(column.foreign_keys)).column, values.get(column.name)
+        for name, column in self.columns.items():
+            target, value = next(iter(column.foreign_keys)).column, values.get(name)
             if value is None:
                 continue
             if error.constraint is None:
@@ -85,13 +117,52 @@ class References:
             else:
                 is_broken = _is_key_of(column, error.constraint)
             if is_broken:
-                return _not_found(column, value)
-        return StillReferencedError()
+                return _not_found(name, column, value)
+        broken = next((one for one in self._longer if self._is_broken(unit, one, error, values)), None)
+        return StillReferencedError() if broken is None else broken.error(values)
+
+    def _is_broken(self, unit: UnitOfWork, reference: "_LongReference", error: ForeignKeyError, values: Values) -> bool:
+        """Return whether the database rejected this reference of a row."""
+        key = reference.key_of(values)
+        if key is None:
+            return False
+        if error.constraint is None:
+            return not self._visible_rows(unit, reference, {key}, scoped=False)
+        return is_named(reference.constraint, error.constraint)
 
 
-def _not_found(column: sa.Column[Any], value: Any) -> ReferenceNotFoundError:
+class _LongReference:
+    """A foreign key of several columns."""
+
+    def __init__(self, constraint: sa.ForeignKeyConstraint, columns: Mapping[str, Column]) -> None:
+        self.constraint = constraint
+        names = {column.column: name for name, column in columns.items()}
+        self.names = tuple(names[element.parent] for element in constraint.elements)
+        self.targets = tuple(element.column for element in constraint.elements)
+
+    def key_of(self, row: Values) -> tuple[Any, ...] | None:
+        """Return the key that a row refers to, or None if a part of it is null or left out."""
+        key = tuple(row.get(name) for name in self.names)
+        return None if None in key else key
+
+    def error(self, row: Values) -> ReferenceNotFoundError:
+        """Return the error of a row that refers to nothing."""
+        values = ", ".join(str(row[name]) for name in self.names)
+        targets = ", ".join(target.name for target in self.targets)
+        return ReferenceNotFoundError(f"{', '.join(self.names)}: there is nothing with the {targets} {values}.")
+
+
+def _long_constraints(columns: Mapping[str, Column]) -> list[sa.ForeignKeyConstraint]:
+    """Return the foreign keys of several columns, all of which the entity has."""
+    own = {column.column for column in columns.values()}
+    found = {key.constraint for column in own for key in column.foreign_keys if key.constraint is not None}
+    longer = [one for one in found if len(one.elements) > 1 and all(element.parent in own for element in one.elements)]
+    return sorted(longer, key=lambda one: str(one.name))
+
+
+def _not_found(name: str, column: sa.Column[Any], value: Any) -> ReferenceNotFoundError:
     target = next(iter(column.foreign_keys)).column
-    return ReferenceNotFoundError(f"{column.name}: there is nothing with the {target.name} {value}.")
+    return ReferenceNotFoundError(f"{name}: there is nothing with the {target.name} {value}.")
 
 
 def _is_key_of(column: sa.Column[Any], constraint: str) -> bool:

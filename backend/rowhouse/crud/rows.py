@@ -1,5 +1,6 @@
 """The verbs for one row: list, get, create, update, delete and `take_step`, and what they share with batches."""
 
+import hashlib
 import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -8,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic_core import SchemaSerializer
 
 from rowhouse.core.clock import now
 from rowhouse.core.errors import (
@@ -23,6 +25,7 @@ from rowhouse.crud.batch_errors import SINGLE_ROW
 from rowhouse.crud.hooks import Hooks, ModelT
 from rowhouse.crud.overlap_guard import OverlapGuards
 from rowhouse.crud.references import References
+from rowhouse.crud.related import RelatedRows
 from rowhouse.crud.validation import RowValidator
 from rowhouse.db.compiled import Predicate, Row
 from rowhouse.db.integrity import ForeignKeyError
@@ -39,8 +42,6 @@ from rowhouse.sql.statements import ROW_KEY, Statements
 
 NO_CHANGES: Mapping[str, Any] = MappingProxyType({})
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# `new_row` sets them from one reading of the clock.
-TIMESTAMPS = frozenset({"created_at", "updated_at"})
 
 
 class RowVerbs(Hooks[ModelT]):
@@ -49,18 +50,42 @@ class RowVerbs(Hooks[ModelT]):
     def __init__(self, resource: Resource, dialect: sa.Dialect) -> None:
         super().__init__(resource, dialect)
         self.statements = Statements(resource, dialect)
-        self.guards = OverlapGuards(self.table, resource.key.column, self.statements, dialect)
+        self.key_of = resource.key.of
+        self.guards = OverlapGuards(self.table, resource.key.columns[0].column, self.statements, dialect)
         self.validator = RowValidator(resource, self.guards, self)
         self.lists = PageReader(resource, self.statements)
-        self.references = References(self.table, self.statements)
+        self.references = References(resource.columns, self.statements)
+        self.related: Mapping[str, RelatedRows] = {}
         self.recorder = ChangeRecorder(resource)
         self._defaults = server_defaults(resource)
-        self._row_predicate = RowPredicate(self.table, dialect)
+        self._timestamps = tuple(name for name in (resource.created, resource.updated) if name)
+        self._updated = resource.updated
+        # Whether the database gives keys in the order in which rows are inserted.
+        self._keys_grow = self.table.autoincrement_column is not None
+        self._tag = tag_maker(resource, computed=self.computed_columns)
+        self._row_predicate = RowPredicate(
+            self.table, dialect, members={str(c.column.key): c.name for c in resource.columns.values()}
+        )
         self._words = singular_snake(resource.name).replace("_", " ")
+
+    def connect(self, related: Mapping[str, RelatedRows]) -> None:
+        """Keep the relations that `expand` and filters follow. Called once, when all entities are known."""
+        self.related = related
 
     def list(self, unit: UnitOfWork, selection: ListQuery) -> ResultPage:
         """Return one page of the caller's rows, the number of rows that the filters select, and whether more follow."""
-        return self.lists.page(unit, selection, Predicate(self.scope(unit.caller)))
+        return self.lists.page(unit, selection, self.selected(unit, selection))
+
+    def selected(self, unit: UnitOfWork, selection: ListQuery) -> Predicate:
+        """Return the condition of the caller's rows, and of those whose related rows the filters select.
+
+        Raises:
+            NotAuthenticatedError, PermissionDeniedError: 401 and 403 for a filter over what the caller may not read.
+        """
+        if not selection.related:
+            return Predicate(self.scope(unit.caller))
+        related = [self.related[name].matching(unit, clauses) for name, clauses in selection.related.items()]
+        return Predicate(self.scope(unit.caller), *related)
 
     def get(self, unit: UnitOfWork, key: Any) -> Row:
         """Return the row.
@@ -97,7 +122,7 @@ class RowVerbs(Hooks[ModelT]):
             ConflictError, InvalidInputError: as for `create`.
         """
         self._check_references(unit, key, values)
-        changes: Row = {**values, "updated_at": now()}
+        changes: Row = {**values, self._updated: now()} if self._updated else {**values}
         stored: Row = {}
         if self.validator.is_needed or self.recorder.history is not None:
             stored = self._lock_for_update(unit, key, changes)
@@ -115,9 +140,9 @@ class RowVerbs(Hooks[ModelT]):
             ConflictError, InvalidInputError: as for `create`.
         """
         self.references.check(unit, values)
-        changes: Row = {**values, "updated_at": now()}
+        changes: Row = {**values, self._updated: now()} if self._updated else {**values}
         self.guards.lock_moved(unit, stored, {**stored, **changes})
-        return self._update(unit, stored[self.resource.key.name], changes, stored)
+        return self._update(unit, self.key_of(stored), changes, stored)
 
     def take_step(self, unit: UnitOfWork, key: Any, transition: Transition[Any]) -> Row:
         """Take a step of a row and return it as stored. The row is locked once and read once.
@@ -143,6 +168,8 @@ class RowVerbs(Hooks[ModelT]):
         """Validate and store changes. `stored` is the locked row, if anything needs it."""
         if self.validator.is_needed:
             changes = self.validator.validate_changes([changes], stored=[stored], unit=unit, errors=SINGLE_ROW)[0]
+        if not changes:  # no timestamp either
+            return {name: self.lock(unit, key)[name] for name in self.resource.schemas.public_names}
         predicate = self.write_predicate(unit.caller)
         bound = {f"set_{name}": value for name, value in changes.items()}
         try:
@@ -215,8 +242,11 @@ class RowVerbs(Hooks[ModelT]):
             raise PreconditionFailedError
 
     def version(self, row: Row) -> str:
-        """Return the strong entity tag of a row (RFC 9110 §8.8.3): its last change and its computed columns."""
-        return version_tag(row, computed=self.computed_columns)
+        """Return the strong entity tag of a row (RFC 9110 §8.8.3).
+
+        It follows from the last change and the computed columns, or from the values of a class without `updated_at`.
+        """
+        return self._tag(row)
 
     def write_predicate(self, caller: Caller | None) -> Predicate:
         """Return the condition on the rows that `caller` sees and may change."""
@@ -226,7 +256,9 @@ class RowVerbs(Hooks[ModelT]):
         """Return a whole row from the values of the Create schema: with defaults, timestamps and the owner."""
         row: Row = {name: default() for name, default in self._defaults.items()}
         row.update(values)
-        row["created_at"] = row["updated_at"] = now()
+        present = now()
+        for name in self._timestamps:
+            row[name] = present
         if self.resource.owner and unit.caller is not None:
             row[self.resource.owner] = unit.caller.id
         return row
@@ -271,7 +303,8 @@ class RowVerbs(Hooks[ModelT]):
         return self._row_predicate.matches(unit, predicate, row)
 
     def _missing(self, key: Any) -> NotFoundError:
-        return NotFoundError(f"There is no {self.resource.name} with the id {key}.")
+        named = self.resource.key
+        return NotFoundError(f"There is no {self.resource.name} with the {named.label} {named.text(key)}.")
 
     def _not_yours(self) -> PermissionDeniedError:
         return PermissionDeniedError(f"This {self.resource.name} belongs to someone else.")
@@ -284,8 +317,8 @@ def server_defaults(resource: Resource) -> dict[str, Callable[[], Any]]:
     """
     found: dict[str, Callable[[], Any]] = {}
     for column in resource.columns.values():
-        is_given = column.name in TIMESTAMPS or column.name in resource.schemas.create.model_fields
-        if is_given or column.info.is_required():
+        is_given = column.is_timestamp or column.name in resource.schemas.create.model_fields
+        if is_given or column.is_filled or column.is_generated or column.info.is_required():
             continue
         default = column.info.get_default(call_default_factory=True)
         if default is None and column.column.primary_key:
@@ -299,8 +332,21 @@ def _same(value: Any) -> Any:
     return value
 
 
-def version_tag(row: Row, *, computed: Iterable[str] = ()) -> str:
+def tag_maker(resource: Resource, *, computed: Iterable[str] = ()) -> Callable[[Row], str]:
+    """Return the function that makes the entity tag of a row."""
+    if resource.updated is None or resource.columns[resource.updated].nullable:
+        return partial(content_tag, names=resource.schemas.public_names, serializer=resource.schemas.row_serializer)
+    return partial(version_tag, updated=resource.updated, computed=tuple(computed))
+
+
+def content_tag(row: Row, *, names: Iterable[str], serializer: SchemaSerializer) -> str:
+    """Return the entity tag of a row from its public values."""
+    content = serializer.to_json({name: row[name] for name in names}, warnings=False)
+    return f'"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'
+
+
+def version_tag(row: Row, *, updated: str = "updated_at", computed: Iterable[str] = ()) -> str:
     """Return the entity tag of a row: the microsecond of its last change, and a digest of each column in `computed`."""
-    microseconds = (row["updated_at"] - EPOCH) // timedelta(microseconds=1)
+    microseconds = (row[updated] - EPOCH) // timedelta(microseconds=1)
     digests = "".join(f"-{zlib.crc32(str(row[name]).encode()):x}" for name in computed)
     return f'"{microseconds:x}{digests}"'

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+import sqlalchemy as sa
 from pydantic import ValidationError
+from pydantic_core import to_jsonable_python
 
 from rowhouse.core.errors import InvalidInputError
 from rowhouse.crud.batch_errors import BatchErrors, element_error
@@ -30,6 +32,7 @@ class RowValidator:
     def __init__(self, resource: Resource, guards: OverlapGuards, hooks: Hooks[Any]) -> None:
         self._model: Any = resource.model
         self._complete = resource.schemas.whole_row
+        self._documents = [c.name for c in resource.columns.values() if isinstance(c.column.type, sa.JSON)]
         self._guards = guards
         self._hooks = hooks
         has_hooks = any(getattr(type(hooks), name) is not getattr(Hooks, name) for name in WRITE_HOOKS)
@@ -74,10 +77,15 @@ class RowValidator:
         return errors.before(whole)
 
     def _completed(self, row: Row) -> Row:
-        """Return the row as the class's model validators leave it."""
+        """Return the row as the validators of the class leave it."""
         if self._complete is None:
             return row
         try:
-            return {**row, **{n: v for n, v in self._complete.model_validate(row).__dict__.items() if n in row}}
+            valid = self._complete.model_validate(row).__dict__
         except ValidationError as error:
             raise InvalidInputError.from_pydantic(error, "body") from error
+        whole = {**row, **{name: value for name, value in valid.items() if name in row}}
+        for name in self._documents:
+            if name in whole:
+                whole[name] = to_jsonable_python(whole[name])
+        return whole

@@ -107,10 +107,10 @@ class CompiledStatement:
     def execute(self, driver: Any, parameters: Mapping[str, Any], predicate: Predicate = EVERYTHING) -> list[Row]:
         """Run the statement. Return the rows as dicts by column name. Raises the driver's own errors."""
         values = {**self._constants, **parameters}
-        for name, call in self._calls.items():
-            values[name] = call()
         for name, bind in zip(self._predicate_names, predicate.binds, strict=True):
             values[name] = bind.value
+        for name, call in self._calls.items():
+            values[name] = call()
         for name, convert in self._binds.items():
             values[name] = convert(values[name])
         cursor = driver.execute(self.text, [values[name] for name in self._order], **self._options)
@@ -132,6 +132,8 @@ class CompiledStatement:
         for column, meta in zip(self._columns, description, strict=True):
             if isinstance(column.type, UTCDateTime) and self._dialect.name in INSTANTS:
                 convert = INSTANTS[self._dialect.name]
+            elif isinstance(column.type, sa.Enum) and column.type.enum_class is None:
+                convert = None  # SQLAlchemy's would refuse a word that the class no longer has
             else:
                 convert = column.type.dialect_impl(self._dialect).result_processor(self._dialect, meta[1])
             if convert is not None:

@@ -4,6 +4,7 @@ The driver is in autocommit mode: a transaction begins on request. Every connect
 ends it (`driver_of`). Commits nothing.
 """
 
+import json
 import re
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import sqlalchemy as sa
+from pydantic_core import to_jsonable_python
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -148,6 +150,7 @@ def create_engine(settings: Settings, *, serves: bool = False) -> sa.Engine:
     url = url_of(settings)
     # Errors do not contain the values, which must never be logged.
     options: dict[str, Any] = {"pool_size": settings.worker_threads, "max_overflow": -1, "hide_parameters": True}
+    options["json_serializer"] = json_text
     if url.get_backend_name() == "sqlite":
         _require_file(url)
         arguments: dict[str, Any] = {"timeout": settings.lock_seconds, "check_same_thread": False}
@@ -159,6 +162,11 @@ def create_engine(settings: Settings, *, serves: bool = False) -> sa.Engine:
         event.listen(engine, "connect", lambda *_connection: write_standard_literals(engine.dialect))
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def json_text(document: Any) -> str:
+    """Return a document as JSON text. Values of Python that JSON lacks are written as pydantic writes them."""
+    return json.dumps(document, default=to_jsonable_python)
 
 
 def driver_of(connection: sa.Connection) -> Any:

@@ -38,6 +38,8 @@ NAMING_CONVENTION = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
+# The key in `Table.info` of the names of attributes, by the names of their columns.
+MEMBERS = "members"
 SQLModel.metadata.naming_convention = NAMING_CONVENTION
 
 
@@ -100,7 +102,7 @@ class ConstraintCatalog:
         found = self._metadata.tables.get(table)
         keys = found.foreign_key_constraints if found is not None else ()
         meant = [key for key in keys if constraint is not None and is_named(key, constraint)] or keys
-        return sorted(column.name for key in meant for column in key.columns) or ["A member"]
+        return sorted(_member(column) for key in meant for column in key.columns) or ["A member"]
 
     def _find(self, name: str | None, table: str | None) -> sa.Table | None:
         if table in self._metadata.tables:
@@ -109,8 +111,14 @@ class ConstraintCatalog:
 
     def _taken(self, table: sa.Table, columns: list[str]) -> RowhouseError:
         entity = table.info.get("entity", table.name)
-        members = " and ".join(columns) or "value"
+        names = table.info.get(MEMBERS, {})
+        members = " and ".join(names.get(name, name) for name in columns) or "value"
         return DuplicateError(f"{entity} with this {members} already exists")
+
+
+def _member(column: sa.Column[Any]) -> str:
+    """Return the name of the attribute, which clients know."""
+    return str(column.table.info.get(MEMBERS, {}).get(column.name, column.name))
 
 
 def _instance(conflict: Any) -> RowhouseError:
@@ -266,7 +274,9 @@ def is_read_only(error: BaseException | None) -> bool:
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error, its cause, the cause of that, and so on."""
-    while error is not None:
+    """Yield an error, its cause, the cause of that, and so on. An error may be its own cause: each comes once."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         yield error
         error = error.__cause__

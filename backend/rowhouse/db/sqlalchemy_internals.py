@@ -42,6 +42,14 @@ def elements_of(source: sa.Select[Any] | sa.UpdateBase) -> Iterator[Any]:
     yield from visitors.iterate(source)
 
 
+def set_values(clause: sa.ColumnElement[bool], values: Mapping[str, Any]) -> sa.ColumnElement[bool]:
+    """Set the values of the named bind parameters of a clause that nothing else uses, and return the clause."""
+    for element in visitors.iterate(clause):
+        if isinstance(element, sa.BindParameter) and element.key in values:
+            element.value, element.required = values[element.key], False
+    return clause
+
+
 def cache_key_of(clause: sa.ColumnElement[bool]) -> tuple[Any, Sequence[sa.BindParameter[Any]]] | None:
     """Return the key that equal clauses share whatever their values, and the bind parameters with the values.
 

@@ -7,13 +7,15 @@ Text sorts by code point, and an enum is stored as its value. This module does n
 import enum
 import re
 import uuid
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, get_args
 
 import sqlalchemy as sa
+from pydantic import NaiveDatetime
 from sqlalchemy import event
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Mapper, declared_attr
-from sqlmodel import AutoString, Field, SQLModel
+from sqlmodel import AutoString, Field, SQLModel, UTCDateTime
 from typing_extensions import TypeIs
 
 import rowhouse.db.integrity  # noqa: F401  names the constraints of every table made after this line
@@ -28,6 +30,8 @@ class Mark(enum.Enum):
     READ_ONLY = "set by the server, visible to clients"
     CREATE_ONLY = "set when the row is created, never changed"
     SECRET = "in no schema and no response"  # noqa: S105  # nosec B105  # a description
+    CREATED_AT = "the instant of the row's creation, set by the server"
+    UPDATED_AT = "the instant of the row's last change, set by the server"
 
 
 READ_ONLY = Mark.READ_ONLY
@@ -47,6 +51,20 @@ SECRET = Mark.SECRET
 
 Example:
     hashed_password: Annotated[str, SECRET] = Field(max_length=60)
+"""
+
+
+CREATED_AT = Mark.CREATED_AT
+"""The server sets the column to the instant of the row's creation. `created_at` needs no mark.
+
+Example:
+    added: Annotated[datetime, CREATED_AT]
+"""
+UPDATED_AT = Mark.UPDATED_AT
+"""The server sets the column to the instant of every change; entity tags follow from it. `updated_at` needs no mark.
+
+Example:
+    modified: Annotated[datetime, UPDATED_AT]
 """
 
 
@@ -76,6 +94,35 @@ class EnumText(sa.types.TypeDecorator[Any]):
         A newer deployment may have stored it. One such row must not make every list fail.
         """
         return None if value is None else self._members.get(value, value)
+
+
+class InstantWithoutZone(sa.types.TypeDecorator[datetime]):
+    """An instant in a column without a zone, which holds it in UTC."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def __repr__(self) -> str:
+        return "sa.DateTime()"  # as a migration writes it
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002  as above
+        """Return the instant in UTC, without a zone.
+
+        Raises:
+            ValueError: the value has no zone, so nobody knows which instant it is.
+        """
+        if value is None:
+            return None
+        if value.utcoffset() is None:
+            raise ValueError("an instant needs a zone; use datetime.now(UTC)")
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002  as above
+        """Return the instant in UTC."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+PLAIN_INSTANTS = (sa.DateTime, sa.DATETIME, sa.TIMESTAMP, postgresql.TIMESTAMP)
 
 
 class IntegerKey(SQLModel):
@@ -147,18 +194,28 @@ class Entity(IntegerKey, Record):
     """
 
 
-@event.listens_for(PortableTable, "instrument_class", propagate=True)
-def _make_portable(mapper: Mapper[Any], entity: type[Any]) -> None:
-    table = mapper.local_table
-    if not isinstance(table, sa.Table):
+@event.listens_for(SQLModel, "instrument_class", propagate=True)
+def _on_mapping(mapper: Mapper[Any], entity: type[Any]) -> None:
+    if isinstance(mapper.local_table, sa.Table):
+        make_portable(mapper.local_table, entity)
+
+
+def make_portable(table: sa.Table, entity: type[Any]) -> None:
+    """Give the table of a class portable columns. Once is enough."""
+    if "entity" in table.info:
         return
-    table.info.setdefault("entity", entity.__name__)
+    table.info["entity"], table.info["module"] = entity.__name__, entity.__module__
     key = table.primary_key.columns
     if len(key) == 1 and isinstance(key[0].type, sa.Integer):
+        if isinstance(key[0].type, sa.BigInteger | sa.SmallInteger) and "sqlite" not in variants_of(key[0].type):
+            # SQLite counts up one type of integer only.
+            key[0].type = key[0].type.with_variant(sa.Integer(), "sqlite")
         # Without it SQLite reuses the id of a deleted row, which PostgreSQL never does.
         table.dialect_kwargs["sqlite_autoincrement"] = True
+    without_zone = {name for name, info in entity.model_fields.items() if _is_naive(info.annotation)}
     for column in table.columns:
-        column.type = _portable_type(column.type)
+        if column.key not in without_zone:
+            column.type = _portable_type(column.type)
         if isinstance(column.type, sa.JSON):
             # Otherwise None is stored as JSON's null, which SQL, and so `__isnull`, does not take for null.
             kinds: Any = (column.type, *variants_of(column.type).values())
@@ -172,8 +229,15 @@ def _portable_type(kind: Any) -> sa.types.TypeEngine[Any]:
         return portable_text(kind.length)
     if isinstance(kind, sa.Enum) and kind.enum_class:
         return EnumText(kind.enum_class)
+    if type(kind) in PLAIN_INSTANTS and getattr(kind, "precision", None) is None and not variants_of(kind):
+        return UTCDateTime() if kind.timezone else InstantWithoutZone()
     portable: sa.types.TypeEngine[Any] = in_code_point_order(kind) if _has_order_of_database(kind) else kind
     return portable
+
+
+def _is_naive(annotation: Any) -> bool:
+    """Return whether the class wants an instant without a zone."""
+    return NaiveDatetime in (annotation, *get_args(annotation))
 
 
 def _has_order_of_database(kind: Any) -> TypeIs[sa.String]:

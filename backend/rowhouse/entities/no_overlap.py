@@ -42,6 +42,8 @@ class Rule(NamedTuple):
     start: str
     end: str
     live: Live
+    # The column that tells rows apart.
+    key: str = "id"
 
     def condition(self, row: str = "", *, dialect: str = "sqlite") -> str:
         """Return the SQL condition of live rows; `row` is the prefix of their columns."""
@@ -81,12 +83,12 @@ class Rule(NamedTuple):
 
     def _trigger(self, name: str, when: str) -> str:
         quote = QUOTE["sqlite"]
-        table, resource, start, end = map(quote, (self.table, self.resource, self.start, self.end))
+        table, resource, start, end, key = map(quote, (self.table, self.resource, self.start, self.end, self.key))
         return (
             f"CREATE TRIGGER {quote(name)} BEFORE {when} ON {table}\n"  # noqa: S608  # nosec B608  # declared names
             f"WHEN {self.condition('NEW.')} AND EXISTS (\n"
             f"    SELECT 1 FROM {table} AS other\n"
-            f"    WHERE other.{resource} = NEW.{resource} AND other.id IS NOT NEW.id\n"
+            f"    WHERE other.{resource} = NEW.{resource} AND other.{key} IS NOT NEW.{key}\n"
             f"      AND {self.condition('other.')}\n"
             f"      AND other.{start} < NEW.{end} AND other.{end} > NEW.{start}\n"
             f")\n"
@@ -138,7 +140,8 @@ class NoOverlap(TableConstraint):
     def rule(self) -> Rule:
         """The rule as names and plain values."""
         live = {column: tuple(map(plain, values)) for column, values in self.live.items()}
-        return Rule(str(self.name), str(self.parent.fullname), self.resource, self.start, self.end, live)
+        key = next((column.name for column in self.parent.columns if column.primary_key), "id")
+        return Rule(str(self.name), str(self.parent.fullname), self.resource, self.start, self.end, live, key)
 
     @property
     def types(self) -> dict[str, Any]:

@@ -55,12 +55,16 @@ class DeletedRows:
     def __init__(self, resource: Resource) -> None:
         self._entity = resource.table.name
         self._codec = RowCodec(resource.columns)
+        self._key = resource.key
 
     def put(self, unit: UnitOfWork, rows: Sequence[Row]) -> None:
         """Store rows that this transaction has deleted, with every column."""
         by = unit.caller.id if unit.caller else None
         common = {"entity": self._entity, "deleted_at": now(), "deleted_by": by}
-        stored = [{**common, "row_id": str(row["id"]), "content": self._codec.write(row)} for row in rows]
+        stored = [
+            {**common, "row_id": self._key.stored_text(self._key.of(row)), "content": self._codec.write(row)}
+            for row in rows
+        ]
         for _start, chunk in chunked(stored, columns=len(deleted_rows.columns)):
             bound = {numbered(name, n): value for n, row in enumerate(chunk) for name, value in row.items()}
             unit.run(_put_statement(len(chunk), unit.database.dialect), bound)
@@ -75,7 +79,7 @@ class DeletedRows:
         unit.run(unit.database.statement_for("archive remove", _remove_statement), self._name(key))
 
     def _name(self, key: Any) -> Row:
-        return {"entity_name": self._entity, "deleted_id": str(key)}
+        return {"entity_name": self._entity, "deleted_id": self._key.stored_text(key)}
 
 
 @lru_cache

@@ -73,24 +73,39 @@ class History:
     def __init__(self, resource: Resource) -> None:
         self.entity = resource.table.name
         self._names = resource.schemas.public_names
+        self._key = resource.key
         self._serializer = resource.schemas.row_serializer
         self._codec = RowCodec({name: resource.columns[name] for name in self._names})
 
-    def record(self, unit: UnitOfWork, action: Action, changes: Sequence[Change]) -> None:
+    def record(
+        self,
+        unit: UnitOfWork,
+        action: Action,
+        changes: Sequence[Change],
+        *,
+        members: Sequence[tuple[Row, Row]] | None = None,
+    ) -> None:
         """Store an entry for each row that this transaction has changed.
 
-        A change is the row before and the row after; None before a create and after a delete.
+        A change is the row before and the row after; None before a create and after a delete. `members` are added to
+        the states of each.
         """
         by = unit.caller.id if unit.caller else None
         common = {"entity": self.entity, "action": action, "at": now(), "by": by}
         made = [{**common, **self._states(before, after)} for before, after in changes]
+        for entry, (before, after) in zip(made, members or (), strict=False):
+            entry["before"], entry["after"] = entry["before"] | before, entry["after"] | after
         for _start, chunk in chunked(made, columns=len(STORED)):
             bound = {numbered(name, n): value for n, entry in enumerate(chunk) for name, value in entry.items()}
             unit.run(_insert_statement(len(chunk), unit.database.dialect), bound)
 
     def _states(self, before: Row | None, after: Row | None) -> Row:
         present: Any = before if after is None else after
-        return {"row_id": str(present["id"]), "before": self._state(before), "after": self._state(after)}
+        return {
+            "row_id": self._key.stored_text(self._key.of(present)),
+            "before": self._state(before),
+            "after": self._state(after),
+        }
 
     def _state(self, row: Row | None) -> Any:
         """Return the row as GET does."""
@@ -100,7 +115,7 @@ class History:
 
     def last_known(self, unit: UnitOfWork, key: Any) -> Row | None:
         """Return the public columns of a row from its last entry, or None without an entry."""
-        found = unit.fetch(SELECT_LAST, {"entity_name": self.entity, "changed_id": str(key)})
+        found = unit.fetch(SELECT_LAST, {"entity_name": self.entity, "changed_id": self._key.stored_text(key)})
         return self._codec.read(found[0]["after"] or found[0]["before"]).row if found else None
 
 

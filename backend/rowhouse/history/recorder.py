@@ -19,6 +19,7 @@ class ChangeRecorder:
         self.deleted_rows = DeletedRows(resource) if resource.soft_delete else None
         self.history = History(resource) if resource.history else None
         self._name = resource.name
+        self._key_of = resource.key.of
 
     def record(self, unit: UnitOfWork, action: Action, changes: Sequence[Change]) -> None:
         """Record what this transaction has done to rows.
@@ -30,7 +31,7 @@ class ChangeRecorder:
                 self.deleted_rows.put(unit, [before for before, _ in changes if before])
             elif action is Action.RESTORE:
                 for _, after in changes:
-                    self.deleted_rows.remove(unit, after and after["id"])
+                    self.deleted_rows.remove(unit, after and self._key_of(after))
         if self.history is not None:
             self.history.record(unit, action, changes)
 

@@ -4,7 +4,7 @@ A bulk statement of a session (`session.exec(update(...))`) names no rows, so no
 SQL.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -17,7 +17,7 @@ from rowhouse.db.unit_of_work import UNIT, UnitOfWork
 from rowhouse.history.entries import Action
 from rowhouse.history.recorder import ChangeRecorder
 from rowhouse.query.resource import Resource
-from rowhouse.sql.statements import ROW_KEY
+from rowhouse.sql.statements import is_row, key_names, read_expression
 
 TRACKED, PENDING = "tracked entities", "pending changes"
 
@@ -40,11 +40,11 @@ class PendingChange(NamedTuple):
 
 def tracked(resource: Resource) -> Tracked:
     """Return how to record the changes of one entity."""
-    key = resource.key.column
-    select_row = sa.select(*(column.column for column in resource.columns.values()))
+    keys = [column.column for column in resource.key.columns]
+    select_row = sa.select(*(read_expression(column) for column in resource.columns.values()))
     return Tracked(
         ChangeRecorder(resource),
-        select_row.where(key == sa.bindparam(ROW_KEY, type_=key.type)).with_for_update(key_share=True),
+        select_row.where(is_row(keys)).with_for_update(key_share=True),
     )
 
 
@@ -81,14 +81,14 @@ def _pending(unit: UnitOfWork, instances: Iterable[Any], action: Action) -> list
         registered: Mapping[str, Tracked] | None = unit.database.info.get(TRACKED)
         entity: Tracked | None = table.info.get(TRACKED) if registered is None else registered.get(table.fullname)
         if entity is not None:
-            before = _row(unit, entity, state.identity[0]) if state.identity else None
+            before = _row(unit, entity, state.identity) if state.identity else None
             if before is not None or action is Action.CREATE:  # otherwise the row is gone, and the flush will fail
                 found.append(PendingChange(entity, instance, action, before))
     return found
 
 
-def _row(unit: UnitOfWork, entity: Tracked, key: Any) -> Row | None:
-    rows = unit.fetch(entity.select_row, {ROW_KEY: key})
+def _row(unit: UnitOfWork, entity: Tracked, identity: Sequence[Any]) -> Row | None:
+    rows = unit.fetch(entity.select_row, dict(zip(key_names(len(identity)), identity, strict=True)))
     return rows[0] if rows else None
 
 
@@ -101,5 +101,7 @@ def _record(session: Session, _context: object) -> None:
     with unit.flushing():
         for entity, instance, action, before in session.info.pop(PENDING, ()):
             is_compared = entity.recorder.history is not None and action is not Action.DELETE
-            after = _row(unit, entity, instance.id) if is_compared else None
+            state: Any = sa.inspect(instance)
+            identity = state.mapper.primary_key_from_instance(instance)
+            after = _row(unit, entity, identity) if is_compared else None
             entity.recorder.record(unit, action, [(before, after)])

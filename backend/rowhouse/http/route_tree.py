@@ -19,7 +19,7 @@ from rowhouse.core.settings import Settings
 from rowhouse.http.fastapi_internals import body_of
 from rowhouse.http.schema_names import name_apart
 from rowhouse.requests.accepted_body import AcceptedBody
-from rowhouse.requests.paths import route_path
+from rowhouse.requests.paths import encoded_segments, route_path
 from rowhouse.requests.request_limits import (
     Headers,
     check_headers,
@@ -47,6 +47,8 @@ class Entry(NamedTuple):
     check_media_type: Callable[[Headers], Any] | None
     limit: str
     generated: bool
+    # Whether a key that holds a slash could look like this path.
+    is_deep: bool
     fast_handler: Callable[[Scope, Receive], Awaitable[Response]] | None
 
 
@@ -103,7 +105,9 @@ class RouteTree:
         accepted_body: AcceptedBody | None = getattr(route, "accepted_body", None)
         limit = "max_body_bytes" if accepted_body is None else accepted_body.limit
         fast_handler = getattr(route, "fast_handler", None)
-        entry = Entry(placed, prefix, tuple(parameters), _media_type_check(route), limit, generated, fast_handler)
+        is_deep = bool(parameters) and parameters[0][0] < len(segments) - 1
+        check = _media_type_check(route)
+        entry = Entry(placed, prefix, tuple(parameters), check, limit, generated, is_deep, fast_handler)
         positions = [self._set_entry(node, method, entry) for method in sorted(route.methods or ())]
         found = [position for position in positions if position is not None]
         if found:
@@ -154,6 +158,11 @@ class RouteTree:
         segments = _segments(scope)
         node = self._find(segments)
         entry = None if node is None else node.methods.get(scope["method"])
+        if entry is None or entry.is_deep:
+            written = encoded_segments(scope)
+            if written is not None:
+                segments, node = written, self._find(written)
+                entry = None if node is None else node.methods.get(scope["method"])
         if entry is not None:
             own = {name: segments[position] for position, name in entry.parameters}
             outer = scope.get("path_params")  # of a mount
@@ -206,7 +215,10 @@ def _media_type_check(route: APIRoute) -> Callable[[Headers], Any] | None:
 
 
 def _segments(scope: Scope) -> list[str]:
-    return _split(route_path(scope))
+    segments = route_path(scope).split("/")
+    if not segments[-1]:
+        segments = encoded_segments(scope) or segments[:-1]
+    return segments
 
 
 def _split(path: str) -> list[str]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from rowhouse.load.hints import NO_HINTS, Hints
 from rowhouse.load.operations import Schema
+from rowhouse.schemas.links import LINKS
 from rowhouse.testing.bodies.maker import SLOT, in_order
 from rowhouse.testing.bodies.values import UnguessableError, Values
 
@@ -161,6 +162,8 @@ class Bodies:
     def _own_value(self, schema: Schema, context: Context) -> Any:
         """Return the value of a member that refers to no known collection."""
         found, name = self._values.resolve(schema), context.name
+        if LINKS in schema:
+            return None
         if name in self._amounts and found.get("type") == "integer":
             return self._amounts[name]
         if REFERENCE.search(name) and (found.get("type") == "integer" or found.get("format") == "uuid"):

@@ -36,6 +36,7 @@ class UncallableOperationError(RuntimeError):
 
 
 BATCH, EXPORT, IMPORT, RESTORE = "/batch", "/export", "/import", "/{id}/restore"
+AGGREGATE, DELETED = "/aggregate", "/deleted"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +80,7 @@ class Operation:
     def collection(self) -> str:
         """Return the path of the row's collection; the path itself if it names no row."""
         path = self.path.partition("/{")[0]
-        for ending in (BATCH, EXPORT, IMPORT):
+        for ending in (BATCH, EXPORT, IMPORT, AGGREGATE, DELETED):
             path = path.removesuffix(ending)
         return path
 
@@ -106,7 +107,7 @@ class Operation:
     @property
     def weight(self) -> int:
         """Return how often it is called compared with others. Accounts, batches and files are rare; hashing is slow."""
-        if self.is_stream or self.takes_rows or self.is_batch:
+        if self.is_stream or self.takes_rows or self.is_batch or self.path.endswith((AGGREGATE, DELETED)):
             return SELDOM_WEIGHT
         if self.method == "GET":
             return READ_WEIGHT

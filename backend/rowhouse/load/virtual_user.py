@@ -157,7 +157,7 @@ class VirtualUser:
         if operation.label in self._profile.starting_soon:
             rows = deque([self._create_starting_soon(operation.collection)])
         if not rows and self._api.create_of(operation.collection) is None:
-            row = Row(random.choice(self._keys_of(operation.collection)), 0.0, is_own=False)
+            row = self._stored_row(operation.collection)
             if self._request(operation, row).status not in operation.successes:
                 del self._listed[operation.collection]
             return
@@ -174,6 +174,17 @@ class VirtualUser:
             raise
         if operation.ends_row or response.status not in operation.successes:
             del rows[position]
+
+    def _stored_row(self, collection: str) -> Row:
+        """Return a row of a collection in which no client creates rows.
+
+        Raises:
+            LookupError: there is none.
+        """
+        keys = self._keys_of(collection)
+        if not keys:
+            raise LookupError("there is no row, and no operation creates one; store some rows in a migration")
+        return Row(random.choice(keys), 0.0, is_own=False)
 
     def _call_with_rows(self, operation: Operation) -> None:
         rows, creation = self._rows[operation.collection], self._api.batch_create_of(operation.collection)

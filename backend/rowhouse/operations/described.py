@@ -16,7 +16,7 @@ from rowhouse.http.dependencies import oauth2_scheme
 from rowhouse.operations.route import GeneratedRoute
 
 REFERENCE = "#/components/schemas/{model}"
-JSON = "application/json"
+JSON, MODEL = "application/json", "model"
 Mode = Literal["validation", "serialization"]
 
 
@@ -45,6 +45,8 @@ def _schemas(
             inputs.append((route.unique_id, "validation", TypeAdapter(route.body).core_schema))
         if options.get("response_model") is not None:
             inputs.append((route.unique_id, "serialization", TypeAdapter(options["response_model"]).core_schema))
+        for status, model in _further_models(options).items():
+            inputs.append((f"{route.unique_id} {status}", "serialization", TypeAdapter(model).core_schema))
     found, definitions = GenerateJsonSchema(ref_template=REFERENCE).generate_definitions(inputs)
     return found, {str(name): schema for name, schema in definitions.items()}
 
@@ -69,9 +71,20 @@ def _operation(route: GeneratedRoute, described: Mapping[str, Any], schemas: Sch
         title = f"Response {route.unique_id.replace('_', ' ').title()}"
         success["content"] = {JSON: {"schema": _titled(response, title)}}
     operation["responses"] = {str(described.get("status_code", 200)): success}
-    deep_dict_update(operation["responses"], {str(status): r for status, r in described["responses"].items()})
+    documented = {
+        str(status): {name: part for name, part in response.items() if name != MODEL}
+        for status, response in described["responses"].items()
+    }
+    for status in _further_models(described):
+        documented[status]["content"] = {JSON: {"schema": schemas[f"{route.unique_id} {status}", "serialization"]}}
+    deep_dict_update(operation["responses"], documented)
     deep_dict_update(operation, described.get("openapi_extra", {}))
     return operation
+
+
+def _further_models(described: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the models of responses with another status than that of `response_model`."""
+    return {str(status): response[MODEL] for status, response in described["responses"].items() if MODEL in response}
 
 
 def _titled(schema: dict[str, Any], title: str) -> dict[str, Any]:

@@ -3,41 +3,53 @@
 They know headers, bodies and status codes. `CRUDBase` knows the rows.
 """
 
-from collections.abc import Mapping, Sequence
-from functools import cached_property
-from typing import Annotated, Any
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, cached_property
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
-from pydantic_core import CoreSchema, SchemaSerializer, SchemaValidator, core_schema
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import CoreSchema, SchemaSerializer, SchemaValidator, core_schema, to_json
 from starlette.responses import Response
 
 from rowhouse.core.errors import EmptyUpdateError, InvalidInputError
 from rowhouse.core.policy import Policy
 from rowhouse.crud.base import CRUDBase
+from rowhouse.crud.upsert import Element, Names, unique_keys
 from rowhouse.db.compiled import Row
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.transition import Transition
-from rowhouse.operations.expand import Expansion, partial_schema, projected_row
+from rowhouse.operations.expand import EmbeddedSchemas, Expansion, embed_relations, partial_schema, projected_row
 from rowhouse.operations.page_request import JSON, PageRequest, page_response
 from rowhouse.operations.request import OperationRequest
 from rowhouse.query.projection import Projection, ProjectionParameters
 from rowhouse.query.resource import Resource
-from rowhouse.schemas.json_types import INTEGER_TEXT
 
 MAX_BATCH = 1000
+ON = "on"
 
 
 class Endpoints:
     """Each public method returns the response of one generated operation."""
 
-    def __init__(self, resource: Resource, crud: CRUDBase[Any], expansions: Mapping[str, Expansion]) -> None:
+    def __init__(
+        self,
+        resource: Resource,
+        crud: CRUDBase[Any],
+        expansions: Mapping[str, Expansion],
+        embedded: EmbeddedSchemas | None = None,
+    ) -> None:
         self.resource = resource
         self.crud = crud
+        # Whether clients may create rows, also by PUT where they name the keys.
+        self.creates = True
         self._expansions = expansions
+        self._embedded = embedded or EmbeddedSchemas()
         schemas = resource.schemas
+        self._projected = cache(self._make_projected)
         self._row, self._rows = schemas.row_serializer, schemas.rows_serializer
-        self.projection_parameters = ProjectionParameters(schemas.public.model_fields, resource.relations)
-        self._key, self._keys = _one_and_many(key_annotation(resource))
+        self.projection_parameters = ProjectionParameters(schemas.public.model_fields, resource.names_of_expand)
+        self._key_of, self._key_text = resource.key.of, resource.key.text
+        self._key, self._keys = _one_and_many(resource.key.annotation)
         self._creation, self._creations = _one_and_many(schemas.create)
         self._change = TypeAdapter(schemas.update).validator
         self._changes = _one_and_many(schemas.batch_update)[1]
@@ -45,19 +57,12 @@ class Endpoints:
     @cached_property
     def partial(self) -> type[BaseModel]:
         """The schema of a row with `fields` or `expand`."""
-        return partial_schema(self.resource)
+        return partial_schema(self.resource, self._embedded)
 
-    @cached_property
-    def _projected(self) -> SchemaSerializer:
-        return SchemaSerializer(self._projected_schema)
-
-    @cached_property
-    def _projected_rows(self) -> SchemaSerializer:
-        return SchemaSerializer(core_schema.list_schema(self._projected_schema))
-
-    @cached_property
-    def _projected_schema(self) -> CoreSchema:
-        return TypeAdapter(projected_row(self.resource)).core_schema
+    def _make_projected(self, hops: int, *, many: bool) -> SchemaSerializer:
+        """Return the serializer of rows with `fields` or `expand`."""
+        schema: CoreSchema = TypeAdapter(projected_row(self.resource, hops=hops)).core_schema
+        return SchemaSerializer(core_schema.list_schema(schema) if many else schema)
 
     def list_rows(self, request: OperationRequest, unit: UnitOfWork) -> Response:
         """Return a page of the rows that the caller may read and the filters select."""
@@ -71,54 +76,56 @@ class Endpoints:
         self.crud.load_extra_fields(rows, unit=unit)
         if projection.is_full:
             return self._rows.to_json(rows, warnings=False)
-        return self._projected_rows.to_json(self._project(unit, rows, projection), warnings=False)
+        serializer = self._projected(projection.hops, many=True)
+        return serializer.to_json(self._project(unit, rows, projection), warnings=False)
 
     def _project(self, unit: UnitOfWork, rows: Sequence[Row], projection: Projection) -> Sequence[Row]:
         """Return the rows with their expanded relations, and only with the fields that the client asked for."""
-        for name in sorted(projection.expand):
-            self._expansions[name].embed(unit, rows)
+        embed_relations(unit, rows, projection.expand, self._expansions)
         if projection.fields is None:
             return rows
-        shown = projection.fields | projection.expand
+        shown = projection.fields | {name.partition(".")[0] for name in projection.expand}
         return [{name: value for name, value in row.items() if name in shown} for row in rows]
 
     def get_row(self, request: OperationRequest, unit: UnitOfWork) -> Response:
         """Return the row, or 304 if the client has this version of it."""
         request.authorize(unit, self.resource.read)
         projection = self.projection_parameters.parse(request.query)
-        row = self.crud.get(unit, self._parse_key(request))
+        row = self.crud.get(unit, self.parse_key(request))
         tag = self.crud.version(row)
         known = request.tags(b"if-none-match")
         if known and any(tag == other.removeprefix("W/") or other == "*" for other in known):
             return Response(status_code=304, headers={"ETag": tag})
         self.crud.load_extra_fields([row], unit=unit)
         if projection.is_full:
-            return self._row_response(row)
+            return self.row_response(row)
         projected = self._project(unit, [row], projection)[0]
-        return Response(self._projected.to_json(projected, warnings=False), headers={"ETag": tag}, media_type=JSON)
+        content = self._projected(projection.hops, many=False).to_json(projected, warnings=False)
+        return Response(content, headers={"ETag": tag}, media_type=JSON)
 
     def create_row(self, request: OperationRequest, unit: UnitOfWork) -> Response:
         """Insert a row. `Location` has its path."""
         request.authorize(unit, self.resource.write)
         request.reject_query()
-        body = self._parse(self._creation, request.body)
+        body = self.parse(self._creation, request.body)
         return request.once(unit, lambda: self._create(request, unit, body))
 
     def _create(self, request: OperationRequest, unit: UnitOfWork, body: BaseModel) -> Response:
         row = self.crud.create(unit, body.__dict__)
-        return self._row_response(row, status=201, headers={"Location": request.location(row[self.resource.key.name])})
+        location = request.location(self._key_text(self._key_of(row)))
+        return self.row_response(row, status=201, headers={"Location": location})
 
     def update_row(self, request: OperationRequest, unit: UnitOfWork) -> Response:
         """Change the members that are sent."""
         request.authorize(unit, self.resource.write)
         request.reject_query()
-        key = self._parse_key(request)
-        body = self._parse(self._change, request.body)
+        key = self.parse_key(request)
+        body = self.parse(self._change, request.body)
         if not body.model_fields_set:
             raise EmptyUpdateError
-        self._check_version(request, unit, key)
+        self.check_version(request, unit, key)
         values = body.__dict__
-        return self._row_response(self.crud.update(unit, key, {name: values[name] for name in body.model_fields_set}))
+        return self.row_response(self.crud.update(unit, key, {name: values[name] for name in body.model_fields_set}))
 
     def take_step(
         self, request: OperationRequest, unit: UnitOfWork, *, transition: Transition[Any], admits: Policy
@@ -129,7 +136,7 @@ class Endpoints:
         """
         request.authorize(unit, admits)
         request.reject_query()
-        key = self._parse_key(request)
+        key = self.parse_key(request)
         policy = transition.policy or self.resource.write
         if not policy.allows(unit.caller):
             self.crud.lock(unit, key)
@@ -139,42 +146,72 @@ class Endpoints:
     def _take_step(
         self, request: OperationRequest, unit: UnitOfWork, key: Any, transition: Transition[Any]
     ) -> Response:
-        self._check_version(request, unit, key)
+        self.check_version(request, unit, key)
         row = self.crud.take_step(unit, key, transition)
         if not self.crud.extra_fields.keys() <= row.keys():
             self.crud.load_extra_fields([row], unit=unit)
-        return self._row_response(row)
+        return self.row_response(row)
 
     def delete_row(self, request: OperationRequest, unit: UnitOfWork) -> Response:
         """Delete the row."""
         request.authorize(unit, self.resource.write)
         request.reject_query()
-        key = self._parse_key(request)
-        self._check_version(request, unit, key)
+        key = self.parse_key(request)
+        self.check_version(request, unit, key)
         self.crud.delete(unit, key)
         return Response(status_code=204)
 
     def create_rows(self, request: OperationRequest, unit: UnitOfWork) -> Response:
-        """Insert many rows, all or none."""
+        """Insert many rows, all or none. With `on`, change those that exist."""
         request.authorize(unit, self.resource.write)
-        request.reject_query()
-        bodies = self._parse(self._creations, request.body)
+        on = self.parse_on(request)
+        bodies = self.parse(self._creations, request.body)
+        if on is not None:
+            return request.once(unit, lambda: self._upsert_rows(unit, elements_of(bodies), on))
         return request.once(unit, lambda: self._create_rows(unit, [body.__dict__ for body in bodies]))
 
     def _create_rows(self, unit: UnitOfWork, values: list[Row]) -> Response:
         return Response(self._rows.to_json(self.crud.create_many(unit, values), warnings=False), 201, media_type=JSON)
 
+    @cached_property
+    def unique_keys(self) -> Mapping[str, Names]:
+        """The unique keys that `on` may name, by its value."""
+        return unique_keys(self.resource)
+
+    def parse_on(self, request: OperationRequest) -> Names | None:
+        """Return the columns of the unique key that `on` names, or None without it.
+
+        Raises:
+            InvalidInputError: 422 if it names no unique key, or for another parameter.
+        """
+        if not request.query:
+            return None
+        keys = self.unique_keys
+        given = request.parameters(*([ON] if keys else ())).get(ON)
+        if given is not None and given not in keys:
+            message = f"Input should be {' or '.join(map(repr, keys))}"
+            raise InvalidInputError.at("query", ON, message=message, kind="enum")
+        return None if given is None else keys[given]
+
+    def _upsert_rows(self, unit: UnitOfWork, elements: Sequence[Element], on: Names) -> Response:
+        done = self.crud.upsert_many(unit, elements, on=on)
+        number = sum(done.created)
+        outcomes = ["created" if is_new else "updated" for is_new in done.created]
+        head = to_json({"created": number, "updated": len(outcomes) - number, "outcomes": outcomes})
+        items = self._rows.to_json(done.rows, warnings=False)
+        return Response(head[:-1] + b',"items":' + items + b"}", media_type=JSON)
+
     def update_rows(self, request: OperationRequest, unit: UnitOfWork) -> Response:
         """Change many rows, all or none."""
         request.authorize(unit, self.resource.write)
         request.reject_query()
-        name = self.resource.key.name
+        names = self.resource.key.names
         changes = []
-        for position, body in enumerate(self._parse(self._changes, request.body)):
-            values = {member: body.__dict__[member] for member in body.model_fields_set if member != name}
+        for position, body in enumerate(self.parse(self._changes, request.body)):
+            values = {member: body.__dict__[member] for member in body.model_fields_set if member not in names}
             if not values:
                 raise EmptyUpdateError().element_error(position)
-            changes.append((body.__dict__[name], values))
+            changes.append((self._key_of(body.__dict__), values))
         return Response(self._rows.to_json(self.crud.update_many(unit, changes), warnings=False), media_type=JSON)
 
     def delete_rows(self, request: OperationRequest, unit: UnitOfWork) -> Response:
@@ -182,50 +219,56 @@ class Endpoints:
         request.authorize(unit, self.resource.write)
         ids = request.parameters("ids").get("ids", "")
         try:
-            keys = self._keys.validate_python(ids.split(","))
+            keys = self._keys.validate_python(self.resource.key.texts(ids))
         except ValidationError as error:
             raise InvalidInputError.from_pydantic(error, "query", "ids") from error
         self.crud.delete_many(unit, keys)
         return Response(status_code=204)
 
-    def _check_version(self, request: OperationRequest, unit: UnitOfWork, key: Any) -> None:
+    def check_version(self, request: OperationRequest, unit: UnitOfWork, key: Any) -> None:
+        """Require the version that `If-Match` names, and lock the row. Do nothing without the header."""
         if b"if-match" in request.headers:
             self.crud.require_version(unit, key, request.tags(b"if-match"))
 
-    def _parse_key(self, request: OperationRequest) -> Any:
+    def parse_key(self, request: OperationRequest) -> Any:
+        """Return the key in the path of a request.
+
+        Raises:
+            InvalidInputError: 422 for a text that is no key of this entity.
+        """
         try:
             return self._key.validate_python(request.key)
         except ValidationError as error:
             raise InvalidInputError.from_pydantic(error, "path", "id") from error
 
-    def _parse(self, validator: Any, body: bytes) -> Any:
+    def parse_creation(self, body: bytes) -> Any:
+        """Return a body of the Create schema. Raise `InvalidInputError` as `parse` does."""
+        return self.parse(self._creation, body)
+
+    def parse(self, validator: Any, body: bytes) -> Any:
+        """Return the value of a body.
+
+        Raises:
+            InvalidInputError: 422 if it is not valid.
+        """
         try:
             return validator.validate_json(body)
         except ValidationError as error:
             raise InvalidInputError.from_pydantic(error, "body") from error
 
-    def _row_response(self, row: Row, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    def row_response(self, row: Row, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+        """Return the response with one row and its version."""
         return Response(
             self._row.to_json(row, warnings=False), status, {"ETag": self.crud.version(row), **(headers or {})}, JSON
         )
+
+
+def elements_of(bodies: Iterable[BaseModel]) -> list[Element]:
+    """Return validated bodies as elements of an upsert."""
+    return [Element(body.__dict__, frozenset(body.model_fields_set)) for body in bodies]
 
 
 def _one_and_many(kind: Any) -> tuple[Any, SchemaValidator]:
     """Return the validator of one value of a type, and that of a batch. They share pydantic's schema of the type."""
     one = TypeAdapter(kind)
     return one.validator, SchemaValidator(core_schema.list_schema(one.core_schema, min_length=1, max_length=MAX_BATCH))
-
-
-def key_annotation(resource: Resource) -> Any:
-    """Return the type of the primary key in a path."""
-    annotation = resource.key.annotation
-    if resource.key.base is not int:
-        return annotation
-
-    def whole(value: Any) -> Any:
-        if isinstance(value, str) and not INTEGER_TEXT.match(value):
-            raise ValueError("write a whole number")
-        return value
-
-    annotated: Any = Annotated[annotation, BeforeValidator(whole)]
-    return annotated

@@ -1,9 +1,10 @@
 """The operations that `soft_delete=True` and `history=True` add to an entity: `restore` and the history of a row."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Union
 
 import sqlalchemy as sa
+from pydantic import MISSING
 from pydantic_core import to_json
 from sqlmodel import Field
 from starlette.responses import Response
@@ -12,12 +13,13 @@ from rowhouse.core.errors import PermissionDeniedError
 from rowhouse.core.openapi import problem_responses
 from rowhouse.core.policy import SIGNED_IN
 from rowhouse.crud.base import CRUDBase
-from rowhouse.db.compiled import Predicate
+from rowhouse.crud.links import LinkedVerbs
+from rowhouse.db.compiled import Predicate, Row
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.model import Mark
 from rowhouse.history.entries import HistoryEntry, entries
 from rowhouse.operations.endpoints import Endpoints
-from rowhouse.operations.expand import Expansion
+from rowhouse.operations.expand import EmbeddedSchemas, Expansion
 from rowhouse.operations.page_request import PageRequest, page_response
 from rowhouse.operations.request import OperationRequest
 from rowhouse.operations.route import TAGGED, Deferred, GeneratedRoute, generated_route, one_row, singular_name
@@ -60,15 +62,21 @@ def uses_account(query: ListQuery) -> bool:
 class HistoryEndpoints(Endpoints):
     """Adds the operations of a resource with `soft_delete` or `history`."""
 
-    def __init__(self, resource: Resource, crud: CRUDBase[Any], expansions: Mapping[str, Expansion]) -> None:
-        super().__init__(resource, crud, expansions)
+    def __init__(
+        self,
+        resource: Resource,
+        crud: CRUDBase[Any],
+        expansions: Mapping[str, Expansion],
+        embedded: EmbeddedSchemas | None = None,
+    ) -> None:
+        super().__init__(resource, crud, expansions, embedded)
         self._pages = PageReader(ENTRIES, Statements(ENTRIES, crud.dialect))
 
     def restore_row(self, request: OperationRequest, unit: UnitOfWork) -> Response:
         """Put a deleted row back."""
         request.authorize(unit, self.resource.write)
         request.reject_query()
-        return self._row_response(self.crud.restore(unit, self._parse_key(request)))
+        return self.row_response(self.crud.restore(unit, self.parse_key(request)))
 
     def list_history(self, request: OperationRequest, unit: UnitOfWork) -> Response:
         """Return a page of the changes of one row.
@@ -76,26 +84,41 @@ class HistoryEndpoints(Endpoints):
         Only callers who may change the row see which account made a change.
         """
         request.authorize(unit, self.resource.read)
-        key = self._parse_key(request)
-        pages = PageRequest(request.query, ENTRIES.parameters, path=f"{self.resource.path}/{key}/history", unit=unit)
+        key = self.parse_key(request)
+        pages = PageRequest(
+            request.query, ENTRIES.parameters, path=f"{self.resource.path}/{self._key_text(key)}/history", unit=unit
+        )
         self.crud.require_seen(unit, key)
         sees_account = self.crud.may_write(unit, key)
         if not sees_account and uses_account(pages.query):
             self.resource.write.check(unit.caller)
             raise PermissionDeniedError("Only callers who may change the row see who changed it; leave out `by`.")
-        of_row = sa.and_(entries.c.entity == self.resource.table.name, entries.c.row_id == str(key))
+        of_row = sa.and_(
+            entries.c.entity == self.resource.table.name, entries.c.row_id == self.resource.key.stored_text(key)
+        )
         page = self._pages.page(unit, pages.query, Predicate(of_row))
         end = pages.end_of(page)
         for entry in page.rows:
             if not sees_account:
                 entry[ACCOUNT] = None
-            entry["before"], entry["after"] = (self._public(entry[name]) for name in ("before", "after"))
+        self._show_states(unit, page.rows, sees_links=sees_account)
         return page_response(to_json(page.rows), end)
 
-    def _public(self, state: dict[str, Any] | None) -> dict[str, Any] | None:
+    def _show_states(self, unit: UnitOfWork, found: Sequence[Row], *, sees_links: bool) -> None:
+        """Leave in the states what the caller may see. Links are for callers who may change the row."""
+        links = self.crud.links if sees_links and isinstance(self.crud, LinkedVerbs) else {}
+        for entry in found:
+            for name in ("before", "after"):
+                if entry[name] is not None:
+                    members = {member: entry[name][member] for member in links if member in entry[name]}
+                    entry[name] = self._public(entry[name]) | members
+        for member, link in links.items():
+            link.hide(unit, [state for entry in found for state in (entry["before"], entry["after"]) if state], member)
+
+    def _public(self, state: dict[str, Any]) -> dict[str, Any]:
         """Return the public members of a stored row, without columns that have become secret since."""
         names = self.resource.schemas.public_names
-        return state and {name: state[name] for name in names if name in state}
+        return {name: state[name] for name in names if name in state}
 
 
 def restore_route(resource: Resource, endpoints: HistoryEndpoints) -> GeneratedRoute:
@@ -113,7 +136,7 @@ def restore_route(resource: Resource, endpoints: HistoryEndpoints) -> GeneratedR
 def history_route(resource: Resource, endpoints: HistoryEndpoints) -> GeneratedRoute:
     """Return the route `GET /books/{id}/history`."""
     name = singular_name(resource)
-    page = Deferred(lambda: Page[entry_schema(resource)])  # type: ignore[misc]  # the schema is made at run time
+    page = Deferred(lambda: Page[entry_schema(endpoints.resource)])  # type: ignore[misc]  # the schema is made at run time
     return generated_route(
         resource, "/{id}/history", policy=resource.read, work=endpoints.list_history, writes=False, methods=["GET"],
         operation_id=f"list_{name}_history", summary=f"List the changes of {one_row(resource)}",
@@ -126,7 +149,15 @@ def history_route(resource: Resource, endpoints: HistoryEndpoints) -> GeneratedR
 
 def entry_schema(resource: Resource) -> Any:
     """Return the schema of an entry whose `before` and `after` are rows of this resource."""
-    state = resource.schemas.public | None
+    state: Any = resource.schemas.public
+    lists: dict[str, Any] = {}
+    for member, name in resource.link_members.items():
+        relation = resource.relations[name]
+        key: Any = relation.target.columns[relation.remote].base
+        keys: Any = list[key]
+        text = f"The {name}, if they changed, for callers who may change the row."
+        lists[member] = (Union[keys, MISSING], Field(MISSING, description=text))  # noqa: UP007  a runtime value
+    state = (build_model(f"{resource.name}State", lists, __base__=state) if lists else state) | None
     described = {name: HistoryEntry.model_fields[name].description for name in ("before", "after")}
     members = {name: (state, Field(description=text)) for name, text in described.items()}
     return build_model(f"{resource.name}HistoryEntry", members, __base__=ENTRIES.schemas.public)

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Collection
-from typing import Any
 
 from starlette.responses import Response
 from starlette.types import Scope
@@ -14,7 +13,7 @@ from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.http.authorization import CALLER, overriding_caller
 from rowhouse.query.query_string import parse_query
 from rowhouse.requests.idempotency import KeyedRequest, run_once
-from rowhouse.requests.paths import location, route_path
+from rowhouse.requests.paths import client_path, location, route_path, segment
 
 TAG = re.compile(r'(?:W/)?"[^"]*"|\*')
 HEADERS = frozenset({b"authorization", b"idempotency-key", b"if-match", b"if-none-match"})
@@ -36,9 +35,17 @@ class OperationRequest:
         if len(self.headers) < len(found):
             self.headers = {name: ", ".join(v for n, v in found if n == name) for name in self.headers}
 
-    def location(self, key: Any) -> str:
+    def location(self, key: str) -> str:
         """Return the path of a new row with this key, for `Location`."""
         return location(self.scope, key)
+
+    def row_location(self, key: str) -> str:
+        """Return the path of the row with this key, which this request names, for `Location`."""
+        path = route_path(self.scope)
+        # The key itself may end with a slash.
+        parent = path.removesuffix(f"/{self.key}")
+        parent = path.rstrip("/").removesuffix(f"/{self.key}") if parent == path else parent
+        return client_path(self.scope, parent) + segment(key)
 
     def tags(self, header: bytes) -> Collection[str]:
         """Return the entity tags of `If-Match` or `If-None-Match`. There are none without the header."""
@@ -76,7 +83,12 @@ class OperationRequest:
                 raise InvalidInputError.at("query", name, message=message, kind="extra_forbidden")
         return given
 
+    @property
+    def _whole(self) -> bytes:
+        """What tells a request from others of its path: its body, and its query if it has one."""
+        return self.query + b"\n" + self.body if self.query else self.body
+
     def once(self, unit: UnitOfWork, work: Callable[[], Response]) -> Response:
         """Return the response of `work`, or that of an earlier request with the same `Idempotency-Key`."""
         key = self.headers.get(b"idempotency-key")
-        return work() if key is None else run_once(unit, KeyedRequest(key, self.path, self.body), work)
+        return work() if key is None else run_once(unit, KeyedRequest(key, self.path, self._whole), work)

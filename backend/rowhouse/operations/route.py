@@ -5,7 +5,7 @@ solving is not needed, because the schemas that describe the input also parse it
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from functools import partial
 from typing import Annotated, Any, NamedTuple
 
@@ -166,8 +166,7 @@ def route_of(
     parameters, path_parameter = [], None
     if "{id}" in tail:
         path_parameter = partial(_path_parameter, resource)
-        annotation: Any = resource.key.annotation
-        annotation = Annotated[annotation, Path(description=f"The id of the {resource.name}.")]
+        annotation: Any = Annotated[path_key(resource), Path(description=f"The id of the {resource.name}.")]
         parameters.append(inspect.Parameter("id", inspect.Parameter.KEYWORD_ONLY, annotation=annotation))
     if body is not None:
         parameters.append(inspect.Parameter("body", inspect.Parameter.KEYWORD_ONLY, annotation=body))
@@ -193,8 +192,17 @@ def route_of(
 
 def _path_parameter(resource: Resource) -> dict[str, Any]:
     """Return the parameter `{id}` for OpenAPI."""
-    description, schema = "The id of the row.", schema_of(resource.key.annotation)
+    description, schema = "The id of the row.", schema_of(path_key(resource))
+    if resource.key.is_composite:
+        description = f"The key of the row: {resource.key.label}, separated by a comma."
+    elif resource.key.label != "id":
+        description = f"The {resource.key.label} of the row."
     return {"name": "id", "in": "path", "required": True, "description": description, "schema": schema}
+
+
+def path_key(resource: Resource) -> Any:
+    """Return the type of the key in a path, for OpenAPI. A key of several columns is a text."""
+    return str if resource.key.is_composite else resource.key.columns[0].annotation
 
 
 def row_id(entity: str) -> Any:
@@ -204,6 +212,16 @@ def row_id(entity: str) -> Any:
         BookId = Annotated[int, row_id("Book")]
     """
     return Path(alias="id", ge=-(2**31), le=2**31 - 1, description=f"The id of the {entity}.")
+
+
+def on_parameter(keys: Iterable[str]) -> list[dict[str, Any]]:
+    """Return the parameter `on` for OpenAPI; none for an entity without unique keys."""
+    names = list(keys)
+    if not names:
+        return []
+    text = "A unique key: rows that exist with its values are changed, the others created."
+    described = {"name": "on", "in": "query", "required": False, "description": text}
+    return [{**described, "schema": {"type": "string", "enum": names}}]
 
 
 def singular_name(resource: Resource) -> str:

@@ -7,6 +7,7 @@ become SQL text: the shape of the query decides the text, which is compiled once
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import sqlalchemy as sa
@@ -18,12 +19,14 @@ from rowhouse.db.compiled import Row
 from rowhouse.db.sql_functions import TRIGRAM, MayHold
 from rowhouse.query.cursor import Cursor, SortKey, decode, encode, invalid_cursor, position
 from rowhouse.query.filters import filters_of
+from rowhouse.query.keys import key_columns
 from rowhouse.query.list_query import FIRST_PAGE, ListQuery, QueryShape, Search
 from rowhouse.query.operators import CONTAINS, folded_like, searched_text
 from rowhouse.query.pagination import DEFAULT_SIZE, MAX_PAGE, MAX_SIZE
 from rowhouse.query.parameters import Parameter, QueryParameters
 from rowhouse.query.projection import PROJECTION_WORDS, Projection, projection_parameters
-from rowhouse.query.query_string import parse_query
+from rowhouse.query.query_string import parse_query, split_values
+from rowhouse.query.related_filters import SEPARATOR, RelatedFilters
 from rowhouse.schemas.columns import Column, RegistrationError
 from rowhouse.schemas.json_types import INTEGER_TEXT, NO_NUL, require_format
 
@@ -36,12 +39,13 @@ SIZE_WORDS = ("size", "limit")
 DIRECTIONS = {"": "", "-": "_descending"}
 DEFAULTS = {"page": 1, "size": DEFAULT_SIZE, "skip": 0, "limit": DEFAULT_SIZE}
 WINDOW_WORDS = frozenset(DEFAULTS)
+NO_LISTS: "Mapping[str, ListParameters]" = MappingProxyType({})
 
 
 class ListParameters:
     """Parses the query parameters of one entity's list, describes them for OpenAPI, and writes their SQL conditions."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  all but the columns by keyword
         self,
         columns: Mapping[str, Column],
         *,
@@ -50,9 +54,10 @@ class ListParameters:
         aliases: Mapping[str, str],
         relations: Iterable[str] = (),
         extra_fields: Iterable[str] = (),
+        related: "Mapping[str, ListParameters]" = NO_LISTS,
     ) -> None:
         self._name = name
-        self._aliases = aliases
+        self.aliases = aliases
         self._relations = tuple(relations)
         self._extra_fields = tuple(extra_fields)
         self.filters = {f.name: f for column in columns.values() for f in filters_of(column)}
@@ -63,9 +68,9 @@ class ListParameters:
                 )
             self.filters[alias] = replace(self.filters[target], name=alias)
         self._columns = columns
-        self._key = next(column.name for column in columns.values() if column.column.primary_key)
+        self._keys = [column.name for column in key_columns(columns.values())]
         self.search = search
-        self.sortable = tuple(column.name for column in columns.values() if not column.is_json)
+        self.sortable = tuple(column.name for column in columns.values() if column.is_comparable)
         # Clients repeat their queries, and a parsed query never changes.
         self._cached_query = lru_cache(maxsize=CACHED_QUERIES)(
             lambda query_string: self.query_of(parse_query(query_string))
@@ -76,30 +81,43 @@ class ListParameters:
         }
         # Another application of the same registrations needs the same models, and building them is most of its start-up
         # time.
-        self.with_relations = lru_cache(maxsize=CACHED_QUERIES)(self._with_relations)
+        self._with_names = lru_cache(maxsize=CACHED_QUERIES)(self._with_related)
+        self._related = RelatedFilters(related)
 
-    def _with_relations(self, relations: tuple[str, ...]) -> "ListParameters":
-        """Return the same parameters, with these relations for `expand`."""
-        same: dict[str, Any] = {"search": self.search, "aliases": self._aliases, "extra_fields": self._extra_fields}
-        return ListParameters(self._columns, name=self._name, relations=relations, **same)
+    def with_relations(
+        self, names: tuple[str, ...], related: "Mapping[str, ListParameters] | None" = None
+    ) -> "ListParameters":
+        """Return the same parameters, with these names of `expand` and with filters by related rows.
+
+        `related` has the parameters of the related entities by the name of the relation.
+        """
+        return self._with_related(names, related) if related else self._with_names(names)
+
+    def _with_related(
+        self, names: tuple[str, ...], related: "Mapping[str, ListParameters]" = NO_LISTS
+    ) -> "ListParameters":
+        same: dict[str, Any] = {"search": self.search, "aliases": self.aliases, "extra_fields": self._extra_fields}
+        return ListParameters(self._columns, name=self._name, relations=names, related=related, **same)
 
     @cached_property
     def _parameters(self) -> QueryParameters:
         described = self._general_parameters()
 
         def describe(name: str) -> Parameter:
-            return described[name] if name in described else self.filters[name].parameter
+            if name in described:
+                return described[name]
+            return self.filters[name].parameter if name in self.filters else self._related.parameter(name)
 
-        return QueryParameters((*described, *self.filters), describe)
+        return QueryParameters((*described, *self.filters), describe, further=self._related)
 
     def _general_parameters(self) -> dict[str, Parameter]:
         """Return the parameters that are no filters."""
-        size = _whole(1, MAX_SIZE)
+        size = whole_number(1, MAX_SIZE)
         cursor: Any = Annotated[str, MinLen(1), MaxLen(MAX_CURSOR)]
         found = {
-            "page": Parameter(_whole(1, MAX_PAGE), "The page, from 1.", DEFAULTS["page"]),
+            "page": Parameter(whole_number(1, MAX_PAGE), "The page, from 1.", DEFAULTS["page"]),
             "size": Parameter(size, "Rows on a page.", DEFAULTS["size"]),
-            "skip": Parameter(_whole(0, MAX_PAGE), "Rows to skip; not with `page`.", DEFAULTS["skip"]),
+            "skip": Parameter(whole_number(0, MAX_PAGE), "Rows to skip; not with `page`.", DEFAULTS["skip"]),
             "limit": Parameter(size, "Rows to return; not with `size`.", DEFAULTS["limit"]),
             "sort": Parameter(
                 self._sort_annotation(),
@@ -166,8 +184,11 @@ class ListParameters:
             InvalidInputError: 422, a parameter is unknown or malformed.
         """
         written = {name: text for name, text in raw.items() if name not in WINDOW_WORDS}
-        parts: dict[str, Any] = {n: text.split(",") if n in self._list_names else text for n, text in raw.items()}
+        parts: dict[str, Any] = {n: split_values(text, n) if self._takes_list(n) else text for n, text in raw.items()}
         return self._bind(self._parameters.validate(parts), written)
+
+    def _takes_list(self, name: str) -> bool:
+        return name in self._list_names or (name not in self.filters and self._related.takes_list(name))
 
     def _bind(self, given: Mapping[str, Any], written: Mapping[str, str]) -> ListQuery:
         values, names = {**DEFAULTS, **given}, given.keys()
@@ -182,7 +203,16 @@ class ListParameters:
             searched, parts = CONTAINS.bind(SEARCH, values["search"])
             bound.update(parts)
         shape = QueryShape(tuple(filters), tuple(values.get("sort", ())), searched=searched)
-        return ListQuery(shape, bound, offset=offset, limit=limit, query=written, projection=Projection.of(values))
+        further = {name: given[name] for name in names - self.filters.keys() if SEPARATOR in name}
+        return ListQuery(
+            shape,
+            bound,
+            offset=offset,
+            limit=limit,
+            query=written,
+            projection=Projection.of(values),
+            related=self._related.conditions(further),
+        )
 
     def conditions(self, shape: QueryShape) -> list[Any]:
         """Return the WHERE clauses of a shape, with a bind parameter for each value."""
@@ -213,10 +243,11 @@ class ListParameters:
     def _sort_keys(self, sort: tuple[str, ...]) -> Sequence[SortKey]:
         """Return the columns to sort by, each once, up to the primary key, after which there are no ties."""
         keys: dict[str, SortKey] = {}
-        for word in (*sort, self._key):
+        for word in (*sort, *self._keys):
             name = word.removeprefix("-")
             keys.setdefault(name, SortKey(self._columns[name], descending=word.startswith("-")))
-        return list(keys.values())[: list(keys).index(self._key) + 1]
+        names = list(keys)
+        return list(keys.values())[: max(map(names.index, self._keys)) + 1]
 
     def order(self, shape: QueryShape) -> list[Any]:
         """Return the ORDER BY of a shape: nulls last ascending and first descending; the primary key breaks ties."""
@@ -225,10 +256,11 @@ class ListParameters:
     @cached_property
     def openapi(self) -> Sequence[dict[str, Any]]:
         """The parameters for OpenAPI 3.1, for lists and exports."""
-        return self._parameters.openapi()
+        return [*self._parameters.openapi(), *self._related.openapi()]
 
 
-def _whole(least: int, greatest: int) -> Any:
+def whole_number(least: int, greatest: int) -> Any:
+    """Return the type of a parameter that is a whole number between two bounds."""
     return Annotated[int, Ge(least), Le(greatest), require_format(INTEGER_TEXT, "a whole number")]
 
 

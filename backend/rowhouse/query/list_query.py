@@ -1,7 +1,7 @@
 """The parsed query of a list: the shape that decides the SQL, and the values that are bound to it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from rowhouse.query.pagination import DEFAULT_SIZE
@@ -34,6 +34,8 @@ class ListQuery:
     # The filters, the sort and the search as the client wrote them, for the next cursor.
     query: Mapping[str, str]
     projection: Projection = ALL_FIELDS
+    # The conditions on related rows, with their values, by the name of the relation.
+    related: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
 
 FIRST_PAGE = ListQuery(QueryShape(), {}, offset=0, limit=DEFAULT_SIZE, query={})

@@ -4,7 +4,7 @@ An entity has a hundred filters and a request uses a few. Each parameter is prep
 neither the start nor the first request waits for the others.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -27,10 +27,16 @@ class Parameter(NamedTuple):
 
 
 class QueryParameters:
-    """The parameters of one operation. `describe` returns one of `names`, in the order of the documentation."""
+    """The parameters of one operation. `describe` returns one of `names`, in the order of the documentation.
 
-    def __init__(self, names: Iterable[str], describe: Callable[[str], Parameter]) -> None:
+    Those of `further` exist too, and are documented elsewhere.
+    """
+
+    def __init__(
+        self, names: Iterable[str], describe: Callable[[str], Parameter], *, further: Container[str] = ()
+    ) -> None:
         self._names = dict.fromkeys(names)
+        self._further = further
         self._describe = describe
         self._validators: dict[str, SchemaValidator] = {}
 
@@ -43,7 +49,7 @@ class QueryParameters:
         values: dict[str, Any] = {}
         faults: list[Mapping[str, Any]] = []
         for name, part in parts.items():
-            if name not in self._names:
+            if name not in self._names and name not in self._further:
                 faults.append({"loc": ["query", name], "msg": "There is no such parameter", "type": "extra_forbidden"})
                 continue
             try:

@@ -23,6 +23,11 @@ class Projection(NamedTuple):
         """Whether rows are returned as they are."""
         return self.fields is None and not self.expand
 
+    @property
+    def hops(self) -> int:
+        """How far the relations lead: 2 with a name such as `pet.owner`, 1 otherwise."""
+        return 2 if any("." in name for name in self.expand) else 1
+
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "Projection":
         """Return the projection in parsed parameters."""
@@ -39,6 +44,8 @@ def projection_parameters(columns: Iterable[str], relations: Iterable[str]) -> d
     found = {"fields": Parameter(_names(names), "Only these members of each row, separated by commas.")}
     if related:
         text = "Related rows to embed in each row, separated by commas; rows that you may not read are left out."
+        if any("." in name for name in related):
+            text += " After a dot: the related rows of those."
         found["expand"] = Parameter(_names(related), text)
     return found
 

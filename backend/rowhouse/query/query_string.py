@@ -1,5 +1,6 @@
 """Parse query strings strictly."""
 
+import csv
 from urllib.parse import parse_qsl
 
 from rowhouse.core.errors import InvalidInputError
@@ -25,3 +26,19 @@ def parse_query(query_string: bytes) -> dict[str, str]:
         repeated = next(name for name in names if names.count(name) > 1)
         raise InvalidInputError.at("query", repeated, message="give this parameter once", kind="repeated")
     return found
+
+
+def split_values(text: str, name: str) -> list[str]:
+    """Return the values of a list in the parameter `name`: `a,b`, or `"a,b",c` where a value holds a comma, as in CSV.
+
+    Raises:
+        InvalidInputError: 422, a quote is not closed, or something follows it.
+    """
+    if '"' not in text:
+        return text.split(",")
+    try:
+        (values,) = csv.reader([text], strict=True)
+    except (csv.Error, ValueError) as error:
+        message = "write a value with a comma or a quote in double quotes, and each quote in it twice, as in CSV"
+        raise InvalidInputError.at("query", name, message=message, kind="quotes") from error
+    return values

@@ -8,21 +8,37 @@ import sqlalchemy as sa
 from sqlmodel import SQLModel
 
 from rowhouse.core.policy import Policy
+from rowhouse.entities.model import Mark
 from rowhouse.entities.transition import Transition
+from rowhouse.query.keys import Key, key_columns
 from rowhouse.query.list_parameters import ListParameters
 from rowhouse.schemas.columns import Column
 from rowhouse.schemas.derivation import Schemas
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """The table of a many-to-many relation. `near` is its column for the row, and `far` that for the related row."""
+
+    table: sa.Table
+    near: str
+    far: str
+
+
+@dataclass(frozen=True, slots=True)
 class Relation:
-    """A relation that `expand` follows: the rows of `target` whose column `remote` equals the row's column `local`."""
+    """A relation that `expand` follows: the rows of `target` whose column `remote` equals the row's column `local`.
+
+    With a `link`, its rows hold the pairs of the two values. Writes replace them by `member`, such as `tag_ids`.
+    """
 
     name: str
     local: str
     target: "Resource"
     remote: str
     many: bool
+    link: Link | None = None
+    member: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +63,32 @@ class Resource:
     # None: as the settings say.
     slo_ms: int | None = None
     steps: tuple[Transition[Any], ...] = ()
+    # These follow from the columns.
+    key: Key = field(init=False, compare=False)
+    created: str | None = field(init=False, compare=False)
+    updated: str | None = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        columns = self.columns.values()
+        object.__setattr__(self, "key", Key(key_columns(columns)))
+        for name, mark in (("created", Mark.CREATED_AT), ("updated", Mark.UPDATED_AT)):
+            object.__setattr__(self, name, next((c.name for c in columns if mark in c.marks), None))
 
     @property
     def name(self) -> str:
         """The name of the class, such as `Book`."""
         return self.model.__name__
+
+    @property
+    def names_of_expand(self) -> tuple[str, ...]:
+        """The names of `expand`: the relations, and as `pet.owner` those of the related entities."""
+        own = self.relations.items()
+        return (*self.relations, *(f"{name}.{second}" for name, one in own for second in one.target.relations))
+
+    @property
+    def link_members(self) -> Mapping[str, str]:
+        """The relation of each member that writes links, such as `tag_ids`."""
+        return {one.member: name for name, one in self.relations.items() if one.member is not None}
 
     @property
     def records_changes(self) -> bool:
@@ -64,7 +101,6 @@ class Resource:
         table: sa.Table = self.model.__table__  # type: ignore[attr-defined]  # SQLAlchemy sets it on mapped classes
         return table
 
-    @property
-    def key(self) -> Column:
-        """The primary key."""
-        return next(column for column in self.columns.values() if column.column.primary_key)
+    def column_of(self, stored: sa.Column[Any]) -> Column | None:
+        """Return what the engine knows about a column of the table."""
+        return next((column for column in self.columns.values() if column.column is stored), None)

@@ -7,35 +7,62 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
-from rowhouse.core.policy import SIGNED_IN, Policy
+from rowhouse.core.policy import SIGNED_IN, Policy, role
 from rowhouse.crud.base import CRUDBase
-from rowhouse.entities.model import Mark, Record
+from rowhouse.entities.model import Mark, make_portable
 from rowhouse.entities.no_overlap import rules_of
 from rowhouse.entities.search_index import search_index_of
 from rowhouse.entities.sqlalchemy_internals import variants_of
 from rowhouse.query.list_parameters import ListParameters
 from rowhouse.query.list_query import Search
 from rowhouse.registration.router import OPERATIONS
-from rowhouse.schemas.columns import TIMESTAMPS, Column, RegistrationError, columns_of
+from rowhouse.schemas.columns import INSTANTS, Column, RegistrationError, columns_of, server_makes_key
+from rowhouse.schemas.field_types import Filtering
+
+# The table of the accounts.
+ACCOUNTS = "users"
 
 
 def check_table(model: type[SQLModel]) -> None:
-    """Require a table with the key and the timestamps that the engine needs."""
+    """Require a table, and store and compare its values alike on both databases."""
     table = getattr(model, "__table__", None)
     if table is None:
         raise RegistrationError(
             f"{model.__name__} is not a table: declare it `class {model.__name__}(Entity, table=True)`"
         )
-    if not issubclass(model, Record) or any(name not in table.columns for name in TIMESTAMPS):
-        raise RegistrationError(
-            f"{model.__name__} lacks created_at and updated_at: derive it from Entity, or from a key "
-            "(IntegerKey, BigIntegerKey, UUIDKey) and Record"
-        )
-    if list(table.primary_key.columns.keys()) != ["id"]:
-        raise RegistrationError(
-            f"{model.__name__}: the primary key must be one column named id; "
-            "derive it from IntegerKey, BigIntegerKey or UUIDKey"
-        )
+    make_portable(table, model)
+
+
+def check_key(model: type[SQLModel], columns: Mapping[str, Column], owner: str | None) -> None:
+    """Require a key that somebody sets and that clients can write."""
+    for column in columns.values():
+        if not column.column.primary_key:
+            continue
+        place = f"{model.__name__}.{column.name}"
+        if Mark.SECRET in column.marks:
+            raise RegistrationError(f"{place} is the key, which every path shows: take SECRET away")
+        if column.type.filtering < Filtering.EQUALITY:
+            raise RegistrationError(
+                f"{place} is the key, and a path cannot hold {column.base!r}: use a text, a number, a UUID or a date, "
+                "or another column with Field(primary_key=True)"
+            )
+        if column.name != owner and Mark.READ_ONLY in column.marks and not server_makes_key(column):
+            raise RegistrationError(
+                f"{place} is a key that nobody sets: give it a default_factory, or take READ_ONLY away, so that "
+                "clients set it when they create a row"
+            )
+
+
+def check_timestamps(model: type[SQLModel], columns: Mapping[str, Column]) -> None:
+    """Require instants behind the marks `CREATED_AT` and `UPDATED_AT`, one of each."""
+    for mark in (Mark.CREATED_AT, Mark.UPDATED_AT):
+        marked = [column for column in columns.values() if mark in column.marks]
+        for column in marked:
+            if not isinstance(column.column.type, INSTANTS):
+                raise RegistrationError(f"{model.__name__}.{column.name} is marked {mark.name} and must be a datetime")
+        if len(marked) > 1:
+            names = ", ".join(column.name for column in marked)
+            raise RegistrationError(f"{model.__name__}: {names} are all {mark.name}; mark one of them")
 
 
 def check_texts(model: type[SQLModel]) -> None:
@@ -65,10 +92,20 @@ def columns_for(model: type[SQLModel], crud: type[CRUDBase[Any]]) -> dict[str, C
 
 
 def check_owner(model: type[SQLModel], columns: dict[str, Column], owner: str | None) -> None:
-    """Require that the owner is a column."""
+    """Require that the owner is a column for the id of an account."""
     if owner is not None and owner not in columns:
         raise RegistrationError(
             f"{model.__name__} has no column {owner!r} for owner=…; its columns are {', '.join(columns)}"
+        )
+    if owner is None:
+        return
+    column = columns[owner].column
+    targets = {key.target_fullname.split(".")[-2] for key in column.foreign_keys} - {ACCOUNTS}
+    if targets or not isinstance(column.type, sa.Integer):
+        said = f"refers to {', '.join(targets)}" if targets else f"is {column.type!r}"
+        raise RegistrationError(
+            f"{model.__name__}: the server writes the account's id into owner={owner!r}, which {said}; name a column "
+            f'such as owner_id: int = Field(foreign_key="{ACCOUNTS}.id", index=True)'
         )
 
 
@@ -86,7 +123,7 @@ def check_search(model: type[SQLModel], columns: dict[str, Column], search: tupl
     given: object = search
     if isinstance(given, str):
         raise RegistrationError(f"{model.__name__}: search takes a tuple, search=({search!r},)")
-    texts = [c.name for c in columns.values() if isinstance(c.column.type, sa.String) and Mark.SECRET not in c.marks]
+    texts = [c.name for c in columns.values() if isinstance(c.column.type, sa.String) and c.is_public]
     for name in search:
         if name not in texts:
             raise RegistrationError(
@@ -97,8 +134,17 @@ def check_search(model: type[SQLModel], columns: dict[str, Column], search: tupl
 def check_no_overlap(model: type[SQLModel], columns: Mapping[str, Column]) -> None:
     """Require that no column of a `NoOverlap` is secret, because its errors show the interval."""
     for rule in rules_of(model.__table__):  # type: ignore[attr-defined]  # SQLAlchemy sets it on mapped classes
+        if sum(column.column.primary_key for column in columns.values()) > 1:
+            raise RegistrationError(
+                f"{model.__name__}: NoOverlap needs a key of one column: add an id, and make the present key unique"
+            )
         for name in (rule.resource, rule.start, rule.end):
-            if Mark.SECRET in columns[name].marks:
+            if name not in columns:
+                raise RegistrationError(
+                    f"{model.__name__}: NoOverlap names the column {name}, whose attribute has another name; "
+                    "give both one name"
+                )
+            if not columns[name].is_public:
                 raise RegistrationError(f"{model.__name__}: NoOverlap names {name}, which is SECRET; mark it READ_ONLY")
 
 
@@ -169,10 +215,15 @@ def check_history(model: type[SQLModel], operations: tuple[str, ...], *, soft_de
         )
 
 
-def write_policy(model: type[SQLModel], write: Policy | None, owner: str | None) -> Policy:
-    """Return the policy of writes. A line without `write` needs an owner."""
+def write_policy(model: type[SQLModel], write: Policy | None, owner: str | None, *, is_written: bool) -> Policy:
+    """Return the policy of writes. A line without `write` needs an owner, unless nothing in it writes.
+
+    Then the policy holds for routes of the project's own: administrators.
+    """
     if write is not None:
         return write
+    if owner is None and not is_written:
+        return role("admin")
     if owner is None:
         raise RegistrationError(
             f"{model.__name__}: nothing says who may write; add owner='…_id', write=role('admin') or write=SIGNED_IN"
@@ -184,7 +235,7 @@ def parameters(
     model: type[SQLModel], columns: dict[str, Column], search: tuple[str, ...], crud: type[CRUDBase[Any]]
 ) -> ListParameters:
     """Return the query parameters of lists."""
-    public = {name: column for name, column in columns.items() if Mark.SECRET not in column.marks}
+    public = {name: column for name, column in columns.items() if column.is_public}
     return ListParameters(
         public,
         name=model.__name__,

@@ -29,7 +29,6 @@ from rowhouse.http.dependencies import get_caller, get_session, get_unit
 from rowhouse.http.dependency_tree import calls_of
 from rowhouse.http.fastapi_internals import ModelField, tree_of
 from rowhouse.http.routing import OneHopRoute
-from rowhouse.operations.endpoints import key_annotation
 from rowhouse.query.resource import Resource
 from rowhouse.schemas.columns import RegistrationError
 from rowhouse.schemas.json_types import (
@@ -190,8 +189,8 @@ def _strict(field: ModelField, *, keys: Mapping[str, Resource]) -> ModelField:
         return _strict_model(field, kind)
     resource = keys.get(field.alias) if isinstance(field.field_info, Path) else None
     reader, bounds = READERS.get(kind), BOUNDS
-    if resource is not None and resource.key.base is kind:
-        reader, bounds = TypeAdapter(key_annotation(resource)), resource.key.constraints
+    if resource is not None and not resource.key.is_composite and resource.key.columns[0].base is kind:
+        reader, bounds = TypeAdapter(resource.key.annotation), resource.key.columns[0].constraints
     if reader is None:
         return field
     made = _bounded(field, bounds) if kind is int and not is_list else copy(field)

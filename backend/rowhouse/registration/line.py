@@ -14,6 +14,7 @@ from rowhouse.registration.checks import (
     check_exact_count_limit,
     check_extra_fields,
     check_history,
+    check_key,
     check_no_overlap,
     check_operations,
     check_owner,
@@ -22,11 +23,14 @@ from rowhouse.registration.checks import (
     check_slo,
     check_table,
     check_texts,
+    check_timestamps,
     check_verbs,
     columns_for,
     parameters,
     write_policy,
 )
+from rowhouse.registration.class_checks import check_class
+from rowhouse.registration.name_checks import check_filters
 from rowhouse.registration.step_checks import check_steps
 from rowhouse.schemas.columns import Column
 from rowhouse.schemas.derivation import derive
@@ -57,6 +61,7 @@ class Line:
             RegistrationError: for the first rule that the line breaks.
         """
         check_table(self.model)
+        check_class(self.model)
         check_texts(self.model)
         columns = columns_for(self.model, self.crud)
         self._check_callers(columns)
@@ -69,7 +74,7 @@ class Line:
             schemas=derive(self.model, columns, owner=self.owner, extra_fields=self.crud.extra_fields),
             parameters=parameters(self.model, columns, self.search, self.crud),
             read=self.read or SIGNED_IN,
-            write=write_policy(self.model, self.write, self.owner),
+            write=write_policy(self.model, self.write, self.owner, is_written=self._is_written()),
             owner=self.owner,
             owner_only=self.owner is not None and self.read is None,
             exact_count_limit=self.exact_count_limit,
@@ -79,13 +84,20 @@ class Line:
             steps=check_steps(self.model, columns, self.steps, self.operations),
         )
 
+    def _is_written(self) -> bool:
+        """Return whether an operation or a step of the line writes."""
+        return bool(set(self.operations) - {"list", "get"}) or self.steps != ()
+
     def _check_callers(self, columns: dict[str, Column]) -> None:
         """Check who may read and write, and whose the rows are."""
         check_policy(self.model, read=self.read, write=self.write)
         check_owner(self.model, columns, self.owner)
+        check_key(self.model, columns, self.owner)
 
     def _check_rows(self, columns: dict[str, Column]) -> None:
         """Check the words about columns and numbers of rows."""
+        check_timestamps(self.model, columns)
+        check_filters(self.model, columns)
         check_search(self.model, columns, self.search)
         check_no_overlap(self.model, columns)
         check_exact_count_limit(self.model, self.exact_count_limit)

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapper
 from sqlalchemy.orm import registry as MapperRegistry  # noqa: N812  a class in lower case
 
+from rowhouse.registration.class_checks import check_events
 from rowhouse.registration.registry import Registry
 from rowhouse.schemas.columns import RegistrationError
 from rowhouse.schemas.sqlmodel_internals import mapper_registry
@@ -35,6 +36,8 @@ def configure_mappers(registries: Iterable[Registry]) -> None:
             found.configure(cascade=True)
         except REFUSALS as error:
             raise RegistrationError(_sentence(error, found.mappers)) from error
+    for model in models:
+        check_events(model)
 
 
 def _sentence(error: Exception, mappers: Iterable[Mapper[Any]]) -> str:

@@ -21,20 +21,24 @@ from sqlmodel import SQLModel
 
 from rowhouse.core.policy import Policy
 from rowhouse.crud.base import CRUDBase
+from rowhouse.crud.links import with_links
 from rowhouse.entities.model import plural
 from rowhouse.entities.transition import Transition
 from rowhouse.history.session_events import Tracked, track_session_changes, tracked
 from rowhouse.http.route_tree import RouteTree
-from rowhouse.operations.expand import Expansion
-from rowhouse.query.resource import Resource
+from rowhouse.operations.expand import EmbeddedSchemas, expansions_of
+from rowhouse.query.resource import Relation, Resource
 from rowhouse.registration.checks import columns_for
+from rowhouse.registration.class_checks import check_database
 from rowhouse.registration.hand_written import bind, one_method_each
 from rowhouse.registration.index_advice import missing_indexes
 from rowhouse.registration.line import Line
-from rowhouse.registration.relations import relations_of
+from rowhouse.registration.name_checks import check_class, check_names, check_references
+from rowhouse.registration.relations import connect, relations_of
 from rowhouse.registration.router import OPERATIONS, routes_of
 from rowhouse.schemas.columns import RegistrationError, columns_of
 from rowhouse.schemas.derivation import NOTHING, derive
+from rowhouse.schemas.links import LinkMember, with_link_members
 
 # Every project has them; `include_accounts` adds the project's own.
 BUILT_IN_ROLES = ("user", "admin")
@@ -135,11 +139,12 @@ class Registry:
         Raises:
             RegistrationError: at start-up, for a wrong line. The message says how to fix it.
         """
+        check_class(model)
         line = Line(
             model=model,
             path=path or plural(model.__name__),
             crud=crud,
-            operations=tuple(operations),
+            operations=(operations,) if isinstance(operations, str) else tuple(operations),
             read=read,
             write=write,
             owner=owner,
@@ -192,14 +197,21 @@ class Registry:
 
     def add_routes(self, route_tree: RouteTree, dialect: sa.Dialect, recording: Mapping[str, Recording]) -> Cruds:
         """Add every route to the tree, for one database. Return the `CRUDBase` object of each entity."""
+        for registration in self.registrations.values():
+            check_database(registration.resource.model, dialect)
         resources = self._related(recording)
-        cruds = {path: self.registrations[path].crud(resource, dialect) for path, resource in resources.items()}
+        cruds = {
+            path: with_links(self.registrations[path].crud, resource.link_members)(resource, dialect)
+            for path, resource in resources.items()
+        }
         scopes = {crud.table.fullname: crud.scope for crud in cruds.values()}
+        connect(cruds)
+        expansions = expansions_of(cruds)
+        embedded = EmbeddedSchemas()
         for path, resource in resources.items():
             cruds[path].references.scopes = scopes
-            expansions = {name: Expansion(r, cruds[r.target.path]) for name, r in resource.relations.items()}
-            registration = self.registrations[path]
-            for route in routes_of(registration.resource, resource, cruds[path], expansions, registration.operations):
+            declared, operations = self.registrations[path].resource, self.registrations[path].operations
+            for route in routes_of(declared, resource, cruds[path], expansions[path], operations, embedded=embedded):
                 route.slo_ms = resource.slo_ms
                 route_tree.add(route, prefix=self.prefix, generated=True)
         for router in self.routers:
@@ -212,16 +224,28 @@ class Registry:
 
     def _related(self, recording: Mapping[str, Recording]) -> dict[str, Resource]:
         """Return the resources by their paths, with their relations and with what any registry records of them."""
+        relations: dict[str, dict[str, Relation]] = {path: {} for path in self.registrations}
         declared = {
-            path: replace(registration.resource, **recording[registration.resource.table.name]._asdict())
+            path: replace(
+                registration.resource,
+                relations=relations[path],
+                **recording[registration.resource.table.name]._asdict(),
+            )
             for path, registration in self.registrations.items()
         }
         readable = {path for path, registration in self.registrations.items() if "list" in registration.operations}
-        found = {}
-        for path, relations in relations_of(declared.values(), readable=readable).items():
-            parameters = declared[path].parameters.with_relations(tuple(relations))
-            found[path] = replace(declared[path], relations=relations, parameters=parameters)
-        return found
+        # Relations lead to resources, which have relations themselves.
+        for path, found in relations_of(declared.values(), readable=readable).items():
+            relations[path].update(self._without_ruled_links(found))
+        return {path: _with_parameters(resource) for path, resource in declared.items()}
+
+    def _without_ruled_links(self, relations: Mapping[str, Relation]) -> dict[str, Relation]:
+        """Return relations without the members that would write links past the rules of a registered entity."""
+        ruled = {r.resource.table for r in self.registrations.values()}
+        return {
+            name: replace(one, member=None) if one.link is not None and one.link.table in ruled else one
+            for name, one in relations.items()
+        }
 
     def _check_path(self, model: type[SQLModel], path: str) -> None:
         if not PATH.match(path):
@@ -234,6 +258,19 @@ class Registry:
                 f"{model.__name__} is registered already, and operation ids such as list_{path} come from the class "
                 "name; give one of the classes another name"
             )
+        check_names(model, [registration.resource for registration in self.registrations.values()])
+
+
+def _with_parameters(resource: Resource) -> Resource:
+    """Return the resource with the query parameters and the members of writes that its relations add."""
+    related = {name: relation.target.parameters for name, relation in resource.relations.items()}
+    parameters = resource.parameters.with_relations(resource.names_of_expand, related)
+    members = {
+        str(one.member): LinkMember(one.target.columns[one.remote], one.target.path)
+        for one in resource.relations.values()
+        if one.member is not None
+    }
+    return replace(resource, parameters=parameters, schemas=with_link_members(resource.schemas, members))
 
 
 def build(registries: Sequence[Registry], dialect: sa.Dialect) -> BuiltRegistries:
@@ -248,6 +285,7 @@ def build(registries: Sequence[Registry], dialect: sa.Dialect) -> BuiltRegistrie
             f"two registries have the same prefix, of {prefixes}: give each its own, or register all in one"
         )
     check_roles(registries)
+    check_references(table for metadata in _metadata_of(registries) for table in metadata.tables.values())
     _reject_one_name_in_two_schemas(registries)
     recording = _recording(registries)
     route_tree = RouteTree()
@@ -256,6 +294,11 @@ def build(registries: Sequence[Registry], dialect: sa.Dialect) -> BuiltRegistrie
     found = [crud for part in reversed(cruds.values()) for crud in part.values()]
     entities = {crud.table.fullname: tracked(crud.resource) for crud in found if crud.resource.records_changes}
     return BuiltRegistries(route_tree, cruds, entities)
+
+
+def _metadata_of(registries: Iterable[Registry]) -> list[sa.MetaData]:
+    lines = [line for registry in registries for line in registry.registrations.values()]
+    return list({id(line.resource.table.metadata): line.resource.table.metadata for line in lines}.values())
 
 
 def check_roles(registries: Sequence[Registry]) -> None:

@@ -1,11 +1,11 @@
 """The router factory: the generated routes of a registered entity, with their names, inputs and responses."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Body
-from pydantic import TypeAdapter
+from pydantic import Field
 from pydantic_core import to_jsonable_python
 
 from rowhouse.core.openapi import TRANSITION, header, problem_responses
@@ -13,28 +13,36 @@ from rowhouse.core.policy import admitting
 from rowhouse.crud.base import CRUDBase
 from rowhouse.entities.transition import Transition, shown
 from rowhouse.http.authorization import RouteAuthorization
+from rowhouse.operations.aggregate import aggregate_route
 from rowhouse.operations.endpoints import MAX_BATCH, Endpoints
-from rowhouse.operations.expand import Expansion
+from rowhouse.operations.expand import EmbeddedSchemas, Expansion
 from rowhouse.operations.history_endpoints import HistoryEndpoints, history_routes
+from rowhouse.operations.page_request import JSON
+from rowhouse.operations.put_endpoint import PutEndpoint
 from rowhouse.operations.route import (
     LOCATED,
     TAGGED,
     Deferred,
     GeneratedRoute,
     generated_route,
+    on_parameter,
     one_row,
+    path_key,
     plural_name,
     singular_name,
 )
 from rowhouse.query.pagination import EstimatedPage, Page
+from rowhouse.query.parameters import schema_of
 from rowhouse.query.resource import Resource
 from rowhouse.requests.idempotency import IDEMPOTENCY_KEY, REPLAYED
+from rowhouse.schemas.derivation import build_model
 from rowhouse.transfer.exporter import export_route
 from rowhouse.transfer.importer import import_route
 
 IF_MATCH = header(
     "If-Match", "The `ETag` of the version to change. If the row has another, the response is 412 and nothing changes."
 )
+IF_NONE_MATCH = header("If-None-Match", "`*` creates the row only: if it exists, the response is 412.")
 OPERATIONS = ("list", "create", "get", "update", "put", "delete")
 BATCH_LIMITS = {"minItems": 1, "maxItems": MAX_BATCH}
 
@@ -45,12 +53,15 @@ def routes_of(
     crud: CRUDBase[Any],
     expansions: Mapping[str, Expansion],
     operations: Iterable[str],
+    *,
+    embedded: EmbeddedSchemas | None = None,
 ) -> list[GeneratedRoute]:
     """Return the generated routes of a resource: these operations, the batches, export and import of each, and steps.
 
     `declared` is the resource as its line declares it. Another registry of the application may record more of its rows.
     """
-    endpoints = (HistoryEndpoints if resource.records_changes else Endpoints)(resource, crud, expansions)
+    endpoints = (HistoryEndpoints if resource.records_changes else Endpoints)(resource, crud, expansions, embedded)
+    endpoints.creates = "create" in operations
     named = [name for name in OPERATIONS if name in operations]
     routes = [build(resource, endpoints) for name in named for build in _BUILDERS[name]]
     routes += [_step(resource, endpoints, transition) for transition in resource.steps]
@@ -100,16 +111,34 @@ def _create(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
 
 
 def _create_batch(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
-    name, body = plural_name(resource), _batch(resource.schemas.create)
+    name, body, keys = plural_name(resource), _batch(resource.schemas.create), endpoints.unique_keys
     rows: Any = list[resource.schemas.public]  # type: ignore[name-defined]  # the schema is made at run time
     return generated_route(
         resource, "/batch", policy=resource.write, body=body, work=endpoints.create_rows, writes=True,
         methods=["POST"], status_code=201, operation_id=f"create_{name}",
         summary=f"Create many {name.replace('_', ' ')}", response_model=rows,
-        description=f"Insert 1 to {MAX_BATCH:,} rows, all or none. An error names the element.",
-        openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
-        responses={201: {"headers": REPLAYED}, **problem_responses(400, 401, 403, 409, 413, 415, 422, 503)},
+        description=f"Insert 1 to {MAX_BATCH:,} rows, all or none. An error names the element."
+        + (" With `on`, the rows that exist are changed." if keys else ""),
+        openapi_extra={"parameters": [*on_parameter(keys), IDEMPOTENCY_KEY]},
+        responses=Deferred(lambda: {201: {"headers": REPLAYED}, **_upserted(resource, keys),
+                                    **problem_responses(400, 401, 403, 409, 413, 415, 422, 503)}),
     )  # fmt: skip
+
+
+def _upserted(resource: Resource, keys: Collection[str]) -> dict[int, Any]:
+    """Return the response with `on`; none for an entity without unique keys."""
+    if not keys:
+        return {}
+    rows: Any = list[resource.schemas.public]  # type: ignore[name-defined]  # as above
+    outcomes: Any = list[Literal["created", "updated"]]
+    members = {
+        "created": (int, Field(description="The number of new rows.")),
+        "updated": (int, Field(description="The number of changed rows.")),
+        "outcomes": (outcomes, Field(description="The outcome of each element.")),
+        "items": (rows, Field(description="The rows as stored, in the order of the elements.")),
+    }
+    model = build_model(f"{resource.name}Upserted", members)
+    return {200: {"description": "The outcome with `on`.", "model": model, "headers": REPLAYED}}
 
 
 def _batch(schema: Any) -> Any:
@@ -129,6 +158,26 @@ def _change(resource: Resource, endpoints: Endpoints, *, method: str, verb: str)
         description=f"For clients without PATCH, and the same: {described.lower()}" if is_put else described,
         openapi_extra={"parameters": [IF_MATCH]},
         responses={200: {"headers": TAGGED}, **problem_responses(400, 401, 403, 404, 409, 412, 413, 415, 422, 503)},
+    )  # fmt: skip
+
+
+def _put(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
+    name, body = singular_name(resource), resource.schemas.put
+    if body is None or not endpoints.creates:
+        return _change(resource, endpoints, method="PUT", verb="put")
+    created = {
+        "description": "The row was created.",
+        "headers": {**LOCATED, **TAGGED},
+        "content": {JSON: {"schema": {"$ref": f"#/components/schemas/{resource.schemas.public.__name__}"}}},
+    }
+    return generated_route(
+        resource, "/{id}", policy=resource.write, body=body, work=PutEndpoint(endpoints, body).put_row, writes=True,
+        methods=["PUT"], operation_id=f"put_{name}", summary=f"Create or change {one_row(resource)}",
+        response_model=resource.schemas.public,
+        description="Create the row with the key of the path. If it exists, change the members that are sent.",
+        openapi_extra={"parameters": [IF_MATCH, IF_NONE_MATCH]},
+        responses={200: {"headers": TAGGED}, 201: created,
+                   **problem_responses(400, 401, 403, 404, 409, 412, 413, 415, 422, 503)},
     )  # fmt: skip
 
 
@@ -155,19 +204,25 @@ def _delete(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
 
 
 def _delete_batch(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
-    name, key = plural_name(resource), TypeAdapter(resource.key.annotation).json_schema()
-    ids = {
-        "name": "ids", "in": "query", "required": True, "description": "The ids, separated by commas.",
-        "style": "form", "explode": False,
-        "schema": {"type": "array", "items": key, "uniqueItems": True, **BATCH_LIMITS},
-    }  # fmt: skip
+    name = plural_name(resource)
     return generated_route(
         resource, "/batch", policy=resource.write, work=endpoints.delete_rows, writes=True, methods=["DELETE"],
         status_code=204, operation_id=f"delete_{name}", summary=f"Delete many {name.replace('_', ' ')}",
         response_model=None, description=f"Delete 1 to {MAX_BATCH:,} rows, all or none.",
-        openapi_extra={"parameters": [ids]},
+        openapi_extra=Deferred(lambda: {"parameters": [_ids(resource)]}),
         responses=problem_responses(401, 403, 404, 409, 422, 503),
     )  # fmt: skip
+
+
+def _ids(resource: Resource) -> dict[str, Any]:
+    """Return the parameter `ids` for OpenAPI."""
+    parameter = {"name": "ids", "in": "query", "required": True}
+    if resource.key.is_composite:
+        text = f"The keys, each as {resource.key.label}, separated by semicolons."
+        return {**parameter, "description": text, "schema": {"type": "string", "minLength": 1}}
+    array = {"type": "array", "items": schema_of(path_key(resource)), "uniqueItems": True, **BATCH_LIMITS}
+    text = "The ids, separated by commas."
+    return {**parameter, "description": text, "style": "form", "explode": False, "schema": array}
 
 
 def _step(resource: Resource, endpoints: Endpoints, transition: Transition[Any]) -> GeneratedRoute:
@@ -195,10 +250,10 @@ def _step(resource: Resource, endpoints: Endpoints, transition: Transition[Any])
 
 Build = Callable[[Resource, Endpoints], GeneratedRoute]
 _BUILDERS: dict[str, tuple[Build, ...]] = {
-    "list": (_list, export_route),
+    "list": (_list, export_route, aggregate_route),
     "create": (_create, _create_batch, import_route),
     "get": (_get,),
     "update": (partial(_change, method="PATCH", verb="update"), _change_batch),
-    "put": (partial(_change, method="PUT", verb="put"),),
+    "put": (_put,),
     "delete": (_delete, _delete_batch),
 }

@@ -73,7 +73,7 @@ def _check_field(place: str, columns: Mapping[str, Column], field: str) -> None:
         raise RegistrationError(
             f"{place}: there is no column {field!r} for its state; name it with field='…': {', '.join(columns)}"
         )
-    if Mark.READ_ONLY not in column.marks or Mark.SECRET in column.marks:
+    if Mark.READ_ONLY not in column.marks or not column.is_public:
         raise RegistrationError(
             f"{place}: clients see the state {field}, and only steps change it; declare it Annotated[..., READ_ONLY]"
         )

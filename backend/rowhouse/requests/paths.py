@@ -6,7 +6,7 @@ headers: only the server's configuration and a mount set the prefix (ASGI's `roo
 
 import re
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from starlette.requests import Request
 from starlette.types import Scope
@@ -53,7 +53,25 @@ def location_of(request: Request, key: Any) -> str:
 
 def location(scope: Scope, key: Any) -> str:
     """As `location_of`, for a caller that has only the scope."""
-    segment = str(key)
-    if not segment.isalnum() or not segment.isascii():
-        segment = quote(segment, safe="")
-    return f"{client_path(scope, route_path(scope).rstrip('/'))}/{segment}"
+    return client_path(scope, route_path(scope).rstrip("/")) + segment(str(key))
+
+
+def segment(key: str) -> str:
+    """Return the last segment of a row's path, with its slash."""
+    return f"/{key}" if key.isalnum() and key.isascii() else f"/{quote(key, safe=',')}"
+
+
+def encoded_segments(scope: Scope) -> list[str] | None:
+    """Return the segments of a path that has an encoded slash within one of them; None for any other path.
+
+    The server has decoded `path`. Its segments are lost if one had a slash.
+    """
+    raw: bytes = scope.get("raw_path") or b""
+    if b"%2f" not in raw.lower():
+        return None
+    found = [unquote(one) for one in raw.decode("latin-1").split("/")]
+    if "/".join(found) != scope["path"]:  # a proxy or a mount has changed one of the two
+        return None
+    before = scope["path"].removesuffix(route_path(scope)).count("/")
+    segments = found[before:]
+    return segments if segments[-1] else segments[:-1]

@@ -57,7 +57,12 @@ def text_limits(column: sa.Column[Any], stated: Sequence[Any]) -> list[Any]:
 def is_indexed(column: sa.Column[Any]) -> bool:
     """Return whether an index or a unique constraint includes the column, so that its values must be short."""
     table = column.table
-    if column.unique or column.index or any(column.name in index.columns for index in table.indexes):
+    if (
+        column.unique
+        or column.index
+        or column.primary_key
+        or any(column.name in index.columns for index in table.indexes)
+    ):
         return True
     return any(isinstance(c, sa.UniqueConstraint) and column.name in c.columns for c in table.constraints)
 
@@ -74,7 +79,10 @@ def decimal_limits(column: sa.Column[Any], stated: Sequence[Any]) -> list[Any]:
             f"give the Decimal Field(max_digits=…, decimal_places=…) with at most {MAX_EXACT_DIGITS} digits; "
             "more are not exact on SQLite nor as a JSON number"
         )
-    return [WithJsonSchema(_decimal_schema(precision, scale, stated), mode="validation")]
+    limits: list[Any] = [WithJsonSchema(_decimal_schema(precision, scale, stated), mode="validation")]
+    if not any(getattr(m, "max_digits", None) is not None for m in stated):
+        limits.insert(0, Field(max_digits=precision, decimal_places=scale))
+    return limits
 
 
 def _decimal_schema(precision: int, scale: int, stated: Sequence[Any]) -> dict[str, Any]:

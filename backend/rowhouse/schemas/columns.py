@@ -3,17 +3,23 @@
 import types
 import typing
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Annotated, Any, Union
 
 import sqlalchemy as sa
 from pydantic.fields import FieldInfo
-from sqlmodel import SQLModel
+from sqlmodel import SQLModel, UTCDateTime
 
+from rowhouse.db.integrity import MEMBERS
 from rowhouse.entities.model import Mark
-from rowhouse.schemas.field_types import FieldType, field_type, known_type, stored_annotation
+from rowhouse.schemas.defaults import is_filled, is_generated
+from rowhouse.schemas.field_types import FieldType, Filtering, field_type, known_type, stored_annotation
 from rowhouse.schemas.sqlmodel_internals import constraints_in
 
-TIMESTAMPS = ("created_at", "updated_at")
+# Instants of these names are the timestamps of a row, as if they were marked.
+TIMESTAMPS = {"created_at": Mark.CREATED_AT, "updated_at": Mark.UPDATED_AT}
+INSTANTS = (UTCDateTime, sa.DateTime)
+OF_THE_SERVER = frozenset({Mark.READ_ONLY, Mark.SECRET, Mark.CREATED_AT, Mark.UPDATED_AT})
 
 
 class RegistrationError(TypeError):
@@ -49,9 +55,29 @@ class Column:
         return bool(self.column.nullable)
 
     @property
-    def is_json(self) -> bool:
-        """Whether it holds a JSON document, which is neither filtered nor sorted."""
-        return isinstance(self.column.type, sa.JSON)
+    def is_timestamp(self) -> bool:
+        """Whether the server sets it to the instant of the row's creation or last change."""
+        return bool(self.marks & {Mark.CREATED_AT, Mark.UPDATED_AT})
+
+    @property
+    def is_public(self) -> bool:
+        """Whether responses show it. `Field(exclude=True)` hides it, and lets clients set it."""
+        return Mark.SECRET not in self.marks and not self.info.exclude
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether lists can be filtered by its values and sorted by them. A JSON document is not."""
+        return self.type.filtering > Filtering.NULL
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether the statement or the database fills it where a new row leaves it out."""
+        return is_filled(self.column, self.info)
+
+    @property
+    def is_generated(self) -> bool:
+        """Whether only the database sets it."""
+        return is_generated(self.column)
 
     @property
     def base(self) -> Any:
@@ -77,6 +103,12 @@ class Column:
     def filter_annotation(self) -> Any:
         """The annotation of a value in a query string or a cursor: the type and range of the column, nothing else."""
         return self.base if self.type.filter_annotation is None else self.type.filter_annotation(self.column)
+
+    @property
+    def row_annotation(self) -> Any:
+        """The annotation of a value in a complete row, for the validators of the class."""
+        is_exact = isinstance(self.column.type, sa.Numeric) and not isinstance(self.column.type, sa.Float)
+        return self._or_null(Decimal) if is_exact else self.info.annotation
 
     @property
     def archive_annotation(self) -> Any:
@@ -113,15 +145,20 @@ def columns_of(model: type[SQLModel]) -> dict[str, Column]:
     Raises:
         RegistrationError: a column has a type that is not supported.
     """
+    mapped = sa.inspect(model).columns
+    names = [name for name in model.model_fields if name in mapped]
     table: sa.Table = model.__table__  # type: ignore[attr-defined]  # SQLAlchemy sets it on mapped classes
-    names = [name for name in model.model_fields if name in table.columns]
-    names.sort(key=lambda name: (not table.columns[name].primary_key, name in TIMESTAMPS))
-    return {name: _column(model, name, table.columns[name]) for name in names}
+    table.info[MEMBERS] = {mapped[name].name: name for name in names}
+    found = [_column(model, name, mapped[name]) for name in names]
+    found.sort(key=lambda column: (not column.column.primary_key, column.is_timestamp))
+    return {column.name: column for column in found}
 
 
 def _column(model: type[SQLModel], name: str, column: sa.Column[Any]) -> Column:
     info = model.model_fields[name]
     marks = {m for m in info.metadata if isinstance(m, Mark)}
+    if name in TIMESTAMPS and isinstance(column.type, INSTANTS):
+        marks.add(TIMESTAMPS[name])
     stated = [m for m in constraints_in(info.metadata) if not isinstance(m, Mark)]
     inner = _without_none(info.annotation)
     if typing.get_origin(inner) is Annotated:
@@ -148,5 +185,21 @@ def _without_none(annotation: Any) -> Any:
 
 def server_owned(column: Column, owner: str | None) -> bool:
     """Return whether no client may ever set the column."""
-    fixed = column.column.primary_key or column.name in TIMESTAMPS or column.name == owner
-    return fixed or bool(column.marks & {Mark.READ_ONLY, Mark.SECRET})
+    if column.name == owner or column.is_generated or column.marks & OF_THE_SERVER:
+        return True
+    return bool(column.column.primary_key) and server_makes_key(column)
+
+
+def server_makes_key(column: Column) -> bool:
+    """Return whether the server or the database makes this part of the key of a new row.
+
+    If not, the client names it when it creates the row. So it does where `CREATE_ONLY` marks the key.
+    """
+    info, stored = column.info, column.column
+    if Mark.CREATE_ONLY in column.marks:
+        return False
+    if info.default_factory is not None or not (info.is_required() or info.default is None):
+        return True
+    if any(one is not None for one in (stored.default, stored.server_default, stored.identity, stored.computed)):
+        return True
+    return stored.autoincrement is True or (not info.is_required() and stored is stored.table.autoincrement_column)

@@ -2,7 +2,7 @@
 
 Table classes do not validate (decision 0023), so no request or response uses one. The schemas are strict, reject
 unknown members and apply the limits of the columns. They keep constraints, field validators, and the difference between
-null and a missing member.
+null and a missing member. `Field(exclude=True)` leaves a member out of responses.
 """
 
 import re
@@ -10,27 +10,33 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, NotRequired, Union
+from typing import Annotated, Any, NotRequired, Union
 
 from pydantic import (
     MISSING,
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
     TypeAdapter,
     create_model,
+    model_validator,
 )
 from pydantic_core import CoreSchema, SchemaSerializer, core_schema
 from sqlmodel import SQLModel
 from typing_extensions import TypedDict
 
 from rowhouse.entities.model import Mark
+from rowhouse.schemas.class_config import honoured_words
 from rowhouse.schemas.columns import Column, RegistrationError, server_owned
-from rowhouse.schemas.pydantic_internals import field_validators, model_validators
+from rowhouse.schemas.pydantic_internals import comparing_validators, field_validators, model_validators
 
 SECRET_NAME = re.compile(r"password|secret|token|private_key|api_key|hash(ed)?$|_hash", re.IGNORECASE)
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+# Clients remove dots from a path, and the words are the last segments of other operations.
+UNADDRESSABLE_KEYS = ("", ".", "..", "aggregate", "batch", "deleted", "export", "import")
+UNADDRESSABLE = Field(json_schema_extra={"not": {"enum": list(UNADDRESSABLE_KEYS)}})
 CHANGING_ONE = ConfigDict(**STRICT, json_schema_extra={"minProperties": 2})
 CHANGING = ConfigDict(**STRICT, json_schema_extra={"minProperties": 1})
 
@@ -39,13 +45,16 @@ CHANGING = ConfigDict(**STRICT, json_schema_extra={"minProperties": 1})
 class Schemas:
     """The schemas of one entity.
 
-    `row_type` is a TypedDict of a public row, which pydantic serialises faster than a model. `whole_row` runs the model
-    validators of the class; it is None if the class has none.
+    `row_type` is a TypedDict of a public row, which pydantic serialises faster than a model. `whole_row` runs the
+    validators of the class that compare members: model validators, and field validators that take `info`. It is None if
+    the class has none.
     """
 
     create: type[BaseModel]
     update: type[BaseModel]
     batch_update: type[BaseModel]
+    # None unless clients name the keys of new rows.
+    put: type[BaseModel] | None
     public: type[BaseModel]
     whole_row: type[BaseModel] | None
     public_names: tuple[str, ...]
@@ -76,24 +85,30 @@ def derive(
     """
     _refuse_exposed_secrets(model, columns)
     settable = [c for c in columns.values() if not server_owned(c, owner)]
-    updatable = [c for c in settable if Mark.CREATE_ONLY not in c.marks]
-    public = [c for c in columns.values() if Mark.SECRET not in c.marks]
+    keys = [c for c in columns.values() if c.column.primary_key]
+    updatable = [c for c in settable if Mark.CREATE_ONLY not in c.marks and c not in keys]
+    public = [c for c in columns.values() if c.is_public]
     name = model.__name__
+    words = honoured_words(model)
+    left_out = {"rowhouse_left_out": LEAVE_OUT} if any(c.is_filled for c in settable) else {}
     create = build_model(
         f"{name}Create",
-        {c.name: (c.nullable_annotation, _create_field(c)) for c in settable},
-        __config__=STRICT,
-        __validators__=field_validators(model, {c.name for c in settable}),
+        {c.name: _create_member(c, keys) for c in settable},
+        __config__=ConfigDict(**STRICT, **words),
+        __validators__=field_validators(model, {c.name for c in settable}) | left_out,
     )
     members = {
         c.name: (Union[c.nullable_annotation, MISSING], described(c, MISSING))  # noqa: UP007  runtime values
         for c in updatable
     }
     validators = field_validators(model, {c.name for c in updatable})
-    update = build_model(f"{name}Update", members, __config__=CHANGING, __validators__=validators)
-    key = next(column for column in columns.values() if column.column.primary_key)
-    members = {key.name: (key.annotation, described(key, ...)), **members}
-    batch_update = build_model(f"{name}BatchUpdate", members, __config__=CHANGING_ONE, __validators__=validators)
+    update = build_model(
+        f"{name}Update", members, __config__=ConfigDict(**CHANGING, **words), __validators__=validators
+    )
+    members = {**{key.name: (key.annotation, described(key, ...)) for key in keys}, **members}
+    batch_update = build_model(
+        f"{name}BatchUpdate", members, __config__=ConfigDict(**CHANGING_ONE, **words), __validators__=validators
+    )
     extra = {member: (kind, ...) for member, kind in extra_fields.items()}
     answer = build_model(f"{name}Public", {c.name: (c.answer_annotation, described(c, ...)) for c in public} | extra)
     row_members = {c.name: c.answer_annotation for c in public} | {
@@ -101,7 +116,8 @@ def derive(
     }
     row_type: Any = TypedDict(f"{name}Row", row_members)  # type: ignore[misc]  # built at run time
     names = tuple(c.name for c in public)
-    return Schemas(create, update, batch_update, answer, _whole_row(model, columns), names, row_type)
+    put = _put(model, settable) if any(key in settable for key in keys) else None
+    return Schemas(create, update, batch_update, put, answer, _whole_row(model, columns), names, row_type)
 
 
 def build_model(name: str, members: Mapping[str, Any], **options: Any) -> type[BaseModel]:
@@ -112,31 +128,78 @@ def build_model(name: str, members: Mapping[str, Any], **options: Any) -> type[B
 
 
 def described(column: Column, default: Any) -> Any:
-    """Return a member with the title, description and examples that the class states."""
-    info = column.info
-    return Field(default, title=info.title, description=info.description, examples=info.examples)
+    """Return a member with what the class states for the document: its title, description, examples and so on."""
+    return Field(default, **_described(column))
 
 
-def _create_field(column: Column) -> Any:
+def _create_member(column: Column, keys: list[Column]) -> tuple[Any, Any]:
+    """Return the annotation and the field of a member of Create."""
+    if column not in keys:
+        return _create_value(column)
+    annotation: Any = column.annotation
+    if len(keys) == 1 and column.type.is_text:
+        annotation = Annotated[annotation, AfterValidator(reject_unaddressable), UNADDRESSABLE]
+    return annotation, _create_value(column)[1] if column.info.default_factory else described(column, ...)
+
+
+def _put(model: type[SQLModel], settable: list[Column]) -> type[BaseModel]:
+    """Return the body of a PUT that creates a row or changes it."""
+    members = {
+        c.name: (Union[c.annotation if c.column.primary_key else c.nullable_annotation, MISSING], described(c, MISSING))  # noqa: UP007  runtime values
+        for c in settable
+    }
+    validators = field_validators(model, {c.name for c in settable})
+    return build_model(f"{model.__name__}Put", members, __config__=STRICT, __validators__=validators)
+
+
+def reject_unaddressable(key: str) -> str:
+    """Reject a key that no path can name."""
+    if key in UNADDRESSABLE_KEYS:
+        raise ValueError("a key must not be empty, `.` or `..`, or a word of the paths such as `batch`")
+    return key
+
+
+def _described(column: Column) -> dict[str, Any]:
     info = column.info
+    stated = {"title": info.title, "description": info.description, "examples": info.examples}
+    extra = {"deprecated": info.deprecated, "json_schema_extra": info.json_schema_extra}
+    return stated | {word: given for word, given in extra.items() if given is not None}
+
+
+def _create_value(column: Column) -> tuple[Any, Any]:
+    """Return the annotation and the field of a member that is no part of the key."""
+    info, annotation = column.info, column.nullable_annotation
     if info.default_factory is not None:
         factory: Any = info.default_factory
-        return Field(default_factory=factory, title=info.title, description=info.description, examples=info.examples)
-    return described(column, ... if info.is_required() else info.default)
+        return annotation, Field(default_factory=factory, **_described(column))
+    if column.is_filled:
+        return Union[annotation, MISSING], described(column, MISSING)  # noqa: UP007  runtime values
+    is_required = info.is_required() or (info.default is None and not column.nullable)
+    return annotation, described(column, ... if is_required else info.default)
+
+
+def _leave_out(body: BaseModel) -> BaseModel:
+    """Remove the members that the client left out and the database fills."""
+    for name in [name for name, value in body.__dict__.items() if value is MISSING]:
+        del body.__dict__[name]
+    return body
+
+
+LEAVE_OUT: Any = model_validator(mode="after")(_leave_out)
 
 
 def _whole_row(model: type[SQLModel], columns: dict[str, Column]) -> type[BaseModel] | None:
-    """Return a model of the complete row that runs the model validators of the class, or None if it has none."""
-    validators = model_validators(model)
+    """Return a model of the complete row, or None if no validator of the class compares several members."""
+    validators = model_validators(model) | comparing_validators(model, columns.keys())
     if not validators:
         return None
-    members = {c.name: (c.info.annotation, None) for c in columns.values()}
+    members = {c.name: (c.row_annotation, None) for c in columns.values()}
     return build_model(f"{model.__name__}Complete", members, __validators__=validators)
 
 
 def _refuse_exposed_secrets(model: type[SQLModel], columns: dict[str, Column]) -> None:
     for column in columns.values():
-        if SECRET_NAME.search(column.name) and not column.marks:
+        if SECRET_NAME.search(column.name) and not column.marks and column.is_public:
             raise RegistrationError(
                 f"{model.__name__}.{column.name} looks like a secret and would be in every response: declare it "
                 f"Annotated[..., SECRET], or Annotated[..., READ_ONLY] / CREATE_ONLY if it is not one"

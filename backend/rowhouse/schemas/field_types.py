@@ -5,23 +5,23 @@ archive and the history. Enums and JSON documents depend on the class that decla
 entries.
 """
 
-import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum, IntEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 from uuid import UUID
 
 import sqlalchemy as sa
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, EmailStr
 from sqlmodel import UTCDateTime
 
-from rowhouse.entities.model import EnumText
+from rowhouse.entities.model import EnumText, InstantWithoutZone
 from rowhouse.schemas import column_limits, csv_cells
 from rowhouse.schemas.json_types import (
     INTEGER_TEXT,
+    Base64,
     CalendarDate,
     DecimalText,
     Duration,
@@ -30,7 +30,7 @@ from rowhouse.schemas.json_types import (
     Instant,
     NumberText,
     WallTime,
-    check_json,
+    as_document,
     member_of,
     require_format,
 )
@@ -100,6 +100,14 @@ FIELD_TYPES: list[FieldType] = [
         limits=column_limits.integer_limits,
         read_cell=csv_cells.read_integer,
     ),
+    FieldType(  # money under `float`: as exact as its column
+        declared=(float,),
+        stored=sa.Numeric,
+        annotation=ExactDecimal,
+        filter_annotation=lambda _column: DecimalText,
+        limits=column_limits.decimal_limits,
+        read_cell=csv_cells.read_decimal,
+    ),
     FieldType(
         declared=(float,),
         annotation=float,
@@ -130,6 +138,16 @@ FIELD_TYPES: list[FieldType] = [
         FieldType(declared=(kind,), stored=sa.Uuid, annotation=kind, filtering=Filtering.EQUALITY)
         for kind in (UUID, str, EmailStr)
     ),
+    FieldType(
+        declared=(bytes,),
+        stored=sa.LargeBinary,
+        annotation=Base64,
+        filtering=Filtering.NULL,
+        read_cell=csv_cells.read_text,
+        write_cell=csv_cells.write_text,
+        is_text=True,  # an empty cell is no bytes
+        archive=Base64,
+    ),
     # Columns with a type of the project's own, which may sort its values.
     *(FieldType(declared=(kind,), annotation=kind) for kind in (UUID, str, EmailStr)),
 ]
@@ -142,6 +160,13 @@ def field_type(annotation: Any, stored: sa.types.TypeEngine[Any]) -> FieldType:
         ValueError: there is no such entry, or the annotation is not that of the column's enum.
     """
     found = _enum(annotation, stored) or known_type(annotation, stored)
+    if isinstance(stored, sa.DateTime):
+        raise ValueError(  # noqa: TRY004  the column is at fault, and the caller names it
+            f"{stored!r} gives no instant on both databases; leave the type out, or use sa.DateTime(timezone=True), or "
+            "sa.DateTime() for a column that holds UTC without a zone"
+        )
+    if isinstance(stored, sa.ARRAY):
+        return _array(annotation, stored)
     if isinstance(stored, sa.JSON):
         return _document(annotation, found)
     if found is None:
@@ -162,12 +187,32 @@ def _document(annotation: Any, scalar: FieldType | None) -> FieldType:
     """A JSON column. A document that is a scalar has the limits of the scalar's type."""
     return FieldType(
         declared=(annotation,),
-        annotation=Annotated[annotation, AfterValidator(check_json)],
+        annotation=Annotated[annotation, AfterValidator(as_document)],
         answer=annotation,
         filtering=Filtering.NULL,
         limits=column_limits.no_limits if scalar is None else scalar.limits,
         read_cell=csv_cells.read_document,
         write_cell=csv_cells.write_document,
+    )
+
+
+def _array(annotation: Any, stored: sa.ARRAY[Any]) -> FieldType:
+    """An array of PostgreSQL, as a list. Its elements have the type and the limits of a column of theirs."""
+    if get_origin(annotation) is not list or stored.dimensions not in (None, 1):
+        raise ValueError(f"an ARRAY column holds a list, and the annotation is {annotation!r}; use list[...]")
+    (element,) = get_args(annotation)
+    kind = field_type(element, stored.item_type)
+    column = sa.Table("elements", sa.MetaData(), sa.Column("element", stored.item_type)).c.element
+    limits = kind.limits(column, [])
+    one: Any = Annotated[(kind.annotation, *limits)] if limits else kind.annotation
+    return FieldType(
+        declared=(annotation,),
+        annotation=list[one],
+        answer=list.__class_getitem__(kind.answer or kind.annotation),
+        filtering=Filtering.NULL,
+        read_cell=csv_cells.read_document,
+        write_cell=csv_cells.write_document,
+        archive=list.__class_getitem__(kind.archive or kind.annotation),
     )
 
 
@@ -216,7 +261,7 @@ def stored_annotation(stored: sa.types.TypeEngine[Any]) -> Any:
     """
     if isinstance(stored, sa.JSON):
         return Any
-    if isinstance(stored, UTCDateTime):
+    if isinstance(stored, UTCDateTime | InstantWithoutZone):
         return datetime
     if isinstance(stored, EnumText):
         return stored.enum_class
@@ -226,4 +271,4 @@ def stored_annotation(stored: sa.types.TypeEngine[Any]) -> Any:
             f"the values of {type(stored).__name__} cannot be stored as JSON and read again; register the entity "
             "without soft_delete and history, or give the column a type of SQLAlchemy's own"
         )
-    return Annotated[bytes, BeforeValidator(base64.urlsafe_b64decode)] if kind is bytes else kind
+    return Base64 if kind is bytes else kind

@@ -7,17 +7,65 @@ import inspect
 from collections.abc import Collection
 from typing import Any
 
-from pydantic import BaseModel, field_validator, model_validator
+from pydantic import MISSING, BaseModel, field_validator, model_validator
+from pydantic._internal._decorators import inspect_validator
 
 
 def field_validators(model: type[BaseModel], names: Collection[str]) -> dict[str, Any]:
-    """Return the field validators of a class for `create_model(__validators__=…)`, limited to the fields `names`."""
+    """Return the field validators of a class for `create_model(__validators__=…)`, limited to the fields `names`.
+
+    Those of `comparing_validators` are not among them. The others that take `info` see no member that is left out.
+    """
+    return _field_validators(model, names, comparing=False)
+
+
+def comparing_validators(model: type[BaseModel], names: Collection[str]) -> dict[str, Any]:
+    """Return the field validators that may compare a member with others, in the same form.
+
+    They run after the type is validated, and take `info`, whose `data` has the other members. They need a whole row.
+    """
+    return _field_validators(model, names, comparing=True)
+
+
+def _field_validators(model: type[BaseModel], names: Collection[str], *, comparing: bool) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, decorator in model.__pydantic_decorators__.field_validators.items():
+        mode = decorator.info.mode
         fields = [field for field in decorator.info.fields if field in names or field == "*"]
-        if fields:
-            found[name] = field_validator(*fields, mode=decorator.info.mode)(_unbound(decorator.func))
+        takes_info = inspect_validator(decorator.func, mode=mode, type="field")
+        if fields and (takes_info and mode == "after") is comparing:
+            function = _unbound(decorator.func)
+            found[name] = field_validator(*fields, mode=mode)(
+                _without_missing(decorator.func) if takes_info and not comparing else function
+            )
     return found
+
+
+def _without_missing(function: Any) -> Any:
+    """Return the validator, with an `info` whose data lacks the members that the client left out."""
+
+    def validate(value: Any, *rest: Any) -> Any:
+        *handler, info = rest
+        data = {name: given for name, given in info.data.items() if given is not MISSING}
+        return function(value, *handler, _Info(info, data))
+
+    def validate_wrapped(value: Any, handler: Any, info: Any) -> Any:
+        return validate(value, handler, info)
+
+    def validate_value(value: Any, info: Any) -> Any:
+        return validate(value, info)
+
+    return validate_wrapped if len(inspect.signature(function).parameters) == 3 else validate_value  # noqa: PLR2004
+
+
+class _Info:
+    """pydantic's `ValidationInfo` with other data."""
+
+    def __init__(self, info: Any, data: dict[str, Any]) -> None:
+        self._info, self.data = info, data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._info, name)
 
 
 def model_validators(model: type[BaseModel]) -> dict[str, Any]:

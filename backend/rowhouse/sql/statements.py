@@ -1,24 +1,25 @@
 """The SQL of the verbs of one entity on one database. Each statement is compiled once for each shape of request."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import sqlalchemy as sa
 
-from rowhouse.db.compiled import EVERYTHING, CompiledStatement, Predicate
+from rowhouse.db.compiled import EVERYTHING, CompiledStatement, Predicate, Row
 from rowhouse.query.cursor import after
 from rowhouse.query.list_query import QueryShape
-from rowhouse.query.resource import Resource
+from rowhouse.query.resource import Link, Resource
 from rowhouse.schemas.columns import Column
+from rowhouse.schemas.defaults import is_python, value_of
 from rowhouse.sql.count_estimate import count_exactly, estimate_from_sample
 
 CACHED_SHAPES = 512
 # Names of our own begin with an underscore, with which no column of a SQLModel class can begin.
 TOTAL, ROW_KEY, PAGE_LIMIT, PAGE_OFFSET = "_total_rows", "_row_key", "_page_limit", "_page_offset"
 TARGET_KEY = "_target_key"
-RELATED = "_related"
+RELATED, LINKED = "_related", "_linked"
 
 
 def numbered(name: str, row: int) -> str:
@@ -27,8 +28,10 @@ def numbered(name: str, row: int) -> str:
 
 
 def read_expression(column: Column) -> sa.ColumnElement[Any]:
-    """Return the expression that reads a column, labelled with its name."""
-    return column.column if column.computed is None else column.computed.label(column.name)
+    """Return the expression that reads a column, labelled with the name of its attribute."""
+    if column.computed is not None:
+        return column.computed.label(column.name)
+    return column.column if column.column.key == column.name else column.column.label(column.name)
 
 
 class Statements:
@@ -37,23 +40,27 @@ class Statements:
     def __init__(self, resource: Resource, dialect: sa.Dialect) -> None:
         self._parameters = resource.parameters
         self._table = resource.table
+        self._columns = resource.columns
         self._dialect = dialect
-        self._key: Any = resource.key.column
+        self._keys = [column.column for column in resource.key.columns]
         self._exact_count_limit = resource.exact_count_limit
         # PostgreSQL does not cache a large table that it reads from the beginning, but it caches the index of an
         # integer key.
-        self._is_counted_by_key = dialect.name == "postgresql" and isinstance(self._key.type, sa.Integer)
+        is_counted = len(self._keys) == 1 and isinstance(self._keys[0].type, sa.Integer)
+        self._is_counted_by_key = dialect.name == "postgresql" and is_counted
         self._public = [read_expression(resource.columns[name]) for name in resource.schemas.public_names]
         self._all_columns = [read_expression(column) for column in resource.columns.values()]
         # The columns that a delete returns, and those that locking rows before an update returns.
-        self._deleted_columns = self._all_columns if resource.records_changes else [self._key]
-        self._locked_columns = self._public if resource.history else [self._key]
+        keys = [read_expression(column) for column in resource.key.columns]
+        self._deleted_columns = self._all_columns if resource.records_changes else keys
+        self._locked_columns = self._public if resource.history else keys
         cache = lru_cache(maxsize=CACHED_SHAPES)
         self.list = cache(self._list)
         self.list_after = cache(self._list_after)
         self.count = cache(self._count)
         self.estimate = cache(self._estimate)
         self.related = cache(self._related)
+        self.linked = cache(self._linked)
         self.get = cache(self._get)
         self.get_locked = cache(self._get_locked)
         self.insert = cache(self._insert)
@@ -61,6 +68,7 @@ class Statements:
         self.delete = cache(self._delete)
         self.exists = cache(self._exists)
         self.visible = cache(self._visible)
+        self.visible_rows = cache(self._visible_rows)
         self.insert_many = cache(self._insert_many)
         self.lock_many = cache(self._lock_many)
         self.update_many = cache(self._update_many)
@@ -96,7 +104,7 @@ class Statements:
             return sa.select(count_exactly(self._table, self._exact_count_limit).scalar_subquery().label(TOTAL))
         if bounded.whereclause is None and self._is_counted_by_key:
             # Select the key: a constant would be added to each row of the index.
-            bounded = bounded.with_only_columns(self._key).order_by(self._key)
+            bounded = bounded.with_only_columns(*self._keys).order_by(*self._keys)
         bounded = bounded.limit(sa.literal_column(str(self._exact_count_limit + 1)))
         return sa.select(sa.func.count().label(TOTAL)).select_from(bounded.subquery())
 
@@ -110,7 +118,7 @@ class Statements:
         """The statement that `estimated_rows` reads. Binds the values of the shape."""
         if self._dialect.name == "postgresql":
             plan: Any = sa.literal_column("plan")
-            source = self._selected(self._key, shape, scope)
+            source = self._selected(self._keys[0], shape, scope)
             return CompiledStatement(source, self._dialect, columns=[plan], predicate=scope, explain=True)
         sample = estimate_from_sample(self._table, lambda counted: self._selected(counted, shape, scope))
         return self._compile(sample, list(sample.selected_columns), scope)
@@ -120,11 +128,24 @@ class Statements:
 
         Binds numbered `_related` and `_page_limit`.
         """
-        kind = self._table.columns[column]
+        kind = self._columns[column].column
         values = [sa.bindparam(numbered(RELATED, position), type_=kind.type) for position in range(size)]
-        source = _where(sa.select(*self._public).where(kind.in_(values)), scope).order_by(self._key)
+        source = _where(sa.select(*self._public).where(kind.in_(values)), scope).order_by(*self._keys)
         limit = sa.bindparam(PAGE_LIMIT, type_=sa.BigInteger())
         return self._compile(source.limit(limit), self._public, scope)
+
+    def _linked(self, link: Link, column: str, size: int, scope: Predicate) -> CompiledStatement:
+        """The rows whose `column` a link pairs with one of `size` values, each with the value as `_linked`.
+
+        Binds numbered `_related` and `_page_limit`.
+        """
+        near, far = link.table.columns[link.near], link.table.columns[link.far]
+        values = [sa.bindparam(numbered(RELATED, position), type_=near.type) for position in range(size)]
+        columns = [near.label(LINKED), *self._public]
+        joined = link.table.join(self._table, far == self._columns[column].column)
+        source = sa.select(*columns).select_from(joined).where(near.in_(values))
+        limit = sa.bindparam(PAGE_LIMIT, type_=sa.BigInteger())
+        return self._compile(_where(source, scope).order_by(*self._keys).limit(limit), columns, scope)
 
     def _get(self, predicate: Predicate) -> CompiledStatement:
         """The public columns of one row. Binds `_row_key`."""
@@ -138,12 +159,12 @@ class Statements:
 
     def _insert(self, names: tuple[str, ...]) -> CompiledStatement:
         """Insert one row. Binds each column by its name."""
-        values = {name: self._value(name, name) for name in names}
+        values = {self._stored(name): self._value(name, name) for name in names} | self._defaults(names)
         return self._compile(self._table.insert().values(values).returning(*self._public), self._public)
 
     def _update(self, names: tuple[str, ...], predicate: Predicate) -> CompiledStatement:
         """Update one row. Binds `_row_key`, and each new value as `set_` and the column's name."""
-        values = {name: self._value(name, f"set_{name}") for name in names}
+        values = {self._stored(name): self._value(name, f"set_{name}") for name in names} | self._touched(names)
         source = _where(self._table.update().where(self._is_row()), predicate)
         return self._compile(source.values(values).returning(*self._public), self._public, predicate)
 
@@ -161,40 +182,113 @@ class Statements:
         given = [sa.bindparam(numbered(ROW_KEY, row), type_=target.type) for row in range(size)]
         return self._compile(_where(sa.select(target).where(target.in_(given)), predicate), [target], predicate)
 
+    def _visible_rows(self, targets: tuple[sa.Column[Any], ...], size: int, predicate: Predicate) -> CompiledStatement:
+        """The same for values of several columns. Binds numbered parts of `_row_key`s."""
+        kinds = {name: target.type for name, target in zip(key_names(len(targets)), targets, strict=True)}
+        given = values_table(kinds, size, self._dialect)
+        found = sa.select(*targets).where(sa.tuple_(*targets).in_(sa.select(*given.c)))
+        return CompiledStatement(_where(found, predicate), self._dialect, columns=targets, predicate=predicate)
+
     def _insert_many(self, names: tuple[str, ...], size: int) -> CompiledStatement:
         """Insert `size` rows. Binds numbered columns."""
-        rows = [{name: self._value(name, numbered(name, row)) for name in names} for row in range(size)]
+        rows = [
+            {self._stored(name): self._value(name, numbered(name, row)) for name in names} | self._defaults(names)
+            for row in range(size)
+        ]
         return self._compile(self._table.insert().values(rows).returning(*self._public), self._public)
 
     def _lock_many(self, size: int, predicate: Predicate, *, whole: bool) -> CompiledStatement:
         """The rows that exist, locked in the order of keys; all columns if `whole`. Binds numbered `_row_key`s."""
         columns = self._all_columns if whole else self._locked_columns
-        source = _where(sa.select(*columns).where(self._key.in_(self._keys(size))), predicate)
-        return self._compile(source.order_by(self._key).with_for_update(key_share=True), columns, predicate)
+        source = _where(sa.select(*columns).where(self._is_one_of(size)), predicate)
+        return self._compile(source.order_by(*self._keys).with_for_update(key_share=True), columns, predicate)
 
     def _update_many(self, names: tuple[str, ...], size: int) -> CompiledStatement:
         """Update `size` rows. Binds numbered `_row_key`s and numbered columns."""
-        kinds = {ROW_KEY: self._key.type, **{name: self._table.columns[name].type for name in names}}
+        kinds = {**self._key_types(), **{name: self._columns[name].column.type for name in names}}
         given = values_table(kinds, size, self._dialect)
-        source = self._table.update().where(self._key == given.c[ROW_KEY]).values({n: given.c[n] for n in names})
+        is_row = [column == given.c[name] for name, column in zip(self._key_types(), self._keys, strict=True)]
+        values = {self._stored(name): given.c[name] for name in names} | self._touched(names)
+        source = self._table.update().where(*is_row).values(values)
         return self._compile(source.returning(*self._public), self._public)
 
     def _delete_many(self, size: int) -> CompiledStatement:
         """Delete `size` rows. Binds numbered `_row_key`s."""
-        source = self._table.delete().where(self._key.in_(self._keys(size)))
+        source = self._table.delete().where(self._is_one_of(size))
         return self._compile(source.returning(*self._deleted_columns), self._deleted_columns)
 
-    def _keys(self, size: int) -> list[sa.BindParameter[Any]]:
-        return [sa.bindparam(numbered(ROW_KEY, row), type_=self._key.type) for row in range(size)]
+    def _is_one_of(self, size: int) -> Any:
+        """Return whether a row has one of `size` keys. Binds numbered `_row_key`s."""
+        if len(self._keys) == 1:
+            kind = self._keys[0].type
+            return self._keys[0].in_([sa.bindparam(numbered(ROW_KEY, row), type_=kind) for row in range(size)])
+        given = values_table(self._key_types(), size, self._dialect)
+        return sa.tuple_(*self._keys).in_(sa.select(*given.c))
+
+    def _key_types(self) -> dict[str, Any]:
+        """Return the types of the key's columns by the names of their parameters."""
+        return {name: column.type for name, column in zip(key_names(len(self._keys)), self._keys, strict=True)}
 
     def _value(self, column: str, bind: str) -> sa.BindParameter[Any]:
-        return sa.bindparam(bind, type_=self._table.columns[column].type)
+        return sa.bindparam(bind, type_=self._columns[column].column.type)
+
+    def _stored(self, name: str) -> str:
+        """Return the key in the table of the column that the class calls `name`."""
+        return str(self._columns[name].column.key)
+
+    def _defaults(self, names: Collection[str]) -> dict[str, Any]:
+        """Return `Column(default=…)` of the columns that an insert leaves out. Each run calls a function again."""
+        left_out = [c.column for c in self._columns.values() if c.is_filled and c.name not in names]
+        return {str(column.key): _called(column.default, column) for column in left_out if is_python(column.default)}
+
+    def _touched(self, names: Collection[str]) -> dict[str, Any]:
+        """Return `Column(onupdate=…)` of the columns that an update leaves out, in the same way."""
+        left_out = [column.column for column in self._columns.values() if column.name not in names]
+        return {str(column.key): _called(column.onupdate, column) for column in left_out if is_python(column.onupdate)}
 
     def _is_row(self) -> Any:
-        return self._key == sa.bindparam(ROW_KEY, type_=self._key.type)
+        return is_row(self._keys)
 
     def _compile(self, source: Any, columns: Sequence[Any], predicate: Predicate = EVERYTHING) -> CompiledStatement:
-        return CompiledStatement(source, self._dialect, columns=columns, predicate=predicate)
+        kind = CompiledStatement if len(self._keys) == 1 else CompositeKeyStatement
+        return kind(source, self._dialect, columns=columns, predicate=predicate)
+
+
+def key_names(count: int) -> list[str]:
+    """Return the names of the parameters of a key with so many columns."""
+    return [ROW_KEY] if count == 1 else [f"{ROW_KEY}_{position}" for position in range(count)]
+
+
+def is_row(keys: Sequence[Any]) -> Any:
+    """Return the condition that the row has the key that is bound as `_row_key`."""
+    bound = [sa.bindparam(name, type_=key.type) for name, key in zip(key_names(len(keys)), keys, strict=True)]
+    return (
+        sa.and_(*(key == one for key, one in zip(keys, bound, strict=True))) if len(keys) > 1 else keys[0] == bound[0]
+    )
+
+
+class CompositeKeyStatement(CompiledStatement):
+    """A statement whose parameter `_row_key`, numbered or not, is a tuple: one value for each column of the key."""
+
+    def execute(self, driver: Any, parameters: Mapping[str, Any], predicate: Predicate = EVERYTHING) -> list[Row]:
+        """Run the statement with each value of a key as a parameter of its own."""
+        return super().execute(driver, in_parts(parameters), predicate)
+
+
+def in_parts(parameters: Mapping[str, Any]) -> Row:
+    """Return parameters with each value of a key as a parameter of its own."""
+    found: Row = {}
+    for name, value in parameters.items():
+        if name.endswith(ROW_KEY) and isinstance(value, tuple):
+            found.update({f"{name}_{position}": part for position, part in enumerate(value)})
+        else:
+            found[name] = value
+    return found
+
+
+def _called(default: Any, column: sa.Column[Any]) -> sa.BindParameter[Any]:
+    """Return a parameter with the value of a default, which is the same in all rows of a statement."""
+    return sa.bindparam(None, callable_=partial(value_of, default), type_=column.type, unique=True)
 
 
 def values_table(kinds: Mapping[str, Any], size: int, dialect: sa.Dialect) -> sa.CTE:

@@ -57,7 +57,7 @@ class Exchange:
             "type": "http",
             "http_version": "1.1",
             "method": request.method,
-            "path": unquote(request.url.path),
+            "path": unquote(path.decode()),
             "raw_path": path,
             "root_path": "",
             "scheme": request.url.scheme,

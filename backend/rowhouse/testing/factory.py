@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter
@@ -17,9 +18,10 @@ from sqlmodel import SQLModel
 from rowhouse.app.jobs import unit
 from rowhouse.auth.models import ADMINISTRATOR, User, caller_of
 from rowhouse.core.policy import Policy
+from rowhouse.query.keys import Key
 from rowhouse.query.resource import Resource
 from rowhouse.registration.registry import Registration, Registry
-from rowhouse.schemas.columns import TIMESTAMPS, Column
+from rowhouse.schemas.columns import Column
 from rowhouse.testing.accounts import Headers
 from rowhouse.testing.bodies.maker import Bodies, ContractValues, Row
 from rowhouse.testing.bodies.values import UnguessableError
@@ -191,7 +193,7 @@ class Factory:
             shown = self._shown(row, resource.schemas.public_names)
         if "get" not in registration.operations:
             return shown
-        path = f"{registry.prefix}/{resource.path}/{shown[resource.key.name]}"
+        path = f"{registry.prefix}/{resource.path}/{segment_of(resource.key, shown)}"
         answer = self._running.client.get(path, headers=self.account_for(resource.read))
         assert answer.status_code == 200, f"GET {path} does not show the row that was stored: {answer.text}"
         found: Row = answer.json()
@@ -216,9 +218,14 @@ class Factory:
         return {name: to_jsonable_python(getattr(row, name)) for name in names if hasattr(row, name)}
 
 
+def segment_of(key: Key, row: Row) -> str:
+    """Return the segment of a row's path, from a row as a response shows it."""
+    return quote(key.text(key.of(row)), safe=",")
+
+
 def _needs_value(column: Column) -> bool:
     """Return whether a column that no client sets has neither a default nor null."""
-    is_set = column.column.primary_key or column.name in TIMESTAMPS or column.nullable
+    is_set = column.column.primary_key or column.is_timestamp or column.nullable
     return not is_set and column.info.is_required() and column.column.server_default is None
 
 

@@ -24,7 +24,7 @@ from rowhouse.core.errors import InvalidInputError, UnavailableError
 from rowhouse.core.openapi import problem_responses, response_header
 from rowhouse.core.security import Caller
 from rowhouse.crud.base import CRUDBase
-from rowhouse.db.compiled import Predicate, Row
+from rowhouse.db.compiled import Row
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.http.authorization import AUTHORIZATION_STARTED, resolve_overriding_caller
 from rowhouse.metrics.layout import TRANSFERRED
@@ -138,7 +138,7 @@ class Exporter:
     def _next(self, state: ExportState, size: int, unit: UnitOfWork) -> bytes:
         """Return the next rows as bytes, for the caller of the export, and move `state` behind them."""
         unit.caller = state.caller
-        query, scope = state.query, Predicate(self.crud.scope(state.caller))
+        query, scope = state.query, self.crud.selected(unit, state.query)
         statement = self.crud.statements.list_after(self.crud.lists.choose_shape(unit, query, scope), scope)
         rows = unit.run(statement, {**query.values, PAGE_LIMIT: size}, scope)
         if self.crud.extra_fields.keys() & set(state.columns):

@@ -16,14 +16,25 @@ from pathlib import Path
 import rowhouse
 from rowhouse.cli.errors import CommandError, WordError
 from rowhouse.cli.project import Project, find_project
-from rowhouse.cli.scaffold.fields import MAX_NAME, Field, Import, Reference, parse_field
+from rowhouse.cli.scaffold.fields import MAX_NAME, Choice, Field, Import, Reference, parse_field
 from rowhouse.cli.scaffold.source import add_imports, call, classes
 from rowhouse.entities.model import plural, singular_snake
 from rowhouse.migrations.engine_tables import ENGINE_TABLES
 
 CLASS_NAME = re.compile(r"[A-Z][A-Za-z0-9]*")
 # Names that `models.py` imports, or that Python has itself.
-NOT_ENTITIES = {*rowhouse.__all__, *dir(builtins), "Any", "BigInteger", "Decimal", "Field", "JSON", "SQLModel", "UUID"}
+NOT_ENTITIES = {
+    *rowhouse.__all__,
+    *dir(builtins),
+    "Any",
+    "BigInteger",
+    "Decimal",
+    "Field",
+    "JSON",
+    "SQLModel",
+    "StrEnum",
+    "UUID",
+}
 POLICIES = {"anyone": "ANYONE", "signed-in": "SIGNED_IN", "admin": "ADMIN"}
 KEYS = {"Entity": "int", "IntegerKey": "int", "BigIntegerKey": "big", "UUIDKey": "UUID"}
 APPLY = "rowhouse.cli.scaffold.apply"
@@ -63,10 +74,12 @@ class Layout:
         return path.relative_to(self.directory).as_posix()
 
 
-def add_entity(name: str, specifications: Sequence[str], *, read: str | None, write: str) -> list[str]:
+def add_entity(
+    name: str, specifications: Sequence[str], *, read: str | None, write: str, owner: str | None
+) -> list[str]:
     """Write the files of a new entity into the project of the working directory. Return lines about them.
 
-    `read` and `write` are names of `POLICIES`.
+    `read` and `write` are names of `POLICIES`; `owner` is the field with the account that a row belongs to.
 
     Raises:
         WordError: a name, a type or a default cannot be used.
@@ -78,12 +91,16 @@ def add_entity(name: str, specifications: Sequence[str], *, read: str | None, wr
     tables = dict(_tables(layout))
     _check_new(name, tables)
     entity = _Entity(name, fields, tables)
+    for enum in (choice.enum(name) for choice in entity.choices):
+        _check_new(enum, tables)
+    if owner is not None:
+        owner = entity.owner(owner)
     test = layout.tests / f"test_{singular_snake(name)}.py"
     if test.exists():
         raise CommandError(f"{layout.relative(test)} exists already; rename it.")
     changes = {
         layout.models: _with_class(layout, entity),
-        layout.api: _with_line(layout, entity, read=read, write=write),
+        layout.api: _with_line(layout, entity, read=read, write=write, owner=owner),
         test: entity.test(layout),
     }
     existed = [path for path in changes if path.exists()]
@@ -118,7 +135,7 @@ def _check_class_name(name: str) -> None:
         raise WordError(f"{name!r} is a name of Python or of Rowhouse; choose another one.")
 
 
-def _parse(specifications: Sequence[str]) -> list[Field | Reference]:
+def _parse(specifications: Sequence[str]) -> list[Field | Reference | Choice]:
     fields = [parse_field(text) for text in specifications]
     names = [field.name for field in fields]
     for name in names:
@@ -167,7 +184,7 @@ def _check_new(name: str, tables: Mapping[str, Table]) -> None:
 class _Entity:
     """The code of one entity."""
 
-    def __init__(self, name: str, fields: Sequence[Field | Reference], tables: Mapping[str, Table]) -> None:
+    def __init__(self, name: str, fields: Sequence[Field | Reference | Choice], tables: Mapping[str, Table]) -> None:
         self.name = name
         self.words = singular_snake(name).replace("_", " ")
         self.path = plural(name)
@@ -182,6 +199,8 @@ class _Entity:
         for field in self.fields:
             if isinstance(field, Field):
                 found += field.imports
+            elif isinstance(field, Choice):
+                found.append(("enum", "StrEnum"))
             else:
                 found += {"UUID": [("uuid", "UUID")], "big": [("sqlalchemy", "BigInteger")]}.get(
                     str(self._targets[field.name].key), []
@@ -191,8 +210,26 @@ class _Entity:
     @property
     def code(self) -> str:
         """The code of the class."""
-        lines = [field.code if isinstance(field, Field) else self._reference(field) for field in self.fields]
-        return f'class {self.name}(Entity, table=True):\n    """{_article(self.words)}."""\n\n{"".join(lines)}'
+        lines = "".join(self._line(field) for field in self.fields)
+        table = f'class {self.name}(Entity, table=True):\n    """{_article(self.words)}."""\n\n{lines}'
+        words = _article(self.words).lower()
+        return "\n\n".join([*(choice.enum_code(self.name, words) for choice in self.choices), table])
+
+    @property
+    def choices(self) -> list[Choice]:
+        """The fields with an enum of their own."""
+        return [field for field in self.fields if isinstance(field, Choice)]
+
+    def owner(self, name: str) -> str:
+        """The column of the owner.
+
+        Raises:
+            WordError: the field does not refer to an account.
+        """
+        for field in self._references():
+            if name in (field.name, field.name.removesuffix("_id")) and field.target == "User":
+                return field.name
+        raise WordError(f"--owner {name}: add the field {name.removesuffix('_id')}:User, which refers to the account.")
 
     def test(self, layout: Layout) -> str:
         """The code of the test module."""
@@ -217,6 +254,11 @@ class _Entity:
         words = "client: TestClient, admin: Headers, body_of: BodyOf"
         line = call(f"def test_{singular_snake(self.name)}_is_stored", words.split(", "), indent=0)
         return f"{line.rstrip()} -> None:\n"
+
+    def _line(self, field: Field | Reference | Choice) -> str:
+        if isinstance(field, Choice):
+            return field.code(self.name)
+        return field.code if isinstance(field, Field) else self._reference(field)
 
     def _references(self) -> list[Reference]:
         return [field for field in self.fields if isinstance(field, Reference)]
@@ -253,12 +295,13 @@ def _with_class(layout: Layout, entity: _Entity) -> str:
     return f"{text.rstrip()}\n\n\n{entity.code}"
 
 
-def _with_line(layout: Layout, entity: _Entity, *, read: str | None, write: str) -> str:
-    words = {"read": read, "write": write}
-    given = {word: POLICIES[policy] for word, policy in words.items() if policy is not None}
+def _with_line(layout: Layout, entity: _Entity, *, read: str | None, write: str, owner: str | None) -> str:
+    policies = {"read": read, "write": write}
+    given = {word: POLICIES[policy] for word, policy in policies.items() if policy is not None}
     imports = [(f"{layout.package}models", entity.name), *(("rowhouse", policy) for policy in given.values())]
     text = add_imports(layout.api.read_text("utf-8"), imports, package=layout.root)
-    stated = ", ".join(f"{word}={policy}" for word, policy in given.items())
+    words = [f"{word}={policy}" for word, policy in given.items()]
+    stated = ", ".join([f'owner="{owner}"', *words] if owner else words)
     return f"{text.rstrip()}\nregistry.register({entity.name}, {stated})\n"
 
 

@@ -1,4 +1,4 @@
-"""Reads the fields of an entity from the command line: `name:str founded:int? stock:int=0 publisher:Publisher`.
+"""Reads the fields of an entity from the command line: `name:str founded:int? kind:enum(paper,audio) house:Publisher`.
 
 Knows the code that each type becomes. Must not read the project.
 """
@@ -19,9 +19,10 @@ from rowhouse.cli.scaffold.source import call
 
 Import = tuple[str, str]  # a module, and a name in it
 SPECIFICATION = re.compile(
-    r"(?P<name>[^:=?]+):(?P<type>\w+)(?P<nullable>\??)(?P<unique>!?)(?:=(?P<default>.*))?", re.DOTALL
+    r"(?P<name>[^:=?]+):(?P<type>\w+(?:\([^)]*\))?)(?P<nullable>\??)(?P<unique>!?)(?:=(?P<default>.*))?", re.DOTALL
 )
 INDEX = "index=True"  # the index of a unique column is that of its constraint
+ENUM = re.compile(r"enum\((?P<values>[^)]*)\)")
 QUOTED = re.compile(r'["\\]')
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 # Columns of every entity, and the parameters of lists, whose names a filter would share.
@@ -73,7 +74,35 @@ class Reference:
     unique: bool = False
 
 
-def parse_field(text: str) -> Field | Reference:
+@dataclass(frozen=True)
+class Choice:
+    """A field with one of a few values: `kind:enum(paper,audio)` has an enum of its own, such as `BookKind`."""
+
+    name: str
+    values: tuple[str, ...]
+    nullable: bool = False
+    default: str | None = None
+
+    def enum(self, entity: str) -> str:
+        """The name of the enum."""
+        return entity + "".join(word.capitalize() for word in self.name.split("_"))
+
+    def enum_code(self, entity: str, words: str) -> str:
+        """The class of the enum."""
+        members = "".join(f'    {value.upper()} = "{value}"\n' for value in self.values)
+        title = f"The {self.name.replace('_', ' ')} of {words}."
+        return f'class {self.enum(entity)}(StrEnum):\n    """{title}"""\n\n{members}'
+
+    def code(self, entity: str) -> str:
+        """The line of the class."""
+        enum = self.enum(entity)
+        words = [INDEX]
+        if self.default or self.nullable:
+            words.insert(0, f"default={enum}.{self.default.upper()}" if self.default else "default=None")
+        return call(f"{self.name}: {enum}{' | None' if self.nullable else ''} = Field", words, indent=4)
+
+
+def parse_field(text: str) -> Field | Reference | Choice:
     """Read one field.
 
     Raises:
@@ -91,9 +120,11 @@ def parse_field(text: str) -> Field | Reference:
             raise WordError(f"{text!r}: a reference has no default; write {found['name']}:{kind}?.")
         return Reference(name, kind, nullable, unique)
     check_name(name)
+    if enum := ENUM.fullmatch(kind):
+        return _choice(text, Choice(name, tuple(enum["values"].split(",")), nullable, default), unique=unique)
     if kind not in KINDS:
         raise WordError(
-            f"{text!r}: {kind!r} is not a type; the types are {', '.join(KINDS)}, or the name of an entity."
+            f"{text!r}: {kind!r} is not a type; the types are {', '.join(KINDS)}, enum(a,b), or the name of an entity."
         )
     if unique and (default is not None or INDEX not in KINDS[kind].options):
         raise WordError(f"{text!r}: a unique field has no default, and a bool or json is not unique; leave out the !.")
@@ -123,6 +154,16 @@ def check_name(name: str) -> None:
         reason = "is an attribute of every table class"
     if reason is not None:
         raise WordError(f"{name!r} {reason}; choose another name.")
+
+
+def _choice(text: str, choice: Choice, *, unique: bool) -> Choice:
+    values = choice.values
+    if not all(NAME.fullmatch(value) for value in values) or len(set(values)) < len(values):
+        raise WordError(f"{text!r}: write different values in lower case, such as kind:enum(paper,audio).")
+    if unique or (choice.default is not None and choice.default not in values):
+        reason = "an enum is not unique; leave out the !" if unique else f"the default is none of {', '.join(values)}"
+        raise WordError(f"{text!r}: {reason}.")
+    return choice
 
 
 def _with_default(text: str, name: str, kind: str, *, nullable: bool, default: str) -> Field:

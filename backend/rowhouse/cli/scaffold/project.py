@@ -30,9 +30,11 @@ EXECUTABLE = 0o755
 def create_project(name: str, parent: Path) -> list[str]:
     """Create the folder `name` with a project in it. Return the paths of its files.
 
+    The folder may exist if it holds nothing but an environment, `.venv`.
+
     Raises:
         WordError: the name is not fit for a folder, a distribution and a URL.
-        CommandError: the folder exists and is not empty, or cannot be written.
+        CommandError: the folder holds something else, or cannot be written.
     """
     _check_name(name)
     directory = parent / name
@@ -60,7 +62,7 @@ def _check_name(name: str) -> None:
 
 
 def _require_empty(directory: Path) -> None:
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+    if directory.exists() and (not directory.is_dir() or any(path.name != ".venv" for path in directory.iterdir())):
         raise CommandError(f"{directory.name} exists and is not an empty folder; choose another name.")
 
 

@@ -68,9 +68,10 @@ class CreateNoOverlap(EngineOperation):
         start: str,
         end: str,
         live: Live | None = None,
+        key: str = "id",
     ) -> None:
         """`op.create_no_overlap(...)`."""
-        operations.invoke(cls(Rule(name, table, resource, start, end, live or {})))
+        operations.invoke(cls(Rule(name, table, resource, start, end, live or {}, key)))
 
     def reverse(self) -> "DropNoOverlap":
         """Return the operation of the downgrade."""
@@ -136,6 +137,7 @@ def _drop(operations: Operations, operation: DropNoOverlap) -> None:
 def _render_create(_context: AutogenContext, operation: CreateNoOverlap) -> str:
     rule = operation.rule
     live = f", live={rule.live!r}" if rule.live else ""
+    live += f", key={rule.key!r}" if rule.key != "id" else ""
     return (
         f"op.create_no_overlap({rule.name!r}, {rule.table!r}, resource={rule.resource!r}, start={rule.start!r}, "
         f"end={rule.end!r}{live})"

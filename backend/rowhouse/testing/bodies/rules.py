@@ -115,4 +115,5 @@ def _unique(table: sa.Table, renewed: set[str]) -> set[str]:
     """Return the columns that need a new value in each row. `renewed` are those that refer to a new row each time."""
     sets = [list(c.columns) for c in table.constraints if isinstance(c, sa.UniqueConstraint)]
     sets += [list(index.columns) for index in table.indexes if index.unique]
+    sets += [list(table.primary_key.columns)]
     return {column.name for one in sets if not {c.name for c in one} & renewed for column in one}

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from rowhouse.testing.contract.access import AccessPromises
+from rowhouse.testing.contract.aggregates import AggregatePromises
 from rowhouse.testing.contract.kept_rows import KeptRowPromises
 from rowhouse.testing.contract.lists import ListPromises
 from rowhouse.testing.contract.many_rows import ManyRowPromises
@@ -16,7 +17,9 @@ from rowhouse.testing.contract.verbs import VerbPromises
 __all__ = ["Contract"]
 
 
-class Contract(VerbPromises, ListPromises, ManyRowPromises, AccessPromises, KeptRowPromises, StepPromises):
+class Contract(
+    VerbPromises, ListPromises, AggregatePromises, ManyRowPromises, AccessPromises, KeptRowPromises, StepPromises
+):
     """The tests of the contract, each for every entity that it concerns.
 
     Example:

@@ -75,7 +75,7 @@ class AccessPromises:
         callers: dict[str, Mapping[str, str]] = {"": NOBODY}
         callers |= {role: entity.running.accounts.kept(role, "policies") for role in entity.roles}
         requests = [("list", "GET", "", entity.resource.read), ("create", "POST", "", entity.resource.write)]
-        requests += [("list", "GET", "/export", entity.resource.read)]
+        requests += [("list", "GET", tail, entity.resource.read) for tail in ("/export", "/aggregate")]
         requests += [("create", "POST", "/batch", entity.resource.write)]
         for operation, method, tail, policy in requests:
             for role, headers in callers.items() if entity.has(operation) else ():
@@ -105,6 +105,8 @@ class AccessPromises:
             assert entity.listed(mine, stranger)["total"] == 0
             export = entity.call("GET", "/export", stranger, params={**mine, "format": "ndjson"})
             assert (export.status_code, export.content) == (200, b"")
+            counted = entity.call("GET", "/aggregate", stranger, params={**mine, "count": ""})
+            assert counted.json() == {"items": [{"count": 0}]}
             assert entity.listed(mine, owner)["items"] == [row]
         if entity.has("get"):
             assert entity.shown(entity.call("GET", entity.row_path(row), owner)) == row

@@ -15,10 +15,11 @@ from rowhouse.testing.accounts import Headers
 from rowhouse.testing.bodies.maker import Bodies, Row
 from rowhouse.testing.bodies.values import Schema, Values
 from rowhouse.testing.contract.responses import Document, check_documented
+from rowhouse.testing.factory import segment_of
 from rowhouse.testing.running_app import RunningApp
 
 NOBODY: Mapping[str, str] = {}
-BATCH_TAILS = ("batch", "export", "import")
+BATCH_TAILS = ("batch", "export", "import", "aggregate", "deleted")
 
 
 class EntityClient:
@@ -35,7 +36,8 @@ class EntityClient:
         )
         self.resource = self.registration.resource
         self.name = self.resource.name
-        self.key = self.resource.key.name
+        self.keys = self.resource.key.names
+        self.key = self.keys[0]
         self.owner = self.resource.owner
         self.bodies: Bodies = running.factory.bodies(self.resource)
         schema = self.resource.schemas.public.model_json_schema(mode="serialization")
@@ -90,6 +92,11 @@ class EntityClient:
         return {name for name, column in self.resource.columns.items() if mark in column.marks}
 
     @property
+    def timestamps(self) -> set[str]:
+        """The columns that the server sets to the instant of a change."""
+        return {name for name in (self.resource.created, self.resource.updated) if name}
+
+    @property
     def parameters(self) -> list[str]:
         """The query parameters of the list."""
         listed = self.document["paths"][self.path]["get"]["parameters"]
@@ -118,7 +125,23 @@ class EntityClient:
 
     def row_path(self, row: Row) -> str:
         """Return the part of a row's path behind the entity's."""
-        return f"/{row[self.key]}"
+        return f"/{segment_of(self.resource.key, row)}"
+
+    def key_of(self, row: Row) -> Any:
+        """Return the key of a row: a value, or a tuple of values."""
+        return self.resource.key.of(row)
+
+    def keys_in(self, rows: list[Row]) -> list[Any]:
+        """Return the keys of rows."""
+        return [self.key_of(row) for row in rows]
+
+    def ids(self, rows: list[Row]) -> str:
+        """Return the parameter `ids` that names rows."""
+        return self.resource.key.list_text(self.keys_in(rows))
+
+    def named(self, row: Row) -> Row:
+        """Return the members that name a row in a batch."""
+        return {name: row[name] for name in self.keys}
 
     def shown(self, answer: Response, status: int = 200) -> Row:
         """Require a response with one row, whole and exact, and return it."""
@@ -153,7 +176,7 @@ class EntityClient:
 
     def rows(self, count: int) -> list[Row]:
         """Store rows. Return them in the order of their keys."""
-        return sorted((self.make() for _ in range(count)), key=lambda row: row[self.key])
+        return sorted((self.make() for _ in range(count)), key=self.key_of)
 
     def change(self, row: Row, name: str) -> Row:
         """Return a valid change of one member."""
@@ -167,7 +190,7 @@ class EntityClient:
         """Return the row as it is stored now."""
         if self.has("get"):
             return self.shown(self.call("GET", self.row_path(row)))
-        (found,) = self.listed({self.key: row[self.key]})["items"]
+        (found,) = self.listed(self.named(row))["items"]
         return dict(found)
 
     def listed(self, query: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Any:
@@ -178,7 +201,7 @@ class EntityClient:
 
     def only(self, rows: list[Row]) -> dict[str, str]:
         """Return the filter that selects these rows alone."""
-        return {f"{self.key}__in": ",".join(str(row[self.key]) for row in rows)}
+        return {f"{name}__in": ",".join(dict.fromkeys(str(row[name]) for row in rows)) for name in self.keys}
 
 
 def exactly(schema: type[BaseModel]) -> type[BaseModel]:

@@ -8,12 +8,14 @@ from typing import Any
 from pydantic import TypeAdapter
 
 Row = dict[str, Any]
+KeyOf = Callable[[Row], Any]
 Compare = Callable[[Any, Any], bool]
 DURATION = TypeAdapter(timedelta)
 TEXT_KINDS = frozenset({"string", "email"})
 ORDERED_KINDS = TEXT_KINDS | {"integer", "number", "date-time", "date", "time", "duration"}
 EQUALITY = {"eq", "ne", "in", "not_in", "isnull"}
-ORDER = {"lt", "lte", "gt", "gte"}
+ORDER = {"lt", "lte", "gt", "gte", "between"}
+LISTS = {"in", "not_in", "between"}
 MATCHES = {"contains", "startswith", "endswith"}
 
 
@@ -60,6 +62,9 @@ def selects(kind: str, operator: str, stored: Any, asked: Any) -> bool:
     if operator in ("in", "not_in"):
         found = comparable(kind, stored) in [comparable(kind, value) for value in asked]
         return found == (operator == "in")
+    if operator == "between":
+        least, greatest = (comparable(kind, value) for value in asked)
+        return bool(least <= comparable(kind, stored) <= greatest)
     return COMPARISONS[operator](comparable(kind, stored), comparable(kind, asked))
 
 
@@ -67,17 +72,22 @@ def written(asked: Any) -> str:
     """A value as a query string has it."""
     if isinstance(asked, bool):
         return str(asked).lower()
-    return ",".join(map(written, asked)) if isinstance(asked, list) else str(asked)
+    return ",".join(quoted(written(value)) for value in asked) if isinstance(asked, list) else str(asked)
 
 
-def sorted_ids(rows: list[Row], name: str, kind: str, *, descending: bool, key: str = "id") -> list[Any]:
+def quoted(text: str) -> str:
+    """A value of a list: in double quotes, as in CSV, if it holds a comma or a quote."""
+    return f'"{text.replace(chr(34), chr(34) * 2)}"' if "," in text or '"' in text else text
+
+
+def sorted_ids(rows: list[Row], name: str, kind: str, *, descending: bool, key: KeyOf) -> list[Any]:
     """Return the keys of the rows in the order of one column.
 
     Nulls are last ascending and first descending. The key breaks ties upwards.
     """
-    by_key = sorted(rows, key=lambda row: row[key])
+    by_key = sorted(rows, key=key)
     full = [row for row in by_key if row[name] is not None]
-    empty = [row[key] for row in by_key if row[name] is None]
+    empty = [key(row) for row in by_key if row[name] is None]
     full.sort(key=lambda row: str(row[name]) if kind == "enum" else comparable(kind, row[name]), reverse=descending)
-    keys = [row[key] for row in full]  # a stable sort in reverse keeps ties in the order of their keys
+    keys = [key(row) for row in full]  # a stable sort in reverse keeps ties in the order of their keys
     return [*empty, *keys] if descending else [*keys, *empty]

@@ -47,11 +47,11 @@ class ManyRowPromises:
     def test_a_batch_changes_all_or_none(self, contract_entity: EntityClient) -> None:
         """A row that does not exist undoes the change of the others."""
         entity, rows = contract_entity, contract_entity.rows(2)
-        changes: list[Row] = [{entity.key: row[entity.key], **entity.plain_change(row)} for row in rows]
+        changes: list[Row] = [{**entity.named(row), **entity.plain_change(row)} for row in rows]
         answer = entity.call("PATCH", "/batch", json=changes)
         require(entity, answer, "PATCH /batch", changes, 200)
         changed = answer.json()
-        again = {entity.key: changed[0][entity.key], **entity.plain_change(changed[0])}
+        again = {**entity.named(changed[0]), **entity.plain_change(changed[0])}
         problem(entity.call("PATCH", "/batch", json=[again, {**again, "no_such_member": 1}]), 422)
         assert entity.has("get") is False or entity.stored(changed[0]) == changed[0]
 
@@ -59,13 +59,11 @@ class ManyRowPromises:
     def test_a_batch_deletes_all_or_none(self, contract_entity: EntityClient) -> None:
         """One key that no row has keeps the others."""
         entity, rows = contract_entity, contract_entity.rows(2)
-        ids = ",".join(str(row[entity.key]) for row in rows)
-        assert entity.call("DELETE", "/batch", params={"ids": ids}).status_code == 204
+        assert entity.call("DELETE", "/batch", params={"ids": entity.ids(rows)}).status_code == 204
         for row in rows:
             problem(entity.call("GET", entity.row_path(row)), 404, "not_found")
         left = entity.make()
-        both = f"{left[entity.key]},{rows[0][entity.key]}"
-        problem(entity.call("DELETE", "/batch", params={"ids": both}), 404, "not_found")
+        problem(entity.call("DELETE", "/batch", params={"ids": entity.ids([left, rows[0]])}), 404, "not_found")
         assert entity.stored(left) == left
 
     @every_entity("create")

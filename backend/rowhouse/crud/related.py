@@ -1,0 +1,92 @@
+"""Related rows: read them for rows, and select rows by them, only as far as the caller may read them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from rowhouse.core.security import Caller
+from rowhouse.crud.hooks import Hooks
+from rowhouse.db.compiled import Predicate, Row
+from rowhouse.db.unit_of_work import UnitOfWork
+from rowhouse.query.resource import Relation, Resource
+from rowhouse.sql.chunks import pad_to_power_of_two
+from rowhouse.sql.statements import LINKED, PAGE_LIMIT, RELATED, Statements, numbered
+
+
+class RelatedRows:
+    """The rows of one relation. `target` has the rules of the related entity.
+
+    `link` has those of the table between the two, if it is registered.
+    """
+
+    def __init__(
+        self,
+        relation: Relation,
+        source: Resource,
+        target: Hooks[Any],
+        *,
+        statements: Statements,
+        link: Hooks[Any] | None,
+    ) -> None:
+        self.relation = relation
+        self.target = target
+        self.link = link
+        self._local: Any = source.columns[relation.local].column
+        self._remote: Any = relation.target.columns[relation.remote].column
+        self.statements = statements
+
+    def check_read(self, caller: Caller | None) -> None:
+        """Require that the caller may read the related entity, and the link if it is an entity.
+
+        Raises:
+            NotAuthenticatedError, PermissionDeniedError: 401 and 403.
+        """
+        self.relation.target.read.check(caller)
+        if self.link is not None:
+            self.link.resource.read.check(caller)
+
+    def read(self, unit: UnitOfWork, values: Sequence[Any], *, limit: int) -> list[tuple[Any, Row]]:
+        """Return the visible rows that are related to rows with these values, each with its value, in key order."""
+        padded = pad_to_power_of_two(values)
+        bound: Row = {numbered(RELATED, position): value for position, value in enumerate(padded)}
+        bound[PAGE_LIMIT] = limit
+        link, remote = self.relation.link, self.relation.remote
+        scope = self._visible(unit.caller)
+        if link is None:
+            statement = self.statements.related(remote, len(padded), scope)
+            found = [(row[remote], row) for row in unit.run(statement, bound, scope)]
+        else:
+            statement = self.statements.linked(link, remote, len(padded), scope)
+            found = [(row.pop(LINKED), row) for row in unit.run(statement, bound, scope)]
+        self.target.load_extra_fields([row for _, row in found], unit=unit)
+        return found
+
+    def matching(self, unit: UnitOfWork, conditions: Sequence[sa.ColumnElement[bool]]) -> sa.ColumnElement[bool]:
+        """Return the condition of the rows with a visible related row that meets all `conditions`.
+
+        A single related row is looked for by its key, from the few that match. Many are looked for by the index of
+        their reference, and the search ends with the first.
+
+        Raises:
+            NotAuthenticatedError, PermissionDeniedError: 401 and 403 if the caller may not read the related entity.
+        """
+        self.check_read(unit.caller)
+        visible = self._visible(unit.caller).clause
+        conditions = conditions if visible is None else [*conditions, visible]
+        link = self.relation.link
+        # The subquery has names of its own: the related table may be the table itself.
+        if link is None and not self.relation.many:
+            matching = sa.select(self._remote).where(*conditions).correlate(None)
+            found: sa.ColumnElement[bool] = self._local.in_(matching)
+            return found
+        if link is None:
+            rows = sa.select(self._remote.label(LINKED)).where(*conditions).subquery()
+        else:
+            near, far = link.table.columns[link.near], link.table.columns[link.far]
+            joined = link.table.join(self._remote.table, far == self._remote)
+            rows = sa.select(near.label(LINKED)).select_from(joined).where(*conditions).subquery()
+        return sa.exists().where(rows.c[LINKED] == self._local)
+
+    def _visible(self, caller: Caller | None) -> Predicate:
+        return Predicate(self.target.scope(caller), None if self.link is None else self.link.scope(caller))

@@ -1,0 +1,150 @@
+"""Checks of a table class at registration: words of pydantic and SQLAlchemy that would have no effect.
+
+Each error names the class, the word and the fix. Nothing that a class says is ignored silently.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic.fields import FieldInfo
+from sqlalchemy.orm import Mapper
+from sqlmodel import SQLModel
+
+from rowhouse.schemas.class_config import refused_words
+from rowhouse.schemas.columns import RegistrationError
+from rowhouse.schemas.defaults import is_filled, takes_context
+
+LONGEST_NAME = 63  # bytes; PostgreSQL cuts longer names
+SERIALIZER = "would not be called, because responses are written from rows; show another value with "
+ROW_EVENTS = ("before_insert", "after_insert", "before_update", "after_update", "before_delete", "after_delete")
+ANOTHER_NAME = (
+    "name the attribute as the member in JSON, and give the column another name with sa_column_kwargs={'name': ...}"
+)
+
+
+def check_class(model: type[SQLModel]) -> None:
+    """Reject what the engine would not honour.
+
+    Raises:
+        RegistrationError: with the class, the word and the fix.
+    """
+    if sa.inspect(model, raiseerr=False) is None:
+        parent = next(part.__name__ for part in model.__mro__[1:] if sa.inspect(part, raiseerr=False) is not None)
+        raise RegistrationError(
+            f"{model.__name__} inherits from the table class {parent}, and SQLModel maps no class below another; "
+            "put what they share into a class without table=True"
+        )
+    for found in (_mapping, _columns, _words, _members):
+        for place, fault in found(model):
+            raise RegistrationError(f"{model.__name__}{place}: {fault}")
+
+
+def _mapping(model: type[SQLModel]) -> Iterator[tuple[str, str]]:
+    """Yield what SQLAlchemy's mapper would do and the engine does not."""
+    mapper: Mapper[Any] = sa.inspect(model)
+    if mapper.polymorphic_on is not None:
+        yield "", "polymorphic_on has no effect; take it out, and mark the column READ_ONLY with a default"
+    if mapper.version_id_col is not None:
+        yield "", "version_id_col is not counted up; take it out, because ETag and If-Match detect a stale row"
+
+
+def _columns(model: type[SQLModel]) -> Iterator[tuple[str, str]]:
+    """Yield columns that are no members, members that are no columns, and columns that cannot be stored."""
+    mapper: Mapper[Any] = sa.inspect(model)
+    for name, column in mapper.columns.items():
+        fault = _fault(name, column, model.model_fields.get(name))
+        if fault is not None:
+            yield f".{name}", fault
+    for name in model.model_fields:
+        if name not in mapper.columns:
+            yield f".{name}", "the field has no column; map it, or take it out"
+    table: Any = mapper.local_table
+    if len(table.name.encode()) > LONGEST_NAME:
+        yield "", f"PostgreSQL cuts the name of the table after {LONGEST_NAME} bytes; give a shorter __tablename__"
+
+
+def _fault(name: str, column: Any, info: FieldInfo | None) -> str | None:
+    """Return why the engine cannot read or write a column of the mapper."""
+    if not isinstance(column, sa.Column):
+        return "it is an SQL expression; read it with computed_columns of the CRUDBase class"
+    if info is None:
+        return f"the column is no field; declare it as {name}: <type> = Field(sa_column=...)"
+    if len(column.name.encode()) > LONGEST_NAME:
+        return f"PostgreSQL cuts the name of the column after {LONGEST_NAME} bytes; give a shorter one"
+    if _takes_context(column, info):
+        return "default= and onupdate= call a function without arguments; leave out its context"
+    return None
+
+
+def _takes_context(column: sa.Column[Any], info: FieldInfo) -> bool:
+    """Return whether a function that the engine calls takes SQLAlchemy's context."""
+    return (is_filled(column, info) and takes_context(column.default)) or takes_context(column.onupdate)
+
+
+def _words(model: type[SQLModel]) -> Iterator[tuple[str, str]]:
+    """Yield pydantic's words for the whole class."""
+    for word, fix in refused_words(model):
+        yield ".model_config", f"{word} would have no effect; {fix}"
+    decorators = model.__pydantic_decorators__
+    for name, serializer in decorators.field_serializers.items():
+        fields = ", ".join(serializer.info.fields)
+        fix = f"extra_fields of the CRUDBase class, and hide {fields} with exclude=True"
+        yield f".{name}", f"@field_serializer({fields!r}) {SERIALIZER}{fix}"
+    for name in decorators.model_serializers:
+        yield f".{name}", f"@model_serializer {SERIALIZER}extra_fields of the CRUDBase class"
+    for name in decorators.computed_fields:
+        fix = "use computed_columns or extra_fields of the CRUDBase class, or a column with sa.Computed"
+        yield f".{name}", f"@computed_field would not be shown; {fix}"
+    for name in (*decorators.validators, *decorators.root_validators):
+        yield f".{name}", "@validator and @root_validator are not called; write @field_validator or @model_validator"
+
+
+def _members(model: type[SQLModel]) -> Iterator[tuple[str, str]]:
+    """Yield pydantic's words for one field."""
+    for name, info in model.model_fields.items():
+        for word in ("alias", "validation_alias", "serialization_alias"):
+            if getattr(info, word) is not None:
+                yield f".{name}", f"{word}={getattr(info, word)!r} would have no effect; {ANOTHER_NAME}"
+        if info.frozen:
+            yield f".{name}", "frozen=True forbids SQLAlchemy to set it; take it out, and mark the column CREATE_ONLY"
+        if info.discriminator is not None:
+            yield f".{name}", "discriminator would have no effect; put it into the type with Annotated[..., Field(...)]"
+
+
+def check_events(model: type[SQLModel]) -> None:
+    """Reject events that SQLAlchemy fires for objects of a session: the engine writes rows without one.
+
+    Raises:
+        RegistrationError: with the class, the event and the fix.
+    """
+    mapper: Mapper[Any] = sa.inspect(model)
+    for event in ROW_EVENTS:
+        if getattr(mapper.dispatch, event):
+            raise RegistrationError(
+                f"{model.__name__}: a listener waits for {event}, which writes of the API do not fire; "
+                "override prepare, validate or a verb of a CRUDBase subclass, and register it with crud=..."
+            )
+    for name in mapper.validators:
+        raise RegistrationError(
+            f"{model.__name__}.{name}: @validates of SQLAlchemy is not called; write @field_validator of pydantic"
+        )
+
+
+def check_database(model: type[SQLModel], dialect: sa.Dialect) -> None:
+    """Reject columns that this database cannot store.
+
+    Raises:
+        RegistrationError: with the class, the column and the fix.
+    """
+    if dialect.name != "sqlite":
+        return
+    for name, column in sa.inspect(model).columns.items():
+        if isinstance(column.type, sa.ARRAY):
+            raise RegistrationError(
+                f"{model.__name__}.{name} is an ARRAY, which SQLite lacks; use sa_type=sa.JSON, or PostgreSQL alone"
+            )
+        if column.identity is not None and not column.primary_key:
+            raise RegistrationError(
+                f"{model.__name__}.{name} is an Identity, which SQLite has for a key only; use PostgreSQL alone"
+            )

@@ -1,0 +1,90 @@
+"""Checks of names that must be unique or must lead somewhere: operations, schemas, filters, and foreign keys."""
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+
+import sqlalchemy as sa
+from sqlmodel import SQLModel
+
+from rowhouse.entities.model import plural, singular_snake
+from rowhouse.query.filters import filters_of
+from rowhouse.query.resource import Resource
+from rowhouse.schemas.columns import Column, RegistrationError
+
+SCHEMAS = ("Create", "Update", "BatchUpdate", "Put", "Public", "Partial", "Embedded", "HistoryEntry")
+
+
+def check_class(model: object) -> None:
+    """Require a class, and a name of Latin letters, of which paths are made."""
+    if not isinstance(model, type) or not issubclass(model, SQLModel):
+        raise RegistrationError(f"register({model!r}): give the table class itself, as in register(Book, write=ADMIN)")
+    if not model.__name__.isascii():
+        raise RegistrationError(
+            f"{model.__name__}: paths, operations and schemas are named after the class, so its name must be of the "
+            'letters a to z; keep the table\'s name with __tablename__ = "…"'
+        )
+
+
+def check_names(model: type[SQLModel], others: Iterable[Resource]) -> None:
+    """Reject a class whose operations or schemas would have the names of another's."""
+    name = model.__name__
+    own = {singular_snake(name), _many(name)}
+    for other in others:
+        same = sorted(own & {singular_snake(other.name), _many(other.name)})
+        if same:
+            raise RegistrationError(
+                f"{name} and {other.name} would both have operations such as create_{same[0]}, which name functions "
+                "of generated clients; give one of the classes another name"
+            )
+        schemas = sorted({name + one for one in SCHEMAS} & {other.name + one for one in SCHEMAS})
+        if schemas:
+            raise RegistrationError(
+                f"{name} and {other.name} would both have the schema {schemas[0]}, which names a type of generated "
+                "clients; give one of the classes another name"
+            )
+
+
+def _many(name: str) -> str:
+    return plural(name).replace("-", "_")
+
+
+def check_filters(model: type[SQLModel], columns: Mapping[str, Column]) -> None:
+    """Reject a column whose filter would have the name of another column's, such as `price__gte` beside `price`."""
+    found: dict[str, str] = {}
+    for column in columns.values():
+        for one in filters_of(column):
+            other = found.setdefault(one.name, column.name)
+            if other != column.name:
+                raise RegistrationError(
+                    f"{model.__name__}: the filter {one.name} would mean both {other} and {column.name}; "
+                    "give one of the attributes another name"
+                )
+
+
+def check_references(tables: Iterable[sa.Table]) -> None:
+    """Require that every foreign key leads to a column.
+
+    Raises:
+        RegistrationError: at start-up, with the class, the column and the table that is meant.
+    """
+    for table in tables:
+        for column in table.columns:
+            for key in column.foreign_keys:
+                try:
+                    _ = key.column
+                except (sa.exc.NoReferencedTableError, sa.exc.NoReferencedColumnError) as error:
+                    place = f"{table.info.get('entity', table.name)}.{column.name}"
+                    raise RegistrationError(_missing(place, key.target_fullname, table.metadata)) from error
+
+
+def _missing(place: str, target: str, metadata: sa.MetaData) -> str:
+    name, _, remote = target.rpartition(".")
+    if name in metadata.tables:
+        columns = ", ".join(metadata.tables[name].columns.keys())
+        return f"{place} refers to {target}, which is no column; {name} has {columns}"
+    by_class = {str(one.info.get("entity")).lower(): key for key, one in metadata.tables.items()}
+    near = get_close_matches(name, metadata.tables, n=1)
+    meant = by_class.get(name.replace("_", "").lower()) or (near[0] if near else None)
+    if meant is None:
+        return f"{place} refers to the table {name}, which no class has; import the module of its class, or correct it"
+    return f'{place} refers to the table {name}, which no class has; write foreign_key="{meant}.{remote}"'

@@ -1,0 +1,276 @@
+"""What a class says and the engine would not honour is refused at the start: class, word and fix."""
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from pydantic import ConfigDict, computed_field, field_serializer, model_serializer
+from sqlalchemy import event
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.orm import column_property, validates
+from sqlmodel import Field, SQLModel
+
+from rowhouse.core.policy import ANYONE
+from rowhouse.core.settings import Settings
+from rowhouse.db.engine import create_engine
+from rowhouse.entities.model import IntegerKey, Record
+from rowhouse.registration.mappers import configure_mappers
+from rowhouse.registration.registry import Registry
+from rowhouse.schemas.columns import RegistrationError
+from tests.conftest import QUIET
+from tests.databases import Databases
+from tests.fast_client import QuickClient
+from tests.sample_entities.application import create_app
+from tests.sample_entities.metadata import new_metadata, table_of
+
+metadata = new_metadata()
+LONG = "ä" * 32
+
+
+class Base(IntegerKey, Record, registry=sa.orm.registry(metadata=metadata)):
+    """`Entity` in a metadata of its own."""
+
+
+class Aliased(Base, table=True):
+    """A member with another name on the wire."""
+
+    full_name: str = Field(alias="fullName")
+
+
+class Generated(Base, table=True):
+    """The same for all members."""
+
+    model_config = ConfigDict(alias_generator=str.upper)  # type: ignore[assignment]  # as projects write it
+    full_name: str
+
+
+class Serialized(Base, table=True):
+    """A masked member."""
+
+    iban: str
+
+    @field_serializer("iban")
+    def _mask(self, value: str) -> str:
+        return value[-4:]
+
+
+class Dumped(Base, table=True):
+    """A serializer of the class."""
+
+    name: str
+
+    @model_serializer
+    def _dump(self) -> dict[str, Any]:
+        return {}
+
+
+class Calculated(Base, table=True):
+    """A member that is calculated."""
+
+    name: str
+
+    @computed_field
+    def length(self) -> int:
+        """The length of the name."""
+        return len(self.name)
+
+
+class Frozen(Base, table=True):
+    """A member that pydantic freezes."""
+
+    name: str = Field(default="", schema_extra={"frozen": True})
+
+
+class Open(Base, table=True):
+    """Members that nobody has declared."""
+
+    model_config = ConfigDict(extra="allow")  # type: ignore[assignment]  # as projects write it
+    name: str
+
+
+class Contextual(Base, table=True):
+    """A default that asks SQLAlchemy for the other values."""
+
+    name: str
+    copied: str | None = Field(default=None, sa_column=sa.Column(sa.String(9), default=lambda context: f"{context}"))
+
+
+class Parent(Base, table=True):
+    """A class that others inherit from."""
+
+    name: str
+
+
+class Child(Parent, table=True):
+    """Inheritance, joined or not."""
+
+    size: int = 0
+
+
+class Poly(Base, table=True):
+    """Single-table inheritance."""
+
+    __mapper_args__ = {"polymorphic_on": "kind"}  # noqa: RUF012  SQLAlchemy's form
+    kind: str = "poly"
+
+
+class Versioned(Base, table=True):
+    """A version that SQLAlchemy counts."""
+
+    __mapper_args__ = {"version_id_col": None}  # noqa: RUF012  set below
+    version: int = 0
+
+
+class Lengthy(Base, table=True):
+    """A column whose name PostgreSQL cuts."""
+
+    name: str = Field(sa_column_kwargs={"name": LONG})
+
+
+class Expressed(Base, table=True):
+    """A member that is an expression."""
+
+    name: str
+
+
+Expressed.size = column_property(sa.func.length(Expressed.name))
+sa.inspect(Versioned).version_id_col = table_of(Versioned).c.version
+
+
+class Heard(Base, table=True):
+    """A class with a listener."""
+
+    name: str
+
+
+class Validated(Base, table=True):
+    """A class with SQLAlchemy's validator."""
+
+    name: str
+
+    @validates("name")
+    def _check(self, _key: str, value: str) -> str:
+        return value
+
+
+@event.listens_for(Heard, "before_insert")
+def _before_insert(*_parts: object) -> None:
+    """Do nothing."""
+
+
+class Timed(Base, table=True):
+    """An instant without fractions of a second."""
+
+    at: datetime = Field(sa_type=postgresql.TIMESTAMP(precision=0))
+
+
+class Mapped(Base, table=True):
+    """A class whose table has a column that is no member, and a word of pydantic 1."""
+
+    __tablename__ = "ä" * 32
+    name: str
+
+
+Mapped.more = column_property(sa.Column("more", sa.Integer))
+
+
+class Nested(Base, table=True):
+    """An array within an array."""
+
+    tags: list[str] = Field(sa_type=postgresql.ARRAY(sa.String, dimensions=2))
+
+
+class Tagged(Base, table=True):
+    """An array of PostgreSQL."""
+
+    tags: list[str] = Field(sa_type=postgresql.ARRAY(sa.String))
+    sizes: list[int] | None = Field(default=None, sa_type=postgresql.ARRAY(sa.Integer))
+
+
+class Counted(Base, table=True):
+    """A number that the database counts up beside the key."""
+
+    number: int | None = Field(default=None, sa_column=sa.Column(sa.Integer, sa.Identity(always=True)))
+
+
+def refused(model: type[SQLModel], **line: Any) -> str:
+    """Return the message of the registry."""
+    with pytest.raises(RegistrationError) as caught:
+        Registry().register(model, read=ANYONE, write=ANYONE, **line)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (Aliased, "Aliased.full_name: alias='fullName' would have no effect; name the attribute as the member"),
+        (Generated, "alias_generator=.* would have no effect; name each attribute as the member"),
+        (Serialized, r"Serialized._mask: @field_serializer\('iban'\) would not be called"),
+        (Dumped, "Dumped._dump: @model_serializer would not be called"),
+        (Calculated, "Calculated.length: @computed_field would not be shown; use computed_columns"),
+        (Frozen, "Frozen.name: frozen=True forbids SQLAlchemy to set it; take it out, and mark the column CREATE_ONLY"),
+        (Open, "Open.model_config: extra='allow' would have no effect; unknown members are always refused"),
+        (Contextual, "Contextual.copied: default= and onupdate= call a function without arguments"),
+        (Child, "Child inherits from the table class Parent, .* put what they share into a class without table"),
+        (Poly, "Poly: polymorphic_on has no effect"),
+        (Versioned, "Versioned: version_id_col is not counted up; take it out, because ETag and If-Match"),
+        (Lengthy, "Lengthy.name: PostgreSQL cuts the name of the column after 63 bytes"),
+        (Timed, "Timed.at: TIMESTAMP.* gives no instant on both databases; leave the type out"),
+        (Mapped, "Mapped.more: the column is no field; declare it as more: <type>"),
+        (Nested, "Nested.tags: an ARRAY column holds a list"),
+        (Expressed, "Expressed.size: it is an SQL expression; read it with computed_columns"),
+    ],
+)
+def test_a_word_without_effect_is_refused(model: type[SQLModel], said: str) -> None:
+    """Each case by itself."""
+    import re  # noqa: PLC0415
+
+    assert re.search(said, refused(model))
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (Heard, "Heard: a listener waits for before_insert, which writes of the API do not fire; override prepare"),
+        (Validated, "Validated.name: @validates of SQLAlchemy is not called; write @field_validator"),
+    ],
+)
+def test_events_that_do_not_fire_are_refused(model: type[SQLModel], said: str) -> None:
+    """The check runs at the start, because a listener may come after the registration."""
+    registry = Registry()
+    registry.register(model, read=ANYONE, write=ANYONE)
+    with pytest.raises(RegistrationError, match=said):
+        configure_mappers([registry])
+
+
+@pytest.mark.parametrize(("model", "said"), [(Tagged, "Tagged.tags is an ARRAY"), (Counted, "Counted.number is an Id")])
+def test_what_sqlite_lacks_stops_the_start_there(model: type[SQLModel], said: str, databases: Databases) -> None:
+    """The same registration is for PostgreSQL."""
+    registry = Registry()
+    registry.register(model, read=ANYONE, write=ANYONE)
+    with pytest.raises(RegistrationError, match=said):
+        create_app(Settings(database_url=databases.empty("sqlite"), **QUIET), registry, metadata)
+
+
+def test_arrays_on_postgresql(databases: Databases) -> None:
+    """Create, change, export, import and restore; the database counts the identity."""
+    url = databases.empty("postgresql")
+    engine = create_engine(Settings(database_url=url))
+    metadata.create_all(engine, [table_of(Tagged), table_of(Counted), metadata.tables["deleted_rows"]])
+    engine.dispose()
+    registry = Registry()
+    registry.register(Tagged, read=ANYONE, write=ANYONE, soft_delete=True)
+    registry.register(Counted, read=ANYONE, write=ANYONE)
+    with QuickClient(create_app(Settings(database_url=url, **QUIET), registry, metadata)) as client:
+        made = client.post("/api/v1/taggeds", json={"tags": ["a", 'b",'], "sizes": [1, 2]})
+        assert (made.status_code, made.json()["tags"], made.json()["sizes"]) == (201, ["a", 'b",'], [1, 2])
+        assert client.post("/api/v1/taggeds", json={"tags": ["a"], "sizes": [2**40]}).status_code == 422
+        where = made.headers["Location"]
+        assert client.patch(where, json={"sizes": []}).json()["sizes"] == []
+        assert client.delete(where).status_code == 204
+        assert client.post(f"{where}/restore").json()["tags"] == ["a", 'b",']
+        exported = client.get("/api/v1/taggeds/export", params={"fields": "tags,sizes"}).text
+        sent = client.post("/api/v1/taggeds/import", content=exported, headers={"Content-Type": "text/csv"})
+        assert (sent.status_code, client.get("/api/v1/taggeds").json()["items"][1]["tags"]) == (201, ["a", 'b",'])
+        assert client.post("/api/v1/counteds", json={}).json()["number"] == 1

@@ -1,0 +1,53 @@
+"""The plans of filters over related rows use the index of the reference, on both databases."""
+
+import pytest
+import sqlalchemy as sa
+from starlette.testclient import TestClient
+
+from rowhouse.core.security import Caller
+from rowhouse.db.unit_of_work import UnitOfWork
+from rowhouse.query.list_query import FIRST_PAGE
+from tests.crud.test_relationships import API, client
+from tests.sample_entities.library.models import Book, Label, LibraryEntity
+
+__all__ = ["client"]
+ADMINISTRATOR = Caller(id=1, role="admin", is_admin=True)
+CASES = [
+    (Book, {"writer__name": "x"}, ("ix_books_author_id", "ix_authors_name")),
+    (Book, {"reviews__rating__gte": "4"}, ("ix_reviews_book_id",)),
+    (Book, {"sequels__title__contains": "x"}, ("ix_books_prequel_id",)),
+    (
+        Book,
+        {"labels__name__in": "x,y"},
+        ("pk_book_labels", "ix_book_labels_label_id", "sqlite_autoindex_book_labels_1"),
+    ),
+    (Label, {"books__title": "x"}, ("ix_book_labels_label_id", "ix_books_title")),
+]
+
+
+def plan(client: TestClient, model: type[LibraryEntity], query: dict[str, str]) -> str:
+    """Return the plan of the keys that a list selects, without the choice of a full scan."""
+    state = client.app.state  # type: ignore[attr-defined]  # a FastAPI application
+    crud = state.cruds[API][model]
+    selection = crud.resource.parameters.query_of(query)
+    with UnitOfWork(state.database, write=False) as unit:
+        unit.caller = ADMINISTRATOR
+        selected = sa.select(crud.resource.key.columns[0].column).where(crud.selected(unit, selection).clause)
+        assert crud.selected(unit, FIRST_PAGE).clause is None
+        text = str(selected.compile(dialect=state.database.dialect, compile_kwargs={"literal_binds": True}))
+        is_sqlite = state.database.dialect.name == "sqlite"
+        if not is_sqlite:
+            unit.session.connection().exec_driver_sql("SET LOCAL enable_seqscan = off")
+        explain = "EXPLAIN QUERY PLAN" if is_sqlite else "EXPLAIN"
+        rows = unit.session.connection().exec_driver_sql(f"{explain} {text.replace('%', '%%')}")
+        return "\n".join(str(row) for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("model", "query", "indexes"), CASES, ids=lambda case: next(iter(case)) if isinstance(case, dict) else ""
+)
+def test_the_index_of_the_reference_serves_a_filter(
+    client: TestClient, model: type[LibraryEntity], query: dict[str, str], indexes: tuple[str, ...]
+) -> None:
+    found = plan(client, model, query)
+    assert any(index in found for index in indexes), found

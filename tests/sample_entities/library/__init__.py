@@ -1,0 +1,1 @@
+"""A library: entities with `Relationship`s of every kind, and filters across them."""
