@@ -7,6 +7,7 @@ others. `make_app` gives a test an application of its own, with other settings o
 
 import gc
 import itertools
+import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
@@ -44,6 +45,8 @@ HASHING = {"auth", "security", "test_security.py"}  # tests that are about hashe
 # The applications of a session are hundreds of thousands of objects; with Python's thresholds, looking through them
 # takes a tenth of the time of the tests.
 gc.set_threshold(50_000, 20, 100)
+# A process that a test starts imports the engine of this checkout, whatever the environment has installed.
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT / "backend"), os.environ.get("PYTHONPATH"))))
 measure_crews()
 
 

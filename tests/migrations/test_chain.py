@@ -12,6 +12,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlmodel import SQLModel
 
+import rowhouse
 from rowhouse.db.sql_functions import create_fold_function, create_trigram_function
 from rowhouse.health.migration_state import Revisions
 from rowhouse.migrations.autogenerate import autogenerate_options
@@ -73,12 +74,15 @@ def test_a_migrated_database_records_the_newest_revision(migrated: sa.Connection
 
 
 def test_the_engines_tables_are_those_of_its_branch(empty: sa.Connection) -> None:
-    """Its migrations create the tables that `import rowhouse` declares."""
+    """Its migrations create the tables that `import rowhouse` declares in a process of its own, of this checkout."""
     command.upgrade(config_for(empty), "rowhouse@head")
     assert set(sa.inspect(empty).get_table_names()) == {*ENGINE_TABLES, schema.VERSION_TABLE}
-    names = "import rowhouse, sqlmodel; print(*sqlmodel.SQLModel.metadata.tables)"
-    done = subprocess.run([sys.executable, "-c", names], capture_output=True, text=True, check=True)
-    assert set(done.stdout.split()) == ENGINE_TABLES
+    names = "import rowhouse, sqlmodel; print(rowhouse.__file__, *sqlmodel.SQLModel.metadata.tables, sep='\\n')"
+    done = subprocess.run([sys.executable, "-c", names], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    source, *tables = done.stdout.splitlines()
+    assert source == rowhouse.__file__
+    assert set(tables) == ENGINE_TABLES
 
 
 @pytest.mark.parametrize("branch", ["project", "rowhouse"])

@@ -11,7 +11,8 @@ from starlette.testclient import TestClient
 from starlette.types import Message, Scope
 
 from tests.conftest import unique
-from tests.contract.problems import problem
+from tests.contract.list_model import written
+from tests.contract.problems import faulty_members, problem
 from tests.core.conftest import build, kept_logging
 from tests.security.stage import API, Stage
 from tests.test_architecture import NAMES, imported
@@ -40,25 +41,35 @@ REACHED = {
 @pytest.mark.parametrize("word", SQL)
 def test_no_name_is_sql(stage: Stage, word: str) -> None:
     """A name that is no column is rejected in every place."""
-    queries: list[dict[str, str]] = [{"sort": word}, {"sort": f"-{word}"}, {"fields": word}, {"expand": word}, {word: "1"}, {f"title__{word}": "1"}, {f"{word}__lt": "1"}]  # fmt: skip
+    queries: list[dict[str, str]] = [{"sort": word}, {"sort": f"-{word}"}, {"fields": word}, {"expand": word}, {word: "1"}, {f"title__{word}": "1"}, {f"{word}__lt": "1"}, {f"category__{word}": "1"}]  # fmt: skip
     with stage.unchanged():
         for path in ("/books", "/users", "/bookings"):
             for query in queries:
                 problem(stage.client.get(f"{API}{path}", params=query, headers=stage.admin), 422)
             problem(stage.client.delete(f"{API}{path}/batch", params={"ids": word}, headers=stage.admin), 422)
             problem(stage.client.get(f"{API}{path}/export", params={"format": word}, headers=stage.admin), 422)
+            for query in ({"group_by": word}, {"min": word}, {"sort": word}):
+                problem(stage.client.get(f"{API}{path}/aggregate", params=query, headers=stage.admin), 422)
+        for tail, media_type in (("batch", "application/json"), ("import", "application/x-ndjson")):
+            headers = {**stage.admin, "Content-Type": media_type}
+            answer = stage.client.post(f"{API}/books/{tail}", params={"on": word}, content="[{}]", headers=headers)
+            assert faulty_members(answer) == {"on"}
 
 
 @pytest.mark.parametrize("word", SQL)
 def test_no_value_is_sql(stage: Stage, word: str) -> None:
     """A value is text: it matches only rows that contain it, and is stored unchanged."""
     with stage.unchanged():
-        for name in ("title", "title__contains", "title__in", "search", "author__startswith"):
-            answer = stage.client.get(f"{API}/books", params={name: word})
-            if "\x00" in word:
-                problem(answer, 422)
-            else:
-                assert (answer.status_code, answer.json()["items"]) == (200, []), (name, answer.text)
+        for name in ("title", "title__contains", "title__in", "search", "category__name", "category__name__in"):
+            query = {name: written([word]) if name.endswith("__in") else word}
+            for tail, nothing in (("", []), ("/aggregate", [{"count": 0}])):
+                answer = stage.client.get(f"{API}/books{tail}", params=query)
+                if "\x00" in word:
+                    problem(answer, 422)
+                else:
+                    assert (answer.status_code, answer.json()["items"]) == (200, nothing), (name, answer.text)
+        if '"' in word:
+            problem(stage.client.get(f"{API}/books", params={"title__in": word}), 422)
     if "\x00" not in word:
         name = f"{unique('shelf')} {word}"
         made = stage.client.post(f"{API}/categories", json={"name": name}, headers=stage.admin)

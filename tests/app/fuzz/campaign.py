@@ -45,7 +45,7 @@ class Campaign:
         program = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(config)]
         command = [*program, "run", f"{self.url}/openapi.json", "--checks", "all", "--phases", phases]
         ids = ",".join(str(account.id) for account in self.accounts.values())
-        environment = {**os.environ, "FUZZ_ACCOUNTS": ids, "PYTHONPATH": str(ROOT)}
+        environment = {**os.environ, "FUZZ_ACCOUNTS": ids, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'backend'}"}
         return subprocess.run(command, cwd=self.directory, env=environment, capture_output=True, text=True, check=False)
 
     def _config(self, role: str, examples: int) -> str:
