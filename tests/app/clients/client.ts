@@ -66,7 +66,8 @@ export async function liveOfABook(token: string): Promise<void> {
     headers,
     body: [1, 2].map((part) => ({ title: `Part ${part}`, author: "A", price: part, category_id: category ?? 1 })),
   });
-  const ids: number[] = (many.data ?? []).map((book) => book.id);
+  const made = many.data ?? [];
+  const ids: number[] = (Array.isArray(made) ? made : made.items).map((book) => book.id);
   await api.PATCH("/api/v1/books/batch", { headers, body: ids.map((each) => ({ id: each, stock: 1, description: null })) });
   await api.DELETE("/api/v1/books/batch", { headers, params: { query: { ids } } });
 
