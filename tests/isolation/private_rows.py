@@ -145,13 +145,24 @@ def linked(near: EntityClient, relation: Relation, secret: Secret, stranger: Hea
     """
     if relation.remote in (secret.entity.owner, *hidden(secret.entity)):
         return {"id": secret.row[relation.remote]}
+    return made_to_lead(near, relation, secret.entity, secret.row, stranger)
+
+
+def made_to_lead(near: EntityClient, relation: Relation, entity: EntityClient, goal: Row, stranger: Headers) -> Row:
+    """A new row in the stranger's sight, whose relation leads to the row `goal` of `entity`."""
     row: Row = make_own(near, stranger).json()
-    entity, column, value, changing = (
-        (secret.entity, relation.remote, row[relation.local], secret.row)
+    if relation.link is not None:
+        pair = {relation.link.near: row[relation.local], relation.link.far: goal[relation.remote]}
+        with below(near) as connection:
+            connection.execute(sa.insert(relation.link.table).values(pair))
+        return row
+    changing, column, changed, value = (
+        (entity, relation.remote, goal, row[relation.local])
         if relation.many
-        else (near, relation.local, secret.row[relation.remote], row)
+        else (near, relation.local, row, goal[relation.remote])
     )
-    table = entity.resource.table
-    with below(entity) as connection:
-        connection.execute(sa.update(table).where(table.c.id == changing["id"]).values({column: value}))
+    table = changing.resource.table
+    value = table.c[column].type.python_type(value)
+    with below(changing) as connection:
+        connection.execute(sa.update(table).where(table.c.id == changed["id"]).values({column: value}))
     return row

@@ -4,7 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.contract.entity_client import EntityClient, Row
+from rowhouse.query.resource import Relation
+from rowhouse.registration.registry import Registry
+from rowhouse.registration.relations import relations_of
+from tests.contract.entity_client import EntityClient, Row, RunningApp
 from tests.contract.list_model import EQUALITY, MATCHES, ORDER, written
 
 OPERATORS = EQUALITY | ORDER | MATCHES
@@ -53,15 +56,46 @@ def change_of(entity: EntityClient, row: Row) -> Row:
 
 
 def selections(secret: Secret) -> Iterator[dict[str, Any]]:
-    """Each filter by the row's own value, each sort, and a search for each text."""
+    """Each filter by the row's own value and by what it refers to, each sort, and a search for each text."""
     aliases = secret.entity.registration.crud.filter_aliases
     for name, schema in secret.entity.parameters.items():
         if name not in NO_FILTERS and schema.get("type") != "object":  # an object has the filters of a relation
             yield {name: filter_value(secret.row, aliases.get(name, name))}
+    for relation in relations(secret.entity.running_app)[secret.entity.resource.path].values():
+        yield from relation_filters(relation, secret.row)
     for word in secret.entity.parameters["sort"]["items"]["enum"]:
         yield {"sort": word}
     for column in secret.entity.resource.parameters.search.columns:
         yield {"search": secret.row[column]}
+
+
+def relation_filters(relation: Relation, row: Row) -> Iterator[dict[str, Any]]:
+    """Filters by the related rows: that there is any, and by the value that links it."""
+    name, value = f"{relation.name}__{relation.remote}", row[relation.local]
+    yield {f"{name}__isnull": "false"}
+    if relation.link is None and value is not None:
+        yield {name: written(value)}
+        yield {f"{name}__in": written([value])}
+
+
+def relations(running_app: RunningApp) -> dict[str, dict[str, Relation]]:
+    """The relations of each entity by its path, as `expand` takes their names."""
+    return relations_of_registry(running_app.registry)
+
+
+def relations_of_registry(registry: Registry) -> dict[str, dict[str, Relation]]:
+    """The same of a registry."""
+    registrations = registry.registrations
+    readable = {path for path, registration in registrations.items() if "list" in registration.operations}
+    return relations_of([registration.resource for registration in registrations.values()], readable=readable)
+
+
+def leading_to(entity: EntityClient) -> list[tuple[EntityClient, Relation]]:
+    """Each relation of any entity that embeds rows of this one."""
+    found = [(path, relation) for path, own in relations(entity.running_app).items() for relation in own.values()]
+    return [
+        (entity.running_app.entity(path), relation) for path, relation in found if relation.target is entity.resource
+    ]
 
 
 def filter_value(row: Row, name: str) -> str:

@@ -9,7 +9,15 @@ from rowhouse.registration.registry import Registration
 from tests.contract.entity_client import Row
 from tests.contract.list_model import written
 from tests.contract.registrations import Api
-from tests.isolation.probes import OPERATORS, Probe, Secret, bodies_that_name, referring, selections
+from tests.isolation.probes import (
+    OPERATORS,
+    Probe,
+    Secret,
+    bodies_that_name,
+    referring,
+    relations_of_registry,
+    selections,
+)
 from tests.isolation.row_probes import (
     ENTRY_MEMBERS,
     embedding,
@@ -18,7 +26,6 @@ from tests.isolation.row_probes import (
     probes_of_history,
     probes_of_import,
     probes_of_restore,
-    relations_of_registry,
     views,
 )
 
@@ -130,6 +137,8 @@ PROBES: dict[Operation, Callable[[Secret], Iterable[Probe]]] = {
     STEP: probes_of_steps,
     ("get", "/latest"): lambda _secret: [Probe("GET", "/latest")],
 }
+# They take the filters of a list, also those over relations.
+LISTS: tuple[Operation, ...] = (("get", ""), ("get", "/export"), ("get", "/aggregate"))
 AGGREGATE = frozenset({"group_by", "count", "sum", "avg", "min", "max", "sort", "skip", "limit", "search"})
 # What each operation takes beside the filters of a list.
 PARAMETERS: dict[Operation, frozenset[str]] = {
@@ -168,7 +177,7 @@ def unknown_ways(api: Api) -> list[str]:
                 found.append(f"{method.upper()} {path}")
                 continue
             filters = filter_names(registrations[name], kind)
-            if kind in (("get", ""), ("get", "/export")):
+            if kind in LISTS:
                 filters |= set(relations_of_registry(api.registry)[name])
             given = {parameter["name"] for parameter in operation.get("parameters", ())}
             found += [f"{method.upper()} {path}: {n}" for n in given - PARAMETERS.get(kind, frozenset()) - filters]
@@ -183,8 +192,7 @@ def kind_of(registration: Registration, method: str, tail: str) -> Operation:
 
 def filter_names(registration: Registration, kind: Operation) -> set[str]:
     """The filters that an operation may have: columns and operators that are known here, and aliases of them."""
-    listing = (("get", ""), ("get", "/export"), ("get", "/aggregate"))
-    columns = dict.fromkeys(listing, registration.resource.columns)
+    columns = dict.fromkeys(LISTS, registration.resource.columns)
     names: Iterable[str] = ENTRY_MEMBERS if kind == ("get", "/{id}/history") else columns.get(kind, ())
     own = {f"{name}{ending}" for name in names for ending in ("", *(f"__{operator}" for operator in OPERATORS))}
     return own | {alias for alias, meant in registration.crud.filter_aliases.items() if meant in own}

@@ -7,54 +7,43 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rowhouse.operations.history_endpoints import ENTRIES
-from rowhouse.query.resource import Relation
-from rowhouse.registration.registry import Registry
-from rowhouse.registration.relations import relations_of
-from tests.contract.entity_client import EntityClient, Row, RunningApp
+from tests.contract.entity_client import Row
 from tests.contract.list_model import written
-from tests.isolation.probes import NO_FILTERS, Probe, Secret, bodies_that_name, filter_value, selections
+from tests.isolation.probes import (
+    NO_FILTERS,
+    Probe,
+    Secret,
+    bodies_that_name,
+    filter_value,
+    leading_to,
+    relations,
+    selections,
+)
 
 ENTRY_MEMBERS = ("id", "action", "at", "by", "before", "after")
 
 
 def views(secret: Secret) -> Iterator[dict[str, str]]:
-    """What `fields` and `expand` make of a row: its id alone, all of it, and with each relation in it."""
+    """What `fields` and `expand` make of a row: its id alone, all of it, with each relation in it, and with two hops."""
     yield {"fields": "id"}
     yield {"fields": ",".join(secret.entity.public)}
-    for name in relations(secret.entity.running_app)[secret.entity.resource.path]:
+    found = relations(secret.entity.running_app)
+    for name, relation in found[secret.entity.resource.path].items():
         yield {"expand": name}
         yield {"fields": "id", "expand": name}
-
-
-def relations(running_app: RunningApp) -> dict[str, dict[str, Relation]]:
-    """The relations of each entity by its path, as `expand` takes their names."""
-    return relations_of_registry(running_app.registry)
-
-
-def relations_of_registry(registry: Registry) -> dict[str, dict[str, Relation]]:
-    """The same of a registry."""
-    registrations = registry.registrations
-    readable = {path for path, registration in registrations.items() if "list" in registration.operations}
-    return relations_of([registration.resource for registration in registrations.values()], readable=readable)
-
-
-def leading_to(entity: EntityClient) -> list[tuple[EntityClient, Relation]]:
-    """Each relation of any entity that embeds rows of this one."""
-    found = [(path, relation) for path, own in relations(entity.running_app).items() for relation in own.values()]
-    return [
-        (entity.running_app.entity(path), relation) for path, relation in found if relation.target is entity.resource
-    ]
+        for further in found[relation.target.path]:
+            yield {"expand": f"{name}.{further}"}
 
 
 def embedding(secret: Secret) -> Iterator[Probe]:
     """From the rows of any entity that would embed the row, those that the stranger sees and those that nobody but them does."""
     for entity, relation in leading_to(secret.entity):
         yield Probe("GET", options={"params": {"sort": "-id", "expand": relation.name}}, entity=entity)
-        for column in secret.entity.public:
-            if secret.row[column] is not None and not isinstance(secret.row[column], (dict, list)):
-                found = {f"{relation.name}__{column}": written(secret.row[column]), "sort": "-id"}
-                yield Probe("GET", options={"params": found}, entity=entity)
-                yield Probe("GET", "/export", {"params": found}, entity)
+        for far, first in leading_to(entity):
+            query = {"sort": "-id", "expand": f"{first.name}.{relation.name}"}
+            yield Probe("GET", options={"params": query}, entity=far)
+        for found in filters_by(secret, relation.name):
+            yield Probe("GET", options={"params": {**found, "sort": "-id"}}, entity=entity)
         value = secret.row[relation.remote]
         if value is None:
             continue
@@ -63,6 +52,14 @@ def embedding(secret: Secret) -> Iterator[Probe]:
         yield Probe("GET", options={"params": {**query, "fields": "id"}}, entity=entity)
         if relation.local == "id":
             yield Probe("GET", f"/{value}", {"params": {"expand": relation.name}}, entity)
+
+
+def filters_by(secret: Secret, relation: str) -> Iterator[dict[str, str]]:
+    """The filters of another entity's list that select what is related to the row, by each of its values."""
+    for column in secret.entity.public:
+        value = secret.row[column]
+        if value is not None and not isinstance(value, (dict, list)):
+            yield {f"{relation}__{column}": written(value)}
 
 
 def probes_of_export(secret: Secret) -> Iterator[Probe]:
@@ -76,13 +73,24 @@ def probes_of_export(secret: Secret) -> Iterator[Probe]:
 
 
 def probes_of_aggregate(secret: Secret) -> Iterator[Probe]:
-    """Counts by each filter and search, and the least and greatest of each column."""
+    """Counts by each filter and search, each function of all columns, and the groups by each column, cut and sorted."""
     for query in ({}, *selections(secret)):
         if "sort" not in query:
             yield Probe("GET", "/aggregate", {"params": query})
-    for name in secret.entity.public:
-        yield Probe("GET", "/aggregate", {"params": {"min": name, "max": name}})
-        yield Probe("GET", "/aggregate", {"params": {"group_by": name}})
+    parameters = secret.entity.running_app.document["paths"][f"{secret.entity.path}/aggregate"]["get"]["parameters"]
+    schemas = {parameter["name"]: parameter["schema"] for parameter in parameters}
+    queries: list[dict[str, Any]] = [
+        {function: ",".join(schemas[function]["items"]["enum"]), **more}
+        for function in ("sum", "avg", "min", "max")
+        for more in ({}, {"id": secret.row["id"]})
+    ]
+    queries += [
+        {"group_by": name, "count": "", "max": "id", "sort": f"-{name}"}
+        for name in schemas["group_by"]["items"]["enum"]
+    ]
+    queries += [{"group_by": "id", "sort": "-id", "skip": skip, "limit": 1} for skip in range(4)]
+    for query in queries:
+        yield Probe("GET", "/aggregate", {"params": query})
 
 
 def probes_of_import(secret: Secret) -> Iterator[Probe]:

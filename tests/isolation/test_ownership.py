@@ -7,6 +7,8 @@ equal byte for byte, the user has learned nothing: neither values, nor positions
 
 import base64
 import json
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from httpx2 import Response
 
 from rowhouse.query.resource import Relation
 from tests.conftest import unique
-from tests.contract.entity_client import EntityClient, Headers, RunningApp
+from tests.contract.entity_client import EntityClient, Headers, Row, RunningApp
 from tests.contract.registrations import every_entity
 from tests.isolation.private_rows import (
     body_of,
@@ -23,13 +25,14 @@ from tests.isolation.private_rows import (
     hidden,
     hides_rows,
     linked,
+    made_to_lead,
     make,
     secret_of,
     shows_but_keeps,
 )
-from tests.isolation.probes import Probe, Secret, selections
+from tests.isolation.probes import Probe, Secret, leading_to, relations, selections
 from tests.isolation.request_probes import PROBES, kind_of, unknown_ways
-from tests.isolation.row_probes import leading_to, lines
+from tests.isolation.row_probes import filters_by, lines
 
 # What differs between two answers to one request.
 PASSING_HEADERS = {"x-request-id"}
@@ -97,8 +100,9 @@ def test_a_row_out_of_sight_is_as_good_as_none(entity: EntityClient) -> None:
     sent = probes(secret)
     answers = [send(probe, secret, stranger) for probe in sent]
     assert told(entity.call("GET", secret.path)) == told(stored)
+    names = relations(entity.running_app)[entity.resource.path]
     for probe, answer in zip(sent, answers, strict=True):
-        assert answer.status_code in allowed(probe), (probe, answer.text)
+        assert answer.status_code in allowed(probe, names), (probe, answer.text)
         assert [mark for mark in marks(secret) if mark in shown(answer)] == [], probe
     for row in (secret.row, secret.own):
         assert entity.stored(row) == row
@@ -113,12 +117,13 @@ def test_a_row_out_of_sight_is_as_good_as_none(entity: EntityClient) -> None:
             assert told(send(probe, secret, stranger)) == told(answer), probe
 
 
-def allowed(probe: Probe) -> range | tuple[int, ...]:
-    """What a probe may be answered with; `expand` is 403 where the related entity is closed to the stranger."""
+def allowed(probe: Probe, relations: Collection[str]) -> range | tuple[int, ...]:
+    """What a probe may be answered with; it is 403 if it follows a relation that is closed to the stranger."""
     query = probe.options.get("params", {})
-    if probe.method != "GET" or probe.tail not in ("", "/export") or (probe.tail and "cursor" in query):
+    if probe.method != "GET" or probe.tail not in ("", "/export", "/aggregate") or (probe.tail and "cursor" in query):
         return (403, 409) if probe.entity and probe.method == "POST" else range(200, 500)
-    return (200, 403) if "expand" in query or probe.entity else (200,)
+    follows = "expand" in query or any(name.partition("__")[0] in relations for name in query)
+    return (200, 403) if follows or probe.entity else (200,)
 
 
 def must_come_back(secret: Secret) -> None:
@@ -135,39 +140,91 @@ def must_come_back(secret: Secret) -> None:
 
 def must_find(secret: Secret, owner: Headers) -> None:
     """What the probes ask for is there for its owner, so that the property is not held by asking for nothing."""
+    found = relations(secret.entity.running_app)[secret.entity.resource.path].values()
+    leading = {f"{one.name}__{one.remote}" for one in found if not one.many and one.target.read.roles is None}
     for query in selections(secret):
-        if query.keys() <= secret.row.keys() | {"search"}:
+        if query.keys() <= secret.row.keys() | {"search", *leading}:
             narrowed = {"id__gte": secret.row["id"], **query}
             assert secret.row in secret.entity.list(owner, **narrowed)["items"], query
             file = secret.entity.call("GET", "/export", owner, params={"format": "ndjson", **narrowed})
             assert json.dumps(secret.row, ensure_ascii=False, separators=(",", ":")) in file.text.splitlines(), query
+            counted = secret.entity.call("GET", "/aggregate", owner, params={"group_by": "id", **narrowed})
+            assert {"id": secret.row["id"], "count": 1} in counted.json()["items"], query
     assert len(secret.cursors) > 1
     assert len(secret.own_cursors) > 1
 
 
 @every_entity("list", "create", "get", where=hides_rows)
-def test_a_relation_out_of_sight_embeds_nothing(entity: EntityClient) -> None:
-    """A row that the stranger reads and that leads to the private one, in either direction, embeds null or a list without it."""
+def test_a_relation_out_of_sight_embeds_and_selects_nothing(entity: EntityClient) -> None:
+    """A row that the stranger reads and that leads to the private one, in either direction, embeds null or a list without it.
+
+    No filter by a value of the private row selects it: not in a page, an export or an aggregate.
+    """
     owner, stranger = callers(entity)
     for near, relation in leading_to(entity):
         answer = make(entity, owner, **hidden(entity))
         secret = Secret(entity, answer.json(), answer.headers["etag"], (), {}, ())
         row = linked(near, relation, secret, stranger)
+        secret = replace(secret, row=entity.stored(secret.row))  # the link may be a value of its own
         for more in ({}, {"fields": "id"}):
             view = {"expand": relation.name, **more}
             for tail, query in ((f"/{row['id']}", view), ("", {"id": row["id"], **view})):
-                assert secret.row["id"] in embedded(near.call("GET", tail, params=query), relation)
-                seen = near.call("GET", tail, stranger, params=query)
-                assert seen.status_code == 200 if near.resource.read.roles is None else seen.status_code == 403
-                assert seen.status_code == 403 or embedded(seen, relation) == []
-                assert [mark for mark in marks(secret) if mark in shown(seen)] == []
+                must_embed_nothing(secret, near, (relation,), stranger, (tail, query))
+        must_select_nothing(secret, near, relation, stranger, row)
+        for far, first in leading_to(near):
+            changed = (far, first.local) if not first.many else (near, first.remote)
+            if stays_in_sight(*changed, entity) and first.remote != relation.local:
+                start = made_to_lead(far, first, near, row, stranger)
+                query = {"expand": f"{first.name}.{relation.name}"}
+                must_embed_nothing(secret, far, (first, relation), stranger, (f"/{start['id']}", query))
 
 
-def embedded(answer: Response, relation: Relation) -> list[Any]:
-    """The ids of what is embedded in the one row of an answer."""
-    row = answer.json()
-    found = row["items"][0][relation.name] if "items" in row else row[relation.name]
-    return [one["id"] for one in (found if relation.many else [found] if found else [])]
+def stays_in_sight(changed: EntityClient, column: str, entity: EntityClient) -> bool:
+    """Whether a row does not change hands, and is not hidden, by another value in this column."""
+    return column not in (changed.owner, *(hidden(changed) if changed.resource is entity.resource else ()))
+
+
+def must_embed_nothing(
+    secret: Secret, near: EntityClient, hops: Sequence[Relation], stranger: Headers, asked: tuple[str, dict[str, Any]]
+) -> None:
+    """An administrator finds the private row at the end of the relations, the stranger nothing of it."""
+    tail, query = asked
+    known = near.call("GET", tail, params=query)
+    assert secret.row["id"] in [row["id"] for row in embedded(known, hops)], known.text
+    seen = near.call("GET", tail, stranger, params=query)
+    opens = all(one.read.roles is None for one in (near.resource, *(hop.target for hop in hops)))
+    assert seen.status_code == 200 if opens else seen.status_code in (200, 403)
+    assert seen.status_code == 403 or secret.row["id"] not in [row["id"] for row in embedded(seen, hops)]
+    assert [mark for mark in marks(secret) if mark in shown(seen)] == []
+
+
+def must_select_nothing(secret: Secret, near: EntityClient, relation: Relation, stranger: Headers, row: Row) -> None:
+    """A filter by what is related selects the row for an administrator, and nothing for the stranger."""
+    remote = f"{relation.name}__{relation.remote}"
+    for found in (*filters_by(secret, relation.name), {f"{remote}__isnull": "false"}):
+        query = {**found, "id": row["id"]}
+        assert near.list(**query)["total"] == 1, query
+        for tail, more, nothing in (
+            ("", {}, '"items":[],"total":0,'),
+            ("/export", {"format": "ndjson"}, ""),
+            ("/aggregate", {}, '{"items":[{"count":0}]}'),
+        ):
+            seen = near.call("GET", tail, stranger, params={**query, **more})
+            if near.resource.read.roles is None:
+                assert seen.status_code == 200
+                assert nothing in seen.text if tail == "" else seen.text == nothing, (tail, query)
+            else:
+                assert seen.status_code == 403
+
+
+def embedded(answer: Response, hops: Sequence[Relation]) -> list[Row]:
+    """The rows that are embedded at the end of relations in the one row of an answer."""
+    page = answer.json()
+    rows: list[Row] = page.get("items", [page])
+    for relation in hops:
+        found = [row[relation.name] for row in rows]
+        rows = [one for related in found for one in (related if relation.many else [related] if related else [])]
+    return rows
 
 
 @every_entity("list", "create", "get", where=shows_but_keeps)
