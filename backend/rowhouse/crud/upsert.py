@@ -18,13 +18,14 @@ from rowhouse.core.errors import (
     RowhouseError,
     TransactionRetryError,
 )
-from rowhouse.crud.batch import BatchVerbs
+from rowhouse.crud.batch import BatchVerbs, KeyedValues
+from rowhouse.crud.batch_errors import element_error
 from rowhouse.crud.hooks import ModelT
-from rowhouse.db.compiled import CompiledStatement, Row
+from rowhouse.db.compiled import CompiledStatement, Predicate, Row
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.query.resource import Resource
-from rowhouse.sql.chunks import chunked
-from rowhouse.sql.statements import CACHED_SHAPES, numbered, values_table
+from rowhouse.sql.chunks import pad_to_power_of_two
+from rowhouse.sql.statements import CACHED_SHAPES, ROW_KEY, numbered, values_table
 
 Names = tuple[str, ...]
 UniqueValues = tuple[Any, ...]
@@ -50,9 +51,10 @@ def unique_keys(resource: Resource) -> dict[str, Names]:
     """Return the unique keys whose values a new row has from its client, or from its owner, as `book_id,user_id`."""
     known = {*resource.schemas.create.model_fields} | ({resource.owner} if resource.owner else set())
     table = resource.table
+    members = {column.column: name for name, column in resource.columns.items()}
     found = [constraint.columns for constraint in sorted_constraints(table)]
     found += [index.columns for index in sorted(table.indexes, key=lambda one: str(one.name)) if _is_key(index)]
-    names = [tuple(column.name for column in columns) for columns in found]
+    names = [tuple(members.get(column, "") for column in columns) for columns in found]
     usable = [key for key in names if key and known.issuperset(key) and key != (resource.owner,)]
     return {",".join(key): key for key in usable}
 
@@ -92,7 +94,7 @@ class UpsertVerbs(BatchVerbs[ModelT]):
         keys = [self._unique_values(unit, element, on) for element in elements]
         _reject_repeated(keys, on)
         self.guards.lock_resources(unit, [dict(element.values) for element in elements])
-        stored = self._stored(unit, keys, on)
+        stored = self._stored(unit, keys, on, lock=True)
         existing = [position for position, key in enumerate(keys) if key in stored]
         # Rivals insert in one order, and so never deadlock.
         new = sorted((p for p, key in enumerate(keys) if key not in stored), key=lambda p: _order(keys[p]))
@@ -105,27 +107,32 @@ class UpsertVerbs(BatchVerbs[ModelT]):
         owner = unit.caller.id if unit.caller else None
         return tuple(owner if name == self.resource.owner else element.values[name] for name in on)
 
-    def _stored(self, unit: UnitOfWork, keys: Sequence[UniqueValues], on: Names) -> dict[UniqueValues, Row]:
-        """Return the stored rows with these values, locked; whatever the caller may see."""
-        found = {}
-        for _start, chunk in chunked([key for key in keys if None not in key], columns=len(on)):
-            bound = {
-                numbered(name, n): value for n, key in enumerate(chunk) for name, value in zip(on, key, strict=True)
-            }
-            for row in unit.run(self._stored_statement(on, len(chunk)), bound):
-                found[tuple(row[name] for name in on)] = row
-        return found
+    def _stored(
+        self, unit: UnitOfWork, keys: Sequence[UniqueValues], on: Names, *, lock: bool = False
+    ) -> dict[UniqueValues, Row]:
+        """Return the stored rows with these values; whatever the caller may see.
 
-    def _selecting_stored(self, on: Names, size: int) -> CompiledStatement:
-        """The rows with `size` unique keys, locked in the order of their primary keys. Binds numbered columns."""
-        table = self.table.columns
-        given = values_table({name: table[name].type for name in on}, size, self.dialect)
-        names = dict.fromkeys((*self.resource.key.names, *on, *sorted(self._fixed)))
-        columns = [table[name] for name in names]
-        joined = given.join(self.table, sa.and_(*(table[name] == given.c[name] for name in on)))
-        source = sa.select(*columns).select_from(joined).order_by(*(table[name] for name in self.resource.key.names))
+        One statement locks all of them, in the order of their primary keys. Several would lock them in the order of the
+        request, and rivals would deadlock.
+        """
+        asked = [key for key in keys if None not in key]
+        if not asked:
+            return {}
+        asked = pad_to_power_of_two(asked)
+        bound = {numbered(name, n): value for n, key in enumerate(asked) for name, value in zip(on, key, strict=True)}
         # Rows are locked behind the resources of a `NoOverlap`, which only the change knows.
-        if not self.guards:
+        statement = self._stored_statement(on, len(asked), lock=lock and not self.guards)
+        return {tuple(row[name] for name in on): row for row in unit.run(statement, bound)}
+
+    def _selecting_stored(self, on: Names, size: int, *, lock: bool) -> CompiledStatement:
+        """The rows with `size` unique keys, in the order of their primary keys. Binds numbered columns."""
+        key = self.resource.key.names
+        stored = {name: self.resource.columns[name].column for name in (*key, *on, *sorted(self._fixed))}
+        given = values_table({name: stored[name].type for name in on}, size, self.dialect)
+        columns = [column.label(name) for name, column in stored.items()]
+        joined = given.join(self.table, sa.and_(*(stored[name] == given.c[name] for name in on)))
+        source = sa.select(*columns).select_from(joined).order_by(*(stored[name] for name in key))
+        if lock:
             source = source.with_for_update(of=self.table, key_share=True)
         return CompiledStatement(source, self.dialect, columns=columns)
 
@@ -139,29 +146,40 @@ class UpsertVerbs(BatchVerbs[ModelT]):
         stored: Mapping[UniqueValues, Row],
         on: Names,
     ) -> Sequence[Row]:
-        changes = [
-            (self.key_of(stored[keys[p]]), self._changes(elements[p], stored[keys[p]], position=p, on=on))
-            for p in positions
-        ]
         try:
+            changes = []
+            for number, position in enumerate(positions):
+                with element_error(number):
+                    changes.append(self._keyed_changes(unit, elements[position], stored[keys[position]], on))
             return self.update_many(unit, changes)
         except NotFoundError as error:
             position = positions[error.element or 0]
-            if not self._stored(unit, [keys[position]], on):
+            row = self._stored(unit, [keys[position]], on).get(keys[position])
+            if row is None:
                 raise TransactionRetryError from error  # it was deleted between the two reads
-            raise self._taken(on).element_error(position) from error
+            if not self._sees(unit, row):
+                raise self._taken(on).element_error(position) from error
+            _renumber(error, positions)
+            raise  # a rule of the class looked for something else
         except RowhouseError as error:
             _renumber(error, positions)
             raise
 
-    def _changes(self, element: Element, stored: Row, *, position: int, on: Names) -> Row:
-        """Return the members to set in a stored row. Those that are fixed must be as they are."""
-        for name in element.sent & self._fixed - set(on):
+    def _keyed_changes(self, unit: UnitOfWork, element: Element, stored: Row, on: Names) -> KeyedValues:
+        """Return the key of a stored row and the members to set. Those that are fixed must be as they are."""
+        key = self.key_of(stored)
+        for name in sorted(element.sent & self._fixed - set(on)):
             if element.values[name] != stored[name]:
+                self.lock(unit, key)  # only those who may change the row learn what is stored
                 message = "the row exists, and this member cannot be changed; leave it out"
-                raise InvalidInputError.at("body", name, message=message, kind="create_only").element_error(position)
+                raise InvalidInputError.at("body", name, message=message, kind="create_only")
         changes = {name: element.values[name] for name in element.sent - self._fixed}
-        return changes or {on[0]: stored[on[0]]}
+        return key, changes or {on[0]: stored[on[0]]}
+
+    def _sees(self, unit: UnitOfWork, row: Row) -> bool:
+        """Return whether the row is in the caller's scope."""
+        scope = Predicate(self.scope(unit.caller))
+        return bool(unit.run(self.statements.get(scope), {ROW_KEY: self.key_of(row)}, scope))
 
     def _create(
         self,
@@ -176,7 +194,8 @@ class UpsertVerbs(BatchVerbs[ModelT]):
             with unit.savepoint():
                 return self.create_many(unit, [elements[p].values for p in positions])
         except DuplicateError as error:
-            if self._stored(unit, [keys[p] for p in positions], on):
+            wanted = [keys[p] for p in positions]
+            if not self._stored(unit, wanted, on).keys().isdisjoint(wanted):
                 raise TransactionRetryError from error  # another request was faster: it is a change now
             _renumber(error, positions)
             raise
