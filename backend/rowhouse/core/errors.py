@@ -61,6 +61,7 @@ class RowhouseError(Exception):
     def __init__(self, detail: str | None = None) -> None:
         self.detail = detail or self.default_detail
         self.element: int | None = None
+        self.path: tuple[str | int, ...] = ()
         self.listed: Sequence[Mapping[str, Any]] = ()
         super().__init__(self.detail)
 
@@ -69,20 +70,30 @@ class RowhouseError(Exception):
         self.element = position
         return self
 
+    def inside(self, *path: str | int) -> Self:
+        """Return this error, with the place of an element inside its row, such as `"lines", 1`."""
+        self.path = path
+        return self
+
+    @property
+    def place(self) -> tuple[str | int, ...]:
+        """Where in the body it is: the position in a batch, then the place inside the row."""
+        return self.path if self.element is None else (self.element, *self.path)
+
     def members(self) -> Mapping[str, Any]:
         """Further members of the problem (RFC 9457 §3.2)."""
         return {}
 
     def listing(self, faults: Sequence[Mapping[str, Any]], *, detail: str) -> Self:
         """Return this error for several elements of a batch. `errors` lists these faults."""
-        self.listed, self.detail, self.element = faults, detail, None
+        self.listed, self.detail, self.element, self.path = faults, detail, None, ()
         return self
 
     def faults(self) -> list[Mapping[str, Any]]:
-        """Return the entries of `errors`: for the error of a batch, one with the position of the element."""
-        if self.element is None:
+        """Return the entries of `errors`: one with the place in the body, if that is known."""
+        if not self.place:
             return []
-        return [{"loc": ["body", self.element], "msg": self.detail, "type": self.code}]
+        return [{"loc": ["body", *self.place], "msg": self.detail, "type": self.code}]
 
 
 class InvalidRequestError(RowhouseError):
@@ -243,13 +254,13 @@ class InvalidInputError(RowhouseError):
         self.errors: list[Mapping[str, Any]] = list(errors)
 
     def faults(self) -> list[Mapping[str, Any]]:
-        """Return one entry for each fault, with the position of the element in a batch."""
-        if self.element is None:
+        """Return one entry for each fault, with its place in the body."""
+        if not self.place:
             return self.errors
         inner = [{**fault, "loc": fault["loc"][1:]} for fault in self.errors] or [
             {"loc": [], "msg": self.detail, "type": self.code}
         ]
-        return [{**fault, "loc": ["body", self.element, *fault["loc"]]} for fault in inner]
+        return [{**fault, "loc": ["body", *self.place, *fault["loc"]]} for fault in inner]
 
     @classmethod
     def at(cls, *loc: str | int, message: str, kind: str = "value_error") -> "InvalidInputError":

@@ -59,5 +59,11 @@ def problem_response(error: RowhouseError) -> Response:
     """Return the response for an error."""
     faults = error.listed or error.faults()
     members = {**error.members(), **({"errors": faults} if faults or isinstance(error, InvalidInputError) else {})}
-    detail = error.detail if error.element is None else f"Element {error.element}: {error.detail}"
-    return render(error.status, error.code, detail, error.headers, **members)
+    return render(error.status, error.code, _placed(error), error.headers, **members)
+
+
+def _placed(error: RowhouseError) -> str:
+    """Return the detail of an error behind its place in the body, such as `Element 3, lines 1: …`."""
+    element = [] if error.element is None else [f"Element {error.element}"]
+    place = ", ".join([*element, *([" ".join(map(str, error.path))] if error.path else [])])
+    return f"{place}: {error.detail}" if place else error.detail

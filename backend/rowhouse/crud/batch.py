@@ -19,7 +19,7 @@ from rowhouse.core.errors import (
 from rowhouse.crud.batch_errors import BatchErrors, each_row
 from rowhouse.crud.hooks import ModelT
 from rowhouse.crud.rows import RowVerbs
-from rowhouse.db.compiled import Row
+from rowhouse.db.compiled import EVERYTHING, Row
 from rowhouse.db.integrity import ForeignKeyError
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.history.entries import Action
@@ -157,6 +157,8 @@ class BatchVerbs(RowVerbs[ModelT]):
 
     def _update_chunk(self, unit: UnitOfWork, keys: Sequence[Any], chunk: Sequence[Numbered]) -> dict[Any, Row]:
         """Update rows that set the same columns. If it fails, halve them until the faulty element is found."""
+        if not chunk[0][1]:  # only rows that are related to them change, and they have no timestamp
+            return self._unchanged(unit, [keys[position] for position, _ in chunk])
         bound: Row = {}
         for row, (position, values) in enumerate(chunk):
             bound[numbered(ROW_KEY, row)] = keys[position]
@@ -172,6 +174,12 @@ class BatchVerbs(RowVerbs[ModelT]):
             position, values = chunk[0]
             raise self._named(unit, error, values).element_error(position) from None
         return {self.key_of(row): row for row in rows}
+
+    def _unchanged(self, unit: UnitOfWork, keys: Sequence[Any]) -> dict[Any, Row]:
+        """Return the public columns of rows."""
+        rows = unit.run(self.statements.lock_many(len(keys), EVERYTHING, whole=True), _numbered_keys(keys))
+        names = self.resource.schemas.public_names
+        return {self.key_of(row): {name: row[name] for name in names} for row in rows}
 
     def delete_many(self, unit: UnitOfWork, keys: Sequence[Any]) -> None:
         """Delete rows.

@@ -30,6 +30,7 @@ class Relation:
     """A relation that `expand` follows: the rows of `target` whose column `remote` equals the row's column `local`.
 
     With a `link`, its rows hold the pairs of the two values. Writes replace them by `member`, such as `tag_ids`.
+    If the row `owns` the related rows, its own requests write them, and they are deleted with it.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Relation:
     many: bool
     link: Link | None = None
     member: str | None = None
+    owns: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,11 @@ class Resource:
     def link_members(self) -> Mapping[str, str]:
         """The relation of each member that writes links, such as `tag_ids`."""
         return {one.member: name for name, one in self.relations.items() if one.member is not None}
+
+    @property
+    def owned_members(self) -> tuple[str, ...]:
+        """The relations to rows that a row owns. Each is a member of what creates and changes a row."""
+        return tuple(name for name, one in self.relations.items() if one.owns)
 
     @property
     def records_changes(self) -> bool:

@@ -22,6 +22,7 @@ from sqlmodel import SQLModel
 from rowhouse.core.policy import Policy
 from rowhouse.crud.base import CRUDBase
 from rowhouse.crud.links import with_links
+from rowhouse.crud.owned import with_owned
 from rowhouse.entities.model import plural
 from rowhouse.entities.transition import Transition
 from rowhouse.history.session_events import Tracked, track_session_changes, tracked
@@ -34,11 +35,12 @@ from rowhouse.registration.hand_written import bind, one_method_each
 from rowhouse.registration.index_advice import missing_indexes
 from rowhouse.registration.line import Line
 from rowhouse.registration.name_checks import check_class, check_names, check_references
-from rowhouse.registration.relations import connect, relations_of
+from rowhouse.registration.relations import connect, owning, relations_of
 from rowhouse.registration.router import OPERATIONS, routes_of
 from rowhouse.schemas.columns import RegistrationError, columns_of
 from rowhouse.schemas.derivation import NOTHING, derive
 from rowhouse.schemas.links import LinkMember, with_link_members
+from rowhouse.schemas.owned import OwnedMember, with_owned_members
 
 # Every project has them; `include_accounts` adds the project's own.
 BUILT_IN_ROLES = ("user", "admin")
@@ -201,7 +203,9 @@ class Registry:
             check_database(registration.resource.model, dialect)
         resources = self._related(recording)
         cruds = {
-            path: with_links(self.registrations[path].crud, resource.link_members)(resource, dialect)
+            path: with_owned(with_links(self.registrations[path].crud, resource.link_members), resource.owned_members)(
+                resource, dialect
+            )
             for path, resource in resources.items()
         }
         scopes = {crud.table.fullname: crud.scope for crud in cruds.values()}
@@ -233,9 +237,11 @@ class Registry:
             )
             for path, registration in self.registrations.items()
         }
-        readable = {path for path, registration in self.registrations.items() if "list" in registration.operations}
+        operations = {path: set(registration.operations) for path, registration in self.registrations.items()}
+        readable = {path for path, named in operations.items() if "list" in named}
+        writable = {path for path, named in operations.items() if named >= {"create", "update", "delete"}}
         # Relations lead to resources, which have relations themselves.
-        for path, found in relations_of(declared.values(), readable=readable).items():
+        for path, found in owning(relations_of(declared.values(), readable=readable), writable=writable).items():
             relations[path].update(self._without_ruled_links(found))
         return {path: _with_parameters(resource) for path, resource in declared.items()}
 
@@ -270,7 +276,19 @@ def _with_parameters(resource: Resource) -> Resource:
         for one in resource.relations.values()
         if one.member is not None
     }
-    return replace(resource, parameters=parameters, schemas=with_link_members(resource.schemas, members))
+    schemas = with_owned_members(with_link_members(resource.schemas, members), _owned(resource))
+    return replace(resource, parameters=parameters, schemas=schemas)
+
+
+def _owned(resource: Resource) -> dict[str, OwnedMember]:
+    """Return the members of writes whose elements are rows that a row owns."""
+    found = {}
+    for name in resource.owned_members:
+        one = resource.relations[name]
+        schema = resource.name + "".join(word.capitalize() for word in name.split("_"))
+        target = one.target
+        found[name] = OwnedMember(schema, target.model, target.columns, target.schemas, one.remote, target.path)
+    return found
 
 
 def build(registries: Sequence[Registry], dialect: sa.Dialect) -> BuiltRegistries:

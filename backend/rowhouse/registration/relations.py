@@ -7,7 +7,7 @@ that refers to it. Only public columns make relations, so that `expand` shows no
 
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -66,6 +66,33 @@ def relations_of(resources: Iterable[Resource], *, readable: Container[str]) -> 
     return related
 
 
+def owning(
+    related: Mapping[str, Mapping[str, Relation]], *, writable: Container[str]
+) -> dict[str, dict[str, Relation]]:
+    """Return the relations of each resource. They own only rows whose own requests create, change and delete them.
+
+    A relation of a cycle owns none, because a row would own itself.
+    """
+    targets = {path: {one.target.path for one in relations.values() if one.owns} for path, relations in related.items()}
+    return {
+        path: {
+            name: replace(one, owns=one.owns and one.target.path in writable and not _leads(targets, one, path))
+            for name, one in relations.items()
+        }
+        for path, relations in related.items()
+    }
+
+
+def _leads(targets: Mapping[str, Iterable[str]], relation: Relation, path: str) -> bool:
+    """Return whether the owned rows of a relation own, directly or not, rows of the resource at `path`."""
+    seen, waiting = set[str](), [relation.target.path]
+    while waiting:
+        one = waiting.pop()
+        seen.add(one)
+        waiting += [other for other in targets[one] if other not in seen]
+    return path in seen
+
+
 def connect(cruds: Mapping[str, CRUDBase[Any]]) -> None:
     """Give each entity the rows that its relations lead to."""
     by_table = {crud.table.fullname: crud for crud in cruds.values()}
@@ -100,7 +127,19 @@ def _direct(resource: Resource, target: Resource, found: RelationshipProperty[An
     near, far = _shown(resource, local), _shown(target, remote)
     if not _is_equality(found.primaryjoin, local, remote) or near is None or far is None:
         return None
-    return Relation(found.key, near, target, far, many=bool(found.uselist))
+    many = bool(found.uselist)
+    owns = many and found.cascade.delete_orphan and _is_key(local) and _has_keys(target, far)
+    return Relation(found.key, near, target, far, many=many, owns=owns)
+
+
+def _has_keys(target: Resource, reference: str) -> bool:
+    """Return whether elements of a request can name the rows of an owner.
+
+    If the owner of a row is an account, the server sets it.
+    """
+    keys = [name for name in target.key.names if name != reference]
+    settable = target.schemas.create.model_fields
+    return reference != target.owner and (len(keys) == 1 or (bool(keys) and settable.keys() >= set(keys)))
 
 
 def _linked(resource: Resource, target: Resource, found: RelationshipProperty[Any]) -> Relation | None:

@@ -197,7 +197,7 @@ def _delete(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
     return generated_route(
         resource, "/{id}", policy=resource.write, work=endpoints.delete_row, writes=True, methods=["DELETE"],
         status_code=204, operation_id=f"delete_{name}", summary=f"Delete {one_row(resource)}",
-        response_model=None, description="Delete the row. It stays if other rows refer to it.",
+        response_model=None, description=f"Delete the row. It stays if other rows refer to it.{_with_owned(resource)}",
         openapi_extra={"parameters": [IF_MATCH]},
         responses=problem_responses(401, 403, 404, 409, 412, 422, 503),
     )  # fmt: skip
@@ -208,10 +208,16 @@ def _delete_batch(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
     return generated_route(
         resource, "/batch", policy=resource.write, work=endpoints.delete_rows, writes=True, methods=["DELETE"],
         status_code=204, operation_id=f"delete_{name}", summary=f"Delete many {name.replace('_', ' ')}",
-        response_model=None, description=f"Delete 1 to {MAX_BATCH:,} rows, all or none.",
+        response_model=None, description=f"Delete 1 to {MAX_BATCH:,} rows, all or none.{_with_owned(resource)}",
         openapi_extra=Deferred(lambda: {"parameters": [_ids(resource)]}),
         responses=problem_responses(401, 403, 404, 409, 422, 503),
     )  # fmt: skip
+
+
+def _with_owned(resource: Resource) -> str:
+    """Return the sentence about the rows that are deleted with a row."""
+    names = " and ".join(resource.owned_members)
+    return f" Its {names} are deleted with it." if names else ""
 
 
 def _ids(resource: Resource) -> dict[str, Any]:

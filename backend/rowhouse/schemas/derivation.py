@@ -6,7 +6,7 @@ null and a missing member. `Field(exclude=True)` leaves a member out of response
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -90,13 +90,7 @@ def derive(
     public = [c for c in columns.values() if c.is_public]
     name = model.__name__
     words = honoured_words(model)
-    left_out = {"rowhouse_left_out": LEAVE_OUT} if any(c.is_filled for c in settable) else {}
-    create = build_model(
-        f"{name}Create",
-        {c.name: _create_member(c, keys) for c in settable},
-        __config__=ConfigDict(**STRICT, **words),
-        __validators__=field_validators(model, {c.name for c in settable}) | left_out,
-    )
+    create = creation_of(f"{name}Create", model, settable, keys=keys)
     members = {
         c.name: (Union[c.nullable_annotation, MISSING], described(c, MISSING))  # noqa: UP007  runtime values
         for c in updatable
@@ -120,6 +114,19 @@ def derive(
     return Schemas(create, update, batch_update, put, answer, _whole_row(model, columns), names, row_type)
 
 
+def creation_of(
+    name: str, model: type[SQLModel], columns: Sequence[Column], *, keys: Sequence[Column]
+) -> type[BaseModel]:
+    """Return the schema of a new row with these columns. `keys` are those of the class."""
+    left_out = {"rowhouse_left_out": LEAVE_OUT} if any(c.is_filled for c in columns) else {}
+    return build_model(
+        name,
+        {c.name: _create_member(c, keys) for c in columns},
+        __config__=ConfigDict(**STRICT, **honoured_words(model)),
+        __validators__=field_validators(model, {c.name for c in columns}) | left_out,
+    )
+
+
 def build_model(name: str, members: Mapping[str, Any], **options: Any) -> type[BaseModel]:
     """Call pydantic's `create_model` with a mapping of members."""
     create: Any = create_model
@@ -132,7 +139,7 @@ def described(column: Column, default: Any) -> Any:
     return Field(default, **_described(column))
 
 
-def _create_member(column: Column, keys: list[Column]) -> tuple[Any, Any]:
+def _create_member(column: Column, keys: Sequence[Column]) -> tuple[Any, Any]:
     """Return the annotation and the field of a member of Create."""
     if column not in keys:
         return _create_value(column)

@@ -1,0 +1,1 @@
+"""Entities that own the rows of others, for nested writes."""
