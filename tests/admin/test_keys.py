@@ -3,25 +3,18 @@
 from collections.abc import Iterator
 
 import pytest
-from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from rowhouse.core.settings import Settings
 from tests.admin.browser import Browser
-from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET, sign_in, unique
+from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in, unique
 from tests.databases import Databases
-from tests.fast_client import QuickClient
-from tests.sample_entities.keys.main import create_app
-from tests.sample_entities.keys.models import metadata
+from tests.sample_entities.opened import open_keys
 
 
 @pytest.fixture(scope="module")
 def client(databases: Databases, backend: str) -> Iterator[TestClient]:
     """The application, signed in as administrator."""
-    url = databases.prepared(backend, "keys", metadata.create_all)
-    password = SecretStr(ADMIN_PASSWORD)
-    settings = Settings(database_url=url, admin_email=ADMIN_EMAIL, admin_password=password, **QUIET)
-    with QuickClient(create_app(settings)) as client:
+    with open_keys(databases, backend) as client:
         client.headers.update(sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD))
         yield client
 

@@ -66,17 +66,17 @@ def test_hints_say_what_a_document_cannot() -> None:
         pairs=(("low", "high"), ("from_day", "to_day")),
         bounds={"share": {"minimum": 7, "maximum": 8}},
         targets={"chief": "/people"},
-        sets_key=True,
+        parts={"chief": 1},
     )
     said = {"Stay": {"code": lambda number: f"no {number}", "at": "08:00:00"}}
     bodies = Bodies(document, {}, hints={"StayCreate": hints}, said=said)
     schema = {"$ref": "#/components/schemas/StayCreate"}
-    made = [bodies.generate(schema, refer=lambda path: f"a key of {path}", start=START) for _ in range(50)]
+    made = [bodies.generate(schema, refer=lambda path: ("a", f"key of {path}"), start=START) for _ in range(50)]
     assert all(body["low"] < body["high"] and body["from_day"] < body["to_day"] for body in made)
     assert {body["share"] for body in made} == {7, 8}
     for name in ("serial", "from_day", "code"):
         assert len({body[name] for body in made}) == 50
-    assert {(body["chief"], body["at"]) for body in made} == {("a key of /people", "08:00:00")}
+    assert {(body["chief"], body["at"]) for body in made} == {("key of /people", "08:00:00")}
     assert all(isinstance(body["id"], int) for body in made)
 
 

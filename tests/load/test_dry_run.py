@@ -12,10 +12,13 @@ from rowhouse.load.hints import hints_of
 from rowhouse.load.operations import Api, UncallableOperationError
 from rowhouse.load.virtual_user import VirtualUser
 from tests.conftest import ADMIN_EMAIL
+from tests.databases import Databases
 from tests.fast_hashing import cheapen
 from tests.load.load_steps import RecordingSender, administrator
 from tests.openapi_documents import Document
+from tests.sample_entities.keys.main import registry as keys_registry
 from tests.sample_entities.odd.registry import registry
+from tests.sample_entities.opened import open_keys
 
 # The requests are the same on both databases, so one database is enough; the product's test uses the other one.
 ON_POSTGRESQL = pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
@@ -79,3 +82,17 @@ def test_a_wrong_password_of_the_administrator_is_an_error(sample_client: TestCl
         dry_run(Api(document(sample_client)), send=send, administrator=wrong)
     assert send.valid == set()
     assert len(send.errors) == 1
+
+
+@ON_SQLITE
+def test_rows_of_any_key_are_called(backend: str, databases: Databases) -> None:
+    """Texts, dates, UUIDs, several members, set by the server or by clients; references to two of them."""
+    with open_keys(databases, backend) as client:
+        api, admin = Api(document(client), hints_of([keys_registry])), administrator()
+        learned = dry_run(api, send=sender(client), administrator=admin)
+        send = RecordingSender(client)
+        user = VirtualUser(api, learned, send=send, administrator=admin)
+        for operation in reversed(api.operations):
+            user.call(operation)
+        assert send.errors == []
+        assert send.valid == set(api.by_label)

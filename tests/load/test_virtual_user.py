@@ -169,6 +169,16 @@ def test_a_row_is_deleted_before_it_is_restored() -> None:
     assert sent == ["POST /things", *["DELETE /things/{id}", "POST /things/{id}/restore"] * 2]
 
 
+def test_a_row_without_a_key_cannot_be_referred_to() -> None:
+    """The message names the collection."""
+    api = Api(DOCUMENT)
+    learned = Learned(roles=dict.fromkeys(api.by_label, ANONYMOUS))
+    empty = Response(status=201, content=b'{"title": "no key"}')
+    user = VirtualUser(api, learned, send=lambda _request: empty, administrator=administrator())
+    with pytest.raises(LookupError, match=f"a row of {THINGS} has no key in the response"):
+        user.call(api.by_label["POST /votes"])
+
+
 class BatchApi:
     """A collection of pairs that a batch creates. A second pair of one thing is the first one, as in a cart."""
 

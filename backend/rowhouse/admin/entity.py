@@ -17,6 +17,7 @@ from rowhouse.entities.transition import Transition, shown
 from rowhouse.query.keys import KEY_SEPARATOR, PART_SEPARATOR, quoted
 from rowhouse.query.resource import Relation, Resource
 from rowhouse.registration.registry import Registry
+from rowhouse.registration.router import possible_operations
 from rowhouse.schemas.columns import Column
 
 Row = Mapping[str, Any]
@@ -178,7 +179,7 @@ def entities_of(
             api_path = f"{registry.prefix}/{path}"
             slug = _free_slug(path, {one.slug for one in found} | PAGES, registry.prefix)
             has_deleted = f"{api_path}/deleted" in paths
-            part.append(Entity(slug, api_path, resource, frozenset(line.operations), has_deleted))
+            part.append(Entity(slug, api_path, resource, possible_operations(line.operations, resource), has_deleted))
         _refer(part)
         found += part
     return found

@@ -8,6 +8,8 @@ from rowhouse.core.problems import PROBLEM_MEDIA_TYPE
 
 # The extension that states an operation's service level objective, in milliseconds.
 SLO = "x-slo-ms"
+# The members of a row that are its key, in the parameter `id` of a path, where they are not `id`.
+KEY_MEMBERS = "x-key"
 # The extension that states the column of a step, the states from which it starts, the one to which it leads, and the
 # initial state of a new row.
 TRANSITION = "x-transition"

@@ -10,8 +10,9 @@ import random
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from rowhouse.load.hints import NO_HINTS, Hints
@@ -45,6 +46,8 @@ class Context:
     number: int
     start: datetime
     refer: Refer
+    # The key of the row that the body is about, by its members.
+    key: Mapping[str, Any] = field(default_factory=dict)
     hints: Hints = NO_HINTS
     said: Mapping[str, Any] = field(default_factory=dict)
 
@@ -55,11 +58,7 @@ class Context:
 
     def of(self, name: str, hints: Hints, said: Mapping[str, Any]) -> "Context":
         """Return the context of a member."""
-        return Context(name=name, number=self.number, start=self.start, refer=self.refer, hints=hints, said=said)
-
-
-# Stands for the row that a body itself is about: the elements of a batch name theirs.
-OWN_ROW = ""
+        return replace(self, name=name, hints=hints, said=said)
 
 
 class Bodies:
@@ -92,15 +91,22 @@ class Bodies:
         return next(self._numbers)
 
     def generate(
-        self, schema: Schema, *, refer: Refer, start: datetime, name: str = "", number: int | None = None
+        self,
+        schema: Schema,
+        *,
+        refer: Refer,
+        start: datetime,
+        name: str = "",
+        number: int | None = None,
+        key: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Return a valid value for a body or for the parameter `name`.
+        """Return a valid value for a body or for the parameter `name`. `key` has the members of a row's key.
 
         Raises:
             UnsupportedSchemaError: the schema is not understood.
         """
         number = self.next_number() if number is None else number
-        return self._value(schema, Context(name=name, number=number, start=start, refer=refer))
+        return self._value(schema, Context(name=name, number=number, start=start, refer=refer, key=key or {}))
 
     def _value(self, schema: Schema, context: Context) -> Any:
         found = {**self._values.resolve(schema), **context.hints.bounds.get(context.name, {})}
@@ -126,7 +132,7 @@ class Bodies:
         if kind in ("integer", "number") and not is_unique:
             number = context.number % STEPS
         elif kind in ("date", "time", "duration"):
-            number = context.number % DAYS
+            number %= DAYS
         try:
             return self._values.value(_known(schema, context), number, is_unique=True)
         except UnguessableError as error:
@@ -136,10 +142,14 @@ class Bodies:
         """Return an object without the members that refer to a row if there is none."""
         schema_name = schema.get("$ref", "").rpartition("/")[2]
         hints = self._hints.get(schema_name, NO_HINTS)
-        said = self._said.get(hints.name or re.sub("(Create|Update|Batch)+$", "", schema_name), {})
+        said = self._said.get(hints.name or re.sub("(Create|Update|Batch|Put)+$", "", schema_name), {})
+        # The members of one reference of several columns are those of one row.
+        whole = replace(context, refer=cache(context.refer))
         members = {}
         for name, member in found["properties"].items():
-            value = self._member(member, context.of(name, hints, said))
+            if context.key and name in hints.fixed:
+                continue
+            value = self._member(member, (whole if name in hints.parts else context).of(name, hints, said))
             if value is not None:
                 members[name] = value
             elif name in found.get("required", ()):
@@ -152,11 +162,12 @@ class Bodies:
         if name in context.said:
             value = context.said[name]
             return value(next(self._serials)) if callable(value) else value
-        if name == "id" and not context.hints.sets_key:
-            return context.refer(OWN_ROW)
+        if name in context.key:
+            return context.key[name]
         if name in context.hints.targets or name in self._targets:
             target = context.hints.targets.get(name, self._targets.get(name))
-            return context.refer(target) if target else None
+            key: Any = context.refer(target) if target else None
+            return key[context.hints.parts[name]] if key is not None and name in context.hints.parts else key
         return self._own_value(schema, context)
 
     def _own_value(self, schema: Schema, context: Context) -> Any:

@@ -24,7 +24,8 @@ class Hints:
     """The rules of one entity.
 
     `name` is its class, `targets` the collection that a member refers to (None: no row is known), `conflicts` the codes
-    of its `NoOverlap`s. `sets_key`: a client chooses the `id`.
+    of its `NoOverlap`s. A member in `parts` refers to a key of several columns, to the one at that position. A change
+    of a row names no member in `fixed`: it is set when the row is created.
     """
 
     name: str = ""
@@ -32,8 +33,9 @@ class Hints:
     pairs: Pairs = ()
     bounds: Mapping[str, Schema] = field(default_factory=dict)
     targets: Mapping[str, str | None] = field(default_factory=dict)
+    parts: Mapping[str, int] = field(default_factory=dict)
+    fixed: frozenset[str] = frozenset()
     conflicts: frozenset[str] = frozenset()
-    sets_key: bool = False
 
 
 NO_HINTS = Hints()
@@ -57,29 +59,40 @@ def hints_of(registries: Sequence[Registry]) -> dict[str, Hints]:
 def _named(registration: Registration, collections: Mapping[str, str]) -> Iterator[tuple[str, Hints]]:
     resource = registration.resource
     rules = rules_for(resource)
-    # A member that refers to anything but the key of a collection is left out.
+    # A member that refers to anything but the key of a collection is left out. A longer reference holds shorter ones.
+    references = sorted(rules.references, key=lambda reference: len(reference.local))
     targets = {
         name: collections.get(reference.table.key) if _is_key(reference) else None
-        for reference in rules.references
+        for reference in references
         for name in reference.local
     }
-    create = resource.schemas.create
     hints = Hints(
         name=resource.name,
         unique=rules.unique,
         pairs=rules.pairs,
         bounds=rules.bounds,
         targets=targets,
+        parts={name: position for reference in references for name, position in _parts(reference)},
         conflicts=frozenset(rule.error.code for rule in rules_of(resource.table)),
     )
-    yield create.__name__, replace(hints, sets_key="id" in create.model_fields)
+    yield resource.schemas.create.__name__, hints
     yield resource.schemas.update.__name__, hints
     yield f"{resource.name}BatchUpdate", hints
+    if resource.schemas.put is not None:
+        fixed = set(resource.schemas.put.model_fields) - {*resource.schemas.update.model_fields, *resource.key.names}
+        yield resource.schemas.put.__name__, replace(hints, fixed=frozenset(fixed))
 
 
 def _is_key(reference: Reference) -> bool:
-    """Return whether a reference is one member that names a row by its key."""
-    return len(reference.local) == 1 and reference.remote == tuple(reference.table.primary_key.columns.keys())
+    """Return whether a reference names a row by its key."""
+    return set(reference.remote) == {column.name for column in reference.table.primary_key}
+
+
+def _parts(reference: Reference) -> Iterator[tuple[str, int]]:
+    """Yield the members of a reference to a key of several columns, with the position of their column in the key."""
+    if len(reference.local) > 1 and _is_key(reference):
+        order = [column.name for column in reference.table.primary_key]
+        yield from zip(reference.local, map(order.index, reference.remote), strict=True)
 
 
 def project_hints() -> dict[str, Hints]:

@@ -9,9 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
+from urllib.parse import quote
 
-from rowhouse.core.openapi import resolved
+from rowhouse.core.openapi import KEY_MEMBERS, resolved
 from rowhouse.load.hints import Hints
+from rowhouse.query.keys import KEY_SEPARATOR, PART_SEPARATOR, quoted, written
 
 DEFAULT_PREFIX = "/api/v1"
 # The paths of accounts below the prefix (docs/contract.md §6).
@@ -116,7 +118,7 @@ class Operation:
     def path_of(self, key: object) -> str:
         """Return the path with the key of a row in it."""
         before, _, after = self.path.partition("{")
-        return f"{before}{key}{after.partition('}')[2]}" if after else before
+        return f"{before}{quote(key_text(key), safe='')}{after.partition('}')[2]}" if after else before
 
 
 class Api:
@@ -157,6 +159,13 @@ class Api:
         for member, schema in _expanded(document):
             if schema in gets:
                 self.targets.setdefault(member, gets[schema])
+        # The members of a row that are its key, by collection, where it is not `id`.
+        self._keys = {
+            operation.collection: tuple(parameter[KEY_MEMBERS])
+            for operation in self.operations
+            for parameter in document["paths"][operation.path][operation.method.lower()].get("parameters", ())
+            if KEY_MEMBERS in parameter
+        }
         self._previous_steps = _previous_steps(self.operations)
         errors = [f"{operation.label}: {text}" for operation in self.operations for text in self._errors(operation)]
         if errors or not self.operations:
@@ -172,6 +181,18 @@ class Api:
         body = schemas.get(operation.body.get("$ref", "").rpartition("/")[2], operation.body)
         role = body.get("properties", {}).get("role", {})
         return tuple(role.get("enum", [role["const"]] if "const" in role else []))
+
+    def key_of(self, collection: str, row: Any) -> object | None:
+        """Return the key of a row, a tuple if it has several members; None for a body that is no row."""
+        names = self._keys.get(collection, ("id",))
+        if not isinstance(row, dict) or not row.keys() >= set(names):
+            return None
+        return row[names[0]] if len(names) == 1 else tuple(row[name] for name in names)
+
+    def members_of(self, collection: str, key: object) -> dict[str, object]:
+        """Return the members of a key."""
+        names = self._keys.get(collection, ("id",))
+        return dict(zip(names, key if isinstance(key, tuple) else (key,), strict=True))
 
     def create_of(self, collection: str) -> Operation | None:
         """Return the operation that creates a row of the collection."""
@@ -227,6 +248,18 @@ class Api:
             yield f"no operation creates rows of {operation.collection}, and the load test deletes only its own"
         elif operation.restores_row and self.delete_of(operation.collection) is None:
             yield f"no operation deletes rows of {operation.collection}, so there is none to restore"
+
+
+def key_text(key: object) -> str:
+    """Return a key as a path has it, not encoded yet."""
+    return PART_SEPARATOR.join(quoted(written(part)) for part in key) if isinstance(key, tuple) else written(key)
+
+
+def keys_text(keys: Sequence[object]) -> str:
+    """Return keys as the parameter `ids` has them."""
+    if any(isinstance(key, tuple) for key in keys):
+        return KEY_SEPARATOR.join(map(key_text, keys))
+    return PART_SEPARATOR.join(quoted(key_text(key)) for key in keys)
 
 
 class OperationShuffle:

@@ -29,8 +29,8 @@ from rowhouse.load.accounts import (
     UnexpectedResponseError,
     send_checked,
 )
-from rowhouse.load.bodies import OWN_ROW, SLOT_LENGTH, Bodies
-from rowhouse.load.operations import ELEMENTS, FORM, LOGIN, Api, Operation, Schema
+from rowhouse.load.bodies import SLOT_LENGTH, Bodies
+from rowhouse.load.operations import ELEMENTS, FORM, LOGIN, Api, Operation, Schema, keys_text
 from rowhouse.load.profile import Profile
 
 ANONYMOUS, ADMIN = "anonymous", "admin"
@@ -70,7 +70,10 @@ class Learned:
 
 @dataclass(frozen=True)
 class Row:
-    """The key of a row, when it was known to exist (monotonic, in seconds), and whether this user created it."""
+    """The key of a row, a tuple if it has several members.
+
+    When it was known to exist (monotonic, in seconds), and whether this user created it.
+    """
 
     key: object
     known_at: float
@@ -201,7 +204,8 @@ class VirtualUser:
         """Remember the rows of a response, for the operations that take one."""
         body, rows = response.json(), self._rows[collection]
         created = body if isinstance(body, list) else [body]
-        keys = [row["id"] for row in created if isinstance(row, dict) and "id" in row]
+        found = (self._api.key_of(collection, row) for row in created)
+        keys = [key for key in found if key is not None]
         if len(set(keys)) < len(keys):
             self._learned.merged.add(collection)
         known = {row.key for row in rows}
@@ -228,16 +232,27 @@ class VirtualUser:
         """Create a row that begins in the next minutes. It refers to new rows, so its slot is free."""
         self._references.clear()
         self._slots = itertools.repeat(datetime.now(UTC) + SOON_FROM)
-        key = self._create(collection).json()["id"]
+        key = self._key_in(collection, self._create(collection).json())
         self._slots = _slots()
         return Row(key, time.monotonic())
+
+    def _key_in(self, collection: str, row: Any) -> object:
+        """Return the key of a row of a response.
+
+        Raises:
+            LookupError: it has none.
+        """
+        key = self._api.key_of(collection, row)
+        if key is None:
+            raise LookupError(f"a row of {collection} has no key in the response")
+        return key
 
     def _create_some(self, collection: str) -> list[object]:
         """Create rows, a batch if possible, and return their keys."""
         operation = self._api.batch_create_of(collection)
         if operation is None:
-            return [self._create(collection).json()["id"]]
-        return [row["id"] for row in self._request_row(operation).json()]
+            return [self._key_in(collection, self._create(collection).json())]
+        return [self._key_in(collection, row) for row in self._request_row(operation).json()]
 
     def _delete(self, collection: str, row: Row) -> None:
         self._request_row(self._api.delete_of(collection), row)
@@ -247,13 +262,11 @@ class VirtualUser:
         if collection not in self._listed:
             operation = self._api.list_of(collection)
             page = self._request(operation).json() if operation is not None else {}
-            self._listed[collection] = [item["id"] for item in page.get("items", ())]
+            self._listed[collection] = [self._key_in(collection, item) for item in page.get("items", ())]
         return self._listed[collection]
 
-    def _refer(self, collection: str, *, afresh: bool, row: Row | None) -> object:
+    def _refer(self, collection: str, *, afresh: bool) -> object:
         """Return the key of a row to refer to, which this user never deletes; None while it is being created."""
-        if collection == OWN_ROW:
-            return row.key if row else None
         if self._api.create_of(collection) is None:
             keys = self._keys_of(collection)
             return random.choice(keys) if keys else None
@@ -318,7 +331,7 @@ class VirtualUser:
             headers["Content-Type"] = str(operation.media_type)
         query = {name: generate(schema, name=name) for name, schema in operation.query.items()} | self._page(operation)
         if rows and IDS in query:
-            query[IDS] = ",".join(str(row.key) for row in rows)
+            query[IDS] = keys_text([row.key for row in rows])
         path = operation.path_of(rows[0].key if rows else "")
         age = max((time.monotonic() - row.known_at for row in rows), default=0.0)
         is_foreign = not self._is_alone and any(not row.is_own for row in rows)
@@ -344,8 +357,9 @@ class VirtualUser:
         learned, collection = self._learned, operation.collection
         is_merged = collection in learned.merged and self._api.elements_of(operation) > 1
         afresh = collection in learned.unique_pairs or is_merged
-        refer = partial(self._refer, afresh=afresh, row=rows[0] if rows else None)
-        return partial(self._bodies.generate, refer=refer, start=self._next_slot())
+        key = self._api.members_of(collection, rows[0].key) if rows else None
+        refer = partial(self._refer, afresh=afresh)
+        return partial(self._bodies.generate, refer=refer, start=self._next_slot(), key=key)
 
     def _body(self, operation: Operation, generate: Callable[..., Any], rows: Sequence[Row]) -> str | None:
         if operation.body is None:

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 from starlette.types import Receive, Scope, Send
 
-from rowhouse.core.openapi import SLO, response_header
+from rowhouse.core.openapi import KEY_MEMBERS, SLO, response_header
 from rowhouse.core.policy import Policy
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.model import plural, singular_snake, with_article
@@ -197,7 +197,8 @@ def _path_parameter(resource: Resource) -> dict[str, Any]:
         description = f"The key of the row: {resource.key.label}, separated by a comma."
     elif resource.key.label != "id":
         description = f"The {resource.key.label} of the row."
-    return {"name": "id", "in": "path", "required": True, "description": description, "schema": schema}
+    described = {"name": "id", "in": "path", "required": True, "description": description, "schema": schema}
+    return described if resource.key.label == "id" else {**described, KEY_MEMBERS: list(resource.key.names)}
 
 
 def path_key(resource: Resource) -> Any:

@@ -62,10 +62,21 @@ def routes_of(
     """
     endpoints = (HistoryEndpoints if resource.records_changes else Endpoints)(resource, crud, expansions, embedded)
     endpoints.creates = "create" in operations
-    named = [name for name in OPERATIONS if name in operations]
+    named = [name for name in OPERATIONS if name in possible_operations(operations, resource)]
     routes = [build(resource, endpoints) for name in named for build in _BUILDERS[name]]
     routes += [_step(resource, endpoints, transition) for transition in resource.steps]
     return routes + history_routes(declared, endpoints) if isinstance(endpoints, HistoryEndpoints) else routes
+
+
+def possible_operations(operations: Iterable[str], resource: Resource) -> frozenset[str]:
+    """Return these operations without those that could never succeed: a change where every member is fixed.
+
+    A PUT stays where it creates the row.
+    """
+    found = frozenset(operations)
+    if resource.schemas.update.model_fields:
+        return found
+    return found - ({"update"} if resource.schemas.put is not None and "create" in found else {"update", "put"})
 
 
 def _list(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from rowhouse.auth.models import ADMINISTRATOR, caller_of
 from rowhouse.core.policy import Policy
 from rowhouse.entities.model import Mark
+from rowhouse.registration.router import possible_operations
 from rowhouse.testing.accounts import Headers
 from rowhouse.testing.bodies.maker import Bodies, Row
 from rowhouse.testing.bodies.values import Schema, Values
@@ -49,7 +50,7 @@ class EntityClient:
 
     def has(self, *operations: str) -> bool:
         """Return whether the entity has these operations."""
-        return set(operations) <= set(self.registration.operations)
+        return set(operations) <= possible_operations(self.registration.operations, self.resource)
 
     @property
     def document(self) -> Document:
