@@ -82,13 +82,13 @@ def members(document: Document) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def test_every_example_fits_its_schema(document: Document) -> None:
     """By an independent validator."""
-    found = 0
-    for name, schema in members(document):
-        for example in schema["examples"]:
-            errors = list(Draft202012Validator({**schema, "components": document["components"]}).iter_errors(example))
-            assert errors == [], (name, example)
-            found += 1
-    assert found > 50
+    shown = dict(members(document))
+    assert len(shown) > 50
+    # One validator for all: each takes the time of reading the whole document.
+    every = Draft202012Validator({"properties": shown, "components": document["components"]})
+    for position in range(max(len(schema["examples"]) for schema in shown.values())):
+        values = {name: s["examples"][position] for name, s in shown.items() if len(s["examples"]) > position}
+        assert [(error.instance_path, error.message) for error in every.iter_errors(values)] == []
     for component in ("Problem", "Fault"):
         schema = {**document["components"]["schemas"][component], "components": document["components"]}
         assert Draft202012Validator(schema).is_valid(schema["examples"][0])
