@@ -55,6 +55,7 @@ class Area(Base, table=True):
     spoken: str = Field(sa_column=sa.Column(sa.String(9), default=sa.func.lower("ABC"), nullable=False))
     touched: datetime | None = Field(default=None, sa_column_kwargs={"onupdate": now})
     needed: int | None = Field(default=None, nullable=False)
+    count: int = 0
 
 
 class Address(BaseModel):
@@ -198,6 +199,16 @@ def test_what_the_database_fills(client: TestClient) -> None:
     assert "area" not in schema["properties"]
 
 
+def test_a_column_may_have_the_name_of_an_aggregate(client: TestClient) -> None:
+    """Then it is no group, because the groups have a member of that name, but it adds up."""
+    rows = [client.post("/api/v1/areas", json={"needed": 3, "count": count}).json()["id"] for count in (2, 5)]
+    query = {"id__in": ",".join(map(str, rows)), "count": "", "sum": "count", "sort": "count"}
+    told = client.get("/api/v1/areas/aggregate", params=query)
+    assert told.json()["items"] == [{"count": 2, "sum": {"count": 7}}]
+    told = client.get("/api/v1/areas/aggregate", params={"group_by": "count"})
+    assert (told.status_code, told.json()["errors"][0]["loc"][:2]) == (422, ["query", "group_by"])
+
+
 def test_typed_documents(client: TestClient) -> None:
     """A model, dates, decimals and a set are validated, stored as JSON, and shown as the document says."""
     ids = ["0b6b3d5e-7d6a-4d5b-8f2c-1f0f5d2a9c11"]
@@ -244,6 +255,9 @@ def test_a_stored_value_that_the_class_does_not_know(client: TestClient) -> None
     shown = client.get(f"/api/v1/visits/{row['id']}")
     assert (shown.status_code, shown.json()["state"], shown.json()["level"]) == (200, "bad", "9")
     assert client.get("/api/v1/visits").status_code == 200
+    client.post("/api/v1/visits", json={"with_zone": at, "without": at, "level": 2})
+    groups = client.get("/api/v1/visits/aggregate", params={"group_by": "level"}).json()["items"]
+    assert [group["level"] for group in groups][-2:] == [2, "9"]
 
 
 def test_words_of_pydantic(client: TestClient) -> None:

@@ -160,7 +160,8 @@ def _require_answered(query: AggregateQuery) -> None:
 
 def is_number(column: Column) -> bool:
     """Return whether a column has sums and averages."""
-    return column.type.declared[0] in (int, float, Decimal) and isinstance(column.column.type, sa.Integer | sa.Numeric)
+    kinds = sa.Integer | sa.Numeric | sa.Float
+    return column.type.declared[0] in (int, float, Decimal) and isinstance(column.column.type, kinds)
 
 
 def _groups(column: Column) -> Iterator[Group]:

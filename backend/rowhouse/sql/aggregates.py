@@ -173,6 +173,11 @@ def _sorted(rows: Sequence[AggregateRow], name: str, *, descending: bool) -> lis
         found = row.count if name == COUNT else row.groups.get(name, row.values.get(name))
         return found.value if isinstance(found, Enum) else found
 
-    full = sorted((row for row in rows if value(row) is not None), key=value, reverse=descending)
+    def order(row: AggregateRow) -> tuple[bool, Any]:
+        """A stored text that is no member of an enum of numbers comes after the members."""
+        found = value(row)
+        return isinstance(found, str), found
+
+    full = sorted((row for row in rows if value(row) is not None), key=order, reverse=descending)
     empty = [row for row in rows if value(row) is None]
     return [*empty, *full] if descending else [*full, *empty]
