@@ -44,6 +44,7 @@ FOLLOWED_ON_BOTH = {
     "test_first_administrator.py",
     "test_fixtures.py",
     "test_integrity.py",
+    "test_long_references.py",
     "test_native_enum_operation.py",
     "test_no_overlap_operation.py",
     "test_postgresql.py",

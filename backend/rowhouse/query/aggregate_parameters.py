@@ -23,6 +23,7 @@ from rowhouse.schemas.columns import Column
 from rowhouse.schemas.field_types import Filtering
 
 MAX_GROUPS, MAX_GROUP_COLUMNS, MAX_SORT = 1000, 4, 8
+NUMBERS = (sa.Integer, sa.Numeric, sa.Float)
 UNITS = ("day", "month", "year")
 TEXTS = {
     "sum": "Columns whose sum to return, separated by commas.",
@@ -160,8 +161,7 @@ def _require_answered(query: AggregateQuery) -> None:
 
 def is_number(column: Column) -> bool:
     """Return whether a column has sums and averages."""
-    kinds = sa.Integer | sa.Numeric | sa.Float
-    return column.type.declared[0] in (int, float, Decimal) and isinstance(column.column.type, kinds)
+    return column.type.declared[0] in (int, float, Decimal) and isinstance(column.column.type, NUMBERS)
 
 
 def _groups(column: Column) -> Iterator[Group]:

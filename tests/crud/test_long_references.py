@@ -1,0 +1,111 @@
+"""Foreign keys of two columns: broken ones, and those that lead to rows of someone else, on both databases."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import pytest
+import sqlalchemy as sa
+from sqlmodel import Field
+from starlette.testclient import TestClient
+
+from rowhouse.auth.accounts import include_accounts
+from rowhouse.core.policy import SIGNED_IN
+from rowhouse.entities.model import CREATE_ONLY, IntegerKey, Record
+from rowhouse.registration.registry import Registry
+from tests.conftest import settings_for, sign_up
+from tests.databases import Databases
+from tests.fast_client import QuickClient
+from tests.sample_entities.application import create_app
+from tests.sample_entities.metadata import new_metadata
+
+metadata = new_metadata()
+Headers = dict[str, str]
+API = "/api/v1"
+
+
+class Base(Record, registry=sa.orm.registry(metadata=metadata)):
+    """`Record` in a metadata of its own."""
+
+
+class Box(Base, table=True):
+    """Private; the owner is a part of the key."""
+
+    __tablename__ = "boxes"
+
+    owner_id: int = Field(foreign_key="users.id", primary_key=True)
+    label: str = Field(max_length=20, primary_key=True)
+
+
+class Thing(IntegerKey, Base, table=True):
+    """Lies in a box, and perhaps came out of another."""
+
+    __table_args__ = (
+        sa.ForeignKeyConstraint(["from_id", "from_label"], ["boxes.owner_id", "boxes.label"]),
+        sa.ForeignKeyConstraint(["in_id", "in_label"], ["boxes.owner_id", "boxes.label"]),
+    )
+
+    from_id: int | None = Field(default=None, index=True)
+    from_label: str | None = Field(default=None, max_length=20)
+    in_id: int | None = Field(default=None, index=True)
+    in_label: str | None = Field(default=None, max_length=20)
+
+
+class Tag(IntegerKey, Base, table=True):
+    """Refers to boxes that anyone may name, because none of them is registered."""
+
+    __table_args__ = (
+        sa.ForeignKeyConstraint(["from_id", "from_label"], ["crates.number", "crates.label"]),
+        sa.ForeignKeyConstraint(["in_id", "in_label"], ["crates.number", "crates.label"]),
+    )
+
+    from_id: int | None = Field(default=None, index=True)
+    from_label: str | None = Field(default=None, max_length=20)
+    in_id: int | None = Field(default=None, index=True)
+    in_label: str | None = Field(default=None, max_length=20)
+
+
+class Crate(Base, table=True):
+    """Anyone reads them."""
+
+    number: Annotated[int, CREATE_ONLY] = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    label: str = Field(max_length=20, primary_key=True)
+
+
+@pytest.fixture(scope="module")
+def client(backend: str, databases: Databases) -> Iterator[TestClient]:
+    """An application of these classes."""
+    registry = Registry(API)
+    include_accounts(registry, sign_up=("user",), operations=())
+    registry.register(Box, owner="owner_id")
+    for model in (Crate, Tag, Thing):
+        registry.register(model, read=SIGNED_IN, write=SIGNED_IN)
+    url = databases.prepared(backend, "long_references", metadata.create_all)
+    with QuickClient(create_app(settings_for(url), registry, metadata)) as made:
+        yield made
+
+
+def test_a_reference_to_the_row_of_someone_else_is_409(client: TestClient) -> None:
+    """As one to a row that does not exist. In a batch it names the element."""
+    one, other = sign_up(client), sign_up(client)
+    box = client.post(f"{API}/boxes", json={"label": "a"}, headers=one).json()
+    mine = {"in_id": box["owner_id"], "in_label": "a"}
+    assert client.post(f"{API}/things", json=mine, headers=one).status_code == 201
+    for body in (mine, {**mine, "in_label": "b"}):
+        told = client.post(f"{API}/things", json=body, headers=other)
+        assert (told.status_code, told.json()["code"]) == (409, "reference_not_found")
+        values = f"{body['in_id']}, {body['in_label']}"
+        assert told.json()["detail"] == f"in_id, in_label: there is nothing with the owner_id, label {values}."
+    told = client.post(f"{API}/things/batch", json=[{}, {"in_id": 7}, mine], headers=other)
+    assert (told.status_code, told.json()["errors"][0]["loc"]) == (409, ["body", 2])
+    assert client.get(f"{API}/things", headers=other).json()["total"] == 1
+
+
+def test_a_broken_reference_names_its_members(client: TestClient) -> None:
+    """And not those of another reference of the row, which is null or right."""
+    caller = sign_up(client)
+    crate: dict[str, Any] = client.post(f"{API}/crates", json={"number": 1, "label": "a"}, headers=caller).json()
+    right = {"from_id": crate["number"], "from_label": "a"}
+    for further in ({}, right, {"from_id": 9}):
+        told = client.post(f"{API}/tags", json={**further, "in_id": 1, "in_label": "b"}, headers=caller)
+        assert (told.status_code, told.json()["code"]) == (409, "reference_not_found")
+        assert told.json()["detail"] == "in_id, in_label: there is nothing with the number, label 1, b."
