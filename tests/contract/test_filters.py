@@ -18,7 +18,7 @@ from tests.contract.registrations import ODD, SAMPLES, SHOP, Api, cases_of, ever
 
 Sort = tuple[Any, ...]
 ROWS = 8
-RESERVED = {"page", "size", "skip", "limit", "sort", "search", "cursor", "fields", "expand"}
+RESERVED = {"page", "size", "skip", "limit", "sort", "search", "cursor", "fields", "expand", "any"}
 ARABIC_ONE = "\u0661"
 NO_VALUES = {
     "integer": ("", "x", "1.5", "1_0", " 1", "+1", "1\n", ARABIC_ONE, "9" * 25, "-" + "9" * 25, "true"),

@@ -221,7 +221,15 @@ def test_only_who_may_change_a_row_sees_who_did(entity: EntityClient) -> None:
         for other in others:
             told = sees and bool(other)
             assert all((entry["by"] is not None) == told for entry in changes(entity, row, other))
-            for query in ({"by": 1}, {"by__isnull": "true"}, {"by__in": "1,2"}, {"sort": "by"}, {"sort": "id,-by"}):
+            joined = {"any": '[{"id": 0}, {"by": 1}]'}
+            for query in (
+                {"by": 1},
+                {"by__isnull": "true"},
+                {"by__in": "1,2"},
+                {"sort": "by"},
+                {"sort": "-by"},
+                joined,
+            ):
                 answer = entity.call("GET", f"/{row['id']}/history", other, params=query)
                 assert answer.status_code == (200 if told else 403 if other else 401)
         if entity.call("GET", f"/{row['id']}").status_code == 200:

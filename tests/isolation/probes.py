@@ -1,5 +1,6 @@
 """A probe for another account's row: the request, the row, and the queries that would select it."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,8 @@ from tests.contract.entity_client import EntityClient, Row, RunningApp
 from tests.contract.list_model import EQUALITY, MATCHES, ORDER, written
 
 OPERATORS = EQUALITY | ORDER | MATCHES
-NO_FILTERS = frozenset({"page", "size", "skip", "limit", "sort", "search", "cursor", "fields", "expand"})
+NO_FILTERS = frozenset({"page", "size", "skip", "limit", "sort", "search", "cursor", "fields", "expand", "any"})
+MAX_BRANCHES = 10
 
 
 @dataclass(frozen=True)
@@ -56,17 +58,26 @@ def change_of(entity: EntityClient, row: Row) -> Row:
 
 
 def selections(secret: Secret) -> Iterator[dict[str, Any]]:
-    """Each filter by the row's own value and by what it refers to, each sort, and a search for each text."""
+    """Each filter by the row's own value and by what it refers to, alone and as a branch of `any`; each sort and search."""
     aliases = secret.entity.registration.crud.filter_aliases
+    branches = []
     for name, schema in secret.entity.parameters.items():
         if name not in NO_FILTERS and schema.get("type") != "object":  # an object has the filters of a relation
-            yield {name: filter_value(secret.row, aliases.get(name, name))}
+            branches.append({name: filter_value(secret.row, aliases.get(name, name))})
     for relation in relations(secret.entity.running_app)[secret.entity.resource.path].values():
-        yield from relation_filters(relation, secret.row)
+        branches += relation_filters(relation, secret.row)
+    yield from branches
+    yield from joined(branches)
     for word in secret.entity.parameters["sort"]["items"]["enum"]:
         yield {"sort": word}
     for column in secret.entity.resource.parameters.search.columns:
         yield {"search": secret.row[column]}
+
+
+def joined(branches: list[dict[str, Any]]) -> Iterator[dict[str, str]]:
+    """The same filters, joined by OR."""
+    for start in range(0, len(branches), MAX_BRANCHES):
+        yield {"any": json.dumps(branches[start : start + MAX_BRANCHES])}
 
 
 def relation_filters(relation: Relation, row: Row) -> Iterator[dict[str, Any]]:

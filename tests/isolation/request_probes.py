@@ -31,7 +31,7 @@ from tests.isolation.row_probes import (
 
 Operation = tuple[str, str]
 WINDOW = frozenset({"page", "size", "skip", "limit", "cursor"})
-SELECTION = frozenset({"sort", "search", "fields"})
+SELECTION = frozenset({"sort", "search", "fields", "any"})
 VERBS = ("GET", "HEAD", "OPTIONS", "PATCH", "PUT", "DELETE", "POST")
 
 
@@ -139,7 +139,7 @@ PROBES: dict[Operation, Callable[[Secret], Iterable[Probe]]] = {
 }
 # They take the filters of a list, also those over relations.
 LISTS: tuple[Operation, ...] = (("get", ""), ("get", "/export"), ("get", "/aggregate"))
-AGGREGATE = frozenset({"group_by", "count", "sum", "avg", "min", "max", "sort", "skip", "limit", "search"})
+AGGREGATE = frozenset({"group_by", "count", "sum", "avg", "min", "max", "sort", "skip", "limit", "search", "any"})
 # What each operation takes beside the filters of a list.
 PARAMETERS: dict[Operation, frozenset[str]] = {
     ("get", ""): WINDOW | SELECTION | {"expand"},

@@ -15,6 +15,7 @@ from tests.isolation.probes import (
     Secret,
     bodies_that_name,
     filter_value,
+    joined,
     leading_to,
     relations,
     selections,
@@ -42,7 +43,8 @@ def embedding(secret: Secret) -> Iterator[Probe]:
         for far, first in leading_to(entity):
             query = {"sort": "-id", "expand": f"{first.name}.{relation.name}"}
             yield Probe("GET", options={"params": query}, entity=far)
-        for found in filters_by(secret, relation.name):
+        branches = list(filters_by(secret, relation.name))
+        for found in (*branches, *joined(branches)):
             yield Probe("GET", options={"params": {**found, "sort": "-id"}}, entity=entity)
         value = secret.row[relation.remote]
         if value is None:
@@ -147,6 +149,7 @@ def probes_of_history(secret: Secret) -> Iterator[Probe]:
         name = parameter["name"]
         if name not in NO_FILTERS:
             queries.append({name: filter_value(secret.entries[-1], name)})
+    queries.append({"any": json.dumps([{"id": secret.entries[-1]["id"]}, {"action": "create"}])})
     queries += [{"sort": sign + name} for name in ("id", "at", "by") for sign in ("", "-")]
     queries += [{"cursor": cursor} for cursor in (*secret.entry_cursors, *secret.cursors[:1])]
     for query in queries:

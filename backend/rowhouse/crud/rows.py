@@ -35,7 +35,7 @@ from rowhouse.entities.transition import Transition
 from rowhouse.history.entries import Action
 from rowhouse.history.recorder import ChangeRecorder
 from rowhouse.history.row_predicate import RowPredicate
-from rowhouse.query.list_query import ListQuery
+from rowhouse.query.list_query import Branch, ListQuery
 from rowhouse.query.resource import Resource
 from rowhouse.sql.pages import PageReader, ResultPage
 from rowhouse.sql.statements import ROW_KEY, Statements
@@ -84,8 +84,15 @@ class RowVerbs(Hooks[ModelT]):
         """
         if not selection.related:
             return Predicate(self.scope(unit.caller))
-        related = [self.related[name].matching(unit, clauses) for name, clauses in selection.related.items()]
-        return Predicate(self.scope(unit.caller), *related)
+        return Predicate(self.scope(unit.caller), *(self._meets_one(unit, branches) for branches in selection.related))
+
+    def _meets_one(self, unit: UnitOfWork, branches: Iterable[Branch]) -> sa.ColumnElement[bool]:
+        """Return the condition of the rows that meet one of these branches."""
+        conditions = []
+        for branch in branches:
+            related = [self.related[name].matching(unit, clauses) for name, clauses in branch.related.items()]
+            conditions.append(sa.and_(*branch.own, *related))
+        return sa.or_(*conditions)
 
     def get(self, unit: UnitOfWork, key: Any) -> Row:
         """Return the row.

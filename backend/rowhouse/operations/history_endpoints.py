@@ -55,7 +55,7 @@ ENTRIES = Resource(
 def uses_account(query: ListQuery) -> bool:
     """Return True if a list is filtered or sorted by the account that made the changes."""
     filters = ENTRIES.parameters.filters
-    is_filtered = any(filters[name].column.name == ACCOUNT for name, _ in query.shape.filters)
+    is_filtered = any(filters[name].column.name == ACCOUNT for name in query.shape.filter_names)
     return is_filtered or any(word.removeprefix("-") == ACCOUNT for word in query.shape.sort)
 
 

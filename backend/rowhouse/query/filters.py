@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 from typing import Any
 
+from rowhouse.db.sqlalchemy_internals import set_values
 from rowhouse.query.operators import EQUAL, Operator, operators_of
 from rowhouse.query.parameters import Parameter
 from rowhouse.schemas.columns import Column
 
 PAGE_WORDS = frozenset({"page", "size", "skip", "limit", "sort", "search", "cursor", "fields", "expand"})
+ANY = "any"  # joins filters by OR; see `any_of`
+RESERVED_WORDS = PAGE_WORDS | {ANY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,11 @@ class Filter:
         """Return the SQL condition of a variant."""
         return self.operator.clause(self.name, self.column, variant)
 
+    def condition(self, value: Any) -> Any:
+        """Return the SQL condition with its value."""
+        variant, bound = self.bind(value)
+        return set_values(self.clause(variant), bound)
+
 
 def filters_of(column: Column) -> list[Filter]:
     """Return every filter of a column: `price` for equality, `price__gte` for the other operators.
@@ -42,4 +50,4 @@ def filters_of(column: Column) -> list[Filter]:
 
 
 def _name(column: str, operator: Operator) -> str:
-    return column if operator is EQUAL and column not in PAGE_WORDS else f"{column}__{operator.name}"
+    return column if operator is EQUAL and column not in RESERVED_WORDS else f"{column}__{operator.name}"

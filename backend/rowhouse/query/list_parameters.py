@@ -17,10 +17,12 @@ from pydantic import Field
 from rowhouse.core.errors import InvalidInputError
 from rowhouse.db.compiled import Row
 from rowhouse.db.sql_functions import TRIGRAM, MayHold
+from rowhouse.query.any_of import PARAMETER as ANY_PARAMETER
+from rowhouse.query.any_of import AnyOf, Members
 from rowhouse.query.cursor import Cursor, SortKey, decode, encode, invalid_cursor, position
-from rowhouse.query.filters import filters_of
+from rowhouse.query.filters import ANY, RESERVED_WORDS, Filter, filters_of
 from rowhouse.query.keys import key_columns
-from rowhouse.query.list_query import FIRST_PAGE, ListQuery, QueryShape, Search
+from rowhouse.query.list_query import FIRST_PAGE, Branch, ListQuery, QueryShape, Search
 from rowhouse.query.operators import CONTAINS, folded_like, searched_text
 from rowhouse.query.pagination import DEFAULT_SIZE, MAX_PAGE, MAX_SIZE
 from rowhouse.query.parameters import Parameter, QueryParameters
@@ -32,7 +34,7 @@ from rowhouse.schemas.json_types import INTEGER_TEXT, NO_NUL, require_format
 
 MAX_SORT = 8
 MAX_SEARCH = 200
-MAX_CURSOR = 8000
+MAX_CURSOR = 40_000  # with the longest `any`
 CACHED_QUERY_BYTES, CACHED_QUERIES = 200, 512  # the longest query string that is cached, and how many are
 SEARCH = "_search_text"
 SIZE_WORDS = ("size", "limit")
@@ -66,6 +68,8 @@ class ListParameters:
                 raise RegistrationError(
                     f"{name}: filter_aliases names {target!r}, which is no filter such as 'price__gte'"
                 )
+            if alias in RESERVED_WORDS:
+                raise RegistrationError(f"{name}: filter_aliases has {alias!r}, a parameter of every list; rename it")
             self.filters[alias] = replace(self.filters[target], name=alias)
         self._columns = columns
         self._keys = [column.name for column in key_columns(columns.values())]
@@ -110,6 +114,10 @@ class ListParameters:
 
         return QueryParameters((*described, *self.filters), describe, further=self._related)
 
+    @cached_property
+    def _any_of(self) -> AnyOf:
+        return AnyOf(self.filters, self._related)
+
     def _general_parameters(self) -> dict[str, Parameter]:
         """Return the parameters that are no filters."""
         size = whole_number(1, MAX_SIZE)
@@ -131,6 +139,7 @@ class ListParameters:
             where = ", ".join(self.search.columns)
             text: Any = Annotated[str, Field(pattern=NO_NUL, min_length=1, max_length=MAX_SEARCH)]
             found["search"] = Parameter(text, f"Text to find in {where}, in any case.")
+        found[ANY] = ANY_PARAMETER
         return found | projection_parameters((*self._columns, *self._extra_fields), self._relations)
 
     def _sort_annotation(self) -> Any:
@@ -184,13 +193,22 @@ class ListParameters:
             InvalidInputError: 422, a parameter is unknown or malformed.
         """
         written = {name: text for name, text in raw.items() if name not in WINDOW_WORDS}
-        parts: dict[str, Any] = {n: split_values(text, n) if self._takes_list(n) else text for n, text in raw.items()}
-        return self._bind(self._parameters.validate(parts), written)
+        parts: dict[str, Any] = {
+            n: split_values(text, "query", n) if self._takes_list(n) else text for n, text in raw.items()
+        }
+        values, faults = self._parameters.read(parts)
+        branches: Sequence[Members] = ()
+        if ANY in values:
+            branches, wrong = self._any_of.read(values.pop(ANY))
+            faults += wrong
+        if faults:
+            raise InvalidInputError(faults)
+        return self._bind(values, written, branches)
 
     def _takes_list(self, name: str) -> bool:
         return name in self._list_names or (name not in self.filters and self._related.takes_list(name))
 
-    def _bind(self, given: Mapping[str, Any], written: Mapping[str, str]) -> ListQuery:
+    def _bind(self, given: Mapping[str, Any], written: Mapping[str, str], branches: Sequence[Members]) -> ListQuery:
         values, names = {**DEFAULTS, **given}, given.keys()
         offset, limit = _window(values, names)
         filters, bound = [], {}
@@ -203,7 +221,16 @@ class ListParameters:
             searched, parts = CONTAINS.bind(SEARCH, values["search"])
             bound.update(parts)
         shape = QueryShape(tuple(filters), tuple(values.get("sort", ())), searched=searched)
+        related: list[Sequence[Branch]] = []
         further = {name: given[name] for name in names - self.filters.keys() if SEPARATOR in name}
+        if further:
+            related.append([Branch(self._related.conditions(further))])
+        if branches and self._any_of.is_own(branches):
+            joined, parts = self._any_of.bind(branches)
+            shape = replace(shape, branches=joined)
+            bound.update(parts)
+        elif branches:
+            related.append(self._any_of.with_related(branches))
         return ListQuery(
             shape,
             bound,
@@ -211,7 +238,7 @@ class ListParameters:
             limit=limit,
             query=written,
             projection=Projection.of(values),
-            related=self._related.conditions(further),
+            related=related,
         )
 
     def conditions(self, shape: QueryShape) -> list[Any]:
@@ -223,22 +250,38 @@ class ListParameters:
         if shape.by_index:
             indexed = [self._columns[name].column for name in self.search.index]
             clauses += [MayHold(*indexed, searched_text(name)) for name in self._indexed_texts(shape)]
+        if shape.branches:
+            write = self._indexed_clause if shape.by_index else Filter.clause
+            clauses.append(self._any_of.clause(shape.branches, write))
         return clauses
+
+    def _indexed_clause(self, entry: Filter, variant: int) -> Any:
+        """Return the condition of a filter of `any`. The search index finds its text, if it can."""
+        clause = entry.clause(variant)
+        if not self._is_indexed(entry, variant):
+            return clause
+        indexed = [self._columns[name].column for name in self.search.index]
+        return sa.and_(clause, MayHold(*indexed, searched_text(entry.name)))
 
     def uses_search_index(self, shape: QueryShape) -> bool:
         """Return whether the search index finds any text of the query."""
-        return any(self._indexed_texts(shape))
+        if any(self._indexed_texts(shape)):
+            return True
+        return any(self._is_indexed(entry, variant) for entry, variant in self._any_of.entries(shape.branches))
 
     def _indexed_texts(self, shape: QueryShape) -> Iterator[str]:
         """Yield the bind names of the texts that the search index finds: those with a trigram, in its columns."""
         if not self.search.index:
             return
         for name, variant in shape.filters:
-            entry = self.filters[name]
-            if entry.operator.finds_text and variant == TRIGRAM and entry.column.name in self.search.index:
+            if self._is_indexed(self.filters[name], variant):
                 yield name
         if shape.searched == TRIGRAM:
             yield SEARCH
+
+    def _is_indexed(self, entry: Filter, variant: int) -> bool:
+        """Return whether the search index finds the text of a filter."""
+        return entry.operator.finds_text and variant == TRIGRAM and entry.column.name in self.search.index
 
     def _sort_keys(self, sort: tuple[str, ...]) -> Sequence[SortKey]:
         """Return the columns to sort by, each once, up to the primary key, after which there are no ties."""

@@ -1,7 +1,7 @@
 """The parsed query of a list: the shape that decides the SQL, and the values that are bound to it."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rowhouse.query.pagination import DEFAULT_SIZE
@@ -21,6 +21,21 @@ class QueryShape:
     by_index: bool = True
     # With a cursor: which sort values of the last row are null.
     nulls: tuple[bool, ...] | None = None
+    # The filters of each branch of `any`, one of which must hold. Empty if one is over a relation: see `ListQuery`.
+    branches: tuple[tuple[tuple[str, int], ...], ...] = ()
+
+    @property
+    def filter_names(self) -> Iterator[str]:
+        """The names of all filters."""
+        yield from (name for filters in (self.filters, *self.branches) for name, _ in filters)
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """Conditions that a row must meet, with their values: on related rows by relation, and on its own columns."""
+
+    related: Mapping[str, Sequence[Any]]
+    own: Sequence[Any] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +49,8 @@ class ListQuery:
     # The filters, the sort and the search as the client wrote them, for the next cursor.
     query: Mapping[str, str]
     projection: Projection = ALL_FIELDS
-    # The conditions on related rows, with their values, by the name of the relation.
-    related: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    # The conditions on related rows: a row must meet one branch of each entry.
+    related: Sequence[Sequence[Branch]] = ()
 
 
 FIRST_PAGE = ListQuery(QueryShape(), {}, offset=0, limit=DEFAULT_SIZE, query={})

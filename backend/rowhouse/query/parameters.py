@@ -16,6 +16,7 @@ from rowhouse.core.errors import InvalidInputError
 # Entities share the types of their columns. No project has more distinct types of parameters than this.
 PREPARED = 4096
 CONFIG = ConfigDict(allow_inf_nan=False)
+Fault = Mapping[str, Any]
 
 
 class Parameter(NamedTuple):
@@ -29,14 +30,20 @@ class Parameter(NamedTuple):
 class QueryParameters:
     """The parameters of one operation. `describe` returns one of `names`, in the order of the documentation.
 
-    Those of `further` exist too, and are documented elsewhere.
+    Those of `further` exist too, and are documented elsewhere. An error calls one `noun`.
     """
 
     def __init__(
-        self, names: Iterable[str], describe: Callable[[str], Parameter], *, further: Container[str] = ()
+        self,
+        names: Iterable[str],
+        describe: Callable[[str], Parameter],
+        *,
+        further: Container[str] = (),
+        noun: str = "parameter",
     ) -> None:
         self._names = dict.fromkeys(names)
         self._further = further
+        self._unknown = {"msg": f"There is no such {noun}", "type": "extra_forbidden"}
         self._describe = describe
         self._validators: dict[str, SchemaValidator] = {}
 
@@ -46,19 +53,31 @@ class QueryParameters:
         Raises:
             InvalidInputError: 422, a parameter is unknown or malformed. Lists each.
         """
+        values, faults = self.read(parts)
+        if faults:
+            raise InvalidInputError(faults)
+        return values
+
+    def read(self, parts: Mapping[str, Any], *place: str | int) -> tuple[dict[str, Any], list[Fault]]:
+        """Return the values of the valid parameters, and a fault for each unknown or malformed one.
+
+        `place` is the `loc` of what holds the parameters; without it, the query.
+        """
         values: dict[str, Any] = {}
-        faults: list[Mapping[str, Any]] = []
+        faults: list[Fault] = []
+        place = place or ("query",)
         for name, part in parts.items():
-            if name not in self._names and name not in self._further:
-                faults.append({"loc": ["query", name], "msg": "There is no such parameter", "type": "extra_forbidden"})
+            if name not in self:
+                faults.append({"loc": [*place, name], **self._unknown})
                 continue
             try:
                 values[name] = self._validator(name).validate_python(part)
             except ValidationError as error:
-                faults += InvalidInputError.from_pydantic(error, "query", name).errors
-        if faults:
-            raise InvalidInputError(faults)
-        return values
+                faults += InvalidInputError.from_pydantic(error, *place, name).errors
+        return values, faults
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names or name in self._further
 
     def _validator(self, name: str) -> SchemaValidator:
         found = self._validators.get(name)

@@ -28,8 +28,8 @@ def parse_query(query_string: bytes) -> dict[str, str]:
     return found
 
 
-def split_values(text: str, name: str) -> list[str]:
-    """Return the values of a list in the parameter `name`: `a,b`, or `"a,b",c` where a value holds a comma, as in CSV.
+def split_values(text: str, *place: str | int) -> list[str]:
+    """Return the values of a list: `a,b`, or `"a,b",c` where a value holds a comma, as in CSV. `place` is its `loc`.
 
     Raises:
         InvalidInputError: 422, a quote is not closed, or something follows it.
@@ -40,5 +40,5 @@ def split_values(text: str, name: str) -> list[str]:
         (values,) = csv.reader([text], strict=True)
     except (csv.Error, ValueError) as error:
         message = "write a value with a comma or a quote in double quotes, and each quote in it twice, as in CSV"
-        raise InvalidInputError.at("query", name, message=message, kind="quotes") from error
+        raise InvalidInputError.at(*place, message=message, kind="quotes") from error
     return values

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from rowhouse.db.sqlalchemy_internals import set_values
 from rowhouse.query.filters import Filter
 from rowhouse.query.parameters import Parameter, schema_of
 
@@ -51,13 +50,15 @@ class RelatedFilters:
         """Return the query parameter of a filter that exists."""
         return self._existing(name)[1].parameter
 
-    def conditions(self, given: Mapping[str, Any]) -> dict[str, Sequence[Any]]:
-        """Return the conditions on the related rows, by relation, with their values."""
+    def conditions(self, given: Mapping[str, Any], *, prefix: str = "") -> dict[str, Sequence[Any]]:
+        """Return the conditions on the related rows, by relation, with their values.
+
+        The names of their parameters in SQL begin with `prefix`.
+        """
         found: dict[str, list[Any]] = {}
         for name in sorted(given):
             relation, entry = self._existing(name)
-            variant, bound = entry.bind(given[name])
-            found.setdefault(relation, []).append(set_values(entry.clause(variant), bound))
+            found.setdefault(relation, []).append(replace(entry, name=f"{prefix}{name}").condition(given[name]))
         return dict(found)
 
     def _existing(self, name: str) -> tuple[str, Filter]:

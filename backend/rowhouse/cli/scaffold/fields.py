@@ -27,7 +27,7 @@ QUOTED = re.compile(r'["\\]')
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 # Columns of every entity, and the parameters of lists, whose names a filter would share.
 OF_THE_ENGINE = frozenset({"id", "created_at", "updated_at"})
-OF_LISTS = frozenset({"page", "size", "skip", "limit", "cursor", "sort", "search", "fields", "expand"})
+OF_LISTS = frozenset({"page", "size", "skip", "limit", "cursor", "sort", "search", "fields", "expand", "any"})
 MAX_NAME = 50  # PostgreSQL cuts the name of an index, which holds it, at 63 bytes
 MAX_INTEGER = 2**31 - 1
 MAX_TEXT, MAX_DEFAULT, MAX_DIGITS, DECIMAL_PLACES = 200, 60, 12, 2

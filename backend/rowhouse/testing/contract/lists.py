@@ -16,7 +16,7 @@ from rowhouse.testing.contract.responses import faulty_places
 DOCUMENTS = ("object", "array")
 ROWS = 5
 # Parameters of every list. A column with such a name has its plain filter as `name__eq`.
-RESERVED = {"page", "size", "skip", "limit", "sort", "search", "cursor", "fields", "expand"}
+RESERVED = {"page", "size", "skip", "limit", "sort", "search", "cursor", "fields", "expand", "any"}
 
 
 def keys(entity: EntityClient, rows: list[Row]) -> list[Any]:
