@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote, unquote
 
+from opentelemetry import propagate
 from starlette.types import Message, Receive, Scope, Send
 
 from rowhouse.core.errors import NotAuthenticatedError
@@ -140,6 +141,7 @@ class Api:
         state = outer["state"]
         scope["state"] = dict(state)
         sent = {"x-request-id": state["request_id"].decode(), **headers}
+        propagate.inject(sent)  # the trace of the page, if there is one
         if self._token is not None:
             sent["authorization"] = f"Bearer {self._token}"
         hosts = [pair for pair in outer["headers"] if pair[0] == b"host"]

@@ -1,29 +1,32 @@
 """A FastAPI application with an index of its routes and a fast path to the generated ones (`fast_path`)."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
+from opentelemetry.trace import TracerProvider
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rowhouse.app.fast_path import FastPath, RouteDispatcher
 from rowhouse.app.metrics_page import operations_of
+from rowhouse.app.tracing import note_trace, trace_work
 from rowhouse.app.unregistered_routes import refuse_unregistered
-from rowhouse.http.fastapi_internals import is_observed
+from rowhouse.http.fastapi_internals import TELEMETRY, is_observed, tracer_provider_of, use_exporters
 from rowhouse.http.route_tree import RouteTree
 from rowhouse.metrics.recorder import Metrics
 from rowhouse.requests.paths import route_path
 
-# How often to check whether anybody receives traces or metrics.
-TELEMETRY_SECONDS = 1.0
+# Of FastAPI's telemetry: its log records quote values, and its spans of functions exist on some routes only.
+TELEMETRY_OPTIONS: TelemetryConfig = {"logs": False, "operation_spans": False}
 
 
 class Application(FastAPI):
     """FastAPI that finds the routes of `route_tree` by index.
 
     `outermost` wraps all middleware, whenever it was added. `metrics` counts requests, unless it is None.
+    `tracer_provider` records traces; by default that of the process does, if there is one at the start.
     """
 
     def __init__(
@@ -32,13 +35,14 @@ class Application(FastAPI):
         *,
         outermost: Callable[[ASGIApp], ASGIApp],
         metrics: Metrics | None = None,
+        tracer_provider: TracerProvider | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(**options)
+        super().__init__(telemetry={**TELEMETRY_OPTIONS, "tracer_provider": tracer_provider}, **options)
         self._metrics = metrics
         self.route_tree = route_tree
         self._outermost = outermost
-        self._telemetry_is_on, self._check_telemetry_at = False, 0.0
+        self._is_observed = False
         self.router.routes.extend(route_tree.routes)
         self.router.middleware_stack = RouteDispatcher(self.router, route_tree)
 
@@ -46,22 +50,27 @@ class Application(FastAPI):
         """Run the ASGI application."""
         if scope.get("root_path") and "app_root_path" not in scope and scope["type"] != "lifespan":
             self._normalize_path(scope)
-        if scope["type"] != "http" or self.root_path or self._is_observed():
+        if self.middleware_stack is None:
+            self.middleware_stack = self.build_middleware_stack()
+            self.decide_telemetry()
+        if scope["type"] != "http" or self.root_path or self._is_observed:
+            if scope["type"] == "lifespan":
+                use_exporters(self)
             await super().__call__(scope, receive, send)
             return
         # As Starlette does; FastAPI would add its telemetry.
         scope["app"] = self
-        if self.middleware_stack is None:
-            self.middleware_stack = self.build_middleware_stack()
         await self.middleware_stack(scope, receive, send)
 
-    def _is_observed(self) -> bool:
-        """Return True if FastAPI's telemetry is received by anybody. Checks once a second."""
-        present = time.monotonic()
-        if present >= self._check_telemetry_at:
-            self._telemetry_is_on = is_observed(self)
-            self._check_telemetry_at = present + TELEMETRY_SECONDS
-        return self._telemetry_is_on
+    def decide_telemetry(self) -> None:
+        """Decide whether anybody receives traces or metrics: once, when the application starts.
+
+        A request is not checked. An application without a lifespan decides at its first request.
+        """
+        self._is_observed = is_observed(self)
+        provider = tracer_provider_of(self)
+        if provider is not None:
+            trace_work(self.state, provider)
 
     def _normalize_path(self, scope: Scope) -> None:
         """Make the path begin with the root path exactly once, as ASGI requires.
@@ -106,11 +115,13 @@ class Application(FastAPI):
 
 
 class _Outermost(ServerErrorMiddleware):
-    """A pass-through where instrumentation expects Starlette's outermost layer.
+    """A pass-through where instrumentation expects Starlette's outermost layer. Notes the trace of a request.
 
     `RequestMiddleware` handles failures.
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the ASGI application."""
+        if TELEMETRY in scope:
+            note_trace(scope)
         await self.app(scope, receive, send)

@@ -9,10 +9,11 @@ import gc
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import Protocol
+from typing import Protocol, cast
 
 import structlog
 from fastapi import FastAPI
+from opentelemetry.trace import TracerProvider
 from sqlalchemy import MetaData
 from sqlmodel import SQLModel
 from starlette.types import ASGIApp
@@ -73,6 +74,7 @@ def create_app(  # noqa: PLR0913  all but the registry by keyword
     version: str = "0.1.0",
     license_info: Mapping[str, str] | None = None,
     startup_checks: Sequence[StartupCheck] = (),
+    tracer_provider: TracerProvider | None = None,
 ) -> FastAPI:
     """Return the ASGI application that serves a registry, or several registries, from one database.
 
@@ -82,6 +84,8 @@ def create_app(  # noqa: PLR0913  all but the registry by keyword
     The first of several registries is the API that `/docs` signs in at. Its names stay as they are in OpenAPI. `title`,
     `description`, `version` and `license_info` are OpenAPI's. Each of `startup_checks` is called with a unit of work
     and the settings before the application serves its first request. It raises `StartRefusedError` to stop the start.
+    `tracer_provider` records a trace of each request; by default OpenTelemetry's provider of the process does, or what
+    the environment variables `OTEL_*` name.
 
     Raises:
         pydantic.ValidationError: at start-up, for an invalid setting.
@@ -105,6 +109,7 @@ def create_app(  # noqa: PLR0913  all but the registry by keyword
         route_tree,
         outermost=_outermost(settings, drain, metrics),
         metrics=metrics,
+        tracer_provider=tracer_provider,
         title=title,
         version=version,
         description=description,
@@ -142,6 +147,7 @@ def _lifespan(
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        cast("Application", app).decide_telemetry()
         for warning in dict.fromkeys(warning for registry in registries for warning in registry.missing_indexes()):
             log.warning(warning)
         drain.install_handlers()

@@ -52,7 +52,7 @@ class FastPath:
             return False
         scope.setdefault("router", self._router)
         if TELEMETRY in scope:
-            record_route(scope=scope, path=entry.route.path_format)
+            record_route(scope, entry.route)
         try:
             response = await entry.fast_handler(scope, limit_request(entry, scope, receive))
         except Exception as error:  # noqa: BLE001  the slow path raises it again, inside the exception handlers
@@ -97,7 +97,7 @@ class RouteDispatcher:
             await self._dispatch_others(scope, receive, send)
             return
         if TELEMETRY in scope:
-            record_route(scope=scope, path=entry.route.path_format)
+            record_route(scope, entry.route)
         try:
             receive = limit_request(entry, scope, receive)
         except (HTTPException, RowhouseError) as error:

@@ -15,9 +15,12 @@ from fastapi.datastructures import DefaultPlaceholder
 from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_dependant, get_flat_params
 from fastapi.routing import APIRoute, iter_route_contexts, request_response
-from fastapi.telemetry._api import _route_selected as record_route
+from fastapi.telemetry._api import _route_selected, _unconfigured
+from opentelemetry import trace
+from opentelemetry.trace import Span, TracerProvider
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
+from starlette.types import Scope
 
 from rowhouse.core.errors import InvalidInputError
 
@@ -36,7 +39,10 @@ __all__ = [
     "query_parameters",
     "record_route",
     "request_response",
+    "span_of",
+    "tracer_provider_of",
     "tree_of",
+    "use_exporters",
     "use_tree",
 ]
 
@@ -46,6 +52,8 @@ T = TypeVar("T")
 TELEMETRY = "fastapi.telemetry"
 EXIT_STACK = "fastapi_middleware_astack"
 HANDLERS = "starlette.exception_handlers"
+# The attribute of a span with the operation id, as the metrics name it.
+OPERATION = "rowhouse.operation"
 
 
 def tree_of(route: APIRoute) -> Dependant:
@@ -85,6 +93,35 @@ def is_observed(app: FastAPI) -> bool:
     It reads the environment, which is slow.
     """
     return app._native_telemetry.enabled()  # noqa: SLF001  there is no public way
+
+
+def tracer_provider_of(app: FastAPI) -> TracerProvider | None:
+    """Return the provider that records the application's traces: its own, or that of the process. None without one."""
+    given = app._telemetry.get("tracer_provider")  # noqa: SLF001  as above
+    found = given or trace.get_tracer_provider()
+    return None if given is None and _unconfigured(found) else found
+
+
+def use_exporters(app: FastAPI) -> None:
+    """Let FastAPI configure the exporters that `OTEL_*` variables name when the application starts.
+
+    Not if the project has configured a provider: it has chosen its exporters, perhaps by the same variables.
+    """
+    if not is_observed(app):
+        app._telemetry["auto_configure"] = True  # noqa: SLF001  as above
+
+
+def span_of(scope: Scope) -> Span | None:
+    """Return the span of FastAPI's telemetry for a request. None if the request is not traced."""
+    span: Span | None = getattr(scope.get(TELEMETRY), "span", None)
+    return span if span is not None and span.get_span_context().is_valid else None
+
+
+def record_route(scope: Scope, route: APIRoute) -> None:
+    """Name the request's span by its route, and add the operation id."""
+    _route_selected(scope=scope, path=route.path_format)
+    if (span := span_of(scope)) is not None:
+        span.set_attribute(OPERATION, route.unique_id)
 
 
 def limit_body_errors(tree: Dependant) -> None:

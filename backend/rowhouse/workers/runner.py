@@ -25,6 +25,7 @@ from rowhouse.core.settings import Settings
 from rowhouse.db.database import Database
 from rowhouse.db.unit_of_work import Authenticator, UnitOfWork
 from rowhouse.metrics.layout import BUSY, LOCK_TIMEOUTS, LONG_WAIT, QUEUE_TIMEOUTS, RETRIES
+from rowhouse.traces.spans import Traces
 from rowhouse.workers.pool import CompletionQueue, PoolTimeoutError, WorkerPool
 
 T = TypeVar("T")
@@ -65,10 +66,16 @@ def current_unit_of_work() -> UnitOfWork:
 
 
 class RequestRunner:
-    """Runs the work of a request in a worker thread, inside one `UnitOfWork` that commits before the response."""
+    """Runs the work of a request in a worker thread, inside one `UnitOfWork` that commits before the response.
+
+    `traces` records the waits for a thread, and `make_unit` makes the unit of each request. Both are set once, before
+    the first request, if anybody receives traces.
+    """
 
     def __init__(self, database: Database, settings: Settings, authenticator: Authenticator | None) -> None:
         self._database, self._metrics = database, database.metrics
+        self.traces: Traces | None = None
+        self.make_unit: Callable[..., UnitOfWork] = UnitOfWork
         self._authenticator = authenticator
         self._is_read_only = settings.read_only
         self._queue_seconds = settings.queue_seconds
@@ -102,8 +109,10 @@ class RequestRunner:
         perform = partial(self._perform, work, write=write, queued=queued, group=group)
         try:
             return await pool.run(perform, self._completions, wait_seconds=self._queue_seconds)
-        except PoolTimeoutError:
+        except PoolTimeoutError as error:
             self._count(QUEUE_TIMEOUTS[group])
+            if self.traces is not None:
+                self.traces.record_wait(group, time.perf_counter() - queued, error)
             raise UnavailableError(reason=f"no {group} thread was free within QUEUE_SECONDS") from None
         except LockedError:
             self._count(LOCK_TIMEOUTS)
@@ -122,6 +131,8 @@ class RequestRunner:
         """Do the work, and repeat it where the database requires it. A failed attempt leaves nothing behind."""
         if (waited := time.perf_counter() - queued) > LONG_WAIT and self._metrics is not None:
             self._metrics.record_wait(group, waited)
+        if self.traces is not None:
+            self.traces.record_wait(group, waited)
         has_reconnected = False
         for attempt in range(1, ATTEMPTS):
             try:
@@ -141,7 +152,7 @@ class RequestRunner:
     def _attempt(self, work: Callable[[UnitOfWork], T], *, write: bool, queued: float) -> T:
         left = self._wait_seconds - (time.perf_counter() - queued)
         bound = max(left, MIN_LOCK_SECONDS) if left < self._lock_seconds else None
-        unit = UnitOfWork(self._database, write=write, authenticator=self._authenticator, lock_seconds=bound)
+        unit = self.make_unit(self._database, write=write, authenticator=self._authenticator, lock_seconds=bound)
         _current.unit = unit
         try:
             with unit:
