@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
 from enum import IntEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
 from pydantic import Field as Member
 from sqlmodel import Field
 from starlette.testclient import TestClient
@@ -74,6 +74,23 @@ class Document(Base, table=True):
     ids: set[UUID] = Field(default_factory=set, sa_type=sa.JSON)
 
 
+class Journey(Base, table=True):
+    """Typed documents under a rule over the whole row."""
+
+    stops: list[date] = Field(default_factory=list, sa_type=sa.JSON)
+    address: Address | None = Field(default=None, sa_type=sa.JSON)
+    first: date | None = None
+    legs: list[int] | None = Field(
+        default=None, nullable=False, sa_type=sa.JSON, sa_column_kwargs={"server_default": "[1]"}
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.stops != sorted(self.stops):
+            raise ValueError("the stops must be in order")
+        return self
+
+
 class Level(IntEnum):
     """Numbers with names."""
 
@@ -125,7 +142,7 @@ def client(backend: str, databases: Databases) -> Iterator[TestClient]:
     """An application of these classes, open to anyone."""
     url = databases.prepared(backend, "any_column", metadata.create_all)
     registry = Registry()
-    for model in (Gadget, Area, Document, Visit, Supplier):
+    for model in (Gadget, Area, Document, Journey, Visit, Supplier):
         registry.register(model, read=ANYONE, write=ANYONE, soft_delete=True, history=True)
     with QuickClient(create_app(Settings(database_url=url, **QUIET), registry, metadata)) as made:
         yield made
@@ -226,6 +243,18 @@ def test_typed_documents(client: TestClient) -> None:
     round_trip(client, "documents", "address", "dates", "prices", "ids")
 
 
+def test_a_rule_over_the_row_sees_typed_documents(client: TestClient) -> None:
+    """They are stored as JSON all the same, and a change is judged with what is stored."""
+    row = created(client, "journeys", stops=["2030-01-01"], address={"street": "x", "since": "2020-02-03"})
+    assert (row["stops"], row["address"]) == (["2030-01-01"], {"street": "x", "since": "2020-02-03"})
+    assert row["legs"] == [1]
+    where = f"/api/v1/journeys/{row['id']}"
+    assert client.patch(where, json={"first": "2030-01-01"}).json()["stops"] == ["2030-01-01"]
+    wrong = client.patch(where, json={"stops": ["2030-01-02", "2030-01-01"]})
+    assert (wrong.status_code, "the stops must be in order" in wrong.text) == (422, True)
+    assert client.get(where).json()["stops"] == ["2030-01-01"]
+
+
 def test_types_that_a_project_writes_out(client: TestClient) -> None:
     """Instants end in Z and make cursors, decimals are exact, bytes are base64."""
     at = "2030-01-31T12:00:00+05:00"
@@ -233,7 +262,7 @@ def test_types_that_a_project_writes_out(client: TestClient) -> None:
     row = created(client, "visits", **body)
     assert row["with_zone"] == row["without"] == "2030-01-31T07:00:00Z"
     assert (row["price"], row["mass"], row["photo"], row["level"]) == (12.34, 0.1, "+/8=", 2)
-    for wrong in ({"price": 12.345}, {"price": 1e9}, {"photo": "?"}, {"without": "2030-01-31T12:00:00"}):
+    for wrong in ({"price": 12.345}, {"price": 1e9}, {"photo": "?"}, {"photo": 5}, {"without": "2030-01-31T12:00:00"}):
         assert client.post("/api/v1/visits", json={**body, **wrong}).status_code == 422
     client.post("/api/v1/visits", json={**body, "with_zone": "2030-02-01T00:00:00Z", "without": "2030-02-01T00:00:00Z"})
     for column in ("with_zone", "without", "price"):

@@ -1,11 +1,19 @@
 """What a class says and the engine would not honour is refused at the start: class, word and fix."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import sqlalchemy as sa
-from pydantic import ConfigDict, computed_field, field_serializer, model_serializer
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    PydanticDeprecatedSince20,
+    computed_field,
+    field_serializer,
+    model_serializer,
+    validator,
+)
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import column_property, validates
@@ -175,6 +183,61 @@ class Mapped(Base, table=True):
 Mapped.more = column_property(sa.Column("more", sa.Integer))
 
 
+class Unmapped(IntegerKey, SQLModel):
+    """A class that is mapped to a table by hand, which lacks a column."""
+
+    left_out: str = ""
+
+
+sa.orm.registry(metadata=metadata).map_imperatively(
+    Unmapped, sa.Table("unmapped", metadata, sa.Column("id", sa.Integer, primary_key=True))
+)
+
+
+class Overlong(Base, table=True):
+    """A table whose name PostgreSQL cuts."""
+
+    __tablename__ = "ö" * 32
+    name: str
+
+
+class Old(Base, table=True):
+    """A validator of pydantic 1."""
+
+    name: str
+    with pytest.warns(PydanticDeprecatedSince20):
+
+        @validator("name")
+        @classmethod
+        def _check(cls, value: str) -> str:
+            return value
+
+
+class Cat(BaseModel):
+    """One of two kinds."""
+
+    kind: Literal["cat"]
+
+
+class Dog(BaseModel):
+    """The other kind."""
+
+    kind: Literal["dog"]
+
+
+class Kinds(Base, table=True):
+    """A document of one of two kinds, which a word of the field tells apart."""
+
+    pet: Cat | Dog = Field(sa_type=sa.JSON, discriminator="kind")
+
+
+class Quiet(Base, table=True):
+    """Words that say nothing."""
+
+    model_config = ConfigDict(alias_generator=None, json_schema_extra={}, title="Quiet")  # type: ignore[assignment]  # as projects write it
+    name: str
+
+
 class Nested(Base, table=True):
     """An array within an array."""
 
@@ -218,6 +281,10 @@ def refused(model: type[SQLModel], **line: Any) -> str:
         (Lengthy, "Lengthy.name: PostgreSQL cuts the name of the column after 63 bytes"),
         (Timed, "Timed.at: TIMESTAMP.* gives no instant on both databases; leave the type out"),
         (Mapped, "Mapped.more: the column is no field; declare it as more: <type>"),
+        (Unmapped, "Unmapped.left_out: the field has no column; map it, or take it out"),
+        (Overlong, "Overlong: PostgreSQL cuts the name of the table after 63 bytes; give a shorter __tablename__"),
+        (Old, "Old._check: @validator and @root_validator are not called; write @field_validator or @model_validator"),
+        (Kinds, "Kinds.pet: discriminator would have no effect; put it into the type with Annotated"),
         (Nested, "Nested.tags: an ARRAY column holds a list"),
         (Expressed, "Expressed.size: it is an SQL expression; read it with computed_columns"),
     ],
@@ -227,6 +294,11 @@ def test_a_word_without_effect_is_refused(model: type[SQLModel], said: str) -> N
     import re  # noqa: PLC0415
 
     assert re.search(said, refused(model))
+
+
+def test_a_word_that_says_nothing_is_taken() -> None:
+    """Such as `alias_generator=None`."""
+    Registry().register(Quiet, read=ANYONE, write=ANYONE)
 
 
 @pytest.mark.parametrize(

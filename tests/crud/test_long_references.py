@@ -1,7 +1,10 @@
-"""Foreign keys of two columns: broken ones, and those that lead to rows of someone else, on both databases."""
+"""Keys of two columns, and foreign keys to them: long, broken, and of someone else, on both databases."""
 
 from collections.abc import Iterator
+from datetime import date
+from enum import Enum
 from typing import Annotated, Any
+from urllib.parse import unquote
 
 import pytest
 import sqlalchemy as sa
@@ -33,7 +36,23 @@ class Box(Base, table=True):
     __tablename__ = "boxes"
 
     owner_id: int = Field(foreign_key="users.id", primary_key=True)
-    label: str = Field(max_length=20, primary_key=True)
+    label: str = Field(max_length=700, primary_key=True)
+    colour: str = Field(default="red", max_length=20)
+
+
+class Size(Enum):
+    """Values of a key."""
+
+    SMALL = "small"
+    LARGE = "x,l"
+
+
+class Price(Base, table=True):
+    """One for each kind and day; an enum is a part of the key."""
+
+    kind: Size = Field(primary_key=True)
+    day: date = Field(primary_key=True)
+    cents: int = 0
 
 
 class Thing(IntegerKey, Base, table=True):
@@ -76,8 +95,8 @@ def client(backend: str, databases: Databases) -> Iterator[TestClient]:
     """An application of these classes."""
     registry = Registry(API)
     include_accounts(registry, sign_up=("user",), operations=())
-    registry.register(Box, owner="owner_id")
-    for model in (Crate, Tag, Thing):
+    registry.register(Box, owner="owner_id", soft_delete=True, history=True)
+    for model in (Crate, Price, Tag, Thing):
         registry.register(model, read=SIGNED_IN, write=SIGNED_IN)
     url = databases.prepared(backend, "long_references", metadata.create_all)
     with QuickClient(create_app(settings_for(url), registry, metadata)) as made:
@@ -109,3 +128,28 @@ def test_a_broken_reference_names_its_members(client: TestClient) -> None:
         told = client.post(f"{API}/tags", json={**further, "in_id": 1, "in_label": "b"}, headers=caller)
         assert (told.status_code, told.json()["code"]) == (409, "reference_not_found")
         assert told.json()["detail"] == "in_id, in_label: there is nothing with the number, label 1, b."
+
+
+def test_long_keys_that_begin_alike_are_different_rows(client: TestClient) -> None:
+    """Each has its own history, and comes back by itself."""
+    caller = sign_up(client)
+    labels = [f"{'x' * 690}{end}" for end in "ab"]
+    paths = [client.post(f"{API}/boxes", json={"label": one}, headers=caller).headers["Location"] for one in labels]
+    assert client.patch(paths[0], json={"colour": "blue"}, headers=caller).status_code == 200
+    assert [len(client.get(f"{path}/history", headers=caller).json()["items"]) for path in paths] == [2, 1]
+    for path in paths:
+        assert client.delete(path, headers=caller).status_code == 204
+    assert client.post(f"{paths[0]}/restore", headers=caller).json()["colour"] == "blue"
+    assert [client.get(path, headers=caller).status_code for path in paths] == [200, 404]
+
+
+def test_an_enum_and_a_date_may_be_a_key(client: TestClient) -> None:
+    """They are written as their JSON, in quotes where they hold a comma."""
+    caller = sign_up(client)
+    made = client.post(f"{API}/prices", json={"kind": "x,l", "day": "2030-01-31", "cents": 5}, headers=caller)
+    assert unquote(made.headers["Location"]) == f'{API}/prices/"x,l",2030-01-31'
+    assert client.get(made.headers["Location"], headers=caller).json() == made.json()
+    small = client.put(f"{API}/prices/small,2030-02-01", json={"cents": 3}, headers=caller)
+    assert (small.status_code, small.json()["kind"]) == (201, "small")
+    ids = {"ids": '"x,l",2030-01-31;small,2030-02-01'}
+    assert client.delete(f"{API}/prices/batch", params=ids, headers=caller).status_code == 204

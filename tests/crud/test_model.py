@@ -1,16 +1,18 @@
 """Names that follow from class names, and portable columns."""
 
 import enum
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from pydantic import NaiveDatetime
 from sqlalchemy.dialects.postgresql import JSONB, TEXT
 from sqlalchemy.orm import registry as orm_registry
 from sqlmodel import Field
 
 from rowhouse.crud.base import CRUDBase
-from rowhouse.entities.model import EnumText, IntegerKey, Record, plural, singular_snake
+from rowhouse.entities.model import EnumText, InstantWithoutZone, IntegerKey, Record, plural, singular_snake
 from rowhouse.registration.checks import columns_for
 from rowhouse.schemas.column_limits import MAX_INDEXED_TEXT
 from rowhouse.schemas.derivation import derive
@@ -95,6 +97,33 @@ def test_an_enum_is_stored_as_the_text_of_its_value() -> None:
     kind = EnumText(Grade)
     assert [kind.process_bind_param(value, dialect) for value in (Grade.TOP, "none", None)] == ["1", "none", None]
     assert [kind.process_result_value(value, dialect) for value in ("1", "none", None)] == [Grade.TOP, Grade.NONE, None]
+
+
+def test_an_instant_without_a_zone_is_not_stored_in_utc() -> None:
+    """Nobody knows which instant it is. A migration writes the type that the class named."""
+    dialect = sa.make_url("sqlite://").get_dialect()()
+    kind = InstantWithoutZone()
+    at = datetime(2030, 1, 31, 12, tzinfo=timezone(timedelta(hours=5)))
+    stored = kind.process_bind_param(at, dialect)
+    assert (stored, kind.process_bind_param(None, dialect)) == (datetime(2030, 1, 31, 7), None)  # noqa: DTZ001  stored
+    assert (kind.process_result_value(stored, dialect), kind.process_result_value(None, dialect)) == (at, None)
+    with pytest.raises(ValueError, match="an instant needs a zone; use"):
+        kind.process_bind_param(datetime(2030, 1, 31), dialect)  # noqa: DTZ001  what is refused
+    assert repr(kind) == "sa.DateTime()"
+
+
+def test_an_instant_that_has_no_zone_stays_as_the_class_says() -> None:
+    """A `NaiveDatetime`, null or not, is no instant in UTC."""
+
+    class Alarm(IntegerKey, Scratch, table=True):
+        """Wakes at a time of the clock, wherever it is."""
+
+        rings_at: NaiveDatetime = Field(sa_type=sa.DateTime)
+        rang_at: NaiveDatetime | None = Field(default=None, sa_type=sa.DateTime)
+        set_at: datetime = Field(sa_type=sa.DateTime)
+
+    kinds = {name: type(metadata.tables["alarms"].c[name].type) for name in Alarm.model_fields}
+    assert (kinds["rings_at"], kinds["rang_at"], kinds["set_at"]) == (sa.DateTime, sa.DateTime, InstantWithoutZone)
 
 
 def test_text_of_every_type_sorts_by_code_point() -> None:

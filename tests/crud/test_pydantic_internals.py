@@ -3,7 +3,7 @@
 from typing import Any, Self
 
 import pytest
-from pydantic import BaseModel, ValidationError, create_model, field_validator, model_validator
+from pydantic import MISSING, BaseModel, ValidationError, create_model, field_validator, model_validator
 
 from rowhouse.schemas.pydantic_internals import field_validators, model_validators
 
@@ -51,6 +51,34 @@ def test_field_validators_are_those_of_the_given_fields() -> None:
     assert made(name="a").model_dump() == {"name": "a"}
     with pytest.raises(ValidationError, match="is empty"):
         made(name="")
+
+
+def test_a_validator_that_takes_info_sees_what_the_client_sent() -> None:
+    """In each form; a member that is left out is not in `info.data`, and the rest of `info` is pydantic's."""
+
+    class Compared(BaseModel):
+        """Two members, of which one is at least the other."""
+
+        low: int
+        high: int
+
+        @field_validator("high", mode="wrap")
+        @classmethod
+        def not_less(cls, value: Any, handler: Any, info: Any) -> Any:
+            """Raise it."""
+            assert (info.field_name, info.mode) == ("high", "python")
+            return max(handler(value), info.data.get("low", 0))
+
+        @field_validator("high", mode="before")
+        @classmethod
+        def without_unit(cls, value: Any, info: Any) -> Any:
+            """Take a text with a unit."""
+            return int(value.removesuffix(" m")) if info.data.get("low", 1) else value
+
+    validators = field_validators(Compared, {"low", "high"})
+    low: Any = (int | MISSING, MISSING)
+    made: Any = create_model("Made", low=low, high=(int, ...), __validators__=validators)
+    assert (made(high="3 m").high, made(low=5, high="3 m").high) == (3, 5)
 
 
 def test_model_validators_are_taken_over_in_their_mode() -> None:

@@ -175,6 +175,16 @@ class Hidden(IntegerKey, Scratch, table=True):
     end: int
 
 
+class Renamed(IntegerKey, Scratch, table=True):
+    """A class with a `NoOverlap` over a column that its attribute does not name."""
+
+    __table_args__ = (NoOverlap("place_id", "Start", "end"),)
+
+    place_id: int = Field(foreign_key="drafts.id")
+    start: int = Field(sa_column_kwargs={"name": "Start"})
+    end: int
+
+
 class AliasedCRUD(CRUDBase[Draft]):
     """Names a filter that does not exist."""
 
@@ -275,6 +285,11 @@ def built(registry: Registry) -> RouteTree:
             Indexed,
             {"write": SIGNED_IN, "search": ("title",)},
             "SearchIndex names api_key, which no list shows as it is stored",
+        ),
+        (
+            Renamed,
+            {"write": SIGNED_IN},
+            "NoOverlap names the column Start, whose attribute has another name; give both one",
         ),
         (Hidden, {"write": SIGNED_IN}, "NoOverlap names place_id, which is SECRET; mark it READ_ONLY"),
         (Draft, {"write": SIGNED_IN, "exact_count_limit": 0}, "exact_count_limit=0"),

@@ -1,6 +1,6 @@
 """Upserts of odd classes: owners, fixed members, keys of the client, rivals and rules, on both databases."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
@@ -102,6 +102,16 @@ class LateCRUD(CRUDBase[Country]):
     """A rival inserts the rows after the first look."""
 
     late: ClassVar[list[bool]] = []
+
+    def update(self, unit: UnitOfWork, key: Any, values: Mapping[str, Any]) -> Row:
+        """Find nothing yet."""
+        if self.late and self.late.pop():
+            raise NotFoundError
+        return super().update(unit, key, values)
+
+    def update_many(self, unit: UnitOfWork, changes: Sequence[tuple[Any, Any]]) -> list[Row]:
+        """As ever."""
+        return super().update_many(unit, changes)
 
     def _stored(
         self, unit: UnitOfWork, keys: Sequence[UniqueValues], on: Names, *, lock: bool = False
@@ -264,6 +274,14 @@ def test_a_rival_that_is_faster_makes_a_change_of_it(client: TestClient, one: He
     assert outcomes(client, "countries", "code", bodies, one) == ["updated", "created"]
     assert LateCRUD.late == []
     assert client.get("/api/v1/countries/FR", headers=one).json()["name"] == "France"
+
+
+def test_a_rival_that_is_faster_makes_a_change_of_a_put(client: TestClient, one: Headers) -> None:
+    """200 in place of 201."""
+    assert client.put("/api/v1/countries/ES", json={"name": "x"}, headers=one).status_code == 201
+    LateCRUD.late.append(True)
+    told = client.put("/api/v1/countries/ES", json={"name": "Spain"}, headers=one)
+    assert (told.status_code, told.json()["name"], LateCRUD.late) == (200, "Spain", [])
 
 
 def test_a_rival_that_deletes_makes_a_new_row_of_it(client: TestClient, one: Headers) -> None:

@@ -196,7 +196,7 @@ class BatchVerbs(RowVerbs[ModelT]):
         if not self._delete_rows(unit, keys):
             # Greater keys first: a row that refers to another is mostly younger, and no longer holds it once it is
             # deleted.
-            referenced = set(self._referenced(unit, sorted(keys, reverse=True)))
+            referenced = set(self._referenced(unit, sorted(keys, key=self.resource.key.order, reverse=True)))
             raise StillReferencedError().element_error(next(n for n, key in enumerate(keys) if key in referenced))
         unit.expire_session()
 
@@ -228,7 +228,7 @@ class BatchVerbs(RowVerbs[ModelT]):
         """Lock the rows that the caller may change, in the order of their keys, so that two batches never deadlock."""
         predicate = self.write_predicate(unit.caller)
         found = {}
-        for _start, chunk in chunked(sorted(keys), columns=1):
+        for _start, chunk in chunked(sorted(keys, key=self.resource.key.order), columns=1):
             statement = self.statements.lock_many(len(chunk), predicate, whole=self.validator.is_needed)
             rows = unit.run(statement, _numbered_keys(chunk), predicate)
             found.update({self.key_of(row): row for row in rows})

@@ -16,12 +16,13 @@ from uuid import UUID
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError, to_jsonable_python
 
+from rowhouse.entities.model import EnumText
 from rowhouse.schemas.columns import Column
 
 PART_SEPARATOR, KEY_SEPARATOR = ",", ";"
 NEEDS_QUOTES = re.compile(r'[,;"]|^$')
 # Up to the separator, which may stand within double quotes.
-PIECES = {mark: re.compile(rf'((?:"(?:[^"]|"")*"|[^{mark}])*)(?:{mark}|$)') for mark in (PART_SEPARATOR, KEY_SEPARATOR)}
+PIECES = {mark: re.compile(rf'((?:"(?:[^"]|"")*"|[^{mark}])*){mark}') for mark in (PART_SEPARATOR, KEY_SEPARATOR)}
 MAX_STORED_TEXT = 600
 
 
@@ -45,6 +46,9 @@ class Key:
         self.label = PART_SEPARATOR.join(self.names)
         self.is_composite = len(self.names) > 1
         self.of: Callable[[Mapping[str, Any]], Any] = itemgetter(*self.names)
+        # What sorts keys; None where their values do. Members of an enum have no order: the database sorts their texts.
+        has_enum = any(isinstance(column.column.type, EnumText) for column in columns)
+        self.order: Callable[[Any], Any] | None = self._texts_of_enums if has_enum else None
         # Returns a key as clients write it in a path, not encoded yet.
         self.text: Callable[[Any], str] = self._text_of_parts if self.is_composite else written
 
@@ -85,12 +89,13 @@ class Key:
             return KEY_SEPARATOR.join(map(self.text, keys))
         return PART_SEPARATOR.join(quoted(self.text(key)) for key in keys)
 
+    def _texts_of_enums(self, key: Any) -> tuple[Any, ...]:
+        return tuple(str(part.value) if isinstance(part, Enum) else part for part in self.parts(key))
+
     def _text_of_parts(self, key: Any) -> str:
         return PART_SEPARATOR.join(quoted(written(part)) for part in key)
 
-    def _split(self, given: Any) -> Any:
-        if not isinstance(given, str):
-            return given
+    def _split(self, given: str) -> list[str]:
         parts = [unquoted(part) for part in split(given, PART_SEPARATOR)]
         if len(parts) != len(self.names):
             raise PydanticCustomError("key_parts", f"write {self.label}: {len(self.names)} values, separated by commas")
@@ -120,10 +125,5 @@ def unquoted(text: str) -> str:
 
 def split(text: str, separator: str) -> list[str]:
     """Split a text at each separator that does not stand within double quotes, which are kept."""
-    pieces, end, pattern = [], 0, PIECES[separator]
-    while (found := pattern.match(text, end)) is not None:
-        pieces.append(found[1])
-        end = found.end()
-        if found.end(1) == end:  # no separator follows
-            break
-    return pieces
+    found: list[str] = PIECES[separator].findall(text + separator)
+    return found
