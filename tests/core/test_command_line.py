@@ -99,6 +99,22 @@ def test_the_application_may_stand_in_the_environment(run: Run, monkeypatch: pyt
     assert load_application(find_project()) is made
 
 
+@pytest.mark.parametrize("words", [("migrate",), ("migrate", "--check"), ("routes",), ("run",)])
+def test_another_module_of_that_name_is_not_taken_for_the_projects(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    """Its tables would be written into this project's migrations. The exit status is 1, and there is no database."""
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/kiosk.py").write_text(KIOSK)
+    sys.path[:0] = [str(tmp_path / "other"), str(tmp_path / "source")]
+    sys.modules.pop("kiosk", None)
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/data.db")
+    done = run(*words)
+    assert done.exit_code == 1
+    assert f"Python finds kiosk in {tmp_path}/other/kiosk.py and not in {tmp_path}/source" in done.stderr
+    assert not (tmp_path / "data.db").exists()
+
+
 COMMANDS = [
     "new", "entity", "check", "client", "run", "migrate", "create-admin", "lint-migrations", "routes", "openapi",
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,9 @@ from rowhouse.db.integrity import NAMING_CONVENTION
 from rowhouse.migrations.templates import create_missing
 from tests.conftest import ROOT, alembic_config
 from tests.databases import Databases
+from tests.fork_server import forks
+from tests.migrations.migrator import WITHIN
+from tests.migrations.migrator import run as migrate_in_process
 
 LOSES_NAME = "\n    prices.name: its values\nLook at it, then run rowhouse migrate."
 
@@ -269,6 +273,38 @@ def test_two_migrations_after_the_same_one_are_refused(day: Day, capsys: pytest.
     hidden.rename(hidden.with_suffix(".py"))
     assert day.run(["three", "--empty"]) == 1
     assert "follow the same migration; set down_revision" in capsys.readouterr().err
+
+
+DIES = "    import os\n\n    os.kill(os.getpid(), 9)\n"
+
+
+def test_a_migrator_that_is_killed_changes_nothing(day: Day, tmp_path: Path) -> None:
+    """The table is as it was, and the next migrator applies the file."""
+    day.models(name(length=10))
+    assert day.run(["shorter names"]) == 0  # written, and not applied
+    (path,) = (day.root / "alembic/versions").glob("*_shorter_names.py")
+    written = path.read_text()
+    path.write_text(written.replace("\n\ndef downgrade", f"{DIES}\n\ndef downgrade"))
+    (log := tmp_path / "log").touch()
+    url = str(day.engine.url.render_as_string(hide_password=False))
+    migrator = forks.Process(
+        target=migrate_in_process, args=(str(day.root / "alembic.ini"), url, str(log)), daemon=True
+    )
+    migrator.start()
+    migrator.join(WITHIN)
+    assert migrator.exitcode == -signal.SIGKILL, log.read_text()
+    path.write_text(written)
+    assert length_of_names(day) == 50
+    assert day.execute("SELECT id, name FROM prices") == [(1, "oak")]
+    assert day.run([]) == 0
+    assert length_of_names(day) == 10
+    assert day.execute("SELECT id, name FROM prices") == [(1, "oak")]
+
+
+def length_of_names(day: Day) -> int:
+    """Return the length of the column that holds names."""
+    (column,) = (one for one in sa.inspect(day.engine).get_columns("prices") if one["name"] == "name")
+    return int(column["type"].length)  # type: ignore[attr-defined]  # it is a text
 
 
 def test_a_new_project_gets_its_files(

@@ -35,7 +35,7 @@ from sqlmodel import SQLModel
 
 from rowhouse.cli.env_file import misspelt
 from rowhouse.cli.lint_migrations import excuse_missing
-from rowhouse.cli.project import find_project
+from rowhouse.cli.project import find_project, require_own_module
 from rowhouse.cli.serve import StartError, explained
 from rowhouse.core.settings import Environment, Settings
 from rowhouse.db.engine import create_engine
@@ -147,6 +147,8 @@ def main(arguments: Sequence[str], *, metadata: sa.MetaData | None = None) -> in
     """
     given, settings, directory = read_words(arguments), Settings(), Path.cwd()
     _create_files(directory, settings)
+    if metadata is None:
+        require_own_module(find_project(directory))
     config = Config(directory / "alembic.ini", stdout=sys.stderr)
     if metadata is not None:
         config.attributes["metadata"] = metadata

@@ -11,10 +11,11 @@ application before it is asked for.
 import os
 import sys
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from fastapi import FastAPI
@@ -71,7 +72,7 @@ def load_application(project: Project) -> FastAPI:
     name = project.app.partition(":")[2] or "app"
     project.make_importable()
     module = import_module(project.module)
-    _require_own(project, module)
+    _require_own(project, module.__file__)
     found = getattr(module, name, None)
     made = found if isinstance(found, FastAPI) else found() if callable(found) else None
     if not isinstance(made, FastAPI):
@@ -81,13 +82,25 @@ def load_application(project: Project) -> FastAPI:
     return made
 
 
-def _require_own(project: Project, module: ModuleType) -> None:
+def require_own_module(project: Project) -> None:
+    """Require that Python finds the project's own module, if the project has one, without importing it.
+
+    Raises:
+        ValueError: it finds another module of that name first.
+    """
+    project.make_importable()
+    with suppress(ModuleNotFoundError):
+        found = find_spec(project.module)
+        _require_own(project, found.origin if found else None)
+
+
+def _require_own(project: Project, file: str | None) -> None:
     """Require that a module which the project has was not found elsewhere."""
     source = (project.directory / project.source).resolve()
     own = source / project.module.replace(".", "/")
     is_there = own.with_suffix(".py").is_file() or (own / "__init__.py").is_file()
-    if is_there and module.__file__ and not Path(module.__file__).resolve().is_relative_to(source):
+    if is_there and file and not Path(file).resolve().is_relative_to(source):
         raise ValueError(
-            f"Python finds {project.module} in {module.__file__} and not in {source}; take the other one out of "
+            f"Python finds {project.module} in {file} and not in {source}; take the other one out of "
             f"PYTHONPATH, or put an __init__.py into {source / project.module.partition('.')[0]}"
         )
