@@ -197,8 +197,8 @@ def test_the_longest_any_fits_into_a_cursor(shop_app: RunningApp) -> None:
         assert entity.list(cursor=page["next_cursor"])["items"]
 
 
-def test_the_history_keeps_its_secret(odd_app: RunningApp) -> None:
-    """`any` over who made a change is for callers who may change the row, and selects entries otherwise."""
+def test_the_history_takes_any(odd_app: RunningApp) -> None:
+    """Also over who made a change, for callers who may change the row."""
     entity = next(
         odd_app.entity(path) for path, line in odd_app.registry.registrations.items() if line.resource.history
     )

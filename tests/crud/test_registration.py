@@ -191,6 +191,12 @@ class AliasedCRUD(CRUDBase[Draft]):
     filter_aliases: ClassVar[dict[str, str]] = {"min_pages": "page_count__gte"}
 
 
+class ReservedCRUD(CRUDBase[Draft]):
+    """Names a filter like a parameter of every list."""
+
+    filter_aliases: ClassVar[dict[str, str]] = {"any": "pages"}
+
+
 class ComputedCRUD(CRUDBase[Draft]):
     """Has an expression for a column that does not exist."""
 
@@ -301,6 +307,7 @@ def built(registry: Registry) -> RouteTree:
         (Draft, {"write": SIGNED_IN, "operations": ()}, "names nothing; there are list"),
         (Draft, {"write": SIGNED_IN, "path": "My Drafts"}, "must be kebab-case, such as 'charge-points'"),
         (Draft, {"write": SIGNED_IN, "crud": AliasedCRUD}, "'page_count__gte', which is no filter such as"),
+        (Draft, {"write": SIGNED_IN, "crud": ReservedCRUD}, "filter_aliases has 'any', a parameter of every list"),
         (
             Draft,
             {"write": SIGNED_IN, "soft_delete": True, "operations": ("list", "create")},

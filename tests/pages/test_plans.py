@@ -144,6 +144,27 @@ def test_a_search_goes_by_the_index(plan: Plan, backend: str, query: str) -> Non
         assert "SCAN books" in found
 
 
+@pytest.mark.parametrize(
+    ("branches", "indexes"),
+    [
+        ('[{"title":"T00001"},{"author":"A7"}]', ("uq_books_title", "ix_books_author_id")),
+        ('[{"author":"A7","stock":0},{"id__in":[1,2]}]', ("ix_books_author_id", "pk_books")),
+        ('[{"title__contains":"0123"},{"author":"A7"}]', ("ix_books_search", "ix_books_author_id")),
+    ],
+)
+def test_each_branch_of_any_goes_by_its_index(
+    plan: Plan, backend: str, branches: str, indexes: tuple[str, ...]
+) -> None:
+    """The page and the total. SQLite has no index of texts, so it reads the table for one."""
+    found = plan(f"any={branches}")
+    if backend == "postgresql":
+        assert found.count("BitmapOr") == 2
+        assert all(f"Bitmap Index Scan on {index}" in found for index in indexes)
+        assert "Seq Scan" not in found
+    else:
+        assert found.count("MULTI-INDEX OR") == (0 if "contains" in branches else 2)
+
+
 def test_what_is_common_is_looked_for_in_the_order_of_the_list(
     plan: Plan, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -179,6 +179,7 @@ class Reserved(OddEntity, table=True):
     sort: str = Field(default="none", max_length=40)
     search: str | None = Field(default=None, max_length=40)
     limit: bool = False
+    any: str | None = Field(default=None, max_length=40)
     order: int = 0
     group: str | None = Field(default=None, max_length=40)
     search_text: str | None = Field(default=None, max_length=40)

@@ -15,6 +15,7 @@ from rowhouse.testing.contract.responses import faulty_places
 
 DOCUMENTS = ("object", "array")
 ROWS = 5
+MAX_BRANCHES = 10  # of `any`
 # Parameters of every list. A column with such a name has its plain filter as `name__eq`.
 RESERVED = {"page", "size", "skip", "limit", "sort", "search", "cursor", "fields", "expand", "any"}
 
@@ -117,6 +118,23 @@ class ListPromises:
                     wanted = {str(entity.key_of(row)) for row in rows if selects(kind, operator, row[name], asked)}
                     assert found == wanted, f"{parameter}={written(asked)}"
             asked_fully.add(like)
+
+    @every_entity("list")
+    def test_any_selects_what_a_branch_selects(self, contract_entity: EntityClient) -> None:
+        """A branch for each of some columns, with a value of a row as JSON or as text."""
+        entity, rows = contract_entity, contract_entity.rows(ROWS)
+        branches: list[Row] = []
+        wanted: set[str] = set()
+        for name in columns(entity):
+            kind = entity.kind(name)
+            is_plain = "eq" in operators(kind) and name not in RESERVED and len(branches) < MAX_BRANCHES
+            for asked in list(values_to_ask("eq", [row[name] for row in rows]))[:1] if is_plain else ():
+                branches.append({name: asked if len(branches) % 2 else written(asked)})
+                wanted |= {str(entity.key_of(row)) for row in rows if selects(kind, "eq", row[name], asked)}
+        query = {**entity.only(rows), "any": json.dumps(branches)}
+        assert {str(key) for key in keys(entity, entity.listed(query)["items"])} == wanted, f"any={query['any']}"
+        for wrong in ('[{"no_such": 1}]', "[]", "no JSON"):
+            assert faulty_places(entity.call("GET", params={"any": wrong})) == {("query", "any")}, f"any={wrong}"
 
     @every_entity("list")
     def test_what_a_list_does_not_know_is_422(self, contract_entity: EntityClient) -> None:
