@@ -41,6 +41,8 @@ BODIES: dict[str, Callable[[int], Row]] = {
     "exhibits": lambda number: {"code": f"code {number}"},
     "users": lambda number: {"role": "user"},
     "everythings": lambda number: {"patterned": f"AB-{number}"},
+    "labels": lambda number: {"is_hidden": False},
+    "loans": lambda number: {"ticket": f"ticket {number}"},
     "parcels": lambda number: {"status": "public"},
     "periods": lambda number: {"first_day": "2030-01-01", "last_day": (None, "2030-01-01", "2030-02-01")[number % 3]},
 }
@@ -49,6 +51,7 @@ CHANGES: dict[str, Callable[[Row], Row]] = {
     "crates": lambda row: {"label": f"{row['label']} again"},
     "exhibits": lambda row: {"code": f"{row['code']} again"},
     "everythings": lambda row: {"patterned": "CD-1"},
+    "loans": lambda row: {"ticket": f"{row['ticket']} again"},
     "parcels": lambda row: {"weight": row["weight"] + 1},
     "periods": lambda row: {"first_day": "2029-12-31", "last_day": str(date(2031, 1, 1))},
 }
@@ -87,10 +90,10 @@ class RunningApp:
         """The id of the administrator's account."""
         return int(self.client.get("/api/v1/users/me", headers=self.admin).json()["id"])
 
-    def caller(self, name: str, role: str = "driver") -> Headers:
+    def caller(self, name: str, role: str | None = None) -> Headers:
         """Return the headers of an account, which is created when its name is first used."""
         if name not in self._callers:
-            self._callers[name] = sign_up(self.client, role)
+            self._callers[name] = sign_up(self.client, role or self.api.role)
         return self._callers[name]
 
     def kept(self, path: str) -> list[Any]:
@@ -126,6 +129,12 @@ class EntityClient:
         """The members of the Create schema that are columns."""
         members = self.running_app.bodies.members(f"{self.name}Create")
         return {name: schema for name, schema in members.items() if LINKS not in schema}
+
+    @property
+    def links(self) -> Mapping[str, str]:
+        """The members that link rows, each with the path of their entity."""
+        members = self.running_app.bodies.members(f"{self.name}Create")
+        return {name: schema[LINKS] for name, schema in members.items() if LINKS in schema}
 
     @property
     def required(self) -> list[str]:

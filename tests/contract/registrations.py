@@ -15,12 +15,16 @@ from tests.sample_entities.shop.registry import registry as shop
 
 @dataclass(frozen=True, eq=False)
 class Api:
-    """A registry, the function that makes its application, and the method and path of each hand-written operation."""
+    """A registry, the function that makes its application, and the method and path of each hand-written operation.
+
+    `role` is one that accounts may sign up with.
+    """
 
     name: str
     registry: Registry
     factory: Factory
     hand_written: frozenset[tuple[str, str]]
+    role: str = "driver"
 
     @property
     def document(self) -> Document:

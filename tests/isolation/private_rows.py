@@ -17,12 +17,13 @@ from rowhouse.registration.registry import Registration
 from tests.conftest import sign_up
 from tests.contract.deleted_rows import below
 from tests.contract.entity_client import BODIES, EntityClient, Headers, Row
-from tests.isolation.probes import Secret, change_of
+from tests.isolation.probes import Reference, Secret, change_of, creatable, linking, referring
 from tests.sample_entities.odd.registry import SICK
 
 # What makes a row of an entity with a `scope` of its own invisible to all but administrators.
 HIDING: dict[str, Callable[[EntityClient], Row]] = {
     "parcels": lambda _house: {"status": "hidden"},
+    "labels": lambda _library: {"is_hidden": True},
     "branches": lambda entity: {"parent_id": entity.make(name=SICK, parent_id=None)["id"]},
 }
 
@@ -80,7 +81,7 @@ def cursors(entity: EntityClient, who: Headers, **query: Any) -> tuple[str, ...]
 def make_own(entity: EntityClient, stranger: Headers) -> Response:
     """A row of the stranger's, or one in their sight where they may write none."""
     try:
-        entity.resource.write.check(Caller(0, "driver"))
+        entity.resource.write.check(Caller(0, entity.running_app.api.role))
     except PermissionDeniedError:
         stranger = entity.running_app.admin
     return make(entity, stranger)
@@ -102,7 +103,23 @@ def secret_of(entity: EntityClient, owner: Headers, stranger: Headers) -> Secret
     make_own(entity, stranger)
     theirs = cursors(entity, owner, id__in=f"{first},{row['id']}")
     found, into = histories(entity, row, own)
-    return Secret(entity, row, answer.headers["etag"], theirs, own, cursors(entity, stranger), found, into)
+    near = references_to(entity, row, stranger)
+    return Secret(entity, row, answer.headers["etag"], theirs, own, cursors(entity, stranger), found, into, near)
+
+
+def references_to(entity: EntityClient, row: Row, stranger: Headers) -> tuple[Reference, ...]:
+    """Rows of the stranger's that could refer to the row. An administrator has linked those that take links."""
+    found = [
+        Reference(other, member, False, make_own(other, stranger).json())
+        for other, member in referring(entity)
+        if other.resource is not entity.resource and member in other.update
+    ]
+    for other, member in linking(entity):
+        near = make_own(other, stranger).json()
+        answer = other.call("PATCH", f"/{near['id']}", json={member: [row["id"]]})
+        assert answer.status_code == 200, answer.text
+        found.append(Reference(other, member, True, answer.json()))
+    return tuple(found)
 
 
 def changed(entity: EntityClient, row: Row) -> Response:
@@ -127,7 +144,7 @@ def histories(entity: EntityClient, row: Row, own: Row) -> tuple[tuple[Row, ...]
 def callers(entity: EntityClient) -> tuple[Headers, Headers]:
     """The owner of the row, and a stranger who has nothing yet."""
     owner = entity.running_app.caller("owner") if entity.owner else entity.running_app.admin
-    return owner, sign_up(entity.running_app.client, "driver")
+    return owner, sign_up(entity.running_app.client, entity.running_app.api.role)
 
 
 def forget(secret: Secret) -> None:
@@ -153,6 +170,10 @@ def made_to_lead(near: EntityClient, relation: Relation, entity: EntityClient, g
     row: Row = make_own(near, stranger).json()
     if relation.link is not None:
         pair = {relation.link.near: row[relation.local], relation.link.far: goal[relation.remote]}
+        between = [one for one in creatable(near.running_app) if one.resource.table is relation.link.table]
+        if between:  # an entity of its own
+            make(between[0], stranger, **pair)
+            return row
         with below(near) as connection:
             connection.execute(sa.insert(relation.link.table).values(pair))
         return row

@@ -27,10 +27,25 @@ class Probe:
 
 
 @dataclass(frozen=True)
+class Reference:
+    """A member of an entity that can refer to the row, as a foreign key or in a list of links, and a row to change."""
+
+    entity: EntityClient
+    member: str
+    is_list: bool
+    row: Row
+
+    def value(self, *keys: Any) -> Any:
+        """What the member refers to the last of the keys by, behind others where it takes several."""
+        return list(keys) if self.is_list else keys[-1]
+
+
+@dataclass(frozen=True)
 class Secret:
     """A row that the stranger does not see, with what its owner has learnt: its tag and cursors to and past it.
 
     `entries` are its history, and `entry_cursors` lead into that and into the history of the stranger's `own` row.
+    `near` are rows of the stranger's that could refer to it by a member.
     """
 
     entity: EntityClient
@@ -41,6 +56,7 @@ class Secret:
     own_cursors: tuple[str, ...]
     entries: tuple[Row, ...] = ()
     entry_cursors: tuple[str, ...] = ()
+    near: tuple["Reference", ...] = ()
 
     @property
     def path(self) -> str:
@@ -64,10 +80,10 @@ def selections(secret: Secret) -> Iterator[dict[str, Any]]:
     for name, schema in secret.entity.parameters.items():
         if name not in NO_FILTERS and schema.get("type") != "object":  # an object has the filters of a relation
             branches.append({name: filter_value(secret.row, aliases.get(name, name))})
+    yield from (*branches, *joined(branches))
     for relation in relations(secret.entity.running_app)[secret.entity.resource.path].values():
-        branches += relation_filters(relation, secret.row)
-    yield from branches
-    yield from joined(branches)
+        related = list(relation_filters(relation, secret.row))
+        yield from (*related, *joined(related))
     for word in secret.entity.parameters["sort"]["items"]["enum"]:
         yield {"sort": word}
     for column in secret.entity.resource.parameters.search.columns:
@@ -103,10 +119,19 @@ def relations_of_registry(registry: Registry) -> dict[str, dict[str, Relation]]:
 
 def leading_to(entity: EntityClient) -> list[tuple[EntityClient, Relation]]:
     """Each relation of any entity that embeds rows of this one."""
-    found = [(path, relation) for path, own in relations(entity.running_app).items() for relation in own.values()]
-    return [
-        (entity.running_app.entity(path), relation) for path, relation in found if relation.target is entity.resource
-    ]
+    return [found for found in related_pairs(entity.running_app) if found[1].target is entity.resource]
+
+
+def leading_over(entity: EntityClient) -> list[tuple[EntityClient, Relation]]:
+    """Each relation of any entity that has this one between its two ends."""
+    pairs = related_pairs(entity.running_app)
+    return [found for found in pairs if found[1].link and found[1].link.table is entity.resource.table]
+
+
+def related_pairs(running_app: RunningApp) -> list[tuple[EntityClient, Relation]]:
+    """Each entity with each of its relations."""
+    found = relations(running_app)
+    return [(running_app.entity(path), relation) for path, own in found.items() for relation in own.values()]
 
 
 def filter_value(row: Row, name: str) -> str:
@@ -131,12 +156,32 @@ def bodies_that_name(secret: Secret) -> Iterator[tuple[EntityClient | None, Row]
         yield None, secret.entity.body(**{member: secret.row[member]})
     for entity, member in referring(secret.entity):
         yield entity, entity.body(**{member: secret.row["id"]})
+    for entity, member in linking(secret.entity):
+        for keys in ([secret.row["id"]], [secret.own["id"], secret.row["id"]]):
+            yield entity, entity.body(**{member: keys})
 
 
 def referring(entity: EntityClient) -> list[tuple[EntityClient, str]]:
     """Each entity with a member that refers to this one."""
-    found = []
-    for path in entity.running_app.registry.registrations:
-        other = entity.running_app.entity(path)
-        found += [(other, name) for name, column in other.references.items() if column.table is entity.resource.table]
-    return [(other, name) for other, name in found if "create" in other.registration.operations]
+    return [
+        (other, name)
+        for other in creatable(entity.running_app)
+        for name, column in other.references.items()
+        if column.table is entity.resource.table
+    ]
+
+
+def linking(entity: EntityClient) -> list[tuple[EntityClient, str]]:
+    """Each entity with a member that links rows of this one."""
+    return [
+        (other, name)
+        for other in creatable(entity.running_app)
+        for name, path in other.links.items()
+        if path == entity.resource.path
+    ]
+
+
+def creatable(running_app: RunningApp) -> list[EntityClient]:
+    """The entities whose rows clients create."""
+    registrations = running_app.registry.registrations
+    return [running_app.entity(path) for path, line in registrations.items() if "create" in line.operations]

@@ -26,6 +26,7 @@ from tests.isolation.row_probes import (
     probes_of_history,
     probes_of_import,
     probes_of_restore,
+    unique_keys,
     views,
 )
 
@@ -92,16 +93,26 @@ def probes_of_create(secret: Secret, tail: str) -> Iterator[Probe]:
     """In the owner's name, with the row's id, and with references to it from every entity that has some."""
     for entity, body in bodies_that_name(secret):
         yield Probe("POST", tail, {"json": [body] if tail else body}, entity)
+        for key in unique_keys(entity or secret.entity) if tail else ():
+            yield Probe("POST", tail, {"json": [body], "params": {"on": key}}, entity)
 
 
 def probes_of_references(secret: Secret) -> Iterator[Probe]:
-    """A row of the stranger's that is changed to refer to it."""
+    """Rows of the stranger's that are changed to refer to it, and the history of those that were."""
     for entity, member in referring(secret.entity):
         if entity.resource is secret.entity.resource:
             body = {member: secret.row["id"]}
             for method in ("PATCH", "PUT"):
                 yield Probe(method, f"/{secret.own['id']}", {"json": body})
             yield Probe("PATCH", "/batch", {"json": [{"id": secret.own["id"], **body}]})
+    for near in secret.near:
+        for keys in ([secret.row["id"]], [secret.own["id"], secret.row["id"]]):
+            body = {near.member: near.value(*keys)}
+            for method in ("PATCH", "PUT"):
+                yield Probe(method, f"/{near.row['id']}", {"json": body}, near.entity)
+            yield Probe("PATCH", "/batch", {"json": [{"id": near.row["id"], **body}]}, near.entity)
+        if near.entity.resource.history:
+            yield Probe("GET", f"/{near.row['id']}/history", entity=near.entity)
 
 
 def probes_of_steps(secret: Secret) -> Iterator[Probe]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rowhouse.operations.history_endpoints import ENTRIES
-from tests.contract.entity_client import Row
+from tests.contract.entity_client import EntityClient, Row
 from tests.contract.list_model import written
 from tests.isolation.probes import (
     NO_FILTERS,
@@ -16,11 +16,13 @@ from tests.isolation.probes import (
     bodies_that_name,
     filter_value,
     joined,
+    leading_over,
     leading_to,
     relations,
     selections,
 )
 
+CHOICES = {"enum", "const"}
 ENTRY_MEMBERS = ("id", "action", "at", "by", "before", "after")
 
 
@@ -38,6 +40,14 @@ def views(secret: Secret) -> Iterator[dict[str, str]]:
 
 def embedding(secret: Secret) -> Iterator[Probe]:
     """From the rows of any entity that would embed the row, those that the stranger sees and those that nobody but them does."""
+    for entity, relation in leading_over(secret.entity):
+        link = relation.link
+        assert link is not None
+        yield Probe("GET", options={"params": {"sort": "-id", "expand": relation.name}}, entity=entity)
+        for name, value in ((relation.remote, secret.row[link.far]), (f"{relation.remote}__isnull", "false")):
+            query = {f"{relation.name}__{name}": value, "sort": "-id"}
+            yield Probe("GET", options={"params": query}, entity=entity)
+            yield Probe("GET", "/aggregate", {"params": {**query, "group_by": "id"}}, entity)
     for entity, relation in leading_to(secret.entity):
         yield Probe("GET", options={"params": {"sort": "-id", "expand": relation.name}}, entity=entity)
         for far, first in leading_to(entity):
@@ -75,21 +85,23 @@ def probes_of_export(secret: Secret) -> Iterator[Probe]:
 
 
 def probes_of_aggregate(secret: Secret) -> Iterator[Probe]:
-    """Counts by each filter and search, each function of all columns, and the groups by each column, cut and sorted."""
+    """Counts by each column's value, relation and search, functions of all columns, groups by each, cut and sorted.
+
+    The operators of columns are those of the list and the export.
+    """
+    operated = {name for name in secret.entity.parameters if "__" in name}
     for query in ({}, *selections(secret)):
-        if "sort" not in query:
+        if not query.keys() & {"sort", *operated}:
             yield Probe("GET", "/aggregate", {"params": query})
     parameters = secret.entity.running_app.document["paths"][f"{secret.entity.path}/aggregate"]["get"]["parameters"]
-    schemas = {parameter["name"]: parameter["schema"] for parameter in parameters}
+    items = {parameter["name"]: parameter["schema"].get("items", {}) for parameter in parameters}
+    names = {name: schema.get("enum") or [schema["const"]] for name, schema in items.items() if schema.keys() & CHOICES}
     queries: list[dict[str, Any]] = [
-        {function: ",".join(schemas[function]["items"]["enum"]), **more}
+        {function: ",".join(names[function]), **more}
         for function in ("sum", "avg", "min", "max")
         for more in ({}, {"id": secret.row["id"]})
     ]
-    queries += [
-        {"group_by": name, "count": "", "max": "id", "sort": f"-{name}"}
-        for name in schemas["group_by"]["items"]["enum"]
-    ]
+    queries += [{"group_by": name, "count": "", "max": "id", "sort": f"-{name}"} for name in names["group_by"]]
     queries += [{"group_by": "id", "sort": "-id", "skip": skip, "limit": 1} for skip in range(4)]
     for query in queries:
         yield Probe("GET", "/aggregate", {"params": query})
@@ -98,10 +110,24 @@ def probes_of_aggregate(secret: Secret) -> Iterator[Probe]:
 def probes_of_import(secret: Secret) -> Iterator[Probe]:
     """Files in both formats whose rows name the row, alone and behind one that could be stored."""
     for entity, body in bodies_that_name(secret):
-        good = (entity or secret.entity).body()
+        target = entity or secret.entity
+        good = {**{name: [] for name in target.links}, **target.body()}
         for rows in ([body], [{name: good.get(name) for name in body}, body]):
-            yield Probe("POST", "/import", _file("application/x-ndjson", lines(rows)), entity)
-            yield Probe("POST", "/import", _file("text/csv", sheet(rows)), entity)
+            for on in ({}, *({"on": key} for key in unique_keys(target))):
+                yield Probe("POST", "/import", {**file_of(rows), "params": on}, entity)
+            if not body.keys() & target.links.keys():  # links stand in NDJSON alone
+                yield Probe("POST", "/import", _file("text/csv", sheet(rows)), entity)
+
+
+def unique_keys(entity: EntityClient) -> list[str]:
+    """The values of `on`, as the document has them."""
+    parameters = entity.running_app.document["paths"][f"{entity.path}/batch"].get("post", {}).get("parameters", ())
+    return [key for one in parameters if one["name"] == "on" for key in one["schema"]["enum"]]
+
+
+def file_of(rows: Sequence[Row]) -> Row:
+    """The options of a request that imports rows as NDJSON."""
+    return _file("application/x-ndjson", lines(rows))
 
 
 def _file(media_type: str, content: str) -> Row:

@@ -7,6 +7,7 @@ equal byte for byte, the user has learned nothing: neither values, nor positions
 
 import base64
 import json
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from httpx2 import Response
 
 from rowhouse.query.resource import Relation
+from rowhouse.registration.registry import Registration
 from tests.conftest import unique
 from tests.contract.entity_client import EntityClient, Headers, Row, RunningApp
 from tests.contract.registrations import every_entity
@@ -32,7 +34,7 @@ from tests.isolation.private_rows import (
 )
 from tests.isolation.probes import Probe, Secret, leading_to, relations, selections
 from tests.isolation.request_probes import PROBES, kind_of, unknown_ways
-from tests.isolation.row_probes import filters_by, lines
+from tests.isolation.row_probes import file_of, filters_by, lines, unique_keys
 
 # What differs between two answers to one request.
 PASSING_HEADERS = {"x-request-id"}
@@ -121,8 +123,9 @@ def allowed(probe: Probe, relations: Collection[str]) -> range | tuple[int, ...]
     """What a probe may be answered with; it is 403 if it follows a relation that is closed to the stranger."""
     query = probe.options.get("params", {})
     if probe.method != "GET" or probe.tail not in ("", "/export", "/aggregate") or (probe.tail and "cursor" in query):
-        return (403, 409) if probe.entity and probe.method == "POST" else range(200, 500)
-    follows = "expand" in query or any(name.partition("__")[0] in relations for name in query)
+        return (403, 409) if probe.entity and probe.method != "GET" else range(200, 500)
+    words = [*query, *re.findall(r'[{,] ?"(\w+)":', str(query.get("any")))]
+    follows = "expand" in query or any(name.partition("__")[0] in relations for name in words)
     return (200, 403) if follows or probe.entity else (200,)
 
 
@@ -245,6 +248,46 @@ def test_a_row_in_sight_stays_as_it_is(entity: EntityClient) -> None:
     for who, status in ((stranger, 403), ({}, 401)):
         assert entity.call("POST", f"{secret.path}/restore", who).status_code == status
     assert entity.call("GET", secret.path).status_code == 404
+
+
+def is_of_others(registration: Registration) -> bool:
+    """Whether there are rows that a caller may not change, in sight or out of it."""
+    return hides_rows(registration) or shows_but_keeps(registration)
+
+
+@every_entity("create", "get", where=is_of_others)
+@pytest.mark.parametrize("tail", ["/batch", "/import"])
+def test_an_upsert_never_reaches_the_row_of_another(entity: EntityClient, tail: str) -> None:
+    """By the row's unique key it is refused as a create is, whatever the other members are, and nothing is stored.
+
+    If the row is in sight it is 403. A key with the owner in it leads to the stranger's own row.
+    """
+    for on in unique_keys(entity):
+        owner, stranger = callers(entity)
+        secret = secret_of(entity, owner, stranger)
+        stored, mine = entity.call("GET", secret.path), body_of(entity, stranger)
+        names = [name for name in on.split(",") if name in entity.create]
+        body = {**mine, **{name: secret.row[name] for name in names}}
+        same = {name: secret.row[name] for name in body if name not in entity.references}
+        is_own, is_hidden = entity.owner in on.split(","), hides_rows(entity.registration)
+        for guess in (body, {**body, **same}):
+            for rows in ([guess], [mine, guess]):
+                answer = write(entity, tail, stranger, rows, on=on)
+                if not is_own and is_hidden:
+                    created = write(entity, tail, stranger, rows)
+                    assert (answer.status_code, answer.json()["code"]) == (created.status_code, created.json()["code"])
+                    assert (answer.status_code, answer.json()["detail"]) == (409, created.json()["detail"])
+                elif not is_own:
+                    assert answer.status_code == 403, answer.text
+                assert not is_hidden or [mark for mark in marks(secret) if mark in shown(answer)] == []
+        assert told(entity.call("GET", secret.path)) == told(stored)
+        assert is_own or entity.list(**{name: mine[name] for name in names})["total"] == 0
+
+
+def write(entity: EntityClient, tail: str, who: Headers, rows: list[Row], **query: str) -> Response:
+    """The answer to a batch or an import."""
+    options = {"json": rows} if tail == "/batch" else file_of(rows)
+    return entity.call("POST", tail, who, params=query, **options)
 
 
 @every_entity("create", where=hides_rows)

@@ -1,13 +1,13 @@
 """The entities of the library, in a metadata of their own."""
 
 from decimal import Decimal
-from typing import Optional
+from typing import Annotated, Optional
 
 import sqlalchemy as sa
 from sqlalchemy.orm import registry
 from sqlmodel import Field, Relationship, SQLModel
 
-from rowhouse import Entity
+from rowhouse import CREATE_ONLY, Entity
 from tests.sample_entities.metadata import new_metadata, table_of
 
 metadata = new_metadata()
@@ -32,11 +32,13 @@ class BookLabel(LibraryTable, table=True):
 
 
 class Loan(LibraryEntity, table=True):
-    """Pairs books with readers, and is an entity: a caller sees their own."""
+    """Pairs books with readers, and is an entity: a caller sees their own. Its ticket is unique, its desk fixed."""
 
     book_id: int = Field(foreign_key="books.id", index=True)
     reader_id: int = Field(foreign_key="readers.id", index=True)
     owner_id: int = Field(foreign_key="users.id", index=True)
+    ticket: str | None = Field(default=None, max_length=40, unique=True)
+    desk: Annotated[str, CREATE_ONLY] = Field(default="hall", max_length=40, index=False)
 
 
 class Publisher(LibraryEntity, table=True):
