@@ -13,6 +13,7 @@ from rowhouse.http.dependencies import SessionDep
 from rowhouse.http.route_tree import RouteTree
 from rowhouse.http.routing import Router
 from rowhouse.registration.registry import Registry
+from rowhouse.requests.paths import encoded_segments
 from rowhouse.schemas.columns import RegistrationError
 from tests.core.conftest import Serve
 from tests.sample_entities.shop.models import Category
@@ -225,3 +226,17 @@ def test_fastapis_own_router_is_hand_written_too(serve: Serve) -> None:
         serve(plain, with_unit)
     with pytest.raises(ValueError, match="registered twice"):
         serve(plain, plain)
+
+
+@pytest.mark.parametrize(
+    ("raw", "path", "root_path", "segments"),
+    [
+        (b"/shelves/a%2Fb", "/shelves/a/b", "", ["", "shelves", "a/b"]),
+        (b"/shop/shelves/a%2fb/", "/shop/shelves/a/b/", "/shop", ["", "shelves", "a/b"]),
+        (b"/shelves/ab", "/shelves/ab", "", None),
+        (b"/v1/shelves/a%2Fb", "/shelves/a/b", "", None),
+    ],
+)
+def test_an_encoded_slash_is_part_of_its_segment(raw: bytes, path: str, root_path: str, segments: Any) -> None:
+    """Unless something between the server and the application has changed the path but not the raw one."""
+    assert encoded_segments({"raw_path": raw, "path": path, "root_path": root_path}) == segments

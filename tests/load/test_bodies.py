@@ -7,6 +7,7 @@ import pytest
 
 from rowhouse.load.bodies import Bodies, UnsupportedSchemaError
 from rowhouse.load.hints import Hints
+from rowhouse.schemas.links import LINKS
 from tests.load.load_steps import START, check_bodies, creatable, reference
 from tests.openapi_documents import document_of
 from tests.sample_entities.application import create_odd_app
@@ -41,6 +42,13 @@ def test_an_unsupported_schema_is_an_error(schema: Mapping[str, Any]) -> None:
 
 def test_an_optional_reference_to_nothing_known_is_left_out() -> None:
     schema = {"type": "object", "properties": {"shelf_id": {"type": "integer"}, "label": {"type": "string"}}}
+    assert set(Bodies({}, {}).generate(schema, refer=reference, start=START)) == {"label"}
+
+
+def test_links_to_other_rows_are_left_out() -> None:
+    """A member such as `tag_ids` replaces the links of a row; no user knows rows that it may link to."""
+    tags = {"type": "array", "items": {"type": "integer"}, "minItems": 1, LINKS: "tags"}
+    schema = {"type": "object", "properties": {"tag_ids": tags, "label": {"type": "string"}}}
     assert set(Bodies({}, {}).generate(schema, refer=reference, start=START)) == {"label"}
 
 

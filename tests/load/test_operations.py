@@ -76,6 +76,18 @@ def test_the_step_before_another_is_found_from_its_states() -> None:
     assert previous == {"hold": "open", "close": "open", "bury": "close"}
 
 
+def test_what_a_member_refers_to_is_found_from_what_expand_shows() -> None:
+    """`stock` is a thing, so `stock_id` is the key of one, though no operation is called `get_stock`."""
+    thing = "#/components/schemas/ThingPublic"
+    read = {**described(), "operationId": "get_thing"}
+    read["responses"] = {"200": {"content": {"application/json": {"schema": {"$ref": thing}}}}}
+    members = {"stock": {"anyOf": [{"$ref": thing}]}, "stock_id": {"type": "integer"}, "maker": {"anyOf": [{}]}}
+    schemas = {"PartPartial": {"properties": members}, "ThingPublic": {"type": "object"}}
+    paths = {LIST: {"get": described()}, ITEM: {"get": read}}
+    api = Api({"paths": paths, "components": {"schemas": schemas}})
+    assert api.targets == {"thing_id": LIST, "stock_id": LIST}
+
+
 @pytest.mark.parametrize(
     ("role", "roles"),
     [({"enum": ["user", "driver"]}, ("user", "driver")), ({"const": "user"}, ("user",)), ({}, ())],

@@ -64,6 +64,8 @@ def segment(key: str) -> str:
 def encoded_segments(scope: Scope) -> list[str] | None:
     """Return the segments of a path that has an encoded slash within one of them; None for any other path.
 
+    The first is empty, and those of the root path are left out, as if `route_path` were split.
+
     The server has decoded `path`. Its segments are lost if one had a slash.
     """
     raw: bytes = scope.get("raw_path") or b""
@@ -73,5 +75,5 @@ def encoded_segments(scope: Scope) -> list[str] | None:
     if "/".join(found) != scope["path"]:  # a proxy or a mount has changed one of the two
         return None
     before = scope["path"].removesuffix(route_path(scope)).count("/")
-    segments = found[before:]
+    segments = ["", *found[before + 1 :]]
     return segments if segments[-1] else segments[:-1]
