@@ -18,7 +18,10 @@ from rowhouse.core.clock import now
 from rowhouse.core.openapi import resolved
 from rowhouse.core.policy import ANYONE
 from rowhouse.core.settings import Settings
-from rowhouse.entities.model import READ_ONLY, IntegerKey, Record
+from rowhouse.crud.base import CRUDBase
+from rowhouse.db.compiled import Row
+from rowhouse.db.unit_of_work import UnitOfWork
+from rowhouse.entities.model import READ_ONLY, IntegerKey, PortableTable, Record
 from rowhouse.registration.registry import Registry
 from tests.conftest import QUIET
 from tests.databases import Databases
@@ -42,6 +45,26 @@ class Gadget(Base, table=True):
     kind: str = Field(default="x", sa_column=sa.Column("type", sa.String(20), nullable=False, unique=True))
     order: int | None = Field(default=None, sa_column=sa.Column("Order", sa.Integer))
     parent_id: int | None = Field(default=None, sa_column=sa.Column("parent", sa.ForeignKey("gadgets.id"), index=True))
+
+
+class Bare(IntegerKey, PortableTable, registry=sa.orm.registry(metadata=metadata)):
+    """A key alone."""
+
+
+class Stamp(Bare, table=True):
+    """No timestamps; its name never changes, whoever sends one."""
+
+    name: str
+    note: str = ""
+
+
+class StampCRUD(CRUDBase[Stamp]):
+    """A rule that drops a member."""
+
+    def prepare(self, values: Row, *, stored: Row | None, unit: UnitOfWork) -> None:
+        """Keep the name."""
+        if stored is not None:
+            values.pop("name", None)
 
 
 class Area(Base, table=True):
@@ -144,6 +167,7 @@ def client(backend: str, databases: Databases) -> Iterator[TestClient]:
     registry = Registry()
     for model in (Gadget, Area, Document, Journey, Visit, Supplier):
         registry.register(model, read=ANYONE, write=ANYONE, soft_delete=True, history=True)
+    registry.register(Stamp, read=ANYONE, write=ANYONE, crud=StampCRUD)
     with QuickClient(create_app(Settings(database_url=url, **QUIET), registry, metadata)) as made:
         yield made
 
@@ -214,6 +238,19 @@ def test_what_the_database_fills(client: TestClient) -> None:
     schema = resolved(client.get("/openapi.json").json())["components"]["schemas"]["AreaCreate"]
     assert schema["required"] == ["needed"]
     assert "area" not in schema["properties"]
+
+
+def test_a_change_of_nothing_returns_the_row(client: TestClient) -> None:
+    """Where a rule drops what was sent, and there is no timestamp to set; in a batch too."""
+    made = client.post("/api/v1/stamps", json={"name": "a"})
+    row, where = made.json(), made.headers["Location"]
+    same = client.patch(where, json={"name": "b"})
+    assert (same.status_code, same.json(), same.headers["ETag"]) == (200, row, made.headers["ETag"])
+    assert client.patch(where, json={"name": "b", "note": "c"}).json() == {**row, "note": "c"}
+    other = client.post("/api/v1/stamps", json={"name": "x"}).json()
+    changes = [{"id": row["id"], "name": "d"}, {"id": other["id"], "name": "y", "note": "z"}]
+    told = client.patch("/api/v1/stamps/batch", json=changes)
+    assert (told.status_code, told.json()) == (200, [{**row, "note": "c"}, {**other, "note": "z"}])
 
 
 def test_a_column_may_have_the_name_of_an_aggregate(client: TestClient) -> None:
