@@ -144,8 +144,8 @@ def test_a_change_of_an_element_is_refused_at_its_place(client: TestClient) -> N
     (first, second), (foreign,) = owned_by(client, invoice), owned_by(client, other)
     known: Row = {"id": first["id"]}
     refused: list[tuple[Row, int, list[Any]]] = [
-        ({"id": foreign["id"], "quantity": 2}, 422, ["id"]),
-        ({"id": ABSENT}, 422, ["id"]),
+        ({"id": foreign["id"], "quantity": 2}, 404, []),
+        ({"id": ABSENT}, 404, []),
         ({"id": second["id"], "code": "C"}, 422, ["code"]),
         ({"id": second["id"], "position": 1}, 409, []),
         ({"id": second["id"], "quantity": UNLUCKY}, 422, ["quantity"]),
@@ -215,7 +215,7 @@ def test_others_rows_are_neither_changed_nor_deleted(client: TestClient, strange
     assert lines(client, invoice) == [(HIDDEN, 1)]
     hidden = owned_by(client, invoice)[0]["id"]
     answer = client.patch(path, json={"lines": [{"id": hidden, "quantity": 2}]}, headers=stranger)
-    assert fault(answer) == (422, ["body", "lines", 0, "id"])
+    assert fault(answer) == (404, ["body", "lines", 0])
     product = made(client, "products", name="a", is_hidden=True)["id"]
     answer = client.patch(path, json={"lines": of(1, product_id=product)}, headers=stranger)
     assert (*fault(answer), answer.json()["code"]) == (409, ["body", "lines", 0], "reference_not_found")
@@ -296,7 +296,7 @@ def test_a_batch_names_the_row_and_the_element(client: TestClient) -> None:
     assert fault(client.post(f"{INVOICES}/batch", json=[good, wrong])) == (422, ["body", 1, "lines", 1, "position"])
     first, second = made(client, lines=of(1)), made(client)
     changes = [{"id": first["id"], "lines": []}, {"id": second["id"], "lines": [{"id": ABSENT}]}]
-    assert fault(client.patch(f"{INVOICES}/batch", json=changes)) == (422, ["body", 1, "lines", 0, "id"])
+    assert fault(client.patch(f"{INVOICES}/batch", json=changes)) == (404, ["body", 1, "lines", 0])
     assert lines(client, first) == [(1, 1)]
     assert client.get(INVOICES, params={"number": good["number"]}).json()["total"] == 0
     assert client.patch(f"{INVOICES}/batch", json=[{"id": first["id"], "number": unique()}]).status_code == 200
@@ -342,6 +342,13 @@ def test_keys_that_clients_set(client: TestClient) -> None:
     assert towns() == []
 
 
+def test_put_does_not_take_a_missing_owned_row_for_its_own(client: TestClient) -> None:
+    path = f"{API}/countries/{unique()[:10]}"
+    assert client.put(path, json={"stamps": [{"name": "A"}]}).status_code == 201
+    assert fault(client.put(path, json={"stamps": [{"id": ABSENT}]})) == (404, ["body", "stamps", 0])
+    assert len(client.get(f"{path}?expand=stamps").json()["stamps"]) == 1
+
+
 def test_too_many_stored_rows_are_refused(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     invoice, empty = made(client, lines=of(1, 2, 3)), made(client)
     for name in ("MAX_OWNED", "MAX_STORED"):
@@ -369,7 +376,7 @@ def test_a_row_that_is_deleted_meanwhile(client: TestClient, monkeypatch: pytest
 
     monkeypatch.setattr(owned.OwnedRows, "stored", once_too_many)
     answer = changed(client, invoice, lines=body)
-    assert (len(seen), answer.status_code) == (2, 422 if body else 200)
+    assert (len(seen), answer.status_code) == (2, 404 if body else 200)
 
 
 def test_members_are_documented(client: TestClient) -> None:
@@ -378,17 +385,20 @@ def test_members_are_documented(client: TestClient) -> None:
     for name in ("InvoiceCreate", "InvoiceUpdate", "InvoiceBatchUpdate"):
         members = schemas[name]["properties"]
         assert {"lines", "approvals", "notes", "stays"} == members.keys() - {"number", "id"}
-        element = "Update" if "Update" in name else "Create"
+        element = "Change" if "Update" in name else "New"
         lines = members["lines"]
         assert (lines["type"], lines["maxItems"]) == ("array", 1000)
         assert lines["items"] == {"$ref": f"#/components/schemas/InvoiceLines{element}"}
         assert "lines" not in schemas[name].get("required", [])
     assert "position" in schemas["InvoiceUpdate"]["properties"]["lines"]["description"]
-    new, change = schemas["InvoiceLinesCreate"], schemas["InvoiceLinesUpdate"]
+    new, change = schemas["InvoiceLinesNew"], schemas["InvoiceLinesChange"]
     assert set(new["properties"]) == {"product_id", "code", "position", "quantity"}
     assert set(change["properties"]) == {*new["properties"], "id"}
     assert (new["required"], change.get("required")) == (["position"], None)
-    assert schemas["CountryTownsUpdate"]["required"] == ["name"]
+    assert (change["if"], change["then"]) == ({"required": ["id"]}, {"properties": {"code": False}})
+    assert change["else"] == {"required": ["position"]}
+    assert schemas["CountryTownsChange"]["required"] == ["name"]
+    assert "if" not in schemas["CountryTownsChange"]
     assert "towns" in schemas["CountryPut"]["properties"]
     assert "folders" not in schemas["FolderCreate"]["properties"]
     paths = client.get("/openapi.json").json()["paths"]

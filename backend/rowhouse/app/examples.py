@@ -49,7 +49,7 @@ TEXTS = (
 NUMBERS = (("price", 12.5), ("amount", 12.5), ("latitude", 48.4), ("longitude", 9.99), ("rating", 4), ("year", 1999))
 KEY, COUNT = 1, 3
 # What the name of a schema has after the entity's.
-ROLE = re.compile(r"(BatchUpdate|Create|Update|Public|Partial)$")
+ROLE = re.compile(r"(BatchUpdate|Create|Update|Public|Partial|New|Change)$")
 
 
 def add_examples(document: dict[str, Any]) -> None:

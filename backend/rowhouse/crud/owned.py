@@ -121,10 +121,9 @@ class OwnedRows:
                 elif key is None or self._clients_name_keys:
                     plan.new.append((place, self._new(values, owner)))
                 else:
-                    message = f"this row has no {self.crud.resource.name} with that {self._keys[0]}"
-                    raise InvalidInputError.at("body", self._keys[0], message=message, kind="not_found").element_error(
-                        0
-                    )
+                    row, names = self.crud.resource.name, self.crud.resource.key
+                    named = f"the {names.label} {names.text(key)}"
+                    raise NotFoundError(f"This row has no {row} with {named}.").element_error(0)
         plan.left_out += [((position, None), key) for key in stored if key not in seen]
 
     def _key(self, values: Row, owner: Any) -> Any:

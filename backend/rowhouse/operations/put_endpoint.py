@@ -45,7 +45,9 @@ class PutEndpoint:
         self._check_key(key, values)
         try:
             row = self._change(request, unit, key, values)
-        except NotFoundError:
+        except NotFoundError as error:
+            if error.path:  # the row is there, and one that it owns is missing
+                raise
             if b"if-match" in request.headers:
                 raise PreconditionFailedError from None
             if not self._is_own(unit, key):

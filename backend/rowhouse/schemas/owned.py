@@ -25,7 +25,7 @@ MAX_OWNED = 1000
 class OwnedMember:
     """One such member: the class of the rows, their path, and the column that refers to their owner."""
 
-    # Begins the names of the schemas of elements: `InvoiceLines`.
+    # Begins the names of the schemas of elements: `InvoiceLines`. No class has `InvoiceLinesNew` and `…Change`.
     name: str
     model: type[SQLModel]
     columns: Mapping[str, Column]
@@ -65,7 +65,7 @@ def _extended(schema: type[BaseModel] | None, members: Mapping[str, Any]) -> Any
 
 
 def _new(member: OwnedMember) -> type[BaseModel]:
-    return creation_of(f"{member.name}Create", member.model, member.settable, keys=member.keys)
+    return creation_of(f"{member.name}New", member.model, member.settable, keys=member.keys)
 
 
 def _change(member: OwnedMember) -> type[BaseModel]:
@@ -85,12 +85,28 @@ def _change(member: OwnedMember) -> type[BaseModel]:
         for column in member.settable
         if column.name not in keys
     }
+    by_key = None if names.issuperset(keys) else _by_key([*keys], required, _fixed(member))
     return build_model(
-        f"{member.name}Update",
+        f"{member.name}Change",
         keys | others,
-        __config__=ConfigDict(**STRICT, **honoured_words(member.model)),
+        __config__=ConfigDict(**STRICT, **honoured_words(member.model), json_schema_extra=by_key),
         __validators__=field_validators(member.model, names),
     )
+
+
+def _by_key(keys: list[str], required: list[str], fixed: list[str]) -> dict[str, Any]:
+    """Return the condition for OpenAPI: an element with a key changes a row, and one without it is a new row."""
+    return {
+        "if": {"required": keys},
+        "then": {"properties": dict.fromkeys(fixed, False)},
+        "else": {"required": required},
+    }
+
+
+def _fixed(member: OwnedMember) -> list[str]:
+    """Return the members that a stored row keeps."""
+    changeable = member.schemas.update.model_fields
+    return [column.name for column in member.settable if column.name not in changeable]
 
 
 def _how_to_name(member: OwnedMember) -> str:

@@ -29,6 +29,7 @@ from tests.sample_entities.owned.models import (
     Invoice,
     InvoiceLine,
     Note,
+    Postage,
     Product,
     Receipt,
     Reminder,
@@ -85,6 +86,7 @@ registry.register(Receipt, read=ANYONE, operations=("list", "get"))
 registry.register(Stamp, read=ANYONE, write=SIGNED_IN)
 registry.register(Country, read=ANYONE, write=SIGNED_IN, soft_delete=True)
 registry.register(Town, read=ANYONE, write=SIGNED_IN)
+registry.register(Postage, read=ANYONE, write=SIGNED_IN)
 registry.register(Folder, read=ANYONE, write=SIGNED_IN)
 
 

@@ -122,6 +122,7 @@ class Country(OwnedTable, table=True):
     code: str = Field(primary_key=True, max_length=10)
     name: str = Field(default="", max_length=40)
     towns: list["Town"] = Relationship(cascade_delete=True)
+    stamps: list["Postage"] = Relationship(cascade_delete=True)
 
 
 class Town(OwnedTable, table=True):
@@ -130,6 +131,14 @@ class Town(OwnedTable, table=True):
     country_code: str = Field(foreign_key="country.code", primary_key=True, max_length=10)
     name: str = Field(primary_key=True, max_length=40)
     people: int = 0
+
+
+class Postage(OwnedTable, table=True):
+    """A key that the server sets."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    country_code: str = Field(foreign_key="country.code", index=True, max_length=10)
+    name: str = Field(max_length=40)
 
 
 class Folder(OwnedEntity, table=True):
