@@ -8,13 +8,14 @@ from httpx2 import Response
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
+from rowhouse import NotAuthenticatedError, caller_of, get_crud, unit
 from rowhouse.core.settings import Settings
 from rowhouse.crud import owned
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET, sign_in, sign_up, unique
 from tests.databases import Databases
 from tests.fast_client import QuickClient
 from tests.sample_entities.owned.main import HIDDEN, SOLD_OUT, UNLUCKY, create_app
-from tests.sample_entities.owned.models import create_tables
+from tests.sample_entities.owned.models import Invoice, create_tables
 from tests.statement_counter import statements_sent
 
 Row = dict[str, Any]
@@ -377,6 +378,19 @@ def test_a_row_that_is_deleted_meanwhile(client: TestClient, monkeypatch: pytest
     monkeypatch.setattr(owned.OwnedRows, "stored", once_too_many)
     answer = changed(client, invoice, lines=body)
     assert (len(seen), answer.status_code) == (2, 404 if body else 200)
+
+
+def test_a_job_gives_dicts(client: TestClient) -> None:
+    """The policy of the lines asks for a caller."""
+    app: Any = client.app
+    invoices = get_crud(app, Invoice)
+    with unit(app, caller=caller_of(1, "admin")) as work:
+        key = invoices.create(work, {"number": unique(), "lines": of(1)})["id"]
+        invoices.update_many(work, [(key, {"lines": of(2, 3)})])
+    assert lines(client, {"id": key}) == [(2, 1), (3, 1)]
+    with pytest.raises(NotAuthenticatedError), unit(app) as work:
+        invoices.update(work, key, {"lines": []})
+    assert len(lines(client, {"id": key})) == 2
 
 
 def test_members_are_documented(client: TestClient) -> None:
