@@ -162,7 +162,7 @@ PARAMETERS: dict[Operation, frozenset[str]] = {
     ("post", ""): frozenset({"Idempotency-Key"}),
     ("get", "/{id}"): frozenset({"id", "If-None-Match", "fields", "expand"}),
     ("patch", "/{id}"): frozenset({"id", "If-Match"}),
-    ("put", "/{id}"): frozenset({"id", "If-Match"}),
+    ("put", "/{id}"): frozenset({"id", "If-Match", "If-None-Match"}),
     ("delete", "/{id}"): frozenset({"id", "If-Match"}),
     ("post", "/batch"): frozenset({"Idempotency-Key", "on"}),
     ("delete", "/batch"): frozenset({"ids"}),
