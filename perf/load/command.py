@@ -29,6 +29,7 @@ from sqlalchemy import make_url
 from perf.harness.servers import ServerStartError
 from perf.harness.target import MIGRATE, Target
 from perf.load.load_run import LoadRun, Result, measure, start_load_run
+from perf.load.server_numbers import differences
 from perf.product import default_profile
 from perf.report.page import write_report
 from perf.report.results import VERSION, Machine, Plan, Run, Step, UnreadableRunError, read_run, step, write_run
@@ -106,6 +107,8 @@ def document(run: LoadRun, result: Result, options: argparse.Namespace, *, steps
         "seconds": result.seconds,
         "totals": result.totals,
         "capacity": steps,
+        "server": result.server,
+        "differences": {} if result.server is None else dict(differences(endpoints, result.server)),
         "passed": passes(endpoints),
     }
 
@@ -150,6 +153,8 @@ def conclude(run: Run) -> int:
         f"database {totals['database_cpu_ms_per_request']:.2f} ms; "
         f"writing 8 KiB to the disk took {totals['disk_p50_ms']:.1f} ms, at most {totals['disk_max_ms']:.0f} ms"
     )
+    for name, said in run.get("differences", {}).items():
+        print(f"DIFFERENT {name}: {said}")
     print(*faults(run["endpoints"]), conclusion(run["endpoints"]), sep="\n")
     return 0 if run["passed"] else 1
 

@@ -5,6 +5,7 @@
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,11 +13,13 @@ from dataclasses import dataclass, replace
 import psutil
 
 from perf.harness.client import HOST
-from perf.harness.meters import MachineSecond, watch
+from perf.harness.meters import MachineSecond
+from perf.harness.meters import watch as watch_machine
 from perf.harness.servers import ADMIN_EMAIL, ADMIN_PASSWORD, REPOSITORY, Cluster, Server, migrate, postgres, serve
 from perf.harness.target import Target
+from perf.load.server_numbers import Numbers, between, scrape
 from perf.product import PROFILE_VARIABLE
-from perf.report.results import Second, Totals, by_second, totals
+from perf.report.results import Second, ServerNumber, Totals, by_second, totals
 from rowhouse.load import Profile
 from rowhouse.load.operations import Api
 from rowhouse.load.runs.results import Bound, Endpoint, bounds_of, evaluate
@@ -40,11 +43,12 @@ class LoadRun:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """The figures of one load."""
+    """The figures of one load. `server` are those of its own metrics, None if it has none."""
 
     endpoints: list[Endpoint]
     seconds: list[Second]
     totals: Totals
+    server: dict[str, ServerNumber] | None = None
 
 
 @contextmanager
@@ -63,9 +67,17 @@ def start_load_run(
         migrate(target, url)
         if profile.populate is not None:
             profile.populate(url, rows)
-        with serve(replace(target, migrate_command=()), url, workers=servers) as server:
+        with (
+            tempfile.TemporaryDirectory(prefix="perf-metrics-") as directory,
+            serve(_served(target, directory), url, workers=servers) as server,
+        ):
             api = api_at(_host(server))
             yield LoadRun(cluster=cluster, server=server, api=api, bounds=bounds_of(api), profile_name=profile_name)
+
+
+def _served(target: Target, directory: str) -> Target:
+    """Return the target without its migration. Its processes share their metrics in the directory."""
+    return replace(target, migrate_command=(), environment={**target.environment, "METRICS_DIRECTORY": directory})
 
 
 def measure(run: LoadRun, *, users: int, seconds: float, warm_up: float, think: float) -> Result:
@@ -92,14 +104,18 @@ def measure(run: LoadRun, *, users: int, seconds: float, warm_up: float, think: 
             "DATABASE_URL": run.server.database_url,
         },
     )
-    machine: list[MachineSecond] = []
-    samples = generate(
-        load, run.api, _host(run.server), watch=lambda process: machine.extend(_watch(run, process, load))
-    )
+    machine, before = list[MachineSecond](), list[Numbers | None]()
+
+    def watch(process: "subprocess.Popen[str]") -> None:
+        before.append(scrape(_host(run.server)))
+        machine.extend(_watch(run, process, load))
+
+    samples = generate(load, run.api, _host(run.server), watch=watch)
     return Result(
         endpoints=evaluate(run.bounds, samples, seconds=seconds),
         seconds=by_second(samples, machine),
         totals=totals(samples, machine, seconds=seconds),
+        server=between(before[0], scrape(_host(run.server))),
     )
 
 
@@ -111,7 +127,7 @@ def _watch(run: LoadRun, generator: "subprocess.Popen[str]", load: Load) -> list
     """Measure the machine while the generator measures."""
     process = psutil.Process(generator.pid)
     before = process.cpu_times()
-    machine = list(watch(run.server, run.cluster, seconds=load.seconds, users=load.users))
+    machine = list(watch_machine(run.server, run.cluster, seconds=load.seconds, users=load.users))
     after = process.cpu_times()
     cores = (after.user + after.system - before.user - before.system) / load.seconds
     warning = "; it is the bottleneck itself, so the latencies are wrong" if cores > BUSY_CORES else ""

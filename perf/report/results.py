@@ -8,7 +8,7 @@ and `requests` is 0. Nothing here sends a request, starts a process or imports L
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 
 from perf.harness.meters import MachineSecond
 from rowhouse.load.runs.results import Endpoint, Sample, called, passes, percentile, rounded
@@ -89,8 +89,19 @@ class Step(TypedDict):
     ok: bool
 
 
+class ServerNumber(TypedDict):
+    """The requests of an operation that the server itself has counted, and those within the SLO."""
+
+    requests: int
+    within_slo: int
+
+
 class Run(TypedDict):
-    """The whole document of a run."""
+    """The whole document of a run.
+
+    `server` has the server's own numbers by operation id, None if it has no metrics. `differences` has a sentence for
+    each endpoint of which it says something else than Locust, by name. Older documents have neither.
+    """
 
     version: int
     title: str
@@ -102,6 +113,8 @@ class Run(TypedDict):
     seconds: list[Second]
     totals: Totals
     capacity: list[Step] | None
+    server: NotRequired[dict[str, ServerNumber] | None]
+    differences: NotRequired[dict[str, str]]
     passed: bool
 
 

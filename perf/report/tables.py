@@ -83,6 +83,8 @@ def tables(run: Document, earlier: Document | None) -> Iterator[Table]:
     if run["capacity"]:
         yield capacity_table(run)
     yield totals_table(run, earlier)
+    if run.get("differences"):
+        yield difference_table(run)
     failures = [e for e in ranked(run) if e["first_failure"] is not None]
     if failures:
         rows = [Row((e["name"], e["first_failure"])) for e in failures]
@@ -142,6 +144,17 @@ def capacity_table(run: Document) -> Table:
     ]
     head = ("users", "verdict", "worst endpoint", "its p95 ms", "p95 ms of all", "requests/s")
     return Table(name="capacity", title="Capacity", head=head, rows=rows)
+
+
+def difference_table(run: Document) -> Table:
+    """Return one row per endpoint of which the server's own metrics say something else than Locust."""
+    return Table(
+        name="differences",
+        title="Where the server says something else",
+        head=("endpoint", "answer"),
+        rows=[Row((name, said)) for name, said in run["differences"].items()],
+        note="The server measures from its middleware on, without the queues before it. The run is judged by Locust.",
+    )
 
 
 def totals_table(run: Document, earlier: Document | None) -> Table:

@@ -28,6 +28,7 @@ from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.traces.spans import WAIT, Traces, summary_of
 from rowhouse.traces.statements import record_session_statements
 from rowhouse.workers.pool import PoolTimeoutError
+from tests.admin.browser import Browser
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, ROOT, settings_for, sign_in, small_registry, unique
 from tests.fast_client import QuickClient
 from tests.sample_entities.shop.models import Category
@@ -255,10 +256,15 @@ def test_log_lines_have_the_trace(traced: Traced, lines: list[dict[str, Any]]) -
 
 def test_a_page_of_the_administration_is_one_trace(traced: Traced) -> None:
     """Its calls of the API are spans below the page's."""
-    spans = traced.request("GET", "/admin/login")
-    requests = [span for span in spans if span.kind is SpanKind.SERVER]
-    assert requests[0].parent is None
-    assert len({span.context.trace_id for span in spans if span.context}) == 1
+    browser = Browser(traced.client)
+    browser.sign_in()
+    traced.spans()
+    browser.get("/categories")
+    page, *others = [span for span in traced.spans() if span.kind is SpanKind.SERVER]
+    assert page.parent is None
+    assert f"GET {API}/categories" in {span.name for span in others}
+    assert page.context is not None
+    assert {span.parent and span.parent.trace_id for span in others} == {page.context.trace_id}
 
 
 def test_a_request_that_gets_no_thread_has_waited(traced: Traced, monkeypatch: pytest.MonkeyPatch) -> None:

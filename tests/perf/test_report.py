@@ -45,6 +45,7 @@ CASES: Mapping[str, tuple[Run, Run | None]] = {
     "many": (run(*(endpoint(f"GET /{number}", p95_ms=float(number)) for number in range(120))), None),
     "compared": (run(endpoint(), endpoint("GET /new")), run(endpoint(p95_ms=10.0), endpoint("GET /gone"))),
     "capacity": (run(endpoint(), capacity=[step(200, ok=False), step(100, ok=True)]), None),
+    "another word": (run(endpoint(), differences={"GET /books": SCRIPT}), None),
     "not finite": (run(endpoint(p95_ms=float("nan"), p99_ms=float("inf"))), None),
     "zeros": (run(endpoint(p50_ms=0.0, p95_ms=0.0, p99_ms=0.0, slo_ms=0)), run(endpoint(p95_ms=0.0))),
     "unprintable": (run(endpoint("GET /\x00\ud800\ufffe]]>", measured="a\nb"), title="\x1b[1m"), None),
@@ -215,3 +216,10 @@ def test_the_command_line_writes_both_files(tmp_path: Path, capsys: pytest.Captu
     assert capsys.readouterr().out.splitlines() == [str(tmp_path / "report.html"), str(tmp_path / "report.md")]
     assert "▲ +100 %" in (tmp_path / "report.md").read_text(encoding="utf-8")
     assert json.loads(now.read_text(encoding="utf-8")) == run(endpoint())
+
+
+def test_what_the_server_says_is_a_table_of_its_own() -> None:
+    """Only where it says something else than Locust."""
+    other = run(endpoint(), differences={"GET /books": "p95 253.0 ms for Locust"})
+    assert table(parse(html(other)), "differences")[1:] == [["GET /books", "p95 253.0 ms for Locust"]]
+    assert table(parse(html(run(endpoint(), differences={}))), "differences") == []
