@@ -13,7 +13,11 @@ from starlette.testclient import TestClient
 
 from rowhouse.auth.accounts import include_accounts
 from rowhouse.core.policy import SIGNED_IN
-from rowhouse.entities.model import CREATE_ONLY, IntegerKey, Record
+from rowhouse.crud.base import CRUDBase
+from rowhouse.db.compiled import Row
+from rowhouse.db.unit_of_work import UnitOfWork
+from rowhouse.entities.model import CREATE_ONLY, READ_ONLY, IntegerKey, Record
+from rowhouse.entities.transition import Transition
 from rowhouse.registration.registry import Registry
 from tests.conftest import settings_for, sign_up
 from tests.databases import Databases
@@ -67,6 +71,16 @@ class Thing(IntegerKey, Base, table=True):
     from_label: str | None = Field(default=None, max_length=20)
     in_id: int | None = Field(default=None, index=True)
     in_label: str | None = Field(default=None, max_length=20)
+    state: Annotated[str, READ_ONLY] = Field(default="new", max_length=20)
+
+
+class ThingCRUD(CRUDBase[Thing]):
+    """A step that puts the thing into a box."""
+
+    def take_step(self, unit: UnitOfWork, key: Any, transition: Transition[Any]) -> Row:
+        """Choose the box that has the name of the state."""
+        row = super().take_step(unit, key, transition)
+        return self.update_locked(unit, self.lock(unit, key), {"in_label": row["state"]})
 
 
 class Tag(IntegerKey, Base, table=True):
@@ -96,7 +110,9 @@ def client(backend: str, databases: Databases) -> Iterator[TestClient]:
     registry = Registry(API)
     include_accounts(registry, sign_up=("user",), operations=())
     registry.register(Box, owner="owner_id", soft_delete=True, history=True)
-    for model in (Crate, Price, Tag, Thing):
+    pack = Transition("pack", ("new",), "packed", field="state")
+    registry.register(Thing, read=SIGNED_IN, write=SIGNED_IN, crud=ThingCRUD, steps=(pack,))
+    for model in (Crate, Price, Tag):
         registry.register(model, read=SIGNED_IN, write=SIGNED_IN)
     url = databases.prepared(backend, "long_references", metadata.create_all)
     with QuickClient(create_app(settings_for(url), registry, metadata)) as made:
@@ -128,6 +144,38 @@ def test_a_broken_reference_names_its_members(client: TestClient) -> None:
         told = client.post(f"{API}/tags", json={**further, "in_id": 1, "in_label": "b"}, headers=caller)
         assert (told.status_code, told.json()["code"]) == (409, "reference_not_found")
         assert told.json()["detail"] == "in_id, in_label: there is nothing with the number, label 1, b."
+
+
+def test_a_change_of_one_part_is_a_change_of_the_reference(client: TestClient) -> None:
+    """The other part is what is stored: nobody comes to the row of someone else in two steps."""
+    one, other = sign_up(client), sign_up(client)
+    owner = client.post(f"{API}/boxes", json={"label": "a"}, headers=one).json()["owner_id"]
+    made = client.post(f"{API}/things", json={"in_id": owner}, headers=other)
+    thing, where = made.json()["id"], made.headers["Location"]
+    for label in ("a", "b"):
+        expected = f"in_id, in_label: there is nothing with the owner_id, label {owner}, {label}."
+        told = client.patch(where, json={"in_label": label}, headers=other)
+        assert (told.status_code, told.json()["detail"]) == (409, expected)
+        second = client.post(f"{API}/things", json={}, headers=other).json()["id"]
+        changes = [{"id": second, "from_id": 1}, {"id": thing, "in_label": label}]
+        told = client.patch(f"{API}/things/batch", json=changes, headers=other)
+        assert (told.status_code, told.json()["detail"]) == (409, f"Element 1: {expected}")
+    changed = client.patch(where, json={"in_label": "a"}, headers=one)
+    assert (changed.status_code, changed.json()["in_id"], changed.json()["in_label"]) == (200, owner, "a")
+    missing = client.patch(f"{API}/things/batch", json=[{"id": thing, "in_id": 1}, {"id": 0, "in_id": 1}], headers=one)
+    expected = "Element 0: in_id, in_label: there is nothing with the owner_id, label 1, a."
+    assert (missing.status_code, missing.json()["detail"]) == (409, expected)
+
+
+def test_a_step_that_changes_one_part_changes_the_reference(client: TestClient) -> None:
+    """A locked row is changed by the same rule."""
+    one, other = sign_up(client), sign_up(client)
+    owner = client.post(f"{API}/boxes", json={"label": "packed"}, headers=one).json()["owner_id"]
+    where = client.post(f"{API}/things", json={"in_id": owner}, headers=other).headers["Location"]
+    told = client.post(f"{where}/pack", headers=other)
+    assert (told.status_code, told.json()["code"]) == (409, "reference_not_found")
+    packed = client.post(f"{where}/pack", headers=one).json()
+    assert (packed["state"], packed["in_id"], packed["in_label"]) == ("packed", owner, "packed")
 
 
 def test_long_keys_that_begin_alike_are_different_rows(client: TestClient) -> None:

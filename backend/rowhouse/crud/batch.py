@@ -137,6 +137,9 @@ class BatchVerbs(RowVerbs[ModelT]):
             raise TransactionRetryError  # another transaction moved a row between the two reads
         with errors:
             self._require_all(unit, keys, found)
+        if self.references.has_long:
+            known = errors.before(changes)
+            changes = [(key, self.references.whole(values, found[key])) for key, values in known]
         with errors:
             self.references.check_many(unit, [values for _, values in errors.before(changes)])
         given: Sequence[Row] = [
@@ -229,7 +232,8 @@ class BatchVerbs(RowVerbs[ModelT]):
         predicate = self.write_predicate(unit.caller)
         found = {}
         for _start, chunk in chunked(sorted(keys, key=self.resource.key.order), columns=1):
-            statement = self.statements.lock_many(len(chunk), predicate, whole=self.validator.is_needed)
+            whole = self.validator.is_needed or self.references.has_long
+            statement = self.statements.lock_many(len(chunk), predicate, whole=whole)
             rows = unit.run(statement, _numbered_keys(chunk), predicate)
             found.update({self.key_of(row): row for row in rows})
         return found

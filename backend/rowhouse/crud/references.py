@@ -32,8 +32,18 @@ class References:
             if any(key.constraint is None or len(key.constraint.elements) == 1 for key in column.column.foreign_keys)
         }
         self._longer = [_LongReference(one, columns) for one in _long_constraints(columns)]
+        self.has_long = bool(self._longer)
         self.scopes: Mapping[str, Scope] = {}
         self._statements = statements
+
+    def gaps(self, change: Values) -> list[str]:
+        """Return the members that a change leaves out, of references of several columns that it changes in part."""
+        parts = [one.names for one in self._longer if not change.keys().isdisjoint(one.names)]
+        return [name for names in parts for name in names if name not in change]
+
+    def whole(self, change: Values, stored: Values) -> Values:
+        """Return a change with the stored values of its `gaps`, so that `check` sees where the row will refer to."""
+        return {**change, **{name: stored[name] for name in self.gaps(change)}}
 
     def check(self, unit: UnitOfWork, values: Values) -> None:
         """Require that every reference of a row leads to a row that the caller sees.

@@ -128,6 +128,8 @@ class RowVerbs(Hooks[ModelT]):
             PermissionDeniedError: 403 if the caller may read but not change it.
             ConflictError, InvalidInputError: as for `create`.
         """
+        if self.references.has_long and self.references.gaps(values):
+            values = self.references.whole(values, self._lock_for_update(unit, key, values))
         self._check_references(unit, key, values)
         changes: Row = {**values, self._updated: now()} if self._updated else {**values}
         stored: Row = {}
@@ -146,6 +148,7 @@ class RowVerbs(Hooks[ModelT]):
         Raises:
             ConflictError, InvalidInputError: as for `create`.
         """
+        values = self.references.whole(values, stored) if self.references.has_long else values
         self.references.check(unit, values)
         changes: Row = {**values, self._updated: now()} if self._updated else {**values}
         self.guards.lock_moved(unit, stored, {**stored, **changes})
