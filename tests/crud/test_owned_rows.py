@@ -222,6 +222,21 @@ def test_others_rows_are_neither_changed_nor_deleted(client: TestClient, strange
     assert (*fault(answer), answer.json()["code"]) == (409, ["body", "lines", 0], "reference_not_found")
 
 
+def test_rows_that_only_their_owner_sees(client: TestClient, stranger: dict[str, str]) -> None:
+    cart = made(client, "carts", articles=[{"name": "a"}])
+    path = f"{API}/carts/{cart['id']}"
+    (article,) = mine = client.get(f"{path}?expand=articles").json()["articles"]
+    replaced: tuple[list[Row], ...] = ([], [{"id": article["id"], "name": "b"}], [{"name": "c"}])
+    for articles in replaced:
+        assert client.patch(path, json={"articles": articles}, headers=stranger).status_code == 404
+    assert client.delete(path, headers=stranger).status_code == 404
+    theirs = client.post(f"{API}/carts", json={"articles": [{"name": "d"}]}, headers=stranger).json()
+    answer = client.patch(f"{API}/carts/{theirs['id']}", json={"articles": [{"id": article["id"]}]}, headers=stranger)
+    assert fault(answer) == (404, ["body", "articles", 0])
+    assert client.get(f"{path}?expand=articles").json()["articles"] == mine
+    assert client.delete(f"{API}/carts/{theirs['id']}", headers=stranger).status_code == 204
+
+
 def test_each_owned_row_has_its_history(client: TestClient) -> None:
     invoice = made(client, lines=of(1, 2))
     first, second = owned_by(client, invoice)

@@ -23,6 +23,8 @@ from rowhouse import (
 )
 from tests.sample_entities.owned.models import (
     Approval,
+    Article,
+    Cart,
     Country,
     Discount,
     Folder,
@@ -71,6 +73,15 @@ class InvoiceLineCRUD(CRUDBase[InvoiceLine]):
             raise NotFoundError("There are no such lines any more.")
 
 
+class ArticleCRUD(CRUDBase[Article]):
+    """An article belongs to the owner of its cart."""
+
+    def scope(self, caller: Caller | None) -> sa.ColumnElement[bool] | None:
+        """Return the condition of the articles in the caller's carts."""
+        owner = None if caller is None else caller.id
+        return col(Article.cart_id).in_(sa.select(col(Cart.id)).where(col(Cart.owner_id) == owner))
+
+
 registry = Registry("/api/v1")
 include_accounts(registry)
 registry.register(Product, read=ANYONE, write=ADMIN, crud=ProductCRUD)
@@ -87,6 +98,8 @@ registry.register(Stamp, read=ANYONE, write=SIGNED_IN)
 registry.register(Country, read=ANYONE, write=SIGNED_IN, soft_delete=True)
 registry.register(Town, read=ANYONE, write=SIGNED_IN)
 registry.register(Postage, read=ANYONE, write=SIGNED_IN)
+registry.register(Cart, owner="owner_id")
+registry.register(Article, write=SIGNED_IN, crud=ArticleCRUD)
 registry.register(Folder, read=ANYONE, write=SIGNED_IN)
 
 

@@ -141,6 +141,20 @@ class Postage(OwnedTable, table=True):
     name: str = Field(max_length=40)
 
 
+class Cart(OwnedEntity, table=True):
+    """Only its owner sees it."""
+
+    owner_id: int = Field(foreign_key="users.id", index=True)
+    articles: list["Article"] = Relationship(cascade_delete=True)
+
+
+class Article(OwnedEntity, table=True):
+    """The owner of the cart sees it."""
+
+    cart_id: int = Field(foreign_key="carts.id", index=True)
+    name: str = Field(max_length=40)
+
+
 class Folder(OwnedEntity, table=True):
     """Would own itself."""
 
