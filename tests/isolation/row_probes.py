@@ -107,6 +107,16 @@ def probes_of_aggregate(secret: Secret) -> Iterator[Probe]:
         yield Probe("GET", "/aggregate", {"params": query})
 
 
+def probes_of_deleted(secret: Secret) -> Iterator[Probe]:
+    """All of them, by key and by instant, windows, and cursors of another list."""
+    created = secret.row["created_at"]
+    queries: list[dict[str, Any]] = [{}, {"size": 1}, {"skip": 1, "limit": 1}, {"page": 9}, {"fields": "id"}]
+    queries += [{"id": secret.row["id"]}, {"deleted_at__gte": created}, {"deleted_at__lte": created}]
+    queries += [{"cursor": cursor} for cursor in secret.cursors[:1]]
+    for query in queries:
+        yield Probe("GET", "/deleted", {"params": query})
+
+
 def probes_of_import(secret: Secret) -> Iterator[Probe]:
     """Files in both formats whose rows name the row, alone and behind one that could be stored."""
     for entity, body in bodies_that_name(secret):

@@ -37,6 +37,8 @@ def test_a_text_is_found_again_where_location_leads(client: TestClient, admin: H
         assert client.get(f"{path}/history").json()["items"][1]["after"]["name"] == "there"
         assert client.delete(path, headers=admin).status_code == 204
         assert client.get(path).status_code == 404
+        listed = client.get(f"{API}/countries/deleted", params={"id": code}, headers=admin).json()
+        assert [row["code"] for row in listed["items"]] == [code]
         assert client.post(f"{path}/restore", headers=admin).json()["code"] == code
     assert client.get(f"{API}/countries").json()["total"] == len(TEXTS)
 
@@ -50,7 +52,7 @@ def test_a_batch_names_texts_in_quotes(client: TestClient, admin: Headers) -> No
     assert client.get(f"{API}/countries").json()["total"] == 0
 
 
-@pytest.mark.parametrize("code", ["", ".", "..", "batch", "export", "import"])
+@pytest.mark.parametrize("code", ["", ".", "..", "batch", "deleted", "export", "import"])
 def test_a_key_that_no_path_can_name_is_422(client: TestClient, admin: Headers, code: str) -> None:
     """Nothing is stored that could never be read again."""
     answer = client.post(f"{API}/countries", json={"code": code, "name": "x"}, headers=admin)

@@ -44,9 +44,9 @@ class CRUDBase(UpsertVerbs[ModelT]):
         if found is None:
             raise self.refusal(unit, key)
         row, unfit = found
-        if not self._matches(unit, Predicate(self.scope(unit.caller)), row):
+        if not self.matches(unit, Predicate(self.scope(unit.caller)), row):
             raise self._missing(key)
-        if not self._matches(unit, predicate, row):
+        if not self.matches(unit, predicate, row):
             raise self._not_yours()
         self.references.check(unit, row)
         if unfit:
@@ -82,7 +82,7 @@ class CRUDBase(UpsertVerbs[ModelT]):
             return True
         is_there = unit.run(self.statements.get(EVERYTHING), {ROW_KEY: key})
         last = None if is_there else self.recorder.last_known(unit, key)
-        return last is not None and self._matches(unit, predicate, last)
+        return last is not None and self.matches(unit, predicate, last)
 
 
 def later_columns(resource: Resource) -> Row:

@@ -305,11 +305,12 @@ class RowVerbs(Hooks[ModelT]):
         scope = Predicate(self.scope(unit.caller))
         seen = unit.run(self.statements.get(scope), {ROW_KEY: key}, scope)
         may_write = (
-            seen and self.recorder.deleted_rows and self._matches(unit, self.write_predicate(unit.caller), seen[0])
+            seen and self.recorder.deleted_rows and self.matches(unit, self.write_predicate(unit.caller), seen[0])
         )
         return self._not_yours() if seen and not may_write else self._missing(key)
 
-    def _matches(self, unit: UnitOfWork, predicate: Predicate, row: Row) -> bool:
+    def matches(self, unit: UnitOfWork, predicate: Predicate, row: Row) -> bool:
+        """Return whether a row that may not be in the table meets a condition on it."""
         return self._row_predicate.matches(unit, predicate, row)
 
     def _missing(self, key: Any) -> NotFoundError:

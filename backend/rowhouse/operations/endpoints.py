@@ -256,6 +256,10 @@ class Endpoints:
         except ValidationError as error:
             raise InvalidInputError.from_pydantic(error, "body") from error
 
+    def partial_json(self, row: Row) -> bytes:
+        """Return a row as JSON, which may lack members."""
+        return self._projected(1, many=False).to_json(row, warnings=False)
+
     def row_response(self, row: Row, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
         """Return the response with one row and its version."""
         return Response(

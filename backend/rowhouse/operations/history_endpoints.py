@@ -1,4 +1,4 @@
-"""The operations that `soft_delete=True` and `history=True` add to an entity: `restore` and the history of a row."""
+"""The operations that `soft_delete=True` and `history=True` add: `restore`, the deleted rows, the history of a row."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Union
@@ -18,6 +18,7 @@ from rowhouse.db.compiled import Predicate, Row
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.model import Mark
 from rowhouse.history.entries import HistoryEntry, entries
+from rowhouse.operations.deleted_list import deleted_route
 from rowhouse.operations.endpoints import Endpoints
 from rowhouse.operations.expand import EmbeddedSchemas, Expansion
 from rowhouse.operations.page_request import PageRequest, page_response
@@ -165,5 +166,9 @@ def entry_schema(resource: Resource) -> Any:
 
 def history_routes(resource: Resource, endpoints: HistoryEndpoints) -> list[GeneratedRoute]:
     """Return the routes that `soft_delete` and `history` add."""
-    builders = ((resource.soft_delete, restore_route), (resource.history, history_route))
+    builders = (
+        (resource.soft_delete, deleted_route),
+        (resource.soft_delete, restore_route),
+        (resource.history, history_route),
+    )
     return [build(resource, endpoints) for is_declared, build in builders if is_declared]

@@ -80,6 +80,7 @@ class Line:
             exact_count_limit=self.exact_count_limit,
             soft_delete=self.soft_delete,
             history=self.history,
+            recorded_owner=self.owner,
             slo_ms=self.slo_ms,
             steps=check_steps(self.model, columns, self.steps, self.operations),
         )

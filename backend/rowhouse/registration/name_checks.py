@@ -11,7 +11,7 @@ from rowhouse.query.filters import filters_of
 from rowhouse.query.resource import Resource
 from rowhouse.schemas.columns import Column, RegistrationError
 
-SCHEMAS = ("Create", "Update", "BatchUpdate", "Put", "Public", "Partial", "Embedded", "HistoryEntry")
+SCHEMAS = ("Create", "Update", "BatchUpdate", "Put", "Public", "Partial", "Embedded", "HistoryEntry", "Deleted")
 
 
 def check_class(model: object) -> None:

@@ -70,10 +70,11 @@ class BuiltRegistries(NamedTuple):
 
 
 class Recording(NamedTuple):
-    """Whether deleted rows and changes of one table are recorded, by any registry of the application."""
+    """Whether deleted rows and changes of one table are recorded, and with which owner, by any registry."""
 
     soft_delete: bool = False
     history: bool = False
+    recorded_owner: str | None = None
 
 
 class Registry:
@@ -374,7 +375,9 @@ def _recording(registries: Iterable[Registry]) -> dict[str, Recording]:
             resource = registration.resource
             before = found.get(resource.table.name, Recording())
             found[resource.table.name] = Recording(
-                soft_delete=before.soft_delete or resource.soft_delete, history=before.history or resource.history
+                soft_delete=before.soft_delete or resource.soft_delete,
+                history=before.history or resource.history,
+                recorded_owner=before.recorded_owner or resource.owner,
             )
     return found
 

@@ -77,6 +77,7 @@ class AccessPromises:
         requests = [("list", "GET", "", entity.resource.read), ("create", "POST", "", entity.resource.write)]
         requests += [("list", "GET", tail, entity.resource.read) for tail in ("/export", "/aggregate")]
         requests += [("create", "POST", "/batch", entity.resource.write)]
+        requests += [("delete", "GET", "/deleted", entity.resource.write)] if entity.resource.soft_delete else []
         for operation, method, tail, policy in requests:
             for role, headers in callers.items() if entity.has(operation) else ():
                 allowed = policy.anyone or (bool(role) and (policy.roles is None or role in policy.roles))
