@@ -76,7 +76,7 @@ def test_filters_are_the_key_and_the_instant(entity: EntityClient) -> None:
     since = page(entity, deleted_at__gte=at)
     assert (keys(since), since["total"]) == ([second["id"], first["id"]], 2)
     assert keys(page(entity, deleted_at__gte=at, deleted_at__lte=at)) == [first["id"]]
-    for name in ("sort", "fields", "expand", "search", "deleted_by", "row_id", "id__in", "nope"):
+    for name in ("sort", "fields", "expand", "search", "any", "deleted_by", "row_id", "id__in", "nope"):
         assert faulty_members(entity.call("GET", "/deleted", entity.running_app.admin, params={name: "id"})) == {name}
     for name, value in (("deleted_at__gte", "yesterday"), ("id", "\x00")):
         assert faulty_members(entity.call("GET", "/deleted", entity.running_app.admin, params={name: value})) == {name}

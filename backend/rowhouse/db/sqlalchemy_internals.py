@@ -37,8 +37,8 @@ def compile_text(source: sa.Select[Any] | sa.UpdateBase, dialect: sa.Dialect) ->
     return CompiledText(str(compiled), compiled.positiontup, dict(compiled.params), compiled.bind_names, expansions)
 
 
-def elements_of(source: sa.Select[Any] | sa.UpdateBase) -> Iterator[Any]:
-    """Yield every element of a statement."""
+def elements_of(source: sa.ClauseElement) -> Iterator[Any]:
+    """Yield every element of a statement or a part of one."""
     yield from visitors.iterate(source)
 
 

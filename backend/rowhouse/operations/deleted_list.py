@@ -20,6 +20,7 @@ from rowhouse.core.openapi import problem_responses
 from rowhouse.core.policy import SIGNED_IN
 from rowhouse.crud.base import CRUDBase, later_columns
 from rowhouse.db.compiled import Predicate, Row
+from rowhouse.db.sqlalchemy_internals import elements_of
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.history.deleted_rows import DeletedRow, DeletedRows, deleted_rows
 from rowhouse.operations.endpoints import Endpoints
@@ -29,12 +30,11 @@ from rowhouse.operations.route import Deferred, GeneratedRoute, generated_route,
 from rowhouse.query.cursor import SortKey
 from rowhouse.query.filters import Filter
 from rowhouse.query.keys import Key
-from rowhouse.query.list_parameters import ListParameters
+from rowhouse.query.list_parameters import WINDOW_WORDS, ListParameters
 from rowhouse.query.list_query import ListQuery, Search
 from rowhouse.query.operators import EQUAL
 from rowhouse.query.pagination import EstimatedPage, Page
 from rowhouse.query.parameters import Parameter
-from rowhouse.query.projection import PROJECTION_WORDS
 from rowhouse.query.resource import Resource
 from rowhouse.schemas.columns import columns_of
 from rowhouse.schemas.derivation import build_model, derive, described
@@ -44,6 +44,7 @@ from rowhouse.sql.statements import Statements
 COLUMNS = columns_of(DeletedRow)
 INSTANT, ACCOUNT, KEY = "deleted_at", "deleted_by", "row_id"
 FILTERS = (f"{INSTANT}__gte", f"{INSTANT}__lte")
+WINDOW = WINDOW_WORDS | {"cursor"}
 SCHEMAS = derive(DeletedRow, COLUMNS, owner=None)
 # How many deleted rows a rule of a project's own is tested for in one request.
 MAX_TESTED = 1000
@@ -78,8 +79,7 @@ class DeletedParameters(ListParameters):
         self.filters = {by_key.name: by_key, **{name: self.filters[name] for name in FILTERS}}
 
     def _general_parameters(self) -> dict[str, Parameter]:
-        found = super()._general_parameters()
-        return {name: one for name, one in found.items() if name not in ("sort", *PROJECTION_WORDS)}
+        return {name: one for name, one in super()._general_parameters().items() if name in WINDOW}
 
     def _sort_keys(self, sort: tuple[str, ...]) -> Sequence[SortKey]:  # noqa: ARG002  there is one order
         """Return the order: the row that was deleted last comes first."""
@@ -157,8 +157,8 @@ class DeletedList:
         for clause in self._clauses(unit):
             if is_own is not None and clause.compare(is_own):
                 found.append(deleted_rows.c.owner_id == caller_id)
-            elif isinstance(clause, sa.False_):
-                found.append(clause)
+            elif not any(isinstance(one, sa.ColumnClause) for one in elements_of(clause)):
+                found.append(clause)  # a constant
             else:
                 rules.append(clause)
         return sa.and_(*found), rules
