@@ -165,6 +165,23 @@ def test_each_branch_of_any_goes_by_its_index(
         assert found.count("MULTI-INDEX OR") == (0 if "contains" in branches else 2)
 
 
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({"search": "T01"}, True),
+        ({"any": '[{"stock": 0}, {"title__contains": "T01", "stock": 1}]'}, True),
+        ({"any": '[{"stock": 0}, {"title__contains": "T0"}, {"description__contains": "T01"}]'}, False),
+        ({"stock": "0"}, False),
+    ],
+)
+def test_a_text_of_three_letters_may_use_the_index(
+    library: TestClient, query: dict[str, str], *, expected: bool
+) -> None:
+    """Also in a branch of `any`."""
+    parameters = crud_of_books(library).resource.parameters
+    assert parameters.uses_search_index(parameters.query_of(query).shape) is expected
+
+
 def test_what_is_common_is_looked_for_in_the_order_of_the_list(
     plan: Plan, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,7 @@ that it means the same and has the same errors.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -137,21 +137,16 @@ class AnyOf:
             [self._filter(position, name).condition(values[name]) for name in own],
         )
 
-    def entries(self, branches: Branches) -> Iterator[tuple[Filter, int]]:
-        """Yield each filter and its variant, under the names of its parameters in SQL."""
-        return (entry for position, filters in enumerate(branches) for entry in self._of_branch(position, filters))
+    def clause(self, branches: Branches, write: Callable[[str, Filter, int], Any]) -> Any:
+        """Return the SQL condition of the branches.
 
-    def clause(self, branches: Branches, write: Callable[[Filter, int], Any]) -> Any:
-        """Return the SQL condition of the branches. `write` returns that of a filter."""
-        return sa.or_(
-            *(
-                sa.and_(*(write(entry, variant) for entry, variant in self._of_branch(position, filters)))
-                for position, filters in enumerate(branches)
-            )
-        )
-
-    def _of_branch(self, position: int, filters: tuple[tuple[str, int], ...]) -> Iterator[tuple[Filter, int]]:
-        return ((self._filter(position, name), variant) for name, variant in filters)
+        `write` returns that of a filter, from its name and the filter under the name of its parameter in SQL.
+        """
+        conditions = []
+        for position, filters in enumerate(branches):
+            written = [write(name, self._filter(position, name), variant) for name, variant in filters]
+            conditions.append(sa.and_(*written))
+        return sa.or_(*conditions)
 
     def _filter(self, position: int, name: str) -> Filter:
         """Return a filter under the name of its parameter in SQL."""

@@ -251,37 +251,43 @@ class ListParameters:
             indexed = [self._columns[name].column for name in self.search.index]
             clauses += [MayHold(*indexed, searched_text(name)) for name in self._indexed_texts(shape)]
         if shape.branches:
-            write = self._indexed_clause if shape.by_index else Filter.clause
+            write = self._indexed_clause if shape.by_index else _clause
             clauses.append(self._any_of.clause(shape.branches, write))
         return clauses
 
-    def _indexed_clause(self, entry: Filter, variant: int) -> Any:
-        """Return the condition of a filter of `any`. The search index finds its text, if it can."""
-        clause = entry.clause(variant)
-        if not self._is_indexed(entry, variant):
-            return clause
-        indexed = [self._columns[name].column for name in self.search.index]
-        return sa.and_(clause, MayHold(*indexed, searched_text(entry.name)))
+    def _indexed_clause(self, name: str, entry: Filter, variant: int) -> Any:
+        """Return the condition of a filter in `any`. The search index finds its text, if it can."""
+        if not self._is_indexed(name, variant):
+            return entry.clause(variant)
+        indexed = [self._columns[column].column for column in self.search.index]
+        return sa.and_(entry.clause(variant), MayHold(*indexed, searched_text(entry.name)))
+
+    def _is_indexed(self, name: str, variant: int) -> bool:
+        return variant == TRIGRAM and name in self._indexed_filters
 
     def uses_search_index(self, shape: QueryShape) -> bool:
         """Return whether the search index finds any text of the query."""
         if any(self._indexed_texts(shape)):
             return True
-        return any(self._is_indexed(entry, variant) for entry, variant in self._any_of.entries(shape.branches))
+        if not shape.branches:
+            return False
+        return any(self._is_indexed(name, variant) for filters in shape.branches for name, variant in filters)
 
     def _indexed_texts(self, shape: QueryShape) -> Iterator[str]:
         """Yield the bind names of the texts that the search index finds: those with a trigram, in its columns."""
         if not self.search.index:
             return
         for name, variant in shape.filters:
-            if self._is_indexed(self.filters[name], variant):
+            if variant == TRIGRAM and name in self._indexed_filters:
                 yield name
         if shape.searched == TRIGRAM:
             yield SEARCH
 
-    def _is_indexed(self, entry: Filter, variant: int) -> bool:
-        """Return whether the search index finds the text of a filter."""
-        return entry.operator.finds_text and variant == TRIGRAM and entry.column.name in self.search.index
+    @cached_property
+    def _indexed_filters(self) -> frozenset[str]:
+        """The filters whose texts the search index finds."""
+        found = (f for f in self.filters.values() if f.operator.finds_text and f.column.name in self.search.index)
+        return frozenset(f.name for f in found)
 
     def _sort_keys(self, sort: tuple[str, ...]) -> Sequence[SortKey]:
         """Return the columns to sort by, each once, up to the primary key, after which there are no ties."""
@@ -305,6 +311,10 @@ class ListParameters:
 def whole_number(least: int, greatest: int) -> Any:
     """Return the type of a parameter that is a whole number between two bounds."""
     return Annotated[int, Ge(least), Le(greatest), require_format(INTEGER_TEXT, "a whole number")]
+
+
+def _clause(_name: str, entry: Filter, variant: int) -> Any:
+    return entry.clause(variant)
 
 
 def _window(values: Mapping[str, Any], names: Collection[str]) -> tuple[int, int]:

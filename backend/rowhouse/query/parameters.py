@@ -67,7 +67,7 @@ class QueryParameters:
         faults: list[Fault] = []
         place = place or ("query",)
         for name, part in parts.items():
-            if name not in self:
+            if name not in self._names and name not in self._further:
                 faults.append({"loc": [*place, name], **self._unknown})
                 continue
             try:

@@ -75,6 +75,13 @@ export async function liveOfABook(token: string): Promise<void> {
   if (deleted.error) throw new Error(explain(deleted.error));
 }
 
+/** Books that are cheap or of an author: filters joined by OR are JSON text. */
+export async function cheapOrBy(author: string): Promise<number> {
+  const any = JSON.stringify([{ price__lt: 5 }, { author, stock__gt: 0 }]);
+  const { data } = await api.GET("/api/v1/books", { params: { query: { any, size: 1 } } });
+  return data?.total ?? 0;
+}
+
 type Status = components["schemas"]["BookingStatus"];
 
 /** A parameter takes the enum of the member, and null is where the document has it. */

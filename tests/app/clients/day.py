@@ -4,6 +4,7 @@ Run: python day.py URL ADMIN_EMAIL ADMIN_PASSWORD. It needs the generated packag
 AssertionError for an unexpected response.
 """
 
+import json
 import sys
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -140,6 +141,9 @@ def browse(seller: AuthenticatedClient, customer: Client, category: int) -> None
     assert isinstance(page.next_cursor, str)
     second = of_kind(PageBookPublic, list_books.sync_detailed(client=customer, cursor=page.next_cursor), status=200)
     assert ([book.price for book in second.items], second.total, second.next_cursor) == ([2, 1], None, None)
+    branches = json.dumps([{"price": 1}, {"price__gte": 4, "title": bodies[4].title}])
+    either = of_kind(PageBookPublic, list_books.sync_detailed(client=customer, id_in=ids, any_=branches), status=200)
+    assert [book.price for book in either.items] == [1, 5]
     everything = of_kind(PageBookPublic, list_books.sync_detailed(client=customer), status=200)
     assert (everything.page, everything.size) == (1, 50)
     refused(list_books.sync_detailed(client=customer, page=1, skip=1), 422, "invalid_input")

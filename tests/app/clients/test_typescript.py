@@ -21,6 +21,10 @@ WRONG = {
         'api.GET("/api/v1/books", { params: { query: { price__lt: "cheap" } } });',
         "Type 'string' is not assignable to type 'number'",
     ),
+    "branches that are no text": (
+        'api.GET("/api/v1/books", { params: { query: { any: [{ price__lt: 5 }] } } });',
+        "is not assignable to type 'string'",
+    ),
     "a column that nothing sorts by": (
         'api.GET("/api/v1/books", { params: { query: { sort: ["colour"] } } });',
         '"colour"',
