@@ -116,6 +116,28 @@ def admin(traced: Traced) -> dict[str, str]:
     return sign_in(traced.client, ADMIN_EMAIL, ADMIN_PASSWORD)
 
 
+class Lines:
+    """Collects the lines of a log, each with the context of its request."""
+
+    def __init__(self) -> None:
+        self.found: list[dict[str, Any]] = []
+
+    def write(self, event: str, **values: Any) -> None:
+        """Add a line."""
+        self.found.append({**structlog.contextvars.get_contextvars(), **values, "event": event})
+
+    info = error = write
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The access log, and the causes of failures."""
+    collected = Lines()
+    monkeypatch.setattr(request_middleware, "log", collected)
+    monkeypatch.setattr(error_causes, "log", collected)
+    return collected.found
+
+
 def attributes(span: ReadableSpan) -> dict[str, Any]:
     """Return the attributes of a span."""
     return dict(span.attributes or {})
@@ -147,6 +169,13 @@ def test_an_unknown_path_has_no_route(traced: Traced) -> None:
     (span,) = traced.request("GET", "/unknown/1")
     assert (span.name, attributes(span)["http.response.status_code"]) == ("GET", 404)
     assert not {"http.route", "rowhouse.operation"} & attributes(span).keys()
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/metrics"])
+def test_probes_are_not_traced(traced: Traced, path: str, lines: list[dict[str, Any]]) -> None:
+    """They would outnumber the requests of clients."""
+    assert traced.request("GET", path) == []
+    assert [("trace_id" in line, line["status"]) for line in lines] == [(False, 200)]
 
 
 def test_a_read_waits_and_runs_its_statements(traced: Traced, backend: str) -> None:
@@ -223,28 +252,6 @@ def test_the_trace_of_the_caller_goes_on(traced: Traced) -> None:
     assert (f"{request.context.trace_id:032x}", f"{request.parent.span_id:016x}") == (trace_id, span_id)
 
 
-class Lines:
-    """Collects the lines of a log, each with the context of its request."""
-
-    def __init__(self) -> None:
-        self.found: list[dict[str, Any]] = []
-
-    def write(self, event: str, **values: Any) -> None:
-        """Add a line."""
-        self.found.append({**structlog.contextvars.get_contextvars(), **values, "event": event})
-
-    info = error = write
-
-
-@pytest.fixture
-def lines(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """The access log, and the causes of failures."""
-    collected = Lines()
-    monkeypatch.setattr(request_middleware, "log", collected)
-    monkeypatch.setattr(error_causes, "log", collected)
-    return collected.found
-
-
 def test_log_lines_have_the_trace(traced: Traced, lines: list[dict[str, Any]]) -> None:
     """The access log, and every other line of the request."""
     request = traced.request("DELETE", f"{API}/probes")[0]
@@ -267,6 +274,21 @@ def test_a_page_of_the_administration_is_one_trace(traced: Traced) -> None:
     assert {span.parent and span.parent.trace_id for span in others} == {page.context.trace_id}
 
 
+def test_a_mounted_application_belongs_to_the_trace_of_the_outer_one(sqlite_url: str) -> None:
+    """Whose lifespan does not run: it decides at its first request."""
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    outer = FastAPI(telemetry={"tracer_provider": provider, "metrics": False, "logs": False})
+    outer.mount("/shop", build(sqlite_url, provider))
+    with QuickClient(outer) as client:
+        client.get("/shop/api/v1/categories")
+    request, *below = Traced(client, exporter).spans()
+    assert request.name == "GET /shop/api/v1/categories"
+    assert attributes(request)["rowhouse.operation"] == "list_categories"
+    assert [span.name for span in below][:2] == [WAIT, "SELECT categories"]
+    assert SpanKind.SERVER not in {span.kind for span in below}
+
+
 def test_a_request_that_gets_no_thread_has_waited(traced: Traced, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its wait is an error."""
     state: Any = traced.client.app.state  # type: ignore[attr-defined]  # it is a FastAPI
@@ -281,12 +303,20 @@ def test_a_request_that_gets_no_thread_has_waited(traced: Traced, monkeypatch: p
     assert (wait.name, attributes(wait)["error.type"]) == (WAIT, "PoolTimeoutError")
 
 
-def test_work_outside_a_request_is_not_traced(traced: Traced) -> None:
-    """Such as the first administrator at the start, or a unit of work of a job."""
+def test_work_outside_a_request_starts_no_trace(traced: Traced) -> None:
+    """Such as the first administrator at the start, or a job. It belongs to a span that the project has started."""
+    app: Any = traced.client.app
+
+    def work() -> list[str]:
+        with rowhouse.unit(app, write=False) as unit:
+            unit.fetch(SELECT_ONE, {})
+            unit.session.execute(sa.text("SELECT 1"))
+        return [span.name for span in traced.spans()]
+
     traced.spans()
-    with rowhouse.unit(traced.client.app, write=False) as unit:  # type: ignore[arg-type]  # as above
-        unit.session.execute(sa.text("SELECT 1"))
-    assert traced.spans() == []
+    assert work() == []
+    with trace.use_span(TracerProvider().get_tracer("job").start_span("job")):
+        assert work()[0] == "SELECT categories"
 
 
 @pytest.mark.parametrize("disabled", [True, False])

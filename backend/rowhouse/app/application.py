@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rowhouse.app.fast_path import FastPath, RouteDispatcher
 from rowhouse.app.metrics_page import operations_of
-from rowhouse.app.tracing import note_trace, trace_work
+from rowhouse.app.tracing import is_probe, note_trace, trace_work
 from rowhouse.app.unregistered_routes import refuse_unregistered
 from rowhouse.http.fastapi_internals import TELEMETRY, is_observed, tracer_provider_of, use_exporters
 from rowhouse.http.route_tree import RouteTree
@@ -19,7 +19,7 @@ from rowhouse.metrics.recorder import Metrics
 from rowhouse.requests.paths import route_path
 
 # Of FastAPI's telemetry: its log records quote values, and its spans of functions exist on some routes only.
-TELEMETRY_OPTIONS: TelemetryConfig = {"logs": False, "operation_spans": False}
+TELEMETRY_OPTIONS: TelemetryConfig = {"logs": False, "operation_spans": False, "exclude": is_probe}
 
 
 class Application(FastAPI):

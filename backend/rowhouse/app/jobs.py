@@ -32,7 +32,8 @@ def unit(app: FastAPI, *, caller: Caller | None = None, write: bool = True) -> I
     Raises:
         UnavailableError: if the database does not respond.
     """
-    with UnitOfWork(app.state.database, write=write) as opened:
+    # As the requests' units: traced, if a trace is open.
+    with app.state.runner.make_unit(app.state.database, write=write) as opened:
         opened.caller = caller
         yield opened
 

@@ -13,12 +13,20 @@ from starlette.types import Scope
 
 from rowhouse.db.database import Database
 from rowhouse.http.fastapi_internals import span_of
+from rowhouse.requests.paths import route_path
 from rowhouse.traces.spans import Traces
 from rowhouse.traces.statements import TracedUnitOfWork, record_session_statements
 from rowhouse.workers.runner import RequestRunner
 
 # As FastAPI replaces the values of signatures.
 HIDDEN = "REDACTED"
+# Balancers and scrapers call these every few seconds.
+PROBES = frozenset({"/health", "/ready", "/metrics"})
+
+
+def is_probe(scope: Scope) -> bool:
+    """Return True for a request that is not traced."""
+    return route_path(scope) in PROBES
 
 
 def trace_work(state: State, provider: TracerProvider) -> None:
