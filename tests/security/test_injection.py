@@ -4,6 +4,7 @@ For formulas in exported cells see `tests/transfer/test_export.py`.
 """
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -42,6 +43,7 @@ REACHED = {
 def test_no_name_is_sql(stage: Stage, word: str) -> None:
     """A name that is no column is rejected in every place."""
     queries: list[dict[str, str]] = [{"sort": word}, {"sort": f"-{word}"}, {"fields": word}, {"expand": word}, {word: "1"}, {f"title__{word}": "1"}, {f"{word}__lt": "1"}, {f"category__{word}": "1"}]  # fmt: skip
+    queries += [{"any": word}, {"any": json.dumps([{word: 1}, {f"title__{word}": 1, f"category__{word}": 1}])}]
     with stage.unchanged():
         for path in ("/books", "/users", "/bookings"):
             for query in queries:
@@ -60,8 +62,9 @@ def test_no_name_is_sql(stage: Stage, word: str) -> None:
 def test_no_value_is_sql(stage: Stage, word: str) -> None:
     """A value is text: it matches only rows that contain it, and is stored unchanged."""
     with stage.unchanged():
-        for name in ("title", "title__contains", "title__in", "search", "category__name", "category__name__in"):
-            query = {name: written([word]) if name.endswith("__in") else word}
+        joined = json.dumps([{"title__contains": word, "author": word}, {"category__name__in": [word]}])
+        for name in ("title", "title__contains", "title__in", "search", "category__name", "category__name__in", "any"):
+            query = {name: joined if name == "any" else written([word]) if name.endswith("__in") else word}
             for tail, nothing in (("", []), ("/aggregate", [{"count": 0}])):
                 answer = stage.client.get(f"{API}/books{tail}", params=query)
                 if "\x00" in word:

@@ -1,5 +1,6 @@
 """A model of lists in plain Python (docs/contract.md §3): filters, search, sorting and the position after a row."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cmp_to_key, partial
@@ -45,10 +46,16 @@ class Query:
     filters: tuple[Filter, ...] = ()
     sort: tuple[str, ...] = ()
     search: str | None = None
+    # Filters joined by OR: a row meets all of one branch.
+    branches: tuple[tuple[Filter, ...], ...] = ()
 
     def written(self) -> dict[str, str]:
         """The query string's parameters."""
         found = {entry.parameter: entry.written for entry in self.filters}
+        if self.branches:
+            found["any"] = json.dumps(
+                [{entry.parameter: entry.written for entry in branch} for branch in self.branches]
+            )
         if self.sort:
             found["sort"] = ",".join(self.sort)
         return found if self.search is None else {**found, "search": self.search}
@@ -96,6 +103,8 @@ def matches(operator: str, value: str, asked: str) -> bool:
 def selected(plan: Plan, query: Query, rows: Sequence[Row]) -> list[Row]:
     """The rows that match every filter and the search, in the order of the sort; the key breaks ties."""
     found = [row for row in rows if all(selects(plan, entry, row) for entry in query.filters)]
+    if query.branches:
+        found = [row for row in found if any(all(selects(plan, e, row) for e in branch) for branch in query.branches)]
     if query.search is not None:
         found = [row for row in found if any(row[n] and matches("contains", row[n], query.search) for n in plan.search)]
     compare: Callable[[Row, Row], int] = partial(order, plan, query.sort)

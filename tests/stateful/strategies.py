@@ -19,6 +19,7 @@ PICKS = st.integers(0, 63)
 EVERY_PLAN = st.sampled_from(list(PLANS.values()))
 SIZES = st.sampled_from((1, 2, 3, 5, 2, 3, 100))
 HOW_MANY_FILTERS = st.sampled_from((0, 0, 0, 1, 1, 2))
+HOW_MANY_BRANCHES = st.sampled_from((0, 0, 0, 0, 2, 3))
 SELDOM = st.sampled_from((*(False,) * 7, True))
 LEFT_OUT = object()
 
@@ -139,16 +140,23 @@ def _pairs(plan: Plan, name: str) -> list[tuple[Any, Any]]:
 
 @st.composite
 def queries(draw: st.DrawFn, plan: Plan, *, filtered: bool) -> Query:
-    """A query of up to three columns to sort by, and up to two filters and seldom a search."""
+    """A query of up to three columns to sort by, up to two filters, sometimes filters joined by OR, seldom a search."""
     names = list(plan.kinds)
     signs = ("", "-")
     words = st.sampled_from([sign + name for name in names for sign in signs])
     sort = draw(st.lists(words, max_size=3, unique_by=lambda word: word.removeprefix("-")))
+    branches = tuple(draw(_filters_of_columns(plan, st.integers(1, 2))) for _ in range(draw(HOW_MANY_BRANCHES)))
     if not filtered:
-        return Query(sort=tuple(sort))
-    chosen = {draw(st.sampled_from(names)) for _ in range(draw(HOW_MANY_FILTERS))}
+        return Query(sort=tuple(sort), branches=branches)
     search = draw(st.sampled_from(PIECES)) if draw(SELDOM) else None
-    return Query(tuple(draw(filters(plan, name)) for name in sorted(chosen)), tuple(sort), search)
+    return Query(draw(_filters_of_columns(plan, HOW_MANY_FILTERS)), tuple(sort), search, branches)
+
+
+@st.composite
+def _filters_of_columns(draw: st.DrawFn, plan: Plan, how_many: SearchStrategy[int]) -> tuple[Filter, ...]:
+    """A filter on each of some columns."""
+    chosen = {draw(st.sampled_from(list(plan.kinds))) for _ in range(draw(how_many))}
+    return tuple(draw(filters(plan, name)) for name in sorted(chosen))
 
 
 @st.composite
