@@ -3,7 +3,7 @@
 They know headers, bodies and status codes. `CRUDBase` knows the rows.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, cached_property
 from typing import Any
 
@@ -20,6 +20,7 @@ from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.transition import Transition
 from rowhouse.operations.expand import EmbeddedSchemas, Expansion, embed_relations, partial_schema, projected_row
 from rowhouse.operations.page_request import JSON, PageRequest, page_response
+from rowhouse.operations.preference import preferred_response
 from rowhouse.operations.request import OperationRequest
 from rowhouse.query.projection import Projection, ProjectionParameters
 from rowhouse.query.resource import Resource
@@ -113,7 +114,8 @@ class Endpoints:
     def _create(self, request: OperationRequest, unit: UnitOfWork, body: BaseModel) -> Response:
         row = self.crud.create(unit, body.__dict__)
         location = request.location(self._key_text(self._key_of(row)))
-        return self.row_response(row, status=201, headers={"Location": location})
+        prefer = request.headers.get(b"prefer")
+        return self.row_response(row, status=201, headers={"Location": location}, prefer=prefer)
 
     def update_row(self, request: OperationRequest, unit: UnitOfWork) -> Response:
         """Change the members that are sent."""
@@ -125,7 +127,8 @@ class Endpoints:
             raise EmptyUpdateError
         self.check_version(request, unit, key)
         values = body.__dict__
-        return self.row_response(self.crud.update(unit, key, {name: values[name] for name in body.model_fields_set}))
+        row = self.crud.update(unit, key, {name: values[name] for name in body.model_fields_set})
+        return self.row_response(row, prefer=request.headers.get(b"prefer"))
 
     def take_step(
         self, request: OperationRequest, unit: UnitOfWork, *, transition: Transition[Any], admits: Policy
@@ -167,11 +170,12 @@ class Endpoints:
         on = self.parse_on(request)
         bodies = self.parse(self._creations, request.body)
         if on is not None:
-            return request.once(unit, lambda: self._upsert_rows(unit, elements_of(bodies), on))
-        return request.once(unit, lambda: self._create_rows(unit, [body.__dict__ for body in bodies]))
+            return request.once(unit, lambda: self._upsert_rows(request, unit, elements_of(bodies), on))
+        return request.once(unit, lambda: self._create_rows(request, unit, [body.__dict__ for body in bodies]))
 
-    def _create_rows(self, unit: UnitOfWork, values: list[Row]) -> Response:
-        return Response(self._rows.to_json(self.crud.create_many(unit, values), warnings=False), 201, media_type=JSON)
+    def _create_rows(self, request: OperationRequest, unit: UnitOfWork, values: list[Row]) -> Response:
+        rows = self.crud.create_many(unit, values)
+        return _content(request, lambda: self._rows.to_json(rows, warnings=False), status=201)
 
     @cached_property
     def unique_keys(self) -> Mapping[str, Names]:
@@ -193,13 +197,16 @@ class Endpoints:
             raise InvalidInputError.at("query", ON, message=message, kind="enum")
         return None if given is None else keys[given]
 
-    def _upsert_rows(self, unit: UnitOfWork, elements: Sequence[Element], on: Names) -> Response:
+    def _upsert_rows(
+        self, request: OperationRequest, unit: UnitOfWork, elements: Sequence[Element], on: Names
+    ) -> Response:
         done = self.crud.upsert_many(unit, elements, on=on)
         number = sum(done.created)
         outcomes = ["created" if is_new else "updated" for is_new in done.created]
         head = to_json({"created": number, "updated": len(outcomes) - number, "outcomes": outcomes})
-        items = self._rows.to_json(done.rows, warnings=False)
-        return Response(head[:-1] + b',"items":' + items + b"}", media_type=JSON)
+        return _content(
+            request, lambda: head[:-1] + b',"items":' + self._rows.to_json(done.rows, warnings=False) + b"}"
+        )
 
     def update_rows(self, request: OperationRequest, unit: UnitOfWork) -> Response:
         """Change many rows, all or none."""
@@ -212,7 +219,8 @@ class Endpoints:
             if not values:
                 raise EmptyUpdateError().element_error(position)
             changes.append((self._key_of(body.__dict__), values))
-        return Response(self._rows.to_json(self.crud.update_many(unit, changes), warnings=False), media_type=JSON)
+        rows = self.crud.update_many(unit, changes)
+        return _content(request, lambda: self._rows.to_json(rows, warnings=False))
 
     def delete_rows(self, request: OperationRequest, unit: UnitOfWork) -> Response:
         """Delete many rows, all or none."""
@@ -260,11 +268,26 @@ class Endpoints:
         """Return a row as JSON, which may lack members."""
         return self._projected(1, many=False).to_json(row, warnings=False)
 
-    def row_response(self, row: Row, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-        """Return the response with one row and its version."""
+    def row_response(
+        self, row: Row, *, status: int = 200, headers: dict[str, str] | None = None, prefer: str | None = None
+    ) -> Response:
+        """Return the response with one row and its version, as the header `Prefer` of a write asks for it."""
+        if prefer is not None:
+            sent = {"ETag": self.crud.version(row), **(headers or {})}
+            return preferred_response(
+                prefer, lambda: self._row.to_json(row, warnings=False), status=status, headers=sent
+            )
         return Response(
             self._row.to_json(row, warnings=False), status, {"ETag": self.crud.version(row), **(headers or {})}, JSON
         )
+
+
+def _content(request: OperationRequest, content: Callable[[], bytes], *, status: int = 200) -> Response:
+    """Return the response to a batch, as its header `Prefer` asks for it."""
+    prefer = request.headers.get(b"prefer")
+    if prefer is not None:
+        return preferred_response(prefer, content, status=status, headers={})
+    return Response(content(), status, media_type=JSON)
 
 
 def elements_of(bodies: Iterable[BaseModel]) -> list[Element]:

@@ -53,7 +53,7 @@ class PutEndpoint:
             if not self._is_own(unit, key):
                 raise
         else:
-            return self._endpoints.row_response(row)
+            return self._endpoints.row_response(row, prefer=request.headers.get(b"prefer"))
         return self._create(request, unit, key)
 
     def _check_key(self, key: Any, values: Mapping[str, Any]) -> None:
@@ -109,7 +109,8 @@ class PutEndpoint:
                 raise TransactionRetryError from None
             raise
         location = request.row_location(self._resource.key.text(key))
-        return self._endpoints.row_response(row, status=201, headers={"Location": location})
+        prefer = request.headers.get(b"prefer")
+        return self._endpoints.row_response(row, status=201, headers={"Location": location}, prefer=prefer)
 
     def _with_key(self, body: bytes, key: Any) -> bytes:
         """Return the body of a create: that of the request with the key of the path."""

@@ -16,7 +16,7 @@ from rowhouse.requests.idempotency import KeyedRequest, run_once
 from rowhouse.requests.paths import client_path, location, route_path, segment
 
 TAG = re.compile(r'(?:W/)?"[^"]*"|\*')
-HEADERS = frozenset({b"authorization", b"idempotency-key", b"if-match", b"if-none-match"})
+HEADERS = frozenset({b"authorization", b"idempotency-key", b"if-match", b"if-none-match", b"prefer"})
 
 
 class OperationRequest:

@@ -18,6 +18,7 @@ from rowhouse.operations.endpoints import MAX_BATCH, Endpoints
 from rowhouse.operations.expand import EmbeddedSchemas, Expansion
 from rowhouse.operations.history_endpoints import HistoryEndpoints, history_routes
 from rowhouse.operations.page_request import JSON
+from rowhouse.operations.preference import APPLIED, PREFER
 from rowhouse.operations.put_endpoint import PutEndpoint
 from rowhouse.operations.route import (
     LOCATED,
@@ -43,6 +44,7 @@ IF_MATCH = header(
     "If-Match", "The `ETag` of the version to change. If the row has another, the response is 412 and nothing changes."
 )
 IF_NONE_MATCH = header("If-None-Match", "`*` creates the row only: if it exists, the response is 412.")
+MINIMAL = {"description": "Stored; the client prefers a minimal response."}
 OPERATIONS = ("list", "create", "get", "update", "put", "delete")
 BATCH_LIMITS = {"minItems": 1, "maxItems": MAX_BATCH}
 
@@ -167,8 +169,9 @@ def _change(resource: Resource, endpoints: Endpoints, *, method: str, verb: str)
         summary=f"Change {one_row(resource)}{', as PATCH does' if is_put else ''}",
         response_model=resource.schemas.public,
         description=f"For clients without PATCH, and the same: {described.lower()}" if is_put else described,
-        openapi_extra={"parameters": [IF_MATCH]},
-        responses={200: {"headers": TAGGED}, **problem_responses(400, 401, 403, 404, 409, 412, 413, 415, 422, 503)},
+        openapi_extra={"parameters": [IF_MATCH, PREFER]},
+        responses={200: {"headers": TAGGED}, 204: {**MINIMAL, "headers": {**TAGGED, **APPLIED}},
+                   **problem_responses(400, 401, 403, 404, 409, 412, 413, 415, 422, 503)},
     )  # fmt: skip
 
 
@@ -186,8 +189,8 @@ def _put(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
         methods=["PUT"], operation_id=f"put_{name}", summary=f"Create or change {one_row(resource)}",
         response_model=resource.schemas.public,
         description="Create the row with the key of the path. If it exists, change the members that are sent.",
-        openapi_extra={"parameters": [IF_MATCH, IF_NONE_MATCH]},
-        responses={200: {"headers": TAGGED}, 201: created,
+        openapi_extra={"parameters": [IF_MATCH, IF_NONE_MATCH, PREFER]},
+        responses={200: {"headers": TAGGED}, 201: created, 204: {**MINIMAL, "headers": {**TAGGED, **APPLIED}},
                    **problem_responses(400, 401, 403, 404, 409, 412, 413, 415, 422, 503)},
     )  # fmt: skip
 
@@ -199,7 +202,9 @@ def _change_batch(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
         resource, "/batch", policy=resource.write, body=body, work=endpoints.update_rows, writes=True,
         methods=["PATCH"], operation_id=f"update_{name}", summary=f"Change many {name.replace('_', ' ')}",
         response_model=rows, description=f"Change 1 to {MAX_BATCH:,} rows, each named by its id, all or none.",
-        responses=problem_responses(400, 401, 403, 404, 409, 413, 415, 422, 503),
+        openapi_extra={"parameters": [PREFER]},
+        responses={204: {**MINIMAL, "headers": APPLIED},
+                   **problem_responses(400, 401, 403, 404, 409, 413, 415, 422, 503)},
     )  # fmt: skip
 
 

@@ -20,10 +20,12 @@ EXPOSED = (
     "ETag",
     "Idempotent-Replayed",
     "Location",
+    "Preference-Applied",
     "RateLimit",
     "RateLimit-Policy",
     "Retry-After",
     "X-Request-ID",
+    "X-Total-Count",
 )
 # The headers of a rejected preflight that are not copied; the others say what is allowed.
 OWN_HEADERS = ("content-length", "content-type")

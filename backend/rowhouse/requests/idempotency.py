@@ -154,7 +154,8 @@ def _replay(unit: UnitOfWork, claim: Claim) -> Response:
         message = "this key came with another request; use a new one for each"
         raise InvalidInputError.at("header", "Idempotency-Key", message=message, kind="idempotency_key_reused")
     headers = {**stored["headers"], "Idempotent-Replayed": "true"}
-    return Response(bytes(stored["body"]), stored["status"], headers, JSON)
+    body = bytes(stored["body"])
+    return Response(body, stored["status"], headers, JSON if body else None)
 
 
 def _claim_statement(dialect: sa.Dialect) -> CompiledStatement:
