@@ -68,6 +68,7 @@ def probes_of_change(secret: Secret, method: str) -> Iterator[Probe]:
     for body in (secret.change(), {}, wrong):
         for condition in ({}, *({"If-Match": tag} for tag in (secret.tag, "*", '"x"'))):
             yield Probe(method, secret.path, {"json": body, "extra": condition})
+    yield Probe(method, secret.path, {"json": secret.change(), "extra": {"Prefer": "return=minimal"}})
 
 
 def probes_of_delete(secret: Secret) -> Iterator[Probe]:
@@ -164,10 +165,11 @@ PARAMETERS: dict[Operation, frozenset[str]] = {
     ("get", "/{id}/history"): WINDOW | SELECTION | {"id"},
     ("post", ""): frozenset({"Idempotency-Key"}),
     ("get", "/{id}"): frozenset({"id", "If-None-Match", "fields", "expand"}),
-    ("patch", "/{id}"): frozenset({"id", "If-Match"}),
-    ("put", "/{id}"): frozenset({"id", "If-Match", "If-None-Match"}),
+    ("patch", "/{id}"): frozenset({"id", "If-Match", "Prefer"}),
+    ("put", "/{id}"): frozenset({"id", "If-Match", "If-None-Match", "Prefer"}),
     ("delete", "/{id}"): frozenset({"id", "If-Match"}),
     ("post", "/batch"): frozenset({"Idempotency-Key", "on"}),
+    ("patch", "/batch"): frozenset({"Prefer"}),
     ("delete", "/batch"): frozenset({"ids"}),
     STEP: frozenset({"id", "If-Match", "Idempotency-Key"}),
 }

@@ -20,7 +20,7 @@ OTHERS = (
     "https://shop.example, https://evil.example", "https://shop.example\x00", "https://shop.example%0d%0ax",
 )  # fmt: skip
 READABLE = {
-    "etag", "location", "x-request-id", "retry-after", "idempotent-replayed", "content-disposition", "ratelimit", "ratelimit-policy",
+    "etag", "location", "x-request-id", "retry-after", "idempotent-replayed", "content-disposition", "preference-applied", "x-total-count", "ratelimit", "ratelimit-policy",
 }  # fmt: skip
 
 
