@@ -33,7 +33,7 @@ from rowhouse.db.compiled import Row
 from rowhouse.db.database import Database
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.model import (
-    CREATE_ONLY, CREATED_AT, READ_ONLY, SECRET, UPDATED_AT, BigIntegerKey, Entity, IntegerKey, Record, UUIDKey,
+    CREATE_ONLY, CREATED_AT, READ_ONLY, SECRET, UPDATED_AT, Adopted, BigIntegerKey, Entity, IntegerKey, Record, UUIDKey,
 )  # fmt: skip
 from rowhouse.entities.no_overlap import NoOverlap
 from rowhouse.entities.search_index import SearchIndex
@@ -56,7 +56,7 @@ __all__ = [  # noqa: RUF022  by concern
     "StartupCheck", "StartRefusedError", "include_accounts", "User",
     # entities
     "Entity", "IntegerKey", "BigIntegerKey", "UUIDKey", "Record", "READ_ONLY", "CREATE_ONLY", "SECRET",
-    "CREATED_AT", "UPDATED_AT",
+    "CREATED_AT", "UPDATED_AT", "Adopted",
     "NoOverlap", "SearchIndex", "Transition", "TransitionError",
     # policies and callers
     "ANYONE", "SIGNED_IN", "ADMIN", "role", "Policy", "Caller", "caller_of",

@@ -100,6 +100,35 @@ def entity(
 
 
 @rowhouse.command()
+def adopt(
+    database_url: Annotated[
+        str, typer.Argument(metavar="DATABASE_URL", help="sqlite:///file.db, or postgresql://user:password@host/name.")
+    ],
+    *,
+    writable: Annotated[bool, typer.Option("--writable", help="Let the API write, too.")] = False,
+    write: Annotated[Who, typer.Option(help="Who may write, once writing is allowed.")] = Who.ADMIN,
+    read: Annotated[Who, typer.Option(help="Who may read.")] = Who.SIGNED_IN,
+    schema: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A schema to read; all unless given. May be repeated.")
+    ] = None,
+) -> None:
+    """Adopt the tables of a database: their classes, and their lines in api.py.
+
+    The API only reads until you take operations=("list", "get") out of a line. Migrations leave the tables alone.
+
+    rowhouse adopt postgresql://shop:secret@db.example/shop --read anyone
+
+    rowhouse adopt sqlite:///shop.db --writable --write signed-in
+    """
+    from rowhouse.cli.adopt.command import adopt
+
+    policies = {"write": write} if read is Who.SIGNED_IN else {"read": read, "write": write}
+    with _one_sentence():
+        lines = adopt(database_url, writable=writable, policies=policies, schemas=schema or ())
+    print(*lines, sep="\n")
+
+
+@rowhouse.command()
 def check(
     app: AppOption = None,
     *,

@@ -122,6 +122,8 @@ class InstantWithoutZone(sa.types.TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC)
 
 
+# The key in `Table.info` of whether the table is not the project's own.
+ADOPTED = "adopted"
 PLAIN_INSTANTS = (sa.DateTime, sa.DATETIME, sa.TIMESTAMP, postgresql.TIMESTAMP)
 
 
@@ -194,6 +196,29 @@ class Entity(IntegerKey, Record):
     """
 
 
+class Adopted(SQLModel):
+    """The base class of a table that others made: migrations never create, change or drop it.
+
+    `rowhouse adopt` writes such classes. To let the migrations of the project have the table, derive the class from
+    `SQLModel` instead.
+
+    Example:
+        class Customer(Adopted, table=True):
+            __tablename__ = "customers"
+
+            customer_id: str = Field(max_length=5, primary_key=True)
+            city: str | None = Field(default=None, max_length=15)
+
+    Other programs write the table, too. So `updated_at` is an ordinary column unless `UPDATED_AT` marks it, and the
+    `ETag` of a row follows from its values. The database orders its text by its own collation.
+    """
+
+
+def is_adopted(table: sa.Table) -> bool:
+    """Return whether migrations leave the table alone."""
+    return bool(table.info.get(ADOPTED))
+
+
 @event.listens_for(SQLModel, "instrument_class", propagate=True)
 def _on_mapping(mapper: Mapper[Any], entity: type[Any]) -> None:
     if isinstance(mapper.local_table, sa.Table):
@@ -205,6 +230,7 @@ def make_portable(table: sa.Table, entity: type[Any]) -> None:
     if "entity" in table.info:
         return
     table.info["entity"], table.info["module"] = entity.__name__, entity.__module__
+    table.info[ADOPTED] = issubclass(entity, Adopted)
     key = table.primary_key.columns
     if len(key) == 1 and isinstance(key[0].type, sa.Integer):
         if isinstance(key[0].type, sa.BigInteger | sa.SmallInteger) and "sqlite" not in variants_of(key[0].type):

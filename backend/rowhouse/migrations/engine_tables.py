@@ -1,6 +1,7 @@
 """Separates the engine's tables from the project's: each branch of migrations changes only its own tables.
 
-Must not know any table of a project.
+Adopted tables belong to no branch, and where there are some, neither do tables that no class has. Must not know any
+table of a project.
 """
 
 from collections.abc import Callable
@@ -10,6 +11,8 @@ import sqlalchemy as sa
 from alembic.autogenerate.api import AutogenContext
 from alembic.script import Script
 from sqlmodel import SQLModel
+
+from rowhouse.entities.model import is_adopted
 
 ENGINE = "rowhouse"  # the label of the engine's branch of migrations
 PROJECT = "project"  # the label that a project's first migration gets
@@ -21,11 +24,16 @@ def is_compared(metadata: sa.MetaData, branch: str = PROJECT) -> IsCompared:
     """Return a predicate on full names of tables: True for the tables that this branch of migrations changes.
 
     The engine's branch looks at the engine's tables, every other branch at all other tables. A table of the same name
-    that other models declare belongs to the project.
+    that other models declare belongs to the project. No branch changes an adopted table. Beside adopted tables others may
+    make tables, so a table without a class is left alone there; without them it is one that the project has dropped.
     """
     own = SQLModel.metadata.tables
     engine = {name for name in ENGINE_TABLES if metadata.tables.get(name, own[name]) is own[name]}
-    return lambda name: (name in engine) == (branch == ENGINE)
+    adopted = {name for name, table in metadata.tables.items() if is_adopted(table)}
+    if not adopted or branch == ENGINE:
+        return lambda name: (name in engine) == (branch == ENGINE)
+    project = metadata.tables.keys() - engine - adopted
+    return lambda name: name in project
 
 
 def compares_of(context: AutogenContext) -> IsCompared:

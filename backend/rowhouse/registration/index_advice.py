@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
+from rowhouse.entities.model import is_adopted
 from rowhouse.query.resource import Resource
 from rowhouse.schemas.sqlmodel_internals import states_no_index
 
@@ -22,8 +23,10 @@ def missing_indexes(resource: Resource, *, is_listed: bool) -> str | None:
     """Return a sentence with the columns without an index, the owner's first, and the fix. None if there are none.
 
     `is_listed` says whether the entity has a list. Without one, nobody filters or sorts its rows or lists those of
-    one owner.
+    one owner. Nothing is said about an adopted table, whose indexes are not the project's.
     """
+    if is_adopted(resource.table):
+        return None
     served = set(leading_columns(resource.table))
     unserved = [c for c in resource.columns.values() if c.column.name not in served and not states_no_index(c.info)]
     owners = [c.name for c in unserved if is_listed and resource.owner_only and c.name == resource.owner]

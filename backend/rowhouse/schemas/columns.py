@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from sqlmodel import SQLModel, UTCDateTime
 
 from rowhouse.db.integrity import MEMBERS
-from rowhouse.entities.model import Mark
+from rowhouse.entities.model import Mark, is_adopted
 from rowhouse.schemas.defaults import is_filled, is_generated
 from rowhouse.schemas.field_types import FieldType, Filtering, field_type, known_type, stored_annotation
 from rowhouse.schemas.sqlmodel_internals import constraints_in
@@ -157,7 +157,7 @@ def columns_of(model: type[SQLModel]) -> dict[str, Column]:
 def _column(model: type[SQLModel], name: str, column: sa.Column[Any]) -> Column:
     info = model.model_fields[name]
     marks = {m for m in info.metadata if isinstance(m, Mark)}
-    if name in TIMESTAMPS and isinstance(column.type, INSTANTS):
+    if name in TIMESTAMPS and isinstance(column.type, INSTANTS) and not is_adopted(column.table):
         marks.add(TIMESTAMPS[name])
     stated = [m for m in constraints_in(info.metadata) if not isinstance(m, Mark)]
     inner = _without_none(info.annotation)

@@ -1,6 +1,7 @@
 """Loads the project of the working directory, then writes and applies its migration: the last step of a new entity.
 
 `rowhouse.cli.scaffold.entity` runs it in a process of its own, because Python cannot load changed modules again.
+`rowhouse.cli.adopt.command` runs it with the word `load`: adopted tables have no migration.
 """
 
 import sys
@@ -14,10 +15,10 @@ from rowhouse.cli.serve import explained
 from rowhouse.core.settings import Environment, Settings
 
 
-def main() -> int:
+def main(*, migrates: bool) -> int:
     """Load and migrate. Return the exit status."""
     try:
-        if Settings().environment is not Environment.DEVELOPMENT:
+        if migrates and Settings().environment is not Environment.DEVELOPMENT:
             print("Migrations are written in development only; ENVIRONMENT is another.", file=sys.stderr)
             return 1
         load()
@@ -27,8 +28,8 @@ def main() -> int:
     except CommandError as error:
         print(f"The application cannot be loaded. {error}", file=sys.stderr)
         return 1
-    return migrate.run(["--start"])
+    return migrate.run(["--start"]) if migrates else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(migrates="load" not in sys.argv))

@@ -88,7 +88,7 @@ def add_entity(
     _check_class_name(name)
     fields = _parse(specifications)
     layout = find_layout(find_project())
-    tables = dict(_tables(layout))
+    tables = dict(tables_of(layout))
     _check_new(name, tables)
     entity = _Entity(name, fields, tables)
     for enum in (choice.enum(name) for choice in entity.choices):
@@ -104,7 +104,7 @@ def add_entity(
         test: entity.test(layout),
     }
     existed = [path for path in changes if path.exists()]
-    with _written(changes):
+    with written(changes):
         said = _apply(layout.directory)
     shown = [f"{'Changed' if path in existed else 'Wrote'} {layout.relative(path)}" for path in changes]
     return [*shown, *(line for line in said.splitlines() if line.startswith(("Created", "Wrote")))]
@@ -146,7 +146,7 @@ def _parse(specifications: Sequence[str]) -> list[Field | Reference | Choice]:
     return fields
 
 
-def _tables(layout: Layout) -> Iterator[tuple[str, Table]]:
+def tables_of(layout: Layout) -> Iterator[tuple[str, Table]]:
     """Yield every class of the project with its table. A class without a table has the name ""."""
     yield "User", Table("users", "int")
     for path in sorted(layout.api.parent.rglob("*.py")):
@@ -306,7 +306,7 @@ def _with_line(layout: Layout, entity: _Entity, *, read: str | None, write: str,
 
 
 @contextmanager
-def _written(changes: Mapping[Path, str]) -> Iterator[None]:
+def written(changes: Mapping[Path, str]) -> Iterator[None]:
     """Write texts for the duration of a block. If it fails, put back what was there."""
     before = {path: path.read_text("utf-8") if path.exists() else None for path in changes}
     is_done = False

@@ -20,6 +20,17 @@ def add_imports(text: str, imports: Iterable[tuple[str, str]], *, package: str) 
     return text
 
 
+def add_module(text: str, module: str, alias: str, *, package: str) -> str:
+    """Return the text with `import module as alias`, sorted as isort sorts."""
+    found = [node for node in ast.parse(text).body if isinstance(node, AnyImport)]
+    for node in found:
+        if isinstance(node, ast.Import) and (module, alias) in [(one.name, one.asname) for one in node.names]:
+            return text
+    at, added = _place(text, found, (_section(module, package), False, module), package, f"import {module} as {alias}\n")
+    lines = text.splitlines(keepends=True)
+    return "".join([*lines[:at], added, *lines[at:]])
+
+
 def classes(text: str) -> Iterator[ast.ClassDef]:
     """Yield the classes that a module defines at its top level."""
     for node in ast.parse(text).body:
