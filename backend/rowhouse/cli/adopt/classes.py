@@ -1,6 +1,7 @@
 """Writes the code of table classes from what a database has. Reads no database and no file."""
 
 import ast
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -10,6 +11,8 @@ from rowhouse.cli.adopt.types import TypeCode, UntakenError, code_of, repr_of
 from rowhouse.cli.scaffold.source import MAX_LINE, call
 from rowhouse.entities.model import singular_snake, with_article
 
+# What `sa.text` takes for a parameter, and what it does not.
+PARAMETER, ESCAPED = re.compile(r"(?<![:\w\\]):(?=\w)"), r"\\:"
 ONDELETE = {"CASCADE", "SET NULL", "RESTRICT"}
 # The imports of the names that the classes may use.
 IMPORTS = {
@@ -265,7 +268,7 @@ def _counts(column: StoredColumn) -> bool:
 def _default(sql: str) -> str:
     """Return a default: its SQL where that is short and needs nothing else of the database."""
     is_short = len(sql) <= MAX_LINE // 2 and "\n" not in sql and "nextval(" not in sql
-    return f"sa.text({repr_of(sql.replace(':', chr(92) + ':'))})" if is_short else "sa.FetchedValue()"
+    return f"sa.text({repr_of(PARAMETER.sub(ESCAPED, sql))})" if is_short else "sa.FetchedValue()"
 
 
 def _relate(source: Adoption, reference: Reference, target: Adoption) -> None:

@@ -87,6 +87,19 @@ def _connected(database_url: str) -> Iterator[sa.Connection]:
         engine.dispose()
 
 
+class Unknown(sa.types.UserDefinedType[Any]):
+    """A type that SQLAlchemy does not know, by its name."""
+
+    cache_ok = True
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def get_col_spec(self, **_options: object) -> str:
+        """Return its name."""
+        return self.name
+
+
 class _Reader:
     """Reads one database."""
 
@@ -187,8 +200,7 @@ class _Reader:
             if isinstance(kind, sa.types.NullType) and self._dialect == "postgresql":
                 names = {"schema": schema or self._default, "table": table}
                 types = types or {name: shown for name, shown in self._connection.execute(TYPE_NAMES, names)}
-                kind = sa.types.UserDefinedType()
-                kind.get_col_spec = lambda shown=types.get(found["name"], "unknown"): shown
+                kind = Unknown(types[found["name"]])
             identity = found.get("identity")
             column = StoredColumn(
                 name=found["name"],

@@ -20,6 +20,7 @@ from rowhouse.core.settings import Settings
 from rowhouse.db.engine import create_engine
 from rowhouse.registration.mappers import configure_mappers
 from rowhouse.registration.registry import Registry, build
+from rowhouse.schemas.columns import RegistrationError
 
 PLACE = re.compile(r"(\w+)(?:\.(\w+))?[: ,]")
 
@@ -75,7 +76,7 @@ def _built(registry: Registry, url: str, classes: dict[str, str]) -> dict[str, s
 
 
 def _sentence(error: Exception) -> str:
-    return explained(error).strip().partition("\n")[0]
+    return str(error) if isinstance(error, RegistrationError) else explained(error).strip().partition("\n")[0]
 
 
 if __name__ == "__main__":

@@ -35,8 +35,9 @@ def code_of(kind: Any, dialect: str) -> TypeCode:
     for known, write in TYPES:
         if isinstance(kind, known):
             return write(kind, dialect)
-    shown = "unknown to SQLAlchemy" if isinstance(kind, sa.types.NullType) else f"{kind!r}"
-    raise UntakenError(f"its type is {shown}, which no member can hold")
+    if isinstance(kind, sa.types.NullType):
+        raise UntakenError("its values have no common type")
+    raise UntakenError(f"its type is {kind.compile(postgresql.dialect())}, which no member can hold")
 
 
 def _typed(annotation: str, sa_type: str) -> TypeCode:
