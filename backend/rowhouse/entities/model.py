@@ -122,6 +122,34 @@ class InstantWithoutZone(sa.types.TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC)
 
 
+class BlankPadded(sa.types.UserDefinedType[str]):
+    """PostgreSQL's `bpchar`: `char(n)` without a length, whose blanks at the end do not count."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_options: object) -> str:
+        """Return its name in SQL."""
+        return "BPCHAR"
+
+
+class PaddedText(sa.types.TypeDecorator[str]):
+    """`char(n)` of an adopted table. The blanks that PostgreSQL adds are no part of the value.
+
+    A value is compared as `bpchar`, so that an index of the column is used.
+    """
+
+    impl = sa.String
+    cache_ok = True
+
+    def bind_expression(self, bindparam: Any) -> Any:
+        """Compare and store a value as `bpchar`. A cast to `char(n)` would cut it."""
+        return sa.cast(bindparam, BlankPadded())
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        """Return the text without the blanks."""
+        return value.rstrip(" ") if value is not None and dialect.name == "postgresql" else value
+
+
 # The key in `Table.info` of whether the table is not the project's own.
 ADOPTED = "adopted"
 PLAIN_INSTANTS = (sa.DateTime, sa.DATETIME, sa.TIMESTAMP, postgresql.TIMESTAMP)
@@ -240,7 +268,9 @@ def make_portable(table: sa.Table, entity: type[Any]) -> None:
         table.dialect_kwargs["sqlite_autoincrement"] = True
     without_zone = {name for name, info in entity.model_fields.items() if _is_naive(info.annotation)}
     for column in table.columns:
-        if column.key not in without_zone:
+        if table.info[ADOPTED] and isinstance(column.type, sa.CHAR | sa.NCHAR):
+            column.type = PaddedText(column.type.length)
+        elif column.key not in without_zone:
             column.type = _portable_type(column.type)
         if isinstance(column.type, sa.JSON):
             # Otherwise None is stored as JSON's null, which SQL, and so `__isnull`, does not take for null.

@@ -9,7 +9,7 @@ from sqlmodel import SQLModel
 
 from rowhouse.core.policy import SIGNED_IN, Policy, role
 from rowhouse.crud.base import CRUDBase
-from rowhouse.entities.model import Mark, make_portable
+from rowhouse.entities.model import Mark, PaddedText, make_portable
 from rowhouse.entities.no_overlap import rules_of
 from rowhouse.entities.search_index import search_index_of
 from rowhouse.entities.sqlalchemy_internals import variants_of
@@ -123,7 +123,7 @@ def check_search(model: type[SQLModel], columns: dict[str, Column], search: tupl
     given: object = search
     if isinstance(given, str):
         raise RegistrationError(f"{model.__name__}: search takes a tuple, search=({search!r},)")
-    texts = [c.name for c in columns.values() if isinstance(c.column.type, sa.String) and c.is_public]
+    texts = [c.name for c in columns.values() if isinstance(c.column.type, sa.String | PaddedText) and c.is_public]
     for name in search:
         if name not in texts:
             raise RegistrationError(

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, EmailStr
 from sqlmodel import UTCDateTime
 
-from rowhouse.entities.model import EnumText, InstantWithoutZone
+from rowhouse.entities.model import EnumText, InstantWithoutZone, PaddedText
 from rowhouse.schemas import column_limits, csv_cells
 from rowhouse.schemas.json_types import (
     INTEGER_TEXT,
@@ -52,7 +52,7 @@ class FieldType:
 
     # The annotations in a table class that mean this type, where the column has one of the types `stored`.
     declared: tuple[Any, ...]
-    stored: type[sa.types.TypeEngine[Any]] = sa.types.TypeEngine
+    stored: type[Any] | tuple[type[Any], ...] = sa.types.TypeEngine
     # A value in a request body, which is validated strictly.
     annotation: Any
     # A value in a response; None if it is that of a request. Constraints do not apply to stored values.
@@ -80,7 +80,7 @@ def _integer_filter(column: sa.Column[Any]) -> Any:
 def _text(annotation: Any) -> FieldType:
     return FieldType(
         declared=(annotation,),
-        stored=sa.String,
+        stored=(sa.String, PaddedText),
         annotation=annotation,
         filtering=Filtering.TEXT,
         filter_annotation=lambda _column: FilterText,

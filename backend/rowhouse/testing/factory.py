@@ -5,6 +5,7 @@ as one of an entity without create, is stored by a session.
 """
 
 import json
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
@@ -215,12 +216,18 @@ class Factory:
         return found
 
     def _shown(self, row: SQLModel, names: Any) -> Row:
-        return {name: to_jsonable_python(getattr(row, name)) for name in names if hasattr(row, name)}
+        found = {name: getattr(row, name) for name in names if hasattr(row, name)}
+        return {name: _in_json(value) for name, value in found.items()}
 
 
 def segment_of(key: Key, row: Row) -> str:
     """Return the segment of a row's path, from a row as a response shows it."""
     return quote(key.text(key.of(row)), safe=",")
+
+
+def _in_json(value: Any) -> Any:
+    """Return a value as a response shows it."""
+    return b64encode(value).decode() if isinstance(value, bytes) else to_jsonable_python(value)
 
 
 def _needs_value(column: Column) -> bool:

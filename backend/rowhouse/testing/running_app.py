@@ -20,6 +20,7 @@ from starlette.testclient import TestClient
 
 from rowhouse.cli.project import Project, load_application
 from rowhouse.core.openapi import resolved
+from rowhouse.entities.model import is_adopted
 from rowhouse.health.migration_state import find_config
 from rowhouse.registration.registry import Registry
 from rowhouse.testing.accounts import Accounts, Headers
@@ -197,13 +198,23 @@ class RunningApps:
 
 
 def migrate(project: Project, metadata: sa.MetaData, connection: sa.Connection) -> None:
-    """Apply every migration of the project; create the tables of a project without migrations."""
+    """Create the adopted tables and apply every migration of the project, or create all tables if it has none."""
     config = find_config(project.directory) if metadata is SQLModel.metadata else None
     if config is None:
         metadata.create_all(connection)
         return
+    _create_adopted(metadata, connection)
     project.make_importable()
     config.attributes["connection"] = connection
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project.directory)
         command.upgrade(config, "heads")
+
+
+def _create_adopted(metadata: sa.MetaData, connection: sa.Connection) -> None:
+    """Create the tables that no migration makes, as far as their classes say what they are."""
+    tables = [table for table in metadata.tables.values() if is_adopted(table)]
+    for name in sorted({table.schema for table in tables if table.schema is not None}):
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.schema.CreateSchema(name, if_not_exists=True))
+    metadata.create_all(connection, tables=tables)

@@ -1,7 +1,7 @@
 """Names for what is read from a database: classes of tables, and members of columns.
 
 A class is a singular in CamelCase (`order_details` → `OrderDetail`), a member is in snake_case (`shopId` → `shop_id`).
-A name that Python, SQLModel or a list has already gets a `_` behind it.
+A name that Python or SQLModel has already gets a `_` behind it.
 """
 
 import builtins
@@ -13,7 +13,6 @@ from collections.abc import Callable, Container
 from sqlmodel import SQLModel
 
 from rowhouse.cli.scaffold.entity import NOT_ENTITIES
-from rowhouse.cli.scaffold.fields import OF_LISTS
 from rowhouse.entities.model import plural, singular_snake
 
 # Names that the written module imports or uses as they are.
@@ -48,7 +47,6 @@ def is_reserved(name: str) -> bool:
     return (
         keyword.iskeyword(name)
         or name in IN_CLASSES
-        or name in OF_LISTS
         or hasattr(SQLModel, name)
         or name.startswith(("model_validate", "model_dump"))
     )

@@ -30,7 +30,7 @@ OTHERS = (sa.BigInteger(), sa.Float(), sa.DateTime(), sa.Text(), sa.LargeBinary(
 
 def fitting(connection: sa.Connection, table: sa.TableClause, column: StoredColumn) -> Any:
     """Return the declared type if all values fit it, else the first other type that they fit, else no type."""
-    return next((kind for kind in _candidates(column.kind) if _fits(connection, table, column.name, kind)), sa.NullType())
+    return next((kind for kind in _candidates(column.kind) if _fits(connection, table, column.name, kind)), sa.types.NullType())
 
 
 def _candidates(declared: Any) -> Iterator[Any]:

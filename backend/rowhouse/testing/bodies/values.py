@@ -6,6 +6,7 @@ that must be unique. Every fourth value of a nullable member is null. Sends noth
 
 import re
 import uuid
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
@@ -51,11 +52,11 @@ class Values:
         return schema
 
     def kind(self, schema: Schema) -> str:
-        """Return the kind of a value: its JSON type, `enum`, or the format of a string."""
+        """Return the kind of a value: its JSON type, `enum`, or the format or the encoding of a string."""
         found = self.resolve(schema)
         if "enum" in found or "const" in found:
             return "enum"
-        return str(found.get("format", found.get("type", "object")))
+        return str(found.get("contentEncoding") or found.get("format", found.get("type", "object")))
 
     def value(self, schema: Schema, number: int, *, is_unique: bool = False) -> Any:
         """Return the value with this number.
@@ -243,6 +244,7 @@ def choice(schema: Schema, number: int) -> Any:
 
 MAKERS: dict[str, Callable[[Schema, int], Any]] = {
     "string": text,
+    "base64": lambda _schema, number: b64encode(f"bytes {number}".encode()).decode(),
     "password": lambda _schema, number: f"password-{number}",
     "email": lambda _schema, number: f"person-{number}@example.com",
     "integer": integer,

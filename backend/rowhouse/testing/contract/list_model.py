@@ -21,7 +21,7 @@ MATCHES = {"contains", "startswith", "endswith"}
 
 def operators(kind: str) -> set[str]:
     """The operators that a column of this kind has (docs/contract.md §3)."""
-    if kind in ("object", "array"):
+    if kind in ("object", "array", "base64"):
         return {"isnull"}
     if kind == "boolean":
         return {"eq", "ne", "isnull"}

@@ -13,7 +13,7 @@ from rowhouse.testing.contract.entity import EntityClient
 from rowhouse.testing.contract.list_model import MATCHES, operators, selects, sorted_ids, written
 from rowhouse.testing.contract.responses import faulty_places
 
-DOCUMENTS = ("object", "array")
+DOCUMENTS = ("object", "array", "base64")
 ROWS = 5
 MAX_BRANCHES = 10  # of `any`
 # Parameters of every list. A column with such a name has its plain filter as `name__eq`.
