@@ -13,7 +13,7 @@ from typing import Any, get_args
 import sqlalchemy as sa
 from pydantic import NaiveDatetime
 from sqlalchemy import event
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapper, declared_attr
 from sqlmodel import AutoString, Field, SQLModel, UTCDateTime
 from typing_extensions import TypeIs
@@ -97,13 +97,26 @@ class EnumText(sa.types.TypeDecorator[Any]):
 
 
 class InstantWithoutZone(sa.types.TypeDecorator[datetime]):
-    """An instant in a column without a zone, which holds it in UTC."""
+    """An instant in a column without a zone, which holds it in UTC.
+
+    With `seconds`, SQLite's text of it has no fraction, as `CURRENT_TIMESTAMP` writes it.
+    """
 
     impl = sa.DateTime
     cache_ok = True
 
+    def __init__(self, *, seconds: bool = False) -> None:
+        self.seconds = seconds
+        super().__init__()
+
     def __repr__(self) -> str:
         return "sa.DateTime()"  # as a migration writes it
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        """Return SQLite's text without a fraction if it is asked for."""
+        if self.seconds and dialect.name == "sqlite":
+            return sqlite.DATETIME(truncate_microseconds=True)  # type: ignore[no-untyped-call]  # SQLAlchemy's
+        return dialect.type_descriptor(sa.DateTime())
 
     def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002  as above
         """Return the instant in UTC, without a zone.
@@ -268,15 +281,20 @@ def make_portable(table: sa.Table, entity: type[Any]) -> None:
         table.dialect_kwargs["sqlite_autoincrement"] = True
     without_zone = {name for name, info in entity.model_fields.items() if _is_naive(info.annotation)}
     for column in table.columns:
-        if table.info[ADOPTED] and isinstance(column.type, sa.CHAR | sa.NCHAR):
-            column.type = PaddedText(column.type.length)
-        elif column.key not in without_zone:
-            column.type = _portable_type(column.type)
+        if column.key not in without_zone:
+            column.type = (table.info[ADOPTED] and _adopted_type(column.type)) or _portable_type(column.type)
         if isinstance(column.type, sa.JSON):
             # Otherwise None is stored as JSON's null, which SQL, and so `__isnull`, does not take for null.
             kinds: Any = (column.type, *variants_of(column.type).values())
             for kind in kinds:
                 kind.none_as_null = True
+
+
+def _adopted_type(kind: Any) -> sa.types.TypeEngine[Any] | None:
+    """Return the type of what only an adopted table has: padded text, and SQLite's instants without a fraction."""
+    if isinstance(kind, sa.CHAR | sa.NCHAR):
+        return PaddedText(kind.length)
+    return InstantWithoutZone(seconds=True) if isinstance(kind, sqlite.DATETIME) else None
 
 
 def _portable_type(kind: Any) -> sa.types.TypeEngine[Any]:

@@ -38,7 +38,7 @@ SETTINGS = {
 }
 # Where a project's fixture `contract_values` is.
 PLACES = ("tests/conftest.py", "conftest.py")
-NOWHERE = "sqlite:///never-opened.db"
+NOWHERE = "postgresql://localhost/never-opened"  # SQLite would refuse what PostgreSQL alone has
 
 
 class Description(NamedTuple):
@@ -203,7 +203,7 @@ def migrate(project: Project, metadata: sa.MetaData, connection: sa.Connection) 
     if config is None:
         metadata.create_all(connection)
         return
-    _create_adopted(metadata, connection)
+    create_adopted(metadata, connection)
     project.make_importable()
     config.attributes["connection"] = connection
     with pytest.MonkeyPatch.context() as patch:
@@ -211,7 +211,7 @@ def migrate(project: Project, metadata: sa.MetaData, connection: sa.Connection) 
         command.upgrade(config, "heads")
 
 
-def _create_adopted(metadata: sa.MetaData, connection: sa.Connection) -> None:
+def create_adopted(metadata: sa.MetaData, connection: sa.Connection) -> None:
     """Create the tables that no migration makes, as far as their classes say what they are."""
     tables = [table for table in metadata.tables.values() if is_adopted(table)]
     for name in sorted({table.schema for table in tables if table.schema is not None}):

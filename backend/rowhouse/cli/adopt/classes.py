@@ -24,6 +24,7 @@ IMPORTS = {
     "Relationship": ("sqlmodel", "Relationship"),
     "UUID": ("uuid", "UUID"),
     "postgresql": ("sqlalchemy.dialects", "postgresql"),
+    "sqlite": ("sqlalchemy.dialects", "sqlite"),
 }
 ALIASES = {"dt": "datetime", "sa": "sqlalchemy"}
 
@@ -90,7 +91,12 @@ def adopt_tables(
 def class_code(adoption: Adoption, tables: Collection[str]) -> str:
     """Return the code of one class. `tables` are the full names of the tables that foreign keys may name."""
     table = adoption.table
-    lines = [_docstring(adoption), f"\n    __tablename__ = {repr_of(table.name)}\n", *_arguments(adoption, tables), "\n"]
+    lines = [
+        _docstring(adoption),
+        f"\n    __tablename__ = {repr_of(table.name)}\n",
+        *_arguments(adoption, tables),
+        "\n",
+    ]
     lines += [_field(adoption, column, tables) for column in table.columns if column.name in adoption.members]
     if adoption.relationships:
         lines += ["\n", *adoption.relationships]
@@ -144,7 +150,9 @@ def _docstring(adoption: Adoption) -> str:
 
 def _arguments(adoption: Adoption, tables: Collection[str]) -> Iterator[str]:
     """Yield `__table_args__`: constraints with names of the database, and the schema."""
-    parts = [_constraint(one) for one in adoption.references if _is_taken(one, tables) and not _is_of_field(adoption, one)]
+    parts = [
+        _constraint(one) for one in adoption.references if _is_taken(one, tables) and not _is_of_field(adoption, one)
+    ]
     for name, columns in adoption.table.uniques:
         if _are_taken(adoption, columns) and not _is_unique_field(adoption, name, columns):
             named = [f"name={repr_of(name)}"] if name else []
@@ -154,12 +162,12 @@ def _arguments(adoption: Adoption, tables: Collection[str]) -> Iterator[str]:
             parts.append(f"sa.Index({', '.join(map(repr_of, (name, *columns)))}, unique=True)")
     if adoption.table.schema is not None:
         parts.append(f'{{"schema": {repr_of(adoption.table.schema)}}}')
-    if len(parts) == 1 and parts[0].startswith("{"):
-        yield f"    __table_args__ = {parts[0]}\n"
-    elif parts:
+    if parts:
         line = f"    __table_args__ = ({', '.join(parts)}{',' if len(parts) == 1 else ''})\n"
-        yield line if len(line) <= MAX_LINE + 1 else "".join(
-            ["    __table_args__ = (\n", *(_broken(part) for part in parts), "    )\n"]
+        yield (
+            line
+            if len(line) <= MAX_LINE + 1
+            else "".join(["    __table_args__ = (\n", *(_broken(part) for part in parts), "    )\n"])
         )
 
 
@@ -215,13 +223,14 @@ def _field(adoption: Adoption, column: StoredColumn, tables: Collection[str]) ->
     """Return the line of one member."""
     kind, table = adoption.types[column.name], adoption.table
     is_key = column.name in table.key
-    may_be_absent = column.nullable or (not column.is_required) or (is_key and table.makes_key)
+    is_nullable = column.nullable and not is_key  # a key of SQLite may be, as the database says it
+    may_be_absent = is_nullable or column.is_filled or (is_key and table.makes_key)
     words = ["default=None"] if may_be_absent else []
     words += ["primary_key=True"] if is_key else []
-    if may_be_absent and not column.nullable and not is_key:
+    if may_be_absent and not is_nullable and not is_key:
         words.append("nullable=False")
     elif kind.annotation == "Any" and not is_key:
-        words.append(f"nullable={column.nullable}")
+        words.append(f"nullable={is_nullable}")
     words += kind.words
     words += _reference_words(adoption, column, tables)
     if column.name in table.indexed:
@@ -309,7 +318,7 @@ def _link(link: Adoption, one: Adoption, other: Adoption) -> None:
     names = many(other.name), many(one.name)
     if not (_is_free(one, names[0]) and _is_free(other, names[1])):
         return
-    for near, far, name, back in ((one, other, *names), (other, one, *reversed(names))):
+    for near, far, name, back in ((one, other, names[0], names[1]), (other, one, names[1], names[0])):
         words = [f"back_populates={repr_of(back)}", f"link_model={link.name}"]
         _add(near, name, f'list["{far.name}"]', words, [])
 

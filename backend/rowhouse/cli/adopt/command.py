@@ -30,6 +30,7 @@ from rowhouse.entities.model import plural
 TRIAL = "rowhouse.cli.adopt.trial"
 LINE = "\n"
 READING = 'operations=("list", "get")'
+KEPT = "(read-only: a column that every row needs was left out)"
 ENV = ".env"
 
 
@@ -56,7 +57,7 @@ class Plan:
     @property
     def codes(self) -> dict[str, str]:
         """The code of each class by its name, links first because others name them."""
-        order = sorted(self.adoptions, key=lambda one: (not is_link(one, self.adoptions), one.table.full_name))
+        order = sorted(self.adoptions, key=lambda one: (not is_link(one, self.adoptions), one.table.schema or ""))
         return {one.name: class_code(one, self.tables) for one in order}
 
     def words(self, adoption: Adoption) -> list[str]:
@@ -70,9 +71,7 @@ class Plan:
         return {plural(one.name) for one in self.adoptions if one is not adoption}
 
 
-def adopt(
-    database_url: str, *, writable: bool, policies: Mapping[str, str], schemas: Sequence[str] = ()
-) -> list[str]:
+def adopt(database_url: str, *, writable: bool, policies: Mapping[str, str], schemas: Sequence[str] = ()) -> list[str]:
     """Write the tables of a database into the project of the working directory. Return lines about them.
 
     `policies` are names of `POLICIES` by the words `read` and `write`.
@@ -225,7 +224,9 @@ def _said(plan: Plan, changes: Mapping[Path, str]) -> list[str]:
     lines = [f"Adopted {count} table{'s' if count > 1 else ''}, {how}, into {where}:"]
     for one in plan.adoptions:
         path = next((word[6:-1] for word in plan.words(one) if word.startswith("path=")), plural(one.name))
-        kept = " (read-only: a column that every row needs was left out)" if one.lacks_required and plan.writable else ""
+        kept = (
+            " (read-only: a column that every row needs was left out)" if one.lacks_required and plan.writable else ""
+        )
         lines.append(f"    {one.table.full_name:<{width}}  {plan.layout.prefix}/{path}{kept}")
     return [*lines, *_left_out(plan)]
 

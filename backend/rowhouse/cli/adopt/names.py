@@ -16,7 +16,7 @@ from rowhouse.cli.scaffold.entity import NOT_ENTITIES
 from rowhouse.entities.model import plural, singular_snake
 
 # Names that the written module imports or uses as they are.
-IN_CLASSES = frozenset({"sa", "dt", "postgresql", "int", "str", "float", "bool", "bytes", "list", "registry"})
+IN_CLASSES = frozenset({"sa", "dt", "postgresql", "sqlite", "int", "str", "float", "bool", "bytes", "list", "registry"})
 IN_MODULE = frozenset({*NOT_ENTITIES, *dir(builtins), "Adopted", "Optional", "Relationship"})
 SAME_IN_PLURAL = ("ss", "us", "is", "news", "series", "species")
 IRREGULAR = {"people": "person", "children": "child"}

@@ -48,6 +48,10 @@ ROWID = sa.text("""
     SELECT upper(p.type) = 'INTEGER' AND l.wr = 0 FROM pragma_table_info(:table) p JOIN pragma_table_list l
     ON l.name = :table AND l.schema = 'main' WHERE p.pk = 1
 """)
+UNIQUES = sa.text("""
+    SELECT l.name, i.name FROM pragma_index_list(:table) l JOIN pragma_index_info(l.name) i WHERE l.origin = 'u'
+    ORDER BY l.seq DESC, i.seqno
+""")
 SAMPLE = 10_000  # rows that are looked at for the decimals of a number without a scale
 LEAST_PLACES = 2
 
@@ -125,7 +129,8 @@ class _Reader:
         found = self._inspector.get_schema_names()
         if self._dialect == "sqlite":
             return [name for name in found if name != "temp"]
-        return [name for name in found if not name.startswith(OF_POSTGRESQL)]
+        # The default schema first: of two tables with one name, the engine takes the first.
+        return sorted((one for one in found if not one.startswith(OF_POSTGRESQL)), key=lambda one: one != self._default)
 
     def _find_unfit(self) -> Iterator[tuple[tuple[str | None, str], str]]:
         if self._dialect == "sqlite":
@@ -199,7 +204,7 @@ class _Reader:
             kind = found["type"]
             if isinstance(kind, sa.types.NullType) and self._dialect == "postgresql":
                 names = {"schema": schema or self._default, "table": table}
-                types = types or {name: shown for name, shown in self._connection.execute(TYPE_NAMES, names)}
+                types = types or {str(row[0]): str(row[1]) for row in self._connection.execute(TYPE_NAMES, names)}
                 kind = Unknown(types[found["name"]])
             identity = found.get("identity")
             column = StoredColumn(
@@ -244,6 +249,10 @@ class _Reader:
             )
 
     def _uniques(self, schema: str | None, table: str) -> tuple[tuple[str | None, Columns], ...]:
+        if self._dialect == "sqlite":  # SQLAlchemy does not find each of them
+            rows = self._connection.execute(UNIQUES, {"table": table}).all()
+            names = dict.fromkeys(name for name, _ in rows)
+            return tuple((None, tuple(column for name, column in rows if name == one)) for one in names)
         found = self._inspector.get_unique_constraints(table, schema=schema)
         return tuple((one["name"], tuple(one["column_names"])) for one in found)
 

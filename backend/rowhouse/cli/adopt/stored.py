@@ -19,9 +19,14 @@ class StoredColumn:
     identity: str | None = None
 
     @property
+    def is_filled(self) -> bool:
+        """Whether the database fills it where a new row leaves it out."""
+        return any(sql is not None for sql in (self.default, self.computed, self.identity))
+
+    @property
     def is_required(self) -> bool:
         """Whether a new row must have a value for it."""
-        return not self.nullable and self.default is None and self.computed is None and self.identity is None
+        return not self.nullable and not self.is_filled
 
 
 @dataclass(frozen=True, kw_only=True)

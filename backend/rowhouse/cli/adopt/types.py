@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import postgresql, sqlite
+
+from rowhouse.migrations.compare.column_types import POSTGRESQL
 
 MOST_DIGITS = 15  # more are not exact as a JSON number
 Words = tuple[str, ...]
@@ -37,7 +39,7 @@ def code_of(kind: Any, dialect: str) -> TypeCode:
             return write(kind, dialect)
     if isinstance(kind, sa.types.NullType):
         raise UntakenError("its values have no common type")
-    raise UntakenError(f"its type is {kind.compile(postgresql.dialect())}, which no member can hold")
+    raise UntakenError(f"its type is {kind.compile(POSTGRESQL)}, which no member can hold")
 
 
 def _typed(annotation: str, sa_type: str) -> TypeCode:
@@ -87,6 +89,8 @@ def _decimal(kind: Any, dialect: str) -> TypeCode:
 
 
 def _instant(kind: Any, dialect: str) -> TypeCode:
+    if isinstance(kind, sqlite.DATETIME):
+        return _typed("dt.datetime", "sqlite.DATETIME(truncate_microseconds=True)")
     if kind.timezone or dialect == "sqlite":
         return TypeCode("dt.datetime", (), "sa.DateTime(timezone=True)")
     return _typed("dt.datetime", "sa.DateTime")

@@ -26,7 +26,9 @@ def add_module(text: str, module: str, alias: str, *, package: str) -> str:
     for node in found:
         if isinstance(node, ast.Import) and (module, alias) in [(one.name, one.asname) for one in node.names]:
             return text
-    at, added = _place(text, found, (_section(module, package), False, module), package, f"import {module} as {alias}\n")
+    at, added = _place(
+        text, found, (_section(module, package), False, module), package, f"import {module} as {alias}\n"
+    )
     lines = text.splitlines(keepends=True)
     return "".join([*lines[:at], added, *lines[at:]])
 

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from pydantic import TypeAdapter
 
 from rowhouse.core.clock import now
+from rowhouse.db.integrity import MEMBERS
 from rowhouse.query.resource import Resource
 from rowhouse.schemas.columns import Column
 from rowhouse.testing.bodies.rules import Pairs, Reference, Rules, rules_for
@@ -127,8 +128,9 @@ class Bodies:
                 found |= dict.fromkeys(wanted)
                 continue
             row = parent(reference.table)
+            members = reference.table.info.get(MEMBERS, {})
             found |= {
-                local: row[remote]
+                local: row[members.get(remote, remote)]
                 for local, remote in zip(reference.local, reference.remote, strict=True)
                 if local in wanted
             }
