@@ -197,9 +197,9 @@ def test_tables_of_sqlite(adopted: Adopted) -> None:
     for line in (
         "    rating: Decimal | None = Field(default=None, max_digits=4, decimal_places=2)",
         "    total: float | None = None",
-        "    seen: dt.datetime | None = Field(default=None, sa_type=sqlite.DATETIME(truncate_microseconds=True))",
+        "    seen: dt.datetime | None = Field(default=None, sa_type=sqlite.DATETIME)",
         "    day: dt.date | None = None",
-        "    when: dt.datetime | None = Field(default=None, sa_type=sqlite.DATETIME(truncate_microseconds=True))",
+        "    when: dt.datetime | None = Field(default=None, sa_type=sqlite.DATETIME)",
         "    updated_at: dt.datetime | None = None",
         "    big: int | None = Field(default=None, sa_type=sa.BigInteger)",
         "    flag: bool | None = None",

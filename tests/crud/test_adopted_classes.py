@@ -23,7 +23,7 @@ from tests.sample_entities.application import create_app
 from tests.sample_entities.metadata import new_metadata
 
 metadata = new_metadata()
-SECONDS = sqlite.DATETIME(truncate_microseconds=True)
+SECONDS = sqlite.DATETIME
 
 
 class Base(Adopted, registry=sa.orm.registry(metadata=metadata)):

@@ -90,7 +90,7 @@ def _decimal(kind: Any, dialect: str) -> TypeCode:
 
 def _instant(kind: Any, dialect: str) -> TypeCode:
     if isinstance(kind, sqlite.DATETIME):
-        return _typed("dt.datetime", "sqlite.DATETIME(truncate_microseconds=True)")
+        return _typed("dt.datetime", "sqlite.DATETIME")
     if kind.timezone or dialect == "sqlite":
         return TypeCode("dt.datetime", (), "sa.DateTime(timezone=True)")
     return _typed("dt.datetime", "sa.DateTime")
