@@ -1,5 +1,6 @@
 """`rowhouse migrate` in development: which changes it applies, which it only writes, and its questions."""
 
+import contextlib
 import re
 import shutil
 import signal
@@ -290,7 +291,8 @@ def test_a_migrator_that_is_killed_changes_nothing(day: Day, tmp_path: Path) -> 
     migrator = forks.Process(
         target=migrate_in_process, args=(str(day.root / "alembic.ini"), url, str(log)), daemon=True
     )
-    migrator.start()
+    with contextlib.chdir(ROOT):  # processes may be forked from one that starts here
+        migrator.start()
     migrator.join(WITHIN)
     assert migrator.exitcode == -signal.SIGKILL, log.read_text()
     path.write_text(written)

@@ -324,6 +324,20 @@ def test_a_native_enum_goes_with_its_column(databases: Databases, tmp_path: Path
     journey.close()
 
 
+def computed(*parts: str, **words: Any) -> Declare:
+    """An index of expressions, or none."""
+
+    def declare(metadata: sa.MetaData) -> None:
+        columns = sa.Column("note", portable_text(20)), sa.Column("size", sa.Integer())
+        index = [sa.Index("ix_sheds", *map(sa.text, parts), **words)] if parts else []
+        house(metadata, *columns, *index, name="sheds")
+
+    return declare
+
+
+SMALL: dict[str, Any] = dict.fromkeys(("sqlite_where", "postgresql_where"), sa.text("size < 9"))
+
+
 def apartments(ondelete: str | None, *unique: str, index: bool = False) -> Declare:
     """Apartments of a block that has a default in the database."""
 
@@ -378,6 +392,24 @@ WAYS: dict[str, tuple[tuple[Declare, ...], ...]] = {
         ),
         (plain("homes"),),
         (indexed("storeys > 1"),),
+        (),
+    ),
+    # Indexes of expressions, whose texts each database shows in its own way.
+    "sheds": (
+        *(
+            (computed(*parts),)
+            for parts in (
+                ("lower(note)",),
+                (),
+                ("lower(note)",),
+                ("lower(note)", "size DESC"),
+                ("(note || ': x')", "size"),
+            )
+        ),
+        (computed("lower(note)", unique=True),),
+        (computed("lower(note)", **SMALL),),
+        (computed(),),
+        (computed("(size + 1)"),),
         (),
     ),
     "barns": ((plain("barns", "note"),), (odd,), (plain("barns", "note"),), (odd,), ()),

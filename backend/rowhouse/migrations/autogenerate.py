@@ -16,6 +16,7 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.operations.ops import AddColumnOp, CreateForeignKeyOp, CreateIndexOp, CreateTableOp, MigrateOperation
 from sqlmodel import SQLModel
 
+import rowhouse.migrations.compare.expression_indexes
 import rowhouse.migrations.compare.partial_indexes
 import rowhouse.migrations.compare.texts
 import rowhouse.migrations.compare.unchangeable

@@ -16,14 +16,15 @@ from alembic.ddl.sqlite import SQLiteImpl
 from alembic.operations.batch import ApplyBatchImpl, BatchOperationsImpl
 
 from rowhouse.db.dialects.sqlite_schemas import SQLiteWithSchemas
+from rowhouse.migrations.compare.expression_indexes import has_expressions
 from rowhouse.migrations.compare.texts import written
 from rowhouse.migrations.sqlite.checks import UnsafeMigrationError, check, row_counts, state_of
 from rowhouse.migrations.sqlite.names import in_one_name, tables_in_schemas, with_one_name
 from rowhouse.migrations.sqlite.tables import carry_over, mentions, read, unqualified
 from rowhouse.migrations.sqlite.values import convert, misfit
 
-# Warnings while Alembic reads a table. They do not matter: the rebuilt table keeps these parts.
-UNTRUE = ("Unnamed CHECK constraint on reflected table", "Skipped unsupported reflection of expression-based index")
+# A warning while Alembic reads a table. It does not matter: the rebuilt table keeps these parts.
+UNTRUE = "Unnamed CHECK constraint on reflected table"
 OBJECTS = "SELECT name, sql FROM sqlite_master WHERE type = ? AND tbl_name = ? COLLATE NOCASE AND sql IS NOT NULL"
 UNREAD = "SELECT 1 FROM pragma_index_info(?) WHERE name IS NULL"
 REFERRING = """
@@ -50,8 +51,7 @@ def guarded(connection: sa.Connection, begin: Callable[[], AbstractContextManage
             yield
         return
     with _foreign_keys_off(connection), warnings.catch_warnings(), begin():
-        for message in UNTRUE:
-            warnings.filterwarnings("ignore", message)
+        warnings.filterwarnings("ignore", UNTRUE)
         before = state_of(connection)
         yield
         check(connection, before)
@@ -118,6 +118,12 @@ class SafeSQLiteImpl(SQLiteImpl):
         if found is not None:
             self.drop_index(*arguments, **options)
         return found is not None
+
+    def correct_for_autogen_constraints(
+        self, _uniques: object, _indexes: object, _declared_uniques: object, declared_indexes: set[sa.Index]
+    ) -> None:
+        """Leave the indexes of expressions to `compare.expression_indexes`, which reads them."""
+        declared_indexes -= {index for index in declared_indexes if has_expressions(index)}
 
     def prep_table_for_batch(self, batch_impl: ApplyBatchImpl, table: sa.Table) -> None:
         """Read everything that belongs to the table. In `--sql` mode there is nothing to read."""

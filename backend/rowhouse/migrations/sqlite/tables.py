@@ -135,6 +135,16 @@ def read(statement: str) -> TableText:
     return TableText(columns, tuple(constraints), statement[tokens[closing].end :].strip())
 
 
+def read_index(statement: str) -> tuple[list[str], str]:
+    """Return the expressions of a `CREATE INDEX`, and its condition; empty without one."""
+    tokens = tokens_of(statement)
+    opening = next(at for at, token in enumerate(tokens) if token.text == "(")
+    closing = _closing(tokens, opening)
+    parts = [statement[item[0].start : item[-1].end] for item in _split(tokens[opening + 1 : closing])]
+    condition = tokens[closing + 2 :]  # behind WHERE
+    return parts, statement[condition[0].start : condition[-1].end] if condition else ""
+
+
 def carry_over(stored: TableText, before: TableText, after: TableText) -> TableText:
     """Return the stored table with the differences between `before` and `after`.
 
