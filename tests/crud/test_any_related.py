@@ -47,6 +47,20 @@ def test_branches_over_relations_and_columns(client: TestClient, shelf: Shelf) -
     assert found(client, shelf, {"writer__name__in": [names["first"], names["second"]]}) == [0, 1]
 
 
+def test_branches_over_the_table_itself(client: TestClient) -> None:
+    first, second, third = (made(client, "books", title=unique()) for _ in range(3))
+    sequel = made(client, "books", title=unique(), prequel_id=first["id"])
+    for branches, wanted in (
+        ([{"prequel__title": first["title"]}, {"title": third["title"]}], [third, sequel]),
+        (
+            [{"sequels__title": sequel["title"]}, {"prequel__id": first["id"]}, {"id": second["id"]}],
+            [first, second, sequel],
+        ),
+        ([{"prequel__title": first["title"], "title": third["title"]}, {"prequel__title": third["title"]}], []),
+    ):
+        assert listed(client, "books", any=json.dumps(branches)) == wanted
+
+
 def test_cursors_exports_and_aggregates_take_them(client: TestClient, shelf: Shelf) -> None:
     books, names = shelf
     reviewed = {"reviews__rating": 5, "reviews__book_id": books[2]["id"]}

@@ -43,6 +43,24 @@ def plan(client: TestClient, model: type[LibraryEntity], query: dict[str, str]) 
         return "\n".join(str(row) for row in rows)
 
 
+def test_postgresql_looks_for_each_rows_relation_below_an_or(client: TestClient) -> None:
+    """A large `IN` there is read again for each row. SQLite has an index of it, and uses one for each branch."""
+    state = client.app.state  # type: ignore[attr-defined]  # a FastAPI application
+    crud = state.cruds[API][Book]
+    own = '{"title": "x"}'
+    texts = []
+    for branches in (f'[{own}, {{"writer__name": "x"}}]', '[{"writer__name": "x", "title": "x"}]'):
+        with UnitOfWork(state.database, write=False) as unit:
+            unit.caller = ADMINISTRATOR
+            selection = crud.resource.parameters.query_of({"any": branches})
+            texts.append(str(crud.selected(unit, selection).clause))
+    assert ["EXISTS" in text for text in texts] == [state.database.dialect.name == "postgresql", False]
+    found = plan(client, Book, {"any": f'[{own}, {{"writer__name": "x"}}]'})
+    if state.database.dialect.name == "sqlite":
+        assert "MULTI-INDEX OR" in found
+        assert "SCAN books" not in found
+
+
 @pytest.mark.parametrize(
     ("model", "query", "indexes"), CASES, ids=lambda case: next(iter(case)) if isinstance(case, dict) else ""
 )

@@ -62,11 +62,14 @@ class RelatedRows:
         self.target.load_extra_fields([row for _, row in found], unit=unit)
         return found
 
-    def matching(self, unit: UnitOfWork, conditions: Sequence[sa.ColumnElement[bool]]) -> sa.ColumnElement[bool]:
+    def matching(
+        self, unit: UnitOfWork, conditions: Sequence[sa.ColumnElement[bool]], *, is_alternative: bool = False
+    ) -> sa.ColumnElement[bool]:
         """Return the condition of the rows with a visible related row that meets all `conditions`.
 
         A single related row is looked for by its key, from the few that match. Many are looked for by the index of
-        their reference, and the search ends with the first.
+        their reference, and the search ends with the first. Below an OR (`is_alternative`), PostgreSQL would read all
+        that match again for each row, so there a single one is looked for like many: 35 ms where `IN` took 13 s.
 
         Raises:
             NotAuthenticatedError, PermissionDeniedError: 401 and 403 if the caller may not read the related entity.
@@ -76,7 +79,8 @@ class RelatedRows:
         conditions = conditions if visible is None else [*conditions, visible]
         link = self.relation.link
         # The subquery has names of its own: the related table may be the table itself.
-        if link is None and not self.relation.many:
+        is_searched = is_alternative and unit.database.dialect.name == "postgresql"
+        if link is None and not self.relation.many and not is_searched:
             matching = sa.select(self._remote).where(*conditions).correlate(None)
             found: sa.ColumnElement[bool] = self._local.in_(matching)
             return found

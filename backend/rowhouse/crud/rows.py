@@ -2,7 +2,7 @@
 
 import hashlib
 import zlib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import MappingProxyType
@@ -86,11 +86,15 @@ class RowVerbs(Hooks[ModelT]):
             return Predicate(self.scope(unit.caller))
         return Predicate(self.scope(unit.caller), *(self._meets_one(unit, branches) for branches in selection.related))
 
-    def _meets_one(self, unit: UnitOfWork, branches: Iterable[Branch]) -> sa.ColumnElement[bool]:
+    def _meets_one(self, unit: UnitOfWork, branches: Sequence[Branch]) -> sa.ColumnElement[bool]:
         """Return the condition of the rows that meet one of these branches."""
+        is_one_of_several = len(branches) > 1
         conditions = []
         for branch in branches:
-            related = [self.related[name].matching(unit, clauses) for name, clauses in branch.related.items()]
+            related = [
+                self.related[name].matching(unit, clauses, is_alternative=is_one_of_several)
+                for name, clauses in branch.related.items()
+            ]
             conditions.append(sa.and_(*branch.own, *related))
         return sa.or_(*conditions)
 
