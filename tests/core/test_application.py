@@ -148,6 +148,7 @@ def test_a_developers_own_handler_answers_for_generated_routes(
     monkeypatch.setattr(LanternCRUD, "error", LanternWentOutError())
     answer = client.get(LIST)
     assert (answer.status_code, answer.json()) == (418, {"lit": False})
+    assert client.head(LIST).status_code == 418  # the project's own `list` responds to HEAD as well
 
 
 def test_what_nobody_expected_is_a_bare_500(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:

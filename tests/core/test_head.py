@@ -15,6 +15,7 @@ from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in
 from tests.core.conftest import Serve
 from tests.databases import Databases
 from tests.sample_entities.opened import open_odd
+from tests.statement_counter import statements_sent
 
 OWN = {"x-request-id", "date"}
 AT_THE_ROOT = ("/", "/health", "/ready", "/docs", "/redoc", "/openapi.json", "/docs/assets/favicon.png", "/nowhere")
@@ -49,8 +50,11 @@ def test_every_get_has_its_head(everything: TestClient) -> None:
 
 
 def headers_of(answer: Any) -> dict[str, str]:
-    """Return the headers that HEAD and GET must share. A stream has no length, but the test client adds one."""
-    made_up = {"content-length"} if "content-disposition" in answer.headers else set()
+    """Return the headers that HEAD and GET must share.
+
+    A stream has no length, but the test client adds one. A list has none for HEAD, which reads no rows.
+    """
+    made_up = {"content-length"} if {"content-disposition", "x-total-count"} & answer.headers.keys() else set()
     return {name: value for name, value in answer.headers.items() if name not in OWN | made_up}
 
 
@@ -64,6 +68,25 @@ def test_a_row_has_its_head(client: TestClient, admin: dict[str, str]) -> None:
     assert head.headers["content-length"] == str(len(whole.content))
     assert client.head(path, headers={"If-None-Match": whole.headers["etag"]}).status_code == 304
     assert client.head(path, params={"nothing": 1}).status_code == 422
+
+
+def test_a_list_has_its_total_without_its_rows(client: TestClient, admin: dict[str, str]) -> None:
+    """By one statement that counts, with the filters. GET has the same header."""
+    for name in ("heads 1", "heads 2", "heads 3"):
+        assert client.post("/api/v1/categories", json={"name": name}, headers=admin).status_code == 201
+    query: dict[str, Any] = {"name__startswith": "heads", "sort": "-name", "size": 2}
+    whole = client.get("/api/v1/categories", params=query)
+    with statements_sent() as sent:
+        head = client.head("/api/v1/categories", params=query)
+    assert [text[:13] for text in sent] == ["SELECT count("]
+    assert head.headers["x-total-count"] == whole.headers["x-total-count"] == "3"
+    assert client.head("/api/v1/categories", params={"nope": 1}).status_code == 422
+    assert client.head("/api/v1/users").status_code == 401
+    cursor = {"cursor": client.get("/api/v1/categories", params=query).json()["next_cursor"]}
+    for answer in (client.get("/api/v1/categories", params=cursor), client.head("/api/v1/categories", params=cursor)):
+        assert (answer.status_code, "x-total-count" in answer.headers) == (200, False)
+    embedding: dict[str, Any] = {"expand": "books", "name__startswith": "heads"}
+    assert client.head("/api/v1/categories", params=embedding).headers["x-total-count"] == "3"
 
 
 def test_openapi_names_no_head(client: TestClient) -> None:

@@ -69,6 +69,14 @@ def page(client: TestClient, **query: Any) -> dict[str, Any]:
     return found
 
 
+def test_a_head_estimates_as_a_page_does(shop: TestClient) -> None:
+    """The same total, without the rows."""
+    queries: list[dict[str, Any]] = [{"title": "T1"}, {"author": "Hers"}, {}]
+    for query in queries:
+        head = shop.head("/api/v1/books", params=query)
+        assert head.headers["x-total-count"] == str(page(shop, **query)["total"])
+
+
 def test_up_to_the_bound_a_total_is_exact(shop: TestClient) -> None:
     for count in (0, 1, BOUND):
         titles = ",".join(f"T{n}" for n in range(count)) or "none"

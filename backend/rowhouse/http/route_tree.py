@@ -146,7 +146,8 @@ class RouteTree:
                 # name.
                 head.methods, head.include_in_schema = {"HEAD"}, False
                 heads[id(get.route)] = head
-                node.methods["HEAD"] = get._replace(route=head)
+                handler = getattr(get.route, "head_handler", get.fast_handler)
+                node.methods["HEAD"] = get._replace(route=head, fast_handler=handler)
         for part in self.parts.values():
             part[:] = [one for route in part for one in (route, heads.get(id(route))) if one is not None]
 

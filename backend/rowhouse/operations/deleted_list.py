@@ -24,7 +24,7 @@ from rowhouse.db.sqlalchemy_internals import elements_of
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.history.deleted_rows import DeletedRow, DeletedRows, deleted_rows
 from rowhouse.operations.endpoints import Endpoints
-from rowhouse.operations.page_request import PageRequest, page_response
+from rowhouse.operations.page_request import TOTAL, PageRequest, page_response
 from rowhouse.operations.request import OperationRequest
 from rowhouse.operations.route import Deferred, GeneratedRoute, generated_route, plural_name
 from rowhouse.query.cursor import SortKey
@@ -122,7 +122,7 @@ class DeletedList:
         pages = PageRequest(request.query, self.parameters, path=f"{self._resource.path}/deleted", unit=unit)
         page = self._pages.page(unit, pages.query, self._restorable(unit, pages.query))
         items = b",".join(self._item(row) for row in page.rows)
-        return page_response(b"[" + items + b"]", pages.end_of(page))
+        return page_response(b"[" + items + b"]", pages.end_of(page), total=page.total)
 
     def _restorable(self, unit: UnitOfWork, query: ListQuery) -> Predicate:
         """Return the condition on the rows of this query that the caller may restore.
@@ -211,5 +211,5 @@ def deleted_route(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
         response_model=Deferred(deleted.schema),
         description="A page of the deleted rows that the caller may restore, as they were; the last deleted first.",
         openapi_extra=Deferred(lambda: {"parameters": [*deleted.parameters.openapi]}),
-        responses=problem_responses(401, 403, 422, 503),
+        responses={200: {"headers": TOTAL}, **problem_responses(401, 403, 422, 503)},
     )  # fmt: skip

@@ -19,7 +19,7 @@ from rowhouse.db.compiled import Row
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.transition import Transition
 from rowhouse.operations.expand import EmbeddedSchemas, Expansion, embed_relations, partial_schema, projected_row
-from rowhouse.operations.page_request import JSON, PageRequest, page_response
+from rowhouse.operations.page_request import JSON, PageRequest, page_response, total_header
 from rowhouse.operations.preference import preferred_response
 from rowhouse.operations.request import OperationRequest
 from rowhouse.query.projection import Projection, ProjectionParameters
@@ -49,6 +49,7 @@ class Endpoints:
         self._projected = cache(self._make_projected)
         self._row, self._rows = schemas.row_serializer, schemas.rows_serializer
         self.projection_parameters = ProjectionParameters(schemas.public.model_fields, resource.names_of_expand)
+        self._lists_otherwise = type(crud).list is not CRUDBase.list
         self._key_of, self._key_text = resource.key.of, resource.key.text
         self._key, self._keys = _one_and_many(resource.key.annotation)
         self._creation, self._creations = _one_and_many(schemas.create)
@@ -71,7 +72,18 @@ class Endpoints:
         page_request = PageRequest(request.query, self.resource.parameters, path=self.resource.path, unit=unit)
         page = self.crud.list(unit, page_request.query)
         end = page_request.end_of(page)
-        return page_response(self._items(unit, page.rows, page_request.query.projection), end)
+        return page_response(self._items(unit, page.rows, page_request.query.projection), end, total=page.total)
+
+    def head_of_list(self, request: OperationRequest, unit: UnitOfWork) -> Response:
+        """Return the headers of a page. The rows are counted and not read, where no row decides on the response."""
+        request.authorize(unit, self.resource.read)
+        query = PageRequest(request.query, self.resource.parameters, path=self.resource.path, unit=unit).query
+        if query.shape.nulls is not None or query.projection.expand or self._lists_otherwise:
+            return self.list_rows(request, unit)
+        total = self.crud.lists.count(unit, query, self.crud.selected(unit, query))
+        response = Response(headers=total_header(total), media_type=JSON)
+        del response.headers["content-length"]  # nobody knows it without the rows
+        return response
 
     def _items(self, unit: UnitOfWork, rows: Sequence[Row], projection: Projection) -> bytes:
         self.crud.load_extra_fields(rows, unit=unit)

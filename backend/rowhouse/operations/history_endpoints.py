@@ -21,7 +21,7 @@ from rowhouse.history.entries import HistoryEntry, entries
 from rowhouse.operations.deleted_list import deleted_route
 from rowhouse.operations.endpoints import Endpoints
 from rowhouse.operations.expand import EmbeddedSchemas, Expansion
-from rowhouse.operations.page_request import PageRequest, page_response
+from rowhouse.operations.page_request import TOTAL, PageRequest, page_response
 from rowhouse.operations.request import OperationRequest
 from rowhouse.operations.route import TAGGED, Deferred, GeneratedRoute, generated_route, one_row, singular_name
 from rowhouse.query.list_parameters import ListParameters
@@ -103,7 +103,7 @@ class HistoryEndpoints(Endpoints):
             if not sees_account:
                 entry[ACCOUNT] = None
         self._show_states(unit, page.rows, sees_links=sees_account)
-        return page_response(to_json(page.rows), end)
+        return page_response(to_json(page.rows), end, total=page.total)
 
     def _show_states(self, unit: UnitOfWork, found: Sequence[Row], *, sees_links: bool) -> None:
         """Leave in the states what the caller may see. Links are for callers who may change the row."""
@@ -144,7 +144,7 @@ def history_route(resource: Resource, endpoints: HistoryEndpoints) -> GeneratedR
         response_model=page,
         description="A page of the changes of the row, the oldest first. It remains when the row is deleted.",
         openapi_extra=Deferred(lambda: {"parameters": [*ENTRIES.parameters.openapi]}),
-        responses=problem_responses(401, 403, 404, 422, 503),
+        responses={200: {"headers": TOTAL}, **problem_responses(401, 403, 404, 422, 503)},
     )  # fmt: skip
 
 

@@ -4,11 +4,13 @@ from typing import Any
 
 from starlette.responses import Response
 
+from rowhouse.core.openapi import response_header
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.query.list_parameters import ListParameters
 from rowhouse.sql.pages import ResultPage
 
 JSON = "application/json"
+TOTAL = response_header("X-Total-Count", "The `total`, also of a `HEAD`; not behind a cursor.", required=False)
 
 
 class PageRequest:
@@ -48,6 +50,11 @@ class PageRequest:
         return f',{members},"next_cursor":"{cursor}"}}'.encode()
 
 
-def page_response(items: bytes, end: bytes) -> Response:
-    """Return the page with its rows, given as a JSON array, and the end of its envelope."""
-    return Response(b'{"items":' + items + end, media_type=JSON)
+def page_response(items: bytes, end: bytes, *, total: int | None) -> Response:
+    """Return the page with its rows, given as a JSON array, and the end of its envelope. The total is a header too."""
+    return Response(b'{"items":' + items + end, headers=total_header(total), media_type=JSON)
+
+
+def total_header(total: int | None) -> dict[str, str] | None:
+    """Return the header with the total of a list, or None behind a cursor."""
+    return None if total is None else {"X-Total-Count": str(total)}

@@ -68,7 +68,8 @@ class Deferred(NamedTuple):
 class GeneratedRoute(APIRoute):
     """One generated operation. `policy` says who may call it; `accepted_body` describes a body that is not JSON.
 
-    The fast path calls `fast_handler` and sends its response, without FastAPI's layers. `documented` is for OpenAPI
+    The fast path calls `fast_handler`, for HEAD `head_handler`, and sends its response, without FastAPI's layers.
+    `documented` is for OpenAPI
     only. Its name identifies the operation in rate limits and traces. `options` are FastAPI's. It reads them when
     somebody asks for an attribute that only FastAPI knows. A start with a hundred entities would take seconds longer
     otherwise. `rowhouse.operations.described` writes the document. `body` is the type of a JSON body.
@@ -84,6 +85,7 @@ class GeneratedRoute(APIRoute):
         accepted_body: AcceptedBody | None,
         body: Any,
         path_parameter: Callable[[], dict[str, Any]] | None,
+        head_handler: FastHandler | None = None,
         **options: Any,
     ) -> None:
         self._options = options
@@ -97,6 +99,7 @@ class GeneratedRoute(APIRoute):
         self.accepted_body = accepted_body
         self.body, self.path_parameter = body, path_parameter
         self.fast_handler = fast_handler
+        self.head_handler = head_handler or fast_handler
         self.slo_ms: int | None = None
         self.app = self._answer
 
@@ -140,12 +143,23 @@ def run_in_worker(work: Work, *, writes: bool, reads_body: bool) -> FastHandler:
 
 
 def generated_route(
-    resource: Resource, tail: str, *, work: Work, writes: bool, body: Any = None, **options: Any
+    resource: Resource,
+    tail: str,
+    *,
+    work: Work,
+    writes: bool,
+    head: Work | None = None,
+    body: Any = None,
+    **options: Any,
 ) -> GeneratedRoute:
-    """Return the route at `tail` below the resource's path that runs `work`. `options` are those of `route_of`."""
+    """Return the route at `tail` below the resource's path that runs `work`, for HEAD `head`.
+
+    `options` are those of `route_of`.
+    """
     return route_of(
         resource,
         tail,
+        head_handler=None if head is None else run_in_worker(head, writes=False, reads_body=False),
         fast_handler=run_in_worker(work, writes=writes, reads_body=body is not None),
         body=body,
         **options,

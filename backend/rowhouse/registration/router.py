@@ -17,7 +17,7 @@ from rowhouse.operations.aggregate import aggregate_route
 from rowhouse.operations.endpoints import MAX_BATCH, Endpoints
 from rowhouse.operations.expand import EmbeddedSchemas, Expansion
 from rowhouse.operations.history_endpoints import HistoryEndpoints, history_routes
-from rowhouse.operations.page_request import JSON
+from rowhouse.operations.page_request import JSON, TOTAL
 from rowhouse.operations.preference import APPLIED, PREFER
 from rowhouse.operations.put_endpoint import PutEndpoint
 from rowhouse.operations.route import (
@@ -89,11 +89,12 @@ def _list(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
         return kind[resource.schemas.public] | kind[endpoints.partial]
 
     return generated_route(
-        resource, "", policy=resource.read, work=endpoints.list_rows, writes=False, methods=["GET"],
+        resource, "", policy=resource.read, work=endpoints.list_rows, head=endpoints.head_of_list, writes=False,
+        methods=["GET"],
         operation_id=f"list_{name}", summary=f"List {name.replace('_', ' ')}", response_model=Deferred(page),
         description="A page of the rows that match every filter.",
         openapi_extra=Deferred(lambda: {"parameters": [*resource.parameters.openapi]}),
-        responses=problem_responses(401, 403, 422, 503),
+        responses={200: {"headers": TOTAL}, **problem_responses(401, 403, 422, 503)},
     )  # fmt: skip
 
 

@@ -61,6 +61,14 @@ class PageReader:
         least = max(self._exact_count_limit + 1, query.offset + len(rows))
         return replace(result, total=max(self._estimate(unit, query, scope), least), is_estimate=True)
 
+    def count(self, unit: UnitOfWork, query: ListQuery, scope: Predicate) -> int:
+        """Return the total of the rows in `scope` without reading a page. It may be an estimate, as that of a page."""
+        shape = replace(query.shape, sort=())
+        total = int(unit.run(self._statements.count(shape, scope), query.values, scope)[0][TOTAL])
+        if self._exact_count_limit is None or total <= self._exact_count_limit:
+            return total
+        return max(self._estimate(unit, query, scope), self._exact_count_limit + 1)
+
     def choose_shape(self, unit: UnitOfWork, query: ListQuery, scope: Predicate) -> QueryShape:
         """Return the shape of the query, which uses the search index if that is faster."""
         shape = query.shape
