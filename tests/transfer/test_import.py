@@ -12,6 +12,7 @@ from rowhouse.core.errors import UnavailableError
 from rowhouse.transfer import importer as module
 from rowhouse.workers.runner import RequestRunner, WorkerGroup
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in, unique
+from tests.contract.problems import problem
 from tests.transfer.conftest import CSV, GONE, NDJSON, Headers, Send, converse, piece, total
 
 HEADER = "title,author,price,category_id"
@@ -338,3 +339,34 @@ def test_a_fault_of_the_server_is_no_rows_fault(
         answer = send("\n".join([HEADER, *books(category, 2)]))
     assert (answer.status_code, "errors" in answer.json()) == (503, False)
     assert total(client, category) == 0
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_a_spreadsheet_may_write_semicolons_or_tabs(
+    client: TestClient, send: Send, category: int, delimiter: str
+) -> None:
+    """The header decides. Cells may hold the other separators; a decimal comma is an error of its row."""
+    names, title = ["title", "author", "price", "category_id"], unique("semicolon")
+    lines = [
+        "",
+        delimiter.join(f'"{name}"' for name in names),
+        delimiter.join([f"{title}, 1", "A", "9.50", str(category)]),
+    ]
+    lines += [delimiter.join([f'"{title};\t2"', "A", "1", str(category)]), ""]
+    answer = send("\n".join(lines))
+    assert (answer.status_code, answer.json()) == (201, {"created": 2})
+    found = client.get("/api/v1/books", params={"category_id": category, "sort": "id"}).json()["items"]
+    assert [(row["title"], row["price"]) for row in found[-2:]] == [(f"{title}, 1", 9.5), (f"{title};\t2", 1)]
+    refused = send("\n".join([delimiter.join(names), delimiter.join([title, "A", "9,50", str(category)])]))
+    (fault,) = problem(refused, 422)["errors"]
+    assert fault["loc"] == ["body", 0, "price"]
+    assert fault["msg"] == "line 2: Input should be a decimal number, as 12.50"
+
+
+def test_a_form_is_told_to_send_the_file_itself(client: TestClient, admin: Headers) -> None:
+    """415 with the command, for a file and for a batch."""
+    files = {"file": ("books.csv", b"title\nx\n", "text/csv")}
+    for path, kind in (("import", "text/csv"), ("batch", "application/json")):
+        answer = client.post(f"/api/v1/books/{path}", files=files, headers=admin)
+        told = problem(answer, 415, "unsupported_media_type")["detail"]
+        assert told.endswith(f"curl --data-binary @file -H 'Content-Type: {kind}'")

@@ -10,6 +10,7 @@ from email.message import Message
 from rowhouse.core.errors import UnsupportedMediaTypeError
 
 CHARSETS = ("utf-8", "us-ascii")
+FORM = "multipart/form-data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,11 @@ class AcceptedBody:
         )
         found = parsed.get_content_type()
         charset = str(parsed.get_param("charset", CHARSETS[0])).lower()
+        if found == FORM:
+            raise UnsupportedMediaTypeError(
+                "Send the file itself as the body, not as a form: "
+                f"curl --data-binary @file -H 'Content-Type: {self.media_types[0]}'"
+            )
         if found not in self.media_types or charset not in CHARSETS:
             raise UnsupportedMediaTypeError(f"Send the body as {' or '.join(self.media_types)}, in UTF-8.")
         return found

@@ -126,6 +126,11 @@ def require_json(headers: Headers) -> None:
             kind = value.partition(b";")[0].strip().lower()
             if kind == b"application/json" or (kind.startswith(b"application/") and kind.endswith(b"+json")):
                 return
+            if kind == b"multipart/form-data":
+                raise UnsupportedMediaTypeError(
+                    "Send the JSON itself as the body, not as a form: "
+                    "curl --data-binary @file -H 'Content-Type: application/json'"
+                )
             break
     raise UnsupportedMediaTypeError
 

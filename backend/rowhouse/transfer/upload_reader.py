@@ -16,6 +16,8 @@ from rowhouse.schemas.csv_cells import quoted
 
 BLANK = " \t\r\n"
 PIECE = 65_536
+# Spreadsheets write semicolons where the comma separates decimals.
+DELIMITERS = (",", ";", "\t")
 # The limit of `csv` holds for the process and is far below the length of a text column. `RowSource` limits the whole
 # row.
 csv.field_size_limit(sys.maxsize)
@@ -47,6 +49,17 @@ class RowSource:
         """Start to count the bytes of a new row, and return the number of its first line."""
         self._bytes_read = 0
         return self.number + 1
+
+    def first_line(self) -> str:
+        """Return the first line that is not blank, and begin again; nothing if it cannot be read."""
+        self.begin_row()
+        try:
+            found = next((line for line in self if line.strip(BLANK)), "")
+        except UnreadableError:
+            found = ""
+        self._file.seek(0)
+        self.number = 0
+        return found
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -105,7 +118,7 @@ class CsvColumns:
         Raises:
             InvalidInputError: 422 for a header with a column that cannot be set, or without a required column.
         """
-        records = _records(source)
+        records = _records(source, delimiter=self._delimiter(source.first_line()))
         head = next(records, None)
         if head is None:
             return
@@ -116,6 +129,14 @@ class CsvColumns:
             if problem is None and len(cells) != len(names):
                 problem = f"the header has {len(names)} cells, this row {len(cells)}"  # noqa: PLW2901  the row's own
             yield Line(number, "" if problem else _object(readers, cells), problem)
+
+    def _delimiter(self, header: str) -> str:
+        """Return what separates the cells: a comma, or a semicolon or a tab if only that finds a column."""
+        for delimiter in DELIMITERS:
+            names = {name.strip('"') for name in header.strip("\r\n").split(delimiter)}
+            if not names.isdisjoint(self._readers):
+                return delimiter
+        return DELIMITERS[0]
 
     def _check_header(self, number: int, names: Sequence[str], problem: str | None) -> None:
         errors = [_header_error(number, None, problem, "csv_invalid")] if problem else []
@@ -136,9 +157,9 @@ def _header_error(number: int, name: str | None, message: str, kind: str) -> dic
     return {"loc": where, "msg": f"line {number}: {message}", "type": kind}
 
 
-def _records(source: RowSource) -> Iterator[tuple[int, list[str], str | None]]:
+def _records(source: RowSource, *, delimiter: str) -> Iterator[tuple[int, list[str], str | None]]:
     """Yield the records of a CSV file (RFC 4180, any line breaks): the first line, the cells, and an error."""
-    reader = csv.reader(source, strict=True)
+    reader = csv.reader(source, delimiter=delimiter, strict=True)
     while True:
         number = source.begin_row()
         try:
