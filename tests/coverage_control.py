@@ -37,6 +37,7 @@ UNFOLLOWED = {"clients", "concurrency", "perf", "stateful"}
 UNFOLLOWED_OF_THE_PRODUCT = {"fuzz"}  # below tests/app
 # A test that runs on both databases is followed on SQLite. These cover what PostgreSQL does in its own way.
 FOLLOWED_ON_BOTH = {
+    "test_adopted_classes.py",
     "test_aggregates.py",
     "test_autogenerate_options.py",
     "test_chain.py",

@@ -98,7 +98,7 @@ def adopted(backend: str, databases: Databases, tmp_path_factory: pytest.TempPat
         words = [sys.executable, str(VISIT)]
         requests = json.dumps(REQUESTS[backend])
         found = subprocess.run(words, input=requests, capture_output=True, text=True, check=False)
-        assert found.returncode == 0, found.stdout + found.stderr
+        assert (found.returncode, found.stderr) == (0, ""), found.stdout + found.stderr
         visit = json.loads(found.stdout.splitlines()[-1])
         yield Adopted(directory, done.output, before, shape(url), visit)
 

@@ -3,6 +3,7 @@
 import re
 from datetime import datetime
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
@@ -16,6 +17,8 @@ from rowhouse import ANYONE, IntegerKey, Record, Registry
 from rowhouse.testing.bodies.maker import Bodies, shifted
 from rowhouse.testing.bodies.rules import rules_for
 from rowhouse.testing.bodies.values import UnguessableError, Values
+from rowhouse.testing.contract.verbs import wrong_values
+from rowhouse.testing.factory import _in_json
 from tests.sample_entities.metadata import new_metadata
 
 
@@ -161,3 +164,13 @@ def test_a_pattern_is_matched_within_its_length() -> None:
     assert values.value(pattern, 1) == values.value(pattern, 1) != values.value(pattern, 2)
     with pytest.raises(UnguessableError, match="no text of 0 to 1 letters"):
         values.value({"type": "string", "pattern": "^[A-Z]{2}$", "maxLength": 1}, 1)
+
+
+def test_bytes_and_documents_of_any_value() -> None:
+    """Bytes are base64, whatever pattern the schema states, and nothing is wrong in a document of any value."""
+    schema = {"type": "string", "contentEncoding": "base64", "pattern": "^x$"}
+    assert (Values({}).kind(schema), Values({}).value(schema, 7)) == ("base64", "Ynl0ZXMgNw==")
+    entity: Any = SimpleNamespace(bodies=SimpleNamespace(values=Values({})))
+    assert [*wrong_values(entity, {})] == []
+    assert [*wrong_values(entity, {"type": "object"})] != []
+    assert (_in_json(b"\xff"), _in_json(Decimal(1))) == ("/w==", "1")

@@ -4,6 +4,7 @@ Plans in a transaction that is rolled back. It applies the given renames first, 
 changes only. Must not change the database.
 """
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -134,7 +135,9 @@ def _own_folder(config: Config) -> Path:
 @contextmanager
 def _renamed(connection: sa.Connection, decisions: Decisions) -> Iterator[None]:
     """Apply the renames for the duration of the block, in a transaction that is rolled back."""
-    with connection.begin() as transaction:
+    with connection.begin() as transaction, warnings.catch_warnings():
+        # Alembic reads whole schemas, also tables that are not compared.
+        warnings.filterwarnings("ignore", "Did not recognize type", sa.exc.SAWarning)
         apply(connection, decisions.renames)
         try:
             yield
