@@ -112,8 +112,9 @@ def imports_of(codes: Collection[str]) -> tuple[list[tuple[str, str]], dict[str,
     }
 
 
-def relate(adoptions: Collection[Adoption]) -> None:
-    """Add `Relationship`s in both directions where the names are clear."""
+def relate(adoptions: Collection[Adoption], unrelated: Collection[str] = ()) -> None:
+    """Add `Relationship`s in both directions where the names are clear, but not to or from `unrelated` tables."""
+    adoptions = [one for one in adoptions if one.table.full_name not in unrelated]
     by_table = {(one.table.schema, one.table.name): one for one in adoptions}
     for one in adoptions:
         for reference in one.references:
@@ -293,7 +294,8 @@ def _relate(source: Adoption, reference: Reference, target: Adoption) -> None:
         return
     is_mutual = _is_free(target, back) and not (source is target and name == back)
     words = [f"back_populates={repr_of(back)}"] if is_mutual else []
-    options = [] if is_alone else [f'"foreign_keys": "{source.name}.{member}"']
+    is_only = is_alone and (source is target or not _refers(target, source))
+    options = [] if is_only else [f'"foreign_keys": "{source.name}.{member}"']
     near = [f'"remote_side": "{target.name}.{target.members[remote]}"'] if source is target else []
     stored = next(one for one in source.table.columns if one.name == column)
     kind = f'Optional["{target.name}"]' if stored.nullable else f'"{target.name}"'
@@ -302,6 +304,10 @@ def _relate(source: Adoption, reference: Reference, target: Adoption) -> None:
         many_kind = f'Optional["{source.name}"]' if is_one else f'list["{source.name}"]'
         single = ['"uselist": False'] if is_one else []
         _add(target, back, many_kind, [f"back_populates={repr_of(name)}"], [*options, *single])
+
+
+def _refers(source: Adoption, target: Adoption) -> bool:
+    return any((one.schema, one.table) == (target.table.schema, target.table.name) for one in source.references)
 
 
 def _one_name(source: Adoption, member: str, target: Adoption, *, is_alone: bool) -> str:

@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from pydantic import ValidationError
 
 from rowhouse.cli.adopt.classes import Adoption, adopt_tables, class_code, imports_of, is_link, relate
+from rowhouse.cli.adopt.names import own_path
 from rowhouse.cli.adopt.reading import read
 from rowhouse.cli.adopt.stored import Read, StoredTable
 from rowhouse.cli.errors import CommandError
@@ -47,6 +48,8 @@ class Plan:
     known_tables: frozenset[str]
     left_out: dict[str, str]
     refused: dict[str, str] = field(default_factory=dict)
+    # Tables whose Relationships were refused.
+    unrelated: set[str] = field(default_factory=set)
     adoptions: list[Adoption] = field(default_factory=list)
 
     @property
@@ -60,15 +63,16 @@ class Plan:
         order = sorted(self.adoptions, key=lambda one: (not is_link(one, self.adoptions), one.table.schema or ""))
         return {one.name: class_code(one, self.tables) for one in order}
 
+    def path(self, adoption: Adoption) -> str:
+        """The path of an entity."""
+        return own_path(adoption.table.name) or plural(adoption.name)
+
     def words(self, adoption: Adoption) -> list[str]:
         """The words of a registration line."""
         is_writable = self.writable and not adoption.lacks_required
-        path = [] if plural(adoption.name) not in self.paths_twice(adoption) else [f'path="{adoption.table.name}"']
-        return [*path, *self.policies, *([] if is_writable else [READING])]
-
-    def paths_twice(self, adoption: Adoption) -> set[str]:
-        """Return the paths of other classes."""
-        return {plural(one.name) for one in self.adoptions if one is not adoption}
+        path = self.path(adoption)
+        stated = [] if path == plural(adoption.name) else [f'path="{path}"']
+        return [*stated, *self.policies, *([] if is_writable else [READING])]
 
 
 def adopt(database_url: str, *, writable: bool, policies: Mapping[str, str], schemas: Sequence[str] = ()) -> list[str]:
@@ -108,7 +112,7 @@ def _try(plan: Plan, tables: Sequence[StoredTable]) -> None:
     while True:
         plan.adoptions = adopt_tables(remaining, plan.dialect, taken=plan.taken, refused=plan.refused)
         _leave_out_keyless(plan, remaining)
-        relate(plan.adoptions)
+        relate(plan.adoptions, plan.unrelated)
         refusals = _trial(plan) if plan.adoptions else {}
         if not refusals:
             break
@@ -129,7 +133,7 @@ def _leave_out_keyless(plan: Plan, remaining: list[StoredTable]) -> None:
 
 
 def _refuse(plan: Plan, remaining: list[StoredTable], name: str, said: str) -> None:
-    """Leave out the column that a refusal names, or the whole table.
+    """Leave out what a refusal names: a column, the `Relationship`s of a table, or the whole table.
 
     Raises:
         CommandError: the refusal names no class.
@@ -139,7 +143,9 @@ def _refuse(plan: Plan, remaining: list[StoredTable], name: str, said: str) -> N
         raise CommandError(f"Nothing was written. {said}")
     member = re.match(rf"{name}\.(\w+)", said)
     columns = [column for column, one in adoption.members.items() if member and one == member[1]]
-    if columns and columns[0] not in adoption.table.key:
+    if member and not columns and adoption.table.full_name not in plan.unrelated:
+        plan.unrelated.add(adoption.table.full_name)
+    elif columns and columns[0] not in adoption.table.key:
         plan.refused[f"{adoption.table.full_name}.{columns[0]}"] = said
     else:
         plan.left_out[adoption.table.full_name] = said
@@ -223,11 +229,10 @@ def _said(plan: Plan, changes: Mapping[Path, str]) -> list[str]:
     width = max(len(one.table.full_name) for one in plan.adoptions)
     lines = [f"Adopted {count} table{'s' if count > 1 else ''}, {how}, into {where}:"]
     for one in plan.adoptions:
-        path = next((word[6:-1] for word in plan.words(one) if word.startswith("path=")), plural(one.name))
         kept = (
             " (read-only: a column that every row needs was left out)" if one.lacks_required and plan.writable else ""
         )
-        lines.append(f"    {one.table.full_name:<{width}}  {plan.layout.prefix}/{path}{kept}")
+        lines.append(f"    {one.table.full_name:<{width}}  {plan.layout.prefix}/{plan.path(one)}{kept}")
     return [*lines, *_left_out(plan)]
 
 

@@ -18,6 +18,7 @@ from rowhouse.entities.model import plural, singular_snake
 # Names that the written module imports or uses as they are.
 IN_CLASSES = frozenset({"sa", "dt", "postgresql", "sqlite", "int", "str", "float", "bool", "bytes", "list", "registry"})
 IN_MODULE = frozenset({*NOT_ENTITIES, *dir(builtins), "Adopted", "Optional", "Relationship"})
+PROTECTED = ("model_validate", "model_dump")  # pydantic warns of other names that begin so
 SAME_IN_PLURAL = ("ss", "us", "is", "news", "series", "species")
 IRREGULAR = {"people": "person", "children": "child"}
 SHARPS = {"ß": "ss", "ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue"}
@@ -37,19 +38,14 @@ def class_name(table: str, taken: Container[str]) -> str:
 def member_name(column: str, taken: Container[str]) -> str:
     """Return the name of the member for a column: `Display Name` → `display_name`, `class` → `class_`."""
     name = singular_snake(_latin(column)) or "column"
-    name = f"column_{name}" if name[0].isdigit() else name
+    name = f"column_{name}" if name[0].isdigit() or name.startswith(PROTECTED) else name
     name = f"{name}_" if is_reserved(name) else name
     return _free(name, taken, (), lambda number: f"{name.rstrip('_')}_{number}")
 
 
 def is_reserved(name: str) -> bool:
     """Return whether a member of this name would hide something else."""
-    return (
-        keyword.iskeyword(name)
-        or name in IN_CLASSES
-        or hasattr(SQLModel, name)
-        or name.startswith(("model_validate", "model_dump"))
-    )
+    return keyword.iskeyword(name) or name in IN_CLASSES or hasattr(SQLModel, name)
 
 
 def singular(word: str) -> str:
@@ -61,6 +57,12 @@ def singular(word: str) -> str:
     ends = [("ies", "y"), ("sses", "ss"), ("uses", "us"), ("xes", "x"), ("ches", "ch"), ("shes", "sh"), ("s", "")]
     found = (word.removesuffix(end) + other for end, other in ends if word.endswith(end))
     return next((one for one in found if one and plural(one) == word), word)
+
+
+def own_path(table: str) -> str | None:
+    """Return the path of a table whose plural is not regular, such as `news` or `people`; None for others."""
+    words = singular_snake(_latin(table)).split("_")
+    return "-".join(words) if words[-1] in (*IRREGULAR, "news", "series", "species") else None
 
 
 def many(name: str) -> str:

@@ -34,6 +34,8 @@ def code_of(kind: Any, dialect: str) -> TypeCode:
     """
     while isinstance(kind, postgresql.DOMAIN):
         kind = kind.data_type
+        if isinstance(kind, sa.Enum):
+            raise UntakenError("its type is a domain over an enum, which PostgreSQL compares with no text")
     for known, write in TYPES:
         if isinstance(kind, known):
             return write(kind, dialect)
