@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 from sqlmodel import SQLModel
 
 from rowhouse.cli.adopt.sqlite_values import fitting
@@ -52,7 +53,7 @@ UNIQUES = sa.text("""
     SELECT l.name, i.name FROM pragma_index_list(:table) l JOIN pragma_index_info(l.name) i WHERE l.origin = 'u'
     ORDER BY l.seq DESC, i.seqno
 """)
-SAMPLE = 10_000  # rows that are looked at for the decimals of a number without a scale
+SAMPLE = 10_000  # rows that are looked at where the type does not say the decimals or the dimensions
 LEAST_PLACES = 2
 
 
@@ -223,9 +224,12 @@ class _Reader:
         if self._dialect == "sqlite":
             return replace(column, kind=fitting(self._connection, place, column))
         kind = column.kind
+        some = sa.select(sa.column(column.name).label("value")).select_from(place).limit(SAMPLE).subquery()
+        if isinstance(kind, postgresql.ARRAY):
+            depth = self._connection.execute(sa.select(sa.func.max(sa.func.array_ndims(some.c.value)))).scalar()
+            return replace(column, kind=postgresql.ARRAY(kind.item_type, dimensions=depth or 1))
         if type(kind) is not sa.NUMERIC or kind.scale is not None:
             return column
-        some = sa.select(sa.column(column.name).label("value")).select_from(place).limit(SAMPLE).subquery()
         places = self._connection.execute(sa.select(sa.func.max(sa.func.scale(some.c.value)))).scalar()
         return replace(column, kind=sa.NUMERIC(None, max(places or 0, LEAST_PLACES)))
 

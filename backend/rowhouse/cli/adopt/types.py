@@ -111,6 +111,8 @@ def _document(kind: Any, _dialect: str) -> TypeCode:
 def _array(kind: Any, dialect: str) -> TypeCode:
     if kind.dimensions not in (None, 1):
         raise UntakenError("it is an array of several dimensions")
+    if isinstance(kind.item_type, postgresql.DOMAIN):
+        raise UntakenError("it is an array of a domain, which the driver reads as a text")
     element = code_of(kind.item_type, dialect)
     return _typed(f"list[{element.annotation}]", f"postgresql.ARRAY({element.sa_type})")
 
