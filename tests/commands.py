@@ -190,6 +190,7 @@ IN_THE_WORLD = {
 
 # Run as it stands by the test that is named.
 BY_A_TEST_OF_ITS_OWN = {
+    "developing.md: rowhouse new shop && cd shop": "tests/cli/test_adopt.py::test_everything_is_read",
     "scripts/run": "tests/app/test_commands.py::test_the_first_start_and_the_second",
     DEMO: "tests/app/test_commands.py::test_the_calls_of_the_readme",
     "scripts/create-admin --email boss@example.com": "tests/app/test_commands.py::test_an_administrator_is_made",

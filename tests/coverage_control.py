@@ -21,6 +21,7 @@ TESTS = Path(__file__).resolve().parent
 INSIDE = {
     "admin",
     "auth",
+    "cli",
     "core",
     "crud",
     "hand_written",

@@ -1,5 +1,6 @@
 """Upserts of odd classes: owners, fixed members, keys of the client, rivals and rules, on both databases."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, ClassVar
@@ -263,6 +264,10 @@ def test_the_errors_of_rules(client: TestClient, one: Headers) -> None:
         told = upsert(client, "notes", "code", [{"code": code, "text": "stop"}], one)
         assert (told.status_code, told.json()["detail"]) == (409, "Nothing is written today.")
         assert "errors" not in told.json()
+        line = json.dumps({"code": code, "text": "stop"})
+        sent = {**one, "Content-Type": "application/x-ndjson"}
+        told = client.post("/api/v1/notes/import", params={"on": "code"}, content=line, headers=sent)
+        assert (told.status_code, told.json()["detail"]) == (409, "Nothing is written today.")
     assert client.get("/api/v1/notes", params={"code": "r2"}, headers=one).json()["total"] == 0
 
 

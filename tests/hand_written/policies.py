@@ -76,7 +76,8 @@ class Stage(NamedTuple):
                     yield method, path, own[declared, path]
                 else:
                     resource = self.registry.registrations[path.split("/")[1]].resource
-                    yield method, path, resource.read if method in READING else resource.write
+                    is_read = method in READING and not path.endswith("/deleted")
+                    yield method, path, resource.read if is_read else resource.write
 
     def ask(self, method: str, path: str, probe: Probe, headers: Headers) -> Response:
         """Send a probe about a row that does not exist."""

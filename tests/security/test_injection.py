@@ -108,7 +108,15 @@ def test_no_path_is_a_file_of_ours(stage: Stage, path: str) -> None:
 # tests' plugin.
 COMMANDS = tuple(
     f"backend/rowhouse/{name}"
-    for name in ("cli/migrate.py", "cli/lint_migrations.py", "cli/client.py", "cli/scaffold/", "load/", "testing/")
+    for name in (
+        "cli/adopt/",
+        "cli/client.py",
+        "cli/lint_migrations.py",
+        "cli/migrate.py",
+        "cli/scaffold/",
+        "load/",
+        "testing/",
+    )
 )
 
 

@@ -6,7 +6,7 @@ become SQL text: the shape of the query decides the text, which is compiled once
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
@@ -251,13 +251,12 @@ class ListParameters:
             indexed = [self._columns[name].column for name in self.search.index]
             clauses += [MayHold(*indexed, searched_text(name)) for name in self._indexed_texts(shape)]
         if shape.branches:
-            write = self._indexed_clause if shape.by_index else _clause
-            clauses.append(self._any_of.clause(shape.branches, write))
+            clauses.append(self._any_of.clause(shape.branches, partial(self._branch_clause, by_index=shape.by_index)))
         return clauses
 
-    def _indexed_clause(self, name: str, entry: Filter, variant: int) -> Any:
-        """Return the condition of a filter in `any`. The search index finds its text, if it can."""
-        if not self._is_indexed(name, variant):
+    def _branch_clause(self, name: str, entry: Filter, variant: int, *, by_index: bool) -> Any:
+        """Return the condition of a filter in `any`. The search index finds its text, if it can and is used."""
+        if not (by_index and self._is_indexed(name, variant)):
             return entry.clause(variant)
         indexed = [self._columns[column].column for column in self.search.index]
         return sa.and_(entry.clause(variant), MayHold(*indexed, searched_text(entry.name)))
@@ -311,10 +310,6 @@ class ListParameters:
 def whole_number(least: int, greatest: int) -> Any:
     """Return the type of a parameter that is a whole number between two bounds."""
     return Annotated[int, Ge(least), Le(greatest), require_format(INTEGER_TEXT, "a whole number")]
-
-
-def _clause(_name: str, entry: Filter, variant: int) -> Any:
-    return entry.clause(variant)
 
 
 def _window(values: Mapping[str, Any], names: Collection[str]) -> tuple[int, int]:

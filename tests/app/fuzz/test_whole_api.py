@@ -29,12 +29,12 @@ FEW = 2  # made up for an operation, beside its boundary cases
 BOOK = {"title": "Emma", "author": "Austen", "price": 9.99, "stock": 9}
 # Where tests are spread over processes, the two databases are fuzzed side by side.
 EACH_ON_A_WORKER = [pytest.param(name, marks=pytest.mark.xdist_group(f"fuzz-{name}")) for name in BACKENDS]
-# The boundary cases of a list's parameters number hundreds, and exports and aggregates read the same ones: one short list
-# and one aggregate go through their own. Each other operation goes through its boundary cases on one of the databases. What is made up is sent to each
+# The boundary cases of a list's parameters number hundreds, and exports and aggregates read the same ones: one short list,
+# one aggregate and one list of deleted rows go through their own. Each other operation goes through its boundary cases on one of the databases. What is made up is sent to each
 # operation by the administrator on one database, and by the driver or by nobody on the other; the longer run leaves
 # nothing out.
 LONG = re.compile("(list|export|aggregate)_")
-COVERED_LISTS = {"sqlite": ["aggregate_categories"], "postgresql": ["list_categories"]}
+COVERED_LISTS = {"sqlite": ["aggregate_categories", "list_deleted_books"], "postgresql": ["list_categories"]}
 # The boundary cases of every parameter take the most time and hardly depend on who sends them. The administrator comes
 # last, who may delete what the others have.
 PHASES = {"driver": "fuzzing,stateful", "anonymous": "fuzzing,stateful", "admin": "examples,coverage,fuzzing,stateful"}

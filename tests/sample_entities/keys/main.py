@@ -40,7 +40,7 @@ registry.register(Course, write=ADMIN)
 registry.register(Enrolment, read=ANYONE, write=ADMIN, soft_delete=True, history=True)
 registry.register(Grade, write=ADMIN)
 registry.register(Friendship, write=ADMIN)
-registry.register(Favourite, owner="user_id", history=True)
+registry.register(Favourite, owner="user_id", soft_delete=True, history=True)
 registry.register(Lease, write=ADMIN, exact_count_limit=1000)
 
 

@@ -2,7 +2,7 @@
 
 import uuid
 from datetime import date, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import registry
@@ -59,6 +59,7 @@ class Ticket(Plain, table=True):
 
     id: Annotated[uuid.UUID, CREATE_ONLY] = Field(default_factory=uuid.uuid4, primary_key=True)
     subject: str = Field(max_length=60, index=False)
+    details: Any = Field(default=None, sa_type=sa.JSON)
 
 
 class Holiday(Plain, table=True):
