@@ -146,7 +146,7 @@ def attributes(span: ReadableSpan) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("method", "path", "route", "operation", "status"),
     [
-        ("GET", "/categories/1", "/categories/{id}", "get_category", 404),
+        ("GET", "/categories/987654321", "/categories/{id}", "get_category", 404),
         ("HEAD", "/categories", "/categories", "list_categories", 200),
         ("POST", "/bookings/1/confirm", "/bookings/{id}/confirm", "confirm_booking", 401),
         ("GET", "/probes/a", "/probes/{name}", "probe", 200),

@@ -27,17 +27,22 @@ EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 PATIENT = 60.0  # a busy machine must not be taken for a fault
 FEW = 2  # made up for an operation, beside its boundary cases
 BOOK = {"title": "Emma", "author": "Austen", "price": 9.99, "stock": 9}
-# Where tests are spread over processes, the two databases are fuzzed side by side.
-EACH_ON_A_WORKER = [pytest.param(name, marks=pytest.mark.xdist_group(f"fuzz-{name}")) for name in BACKENDS]
-# The boundary cases of a list's parameters number hundreds, and exports and aggregates read the same ones: one short list,
-# one aggregate and one list of deleted rows go through their own. Each other operation goes through its boundary cases on one of the databases. What is made up is sent to each
-# operation by the administrator on one database, and by the driver or by nobody on the other; the longer run leaves
-# nothing out.
+# The boundary cases of a list's parameters number hundreds, and exports and aggregates read the same ones: one short
+# list, one aggregate and one list of deleted rows go through their own. Each other operation goes through its boundary
+# cases on one of the databases. What is made up is sent to each operation by the administrator on one database, and by
+# the driver or by nobody on the other; the longer run leaves nothing out.
 LONG = re.compile("(list|export|aggregate)_")
 COVERED_LISTS = {"sqlite": ["aggregate_categories", "list_deleted_books"], "postgresql": ["list_categories"]}
 # The boundary cases of every parameter take the most time and hardly depend on who sends them. The administrator comes
 # last, who may delete what the others have.
 PHASES = {"driver": "fuzzing,stateful", "anonymous": "fuzzing,stateful", "admin": "examples,coverage,fuzzing,stateful"}
+ROLES = {"sqlite": ("driver", "admin"), "postgresql": ("anonymous", "admin")}
+# Where tests are spread over processes, the two databases are fuzzed side by side.
+CAMPAIGNS = [
+    pytest.param(name, role, marks=pytest.mark.xdist_group(f"fuzz-{name}"))
+    for name in BACKENDS
+    for role in (PHASES if EXAMPLES else ROLES[name])
+]
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +69,9 @@ def left_out_on(backend: str, operations: list[str]) -> dict[tuple[str, str], li
     short = [name for name in operations if not LONG.match(name)]
     covered = {*short[side :: len(BACKENDS)], *COVERED_LISTS[backend]}
     left_out = {("coverage", role): [name for name in operations if name not in covered] for role in PHASES}
-    shares = {"driver": operations[1 - side :: 4], "anonymous": operations[3 - side :: 4], "admin": operations[side::2]}
-    for role, share in shares.items():
+    shares = {"admin": operations[side::2], **dict.fromkeys(ROLES[backend][:-1], operations[1 - side :: 2])}
+    for role in PHASES:
+        share = shares.get(role, ())
         left_out["fuzzing", role] = [name for name in operations if name not in share]
     return left_out
 
@@ -116,8 +122,7 @@ def add(client: httpx2.Client, account: Account, path: str, body: dict[str, Any]
     assert answer.status_code == 201, answer.text
 
 
-@pytest.mark.parametrize("backend", EACH_ON_A_WORKER, indirect=True)
-@pytest.mark.parametrize("role", PHASES)
+@pytest.mark.parametrize(("backend", "role"), CAMPAIGNS, indirect=["backend"])
 def test_every_check_is_clean(campaign: Campaign, role: str) -> None:
     """No failure, no error, and every operation was tested."""
     done = campaign.run(role, PHASES[role], EXAMPLES or FEW)
