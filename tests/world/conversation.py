@@ -13,6 +13,7 @@ from typing import Any
 from starlette.testclient import TestClient
 
 from rowhouse.core.clock import set_clock
+from rowhouse.core.openapi import resolved
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in
 
 API = "/api/v1"
@@ -94,7 +95,7 @@ def speak(client: TestClient) -> list[Answer]:
     speaker = Speaker(client)
     with set_clock(speaker.clock):
         speaker.headers = sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD)
-        document = client.get("/openapi.json").json()
+        document = resolved(client.get("/openapi.json").json())
         for part in (
             _make_rows,
             _ask_by_every_parameter,
@@ -185,7 +186,7 @@ def _values_for(parameter: str, rows: list[Row]) -> Iterator[str]:
     written = [value if isinstance(value, str) else json.dumps(value) for value in values]
     if operator == "isnull":
         yield from ("true", "false")
-    elif operator == "between":
+    elif operator == "between" and written:
         yield ",".join(_quoted(text) for text in (written[0], written[-1]))
     elif operator in {"in", "not_in"}:
         yield ",".join(_quoted(text) for text in written)

@@ -8,7 +8,7 @@ from tests.world.services.pgbouncer import pgbouncer
 from tests.world.services.postgresql import ICU, C, postgresql, set_for_role
 
 ON_POSTGRESQL = ("-k", "postgresql")
-WHOLE, MANY = ("tests/contract",), 1_500
+WHOLE, MANY = ("tests/contract", "tests/app/contract"), 1_250
 VERBS = ("tests/contract/test_verbs.py", "tests/contract/test_conflicts.py", "tests/contract/test_problems.py")
 PARTS = {("transaction", "defaults"): WHOLE, ("session", "defaults"): (*VERBS, *TEXT_AND_VALUES)}
 LOCALES = {"icu": ICU, "c": C}
