@@ -1,5 +1,6 @@
 """What a class says and the engine would not honour is refused at the start: class, word and fix."""
 
+import re
 from datetime import datetime
 from typing import Any, Literal
 
@@ -291,8 +292,6 @@ def refused(model: type[SQLModel], **line: Any) -> str:
 )
 def test_a_word_without_effect_is_refused(model: type[SQLModel], said: str) -> None:
     """Each case by itself."""
-    import re  # noqa: PLC0415
-
     assert re.search(said, refused(model))
 
 

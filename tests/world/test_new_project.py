@@ -105,7 +105,7 @@ class Project:
         is_first = not self.directory.exists()
         with server:
             done = subprocess.run(
-                ["bash", "-euo", "pipefail", "-c", text.replace("8000", str(self.port))],  # noqa: S607
+                ["bash", "-euo", "pipefail", "-c", text.replace("8000", str(self.port))],  # noqa: S607  bash, as a reader has it
                 cwd=self.parent if is_first else self.directory, env=self.environment, text=True, check=False,
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=COMMAND_SECONDS,
             )  # fmt: skip

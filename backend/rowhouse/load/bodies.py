@@ -9,9 +9,9 @@ import itertools
 import random
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -23,6 +23,7 @@ from rowhouse.testing.bodies.values import UnguessableError, Values
 
 # Numbers stay within this number of steps from the first one, so that sums of them stay small.
 STEPS = 1000
+SLOTS_FROM, SLOTS_UNTIL = timedelta(hours=1), timedelta(days=80)
 # The days of an interval are within this number of days.
 DAYS = 20_000
 REFERENCE = re.compile(r"\w_id$")
@@ -197,4 +198,8 @@ def _known(schema: Schema, context: Context) -> Schema:
     return {**schema, "format": "string"} if form in ("uri", "json-string") else schema
 
 
-SLOT_LENGTH: timedelta = SLOT
+def free_slots() -> Iterator[datetime]:
+    """Yield the starts of time slots from an hour ahead, for 80 days."""
+    first = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + SLOTS_FROM + SLOT
+    starts = (first + SLOT * position for position in itertools.count())
+    return itertools.takewhile(lambda start: start < first + SLOTS_UNTIL, starts)

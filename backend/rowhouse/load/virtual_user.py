@@ -11,7 +11,7 @@ import random
 import re
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -29,7 +29,7 @@ from rowhouse.load.accounts import (
     UnexpectedResponseError,
     send_checked,
 )
-from rowhouse.load.bodies import SLOT_LENGTH, Bodies
+from rowhouse.load.bodies import Bodies, free_slots
 from rowhouse.load.operations import ELEMENTS, FORM, LOGIN, Api, Operation, Schema, keys_text
 from rowhouse.load.profile import Profile
 
@@ -47,7 +47,7 @@ PAGES, PAGE_SIZE, SEARCH_SHARE = 3, 20, 0.25
 IDS = "ids"
 MAX_ROWS, MAX_WORDS = 50, 200
 WORD = re.compile(r'(?<=[" ])[^\W\d_]{3,}(?=[" ,])(?!":)')  # in the texts of a response, not in its member names
-SLOTS_FROM, SLOTS_UNTIL, SOON_FROM = timedelta(hours=1), timedelta(days=80), timedelta(minutes=1)
+SOON_FROM = timedelta(minutes=1)
 
 
 class ConflictError(RuntimeError):
@@ -114,7 +114,7 @@ class VirtualUser:
         self._references: dict[str, object] = {}
         self._fresh: dict[str, list[object]] = defaultdict(list)
         self._being_created: set[str] = set()
-        self._slots = _slots()
+        self._slots = free_slots()
 
     def sign_in(self) -> None:
         """Sign up and in with every role that an operation needs, so that no later call waits for it.
@@ -233,7 +233,7 @@ class VirtualUser:
         self._references.clear()
         self._slots = itertools.repeat(datetime.now(UTC) + SOON_FROM)
         key = self._key_in(collection, self._create(collection).json())
-        self._slots = _slots()
+        self._slots = free_slots()
         return Row(key, time.monotonic())
 
     def _key_in(self, collection: str, row: Any) -> object:
@@ -395,12 +395,6 @@ class VirtualUser:
         start = next(self._slots, None)
         if start is None:
             self._references.clear()
-            self._slots = _slots()
+            self._slots = free_slots()
             start = next(self._slots)
         return start
-
-
-def _slots() -> Iterator[datetime]:
-    first = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + SLOTS_FROM + SLOT_LENGTH
-    starts = (first + SLOT_LENGTH * position for position in itertools.count())
-    return itertools.takewhile(lambda start: start < first + SLOTS_UNTIL, starts)

@@ -55,7 +55,7 @@ def _without_missing(function: Any) -> Any:
     def validate_value(value: Any, info: Any) -> Any:
         return validate(value, info)
 
-    return validate_wrapped if len(inspect.signature(function).parameters) == 3 else validate_value  # noqa: PLR2004
+    return validate_wrapped if len(inspect.signature(function).parameters) == 3 else validate_value  # noqa: PLR2004  as pydantic counts
 
 
 class _Info:

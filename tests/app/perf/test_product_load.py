@@ -13,11 +13,12 @@ from perf.app.profile import PROFILE
 from perf.product import default_profile
 from rowhouse.load import load_profile
 from rowhouse.load.accounts import sender
-from rowhouse.load.bodies import SLOT_LENGTH, Bodies, UnsupportedSchemaError
+from rowhouse.load.bodies import Bodies, UnsupportedSchemaError
 from rowhouse.load.dry_run import dry_run
 from rowhouse.load.hints import hints_of
 from rowhouse.load.operations import Api
 from rowhouse.load.virtual_user import ADMIN, ANONYMOUS, Learned, VirtualUser
+from rowhouse.testing.bodies.maker import SLOT
 from tests.fast_hashing import cheapen
 from tests.load.load_steps import START, RecordingSender, administrator, check_bodies, creatable, reference
 from tests.openapi_documents import document_of
@@ -101,8 +102,8 @@ def test_a_booking_is_one_time_slot(api: Api) -> None:
     schema, keys = api.by_label["POST /bookings"].body or {}, {"/api/v1/charge-points": 7, "/api/v1/vehicles": 8}
     body = Bodies(api.document, api.targets).generate(schema, refer=keys.__getitem__, start=START)
     assert (body["charge_point_id"], body["vehicle_id"]) == (7, 8)
-    assert datetime.fromisoformat(body["end_time"]) - datetime.fromisoformat(body["start_time"]) == SLOT_LENGTH
-    assert timedelta(minutes=5) <= SLOT_LENGTH <= timedelta(hours=24)
+    assert datetime.fromisoformat(body["end_time"]) - datetime.fromisoformat(body["start_time"]) == SLOT
+    assert timedelta(minutes=5) <= SLOT <= timedelta(hours=24)
 
 
 def test_texts_are_unique(api: Api) -> None:
