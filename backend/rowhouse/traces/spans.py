@@ -49,7 +49,7 @@ class Traces:
         span, error = self.start_statement(text), None
         try:
             yield
-        except Exception as raised:
+        except Exception as raised:  # raised again; the span names it
             error = raised
             raise
         finally:
