@@ -9,7 +9,7 @@ from sqlmodel import Field, SQLModel
 
 from rowhouse import ADMIN, SIGNED_IN, Registry
 from rowhouse.cli.serve import explained
-from rowhouse.registration.registry import build
+from rowhouse.registration.build import build
 from rowhouse.schemas.columns import RegistrationError
 
 Made = Any

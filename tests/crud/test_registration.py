@@ -21,7 +21,8 @@ from rowhouse.entities.no_overlap import NoOverlap
 from rowhouse.entities.search_index import SearchIndex
 from rowhouse.http.route_tree import RouteTree
 from rowhouse.http.routing import Router
-from rowhouse.registration.registry import Registry, build, create_schema, public_schema
+from rowhouse.registration.build import build
+from rowhouse.registration.registry import Registry, create_schema, public_schema
 from rowhouse.schemas.columns import RegistrationError
 from tests.sample_entities.odd.base import metadata as odd_metadata
 

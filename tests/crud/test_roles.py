@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from rowhouse import ANYONE, RegistrationError, Registry, Router, include_accounts, role
 from rowhouse.crud.overlap_guard import IntervalSet
-from rowhouse.registration.registry import build
+from rowhouse.registration.build import build
 from tests.sample_entities.shop.models import Category
 
 SQLITE = sa.make_url("sqlite://").get_dialect()()

@@ -8,7 +8,7 @@ import pytest
 from sqlmodel import Field, SQLModel
 
 from rowhouse import READ_ONLY, SECRET, SIGNED_IN, IntegerKey, RegistrationError, Registry, Transition, role
-from rowhouse.registration.registry import build
+from rowhouse.registration.build import build
 from tests.crud.test_registration import Scratch, built, registered
 from tests.crud.test_roles import SQLITE
 

@@ -9,7 +9,7 @@ import gc
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import structlog
 from fastapi import FastAPI
@@ -40,8 +40,9 @@ from rowhouse.health.routes import add_health_routes
 from rowhouse.history.session_events import track_sessions_of
 from rowhouse.http.route_tree import RouteTree
 from rowhouse.metrics.recorder import Metrics
+from rowhouse.registration.build import Cruds, build
 from rowhouse.registration.mappers import configure_mappers
-from rowhouse.registration.registry import Registry, build, tags
+from rowhouse.registration.registry import Registry, tags
 from rowhouse.requests.cors import Cors
 from rowhouse.requests.rate_limit import RateLimit
 from rowhouse.requests.throttling import AttemptThrottle
@@ -49,6 +50,8 @@ from rowhouse.workers.runner import RequestRunner
 
 log = structlog.get_logger("start")
 START_SECONDS, CLOSE_SECONDS = 10.0, 2.0
+# What FastAPI would add itself: the engine has its own pages and its own document.
+OWN_PAGES: Mapping[str, Any] = {"openapi_url": None, "docs_url": None, "redoc_url": None, "redirect_slashes": False}
 
 
 class StartupCheck(Protocol):
@@ -84,8 +87,7 @@ def create_app(  # noqa: PLR0913  all but the registry by keyword
     The first of several registries is the API that `/docs` signs in at. Its names stay as they are in OpenAPI. `title`,
     `description`, `version` and `license_info` are OpenAPI's. Each of `startup_checks` is called with a unit of work
     and the settings before the application serves its first request. It raises `StartRefusedError` to stop the start.
-    `tracer_provider` records a trace of each request; by default OpenTelemetry's provider of the process does, or what
-    the environment variables `OTEL_*` name.
+    `tracer_provider` records traces; by default OpenTelemetry's provider of the process does, or what `OTEL_*` name.
 
     Raises:
         pydantic.ValidationError: at start-up, for an invalid setting.
@@ -97,49 +99,49 @@ def create_app(  # noqa: PLR0913  all but the registry by keyword
     database = Database(settings, metadata, metrics=metrics)
     runner = RequestRunner(database, settings, partial(authenticate, settings=settings))
     registries = [registry] if isinstance(registry, Registry) else list(registry)
-    configure_mappers(registries)
-    route_tree, cruds, tracked = build(registries, database.dialect)
-    track_sessions_of(database, tracked)
+    route_tree, cruds = _build(registries, database)
     drain = Drain(settings)
-    revisions = Revisions.of_the_code() if metadata is SQLModel.metadata else None
-    check = DatabaseCheck(revisions, required_tables(registries, metadata))
     prepare = partial(_prepare, settings=settings, checks=startup_checks)
-    readiness = Readiness(runner, check, drain, prepare=prepare, settings=settings)
+    readiness = Readiness(runner, _database_check(registries, metadata), drain, prepare=prepare, settings=settings)
     app = Application(
-        route_tree,
-        outermost=_outermost(settings, drain, metrics),
-        metrics=metrics,
-        tracer_provider=tracer_provider,
-        title=title,
-        version=version,
-        description=description,
+        route_tree, outermost=_outermost(settings, drain, metrics), metrics=metrics, tracer_provider=tracer_provider,
+        title=title, version=version, description=description, openapi_tags=tags(registries),
         license_info=dict(license_info) if license_info else None,
-        openapi_tags=tags(registries),
-        lifespan=_lifespan(readiness, drain, runner, registries),
-        redirect_slashes=False,
-        openapi_url=None,
-        docs_url=None,
-        redoc_url=None,
-    )
+        lifespan=_lifespan(readiness, drain, runner, registries), **OWN_PAGES,
+    )  # fmt: skip
     app.state.settings, app.state.database, app.state.runner = settings, database, runner
     app.state.throttle, app.state.cruds = AttemptThrottle(settings, metrics=metrics), cruds
     app.state.readiness, app.state.registries, app.state.metadata = readiness, tuple(registries), metadata
     app.state.startup_checks, app.state.metrics = tuple(startup_checks), metrics
     _add_own_routes(app, route_tree, settings)
-    add_admin(app, registries, settings)
     _add_middleware(app, settings, [registry.prefix for registry in registries])
     app.check_paths()
     return app
 
 
+def _build(registries: Sequence[Registry], database: Database) -> tuple[RouteTree, dict[str, Cruds]]:
+    """Build the routes and the `CRUDBase` objects, and record what sessions change."""
+    configure_mappers(registries)
+    route_tree, cruds, tracked = build(registries, database.dialect)
+    track_sessions_of(database, tracked)
+    return route_tree, cruds
+
+
+def _database_check(registries: Sequence[Registry], metadata: MetaData) -> DatabaseCheck:
+    """Return the check of `/ready`: of the migrations, unless the tables are not the project's, and of the tables."""
+    revisions = Revisions.of_the_code() if metadata is SQLModel.metadata else None
+    return DatabaseCheck(revisions, required_tables(registries, metadata))
+
+
 def _add_own_routes(app: Application, route_tree: RouteTree, settings: Settings) -> None:
-    """Add the probes, the metrics, the pages, the document and the error responses."""
+    """Add the probes, the metrics, the pages, the document, the error responses and the administration pages."""
     add_health_routes(app)
     if app.state.metrics is not None:
         add_metrics_page(app, app.state.metrics)
     add_pages(app)
     add_error_handlers(app)
     add_document(app, route_tree, slo_ms=settings.slo_ms, rate_limited=settings.rate_limit is not None)
+    add_admin(app, app.state.registries, settings)
 
 
 def _lifespan(

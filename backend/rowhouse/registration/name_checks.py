@@ -14,7 +14,7 @@ from rowhouse.schemas.columns import Column, RegistrationError
 SCHEMAS = ("Create", "Update", "BatchUpdate", "Put", "Public", "Partial", "Embedded", "HistoryEntry", "Deleted")
 
 
-def check_class(model: object) -> None:
+def check_class_name(model: object) -> None:
     """Require a class, and a name of Latin letters, of which paths are made."""
     if not isinstance(model, type) or not issubclass(model, SQLModel):
         raise RegistrationError(f"register({model!r}): give the table class itself, as in register(Book, write=ADMIN)")

@@ -10,43 +10,32 @@ A registry only declares. `build` makes the routes of one or several registries 
 
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-import sqlalchemy as sa
-from fastapi.routing import APIRoute, APIRouter
+from fastapi.routing import APIRouter
 from pydantic import BaseModel
 from sqlmodel import SQLModel
 
 from rowhouse.core.policy import Policy
 from rowhouse.crud.base import CRUDBase
-from rowhouse.crud.links import with_links
-from rowhouse.crud.owned import with_owned
 from rowhouse.entities.model import plural
 from rowhouse.entities.transition import Transition
-from rowhouse.history.session_events import Tracked, track_session_changes, tracked
-from rowhouse.http.route_tree import RouteTree
-from rowhouse.operations.expand import EmbeddedSchemas, expansions_of
-from rowhouse.query.resource import Relation, Resource
+from rowhouse.history.session_events import track_session_changes
+from rowhouse.query.resource import Resource
 from rowhouse.registration.checks import columns_for
-from rowhouse.registration.class_checks import check_database
-from rowhouse.registration.hand_written import bind, one_method_each
 from rowhouse.registration.index_advice import missing_indexes
 from rowhouse.registration.line import Line
-from rowhouse.registration.name_checks import check_class, check_names, check_references
-from rowhouse.registration.relations import connect, owning, relations_of
-from rowhouse.registration.router import OPERATIONS, routes_of
+from rowhouse.registration.name_checks import check_class_name, check_names
+from rowhouse.registration.router import OPERATIONS
 from rowhouse.schemas.columns import RegistrationError, columns_of
 from rowhouse.schemas.derivation import NOTHING, derive
-from rowhouse.schemas.links import LinkMember, with_link_members
-from rowhouse.schemas.owned import OwnedMember, with_owned_members
 
 # Every project has them; `include_accounts` adds the project's own.
 BUILT_IN_ROLES = ("user", "admin")
 PATH = re.compile(r"^[a-z0-9]+(-[a-z0-9]+)*$")
 PREFIX = re.compile(r"(/[A-Za-z0-9][A-Za-z0-9._~-]*)*")
-Cruds = dict[type[SQLModel], CRUDBase[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,25 +45,6 @@ class Registration:
     resource: Resource
     crud: type[CRUDBase[Any]]
     operations: tuple[str, ...]
-
-
-class BuiltRegistries(NamedTuple):
-    """The routes of registries for one database, and the `CRUDBase` objects of each registry by its prefix.
-
-    `tracked` has the entities whose changes sessions record, by the name of the table with its schema.
-    """
-
-    route_tree: RouteTree
-    cruds: dict[str, Cruds]
-    tracked: dict[str, Tracked]
-
-
-class Recording(NamedTuple):
-    """Whether deleted rows and changes of one table are recorded, and with which owner, by any registry."""
-
-    soft_delete: bool = False
-    history: bool = False
-    recorded_owner: str | None = None
 
 
 class Registry:
@@ -142,22 +112,12 @@ class Registry:
         Raises:
             RegistrationError: at start-up, for a wrong line. The message says how to fix it.
         """
-        check_class(model)
+        check_class_name(model)
         line = Line(
-            model=model,
-            path=path or plural(model.__name__),
-            crud=crud,
-            operations=(operations,) if isinstance(operations, str) else tuple(operations),
-            read=read,
-            write=write,
-            owner=owner,
-            search=search,
-            exact_count_limit=exact_count_limit,
-            soft_delete=soft_delete,
-            history=history,
-            slo_ms=slo_ms,
-            steps=steps,
-        )
+            model=model, path=path or plural(model.__name__), crud=crud, read=read, write=write, owner=owner,
+            operations=(operations,) if isinstance(operations, str) else tuple(operations), search=search,
+            exact_count_limit=exact_count_limit, soft_delete=soft_delete, history=history, slo_ms=slo_ms, steps=steps,
+        )  # fmt: skip
         self._check_path(model, line.path)
         resource = line.resource()
         if resource.records_changes:
@@ -198,62 +158,6 @@ class Registry:
         found = [missing_indexes(line.resource, is_listed="list" in line.operations) for line in lines]
         return [sentence for sentence in found if sentence is not None]
 
-    def add_routes(self, route_tree: RouteTree, dialect: sa.Dialect, recording: Mapping[str, Recording]) -> Cruds:
-        """Add every route to the tree, for one database. Return the `CRUDBase` object of each entity."""
-        for registration in self.registrations.values():
-            check_database(registration.resource.model, dialect)
-        resources = self._related(recording)
-        cruds = {
-            path: with_owned(with_links(self.registrations[path].crud, resource.link_members), resource.owned_members)(
-                resource, dialect
-            )
-            for path, resource in resources.items()
-        }
-        scopes = {crud.table.fullname: crud.scope for crud in cruds.values()}
-        connect(cruds)
-        expansions = expansions_of(cruds)
-        embedded = EmbeddedSchemas()
-        for path, resource in resources.items():
-            cruds[path].references.scopes = scopes
-            declared, operations = self.registrations[path].resource, self.registrations[path].operations
-            for route in routes_of(declared, resource, cruds[path], expansions[path], operations, embedded=embedded):
-                route.slo_ms = resource.slo_ms
-                route_tree.add(route, prefix=self.prefix, generated=True)
-        for router in self.routers:
-            for hand_written in router.routes:
-                if not isinstance(hand_written, APIRoute):
-                    raise RegistrationError("a router inside a router would be lost: give each to registry.include()")
-                for one in one_method_each(hand_written):
-                    route_tree.add(bind(one, resources), prefix=self.prefix, generated=False)
-        return {crud.resource.model: crud for crud in cruds.values()}
-
-    def _related(self, recording: Mapping[str, Recording]) -> dict[str, Resource]:
-        """Return the resources by their paths, with their relations and with what any registry records of them."""
-        relations: dict[str, dict[str, Relation]] = {path: {} for path in self.registrations}
-        declared = {
-            path: replace(
-                registration.resource,
-                relations=relations[path],
-                **recording[registration.resource.table.name]._asdict(),
-            )
-            for path, registration in self.registrations.items()
-        }
-        operations = {path: set(registration.operations) for path, registration in self.registrations.items()}
-        readable = {path for path, named in operations.items() if "list" in named}
-        writable = {path for path, named in operations.items() if named >= {"create", "update", "delete"}}
-        # Relations lead to resources, which have relations themselves.
-        for path, found in owning(relations_of(declared.values(), readable=readable), writable=writable).items():
-            relations[path].update(self._without_ruled_links(found))
-        return {path: _with_parameters(resource) for path, resource in declared.items()}
-
-    def _without_ruled_links(self, relations: Mapping[str, Relation]) -> dict[str, Relation]:
-        """Return relations without the members that would write links past the rules of a registered entity."""
-        ruled = {r.resource.table for r in self.registrations.values()}
-        return {
-            name: replace(one, member=None) if one.link is not None and one.link.table in ruled else one
-            for name, one in relations.items()
-        }
-
     def _check_path(self, model: type[SQLModel], path: str) -> None:
         if not PATH.match(path):
             raise RegistrationError(f"{model.__name__}: path={path!r} must be kebab-case, such as 'charge-points'")
@@ -268,76 +172,6 @@ class Registry:
         check_names(model, [registration.resource for registration in self.registrations.values()])
 
 
-def _with_parameters(resource: Resource) -> Resource:
-    """Return the resource with the query parameters and the members of writes that its relations add."""
-    related = {name: relation.target.parameters for name, relation in resource.relations.items()}
-    parameters = resource.parameters.with_relations(resource.names_of_expand, related)
-    members = {
-        str(one.member): LinkMember(one.target.columns[one.remote], one.target.path)
-        for one in resource.relations.values()
-        if one.member is not None
-    }
-    schemas = with_owned_members(with_link_members(resource.schemas, members), _owned(resource))
-    return replace(resource, parameters=parameters, schemas=schemas)
-
-
-def _owned(resource: Resource) -> dict[str, OwnedMember]:
-    """Return the members of writes whose elements are rows that a row owns."""
-    found = {}
-    for name in resource.owned_members:
-        one = resource.relations[name]
-        schema = resource.name + "".join(word.capitalize() for word in name.split("_"))
-        target = one.target
-        found[name] = OwnedMember(schema, target.model, target.columns, target.schemas, one.remote, target.path)
-    return found
-
-
-def build(registries: Sequence[Registry], dialect: sa.Dialect) -> BuiltRegistries:
-    """Build the routes of registries for one database.
-
-    Raises:
-        RegistrationError, ValueError: at start-up, for registries that contradict each other.
-    """
-    prefixes = [registry.prefix for registry in registries]
-    if len(set(prefixes)) < len(prefixes):
-        raise RegistrationError(
-            f"two registries have the same prefix, of {prefixes}: give each its own, or register all in one"
-        )
-    check_roles(registries)
-    check_references(table for metadata in _metadata_of(registries) for table in metadata.tables.values())
-    _reject_one_name_in_two_schemas(registries)
-    recording = _recording(registries)
-    route_tree = RouteTree()
-    cruds = {registry.prefix: registry.add_routes(route_tree, dialect, recording) for registry in registries}
-    route_tree.complete()
-    found = [crud for part in reversed(cruds.values()) for crud in part.values()]
-    entities = {crud.table.fullname: tracked(crud.resource) for crud in found if crud.resource.records_changes}
-    return BuiltRegistries(route_tree, cruds, entities)
-
-
-def _metadata_of(registries: Iterable[Registry]) -> list[sa.MetaData]:
-    lines = [line for registry in registries for line in registry.registrations.values()]
-    return list({id(line.resource.table.metadata): line.resource.table.metadata for line in lines}.values())
-
-
-def check_roles(registries: Sequence[Registry]) -> None:
-    """Reject a policy with a role that no account can have.
-
-    Raises:
-        RegistrationError: at start-up, with the name of the class or the route, and the known roles.
-    """
-    known = {*BUILT_IN_ROLES, *(name for registry in registries for name in registry.roles)}
-    for registry in registries:
-        for place, policy in registry.policies():
-            unknown = (policy.roles or frozenset()) - known
-            if unknown:
-                raise RegistrationError(
-                    f"{place}: no account can have the role {', '.join(sorted(unknown))}; "
-                    f"the roles are {', '.join(sorted(known))}. "
-                    "Declare another with include_accounts(registry, roles=(...))"
-                )
-
-
 def tags(registries: Iterable[Registry]) -> list[dict[str, str]]:
     """Return OpenAPI's tags of several registries. The first description of a tag counts."""
     found: dict[str, dict[str, str]] = {}
@@ -350,36 +184,6 @@ def tags(registries: Iterable[Registry]) -> list[dict[str, str]]:
 def tag_order(name: str) -> tuple[bool, str]:
     """Sort `auth` first, because a caller signs in first, and the others by their names."""
     return name != "auth", name
-
-
-def _reject_one_name_in_two_schemas(registries: Iterable[Registry]) -> None:
-    """Reject two tables of one name: the archive, the history and the indexes of SQLite ignore the schema."""
-    found: dict[str, Resource] = {}
-    for registry in registries:
-        for registration in registry.registrations.values():
-            resource = registration.resource
-            other = found.setdefault(resource.table.name, resource)
-            if other.table.fullname != resource.table.fullname:
-                raise RegistrationError(
-                    f"{other.name} and {resource.name} have the tables {other.table.fullname} and "
-                    f"{resource.table.fullname}, which differ in their schema alone: "
-                    f'give {resource.name} another __tablename__, such as "{resource.table.name}_too"'
-                )
-
-
-def _recording(registries: Iterable[Registry]) -> dict[str, Recording]:
-    """Return the recording of each table. Registries share its rows, so one that records is enough."""
-    found: dict[str, Recording] = {}
-    for registry in registries:
-        for registration in registry.registrations.values():
-            resource = registration.resource
-            before = found.get(resource.table.name, Recording())
-            found[resource.table.name] = Recording(
-                soft_delete=before.soft_delete or resource.soft_delete,
-                history=before.history or resource.history,
-                recorded_owner=before.recorded_owner or resource.owner,
-            )
-    return found
 
 
 def public_schema(

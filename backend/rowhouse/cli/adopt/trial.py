@@ -18,8 +18,9 @@ from rowhouse.cli.project import find_project
 from rowhouse.cli.serve import explained
 from rowhouse.core.settings import Settings
 from rowhouse.db.engine import create_engine
+from rowhouse.registration.build import build
 from rowhouse.registration.mappers import configure_mappers
-from rowhouse.registration.registry import Registry, build
+from rowhouse.registration.registry import Registry
 from rowhouse.schemas.columns import RegistrationError
 
 PLACE = re.compile(r"(\w+)(?:\.(\w+))?[: ,]")
