@@ -1,9 +1,12 @@
 """Lists, the look-up of foreign keys, batches, files and the first page."""
 
+import re
 from typing import Any
 
 import pytest
 
+from rowhouse.metrics.objectives import objectives
+from rowhouse.metrics.recorder import PLACE
 from tests.admin.browser import Browser, Page
 from tests.conftest import unique
 from tests.contract.entity_client import EntityClient, RunningApp
@@ -183,3 +186,16 @@ def test_a_history_has_pages(odd_browser: Browser, odd_app: RunningApp) -> None:
     assert "Create" in older.words
     assert "Earlier changes" not in older.reader.links
     assert odd_browser.get("/grafts/1/history").status == 404
+
+
+def test_the_first_page_has_the_health_of_the_slos(shop_browser: Browser) -> None:
+    """By the numbers of `/metrics`: an operation that is slow from now on is named."""
+    metrics = shop_browser.client.app.state.metrics  # type: ignore[attr-defined]  # the client of an application
+    shop_browser.get("/categories")
+    number, listed = next((n, one) for n, one in enumerate(metrics.operations) if one.name == "list_categories")
+    before = next(one for one in objectives(metrics) if one.operation == listed.name)
+    for _ in range(before.requests):
+        metrics.end_request({"state": {PLACE: metrics.place_of(number)}}, 200, 3600)
+    page = shop_browser.get("")
+    assert "answered 95 of 100 requests within their SLO" in page.text("slos.summary")
+    assert re.search(r"list_categories\s*200 ms\s*above 10,000 ms\s*[0-9.]+ %\s*[1-9]", page.words)

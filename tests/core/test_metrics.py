@@ -20,6 +20,7 @@ from rowhouse.core.settings import Settings
 from rowhouse.http.routing import Router
 from rowhouse.metrics import layout
 from rowhouse.metrics.exposition import OPEN_METRICS, PROMETHEUS, quoted, render
+from rowhouse.metrics.objectives import objectives
 from rowhouse.metrics.recorder import PLACE, Metrics, Operation
 from rowhouse.workers import runner
 from rowhouse.workers.runner import WorkerGroup
@@ -106,6 +107,27 @@ def test_a_histogram_has_a_bucket_at_each_objective(client: TestClient) -> None:
     assert counts[2] == of(values, "request_seconds_count", **labels) == of(values, "requests_total", **labels)
     assert None not in counts
     assert 0 < (of(values, "request_seconds_sum", **labels) or 0) < 60
+
+
+def test_objectives_are_compared_with_the_numbers_of_a_scrape() -> None:
+    """Exact at the SLO, whatever the status; the worst operation first; none without a request or an SLO."""
+    metrics = Metrics()
+    metrics.open([READ, WRITE, Operation("unused", 0.2, ()), Operation("own", 0, ())])
+    for number, seconds, status in [(1, 0.2, 200)] * 18 + [(1, 0.04, 404), (1, 0.3, 200), (2, 60, 500), (3, 1, 200)]:
+        scope = {"state": {PLACE: metrics.place_of(number if number < 3 else 4)}}
+        metrics.end_request(scope, status, seconds)
+    write, read = objectives(metrics)
+    assert (write.operation, write.requests, write.in_time, write.bound, write.is_held) == (
+        "write",
+        1,
+        0,
+        math.inf,
+        False,
+    )
+    assert (read.operation, read.requests, read.share, read.bound, read.is_held) == ("read", 20, 0.95, 0.2, True)
+    metrics.end_request({"state": {PLACE: metrics.place_of(1)}}, 200, 0.21)
+    read = objectives(metrics)[1]
+    assert (read.in_time, read.bound, read.is_held) == (19, 0.25, False)
 
 
 def test_a_request_is_in_flight_until_it_ends(client: TestClient) -> None:

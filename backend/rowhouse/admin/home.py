@@ -1,14 +1,16 @@
-"""The pages of the whole site: sign-in, sign-out, and the first page with counts and the last changes."""
+"""The pages of the whole site: sign-in, sign-out, and the first page: counts, SLOs and the last changes."""
 
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from rowhouse.admin.entity import Entity
 from rowhouse.admin.internal_api import Answer
 from rowhouse.admin.visit import ROOT, Visit
 from rowhouse.core.errors import InvalidInputError, PermissionDeniedError, TooManyAttemptsError
+from rowhouse.metrics.objectives import objectives
 
 # A table with more rows is not sorted by the time of its changes, which has no index: its newest keys stand for them.
 SORTED_ROWS = 10_000
@@ -35,14 +37,18 @@ class LastChange(NamedTuple):
 
 
 async def show_home(visit: Visit) -> Response:
-    """Show the number of rows of each entity, and the last changes."""
+    """Show the number of rows of each entity, the health of the SLOs, and the last changes."""
     counts, last = [], []
     for entity in visit.entities():
         page = (await visit.api.get(entity.api_path, query="size=1")).json()
         counts.append(Count(entity, page["total"], page.get("total_is_estimate", False)))
         last += await _last_changes(visit, entity, page["total"])
     last.sort(key=lambda change: change.at, reverse=True)
-    return visit.render("home.html", counts=counts, last=last[:LAST])
+    metrics = visit.site.metrics if visit.caller.is_admin else None
+    # As at `/metrics`, a thread that serves no requests adds the numbers of all processes.
+    found = None if metrics is None else await run_in_threadpool(objectives, metrics)
+    longest = 0 if metrics is None else metrics.bounds[-1]
+    return visit.render("home.html", counts=counts, objectives=found, longest=longest, last=last[:LAST])
 
 
 async def _last_changes(visit: Visit, entity: Entity, total: int) -> list[LastChange]:

@@ -19,6 +19,7 @@ from rowhouse.admin.session import REFRESH, Accounts, Session
 from rowhouse.admin.visit import ROOT, Visit, key_of
 from rowhouse.core.errors import NotAuthenticatedError, NotFoundError, PermissionDeniedError, RowhouseError
 from rowhouse.core.settings import Settings
+from rowhouse.metrics.recorder import Metrics
 from rowhouse.requests.paths import route_path
 from rowhouse.requests.request_limits import check_headers, limit_body
 
@@ -63,6 +64,8 @@ class Site:
         self.roles = frozenset(settings.admin_roles)
         self.secret = settings.jwt_secret.get_secret_value()
         self.accounts = Accounts(prefix)
+        # None if nothing is counted.
+        self.metrics: Metrics | None = app.state.metrics
         self._settings = settings
         paths = [getattr(route, "path", "") for route in app.routes]
         found = entities_of(app.state.registries, app.state.cruds, paths)
