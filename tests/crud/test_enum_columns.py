@@ -6,14 +6,12 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlmodel import Field
+from sqlmodel import Field, Relationship, SQLModel
 from starlette.testclient import TestClient
 
 from rowhouse.core.openapi import resolved
 from rowhouse.core.policy import ANYONE
 from rowhouse.core.settings import Settings
-from rowhouse.db.integrity import NAMING_CONVENTION
-from rowhouse.db.sql_functions import fold_with
 from rowhouse.entities.model import IntegerKey, Record
 from rowhouse.registration.registry import Registry
 from rowhouse.schemas.columns import RegistrationError
@@ -21,9 +19,9 @@ from tests.conftest import QUIET
 from tests.databases import Databases
 from tests.fast_client import QuickClient
 from tests.sample_entities.application import create_app
+from tests.sample_entities.metadata import new_metadata
 
-metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
-fold_with(metadata)
+metadata = new_metadata()
 STATES = sa.Enum("draft", "published", name="tariff_state")
 TARIFFS = "/api/v1/tariffs"
 CSV = {"Content-Type": "text/csv"}
@@ -45,6 +43,38 @@ class Tariff(WordRecord, table=True):
 
     state: str = Field(default="draft", sa_column=sa.Column(STATES, nullable=False, index=True))
     colour: Colour = Field(default=Colour.RED, index=True)
+
+
+class Task(WordRecord, table=True):
+    """Words whose declaration is not their order as text, in both ways to store them."""
+
+    rank: str = Field(sa_column=sa.Column(sa.Enum("low", "Mid", "high", name="rank"), nullable=False))
+    size: str | None = Field(default=None, sa_type=sa.Enum("small", "Big", "ample", native_enum=False))
+
+
+class Linked(SQLModel, registry=sa.orm.registry(metadata=metadata)):
+    """A base without columns."""
+
+
+class LabelOfPost(Linked, table=True):
+    """The pairs of labels and posts."""
+
+    label_colour: Colour = Field(foreign_key="label.colour", primary_key=True)
+    post_id: int = Field(foreign_key="post.id", primary_key=True)
+
+
+class Label(Linked, table=True):
+    """Its key is a member of an enum, which Python does not order."""
+
+    colour: Colour = Field(primary_key=True)
+    posts: list["Post"] = Relationship(back_populates="labels", link_model=LabelOfPost)
+
+
+class Post(Linked, table=True):
+    """A row with labels."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    labels: list[Label] = Relationship(back_populates="posts", link_model=LabelOfPost)
 
 
 class OtherRecord(IntegerKey, Record, registry=sa.orm.registry(metadata=sa.MetaData())):
@@ -74,6 +104,8 @@ def client(url: str) -> Iterator[TestClient]:
     """An application that anyone may write to."""
     registry = Registry()
     registry.register(Tariff, read=ANYONE, write=ANYONE)
+    for model in (Task, Label, Post):
+        registry.register(model, read=ANYONE, write=ANYONE, history=model is Post)
     with QuickClient(create_app(Settings(database_url=url, **QUIET), registry, metadata)) as made:
         yield made
 
@@ -123,6 +155,51 @@ def test_a_value_that_the_class_does_not_know_is_shown_as_it_is(client: TestClie
     changed = client.patch(made.headers["Location"], json={"state": "published"})
     assert (changed.status_code, changed.json()["colour"]) == (200, "mauve")
     assert client.post(TARIFFS, json={"colour": "mauve"}).status_code == 422
+
+
+@pytest.mark.parametrize(("name", "ordered"), [("rank", "Mid high low"), ("size", "Big ample small")])
+def test_words_sort_as_text(client: TestClient, name: str, ordered: str) -> None:
+    """On both databases, in cursors too."""
+    for word in ordered.split()[::-1]:
+        assert client.post("/api/v1/tasks", json={"rank": "low", name: word}).status_code == 201
+    for sign, expected in (("", ordered.split()), ("-", ordered.split()[::-1])):
+        page = client.get("/api/v1/tasks", params={"sort": f"{sign}{name}", "size": 2}).json()
+        rest = client.get("/api/v1/tasks", params={"cursor": page["next_cursor"]}).json()
+        assert [row[name] for row in page["items"] + rest["items"]] == expected
+
+
+def test_links_to_keys_of_an_enum(client: TestClient) -> None:
+    """They are written, replaced, recorded and expanded."""
+    for colour in ("red", "blue"):
+        assert client.post("/api/v1/labels", json={"colour": colour}).status_code == 201
+    (member,) = resolved(client.get("/openapi.json").json())["components"]["schemas"]["PostCreate"]["properties"]
+    made = client.post("/api/v1/posts", json={member: ["red", "blue"]})
+    assert made.status_code == 201, made.text
+    where = made.headers["Location"]
+    shown = client.get(where, params={"expand": "labels"}).json()["labels"]
+    assert [one["colour"] for one in shown] == ["blue", "red"]
+    assert client.patch(where, json={member: ["red"]}).status_code == 200
+    last = client.get(f"{where}/history").json()["items"]
+    assert ["red"] in [one["after"].get(member) for one in last]
+    assert client.get("/api/v1/posts", params={"labels__colour": "red"}).json()["total"] == 1
+    assert client.delete(where).status_code == 204
+
+
+@pytest.mark.parametrize("sort", ["colour", "-colour"])
+def test_a_cursor_continues_after_a_value_that_the_class_does_not_know(client: TestClient, url: str, sort: str) -> None:
+    """So every row of the list can be reached."""
+    for colour in ("red", "blue", "red"):
+        client.post(TARIFFS, json={"colour": colour})
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE tariffs SET colour = 'mauve' WHERE id = 1"))
+    engine.dispose()
+    seen, page = [], client.get(TARIFFS, params={"sort": sort, "size": 1}).json()
+    while page["next_cursor"]:
+        seen += page["items"]
+        page = client.get(TARIFFS, params={"cursor": page["next_cursor"]}).json()
+    shown = [row["colour"] for row in seen + page["items"]]
+    assert shown == sorted(["mauve", "blue", "red"], reverse=sort.startswith("-"))
 
 
 @pytest.mark.parametrize(("model", "holds"), [(Mixed, "Colour"), (Swapped, "texts")])

@@ -18,6 +18,7 @@ from rowhouse.crud.related import RelatedRows
 from rowhouse.db.compiled import CompiledStatement, Predicate, Row
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.history.entries import Action
+from rowhouse.query.keys import sortable
 from rowhouse.query.resource import Link, Resource
 from rowhouse.sql.chunks import chunked, pad_to_power_of_two
 from rowhouse.sql.statements import ROW_KEY, numbered
@@ -80,7 +81,7 @@ class LinkSet:
         old = {(near, far) for near, found in before.items() for far in found}
         new = {(near, far) for near, found in after.items() for far in found}
         for build, pairs in ((self._delete, old - new), (self._insert, new - old)):
-            for _start, chunk in chunked(sorted(pairs), columns=2):
+            for _start, chunk in chunked(sorted(pairs, key=_order), columns=2):
                 bound: Row = {}
                 for position, (near, far) in enumerate(chunk):
                     bound |= {numbered(NEAR, position): near, numbered(FAR, position): far}
@@ -252,7 +253,8 @@ class LinkedVerbs(CRUDBase[Any]):
             before = {key: found & seen for key, found in before.items()}
             link.replace(unit, before, after)
             for key in after:
-                changed[key][0][member], changed[key][1][member] = sorted(before[key]), sorted(after[key])
+                for state, linked in zip(changed[key], (before[key], after[key]), strict=True):
+                    state[member] = sorted(linked, key=sortable)
         moved = [(row, changed[key]) for row, key in zip(rows, keys, strict=True) if changed[key][0] != changed[key][1]]
         if self.recorder.history is not None and moved:
             states = [(row, row) for row, _ in moved]
@@ -263,6 +265,10 @@ class LinkedVerbs(CRUDBase[Any]):
         for link in self.links.values():
             before = link.read(unit, keys)
             link.replace(unit, before, {})
+
+
+def _order(pair: tuple[Any, Any]) -> tuple[Any, ...]:
+    return tuple(map(sortable, pair))
 
 
 def with_links(crud: type[CRUDBase[Any]], members: Mapping[str, str]) -> type[CRUDBase[Any]]:

@@ -19,6 +19,7 @@ from rowhouse.crud.batch_errors import BatchErrors, element_error
 from rowhouse.db.compiled import EVERYTHING, CompiledStatement, Row
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.no_overlap import NoOverlap, rules_of
+from rowhouse.query.keys import sortable
 from rowhouse.schemas.columns import RegistrationError
 from rowhouse.sql.chunks import pad_to_power_of_two
 from rowhouse.sql.statements import CACHED_SHAPES, PAGE_LIMIT, RELATED, Statements, numbered, values_table
@@ -136,7 +137,7 @@ class OverlapGuard:
 
     def lock(self, unit: UnitOfWork, resources: Iterable[Any]) -> None:
         """Lock resources until the transaction ends, in the order of their keys so that two writers never deadlock."""
-        if ordered := sorted(resources):
+        if ordered := sorted(resources, key=sortable):
             given = pad_to_power_of_two(ordered)
             bound = {numbered(RESOURCE, position): resource for position, resource in enumerate(given)}
             unit.run(self._lock_statement(len(given)), bound)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import sqlalchemy as sa
-from pydantic_core import to_jsonable_python
+from pydantic_core import to_json, to_jsonable_python
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -165,8 +165,14 @@ def create_engine(settings: Settings, *, serves: bool = False) -> sa.Engine:
 
 
 def json_text(document: Any) -> str:
-    """Return a document as JSON text. Values of Python that JSON lacks are written as pydantic writes them."""
-    return json.dumps(document, default=to_jsonable_python)
+    """Return a document as JSON text. Values of Python that JSON lacks are written as pydantic writes them.
+
+    NaN and Infinity are null, as in a response.
+    """
+    try:
+        return json.dumps(document, default=to_jsonable_python, allow_nan=False)
+    except ValueError:
+        return to_json(document, inf_nan_mode="null").decode()
 
 
 def driver_of(connection: sa.Connection) -> Any:

@@ -72,6 +72,23 @@ def _may_hold_by_trigrams(element: MayHold, compiler: SQLCompiler, **options: An
     return f"rowhouse_trigrams({folded}) @> rowhouse_trigrams({FOLD}({text}))"
 
 
+class SortedText(FunctionElement[str]):
+    """A column of words, as text that sorts by code point. PostgreSQL sorts a native enum by its declaration."""
+
+    inherit_cache = True
+    type = sa.String()
+
+
+@compiles(SortedText)
+def _as_it_is(element: SortedText, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(element.clauses, **options)
+
+
+@compiles(SortedText, "postgresql")
+def _as_text(element: SortedText, compiler: SQLCompiler, **options: Any) -> str:
+    return f'CAST({compiler.process(element.clauses, **options)} AS TEXT) COLLATE "C"'
+
+
 def portable_text(length: int | None) -> sa.types.TypeEngine[Any]:
     """Return a type of text that PostgreSQL orders by code point, as SQLite does."""
     return in_code_point_order(sa.String(length))

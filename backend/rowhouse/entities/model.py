@@ -135,6 +135,10 @@ class InstantWithoutZone(sa.types.TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC)
 
 
+TEMPORAL = (sa.Date, sa.DateTime, UTCDateTime, InstantWithoutZone, sa.Time, sa.Interval)
+"""The types of columns whose stored values may be out of the range of Python's."""
+
+
 class BlankPadded(sa.types.UserDefinedType[str]):
     """PostgreSQL's `bpchar`: `char(n)` without a length, whose blanks at the end do not count."""
 

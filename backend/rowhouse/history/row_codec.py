@@ -7,6 +7,8 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from rowhouse.db.compiled import Row
+from rowhouse.db.out_of_range import out_of_range
+from rowhouse.entities.model import TEMPORAL
 from rowhouse.schemas.columns import Column
 
 
@@ -22,12 +24,13 @@ class RowCodec:
 
     def __init__(self, columns: Mapping[str, Column]) -> None:
         self._adapters = {name: TypeAdapter(column.archive_annotation) for name, column in columns.items()}
+        self._temporal = {n for n, c in columns.items() if isinstance(c.column.type, TEMPORAL)}
         # pydantic knows how to write all other values.
         self._writers = {n: self._adapters[n].serializer for n, column in columns.items() if column.type.archive}
 
     def write(self, row: Row) -> str:
         """Return the row as JSON text: bytes as base64, decimals with every digit."""
-        written = {name: writer.to_python(row[name], mode="json") for name, writer in self._writers.items()}
+        written = {n: writer.to_python(row[n], mode="json", warnings=False) for n, writer in self._writers.items()}
         return to_json({**row, **written}, bytes_mode="base64", inf_nan_mode="strings").decode()
 
     def read(self, content: Mapping[str, Any]) -> DecodedRow:
@@ -42,5 +45,9 @@ class RowCodec:
                 try:
                     row[name] = None if value is None else self._adapters[name].validate_python(value)
                 except ValidationError:
-                    unfit.append(name)
+                    stored = out_of_range(value) if name in self._temporal else None
+                    if stored is None:
+                        unfit.append(name)
+                    else:
+                        row[name] = stored
         return DecodedRow(row, unfit)

@@ -4,6 +4,7 @@ A cursor is a JWT that the server signs (PyJWT). It contains the filters and the
 row. Lists may be sorted by nullable columns: nulls come last ascending and first descending.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,9 +18,13 @@ from pydantic_core import to_jsonable_python
 from rowhouse.core.errors import InvalidInputError, NotAuthenticatedError
 from rowhouse.core.security import sign, verify
 from rowhouse.db.compiled import Row
+from rowhouse.db.out_of_range import out_of_range
+from rowhouse.entities.model import TEMPORAL, EnumText
 from rowhouse.schemas.columns import Column
 
 KIND = "cursor"
+# A stored decimal of any length, as Python writes it.
+EXACT = re.compile(r"-?\d+(\.\d+)?(E[-+]?\d+)?|NaN|-?Infinity")
 BIND = "_after_{}"
 
 
@@ -34,6 +39,11 @@ class SortKey:
     def adapter(self) -> TypeAdapter[Any]:
         """Validates a value from a cursor. It is cached because building it takes longer than reading a page."""
         return TypeAdapter(self.column.filter_annotation)
+
+    @cached_property
+    def stored_adapter(self) -> TypeAdapter[Any]:
+        """Validates any value that the column returns."""
+        return TypeAdapter(self.column.archive_annotation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +103,35 @@ def position(keys: Sequence[SortKey], values: Sequence[Any]) -> Row:
     bound = {}
     for number, (key, value) in enumerate(zip(keys, values, strict=True)):
         if value is not None:
-            try:
-                bound[BIND.format(number)] = key.adapter.validate_python(value)
-            except ValidationError as error:
-                raise invalid_cursor() from error
+            bound[BIND.format(number)] = _value_of(key, value)
     return bound
+
+
+def _value_of(key: SortKey, value: Any) -> Any:
+    """Return the sort value of a column. What its database returned is exact, also where no client may write it."""
+    kind = key.column.column.type
+    if isinstance(value, str) and isinstance(kind, sa.Numeric) and EXACT.fullmatch(value):
+        return Decimal(value)
+    try:
+        return key.adapter.validate_python(value)
+    except ValidationError as error:
+        found = _stored(key, value)
+        if found is None:
+            raise invalid_cursor() from error
+        return found
+
+
+def _stored(key: SortKey, value: Any) -> Any:
+    """Return a date, time, duration or word that other programs may store, None for other values."""
+    kind = key.column.column.type
+    if isinstance(kind, sa.Enum | EnumText) and isinstance(value, str):
+        return value
+    if not isinstance(kind, TEMPORAL):
+        return None
+    try:
+        return key.stored_adapter.validate_python(value)
+    except ValidationError:
+        return out_of_range(value)
 
 
 def after(keys: Sequence[SortKey], nulls: Sequence[bool]) -> sa.ColumnElement[bool]:
@@ -109,7 +143,7 @@ def after(keys: Sequence[SortKey], nulls: Sequence[bool]) -> sa.ColumnElement[bo
     """
     one_way = len({key.descending for key in keys}) == 1
     if one_way and not any(key.column.nullable for key in keys):
-        row = sa.tuple_(*(key.column.expression for key in keys))
+        row = sa.tuple_(*(key.column.sorted for key in keys))
         bound = sa.tuple_(*(_bind(number, key) for number, key in enumerate(keys)))
         return row < bound if keys[0].descending else row > bound
     condition: sa.ColumnElement[bool] = sa.false()
@@ -120,12 +154,12 @@ def after(keys: Sequence[SortKey], nulls: Sequence[bool]) -> sa.ColumnElement[bo
 
 
 def _bind(number: int, key: SortKey) -> sa.BindParameter[Any]:
-    return sa.bindparam(BIND.format(number), type_=key.column.column.type)
+    return sa.bindparam(BIND.format(number), type_=key.column.sorted_type)
 
 
 def _beyond(key: SortKey, number: int, *, is_null: bool) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
     """Return two conditions: the value of a row comes after the bound value, and it is equal to it."""
-    column = key.column.expression
+    column = key.column.sorted
     if is_null:
         return (column.is_not(None) if key.descending else sa.false()), column.is_(None)
     bound = _bind(number, key)
@@ -136,7 +170,7 @@ def _beyond(key: SortKey, number: int, *, is_null: bool) -> tuple[sa.ColumnEleme
 
 def _range(key: SortKey, *, is_null: bool) -> sa.ColumnElement[bool]:
     """Return a condition that all rows after the bound one meet, and that an index on the first column supports."""
-    column = key.column.expression
+    column = key.column.sorted
     if is_null:
         return sa.true() if key.descending else column.is_(None)
     bound = _bind(0, key)

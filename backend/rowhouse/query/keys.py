@@ -90,7 +90,7 @@ class Key:
         return PART_SEPARATOR.join(quoted(self.text(key)) for key in keys)
 
     def _texts_of_enums(self, key: Any) -> tuple[Any, ...]:
-        return tuple(str(part.value) if isinstance(part, Enum) else part for part in self.parts(key))
+        return tuple(map(sortable, self.parts(key)))
 
     def _text_of_parts(self, key: Any) -> str:
         return PART_SEPARATOR.join(quoted(written(part)) for part in key)
@@ -100,6 +100,11 @@ class Key:
         if len(parts) != len(self.names):
             raise PydanticCustomError("key_parts", f"write {self.label}: {len(self.names)} values, separated by commas")
         return parts
+
+
+def sortable(value: Any) -> Any:
+    """Return what sorts a value of a key: members of an enum have no order, so their texts."""
+    return str(value.value) if isinstance(value, Enum) else value
 
 
 def written(value: Any) -> str:

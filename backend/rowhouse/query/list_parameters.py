@@ -321,7 +321,7 @@ def _window(values: Mapping[str, Any], names: Collection[str]) -> tuple[int, int
 
 
 def _ordered(key: SortKey) -> Any:
-    column = key.column.expression
+    column = key.column.sorted
     order = column.desc() if key.descending else column.asc()
     if not key.column.nullable:
         return order

@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from sqlmodel import SQLModel, UTCDateTime
 
 from rowhouse.db.integrity import MEMBERS
+from rowhouse.db.sql_functions import SortedText
 from rowhouse.entities.model import Mark, is_adopted
 from rowhouse.schemas.defaults import is_filled, is_generated
 from rowhouse.schemas.field_types import FieldType, Filtering, field_type, known_type, stored_annotation
@@ -48,6 +49,21 @@ class Column:
     def expression(self) -> sa.ColumnElement[Any]:
         """The SQL expression that every statement reads."""
         return self.column if self.computed is None else self.computed
+
+    @property
+    def sorts_as_words(self) -> bool:
+        """Whether it is an `sa.Enum` without a class. Its words sort as text, and in an adopted table as declared."""
+        return isinstance(self.column.type, sa.Enum) and not is_adopted(self.column.table)
+
+    @property
+    def sorted(self) -> sa.ColumnElement[Any]:
+        """The SQL expression that lists sort by."""
+        return SortedText(self.expression) if self.sorts_as_words else self.expression
+
+    @property
+    def sorted_type(self) -> sa.types.TypeEngine[Any]:
+        """The type of the values of `sorted`."""
+        return sa.String() if self.sorts_as_words else self.column.type
 
     @property
     def nullable(self) -> bool:

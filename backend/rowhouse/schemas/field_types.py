@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from uuid import UUID
 
 import sqlalchemy as sa
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, EmailStr
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, EmailStr, Field
 from sqlmodel import UTCDateTime
 
 from rowhouse.entities.model import EnumText, InstantWithoutZone, PaddedText
@@ -265,10 +265,14 @@ def stored_annotation(stored: sa.types.TypeEngine[Any]) -> Any:
         return datetime
     if isinstance(stored, EnumText):
         return stored.enum_class
+    if isinstance(stored, PaddedText):
+        return str
     kind: Any = stored.python_type
     if kind is object:
         raise ValueError(
             f"the values of {type(stored).__name__} cannot be stored as JSON and read again; register the entity "
             "without soft_delete and history, or give the column a type of SQLAlchemy's own"
         )
+    if kind is Decimal:  # others may store NaN
+        return Annotated[Decimal, Field(allow_inf_nan=True)]
     return Base64 if kind is bytes else kind

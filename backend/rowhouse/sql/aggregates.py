@@ -4,6 +4,7 @@ The database adds; the division of an average, its rounding and the order of the
 decimals nor integers beyond 64 bits, so it adds decimals as integers, in two halves that cannot overflow.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal
@@ -16,7 +17,9 @@ from sqlmodel import UTCDateTime
 
 from rowhouse.core.errors import InvalidInputError
 from rowhouse.db.compiled import CompiledStatement, Predicate, Row
+from rowhouse.db.out_of_range import OutOfRange
 from rowhouse.db.unit_of_work import UnitOfWork
+from rowhouse.entities.model import is_adopted
 from rowhouse.query.aggregate_parameters import COUNT, MAX_GROUPS, AggregateQuery, Group
 from rowhouse.query.list_query import QueryShape
 from rowhouse.query.resource import Resource
@@ -97,7 +100,14 @@ class Aggregates:
         if isinstance(kind, UTCDateTime) or getattr(kind, "timezone", False):
             expression = sa.func.timezone(sa.literal_column("'UTC'"), expression)
         moment = sa.cast(expression, sa.DateTime())
-        return sa.func.to_char(moment, sa.literal_column(f"'{'YYYY-MM-DD'[:length]}'"), type_=sa.String())
+        beginning = sa.func.to_char(moment, sa.literal_column(f"'{'YYYY-MM-DD'[:length]}'"), type_=sa.String())
+        return self._of_any_year(moment, beginning, group.unit) if is_adopted(self._resource.table) else beginning
+
+    def _of_any_year(self, moment: Any, beginning: Any, unit: str) -> sa.ColumnElement[Any]:
+        """Return the beginning of an instant, and that of another program's years and infinity as PostgreSQL does."""
+        first: Any = sa.func.date_trunc(sa.literal_column(f"'{unit}'"), moment)
+        is_usual = sa.extract("year", moment).between(sa.literal_column("1"), sa.literal_column("9999"))
+        return sa.case((is_usual, beginning), else_=sa.cast(sa.cast(first, sa.Date()), sa.String()))
 
     def _parts(self, function: str, column: Column) -> Iterator[sa.ColumnElement[Any]]:
         """Yield the columns from which `_value` computes a function: an average has the sum and the number."""
@@ -139,7 +149,7 @@ class Aggregates:
             return parts[0]
         number = parts.pop() if function == "avg" else None
         scale = scale_of(column)
-        if scale is None:
+        if scale is None or not Decimal(parts[0]).is_finite():
             return _rounded(float(parts[0]) / (number or 1), column.name, function)
         total = Decimal(parts[0])
         if self._dialect.name == "sqlite":
@@ -150,8 +160,13 @@ class Aggregates:
         return total if scale or not isinstance(column.column.type, sa.Integer) else int(total)
 
 
-def _rounded(value: float, column: str, function: str) -> float:
-    """Return a number of twelve digits: the sum of floating-point numbers depends on their order in the others."""
+def _rounded(value: float, column: str, function: str) -> float | None:
+    """Return a number of twelve digits: the sum of floating-point numbers depends on their order in the others.
+
+    NaN, which others may have stored, is null, as in a row.
+    """
+    if math.isnan(value):
+        return None
     if value in (float("inf"), float("-inf")):
         message = "the sum is beyond the largest number; filter the rows"
         raise InvalidInputError.at("query", function, message=f"{column}: {message}", kind="too_large")
@@ -173,10 +188,12 @@ def _sorted(rows: Sequence[AggregateRow], name: str, *, descending: bool) -> lis
         found = row.count if name == COUNT else row.groups.get(name, row.values.get(name))
         return found.value if isinstance(found, Enum) else found
 
-    def order(row: AggregateRow) -> tuple[bool, Any]:
-        """A stored text that is no member of an enum of numbers comes after the members."""
+    def order(row: AggregateRow) -> tuple[bool, bool, Any]:
+        """A stored text that is no member of an enum of numbers comes after the members, and NaN after all numbers."""
         found = value(row)
-        return isinstance(found, str), found
+        if found != found:  # noqa: PLR0124  NaN
+            return False, True, 0
+        return isinstance(found, str) and not isinstance(found, OutOfRange), False, found
 
     full = sorted((row for row in rows if value(row) is not None), key=order, reverse=descending)
     empty = [row for row in rows if value(row) is None]

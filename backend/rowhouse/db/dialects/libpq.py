@@ -109,6 +109,7 @@ class PostgresqlDriver:
     ) -> None:
         self._pgconn = libpq_of(connection)
         self._transformer = new_transformer(connection)
+        self._connection = connection
         self._preparing = preparing or StatementPreparation()
         self.is_pooled = is_pooled
         self._settings = [local] if local else []
@@ -209,7 +210,12 @@ class PostgresqlDriver:
                     return self.execute(text, values, prepare=False, binary=binary)
             raise error
         self._transformer.set_pgresult(result)
-        return Result(result, self._transformer.load_rows(0, result.ntuples, tuple))
+        try:
+            return Result(result, self._transformer.load_rows(0, result.ntuples, tuple))
+        except psycopg.DataError:  # a date that Python cannot hold
+            transformer = new_transformer(self._connection, reads_all=True)
+            transformer.set_pgresult(result)
+            return Result(result, transformer.load_rows(0, result.ntuples, tuple))
 
     def _run(self, text: str, name: bytes | None, parameters: Any, form: int) -> pq.abc.PGresult:
         """Run a statement, after beginning its transaction where one is due."""

@@ -5,6 +5,8 @@ intends a `Transformer` for one query. Here one lives as long as its connection;
 not depend on the session (`_NoSession`).
 """
 
+import re
+import struct
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +14,22 @@ import psycopg
 from psycopg import abc, pq
 from psycopg.adapt import AdaptersMap, Dumper, Loader, Transformer
 from psycopg.errors import error_from_result
+
+from rowhouse.db.out_of_range import (
+    END_OF_DAY,
+    INFINITY,
+    OutOfRange,
+    day_text,
+    duration_text,
+    instant_text,
+)
+
+INTERVAL = struct.Struct("!qii")
+INTERVAL_TEXT = re.compile(
+    rb"(?:([-+]?\d+) years? ?)?(?:([-+]?\d+) mons? ?)?(?:([-+]?\d+) days? ?)?"
+    rb"(?:([-+]?)(\d+):(\d\d):(\d\d)(?:\.(\d{1,6}))?)?"
+)
+DAYS_OF_A_MONTH = 30  # PostgreSQL compares intervals so
 
 
 class _TextOfUnknownType(Loader):
@@ -34,22 +52,101 @@ class _SignedInterval(Dumper):
         return b"%+d day %+d second %+d microsecond" % (obj.days, obj.seconds, obj.microseconds)
 
 
+class _Interval(Loader):
+    """An interval in binary. A month has 30 days, as where PostgreSQL compares it, so that cursors meet the order."""
+
+    format = pq.Format.BINARY
+
+    def load(self, data: Any) -> timedelta | OutOfRange:
+        """Return the duration."""
+        microseconds, days, months = INTERVAL.unpack(data)
+        if months == days == 2**31 - 1:
+            return OutOfRange(INFINITY)
+        if months == days == -(2**31):
+            return OutOfRange(f"-{INFINITY}")
+        return _duration(months, days, microseconds)
+
+
+class _IntervalText(Loader):
+    """The same in text, in the style `postgres`."""
+
+    def load(self, data: Any) -> timedelta | OutOfRange:
+        """Return the duration."""
+        found = INTERVAL_TEXT.fullmatch(bytes(data))
+        if found is None:
+            return OutOfRange(bytes(data).decode())
+        years, months, days, sign, *clock, fraction = (part or b"0" for part in found.groups())
+        hours, minutes, seconds = map(int, clock)
+        microseconds = ((hours * 60 + minutes) * 60 + seconds) * 1_000_000 + int(fraction.ljust(6, b"0"))
+        return _duration(int(years) * 12 + int(months), int(days), -microseconds if sign == b"-" else microseconds)
+
+
+def _duration(months: int, days: int, microseconds: int) -> timedelta | OutOfRange:
+    try:
+        return timedelta(days=days + months * DAYS_OF_A_MONTH, microseconds=microseconds)
+    except OverflowError:
+        return OutOfRange(duration_text(months, days, microseconds))
+
+
+class _OutOfRange(Loader):
+    """A value in text, which may be out of the range of Python's type. `_kind` is the name of the type."""
+
+    _kind: str
+
+    def __init__(self, oid: int, context: abc.AdaptContext | None = None) -> None:
+        super().__init__(oid, context)
+        self._load: Any = psycopg.adapters.get_loader(oid, self.format)(oid, context).load  # type: ignore[misc]  # it has one
+
+    def load(self, data: Any) -> Any:
+        """Return the value, or its text."""
+        try:
+            return self._load(data)
+        except psycopg.DataError:
+            return OutOfRange(self._text(bytes(data)))
+
+    def _text(self, data: bytes) -> str:
+        return data.decode()
+
+
+class _OutOfRangeBinary(_OutOfRange):
+    """The same in binary: a number of days or microseconds."""
+
+    format = pq.Format.BINARY
+
+    def _text(self, data: bytes) -> str:
+        number, most = int.from_bytes(data, signed=True), 2 ** (8 * len(data) - 1)
+        if number in (most - 1, -most):
+            return INFINITY if number > 0 else f"-{INFINITY}"
+        if self._kind == "date":
+            return day_text(number)
+        if self._kind == "time":
+            return END_OF_DAY
+        return instant_text(number, "+00" if self._kind == "timestamptz" else "")
+
+
 class _NoSession:
     """A context for psycopg's adapters that ignores the session: instants are in UTC, dates in ISO 8601."""
 
     def __init__(self, adapters: AdaptersMap) -> None:
         self.adapters = AdaptersMap(adapters)
         self.adapters.register_loader(0, _TextOfUnknownType)
+        self.adapters.register_loader("interval", _Interval)
+        self.adapters.register_loader("interval", _IntervalText)
         self.adapters.register_dumper(timedelta, _SignedInterval)
         self.connection = None
 
 
-def new_transformer(connection: psycopg.Connection[Any]) -> abc.Transformer:
+def new_transformer(connection: psycopg.Connection[Any], *, reads_all: bool = False) -> abc.Transformer:
     """Return the object that converts parameters and rows of a connection, without regard to the session's settings.
 
     `PostgresqlDriver` calls `dump_sequence(values, formats)`, `set_pgresult(result)` and `load_rows(0, count, tuple)`.
+    With `reads_all` it also reads what Python's dates and times cannot hold, in Python and so more slowly.
     """
-    return Transformer(_NoSession(connection.adapters))
+    context = _NoSession(connection.adapters)
+    for kind in ("date", "time", "timestamp", "timestamptz") if reads_all else ():
+        for base in (_OutOfRange, _OutOfRangeBinary):
+            context.adapters.register_loader(kind, type(base.__name__, (base,), {"_kind": kind}))
+    return Transformer(context)
 
 
 def libpq_of(connection: psycopg.Connection[Any]) -> pq.abc.PGconn:

@@ -28,7 +28,7 @@ ENDS = {
 }  # fmt: skip
 # The names of two columns of which the first is less.
 Pairs = tuple[tuple[str, str], ...]
-ORDERED = (sa.Integer, sa.Numeric, sa.DateTime, UTCDateTime, sa.Date, sa.Time)
+ORDERED = (sa.Integer, sa.Numeric, sa.Float, sa.DateTime, UTCDateTime, sa.Date, sa.Time)
 
 
 class Reference(NamedTuple):
