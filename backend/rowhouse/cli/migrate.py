@@ -38,7 +38,7 @@ from rowhouse.cli.lint_migrations import excuse_missing
 from rowhouse.cli.project import find_project, require_own_module
 from rowhouse.cli.serve import StartError, explained
 from rowhouse.core.settings import Environment, Settings
-from rowhouse.db.engine import create_engine
+from rowhouse.db.engine import create_engine, disposing
 from rowhouse.migrations.defaults import UnfillableError
 from rowhouse.migrations.renames import Decisions, UndecidedError, ask, parse
 from rowhouse.migrations.sqlite.checks import UnsafeMigrationError
@@ -78,12 +78,8 @@ class Migrator:
 @contextmanager
 def connected(settings: Settings) -> Iterator[sa.Connection]:
     """Open a connection like the application's. It is closed with the block."""
-    engine = create_engine(settings)
-    try:
-        with engine.connect() as connection:
-            yield connection
-    finally:
-        engine.dispose()
+    with disposing(create_engine(settings)) as engine, engine.connect() as connection:
+        yield connection
 
 
 def differences(migrator: Migrator, decisions: Decisions) -> Plan:

@@ -4,9 +4,9 @@ An entity with such members gets `LinkedVerbs` in front of its own class, so tha
 they are. A hook sees the row without these members.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -26,6 +26,8 @@ from rowhouse.sql.statements import ROW_KEY, numbered
 NEAR, FAR = "near", "far"
 Given = Mapping[str, Sequence[Any]]
 Pairs = dict[Any, set[Any]]
+T = TypeVar("T")
+R = TypeVar("R", bound=Sequence[Row])
 
 
 class LinkSet:
@@ -171,12 +173,7 @@ class LinkedVerbs(CRUDBase[Any]):
         own, given = [one for one, _ in split], [links for _, links in split]
         if not any(any(links.values()) for links in given):
             return super().create_many(unit, own)
-        unit.begin()
-        errors = BatchErrors()
-        with errors:
-            self._check_many(unit, given)
-        rows = super().create_many(unit, errors.before(own))
-        errors.raise_if_any()
+        rows = self._write_checked(unit, own, given, super().create_many)
         self._link(unit, rows, given, is_new=True)
         return rows
 
@@ -187,12 +184,7 @@ class LinkedVerbs(CRUDBase[Any]):
         given = [links for _, links in split]
         if not any(given):
             return super().update_many(unit, own)
-        unit.begin()
-        errors = BatchErrors()
-        with errors:
-            self._check_many(unit, given)
-        rows = super().update_many(unit, errors.before(own))
-        errors.raise_if_any()
+        rows = self._write_checked(unit, own, given, super().update_many)
         self._link(unit, rows, given, is_new=False)
         return rows
 
@@ -209,6 +201,18 @@ class LinkedVerbs(CRUDBase[Any]):
         self._require_all(unit, distinct, self._lock_rows(unit, distinct))
         self._unlink(unit, distinct)
         super().delete_many(unit, keys)
+
+    def _write_checked(
+        self, unit: UnitOfWork, own: Sequence[T], given: Sequence[Given], write: Callable[[UnitOfWork, Sequence[T]], R]
+    ) -> R:
+        """Check the links of a batch, and write its rows. Raise the error of the first faulty element of both."""
+        unit.begin()
+        errors = BatchErrors()
+        with errors:
+            self._check_many(unit, given)
+        rows = write(unit, errors.before(own))
+        errors.raise_if_any()
+        return rows
 
     def _split(self, values: Mapping[str, Any]) -> tuple[Row, Given]:
         own = {name: value for name, value in values.items() if name not in self.links}

@@ -7,7 +7,8 @@ ends it (`driver_of`). Commits nothing.
 import json
 import re
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -162,6 +163,20 @@ def create_engine(settings: Settings, *, serves: bool = False) -> sa.Engine:
         event.listen(engine, "connect", lambda *_connection: write_standard_literals(engine.dialect))
     event.listen(engine, "begin", _begin)
     return engine
+
+
+@contextmanager
+def disposing(engine: sa.Engine) -> Iterator[sa.Engine]:
+    """Close every connection of an engine at the end of the block.
+
+    Example:
+        with disposing(create_engine(settings)) as engine, engine.connect() as connection:
+            connection.execute(statement)
+    """
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 def json_text(document: Any) -> str:

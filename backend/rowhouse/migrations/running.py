@@ -10,7 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 
 from rowhouse.core.settings import Settings
-from rowhouse.db.engine import create_engine
+from rowhouse.db.engine import create_engine, disposing
 
 # Long enough for another migrator that makes an index of a large table.
 WAIT_SECONDS = 600
@@ -34,12 +34,8 @@ def migrating(settings: Settings) -> Iterator[sa.Connection]:
     if settings.database_url.startswith("sqlite"):
         # Each migrator's transaction begins with the write lock, before it reads which migrations were applied.
         settings = settings.model_copy(update={"lock_seconds": WAIT_SECONDS})
-    engine = create_engine(settings)
-    try:
-        with _alone(engine), engine.connect() as connection:
-            yield connection
-    finally:
-        engine.dispose()
+    with disposing(create_engine(settings)) as engine, _alone(engine), engine.connect() as connection:
+        yield connection
 
 
 @contextmanager

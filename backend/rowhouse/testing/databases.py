@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
 from rowhouse.core.settings import Settings
-from rowhouse.db.engine import create_engine
+from rowhouse.db.engine import create_engine, disposing
 
 _instances = itertools.count(1)
 BACKENDS = ("sqlite", "postgresql")
@@ -195,11 +195,9 @@ class Databases:
         return f"{self._prefix}{next(self._numbers)}"
 
     def _run(self, url: str, prepare: Prepare) -> None:
-        engine = create_engine(Settings(database_url=url))
-        with engine.connect() as connection:
+        with disposing(create_engine(Settings(database_url=url))) as engine, engine.connect() as connection:
             prepare(connection)
             connection.commit()
-        engine.dispose()
 
     def close(self) -> None:
         """Stop the cluster if it was started."""

@@ -18,7 +18,7 @@ from rowhouse.cli.adopt.sqlite_values import fitting
 from rowhouse.cli.adopt.stored import Columns, Read, Reference, StoredColumn, StoredTable
 from rowhouse.cli.errors import CommandError
 from rowhouse.core.settings import Settings
-from rowhouse.db.engine import create_engine, url_of
+from rowhouse.db.engine import create_engine, disposing, url_of
 from rowhouse.migrations.engine_tables import ENGINE_TABLES
 
 ALEMBIC = "alembic_version"
@@ -85,11 +85,8 @@ def _connected(database_url: str) -> Iterator[sa.Connection]:
         engine = sa.create_engine(url.set(database=f"file:{file.absolute()}", query=query))
     else:
         engine = create_engine(settings)
-    try:
-        with engine.connect() as connection:
-            yield connection
-    finally:
-        engine.dispose()
+    with disposing(engine), engine.connect() as connection:
+        yield connection
 
 
 class Unknown(sa.types.UserDefinedType[Any]):

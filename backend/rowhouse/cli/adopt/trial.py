@@ -17,7 +17,7 @@ from typing import Any
 from rowhouse.cli.project import find_project
 from rowhouse.cli.serve import explained
 from rowhouse.core.settings import Settings
-from rowhouse.db.engine import create_engine
+from rowhouse.db.engine import create_engine, disposing
 from rowhouse.registration.build import build
 from rowhouse.registration.mappers import configure_mappers
 from rowhouse.registration.registry import Registry
@@ -63,16 +63,14 @@ def _register(api: ModuleType, model: Any, words: str) -> None:
 
 def _built(registry: Registry, url: str, classes: dict[str, str]) -> dict[str, str]:
     """Return the class that the whole registry refuses. An empty name stands for the registry itself."""
-    engine = create_engine(Settings(database_url=url))
-    try:
-        configure_mappers([registry])
-        build([registry], engine.dialect)
-    except Exception as error:  # noqa: BLE001  as above
-        said = _sentence(error)
-        names = [name for name in re.findall(r"\w+", said) if name in classes]
-        return {names[-1] if " and " in said.partition(" have ")[0] and names else (names or [""])[0]: said}
-    finally:
-        engine.dispose()
+    with disposing(create_engine(Settings(database_url=url))) as engine:
+        try:
+            configure_mappers([registry])
+            build([registry], engine.dialect)
+        except Exception as error:  # noqa: BLE001  as above
+            said = _sentence(error)
+            names = [name for name in re.findall(r"\w+", said) if name in classes]
+            return {names[-1] if " and " in said.partition(" have ")[0] and names else (names or [""])[0]: said}
     return {}
 
 
