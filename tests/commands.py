@@ -78,7 +78,7 @@ PYTHON = "tests/world/test_clients.py::test_the_python_client_of_the_guide"
 
 PRODUCTION = "tests/world/test_operating.py::test_production_starts_in_two_steps_and_is_restored"
 
-TUTORIAL = "tests/world/test_new_project.py::test_the_tutorial_goes_as_it_is_told"
+TUTORIAL = "tests/world/test_new_project.py::test_the_tutorial_works_as_written"
 UPGRADE = "tests/world/test_new_project.py::test_it_is_upgraded"
 
 DAY = "tests/app/test_migrations_page.py::test_the_developers_day"
@@ -249,7 +249,7 @@ BY_A_TEST_OF_ITS_OWN = {
     ".venv/bin/rowhouse routes": TUTORIAL,
     ".venv/bin/rowhouse load --quick": "tests/world/test_new_project.py::test_its_load_run_calls_every_operation",
     "rowhouse load": "tests/world/test_new_project.py::test_its_load_run_calls_every_operation",
-    "guide.md: API=http://127.0.0.1:8000/api/v1": "tests/app/test_guide.py::test_the_walk_goes_as_it_is_told",
+    "guide.md: API=http://127.0.0.1:8000/api/v1": "tests/app/test_guide.py::test_the_walk_works_as_written",
 }
 
 # Run as they stand by .ci/run.

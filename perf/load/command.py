@@ -37,7 +37,7 @@ from rowhouse import Settings, __version__
 from rowhouse.load import load_profile
 from rowhouse.load.operations import UncallableOperationError
 from rowhouse.load.runs.plan import HITS, seconds_needed
-from rowhouse.load.runs.report import conclusion, faults, table
+from rowhouse.load.runs.report import conclusion, failures, table
 from rowhouse.load.runs.results import called, passes
 from rowhouse.load.runs.run import GeneratorError, NotReadyError
 
@@ -155,7 +155,7 @@ def conclude(run: Run) -> int:
     )
     for name, said in run.get("differences", {}).items():
         print(f"DIFFERENT {name}: {said}")
-    print(*faults(run["endpoints"]), conclusion(run["endpoints"]), sep="\n")
+    print(*failures(run["endpoints"]), conclusion(run["endpoints"]), sep="\n")
     return 0 if run["passed"] else 1
 
 

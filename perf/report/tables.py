@@ -153,7 +153,7 @@ def difference_table(run: Document) -> Table:
         title="Where the server says something else",
         head=("endpoint", "answer"),
         rows=[Row((name, said)) for name, said in run["differences"].items()],
-        note="The server measures from its middleware on, without the queues before it. The run is judged by Locust.",
+        note="The server measures from its middleware on, without the queues before it. Locust's times decide.",
     )
 
 

@@ -42,7 +42,7 @@ def test_an_overlap_is_said_at_the_field(shop_browser: Browser, point: dict[str,
     assert "Created." in free.words
 
 
-def test_conflicts_and_faults_stand_at_their_fields(shop_browser: Browser, books: EntityClient) -> None:
+def test_conflicts_and_errors_are_shown_at_their_fields(shop_browser: Browser, books: EntityClient) -> None:
     """A taken value, a reference to nothing, and what the schema refuses; the list above leads to each."""
     row = books.make()
     page = shop_browser.get("/books/new")
@@ -163,7 +163,7 @@ def test_defaults_are_in_the_form_and_the_address_may_give_values(odd_browser: B
     assert "This is not valid JSON" in broken.text("value.document.fault")
 
 
-def test_a_stale_form_keeps_both_hands(shop_browser: Browser, shop_app: RunningApp, admin: Headers) -> None:
+def test_a_stale_form_shows_both_versions(shop_browser: Browser, shop_app: RunningApp, admin: Headers) -> None:
     """The other's value is taken over where I typed nothing, and shown where I did; the second save goes through."""
     categories = shop_app.entity("categories")
     row = categories.make(description="old")

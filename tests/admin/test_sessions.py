@@ -36,7 +36,7 @@ def is_signed_out(page: Page) -> bool:
     return page.path == "/admin/login"
 
 
-def test_nobody_sees_a_page(client: TestClient) -> None:
+def test_an_anonymous_visitor_sees_no_page(client: TestClient) -> None:
     """Every address leads to the login, which leads back; the assets are there for all."""
     browser = Browser(client)
     page = browser.get("/books?search=x&size=5")
@@ -99,7 +99,7 @@ def test_a_form_without_its_token_is_refused(client: TestClient, admin: dict[str
 
 
 @pytest.mark.parametrize("path", ["/categories/new", "/categories/delete", "/categories/1/edit", "/logout", "/login"])
-def test_a_form_of_nobody_is_refused(client: TestClient, path: str) -> None:
+def test_a_form_without_a_session_is_refused(client: TestClient, path: str) -> None:
     """Without a session no form does anything, and the login needs a token as well."""
     assert Browser(client).post(f"/admin{path}", {"username": ADMIN_EMAIL, "password": ADMIN_PASSWORD}).status == 403
 

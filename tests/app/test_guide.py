@@ -53,7 +53,7 @@ def test_there_is_a_walk_for_each_kind_of_caller() -> None:
 
 
 @pytest.mark.parametrize("who", WALKS)
-def test_the_walk_goes_as_it_is_told(server: Server, who: str) -> None:
+def test_the_walk_works_as_written(server: Server, who: str) -> None:
     """No line fails, and the answers are what the guide says."""
     script = WALKS[who].replace(IN_THE_GUIDE, server.url)
     assert script != WALKS[who]

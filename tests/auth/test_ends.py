@@ -155,7 +155,9 @@ def test_a_token_ends_with_the_version_of_its_account(client: TestClient, app: F
     assert refresh(client, again).status_code == 200
 
 
-def test_an_account_that_is_gone_or_disabled_is_nobody(app: FastAPI, account: Account, admin: dict[str, str]) -> None:
+def test_a_deleted_or_disabled_account_is_not_authenticated(
+    app: FastAPI, account: Account, admin: dict[str, str]
+) -> None:
     """Each service that reads the account checks this itself."""
     database = app.state.database
     attempts = ThrottledAttempts(AttemptThrottle(app.state.settings), "192.0.2.1")

@@ -138,7 +138,7 @@ def test_a_form_is_known_by_its_type_alone(client: TestClient, account: Account)
     assert (answer.status_code, len(answer.json()["errors"])) == (422, 2)
 
 
-def test_a_disabled_account_is_told_so_by_its_password_only(
+def test_only_the_right_password_shows_that_an_account_is_disabled(
     client: TestClient, account: Account, admin: dict[str, str]
 ) -> None:
     """403 with the right password, 401 with a wrong one. Enabled again, it works as before."""

@@ -30,7 +30,9 @@ def test_me(account: Account) -> None:
     ("method", "path"), [("GET", "/users/me"), ("PATCH", "/users/me"), ("POST", "/users/me/password")]
 )
 @pytest.mark.parametrize("authorization", [None, "Bearer x.y.z", "Basic abc", "Bearer"])
-def test_nobody_has_no_account(client: TestClient, method: str, path: str, authorization: str | None) -> None:
+def test_an_anonymous_caller_has_no_account(
+    client: TestClient, method: str, path: str, authorization: str | None
+) -> None:
     """401 for every request."""
     body = {"full_name": "Nobody"} if method == "PATCH" else {"current_password": PASSWORD, "new_password": NEW}
     headers = {"Authorization": authorization} if authorization else {}

@@ -63,7 +63,7 @@ def told(answer: Any) -> tuple[Any, ...]:
     return answer.status_code, answer.json(), headers, "retry-after" in answer.headers
 
 
-def test_after_the_bound_nothing_is_judged(guesser: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_the_limit_no_password_is_verified(guesser: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """429 for the right password too, without a hash. Other accounts and addresses are not affected."""
     account, other = make_account(guesser), make_account(guesser)
     assert [guess(guesser, account.email).status_code for _ in range(BOUND)] == [401] * BOUND
@@ -110,7 +110,7 @@ def test_an_address_is_slowed_whatever_the_account(guesser: TestClient) -> None:
     assert log_in(guesser, own.email).status_code == 200
 
 
-def test_strangers_do_not_lock_the_owner_out(guesser: TestClient) -> None:
+def test_failures_of_others_do_not_lock_the_owner_out(guesser: TestClient) -> None:
     """Many addresses are limited together, but not the owner's."""
     account = make_account(guesser)
     strangers = [client_at(guesser.app, unique("address")) for _ in range(EVERYWHERE + 1)]
@@ -120,7 +120,7 @@ def test_strangers_do_not_lock_the_owner_out(guesser: TestClient) -> None:
     assert refresh(strangers[0], account.refresh_token).status_code == 200
 
 
-def test_of_a_burst_the_bound_is_judged(guesser: TestClient) -> None:
+def test_of_a_burst_only_the_limit_is_verified(guesser: TestClient) -> None:
     """Of sixteen concurrent guesses three are checked."""
     email = make_account(guesser).email
     with ThreadPoolExecutor(16) as threads:
@@ -149,7 +149,7 @@ def test_a_disabled_account_is_no_failure(guesser: TestClient) -> None:
     assert {log_in(guesser, account.email).status_code for _ in range(2 * BOUND)} == {403}
 
 
-def test_nobody_chooses_their_address(guesser: TestClient) -> None:
+def test_a_client_cannot_choose_its_address(guesser: TestClient) -> None:
     """Headers of the client have no effect."""
     email = new_email()
     statuses = []
@@ -160,7 +160,7 @@ def test_nobody_chooses_their_address(guesser: TestClient) -> None:
     assert statuses == [401] * BOUND + [429]
 
 
-def test_a_trusted_proxy_says_who_it_is(strict: FastAPI) -> None:
+def test_a_trusted_proxy_names_the_client(strict: FastAPI) -> None:
     """As uvicorn reads it with `FORWARDED_ALLOW_IPS`.
 
     Addresses before the proxy's own entry come from the client and are ignored.

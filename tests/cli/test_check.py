@@ -1,4 +1,4 @@
-"""`rowhouse check` reports faults of a project, and what production still lacks."""
+"""`rowhouse check` reports errors of a project, and what production still lacks."""
 
 import logging
 import shutil
@@ -79,12 +79,12 @@ def migrated(write: Write, run: Run, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def faults(output: str) -> list[str]:
-    """The lines that name a fault."""
-    return [line.removeprefix("fault").strip() for line in output.splitlines() if line.startswith("fault")]
+def errors(output: str) -> list[str]:
+    """The lines that name an error."""
+    return [line.removeprefix("error").strip() for line in output.splitlines() if line.startswith("error")]
 
 
-def test_a_sound_project_has_no_fault(migrated: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_correct_project_has_no_errors(migrated: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each topic is one line, with no line of Alembic's between them."""
     log = logging.getLogger("alembic")
     monkeypatch.setattr(log, "level", logging.NOTSET)
@@ -97,56 +97,56 @@ def test_a_sound_project_has_no_fault(migrated: Path, run: Run, monkeypatch: pyt
     ]  # fmt: skip
 
 
-def test_a_column_without_an_index_is_a_fault(write: Write, migrated: Path, run: Run) -> None:
+def test_a_column_without_an_index_is_an_error(write: Write, migrated: Path, run: Run) -> None:
     """As the log says it at a start."""
     write(indexed="None")
     done = run("check")
     assert done.exit_code == 1
-    assert faults(done.stdout)[0].startswith("indexes: Paper: no index begins with title")
-    assert done.stdout.splitlines()[-1] == f"{len(faults(done.stdout))} faults."
+    assert errors(done.stdout)[0].startswith("indexes: Paper: no index begins with title")
+    assert done.stdout.splitlines()[-1] == f"{len(errors(done.stdout))} errors."
 
 
-def test_a_model_that_no_migration_knows_is_a_fault(migrated: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_without_a_migration_is_an_error(migrated: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the command that writes the migration."""
     source = migrated / "stand.py"
     source.write_text(source.read_text("utf-8").replace("    title: str", "    price: int | None = Field(default=None, index=False)\n    title: str"), "utf-8")  # fmt: skip
     sys.modules.pop("stand", None)
     shutil.rmtree(migrated / "__pycache__", ignore_errors=True)
     done = run("check")
-    assert faults(done.stdout) == [
+    assert errors(done.stdout) == [
         'migrations: the models differ from the database (add papers price); run rowhouse migrate "what changed"'
     ]
 
 
-def test_a_migration_that_is_not_applied_is_a_fault(migrated: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_migration_that_is_not_applied_is_an_error(migrated: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """The database is another one."""
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{migrated}/another.db")
-    (found,) = faults(run("check").stdout)
+    (found,) = errors(run("check").stdout)
     assert found.startswith("migrations: the database lacks rowhouse_0001")
     assert found.endswith("; run rowhouse migrate")
 
 
-def test_a_project_without_migrations_is_told_to_make_some(write: Write, run: Run) -> None:
+def test_the_error_without_migrations_says_how_to_create_one(write: Write, run: Run) -> None:
     """They are found by alembic.ini."""
     write()
-    assert faults(run("check").stdout) == ["migrations: there is no alembic.ini; run rowhouse migrate in development"]
+    assert errors(run("check").stdout) == ["migrations: there is no alembic.ini; run rowhouse migrate in development"]
 
 
-def test_a_database_that_does_not_answer_is_a_fault(migrated: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_does_not_answer_is_an_error(migrated: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """In one line."""
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
     done = run("check", "--production")
     assert done.exit_code == 1
-    assert any(one.startswith("migrations: OperationalError") for one in faults(done.stdout))
-    assert any(one.startswith("production: the accounts cannot be read") for one in faults(done.stdout))
+    assert any(one.startswith("migrations: OperationalError") for one in errors(done.stdout))
+    assert any(one.startswith("production: the accounts cannot be read") for one in errors(done.stdout))
 
 
-def test_a_wrong_registration_is_a_fault(write: Write, run: Run) -> None:
+def test_a_wrong_registration_is_an_error(write: Write, run: Run) -> None:
     """And the rest is not checked."""
     write(policy="'anyone'")
     done = run("check")
     assert done.exit_code == 1
-    (found,) = faults(done.stdout)
+    (found,) = errors(done.stdout)
     assert "registration: RegistrationError: Paper: write='anyone' is not a policy" in found
     migrated = run("migrate")
     assert migrated.exit_code == 1
@@ -155,16 +155,16 @@ def test_a_wrong_registration_is_a_fault(write: Write, run: Run) -> None:
     assert "stand.py, line" in found
 
 
-def test_wrong_settings_are_faults(migrated: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_settings_are_errors(migrated: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """A value that is none, and a name in `.env` that is nearly one; names of the project are known."""
     lines = "JWT_SECERT=x\nWORKER_THREAD=3\nKIOSK_OPENS_AT=9\nPORT=8001\nPOSTGRES_PASSWORD=other\n"
     (migrated / ".env").write_text(lines, "utf-8")
-    assert faults(run("check").stdout) == [
+    assert errors(run("check").stdout) == [
         "settings: .env sets JWT_SECERT, which is no setting; did you mean JWT_SECRET?",
         "settings: .env sets WORKER_THREAD, which is no setting; did you mean WORKER_THREADS?",
     ]
     monkeypatch.setenv("WORKER_THREADS", "many")
-    (found,) = faults(run("check").stdout)
+    (found,) = errors(run("check").stdout)
     assert found.startswith("settings: WORKER_THREADS Input should be a valid integer")
 
 
@@ -173,7 +173,7 @@ def test_production_lacks_what_development_does_without(write: Write, migrated: 
     write(checks="[refuse]")
     done = run("check", "--production")
     assert done.exit_code == 1
-    assert faults(done.stdout) == [
+    assert errors(done.stdout) == [
         "production: ENVIRONMENT is development; set ENVIRONMENT=production in the environment of the servers",
         "production: set JWT_SECRET outside development: openssl rand -hex 32",
         "production: The kiosk is closed.",
@@ -182,14 +182,14 @@ def test_production_lacks_what_development_does_without(write: Write, migrated: 
     assert "note  production: anyone can open /docs, /redoc, /openapi.json" in done.stdout
 
 
-def test_production_that_lacks_nothing_has_no_fault(migrated: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_complete_production_has_no_errors(migrated: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Notes say what may be meant."""
     monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("JWT_SECRET", "x" * 32)
     monkeypatch.setenv("ADMIN_EMAIL", "boss@example.com")
     monkeypatch.setenv("ADMIN_PASSWORD", "correct-horse")
     done = run("check", "--production")
-    assert (done.exit_code, faults(done.stdout)) == (0, []), done.output
+    assert (done.exit_code, errors(done.stdout)) == (0, []), done.output
     assert "METRICS_TOKEN is not set, so /metrics is closed in production" in done.stdout
     for name in ("RATE_LIMIT_STORAGE_URL", "DRAIN_SECONDS", "FORWARDED_ALLOW_IPS", "SQLite"):
         assert name in done.stdout

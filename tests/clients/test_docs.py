@@ -56,7 +56,7 @@ def test_a_noun_has_its_article(noun: str, expected: str) -> None:
     assert with_article(noun) == expected
 
 
-def test_put_and_patch_are_told_apart(document: Document) -> None:
+def test_put_and_patch_are_distinguished(document: Document) -> None:
     """In summary and description."""
     both = [item for item in document["paths"].values() if {"put", "patch"} <= item.keys()]
     assert both

@@ -89,7 +89,7 @@ def test_whatever_a_list_filters_takes_any(entity: EntityClient) -> None:
     assert entity.list(any=text, id=keys[1])["total"] == 1
 
 
-def test_every_fault_is_named_with_its_branch(shop_app: RunningApp) -> None:
+def test_every_error_is_named_with_its_branch(shop_app: RunningApp) -> None:
     """All at once, with those of the other parameters, and with the message of the plain filter."""
     entity = shop_app.entity("books")
     branches = [

@@ -44,7 +44,7 @@ def stored_entries(entity: EntityClient, row: Row) -> list[Row]:
 
 
 @every_entity("create", "update", "put", "delete", where=has_history)
-def test_every_change_is_told(entity: EntityClient) -> None:
+def test_every_change_is_recorded(entity: EntityClient) -> None:
     """In order, with the caller, the time, and the row before and after as responses showed it."""
     begun = now()
     made = entity.make()
@@ -67,7 +67,7 @@ def test_every_change_is_told(entity: EntityClient) -> None:
 
 
 @every_entity("create", "update", "delete", where=lambda r: has_history(r) and not of("stations")(r))
-def test_every_element_of_a_batch_is_told(entity: EntityClient) -> None:
+def test_every_element_of_a_batch_is_recorded(entity: EntityClient) -> None:
     """As for single requests. A station has only a unique member to change."""
     bodies = [entity.body() for _ in range(3)]
     made = entity.call("POST", "/batch", json=bodies).json()
@@ -80,7 +80,7 @@ def test_every_element_of_a_batch_is_told(entity: EntityClient) -> None:
 
 
 @every_entity("create", "update", where=has_history)
-def test_an_update_to_the_same_is_told(entity: EntityClient) -> None:
+def test_an_update_to_the_same_values_is_recorded(entity: EntityClient) -> None:
     """`updated_at` changes."""
     row = entity.make()
     member = next(name for name in entity.update if name not in entity.references)
@@ -90,7 +90,7 @@ def test_an_update_to_the_same_is_told(entity: EntityClient) -> None:
 
 
 @every_entity("create", "update", "delete", where=has_history)
-def test_what_is_refused_is_not_told(entity: EntityClient) -> None:
+def test_a_rejected_change_is_not_recorded(entity: EntityClient) -> None:
     """An invalid body, a stale version, another account's row, and a valid element of a rejected batch."""
     row, other = entity.make(), entity.make()
     change = change_of(entity, row)
@@ -108,7 +108,7 @@ def test_what_is_refused_is_not_told(entity: EntityClient) -> None:
 
 
 @every_entity("create", "update", where=of("seats", "charge-points"))
-def test_a_change_that_the_database_refuses_is_not_told(entity: EntityClient) -> None:
+def test_a_change_that_the_database_rejects_is_not_recorded(entity: EntityClient) -> None:
     """Such as a duplicate value."""
     row, other = entity.make(), entity.make()
     taken = {name: other[name] for name in ("code", "hall", "seat_number") if name in other}
@@ -120,7 +120,7 @@ def test_a_change_that_the_database_refuses_is_not_told(entity: EntityClient) ->
 
 
 @every_entity("create", where=of("vehicles"))
-def test_a_replayed_creation_is_told_once(entity: EntityClient) -> None:
+def test_a_replayed_creation_is_recorded_once(entity: EntityClient) -> None:
     """There is one row."""
     body, key = entity.body(), {"Idempotency-Key": unique("history")}
     first, second = (entity.call("POST", json=body, extra=key) for _ in range(2))
@@ -208,7 +208,7 @@ def test_the_history_is_a_list_like_any(entity: EntityClient) -> None:
 
 
 @every_entity("create", where=lambda r: has_history(r) and not private(r))
-def test_only_who_may_change_a_row_sees_who_did(entity: EntityClient) -> None:
+def test_only_callers_who_may_change_a_row_see_who_changed_it(entity: EntityClient) -> None:
     """To others `by` is null, and no filter or sort reveals it. Also for a deleted row."""
     row = row_of_owner(entity) if entity.owner else entity.make()
     makers = [entity.running_app.admin, *([entity.running_app.caller("owner")] if entity.owner else [])]

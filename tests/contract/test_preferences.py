@@ -13,7 +13,7 @@ WHOLE = {"Prefer": "respond-async, return=representation; wait=3"}
 
 
 @every_entity("create", "update", "put", "get", where=few)
-def test_a_write_without_a_body_tells_the_version(entity: EntityClient) -> None:
+def test_a_write_without_a_body_returns_the_version(entity: EntityClient) -> None:
     """201 with `Location` for a create, 204 for a change; the `ETag` is that of the row."""
     made = entity.call("POST", json=entity.body(), extra=MINIMAL)
     assert (made.status_code, made.content) == (201, b"")

@@ -133,7 +133,7 @@ def test_generated_routes_are_spared_the_layers_that_hand_written_ones_need(clie
         ("GET", LIST, 404),
     ],
 )
-def test_what_is_refused_is_told_as_ever(client: TestClient, method: str, path: str, status: int) -> None:
+def test_a_rejected_request_gets_the_usual_error(client: TestClient, method: str, path: str, status: int) -> None:
     """As a problem, once, by the handlers of the application."""
     answer = client.request(method, path)
     assert (answer.status_code, answer.json()["status"]) == (status, status)
@@ -151,7 +151,7 @@ def test_a_developers_own_handler_answers_for_generated_routes(
     assert client.head(LIST).status_code == 418  # the project's own `list` responds to HEAD as well
 
 
-def test_what_nobody_expected_is_a_bare_500(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_is_a_bare_500(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error goes on to the server, which logs it."""
     monkeypatch.setattr(LanternCRUD, "error", ZeroDivisionError("secret"))
     answer = client.get(LIST)

@@ -140,7 +140,7 @@ def test_a_body_that_comes_in_time_is_read(talk: Talk) -> None:
     assert talk(head, body[:20], body[20:], pause=0.1).startswith(b"HTTP/1.1 401")
 
 
-def test_a_body_that_nobody_reads_does_not_keep_a_connection(talk: Talk) -> None:
+def test_a_body_that_is_not_read_does_not_keep_a_connection(talk: Talk) -> None:
     """The response was sent long before."""
     started = time.monotonic()
     answer = talk(b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n", *[b"x"] * 4, pause=0.1)

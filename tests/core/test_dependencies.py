@@ -161,7 +161,7 @@ def test_the_caller_is_asked_for_by_type(serve: Serve, sqlite_url: str) -> None:
         assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
 
 
-def test_a_caller_who_is_known_is_not_authenticated_again(bare: Database) -> None:
+def test_a_known_caller_is_not_authenticated_again(bare: Database) -> None:
     """A dependency with `use_cache=False` costs no second read."""
     calls: list[str] = []
 

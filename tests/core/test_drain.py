@@ -246,7 +246,7 @@ def test_without_a_time_the_server_stops_at_once(drain: Callable[..., Drain]) ->
     assert calls == [signal.SIGTERM, signal.SIGINT]
 
 
-def test_signals_that_nobody_handles_are_left_alone(drain: Callable[..., Drain]) -> None:
+def test_signals_without_a_handler_are_left_alone(drain: Callable[..., Drain]) -> None:
     """A process without a server, such as a script, ends as usual."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
@@ -258,7 +258,7 @@ def test_signals_that_nobody_handles_are_left_alone(drain: Callable[..., Drain])
 
 
 @pytest.mark.parametrize(("given", "waits"), [(None, 3), (7, 7)])
-def test_uvicorn_is_told_how_long_to_wait(drain: Callable[..., Drain], given: int | None, waits: int) -> None:
+def test_uvicorn_gets_the_waiting_time(drain: Callable[..., Drain], given: int | None, waits: int) -> None:
     """Unless the command line states it."""
     server = uvicorn.Server(uvicorn.Config("none", timeout_graceful_shutdown=given, log_config=None))
 

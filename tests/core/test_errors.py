@@ -67,7 +67,7 @@ def test_a_detail_of_ones_own() -> None:
     assert str(errors.NotFoundError()) == errors.NotFoundError.default_detail
 
 
-def test_faults_of_pydantic_are_placed() -> None:
+def test_errors_of_pydantic_have_a_place() -> None:
     """Without the input and without links."""
 
     class Model(BaseModel):

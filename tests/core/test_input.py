@@ -134,7 +134,7 @@ def test_half_a_surrogate_pair_is_422(serve: Serve, shop_url: str) -> None:
     assert client.post("/api/v1/shelves", json=[name]).status_code == 200
 
 
-def test_other_encodings_are_the_codes_own_fault(serve: Serve) -> None:
+def test_other_encodings_are_an_error_of_the_code(serve: Serve) -> None:
     """They are not the client's fault."""
 
     def endpoint() -> bytes:

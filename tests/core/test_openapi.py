@@ -100,7 +100,7 @@ def test_a_developers_own_document_is_served(sqlite_url: str) -> None:
         assert client.get("/openapi.json").json() == mine
 
 
-def test_nobody_waits_for_the_document_but_who_asks_for_it(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_request_for_the_document_waits_for_it(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """For many entities it takes a second to build."""
     begun, released = Event(), Event()
 

@@ -91,7 +91,7 @@ def test_an_account_has_one_bound_wherever_it_is(limited: FastAPI) -> None:
 
 
 @pytest.mark.parametrize("sent", ["Bearer forged", "Bearer", "Basic YTpi"])
-def test_credentials_that_do_not_hold_count_for_the_address(limited: FastAPI, sent: str) -> None:
+def test_invalid_credentials_count_for_the_address(limited: FastAPI, sent: str) -> None:
     """Otherwise each invalid token would have a limit of its own."""
     client = at(limited)
     answers = [client.get(f"{API}/users/me", headers={"Authorization": sent}).status_code for _ in range(MOST)]

@@ -205,7 +205,7 @@ def test_a_column_that_no_insert_can_fill_is_named(serve: Serve, backend: str, o
 KEYS = "owner TEXT, key TEXT, fingerprint TEXT, status INTEGER, headers TEXT, body BLOB, created_at TEXT"
 
 
-def test_many_faults_are_counted(serve: Serve, own_url: str) -> None:
+def test_many_errors_are_counted(serve: Serve, own_url: str) -> None:
     """Only the first ones are named."""
     names = ("books", "bookings", "categories", "charge_points", "reviews", "vehicles", "users")
     execute(own_url, *(f"ALTER TABLE {name} RENAME TO old_{name}" for name in names))
@@ -325,7 +325,7 @@ def _plain(url: str) -> str:
     return sa.make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
-def test_all_who_ask_at_once_share_one_look(serve: Serve, shop_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_probes_share_one_check(serve: Serve, shop_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many probes are no load."""
     looks: list[int] = []
     look = DatabaseCheck.__call__

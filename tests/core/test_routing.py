@@ -125,7 +125,7 @@ def test_the_options_of_a_response_model_hold(serve: Serve) -> None:
     assert get(serve, endpoint, response_model_include={"name"}).json() == {"name": "x"}
 
 
-def test_a_value_of_a_route_that_says_none_is_a_fault(serve: Serve) -> None:
+def test_a_value_of_a_route_that_declares_none_is_an_error(serve: Serve) -> None:
     """The value would be lost otherwise."""
 
     def endpoint() -> None:

@@ -36,25 +36,25 @@ from tests.sample_entities.shop.models import Category
 LONG = 10.0
 
 
-class Gate:
-    """Holds work in its thread until the test releases it."""
+class BlockingWork:
+    """Work that blocks its thread until the test releases it."""
 
     def __init__(self) -> None:
-        self.entered = threading.Semaphore(0)
-        self.opened = threading.Event()
-        self.passed: list[Any] = []
+        self.started = threading.Semaphore(0)
+        self.released = threading.Event()
+        self.finished: list[Any] = []
 
-    def hold(self, unit: UnitOfWork | None = None, *, name: str = "held") -> str:
+    def run(self, unit: UnitOfWork | None = None, *, name: str = "done") -> str:
         """Report the start, and wait."""
-        self.entered.release()
-        assert self.opened.wait(LONG)
-        self.passed.append(name)
+        self.started.release()
+        assert self.released.wait(LONG)
+        self.finished.append(name)
         return name
 
     async def wait_for(self, number: int = 1) -> None:
         """Wait until this number of jobs has started."""
         for _ in range(number):
-            assert await asyncio.to_thread(self.entered.acquire, timeout=LONG)
+            assert await asyncio.to_thread(self.started.acquire, timeout=LONG)
 
 
 @asynccontextmanager
@@ -66,11 +66,11 @@ async def runner_on(database: Database, **settings: Any) -> AsyncIterator[Reques
 
 
 @pytest.fixture
-def gate() -> Iterator[Gate]:
-    """A gate that is open at the end of every test."""
-    made = Gate()
+def blocking() -> Iterator[BlockingWork]:
+    """Work that is released at the end of every test."""
+    made = BlockingWork()
     yield made
-    made.opened.set()
+    made.released.set()
 
 
 def test_the_work_of_a_request_stays_in_one_thread(serve: Serve) -> None:
@@ -111,7 +111,7 @@ def test_nothing_is_served_outside_a_request() -> None:
         current_unit_of_work()
 
 
-def test_success_is_told_only_after_the_commit(bare: Database) -> None:
+def test_success_is_returned_only_after_the_commit(bare: Database) -> None:
     """Another connection sees the row as soon as `run` returns."""
     name = unique("shelf")
 
@@ -123,14 +123,14 @@ def test_success_is_told_only_after_the_commit(bare: Database) -> None:
     asyncio.run(scenario())
 
 
-def test_a_full_lane_refuses_and_the_refused_never_runs(sqlite_url: str, gate: Gate) -> None:
+def test_a_full_worker_group_rejects_requests_and_never_runs_them(sqlite_url: str, blocking: BlockingWork) -> None:
     """503 with Retry-After. The next request is handled."""
     ran: list[str] = []
     router = Router()
 
     @router.get("/hold")
     def hold() -> str:
-        return gate.hold()
+        return blocking.run()
 
     @router.get("/mark/{name}")
     def mark(name: str) -> str:
@@ -140,11 +140,11 @@ def test_a_full_lane_refuses_and_the_refused_never_runs(sqlite_url: str, gate: G
     async def scenario() -> None:
         async with running(build(sqlite_url, router, worker_threads=1, queue_seconds=0.05)) as client:
             holding = asyncio.create_task(client.get("/api/v1/hold"))
-            await gate.wait_for()
+            await blocking.wait_for()
             refused = await asyncio.gather(*(client.get("/api/v1/mark/refused") for _ in range(3)))
             assert not holding.done()
-            gate.opened.set()
-            assert (await holding).json() == "held"
+            blocking.released.set()
+            assert (await holding).json() == "done"
             assert (await client.get("/api/v1/mark/served")).json() == "served"
         for answer in refused:
             assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
@@ -157,8 +157,8 @@ def test_a_full_lane_refuses_and_the_refused_never_runs(sqlite_url: str, gate: G
 @pytest.mark.parametrize(
     ("group", "threads"), [(WorkerGroup.HASHING, HASHING_THREADS), (WorkerGroup.TRANSFER, TRANSFER_THREADS)]
 )
-def test_a_busy_lane_does_not_starve_other_requests(
-    sqlite_url: str, gate: Gate, group: WorkerGroup, threads: int
+def test_a_busy_worker_group_does_not_starve_other_requests(
+    sqlite_url: str, blocking: BlockingWork, group: WorkerGroup, threads: int
 ) -> None:
     """While every thread for hashing, exports and imports is busy, the default group still responds."""
     router = Router()
@@ -166,7 +166,7 @@ def test_a_busy_lane_does_not_starve_other_requests(
     @router.post("/busy")
     @in_worker_group(group)
     def be_busy() -> str:
-        return gate.hold(name=threading.current_thread().name)
+        return blocking.run(name=threading.current_thread().name)
 
     @router.get("/plain")
     def plain() -> str:
@@ -175,11 +175,11 @@ def test_a_busy_lane_does_not_starve_other_requests(
     async def scenario() -> list[Any]:
         async with running(build(sqlite_url, router, worker_threads=1, queue_seconds=LONG)) as client:
             busy = [asyncio.create_task(client.post("/api/v1/busy")) for _ in range(threads + 2)]
-            await gate.wait_for(threads)
+            await blocking.wait_for(threads)
             answer = await client.get("/api/v1/plain")
             assert answer.json().startswith("worker")
-            assert gate.passed == []
-            gate.opened.set()
+            assert blocking.finished == []
+            blocking.released.set()
             return [answered.json() for answered in await asyncio.gather(*busy)]
 
     names = asyncio.run(scenario())
@@ -187,37 +187,37 @@ def test_a_busy_lane_does_not_starve_other_requests(
     assert all(name.startswith(group.value) for name in names)
 
 
-def test_a_client_that_goes_away_is_no_overload(bare: Database, gate: Gate) -> None:
+def test_a_client_that_goes_away_is_no_overload(bare: Database, blocking: BlockingWork) -> None:
     """Its cancellation is raised. A running job is finished, a waiting one never runs."""
 
     async def scenario() -> None:
         async with runner_on(bare, worker_threads=1, queue_seconds=LONG) as runner:
-            running_one = asyncio.create_task(runner.run(gate.hold, write=False))
-            await gate.wait_for()
-            waiting = asyncio.create_task(runner.run(lambda _unit: gate.passed.append("waited"), write=False))
+            running_one = asyncio.create_task(runner.run(blocking.run, write=False))
+            await blocking.wait_for()
+            waiting = asyncio.create_task(runner.run(lambda _unit: blocking.finished.append("waited"), write=False))
             await asyncio.sleep(0)
             for task in (waiting, running_one):
                 task.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await task
-            gate.opened.set()
-            await runner.run(lambda _unit: gate.passed.append("next"), write=False)
-        assert gate.passed == ["held", "next"]
+            blocking.released.set()
+            await runner.run(lambda _unit: blocking.finished.append("next"), write=False)
+        assert blocking.finished == ["done", "next"]
 
     asyncio.run(scenario())
 
 
-def test_closing_finishes_what_was_accepted(bare: Database, gate: Gate) -> None:
+def test_closing_finishes_what_was_accepted(bare: Database, blocking: BlockingWork) -> None:
     """Running and waiting jobs, hashing too."""
 
     async def scenario() -> None:
         async with runner_on(bare, worker_threads=1, queue_seconds=LONG) as runner:
             groups = (WorkerGroup.DEFAULT, WorkerGroup.DEFAULT, WorkerGroup.HASHING)
-            accepted = [asyncio.create_task(runner.run(gate.hold, write=False, group=group)) for group in groups]
-            await gate.wait_for(2)
+            accepted = [asyncio.create_task(runner.run(blocking.run, write=False, group=group)) for group in groups]
+            await blocking.wait_for(2)
             closing = asyncio.create_task(asyncio.to_thread(runner.close))
-            gate.opened.set()
-            assert await asyncio.gather(*accepted) == ["held"] * 3
+            blocking.released.set()
+            assert await asyncio.gather(*accepted) == ["done"] * 3
             assert await closing  # every thread has ended, so the connections may be closed
 
     asyncio.run(scenario())

@@ -147,7 +147,7 @@ def test_a_password_is_hashed_at_its_cost() -> None:
     assert not verify_password("", hashed)
 
 
-def test_a_password_is_exchanged_by_who_knows_it() -> None:
+def test_a_password_is_changed_only_with_the_current_one() -> None:
     """The new hash is of the new password at its cost. With a wrong old password there is none."""
     hashed = hash_password("old-password", cost=4)
     new = verify_and_hash("old-password", hashed, "new-password", cost=5)

@@ -116,7 +116,7 @@ def test_origins_are_a_comma_separated_list(monkeypatch: pytest.MonkeyPatch) -> 
         ({"environment": "staging"}, "environment"),
     ],
 )
-def test_a_setting_that_does_not_hold_stops_the_start(values: dict[str, Any], message: str) -> None:
+def test_an_invalid_setting_stops_the_start(values: dict[str, Any], message: str) -> None:
     """The message names it."""
     with pytest.raises(ValidationError, match=message):
         made(**values)

@@ -228,7 +228,7 @@ def start(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *
     ],
 )
 @pytest.mark.usefixtures("bare_environment")
-def test_a_setting_that_does_not_hold_is_one_sentence(
+def test_an_invalid_setting_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], settings: dict[str, str], words: str
 ) -> None:
     """Without a traceback."""
@@ -291,7 +291,7 @@ def test_debugging_shows_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: 
 
 
 @pytest.mark.usefixtures("bare_environment", "_migrations_count")
-def test_a_database_that_no_waiting_mends_is_one_sentence(
+def test_an_error_that_waiting_does_not_fix_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], databases: Databases, backend: str
 ) -> None:
     """A database that was never migrated, and one that does not exist."""
@@ -383,7 +383,7 @@ def test_a_registration_is_explained_with_its_line() -> None:
     assert serve.explained(refused.value).endswith("registered twice (backend/app/api.py, line 1)")
 
 
-def test_every_fault_of_the_settings_is_named() -> None:
+def test_every_invalid_setting_is_named() -> None:
     """In one message."""
     with pytest.raises(ValidationError) as refused:
         Settings.model_validate({"worker_threads": 0, "slo_ms": 0})

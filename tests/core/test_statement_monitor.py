@@ -74,7 +74,7 @@ def test_a_slow_statement_is_logged_without_its_values(
     bounded.dispose()
 
 
-def test_nothing_is_slow_where_nobody_wants_to_know(databases: Databases) -> None:
+def test_no_statement_is_logged_as_slow_without_the_setting(databases: Databases) -> None:
     """With 0, none is logged."""
     made = Database(Settings(database_url=databases.empty("sqlite"), slow_statement_ms=0))
     with structlog.testing.capture_logs() as lines:

@@ -180,7 +180,7 @@ def test_a_refused_attempt_is_counted_nowhere(counts: AttemptThrottle) -> None:
     assert [fail(counts, f"person {n}", THERE) for n in range(8)] == ["wrong"] * 7 + ["refused"]
 
 
-def test_strangers_do_not_lock_out_who_was_here_before(counts: AttemptThrottle, clock: Clock) -> None:
+def test_failures_of_others_do_not_lock_out_a_known_client(counts: AttemptThrottle, clock: Clock) -> None:
     """An address with an earlier success has only its own limit, for thirty days after the last success.
 
     It helps no other address there.

@@ -141,7 +141,7 @@ def test_updated_at_is_an_ordinary_column(client: TestClient) -> None:
     assert client.post("/api/v1/notes", json={}).json()["updated_at"] > "2026"
 
 
-def test_nobody_is_advised_to_index_it() -> None:
+def test_no_warning_advises_to_index_it() -> None:
     """The indexes of an adopted table are not the project's."""
     assert registry().missing_indexes() == []
 

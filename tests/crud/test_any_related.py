@@ -90,7 +90,7 @@ def test_a_branch_sees_only_what_the_caller_may_read(client: TestClient, shelf: 
         assert client.get(f"{API}/{path}", params=query, headers={"Authorization": ""}).status_code == 401
 
 
-def test_a_fault_over_a_relation_is_named(client: TestClient) -> None:
+def test_an_error_in_a_filter_over_a_relation_is_named(client: TestClient) -> None:
     branches = [
         {"writer__name": "x", "writer__no_such": 1, "labels__books__title": "x"},
         {"reviews__rating__in": [1, "x"], "reviews__rating": [1]},

@@ -174,7 +174,7 @@ def assert_same(batch: Response, went_well: int, refusal: Response | None) -> No
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_new_rows_are_judged_as_if_they_came_in_turn(client: TestClient, seed: int) -> None:
+def test_new_rows_are_validated_as_if_they_came_one_by_one(client: TestClient, seed: int) -> None:
     """In two rooms with the same meetings, a batch has the result of single requests."""
     rooms, twins = ([add_room(client) for _ in range(2)] for _ in range(2))
     draw = random.Random(seed)  # noqa: S311  the same draw in every run
@@ -195,7 +195,7 @@ def test_new_rows_are_judged_as_if_they_came_in_turn(client: TestClient, seed: i
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_changes_are_judged_as_if_they_came_in_turn(client: TestClient, seed: int) -> None:
+def test_changes_are_validated_as_if_they_came_one_by_one(client: TestClient, seed: int) -> None:
     """When an element is checked, earlier elements have moved and later ones have not, whatever members they set."""
     rooms, twins = ([add_room(client) for _ in range(2)] for _ in range(2))
     draw = random.Random(seed)  # noqa: S311  the same draw in every run
@@ -268,7 +268,7 @@ def test_changes_of_unlike_members_are_stored_in_their_order(client: TestClient)
     assert calendar(client, rooms) == [(0, 1, 2, "booked"), (0, 5, 6, "booked"), (1, 1, 2, "booked")]
 
 
-def test_a_missing_row_is_named_where_no_element_before_it_is_at_fault(client: TestClient) -> None:
+def test_a_missing_row_is_named_if_the_elements_before_it_are_valid(client: TestClient) -> None:
     room = add_room(client)
     hours = [{"room_id": room, "first_hour": n, "end_hour": n + 1} for n in range(2)]
     first, second = (row["id"] for row in client.post(f"{MEETINGS}/batch", json=hours).json())

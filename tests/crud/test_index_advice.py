@@ -109,7 +109,7 @@ def test_a_column_that_is_served_or_was_thought_about_is_not_named(model: type[S
     assert sentences(model) == []
 
 
-def test_a_column_that_no_index_begins_with_is_named_with_the_mend() -> None:
+def test_a_column_without_an_index_is_named_with_the_fix() -> None:
     """The owner first, then references, then columns that lists filter and sort by."""
     (sentence,) = sentences(Bare, owner="owner_id")
     named = f"{OWNER}parent_id, keeper_key, {REFERENCES}; {LISTED}, by which lists filter and sort"

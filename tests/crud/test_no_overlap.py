@@ -87,7 +87,7 @@ def meetings(client: TestClient, room: int) -> list[tuple[int, int]]:
     return [(row["first_hour"], row["end_hour"]) for row in found]
 
 
-def test_create_update_and_a_change_of_state_are_judged_alike(client: TestClient, room: int) -> None:
+def test_create_update_and_a_change_of_state_are_validated_alike(client: TestClient, room: int) -> None:
     meet(client, room, (10, 12))
     told = problem(client.post(MEETINGS, json=body(room, (11, 13))), 409, "overlap")
     assert told["conflict"] == {"first_hour": 10, "end_hour": 12}
@@ -120,7 +120,7 @@ def test_a_locked_row_that_moves_is_checked_and_one_that_stays_is_not(client: Te
     assert meetings(client, room) == [(3, 5), (5, 7)]
 
 
-def test_moving_to_another_room_is_judged_there(client: TestClient, room: int) -> None:
+def test_moving_to_another_room_is_validated_there(client: TestClient, room: int) -> None:
     other = int(client.post("/api/v1/rooms", json={"name": unique()}).json()["id"])
     meet(client, other, (10, 12))
     moving = meet(client, room, (11, 13))
@@ -167,7 +167,7 @@ def store(client: TestClient, model: type[OddEntity], row: Row) -> None:
         connection.execute(sa.insert(table_of(model)), row)
 
 
-def test_a_batch_is_judged_row_by_row_and_as_a_whole(client: TestClient, room: int) -> None:
+def test_a_batch_is_validated_row_by_row_and_as_a_whole(client: TestClient, room: int) -> None:
     told = problem(client.post(f"{MEETINGS}/batch", json=[body(room, (n, n + 2)) for n in (1, 3, 4)]), 409, "overlap")
     assert told["detail"].startswith("Element 2:")
     assert meetings(client, room) == []
@@ -193,7 +193,7 @@ def test_what_was_deleted_comes_back_only_where_it_fits(client: TestClient, room
     problem(client.post(f"{MEETINGS}/{rival['id']}/restore"), 409, "overlap")
 
 
-def test_a_file_of_rows_is_judged_too(client: TestClient, room: int) -> None:
+def test_a_file_of_rows_is_validated_too(client: TestClient, room: int) -> None:
     header = "room_id,first_hour,end_hour\n"
     kind = {"Content-Type": "text/csv"}
     clash = client.post(f"{MEETINGS}/import", content=f"{header}{room},1,3\n{room},2,4\n", headers=kind)
@@ -206,7 +206,7 @@ def test_a_file_of_rows_is_judged_too(client: TestClient, room: int) -> None:
     assert meetings(client, room) == [(1, 3), (3, 4)]
 
 
-def test_what_a_hook_flushes_in_a_batch_is_told_of_its_element(client: TestClient) -> None:
+def test_an_error_of_a_hooks_flush_names_the_element(client: TestClient) -> None:
     taken, free = unique("sign"), unique("sign")
     assert client.post("/api/v1/rooms", json={"name": taken}).status_code == 201
     told = problem(client.post("/api/v1/rooms/batch", json=[{"name": free}, {"name": taken}]), 409, "duplicate")
@@ -274,7 +274,7 @@ def test_the_database_holds_the_rule_below_the_engine(client: TestClient, model:
         (NoOverlap("user_id", "first", "last", live={"state": ("on",)}), "names state"),
     ],
 )
-def test_a_declaration_that_cannot_hold_names_its_mend(rule: NoOverlap, mend: str) -> None:
+def test_a_wrong_declaration_names_the_fix(rule: NoOverlap, mend: str) -> None:
     columns: list[sa.Column[Any]] = [
         sa.Column("id", sa.Integer(), primary_key=True),
         sa.Column("user_id", sa.ForeignKey("users.id")),

@@ -339,7 +339,7 @@ def built(registry: Registry) -> RouteTree:
         (TooExact, {"write": SIGNED_IN}, "Field(max_digits=…, decimal_places=…) with at most 15 digits"),
     ],
 )
-def test_a_line_that_cannot_hold_names_its_mend(model: type[SQLModel], line: dict[str, Any], mend: str) -> None:
+def test_a_wrong_line_names_the_fix(model: type[SQLModel], line: dict[str, Any], mend: str) -> None:
     """Each case by itself."""
     assert mend in refused(model, **line)
 
@@ -360,7 +360,7 @@ def test_a_line_that_cannot_hold_names_its_mend(model: type[SQLModel], line: dic
         (Draft, {"write": SIGNED_IN, "history": True, "operations": ("list", "create")}),
     ],
 )
-def test_the_mends_hold(model: type[SQLModel], line: dict[str, Any]) -> None:
+def test_the_named_fixes_work(model: type[SQLModel], line: dict[str, Any]) -> None:
     """A line that follows the messages is accepted and has routes."""
     assert built(registered(model, **line)).routes
 

@@ -40,7 +40,7 @@ def test_a_table_that_refers_to_itself_has_a_parent_and_children() -> None:
     assert relations["branches"] == ("id", "branches", "parent_id", True)
 
 
-def test_two_references_to_one_table_are_told_apart() -> None:
+def test_two_references_to_one_table_have_different_names() -> None:
     relations = found(odd, Branch)
     assert relations["grafts_by_scion"] == ("id", "grafts", "scion_id", True)
     assert relations["grafts_by_stock"] == ("id", "grafts", "stock_id", True)

@@ -176,7 +176,7 @@ def test_rows_are_listed_filtered_and_expanded(client: TestClient, machine: dict
     assert note["machine"]["label"] == "Crane"
 
 
-def test_what_does_not_hold_is_told_by_its_name(client: TestClient, machine: dict[str, Any]) -> None:
+def test_a_violated_constraint_is_named(client: TestClient, machine: dict[str, Any]) -> None:
     """Unique values, references, checks and overlaps."""
     depot = machine["depot_id"]
     told = [
@@ -214,7 +214,7 @@ def test_a_row_is_changed_deleted_and_restored(client: TestClient, machine: dict
     assert labels(client) == ["Crane"]
 
 
-def test_deleted_rows_are_judged_by_their_table(client: TestClient, machine: dict[str, Any]) -> None:
+def test_the_same_callers_see_a_deleted_row(client: TestClient, machine: dict[str, Any]) -> None:
     """The history shows a deleted row to the callers who would see it in the list.
 
     A restored row is in its table again.

@@ -44,7 +44,7 @@ def history(client: TestClient, path: str, key: Any, headers: Headers) -> list[d
     return found
 
 
-def test_a_hand_written_change_is_told(odd_client: TestClient, odd_admin: Headers) -> None:
+def test_a_change_by_a_hand_written_route_is_recorded(odd_client: TestClient, odd_admin: Headers) -> None:
     """With the caller and the row before and after."""
     before = odd_client.post("/api/v1/notices", json={"message": "hello"}, headers=odd_admin).json()
     after = odd_client.post(f"/api/v1/notices/{before['id']}/shout", headers=odd_admin).json()

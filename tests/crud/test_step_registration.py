@@ -88,7 +88,7 @@ def test_a_step_that_cannot_be_taken_names_its_fix(steps: Any, fix: str) -> None
     assert registry.registrations == {}
 
 
-def test_steps_of_rows_that_nobody_reads_are_refused() -> None:
+def test_steps_without_a_get_are_refused() -> None:
     """No client would find a row for the step."""
     with pytest.raises(RegistrationError, match="steps show rows, and no operation reads them; add 'get' or 'list'"):
         Registry().register(Project, write=SIGNED_IN, operations=("create", "delete"), steps=(FINISH,))

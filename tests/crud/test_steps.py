@@ -242,7 +242,7 @@ def test_the_document_states_a_step(odd_client: TestClient) -> None:
     assert "requestBody" not in shut
 
 
-def test_the_table_of_routes_says_who_may_take_a_step(odd_client: TestClient, client: TestClient) -> None:
+def test_the_table_of_routes_shows_the_policy_of_a_step(odd_client: TestClient, client: TestClient) -> None:
     """It shows the policy of the step."""
     assert isinstance(odd_client.app, FastAPI)
     assert isinstance(client.app, FastAPI)
@@ -275,7 +275,7 @@ def test_a_job_takes_a_step(odd_client: TestClient, odd_admin: Headers, sealed: 
         (role("clerk"), ADMIN, role("admin", "clerk")),
     ],
 )
-def test_whom_a_step_lets_as_far_as_the_row(own: Policy, write: Policy, admits: Policy) -> None:
+def test_the_policy_of_a_step_admits_callers_to_the_row(own: Policy, write: Policy, admits: Policy) -> None:
     """Callers who may take the step or may write. Without an account only if anyone may take it."""
     assert admitting(own, write) == admits
 

@@ -228,7 +228,7 @@ def test_an_override_may_yield(client: TestClient, overrides: dict[Any, Any]) ->
     assert seen == ["closed", "refused"]
 
 
-def test_an_exception_that_a_yield_override_hides_is_a_fault(client: TestClient, overrides: dict[Any, Any]) -> None:
+def test_an_exception_that_a_yield_override_hides_is_an_error(client: TestClient, overrides: dict[Any, Any]) -> None:
     """There would be no response."""
 
     def hide() -> Iterator[None]:

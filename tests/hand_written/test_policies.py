@@ -186,14 +186,14 @@ def test_fastapis_own_routes_may_have_other_dependencies(serve: Serve) -> None:
     assert serve(plain_route(dependencies=[Depends(harmless)])).get(f"{API}/plain").json() == 1
 
 
-def test_a_policy_says_whom_it_allows() -> None:
+def test_a_policy_names_the_roles_that_it_allows() -> None:
     """Anyone, any account, or a role."""
     user = Caller(id=1, role="user")
     assert [ANYONE.allows(None), SIGNED_IN.allows(None), STAFF.allows(None)] == [True, False, False]
     assert [ANYONE.allows(user), SIGNED_IN.allows(user), STAFF.allows(user)] == [True, True, False]
 
 
-def test_words_that_cannot_hold_are_refused(serve: Serve) -> None:
+def test_options_without_effect_are_refused(serve: Serve) -> None:
     """At start-up, with the route and the option."""
     router = Router()
 

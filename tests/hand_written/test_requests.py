@@ -153,7 +153,7 @@ def test_two_credentials_are_one_too_many(client: TestClient, admin: Headers) ->
             problem(client.post(f"{API}{path}", content=b"x", headers=headers), 401, "not_authenticated")
 
 
-def test_a_refusal_of_nobody_costs_no_thread(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejecting_an_anonymous_request_takes_no_thread(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing must be queried."""
     runner = client.app.state.runner  # type: ignore[attr-defined]  # a FastAPI
     asked: list[str] = []
@@ -202,7 +202,7 @@ def test_a_row_that_refers_to_nothing_is_409_by_hand(
     assert client.get(f"{API}/reviews-by-hand").json() == 0
 
 
-def test_nul_in_text_is_no_fault_of_the_server(serve: Serve, databases: Databases, backend: str) -> None:
+def test_nul_in_text_is_no_error_of_the_server(serve: Serve, databases: Databases, backend: str) -> None:
     """In a path and in a query that a hand-written route sends to the database."""
     router = Router(policy=ANYONE)
 

@@ -77,7 +77,7 @@ def test_the_answer_is_of_the_routes_class(
         assert list(told["content"]) == [media_type]
 
 
-def test_words_on_the_model_hold_in_every_class(serve: Serve) -> None:
+def test_options_of_the_model_hold_in_every_class(serve: Serve) -> None:
     """As in the default class. So does the status."""
     options: dict[str, Any] = {"response_class": Indented, "response_model_exclude_none": True, "status_code": 203}
     answer = get(serve, item, **options)

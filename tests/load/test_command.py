@@ -108,7 +108,7 @@ def test_the_project_has_its_locustfile(loaded: list[Load], tmp_path: Path) -> N
 def test_the_exit_status(
     samples: list[Sample], quick: Any, status: int, printed: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A quick run judges what it called."""
+    """A quick run checks only what it called."""
     assert conclude(evaluate(bounds(), samples, seconds=SECONDS), quick=quick) == status
     assert printed in capsys.readouterr().out
 

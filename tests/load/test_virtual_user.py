@@ -251,7 +251,7 @@ def test_a_batch_of_rows_that_no_batch_can_create_has_one_element() -> None:
     assert api.elements_of(api.by_label["DELETE /things/batch"]) == 1
 
 
-class Crowded:
+class BusyApi:
     """Accepts everything, except what `refused` names with the code of a 409 or the status of another response."""
 
     def __init__(self) -> None:
@@ -272,11 +272,11 @@ class Crowded:
         return Response(status=min(request.successes), content=json.dumps(body).encode())
 
 
-def crowded_user(crowd: Crowded, paths: dict[str, Any], **words: Any) -> VirtualUser:
+def busy_user(busy: BusyApi, paths: dict[str, Any], **options: Any) -> VirtualUser:
     """Return a user of an API with these paths."""
     api = Api({"paths": paths})
     learned = Learned(roles=dict.fromkeys(api.by_label, ANONYMOUS))
-    return VirtualUser(api, learned, send=crowd, administrator=administrator(), **words)
+    return VirtualUser(api, learned, send=busy, administrator=administrator(), **options)
 
 
 def test_a_row_of_the_list_may_be_deleted_by_another_user() -> None:
@@ -285,15 +285,15 @@ def test_a_row_of_the_list_may_be_deleted_by_another_user() -> None:
         THINGS: {"get": operation("list_things", success="200")},
         f"{THINGS}/{{id}}": {"get": operation("get_thing", success="200")},
     }
-    crowd = Crowded()
-    crowd.refused["GET /things/{id}"] = Response(status=404, content=b'{"code": "not_found"}')
-    user = crowded_user(crowd, paths)
+    busy = BusyApi()
+    busy.refused["GET /things/{id}"] = Response(status=404, content=b'{"code": "not_found"}')
+    user = busy_user(busy, paths)
     get = Api({"paths": paths}).by_label["GET /things/{id}"]
     user.call(get)
     user.call(get)
-    assert crowd.sent.count(f"GET {THINGS}") == 2
+    assert busy.sent.count(f"GET {THINGS}") == 2
     with pytest.raises(UnexpectedResponseError, match="404"):
-        crowded_user(crowd, paths, is_alone=True).call(get)
+        busy_user(busy, paths, is_alone=True).call(get)
 
 
 def test_a_conflict_with_a_row_that_is_needed_ends_the_task() -> None:
@@ -308,19 +308,19 @@ def test_a_conflict_with_a_row_that_is_needed_ends_the_task() -> None:
         },
     }
     operations = Api({"paths": paths}).by_label
-    crowd = Crowded()
-    user = crowded_user(crowd, paths)
+    busy = BusyApi()
+    user = busy_user(busy, paths)
     for refused, called in (
         ("POST /things", "GET /things/{id}"),
         ("DELETE /things/{id}", "POST /things/{id}/restore"),
         ("POST /things/batch", "PATCH /things/batch"),
     ):
-        crowd.refused = {refused: problem("overlap")}
+        busy.refused = {refused: problem("overlap")}
         with pytest.raises(ConflictError, match=refused):
             user.call(operations[called])
-    crowd.refused = {}
+    busy.refused = {}
     user.call(operations["GET /things/{id}"])
-    crowd.refused = {"POST /things/batch": problem("sold_out")}
+    busy.refused = {"POST /things/batch": problem("sold_out")}
     with pytest.raises(UnexpectedResponseError, match="sold_out"):
         user.call(operations["POST /things/batch"])
 
@@ -331,15 +331,15 @@ def test_tables_are_filled_as_far_as_they_can_be() -> None:
         THINGS: {"post": operation("create_thing", success="201")},
         f"{THINGS}/batch": {"post": operation("create_things", success="201", body={"type": "array"})},
     }
-    api, crowd = Api({"paths": paths}), Crowded()
+    api, busy = Api({"paths": paths}), BusyApi()
     learned = Learned(roles=dict.fromkeys(api.by_label, ANONYMOUS))
-    fill(api, learned, send=crowd, administrator=administrator(), rows=41)
-    assert crowd.sent == [f"POST {THINGS}/batch"] * 3
-    crowd.refused = {"POST /things/batch": problem("overlap")}
-    fill(api, learned, send=crowd, administrator=administrator(), rows=20)
-    crowd.refused = {"POST /things/batch": problem("sold_out")}
+    fill(api, learned, send=busy, administrator=administrator(), rows=41)
+    assert busy.sent == [f"POST {THINGS}/batch"] * 3
+    busy.refused = {"POST /things/batch": problem("overlap")}
+    fill(api, learned, send=busy, administrator=administrator(), rows=20)
+    busy.refused = {"POST /things/batch": problem("sold_out")}
     with pytest.raises(UncallableOperationError, match="to fill the tables"):
-        fill(api, learned, send=crowd, administrator=administrator(), rows=20)
+        fill(api, learned, send=busy, administrator=administrator(), rows=20)
 
 
 SIGN_UP = {
@@ -375,7 +375,7 @@ def test_a_user_signs_in_once_with_each_role_that_is_needed(monkeypatch: pytest.
 def test_without_a_sign_up_there_is_no_account_to_sign_in() -> None:
     paths = {"/api/v1/auth/login": ACCOUNTS["/api/v1/auth/login"]}
     with pytest.raises(LookupError, match="clients cannot sign up"):
-        crowded_user(Crowded(), paths).call(Api({"paths": paths}).by_label["POST /auth/login"])
+        busy_user(BusyApi(), paths).call(Api({"paths": paths}).by_label["POST /auth/login"])
 
 
 def test_a_row_that_begins_soon_is_created_for_the_operation() -> None:
@@ -384,16 +384,16 @@ def test_a_row_that_begins_soon_is_created_for_the_operation() -> None:
         THINGS: {"post": operation("create_thing", success="201"), "get": operation("list_things", success="200")},
         f"{THINGS}/{{id}}": {"get": operation("get_thing", success="200")},
     }
-    crowd, profile = Crowded(), Profile(starting_soon=frozenset({"GET /things/{id}"}))
+    busy, profile = BusyApi(), Profile(starting_soon=frozenset({"GET /things/{id}"}))
     get = Api({"paths": paths}).by_label["GET /things/{id}"]
-    user = crowded_user(crowd, paths, profile=profile)
+    user = busy_user(busy, paths, profile=profile)
     user.call(get)
     user.call(get)
-    assert [line for line in crowd.sent if line.startswith("POST")] == [f"POST {THINGS}"] * 2
-    assert len(set(crowd.sent)) == 3
+    assert [line for line in busy.sent if line.startswith("POST")] == [f"POST {THINGS}"] * 2
+    assert len(set(busy.sent)) == 3
     del paths[THINGS]["post"]
     with pytest.raises(LookupError, match="no operation creates"):
-        crowded_user(crowd, paths, profile=profile).call(get)
+        busy_user(busy, paths, profile=profile).call(get)
 
 
 def test_a_reference_is_to_a_row_of_the_list_if_nobody_can_create_one() -> None:
@@ -403,16 +403,16 @@ def test_a_reference_is_to_a_row_of_the_list_if_nobody_can_create_one() -> None:
         f"{THINGS}/{{id}}": {"get": operation("get_thing", success="200")},
         VOTES: {"post": operation("create_vote", success="201", body=VOTE)},
     }
-    crowd, operations = Crowded(), Api({"paths": paths}).by_label
-    user = crowded_user(crowd, paths)
+    busy, operations = BusyApi(), Api({"paths": paths}).by_label
+    user = busy_user(busy, paths)
     user._slots = iter(())
     user.call(operations["POST /votes"])
     user.call(operations["GET /things/{id}"])
     user.call(operations["POST /votes"])
-    assert crowd.sent.count(f"GET {THINGS}") == 1
-    crowd.refused["GET /things"] = Response(status=200, content=b'{"items": []}')
+    assert busy.sent.count(f"GET {THINGS}") == 1
+    busy.refused["GET /things"] = Response(status=200, content=b'{"items": []}')
     with pytest.raises(UnsupportedSchemaError, match="no row to refer to"):
-        crowded_user(crowd, paths).call(operations["POST /votes"])
+        busy_user(busy, paths).call(operations["POST /votes"])
 
 
 def test_a_second_row_that_is_refused_ends_the_dry_run() -> None:
@@ -432,12 +432,12 @@ def test_rows_that_were_created_together_are_referred_to_one_by_one() -> None:
         f"{THINGS}/{{id}}": {"get": operation("get_thing", success="200")},
         VOTES: {"post": operation("create_vote", success="201", body=VOTE)},
     }
-    crowd, api = Crowded(), Api({"paths": paths})
+    busy, api = BusyApi(), Api({"paths": paths})
     learned = Learned(roles=dict.fromkeys(api.by_label, ANONYMOUS), unique_pairs={VOTES})
-    user = VirtualUser(api, learned, send=crowd, administrator=administrator())
+    user = VirtualUser(api, learned, send=busy, administrator=administrator())
     for _ in range(3):
         user.call(api.by_label["POST /votes"])
-    assert crowd.sent == [f"POST {THINGS}/batch", *[f"POST {VOTES}"] * 3]
+    assert busy.sent == [f"POST {THINGS}/batch", *[f"POST {VOTES}"] * 3]
 
 
 def test_what_a_profile_puts_before_an_operation_is_called_before_it() -> None:
@@ -447,19 +447,19 @@ def test_what_a_profile_puts_before_an_operation_is_called_before_it() -> None:
         THINGS: {"post": operation("create_thing", success="201")},
         VOTES: {"post": operation("vote", success="201")},
     }
-    crowd, api = Crowded(), Api({"paths": paths})
+    busy, api = BusyApi(), Api({"paths": paths})
     profile = Profile(steps_before={"POST /votes": ("POST /things",)})
-    user = VirtualUser(api, Learned(), send=crowd, administrator=administrator(), profile=profile)
+    user = VirtualUser(api, Learned(), send=busy, administrator=administrator(), profile=profile)
     user.call(api.by_label["POST /votes"])
-    assert crowd.sent == [f"POST {THINGS}", f"POST {VOTES}"]
-    crowd.refused["POST /votes"] = problem("sold_out")
-    other = VirtualUser(api, Learned(), send=crowd, administrator=administrator())
+    assert busy.sent == [f"POST {THINGS}", f"POST {VOTES}"]
+    busy.refused["POST /votes"] = problem("sold_out")
+    other = VirtualUser(api, Learned(), send=busy, administrator=administrator())
     with pytest.raises(UnexpectedResponseError, match="sold_out"):
         other.call(api.by_label["POST /votes"])
-    assert crowd.sent.count(f"POST {VOTES}") == 2
+    assert busy.sent.count(f"POST {VOTES}") == 2
 
 
-def test_a_table_that_nobody_fills_is_named() -> None:
+def test_a_table_that_cannot_be_filled_is_named() -> None:
     """A read-only entity without a row cannot be loaded; the message says where its rows come from."""
     gets = {THINGS: "list_things", f"{THINGS}/{{id}}": "get_thing"}
     api = Api({"paths": {path: {"get": operation(name, success="200")} for path, name in gets.items()}})

@@ -58,7 +58,7 @@ def test_every_migration_of_this_repository_passes(folder: Path, capsys: pytest.
         ('op.get_bind().execute(sa.text("SELECT 1")).all()', "reads-the-database"),
     ],
 )
-def test_what_would_hold_up_a_busy_server_is_found(
+def test_a_change_that_blocks_a_busy_server_is_found(
     folder: Path, capsys: pytest.CaptureFixture[str], upgrade: str, rule: str
 ) -> None:
     """With its file, its rule and the statement."""
@@ -80,7 +80,7 @@ def test_what_would_hold_up_a_busy_server_is_found(
     ],
     ids=["excused", "reading", "nullable", "with a default", "a new table", "concurrently"],
 )
-def test_what_holds_up_nobody_passes(folder: Path, upgrade: str) -> None:
+def test_a_change_that_blocks_nothing_passes(folder: Path, upgrade: str) -> None:
     """So does an excused statement."""
     assert lint(folder, f"import sqlalchemy as sa\n    {upgrade}") == 0
 
@@ -117,7 +117,7 @@ def test_the_excuses_that_are_missing_are_written(folder: Path, capsys: pytest.C
     ]
 
 
-def test_a_revision_that_is_not_there_is_a_fault(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_revision_is_an_error(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A check that reads no file must not pass."""
     assert lint_migrations.main(["none"]) == 1
     assert capsys.readouterr().err == "There is no such migration.\n"

@@ -110,7 +110,7 @@ def test_who_it_is_may_be_hidden(chain: Chain, databases: Databases) -> None:
         assert f"(process {connection.info.backend_pid} of {connection.info.user} holds it)" in chain.lines[0]
 
 
-def test_a_deadlock_is_tried_again_too_and_nobody_may_be_found(chain: Chain) -> None:
+def test_a_deadlock_is_retried_too_and_may_find_no_account(chain: Chain) -> None:
     """A statement that names no table has no holder."""
     chain.run("CREATE TABLE obstacle (id integer)")
     chain.add("one", f'op.execute("""{raising("40P01")}""")')

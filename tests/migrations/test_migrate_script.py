@@ -118,7 +118,7 @@ def test_check_tells_whether_a_migration_is_missing(url: str, capsys: pytest.Cap
     assert migrate.main(["--check"]) == 0
 
 
-def test_a_setting_that_does_not_hold_is_told_in_a_sentence(
+def test_an_invalid_setting_is_explained_in_a_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The same sentence as `scripts/serve`. So is an unreachable database."""

@@ -26,7 +26,7 @@ def test_a_trigger_that_mentions_a_column_that_is_gone_is_named(street: sa.Conne
     )
 
 
-def test_a_trigger_may_be_mended_later_in_the_migration(street: sa.Connection) -> None:
+def test_a_trigger_may_be_corrected_later_in_the_migration(street: sa.Connection) -> None:
     """Only the end of the migration counts."""
     with migration(street) as op:
         with op.batch_alter_table("houses") as batch:
@@ -85,7 +85,7 @@ def test_a_key_that_is_not_unique_any_more_is_named(street: sa.Connection) -> No
     assert 'houses: foreign key mismatch - "houses" referencing "plans"' in refusal(street, change)
 
 
-def test_only_the_first_faults_are_told(street: sa.Connection) -> None:
+def test_only_the_first_errors_are_listed(street: sa.Connection) -> None:
     """With the number of the others."""
 
     def change(op: Any) -> None:

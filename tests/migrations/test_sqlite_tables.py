@@ -30,7 +30,7 @@ def test_quoted_names_and_comments_are_read() -> None:
         ("x INT AS (y + 1) STORED", ["GENERATED"]),
     ],
 )
-def test_what_follows_the_type_is_told_apart(column: str, kinds: list[str]) -> None:
+def test_clauses_after_the_type_are_separated(column: str, kinds: list[str]) -> None:
     (found,) = read(f"CREATE TABLE t ({column})").columns.values()
     assert [clause.kind for clause in found.clauses] == kinds
     assert found.text == column

@@ -105,7 +105,7 @@ def test_a_cursor_under_its_encoded_name_is_one(client: TestClient, shelf: int) 
         assert behind["items"][0]["id"] > page["items"][0]["id"]
 
 
-def test_a_cursor_opens_nobody_elses_rows(
+def test_a_cursor_shows_no_rows_of_others(
     client: TestClient, admin: dict[str, str], driver: dict[str, str], user: dict[str, str]
 ) -> None:
     for plate in ("C-1", "C-2", "C-3"):

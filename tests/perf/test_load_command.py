@@ -141,7 +141,7 @@ def test_the_report_is_written_beside_the_run(tmp_path: Path) -> None:
     assert "Against the run of" in (tmp_path / "new" / "report.md").read_text(encoding="utf-8")
 
 
-def test_a_fault_affects_only_its_endpoint() -> None:
+def test_an_injected_error_affects_only_its_endpoint() -> None:
     """Every fifth request to the list fails. Requests to one row, and with another method, do not."""
 
     async def respond(scope: Scope, receive: Receive, send: Send) -> None:

@@ -94,7 +94,7 @@ def test_a_compressed_body_is_415(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("bomb", BOMBS)
-def test_no_json_is_more_than_a_fault(stage: Stage, bomb: str) -> None:
+def test_no_json_causes_more_than_a_client_error(stage: Stage, bomb: str) -> None:
     """At every operation with a JSON body.
 
     422 (or 403 or 404, if the caller or the row comes first), and nothing is stored.
@@ -112,7 +112,7 @@ def test_no_json_is_more_than_a_fault(stage: Stage, bomb: str) -> None:
     assert 422 in statuses
 
 
-def test_of_a_member_that_comes_twice_the_judge_and_the_store_see_one(stage: Stage) -> None:
+def test_of_a_repeated_member_one_value_is_validated_and_stored(stage: Stage) -> None:
     """The last one is validated and stored, generated and hand-written."""
     headers, email = {**stage.admin, "Content-Type": JSON}, f"{unique('twice')}@example.com"
     start = f'{{"email": "{email}", "password": "{PASSWORD}", "full_name": "x", '
@@ -153,7 +153,7 @@ FORMS: dict[str, tuple[str, bytes]] = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_no_form_is_more_than_a_fault(stage: Stage, form: str) -> None:
+def test_no_form_causes_more_than_a_client_error(stage: Stage, form: str) -> None:
     """An invalid OAuth2 password form is rejected and starts no session."""
     kind, body = FORMS[form]
     with stage.unchanged():
@@ -173,7 +173,7 @@ QUERIES: tuple[str, ...] = (
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query[:12])
-def test_no_query_is_more_than_a_fault(stage: Stage, query: str) -> None:
+def test_no_query_causes_more_than_a_client_error(stage: Stage, query: str) -> None:
     """Of a list, an export, a batch and a hand-written route."""
     statuses = []
     with stage.unchanged():
@@ -197,7 +197,7 @@ HEADERS = ("Authorization", "Content-Type", "Content-Length", "Idempotency-Key",
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: f"{path[:20]} {len(path)}")
-def test_no_path_is_more_than_a_fault(stage: Stage, path: str) -> None:
+def test_no_path_causes_more_than_a_client_error(stage: Stage, path: str) -> None:
     """For GET, PATCH, DELETE and POST."""
     with stage.unchanged():
         for method in ("GET", "PATCH", "DELETE", "POST"):
@@ -212,7 +212,7 @@ def test_no_path_is_more_than_a_fault(stage: Stage, path: str) -> None:
     [LONG, "\xff\x00\x01", "", '"x", ' * 10_000],
     ids=lambda value: f"{value[:5]!r} {len(value)}",
 )
-def test_no_header_is_more_than_a_fault(stage: Stage, header: str, value: str) -> None:
+def test_no_header_causes_more_than_a_client_error(stage: Stage, header: str, value: str) -> None:
     """Of a read, a create, a change and a hand-written route: never a 500, and a rejected request stores nothing."""
     refs = [(b"%s" % header.lower().encode(), value.encode("latin-1"))]
     for method, path in (

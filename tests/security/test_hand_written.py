@@ -59,7 +59,7 @@ def test_anothers_row_is_out_of_reach(stage: Stage, routes: HandWritten) -> None
         assert answer.status_code == 200, (method, path, answer.text)
 
 
-def test_nobody_has_no_affairs_of_their_own(stage: Stage, routes: HandWritten) -> None:
+def test_an_anonymous_caller_has_no_rows_of_their_own(stage: Stage, routes: HandWritten) -> None:
     """401, and nothing changes."""
     for method, path in routes.own:
         body = routes.body(stage, (method, path))
@@ -67,7 +67,7 @@ def test_nobody_has_no_affairs_of_their_own(stage: Stage, routes: HandWritten) -
             problem(stage.client.request(method, f"{API}{path}", json=body), 401, "not_authenticated")
 
 
-def test_ones_own_affairs_are_nobody_elses(stage: Stage, routes: HandWritten) -> None:
+def test_a_callers_own_rows_are_hidden_from_others(stage: Stage, routes: HandWritten) -> None:
     """No route about the caller's own account changes another one, whatever the query or the body names."""
     make(stage.running_app.entity("vehicles"), stage.owner)
     victim = int(stage.client.get(f"{API}/users/me", headers=stage.owner).json()["id"])

@@ -35,7 +35,7 @@ def test_every_kind_of_answer_is_hardened(served: Stage, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_answer_tells_what_it_runs_on(served: Stage, kind: str) -> None:
+def test_no_response_names_the_software(served: Stage, kind: str) -> None:
     """No product, no version, no traceback. `scripts/run` tells uvicorn to omit its name."""
     answer = ask(served, kind)
     assert {"server", "x-powered-by", "via"}.isdisjoint(answer.headers)

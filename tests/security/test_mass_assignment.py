@@ -105,7 +105,7 @@ def test_nobody_signs_up_as_administrator(stage: Stage, role: Any) -> None:
 
 
 @pytest.mark.parametrize("role", ["user", "driver", "admin"])
-def test_nobody_raises_themselves(stage: Stage, role: str) -> None:
+def test_no_caller_raises_their_own_role(stage: Stage, role: str) -> None:
     """Neither by `/users/me` nor by the administrators' route."""
     account = stage.client.get(f"{API}/users/me", headers=stage.stranger).json()
     with stage.unchanged():

@@ -175,7 +175,7 @@ def stored_secrets(app: FastAPI) -> list[str]:
     return found
 
 
-def test_no_secret_is_logged_or_told(app: FastAPI, capsys: Capture) -> None:
+def test_no_secret_is_logged_or_returned(app: FastAPI, capsys: Capture) -> None:
     """Passwords, hashes, tokens, fingerprints and keys, at debug level, in success, rejection and failure."""
     with TestClient(app, raise_server_exceptions=False) as client:
         session = Session(client)

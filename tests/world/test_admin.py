@@ -115,7 +115,7 @@ def point(api: httpx2.Client) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ["product", "odd"])
-def test_every_page_of_every_entity_opens_without_a_fault(
+def test_every_page_of_every_entity_opens_without_an_error(
     name: str, request: pytest.FixtureRequest, browser: Browser, figure: Figure
 ) -> None:
     """List, form, file and errors at the fields: the browser reports nothing, and no page is wider than the screen."""

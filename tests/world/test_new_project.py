@@ -163,7 +163,7 @@ def test_it_is_upgraded(tools: Project, tmp_path: Path) -> None:
     assert "Nothing is wrong." in tools.run(ROWHOUSE, "check")
 
 
-def test_the_tutorial_goes_as_it_is_told(tools: Project) -> None:
+def test_the_tutorial_works_as_written(tools: Project) -> None:
     """Two entities over HTTP, a rule, a step, tests on both databases, and nothing wrong. The files are as they stand."""
     said = tools.follow("Two entities")
     assert '"name":"Ladder"' in said

@@ -160,7 +160,7 @@ def test_two_servers_are_one(database_url: str) -> None:
         assert other.get(f"{API}/categories?name={body['name']}").json()["total"] == 1
 
 
-def test_a_rolling_restart_costs_nobody_an_answer(database_url: str, figure: Figure) -> None:
+def test_a_rolling_restart_loses_no_response(database_url: str, figure: Figure) -> None:
     """Two servers behind nginx, one restarted after the other: every request of four clients is answered with success.
 
     Between its last look and its end a server may have been given a connection that it never accepts. nginx sends a GET

@@ -22,7 +22,7 @@ from rowhouse.core.errors import (
     PreconditionFailedError,
 )
 
-# Errors that the person in front of the form can mend.
+# Errors that the user can correct in the form.
 AT_THE_FORM = (InvalidRequestError.status, ConflictError.status, InvalidInputError.status)
 REPEAT = "repeat"
 
@@ -175,7 +175,7 @@ def _add(form: Form, answer: Answer) -> None:
     """Put the errors of an answer into the form.
 
     Raises:
-        ApiError: it is no error that the form can mend.
+        ApiError: the user cannot correct it in the form.
     """
     if answer.status not in AT_THE_FORM:
         raise ApiError(answer)

@@ -26,7 +26,7 @@ VARIABLE = "ROWHOUSE_APP"
 
 @dataclass(frozen=True)
 class Project:
-    """A project's folder and the words of its `[tool.rowhouse]`."""
+    """A project's folder and the settings in its `[tool.rowhouse]`."""
 
     directory: Path
     app: str = APP
@@ -48,17 +48,17 @@ def find_project(directory: Path | None = None) -> Project:
     """Read the project in `directory`, by default the working directory.
 
     Raises:
-        ValueError: `[tool.rowhouse]` of pyproject.toml has an unknown word or a value that is no text.
+        ValueError: `[tool.rowhouse]` of pyproject.toml has an unknown setting or a value that is no text.
     """
     directory = directory or Path.cwd()
     file = directory / "pyproject.toml"
     said: dict[str, Any] = tomllib.loads(file.read_text("utf-8")) if file.is_file() else {}
-    words = said.get("tool", {}).get("rowhouse", {})
-    for word, value in words.items():
-        if word not in ("app", "source") or not isinstance(value, str):
-            raise ValueError(f"[tool.rowhouse] {word} = {value!r}: write app and source, each a text")
-    app = os.environ.get(VARIABLE) or words.get("app", APP)
-    return Project(directory, **{**words, "app": app})
+    found = said.get("tool", {}).get("rowhouse", {})
+    for name, value in found.items():
+        if name not in ("app", "source") or not isinstance(value, str):
+            raise ValueError(f"[tool.rowhouse] {name} = {value!r}: write app and source, each a text")
+    app = os.environ.get(VARIABLE) or found.get("app", APP)
+    return Project(directory, **{**found, "app": app})
 
 
 def load_application(project: Project) -> FastAPI:

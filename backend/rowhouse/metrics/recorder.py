@@ -51,7 +51,7 @@ class Metrics:
         self._publishing = Lock()
 
     def open(self, operations: Sequence[Operation]) -> None:
-        """Make place for the requests of these operations. Counts so far are kept. Call it before the first request."""
+        """Create the counters of these operations. Counts so far are kept. Call it before the first request."""
         self.operations = [Operation(NO_OPERATION, 0, ()), *operations]
         self.bounds = sorted({*BOUNDS, *(one.slo_seconds for one in operations if one.slo_seconds)})
         self._width = len(self.bounds) + 2

@@ -1,4 +1,4 @@
-"""One registered entity: the words of its registration line, and everything derived from its class. Data only."""
+"""One registered entity: the options of its registration line, and everything derived from its class. Data only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -79,11 +79,11 @@ def check_texts(model: type[SQLModel]) -> None:
 def columns_for(model: type[SQLModel], crud: type[CRUDBase[Any]]) -> dict[str, Column]:
     """Return the columns of a table class, with the types and the SQL expressions of its CRUD class."""
     columns = columns_of(model)
-    for word, given in (("computed_columns", crud.computed_columns), ("column_types", crud.column_types)):
+    for option, given in (("computed_columns", crud.computed_columns), ("column_types", crud.column_types)):
         unknown = given.keys() - columns.keys()
         if unknown:
             raise RegistrationError(
-                f"{model.__name__}: {word} names {', '.join(sorted(unknown))}, which is not a column"
+                f"{model.__name__}: {option} names {', '.join(sorted(unknown))}, which is not a column"
             )
     typed = {name: columns[name].with_type(annotation) for name, annotation in crud.column_types.items()}
     return {
@@ -109,12 +109,12 @@ def check_owner(model: type[SQLModel], columns: dict[str, Column], owner: str | 
         )
 
 
-def check_policy(model: type[SQLModel], **words: object) -> None:
+def check_policy(model: type[SQLModel], **policies: object) -> None:
     """Require policies for `read` and `write`: a role's name or a function would allow nobody, or everybody."""
-    for word, given in words.items():
+    for option, given in policies.items():
         if given is not None and not isinstance(given, Policy):
             raise RegistrationError(
-                f"{model.__name__}: {word}={given!r} is not a policy; write ANYONE, SIGNED_IN or role(...)"
+                f"{model.__name__}: {option}={given!r} is not a policy; write ANYONE, SIGNED_IN or role(...)"
             )
 
 

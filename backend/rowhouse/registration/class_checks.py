@@ -1,6 +1,6 @@
-"""Checks of a table class at registration: words of pydantic and SQLAlchemy that would have no effect.
+"""Checks of a table class at registration: options of pydantic and SQLAlchemy that would have no effect.
 
-Each error names the class, the word and the fix. Nothing that a class says is ignored silently.
+Each error names the class, the option and the fix. Nothing that a class says is ignored silently.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from sqlalchemy.orm import Mapper
 from sqlmodel import SQLModel
 
-from rowhouse.schemas.class_config import refused_words
+from rowhouse.schemas.class_config import refused_options
 from rowhouse.schemas.columns import RegistrationError
 from rowhouse.schemas.defaults import is_filled, takes_context
 
@@ -27,7 +27,7 @@ def check_class(model: type[SQLModel]) -> None:
     """Reject what the engine would not honour.
 
     Raises:
-        RegistrationError: with the class, the word and the fix.
+        RegistrationError: with the class, the option and the fix.
     """
     if sa.inspect(model, raiseerr=False) is None:
         parent = next(part.__name__ for part in model.__mro__[1:] if sa.inspect(part, raiseerr=False) is not None)
@@ -35,9 +35,9 @@ def check_class(model: type[SQLModel]) -> None:
             f"{model.__name__} inherits from the table class {parent}, and SQLModel maps no class below another; "
             "put what they share into a class without table=True"
         )
-    for found in (_mapping, _columns, _words, _members):
-        for place, fault in found(model):
-            raise RegistrationError(f"{model.__name__}{place}: {fault}")
+    for found in (_mapping, _columns, _class_options, _field_options):
+        for place, problem in found(model):
+            raise RegistrationError(f"{model.__name__}{place}: {problem}")
 
 
 def _mapping(model: type[SQLModel]) -> Iterator[tuple[str, str]]:
@@ -53,9 +53,9 @@ def _columns(model: type[SQLModel]) -> Iterator[tuple[str, str]]:
     """Yield columns that are no members, members that are no columns, and columns that cannot be stored."""
     mapper: Mapper[Any] = sa.inspect(model)
     for name, column in mapper.columns.items():
-        fault = _fault(name, column, model.model_fields.get(name))
-        if fault is not None:
-            yield f".{name}", fault
+        problem = _problem(name, column, model.model_fields.get(name))
+        if problem is not None:
+            yield f".{name}", problem
     for name in model.model_fields:
         if name not in mapper.columns:
             yield f".{name}", "the field has no column; map it, or take it out"
@@ -64,7 +64,7 @@ def _columns(model: type[SQLModel]) -> Iterator[tuple[str, str]]:
         yield "", f"PostgreSQL cuts the name of the table after {LONGEST_NAME} bytes; give a shorter __tablename__"
 
 
-def _fault(name: str, column: Any, info: FieldInfo | None) -> str | None:
+def _problem(name: str, column: Any, info: FieldInfo | None) -> str | None:
     """Return why the engine cannot read or write a column of the mapper."""
     if not isinstance(column, sa.Column):
         return "it is an SQL expression; read it with computed_columns of the CRUDBase class"
@@ -82,10 +82,10 @@ def _takes_context(column: sa.Column[Any], info: FieldInfo) -> bool:
     return (is_filled(column, info) and takes_context(column.default)) or takes_context(column.onupdate)
 
 
-def _words(model: type[SQLModel]) -> Iterator[tuple[str, str]]:
-    """Yield pydantic's words for the whole class."""
-    for word, fix in refused_words(model):
-        yield ".model_config", f"{word} would have no effect; {fix}"
+def _class_options(model: type[SQLModel]) -> Iterator[tuple[str, str]]:
+    """Yield pydantic's options for the whole class."""
+    for option, fix in refused_options(model):
+        yield ".model_config", f"{option} would have no effect; {fix}"
     decorators = model.__pydantic_decorators__
     for name, serializer in decorators.field_serializers.items():
         fields = ", ".join(serializer.info.fields)
@@ -100,12 +100,12 @@ def _words(model: type[SQLModel]) -> Iterator[tuple[str, str]]:
         yield f".{name}", "@validator and @root_validator are not called; write @field_validator or @model_validator"
 
 
-def _members(model: type[SQLModel]) -> Iterator[tuple[str, str]]:
-    """Yield pydantic's words for one field."""
+def _field_options(model: type[SQLModel]) -> Iterator[tuple[str, str]]:
+    """Yield pydantic's options for one field."""
     for name, info in model.model_fields.items():
-        for word in ("alias", "validation_alias", "serialization_alias"):
-            if getattr(info, word) is not None:
-                yield f".{name}", f"{word}={getattr(info, word)!r} would have no effect; {ANOTHER_NAME}"
+        for option in ("alias", "validation_alias", "serialization_alias"):
+            if getattr(info, option) is not None:
+                yield f".{name}", f"{option}={getattr(info, option)!r} would have no effect; {ANOTHER_NAME}"
         if info.frozen:
             yield f".{name}", "frozen=True forbids SQLAlchemy to set it; take it out, and mark the column CREATE_ONLY"
         if info.discriminator is not None:

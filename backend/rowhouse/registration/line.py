@@ -1,4 +1,4 @@
-"""The words of a registration line, their checks in order, and the `Resource` that follows from them."""
+"""The options of a registration line, their checks in order, and the `Resource` that follows from them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ from rowhouse.schemas.derivation import derive
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """The words of one call of `Registry.register`, which explains them."""
+    """The options of one call of `Registry.register`, which explains them."""
 
     model: type[SQLModel]
     path: str
@@ -96,7 +96,7 @@ class Line:
         check_key(self.model, columns, self.owner)
 
     def _check_rows(self, columns: dict[str, Column]) -> None:
-        """Check the words about columns and numbers of rows."""
+        """Check the options about columns and numbers of rows."""
         check_timestamps(self.model, columns)
         check_filters(self.model, columns)
         check_search(self.model, columns, self.search)
@@ -104,7 +104,7 @@ class Line:
         check_exact_count_limit(self.model, self.exact_count_limit)
 
     def _check_operations(self) -> None:
-        """Check the operations, and the words that need certain operations."""
+        """Check the operations, and the options that need certain operations."""
         check_operations(self.model, self.operations)
         check_history(self.model, self.operations, soft_delete=self.soft_delete, history=self.history)
         check_extra_fields(self.model, self.crud, self.operations)

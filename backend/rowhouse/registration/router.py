@@ -250,7 +250,7 @@ def _ids(resource: Resource) -> dict[str, Any]:
 
 def _step(resource: Resource, endpoints: Endpoints, transition: Transition[Any]) -> GeneratedRoute:
     name, verb = singular_name(resource), transition.name.replace("-", "_")
-    policy, words = transition.policy or resource.write, name.replace("_", " ")
+    policy, title = transition.policy or resource.write, name.replace("_", " ")
     admits = admitting(policy, resource.write)
     states = {"field": transition.field, "from": [*transition.sources], "to": transition.target}
     field = resource.columns[transition.field].info
@@ -260,9 +260,9 @@ def _step(resource: Resource, endpoints: Endpoints, transition: Transition[Any])
         resource, f"/{{id}}/{transition.name}", policy=policy,
         work=partial(endpoints.take_step, transition=transition, admits=admits), writes=True, methods=["POST"],
         operation_id=f"{verb}_{name}", response_model=resource.schemas.public,
-        summary=transition.summary or f"{verb.replace('_', ' ').capitalize()} {words}",
+        summary=transition.summary or f"{verb.replace('_', ' ').capitalize()} {title}",
         description=transition.description
-        or f"The {words} must be {transition.origin}, and becomes {shown(transition.target)}.",
+        or f"The {title} must be {transition.origin}, and becomes {shown(transition.target)}.",
         openapi_extra={"parameters": [IF_MATCH, IDEMPOTENCY_KEY], TRANSITION: to_jsonable_python(states)},
         responses={200: {"headers": {**TAGGED, **REPLAYED}},
                    **problem_responses(400, 401, 403, 404, 409, 412, 422, 503)},

@@ -1,6 +1,6 @@
-"""`model_config` of a table class: the words that the derived schemas take over, and those that they cannot.
+"""`model_config` of a table class: the options that the derived schemas take over, and those that they cannot.
 
-Each word of pydantic is in one of three lists. A word in none of them, such as a new one, is refused.
+Each option of pydantic is in one of three lists. An option in none of them, such as a new one, is refused.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ HONOURED = (
     "cache_strings",
     "hide_input_in_errors",
 )
-# Nothing on the wire depends on them.
+# No response depends on them.
 HARMLESS = frozenset(
     {
         "arbitrary_types_allowed", "defer_build", "from_attributes", "ignored_types", "plugin_settings",
@@ -55,18 +55,18 @@ FIXES = {
 }
 
 
-def honoured_words(model: type[BaseModel]) -> ConfigDict:
+def honoured_options(model: type[BaseModel]) -> ConfigDict:
     """Return the part of the class's `model_config` that applies to requests."""
     stated: dict[str, Any] = dict(model.model_config)
-    words: Any = {word: stated[word] for word in HONOURED if word in stated}
-    honoured: ConfigDict = words
+    found: Any = {option: stated[option] for option in HONOURED if option in stated}
+    honoured: ConfigDict = found
     return honoured
 
 
-def refused_words(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
-    """Yield each word of the class's `model_config` that cannot be honoured, and how to fix it."""
-    for word, value in model.model_config.items():
-        if word in HONOURED or word in HARMLESS or (word in AS_IT_IS and value in AS_IT_IS[word]):
+def refused_options(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
+    """Yield each option of the class's `model_config` that cannot be honoured, and how to fix it."""
+    for option, value in model.model_config.items():
+        if option in HONOURED or option in HARMLESS or (option in AS_IT_IS and value in AS_IT_IS[option]):
             continue
         if value is not None and value != {}:
-            yield f"{word}={value!r}", FIXES.get(word, "take it out")
+            yield f"{option}={value!r}", FIXES.get(option, "take it out")

@@ -1,6 +1,6 @@
-"""What fills a column that a new row leaves out, in SQLAlchemy's words: `default=`, `server_default=`, `Computed`.
+"""What fills a column that a new row leaves out, by SQLAlchemy's options `default=`, `server_default=`, `Computed`.
 
-`Field(default=…)` and `Field(default_factory=…)` are pydantic's words and come before these.
+`Field(default=…)` and `Field(default_factory=…)` are pydantic's options and come before these.
 """
 
 import inspect

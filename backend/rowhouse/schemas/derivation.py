@@ -27,7 +27,7 @@ from sqlmodel import SQLModel
 from typing_extensions import TypedDict
 
 from rowhouse.entities.model import Mark
-from rowhouse.schemas.class_config import honoured_words
+from rowhouse.schemas.class_config import honoured_options
 from rowhouse.schemas.columns import Column, RegistrationError, server_owned
 from rowhouse.schemas.pydantic_internals import comparing_validators, field_validators, model_validators
 
@@ -89,7 +89,7 @@ def derive(
     updatable = [c for c in settable if Mark.CREATE_ONLY not in c.marks and c not in keys]
     public = [c for c in columns.values() if c.is_public]
     name = model.__name__
-    words = honoured_words(model)
+    options = honoured_options(model)
     create = creation_of(f"{name}Create", model, settable, keys=keys)
     members = {
         c.name: (Union[c.nullable_annotation, MISSING], described(c, MISSING))  # noqa: UP007  runtime values
@@ -97,11 +97,11 @@ def derive(
     }
     validators = field_validators(model, {c.name for c in updatable})
     update = build_model(
-        f"{name}Update", members, __config__=ConfigDict(**CHANGING, **words), __validators__=validators
+        f"{name}Update", members, __config__=ConfigDict(**CHANGING, **options), __validators__=validators
     )
     members = {**{key.name: (key.annotation, described(key, ...)) for key in keys}, **members}
     batch_update = build_model(
-        f"{name}BatchUpdate", members, __config__=ConfigDict(**CHANGING_ONE, **words), __validators__=validators
+        f"{name}BatchUpdate", members, __config__=ConfigDict(**CHANGING_ONE, **options), __validators__=validators
     )
     extra = {member: (kind, ...) for member, kind in extra_fields.items()}
     answer = build_model(f"{name}Public", {c.name: (c.answer_annotation, described(c, ...)) for c in public} | extra)
@@ -122,7 +122,7 @@ def creation_of(
     return build_model(
         name,
         {c.name: _create_member(c, keys) for c in columns},
-        __config__=ConfigDict(**STRICT, **honoured_words(model)),
+        __config__=ConfigDict(**STRICT, **honoured_options(model)),
         __validators__=field_validators(model, {c.name for c in columns}) | left_out,
     )
 

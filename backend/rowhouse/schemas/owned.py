@@ -12,7 +12,7 @@ from annotated_types import MaxLen
 from pydantic import MISSING, BaseModel, ConfigDict, Field
 from sqlmodel import SQLModel
 
-from rowhouse.schemas.class_config import honoured_words
+from rowhouse.schemas.class_config import honoured_options
 from rowhouse.schemas.columns import Column
 from rowhouse.schemas.derivation import STRICT, Schemas, build_model, creation_of, described
 from rowhouse.schemas.links import LINKS
@@ -89,7 +89,7 @@ def _change(member: OwnedMember) -> type[BaseModel]:
     return build_model(
         f"{member.name}Change",
         keys | others,
-        __config__=ConfigDict(**STRICT, **honoured_words(member.model), json_schema_extra=by_key),
+        __config__=ConfigDict(**STRICT, **honoured_options(member.model), json_schema_extra=by_key),
         __validators__=field_validators(member.model, names),
     )
 

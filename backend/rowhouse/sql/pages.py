@@ -16,8 +16,8 @@ from rowhouse.query.resource import Resource
 from rowhouse.sql.count_estimate import estimated_rows
 from rowhouse.sql.statements import PAGE_LIMIT, PAGE_OFFSET, TOTAL, Statements
 
-# A text in at least so many rows is common: in a table of a million rows, the first page then takes about 5,000 rows to
-# fill.
+# A text in at least this number of rows is common: in a table of a million rows, about 5,000 rows then fill the first
+# page.
 COMMON = 10_000
 
 

@@ -255,7 +255,7 @@ class Statements:
 
 
 def key_names(count: int) -> list[str]:
-    """Return the names of the parameters of a key with so many columns."""
+    """Return the names of the parameters of a key with this number of columns."""
     return [ROW_KEY] if count == 1 else [f"{ROW_KEY}_{position}" for position in range(count)]
 
 

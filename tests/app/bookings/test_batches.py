@@ -59,7 +59,7 @@ def in_batch(network: Network, bodies: list[Body], *, method: str = "POST") -> R
 
 
 @pytest.mark.parametrize(("first", "second"), list(itertools.permutations(FAULTS, 2)))
-def test_of_two_faults_the_first_elements_is_told(
+def test_of_two_errors_the_first_elements_is_returned(
     network: Network, point: int, other_driver: Headers, first: str, second: str
 ) -> None:
     """The error names the first faulty element, whichever rules are broken. Nothing is stored."""
@@ -71,7 +71,7 @@ def test_of_two_faults_the_first_elements_is_told(
 
 
 @pytest.mark.parametrize("kind", ["text/csv", "application/x-ndjson"])
-def test_a_file_is_told_every_fault(network: Network, point: int, other_driver: Headers, kind: str) -> None:
+def test_every_error_of_a_file_is_listed(network: Network, point: int, other_driver: Headers, kind: str) -> None:
     """The error lists the faults of every row. Nothing is stored."""
     network.add_booking(point, (10, 12))
     fine = [{"charge_point_id": point, **network.clock.between((hour, hour + 1))} for hour in (2, 7, 8)]
@@ -113,7 +113,7 @@ def test_new_bookings_of_a_batch_hold_their_slots_for_a_while(network: Network, 
     assert {network.stored(row["id"])["status"] for row in made} == {"EXPIRED"}
 
 
-def test_a_batch_of_changes_is_judged_in_turn(network: Network, point: int, other_driver: Headers) -> None:
+def test_a_batch_of_changes_is_validated_in_order(network: Network, point: int, other_driver: Headers) -> None:
     """A booking may take the place that an earlier element left.
 
     The error names a closed, expired or foreign booking, and none changes.

@@ -116,7 +116,7 @@ def test_an_administrator_changes_a_booking_for_its_driver(network: Network, poi
     assert answer.json()["driver_id"] == before["driver_id"]
 
 
-def test_put_changes_only_what_is_sent_and_is_judged_alike(network: Network, point: int) -> None:
+def test_put_changes_only_the_sent_members_and_is_validated_alike(network: Network, point: int) -> None:
     """PUT behaves like PATCH."""
     network.add_booking(point, (10, 12))
     booking = network.add_booking(point, (13, 14))

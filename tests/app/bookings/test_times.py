@@ -69,7 +69,7 @@ def test_a_booking_cannot_be_moved_out_of_bounds(
     assert network.stored(booking) == before
 
 
-def test_one_changed_time_is_judged_with_the_other_stored_one(network: Network, point: int) -> None:
+def test_one_changed_time_is_validated_with_the_other_stored_one(network: Network, point: int) -> None:
     """The rule applies to the whole row."""
     booking = network.add_booking(point, (10, 12))
     problem(network.change(booking, {"end_time": network.clock.at(9)}), 422, "invalid_input")

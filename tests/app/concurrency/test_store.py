@@ -118,7 +118,7 @@ def test_a_deleted_book_comes_back_once(clients: list[httpx2.Client], admin_head
     assert store.stock(book) == 7
 
 
-def test_a_deleted_title_is_there_once_whoever_takes_it(
+def test_of_a_deleted_title_and_its_rivals_one_is_stored(
     clients: list[httpx2.Client], admin_headers: Headers, store: Store
 ) -> None:
     """Half restore the book, half make another of its title: one has it."""

@@ -85,7 +85,7 @@ def test_a_book_that_is_not_there_is_409(counter: Counter, buyer: Headers) -> No
         ({"id": 1}, "id"),
     ],
 )
-def test_what_no_cart_can_hold_is_422(counter: Counter, buyer: Headers, body: dict[str, Any], member: str) -> None:
+def test_a_quantity_over_the_limit_is_422(counter: Counter, buyer: Headers, body: dict[str, Any], member: str) -> None:
     """The error names the member."""
     sent = {"book_id": counter.add_book(), "quantity": 1, **body}
     assert faulty_members(counter.client.post(CART, json=sent, headers=buyer)) == {member}
@@ -100,7 +100,9 @@ def test_more_copies_than_can_be_counted_are_409(counter: Counter, buyer: Header
     assert counter.cart(buyer) == {book: LARGEST}
 
 
-def test_a_cart_holds_so_many_books(counter: Counter, buyer: Headers, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_books_in_a_cart_is_limited(
+    counter: Counter, buyer: Headers, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """More copies of a book in it are no further book."""
     monkeypatch.setattr(service, "MAX_BOOKS", 2)
     first, second, third = (counter.add_book() for _ in range(3))
@@ -158,7 +160,7 @@ def test_a_deleted_book_leaves_every_cart(counter: Counter, buyer: Headers) -> N
     assert counter.cart(buyer) == {kept: 1}
 
 
-def test_of_two_faults_of_a_batch_the_first_elements_is_told(counter: Counter, buyer: Headers) -> None:
+def test_of_two_errors_of_a_batch_the_first_elements_is_returned(counter: Counter, buyer: Headers) -> None:
     """Whatever the fault is. A rejected batch adds nothing, not even to items in the cart."""
     book = counter.add_book()
     counter.fill(buyer, (book, 2))
@@ -185,7 +187,7 @@ def test_a_batch_may_fill_the_cart_and_no_more(
     assert counter.cart(buyer) == {first: 2, others[0]: 2, others[1]: 1}
 
 
-def test_a_file_is_told_every_fault_and_adds_nothing(counter: Counter, buyer: Headers) -> None:
+def test_every_error_of_a_file_is_listed_and_nothing_is_added(counter: Counter, buyer: Headers) -> None:
     """The error lists every faulty row. The file without faults adds each copy once."""
     book = counter.add_book()
     counter.fill(buyer, (book, LARGEST - 4))

@@ -226,27 +226,27 @@ def _field(adoption: Adoption, column: StoredColumn, tables: Collection[str]) ->
     is_key = column.name in table.key
     is_nullable = column.nullable and not is_key  # a key of SQLite may be, as the database says it
     may_be_absent = is_nullable or column.is_filled or (is_key and table.makes_key)
-    words = ["default=None"] if may_be_absent else []
-    words += ["primary_key=True"] if is_key else []
+    arguments = ["default=None"] if may_be_absent else []
+    arguments += ["primary_key=True"] if is_key else []
     if may_be_absent and not is_nullable and not is_key:
-        words.append("nullable=False")
+        arguments.append("nullable=False")
     elif kind.annotation == "Any" and not is_key:
-        words.append(f"nullable={is_nullable}")
-    words += kind.words
-    words += _reference_words(adoption, column, tables)
+        arguments.append(f"nullable={is_nullable}")
+    arguments += kind.arguments
+    arguments += _reference_arguments(adoption, column, tables)
     if column.name in table.indexed:
-        words.append("index=True")
+        arguments.append("index=True")
     if any(_is_unique_field(adoption, name, of) and of == (column.name,) for name, of in table.uniques):
-        words.append("unique=True")
-    words += _column_words(adoption, column, is_counted=is_key and table.makes_key)
+        arguments.append("unique=True")
+    arguments += _column_arguments(adoption, column, is_counted=is_key and table.makes_key)
     annotation = f"{kind.annotation} | None" if may_be_absent and kind.annotation != "Any" else kind.annotation
     line = f"{adoption.members[column.name]}: {annotation}"
-    if words in ([], ["default=None"]):
-        return f"    {line}{' = None' if words else ''}\n"
-    return call(f"{line} = Field", words, indent=4)
+    if arguments in ([], ["default=None"]):
+        return f"    {line}{' = None' if arguments else ''}\n"
+    return call(f"{line} = Field", arguments, indent=4)
 
 
-def _reference_words(adoption: Adoption, column: StoredColumn, tables: Collection[str]) -> Iterator[str]:
+def _reference_arguments(adoption: Adoption, column: StoredColumn, tables: Collection[str]) -> Iterator[str]:
     for one in adoption.references:
         if one.columns == (column.name,) and _is_taken(one, tables) and _is_of_field(adoption, one):
             schema = f"{one.schema}." if one.schema else ""
@@ -256,7 +256,7 @@ def _reference_words(adoption: Adoption, column: StoredColumn, tables: Collectio
             return
 
 
-def _column_words(adoption: Adoption, column: StoredColumn, *, is_counted: bool) -> Iterator[str]:
+def _column_arguments(adoption: Adoption, column: StoredColumn, *, is_counted: bool) -> Iterator[str]:
     """Yield what only SQLAlchemy's column says: another name, a default of the database, a computed value."""
     if column.computed is not None:
         yield f"sa_column_args=[sa.Computed({repr_of(column.computed)})]"
@@ -293,13 +293,13 @@ def _relate(source: Adoption, reference: Reference, target: Adoption) -> None:
     if remote not in target.members or not _is_free(source, name):
         return
     is_mutual = _is_free(target, back) and not (source is target and name == back)
-    words = [f"back_populates={repr_of(back)}"] if is_mutual else []
+    arguments = [f"back_populates={repr_of(back)}"] if is_mutual else []
     is_only = is_alone and (source is target or not _refers(target, source))
     options = [] if is_only else [f'"foreign_keys": "{source.name}.{member}"']
     near = [f'"remote_side": "{target.name}.{target.members[remote]}"'] if source is target else []
     stored = next(one for one in source.table.columns if one.name == column)
     kind = f'Optional["{target.name}"]' if stored.nullable else f'"{target.name}"'
-    _add(source, name, kind, words, [*near, *options])
+    _add(source, name, kind, arguments, [*near, *options])
     if is_mutual:
         many_kind = f'Optional["{source.name}"]' if is_one else f'list["{source.name}"]'
         single = ['"uselist": False'] if is_one else []
@@ -325,8 +325,8 @@ def _link(link: Adoption, one: Adoption, other: Adoption) -> None:
     if not (_is_free(one, names[0]) and _is_free(other, names[1])):
         return
     for near, far, name, back in ((one, other, names[0], names[1]), (other, one, names[1], names[0])):
-        words = [f"back_populates={repr_of(back)}", f"link_model={link.name}"]
-        _add(near, name, f'list["{far.name}"]', words, [])
+        arguments = [f"back_populates={repr_of(back)}", f"link_model={link.name}"]
+        _add(near, name, f'list["{far.name}"]', arguments, [])
 
 
 def _is_free(adoption: Adoption, name: str) -> bool:
@@ -334,6 +334,6 @@ def _is_free(adoption: Adoption, name: str) -> bool:
     return name not in written and name not in adoption.members.values() and not is_reserved(name)
 
 
-def _add(adoption: Adoption, name: str, kind: str, words: list[str], options: list[str]) -> None:
-    given = [*words, f"sa_relationship_kwargs={{{', '.join(options)}}}"] if options else words
+def _add(adoption: Adoption, name: str, kind: str, arguments: list[str], options: list[str]) -> None:
+    given = [*arguments, f"sa_relationship_kwargs={{{', '.join(options)}}}"] if options else arguments
     adoption.relationships.append(call(f"{name}: {kind} = Relationship", given, indent=4))

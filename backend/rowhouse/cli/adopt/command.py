@@ -67,8 +67,8 @@ class Plan:
         """The path of an entity."""
         return own_path(adoption.table.name) or plural(adoption.name)
 
-    def words(self, adoption: Adoption) -> list[str]:
-        """The words of a registration line."""
+    def options(self, adoption: Adoption) -> list[str]:
+        """The options of a registration line."""
         is_writable = self.writable and not adoption.lacks_required
         path = self.path(adoption)
         stated = [] if path == plural(adoption.name) else [f'path="{path}"']
@@ -78,7 +78,7 @@ class Plan:
 def adopt(database_url: str, *, writable: bool, policies: Mapping[str, str], schemas: Sequence[str] = ()) -> list[str]:
     """Write the tables of a database into the project of the working directory. Return lines about them.
 
-    `policies` are names of `POLICIES` by the words `read` and `write`.
+    `policies` are names of `POLICIES` by the options `read` and `write`.
 
     Raises:
         CommandError: the database cannot be read, or the project cannot take its tables. Nothing was written.
@@ -162,7 +162,7 @@ def _trial(plan: Plan) -> dict[str, str]:
             "models": f"{plan.layout.package}models",
             "imports": _with_imports("", plan, [*codes.values()]),
             "classes": codes,
-            "words": {one.name: ", ".join(plan.words(one)) for one in plan.adoptions},
+            "options": {one.name: ", ".join(plan.options(one)) for one in plan.adoptions},
             "url": plan.url,
             "answer": str(answer),
         }
@@ -184,11 +184,11 @@ def _load(plan: Plan) -> None:
         raise CommandError(f"Nothing was written. {(done.stderr or done.stdout).strip()}")
 
 
-def _python(plan: Plan, words: Sequence[str], text: str = "") -> subprocess.CompletedProcess[str]:
+def _python(plan: Plan, arguments: Sequence[str], text: str = "") -> subprocess.CompletedProcess[str]:
     """Run a module in a Python of its own, with the database of the plan."""
     environment = {**os.environ, "DATABASE_URL": plan.url}
     return subprocess.run(  # noqa: S603  # nosec B603  no word is a client's
-        [sys.executable, "-m", *words],
+        [sys.executable, "-m", *arguments],
         cwd=plan.layout.directory,
         env=environment,
         input=text,
@@ -217,7 +217,7 @@ def _api(plan: Plan) -> str:
     imports = [(f"{plan.layout.package}models", one.name) for one in plan.adoptions]
     imports += [("rowhouse", policy.partition("=")[2]) for policy in plan.policies]
     text = add_imports(text, imports, package=plan.layout.root)
-    lines = [call("registry.register", [one.name, *plan.words(one)], indent=0) for one in plan.adoptions]
+    lines = [call("registry.register", [one.name, *plan.options(one)], indent=0) for one in plan.adoptions]
     return f"{text.rstrip()}\n{''.join(lines)}"
 
 

@@ -38,7 +38,7 @@ def main() -> int:
     for name, code in given["classes"].items():
         try:
             exec(code, vars(module))  # noqa: S102  # nosec B102  as above
-            _register(api, vars(module)[name], given["words"][name])
+            _register(api, vars(module)[name], given["options"][name])
         except Exception as error:  # noqa: BLE001  a class that cannot be declared may raise anything
             refused.setdefault(name, _sentence(error))
     refused = {name: said for name, said in refused.items() if "is not defined" not in said} or refused
@@ -56,9 +56,9 @@ def _module(name: str) -> ModuleType:
     return module
 
 
-def _register(api: ModuleType, model: Any, words: str) -> None:
+def _register(api: ModuleType, model: Any, options: str) -> None:
     names = vars(import_module("rowhouse"))
-    api.registry.register(model, **eval(f"dict({words})", dict(names)))  # noqa: S307  # nosec B307  our own words
+    api.registry.register(model, **eval(f"dict({options})", dict(names)))  # noqa: S307  # nosec B307  our own options
 
 
 def _built(registry: Registry, url: str, classes: dict[str, str]) -> dict[str, str]:

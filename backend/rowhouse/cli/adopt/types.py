@@ -1,4 +1,4 @@
-"""The code of a column's type: its annotation, and the words of its `Field`. One entry for each type of SQLAlchemy."""
+"""The code of a column's type: its annotation, and the arguments of its `Field`. One entry for each SQL type."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from sqlalchemy.dialects import postgresql, sqlite
 from rowhouse.migrations.compare.column_types import POSTGRESQL
 
 MOST_DIGITS = 15  # more are not exact as a JSON number
-Words = tuple[str, ...]
+Arguments = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class TypeCode:
-    """An annotation, such as `int`, the words of `Field`, and the type as `ARRAY(...)` takes it."""
+    """An annotation, such as `int`, the arguments of `Field`, and the type as `ARRAY(...)` takes it."""
 
     annotation: str
-    words: Words
+    arguments: Arguments
     sa_type: str
 
 
@@ -74,10 +74,10 @@ def _padded(kind: Any, dialect: str) -> TypeCode:
 
 
 def _enum(kind: Any, _dialect: str) -> TypeCode:
-    words = [repr_of(one) for one in kind.enums]
-    words += [f"name={repr_of(kind.name)}"] if kind.name else []
-    words += [f"schema={repr_of(kind.schema)}"] if kind.schema else []
-    return _typed("str", f"sa.Enum({', '.join(words)})")
+    arguments = [repr_of(one) for one in kind.enums]
+    arguments += [f"name={repr_of(kind.name)}"] if kind.name else []
+    arguments += [f"schema={repr_of(kind.schema)}"] if kind.schema else []
+    return _typed("str", f"sa.Enum({', '.join(arguments)})")
 
 
 def _decimal(kind: Any, dialect: str) -> TypeCode:
@@ -86,8 +86,8 @@ def _decimal(kind: Any, dialect: str) -> TypeCode:
     digits = min(kind.precision or MOST_DIGITS, MOST_DIGITS)
     # `read_precision` has looked at the rows where the type does not say the scale.
     places = min(kind.scale or 0, digits)
-    words = (f"max_digits={digits}", f"decimal_places={places}")
-    return TypeCode("Decimal", words, f"sa.Numeric({digits}, {places})")
+    arguments = (f"max_digits={digits}", f"decimal_places={places}")
+    return TypeCode("Decimal", arguments, f"sa.Numeric({digits}, {places})")
 
 
 def _instant(kind: Any, dialect: str) -> TypeCode:

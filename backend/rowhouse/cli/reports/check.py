@@ -1,6 +1,6 @@
 """Checks a project: settings, registration, indexes, migrations, and what production still lacks: `rowhouse check`.
 
-Changes nothing. A fault makes the exit status 1; a note is only said.
+Changes nothing. An error makes the exit status 1; a note does not.
 """
 
 import logging
@@ -30,7 +30,7 @@ from rowhouse.health.readiness import StartRefusedError
 from rowhouse.migrations.renames import Decisions
 
 PAGES = ("/docs", "/redoc", "/openapi.json")
-OK, FAULT, NOTE = "ok", "fault", "note"
+OK, ERROR, NOTE = "ok", "error", "note"
 
 
 @dataclass(frozen=True)
@@ -47,24 +47,24 @@ class Finding:
 
 def run(*, production: bool) -> int:
     """Check the project of the working directory, and print what is found. Return 1 if anything is wrong."""
-    faults = 0
+    errors = 0
     for finding in _findings(production=production):
         print(finding, flush=True)
-        faults += finding.state == FAULT
-    print(f"{faults} fault{'s' if faults > 1 else ''}." if faults else "Nothing is wrong.")
-    return int(faults > 0)
+        errors += finding.state == ERROR
+    print(f"{errors} error{'s' if errors > 1 else ''}." if errors else "Nothing is wrong.")
+    return int(errors > 0)
 
 
 def _findings(*, production: bool) -> Iterator[Finding]:
     try:
         settings = Settings()
     except ValidationError as error:
-        yield Finding(FAULT, "settings", explained(error))
+        yield Finding(ERROR, "settings", explained(error))
         return
     try:
         app = load()
     except CommandError as error:
-        yield Finding(FAULT, "registration", str(error))
+        yield Finding(ERROR, "registration", str(error))
         return
     yield from _or_ok("settings", misspelt())
     count = sum(len(registry.registrations) for registry in app.state.registries)
@@ -77,12 +77,12 @@ def _findings(*, production: bool) -> Iterator[Finding]:
         yield from (Finding(NOTE, "production", text) for text in _notes(app, settings))
 
 
-def _or_ok(topic: str, faults: Iterator[str]) -> Iterator[Finding]:
-    """Yield the faults of a topic, or that there are none."""
+def _or_ok(topic: str, texts: Iterator[str]) -> Iterator[Finding]:
+    """Yield the errors of a topic, or that there are none."""
     is_ok = True
-    for text in faults:
+    for text in texts:
         is_ok = False
-        yield Finding(FAULT, topic, text)
+        yield Finding(ERROR, topic, text)
     if is_ok:
         yield Finding(OK, topic)
 
@@ -128,7 +128,7 @@ def _production(app: FastAPI, settings: Settings) -> Iterator[str]:
     try:
         Settings(environment=Environment.PRODUCTION)
     except ValidationError as error:
-        yield from (fault["msg"].removeprefix("Value error, ") for fault in error.errors())
+        yield from (entry["msg"].removeprefix("Value error, ") for entry in error.errors())
     # The development JWT_SECRET was reported; what follows does not need another one.
     strict = settings.model_copy(update={"environment": Environment.PRODUCTION})
     database = Database(strict)

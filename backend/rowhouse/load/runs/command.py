@@ -13,7 +13,7 @@ import typer
 from rowhouse.cli.project import find_project
 from rowhouse.load.operations import Api, UncallableOperationError
 from rowhouse.load.runs.plan import HITS, seconds_needed
-from rowhouse.load.runs.report import conclusion, faults, table
+from rowhouse.load.runs.report import conclusion, failures, table
 from rowhouse.load.runs.results import Endpoint, bounds_of, called, evaluate, passes
 from rowhouse.load.runs.run import GeneratorError, Load, NotReadyError, api_at, generate
 from rowhouse.load.runs.server import ServerStartError, administrator, database, served
@@ -58,7 +58,7 @@ class Options:
         needed = seconds_needed(api, users=self.users, think=self.think)
         return (
             f"{self.users} users call {len(api.operations)} operations for {seconds:.0f} s; they need {needed:.0f} s "
-            f"to call each {HITS} times{'; this run judges only what it calls' if self.quick else ''}."
+            f"to call each {HITS} times{'; this run checks only the operations that it calls' if self.quick else ''}."
         )
 
 
@@ -70,7 +70,8 @@ def load(  # noqa: PLR0913  one parameter for each option of the command line
         typer.Option(min=1, help=f"Seconds to measure. Default: until each operation has {HITS} requests."),
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help=f"Measure {QUICK_SECONDS:.0f} s, and judge only what was called.")
+        bool,
+        typer.Option("--quick", help=f"Measure {QUICK_SECONDS:.0f} s, and check only what was called."),
     ] = False,
     host: Annotated[
         str | None, typer.Option(help="The address of a running server. Default: the project, on a new database.")
@@ -121,13 +122,13 @@ def _target(host: str | None, database_url: str | None, servers: int) -> Iterato
 def conclude(endpoints: Sequence[Endpoint], *, quick: bool) -> int:
     """Print the table and the endpoints that broke their SLO. Return the exit status.
 
-    A quick run judges the endpoints that it called.
+    A quick run checks only the endpoints that it called.
     """
-    judged = called(endpoints) if quick else list(endpoints)
-    print(table(endpoints), *faults(judged), conclusion(judged), sep="\n")
-    if len(judged) < len(endpoints):
-        print(f"{len(endpoints) - len(judged)} operations were not called, so nothing is known about them")
-    return 0 if passes(judged) else 1
+    checked = called(endpoints) if quick else list(endpoints)
+    print(table(endpoints), *failures(checked), conclusion(checked), sep="\n")
+    if len(checked) < len(endpoints):
+        print(f"{len(endpoints) - len(checked)} operations were not called, so nothing is known about them")
+    return 0 if passes(checked) else 1
 
 
 application = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

@@ -9,7 +9,7 @@ MARGIN = 1.1
 
 
 def seconds_needed(api: Api, *, users: int, think: float) -> float:
-    """Return the seconds in which so many users call the rarest operation `HITS` times.
+    """Return the seconds in which this number of users calls the rarest operation `HITS` times.
 
     Users shuffle the operations by their weights, so in one round of the shuffle every operation is called.
     """

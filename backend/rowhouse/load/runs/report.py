@@ -19,7 +19,7 @@ def table(endpoints: Sequence[Endpoint]) -> str:
     return "\n".join(lines)
 
 
-def faults(endpoints: Sequence[Endpoint]) -> Iterator[str]:
+def failures(endpoints: Sequence[Endpoint]) -> Iterator[str]:
     """Yield what is wrong with each endpoint that is not ok."""
     for e in endpoints:
         if e["verdict"] != "ok":

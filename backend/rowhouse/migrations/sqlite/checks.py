@@ -21,7 +21,7 @@ class UnsafeMigrationError(CommandError):
 
 
 class State(NamedTuple):
-    """The tables, rows and faults before the migrations."""
+    """The tables, rows and violations before the migrations."""
 
     mark: tuple[Any, ...]
     violations: Counter[str]
@@ -40,15 +40,15 @@ def check(connection: sa.Connection, before: State) -> None:
     """
     if _mark(connection) == before.mark:
         return
-    faults = [*(Counter(_violations(connection)) - before.violations).elements()]
-    if faults:
-        faults.append(
+    problems = [*(Counter(_violations(connection)) - before.violations).elements()]
+    if problems:
+        problems.append(
             "SQLite has foreign keys off in a migration: delete the rows that refer to a row before the row itself"
         )
-    faults += [*_broken_triggers(connection), *_broken_views(connection)]
-    if faults:
-        more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
-        raise UnsafeMigrationError("The migration is undone. " + "; ".join(faults[:SHOWN]) + more)
+    problems += [*_broken_triggers(connection), *_broken_views(connection)]
+    if problems:
+        more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+        raise UnsafeMigrationError("The migration is undone. " + "; ".join(problems[:SHOWN]) + more)
 
 
 def row_counts(connection: sa.Connection) -> dict[str, int]:
@@ -100,16 +100,16 @@ def _broken_triggers(connection: sa.Connection) -> Iterator[str]:
         for column in set(map(unquoted, watched)) - columns:
             yield f"the trigger {name} watches {table}.{column.lower()}, which is not there"
     for (table, event), names in groups.items():
-        if fault := _fault(connection, _write(connection, table, event)):
-            yield f"the trigger {' or '.join(names)} on {table} does not compile: {fault}"
+        if error := _compile_error(connection, _write(connection, table, event)):
+            yield f"the trigger {' or '.join(names)} on {table} does not compile: {error}"
 
 
 def _broken_views(connection: sa.Connection) -> Iterator[str]:
     """Return the views that do not compile."""
     quote = connection.dialect.identifier_preparer.quote_identifier
     for view in _names(connection, "view"):
-        if fault := _fault(connection, f"SELECT * FROM {quote(view)}"):  # noqa: S608  # nosec B608  # quoted
-            yield f"the view {view} does not compile: {fault}"
+        if error := _compile_error(connection, f"SELECT * FROM {quote(view)}"):  # noqa: S608  # nosec B608  # quoted
+            yield f"the view {view} does not compile: {error}"
 
 
 def _columns(connection: sa.Connection, table: str) -> Sequence[str]:
@@ -129,7 +129,7 @@ def _write(connection: sa.Connection, table: str, event: str) -> str:
     return f"UPDATE {quote(table)} SET {values}"  # noqa: S608  # nosec B608  # quoted
 
 
-def _fault(connection: sa.Connection, statement: str) -> str | None:
+def _compile_error(connection: sa.Connection, statement: str) -> str | None:
     """Return why a statement does not compile, or None. The statement is not run."""
     try:
         connection.exec_driver_sql(f"EXPLAIN {statement}").all()

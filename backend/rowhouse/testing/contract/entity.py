@@ -149,8 +149,8 @@ class EntityClient:
         request = f"{answer.request.method} {answer.request.url.path}"
         if answer.status_code != status:
             body = json.loads(answer.request.content or b"null")
-            told = f"{answer.status_code} {answer.text}"
-            raise AssertionError(self.running.factory.refusal(self.resource, request, body, told))
+            shown = f"{answer.status_code} {answer.text}"
+            raise AssertionError(self.running.factory.refusal(self.resource, request, body, shown))
         row: Row = answer.json()
         self.check_row(row)
         return row

@@ -19,8 +19,8 @@ def total(entity: EntityClient) -> int:
 
 def require(entity: EntityClient, answer: Any, request: str, body: object, status: int) -> None:
     """Require that derived bodies were accepted."""
-    told = f"{answer.status_code} {answer.text}"
-    assert answer.status_code == status, entity.running.factory.refusal(entity.resource, request, body, told)
+    shown = f"{answer.status_code} {answer.text}"
+    assert answer.status_code == status, entity.running.factory.refusal(entity.resource, request, body, shown)
 
 
 class ManyRowPromises:
@@ -38,8 +38,8 @@ class ManyRowPromises:
         assert len(answer.json()) == len(bodies)
         before = total(entity)
         faulty = [entity.body(), {**entity.body(), "no_such_member": 1}]
-        told = problem(entity.call("POST", "/batch", json=faulty), 422)
-        assert told["errors"][0]["loc"] == ["body", 1, "no_such_member"]
+        found = problem(entity.call("POST", "/batch", json=faulty), 422)
+        assert found["errors"][0]["loc"] == ["body", 1, "no_such_member"]
         problem(entity.call("POST", "/batch", json=[]), 422)
         assert total(entity) == before
 

@@ -28,17 +28,17 @@ def problem(answer: Response, status: int, code: str | None = None) -> dict[str,
     request = f"{answer.request.method} {answer.request.url}"
     assert answer.status_code == status, f"{request} → {answer.status_code} {answer.text}, not {status}"
     assert answer.headers["content-type"] == PROBLEM
-    told: dict[str, Any] = answer.json()
-    assert set(told) >= MEMBERS
-    assert (told["status"], told["title"]) == (status, http.HTTPStatus(status).phrase)
-    assert told["detail"]
-    assert code in (None, told["code"]), told
+    body: dict[str, Any] = answer.json()
+    assert set(body) >= MEMBERS
+    assert (body["status"], body["title"]) == (status, http.HTTPStatus(status).phrase)
+    assert body["detail"]
+    assert code in (None, body["code"]), body
     if status == http.HTTPStatus.UNAUTHORIZED:
         assert answer.headers["www-authenticate"].startswith("Bearer")
     if status == http.HTTPStatus.UNPROCESSABLE_ENTITY:
-        for error in told["errors"]:
+        for error in body["errors"]:
             assert set(error) == {"loc", "msg", "type"}
-    return told
+    return body
 
 
 def faulty_places(answer: Response) -> set[tuple[Any, ...]]:
