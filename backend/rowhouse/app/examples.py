@@ -48,14 +48,16 @@ TEXTS = (
 )
 NUMBERS = (("price", 12.5), ("amount", 12.5), ("latitude", 48.4), ("longitude", 9.99), ("rating", 4), ("year", 1999))
 KEY, COUNT = 1, 3
+# Responses that nobody writes: their names follow from those of columns.
+WITHOUT = re.compile(r"^Page_|(Aggregate|Extremes|Numbers|Filters)$")
 # What the name of a schema has after the entity's.
-ROLE = re.compile(r"(BatchUpdate|Create|Update|Public|Partial|New|Change)$")
+ROLE = re.compile(r"(BatchUpdate|Deleted|Create|Update|Public|Partial|New|Change)$")
 
 
 def add_examples(document: dict[str, Any]) -> None:
     """Add an example to every member of an object in the document's components that has none."""
     for title, component in document["components"]["schemas"].items():
-        if "examples" in component:
+        if "examples" in component or WITHOUT.search(title):
             continue
         noun = singular_snake(ROLE.sub("", title)).replace("_", " ")
         for name, schema in component.get("properties", {}).items():

@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute
 
 from rowhouse.app.examples import add_examples
 from rowhouse.app.shared_components import share_components
-from rowhouse.core.openapi import SLO
+from rowhouse.core.openapi import SLO, exact
 from rowhouse.core.problems import Problem
 from rowhouse.http.default_responses import add_headers, add_refusals
 from rowhouse.http.dependencies import oauth2_scheme
@@ -26,7 +26,6 @@ from rowhouse.operations.described import describe
 from rowhouse.operations.route import GeneratedRoute
 from rowhouse.requests.paths import prefix_of
 
-BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
 PATH = "/openapi.json"
 # A process has one or two prefixes. Middleware that trusts a header must not fill the memory.
 CACHED_PREFIXES = 8
@@ -94,22 +93,21 @@ def build_openapi(app: FastAPI, route_tree: RouteTree, *, slo_ms: int, rate_limi
     schemas = components.setdefault("schemas", {})
     schemas.update(problem.pop("$defs", {}))
     schemas["Problem"] = problem
-    exact: dict[str, Any] = _with_whole_bounds(document)
-    _name_enums(exact)
-    add_examples(exact)
+    _name_enums(document)
+    add_examples(document)
     scheme = jsonable_encoder(oauth2_scheme.model, by_alias=True, exclude_none=True)
     flow = scheme["flows"]["password"]
     flow["tokenUrl"] = _login_path(route_tree, flow["tokenUrl"])
-    own = exact["components"].get("securitySchemes", {})  # from hand-written routes, such as an API key
-    exact["components"]["securitySchemes"] = {**own, oauth2_scheme.scheme_name: scheme}
+    own = document["components"].get("securitySchemes", {})  # from hand-written routes, such as an API key
+    document["components"]["securitySchemes"] = {**own, oauth2_scheme.scheme_name: scheme}
     # The default of an operation: a token is read if it is sent, and none is needed.
-    exact["security"] = [{}, {oauth2_scheme.scheme_name: []}]
-    add_refusals(exact, rate_limited=rate_limited)
-    add_headers(exact)
-    for operation in _operations(exact):
+    document["security"] = [{}, {oauth2_scheme.scheme_name: []}]
+    add_refusals(document, rate_limited=rate_limited)
+    add_headers(document)
+    for operation in _operations(document):
         operation.setdefault(SLO, slo_ms)
-    share_components(exact)
-    return exact
+    share_components(document)
+    return document
 
 
 def _parts(app: FastAPI, route_tree: RouteTree) -> dict[str, Any]:
@@ -140,8 +138,18 @@ def _part(app: FastAPI, routes: Sequence[BaseRoute]) -> dict[str, Any]:
     """Return `paths` and `components` of some routes. FastAPI describes those that are written by hand."""
     part = describe(route for route in routes if isinstance(route, GeneratedRoute))
     by_hand = [route for route in routes if not isinstance(route, GeneratedRoute)]
-    add_part(part, get_openapi(title=app.title, version=app.version, routes=by_hand), suffix=BY_HAND)
+    written = exact(get_openapi(title=app.title, version=app.version, routes=by_hand))
+    _drop_titles(written.get("components", {}).get("schemas", {}))
+    add_part(part, written, suffix=BY_HAND)
     return part
+
+
+def _drop_titles(schemas: Mapping[str, Any]) -> None:
+    """Remove the titles of members that repeat the name, as generated schemas have none."""
+    for schema in schemas.values():
+        for name, member in schema.get("properties", {}).items():
+            if member.get("title") == name.replace("_", " ").title():
+                del member["title"]
 
 
 def _login_path(route_tree: RouteTree, path: str) -> str:
@@ -156,34 +164,30 @@ def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _name_enums(document: dict[str, Any]) -> None:
-    """Make a parameter refer to its enum, so that a client has one type for the parameter and the field."""
+    """Make a parameter refer to its enum, so that a client has one type for the parameter and the field.
+
+    A parameter of several operations stays one object.
+    """
     named: dict[str, list[str]] = {}
     for name, schema in document["components"]["schemas"].items():
         if "enum" in schema:
             named.setdefault(repr(schema["enum"]), []).append(name)
+    made: dict[int, tuple[Any, Any]] = {}
 
-    def reference(schema: dict[str, Any]) -> dict[str, Any]:
-        if "items" in schema:
-            return {**schema, "items": reference(schema["items"])}
-        names = named.get(repr(schema["enum"]), []) if "enum" in schema else []
-        return {"$ref": f"#/components/schemas/{names[0]}"} if len(names) == 1 else schema
+    def once(parameter: dict[str, Any]) -> dict[str, Any]:
+        if id(parameter) not in made:
+            made[id(parameter)] = parameter, {**parameter, "schema": _named(parameter["schema"], named)}
+        found: dict[str, Any] = made[id(parameter)][1]
+        return found
 
     for operation in _operations(document):
-        for parameter in operation.get("parameters", ()):
-            parameter["schema"] = reference(parameter["schema"])
+        if "parameters" in operation:
+            operation["parameters"] = [once(parameter) for parameter in operation["parameters"]]
 
 
-def _with_whole_bounds(part: Any) -> Any:
-    """Return the document with whole bounds. FastAPI writes floats, which round the largest 64-bit integer up."""
-    if isinstance(part, list):
-        return [_with_whole_bounds(entry) for entry in part]
-    if not isinstance(part, dict):
-        return part
-    found = {key: _with_whole_bounds(value) for key, value in part.items()}
-    for word in BOUNDS & found.keys():
-        bound = found[word]
-        if isinstance(bound, float) and bound.is_integer():
-            found[word] = min(int(bound), 2**63 - 1)
-    if found.get("default", True) is None:
-        del found["default"]  # as FastAPI does
-    return found
+def _named(schema: dict[str, Any], enums: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Return the schema, or a reference to its enum if that has one name."""
+    if "items" in schema:
+        return {**schema, "items": _named(schema["items"], enums)}
+    names = enums.get(repr(schema["enum"]), []) if "enum" in schema else []
+    return {"$ref": f"#/components/schemas/{names[0]}"} if len(names) == 1 else schema

@@ -64,17 +64,25 @@ class _Shared:
 
     def __init__(self, kind: str, components: dict[str, Any]) -> None:
         self._kind, self._components = kind, components
+        # Entities have the same objects often, which are written once. The objects are kept, so no id is reused.
+        self._texts: dict[int, tuple[str, Any]] = {}
         self._uses: dict[str, int] = {}
         self._references: dict[str, dict[str, str]] = {}
 
     def count(self, described: Any) -> None:
         """Record one use."""
-        text = json.dumps(described)
+        text = self._text(described)
         self._uses[text] = self._uses.get(text, 0) + 1
+
+    def _text(self, described: Any) -> str:
+        found = self._texts.get(id(described))
+        if found is None:
+            found = self._texts[id(described)] = json.dumps(described), described
+        return found[0]
 
     def reference(self, name: str, described: Any) -> Any:
         """Return a reference to the component, named by `name` or, if that is taken, by it and a number."""
-        text = json.dumps(described)
+        text = self._text(described)
         if self._uses[text] == 1 or "$ref" in described:
             return described
         if text not in self._references:

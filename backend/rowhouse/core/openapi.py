@@ -13,6 +13,7 @@ KEY_MEMBERS = "x-key"
 # The extension that states the column of a step, the states from which it starts, the one to which it leads, and the
 # initial state of a new row.
 TRANSITION = "x-transition"
+BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
 # What `resolved` puts in the place of a reference.
 SHARED = frozenset({"parameters", "responses", "headers"})
 PROBLEM_REFERENCE = {"$ref": "#/components/schemas/Problem"}
@@ -40,6 +41,22 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """
     content = {PROBLEM_MEDIA_TYPE: {"schema": PROBLEM_REFERENCE}}
     return {s: {"description": WORDS.get(s, http.HTTPStatus(s).phrase), "content": content} for s in statuses}
+
+
+def exact(part: Any) -> Any:
+    """Return a part of a document with whole bounds, which FastAPI rounds as floats, and without defaults of null."""
+    if isinstance(part, list):
+        return [exact(entry) for entry in part]
+    if not isinstance(part, dict):
+        return part
+    found = {key: exact(value) if isinstance(value, (dict, list)) else value for key, value in part.items()}
+    for word in BOUNDS & found.keys():
+        bound = found[word]
+        if isinstance(bound, float) and bound.is_integer():
+            found[word] = min(int(bound), 2**63 - 1)
+    if found.get("default", True) is None:
+        del found["default"]  # as FastAPI does
+    return found
 
 
 def resolved(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """The operation `GET /books/aggregate`: counts, sums, averages and extremes of the rows that a list selects."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from functools import cached_property
-from typing import Any, Union
+from typing import Any
 
-from pydantic import MISSING, BaseModel, Field, TypeAdapter
+from pydantic import TypeAdapter
 from pydantic_core import to_json
 from starlette.responses import Response
 
@@ -15,11 +16,22 @@ from rowhouse.operations.endpoints import Endpoints
 from rowhouse.operations.page_request import JSON
 from rowhouse.operations.request import OperationRequest
 from rowhouse.operations.route import Deferred, GeneratedRoute, generated_route, plural_name
+from rowhouse.operations.written import (
+    Definitions,
+    Schema,
+    Written,
+    array_of,
+    bare,
+    name_of,
+    nullable,
+    object_of,
+    reference,
+)
 from rowhouse.query.aggregate_parameters import COUNT, MAX_GROUPS, AggregateParameters, AggregateQuery, Group
 from rowhouse.query.resource import Resource
-from rowhouse.schemas.derivation import build_model
 from rowhouse.sql.aggregates import AggregateRow, Aggregates
 
+NUMBER, TEXT = {"type": "number"}, {"type": "string"}
 TITLES = {"sum": "Numbers", "avg": "Numbers", "min": "Extremes", "max": "Extremes"}
 
 
@@ -77,31 +89,32 @@ class AggregateEndpoint:
         written: bytes = self._writers[name].to_json(value, warnings=False)
         return written
 
-    def schema(self) -> type[BaseModel]:
+    def schema(self) -> Written:
         """Return the schema of the response."""
-        columns, name = self.resource.columns, self.resource.name
-        members: dict[str, Any] = {}
-        for group in self.parameters.groups.values():
-            kind = _kind(group)
-            members[group.name] = (Union[kind, MISSING], MISSING)  # noqa: UP007  runtime values
-        members[COUNT] = (int | MISSING, Field(MISSING, description="The number of rows."))
-        made: dict[str, Any] = {}
-        for function, choices in self.parameters.choices.items():
-            title = TITLES[function]
-            if title not in made:
-                kinds = {n: float if title == "Numbers" else columns[n].answer_annotation for n in choices}
-                values = {n: (Union[kind, None, MISSING], MISSING) for n, kind in kinds.items()}  # noqa: UP007  as above
-                made[title] = build_model(f"{name}{title}", values)
-            members[function] = (Union[made[title], MISSING], MISSING)  # noqa: UP007  as above
-        item: Any = build_model(f"{name}Aggregate", members)
-        return build_model(f"{name}Aggregates", {"items": (list[item], Field(max_length=MAX_GROUPS))})
+        public, name = self.resource.schemas.public, self.resource.name
+
+        def further(found: Definitions) -> Definitions:
+            kinds = {member: bare(schema) for member, schema in found[name_of(public)]["properties"].items()}
+            made: dict[str, Schema] = {}
+            members = {group.name: _kind(group, kinds) for group in self.parameters.groups.values()}
+            members[COUNT] = {"type": "integer", "description": "The number of rows."}
+            for function, choices in self.parameters.choices.items():
+                title = TITLES[function]
+                values = {n: nullable(NUMBER if title == "Numbers" else kinds[n]) for n in choices}
+                made[f"{name}{title}"] = object_of(f"{name}{title}", values)
+                members[function] = reference(f"{name}{title}")
+            made[f"{name}Aggregate"] = object_of(f"{name}Aggregate", members)
+            items = array_of(reference(f"{name}Aggregate"), maxItems=MAX_GROUPS)
+            return {**made, f"{name}Aggregates": object_of(f"{name}Aggregates", {"items": items}, required=["items"])}
+
+        return Written(reference(f"{name}Aggregates"), [public], further)
 
 
-def _kind(group: Group) -> Any:
-    """Return the type of a group's value."""
+def _kind(group: Group, kinds: Mapping[str, Schema]) -> Schema:
+    """Return the JSON schema of a group's value."""
     if group.unit is None:
-        return group.column.answer_annotation
-    return str | None if group.column.nullable else str
+        return kinds[group.column.name]
+    return nullable(TEXT) if group.column.nullable else TEXT
 
 
 def _object(members: dict[str, bytes]) -> bytes:

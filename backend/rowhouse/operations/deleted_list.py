@@ -5,9 +5,9 @@ own is SQL about a table that the rows are not in: it is tested for one row afte
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Annotated, Any
 
 import sqlalchemy as sa
@@ -16,7 +16,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from rowhouse.core.errors import InvalidInputError
-from rowhouse.core.openapi import problem_responses
+from rowhouse.core.openapi import exact, problem_responses
 from rowhouse.core.policy import SIGNED_IN
 from rowhouse.crud.base import CRUDBase, later_columns
 from rowhouse.db.compiled import Predicate, Row
@@ -27,17 +27,27 @@ from rowhouse.operations.endpoints import Endpoints
 from rowhouse.operations.page_request import TOTAL, PageRequest, page_response
 from rowhouse.operations.request import OperationRequest
 from rowhouse.operations.route import Deferred, GeneratedRoute, generated_route, plural_name
+from rowhouse.operations.written import (
+    Definitions,
+    DocumentSchema,
+    Schema,
+    Written,
+    name_of,
+    object_of,
+    page_name,
+    page_of,
+    reference,
+)
 from rowhouse.query.cursor import SortKey
 from rowhouse.query.filters import Filter
 from rowhouse.query.keys import Key
 from rowhouse.query.list_parameters import WINDOW_WORDS, ListParameters
 from rowhouse.query.list_query import ListQuery, Search
 from rowhouse.query.operators import EQUAL
-from rowhouse.query.pagination import EstimatedPage, Page
 from rowhouse.query.parameters import Parameter
 from rowhouse.query.resource import Resource
 from rowhouse.schemas.columns import columns_of
-from rowhouse.schemas.derivation import build_model, derive, described
+from rowhouse.schemas.derivation import derive
 from rowhouse.sql.pages import PageReader
 from rowhouse.sql.statements import Statements
 
@@ -179,16 +189,26 @@ class DeletedList:
         own = {name: stored[name] for name in (INSTANT, ACCOUNT) if name not in shown}
         return self._endpoints.partial_json(shown)[:-1] + b"," + to_json(own)[1:]
 
-    def schema(self) -> Any:
+    def schema(self) -> Written:
         """Return the schema of the page."""
-        columns = {name: self._resource.columns[name] for name in self._resource.schemas.public_names}
-        members = {name: COLUMNS[name] for name in (INSTANT, ACCOUNT)} | columns
-        row: Any = build_model(
-            f"{self._resource.name}Deleted",
-            {name: (column.answer_annotation, described(column, ...)) for name, column in members.items()},
-        )
-        kind: Any = Page if self._resource.exact_count_limit is None else EstimatedPage
-        return kind[row]
+        name, public = f"{self._resource.name}Deleted", self._resource.schemas.public
+
+        def further(found: Definitions) -> Definitions:
+            own = _own_members()
+            row = found[name_of(public)]["properties"]
+            columns = {name: row[name] for name in self._resource.schemas.public_names}
+            members = {INSTANT: own[INSTANT], ACCOUNT: own[ACCOUNT]} | columns
+            return {name: object_of(name, members, required=members), **page_of(name, self._resource)}
+
+        return Written(reference(page_name(name)), [public], further)
+
+
+@cache
+def _own_members() -> Mapping[str, Schema]:
+    """Return the schemas of the columns of the archive."""
+    found: Schema = exact(SCHEMAS.public.model_json_schema(mode="serialization", schema_generator=DocumentSchema))
+    members: Mapping[str, Schema] = found["properties"]
+    return members
 
 
 def _is_one_of(keys: Sequence[str], dialect: sa.Dialect) -> sa.ColumnElement[bool]:

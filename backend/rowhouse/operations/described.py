@@ -9,13 +9,13 @@ from typing import Any, Literal
 
 from fastapi.utils import deep_dict_update
 from pydantic import TypeAdapter
-from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import CoreSchema
 
+from rowhouse.core.openapi import exact
 from rowhouse.http.dependencies import oauth2_scheme
 from rowhouse.operations.route import GeneratedRoute
+from rowhouse.operations.written import REFERENCE, DocumentSchema, Written, name_of
 
-REFERENCE = "#/components/schemas/{model}"
 JSON, MODEL = "application/json", "model"
 Mode = Literal["validation", "serialization"]
 
@@ -39,16 +39,29 @@ def _schemas(
     routes: Iterable[tuple[GeneratedRoute, Mapping[str, Any]]],
 ) -> tuple[Schemas, dict[str, Any]]:
     """Return the JSON schemas of all bodies and responses, and those that they refer to, by name."""
-    inputs: list[tuple[str, Mode, CoreSchema]] = []
+    inputs: dict[tuple[str, Mode], CoreSchema] = {}
+    written: dict[tuple[str, Mode], Written] = {}
+
+    def add(name: str, mode: Mode, model: Any) -> None:
+        if isinstance(model, Written):
+            written[name, mode] = model
+            inputs.update({(name_of(one), mode): one.__pydantic_core_schema__ for one in model.models})
+        else:
+            inputs[name, mode] = TypeAdapter(model).core_schema
+
     for route, options in routes:
         if route.body is not None:
-            inputs.append((route.unique_id, "validation", TypeAdapter(route.body).core_schema))
+            add(route.unique_id, "validation", route.body)
         if options.get("response_model") is not None:
-            inputs.append((route.unique_id, "serialization", TypeAdapter(options["response_model"]).core_schema))
+            add(route.unique_id, "serialization", options["response_model"])
         for status, model in _further_models(options).items():
-            inputs.append((f"{route.unique_id} {status}", "serialization", TypeAdapter(model).core_schema))
-    found, definitions = GenerateJsonSchema(ref_template=REFERENCE).generate_definitions(inputs)
-    return found, {str(name): schema for name, schema in definitions.items()}
+            add(f"{route.unique_id} {status}", "serialization", model)
+    given = [(name, mode, schema) for (name, mode), schema in inputs.items()]
+    found, generated = DocumentSchema(ref_template=REFERENCE).generate_definitions(given)
+    definitions = {str(name): exact(schema) for name, schema in generated.items()}
+    for one in written.values():
+        definitions.update(one.further(definitions))
+    return {**found, **{key: one.schema for key, one in written.items()}}, definitions
 
 
 def _operation(route: GeneratedRoute, described: Mapping[str, Any], schemas: Schemas) -> dict[str, Any]:

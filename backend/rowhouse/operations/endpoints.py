@@ -18,7 +18,7 @@ from rowhouse.crud.upsert import Element, Names, unique_keys
 from rowhouse.db.compiled import Row
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.transition import Transition
-from rowhouse.operations.expand import EmbeddedSchemas, Expansion, embed_relations, partial_schema, projected_row
+from rowhouse.operations.expand import EmbeddedSchemas, Expansion, embed_relations, projected_row
 from rowhouse.operations.page_request import JSON, PageRequest, page_response, total_header
 from rowhouse.operations.preference import preferred_response
 from rowhouse.operations.request import OperationRequest
@@ -44,7 +44,7 @@ class Endpoints:
         # Whether clients may create rows, also by PUT where they name the keys.
         self.creates = True
         self._expansions = expansions
-        self._embedded = embedded or EmbeddedSchemas()
+        self.embedded = embedded or EmbeddedSchemas()
         schemas = resource.schemas
         self._projected = cache(self._make_projected)
         self._row, self._rows = schemas.row_serializer, schemas.rows_serializer
@@ -55,11 +55,6 @@ class Endpoints:
         self._creation, self._creations = _one_and_many(schemas.create)
         self._change = TypeAdapter(schemas.update).validator
         self._changes = _one_and_many(schemas.batch_update)[1]
-
-    @cached_property
-    def partial(self) -> type[BaseModel]:
-        """The schema of a row with `fields` or `expand`."""
-        return partial_schema(self.resource, self._embedded)
 
     def _make_projected(self, hops: int, *, many: bool) -> SchemaSerializer:
         """Return the serializer of rows with `fields` or `expand`."""

@@ -15,23 +15,56 @@ from rowhouse.crud.base import CRUDBase
 from rowhouse.crud.related import RelatedRows
 from rowhouse.db.compiled import Row
 from rowhouse.db.unit_of_work import UnitOfWork
+from rowhouse.operations.written import (
+    Definitions,
+    Written,
+    array_of,
+    name_of,
+    nullable,
+    object_of,
+    page_name,
+    page_of,
+    reference,
+)
 from rowhouse.query.resource import Relation, Resource
 from rowhouse.schemas.derivation import build_model
 
 MAX_EMBEDDED = 5_000
 
 
-def partial_schema(resource: Resource, embedded: "EmbeddedSchemas") -> type[BaseModel]:
+def partial_row(resource: Resource, embedded: "EmbeddedSchemas") -> Written:
     """`BookPartial`: a row with `fields` or `expand`. Any member may be missing."""
-    public = resource.schemas.public.model_fields
-    members: dict[str, Any] = {}
-    for name, member in public.items():
-        described = Field(MISSING, title=member.title, description=member.description, examples=member.examples)
-        kind = member.rebuild_annotation()  # with the OpenAPI type of a decimal
-        members[name] = (Union[kind, MISSING], described)  # noqa: UP007  the annotation is a runtime value
-    for name, relation in resource.relations.items():
-        members[name] = _member(relation, embedded.schema(relation.target), name)
-    return build_model(f"{resource.name}Partial", members)
+    public, name = resource.schemas.public, f"{resource.name}Partial"
+    rows = {member: embedded.schema(relation.target) for member, relation in resource.relations.items()}
+
+    def further(found: Definitions) -> Definitions:
+        members = dict(found[name_of(public)]["properties"])
+        for member, relation in resource.relations.items():
+            row = reference(name_of(rows[member]))
+            kind = array_of(row) if relation.many else nullable(row)
+            members[member] = {**kind, "description": _only_with(member)}
+        return {name: object_of(name, members)}
+
+    return Written(reference(name), [public, *rows.values()], further)
+
+
+def row_or_partial(resource: Resource, embedded: "EmbeddedSchemas") -> Written:
+    """Return the response with one row, which is partial with `fields` or `expand`."""
+    part = partial_row(resource, embedded)
+    return part._replace(schema={"anyOf": [reference(name_of(resource.schemas.public)), part.schema]})
+
+
+def page_of_rows(resource: Resource, embedded: "EmbeddedSchemas") -> Written:
+    """Return the response with a page of rows, which are partial with `fields` or `expand`."""
+    part = partial_row(resource, embedded)
+    names = (name_of(resource.schemas.public), f"{resource.name}Partial")
+
+    def further(found: Definitions) -> Definitions:
+        pages = [page_of(name, resource) for name in names]
+        return {**part.further(found), **pages[0], **pages[1]}
+
+    schema = {"anyOf": [reference(page_name(name)) for name in names]}
+    return Written(schema, part.models, further)
 
 
 class EmbeddedSchemas:
@@ -55,8 +88,12 @@ class EmbeddedSchemas:
 
 
 def _member(relation: Relation, row: Any, name: str) -> Any:
-    described = Field(MISSING, description=f"Only with `expand={name}`.")
+    described = Field(MISSING, description=_only_with(name))
     return Union[_embedded(relation, row), MISSING], described  # noqa: UP007  the annotation is a runtime value
+
+
+def _only_with(name: str) -> str:
+    return f"Only with `expand={name}`."
 
 
 def projected_row(resource: Resource, *, hops: int) -> Any:

@@ -24,9 +24,9 @@ from rowhouse.operations.expand import EmbeddedSchemas, Expansion
 from rowhouse.operations.page_request import TOTAL, PageRequest, page_response
 from rowhouse.operations.request import OperationRequest
 from rowhouse.operations.route import TAGGED, Deferred, GeneratedRoute, generated_route, one_row, singular_name
+from rowhouse.operations.written import Written, page_name, page_of, reference
 from rowhouse.query.list_parameters import ListParameters
 from rowhouse.query.list_query import ListQuery, Search
-from rowhouse.query.pagination import Page
 from rowhouse.query.resource import Resource
 from rowhouse.schemas.columns import columns_of
 from rowhouse.schemas.derivation import build_model, derive
@@ -137,7 +137,10 @@ def restore_route(resource: Resource, endpoints: HistoryEndpoints) -> GeneratedR
 def history_route(resource: Resource, endpoints: HistoryEndpoints) -> GeneratedRoute:
     """Return the route `GET /books/{id}/history`."""
     name = singular_name(resource)
-    page = Deferred(lambda: Page[entry_schema(endpoints.resource)])  # type: ignore[misc]  # the schema is made at run time
+    entry = f"{resource.name}HistoryEntry"
+    page = Deferred(
+        lambda: Written(reference(page_name(entry)), [entry_schema(endpoints.resource)], lambda _found: page_of(entry))
+    )
     return generated_route(
         resource, "/{id}/history", policy=resource.read, work=endpoints.list_history, writes=False, methods=["GET"],
         operation_id=f"list_{name}_history", summary=f"List the changes of {one_row(resource)}",

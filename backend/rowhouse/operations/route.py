@@ -23,6 +23,7 @@ from rowhouse.entities.model import plural, singular_snake, with_article
 from rowhouse.http.authorization import AUTHORIZATION_STARTED, RouteAuthorization, resolve_overriding_caller
 from rowhouse.http.dependencies import oauth2_scheme
 from rowhouse.operations.request import OperationRequest
+from rowhouse.operations.written import Written
 from rowhouse.query.parameters import schema_of
 from rowhouse.query.resource import Resource
 from rowhouse.requests.accepted_body import AcceptedBody
@@ -108,7 +109,7 @@ class GeneratedRoute(APIRoute):
         if name.startswith("_") or "dependant" in self.__dict__:
             raise AttributeError(f"{type(self).__name__} has no attribute {name}")
         own = self.__dict__.copy()
-        super().__init__(self.path, self.endpoint, **self.described())
+        super().__init__(self.path, self.endpoint, **_for_fastapi(self.described()))
         self.__dict__.update(own)
         return getattr(self, name)
 
@@ -126,6 +127,16 @@ class GeneratedRoute(APIRoute):
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self.fast_handler(scope, receive)
         await response(scope, receive, send)
+
+
+def _for_fastapi(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options without the responses that only our own document describes."""
+    responses = {
+        status: {word: part for word, part in response.items() if not isinstance(part, Written)}
+        for status, response in options["responses"].items()
+    }
+    is_written = isinstance(options.get("response_model"), Written)
+    return {**options, "responses": responses, **({"response_model": None} if is_written else {})}
 
 
 def run_in_worker(work: Work, *, writes: bool, reads_body: bool) -> FastHandler:

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import SchemaValidator
 
 from rowhouse.core.errors import InvalidInputError
+from rowhouse.core.openapi import exact
 
 # Entities share the types of their columns. No project has more distinct types of parameters than this.
 PREPARED = 4096
@@ -103,7 +104,7 @@ def schema_of(annotation: Any) -> dict[str, Any]:
 @lru_cache(maxsize=PREPARED)
 def _schema(annotation: Any) -> dict[str, Any]:
     schema = _adapter(annotation).json_schema()
-    inlined: dict[str, Any] = _inlined(schema, schema.pop("$defs", {}))
+    inlined: dict[str, Any] = exact(_inlined(schema, schema.pop("$defs", {})))
     return inlined
 
 

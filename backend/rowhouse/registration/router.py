@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import Body
-from pydantic import Field
 from pydantic_core import to_jsonable_python
 
 from rowhouse.core.openapi import TRANSITION, header, problem_responses
@@ -15,7 +14,7 @@ from rowhouse.entities.transition import Transition, shown
 from rowhouse.http.authorization import RouteAuthorization
 from rowhouse.operations.aggregate import aggregate_route
 from rowhouse.operations.endpoints import MAX_BATCH, Endpoints
-from rowhouse.operations.expand import EmbeddedSchemas, Expansion
+from rowhouse.operations.expand import EmbeddedSchemas, Expansion, page_of_rows, row_or_partial
 from rowhouse.operations.history_endpoints import HistoryEndpoints, history_routes
 from rowhouse.operations.page_request import JSON, TOTAL
 from rowhouse.operations.preference import APPLIED, PREFER
@@ -32,11 +31,10 @@ from rowhouse.operations.route import (
     plural_name,
     singular_name,
 )
-from rowhouse.query.pagination import EstimatedPage, Page
+from rowhouse.operations.written import Written, array_of, name_of, object_of, reference, rows_of
 from rowhouse.query.parameters import schema_of
 from rowhouse.query.resource import Resource
 from rowhouse.requests.idempotency import IDEMPOTENCY_KEY, REPLAYED
-from rowhouse.schemas.derivation import build_model
 from rowhouse.transfer.exporter import export_route
 from rowhouse.transfer.importer import import_route
 
@@ -46,6 +44,7 @@ IF_MATCH = header(
 IF_NONE_MATCH = header("If-None-Match", "`*` creates the row only: if it exists, the response is 412.")
 MINIMAL = {"description": "Stored; the client prefers a minimal response."}
 OPERATIONS = ("list", "create", "get", "update", "put", "delete")
+OUTCOME = {"enum": ["created", "updated"], "type": "string"}
 BATCH_LIMITS = {"minItems": 1, "maxItems": MAX_BATCH}
 
 
@@ -83,15 +82,11 @@ def possible_operations(operations: Iterable[str], resource: Resource) -> frozen
 
 def _list(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
     name = plural_name(resource)
-
-    def page() -> Any:
-        kind: Any = Page if resource.exact_count_limit is None else EstimatedPage
-        return kind[resource.schemas.public] | kind[endpoints.partial]
-
     return generated_route(
         resource, "", policy=resource.read, work=endpoints.list_rows, head=endpoints.head_of_list, writes=False,
         methods=["GET"],
-        operation_id=f"list_{name}", summary=f"List {name.replace('_', ' ')}", response_model=Deferred(page),
+        operation_id=f"list_{name}", summary=f"List {name.replace('_', ' ')}",
+        response_model=Deferred(lambda: page_of_rows(resource, endpoints.embedded)),
         description="A page of the rows that match every filter.",
         openapi_extra=Deferred(lambda: {"parameters": [*resource.parameters.openapi]}),
         responses={200: {"headers": TOTAL}, **problem_responses(401, 403, 422, 503)},
@@ -104,7 +99,7 @@ def _get(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
     return generated_route(
         resource, "/{id}", policy=resource.read, work=endpoints.get_row, writes=False, methods=["GET"],
         operation_id=f"get_{name}", summary=f"Get {one_row(resource)}",
-        response_model=Deferred(lambda: resource.schemas.public | endpoints.partial),
+        response_model=Deferred(lambda: row_or_partial(resource, endpoints.embedded)),
         description="The row, if it exists and the caller may read it.",
         openapi_extra=Deferred(lambda: {"parameters": [*endpoints.projection_parameters.openapi(), known]}),
         responses={200: {"headers": TAGGED}, 304: {"description": "The client has this version.", "headers": TAGGED},
@@ -126,11 +121,10 @@ def _create(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
 
 def _create_batch(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
     name, body, keys = plural_name(resource), _batch(resource.schemas.create), endpoints.unique_keys
-    rows: Any = list[resource.schemas.public]  # type: ignore[name-defined]  # the schema is made at run time
     return generated_route(
         resource, "/batch", policy=resource.write, body=body, work=endpoints.create_rows, writes=True,
         methods=["POST"], status_code=201, operation_id=f"create_{name}",
-        summary=f"Create many {name.replace('_', ' ')}", response_model=rows,
+        summary=f"Create many {name.replace('_', ' ')}", response_model=Deferred(lambda: rows_of(resource)),
         description=f"Insert 1 to {MAX_BATCH:,} rows, all or none. An error names the element."
         + (" With `on`, the rows that exist are changed." if keys else ""),
         openapi_extra={"parameters": [*on_parameter(keys), IDEMPOTENCY_KEY]},
@@ -143,15 +137,15 @@ def _upserted(resource: Resource, keys: Collection[str]) -> dict[int, Any]:
     """Return the response with `on`; none for an entity without unique keys."""
     if not keys:
         return {}
-    rows: Any = list[resource.schemas.public]  # type: ignore[name-defined]  # as above
-    outcomes: Any = list[Literal["created", "updated"]]
+    name, public = f"{resource.name}Upserted", resource.schemas.public
+    rows = array_of(reference(name_of(public)))
     members = {
-        "created": (int, Field(description="The number of new rows.")),
-        "updated": (int, Field(description="The number of changed rows.")),
-        "outcomes": (outcomes, Field(description="The outcome of each element.")),
-        "items": (rows, Field(description="The rows as stored, in the order of the elements.")),
+        "created": {"type": "integer", "description": "The number of new rows."},
+        "updated": {"type": "integer", "description": "The number of changed rows."},
+        "outcomes": {**array_of(OUTCOME), "description": "The outcome of each element."},
+        "items": {**rows, "description": "The rows as stored, in the order of the elements."},
     }
-    model = build_model(f"{resource.name}Upserted", members)
+    model = Written(reference(name), [public], lambda _found: {name: object_of(name, members, required=members)})
     return {200: {"description": "The outcome with `on`.", "model": model, "headers": REPLAYED}}
 
 
@@ -198,11 +192,11 @@ def _put(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
 
 def _change_batch(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
     name, body = plural_name(resource), _batch(resource.schemas.batch_update)
-    rows: Any = list[resource.schemas.public]  # type: ignore[name-defined]  # the schema is made at run time
     return generated_route(
         resource, "/batch", policy=resource.write, body=body, work=endpoints.update_rows, writes=True,
         methods=["PATCH"], operation_id=f"update_{name}", summary=f"Change many {name.replace('_', ' ')}",
-        response_model=rows, description=f"Change 1 to {MAX_BATCH:,} rows, each named by its id, all or none.",
+        response_model=Deferred(lambda: rows_of(resource)),
+        description=f"Change 1 to {MAX_BATCH:,} rows, each named by its id, all or none.",
         openapi_extra={"parameters": [PREFER]},
         responses={204: {**MINIMAL, "headers": APPLIED},
                    **problem_responses(400, 401, 403, 404, 409, 413, 415, 422, 503)},
