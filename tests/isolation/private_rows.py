@@ -72,8 +72,8 @@ def make(entity: EntityClient, who: Headers, **values: Any) -> Response:
 
 
 def cursors(entity: EntityClient, who: Headers, **query: Any) -> tuple[str, ...]:
-    """A cursor behind the first row of each sort."""
-    words = entity.parameters["sort"]["items"]["enum"]
+    """A cursor behind the first row of each sort by a column of its own."""
+    words = [sign + name for name in entity.resource.parameters.sortable for sign in ("", "-")]
     found = [entity.list(who, sort=word, size=1, **query)["next_cursor"] for word in words]
     return tuple(cursor for cursor in found if cursor)
 

@@ -84,8 +84,8 @@ def selections(secret: Secret) -> Iterator[dict[str, Any]]:
     for relation in relations(secret.entity.running_app)[secret.entity.resource.path].values():
         related = list(relation_filters(relation, secret.row))
         yield from (*related, *joined(related))
-    for word in secret.entity.parameters["sort"]["items"]["enum"]:
-        yield {"sort": word}
+    for name in secret.entity.resource.parameters.sortable:
+        yield from ({"sort": name}, {"sort": f"-{name}"})
     for column in secret.entity.resource.parameters.search.columns:
         yield {"search": secret.row[column]}
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rowhouse.operations.history_endpoints import ENTRIES
+from rowhouse.query.resource import Relation
 from tests.contract.entity_client import EntityClient, Row
 from tests.contract.list_model import written
 from tests.isolation.probes import (
@@ -54,8 +55,8 @@ def embedding(secret: Secret) -> Iterator[Probe]:
             query = {"sort": "-id", "expand": f"{first.name}.{relation.name}"}
             yield Probe("GET", options={"params": query}, entity=far)
         branches = list(filters_by(secret, relation.name))
-        for found in (*branches, *joined(branches)):
-            yield Probe("GET", options={"params": {**found, "sort": "-id"}}, entity=entity)
+        for found in (*branches, *joined(branches), *sorts_by(secret, relation)):
+            yield Probe("GET", options={"params": {"sort": "-id", **found}}, entity=entity)
         value = secret.row[relation.remote]
         if value is None:
             continue
@@ -64,6 +65,12 @@ def embedding(secret: Secret) -> Iterator[Probe]:
         yield Probe("GET", options={"params": {**query, "fields": "id"}}, entity=entity)
         if relation.local == "id":
             yield Probe("GET", f"/{value}", {"params": {"expand": relation.name}}, entity)
+
+
+def sorts_by(secret: Secret, relation: Relation) -> Iterator[dict[str, str]]:
+    """The sorts of another entity's list by a column of the row, if it leads to one row."""
+    for column in secret.entity.resource.parameters.sortable if relation.is_parent else ():
+        yield {"sort": f"{relation.name}__{column},-id"}
 
 
 def filters_by(secret: Secret, relation: str) -> Iterator[dict[str, str]]:

@@ -223,3 +223,17 @@ def test_the_index_finds_what_a_look_at_every_row_finds(library: TestClient) -> 
         found = library.get("/api/v1/books", params={"title__contains": piece, "size": 100}).json()
         wanted = [title for title in every if piece.casefold() in title.casefold()]
         assert ([row["title"] for row in found["items"]], found["total"]) == (wanted[:100], len(wanted))
+
+
+@pytest.mark.parametrize("query", ["sort=category__name&size=5", "sort=-category__id,id&size=5"])
+def test_a_parents_order_reads_a_page_of_its_rows(
+    plan: Plan, plan_behind: Plan, backend: str, query: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows of each parent come by the index of the reference, in the order of the list, and are not sorted."""
+    monkeypatch.setattr(pages.PageReader, "_reads_parents", lambda *_arguments: True)
+    for found in (plan(query), plan_behind(query)):
+        if backend == "postgresql":
+            assert "category_id = " in found
+        else:
+            assert "COVERING INDEX ix_books_category_id_id (category_id=?" in found
+    assert ("Seq Scan on books" if backend == "postgresql" else "SCAN books") not in found

@@ -92,5 +92,14 @@ class RelatedRows:
             rows = sa.select(near.label(LINKED)).select_from(joined).where(*conditions).subquery()
         return sa.exists().where(rows.c[LINKED] == self._local)
 
+    def visible(self, caller: Caller | None) -> Predicate:
+        """Return the condition of the related rows that the caller sees.
+
+        Raises:
+            NotAuthenticatedError, PermissionDeniedError: 401 and 403 if the caller may not read the related entity.
+        """
+        self.check_read(caller)
+        return self._visible(caller)
+
     def _visible(self, caller: Caller | None) -> Predicate:
         return Predicate(self.target.scope(caller), None if self.link is None else self.link.scope(caller))

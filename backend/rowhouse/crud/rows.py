@@ -38,6 +38,7 @@ from rowhouse.history.row_predicate import RowPredicate
 from rowhouse.query.list_query import Branch, ListQuery
 from rowhouse.query.resource import Resource
 from rowhouse.sql.pages import PageReader, ResultPage
+from rowhouse.sql.parent_order import SortedScope
 from rowhouse.sql.statements import ROW_KEY, Statements
 
 NO_CHANGES: Mapping[str, Any] = MappingProxyType({})
@@ -80,11 +81,16 @@ class RowVerbs(Hooks[ModelT]):
         """Return the condition of the caller's rows, and of those whose related rows the filters select.
 
         Raises:
-            NotAuthenticatedError, PermissionDeniedError: 401 and 403 for a filter over what the caller may not read.
+            NotAuthenticatedError, PermissionDeniedError: 401 and 403 for a filter or a sort over what the caller may
+                not read.
         """
-        if not selection.related:
+        if not selection.related and not selection.parents:
             return Predicate(self.scope(unit.caller))
-        return Predicate(self.scope(unit.caller), *(self._meets_one(unit, branches) for branches in selection.related))
+        related = (self._meets_one(unit, branches) for branches in selection.related)
+        rows = Predicate(self.scope(unit.caller), *related)
+        if not selection.parents:
+            return rows
+        return SortedScope(rows, {name: self.related[name].visible(unit.caller) for name in selection.parents})
 
     def _meets_one(self, unit: UnitOfWork, branches: Sequence[Branch]) -> sa.ColumnElement[bool]:
         """Return the condition of the rows that meet one of these branches."""

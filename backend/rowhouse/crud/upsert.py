@@ -23,7 +23,7 @@ from rowhouse.crud.batch_errors import element_error
 from rowhouse.crud.hooks import ModelT
 from rowhouse.db.compiled import CompiledStatement, Predicate, Row
 from rowhouse.db.unit_of_work import UnitOfWork
-from rowhouse.query.resource import Resource
+from rowhouse.query.resource import Resource, is_unique_key
 from rowhouse.sql.chunks import pad_to_power_of_two
 from rowhouse.sql.statements import CACHED_SHAPES, ROW_KEY, numbered, values_table
 
@@ -53,7 +53,7 @@ def unique_keys(resource: Resource) -> dict[str, Names]:
     table = resource.table
     members = {column.column: name for name, column in resource.columns.items()}
     found = [constraint.columns for constraint in sorted_constraints(table)]
-    found += [index.columns for index in sorted(table.indexes, key=lambda one: str(one.name)) if _is_key(index)]
+    found += [index.columns for index in sorted(table.indexes, key=lambda one: str(one.name)) if is_unique_key(index)]
     names = [tuple(members.get(column, "") for column in columns) for columns in found]
     usable = [key for key in names if key and known.issuperset(key) and key != (resource.owner,)]
     return {",".join(key): key for key in usable}
@@ -63,12 +63,6 @@ def sorted_constraints(table: sa.Table) -> list[sa.PrimaryKeyConstraint | sa.Uni
     """Return the primary key and the unique constraints of a table, in one order for each start."""
     unique = [one for one in table.constraints if isinstance(one, sa.UniqueConstraint)]
     return [table.primary_key, *sorted(unique, key=lambda one: [column.name for column in one.columns])]
-
-
-def _is_key(index: sa.Index) -> bool:
-    """Return whether an index makes all rows unique, by columns alone."""
-    is_partial = any(index.dialect_options[name]["where"] is not None for name in ("postgresql", "sqlite"))
-    return bool(index.unique) and not is_partial and all(isinstance(one, sa.Column) for one in index.expressions)
 
 
 class UpsertVerbs(BatchVerbs[ModelT]):

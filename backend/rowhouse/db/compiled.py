@@ -46,6 +46,11 @@ class Predicate:
                 return
             self.key, self.binds = found
 
+    @property
+    def rows(self) -> "Predicate":
+        """The condition on the rows alone, for a statement without an order."""
+        return self
+
     def __hash__(self) -> int:
         return object.__hash__(self) if self.key is self else hash(self.key)
 

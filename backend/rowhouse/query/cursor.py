@@ -26,6 +26,7 @@ KIND = "cursor"
 # A stored decimal of any length, as Python writes it.
 EXACT = re.compile(r"-?\d+(\.\d+)?(E[-+]?\d+)?|NaN|-?Infinity")
 BIND = "_after_{}"
+SEPARATOR = "__"  # between a relation and a column of its rows
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,24 @@ class SortKey:
 
     column: Column
     descending: bool
+    # The relation to the row with the column, if it is not the listed row itself, and the SQL that reads the value.
+    relation: str | None = None
+    value: sa.ColumnElement[Any] | None = None
+
+    @cached_property
+    def name(self) -> str:
+        """The member of a row that holds the value."""
+        return self.column.name if self.relation is None else f"{self.relation}{SEPARATOR}{self.column.name}"
+
+    @property
+    def expression(self) -> sa.ColumnElement[Any]:
+        """The SQL expression to sort by."""
+        return self.column.sorted if self.value is None else self.value
+
+    @property
+    def nullable(self) -> bool:
+        """Whether the value may be null. It is where there is no related row that the caller sees."""
+        return self.relation is not None or self.column.nullable
 
     @cached_property
     def adapter(self) -> TypeAdapter[Any]:
@@ -134,46 +153,59 @@ def _stored(key: SortKey, value: Any) -> Any:
         return out_of_range(value)
 
 
-def after(keys: Sequence[SortKey], nulls: Sequence[bool]) -> sa.ColumnElement[bool]:
+def in_order(keys: Sequence[SortKey]) -> list[Any]:
+    """Return the ORDER BY of a sort: nulls last ascending and first descending."""
+    return [_ordered(key) for key in keys]
+
+
+def _ordered(key: SortKey) -> Any:
+    order = key.expression.desc() if key.descending else key.expression.asc()
+    if not key.nullable:
+        return order
+    return order.nulls_first() if key.descending else order.nulls_last()
+
+
+def after(keys: Sequence[SortKey], nulls: Sequence[bool], *, start: int = 0) -> sa.ColumnElement[bool]:
     """Return the condition of the rows after the one whose sort values are bound; `nulls` says which are null.
 
     The last key is the primary key, so no two rows are equal. For one direction and no nullable column the condition is
     a row comparison, for which one index on all columns is enough. Otherwise it begins with the range of the first
-    column, so that an index on that column helps.
+    column, so that an index on that column helps. `start` is the place of the first key in the cursor.
     """
     one_way = len({key.descending for key in keys}) == 1
-    if one_way and not any(key.column.nullable for key in keys):
-        row = sa.tuple_(*(key.column.sorted for key in keys))
-        bound = sa.tuple_(*(_bind(number, key) for number, key in enumerate(keys)))
+    if one_way and not any(key.nullable for key in keys):
+        row = sa.tuple_(*(key.expression for key in keys))
+        bound = sa.tuple_(*(bound_value(key, start + number) for number, key in enumerate(keys)))
         return row < bound if keys[0].descending else row > bound
     condition: sa.ColumnElement[bool] = sa.false()
     for number in reversed(range(len(keys))):
-        beyond, equal = _beyond(keys[number], number, is_null=nulls[number])
+        beyond, equal = _beyond(keys[number], start + number, is_null=nulls[number])
         condition = sa.or_(beyond, sa.and_(equal, condition))
-    return sa.and_(_range(keys[0], is_null=nulls[0]), condition)
+    return sa.and_(_range(keys[0], start, is_null=nulls[0]), condition)
 
 
-def _bind(number: int, key: SortKey) -> sa.BindParameter[Any]:
+def bound_value(key: SortKey, number: int) -> sa.BindParameter[Any]:
+    """Return the parameter with the value of a cursor's key, by its place."""
     return sa.bindparam(BIND.format(number), type_=key.column.sorted_type)
 
 
 def _beyond(key: SortKey, number: int, *, is_null: bool) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
     """Return two conditions: the value of a row comes after the bound value, and it is equal to it."""
-    column = key.column.sorted
+    column = key.expression
     if is_null:
         return (column.is_not(None) if key.descending else sa.false()), column.is_(None)
-    bound = _bind(number, key)
+    bound = bound_value(key, number)
     if key.descending:
         return column < bound, column == bound
-    return (sa.or_(column > bound, column.is_(None)) if key.column.nullable else column > bound), column == bound
+    return (sa.or_(column > bound, column.is_(None)) if key.nullable else column > bound), column == bound
 
 
-def _range(key: SortKey, *, is_null: bool) -> sa.ColumnElement[bool]:
+def _range(key: SortKey, number: int, *, is_null: bool) -> sa.ColumnElement[bool]:
     """Return a condition that all rows after the bound one meet, and that an index on the first column supports."""
-    column = key.column.sorted
+    column = key.expression
     if is_null:
         return sa.true() if key.descending else column.is_(None)
-    bound = _bind(0, key)
+    bound = bound_value(key, number)
     if key.descending:
         return column <= bound
-    return sa.or_(column >= bound, column.is_(None)) if key.column.nullable else column >= bound
+    return sa.or_(column >= bound, column.is_(None)) if key.nullable else column >= bound

@@ -19,7 +19,7 @@ from rowhouse.db.compiled import Row
 from rowhouse.db.sql_functions import TRIGRAM, MayHold
 from rowhouse.query.any_of import PARAMETER as ANY_PARAMETER
 from rowhouse.query.any_of import AnyOf, Members
-from rowhouse.query.cursor import Cursor, SortKey, decode, encode, invalid_cursor, position
+from rowhouse.query.cursor import SEPARATOR, Cursor, SortKey, decode, encode, invalid_cursor, position
 from rowhouse.query.filters import ANY, RESERVED_WORDS, Filter, filters_of
 from rowhouse.query.keys import key_columns
 from rowhouse.query.list_query import FIRST_PAGE, Branch, ListQuery, QueryShape, Search
@@ -28,7 +28,7 @@ from rowhouse.query.pagination import DEFAULT_SIZE, MAX_PAGE, MAX_SIZE
 from rowhouse.query.parameters import Parameter, QueryParameters
 from rowhouse.query.projection import PROJECTION_WORDS, Projection, projection_parameters
 from rowhouse.query.query_string import parse_query, split_values
-from rowhouse.query.related_filters import SEPARATOR, RelatedFilters
+from rowhouse.query.related_filters import RelatedFilters
 from rowhouse.schemas.columns import Column, RegistrationError
 from rowhouse.schemas.json_types import INTEGER_TEXT, NO_NUL, require_format
 
@@ -57,6 +57,7 @@ class ListParameters:
         relations: Iterable[str] = (),
         extra_fields: Iterable[str] = (),
         related: "Mapping[str, ListParameters]" = NO_LISTS,
+        parents: Collection[str] = (),
     ) -> None:
         self._name = name
         self.aliases = aliases
@@ -87,21 +88,29 @@ class ListParameters:
         # time.
         self._with_names = lru_cache(maxsize=CACHED_QUERIES)(self._with_related)
         self._related = RelatedFilters(related)
+        self._parents = {name: related[name] for name in parents}
 
     def with_relations(
-        self, names: tuple[str, ...], related: "Mapping[str, ListParameters] | None" = None
+        self,
+        names: tuple[str, ...],
+        related: "Mapping[str, ListParameters] | None" = None,
+        parents: Collection[str] = (),
     ) -> "ListParameters":
-        """Return the same parameters, with these names of `expand` and with filters by related rows.
+        """Return the same parameters, with these names of `expand`, and with filters by related rows.
 
-        `related` has the parameters of the related entities by the name of the relation.
+        `related` has the parameters of the related entities by the name of the relation. Those in `parents` lead to one
+        row at most, and the list can be sorted by its columns.
         """
-        return self._with_related(names, related) if related else self._with_names(names)
+        return self._with_related(names, related, parents) if related else self._with_names(names)
 
     def _with_related(
-        self, names: tuple[str, ...], related: "Mapping[str, ListParameters]" = NO_LISTS
+        self,
+        names: tuple[str, ...],
+        related: "Mapping[str, ListParameters]" = NO_LISTS,
+        parents: Collection[str] = (),
     ) -> "ListParameters":
         same: dict[str, Any] = {"search": self.search, "aliases": self.aliases, "extra_fields": self._extra_fields}
-        return ListParameters(self._columns, name=self._name, relations=names, related=related, **same)
+        return ListParameters(self._columns, name=self._name, relations=names, related=related, parents=parents, **same)
 
     @cached_property
     def _parameters(self) -> QueryParameters:
@@ -143,11 +152,18 @@ class ListParameters:
         return found | projection_parameters((*self._columns, *self._extra_fields), self._relations)
 
     def _sort_annotation(self) -> Any:
-        choices = {f"{sign}{name}": f"{name}{order}" for name in self.sortable for sign, order in DIRECTIONS.items()}
+        names = (*self.sortable, *self.sortable_of_parents)
+        choices = {f"{sign}{name}": f"{name}{order}" for name in names for sign, order in DIRECTIONS.items()}
         # Generated clients name the values after these; a minus sign is not part of a name.
-        names = Field(json_schema_extra={"x-enum-varnames": list(choices.values())})
-        choice: Any = Annotated[Literal[tuple(choices)], names]
+        labels = Field(json_schema_extra={"x-enum-varnames": list(choices.values())})
+        choice: Any = Annotated[Literal[tuple(choices)], labels]
         return Annotated[list[choice], MinLen(1), MaxLen(MAX_SORT)]
+
+    @property
+    def sortable_of_parents(self) -> tuple[str, ...]:
+        """The words to sort by a column of a related row. A column with such a name comes first."""
+        found = (f"{parent}{SEPARATOR}{name}" for parent, target in self._parents.items() for name in target.sortable)
+        return tuple(word for word in found if word not in self._columns)
 
     def parse(self, query_string: bytes, *, path: str, secret: str) -> ListQuery:
         """Return the query in a query string. Cursors are signed for `path` with `secret`.
@@ -183,7 +199,7 @@ class ListParameters:
 
     def next_cursor(self, query: ListQuery, last: Row, *, path: str, secret: str) -> str:
         """Return the cursor of the page after the row `last`."""
-        values = tuple(last[key.column.name] for key in self.sort_keys(query.shape.sort))
+        values = tuple(last[key.name] for key in self.sort_keys(query.shape.sort))
         return encode(Cursor(query.query, query.limit, values), path=path, secret=secret)
 
     def query_of(self, raw: Mapping[str, str]) -> ListQuery:
@@ -239,7 +255,13 @@ class ListParameters:
             query=written,
             projection=Projection.of(values),
             related=related,
+            parents=self._parents_in(shape.sort),
         )
+
+    def _parents_in(self, sort: Iterable[str]) -> Sequence[str]:
+        """Return each relation that a sort names, once."""
+        found = (word.removeprefix("-") for word in sort if SEPARATOR in word)
+        return tuple(dict.fromkeys(name.partition(SEPARATOR)[0] for name in found if name not in self._columns))
 
     def conditions(self, shape: QueryShape) -> list[Any]:
         """Return the WHERE clauses of a shape, with a bind parameter for each value."""
@@ -293,13 +315,19 @@ class ListParameters:
         keys: dict[str, SortKey] = {}
         for word in (*sort, *self._keys):
             name = word.removeprefix("-")
-            keys.setdefault(name, SortKey(self._columns[name], descending=word.startswith("-")))
+            keys.setdefault(name, self._sort_key(name, descending=word.startswith("-")))
         names = list(keys)
         return list(keys.values())[: max(map(names.index, self._keys)) + 1]
 
-    def order(self, shape: QueryShape) -> list[Any]:
-        """Return the ORDER BY of a shape: nulls last ascending and first descending; the primary key breaks ties."""
-        return [_ordered(key) for key in self.sort_keys(shape.sort)]
+    def _sort_key(self, name: str, *, descending: bool) -> SortKey:
+        if name in self._columns:
+            return SortKey(self._columns[name], descending)
+        relation, _, column = name.partition(SEPARATOR)
+        return SortKey(self._parents[relation].column(column), descending, relation)
+
+    def column(self, name: str) -> Column:
+        """Return a column of the listed rows."""
+        return self._columns[name]
 
     @cached_property
     def openapi(self) -> Sequence[dict[str, Any]]:
@@ -318,11 +346,3 @@ def _window(values: Mapping[str, Any], names: Collection[str]) -> tuple[int, int
             raise InvalidInputError.at("query", message="use page and size, or skip and limit, not both")
         return values["skip"], values["limit"]
     return (values["page"] - 1) * values["size"], values["size"]
-
-
-def _ordered(key: SortKey) -> Any:
-    column = key.column.sorted
-    order = column.desc() if key.descending else column.asc()
-    if not key.column.nullable:
-        return order
-    return order.nulls_first() if key.descending else order.nulls_last()

@@ -23,6 +23,8 @@ class QueryShape:
     nulls: tuple[bool, ...] | None = None
     # The filters of each branch of `any`, one of which must hold. Empty if one is over a relation: see `ListQuery`.
     branches: tuple[tuple[tuple[str, int], ...], ...] = ()
+    # Whether a list sorted by a parent's column reads the parents in order; otherwise it sorts all selected rows.
+    by_parent: bool = False
 
     @property
     def filter_names(self) -> Iterator[str]:
@@ -51,6 +53,8 @@ class ListQuery:
     projection: Projection = ALL_FIELDS
     # The conditions on related rows: a row must meet one branch of each entry.
     related: Sequence[Sequence[Branch]] = ()
+    # The relations to the rows by whose columns the list is sorted.
+    parents: Sequence[str] = ()
 
 
 FIRST_PAGE = ListQuery(QueryShape(), {}, offset=0, limit=DEFAULT_SIZE, query={})

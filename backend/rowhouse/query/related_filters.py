@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from rowhouse.query.cursor import SEPARATOR
 from rowhouse.query.filters import Filter
 from rowhouse.query.parameters import Parameter, schema_of
 
 if TYPE_CHECKING:
     from rowhouse.query.list_parameters import ListParameters
 
-SEPARATOR = "__"
 MAX_DOCUMENTED = 10
 ITEMS = {
     "integer": r"[1-9][0-9]{0,8}",

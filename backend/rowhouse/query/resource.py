@@ -42,6 +42,25 @@ class Relation:
     member: str | None = None
     owns: bool = False
 
+    @property
+    def is_parent(self) -> bool:
+        """Whether the database ensures that at most one row is related, so that lists can be sorted by its columns."""
+        return not self.many and self.link is None and is_unique(self.target.columns[self.remote].column)
+
+
+def is_unique(column: sa.Column[Any]) -> bool:
+    """Return whether no two rows of its table have the same value."""
+    keys = (sa.PrimaryKeyConstraint, sa.UniqueConstraint)
+    found = [list(one.columns) for one in column.table.constraints if isinstance(one, keys)]
+    found += [list(one.columns) for one in column.table.indexes if is_unique_key(one)]
+    return any(len(columns) == 1 and columns[0] is column for columns in found)
+
+
+def is_unique_key(index: sa.Index) -> bool:
+    """Return whether an index makes all rows unique, by columns alone."""
+    is_partial = any(index.dialect_options[name]["where"] is not None for name in ("postgresql", "sqlite"))
+    return bool(index.unique) and not is_partial and all(isinstance(one, sa.Column) for one in index.expressions)
+
 
 @dataclass(frozen=True, slots=True)
 class Resource:

@@ -184,7 +184,8 @@ def _without_registered_links(relations: Mapping[str, Relation], tables: set[sa.
 def _with_parameters(resource: Resource) -> Resource:
     """Return the resource with the query parameters and the members of writes that its relations add."""
     related = {name: relation.target.parameters for name, relation in resource.relations.items()}
-    parameters = resource.parameters.with_relations(resource.names_of_expand, related)
+    parents = [name for name, relation in resource.relations.items() if relation.is_parent]
+    parameters = resource.parameters.with_relations(resource.names_of_expand, related, parents)
     members = {
         str(one.member): LinkMember(one.target.columns[one.remote], one.target.path)
         for one in resource.relations.values()

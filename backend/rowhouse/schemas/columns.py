@@ -71,6 +71,11 @@ class Column:
         return bool(self.column.nullable)
 
     @property
+    def reads_null(self) -> bool:
+        """Whether null may be read."""
+        return self.nullable or self.computed is not None
+
+    @property
     def is_timestamp(self) -> bool:
         """Whether the server sets it to the instant of the row's creation or last change."""
         return bool(self.marks & {Mark.CREATED_AT, Mark.UPDATED_AT})

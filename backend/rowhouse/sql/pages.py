@@ -52,7 +52,7 @@ class PageReader:
             totals = [row.pop(TOTAL) for row in rows]
             total = int(totals[0])  # the statement returns the same total with each row
         elif query.offset:
-            total = int(unit.run(self._statements.count(shape, scope), query.values, scope)[0][TOTAL])
+            total = self._count(unit, query, shape, scope.rows)
         else:
             total = 0
         result = ResultPage(rows[:limit], total, more=len(rows) > limit)
@@ -64,19 +64,34 @@ class PageReader:
     def count(self, unit: UnitOfWork, query: ListQuery, scope: Predicate) -> int:
         """Return the total of the rows in `scope` without reading a page. It may be an estimate, as that of a page."""
         shape = replace(query.shape, sort=())
-        total = int(unit.run(self._statements.count(shape, scope), query.values, scope)[0][TOTAL])
+        total = self._count(unit, query, shape, scope.rows)
         if self._exact_count_limit is None or total <= self._exact_count_limit:
             return total
         return max(self._estimate(unit, query, scope), self._exact_count_limit + 1)
 
+    def _count(self, unit: UnitOfWork, query: ListQuery, shape: QueryShape, rows: Predicate) -> int:
+        return int(unit.run(self._statements.count(shape, rows), query.values, rows)[0][TOTAL])
+
     def choose_shape(self, unit: UnitOfWork, query: ListQuery, scope: Predicate) -> QueryShape:
-        """Return the shape of the query, which uses the search index if that is faster."""
+        """Return the shape of the query, which uses the search index if that is faster.
+
+        A list that is sorted by a parent's column reads the parents in order if it selects many rows.
+        """
         shape = query.shape
+        if query.parents:
+            return replace(shape, by_parent=self._reads_parents(unit, query, scope))
         if unit.database.dialect.name != "postgresql" or not self._parameters.uses_search_index(shape):
             return shape
         return replace(shape, by_index=self._estimate(unit, query, scope) < COMMON)
 
+    def _reads_parents(self, unit: UnitOfWork, query: ListQuery, scope: Predicate) -> bool:
+        keys = self._parameters.sort_keys(query.shape.sort)
+        if [key.relation is None for key in keys] != [False, *[True] * (len(keys) - 1)]:
+            return False  # the order follows from more than one parent, or begins with the row
+        return self._estimate(unit, query, scope) >= COMMON
+
     def _estimate(self, unit: UnitOfWork, query: ListQuery, scope: Predicate) -> int:
         """Estimate how many rows the query selects. The search index and the order do not matter for that."""
         shape = replace(query.shape, by_index=False, sort=(), nulls=None)
-        return estimated_rows(unit.run(self._statements.estimate(shape, scope), query.values, scope)[0])
+        rows = scope.rows
+        return estimated_rows(unit.run(self._statements.estimate(shape, rows), query.values, rows)[0])

@@ -8,12 +8,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from rowhouse.db.compiled import EVERYTHING, CompiledStatement, Predicate, Row
-from rowhouse.query.cursor import after
+from rowhouse.query.cursor import after, in_order
 from rowhouse.query.list_query import QueryShape
 from rowhouse.query.resource import Link, Resource
 from rowhouse.schemas.columns import Column
 from rowhouse.schemas.defaults import is_python, value_of
 from rowhouse.sql.count_estimate import count_exactly, estimate_from_sample
+from rowhouse.sql.parent_order import ParentOrder, SortedScope, Window
 
 CACHED_SHAPES = 512
 # Names of our own begin with an underscore, with which no column of a SQLModel class can begin.
@@ -38,6 +39,7 @@ class Statements:
     """Returns compiled statements. The arguments of each method are all that decides its SQL text; values are bound."""
 
     def __init__(self, resource: Resource, dialect: sa.Dialect) -> None:
+        self._resource = resource
         self._parameters = resource.parameters
         self._table = resource.table
         self._columns = resource.columns
@@ -76,20 +78,33 @@ class Statements:
 
     def _list_after(self, shape: QueryShape, scope: Predicate) -> CompiledStatement:
         """A page after a cursor, or the first one, without a total. Binds the cursor's values and `_page_limit`."""
-        beyond = [] if shape.nulls is None else [after(self._parameters.sort_keys(shape.sort), shape.nulls)]
-        source = sa.select(*self._public).where(*self._parameters.conditions(shape), *beyond)
-        ordered = _where(source, scope).order_by(*self._parameters.order(shape))
         limit = sa.bindparam(PAGE_LIMIT, type_=sa.BigInteger())
+        if isinstance(scope, SortedScope):
+            found = self._in_parent_order(shape, scope, Window(limit))
+            return self._compile(found, list(found.selected_columns), scope)
+        keys = self._parameters.sort_keys(shape.sort)
+        beyond = [] if shape.nulls is None else [after(keys, shape.nulls)]
+        source = sa.select(*self._public).where(*self._parameters.conditions(shape), *beyond)
+        ordered = _where(source, scope).order_by(*in_order(keys))
         return self._compile(ordered.limit(limit), self._public, scope)
 
     def _list(self, shape: QueryShape, scope: Predicate) -> CompiledStatement:
         """A page and the total. Binds `_page_limit` and `_page_offset`."""
         total = self._counting(shape, scope).scalar_subquery().label(TOTAL)
-        source = sa.select(*self._public, total).where(*self._parameters.conditions(shape))
-        ordered = _where(source, scope).order_by(*self._parameters.order(shape))
         limit = sa.bindparam(PAGE_LIMIT, type_=sa.BigInteger())
         offset = sa.bindparam(PAGE_OFFSET, type_=sa.BigInteger())
+        if isinstance(scope, SortedScope):
+            found = self._in_parent_order(shape, scope, Window(limit, offset)).add_columns(total)
+            return self._compile(found, list(found.selected_columns), scope)
+        source = sa.select(*self._public, total).where(*self._parameters.conditions(shape))
+        ordered = _where(source, scope).order_by(*in_order(self._parameters.sort_keys(shape.sort)))
         return self._compile(ordered.limit(limit).offset(offset), [*self._public, total], scope)
+
+    def _in_parent_order(self, shape: QueryShape, scope: SortedScope, window: Window) -> sa.Select[Any]:
+        order = ParentOrder(self._resource, self._dialect, public=self._public)
+        write = order.by_parent if shape.by_parent else order.sorted
+        conditions, keys = self._parameters.conditions(shape), self._parameters.sort_keys(shape.sort)
+        return write(keys, scope, conditions=conditions, nulls=shape.nulls, window=window)
 
     def _count(self, shape: QueryShape, scope: Predicate) -> CompiledStatement:
         source = self._counting(shape, scope)

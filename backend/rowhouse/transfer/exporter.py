@@ -154,7 +154,7 @@ class Exporter:
     def _rest_behind(self, query: ListQuery, last: Row) -> ListQuery:
         """Return the query for the rows behind the row `last`."""
         keys = self.resource.parameters.sort_keys(query.shape.sort)
-        values = [last[key.column.name] for key in keys]
+        values = [last[key.name] for key in keys]
         bound = {BIND.format(number): value for number, value in enumerate(values) if value is not None}
         shape = replace(query.shape, nulls=tuple(value is None for value in values))
         return replace(query, shape=shape, values={**query.values, **bound})

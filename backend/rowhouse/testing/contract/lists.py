@@ -173,6 +173,24 @@ class ListPromises:
             assert refused or shown == [row.keys() | {name}], f"expand={name} → {answer.text}"
 
     @every_entity("list")
+    def test_a_parents_column_sorts(self, contract_entity: EntityClient) -> None:
+        """In the order of the keys that `expand` shows; a parent that the caller does not see sorts as null."""
+        entity, rows = contract_entity, contract_entity.rows(3)
+        crud = entity.running.app.state.cruds[entity.registry.prefix][entity.resource.model]
+        for name, relation in crud.resource.relations.items():
+            word, kind = f"{name}__{relation.remote}", entity.kind(relation.local)
+            for sort in (word, f"-{word}"):
+                answer = entity.call("GET", params={**entity.only(rows), "sort": sort, "expand": name})
+                if answer.status_code in (401, 403):
+                    continue  # as for `expand` alone
+                if not relation.is_parent:
+                    assert faulty_places(answer) == {("query", "sort")}, sort
+                    continue
+                shown = [{**row, word: row[name] and row[name][relation.remote]} for row in answer.json()["items"]]
+                wanted = sorted_ids(shown, word, kind, descending=sort != word, key=entity.key_of)
+                assert keys(entity, shown) == wanted, f"sort={sort}"
+
+    @every_entity("list")
     def test_an_export_holds_what_the_list_holds(self, contract_entity: EntityClient) -> None:
         """In both formats, with the same filters and sort."""
         entity, rows = contract_entity, contract_entity.rows(3)
