@@ -138,7 +138,7 @@ def test_a_parent_that_the_caller_does_not_see_is_null(
     monkeypatch.setattr(client.app.state.cruds[API][Author], "scope", scope)  # type: ignore[attr-defined]
     stranger = sign_up(client)
     shown = [{**row, "writer": None} if row["writer"] == hidden else row for row in books]
-    mine = {"id__in": ",".join(map(str, ids(books))), "sort": sort, "size": 4}
+    mine: Row = {"id__in": ",".join(map(str, ids(books))), "sort": sort, "size": 4}
     before = walked(client, mine, stranger)
     assert before == in_order(shown, sort)
     assert walked(client, mine) == in_order(books, sort)
