@@ -52,6 +52,7 @@ FOLLOWED_ON_BOTH = {
     "test_postgresql.py",
     "test_readiness.py",
     "test_schemas.py",
+    "test_sort_by_parent.py",
     "test_unit_of_work.py",
 }
 # One test calls every operation there is, and covers nothing that others leave out.
