@@ -26,6 +26,7 @@ from rowhouse.app.metrics_page import add_metrics_page
 from rowhouse.app.openapi_document import add_document
 from rowhouse.app.request_middleware import RequestMiddleware
 from rowhouse.auth.service import authenticate, ensure_administrator, subject_of
+from rowhouse.core.collector import paused_collector
 from rowhouse.core.errors import RowhouseError
 from rowhouse.core.logging_config import configure_logging
 from rowhouse.core.problems import problem_response
@@ -67,6 +68,7 @@ class StartupCheck(Protocol):
         """Raise `StartRefusedError` to stop the start."""
 
 
+@paused_collector()
 def create_app(  # noqa: PLR0913  all but the registry by keyword
     registry: Registry | Sequence[Registry],
     *,

@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute
 
 from rowhouse.app.examples import add_examples
 from rowhouse.app.shared_components import share_components
+from rowhouse.core.collector import paused_collector
 from rowhouse.core.openapi import SLO, exact
 from rowhouse.core.problems import Problem
 from rowhouse.http.default_responses import add_headers, add_refusals
@@ -81,6 +82,7 @@ def _prefixed(scheme: dict[str, Any], prefix: str) -> dict[str, Any]:
     return {**scheme, "flows": flows} if flows else scheme
 
 
+@paused_collector()
 def build_openapi(app: FastAPI, route_tree: RouteTree, *, slo_ms: int, rate_limited: bool = False) -> dict[str, Any]:
     """Return the whole document: every documented route of the application, and the schema of every error.
 

@@ -138,7 +138,11 @@ class RouteTree:
         heads: dict[int, APIRoute] = {}
         for node, pattern in _nodes(self._root, ()):
             for entry in node.methods.values():
-                entry.route.path_regex = _regex(pattern, entry)
+                if entry.generated:
+                    # Requests find it without the pattern, which is made if somebody asks for it.
+                    entry.route.make_path_regex = partial(_regex, pattern, entry)  # type: ignore[attr-defined]  # of generated ones
+                else:
+                    entry.route.path_regex = _regex(pattern, entry)
             get = node.methods.get("GET")
             if get is not None and "HEAD" not in node.methods:
                 head = copy(get.route)

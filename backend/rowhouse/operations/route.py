@@ -5,12 +5,14 @@ solving is not needed, because the schemas that describe the input also parse it
 """
 
 import inspect
+import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import Depends, Path
 from fastapi.routing import APIRoute
+from starlette.convertors import CONVERTOR_TYPES
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import compile_path
@@ -82,6 +84,7 @@ class GeneratedRoute(APIRoute):
         *,
         fast_handler: FastHandler,
         documented: Callable[..., None],
+        signature: Callable[[], inspect.Signature],
         policy: Policy,
         accepted_body: AcceptedBody | None,
         body: Any,
@@ -91,8 +94,8 @@ class GeneratedRoute(APIRoute):
     ) -> None:
         self._options = options
         self.path = path
-        self.path_regex, self.path_format, self.param_convertors = compile_path(path)
-        self.endpoint = documented
+        self.path_format, self.param_convertors = path, {"id": CONVERTOR_TYPES["str"]} if "{id}" in path else {}
+        self.endpoint, self.make_signature = documented, signature
         self.name = self.operation_id = self.unique_id = options["operation_id"]
         self.methods, self.include_in_schema = set(options["methods"]), True
         self.policy = policy
@@ -106,12 +109,20 @@ class GeneratedRoute(APIRoute):
 
     def __getattr__(self, name: str) -> Any:
         """Let FastAPI read the options, and return the attribute."""
+        if name == "path_regex":
+            self.path_regex = self.make_path_regex()
+            return self.path_regex
         if name.startswith("_") or "dependant" in self.__dict__:
             raise AttributeError(f"{type(self).__name__} has no attribute {name}")
-        own = self.__dict__.copy()
+        own = {**self.__dict__, "path_regex": self.path_regex}
+        self.endpoint.__signature__ = self.make_signature()  # type: ignore[attr-defined]  # read by inspect.signature
         super().__init__(self.path, self.endpoint, **_for_fastapi(self.described()))
         self.__dict__.update(own)
         return getattr(self, name)
+
+    def make_path_regex(self) -> re.Pattern[str]:
+        """Return the pattern of the path. The route tree replaces this function by one that knows the other paths."""
+        return compile_path(self.path)[0]
 
     def described(self) -> dict[str, Any]:
         """Return FastAPI's options."""
@@ -188,31 +199,36 @@ def route_of(
     **options: Any,
 ) -> GeneratedRoute:
     """Return the route at `tail` below the resource's path with this handler. `options` are FastAPI's."""
-    parameters, path_parameter = [], None
-    if "{id}" in tail:
-        path_parameter = partial(_path_parameter, resource)
-        annotation: Any = Annotated[path_key(resource), Path(description=f"The id of the {resource.name}.")]
-        parameters.append(inspect.Parameter("id", inspect.Parameter.KEYWORD_ONLY, annotation=annotation))
-    if body is not None:
-        parameters.append(inspect.Parameter("body", inspect.Parameter.KEYWORD_ONLY, annotation=body))
+    is_of_row = "{id}" in tail
 
     def documented() -> None:
         """Carry the signature for OpenAPI. Requests go to `fast_handler`."""
 
-    documented.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by inspect.signature
     documented.__name__ = documented.__qualname__ = options["operation_id"]
     return GeneratedRoute(
         f"/{resource.path}{tail}",
         fast_handler=fast_handler,
         documented=documented,
+        signature=partial(_signature, resource, body, is_of_row=is_of_row),
         policy=policy,
         accepted_body=accepted_body,
         body=body,
-        path_parameter=path_parameter,
+        path_parameter=partial(_path_parameter, resource) if is_of_row else None,
         tags=[resource.path],
         dependencies=[] if policy.anyone else [Depends(oauth2_scheme)],
         **options,
     )
+
+
+def _signature(resource: Resource, body: Any, *, is_of_row: bool) -> inspect.Signature:
+    """Return the signature of an operation for FastAPI."""
+    given: dict[str, Any] = {}
+    if is_of_row:
+        given["id"] = Annotated[path_key(resource), Path(description=f"The id of the {resource.name}.")]
+    if body is not None:
+        given["body"] = body
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Signature([inspect.Parameter(name, kind, annotation=one) for name, one in given.items()])
 
 
 def _path_parameter(resource: Resource) -> dict[str, Any]:

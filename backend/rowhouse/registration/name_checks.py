@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from functools import cache
 
 import sqlalchemy as sa
 from sqlmodel import SQLModel
@@ -27,25 +28,33 @@ def check_class_name(model: object) -> None:
 
 def check_names(model: type[SQLModel], others: Iterable[Resource]) -> None:
     """Reject a class whose operations or schemas would have the names of another's."""
-    name = model.__name__
-    own = {singular_snake(name), _many(name)}
+    name, operations, schemas = model.__name__, _operations(model.__name__), _schemas(model.__name__)
     for other in others:
-        same = sorted(own & {singular_snake(other.name), _many(other.name)})
+        same = sorted(operations & _operations(other.name))
         if same:
             raise RegistrationError(
                 f"{name} and {other.name} would both have operations such as create_{same[0]}, which name functions "
                 "of generated clients; give one of the classes another name"
             )
-        schemas = sorted({name + one for one in SCHEMAS} & {other.name + one for one in SCHEMAS})
-        if schemas:
+        both = sorted(schemas & _schemas(other.name))
+        if both:
             raise RegistrationError(
-                f"{name} and {other.name} would both have the schema {schemas[0]}, which names a type of generated "
+                f"{name} and {other.name} would both have the schema {both[0]}, which names a type of generated "
                 "clients; give one of the classes another name"
             )
 
 
-def _many(name: str) -> str:
-    return plural(name).replace("-", "_")
+# Each class is compared with all others.
+@cache
+def _operations(name: str) -> frozenset[str]:
+    """Return the names of rows in the operations of a class."""
+    return frozenset((singular_snake(name), plural(name).replace("-", "_")))
+
+
+@cache
+def _schemas(name: str) -> frozenset[str]:
+    """Return the names of the schemas of a class."""
+    return frozenset(name + one for one in SCHEMAS)
 
 
 def check_filters(model: type[SQLModel], columns: Mapping[str, Column]) -> None:

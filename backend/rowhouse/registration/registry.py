@@ -18,6 +18,7 @@ from fastapi.routing import APIRouter
 from pydantic import BaseModel
 from sqlmodel import SQLModel
 
+from rowhouse.core.collector import paused_collector
 from rowhouse.core.policy import Policy
 from rowhouse.crud.base import CRUDBase
 from rowhouse.entities.model import plural
@@ -74,6 +75,7 @@ class Registry:
         """Add roles that accounts can have. `role(...)` must name one of them, or `user` or `admin`."""
         self.roles.update(names)
 
+    @paused_collector()
     def register(  # noqa: PLR0913  each is an option of the line, all but the class by keyword
         self,
         model: type[SQLModel],

@@ -37,6 +37,8 @@ STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 # Clients remove dots from a path, and the words are the last segments of other operations.
 UNADDRESSABLE_KEYS = ("", ".", "..", "aggregate", "batch", "deleted", "export", "import")
 UNADDRESSABLE = Field(json_schema_extra={"not": {"enum": list(UNADDRESSABLE_KEYS)}})
+# Rows are written by `row_type`. Hand-written routes and the document use the model.
+DESCRIBED = ConfigDict(defer_build=True)
 CHANGING_ONE = ConfigDict(**STRICT, json_schema_extra={"minProperties": 2})
 CHANGING = ConfigDict(**STRICT, json_schema_extra={"minProperties": 1})
 
@@ -104,7 +106,8 @@ def derive(
         f"{name}BatchUpdate", members, __config__=ConfigDict(**CHANGING_ONE, **options), __validators__=validators
     )
     extra = {member: (kind, ...) for member, kind in extra_fields.items()}
-    answer = build_model(f"{name}Public", {c.name: (c.answer_annotation, described(c, ...)) for c in public} | extra)
+    shown = {c.name: (c.answer_annotation, described(c, ...)) for c in public} | extra
+    answer = build_model(f"{name}Public", shown, __config__=DESCRIBED)
     row_members = {c.name: c.answer_annotation for c in public} | {
         member: NotRequired[kind] for member, kind in extra_fields.items()
     }

@@ -1,0 +1,21 @@
+"""Pauses the garbage collector while an application is built."""
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def paused_collector() -> Iterator[None]:
+    """Pause the collection of reference cycles in this process.
+
+    What makes thousands of objects that stay, such as routes and schemas, takes a third longer if the collector looks
+    through them again and again.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
