@@ -1,5 +1,6 @@
 """The undocumented parts of psycopg: an upgrade that changes one fails here."""
 
+import struct
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -42,6 +43,24 @@ def test_one_transformer_converts_for_the_life_of_a_connection(connection: psyco
                 continue  # depends on the session; the driver reads these in binary
             transformer.set_pgresult(result)
             assert transformer.load_rows(0, result.ntuples, tuple) == [tuple(values)]
+
+
+@pytest.mark.parametrize(
+    ("form", "given", "expected"),
+    [
+        (pq.Format.BINARY, struct.pack("!qii", 2**63 - 1, 2**31 - 1, 2**31 - 1), "infinity"),
+        (pq.Format.BINARY, struct.pack("!qii", -(2**63), -(2**31), -(2**31)), "-infinity"),
+        (pq.Format.BINARY, struct.pack("!qii", 0, 1, -2), timedelta(days=-59)),
+        (pq.Format.TEXT, b"-infinity", "-infinity"),
+        (pq.Format.TEXT, b"1 mon -2 days -01:00:00.5", timedelta(days=28, hours=-1, microseconds=-500_000)),
+    ],
+)
+def test_intervals_of_any_server(
+    connection: psycopg.Connection[Any], form: pq.Format, given: bytes, expected: object
+) -> None:
+    """A month is 30 days. PostgreSQL has infinite ones since 17."""
+    loader = new_transformer(connection).get_loader(psycopg.adapters.types["interval"].oid, form)
+    assert loader.load(given) == expected
 
 
 def test_a_failed_result_is_psycopgs_error(connection: psycopg.Connection[Any]) -> None:
