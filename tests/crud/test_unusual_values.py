@@ -58,6 +58,8 @@ STORED: tuple[tuple[str, str, Any], ...] = (
     ("mood", "high", "high"),
     ("note", "ab", "ab"),
 )
+# The driver reads these columns as text, and then all columns of the statement.
+TEXT = {("odd", "days"), ("odd", "ratio")}
 COLUMNS = ("day", "moment", "at", "clock", "lasts", "price", "ratio", "mood", "note")
 
 
@@ -75,14 +77,13 @@ class Odd(Base, table=True):
     clock: dt.time | None = None
     lasts: dt.timedelta | None = None
     price: Decimal | None = Field(default=None, max_digits=15, decimal_places=2)
-    ratio: float | None = None
     mood: str | None = Field(default=None, sa_type=sa.Enum("low", "high", name="mood"))
     note: str | None = Field(default=None, max_length=5, sa_type=sa.CHAR(5))
     seen: int = 0
 
 
 class Planned(Base, table=True):
-    """The same in text, because of an array, which the driver does not read in binary."""
+    """The same in text, because of columns that the driver does not read in binary."""
 
     id: int = Field(primary_key=True)
     day: dt.date | None = None
@@ -105,7 +106,7 @@ def make(connection: sa.Connection) -> None:
     for table in ("odd", "planned"):
         connection.exec_driver_sql(f"ALTER TABLE {table} ALTER price TYPE numeric, ALTER seen SET DEFAULT 0")
         for key, (name, given, _) in enumerate(STORED, 1):
-            column, value = ("seen", "0") if (table, name) == ("odd", "days") else (name, given)
+            column, value = ("seen", "0") if (table, name) in TEXT else (name, given)
             connection.exec_driver_sql(f"INSERT INTO {table} (id, {column}) VALUES ({key}, '{value}')")  # noqa: S608  our own
 
 
@@ -140,14 +141,14 @@ def test_every_value_is_shown_and_reached(client: TestClient, path: str) -> None
     """In a list, by its key, in both files, and by cursors in both directions of each column."""
     items = client.get(f"/api/v1/{path}", params={"size": 100}).json()["items"]
     assert [(row["id"], row.get(STORED[row["id"] - 1][0])) for row in items] == [
-        (key, None if (path, name) == ("odd", "days") else shown) for key, (name, _, shown) in enumerate(STORED, 1)
+        (key, None if (path, name) in TEXT else shown) for key, (name, _, shown) in enumerate(STORED, 1)
     ]
     for row in items:
         assert client.get(f"/api/v1/{path}/{row['id']}").json() == row
     csv = client.get(f"/api/v1/{path}/export", params={"fields": "day,at"}).text.split()
     assert csv[1:5] == ["-infinity,", "0044-03-15", "BC,", "2030-01-01,"]
     assert len(client.get(f"/api/v1/{path}/export", params={"format": "ndjson"}).text.splitlines()) == len(STORED)
-    for name in COLUMNS:
+    for name in [one for one in COLUMNS if (path, one) not in TEXT]:
         ordered = [key for key, (column, _, _) in enumerate(STORED, 1) if column == name]
         if name == "lasts":
             ordered = [15, 19, 16, 17, 18]
@@ -164,12 +165,12 @@ def test_ranges_find_them(client: TestClient) -> None:
         ("ratio__lt=0", [24]),
         ("mood=high", [29]),
     ):
-        assert [row["id"] for row in client.get(f"/api/v1/odd?{query}").json()["items"]] == expected, query
+        assert [row["id"] for row in client.get(f"/api/v1/planned?{query}").json()["items"]] == expected, query
 
 
 def aggregated(client: TestClient, query: str) -> Any:
     """Return the items of an aggregate, which are JSON by the letter."""
-    found = client.get(f"/api/v1/odd/aggregate?{query}")
+    found = client.get(f"/api/v1/planned/aggregate?{query}")
     assert found.status_code == 200, found.text
     return json.loads(found.text, parse_constant=pytest.fail)["items"]
 
