@@ -20,7 +20,7 @@ TEST = re.compile(r"(?<![\w/])test_\w+\.py\b")
 BLOCK = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
-PRODUCT = ("backend/app", "tests/app", "perf/app")
+PRODUCT = ("backend/app", "tests/app", "perf/app", "alembic/versions")
 OWN = Path(__file__)
 
 

@@ -129,8 +129,8 @@ def test_a_run_that_cannot_be_compared_starts_nothing(tmp_path: Path, monkeypatc
     monkeypatch.setattr(command, "start_load_run", lambda *_arguments, **_options: pytest.fail("something was started"))
     other = tmp_path / "other.json"
     other.write_text('{"version": 0}')
-    assert main(["--compare", str(other)]) == 2
-    assert main(["--compare", str(tmp_path / "missing.json")]) == 2
+    for file in (other, tmp_path / "missing.json"):
+        assert main(["--factory", "shop:create_app", "--compare", str(file)]) == 2
 
 
 def test_the_report_is_written_beside_the_run(tmp_path: Path) -> None:
