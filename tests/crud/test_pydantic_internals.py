@@ -5,7 +5,7 @@ from typing import Any, Self
 import pytest
 from pydantic import MISSING, BaseModel, ValidationError, create_model, field_validator, model_validator
 
-from rowhouse.schemas.pydantic_internals import field_validators, model_validators
+from rowhouse.schemas.pydantic_internals import decorators_of, field_validators, model_validators
 
 
 class Sample(BaseModel):
@@ -42,6 +42,15 @@ class Sample(BaseModel):
         if len(self.name) > self.size:
             raise ValueError("does not fit")
         return self
+
+
+def test_decorators_are_listed_by_their_kinds() -> None:
+    """The kinds that the checks of a class read."""
+    found = decorators_of(Sample)
+    assert list(found.field_validators) == ["not_empty", "even"]
+    assert list(found.model_validators) == ["complete", "fits"]
+    kinds = ("field_serializers", "model_serializers", "computed_fields", "validators", "root_validators")
+    assert [getattr(found, kind) for kind in kinds] == [{}] * len(kinds)
 
 
 def test_field_validators_are_those_of_the_given_fields() -> None:

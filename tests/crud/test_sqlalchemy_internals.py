@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from rowhouse.entities.sqlalchemy_internals import TableConstraint, variants_of, without_schema
+from rowhouse.entities.sqlalchemy_internals import TableConstraint, copy_of, general_type, variants_of, without_schema
 
 
 class Marker(TableConstraint):
@@ -18,6 +18,22 @@ def test_variants_of_lists_what_with_variant_has_set() -> None:
     kind = sa.String(5).with_variant(sa.CHAR(5), "postgresql")
     assert {name: type(variant) for name, variant in variants_of(kind).items()} == {"postgresql": sa.CHAR}
     assert not variants_of(sa.String())
+
+
+def test_a_general_type_is_what_types_of_one_kind_share() -> None:
+    """Whatever their length; a type that SQLAlchemy does not know is no text."""
+    assert general_type(sa.VARCHAR(5)) is general_type(sa.Text()) is sa.String
+    assert general_type(sa.types.NullType()) is sa.types.NullType
+
+
+def test_a_copy_of_a_column_belongs_to_no_table() -> None:
+    """It has the type and the name, and is changed without the column."""
+    table = sa.Table("things", sa.MetaData(), sa.Column("size", sa.Integer(), nullable=False))
+    copied = copy_of(table.c.size)
+    copied.nullable = True
+    assert (copied.name, type(copied.type)) == ("size", sa.Integer)
+    assert getattr(copied, "table", None) is None
+    assert not table.c.size.nullable
 
 
 def test_a_table_constraint_is_copied_with_its_table() -> None:

@@ -17,6 +17,18 @@ def variants_of(kind: sa.types.TypeEngine[Any]) -> Mapping[str, sa.types.TypeEng
     return variants
 
 
+def general_type(kind: sa.types.TypeEngine[Any]) -> type:
+    """Return the general type of a type, such as `sa.String` for all text. Alembic compares types by it."""
+    found: type = kind._type_affinity or sa.types.NullType  # noqa: SLF001  it has no other name
+    return found
+
+
+def copy_of(column: sa.Column[Any]) -> sa.Column[Any]:
+    """Return a copy of a column that belongs to no table."""
+    copied: sa.Column[Any] = column._copy()  # noqa: SLF001  there is no public copy
+    return copied
+
+
 class TableConstraint(sa.Constraint):
     """A constraint of a table, which `to_metadata` and Alembic copy with the table."""
 

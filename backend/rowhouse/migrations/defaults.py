@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from alembic.operations import ops
 from sqlalchemy.dialects import sqlite
 
+from rowhouse.entities.sqlalchemy_internals import copy_of
 from rowhouse.migrations.compare.expressions import escaped
 from rowhouse.migrations.losses import Note, flat
 
@@ -63,7 +64,7 @@ def _fill_new(operation: ops.AddColumnOp, connection: sa.Connection) -> Iterator
 
 def _with_default(column: sa.Column[Any], text: str) -> sa.Column[Any]:
     """Return a copy of the column with a server default, for the file. The model's column stays as it is."""
-    copied: sa.Column[Any] = column._copy()  # noqa: SLF001  there is no public copy
+    copied = copy_of(column)
     copied.server_default = sa.DefaultClause(sa.text(escaped(text)))
     return copied
 
@@ -183,7 +184,7 @@ def _relaxed(operations: list[ops.MigrateOperation], unique: set[tuple[str, str]
             if (not column.nullable and column.server_default is None) or (
                 is_unique and column.server_default is not None
             ):
-                copied: sa.Column[Any] = column._copy()  # noqa: SLF001  there is no public copy
+                copied = copy_of(column)
                 copied.nullable, copied.server_default = True, None
                 operation.column = copied
                 rule = "was unique, with a default" if is_unique else "was NOT NULL"

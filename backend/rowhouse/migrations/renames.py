@@ -14,6 +14,7 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.migration import MigrationContext
 from alembic.operations import Operations, ops
 
+from rowhouse.entities.sqlalchemy_internals import general_type
 from rowhouse.migrations.losses import flat
 from rowhouse.migrations.operations.primary_keys import RenamePrimaryKey
 
@@ -238,7 +239,7 @@ def _is_alike(gone: ops.DropColumnOp, new: ops.AddColumnOp) -> bool:
 
 def _affinity(kind: Any) -> Any:
     plain = kind.impl_instance if isinstance(kind, sa.types.TypeDecorator) else kind
-    return plain._type_affinity  # noqa: SLF001  Alembic compares types by it
+    return general_type(plain)
 
 
 def ask(found: Sequence[AnyRename], answer: Callable[[str], str]) -> Decisions:

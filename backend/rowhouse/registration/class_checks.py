@@ -14,6 +14,7 @@ from sqlmodel import SQLModel
 from rowhouse.schemas.class_config import refused_options
 from rowhouse.schemas.columns import RegistrationError
 from rowhouse.schemas.defaults import is_filled, takes_context
+from rowhouse.schemas.pydantic_internals import decorators_of
 
 LONGEST_NAME = 63  # bytes; PostgreSQL cuts longer names
 SERIALIZER = "would not be called, because responses are written from rows; show another value with "
@@ -86,7 +87,7 @@ def _class_options(model: type[SQLModel]) -> Iterator[tuple[str, str]]:
     """Yield pydantic's options for the whole class."""
     for option, fix in refused_options(model):
         yield ".model_config", f"{option} would have no effect; {fix}"
-    decorators = model.__pydantic_decorators__
+    decorators = decorators_of(model)
     for name, serializer in decorators.field_serializers.items():
         fields = ", ".join(serializer.info.fields)
         fix = f"extra_fields of the CRUDBase class, and hide {fields} with exclude=True"

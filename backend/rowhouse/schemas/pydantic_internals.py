@@ -1,4 +1,4 @@
-"""Parts of pydantic that are not documented: the validators of a class. No other module uses such parts of pydantic.
+"""Parts of pydantic that are not documented: what decorates a class. No other module uses such parts of pydantic.
 
 `tests/crud/test_pydantic_internals.py` fails first when an upgrade changes one.
 """
@@ -8,7 +8,12 @@ from collections.abc import Collection
 from typing import Any
 
 from pydantic import MISSING, BaseModel, field_validator, model_validator
-from pydantic._internal._decorators import inspect_validator
+from pydantic._internal._decorators import DecoratorInfos, inspect_validator
+
+
+def decorators_of(model: type[BaseModel]) -> DecoratorInfos:
+    """Return the validators, serializers and computed fields of a class, by pydantic's names of their kinds."""
+    return model.__pydantic_decorators__
 
 
 def field_validators(model: type[BaseModel], names: Collection[str]) -> dict[str, Any]:
@@ -29,7 +34,7 @@ def comparing_validators(model: type[BaseModel], names: Collection[str]) -> dict
 
 def _field_validators(model: type[BaseModel], names: Collection[str], *, comparing: bool) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name, decorator in model.__pydantic_decorators__.field_validators.items():
+    for name, decorator in decorators_of(model).field_validators.items():
         mode = decorator.info.mode
         fields = [field for field in decorator.info.fields if field in names or field == "*"]
         takes_info = inspect_validator(decorator.func, mode=mode, type="field")
@@ -71,7 +76,7 @@ class _Info:
 def model_validators(model: type[BaseModel]) -> dict[str, Any]:
     """Return the model validators of a class for `create_model(__validators__=…)`."""
     found: dict[str, Any] = {}
-    for name, decorator in model.__pydantic_decorators__.model_validators.items():
+    for name, decorator in decorators_of(model).model_validators.items():
         decorate: Any = model_validator(mode=decorator.info.mode)
         found[name] = decorate(_unbound(decorator.func))
     return found

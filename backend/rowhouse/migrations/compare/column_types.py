@@ -15,7 +15,7 @@ from alembic.operations.ops import AlterColumnOp
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
 
-from rowhouse.entities.sqlalchemy_internals import variants_of
+from rowhouse.entities.sqlalchemy_internals import general_type, variants_of
 
 POSTGRESQL, SQLITE = (sa.make_url(f"{name}://").get_dialect()() for name in ("postgresql", "sqlite"))
 UUID_ON_SQLITE = 32  # characters
@@ -188,4 +188,4 @@ def _is_converted(old: sa.types.TypeEngine[Any], new: sa.types.TypeEngine[Any]) 
     """Return True if PostgreSQL converts the values without a word. It does not make a text a native enum."""
     if is_native_enum(new) and not is_native_enum(old):
         return False
-    return old._type_affinity is new._type_affinity  # noqa: SLF001  as Alembic asks
+    return general_type(old) is general_type(new)

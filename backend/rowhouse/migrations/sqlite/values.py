@@ -9,6 +9,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from rowhouse.entities.sqlalchemy_internals import general_type
+
 DIGIT = "[0-9]"
 DATE = "-".join(DIGIT * count for count in (4, 2, 2))
 TIME = ":".join([DIGIT * 2] * 3)
@@ -42,15 +44,9 @@ MISFITS: dict[type, str] = {
 AnyType = sa.types.TypeEngine[Any]
 
 
-def kind_of(kind: AnyType) -> type:
-    """Return the general type, such as `sa.String` for all text."""
-    found: type = kind._type_affinity or sa.types.NullType  # noqa: SLF001  as Alembic does; it has no other name
-    return found
-
-
 def convert(value: Any, former: AnyType, new: AnyType) -> Any:
     """Return the SQL expression that converts a value from the former to the new type."""
-    kinds = kind_of(former), kind_of(new)
+    kinds = general_type(former), general_type(new)
     if kinds in CONVERSIONS:
         return CONVERSIONS[kinds](value)
     return sa.cast(value, sa.Text) if kinds[1] is sa.String and kinds[0] is not sa.String else value
@@ -58,8 +54,8 @@ def convert(value: Any, former: AnyType, new: AnyType) -> Any:
 
 def misfit(column: str, former: AnyType, new: AnyType) -> str | None:
     """Return the SQL condition for values that do not fit the new type. None if all fit. `column` is quoted."""
-    kind = kind_of(new)
-    if kind is not kind_of(former):
+    kind = general_type(new)
+    if kind is not general_type(former):
         condition = MISFITS.get(kind)
         return condition and f"{column} IS NOT NULL AND {condition.format(column)}"
     length, former_length = getattr(new, "length", None), getattr(former, "length", None)
