@@ -17,6 +17,7 @@ from rowhouse.query.list_parameters import ListParameters
 from rowhouse.query.list_query import Search
 from rowhouse.registration.router import OPERATIONS
 from rowhouse.schemas.columns import INSTANTS, Column, RegistrationError, columns_of, server_makes_key
+from rowhouse.schemas.computed import computed_members
 from rowhouse.schemas.field_types import Filtering
 
 # The table of the accounts.
@@ -241,7 +242,7 @@ def parameters(
         name=model.__name__,
         search=Search(search, search_index(model, public, search)),
         aliases=crud.filter_aliases,
-        extra_fields=tuple(crud.extra_fields),
+        extra_fields=(*crud.extra_fields, *computed_members(model)),
     )
 
 

@@ -13,6 +13,7 @@ from sqlmodel import SQLModel
 
 from rowhouse.schemas.class_config import refused_options
 from rowhouse.schemas.columns import RegistrationError
+from rowhouse.schemas.computed import computed_faults
 from rowhouse.schemas.defaults import is_filled, takes_context
 from rowhouse.schemas.pydantic_internals import decorators_of
 
@@ -90,13 +91,12 @@ def _class_options(model: type[SQLModel]) -> Iterator[tuple[str, str]]:
     decorators = decorators_of(model)
     for name, serializer in decorators.field_serializers.items():
         fields = ", ".join(serializer.info.fields)
-        fix = f"extra_fields of the CRUDBase class, and hide {fields} with exclude=True"
+        fix = f"@computed_field, and hide {fields} with exclude=True"
         yield f".{name}", f"@field_serializer({fields!r}) {SERIALIZER}{fix}"
     for name in decorators.model_serializers:
-        yield f".{name}", f"@model_serializer {SERIALIZER}extra_fields of the CRUDBase class"
-    for name in decorators.computed_fields:
-        fix = "use computed_columns or extra_fields of the CRUDBase class, or a column with sa.Computed"
-        yield f".{name}", f"@computed_field would not be shown; {fix}"
+        yield f".{name}", f"@model_serializer {SERIALIZER}@computed_field"
+    for name, fault in computed_faults(model):
+        yield f".{name}", f"@computed_field cannot be shown: {fault}"
     for name in (*decorators.validators, *decorators.root_validators):
         yield f".{name}", "@validator and @root_validator are not called; write @field_validator or @model_validator"
 

@@ -54,6 +54,18 @@ def write_document(value: object) -> str:
     return to_json(value).decode()
 
 
+def write_value(value: Any) -> object:
+    """Write a JSON value whose column is not known: a computed one."""
+    match value:
+        case bool():
+            return write_boolean(value)
+        case str():
+            return write_text(value)
+        case dict() | list():
+            return write_document(value)
+    return value
+
+
 def read_document(cell: str) -> str:
     """Read a complete JSON document; anything else must not become part of the row's JSON."""
     try:

@@ -7,7 +7,7 @@ null and a missing member. `Field(exclude=True)` leaves a member out of response
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 from typing import Annotated, Any, NotRequired, Union
@@ -29,6 +29,7 @@ from typing_extensions import TypedDict
 from rowhouse.entities.model import Mark
 from rowhouse.schemas.class_config import honoured_options
 from rowhouse.schemas.columns import Column, RegistrationError, server_owned
+from rowhouse.schemas.computed import ComputedMember, computed_members
 from rowhouse.schemas.pydantic_internals import comparing_validators, field_validators, model_validators
 
 SECRET_NAME = re.compile(r"password|secret|token|private_key|api_key|hash(ed)?$|_hash", re.IGNORECASE)
@@ -61,6 +62,8 @@ class Schemas:
     whole_row: type[BaseModel] | None
     public_names: tuple[str, ...]
     row_type: Any
+    # The members that the class computes.
+    computed: Mapping[str, ComputedMember] = field(default_factory=dict)
 
     @cached_property
     def row_serializer(self) -> SchemaSerializer:
@@ -105,16 +108,19 @@ def derive(
     batch_update = build_model(
         f"{name}BatchUpdate", members, __config__=ConfigDict(**CHANGING_ONE, **options), __validators__=validators
     )
+    computed = computed_members(model)
     extra = {member: (kind, ...) for member, kind in extra_fields.items()}
+    extra |= {member: (one.annotation, one.field) for member, one in computed.items()}
     shown = {c.name: (c.answer_annotation, described(c, ...)) for c in public} | extra
     answer = build_model(f"{name}Public", shown, __config__=DESCRIBED)
     row_members = {c.name: c.answer_annotation for c in public} | {
-        member: NotRequired[kind] for member, kind in extra_fields.items()
+        member: NotRequired[kind] for member, (kind, _) in extra.items()
     }
     row_type: Any = TypedDict(f"{name}Row", row_members)  # type: ignore[misc]  # built at run time
     names = tuple(c.name for c in public)
     put = _put(model, settable) if any(key in settable for key in keys) else None
-    return Schemas(create, update, batch_update, put, answer, _whole_row(model, columns), names, row_type)
+    whole = _whole_row(model, columns)
+    return Schemas(create, update, batch_update, put, answer, whole, names, row_type, computed)
 
 
 def creation_of(

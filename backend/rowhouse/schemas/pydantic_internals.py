@@ -82,5 +82,14 @@ def model_validators(model: type[BaseModel]) -> dict[str, Any]:
     return found
 
 
+def computed_properties(model: type[BaseModel]) -> dict[str, tuple[Any, Any]]:
+    """Return pydantic's description of each `@computed_field` of a class, and the function of its property."""
+    found = {}
+    for name, decorator in model.__pydantic_decorators__.computed_fields.items():
+        wrapped: Any = decorator.info.wrapped_property
+        found[name] = decorator.info, getattr(wrapped, "fget", None) or wrapped.func
+    return found
+
+
 def _unbound(function: Any) -> Any:
     return classmethod(function.__func__) if inspect.ismethod(function) else function

@@ -12,6 +12,7 @@ from rowhouse.query.cursor import after, in_order
 from rowhouse.query.list_query import QueryShape
 from rowhouse.query.resource import Link, Resource
 from rowhouse.schemas.columns import Column
+from rowhouse.schemas.computed import RowComputer
 from rowhouse.schemas.defaults import is_python, value_of
 from rowhouse.sql.count_estimate import count_exactly, estimate_from_sample
 from rowhouse.sql.parent_order import ParentOrder, SortedScope, Window
@@ -52,6 +53,9 @@ class Statements:
         self._is_counted_by_key = dialect.name == "postgresql" and is_counted
         self._public = [read_expression(resource.columns[name]) for name in resource.schemas.public_names]
         self._all_columns = [read_expression(column) for column in resource.columns.values()]
+        self._computer = _computer(resource)
+        if self._computer is not None:
+            self._public = [*self._all_columns]
         # The columns that a delete returns, and those that locking rows before an update returns.
         keys = [read_expression(column) for column in resource.key.columns]
         self._deleted_columns = self._all_columns if resource.records_changes else keys
@@ -266,7 +270,19 @@ class Statements:
 
     def _compile(self, source: Any, columns: Sequence[Any], predicate: Predicate = EVERYTHING) -> CompiledStatement:
         kind = CompiledStatement if len(self._keys) == 1 else CompositeKeyStatement
+        if self._computer is not None and {id(one) for one in self._public} <= {id(one) for one in columns}:
+            computed = ComputedStatement(source, self._dialect, columns=columns, predicate=predicate)
+            computed.computer, computed.keeps_hidden = self._computer, columns is self._all_columns
+            return computed
         return kind(source, self._dialect, columns=columns, predicate=predicate)
+
+
+def _computer(resource: Resource) -> RowComputer | None:
+    """Return what adds the computed members of a class to its rows, None if it has none."""
+    computed, names = resource.schemas.computed, resource.schemas.public_names
+    if not computed:
+        return None
+    return RowComputer(resource.model, computed, [name for name in resource.columns if name not in names])
 
 
 def key_names(count: int) -> list[str]:
@@ -288,6 +304,19 @@ class CompositeKeyStatement(CompiledStatement):
     def execute(self, driver: Any, parameters: Mapping[str, Any], predicate: Predicate = EVERYTHING) -> list[Row]:
         """Run the statement with each value of a key as a parameter of its own."""
         return super().execute(driver, in_parts(parameters), predicate)
+
+
+class ComputedStatement(CompositeKeyStatement):
+    """A statement that reads whole rows of a class with computed members, and adds these to them."""
+
+    computer: RowComputer
+    keeps_hidden: bool
+
+    def execute(self, driver: Any, parameters: Mapping[str, Any], predicate: Predicate = EVERYTHING) -> list[Row]:
+        """Run the statement, and complete its rows."""
+        rows = super().execute(driver, parameters, predicate)
+        self.computer.add(rows, keeps_hidden=self.keeps_hidden)
+        return rows
 
 
 def in_parts(parameters: Mapping[str, Any]) -> Row:

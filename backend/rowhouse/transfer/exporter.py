@@ -36,6 +36,7 @@ from rowhouse.query.list_parameters import WINDOW_WORDS
 from rowhouse.query.list_query import ListQuery
 from rowhouse.query.query_string import parse_query
 from rowhouse.query.resource import Resource
+from rowhouse.schemas.csv_cells import write_value
 from rowhouse.sql.statements import PAGE_LIMIT
 from rowhouse.workers.runner import RequestRunner, WorkerGroup
 
@@ -129,7 +130,7 @@ class Exporter:
     def _columns(self, wanted: str, fields: frozenset[str] | None) -> Names:
         """Return the members of a row in the file. CSV has columns only."""
         schemas = self.resource.schemas
-        names = schemas.public_names if wanted == "csv" else tuple(schemas.public.model_fields)
+        names = (*schemas.public_names, *schemas.computed) if wanted == "csv" else tuple(schemas.public.model_fields)
         columns = [name for name in names if fields is None or name in fields]
         if not columns:
             raise InvalidInputError.at("query", "fields", message="CSV has none of these columns", kind="literal_error")
@@ -164,6 +165,7 @@ def _csv(resource: Resource) -> Format:
     """Return CSV as in RFC 4180: a line of names, CRLF, and quotes if needed."""
     public, serializer = resource.schemas.public_names, resource.schemas.row_serializer
     writers = {name: to_cell for name in public if (to_cell := resource.columns[name].type.write_cell)}
+    writers |= dict.fromkeys(resource.schemas.computed, write_value)
 
     def write(rows: Sequence[Row], names: Names) -> bytes:
         columns = set(names)
