@@ -181,7 +181,7 @@ class BatchVerbs(RowVerbs[ModelT]):
     def _unchanged(self, unit: UnitOfWork, keys: Sequence[Any]) -> dict[Any, Row]:
         """Return the public columns of rows."""
         rows = unit.run(self.statements.lock_many(len(keys), EVERYTHING, whole=True), _numbered_keys(keys))
-        names = self.resource.schemas.public_names
+        names = self.resource.schemas.row_names
         return {self.key_of(row): {name: row[name] for name in names} for row in rows}
 
     def delete_many(self, unit: UnitOfWork, keys: Sequence[Any]) -> None:

@@ -189,7 +189,7 @@ class RowVerbs(Hooks[ModelT]):
         if self.validator.is_needed:
             changes = self.validator.validate_changes([changes], stored=[stored], unit=unit, errors=SINGLE_ROW)[0]
         if not changes:  # no timestamp either
-            return {name: self.lock(unit, key)[name] for name in self.resource.schemas.public_names}
+            return {name: self.lock(unit, key)[name] for name in self.resource.schemas.row_names}
         predicate = self.write_predicate(unit.caller)
         bound = {f"set_{name}": value for name, value in changes.items()}
         try:

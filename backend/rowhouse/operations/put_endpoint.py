@@ -84,7 +84,7 @@ class PutEndpoint:
         if changes and not fixed.keys() - self._key_members and b"if-none-match" not in request.headers:
             return self._crud.update(unit, key, changes)
         stored = self._crud.lock(unit, key)
-        present = {name: stored[name] for name in self._resource.schemas.public_names}
+        present = {name: stored[name] for name in self._resource.schemas.row_names}
         known = request.tags(b"if-none-match")
         if "*" in known or self._crud.version(present) in known:
             raise PreconditionFailedError

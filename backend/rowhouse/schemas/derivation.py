@@ -65,6 +65,11 @@ class Schemas:
     # The members that the class computes.
     computed: Mapping[str, ComputedMember] = field(default_factory=dict)
 
+    @property
+    def row_names(self) -> tuple[str, ...]:
+        """The members of a row of a response that statements return: public columns and computed members."""
+        return (*self.public_names, *self.computed)
+
     @cached_property
     def row_serializer(self) -> SchemaSerializer:
         """Serializes one row."""

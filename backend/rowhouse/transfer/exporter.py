@@ -130,7 +130,7 @@ class Exporter:
     def _columns(self, wanted: str, fields: frozenset[str] | None) -> Names:
         """Return the members of a row in the file. CSV has columns only."""
         schemas = self.resource.schemas
-        names = (*schemas.public_names, *schemas.computed) if wanted == "csv" else tuple(schemas.public.model_fields)
+        names = schemas.row_names if wanted == "csv" else tuple(schemas.public.model_fields)
         columns = [name for name in names if fields is None or name in fields]
         if not columns:
             raise InvalidInputError.at("query", "fields", message="CSV has none of these columns", kind="literal_error")
