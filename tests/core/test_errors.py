@@ -2,10 +2,10 @@
 
 import asyncio
 import json
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
@@ -13,6 +13,7 @@ from rowhouse.app import error_handlers
 from rowhouse.core import errors
 from rowhouse.core.errors import InvalidInputError, RowhouseError
 from rowhouse.core.problems import problem_response
+from rowhouse.schemas.json_types import NUMBER_TEXT, require_format
 
 REQUEST = Request({"type": "http"})
 
@@ -77,6 +78,15 @@ def test_errors_of_pydantic_have_a_place() -> None:
         Model.model_validate({"number": "secret"})
     (fault,) = InvalidInputError.from_pydantic(refused.value, "body", 3).errors
     assert (fault["loc"], fault["type"], set(fault)) == (["body", 3, "number"], "int_parsing", {"loc", "msg", "type"})
+
+
+def test_the_message_of_a_validator_has_no_prefix() -> None:
+    """Pydantic's says what it raised; the kind says that too."""
+    number: Any = Annotated[float, require_format(NUMBER_TEXT, "a number")]
+    with pytest.raises(ValidationError) as refused:
+        TypeAdapter(number).validate_python("1_0")
+    (fault,) = InvalidInputError.from_pydantic(refused.value, "query", "price").errors
+    assert fault == {"loc": ["query", "price"], "msg": "write a number", "type": "value_error"}
 
 
 def test_the_element_of_a_batch_is_named() -> None:

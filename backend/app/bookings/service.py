@@ -7,7 +7,7 @@ impossible.
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import sqlalchemy as sa
 from sqlmodel import Session, UTCDateTime, col, select
@@ -94,20 +94,23 @@ class BookingCRUD(CRUDBase[Booking]):
         pairs = [(row, before, is_moved(row, before)) for row, before in zip(rows, stored, strict=True)]
         places = {row.charge_point_id for row, _, moved in pairs if moved}
         cars = {row.vehicle_id for row, before, _ in pairs if row.vehicle_id is not None and not is_step(row, before)}
-        states = charge_point_states(unit.session, places) if places else {}
-        drivers = vehicle_drivers(unit.session, cars) if cars else {}
-        if places:
+        known = found_places(unit.session, places) if places else {}
+        if any(place.has_lapsed_hold for place in known.values()):
             expire_holds(unit.session, places)
+        # Drivers see only their own vehicles, and a reference to another one has been rejected.
+        is_administrator = unit.caller is None or unit.caller.is_admin
+        drivers = vehicle_drivers(unit.session, cars) if cars and is_administrator else None
         for position, (row, before, moved) in enumerate(pairs):
             if is_step(row, before):
                 continue  # its transition has checked it
             with element_error(position):
                 if before is not None:
                     require_changeable(before)
-                require_own_vehicle(row, drivers)
+                if drivers is not None:
+                    require_own_vehicle(row, drivers)
                 if moved:
                     require_bookable_time(row.start_time, row.end_time)
-                    require_available(row.charge_point_id, states)
+                    require_available(row.charge_point_id, known)
 
     def delete(self, unit: UnitOfWork, key: int) -> None:
         """Delete a booking. Requires an administrator; drivers cancel instead."""
@@ -164,17 +167,27 @@ def require_bookable_time(start: datetime, end: datetime) -> None:
         )
 
 
-def charge_point_states(session: Session, ids: Collection[int]) -> dict[int, ChargePointStatus]:
-    """Return the state of each charge point that exists, by its id."""
-    found = session.exec(select(col(ChargePoint.id), col(ChargePoint.status)).where(col(ChargePoint.id).in_(ids)))
-    return {key or 0: status for key, status in found}
+class Place(NamedTuple):
+    """A charge point: its state, and whether it has a booking that was not confirmed in time."""
+
+    status: ChargePointStatus
+    has_lapsed_hold: bool
 
 
-def require_available(charge_point_id: int, states: Mapping[int, ChargePointStatus]) -> None:
+def found_places(session: Session, ids: Collection[int]) -> dict[int, Place]:
+    """Return each charge point that exists, by its id."""
+    lapsed = sa.exists().where(col(Booking.charge_point_id) == col(ChargePoint.id), HAS_LAPSED)
+    found = session.exec(
+        select(col(ChargePoint.id), col(ChargePoint.status), lapsed).where(col(ChargePoint.id).in_(ids))
+    )
+    return {key or 0: Place(status, has_lapsed_hold) for key, status, has_lapsed_hold in found}
+
+
+def require_available(charge_point_id: int, known: Mapping[int, Place]) -> None:
     """Require that the charge point exists and is in service."""
-    if charge_point_id not in states:
+    if charge_point_id not in known:
         raise ReferenceNotFoundError(f"charge_point_id: there is nothing with the id {charge_point_id}.")
-    if states[charge_point_id] is not ChargePointStatus.AVAILABLE:
+    if known[charge_point_id].status is not ChargePointStatus.AVAILABLE:
         raise ChargePointUnavailableError
 
 

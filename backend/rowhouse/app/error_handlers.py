@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from rowhouse.core.error_causes import report_failure
-from rowhouse.core.errors import InvalidInputError, NotFoundError, RowhouseError
+from rowhouse.core.errors import InvalidInputError, NotFoundError, RowhouseError, message_of
 from rowhouse.core.problems import problem_response, render
 
 
@@ -62,7 +62,7 @@ async def handle_validation_error(_request: Request, error: Exception) -> Respon
     """Exception handler for invalid input of hand-written routes, which FastAPI validates."""
     if not isinstance(error, RequestValidationError):
         raise TypeError("registered for RequestValidationError only")
-    faults = [{"loc": list(f["loc"]), "msg": f["msg"], "type": f["type"]} for f in error.errors()]
+    faults = [{"loc": list(f["loc"]), "msg": message_of(f), "type": f["type"]} for f in error.errors()]
     return problem_response(InvalidInputError(faults))
 
 

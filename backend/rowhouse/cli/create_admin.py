@@ -19,7 +19,7 @@ from rowhouse.auth.routes import Email, FullName, Password
 from rowhouse.auth.service import sign_up
 from rowhouse.cli.errors import CommandError
 from rowhouse.core.clock import now
-from rowhouse.core.errors import RowhouseError, UnavailableError
+from rowhouse.core.errors import RowhouseError, UnavailableError, message_of
 from rowhouse.core.security import hash_password
 from rowhouse.core.settings import Settings
 from rowhouse.db.database import Database
@@ -51,7 +51,7 @@ def _valid(kind: Any, value: str, *, what: str) -> str:
     try:
         checked: str = TypeAdapter(kind).validate_python(value)
     except ValidationError as error:
-        raise CommandError(f"{what}: {error.errors()[0]['msg']}") from None
+        raise CommandError(f"{what}: {message_of(error.errors()[0])}") from None
     return checked
 
 

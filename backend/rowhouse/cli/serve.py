@@ -33,6 +33,7 @@ from uvicorn.supervisors import Multiprocess
 from rowhouse.cli.connection import Connection
 from rowhouse.cli.env_file import address, misspelt
 from rowhouse.cli.project import find_project, load_application
+from rowhouse.core.errors import message_of
 from rowhouse.schemas.sqlmodel_internals import mapper_registry
 
 APPLICATION = "rowhouse.cli.serve:application"
@@ -134,7 +135,7 @@ def shown_path(file: str | None) -> str:
 
 def _faults(error: ValidationError) -> list[str]:
     faults = error.errors(include_url=False, include_context=False, include_input=False)
-    return [" ".join([*(str(part).upper() for part in fault["loc"]), fault["msg"]]) for fault in faults]
+    return [" ".join([*(str(part).upper() for part in fault["loc"]), message_of(fault)]) for fault in faults]
 
 
 def _place(trace: TracebackType | None) -> str | None:

@@ -37,6 +37,7 @@ from typing import Any, ClassVar, Self
 from pydantic import ValidationError
 from pydantic_core import to_json
 
+VALUE_ERROR = "Value error, "
 # Five errors for each element of the largest batch.
 MAX_ERRORS = 5000
 
@@ -238,6 +239,11 @@ class UnsupportedMediaTypeError(RowhouseError):
     default_detail = "Send the body as application/json."
 
 
+def message_of(fault: Mapping[str, Any]) -> str:
+    """Return the message of one of pydantic's faults, without the prefix before the message of a validator's own."""
+    return str(fault["msg"]).removeprefix(VALUE_ERROR)
+
+
 class InvalidInputError(RowhouseError):
     """422: well-formed but not valid. `errors` holds one `{"loc", "msg", "type"}` for each fault.
 
@@ -274,7 +280,7 @@ class InvalidInputError(RowhouseError):
             message = f"{error.error_count()} faults are too many to list; see the schema of this body"
             return cls.at(*prefix, message=message, kind="too_many_faults")
         faults = error.errors(include_url=False, include_context=False, include_input=False)
-        return cls([{"loc": [*prefix, *f["loc"]], "msg": f["msg"], "type": f["type"]} for f in faults])
+        return cls([{"loc": [*prefix, *f["loc"]], "msg": message_of(f), "type": f["type"]} for f in faults])
 
 
 class TooManyAttemptsError(RowhouseError):

@@ -35,10 +35,12 @@ def fill_books(database_url: str, rows: int, *, is_searched: bool = False) -> No
         for name, _ in indexes:
             connection.exec_driver_sql(f"DROP INDEX {name}")
         categories = max(1, rows // BY_CATEGORY)
-        connection.execute(_insert(CATEGORIES, 1, categories, {"name": _text("Shelf ")}))
+        connection.execute(insert_numbered(CATEGORIES, 1, categories, {"name": numbered_text("Shelf ")}))
         for first in range(1, rows + 1, CHUNK_ROWS):
             last = min(first + CHUNK_ROWS - 1, rows)
-            connection.execute(_insert(BOOKS, first, last, _book(categories, authors=max(1, rows // BY_AUTHOR))))
+            connection.execute(
+                insert_numbered(BOOKS, first, last, _book(categories, authors=max(1, rows // BY_AUTHOR)))
+            )
             print(f"books: {last} of {rows}", file=sys.stderr)
         for name, definition in indexes:
             has_trigrams = "trigrams" in definition
@@ -56,21 +58,22 @@ def fill_books(database_url: str, rows: int, *, is_searched: bool = False) -> No
 NUMBER: sa.ColumnClause[int] = sa.column("n", sa.Integer)
 
 
-def _text(prefix: str, number: sa.ColumnElement[int] = NUMBER) -> sa.ColumnElement[str]:
+def numbered_text(prefix: str, number: sa.ColumnElement[int] = NUMBER) -> sa.ColumnElement[str]:
+    """Return a text that ends in the number of the row."""
     return sa.literal(prefix, sa.Text()) + sa.cast(number, sa.Text())
 
 
 def _book(categories: int, *, authors: int) -> dict[str, sa.ColumnElement[Any]]:
     return {
-        "title": _text("The house with number "),
-        "author": _text("Author ", NUMBER % authors),
+        "title": numbered_text("The house with number "),
+        "author": numbered_text("Author ", NUMBER % authors),
         "price": sa.cast(500 + NUMBER % PRICES, sa.Numeric()) / 100,
         "stock": NUMBER % 100,
         "category_id": 1 + NUMBER % categories,
     }
 
 
-def _insert(table: Any, first: int, last: int, values: dict[str, sa.ColumnElement[Any]]) -> sa.Insert:
+def insert_numbered(table: Any, first: int, last: int, values: dict[str, sa.ColumnElement[Any]]) -> sa.Insert:
     """Return the statement that inserts the rows with ids `first` to `last`."""
     ids = sa.select(sa.literal(first, sa.Integer()).label("n")).cte("ids", recursive=True)
     ids = ids.union_all(sa.select(ids.c.n + 1).where(ids.c.n < last))

@@ -7,23 +7,29 @@ requests are sent again and again.
 """
 
 import argparse
+import json
 import statistics
 import sys
+import urllib.request
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from urllib.parse import quote
 
+from perf.app.compare.equivalence_check import sign_in
 from perf.app.compare.targets import ROWHOUSE, BookServer
 from perf.app.datasets.large_books import fill_books
+from perf.app.datasets.related_books import fill_related
 from perf.app.micro.cursor import BACKENDS, PATH, page_after
-from perf.harness.client import Call
+from perf.harness.client import HOST, Call
 from perf.harness.raw_connection import RawConnection
 from perf.harness.servers import migrate, postgres, serve, sqlite
 
 TARGET = replace(ROWHOUSE, name="growth", factory="perf.app.micro.growth_app:create_app")
 COUNTED = "/api/v1/counted-books"
+CATEGORIES = "/api/v1/categories"
+AGGREGATE = f"{PATH}/aggregate"
 MOST = 1.5
 SIZE = 20
 GETS = 40
@@ -60,7 +66,35 @@ def gets(_server: BookServer, rows: int) -> list[Call]:
     return [Call(path=f"{PATH}/{1 + rows * number // GETS}") for number in range(GETS)]
 
 
+def signed_in(query: str) -> Calls:
+    """Return a page for the administrator."""
+
+    def calls(server: BookServer, _rows: int) -> list[Call]:
+        return [Call(path=f"{PATH}{query}", token=sign_in(server))]
+
+    return calls
+
+
+def upserts(server: BookServer, rows: int) -> list[Call]:
+    """Return batches that change 20 books each by their titles, from all parts of the table."""
+    book = {"author": "Author 7", "price": 9, "stock": 1, "category_id": 1}
+    parts = [range(1 + rows * part // GETS, 21 + rows * part // GETS) for part in range(GETS - 20)]
+    bodies = [[{**book, "title": f"The house with number {number}"} for number in part] for part in parts]
+    path, token = f"{PATH}/batch?on=title", sign_in(server)
+    return [Call(method="POST", path=path, body=json.dumps(body), token=token) for body in bodies]
+
+
+def parent_cursor(server: BookServer, _rows: int) -> list[Call]:
+    """Return the page behind the first hundred books in the order of their categories."""
+    with urllib.request.urlopen(  # nosec B310  our own server
+        f"http://{HOST}:{server.port}{PATH}?sort=category__name&size=100&fields=id", timeout=600
+    ) as answer:
+        cursor = json.load(answer)["next_cursor"]
+    return [Call(path=f"{PATH}?cursor={cursor}&size={SIZE}")]
+
+
 AUTHORS = quote('[{"author": "Author 7"}, {"author": "Author 8", "stock__gte": 0}]')
+PARENT_OR_AUTHOR = quote('[{"category__name": "Shelf 1"}, {"author": "Author 8"}]')
 CASES = (
     Case("get one", gets),
     Case("first page, by id, bounded total", page("sort=id")),
@@ -71,6 +105,20 @@ CASES = (
     Case("page of indexed filters joined by OR that 40 rows meet", page(f"any={AUTHORS}")),
     *(Case(f"cursor at {percent} %, by id", cursor("id", percent)) for percent in (10, 50, 99)),
     *(Case(f"cursor at {percent} %, by price", cursor("price", percent)) for percent in (10, 50, 99)),
+    Case("page of a filter over a parent that 2,000 rows meet", page("category__name=Shelf%201")),
+    Case("page of parents of 20 rows that a filter selects", page("books__author=Author%207", CATEGORIES)),
+    Case("page of a filter over a link table that 20 rows meet", page("labels__name=Label%207", COUNTED)),
+    Case("page of a filter over a parent joined by OR", page(f"any={PARENT_OR_AUTHOR}")),
+    Case("first page, by a parent's column", page("sort=category__name")),
+    Case("first page, by a parent's column, downwards", page("sort=-category__name,-id")),
+    Case("cursor behind 100 rows, by a parent's column", parent_cursor),
+    Case("page of an indexed filter, by a parent's column", page("author=Author%207&sort=category__name")),
+    Case("page of a weak filter, by a parent's column", page("stock__gte=1&sort=category__name"), is_bounded=False),
+    Case("aggregate of 2,000 rows, by day", page("category_id=3&group_by=created_at__day&sum=price", AGGREGATE)),
+    Case("aggregate of all rows", page("count&sum=price&avg=stock", AGGREGATE), is_bounded=False),
+    Case("upsert of 20 rows by title", upserts),
+    Case("first page of deleted rows", signed_in("/deleted?limit=20")),
+    Case("deleted rows up to an instant", signed_in("/deleted?limit=20&deleted_at__lte=2026-01-31T00:00:00Z")),
     Case("page of a filter without an index that all rows meet", page("stock__gte=0"), is_bounded=False),
     Case("first page, by -price, bounded total", page("sort=-price"), is_bounded=False),
     Case("cursor at 50 %, by -price", cursor("-price", 50), is_bounded=False),
@@ -91,6 +139,7 @@ def servers(backend: str, sizes: Sequence[int]) -> Iterator[dict[int, BookServer
             migrate(TARGET, url)
             print(f"{backend}: filling {rows} rows ...", file=sys.stderr)
             fill_books(url, rows)
+            fill_related(url, rows)
             found[rows] = stack.enter_context(serve(replace(TARGET, migrate_command=()), url))
         yield found
 

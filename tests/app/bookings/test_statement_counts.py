@@ -20,12 +20,12 @@ def test_a_step_takes_three_statements(network: Network, point: int, steps: tupl
         assert [("FROM users" in text, "bookings" in text) for text in sent] == [(True, False), *[(False, True)] * 2]
 
 
-def test_a_booking_takes_eight_statements(network: Network, point: int) -> None:
-    """The caller, the vehicle's scope, the lock, two rules, expired holds, conflicts and the row."""
+def test_a_booking_takes_six_statements(network: Network, point: int) -> None:
+    """The caller, the vehicle's scope, the lock, the charge point's state, conflicts and the row."""
     vehicle = network.add_vehicle(network.driver)
     with all_statements_sent() as sent:
         network.add_booking(point, (0, 1), vehicle_id=vehicle)
-    assert len(sent) == 8, sent
+    assert len(sent) == 6, sent
 
 
 def test_a_change_that_keeps_place_and_time_looks_for_no_rival(network: Network, point: int) -> None:

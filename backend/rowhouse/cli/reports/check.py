@@ -22,7 +22,7 @@ from rowhouse.cli.errors import CommandError
 from rowhouse.cli.migrate import UNDECIDED, Migrator, describe, differences, lacking, read_words
 from rowhouse.cli.reports.loading import load
 from rowhouse.cli.serve import explained
-from rowhouse.core.errors import RowhouseError
+from rowhouse.core.errors import RowhouseError, message_of
 from rowhouse.core.settings import Environment, Settings
 from rowhouse.db.database import Database
 from rowhouse.db.unit_of_work import UnitOfWork
@@ -128,7 +128,7 @@ def _production(app: FastAPI, settings: Settings) -> Iterator[str]:
     try:
         Settings(environment=Environment.PRODUCTION)
     except ValidationError as error:
-        yield from (entry["msg"].removeprefix("Value error, ") for entry in error.errors())
+        yield from (message_of(entry) for entry in error.errors())
     # The development JWT_SECRET was reported; what follows does not need another one.
     strict = settings.model_copy(update={"environment": Environment.PRODUCTION})
     database = Database(strict)
