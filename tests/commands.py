@@ -139,6 +139,10 @@ IN_THE_WORLD = {
     "python -m perf.bench --rounds 3 --pocketbase PROGRAM": Run(
         instead="python -m perf.bench --help", because="PROGRAM stands for a program that is not ours", says="pocketbase"
     ),
+    "scripts/perf-compare main": Run(
+        instead=".venv/bin/python -m perf.compare --help", because="it measures for minutes, and a clone may have no main",
+        says="--rounds",
+    ),
     ".venv/bin/python -m perf.start --rounds 3": Run(
         instead=".venv/bin/python -m perf.start --rounds 1 --entities 2", because=MINUTES, says="rowhouse"
     ),

@@ -45,7 +45,7 @@ def _numbers(rows: int) -> sa.Select[Any]:
 def _deleted(rows: int, *, is_postgresql: bool) -> sa.Insert:
     """Return the insert of deleted books, whose ids follow those of the books."""
     key = sa.cast(rows + NUMBER, sa.Text())
-    second = f"n * 7919 % {DAYS * 86_400}"
+    second = f"CAST(n AS BIGINT) * 7919 % {DAYS * 86_400}"
     instant = (
         f"timestamp with time zone '{INSTANT}+00' + interval '1 second' * ({second})"
         if is_postgresql
