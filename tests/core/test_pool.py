@@ -221,11 +221,13 @@ class Connections:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.holders: set[str] = set()
+        self.refused = threading.Event()
 
     def __call__(self) -> None:
         """Take a connection. Raises UnavailableError if there is none left."""
         if thread_name() not in self.holders:
             if len(self.holders) >= self.limit:
+                self.refused.set()
                 raise UnavailableError
             self.holders.add(thread_name())
 
@@ -236,8 +238,13 @@ def test_a_thread_that_cannot_work_leaves_the_jobs_to_the_others(monkeypatch: py
 
     async def test() -> None:
         async with running_pool(4) as made:
-            made.pool._prepare = Connections(1)
-            started = [made.start(thread_name) for _ in range(40)]
+            connections, held = Connections(1), BlockedJob()
+            made.pool._prepare = connections
+            started = [made.start(held)]
+            await held.wait()
+            started += [made.start(thread_name) for _ in range(40)]
+            assert await asyncio.to_thread(connections.refused.wait, LONG)
+            held.released.set()
             assert len({await one for one in started}) == 1
 
     run(test)
