@@ -89,7 +89,8 @@ def journey(databases: Databases, tmp_path: Path, fresh: Fresh) -> Iterator[Jour
 
 def test_everything_follows_a_table(journey: Journey) -> None:
     """Up, down and up again: the comparison finds nothing, and no row is gone."""
-    former, renamed = models(library("books")), models(library("titles"))
+    titles = library("titles")
+    former, renamed = models(library("books")), models(titles)
     for project in journey.projects:
         assert project.plan(renamed, RENAME).losses == []
     for name, text in journey.write(renamed, RENAME):
@@ -100,6 +101,7 @@ def test_everything_follows_a_table(journey: Journey) -> None:
             for _ in range(2):
                 project.upgrade(renamed)
                 assert project.plan(renamed).operations == []
+                journey.equals_create_all(project, (titles,))
                 assert project.execute("SELECT id, name FROM titles ORDER BY id") == [(1, "oak"), (2, "elm")]
                 assert project.execute("SELECT id, book_id FROM lines ORDER BY id") == [(1, 1), (2, 2)]
                 project.downgrade(renamed)

@@ -139,14 +139,18 @@ class Journey:
     def is_at(self, declarations: tuple[Declare, ...], *, compare: bool = True) -> None:
         """Whether neither a comparison finds a difference, nor what `create_all` makes differs."""
         for project in self.projects:
-            name, metadata = project.engine.dialect.name, models(*declarations)
             if compare:
-                left = project.plan(metadata).operations
-                assert left == [], f"{name}: {[(type(one).__name__, vars(one)) for one in left]}"
-            with project.connected() as connection:
-                found = _schema(connection, metadata)
-            wanted = self.fresh.made(name, declarations)
-            assert found == wanted, f"{name}: {found[0] ^ wanted[0]} {found[1]} {wanted[1]}"
+                left = project.plan(models(*declarations)).operations
+                assert left == [], f"{project.engine.dialect.name}: {[(type(one).__name__, vars(one)) for one in left]}"
+            self.equals_create_all(project, declarations)
+
+    def equals_create_all(self, project: Project, declarations: tuple[Declare, ...]) -> None:
+        """Require the schema that `create_all` makes, with every name."""
+        name = project.engine.dialect.name
+        with project.connected() as connection:
+            found = _schema(connection, models(*declarations))
+        wanted = self.fresh.made(name, declarations)
+        assert found == wanted, f"{name}: {found[0] ^ wanted[0]} {found[1]} {wanted[1]}"
 
     def close(self) -> None:
         """Close the connections."""

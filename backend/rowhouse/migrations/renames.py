@@ -128,13 +128,12 @@ class TableRename:
             raise ValueError(f"{self.flag}: the database has no table {self.old}")
         if inspector.has_table(self.new):
             raise ValueError(f"{self.flag}: the database has a table {self.new} already")
-        for operation in self.operations:
-            operations.invoke(operation)
+        operations.rename_table(self.old, self.new)  # the name of its key is not compared
 
     @property
     def operations(self) -> list[ops.MigrateOperation]:
         """The operations for the file of the migration."""
-        return [ops.RenameTableOp(self.old, self.new), RenamePrimaryKey.of_renamed(self.old, self.new)]
+        return [ops.RenameTableOp(self.old, self.new), RenamePrimaryKey(self.old, self.new)]
 
     @property
     def reverse(self) -> "TableRename":

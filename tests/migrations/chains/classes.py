@@ -139,6 +139,19 @@ class Schema:
             return Schema((*self.tables, new))
         return Schema(tuple(new if table.name == new.name else table for table in self.tables))
 
+    def renamed(self, old: str, new: str) -> "Schema":
+        """The schema with another name of a table, which the references to it follow."""
+
+        def follow(column: Column) -> Column:
+            return replace(column, points=new) if column.points == old else column
+
+        return Schema(
+            tuple(
+                replace(table, name=new if table.name == old else table.name, columns=tuple(map(follow, table.columns)))
+                for table in self.tables
+            )
+        )
+
     def without(self, name: str) -> "Schema":
         """The schema without a table and the references to it."""
         left = Schema(tuple(table for table in self.tables if table.name != name))

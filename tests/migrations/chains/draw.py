@@ -26,6 +26,15 @@ class Draw:
     base: Schema
     schema: Schema
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    renamed: tuple[str, str] | None = None
+
+    def rename_table(self) -> str:
+        """Begin the step with another name for a table. `base` has it from then on."""
+        old = self.random.choice(self.schema.tables).name
+        new = self.random.choice([name for name in TABLES if not self.base.has(name)])
+        self.renamed = old, new
+        self.base = self.schema = self.base.renamed(old, new)
+        return f"rename table {old} to {new}"
 
     def chance(self, percent: int) -> bool:
         """Return True with this probability."""

@@ -3,15 +3,19 @@
 from collections.abc import Iterable
 
 from rowhouse.migrations.losses import Loss
-from rowhouse.migrations.renames import Decisions, Rename
+from rowhouse.migrations.renames import AnyRename, Decisions, Rename, TableRename
 from tests.migrations.chains.classes import Column, Schema, Table
 from tests.migrations.chains.kinds import KINDS
 
 
-def told(before: Schema, after: Schema) -> Decisions:
-    """Return the developer's decisions: which columns were renamed, and which columns and tables dropped."""
+def told(before: Schema, after: Schema, renamed: tuple[str, str] | None) -> Decisions:
+    """Return the developer's decisions: which table and columns were renamed, and which columns and tables dropped.
+
+    `before` has the renamed table under its new name.
+    """
     pairs = [(old, after.table(old.name)) for old in before.tables if after.has(old.name)]
-    renames = tuple(
+    tables: list[AnyRename] = [TableRename(*renamed)] if renamed else []
+    columns = (
         Rename(new.name, column.name, new.name_of(column.uid))
         for old, new in pairs
         for column in old.columns
@@ -19,7 +23,8 @@ def told(before: Schema, after: Schema) -> Decisions:
     )
     gone = {table.name for table in before.tables if not after.has(table.name)}
     return Decisions(
-        renames, frozenset(gone) | frozenset(f"{old.name}.{name}" for old, new in pairs for name in dropped(old, new))
+        (*tables, *columns),
+        frozenset(gone) | frozenset(f"{old.name}.{name}" for old, new in pairs for name in dropped(old, new)),
     )
 
 

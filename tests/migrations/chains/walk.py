@@ -22,6 +22,7 @@ from tests.migrations.chains.told import can_be_undone, dropped, lost, named, to
 from tests.migrations.project import Project
 
 TWO_CHANGES = 40  # percent of the steps
+TABLE_RENAMES = 20
 # What this repository's own first migrations make.
 FUNCTIONS = '''"""The functions that search indexes are made of."""
 
@@ -57,26 +58,29 @@ class Walk:
 
     def go(self, steps: int) -> None:
         """Create the first tables, then change them step by step. At last go all the way down and up again."""
-        self._step(first_schema(self._draw()), "the first tables")
+        draw = self._draw()
+        first_schema(draw)
+        self._step(draw, "the first tables")
         for _ in range(steps):
             draw = self._draw()
-            said = step(draw, changes=2 if draw.chance(TWO_CHANGES) else 1)
-            self._step(draw.schema, "; ".join(said))
+            said = [draw.rename_table()] if draw.chance(TABLE_RENAMES) else []
+            said += step(draw, changes=2 if draw.chance(TWO_CHANGES) else 1)
+            self._step(draw, "; ".join(said))
         with noted("all the way down and up"):
             self._down_and_up()
 
     def _draw(self) -> Draw:
         return Draw(self._random, self.schema, self.schema, self._numbers)
 
-    def _step(self, after: Schema, said: str) -> None:
+    def _step(self, draw: Draw, said: str) -> None:
         with noted(said):
-            before, metadata = self.schema, build(after)
+            after, metadata = draw.schema, build(draw.schema)
             wanted = create_all(self._empty(), metadata, after)
-            rows = kept(filled(before), before, after)
-            if self._write(after, metadata):
+            rows = kept(filled(draw.base), draw.base, after)
+            if self._write(draw, metadata):
                 self.project.upgrade(metadata)
                 self._look(rows, metadata, after, wanted)
-                rows = self._down_up(rows, after)
+                rows = self._down_up(rows, draw)
             self._look(rows, metadata, after, wanted)
             nothing_left(self.project, metadata)
             command.check(self.project.config(metadata))
@@ -84,22 +88,24 @@ class Walk:
                 refill(connection, after, metadata, rows)
             self.schema, self._metadata, self._catalogue = after, metadata, wanted
 
-    def _write(self, after: Schema, metadata: sa.MetaData) -> bool:
+    def _write(self, draw: Draw, metadata: sa.MetaData) -> bool:
         """Write the migration, if there is a change. It must name its losses."""
-        written = self.project.write(metadata, "step", decisions=told(self.schema, after))
+        written = self.project.write(metadata, "step", decisions=told(draw.base, draw.schema, draw.renamed))
         losses = [] if written is None else written[1].losses
-        assert sorted(named(losses)) == sorted(lost(self.schema, after)), f"the losses that the file names: {losses}"
+        assert sorted(named(losses)) == sorted(lost(draw.base, draw.schema)), (
+            f"the losses that the file names: {losses}"
+        )
         return written is not None
 
-    def _down_up(self, rows: Rows, after: Schema) -> Rows:
+    def _down_up(self, rows: Rows, draw: Draw) -> Rows:
         """Undo the step and apply it again, if the rows allow it."""
-        before = self.schema
+        before, after = draw.base, draw.schema
         if not can_be_undone(before, after):
             return rows
         with noted("undone"):
             self.project.downgrade(self._metadata)
             rows = kept(rows, after, before, is_undone=True)
-            self._look_back(rows, after)
+            self._look_back(rows, draw)
         with noted("applied again"):
             self.project.upgrade(self._metadata)
             return kept(rows, before, after)
@@ -110,15 +116,19 @@ class Walk:
             same_rows(read(connection, metadata), rows)
             same_lines(catalogue(connection, schema), wanted)
 
-    def _look_back(self, rows: Rows, after: Schema) -> None:
+    def _look_back(self, rows: Rows, draw: Draw) -> None:
         """Require the expected rows and the former catalogue. A restored column may be nullable."""
-        before = self.schema
+        old, new = draw.renamed or ("", "")
+        former = {table.name: old if table.name == new else table.name for table in draw.base.tables}
         back = {
-            f"{t.name}.{name}" for t in before.tables if after.has(t.name) for name in dropped(t, after.table(t.name))
+            f"{former[table.name]}.{name}"
+            for table in draw.base.tables
+            if draw.schema.has(table.name)
+            for name in dropped(table, draw.schema.table(table.name))
         }
         with reading(self.project.engine) as connection:
-            same_rows(read(connection, self._metadata), rows)
-            found = catalogue(connection, before)
+            same_rows(read(connection, self._metadata), {former[name]: found for name, found in rows.items()})
+            found = catalogue(connection, self.schema)
         same_lines(open_nulls(found, back), open_nulls(self._catalogue, back))
 
     def _down_and_up(self) -> None:

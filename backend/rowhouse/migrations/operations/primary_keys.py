@@ -1,9 +1,11 @@
-"""Operation that gives the primary key of a renamed table its new name.
+"""Operation that gives the primary key of a renamed table its new name, and the sequence that counts it.
 
-    op.rename_primary_key("titles", "pk_books", "pk_titles")
+    op.rename_table("books", "titles")
+    op.rename_primary_key("books", "titles")
 
-PostgreSQL keeps a constraint's name when its table is renamed. A later table with the former name could then not be
-created, for its primary key would have the name that is taken. SQLite ignores these names.
+A constraint and a sequence keep their names when their table is renamed. On PostgreSQL, a later table with the former
+name could then not be created, for its primary key would have the name that is taken. SQLite rebuilds the table; with
+`--sql`, which cannot read it, the former name stays there.
 """
 
 from alembic.autogenerate import renderers
@@ -14,40 +16,57 @@ from rowhouse.db.integrity import NAMING_CONVENTION
 from rowhouse.entities.no_overlap import literal
 from rowhouse.migrations.compare.column_types import POSTGRESQL
 from rowhouse.migrations.operations.operation import EngineOperation
+from rowhouse.migrations.sqlite.rebuild import rename_constraint
+
+# The sequences of a table's columns that PostgreSQL named itself.
+ON_POSTGRESQL = """
+DO $do$
+DECLARE found record;
+BEGIN
+    IF EXISTS (SELECT FROM pg_constraint WHERE conrelid = to_regclass({table}) AND conname = {old_key}) THEN
+        EXECUTE format('ALTER TABLE %s RENAME CONSTRAINT %I TO %I', {table}, {old_key}, {new_key});
+    END IF;
+    FOR found IN
+        SELECT sequence.oid::regclass AS place, attribute.attname AS name
+        FROM pg_class AS sequence
+        JOIN pg_depend AS owner ON owner.objid = sequence.oid AND owner.classid = 'pg_class'::regclass
+        JOIN pg_attribute AS attribute
+            ON attribute.attrelid = owner.refobjid AND attribute.attnum = owner.refobjsubid
+        WHERE sequence.relkind = 'S' AND owner.refobjid = to_regclass({table})
+            AND sequence.relname = {old} || '_' || attribute.attname || '_seq'
+    LOOP
+        EXECUTE format('ALTER SEQUENCE %s RENAME TO %I', found.place, {new} || '_' || found.name || '_seq');
+    END LOOP;
+END
+$do$
+"""
 
 
 @Operations.register_operation("rename_primary_key")
 class RenamePrimaryKey(EngineOperation):
-    """Rename the primary key `old` of a table to `new`. A key with another name is left alone."""
+    """Name the primary key of the renamed table `new` after it. A key or sequence with a name of its own keeps it."""
 
-    def __init__(self, table: str, old: str, new: str) -> None:
-        self.table, self.old, self.new = table, old, new
+    def __init__(self, old: str, new: str) -> None:
+        self.old, self.new = old, new
 
     @classmethod
-    def rename_primary_key(cls, operations: Operations, table: str, old: str, new: str) -> None:
+    def rename_primary_key(cls, operations: Operations, old: str, new: str) -> None:
         """`op.rename_primary_key(...)`."""
-        operations.invoke(cls(table, old, new))
-
-    @classmethod
-    def of_renamed(cls, old_table: str, new_table: str) -> "RenamePrimaryKey":
-        """Return the operation that follows `op.rename_table(old_table, new_table)`."""
-        old, new = (NAMING_CONVENTION["pk"] % {"table_name": name} for name in (old_table, new_table))
-        return cls(new_table, old, new)
+        operations.invoke(cls(old, new))
 
 
 @Operations.implementation_for(RenamePrimaryKey)
 def _rename(operations: Operations, operation: RenamePrimaryKey) -> None:
-    if operations.get_context().dialect.name != "postgresql":
-        return
-    quote = POSTGRESQL.identifier_preparer.quote
-    table = quote(operation.table)
-    renaming = f"ALTER TABLE {table} RENAME CONSTRAINT {quote(operation.old)} TO {quote(operation.new)}"
-    place, name = literal(table), literal(operation.old)
-    condition = f"conrelid = to_regclass({place}) AND conname = {name}"
-    is_there = f"EXISTS (SELECT FROM pg_constraint WHERE {condition})"  # nosec B608  quoted
-    operations.execute(f"DO $do$ BEGIN IF {is_there} THEN {renaming}; END IF; END $do$")
+    old_key, new_key = (NAMING_CONVENTION["pk"] % {"table_name": name} for name in (operation.old, operation.new))
+    context = operations.get_context()
+    if context.dialect.name == "postgresql":
+        names = {"old": operation.old, "new": operation.new, "old_key": old_key, "new_key": new_key}
+        names["table"] = POSTGRESQL.identifier_preparer.quote(operation.new)
+        operations.execute(ON_POSTGRESQL.format_map({key: literal(name) for key, name in names.items()}))
+    elif not context.as_sql:
+        rename_constraint(operations, operation.new, old_key, new_key)
 
 
 @renderers.dispatch_for(RenamePrimaryKey)
 def _render(_context: AutogenContext, operation: RenamePrimaryKey) -> str:
-    return f"op.rename_primary_key({operation.table!r}, {operation.old!r}, {operation.new!r})"
+    return f"op.rename_primary_key({operation.old!r}, {operation.new!r})"

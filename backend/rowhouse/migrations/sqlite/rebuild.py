@@ -13,6 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic.ddl.sqlite import SQLiteImpl
+from alembic.operations import Operations
 from alembic.operations.batch import ApplyBatchImpl, BatchOperationsImpl
 
 from rowhouse.db.dialects.sqlite_schemas import SQLiteWithSchemas
@@ -25,7 +26,10 @@ from rowhouse.migrations.sqlite.values import convert, misfit
 
 # A warning while Alembic reads a table. It does not matter: the rebuilt table keeps these parts.
 UNTRUE = "Unnamed CHECK constraint on reflected table"
+# The key in `Table.info` for the constraints that a rebuild renames: old and new names.
+RENAMED = "rowhouse_renamed_constraints"
 OBJECTS = "SELECT name, sql FROM sqlite_master WHERE type = ? AND tbl_name = ? COLLATE NOCASE AND sql IS NOT NULL"
+TABLE = "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ? COLLATE NOCASE"
 UNREAD = "SELECT 1 FROM pragma_index_info(?) WHERE name IS NULL"
 REFERRING = """
 SELECT DISTINCT child.name FROM sqlite_master AS child, pragma_foreign_key_list(child.name) AS key
@@ -160,6 +164,14 @@ class SafeSQLiteImpl(SQLiteImpl):
         rebuild.finish()
 
 
+def rename_constraint(operations: Operations, table: str, old: str, new: str) -> None:
+    """Rename a constraint of a table on SQLite by a rebuild. A table without this constraint is left alone."""
+    stored = operations.get_bind().exec_driver_sql(TABLE, (table,)).scalar_one()
+    if read(stored).has_constraint(old):
+        with operations.batch_alter_table(table, recreate="always", table_kwargs={"info": {RENAMED: {old: new}}}):
+            pass  # a rebuild that changes nothing else
+
+
 def _must_be_given(column: sa.Column[Any]) -> bool:
     """Return True if every new row needs a value for the column."""
     return not column.nullable and column.server_default is None
@@ -292,7 +304,9 @@ class Rebuild:
         (stored,) = self._objects("table").values()
         before, after = (self._compiled(sa.schema.CreateTable(one)) for one in (table, self.new_table))
         stored = unqualified(stored, self._name)
-        return carry_over(read(stored), read(before), read(after)).create(self._quote(self.temporary_name))
+        changed = carry_over(read(stored), read(before), read(after))
+        renamed = {old: self._quote(new) for old, new in self.new_table.info.get(RENAMED, {}).items()}
+        return changed.with_renamed(renamed).create(self._quote(self.temporary_name))
 
     @contextmanager
     def renaming(self) -> Iterator[None]:

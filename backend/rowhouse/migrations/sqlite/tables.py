@@ -8,7 +8,7 @@ before and after the change. Must not know a connection.
 import itertools
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 # Comments and spaces; then quoted texts and names, words, and every other character.
@@ -50,6 +50,14 @@ class Clause(NamedTuple):
         """The identity of the clause within its table."""
         return self.name or " ".join(token.word for token in tokens_of(self.text))
 
+    def renamed(self, names: Mapping[str, str]) -> "Clause":
+        """Return the clause under the name that `names` has for it, or unchanged."""
+        if self.name not in names:
+            return self
+        written, token = names[self.name], tokens_of(self.text)[1]
+        text = f"{self.text[: token.start]}{written}{self.text[token.end :]}"
+        return Clause(self.kind, unquoted(written), text)
+
 
 @dataclass(frozen=True)
 class Column:
@@ -77,6 +85,19 @@ class TableText:
     columns: Mapping[str, Column]
     constraints: tuple[Clause, ...]
     options: str
+
+    def has_constraint(self, name: str) -> bool:
+        """Return True if a constraint of the table or of a column has the name."""
+        clauses = itertools.chain(self.constraints, *(column.clauses for column in self.columns.values()))
+        return any(clause.name == name for clause in clauses)
+
+    def with_renamed(self, names: Mapping[str, str]) -> "TableText":
+        """Return the table with other names of constraints; the values are SQL, with quotes where needed."""
+        columns = {
+            key: replace(column, clauses=tuple(clause.renamed(names) for clause in column.clauses))
+            for key, column in self.columns.items()
+        }
+        return replace(self, columns=columns, constraints=tuple(clause.renamed(names) for clause in self.constraints))
 
     def create(self, name: str) -> str:
         """Return the statement, for a table of this quoted name."""
