@@ -55,12 +55,20 @@ FOLLOWED_ON_BOTH = {
     "test_sort_by_parent.py",
     "test_unit_of_work.py",
 }
-# One test calls every operation there is, and covers nothing that others leave out.
-UNFOLLOWED_FILES = {"test_any_case.py", "test_every_operation.py", "test_ownership.py"}
+# One test calls every operation there is, or walks over every change, and covers nothing that others leave out.
+UNFOLLOWED_FILES = {
+    "test_any_case.py",
+    "test_chains_of_changes.py",
+    "test_every_operation.py",
+    "test_keys_contract.py",
+    "test_ownership.py",
+    "test_portable_files.py",
+}
 
 
-# The first cases of a test that speaks HTTP cover what all of them do, or nearly.
-FOLLOWED_CASES = 12
+# The first cases of a test that speaks HTTP, or runs over every entity, cover what all of them do, or nearly.
+FOLLOWED_CASES = 5
+WITH_MANY_CASES = {"admin", "security", "testing"}
 _cases: Counter[tuple[Path, str, bool]] = Counter()
 
 
@@ -104,7 +112,7 @@ def measured(path: Path, name: str) -> Iterator[None]:
         directory not in UNFOLLOWED | UNFOLLOWED_OF_THE_PRODUCT
         and path.name not in UNFOLLOWED_FILES
         and (path.name in FOLLOWED_ON_BOTH or not is_on_postgresql)
-        and (is_inside or _cases[case] <= FOLLOWED_CASES)
+        and ((is_inside and directory not in WITH_MANY_CASES) or _cases[case] <= FOLLOWED_CASES)
     )
     follow(wanted=_is_followed and is_inside)
     yield
