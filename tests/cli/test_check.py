@@ -193,3 +193,16 @@ def test_a_complete_production_has_no_errors(migrated: Path, run: Run, monkeypat
     assert "METRICS_TOKEN is not set, so /metrics is closed in production" in done.stdout
     for name in ("RATE_LIMIT_STORAGE_URL", "DRAIN_SECONDS", "FORWARDED_ALLOW_IPS", "SQLite"):
         assert name in done.stdout
+
+
+def test_migrations_are_linted_where_there_is_no_project(run: Run) -> None:
+    """One sentence says where to run the command."""
+    done = run("lint-migrations")
+    assert (done.exit_code, done.stderr) == (1, "There is no alembic.ini here; run this in the folder of a project.\n")
+
+
+def test_migrations_are_linted_without_squawk(migrated: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One sentence says how to install it."""
+    monkeypatch.setattr("rowhouse.cli.lint_migrations.squawk", lambda: None)
+    done = run("lint-migrations")
+    assert (done.exit_code, done.stderr) == (1, "squawk is not installed: pip install squawk-cli\n")

@@ -137,8 +137,22 @@ def test_whole_bounds_are_whole(serve: Serve) -> None:
 
 
 def test_a_status_without_words_has_its_phrase() -> None:
-    """And its schema."""
+    """And its schema and an example."""
     responses = problem_responses(404, 418)
     assert responses[404]["description"] == "Missing, or someone else's."
     assert responses[418]["description"] == "I'm a Teapot"
     assert responses[418]["content"][PROBLEM_MEDIA_TYPE]["schema"]["$ref"].endswith("/Problem")
+    assert responses[418]["content"][PROBLEM_MEDIA_TYPE]["example"]["title"] == "I'm a Teapot"
+
+
+def test_each_error_has_an_example_of_its_own_status(document: dict[str, Any]) -> None:
+    """With the code that it has by default; one of invalid input lists a fault. Each stands in the document once."""
+    examples: dict[int, Any] = {}
+    for _, _, operation in operations(document):
+        for status, response in operation["responses"].items():
+            if status >= "4":
+                examples[int(status)] = example = response["content"][PROBLEM_MEDIA_TYPE]["example"]
+                assert example["status"] == int(status)
+    assert {example["code"] for example in examples.values()} >= {"not_found", "conflict", "content_too_large", "stale"}
+    assert [status for status, example in examples.items() if "errors" in example] == [422]
+    assert str(document).count(examples[409]["detail"]) == 1

@@ -37,8 +37,9 @@ def loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Load]:
     """The loads that the command would have generated, each of a server that answers everything quickly."""
     found: list[Load] = []
 
-    def generated(load: Load, _api: Api, _host: str) -> list[Sample]:
+    def generated(load: Load, _api: Api, _host: str, *, watch: Callable[[Any], None]) -> list[Sample]:
         found.append(load)
+        watch(None)
         return [Sample(0.1, f"{method} /api/v1/things", 3.0, None) for method in ("GET", "POST")]
 
     monkeypatch.chdir(tmp_path)
@@ -67,6 +68,7 @@ def test_without_a_duration_it_takes_as_long_as_it_needs(
     assert (loaded[0].seconds, loaded[0].users, loaded[0].locustfile) == (22.0, 7, None)
     printed = capsys.readouterr().out
     assert "7 users call 2 operations for 22 s; they need 22 s to call each 20 times." in printed
+    assert "7 users sign in and warm up for 10 s ...\nMeasuring until " in printed
     assert printed.rstrip().endswith("passed")
 
 

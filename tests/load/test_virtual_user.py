@@ -106,6 +106,55 @@ def test_a_row_with_a_unique_reference_refers_to_a_new_row(voting: VotingApi) ->
     assert len(voting.votes) == len(set(voting.votes)) == before + 5
 
 
+def test_elements_of_a_batch_with_a_unique_pair_refer_to_new_rows() -> None:
+    """The elements have one number, so a pair of a reference and a number is unique only by the reference."""
+    members = {"thing_id": {"type": "integer"}, "place": {"type": "integer"}}
+    line = {"type": "object", "properties": members, "required": ["thing_id", "place"]}
+    votes = {"post": operation("create_vote", success="201", body=line)}
+    batch = {"post": operation("create_votes", success="201", body={"type": "array", "items": line})}
+    votes = {"post": operation("create_vote", success="201", body=line)}
+    pairs: list[tuple[int, int]] = []
+    keys = itertools.count(1)
+
+    def send(request: Request) -> Response:
+        sent = json.loads(request.body or "{}")
+        found = [(row["thing_id"], row["place"]) for row in (sent if isinstance(sent, list) else [sent]) if row]
+        if len({*pairs, *found}) < len(pairs) + len(found):
+            return problem("duplicate")
+        pairs.extend(found)
+        rows = [{"id": next(keys)} for _ in found]
+        created = rows if isinstance(sent, list) else {"id": next(keys)}
+        return Response(status=200 if request.method == "GET" else 201, content=json.dumps(created).encode())
+
+    paths: dict[str, Any] = {**DOCUMENT["paths"], VOTES: votes, f"{VOTES}/batch": batch}
+    del paths[f"{VOTES}/{{id}}"]
+    api = Api({"paths": paths})
+    assert dry_run(api, send=send, administrator=administrator()).unique_pairs == {VOTES}
+
+
+def test_stored_rows_are_found_on_the_first_page() -> None:
+    """Where no client creates rows. Further lists are of any page."""
+    paged = [{"name": name, "in": "query", "schema": {"type": "integer"}} for name in ("page", "size")]
+    prices = {"get": {**operation("list_prices", success="200"), "parameters": paged}}
+    api = Api({"paths": {"/prices": prices, "/prices/{id}": {"get": operation("get_price", success="200")}}})
+    pages: list[str] = []
+
+    def send(request: Request) -> Response:
+        if "page=" not in request.path:
+            return Response(status=200, content=b"{}")
+        pages.append(request.path.partition("page=")[2][0])
+        items = [{"id": 7}] if pages[-1] == "1" else []
+        return Response(status=200, content=json.dumps({"items": items}).encode())
+
+    for _ in range(8):
+        user = VirtualUser(api, Learned(), send=send, administrator=administrator())
+        user.call(api.by_label["GET /prices/{id}"])
+    assert pages == ["1"] * 8
+    for _ in range(40):
+        user.call(api.by_label["GET /prices"])
+    assert set(pages) == {"1", "2", "3"}
+
+
 def test_a_conflict_is_unexpected_for_a_new_row(voting: VotingApi) -> None:
     """The profile expects it for an old row only."""
     user = voter(voting, Profile(expected_conflicts={"booking_closed": 60}))

@@ -185,6 +185,7 @@ def test_its_load_run_calls_every_operation(tools: Project) -> None:
     assert load.returncode in (0, 1), said  # a busy machine may be too slow for an SLO
     assert re.search(r"3 users call \d+ operations for 3 s", said)
     assert "FAILED" not in said
+    assert "Warning" not in said
     with tools.served() as client:
         locust = [".venv/bin/locust", "-f", "perf/locustfile.py", "--headless", "-u", "6", "-r", "6", "-t", "8s"]
         tools.run(*locust, "--host", str(client.base_url), settings={**ADMIN, "THINK_SECONDS": "0.05"})

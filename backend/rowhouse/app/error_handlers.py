@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from rowhouse.core.error_causes import report_failure
 from rowhouse.core.errors import InvalidInputError, NotFoundError, RowhouseError, message_of
-from rowhouse.core.problems import problem_response, render
+from rowhouse.core.problems import SAID, problem_response, render
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -49,12 +49,12 @@ async def handle_http_exception(_request: Request, error: Exception) -> Response
 
 
 # Python renames its members between versions. Our codes do not change.
-HTTP_CODES = {413: "content_too_large", 422: InvalidInputError.code}
+HTTP_CODES = {413: SAID[413][0], 422: InvalidInputError.code}
 HTTP_DETAILS = {
     408: "The body did not arrive in time; send it again, faster or in smaller parts.",
     404: NotFoundError.default_detail,
     405: "This path does not take that method; `Allow` lists those it takes.",
-    413: "The body is larger than this server takes.",
+    413: SAID[413][1],
 }
 
 

@@ -26,6 +26,7 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationStep
 from alembic.script import Script, ScriptDirectory
 
+from rowhouse.cli.errors import CommandError
 from rowhouse.core.settings import Settings
 from rowhouse.migrations.engine_tables import is_of_engine
 from rowhouse.migrations.running import UnreadableError
@@ -112,11 +113,12 @@ def _complaints(files: Sequence[Path], directory: Path) -> list[Complaint]:
     """Return what squawk reports of files of SQL.
 
     Raises:
-        RuntimeError: squawk is not installed, or fails.
+        CommandError: squawk is not installed.
+        RuntimeError: it fails.
     """
     program = squawk()
     if program is None:
-        raise RuntimeError("squawk is not installed: pip install squawk-cli")
+        raise CommandError("squawk is not installed: pip install squawk-cli")
     rules = directory / ".squawk.toml"
     configured = ["--config", str(rules)] if rules.exists() else []
     words = [str(program), *configured, "--reporter", "json", *map(str, files)]
@@ -164,12 +166,18 @@ def read(
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Check the migrations of the working directory. Return the exit status."""
+    """Check the migrations of the working directory. Return the exit status.
+
+    Raises:
+        CommandError: this is no folder of a project, or squawk is not installed.
+    """
     parser = argparse.ArgumentParser(prog="rowhouse lint-migrations", description=__doc__)
     parser.add_argument("revisions", nargs="*", metavar="REVISION or FILE")
     parser.add_argument("--excuse", metavar="REASON", help="write the missing excuses into the migrations")
     parser.add_argument("--engine", action="store_true", help="check the engine's own migrations too")
     given = parser.parse_args(arguments)
+    if not Path("alembic.ini").is_file():
+        raise CommandError("There is no alembic.ini here; run this in the folder of a project.")
     findings = read(Path.cwd(), given.revisions, engine=given.engine)
     if not findings:
         print("There is no such migration.", file=sys.stderr)

@@ -180,7 +180,8 @@ def lint_migrations(context: typer.Context) -> NoReturn:
     """Check the project's migrations with squawk for what would block a busy server."""
     from rowhouse.cli import lint_migrations
 
-    sys.exit(lint_migrations.main(context.args))
+    with _one_sentence():
+        sys.exit(lint_migrations.main(context.args))
 
 
 @rowhouse.command(context_settings=PASSED_ON)

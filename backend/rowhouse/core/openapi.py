@@ -4,7 +4,7 @@ import http
 from collections.abc import Mapping
 from typing import Any
 
-from rowhouse.core.problems import PROBLEM_MEDIA_TYPE
+from rowhouse.core.problems import PROBLEM_MEDIA_TYPE, example_of
 
 # The extension that states an operation's service level objective, in milliseconds.
 SLO = "x-slo-ms"
@@ -33,14 +33,19 @@ WORDS = {
 
 
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return FastAPI's `responses` for these error statuses, with the schema of a problem.
+    """Return FastAPI's `responses` for these error statuses, with the schema and an example of a problem.
 
     Example:
         @router.post("/{id}/publish", responses=problem_responses(409))
         def publish_post(post_id: PostId, posts: PostsDep, unit: UnitDep) -> Row: ...
     """
-    content = {PROBLEM_MEDIA_TYPE: {"schema": PROBLEM_REFERENCE}}
-    return {s: {"description": WORDS.get(s, http.HTTPStatus(s).phrase), "content": content} for s in statuses}
+    return {
+        status: {
+            "description": WORDS.get(status, http.HTTPStatus(status).phrase),
+            "content": {PROBLEM_MEDIA_TYPE: {"schema": PROBLEM_REFERENCE, "example": example_of(status)}},
+        }
+        for status in statuses
+    }
 
 
 def exact(part: Any) -> Any:

@@ -1,25 +1,55 @@
 """Renders errors as problems (RFC 9457, `application/problem+json`), and describes them for OpenAPI."""
 
-import http
 import json
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from rowhouse.core.errors import InvalidInputError, RowhouseError
+from rowhouse.core.errors import (
+    ConflictError,
+    InvalidInputError,
+    InvalidRequestError,
+    NotAuthenticatedError,
+    NotFoundError,
+    PermissionDeniedError,
+    PreconditionFailedError,
+    RowhouseError,
+    TooManyAttemptsError,
+    UnavailableError,
+    UnsupportedMediaTypeError,
+)
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 FAULT_EXAMPLE: dict[str, Any] = {"loc": ["body", "name"], "msg": "Field required", "type": "missing"}
-# Short, because a page shows it for every error of every operation.
-PROBLEM_EXAMPLE: dict[str, Any] = {
-    "type": "about:blank",
-    "title": "Not Found",
-    "status": 404,
-    "detail": "There is no such row.",
-    "code": "not_found",
+# The code and the detail that an error of each status has by default.
+SAID = {
+    **{
+        kind.status: (kind.code, kind.default_detail)
+        for kind in (
+            InvalidRequestError,
+            NotAuthenticatedError,
+            PermissionDeniedError,
+            NotFoundError,
+            ConflictError,
+            PreconditionFailedError,
+            UnsupportedMediaTypeError,
+            InvalidInputError,
+            TooManyAttemptsError,
+            UnavailableError,
+        )
+    },
+    413: ("content_too_large", "The body is larger than this server takes."),
 }
+
+
+def example_of(status: int) -> dict[str, Any]:
+    """Return a problem with this status, as a page shows it."""
+    code, detail = SAID.get(status, (HTTPStatus(status).name.lower(), "The request failed."))
+    said = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, "code": code}
+    return {**said, "errors": [FAULT_EXAMPLE]} if status == InvalidInputError.status else said
 
 
 class Fault(BaseModel):
@@ -36,7 +66,7 @@ class Problem(BaseModel):
     """An error (RFC 9457)."""
 
     model_config = ConfigDict(
-        json_schema_extra={"required": ["type", "title", "status", "detail", "code"], "examples": [PROBLEM_EXAMPLE]}
+        json_schema_extra={"required": ["type", "title", "status", "detail", "code"], "examples": [example_of(404)]}
     )
 
     type: str
@@ -50,7 +80,7 @@ class Problem(BaseModel):
 
 def render(status: int, code: str, detail: str, headers: Mapping[str, str], **members: Any) -> Response:
     """Return the response for a problem."""
-    title = http.HTTPStatus(status).phrase
+    title = HTTPStatus(status).phrase
     content = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code, **members}
     return Response(json.dumps(content).encode(), status, dict(headers), PROBLEM_MEDIA_TYPE)
 

@@ -84,7 +84,8 @@ class UnexpectedResponseError(RuntimeError):
     """A request got a response that is not valid for it."""
 
     def __init__(self, request: Request, response: Response) -> None:
-        super().__init__(f"{request.method} {request.name}: {request.error_of(response)}")
+        self.label = f"{request.method} {request.name}"
+        super().__init__(f"{self.label}: {request.error_of(response)}")
         self.status, self.code = response.status, response.code
 
 

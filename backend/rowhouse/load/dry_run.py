@@ -23,9 +23,9 @@ def dry_run(api: Api, *, send: Send, administrator: Account, profile: Profile | 
     errors = []
     for operation in sorted(api.operations, key=lambda o: (o.takes_row, METHODS.index(o.method))):
         try:
-            user.call(operation)
+            _call(user, operation, api, learned)
             if api.create_of(operation.path) is operation:
-                _call_again(user, operation, learned)
+                _call(user, operation, api, learned)
         except (UnexpectedResponseError, UnsupportedSchemaError, LookupError) as error:
             errors.append(f"{operation.label}: {error}")
     if errors:
@@ -42,12 +42,13 @@ def _sign_in(administrator: Account, send: Send) -> None:
         ) from error
 
 
-def _call_again(user: VirtualUser, operation: Operation, learned: Learned) -> None:
-    """Find out whether a second row may refer to the same rows as the first one."""
+def _call(user: VirtualUser, operation: Operation, api: Api, learned: Learned) -> None:
+    """Call an operation. Find out whether rows of a collection may refer to the same rows."""
     try:
         user.call(operation)
     except UnexpectedResponseError as error:
-        if error.code != "duplicate":
+        failed = api.by_label.get(error.label)
+        if error.code != "duplicate" or failed is None or failed.collection in learned.unique_pairs:
             raise
-        learned.unique_pairs.add(operation.path)
-        user.call(operation)
+        learned.unique_pairs.add(failed.collection)
+        _call(user, operation, api, learned)

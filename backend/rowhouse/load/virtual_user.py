@@ -81,10 +81,7 @@ class Row:
 
 
 class VirtualUser:
-    """Calls operations. Not safe to share between threads.
-
-    If `is_alone`, no other client is there, so a conflict is an error.
-    """
+    """Calls operations, in one thread. If `is_alone`, no other client is there, so a conflict is an error."""
 
     def __init__(
         self,
@@ -250,9 +247,8 @@ class VirtualUser:
     def _create_some(self, collection: str) -> list[object]:
         """Create rows, a batch if possible, and return their keys."""
         operation = self._api.batch_create_of(collection)
-        if operation is None:
-            return [self._key_in(collection, self._create(collection).json())]
-        return [self._key_in(collection, row) for row in self._request_row(operation).json()]
+        rows = [self._create(collection).json()] if operation is None else self._request_row(operation).json()
+        return [self._key_in(collection, row) for row in rows]
 
     def _delete(self, collection: str, row: Row) -> None:
         self._request_row(self._api.delete_of(collection), row)
@@ -349,14 +345,14 @@ class VirtualUser:
 
     def _conflicts(self, age: float) -> frozenset[str]:
         """Return the codes of a 409 that are no error for a row of this age in seconds."""
-        expected = {code for code, seconds in self._profile.expected_conflicts.items() if age > seconds}
-        return frozenset(expected if self._is_alone else self._api.conflicts | expected)
+        expected = frozenset(code for code, seconds in self._profile.expected_conflicts.items() if age > seconds)
+        return expected if self._is_alone else self._api.conflicts | expected
 
     def _generator(self, operation: Operation, *rows: Row) -> Callable[..., Any]:
         """Return a generator of values for one request, or one element. All its instants are in one slot."""
-        learned, collection = self._learned, operation.collection
-        is_merged = collection in learned.merged and self._api.elements_of(operation) > 1
-        afresh = collection in learned.unique_pairs or is_merged
+        collection = operation.collection
+        is_merged = collection in self._learned.merged and self._api.elements_of(operation) > 1
+        afresh = collection in self._learned.unique_pairs or is_merged
         key = self._api.members_of(collection, rows[0].key) if rows else None
         refer = partial(self._refer, afresh=afresh)
         return partial(self._bodies.generate, refer=refer, start=self._next_slot(), key=key)
@@ -380,13 +376,16 @@ class VirtualUser:
     def _page(self, operation: Operation) -> dict[str, Any]:
         """Return the parameters of a list: one of the first pages, sometimes with a search for a word from a response.
 
-        One search in four is for two letters only, like that of a client who is still typing.
+        One search in four has two letters only, like that of a client who is still typing. Where no client creates
+        rows, the first page comes first, because it tells which rows there are.
         """
-        query: dict[str, Any] = {}
+        query, collection = dict[str, Any](), operation.collection
         if {"page", "size"} <= operation.optional_query:
+            if self._api.create_of(collection) is None and collection not in self._listed:
+                return {"page": 1, "size": PAGE_SIZE}
             query = {"page": random.randint(1, PAGES), "size": PAGE_SIZE}
         if query and "search" in operation.optional_query and random.random() < SEARCH_SHARE:
-            word = random.choice(self._words[operation.collection])
+            word = random.choice(self._words[collection])
             query["search"] = random.choice((word, word, word, word[:2]))
         return query
 

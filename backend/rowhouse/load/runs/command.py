@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from math import ceil
 from typing import Annotated
 
@@ -99,7 +100,9 @@ def load(  # noqa: PLR0913  one parameter for each option of the command line
                 users=users, seconds=seconds, warm_up=2.0 if quick else 10.0, think=think, rows=rows,
                 locustfile=file if file.is_file() else None, environment=environment,
             )  # fmt: skip
-            endpoints = evaluate(bounds_of(api), generate(plan, api, address), seconds=seconds)
+            print(f"Filling tables; then {users} users sign in and warm up for {plan.warm_up:.0f} s ...", flush=True)
+            samples = generate(plan, api, address, watch=lambda _generator: _say_until_when(seconds))
+            endpoints = evaluate(bounds_of(api), samples, seconds=seconds)
     except (*ERRORS, TooShortError) as error:
         print(error, file=sys.stderr)
         raise typer.Exit(NOT_MADE) from None
@@ -117,6 +120,11 @@ def _target(host: str | None, database_url: str | None, servers: int) -> Iterato
         print(f"Starting the project on {name} ...", flush=True)
         with served(find_project(), url, servers=servers, settings=account) as address:
             yield address, account
+
+
+def _say_until_when(seconds: float) -> None:
+    end = datetime.now().astimezone() + timedelta(seconds=seconds)
+    print(f"Measuring until {end:%H:%M:%S} ...", flush=True)
 
 
 def conclude(endpoints: Sequence[Endpoint], *, quick: bool) -> int:

@@ -1,9 +1,9 @@
-"""Run Locust without its web page: `python -m rowhouse.load.runs.generator --host … --output samples.json`.
+"""Run Locust without its web page: the process that `rowhouse.load.runs.run` starts, after it has imported Locust.
 
 It runs a locustfile unchanged, by default one with an empty profile. It waits until every user has arrived and signed
 in, lets the load warm up, and prints `measuring`. Then it records every request that begins in the measured time,
 however late its response is. It writes raw samples, because Locust's statistics are rounded to two digits. It does not
-evaluate them: `rowhouse.load.runs.run` starts it, and others do.
+evaluate them: others do.
 """
 
 import argparse
@@ -14,7 +14,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-# This must be first: Locust patches modules that others import.
 from locust import events
 from locust.env import Environment
 from locust.exception import StopTest
@@ -83,7 +82,7 @@ def _wait_for(users: int) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(prog="python -m rowhouse.load.runs.generator", description=__doc__)
+    parser = argparse.ArgumentParser(prog="generator", description=__doc__)
     parser.add_argument("--host", required=True)
     parser.add_argument("--users", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=60.0, help="measured")
@@ -101,7 +100,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (UncallableOperationError, ArrivalError, StopTest) as error:
         sys.exit(f"cannot load {options.host}:\n{error}")
     options.output.write_text(json.dumps(recorder.samples), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -20,6 +20,8 @@ from rowhouse.load.runs.results import Sample, name_of
 from rowhouse.load.runs.sample_recorder import MEASURING
 
 START_SECONDS = 120.0
+# Locust patches modules that Rowhouse imports, so it must be imported before the package is.
+GENERATOR = "import locust; from rowhouse.load.runs.generator import main; main()"
 
 
 class GeneratorError(RuntimeError):
@@ -76,7 +78,7 @@ def generate(load: Load, api: Api, host: str, *, watch: Watch = lambda _process:
         path = Path(directory) / "samples.json"
         with subprocess.Popen(
             _command(load, host, path),
-            env={**os.environ, **load.environment, "THINK_SECONDS": str(load.think)},
+            env={"LOG_JSON": "false", **os.environ, **load.environment, "THINK_SECONDS": str(load.think)},
             stdout=subprocess.PIPE,
             text=True,
         ) as generator:
@@ -89,7 +91,7 @@ def generate(load: Load, api: Api, host: str, *, watch: Watch = lambda _process:
 
 
 def _command(load: Load, host: str, output: Path) -> list[str]:
-    words = [sys.executable, "-m", "rowhouse.load.runs.generator", "--host", host, "--output", str(output)]
+    words = [sys.executable, "-c", GENERATOR, "--host", host, "--output", str(output)]
     words += ["--users", str(load.users), "--seconds", str(load.seconds), "--warm-up", str(load.warm_up)]
     words += ["--rows", str(load.rows)]
     return [*words, "--locustfile", str(load.locustfile)] if load.locustfile else words
