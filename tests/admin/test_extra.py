@@ -21,7 +21,7 @@ from rowhouse.http.routing import Router
 from rowhouse.registration.registry import Registry
 from rowhouse.schemas.columns import RegistrationError
 from tests.admin.browser import Browser
-from tests.conftest import PASSWORD, QUIET, ROOT, small_registry, unique
+from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, PASSWORD, QUIET, ROOT, small_registry, unique
 from tests.sample_entities.application import create_app
 from tests.sample_entities.shop.models import Booking, Category, Review, Vehicle
 from tests.sample_entities.shop.registry import registry as shop
@@ -83,6 +83,9 @@ def test_the_setting_turns_them_off_and_names_the_roles(backend: str, make_app: 
     assert browser.get("/vehicles").send("/delete").status == 200
     history = browser.get(f"{made.path}/history")
     assert "by account" in history.words
+    administrator = Browser(client)
+    administrator.sign_in(ADMIN_EMAIL, ADMIN_PASSWORD)
+    assert f"by {email}" in administrator.get(f"{made.path}/history").words
     large = browser.get("/vehicles/import").send("/import", files={"file": ("rows.csv", b"plate,connector\n" * 100)})
     assert large.status == 413
 

@@ -13,16 +13,21 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
+from rowhouse.app.factory import create_app
 from rowhouse.core.errors import NotFoundError
 from rowhouse.core.policy import ANYONE
+from rowhouse.core.settings import Settings
 from rowhouse.crud.base import CRUDBase
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.model import IntegerKey, Record
+from rowhouse.health.readiness import StartRefusedError
 from rowhouse.http.routing import Router
 from rowhouse.query.list_query import ListQuery
 from rowhouse.registration.registry import Registry
+from tests.conftest import QUIET
 from tests.core.conftest import build
 from tests.fast_client import QuickClient
+from tests.sample_entities.shop.models import metadata
 from tests.sample_entities.shop.registry import registry as product
 
 ORDINARY = "starlette.exception_handlers"  # FastAPI's layers leave it in the scope
@@ -193,3 +198,16 @@ def test_an_end_that_does_not_wait_for_a_thread_is_logged(
         pass
     assert "a thread still waits for the database" in capsys.readouterr().err
     app.state.database.dispose()
+
+
+def test_a_startup_check_of_the_project_stops_the_start(shop_url: str) -> None:
+    """Before the first request, with its own message."""
+
+    def refuse(_unit: UnitOfWork, *, settings: Settings) -> None:
+        raise StartRefusedError(f"The shop is closed in {settings.environment.value}.")
+
+    app = create_app(
+        product, settings=Settings(database_url=shop_url, **QUIET), metadata=metadata, startup_checks=[refuse]
+    )
+    with pytest.raises(StartRefusedError, match="closed in development"), QuickClient(app):
+        pass

@@ -47,8 +47,9 @@ class NewCategoryCRUD(CRUDBase[Category]):
 
 
 class NewBookCRUD(CRUDBase[Book]):
-    """The second version's own member: the title in capitals beside the title."""
+    """The second version's own member: the title in capitals beside the title. The stock is a hundred more."""
 
+    computed_columns: ClassVar = {"stock": col(Book.stock) + 100}
     extra_fields: ClassVar = {"loud": str}
 
     def load_extra_fields(self, rows: Sequence[Row], *, unit: UnitOfWork) -> None:
@@ -117,6 +118,20 @@ def test_each_version_has_its_words(client: TestClient) -> None:
     assert client.get(path.replace("v1", "v2")).json()["loud"] == name.upper()
     assert client.get("/api/v1/by-hand/rule").json() == "CRUDBase"
     assert client.get("/api/v2/by-hand/rule").json() == "NewCategoryCRUD"
+
+
+def test_an_export_has_the_members_of_its_version(client: TestClient) -> None:
+    """Computed columns in each format, further members in NDJSON alone: CSV has columns only."""
+    headers, name = sign_in(client), unique("title")
+    category = client.post(V1, json={"name": unique("category")}, headers=headers).json()["id"]
+    book = {"title": name, "author": "Ann", "price": 1, "stock": 1, "category_id": category}
+    assert client.post("/api/v1/books", json=book, headers=headers).status_code == 201
+    export, mine = "/api/v2/books/export", {"title": name, "fields": "stock,loud"}
+    row = client.get(export, params={**mine, "format": "ndjson"}).json()
+    assert row == {"stock": 101, "loud": name.upper()}
+    assert client.get(export, params={**mine, "format": "csv"}).text.split() == ["stock", "101"]
+    refused = client.get(export, params={"fields": "loud", "format": "csv"})
+    assert (refused.status_code, refused.json()["errors"][0]["msg"]) == (422, "CSV has none of these columns")
 
 
 @pytest.mark.parametrize("prefix", ["/api/v1", "/api/v2"])

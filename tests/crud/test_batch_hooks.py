@@ -16,7 +16,7 @@ from rowhouse.core.errors import ConflictError
 from rowhouse.core.policy import ANYONE, SIGNED_IN
 from rowhouse.core.settings import Settings
 from rowhouse.crud.base import CRUDBase
-from rowhouse.crud.batch_errors import element_error
+from rowhouse.crud.batch_errors import element_error, single_row_error
 from rowhouse.crud.overlap_guard import OverlapGuard
 from rowhouse.db.compiled import CompiledStatement, Row
 from rowhouse.db.unit_of_work import UnitOfWork
@@ -400,3 +400,10 @@ def test_a_row_that_moved_between_two_looks_has_the_batch_begin_anew(
     monkeypatch.setattr(OverlapGuard, "lock", moving)
     changed = client.patch(f"{MEETINGS}/batch", json=[{"id": row["id"], "end_hour": 3}])
     assert (changed.status_code, changed.json()[0]["room_id"], len(calls)) == (200, room, 2)
+
+
+def test_an_error_of_one_row_names_no_element() -> None:
+    """A route of one row may use what is written for many."""
+    with pytest.raises(ConflictError) as raised, single_row_error(), element_error(3):
+        raise ConflictError("No spaces.")
+    assert raised.value.element is None

@@ -15,9 +15,8 @@ from alembic.config import Config
 from rowhouse.migrations import locks
 from tests.conftest import alembic_config, migrate
 from tests.databases import Databases
-from tests.migrations.copies import NEWEST, copy_migrations
+from tests.migrations.copies import HAS_PROJECT, PROJECT, copy_project
 
-__all__ = ["NEWEST"]
 FILE = '''"""A change."""
 
 from alembic import op
@@ -51,7 +50,7 @@ class Chain(logging.Handler):
 
     def __post_init__(self) -> None:
         super().__init__()
-        self.newest = NEWEST
+        self.newest = PROJECT
 
     def emit(self, record: logging.LogRecord) -> None:
         """Record the line that is logged before a pause."""
@@ -115,8 +114,10 @@ def make_chain(
     def make(backend: str) -> Chain:
         url = databases.prepared(backend, "migrated", migrate)
         monkeypatch.setenv("DATABASE_URL", url)
-        copy_migrations(tmp_path)
+        copy_project(tmp_path)
         chain = Chain(url, tmp_path)
+        if not HAS_PROJECT:
+            chain.upgrade()
         locks.log.addHandler(chain)
         return chain
 

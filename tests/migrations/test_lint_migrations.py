@@ -8,7 +8,7 @@ from alembic.script import ScriptDirectory
 
 from rowhouse.cli import lint_migrations
 from tests.conftest import ROOT, alembic_config
-from tests.migrations.copies import NEWEST, copy_migrations
+from tests.migrations.copies import PROJECT, copy_project
 from tests.migrations.further import FILE
 
 INDEX = 'op.create_index("ix_books_stock", "books", ["stock"])'
@@ -23,7 +23,7 @@ EXCUSED = f"# squawk-ignore require-concurrent-index-creation: a test's\n    {IN
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory with the migrations of this repository and room for another one."""
-    copy_migrations(tmp_path)
+    copy_project(tmp_path)
     shutil.copy(ROOT / ".squawk.toml", tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path / "alembic"
@@ -32,7 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def lint(folder: Path, upgrade: str) -> int:
     """Return the exit status for another migration."""
     body = {"upgrade": f"    {upgrade}", "downgrade": "    pass"}
-    (folder / "versions/more.py").write_text(FILE.format(revision="more", before=NEWEST, **body))
+    (folder / "versions/more.py").write_text(FILE.format(revision="more", before=PROJECT, **body))
     return lint_migrations.main(["more"])
 
 
@@ -127,7 +127,7 @@ def test_two_branches_and_what_joins_them_are_read(folder: Path) -> None:
     """Each from its beginning."""
     body = {"upgrade": "    pass", "downgrade": "    pass"}
     for revision in ("left", "right"):
-        text = FILE.format(revision=revision, before=NEWEST, **body)
+        text = FILE.format(revision=revision, before=PROJECT, **body)
         (folder / f"versions/{revision}.py").write_text(text)
     joined = FILE.format(revision="joined", before="X", **{**body, "upgrade": f"    {INDEX}"})
     (folder / "versions/joined.py").write_text(joined.replace('"X"', '("left", "right")'))

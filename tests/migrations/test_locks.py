@@ -13,7 +13,8 @@ from alembic.config import CommandLine
 
 from rowhouse.migrations import locks
 from tests.databases import Databases
-from tests.migrations.further import NEWEST, Chain, MakeChain, connected
+from tests.migrations.copies import PROJECT
+from tests.migrations.further import Chain, MakeChain, connected
 
 BLOCK = """
 with op.get_context().autocommit_block():
@@ -55,7 +56,7 @@ def test_it_lets_the_others_pass_and_tries_again(chain: Chain, user: psycopg.Con
 
     def look() -> None:
         assert chain.ask("SELECT count(*) FROM users")
-        assert chain.revision() == NEWEST
+        assert chain.revision() == PROJECT
         assert "one" not in chain.columns("books")
         user.execute("ROLLBACK")
 
@@ -78,7 +79,7 @@ def test_a_downgrade_does_so_too(chain: Chain, user: psycopg.Connection[Any]) ->
     user.execute("SELECT count(*) FROM users")
     command.downgrade(chain.config, "-1")
     assert len(chain.lines) == 1
-    assert (chain.revision(), "two" in chain.columns("users")) == (NEWEST, False)
+    assert (chain.revision(), "two" in chain.columns("users")) == (PROJECT, False)
 
 
 def test_after_some_time_it_says_who_holds_the_lock(
@@ -94,7 +95,7 @@ def test_after_some_time_it_says_who_holds_the_lock(
     assert "FAILED: `ALTER TABLE users ADD COLUMN two integer` got no lock in 0 seconds: process " in said
     assert str(user.info.backend_pid) in said
     assert "Traceback" not in said
-    assert chain.revision() == NEWEST
+    assert chain.revision() == PROJECT
     assert len(chain.lines) > 1
 
 
@@ -186,7 +187,7 @@ def test_where_neither_can_be_tried_again_it_says_what_to_do(
     with pytest.raises(locks.LockedOutError, match=r"LockNotAvailable.*alembic stamp"):
         chain.upgrade()
     assert chain.lines == []
-    assert chain.revision() == NEWEST
+    assert chain.revision() == PROJECT
     assert chain.ask("SELECT count(*) FROM pg_class WHERE relname = 'made'") == [0]
     assert {"one"} <= chain.columns("books")
 

@@ -3,6 +3,7 @@
 On both databases.
 """
 
+import io
 from datetime import date
 from typing import Any
 
@@ -205,3 +206,15 @@ def test_a_former_constraint_stays_where_the_resource_is_needed(empty: sa.Connec
 
 def test_literals() -> None:
     assert [literal(value) for value in (True, 7, "it's")] == ["TRUE", "7", "'it''s'"]
+
+
+@pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
+def test_the_rule_is_written_out_as_sql(dialect: str) -> None:
+    """In `--sql` mode, where the types of the columns are those of the models."""
+    buffer = io.StringIO()
+    options = {"as_sql": True, "output_buffer": buffer, "target_metadata": declared()}
+    operations: Any = Operations(MigrationContext.configure(dialect_name=dialect, opts=options))
+    places = {"resource": "place_id", "start": "arrival", "end": "departure"}
+    operations.create_no_overlap("ex_stays_place_id", "stays", **places, live=LIVE)
+    assert "ex_stays_place_id" in buffer.getvalue()
+    assert ("daterange" in buffer.getvalue()) == (dialect == "postgresql")
