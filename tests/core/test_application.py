@@ -203,7 +203,7 @@ def test_an_end_that_does_not_wait_for_a_thread_is_logged(
 def test_a_startup_check_of_the_project_stops_the_start(shop_url: str) -> None:
     """Before the first request, with its own message."""
 
-    def refuse(_unit: UnitOfWork, *, settings: Settings) -> None:
+    def refuse(unit: UnitOfWork, *, settings: Settings) -> None:
         raise StartRefusedError(f"The shop is closed in {settings.environment.value}.")
 
     app = create_app(
