@@ -52,7 +52,7 @@ class Clause(NamedTuple):
 
     def renamed(self, names: Mapping[str, str]) -> "Clause":
         """Return the clause under the name that `names` has for it, or unchanged."""
-        if self.name not in names:
+        if self.name is None or self.name not in names:
             return self
         written, token = names[self.name], tokens_of(self.text)[1]
         text = f"{self.text[: token.start]}{written}{self.text[token.end :]}"
