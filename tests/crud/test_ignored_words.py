@@ -2,21 +2,26 @@
 
 import re
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 import sqlalchemy as sa
 from pydantic import (
     BaseModel,
     ConfigDict,
+    PlainSerializer,
+    PrivateAttr,
     PydanticDeprecatedSince20,
+    WrapSerializer,
     field_serializer,
     model_serializer,
     validator,
 )
+from pydantic import Field as Member
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.orm import column_property, validates
+from sqlalchemy.ext.mutable import MutableDict
+from sqlalchemy.orm import column_property, composite, validates
 from sqlmodel import Field, SQLModel
 
 from rowhouse.core.policy import ANYONE
@@ -71,6 +76,82 @@ class Dumped(Base, table=True):
     @model_serializer
     def _dump(self) -> dict[str, Any]:
         return {}
+
+
+class Shouted(Base, table=True):
+    """A serializer within the type."""
+
+    name: Annotated[str, PlainSerializer(str.upper)] | None = None
+
+
+class Wrapped(Base, table=True):
+    """The other kind of serializer."""
+
+    name: Annotated[str, WrapSerializer(lambda value, write: write(value))]
+
+
+class Sparse(Base, table=True):
+    """A member that is left out by its value."""
+
+    size: Annotated[int, Member(exclude_if=lambda size: size == 0)] = 0
+
+
+class Paired(Base, table=True):
+    """Two columns as one value."""
+
+    x: int
+    y: int
+
+
+Paired.place = composite(tuple, table_of(Paired).c.x, table_of(Paired).c.y)
+
+
+class Finished(Base, table=True):
+    """A method that pydantic calls for each object."""
+
+    name: str
+
+    def model_post_init(self, _context: object, /) -> None:
+        """Do nothing."""
+
+
+class Counting(Base, table=True):
+    """The same with an attribute of objects."""
+
+    name: str
+    _calls: int = PrivateAttr(default=0)
+
+    def model_post_init(self, _context: object, /) -> None:
+        """Count."""
+        self._calls += 1
+
+
+class Built(Base, table=True):
+    """A constructor."""
+
+    name: str
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
+
+
+class Watched(Base, table=True):
+    """An attribute with a listener."""
+
+    name: str
+
+
+class Loaded(Base, table=True):
+    """A class with a listener for objects that are read."""
+
+    name: str
+
+
+class Mutated(Base, table=True):
+    """Listeners of SQLAlchemy's own, and an attribute of objects."""
+
+    facts: dict[str, Any] = Field(sa_column=sa.Column(MutableDict.as_mutable(sa.JSON)))
+    _seen: bool = PrivateAttr(default=False)
 
 
 class Frozen(Base, table=True):
@@ -153,6 +234,12 @@ class Validated(Base, table=True):
 
 @event.listens_for(Heard, "before_insert")
 def _before_insert(*_parts: object) -> None:
+    """Do nothing."""
+
+
+@event.listens_for(Watched.name, "set")
+@event.listens_for(Loaded, "load")
+def _on_object(*_parts: object) -> None:
     """Do nothing."""
 
 
@@ -263,6 +350,13 @@ def refused(model: type[SQLModel], **line: Any) -> str:
             r"Serialized._mask: @field_serializer\('iban'\) would not be called, .* another value with @computed_field, and hide",
         ),
         (Dumped, "Dumped._dump: @model_serializer would not be called"),
+        (Shouted, "Shouted.name: the serializer in Annotated would not be called; hide it with exclude=True, and show"),
+        (Wrapped, "Wrapped.name: the serializer in Annotated would not be called"),
+        (Sparse, "Sparse.size: exclude_if would have no effect"),
+        (Paired, "Paired.place: composite.. would not be shown"),
+        (Finished, "Finished: model_post_init would not be called; write a default"),
+        (Counting, "Counting: model_post_init would not be called"),
+        (Built, "Built: __init__ would not be called"),
         (Frozen, "Frozen.name: frozen=True forbids SQLAlchemy to set it; take it out, and mark the column CREATE_ONLY"),
         (Open, "Open.model_config: extra='allow' would have no effect; unknown members are always refused"),
         (Contextual, "Contextual.copied: default= and onupdate= call a function without arguments"),
@@ -287,13 +381,18 @@ def test_a_word_without_effect_is_refused(model: type[SQLModel], said: str) -> N
 
 def test_a_word_that_says_nothing_is_taken() -> None:
     """Such as `alias_generator=None`."""
-    Registry().register(Quiet, read=ANYONE, write=ANYONE)
+    registry = Registry()
+    for model in (Quiet, Mutated):
+        registry.register(model, read=ANYONE, write=ANYONE)
+    configure_mappers([registry])
 
 
 @pytest.mark.parametrize(
     ("model", "said"),
     [
         (Heard, "Heard: a listener waits for before_insert, which writes of the API do not fire; override prepare"),
+        (Watched, "Watched.name: a listener waits for set, which the API does not fire"),
+        (Loaded, "Loaded: a listener waits for load, which the API does not fire"),
         (Validated, "Validated.name: @validates of SQLAlchemy is not called; write @field_validator"),
     ],
 )

@@ -3,12 +3,14 @@
 `tests/crud/test_sqlalchemy_internals.py` fails first when an upgrade changes one.
 """
 
+import inspect
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import copy
 from typing import Any, Self
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Mapper
 
 
 def variants_of(kind: sa.types.TypeEngine[Any]) -> Mapping[str, sa.types.TypeEngine[Any]]:
@@ -59,3 +61,28 @@ def without_schema(dialect: sa.Dialect, table: sa.Table) -> sa.Dialect:
 
 def _is_same(item: Any, table: sa.Table) -> bool:
     return isinstance(item, sa.Table) and item.fullname == table.fullname
+
+
+def heard_events(mapper: Mapper[Any]) -> Iterator[tuple[str, str]]:
+    """Yield each event that a listener waits for, behind the name of its attribute or an empty text.
+
+    Those of SQLAlchemy's own extensions, such as `MutableDict`, are not among them.
+    """
+    for event in ("load", "init", "refresh"):
+        if any(map(_is_of_others, getattr(mapper.class_manager.dispatch, event))):
+            yield "", event
+    names = mapper.columns.keys()
+    for name in names:
+        if any(map(_is_of_others, getattr(mapper.class_, name).impl.dispatch.set)):
+            yield name, "set"
+
+
+def own_init(mapper: Mapper[Any]) -> Any:
+    """Return the `__init__` of a class, below SQLAlchemy's."""
+    return mapper.class_manager.original_init
+
+
+def _is_of_others(listener: Any) -> bool:
+    """Return whether a listener is not a part of SQLAlchemy, which wraps each."""
+    closure = inspect.getclosurevars(listener).nonlocals if inspect.isfunction(listener) else {}
+    return not str(getattr(closure.get("fn", listener), "__module__", "")).startswith("sqlalchemy.")

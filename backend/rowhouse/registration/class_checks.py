@@ -4,13 +4,15 @@ Each error names the class, the option and the fix. Nothing that a class says is
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import sqlalchemy as sa
+from pydantic import PlainSerializer, WrapSerializer
 from pydantic.fields import FieldInfo
 from sqlalchemy.orm import Mapper
 from sqlmodel import SQLModel
 
+from rowhouse.entities.sqlalchemy_internals import heard_events, own_init
 from rowhouse.schemas.class_config import refused_options
 from rowhouse.schemas.columns import RegistrationError
 from rowhouse.schemas.computed import computed_faults
@@ -20,6 +22,8 @@ from rowhouse.schemas.pydantic_internals import decorators_of
 LONGEST_NAME = 63  # bytes; PostgreSQL cuts longer names
 SERIALIZER = "would not be called, because responses are written from rows; show another value with "
 ROW_EVENTS = ("before_insert", "after_insert", "before_update", "after_update", "before_delete", "after_delete")
+SHOWN_OTHERWISE = "hide it with exclude=True, and show another value with @computed_field"
+ON_WRITES = "write a default, a validator of pydantic, or prepare of a CRUDBase class"
 ANOTHER_NAME = (
     "name the attribute as the member in JSON, and give the column another name with sa_column_kwargs={'name': ...}"
 )
@@ -37,7 +41,7 @@ def check_class(model: type[SQLModel]) -> None:
             f"{model.__name__} inherits from the table class {parent}, and SQLModel maps no class below another; "
             "put what they share into a class without table=True"
         )
-    for found in (_mapping, _columns, _class_options, _field_options):
+    for found in (_mapping, _columns, _class_options, _field_options, _constructors):
         for place, problem in found(model):
             raise RegistrationError(f"{model.__name__}{place}: {problem}")
 
@@ -47,6 +51,8 @@ def _mapping(model: type[SQLModel]) -> Iterator[tuple[str, str]]:
     mapper: Mapper[Any] = sa.inspect(model)
     if mapper.polymorphic_on is not None:
         yield "", "polymorphic_on has no effect; take it out, and mark the column READ_ONLY with a default"
+    for composite in mapper.composites:
+        yield f".{composite.key}", "composite() would not be shown; show its columns, or a @computed_field"
     if mapper.version_id_col is not None:
         yield "", "version_id_col is not counted up; take it out, because ETag and If-Match detect a stale row"
 
@@ -109,8 +115,27 @@ def _field_options(model: type[SQLModel]) -> Iterator[tuple[str, str]]:
                 yield f".{name}", f"{option}={getattr(info, option)!r} would have no effect; {ANOTHER_NAME}"
         if info.frozen:
             yield f".{name}", "frozen=True forbids SQLAlchemy to set it; take it out, and mark the column CREATE_ONLY"
+        if info.exclude_if is not None:
+            yield f".{name}", f"exclude_if would have no effect; {SHOWN_OTHERWISE}"
+        if any(isinstance(part, PlainSerializer | WrapSerializer) for part in _parts_of(info)):
+            yield f".{name}", f"the serializer in Annotated would not be called; {SHOWN_OTHERWISE}"
         if info.discriminator is not None:
             yield f".{name}", "discriminator would have no effect; put it into the type with Annotated[..., Field(...)]"
+
+
+def _parts_of(info: FieldInfo) -> Iterator[Any]:
+    """Yield what `Annotated` says of a field, also within `| None`."""
+    yield from info.metadata
+    for arm in (info.annotation, *get_args(info.annotation)):
+        yield from getattr(arm, "__metadata__", ())
+
+
+def _constructors(model: type[SQLModel]) -> Iterator[tuple[str, str]]:
+    """Yield the methods that run when Python makes an object. The engine writes and reads rows without objects."""
+    if not model.model_post_init.__module__.startswith("pydantic"):
+        yield "", f"model_post_init would not be called; {ON_WRITES}"
+    if own_init(sa.inspect(model)) is not SQLModel.__init__:
+        yield "", f"__init__ would not be called; {ON_WRITES}"
 
 
 def check_events(model: type[SQLModel]) -> None:
@@ -126,6 +151,10 @@ def check_events(model: type[SQLModel]) -> None:
                 f"{model.__name__}: a listener waits for {event}, which writes of the API do not fire; "
                 "override prepare, validate or a verb of a CRUDBase subclass, and register it with crud=..."
             )
+    for name, event in heard_events(mapper):
+        if name not in mapper.validators:
+            place = f"{model.__name__}.{name}" if name else model.__name__
+            raise RegistrationError(f"{place}: a listener waits for {event}, which the API does not fire; {ON_WRITES}")
     for name in mapper.validators:
         raise RegistrationError(
             f"{model.__name__}.{name}: @validates of SQLAlchemy is not called; write @field_validator of pydantic"
