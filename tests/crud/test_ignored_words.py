@@ -96,6 +96,13 @@ class Sparse(Base, table=True):
     size: Annotated[int, Member(exclude_if=lambda size: size == 0)] = 0
 
 
+class Derived(Base, table=True):
+    """A default that follows from another member."""
+
+    size: int = 1
+    area: Annotated[int, Member(default_factory=lambda members: members["size"] ** 2)]
+
+
 class Paired(Base, table=True):
     """Two columns as one value."""
 
@@ -353,6 +360,7 @@ def refused(model: type[SQLModel], **line: Any) -> str:
         (Shouted, "Shouted.name: the serializer in Annotated would not be called; hide it with exclude=True, and show"),
         (Wrapped, "Wrapped.name: the serializer in Annotated would not be called"),
         (Sparse, "Sparse.size: exclude_if would have no effect"),
+        (Derived, "Derived.area: default_factory takes the other members, .* set the value in a model_validator"),
         (Paired, "Paired.place: composite.. would not be shown"),
         (Finished, "Finished: model_post_init would not be called; write a default"),
         (Counting, "Counting: model_post_init would not be called"),

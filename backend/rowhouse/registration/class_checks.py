@@ -23,6 +23,7 @@ LONGEST_NAME = 63  # bytes; PostgreSQL cuts longer names
 SERIALIZER = "would not be called, because responses are written from rows; show another value with "
 ROW_EVENTS = ("before_insert", "after_insert", "before_update", "after_update", "before_delete", "after_delete")
 SHOWN_OTHERWISE = "hide it with exclude=True, and show another value with @computed_field"
+WITH_OTHERS = "leave its parameter out, or set the value in a model_validator or in prepare of a CRUDBase class"
 ON_WRITES = "write a default, a validator of pydantic, or prepare of a CRUDBase class"
 ANOTHER_NAME = (
     "name the attribute as the member in JSON, and give the column another name with sa_column_kwargs={'name': ...}"
@@ -115,6 +116,8 @@ def _field_options(model: type[SQLModel]) -> Iterator[tuple[str, str]]:
                 yield f".{name}", f"{option}={getattr(info, option)!r} would have no effect; {ANOTHER_NAME}"
         if info.frozen:
             yield f".{name}", "frozen=True forbids SQLAlchemy to set it; take it out, and mark the column CREATE_ONLY"
+        if info.default_factory_takes_validated_data:
+            yield f".{name}", f"default_factory takes the other members, which not every write has; {WITH_OTHERS}"
         if info.exclude_if is not None:
             yield f".{name}", f"exclude_if would have no effect; {SHOWN_OTHERWISE}"
         if any(isinstance(part, PlainSerializer | WrapSerializer) for part in _parts_of(info)):
