@@ -42,7 +42,7 @@ def check_class(model: type[SQLModel]) -> None:
             f"{model.__name__} inherits from the table class {parent}, and SQLModel maps no class below another; "
             "put what they share into a class without table=True"
         )
-    for found in (_mapping, _columns, _class_options, _field_options, _constructors):
+    for found in (_mapping, _columns, _class_options, _field_options, _values, _constructors):
         for place, problem in found(model):
             raise RegistrationError(f"{model.__name__}{place}: {problem}")
 
@@ -116,14 +116,19 @@ def _field_options(model: type[SQLModel]) -> Iterator[tuple[str, str]]:
                 yield f".{name}", f"{option}={getattr(info, option)!r} would have no effect; {ANOTHER_NAME}"
         if info.frozen:
             yield f".{name}", "frozen=True forbids SQLAlchemy to set it; take it out, and mark the column CREATE_ONLY"
+        if info.discriminator is not None:
+            yield f".{name}", "discriminator would have no effect; put it into the type with Annotated[..., Field(...)]"
+
+
+def _values(model: type[SQLModel]) -> Iterator[tuple[str, str]]:
+    """Yield options of one field that would need an object of the class where a value is made or shown."""
+    for name, info in model.model_fields.items():
         if info.default_factory_takes_validated_data:
             yield f".{name}", f"default_factory takes the other members, which not every write has; {WITH_OTHERS}"
         if info.exclude_if is not None:
             yield f".{name}", f"exclude_if would have no effect; {SHOWN_OTHERWISE}"
         if any(isinstance(part, PlainSerializer | WrapSerializer) for part in _parts_of(info)):
             yield f".{name}", f"the serializer in Annotated would not be called; {SHOWN_OTHERWISE}"
-        if info.discriminator is not None:
-            yield f".{name}", "discriminator would have no effect; put it into the type with Annotated[..., Field(...)]"
 
 
 def _parts_of(info: FieldInfo) -> Iterator[Any]:
