@@ -237,6 +237,24 @@ class Untyped(Loose, table=True):
         return 1
 
 
+class Early(Loose, table=True):
+    """Refers to a class that is declared later."""
+
+    lates: list["Late"] = Relationship(back_populates="early")
+
+
+def test_a_class_is_registered_before_those_that_it_relates_to() -> None:
+    """The check of computed fields looks for no other class."""
+    Registry().register(Early, read=ANYONE, write=ANYONE)
+
+
+class Late(Loose, table=True):
+    """The later class."""
+
+    early_id: int | None = Field(default=None, foreign_key="early.id")
+    early: Early | None = Relationship(back_populates="lates")
+
+
 @pytest.mark.parametrize(
     ("model", "said"),
     [

@@ -52,8 +52,6 @@ def _mapping(model: type[SQLModel]) -> Iterator[tuple[str, str]]:
     mapper: Mapper[Any] = sa.inspect(model)
     if mapper.polymorphic_on is not None:
         yield "", "polymorphic_on has no effect; take it out, and mark the column READ_ONLY with a default"
-    for composite in mapper.composites:
-        yield f".{composite.key}", "composite() would not be shown; show its columns, or a @computed_field"
     if mapper.version_id_col is not None:
         yield "", "version_id_col is not counted up; take it out, because ETag and If-Match detect a stale row"
 
@@ -150,9 +148,13 @@ def check_events(model: type[SQLModel]) -> None:
     """Reject events that SQLAlchemy fires for objects of a session: the engine writes rows without one.
 
     Raises:
-        RegistrationError: with the class, the event and the fix.
+        RegistrationError: with the class, the event and the fix; also for a `composite()`, which is one.
     """
     mapper: Mapper[Any] = sa.inspect(model)
+    for composite in mapper.composites:
+        raise RegistrationError(
+            f"{model.__name__}.{composite.key}: composite() would not be shown; show its columns, or a @computed_field"
+        )
     for event in ROW_EVENTS:
         if getattr(mapper.dispatch, event):
             raise RegistrationError(
@@ -160,9 +162,8 @@ def check_events(model: type[SQLModel]) -> None:
                 "override prepare, validate or a verb of a CRUDBase subclass, and register it with crud=..."
             )
     for name, event in heard_events(mapper):
-        if name not in mapper.validators:
-            place = f"{model.__name__}.{name}" if name else model.__name__
-            raise RegistrationError(f"{place}: a listener waits for {event}, which the API does not fire; {ON_WRITES}")
+        place = f"{model.__name__}.{name}" if name else model.__name__
+        raise RegistrationError(f"{place}: a listener waits for {event}, which the API does not fire; {ON_WRITES}")
     for name in mapper.validators:
         raise RegistrationError(
             f"{model.__name__}.{name}: @validates of SQLAlchemy is not called; write @field_validator of pydantic"

@@ -18,6 +18,7 @@ from sqlmodel import SQLModel
 
 from rowhouse.schemas.json_types import ExactDecimal
 from rowhouse.schemas.pydantic_internals import computed_properties
+from rowhouse.schemas.sqlmodel_internals import relationship_names
 
 Getter = Callable[[Any], Any]
 
@@ -49,7 +50,7 @@ def computed_members(model: type[SQLModel]) -> dict[str, ComputedMember]:
 
 def computed_faults(model: type[SQLModel]) -> Iterator[tuple[str, str]]:
     """Yield the name of each computed member that no response could show, and why."""
-    relationships = {one.key for one in sa.inspect(model).relationships}
+    relationships = relationship_names(model)
     for name, (info, function) in computed_properties(model).items():
         used = relationships.intersection(function.__code__.co_names)
         if used:

@@ -23,6 +23,12 @@ def mapper_registry() -> registry:
     return SQLModel._sa_registry  # noqa: SLF001  nothing public returns it
 
 
+def relationship_names(model: type[SQLModel]) -> set[str]:
+    """Return the names of a class's relationships. SQLAlchemy's mapper would look for the related classes."""
+    names: Mapping[str, Any] = model.__sqlmodel_relationships__
+    return {*names}
+
+
 def states_no_index(info: FieldInfo) -> bool:
     """Return whether the class states `index=False`, which is not the same as stating nothing about an index."""
     options = [part for part in info.metadata if isinstance(part, FieldInfoMetadata)]
