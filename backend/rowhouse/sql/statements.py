@@ -14,7 +14,7 @@ from rowhouse.query.resource import Link, Resource
 from rowhouse.schemas.columns import Column
 from rowhouse.schemas.computed import RowComputer
 from rowhouse.schemas.defaults import is_python, value_of
-from rowhouse.sql.count_estimate import count_exactly, estimate_from_sample
+from rowhouse.sql.count_estimate import count_by_key, count_exactly, estimate_from_sample
 from rowhouse.sql.parent_order import ParentOrder, SortedScope, Window
 
 CACHED_SHAPES = 512
@@ -47,8 +47,6 @@ class Statements:
         self._dialect = dialect
         self._keys = [column.column for column in resource.key.columns]
         self._exact_count_limit = resource.exact_count_limit
-        # PostgreSQL does not cache a large table that it reads from the beginning, but it caches the index of an
-        # integer key.
         is_counted = len(self._keys) == 1 and isinstance(self._keys[0].type, sa.Integer)
         self._is_counted_by_key = dialect.name == "postgresql" and is_counted
         self._public = [read_expression(resource.columns[name]) for name in resource.schemas.public_names]
@@ -122,8 +120,8 @@ class Statements:
         if bounded.whereclause is None and self._dialect.name == "sqlite":
             return sa.select(count_exactly(self._table, self._exact_count_limit).scalar_subquery().label(TOTAL))
         if bounded.whereclause is None and self._is_counted_by_key:
-            # Select the key: a constant would be added to each row of the index.
-            bounded = bounded.with_only_columns(*self._keys).order_by(*self._keys)
+            limit = self._exact_count_limit
+            return sa.select(count_by_key(self._table, self._keys, limit, dialect=self._dialect).label(TOTAL))
         bounded = bounded.limit(sa.literal_column(str(self._exact_count_limit + 1)))
         return sa.select(sa.func.count().label(TOTAL)).select_from(bounded.subquery())
 
