@@ -56,7 +56,7 @@ def count_by_key(table: sa.Table, keys: Sequence[Any], past: int, *, dialect: sa
     A small table is read from its beginning, which takes half the time. PostgreSQL caches nothing of a large one that
     it reads so, but it caches the index of an integer key. The size decides at each run; it is a property of a file.
     """
-    limit = sa.literal_column(str(past + 1))
+    limit: sa.ColumnElement[int] = sa.literal_column(str(past + 1))
     rows = sa.select().select_from(table).limit(limit).correlate(None).subquery()
     # Select the key: a constant would be added to each row of the index.
     entries = sa.select(*keys).order_by(*keys).limit(limit).correlate(None).subquery()
