@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner
 
+from rowhouse.cli.adopt.types import code_of
 from rowhouse.cli.main import rowhouse
 from rowhouse.cli.project import VARIABLE
 from rowhouse.core.settings import Settings
@@ -101,6 +102,16 @@ def adopted(backend: str, databases: Databases, tmp_path_factory: pytest.TempPat
         assert (found.returncode, found.stderr) == (0, ""), found.stdout + found.stderr
         visit = json.loads(found.stdout.splitlines()[-1])
         yield Adopted(directory, done.output, before, shape(url), visit)
+
+
+@pytest.mark.parametrize(
+    ("precision", "scale", "digits", "places"),
+    [(4, 2, 4, 2), (3, -2, 5, 0), (2, 5, 5, 5), (30, 10, 15, 10), (None, 3, 15, 3)],
+)
+def test_decimals_of_any_scale(precision: int | None, scale: int, digits: int, places: int) -> None:
+    """PostgreSQL has `numeric(3, -2)` and `numeric(2, 5)`."""
+    found = code_of(sa.NUMERIC(precision, scale), "postgresql")
+    assert found.arguments == (f"max_digits={digits}", f"decimal_places={places}")
 
 
 def test_everything_is_read(adopted: Adopted, backend: str) -> None:

@@ -83,9 +83,11 @@ def _enum(kind: Any, _dialect: str) -> TypeCode:
 def _decimal(kind: Any, dialect: str) -> TypeCode:
     if kind.precision is None and dialect == "sqlite":
         return TypeCode("float", (), "sa.Float")  # as it is stored
-    digits = min(kind.precision or MOST_DIGITS, MOST_DIGITS)
-    # `read_precision` has looked at the rows where the type does not say the scale.
-    places = min(kind.scale or 0, digits)
+    # `read_precision` has looked at the rows where the type does not say the scale. PostgreSQL's may be negative, or
+    # greater than the precision.
+    scale = kind.scale or 0
+    digits = min(max((kind.precision or MOST_DIGITS) - min(scale, 0), scale), MOST_DIGITS)
+    places = min(max(scale, 0), digits)
     arguments = (f"max_digits={digits}", f"decimal_places={places}")
     return TypeCode("Decimal", arguments, f"sa.Numeric({digits}, {places})")
 
