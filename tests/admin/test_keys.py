@@ -48,12 +48,13 @@ def test_a_key_of_two_columns(client: TestClient, browser: Browser) -> None:
     assert client.get(f"/api/v1/enrolments?student_id={student['id']}").json()["total"] == 0
 
 
-@pytest.mark.parametrize("code", ["new", "~a", 'x,"y" ?&#%'])
+@pytest.mark.parametrize("code", ["new", "~a", 'x,"y" ?&#%', "a/b/edit"])
 def test_a_key_of_text(client: TestClient, browser: Browser, code: str) -> None:
     """Also one that is a word of the pages, or that an address has to encode."""
     made = browser.get("/countries/new").send("/new", {"value.code": code, "value.name": "Country"})
     assert "Created." in made.words, made.words
     assert code in made.words
+    assert browser.get(made.link("Edit")).send("/edit", {"value.name": "Land"}).path == made.path
     assert browser.get("/countries").status == 200
     question = browser.get("/countries").send("/countries/delete", {"keys": code})
     form = question.form("/delete")

@@ -16,11 +16,11 @@ from rowhouse.admin import changes, home, lists, rows, transfers
 from rowhouse.admin.entity import ROW_WORDS, Entity, entities_of
 from rowhouse.admin.internal_api import Api, ApiError, sentence_of
 from rowhouse.admin.session import REFRESH, Accounts, Session
-from rowhouse.admin.visit import ROOT, Visit, key_of
+from rowhouse.admin.visit import Visit, key_of
 from rowhouse.core.errors import NotAuthenticatedError, NotFoundError, PermissionDeniedError, RowhouseError
 from rowhouse.core.settings import Settings
 from rowhouse.metrics.recorder import Metrics
-from rowhouse.requests.paths import route_path
+from rowhouse.requests.paths import encoded_segments, route_path
 from rowhouse.requests.request_limits import check_headers, limit_body
 
 Page = Callable[..., Awaitable[Response]]
@@ -85,7 +85,8 @@ class Site:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the ASGI application."""
-        parts = [part for part in route_path(scope).removeprefix(ROOT).split("/") if part]
+        segments = encoded_segments(scope) or route_path(scope).split("/")
+        parts = [part for part in segments[2:] if part]  # behind the empty one and `admin`
         limit = self._settings.max_body_bytes
         if parts[1:] == ["import"]:
             limit += self._settings.max_import_bytes
