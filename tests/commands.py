@@ -259,7 +259,7 @@ BY_A_TEST_OF_ITS_OWN = {
 # Run as they stand by .ci/run.
 BY_CI = {"scripts/check", "scripts/test", "scripts/test-world"}
 
-# Named without being told to be typed: a program's name with an option of it, say.
+# Named, but not to be typed: for example a program's name with one of its options.
 NAMED_ONLY = {
     "scripts/perf": "it stands with its options in the block above",
     "scripts/serve": "it stands with its options in docs/operating.md",

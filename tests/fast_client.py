@@ -1,4 +1,4 @@
-"""The quick client of `rowhouse.testing`. It also tells coverage which test the application works for."""
+"""The quick client of `rowhouse.testing`. Its event loop is traced only for tests that coverage follows."""
 
 from rowhouse.testing import client
 from tests.coverage_control import follow_the_test

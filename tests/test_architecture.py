@@ -85,7 +85,7 @@ def test_routes_hold_no_queries(module: str) -> None:
 
 @pytest.mark.parametrize("module", called("service"))
 def test_services_know_nothing_of_http(module: str) -> None:
-    """They raise errors of the tree; what is on the wire is not their business."""
+    """They raise errors of the tree, and know no status code or header."""
     assert imported(module) & {"fastapi", "starlette"} == set()
 
 

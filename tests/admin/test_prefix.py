@@ -17,7 +17,7 @@ pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 
 @pytest.fixture(scope="module")
 def client(make_app: Callable[..., TestClient]) -> TestClient:
-    """A client of one application for all ways."""
+    """A client of one application for all ways to mount it."""
     return make_app("sqlite", small_registry())
 
 

@@ -23,7 +23,7 @@ FORGED = {"Authorization": "Bearer forged"}
 NOWHERE = {"integer": "2147483647", "string": "00000000-0000-4000-8000-000000000000"}
 # The headers that belong to a status.
 OF_STATUS = {"401": "WWW-Authenticate", "429": "Retry-After", "503": "Retry-After"}
-# The headers that tell a client something; the others go with any answer of any server.
+# The headers that carry information for a client; any server sends the others.
 TELLING = {"etag", "location", "idempotent-replayed", "www-authenticate", "retry-after", "x-request-id"}
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 TOO_LARGE = b" " * (1024 * 1024 + 1)

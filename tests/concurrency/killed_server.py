@@ -15,9 +15,9 @@ Work = Callable[[httpx2.Client, int], Iterator[T]]
 
 
 def killed_amid(victim: Server, work: Work[T]) -> list[list[T]]:
-    """What each of sixteen clients was told by a server that was killed while all of them were at work.
+    """Kill a server while sixteen clients send requests. Return what it acknowledged to each.
 
-    `work(client, number)` goes on for ever and yields what the server has acknowledged.
+    `work(client, number)` never ends, and yields what the server has acknowledged.
     """
     acknowledged = Semaphore(0)
 

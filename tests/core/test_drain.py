@@ -161,7 +161,7 @@ def wait_until_ready(process: subprocess.Popen[str], server_url: str) -> None:
 
 
 def test_several_workers_count_and_drain_together(url: str, tmp_path: Path) -> None:
-    """With the documented command. Any worker tells what the log of all has. No traceback is logged."""
+    """With the documented command. The log of all workers has the reason. No traceback is logged."""
     settings = {"DRAIN_SECONDS": "1", "LOG_LEVEL": "info", "TMPDIR": str(tmp_path)}
     with started(url, "--workers", "2", **settings) as (process, server_url):
         wait_until_ready(process, server_url)

@@ -1,4 +1,4 @@
-"""`/ready` tells whether this process can serve with the database as it is."""
+"""`/ready` says whether this process can serve with the database as it is."""
 
 import asyncio
 import os

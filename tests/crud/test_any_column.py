@@ -281,7 +281,7 @@ def test_typed_documents(client: TestClient) -> None:
 
 
 def test_a_rule_over_the_row_sees_typed_documents(client: TestClient) -> None:
-    """They are stored as JSON all the same, and a change is judged with what is stored."""
+    """They are stored as JSON all the same, and a change is validated together with the stored row."""
     row = created(client, "journeys", stops=["2030-01-01"], address={"street": "x", "since": "2020-02-03"})
     assert (row["stops"], row["address"]) == (["2030-01-01"], {"street": "x", "since": "2020-02-03"})
     assert row["legs"] == [1]

@@ -309,7 +309,7 @@ class Dog(BaseModel):
 
 
 class Kinds(Base, table=True):
-    """A document of one of two kinds, which a word of the field tells apart."""
+    """A document of one of two kinds, which a discriminator of the field distinguishes."""
 
     pet: Cat | Dog = Field(sa_type=sa.JSON, discriminator="kind")
 

@@ -3,9 +3,9 @@
 from typing import Any, Self
 
 import pytest
-from pydantic import MISSING, BaseModel, ValidationError, create_model, field_validator, model_validator
+from pydantic import MISSING, BaseModel, ConfigDict, ValidationError, create_model, field_validator, model_validator
 
-from rowhouse.schemas.pydantic_internals import decorators_of, field_validators, model_validators
+from rowhouse.schemas.pydantic_internals import core_schema_of, decorators_of, field_validators, model_validators
 
 
 class Sample(BaseModel):
@@ -42,6 +42,12 @@ class Sample(BaseModel):
         if len(self.name) > self.size:
             raise ValueError("does not fit")
         return self
+
+
+def test_a_core_schema_is_made_at_its_first_use() -> None:
+    """Also of a model that defers it."""
+    deferred = create_model("Deferred", __config__=ConfigDict(defer_build=True), name=(str, ...))
+    assert core_schema_of(deferred)["type"] == "model"
 
 
 def test_decorators_are_listed_by_their_kinds() -> None:

@@ -1,4 +1,4 @@
-"""What Alembic is told of the engine, and how migrators wait for each other."""
+"""The options that Alembic gets from the engine, and how migrators wait for each other."""
 
 from enum import StrEnum
 from types import SimpleNamespace

@@ -308,7 +308,7 @@ def published(*members: str) -> Declare:
 
 
 def test_a_native_enum_goes_with_its_column(databases: Databases, tmp_path: Path, fresh: Fresh) -> None:
-    """A downgrade of a file that SQLite has written cannot tell the column's type: PostgreSQL writes this one."""
+    """A downgrade of a file that SQLite has written does not know the column's type: PostgreSQL writes this one."""
     journey = Journey(databases, tmp_path, fresh, "postgresql")
     journey.go(published("a", "b"))
     journey.go(plain("papers"))

@@ -36,7 +36,7 @@ def test_every_kind_of_answer_is_hardened(served: Stage, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_response_names_the_software(served: Stage, kind: str) -> None:
-    """No product, no version, no traceback. `scripts/run` tells uvicorn to omit its name."""
+    """No product, no version, no traceback. `scripts/run` starts uvicorn without its name."""
     answer = ask(served, kind)
     assert {"server", "x-powered-by", "via"}.isdisjoint(answer.headers)
     if kind not in (*PAGES, "an asset"):

@@ -75,7 +75,7 @@ def test_the_api_agrees_with_the_model(ground: Ground) -> None:
 
 
 def run(ground: Ground, *, seed: int, examples: int) -> None:
-    """So many runs of the machine, each on empty tables; a failing one is made shorter before it is told."""
+    """This number of runs of the state machine, each on empty tables. A failing one is shortened before it is reported."""
     settings = hypothesis.settings(
         max_examples=examples,
         stateful_step_count=STEPS_OF_A_RUN,

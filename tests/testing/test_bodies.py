@@ -27,7 +27,7 @@ class MeterRecord(Record, registry=registry(metadata=new_metadata())):
 
 
 class Meter(IntegerKey, MeterRecord, table=True):
-    """Rules that a check states in each of its ways."""
+    """Rules that a check constraint states, in each of its forms."""
 
     __table_args__ = (
         CheckConstraint("low <= high AND top > high", name="in_order"),

@@ -21,7 +21,7 @@ from tests.world.services.pgbouncer import pgbouncer
 from tests.world.services.postgresql import ICU, C, postgresql, set_for_database, set_for_role
 from tests.world.services.wheels import postgresql_16
 
-SHOWN = 8  # differences that an error tells
+SHOWN = 8  # differences that an error shows
 AT_LEAST = 700  # requests that succeed
 pytestmark = pytest.mark.xdist_group("alike")
 

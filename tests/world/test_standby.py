@@ -112,7 +112,7 @@ def test_a_server_of_a_standby_is_ready_when_it_is_set_to_read_only(pair: Pair) 
 
 @dataclass
 class Writes:
-    """What the clients of a dying primary were told."""
+    """The responses of a primary that dies."""
 
     acknowledged: dict[str, float] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)

@@ -106,7 +106,7 @@ def lacking(migrator: Migrator) -> list[Pending]:
 
 
 def check(migrator: Migrator) -> int:
-    """Return 1 if the database lacks a migration. Return 0 if it does not answer: `/ready` tells when it does."""
+    """Return 1 if the database lacks a migration. Return 0 if it does not answer: `/ready` reports that."""
     try:
         missing = lacking(migrator)
     except sa.exc.DBAPIError as error:

@@ -42,7 +42,7 @@ class Rule(NamedTuple):
     start: str
     end: str
     live: Live
-    # The column that tells rows apart.
+    # The column that identifies a row.
     key: str = "id"
 
     def condition(self, row: str = "", *, dialect: str = "sqlite") -> str:

@@ -15,6 +15,7 @@ from rowhouse.core.openapi import exact
 from rowhouse.http.dependencies import oauth2_scheme
 from rowhouse.operations.route import GeneratedRoute
 from rowhouse.operations.written import REFERENCE, DocumentSchema, Written, name_of
+from rowhouse.schemas.pydantic_internals import core_schema_of
 
 JSON, MODEL = "application/json", "model"
 Mode = Literal["validation", "serialization"]
@@ -45,7 +46,7 @@ def _schemas(
     def add(name: str, mode: Mode, model: Any) -> None:
         if isinstance(model, Written):
             written[name, mode] = model
-            inputs.update({(name_of(one), mode): _core_schema(one) for one in model.models})
+            inputs.update({(name_of(one), mode): core_schema_of(one) for one in model.models})
         else:
             inputs[name, mode] = TypeAdapter(model).core_schema
 
@@ -62,13 +63,6 @@ def _schemas(
     for one in written.values():
         definitions.update(one.further(definitions))
     return {**found, **{key: one.schema for key, one in written.items()}}, definitions
-
-
-def _core_schema(model: Any) -> CoreSchema:
-    """Return pydantic's schema of a model, which is made at its first use (`DESCRIBED`)."""
-    model.model_rebuild()
-    schema: CoreSchema = model.__pydantic_core_schema__
-    return schema
 
 
 def _operation(route: GeneratedRoute, described: Mapping[str, Any], schemas: Schemas) -> dict[str, Any]:

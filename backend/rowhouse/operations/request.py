@@ -85,7 +85,7 @@ class OperationRequest:
 
     @property
     def _whole(self) -> bytes:
-        """What tells a request from others of its path: its body, and its query if it has one."""
+        """What distinguishes a request from others of its path: its body, and its query if it has one."""
         return self.query + b"\n" + self.body if self.query else self.body
 
     def once(self, unit: UnitOfWork, work: Callable[[], Response]) -> Response:

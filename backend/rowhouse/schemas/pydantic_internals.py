@@ -9,6 +9,13 @@ from typing import Any
 
 from pydantic import MISSING, BaseModel, field_validator, model_validator
 from pydantic._internal._decorators import DecoratorInfos, inspect_validator
+from pydantic_core import CoreSchema
+
+
+def core_schema_of(model: type[BaseModel]) -> CoreSchema:
+    """Return the core schema of a model, which a model with `defer_build` makes at its first use."""
+    model.model_rebuild()
+    return model.__pydantic_core_schema__
 
 
 def decorators_of(model: type[BaseModel]) -> DecoratorInfos:

@@ -16,7 +16,7 @@ from tests.contract.problems import problem
 
 MISSING = 2**31 - 1
 Body = dict[str, Any]
-# What is wrong with an element, and how it is told.
+# What is wrong with an element, and the error that reports it.
 FAULTS: dict[str, tuple[int, str]] = {
     "overlaps a stored one": (409, "slot_taken"),
     "overlaps an earlier one": (409, "slot_taken"),

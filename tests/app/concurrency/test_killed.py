@@ -103,7 +103,7 @@ def test_steps_survive(victim: Server, slots: Slots) -> None:
 
     told = dict.fromkeys(ids, "PENDING")
     told |= {booking: state for states in killed_amid(victim, live) for booking, state in states}
-    assert set(told.values()) != {"PENDING"}  # some step was told before the server died
+    assert set(told.values()) != {"PENDING"}  # some step was acknowledged before the server died
     stored, one_on = slots.stored(point), {"PENDING": "CONFIRMED", "CONFIRMED": "CANCELLED"}
     for booking, state in told.items():
         assert stored[booking][2] in (state, one_on.get(state))
@@ -118,7 +118,7 @@ def test_steps_survive(victim: Server, slots: Slots) -> None:
 
 
 def test_orders_survive(victim: Server, clients: list[httpx2.Client], buyers: list[Headers], store: Store) -> None:
-    """Every acknowledged order is there as it was told; every order is whole; no copy is lost.
+    """Every acknowledged order is stored as it was returned; every order is whole; no copy is lost.
 
     Everybody buys three books of a ring, in an order of his own: some wait for each other, others are somewhere else in
     their order.

@@ -15,7 +15,7 @@ Told = Counter[tuple[int, str | None]]
 
 
 def race(slots: Slots, point: int, ids: list[int], roles: tuple[str, ...]) -> list[dict[str, Told]]:
-    """What the clients in each role were told of each slot.
+    """Return the responses for each slot, counted for each role of the clients.
 
     They confirm or cancel its booking, or `book` it over that one.
     """

@@ -13,7 +13,7 @@ BOOKS, ROUNDS = 6, 3
 
 
 def test_stock_is_taken_to_the_last_copy(clients: list[httpx2.Client], admin_headers: Headers, store: Store) -> None:
-    """16 want 3 of 40: 13 get them, the others are told that one is left."""
+    """16 want 3 of 40: 13 get them; the response to the others says that one is left."""
     book = store.add_book(40)
 
     def take(number: int) -> httpx2.Response:

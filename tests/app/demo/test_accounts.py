@@ -130,7 +130,7 @@ def test_other_accounts_start(url: str) -> None:
 
 
 def test_a_database_without_tables_is_not_refused_for_its_demo(databases: Databases, backend: str) -> None:
-    """What it lacks is told elsewhere."""
+    """Other tests check its errors."""
     start(databases.empty(backend), **PRODUCTION)
 
 

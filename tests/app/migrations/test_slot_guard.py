@@ -169,7 +169,7 @@ def test_closed_bookings_take_no_slot(bookings: Bookings, status: str) -> None:
 
 @pytest.mark.parametrize("hours", OVERLAPS)
 def test_an_update_of_the_times_is_refused(bookings: Bookings, hours: Hours) -> None:
-    """Moving a booking is judged as booking anew."""
+    """A moved booking is checked like a new one."""
     bookings.add(("10", "12"))
     row = bookings.add(("20", "21"))
     with bookings.refused():
@@ -205,14 +205,14 @@ def test_allowed_updates_pass(bookings: Bookings) -> None:
 
 
 def test_one_statement_cannot_insert_two_that_overlap(bookings: Bookings) -> None:
-    """Each row of a statement is judged beside those before it."""
+    """Each row of a statement is checked against those before it."""
     with bookings.refused():
         bookings.add(("10", "12"), ("11", "13"))
     assert bookings.rows() == []
 
 
 def test_one_statement_cannot_move_two_onto_each_other(bookings: Bookings) -> None:
-    """An update of many rows is judged row by row."""
+    """An update of many rows is checked row by row."""
     bookings.add(("10", "12"), ("14", "16"))
     with bookings.refused():
         bookings.change_all(f"start_time = {hour('10')}, end_time = {hour('16')}")

@@ -125,7 +125,7 @@ class Period(OddEntity, table=True):
 
 
 class Parcel(OddEntity, table=True):
-    """Its CRUDBase moves three walls: who sees what, a value of the server's, and a rule."""
+    """Its CRUDBase overrides three hooks: `scope`, `prepare` and `validate`."""
 
     name: str = Field(max_length=60)
     slug: Annotated[str, READ_ONLY] = Field(default="", max_length=80)
