@@ -1,9 +1,10 @@
-"""The garbage collector ignores the objects of the start."""
+"""The garbage collector ignores the objects of the start, and pauses while an application is built."""
 
 import gc
 
 from starlette.testclient import TestClient
 
+from rowhouse.core.collector import paused_collector
 from rowhouse.core.settings import Settings
 from tests.conftest import QUIET, shop_database
 from tests.databases import Databases
@@ -19,3 +20,12 @@ def test_the_collector_leaves_alone_what_was_there_at_the_start(databases: Datab
     with TestClient(app):
         assert gc.get_freeze_count() > 10_000
     assert gc.get_freeze_count() == 0
+
+
+def test_a_pause_ends_with_the_outermost_one() -> None:
+    """A process that had switched the collector off keeps it so."""
+    with paused_collector():
+        with paused_collector():
+            assert not gc.isenabled()
+        assert not gc.isenabled()
+    assert gc.isenabled()

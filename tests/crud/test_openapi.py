@@ -128,6 +128,19 @@ def test_it_is_served_as_it_is(
     assert resolved(odd_client.get("/openapi.json").json()) == odd_document
 
 
+@pytest.mark.parametrize(
+    ("accepted", "encoding"), [("br, gzip;q=0.8", "gzip"), ("gzip", "gzip"), ("gzip;q=0, br", None), ("identity", None)]
+)
+def test_it_is_compressed_for_who_accepts_it(
+    client: TestClient, document: Document, accepted: str, encoding: str | None
+) -> None:
+    """The document of a hundred entities is megabytes, and has few words."""
+    response = client.get("/openapi.json", headers={"Accept-Encoding": accepted})
+    assert response.headers.get("content-encoding") == encoding
+    assert "Accept-Encoding" in response.headers["vary"]
+    assert resolved(response.json()) == document
+
+
 def test_every_filter_is_documented_with_its_type(odd_document: Document) -> None:
     """The type of the column, an array of it, text or a boolean, each with a description of its own."""
     for registration in odd_registry.registrations.values():

@@ -1,6 +1,8 @@
 """The OpenAPI document: FastAPI's own, with unique names across registries and the problem schema of every error."""
 
+import gzip
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from threading import Lock
@@ -28,6 +30,8 @@ from rowhouse.operations.route import GeneratedRoute
 from rowhouse.requests.paths import prefix_of
 
 PATH = "/openapi.json"
+# Not `gzip;q=0`, which refuses it.
+GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))", re.IGNORECASE)
 # A process has one or two prefixes. Middleware that trusts a header must not fill the memory.
 CACHED_PREFIXES = 8
 # A schema of a hand-written route whose name another schema has already.
@@ -38,23 +42,29 @@ URLS = frozenset({"tokenUrl", "authorizationUrl", "refreshUrl"})
 def add_document(app: FastAPI, route_tree: RouteTree, *, slo_ms: int, rate_limited: bool = False) -> None:
     """Serve the document, also as FastAPI's `app.openapi`. It is built at its first use.
 
-    Building takes half a second for each hundred operations, and encoding tens of milliseconds. Both happen once for
-    each prefix, in a thread, so that no other request waits.
+    Building takes a second for a thousand operations, and encoding tens of milliseconds. Both happen once for each
+    prefix, in a thread, so that no other request waits. Clients that accept gzip, as browsers do, receive a thirtieth
+    of the bytes.
     """
 
     @lru_cache(maxsize=CACHED_PREFIXES)
-    def written(prefix: str) -> bytes:
+    def written(prefix: str) -> tuple[bytes, bytes]:
         document = under_prefix(app.openapi(), prefix) if prefix else app.openapi()
-        return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+        text = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+        return text, gzip.compress(text, compresslevel=6, mtime=0)
 
     one_at_a_time = Lock()
 
-    def content(prefix: str) -> bytes:
+    def content(prefix: str) -> tuple[bytes, bytes]:
         with one_at_a_time:
             return written(prefix)
 
     async def show(request: Request) -> Response:
-        return Response(await run_in_threadpool(content, prefix_of(request.scope)), media_type="application/json")
+        text, compressed = await run_in_threadpool(content, prefix_of(request.scope))
+        headers = {"Vary": "Accept-Encoding"}
+        if not GZIP.search(request.headers.get("Accept-Encoding", "")):
+            return Response(text, headers=headers, media_type="application/json")
+        return Response(compressed, headers={**headers, "Content-Encoding": "gzip"}, media_type="application/json")
 
     build = cache(lambda: build_openapi(app, route_tree, slo_ms=slo_ms, rate_limited=rate_limited))
     app.openapi = build  # type: ignore[method-assign]  # FastAPI's documented way

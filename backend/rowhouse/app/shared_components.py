@@ -1,4 +1,4 @@
-"""Write what many operations have in common once: errors, headers, and the parameters of lists and exports.
+"""Write what many operations have in common once: responses, headers, and the parameters of lists and exports.
 
 The document of a hundred entities is a fifth as long, and each generator still has every name and type.
 """
@@ -13,14 +13,14 @@ Operation = dict[str, Any]
 
 
 def share_components(document: dict[str, Any]) -> None:
-    """Move equal errors, parameters and headers of several operations into `components`.
+    """Move equal responses, parameters and headers of several operations into `components`.
 
     Each response has headers already.
     """
     operations = [operation for item in document["paths"].values() for operation in item.values()]
     _share_parameters(operations, _Shared("parameters", document["components"]))
     _share_headers(operations, _Shared("headers", document["components"]))
-    _share_errors(operations, _Shared("responses", document["components"]))
+    _share_responses(operations, _Shared("responses", document["components"]))
 
 
 def _share_parameters(operations: list[Operation], shared: "_Shared") -> None:
@@ -41,21 +41,22 @@ def _share_headers(operations: list[Operation], shared: "_Shared") -> None:
         response["headers"] = {name: shared.reference(name, header) for name, header in response["headers"].items()}
 
 
-def _share_errors(operations: list[Operation], shared: "_Shared") -> None:
-    errors = [
-        (operation["responses"], status)
-        for operation in operations
-        for status in operation["responses"]
-        if status >= "4"
-    ]
-    for responses, status in errors:
-        shared.count(responses[status])
-    for responses, status in errors:
-        responses[status] = shared.reference(_phrase(status), responses[status])
+def _share_responses(operations: list[Operation], shared: "_Shared") -> None:
+    for operation in operations:
+        for response in operation["responses"].values():
+            shared.count(response)
+    for operation in operations:
+        operation["responses"] = {
+            status: shared.reference(_name(status, response), response)
+            for status, response in operation["responses"].items()
+        }
 
 
-def _phrase(status: str) -> str:
-    """Return the name of an error: `NotFound`."""
+def _name(status: str, response: Any) -> str:
+    """Return the name of a response: that of its schema, such as `BookPublic`, or of its status, such as `NotFound`."""
+    schemas = [content["schema"].get("$ref", "") for content in response.get("content", {}).values()]
+    if status < "4" and any(schemas):
+        return str(schemas[0]).rpartition("/")[2]
     return HTTPStatus(int(status)).phrase.title().replace(" ", "") if status.isdigit() else status
 
 
