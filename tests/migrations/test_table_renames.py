@@ -4,17 +4,23 @@ On both databases, whoever wrote the file.
 """
 
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
 
+from rowhouse.core.settings import Settings
+from rowhouse.db.engine import create_engine
 from rowhouse.db.sql_functions import portable_text
 from rowhouse.entities.no_overlap import NoOverlap
 from rowhouse.entities.search_index import SearchIndex
 from rowhouse.migrations import renames
+from rowhouse.migrations.operations.primary_keys import RenamePrimaryKey
 from rowhouse.migrations.renames import Decisions, TableRename, UndecidedError, parse
 from tests.databases import Databases
 from tests.migrations.travel import Declare, Fresh, Journey, models
@@ -151,6 +157,21 @@ def test_what_is_said_of_a_table_decides(journey: Journey) -> None:
         assert "books: all its rows" in [loss.what for loss in project.plan(other, Decisions()).losses]
         project.execute("DELETE FROM lines", "DELETE FROM books")
         assert project.plan(other, RENAME).losses == []
+
+
+def test_a_key_with_a_name_of_its_own_keeps_it(databases: Databases) -> None:
+    """SQLite rebuilds nothing then; with `--sql` it cannot read the name, and says nothing."""
+    engine = create_engine(Settings(database_url=databases.empty("sqlite")))
+    created = "CREATE TABLE titles (id INTEGER, CONSTRAINT own PRIMARY KEY (id))"
+    with engine.begin() as connection:
+        connection.exec_driver_sql(created)
+        Operations(MigrationContext.configure(connection)).invoke(RenamePrimaryKey("books", "titles"))
+        assert connection.exec_driver_sql("SELECT sql FROM sqlite_master").scalars().all() == [created]
+    engine.dispose()
+    buffer = StringIO()
+    offline = MigrationContext.configure(dialect_name="sqlite", opts={"as_sql": True, "output_buffer": buffer})
+    Operations(offline).invoke(RenamePrimaryKey("books", "titles"))
+    assert buffer.getvalue() == ""
 
 
 def test_a_table_is_asked_about_once() -> None:
