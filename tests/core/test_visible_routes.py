@@ -1,6 +1,7 @@
 """Every operation is a route that rate limits, metrics and traces can see and name by its template."""
 
 from collections.abc import Iterator
+from copy import copy
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rowhouse.http.routing import Router
+from rowhouse.operations.route import GeneratedRoute
 from tests.core.conftest import build_shop
 from tests.fast_client import QuickClient
 from tests.openapi_documents import document_of
@@ -108,6 +110,16 @@ def test_every_documented_operation_is_a_route(product: FastAPI) -> None:
     assert all(route.path_format == route.path and callable(route.endpoint) for route in routes)
     names = [route.endpoint.__name__ for route in routes if hasattr(route, "fast_handler")]
     assert len(names) == len(set(names))
+
+
+def test_a_route_outside_an_application_has_the_pattern_of_its_path(product: FastAPI) -> None:
+    """In an application it matches the paths that find it, and none of another route's."""
+    placed = next(route for route in product.routes if isinstance(route, GeneratedRoute) and route.path == GET_BOOK)
+    alone = copy(placed)
+    for name in ("make_path_regex", "path_regex"):
+        vars(alone).pop(name, None)
+    assert alone.path_regex.match(EXPORT)
+    assert not placed.path_regex.match(EXPORT)
 
 
 @pytest.mark.parametrize(("method", "path", "template"), REQUESTS)
