@@ -112,3 +112,10 @@ def test_every_decision_has_the_same_form(page: Path) -> None:
     text = page.read_text("utf-8")
     assert re.match(rf"# {page.name[:4]}: \S.*\n\n\*\*Decided\*\* \d{{4}}-\d\d-\d\d\.\n\n\*\*", text)
     assert "\n**Held by** " in text
+
+
+def test_the_pictures_of_readme_are_there_and_small() -> None:
+    """Each file of docs/pictures is shown, and has less than 150 KB."""
+    shown = re.findall(r"!\[[^\]]+\]\((docs/pictures/[^)]+)\)", (ROOT / "README.md").read_text("utf-8"))
+    assert {str(path.relative_to(ROOT)) for path in (ROOT / "docs/pictures").iterdir()} == set(shown)
+    assert max((ROOT / path).stat().st_size for path in shown) < 150_000

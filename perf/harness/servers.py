@@ -147,7 +147,7 @@ def migrate(target: Target, database_url: str) -> None:
     """
     if target.migrate_command:
         command = [sys.executable, "-m", *target.migrate_command]
-        run_to_end(command, _environment(target, database_url), directory=target.directory)
+        run_to_end(command, environment_of(target, database_url), directory=target.directory)
 
 
 @contextmanager
@@ -158,7 +158,7 @@ def serve(target: TargetT, database_url: str, *, workers: int = 1) -> Iterator[S
         ServerStartError: the migration failed, or the port is closed after `START_SECONDS`.
     """
     migrate(target, database_url)
-    environment = _environment(target, database_url)
+    environment = environment_of(target, database_url)
     port = free_port()
     command = [sys.executable, "-m", *target.server_command(port=port, workers=workers)]
     with start(target, command, port=port, database_url=database_url, environment=environment) as server:
@@ -191,7 +191,7 @@ def start(
             _stop(process)
 
 
-def _environment(target: Target, database_url: str) -> dict[str, str]:
+def environment_of(target: Target, database_url: str) -> dict[str, str]:
     """Return the environment of a target's processes: they import from the target's own checkout."""
     paths = (str((target.directory or REPOSITORY) / "backend"), os.environ.get("PYTHONPATH", ""))
     settings = {

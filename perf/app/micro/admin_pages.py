@@ -19,7 +19,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -161,12 +161,18 @@ def opened(port: int) -> Iterator[Admin]:
         browser.close()
 
 
+@cache
 def page_before(port: int, sort: str, row: int) -> str:
     """Return the address of the page of the list whose next page begins after this number of rows."""
     before = f"http://{HOST}:{port}{PATH}?sort={sort}&skip={row - PAGE_ROWS - 10}&limit=10&fields=id"
     with urllib.request.urlopen(before, timeout=600) as answer:  # nosec B310  our own server
         cursor = json.load(answer)["next_cursor"]
     return f"{BOOKS}?sort={sort}&cursor={cursor}"
+
+
+def open_after(admin: Admin, port: int, sort: str, row: int) -> Taken:
+    """Measure the page of the list that begins after this number of rows."""
+    return admin.open_next(page_before(port, sort, row))
 
 
 def cases_of(admin: Admin, port: int, rows: int) -> dict[str, Case]:
@@ -177,8 +183,8 @@ def cases_of(admin: Admin, port: int, rows: int) -> dict[str, Case]:
         found |= {
             f"list by {sort}, first page": partial(admin.open, f"{BOOKS}?sort={sort}"),
             f"list by {sort}, next page": partial(admin.open_next, f"{BOOKS}?sort={sort}"),
-            f"list by {sort}, page after row {row:,}": partial(admin.open_next, page_before(port, sort, row)),
-            f"list by {sort}, last page": partial(admin.open_next, page_before(port, sort, rows - 10)),
+            f"list by {sort}, page after row {row:,}": partial(open_after, admin, port, sort, row),
+            f"list by {sort}, last page": partial(open_after, admin, port, sort, rows - 10),
         }
     addresses = {
         "list by -created_at, which has no index": f"{BOOKS}?sort=-created_at",
