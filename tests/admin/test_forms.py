@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from rowhouse.admin.fields import Field, Kind
+from rowhouse.admin.forms import Form, Input
 from rowhouse.core.clock import now
 from tests.admin.browser import Browser
 from tests.conftest import unique
@@ -252,3 +254,13 @@ def test_no_value_is_markup(shop_browser: Browser, books: EntityClient) -> None:
         assert page.status == 200
         assert "<script>alert" not in page.html
         assert "abacusdahlia" not in page.html
+
+
+def test_faults_within_owned_rows_name_their_place() -> None:
+    """All of them stand at the one input; those of other members have no place within."""
+    lines, price = Input(Field("lines", "Lines", Kind.DOCUMENT), "[]"), Input(Field("price", "Price", Kind.DECIMAL), "x")
+    entity: Any = None
+    form = Form(entity, [lines, price])
+    places: list[list[str | int]] = [["body", "lines", 1, "price"], ["body", "lines", 2], ["body", "price", "decimal"]]
+    form.add_problem({"errors": [{"loc": place, "msg": "wrong"} for place in places]})
+    assert [lines.fault, price.fault, form.faults] == ["1.price: wrong; 2: wrong", "wrong", []]

@@ -1,5 +1,6 @@
 """Related rows: of a foreign key, of a `Relationship`, of a pair table, and of one row at most."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -64,6 +65,8 @@ def test_every_relation_is_on_the_page(client: TestClient, browser: Browser) -> 
     assert "Labels (0)" in shown.words
     form = browser.get(f"/books/{book['id']}/edit")
     assert name in form.text("value.author_id.help")
+    another = browser.get(page.link("New book")).form("/books/new")
+    assert another.values["value.author_id"] == str(author["id"])
 
 
 def test_a_list_is_filtered_by_the_names_of_related_rows(client: TestClient, browser: Browser) -> None:
@@ -81,3 +84,15 @@ def test_a_list_is_filtered_by_the_names_of_related_rows(client: TestClient, bro
     other = browser.get(f"/books?writer__name__ne={name}")
     assert f"writer__name__ne {name}" in other.words
     assert title not in other.words.partition(" in all")[2]
+
+
+def test_a_form_has_the_links_of_a_row(client: TestClient, browser: Browser) -> None:
+    """All of them, because what is sent replaces them; an untouched form changes nothing."""
+    labels = [made(client, "labels", name=unique("Sea"))["id"] for _ in range(2)]
+    book = made(client, "books", title=unique("Waves"), label_ids=labels)
+    page = browser.get(f"/books/{book['id']}/edit")
+    assert json.loads(page.form("/edit").values["value.label_ids"]) == labels
+    assert "Nothing was changed." in page.send("/edit").words
+    page.send("/edit", {"value.label_ids": f"[{labels[1]}]"})
+    stored = client.get(f"{API}/books/{book['id']}?expand=labels").json()
+    assert [label["id"] for label in stored["labels"]] == labels[1:]

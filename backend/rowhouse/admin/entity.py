@@ -143,6 +143,10 @@ class Entity:
         """Return the relations to rows that refer to a row, or that are paired with it, if the caller may read them."""
         return [one for one in self.readable(caller) if not self._is_reference(one)]
 
+    def links(self, caller: Caller) -> list[Relation]:
+        """Return the many-to-many relations that a form writes, if the caller may read them."""
+        return [one for one in self.readable(caller) if one.member in self.update_fields]
+
     def readable(self, caller: Caller) -> list[Relation]:
         """Return the relations whose rows the caller may read."""
         return [one for one in self.resource.relations.values() if one.target.read.allows(caller)]

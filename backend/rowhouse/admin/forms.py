@@ -36,6 +36,13 @@ class Input:
         """The name of the input."""
         return f"{VALUE}{self.field.name}"
 
+    def add_fault(self, error: Mapping[str, Any]) -> None:
+        """Add an error of the API. Of a document or of owned rows it names the place within."""
+        inner = error["loc"][error["loc"].index(self.field.name) + 1 :]
+        place = ".".join(map(str, inner)) if self.field.kind is Kind.DOCUMENT else ""
+        message = f"{place}: {error['msg']}" if place else str(error["msg"])
+        self.fault = f"{self.fault}; {message}" if self.fault else message
+
 
 @dataclass(slots=True)
 class Form:
@@ -58,9 +65,9 @@ class Form:
         at = {one.field.name: one for one in self.inputs}
         errors = problem.get("errors") or []
         for error in errors:
-            names = [part for part in error["loc"] if part in at]
-            if names:
-                at[names[0]].fault = str(error["msg"])
+            name = next((part for part in error["loc"] if part in at), None)
+            if name is not None:
+                at[name].add_fault(error)
             else:
                 place = ".".join(str(part) for part in error["loc"][1:])
                 self.faults.append(f"{place}: {error['msg']}" if place else str(error["msg"]))

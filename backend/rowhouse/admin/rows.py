@@ -17,13 +17,17 @@ ENTRIES = "20"
 
 
 class RelatedRows(NamedTuple):
-    """The first rows that refer to a row, or are paired with it. `url` is the list of them all, if there is one."""
+    """The first rows that refer to a row, or are paired with it.
+
+    `url` is the list of them all, and `new_url` the form of another one; empty if there is none.
+    """
 
     title: str
     entity: Entity
     lines: list[Line]
     total: int
     url: str
+    new_url: str
 
 
 class Difference(NamedTuple):
@@ -70,11 +74,19 @@ async def context_of(visit: Visit, entity: Entity, row: Row, tag: str) -> dict[s
 
 
 async def read_row(visit: Visit, entity: Entity, key: str) -> tuple[Row | None, str]:
-    """Return a row with the rows that it refers to, and its entity tag. None if it does not exist."""
-    answer = await visit.api.call("GET", entity.row_path(key), query=urlencode(expansion(visit, entity)))
+    """Return a row with the rows that it refers to, and its entity tag. None if it does not exist.
+
+    The row has its written links too, such as `tag_ids`, which the API shows as related rows.
+    """
+    links = entity.links(visit.caller)
+    names = [one.name for one in (*entity.expanded(visit.caller), *links)]
+    query = urlencode({"expand": ",".join(names)}) if names else ""
+    answer = await visit.api.call("GET", entity.row_path(key), query=query)
     if answer.status == NotFoundError.status:
         return None, ""
-    return visit.success(answer).json(), answer.headers.get("etag", "")
+    row = visit.success(answer).json()
+    written = {one.member: [other[one.remote] for other in row[one.name] or ()] for one in links}
+    return row | written, answer.headers.get("etag", "")
 
 
 async def _related(visit: Visit, entity: Entity, row: Row, relation: Relation) -> RelatedRows:
@@ -83,13 +95,17 @@ async def _related(visit: Visit, entity: Entity, row: Row, relation: Relation) -
     if relation.link is not None:  # no column of the related rows names this one
         query = urlencode({"expand": relation.name, "fields": relation.local})
         found = (await visit.api.get(entity.row_path(entity.key_of(row)), query=query)).json().get(relation.name) or []
-        return RelatedRows(title, target, [line_of(visit, target, one) for one in found[:RELATED]], len(found), "")
-    refers = [(target.equals(relation.remote), str(row[relation.local]))]
+        return RelatedRows(title, target, [line_of(visit, target, one) for one in found[:RELATED]], len(found), "", "")
+    value = str(row[relation.local])
+    refers = [(target.equals(relation.remote), value)]
     asked = [*refers, ("size", str(RELATED)), *expansion(visit, target)]
     page = (await visit.api.get(target.api_path, query=urlencode(asked))).json()
     fields = [field for field in target.columns if field.name != relation.remote]
     lines = [line_of(visit, target, found, fields) for found in page["items"]]
-    return RelatedRows(title, target, lines, page["total"], visit.list_url(target, refers))
+    has_place = relation.many or not page["total"]
+    is_made_here = has_place and relation.remote in target.create_fields and target.allows(visit.caller, "create")
+    new_url = visit.url(target.slug, "new", query=[(relation.remote, value)]) if is_made_here else ""
+    return RelatedRows(title, target, lines, page["total"], visit.list_url(target, refers), new_url)
 
 
 async def show_history(visit: Visit, entity: Entity, key: str) -> Response:
