@@ -258,7 +258,10 @@ def test_no_value_is_markup(shop_browser: Browser, books: EntityClient) -> None:
 
 def test_faults_within_owned_rows_name_their_place() -> None:
     """All of them stand at the one input; those of other members have no place within."""
-    lines, price = Input(Field("lines", "Lines", Kind.DOCUMENT), "[]"), Input(Field("price", "Price", Kind.DECIMAL), "x")
+    lines, price = (
+        Input(Field("lines", "Lines", Kind.DOCUMENT), "[]"),
+        Input(Field("price", "Price", Kind.DECIMAL), "x"),
+    )
     entity: Any = None
     form = Form(entity, [lines, price])
     places: list[list[str | int]] = [["body", "lines", 1, "price"], ["body", "lines", 2], ["body", "price", "decimal"]]
