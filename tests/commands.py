@@ -143,6 +143,22 @@ IN_THE_WORLD = {
         instead=".venv/bin/python -m perf.compare --help", because="it measures for minutes, and a clone may have no main",
         says="--rounds",
     ),
+    "scripts/perf-compare BASE": Run(
+        instead=".venv/bin/python -m perf.compare --help", because="BASE stands for a revision", says="--rounds"
+    ),
+    "scripts/perf-compare HEAD": Run(
+        instead=".venv/bin/python -m perf.compare --help", because="it measures for minutes", says="--rounds"
+    ),
+    ".venv/bin/python -m perf.admin_pages --rows 1000000": Run(
+        instead=".venv/bin/python -m perf.admin_pages --help", because=MINUTES, says="--rounds"
+    ),
+    "python -m perf.admin_pages --rows 1000000 --database postgresql": Run(
+        instead="python -m perf.admin_pages --help", because=MINUTES, says="--rounds"
+    ),
+    ".venv/bin/python -m perf.pictures": Run(
+        instead=".venv/bin/python -m perf.pictures --help", because="it would replace the pictures of README",
+        says="--report",
+    ),
     ".venv/bin/python -m perf.start --rounds 3": Run(
         instead=".venv/bin/python -m perf.start --rounds 1 --entities 2", because=MINUTES, says="rowhouse"
     ),
@@ -244,10 +260,7 @@ BY_A_TEST_OF_ITS_OWN = {
     ".venv/bin/rowhouse migrate": UPGRADE,
     ".venv/bin/rowhouse check": UPGRADE,
     "tutorial.md: python3 -m venv tools/.venv": "tests/world/test_new_project.py::test_a_new_project_passes_its_tests_at_once",
-    ".venv/bin/rowhouse entity Tool 'name:str!' price_per_day:decimal=2.50 --read anyone --write admin": TUTORIAL,
-    ".venv/bin/rowhouse entity Loan tool:Tool borrower:User due_on:date 'status:enum(lent,returned)=lent' --owner borrower": (
-        TUTORIAL
-    ),
+    "tutorial.md: .venv/bin/rowhouse entity Tool 'name:str!' price_per_day:decimal=2.50 \\": TUTORIAL,
     "ADMIN_PASSWORD=correct-horse .venv/bin/rowhouse create-admin --email you@example.com": TUTORIAL,
     "tutorial.md: API=http://127.0.0.1:8000/api/v1": TUTORIAL,
     ".venv/bin/rowhouse routes": TUTORIAL,

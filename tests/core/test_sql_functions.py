@@ -4,12 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from rowhouse.core.settings import Settings
 from rowhouse.db.compiled import CompiledStatement
 from rowhouse.db.database import Database
 from rowhouse.db.sql_functions import (
     MayHold,
+    SortedText,
     create_fold_function,
     create_trigram_function,
     drop_fold_function,
@@ -108,3 +110,10 @@ def test_the_trigrams_of_a_text_hold_those_of_its_pieces(database: Database) -> 
         with pytest.raises(sa.exc.ProgrammingError):
             connection.scalar(ask, {"texts": texts, "piece": "abc"})
         connection.rollback()
+
+
+def test_a_native_enum_sorts_as_text() -> None:
+    """On PostgreSQL by a cast, for an enum sorts there by its declaration."""
+    word = SortedText(sa.column("word", sa.String()))
+    assert str(word.compile(dialect=postgresql.dialect())) == 'CAST(word AS TEXT) COLLATE "C"'
+    assert str(word.compile(dialect=sqlite.dialect())) == "word"

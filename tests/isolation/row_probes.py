@@ -82,8 +82,13 @@ def filters_by(secret: Secret, relation: str) -> Iterator[dict[str, str]]:
 
 
 def probes_of_export(secret: Secret) -> Iterator[Probe]:
-    """Everything, each filter, sort and search, and `fields`, in either format."""
-    queries = [{}, *selections(secret), *({"fields": name} for name in (*secret.entity.public, "id,created_at"))]
+    """Everything, each filter for equality, sort and search, and `fields`, in either format.
+
+    The operators of columns are those of the list.
+    """
+    operated = {name for name in secret.entity.parameters if "__" in name}
+    selected = [query for query in selections(secret) if not query.keys() & operated]
+    queries = [{}, *selected, *({"fields": name} for name in (*secret.entity.public, "id,created_at"))]
     for number, query in enumerate(queries):
         yield Probe("GET", "/export", {"params": {**query, "format": ("csv", "ndjson")[number % 2]}})
     yield Probe("GET", "/export", {"params": {"format": "csv"}})
@@ -94,7 +99,7 @@ def probes_of_export(secret: Secret) -> Iterator[Probe]:
 def probes_of_aggregate(secret: Secret) -> Iterator[Probe]:
     """Counts by each column's value, relation and search, functions of all columns, groups by each, cut and sorted.
 
-    The operators of columns are those of the list and the export.
+    The operators of columns are those of the list.
     """
     operated = {name for name in secret.entity.parameters if "__" in name}
     for query in ({}, *selections(secret)):
