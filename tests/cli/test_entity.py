@@ -144,7 +144,7 @@ def test_an_entity_has_an_owner_and_an_enum(run: Run, shop: Path) -> None:
         (("Visit", "mood:enum(good,Bad)"), "write different values in lower case"),
         (("Visit", "mood:enum(good,good)"), "write different values in lower case"),
         (("Visit", "mood:enum()"), "write different values in lower case"),
-        (("Visit", "mood:enum(good,bad)=worse"), "the default is none of good, bad"),
+        (("Visit", "mood:enum(good,bad)=worse"), "the default must be one of good, bad"),
         (("Visit", "mood:enum(good,bad)!"), "an enum is not unique"),
     ):
         refused = run("entity", *words)

@@ -135,7 +135,7 @@ def test_a_parent_that_the_caller_does_not_see_is_null(
     def scope(caller: Caller | None) -> Any:
         return None if caller is not None and caller.is_admin else col(Author.id) != hidden["id"]
 
-    monkeypatch.setattr(client.app.state.cruds[API][Author], "scope", scope)  # type: ignore[attr-defined]
+    monkeypatch.setattr(client.app.state.cruds[API][Author], "scope", scope)  # type: ignore[attr-defined]  # Starlette types it as any ASGI application
     stranger = sign_up(client)
     shown = [{**row, "writer": None} if row["writer"] == hidden else row for row in books]
     mine: Row = {"id__in": ",".join(map(str, ids(books))), "sort": sort, "size": 4}

@@ -24,7 +24,7 @@ FOUND = 10
 FILTER, VALUE, TOTAL = "_filter", "_value", "_total"
 OPERATORS = {
     "": "is", "eq": "is", "ne": "is not", "lt": "less than", "lte": "at most", "gt": "greater than", "gte": "at least",
-    "in": "is one of", "not_in": "is none of", "isnull": "is empty (true, false)", "contains": "contains",
+    "in": "is one of", "not_in": "is not one of", "isnull": "is empty (true, false)", "contains": "contains",
     "startswith": "starts with", "endswith": "ends with",
 }  # fmt: skip
 

@@ -161,7 +161,9 @@ def _choice(text: str, choice: Choice, *, unique: bool) -> Choice:
     if not all(NAME.fullmatch(value) for value in values) or len(set(values)) < len(values):
         raise WordError(f"{text!r}: write different values in lower case, such as kind:enum(paper,audio).")
     if unique or (choice.default is not None and choice.default not in values):
-        reason = "an enum is not unique; leave out the !" if unique else f"the default is none of {', '.join(values)}"
+        reason = (
+            "an enum is not unique; leave out the !" if unique else f"the default must be one of {', '.join(values)}"
+        )
         raise WordError(f"{text!r}: {reason}.")
     return choice
 
