@@ -24,7 +24,7 @@ from rowhouse.auth.accounts import include_accounts
 from rowhouse.core.settings import Settings
 from rowhouse.health.migration_state import Revisions
 from rowhouse.registration.registry import Registry
-from tests.coverage_control import measure_crews, measured
+from tests.coverage_control import import_all, is_measured, measure_crews, measured, unfollowed
 from tests.databases import BACKENDS, Databases
 from tests.fast_client import QuickClient
 from tests.fast_hashing import cheap_hashes
@@ -48,6 +48,15 @@ gc.set_threshold(50_000, 20, 100)
 # A process that a test starts imports the engine of this checkout, whatever the environment has installed.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT / "backend"), os.environ.get("PYTHONPATH"))))
 measure_crews()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection() -> Generator[None, Any, Any]:
+    """Collect without coverage, which takes as long again. The modules that it measures are imported before."""
+    if is_measured():
+        import_all()
+    with unfollowed():
+        return (yield)
 
 
 @pytest.hookimpl(trylast=True)

@@ -5,14 +5,18 @@ thread asks here before it works for a test: the threads of the tests, of the ap
 (`tests/fast_client.py`) and of its requests.
 """
 
+import re
 import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 from typing import Any
 
+import rowhouse
 from rowhouse.workers.pool import Job
 
 TESTS = Path(__file__).resolve().parent
@@ -36,6 +40,8 @@ INSIDE_OF_THE_PRODUCT = {"demo"}  # below tests/app
 # These find what nobody thought of, by chance or by number; what was thought of is covered without them.
 UNFOLLOWED = {"clients", "concurrency", "perf", "stateful"}
 UNFOLLOWED_OF_THE_PRODUCT = {"fuzz"}  # below tests/app
+# Locust replaces parts of Python where it is imported; `__main__` runs the command.
+CHANGES_PYTHON = re.compile(r"rowhouse\.(__main__|load\.(visitor|runs\.generator))$")
 # A test that runs on both databases is followed on SQLite. These cover what PostgreSQL does in its own way.
 FOLLOWED_ON_BOTH = {
     "test_adopted_classes.py",
@@ -56,12 +62,35 @@ FOLLOWED_ON_BOTH = {
     "test_sort_by_parent.py",
     "test_unit_of_work.py",
 }
-# One test calls every operation there is, or walks along random changes, and covers nothing that others leave out.
+# These call every operation there is, walk along random changes, run commands, or repeat what others cover.
 UNFOLLOWED_FILES = {
-    "test_any_case.py",
-    "test_chains_of_changes.py",
-    "test_every_operation.py",
-    "test_ownership.py",
+    "app/contract/test_contract.py",
+    "app/hand_written/test_every_operation.py",
+    "app/isolation/test_ownership.py",
+    "app/test_commands.py",
+    "app/test_guide.py",
+    "app/test_migrations_page.py",
+    "auth/test_login.py",
+    "auth/test_sign_up_bound.py",
+    "auth/test_slow_login.py",
+    "auth/test_useless_tokens.py",
+    "auth/test_users.py",
+    "contract/test_any_case.py",
+    "contract/test_export.py",
+    "contract/test_filters.py",
+    "contract/test_input.py",
+    "contract/test_problems.py",
+    "contract/test_verbs.py",
+    "crud/test_random_classes.py",
+    "crud/test_statements.py",
+    "hand_written/test_every_operation.py",
+    "isolation/test_composite_keys.py",
+    "isolation/test_ownership.py",
+    "migrations/test_chains_of_changes.py",
+    "security/test_mass_assignment.py",
+    "security/test_secrets.py",
+    "test_engine_alone.py",
+    "test_references.py",
 }
 
 
@@ -96,6 +125,28 @@ def follow_the_test() -> None:
     follow(wanted=_is_followed)
 
 
+def is_measured() -> bool:
+    """Whether coverage is on."""
+    return sys.gettrace() is not None
+
+
+def import_all() -> None:
+    """Import every module of the engine, so that coverage sees what runs when it is imported."""
+    for found in walk_packages(rowhouse.__path__, "rowhouse."):
+        if not CHANGES_PYTHON.match(found.name):
+            import_module(found.name)
+
+
+@contextmanager
+def unfollowed() -> Iterator[None]:
+    """Work that adds nothing to coverage."""
+    follow(wanted=False)
+    try:
+        yield
+    finally:
+        follow(wanted=True)
+
+
 @contextmanager
 def measured(path: Path, name: str) -> Iterator[None]:
     """One test's time."""
@@ -109,7 +160,7 @@ def measured(path: Path, name: str) -> Iterator[None]:
     _cases[case] += 1
     _is_followed = (
         directory not in UNFOLLOWED | UNFOLLOWED_OF_THE_PRODUCT
-        and path.name not in UNFOLLOWED_FILES
+        and path.relative_to(TESTS).as_posix() not in UNFOLLOWED_FILES
         and (path.name in FOLLOWED_ON_BOTH or not is_on_postgresql)
         and ((is_inside and directory not in WITH_MANY_CASES) or _cases[case] <= FOLLOWED_CASES)
     )

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
-from rowhouse.app.factory import create_app
+from rowhouse.app.factory import StartupCheck, create_app
 from rowhouse.core.errors import NotFoundError
 from rowhouse.core.policy import ANYONE
 from rowhouse.core.settings import Settings
@@ -201,13 +201,20 @@ def test_an_end_that_does_not_wait_for_a_thread_is_logged(
 
 
 def test_a_startup_check_of_the_project_stops_the_start(shop_url: str) -> None:
-    """Before the first request, with its own message."""
+    """Before the first request, with its own message, after the checks before it have passed."""
+    passed = []
+
+    def count(unit: UnitOfWork, *, settings: Settings) -> None:
+        passed.append(settings.environment.value)
 
     def refuse(unit: UnitOfWork, *, settings: Settings) -> None:
         raise StartRefusedError(f"The shop is closed in {settings.environment.value}.")
 
-    app = create_app(
-        product, settings=Settings(database_url=shop_url, **QUIET), metadata=metadata, startup_checks=[refuse]
-    )
-    with pytest.raises(StartRefusedError, match="closed in development"), QuickClient(app):
+    def build(*checks: StartupCheck) -> FastAPI:
+        settings = Settings(database_url=shop_url, **QUIET)
+        return create_app(product, settings=settings, metadata=metadata, startup_checks=checks)
+
+    with pytest.raises(StartRefusedError, match="closed in development"), QuickClient(build(count, refuse)):
         pass
+    with QuickClient(build(count)):
+        assert passed == ["development", "development"]

@@ -403,7 +403,9 @@ def test_a_row_that_moved_between_two_looks_has_the_batch_begin_anew(
 
 
 def test_an_error_of_one_row_names_no_element() -> None:
-    """A route of one row may use what is written for many."""
+    """A route of one row may use what is written for many, with an error or without."""
+    with single_row_error():
+        pass
     with pytest.raises(ConflictError) as raised, single_row_error(), element_error(3):
         raise ConflictError("No spaces.")
     assert raised.value.element is None

@@ -1,14 +1,20 @@
-"""Fixtures: the applications and entities of the contract suite and the library, for the probes."""
+"""Fixtures: the applications and entities of the contract suite and the library, for the probes.
 
+Each entity is probed on one of the databases, because no other tests take as long. A run by hand probes it on both:
+
+    ISOLATION_DATABASES=both .venv/bin/python -m pytest tests/isolation tests/app/isolation
+"""
+
+import os
 from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, settings_for, sign_in
+from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, database_of, settings_for, sign_in
 from tests.contract.conftest import entity, odd_app, shop_app
 from tests.contract.entity_client import RunningApp
-from tests.contract.registrations import ACCOUNTS, SAMPLES, Api, cases_of, chosen
-from tests.databases import Databases
+from tests.contract.registrations import ACCOUNTS, SAMPLES, Api, Case, cases_of, chosen
+from tests.databases import BACKENDS, Databases
 from tests.fast_client import QuickClient
 from tests.sample_entities.library.main import create_app, registry
 from tests.sample_entities.library.models import create_tables
@@ -30,6 +36,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     cases = chosen(metafunc.function, CASES)
     if cases is not None:
         metafunc.parametrize("entity", cases, indirect=True, ids=str)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of an entity on the database whose turn it is: every other entity of a registry has the same."""
+    if os.environ.get("ISOLATION_DATABASES") != "both":
+        items[:] = [item for item in items if database_of(item) in turn_of(item)]
+
+
+def turn_of(item: pytest.Item) -> tuple[str, ...]:
+    """The databases that a test runs on; it may be parametrized with none."""
+    case = (
+        item.callspec.params.get("entity") if isinstance(item, pytest.Function) and hasattr(item, "callspec") else None
+    )
+    if not isinstance(case, Case) or item.path.parent.name != "isolation":
+        return (*BACKENDS, "")
+    return (BACKENDS[list(case.api.registry.registrations).index(case.path) % len(BACKENDS)],)
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,13 @@
 """Fills an empty database with demo data: `python -m app.demo.seed`. Does nothing if the database has accounts.
 
-Outside development it stores nothing, says so on standard error, and exits with 1.
+Outside development it stores nothing, says so on standard error, and exits with 1. With `--start`, which `scripts/run`
+gives, it exits with 0: the start goes on without the demo.
 """
 
+import argparse
 import csv
 import sys
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -157,14 +160,16 @@ def logins(settings: Settings) -> list[str]:
     return [f"    {role:<8} {email:<28} password: {PASSWORD}" for email, _name, role in ACCOUNTS if email in found]
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """Store the demo if the database has no accounts, and print the demo logins that work."""
-    settings = Settings()
+    parser = argparse.ArgumentParser(prog="python -m app.demo.seed", description=__doc__.partition("\n")[0])
+    parser.add_argument("--start", action="store_true", help="before a start: exit with 0 outside development")
+    is_start, settings = parser.parse_args(arguments).start, Settings()
     try:
         stored = seed(settings)
     except NotDevelopmentError as error:
         sys.stderr.write(f"{error}\n")
-        return 1
+        return 0 if is_start else 1
     text = ["Demo data stored." if stored else "The database has accounts already; no demo data was stored."]
     lines = logins(settings)
     if lines:
@@ -174,4 +179,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -139,28 +139,29 @@ def test_the_program_prints_the_logins_that_work(
 ) -> None:
     """All that it stored, later those whose password is still the demo's, and no heading without any."""
     monkeypatch.setenv("DATABASE_URL", url)
-    assert program.main() == 0
+    assert program.main([]) == 0
     told = capsys.readouterr().out
     assert told.startswith("Demo data stored.\nDemo logins:\n")
     assert [email for email in EMAILS if f" {email} " in told] == EMAILS
     set_passwords(url, EMAILS[:2], "a-word-of-their-own")
-    assert program.main() == 0
+    assert program.main([]) == 0
     told = capsys.readouterr().out
     assert told.startswith("The database has accounts already; no demo data was stored.\nDemo logins:\n")
     assert [email for email in EMAILS if f" {email} " in told] == EMAILS[2:]
     set_passwords(url, EMAILS, "a-word-of-their-own")
-    assert program.main() == 0
+    assert program.main([]) == 0
     assert capsys.readouterr().out == "The database has accounts already; no demo data was stored.\n"
 
 
+@pytest.mark.parametrize(("given", "status"), [([], 1), (["--start"], 0)])
 def test_the_program_refuses_outside_development(
-    url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    given: list[str], status: int, url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It ends with 1, says why and prints no login."""
+    """It ends with 1, says why and prints no login. A start goes on."""
     monkeypatch.setenv("DATABASE_URL", url)
     for name, value in PRODUCTION.items():
         monkeypatch.setenv(name.upper(), value)
-    assert program.main() == 1
+    assert program.main(given) == status
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err == "The demo is stored in development only; ENVIRONMENT is production.\n"

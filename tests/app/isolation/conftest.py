@@ -7,5 +7,13 @@ from tests.app.product_cases import (
     pytest_pycollect_makeitem,
     running_apps,
 )
+from tests.isolation.conftest import pytest_collection_modifyitems
 
-__all__ = ["entity", "product_app", "pytest_generate_tests", "pytest_pycollect_makeitem", "running_apps"]
+__all__ = [
+    "entity",
+    "product_app",
+    "pytest_collection_modifyitems",
+    "pytest_generate_tests",
+    "pytest_pycollect_makeitem",
+    "running_apps",
+]
