@@ -1,11 +1,15 @@
 """The benchmark's own HTTP client."""
 
 import asyncio
+import socket
+from threading import Thread
 
 import pytest
 import uvloop
 
+from perf.harness import raw_connection
 from perf.harness.client import HOST, Call, Outcome, _run
+from perf.harness.raw_connection import RawConnection, ResponseError
 
 
 @pytest.mark.parametrize("chunk_bytes", [1, 1000])
@@ -33,3 +37,27 @@ async def _outcome_of(response: bytes, chunk_bytes: int) -> Outcome:
     async with await asyncio.start_server(serve, HOST, 0) as listening:
         port = listening.sockets[0].getsockname()[1]
         return await _run(port, requests=[Call(path="/").encode()] * 3, connections=1, timeout_seconds=10)
+
+
+def test_a_connection_that_a_server_may_have_closed_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request after a pause has an answer; without the pause the closed connection is an error."""
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+    with socket.create_server((HOST, 0)) as listening:
+
+        def serve() -> None:
+            for _ in range(2):
+                accepted, _address = listening.accept()
+                accepted.recv(1000)
+                accepted.sendall(answer)
+                accepted.close()
+
+        server = Thread(target=serve)
+        server.start()
+        with RawConnection(listening.getsockname()[1]) as connection:
+            assert connection.milliseconds(Call(path="/")) > 0
+            monkeypatch.setattr(raw_connection, "IDLE_SECONDS", 0)
+            assert connection.milliseconds(Call(path="/")) > 0
+            monkeypatch.setattr(raw_connection, "IDLE_SECONDS", 60)
+            with pytest.raises((ResponseError, OSError)):  # as the system notices it
+                connection.milliseconds(Call(path="/"))
+        server.join()
