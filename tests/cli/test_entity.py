@@ -102,12 +102,12 @@ def test_an_entity_of_every_type_is_written_applied_and_served(run: Run, shop: P
 def test_entities_refer_to_each_other(run: Run, shop: Path) -> None:
     """To accounts, to entities with other keys, and to themselves. The code is as ruff formats it."""
     (shop / "backend/app/parts.py").write_text(
-        '"""Others."""\n\nfrom rowhouse import BigIntegerKey, Record, UUIDKey\n\n\n'
-        'class Ticket(UUIDKey, Record, table=True):\n    """A ticket."""\n\n\n'
+        '"""Others."""\n\nfrom rowhouse import BigIntegerKey, Record\n\n\n'
         'class Reading(BigIntegerKey, Record, table=True):\n    """A reading."""\n\n    __tablename__ = "measured"\n',
         "utf-8",
     )
     assert run("entity", "Publisher", "name:str").exit_code == 0
+    assert run("entity", "Ticket", "id:uuid", "name:str", "parent:Ticket?").exit_code == 0
     made = run(
         "entity", "OldBook", "title:str?!", "publisher:Publisher", "seller_id:User?", "ticket:Ticket!", "reading:Reading?",
         "sequel:OldBook?", "a_rather_long_name_of_a_price:decimal=1234567890.5", "--read", "anyone", "--write", "admin",
@@ -118,6 +118,8 @@ def test_entities_refer_to_each_other(run: Run, shop: Path) -> None:
     for line in (
         'publisher_id: int = Field(foreign_key="publishers.id", index=True)',
         'seller_id: int | None = Field(default=None, foreign_key="users.id", index=True)',
+        "class Ticket(UUIDKey, Record, table=True):",
+        'parent_id: UUID | None = Field(default=None, foreign_key="tickets.id", index=True)',
         'ticket_id: UUID = Field(foreign_key="tickets.id", unique=True)',
         "title: str | None = Field(default=None, min_length=1, max_length=200, unique=True)",
         'reading_id: int | None = Field(default=None, foreign_key="measured.id", index=True, sa_type=BigInteger)',
@@ -168,7 +170,8 @@ def test_an_entity_has_an_owner_and_an_enum(run: Run, shop: Path) -> None:
         (("Author", "Name:str"), 2, "'Name' is not the name of a field"),
         (("Author", "first__name:str"), 2, "'first__name' is not the name of a field"),
         (("Author", "class:str"), 2, "'class' is a word of Python"),
-        (("Author", "id:int"), 2, "'id' is a column of every entity"),
+        (("Author", "id:int"), 2, "'id' is the key of every entity; id:uuid makes it a UUID"),
+        (("Author", "id:uuid"), 2, "Write at least one field"),
         (("Author", "sort:int"), 2, "'sort' is a parameter of every list"),
         (("Author", "metadata:json"), 2, "'metadata' is an attribute of every table class"),
         (("Author", "model_name:str"), 2, "'model_name' is an attribute of every table class"),

@@ -69,8 +69,10 @@ def test_a_wrong_path_in_the_document_is_an_error(sample_client: TestClient) -> 
         dry_run(
             Api({**document(sample_client), "paths": wrong}), send=sender(sample_client), administrator=administrator()
         )
-    labels = {line.partition(":")[0] for line in str(caught.value).splitlines()}
-    assert labels == {"GET /users/mine", "PATCH /users/mine"}
+    *lines, advice = str(caught.value).splitlines()
+    assert {line.partition(":")[0] for line in lines} == {"GET /users/mine", "PATCH /users/mine"}
+    assert not any("/users/mine" in line.partition(":")[2] for line in lines)
+    assert "Profile of the locustfile" in advice
 
 
 @ON_SQLITE

@@ -222,6 +222,10 @@ def test_a_change_that_no_migration_is_written_for_is_refused(project: Project) 
     """Alembic leaves out other columns of a primary key, and the expression of a generated column."""
     with pytest.raises(UnchangeableError, match=r"the primary key changes from \(id\) to \(id, code\)"):
         project.write(prices(sa.Column("code", sa.String(9), primary_key=True)))
+    metadata = prices()
+    metadata.tables["prices"].append_column(sa.Column("amount", sa.Uuid), replace_existing=True)
+    with pytest.raises(UnchangeableError, match=r"prices: amount changes from a number to a UUID, .* --empty"):
+        project.write(metadata)
     generated = [
         sa.Column("double", sa.Integer, sa.Computed(f"amount * {factor}", persisted=True)) for factor in (2, 3)
     ]

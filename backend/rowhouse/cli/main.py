@@ -75,7 +75,7 @@ def entity(
             metavar="FIELD...",
             help="name:type. The types are str, int, float, bool, date, datetime, decimal, uuid, json and "
             "enum(a,b); the name of an entity makes a reference to it. '?' allows null, '!' makes unique, '=VALUE' is "
-            "the default. Put single quotes around a '?', a '!' and brackets.",
+            "the default; id:uuid makes the key a UUID. Put single quotes around a '?', a '!' and brackets.",
         ),
     ],
     write: Annotated[Who, typer.Option(help="Who may write.")] = Who.SIGNED_IN,

@@ -6,6 +6,7 @@ from rowhouse.load.operations import Api, Operation, UncallableOperationError
 from rowhouse.load.profile import Profile
 from rowhouse.load.virtual_user import Learned, VirtualUser
 
+ADVICE = "Say in the Profile of the locustfile what cannot be guessed: values, steps_before, starting_soon."
 METHODS = ("POST", "GET", "PATCH", "PUT", "DELETE")
 
 
@@ -27,9 +28,9 @@ def dry_run(api: Api, *, send: Send, administrator: Account, profile: Profile | 
             if api.create_of(operation.path) is operation:
                 _call(user, operation, api, learned)
         except (UnexpectedResponseError, UnsupportedSchemaError, LookupError) as error:
-            errors.append(f"{operation.label}: {error}")
+            errors.append(f"{operation.label}: {str(error).removeprefix(f'{operation.label}: ')}")
     if errors:
-        raise UncallableOperationError("\n".join(errors))
+        raise UncallableOperationError("\n".join((*errors, ADVICE)))
     return learned
 
 

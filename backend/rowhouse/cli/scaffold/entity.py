@@ -37,6 +37,7 @@ NOT_ENTITIES = {
 }
 POLICIES = {"anyone": "ANYONE", "signed-in": "SIGNED_IN", "admin": "ADMIN"}
 KEYS = {"Entity": "int", "IntegerKey": "int", "BigIntegerKey": "big", "UUIDKey": "UUID"}
+UUID_KEY = "id:uuid"  # not a field: it chooses the bases of the class
 APPLY = "rowhouse.cli.scaffold.apply"
 
 
@@ -86,11 +87,11 @@ def add_entity(
         CommandError: the project cannot take the entity. Nothing was written.
     """
     _check_class_name(name)
-    fields = _parse(specifications)
+    fields = _parse([text for text in specifications if text != UUID_KEY])
     layout = find_layout(find_project())
     tables = dict(tables_of(layout))
     _check_new(name, tables)
-    entity = _Entity(name, fields, tables)
+    entity = _Entity(name, fields, tables, key="UUID" if UUID_KEY in specifications else "int")
     for enum in (choice.enum(name) for choice in entity.choices):
         _check_new(enum, tables)
     if owner is not None:
@@ -184,18 +185,21 @@ def _check_new(name: str, tables: Mapping[str, Table]) -> None:
 class _Entity:
     """The code of one entity."""
 
-    def __init__(self, name: str, fields: Sequence[Field | Reference | Choice], tables: Mapping[str, Table]) -> None:
+    def __init__(
+        self, name: str, fields: Sequence[Field | Reference | Choice], tables: Mapping[str, Table], *, key: str
+    ) -> None:
         self.name = name
+        self.bases = ("UUIDKey", "Record") if key == "UUID" else ("Entity",)
         self.words = singular_snake(name).replace("_", " ")
         self.path = plural(name)
         self.fields = fields
-        own = Table(self.path.replace("-", "_"), "int")
+        own = Table(self.path.replace("-", "_"), key)
         self._targets = {field.name: self._target(field, {**tables, name: own}) for field in self._references()}
 
     @property
     def imports(self) -> list[Import]:
         """The imports of the class."""
-        found = [("sqlmodel", "Field"), ("rowhouse", "Entity")]
+        found = [("sqlmodel", "Field"), *(("rowhouse", base) for base in self.bases)]
         for field in self.fields:
             if isinstance(field, Field):
                 found += field.imports
@@ -211,7 +215,8 @@ class _Entity:
     def code(self) -> str:
         """The code of the class."""
         lines = "".join(self._line(field) for field in self.fields)
-        table = f'class {self.name}(Entity, table=True):\n    """{_article(self.words)}."""\n\n{lines}'
+        bases = ", ".join(self.bases)
+        table = f'class {self.name}({bases}, table=True):\n    """{_article(self.words)}."""\n\n{lines}'
         words = _article(self.words).lower()
         return "\n\n".join([*(choice.enum_code(self.name, words) for choice in self.choices), table])
 

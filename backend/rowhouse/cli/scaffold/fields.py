@@ -146,6 +146,8 @@ def check_name(name: str) -> None:
     reason = None
     if keyword.iskeyword(name):
         reason = "is a word of Python"
+    elif name == "id":
+        reason = "is the key of every entity; id:uuid makes it a UUID"
     elif name in OF_THE_ENGINE:
         reason = "is a column of every entity"
     elif name in OF_LISTS:

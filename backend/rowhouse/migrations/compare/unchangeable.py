@@ -1,6 +1,7 @@
-"""Refuses the changes that Alembic does not write: of the columns of a primary key, and of a generated column.
+"""Refuses the changes that no migration can be written for.
 
-Alembic ignores the first, and warns of the second. The database would differ from the models, and nothing would say so.
+Alembic ignores other columns of a primary key, and warns of a generated column that changes. The database would differ
+from the models, and nothing would say so. A number that becomes a UUID is a migration that no database applies.
 """
 
 from collections.abc import Iterator
@@ -32,7 +33,11 @@ def refuse_changes(
     if stored is None or declared is None:
         return
     connection: Any = context.connection  # migrations are never written offline
-    found = [*_of_key(stored, declared), *_of_columns(connection, stored, declared)]
+    found = [
+        *_of_key(stored, declared),
+        *_of_types(stored, declared),
+        *_of_columns(connection, stored, declared),
+    ]
     if found:
         raise UnchangeableError(
             f"{declared.fullname}: {' and '.join(found)}, which no migration is written for. "
@@ -44,6 +49,13 @@ def _of_key(stored: sa.Table, declared: sa.Table) -> Iterator[str]:
     before, after = ([str(column.name) for column in table.primary_key] for table in (stored, declared))
     if set(before) != set(after):
         yield f"the primary key changes from ({', '.join(before)}) to ({', '.join(after)})"
+
+
+def _of_types(stored: sa.Table, declared: sa.Table) -> Iterator[str]:
+    for column in declared.columns:
+        former = stored.columns.get(column.name)
+        if former is not None and isinstance(former.type, sa.Integer) and isinstance(column.type, sa.Uuid):
+            yield f"{column.name} changes from a number to a UUID"
 
 
 def _of_columns(connection: sa.Connection, stored: sa.Table, declared: sa.Table) -> Iterator[str]:
