@@ -75,6 +75,8 @@ class Summary(IntegerKey, Record):
         ("Wish", "wishes"),
         ("APIKey", "api-keys"),
         ("X", "xes"),
+        ("Größe", "größes"),
+        ("Ü", "üs"),
     ],
 )
 def test_a_path_is_the_plural_in_kebab_case(name: str, path: str) -> None:

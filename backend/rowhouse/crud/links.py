@@ -143,7 +143,7 @@ class LinkedVerbs(CRUDBase[Any]):
         Raises:
             ReferenceNotFoundError: 409, naming the member and the element that leads to no row the caller may read.
         """
-        own, given = self._split(values)
+        own, given = self._split_links(values)
         if not any(given.values()):
             return super().create(unit, own)
         unit.begin()
@@ -154,7 +154,7 @@ class LinkedVerbs(CRUDBase[Any]):
 
     def update(self, unit: UnitOfWork, key: Any, values: Mapping[str, Any]) -> Row:
         """Change a row, and replace its links. See `CRUDBase.update`."""
-        own, given = self._split(values)
+        own, given = self._split_links(values)
         if not given:
             return super().update(unit, key, own)
         unit.begin()
@@ -169,7 +169,7 @@ class LinkedVerbs(CRUDBase[Any]):
 
     def create_many(self, unit: UnitOfWork, values: Sequence[Mapping[str, Any]]) -> Sequence[Row]:
         """Insert rows, and their links. See `CRUDBase.create_many`."""
-        split = [self._split(one) for one in values]
+        split = [self._split_links(one) for one in values]
         own, given = [one for one, _ in split], [links for _, links in split]
         if not any(any(links.values()) for links in given):
             return super().create_many(unit, own)
@@ -179,7 +179,7 @@ class LinkedVerbs(CRUDBase[Any]):
 
     def update_many(self, unit: UnitOfWork, changes: Sequence[tuple[Any, Mapping[str, Any]]]) -> list[Row]:
         """Change rows, and replace their links. See `CRUDBase.update_many`."""
-        split = [self._split(values) for _, values in changes]
+        split = [self._split_links(values) for _, values in changes]
         own = [(key, one) for (key, _), (one, _) in zip(changes, split, strict=True)]
         given = [links for _, links in split]
         if not any(given):
@@ -214,7 +214,7 @@ class LinkedVerbs(CRUDBase[Any]):
         errors.raise_if_any()
         return rows
 
-    def _split(self, values: Mapping[str, Any]) -> tuple[Row, Given]:
+    def _split_links(self, values: Mapping[str, Any]) -> tuple[Row, Given]:
         own = {name: value for name, value in values.items() if name not in self.links}
         return own, {name: values[name] for name in self.links if name in values}
 

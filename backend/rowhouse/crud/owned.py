@@ -204,7 +204,7 @@ class OwningVerbs(CRUDBase[Any]):
             ConflictError, InvalidInputError: also for an owned row, naming the member and the element.
             NotAuthenticatedError, PermissionDeniedError: 401 and 403 if the caller may not write owned rows.
         """
-        own, given = self._split(values, is_new=True)
+        own, given = self._split_owned(values, is_new=True)
         if not given:
             return super().create(unit, own)
         self._check_write(unit, [given])
@@ -216,7 +216,7 @@ class OwningVerbs(CRUDBase[Any]):
 
     def update(self, unit: UnitOfWork, key: Any, values: Mapping[str, Any]) -> Row:
         """Change a row, and replace the rows that it owns. See `CRUDBase.update`, and `create` for the errors."""
-        own, given = self._split(values)
+        own, given = self._split_owned(values)
         if not given:
             return super().update(unit, key, own)
         self._check_write(unit, [given])
@@ -228,7 +228,7 @@ class OwningVerbs(CRUDBase[Any]):
 
     def create_many(self, unit: UnitOfWork, values: Sequence[Mapping[str, Any]]) -> Sequence[Row]:
         """Insert rows, and the rows that they own. See `CRUDBase.create_many`."""
-        split = [self._split(one, is_new=True) for one in values]
+        split = [self._split_owned(one, is_new=True) for one in values]
         own, given = [one for one, _ in split], [owned for _, owned in split]
         if not any(given):
             return super().create_many(unit, own)
@@ -246,7 +246,7 @@ class OwningVerbs(CRUDBase[Any]):
 
     def update_many(self, unit: UnitOfWork, changes: Sequence[tuple[Any, Mapping[str, Any]]]) -> list[Row]:
         """Change rows, and replace the rows that they own. See `CRUDBase.update_many`."""
-        split = [self._split(values) for _, values in changes]
+        split = [self._split_owned(values) for _, values in changes]
         own = [(key, one) for (key, _), (one, _) in zip(changes, split, strict=True)]
         given = [owned for _, owned in split]
         if not any(given):
@@ -272,7 +272,7 @@ class OwningVerbs(CRUDBase[Any]):
         self._delete_owned(unit, distinct)
         super().delete_many(unit, keys)
 
-    def _split(self, values: Mapping[str, Any], *, is_new: bool = False) -> tuple[Row, Given]:
+    def _split_owned(self, values: Mapping[str, Any], *, is_new: bool = False) -> tuple[Row, Given]:
         """Return the row's own values, and its members. An empty one says nothing about a new row."""
         own = {name: value for name, value in values.items() if name not in self.owned}
         return own, {name: values[name] for name in self.owned if name in values and (values[name] or not is_new)}

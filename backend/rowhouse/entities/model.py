@@ -330,7 +330,7 @@ def plural(name: str) -> str:
 
     It knows regular plurals. `path=` at registration and `__tablename__` replace it for others.
     """
-    words = re.findall(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z]+", name)
+    words = re.findall(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[^\W_A-Z]+|[A-Z]+", name)
     *first, last = [word.lower() for word in words]
     if re.search(r"[^aeiou]y$", last):
         last = f"{last[:-1]}ies"

@@ -6,6 +6,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.sql.operators import custom_op
 
 from rowhouse.db.compiled import EVERYTHING, CompiledStatement, Predicate, Row
 from rowhouse.query.cursor import after, in_order
@@ -22,6 +23,8 @@ CACHED_SHAPES = 512
 TOTAL, ROW_KEY, PAGE_LIMIT, PAGE_OFFSET = "_total_rows", "_row_key", "_page_limit", "_page_offset"
 TARGET_KEY = "_target_key"
 RELATED, LINKED = "_related", "_linked"
+# The types of columns in which SQLite stores whole numbers.
+WHOLE = (sa.Integer, sa.Boolean, sa.Numeric)
 
 
 def numbered(name: str, row: int) -> str:
@@ -34,6 +37,12 @@ def read_expression(column: Column) -> sa.ColumnElement[Any]:
     if column.computed is not None:
         return column.computed.label(column.name)
     return column.column if column.column.key == column.name else column.column.label(column.name)
+
+
+def _signed(expression: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """Return `+column`, with the type of the column."""
+    column = expression.element if isinstance(expression, sa.Label) else expression
+    return sa.UnaryExpression(column, operator=custom_op("+"), type_=expression.type)
 
 
 class Statements:
@@ -177,17 +186,17 @@ class Statements:
     def _insert(self, names: tuple[str, ...]) -> CompiledStatement:
         """Insert one row. Binds each column by its name."""
         values = {self._stored(name): self._value(name, name) for name in names} | self._defaults(names)
-        return self._compile(self._table.insert().values(values).returning(*self._public), self._public)
+        return self._compile(self._table.insert().values(values).returning(*self._returned(self._public)), self._public)
 
     def _update(self, names: tuple[str, ...], predicate: Predicate) -> CompiledStatement:
         """Update one row. Binds `_row_key`, and each new value as `set_` and the column's name."""
         values = {self._stored(name): self._value(name, f"set_{name}") for name in names} | self._touched(names)
         source = _where(self._table.update().where(self._is_row()), predicate)
-        return self._compile(source.values(values).returning(*self._public), self._public, predicate)
+        return self._compile(source.values(values).returning(*self._returned(self._public)), self._public, predicate)
 
     def _delete(self, predicate: Predicate) -> CompiledStatement:
         source = _where(self._table.delete().where(self._is_row()), predicate)
-        return self._compile(source.returning(*self._deleted_columns), self._deleted_columns, predicate)
+        return self._compile(source.returning(*self._returned(self._deleted_columns)), self._deleted_columns, predicate)
 
     def _exists(self, target: sa.Column[Any]) -> CompiledStatement:
         """The row of another table with a key, if it exists. Binds `_target_key`."""
@@ -212,7 +221,7 @@ class Statements:
             {self._stored(name): self._value(name, numbered(name, row)) for name in names} | self._defaults(names)
             for row in range(size)
         ]
-        return self._compile(self._table.insert().values(rows).returning(*self._public), self._public)
+        return self._compile(self._table.insert().values(rows).returning(*self._returned(self._public)), self._public)
 
     def _lock_many(self, size: int, predicate: Predicate, *, whole: bool) -> CompiledStatement:
         """The rows that exist, locked in the order of keys; all columns if `whole`. Binds numbered `_row_key`s."""
@@ -227,12 +236,25 @@ class Statements:
         is_row = [column == given.c[name] for name, column in zip(self._key_types(), self._keys, strict=True)]
         values = {self._stored(name): given.c[name] for name in names} | self._touched(names)
         source = self._table.update().where(*is_row).values(values)
-        return self._compile(source.returning(*self._public), self._public)
+        return self._compile(source.returning(*self._returned(self._public)), self._public)
 
     def _delete_many(self, size: int) -> CompiledStatement:
         """Delete `size` rows. Binds numbered `_row_key`s."""
         source = self._table.delete().where(self._is_one_of(size))
-        return self._compile(source.returning(*self._deleted_columns), self._deleted_columns)
+        return self._compile(source.returning(*self._returned(self._deleted_columns)), self._deleted_columns)
+
+    def _returned(self, columns: Sequence[sa.ColumnElement[Any]]) -> Sequence[sa.ColumnElement[Any]]:
+        """Return the columns for a RETURNING.
+
+        SQLite (3.40) returns whole numbers as floats if the first column of the table is a float: its `1` is `1.0`. The
+        sign keeps them. The database may have the columns in another order than the class.
+        """
+        if self._dialect.name != "sqlite" or not any(isinstance(c.type, sa.Float) for c in self._table.columns):
+            return columns
+        return [
+            _signed(one) if isinstance(one.type, WHOLE) and not isinstance(one.type, sa.Float) else one
+            for one in columns
+        ]
 
     def _is_one_of(self, size: int) -> Any:
         """Return whether a row has one of `size` keys. Binds numbered `_row_key`s."""
