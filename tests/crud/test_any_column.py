@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
 from enum import IntEnum
-from typing import Annotated, Any, Self
+from types import SimpleNamespace
+from typing import Annotated, Any, Self, cast
 from uuid import UUID
 
 import pytest
@@ -22,7 +23,9 @@ from rowhouse.crud.base import CRUDBase
 from rowhouse.db.compiled import Row
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.model import READ_ONLY, IntegerKey, PortableTable, Record
+from rowhouse.query.aggregate_parameters import is_number
 from rowhouse.registration.registry import Registry
+from rowhouse.schemas.columns import Column
 from tests.conftest import QUIET
 from tests.databases import Databases
 from tests.fast_client import QuickClient
@@ -261,6 +264,17 @@ def test_a_column_may_have_the_name_of_an_aggregate(client: TestClient) -> None:
     assert told.json()["items"] == [{"count": 2, "sum": {"count": 7}}]
     told = client.get("/api/v1/areas/aggregate", params={"group_by": "count"})
     assert (told.status_code, told.json()["errors"][0]["loc"][:2]) == (422, ["query", "group_by"])
+
+
+def test_sums_are_of_numbers_that_are_stored_as_numbers() -> None:
+    """Neither of names for numbers, nor of numbers that a project stores as text."""
+
+    def has_sums(declared: type, stored: Any) -> bool:
+        return is_number(cast(Column, SimpleNamespace(type=SimpleNamespace(declared=(declared, ())), column=stored)))
+
+    assert has_sums(Decimal, sa.Column(sa.Numeric))
+    assert not has_sums(Level, sa.Column(sa.Integer))
+    assert not has_sums(int, sa.Column(sa.Text))
 
 
 def test_typed_documents(client: TestClient) -> None:
