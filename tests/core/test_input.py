@@ -1,14 +1,18 @@
 """Hand-written routes reject wrong input before anything else happens."""
 
+import asyncio
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 import pytest
 from fastapi import Depends, Form, Query
 from pydantic import BaseModel, Field
+from starlette.types import Message
 
 from rowhouse.core.policy import ANYONE
 from rowhouse.http.dependencies import SessionDep
 from rowhouse.http.routing import Router
+from rowhouse.operations.route import read_body
 from tests.conftest import unique
 from tests.core.conftest import Serve, get
 from tests.sample_entities.shop.models import Category
@@ -141,3 +145,14 @@ def test_other_encodings_are_an_error_of_the_code(serve: Serve) -> None:
         return "ä".encode("ascii")
 
     assert get(serve, endpoint).status_code == 500
+
+
+def test_a_body_arrives_in_parts() -> None:
+    """They are put together; a client that goes away in between has sent a part."""
+    for last, whole in (({"body": b"c"}, b"abc"), ({"type": "http.disconnect"}, b"ab")):
+        messages = iter([{"body": b"a", "more_body": True}, {"body": b"b", "more_body": True}, last])
+
+        async def receive(messages: Iterator[Message] = messages) -> Message:
+            return next(messages)
+
+        assert asyncio.run(read_body(receive)) == whole

@@ -146,6 +146,12 @@ def test_text_of_every_type_sorts_by_code_point() -> None:
 
 def test_a_missing_document_is_null_on_each_database() -> None:
     """Not JSON's null, which `__isnull` would not find."""
+
+    class Chart(IntegerKey, Scratch, table=True):
+        legend: dict[str, Any] | None = Field(default=None, sa_type=sa.JSON)
+
+    legend: Any = metadata.tables["charts"].columns["legend"].type
+    assert legend.none_as_null is True
     table = metadata.tables["reports"]
     assert isinstance(table.columns["grade"].type, EnumText)
     for backend in ("sqlite", "postgresql"):

@@ -45,6 +45,16 @@ TARGET = "SELECT attstattarget FROM pg_attribute WHERE attrelid = 'ix_plays'::re
 COMMON_VALUES = "SELECT most_common_vals::text FROM pg_stats_ext_exprs WHERE statistics_name = 'st_plays'"
 
 
+def test_the_pairs_are_those_of_python() -> None:
+    """A character of its own each, with its result; ASCII and what stays are left out."""
+    case_pairs.cache_clear()
+    pairs = dict(case_pairs())
+    assert len(pairs) == len(case_pairs()) == len(CASED)
+    assert (pairs["ß"], pairs["É"], pairs["ﬃ"]) == ("ss", "é", "ffi")
+    assert "A" not in pairs
+    assert "é" not in pairs
+
+
 @pytest.fixture(scope="module", params=["sqlite", "postgresql", "postgresql 16"])
 def migrated(request: pytest.FixtureRequest, databases: Databases) -> Iterator[sa.Connection]:
     """A connection to a migrated database on each version."""
