@@ -75,6 +75,22 @@ def test_it_explains_itself(folder: Path) -> None:
     assert not (folder / ".venv").exists()
 
 
+def test_every_script_of_a_folder_that_checks_or_tests_explains_itself(folder: Path) -> None:
+    """`--help` prints the head of the script, and makes nothing."""
+    for name in sorted({"check", "test", "test-world"} & {path.name for path in (folder / "scripts").iterdir()}):
+        done = subprocess.run(
+            [folder / "scripts" / name, "--help"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, ""), name
+        assert "pytest" in done.stdout or name == "check"
+    assert not (folder / ".venv").exists()
+
+
 @pytest.mark.parametrize("python", ["", "exit 1"], ids=["no python", "an old one"])
 def test_without_a_python_it_says_which_it_needs(folder: Path, python: str) -> None:
     """Exit status 1 and one sentence."""
