@@ -43,6 +43,7 @@ def test_instants_and_durations() -> None:
     assert instant_text(2_921_940 * 86_400_000_000 + 1, "+00") == "10000-01-01 00:00:00.000001+00"
     assert instant_text(-730_120 * 86_400_000_000, "") == "0001-12-31 00:00:00 BC"
     assert duration_text(1, -2, -3_000_001) == "P1M-2DT-3.000001S"
+    assert OutOfRange("P10M4DT0.000000S") < OutOfRange("P0M305DT0.000000S")  # a month is 30 days
     assert OutOfRange("24:00:00") > time(23, 59)
     assert OutOfRange(duration_text(-(2**31), 0, 0)) < OutOfRange(duration_text(2**31 - 1, 0, 0))
 

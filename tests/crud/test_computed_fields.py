@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import pytest
 import sqlalchemy as sa
 from pydantic import computed_field, model_validator
+from sqlalchemy.orm.exc import DetachedInstanceError
 from sqlmodel import Field, Relationship
 from starlette.testclient import TestClient
 
@@ -17,6 +18,7 @@ from rowhouse.core.settings import Settings
 from rowhouse.entities.model import SECRET, IntegerKey, PortableTable, Record
 from rowhouse.registration.registry import Registry, public_schema
 from rowhouse.schemas.columns import RegistrationError
+from rowhouse.schemas.computed import RowComputer, computed_members
 from tests.conftest import QUIET
 from tests.databases import Databases
 from tests.fast_client import QuickClient
@@ -235,6 +237,46 @@ class Untyped(Loose, table=True):
     def size(self):  # type: ignore[no-untyped-def]  # noqa: ANN201  what the test is about
         """A number."""
         return 1
+
+
+class Indirect(Loose, table=True):
+    """Reads related rows in a method, which the check of the class does not see."""
+
+    members: list["Follower"] = Relationship(back_populates="leader")
+
+    @computed_field
+    def size(self) -> int:
+        """How many there are."""
+        return self._count()
+
+    def _count(self) -> int:
+        return len(self.members)
+
+
+class Follower(Loose, table=True):
+    """One of them."""
+
+    leader_id: int | None = Field(default=None, foreign_key="indirect.id")
+    leader: Indirect | None = Relationship(back_populates="members")
+
+
+def test_reading_related_rows_is_an_error() -> None:
+    """An empty list would be untrue."""
+    sa.inspect(Indirect).registry.configure()
+    computer = RowComputer(Indirect, computed_members(Indirect), [])
+    with pytest.raises(DetachedInstanceError):
+        computer.add([{"id": 1}], keeps_hidden=False)
+
+
+def test_hidden_columns_leave_the_row() -> None:
+    """A hook and the history get the row without them, unless they ask for the whole row."""
+    whole = {"id": 1, "iban": "DE3000", "salt": "s", "paid": Decimal(0), "rate": 0.5}
+    computer = RowComputer(BankAccount, computed_members(BankAccount), ["iban", "salt"])
+    shown, kept = dict(whole), dict(whole)
+    computer.add([shown], keeps_hidden=False)
+    computer.add([kept], keeps_hidden=True)
+    assert shown.keys() == {"id", "paid", "rate", "masked", "taxed", "facts", "is_rich"}
+    assert kept.keys() == shown.keys() | {"iban", "salt"}
 
 
 class Early(Loose, table=True):
