@@ -78,7 +78,9 @@ class Key:
         return f"{text[: MAX_STORED_TEXT - len(digest) - 1]}~{digest}"
 
     def texts(self, given: str) -> list[str]:
-        """Return the text of each key in a parameter such as `ids`."""
+        """Return the text of each key in a parameter such as `ids`. An empty one names none: the empty key is `""`."""
+        if not given:
+            return []
         if self.is_composite:
             return split(given, KEY_SEPARATOR)
         return [unquoted(one) for one in split(given, PART_SEPARATOR)]
