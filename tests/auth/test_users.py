@@ -1,11 +1,14 @@
 """`/users`: administrators list, read, change and delete accounts."""
 
+from enum import Enum
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from sqlalchemy.dialects import sqlite
 from starlette.testclient import TestClient
 
+from rowhouse.auth.models import RoleText
 from tests.auth.conftest import API, Account, accounts, make_account, refresh
 from tests.conftest import ADMIN_EMAIL
 
@@ -163,3 +166,12 @@ def test_the_first_administrator_is_an_account(client: TestClient, admin: dict[s
     """Like every other one."""
     (row,) = client.get(f"{API}/users?email={ADMIN_EMAIL}", headers=admin).json()["items"]
     assert (row["role"], row["is_active"], row["full_name"]) == ("admin", True, "Administrator")
+
+
+def test_a_role_is_stored_by_its_name() -> None:
+    """A member of an enum too, which need not be a text."""
+    kind, dialect = RoleText(), sqlite.dialect()
+    stored = [
+        kind.process_bind_param(role, dialect) for role in ("admin", Enum("Role", {"ADMIN": "admin"}).ADMIN, None)
+    ]
+    assert stored == ["admin", "admin", None]

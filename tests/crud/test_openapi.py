@@ -105,6 +105,12 @@ def test_schema_names_are_those_of_the_contract(document: Document) -> None:
     assert [name for name in names if "__" in name or "-Input" in name or "-Output" in name] == []
 
 
+def test_what_has_properties_is_an_object(odd_document: Document) -> None:
+    """Those of responses too, which the engine writes without a model."""
+    schemas = odd_document["components"]["schemas"]
+    assert {name for name, one in schemas.items() if "properties" in one and one.get("type") != "object"} == set()
+
+
 def test_operation_ids_are_unique(document: Document, odd_document: Document) -> None:
     """They are valid names in every language."""
     for one in (document, odd_document):

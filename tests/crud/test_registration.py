@@ -23,6 +23,7 @@ from rowhouse.http.route_tree import RouteTree
 from rowhouse.http.routing import Router
 from rowhouse.registration.build import build
 from rowhouse.registration.registry import Registry, create_schema, public_schema
+from rowhouse.registration.router import possible_operations
 from rowhouse.schemas.columns import RegistrationError
 from tests.sample_entities.odd.base import metadata as odd_metadata
 
@@ -446,3 +447,14 @@ def test_an_entity_that_nothing_writes_needs_no_word_about_writing() -> None:
     for operations in (("list", "create"), ("delete",)):
         with pytest.raises(RegistrationError, match="nothing says who may write"):
             registered(Draft, operations=operations)
+
+
+def test_a_put_that_could_neither_change_nor_create_is_left_out() -> None:
+    """Where every member is fixed."""
+    for put, operations, left in (
+        ("schema", {"create", "update", "put"}, {"create", "put"}),
+        ("schema", {"update", "put"}, set()),
+        (None, {"create", "update", "put"}, {"create"}),
+    ):
+        fixed = Mock(**{"schemas.update.model_fields": {}, "schemas.put": put})
+        assert possible_operations(operations, fixed) == left

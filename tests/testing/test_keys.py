@@ -187,3 +187,11 @@ def test_a_row_without_timestamps_has_a_version(client: TestClient, admin: Heade
     assert client.patch(path, json={"name": "x"}, headers=stale).status_code == 412
     assert client.delete(path, headers=stale).status_code == 412
     assert client.patch(path, json={"name": "Deadpond"}, headers=admin).headers["etag"] == tag
+
+
+def test_a_key_of_the_database_is_not_the_clients(client: TestClient, admin: Headers) -> None:
+    """Its default makes it, in a batch of one row too."""
+    given = client.post(f"{API}/serials", json={"serial": "T1", "note": "x"}, headers=admin)
+    assert (given.status_code, given.json()["errors"][0]["loc"]) == (422, ["body", "serial"])
+    made = client.post(f"{API}/serials/batch", json=[{"note": "x"}], headers=admin)
+    assert [row["serial"][0] for row in made.json()] == ["T"]
