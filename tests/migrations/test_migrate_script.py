@@ -218,3 +218,9 @@ def test_migrators_wait_through_an_autocommit_block(
     (tmp_path / "alembic/versions/concurrently.py").write_text(CONCURRENTLY.format(head=NEWEST))
     upgrade_at_once(url, tmp_path, count=2, ini=tmp_path / "alembic.ini")
     assert read(url)[-1] == ["concurrently"]
+
+
+def test_sqlite_waits_for_another_migrator_as_postgresql_does(tmp_path: Path) -> None:
+    """A migration takes longer than a request may wait for a lock."""
+    with running.migrating(Settings(database_url=f"sqlite:///{tmp_path}/waits.db")) as connection:
+        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == running.WAIT_SECONDS * 1000
