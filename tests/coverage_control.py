@@ -77,7 +77,6 @@ UNFOLLOWED_FILES = {
     "auth/test_useless_tokens.py",
     "auth/test_users.py",
     "contract/test_any_case.py",
-    "contract/test_export.py",
     "contract/test_filters.py",
     "contract/test_input.py",
     "contract/test_problems.py",
@@ -97,8 +96,9 @@ UNFOLLOWED_FILES = {
 
 
 # The first cases of a test that speaks HTTP, or runs over every entity, cover what all of them do, or nearly.
-FOLLOWED_CASES = 12
+FOLLOWED_CASES = 2
 WITH_MANY_CASES = {"security"}
+EACH_CASE_COUNTS = {"test_any_of.py"}
 _cases: Counter[tuple[Path, str, bool]] = Counter()
 
 
@@ -165,7 +165,11 @@ def measured(path: Path, name: str) -> Iterator[None]:
         directory not in UNFOLLOWED | UNFOLLOWED_OF_THE_PRODUCT
         and path.relative_to(TESTS).as_posix() not in UNFOLLOWED_FILES
         and (path.name in FOLLOWED_ON_BOTH or not is_on_postgresql)
-        and ((is_inside and directory not in WITH_MANY_CASES) or _cases[case] <= FOLLOWED_CASES)
+        and (
+            (is_inside and directory not in WITH_MANY_CASES)
+            or path.name in EACH_CASE_COUNTS
+            or _cases[case] <= FOLLOWED_CASES
+        )
     )
     follow(wanted=_is_followed and is_inside)
     yield

@@ -9,10 +9,12 @@ from fastapi import Depends, Form, Query
 from pydantic import BaseModel, Field
 from starlette.types import Message
 
+from rowhouse.core.errors import InvalidInputError
 from rowhouse.core.policy import ANYONE
 from rowhouse.http.dependencies import SessionDep
 from rowhouse.http.routing import Router
 from rowhouse.operations.route import read_body
+from rowhouse.query.query_string import parse_query
 from tests.conftest import unique
 from tests.core.conftest import Serve, get
 from tests.sample_entities.shop.models import Category
@@ -156,3 +158,10 @@ def test_a_body_arrives_in_parts() -> None:
             return next(messages)
 
         assert asyncio.run(read_body(receive)) == whole
+
+
+@pytest.mark.parametrize("query", [b"a=\xff", b"a=%ff", b"&".join(b"a%d=" % n for n in range(201)), b"a=1&a=2"])
+def test_a_query_that_cannot_be_read_is_refused(query: bytes) -> None:
+    """Bytes that are no UTF-8, too many parameters, and a repeated one."""
+    with pytest.raises(InvalidInputError):
+        parse_query(query)

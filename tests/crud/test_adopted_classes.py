@@ -154,3 +154,15 @@ def test_migrations_leave_it_alone() -> None:
     assert [name for name in names if of_engine(name)] == []
     others = new_metadata()
     assert is_compared(others)("unknown")
+
+
+def test_what_only_adopted_tables_have_is_read_in_its_own_way() -> None:
+    """Padded text, and SQLite's instants without a fraction."""
+
+    class Stamp(Base, table=True):
+        id: int | None = Field(default=None, primary_key=True)
+        code: str = Field(sa_type=sa.CHAR(3))
+        seen: datetime | None = Field(default=None, sa_type=SECONDS)
+
+    types = {column.name: type(column.type).__name__ for column in metadata.tables["stamp"].columns}
+    assert types == {"id": "Integer", "code": "PaddedText", "seen": "InstantWithoutZone"}
