@@ -14,7 +14,7 @@ from rowhouse.core.policy import ANYONE
 from rowhouse.http.dependencies import SessionDep
 from rowhouse.http.routing import Router
 from rowhouse.operations.route import read_body
-from rowhouse.query.query_string import parse_query
+from rowhouse.query.query_string import parse_query, split_values
 from tests.conftest import unique
 from tests.core.conftest import Serve, get
 from tests.sample_entities.shop.models import Category
@@ -165,3 +165,11 @@ def test_a_query_that_cannot_be_read_is_refused(query: bytes) -> None:
     """Bytes that are no UTF-8, too many parameters, and a repeated one."""
     with pytest.raises(InvalidInputError):
         parse_query(query)
+
+
+def test_a_value_with_a_comma_is_quoted() -> None:
+    """As in CSV."""
+    assert split_values('"a,b",c,"say ""d"""') == ["a,b", "c", 'say "d"']
+    assert split_values("a,b") == ["a", "b"]
+    with pytest.raises(InvalidInputError):
+        split_values('"a', "query", "name__in")

@@ -1,5 +1,6 @@
 """The chain of migrations: up, down and up again. Its result equals the classes."""
 
+import logging
 import subprocess
 import sys
 from typing import Any
@@ -13,12 +14,15 @@ from alembic.runtime.migration import MigrationContext
 from sqlmodel import SQLModel
 
 import rowhouse
+from rowhouse.core.settings import Settings
+from rowhouse.db.engine import create_engine, disposing
 from rowhouse.db.sql_functions import create_fold_function, create_trigram_function
 from rowhouse.health.migration_state import Revisions
 from rowhouse.migrations.autogenerate import autogenerate_options
 from rowhouse.migrations.engine_tables import ENGINE_TABLES
 from rowhouse.migrations.losses import flat
 from tests.conftest import alembic_config, migrate
+from tests.databases import Databases
 from tests.migrations import schema
 
 PREFIXES = {"key": "pk_", "foreign key": "fk_", "unique": "uq_", "check": "ck_", "index": "ix_"}
@@ -143,3 +147,18 @@ def test_text_sorts_by_code_point_on_postgresql(migrated: sa.Connection) -> None
     assert texts
     collated = [line for line in texts if 'COLLATE "C"' in line]
     assert collated == (texts if migrated.dialect.name == "postgresql" else [])
+
+
+@pytest.mark.parametrize(("before", "after"), [(logging.NOTSET, logging.WARNING), (logging.DEBUG, logging.DEBUG)])
+def test_alembic_says_what_the_application_wants(databases: Databases, before: int, after: int) -> None:
+    """Without a level of its own it says warnings only, whatever the application's log shows."""
+    log = logging.getLogger("alembic")
+    former = log.level
+    log.setLevel(before)
+    try:
+        settings = Settings(database_url=databases.empty("sqlite"))
+        with disposing(create_engine(settings)) as engine, engine.connect() as connection:
+            migrate(connection)
+        assert log.level == after
+    finally:
+        log.setLevel(former)
