@@ -1,8 +1,6 @@
 """The front door: what a project imports from `rowhouse`, and that the product needs nothing else."""
 
 import ast
-import gc
-import importlib
 import inspect
 import re
 from textwrap import dedent
@@ -62,17 +60,6 @@ def test_every_name_is_exported_once_and_exists() -> None:
     assert len(set(rowhouse.__all__)) == len(rowhouse.__all__)
     public = {name for name, value in vars(rowhouse).items() if name[0] != "_" and not inspect.ismodule(value)}
     assert public == set(rowhouse.__all__)
-
-
-@pytest.mark.parametrize("collects", [True, False])
-def test_an_import_leaves_the_garbage_collector_as_it_was(*, collects: bool) -> None:
-    """It is paused meanwhile."""
-    (gc.enable if collects else gc.disable)()
-    try:
-        importlib.reload(rowhouse)
-        assert gc.isenabled() is collects
-    finally:
-        gc.enable()
 
 
 def test_the_front_door_is_one_screen() -> None:

@@ -12,11 +12,7 @@
 A project imports from here and from nowhere else in the package. `docs/developing.md` explains every name.
 """
 
-# ruff: noqa: E402, I001  the collector pauses first; several names on a line: the imports and `__all__` fit on one screen
-import gc
-
-_collects = gc.isenabled()
-gc.disable()  # what is imported stays; to look through it again and again takes a sixth of the time
+# ruff: noqa: I001  several names on a line: the imports and `__all__` fit on one screen
 from rowhouse.app.factory import StartupCheck, create_app
 from rowhouse.app.jobs import get_crud, unit
 from rowhouse.auth.accounts import include_accounts
@@ -52,7 +48,6 @@ from rowhouse.requests.paths import location_of
 from rowhouse.schemas.columns import RegistrationError
 from rowhouse.schemas.json_types import ExactDecimal, Instant
 
-(gc.enable if _collects else gc.disable)()
 __version__ = "0.1.0"
 
 __all__ = [  # noqa: RUF022  by concern
