@@ -372,12 +372,13 @@ def test_a_database_that_is_only_down_stops_no_start(monkeypatch: pytest.MonkeyP
     assert Connection.head_seconds == 7
 
 
-def test_a_registration_is_explained_with_its_line() -> None:
+def test_a_registration_is_explained_with_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The last line of the project's own code."""
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(RegistrationError) as engine:
         Registry("/api/v1").register(Record)
     assert re.fullmatch(r"RegistrationError: Record is not a table: .*", serve.explained(engine.value))
-    own = compile("raise ValueError('registered twice')", str(ROOT / "backend" / "app" / "api.py"), "exec")
+    own = compile("raise ValueError('registered twice')", str(tmp_path / "backend" / "app" / "api.py"), "exec")
     with pytest.raises(ValueError, match="twice") as refused:
         exec(own, {})  # noqa: S102  a line of the project's own that fails
     assert serve.explained(refused.value).endswith("registered twice (backend/app/api.py, line 1)")
