@@ -16,6 +16,7 @@ from rowhouse.core.settings import Settings
 from rowhouse.db.compiled import CompiledStatement
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.registration.registry import Registry
+from rowhouse.sql.count_estimate import count_from_start
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET, shop_database, sign_in
 from tests.databases import Databases
 from tests.sample_entities.application import create_app
@@ -160,7 +161,7 @@ def test_an_exact_page_takes_one_statement_and_an_estimate_two(
 
 
 def test_what_a_total_is_counted_by(shop: TestClient, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every row: PostgreSQL counts by the key, because it would read the table anew each time; SQLite counts pages.
+    """Every row: PostgreSQL counts in the first blocks, which it keeps in memory; SQLite counts pages.
 
     The rows of a filter are counted by the filter's index.
     """
@@ -181,7 +182,7 @@ def test_what_a_total_is_counted_by(shop: TestClient, backend: str, monkeypatch:
     page(shop, sort="title")
     (text,) = [text for text in sent if "ORDER BY books.title" in text]
     whole = {
-        "postgresql": f"FROM books ORDER BY books.id \n LIMIT {BOUND + 1}",
+        "postgresql": f"WHERE ctid >= '(0,0)' AND ctid < '({BOUND // 4 + 1},0)' \n LIMIT {BOUND + 1}",
         "sqlite": "(SELECT count(*) AS count_1 \nFROM books)",
     }
     assert whole[backend] in text
@@ -204,3 +205,40 @@ def test_sqlite_counts_large_tables_and_small_ones_to_the_bound(
         assert client.post("/api/v1/books", json=one_more).status_code == 201
         found = page(client)
         assert (found["total"], found["total_is_estimate"]) == (BOUND + 1, True)
+
+
+def test_postgresql_counts_rows_behind_the_first_blocks(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the rows of the first blocks were deleted."""
+    monkeypatch.setattr("rowhouse.sql.count_estimate.ROWS_PER_BLOCK", 10 * BOUND)
+    with opened(shop_database(databases, "postgresql")) as client:
+        category = client.post("/api/v1/categories", json={"name": "all"}).json()["id"]
+        rows = [{"title": f"T{n}", "author": "A", "price": 1, "category_id": category} for n in range(500)]
+        made = client.post("/api/v1/books/batch", json=rows).json()
+        gone = ",".join(str(row["id"]) for row in made[:-BOUND])
+        assert client.delete("/api/v1/books/batch", params={"ids": gone}).status_code == 204
+        found = page(client)
+        assert (found["total"], "total_is_estimate" in found) == (BOUND, False)
+        assert client.head("/api/v1/books").headers["x-total-count"] == str(BOUND)
+
+
+def test_postgresql_counts_whole_tables_only(databases: Databases) -> None:
+    """The first block of a table of two, of one, and of a partitioned table."""
+    engine = sa.create_engine(databases.empty("postgresql"))
+    quoted = sa.Table('odd "name', sa.MetaData(), sa.Column("id", sa.Integer))
+    parts = sa.Table("parts", sa.MetaData(), sa.Column("id", sa.Integer), postgresql_partition_by="RANGE (id)")
+
+    def counted(table: sa.Table) -> int | None:
+        return connection.scalar(sa.select(count_from_start(table, 3, dialect=engine.dialect)))
+
+    with engine.connect() as connection:
+        for table in (quoted, parts):
+            table.create(connection)
+        connection.exec_driver_sql("CREATE TABLE part PARTITION OF parts FOR VALUES FROM (0) TO (1000)")
+        for table in (quoted, parts):
+            connection.execute(table.insert(), [{"id": number} for number in range(3)])
+        assert [counted(quoted), counted(parts)] == [3, None]
+        connection.execute(quoted.insert(), [{"id": number} for number in range(3, 1000)])
+        assert counted(quoted) == 4
+        connection.execute(quoted.delete().where(quoted.c.id < 998))
+        assert counted(quoted) is None
+    engine.dispose()

@@ -15,8 +15,8 @@ from rowhouse.db.compiled import Row
 SAMPLE, SAMPLE_OF_ALL = 1_000, 64
 # Up to this row id, SQLite counts a whole table faster than it checks whether there are more than ten thousand rows.
 COUNTED_WHOLE = 200_000
-# PostgreSQL caches a table that it reads in sequence up to a quarter of `shared_buffers`, by default 128 MB.
-CACHED_BYTES = 32 * 1024 * 1024
+# PostgreSQL moves long values of a row to another table until four rows fit in a block.
+ROWS_PER_BLOCK, BLOCK_BYTES = 4, 8192
 STRIDE = 2_654_435_761  # a prime, so that no regular pattern in the data is sampled unevenly
 PLAN, LAST, FOUND, PROBED = "plan", "_last_row", "_found_rows", "_probed_rows"
 
@@ -50,20 +50,34 @@ def count_exactly(table: sa.Table, past: int) -> sa.Select[Any]:
     return sa.select(sa.case((is_counted, rows), else_=sa.literal_column(str(past + 1))))
 
 
-def count_by_key(table: sa.Table, keys: Sequence[Any], past: int, *, dialect: sa.Dialect) -> sa.ColumnElement[int]:
-    """Return the number of rows of a table on PostgreSQL, up to `past + 1`.
+def count_from_start(table: sa.Table, past: int, *, dialect: sa.Dialect) -> sa.ColumnElement[int]:
+    """Return the number of rows in the first blocks of a table on PostgreSQL, up to `past + 1`. NULL if it has others.
 
-    A small table is read from its beginning, which takes half the time. PostgreSQL caches nothing of a large one that
-    it reads so, but it caches the index of an integer key. The size decides at each run; it is a property of a file.
+    The blocks are named, because PostgreSQL would choose between reading and an index by what it thinks is visible, and
+    keeps none of a large table that it reads in sequence. They hold `past` rows unless many were deleted.
     """
-    limit: sa.ColumnElement[int] = sa.literal_column(str(past + 1))
-    rows = sa.select().select_from(table).limit(limit).correlate(None).subquery()
-    # Select the key: a constant would be added to each row of the index.
-    entries = sa.select(*keys).order_by(*keys).limit(limit).correlate(None).subquery()
-    by_reading, by_key = (sa.select(sa.func.count()).select_from(one).scalar_subquery() for one in (rows, entries))
+    blocks = past // ROWS_PER_BLOCK + 1
+    place = sa.literal_column("ctid")
+    inside = (place >= sa.literal_column("'(0,0)'"), place < sa.literal_column(f"'({blocks},0)'"))
+    first = sa.select().select_from(table).where(*inside).limit(_number(past + 1)).correlate(None).subquery()
+    found = sa.select(sa.func.count().label("found")).select_from(first).subquery()
     name = dialect.identifier_preparer.format_table(table).replace("'", "''")
     size: Any = sa.func.pg_relation_size(sa.literal_column(f"'{name}'::regclass"))
-    return sa.case((size <= sa.literal_column(str(CACHED_BYTES)), by_reading), else_=by_key)
+    # A partitioned table has no blocks of its own.
+    is_whole = size.between(_number(1), _number(blocks * BLOCK_BYTES))
+    total = sa.case((sa.or_(found.c.found > _number(past), is_whole), found.c.found))
+    return sa.select(total).scalar_subquery()
+
+
+def count_by_key(keys: Sequence[Any], past: int) -> sa.ColumnElement[int]:
+    """Return the number of rows of a table by its key, up to `past + 1`. Deleted rows do not make it slower."""
+    # Select the key: a constant would be added to each row of the index.
+    entries = sa.select(*keys).order_by(*keys).limit(_number(past + 1)).correlate(None).subquery()
+    return sa.select(sa.func.count()).select_from(entries).scalar_subquery()
+
+
+def _number(value: int) -> Any:
+    return sa.literal_column(str(value), sa.BigInteger())
 
 
 def estimated_rows(answer: Row) -> int:

@@ -40,7 +40,10 @@ class PageReader:
         self._statements = statements
 
     def page(self, unit: UnitOfWork, query: ListQuery, scope: Predicate) -> ResultPage:
-        """Return the page of the rows in `scope`. It takes one statement, and another one if the total is estimated."""
+        """Return the page of the rows in `scope`.
+
+        It takes one statement, and another one if the total is estimated or the page could not count it quickly.
+        """
         shape, limit = self.choose_shape(unit, query, scope), query.limit
         bound = {**query.values, PAGE_LIMIT: limit + 1}  # one row more shows whether there is a next page
         if shape.nulls is not None:
@@ -49,8 +52,8 @@ class PageReader:
         bound[PAGE_OFFSET] = query.offset
         rows = unit.run(self._statements.list(shape, scope), bound, scope)
         if rows:
-            totals = [row.pop(TOTAL) for row in rows]
-            total = int(totals[0])  # the statement returns the same total with each row
+            totals = [row.pop(TOTAL) for row in rows]  # the statement returns the same total with each row
+            total = self._count(unit, query, shape, scope.rows) if totals[0] is None else int(totals[0])
         elif query.offset:
             total = self._count(unit, query, shape, scope.rows)
         else:

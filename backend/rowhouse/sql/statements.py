@@ -15,7 +15,7 @@ from rowhouse.query.resource import Link, Resource
 from rowhouse.schemas.columns import Column
 from rowhouse.schemas.computed import RowComputer
 from rowhouse.schemas.defaults import is_python, value_of
-from rowhouse.sql.count_estimate import count_by_key, count_exactly, estimate_from_sample
+from rowhouse.sql.count_estimate import count_by_key, count_exactly, count_from_start, estimate_from_sample
 from rowhouse.sql.parent_order import ParentOrder, SortedScope, Window
 
 CACHED_SHAPES = 512
@@ -56,8 +56,6 @@ class Statements:
         self._dialect = dialect
         self._keys = [column.column for column in resource.key.columns]
         self._exact_count_limit = resource.exact_count_limit
-        is_counted = len(self._keys) == 1 and isinstance(self._keys[0].type, sa.Integer)
-        self._is_counted_by_key = dialect.name == "postgresql" and is_counted
         self._public = [read_expression(resource.columns[name]) for name in resource.schemas.public_names]
         self._all_columns = [read_expression(column) for column in resource.columns.values()]
         self._computer = _computer(resource)
@@ -100,8 +98,8 @@ class Statements:
         return self._compile(ordered.limit(limit), self._public, scope)
 
     def _list(self, shape: QueryShape, scope: Predicate) -> CompiledStatement:
-        """A page and the total. Binds `_page_limit` and `_page_offset`."""
-        total = self._counting(shape, scope).scalar_subquery().label(TOTAL)
+        """A page and the total, which may be NULL: see `count_from_start`. Binds `_page_limit` and `_page_offset`."""
+        total = self._quick_total(shape, scope).label(TOTAL)
         limit = sa.bindparam(PAGE_LIMIT, type_=sa.BigInteger())
         offset = sa.bindparam(PAGE_OFFSET, type_=sa.BigInteger())
         if isinstance(scope, SortedScope):
@@ -121,6 +119,12 @@ class Statements:
         source = self._counting(shape, scope)
         return self._compile(source, list(source.selected_columns), scope)
 
+    def _quick_total(self, shape: QueryShape, scope: Predicate) -> sa.ColumnElement[Any]:
+        is_filtered = self._selected(sa.literal_column("1"), shape, scope).whereclause is not None
+        if is_filtered or self._exact_count_limit is None or self._dialect.name != "postgresql":
+            return self._counting(shape, scope).scalar_subquery()
+        return count_from_start(self._table, self._exact_count_limit, dialect=self._dialect)
+
     def _counting(self, shape: QueryShape, scope: Predicate) -> sa.Select[Any]:
         shape = replace(shape, by_index=True)  # whatever the page does, because a count has no order
         if self._exact_count_limit is None:
@@ -128,9 +132,8 @@ class Statements:
         bounded = self._selected(sa.literal_column("1"), shape, scope)
         if bounded.whereclause is None and self._dialect.name == "sqlite":
             return sa.select(count_exactly(self._table, self._exact_count_limit).scalar_subquery().label(TOTAL))
-        if bounded.whereclause is None and self._is_counted_by_key:
-            limit = self._exact_count_limit
-            return sa.select(count_by_key(self._table, self._keys, limit, dialect=self._dialect).label(TOTAL))
+        if bounded.whereclause is None:
+            return sa.select(count_by_key(self._keys, self._exact_count_limit).label(TOTAL))
         bounded = bounded.limit(sa.literal_column(str(self._exact_count_limit + 1)))
         return sa.select(sa.func.count().label(TOTAL)).select_from(bounded.subquery())
 
