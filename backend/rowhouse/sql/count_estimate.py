@@ -57,7 +57,7 @@ def count_from_start(table: sa.Table, past: int, *, dialect: sa.Dialect) -> sa.C
     keeps none of a large table that it reads in sequence. They hold `past` rows unless many were deleted.
     """
     blocks = past // ROWS_PER_BLOCK + 1
-    place = sa.literal_column("ctid")
+    place: Any = sa.literal_column("ctid")
     inside = (place >= sa.literal_column("'(0,0)'"), place < sa.literal_column(f"'({blocks},0)'"))
     first = sa.select().select_from(table).where(*inside).limit(_number(past + 1)).correlate(None).subquery()
     found = sa.select(sa.func.count().label("found")).select_from(first).subquery()
