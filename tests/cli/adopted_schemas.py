@@ -34,7 +34,7 @@ POSTGRESQL = (
     "CREATE TABLE no_key (a int)",
     "CREATE TABLE spots (place cidr PRIMARY KEY)",
     """CREATE VIEW busy AS SELECT * FROM "Shop" WHERE mood = 'Very busy'""",
-    "CREATE TABLE measure (id int, at date, v double precision, PRIMARY KEY (id, at)) PARTITION BY RANGE (at)",
+    "CREATE TABLE measure (id int, at date DEFAULT '2030-06-01', v double precision, PRIMARY KEY (id, at)) PARTITION BY RANGE (at)",
     "CREATE TABLE measure_2030 PARTITION OF measure FOR VALUES FROM ('2030-01-01') TO ('2031-01-01')",
     "CREATE SCHEMA ops",
     """CREATE TABLE ops.job (id int PRIMARY KEY, shop_id int REFERENCES "Shop", state mood NOT NULL, p point NOT NULL)""",

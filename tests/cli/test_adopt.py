@@ -38,6 +38,8 @@ REQUESTS: dict[str, list[list[Any]]] = {
         ["POST", "/notes/batch?on=id", [{"id": 2, "shop_id": 2, "day": "2030-01-03"}]],
         ["DELETE", "/shop-tags/1,1", None],
         ["DELETE", "/countries/DEU", None],
+        ["POST", "/measures", {"id": 2, "at": "2030-04-04"}],
+        ["POST", "/measures", {"id": 3, "at": "2031-04-04"}],
     ],
     "sqlite": [
         ["POST", "/shops", {"display_name": "New", "seen": "2030-01-01T00:00:00Z", "big": 2**40, "code": "x"}],
@@ -51,7 +53,7 @@ REQUESTS: dict[str, list[list[Any]]] = {
 
 ALIKE = (
     "ops.tag: Tag and TagRow have the tables tag and ops.tag, which differ in their schema alone: "
-    'give TagRow another __tablename__, such as "tag_too"'
+    "register one of them; rowhouse adopt --schema ops reads one schema"
 )
 
 
@@ -195,7 +197,7 @@ def test_tables_of_postgresql(adopted: Adopted) -> None:
 @pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
 def test_postgresql_is_written_once_it_is_allowed(adopted: Adopted) -> None:
     """Defaults, enums, domains, arrays and padded keys; a broken rule is no 500."""
-    shop, changed, zip_, mood, country, twice, lost, visit, upserted, link, used = adopted.visit["answers"]
+    shop, changed, zip_, mood, country, twice, lost, visit, upserted, link, used, *measures = adopted.visit["answers"]
     assert shop[0] == 201, shop
     assert (shop[1]["mood"], shop[1]["area"], shop[1]["moods"]) == ("calm", shop[1]["shop_id"] * 2, ["class"])
     assert (changed[0], changed[1]["class_"], changed[1]["mood"], changed[1]["ratio"]) == (200, "new", "class", 0.1)
@@ -204,6 +206,8 @@ def test_postgresql_is_written_once_it_is_allowed(adopted: Adopted) -> None:
     assert (twice[1]["detail"], lost[1]["code"]) == ("Tag with this label already exists", "reference_not_found")
     assert (country[1]["code"], visit[1]["n"], upserted[0], link[0]) == ("B", 1, 200, 204)
     assert used[0] == 204  # ON DELETE SET NULL
+    assert [status for status, _ in measures] == [201, 409]
+    assert (measures[0][1]["at"], measures[1][1]["detail"]) == ("2030-04-04", "The values break a rule of the database.")
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)

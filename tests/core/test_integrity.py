@@ -200,7 +200,7 @@ def test_a_unique_constraint_is_found_by_name(name: str | None, table: str | Non
 
 def test_a_rule_without_a_name_is_a_conflict() -> None:
     """A database may leave the name out."""
-    assert str(CATALOG.rule_violation(None)) == "The values break the rule unknown."
+    assert str(CATALOG.rule_violation(None)) == "The values break a rule of the database."
 
 
 def test_conflicts_must_be_errors_of_the_tree() -> None:

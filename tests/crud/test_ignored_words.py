@@ -51,6 +51,12 @@ class Aliased(Base, table=True):
     full_name: str = Field(alias="fullName")
 
 
+class Lost(Base, table=True):
+    """A word of pydantic 1."""
+
+    code: str = Field(regex="^[A-Z]+$")
+
+
 class Generated(Base, table=True):
     """The same for all members."""
 
@@ -351,6 +357,7 @@ def refused(model: type[SQLModel], **line: Any) -> str:
     ("model", "said"),
     [
         (Aliased, "Aliased.full_name: alias='fullName' would have no effect; name the attribute as the member"),
+        (Lost, r"Lost.code: regex='\^\[A-Z\]\+\$' would have no effect; write schema_extra={'pattern': ...}"),
         (Generated, "alias_generator=.* would have no effect; name each attribute as the member"),
         (
             Serialized,

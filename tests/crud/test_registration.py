@@ -9,7 +9,7 @@ from unittest.mock import Mock
 
 import pytest
 import sqlalchemy as sa
-from fastapi import APIRouter
+from fastapi import APIRouter, WebSocket
 from sqlalchemy.orm import registry as orm_registry
 from sqlmodel import Field, SQLModel
 
@@ -263,7 +263,7 @@ def built(registry: Registry) -> RouteTree:
         (Twofold, {"write": SIGNED_IN}, "NoOverlap needs a key of one column: add an id"),
         (Dayless, {"write": SIGNED_IN}, "Dayless.edited is marked UPDATED_AT and must be a datetime"),
         (Concealed, {"write": SIGNED_IN}, "Concealed.code is the key, which every path shows: take SECRET away"),
-        (Documented, {"write": SIGNED_IN}, "Documented.code is the key, and a path cannot hold"),
+        (Documented, {"write": SIGNED_IN}, "Documented.code is the key, and a path cannot hold JSON: use"),
         (Coded, {"write": SIGNED_IN}, "Coded.code is a key that nobody sets: give it a default_factory"),
         (
             Padded,
@@ -394,6 +394,20 @@ def test_a_router_within_a_router_is_refused() -> None:
     registry = registered(Draft, write=SIGNED_IN)
     registry.include(outer)
     with pytest.raises(RegistrationError, match=r"registry\.include\(\)"):
+        built(registry)
+
+
+def test_a_websocket_belongs_to_the_application() -> None:
+    """A registry has routes of HTTP only."""
+    router = APIRouter()
+
+    @router.websocket("/talk")
+    async def talk(websocket: WebSocket) -> None:
+        await websocket.accept()
+
+    registry = registered(Draft, write=SIGNED_IN)
+    registry.include(router)
+    with pytest.raises(RegistrationError, match=r"^/talk is a WebSocket: declare it with @app"):
         built(registry)
 
 

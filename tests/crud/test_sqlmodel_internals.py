@@ -8,7 +8,7 @@ from annotated_types import Ge
 from sqlmodel import Field, SQLModel
 
 from rowhouse.history.entries import HistoryEntry
-from rowhouse.schemas.sqlmodel_internals import constraints_in, mapper_registry, states_no_index
+from rowhouse.schemas.sqlmodel_internals import constraints_in, lost_options, mapper_registry, states_no_index
 
 
 class Sample(SQLModel):
@@ -44,3 +44,10 @@ def test_constraints_are_the_metadata_without_the_options_of_sqlmodel() -> None:
 def test_the_mapper_registry_has_the_classes_of_sqlmodel() -> None:
     """Those that name no registry of their own."""
     assert sa.inspect(HistoryEntry).registry is mapper_registry()
+
+
+def test_lost_options_are_those_that_do_nothing() -> None:
+    """Words with a warning of their own, such as `min_items`, still do something; defaults are no options."""
+    field: Any = Field(regex="a", const=True, unique_items=True, allow_mutation=False, include={"a"})
+    assert [*lost_options(field)] == ["regex", "const", "unique_items", "allow_mutation", "include"]
+    assert lost_options(Sample.model_fields["plain"]) == lost_options(Sample.model_fields["bare"]) == {}

@@ -83,7 +83,7 @@ class ConstraintCatalog:
             conflict = candidate.info.get("conflicts", {}).get(name)
             if conflict is not None:
                 return _instance(conflict)
-        return ConflictError(f"The values break the rule {name or 'unknown'}.")
+        return ConflictError(f"The values break {f'the rule {name}' if name else 'a rule of the database'}.")
 
     def reference_error(self, error: ForeignKeyError, statement: str | None) -> RowhouseError:
         """Return the error for a session's statement: a missing reference, or a row that is still referenced.

@@ -5,12 +5,13 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, APIWebSocketRoute
 from sqlmodel import SQLModel
 
 from rowhouse.crud.base import CRUDBase
 from rowhouse.crud.links import with_links
 from rowhouse.crud.owned import with_owned
+from rowhouse.entities.model import is_adopted
 from rowhouse.history.session_events import Tracked, tracked
 from rowhouse.http.route_tree import RouteTree
 from rowhouse.operations.expand import EmbeddedSchemas, expansions_of
@@ -98,10 +99,12 @@ def _reject_one_name_in_two_schemas(resources: Iterable[Resource]) -> None:
     for resource in resources:
         other = found.setdefault(resource.table.name, resource)
         if other.table.fullname != resource.table.fullname:
+            fix = f'give {resource.name} another __tablename__, such as "{resource.table.name}_too"'
+            if is_adopted(resource.table):
+                fix = f"register one of them; rowhouse adopt --schema {resource.table.schema} reads one schema"
             raise RegistrationError(
                 f"{other.name} and {resource.name} have the tables {other.table.fullname} and "
-                f"{resource.table.fullname}, which differ in their schema alone: "
-                f'give {resource.name} another __tablename__, such as "{resource.table.name}_too"'
+                f"{resource.table.fullname}, which differ in their schema alone: {fix}"
             )
 
 
@@ -144,6 +147,8 @@ def _add_routes(
             route_tree.add(route, prefix=registry.prefix, generated=True)
     for router in registry.routers:
         for hand_written in router.routes:
+            if isinstance(hand_written, APIWebSocketRoute):
+                raise RegistrationError(f"{hand_written.path} is a WebSocket: declare it with @app.websocket()")
             if not isinstance(hand_written, APIRoute):
                 raise RegistrationError("a router inside a router would be lost: give each to registry.include()")
             for one in one_method_each(hand_written):

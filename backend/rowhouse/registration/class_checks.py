@@ -18,10 +18,16 @@ from rowhouse.schemas.columns import RegistrationError
 from rowhouse.schemas.computed import computed_faults
 from rowhouse.schemas.defaults import is_filled, takes_context
 from rowhouse.schemas.pydantic_internals import decorators_of
+from rowhouse.schemas.sqlmodel_internals import lost_options
 
 LONGEST_NAME = 63  # bytes; PostgreSQL cuts longer names
 SERIALIZER = "would not be called, because responses are written from rows; show another value with "
 ROW_EVENTS = ("before_insert", "after_insert", "before_update", "after_update", "before_delete", "after_delete")
+LOST_FIXES = {
+    "regex": "write schema_extra={'pattern': ...}",
+    "unique_items": "write a @field_validator",
+    "allow_mutation": "mark the column CREATE_ONLY",
+}
 SHOWN_OTHERWISE = "hide it with exclude=True, and show another value with @computed_field"
 WITH_OTHERS = "leave its parameter out, or set the value in a model_validator or in prepare of a CRUDBase class"
 ON_WRITES = "write a default, a validator of pydantic, or prepare of a CRUDBase class"
@@ -112,6 +118,8 @@ def _field_options(model: type[SQLModel]) -> Iterator[tuple[str, str]]:
         for option in ("alias", "validation_alias", "serialization_alias"):
             if getattr(info, option) is not None:
                 yield f".{name}", f"{option}={getattr(info, option)!r} would have no effect; {ANOTHER_NAME}"
+        for option, value in lost_options(info).items():
+            yield f".{name}", f"{option}={value!r} would have no effect; {LOST_FIXES.get(option, 'take it out')}"
         if info.frozen:
             yield f".{name}", "frozen=True forbids SQLAlchemy to set it; take it out, and mark the column CREATE_ONLY"
         if info.discriminator is not None:

@@ -12,6 +12,9 @@ from sqlalchemy.orm import registry
 from sqlmodel import SQLModel
 from sqlmodel.main import FieldInfoMetadata
 
+# Words of pydantic 1 in `sqlmodel.Field`, with their defaults.
+LOST: dict[str, Any] = {"regex": None, "const": None, "unique_items": None, "allow_mutation": True, "include": None}
+
 
 def constraints_in(metadata: Iterable[Any]) -> list[Any]:
     """Return the parts of a field's metadata that are not SQLModel's own options, such as `index=`."""
@@ -27,6 +30,12 @@ def relationship_names(model: type[SQLModel]) -> set[str]:
     """Return the names of a class's relationships. SQLAlchemy's mapper would look for the related classes."""
     names: Mapping[str, Any] = model.__sqlmodel_relationships__
     return {*names}
+
+
+def lost_options(info: FieldInfo) -> dict[str, Any]:
+    """Return the options that `sqlmodel.Field` accepts and pydantic 2 ignores, with their values."""
+    given = info._attributes_set  # noqa: SLF001  SQLModel leaves them nowhere else
+    return {name: given[name] for name, default in LOST.items() if given.get(name, default) != default}
 
 
 def states_no_index(info: FieldInfo) -> bool:

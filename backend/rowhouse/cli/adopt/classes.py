@@ -225,7 +225,8 @@ def _field(adoption: Adoption, column: StoredColumn, tables: Collection[str]) ->
     kind, table = adoption.types[column.name], adoption.table
     is_key = column.name in table.key
     is_nullable = column.nullable and not is_key  # a key of SQLite may be, as the database says it
-    may_be_absent = is_nullable or column.is_filled or (is_key and table.makes_key)
+    is_filled = column.is_filled and not _is_chosen(table, column)
+    may_be_absent = is_nullable or is_filled or (is_key and table.makes_key)
     arguments = ["default=None"] if may_be_absent else []
     arguments += ["primary_key=True"] if is_key else []
     if may_be_absent and not is_nullable and not is_key:
@@ -265,10 +266,15 @@ def _column_arguments(adoption: Adoption, column: StoredColumn, *, is_counted: b
     given = []
     if adoption.members[column.name] != column.name:
         given.append(f'"name": {repr_of(column.name)}')
-    if column.default is not None and not (is_counted and _counts(column)):
+    if column.default is not None and not (is_counted and _counts(column)) and not _is_chosen(adoption.table, column):
         given.append(f'"server_default": {_default(column.default)}')
     if given:
         yield f"sa_column_kwargs={{{', '.join(given)}}}"
+
+
+def _is_chosen(table: StoredTable, column: StoredColumn) -> bool:
+    """Return whether clients choose a part of a key that has a default: other values would be out of their reach."""
+    return column.name in table.key and len(table.key) > 1 and column.default is not None and not _counts(column)
 
 
 def _counts(column: StoredColumn) -> bool:
