@@ -207,7 +207,10 @@ def test_postgresql_is_written_once_it_is_allowed(adopted: Adopted) -> None:
     assert (country[1]["code"], visit[1]["n"], upserted[0], link[0]) == ("B", 1, 200, 204)
     assert used[0] == 204  # ON DELETE SET NULL
     assert [status for status, _ in measures] == [201, 409]
-    assert (measures[0][1]["at"], measures[1][1]["detail"]) == ("2030-04-04", "The values break a rule of the database.")
+    assert (measures[0][1]["at"], measures[1][1]["detail"]) == (
+        "2030-04-04",
+        "The values break a rule of the database.",
+    )
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)

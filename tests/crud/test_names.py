@@ -1,6 +1,7 @@
 """Names that collide or lead nowhere stop the start, and the message says which classes and how to fix it."""
 
-from typing import Any
+import sys
+from typing import Any, Literal
 
 import pytest
 import sqlalchemy as sa
@@ -110,3 +111,8 @@ def test_a_table_named_twice_is_one_sentence(base: Made, monkeypatch: pytest.Mon
     with pytest.raises(ValueError, match="no matching") as listed:
         declare(base, "Tagged", tags=(list[str], Field()))
     assert "write Field(sa_type=sa.JSON)" in explained(listed.value)
+    with pytest.raises(TypeError, match="issubclass") as word:
+        declare(base, "Word", said=(Literal["a"], Field()))
+    assert "give the column its type, as in Field(sa_type=sa.String)" in explained(word.value)
+    monkeypatch.delitem(sys.modules, __name__)
+    assert explained(twice.value).startswith("Two classes have the table twin: Twin has it and the class in ")

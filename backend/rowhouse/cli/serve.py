@@ -47,6 +47,7 @@ WORKER_SECONDS = 60
 START_ERRORS = (ValidationError, ValueError, TypeError, SQLAlchemyError, ModuleNotFoundError)
 TABLE_TWICE = re.compile(r"Table '([^']+)' is already defined for this MetaData")
 NO_COLUMN_TYPE = re.compile(r"<class '([^']+)'> has no matching SQLAlchemy type")
+NO_CLASS = "issubclass() arg 1 must be a class"  # SQLModel of a Literal or a NewType
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -108,6 +109,11 @@ def explained(error: Exception) -> str:
             f"A column of {found[1]} needs a type of the database{f' ({place})' if place else ''}: "
             f"write Field(sa_type=sa.JSON) for a document, or mark what is no column as a Relationship."
         )
+    if said == NO_CLASS and place:
+        return (
+            f"The annotation of a column is no class, such as a Literal or a NewType ({place}): "
+            "give the column its type, as in Field(sa_type=sa.String)."
+        )
     if isinstance(error, SQLAlchemyError) and "parse SQLAlchemy URL" in said:
         said, place = (
             "DATABASE_URL is no URL; write sqlite:///path/to/file.db or postgresql://user:password@host/name",
@@ -122,7 +128,9 @@ def table_twice(name: str, place: str | None) -> str:
     there = ""
     if table is not None and "module" in table.info:
         file = getattr(sys.modules.get(table.info["module"]), "__file__", None)
-        there = f" {table.info['entity']} of {shown_path(file)} has it"
+        # A module whose import failed is in `sys.modules` no more.
+        of = f" of {shown_path(file)}" if file else ""
+        there = f" {table.info['entity']}{of} has it"
     here = f" and the class in {place} wants it too" if place else ""
     return f"Two classes have the table {name}:{there}{here}. Give one of them another name or __tablename__."
 

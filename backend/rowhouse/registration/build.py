@@ -145,15 +145,20 @@ def _add_routes(
         for route in routes_of(declared, resource, cruds[path], expansions[path], operations, embedded=embedded):
             route.slo_ms = resource.slo_ms
             route_tree.add(route, prefix=registry.prefix, generated=True)
-    for router in registry.routers:
-        for hand_written in router.routes:
-            if isinstance(hand_written, APIWebSocketRoute):
-                raise RegistrationError(f"{hand_written.path} is a WebSocket: declare it with @app.websocket()")
-            if not isinstance(hand_written, APIRoute):
-                raise RegistrationError("a router inside a router would be lost: give each to registry.include()")
-            for one in one_method_each(hand_written):
-                route_tree.add(bind(one, resources), prefix=registry.prefix, generated=False)
+    for hand_written in _hand_written(registry):
+        for one in one_method_each(hand_written):
+            route_tree.add(bind(one, resources), prefix=registry.prefix, generated=False)
     return {crud.resource.model: crud for crud in cruds.values()}
+
+
+def _hand_written(registry: Registry) -> Iterator[APIRoute]:
+    """Yield the routes of a registry's routers, which are of HTTP."""
+    for route in (route for router in registry.routers for route in router.routes):
+        if isinstance(route, APIWebSocketRoute):
+            raise RegistrationError(f"{route.path} is a WebSocket: declare it with @app.websocket()")
+        if not isinstance(route, APIRoute):
+            raise RegistrationError("a router inside a router would be lost: give each to registry.include()")
+        yield route
 
 
 def _related(registry: Registry, recording: Mapping[str, Recording]) -> dict[str, Resource]:

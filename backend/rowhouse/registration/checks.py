@@ -44,8 +44,8 @@ def check_key(model: type[SQLModel], columns: Mapping[str, Column], owner: str |
             raise RegistrationError(f"{place} is the key, which every path shows: take SECRET away")
         if column.type.filtering < Filtering.EQUALITY:
             raise RegistrationError(
-                f"{place} is the key, and a path cannot hold {column.column.type}: use a text, a number, a UUID or a date, "
-                "or another column with Field(primary_key=True)"
+                f"{place} is the key, and a path cannot hold {column.column.type}: use a text, a number, a UUID "
+                "or a date, or another column with Field(primary_key=True)"
             )
         if column.name != owner and Mark.READ_ONLY in column.marks and not server_makes_key(column):
             raise RegistrationError(
