@@ -113,6 +113,6 @@ def test_a_table_named_twice_is_one_sentence(base: Made, monkeypatch: pytest.Mon
     assert "write Field(sa_type=sa.JSON)" in explained(listed.value)
     with pytest.raises(TypeError, match="issubclass") as word:
         declare(base, "Word", said=(Literal["a"], Field()))
-    assert "give the column its type, as in Field(sa_type=sa.String)" in explained(word.value)
+    assert "write an Enum for a Literal, and the class itself for a NewType" in explained(word.value)
     monkeypatch.delitem(sys.modules, __name__)
     assert explained(twice.value).startswith("Two classes have the table twin: Twin has it and the class in ")

@@ -110,10 +110,7 @@ def explained(error: Exception) -> str:
             f"write Field(sa_type=sa.JSON) for a document, or mark what is no column as a Relationship."
         )
     if said == NO_CLASS and place:
-        return (
-            f"The annotation of a column is no class, such as a Literal or a NewType ({place}): "
-            "give the column its type, as in Field(sa_type=sa.String)."
-        )
+        return f"The annotation of a column is no class ({place}): write an Enum for a Literal, and the class itself for a NewType."
     if isinstance(error, SQLAlchemyError) and "parse SQLAlchemy URL" in said:
         said, place = (
             "DATABASE_URL is no URL; write sqlite:///path/to/file.db or postgresql://user:password@host/name",
