@@ -110,7 +110,8 @@ def explained(error: Exception) -> str:
             f"write Field(sa_type=sa.JSON) for a document, or mark what is no column as a Relationship."
         )
     if said == NO_CLASS and place:
-        return f"The annotation of a column is no class ({place}): write an Enum for a Literal, and the class itself for a NewType."
+        fix = "write an Enum for a Literal, and the class itself for a NewType"
+        return f"The annotation of a column is no class ({place}): {fix}."
     if isinstance(error, SQLAlchemyError) and "parse SQLAlchemy URL" in said:
         said, place = (
             "DATABASE_URL is no URL; write sqlite:///path/to/file.db or postgresql://user:password@host/name",
