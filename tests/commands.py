@@ -119,12 +119,12 @@ IN_THE_WORLD = {
     "scripts/perf capacity --users 10": Run(
         instead="scripts/perf capacity --help", because="it climbs until an endpoint breaks", says="capacity"
     ),
-    "FAULT='slow GET /categories/' scripts/perf --factory perf.app.faulty:create_app --rows 1000 --users 50 --seconds 60": Run(
-        instead="FAULT='slow GET /categories/' scripts/perf --factory perf.app.faulty:create_app --rows 200 --users 2 --seconds 2",
+    "FAULT='slow GET /categories/' scripts/perf --factory perf.app.fault_injection_app:create_app --rows 1000 --users 50 --seconds 60": Run(
+        instead="FAULT='slow GET /categories/' scripts/perf --factory perf.app.fault_injection_app:create_app --rows 200 --users 2 --seconds 2",
         because=MINUTES, status=1, says="endpoints",
     ),
-    "FAULT='fail GET /categories'  scripts/perf --factory perf.app.faulty:create_app --rows 1000 --users 50 --seconds 60": Run(
-        instead="FAULT='fail GET /categories'  scripts/perf --factory perf.app.faulty:create_app --rows 200 --users 2 --seconds 2",
+    "FAULT='fail GET /categories'  scripts/perf --factory perf.app.fault_injection_app:create_app --rows 1000 --users 50 --seconds 60": Run(
+        instead="FAULT='fail GET /categories'  scripts/perf --factory perf.app.fault_injection_app:create_app --rows 200 --users 2 --seconds 2",
         because=MINUTES, status=1, says="endpoints",
     ),
     "scripts/perf --rows 1000 --users 1 --seconds 1": Run(status=1, says="never"),
@@ -155,8 +155,8 @@ IN_THE_WORLD = {
     "python -m perf.admin_pages --rows 1000000 --database postgresql": Run(
         instead="python -m perf.admin_pages --help", because=MINUTES, says="--rounds"
     ),
-    ".venv/bin/python -m perf.pictures": Run(
-        instead=".venv/bin/python -m perf.pictures --help", because="it would replace the pictures of README",
+    ".venv/bin/python -m perf.screenshots": Run(
+        instead=".venv/bin/python -m perf.screenshots --help", because="it would replace the pictures of README",
         says="--report",
     ),
     ".venv/bin/python -m perf.start --rounds 3": Run(

@@ -117,17 +117,17 @@ def test_objectives_are_compared_with_the_numbers_of_a_scrape() -> None:
         scope = {"state": {PLACE: metrics.place_of(number if number < 3 else 4)}}
         metrics.end_request(scope, status, seconds)
     write, read = objectives(metrics)
-    assert (write.operation, write.requests, write.in_time, write.bound, write.is_held) == (
+    assert (write.operation, write.requests, write.in_time, write.bound, write.is_met) == (
         "write",
         1,
         0,
         math.inf,
         False,
     )
-    assert (read.operation, read.requests, read.share, read.bound, read.is_held) == ("read", 20, 0.95, 0.2, True)
+    assert (read.operation, read.requests, read.share, read.bound, read.is_met) == ("read", 20, 0.95, 0.2, True)
     metrics.end_request({"state": {PLACE: metrics.place_of(1)}}, 200, 0.21)
     read = objectives(metrics)[1]
-    assert (read.in_time, read.bound, read.is_held) == (19, 0.25, False)
+    assert (read.in_time, read.bound, read.is_met) == (19, 0.25, False)
 
 
 def test_a_request_is_in_flight_until_it_ends(client: TestClient) -> None:

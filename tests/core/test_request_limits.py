@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.exceptions import HTTPException
 
-from rowhouse.requests import request_limits as gate
+from rowhouse.requests import request_limits
 from rowhouse.requests.request_limits import limit_body
 
 Receive = Callable[[], Awaitable[Any]]
@@ -65,7 +65,7 @@ def test_a_body_that_is_late_is_408() -> None:
 
 def test_what_has_come_buys_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """A large file may take longer than a small one."""
-    monkeypatch.setattr(gate, "MIN_BYTES_PER_SECOND", 10)
+    monkeypatch.setattr(request_limits, "MIN_BYTES_PER_SECOND", 10)
 
     async def scenario() -> None:
         assert len(await read(limit_body(body(*[b"x"] * 8, pause=0.02), 100, seconds=0.05))) == 8

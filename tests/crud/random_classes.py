@@ -135,7 +135,7 @@ class Shape(NamedTuple):
     fault: str | None = None
 
 
-WORDS = ("computed", "hidden", "strip", "judged", "ordered")
+WORDS = ("computed", "hidden", "strip", "validated", "ordered")
 RELATED = ("tags", "lines", "twin", "schema")
 # What makes the registry refuse a class: two types of columns, a key, two words of pydantic, and a name.
 FAULTS = ("padded", "inexact", "flag", "alias", "serializer", "Größe")
@@ -180,7 +180,7 @@ SHAPES = some.builds(
 )
 
 
-def made_up(shape: Shape) -> tuple[type[SQLModel], list[type[SQLModel]], sa.MetaData]:
+def random_class(shape: Shape) -> tuple[type[SQLModel], list[type[SQLModel]], sa.MetaData]:
     """Return a table class of this shape, the classes related to it, and their metadata."""
     metadata = new_metadata()
     bare = _made("Bare", (PortableTable,), {}, registry=sa.orm.registry(metadata=metadata))
@@ -231,7 +231,7 @@ def _add_words(body: dict[str, Any], words: set[str | None]) -> None:
     if "strip" in words:
         columns["label"], body["label"] = str, ""
         body["model_config"] = ConfigDict(str_strip_whitespace=True)
-    if "judged" in words:
+    if "validated" in words:
         columns["mood"], body["mood"] = str, "good"
         body["_judge"] = field_validator("mood")(classmethod(_judge))
     if "ordered" in words:

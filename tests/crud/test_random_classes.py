@@ -21,7 +21,7 @@ from rowhouse.db.engine import create_engine
 from rowhouse.registration.registry import Registry
 from rowhouse.schemas.columns import RegistrationError
 from tests.conftest import QUIET
-from tests.crud.random_classes import KEYS, KINDS, RELATED, SHAPES, WORDS, Member, Shape, made_up
+from tests.crud.random_classes import KEYS, KINDS, RELATED, SHAPES, WORDS, Member, Shape, random_class
 from tests.databases import Databases
 from tests.fast_client import QuickClient
 from tests.sample_entities.application import create_app
@@ -55,7 +55,7 @@ def test_a_class_is_refused_or_keeps_the_contract(
     backend: str, databases: Databases, *, shape: Shape, keeps: bool
 ) -> None:
     """Create, get, list, filter, sort, update, delete, restore, export and import; and what the class says more."""
-    model, related, metadata = made_up(shape)
+    model, related, metadata = random_class(shape)
     registry = Registry()
     line: dict[str, Any] = {"read": ANYONE, "write": ANYONE, "soft_delete": keeps, "history": keeps}
     if shape.fault:
@@ -179,7 +179,7 @@ class _Contract:
         if "hidden" in words:
             self.ask("GET", PATH, 422, params={"hidden": "x"})
             self.ask("GET", PATH, 422, params={"sort": "hidden"})
-        wrong: list[Row] = [{"mood": "bad"}] if "judged" in words else []
+        wrong: list[Row] = [{"mood": "bad"}] if "validated" in words else []
         wrong += [{"low": 9}, {"high": -1}] if "ordered" in words else []
         for values in wrong:
             before = self.ask("GET", self.where).json()

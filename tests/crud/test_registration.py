@@ -254,7 +254,7 @@ def built(registry: Registry) -> RouteTree:
 
 
 @pytest.mark.parametrize(
-    ("model", "line", "mend"),
+    ("model", "line", "fix"),
     [
         (Draft, {}, "write=SIGNED_IN"),
         (Draft, {"read": ANYONE}, "owner='…_id'"),
@@ -340,9 +340,9 @@ def built(registry: Registry) -> RouteTree:
         (TooExact, {"write": SIGNED_IN}, "Field(max_digits=…, decimal_places=…) with at most 15 digits"),
     ],
 )
-def test_a_wrong_line_names_the_fix(model: type[SQLModel], line: dict[str, Any], mend: str) -> None:
+def test_a_wrong_line_names_the_fix(model: type[SQLModel], line: dict[str, Any], fix: str) -> None:
     """Each case by itself."""
-    assert mend in refused(model, **line)
+    assert fix in refused(model, **line)
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,8 @@ from rowhouse.migrations.renames import Decisions
 from tests.conftest import ROOT
 from tests.databases import Databases
 from tests.migrations.project import Project, names
+from tests.migrations.round_trips import Declare, Fresh, Journey, models, with_functions
 from tests.migrations.test_autogenerate_options import Role
-from tests.migrations.travel import Declare, Fresh, Journey, models, with_functions
 
 
 @pytest.fixture(scope="module")

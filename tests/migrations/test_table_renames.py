@@ -23,7 +23,7 @@ from rowhouse.migrations import renames
 from rowhouse.migrations.operations.primary_keys import RenamePrimaryKey
 from rowhouse.migrations.renames import Decisions, TableRename, UndecidedError, parse
 from tests.databases import Databases
-from tests.migrations.travel import Declare, Fresh, Journey, models
+from tests.migrations.round_trips import Declare, Fresh, Journey, models
 
 RENAME = parse(["books=titles"], [])
 ROWS = (
@@ -150,8 +150,8 @@ def test_what_is_said_of_a_table_decides(journey: Journey) -> None:
         assert renames.ask([found], lambda question: "y" if "the former books" in question else "") == RENAME
         plan = project.plan(renamed, parse([], ["books"]))
         assert "books: all its rows" in [loss.what for loss in plan.losses]
-        for word, mend in (("boks=titles", "no table boks"), ("books=lines", "a table lines already")):
-            with pytest.raises(ValueError, match=f"--rename {word}: the database has {mend}"):
+        for word, fix in (("boks=titles", "no table boks"), ("books=lines", "a table lines already")):
+            with pytest.raises(ValueError, match=f"--rename {word}: the database has {fix}"):
                 project.plan(renamed, parse([word], []))
         # A table with other columns is not asked about, but may be the former one.
         assert "books: all its rows" in [loss.what for loss in project.plan(other, Decisions()).losses]

@@ -21,11 +21,11 @@ from rowhouse.history.entries import entries
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in, sign_up
 from tests.databases import Databases
 from tests.sample_entities.opened import open_odd
-from tests.stateful.batch_rules import Many
-from tests.stateful.history_rules import Keeping
-from tests.stateful.list_rules import Reading
+from tests.stateful.batch_rules import BatchRules
+from tests.stateful.history_rules import HistoryRules
+from tests.stateful.list_rules import ListRules
 from tests.stateful.machine import Ground
-from tests.stateful.projection_rules import Viewing
+from tests.stateful.projection_rules import ProjectionRules
 
 STEPS = int(os.environ.get("MACHINE_STEPS", "1000"))
 SEED = int(os.environ.get("MACHINE_SEED", secrets.randbits(32)))
@@ -36,7 +36,7 @@ TABLES = ("exhibits", "crates", deleted_rows.name, entries.name)
 ENOUGH_FOR_EVERY_RULE = 10_000
 
 
-class Machine(Many, Reading, Keeping, Viewing):
+class Machine(BatchRules, ListRules, HistoryRules, ProjectionRules):
     """Every part; a new operation's part is named here."""
 
 

@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope
 
 from rowhouse.core.settings import Settings
 from rowhouse.http.fastapi_internals import body_of
-from rowhouse.http.schema_names import name_apart
+from rowhouse.http.schema_names import make_operation_ids_unique
 from rowhouse.requests.accepted_body import AcceptedBody
 from rowhouse.requests.paths import encoded_segments, route_path
 from rowhouse.requests.request_limits import (
@@ -134,7 +134,7 @@ class RouteTree:
         Raises:
             ValueError: at start-up, for two operations with one name.
         """
-        name_apart(self.parts)
+        make_operation_ids_unique(self.parts)
         heads: dict[int, APIRoute] = {}
         for node, pattern in _nodes(self._root, ()):
             for entry in node.methods.values():

@@ -27,7 +27,7 @@ def suffix_of(prefix: str, others: Collection[str]) -> str:
     return "_".join(words)
 
 
-def name_apart(parts: Mapping[str, Sequence[APIRoute]]) -> None:
+def make_operation_ids_unique(parts: Mapping[str, Sequence[APIRoute]]) -> None:
     """Give every documented route a unique operation id.
 
     Raises:

@@ -33,7 +33,7 @@ class Objective(NamedTuple):
         return self.in_time / self.requests
 
     @property
-    def is_held(self) -> bool:
+    def is_met(self) -> bool:
         """Whether enough requests were within the SLO."""
         return self.in_time >= SHARE * self.requests
 

@@ -26,18 +26,18 @@ from rowhouse.history.deleted_rows import DeletedRow, DeletedRows, deleted_rows
 from rowhouse.operations.endpoints import Endpoints
 from rowhouse.operations.page_request import TOTAL, PageRequest, page_response
 from rowhouse.operations.request import OperationRequest
-from rowhouse.operations.route import Deferred, GeneratedRoute, generated_route, plural_name
-from rowhouse.operations.written import (
+from rowhouse.operations.response_schemas import (
     Definitions,
     DocumentSchema,
+    ResponseSchema,
     Schema,
-    Written,
     name_of,
     object_of,
     page_name,
     page_of,
     reference,
 )
+from rowhouse.operations.route import Deferred, GeneratedRoute, generated_route, plural_name
 from rowhouse.query.cursor import SortKey
 from rowhouse.query.filters import Filter
 from rowhouse.query.keys import Key
@@ -189,7 +189,7 @@ class DeletedList:
         own = {name: stored[name] for name in (INSTANT, ACCOUNT) if name not in shown}
         return self._endpoints.partial_json(shown)[:-1] + b"," + to_json(own)[1:]
 
-    def schema(self) -> Written:
+    def schema(self) -> ResponseSchema:
         """Return the schema of the page."""
         name, public = f"{self._resource.name}Deleted", self._resource.schemas.public
 
@@ -200,7 +200,7 @@ class DeletedList:
             members = {INSTANT: own[INSTANT], ACCOUNT: own[ACCOUNT]} | columns
             return {name: object_of(name, members, required=members), **page_of(name, self._resource)}
 
-        return Written(reference(page_name(name)), [public], further)
+        return ResponseSchema(reference(page_name(name)), [public], further)
 
 
 @cache

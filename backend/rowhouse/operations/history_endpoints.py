@@ -23,8 +23,8 @@ from rowhouse.operations.endpoints import Endpoints
 from rowhouse.operations.expand import EmbeddedSchemas, Expansion
 from rowhouse.operations.page_request import TOTAL, PageRequest, page_response
 from rowhouse.operations.request import OperationRequest
+from rowhouse.operations.response_schemas import ResponseSchema, page_name, page_of, reference
 from rowhouse.operations.route import TAGGED, Deferred, GeneratedRoute, generated_route, one_row, singular_name
-from rowhouse.operations.written import Written, page_name, page_of, reference
 from rowhouse.query.list_parameters import ListParameters
 from rowhouse.query.list_query import ListQuery, Search
 from rowhouse.query.resource import Resource
@@ -139,7 +139,9 @@ def history_route(resource: Resource, endpoints: HistoryEndpoints) -> GeneratedR
     name = singular_name(resource)
     entry = f"{resource.name}HistoryEntry"
     page = Deferred(
-        lambda: Written(reference(page_name(entry)), [entry_schema(endpoints.resource)], lambda _found: page_of(entry))
+        lambda: ResponseSchema(
+            reference(page_name(entry)), [entry_schema(endpoints.resource)], lambda _found: page_of(entry)
+        )
     )
     return generated_route(
         resource, "/{id}/history", policy=resource.read, work=endpoints.list_history, writes=False, methods=["GET"],

@@ -25,7 +25,7 @@ from rowhouse.entities.model import plural, singular_snake, with_article
 from rowhouse.http.authorization import AUTHORIZATION_STARTED, RouteAuthorization, resolve_overriding_caller
 from rowhouse.http.dependencies import oauth2_scheme
 from rowhouse.operations.request import OperationRequest
-from rowhouse.operations.written import Written
+from rowhouse.operations.response_schemas import ResponseSchema
 from rowhouse.query.parameters import schema_of
 from rowhouse.query.resource import Resource
 from rowhouse.requests.accepted_body import AcceptedBody
@@ -143,10 +143,10 @@ class GeneratedRoute(APIRoute):
 def _for_fastapi(options: dict[str, Any]) -> dict[str, Any]:
     """Return the options without the responses that only our own document describes."""
     responses = {
-        status: {word: part for word, part in response.items() if not isinstance(part, Written)}
+        status: {word: part for word, part in response.items() if not isinstance(part, ResponseSchema)}
         for status, response in options["responses"].items()
     }
-    is_written = isinstance(options.get("response_model"), Written)
+    is_written = isinstance(options.get("response_model"), ResponseSchema)
     return {**options, "responses": responses, **({"response_model": None} if is_written else {})}
 
 

@@ -138,7 +138,7 @@ class Factory:
         """Return an account that satisfies a policy: an administrator if one does."""
         roles = (ADMINISTRATOR, "user", *sorted({name for r in self._running.registries for name in r.roles}))
         role = next(role for role in roles if policy.anyone or policy.roles is None or role in policy.roles)
-        return self._running.accounts.kept(role)
+        return self._running.accounts.shared(role)
 
     # -- within ------------------------------------------------------------------------------------------------------
 

@@ -16,9 +16,9 @@ from rowhouse.db.engine import TRANSACTION_KIND
 from tests.migrations.chains.catalogue import catalogue, create_all, open_nulls, same_lines
 from tests.migrations.chains.changes import first_schema, step
 from tests.migrations.chains.classes import Schema, build
+from tests.migrations.chains.decisions import can_be_undone, dropped, lost, named, told
 from tests.migrations.chains.draw import Draw
 from tests.migrations.chains.rows import Rows, empty_tables, filled, kept, read, refill, same_rows
-from tests.migrations.chains.told import can_be_undone, dropped, lost, named, told
 from tests.migrations.project import Project
 
 TWO_CHANGES = 40  # percent of the steps

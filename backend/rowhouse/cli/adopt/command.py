@@ -31,7 +31,7 @@ from rowhouse.entities.model import plural
 TRIAL = "rowhouse.cli.adopt.trial"
 LINE = "\n"
 READING = 'operations=("list", "get")'
-KEPT = "(read-only: a column that every row needs was left out)"
+READ_ONLY_NOTE = "(read-only: a column that every row needs was left out)"
 ENV = ".env"
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import rowhouse
-from rowhouse.cli.errors import CommandError, WordError
+from rowhouse.cli.errors import ArgumentError, CommandError
 from rowhouse.cli.project import Project, find_project
 from rowhouse.cli.scaffold.fields import MAX_NAME, Choice, Field, Import, Reference, parse_field
 from rowhouse.cli.scaffold.source import add_imports, call, classes
@@ -83,7 +83,7 @@ def add_entity(
     `read` and `write` are names of `POLICIES`; `owner` is the field with the account that a row belongs to.
 
     Raises:
-        WordError: a name, a type or a default cannot be used.
+        ArgumentError: a name, a type or a default cannot be used.
         CommandError: the project cannot take the entity. Nothing was written.
     """
     _check_class_name(name)
@@ -131,9 +131,11 @@ def find_layout(project: Project) -> Layout:
 
 def _check_class_name(name: str) -> None:
     if not CLASS_NAME.fullmatch(name) or len(name) > MAX_NAME:
-        raise WordError(f"{name!r} is not the name of an entity: write a singular in CamelCase, such as 'ChargePoint'.")
+        raise ArgumentError(
+            f"{name!r} is not the name of an entity: write a singular in CamelCase, such as 'ChargePoint'."
+        )
     if name in NOT_ENTITIES:
-        raise WordError(f"{name!r} is a name of Python or of Rowhouse; choose another one.")
+        raise ArgumentError(f"{name!r} is a name of Python or of Rowhouse; choose another one.")
 
 
 def _parse(specifications: Sequence[str]) -> list[Field | Reference | Choice]:
@@ -141,9 +143,9 @@ def _parse(specifications: Sequence[str]) -> list[Field | Reference | Choice]:
     names = [field.name for field in fields]
     for name in names:
         if names.count(name) > 1:
-            raise WordError(f"{name!r} stands there twice.")
+            raise ArgumentError(f"{name!r} stands there twice.")
     if not fields:
-        raise WordError("Write at least one field, such as name:str.")
+        raise ArgumentError("Write at least one field, such as name:str.")
     return fields
 
 
@@ -229,12 +231,14 @@ class _Entity:
         """The column of the owner.
 
         Raises:
-            WordError: the field does not refer to an account.
+            ArgumentError: the field does not refer to an account.
         """
         for field in self._references():
             if name in (field.name, field.name.removesuffix("_id")) and field.target == "User":
                 return field.name
-        raise WordError(f"--owner {name}: add the field {name.removesuffix('_id')}:User, which refers to the account.")
+        raise ArgumentError(
+            f"--owner {name}: add the field {name.removesuffix('_id')}:User, which refers to the account."
+        )
 
     def test(self, layout: Layout) -> str:
         """The code of the test module."""

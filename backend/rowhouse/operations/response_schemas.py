@@ -22,7 +22,7 @@ Schema = dict[str, Any]
 Definitions = Mapping[str, Schema]
 
 
-class Written(NamedTuple):
+class ResponseSchema(NamedTuple):
     """A response: its schema, the models that it refers to, and further schemas of the document, made from theirs."""
 
     schema: Schema
@@ -48,10 +48,10 @@ def name_of(model: type[BaseModel]) -> str:
     return model.__name__
 
 
-def rows_of(resource: Resource) -> Written:
+def rows_of(resource: Resource) -> ResponseSchema:
     """Return the response with a list of whole rows."""
     public = resource.schemas.public
-    return Written(array_of(reference(name_of(public))), [public], lambda _found: {})
+    return ResponseSchema(array_of(reference(name_of(public))), [public], lambda _found: {})
 
 
 def array_of(items: Schema, **limits: Any) -> Schema:

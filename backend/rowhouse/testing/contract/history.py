@@ -35,7 +35,7 @@ def deleted(entity: EntityClient, headers: Headers, **query: Any) -> Row:
     return page
 
 
-class KeptRowPromises:
+class HistoryPromises:
     """What is kept of rows that change or go."""
 
     @every_entity("get", where=soft_delete)

@@ -1,4 +1,4 @@
-"""The Locust user that calls every operation of a running API: `Visitor = visitor(Profile())` in a locustfile.
+"""The Locust user that calls every operation of a running API: `ApiUser = locust_user(Profile())` in a locustfile.
 
 The tasks come from the OpenAPI document of the running server, hand-written operations included, so a newly registered
 entity is loaded without an edit here. They are shuffled, so each operation is called as often as its weight, in a short
@@ -200,14 +200,14 @@ class ApiUser(FastHttpUser):
         return send
 
 
-def visitor(profile: Profile | None = None) -> type[ApiUser]:
+def locust_user(profile: Profile | None = None) -> type[ApiUser]:
     """Return the user class for a locustfile.
 
     Example:
-        Visitor = visitor(Profile(values={"Book": {"isbn": isbn13}}))
+        ApiUser = locust_user(Profile(values={"Book": {"isbn": isbn13}}))
     """
     coordinator.profile = profile or Profile()
-    return type("Visitor", (ApiUser,), {"abstract": False})
+    return type("ApiUser", (ApiUser,), {"abstract": False})
 
 
 def _read(response: FastResponse) -> Response:
