@@ -100,7 +100,7 @@ async def sign_in(visit: Visit) -> Response:
 
 
 def _refused_login(answer: Answer) -> str:
-    """Return a sentence about a login that failed."""
+    """Return the message about a failed login."""
     if answer.status == InvalidInputError.status:
         return "Enter the e-mail address and the password."
     if answer.status == TooManyAttemptsError.status:

@@ -18,7 +18,7 @@ from rowhouse.traces.spans import Traces
 from rowhouse.traces.statements import TracedUnitOfWork, record_session_statements
 from rowhouse.workers.runner import RequestRunner
 
-# As FastAPI replaces the values of signatures.
+# The text by which FastAPI replaces signatures in URLs.
 HIDDEN = "REDACTED"
 # Balancers and scrapers call these every few seconds.
 PROBES = frozenset({"/health", "/ready", "/metrics"})

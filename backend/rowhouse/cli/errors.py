@@ -8,6 +8,6 @@ class CommandError(Exception):
 
 
 class ArgumentError(CommandError):
-    """A word of the command line is wrong: exit status 2."""
+    """An argument of the command line is wrong: exit status 2."""
 
     status = 2

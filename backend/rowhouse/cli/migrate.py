@@ -52,7 +52,7 @@ UNDECIDED = (UndecidedError, UnfillableError)
 
 @dataclass(frozen=True)
 class Migrator:
-    """The migrations of a project, the settings that name its database, and the words of the command."""
+    """The migrations of a project, the settings that name its database, and the command's arguments."""
 
     directory: Path
     config: Config

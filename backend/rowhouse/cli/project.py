@@ -1,4 +1,4 @@
-"""Finds what a command works on: the project in the working directory and its application.
+"""Finds the project in the working directory, and loads its application, for a command.
 
     [tool.rowhouse]
     app = "app.main:create_app"   # module:factory, or module:application

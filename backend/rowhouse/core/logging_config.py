@@ -29,7 +29,7 @@ def note_account(account_id: Any) -> None:
 
 
 def plain_exception(_logger: Any, _name: str, event: dict[str, Any]) -> dict[str, Any]:
-    """A processor that writes an exception's traceback into the line, without the parts that quote a row."""
+    """Write the traceback of an exception into the log line, without the parts that quote a row (structlog)."""
     event = dict(structlog.processors.format_exc_info(_logger, _name, event))
     if isinstance(event.get("exception"), str):
         event["exception"] = ANNOTATIONS.sub("", event["exception"])

@@ -175,7 +175,7 @@ class RowVerbs(Hooks[ModelT]):
         Raises:
             NotFoundError, PermissionDeniedError: as for `update`; 403 also if the step's policy refuses the caller.
             TransitionError: 409 if the state of the row does not allow the step.
-            RowhouseError: whatever the step's check raises.
+            RowhouseError: any error that the step's check raises.
         """
         stored = self.lock(unit, key)
         transition.check_caller(unit.caller)

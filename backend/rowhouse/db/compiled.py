@@ -1,8 +1,7 @@
 """SQLAlchemy statements that are compiled once and run on the bare driver.
 
-SQLAlchemy writes the SQL and converts the values; what is left out is its execution machinery, which costs more than
-the database does on a small query (decision 0001). Only statements whose text does not depend on their values belong
-here.
+SQLAlchemy writes the SQL and converts the values. Its execution machinery is skipped, because on a small query it costs
+more than the database does (decision 0001). Only statements whose text does not depend on their values belong here.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -167,7 +167,7 @@ class PaddedText(sa.types.TypeDecorator[str]):
         return value.rstrip(" ") if value is not None and dialect.name == "postgresql" else value
 
 
-# The key in `Table.info` of whether the table is not the project's own.
+# The key in `Table.info` that marks an adopted table.
 ADOPTED = "adopted"
 PLAIN_INSTANTS = (sa.DateTime, sa.DATETIME, sa.TIMESTAMP, postgresql.TIMESTAMP)
 
@@ -271,7 +271,7 @@ def _on_mapping(mapper: Mapper[Any], entity: type[Any]) -> None:
 
 
 def make_portable(table: sa.Table, entity: type[Any]) -> None:
-    """Give the table of a class portable columns. Once is enough."""
+    """Give the table of a class portable columns. A second call changes nothing."""
     if "entity" in table.info:
         return
     table.info["entity"], table.info["module"] = entity.__name__, entity.__module__
@@ -295,7 +295,7 @@ def make_portable(table: sa.Table, entity: type[Any]) -> None:
 
 
 def _adopted_type(kind: Any) -> sa.types.TypeEngine[Any] | None:
-    """Return the type of what only an adopted table has: padded text, and SQLite's instants without a fraction."""
+    """Return the type for padded text and SQLite's instants without a fraction, which only adopted tables have."""
     if isinstance(kind, sa.CHAR | sa.NCHAR):
         return PaddedText(kind.length)
     return InstantWithoutZone(seconds=True) if isinstance(kind, sqlite.DATETIME) else None
@@ -314,7 +314,7 @@ def _portable_type(kind: Any) -> sa.types.TypeEngine[Any]:
 
 
 def _is_naive(annotation: Any) -> bool:
-    """Return whether the class wants an instant without a zone."""
+    """Return whether the annotation is an instant without a zone."""
     return NaiveDatetime in (annotation, *get_args(annotation))
 
 

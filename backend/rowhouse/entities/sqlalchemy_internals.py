@@ -64,9 +64,9 @@ def _is_same(item: Any, table: sa.Table) -> bool:
 
 
 def heard_events(mapper: Mapper[Any]) -> Iterator[tuple[str, str]]:
-    """Yield each event that a listener waits for, behind the name of its attribute or an empty text.
+    """Yield each event that has a listener, after the name of its attribute, which is empty for events of the class.
 
-    Those of SQLAlchemy's own extensions, such as `MutableDict`, are not among them.
+    Listeners of SQLAlchemy's own extensions, such as `MutableDict`, do not count.
     """
     for event in ("load", "init", "refresh"):
         if any(map(_is_of_others, getattr(mapper.class_manager.dispatch, event))):
@@ -83,6 +83,6 @@ def own_init(mapper: Mapper[Any]) -> Any:
 
 
 def _is_of_others(listener: Any) -> bool:
-    """Return whether a listener is not a part of SQLAlchemy, which wraps each."""
+    """Return whether a listener is not SQLAlchemy's own. SQLAlchemy wraps every listener."""
     closure = inspect.getclosurevars(listener).nonlocals if inspect.isfunction(listener) else {}
     return not str(getattr(closure.get("fn", listener), "__module__", "")).startswith("sqlalchemy.")

@@ -47,7 +47,7 @@ class Entry(NamedTuple):
     check_media_type: Callable[[Headers], Any] | None
     limit: str
     generated: bool
-    # Whether a key that holds a slash could look like this path.
+    # True if more segments follow the key: a row's own path looks so if its key contains a slash.
     is_deep: bool
     fast_handler: Callable[[Scope, Receive], Awaitable[Response]] | None
 
@@ -139,7 +139,7 @@ class RouteTree:
         for node, pattern in _nodes(self._root, ()):
             for entry in node.methods.values():
                 if entry.generated:
-                    # Requests find it without the pattern, which is made if somebody asks for it.
+                    # Requests do not use the pattern. It is compiled when something reads it.
                     entry.route.make_path_regex = partial(_regex, pattern, entry)  # type: ignore[attr-defined]  # of generated ones
                 else:
                     entry.route.path_regex = _regex(pattern, entry)

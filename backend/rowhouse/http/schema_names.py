@@ -79,7 +79,7 @@ def add_part(document: dict[str, Any], part: dict[str, Any], *, suffix: str) -> 
     for name, schema in added.get("components", {}).get("schemas", {}).items():
         new = names.get(name, name)
         if schema.get("title") == name:
-            schema["title"] = new  # some generators use the title as the name
+            schema["title"] = new  # some client generators use the title as the name
         taken[new] = schema
     for path, item in added["paths"].items():
         document["paths"].setdefault(path, {}).update(item)

@@ -5,8 +5,8 @@ entity is loaded without an edit here. They are shuffled, so each operation is c
 run too: a GET 10 times, another operation on rows 4 times, and batches and files (of 20 rows) and account operations
 (sign-up, login, refresh, logout, password, `/users` writes) once. A user signs up in each role and signs in when it
 arrives. Between two tasks it waits for two seconds (THINK_SECONDS), plus or minus half. An export is timed to its first
-byte and read for at most 256 KiB. At most two users of a process send a password at the same time, because hashing
-takes a core.
+byte and read for at most 256 KiB. At most two users of a process send a password at the same time, because a hash
+occupies a core.
 
 Before the load every operation is called once, outside the statistics. One that cannot be called ends the run with its
 response; none is skipped. A headless run exits with 1 if a request failed or an operation was never called. A conflict

@@ -16,7 +16,7 @@ SHARE = 0.95
 
 
 class Objective(NamedTuple):
-    """The SLO of an operation, its finished requests, and how many of them kept it.
+    """The SLO of an operation, the number of its finished requests, and how many of them met the SLO.
 
     `bound` is the upper bound of the bucket of the 95th percentile; it is infinite above the last bound.
     """
@@ -34,7 +34,7 @@ class Objective(NamedTuple):
 
     @property
     def is_met(self) -> bool:
-        """Whether enough requests were within the SLO."""
+        """True if enough requests were within the SLO."""
         return self.in_time >= SHARE * self.requests
 
 

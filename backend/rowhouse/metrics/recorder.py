@@ -106,7 +106,7 @@ class Metrics:
         cells[start + len(layout.WAIT_BOUNDS) + 1] += seconds
 
     def publish(self) -> None:
-        """Take over what others count on their own, at each scrape and about once a second."""
+        """Take over the numbers that other parts count themselves, at each scrape and about once a second."""
         with self._publishing:
             for publish in self.publishers:
                 publish()

@@ -32,7 +32,7 @@ def run(metadata: sa.MetaData) -> None:
     """
     log = logging.getLogger("alembic")
     if log.level == logging.NOTSET:
-        log.setLevel(logging.WARNING)  # `env.py` may import an application that shows every line
+        log.setLevel(logging.WARNING)  # `env.py` may import an application, which makes Alembic log every step
     attributes = context.config.attributes
     metadata = attributes.setdefault("metadata", metadata)
     settings = attributes.get("settings") or Settings()

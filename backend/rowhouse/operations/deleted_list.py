@@ -157,7 +157,7 @@ class DeletedList:
         return Predicate(of_entity, _is_one_of(keys, unit.database.dialect))
 
     def _condition(self, unit: UnitOfWork) -> tuple[sa.ColumnElement[bool], list[sa.ColumnElement[bool]]]:
-        """Return the condition that the archive can answer, and the rules that only the content can."""
+        """Return the condition on the archive's columns, and the rules that are tested on the content of each row."""
         found: list[sa.ColumnElement[bool]] = [deleted_rows.c.entity == self._resource.table.name]
         rules: list[sa.ColumnElement[bool]] = []
         caller_id = None if unit.caller is None else unit.caller.id
@@ -174,7 +174,7 @@ class DeletedList:
         return sa.and_(*found), rules
 
     def _clauses(self, unit: UnitOfWork) -> Iterator[sa.ColumnElement[bool]]:
-        """Yield the conditions on the rows that the caller sees and may change, which are all to be met."""
+        """Yield the conditions on the rows that the caller sees and may change. A row must meet all of them."""
         for clause in (self._crud.scope(unit.caller), self._crud.writable(unit.caller)):
             if isinstance(clause, sa.BooleanClauseList) and clause.operator is sa.sql.operators.and_:
                 yield from clause.clauses

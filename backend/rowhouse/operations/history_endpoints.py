@@ -106,7 +106,7 @@ class HistoryEndpoints(Endpoints):
         return page_response(to_json(page.rows), end, total=page.total)
 
     def _show_states(self, unit: UnitOfWork, found: Sequence[Row], *, sees_links: bool) -> None:
-        """Leave in the states what the caller may see. Links are for callers who may change the row."""
+        """Remove from the recorded rows what the caller may not see. Links are for callers who may change the row."""
         links = self.crud.links if sees_links and isinstance(self.crud, LinkedVerbs) else {}
         for entry in found:
             for name in ("before", "after"):

@@ -119,7 +119,7 @@ def _field_options(model: type[SQLModel]) -> Iterator[tuple[str, str]]:
 
 
 def _values(model: type[SQLModel]) -> Iterator[tuple[str, str]]:
-    """Yield options of one field that would need an object of the class where a value is made or shown."""
+    """Yield options of one field that need an object of the class. The engine makes and shows values without one."""
     for name, info in model.model_fields.items():
         if info.default_factory_takes_validated_data:
             yield f".{name}", f"default_factory takes the other members, which not every write has; {WITH_OTHERS}"

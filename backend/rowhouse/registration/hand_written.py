@@ -103,9 +103,9 @@ def _is_secret(info: FieldInfo) -> bool:
 
 
 def one_method_each(route: APIRoute) -> Iterator[APIRoute]:
-    """A route of several methods as one for each: an operation id names one operation.
+    """Yield a route for each method of a route, because an operation id names one operation.
 
-    HEAD beside GET is not documented.
+    HEAD is not documented if there is GET.
     """
     methods = route.methods or set()
     documented = methods - {"HEAD"} if "GET" in methods else methods
@@ -199,7 +199,7 @@ def _strict(field: ModelField, *, keys: Mapping[str, Resource]) -> ModelField:
 
 
 def _scalar(annotation: Any) -> tuple[Any, bool]:
-    """Return the one type of a parameter beside None, or None if there are several, and whether it takes a list."""
+    """Return the type of a parameter apart from None, and whether it takes a list. None if there are several types."""
     is_list = False
     while get_origin(annotation) in (Annotated, Union, UnionType, *LISTS):
         arms = [arm for arm in get_args(annotation) if arm not in (NoneType, ...)]

@@ -163,7 +163,7 @@ def _change(resource: Resource, endpoints: Endpoints, *, method: str, verb: str)
         methods=[method], operation_id=f"{verb}_{name}",
         summary=f"Change {one_row(resource)}{', as PATCH does' if is_put else ''}",
         response_model=resource.schemas.public,
-        description=f"For clients without PATCH, and the same: {described.lower()}" if is_put else described,
+        description=f"For clients without PATCH. {described}" if is_put else described,
         openapi_extra={"parameters": [IF_MATCH, PREFER]},
         responses={200: {"headers": TAGGED}, 204: {**MINIMAL, "headers": {**TAGGED, **APPLIED}},
                    **problem_responses(400, 401, 403, 404, 409, 412, 413, 415, 422, 503)},

@@ -30,7 +30,7 @@ HARMLESS = frozenset(
         "validate_return", "validation_error_cause", "experimental_defer_build_mode",
     }
 )  # fmt: skip
-# Those whose one value is what the schemas do anyway.
+# Options with the values that change nothing, because the schemas behave so anyway.
 AS_IT_IS = {
     "allow_inf_nan": (False,),
     "extra": ("forbid", None),

@@ -149,7 +149,7 @@ def build_model(name: str, members: Mapping[str, Any], **options: Any) -> type[B
 
 
 def described(column: Column, default: Any) -> Any:
-    """Return a member with what the class states for the document: its title, description, examples and so on."""
+    """Return a member with the title, the description, the examples and so on that the class states for OpenAPI."""
     return Field(default, **_described(column))
 
 

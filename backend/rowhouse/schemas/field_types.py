@@ -184,7 +184,7 @@ def known_type(annotation: Any, stored: sa.types.TypeEngine[Any]) -> FieldType |
 
 
 def _document(annotation: Any, scalar: FieldType | None) -> FieldType:
-    """A JSON column. A document that is a scalar has the limits of the scalar's type."""
+    """Return the entry of a JSON column. A scalar document has the limits of the scalar's type."""
     return FieldType(
         declared=(annotation,),
         annotation=Annotated[annotation, AfterValidator(as_document)],
@@ -197,7 +197,7 @@ def _document(annotation: Any, scalar: FieldType | None) -> FieldType:
 
 
 def _array(annotation: Any, stored: sa.ARRAY[Any]) -> FieldType:
-    """An array of PostgreSQL, as a list. Its elements have the type and the limits of a column of theirs."""
+    """Return the entry of a PostgreSQL array: a list whose elements have the type and the limits of such a column."""
     if get_origin(annotation) is not list or stored.dimensions not in (None, 1):
         raise ValueError(f"an ARRAY column holds a list, and the annotation is {annotation!r}; use list[...]")
     (element,) = get_args(annotation)
@@ -217,7 +217,7 @@ def _array(annotation: Any, stored: sa.ARRAY[Any]) -> FieldType:
 
 
 def _enum(annotation: Any, stored: sa.types.TypeEngine[Any]) -> FieldType | None:
-    """The members of an enum, or the words of an `sa.Enum` without a class; None for any other column."""
+    """Return the entry of an enum, or of the words of an `sa.Enum` without a class. None for any other column."""
     if isinstance(stored, sa.Enum | EnumText):
         _check_enum(annotation, stored)
     if isinstance(annotation, type) and issubclass(annotation, Enum):

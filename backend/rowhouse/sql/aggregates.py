@@ -104,7 +104,7 @@ class Aggregates:
         return self._of_any_year(moment, beginning, group.unit) if is_adopted(self._resource.table) else beginning
 
     def _of_any_year(self, moment: Any, beginning: Any, unit: str) -> sa.ColumnElement[Any]:
-        """Return the beginning of an instant, and that of another program's years and infinity as PostgreSQL does."""
+        """Return the beginning of an instant of any year. What Python cannot hold is written as by PostgreSQL."""
         first: Any = sa.func.date_trunc(sa.literal_column(f"'{unit}'"), moment)
         is_usual = sa.extract("year", moment).between(sa.literal_column("1"), sa.literal_column("9999"))
         return sa.case((is_usual, beginning), else_=sa.cast(sa.cast(first, sa.Date()), sa.String()))

@@ -86,5 +86,5 @@ class Accounts:
         return self.shared(ADMINISTRATOR)
 
     def forget(self) -> None:
-        """Forget the accounts that are kept, because their rows are gone."""
+        """Forget the shared accounts, because their rows are gone."""
         self._kept.clear()

@@ -91,7 +91,7 @@ class WheelServer:
         postmaster.wait(STOPPED_WITHIN)
 
     def close(self) -> None:
-        """Stop it at once and remove its files."""
+        """Stop the cluster at once and remove its files."""
         self._stop(signal.SIGQUIT)
         self._server.cleanup()
         shutil.rmtree(self._directory, ignore_errors=True)

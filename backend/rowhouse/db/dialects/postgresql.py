@@ -26,7 +26,7 @@ STYLE: Mapping[str, str] = {
     "bytea_output": "hex",
 }
 TIMEOUTS = ("lock_timeout", "statement_timeout")
-# The sources of a value that nobody chose for this role, database or connection (pg_settings.source).
+# Where a value comes from that was not set for this role, database or connection (pg_settings.source).
 DEFAULT_SOURCES = frozenset({"default", "configuration file", "command line", "global", "session", "override"})
 SELECT_SESSION = """
 SELECT pg_backend_pid(), array_agg(ARRAY[lower(name), setting, source]) FROM pg_settings WHERE lower(name) = ANY(%s)

@@ -1,4 +1,4 @@
-"""What a load run prints: a table of its operations, and one line for each that broke its bound."""
+"""Writes the report of a load run: a table of its operations, and one line for each that broke its bound."""
 
 from collections.abc import Iterator, Sequence
 

@@ -185,7 +185,7 @@ def _render_alter_column(context: AutogenContext, operation: AlterColumnOp) -> s
 
 
 def _is_converted(old: sa.types.TypeEngine[Any], new: sa.types.TypeEngine[Any]) -> bool:
-    """Return True if PostgreSQL converts the values without a word. It does not make a text a native enum."""
+    """Return True if PostgreSQL converts the values by itself. It does not convert a text to a native enum."""
     if is_native_enum(new) and not is_native_enum(old):
         return False
     return general_type(old) is general_type(new)

@@ -57,7 +57,7 @@ class BatchOfOneName(BatchOperationsImpl):
 
 
 def _is_copied_anew(constraint: Any) -> bool:
-    """Whether Alembic is to put the new table's name into a foreign key; with a schema it would put it in twice."""
+    """Return whether Alembic may put the new table's name into a foreign key. With a schema it would do so twice."""
     return "." not in constraint.parent.key and is_self_referential(constraint)
 
 
