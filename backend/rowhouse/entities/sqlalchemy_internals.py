@@ -5,12 +5,14 @@
 
 import inspect
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from typing import Any, Self
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapper
+
+FLUSH_EVENTS = ("before_insert", "after_insert", "before_update", "after_update", "before_delete", "after_delete")
 
 
 def variants_of(kind: sa.types.TypeEngine[Any]) -> Mapping[str, sa.types.TypeEngine[Any]]:
@@ -29,6 +31,11 @@ def copy_of(column: sa.Column[Any]) -> sa.Column[Any]:
     """Return a copy of a column that belongs to no table."""
     copied: sa.Column[Any] = column._copy()  # noqa: SLF001  there is no public copy
     return copied
+
+
+def is_made_by_type(check: sa.CheckConstraint) -> bool:
+    """Return whether the type of a column creates the check, as `sa.Enum(native_enum=False)` does."""
+    return check._type_bound  # noqa: SLF001  nothing public says it
 
 
 class TableConstraint(sa.Constraint):
@@ -63,6 +70,13 @@ def _is_same(item: Any, table: sa.Table) -> bool:
     return isinstance(item, sa.Table) and item.fullname == table.fullname
 
 
+def flush_events(mapper: Mapper[Any]) -> Iterator[str]:
+    """Yield each event of a flush that has a listener, such as `before_insert`."""
+    for event in FLUSH_EVENTS:
+        if getattr(mapper.dispatch, event):
+            yield event
+
+
 def heard_events(mapper: Mapper[Any]) -> Iterator[tuple[str, str]]:
     """Yield each event that has a listener, after the name of its attribute, which is empty for events of the class.
 
@@ -75,6 +89,12 @@ def heard_events(mapper: Mapper[Any]) -> Iterator[tuple[str, str]]:
     for name in names:
         if any(map(_is_of_others, getattr(mapper.class_, name).impl.dispatch.set)):
             yield name, "set"
+
+
+def maker_of(model: type[Any]) -> Callable[[], Any]:
+    """Return a function that makes an object of a mapped class without calling its `__init__`."""
+    make: Callable[[], Any] = sa.inspect(model).class_manager.new_instance
+    return make
 
 
 def own_init(mapper: Mapper[Any]) -> Any:

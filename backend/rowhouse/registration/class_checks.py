@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from sqlalchemy.orm import Mapper
 from sqlmodel import SQLModel
 
-from rowhouse.entities.sqlalchemy_internals import heard_events, own_init
+from rowhouse.entities.sqlalchemy_internals import flush_events, heard_events, own_init
 from rowhouse.schemas.class_config import refused_options
 from rowhouse.schemas.columns import RegistrationError
 from rowhouse.schemas.computed import computed_faults
@@ -21,7 +21,6 @@ from rowhouse.schemas.pydantic_internals import decorators_of
 
 LONGEST_NAME = 63  # bytes; PostgreSQL cuts longer names
 SERIALIZER = "would not be called, because responses are written from rows; show another value with "
-ROW_EVENTS = ("before_insert", "after_insert", "before_update", "after_update", "before_delete", "after_delete")
 SHOWN_OTHERWISE = "hide it with exclude=True, and show another value with @computed_field"
 WITH_OTHERS = "leave its parameter out, or set the value in a model_validator or in prepare of a CRUDBase class"
 ON_WRITES = "write a default, a validator of pydantic, or prepare of a CRUDBase class"
@@ -155,12 +154,11 @@ def check_events(model: type[SQLModel]) -> None:
         raise RegistrationError(
             f"{model.__name__}.{composite.key}: composite() would not be shown; show its columns, or a @computed_field"
         )
-    for event in ROW_EVENTS:
-        if getattr(mapper.dispatch, event):
-            raise RegistrationError(
-                f"{model.__name__}: a listener waits for {event}, which writes of the API do not fire; "
-                "override prepare, validate or a verb of a CRUDBase subclass, and register it with crud=..."
-            )
+    for event in flush_events(mapper):
+        raise RegistrationError(
+            f"{model.__name__}: a listener waits for {event}, which writes of the API do not fire; "
+            "override prepare, validate or a verb of a CRUDBase subclass, and register it with crud=..."
+        )
     for name, event in heard_events(mapper):
         place = f"{model.__name__}.{name}" if name else model.__name__
         raise RegistrationError(f"{place}: a listener waits for {event}, which the API does not fire; {ON_WRITES}")

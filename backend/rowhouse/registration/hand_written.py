@@ -27,7 +27,7 @@ from rowhouse.entities.model import Mark
 from rowhouse.http.authorization import UNRESTRICTED, RouteAuthorization
 from rowhouse.http.dependencies import get_caller, get_session, get_unit
 from rowhouse.http.dependency_tree import calls_of
-from rowhouse.http.fastapi_internals import ModelField, tree_of
+from rowhouse.http.fastapi_internals import ModelField, tree_of, validated_by
 from rowhouse.http.routing import OneHopRoute
 from rowhouse.query.resource import Resource
 from rowhouse.schemas.columns import RegistrationError
@@ -193,9 +193,8 @@ def _strict(field: ModelField, *, keys: Mapping[str, Resource]) -> ModelField:
         reader, bounds = TypeAdapter(resource.key.annotation), resource.key.columns[0].constraints
     if reader is None:
         return field
-    made = _bounded(field, bounds) if kind is int and not is_list else copy(field)
-    made.validate = partial(_read, made.validate, reader)  # type: ignore[method-assign]  # FastAPI has no hook for it
-    return made
+    bounded = _bounded(field, bounds) if kind is int and not is_list else field
+    return validated_by(bounded, partial(_read, bounded.validate, reader))
 
 
 def _scalar(annotation: Any) -> tuple[Any, bool]:
@@ -221,9 +220,7 @@ def _strict_model(field: ModelField, model: type[BaseModel]) -> ModelField:
             alias = info.validation_alias
             names = (name, *(alias.choices if isinstance(alias, AliasChoices) else (alias,)))
             readers |= {one: reader for one in names if isinstance(one, str)}
-    made = copy(field)
-    made.validate = partial(_read_members, made.validate, readers)  # type: ignore[method-assign]  # as above
-    return made
+    return validated_by(field, partial(_read_members, field.validate, readers))
 
 
 def _bounded(field: ModelField, bounds: Sequence[Any]) -> ModelField:

@@ -11,11 +11,11 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-import sqlalchemy as sa
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import make_transient_to_detached
 from sqlmodel import SQLModel
 
+from rowhouse.entities.sqlalchemy_internals import maker_of
 from rowhouse.schemas.json_types import ExactDecimal
 from rowhouse.schemas.pydantic_internals import computed_properties
 from rowhouse.schemas.sqlmodel_internals import relationship_names
@@ -81,8 +81,8 @@ class RowComputer:
         self._hidden = tuple(hidden)
 
     @cached_property
-    def _manager(self) -> Any:
-        return sa.inspect(self._model).class_manager
+    def _make(self) -> Callable[[], Any]:
+        return maker_of(self._model)
 
     def add(self, rows: Sequence[dict[str, Any]], *, keeps_hidden: bool) -> None:
         """Add the members to whole rows, in place."""
@@ -96,7 +96,7 @@ class RowComputer:
 
     def _instance(self, row: Mapping[str, Any]) -> BaseModel:
         """Return an object of the class that belongs to no session. Reading related rows from it is an error."""
-        made: BaseModel = self._manager.new_instance()
+        made: BaseModel = self._make()
         made.__dict__.update(row)
         make_transient_to_detached(made)
         return made

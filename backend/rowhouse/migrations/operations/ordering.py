@@ -25,6 +25,7 @@ from alembic.operations.ops import (
 )
 from alembic.util import DispatchPriority
 
+from rowhouse.migrations.alembic_internals import creation_of
 from rowhouse.migrations.engine_tables import compares_of
 from rowhouse.migrations.operations.named_schemas import CreateSchema
 from rowhouse.migrations.operations.native_enums import ChangeEnum, CreateEnum, DropEnum
@@ -57,7 +58,7 @@ def order(_context: AutogenContext, upgrade: UpgradeOps) -> None:
     """Sort the operations of a migration in place. Its downgrade is their reverse."""
     found = upgrade.ops
     made, references = _split({_table(one): one for one in _of(found, CreateTableOp)})
-    gone = {_table(one._reverse): one for one in _of(found, DropTableOp)}  # noqa: SLF001  as `reverse` does
+    gone = {_table(creation_of(one)): one for one in _of(found, DropTableOp)}
     dropped, cut = _split(gone)
     changes = [_sorted(operation) for operation in _of(found, ModifyTableOps)]
     former, changes, latter = _without_references(changes)
