@@ -169,7 +169,7 @@ def test_it_takes_no_password_as_an_argument(run: Run, email: str) -> None:
         (["--email", "boss@example.com"], None, "Set ADMIN_PASSWORD, or run this in a terminal"),
     ],
 )
-def test_what_it_refuses(
+def test_wrong_arguments_are_refused(
     run: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str], password: str | None, message: str
 ) -> None:
     """With a sentence that says what to change and never contains the password."""
@@ -256,7 +256,7 @@ def test_a_database_that_does_not_answer(run: Run, email: str, monkeypatch: pyte
     assert run("--email", email) == (1, "", "The database does not answer; look at DATABASE_URL.\n")
 
 
-def test_settings_that_do_not_hold(run: Run, email: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_settings_are_refused(run: Run, email: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message is that of the server's start."""
     monkeypatch.setenv("ENVIRONMENT", "production")
     assert "set JWT_SECRET outside development" in run("--email", email)[2]

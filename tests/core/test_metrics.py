@@ -173,7 +173,7 @@ def test_a_long_wait_for_a_thread_is_recorded(client: TestClient, monkeypatch: p
         assert (of(now(client), "queue_wait_seconds_count", threads="default") or 0) - before == expected
 
 
-def test_both_formats_say_the_same(client: TestClient) -> None:
+def test_both_formats_have_the_same_numbers(client: TestClient) -> None:
     """Two parsers read them. The answer to HEAD has the headers alone."""
     client.get("/api/v1/books")
     plain = client.get("/metrics")
@@ -188,7 +188,7 @@ def test_both_formats_say_the_same(client: TestClient) -> None:
     assert any(name == "rowhouse_build_info" for name, _ in scraped(plain.text))
 
 
-def test_it_is_closed_in_production_without_a_token(serve: Serve) -> None:
+def test_the_page_is_closed_in_production_without_a_token(serve: Serve) -> None:
     """As if there were no such page, and nothing is counted."""
     client = serve(environment="production", jwt_secret="s" * 32)
     response = client.get("/metrics")

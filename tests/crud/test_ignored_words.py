@@ -381,12 +381,12 @@ def refused(model: type[SQLModel], **line: Any) -> str:
         (Expressed, "Expressed.size: it is an SQL expression; read it with computed_columns"),
     ],
 )
-def test_a_word_without_effect_is_refused(model: type[SQLModel], said: str) -> None:
+def test_an_option_without_effect_is_refused(model: type[SQLModel], said: str) -> None:
     """Each case by itself."""
     assert re.search(said, refused(model))
 
 
-def test_a_word_that_says_nothing_is_taken() -> None:
+def test_an_option_with_its_default_is_accepted() -> None:
     """Such as `alias_generator=None`."""
     registry = Registry()
     for model in (Quiet, Mutated):
@@ -413,7 +413,9 @@ def test_events_that_do_not_fire_are_refused(model: type[SQLModel], said: str) -
 
 
 @pytest.mark.parametrize(("model", "said"), [(Tagged, "Tagged.tags is an ARRAY"), (Counted, "Counted.number is an Id")])
-def test_what_sqlite_lacks_stops_the_start_there(model: type[SQLModel], said: str, databases: Databases) -> None:
+def test_a_type_that_sqlite_lacks_stops_the_start_on_sqlite(
+    model: type[SQLModel], said: str, databases: Databases
+) -> None:
     """The same registration is for PostgreSQL."""
     registry = Registry()
     registry.register(model, read=ANYONE, write=ANYONE)

@@ -105,7 +105,7 @@ def sentences(model: type[SQLModel], **words: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("model", [Served, ThoughtAbout])
-def test_a_column_that_is_served_or_was_thought_about_is_not_named(model: type[SQLModel]) -> None:
+def test_a_column_with_an_index_or_index_false_is_not_named(model: type[SQLModel]) -> None:
     assert sentences(model) == []
 
 
@@ -151,7 +151,7 @@ def test_a_start_logs_one_line_an_entity(
 
 
 @pytest.mark.usefixtures("_logging_as_it_was")
-def test_our_own_entities_start_without_a_word(
+def test_the_sample_entities_start_without_a_warning(
     databases: Databases, backend: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     url = shop_database(databases, backend)

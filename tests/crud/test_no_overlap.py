@@ -214,7 +214,7 @@ def test_an_error_of_a_hooks_flush_names_the_element(client: TestClient) -> None
     assert client.get("/api/v1/rooms", params={"name": free}).json()["total"] == 0
 
 
-def test_a_row_that_moved_between_two_looks_is_looked_at_anew(
+def test_a_row_that_moves_before_its_lock_repeats_the_request(
     client: TestClient, room: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another transaction moved it to another room while this one waited for a lock. It starts again and succeeds."""

@@ -405,7 +405,7 @@ def test_only_the_named_operations_exist() -> None:
     assert found == {("GET", one), ("HEAD", one), ("DELETE", one), ("DELETE", batch)}
 
 
-def test_each_word_brings_its_operation() -> None:
+def test_each_option_adds_its_operation() -> None:
     """`soft_delete` adds restore, `history` adds the list of changes, and neither exists without its word."""
     for words in ({"soft_delete"}, {"history"}, {"soft_delete", "history"}, set[str]()):
         line = dict.fromkeys(words, True)
@@ -414,7 +414,7 @@ def test_each_word_brings_its_operation() -> None:
         assert ("/api/v1/drafts/{id}/history" in paths) is ("history" in words)
 
 
-def test_only_an_entity_with_the_word_restores() -> None:
+def test_only_an_entity_with_soft_delete_restores() -> None:
     """The verb says what is missing before any query."""
     line = registered(Draft, write=SIGNED_IN).registrations["drafts"]
     crud = line.crud(line.resource, sa.make_url("sqlite://").get_dialect()())
@@ -440,7 +440,7 @@ def test_the_odd_entities_stay_out_of_the_products_metadata() -> None:
     assert not set(metadata.tables) & set(SQLModel.metadata.tables)
 
 
-def test_an_entity_that_nothing_writes_needs_no_word_about_writing() -> None:
+def test_an_entity_without_writing_operations_needs_no_write_policy() -> None:
     """Routes of the project's own then need an administrator. A step writes, and so does every other operation."""
     (line,) = registered(Draft, operations=("list", "get")).registrations.values()
     assert line.resource.write == role("admin")
