@@ -1,4 +1,4 @@
-"""Traces of an application: what FastAPI's own telemetry of a request does not do.
+"""Completes FastAPI's telemetry: spans of waits, statements and commits, and the ids of traces in the log.
 
 FastAPI starts the server's span, continues the caller's `traceparent`, and configures exporters (docs/decisions/0055).
 """

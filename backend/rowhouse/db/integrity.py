@@ -190,7 +190,7 @@ def _translate_postgresql(error: psycopg.Error, catalog: ConstraintCatalog) -> R
 
 
 def _client_side_state(error: psycopg.Error) -> str:
-    """Return a SQLSTATE for errors of psycopg itself: a lost connection, a value such as NUL, or our bug."""
+    """Return a SQLSTATE for errors of psycopg itself: a lost connection, a value such as NUL, or a bug here."""
     if isinstance(error, psycopg.DataError):
         return "22000"
     return "08000" if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)) else "XX000"

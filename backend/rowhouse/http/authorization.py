@@ -175,4 +175,4 @@ async def _receive_nothing() -> Message:
 
 
 async def _send_nothing(_message: Message) -> None:
-    """Drop the response of the route that `resolve_overriding_caller` makes."""
+    """Send nothing: `resolve_overriding_caller` runs a route only for its dependencies."""

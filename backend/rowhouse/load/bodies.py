@@ -2,7 +2,8 @@
 
 The values are those of `rowhouse.testing.bodies`. Here they get what a load needs: the rows to refer to, free time
 slots, and texts that no other user has. `Hints` adds the rules of a table, which a document cannot express. Without
-them, a member `…_id` refers to a row, and whatever ends does so a slot later. Sends nothing: the caller supplies rows.
+them, a member `…_id` refers to a row, and a member such as `end_time` is a slot after its start. Sends nothing: the
+caller supplies rows.
 """
 
 import itertools

@@ -144,7 +144,7 @@ class Api:
         ]
         self.by_label = {operation.label: operation for operation in self.operations}
         self._by_place = {(operation.method, operation.path): operation for operation in self.operations}
-        # What `expand` embeds shows what other members refer to: `stock` is a BranchPublic, so `stock_id` is its key.
+        # The schemas of `expand` show references: `stock` is a BranchPublic, so `stock_id` is the key of a branch.
         gets = {
             _row_schema(document["paths"][operation.path]["get"]): operation.collection
             for operation in self.operations

@@ -44,7 +44,7 @@ from rowhouse.schemas.json_types import (
 LISTS = (list, set, frozenset, tuple, Sequence)
 UNITS = frozenset({get_session, get_unit})
 BOUNDS = (Ge(-(2**63)), Le(2**63 - 1))
-# How text in a path or a query is read, if pydantic alone accepts more. The route then validates the result.
+# Readers of text in paths and queries, for types of which pydantic accepts more forms. The route validates the result.
 READERS: Mapping[Any, TypeAdapter[Any]] = {
     int: TypeAdapter(Annotated[(int, *BOUNDS, require_format(INTEGER_TEXT, "a whole number"))]),
     float: TypeAdapter(Annotated[float, require_format(NUMBER_TEXT, "a number")]),

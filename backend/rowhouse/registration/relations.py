@@ -85,7 +85,7 @@ def owning(
 
 
 def _leads(targets: Mapping[str, Iterable[str]], relation: Relation, path: str) -> bool:
-    """Return whether the owned rows of a relation own, directly or not, rows of the resource at `path`."""
+    """Return whether owned rows of a relation own rows of the resource at `path`, directly or through others."""
     seen, waiting = set[str](), [relation.target.path]
     while waiting:
         one = waiting.pop()

@@ -109,7 +109,7 @@ class Factory:
             return self._store_in_session(registry, registration, body, values)
 
     def create(self, registry: Registry, registration: Registration, body: Row, headers: Headers | None = None) -> Row:
-        """Create a row through the API, as `headers` if they may own it, otherwise as an account that may.
+        """Create a row through the API: as `headers` if they may own it, else as an account that may.
 
         Raises:
             RefusedBodyError: the response is not 201.

@@ -37,7 +37,7 @@ ENV = ".env"
 
 @dataclass
 class Plan:
-    """What is about to be written, and what was left out, by the name of the table or of the column."""
+    """The tables to write, and the reasons for what is left out, by the name of the table or of the column."""
 
     layout: Layout
     url: str

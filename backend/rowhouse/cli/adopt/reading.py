@@ -1,6 +1,6 @@
 """Reads the tables of a database for `rowhouse adopt`. Must not change the database.
 
-What has no row of its own with a key, such as a view or a partition, is left out with the reason.
+Views, partitions and tables without a key are left out, with the reason.
 """
 
 import warnings

@@ -46,7 +46,7 @@ class Finding:
 
 
 def run(*, production: bool) -> int:
-    """Check the project of the working directory, and print what is found. Return 1 if anything is wrong."""
+    """Check the project of the working directory, and print the findings. Return 1 if one is an error."""
     errors = 0
     for finding in _findings(production=production):
         print(finding, flush=True)
@@ -78,7 +78,7 @@ def _findings(*, production: bool) -> Iterator[Finding]:
 
 
 def _or_ok(topic: str, texts: Iterator[str]) -> Iterator[Finding]:
-    """Yield the errors of a topic, or that there are none."""
+    """Yield a finding for each error of a topic. Without errors, yield one that says ok."""
     is_ok = True
     for text in texts:
         is_ok = False

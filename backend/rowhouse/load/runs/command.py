@@ -55,7 +55,7 @@ class Options:
         return self.duration or float(ceil(needed))
 
     def announcement(self, api: Api, seconds: float) -> str:
-        """Return what is going to happen, for how long."""
+        """Return the announcement of a run: its users, its operations and its seconds."""
         needed = seconds_needed(api, users=self.users, think=self.think)
         return (
             f"{self.users} users call {len(api.operations)} operations for {seconds:.0f} s; they need {needed:.0f} s "
