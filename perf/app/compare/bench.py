@@ -4,9 +4,10 @@ Every application runs as one uvicorn worker on the same PostgreSQL, in a databa
 gets the same requests over 16 keep-alive connections. Before that, their responses are compared. The benchmark measures
 the CPU of the server process and of PostgreSQL, which other processes on the machine disturb less than wall-clock time.
 Rounds interleave the applications, and the medians over the rounds are printed as tables in Markdown. `rowhouse-sqlite`
-is Rowhouse on its embedded database. `--pocketbase PROGRAM` adds PocketBase, which uses all its threads. These two have
-their databases in the same process, so they use no PostgreSQL: compare the table "both together". `--before DIRECTORY`
-adds another checkout of this repository, such as `git worktree add ../before COMMIT`, and shows what a change has cost.
+is Rowhouse on its embedded database, and `without-metrics` is Rowhouse that counts nothing for `/metrics`.
+`--pocketbase PROGRAM` adds PocketBase, which uses all its threads. Both embedded ones use no PostgreSQL: compare the
+table "both together". `--before DIRECTORY` adds another checkout of this repository, such as
+`git worktree add ../before COMMIT`, and shows what a change has cost.
 
 In Rowhouse and the floor, `create` and `update` need an administrator's token: they check a JWT and load a user row.
 Their books have unique titles, three indexes and a trigram index. The writes of the others are open and their books
@@ -29,7 +30,7 @@ from perf.app.compare.equivalence_check import check_equivalence, sign_in
 from perf.app.compare.rivals import pocketbase
 from perf.app.compare.scenarios import Scenario, calls
 from perf.app.compare.side_by_side import Sample, medians, side_by_side
-from perf.app.compare.targets import TARGETS, BookServer, BookTarget, before, parse_targets
+from perf.app.compare.targets import STANDARD, BookServer, BookTarget, before, parse_targets
 from perf.app.datasets.benchmark_rows import fill, trim
 from perf.harness.client import Outcome, drive
 from perf.harness.servers import Cluster, postgres, serve, sqlite
@@ -162,7 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--warm-up", type=int, default=200, help="sent first, not measured")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument(
-        "--apps", dest="targets", type=parse_targets, default=list(TARGETS.values()), help="comma-separated names"
+        "--apps", dest="targets", type=parse_targets, default=list(STANDARD), help="comma-separated names"
     )
     parser.add_argument("--before", type=before, help="another checkout of Rowhouse to measure too, also a former one")
     parser.add_argument("--database-url", help="a PostgreSQL to use instead of one from the wheel")

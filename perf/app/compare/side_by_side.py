@@ -13,6 +13,7 @@ from perf.app.compare.scenarios import Scenario
 # The ratios that are printed, if both applications are measured.
 PAIRS = (
     ("rowhouse", "before"),
+    ("rowhouse", "without-metrics"),
     ("rowhouse", "fastcrud"),
     ("rowhouse", "textbook"),
     ("rowhouse", "floor"),

@@ -64,6 +64,8 @@ ROWHOUSE = BookTarget(
 )
 
 EMBEDDED = replace(ROWHOUSE, name="rowhouse-sqlite", is_embedded=True)
+# Measured if it is named: what the metrics cost.
+WITHOUT_METRICS = replace(ROWHOUSE, name="without-metrics", environment={"METRICS": "false"})
 
 TEXTBOOK = BookTarget(
     name="textbook",
@@ -95,7 +97,8 @@ FLOOR = BookTarget(
     are_writes_secured=True,
 )
 
-TARGETS = {target.name: target for target in (TEXTBOOK, FASTCRUD, FLOOR, ROWHOUSE, EMBEDDED)}
+STANDARD = (TEXTBOOK, FASTCRUD, FLOOR, ROWHOUSE, EMBEDDED)
+TARGETS = {target.name: target for target in (*STANDARD, WITHOUT_METRICS)}
 
 
 def before(directory: str) -> BookTarget:
