@@ -79,7 +79,9 @@ def test_one_command_prints_the_tables(
 ) -> None:
     """It compares real servers of Rowhouse, of Rowhouse without metrics and the floor, and writes each sample to a file."""
     monkeypatch.setattr(bench, "drive", drive_here)
-    options = f"--apps floor,rowhouse,without-metrics --rounds 1 --books {BOOKS} --requests 12 --warm-up 1 --connections 2"
+    options = (
+        f"--apps floor,rowhouse,without-metrics --rounds 1 --books {BOOKS} --requests 12 --warm-up 1 --connections 2"
+    )
     written = tmp_path / "bench.json"
     main([*options.split(), "--json", str(written)])
     rows = [line.split(" | ")[0] for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
