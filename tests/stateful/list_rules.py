@@ -8,7 +8,7 @@ from hypothesis.stateful import precondition
 from hypothesis.strategies import SearchStrategy
 
 from tests.stateful.list_model import Query, behind, selected
-from tests.stateful.machine import RuleSet, TestedApplication, step
+from tests.stateful.machine import RuleSet, StatefulApplication, step
 from tests.stateful.model import Refused, Row
 from tests.stateful.strategies import CALLERS, PICKS, SIGNED_IN, SIZES, planned_queries
 from tests.stateful.values import Plan
@@ -41,7 +41,7 @@ class Walk:
 class ListRules(RuleSet):
     """Lists and walks."""
 
-    def __init__(self, ground: TestedApplication) -> None:
+    def __init__(self, ground: StatefulApplication) -> None:
         super().__init__(ground)
         self.walks: list[Walk] = []
 

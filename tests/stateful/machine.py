@@ -24,7 +24,7 @@ Headers = Mapping[str, str]
 Step = Callable[..., None]
 
 
-class TestedApplication:
+class StatefulApplication:
     """One application on one database, its accounts, and the number of steps that were taken on it."""
 
     def __init__(self, client: TestClient, callers: Mapping[str, Headers], empty: Callable[[], None]) -> None:
@@ -65,7 +65,7 @@ def step(**drawn: SearchStrategy[Any]) -> Callable[[Step], Any]:
 class RuleSet(RuleBasedStateMachine):
     """Beginning, end and the means of every rule."""
 
-    def __init__(self, ground: TestedApplication) -> None:
+    def __init__(self, ground: StatefulApplication) -> None:
         super().__init__()
         self.ground = ground
         self.model = Model(ground.accounts)
