@@ -136,6 +136,10 @@ IN_THE_WORLD = {
         instead="python -m perf.bench --rounds 1 --books 4000 --requests 20 --warm-up 5 --connections 2 --apps rowhouse --json bench.json",
         because=MINUTES, says="rowhouse",
     ),
+    "python -m perf.bench --apps rowhouse,without-metrics --rounds 9 --requests 700 --books 4000": Run(
+        instead="python -m perf.bench --apps rowhouse,without-metrics --rounds 1 --requests 12 --books 4000 --warm-up 1 --connections 2",
+        because=MINUTES, says="without-metrics",
+    ),
     "python -m perf.bench --rounds 3 --pocketbase PROGRAM": Run(
         instead="python -m perf.bench --help", because="PROGRAM stands for a program that is not ours", says="pocketbase"
     ),
