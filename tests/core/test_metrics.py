@@ -109,6 +109,15 @@ def test_a_histogram_has_a_bucket_at_each_objective(client: TestClient) -> None:
     assert 0 < (of(values, "request_seconds_sum", **labels) or 0) < 60
 
 
+@pytest.mark.parametrize(("slo", "last"), [(0.2, 10), (10, 20), (30, 60)])
+def test_the_last_bound_is_no_objective(slo: float, last: float) -> None:
+    """Prometheus takes it for every longer time, so the query of the documentation would call an SLO there held."""
+    metrics = Metrics()
+    metrics.open([Operation("report", slo, ()), Operation("own", 0, ())])
+    assert metrics.bounds[-1] == last
+    assert slo in metrics.bounds
+
+
 def test_objectives_are_compared_with_the_numbers_of_a_scrape() -> None:
     """Exact at the SLO, whatever the status; the worst operation first; none without a request or an SLO."""
     metrics = Metrics()
