@@ -1,4 +1,4 @@
-"""Reads `.env` for commands: options of the server such as HOST and PORT, and names that look like a setting and are none.
+"""Reads `.env` for commands: options of the server, such as PORT, and names that look like a setting and are none.
 
 `Settings` reads the settings themselves. Other lines of the file may belong to other programs, and are left alone.
 """

@@ -1,8 +1,9 @@
 """Starts the server: `rowhouse run --host 0.0.0.0 --port 8000 --workers 2`, with every option of uvicorn's own command.
 
-HOST, PORT, WORKERS and FORWARDED_ALLOW_IPS may stand in the environment or in `.env`. A misspelt setting in `.env` stops the start.
-Adds limits that uvicorn lacks: the size of headers, and the time that headers and a stop may take. A failed start
-writes one sentence that says what to do, and exits with 1; LOG_LEVEL=debug shows the traceback. Migrates nothing.
+HOST, PORT, WORKERS and FORWARDED_ALLOW_IPS may stand in the environment or in `.env`. A misspelt setting in `.env`
+stops the start. Adds limits that uvicorn lacks: the size of headers, and the time that headers and a stop may take. A
+failed start writes one sentence that says what to do, and exits with 1; LOG_LEVEL=debug shows the traceback. Migrates
+nothing.
 """
 
 import asyncio
