@@ -149,7 +149,7 @@ def test_a_busy_machine_is_said_where_something_was_slow(
     monkeypatch.setattr(command, "generate", lambda *_, **__: samples)
     monkeypatch.setattr(psutil, "cpu_percent", lambda: percent)
     exit_status("--host", HOST)
-    said = "All cores of this machine were 97 % busy meanwhile. Wait until nothing else runs, or try fewer users"
+    said = "The cores of this machine were 97 % busy meanwhile. Wait until nothing else runs, or try fewer users"
     assert (said in capsys.readouterr().out) is is_said
     assert loaded == []
 
