@@ -179,6 +179,7 @@ def test_without_a_host_the_project_is_started(
     (tmp_path / "served.py").write_text("1 / 0")
     assert exit_status("--database-url", "sqlite:///x.db", "--servers", "1") == 2
     assert "ZeroDivisionError" in capsys.readouterr().err
+    assert server._reason("INFO: x\nRowhouse cannot start. It is y.\nINFO: z\n") == "Rowhouse cannot start. It is y."
 
 
 def test_migrations_that_fail_end_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ from uvicorn.supervisors import Multiprocess
 
 from rowhouse.cli.connection import Connection
 from rowhouse.cli.env_file import MAX_PORT, misspelt, server_words
-from rowhouse.cli.project import find_project, load_application
+from rowhouse.cli.project import NoProjectError, find_project, load_application
 from rowhouse.core.errors import message_of
 from rowhouse.schemas.sqlmodel_internals import mapper_registry
 
@@ -96,7 +96,7 @@ def _made() -> FastAPI:
 
 def explained(error: Exception) -> str:
     """Return one line that says what is wrong and how to fix it."""
-    if isinstance(error, StartError):
+    if isinstance(error, StartError | NoProjectError):
         return str(error)
     if isinstance(error, ValidationError):
         return f"{'; '.join(_faults(error))}. Look at the environment and at .env; .env.example explains every setting."
