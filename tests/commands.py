@@ -268,7 +268,7 @@ BY_A_TEST_OF_ITS_OWN = {
     "ADMIN_PASSWORD=correct-horse .venv/bin/rowhouse create-admin --email you@example.com": TUTORIAL,
     "tutorial.md: API=http://127.0.0.1:8000/api/v1": TUTORIAL,
     ".venv/bin/rowhouse routes": TUTORIAL,
-    ".venv/bin/rowhouse load --quick": "tests/world/test_new_project.py::test_its_load_run_calls_every_operation",
+    ".venv/bin/rowhouse load --quick --users 10": "tests/world/test_new_project.py::test_its_load_run_calls_every_operation",
     "rowhouse load": "tests/world/test_new_project.py::test_its_load_run_calls_every_operation",
     "guide.md: API=http://127.0.0.1:8000/api/v1": "tests/app/test_guide.py::test_the_walk_works_as_written",
 }

@@ -9,9 +9,9 @@ byte and read for at most 256 KiB. At most two users of a process send a passwor
 occupies a core.
 
 Before the load every operation is called once, outside the statistics. One that cannot be called ends the run with its
-response; none is skipped. A headless run exits with 1 if a request failed or an operation was never called. A conflict
-that another user caused is no failure: it is counted. Only a Locust process can import this module: Locust replaces
-parts of Python in it.
+response; none is skipped but those of the profile's `leave_out`. A headless run exits with 1 if a request failed or an
+operation was never called. A conflict that another user caused is no failure: it is counted. Only a Locust process can
+import this module: Locust replaces parts of Python in it.
 """
 
 import logging
@@ -99,7 +99,7 @@ class Coordinator:
     def _prepare(self, host: str) -> None:
         profile = self.profile
         with httpx2.Client(base_url=host, timeout=TIMEOUT_SECONDS) as client:
-            api = Api(_document(client), project_hints())
+            api = Api(_document(client), project_hints(), leave_out=profile.leave_out)
             administrator = Account(
                 email=os.environ.get("ADMIN_EMAIL", profile.admin_email),
                 password=os.environ.get("ADMIN_PASSWORD", profile.admin_password),
@@ -117,6 +117,8 @@ class Coordinator:
             profile=profile,
         )
         log.info("called each of %d operations once at %s", len(api.operations), host)
+        for label, reason in profile.leave_out.items():
+            log.info("left out %s: %s", label, reason)
 
 
 coordinator = Coordinator()

@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic.config import Config
+from dotenv import dotenv_values
 from fastapi import FastAPI
 from pydantic import ValidationError
 from sqlmodel import select
@@ -165,5 +166,5 @@ def _notes(app: FastAPI, settings: Settings) -> Iterator[str]:
         yield "RATE_LIMIT_STORAGE_URL is memory://, so each process counts failed logins on its own"
     if not settings.drain_seconds:
         yield "DRAIN_SECONDS is 0; behind a load balancer set it to 10"
-    if os.environ.get("FORWARDED_ALLOW_IPS") is None:
+    if {**dotenv_values(".env"), **os.environ}.get("FORWARDED_ALLOW_IPS") is None:
         yield "FORWARDED_ALLOW_IPS is not set; behind a proxy name it there, or every client has the proxy's address"

@@ -72,6 +72,12 @@ def user_class_of(file: Path | None) -> type[ApiUser]:
     raise UncallableOperationError(f"{file} has no user class; write: ApiUser = locust_user(Profile())")
 
 
+def print_left_out(file: str) -> None:
+    """Print the operations that the profile of a locustfile leaves out, and the reasons, as the last line."""
+    user_class_of(Path(file))
+    print(json.dumps(dict(coordinator.profile.leave_out)))
+
+
 def _wait_for(users: int) -> None:
     deadline = time.monotonic() + ARRIVAL_SECONDS
     while coordinator.arrived < users:
