@@ -178,7 +178,7 @@ def _translate_postgresql(error: psycopg.Error, catalog: ConstraintCatalog) -> R
     match state:
         case "23505":
             return catalog.unique_violation(name, table=table)
-        case "23503":
+        case "23503" | "23001":  # the second for ON DELETE RESTRICT, from PostgreSQL 18
             return ForeignKeyError(name)
         case (
             "23514" | "23P01" | "P0001"
@@ -222,6 +222,8 @@ def _translate_sqlite(error: sqlite3.Error, catalog: ConstraintCatalog) -> Rowho
             return _sqlite_unique(subject, catalog)
         case sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
             return ForeignKeyError()
+        case sqlite3.SQLITE_CONSTRAINT_TRIGGER if subject == RESTRICTED:
+            return ForeignKeyError()
         case sqlite3.SQLITE_CONSTRAINT_CHECK | sqlite3.SQLITE_CONSTRAINT_TRIGGER | sqlite3.SQLITE_CONSTRAINT_NOTNULL:
             return catalog.rule_violation(subject)
     if code is not None and code & 0xFF in SQLITE_UNAVAILABLE:
@@ -229,6 +231,8 @@ def _translate_sqlite(error: sqlite3.Error, catalog: ConstraintCatalog) -> Rowho
     return RowhouseError()
 
 
+# SQLite implements ON DELETE RESTRICT as a trigger, which reports this.
+RESTRICTED = "FOREIGN KEY constraint failed"
 # The equivalents of 55P03, 57014 and 25006, and of the classes 08, 53 and 58, on PostgreSQL.
 SQLITE_UNAVAILABLE: Mapping[int, type[UnavailableError]] = {
     sqlite3.SQLITE_BUSY: LockedError,

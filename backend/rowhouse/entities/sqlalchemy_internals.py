@@ -5,8 +5,9 @@
 
 import inspect
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import copy
+from datetime import datetime
 from typing import Any, Self
 
 import sqlalchemy as sa
@@ -29,6 +30,23 @@ def copy_of(column: sa.Column[Any]) -> sa.Column[Any]:
     """Return a copy of a column that belongs to no table."""
     copied: sa.Column[Any] = column._copy()  # noqa: SLF001  there is no public copy
     return copied
+
+
+def fill_with(clock: Callable[[], datetime], column: sa.Column[Any]) -> None:
+    """Let `clock` fill a column instead of the database's: SQLite's writes a text that sorts before others.
+
+    `server_default=func.now()` stays in the table, for other programs.
+    """
+    if _is_clock(column.default or column.server_default):
+        sa.ColumnDefault(clock)._set_parent(column)  # noqa: SLF001  a column of a table takes none otherwise
+    if _is_clock(column.onupdate):
+        sa.ColumnDefault(clock, for_update=True)._set_parent(column)  # noqa: SLF001  as above
+
+
+def _is_clock(default: Any) -> bool:
+    """Return whether a default is SQL for the present instant."""
+    given = getattr(default, "arg", None)
+    return isinstance(given, sa.ClauseElement) and str(given).lower().strip("()") in ("now", "current_timestamp")
 
 
 class TableConstraint(sa.Constraint):

@@ -19,6 +19,7 @@ from sqlmodel import UTCDateTime
 
 from rowhouse.entities.model import EnumText, InstantWithoutZone, PaddedText
 from rowhouse.schemas import column_limits, csv_cells
+from rowhouse.schemas.storage import check_storage
 from rowhouse.schemas.json_types import (
     INTEGER_TEXT,
     Base64,
@@ -159,6 +160,7 @@ def field_type(annotation: Any, stored: sa.types.TypeEngine[Any]) -> FieldType:
     Raises:
         ValueError: there is no such entry, or the annotation is not that of the column's enum.
     """
+    check_storage(annotation, stored)
     found = _enum(annotation, stored) or known_type(annotation, stored)
     if isinstance(stored, sa.DateTime):
         raise ValueError(  # noqa: TRY004  the column is at fault, and the caller names it
@@ -253,6 +255,9 @@ def _check_enum(annotation: Any, stored: sa.Enum | EnumText) -> None:
         raise ValueError(f"the column stores {values} and the annotation is {annotation!r}; use one type for both")
 
 
+ARCHIVED = (str, int, float, bool, bytes, Decimal, date, datetime, time, timedelta, UUID)
+
+
 def stored_annotation(stored: sa.types.TypeEngine[Any]) -> Any:
     """Return the annotation of a value as the database column returns it.
 
@@ -268,7 +273,7 @@ def stored_annotation(stored: sa.types.TypeEngine[Any]) -> Any:
     if isinstance(stored, PaddedText):
         return str
     kind: Any = stored.python_type
-    if kind is object:
+    if kind not in ARCHIVED:
         raise ValueError(
             f"the values of {type(stored).__name__} cannot be stored as JSON and read again; register the entity "
             "without soft_delete and history, or give the column a type of SQLAlchemy's own"
