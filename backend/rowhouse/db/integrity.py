@@ -38,6 +38,7 @@ NAMING_CONVENTION = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
+UNSTORABLE = "The database cannot store one of these values."
 # The key in `Table.info` of the names of attributes, by the names of their columns.
 MEMBERS = "members"
 SQLModel.metadata.naming_convention = NAMING_CONVENTION
@@ -198,7 +199,7 @@ def _client_side_state(error: psycopg.Error) -> str:
 
 def _translate_sqlstate_class(state: str) -> RowhouseError:
     if state[:2] in ("22", "54"):
-        return InvalidInputError([], "The database cannot store one of these values.")
+        return InvalidInputError([], UNSTORABLE)
     if state in UNAVAILABLE:
         return UNAVAILABLE[state]()
     if state[:2] in ("08", "53", "57", "58"):

@@ -24,6 +24,8 @@ from rowhouse.schemas.pydantic_internals import decorators_of
 
 LONGEST_NAME = 63  # bytes; PostgreSQL cuts longer names
 SINGLE_PRECISION = 24  # bits; up to them PostgreSQL's `float(n)` is `real`
+OF_OTHERS = (sa.NVARCHAR, sa.NCHAR, sa.CLOB, sa.BLOB, sa.BINARY, sa.VARBINARY)
+USUAL = "sa.String, sa.Text or sa.LargeBinary"
 SERIALIZER = "would not be called, because responses are written from rows; show another value with "
 ROW_EVENTS = ("before_insert", "after_insert", "before_update", "after_update", "before_delete", "after_delete")
 SHOWN_OTHERWISE = "hide it with exclude=True, and show another value with @computed_field"
@@ -219,10 +221,12 @@ def check_database(model: type[SQLModel], dialect: sa.Dialect) -> None:
     Raises:
         RegistrationError: with the class, the column and the fix.
     """
-    if dialect.name != "sqlite":
-        return
     for name, column in sa.inspect(model).columns.items():
         place = f"{model.__name__}.{name}"
+        if dialect.name != "sqlite":
+            if type(column.type) in OF_OTHERS:
+                raise RegistrationError(f"{place} is {column.type!r}, which PostgreSQL lacks; use {USUAL}")
+            continue
         if isinstance(column.type, sa.ARRAY):
             raise RegistrationError(
                 f"{model.__name__}.{name} is an ARRAY, which SQLite lacks; use sa_type=sa.JSON, or PostgreSQL alone"

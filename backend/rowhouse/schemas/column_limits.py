@@ -66,6 +66,12 @@ def text_limits(column: sa.Column[Any], stated: Sequence[Any]) -> list[Any]:
     return limits
 
 
+def own_text_limits(column: sa.Column[Any], stated: Sequence[Any]) -> list[Any]:
+    """Return the limits of text that a type of the project's own stores as text."""
+    is_text = isinstance(getattr(column.type, "impl_instance", None), sa.String)
+    return text_limits(column, stated) if is_text else []
+
+
 def is_indexed(column: sa.Column[Any]) -> bool:
     """Return whether an index or a unique constraint includes the column, so that its values must be short."""
     table = column.table

@@ -19,7 +19,7 @@ from sqlmodel import UTCDateTime
 
 from rowhouse.entities.model import EnumText, InstantWithoutZone, PaddedText
 from rowhouse.schemas import column_limits, csv_cells
-from rowhouse.schemas.storage import check_storage
+from rowhouse.schemas.storage import check_storage, lost_part
 from rowhouse.schemas.json_types import (
     INTEGER_TEXT,
     Base64,
@@ -135,10 +135,7 @@ FIELD_TYPES: list[FieldType] = [
     FieldType(declared=(date,), annotation=CalendarDate, answer=date),
     FieldType(declared=(time,), annotation=WallTime, answer=time),
     FieldType(declared=(timedelta,), annotation=Duration, answer=timedelta),
-    *(
-        FieldType(declared=(kind,), stored=sa.Uuid, annotation=kind, filtering=Filtering.EQUALITY)
-        for kind in (UUID, str, EmailStr)
-    ),
+    FieldType(declared=(UUID,), stored=sa.Uuid, annotation=UUID, filtering=Filtering.EQUALITY),
     FieldType(
         declared=(bytes,),
         stored=sa.LargeBinary,
@@ -150,7 +147,8 @@ FIELD_TYPES: list[FieldType] = [
         archive=Base64,
     ),
     # Columns with a type of the project's own, which may sort its values.
-    *(FieldType(declared=(kind,), annotation=kind) for kind in (UUID, str, EmailStr)),
+    FieldType(declared=(UUID,), annotation=UUID),
+    *(FieldType(declared=(kind,), annotation=kind, limits=column_limits.own_text_limits) for kind in (str, EmailStr)),
 ]
 
 
@@ -187,6 +185,9 @@ def known_type(annotation: Any, stored: sa.types.TypeEngine[Any]) -> FieldType |
 
 def _document(annotation: Any, scalar: FieldType | None) -> FieldType:
     """A JSON column. A document that is a scalar has the limits of the scalar's type."""
+    lost = lost_part(annotation)
+    if lost is not None:
+        raise ValueError(f"a JSON column stores a document as pydantic writes it, {lost}; give it a column of its own")
     return FieldType(
         declared=(annotation,),
         annotation=Annotated[annotation, AfterValidator(as_document)],

@@ -1,4 +1,4 @@
-"""Which types of SQLAlchemy hold which types of Python.
+"""Which types of SQLAlchemy hold which types of Python, and what a JSON column would lose.
 
 A column whose two types differ stores another value than it was given, or fails at the first write, and each database
 does so in its own way. Types of a project's own and types that only PostgreSQL has are not looked at.
@@ -7,11 +7,11 @@ does so in its own way. Types of a project's own and types that only PostgreSQL 
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 import sqlalchemy as sa
-from pydantic import AwareDatetime, EmailStr
+from pydantic import AwareDatetime, BaseModel, EmailStr, SecretBytes, SecretStr
 from sqlalchemy.dialects import postgresql
 from sqlmodel import UTCDateTime
 
@@ -47,6 +47,7 @@ HOLD: dict[Any, tuple[str, ...]] = {
     UUID: ("Uuid",),
     bytes: ("LargeBinary",),
 }
+SECRETS = (SecretStr, SecretBytes)
 # They round a value to fewer digits, and only PostgreSQL has them.
 ROUNDED = (postgresql.TIME, postgresql.INTERVAL)
 
@@ -59,11 +60,15 @@ def check_storage(annotation: Any, stored: sa.types.TypeEngine[Any]) -> None:
     """
     if getattr(stored, "timezone", False) and isinstance(stored, sa.Time):
         raise ValueError(f"{stored!r} has a zone on PostgreSQL only, and a time of day says no instant; use sa.Time")
+    if annotation is float and isinstance(stored, sa.Float) and stored.asdecimal:
+        raise ValueError(f"{stored!r} gives decimals; leave asdecimal out")
     if isinstance(stored, ROUNDED) and stored.precision is not None:
         raise ValueError(f"{stored!r} rounds on PostgreSQL only; leave the type out")
     family = next((name for name, kinds in FAMILIES.items() if isinstance(stored, kinds)), None)
     wanted = _families_of(annotation)
-    if family is not None and wanted is not None and family not in wanted:
+    if isinstance(stored, sa.Enum) or family is None or wanted is None:
+        return
+    if family not in wanted:
         raise ValueError(
             f"{stored!r} does not hold {annotation.__name__}; leave the type out, use sa.{wanted[0]}, "
             "or annotate the field with what the column holds"
@@ -75,3 +80,18 @@ def _families_of(annotation: Any) -> tuple[str, ...] | None:
     if not (isinstance(annotation, type) and issubclass(annotation, Enum)):
         return HOLD.get(annotation)
     return next((HOLD[kind] for kind in (str, int, float) if issubclass(annotation, kind)), ("Enum",))
+
+
+def lost_part(annotation: Any, seen: tuple[Any, ...] = ()) -> str | None:
+    """Return which part of a document pydantic does not write, so that a JSON column would not store it."""
+    if annotation in SECRETS:
+        return f"and it hides the value of a {annotation.__name__}"
+    if annotation in seen:
+        return None
+    seen = (*seen, annotation)
+    fields = annotation.model_fields if isinstance(annotation, type) and issubclass(annotation, BaseModel) else {}
+    excluded = next((name for name, info in fields.items() if info.exclude), None)
+    if excluded is not None:
+        return f"and exclude=True leaves {annotation.__name__}.{excluded} out"
+    parts = (*get_args(annotation), *(info.annotation for info in fields.values()))
+    return next((lost for part in parts if (lost := lost_part(part, seen)) is not None), None)
