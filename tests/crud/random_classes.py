@@ -235,12 +235,6 @@ def _add_words(body: dict[str, Any], words: set[str | None]) -> None:
         columns["hidden"], body["hidden"] = str, Field(default="none", exclude=True)
     if "computed" in words:
         body["summary"] = computed_field(property(_summary))
-    if "secret" in words:
-        columns["door_code"], body["door_code"] = Annotated[str, SECRET], SECRET_VALUE
-    if "unique" in words:
-        columns["serial"], body["serial"] = str | None, Field(default=None, unique=True)
-    if "owned" in words:
-        columns["owner_id"], body["owner_id"] = int | None, Field(default=None, foreign_key="users.id", index=True)
     if "strip" in words:
         columns["label"], body["label"] = str, ""
         body["model_config"] = ConfigDict(str_strip_whitespace=True)
@@ -250,6 +244,17 @@ def _add_words(body: dict[str, Any], words: set[str | None]) -> None:
     if "ordered" in words:
         columns.update(low=int, high=int)
         body.update(low=0, high=1, _order=model_validator(mode="after")(_order))
+    _add_more_words(columns, body, words)
+
+
+def _add_more_words(columns: Row, body: Row, words: set[str | None]) -> None:
+    """Declare members that the registration line or a constraint makes special, and words that are refused."""
+    if "secret" in words:
+        columns["door_code"], body["door_code"] = Annotated[str, SECRET], SECRET_VALUE
+    if "unique" in words:
+        columns["serial"], body["serial"] = str | None, Field(default=None, unique=True)
+    if "owned" in words:
+        columns["owner_id"], body["owner_id"] = int | None, Field(default=None, foreign_key="users.id", index=True)
     if "alias" in words:
         columns["nick"], body["nick"] = str, Field(default="", alias="Nick")
     if "serializer" in words:

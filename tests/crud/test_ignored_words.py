@@ -543,7 +543,7 @@ def refused(model: type[SQLModel], **line: Any) -> str:
         (Checked, "Checked.level: create_constraint=True checks the names of the enum, .* give values_callable="),
         (Local, "Local.at: default_factory gives an instant without a zone; write rowhouse.now"),
         (Touched, "Touched.at: onupdate gives an instant without a zone; write rowhouse.now"),
-        (Numbered, "Numbered.name: coerce_numbers_to_str has no effect, .*; take it out"),
+        (Numbered, "Numbered.name: coerce_numbers_to_str has no effect: .*; take it out"),
         (Numbering, "Numbering.model_config: coerce_numbers_to_str=True would have no effect; .*; take it out"),
         (Encoded, "Encoded.photo: pydantic cannot apply a word of its annotation .*; take the word out"),
         (Kept, "Kept.login: a JSON column .* hides the value of a SecretStr; give it a column of its own"),
@@ -592,7 +592,7 @@ def test_a_type_that_postgresql_lacks_stops_the_start_there(databases: Databases
     """SQLite has every type."""
     registry = Registry()
     registry.register(Foreign, read=ANYONE, write=ANYONE)
-    with pytest.raises(RegistrationError, match="Foreign.name is NVARCHAR.*, which PostgreSQL lacks; use sa.String"):
+    with pytest.raises(RegistrationError, match=r"Foreign.name is NVARCHAR.*, which PostgreSQL lacks; use sa.String"):
         create_app(Settings(database_url=databases.empty("postgresql"), **QUIET), registry, metadata)
 
 

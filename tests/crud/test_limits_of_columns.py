@@ -48,11 +48,11 @@ class Cents(sa.types.TypeDecorator[float]):
     impl = sa.Integer
     cache_ok = True
 
-    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> Any:  # noqa: ARG002  SQLAlchemy's signature
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> Any:
         """Return cents."""
         return None if value is None else round(value * 100)
 
-    def process_result_value(self, value: Any, dialect: sa.Dialect) -> Any:  # noqa: ARG002  as above
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> Any:
         """Return the amount."""
         return None if value is None else value / 100
 
@@ -63,7 +63,7 @@ class Lower(sa.types.TypeDecorator[str]):
     impl = sa.String(9)
     cache_ok = True
 
-    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> Any:  # noqa: ARG002  SQLAlchemy's signature
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> Any:
         """Return the text in lower case."""
         return None if value is None else value.lower()
 

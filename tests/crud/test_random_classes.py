@@ -218,10 +218,8 @@ class _Contract:
                 assert all(group[name] in values for group in groups)
             if name in ("integer", "money", "double") and not member.is_nullable:
                 (found,) = self.ask("GET", path, params={"sum": name, "max": name}).json()["items"]
-                assert found == {
-                    f"sum_{name}": sum(row[name] for row in rows),
-                    f"max_{name}": max(row[name] for row in rows),
-                }
+                numbers = [row[name] for row in rows]
+                assert found == {"sum": {name: sum(numbers)}, "max": {name: max(numbers)}}
 
     def _owner(self) -> None:
         """The rows are of the caller, who cannot give them away. Others read them, and change nothing."""

@@ -122,12 +122,7 @@ class CompiledStatement:
             values[name] = bind.value
         for name, call in self._calls.items():
             values[name] = call()
-        try:
-            for name, convert in self._binds.items():
-                values[name] = convert(values[name])
-            cursor = driver.execute(self.text, [values[name] for name in self._order], **self._options)
-        except OverflowError as error:  # a type of the project makes a number that SQLite cannot store
-            raise InvalidInputError([], UNSTORABLE) from error
+        cursor = self._send(driver, values)
         if not self._names:
             return []
         names = self._names
@@ -139,6 +134,15 @@ class CompiledStatement:
             for row in rows:
                 row[name] = convert(row[name])
         return rows
+
+    def _send(self, driver: Any, values: Row) -> Any:
+        """Convert the values, run the statement, and return the cursor."""
+        try:
+            for name, convert in self._binds.items():
+                values[name] = convert(values[name])
+            return driver.execute(self.text, [values[name] for name in self._order], **self._options)
+        except OverflowError as error:  # a type of the project makes a number that SQLite cannot store
+            raise InvalidInputError([], UNSTORABLE) from error
 
     def _result_converts(self, description: Any) -> list[tuple[str, Convert]]:
         """Return the conversions of the columns that need one. They may depend on the type codes of the driver."""

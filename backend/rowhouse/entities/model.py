@@ -290,13 +290,18 @@ def make_portable(table: sa.Table, entity: type[Any]) -> None:
     for column in table.columns:
         if column.key not in without_zone:
             column.type = (table.info[ADOPTED] and _adopted_type(column.type)) or _portable_type(column.type)
-        if isinstance(column.type, UTCDateTime | InstantWithoutZone) and not table.info[ADOPTED]:
-            fill_with(now, column)
-        if isinstance(column.type, sa.JSON):
-            # Otherwise None is stored as JSON's null, which SQL, and so `__isnull`, does not take for null.
-            kinds: Any = (column.type, *variants_of(column.type).values())
-            for kind in kinds:
-                kind.none_as_null = True
+        _set_options(column)
+
+
+def _set_options(column: sa.Column[Any]) -> None:
+    """Let the server's clock fill instants, and store None as SQL's null in JSON columns."""
+    if isinstance(column.type, UTCDateTime | InstantWithoutZone) and not is_adopted(column.table):
+        fill_with(now, column)
+    if isinstance(column.type, sa.JSON):
+        # Otherwise None is stored as JSON's null, which SQL, and so `__isnull`, does not take for null.
+        kinds: Any = (column.type, *variants_of(column.type).values())
+        for kind in kinds:
+            kind.none_as_null = True
 
 
 def _adopted_type(kind: Any) -> sa.types.TypeEngine[Any] | None:

@@ -16,7 +16,7 @@ from sqlmodel import SQLModel, UTCDateTime
 
 from rowhouse.entities.model import EnumText, InstantWithoutZone, Mark, is_adopted
 from rowhouse.entities.sqlalchemy_internals import heard_events, own_init
-from rowhouse.schemas.class_config import refused_options
+from rowhouse.schemas.class_config import FIXES, refused_options
 from rowhouse.schemas.columns import TIMESTAMPS, RegistrationError
 from rowhouse.schemas.computed import computed_faults
 from rowhouse.schemas.defaults import is_filled, is_python, takes_context, value_of
@@ -169,7 +169,7 @@ def _values(model: type[SQLModel]) -> Iterator[tuple[str, str]]:
         if info.exclude_if is not None:
             yield f".{name}", f"exclude_if would have no effect; {SHOWN_OTHERWISE}"
         if any(getattr(part, "coerce_numbers_to_str", None) for part in _parts_of(info)):
-            yield f".{name}", "coerce_numbers_to_str has no effect, because the values of requests are strict; take it out"
+            yield f".{name}", f"coerce_numbers_to_str has no effect: {FIXES['coerce_numbers_to_str']}"
         if any(isinstance(part, PlainSerializer | WrapSerializer) for part in _parts_of(info)):
             yield f".{name}", f"the serializer in Annotated would not be called; {SHOWN_OTHERWISE}"
 

@@ -19,7 +19,6 @@ from sqlmodel import UTCDateTime
 
 from rowhouse.entities.model import EnumText, InstantWithoutZone, PaddedText
 from rowhouse.schemas import column_limits, csv_cells
-from rowhouse.schemas.storage import check_storage, lost_part
 from rowhouse.schemas.json_types import (
     INTEGER_TEXT,
     Base64,
@@ -35,6 +34,7 @@ from rowhouse.schemas.json_types import (
     member_of,
     require_format,
 )
+from rowhouse.schemas.storage import check_storage, lost_part
 
 
 class Filtering(IntEnum):

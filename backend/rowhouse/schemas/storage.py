@@ -77,9 +77,10 @@ def check_storage(annotation: Any, stored: sa.types.TypeEngine[Any]) -> None:
 
 def _families_of(annotation: Any) -> tuple[str, ...] | None:
     """Return the families that hold an annotation; None if any type may."""
-    if not (isinstance(annotation, type) and issubclass(annotation, Enum)):
+    parents = annotation.__mro__ if isinstance(annotation, type) else ()
+    if Enum not in parents:
         return HOLD.get(annotation)
-    return next((HOLD[kind] for kind in (str, int, float) if issubclass(annotation, kind)), ("Enum",))
+    return next((HOLD[kind] for kind in (str, int, float) if kind in parents), ("Enum",))
 
 
 def lost_part(annotation: Any, seen: tuple[Any, ...] = ()) -> str | None:
@@ -90,8 +91,11 @@ def lost_part(annotation: Any, seen: tuple[Any, ...] = ()) -> str | None:
         return None
     seen = (*seen, annotation)
     fields = annotation.model_fields if isinstance(annotation, type) and issubclass(annotation, BaseModel) else {}
-    excluded = next((name for name, info in fields.items() if info.exclude), None)
-    if excluded is not None:
-        return f"and exclude=True leaves {annotation.__name__}.{excluded} out"
-    parts = (*get_args(annotation), *(info.annotation for info in fields.values()))
-    return next((lost for part in parts if (lost := lost_part(part, seen)) is not None), None)
+    for name, info in fields.items():
+        if info.exclude:
+            return f"and exclude=True leaves {annotation.__name__}.{name} out"
+    for part in (*get_args(annotation), *(info.annotation for info in fields.values())):
+        lost = lost_part(part, seen)
+        if lost is not None:
+            return lost
+    return None

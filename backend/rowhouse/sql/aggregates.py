@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from enum import Enum
-from ipaddress import IPv6Address
 from functools import lru_cache
+from ipaddress import IPv6Address
 from typing import Any
 
 import sqlalchemy as sa
