@@ -324,8 +324,16 @@ class Kinds(Base, table=True):
     pet: Cat | Dog = Field(sa_type=sa.JSON, discriminator="kind")
 
 
+class Tree(BaseModel):
+    """A document that holds documents of its kind."""
+
+    within: "list[Tree]" = []
+
+
 class Quiet(Base, table=True):
-    """Words that say nothing."""
+    """Words that say nothing, and a document that loses nothing."""
+
+    tree: Tree = Field(sa_type=sa.JSON)
 
     model_config = ConfigDict(alias_generator=None, json_schema_extra={}, title="Quiet")  # type: ignore[assignment]  # as projects write it
     name: str
@@ -545,7 +553,7 @@ def refused(model: type[SQLModel], **line: Any) -> str:
         (Touched, "Touched.at: onupdate gives an instant without a zone; write rowhouse.now"),
         (Numbered, "Numbered.name: coerce_numbers_to_str has no effect: .*; take it out"),
         (Numbering, "Numbering.model_config: coerce_numbers_to_str=True would have no effect; .*; take it out"),
-        (Encoded, "Encoded.photo: pydantic cannot apply a word of its annotation .*; take the word out"),
+        (Encoded, "Encoded.photo: pydantic cannot apply a word of the annotation .*; take it out"),
         (Kept, "Kept.login: a JSON column .* hides the value of a SecretStr; give it a column of its own"),
         (Hidden, "Hidden.parts: a JSON column .* exclude=True leaves Hiding.size out; give it a column of its own"),
         (Expressed, "Expressed.size: it is an SQL expression; read it with computed_columns"),

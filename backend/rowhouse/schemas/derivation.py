@@ -18,6 +18,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PydanticUserError,
     TypeAdapter,
     create_model,
     model_validator,
@@ -33,6 +34,8 @@ from rowhouse.schemas.computed import ComputedMember, computed_members
 from rowhouse.schemas.pydantic_internals import comparing_validators, field_validators, model_validators
 
 SECRET_NAME = re.compile(r"password|secret|token|private_key|api_key|hash(ed)?$|_hash", re.IGNORECASE)
+# Of a constraint that does not fit its type.
+BUILD_ERRORS = (PydanticUserError, RuntimeError)
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 # Clients remove dots from a path, and the words are the last segments of other operations.
@@ -102,9 +105,8 @@ def derive(
     options = honoured_options(model)
     try:
         create = creation_of(f"{name}Create", model, settable, keys=keys)
-    except (RuntimeError, TypeError) as error:  # pydantic's, of a constraint that does not fit the type
-        _refuse_unbuildable(model, settable)
-        raise RegistrationError(f"{name}: pydantic builds no schema of it: {error}") from error
+    except BUILD_ERRORS as error:
+        raise _unbuildable(model, settable, error) from error
     members = {
         c.name: (Union[c.nullable_annotation, MISSING], described(c, MISSING))  # noqa: UP007  runtime values
         for c in updatable
@@ -226,17 +228,21 @@ def _whole_row(model: type[SQLModel], columns: dict[str, Column]) -> type[BaseMo
     return build_model(f"{model.__name__}Complete", members, __validators__=validators)
 
 
-def _refuse_unbuildable(model: type[SQLModel], columns: Sequence[Column]) -> None:
-    """Reject a constraint that pydantic cannot apply to the values of a request, such as an encoding of its own."""
-    for column in columns:
-        try:
-            TypeAdapter(column.annotation)
-        except (RuntimeError, TypeError) as error:
-            reason = str(error).partition("\n")[0].rstrip(".")
-            raise RegistrationError(
-                f"{model.__name__}.{column.name}: pydantic cannot apply a word of its annotation ({reason}); take the "
-                "word out, or write a @field_validator"
-            ) from error
+def _unbuildable(model: type[SQLModel], columns: Sequence[Column], error: Exception) -> RegistrationError:
+    """Return the error for a constraint that pydantic cannot apply to a value, such as an encoding of its own."""
+    places = " or ".join(f"{model.__name__}.{column.name}" for column in columns if not _builds(column.annotation))
+    reason = str(error).partition("\n")[0].rstrip(".")
+    return RegistrationError(
+        f"{places}: pydantic cannot apply a word of the annotation ({reason}); take it out, or write a @field_validator"
+    )
+
+
+def _builds(annotation: Any) -> bool:
+    try:
+        TypeAdapter(annotation)
+    except BUILD_ERRORS:
+        return False
+    return True
 
 
 def _refuse_exposed_secrets(model: type[SQLModel], columns: dict[str, Column]) -> None:
