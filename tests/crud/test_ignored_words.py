@@ -440,6 +440,7 @@ class Numbering(Base, table=True):
 class Encoded(Base, table=True):
     """An encoding of pydantic's, of what is encoded already."""
 
+    name: str
     photo: Base64Bytes = Field(sa_type=sa.LargeBinary)
 
 
