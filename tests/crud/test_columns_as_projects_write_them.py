@@ -62,7 +62,9 @@ class Visit(Bare, table=True):
     """A key and a reference of PostgreSQL's UUIDs, and instants that the database's clock fills."""
 
     id: UUID = Field(default_factory=uuid4, sa_column=sa.Column(postgresql.UUID(as_uuid=True), primary_key=True))
-    guest: UUID | None = Field(default=None, sa_column=sa.Column(sa.Uuid(as_uuid=False), index=True))
+    # SQLite would read this one as a number, and return the other as a text.
+    guest: UUID | None = Field(default=None, sa_column=sa.Column(sa.UUID, index=True))
+    host: UUID | None = Field(default=None, sa_column=sa.Column(sa.Uuid(as_uuid=False), index=True))
     began: datetime | None = Field(default=None, sa_column=_instant(server_default=sa.func.now()))
     seen: datetime | None = Field(default=None, sa_column=_instant(default=sa.func.current_timestamp()))
     ended: datetime | None = Field(
@@ -147,11 +149,11 @@ def test_an_update_moves_the_instants_of_onupdate(client: QuickClient) -> None:
 
 def test_uuids_of_postgresql_work_on_both_databases(client: QuickClient) -> None:
     """`sa.UUID` exists on PostgreSQL only, and `as_uuid=False` returns texts."""
-    made = client.post("/api/v1/visits", json={"guest": KEY})
-    assert (made.status_code, made.json()["guest"]) == (201, KEY)
+    made = client.post("/api/v1/visits", json={"guest": KEY, "host": KEY})
+    assert (made.status_code, made.json()["guest"], made.json()["host"]) == (201, KEY, KEY)
     assert client.get(made.headers["Location"]).json() == made.json()
-    found = client.get("/api/v1/visits", params={"guest": KEY, "sort": "-guest"}).json()["items"]
-    assert made.json() in found
+    for name in ("guest", "host"):
+        assert made.json() in client.get("/api/v1/visits", params={name: KEY, "sort": f"-{name}"}).json()["items"]
 
 
 def test_instants_in_an_array(databases: Databases) -> None:
