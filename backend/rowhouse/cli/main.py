@@ -78,7 +78,9 @@ def entity(
             "the default; id:uuid makes the key a UUID. Put single quotes around a '?', a '!' and brackets.",
         ),
     ],
-    write: Annotated[PolicyName | None, typer.Option(show_default=PolicyName.SIGNED_IN.value, help="Who may write.")] = None,
+    write: Annotated[
+        PolicyName | None, typer.Option(show_default=PolicyName.SIGNED_IN.value, help="Who may write.")
+    ] = None,
     read: Annotated[PolicyName, typer.Option(help="Who may read.")] = PolicyName.SIGNED_IN,
     owner: Annotated[
         str | None, typer.Option(help="The field with the account that a row belongs to, and that alone sees it.")

@@ -7,6 +7,7 @@ import inspect
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
+from datetime import datetime
 from typing import Any, Self
 
 import sqlalchemy as sa
@@ -36,6 +37,23 @@ def copy_of(column: sa.Column[Any]) -> sa.Column[Any]:
 def is_made_by_type(check: sa.CheckConstraint) -> bool:
     """Return whether the type of a column creates the check, as `sa.Enum(native_enum=False)` does."""
     return check._type_bound  # noqa: SLF001  nothing public says it
+
+
+def fill_with(clock: Callable[[], datetime], column: sa.Column[Any]) -> None:
+    """Let `clock` fill a column instead of the database's: SQLite's writes a text that sorts before others.
+
+    `server_default=func.now()` stays in the table, for other programs.
+    """
+    if _is_clock(column.default or column.server_default):
+        sa.ColumnDefault(clock)._set_parent(column)  # noqa: SLF001  a column of a table takes none otherwise
+    if _is_clock(column.onupdate):
+        sa.ColumnDefault(clock, for_update=True)._set_parent(column)  # noqa: SLF001  as above
+
+
+def _is_clock(default: Any) -> bool:
+    """Return whether a default is SQL for the present instant."""
+    given = getattr(default, "arg", None)
+    return isinstance(given, sa.ClauseElement) and str(given).lower().strip("()") in ("now", "current_timestamp")
 
 
 class TableConstraint(sa.Constraint):

@@ -17,7 +17,6 @@ HONOURED = (
     "str_max_length",
     "regex_engine",
     "regex_timeout",
-    "coerce_numbers_to_str",
     "cache_strings",
     "hide_input_in_errors",
 )
@@ -50,6 +49,7 @@ FIXES = {
     "extra": "unknown members are always refused with 422; take it out, or write extra='forbid'",
     "frozen": "mark each column READ_ONLY or CREATE_ONLY",
     "json_schema_extra": "put examples and descriptions into the fields",
+    "coerce_numbers_to_str": "the values of requests are always strict; take it out",
     "strict": "the values of requests are always strict; take it out",
     "json_encoders": "give the column a type of its own",
 }

@@ -106,7 +106,7 @@ def add_entity(
     """
     _check_class_name(name)
     if read_only and write:
-        raise WordError(f"--read-only and --write {write}: no client writes what clients only read; leave one out.")
+        raise ArgumentError(f"--read-only and --write {write}: no client writes what clients only read; leave one out.")
     fields = _parse([text for text in specifications if text != UUID_KEY])
     layout = find_layout(find_project())
     tables = dict(tables_of(layout))
