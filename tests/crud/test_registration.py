@@ -102,6 +102,13 @@ class Told(IntegerKey, Scratch, table=True):
     token_count: Annotated[int, READ_ONLY] = 0
 
 
+class Hero(IntegerKey, Scratch, table=True):
+    """As SQLModel's tutorial has it: everybody sees the name."""
+
+    name: str
+    secret_name: str
+
+
 class HiddenAddress(IntegerKey, Scratch, table=True):
     """The fix that the message for `Networked` names."""
 
@@ -353,6 +360,7 @@ def test_a_wrong_line_names_the_fix(model: type[SQLModel], line: dict[str, Any],
         (Draft, {"write": SIGNED_IN, "operations": (name for name in ("get", "list"))}),
         (Draft, {"write": SIGNED_IN, "crud": ExtraFieldsCRUD, "operations": ("list", "get", "delete")}),
         (Told, {"write": SIGNED_IN}),
+        (Hero, {"write": SIGNED_IN}),
         (Draft, {"write": SIGNED_IN, "crud": KeepingCRUD}),
         (Draft, {"write": SIGNED_IN, "crud": OneByOneCRUD}),
         (Draft, {"write": SIGNED_IN, "crud": DeletingCRUD, "operations": ("list", "get")}),

@@ -33,7 +33,8 @@ from rowhouse.schemas.columns import Column, RegistrationError, server_owned
 from rowhouse.schemas.computed import ComputedMember, computed_members
 from rowhouse.schemas.pydantic_internals import comparing_validators, field_validators, model_validators
 
-SECRET_NAME = re.compile(r"password|secret|token|private_key|api_key|hash(ed)?$|_hash", re.IGNORECASE)
+# `secret_name` of SQLModel's tutorial is none.
+SECRET_NAME = re.compile(r"password|secret(?!_name)|token|private_key|api_key|hash(ed)?$|_hash", re.IGNORECASE)
 # Of a constraint that does not fit its type.
 BUILD_ERRORS = (PydanticUserError, RuntimeError)
 NOTHING: Mapping[str, Any] = MappingProxyType({})
