@@ -119,12 +119,12 @@ IN_THE_WORLD = {
     "scripts/perf capacity --users 10": Run(
         instead="scripts/perf capacity --help", because="it climbs until an endpoint breaks", says="capacity"
     ),
-    "FAULT='slow GET /categories/' scripts/perf --factory perf.app.faulty:create_app --rows 1000 --users 50 --seconds 60": Run(
-        instead="FAULT='slow GET /categories/' scripts/perf --factory perf.app.faulty:create_app --rows 200 --users 2 --seconds 2",
+    "FAULT='slow GET /categories/' scripts/perf --factory perf.app.fault_injection_app:create_app --rows 1000 --users 50 --seconds 60": Run(
+        instead="FAULT='slow GET /categories/' scripts/perf --factory perf.app.fault_injection_app:create_app --rows 200 --users 2 --seconds 2",
         because=MINUTES, status=1, says="endpoints",
     ),
-    "FAULT='fail GET /categories'  scripts/perf --factory perf.app.faulty:create_app --rows 1000 --users 50 --seconds 60": Run(
-        instead="FAULT='fail GET /categories'  scripts/perf --factory perf.app.faulty:create_app --rows 200 --users 2 --seconds 2",
+    "FAULT='fail GET /categories'  scripts/perf --factory perf.app.fault_injection_app:create_app --rows 1000 --users 50 --seconds 60": Run(
+        instead="FAULT='fail GET /categories'  scripts/perf --factory perf.app.fault_injection_app:create_app --rows 200 --users 2 --seconds 2",
         because=MINUTES, status=1, says="endpoints",
     ),
     "scripts/perf --rows 1000 --users 1 --seconds 1": Run(status=1, says="never"),
@@ -135,6 +135,10 @@ IN_THE_WORLD = {
     "python -m perf.bench --rounds 3 --json bench.json": Run(
         instead="python -m perf.bench --rounds 1 --books 4000 --requests 20 --warm-up 5 --connections 2 --apps rowhouse --json bench.json",
         because=MINUTES, says="rowhouse",
+    ),
+    "python -m perf.bench --apps rowhouse,without-metrics --rounds 9 --requests 700 --books 4000": Run(
+        instead="python -m perf.bench --apps rowhouse,without-metrics --rounds 1 --requests 12 --books 4000 --warm-up 1 --connections 2",
+        because=MINUTES, says="without-metrics",
     ),
     "python -m perf.bench --rounds 3 --pocketbase PROGRAM": Run(
         instead="python -m perf.bench --help", because="PROGRAM stands for a program that is not ours", says="pocketbase"
@@ -155,8 +159,8 @@ IN_THE_WORLD = {
     "python -m perf.admin_pages --rows 1000000 --database postgresql": Run(
         instead="python -m perf.admin_pages --help", because=MINUTES, says="--rounds"
     ),
-    ".venv/bin/python -m perf.pictures": Run(
-        instead=".venv/bin/python -m perf.pictures --help", because="it would replace the pictures of README",
+    ".venv/bin/python -m perf.screenshots": Run(
+        instead=".venv/bin/python -m perf.screenshots --help", because="it would replace the pictures of README",
         says="--report",
     ),
     ".venv/bin/python -m perf.start --rounds 3": Run(
@@ -264,7 +268,7 @@ BY_A_TEST_OF_ITS_OWN = {
     "ADMIN_PASSWORD=correct-horse .venv/bin/rowhouse create-admin --email you@example.com": TUTORIAL,
     "tutorial.md: API=http://127.0.0.1:8000/api/v1": TUTORIAL,
     ".venv/bin/rowhouse routes": TUTORIAL,
-    ".venv/bin/rowhouse load --quick": "tests/world/test_new_project.py::test_its_load_run_calls_every_operation",
+    ".venv/bin/rowhouse load --quick --users 10": "tests/world/test_new_project.py::test_its_load_run_calls_every_operation",
     "rowhouse load": "tests/world/test_new_project.py::test_its_load_run_calls_every_operation",
     "guide.md: API=http://127.0.0.1:8000/api/v1": "tests/app/test_guide.py::test_the_walk_works_as_written",
 }

@@ -42,7 +42,7 @@ INSIDE_OF_THE_PRODUCT = {"demo"}  # below tests/app
 UNFOLLOWED = {"clients", "concurrency", "perf", "stateful"}
 UNFOLLOWED_OF_THE_PRODUCT = {"fuzz"}  # below tests/app
 # Locust replaces parts of Python where it is imported; `__main__` runs the command.
-CHANGES_PYTHON = re.compile(r"rowhouse\.(__main__|load\.(visitor|runs\.generator))$")
+CHANGES_PYTHON = re.compile(r"rowhouse\.(__main__|load\.(locust_user|runs\.generator))$")
 # A test that runs on both databases is followed on SQLite. These cover what PostgreSQL does in its own way.
 FOLLOWED_ON_BOTH = {
     "test_adopted_classes.py",

@@ -71,7 +71,7 @@ def start_load_run(
             tempfile.TemporaryDirectory(prefix="perf-metrics-") as directory,
             serve(_served(target, directory), url, workers=servers) as server,
         ):
-            api = api_at(_host(server))
+            api = api_at(_host(server), leave_out=profile.leave_out)
             yield LoadRun(cluster=cluster, server=server, api=api, bounds=bounds_of(api), profile_name=profile_name)
 
 

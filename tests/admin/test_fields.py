@@ -8,8 +8,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from rowhouse.admin.fields import Field, Kind, TextError, instant_of, label_of, local_text, plain
+from rowhouse.admin.fields import Field, Kind, TextError, instant_of, label_of, local_text, plain, table_of
+from rowhouse.admin.site import Site
 from rowhouse.admin.visit import key_of, segment_of
+from rowhouse.core.settings import Settings
+from tests.conftest import QUIET
+from tests.sample_entities.owned.main import create_app
 
 VIENNA = ZoneInfo("Europe/Vienna")
 
@@ -68,6 +72,26 @@ def test_the_ends_of_the_calendar_have_no_other_zone() -> None:
     assert local_text("0001-01-01T00:00:00Z", ZoneInfo("America/New_York")) == "0001-01-01T00:00:00Z"
     assert instant_of("0001-01-01T00:00", VIENNA) == "0001-01-01T00:00"
     assert instant_of("2030-01-01T00:00+02:00", VIENNA) == "2030-01-01T00:00+02:00"
+
+
+def test_a_list_of_objects_is_a_table() -> None:
+    """With the members of the first; any other document stays JSON."""
+    lines = [{"book_id": 1, "price": Decimal("9.90"), "note": None}, {"book_id": 2, "price": True, "note": "x"}]
+    found = table_of(lines)
+    assert found is not None
+    assert found.labels == ["Book id", "Price", "Note"]
+    assert found.lines == [["1", "9.90", "-"], ["2", "yes", "x"]]
+    others: tuple[Any, ...] = (None, {"a": 1}, [], [1], [{}], [{"a": 1}, {"b": 1}], [{"a": [1]}], [{"a": {}}])
+    for document in others:
+        assert table_of(document) is None
+
+
+def test_a_form_never_replaces_owned_rows() -> None:
+    """A new row may have some. The page of a stored one has a form for each of them."""
+    app = create_app(Settings(**QUIET))
+    invoices = Site(app, app.state.settings, prefix="/api/v1").entities["invoices"]
+    assert "lines" in invoices.create_fields
+    assert list(invoices.update_fields) == ["number"]
 
 
 def test_names() -> None:

@@ -59,6 +59,11 @@ def test_conflicts_and_errors_are_shown_at_their_fields(shop_browser: Browser, b
     missing = page.send("/new", {**good, "value.category_id": "99999999"})
     assert "99999999" in missing.text("value.category_id.fault")
     wrong = page.send("/new", {**good, "value.price": "9,90", "value.stock": "many", "value.category_id": "x"})
+    assert wrong.text("value.category_id.help") == ""
+    assert (
+        taken.text("value.category_id.hint")
+        == books.running_app.entity("categories").stored({"id": row["category_id"]})["name"]
+    )
     faults = {name for name in books.create if wrong.text(f"value.{name}.fault")}
     assert faults == {"price", "stock", "category_id"}
     assert {address for text, address in wrong.reader.links.items() if text in ("Price", "Stock")} == {

@@ -1,6 +1,7 @@
 """Keys of any name and type, and of several columns, in addresses, forms, batches and files."""
 
 from collections.abc import Iterator
+from urllib.parse import quote, urlsplit
 
 import pytest
 from starlette.testclient import TestClient
@@ -37,6 +38,8 @@ def test_a_key_of_two_columns(client: TestClient, browser: Browser) -> None:
         made = browser.get("/enrolments/new").send("/new", {f"value.{name}": text for name, text in values.items()})
         assert "Created." in made.words, made.words
         keys.append(made.path.rpartition("/")[2])
+        assert f"Enrolment {student['id']}," in made.words, "not the course, which others have too"
+        assert made.link(course["code"]) == f"/admin/courses/{quote(course['code'], safe='')}"
         assert browser.get(made.link("Edit")).send("/edit", {"value.grade": "2"}).path == made.path
         gone = browser.get(made.link("Delete")).send("/delete")
         assert "Restored." in gone.send("/restore").words
@@ -61,6 +64,9 @@ def test_a_key_of_text(client: TestClient, browser: Browser, code: str) -> None:
     assert "Deleted." in browser.post(form.action, {**form.values, "keys": code}).words
     assert client.get("/api/v1/countries", params={"code": code}).json()["total"] == 0
     browser.get("/countries/lookup?column=code&q=new")
+    login = Browser(client).get(f"{urlsplit(str(made.response.url)).path}/history")
+    back = login.send("/login", {"username": ADMIN_EMAIL, "password": ADMIN_PASSWORD})
+    assert f"History of country {code}" in back.words
 
 
 def test_every_list_and_the_first_page_open(browser: Browser) -> None:

@@ -119,21 +119,28 @@ def test_a_reference_to_a_column_that_is_no_key(odd_browser: Browser, odd_app: R
 
 def test_chosen_rows_are_deleted_together(shop_browser: Browser, books: EntityClient, shelf: list[Row]) -> None:
     """After a question, all or none."""
-    page = shop_browser.get(f"/books?category_id={shelf[0]['category_id']}")
+    address = f"/books?category_id={shelf[0]['category_id']}"
+    page = shop_browser.get(f"{address}&_total=3")
     keys = [str(row["id"]) for row in shelf[:2]]
     question = page.send("/books/delete", {"keys": keys})  # type: ignore[dict-item]  # several values
     assert "Delete 2 books?" in question.words
+    assert all(f"{row['title']} ({row['id']})" in question.words for row in shelf[:2])
+    assert question.link("Cancel").endswith(f"{address}&_total=3")
     assert books.stored(shelf[0]) == shelf[0]
     form = question.form("/delete")
-    assert "Deleted." in shop_browser.post(form.action, {**form.values, "keys": keys}).words
+    deleted = shop_browser.post(form.action, {**form.values, "keys": keys})
+    assert "Deleted." in deleted.words
+    assert str(deleted.response.url).endswith(f"/admin{address}"), "the list that they were chosen from"
     gone = [books.call("GET", f"/{key}").status_code for key in keys]
     assert gone == [404, 404]
     refused = shop_browser.post(form.action, {**form.values, "keys": [*keys, str(shelf[2]["id"])]})
     assert refused.status == 404
     assert books.stored(shelf[2]) == shelf[2]
-    still = shop_browser.post("/admin/categories/delete", {**form.values, "keys": [str(shelf[2]["category_id"])]})
-    assert "Other rows still refer" in still.text("faults")
-    assert "Nothing was changed." in page.send("/books/delete").words
+    category = books.running_app.entity("categories").stored({"id": shelf[2]["category_id"]})
+    still = shop_browser.post("/admin/categories/delete", {**form.values, "keys": [str(category["id"])]})
+    assert f"{category['name']} ({category['id']}): Other rows still refer" in still.text("faults")
+    assert "query.ids" not in shop_browser.post(form.action, {**form.values, "keys": ["x"]}).words
+    assert "No rows were chosen." in page.send("/books/delete").words
 
 
 def test_files_go_out_and_come_in(shop_browser: Browser, shop_app: RunningApp, shelf: list[Row]) -> None:
@@ -172,6 +179,8 @@ def test_the_first_page_counts_and_shows_what_changed(shop_browser: Browser, boo
     assert f"Book {row['title']} created" in words
     books.call("PATCH", f"/{row['id']}", json={"stock": 77})
     assert row["title"] in shop_browser.get("").words
+    booking = books.running_app.entity("bookings").make()
+    assert f":{booking['created_at'][17:19]} Booking {booking['id']} created" in shop_browser.get("").words
 
 
 def test_a_history_has_pages(odd_browser: Browser, odd_app: RunningApp) -> None:

@@ -67,6 +67,7 @@ def test_every_relation_is_on_the_page(client: TestClient, browser: Browser) -> 
     assert name in form.text("value.author_id.help")
     another = browser.get(page.link("New book")).form("/books/new")
     assert another.values["value.author_id"] == str(author["id"])
+    assert browser.get(page.link("New book")).text("value.author_id.hint") == name
 
 
 def test_a_list_is_filtered_by_the_names_of_related_rows(client: TestClient, browser: Browser) -> None:

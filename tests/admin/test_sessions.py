@@ -98,7 +98,54 @@ def test_a_form_without_its_token_is_refused(client: TestClient, admin: dict[str
     assert client.get(f"/api/v1/categories?name={name}").json()["total"] == 0
 
 
-@pytest.mark.parametrize("path", ["/categories/new", "/categories/delete", "/categories/1/edit", "/logout", "/login"])
+def without_session(browser: Browser) -> None:
+    """End the session, as its week does."""
+    for name in COOKIES:
+        browser.cookies.pop(name)
+
+
+def test_a_form_outlives_its_session(client: TestClient, admin: dict[str, str]) -> None:
+    """It is kept while its account signs in again, and is sent then; nothing that was typed is lost."""
+    browser, email, _ = new_session(client, admin)
+    name = unique("kept")
+    form = browser.get("/categories/new")
+    without_session(browser)
+    asked = form.send("/new", {"value.name": name, "value.description": 'two\nlines "<&>'})
+    assert (asked.status, "Your session has ended" in asked.words) == (200, True)
+    wrong = asked.send("/new", {"username": email, "password": "wrong-password"})
+    assert "is wrong" in wrong.text("faults")
+    assert "wrong-password" not in wrong.html
+    assert client.get(f"/api/v1/categories?name={name}").json()["total"] == 0
+    assert "Created." in wrong.send("/new", {"password": PASSWORD}).words
+    (row,) = client.get(f"/api/v1/categories?name={name}").json()["items"]
+    assert row["description"] == 'two\nlines "<&>'
+
+
+def test_a_kept_form_is_for_its_account_and_browser(client: TestClient, admin: dict[str, str]) -> None:
+    """403 for another account, and for a form of another site, which must not choose who signs in."""
+    browser, email, _ = new_session(client, admin)
+    name = unique("kept")
+    form = browser.get("/categories/new")
+    without_session(browser)
+    asked = form.send("/new", {"value.name": name})
+    assert asked.send("/new", {"username": ADMIN_EMAIL, "password": ADMIN_PASSWORD}).status == 403
+    stranger = Browser(client)
+    stranger.get("/login")
+    account = {"username": email, "password": PASSWORD}
+    forged = {**form.form("/new").values, **account, "value.name": name}
+    assert stranger.post("/admin/categories/new", forged).status == 403
+    assert COOKIES.isdisjoint(stranger.cookies)
+    driver, _ = new_account(client, admin, role="driver")
+    without_session(browser)
+    refused = asked.send("/new", {"username": driver, "password": PASSWORD})
+    assert "may not use these pages" in refused.text("faults")
+    assert COOKIES.isdisjoint(browser.cookies)
+    assert client.get(f"/api/v1/categories?name={name}").json()["total"] == 0
+
+
+@pytest.mark.parametrize(
+    "path", ["/categories/import", "/categories/new", "/categories/delete", "/categories/1/edit", "/logout", "/login"]
+)
 def test_a_form_without_a_session_is_refused(client: TestClient, path: str) -> None:
     """Without a session no form does anything, and the login needs a token as well."""
     assert Browser(client).post(f"/admin{path}", {"username": ADMIN_EMAIL, "password": ADMIN_PASSWORD}).status == 403

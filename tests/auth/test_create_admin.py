@@ -1,8 +1,10 @@
 """`rowhouse create-admin` creates an administrator, or changes nothing and says why."""
 
 import getpass
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -169,7 +171,7 @@ def test_it_takes_no_password_as_an_argument(run: Run, email: str) -> None:
         (["--email", "boss@example.com"], None, "Set ADMIN_PASSWORD, or run this in a terminal"),
     ],
 )
-def test_what_it_refuses(
+def test_wrong_arguments_are_refused(
     run: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str], password: str | None, message: str
 ) -> None:
     """With a sentence that says what to change and never contains the password."""
@@ -237,14 +239,14 @@ def test_a_database_that_is_not_migrated(
     monkeypatch.setenv("DATABASE_URL", databases.empty(backend))
     monkeypatch.setenv("ADMIN_PASSWORD", PASSWORD)
     code, _, told = run("--email", email)
-    assert (code, "alembic upgrade heads" in told) == (1, True)
+    assert (code, "rowhouse migrate" in told) == (1, True)
 
 
 def test_a_database_that_is_behind(run: Run, email: str, accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
     """As for one that was never migrated."""
     monkeypatch.setattr(create_admin, "stored_revisions", lambda _unit: frozenset())
     monkeypatch.setenv("ADMIN_PASSWORD", PASSWORD)
-    assert "alembic upgrade heads" in run("--email", email)[2]
+    assert "rowhouse migrate" in run("--email", email)[2]
     monkeypatch.setattr(Revisions, "of_the_code", lambda: None)
     assert "never migrated" in run("--email", email)[2]
     assert accounts() == []
@@ -256,7 +258,26 @@ def test_a_database_that_does_not_answer(run: Run, email: str, monkeypatch: pyte
     assert run("--email", email) == (1, "", "The database does not answer; look at DATABASE_URL.\n")
 
 
-def test_settings_that_do_not_hold(run: Run, email: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("url", "said"), [("mysql://x/y", "must begin with sqlite:///"), ("nonsense", "is no URL; write")]
+)
+def test_an_address_that_is_none(run: Run, email: str, monkeypatch: pytest.MonkeyPatch, url: str, said: str) -> None:
+    """One line."""
+    monkeypatch.setenv("DATABASE_URL", url)
+    code, _, told = run("--email", email)
+    assert (code, said in told, told.count("\n")) == (1, True, 1)
+
+
+def test_a_database_of_something_else(run: Run, email: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has revisions, and no accounts. The message is the database's."""
+    with closing(sqlite3.connect(tmp_path / "other.db")) as other, other:
+        other.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        other.execute("INSERT INTO alembic_version VALUES ('another')")
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/other.db")
+    assert run("--email", email) == (1, "", "The database says: no such table: users. Look at DATABASE_URL.\n")
+
+
+def test_invalid_settings_are_refused(run: Run, email: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message is that of the server's start."""
     monkeypatch.setenv("ENVIRONMENT", "production")
     assert "set JWT_SECRET outside development" in run("--email", email)[2]

@@ -67,7 +67,7 @@ def test_a_login_whose_password_was_changed_meanwhile_is_refused(
 
 
 @pytest.mark.parametrize("meanwhile", ["changed", "deleted"])
-def test_a_change_by_a_password_that_is_none_any_more_is_refused(
+def test_a_change_with_a_password_that_was_just_replaced_is_refused(
     client: TestClient, account: Account, admin: dict[str, str], interleave: Interleave, meanwhile: str
 ) -> None:
     """Of two concurrent changes the first wins, and its next session outlives the second.
@@ -122,7 +122,7 @@ def test_an_account_stays_while_its_token_is_stored(
 
 
 @pytest.mark.parametrize("act", ["login", "refresh", "retry"])
-def test_a_token_that_is_stored_while_the_password_changes_is_none(
+def test_a_token_stored_while_the_password_changes_is_invalid(
     client: TestClient, app: FastAPI, interleave: Interleave, act: str
 ) -> None:
     """Between reading the account and storing the token. With row locks the change comes right after that."""

@@ -18,7 +18,7 @@ def change_password(account: Account, current: str = PASSWORD, new: str = NEW) -
     return account.client.post(f"{API}/users/me/password", json=body, headers=account.headers)
 
 
-def test_me(account: Account) -> None:
+def test_an_account_reads_itself(account: Account) -> None:
     """The response has the account without its secrets."""
     answer = account.me()
     assert answer.status_code == 200

@@ -165,7 +165,7 @@ def test_logging_out_of_nothing_is_204(client: TestClient) -> None:
     assert log_out(client, "unknown").status_code == 204
 
 
-def test_what_a_refresh_made_while_the_family_was_revoked_does_not_hold(
+def test_a_token_stored_while_the_family_was_revoked_is_invalid(
     client: TestClient, app: FastAPI, account: Account
 ) -> None:
     """The revocation cannot see an uncommitted row. The rest of the family shows it."""

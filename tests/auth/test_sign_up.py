@@ -47,7 +47,9 @@ def test_an_account_is_made(client: TestClient, admin: dict[str, str], role: str
         {"password": 12345678},
     ],
 )
-def test_what_a_sign_up_does_not_take(client: TestClient, app: FastAPI, changes: dict[str, Any]) -> None:
+def test_a_member_that_a_sign_up_does_not_accept_is_refused(
+    client: TestClient, app: FastAPI, changes: dict[str, Any]
+) -> None:
     """422 names the member, and no account is created."""
     email = new_email()
     answer = sign_up_with(client, email=email, **changes)
@@ -63,7 +65,7 @@ def test_what_a_sign_up_does_not_take(client: TestClient, app: FastAPI, changes:
         *("Ann <ann@example.com>", "<ann@example.com>", '"Ann" <ann@example.com>', "ann@example.com <ann@example.com>"),
     ],
 )
-def test_what_is_no_address(client: TestClient, email: Any) -> None:
+def test_an_invalid_address_is_refused(client: TestClient, email: Any) -> None:
     """422. A name beside the address is rejected, not dropped."""
     answer = sign_up_with(client, email=email)
     assert answer.status_code == 422

@@ -78,7 +78,7 @@ def test_a_taken_address_counts(at: Callable[..., TestClient]) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"email": "nobody"}, {"password": "short"}, {"role": "admin"}, {"more": 1}])
-def test_what_is_not_valid_counts_nothing(at: Callable[..., TestClient], wrong: dict[str, Any]) -> None:
+def test_an_invalid_sign_up_is_not_counted(at: Callable[..., TestClient], wrong: dict[str, Any]) -> None:
     """No password is hashed."""
     client = at()
     assert {sign_up_with(client, **wrong).status_code for _ in range(BOUND + 2)} == {422}

@@ -68,7 +68,7 @@ def test_after_the_limit_no_password_is_verified(guesser: TestClient, monkeypatc
     account, other = make_account(guesser), make_account(guesser)
     assert [guess(guesser, account.email).status_code for _ in range(BOUND)] == [401] * BOUND
     with monkeypatch.context() as patch:
-        patch.setattr(bcrypt, "checkpw", lambda *_: pytest.fail("a password was judged"))
+        patch.setattr(bcrypt, "checkpw", lambda *_: pytest.fail("a password was verified"))
         answer = log_in(guesser, account.email.upper())
     assert (answer.status_code, answer.json()["code"]) == (429, "too_many_attempts")
     assert answer.headers["content-type"] == "application/problem+json"

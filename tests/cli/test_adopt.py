@@ -329,6 +329,7 @@ def test_names_that_are_taken(run: Run, project: Path, tmp_path: Path) -> None:
     ("words", "said"),
     [
         (lambda folder: [f"sqlite:///{folder}/none.db"], "The database cannot be read: there is no file "),
+        (lambda _folder: ["nonsense"], "ArgumentError: DATABASE_URL is no URL; write sqlite:///path"),
         (lambda _folder: ["mysql://x"], "The database cannot be read: DATABASE_URL: it must begin with sqlite:///"),
         (lambda folder: [sqlite_file(folder, BOOKS), "--schema", "x"], "there is no schema x; there are main"),
         (lambda folder: [sqlite_file(folder)], "There is no table to adopt; nothing was written."),

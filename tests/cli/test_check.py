@@ -180,6 +180,9 @@ def test_production_lacks_what_development_does_without(write: Write, migrated: 
         "production: no account is an administrator; run rowhouse create-admin, or set ADMIN_EMAIL and ADMIN_PASSWORD",
     ]
     assert "note  production: anyone can open /docs, /redoc, /openapi.json" in done.stdout
+    assert "FORWARDED_ALLOW_IPS is not set" in done.stdout
+    (migrated / ".env").write_text("FORWARDED_ALLOW_IPS=10.0.0.1\n", "utf-8")
+    assert "FORWARDED_ALLOW_IPS is not set" not in run("check", "--production").stdout
 
 
 def test_a_complete_production_has_no_errors(migrated: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

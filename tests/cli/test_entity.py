@@ -212,6 +212,22 @@ def test_what_cannot_be_written_is_refused(
     assert contents(shop) == before
 
 
+@pytest.mark.usefixtures("_unapplied")
+def test_an_entity_that_clients_only_read(run: Run, shop: Path) -> None:
+    """Nobody writes it, so no word says who may. Its test stores a row beside the API."""
+    words = ("entity", "Country", "name:str!", "--read", "anyone", "--read-only")
+    refused = run(*words, "--write", "admin")
+    assert (refused.exit_code, "no client writes what clients only read" in refused.stderr) == (2, True)
+    made = run(*words)
+    assert made.exit_code == 0, made.output
+    line = 'registry.register(Country, read=ANYONE, operations=("list", "get"))\n'
+    assert line in text_of(shop, "backend/app/api.py")
+    test = text_of(shop, "tests/test_country.py")
+    assert "def test_country_is_read(client: TestClient, admin: Headers, make: Make) -> None:\n" in test
+    assert 'assert client.post("/api/v1/countries", json={}, headers=admin).status_code == 405\n' in test
+    ruff(shop)
+
+
 def test_a_change_that_cannot_be_applied_is_taken_back(run: Run, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files that were there are as they were, and new ones are gone."""
 

@@ -49,7 +49,7 @@ things = sa.Table(
     "things",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
-    # Judged at the commit, so that a test can have a commit refused.
+    # Checked at the commit, so that a test can provoke a rejected commit.
     sa.Column("shelf_id", sa.ForeignKey("shelves.id", deferrable=True, initially="DEFERRED")),
     sa.Column("name", sa.String(50)),
 )

@@ -5,7 +5,7 @@ import pytest
 from rowhouse.core.errors import UnsupportedMediaTypeError
 from rowhouse.requests.accepted_body import AcceptedBody
 
-INTAKE = AcceptedBody(("text/csv", "application/x-ndjson"), limit="max_import_bytes")
+ACCEPTED = AcceptedBody(("text/csv", "application/x-ndjson"), limit="max_import_bytes")
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ INTAKE = AcceptedBody(("text/csv", "application/x-ndjson"), limit="max_import_by
 )
 def test_a_media_type_is_compared_in_any_case(given: str) -> None:
     """Its parameters are ignored, except the charset (RFC 9110 §8.3.1)."""
-    assert INTAKE.media_type([(b"accept", b"x/y"), (b"content-type", given.encode())]) == "text/csv"
+    assert ACCEPTED.media_type([(b"accept", b"x/y"), (b"content-type", given.encode())]) == "text/csv"
 
 
 @pytest.mark.parametrize(
@@ -31,4 +31,4 @@ def test_any_other_is_refused(given: bytes | None) -> None:
     """The message names the accepted ones."""
     headers = [] if given is None else [(b"content-type", given)]
     with pytest.raises(UnsupportedMediaTypeError, match="text/csv or application/x-ndjson"):
-        INTAKE.media_type(headers)
+        ACCEPTED.media_type(headers)

@@ -117,7 +117,7 @@ def last_scope() -> Scope:
     return Watch.scopes[-1]
 
 
-def test_generated_routes_are_spared_the_layers_that_hand_written_ones_need(client: TestClient) -> None:
+def test_generated_routes_skip_fastapis_layers(client: TestClient) -> None:
     """Added middleware wraps both kinds of routes."""
     for path in ("/api/v1/books", "/api/v1/books/export"):
         answer = client.get(path)
@@ -166,7 +166,7 @@ def test_an_unexpected_error_is_a_bare_500(client: TestClient, monkeypatch: pyte
         told.get(LIST)
 
 
-def test_what_added_middleware_lets_out_is_a_bare_500_too(client: TestClient) -> None:
+def test_an_error_of_added_middleware_is_a_bare_500_too(client: TestClient) -> None:
     """With all headers of a response: the outermost layer wraps middleware that is added later."""
     answer = client.get("/trap", headers={"X-Request-ID": "mine"})
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
@@ -175,14 +175,14 @@ def test_what_added_middleware_lets_out_is_a_bare_500_too(client: TestClient) ->
         told.get("/trap")
 
 
-def test_other_protocols_take_the_ordinary_way(client: TestClient) -> None:
+def test_other_protocols_are_not_on_the_fast_path(client: TestClient) -> None:
     """There is no websocket here."""
     with TestClient(client.app) as caller, pytest.raises(WebSocketDisconnect), caller.websocket_connect(LIST):
         pass
     assert (last_scope()["type"], ORDINARY in last_scope()) == ("websocket", True)
 
 
-def test_an_end_that_does_not_wait_for_a_thread_is_logged(
+def test_a_shutdown_that_leaves_a_thread_is_logged(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Connections stay open for a thread that still uses one."""

@@ -143,7 +143,7 @@ def shop(client: TestClient, admin: Headers) -> Shop:
 
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("write", WRITES)
-def test_what_was_answered_with_an_error_has_changed_nothing(
+def test_a_write_that_fails_changes_nothing(
     shop: Shop, write: Callable[[Shop, str, Row], Answer], step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each step of a write fails once. Sent again, the write succeeds and its rows are stored."""

@@ -11,7 +11,7 @@ from tests.databases import Databases
 from tests.sample_entities.application import create_app
 
 
-def test_the_collector_leaves_alone_what_was_there_at_the_start(databases: Databases, backend: str) -> None:
+def test_the_collector_ignores_the_objects_of_the_start(databases: Databases, backend: str) -> None:
     """While the application serves.
 
     Afterwards the collector sees all objects again, because a process may have several applications.

@@ -81,7 +81,18 @@ def test_an_application_that_cannot_be_loaded_is_one_sentence(run: Run, app: str
     assert done.stderr.count("\n") == 1
 
 
-def test_a_wrong_word_of_the_project_is_refused(run: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("words", [("routes",), ("check",), ("openapi",), ("client", "python", "c")])
+def test_a_folder_without_a_project_is_one_sentence(run: Run, tmp_path: Path, words: tuple[str, ...]) -> None:
+    """It is where a stranger types the first command."""
+    (tmp_path / "pyproject.toml").unlink()
+    done = run(*words, "--app", "kiosks.main:make" if words[0] != "openapi" else "kiosks:make")
+    assert done.exit_code == 1
+    assert ": run this in the folder of a project." in done.output
+    assert "Error: " not in done.output
+    assert "Traceback" not in done.output
+
+
+def test_a_wrong_option_of_the_project_is_refused(run: Run, tmp_path: Path) -> None:
     """Every word of `[tool.rowhouse]` has an effect or is rejected."""
     (tmp_path / "pyproject.toml").write_text('[tool.rowhouse]\napplication = "kiosk:make"\n')
     done = run("openapi")
@@ -100,7 +111,7 @@ def test_the_application_may_stand_in_the_environment(run: Run, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("words", [("migrate",), ("migrate", "--check"), ("routes",), ("run",)])
-def test_another_module_of_that_name_is_not_taken_for_the_projects(
+def test_another_module_of_the_same_name_is_refused(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:
     """Its tables would be written into this project's migrations. The exit status is 1, and there is no database."""

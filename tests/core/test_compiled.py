@@ -104,7 +104,7 @@ def test_every_kind_of_value_survives(database: Database) -> None:
     assert (type(full["price"]), full["at"].utcoffset()) == (Decimal, timedelta(0))
 
 
-def test_what_is_returned_is_converted_too(database: Database) -> None:
+def test_returned_values_are_converted_too(database: Database) -> None:
     """An instant with another offset is the same instant."""
     stored = insert(database, {"id": 3, **VALUES, "at": VALUES["at"].astimezone(timezone(timedelta(hours=5)))})
     assert {name: stored[0][name] for name in VALUES} == VALUES
@@ -150,13 +150,13 @@ def test_predicates_of_one_structure_are_equal(one: Any, other: Any) -> None:
         (kinds.c.id.in_([1]), kinds.c.id.in_([1])),
     ],
 )
-def test_other_predicates_are_not(one: Any, other: Any) -> None:
+def test_predicates_with_a_list_equal_only_themselves(one: Any, other: Any) -> None:
     """The text of a list depends on its length, so such a predicate equals only itself."""
     assert Predicate(one) != Predicate(other)
     assert Predicate(one) != one
 
 
-def test_no_condition_is_everything() -> None:
+def test_without_a_condition_every_row_is_selected() -> None:
     """`None` among conditions is ignored."""
     assert Predicate() == Predicate(None) == EVERYTHING
     assert hash(Predicate(None)) == hash(EVERYTHING)

@@ -89,7 +89,7 @@ def test_headers_that_do_not_arrive_are_408(talk: Talk, sent: bytes) -> None:
     assert problem(talk(sent, b"", *[b"x" if sent == GET else b"" for _ in range(4)], pause=0.05), 408)
 
 
-def test_the_second_request_of_a_connection_is_held_to_the_same(talk: Talk) -> None:
+def test_the_second_request_of_a_connection_has_the_same_limits(talk: Talk) -> None:
     """Also if its beginning arrived with the end of the first."""
     answer = talk(GET + b"\r\n" + GET)
     assert answer.startswith(b"HTTP/1.1 200")
@@ -111,12 +111,12 @@ def test_headers_that_are_too_large_are_431(talk: Talk, pieces: tuple[bytes, ...
     assert problem(talk(*pieces, pause=0.02), 431)["code"] == "request_header_fields_too_large"
 
 
-def test_what_is_no_http_is_uvicorns_400(talk: Talk) -> None:
+def test_a_request_that_is_not_http_is_uvicorns_400(talk: Talk) -> None:
     """The engine does not change it."""
     assert talk(b"NONSENSE\r\n\r\n").startswith(b"HTTP/1.1 400")
 
 
-def test_large_bodies_are_no_large_headers(talk: Talk) -> None:
+def test_a_large_body_does_not_count_as_headers(talk: Talk) -> None:
     """Nor is a request that follows one in the same piece of bytes."""
     body = b"username=" + b"x" * 20_000
     request = BODY + b"Content-Length: %d\r\n\r\n" % len(body) + body
@@ -148,7 +148,7 @@ def test_a_body_that_is_not_read_does_not_keep_a_connection(talk: Talk) -> None:
     assert time.monotonic() - started < 4
 
 
-def test_an_upgrade_to_another_protocol_is_its_own_affair(talk: Talk) -> None:
+def test_an_upgrade_to_another_protocol_is_ignored(talk: Talk) -> None:
     """Without websockets it is an ordinary request."""
     headers = b"Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x\r\n\r\n"
     assert talk(GET + headers).startswith(b"HTTP/1.1 ")

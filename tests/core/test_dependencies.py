@@ -53,7 +53,7 @@ def refuse() -> None:
 
 
 @pytest.mark.parametrize("where", ["route", "router"])
-def test_a_guard_that_no_parameter_takes_is_called(serve: Serve, where: str) -> None:
+def test_a_dependency_without_a_parameter_is_called(serve: Serve, where: str) -> None:
     """The endpoint is not."""
     entered: list[str] = []
     guards = [Depends(refuse)]
@@ -140,7 +140,7 @@ def test_an_endpoint_says_what_it_returns() -> None:
     Router().get("/probe", response_model=dict[str, int])(endpoint)
 
 
-def test_the_caller_is_asked_for_by_type(serve: Serve, sqlite_url: str) -> None:
+def test_the_caller_is_a_parameter_by_its_type(serve: Serve, sqlite_url: str) -> None:
     """It is authenticated once a request. Without a token, or with another scheme, the response is 401 with its header."""
     router = Router()
 

@@ -98,7 +98,7 @@ def test_a_second_signal_does_not_wait(url: str) -> None:
         assert time.monotonic() - started < 10
 
 
-def test_a_client_that_stands_still_does_not_hold_up_a_stop(url: str) -> None:
+def test_an_idle_client_does_not_delay_a_shutdown(url: str) -> None:
     """It neither sends its body nor reads its file. It gets an error, and the log has it."""
     with serve(url, SHUTDOWN_SECONDS="1", LOG_LEVEL="warning", BODY_SECONDS="60") as (server,):
         _fill(server)
@@ -273,7 +273,7 @@ def test_uvicorn_gets_the_waiting_time(drain: Callable[..., Drain], given: int |
 
 
 @pytest.mark.parametrize(("drains", "begins", "status"), [(True, False, 503), (True, True, 200), (False, False, None)])
-def test_what_the_server_cuts_off_is_answered(drains: bool, begins: bool, status: int | None) -> None:  # noqa: FBT001  cases
+def test_a_request_that_the_server_cancels_gets_an_error(drains: bool, begins: bool, status: int | None) -> None:  # noqa: FBT001  cases
     """Unless a part was sent, or the request was not cut off by a shutdown."""
     sent: list[Any] = []
 
@@ -305,7 +305,7 @@ def test_what_the_server_cuts_off_is_answered(drains: bool, begins: bool, status
     assert [message["status"] for message in sent if "status" in message] == ([] if status is None else [status])
 
 
-def test_a_thread_that_hangs_does_not_hold_up_a_stop(tmp_path: Path) -> None:
+def test_a_thread_that_hangs_does_not_delay_a_shutdown(tmp_path: Path) -> None:
     """The server ends without it, and logs that."""
     script = f"""
 import asyncio, threading, time

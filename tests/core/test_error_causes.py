@@ -118,7 +118,7 @@ def test_the_cause_of_a_503_is_in_the_log(databases: Databases, capsys: Capture)
     assert "hidden" not in text
 
 
-def test_a_lock_that_is_not_to_be_had_says_so(own_url: str, capsys: Capture) -> None:
+def test_a_lock_timeout_is_logged_as_the_cause(own_url: str, capsys: Capture) -> None:
     """On both databases, also for SQLite's write lock."""
     with QuickClient(application(own_url, **LOUD, lock_seconds=0.1)) as client:
         headers = sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD)
@@ -141,7 +141,7 @@ def test_a_lock_that_is_not_to_be_had_says_so(own_url: str, capsys: Capture) -> 
             assert line["reason"] == "SQLite's write lock was not free within LOCK_SECONDS"
 
 
-def test_a_refusal_says_why(own_url: str, capsys: Capture) -> None:
+def test_a_503_without_a_database_error_has_its_reason_in_the_log(own_url: str, capsys: Capture) -> None:
     """If neither the database nor Redis failed. The client gets a general text."""
     with QuickClient(application(own_url, PROBES, **LOUD)) as client:
         answer = client.get("/api/v1/full", headers=sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD))
@@ -150,7 +150,7 @@ def test_a_refusal_says_why(own_url: str, capsys: Capture) -> None:
     assert (line["status"], line["reason"]) == (503, "the kettle is empty")
 
 
-def test_what_a_client_did_wrong_is_no_failure(own_url: str, capsys: Capture) -> None:
+def test_an_error_of_the_client_is_not_logged_as_a_failure(own_url: str, capsys: Capture) -> None:
     """The log has only the line of the request."""
     with QuickClient(application(own_url, **LOUD)) as client:
         assert client.get("/api/v1/categories/0").status_code == 404
@@ -249,7 +249,7 @@ def test_a_cause_is_one_line(error: BaseException | None, cause: dict[str, str])
     assert cause_of(error) == cause
 
 
-def test_what_was_hidden_on_purpose_is_no_cause() -> None:
+def test_a_suppressed_context_is_no_cause() -> None:
     """A circular chain ends."""
     error, circle = ValueError(), ValueError()
     error.__context__, error.__suppress_context__ = sqlite3.OperationalError("seen"), True

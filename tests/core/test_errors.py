@@ -30,7 +30,7 @@ def made(kind: type[RowhouseError]) -> RowhouseError:
 
 
 @pytest.mark.parametrize("kind", tree())
-def test_an_error_on_the_wire(kind: type[RowhouseError]) -> None:
+def test_an_error_is_sent_as_a_problem(kind: type[RowhouseError]) -> None:
     """It has the five members, and its detail is a sentence."""
     response = problem_response(made(kind))
     body = json.loads(bytes(response.body))
@@ -113,7 +113,7 @@ def test_the_element_of_a_batch_is_named() -> None:
         (400, "There was an error parsing the body", "bad_request", "There was an error parsing the body"),
     ],
 )
-def test_what_starlette_raises(status: int, detail: str | None, code: str, words: str) -> None:
+def test_an_error_of_starlette_is_a_problem(status: int, detail: str | None, code: str, words: str) -> None:
     """In the form of every error, with its own text."""
     response = asyncio.run(error_handlers.handle_http_exception(REQUEST, HTTPException(status, detail, {"x-own": "1"})))
     body = json.loads(bytes(response.body))

@@ -114,6 +114,14 @@ def test_the_validation_of_a_body_can_be_replaced(route: APIRoute) -> None:
     ]
 
 
+def test_a_parameter_is_validated_by_another_function(route: APIRoute) -> None:
+    """`ModelField.validate`, on a copy: the given parameter stays as it is."""
+    (field,) = internals.tree_of(route).path_params
+    other = internals.validated_by(field, lambda value, _values, *, loc: (value, [{"loc": loc}]))
+    assert other.validate("7", {}, loc=("path", "id")) == ("7", [{"loc": ("path", "id")}])
+    assert field.validate("7", {}, loc=("path", "id")) == (7, [])
+
+
 async def _errors(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     return JSONResponse(error.errors(), 422)

@@ -54,8 +54,8 @@ def headers_of(answer: Any) -> dict[str, str]:
 
     A stream has no length, but the test client adds one. A list has none for HEAD, which reads no rows.
     """
-    made_up = {"content-length"} if {"content-disposition", "x-total-count"} & answer.headers.keys() else set()
-    return {name: value for name, value in answer.headers.items() if name not in OWN | made_up}
+    varying = {"content-length"} if {"content-disposition", "x-total-count"} & answer.headers.keys() else set()
+    return {name: value for name, value in answer.headers.items() if name not in OWN | varying}
 
 
 def test_a_row_has_its_head(client: TestClient, admin: dict[str, str]) -> None:

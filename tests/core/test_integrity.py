@@ -152,14 +152,14 @@ def test_a_reference_to_nothing_names_its_member(database: Database) -> None:
         unit.session.execute(guests.update().values(host_id=-1))
 
 
-def test_what_others_refer_to_stays(database: Database) -> None:
+def test_a_referenced_row_is_not_deleted(database: Database) -> None:
     """The delete is rejected."""
     store(database, host_id=1)
     with pytest.raises(StillReferencedError), UnitOfWork(database, write=True) as unit:
         unit.session.execute(guests.delete().where(guests.c.id == 1))
 
 
-def test_a_statement_that_is_not_known_leaves_the_direction_open() -> None:
+def test_an_unknown_statement_gives_an_error_without_a_direction() -> None:
     """As at a commit, or in a table without a model."""
     error = ForeignKeyError()
     assert CATALOG.reference_error(error, None) is error
@@ -174,7 +174,7 @@ def test_a_broken_rule_is_named(database: Database, age: Any, rule: str) -> None
     assert (type(error), str(error)) == (ConflictError, f"The values break the rule {rule}.")
 
 
-def test_an_exclusion_and_its_trigger_speak_alike(database: Database) -> None:
+def test_an_exclusion_constraint_and_its_trigger_give_one_error(database: Database) -> None:
     """Both raise the error in the table's info."""
     assert isinstance(refusal(database, room=1), OverlapError)
 
@@ -270,7 +270,7 @@ def test_a_trigger_of_ones_own_says_which_rule_is_broken(backend: str, databases
         (psycopg.ProgrammingError("cannot adapt type 'object'"), RowhouseError),
     ],
 )
-def test_what_psycopg_itself_objects_to(error: psycopg.Error, kind: type[RowhouseError]) -> None:
+def test_errors_of_psycopg_itself_are_translated(error: psycopg.Error, kind: type[RowhouseError]) -> None:
     """Its errors have no SQLSTATE."""
     assert type(translate(error, CATALOG)) is kind
 
@@ -317,7 +317,7 @@ def test_a_lost_connection_is_seen_in_the_cause() -> None:
     assert not is_disconnect(None)
 
 
-def test_the_unknown_gives_nothing_away(serve: Serve, shop_url: str) -> None:
+def test_an_unknown_error_reveals_nothing(serve: Serve, shop_url: str) -> None:
     """The 500 contains no SQL, names or values."""
     router, name = Router(), unique("hidden")
 

@@ -57,7 +57,7 @@ def test_a_statement_is_prepared_once_it_has_come_often_enough(connection: psyco
     assert prepared(connection) == [ONE]
 
 
-def test_what_is_to_be_planned_anew_is_never_prepared(connection: psycopg.Connection[Any]) -> None:
+def test_a_statement_that_needs_its_own_plan_is_never_prepared(connection: psycopg.Connection[Any]) -> None:
     """Not even if the same text was prepared before."""
     driver = PostgresqlDriver(connection)
     for number in range(PREPARE_AFTER + 3):
@@ -65,7 +65,9 @@ def test_what_is_to_be_planned_anew_is_never_prepared(connection: psycopg.Connec
     assert prepared(connection) == []
 
 
-def test_the_oldest_makes_room(connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_prepared_statement_is_closed_for_a_new_one(
+    connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The number of prepared statements is limited, in the client and on the server."""
     monkeypatch.setattr(libpq, "MAX_PREPARED", 2)
     driver = PostgresqlDriver(connection)
@@ -77,7 +79,7 @@ def test_the_oldest_makes_room(connection: psycopg.Connection[Any], monkeypatch:
     assert driver.execute(texts[0], [1]).fetchall() == [(1,)]
 
 
-def test_what_comes_once_is_not_counted_for_ever(
+def test_counts_of_rare_statements_are_limited(
     connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The counts are limited, because texts with values of requests are unlimited."""
@@ -89,7 +91,7 @@ def test_what_comes_once_is_not_counted_for_ever(
 
 
 @pytest.mark.parametrize("change", ["ALTER TABLE shelves ADD COLUMN place text", "DEALLOCATE ALL"])
-def test_a_plan_that_is_of_no_use_any_more_is_not_missed(connection: psycopg.Connection[Any], change: str) -> None:
+def test_a_stale_plan_is_replaced(connection: psycopg.Connection[Any], change: str) -> None:
     """Outside a transaction the statement runs again at once. Within one, the transaction must be repeated."""
     driver = PostgresqlDriver(connection)
     connection.execute("CREATE TABLE shelves (name text)")
@@ -165,7 +167,7 @@ def test_where_a_pooler_loses_statements_the_process_goes_on_without(
     assert prepared(connection) == []
 
 
-def test_a_loss_within_a_transaction_has_it_begun_anew(connection: psycopg.Connection[Any]) -> None:
+def test_a_statement_lost_within_a_transaction_repeats_the_transaction(connection: psycopg.Connection[Any]) -> None:
     """The transaction is lost. The next attempt prepares nothing."""
     preparing = StatementPreparation()
     driver, other = (PostgresqlDriver(connection, preparing=preparing, is_pooled=True) for _ in range(2))
@@ -192,7 +194,9 @@ def test_the_setting_decides(connection: psycopg.Connection[Any], setting: str, 
     assert len(prepared(connection)) == count
 
 
-def test_an_old_libpq_cannot_make_room(connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_libpq_closes_no_prepared_statement(
+    connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The first statements stay prepared, and no others are prepared."""
     monkeypatch.setattr(libpq, "MAX_PREPARED", 1)
     monkeypatch.setattr(libpq, "CLOSES_PREPARED", 10**9)
@@ -319,7 +323,7 @@ def test_another_error_of_a_read_that_begins_is_raised(
 
 
 @pytest.mark.parametrize("value", ["1); DROP TABLE shelves; --", "-1", "", None])
-def test_only_whole_numbers_stand_in_the_text(
+def test_only_whole_numbers_are_written_into_the_text(
     opening: PostgresqlDriver, connection: psycopg.Connection[Any], value: str | None
 ) -> None:
     """Other values are sent as parameters, in a round trip of their own."""

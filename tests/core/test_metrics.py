@@ -109,6 +109,15 @@ def test_a_histogram_has_a_bucket_at_each_objective(client: TestClient) -> None:
     assert 0 < (of(values, "request_seconds_sum", **labels) or 0) < 60
 
 
+@pytest.mark.parametrize(("slo", "last"), [(0.2, 10), (10, 20), (30, 60)])
+def test_the_last_bound_is_no_objective(slo: float, last: float) -> None:
+    """Prometheus takes it for every longer time, so the query of the documentation would call an SLO there held."""
+    metrics = Metrics()
+    metrics.open([Operation("report", slo, ()), Operation("own", 0, ())])
+    assert metrics.bounds[-1] == last
+    assert slo in metrics.bounds
+
+
 def test_objectives_are_compared_with_the_numbers_of_a_scrape() -> None:
     """Exact at the SLO, whatever the status; the worst operation first; none without a request or an SLO."""
     metrics = Metrics()
@@ -117,17 +126,17 @@ def test_objectives_are_compared_with_the_numbers_of_a_scrape() -> None:
         scope = {"state": {PLACE: metrics.place_of(number if number < 3 else 4)}}
         metrics.end_request(scope, status, seconds)
     write, read = objectives(metrics)
-    assert (write.operation, write.requests, write.in_time, write.bound, write.is_held) == (
+    assert (write.operation, write.requests, write.in_time, write.bound, write.is_met) == (
         "write",
         1,
         0,
         math.inf,
         False,
     )
-    assert (read.operation, read.requests, read.share, read.bound, read.is_held) == ("read", 20, 0.95, 0.2, True)
+    assert (read.operation, read.requests, read.share, read.bound, read.is_met) == ("read", 20, 0.95, 0.2, True)
     metrics.end_request({"state": {PLACE: metrics.place_of(1)}}, 200, 0.21)
     read = objectives(metrics)[1]
-    assert (read.in_time, read.bound, read.is_held) == (19, 0.25, False)
+    assert (read.in_time, read.bound, read.is_met) == (19, 0.25, False)
 
 
 def test_a_request_is_in_flight_until_it_ends(client: TestClient) -> None:
@@ -173,7 +182,7 @@ def test_a_long_wait_for_a_thread_is_recorded(client: TestClient, monkeypatch: p
         assert (of(now(client), "queue_wait_seconds_count", threads="default") or 0) - before == expected
 
 
-def test_both_formats_say_the_same(client: TestClient) -> None:
+def test_both_formats_have_the_same_numbers(client: TestClient) -> None:
     """Two parsers read them. The answer to HEAD has the headers alone."""
     client.get("/api/v1/books")
     plain = client.get("/metrics")
@@ -188,7 +197,7 @@ def test_both_formats_say_the_same(client: TestClient) -> None:
     assert any(name == "rowhouse_build_info" for name, _ in scraped(plain.text))
 
 
-def test_it_is_closed_in_production_without_a_token(serve: Serve) -> None:
+def test_the_page_is_closed_in_production_without_a_token(serve: Serve) -> None:
     """As if there were no such page, and nothing is counted."""
     client = serve(environment="production", jwt_secret="s" * 32)
     response = client.get("/metrics")

@@ -20,7 +20,7 @@ ORDERED: tuple[Any, ...] = (
 )
 
 
-def test_they_are_ordered() -> None:
+def test_values_out_of_range_are_ordered() -> None:
     """Among each other and among those of Python."""
     backwards = [*ORDERED[::-1]]
     assert sorted(backwards) == [*ORDERED]
@@ -49,7 +49,7 @@ def test_instants_and_durations() -> None:
 
 
 @pytest.mark.parametrize("text", ["infinity", "-infinity", "24:00:00", "0044-03-15 00:00:00+00 BC", "P9M9DT0.000000S"])
-def test_a_text_is_known_again(text: str) -> None:
+def test_a_stored_text_is_recognised(text: str) -> None:
     """It has the methods of an instant that types of columns call."""
     found = out_of_range(text)
     assert found is not None
@@ -58,6 +58,6 @@ def test_a_text_is_known_again(text: str) -> None:
 
 
 @pytest.mark.parametrize("other", ["tomorrow", 7, None, datetime(2030, 1, 1, tzinfo=UTC)])
-def test_no_other_value_is_taken_for_one(other: object) -> None:
+def test_no_other_text_is_out_of_range(other: object) -> None:
     """A cursor with it is refused."""
     assert out_of_range(other) is None

@@ -166,7 +166,7 @@ def test_closing_a_pool_finishes_the_jobs_before_it() -> None:
     run(test)
 
 
-def test_one_wakeup_fetches_all_finished_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_wakeup_delivers_all_finished_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     """While a wake-up is pending, there is no second one."""
 
     async def test() -> None:

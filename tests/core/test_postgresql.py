@@ -133,7 +133,7 @@ def test_a_shared_session_is_left_as_it_is(opened: Open) -> None:
     assert (setting(database, "lock_timeout"), setting(database, "statement_timeout")) == ("0", "0")
 
 
-def test_a_session_of_ones_own_is_found_to_be(opened: Open) -> None:
+def test_a_session_that_is_not_shared_is_detected(opened: Open) -> None:
     """It is set up once."""
     database = opened()
     assert setting(database, "timezone") == "UTC"
@@ -271,7 +271,7 @@ def test_an_instant_of_the_session_is_in_utc(opened: Open) -> None:
             assert str(unit.session.scalar(now)).endswith("+00:00")
 
 
-def test_a_session_that_is_as_it_should_be_is_not_set_again(url: str) -> None:
+def test_a_session_with_the_right_settings_is_not_changed(url: str) -> None:
     """It is only checked."""
     timeouts = {"lock_timeout": 1.0}
     with plain(url) as connection:

@@ -191,8 +191,8 @@ def test_a_mount_works_without_its_lifespan(sqlite_url: str) -> None:
     assert client.get("/shop/shop/api/v1/books").status_code == 404
 
 
-def test_a_prefix_that_an_entity_has_too_is_not_taken_away(sqlite_url: str) -> None:
-    """The application's own paths win."""
+def test_a_path_that_begins_like_the_prefix_is_found(sqlite_url: str) -> None:
+    """The prefix is removed once."""
     router = Router(prefix="/shop")
 
     @router.get("/probe")

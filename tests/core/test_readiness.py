@@ -163,7 +163,7 @@ def operator(databases: Databases) -> Iterator[psycopg.Connection[Any]]:
 
 
 @pytest.mark.parametrize(
-    ("breaking", "mending", "words"),
+    ("breaking", "fixing", "words"),
     [
         ("ALTER TABLE books RENAME TO tomes", "ALTER TABLE tomes RENAME TO books", "Book: the table books is missing"),
         (
@@ -179,7 +179,7 @@ def operator(databases: Databases) -> Iterator[psycopg.Connection[Any]]:
     ],
 )
 def test_a_table_that_does_not_fit_its_class_is_named(
-    serve: Serve, own_url: str, breaking: str, mending: str, words: str
+    serve: Serve, own_url: str, breaking: str, fixing: str, words: str
 ) -> None:
     """With the command that fixes it, from the start on. After the fix it is ready."""
     execute(own_url, breaking)
@@ -187,7 +187,7 @@ def test_a_table_that_does_not_fit_its_class_is_named(
     told = detail(client)
     assert words in told
     assert "alembic upgrade heads" in told
-    execute(own_url, mending)
+    execute(own_url, fixing)
     assert is_ready(client)
 
 

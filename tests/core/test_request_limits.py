@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.exceptions import HTTPException
 
-from rowhouse.requests import request_limits as gate
+from rowhouse.requests import request_limits
 from rowhouse.requests.request_limits import limit_body
 
 Receive = Callable[[], Awaitable[Any]]
@@ -63,9 +63,9 @@ def test_a_body_that_is_late_is_408() -> None:
     asyncio.run(scenario())
 
 
-def test_what_has_come_buys_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_received_bytes_extend_the_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """A large file may take longer than a small one."""
-    monkeypatch.setattr(gate, "MIN_BYTES_PER_SECOND", 10)
+    monkeypatch.setattr(request_limits, "MIN_BYTES_PER_SECOND", 10)
 
     async def scenario() -> None:
         assert len(await read(limit_body(body(*[b"x"] * 8, pause=0.02), 100, seconds=0.05))) == 8
@@ -74,7 +74,7 @@ def test_what_has_come_buys_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.03, 9])
-def test_who_ends_the_request_ends_it(seconds: float) -> None:
+def test_a_cancelled_request_stays_cancelled(seconds: float) -> None:
     """Also at the moment at which it is late."""
 
     async def scenario() -> None:

@@ -70,7 +70,7 @@ def test_a_reading_route_does_not_take_the_write_lock(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize(("status", "body"), [(204, b""), (200, b""), (202, b"")])
-def test_nothing_is_an_empty_answer(serve: Serve, status: int, body: bytes) -> None:
+def test_none_is_an_empty_response(serve: Serve, status: int, body: bytes) -> None:
     """With the route's status."""
 
     def endpoint() -> None:

@@ -112,7 +112,7 @@ def test_a_token_that_held_once_holds_no_longer_than_it_says() -> None:
             decode_token(given, kind=kind, secret=secret)
 
 
-def test_what_is_signed_without_an_end_is_for_one_purpose() -> None:
+def test_a_token_without_an_expiry_is_for_one_purpose() -> None:
     """It is valid for its kind and its key only, and never signs anybody in."""
     given = sign({"sub": "7"}, kind="cursor", secret=SECRET)
     assert verify(given, kind="cursor", secret=SECRET)["sub"] == "7"

@@ -264,6 +264,50 @@ def test_the_address_may_stand_in_the_file(monkeypatch: pytest.MonkeyPatch) -> N
     assert address_of("--port", "8004", "--host", "::1") == ("::1", 8004)
 
 
+def test_the_number_of_workers_and_the_proxies_may_stand_in_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or in `.env`. A command line overrides both. An empty FORWARDED_ALLOW_IPS believes no proxy."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("WORKERS", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS"):
+        monkeypatch.delenv(name, raising=False)
+    assert serve.server_options([])["workers"] is None
+    Path(".env").write_text("WORKERS=3\nFORWARDED_ALLOW_IPS=10.0.0.1\n")
+    options = serve.server_options([])
+    assert (options["workers"], options["forwarded_allow_ips"]) == (3, "10.0.0.1")
+    monkeypatch.setenv("WORKERS", "2")
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "")
+    options = serve.server_options([])
+    assert (options["workers"], options["forwarded_allow_ips"]) == (2, "")
+    assert serve.server_options(["--workers", "4"])["workers"] == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("PORT", "80x", "PORT=80x is not a port: write a number from 1 to 65535."),
+        ("PORT", "99999", "PORT=99999 is not a port: write a number from 1 to 65535."),
+        ("PORT", "-1", "PORT=-1 is not a port: write a number from 1 to 65535."),
+        ("WORKERS", "many", "WORKERS=many is not a number of processes: write a number from 1 to 1000."),
+    ],
+)
+def test_a_number_that_is_none_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str, said: str
+) -> None:
+    """It names the variable, for no option was typed."""
+    monkeypatch.setenv(name, value)
+    assert serve.main([]) == 1
+    assert capsys.readouterr().err == f"Rowhouse cannot start. {said}\n"
+
+
+def test_an_option_that_is_no_port_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    """A word is uvicorn's to refuse, by the name of our command; a number that no port has is not."""
+    assert serve.main(["--port", "70000"]) == 1
+    assert capsys.readouterr().err == "Rowhouse cannot start. 70000 is not a port: write a number from 1 to 65535.\n"
+    assert serve.main(["--port", "80x"]) == 2
+    assert "rowhouse run" in capsys.readouterr().err
+
+
 def address_of(*arguments: str) -> tuple[str, int]:
     """Return where the server would listen."""
     options = serve.server_options(arguments)

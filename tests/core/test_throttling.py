@@ -197,7 +197,7 @@ def test_failures_of_others_do_not_lock_out_a_known_client(counts: AttemptThrott
     assert succeed(counts, "bob") == "refused"
 
 
-def test_a_place_is_familiar_for_thirty_days(counts: AttemptThrottle, clock: Clock) -> None:
+def test_a_network_is_trusted_for_thirty_days(counts: AttemptThrottle, clock: Clock) -> None:
     """Then it is like any other."""
     succeed(counts)
     clock.go_on(days=30, seconds=1)
@@ -310,7 +310,7 @@ def test_without_its_storage_a_server_counts_alone(clock: Clock, share: Share, m
     assert [fail(counts) for _ in range(4)] == ["wrong"] * 3 + ["refused"]
 
 
-def test_a_storage_that_goes_in_the_middle_spoils_no_success(clock: Clock, share: Share) -> None:
+def test_a_storage_that_fails_during_an_attempt_does_not_fail_it(clock: Clock, share: Share) -> None:
     """Its counts stay there. Nothing is subtracted from this server's own counts."""
     storage = Brittle()
     share(storage)

@@ -152,7 +152,7 @@ def test_a_transaction_begins_with_its_first_statement(bare: Database) -> None:
     assert count_elsewhere(bare, name) == 1
 
 
-def test_a_transaction_of_which_nothing_came_is_none(bare: Database) -> None:
+def test_a_transaction_without_a_statement_is_not_sent(bare: Database) -> None:
     """It begins and ends without a statement, committed or rolled back."""
     with UnitOfWork(bare, write=True) as unit:
         unit.begin()

@@ -136,7 +136,9 @@ def test_an_export_has_the_members_of_its_version(client: TestClient) -> None:
 
 @pytest.mark.parametrize("prefix", ["/api/v1", "/api/v2"])
 @pytest.mark.parametrize("by_session", [True, False])
-def test_what_one_version_keeps_all_keep(client: TestClient, prefix: str, *, by_session: bool) -> None:
+def test_history_and_soft_delete_of_one_version_hold_in_all(
+    client: TestClient, prefix: str, *, by_session: bool
+) -> None:
     """A row is one row.
 
     No gap in its history, and it comes back whichever version deleted it, in code or by request.
@@ -153,7 +155,7 @@ def test_what_one_version_keeps_all_keep(client: TestClient, prefix: str, *, by_
     assert client.post(f"{V1}/{key}/restore", headers=headers).json()["name"] == name
 
 
-def test_another_application_of_the_classes_keeps_what_it_says(shop_url: str) -> None:
+def test_another_application_has_its_own_registration_of_the_classes(shop_url: str) -> None:
     """In the same process: nothing of the registration stays on the class."""
     plain = Registry("/api/v1")
     include_accounts(plain, roles=("driver",), sign_up=("user", "driver"), operations=())

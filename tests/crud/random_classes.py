@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import Decimal
 from enum import IntEnum, StrEnum
 from typing import Annotated, Any, NamedTuple
@@ -10,12 +10,14 @@ from typing import Annotated, Any, NamedTuple
 import sqlalchemy as sa
 from hypothesis import strategies as some
 from pydantic import BaseModel, ConfigDict, computed_field, field_serializer, field_validator, model_validator
+from sqlalchemy.dialects import postgresql
 from sqlmodel import Field, Relationship, SQLModel
 
-from rowhouse.entities.model import CREATED_AT, UPDATED_AT, IntegerKey, PortableTable, Record, plural
+from rowhouse.entities.model import CREATED_AT, SECRET, UPDATED_AT, IntegerKey, PortableTable, Record, plural
 from tests.sample_entities.metadata import new_metadata
 
 AT, LATER = "2030-01-31T07:00:00Z", "2031-01-31T07:00:00Z"
+SECRET_VALUE = "wholly-unseen"
 KIND_OF_CLASS: Any = type(SQLModel)
 Row = dict[str, Any]
 
@@ -82,6 +84,11 @@ KINDS = {
         ({"x": [{"name": "a", "since": "2030-01-31", "price": None}]}, {"": []}),
         is_comparable=False,
     ),
+    "guest": Kind(uuid.UUID, postgresql.UUID, (str(uuid.UUID(int=5)), str(uuid.UUID(int=2**127)))),
+    "hour": Kind(time, sa.Time, ("10:00:00", "00:00:00.000001")),
+    "birthday": Kind(date, sa.Date, ("2030-01-31", "0001-01-01")),
+    "single": Kind(float, sa.REAL, (1, 2)),
+    "swapped": Kind(int, lambda: sa.Numeric(8, 0), (1, 2)),
     "padded": Kind(str, lambda: sa.CHAR(5), ("a", "b")),
     "inexact": Kind(float, sa.Numeric, (1, 2)),
 }
@@ -135,10 +142,10 @@ class Shape(NamedTuple):
     fault: str | None = None
 
 
-WORDS = ("computed", "hidden", "strip", "judged", "ordered")
+WORDS = ("computed", "hidden", "strip", "validated", "ordered", "secret", "unique", "owned")
 RELATED = ("tags", "lines", "twin", "schema")
-# What makes the registry refuse a class: two types of columns, a key, two words of pydantic, and a name.
-FAULTS = ("padded", "inexact", "flag", "alias", "serializer", "Größe")
+# What makes the registry refuse a class: four types of columns, a key, two words of pydantic, and a name.
+FAULTS = ("padded", "inexact", "single", "swapped", "flag", "alias", "serializer", "Größe")
 
 
 def _members() -> some.SearchStrategy[list[Member]]:
@@ -172,7 +179,7 @@ SHAPES = some.builds(
         name=some.sampled_from(("MadeUp", "HTTPServer", "lower", "Order")),
         table=some.sampled_from((None, "group", "Größen", "user x")),
         stamps=some.sampled_from(("usual", "none", "marked")),
-        words=some.frozensets(some.sampled_from(WORDS), max_size=3),
+        words=some.frozensets(some.sampled_from(WORDS), max_size=4),
         related=some.frozensets(some.sampled_from(RELATED), max_size=2),
         fault=some.none(),
     ),
@@ -180,7 +187,7 @@ SHAPES = some.builds(
 )
 
 
-def made_up(shape: Shape) -> tuple[type[SQLModel], list[type[SQLModel]], sa.MetaData]:
+def random_class(shape: Shape) -> tuple[type[SQLModel], list[type[SQLModel]], sa.MetaData]:
     """Return a table class of this shape, the classes related to it, and their metadata."""
     metadata = new_metadata()
     bare = _made("Bare", (PortableTable,), {}, registry=sa.orm.registry(metadata=metadata))
@@ -231,12 +238,23 @@ def _add_words(body: dict[str, Any], words: set[str | None]) -> None:
     if "strip" in words:
         columns["label"], body["label"] = str, ""
         body["model_config"] = ConfigDict(str_strip_whitespace=True)
-    if "judged" in words:
+    if "validated" in words:
         columns["mood"], body["mood"] = str, "good"
         body["_judge"] = field_validator("mood")(classmethod(_judge))
     if "ordered" in words:
         columns.update(low=int, high=int)
         body.update(low=0, high=1, _order=model_validator(mode="after")(_order))
+    _add_more_words(columns, body, words)
+
+
+def _add_more_words(columns: Row, body: Row, words: set[str | None]) -> None:
+    """Declare members that the registration line or a constraint makes special, and words that are refused."""
+    if "secret" in words:
+        columns["door_code"], body["door_code"] = Annotated[str, SECRET], SECRET_VALUE
+    if "unique" in words:
+        columns["serial"], body["serial"] = str | None, Field(default=None, unique=True)
+    if "owned" in words:
+        columns["owner_id"], body["owner_id"] = int | None, Field(default=None, foreign_key="users.id", index=True)
     if "alias" in words:
         columns["nick"], body["nick"] = str, Field(default="", alias="Nick")
     if "serializer" in words:

@@ -222,7 +222,7 @@ def test_an_attribute_and_its_column_have_different_names(client: TestClient) ->
     assert client.get("/api/v1/gadgets/export", params={"fields": "kind,meta"}).text.splitlines()[0] == "meta,kind"
 
 
-def test_what_the_database_fills(client: TestClient) -> None:
+def test_columns_that_the_database_fills(client: TestClient) -> None:
     """Computed columns, server defaults, and defaults and updates of SQLAlchemy."""
     row = created(client, "areas", width=3, needed=1)
     assert (row["area"], row["rank"], row["given"], row["hidden"], row["spoken"]) == (6, 7, 99, 5, "abc")
@@ -340,7 +340,7 @@ def test_a_stored_value_that_the_class_does_not_know(client: TestClient) -> None
     assert [group["level"] for group in groups][-2:] == [2, "9"]
 
 
-def test_words_of_pydantic(client: TestClient) -> None:
+def test_options_of_pydantic_are_honoured(client: TestClient) -> None:
     """`exclude`, `model_config` and validators mean what they say."""
     row = created(client, "suppliers", name="  Acme  ", margin=7, code="1-7")
     assert row["name"] == "Acme"

@@ -237,7 +237,7 @@ def test_rows_that_move_up_one_by_one_pass(client: TestClient) -> None:
     assert entries[1]["before"] == entries[0]["after"]
 
 
-def test_rows_of_a_batch_are_in_each_others_way(client: TestClient) -> None:
+def test_rows_of_a_batch_conflict_with_each_other(client: TestClient) -> None:
     """New and moved rows. The error has the earliest conflicting interval of an earlier element."""
     room = add_room(client)
     bodies = [{"room_id": room, "first_hour": n, "end_hour": n + 2} for n in (4, 2, 6, 3)]
@@ -334,7 +334,7 @@ def test_hooks_of_many_rows_see_all_of_them(client: TestClient) -> None:
     assert client.post(f"{PARCELS}/{made[0]['id']}/restore").json()["weight"] == 50
 
 
-def test_what_a_hook_of_many_has_the_database_refuse_is_the_answer(client: TestClient) -> None:
+def test_an_error_of_the_database_in_a_hook_is_the_response(client: TestClient) -> None:
     """Elements before it are not checked any more: on PostgreSQL the transaction has failed."""
     name = unique("p")
     parcels = [{"name": name, "weight": 1}, {"name": name, "weight": 1, "status": "posted"}]
@@ -367,7 +367,7 @@ def test_rows_that_set_other_columns_are_stored_beside_each_other(client: TestCl
     assert client.get(SEALED, params={"serial__in": ",".join(body["serial"] for body in bodies)}).json()["total"] == 0
 
 
-def test_a_batch_of_rows_in_each_others_way_asks_as_often_as_one_row(client: TestClient) -> None:
+def test_a_batch_with_conflicts_takes_the_statements_of_one_row(client: TestClient) -> None:
     """The number of statements does not grow with the rows."""
     room, counts = add_room(client), []
     for count in (2, 64):
@@ -382,7 +382,7 @@ def test_a_batch_of_rows_in_each_others_way_asks_as_often_as_one_row(client: Tes
     assert counts[0] == counts[1]
 
 
-def test_a_row_that_moved_between_two_looks_has_the_batch_begin_anew(
+def test_a_row_that_moves_before_its_lock_repeats_the_batch(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another transaction moved it to another room while the batch waited for a lock."""

@@ -75,7 +75,7 @@ def test_a_cell_is_read_by_the_kind_of_its_column(name: str, cell: str, value: A
     assert (found, type(found)) == (value, type(value))
 
 
-def test_an_empty_cell_is_null_where_the_column_takes_null() -> None:
+def test_an_empty_cell_is_null_in_a_nullable_column() -> None:
     """Otherwise it is the empty text in a text column, and in any other column the member is missing."""
     assert {column.empty_cell for name, column in MAYBE.items() if column.nullable} == {"null"}
     texts = {name for name, column in EVERYTHING.items() if column.empty_cell == '""'}

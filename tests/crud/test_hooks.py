@@ -78,7 +78,7 @@ def test_scope_hides_rows_from_every_verb(
     assert odd_client.get(path, headers=odd_admin).json() == hidden
 
 
-def test_a_row_may_leave_the_callers_sight(
+def test_a_change_may_put_a_row_out_of_the_callers_scope(
     odd_client: TestClient, odd_user: Headers, odd_admin: Headers, parcel: dict[str, Any]
 ) -> None:
     """The change succeeds. From then on the row is 404."""

@@ -1,17 +1,21 @@
 """What a class says and the engine would not honour is refused at the start: class, word and fix."""
 
 import re
-from datetime import datetime
+from datetime import date, datetime, time
+from enum import IntEnum
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
 from pydantic import (
+    Base64Bytes,
     BaseModel,
     ConfigDict,
     PlainSerializer,
     PrivateAttr,
     PydanticDeprecatedSince20,
+    SecretStr,
     WrapSerializer,
     field_serializer,
     model_serializer,
@@ -27,7 +31,7 @@ from sqlmodel import Field, SQLModel
 from rowhouse.core.policy import ANYONE
 from rowhouse.core.settings import Settings
 from rowhouse.db.engine import create_engine
-from rowhouse.entities.model import IntegerKey, Record
+from rowhouse.entities.model import IntegerKey, PortableTable, Record
 from rowhouse.registration.mappers import configure_mappers
 from rowhouse.registration.registry import Registry
 from rowhouse.schemas.columns import RegistrationError
@@ -39,6 +43,12 @@ from tests.sample_entities.metadata import new_metadata, table_of
 
 metadata = new_metadata()
 LONG = "ä" * 32
+
+
+class Level(IntEnum):
+    """Numbers with names."""
+
+    LOW = 1
 
 
 class Base(IntegerKey, Record, registry=sa.orm.registry(metadata=metadata)):
@@ -320,8 +330,16 @@ class Kinds(Base, table=True):
     pet: Cat | Dog = Field(sa_type=sa.JSON, discriminator="kind")
 
 
+class Tree(BaseModel):
+    """A document that holds documents of its kind."""
+
+    within: "list[Tree]" = []
+
+
 class Quiet(Base, table=True):
-    """Words that say nothing."""
+    """Words that say nothing, and a document that loses nothing."""
+
+    tree: Tree = Field(sa_type=sa.JSON)
 
     model_config = ConfigDict(alias_generator=None, json_schema_extra={}, title="Quiet")  # type: ignore[assignment]  # as projects write it
     name: str
@@ -344,6 +362,151 @@ class Counted(Base, table=True):
     """A number that the database counts up beside the key."""
 
     number: int | None = Field(default=None, sa_column=sa.Column(sa.Integer, sa.Identity(always=True)))
+
+
+class Narrow(Base, table=True):
+    """A type that does not hold the annotation."""
+
+    size: int = Field(sa_type=sa.Numeric(8, 0))
+
+
+class Dated(Base, table=True):
+    """The same, of instants."""
+
+    day: date = Field(sa_type=sa.DateTime)
+
+
+class Named(Base, table=True):
+    """The same, of an enum."""
+
+    level: Level = Field(sa_type=sa.String(9))
+
+
+class Keyed(Base, table=True):
+    """The same, of UUIDs."""
+
+    guest: UUID = Field(sa_type=sa.String(36))
+
+
+class Timely(Base, table=True):
+    """A time of day with a zone."""
+
+    at: time = Field(sa_type=sa.Time(timezone=True))
+
+
+class Rounded(Base, table=True):
+    """A time of day without fractions of a second."""
+
+    at: time = Field(sa_type=postgresql.TIME(precision=0))
+
+
+class Asked(Base, table=True):
+    """A number that the driver returns as a decimal."""
+
+    size: float = Field(sa_type=sa.Float(asdecimal=True))
+
+
+class Single(Base, table=True):
+    """A number of single precision."""
+
+    size: float = Field(sa_type=sa.REAL)
+
+
+class Checked(Base, table=True):
+    """A check constraint of the names of an enum."""
+
+    level: Level = Field(sa_column=sa.Column(sa.Enum(Level, native_enum=False, create_constraint=True, name="levels")))
+
+
+class Local(Base, table=True):
+    """A default without a zone."""
+
+    at: datetime = Field(default_factory=datetime.now)
+
+
+class Touched(Base, table=True):
+    """The same, at each change."""
+
+    at: datetime | None = Field(default=None, sa_column_kwargs={"onupdate": datetime.now})
+
+
+class Numbered(Base, table=True):
+    """A word that has no effect in strict mode."""
+
+    name: Annotated[str, Member(coerce_numbers_to_str=True)] = ""
+
+
+class Numbering(Base, table=True):
+    """The same for all members."""
+
+    model_config = ConfigDict(coerce_numbers_to_str=True)  # type: ignore[assignment]  # as projects write it
+    name: str = ""
+
+
+class Encoded(Base, table=True):
+    """An encoding of pydantic's, of what is encoded already."""
+
+    name: str
+    photo: Base64Bytes = Field(sa_type=sa.LargeBinary)
+
+
+class Credentials(BaseModel):
+    """A document with a secret."""
+
+    tokens: list[SecretStr]
+
+
+class Hiding(BaseModel):
+    """A document with a part that pydantic leaves out."""
+
+    within: "Hiding | None" = None
+    size: int = Member(exclude=True)
+
+
+class Kept(Base, table=True):
+    """A document that would be stored without its secret."""
+
+    login: Credentials = Field(sa_type=sa.JSON)
+
+
+class Hidden(Base, table=True):
+    """A document that would be stored without a part."""
+
+    parts: list[Hiding] = Field(sa_type=sa.JSON)
+
+
+class Bits(Base, table=True):
+    """A type that is no JSON."""
+
+    bits: str = Field(sa_type=postgresql.BIT(3))
+
+
+class Sequenced(Base, table=True):
+    """A number that a sequence counts."""
+
+    number: int | None = Field(default=None, sa_column=sa.Column(sa.Integer, sa.Sequence("numbers")))
+
+
+class Bare(PortableTable, registry=sa.orm.registry(metadata=metadata)):
+    """A table without a key and timestamps."""
+
+
+class Started(Bare, table=True):
+    """A key that begins at another number."""
+
+    id: int | None = Field(default=None, sa_column=sa.Column(sa.Integer, sa.Identity(start=100), primary_key=True))
+
+
+class Networked(Base, table=True):
+    """An address of PostgreSQL."""
+
+    address: str = Field(sa_type=postgresql.INET)
+
+
+class Foreign(Base, table=True):
+    """A type that PostgreSQL lacks."""
+
+    name: str = Field(sa_type=sa.NVARCHAR(9))
 
 
 def refused(model: type[SQLModel], **line: Any) -> str:
@@ -385,15 +548,31 @@ def refused(model: type[SQLModel], **line: Any) -> str:
         (Old, "Old._check: @validator and @root_validator are not called; write @field_validator or @model_validator"),
         (Kinds, "Kinds.pet: discriminator would have no effect; put it into the type with Annotated"),
         (Nested, "Nested.tags: an ARRAY column holds a list"),
+        (Narrow, "Narrow.size: Numeric.* does not hold int; leave the type out, use sa.Integer, or annotate"),
+        (Dated, "Dated.day: sa.DateTime.. does not hold date; .* use sa.Date"),
+        (Named, "Named.level: String.* does not hold Level; .* use sa.Integer"),
+        (Keyed, "Keyed.guest: String.* does not hold UUID; .* use sa.Uuid"),
+        (Timely, "Timely.at: Time.* has a zone on PostgreSQL only, .*; use sa.Time"),
+        (Rounded, "Rounded.at: TIME.* rounds on PostgreSQL only; leave the type out"),
+        (Asked, "Asked.size: Float.* gives decimals; leave asdecimal out"),
+        (Single, "Single.size: REAL.* keeps 6 digits on PostgreSQL and 15 on SQLite; .* use sa.Double"),
+        (Checked, "Checked.level: create_constraint=True checks the names of the enum, .* give values_callable="),
+        (Local, "Local.at: default_factory gives an instant without a zone; write rowhouse.now"),
+        (Touched, "Touched.at: onupdate gives an instant without a zone; write rowhouse.now"),
+        (Numbered, "Numbered.name: coerce_numbers_to_str has no effect: .*; take it out"),
+        (Numbering, "Numbering.model_config: coerce_numbers_to_str=True would have no effect; .*; take it out"),
+        (Encoded, "Encoded.photo: pydantic cannot apply a word of the annotation .*; take it out"),
+        (Kept, "Kept.login: a JSON column .* hides the value of a SecretStr; give it a column of its own"),
+        (Hidden, "Hidden.parts: a JSON column .* exclude=True leaves Hiding.size out; give it a column of its own"),
         (Expressed, "Expressed.size: it is an SQL expression; read it with computed_columns"),
     ],
 )
-def test_a_word_without_effect_is_refused(model: type[SQLModel], said: str) -> None:
+def test_an_option_without_effect_is_refused(model: type[SQLModel], said: str) -> None:
     """Each case by itself."""
     assert re.search(said, refused(model))
 
 
-def test_a_word_that_says_nothing_is_taken() -> None:
+def test_an_option_with_its_default_is_accepted() -> None:
     """Such as `alias_generator=None`."""
     registry = Registry()
     for model in (Quiet, Mutated):
@@ -419,7 +598,30 @@ def test_events_that_do_not_fire_are_refused(model: type[SQLModel], said: str) -
         configure_mappers([registry])
 
 
-@pytest.mark.parametrize(("model", "said"), [(Tagged, "Tagged.tags is an ARRAY"), (Counted, "Counted.number is an Id")])
+def test_a_type_without_json_has_no_history() -> None:
+    """The message says both ways out."""
+    said = "Bits.bits: the values of BIT cannot be stored as JSON .* without soft_delete and history"
+    assert re.search(said, refused(Bits, history=True))
+
+
+def test_a_type_that_postgresql_lacks_stops_the_start_there(databases: Databases) -> None:
+    """SQLite has every type."""
+    registry = Registry()
+    registry.register(Foreign, read=ANYONE, write=ANYONE)
+    with pytest.raises(RegistrationError, match=r"Foreign.name is NVARCHAR.*, which PostgreSQL lacks; use sa.String"):
+        create_app(Settings(database_url=databases.empty("postgresql"), **QUIET), registry, metadata)
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (Tagged, "Tagged.tags is an ARRAY"),
+        (Counted, "Counted.number is an Id"),
+        (Sequenced, "Sequenced.number has a Sequence, which SQLite lacks"),
+        (Started, "Started.id: start=100 has no effect on SQLite"),
+        (Networked, "Networked.address is INET.*, which SQLite lacks"),
+    ],
+)
 def test_what_sqlite_lacks_stops_the_start_there(model: type[SQLModel], said: str, databases: Databases) -> None:
     """The same registration is for PostgreSQL."""
     registry = Registry()

@@ -93,8 +93,8 @@ class Bare(Scratch, table=True):
 
 
 LISTED = "second, expression, negative, partial, partial_there, unordered, described, by_keywords, by_column"
-OWNER = "owner_id, by which every list of one owner's rows reads; "
-REFERENCES = "by which a delete of what they refer to reads"
+OWNER = "owner_id (for lists of one owner's rows); "
+REFERENCES = "(for deletes of the rows they refer to)"
 
 
 def sentences(model: type[SQLModel], **words: Any) -> list[str]:
@@ -105,26 +105,26 @@ def sentences(model: type[SQLModel], **words: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("model", [Served, ThoughtAbout])
-def test_a_column_that_is_served_or_was_thought_about_is_not_named(model: type[SQLModel]) -> None:
+def test_a_column_with_an_index_or_index_false_is_not_named(model: type[SQLModel]) -> None:
     assert sentences(model) == []
 
 
 def test_a_column_without_an_index_is_named_with_the_fix() -> None:
     """The owner first, then references, then columns that lists filter and sort by."""
     (sentence,) = sentences(Bare, owner="owner_id")
-    named = f"{OWNER}parent_id, keeper_key, {REFERENCES}; {LISTED}, by which lists filter and sort"
+    named = f"{OWNER}parent_id, keeper_key {REFERENCES}; {LISTED} (for filters and sorting of lists)"
     assert sentence == f"Bare: no index begins with {named}: {FIX}"
 
 
 def test_the_owner_of_what_others_may_read_is_a_reference_like_any() -> None:
     """Lists do not read by it."""
     (sentence,) = sentences(Bare, owner="owner_id", read=ANYONE)
-    assert f"begins with parent_id, owner_id, keeper_key, {REFERENCES}; " in sentence
+    assert f"begins with parent_id, owner_id, keeper_key {REFERENCES}; " in sentence
 
 
 def test_without_a_list_only_references_count() -> None:
     (sentence,) = sentences(Bare, owner="owner_id", operations=("get", "delete"))
-    assert sentence == f"Bare: no index begins with parent_id, owner_id, keeper_key, {REFERENCES}: {FIX}"
+    assert sentence == f"Bare: no index begins with parent_id, owner_id, keeper_key {REFERENCES}: {FIX}"
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def test_a_start_logs_one_line_an_entity(
 
 
 @pytest.mark.usefixtures("_logging_as_it_was")
-def test_our_own_entities_start_without_a_word(
+def test_the_sample_entities_start_without_a_warning(
     databases: Databases, backend: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     url = shop_database(databases, backend)

@@ -214,7 +214,7 @@ def test_an_error_of_a_hooks_flush_names_the_element(client: TestClient) -> None
     assert client.get("/api/v1/rooms", params={"name": free}).json()["total"] == 0
 
 
-def test_a_row_that_moved_between_two_looks_is_looked_at_anew(
+def test_a_row_that_moves_before_its_lock_repeats_the_request(
     client: TestClient, room: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another transaction moved it to another room while this one waited for a lock. It starts again and succeeds."""
@@ -265,7 +265,7 @@ def test_the_database_holds_the_rule_below_the_engine(client: TestClient, model:
 
 
 @pytest.mark.parametrize(
-    ("rule", "mend"),
+    ("rule", "fix"),
     [
         (NoOverlap("hall_id", "first", "last"), "names hall_id; refused has"),
         (NoOverlap("user_id", "name", "last"), "takes instants, dates or whole numbers"),
@@ -274,7 +274,7 @@ def test_the_database_holds_the_rule_below_the_engine(client: TestClient, model:
         (NoOverlap("user_id", "first", "last", live={"state": ("on",)}), "names state"),
     ],
 )
-def test_a_wrong_declaration_names_the_fix(rule: NoOverlap, mend: str) -> None:
+def test_a_wrong_declaration_names_the_fix(rule: NoOverlap, fix: str) -> None:
     columns: list[sa.Column[Any]] = [
         sa.Column("id", sa.Integer(), primary_key=True),
         sa.Column("user_id", sa.ForeignKey("users.id")),
@@ -282,7 +282,7 @@ def test_a_wrong_declaration_names_the_fix(rule: NoOverlap, mend: str) -> None:
         sa.Column("moment", sa.DateTime()),
         sa.Column("name", sa.String()),
     ]
-    with pytest.raises(ValueError, match=mend):
+    with pytest.raises(ValueError, match=fix):
         sa.Table("refused", sa.MetaData(), *columns, rule)
 
 

@@ -14,14 +14,15 @@ from httpx2 import Response
 from hypothesis import HealthCheck, Phase, event, example, given, seed, settings
 from hypothesis import strategies as some
 
+from rowhouse.auth.accounts import include_accounts
 from rowhouse.core.openapi import resolved
-from rowhouse.core.policy import ANYONE
+from rowhouse.core.policy import ANYONE, SIGNED_IN
 from rowhouse.core.settings import Settings
 from rowhouse.db.engine import create_engine
 from rowhouse.registration.registry import Registry
 from rowhouse.schemas.columns import RegistrationError
-from tests.conftest import QUIET
-from tests.crud.random_classes import KEYS, KINDS, RELATED, SHAPES, WORDS, Member, Shape, made_up
+from tests.conftest import QUIET, sign_up
+from tests.crud.random_classes import KEYS, KINDS, RELATED, SECRET_VALUE, SHAPES, WORDS, Member, Shape, random_class
 from tests.databases import Databases
 from tests.fast_client import QuickClient
 from tests.sample_entities.application import create_app
@@ -29,7 +30,6 @@ from tests.sample_entities.application import create_app
 CLASSES = int(os.environ.get("CLASSES", "2"))
 SEED = int(os.environ.get("CLASSES_SEED", "20261128"))
 API, PATH = "/api/v1", "/api/v1/made-ups"
-SECRET = "wholly-unseen"
 TEXT = Member("text", None, is_nullable=False)
 Row = dict[str, Any]
 
@@ -55,7 +55,7 @@ def test_a_class_is_refused_or_keeps_the_contract(
     backend: str, databases: Databases, *, shape: Shape, keeps: bool
 ) -> None:
     """Create, get, list, filter, sort, update, delete, restore, export and import; and what the class says more."""
-    model, related, metadata = made_up(shape)
+    model, related, metadata = random_class(shape)
     registry = Registry()
     line: dict[str, Any] = {"read": ANYONE, "write": ANYONE, "soft_delete": keeps, "history": keeps}
     if shape.fault:
@@ -63,6 +63,9 @@ def test_a_class_is_refused_or_keeps_the_contract(
             registry.register(model, path="made-ups", **line)
         event("refused")
         return
+    if "owned" in shape.words:
+        include_accounts(registry)
+        line |= {"owner": "owner_id", "write": SIGNED_IN}
     registry.register(model, path="made-ups", **line)
     for other in related:
         registry.register(other, read=ANYONE, write=ANYONE)
@@ -74,6 +77,8 @@ def test_a_class_is_refused_or_keeps_the_contract(
         metadata.create_all(connection)
     engine.dispose()
     with QuickClient(create_app(Settings(database_url=url, **QUIET), registry, metadata)) as client:
+        if "owned" in shape.words:
+            client.headers.update(sign_up(client))
         _Contract(client, shape, keeps=keeps).check()
     event("held")
 
@@ -88,14 +93,14 @@ class _Contract:
             {member.kind: KINDS[member.kind].values[number] for member in shape.members} for number in (0, 1)
         )
         if "hidden" in shape.words:
-            self.first["hidden"], self.second["hidden"] = SECRET, f"{SECRET}!"
+            self.first["hidden"], self.second["hidden"] = SECRET_VALUE, f"{SECRET_VALUE}!"
 
     def ask(self, method: str, path: str, status: int = 200, **sent: Any) -> Response:
         """Send a request, and require a status and that no response shows what is hidden."""
         answer = self.client.request(method, path, **sent)
         assert answer.status_code == status, (method, path, sent, answer.text)
-        assert SECRET not in answer.text, (method, path, answer.text)
-        assert SECRET not in str(answer.headers)
+        assert SECRET_VALUE not in answer.text, (method, path, answer.text)
+        assert SECRET_VALUE not in str(answer.headers)
         return answer
 
     def body(self, number: int, values: Row) -> Row:
@@ -129,8 +134,11 @@ class _Contract:
         self.other = self.ask("POST", f"{PATH}/batch", 201, json=[self.body(1, self.second)]).json()[0]
         self.has(self.other, self.second)
         self._lists()
+        self._aggregates()
         self._changes(made.headers["etag"])
         self._words()
+        self._owner()
+        self._upserts()
         self._relations()
         self._deletes()
         self._files()
@@ -176,10 +184,14 @@ class _Contract:
         words = self.shape.words
         if "strip" in words:
             assert self.ask("PATCH", self.where, json={"label": " a "}).json()["label"] == "a"
+        if "secret" in words:
+            self.ask("PATCH", self.where, 422, json={"door_code": "x"})
+            self.ask("GET", PATH, 422, params={"door_code": "x"})
+            self.ask("GET", f"{PATH}/aggregate", 422, params={"max": "door_code"})
         if "hidden" in words:
             self.ask("GET", PATH, 422, params={"hidden": "x"})
             self.ask("GET", PATH, 422, params={"sort": "hidden"})
-        wrong: list[Row] = [{"mood": "bad"}] if "judged" in words else []
+        wrong: list[Row] = [{"mood": "bad"}] if "validated" in words else []
         wrong += [{"low": 9}, {"high": -1}] if "ordered" in words else []
         for values in wrong:
             before = self.ask("GET", self.where).json()
@@ -192,6 +204,44 @@ class _Contract:
             lines = json.dumps(self.body(2, self.first) | values)
             self.ask("POST", f"{PATH}/import", 422, content=lines, headers={"Content-Type": "application/x-ndjson"})
             assert self.ask("GET", self.where).json() == before
+
+    def _aggregates(self) -> None:
+        """Count the rows, by each member that can be compared, and add up the numbers."""
+        path = f"{PATH}/aggregate"
+        assert self.ask("GET", path, params={"count": ""}).json()["items"] == [{"count": 2}]
+        for member in self.shape.members:
+            name, rows = member.kind, (self.row, self.other)
+            if KINDS[name].is_comparable:
+                groups = self.ask("GET", path, params={"group_by": name, "count": "", "sort": name}).json()["items"]
+                values = [None if member.is_nullable else self.row[name], self.other[name]]
+                assert sum(group["count"] for group in groups) == 2
+                assert all(group[name] in values for group in groups)
+            if name in ("integer", "money", "double") and not member.is_nullable:
+                (found,) = self.ask("GET", path, params={"sum": name, "max": name}).json()["items"]
+                numbers = [row[name] for row in rows]
+                assert found == {"sum": {name: sum(numbers)}, "max": {name: max(numbers)}}
+
+    def _owner(self) -> None:
+        """The rows are of the caller, who cannot give them away. Others read them, and change nothing."""
+        if "owned" not in self.shape.words:
+            return
+        self.ask("PATCH", self.where, 422, json={"owner_id": 1})
+        self.ask("PATCH", self.where, 401, json=self.first, headers={"Authorization": ""})
+        self.ask("PATCH", self.where, 403, json=self.first, headers=sign_up(self.client))
+        assert self.ask("GET", self.where).json()["owner_id"] == self.row["owner_id"]
+
+    def _upserts(self) -> None:
+        """Create a row by its unique member, change it, and remove it."""
+        if "unique" not in self.shape.words:
+            return
+        for outcome, values in (("created", self.first), ("updated", self.second)):
+            body = self.body(2, values) | {"serial": "a,b"}
+            done = self.ask("POST", f"{PATH}/batch", params={"on": "serial"}, json=[body]).json()
+            assert done["outcomes"] == [outcome]
+            self.has(done["items"][0], values)
+        self.ask("POST", PATH, 409, json=self.body(3, self.first) | {"serial": "a,b"})
+        (row,) = self.ask("GET", PATH, params={"serial": "a,b"}).json()["items"]
+        self.ask("DELETE", f"{PATH}/batch", 204, params={"ids": self._ids(row)})
 
     def _relations(self) -> None:
         related = self.shape.related
@@ -230,7 +280,7 @@ class _Contract:
         self.ask("GET", self.where, 404)
         if not self.keeps:
             return
-        (gone,) = self.ask("GET", f"{PATH}/deleted").json()["items"]
+        gone, *_ = self.ask("GET", f"{PATH}/deleted").json()["items"]
         assert self.shown(self.first).items() <= gone.items()
         self.has(self.ask("POST", f"{self.where}/restore").json(), self.first)
         assert self.ask("GET", f"{self.where}/history").json()["total"] >= 3

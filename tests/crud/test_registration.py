@@ -102,6 +102,13 @@ class Told(IntegerKey, Scratch, table=True):
     token_count: Annotated[int, READ_ONLY] = 0
 
 
+class Hero(IntegerKey, Scratch, table=True):
+    """As SQLModel's tutorial has it: everybody sees the name."""
+
+    name: str
+    secret_name: str
+
+
 class HiddenAddress(IntegerKey, Scratch, table=True):
     """The fix that the message for `Networked` names."""
 
@@ -254,7 +261,7 @@ def built(registry: Registry) -> RouteTree:
 
 
 @pytest.mark.parametrize(
-    ("model", "line", "mend"),
+    ("model", "line", "fix"),
     [
         (Draft, {}, "write=SIGNED_IN"),
         (Draft, {"read": ANYONE}, "owner='…_id'"),
@@ -340,9 +347,9 @@ def built(registry: Registry) -> RouteTree:
         (TooExact, {"write": SIGNED_IN}, "Field(max_digits=…, decimal_places=…) with at most 15 digits"),
     ],
 )
-def test_a_wrong_line_names_the_fix(model: type[SQLModel], line: dict[str, Any], mend: str) -> None:
+def test_a_wrong_line_names_the_fix(model: type[SQLModel], line: dict[str, Any], fix: str) -> None:
     """Each case by itself."""
-    assert mend in refused(model, **line)
+    assert fix in refused(model, **line)
 
 
 @pytest.mark.parametrize(
@@ -353,6 +360,7 @@ def test_a_wrong_line_names_the_fix(model: type[SQLModel], line: dict[str, Any],
         (Draft, {"write": SIGNED_IN, "operations": (name for name in ("get", "list"))}),
         (Draft, {"write": SIGNED_IN, "crud": ExtraFieldsCRUD, "operations": ("list", "get", "delete")}),
         (Told, {"write": SIGNED_IN}),
+        (Hero, {"write": SIGNED_IN}),
         (Draft, {"write": SIGNED_IN, "crud": KeepingCRUD}),
         (Draft, {"write": SIGNED_IN, "crud": OneByOneCRUD}),
         (Draft, {"write": SIGNED_IN, "crud": DeletingCRUD, "operations": ("list", "get")}),
@@ -419,7 +427,7 @@ def test_only_the_named_operations_exist() -> None:
     assert found == {("GET", one), ("HEAD", one), ("DELETE", one), ("DELETE", batch)}
 
 
-def test_each_word_brings_its_operation() -> None:
+def test_each_option_adds_its_operation() -> None:
     """`soft_delete` adds restore, `history` adds the list of changes, and neither exists without its word."""
     for words in ({"soft_delete"}, {"history"}, {"soft_delete", "history"}, set[str]()):
         line = dict.fromkeys(words, True)
@@ -428,7 +436,7 @@ def test_each_word_brings_its_operation() -> None:
         assert ("/api/v1/drafts/{id}/history" in paths) is ("history" in words)
 
 
-def test_only_an_entity_with_the_word_restores() -> None:
+def test_only_an_entity_with_soft_delete_restores() -> None:
     """The verb says what is missing before any query."""
     line = registered(Draft, write=SIGNED_IN).registrations["drafts"]
     crud = line.crud(line.resource, sa.make_url("sqlite://").get_dialect()())
@@ -454,7 +462,7 @@ def test_the_odd_entities_stay_out_of_the_products_metadata() -> None:
     assert not set(metadata.tables) & set(SQLModel.metadata.tables)
 
 
-def test_an_entity_that_nothing_writes_needs_no_word_about_writing() -> None:
+def test_an_entity_without_writing_operations_needs_no_write_policy() -> None:
     """Routes of the project's own then need an administrator. A step writes, and so does every other operation."""
     (line,) = registered(Draft, operations=("list", "get")).registrations.values()
     assert line.resource.write == role("admin")

@@ -57,7 +57,7 @@ def test_a_declared_role_starts() -> None:
         ({"sign_up": ()}, r"sign_up=\(\) must name roles of user"),
     ],
 )
-def test_wrong_words_of_roles_are_named(words: dict[str, Any], message: str) -> None:
+def test_invalid_role_names_are_named(words: dict[str, Any], message: str) -> None:
     """At start-up, with the correct form."""
     with pytest.raises(RegistrationError, match=f"include_accounts: {message}"):
         include_accounts(Registry(), operations=(), **words)

@@ -54,7 +54,7 @@ def test_a_change_by_a_hand_written_route_is_recorded(odd_client: TestClient, od
     assert changed["by"] == created["by"] is not None
 
 
-def test_what_a_session_makes_changes_and_deletes_is_kept(odd_client: TestClient, odd_admin: Headers) -> None:
+def test_creates_updates_and_deletes_of_a_session_are_recorded(odd_client: TestClient, odd_admin: Headers) -> None:
     """Each flush by itself. A deleted row can be restored with its secrets."""
     with unit_of(odd_client) as unit:
         sealed, seat = Sealed(serial=unique("serial"), pin=7), Seat(hall=unique("hall"), seat_number=1)
@@ -115,7 +115,7 @@ def test_a_flush_that_fails_leaves_nothing_behind(odd_client: TestClient, odd_ad
     assert len(history(odd_client, "sealed", page["items"][0]["id"], odd_admin)) == 1
 
 
-def test_a_row_that_is_gone_already_is_not_kept_twice(odd_client: TestClient, odd_admin: Headers) -> None:
+def test_a_row_that_was_deleted_already_is_not_archived_twice(odd_client: TestClient, odd_admin: Headers) -> None:
     """A bulk statement deleted it, which is not recorded. The session itself reports it."""
     with unit_of(odd_client) as unit:
         sealed = Sealed(serial=unique("serial"))

@@ -151,7 +151,7 @@ def test_a_parent_that_the_caller_does_not_see_is_null(
     assert pages_of[0] == pages_of[1]
 
 
-def test_who_may_not_read_the_parent_may_not_sort_by_it(client: TestClient) -> None:
+def test_a_caller_who_may_not_read_the_parent_may_not_sort_by_it(client: TestClient) -> None:
     stranger = sign_up(client)
     for path in ("books", "books/export"):
         assert client.get(f"{API}/{path}?sort=house__name", headers=stranger).status_code == 403

@@ -1,8 +1,21 @@
 """The parts of SQLAlchemy that are not documented: an upgrade that changes one fails here."""
 
 import sqlalchemy as sa
+from sqlalchemy.ext.mutable import MutableDict
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from rowhouse.entities.sqlalchemy_internals import TableConstraint, copy_of, general_type, variants_of, without_schema
+from rowhouse.entities.sqlalchemy_internals import (
+    TableConstraint,
+    copy_of,
+    flush_events,
+    general_type,
+    heard_events,
+    is_made_by_type,
+    maker_of,
+    own_init,
+    variants_of,
+    without_schema,
+)
 
 
 class Marker(TableConstraint):
@@ -56,3 +69,54 @@ def test_without_schema_leaves_the_schema_of_one_table_out() -> None:
     assert "FROM ops.others" in str(sa.select(others.c.id).compile(dialect=changed))
     assert "FROM ops.things" in str(sa.select(named.c.id).compile(dialect=changed))
     assert "FROM ops.things" in str(sa.select(things.c.id).compile(dialect=dialect))
+
+
+def test_a_check_knows_whether_a_type_made_it() -> None:
+    """`_type_bound`."""
+    kind = sa.Enum("a", "b", name="kind", native_enum=False, create_constraint=True)
+    table = sa.Table("things", sa.MetaData(), sa.Column("kind", kind), sa.CheckConstraint("kind <> 'c'", name="own"))
+    checks = [check for check in table.constraints if isinstance(check, sa.CheckConstraint)]
+    assert {str(check.name): is_made_by_type(check) for check in checks} == {"kind": True, "own": False}
+
+
+def test_events_that_have_a_listener_are_found() -> None:
+    """`Mapper.dispatch`, `ClassManager.dispatch` and the `dispatch` of an attribute; SQLAlchemy's own do not count."""
+
+    class Base(DeclarativeBase):
+        pass
+
+    class Thing(Base):
+        __tablename__ = "things"
+
+        id: Mapped[int] = mapped_column(primary_key=True)
+        document: Mapped[dict[str, int]] = mapped_column(MutableDict.as_mutable(sa.JSON()))
+
+    mapper = sa.inspect(Thing)
+    mapper.class_manager.mapper.registry.configure()
+    assert (list(flush_events(mapper)), list(heard_events(mapper))) == ([], [])
+    sa.event.listen(Thing, "before_insert", lambda *_: None)
+    sa.event.listen(Thing, "load", lambda *_: None)
+    sa.event.listen(Thing.id, "set", lambda *_: None)
+    assert (list(flush_events(mapper)), list(heard_events(mapper))) == (
+        ["before_insert"],
+        [("", "load"), ("id", "set")],
+    )
+
+
+def test_an_object_is_made_without_init_and_the_init_of_the_class_is_found() -> None:
+    """`ClassManager.new_instance` and `ClassManager.original_init`."""
+
+    class Base(DeclarativeBase):
+        pass
+
+    class Thing(Base):
+        __tablename__ = "things"
+
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+        def __init__(self) -> None:
+            """Make a thing."""
+            raise NotImplementedError
+
+    assert own_init(sa.inspect(Thing)).__doc__ == "Make a thing."
+    assert isinstance(maker_of(Thing)(), Thing)

@@ -82,7 +82,9 @@ def test_each_verb_is_one_statement_beside_the_callers(
         assert len(statements) == 2, statements
 
 
-def test_what_each_word_costs_a_verb(odd_client: TestClient, odd_admin: Headers, statements: list[str]) -> None:
+def test_the_statements_of_each_option_of_the_registration_line(
+    odd_client: TestClient, odd_admin: Headers, statements: list[str]
+) -> None:
     """The caller's included, BEGIN not. With a history the row is read before the change."""
     leaf = odd_client.post("/api/v1/leaves", json={"name": unique("leaf")}, headers=odd_admin).json()
     path = f"/api/v1/leaves/{leaf['id']}"
@@ -145,6 +147,6 @@ def look_ups(databases: Databases, count: int) -> int:
     return Counted.looked_up
 
 
-def test_the_way_to_a_route_does_not_grow_with_the_entities(databases: Databases) -> None:
+def test_the_time_to_find_a_route_does_not_grow_with_the_entities(databases: Databases) -> None:
     """It is the same with 2 and with 100: one look-up by name for each segment, and no iteration."""
     assert look_ups(databases, 2) == look_ups(databases, 100) == 1

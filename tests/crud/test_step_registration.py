@@ -94,7 +94,7 @@ def test_steps_without_a_get_are_refused() -> None:
         Registry().register(Project, write=SIGNED_IN, operations=("create", "delete"), steps=(FINISH,))
 
 
-def test_a_role_that_no_account_can_have_is_found_in_a_step() -> None:
+def test_a_step_with_an_unknown_role_is_refused() -> None:
     """The message names the class and the step."""
     registry = registered(Project, write=SIGNED_IN, steps=(step(policy=role("staff")),))
     with pytest.raises(RegistrationError, match="Project, step finish: no account can have the role staff"):

@@ -271,7 +271,7 @@ def test_the_errors_of_rules(client: TestClient, one: Headers) -> None:
     assert client.get("/api/v1/notes", params={"code": "r2"}, headers=one).json()["total"] == 0
 
 
-def test_a_rival_that_is_faster_makes_a_change_of_it(client: TestClient, one: Headers) -> None:
+def test_a_row_inserted_meanwhile_is_changed(client: TestClient, one: Headers) -> None:
     """The row that a rival inserts between the look and the insert is changed."""
     assert outcomes(client, "countries", "code", [{"code": "FR", "name": "x"}], one) == ["created"]
     LateCRUD.late.append(True)
@@ -281,7 +281,7 @@ def test_a_rival_that_is_faster_makes_a_change_of_it(client: TestClient, one: He
     assert client.get("/api/v1/countries/FR", headers=one).json()["name"] == "France"
 
 
-def test_a_rival_that_is_faster_makes_a_change_of_a_put(client: TestClient, one: Headers) -> None:
+def test_a_row_inserted_meanwhile_is_changed_by_put(client: TestClient, one: Headers) -> None:
     """200 in place of 201."""
     assert client.put("/api/v1/countries/ES", json={"name": "x"}, headers=one).status_code == 201
     LateCRUD.late.append(True)
@@ -289,7 +289,7 @@ def test_a_rival_that_is_faster_makes_a_change_of_a_put(client: TestClient, one:
     assert (told.status_code, told.json()["name"], LateCRUD.late) == (200, "Spain", [])
 
 
-def test_a_rival_that_deletes_makes_a_new_row_of_it(client: TestClient, one: Headers) -> None:
+def test_a_row_deleted_meanwhile_is_created_again(client: TestClient, one: Headers) -> None:
     """The request begins again. Here only the rival's delete is rolled back with it, so the row is there."""
     outcomes(client, "countries", "code", [{"code": "IT"}], one)
     stay = {"ticket": "t1", "country": "IT", "begins_at": "2030-01-01T00:00:00Z", "ends_at": "2030-01-02T00:00:00Z"}

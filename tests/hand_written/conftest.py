@@ -14,7 +14,7 @@ from tests.core.conftest import serve, sqlite_url
 from tests.databases import Databases
 from tests.fast_client import QuickClient
 from tests.hand_written.clinic import clinic
-from tests.hand_written.policies import ODD, ODD_STEPS, SHOP, Stage
+from tests.hand_written.policies import ODD, ODD_STEPS, SHOP, AppUnderTest
 from tests.sample_entities.application import create_app
 from tests.sample_entities.odd.registry import registry as odd
 from tests.sample_entities.opened import open_odd
@@ -63,10 +63,12 @@ def callers_of(client: TestClient) -> Mapping[str, Headers]:
 
 
 @pytest.fixture(scope="module", params=["shop", "odd"])
-def stage(request: pytest.FixtureRequest, client: TestClient, databases: Databases, backend: str) -> Iterator[Stage]:
+def tested(
+    request: pytest.FixtureRequest, client: TestClient, databases: Databases, backend: str
+) -> Iterator[AppUnderTest]:
     """Each sample application."""
     if request.param == "shop":
-        yield Stage(client, shop, callers_of(client), SHOP)
+        yield AppUnderTest(client, shop, callers_of(client), SHOP)
         return
     with open_odd(databases, backend) as odd_client:
-        yield Stage(odd_client, odd, callers_of(odd_client), ODD, ODD_STEPS)
+        yield AppUnderTest(odd_client, odd, callers_of(odd_client), ODD, ODD_STEPS)

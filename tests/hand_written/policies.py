@@ -55,7 +55,7 @@ class Probe(NamedTuple):
     key: str | None = None
 
 
-class Stage(NamedTuple):
+class AppUnderTest(NamedTuple):
     """One application, its registry and its callers."""
 
     client: TestClient

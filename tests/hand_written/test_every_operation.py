@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 
 from rowhouse.core.policy import Policy
 from tests.contract.problems import problem
-from tests.hand_written.policies import Probe, Stage
+from tests.hand_written.policies import AppUnderTest, Probe
 
 # A rule of the entity refuses these to some whom the policy lets pass.
 RULED = frozenset({("DELETE", "/bookings/{id}"), ("DELETE", "/bookings/batch")})
@@ -41,17 +41,17 @@ def refusal(policy: Policy | None, name: str) -> int | None:
 
 
 @pytest.mark.parametrize("probe", PROBES)
-def test_every_operation_refuses_every_caller_first(stage: Stage, probe: str) -> None:
+def test_every_operation_refuses_every_caller_first(tested: AppUnderTest, probe: str) -> None:
     """Whatever else is wrong: without an account, with a forged token, with each role, and with a disabled account.
 
     Every caller sends no body; with each other probe one caller of each operation does, in turn.
     """
     asked = 0
-    for number, (method, path, policy) in enumerate(stage.operations()):
-        refused = [name for name in stage.callers if refusal(policy, name) is not None]
+    for number, (method, path, policy) in enumerate(tested.operations()):
+        refused = [name for name in tested.callers if refusal(policy, name) is not None]
         first = number % len(refused) if refused else 0
         for name in refused if probe == "no body" else refused[first : first + 1]:
-            answer = stage.ask(method, path, PROBES[probe], stage.callers[name])
+            answer = tested.ask(method, path, PROBES[probe], tested.callers[name])
             assert answer.status_code == refusal(policy, name), (method, path, name, answer.text)
             if method != "HEAD":
                 problem(answer, answer.status_code)
@@ -59,23 +59,23 @@ def test_every_operation_refuses_every_caller_first(stage: Stage, probe: str) ->
     assert asked > 100
 
 
-def test_every_operation_lets_the_others_pass(stage: Stage) -> None:
+def test_every_operation_lets_the_others_pass(tested: AppUnderTest) -> None:
     """To the next fault of the request, such as a missing row or body, never to a 500."""
-    for method, path, policy in stage.operations():
-        for name, headers in stage.callers.items():
+    for method, path, policy in tested.operations():
+        for name, headers in tested.callers.items():
             if refusal(policy, name) is None:
-                status = stage.ask(method, path, PROBES["no body"], headers).status_code
+                status = tested.ask(method, path, PROBES["no body"], headers).status_code
                 assert status < 500, (method, path, name)
                 assert status not in (401, 403) or (method, path) in RULED, (method, path, name)
 
 
-def test_what_is_written_down_is_served(stage: Stage) -> None:
+def test_what_is_written_down_is_served(tested: AppUnderTest) -> None:
     """An operation that is not listed fails the tests above."""
     served = {
         (method, route.path)
-        for router in stage.registry.routers
+        for router in tested.registry.routers
         for route in router.routes
         if isinstance(route, APIRoute)
         for method in route.methods or ()
     }
-    assert served == stage.by_hand.keys()
+    assert served == tested.by_hand.keys()

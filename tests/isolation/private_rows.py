@@ -21,7 +21,7 @@ from tests.isolation.probes import Reference, Secret, change_of, creatable, link
 from tests.sample_entities.odd.registry import SICK
 
 # What makes a row of an entity with a `scope` of its own invisible to all but administrators.
-HIDING: dict[str, Callable[[EntityClient], Row]] = {
+HIDDEN_MEMBERS: dict[str, Callable[[EntityClient], Row]] = {
     "parcels": lambda _house: {"status": "hidden"},
     "labels": lambda _library: {"is_hidden": True},
     "branches": lambda entity: {"parent_id": entity.make(name=SICK, parent_id=None)["id"]},
@@ -89,7 +89,7 @@ def make_own(entity: EntityClient, stranger: Headers) -> Response:
 
 def hidden(entity: EntityClient) -> Row:
     """The values that hide a row from the stranger where its owner does not."""
-    return {} if entity.resource.owner_only else HIDING[entity.resource.path](entity)
+    return {} if entity.resource.owner_only else HIDDEN_MEMBERS[entity.resource.path](entity)
 
 
 def secret_of(entity: EntityClient, owner: Headers, stranger: Headers) -> Secret:

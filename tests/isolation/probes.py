@@ -18,7 +18,7 @@ MAX_BRANCHES = 10
 
 @dataclass(frozen=True)
 class Probe:
-    """One request, below the entity's path unless `house` names another."""
+    """One request, below the entity's path unless `entity` names another."""
 
     method: str
     tail: str = ""

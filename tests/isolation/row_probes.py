@@ -1,4 +1,4 @@
-"""Probes beyond pages and single writes: projections, files, restore and history. See `strangers`."""
+"""Probes beyond pages and single writes: projections, files, restore and history. See `test_ownership`."""
 
 import csv
 import io

@@ -12,7 +12,7 @@ from tests.contract.entity_client import Headers, Row
 from tests.contract.registrations import ACCOUNTS, Api
 from tests.databases import Databases
 from tests.isolation.request_probes import unknown_ways
-from tests.isolation.test_ownership import told
+from tests.isolation.test_ownership import content_of
 from tests.sample_entities.keys.main import create_app, registry
 from tests.sample_entities.opened import open_keys
 
@@ -86,9 +86,9 @@ def test_a_key_of_several_columns_names_nothing_of_another(client: TestClient) -
     reads = list(ways_of_lists(theirs["user_id"], codes[0], cursor))
     key = f"{theirs['user_id']},{codes[0]}"
     asked = [*reads, *ways_of_one(key, answer.headers["etag"]), *ways_of_many(theirs, own)]
-    stored = told(client.get(path, headers=owner))
-    answers = [told(ask(client, stranger, way)) for way in asked]
-    assert told(client.get(path, headers=owner)) == stored
+    stored = content_of(client.get(path, headers=owner))
+    answers = [content_of(ask(client, stranger, way)) for way in asked]
+    assert content_of(client.get(path, headers=owner)) == stored
     assert theirs["since"] not in str(answers)
     for way, (status, _, _) in zip(asked, answers, strict=True):
         assert status == 200 if way in reads else status in range(400, 500), (way, status)
@@ -98,10 +98,10 @@ def test_a_key_of_several_columns_names_nothing_of_another(client: TestClient) -
     assert (
         client.patch(f"{API}/favourites/{own['user_id']},{codes[0]}", json={"stars": 1}, headers=stranger).json() == own
     )
-    assert told(client.get(path, headers=owner)) == stored
+    assert content_of(client.get(path, headers=owner)) == stored
     assert client.delete(path, headers=owner).status_code == 204
     for way, before in zip(asked, answers, strict=True):
-        assert told(ask(client, stranger, way)) == before, way
+        assert content_of(ask(client, stranger, way)) == before, way
 
 
 def ask(client: TestClient, who: Headers, way: Way) -> Response:

@@ -45,7 +45,7 @@ def send(probe: Probe, secret: Secret, who: Headers) -> Response:
     return (probe.entity or secret.entity).call(probe.method, probe.tail, who, **dict(probe.options))
 
 
-def told(answer: Response) -> tuple[int, bytes, list[tuple[str, str]]]:
+def content_of(answer: Response) -> tuple[int, bytes, list[tuple[str, str]]]:
     """All that an answer tells."""
     headers = [(name, value) for name, value in answer.headers.items() if name not in PASSING_HEADERS]
     return answer.status_code, answer.content, sorted(headers)
@@ -101,7 +101,7 @@ def test_a_row_out_of_sight_is_as_good_as_none(entity: EntityClient) -> None:
     stored = entity.call("GET", secret.path)
     sent = probes(secret)
     answers = [send(probe, secret, stranger) for probe in sent]
-    assert told(entity.call("GET", secret.path)) == told(stored)
+    assert content_of(entity.call("GET", secret.path)) == content_of(stored)
     names = relations(entity.running_app)[entity.resource.path]
     for probe, answer in zip(sent, answers, strict=True):
         assert answer.status_code in allowed(probe, names), (probe, answer.text)
@@ -110,13 +110,13 @@ def test_a_row_out_of_sight_is_as_good_as_none(entity: EntityClient) -> None:
         assert entity.stored(row) == row
     assert entity.call("DELETE", secret.path).status_code == 204
     for probe, answer in zip(sent, answers, strict=True):
-        assert told(send(probe, secret, stranger)) == told(answer), probe
+        assert content_of(send(probe, secret, stranger)) == content_of(answer), probe
     assert entity.call("GET", secret.path).status_code == 404
     must_come_back(secret)
     forget(secret)
     for probe, answer in zip(sent, answers, strict=True):
         if probe.tail.startswith(secret.path):
-            assert told(send(probe, secret, stranger)) == told(answer), probe
+            assert content_of(send(probe, secret, stranger)) == content_of(answer), probe
 
 
 def allowed(probe: Probe, relations: Collection[str]) -> range | tuple[int, ...]:
@@ -240,7 +240,7 @@ def test_a_row_in_sight_stays_as_it_is(entity: EntityClient) -> None:
         if probe.entity is None and probe.method not in ("GET", "HEAD", "OPTIONS"):
             assert send(probe, secret, stranger).status_code in range(400, 500), probe
             assert send(probe, secret, {}).status_code in range(400, 500), probe
-    assert told(entity.call("GET", secret.path)) == told(stored)
+    assert content_of(entity.call("GET", secret.path)) == content_of(stored)
     assert entity.stored(secret.own) == secret.own
     if not entity.resource.soft_delete:
         return
@@ -280,7 +280,7 @@ def test_an_upsert_never_reaches_the_row_of_another(entity: EntityClient, tail: 
                 elif not is_own:
                     assert answer.status_code == 403, answer.text
                 assert not is_hidden or [mark for mark in marks(secret) if mark in shown(answer)] == []
-        assert told(entity.call("GET", secret.path)) == told(stored)
+        assert content_of(entity.call("GET", secret.path)) == content_of(stored)
         assert is_own or entity.list(**{name: mine[name] for name in names})["total"] == 0
 
 

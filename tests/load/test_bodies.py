@@ -88,7 +88,7 @@ def test_hints_say_what_a_document_cannot() -> None:
     assert all(isinstance(body["id"], int) for body in made)
 
 
-def test_two_visitors_have_other_texts() -> None:
+def test_two_users_have_other_texts() -> None:
     """Each begins with a number of its own."""
     one, other = (Bodies({}, {}).generate({"type": "string"}, refer=reference, start=START) for _ in range(2))
     assert one != other

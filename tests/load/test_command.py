@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import psutil
 import pytest
 
 from rowhouse.cli.project import Project
@@ -43,7 +44,8 @@ def loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Load]:
         return [Sample(0.1, f"{method} /api/v1/things", 3.0, None) for method in ("GET", "POST")]
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command, "api_at", lambda _host: Api(DOCUMENT))
+    monkeypatch.setattr(command, "api_at", lambda _host, leave_out: Api(DOCUMENT, leave_out=leave_out))
+    monkeypatch.setattr(command, "left_out", lambda _file: {})
     monkeypatch.setattr(command, "generate", generated)
     return found
 
@@ -115,6 +117,43 @@ def test_the_exit_status(
     assert printed in capsys.readouterr().out
 
 
+def test_what_is_left_out_is_not_counted_and_said(
+    loaded: list[Load], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With its reason, after the verdict. A name that is no operation's ends the command."""
+    monkeypatch.setattr(command, "left_out", lambda _file: {"POST /things": "only a till sends it"})
+    monkeypatch.setattr(command, "generate", lambda *_, **__: [Sample(0.1, "GET /api/v1/things", 3.0, None)])
+    assert exit_status("--host", HOST) == 0
+    printed = capsys.readouterr().out
+    assert "users call 1 operations" in printed
+    assert printed.endswith("passed\nleft out POST /things: only a till sends it\n")
+    monkeypatch.setattr(command, "left_out", lambda _file: {"POST /thing": ""})
+    assert exit_status("--host", HOST) == 2
+    assert "leave_out names POST /thing, and there is no such operation" in capsys.readouterr().err
+    assert loaded == []
+
+
+@pytest.mark.parametrize(
+    ("percent", "milliseconds", "is_said"), [(97.0, 300.0, True), (97.0, 3.0, False), (40.0, 300.0, False)]
+)
+def test_a_busy_machine_is_said_where_something_was_slow(
+    loaded: list[Load],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    percent: float,
+    milliseconds: float,
+    is_said: bool,  # noqa: FBT001  a case
+) -> None:
+    """Then the figures are those of the machine, and there is a way out."""
+    samples = [Sample(0.1, f"{method} /api/v1/things", milliseconds, None) for method in ("GET", "POST")]
+    monkeypatch.setattr(command, "generate", lambda *_, **__: samples)
+    monkeypatch.setattr(psutil, "cpu_percent", lambda: percent)
+    exit_status("--host", HOST)
+    said = "The cores of this machine were 97 % busy meanwhile. Wait until nothing else runs, or try fewer users"
+    assert (said in capsys.readouterr().out) is is_said
+    assert loaded == []
+
+
 def test_without_a_host_the_project_is_started(
     loaded: list[Load], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -127,7 +166,8 @@ def test_without_a_host_the_project_is_started(
     monkeypatch.setattr(server, "START_SECONDS", 60)
     ready: list[int] = []
 
-    def found(host: str) -> Api:
+    def found(host: str, *, leave_out: object) -> Api:
+        assert leave_out == {}
         ready.append(httpx2.get(f"{host}/health").status_code)
         return Api(DOCUMENT)
 
@@ -139,6 +179,7 @@ def test_without_a_host_the_project_is_started(
     (tmp_path / "served.py").write_text("1 / 0")
     assert exit_status("--database-url", "sqlite:///x.db", "--servers", "1") == 2
     assert "ZeroDivisionError" in capsys.readouterr().err
+    assert server._reason("INFO: x\nRowhouse cannot start. It is y.\nINFO: z\n") == "Rowhouse cannot start. It is y."
 
 
 def test_migrations_that_fail_end_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,6 +250,16 @@ def test_the_generator_is_a_process(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert len(watched) == 1
     with pytest.raises(GeneratorError, match="ended with 3"):
         generate(Load(users=1, seconds=1, warm_up=0, think=1, locustfile=tmp_path), Api(DOCUMENT), HOST)
+
+
+def test_what_a_profile_leaves_out_is_read_from_the_locustfile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In a process of its own, for Locust patches Python. It may print; a file that fails ends the command."""
+    assert run.left_out(None) == {}
+    monkeypatch.setattr(run, "LEFT_OUT", "import sys; print('noise'); print(open(sys.argv[1]).read())")
+    (tmp_path / "locustfile.py").write_text('{"POST /things": "why"}')
+    assert run.left_out(tmp_path / "locustfile.py") == {"POST /things": "why"}
+    with pytest.raises(GeneratorError, match=r"nowhere\.py cannot be loaded; the lines above say why"):
+        run.left_out(tmp_path / "nowhere.py")
 
 
 def redirected(folder: Path, words: Callable[[Load, str, Path], list[str]]) -> Callable[[Load, str, Path], list[str]]:

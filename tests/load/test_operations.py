@@ -139,3 +139,13 @@ def test_an_operation_that_cannot_be_called_is_an_error(paths: dict[str, Any], m
     with pytest.raises(UncallableOperationError) as caught:
         Api({"paths": paths})
     assert message in str(caught.value)
+
+
+def test_an_operation_is_left_out_by_its_name() -> None:
+    """Also one that the load does not understand. A name that no operation has is refused."""
+    paths = {LIST: {"get": described(), "post": described(media_type="text/csv")}}
+    api = Api({"paths": paths}, leave_out={"POST /things": "only a till sends it"})
+    assert [operation.label for operation in api.operations] == ["GET /things"]
+    assert api.create_of(LIST) is None
+    with pytest.raises(UncallableOperationError, match="leave_out names GET /thing, and there is no such operation"):
+        Api({"paths": paths}, leave_out=("POST /things", "GET /thing"))

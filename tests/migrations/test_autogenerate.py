@@ -20,10 +20,10 @@ pytestmark = pytest.mark.xdist_group("autogenerate")  # the program is run once 
 
 @pytest.fixture(scope="module")
 def scripts(backend: str, databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the migrations with another one, written on this database; see `odd_house`."""
+    """A copy of the migrations with another one, written on this database; see `new_entity_program`."""
     directory = tmp_path_factory.mktemp("scripts")
     copy_migrations(directory)
-    program = [sys.executable, "-m", "tests.migrations.odd_house", str(directory / "alembic.ini")]
+    program = [sys.executable, "-m", "tests.migrations.new_entity_program", str(directory / "alembic.ini")]
     environment = {**os.environ, "DATABASE_URL": databases.empty(backend)}
     done = subprocess.run(program, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

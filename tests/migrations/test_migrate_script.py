@@ -133,6 +133,29 @@ def test_an_invalid_setting_is_explained_in_a_sentence(
     assert "hidden" not in second
 
 
+@pytest.mark.parametrize("words", [[], ["--check"]])
+def test_an_address_that_is_none_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    """It says how one is written."""
+    monkeypatch.setenv("DATABASE_URL", "nonsense")
+    assert migrate.run(words) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("Rowhouse cannot migrate. ArgumentError: DATABASE_URL is no URL; write sqlite:///path")
+
+
+def test_the_database_of_another_project_is_told(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its revision is not one of this project."""
+    assert migrate.main([]) == 0
+    set_revision(url, "another")
+    assert migrate.run([]) == 1
+    said = capsys.readouterr().err
+    assert (
+        "Can't locate revision identified by 'another': the database is of a newer version, or of another project"
+        in said
+    )
+
+
 def test_a_migrator_that_waits_in_vain_says_so_in_a_sentence(
     databases: Databases, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -20,7 +20,7 @@ from rowhouse.migrations.operations.named_schemas import AlikeTablesError, Creat
 from rowhouse.migrations.sqlite.names import in_one_name
 from tests.databases import Databases
 from tests.migrations.project import Project
-from tests.migrations.travel import models
+from tests.migrations.round_trips import models
 
 FILE = '''
 """By hand."""

@@ -23,8 +23,8 @@ from rowhouse.migrations.renames import Decisions
 from tests.conftest import ROOT
 from tests.databases import Databases
 from tests.migrations.project import Project, names
+from tests.migrations.round_trips import Declare, Fresh, RoundTrip, models, with_functions
 from tests.migrations.test_autogenerate_options import Role
-from tests.migrations.travel import Declare, Fresh, Journey, models, with_functions
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +36,9 @@ def fresh(databases: Databases) -> Iterator[Fresh]:
 
 
 @pytest.fixture
-def journey(databases: Databases, tmp_path: Path, fresh: Fresh) -> Iterator[Journey]:
+def round_trip(databases: Databases, tmp_path: Path, fresh: Fresh) -> Iterator[RoundTrip]:
     """Two databases, each of which writes."""
-    made = Journey(databases, tmp_path, fresh)
+    made = RoundTrip(databases, tmp_path, fresh)
     yield made
     made.close()
 
@@ -118,7 +118,7 @@ CHECKS = (
 )
 
 
-def test_alembic_check_shows_the_engines_differences(journey: Journey) -> None:
+def test_alembic_check_shows_the_engines_differences(round_trip: RoundTrip) -> None:
     """As it shows its own: a message and no traceback."""
 
     def declare(metadata: sa.MetaData) -> None:
@@ -128,7 +128,7 @@ def test_alembic_check_shows_the_engines_differences(journey: Journey) -> None:
 
     metadata = models(declare)
     with pytest.raises(CommandError, match="New upgrade operations detected") as found:
-        command.check(journey.projects[0].config(metadata))
+        command.check(round_trip.projects[0].config(metadata))
     assert all(name in str(found.value) for name in ("CreateEnum", "CreateNoOverlap", "CreateSearchIndex"))
 
 
@@ -215,12 +215,12 @@ def coded(metadata: sa.MetaData) -> None:
         house(metadata, code, rule, name=name)
 
 
-def test_a_unique_column_with_a_default_comes_back_without_values(journey: Journey) -> None:
+def test_a_unique_column_with_a_default_comes_back_without_values(round_trip: RoundTrip) -> None:
     """A downgrade cannot give all rows the default."""
     bare = models(*(plain(name) for name in TABLES))
-    journey.go(coded)
-    files = journey.write(bare, Decisions())
-    for project, (file, text) in ((project, file) for project in journey.projects for file in files):
+    round_trip.go(coded)
+    files = round_trip.write(bare, Decisions())
+    for project, (file, text) in ((project, file) for project in round_trip.projects for file in files):
         for name in TABLES:
             project.execute(f"DELETE FROM {name}", f"INSERT INTO {name} (id, code) VALUES (1, 1), (2, 2)")  # noqa: S608  the test's own
         path = project.directory / "versions" / file
@@ -232,19 +232,19 @@ def test_a_unique_column_with_a_default_comes_back_without_values(journey: Journ
             assert project.execute(f"SELECT id, code FROM {name} ORDER BY id") == [(1, None), (2, None)]  # noqa: S608  as above
 
 
-def test_a_type_that_postgresql_does_not_convert_by_itself(journey: Journey) -> None:
+def test_a_type_that_postgresql_does_not_convert_by_itself(round_trip: RoundTrip) -> None:
     """A file written on SQLite too says how."""
 
     def numbered(kind: Any) -> Declare:
         return lambda metadata: house(metadata, sa.Column("number", kind))
 
-    journey.go(numbered(portable_text(9)))
-    for project in journey.projects:
+    round_trip.go(numbered(portable_text(9)))
+    for project in round_trip.projects:
         project.execute("INSERT INTO houses (id, number) VALUES (1, '42')")
-    written = journey.go(numbered(sa.Integer()))
+    written = round_trip.go(numbered(sa.Integer()))
     assert "postgresql_using='number::INTEGER'" in written
     assert "postgresql_using='number::VARCHAR(9)" in written
-    for project in journey.projects:
+    for project in round_trip.projects:
         assert project.execute("SELECT number + 1 FROM houses") == [(43,)]
 
 
@@ -309,19 +309,19 @@ def published(*members: str) -> Declare:
 
 def test_a_native_enum_goes_with_its_column(databases: Databases, tmp_path: Path, fresh: Fresh) -> None:
     """A downgrade of a file that SQLite has written does not know the column's type: PostgreSQL writes this one."""
-    journey = Journey(databases, tmp_path, fresh, "postgresql")
-    journey.go(published("a", "b"))
-    journey.go(plain("papers"))
-    journey.go(plain("papers", "phase"))
-    for project in journey.projects:
+    round_trip = RoundTrip(databases, tmp_path, fresh, "postgresql")
+    round_trip.go(published("a", "b"))
+    round_trip.go(plain("papers"))
+    round_trip.go(plain("papers", "phase"))
+    for project in round_trip.projects:
         project.execute("INSERT INTO papers (id, phase) VALUES (1, 'b')")
-    text = journey.go(
+    text = round_trip.go(
         lambda metadata: house(metadata, sa.Column("phase", sa.Enum("a", "b", name="phase")), name="papers")
     )
     assert "postgresql_using='phase::phase'" in text
-    assert [project.execute("SELECT phase FROM papers") for project in journey.projects] == [[("b",)]] * 2
-    journey.go(plain("papers"))
-    journey.close()
+    assert [project.execute("SELECT phase FROM papers") for project in round_trip.projects] == [[("b",)]] * 2
+    round_trip.go(plain("papers"))
+    round_trip.close()
 
 
 def computed(*parts: str, **words: Any) -> Declare:
@@ -442,12 +442,12 @@ WAYS: dict[str, tuple[tuple[Declare, ...], ...]] = {
 }
 
 
-def test_everything_comes_changes_and_goes(journey: Journey) -> None:
+def test_everything_comes_changes_and_goes(round_trip: RoundTrip) -> None:
     """Every kind of change at once, each in tables of its own."""
     text = ""
     for number in range(max(map(len, WAYS.values()))):
         now = {name: way[min(number, len(way) - 1)] for name, way in WAYS.items()}
-        written = journey.go(*(one for way in now.values() for one in way), drops=frozenset({"houses"}))
+        written = round_trip.go(*(one for way in now.values() for one in way), drops=frozenset({"houses"}))
         for name, way in WAYS.items():
             is_changed = number < len(way) and (way[number] != way[number - 1] if number else bool(way[0]))
             assert (f"{name}'" in written or f'"{name}"' in written) == is_changed, (number, name)
@@ -512,14 +512,14 @@ def other_operations(metadata: sa.MetaData) -> None:
     sa.Table("visits", metadata, key(), sa.Column("task_id", sa.ForeignKey("ops.tasks.id")))
 
 
-def test_a_schema(journey: Journey) -> None:
+def test_a_schema(round_trip: RoundTrip) -> None:
     """It is made where there are schemas, and is part of the names of tables where there are none."""
-    text = journey.go(operations)
+    text = round_trip.go(operations)
     assert "op.create_schema('ops')" in text
     assert "schema='ops'" in text
-    journey.go(more_operations)
-    journey.go(other_operations, drops=frozenset({"ops.tasks.word", "ops.jobs.task_id"}))
-    journey.go(operations, drops=frozenset({"ops.tasks.length", "ops.jobs.parent_id"}))
+    round_trip.go(more_operations)
+    round_trip.go(other_operations, drops=frozenset({"ops.tasks.word", "ops.jobs.task_id"}))
+    round_trip.go(operations, drops=frozenset({"ops.tasks.length", "ops.jobs.parent_id"}))
 
 
 def test_what_others_have_in_a_schema_is_left_alone(databases: Databases, tmp_path: Path) -> None:
@@ -537,7 +537,7 @@ def test_scripts_check_accepts_a_file_as_it_was_written(databases: Databases, tm
 
     One is long and says what it loses, one is empty.
     """
-    journey = Journey(databases, tmp_path / "databases", fresh)
+    round_trip = RoundTrip(databases, tmp_path / "databases", fresh)
     rules = [NoOverlap("guest", "arrival", "departure", live={"rank": (7,)})]
     steps: tuple[tuple[Declare, ...], ...] = (
         (searched("street"), lambda metadata: house(metadata, sa.Column("street", sa.Integer()))),
@@ -550,14 +550,16 @@ def test_scripts_check_accepts_a_file_as_it_was_written(databases: Databases, tm
     )
     texts = []
     for step in steps:
-        texts += [text for _name, text in journey.write(models(*step), Decisions(drops=frozenset({"houses.street"})))]
-        for project in journey.projects:
+        texts += [
+            text for _name, text in round_trip.write(models(*step), Decisions(drops=frozenset({"houses.street"})))
+        ]
+        for project in round_trip.projects:
             project.migrate(models(*step), Decisions(drops=frozenset({"houses.street"})))
-    empty = command.revision(journey.projects[0].config(models()), message="an empty one")
+    empty = command.revision(round_trip.projects[0].config(models()), message="an empty one")
     assert isinstance(empty, Script)
     texts.append(Path(empty.path).read_text())
     assert "import" not in texts[-1]
-    journey.close()
+    round_trip.close()
     assert "# Loses" in "".join(texts)
     versions = tmp_path / "alembic" / "versions"
     versions.mkdir(parents=True)

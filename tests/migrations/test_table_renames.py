@@ -23,7 +23,7 @@ from rowhouse.migrations import renames
 from rowhouse.migrations.operations.primary_keys import RenamePrimaryKey
 from rowhouse.migrations.renames import Decisions, TableRename, UndecidedError, parse
 from tests.databases import Databases
-from tests.migrations.travel import Declare, Fresh, Journey, models
+from tests.migrations.round_trips import Declare, Fresh, RoundTrip, models
 
 RENAME = parse(["books=titles"], [])
 ROWS = (
@@ -83,9 +83,9 @@ def fresh(databases: Databases) -> Iterator[Fresh]:
 
 
 @pytest.fixture
-def journey(databases: Databases, tmp_path: Path, fresh: Fresh) -> Iterator[Journey]:
+def round_trip(databases: Databases, tmp_path: Path, fresh: Fresh) -> Iterator[RoundTrip]:
     """Books with rows on two databases, each of which writes."""
-    made = Journey(databases, tmp_path, fresh)
+    made = RoundTrip(databases, tmp_path, fresh)
     made.go(library("books"))
     for project in made.projects:
         project.execute(*(row.format(key=KEY) for row in ROWS))
@@ -93,21 +93,21 @@ def journey(databases: Databases, tmp_path: Path, fresh: Fresh) -> Iterator[Jour
     made.close()
 
 
-def test_everything_follows_a_table(journey: Journey) -> None:
+def test_everything_follows_a_table(round_trip: RoundTrip) -> None:
     """Up, down and up again: the comparison finds nothing, and no row is gone."""
     titles = library("titles")
     former, renamed = models(library("books")), models(titles)
-    for project in journey.projects:
+    for project in round_trip.projects:
         assert project.plan(renamed, RENAME).losses == []
-    for name, text in journey.write(renamed, RENAME):
+    for name, text in round_trip.write(renamed, RENAME):
         assert "op.rename_table('books', 'titles')" in text
-        for project in journey.projects:
+        for project in round_trip.projects:
             path = project.directory / "versions" / name
             path.write_text(text)
             for _ in range(2):
                 project.upgrade(renamed)
                 assert project.plan(renamed).operations == []
-                journey.equals_create_all(project, (titles,))
+                round_trip.equals_create_all(project, (titles,))
                 assert project.execute("SELECT id, name FROM titles ORDER BY id") == [(1, "oak"), (2, "elm")]
                 assert project.execute("SELECT id, book_id FROM lines ORDER BY id") == [(1, 1), (2, 2)]
                 project.downgrade(renamed)
@@ -125,13 +125,13 @@ def test_everything_follows_a_table(journey: Journey) -> None:
             path.unlink()
 
 
-def test_the_former_name_is_free_for_another_table(journey: Journey) -> None:
+def test_the_former_name_is_free_for_another_table(round_trip: RoundTrip) -> None:
     """The primary key has the new name too; PostgreSQL would refuse a second `pk_books`."""
     renamed = models(library("titles"))
     both = models(
         library("titles"), lambda metadata: sa.Table("books", metadata, sa.Column("id", sa.Integer(), primary_key=True))
     )
-    for project in journey.projects:
+    for project in round_trip.projects:
         project.migrate(renamed, RENAME)
         project.migrate(both)
         assert project.execute("SELECT (SELECT count(*) FROM titles), (SELECT count(*) FROM books)") == [(2, 0)]
@@ -140,18 +140,18 @@ def test_the_former_name_is_free_for_another_table(journey: Journey) -> None:
         assert project.plan(models(library("books"))).operations == []
 
 
-def test_what_is_said_of_a_table_decides(journey: Journey) -> None:
+def test_what_is_said_of_a_table_decides(round_trip: RoundTrip) -> None:
     """Nothing is written until somebody has said whether it was renamed."""
     renamed, other = models(library("titles")), models(library("titles", "pages"))
-    for project in journey.projects:
+    for project in round_trip.projects:
         with pytest.raises(UndecidedError, match="add --rename books=titles; if not, add --drop books") as undecided:
             project.write(renamed)
         (found,) = undecided.value.candidates
         assert renames.ask([found], lambda question: "y" if "the former books" in question else "") == RENAME
         plan = project.plan(renamed, parse([], ["books"]))
         assert "books: all its rows" in [loss.what for loss in plan.losses]
-        for word, mend in (("boks=titles", "no table boks"), ("books=lines", "a table lines already")):
-            with pytest.raises(ValueError, match=f"--rename {word}: the database has {mend}"):
+        for word, fix in (("boks=titles", "no table boks"), ("books=lines", "a table lines already")):
+            with pytest.raises(ValueError, match=f"--rename {word}: the database has {fix}"):
                 project.plan(renamed, parse([word], []))
         # A table with other columns is not asked about, but may be the former one.
         assert "books: all its rows" in [loss.what for loss in project.plan(other, Decisions()).losses]

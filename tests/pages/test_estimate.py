@@ -90,7 +90,9 @@ def test_up_to_the_bound_a_total_is_exact(shop: TestClient) -> None:
     ("query", "true"),
     [({}, COUNT), ({"author": "Hers"}, 3 * COUNT // 4), ({"author": "His"}, COUNT // 4), ({"id__gt": COUNT // 2}, COUNT // 2)],
 )  # fmt: skip
-def test_past_the_bound_it_is_near_the_truth_and_says_so(shop: TestClient, query: dict[str, Any], true: int) -> None:
+def test_past_the_bound_a_total_is_an_estimate_and_marked_as_one(
+    shop: TestClient, query: dict[str, Any], true: int
+) -> None:
     found = page(shop, **query)
     assert found["total_is_estimate"] is True
     assert true * 0.8 < found["total"] < true * 1.2
@@ -160,8 +162,10 @@ def test_an_exact_page_takes_one_statement_and_an_estimate_two(
     assert len(counted) == 3
 
 
-def test_what_a_total_is_counted_by(shop: TestClient, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every row: PostgreSQL counts in the first blocks, which it keeps in memory; SQLite counts pages.
+def test_a_total_is_counted_independently_of_the_order(
+    shop: TestClient, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL counts all rows in the first blocks, which it keeps in memory; SQLite counts pages.
 
     The rows of a filter are counted by the filter's index.
     """

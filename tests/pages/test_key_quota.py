@@ -82,7 +82,7 @@ def test_a_day_later_there_is_room_again(small: TestClient, boss: dict[str, str]
         assert create(small, headers, unique("key"), unique("name")).status_code == 201
 
 
-def test_keys_that_go_otherwise_are_seen_in_a_minute(small: TestClient, boss: dict[str, str]) -> None:
+def test_keys_deleted_by_other_programs_are_noticed_within_a_minute(small: TestClient, boss: dict[str, str]) -> None:
     """Until then the account is rejected without a count."""
     fill(small, boss)
     assert create(small, boss, unique("key"), unique("name")).status_code == 429
@@ -123,7 +123,7 @@ def test_few_claims_are_counted() -> None:
     assert unit.asked < 60
 
 
-def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_remembered_accounts_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     """The most recent accounts are remembered. Others are counted again."""
     monkeypatch.setattr(key_quota, "REMEMBERED", 2)
     quota, unit = KeyQuota(1000, idempotency_keys), Counting()
@@ -134,7 +134,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert unit.asked == 4
 
 
-def test_those_that_are_full_are_remembered_in_bounds(
+def test_the_number_of_remembered_full_accounts_is_limited(
     monkeypatch: pytest.MonkeyPatch, small: TestClient, boss: dict[str, str]
 ) -> None:
     """Past that number all are counted again."""

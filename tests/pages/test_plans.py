@@ -182,7 +182,7 @@ def test_a_text_of_three_letters_may_use_the_index(
     assert parameters.uses_search_index(parameters.query_of(query).shape) is expected
 
 
-def test_what_is_common_is_looked_for_in_the_order_of_the_list(
+def test_a_common_text_is_searched_in_the_order_of_the_list(
     plan: Plan, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its first rows are found soon, and only the total uses the index. A rare text uses it for both."""
@@ -207,12 +207,12 @@ def test_a_total_that_is_estimated_is_of_the_text(library: TestClient, monkeypat
 
 
 @pytest.mark.parametrize("query", ["search=t0", "title__contains=12", "description__contains=0123", "title__contains="])
-def test_what_no_trigram_finds_reads_the_table(plan: Plan, query: str) -> None:
+def test_a_text_without_a_trigram_reads_the_table(plan: Plan, query: str) -> None:
     """Two letters have no trigram, and the index does not include the description. The result is correct."""
     assert "ix_books_search" not in plan(query)
 
 
-def test_the_index_finds_what_a_look_at_every_row_finds(library: TestClient) -> None:
+def test_the_index_finds_the_same_rows_as_a_scan(library: TestClient) -> None:
     """In any case, across words but not across columns, with literal wildcards."""
     every = [
         row["title"]

@@ -12,13 +12,13 @@ from tests.contract.entity_client import RunningApp
 from tests.contract.registrations import SHOP
 from tests.core.conftest import build_shop
 from tests.databases import Databases
+from tests.security.attacked_app import ORIGIN, SECRET, AttackedApp
 from tests.security.hand_written import SHOP_ROUTES, HandWritten
-from tests.security.stage import ORIGIN, SECRET, Stage
 
 
-def open_stage(client: TestClient) -> Stage:
+def attacked_app_of(client: TestClient) -> AttackedApp:
     """Return the callers of the sample shop."""
-    return Stage(RunningApp(client, SHOP, sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD)))
+    return AttackedApp(RunningApp(client, SHOP, sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD)))
 
 
 @pytest.fixture(scope="session")
@@ -28,14 +28,14 @@ def routes() -> HandWritten:
 
 
 @pytest.fixture(scope="session")
-def stage(databases: Databases) -> Iterator[Stage]:
-    """One stage for all attacks. They change nothing, so they do not interfere."""
+def attacked(databases: Databases) -> Iterator[AttackedApp]:
+    """One application for all attacks. They change nothing, so they do not interfere."""
     with shop_client(databases, "sqlite", jwt_secret=SecretStr(SECRET)) as client:
-        yield open_stage(client)
+        yield attacked_app_of(client)
 
 
 @pytest.fixture(scope="session")
-def served(stage: Stage) -> Iterator[Stage]:
+def served(attacked: AttackedApp) -> Iterator[AttackedApp]:
     """The shop with a route that fails, small limits for bodies and files, and one CORS origin."""
     router = Router()
 
@@ -52,12 +52,12 @@ def served(stage: Stage) -> Iterator[Stage]:
         "max_import_bytes": 4096,
     }
     with TestClient(
-        build_shop(stage.app.state.settings.database_url, router, **options), raise_server_exceptions=False
+        build_shop(attacked.app.state.settings.database_url, router, **options), raise_server_exceptions=False
     ) as client:
-        yield open_stage(client)
+        yield attacked_app_of(client)
 
 
 @pytest.fixture(scope="session")
-def sqlite_url(stage: Stage) -> str:
-    """The URL of the stage's database."""
-    return str(stage.app.state.settings.database_url)
+def sqlite_url(attacked: AttackedApp) -> str:
+    """The URL of the database of the attacked application."""
+    return str(attacked.app.state.settings.database_url)

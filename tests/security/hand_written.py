@@ -9,17 +9,17 @@ from dataclasses import dataclass, field
 from tests.conftest import ADMIN_EMAIL, PASSWORD, unique
 from tests.contract.entity_client import EntityClient, Headers, Row
 from tests.isolation.private_rows import body_of
-from tests.security.stage import API, Stage
+from tests.security.attacked_app import API, AttackedApp
 
 Operation = tuple[str, str]
-Body = Callable[[Stage], Row]
+Body = Callable[[AttackedApp], Row]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
     """A route about a row: how to create the row, a valid body, and the expected error of other callers."""
 
-    row: Callable[[Stage], int]
+    row: Callable[[AttackedApp], int]
     body: Body | None = None
     stranger: int
 
@@ -32,20 +32,20 @@ def make(entity: EntityClient, who: Headers) -> int:
     return int(answer.json()["id"])
 
 
-def book(stage: Stage) -> int:
+def book(attacked: AttackedApp) -> int:
     """Create a book with a stock of nine."""
-    return int(stage.running_app.entity("books").make(stock=9)["id"])
+    return int(attacked.running_app.entity("books").make(stock=9)["id"])
 
 
-def sign_up_body(_stage: Stage) -> Row:
+def sign_up_body(_stage: AttackedApp) -> Row:
     """Return a valid sign-up."""
     return {"email": f"{unique('new')}@example.com", "password": PASSWORD, "full_name": "New"}
 
 
-def refresh_body(stage: Stage) -> Row:
+def refresh_body(attacked: AttackedApp) -> Row:
     """Return the refresh token of a new session."""
     form = {"username": ADMIN_EMAIL, "password": "admin-password"}
-    return {"refresh_token": stage.client.post(f"{API}/auth/login", data=form).json()["refresh_token"]}
+    return {"refresh_token": attacked.client.post(f"{API}/auth/login", data=form).json()["refresh_token"]}
 
 
 # The caller's own affairs: nobody is 401, and whatever the caller does, nothing of anybody else changes.
@@ -76,11 +76,11 @@ class HandWritten:
         """Every route."""
         return frozenset({*self.probes, *self.own, *self.open_to_anyone})
 
-    def body(self, stage: Stage, operation: Operation) -> Row | None:
+    def body(self, attacked: AttackedApp, operation: Operation) -> Row | None:
         """Return a valid body of an operation; None if it takes none."""
         bodies = {**self.own, **self.open_to_anyone}
         make_body = self.probes[operation].body if operation in self.probes else bodies[operation]
-        return None if make_body is None else make_body(stage)
+        return None if make_body is None else make_body(attacked)
 
 
 # The row of another caller: 404 where it is hidden, 403 where it can be read. Nobody is 401, an administrator gets

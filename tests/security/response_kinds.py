@@ -7,7 +7,7 @@ from starlette.testclient import TestClient
 
 from tests.conftest import ADMIN_EMAIL, unique
 from tests.contract.entity_client import Headers
-from tests.security.stage import API, ORIGIN, Stage
+from tests.security.attacked_app import API, ORIGIN, AttackedApp
 
 PREFLIGHT = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
 CSV_FILE = {"Content-Type": "text/csv"}
@@ -46,7 +46,12 @@ KINDS: dict[str, tuple[int, str, str, dict[str, Any]]] = {
 
 
 def ask(
-    served: Stage, kind: str, *, scheme: str = "http", client: TestClient | None = None, more: Headers | None = None
+    served: AttackedApp,
+    kind: str,
+    *,
+    scheme: str = "http",
+    client: TestClient | None = None,
+    more: Headers | None = None,
 ) -> Response:
     """Return a response of this kind, for a page of the allowed origin."""
     status, method, path, options = KINDS[kind]

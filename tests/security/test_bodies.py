@@ -13,7 +13,7 @@ import pytest
 from rowhouse.core.settings import Settings
 from tests.conftest import PASSWORD, unique
 from tests.contract.problems import problem
-from tests.security.stage import API, Stage
+from tests.security.attacked_app import API, AttackedApp
 
 JSON, FORM, MULTIPART = "application/json", "application/x-www-form-urlencoded", "multipart/form-data"
 FILES = ("application/x-ndjson", "text/csv")
@@ -52,7 +52,7 @@ def test_the_bounds_are_what_the_contract_says() -> None:
     assert (Settings().max_body_bytes, Settings().max_import_bytes) == (MIB, 64 * MIB)
 
 
-def test_a_length_over_the_bound_is_413_at_every_operation(served: Stage) -> None:
+def test_a_length_over_the_bound_is_413_at_every_operation(served: AttackedApp) -> None:
     """Also at those without a body, and for a false length."""
     others = itertools.cycle(("{}000", "9" * 5000, "000{}"))
     with served.unchanged():
@@ -64,7 +64,7 @@ def test_a_length_over_the_bound_is_413_at_every_operation(served: Stage) -> Non
                 problem(answer, 413, "content_too_large")
 
 
-def test_a_body_over_the_bound_is_413_whatever_it_says(served: Stage) -> None:
+def test_a_body_over_the_bound_is_413_whatever_it_says(served: AttackedApp) -> None:
     """In pieces without a length, and with a length that is too small: the received bytes count."""
     with served.unchanged():
         for method, path in served.operations(JSON, FORM, *FILES):
@@ -78,32 +78,32 @@ def test_a_body_over_the_bound_is_413_whatever_it_says(served: Stage) -> None:
                 problem(answer, 413, "content_too_large")
 
 
-def test_a_compressed_body_is_415(stage: Stage) -> None:
+def test_a_compressed_body_is_415(attacked: AttackedApp) -> None:
     """A kilobyte could become a gigabyte. `identity` is accepted."""
     packed = gzip.compress(b" " * MIB)
     others = itertools.cycle(("deflate", "br", "identity, gzip", "GZIP"))
-    with stage.unchanged():
-        for method, path in stage.operations():
+    with attacked.unchanged():
+        for method, path in attacked.operations():
             for coding in ("gzip", next(others)):
-                headers = {**stage.admin, "Content-Type": JSON, "Content-Encoding": coding}
-                answer = stage.client.request(method, path, content=packed, headers=headers)
+                headers = {**attacked.admin, "Content-Type": JSON, "Content-Encoding": coding}
+                answer = attacked.client.request(method, path, content=packed, headers=headers)
                 problem(answer, 415, "unsupported_media_type")
-    headers = {**stage.admin, "Content-Type": JSON, "Content-Encoding": "identity"}
+    headers = {**attacked.admin, "Content-Type": JSON, "Content-Encoding": "identity"}
     body = json.dumps({"name": unique("plain")}).encode()
-    assert stage.client.post(f"{API}/categories", content=body, headers=headers).status_code == 201
+    assert attacked.client.post(f"{API}/categories", content=body, headers=headers).status_code == 201
 
 
 @pytest.mark.parametrize("bomb", BOMBS)
-def test_no_json_causes_more_than_a_client_error(stage: Stage, bomb: str) -> None:
+def test_no_json_causes_more_than_a_client_error(attacked: AttackedApp, bomb: str) -> None:
     """At every operation with a JSON body.
 
     422 (or 403 or 404, if the caller or the row comes first), and nothing is stored.
     """
-    headers = {**stage.admin, "Content-Type": JSON}
+    headers = {**attacked.admin, "Content-Type": JSON}
     statuses = set()
-    with stage.unchanged():
-        for method, path in stage.operations(JSON):
-            answer = stage.client.request(method, path, content=BOMBS[bomb], headers=headers)
+    with attacked.unchanged():
+        for method, path in attacked.operations(JSON):
+            answer = attacked.client.request(method, path, content=BOMBS[bomb], headers=headers)
             statuses.add(answer.status_code)
             assert len(answer.content) < MOST_TOLD
             if answer.status_code != 422:
@@ -112,17 +112,19 @@ def test_no_json_causes_more_than_a_client_error(stage: Stage, bomb: str) -> Non
     assert 422 in statuses
 
 
-def test_of_a_repeated_member_one_value_is_validated_and_stored(stage: Stage) -> None:
+def test_of_a_repeated_member_one_value_is_validated_and_stored(attacked: AttackedApp) -> None:
     """The last one is validated and stored, generated and hand-written."""
-    headers, email = {**stage.admin, "Content-Type": JSON}, f"{unique('twice')}@example.com"
+    headers, email = {**attacked.admin, "Content-Type": JSON}, f"{unique('twice')}@example.com"
     start = f'{{"email": "{email}", "password": "{PASSWORD}", "full_name": "x", '
     for roles, status in ((("user", "admin"), 422), (("admin", "user"), 201)):
         body = start + ", ".join(f'"role": "{role}"' for role in roles) + "}"
-        answer = stage.client.post(f"{API}/users", content=body, headers=headers)
+        answer = attacked.client.post(f"{API}/users", content=body, headers=headers)
         assert answer.status_code == status
     assert answer.json()["role"] == "user"
     first, last = unique("first"), unique("last")
-    answer = stage.client.post(f"{API}/categories", content=f'{{"name": "{first}", "name": "{last}"}}', headers=headers)
+    answer = attacked.client.post(
+        f"{API}/categories", content=f'{{"name": "{first}", "name": "{last}"}}', headers=headers
+    )
     assert (answer.status_code, answer.json()["name"]) == (201, last)
 
 
@@ -153,11 +155,11 @@ FORMS: dict[str, tuple[str, bytes]] = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_no_form_causes_more_than_a_client_error(stage: Stage, form: str) -> None:
+def test_no_form_causes_more_than_a_client_error(attacked: AttackedApp, form: str) -> None:
     """An invalid OAuth2 password form is rejected and starts no session."""
     kind, body = FORMS[form]
-    with stage.unchanged():
-        answer = stage.client.post(f"{API}/auth/login", content=body, headers={"Content-Type": kind})
+    with attacked.unchanged():
+        answer = attacked.client.post(f"{API}/auth/login", content=body, headers={"Content-Type": kind})
         problem(answer, answer.status_code)
         assert answer.status_code in (400, 401, 413, 415, 422)
 
@@ -173,17 +175,17 @@ QUERIES: tuple[str, ...] = (
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query[:12])
-def test_no_query_causes_more_than_a_client_error(stage: Stage, query: str) -> None:
+def test_no_query_causes_more_than_a_client_error(attacked: AttackedApp, query: str) -> None:
     """Of a list, an export, a batch and a hand-written route."""
     statuses = []
-    with stage.unchanged():
+    with attacked.unchanged():
         for method, path in (
             ("GET", "/books"),
             ("GET", "/books/export"),
             ("DELETE", "/books/batch"),
             ("GET", "/users/me"),
         ):
-            answer = stage.client.request(method, f"{API}{path}?{query}", headers=stage.admin)
+            answer = attacked.client.request(method, f"{API}{path}?{query}", headers=attacked.admin)
             statuses.append(answer.status_code)
             assert answer.status_code in (200, 422), answer.text[:200]
     assert 422 in statuses
@@ -197,11 +199,11 @@ HEADERS = ("Authorization", "Content-Type", "Content-Length", "Idempotency-Key",
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: f"{path[:20]} {len(path)}")
-def test_no_path_causes_more_than_a_client_error(stage: Stage, path: str) -> None:
+def test_no_path_causes_more_than_a_client_error(attacked: AttackedApp, path: str) -> None:
     """For GET, PATCH, DELETE and POST."""
-    with stage.unchanged():
+    with attacked.unchanged():
         for method in ("GET", "PATCH", "DELETE", "POST"):
-            answer = stage.client.request(method, f"{API}{path}", json={"name": "x"}, headers=stage.admin)
+            answer = attacked.client.request(method, f"{API}{path}", json={"name": "x"}, headers=attacked.admin)
             problem(answer, answer.status_code)
             assert answer.status_code in (404, 405, 422)
 
@@ -212,7 +214,7 @@ def test_no_path_causes_more_than_a_client_error(stage: Stage, path: str) -> Non
     [LONG, "\xff\x00\x01", "", '"x", ' * 10_000],
     ids=lambda value: f"{value[:5]!r} {len(value)}",
 )
-def test_no_header_causes_more_than_a_client_error(stage: Stage, header: str, value: str) -> None:
+def test_no_header_causes_more_than_a_client_error(attacked: AttackedApp, header: str, value: str) -> None:
     """Of a read, a create, a change and a hand-written route: never a 500, and a rejected request stores nothing."""
     refs = [(b"%s" % header.lower().encode(), value.encode("latin-1"))]
     for method, path in (
@@ -223,8 +225,9 @@ def test_no_header_causes_more_than_a_client_error(stage: Stage, header: str, va
         ("POST", "/auth/logout"),
     ):
         given = {
-            name.lower().encode(): content.encode() for name, content in {**stage.admin, "Content-Type": JSON}.items()
+            name.lower().encode(): content.encode()
+            for name, content in {**attacked.admin, "Content-Type": JSON}.items()
         }
         headers = [*((name, content) for name, content in given.items() if name != refs[0][0]), *refs]
-        answer = stage.client.request(method, f"{API}{path}", content=b"[]", headers=headers)
+        answer = attacked.client.request(method, f"{API}{path}", content=b"[]", headers=headers)
         assert answer.status_code < 500, (method, path, answer.text)

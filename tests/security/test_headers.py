@@ -9,8 +9,8 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from rowhouse.cli.serve import server_options
 from tests.conftest import ROOT
+from tests.security.attacked_app import API, AttackedApp
 from tests.security.response_kinds import KINDS, ask
-from tests.security.stage import API, Stage
 
 EVIL = "evil.example"
 HARDENED = {"x-content-type-options": "nosniff", "x-frame-options": "DENY", "referrer-policy": "no-referrer"}
@@ -20,7 +20,7 @@ PAGES = ("the pages", "the other pages")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_answer_is_hardened(served: Stage, kind: str) -> None:
+def test_every_kind_of_answer_is_hardened(served: AttackedApp, kind: str) -> None:
     """It has each header once. HSTS is sent over https only."""
     plain, encrypted = ask(served, kind), ask(served, kind, scheme="https")
     for answer in (plain, encrypted):
@@ -35,7 +35,7 @@ def test_every_kind_of_answer_is_hardened(served: Stage, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_response_names_the_software(served: Stage, kind: str) -> None:
+def test_no_response_names_the_software(served: AttackedApp, kind: str) -> None:
     """No product, no version, no traceback. `scripts/run` starts uvicorn without its name."""
     answer = ask(served, kind)
     assert {"server", "x-powered-by", "via"}.isdisjoint(answer.headers)
@@ -49,7 +49,7 @@ def test_no_response_names_the_software(served: Stage, kind: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_pages_run_nothing_that_is_not_theirs(served: Stage, page: str) -> None:
+def test_the_pages_run_nothing_that_is_not_theirs(served: AttackedApp, page: str) -> None:
     """No `unsafe-inline`, no `unsafe-eval`, nothing from elsewhere.
 
     Scripts and styles come from this server or are allowed by their hash.
@@ -64,7 +64,7 @@ def test_the_pages_run_nothing_that_is_not_theirs(served: Stage, page: str) -> N
 
 
 @pytest.mark.parametrize(("proxy", "is_told"), [("10.0.0.1", True), ("203.0.113.9", False)])
-def test_only_a_trusted_proxy_says_https(served: Stage, proxy: str, *, is_told: bool) -> None:
+def test_only_a_trusted_proxy_says_https(served: AttackedApp, proxy: str, *, is_told: bool) -> None:
     """Any client can send `X-Forwarded-Proto`. The application itself does not read it."""
     app: Any = served.app
     proxied: Any = ProxyHeadersMiddleware(app, trusted_hosts="10.0.0.1")
@@ -75,7 +75,7 @@ def test_only_a_trusted_proxy_says_https(served: Stage, proxy: str, *, is_told: 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_answer_repeats_the_host(served: Stage, kind: str) -> None:
+def test_no_answer_repeats_the_host(served: AttackedApp, kind: str) -> None:
     """A forged `Host` has no effect: `Location` is a path."""
     answer = ask(served, kind, more={"Host": EVIL, "X-Forwarded-Host": EVIL, "X-Forwarded-Prefix": f"//{EVIL}"})
     assert EVIL not in answer.text
@@ -88,8 +88,8 @@ def test_no_answer_repeats_the_host(served: Stage, kind: str) -> None:
     "path",
     [f"//{EVIL}/", f"/{EVIL}", "/docs/", "/docs//", f"/\\{EVIL}", f"{API}/books//", "/%2f%2fx", f"{API}//{EVIL}/.."],
 )
-def test_nothing_redirects(stage: Stage, path: str) -> None:
+def test_nothing_redirects(attacked: AttackedApp, path: str) -> None:
     """So no path can redirect elsewhere."""
-    answer = stage.client.get(f"http://testserver{path}", follow_redirects=False)
+    answer = attacked.client.get(f"http://testserver{path}", follow_redirects=False)
     assert answer.status_code in (200, 404)
     assert "location" not in answer.headers

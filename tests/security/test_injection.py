@@ -15,7 +15,7 @@ from tests.conftest import unique
 from tests.contract.list_model import written
 from tests.contract.problems import faulty_members, problem
 from tests.core.conftest import build, kept_logging
-from tests.security.stage import API, Stage
+from tests.security.attacked_app import API, AttackedApp
 from tests.test_architecture import NAMES, imported
 
 SQL = ("'", "' OR '1'='1", "'; DROP TABLE users; --", "1) OR (1=1", "1 UNION SELECT hashed_password FROM users", "(SELECT 1)", "\\'", '"', "id\x00", "%27", "*", "$1", ":id", "%s",
@@ -40,53 +40,53 @@ REACHED = {
 
 
 @pytest.mark.parametrize("word", SQL)
-def test_no_name_is_sql(stage: Stage, word: str) -> None:
+def test_no_name_is_sql(attacked: AttackedApp, word: str) -> None:
     """A name that is no column is rejected in every place."""
     queries: list[dict[str, str]] = [{"sort": word}, {"sort": f"-{word}"}, {"fields": word}, {"expand": word}, {word: "1"}, {f"title__{word}": "1"}, {f"{word}__lt": "1"}, {f"category__{word}": "1"}]  # fmt: skip
     queries += [{"any": word}, {"any": json.dumps([{word: 1}, {f"title__{word}": 1, f"category__{word}": 1}])}]
-    with stage.unchanged():
+    with attacked.unchanged():
         for path in ("/books", "/users", "/bookings"):
             for query in queries:
-                problem(stage.client.get(f"{API}{path}", params=query, headers=stage.admin), 422)
-            problem(stage.client.delete(f"{API}{path}/batch", params={"ids": word}, headers=stage.admin), 422)
-            problem(stage.client.get(f"{API}{path}/export", params={"format": word}, headers=stage.admin), 422)
+                problem(attacked.client.get(f"{API}{path}", params=query, headers=attacked.admin), 422)
+            problem(attacked.client.delete(f"{API}{path}/batch", params={"ids": word}, headers=attacked.admin), 422)
+            problem(attacked.client.get(f"{API}{path}/export", params={"format": word}, headers=attacked.admin), 422)
             for query in ({"group_by": word}, {"min": word}, {"sort": word}):
-                problem(stage.client.get(f"{API}{path}/aggregate", params=query, headers=stage.admin), 422)
+                problem(attacked.client.get(f"{API}{path}/aggregate", params=query, headers=attacked.admin), 422)
         for tail, media_type in (("batch", "application/json"), ("import", "application/x-ndjson")):
-            headers = {**stage.admin, "Content-Type": media_type}
-            answer = stage.client.post(f"{API}/books/{tail}", params={"on": word}, content="[{}]", headers=headers)
+            headers = {**attacked.admin, "Content-Type": media_type}
+            answer = attacked.client.post(f"{API}/books/{tail}", params={"on": word}, content="[{}]", headers=headers)
             assert faulty_members(answer) == {"on"}
 
 
 @pytest.mark.parametrize("word", SQL)
-def test_no_value_is_sql(stage: Stage, word: str) -> None:
+def test_no_value_is_sql(attacked: AttackedApp, word: str) -> None:
     """A value is text: it matches only rows that contain it, and is stored unchanged."""
-    with stage.unchanged():
+    with attacked.unchanged():
         joined = json.dumps([{"title__contains": word, "author": word}, {"category__name__in": [word]}])
         for name in ("title", "title__contains", "title__in", "search", "category__name", "category__name__in", "any"):
             query = {name: joined if name == "any" else written([word]) if name.endswith("__in") else word}
             for tail, nothing in (("", []), ("/aggregate", [{"count": 0}])):
-                answer = stage.client.get(f"{API}/books{tail}", params=query)
+                answer = attacked.client.get(f"{API}/books{tail}", params=query)
                 if "\x00" in word:
                     problem(answer, 422)
                 else:
                     assert (answer.status_code, answer.json()["items"]) == (200, nothing), (name, answer.text)
         if '"' in word:
-            problem(stage.client.get(f"{API}/books", params={"title__in": word}), 422)
+            problem(attacked.client.get(f"{API}/books", params={"title__in": word}), 422)
     if "\x00" not in word:
         name = f"{unique('shelf')} {word}"
-        made = stage.client.post(f"{API}/categories", json={"name": name}, headers=stage.admin)
-        found = stage.client.get(f"{API}/categories", params={"name": name}).json()["items"]
+        made = attacked.client.post(f"{API}/categories", json={"name": name}, headers=attacked.admin)
+        found = attacked.client.get(f"{API}/categories", params={"name": name}).json()["items"]
         assert [row["name"] for row in found] == [made.json()["name"]] == [name]
 
 
 @pytest.mark.parametrize("wildcard", ["%", "_", "a%", "_____", "[a-z]", "*", "\\", "\\%", "%%%%%%%%"])
-def test_no_value_is_a_pattern(stage: Stage, wildcard: str) -> None:
+def test_no_value_is_a_pattern(attacked: AttackedApp, wildcard: str) -> None:
     """The wildcards of `LIKE` match only themselves."""
     name = unique("plain")
-    assert stage.client.post(f"{API}/categories", json={"name": name}, headers=stage.admin).status_code == 201
+    assert attacked.client.post(f"{API}/categories", json={"name": name}, headers=attacked.admin).status_code == 201
     for operator in ("contains", "startswith", "endswith"):
-        found = stage.client.get(f"{API}/categories", params={f"name__{operator}": wildcard, "name": name})
+        found = attacked.client.get(f"{API}/categories", params={f"name__{operator}": wildcard, "name": name})
         assert (found.status_code, found.json()["items"]) == (200, [])
 
 
@@ -97,9 +97,9 @@ TRAVERSALS = (
 
 
 @pytest.mark.parametrize("path", TRAVERSALS, ids=lambda path: path[:20])
-def test_no_path_is_a_file_of_ours(stage: Stage, path: str) -> None:
+def test_no_path_is_a_file_of_ours(attacked: AttackedApp, path: str) -> None:
     """No path leads out of the folder of assets."""
-    answer = stage.client.get(f"http://testserver/docs/assets/{path}")
+    answer = attacked.client.get(f"http://testserver/docs/assets/{path}")
     problem(answer, 404, "not_found")
     assert "root:" not in answer.text
 
@@ -120,7 +120,7 @@ COMMANDS = tuple(
 )
 
 
-def test_the_server_fetches_nothing(stage: Stage) -> None:
+def test_the_server_fetches_nothing(attacked: AttackedApp) -> None:
     """It has no HTTP client that an address in a body could use. It neither runs programs nor unpickles objects."""
     served = [name for name in NAMES if not name.startswith(COMMANDS)]
     found = {name: imported(name) & REACHED for name in served if imported(name) & REACHED}
@@ -133,8 +133,8 @@ def test_the_server_fetches_nothing(stage: Stage) -> None:
         "file:///etc/passwd",
         "gopher://localhost:6379/_FLUSHALL",
     ):
-        body = {**stage.running_app.entity("books").body(), "cover_image": address}
-        answer = stage.client.post(f"{API}/books", json=body, headers=stage.admin)
+        body = {**attacked.running_app.entity("books").body(), "cover_image": address}
+        answer = attacked.client.post(f"{API}/books", json=body, headers=attacked.admin)
         assert (answer.status_code, answer.json()["cover_image"]) == (201, address)
 
 
@@ -161,10 +161,10 @@ def test_nothing_begins_a_line_of_the_log(
 @pytest.mark.parametrize(
     "given", [b"good\nforged: 1", b"good\n", b"\n", b"good\r\nSet-Cookie: a=b", b"a\x00", b"\x1b[2J"]
 )
-def test_no_request_id_is_two_lines(stage: Stage, given: bytes) -> None:
+def test_no_request_id_is_two_lines(attacked: AttackedApp, given: bytes) -> None:
     """Even if a server passes one on: it would become a header of the response."""
     sent: list[Message] = []
-    app: Any = stage.app
+    app: Any = attacked.app
     scope: Scope = {"type": "http", "method": "GET", "path": "/health", "raw_path": b"/health", "root_path": "", "query_string": b"", "headers": [(b"x-request-id", given)]}  # fmt: skip
 
     async def receive() -> Message:

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from rowhouse.auth import service
 from tests.conftest import ADMIN_EMAIL, PASSWORD, unique
-from tests.security.stage import API, Stage
+from tests.security.attacked_app import API, AttackedApp
 
 COST, RAISED = 10, 11
 WRONG = "wrong-password"
@@ -53,15 +53,15 @@ def work(client: TestClient, rounds: list[int], email: str, password: str = WRON
     return answer.status_code, list(rounds)
 
 
-def test_every_login_costs_one_hash_of_one_cost(stage: Stage, rounds: list[int]) -> None:
+def test_every_login_costs_one_hash_of_one_cost(attacked: AttackedApp, rounds: list[int]) -> None:
     """For an enabled, disabled or unknown account, an administrator, and an invalid address.
 
     The password may be right or wrong.
     """
     service._dummy_hash(COST)
-    email, disabled = sign_up(stage.client), sign_up(stage.client)
-    row = stage.running_app.entity("users").list(email=disabled)["items"][0]
-    change = stage.client.patch(f"{API}/users/{row['id']}", json={"is_active": False}, headers=stage.admin)
+    email, disabled = sign_up(attacked.client), sign_up(attacked.client)
+    row = attacked.running_app.entity("users").list(email=disabled)["items"][0]
+    change = attacked.client.patch(f"{API}/users/{row['id']}", json={"is_active": False}, headers=attacked.admin)
     assert change.status_code == 200
     refused = [
         email,
@@ -74,24 +74,24 @@ def test_every_login_costs_one_hash_of_one_cost(stage: Stage, rounds: list[int])
         "x" * 5000,
     ]
     for address in refused:
-        assert work(stage.client, rounds, address) == (401, [COST]), address
-    assert work(stage.client, rounds, email, PASSWORD) == (200, [COST])
-    assert work(stage.client, rounds, disabled, PASSWORD) == (403, [COST])
+        assert work(attacked.client, rounds, address) == (401, [COST]), address
+    assert work(attacked.client, rounds, email, PASSWORD) == (200, [COST])
+    assert work(attacked.client, rounds, disabled, PASSWORD) == (403, [COST])
 
 
-def test_what_no_password_can_be_costs_no_hash_for_anybody(stage: Stage, rounds: list[int]) -> None:
+def test_what_no_password_can_be_costs_no_hash_for_anybody(attacked: AttackedApp, rounds: list[int]) -> None:
     """It is longer than bcrypt reads."""
     for address in (ADMIN_EMAIL, f"{unique('nobody')}@example.com"):
-        assert work(stage.client, rounds, address, "x" * 73) == (401, [])
+        assert work(attacked.client, rounds, address, "x" * 73) == (401, [])
 
 
 def test_the_first_login_of_a_process_makes_the_same_dummy_for_both(
-    stage: Stage, rounds: list[int], monkeypatch: pytest.MonkeyPatch
+    attacked: AttackedApp, rounds: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For known and unknown addresses one hash is computed once, and one is checked."""
     for address in (ADMIN_EMAIL, f"{unique('nobody')}@example.com"):
         monkeypatch.setattr(service, "_dummy_hashes", {})
-        assert work(stage.client, rounds, address) == (401, [COST, COST])
+        assert work(attacked.client, rounds, address) == (401, [COST, COST])
 
 
 def test_an_older_hash_costs_as_much(make_app: Callable[..., TestClient], rounds: list[int]) -> None:

@@ -9,8 +9,8 @@ from starlette.testclient import TestClient
 
 from rowhouse.core.settings import Settings
 from tests.contract.problems import problem
+from tests.security.attacked_app import API, ORIGIN, AttackedApp
 from tests.security.response_kinds import KINDS, PREFLIGHT, ask
-from tests.security.stage import API, ORIGIN, Stage
 
 SECOND = "http://localhost:5173"
 ALLOW, CREDENTIALS = "access-control-allow-origin", "access-control-allow-credentials"
@@ -35,12 +35,12 @@ def told(answer: Any) -> set[str]:
     return {name for name in answer.headers if name.startswith("access-control-allow-origin")}
 
 
-def test_it_is_closed_unless_configured(stage: Stage) -> None:
+def test_it_is_closed_unless_configured(attacked: AttackedApp) -> None:
     """No CORS header is sent, for requests and for preflights."""
     for origin in (ORIGIN, SECOND, *OTHERS[:3]):
-        answer = stage.client.get(f"{API}/books", headers={"Origin": origin})
+        answer = attacked.client.get(f"{API}/books", headers={"Origin": origin})
         assert not any(name.startswith("access-control-") for name in answer.headers)
-        answer = stage.client.options(f"{API}/books", headers={**PREFLIGHT, "Origin": origin})
+        answer = attacked.client.options(f"{API}/books", headers={**PREFLIGHT, "Origin": origin})
         problem(answer, 405)
         assert not any(name.startswith("access-control-") for name in answer.headers)
 
@@ -76,7 +76,7 @@ def test_every_method_passes_its_preflight(opened: TestClient, method: str) -> N
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_page_reads_every_kind_of_answer(served: Stage, kind: str) -> None:
+def test_a_page_reads_every_kind_of_answer(served: AttackedApp, kind: str) -> None:
     """Errors too, with the request id, and never with cookies."""
     answer = ask(served, kind)
     if kind != "a refused preflight":

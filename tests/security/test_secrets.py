@@ -24,7 +24,7 @@ from rowhouse.http.routing import Router
 from tests.conftest import shop_database, unique
 from tests.core.conftest import build_shop, kept_logging
 from tests.databases import Databases
-from tests.security.stage import API
+from tests.security.attacked_app import API
 
 SECRETS = {
     "signing key": "hidden-signing-key-of-at-least-32-bytes",

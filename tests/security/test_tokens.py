@@ -12,8 +12,8 @@ from starlette.testclient import TestClient
 from rowhouse.core.clock import now, set_clock
 from rowhouse.core.settings import DEVELOPMENT_SECRET
 from tests.contract.problems import problem
+from tests.security.attacked_app import API, AttackedApp
 from tests.security.forged_tokens import PUBLIC_KEY, Forger, segment, signed
-from tests.security.stage import API, Stage
 
 Forgery = Callable[[Forger], str]
 ATTACKERS_KEY = "a-key-that-the-attacker-has-made-and-would-like-to-be-believed"
@@ -117,33 +117,33 @@ FORGERIES = {**ALGORITHMS, **KEYS, **TIMES, **CLAIMS, **SHAPES} | {
 
 
 @pytest.fixture(scope="module")
-def forger(stage: Stage) -> Forger:
+def forger(attacked: AttackedApp) -> Forger:
     """An attacker with an account."""
-    return Forger(stage.token(stage.stranger))
+    return Forger(attacked.token(attacked.stranger))
 
 
-def refused(stage: Stage, authorization: str | bytes) -> None:
+def refused(attacked: AttackedApp, authorization: str | bytes) -> None:
     """Require 401 without a reason from hand-written and generated routes, also from public ones."""
     headers: Any = [(b"authorization", authorization if isinstance(authorization, bytes) else authorization.encode())]
     for method, path in (("GET", "/users/me"), ("GET", "/vehicles"), ("GET", "/books"), ("POST", "/categories")):
         body = {"name": "forged"} if method == "POST" else None
-        answer = stage.client.request(method, f"{API}{path}", headers=headers, json=body)
+        answer = attacked.client.request(method, f"{API}{path}", headers=headers, json=body)
         told = problem(answer, 401, "not_authenticated")
         assert not any(word in told["detail"].lower() for word in ("signature", "algorithm", "claim", "subject"))
 
 
-def test_the_genuine_token_holds(stage: Stage, forger: Forger) -> None:
+def test_the_genuine_token_holds(attacked: AttackedApp, forger: Forger) -> None:
     """So the rejections below mean something. A token that is signed with our key and unchanged is valid too."""
     for token in (forger.token, forger.signed()):
-        answer = stage.client.get(f"{API}/users/me", headers={"Authorization": f"Bearer {token}"})
+        answer = attacked.client.get(f"{API}/users/me", headers={"Authorization": f"Bearer {token}"})
         assert (answer.status_code, str(answer.json()["id"])) == (200, forger.claims["sub"])
 
 
 @pytest.mark.parametrize("name", FORGERIES)
-def test_a_forged_token_is_401(stage: Stage, forger: Forger, name: str) -> None:
+def test_a_forged_token_is_401(attacked: AttackedApp, forger: Forger, name: str) -> None:
     """Whatever it claims, on hand-written and generated routes. Nothing is stored."""
-    with stage.unchanged():
-        refused(stage, f"Bearer {FORGERIES[name](forger)}")
+    with attacked.unchanged():
+        refused(attacked, f"Bearer {FORGERIES[name](forger)}")
 
 
 @pytest.mark.parametrize("subject", [2**31 - 1, 2**31, 9_999_999_999, 2**63])
@@ -157,33 +157,35 @@ def test_no_subject_is_too_large_for_a_key(client: TestClient, app: FastAPI, sub
         problem(client.get(f"{API}{path}", headers=headers), 401, "not_authenticated")
 
 
-def test_another_token_of_ours_is_401(stage: Stage) -> None:
+def test_another_token_of_ours_is_401(attacked: AttackedApp) -> None:
     """A cursor has the same key, and a refresh token comes in the same response. Neither signs anybody in."""
     for _ in range(2):
-        stage.running_app.entity("categories").make_plain()
-    refused(stage, f"Bearer {stage.running_app.entity('categories').list(size=1)['next_cursor']}")
+        attacked.running_app.entity("categories").make_plain()
+    refused(attacked, f"Bearer {attacked.running_app.entity('categories').list(size=1)['next_cursor']}")
     account = {"username": "admin@example.com", "password": "admin-password"}
-    pair = stage.client.post(f"{API}/auth/login", data=account).json()
-    refused(stage, f"Bearer {pair['refresh_token']}")
+    pair = attacked.client.post(f"{API}/auth/login", data=account).json()
+    refused(attacked, f"Bearer {pair['refresh_token']}")
 
 
-def test_no_other_role_is_to_be_had_by_a_claim(stage: Stage, forger: Forger) -> None:
+def test_no_other_role_is_to_be_had_by_a_claim(attacked: AttackedApp, forger: Forger) -> None:
     """Not even with a valid signature: the role is read from the database."""
     token = forger.signed(role="admin", is_admin=True, scope="admin", roles=["admin"], admin=1)
     headers = {"Authorization": f"Bearer {token}"}
-    with stage.unchanged():
-        problem(stage.client.get(f"{API}/users", headers=headers), 403, "permission_denied")
-        problem(stage.client.post(f"{API}/categories", json={"name": "x"}, headers=headers), 403, "permission_denied")
-    assert stage.client.get(f"{API}/users/me", headers=headers).json()["role"] == "driver"
+    with attacked.unchanged():
+        problem(attacked.client.get(f"{API}/users", headers=headers), 403, "permission_denied")
+        problem(
+            attacked.client.post(f"{API}/categories", json={"name": "x"}, headers=headers), 403, "permission_denied"
+        )
+    assert attacked.client.get(f"{API}/users/me", headers=headers).json()["role"] == "driver"
 
 
-def test_a_token_holds_to_the_second(stage: Stage, forger: Forger) -> None:
+def test_a_token_holds_to_the_second(attacked: AttackedApp, forger: Forger) -> None:
     """From its beginning to its end, by the application's clock."""
     start, end = (datetime.fromtimestamp(forger.claims[name], UTC) for name in ("nbf", "exp"))
     tick = timedelta(microseconds=1)
     for moment, status in ((start - tick, 401), (start, 200), (end - tick, 200), (end, 401)):
         with set_clock(partial(moment.replace)):
-            answer = stage.client.get(f"{API}/users/me", headers=stage.stranger)
+            answer = attacked.client.get(f"{API}/users/me", headers=attacked.stranger)
         assert answer.status_code == status, moment
 
 
@@ -196,36 +198,36 @@ MALFORMED: tuple[bytes, ...] = (
 
 
 @pytest.mark.parametrize("malformed", MALFORMED, ids=lambda value: repr(value[:25]))
-def test_a_malformed_header_is_401(stage: Stage, malformed: bytes) -> None:
+def test_a_malformed_header_is_401(attacked: AttackedApp, malformed: bytes) -> None:
     """Also if it contains a valid token, however long or strange it is."""
-    refused(stage, malformed.replace(b"%s", stage.token(stage.admin).encode()))
+    refused(attacked, malformed.replace(b"%s", attacked.token(attacked.admin).encode()))
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "bEaReR", "Bearer  "])
-def test_the_scheme_is_taken_in_any_case(stage: Stage, scheme: str) -> None:
+def test_the_scheme_is_taken_in_any_case(attacked: AttackedApp, scheme: str) -> None:
     """RFC 9110 §11.1."""
-    headers = {"Authorization": f"{scheme} {stage.token(stage.stranger)}"}
-    assert stage.client.get(f"{API}/users/me", headers=headers).status_code == 200
+    headers = {"Authorization": f"{scheme} {attacked.token(attacked.stranger)}"}
+    assert attacked.client.get(f"{API}/users/me", headers=headers).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/users/me", "/vehicles", "/books"])
-def test_of_two_headers_neither_is_taken(stage: Stage, path: str) -> None:
+def test_of_two_headers_neither_is_taken(attacked: AttackedApp, path: str) -> None:
     """A proxy may have checked one, and the route would read the other."""
-    good, bad = (b"authorization", stage.admin["Authorization"].encode()), (b"authorization", b"Bearer x")
+    good, bad = (b"authorization", attacked.admin["Authorization"].encode()), (b"authorization", b"Bearer x")
     for pair in ([good, bad], [bad, good], [good, good]):
-        problem(stage.client.get(f"{API}{path}", headers=pair), 401, "not_authenticated")
+        problem(attacked.client.get(f"{API}{path}", headers=pair), 401, "not_authenticated")
 
 
 @pytest.mark.parametrize("path", ["/users/me", "/vehicles"])
-def test_a_token_is_taken_from_nowhere_else(stage: Stage, path: str) -> None:
+def test_a_token_is_taken_from_nowhere_else(attacked: AttackedApp, path: str) -> None:
     """Not from the query, a cookie, another header or a body. Queries end up in logs, and other sites can send cookies."""
-    token = stage.token(stage.stranger)
+    token = attacked.token(attacked.stranger)
     for name in ("access_token", "token", "authorization", "Authorization"):
-        answer = stage.client.get(f"{API}{path}", params={name: token})
+        answer = attacked.client.get(f"{API}{path}", params={name: token})
         assert answer.status_code in (401, 422)
         assert token not in answer.text
         for header in (f"{name}={token}", f"{name}=Bearer {token}"):
-            problem(stage.client.get(f"{API}{path}", headers={"Cookie": header}), 401, "not_authenticated")
+            problem(attacked.client.get(f"{API}{path}", headers={"Cookie": header}), 401, "not_authenticated")
     for name in ("X-Authorization", "Proxy-Authorization", "X-Access-Token", "X-Forwarded-Authorization"):
-        problem(stage.client.get(f"{API}{path}", headers={name: f"Bearer {token}"}), 401, "not_authenticated")
-    problem(stage.client.request("GET", f"{API}{path}", data={"access_token": token}), 401, "not_authenticated")
+        problem(attacked.client.get(f"{API}{path}", headers={name: f"Bearer {token}"}), 401, "not_authenticated")
+    problem(attacked.client.request("GET", f"{API}{path}", data={"access_token": token}), 401, "not_authenticated")

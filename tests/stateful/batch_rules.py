@@ -9,7 +9,7 @@ from hypothesis.stateful import initialize
 
 from tests.stateful.machine import step
 from tests.stateful.model import INVALID, Refused, Row
-from tests.stateful.row_rules import Kept, Single
+from tests.stateful.row_rules import Kept, RowRules
 from tests.stateful.strategies import CALLERS, EVERY_PLAN, PICKS, SELDOM, SIGNED_IN, Drawn, batches, beginnings
 from tests.stateful.values import Plan
 
@@ -17,7 +17,7 @@ CALLERS_OF_MANY = st.one_of(SIGNED_IN, SIGNED_IN, CALLERS)
 PICKED = st.lists(PICKS, min_size=1, max_size=4)
 
 
-class Many(Single):
+class BatchRules(RowRules):
     """Batches."""
 
     @initialize(drawn=beginnings())

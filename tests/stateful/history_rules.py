@@ -5,13 +5,13 @@ from datetime import datetime
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition
 
-from tests.stateful.machine import Part, step
+from tests.stateful.machine import RuleSet, step
 from tests.stateful.model import ADMIN, MISSING_ID, Refused, Row
 from tests.stateful.strategies import CALLERS, EVERY_PLAN, PICKS
 from tests.stateful.values import PLANS, Plan
 
 
-class Keeping(Part):
+class HistoryRules(RuleSet):
     """Restore and history."""
 
     @precondition(lambda self: any(table.deleted for table in self.model.tables.values()))

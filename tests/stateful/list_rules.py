@@ -8,7 +8,7 @@ from hypothesis.stateful import precondition
 from hypothesis.strategies import SearchStrategy
 
 from tests.stateful.list_model import Query, behind, selected
-from tests.stateful.machine import Ground, Part, step
+from tests.stateful.machine import RuleSet, StatefulApplication, step
 from tests.stateful.model import Refused, Row
 from tests.stateful.strategies import CALLERS, PICKS, SIGNED_IN, SIZES, planned_queries
 from tests.stateful.values import Plan
@@ -38,10 +38,10 @@ class Walk:
     seen: list[Row] = field(default_factory=list)
 
 
-class Reading(Part):
+class ListRules(RuleSet):
     """Lists and walks."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: StatefulApplication) -> None:
         super().__init__(ground)
         self.walks: list[Walk] = []
 

@@ -1,6 +1,6 @@
 """The base of the machine's parts: counted steps, requests, and comparison of responses with the model.
 
-A part is a class of rules; `Machine` in `test_machine` combines them. For a new operation, derive a class from `Part`,
+A part is a class of rules; `Machine` in `test_machine` combines them. For a new operation, derive a class from `RuleSet`,
 write its rules with `step`, and add it there.
 """
 
@@ -24,7 +24,7 @@ Headers = Mapping[str, str]
 Step = Callable[..., None]
 
 
-class Ground:
+class StatefulApplication:
     """One application on one database, its accounts, and the number of steps that were taken on it."""
 
     def __init__(self, client: TestClient, callers: Mapping[str, Headers], empty: Callable[[], None]) -> None:
@@ -50,7 +50,7 @@ def step(**drawn: SearchStrategy[Any]) -> Callable[[Step], Any]:
 
     def decorate(function: Step) -> Any:
         @functools.wraps(function)
-        def counted(self: "Part", **values: Any) -> None:
+        def counted(self: "RuleSet", **values: Any) -> None:
             self.agrees = False
             function(self, **values)
             self.agrees = True
@@ -62,10 +62,10 @@ def step(**drawn: SearchStrategy[Any]) -> Callable[[Step], Any]:
     return decorate
 
 
-class Part(RuleBasedStateMachine):
+class RuleSet(RuleBasedStateMachine):
     """Beginning, end and the means of every rule."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: StatefulApplication) -> None:
         super().__init__()
         self.ground = ground
         self.model = Model(ground.accounts)

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.stateful.list_model import Query, selected
-from tests.stateful.machine import Part, step
+from tests.stateful.machine import RuleSet, step
 from tests.stateful.model import Row
 from tests.stateful.strategies import CALLERS, SIGNED_IN, planned_queries
 from tests.stateful.values import CRATES, EXHIBITS, PLANS, Plan
@@ -28,7 +28,7 @@ MEMBERS = st.lists(st.sampled_from(sorted({name for plan in PLANS.values() for n
 EXPANDED = st.sets(st.sampled_from(("exhibits", "crate", "twin")), min_size=1)
 
 
-class Viewing(Part):
+class ProjectionRules(RuleSet):
     """Views and exports."""
 
     @step(caller=CALLERS, found=planned_queries(), members=MEMBERS, names=EXPANDED)

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition
 
-from tests.stateful.machine import Ground, Part, step
+from tests.stateful.machine import RuleSet, StatefulApplication, step
 from tests.stateful.model import NOBODY, Refused, Row
 from tests.stateful.strategies import CALLERS, EVERY_PLAN, PICKS, SELDOM, SIGNED_IN, Drawn, bodies
 from tests.stateful.values import Plan
@@ -28,10 +28,10 @@ class Kept:
     located: str | None
 
 
-class Single(Part):
+class RowRules(RuleSet):
     """One row at a time."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: StatefulApplication) -> None:
         super().__init__(ground)
         self.kept: list[Kept] = []
 

@@ -21,11 +21,11 @@ from rowhouse.history.entries import entries
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in, sign_up
 from tests.databases import Databases
 from tests.sample_entities.opened import open_odd
-from tests.stateful.batch_rules import Many
-from tests.stateful.history_rules import Keeping
-from tests.stateful.list_rules import Reading
-from tests.stateful.machine import Ground
-from tests.stateful.projection_rules import Viewing
+from tests.stateful.batch_rules import BatchRules
+from tests.stateful.history_rules import HistoryRules
+from tests.stateful.list_rules import ListRules
+from tests.stateful.machine import StatefulApplication
+from tests.stateful.projection_rules import ProjectionRules
 
 STEPS = int(os.environ.get("MACHINE_STEPS", "1000"))
 SEED = int(os.environ.get("MACHINE_SEED", secrets.randbits(32)))
@@ -36,17 +36,17 @@ TABLES = ("exhibits", "crates", deleted_rows.name, entries.name)
 ENOUGH_FOR_EVERY_RULE = 10_000
 
 
-class Machine(Many, Reading, Keeping, Viewing):
+class Machine(BatchRules, ListRules, HistoryRules, ProjectionRules):
     """Every part; a new operation's part is named here."""
 
 
 @pytest.fixture(scope="module")
-def ground(backend: str, databases: Databases) -> Iterator[Ground]:
+def ground(backend: str, databases: Databases) -> Iterator[StatefulApplication]:
     """The odd entities on a database of their own, which every run of the machine begins by emptying."""
     with open_odd(databases, backend) as client:
         admin = sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD)
         callers = {"admin": admin, "anna": sign_up(client), "bert": sign_up(client)}
-        yield Ground(client, callers, lambda: empty(client))
+        yield StatefulApplication(client, callers, lambda: empty(client))
 
 
 def empty(client: TestClient) -> None:
@@ -61,7 +61,7 @@ def empty(client: TestClient) -> None:
         connection.exec_driver_sql("DELETE FROM sqlite_sequence WHERE name IN ('exhibits', 'crates')")
 
 
-def test_the_api_agrees_with_the_model(ground: Ground) -> None:
+def test_the_api_agrees_with_the_model(ground: StatefulApplication) -> None:
     """As many steps as were asked for, each with the answer that the model foretold."""
     sys.stdout.write(f"MACHINE_SEED={SEED} MACHINE_STEPS={STEPS}\n")
     for number in range(ROUNDS):
@@ -74,7 +74,7 @@ def test_the_api_agrees_with_the_model(ground: Ground) -> None:
         assert set(ground.steps) == {rule.function.__name__ for rule in Machine(ground).rules}
 
 
-def run(ground: Ground, *, seed: int, examples: int) -> None:
+def run(ground: StatefulApplication, *, seed: int, examples: int) -> None:
     """This number of runs of the state machine, each on empty tables. A failing one is shortened before it is reported."""
     settings = hypothesis.settings(
         max_examples=examples,

@@ -2,12 +2,12 @@
 
 import psycopg
 
-from rowhouse.testing.databases import Wheel
+from rowhouse.testing.databases import WheelServer
 
 
 def test_a_cluster_begins_and_ends() -> None:
     """Its role may do nothing but use its own databases; what the tests need not survive is not synchronized."""
-    wheel = Wheel()
+    wheel = WheelServer()
     try:
         wheel.execute("CREATE DATABASE mine OWNER app")
         with psycopg.connect(wheel.url("mine").replace("+psycopg", "")) as connection:

@@ -19,7 +19,7 @@ from rowhouse.testing import running_app
 from rowhouse.testing.client import QuickClient
 from rowhouse.testing.contract import Contract, choice
 from rowhouse.testing.contract.entity import EntityClient
-from rowhouse.testing.databases import NO_WHEEL, Databases, Wheel, wheel_server
+from rowhouse.testing.databases import NO_WHEEL, Databases, WheelServer, wheel_server
 from tests.conftest import ROOT
 from tests.testing.conftest import CLINIC
 
@@ -166,10 +166,10 @@ def test_what_was_started_is_stopped(databases: Databases, tmp_path: Path, monke
     with pytest.raises(AssertionError, match="enter the client first"):
         app.client.get("/health")
     stopped: list[str] = []
-    wheel = object.__new__(Wheel)
+    wheel = object.__new__(WheelServer)
     wheel._directory = tmp_path
     wheel._server = SimpleNamespace(cleanup=lambda: stopped.append("cleaned"))
-    monkeypatch.setattr(Wheel, "_stop", lambda _wheel, _number: stopped.append("stopped"))
+    monkeypatch.setattr(WheelServer, "_stop", lambda _wheel, _number: stopped.append("stopped"))
     wheel.close()
     assert stopped == ["stopped", "cleaned"]
     assert not tmp_path.exists()

@@ -238,3 +238,40 @@ def test_rows_are_chosen_and_exported(tab: Tab, api: httpx2.Client) -> None:
     tab.open("/admin")
     tab.picture("home")
     assert tab.faults == []
+
+
+def test_a_list_on_a_narrow_screen_is_sorted_and_chosen(product: Server, browser: Browser, api: httpx2.Client) -> None:
+    """The box for all rows and the sort links stand above the rows, within the screen."""
+    names = sorted(made(api, "/categories", name=unique("Tin"))["name"] for _ in range(2))
+    tab = new_tab(browser, product.url, width=NARROW)
+    tab.sign_in(ADMIN_EMAIL, ADMIN_PASSWORD)
+    tab.open(f"/admin/categories?name__in={','.join(names)}&sort=name")
+    every = tab.page.get_by_label("Choose all rows of this page")
+    with tab.page.expect_navigation():
+        tab.page.locator("th a", has_text="Name").click()
+    rows = tab.page.locator("tbody").inner_text()
+    assert sorted(names, key=rows.index) == names[::-1]
+    for found in (every, tab.page.locator("th a", has_text="Name")):
+        box = found.bounding_box()
+        assert box is not None
+        assert 0 <= box["x"] <= NARROW
+    every.check()
+    tab.click("Delete the chosen rows")
+    assert all(name in tab.text() for name in names)
+    assert tab.faults == []
+
+
+def test_another_reference_takes_the_old_name_away(tab: Tab, api: httpx2.Client) -> None:
+    """Beside the number stands the name of the row that it means, and no other."""
+    old, new = (made(api, "/categories", name=unique("Shelf")) for _ in range(2))
+    book = made(api, "/books", title=unique("Atlas"), author="A", price=9, category_id=old["id"])
+    tab.open(f"/admin/books/{book['id']}/edit")
+    assert old["name"] in tab.text()
+    number = tab.page.locator("[id='value.category_id']")
+    number.fill("")
+    number.press_sequentially(new["name"])
+    tab.page.get_by_role("option").first.click()
+    assert number.input_value() == str(new["id"])
+    assert new["name"] in tab.text()
+    assert old["name"] not in tab.text()
+    assert tab.faults == []

@@ -15,7 +15,7 @@ from tests.fast_client import QuickClient
 from tests.sample_entities.application import create_app
 from tests.sample_entities.odd.base import metadata
 from tests.sample_entities.odd.registry import create_tables, registry
-from tests.world import hostile
+from tests.world import hostile_settings
 from tests.world.conversation import Answer, speak
 from tests.world.services.pgbouncer import pgbouncer
 from tests.world.services.postgresql import ICU, C, postgresql, set_for_database, set_for_role
@@ -60,8 +60,8 @@ def fifteen_c_hostile_role() -> Iterator[list[Answer]]:
     Everything that changes answers is set for the role, and in the server's environment.
     """
     with postgresql(*C) as cluster:
-        set_for_role(cluster, hostile.STORED)
-        yield answers(cluster.create_database("alike"), environment=hostile.ENVIRONMENT)
+        set_for_role(cluster, hostile_settings.STORED)
+        yield answers(cluster.create_database("alike"), environment=hostile_settings.ENVIRONMENT)
 
 
 @contextmanager
@@ -69,7 +69,7 @@ def fifteen_icu_hostile_database() -> Iterator[list[Answer]]:
     """Debian's; everything that changes answers is set for the database, otherwise than in the role's case."""
     with postgresql(*ICU) as cluster:
         url = cluster.create_database("alike")
-        set_for_database(cluster, hostile.STORED_OTHERWISE, databases=["alike"])
+        set_for_database(cluster, hostile_settings.STORED_OTHERWISE, databases=["alike"])
         yield answers(url)
 
 
@@ -85,7 +85,7 @@ def fifteen_behind_pgbouncer(mode: str) -> Iterator[list[Answer]]:
     """Behind PgBouncer, whose server connections meet a hostile role."""
     with postgresql(*ICU) as cluster, pgbouncer(cluster, mode=mode) as pooler:
         direct = cluster.create_database("alike")
-        set_for_role(cluster, hostile.STORED)
+        set_for_role(cluster, hostile_settings.STORED)
         yield answers(pooler.url("alike"), direct_url=direct)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.world import hostile
+from tests.world import hostile_settings
 from tests.world.nested import TEXT_AND_VALUES, assert_passed, run_tests
 from tests.world.services.pgbouncer import pgbouncer
 from tests.world.services.postgresql import ICU, C, postgresql, set_for_role
@@ -28,10 +28,10 @@ def test_the_contract_holds_on_debians_postgresql(locale: str) -> None:
 def test_no_setting_of_role_or_environment_changes_the_contract() -> None:
     """Time zone, date style, interval style, float digits and escapes of the role and of the server's environment."""
     with postgresql(*ICU) as cluster:
-        set_for_role(cluster, hostile.STORED)
+        set_for_role(cluster, hostile_settings.STORED)
         outcome = run_tests(
             *TEXT_AND_VALUES, *ON_POSTGRESQL,
-            environment={"ROWHOUSE_TEST_POSTGRESQL": cluster.url(), **hostile.ENVIRONMENT},
+            environment={"ROWHOUSE_TEST_POSTGRESQL": cluster.url(), **hostile_settings.ENVIRONMENT},
         )  # fmt: skip
     assert_passed(outcome, at_least=MANY // 10)
 

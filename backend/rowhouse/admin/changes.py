@@ -5,13 +5,15 @@ error of the page.
 """
 
 import secrets
-from urllib.parse import urlencode
+from collections.abc import Sequence
+from urllib.parse import parse_qsl, urlencode
 
 from starlette.responses import Response
 
 from rowhouse.admin.entity import Entity, Row
 from rowhouse.admin.forms import Form, body_of, edit_form, merge, new_form, sent_form
 from rowhouse.admin.internal_api import JSON, Answer, ApiError
+from rowhouse.admin.lists import first_page
 from rowhouse.admin.rows import context_of, read_row
 from rowhouse.admin.visit import Visit
 from rowhouse.core.errors import (
@@ -21,16 +23,17 @@ from rowhouse.core.errors import (
     NotFoundError,
     PreconditionFailedError,
 )
+from rowhouse.query.pagination import MAX_SIZE
 
 # Errors that the user can correct in the form.
 AT_THE_FORM = (InvalidRequestError.status, ConflictError.status, InvalidInputError.status)
-REPEAT = "repeat"
+REPEAT, QUERY = "repeat", "query"
 
 
 async def show_new(visit: Visit, entity: Entity) -> Response:
     """Show the form of a new row. The address may give values."""
     _require(visit, entity, "create")
-    return _form_page(visit, new_form(visit, entity, dict(visit.query)), key="", repeat=secrets.token_urlsafe())
+    return await _form_page(visit, new_form(visit, entity, dict(visit.query)), key="", repeat=secrets.token_urlsafe())
 
 
 async def create(visit: Visit, entity: Entity) -> Response:
@@ -39,20 +42,20 @@ async def create(visit: Visit, entity: Entity) -> Response:
     form = sent_form(visit, entity, entity.create_fields.values())
     body, repeat = body_of(visit, form, is_new=True), visit.text(REPEAT)
     if form.has_faults:
-        return _form_page(visit, form, key="", repeat=repeat)
+        return await _form_page(visit, form, key="", repeat=repeat)
     headers = {"content-type": JSON, "idempotency-key": repeat or secrets.token_urlsafe()}
     answer = await visit.api.call("POST", entity.api_path, body=body.encode(), headers=headers)
     if answer.is_success:
         return _to_row(visit, entity, entity.key_of(answer.json()), notice="created")
     _add(form, answer)
-    return _form_page(visit, form, key="", repeat=repeat)
+    return await _form_page(visit, form, key="", repeat=repeat)
 
 
 async def show_edit(visit: Visit, entity: Entity, key: str) -> Response:
     """Show the form of a stored row."""
     _require(visit, entity, "update")
     row, tag = await _stored(visit, entity, key)
-    return _form_page(visit, edit_form(visit, entity, row, tag), key=key)
+    return await _form_page(visit, edit_form(visit, entity, row, tag), key=key)
 
 
 async def change(visit: Visit, entity: Entity, key: str) -> Response:
@@ -61,13 +64,13 @@ async def change(visit: Visit, entity: Entity, key: str) -> Response:
     form = sent_form(visit, entity, entity.update_fields.values())
     body = body_of(visit, form, is_new=False)
     if form.has_faults:
-        return _form_page(visit, form, key=key)
+        return await _form_page(visit, form, key=key)
     if body == "{}":
         return _to_row(visit, entity, key, notice="unchanged")
     if not form.tag:  # a hand-written GET without an entity tag
         row, tag = await _stored(visit, entity, key)
         if merge(visit, form, row, tag):
-            return _form_page(visit, form, key=key)
+            return await _form_page(visit, form, key=key)
     headers = {"content-type": JSON, **_if_match(form.tag)}
     answer = await visit.api.call(entity.change_method, entity.row_path(key), body=body.encode(), headers=headers)
     if answer.is_success:
@@ -77,7 +80,7 @@ async def change(visit: Visit, entity: Entity, key: str) -> Response:
         form.is_stale = True
     else:
         _add(form, answer)
-    return _form_page(visit, form, key=key)
+    return await _form_page(visit, form, key=key)
 
 
 async def ask_delete(visit: Visit, entity: Entity, key: str) -> Response:
@@ -85,7 +88,7 @@ async def ask_delete(visit: Visit, entity: Entity, key: str) -> Response:
     _require(visit, entity, "delete")
     row, tag = await _stored(visit, entity, key)
     return visit.render(
-        "delete.html", entity=entity, titles=[entity.title_of(row)], keys=[], tag=tag, faults=[],
+        "delete.html", entity=entity, titles=[entity.title_of(row)], keys=[], query="", tag=tag, faults=[],
         action=visit.row_url(entity, key, "delete"), back=visit.row_url(entity, key),
     )  # fmt: skip
 
@@ -104,21 +107,35 @@ async def delete_many(visit: Visit, entity: Entity) -> Response:
     """Delete the chosen rows, all or none. Ask first."""
     _require(visit, entity, "delete")
     keys = [str(key) for key in visit.form.getlist("keys")]
+    query = parse_qsl(visit.text(QUERY))
     if not keys:
-        return visit.redirect(visit.list_url(entity), notice="unchanged")
-    faults = []
+        return visit.redirect(visit.list_url(entity, query), notice="none-chosen")
+    titles, faults = await _titles_of(visit, entity, keys), []
     if "confirmed" in visit.form:
-        query = urlencode({"ids": entity.ids_of(keys)})
-        answer = await visit.api.call("DELETE", f"{entity.api_path}/batch", query=query)
+        ids = urlencode({"ids": entity.ids_of(keys)})
+        answer = await visit.api.call("DELETE", f"{entity.api_path}/batch", query=ids)
         if answer.is_success:
-            return visit.redirect(visit.list_url(entity), notice="deleted")
+            return visit.redirect(visit.list_url(entity, first_page(query)), notice="deleted")
         if answer.status not in AT_THE_FORM:
             raise ApiError(answer)
-        faults = [_detail(answer)]
+        faults = _faults_of(answer, titles)
     return visit.render(
-        "delete.html", entity=entity, titles=[f"{entity.name} {key}" for key in keys], keys=keys,
-        tag="", faults=faults, action=visit.url(entity.slug, "delete"), back=visit.list_url(entity),
+        "delete.html", entity=entity, titles=titles, keys=keys, query=urlencode(query),
+        tag="", faults=faults, action=visit.url(entity.slug, "delete"), back=visit.list_url(entity, query),
     )  # fmt: skip
+
+
+async def _titles_of(visit: Visit, entity: Entity, keys: Sequence[str]) -> list[str]:
+    """Return what the rows of these keys are called, each with its key."""
+    found: dict[str, str] = {}
+    parameter = f"{entity.resource.key.names[0]}__in"
+    if not entity.resource.key.is_composite and parameter in entity.resource.parameters.filters:
+        query = urlencode({parameter: entity.ids_of(keys), "size": MAX_SIZE})
+        answer = await visit.api.call("GET", entity.api_path, query=query)
+        rows = answer.json()["items"] if answer.is_success else []
+        found = {entity.key_of(row): entity.title_of(row) for row in rows}
+    names = [(found.get(key, entity.name), key) for key in keys]
+    return [title if key in title else f"{title} ({key})" for title, key in names]
 
 
 async def restore(visit: Visit, entity: Entity, key: str) -> Response:
@@ -182,6 +199,13 @@ def _add(form: Form, answer: Answer) -> None:
     form.add_problem(answer.problem())
 
 
+def _faults_of(answer: Answer, titles: Sequence[str]) -> list[str]:
+    """Return the errors of a batch, each with the name of its row."""
+    names = dict(enumerate(titles))
+    found = [(names.get(error["loc"][1]), error["msg"]) for error in answer.problem().get("errors") or ()]
+    return [f"{name}: {message}" if name else message for name, message in found] or [_detail(answer)]
+
+
 def _detail(answer: Answer) -> str:
     return str(answer.problem().get("detail"))
 
@@ -204,9 +228,20 @@ async def _row_page(visit: Visit, entity: Entity, key: str, answer: Answer) -> R
     return visit.render("row.html", **context, faults=[_detail(answer)])
 
 
-def _form_page(visit: Visit, form: Form, *, key: str, repeat: str = "") -> Response:
+async def _form_page(visit: Visit, form: Form, *, key: str, repeat: str = "") -> Response:
     """Return the page of a form. `key` is that of a stored row; `repeat` makes a form create one row only."""
     entity = form.entity
+    await _name_references(visit, form)
     action = visit.row_url(entity, key, "edit") if key else visit.url(entity.slug, "new")
     back = visit.row_url(entity, key) if key else visit.list_url(entity)
     return visit.render("form.html", entity=entity, form=form, key=key, repeat=repeat, action=action, back=back)
+
+
+async def _name_references(visit: Visit, form: Form) -> None:
+    """Find out what the rows are called that the form refers to, where nothing said so yet."""
+    for one in form.inputs:
+        if one.reference is not None and one.text and not one.hint:
+            query = urlencode({one.reference.equals(one.remote): one.text, "size": 1})
+            answer = await visit.api.call("GET", one.reference.api_path, query=query)
+            rows = answer.json()["items"] if answer.is_success else []
+            one.hint = one.reference.title_of(rows[0]) if rows else ""

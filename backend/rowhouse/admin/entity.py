@@ -65,8 +65,11 @@ class Entity:
 
     @cached_property
     def update_fields(self) -> dict[str, Field]:
-        """The members that may change, with the limits of a new row's."""
-        names = self.resource.schemas.update.model_fields
+        """The members that may change, with the limits of a new row's.
+
+        Owned rows are not among them. They have pages of their own, and a list of them would replace the stored ones.
+        """
+        names = self.resource.schemas.update.model_fields.keys() - self.resource.owned_members
         return {name: one for name, one in self.create_fields.items() if name in names}
 
     @cached_property
@@ -83,8 +86,10 @@ class Entity:
 
     @cached_property
     def title_column(self) -> str | None:
-        """The column that a row is called by: a usual name, a searched column, or the first short text."""
-        texts = [name for name, one in self.fields.items() if one.kind is Kind.TEXT and name in self.resource.columns]
+        """The column that a row is called by: a usual name, a searched column, or the first text of its own."""
+        columns = self.resource.columns
+        own = [name for name in self.fields if name in columns and not columns[name].column.foreign_keys]
+        texts = [name for name in own if self.fields[name].kind is Kind.TEXT]
         preferred = [*TITLES, *self.resource.parameters.search.columns]
         return next((name for name in (*preferred, *texts) if name in texts), None)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from rowhouse.query.resource import Resource
 from rowhouse.schemas.columns import Column
@@ -25,6 +25,7 @@ LONG_TEXT = 255
 SHOWN_IN_LIST = 80
 MISSING = "missing"
 NOTHING = "-"
+YES, NO = "yes", "no"
 NULL, TRUE, FALSE = "null", "true", "false"
 
 
@@ -94,7 +95,7 @@ class Field:
         if value is None:
             return NOTHING
         if self.kind is Kind.BOOLEAN:
-            return "yes" if value else "no"
+            return YES if value else NO
         if self.kind is Kind.CHOICE:
             return str(value)
         if self.kind is Kind.INSTANT:
@@ -145,6 +146,35 @@ def plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: plain(part) for name, part in value.items()}
     return [plain(part) for part in value] if isinstance(value, list) else value
+
+
+class Table(NamedTuple):
+    """The elements of a document that is a list of the same members: labels, and a text for each value."""
+
+    labels: list[str]
+    lines: list[list[str]]
+
+
+def table_of(value: Any) -> Table | None:
+    """Return a document as a table. None if it is no list of objects that have the same plain members."""
+    if not isinstance(value, list) or not value or not all(isinstance(one, dict) and one for one in value):
+        return None
+    names = list(value[0])
+    if any(list(one) != names or not all(map(_is_plain, one.values())) for one in value):
+        return None
+    return Table(list(map(label_of, names)), [[_plain_text(part) for part in one.values()] for one in value])
+
+
+def _is_plain(value: Any) -> bool:
+    return not isinstance(value, (dict, list))
+
+
+def _plain_text(value: Any) -> str:
+    if value is None:
+        return NOTHING
+    if isinstance(value, bool):
+        return YES if value else NO
+    return format(value, "f") if isinstance(value, Decimal) else str(value)
 
 
 def local_text(value: str, zone: tzinfo) -> str:

@@ -8,14 +8,16 @@ from starlette.responses import Response
 
 from rowhouse.admin.entity import Entity
 from rowhouse.admin.internal_api import Answer
-from rowhouse.admin.visit import ROOT, Visit
+from rowhouse.admin.visit import Visit
 from rowhouse.core.errors import InvalidInputError, PermissionDeniedError, TooManyAttemptsError
 from rowhouse.metrics.objectives import objectives
 
 # A table with more rows is not sorted by the time of its changes, which has no index: its newest keys stand for them.
 SORTED_ROWS = 10_000
 LAST_OF_EACH, LAST = 5, 12
-BACK = "next"
+# The inputs of the login.
+BACK, EMAIL, PASSWORD = "next", "username", "password"  # nosec B105  # the names of inputs
+SUCCESS = 200
 
 
 class Count(NamedTuple):
@@ -85,22 +87,49 @@ async def show_login(visit: Visit) -> Response:
 
 async def sign_in(visit: Visit) -> Response:
     """Sign in, with the API's own limits for failed attempts. Only roles that may use the pages get a session."""
-    email, back = visit.text("username"), visit.text(BACK)
-    body = urlencode({"username": email, "password": visit.text("password")})
-    answer = await visit.site.accounts.sign_in(visit.session, visit.api, body=body)
-    if visit.session.account is None:
-        fault = _refused_login(answer)
-        return visit.render("login.html", fault=fault, email=email, back=back)
-    try:
-        visit.check_role()
-    except PermissionDeniedError as error:
-        await visit.site.accounts.sign_out(visit.session, visit.api)
-        return visit.render("login.html", status=error.status, fault=error.detail, email=email, back=back)
+    back = visit.text(BACK)
+    status, fault = await _open_session(visit)
+    if fault:
+        return visit.render("login.html", status=status, fault=fault, email=visit.text(EMAIL), back=back)
     return visit.redirect(back if _is_ours(visit, back) else visit.base)
 
 
+async def sign_in_again(visit: Visit) -> Response | None:
+    """Sign in for a form that arrived after its session had ended. Return None if the form can be processed now.
+
+    Else return a page that asks for the password and keeps the form.
+
+    Raises:
+        PermissionDeniedError: 403 for a form of another browser: another site could choose the account.
+    """
+    visit.check_browser()
+    fault = ""
+    if PASSWORD in visit.form:
+        _, fault = await _open_session(visit)
+        if not fault:
+            return None
+    kept = [(name, text) for name, text in visit.form.multi_items() if name not in (EMAIL, PASSWORD)]
+    return visit.render("again.html", fault=fault, email=visit.text(EMAIL), kept=kept)
+
+
+async def _open_session(visit: Visit) -> tuple[int, str]:
+    """Sign in with the address and the password of the form. Return the status, and why it failed or ""."""
+    body = urlencode({name: visit.text(name) for name in (EMAIL, PASSWORD)})
+    outside = visit.api
+    answer = await visit.site.accounts.sign_in(visit.session, outside, body=body)
+    if visit.session.account is None:
+        return SUCCESS, _refused_login(answer)
+    try:
+        visit.check_role()
+    except PermissionDeniedError as error:
+        await visit.site.accounts.sign_out(visit.session, outside)
+        return error.status, error.detail
+    visit.api = visit.site.accounts.api_of(visit.session, outside)
+    return SUCCESS, ""
+
+
 def _refused_login(answer: Answer) -> str:
-    """Return a sentence about a login that failed."""
+    """Return the message about a failed login."""
     if answer.status == InvalidInputError.status:
         return "Enter the e-mail address and the password."
     if answer.status == TooManyAttemptsError.status:
@@ -117,11 +146,10 @@ async def sign_out(visit: Visit) -> Response:
 def way_back(visit: Visit) -> list[tuple[str, str]]:
     """Return the parameter that leads back to this page after the login; none for a form, which is not sent again."""
     request = visit.request
-    if request.method == "POST" or request.url.path.endswith(ROOT):
+    if request.method == "POST" or not visit.parts:
         return []
     query = request.url.query
-    path = visit.base + request.url.path.partition(visit.base)[2]
-    return [(BACK, f"{path}?{query}" if query else path)]
+    return [(BACK, f"{visit.here}?{query}" if query else visit.here)]
 
 
 def _is_ours(visit: Visit, address: str) -> bool:

@@ -19,7 +19,7 @@ from rowhouse.core.errors import NotAuthenticatedError
 from rowhouse.requests.paths import SAFE
 
 # What a request has before it is routed. The rest of the scope belongs to the route of `/admin`.
-KEPT = ("type", "asgi", "http_version", "scheme", "root_path", "app_root_path", "client", "server")
+COPIED_KEYS = ("type", "asgi", "http_version", "scheme", "root_path", "app_root_path", "client", "server")
 JSON = "application/json"
 SUCCESS = range(200, 300)
 
@@ -134,7 +134,7 @@ class Api:
 
     def _scope(self, method: str, path: str, query: str, headers: Mapping[str, str]) -> Scope:
         outer = self._outer
-        scope: Scope = {name: outer[name] for name in KEPT if name in outer}
+        scope: Scope = {name: outer[name] for name in COPIED_KEYS if name in outer}
         scope["method"], scope["query_string"] = method, query.encode()
         scope["path"] = f"{outer.get('root_path', '')}{unquote(path)}"
         scope["raw_path"] = f"{quote(outer.get('root_path', ''), safe=SAFE)}{path}".encode()

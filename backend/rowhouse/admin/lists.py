@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from rowhouse.admin.entity import Entity, Row
-from rowhouse.admin.fields import INTEGER, Field, Kind, instant_of, label_of
+from rowhouse.admin.fields import INTEGER, Field, Kind, Table, instant_of, label_of, table_of
 from rowhouse.admin.internal_api import ApiError
 from rowhouse.admin.visit import HEADERS, Query, Visit, without
 from rowhouse.core.errors import InvalidInputError, NotFoundError
@@ -36,6 +36,7 @@ class Cell:
     field: Field
     text: str
     url: str = ""
+    table: Table | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,11 @@ async def show_list(visit: Visit, entity: Entity) -> Response:
     )
 
 
+def first_page(query: Query) -> list[tuple[str, str]]:
+    """Return the parameters of the first page of the same list."""
+    return without(query, "cursor", "page", TOTAL)
+
+
 def _asked(visit: Visit, entity: Entity, query: Query) -> list[tuple[str, str]]:
     """Return the parameters of the API's list: those of the page, its size, and the names of related rows."""
     asked = list(query)
@@ -145,8 +151,19 @@ def cell_of(visit: Visit, entity: Entity, row: Row, field: Field, *, is_short: b
             target = visit.site.entity_of(entity, relation.target.model)
             url = visit.row_url(target, target.key_of(embedded)) if target.allows(visit.caller, "get") else ""
             return Cell(field, target.title_of(embedded), url)
-    text = field.shortened(value, visit.zone) if is_short else field.shown(value, visit.zone)
-    return Cell(field, text)
+    if is_short:
+        return Cell(field, field.shortened(value, visit.zone), _url_of(visit, entity, field, value))
+    return Cell(field, field.shown(value, visit.zone), _url_of(visit, entity, field, value), table_of(value))
+
+
+def _url_of(visit: Visit, entity: Entity, field: Field, value: Any) -> str:
+    """Return the address of the row that a foreign key without a relation refers to, or ""."""
+    target, column = entity.references.get(field.name, (entity, ""))
+    is_key = value is not None and target.resource.key.names == (column,)
+    relations = [one.local for one in entity.expanded(visit.caller)]
+    if not is_key or field.name in relations or not target.allows(visit.caller, "get"):
+        return ""
+    return visit.row_url(target, target.key_of({column: value}))
 
 
 def _choices(visit: Visit, entity: Entity) -> dict[str, list[tuple[str, str]]]:

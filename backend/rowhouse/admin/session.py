@@ -69,11 +69,21 @@ class Session:
         Raises:
             PermissionDeniedError: 403 for a form of another browser, another account or another site.
         """
+        self._check(token, secret, self._claims())
+
+    def check_browser(self, token: str, secret: str) -> None:
+        """Require the token of a form of this browser, of whichever account.
+
+        Raises:
+            PermissionDeniedError: 403 for a form of another browser or another site.
+        """
+        self._check(token, secret, {"browser": self.cookie(FORM)})
+
+    def _check(self, token: str, secret: str, own: Mapping[str, str]) -> None:
         try:
             claims = verify(token, kind=KIND, secret=secret)
         except NotAuthenticatedError:
             claims = {}
-        own = self._claims()
         same = [hmac.compare_digest(str(claims.get(name, "")), value) for name, value in own.items()]
         if not all(same) or not own["browser"]:
             raise PermissionDeniedError("This form is not from this session. Load the page again, then send it again.")
@@ -106,7 +116,11 @@ class Accounts:
             await self._identify(session, api)
         if session.account is None and session.cookie(REFRESH):
             await self._renew(session, api)
-        return session, api.signed_in(session.cookie(ACCESS)) if session.account else api
+        return session, self.api_of(session, api) if session.account else api
+
+    def api_of(self, session: Session, api: Api) -> Api:
+        """Return the API as the account of a session sees it."""
+        return api.signed_in(session.cookie(ACCESS))
 
     async def _identify(self, session: Session, api: Api) -> None:
         try:

@@ -54,6 +54,8 @@ ROW_PAGES: Mapping[tuple[str, str], Page] = {
 }
 # Pages for everybody.
 OPEN = frozenset({home.show_login, home.sign_in})
+# Forms that are not kept while their account signs in again: one holds a file, the other ends the session.
+NOT_KEPT = frozenset({transfers.import_file, home.sign_out})
 
 
 class Site:
@@ -102,20 +104,17 @@ class Site:
     async def _page(self, request: Request, parts: list[str], limit: int) -> Response:
         """Return the page, or the page of its error."""
         api = Api(request.scope)
-        visit = Visit(self, request, Session(request.cookies), api)
+        visit = Visit(self, request, Session(request.cookies), api, parts)
         try:
             visit.session, visit.api = await self.accounts.open(api, request.cookies)
             if visit.session.account is not None:
                 request.scope["state"]["account"] = visit.session.account.caller.id
             page, arguments = self._find("GET" if request.method == "HEAD" else request.method, parts)
+            if request.method not in ("GET", "HEAD"):
+                return await self._sent(visit, page, arguments, limit)
             if page not in OPEN:
                 _require_account(visit)
-            if request.method in ("GET", "HEAD"):
-                return await page(visit, *arguments)
-            check_headers(request.scope["headers"], max_bytes=limit)
-            async with request.form() as visit.form:
-                visit.check_form()
-                return await page(visit, *arguments)
+            return await page(visit, *arguments)
         except NotAuthenticatedError:
             had_session = bool(visit.request.cookies.get(REFRESH))
             visit.session.close()
@@ -127,6 +126,19 @@ class Site:
             return visit.refusal(error.status, error.detail, headers=error.headers)
         except HTTPException as error:
             return visit.refusal(error.status_code, str(error.detail), headers={})
+
+    async def _sent(self, visit: Visit, page: Page, arguments: tuple[Any, ...], limit: int) -> Response:
+        """Return the page that a form leads to. Ask for the password first if the session has ended meanwhile."""
+        has_ended = visit.session.account is None and page not in OPEN | NOT_KEPT
+        if page not in OPEN and not has_ended:
+            _require_account(visit)
+        check_headers(visit.request.scope["headers"], max_bytes=limit)
+        async with visit.request.form() as visit.form:
+            refused = await home.sign_in_again(visit) if has_ended else None
+            if refused is not None:
+                return refused
+            visit.check_form()
+            return await page(visit, *arguments)
 
     def _find(self, method: str, parts: list[str]) -> tuple[Page, tuple[Any, ...]]:
         """Return the page of an address, with the entity, the key of the row and the step that it is about.

@@ -20,7 +20,7 @@ SHOWN_HEADERS = (b"content-type", b"content-disposition")
 MEDIA_TYPES = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
 
 
-class Passed(Response):
+class StreamedFile(Response):
     """A file of the API that is passed on while it arrives."""
 
     def __init__(self, visit: Visit, path: str, query: str) -> None:
@@ -49,7 +49,7 @@ class Passed(Response):
 async def export(visit: Visit, entity: Entity) -> Response:
     """Return the rows that the filters select as a file."""
     _require(visit, entity, "list")
-    return Passed(visit, f"{entity.api_path}/export", urlencode(visit.query))
+    return StreamedFile(visit, f"{entity.api_path}/export", urlencode(visit.query))
 
 
 async def show_import(visit: Visit, entity: Entity) -> Response:

@@ -1,6 +1,6 @@
 """One request to `/admin`: its session, its form, its addresses and its responses."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlencode
@@ -36,6 +36,7 @@ NOTICES = {
     "created": "Created.",
     "changed": "Changed.",
     "unchanged": "Nothing was changed.",
+    "none-chosen": "No rows were chosen.",
     "deleted": "Deleted.",
     "restored": "Restored.",
     "taken": "Done.",
@@ -49,9 +50,11 @@ Query = Iterable[tuple[str, str]]
 class Visit:
     """What every page needs."""
 
-    def __init__(self, site: "Site", request: Request, session: Session, api: Api) -> None:
+    def __init__(self, site: "Site", request: Request, session: Session, api: Api, parts: Sequence[str]) -> None:
         self.site = site
         self.request = request
+        # The segments of the address below `/admin`.
+        self.parts = parts
         self.session = session
         self.api = api
         self.base = f"{prefix_of(request.scope)}{ROOT}"
@@ -98,6 +101,11 @@ class Visit:
         path = "/".join((self.base, *(quote(part, safe="") for part in parts)))
         encoded = urlencode(list(query))
         return f"{path}?{encoded}" if encoded else path
+
+    @property
+    def here(self) -> str:
+        """The address of this page, without its parameters."""
+        return self.url(*self.parts) if self.parts else self.base
 
     def list_url(self, entity: Entity, query: Query = ()) -> str:
         """Return the address of a list."""
@@ -167,6 +175,14 @@ class Visit:
             PermissionDeniedError: 403.
         """
         self.session.check_form(self.text("_token"), self.site.secret)
+
+    def check_browser(self) -> None:
+        """Require the token of a form of this browser, of whichever account.
+
+        Raises:
+            PermissionDeniedError: 403.
+        """
+        self.session.check_browser(self.text("_token"), self.site.secret)
 
     def check_role(self) -> None:
         """Require a role that may use the pages.

@@ -21,7 +21,7 @@ from rowhouse.schemas.columns import RegistrationError
 if TYPE_CHECKING:
     from rowhouse.admin.site import Site
 
-# What the extra brings.
+# The module that the extra installs.
 TEMPLATES = "jinja2"
 PATHS = ("/admin", "/admin/{page:path}")
 LOGIN = "/auth/login"
@@ -48,7 +48,7 @@ class AdminPages:
 
 
 def add_admin(app: FastAPI, registries: Sequence[Registry], settings: Settings) -> None:
-    """Add the pages, if they can be had.
+    """Add the pages if the extra is installed and `ADMIN_ROLES` names a role.
 
     Raises:
         RegistrationError: at start-up, for a role that no account can have.

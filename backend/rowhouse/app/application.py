@@ -18,7 +18,7 @@ from rowhouse.http.route_tree import RouteTree
 from rowhouse.metrics.recorder import Metrics
 from rowhouse.requests.paths import route_path
 
-# Of FastAPI's telemetry: its log records quote values, and its spans of functions exist on some routes only.
+# Options of FastAPI's telemetry. Its log records quote values, and only some routes have its spans of functions.
 TELEMETRY_OPTIONS: TelemetryConfig = {"logs": False, "operation_spans": False, "exclude": is_probe}
 
 

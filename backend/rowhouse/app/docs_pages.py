@@ -33,7 +33,7 @@ INLINE_STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 
 
 def add_pages(app: FastAPI) -> None:
-    """Add both pages and their assets, at the root, and lead `/` to the first."""
+    """Add both pages and their assets, at the root, and redirect `/` to the first."""
     _add_page(app, "/docs", partial(_swagger, app.title))
     _add_page(app, "/redoc", partial(_redoc, app.title))
     app.mount(ASSETS, StaticFiles(directory=str(files("fastapi_offline") / "static")), name="docs-assets")

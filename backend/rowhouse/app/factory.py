@@ -51,7 +51,7 @@ from rowhouse.workers.runner import RequestRunner
 
 log = structlog.get_logger("start")
 START_SECONDS, CLOSE_SECONDS = 10.0, 2.0
-# What FastAPI would add itself: the engine has its own pages and its own document.
+# Turn off FastAPI's pages and document: the engine has its own.
 OWN_PAGES: Mapping[str, Any] = {"openapi_url": None, "docs_url": None, "redoc_url": None, "redirect_slashes": False}
 
 

@@ -1,4 +1,4 @@
-"""Write what many operations have in common once: responses, headers, and the parameters of lists and exports.
+"""Writes the responses, headers and parameters that several operations share once, as components of the document.
 
 The document of a hundred entities is a fifth as long, and each generator still has every name and type.
 """

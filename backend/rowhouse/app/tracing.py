@@ -1,4 +1,4 @@
-"""Traces of an application: what FastAPI's own telemetry of a request does not do.
+"""Completes FastAPI's telemetry: spans of waits, statements and commits, and the ids of traces in the log.
 
 FastAPI starts the server's span, continues the caller's `traceparent`, and configures exporters (docs/decisions/0055).
 """
@@ -18,7 +18,7 @@ from rowhouse.traces.spans import Traces
 from rowhouse.traces.statements import TracedUnitOfWork, record_session_statements
 from rowhouse.workers.runner import RequestRunner
 
-# As FastAPI replaces the values of signatures.
+# The text by which FastAPI replaces signatures in URLs.
 HIDDEN = "REDACTED"
 # Balancers and scrapers call these every few seconds.
 PROBES = frozenset({"/health", "/ready", "/metrics"})

@@ -25,7 +25,7 @@ class WrongPasswordError(PermissionDeniedError):
 
 
 class RefreshTokenError(NotAuthenticatedError):
-    """401: the refresh token is unknown, expired, revoked or spent. A revocation on the way is committed."""
+    """401: the refresh token is unknown, expired, revoked or spent. A revocation that it causes is committed."""
 
     code = "refresh_token_invalid"
     default_detail = "This refresh token is not valid any more; sign in again."

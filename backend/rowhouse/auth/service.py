@@ -203,7 +203,7 @@ DELETE_USELESS_TOKENS = sa.delete(_tokens).where(
 
 
 def remove_useless_tokens(session: Session, *, settings: Settings) -> None:
-    """Delete a limited number of tokens: expired ones, and revoked ones whose whole family has expired.
+    """Delete a limited number of expired tokens, and of revoked tokens whose whole family has expired.
 
     A revoked token is kept until then. It shows that its family is revoked, also for a token that a refresh stored
     during the revocation (see `_is_revoked`).

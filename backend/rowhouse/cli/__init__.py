@@ -1,1 +1,1 @@
-"""The commands: serve, migrate, create an administrator."""
+"""The command `rowhouse`: create a project and its entities, migrate, check, serve, describe, generate clients."""

@@ -12,13 +12,16 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from pydantic import TypeAdapter, ValidationError, model_validator
+from sqlalchemy.exc import ArgumentError
 from sqlmodel import select
 
 from rowhouse.auth.models import ADMINISTRATOR, User
 from rowhouse.auth.routes import Email, FullName, Password
 from rowhouse.auth.service import sign_up
 from rowhouse.cli.errors import CommandError
+from rowhouse.cli.serve import explained
 from rowhouse.core.clock import now
+from rowhouse.core.error_causes import cause_of
 from rowhouse.core.errors import RowhouseError, UnavailableError, message_of
 from rowhouse.core.security import hash_password
 from rowhouse.core.settings import Settings
@@ -26,6 +29,8 @@ from rowhouse.db.database import Database
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.health.migration_state import Revisions
 from rowhouse.health.readiness import stored_revisions
+
+INTERNAL_ERROR = 500
 
 
 class CommandSettings(Settings):
@@ -69,7 +74,9 @@ def _check_migrated(unit: UnitOfWork) -> None:
     stored, revisions = stored_revisions(unit), Revisions.of_the_code()
     mismatch = revisions.mismatch(stored) if revisions is not None else None
     if mismatch is not None or not stored:
-        raise CommandError(mismatch or "The database was never migrated; run alembic upgrade heads.")
+        raise CommandError(
+            mismatch or "The database was never migrated; run rowhouse migrate in the folder of the project."
+        )
 
 
 def _find(unit: UnitOfWork, email: str) -> User | None:
@@ -138,8 +145,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _read_arguments(arguments)
     try:
         sys.stdout.write(f"{_run(options)}\n")
-    except (CommandError, RowhouseError, ValidationError) as error:
+    except CommandError as error:
         sys.stderr.write(f"{error}\n")
+        return 1
+    except RowhouseError as error:
+        cause = cause_of(error).get("message") if error.status >= INTERNAL_ERROR else None
+        sys.stderr.write(f"The database says: {cause}. Look at DATABASE_URL.\n" if cause else f"{error}\n")
+        return 1
+    except (ValueError, ArgumentError) as error:
+        sys.stderr.write(f"{explained(error)}\n")
         return 1
     return 0
 

@@ -1,27 +1,43 @@
-"""Reads `.env` for commands: HOST and PORT, and names that look like a setting and are none.
+"""Reads `.env` for commands: options of the server, such as PORT, and names that look like a setting and are none.
 
 `Settings` reads the settings themselves. Other lines of the file may belong to other programs, and are left alone.
 """
 
 import difflib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from dotenv import dotenv_values
 
 from rowhouse.core.settings import ProjectSettings
 
-SCRIPTS = ("HOST", "PORT", "FORWARDED_ALLOW_IPS")  # `scripts/run` and `rowhouse run` read them
+# Options of the server that are no settings, and the words of uvicorn's command line. `scripts/run` reads them too.
+OPTIONS = {"HOST": "--host", "PORT": "--port", "WORKERS": "--workers", "FORWARDED_ALLOW_IPS": "--forwarded-allow-ips"}
+DEFAULTS = {"HOST": "127.0.0.1", "PORT": "8000"}
+MAX_PORT, MAX_WORKERS = 65535, 1000
 SIMILARITY = 0.8
 
 
-def address() -> tuple[str, str]:
-    """Return HOST and PORT: from the environment, else from `.env`, else `127.0.0.1` and `8000`."""
+def server_words() -> list[str]:
+    """Return uvicorn's words for the options that the environment sets, else `.env`. An empty value sets nothing.
+
+    Only FORWARDED_ALLOW_IPS may be empty in the environment: then no proxy is believed.
+
+    Raises:
+        ValueError: PORT is not a port, or WORKERS not a number of processes.
+    """
     file = dotenv_values(".env")
-    return (
-        os.environ.get("HOST") or file.get("HOST") or "127.0.0.1",
-        os.environ.get("PORT") or file.get("PORT") or "8000",
-    )
+    said = {name: os.environ.get(name) or file.get(name) or DEFAULTS.get(name) for name in OPTIONS}
+    said["FORWARDED_ALLOW_IPS"] = os.environ.get("FORWARDED_ALLOW_IPS", file.get("FORWARDED_ALLOW_IPS"))
+    _require_number(said, "PORT", "a port", largest=MAX_PORT)
+    _require_number(said, "WORKERS", "a number of processes", largest=MAX_WORKERS)
+    return [word for name, value in said.items() if value is not None for word in (OPTIONS[name], value)]
+
+
+def _require_number(said: Mapping[str, str | None], name: str, kind: str, *, largest: int) -> None:
+    text = said[name]
+    if text is not None and not (text.isdecimal() and int(text) <= largest):
+        raise ValueError(f"{name}={text} is not {kind}: write a number from 1 to {largest}.")
 
 
 def misspelt() -> Iterator[str]:
@@ -29,7 +45,7 @@ def misspelt() -> Iterator[str]:
 
     Import the application first: its own settings count only then.
     """
-    known = {*SCRIPTS, *_names(ProjectSettings)}
+    known = {*OPTIONS, *_names(ProjectSettings)}
     for name in dotenv_values(".env"):
         close = difflib.get_close_matches(name.upper(), known, n=1, cutoff=SIMILARITY)
         if name.upper() not in known and close:

@@ -7,7 +7,7 @@ class CommandError(Exception):
     status = 1
 
 
-class WordError(CommandError):
-    """A word of the command line is wrong: exit status 2."""
+class ArgumentError(CommandError):
+    """An argument of the command line is wrong: exit status 2."""
 
     status = 2

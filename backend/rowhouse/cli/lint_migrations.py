@@ -56,7 +56,7 @@ class Finding:
         if len(LIKE_AN_EXCUSE.findall(text)) > len(EXCUSE.findall(text)):
             yield f"{path.name}: write an excuse as `# squawk-ignore RULE: the reason`"
         for rule in sorted(excused - {one["rule_name"] for one in self.complaints}):
-            yield f"{path.name}: there is nothing of {rule} to excuse"
+            yield f"{path.name}: the excuse for {rule} has no match; remove it"
         lines = self.sql.splitlines()
         for one in self.complaints:
             if one["rule_name"] not in excused:

@@ -29,7 +29,7 @@ AppOption = Annotated[
 ]
 
 
-class Who(StrEnum):
+class PolicyName(StrEnum):
     """A policy of a registration line."""
 
     ANYONE = "anyone"
@@ -78,11 +78,17 @@ def entity(
             "the default; id:uuid makes the key a UUID. Put single quotes around a '?', a '!' and brackets.",
         ),
     ],
-    write: Annotated[Who, typer.Option(help="Who may write.")] = Who.SIGNED_IN,
-    read: Annotated[Who, typer.Option(help="Who may read.")] = Who.SIGNED_IN,
+    write: Annotated[
+        PolicyName | None, typer.Option(show_default=PolicyName.SIGNED_IN.value, help="Who may write.")
+    ] = None,
+    read: Annotated[PolicyName, typer.Option(help="Who may read.")] = PolicyName.SIGNED_IN,
     owner: Annotated[
         str | None, typer.Option(help="The field with the account that a row belongs to, and that alone sees it.")
     ] = None,
+    *,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Clients only read; a migration or a job writes.")
+    ] = False,
 ) -> None:
     """Add an entity: its class, its line in api.py, its migration and a test.
 
@@ -91,11 +97,14 @@ def entity(
     rowhouse entity Book title:str price:decimal publisher:Publisher --read anyone --write admin
 
     rowhouse entity Review 'kind:enum(short,long)' reader:User --owner reader
+
+    rowhouse entity Country 'name:str!' --read anyone --read-only
     """
     from rowhouse.cli.scaffold.entity import add_entity
 
     with _one_sentence():
-        lines = add_entity(name, fields, read=None if read is Who.SIGNED_IN else read, write=write, owner=owner)
+        policies = {"read": None if read is PolicyName.SIGNED_IN else read, "write": write}
+        lines = add_entity(name, fields, **policies, owner=owner, read_only=read_only)
     print(*lines, sep="\n")
 
 
@@ -106,8 +115,8 @@ def adopt(
     ],
     *,
     writable: Annotated[bool, typer.Option("--writable", help="Let the API write, too.")] = False,
-    write: Annotated[Who, typer.Option(help="Who may write, once writing is allowed.")] = Who.ADMIN,
-    read: Annotated[Who, typer.Option(help="Who may read.")] = Who.SIGNED_IN,
+    write: Annotated[PolicyName, typer.Option(help="Who may write, once writing is allowed.")] = PolicyName.ADMIN,
+    read: Annotated[PolicyName, typer.Option(help="Who may read.")] = PolicyName.SIGNED_IN,
     schema: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="A schema to read; all unless given. May be repeated.")
     ] = None,
@@ -122,7 +131,7 @@ def adopt(
     """
     from rowhouse.cli.adopt.command import adopt
 
-    policies = {"write": write} if read is Who.SIGNED_IN else {"read": read, "write": write}
+    policies = {"write": write} if read is PolicyName.SIGNED_IN else {"read": read, "write": write}
     with _one_sentence():
         lines = adopt(database_url, writable=writable, policies=policies, schemas=schema or ())
     print(*lines, sep="\n")

@@ -52,7 +52,7 @@ UNDECIDED = (UndecidedError, UnfillableError)
 
 @dataclass(frozen=True)
 class Migrator:
-    """The migrations of a project, the settings that name its database, and the words of the command."""
+    """The migrations of a project, the settings that name its database, and the command's arguments."""
 
     directory: Path
     config: Config
@@ -279,7 +279,11 @@ def _format(path: Path, directory: Path) -> None:
 
 
 # A registration may be wrong, too: the migrations load the application for its classes.
-STOPPERS = (ValidationError, ValueError, ModuleNotFoundError, StartError, RegistrationError, sa.exc.DBAPIError)
+STOPPERS = (
+    ValidationError, ValueError, ModuleNotFoundError, StartError, RegistrationError, sa.exc.DBAPIError,
+    sa.exc.ArgumentError,
+)  # fmt: skip
+UNKNOWN_REVISION = "Can't locate revision"
 
 
 def run(arguments: Sequence[str], *, metadata: sa.MetaData | None = None) -> int:
@@ -289,7 +293,10 @@ def run(arguments: Sequence[str], *, metadata: sa.MetaData | None = None) -> int
     except UNDECIDED as undecided:
         print(f"Nothing was written.\n{undecided}", file=sys.stderr)
     except CommandError as said:
-        print(f"Rowhouse cannot migrate: {said}.", file=sys.stderr)
+        reason = str(said).rstrip(".")
+        if UNKNOWN_REVISION in reason:
+            reason += ": the database is of a newer version, or of another project; look at DATABASE_URL"
+        print(f"Rowhouse cannot migrate: {reason}.", file=sys.stderr)
     except STOPPERS as error:
         print(f"Rowhouse cannot migrate. {explained(error)}", file=sys.stderr)
     return 1

@@ -1,4 +1,4 @@
-"""Finds what a command works on: the project in the working directory and its application.
+"""Finds the project in the working directory, and loads its application, for a command.
 
     [tool.rowhouse]
     app = "app.main:create_app"   # module:factory, or module:application
@@ -22,6 +22,10 @@ from fastapi import FastAPI
 
 APP = "app.main:create_app"
 VARIABLE = "ROWHOUSE_APP"
+
+
+class NoProjectError(ValueError):
+    """The folder holds no project. The message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +70,21 @@ def load_application(project: Project) -> FastAPI:
 
     Raises:
         ModuleNotFoundError: there is no such module.
+        NoProjectError: neither is there a pyproject.toml.
         ValueError: the module has no such name, it is neither an application nor a factory, or Python finds another
             module of that name first.
     """
     name = project.app.partition(":")[2] or "app"
     project.make_importable()
-    module = import_module(project.module)
+    try:
+        module = import_module(project.module)
+    except ModuleNotFoundError as error:
+        is_own = f"{project.module}.".startswith(f"{error.name}.")
+        if not is_own or (project.directory / "pyproject.toml").is_file():
+            raise
+        raise NoProjectError(
+            f"There is no pyproject.toml here, and no module {project.module}: run this in the folder of a project."
+        ) from error
     _require_own(project, module.__file__)
     found = getattr(module, name, None)
     made = found if isinstance(found, FastAPI) else found() if callable(found) else None

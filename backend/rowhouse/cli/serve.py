@@ -1,8 +1,9 @@
 """Starts the server: `rowhouse run --host 0.0.0.0 --port 8000 --workers 2`, with every option of uvicorn's own command.
 
-HOST and PORT may stand in the environment or in `.env`. A misspelt setting in `.env` stops the start.
-Adds limits that uvicorn lacks: the size of headers, and the time that headers and a stop may take. A failed start
-writes one sentence that says what to do, and exits with 1; LOG_LEVEL=debug shows the traceback. Migrates nothing.
+HOST, PORT, WORKERS and FORWARDED_ALLOW_IPS may stand in the environment or in `.env`. A misspelt setting in `.env`
+stops the start. Adds limits that uvicorn lacks: the size of headers, and the time that headers and a stop may take. A
+failed start writes one sentence that says what to do, and exits with 1; LOG_LEVEL=debug shows the traceback. Migrates
+nothing.
 """
 
 import asyncio
@@ -31,8 +32,8 @@ from uvicorn.server import Server
 from uvicorn.supervisors import Multiprocess
 
 from rowhouse.cli.connection import Connection
-from rowhouse.cli.env_file import address, misspelt
-from rowhouse.cli.project import find_project, load_application
+from rowhouse.cli.env_file import MAX_PORT, misspelt, server_words
+from rowhouse.cli.project import NoProjectError, find_project, load_application
 from rowhouse.core.errors import message_of
 from rowhouse.schemas.sqlmodel_internals import mapper_registry
 
@@ -96,7 +97,7 @@ def _made() -> FastAPI:
 
 def explained(error: Exception) -> str:
     """Return one line that says what is wrong and how to fix it."""
-    if isinstance(error, StartError):
+    if isinstance(error, StartError | NoProjectError):
         return str(error)
     if isinstance(error, ValidationError):
         return f"{'; '.join(_faults(error))}. Look at the environment and at .env; .env.example explains every setting."
@@ -157,11 +158,15 @@ def _place(trace: TracebackType | None) -> str | None:
 
 
 def server_options(arguments: Sequence[str]) -> dict[str, Any]:
-    """Return uvicorn's options from a command line, with the engine's defaults."""
+    """Return uvicorn's options from a command line, with the engine's defaults.
+
+    Raises:
+        ClickException: an option is wrong.
+        ValueError: PORT or WORKERS is no number that can be used.
+    """
     defaults = [APPLICATION, "--factory", "--http", CONNECTION, "--no-access-log", "--no-server-header"]
-    host, port = address()
-    defaults += ["--timeout-worker-healthcheck", str(WORKER_SECONDS), "--host", host, "--port", port]
-    options: dict[str, Any] = uvicorn_command.make_context("rowhouse.cli.serve", [*defaults, *arguments]).params
+    defaults += ["--timeout-worker-healthcheck", str(WORKER_SECONDS), *server_words()]
+    options: dict[str, Any] = uvicorn_command.make_context("rowhouse run", [*defaults, *arguments]).params
     options["headers"] = [header.split(":", 1) for header in options["headers"]]
     options["log_config"] = options["log_config"] or LOGGING_CONFIG
     return options
@@ -172,6 +177,8 @@ def unusable_address(options: Mapping[str, Any]) -> str | None:
     host, port = options["host"], options["port"]
     if options["uds"] is not None or options["fd"] is not None:
         return None
+    if not 0 <= port <= MAX_PORT:
+        return f"{port} is not a port: write a number from 1 to {MAX_PORT}."
     try:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
     except OSError as error:
@@ -198,6 +205,9 @@ def main(arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
+    except ValueError as error:
+        sys.stderr.write(f"Rowhouse cannot start. {error}\n")
+        return FAILED
     if refused := unusable_address(options):
         sys.stderr.write(f"Rowhouse cannot start. {refused}\n")
         return FAILED

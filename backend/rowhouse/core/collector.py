@@ -9,8 +9,7 @@ from contextlib import contextmanager
 def paused_collector() -> Iterator[None]:
     """Pause the collection of reference cycles in this process.
 
-    What makes thousands of objects that stay, such as routes and schemas, takes a third longer if the collector looks
-    through them again and again.
+    Building thousands of objects that stay, such as routes and schemas, takes a third longer while the collector runs.
     """
     was_enabled = gc.isenabled()
     gc.disable()

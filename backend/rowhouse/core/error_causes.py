@@ -74,7 +74,7 @@ def _line(text: str) -> str:
 def report_failure(scope: Scope, error: BaseException, *, status: int = 500) -> None:
     """Log why a request failed: the message of the database or Redis, or else the error's `reason`.
 
-    Without both, log nothing.
+    If there is neither, log nothing.
     """
     cause = cause_of(error) or _named("reason", getattr(error, "reason", None))
     if not cause:

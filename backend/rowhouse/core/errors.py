@@ -78,7 +78,7 @@ class RowhouseError(Exception):
 
     @property
     def place(self) -> tuple[str | int, ...]:
-        """Where in the body it is: the position in a batch, then the place inside the row."""
+        """The place of the error in the body: the position in a batch, then the place inside the row."""
         return self.path if self.element is None else (self.element, *self.path)
 
     def members(self) -> Mapping[str, Any]:
@@ -240,7 +240,7 @@ class UnsupportedMediaTypeError(RowhouseError):
 
 
 def message_of(fault: Mapping[str, Any]) -> str:
-    """Return the message of one of pydantic's faults, without the prefix before the message of a validator's own."""
+    """Return the message of a pydantic error, without the prefix that pydantic adds to a validator's message."""
     return str(fault["msg"]).removeprefix(VALUE_ERROR)
 
 

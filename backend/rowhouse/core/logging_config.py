@@ -17,7 +17,7 @@ from rowhouse.core.settings import Settings
 request_state: ContextVar[dict[str, Any] | None] = ContextVar("request_state", default=None)
 # A key of that `state`, set by a response with a content policy of its own. `RequestMiddleware` adds none to it then.
 OWN_POLICY = "own_policy"
-# The lines below the first of a PostgreSQL error quote the row. They end at the next paragraph of a traceback.
+# Matches the lines after the first of a PostgreSQL error, which quote the row, up to the next paragraph of a traceback.
 ANNOTATIONS = re.compile(r"\n(?:DETAIL|HINT|CONTEXT|WHERE):.*?(?=\n\[SQL|\n\n|\Z)", re.DOTALL)
 
 
@@ -29,7 +29,7 @@ def note_account(account_id: Any) -> None:
 
 
 def plain_exception(_logger: Any, _name: str, event: dict[str, Any]) -> dict[str, Any]:
-    """A processor that writes an exception's traceback into the line, without the parts that quote a row."""
+    """Write the traceback of an exception into the log line, without the parts that quote a row (structlog)."""
     event = dict(structlog.processors.format_exc_info(_logger, _name, event))
     if isinstance(event.get("exception"), str):
         event["exception"] = ANNOTATIONS.sub("", event["exception"])

@@ -19,13 +19,13 @@ SHARED = frozenset({"parameters", "responses", "headers"})
 PROBLEM_REFERENCE = {"$ref": "#/components/schemas/Problem"}
 WORDS = {
     400: "The request makes no sense in the present state.",
-    401: "No credentials, or credentials that do not hold.",
+    401: "No credentials, or invalid ones.",
     403: "The caller may not do this.",
     404: "Missing, or someone else's.",
     409: "A conflict with what is stored.",
     412: "The row has changed since the client read it.",
     413: "The body is too large.",
-    415: "The body is of a type that is not read here.",
+    415: "This operation does not accept the media type of the body.",
     422: "Some values are not valid; `errors` lists them.",
     429: "Too many attempts; see `Retry-After`.",
     503: "Out of capacity; see `Retry-After`.",
@@ -49,7 +49,7 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def exact(part: Any) -> Any:
-    """Return a part of a document with whole bounds, which FastAPI rounds as floats, and without defaults of null."""
+    """Return a part of a document with integer bounds, which FastAPI writes as floats, and without `default: null`."""
     if isinstance(part, list):
         return [exact(entry) for entry in part]
     if not isinstance(part, dict):
@@ -65,7 +65,7 @@ def exact(part: Any) -> Any:
 
 
 def resolved(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a document without references to parameters, responses and headers; those to schemas stay."""
+    """Replace references to parameters, responses and headers by their content. References to schemas stay."""
     components = document.get("components", {})
 
     def inlined(part: Any) -> Any:

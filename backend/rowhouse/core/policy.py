@@ -60,9 +60,9 @@ Example:
 
 
 def admitting(own: Policy, write: Policy) -> Policy:
-    """Return the policy that is checked before a step reads its row: callers who may take it or may write the entity.
+    """Return the policy that a step checks before it reads its row.
 
-    Others are refused before the row is read. `own` is the policy of the step.
+    It allows callers who may take the step or may write the entity. `own` is the policy of the step.
     """
     if own.anyone:
         return own

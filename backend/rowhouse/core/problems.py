@@ -46,7 +46,7 @@ SAID = {
 
 
 def example_of(status: int) -> dict[str, Any]:
-    """Return a problem with this status, as a page shows it."""
+    """Return an example of a problem with this status, for the OpenAPI document."""
     code, detail = SAID.get(status, (HTTPStatus(status).name.lower(), "The request failed."))
     said = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, "code": code}
     return {**said, "errors": [FAULT_EXAMPLE]} if status == InvalidInputError.status else said
@@ -74,8 +74,8 @@ class Problem(BaseModel):
     status: int
     detail: str
     code: str
-    errors: list[Fault] = Field(default_factory=list, description="What is wrong, fault by fault; with 422 always.")
-    conflict: dict[str, Any] = Field(default_factory=dict, description="The interval that is taken, where a time is.")
+    errors: list[Fault] = Field(default_factory=list, description="One entry for each fault. Present with 422.")
+    conflict: dict[str, Any] = Field(default_factory=dict, description="The interval of the overlapping row.")
 
 
 def render(status: int, code: str, detail: str, headers: Mapping[str, str], **members: Any) -> Response:
@@ -93,7 +93,7 @@ def problem_response(error: RowhouseError) -> Response:
 
 
 def _placed(error: RowhouseError) -> str:
-    """Return the detail of an error behind its place in the body, such as `Element 3, lines 1: …`."""
+    """Return the detail of an error, after its place in the body, such as `Element 3, lines 1: …`."""
     element = [] if error.element is None else [f"Element {error.element}"]
     place = ", ".join([*element, *([" ".join(map(str, error.path))] if error.path else [])])
     return f"{place}: {error.detail}" if place else error.detail

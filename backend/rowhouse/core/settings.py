@@ -124,7 +124,7 @@ class Settings(ProjectSettings):
 
     @property
     def serves_metrics(self) -> bool:
-        """Whether `/metrics` exists and anything is counted for it."""
+        """True if `/metrics` exists and the engine counts for it."""
         return self.metrics and (self.environment is Environment.DEVELOPMENT or self.metrics_token is not None)
 
     @model_validator(mode="before")

@@ -64,7 +64,7 @@ class BatchErrors:
 
 
 class SingleRow(BatchErrors):
-    """The same for a write of one row: every error passes, and says nothing of elements. It has no state."""
+    """As `BatchErrors`, for a write of one row: every error passes, without an element. Has no state."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

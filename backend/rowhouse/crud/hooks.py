@@ -37,7 +37,7 @@ class Hooks(Generic[ModelT]):
     # `load_extra_fields` fills them.
     extra_fields: ClassVar[Mapping[str, Any]] = {}
     # True stores the rows of a batch one after the other, each by the verb for one row. Set it if `validate` queries
-    # rows that the same batch may add, or if a verb is overridden whose rule has no version for many rows.
+    # rows that the same batch may add, or if an overridden verb has no version for many rows.
     one_by_one: ClassVar[bool] = False
 
     def __init__(self, resource: Resource, dialect: sa.Dialect) -> None:

@@ -65,7 +65,7 @@ class LinkSet:
         return seen
 
     def seen(self, unit: UnitOfWork, keys: Iterable[Any]) -> set[Any]:
-        """Return the same for keys that are or were linked. A caller without a scope sees those of deleted rows too."""
+        """As `visible`, for keys that are or were linked. A caller without a scope sees keys of deleted rows too."""
         asked = set(keys)
         if self.related.relation.target.read.allows(unit.caller) and self.related.target.scope(unit.caller) is None:
             return asked

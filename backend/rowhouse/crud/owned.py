@@ -80,13 +80,13 @@ class OwnedRows:
         return found
 
     def store(self, unit: UnitOfWork, rows: Sequence[Row], given: Mapping[int, Sequence[Any]], *, is_new: bool) -> None:
-        """Replace the owned rows of stored owners by what is given for their positions. New owners have none yet."""
+        """Replace the owned rows of each owner by the elements at its position. New owners have no owned rows yet."""
         owners = {position: rows[position][self._local] for position in given}
         stored = {} if is_new else self.stored(unit, list(owners.values()))
         plan = Plan()
         for position, elements in given.items():
             self._add(plan, position, elements, owner=owners[position], stored=stored.get(owners[position], []))
-        # What is left out makes room for what is unique.
+        # Delete first: a deleted row may have a unique value of a new one.
         self.delete(unit, plan.left_out)
         for start in range(0, len(plan.changes), CHUNK):
             chunk = plan.changes[start : start + CHUNK]

@@ -37,12 +37,12 @@ class References:
         self._statements = statements
 
     def gaps(self, change: Values) -> list[str]:
-        """Return the members that a change leaves out, of references of several columns that it changes in part."""
+        """Return the missing members of each reference of several columns that a change sets only in part."""
         parts = [one.names for one in self._longer if not change.keys().isdisjoint(one.names)]
         return [name for names in parts for name in names if name not in change]
 
     def whole(self, change: Values, stored: Values) -> Values:
-        """Return a change with the stored values of its `gaps`, so that `check` sees where the row will refer to."""
+        """Return a change with the stored values of its `gaps`, so that `check` sees whole references."""
         return {**change, **{name: stored[name] for name in self.gaps(change)}}
 
     def check(self, unit: UnitOfWork, values: Values) -> None:
@@ -62,7 +62,7 @@ class References:
             raise error.element_error(position)
 
     def _hidden(self, unit: UnitOfWork, rows: Sequence[Values]) -> list[tuple[int, ReferenceNotFoundError]]:
-        """Return the position and the error of the first row whose reference leads out of sight."""
+        """Return the position and the error of the first row that refers to a row which the caller does not see."""
         found = []
         for name, column in self.columns.items():
             target = next(iter(column.foreign_keys)).column
@@ -84,7 +84,7 @@ class References:
     def _visible_rows(
         self, unit: UnitOfWork, reference: "_LongReference", asked: set[tuple[Any, ...]], *, scoped: bool = True
     ) -> set[tuple[Any, ...]]:
-        """The same as `_visible` for a reference of several columns. Without `scoped`, those that exist."""
+        """As `_visible`, for a reference of several columns. Without `scoped`, return those that exist."""
         scope = self.scopes.get(reference.targets[0].table.fullname) if scoped else None
         predicate = Predicate(scope(unit.caller) if scope else None)
         if scoped and predicate.clause is None:
@@ -101,7 +101,7 @@ class References:
         return seen
 
     def _visible(self, unit: UnitOfWork, target: sa.Column[Any], asked: set[Any]) -> set[Any]:
-        """Return those of the values that name a row in the caller's scope; all of them if there is no scope."""
+        """Return the values that name a row in the caller's scope; all values if there is no scope."""
         scope = self.scopes.get(target.table.fullname)
         predicate = Predicate(scope(unit.caller) if scope else None)
         if predicate.clause is None:

@@ -74,7 +74,7 @@ class RowVerbs(Hooks[ModelT]):
         self.related = related
 
     def list(self, unit: UnitOfWork, selection: ListQuery) -> ResultPage:
-        """Return one page of the caller's rows, the number of rows that the filters select, and whether more follow."""
+        """Return one page of the caller's rows, the total of the filters, and whether another page follows."""
         return self.lists.page(unit, selection, self.selected(unit, selection))
 
     def selected(self, unit: UnitOfWork, selection: ListQuery) -> Predicate:
@@ -175,7 +175,7 @@ class RowVerbs(Hooks[ModelT]):
         Raises:
             NotFoundError, PermissionDeniedError: as for `update`; 403 also if the step's policy refuses the caller.
             TransitionError: 409 if the state of the row does not allow the step.
-            RowhouseError: whatever the step's check raises.
+            RowhouseError: any error that the step's check raises.
         """
         stored = self.lock(unit, key)
         transition.check_caller(unit.caller)
@@ -308,9 +308,9 @@ class RowVerbs(Hooks[ModelT]):
     def refusal(self, unit: UnitOfWork, key: Any) -> NotFoundError | PermissionDeniedError:
         """Return the error of a write that found no row: 404 for a row out of scope, 403 for one of someone else.
 
-        If the caller may change the visible row after all, it was restored in the meantime. It was missing when the
-        write looked for it, so the error is 404. The row that was read is tested here, because by now it may be
-        deleted again.
+        If the caller may change the row that is visible now, it was restored after the write. The write did not find
+        it, so the error is 404. The permission is tested on the row as it was read, because the row may be deleted
+        again.
         """
         scope = Predicate(self.scope(unit.caller))
         seen = unit.run(self.statements.get(scope), {ROW_KEY: key}, scope)

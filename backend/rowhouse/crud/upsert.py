@@ -104,7 +104,7 @@ class UpsertVerbs(BatchVerbs[ModelT]):
     def _stored(
         self, unit: UnitOfWork, keys: Sequence[UniqueValues], on: Names, *, lock: bool = False
     ) -> dict[UniqueValues, Row]:
-        """Return the stored rows with these values; whatever the caller may see.
+        """Return the stored rows with these values, also rows that the caller does not see.
 
         One statement locks all of them, in the order of their primary keys. Several would lock them in the order of the
         request, and rivals would deadlock.
@@ -154,13 +154,13 @@ class UpsertVerbs(BatchVerbs[ModelT]):
             if not self._sees(unit, row):
                 raise self._taken(on).element_error(position) from error
             _renumber(error, positions)
-            raise  # a rule of the class looked for something else
+            raise  # a rule of the class did not find another row
         except RowhouseError as error:
             _renumber(error, positions)
             raise
 
     def _keyed_changes(self, unit: UnitOfWork, element: Element, stored: Row, on: Names) -> KeyedValues:
-        """Return the key of a stored row and the members to set. Those that are fixed must be as they are."""
+        """Return the key of a stored row and the members to set. Fixed members must have their stored values."""
         key = self.key_of(stored)
         for name in sorted(element.sent & self._fixed - set(on)):
             if element.values[name] != stored[name]:
@@ -208,7 +208,7 @@ def _renumber(error: RowhouseError, positions: Sequence[int]) -> None:
 
 
 def _order(key: UniqueValues) -> list[str]:
-    """Return what sorts keys of any type; any order will do."""
+    """Return a sort key for keys of any type. Which order it gives does not matter."""
     return [repr(value) for value in key]
 
 

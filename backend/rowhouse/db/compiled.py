@@ -1,8 +1,7 @@
 """SQLAlchemy statements that are compiled once and run on the bare driver.
 
-SQLAlchemy writes the SQL and converts the values; what is left out is its execution machinery, which costs more than
-the database does on a small query (decision 0001). Only statements whose text does not depend on their values belong
-here.
+SQLAlchemy writes the SQL and converts the values. Its execution machinery is skipped, because on a small query it costs
+more than the database does (decision 0001). Only statements whose text does not depend on their values belong here.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +11,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import UTCDateTime
 
+from rowhouse.core.errors import InvalidInputError
 from rowhouse.db.dialects.libpq import number_parameters
+from rowhouse.db.integrity import UNSTORABLE
 from rowhouse.db.sqlalchemy_internals import cache_key_of, compile_text, elements_of
 
 Row = dict[str, Any]
@@ -110,15 +111,17 @@ class CompiledStatement:
         self._converts: list[tuple[str, Convert]] | None = None
 
     def execute(self, driver: Any, parameters: Mapping[str, Any], predicate: Predicate = EVERYTHING) -> list[Row]:
-        """Run the statement. Return the rows as dicts by column name. Raises the driver's own errors."""
+        """Run the statement. Return the rows as dicts by column name. Raises the driver's own errors.
+
+        Raises:
+            InvalidInputError: 422; the driver cannot send a number.
+        """
         values = {**self._constants, **parameters}
         for name, bind in zip(self._predicate_names, predicate.binds, strict=True):
             values[name] = bind.value
         for name, call in self._calls.items():
             values[name] = call()
-        for name, convert in self._binds.items():
-            values[name] = convert(values[name])
-        cursor = driver.execute(self.text, [values[name] for name in self._order], **self._options)
+        cursor = self._send(driver, values)
         if not self._names:
             return []
         names = self._names
@@ -130,6 +133,15 @@ class CompiledStatement:
             for row in rows:
                 row[name] = convert(row[name])
         return rows
+
+    def _send(self, driver: Any, values: Row) -> Any:
+        """Convert the values, run the statement, and return the cursor."""
+        try:
+            for name, convert in self._binds.items():
+                values[name] = convert(values[name])
+            return driver.execute(self.text, [values[name] for name in self._order], **self._options)
+        except OverflowError as error:  # a type of the project makes a number that SQLite cannot store
+            raise InvalidInputError([], UNSTORABLE) from error
 
     def _result_converts(self, description: Any) -> list[tuple[str, Convert]]:
         """Return the conversions of the columns that need one. They may depend on the type codes of the driver."""

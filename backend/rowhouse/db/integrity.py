@@ -38,6 +38,7 @@ NAMING_CONVENTION = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
+UNSTORABLE = "The database cannot store one of these values."
 # The key in `Table.info` of the names of attributes, by the names of their columns.
 MEMBERS = "members"
 SQLModel.metadata.naming_convention = NAMING_CONVENTION
@@ -178,7 +179,7 @@ def _translate_postgresql(error: psycopg.Error, catalog: ConstraintCatalog) -> R
     match state:
         case "23505":
             return catalog.unique_violation(name, table=table)
-        case "23503":
+        case "23503" | "23001":  # the second for ON DELETE RESTRICT, from PostgreSQL 18
             return ForeignKeyError(name)
         case (
             "23514" | "23P01" | "P0001"
@@ -190,7 +191,7 @@ def _translate_postgresql(error: psycopg.Error, catalog: ConstraintCatalog) -> R
 
 
 def _client_side_state(error: psycopg.Error) -> str:
-    """Return a SQLSTATE for errors of psycopg itself: a lost connection, a value such as NUL, or our bug."""
+    """Return a SQLSTATE for errors of psycopg itself: a lost connection, a value such as NUL, or a bug here."""
     if isinstance(error, psycopg.DataError):
         return "22000"
     return "08000" if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)) else "XX000"
@@ -198,7 +199,7 @@ def _client_side_state(error: psycopg.Error) -> str:
 
 def _translate_sqlstate_class(state: str) -> RowhouseError:
     if state[:2] in ("22", "54"):
-        return InvalidInputError([], "The database cannot store one of these values.")
+        return InvalidInputError([], UNSTORABLE)
     if state in UNAVAILABLE:
         return UNAVAILABLE[state]()
     if state[:2] in ("08", "53", "57", "58"):
@@ -222,6 +223,8 @@ def _translate_sqlite(error: sqlite3.Error, catalog: ConstraintCatalog) -> Rowho
             return _sqlite_unique(subject, catalog)
         case sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
             return ForeignKeyError()
+        case sqlite3.SQLITE_CONSTRAINT_TRIGGER if subject == RESTRICTED:
+            return ForeignKeyError()
         case sqlite3.SQLITE_CONSTRAINT_CHECK | sqlite3.SQLITE_CONSTRAINT_TRIGGER | sqlite3.SQLITE_CONSTRAINT_NOTNULL:
             return catalog.rule_violation(subject)
     if code is not None and code & 0xFF in SQLITE_UNAVAILABLE:
@@ -229,6 +232,8 @@ def _translate_sqlite(error: sqlite3.Error, catalog: ConstraintCatalog) -> Rowho
     return RowhouseError()
 
 
+# SQLite implements ON DELETE RESTRICT as a trigger, which reports this.
+RESTRICTED = "FOREIGN KEY constraint failed"
 # The equivalents of 55P03, 57014 and 25006, and of the classes 08, 53 and 58, on PostgreSQL.
 SQLITE_UNAVAILABLE: Mapping[int, type[UnavailableError]] = {
     sqlite3.SQLITE_BUSY: LockedError,

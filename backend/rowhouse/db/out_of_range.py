@@ -17,16 +17,17 @@ LONG = re.compile(r"P(?P<months>-?\d+)M(?P<days>-?\d+)DT-?\d+\.\d{6}S")
 
 
 class OutOfRange(str):
-    """A stored date, instant, time or duration, as PostgreSQL writes it. It is earlier or later than all of Python's.
+    """A stored date, instant, time or duration, as PostgreSQL writes it.
 
-    It has the methods that types of columns call on an instant.
+    It is earlier or later than every value that Python can hold. It has the methods that column types
+    call on an instant.
     """
 
     __slots__ = ()
 
     @property
     def order(self) -> tuple[float, str]:
-        """What sorts two of them: the year with its sign, and the rest."""
+        """The sort key: the signed year, then the text after it."""
         if self.endswith(INFINITY):
             return (float("-inf") if self.startswith("-") else float("inf")), ""
         if found := FAR.fullmatch(self):
@@ -68,7 +69,7 @@ class OutOfRange(str):
 
 
 def out_of_range(text: object) -> OutOfRange | None:
-    """Return a text that was one when it was written to a cursor or the archive, None for any other."""
+    """Return the value that this text of a cursor or the archive stands for. None for any other text."""
     if not isinstance(text, str):
         return None
     known = text.removeprefix("-") == INFINITY or text == END_OF_DAY
@@ -76,7 +77,7 @@ def out_of_range(text: object) -> OutOfRange | None:
 
 
 def day_text(days: int) -> str:
-    """Return a date by its days since 2000, as PostgreSQL writes it, of any year."""
+    """Return a date of any year as PostgreSQL writes it, from its days since 2000-01-01."""
     cycles, day = divmod(EPOCH + days - 1, DAYS_OF_400_YEARS)
     found = date.fromordinal(day + 1)
     year = found.year + 400 * cycles
@@ -84,7 +85,7 @@ def day_text(days: int) -> str:
 
 
 def instant_text(microseconds: int, zone: str) -> str:
-    """Return an instant by its microseconds since 2000, in the same way."""
+    """Return an instant of any year as PostgreSQL writes it, from its microseconds since 2000-01-01."""
     days, rest = divmod(microseconds, MICROSECONDS_OF_A_DAY)
     clock = (datetime.fromordinal(1) + timedelta(microseconds=rest)).time()
     day, _, before = day_text(days).partition(" ")
@@ -92,7 +93,7 @@ def instant_text(microseconds: int, zone: str) -> str:
 
 
 def duration_text(months: int, days: int, microseconds: int) -> str:
-    """Return a duration as ISO 8601 has it."""
+    """Return a duration in ISO 8601."""
     sign = "-" if microseconds < 0 else ""
     seconds, rest = divmod(abs(microseconds), 1_000_000)
     return f"P{months}M{days}DT{sign}{seconds}.{rest:06}S"

@@ -50,7 +50,7 @@ class rowhouse_fold(GenericFunction[str], NeedsCustomPlan):  # noqa: N801  SQLAl
 
 
 class MayHold(FunctionElement[bool], NeedsCustomPlan):
-    """True if one of some columns may contain a text in any case. The text is the last argument.
+    """An SQL condition: one of these columns may contain a text, ignoring case. The text is the last argument.
 
     PostgreSQL compares trigrams, for which an index of the same columns in the same order is used. Elsewhere it is
     always true. A query must check the columns as well, because the trigrams may be spread over them.

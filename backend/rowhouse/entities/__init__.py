@@ -1,1 +1,1 @@
-"""What a developer declares: entities, marks, policies, rules and transitions."""
+"""Declarations of a developer: entities, marks of columns, `NoOverlap`, `SearchIndex` and transitions."""

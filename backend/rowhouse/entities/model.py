@@ -21,7 +21,7 @@ from typing_extensions import TypeIs
 import rowhouse.db.integrity  # noqa: F401  names the constraints of every table made after this line
 from rowhouse.core.clock import now
 from rowhouse.db.sql_functions import in_code_point_order, portable_text
-from rowhouse.entities.sqlalchemy_internals import variants_of
+from rowhouse.entities.sqlalchemy_internals import fill_with, variants_of
 
 
 class Mark(enum.Enum):
@@ -73,6 +73,9 @@ class EnumText(sa.types.TypeDecorator[Any]):
 
     impl = sa.String
     cache_ok = True
+
+    # Whether a check constraint of `sa.Enum(create_constraint=True)` allows the names only.
+    checks_names = False
 
     def __init__(self, enum_class: type[enum.Enum]) -> None:
         self.enum_class = enum_class
@@ -167,7 +170,7 @@ class PaddedText(sa.types.TypeDecorator[str]):
         return value.rstrip(" ") if value is not None and dialect.name == "postgresql" else value
 
 
-# The key in `Table.info` of whether the table is not the project's own.
+# The key in `Table.info` that marks an adopted table.
 ADOPTED = "adopted"
 PLAIN_INSTANTS = (sa.DateTime, sa.DATETIME, sa.TIMESTAMP, postgresql.TIMESTAMP)
 
@@ -271,7 +274,7 @@ def _on_mapping(mapper: Mapper[Any], entity: type[Any]) -> None:
 
 
 def make_portable(table: sa.Table, entity: type[Any]) -> None:
-    """Give the table of a class portable columns. Once is enough."""
+    """Give the table of a class portable columns. A second call changes nothing."""
     if "entity" in table.info:
         return
     table.info["entity"], table.info["module"] = entity.__name__, entity.__module__
@@ -287,15 +290,22 @@ def make_portable(table: sa.Table, entity: type[Any]) -> None:
     for column in table.columns:
         if column.key not in without_zone:
             column.type = (table.info[ADOPTED] and _adopted_type(column.type)) or _portable_type(column.type)
-        if isinstance(column.type, sa.JSON):
-            # Otherwise None is stored as JSON's null, which SQL, and so `__isnull`, does not take for null.
-            kinds: Any = (column.type, *variants_of(column.type).values())
-            for kind in kinds:
-                kind.none_as_null = True
+        _set_options(column)
+
+
+def _set_options(column: sa.Column[Any]) -> None:
+    """Let the server's clock fill instants, and store None as SQL's null in JSON columns."""
+    if isinstance(column.type, UTCDateTime | InstantWithoutZone) and not is_adopted(column.table):
+        fill_with(now, column)
+    if isinstance(column.type, sa.JSON):
+        # Otherwise None is stored as JSON's null, which SQL, and so `__isnull`, does not take for null.
+        kinds: Any = (column.type, *variants_of(column.type).values())
+        for kind in kinds:
+            kind.none_as_null = True
 
 
 def _adopted_type(kind: Any) -> sa.types.TypeEngine[Any] | None:
-    """Return the type of what only an adopted table has: padded text, and SQLite's instants without a fraction."""
+    """Return the type for padded text and SQLite's instants without a fraction, which only adopted tables have."""
     if isinstance(kind, sa.CHAR | sa.NCHAR):
         return PaddedText(kind.length)
     return InstantWithoutZone(seconds=True) if isinstance(kind, sqlite.DATETIME) else None
@@ -306,7 +316,13 @@ def _portable_type(kind: Any) -> sa.types.TypeEngine[Any]:
     if isinstance(kind, AutoString):
         return portable_text(kind.length)
     if isinstance(kind, sa.Enum) and kind.enum_class:
-        return EnumText(kind.enum_class)
+        text = EnumText(kind.enum_class)
+        text.checks_names = kind.create_constraint and kind.enums != [str(one.value) for one in kind.enum_class]
+        return text
+    if isinstance(kind, sa.UUID) or (isinstance(kind, sa.Uuid) and not kind.as_uuid):
+        return sa.Uuid(native_uuid=kind.native_uuid)  # the first exists on PostgreSQL only, and rows hold UUIDs
+    if isinstance(kind, sa.ARRAY) and isinstance(kind.item_type, PLAIN_INSTANTS):
+        kind.item_type = _portable_type(kind.item_type)
     if type(kind) in PLAIN_INSTANTS and getattr(kind, "precision", None) is None and not variants_of(kind):
         return UTCDateTime() if kind.timezone else InstantWithoutZone()
     portable: sa.types.TypeEngine[Any] = in_code_point_order(kind) if _has_order_of_database(kind) else kind
@@ -314,7 +330,7 @@ def _portable_type(kind: Any) -> sa.types.TypeEngine[Any]:
 
 
 def _is_naive(annotation: Any) -> bool:
-    """Return whether the class wants an instant without a zone."""
+    """Return whether the annotation is an instant without a zone."""
     return NaiveDatetime in (annotation, *get_args(annotation))
 
 

@@ -5,12 +5,15 @@
 
 import inspect
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import copy
+from datetime import datetime
 from typing import Any, Self
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapper
+
+FLUSH_EVENTS = ("before_insert", "after_insert", "before_update", "after_update", "before_delete", "after_delete")
 
 
 def variants_of(kind: sa.types.TypeEngine[Any]) -> Mapping[str, sa.types.TypeEngine[Any]]:
@@ -29,6 +32,28 @@ def copy_of(column: sa.Column[Any]) -> sa.Column[Any]:
     """Return a copy of a column that belongs to no table."""
     copied: sa.Column[Any] = column._copy()  # noqa: SLF001  there is no public copy
     return copied
+
+
+def is_made_by_type(check: sa.CheckConstraint) -> bool:
+    """Return whether the type of a column creates the check, as `sa.Enum(native_enum=False)` does."""
+    return check._type_bound  # noqa: SLF001  nothing public says it
+
+
+def fill_with(clock: Callable[[], datetime], column: sa.Column[Any]) -> None:
+    """Let `clock` fill a column instead of the database's: SQLite's writes a text that sorts before others.
+
+    `server_default=func.now()` stays in the table, for other programs.
+    """
+    if _is_clock(column.default or column.server_default):
+        sa.ColumnDefault(clock)._set_parent(column)  # noqa: SLF001  a column of a table takes none otherwise
+    if _is_clock(column.onupdate):
+        sa.ColumnDefault(clock, for_update=True)._set_parent(column)  # noqa: SLF001  as above
+
+
+def _is_clock(default: Any) -> bool:
+    """Return whether a default is SQL for the present instant."""
+    given = getattr(default, "arg", None)
+    return isinstance(given, sa.ClauseElement) and str(given).lower().strip("()") in ("now", "current_timestamp")
 
 
 class TableConstraint(sa.Constraint):
@@ -63,10 +88,17 @@ def _is_same(item: Any, table: sa.Table) -> bool:
     return isinstance(item, sa.Table) and item.fullname == table.fullname
 
 
-def heard_events(mapper: Mapper[Any]) -> Iterator[tuple[str, str]]:
-    """Yield each event that a listener waits for, behind the name of its attribute or an empty text.
+def flush_events(mapper: Mapper[Any]) -> Iterator[str]:
+    """Yield each event of a flush that has a listener, such as `before_insert`."""
+    for event in FLUSH_EVENTS:
+        if getattr(mapper.dispatch, event):
+            yield event
 
-    Those of SQLAlchemy's own extensions, such as `MutableDict`, are not among them.
+
+def heard_events(mapper: Mapper[Any]) -> Iterator[tuple[str, str]]:
+    """Yield each event that has a listener, after the name of its attribute, which is empty for events of the class.
+
+    Listeners of SQLAlchemy's own extensions, such as `MutableDict`, do not count.
     """
     for event in ("load", "init", "refresh"):
         if any(map(_is_of_others, getattr(mapper.class_manager.dispatch, event))):
@@ -77,12 +109,18 @@ def heard_events(mapper: Mapper[Any]) -> Iterator[tuple[str, str]]:
             yield name, "set"
 
 
+def maker_of(model: type[Any]) -> Callable[[], Any]:
+    """Return a function that makes an object of a mapped class without calling its `__init__`."""
+    make: Callable[[], Any] = sa.inspect(model).class_manager.new_instance
+    return make
+
+
 def own_init(mapper: Mapper[Any]) -> Any:
     """Return the `__init__` of a class, below SQLAlchemy's."""
     return mapper.class_manager.original_init
 
 
 def _is_of_others(listener: Any) -> bool:
-    """Return whether a listener is not a part of SQLAlchemy, which wraps each."""
+    """Return whether a listener is not SQLAlchemy's own. SQLAlchemy wraps every listener."""
     closure = inspect.getclosurevars(listener).nonlocals if inspect.isfunction(listener) else {}
     return not str(getattr(closure.get("fn", listener), "__module__", "")).startswith("sqlalchemy.")

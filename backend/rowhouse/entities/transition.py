@@ -63,7 +63,7 @@ class Transition(Generic[StateT]):
             self.policy.check(caller)
 
     def check_source(self, state: Any, entity: str) -> None:
-        """Require that the step leads on from this state.
+        """Require that the step starts from this state.
 
         Raises:
             TransitionError: 409, naming the states from which it does.
@@ -74,7 +74,7 @@ class Transition(Generic[StateT]):
 
     @property
     def origin(self) -> str:
-        """The states from which it leads on, as text: `PENDING or CONFIRMED`."""
+        """The states from which the step starts, as text: `PENDING or CONFIRMED`."""
         return " or ".join(shown(state) for state in self.sources)
 
 

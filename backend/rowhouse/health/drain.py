@@ -35,7 +35,7 @@ class Drain:
         """Handle the signals before the server does. Call it in the event loop, once the server has its handlers."""
         self.has_begun = False
         if threading.current_thread() is not threading.main_thread():
-            return  # a server of a test: Python handles signals in the main thread only
+            return  # a server in a test: only the main thread can handle signals
         loop = asyncio.get_running_loop()
         for number, seconds in ((signal.SIGTERM, self._drain_seconds), (signal.SIGINT, 0.0)):
             former = signal.getsignal(number)

@@ -2,7 +2,7 @@
 
 The database must respond, have the revision and the tables that the code needs, and accept writes. The check has a
 thread of its own, so that a busy server is ready. Concurrent checks share one result. Must not tell a client more than
-which part does not fit.
+which part is not ready.
 """
 
 import asyncio

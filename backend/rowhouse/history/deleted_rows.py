@@ -42,7 +42,7 @@ class DeletedRow(PortableTable, table=True):
     deleted_by: int | None = Field(
         default=None,
         sa_type=sa.BigInteger,
-        description="The account that deleted the row; null where nobody was signed in.",
+        description="The account that deleted the row. Null if nobody was signed in.",
     )
     # The account in the owner's column of the row; null without one.
     owner_id: Annotated[int | None, SECRET] = Field(default=None, sa_type=sa.BigInteger)

@@ -40,13 +40,13 @@ class HistoryEntry(BigIntegerKey, PortableTable, table=True):
     entity: Annotated[str, SECRET] = Field(max_length=MAX_TABLE_NAME)
     row_id: Annotated[str, SECRET] = Field(max_length=MAX_ROW_ID)
     action: Action = Field(description="What was done.")
-    at: datetime = Field(description="When it was done.")
+    at: datetime = Field(description="When the change was made.")
     by: int | None = Field(
         default=None,
         sa_type=sa.BigInteger,
         description=(
-            "The account that did it, for callers who may change the row; "
-            "null for others, and where nobody was signed in."
+            "The account that made the change. "
+            "Null for callers who may not change the row, and if nobody was signed in."
         ),
     )
     before: dict[str, Any] | None = Field(default=None, sa_type=sa.JSON, description="The row before the change.")

@@ -13,7 +13,7 @@ from rowhouse.sql.statements import ROW_KEY
 
 
 class ChangeRecorder:
-    """Stores the deleted rows and the history of one entity; each is None if the registration does not ask for it."""
+    """Stores the deleted rows and the history of one entity; each is None without its option."""
 
     def __init__(self, resource: Resource) -> None:
         self.deleted_rows = DeletedRows(resource) if resource.soft_delete else None

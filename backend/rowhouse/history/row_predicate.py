@@ -58,7 +58,7 @@ class RowPredicate:
         )
 
     def _without_schema(self) -> sa.Dialect:
-        """The dialect. PostgreSQL's must not write the schema of the table, because the expression has none."""
+        """The dialect, without the schema of the table on PostgreSQL, because the expression has none."""
         if self._table.schema is None or self._dialect.name != "postgresql":
             return self._dialect
         return without_schema(self._dialect, self._table)

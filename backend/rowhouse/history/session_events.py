@@ -1,7 +1,6 @@
 """Record the changes that hand-written code makes through a session, as the verbs of `CRUDBase` record theirs.
 
-A bulk statement of a session (`session.exec(update(...))`) names no rows, so nothing is recorded of it, nor of plain
-SQL.
+Bulk statements of a session (`session.exec(update(...))`) and plain SQL name no rows, so they are not recorded.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

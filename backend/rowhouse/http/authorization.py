@@ -30,7 +30,7 @@ from rowhouse.http.fastapi_internals import EXIT_STACK, HANDLERS, request_respon
 from rowhouse.workers.runner import RequestRunner
 
 READING = frozenset({"GET", "HEAD"})
-# Keys of the scope: the caller from an override, and whether the worker that authorizes the caller has been asked.
+# Keys of the scope: the caller from an override, and whether authorization in a worker thread has begun.
 CALLER = "rowhouse_caller"
 AUTHORIZATION_STARTED = "rowhouse_authorization_started"
 UNAUTHORIZED, SERVER_ERROR = 401, 500
@@ -175,4 +175,4 @@ async def _receive_nothing() -> Message:
 
 
 async def _send_nothing(_message: Message) -> None:
-    """Drop the response of the route that `resolve_overriding_caller` makes."""
+    """Send nothing: `resolve_overriding_caller` runs a route only for its dependencies."""

@@ -31,7 +31,7 @@ HEADERS: Mapping[str, Mapping[str, Any]] = {
         "schema": {"type": "integer", "minimum": 0},
     },
 }
-# For an operation that reads no token. The default of the document is for operations that read a token if it is sent.
+# For an operation that reads no token. By default the document says that a token is optional.
 NO_CREDENTIALS: Mapping[str, Any] = {"security": []}
 OF_STATUS = {"401": "WWW-Authenticate", "429": "Retry-After", "503": "Retry-After"}
 

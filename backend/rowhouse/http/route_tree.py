@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope
 
 from rowhouse.core.settings import Settings
 from rowhouse.http.fastapi_internals import body_of
-from rowhouse.http.schema_names import name_apart
+from rowhouse.http.schema_names import make_operation_ids_unique
 from rowhouse.requests.accepted_body import AcceptedBody
 from rowhouse.requests.paths import encoded_segments, route_path
 from rowhouse.requests.request_limits import (
@@ -47,7 +47,7 @@ class Entry(NamedTuple):
     check_media_type: Callable[[Headers], Any] | None
     limit: str
     generated: bool
-    # Whether a key that holds a slash could look like this path.
+    # True if more segments follow the key: a row's own path looks so if its key contains a slash.
     is_deep: bool
     fast_handler: Callable[[Scope, Receive], Awaitable[Response]] | None
 
@@ -134,12 +134,12 @@ class RouteTree:
         Raises:
             ValueError: at start-up, for two operations with one name.
         """
-        name_apart(self.parts)
+        make_operation_ids_unique(self.parts)
         heads: dict[int, APIRoute] = {}
         for node, pattern in _nodes(self._root, ()):
             for entry in node.methods.values():
                 if entry.generated:
-                    # Requests find it without the pattern, which is made if somebody asks for it.
+                    # Requests do not use the pattern. It is compiled when something reads it.
                     entry.route.make_path_regex = partial(_regex, pattern, entry)  # type: ignore[attr-defined]  # of generated ones
                 else:
                     entry.route.path_regex = _regex(pattern, entry)

@@ -27,7 +27,7 @@ def suffix_of(prefix: str, others: Collection[str]) -> str:
     return "_".join(words)
 
 
-def name_apart(parts: Mapping[str, Sequence[APIRoute]]) -> None:
+def make_operation_ids_unique(parts: Mapping[str, Sequence[APIRoute]]) -> None:
     """Give every documented route a unique operation id.
 
     Raises:
@@ -79,7 +79,7 @@ def add_part(document: dict[str, Any], part: dict[str, Any], *, suffix: str) -> 
     for name, schema in added.get("components", {}).get("schemas", {}).items():
         new = names.get(name, name)
         if schema.get("title") == name:
-            schema["title"] = new  # some generators use the title as the name
+            schema["title"] = new  # some client generators use the title as the name
         taken[new] = schema
     for path, item in added["paths"].items():
         document["paths"].setdefault(path, {}).update(item)

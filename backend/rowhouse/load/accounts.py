@@ -53,7 +53,7 @@ class Request:
         return response.code if is_expected else None
 
     def error_of(self, response: "Response") -> str | None:
-        """Return what is wrong with the response; None for a valid one."""
+        """Return the error of a response. None for a valid response."""
         if response.status in self.successes or self.conflict_of(response) is not None:
             return None
         return f"{response.status or 'no response'} {response.content[:400].decode(errors='replace')}".strip()

@@ -1,8 +1,9 @@
 """Generate values for the schemas of an OpenAPI document: bodies and query parameters, a different one each time.
 
 The values are those of `rowhouse.testing.bodies`. Here they get what a load needs: the rows to refer to, free time
-slots, and texts that no other visitor has. `Hints` adds the rules of a table, which a document cannot express. Without
-them, a member `…_id` refers to a row, and whatever ends does so a slot later. Sends nothing: the caller supplies rows.
+slots, and texts that no other user has. `Hints` adds the rules of a table, which a document cannot express. Without
+them, a member `…_id` refers to a row, and a member such as `end_time` is a slot after its start. Sends nothing: the
+caller supplies rows.
 """
 
 import itertools
@@ -84,7 +85,7 @@ class Bodies:
         self._hints = hints or {}
         self._said = said or {}
         self._numbers = itertools.count()
-        # Other visitors and other runs begin elsewhere, so unique texts and numbers differ.
+        # Other users and other runs begin elsewhere, so unique texts and numbers differ.
         self._serials = itertools.count(secrets.randbits(44))
 
     def next_number(self) -> int:

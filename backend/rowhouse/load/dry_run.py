@@ -6,7 +6,10 @@ from rowhouse.load.operations import Api, Operation, UncallableOperationError
 from rowhouse.load.profile import Profile
 from rowhouse.load.virtual_user import Learned, VirtualUser
 
-ADVICE = "Say in the Profile of the locustfile what cannot be guessed: values, steps_before, starting_soon."
+ADVICE = (
+    "Say in the Profile of the locustfile what cannot be guessed: values, steps_before, starting_soon. "
+    "Name in leave_out what no load can call."
+)
 METHODS = ("POST", "GET", "PATCH", "PUT", "DELETE")
 
 

@@ -1,4 +1,4 @@
-"""What the tables of a project say about bodies beyond the OpenAPI document: order, bounds, unique values, references.
+"""Rules about bodies that tables state and the OpenAPI document does not: order, bounds, unique values, references.
 
 The rules are those of `rowhouse.testing.bodies.rules`. A load run against an application that this process cannot
 import has none, and generates bodies from the document alone.

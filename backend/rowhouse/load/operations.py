@@ -1,11 +1,11 @@
 """Read an OpenAPI document into operations: their paths, collections, requests and valid responses.
 
 The tasks of the load test come from here alone, so a newly registered entity is loaded without an edit. Nothing here
-sends a request. An operation that this module does not understand is an error. It is never left out.
+sends a request. An operation that this module does not understand is an error. It is left out only by its name.
 """
 
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -124,11 +124,15 @@ class Operation:
 class Api:
     """Every operation of one document, and the references between collections. `hints` has the rules of tables.
 
+    The operations whose labels are in `leave_out` are as if the document did not have them.
+
     Raises:
-        UncallableOperationError: the load test cannot call some operation.
+        UncallableOperationError: the load test cannot call some operation, or there is none to leave out.
     """
 
-    def __init__(self, document: Mapping[str, Any], hints: Mapping[str, Hints] | None = None) -> None:
+    def __init__(
+        self, document: Mapping[str, Any], hints: Mapping[str, Hints] | None = None, *, leave_out: Collection[str] = ()
+    ) -> None:
         self.document = document = resolved(document)
         self.hints = hints or {}
         # The codes of a 409 that another client can cause, however right the request is.
@@ -136,15 +140,17 @@ class Api:
         logins = [path.removesuffix(LOGIN) for path in document["paths"] if path.endswith(LOGIN)]
         self.has_accounts = bool(logins)
         self.prefix = logins[0] if logins else DEFAULT_PREFIX
-        self.operations = [
+        found = [
             _operation(method, path, item, prefix=self.prefix)
             for path, item in document["paths"].items()
             for method in METHODS
             if method in item
         ]
+        self._require_known(leave_out, found)
+        self.operations = [operation for operation in found if operation.label not in leave_out]
         self.by_label = {operation.label: operation for operation in self.operations}
         self._by_place = {(operation.method, operation.path): operation for operation in self.operations}
-        # What `expand` embeds shows what other members refer to: `stock` is a BranchPublic, so `stock_id` is its key.
+        # The schemas of `expand` show references: `stock` is a BranchPublic, so `stock_id` is the key of a branch.
         gets = {
             _row_schema(document["paths"][operation.path]["get"]): operation.collection
             for operation in self.operations
@@ -170,6 +176,14 @@ class Api:
         errors = [f"{operation.label}: {text}" for operation in self.operations for text in self._errors(operation)]
         if errors or not self.operations:
             raise UncallableOperationError("\n".join(errors) or "the document has no operations")
+
+    def _require_known(self, leave_out: Collection[str], found: Sequence[Operation]) -> None:
+        unknown = sorted({*leave_out} - {operation.label for operation in found})
+        if unknown:
+            raise UncallableOperationError(
+                f"leave_out names {', '.join(unknown)}, and there is no such operation. Write the method and the path "
+                f"without {self.prefix}, such as POST /orders/{{id}}/ship."
+            )
 
     @property
     def sign_up_roles(self) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """What a load run must know about an API beyond its OpenAPI document.
 
 Most APIs need none of it: an empty `Profile` calls every operation with valid requests. A profile adds rules that a
-schema cannot express, such as "an order needs an item in the cart". Labels that an API does not have are ignored.
+schema cannot express, such as "an order needs an item in the cart". Labels that an API does not have are ignored, but
+for those of `leave_out`.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,6 +27,7 @@ class Profile:
     - `expected_conflicts` maps the code of a 409 to the age of the row, in seconds, from which it is no failure. The
       engine's own codes, and those of a `NoOverlap`, are known.
     - `amounts` are the values of integer members, so that no request runs out of what another one takes.
+    - `leave_out` are the operations that no load can call, each with the reason. The run says what it left out.
     """
 
     title: str = "The API"
@@ -39,6 +41,7 @@ class Profile:
     consumed: Mapping[str, str] = field(default_factory=dict)
     expected_conflicts: Mapping[str, float] = field(default_factory=dict)
     amounts: Mapping[str, int] = field(default_factory=dict)
+    leave_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_profile(name: str) -> Profile:

@@ -36,7 +36,7 @@ from rowhouse.load.profile import Profile
 ANONYMOUS, ADMIN = "anonymous", "admin"
 # The statuses of a caller without the right. A row of someone else is answered like a missing one.
 DENIED = (401, 403, 404)
-# What an account does by itself: no body can be generated for it.
+# Operations of an account that have methods of their own, because no body can be generated for them.
 ACCOUNT_OPERATIONS: Mapping[str, Callable[[Account, Send], None]] = {
     f"POST {LOGIN}": Account.sign_in,
     f"POST {REFRESH}": Account.refresh,
@@ -59,8 +59,8 @@ class Learned:
     """What the users of a process have learned about the API.
 
     `roles` has the least role that each operation accepts, by label. A row of a collection in `unique_pairs` must not
-    refer to the same rows as another one, like a user's reviews of a book. In a collection in `merged`, creating a
-    second row that refers to the same rows returns the first one, like an item in a cart.
+    refer to the same rows as another one, like a user's reviews of a book. In a collection in `merged`, a create that
+    refers to the same rows returns the first row, like an item in a cart.
     """
 
     roles: dict[str, str] = field(default_factory=dict)

@@ -1,1 +1,1 @@
-"""Counts what an application does, for `/metrics`: no dependency, no lock, and exact over several processes."""
+"""Counts requests and other events for `/metrics`. No dependency, no lock, and exact over several processes."""

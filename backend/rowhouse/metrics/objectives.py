@@ -16,7 +16,7 @@ SHARE = 0.95
 
 
 class Objective(NamedTuple):
-    """The SLO of an operation, its finished requests, and how many of them kept it.
+    """The SLO of an operation, the number of its finished requests, and how many of them met the SLO.
 
     `bound` is the upper bound of the bucket of the 95th percentile; it is infinite above the last bound.
     """
@@ -33,8 +33,8 @@ class Objective(NamedTuple):
         return self.in_time / self.requests
 
     @property
-    def is_held(self) -> bool:
-        """Whether enough requests were within the SLO."""
+    def is_met(self) -> bool:
+        """True if enough requests were within the SLO."""
         return self.in_time >= SHARE * self.requests
 
 

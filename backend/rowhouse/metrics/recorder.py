@@ -7,7 +7,7 @@ event loop alone. Worker threads add to the same array without a lock: CPython s
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from time import perf_counter
@@ -53,7 +53,7 @@ class Metrics:
     def open(self, operations: Sequence[Operation]) -> None:
         """Create the counters of these operations. Counts so far are kept. Call it before the first request."""
         self.operations = [Operation(NO_OPERATION, 0, ()), *operations]
-        self.bounds = sorted({*BOUNDS, *(one.slo_seconds for one in operations if one.slo_seconds)})
+        self.bounds = _bounds_of(operations)
         self._width = len(self.bounds) + 2
         self._places = {
             handler: self.place_of(number) for number, one in enumerate(self.operations) for handler in one.handlers
@@ -106,7 +106,7 @@ class Metrics:
         cells[start + len(layout.WAIT_BOUNDS) + 1] += seconds
 
     def publish(self) -> None:
-        """Take over what others count on their own, at each scrape and about once a second."""
+        """Take over the numbers that other parts count themselves, at each scrape and about once a second."""
         with self._publishing:
             for publish in self.publishers:
                 publish()
@@ -161,3 +161,14 @@ class Stopwatch:
         if self._metrics is not None:
             self._metrics.add(self._count)
             self._metrics.add(self._seconds, perf_counter() - self._started)
+
+
+def _bounds_of(operations: Iterable[Operation]) -> list[float]:
+    """Return the upper bounds of a request's seconds: each SLO, and one above all of them.
+
+    Prometheus takes the last bound for every quantile above it. That must not be an SLO: it would always be held.
+    """
+    slos = {one.slo_seconds for one in operations if one.slo_seconds}
+    longest = max(slos, default=0)
+    above = {2 * longest} if longest >= BOUNDS[-1] else set()
+    return sorted({*BOUNDS, *slos, *above})

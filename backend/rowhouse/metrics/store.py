@@ -26,7 +26,8 @@ class Numbers(NamedTuple):
 class Store:
     """The array of this process, `cells`, and those of all processes of the server.
 
-    `layout` names what the numbers mean. Processes with another layout, such as those of another release, are ignored.
+    `layout` identifies the meaning of the numbers. Processes with another layout, such as those of another release, are
+    ignored.
     """
 
     def __init__(self, size: int, *, layout: str = "", directory: Path | None = None) -> None:

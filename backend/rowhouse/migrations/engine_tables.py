@@ -24,8 +24,9 @@ def is_compared(metadata: sa.MetaData, branch: str = PROJECT) -> IsCompared:
     """Return a predicate on full names of tables: True for the tables that this branch of migrations changes.
 
     The engine's branch looks at the engine's tables, every other branch at all other tables. A table of the same name
-    that other models declare belongs to the project. No branch changes an adopted table. Beside adopted tables, others
-    may make tables, so a table without a class is left alone. Elsewhere it is one whose class the project has removed.
+    that other models declare belongs to the project. No branch changes an adopted table. In a project with adopted
+    tables, a table without a class may belong to another program and is left alone. In other projects it is a table
+    whose class was removed.
     """
     own = SQLModel.metadata.tables
     engine = {name for name in ENGINE_TABLES if metadata.tables.get(name, own[name]) is own[name]}

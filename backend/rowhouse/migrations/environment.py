@@ -19,7 +19,7 @@ from rowhouse.core.settings import Settings
 from rowhouse.db.engine import url_of
 from rowhouse.migrations.autogenerate import autogenerate_options
 from rowhouse.migrations.engine_tables import PROJECT
-from rowhouse.migrations.locks import Patience
+from rowhouse.migrations.locks import LockRetries
 from rowhouse.migrations.running import migrating, write_out_driver_sql
 from rowhouse.migrations.sqlite.rebuild import guarded
 
@@ -32,7 +32,7 @@ def run(metadata: sa.MetaData) -> None:
     """
     log = logging.getLogger("alembic")
     if log.level == logging.NOTSET:
-        log.setLevel(logging.WARNING)  # `env.py` may import an application that shows every line
+        log.setLevel(logging.WARNING)  # `env.py` may import an application, which makes Alembic log every step
     attributes = context.config.attributes
     metadata = attributes.setdefault("metadata", metadata)
     settings = attributes.get("settings") or Settings()
@@ -42,7 +42,7 @@ def run(metadata: sa.MetaData) -> None:
         _migrate(given, metadata)
     else:
         with migrating(settings) as connection:
-            Patience(connection).run(lambda opened, applied: _migrate(opened, metadata, applied))
+            LockRetries(connection).run(lambda opened, applied: _migrate(opened, metadata, applied))
 
 
 def _migrate(

@@ -51,7 +51,7 @@ class LockedOutError(CommandError):
     """A migration got no lock in time, or cannot be tried again."""
 
 
-class Patience:
+class LockRetries:
     """Runs migrations on one connection, the only one of its engine, and retries when they get no lock."""
 
     def __init__(self, connection: sa.Connection) -> None:

@@ -1,8 +1,8 @@
 """Finds the data that a migration would lose, and notes it beside the operation.
 
 Lost are the rows of a dropped table, the values of a dropped column, values that a narrower type cannot hold, members
-of an enum, and the rule of a dropped constraint. A constraint that is made anew on the same columns is not lost, and
-neither is an index, which holds no data.
+of an enum, and the rule of a dropped constraint. A constraint that is recreated on the same columns is not lost. Nor is
+an index, which holds no data.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

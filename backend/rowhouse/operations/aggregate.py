@@ -15,11 +15,10 @@ from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.operations.endpoints import Endpoints
 from rowhouse.operations.page_request import JSON
 from rowhouse.operations.request import OperationRequest
-from rowhouse.operations.route import Deferred, GeneratedRoute, generated_route, plural_name
-from rowhouse.operations.written import (
+from rowhouse.operations.response_schemas import (
     Definitions,
+    ResponseSchema,
     Schema,
-    Written,
     array_of,
     bare,
     name_of,
@@ -27,6 +26,7 @@ from rowhouse.operations.written import (
     object_of,
     reference,
 )
+from rowhouse.operations.route import Deferred, GeneratedRoute, generated_route, plural_name
 from rowhouse.query.aggregate_parameters import COUNT, MAX_GROUPS, AggregateParameters, AggregateQuery, Group
 from rowhouse.query.resource import Resource
 from rowhouse.sql.aggregates import AggregateRow, Aggregates
@@ -89,7 +89,7 @@ class AggregateEndpoint:
         written: bytes = self._writers[name].to_json(value, warnings=False)
         return written
 
-    def schema(self) -> Written:
+    def schema(self) -> ResponseSchema:
         """Return the schema of the response."""
         public, name = self.resource.schemas.public, self.resource.name
 
@@ -107,7 +107,7 @@ class AggregateEndpoint:
             items = array_of(reference(f"{name}Aggregate"), maxItems=MAX_GROUPS)
             return {**made, f"{name}Aggregates": object_of(f"{name}Aggregates", {"items": items}, required=["items"])}
 
-        return Written(reference(f"{name}Aggregates"), [public], further)
+        return ResponseSchema(reference(f"{name}Aggregates"), [public], further)
 
 
 def _kind(group: Group, kinds: Mapping[str, Schema]) -> Schema:

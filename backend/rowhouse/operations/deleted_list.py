@@ -26,18 +26,18 @@ from rowhouse.history.deleted_rows import DeletedRow, DeletedRows, deleted_rows
 from rowhouse.operations.endpoints import Endpoints
 from rowhouse.operations.page_request import TOTAL, PageRequest, page_response
 from rowhouse.operations.request import OperationRequest
-from rowhouse.operations.route import Deferred, GeneratedRoute, generated_route, plural_name
-from rowhouse.operations.written import (
+from rowhouse.operations.response_schemas import (
     Definitions,
     DocumentSchema,
+    ResponseSchema,
     Schema,
-    Written,
     name_of,
     object_of,
     page_name,
     page_of,
     reference,
 )
+from rowhouse.operations.route import Deferred, GeneratedRoute, generated_route, plural_name
 from rowhouse.query.cursor import SortKey
 from rowhouse.query.filters import Filter
 from rowhouse.query.keys import Key
@@ -157,7 +157,7 @@ class DeletedList:
         return Predicate(of_entity, _is_one_of(keys, unit.database.dialect))
 
     def _condition(self, unit: UnitOfWork) -> tuple[sa.ColumnElement[bool], list[sa.ColumnElement[bool]]]:
-        """Return the condition that the archive can answer, and the rules that only the content can."""
+        """Return the condition on the archive's columns, and the rules that are tested on the content of each row."""
         found: list[sa.ColumnElement[bool]] = [deleted_rows.c.entity == self._resource.table.name]
         rules: list[sa.ColumnElement[bool]] = []
         caller_id = None if unit.caller is None else unit.caller.id
@@ -174,7 +174,7 @@ class DeletedList:
         return sa.and_(*found), rules
 
     def _clauses(self, unit: UnitOfWork) -> Iterator[sa.ColumnElement[bool]]:
-        """Yield the conditions on the rows that the caller sees and may change, which are all to be met."""
+        """Yield the conditions on the rows that the caller sees and may change. A row must meet all of them."""
         for clause in (self._crud.scope(unit.caller), self._crud.writable(unit.caller)):
             if isinstance(clause, sa.BooleanClauseList) and clause.operator is sa.sql.operators.and_:
                 yield from clause.clauses
@@ -189,7 +189,7 @@ class DeletedList:
         own = {name: stored[name] for name in (INSTANT, ACCOUNT) if name not in shown}
         return self._endpoints.partial_json(shown)[:-1] + b"," + to_json(own)[1:]
 
-    def schema(self) -> Written:
+    def schema(self) -> ResponseSchema:
         """Return the schema of the page."""
         name, public = f"{self._resource.name}Deleted", self._resource.schemas.public
 
@@ -200,7 +200,7 @@ class DeletedList:
             members = {INSTANT: own[INSTANT], ACCOUNT: own[ACCOUNT]} | columns
             return {name: object_of(name, members, required=members), **page_of(name, self._resource)}
 
-        return Written(reference(page_name(name)), [public], further)
+        return ResponseSchema(reference(page_name(name)), [public], further)
 
 
 @cache

@@ -1,7 +1,7 @@
 """Describe generated operations for OpenAPI, and the schemas that they use.
 
-FastAPI describes hand-written routes. Its way takes 50 ms for each entity, which a project with a hundred would wait
-for, because it reads every schema and every parameter again for each operation.
+FastAPI describes hand-written routes. For generated ones it would take 50 ms for each entity, because it reads every
+schema and every parameter again for each operation.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,8 +13,8 @@ from pydantic_core import CoreSchema
 
 from rowhouse.core.openapi import exact
 from rowhouse.http.dependencies import oauth2_scheme
+from rowhouse.operations.response_schemas import REFERENCE, DocumentSchema, ResponseSchema, name_of
 from rowhouse.operations.route import GeneratedRoute
-from rowhouse.operations.written import REFERENCE, DocumentSchema, Written, name_of
 from rowhouse.schemas.pydantic_internals import core_schema_of
 
 JSON, MODEL = "application/json", "model"
@@ -41,10 +41,10 @@ def _schemas(
 ) -> tuple[Schemas, dict[str, Any]]:
     """Return the JSON schemas of all bodies and responses, and those that they refer to, by name."""
     inputs: dict[tuple[str, Mode], CoreSchema] = {}
-    written: dict[tuple[str, Mode], Written] = {}
+    written: dict[tuple[str, Mode], ResponseSchema] = {}
 
     def add(name: str, mode: Mode, model: Any) -> None:
-        if isinstance(model, Written):
+        if isinstance(model, ResponseSchema):
             written[name, mode] = model
             inputs.update({(name_of(one), mode): core_schema_of(one) for one in model.models})
         else:

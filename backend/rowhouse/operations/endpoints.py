@@ -70,14 +70,14 @@ class Endpoints:
         return page_response(self._items(unit, page.rows, page_request.query.projection), end, total=page.total)
 
     def head_of_list(self, request: OperationRequest, unit: UnitOfWork) -> Response:
-        """Return the headers of a page. The rows are counted and not read, where no row decides on the response."""
+        """Return the headers of a page. The rows are counted and not read, unless the headers depend on a row."""
         request.authorize(unit, self.resource.read)
         query = PageRequest(request.query, self.resource.parameters, path=self.resource.path, unit=unit).query
         if query.shape.nulls is not None or query.projection.expand or self._lists_otherwise:
             return self.list_rows(request, unit)
         total = self.crud.lists.count(unit, query, self.crud.selected(unit, query))
         response = Response(headers=total_header(total), media_type=JSON)
-        del response.headers["content-length"]  # nobody knows it without the rows
+        del response.headers["content-length"]  # unknown without the rows
         return response
 
     def _items(self, unit: UnitOfWork, rows: Sequence[Row], projection: Projection) -> bytes:
@@ -140,7 +140,7 @@ class Endpoints:
     def take_step(
         self, request: OperationRequest, unit: UnitOfWork, *, transition: Transition[Any], admits: Policy
     ) -> Response:
-        """Take a step of the row. `admits` is what is checked before the row is read.
+        """Take a step of the row. `admits` is the policy that is checked before the row is read.
 
         A row that the caller does not see is 404 before the policy of the step refuses them.
         """

@@ -15,9 +15,9 @@ from rowhouse.crud.base import CRUDBase
 from rowhouse.crud.related import RelatedRows
 from rowhouse.db.compiled import Row
 from rowhouse.db.unit_of_work import UnitOfWork
-from rowhouse.operations.written import (
+from rowhouse.operations.response_schemas import (
     Definitions,
-    Written,
+    ResponseSchema,
     array_of,
     name_of,
     nullable,
@@ -32,7 +32,7 @@ from rowhouse.schemas.derivation import build_model
 MAX_EMBEDDED = 5_000
 
 
-def partial_row(resource: Resource, embedded: "EmbeddedSchemas") -> Written:
+def partial_row(resource: Resource, embedded: "EmbeddedSchemas") -> ResponseSchema:
     """`BookPartial`: a row with `fields` or `expand`. Any member may be missing."""
     public, name = resource.schemas.public, f"{resource.name}Partial"
     rows = {member: embedded.schema(relation.target) for member, relation in resource.relations.items()}
@@ -45,16 +45,16 @@ def partial_row(resource: Resource, embedded: "EmbeddedSchemas") -> Written:
             members[member] = {**kind, "description": _only_with(member)}
         return {name: object_of(name, members)}
 
-    return Written(reference(name), [public, *rows.values()], further)
+    return ResponseSchema(reference(name), [public, *rows.values()], further)
 
 
-def row_or_partial(resource: Resource, embedded: "EmbeddedSchemas") -> Written:
+def row_or_partial(resource: Resource, embedded: "EmbeddedSchemas") -> ResponseSchema:
     """Return the response with one row, which is partial with `fields` or `expand`."""
     part = partial_row(resource, embedded)
     return part._replace(schema={"anyOf": [reference(name_of(resource.schemas.public)), part.schema]})
 
 
-def page_of_rows(resource: Resource, embedded: "EmbeddedSchemas") -> Written:
+def page_of_rows(resource: Resource, embedded: "EmbeddedSchemas") -> ResponseSchema:
     """Return the response with a page of rows, which are partial with `fields` or `expand`."""
     part = partial_row(resource, embedded)
     names = (name_of(resource.schemas.public), f"{resource.name}Partial")
@@ -64,7 +64,7 @@ def page_of_rows(resource: Resource, embedded: "EmbeddedSchemas") -> Written:
         return {**part.further(found), **pages[0], **pages[1]}
 
     schema = {"anyOf": [reference(page_name(name)) for name in names]}
-    return Written(schema, part.models, further)
+    return ResponseSchema(schema, part.models, further)
 
 
 class EmbeddedSchemas:

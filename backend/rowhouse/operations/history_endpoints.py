@@ -23,8 +23,8 @@ from rowhouse.operations.endpoints import Endpoints
 from rowhouse.operations.expand import EmbeddedSchemas, Expansion
 from rowhouse.operations.page_request import TOTAL, PageRequest, page_response
 from rowhouse.operations.request import OperationRequest
+from rowhouse.operations.response_schemas import ResponseSchema, page_name, page_of, reference
 from rowhouse.operations.route import TAGGED, Deferred, GeneratedRoute, generated_route, one_row, singular_name
-from rowhouse.operations.written import Written, page_name, page_of, reference
 from rowhouse.query.list_parameters import ListParameters
 from rowhouse.query.list_query import ListQuery, Search
 from rowhouse.query.resource import Resource
@@ -106,7 +106,7 @@ class HistoryEndpoints(Endpoints):
         return page_response(to_json(page.rows), end, total=page.total)
 
     def _show_states(self, unit: UnitOfWork, found: Sequence[Row], *, sees_links: bool) -> None:
-        """Leave in the states what the caller may see. Links are for callers who may change the row."""
+        """Remove from the recorded rows what the caller may not see. Links are for callers who may change the row."""
         links = self.crud.links if sees_links and isinstance(self.crud, LinkedVerbs) else {}
         for entry in found:
             for name in ("before", "after"):
@@ -139,7 +139,9 @@ def history_route(resource: Resource, endpoints: HistoryEndpoints) -> GeneratedR
     name = singular_name(resource)
     entry = f"{resource.name}HistoryEntry"
     page = Deferred(
-        lambda: Written(reference(page_name(entry)), [entry_schema(endpoints.resource)], lambda _found: page_of(entry))
+        lambda: ResponseSchema(
+            reference(page_name(entry)), [entry_schema(endpoints.resource)], lambda _found: page_of(entry)
+        )
     )
     return generated_route(
         resource, "/{id}/history", policy=resource.read, work=endpoints.list_history, writes=False, methods=["GET"],

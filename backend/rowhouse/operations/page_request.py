@@ -10,7 +10,9 @@ from rowhouse.query.list_parameters import ListParameters
 from rowhouse.sql.pages import ResultPage
 
 JSON = "application/json"
-TOTAL = response_header("X-Total-Count", "The `total`, also of a `HEAD`; not behind a cursor.", required=False)
+TOTAL = response_header(
+    "X-Total-Count", "The `total` of the list, in responses to HEAD too. Absent with a cursor.", required=False
+)
 
 
 class PageRequest:

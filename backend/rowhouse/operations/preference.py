@@ -1,6 +1,6 @@
 """`Prefer: return=minimal` (RFC 7240 §4.2): the response of a write without the rows, for clients that have them.
 
-Preferences that are not known here, and what cannot be parsed, are ignored, as the RFC requires.
+Unknown preferences and malformed headers are ignored, as the RFC requires.
 """
 
 import re

@@ -46,7 +46,7 @@ class PutEndpoint:
         try:
             row = self._change(request, unit, key, values)
         except NotFoundError as error:
-            if error.path:  # the row is there, and one that it owns is missing
+            if error.path:  # the row exists, and a row that it owns is missing
                 raise
             if b"if-match" in request.headers:
                 raise PreconditionFailedError from None
@@ -97,7 +97,7 @@ class PutEndpoint:
         return self._crud.update(unit, key, changes) if changes else present
 
     def _create(self, request: OperationRequest, unit: UnitOfWork, key: Any) -> Response:
-        """Insert the row. Another request may have inserted it since: then this one begins again, and changes it."""
+        """Insert the row. If another request has inserted it meanwhile, begin again and change it."""
         values = self._endpoints.parse_creation(self._with_key(request.body, key)).__dict__
         unit.begin()
         try:

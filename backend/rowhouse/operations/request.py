@@ -85,7 +85,7 @@ class OperationRequest:
 
     @property
     def _whole(self) -> bytes:
-        """What distinguishes a request from others of its path: its body, and its query if it has one."""
+        """The content that an idempotency key belongs to: the body, after the query if there is one."""
         return self.query + b"\n" + self.body if self.query else self.body
 
     def once(self, unit: UnitOfWork, work: Callable[[], Response]) -> Response:

@@ -25,7 +25,7 @@ from rowhouse.entities.model import plural, singular_snake, with_article
 from rowhouse.http.authorization import AUTHORIZATION_STARTED, RouteAuthorization, resolve_overriding_caller
 from rowhouse.http.dependencies import oauth2_scheme
 from rowhouse.operations.request import OperationRequest
-from rowhouse.operations.written import Written
+from rowhouse.operations.response_schemas import ResponseSchema
 from rowhouse.query.parameters import schema_of
 from rowhouse.query.resource import Resource
 from rowhouse.requests.accepted_body import AcceptedBody
@@ -63,7 +63,7 @@ async def read_body(receive: Receive) -> bytes:
 
 
 class Deferred(NamedTuple):
-    """An option of a route that is made when the document is."""
+    """An option of a route whose value is made when the OpenAPI document is built."""
 
     make: Callable[[], Any]
 
@@ -72,10 +72,12 @@ class GeneratedRoute(APIRoute):
     """One generated operation. `policy` says who may call it; `accepted_body` describes a body that is not JSON.
 
     The fast path calls `fast_handler`, for HEAD `head_handler`, and sends its response, without FastAPI's layers.
-    `documented` is for OpenAPI
-    only. Its name identifies the operation in rate limits and traces. `options` are FastAPI's. It reads them when
-    somebody asks for an attribute that only FastAPI knows. A start with a hundred entities would take seconds longer
-    otherwise. `rowhouse.operations.described` writes the document. `body` is the type of a JSON body.
+    `documented` is a function for OpenAPI only; its name identifies the operation in rate limits and traces. `body` is
+    the type of a JSON body.
+
+    `options` are FastAPI's. FastAPI reads them when something uses an attribute that only FastAPI computes; reading
+    them at the start would take seconds for a hundred entities. `rowhouse.operations.described` writes the OpenAPI
+    document.
     """
 
     def __init__(  # noqa: PLR0913  all but the path by keyword
@@ -143,10 +145,10 @@ class GeneratedRoute(APIRoute):
 def _for_fastapi(options: dict[str, Any]) -> dict[str, Any]:
     """Return the options without the responses that only our own document describes."""
     responses = {
-        status: {word: part for word, part in response.items() if not isinstance(part, Written)}
+        status: {word: part for word, part in response.items() if not isinstance(part, ResponseSchema)}
         for status, response in options["responses"].items()
     }
-    is_written = isinstance(options.get("response_model"), Written)
+    is_written = isinstance(options.get("response_model"), ResponseSchema)
     return {**options, "responses": responses, **({"response_model": None} if is_written else {})}
 
 

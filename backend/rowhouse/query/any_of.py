@@ -100,7 +100,7 @@ class AnyOf:
         """Return a value as a query has it: a text, or a list of texts.
 
         Raises:
-            InvalidInputError: 422, it is none.
+            InvalidInputError: 422, it is neither a scalar nor a list where the filter takes one.
         """
         own = self._filters.get(name)
         takes_list = self._related.takes_list(name) if own is None else own.operator.takes_list

@@ -51,7 +51,7 @@ class SortKey:
 
     @property
     def nullable(self) -> bool:
-        """Whether the value may be null. It is where there is no related row that the caller sees."""
+        """Whether the value may be null, as it is without a related row that the caller sees."""
         return self.relation is not None or self.column.nullable
 
     @cached_property

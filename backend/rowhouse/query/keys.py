@@ -46,7 +46,7 @@ class Key:
         self.label = PART_SEPARATOR.join(self.names)
         self.is_composite = len(self.names) > 1
         self.of: Callable[[Mapping[str, Any]], Any] = itemgetter(*self.names)
-        # What sorts keys; None where their values do. Members of an enum have no order: the database sorts their texts.
+        # Returns the sort key of a key; None if keys sort by themselves. The database sorts enums by their texts.
         has_enum = any(isinstance(column.column.type, EnumText) for column in columns)
         self.order: Callable[[Any], Any] | None = self._texts_of_enums if has_enum else None
         # Returns a key as clients write it in a path, not encoded yet.
@@ -105,7 +105,7 @@ class Key:
 
 
 def sortable(value: Any) -> Any:
-    """Return what sorts a value of a key: members of an enum have no order, so their texts."""
+    """Return the sort key of a value of a key: the text of a member of an enum, which has no order, or the value."""
     return str(value.value) if isinstance(value, Enum) else value
 
 

@@ -1,7 +1,7 @@
 """The query parameters of lists: filters, sort, search and pages.
 
-They are fixed at registration. The values of a request never
-become SQL text: the shape of the query decides the text, which is compiled once for each shape.
+They are fixed at registration. The values of a request never become SQL text: the shape of the query decides the text,
+which is compiled once for each shape.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

@@ -43,9 +43,9 @@ def projection_parameters(columns: Iterable[str], relations: Iterable[str]) -> d
     names, related = tuple(columns), tuple(relations)
     found = {"fields": Parameter(_names(names), "Only these members of each row, separated by commas.")}
     if related:
-        text = "Related rows to embed in each row, separated by commas; rows that you may not read are left out."
+        text = "Relations whose rows to embed, separated by commas. Rows that you may not read are left out."
         if any("." in name for name in related):
-            text += " After a dot: the related rows of those."
+            text += " After a dot, a relation of the related rows."
         found["expand"] = Parameter(_names(related), text)
     return found
 

@@ -67,7 +67,7 @@ class RelatedFilters:
         return relation, replace(self._related[relation].filters[inner], name=name)
 
     def openapi(self) -> list[dict[str, Any]]:
-        """Return a parameter for each relation: an object, whose members are the query parameters."""
+        """Return a parameter for each relation: an object whose members are the query parameters."""
         return [self._described(relation, target) for relation, target in self._related.items()]
 
     def _described(self, relation: str, target: "ListParameters") -> dict[str, Any]:

@@ -81,9 +81,9 @@ class Resource:
     relations: Mapping[str, Relation] = field(default_factory=dict)
     soft_delete: bool = False
     history: bool = False
-    # The column whose account deleted rows are stored with: that of any registry which has the table.
+    # The owner's column, whose account is stored with deleted rows: that of any registry which has the table.
     recorded_owner: str | None = None
-    # None: as the settings say.
+    # None: the setting SLO_MS.
     slo_ms: int | None = None
     steps: tuple[Transition[Any], ...] = ()
     # These follow from the columns.

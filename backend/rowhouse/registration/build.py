@@ -184,7 +184,7 @@ def _related(registry: Registry, recording: Mapping[str, Recording]) -> dict[str
 
 
 def _without_registered_links(relations: Mapping[str, Relation], tables: set[sa.Table]) -> dict[str, Relation]:
-    """Return relations without the members that would write rows of a registered link table past its rules."""
+    """Return relations without members that would write a registered link table without the rules of its entity."""
     return {
         name: replace(one, member=None) if one.link is not None and one.link.table in tables else one
         for name, one in relations.items()

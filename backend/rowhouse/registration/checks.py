@@ -25,7 +25,7 @@ ACCOUNTS = "users"
 
 
 def check_table(model: type[SQLModel]) -> None:
-    """Require a table, and store and compare its values alike on both databases."""
+    """Require a table, and give it columns that both databases store and compare alike."""
     table = getattr(model, "__table__", None)
     if table is None:
         raise RegistrationError(
@@ -217,9 +217,9 @@ def check_history(model: type[SQLModel], operations: tuple[str, ...], *, soft_de
 
 
 def write_policy(model: type[SQLModel], write: Policy | None, owner: str | None, *, is_written: bool) -> Policy:
-    """Return the policy of writes. A line without `write` needs an owner, unless nothing in it writes.
+    """Return the policy of writes. A line without `write` needs an owner, unless no operation writes.
 
-    Then the policy holds for routes of the project's own: administrators.
+    If no operation writes, only administrators may use hand-written routes that write.
     """
     if write is not None:
         return write

@@ -3,26 +3,31 @@
 Each error names the class, the option and the fix. Nothing that a class says is ignored silently.
 """
 
+import warnings
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any, get_args
 
 import sqlalchemy as sa
 from pydantic import PlainSerializer, WrapSerializer
 from pydantic.fields import FieldInfo
 from sqlalchemy.orm import Mapper
-from sqlmodel import SQLModel
+from sqlmodel import SQLModel, UTCDateTime
 
-from rowhouse.entities.sqlalchemy_internals import heard_events, own_init
-from rowhouse.schemas.class_config import refused_options
-from rowhouse.schemas.columns import RegistrationError
+from rowhouse.entities.model import EnumText, InstantWithoutZone, Mark, is_adopted
+from rowhouse.entities.sqlalchemy_internals import flush_events, heard_events, own_init
+from rowhouse.schemas.class_config import FIXES, refused_options
+from rowhouse.schemas.columns import TIMESTAMPS, RegistrationError
 from rowhouse.schemas.computed import computed_faults
-from rowhouse.schemas.defaults import is_filled, takes_context
+from rowhouse.schemas.defaults import is_filled, is_python, takes_context, value_of
 from rowhouse.schemas.pydantic_internals import decorators_of
 from rowhouse.schemas.sqlmodel_internals import lost_options
 
 LONGEST_NAME = 63  # bytes; PostgreSQL cuts longer names
+SINGLE_PRECISION = 24  # bits; up to them PostgreSQL's `float(n)` is `real`
+OF_OTHERS = (sa.NVARCHAR, sa.NCHAR, sa.CLOB, sa.BLOB, sa.BINARY, sa.VARBINARY)
+USUAL = "sa.String, sa.Text or sa.LargeBinary"
 SERIALIZER = "would not be called, because responses are written from rows; show another value with "
-ROW_EVENTS = ("before_insert", "after_insert", "before_update", "after_update", "before_delete", "after_delete")
 LOST_FIXES = {
     "regex": "write schema_extra={'pattern': ...}",
     "unique_items": "write a @field_validator",
@@ -87,6 +92,43 @@ def _problem(name: str, column: Any, info: FieldInfo | None) -> str | None:
         return f"PostgreSQL cuts the name of the column after {LONGEST_NAME} bytes; give a shorter one"
     if _takes_context(column, info):
         return "default= and onupdate= call a function without arguments; leave out its context"
+    return _stored_otherwise(column) or (None if _is_timestamp(name, info) else _without_zone(column, info))
+
+
+def _stored_otherwise(column: sa.Column[Any]) -> str | None:
+    """Return why the databases would store other values than the class says."""
+    kind = column.type
+    if isinstance(kind, EnumText) and kind.checks_names:
+        words = f"values_callable=lambda kind: [member.value for member in kind] to sa.Enum({kind.enum_class.__name__})"
+        return f"create_constraint=True checks the names of the enum, and the column stores its values; give {words}"
+    is_single = isinstance(kind, sa.REAL) or (isinstance(kind, sa.Float) and (kind.precision or 53) <= SINGLE_PRECISION)
+    if is_single and not is_adopted(column.table):
+        return f"{kind!r} keeps 6 digits on PostgreSQL and 15 on SQLite; leave the type out, or use sa.Double"
+    return None
+
+
+def _is_timestamp(name: str, info: FieldInfo) -> bool:
+    """Return whether the server sets the instant, whatever its default is."""
+    return name in TIMESTAMPS or not {*TIMESTAMPS.values()}.isdisjoint(_marks(info))
+
+
+def _marks(info: FieldInfo) -> Iterator[Mark]:
+    yield from (part for part in _parts_of(info) if isinstance(part, Mark))
+
+
+def _without_zone(column: sa.Column[Any], info: FieldInfo) -> str | None:
+    """Return which default is an instant without a zone, which nobody can place in time."""
+    if not isinstance(column.type, UTCDateTime | InstantWithoutZone):
+        return None
+    made: dict[str, Any] = {"default": info.default, "default_factory": info.default_factory}
+    for word, default in (("Column(default=)", column.default), ("onupdate", column.onupdate)):
+        made[word] = value_of(default) if is_python(default) and not takes_context(default) else None
+    for word, value in made.items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # Python's, of datetime.utcnow
+            instant = value() if callable(value) and not info.default_factory_takes_validated_data else value
+        if isinstance(instant, datetime) and instant.utcoffset() is None:
+            return f"{word} gives an instant without a zone; write rowhouse.now, or datetime.now(UTC)"
     return None
 
 
@@ -127,12 +169,14 @@ def _field_options(model: type[SQLModel]) -> Iterator[tuple[str, str]]:
 
 
 def _values(model: type[SQLModel]) -> Iterator[tuple[str, str]]:
-    """Yield options of one field that would need an object of the class where a value is made or shown."""
+    """Yield options of one field that need an object of the class. The engine makes and shows values without one."""
     for name, info in model.model_fields.items():
         if info.default_factory_takes_validated_data:
             yield f".{name}", f"default_factory takes the other members, which not every write has; {WITH_OTHERS}"
         if info.exclude_if is not None:
             yield f".{name}", f"exclude_if would have no effect; {SHOWN_OTHERWISE}"
+        if any(getattr(part, "coerce_numbers_to_str", None) for part in _parts_of(info)):
+            yield f".{name}", f"coerce_numbers_to_str has no effect: {FIXES['coerce_numbers_to_str']}"
         if any(isinstance(part, PlainSerializer | WrapSerializer) for part in _parts_of(info)):
             yield f".{name}", f"the serializer in Annotated would not be called; {SHOWN_OTHERWISE}"
 
@@ -163,12 +207,11 @@ def check_events(model: type[SQLModel]) -> None:
         raise RegistrationError(
             f"{model.__name__}.{composite.key}: composite() would not be shown; show its columns, or a @computed_field"
         )
-    for event in ROW_EVENTS:
-        if getattr(mapper.dispatch, event):
-            raise RegistrationError(
-                f"{model.__name__}: a listener waits for {event}, which writes of the API do not fire; "
-                "override prepare, validate or a verb of a CRUDBase subclass, and register it with crud=..."
-            )
+    for event in flush_events(mapper):
+        raise RegistrationError(
+            f"{model.__name__}: a listener waits for {event}, which writes of the API do not fire; "
+            "override prepare, validate or a verb of a CRUDBase subclass, and register it with crud=..."
+        )
     for name, event in heard_events(mapper):
         place = f"{model.__name__}.{name}" if name else model.__name__
         raise RegistrationError(f"{place}: a listener waits for {event}, which the API does not fire; {ON_WRITES}")
@@ -184,9 +227,12 @@ def check_database(model: type[SQLModel], dialect: sa.Dialect) -> None:
     Raises:
         RegistrationError: with the class, the column and the fix.
     """
-    if dialect.name != "sqlite":
-        return
     for name, column in sa.inspect(model).columns.items():
+        place = f"{model.__name__}.{name}"
+        if dialect.name != "sqlite":
+            if type(column.type) in OF_OTHERS:
+                raise RegistrationError(f"{place} is {column.type!r}, which PostgreSQL lacks; use {USUAL}")
+            continue
         if isinstance(column.type, sa.ARRAY):
             raise RegistrationError(
                 f"{model.__name__}.{name} is an ARRAY, which SQLite lacks; use sa_type=sa.JSON, or PostgreSQL alone"
@@ -195,3 +241,25 @@ def check_database(model: type[SQLModel], dialect: sa.Dialect) -> None:
             raise RegistrationError(
                 f"{model.__name__}.{name} is an Identity, which SQLite has for a key only; use PostgreSQL alone"
             )
+        _check_counted(place, column)
+        try:
+            dialect.type_compiler_instance.process(column.type, type_expression=column)
+        except sa.exc.CompileError as error:
+            raise RegistrationError(
+                f"{place} is {column.type!r}, which SQLite lacks; use a type that both databases have, or PostgreSQL "
+                "alone"
+            ) from error
+
+
+def _check_counted(place: str, column: sa.Column[Any]) -> None:
+    """Reject what SQLite does not count as the class says: beside the key, or from another number than 1."""
+    sequence = column.default if column.default is not None and column.default.is_sequence else None
+    if sequence is not None and not column.primary_key:
+        raise RegistrationError(f"{place} has a Sequence, which SQLite lacks; use PostgreSQL alone")
+    for options in (column.identity, sequence):
+        for word in ("start", "increment"):
+            if getattr(options, word, None) not in (None, 1):
+                raise RegistrationError(
+                    f"{place}: {word}={getattr(options, word)} has no effect on SQLite, which counts 1, 2, 3; take it "
+                    "out, or use PostgreSQL alone"
+                )

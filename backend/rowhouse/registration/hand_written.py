@@ -27,7 +27,7 @@ from rowhouse.entities.model import Mark
 from rowhouse.http.authorization import UNRESTRICTED, RouteAuthorization
 from rowhouse.http.dependencies import get_caller, get_session, get_unit
 from rowhouse.http.dependency_tree import calls_of
-from rowhouse.http.fastapi_internals import ModelField, tree_of
+from rowhouse.http.fastapi_internals import ModelField, tree_of, validated_by
 from rowhouse.http.routing import OneHopRoute
 from rowhouse.query.resource import Resource
 from rowhouse.schemas.columns import RegistrationError
@@ -44,7 +44,7 @@ from rowhouse.schemas.json_types import (
 LISTS = (list, set, frozenset, tuple, Sequence)
 UNITS = frozenset({get_session, get_unit})
 BOUNDS = (Ge(-(2**63)), Le(2**63 - 1))
-# How text in a path or a query is read, if pydantic alone accepts more. The route then validates the result.
+# Readers of text in paths and queries, for types of which pydantic accepts more forms. The route validates the result.
 READERS: Mapping[Any, TypeAdapter[Any]] = {
     int: TypeAdapter(Annotated[(int, *BOUNDS, require_format(INTEGER_TEXT, "a whole number"))]),
     float: TypeAdapter(Annotated[float, require_format(NUMBER_TEXT, "a number")]),
@@ -103,9 +103,9 @@ def _is_secret(info: FieldInfo) -> bool:
 
 
 def one_method_each(route: APIRoute) -> Iterator[APIRoute]:
-    """A route of several methods as one for each: an operation id names one operation.
+    """Yield a route for each method of a route, because an operation id names one operation.
 
-    HEAD beside GET is not documented.
+    HEAD is not documented if there is GET.
     """
     methods = route.methods or set()
     documented = methods - {"HEAD"} if "GET" in methods else methods
@@ -193,13 +193,12 @@ def _strict(field: ModelField, *, keys: Mapping[str, Resource]) -> ModelField:
         reader, bounds = TypeAdapter(resource.key.annotation), resource.key.columns[0].constraints
     if reader is None:
         return field
-    made = _bounded(field, bounds) if kind is int and not is_list else copy(field)
-    made.validate = partial(_read, made.validate, reader)  # type: ignore[method-assign]  # FastAPI has no hook for it
-    return made
+    bounded = _bounded(field, bounds) if kind is int and not is_list else field
+    return validated_by(bounded, partial(_read, bounded.validate, reader))
 
 
 def _scalar(annotation: Any) -> tuple[Any, bool]:
-    """Return the one type of a parameter beside None, or None if there are several, and whether it takes a list."""
+    """Return the type of a parameter apart from None, and whether it takes a list. None if there are several types."""
     is_list = False
     while get_origin(annotation) in (Annotated, Union, UnionType, *LISTS):
         arms = [arm for arm in get_args(annotation) if arm not in (NoneType, ...)]
@@ -221,9 +220,7 @@ def _strict_model(field: ModelField, model: type[BaseModel]) -> ModelField:
             alias = info.validation_alias
             names = (name, *(alias.choices if isinstance(alias, AliasChoices) else (alias,)))
             readers |= {one: reader for one in names if isinstance(one, str)}
-    made = copy(field)
-    made.validate = partial(_read_members, made.validate, readers)  # type: ignore[method-assign]  # as above
-    return made
+    return validated_by(field, partial(_read_members, field.validate, readers))
 
 
 def _bounded(field: ModelField, bounds: Sequence[Any]) -> ModelField:

@@ -16,7 +16,7 @@ from rowhouse.schemas.sqlmodel_internals import states_no_index
 
 # The first part of an index in SQLAlchemy's form. It may have been a column or text, in either direction.
 COLUMN = re.compile(r'(?:\w+\.)?"?(\w+)"?(?: ASC| DESC)?(?: NULLS (?:FIRST|LAST))?', re.IGNORECASE)
-FIX = "write Field(index=True) and a migration, or Field(index=False) if they may read the whole table"
+FIX = "write Field(index=True) and a migration, or Field(index=False) if reading the whole table is acceptable"
 
 
 def missing_indexes(resource: Resource, *, is_listed: bool) -> str | None:
@@ -34,9 +34,9 @@ def missing_indexes(resource: Resource, *, is_listed: bool) -> str | None:
     listed = resource.parameters.sortable if is_listed else ()
     others = [c.name for c in unserved if c.name in listed and c.name not in (*owners, *references)]
     groups = {
-        "{}, by which every list of one owner's rows reads": owners,
-        "{}, by which a delete of what they refer to reads": references,
-        "{}, by which lists filter and sort": others,
+        "{} (for lists of one owner's rows)": owners,
+        "{} (for deletes of the rows they refer to)": references,
+        "{} (for filters and sorting of lists)": others,
     }
     named = "; ".join(text.format(", ".join(names)) for text, names in groups.items() if names)
     return f"{resource.name}: no index begins with {named}: {FIX}" if named else None

@@ -90,13 +90,13 @@ class Line:
         return bool(set(self.operations) - {"list", "get"}) or self.steps != ()
 
     def _check_callers(self, columns: dict[str, Column]) -> None:
-        """Check who may read and write, and whose the rows are."""
+        """Check the policies and the owner."""
         check_policy(self.model, read=self.read, write=self.write)
         check_owner(self.model, columns, self.owner)
         check_key(self.model, columns, self.owner)
 
     def _check_rows(self, columns: dict[str, Column]) -> None:
-        """Check the options about columns and numbers of rows."""
+        """Check the options that name columns, and the limits."""
         check_timestamps(self.model, columns)
         check_filters(self.model, columns)
         check_search(self.model, columns, self.search)

@@ -58,7 +58,7 @@ def _schemas(name: str) -> frozenset[str]:
 
 
 def check_filters(model: type[SQLModel], columns: Mapping[str, Column]) -> None:
-    """Reject a column whose filter would have the name of another column's, such as `price__gte` beside `price`."""
+    """Reject a column whose name is that of another column's filter, such as `price__gte` of `price`."""
     found: dict[str, str] = {}
     for column in columns.values():
         for one in filters_of(column):

@@ -69,8 +69,9 @@ def relations_of(resources: Iterable[Resource], *, readable: Container[str]) -> 
 def owning(
     related: Mapping[str, Mapping[str, Relation]], *, writable: Container[str]
 ) -> dict[str, dict[str, Relation]]:
-    """Return the relations of each resource. They own only rows whose own requests create, change and delete them.
+    """Return the relations of each resource.
 
+    A relation owns only rows that their own operations can create, change and delete.
     A relation of a cycle owns none, because a row would own itself.
     """
     targets = {path: {one.target.path for one in relations.values() if one.owns} for path, relations in related.items()}
@@ -84,7 +85,7 @@ def owning(
 
 
 def _leads(targets: Mapping[str, Iterable[str]], relation: Relation, path: str) -> bool:
-    """Return whether the owned rows of a relation own, directly or not, rows of the resource at `path`."""
+    """Return whether owned rows of a relation own rows of the resource at `path`, directly or through others."""
     seen, waiting = set[str](), [relation.target.path]
     while waiting:
         one = waiting.pop()

@@ -19,6 +19,7 @@ from rowhouse.operations.history_endpoints import HistoryEndpoints, history_rout
 from rowhouse.operations.page_request import JSON, TOTAL
 from rowhouse.operations.preference import APPLIED, PREFER
 from rowhouse.operations.put_endpoint import PutEndpoint
+from rowhouse.operations.response_schemas import ResponseSchema, array_of, name_of, object_of, reference, rows_of
 from rowhouse.operations.route import (
     LOCATED,
     TAGGED,
@@ -31,7 +32,6 @@ from rowhouse.operations.route import (
     plural_name,
     singular_name,
 )
-from rowhouse.operations.written import Written, array_of, name_of, object_of, reference, rows_of
 from rowhouse.query.parameters import schema_of
 from rowhouse.query.resource import Resource
 from rowhouse.requests.idempotency import IDEMPOTENCY_KEY, REPLAYED
@@ -145,7 +145,7 @@ def _upserted(resource: Resource, keys: Collection[str]) -> dict[int, Any]:
         "outcomes": {**array_of(OUTCOME), "description": "The outcome of each element."},
         "items": {**rows, "description": "The rows as stored, in the order of the elements."},
     }
-    model = Written(reference(name), [public], lambda _found: {name: object_of(name, members, required=members)})
+    model = ResponseSchema(reference(name), [public], lambda _found: {name: object_of(name, members, required=members)})
     return {200: {"description": "The outcome with `on`.", "model": model, "headers": REPLAYED}}
 
 
@@ -163,7 +163,7 @@ def _change(resource: Resource, endpoints: Endpoints, *, method: str, verb: str)
         methods=[method], operation_id=f"{verb}_{name}",
         summary=f"Change {one_row(resource)}{', as PATCH does' if is_put else ''}",
         response_model=resource.schemas.public,
-        description=f"For clients without PATCH, and the same: {described.lower()}" if is_put else described,
+        description=f"For clients without PATCH. {described}" if is_put else described,
         openapi_extra={"parameters": [IF_MATCH, PREFER]},
         responses={200: {"headers": TAGGED}, 204: {**MINIMAL, "headers": {**TAGGED, **APPLIED}},
                    **problem_responses(400, 401, 403, 404, 409, 412, 413, 415, 422, 503)},

@@ -26,7 +26,7 @@ def check_steps(
     steps: Iterable[Transition[Any]],
     operations: tuple[str, ...],
 ) -> tuple[Transition[Any], ...]:
-    """Return the steps as a tuple. Require that each can be taken, and that clients find the rows to take it of."""
+    """Return the steps as a tuple. Require that each step can be taken, and that clients can find a row for it."""
     given: Any = steps
     if isinstance(given, Transition):
         raise RegistrationError(f"{model.__name__}: steps takes a tuple, steps=({given.name.upper()},)")

@@ -1,7 +1,7 @@
 """Counts requests and failures: in this process, or in Redis or Valkey for several servers.
 
-While the shared storage does not respond, each server counts alone. No request fails because of it. Must not know what
-is counted, nor the limits. See docs/decisions/0010 and 0018.
+While the shared storage does not respond, each server counts alone. No request fails because of it. Must not know the
+meaning of a count, nor the limits. See docs/decisions/0010 and 0018.
 """
 
 import ipaddress

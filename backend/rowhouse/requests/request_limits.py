@@ -57,7 +57,7 @@ def limit_body(receive: Receive, limit: int, *, seconds: float) -> Receive:
 
     async def counted() -> Message:
         nonlocal size, deadline, is_complete
-        if is_complete:  # the next message is the disconnect, whenever it comes
+        if is_complete:  # the next message is the disconnect, which has no time limit
             return await receive()
         loop = asyncio.get_running_loop()
         deadline = deadline or loop.time() + seconds

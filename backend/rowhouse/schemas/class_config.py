@@ -17,7 +17,6 @@ HONOURED = (
     "str_max_length",
     "regex_engine",
     "regex_timeout",
-    "coerce_numbers_to_str",
     "cache_strings",
     "hide_input_in_errors",
 )
@@ -30,7 +29,7 @@ HARMLESS = frozenset(
         "validate_return", "validation_error_cause", "experimental_defer_build_mode",
     }
 )  # fmt: skip
-# Those whose one value is what the schemas do anyway.
+# Options with the values that change nothing, because the schemas behave so anyway.
 AS_IT_IS = {
     "allow_inf_nan": (False,),
     "extra": ("forbid", None),
@@ -50,6 +49,7 @@ FIXES = {
     "extra": "unknown members are always refused with 422; take it out, or write extra='forbid'",
     "frozen": "mark each column READ_ONLY or CREATE_ONLY",
     "json_schema_extra": "put examples and descriptions into the fields",
+    "coerce_numbers_to_str": "the values of requests are always strict; take it out",
     "strict": "the values of requests are always strict; take it out",
     "json_encoders": "give the column a type of its own",
 }

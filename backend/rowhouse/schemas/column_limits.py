@@ -4,12 +4,14 @@ Each function takes the column and the constraints the class states, and returns
 A `ValueError` says why the column cannot be used.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
-from annotated_types import Ge, Gt, Le, Lt, MaxLen
+from annotated_types import Ge, Le, MaxLen
 from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic_core import PydanticKnownError
 
 from rowhouse.schemas.json_types import NO_NUL, reject_nul
 
@@ -31,27 +33,43 @@ def integer_range(column: sa.Column[Any]) -> tuple[Ge, Le]:
 
 
 def integer_limits(column: sa.Column[Any], stated: Sequence[Any]) -> list[Any]:
-    """Return the column's range where the class states no bound of its own."""
+    """Return the column's range where the class states no narrower bound."""
     least, greatest = integer_range(column)
+    lowest = _bounds(stated, "ge") + [bound + 1 for bound in _bounds(stated, "gt")]
+    highest = _bounds(stated, "le") + [bound - 1 for bound in _bounds(stated, "lt")]
     limits: list[Any] = []
-    if not any(isinstance(m, (Ge, Gt)) for m in stated):
+    if not lowest or max(lowest) < least.ge:
         limits.append(least)
-    if not any(isinstance(m, (Le, Lt)) for m in stated):
+    if not highest or min(highest) > greatest.le:
         limits.append(greatest)
     return limits
+
+
+def _bounds(stated: Sequence[Any], word: str) -> list[Any]:
+    """Return the values that the class states for a word, such as `ge` or `max_length`."""
+    return [getattr(one, word) for one in stated if getattr(one, word, None) is not None]
 
 
 def text_limits(column: sa.Column[Any], stated: Sequence[Any]) -> list[Any]:
     """Return the maximum length of the column or its index, and the rejection of NUL."""
     limits: list[Any] = []
-    if not any(isinstance(m, MaxLen) or getattr(m, "max_length", None) for m in stated):
-        length = getattr(column.type, "length", None) or (MAX_INDEXED_TEXT if is_indexed(column) else None)
-        limits += [MaxLen(length)] if length else []
+    longest = _bounds(stated, "max_length")
+    length = getattr(column.type, "length", None)
+    if not longest:
+        length = length or (MAX_INDEXED_TEXT if is_indexed(column) else None)
+    if length and not (longest and min(longest) <= length):
+        limits.append(MaxLen(length))
     if any(getattr(m, "pattern", None) for m in stated):
         limits.append(AfterValidator(reject_nul))
     else:
         limits.append(Field(pattern=NO_NUL))
     return limits
+
+
+def own_text_limits(column: sa.Column[Any], stated: Sequence[Any]) -> list[Any]:
+    """Return the limits of text that a type of the project's own stores as text."""
+    is_text = isinstance(getattr(column.type, "impl_instance", None), sa.String)
+    return text_limits(column, stated) if is_text else []
 
 
 def is_indexed(column: sa.Column[Any]) -> bool:
@@ -79,21 +97,38 @@ def decimal_limits(column: sa.Column[Any], stated: Sequence[Any]) -> list[Any]:
             f"give the Decimal Field(max_digits=…, decimal_places=…) with at most {MAX_EXACT_DIGITS} digits; "
             "more are not exact on SQLite nor as a JSON number"
         )
-    limits: list[Any] = [WithJsonSchema(_decimal_schema(precision, scale, stated), mode="validation")]
-    if not any(getattr(m, "max_digits", None) is not None for m in stated):
-        limits.insert(0, Field(max_digits=precision, decimal_places=scale))
-    return limits
+    digits, places = (min(_bounds(stated, word), default=None) for word in ("max_digits", "decimal_places"))
+    finest = scale if places is None else min(places, scale)
+    described = WithJsonSchema(_decimal_schema(precision - scale, finest, stated), mode="validation")
+    if digits is None and places is None:
+        return [Field(max_digits=precision, decimal_places=scale), described]
+    limits: list[Any] = [] if places == finest else [Field(decimal_places=scale)]
+    if digits is None or digits - finest > precision - scale:
+        limits.append(AfterValidator(_at_most_whole(precision - scale)))
+    return [*limits, described]
 
 
-def _decimal_schema(precision: int, scale: int, stated: Sequence[Any]) -> dict[str, Any]:
-    largest = 10 ** (precision - scale) - 10**-scale
+def _at_most_whole(digits: int) -> Callable[[Decimal], Decimal]:
+    """Return a function that rejects decimals with more digits before the point."""
+
+    def check(value: Decimal) -> Decimal:
+        if abs(value) >= 10**digits:
+            raise PydanticKnownError("decimal_whole_digits", {"whole_digits": digits})
+        return value
+
+    return check
+
+
+def _decimal_schema(whole: int, scale: int, stated: Sequence[Any]) -> dict[str, Any]:
+    digits = min([whole, *_bounds(stated, "max_digits")])
+    largest = 10**digits - 10**-scale
     number: dict[str, Any] = {"type": "number", "minimum": -largest, "maximum": largest, "multipleOf": 10**-scale}
     for constraint in stated:
         for attribute, keyword in SCHEMA_BOUNDS.items():
-            if getattr(constraint, attribute, None) is not None:
-                number[keyword] = float(getattr(constraint, attribute))
+            bound = getattr(constraint, attribute, None)
+            if bound is not None and -largest <= bound <= largest:
+                number[keyword] = float(bound)
     sign = "-?" if number.get("exclusiveMinimum", number["minimum"]) < 0 else ""
     not_zero = "(?=.*[1-9])" if number.get("exclusiveMinimum") == 0 else ""
     fraction = rf"(\.[0-9]{{1,{scale}}})?" if scale else ""
-    digits = rf"[0-9]{{1,{precision - scale}}}{fraction}"
-    return {"anyOf": [number, {"type": "string", "pattern": f"^{not_zero}{sign}{digits}$"}]}
+    return {"anyOf": [number, {"type": "string", "pattern": f"^{not_zero}{sign}[0-9]{{1,{whole}}}{fraction}$"}]}

@@ -2,6 +2,7 @@
 
 import types
 import typing
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Annotated, Any, Union
@@ -185,7 +186,7 @@ def _column(model: type[SQLModel], name: str, column: sa.Column[Any]) -> Column:
     if typing.get_origin(inner) is Annotated:
         inner, *nested = typing.get_args(inner)
         marks |= {m for m in nested if isinstance(m, Mark)}
-        stated += [m for m in constraints_in(nested) if not isinstance(m, (Mark, FieldInfo))]
+        stated += [m for m in constraints_in(_parts(nested)) if not isinstance(m, Mark)]
     if Mark.SECRET in marks:  # in no request and no response, so any type will do
         kind = known_type(inner, column.type) or FieldType(declared=(inner,), annotation=inner)
         return Column(name, info, column, frozenset(marks), kind, tuple(stated))
@@ -195,6 +196,15 @@ def _column(model: type[SQLModel], name: str, column: sa.Column[Any]) -> Column:
     except ValueError as error:
         raise RegistrationError(f"{model.__name__}.{name}: {error}") from error
     return Column(name, info, column, frozenset(marks), kind, tuple(stated))
+
+
+def _parts(metadata: Iterable[Any]) -> Iterator[Any]:
+    """Yield what `Annotated` says, and the constraints of a `Field(...)` in it."""
+    for part in metadata:
+        if isinstance(part, FieldInfo):
+            yield from part.metadata
+        else:
+            yield part
 
 
 def _without_none(annotation: Any) -> Any:

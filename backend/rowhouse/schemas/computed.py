@@ -1,7 +1,7 @@
 """Members of a response that a class computes in Python: `@computed_field` of pydantic.
 
 They are computed from a whole row, with its hidden columns, when a statement has read it. So every response has them:
-lists, writes, exports and rows within rows. A class without them takes no part in this.
+lists, writes, exports and rows within rows. A class without such members is not affected.
 """
 
 import types
@@ -11,11 +11,11 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-import sqlalchemy as sa
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import make_transient_to_detached
 from sqlmodel import SQLModel
 
+from rowhouse.entities.sqlalchemy_internals import maker_of
 from rowhouse.schemas.json_types import ExactDecimal
 from rowhouse.schemas.pydantic_internals import computed_properties
 from rowhouse.schemas.sqlmodel_internals import relationship_names
@@ -25,7 +25,7 @@ Getter = Callable[[Any], Any]
 
 @dataclass(frozen=True, slots=True)
 class ComputedMember:
-    """One such member: its type in a response, the field that describes it, and the function of its property."""
+    """A computed member: its type in a response, the field that describes it, and the function of its property."""
 
     annotation: Any
     field: Any
@@ -49,7 +49,7 @@ def computed_members(model: type[SQLModel]) -> dict[str, ComputedMember]:
 
 
 def computed_faults(model: type[SQLModel]) -> Iterator[tuple[str, str]]:
-    """Yield the name of each computed member that no response could show, and why."""
+    """Yield the name of each computed member that responses cannot show, and the reason."""
     relationships = relationship_names(model)
     for name, (info, function) in computed_properties(model).items():
         used = relationships.intersection(function.__code__.co_names)
@@ -81,8 +81,8 @@ class RowComputer:
         self._hidden = tuple(hidden)
 
     @cached_property
-    def _manager(self) -> Any:
-        return sa.inspect(self._model).class_manager
+    def _make(self) -> Callable[[], Any]:
+        return maker_of(self._model)
 
     def add(self, rows: Sequence[dict[str, Any]], *, keeps_hidden: bool) -> None:
         """Add the members to whole rows, in place."""
@@ -95,8 +95,8 @@ class RowComputer:
                     del row[name]
 
     def _instance(self, row: Mapping[str, Any]) -> BaseModel:
-        """Return an object of the class as a session that has ended leaves it: related rows are an error, not empty."""
-        made: BaseModel = self._manager.new_instance()
+        """Return an object of the class that belongs to no session. Reading related rows from it is an error."""
+        made: BaseModel = self._make()
         made.__dict__.update(row)
         make_transient_to_detached(made)
         return made

@@ -1,4 +1,4 @@
-"""What fills a column that a new row leaves out, by SQLAlchemy's options `default=`, `server_default=`, `Computed`.
+"""Finds the value of a column that a new row leaves out: SQLAlchemy's `default=`, `server_default=` and `Computed`.
 
 `Field(default=…)` and `Field(default_factory=…)` are pydantic's options and come before these.
 """
@@ -23,7 +23,7 @@ def is_generated(column: sa.Column[Any]) -> bool:
 
 
 def is_python(default: Any) -> bool:
-    """Return whether a default is a value or a function of Python. SQLAlchemy itself writes those that are SQL."""
+    """Return whether a default is a value or a function of Python. SQLAlchemy writes defaults that are SQL."""
     return default is not None and (default.is_scalar or default.is_callable)
 
 

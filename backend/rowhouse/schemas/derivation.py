@@ -18,6 +18,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PydanticUserError,
     TypeAdapter,
     create_model,
     model_validator,
@@ -32,7 +33,10 @@ from rowhouse.schemas.columns import Column, RegistrationError, server_owned
 from rowhouse.schemas.computed import ComputedMember, computed_members
 from rowhouse.schemas.pydantic_internals import comparing_validators, field_validators, model_validators
 
-SECRET_NAME = re.compile(r"password|secret|token|private_key|api_key|hash(ed)?$|_hash", re.IGNORECASE)
+# `secret_name` of SQLModel's tutorial is none.
+SECRET_NAME = re.compile(r"password|secret(?!_name)|token|private_key|api_key|hash(ed)?$|_hash", re.IGNORECASE)
+# Of a constraint that does not fit its type.
+BUILD_ERRORS = (PydanticUserError, RuntimeError)
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 # Clients remove dots from a path, and the words are the last segments of other operations.
@@ -91,7 +95,7 @@ def derive(
     """Return the schemas of `model`. `extra_fields` are members of a response that are not columns, with their types.
 
     Raises:
-        RegistrationError: a column looks like a secret and has no mark.
+        RegistrationError: a column looks like a secret and has no mark, or pydantic builds no schema of its type.
     """
     _refuse_exposed_secrets(model, columns)
     settable = [c for c in columns.values() if not server_owned(c, owner)]
@@ -100,7 +104,10 @@ def derive(
     public = [c for c in columns.values() if c.is_public]
     name = model.__name__
     options = honoured_options(model)
-    create = creation_of(f"{name}Create", model, settable, keys=keys)
+    try:
+        create = creation_of(f"{name}Create", model, settable, keys=keys)
+    except BUILD_ERRORS as error:
+        raise _unbuildable(model, settable, error) from error
     members = {
         c.name: (Union[c.nullable_annotation, MISSING], described(c, MISSING))  # noqa: UP007  runtime values
         for c in updatable
@@ -133,10 +140,12 @@ def creation_of(
 ) -> type[BaseModel]:
     """Return the schema of a new row with these columns. `keys` are those of the class."""
     left_out = {"rowhouse_left_out": LEAVE_OUT} if any(c.is_filled for c in columns) else {}
+    options = ConfigDict(**STRICT, **honoured_options(model))
+    options["validate_default"] = bool(model.model_config.get("validate_default"))
     return build_model(
         name,
         {c.name: _create_member(c, keys) for c in columns},
-        __config__=ConfigDict(**STRICT, **honoured_options(model)),
+        __config__=options,
         __validators__=field_validators(model, {c.name for c in columns}) | left_out,
     )
 
@@ -149,7 +158,7 @@ def build_model(name: str, members: Mapping[str, Any], **options: Any) -> type[B
 
 
 def described(column: Column, default: Any) -> Any:
-    """Return a member with what the class states for the document: its title, description, examples and so on."""
+    """Return a member with the title, the description, the examples and so on that the class states for OpenAPI."""
     return Field(default, **_described(column))
 
 
@@ -170,7 +179,8 @@ def _put(model: type[SQLModel], settable: list[Column]) -> type[BaseModel]:
         for c in settable
     }
     validators = field_validators(model, {c.name for c in settable})
-    return build_model(f"{model.__name__}Put", members, __config__=STRICT, __validators__=validators)
+    options = ConfigDict(**STRICT, **honoured_options(model))
+    return build_model(f"{model.__name__}Put", members, __config__=options, __validators__=validators)
 
 
 def reject_unaddressable(key: str) -> str:
@@ -190,13 +200,14 @@ def _described(column: Column) -> dict[str, Any]:
 def _create_value(column: Column) -> tuple[Any, Any]:
     """Return the annotation and the field of a member that is no part of the key."""
     info, annotation = column.info, column.nullable_annotation
+    judged: dict[str, Any] = {} if info.validate_default is None else {"validate_default": info.validate_default}
     if info.default_factory is not None:
         factory: Any = info.default_factory
-        return annotation, Field(default_factory=factory, **_described(column))
+        return annotation, Field(default_factory=factory, **judged, **_described(column))
     if column.is_filled:
         return Union[annotation, MISSING], described(column, MISSING)  # noqa: UP007  runtime values
     is_required = info.is_required() or (info.default is None and not column.nullable)
-    return annotation, described(column, ... if is_required else info.default)
+    return annotation, Field(... if is_required else info.default, **judged, **_described(column))
 
 
 def _leave_out(body: BaseModel) -> BaseModel:
@@ -216,6 +227,23 @@ def _whole_row(model: type[SQLModel], columns: dict[str, Column]) -> type[BaseMo
         return None
     members = {c.name: (c.row_annotation, None) for c in columns.values()}
     return build_model(f"{model.__name__}Complete", members, __validators__=validators)
+
+
+def _unbuildable(model: type[SQLModel], columns: Sequence[Column], error: Exception) -> RegistrationError:
+    """Return the error for a constraint that pydantic cannot apply to a value, such as an encoding of its own."""
+    places = " or ".join(f"{model.__name__}.{column.name}" for column in columns if not _builds(column.annotation))
+    reason = str(error).partition("\n")[0].rstrip(".")
+    return RegistrationError(
+        f"{places}: pydantic cannot apply a word of the annotation ({reason}); take it out, or write a @field_validator"
+    )
+
+
+def _builds(annotation: Any) -> bool:
+    try:
+        TypeAdapter(annotation)
+    except BUILD_ERRORS:
+        return False
+    return True
 
 
 def _refuse_exposed_secrets(model: type[SQLModel], columns: dict[str, Column]) -> None:

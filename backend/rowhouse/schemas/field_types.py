@@ -34,6 +34,7 @@ from rowhouse.schemas.json_types import (
     member_of,
     require_format,
 )
+from rowhouse.schemas.storage import check_storage, lost_part
 
 
 class Filtering(IntEnum):
@@ -134,10 +135,7 @@ FIELD_TYPES: list[FieldType] = [
     FieldType(declared=(date,), annotation=CalendarDate, answer=date),
     FieldType(declared=(time,), annotation=WallTime, answer=time),
     FieldType(declared=(timedelta,), annotation=Duration, answer=timedelta),
-    *(
-        FieldType(declared=(kind,), stored=sa.Uuid, annotation=kind, filtering=Filtering.EQUALITY)
-        for kind in (UUID, str, EmailStr)
-    ),
+    FieldType(declared=(UUID,), stored=sa.Uuid, annotation=UUID, filtering=Filtering.EQUALITY),
     FieldType(
         declared=(bytes,),
         stored=sa.LargeBinary,
@@ -149,7 +147,8 @@ FIELD_TYPES: list[FieldType] = [
         archive=Base64,
     ),
     # Columns with a type of the project's own, which may sort its values.
-    *(FieldType(declared=(kind,), annotation=kind) for kind in (UUID, str, EmailStr)),
+    FieldType(declared=(UUID,), annotation=UUID),
+    *(FieldType(declared=(kind,), annotation=kind, limits=column_limits.own_text_limits) for kind in (str, EmailStr)),
 ]
 
 
@@ -159,6 +158,7 @@ def field_type(annotation: Any, stored: sa.types.TypeEngine[Any]) -> FieldType:
     Raises:
         ValueError: there is no such entry, or the annotation is not that of the column's enum.
     """
+    check_storage(annotation, stored)
     found = _enum(annotation, stored) or known_type(annotation, stored)
     if isinstance(stored, sa.DateTime):
         raise ValueError(  # noqa: TRY004  the column is at fault, and the caller names it
@@ -184,7 +184,10 @@ def known_type(annotation: Any, stored: sa.types.TypeEngine[Any]) -> FieldType |
 
 
 def _document(annotation: Any, scalar: FieldType | None) -> FieldType:
-    """A JSON column. A document that is a scalar has the limits of the scalar's type."""
+    """Return the entry of a JSON column. A scalar document has the limits of the scalar's type."""
+    lost = lost_part(annotation)
+    if lost is not None:
+        raise ValueError(f"a JSON column stores a document as pydantic writes it, {lost}; give it a column of its own")
     return FieldType(
         declared=(annotation,),
         annotation=Annotated[annotation, AfterValidator(as_document)],
@@ -197,7 +200,7 @@ def _document(annotation: Any, scalar: FieldType | None) -> FieldType:
 
 
 def _array(annotation: Any, stored: sa.ARRAY[Any]) -> FieldType:
-    """An array of PostgreSQL, as a list. Its elements have the type and the limits of a column of theirs."""
+    """Return the entry of a PostgreSQL array: a list whose elements have the type and the limits of such a column."""
     if get_origin(annotation) is not list or stored.dimensions not in (None, 1):
         raise ValueError(f"an ARRAY column holds a list, and the annotation is {annotation!r}; use list[...]")
     (element,) = get_args(annotation)
@@ -217,7 +220,7 @@ def _array(annotation: Any, stored: sa.ARRAY[Any]) -> FieldType:
 
 
 def _enum(annotation: Any, stored: sa.types.TypeEngine[Any]) -> FieldType | None:
-    """The members of an enum, or the words of an `sa.Enum` without a class; None for any other column."""
+    """Return the entry of an enum, or of the words of an `sa.Enum` without a class. None for any other column."""
     if isinstance(stored, sa.Enum | EnumText):
         _check_enum(annotation, stored)
     if isinstance(annotation, type) and issubclass(annotation, Enum):
@@ -253,6 +256,9 @@ def _check_enum(annotation: Any, stored: sa.Enum | EnumText) -> None:
         raise ValueError(f"the column stores {values} and the annotation is {annotation!r}; use one type for both")
 
 
+ARCHIVED = (str, int, float, bool, bytes, Decimal, date, datetime, time, timedelta, UUID)
+
+
 def stored_annotation(stored: sa.types.TypeEngine[Any]) -> Any:
     """Return the annotation of a value as the database column returns it.
 
@@ -268,7 +274,7 @@ def stored_annotation(stored: sa.types.TypeEngine[Any]) -> Any:
     if isinstance(stored, PaddedText):
         return str
     kind: Any = stored.python_type
-    if kind is object:
+    if kind not in ARCHIVED:
         raise ValueError(
             f"the values of {type(stored).__name__} cannot be stored as JSON and read again; register the entity "
             "without soft_delete and history, or give the column a type of SQLAlchemy's own"

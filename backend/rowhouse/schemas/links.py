@@ -15,23 +15,23 @@ LINKS = "x-links"
 
 
 class LinkMember(NamedTuple):
-    """One such member: the key of the related rows, and their path."""
+    """A member that writes a many-to-many relation: the key of the related rows, and their path."""
 
     key: Column
     path: str
 
 
 def with_link_members(schemas: Schemas, members: Mapping[str, LinkMember]) -> Schemas:
-    """Return the schemas with these members in what creates and changes a row."""
+    """Return the schemas with these members in Create, Update and the element of a batch update."""
     if not members:
         return schemas
     lists = {name: _list_of(one.key.base) for name, one in members.items()}
     created: dict[str, Any] = {
-        name: (lists[name], Field(default_factory=list, **_described(one, "All of its related rows")))
+        name: (lists[name], Field(default_factory=list, **_described(one, "All related rows")))
         for name, one in members.items()
     }
     changed: dict[str, Any] = {
-        name: (Union[lists[name], MISSING], Field(MISSING, **_described(one, "Replaces its related rows")))  # noqa: UP007  a runtime value
+        name: (Union[lists[name], MISSING], Field(MISSING, **_described(one, "Replaces the related rows")))  # noqa: UP007  a runtime value
         for name, one in members.items()
     }
     create, update, batch_update = schemas.create, schemas.update, schemas.batch_update
@@ -49,5 +49,5 @@ def _list_of(key: Any) -> Any:
 
 
 def _described(member: LinkMember, text: str) -> dict[str, Any]:
-    described = f"{text}, by their {member.key.name}: a set, of which each must be a row of /{member.path}."
+    described = f"{text}, by their {member.key.name}. A set; each must be a row of /{member.path}."
     return {"description": described, "json_schema_extra": {LINKS: member.path}}

@@ -23,7 +23,7 @@ MAX_OWNED = 1000
 
 @dataclass(frozen=True, slots=True)
 class OwnedMember:
-    """One such member: the class of the rows, their path, and the column that refers to their owner."""
+    """A member that writes owned rows: their class, their path, and the column that refers to their owner."""
 
     # Begins the names of the schemas of elements: `InvoiceLines`. No class has `InvoiceLinesNew` and `…Change`.
     name: str
@@ -45,7 +45,7 @@ class OwnedMember:
 
 
 def with_owned_members(schemas: Schemas, members: Mapping[str, OwnedMember]) -> Schemas:
-    """Return the schemas with these members in what creates and changes a row."""
+    """Return the schemas with these members in Create, Update, Put and the element of a batch update."""
     if not members:
         return schemas
     created: dict[str, Any] = {}
@@ -69,7 +69,7 @@ def _new(member: OwnedMember) -> type[BaseModel]:
 
 
 def _change(member: OwnedMember) -> type[BaseModel]:
-    """Return the schema of an element of an update: of a stored row what changes, or a new row."""
+    """Return the schema of an element of an update: the changed members of a stored row, or a new row."""
     names = {column.name for column in member.settable}
     required = _required(member)
     # Clients name every element by a key that they set. A key of the server names stored rows only.

@@ -1,4 +1,4 @@
-"""Parts of pydantic that are not documented: what decorates a class. No other module uses such parts of pydantic.
+"""Parts of pydantic that are not documented: the decorators of a class. No other module uses such parts of pydantic.
 
 `tests/crud/test_pydantic_internals.py` fails first when an upgrade changes one.
 """

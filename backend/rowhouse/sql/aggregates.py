@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Context, Decimal
 from enum import Enum
 from functools import lru_cache
+from ipaddress import IPv6Address
 from typing import Any
 
 import sqlalchemy as sa
@@ -104,7 +105,7 @@ class Aggregates:
         return self._of_any_year(moment, beginning, group.unit) if is_adopted(self._resource.table) else beginning
 
     def _of_any_year(self, moment: Any, beginning: Any, unit: str) -> sa.ColumnElement[Any]:
-        """Return the beginning of an instant, and that of another program's years and infinity as PostgreSQL does."""
+        """Return the beginning of an instant of any year. What Python cannot hold is written as by PostgreSQL."""
         first: Any = sa.func.date_trunc(sa.literal_column(f"'{unit}'"), moment)
         is_usual = sa.extract("year", moment).between(sa.literal_column("1"), sa.literal_column("9999"))
         return sa.case((is_usual, beginning), else_=sa.cast(sa.cast(first, sa.Date()), sa.String()))
@@ -189,11 +190,14 @@ def _sorted(rows: Sequence[AggregateRow], name: str, *, descending: bool) -> lis
         return found.value if isinstance(found, Enum) else found
 
     def order(row: AggregateRow) -> tuple[bool, bool, Any]:
-        """A stored text that is no member of an enum of numbers comes after the members, and NaN after all numbers."""
+        """A stored text that is no member of an enum of numbers comes after the members, and NaN after all numbers.
+
+        Addresses of IPv6 come after those of IPv4, as PostgreSQL sorts them.
+        """
         found = value(row)
         if found != found:  # noqa: PLR0124  NaN
             return False, True, 0
-        return isinstance(found, str) and not isinstance(found, OutOfRange), False, found
+        return isinstance(found, str) and not isinstance(found, OutOfRange), isinstance(found, IPv6Address), found
 
     full = sorted((row for row in rows if value(row) is not None), key=order, reverse=descending)
     empty = [row for row in rows if value(row) is None]

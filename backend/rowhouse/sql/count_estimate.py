@@ -51,10 +51,11 @@ def count_exactly(table: sa.Table, past: int) -> sa.Select[Any]:
 
 
 def count_from_start(table: sa.Table, past: int, *, dialect: sa.Dialect) -> sa.ColumnElement[int]:
-    """Return the number of rows in the first blocks of a table on PostgreSQL, up to `past + 1`. NULL if it has others.
+    """Return the number of rows in the first blocks of a table on PostgreSQL, up to `past + 1`.
 
-    The blocks are named, because PostgreSQL would choose between reading and an index by what it thinks is visible, and
-    keeps none of a large table that it reads in sequence. They hold `past` rows unless many were deleted.
+    NULL if the table has rows in further blocks. The statement names the blocks, because PostgreSQL may otherwise use
+    an index, and does not keep the blocks of a large sequential scan in memory. The blocks hold `past` rows unless many
+    were deleted.
     """
     blocks = past // ROWS_PER_BLOCK + 1
     place: Any = sa.literal_column("ctid")

@@ -126,7 +126,7 @@ class Statements:
         return count_from_start(self._table, self._exact_count_limit, dialect=self._dialect)
 
     def _counting(self, shape: QueryShape, scope: Predicate) -> sa.Select[Any]:
-        shape = replace(shape, by_index=True)  # whatever the page does, because a count has no order
+        shape = replace(shape, by_index=True)  # a count has no order, so the index always helps
         if self._exact_count_limit is None:
             return self._selected(sa.func.count().label(TOTAL), shape, scope)
         bounded = self._selected(sa.literal_column("1"), shape, scope)
@@ -301,7 +301,7 @@ class Statements:
 
 
 def _computer(resource: Resource) -> RowComputer | None:
-    """Return what adds the computed members of a class to its rows, None if it has none."""
+    """Return the object that adds the computed members of a class to its rows. None without such members."""
     computed, names = resource.schemas.computed, resource.schemas.public_names
     if not computed:
         return None

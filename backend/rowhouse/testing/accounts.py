@@ -74,7 +74,7 @@ class Accounts:
             work.session.flush()
             return Headers(account, settings)
 
-    def kept(self, role: str, name: str = "") -> Headers:
+    def shared(self, role: str, name: str = "") -> Headers:
         """Return the same account at each call with the same role and name."""
         if (role, name) not in self._kept:
             self._kept[role, name] = self.create(role)
@@ -83,8 +83,8 @@ class Accounts:
     @property
     def administrator(self) -> Headers:
         """The headers of an administrator."""
-        return self.kept(ADMINISTRATOR)
+        return self.shared(ADMINISTRATOR)
 
     def forget(self) -> None:
-        """Forget the accounts that are kept, because their rows are gone."""
+        """Forget the shared accounts, because their rows are gone."""
         self._kept.clear()

@@ -23,13 +23,13 @@ class QuickClient(TestClient):
 
     def __init__(self, app: ASGIApp) -> None:
         super().__init__(app, raise_server_exceptions=False)
-        self._transport = OneHop(self)
+        self._transport = DirectTransport(self)
 
     def before_request(self) -> None:
         """Run in the application's thread before each request. Does nothing by default."""
 
 
-class OneHop(httpx2.BaseTransport):
+class DirectTransport(httpx2.BaseTransport):
     """Sends requests to the application in the client's own event loop."""
 
     def __init__(self, client: QuickClient) -> None:

@@ -53,7 +53,7 @@ def wheel_server() -> Callable[..., Any]:
     return found
 
 
-class Wheel:
+class WheelServer:
     """The PostgreSQL of a wheel, in a directory of its own. `get_server` is the wheel's."""
 
     def __init__(self, get_server: Callable[..., Any] | None = None) -> None:
@@ -91,13 +91,13 @@ class Wheel:
         postmaster.wait(STOPPED_WITHIN)
 
     def close(self) -> None:
-        """Stop it at once and remove its files."""
+        """Stop the cluster at once and remove its files."""
         self._stop(signal.SIGQUIT)
         self._server.cleanup()
         shutil.rmtree(self._directory, ignore_errors=True)
 
 
-class Elsewhere:
+class ExternalServer:
     """A running PostgreSQL that the environment names, with a pooler if there is one."""
 
     def __init__(self, url: str, pooler: str | None) -> None:
@@ -126,10 +126,10 @@ class Elsewhere:
         """Do nothing: the cluster goes on."""
 
 
-def _cluster() -> Wheel | Elsewhere:
+def _cluster() -> WheelServer | ExternalServer:
     """The cluster that the environment names, or the wheel's."""
     url = os.environ.get("ROWHOUSE_TEST_POSTGRESQL")
-    return Elsewhere(url, os.environ.get("ROWHOUSE_TEST_POOLER")) if url else Wheel()
+    return ExternalServer(url, os.environ.get("ROWHOUSE_TEST_POOLER")) if url else WheelServer()
 
 
 class Databases:
@@ -142,16 +142,16 @@ class Databases:
     def __init__(self, directory: Path, start: Callable[..., Any] | None = None) -> None:
         self._directory = directory
         self._start = start
-        self._started: Wheel | Elsewhere | None = None
+        self._started: WheelServer | ExternalServer | None = None
         # Processes that test at the same time may share a cluster.
         self._prefix = f"t{os.getpid()}_{next(_instances)}_"
         self._numbers = itertools.count(1)
         self._templates: dict[tuple[str, str], str] = {}
 
     @property
-    def _cluster(self) -> Wheel | Elsewhere:
+    def _cluster(self) -> WheelServer | ExternalServer:
         if self._started is None:
-            self._started = _cluster() if self._start is None else Wheel(self._start)
+            self._started = _cluster() if self._start is None else WheelServer(self._start)
         return self._started
 
     @property

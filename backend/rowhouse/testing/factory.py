@@ -109,7 +109,7 @@ class Factory:
             return self._store_in_session(registry, registration, body, values)
 
     def create(self, registry: Registry, registration: Registration, body: Row, headers: Headers | None = None) -> Row:
-        """Create a row through the API, as `headers` if they may own it, otherwise as an account that may.
+        """Create a row through the API: as `headers` if they may own it, else as an account that may.
 
         Raises:
             RefusedBodyError: the response is not 201.
@@ -138,7 +138,7 @@ class Factory:
         """Return an account that satisfies a policy: an administrator if one does."""
         roles = (ADMINISTRATOR, "user", *sorted({name for r in self._running.registries for name in r.roles}))
         role = next(role for role in roles if policy.anyone or policy.roles is None or role in policy.roles)
-        return self._running.accounts.kept(role)
+        return self._running.accounts.shared(role)
 
     # -- within ------------------------------------------------------------------------------------------------------
 

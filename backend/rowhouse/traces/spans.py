@@ -56,7 +56,7 @@ class Traces:
             end(span, error)
 
     def record_wait(self, group: str, seconds: float, error: Exception | None = None) -> None:
-        """Record that a request has waited this long for a thread of a group, and the error if it got none."""
+        """Record how long a request waited for a thread of a group, and the error if it got none."""
         if trace.get_current_span().is_recording():
             started = time_ns() - int(seconds * 1e9)
             end(self._tracer.start_span(WAIT, attributes={THREADS: group}, start_time=started), error)

@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 
 from rowhouse.core import security
 from rowhouse.core.clock import set_clock
-from tests.app.bookings.network import Clock, Headers, Network
+from tests.app.bookings.bookings_api import BookingsApi, Clock, Headers
 from tests.conftest import sign_up
 
 
@@ -31,12 +31,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
 
 
 @pytest.fixture
-def network(client: TestClient, clock: Clock, admin: Headers, driver: Headers) -> Network:
+def network(client: TestClient, clock: Clock, admin: Headers, driver: Headers) -> BookingsApi:
     """The charging network of the product."""
-    return Network(client, clock, admin=admin, driver=driver)
+    return BookingsApi(client, clock, admin=admin, driver=driver)
 
 
 @pytest.fixture
-def point(network: Network) -> int:
+def point(network: BookingsApi) -> int:
     """A new charge point."""
     return network.add_point()

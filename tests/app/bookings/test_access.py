@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from tests.app.bookings.network import BOOKINGS, POINTS, VEHICLES, Headers, Network
+from tests.app.bookings.bookings_api import BOOKINGS, POINTS, VEHICLES, BookingsApi, Headers
 from tests.conftest import unique
 from tests.contract.problems import problem
 
@@ -22,7 +22,7 @@ def ids_of(client: TestClient, path: str, headers: Headers, **filters: Any) -> s
     return {row["id"] for row in answer.json()["items"]}
 
 
-def test_drivers_see_only_their_own_bookings(network: Network, point: int, other_driver: Headers) -> None:
+def test_drivers_see_only_their_own_bookings(network: BookingsApi, point: int, other_driver: Headers) -> None:
     """Administrators see all. To another driver a booking does not exist, in the list and by its id."""
     mine, theirs = network.add_booking(point, (1, 2)), network.add_booking(point, (3, 4), headers=other_driver)
     seen = {
@@ -33,7 +33,7 @@ def test_drivers_see_only_their_own_bookings(network: Network, point: int, other
     problem(network.client.get(f"{BOOKINGS}/{theirs}", headers=network.driver), 404, "not_found")
 
 
-def test_drivers_change_only_their_own_bookings(network: Network, point: int, other_driver: Headers) -> None:
+def test_drivers_change_only_their_own_bookings(network: BookingsApi, point: int, other_driver: Headers) -> None:
     """Another driver's booking is 404, like a missing one, and does not change."""
     booking = network.add_booking(point, (1, 2))
     before = network.stored(booking)
@@ -42,7 +42,7 @@ def test_drivers_change_only_their_own_bookings(network: Network, point: int, ot
     assert network.move(booking, (3, 4), headers=network.admin).status_code == 200
 
 
-def test_only_administrators_delete_bookings(network: Network, point: int, other_driver: Headers) -> None:
+def test_only_administrators_delete_bookings(network: BookingsApi, point: int, other_driver: Headers) -> None:
     """Drivers cancel instead. The booking stays until an administrator deletes it."""
     booking = network.add_booking(point, (1, 2))
     path = f"{BOOKINGS}/{booking}"
@@ -65,7 +65,7 @@ def test_nothing_here_is_for_strangers(client: TestClient, path: str) -> None:
         assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
-def test_a_plain_user_cannot_book(network: Network, point: int, user: Headers) -> None:
+def test_a_plain_user_cannot_book(network: BookingsApi, point: int, user: Headers) -> None:
     """Booking requires the role driver or admin. A user's list is empty, and another's booking is 404."""
     booking = network.add_booking(point, (1, 2))
     problem(network.book(point, (3, 4), headers=user), 403, "permission_denied")
@@ -77,13 +77,13 @@ def test_a_plain_user_cannot_book(network: Network, point: int, user: Headers) -
     assert network.count(point) == 1
 
 
-def test_an_administrator_can_book(network: Network, point: int) -> None:
+def test_an_administrator_can_book(network: BookingsApi, point: int) -> None:
     """The booking belongs to the administrator."""
     me = network.client.get("/api/v1/users/me", headers=network.admin).json()["id"]
     assert network.book(point, (1, 2), headers=network.admin).json()["driver_id"] == me
 
 
-def test_vehicles_belong_to_their_driver(network: Network, other_driver: Headers, user: Headers) -> None:
+def test_vehicles_belong_to_their_driver(network: BookingsApi, other_driver: Headers, user: Headers) -> None:
     """Others neither see nor change them. A plain user cannot create one."""
     client, vehicle = network.client, network.add_vehicle(network.driver)
     path, change = f"{VEHICLES}/{vehicle}", {"plate": "STOLEN"}
@@ -102,7 +102,7 @@ def test_vehicles_belong_to_their_driver(network: Network, other_driver: Headers
     assert client.get(path, headers=network.driver).json()["plate"] != "STOLEN"
 
 
-def test_a_vehicle_that_is_booked_cannot_be_deleted(network: Network, point: int) -> None:
+def test_a_vehicle_that_is_booked_cannot_be_deleted(network: BookingsApi, point: int) -> None:
     """A booking refers to it: 409."""
     vehicle = network.add_vehicle(network.driver)
     network.add_booking(point, (1, 2), vehicle_id=vehicle)
@@ -111,7 +111,7 @@ def test_a_vehicle_that_is_booked_cannot_be_deleted(network: Network, point: int
     assert vehicle in ids_of(network.client, VEHICLES, network.driver)
 
 
-def test_anyone_reads_charge_points(network: Network, point: int) -> None:
+def test_anyone_reads_charge_points(network: BookingsApi, point: int) -> None:
     """No account is needed."""
     answer = network.client.get(f"{POINTS}/{point}")
     assert answer.status_code == 200
@@ -119,7 +119,7 @@ def test_anyone_reads_charge_points(network: Network, point: int) -> None:
     assert point in ids_of(network.client, POINTS, {}, code=answer.json()["code"])
 
 
-def test_only_administrators_write_charge_points(network: Network, point: int, user: Headers) -> None:
+def test_only_administrators_write_charge_points(network: BookingsApi, point: int, user: Headers) -> None:
     """Others get 401 or 403 and change nothing."""
     client, path = network.client, f"{POINTS}/{point}"
     before, code = client.get(path).json(), unique("point")
@@ -138,7 +138,7 @@ def test_only_administrators_write_charge_points(network: Network, point: int, u
     assert client.delete(path, headers=network.admin).status_code == 204
 
 
-def test_the_code_of_a_charge_point_is_unique(network: Network, point: int) -> None:
+def test_the_code_of_a_charge_point_is_unique(network: BookingsApi, point: int) -> None:
     """A duplicate is 409 and names the member. Nothing is stored or changed."""
     code = network.client.get(f"{POINTS}/{point}").json()["code"]
     other = network.add_point()
@@ -151,7 +151,7 @@ def test_the_code_of_a_charge_point_is_unique(network: Network, point: int) -> N
     assert ids_of(network.client, POINTS, {}, code=code) == {point}
 
 
-def test_a_charge_point_that_is_booked_cannot_be_deleted(network: Network, point: int) -> None:
+def test_a_charge_point_that_is_booked_cannot_be_deleted(network: BookingsApi, point: int) -> None:
     """Bookings refer to it: 409. It stays, and so do they."""
     network.add_booking(point, (1, 2))
     answer = network.client.delete(f"{POINTS}/{point}", headers=network.admin)

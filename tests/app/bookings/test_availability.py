@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from tests.app.bookings.network import POINTS, Hours, Network
+from tests.app.bookings.bookings_api import POINTS, BookingsApi, Hours
 from tests.contract.problems import faulty_members, problem
 
 
-def free(network: Network, point: int, hours: Hours) -> Any:
+def free(network: BookingsApi, point: int, hours: Hours) -> Any:
     """Return the free intervals between two hours from now, as anyone sees them."""
     window = network.clock.between(hours)
     answer = network.client.get(
@@ -19,12 +19,12 @@ def free(network: Network, point: int, hours: Hours) -> Any:
     return answer.json()
 
 
-def intervals(network: Network, *hours: Hours) -> Any:
+def intervals(network: BookingsApi, *hours: Hours) -> Any:
     """Return the response with these intervals."""
     return {"items": [network.clock.between(pair) for pair in hours]}
 
 
-def test_what_is_not_booked_is_free(network: Network, point: int) -> None:
+def test_what_is_not_booked_is_free(network: BookingsApi, point: int) -> None:
     """The intervals are half-open, sorted and cut to the window. Adjacent bookings leave no gap."""
     assert free(network, point, (1, 20)) == intervals(network, (1, 20))
     for hours in ((2, 4), (4, 5), (10, 12)):
@@ -36,7 +36,7 @@ def test_what_is_not_booked_is_free(network: Network, point: int) -> None:
     assert free(network, network.add_point(), (3, 11)) == intervals(network, (3, 11))
 
 
-def test_only_live_bookings_take_time(network: Network, point: int) -> None:
+def test_only_live_bookings_take_time(network: BookingsApi, point: int) -> None:
     """A cancelled booking and one with an expired hold leave the time free."""
     network.step(network.add_booking(point, (2, 3)), "cancel")
     confirmed, pending = network.add_booking(point, (4, 5)), network.add_booking(point, (6, 7))
@@ -48,12 +48,12 @@ def test_only_live_bookings_take_time(network: Network, point: int) -> None:
 
 
 @pytest.mark.parametrize("status", ["maintenance", "retired"])
-def test_out_of_service_nothing_is_free(network: Network, status: str) -> None:
+def test_out_of_service_nothing_is_free(network: BookingsApi, status: str) -> None:
     """A booking would be rejected there."""
     assert free(network, network.add_point(status=status), (1, 2)) == intervals(network)
 
 
-def test_a_window_that_is_none_is_refused(network: Network, point: int) -> None:
+def test_a_window_that_is_none_is_refused(network: BookingsApi, point: int) -> None:
     """A missing, reversed, empty or too long window, or one without an offset, is 422. An unknown charge point is 404."""
     path, at = f"{POINTS}/{point}/availability", network.clock.at
     for name, window in (

@@ -10,7 +10,7 @@ from httpx2 import Response
 from sqlalchemy import event
 
 from rowhouse.db.compiled import CompiledStatement
-from tests.app.bookings.network import BOOKINGS, POINTS, Headers, Network
+from tests.app.bookings.bookings_api import BOOKINGS, POINTS, BookingsApi, Headers
 from tests.app.bookings.test_slots import HOLD
 from tests.contract.problems import problem
 
@@ -27,7 +27,7 @@ FAULTS: dict[str, tuple[int, str]] = {
 }
 
 
-def element_with(fault: str, network: Network, point: int, stranger: Headers) -> Body:
+def element_with(fault: str, network: BookingsApi, point: int, stranger: Headers) -> Body:
     """Return an element with one fault. There is a booking from 10 to 12, and an earlier element from 2 to 3."""
     between = network.clock.between
     body = {"charge_point_id": point, **between((5, 6))}
@@ -53,14 +53,14 @@ def element_of(answer: Response, status: int, code: str) -> int:
     return int(position)
 
 
-def in_batch(network: Network, bodies: list[Body], *, method: str = "POST") -> Response:
+def in_batch(network: BookingsApi, bodies: list[Body], *, method: str = "POST") -> Response:
     """Return the response to a batch of the driver's."""
     return network.client.request(method, f"{BOOKINGS}/batch", json=bodies, headers=network.driver)
 
 
 @pytest.mark.parametrize(("first", "second"), list(itertools.permutations(FAULTS, 2)))
 def test_of_two_errors_the_first_elements_is_returned(
-    network: Network, point: int, other_driver: Headers, first: str, second: str
+    network: BookingsApi, point: int, other_driver: Headers, first: str, second: str
 ) -> None:
     """The error names the first faulty element, whichever rules are broken. Nothing is stored."""
     network.add_booking(point, (10, 12))
@@ -71,7 +71,7 @@ def test_of_two_errors_the_first_elements_is_returned(
 
 
 @pytest.mark.parametrize("kind", ["text/csv", "application/x-ndjson"])
-def test_every_error_of_a_file_is_listed(network: Network, point: int, other_driver: Headers, kind: str) -> None:
+def test_every_error_of_a_file_is_listed(network: BookingsApi, point: int, other_driver: Headers, kind: str) -> None:
     """The error lists the faults of every row. Nothing is stored."""
     network.add_booking(point, (10, 12))
     fine = [{"charge_point_id": point, **network.clock.between((hour, hour + 1))} for hour in (2, 7, 8)]
@@ -87,7 +87,7 @@ def test_every_error_of_a_file_is_listed(network: Network, point: int, other_dri
     assert network.count(point) == 1
 
 
-def test_a_batch_takes_slots_whose_hold_ran_out(network: Network, point: int) -> None:
+def test_a_batch_takes_slots_whose_hold_ran_out(network: BookingsApi, point: int) -> None:
     """Only at the charge points that it uses. A rejected batch changes nothing."""
     other, elsewhere = network.add_point(), network.add_point()
     lapsed = [network.add_booking(at, (10, 12)) for at in (point, other, elsewhere)]
@@ -100,7 +100,7 @@ def test_a_batch_takes_slots_whose_hold_ran_out(network: Network, point: int) ->
     assert [network.written(row) for row in lapsed] == ["EXPIRED", "EXPIRED", "PENDING"]
 
 
-def test_new_bookings_of_a_batch_hold_their_slots_for_a_while(network: Network, point: int) -> None:
+def test_new_bookings_of_a_batch_hold_their_slots_for_a_while(network: BookingsApi, point: int) -> None:
     """Each one gets the same hold as a single booking."""
     bodies = [{"charge_point_id": point, **network.clock.between((hour, hour + 1))} for hour in (3, 2)]
     made = in_batch(network, bodies).json()
@@ -113,7 +113,7 @@ def test_new_bookings_of_a_batch_hold_their_slots_for_a_while(network: Network, 
     assert {network.stored(row["id"])["status"] for row in made} == {"EXPIRED"}
 
 
-def test_a_batch_of_changes_is_validated_in_order(network: Network, point: int, other_driver: Headers) -> None:
+def test_a_batch_of_changes_is_validated_in_order(network: BookingsApi, point: int, other_driver: Headers) -> None:
     """A booking may take the place that an earlier element left.
 
     The error names a closed, expired or foreign booking, and none changes.
@@ -140,7 +140,7 @@ def test_a_batch_of_changes_is_validated_in_order(network: Network, point: int, 
     assert element_of(in_batch(network, moves, method="PATCH"), 409, "booking_closed") == 0
 
 
-def test_members_that_move_nothing_are_changed_at_any_time(network: Network, point: int) -> None:
+def test_members_that_move_nothing_are_changed_at_any_time(network: BookingsApi, point: int) -> None:
     """A vehicle can be set for bookings at a charge point that is out of service."""
     ids = [network.add_booking(point, (hour, hour + 1)) for hour in (2, 3)]
     assert (
@@ -153,7 +153,7 @@ def test_members_that_move_nothing_are_changed_at_any_time(network: Network, poi
     assert element_of(in_batch(network, moves, method="PATCH"), 409, "charge_point_unavailable") == 1
 
 
-def test_only_administrators_delete_many(network: Network, point: int) -> None:
+def test_only_administrators_delete_many(network: BookingsApi, point: int) -> None:
     """A driver's batch is 403 and deletes nothing."""
     ids = [network.add_booking(point, (hour, hour + 1)) for hour in (2, 3)]
     named = {"ids": ",".join(map(str, ids))}
@@ -164,7 +164,7 @@ def test_only_administrators_delete_many(network: Network, point: int) -> None:
     assert network.count(point) == 0
 
 
-def test_the_number_of_statements_does_not_grow(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_statements_does_not_grow(network: BookingsApi, monkeypatch: pytest.MonkeyPatch) -> None:
     """For new bookings at many charge points with a vehicle, and for moving them."""
     app = network.client.app
     assert isinstance(app, FastAPI)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from app.bookings.models import BookingStatus
-from tests.app.bookings.network import BOOKINGS, POINTS, Headers, Network
+from tests.app.bookings.bookings_api import BOOKINGS, POINTS, BookingsApi, Headers
 from tests.app.bookings.test_slots import HOLD
 from tests.contract.problems import problem
 
@@ -15,7 +15,7 @@ SERVER_OWNED: dict[str, Any] = {"status": "CONFIRMED", "driver_id": 1, "id": 1, 
 
 
 @pytest.mark.parametrize("status", CLOSED)
-def test_a_closed_booking_cannot_be_changed(network: Network, point: int, status: BookingStatus) -> None:
+def test_a_closed_booking_cannot_be_changed(network: BookingsApi, point: int, status: BookingStatus) -> None:
     """No member, by any caller: 409, and the booking stays as it was."""
     booking = network.add_booking(point, (10, 12))
     network.set_status(booking, status)
@@ -26,7 +26,7 @@ def test_a_closed_booking_cannot_be_changed(network: Network, point: int, status
     assert network.stored(booking) == before
 
 
-def test_a_booking_whose_hold_ran_out_cannot_be_changed(network: Network, point: int) -> None:
+def test_a_booking_whose_hold_ran_out_cannot_be_changed(network: BookingsApi, point: int) -> None:
     """It counts as EXPIRED. A change does not revive it."""
     booking = network.add_booking(point, (10, 12))
     before = network.stored(booking)
@@ -36,7 +36,7 @@ def test_a_booking_whose_hold_ran_out_cannot_be_changed(network: Network, point:
     assert (after["start_time"], after["end_time"]) == (before["start_time"], before["end_time"])
 
 
-def test_a_confirmed_booking_can_be_changed(network: Network, point: int) -> None:
+def test_a_confirmed_booking_can_be_changed(network: BookingsApi, point: int) -> None:
     """Times may change while it is PENDING or CONFIRMED. The state stays."""
     booking = network.add_booking(point, (10, 12))
     network.set_status(booking, BookingStatus.CONFIRMED)
@@ -47,7 +47,7 @@ def test_a_confirmed_booking_can_be_changed(network: Network, point: int) -> Non
 
 
 @pytest.mark.parametrize(("member", "value"), SERVER_OWNED.items(), ids=SERVER_OWNED)
-def test_what_the_server_owns_cannot_be_set(network: Network, point: int, member: str, value: object) -> None:
+def test_what_the_server_owns_cannot_be_set(network: BookingsApi, point: int, member: str, value: object) -> None:
     """Neither at creation nor later, nor by an administrator."""
     booking = network.add_booking(point, (10, 12))
     before = network.stored(booking)
@@ -59,7 +59,7 @@ def test_what_the_server_owns_cannot_be_set(network: Network, point: int, member
 
 
 @pytest.mark.parametrize("status", UNAVAILABLE)
-def test_a_charge_point_out_of_service_cannot_be_booked(network: Network, status: str) -> None:
+def test_a_charge_point_out_of_service_cannot_be_booked(network: BookingsApi, status: str) -> None:
     """A booking cannot be moved there either."""
     closed, point = network.add_point(status=status), network.add_point()
     problem(network.book(closed, (10, 12)), 409, "charge_point_unavailable")
@@ -70,7 +70,9 @@ def test_a_charge_point_out_of_service_cannot_be_booked(network: Network, status
 
 
 @pytest.mark.parametrize("status", UNAVAILABLE)
-def test_a_booking_cannot_get_other_times_where_service_has_ended(network: Network, point: int, status: str) -> None:
+def test_a_booking_cannot_get_other_times_where_service_has_ended(
+    network: BookingsApi, point: int, status: str
+) -> None:
     """Members other than the time and the place may still change."""
     booking = network.add_booking(point, (10, 12))
     network.client.patch(f"{POINTS}/{point}", json={"status": status}, headers=network.admin)
@@ -80,7 +82,7 @@ def test_a_booking_cannot_get_other_times_where_service_has_ended(network: Netwo
     assert network.stored(booking)["start_time"] == network.clock.at(10)
 
 
-def test_a_charge_point_that_does_not_exist_cannot_be_booked(network: Network, point: int) -> None:
+def test_a_charge_point_that_does_not_exist_cannot_be_booked(network: BookingsApi, point: int) -> None:
     """The response names the member."""
     booking = network.add_booking(point, (10, 12))
     for answer in (network.book(2_000_000_000, (13, 14)), network.change(booking, {"charge_point_id": 2_000_000_000})):
@@ -89,7 +91,7 @@ def test_a_charge_point_that_does_not_exist_cannot_be_booked(network: Network, p
     assert network.stored(booking)["charge_point_id"] == point
 
 
-def test_a_booking_is_for_a_vehicle_of_its_driver(network: Network, point: int, other_driver: Headers) -> None:
+def test_a_booking_is_for_a_vehicle_of_its_driver(network: BookingsApi, point: int, other_driver: Headers) -> None:
     """Another driver's vehicle gets the same response as a missing one, except for the id."""
     own, others = network.add_vehicle(network.driver), network.add_vehicle(other_driver)
     booking = network.add_booking(point, (10, 12), vehicle_id=own)
@@ -104,7 +106,7 @@ def test_a_booking_is_for_a_vehicle_of_its_driver(network: Network, point: int, 
     assert network.count(point) == 1
 
 
-def test_an_administrator_changes_a_booking_for_its_driver(network: Network, point: int) -> None:
+def test_an_administrator_changes_a_booking_for_its_driver(network: BookingsApi, point: int) -> None:
     """The booking stays the driver's, so only a vehicle of the driver is accepted."""
     booking = network.add_booking(point, (10, 12))
     before = network.stored(booking)
@@ -116,7 +118,7 @@ def test_an_administrator_changes_a_booking_for_its_driver(network: Network, poi
     assert answer.json()["driver_id"] == before["driver_id"]
 
 
-def test_put_changes_only_the_sent_members_and_is_validated_alike(network: Network, point: int) -> None:
+def test_put_changes_only_the_sent_members_and_is_validated_alike(network: BookingsApi, point: int) -> None:
     """PUT behaves like PATCH."""
     network.add_booking(point, (10, 12))
     booking = network.add_booking(point, (13, 14))

@@ -15,8 +15,8 @@ from starlette.testclient import TestClient
 
 from app.main import create_app
 from rowhouse.core.settings import Settings
-from tests.app.bookings.network import BOOKINGS, POINTS, Clock, Network
-from tests.app.bookings.nights import AUTUMN, SPRING, Span, book, times
+from tests.app.bookings.bookings_api import BOOKINGS, POINTS, BookingsApi, Clock
+from tests.app.bookings.clock_changes import AUTUMN, SPRING, Span, book, times
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET, migrate, sign_in, sign_up
 from tests.contract.problems import faulty_members, problem
 from tests.databases import Databases
@@ -68,7 +68,7 @@ REFUSED: dict[str, Span] = {
 
 
 @pytest.mark.parametrize(("local", "utc"), BOOKED.values(), ids=BOOKED)
-def test_a_booking_is_from_instant_to_instant(network: Network, point: int, local: Span, utc: Span) -> None:
+def test_a_booking_is_from_instant_to_instant(network: BookingsApi, point: int, local: Span, utc: Span) -> None:
     """Responses are in UTC. A query in local time finds the booking."""
     answer = book(network, point, local)
     assert answer.status_code == 201, answer.text
@@ -80,12 +80,12 @@ def test_a_booking_is_from_instant_to_instant(network: Network, point: int, loca
 
 
 @pytest.mark.parametrize("span", REFUSED.values(), ids=REFUSED)
-def test_a_length_is_counted_in_true_minutes(network: Network, point: int, span: Span) -> None:
+def test_a_length_is_counted_in_true_minutes(network: BookingsApi, point: int, span: Span) -> None:
     assert faulty_members(book(network, point, span)) == {"end_time"}
     assert network.count(point) == 0
 
 
-def test_the_hour_that_comes_twice_is_booked_twice(network: Network, point: int) -> None:
+def test_the_hour_that_comes_twice_is_booked_twice(network: BookingsApi, point: int) -> None:
     """Two o'clock summer time and two o'clock winter time are two slots. A booking that spans both overlaps both."""
     summer = (f"{AUTUMN}T02:00:00+02:00", f"{AUTUMN}T03:00:00+02:00")
     winter = (f"{AUTUMN}T02:00:00+01:00", f"{AUTUMN}T03:00:00+01:00")
@@ -105,7 +105,7 @@ def test_the_hour_that_comes_twice_is_booked_twice(network: Network, point: int)
     assert network.count(point) == 4
 
 
-def test_the_hour_that_never_comes_leaves_no_gap(network: Network, point: int) -> None:
+def test_the_hour_that_never_comes_leaves_no_gap(network: BookingsApi, point: int) -> None:
     """Two o'clock winter time is three o'clock summer time, so these bookings are adjacent."""
     assert book(network, point, (f"{SPRING}T01:30:00+01:00", f"{SPRING}T02:00:00+01:00")).status_code == 201
     assert book(network, point, (f"{SPRING}T03:00:00+02:00", f"{SPRING}T03:30:00+02:00")).status_code == 201
@@ -114,7 +114,7 @@ def test_the_hour_that_never_comes_leaves_no_gap(network: Network, point: int) -
     assert network.count(point) == 2
 
 
-def test_a_booking_is_moved_by_an_hour_that_the_clock_does_not_show(network: Network, point: int) -> None:
+def test_a_booking_is_moved_by_an_hour_that_the_clock_does_not_show(network: BookingsApi, point: int) -> None:
     """From the first half past two to the second one."""
     booking = book(network, point, (f"{AUTUMN}T02:00:00+02:00", f"{AUTUMN}T02:30:00+02:00")).json()["id"]
     body = {"start_time": f"{AUTUMN}T02:00:00+01:00", "end_time": f"{AUTUMN}T02:30:00+01:00"}
@@ -122,7 +122,7 @@ def test_a_booking_is_moved_by_an_hour_that_the_clock_does_not_show(network: Net
     assert (answer.status_code, times(answer.json())) == (200, (f"{AUTUMN}T01:00:00Z", f"{AUTUMN}T01:30:00Z"))
 
 
-def seen(network: Network) -> dict[str, Any]:
+def seen(network: BookingsApi) -> dict[str, Any]:
     """Return bookings, lists and availability of a new charge point in the night in which the clocks go back."""
     point = network.add_point()
     spans = [
@@ -169,7 +169,7 @@ def expected() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def test_lists_and_availability_cover_the_change(network: Network) -> None:
+def test_lists_and_availability_cover_the_change(network: BookingsApi) -> None:
     """Filters and windows are instants. The night has four hours between midnight and three."""
     assert seen(network) == expected()
 
@@ -188,7 +188,9 @@ def server_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]
 
 
 @pytest.mark.parametrize("zone", ZONES)
-def test_the_servers_own_zone_changes_nothing(network: Network, server_in: Callable[[str], None], zone: str) -> None:
+def test_the_servers_own_zone_changes_nothing(
+    network: BookingsApi, server_in: Callable[[str], None], zone: str
+) -> None:
     server_in(zone)
     assert seen(network) == expected()
 
@@ -203,4 +205,4 @@ def test_the_databases_own_zone_changes_nothing(databases: Databases, clock: Clo
     settings = Settings(database_url=url, **admin_account, **QUIET)
     with TestClient(create_app(settings), raise_server_exceptions=False) as client:
         admin, driver = sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD), sign_up(client, "driver")
-        assert seen(Network(client, clock, admin=admin, driver=driver)) == expected()
+        assert seen(BookingsApi(client, clock, admin=admin, driver=driver)) == expected()

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.app.bookings.network import BOOKINGS, POINTS, Network
-from tests.app.bookings.nights import AUTUMN, book
+from tests.app.bookings.bookings_api import BOOKINGS, POINTS, BookingsApi
+from tests.app.bookings.clock_changes import AUTUMN, book
 from tests.contract.problems import faulty_members, problem
 
 OFFSETS = {
@@ -34,7 +34,7 @@ NO_INSTANTS = {
 
 
 @pytest.mark.parametrize("text", OFFSETS.values(), ids=OFFSETS)
-def test_every_offset_is_taken(network: Network, point: int, text: str) -> None:
+def test_every_offset_is_taken(network: BookingsApi, point: int, text: str) -> None:
     """All of these are six o'clock UTC, in a body and in a query."""
     answer = book(network, point, (text, f"{AUTUMN}T07:00:00Z"))
     assert (answer.status_code, answer.json()["start_time"]) == (201, f"{AUTUMN}T06:00:00Z")
@@ -44,7 +44,7 @@ def test_every_offset_is_taken(network: Network, point: int, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", NO_INSTANTS.values(), ids=NO_INSTANTS)
-def test_what_is_no_instant_is_refused_everywhere(network: Network, point: int, text: str) -> None:
+def test_what_is_no_instant_is_refused_everywhere(network: BookingsApi, point: int, text: str) -> None:
     """The error names the member, and the format or the bounds."""
     end = f"{AUTUMN}T04:00:00Z"
     body = {"charge_point_id": point, "start_time": text, "end_time": end}
@@ -60,7 +60,7 @@ def test_what_is_no_instant_is_refused_everywhere(network: Network, point: int, 
     assert network.count(point) == 0
 
 
-def test_the_outermost_instants_are_asked_for_in_vain(network: Network, point: int) -> None:
+def test_the_outermost_instants_are_asked_for_in_vain(network: BookingsApi, point: int) -> None:
     """Filters and windows accept them. A booking does not."""
     first, last = "0001-01-03T00:00:00Z", "9999-12-29T00:00:00Z"
     query: dict[str, str | int] = {"charge_point_id": point, "start_time__gt": first, "start_time__lt": last}

@@ -7,7 +7,7 @@ import pytest
 from app.bookings import service
 from app.bookings.models import LIVE, BookingStatus
 from app.bookings.settings import BookingSettings
-from tests.app.bookings.network import FREE, OVERLAPS, Headers, Hours, Network
+from tests.app.bookings.bookings_api import FREE, OVERLAPS, BookingsApi, Headers, Hours
 from tests.contract.problems import problem
 
 CLOSED = [status for status in BookingStatus if status not in LIVE]
@@ -15,7 +15,7 @@ HOLD, TICK = timedelta(minutes=15), timedelta(microseconds=1)
 
 
 @pytest.mark.parametrize("hours", OVERLAPS)
-def test_an_overlap_is_refused(network: Network, point: int, other_driver: Headers, hours: Hours) -> None:
+def test_an_overlap_is_refused(network: BookingsApi, point: int, other_driver: Headers, hours: Hours) -> None:
     """For the same driver and for another one: 409 with the agreed text. Nothing is stored."""
     network.add_booking(point, (10, 12))
     for headers in (network.driver, other_driver, network.admin):
@@ -26,20 +26,20 @@ def test_an_overlap_is_refused(network: Network, point: int, other_driver: Heade
 
 
 @pytest.mark.parametrize("hours", FREE)
-def test_what_touches_or_lies_apart_is_booked(network: Network, point: int, hours: Hours) -> None:
+def test_what_touches_or_lies_apart_is_booked(network: BookingsApi, point: int, hours: Hours) -> None:
     """A booking may start when another ends."""
     network.add_booking(point, (10, 12))
     network.add_booking(point, hours)
 
 
-def test_another_charge_point_is_another_slot(network: Network, point: int) -> None:
+def test_another_charge_point_is_another_slot(network: BookingsApi, point: int) -> None:
     """The same driver may book two charge points at the same time."""
     network.add_booking(point, (10, 12))
     network.add_booking(network.add_point(), (10, 12))
 
 
 @pytest.mark.parametrize("hours", OVERLAPS)
-def test_a_booking_cannot_be_moved_onto_another(network: Network, point: int, hours: Hours) -> None:
+def test_a_booking_cannot_be_moved_onto_another(network: BookingsApi, point: int, hours: Hours) -> None:
     """New times are checked like those of a new booking. The booking stays as it was."""
     network.add_booking(point, (10, 12))
     booking = network.add_booking(point, (20, 21))
@@ -50,7 +50,7 @@ def test_a_booking_cannot_be_moved_onto_another(network: Network, point: int, ho
     assert network.stored(booking) == before
 
 
-def test_a_booking_cannot_be_moved_to_a_charge_point_that_is_taken_then(network: Network, point: int) -> None:
+def test_a_booking_cannot_be_moved_to_a_charge_point_that_is_taken_then(network: BookingsApi, point: int) -> None:
     """A new place is checked like new times."""
     network.add_booking(point, (10, 12))
     elsewhere = network.add_point()
@@ -62,7 +62,7 @@ def test_a_booking_cannot_be_moved_to_a_charge_point_that_is_taken_then(network:
 
 
 @pytest.mark.parametrize("hours", OVERLAPS)
-def test_a_booking_is_not_in_its_own_way(network: Network, point: int, hours: Hours) -> None:
+def test_a_booking_is_not_in_its_own_way(network: BookingsApi, point: int, hours: Hours) -> None:
     """It may move to times that overlap its present ones."""
     booking = network.add_booking(point, (10, 12))
     assert network.move(booking, hours).status_code == 200
@@ -70,14 +70,14 @@ def test_a_booking_is_not_in_its_own_way(network: Network, point: int, hours: Ho
 
 
 @pytest.mark.parametrize("status", LIVE)
-def test_every_live_booking_holds_its_slot(network: Network, point: int, status: BookingStatus) -> None:
+def test_every_live_booking_holds_its_slot(network: BookingsApi, point: int, status: BookingStatus) -> None:
     """In every live state."""
     network.set_status(network.add_booking(point, (10, 12)), status)
     problem(network.book(point, (11, 13)), 409, "slot_taken")
 
 
 @pytest.mark.parametrize("status", CLOSED)
-def test_a_closed_booking_holds_nothing(network: Network, point: int, status: BookingStatus) -> None:
+def test_a_closed_booking_holds_nothing(network: BookingsApi, point: int, status: BookingStatus) -> None:
     """Its slot is free at once."""
     booking = network.add_booking(point, (10, 12))
     network.set_status(booking, status)
@@ -87,7 +87,7 @@ def test_a_closed_booking_holds_nothing(network: Network, point: int, status: Bo
     assert network.stored(booking)["status"] == status
 
 
-def test_an_unconfirmed_booking_holds_its_slot_for_fifteen_minutes(network: Network, point: int) -> None:
+def test_an_unconfirmed_booking_holds_its_slot_for_fifteen_minutes(network: BookingsApi, point: int) -> None:
     """To the microsecond.
 
     After that another driver can book it, and the first booking is EXPIRED without a background job.
@@ -101,7 +101,7 @@ def test_an_unconfirmed_booking_holds_its_slot_for_fifteen_minutes(network: Netw
     assert network.stored(first)["status"] == "EXPIRED"
 
 
-def test_a_booking_can_be_moved_to_a_slot_whose_hold_ran_out(network: Network, point: int) -> None:
+def test_a_booking_can_be_moved_to_a_slot_whose_hold_ran_out(network: BookingsApi, point: int) -> None:
     """A change finds the same free slots as a new booking."""
     first = network.add_booking(point, (10, 12))
     network.clock.advance(HOLD)
@@ -111,7 +111,7 @@ def test_a_booking_can_be_moved_to_a_slot_whose_hold_ran_out(network: Network, p
 
 
 @pytest.mark.parametrize("status", [BookingStatus.CONFIRMED, BookingStatus.ACTIVE])
-def test_a_confirmed_booking_does_not_run_out(network: Network, point: int, status: BookingStatus) -> None:
+def test_a_confirmed_booking_does_not_run_out(network: BookingsApi, point: int, status: BookingStatus) -> None:
     """Only an unconfirmed one does."""
     booking = network.add_booking(point, (10, 12))
     network.set_status(booking, status)
@@ -120,7 +120,7 @@ def test_a_confirmed_booking_does_not_run_out(network: Network, point: int, stat
     assert network.stored(booking)["status"] == status
 
 
-def test_holds_at_other_charge_points_are_left_alone(network: Network, point: int) -> None:
+def test_holds_at_other_charge_points_are_left_alone(network: BookingsApi, point: int) -> None:
     """A booking expires holds at its own charge point only."""
     elsewhere = network.add_booking(network.add_point(), (10, 12))
     network.clock.advance(HOLD)
@@ -129,7 +129,7 @@ def test_holds_at_other_charge_points_are_left_alone(network: Network, point: in
     assert network.written(elsewhere) == before == "PENDING"
 
 
-def test_the_hold_is_a_setting(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hold_is_a_setting(network: BookingsApi, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its length follows the setting."""
     monkeypatch.setattr(service, "SETTINGS", BookingSettings(booking_hold_minutes=1))
     point, clock = network.add_point(), network.clock

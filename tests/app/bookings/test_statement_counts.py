@@ -2,14 +2,14 @@
 
 import pytest
 
-from tests.app.bookings.network import Network
+from tests.app.bookings.bookings_api import BookingsApi
 from tests.statement_counter import all_statements_sent
 
 STEPS = ("confirm", "start", "complete")
 
 
 @pytest.mark.parametrize("steps", [STEPS, ("cancel",)])
-def test_a_step_takes_three_statements(network: Network, point: int, steps: tuple[str, ...]) -> None:
+def test_a_step_takes_three_statements(network: BookingsApi, point: int, steps: tuple[str, ...]) -> None:
     """The caller, the locked row and the change. No conflict is searched for, because time and place stay."""
     booking = network.add_booking(point, (0, 1), vehicle_id=network.add_vehicle(network.driver))
     for step in steps:
@@ -20,7 +20,7 @@ def test_a_step_takes_three_statements(network: Network, point: int, steps: tupl
         assert [("FROM users" in text, "bookings" in text) for text in sent] == [(True, False), *[(False, True)] * 2]
 
 
-def test_a_booking_takes_six_statements(network: Network, point: int) -> None:
+def test_a_booking_takes_six_statements(network: BookingsApi, point: int) -> None:
     """The caller, the vehicle's scope, the lock, the charge point's state, conflicts and the row."""
     vehicle = network.add_vehicle(network.driver)
     with all_statements_sent() as sent:
@@ -28,7 +28,7 @@ def test_a_booking_takes_six_statements(network: Network, point: int) -> None:
     assert len(sent) == 6, sent
 
 
-def test_a_change_that_keeps_place_and_time_looks_for_no_rival(network: Network, point: int) -> None:
+def test_a_change_that_keeps_place_and_time_looks_for_no_rival(network: BookingsApi, point: int) -> None:
     booking = network.add_booking(point, (0, 1))
     vehicle = network.add_vehicle(network.driver)
     with all_statements_sent() as sent:

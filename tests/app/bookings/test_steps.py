@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from app.bookings.models import BookingStatus
-from tests.app.bookings.network import BOOKINGS, Headers, Network
+from tests.app.bookings.bookings_api import BOOKINGS, BookingsApi, Headers
 from tests.contract.problems import problem
 
 HOLD = timedelta(minutes=15)
@@ -23,7 +23,7 @@ STEPS = ("confirm", "cancel", "start", "complete")
 @pytest.mark.parametrize("status", BookingStatus)
 @pytest.mark.parametrize("step", STEPS)
 def test_each_step_leads_on_from_its_states_only(
-    network: Network, point: int, step: str, status: BookingStatus
+    network: BookingsApi, point: int, step: str, status: BookingStatus
 ) -> None:
     """From any other state it is 409, which names the state and changes nothing."""
     booking = network.add_booking(point, (0, 1))
@@ -44,7 +44,7 @@ def test_each_step_leads_on_from_its_states_only(
     assert stored.headers["etag"] == answer.headers["etag"]
 
 
-def test_drivers_go_their_own_way_but_do_not_confirm(network: Network, point: int, other_driver: Headers) -> None:
+def test_drivers_go_their_own_way_but_do_not_confirm(network: BookingsApi, point: int, other_driver: Headers) -> None:
     """Another driver gets 404 and a caller without an account 401. Only administrators confirm."""
     booking = network.add_booking(point, (0, 1))
     for step in STEPS:
@@ -61,7 +61,7 @@ def test_drivers_go_their_own_way_but_do_not_confirm(network: Network, point: in
     network.add_booking(point, (2, 3), headers=other_driver)
 
 
-def test_charging_starts_from_a_quarter_before_until_the_end(network: Network, point: int) -> None:
+def test_charging_starts_from_a_quarter_before_until_the_end(network: BookingsApi, point: int) -> None:
     """To the microsecond."""
     early, late = network.add_booking(point, (1, 2)), network.add_booking(point, (3, 4))
     for booking in (early, late):
@@ -77,7 +77,7 @@ def test_charging_starts_from_a_quarter_before_until_the_end(network: Network, p
     assert network.step(late, "start").status_code == 200
 
 
-def test_a_hold_that_ran_out_is_read_as_expired_everywhere(network: Network, point: int) -> None:
+def test_a_hold_that_ran_out_is_read_as_expired_everywhere(network: BookingsApi, point: int) -> None:
     """In the row, in lists and in filters, to the microsecond and with a new entity tag. Nothing is written."""
     booking = network.add_booking(point, (10, 12))
     path = f"{BOOKINGS}/{booking}"
@@ -102,7 +102,7 @@ def test_a_hold_that_ran_out_is_read_as_expired_everywhere(network: Network, poi
     assert network.written(booking) == "PENDING"
 
 
-def test_a_hold_that_ran_out_goes_nowhere(network: Network, point: int) -> None:
+def test_a_hold_that_ran_out_goes_nowhere(network: BookingsApi, point: int) -> None:
     """The booking cannot be confirmed, moved or cancelled."""
     booking = network.add_booking(point, (10, 12))
     network.clock.advance(HOLD)
@@ -112,7 +112,7 @@ def test_a_hold_that_ran_out_goes_nowhere(network: Network, point: int) -> None:
     assert network.stored(booking)["status"] == "EXPIRED"
 
 
-def test_a_step_takes_neither_body_nor_parameters_into_account_silently(network: Network, point: int) -> None:
+def test_a_step_takes_neither_body_nor_parameters_into_account_silently(network: BookingsApi, point: int) -> None:
     """A parameter is 422. PATCH cannot set the state."""
     booking = network.add_booking(point, (10, 12))
     problem(network.client.post(f"{BOOKINGS}/{booking}/confirm?force=true", headers=network.admin), 422)
@@ -121,7 +121,7 @@ def test_a_step_takes_neither_body_nor_parameters_into_account_silently(network:
 
 
 def test_a_conflict_tells_the_time_that_is_taken_and_nobody(
-    network: Network, point: int, other_driver: Headers
+    network: BookingsApi, point: int, other_driver: Headers
 ) -> None:
     """The error has the earliest conflicting interval and no other column."""
     network.add_booking(point, (12, 13), headers=other_driver)

@@ -6,7 +6,7 @@ import pytest
 
 from app.bookings import service
 from app.bookings.settings import BookingSettings
-from tests.app.bookings.network import BOOKINGS, Clock, Network, wire
+from tests.app.bookings.bookings_api import BOOKINGS, BookingsApi, Clock, rfc3339
 from tests.contract.problems import problem
 
 Span = tuple[timedelta, timedelta]
@@ -31,11 +31,11 @@ REFUSED: dict[str, tuple[timedelta, timedelta, str]] = {
 
 def times(clock: Clock, start: timedelta, end: timedelta) -> dict[str, str]:
     """Return the members of a booking from `start` to `end` from now."""
-    return {"start_time": wire(clock.time + start), "end_time": wire(clock.time + end)}
+    return {"start_time": rfc3339(clock.time + start), "end_time": rfc3339(clock.time + end)}
 
 
 @pytest.mark.parametrize("span", ALLOWED.values(), ids=ALLOWED)
-def test_times_within_the_bounds_are_booked(network: Network, point: int, span: Span) -> None:
+def test_times_within_the_bounds_are_booked(network: BookingsApi, point: int, span: Span) -> None:
     """The bounds themselves are allowed. The row keeps the instants to the microsecond."""
     body = {"charge_point_id": point, **times(network.clock, *span)}
     answer = network.client.post(BOOKINGS, json=body, headers=network.driver)
@@ -46,7 +46,7 @@ def test_times_within_the_bounds_are_booked(network: Network, point: int, span: 
 
 @pytest.mark.parametrize(("start", "end", "member"), REFUSED.values(), ids=REFUSED)
 def test_times_out_of_bounds_are_refused(
-    network: Network, point: int, start: timedelta, end: timedelta, member: str
+    network: BookingsApi, point: int, start: timedelta, end: timedelta, member: str
 ) -> None:
     """One microsecond is enough. The error names the member, and nothing is stored."""
     body = {"charge_point_id": point, **times(network.clock, start, end)}
@@ -58,7 +58,7 @@ def test_times_out_of_bounds_are_refused(
 
 @pytest.mark.parametrize(("start", "end", "member"), REFUSED.values(), ids=REFUSED)
 def test_a_booking_cannot_be_moved_out_of_bounds(
-    network: Network, point: int, start: timedelta, end: timedelta, member: str
+    network: BookingsApi, point: int, start: timedelta, end: timedelta, member: str
 ) -> None:
     """New times are checked like those of a new booking. The booking stays as it was."""
     booking = network.add_booking(point, (1, 2))
@@ -69,7 +69,7 @@ def test_a_booking_cannot_be_moved_out_of_bounds(
     assert network.stored(booking) == before
 
 
-def test_one_changed_time_is_validated_with_the_other_stored_one(network: Network, point: int) -> None:
+def test_one_changed_time_is_validated_with_the_other_stored_one(network: BookingsApi, point: int) -> None:
     """The rule applies to the whole row."""
     booking = network.add_booking(point, (10, 12))
     problem(network.change(booking, {"end_time": network.clock.at(9)}), 422, "invalid_input")
@@ -78,14 +78,14 @@ def test_one_changed_time_is_validated_with_the_other_stored_one(network: Networ
     assert network.stored(booking)["end_time"] == network.clock.at(11)
 
 
-def test_an_instant_without_offset_is_refused(network: Network, point: int) -> None:
+def test_an_instant_without_offset_is_refused(network: BookingsApi, point: int) -> None:
     """Local time is ambiguous."""
     answer = network.book(point, (1, 2), end_time=network.clock.at(2).removesuffix("Z"))
     problem(answer, 422, "invalid_input")
     assert network.count(point) == 0
 
 
-def test_an_offset_is_the_same_instant(network: Network, point: int) -> None:
+def test_an_offset_is_the_same_instant(network: BookingsApi, point: int) -> None:
     """It is stored, shown and compared in UTC: it overlaps a booking in UTC."""
     shown = network.clock.at(3).removesuffix("Z")
     answer = network.book(point, (1, 2), start_time=f"{shown}+02:00")
@@ -93,7 +93,7 @@ def test_an_offset_is_the_same_instant(network: Network, point: int) -> None:
     problem(network.book(point, (1, 2)), 409, "slot_taken")
 
 
-def test_the_bounds_are_settings(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bounds_are_settings(network: BookingsApi, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of the three follows its setting."""
     bounds = BookingSettings(booking_min_minutes=30, booking_max_hours=2, booking_max_days_ahead=7)
     monkeypatch.setattr(service, "SETTINGS", bounds)

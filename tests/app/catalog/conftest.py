@@ -3,16 +3,16 @@
 import pytest
 from starlette.testclient import TestClient
 
-from tests.app.catalog.shop import Headers, Shop
+from tests.app.catalog.catalog_api import CatalogApi, Headers
 
 
 @pytest.fixture
-def shop(client: TestClient, admin: Headers) -> Shop:
+def shop(client: TestClient, admin: Headers) -> CatalogApi:
     """The bookstore of the product."""
-    return Shop(client, admin)
+    return CatalogApi(client, admin)
 
 
 @pytest.fixture
-def category(shop: Shop) -> int:
+def category(shop: CatalogApi) -> int:
     """A new category."""
     return shop.add_category()

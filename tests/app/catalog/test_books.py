@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.app.catalog.shop import BOOKS, CATEGORIES, MISSING, Headers, Shop
+from tests.app.catalog.catalog_api import BOOKS, CATEGORIES, MISSING, CatalogApi, Headers
 from tests.conftest import unique
 from tests.contract.problems import problem
 
@@ -25,7 +25,7 @@ BAD: dict[str, dict[str, Any]] = {
 }
 
 
-def test_a_taken_title_is_a_conflict(shop: Shop, category: int) -> None:
+def test_a_taken_title_is_a_conflict(shop: CatalogApi, category: int) -> None:
     """At creation and at a change: 409 with the agreed text. Nothing is stored."""
     title = unique("Emma")
     first, second = shop.add_book(category, title=title), shop.add_book(category)
@@ -37,7 +37,7 @@ def test_a_taken_title_is_a_conflict(shop: Shop, category: int) -> None:
     assert shop.stored(second) == before
 
 
-def test_a_book_may_keep_its_title(shop: Shop, category: int) -> None:
+def test_a_book_may_keep_its_title(shop: CatalogApi, category: int) -> None:
     """Sending the stored title again is no conflict."""
     title = unique("Emma")
     book = shop.add_book(category, title=title)
@@ -46,7 +46,7 @@ def test_a_book_may_keep_its_title(shop: Shop, category: int) -> None:
 
 
 @pytest.mark.parametrize("members", BAD.values(), ids=BAD)
-def test_what_no_book_can_have_is_refused(shop: Shop, category: int, members: dict[str, Any]) -> None:
+def test_what_no_book_can_have_is_refused(shop: CatalogApi, category: int, members: dict[str, Any]) -> None:
     """At creation and at every change. The error names the member, and nothing changes."""
     book = shop.add_book(category, stock=7)
     before = shop.stored(book)
@@ -57,13 +57,13 @@ def test_what_no_book_can_have_is_refused(shop: Shop, category: int, members: di
     assert shop.stored(book) == before
 
 
-def test_a_book_begins_without_stock_description_and_cover(shop: Shop, category: int) -> None:
+def test_a_book_begins_without_stock_description_and_cover(shop: CatalogApi, category: int) -> None:
     """Members that are left out get their defaults."""
     row = shop.stored(shop.add_book(category))
     assert (row["stock"], row["description"], row["cover_image"]) == (0, None, None)
 
 
-def test_a_book_stands_in_a_category_that_exists(shop: Shop, category: int) -> None:
+def test_a_book_stands_in_a_category_that_exists(shop: CatalogApi, category: int) -> None:
     """The error names the member. Nothing is stored or changed."""
     book, title = shop.add_book(category), unique("Book")
     for answer in (shop.offer(MISSING, title=title), shop.change(book, category_id=MISSING)):
@@ -73,7 +73,7 @@ def test_a_book_stands_in_a_category_that_exists(shop: Shop, category: int) -> N
     assert shop.stored(book)["category_id"] == category
 
 
-def test_a_category_in_use_cannot_be_deleted(shop: Shop, category: int) -> None:
+def test_a_category_in_use_cannot_be_deleted(shop: CatalogApi, category: int) -> None:
     """The book and the category stay. An empty category can be deleted."""
     book, path = shop.add_book(category), f"{CATEGORIES}/{category}"
     problem(shop.client.delete(path, headers=shop.admin), 409, "still_referenced")
@@ -85,7 +85,7 @@ def test_a_category_in_use_cannot_be_deleted(shop: Shop, category: int) -> None:
     problem(shop.client.get(path), 404, "not_found")
 
 
-def test_a_taken_category_name_is_a_conflict(shop: Shop) -> None:
+def test_a_taken_category_name_is_a_conflict(shop: CatalogApi) -> None:
     """The text follows from the class. Nothing is stored or changed."""
     name = unique("Novels")
     first, second = shop.add_category(name=name), shop.add_category()
@@ -99,7 +99,7 @@ def test_a_taken_category_name_is_a_conflict(shop: Shop) -> None:
     assert [row["id"] for row in found] == [first]
 
 
-def test_anyone_reads_books_and_categories(shop: Shop, category: int) -> None:
+def test_anyone_reads_books_and_categories(shop: CatalogApi, category: int) -> None:
     """No account is needed."""
     book = shop.add_book(category)
     assert shop.find(category) == [book]
@@ -108,7 +108,7 @@ def test_anyone_reads_books_and_categories(shop: Shop, category: int) -> None:
     assert shop.client.get(CATEGORIES).status_code == 200
 
 
-def test_only_administrators_write(shop: Shop, category: int, user: Headers, driver: Headers) -> None:
+def test_only_administrators_write(shop: CatalogApi, category: int, user: Headers, driver: Headers) -> None:
     """Others are rejected before the request is validated, and change nothing."""
     book = shop.add_book(category)
     paths = {f"{BOOKS}/{book}": {"stock": 99}, f"{CATEGORIES}/{category}": {"description": "mine"}}
@@ -126,7 +126,7 @@ def test_only_administrators_write(shop: Shop, category: int, user: Headers, dri
     assert shop.find(category) == [book]
 
 
-def test_books_are_found_by_title_and_author_in_any_case(shop: Shop, category: int) -> None:
+def test_books_are_found_by_title_and_author_in_any_case(shop: CatalogApi, category: int) -> None:
     """Also beyond ASCII."""
     accented = shop.add_book(category, title=unique("LES MISÉRABLES"), author="Victor Hugo")
     greek = shop.add_book(category, title=unique("Odyssey"), author="ὍΜΗΡΟΣ")

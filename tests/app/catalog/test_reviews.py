@@ -5,26 +5,26 @@ from typing import Any
 import pytest
 from httpx2 import Response
 
-from tests.app.catalog.shop import BOOKS, MISSING, Headers, Shop
+from tests.app.catalog.catalog_api import BOOKS, MISSING, CatalogApi, Headers
 from tests.contract.problems import faulty_members, problem
 
 REVIEWS = "/api/v1/reviews"
 
 
-def review(shop: Shop, book: int, headers: Headers, **members: Any) -> Response:
+def review(shop: CatalogApi, book: int, headers: Headers, **members: Any) -> Response:
     """Return the response to a review of a book."""
     body = {"book_id": book, "rating": 4, "comment": "Read it twice.", **members}
     return shop.client.post(REVIEWS, json=body, headers=headers)
 
 
-def of(shop: Shop, book: int) -> list[int]:
+def of(shop: CatalogApi, book: int) -> list[int]:
     """Return the ids of a book's reviews, as anyone sees them."""
     answer = shop.client.get(REVIEWS, params={"book_id": book})
     assert answer.status_code == 200, answer.text
     return [row["id"] for row in answer.json()["items"]]
 
 
-def test_anyone_reads_what_a_reader_wrote(shop: Shop, category: int, user: Headers) -> None:
+def test_anyone_reads_what_a_reader_wrote(shop: CatalogApi, category: int, user: Headers) -> None:
     """The author is the caller."""
     book = shop.add_book(category)
     answer = review(shop, book, user)
@@ -38,7 +38,7 @@ def test_anyone_reads_what_a_reader_wrote(shop: Shop, category: int, user: Heade
     assert expanded["reviews"] == [row]
 
 
-def test_nobody_writes_without_an_account(shop: Shop, category: int) -> None:
+def test_nobody_writes_without_an_account(shop: CatalogApi, category: int) -> None:
     """Nor in another account's name."""
     book = shop.add_book(category)
     problem(review(shop, book, {}), 401, "not_authenticated")
@@ -46,7 +46,7 @@ def test_nobody_writes_without_an_account(shop: Shop, category: int) -> None:
     assert of(shop, book) == []
 
 
-def test_one_review_by_each_reader_of_a_book(shop: Shop, category: int, user: Headers, driver: Headers) -> None:
+def test_one_review_by_each_reader_of_a_book(shop: CatalogApi, category: int, user: Headers, driver: Headers) -> None:
     """A second one is 409. Another reader or another book is no conflict."""
     book, other = shop.add_book(category), shop.add_book(category)
     first = review(shop, book, user).json()["id"]
@@ -57,7 +57,7 @@ def test_one_review_by_each_reader_of_a_book(shop: Shop, category: int, user: He
     assert shop.client.get(f"{REVIEWS}/{first}").json()["rating"] == 4
 
 
-def test_only_the_author_changes_a_review(shop: Shop, category: int, user: Headers, driver: Headers) -> None:
+def test_only_the_author_changes_a_review(shop: CatalogApi, category: int, user: Headers, driver: Headers) -> None:
     """Others, who may read it, get 403. Administrators may change it. It stays with its book."""
     book = shop.add_book(category)
     path = f"{REVIEWS}/{review(shop, book, user).json()['id']}"
@@ -73,7 +73,7 @@ def test_only_the_author_changes_a_review(shop: Shop, category: int, user: Heade
 
 
 @pytest.mark.parametrize("rating", [0, 6, -1, 3.5, 4.0, True, "5", None])
-def test_a_rating_is_a_number_from_one_to_five(shop: Shop, category: int, user: Headers, rating: Any) -> None:
+def test_a_rating_is_a_number_from_one_to_five(shop: CatalogApi, category: int, user: Headers, rating: Any) -> None:
     """At creation and at every change."""
     book = shop.add_book(category)
     assert faulty_members(review(shop, book, user, rating=rating)) == {"rating"}
@@ -82,13 +82,13 @@ def test_a_rating_is_a_number_from_one_to_five(shop: Shop, category: int, user: 
     assert shop.client.get(path).json()["rating"] == 4
 
 
-def test_a_book_that_is_not_there_has_no_reviews(shop: Shop, user: Headers) -> None:
+def test_a_book_that_is_not_there_has_no_reviews(shop: CatalogApi, user: Headers) -> None:
     """The error names the member."""
     problem(review(shop, MISSING, user), 409, "reference_not_found")
     assert of(shop, MISSING) == []
 
 
-def test_a_deleted_book_takes_its_reviews_along(shop: Shop, category: int, user: Headers) -> None:
+def test_a_deleted_book_takes_its_reviews_along(shop: CatalogApi, category: int, user: Headers) -> None:
     """Deleted alone or in a batch. Reviews of other books stay."""
     books = [shop.add_book(category) for _ in range(3)]
     kept = [review(shop, book, user).json()["id"] for book in books][2]

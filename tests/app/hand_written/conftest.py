@@ -7,7 +7,7 @@ from app.api import registry
 from rowhouse.auth.models import ADMIN
 from rowhouse.core.policy import ANYONE, SIGNED_IN
 from tests.hand_written.conftest import callers_of
-from tests.hand_written.policies import ACCOUNTS, Policies, Stage
+from tests.hand_written.policies import ACCOUNTS, AppUnderTest, Policies
 
 PRODUCT: Policies = {
     **ACCOUNTS,
@@ -19,6 +19,6 @@ PRODUCT: Policies = {
 
 
 @pytest.fixture(scope="module")
-def stage(client: TestClient) -> Stage:
+def tested(client: TestClient) -> AppUnderTest:
     """The product."""
-    return Stage(client, registry, callers_of(client), PRODUCT)
+    return AppUnderTest(client, registry, callers_of(client), PRODUCT)

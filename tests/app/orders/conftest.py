@@ -3,16 +3,16 @@
 import pytest
 from starlette.testclient import TestClient
 
-from tests.app.catalog.shop import Headers, Shop
-from tests.app.orders.counter import Counter
+from tests.app.catalog.catalog_api import CatalogApi, Headers
+from tests.app.orders.orders_api import OrdersApi
 from tests.conftest import sign_up
 
 
 @pytest.fixture
-def counter(client: TestClient, admin: Headers) -> Counter:
+def counter(client: TestClient, admin: Headers) -> OrdersApi:
     """The counter of the bookstore, with a category of its own."""
-    shop = Shop(client, admin)
-    return Counter(shop, shop.add_category())
+    shop = CatalogApi(client, admin)
+    return OrdersApi(shop, shop.add_category())
 
 
 @pytest.fixture

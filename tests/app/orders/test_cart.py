@@ -7,15 +7,15 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from app.orders import service
-from tests.app.catalog.shop import BOOKS, MISSING, Headers
-from tests.app.orders.counter import CART, Counter
+from tests.app.catalog.catalog_api import BOOKS, MISSING, Headers
+from tests.app.orders.orders_api import CART, OrdersApi
 from tests.conftest import unique
 from tests.contract.problems import faulty_members, problem
 
 LARGEST = 2**31 - 1
 
 
-def test_a_book_is_new_in_the_cart_once(counter: Counter, buyer: Headers) -> None:
+def test_a_book_is_new_in_the_cart_once(counter: OrdersApi, buyer: Headers) -> None:
     """201 with its path the first time, then 200 and a greater quantity. Each response shows the stored quantity."""
     book = counter.add_book()
     first, second = counter.put(buyer, book, 2), counter.put(buyer, book, 3)
@@ -30,7 +30,7 @@ def test_a_book_is_new_in_the_cart_once(counter: Counter, buyer: Headers) -> Non
     assert counter.cart(buyer) == {book: 5}
 
 
-def test_an_idempotency_key_adds_once(counter: Counter, buyer: Headers) -> None:
+def test_an_idempotency_key_adds_once(counter: OrdersApi, buyer: Headers) -> None:
     """For a new book and for one in the cart: the same response, and no more copies."""
     book = counter.add_book()
     for status, quantity in ((201, 2), (200, 4)):
@@ -43,7 +43,7 @@ def test_an_idempotency_key_adds_once(counter: Counter, buyer: Headers) -> None:
         assert counter.put(buyer, book, 9, extra=key).status_code == 422
 
 
-def test_a_batch_adds_up(counter: Counter, buyer: Headers) -> None:
+def test_a_batch_adds_up(counter: OrdersApi, buyer: Headers) -> None:
     """To the stored quantity, and within the batch."""
     known, new = counter.add_book(), counter.add_book()
     counter.fill(buyer, (known, 1))
@@ -54,7 +54,7 @@ def test_a_batch_adds_up(counter: Counter, buyer: Headers) -> None:
     assert counter.cart(buyer) == {known: 3, new: 4}
 
 
-def test_a_batch_with_a_book_that_is_not_there_adds_nothing(counter: Counter, buyer: Headers) -> None:
+def test_a_batch_with_a_book_that_is_not_there_adds_nothing(counter: OrdersApi, buyer: Headers) -> None:
     """The error names the element."""
     body = [{"book_id": book, "quantity": 1} for book in (counter.add_book(), MISSING)]
     answer = counter.client.post(f"{CART}/batch", json=body, headers=buyer)
@@ -63,7 +63,7 @@ def test_a_batch_with_a_book_that_is_not_there_adds_nothing(counter: Counter, bu
     assert counter.cart(buyer) == {}
 
 
-def test_a_book_that_is_not_there_is_409(counter: Counter, buyer: Headers) -> None:
+def test_a_book_that_is_not_there_is_409(counter: OrdersApi, buyer: Headers) -> None:
     """The error names the member."""
     told = problem(counter.put(buyer, MISSING), 409, "reference_not_found")
     assert told["detail"] == f"book_id: there is nothing with the id {MISSING}."
@@ -85,14 +85,16 @@ def test_a_book_that_is_not_there_is_409(counter: Counter, buyer: Headers) -> No
         ({"id": 1}, "id"),
     ],
 )
-def test_a_quantity_over_the_limit_is_422(counter: Counter, buyer: Headers, body: dict[str, Any], member: str) -> None:
+def test_a_quantity_over_the_limit_is_422(
+    counter: OrdersApi, buyer: Headers, body: dict[str, Any], member: str
+) -> None:
     """The error names the member."""
     sent = {"book_id": counter.add_book(), "quantity": 1, **body}
     assert faulty_members(counter.client.post(CART, json=sent, headers=buyer)) == {member}
     assert counter.cart(buyer) == {}
 
 
-def test_more_copies_than_can_be_counted_are_409(counter: Counter, buyer: Headers) -> None:
+def test_more_copies_than_can_be_counted_are_409(counter: OrdersApi, buyer: Headers) -> None:
     """Past the largest number of the column. The stored quantity stays."""
     book = counter.add_book()
     counter.fill(buyer, (book, LARGEST - 1), (book, 1))
@@ -101,7 +103,7 @@ def test_more_copies_than_can_be_counted_are_409(counter: Counter, buyer: Header
 
 
 def test_the_number_of_books_in_a_cart_is_limited(
-    counter: Counter, buyer: Headers, monkeypatch: pytest.MonkeyPatch
+    counter: OrdersApi, buyer: Headers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More copies of a book in it are no further book."""
     monkeypatch.setattr(service, "MAX_BOOKS", 2)
@@ -112,7 +114,7 @@ def test_the_number_of_books_in_a_cart_is_limited(
     assert counter.cart(buyer) == {first: 2, second: 1}
 
 
-def test_the_quantity_can_be_changed_and_the_book_cannot(counter: Counter, buyer: Headers) -> None:
+def test_the_quantity_can_be_changed_and_the_book_cannot(counter: OrdersApi, buyer: Headers) -> None:
     """Another book is another item."""
     book, other = counter.add_book(), counter.add_book()
     item = f"{CART}/{counter.put(buyer, book, 2).json()['id']}"
@@ -125,7 +127,7 @@ def test_the_quantity_can_be_changed_and_the_book_cannot(counter: Counter, buyer
     assert counter.cart(buyer) == {}
 
 
-def test_a_cart_is_its_owners(counter: Counter, buyer: Headers, stranger: Headers) -> None:
+def test_a_cart_is_its_owners(counter: OrdersApi, buyer: Headers, stranger: Headers) -> None:
     """To another account its items are 404 and in no list. An administrator sees them."""
     book = counter.add_book()
     row = counter.put(buyer, book, 2).json()
@@ -136,7 +138,7 @@ def test_a_cart_is_its_owners(counter: Counter, buyer: Headers, stranger: Header
     assert counter.client.get(item, headers=counter.admin).json() == row
 
 
-def test_the_same_book_is_in_many_carts(counter: Counter, buyer: Headers, stranger: Headers) -> None:
+def test_the_same_book_is_in_many_carts(counter: OrdersApi, buyer: Headers, stranger: Headers) -> None:
     """Adding it changes the caller's cart only."""
     book = counter.add_book()
     counter.fill(buyer, (book, 2))
@@ -145,14 +147,14 @@ def test_the_same_book_is_in_many_carts(counter: Counter, buyer: Headers, strang
 
 
 @pytest.mark.parametrize("path", ["", "/batch"])
-def test_a_cart_takes_an_account(counter: Counter, path: str) -> None:
+def test_a_cart_takes_an_account(counter: OrdersApi, path: str) -> None:
     """Without one it is 401."""
     body: Any = {"book_id": counter.add_book(), "quantity": 1}
     answer = counter.client.post(CART + path, json=[body] if path else body)
     problem(answer, 401, "not_authenticated")
 
 
-def test_a_deleted_book_leaves_every_cart(counter: Counter, buyer: Headers) -> None:
+def test_a_deleted_book_leaves_every_cart(counter: OrdersApi, buyer: Headers) -> None:
     """Other items stay."""
     gone, kept = counter.add_book(), counter.add_book()
     counter.fill(buyer, (gone, 1), (kept, 1))
@@ -160,7 +162,7 @@ def test_a_deleted_book_leaves_every_cart(counter: Counter, buyer: Headers) -> N
     assert counter.cart(buyer) == {kept: 1}
 
 
-def test_of_two_errors_of_a_batch_the_first_elements_is_returned(counter: Counter, buyer: Headers) -> None:
+def test_of_two_errors_of_a_batch_the_first_elements_is_returned(counter: OrdersApi, buyer: Headers) -> None:
     """Whatever the fault is. A rejected batch adds nothing, not even to items in the cart."""
     book = counter.add_book()
     counter.fill(buyer, (book, 2))
@@ -173,7 +175,7 @@ def test_of_two_errors_of_a_batch_the_first_elements_is_returned(counter: Counte
 
 
 def test_a_batch_may_fill_the_cart_and_no_more(
-    counter: Counter, buyer: Headers, monkeypatch: pytest.MonkeyPatch
+    counter: OrdersApi, buyer: Headers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More copies of a book that is new in the batch are no further book."""
     monkeypatch.setattr(service, "MAX_BOOKS", 3)
@@ -187,7 +189,7 @@ def test_a_batch_may_fill_the_cart_and_no_more(
     assert counter.cart(buyer) == {first: 2, others[0]: 2, others[1]: 1}
 
 
-def test_every_error_of_a_file_is_listed_and_nothing_is_added(counter: Counter, buyer: Headers) -> None:
+def test_every_error_of_a_file_is_listed_and_nothing_is_added(counter: OrdersApi, buyer: Headers) -> None:
     """The error lists every faulty row. The file without faults adds each copy once."""
     book = counter.add_book()
     counter.fill(buyer, (book, LARGEST - 4))
@@ -204,7 +206,7 @@ def test_every_error_of_a_file_is_listed_and_nothing_is_added(counter: Counter, 
     assert counter.cart(buyer) == {book: LARGEST}
 
 
-def test_a_batch_of_wishes_asks_as_often_as_a_small_one(counter: Counter, buyer: Headers) -> None:
+def test_a_batch_of_wishes_asks_as_often_as_a_small_one(counter: OrdersApi, buyer: Headers) -> None:
     """On SQLite, new rows are stored one by one."""
     engine: sa.Engine = counter.client.app.state.database.engine  # type: ignore[attr-defined]  # it is a FastAPI
     books, counts = [counter.add_book() for _ in range(12)], []

@@ -1,12 +1,12 @@
 """An order contains the whole cart at present prices and takes the books from stock, or nothing happens."""
 
-from tests.app.catalog.shop import BOOKS, Headers, exact
-from tests.app.orders.counter import ORDERS, Counter
+from tests.app.catalog.catalog_api import BOOKS, Headers, exact
+from tests.app.orders.orders_api import ORDERS, OrdersApi
 from tests.conftest import sign_up, unique
 from tests.contract.problems import problem
 
 
-def test_a_cart_becomes_an_order(counter: Counter, buyer: Headers) -> None:
+def test_a_cart_becomes_an_order(counter: OrdersApi, buyer: Headers) -> None:
     """With a line for each book, in the order of their ids. The stock is reduced and the cart is empty."""
     title = unique("Emma")
     first, second = counter.add_book(title=title, price="9.99"), counter.add_book(price="0.01")
@@ -24,7 +24,7 @@ def test_a_cart_becomes_an_order(counter: Counter, buyer: Headers) -> None:
     assert counter.cart(buyer) == {}
 
 
-def test_taking_from_stock_is_a_new_version_of_the_book(counter: Counter, buyer: Headers) -> None:
+def test_taking_from_stock_is_a_new_version_of_the_book(counter: OrdersApi, buyer: Headers) -> None:
     """A client that read it before the order cannot overwrite its stock."""
     book = counter.add_book()
     path = f"{BOOKS}/{book}"
@@ -35,7 +35,7 @@ def test_taking_from_stock_is_a_new_version_of_the_book(counter: Counter, buyer:
     assert counter.stock(book) == 999
 
 
-def test_an_order_keeps_its_prices_and_titles(counter: Counter, buyer: Headers) -> None:
+def test_an_order_keeps_its_prices_and_titles(counter: OrdersApi, buyer: Headers) -> None:
     """The price is that of the time of the order, not of the addition to the cart, nor a later one."""
     title = unique("Emma")
     book = counter.add_book(title=title, price=5)
@@ -47,7 +47,7 @@ def test_an_order_keeps_its_prices_and_titles(counter: Counter, buyer: Headers) 
     assert (order["total"], order["lines"][0]["unit_price"], order["lines"][0]["title"]) == (12, 6, title)
 
 
-def test_an_empty_cart_is_400(counter: Counter, buyer: Headers) -> None:
+def test_an_empty_cart_is_400(counter: OrdersApi, buyer: Headers) -> None:
     """Before the first order and right after it."""
     problem(counter.order(buyer), 400, "empty_cart")
     assert counter.orders(buyer) == []
@@ -56,7 +56,7 @@ def test_an_empty_cart_is_400(counter: Counter, buyer: Headers) -> None:
     assert counter.orders(buyer) == [order]
 
 
-def test_too_few_in_stock_changes_nothing(counter: Counter, buyer: Headers) -> None:
+def test_too_few_in_stock_changes_nothing(counter: OrdersApi, buyer: Headers) -> None:
     """The error names the book. Cart, stock and orders stay, also of the other books."""
     title = unique("Rare")
     plenty, rare = counter.add_book(), counter.add_book(title=title, stock=2)
@@ -69,7 +69,7 @@ def test_too_few_in_stock_changes_nothing(counter: Counter, buyer: Headers) -> N
     assert counter.orders(buyer) == []
 
 
-def test_the_last_copies_can_be_ordered(counter: Counter, buyer: Headers) -> None:
+def test_the_last_copies_can_be_ordered(counter: OrdersApi, buyer: Headers) -> None:
     """The stock is zero then, and never negative."""
     book = counter.add_book(stock=2)
     counter.ordered(buyer, (book, 2))
@@ -79,7 +79,7 @@ def test_the_last_copies_can_be_ordered(counter: Counter, buyer: Headers) -> Non
     assert counter.stock(book) == 0
 
 
-def test_an_idempotency_key_orders_once(counter: Counter, buyer: Headers) -> None:
+def test_an_idempotency_key_orders_once(counter: OrdersApi, buyer: Headers) -> None:
     """The same response, although the cart is empty by then. A rejected order does not use up the key."""
     book, key = counter.add_book(), unique("order")
     problem(counter.order(buyer, **{"Idempotency-Key": key}), 400, "empty_cart")
@@ -92,7 +92,7 @@ def test_an_idempotency_key_orders_once(counter: Counter, buyer: Headers) -> Non
     assert counter.orders(buyer) == [exact(first)]
 
 
-def test_only_ones_own_cart_is_ordered(counter: Counter, buyer: Headers) -> None:
+def test_only_ones_own_cart_is_ordered(counter: OrdersApi, buyer: Headers) -> None:
     """Another account's cart stays. Without an account it is 401."""
     book = counter.add_book()
     counter.fill(buyer, (book, 1))
@@ -102,7 +102,7 @@ def test_only_ones_own_cart_is_ordered(counter: Counter, buyer: Headers) -> None
     assert counter.stock(book) == 1000
 
 
-def test_an_ordered_book_cannot_be_deleted(counter: Counter, buyer: Headers) -> None:
+def test_an_ordered_book_cannot_be_deleted(counter: OrdersApi, buyer: Headers) -> None:
     """Not after a cancellation either. A rejected delete empties no carts."""
     book = counter.add_book()
     order = counter.ordered(buyer, (book, 1))
@@ -114,7 +114,7 @@ def test_an_ordered_book_cannot_be_deleted(counter: Counter, buyer: Headers) -> 
     assert counter.cart(buyer) == {book: 1}
 
 
-def test_a_large_order_is_in_one_piece(counter: Counter, buyer: Headers) -> None:
+def test_a_large_order_is_in_one_piece(counter: OrdersApi, buyer: Headers) -> None:
     """It has every line, and every book is taken from stock."""
     books = [counter.add_book(price="0.10", stock=3) for _ in range(40)]
     body = [{"book_id": book, "quantity": 3} for book in books]
@@ -125,7 +125,7 @@ def test_a_large_order_is_in_one_piece(counter: Counter, buyer: Headers) -> None
     assert {counter.stock(book) for book in books} == {0}
 
 
-def test_there_is_no_other_way_to_write_an_order(counter: Counter, buyer: Headers) -> None:
+def test_there_is_no_other_way_to_write_an_order(counter: OrdersApi, buyer: Headers) -> None:
     """Neither for its customer nor for an administrator."""
     order = counter.ordered(buyer, (counter.add_book(), 1))
     path = f"{ORDERS}/{order['id']}"

@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 
 from app.orders.models import Order
-from tests.app.catalog.shop import Headers
-from tests.app.orders.counter import Counter, amounts
+from tests.app.catalog.catalog_api import Headers
+from tests.app.orders.orders_api import OrdersApi, amounts
 from tests.contract.problems import problem
 
 # Prices with quantities whose products or sums binary floating point gets wrong, and large ones.
@@ -23,7 +23,7 @@ SUMS = {
 
 
 @pytest.mark.parametrize("total", SUMS)
-def test_a_total_is_exact(counter: Counter, buyer: Headers, total: str) -> None:
+def test_a_total_is_exact(counter: OrdersApi, buyer: Headers, total: str) -> None:
     """In the response, in the list, in filters and in the table."""
     lines = SUMS[total]
     difference = Decimal(total) - sum((Decimal(price) * quantity for price, quantity in lines), Decimal())
@@ -43,7 +43,7 @@ def test_a_total_is_exact(counter: Counter, buyer: Headers, total: str) -> None:
         assert connection.scalar(sa.select(table.c.total).where(table.c.id == order["id"])) == Decimal(total)
 
 
-def test_a_cent_past_the_largest_total_is_400(counter: Counter, buyer: Headers) -> None:
+def test_a_cent_past_the_largest_total_is_400(counter: OrdersApi, buyer: Headers) -> None:
     """It is rejected, never rounded. Nothing is taken from stock."""
     dear, cent = counter.add_book(price="99999999.99", stock=200_000), counter.add_book(price="0.01", stock=2**31 - 1)
     counter.fill(buyer, (dear, 100_000), (cent, 100_000))

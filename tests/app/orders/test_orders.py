@@ -7,12 +7,12 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 from sqlalchemy import event
 
-from tests.app.catalog.shop import Headers
-from tests.app.orders.counter import ORDERS, Counter
+from tests.app.catalog.catalog_api import Headers
+from tests.app.orders.orders_api import ORDERS, OrdersApi
 from tests.contract.problems import faulty_members, problem
 
 
-def test_an_order_is_its_customers(counter: Counter, buyer: Headers, stranger: Headers) -> None:
+def test_an_order_is_its_customers(counter: OrdersApi, buyer: Headers, stranger: Headers) -> None:
     """To another account it is 404, in no list, and takes no step. Administrators see it with its lines."""
     order = counter.ordered(buyer, (counter.add_book(), 2))
     path = f"{ORDERS}/{order['id']}"
@@ -26,7 +26,7 @@ def test_an_order_is_its_customers(counter: Counter, buyer: Headers, stranger: H
     assert counter.orders(counter.admin, id=order["id"]) == [order]
 
 
-def test_orders_are_a_list_like_any_other(counter: Counter, buyer: Headers) -> None:
+def test_orders_are_a_list_like_any_other(counter: OrdersApi, buyer: Headers) -> None:
     """Pages, cursors, sorts and filters, each order with its own lines."""
     books = [counter.add_book(price=price) for price in (3, 1, 2)]
     made = [counter.ordered(buyer, (book, 1), (books[0], 1)) for book in books]
@@ -40,7 +40,7 @@ def test_orders_are_a_list_like_any_other(counter: Counter, buyer: Headers) -> N
     assert faulty_members(counter.client.get(ORDERS, params={"lines": "1"}, headers=buyer)) == {"lines"}
 
 
-def test_lines_can_be_chosen_and_left_out(counter: Counter, buyer: Headers) -> None:
+def test_lines_can_be_chosen_and_left_out(counter: OrdersApi, buyer: Headers) -> None:
     """`fields` supports them like any member, in the list and by the id."""
     order = counter.ordered(buyer, (counter.add_book(), 2))
     path, query = f"{ORDERS}/{order['id']}", {"fields": "lines,status"}
@@ -49,7 +49,7 @@ def test_lines_can_be_chosen_and_left_out(counter: Counter, buyer: Headers) -> N
     assert counter.orders(buyer, fields="id") == [{"id": order["id"]}]
 
 
-def test_orders_within_an_account_have_their_lines(counter: Counter, buyer: Headers) -> None:
+def test_orders_within_an_account_have_their_lines(counter: OrdersApi, buyer: Headers) -> None:
     """`expand` embeds complete orders."""
     order = counter.ordered(buyer, (counter.add_book(price=2), 2))
     path = f"/api/v1/users/{order['customer_id']}"
@@ -57,7 +57,7 @@ def test_orders_within_an_account_have_their_lines(counter: Counter, buyer: Head
     assert account["orders"] == [order]
 
 
-def test_an_unchanged_order_is_304(counter: Counter, buyer: Headers) -> None:
+def test_an_unchanged_order_is_304(counter: OrdersApi, buyer: Headers) -> None:
     """A step changes its version."""
     order = counter.ordered(buyer, (counter.add_book(), 1))
     path = f"{ORDERS}/{order['id']}"
@@ -69,7 +69,7 @@ def test_an_unchanged_order_is_304(counter: Counter, buyer: Headers) -> None:
     assert (again.status_code, again.headers["etag"]) == (200, cancelled.headers["etag"])
 
 
-def test_a_list_takes_as_many_statements_for_one_order_as_for_many(counter: Counter, buyer: Headers) -> None:
+def test_a_list_takes_as_many_statements_for_one_order_as_for_many(counter: OrdersApi, buyer: Headers) -> None:
     """One statement reads the lines of all orders."""
     app = counter.client.app
     assert isinstance(app, FastAPI)
@@ -93,7 +93,7 @@ def test_a_list_takes_as_many_statements_for_one_order_as_for_many(counter: Coun
     assert counts == [1, 1, 1]
 
 
-def test_a_file_of_orders_has_the_lines_where_it_can(counter: Counter, buyer: Headers) -> None:
+def test_a_file_of_orders_has_the_lines_where_it_can(counter: OrdersApi, buyer: Headers) -> None:
     """NDJSON has the members of a get. CSV has no lines, and rejects a request for them."""
     order = counter.ordered(buyer, (counter.add_book(), 2), (counter.add_book(), 1))
     export = f"{ORDERS}/export"

@@ -6,8 +6,8 @@ from fastapi import FastAPI
 
 from app.catalog.models import Book
 from app.orders.models import OrderStatus
-from tests.app.catalog.shop import MISSING, Headers
-from tests.app.orders.counter import Counter
+from tests.app.catalog.catalog_api import MISSING, Headers
+from tests.app.orders.orders_api import OrdersApi
 from tests.contract.problems import problem
 from tests.statement_counter import all_statements_sent
 
@@ -24,7 +24,7 @@ WAYS = {
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("status", WAYS)
 def test_each_step_leads_on_from_its_own_state(
-    counter: Counter, buyer: Headers, status: OrderStatus, step: str
+    counter: OrdersApi, buyer: Headers, status: OrderStatus, step: str
 ) -> None:
     """From any other it is 409, and neither the order nor the stock changes."""
     book = counter.add_book()
@@ -46,7 +46,7 @@ def test_each_step_leads_on_from_its_own_state(
     assert counter.stock(book) == (1000 if (status, step) == (OrderStatus.PLACED, "cancel") else stock)
 
 
-def test_a_customer_cancels_once(counter: Counter, buyer: Headers) -> None:
+def test_a_customer_cancels_once(counter: OrdersApi, buyer: Headers) -> None:
     """Everything returns to stock, once."""
     books = [counter.add_book(), counter.add_book()]
     order = counter.ordered(buyer, (books[0], 2), (books[1], 5))
@@ -60,7 +60,7 @@ def test_a_customer_cancels_once(counter: Counter, buyer: Headers) -> None:
 
 
 @pytest.mark.parametrize("step", ["ship", "deliver"])
-def test_a_customer_neither_ships_nor_delivers(counter: Counter, buyer: Headers, step: str) -> None:
+def test_a_customer_neither_ships_nor_delivers(counter: OrdersApi, buyer: Headers, step: str) -> None:
     """403 for their own order, which stays as it was."""
     order = counter.ordered(buyer, (counter.add_book(), 1))
     problem(counter.step(order["id"], step, buyer), 403, "permission_denied")
@@ -68,13 +68,13 @@ def test_a_customer_neither_ships_nor_delivers(counter: Counter, buyer: Headers,
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_step_of_no_order_is_404(counter: Counter, step: str) -> None:
+def test_a_step_of_no_order_is_404(counter: OrdersApi, step: str) -> None:
     """For administrators too. An id that no order can have is 422."""
     problem(counter.step(MISSING, step, counter.admin), 404, "not_found")
     problem(counter.step(2**31, step, counter.admin), 422, "invalid_input")
 
 
-def test_what_does_not_fit_back_is_409(counter: Counter, buyer: Headers) -> None:
+def test_what_does_not_fit_back_is_409(counter: OrdersApi, buyer: Headers) -> None:
     """The order stays placed, and no book returns to stock. With room again it can be cancelled."""
     first, full = counter.add_book(), counter.add_book()
     order = counter.ordered(buyer, (first, 1), (full, 1))
@@ -87,7 +87,7 @@ def test_what_does_not_fit_back_is_409(counter: Counter, buyer: Headers) -> None
     assert (counter.stock(first), counter.stock(full)) == (1000, 2**31 - 1)
 
 
-def test_stock_below_zero_is_impossible_in_the_table(counter: Counter) -> None:
+def test_stock_below_zero_is_impossible_in_the_table(counter: OrdersApi) -> None:
     """Whatever writes it."""
     book = counter.add_book()
     app = counter.client.app
@@ -98,7 +98,7 @@ def test_stock_below_zero_is_impossible_in_the_table(counter: Counter) -> None:
     assert counter.stock(book) == 1000
 
 
-def test_a_step_locks_the_order_once_and_reads_it_once(counter: Counter, buyer: Headers) -> None:
+def test_a_step_locks_the_order_once_and_reads_it_once(counter: OrdersApi, buyer: Headers) -> None:
     """The caller, the locked order, the change and its lines. A cancellation also locks, reads and changes two books."""
     books = [counter.add_book(), counter.add_book()]
     shipped, cancelled = (counter.ordered(buyer, (books[0], 1), (books[1], 2)) for _ in range(2))

@@ -20,7 +20,7 @@ from perf.app.compare.scenarios import Scenario, call
 from perf.app.compare.targets import FLOOR, BookServer
 from perf.app.datasets.benchmark_rows import _book as filled_book
 from perf.harness.servers import ServerStartError
-from tests.app.perf.fake_shop import BOOKS, FakeShop, server_of
+from tests.app.perf.fake_bookstore import BOOKS, FakeBookstore, server_of
 
 RECORDS = "/api/collections/books/records"
 
@@ -55,7 +55,7 @@ def test_a_filter_is_one_expression() -> None:
     }
 
 
-class FakePocketBase(FakeShop):
+class FakePocketBase(FakeBookstore):
     """The shop with the paths, ids, members and statuses of PocketBase."""
 
     def respond(self, method: str, path: str, body: str | None, headers: Mapping[str, str]) -> tuple[int, Any]:
@@ -87,7 +87,7 @@ class FakePocketBase(FakeShop):
 @pytest.mark.parametrize("fault", ["", "ignores sorting", "ignores updates"])
 def test_its_responses_are_compared_by_value(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ids are compared as numbers and prices as decimals, without the members that only it has."""
-    shops: dict[str, FakeShop] = {"floor": FakeShop(), "pocketbase": FakePocketBase(fault)}
+    shops: dict[str, FakeBookstore] = {"floor": FakeBookstore(), "pocketbase": FakePocketBase(fault)}
 
     def request(
         server: BookServer, method: str, *, path: str, body: Any = None, headers: Any = None

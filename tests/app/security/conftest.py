@@ -10,15 +10,15 @@ from tests.app.product_cases import run_product
 from tests.app.security.hand_written import PRODUCT_ROUTES
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in
 from tests.databases import Databases
+from tests.security.attacked_app import SECRET, AttackedApp
 from tests.security.hand_written import HandWritten
-from tests.security.stage import SECRET, Stage
 
 
 @pytest.fixture(scope="session")
-def stage(databases: Databases) -> Iterator[Stage]:
+def attacked(databases: Databases) -> Iterator[AttackedApp]:
     """The product and its callers."""
     with product_client(databases, "sqlite", jwt_secret=SecretStr(SECRET)) as client:
-        yield Stage(run_product(client, sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD)))
+        yield AttackedApp(run_product(client, sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD)))
 
 
 @pytest.fixture(scope="session")

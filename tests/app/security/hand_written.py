@@ -5,7 +5,7 @@ from tests.security.hand_written import OWN_ACCOUNT, PROBES, SIGNING_IN, HandWri
 PRODUCT_ROUTES = HandWritten(
     probes=PROBES,
     own={
-        ("post", "/cart-items"): lambda stage: {"book_id": book(stage), "quantity": 1},
+        ("post", "/cart-items"): lambda attacked: {"book_id": book(attacked), "quantity": 1},
         ("post", "/orders"): None,
         **OWN_ACCOUNT,  # a new password comes last: it ends the session
     },

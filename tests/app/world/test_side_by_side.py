@@ -19,7 +19,7 @@ from perf.app.compare.side_by_side import Sample, side_by_side
 from perf.app.compare.targets import FACTORY, FLOOR, FORMER_FACTORY, BookServer, before
 from perf.harness.client import Call, Outcome, _run
 from perf.harness.servers import REPOSITORY, Cluster, cpu_seconds
-from tests.app.perf.fake_shop import BOOKS, FakeShop, server_of
+from tests.app.perf.fake_bookstore import BOOKS, FakeBookstore, server_of
 
 
 def sample(app: str, server_ms: float, database_ms: float | None = 1.0) -> Sample:
@@ -124,7 +124,7 @@ def test_cpu_seconds_are_those_of_the_process() -> None:
 )
 def test_a_different_response_is_an_error(fault: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two applications that respond the same pass."""
-    shops = {"first": FakeShop(), "other": FakeShop(fault)}
+    shops = {"first": FakeBookstore(), "other": FakeBookstore(fault)}
 
     def request(
         server: BookServer, method: str, *, path: str, body: Any = None, headers: Any = None

@@ -16,9 +16,9 @@ from rowhouse.db.engine import TRANSACTION_KIND
 from tests.migrations.chains.catalogue import catalogue, create_all, open_nulls, same_lines
 from tests.migrations.chains.changes import first_schema, step
 from tests.migrations.chains.classes import Schema, build
+from tests.migrations.chains.decisions import can_be_undone, decisions_for, dropped, lost, named
 from tests.migrations.chains.draw import Draw
 from tests.migrations.chains.rows import Rows, empty_tables, filled, kept, read, refill, same_rows
-from tests.migrations.chains.told import can_be_undone, dropped, lost, named, told
 from tests.migrations.project import Project
 
 TWO_CHANGES = 40  # percent of the steps
@@ -90,7 +90,7 @@ class Walk:
 
     def _write(self, draw: Draw, metadata: sa.MetaData) -> bool:
         """Write the migration, if there is a change. It must name its losses."""
-        written = self.project.write(metadata, "step", decisions=told(draw.base, draw.schema, draw.renamed))
+        written = self.project.write(metadata, "step", decisions=decisions_for(draw.base, draw.schema, draw.renamed))
         losses = [] if written is None else written[1].losses
         assert sorted(named(losses)) == sorted(lost(draw.base, draw.schema)), (
             f"the losses that the file names: {losses}"

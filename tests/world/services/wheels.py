@@ -5,13 +5,13 @@ from contextlib import contextmanager
 
 from pgserver.postgres_server import get_server
 
-from tests.databases import Wheel
+from tests.databases import WheelServer
 
 
 @contextmanager
-def postgresql_16() -> Iterator[Wheel]:
+def postgresql_16() -> Iterator[WheelServer]:
     """A running cluster."""
-    wheel = Wheel(get_server)
+    wheel = WheelServer(get_server)
     try:
         yield wheel
     finally:

@@ -54,7 +54,14 @@
       input.setAttribute("aria-activedescendant", options[active].id);
     }
 
+    function forget() {
+      const hint = document.getElementById(`${input.id}.hint`);
+      if (hint) hint.textContent = "";
+      chosen.textContent = "";
+    }
+
     function choose(option) {
+      forget();
       input.value = option.dataset.value;
       chosen.textContent = option.dataset.label;
       close();
@@ -83,7 +90,7 @@
       input.setAttribute("aria-expanded", String(!list.hidden));
     }
 
-    input.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(search, 120); });
+    input.addEventListener("input", () => { forget(); clearTimeout(timer); timer = setTimeout(search, 120); });
     input.addEventListener("blur", close);
     input.addEventListener("keydown", (event) => {
       if (event.key === "ArrowDown" && list.hidden) { event.preventDefault(); search(); return; }

@@ -59,12 +59,9 @@ class Adoption:
 def adopt_tables(
     tables: Collection[StoredTable], dialect: str, *, taken: Collection[str], refused: Mapping[str, str]
 ) -> list[Adoption]:
-    """Return the tables with their names, and what cannot be taken of each.
+    """Return the tables with the names of their classes and members, and what cannot be taken of each.
 
     `taken` are names of classes that exist. `refused` has reasons by `table.column`.
-
-    Raises:
-        UntakenError: never; the reasons are in `left_out`.
     """
     names = {*taken}
     found = []

@@ -1,7 +1,7 @@
 """`rowhouse adopt DATABASE_URL`: reads a database, and writes its tables into a project as classes and lines.
 
-Each class is registered in a trial first. What the engine refuses is left out, and said with the engine's own sentence.
-Either all files are written, or none is. The database is only read.
+Each class is registered in a trial first. What the engine refuses is left out and reported with the engine's message.
+All files are written, or none. The database is only read.
 """
 
 import json
@@ -31,13 +31,13 @@ from rowhouse.entities.model import plural
 TRIAL = "rowhouse.cli.adopt.trial"
 LINE = "\n"
 READING = 'operations=("list", "get")'
-KEPT = "(read-only: a column that every row needs was left out)"
+READ_ONLY_NOTE = "(read-only: a column that every row needs was left out)"
 ENV = ".env"
 
 
 @dataclass
 class Plan:
-    """What is about to be written, and what was left out, by the name of the table or of the column."""
+    """The tables to write, and the reasons for what is left out, by the name of the table or of the column."""
 
     layout: Layout
     url: str
@@ -107,7 +107,7 @@ def adopt(database_url: str, *, writable: bool, policies: Mapping[str, str], sch
 
 
 def _try(plan: Plan, tables: Sequence[StoredTable]) -> None:
-    """Register the classes in a trial until none is refused, each time without what was."""
+    """Register the classes in a trial. Repeat without the refused parts until none is refused."""
     remaining = list(tables)
     while True:
         plan.adoptions = adopt_tables(remaining, plan.dialect, taken=plan.taken, refused=plan.refused)
@@ -222,7 +222,7 @@ def _api(plan: Plan) -> str:
 
 
 def _said(plan: Plan, changes: Mapping[Path, str]) -> list[str]:
-    """Return the lines about what was taken and what was not."""
+    """Return the report: the adopted tables, and what was left out."""
     count = len(plan.adoptions)
     how = "writable" if plan.writable else "read-only"
     where = " and ".join(plan.layout.relative(path) for path in changes)

@@ -1,4 +1,4 @@
-"""Names for what is read from a database: classes of tables, and members of columns.
+"""Makes Python names for a database: classes for tables, and members for columns.
 
 A class is a singular in CamelCase (`order_details` → `OrderDetail`), a member is in snake_case (`shopId` → `shop_id`).
 A name that Python or SQLModel has already gets a `_` behind it.

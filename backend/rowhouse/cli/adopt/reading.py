@@ -1,6 +1,6 @@
 """Reads the tables of a database for `rowhouse adopt`. Must not change the database.
 
-What has no row of its own with a key, such as a view or a partition, is left out with the reason.
+Views, partitions and tables without a key are left out, with the reason.
 """
 
 import warnings
@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic import ValidationError
 from sqlalchemy.dialects import postgresql
 from sqlmodel import SQLModel
 
 from rowhouse.cli.adopt.sqlite_values import fitting
 from rowhouse.cli.adopt.stored import Columns, Read, Reference, StoredColumn, StoredTable
 from rowhouse.cli.errors import CommandError
+from rowhouse.cli.serve import explained
 from rowhouse.core.settings import Settings
 from rowhouse.db.engine import create_engine, disposing, url_of
 from rowhouse.migrations.engine_tables import ENGINE_TABLES
@@ -67,6 +69,8 @@ def read(database_url: str, schemas: tuple[str, ...] = ()) -> Read:
         with _connected(database_url) as connection, warnings.catch_warnings():
             warnings.simplefilter("ignore", sa.exc.SAWarning)  # unknown types are left out with their names
             return _Reader(connection).read(schemas)
+    except (ValidationError, sa.exc.ArgumentError) as error:
+        raise CommandError(explained(error)) from error
     except (ValueError, sa.exc.SQLAlchemyError) as error:
         said = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
         raise CommandError(f"The database cannot be read: {said}") from error

@@ -1,4 +1,4 @@
-"""What `rowhouse adopt` reads from a database, as plain values: tables, columns and references."""
+"""The tables, columns and references that `rowhouse adopt` reads from a database, as plain values."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -71,7 +71,7 @@ class StoredTable:
 
 @dataclass
 class Read:
-    """The tables of a database, and what was left out: its name and the reason."""
+    """The tables of a database, and the reasons for what was left out, by name."""
 
     tables: list[StoredTable] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)

@@ -1,1 +1,1 @@
-"""Commands that look at a project and change nothing: its routes, and what is wrong with it."""
+"""Commands that read a project and change nothing: `rowhouse routes` and `rowhouse check`."""

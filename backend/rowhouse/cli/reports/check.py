@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic.config import Config
+from dotenv import dotenv_values
 from fastapi import FastAPI
 from pydantic import ValidationError
 from sqlmodel import select
@@ -46,7 +47,7 @@ class Finding:
 
 
 def run(*, production: bool) -> int:
-    """Check the project of the working directory, and print what is found. Return 1 if anything is wrong."""
+    """Check the project of the working directory, and print the findings. Return 1 if one is an error."""
     errors = 0
     for finding in _findings(production=production):
         print(finding, flush=True)
@@ -78,7 +79,7 @@ def _findings(*, production: bool) -> Iterator[Finding]:
 
 
 def _or_ok(topic: str, texts: Iterator[str]) -> Iterator[Finding]:
-    """Yield the errors of a topic, or that there are none."""
+    """Yield a finding for each error of a topic. Without errors, yield one that says ok."""
     is_ok = True
     for text in texts:
         is_ok = False
@@ -165,5 +166,5 @@ def _notes(app: FastAPI, settings: Settings) -> Iterator[str]:
         yield "RATE_LIMIT_STORAGE_URL is memory://, so each process counts failed logins on its own"
     if not settings.drain_seconds:
         yield "DRAIN_SECONDS is 0; behind a load balancer set it to 10"
-    if os.environ.get("FORWARDED_ALLOW_IPS") is None:
+    if {**dotenv_values(".env"), **os.environ}.get("FORWARDED_ALLOW_IPS") is None:
         yield "FORWARDED_ALLOW_IPS is not set; behind a proxy name it there, or every client has the proxy's address"

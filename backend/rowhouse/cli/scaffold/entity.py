@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import rowhouse
-from rowhouse.cli.errors import CommandError, WordError
+from rowhouse.cli.errors import ArgumentError, CommandError
 from rowhouse.cli.project import Project, find_project
 from rowhouse.cli.scaffold.fields import MAX_NAME, Choice, Field, Import, Reference, parse_field
 from rowhouse.cli.scaffold.source import add_imports, call, classes
@@ -37,7 +37,18 @@ NOT_ENTITIES = {
 }
 POLICIES = {"anyone": "ANYONE", "signed-in": "SIGNED_IN", "admin": "ADMIN"}
 KEYS = {"Entity": "int", "IntegerKey": "int", "BigIntegerKey": "big", "UUIDKey": "UUID"}
+READING = 'operations=("list", "get")'
 UUID_KEY = "id:uuid"  # not a field: it chooses the bases of the class
+STORED_TEST = '''    """A row is created and read again."""
+    created = client.post("{path}", json=body_of({name}), headers=admin)
+    assert created.status_code == 201, created.json()
+    assert client.get(created.headers["location"], headers=admin).json() == created.json()
+'''
+READ_TEST = '''    """A row is read, and no client writes one."""
+    stored = make({name})
+    assert client.get(f"{path}/{{stored['id']}}", headers=admin).json() == stored
+    assert client.post("{path}", json={{}}, headers=admin).status_code == 405
+'''
 APPLY = "rowhouse.cli.scaffold.apply"
 
 
@@ -76,17 +87,26 @@ class Layout:
 
 
 def add_entity(
-    name: str, specifications: Sequence[str], *, read: str | None, write: str, owner: str | None
+    name: str,
+    specifications: Sequence[str],
+    *,
+    read: str | None,
+    write: str | None,
+    owner: str | None,
+    read_only: bool = False,
 ) -> list[str]:
     """Write the files of a new entity into the project of the working directory. Return lines about them.
 
-    `read` and `write` are names of `POLICIES`; `owner` is the field with the account that a row belongs to.
+    `read` and `write` are names of `POLICIES`; `owner` is the field with the account that a row belongs to. Without
+    `write` accounts that are signed in write, or nobody where clients only read.
 
     Raises:
-        WordError: a name, a type or a default cannot be used.
+        ArgumentError: a name, a type or a default cannot be used.
         CommandError: the project cannot take the entity. Nothing was written.
     """
     _check_class_name(name)
+    if read_only and write:
+        raise ArgumentError(f"--read-only and --write {write}: no client writes what clients only read; leave one out.")
     fields = _parse([text for text in specifications if text != UUID_KEY])
     layout = find_layout(find_project())
     tables = dict(tables_of(layout))
@@ -101,8 +121,10 @@ def add_entity(
         raise CommandError(f"{layout.relative(test)} exists already; rename it.")
     changes = {
         layout.models: _with_class(layout, entity),
-        layout.api: _with_line(layout, entity, read=read, write=write, owner=owner),
-        test: entity.test(layout),
+        layout.api: _with_line(
+            layout, entity, {"read": read, "write": None if read_only else write or "signed-in"}, owner=owner
+        ),
+        test: entity.test(layout, read_only=read_only),
     }
     existed = [path for path in changes if path.exists()]
     with written(changes):
@@ -131,9 +153,11 @@ def find_layout(project: Project) -> Layout:
 
 def _check_class_name(name: str) -> None:
     if not CLASS_NAME.fullmatch(name) or len(name) > MAX_NAME:
-        raise WordError(f"{name!r} is not the name of an entity: write a singular in CamelCase, such as 'ChargePoint'.")
+        raise ArgumentError(
+            f"{name!r} is not the name of an entity: write a singular in CamelCase, such as 'ChargePoint'."
+        )
     if name in NOT_ENTITIES:
-        raise WordError(f"{name!r} is a name of Python or of Rowhouse; choose another one.")
+        raise ArgumentError(f"{name!r} is a name of Python or of Rowhouse; choose another one.")
 
 
 def _parse(specifications: Sequence[str]) -> list[Field | Reference | Choice]:
@@ -141,9 +165,9 @@ def _parse(specifications: Sequence[str]) -> list[Field | Reference | Choice]:
     names = [field.name for field in fields]
     for name in names:
         if names.count(name) > 1:
-            raise WordError(f"{name!r} stands there twice.")
+            raise ArgumentError(f"{name!r} stands there twice.")
     if not fields:
-        raise WordError("Write at least one field, such as name:str.")
+        raise ArgumentError("Write at least one field, such as name:str.")
     return fields
 
 
@@ -229,36 +253,30 @@ class _Entity:
         """The column of the owner.
 
         Raises:
-            WordError: the field does not refer to an account.
+            ArgumentError: the field does not refer to an account.
         """
         for field in self._references():
             if name in (field.name, field.name.removesuffix("_id")) and field.target == "User":
                 return field.name
-        raise WordError(f"--owner {name}: add the field {name.removesuffix('_id')}:User, which refers to the account.")
+        raise ArgumentError(
+            f"--owner {name}: add the field {name.removesuffix('_id')}:User, which refers to the account."
+        )
 
-    def test(self, layout: Layout) -> str:
+    def test(self, layout: Layout, *, read_only: bool = False) -> str:
         """The code of the test module."""
+        fixture, kind = ("make", "Make") if read_only else ("body_of", "BodyOf")
         imports = [
-            ("rowhouse.testing", "BodyOf"),
+            ("rowhouse.testing", kind),
             ("rowhouse.testing", "Headers"),
             ("starlette.testclient", "TestClient"),
             (f"{layout.package}models", self.name),
         ]
         text = f'"""{self.path.replace("-", " ").capitalize()} over HTTP, on both databases."""\n'
-        return (
-            f"{add_imports(text, imports, package=layout.root)}\n\n"
-            f"{self._test_line}"
-            '    """A row is created and read again."""\n'
-            f'    created = client.post("{layout.prefix}/{self.path}", json=body_of({self.name}), headers=admin)\n'
-            "    assert created.status_code == 201, created.json()\n"
-            '    assert client.get(created.headers["location"], headers=admin).json() == created.json()\n'
-        )
-
-    @property
-    def _test_line(self) -> str:
-        words = "client: TestClient, admin: Headers, body_of: BodyOf"
-        line = call(f"def test_{singular_snake(self.name)}_is_stored", words.split(", "), indent=0)
-        return f"{line.rstrip()} -> None:\n"
+        verb = "read" if read_only else "stored"
+        words = ["client: TestClient", "admin: Headers", f"{fixture}: {kind}"]
+        line = call(f"def test_{singular_snake(self.name)}_is_{verb}", words, indent=0)
+        body = (READ_TEST if read_only else STORED_TEST).format(path=f"{layout.prefix}/{self.path}", name=self.name)
+        return f"{add_imports(text, imports, package=layout.root)}\n\n{line.rstrip()} -> None:\n{body}"
 
     def _line(self, field: Field | Reference | Choice) -> str:
         if isinstance(field, Choice):
@@ -300,12 +318,13 @@ def _with_class(layout: Layout, entity: _Entity) -> str:
     return f"{text.rstrip()}\n\n\n{entity.code}"
 
 
-def _with_line(layout: Layout, entity: _Entity, *, read: str | None, write: str, owner: str | None) -> str:
-    policies = {"read": read, "write": write}
+def _with_line(layout: Layout, entity: _Entity, policies: Mapping[str, str | None], *, owner: str | None) -> str:
+    """Return api.py with the registration line. Without a word on who writes, clients only read."""
     given = {word: POLICIES[policy] for word, policy in policies.items() if policy is not None}
     imports = [(f"{layout.package}models", entity.name), *(("rowhouse", policy) for policy in given.values())]
     text = add_imports(layout.api.read_text("utf-8"), imports, package=layout.root)
     words = [f"{word}={policy}" for word, policy in given.items()]
+    words += [] if "write" in given else [READING]
     stated = ", ".join([f'owner="{owner}"', *words] if owner else words)
     return f"{text.rstrip()}\nregistry.register({entity.name}, {stated})\n"
 

@@ -14,7 +14,7 @@ from math import isfinite
 
 from sqlmodel import SQLModel
 
-from rowhouse.cli.errors import WordError
+from rowhouse.cli.errors import ArgumentError
 from rowhouse.cli.scaffold.source import call
 
 Import = tuple[str, str]  # a module, and a name in it
@@ -106,28 +106,32 @@ def parse_field(text: str) -> Field | Reference | Choice:
     """Read one field.
 
     Raises:
-        WordError: it is not written `name:type`, or its name, type or default cannot be used.
+        ArgumentError: it is not written `name:type`, or its name, type or default cannot be used.
     """
     found = SPECIFICATION.fullmatch(text)
     if found is None:
-        raise WordError(f"{text!r} is not a field: write name:type, such as title:str, founded:int? or stock:int=0.")
+        raise ArgumentError(
+            f"{text!r} is not a field: write name:type, such as title:str, founded:int? or stock:int=0."
+        )
     name, kind, nullable, default = found["name"], found["type"], bool(found["nullable"]), found["default"]
     unique = bool(found["unique"])
     if kind[0].isupper():
         name = name if name.endswith("_id") else f"{name}_id"
         check_name(name)
         if default is not None:
-            raise WordError(f"{text!r}: a reference has no default; write {found['name']}:{kind}?.")
+            raise ArgumentError(f"{text!r}: a reference has no default; write {found['name']}:{kind}?.")
         return Reference(name, kind, nullable, unique)
     check_name(name)
     if enum := ENUM.fullmatch(kind):
         return _choice(text, Choice(name, tuple(enum["values"].split(",")), nullable, default), unique=unique)
     if kind not in KINDS:
-        raise WordError(
+        raise ArgumentError(
             f"{text!r}: {kind!r} is not a type; the types are {', '.join(KINDS)}, enum(a,b), or the name of an entity."
         )
     if unique and (default is not None or INDEX not in KINDS[kind].options):
-        raise WordError(f"{text!r}: a unique field has no default, and a bool or json is not unique; leave out the !.")
+        raise ArgumentError(
+            f"{text!r}: a unique field has no default, and a bool or json is not unique; leave out the !."
+        )
     if default is None:
         return Field(name, KINDS[kind], nullable, None, KINDS[kind].imports, unique)
     return _with_default(text, name, kind, nullable=nullable, default=default)
@@ -137,10 +141,10 @@ def check_name(name: str) -> None:
     """Require a name that a column may have.
 
     Raises:
-        WordError: with the reason.
+        ArgumentError: with the reason.
     """
     if not NAME.fullmatch(name) or len(name) > MAX_NAME:
-        raise WordError(
+        raise ArgumentError(
             f"{name!r} is not the name of a field: write lower-case letters, digits and single _, such as 'page_count'."
         )
     reason = None
@@ -155,29 +159,29 @@ def check_name(name: str) -> None:
     elif hasattr(SQLModel, name) or name.startswith("model_") or name == "registry":
         reason = "is an attribute of every table class"
     if reason is not None:
-        raise WordError(f"{name!r} {reason}; choose another name.")
+        raise ArgumentError(f"{name!r} {reason}; choose another name.")
 
 
 def _choice(text: str, choice: Choice, *, unique: bool) -> Choice:
     values = choice.values
     if not all(NAME.fullmatch(value) for value in values) or len(set(values)) < len(values):
-        raise WordError(f"{text!r}: write different values in lower case, such as kind:enum(paper,audio).")
+        raise ArgumentError(f"{text!r}: write different values in lower case, such as kind:enum(paper,audio).")
     if unique or (choice.default is not None and choice.default not in values):
         reason = (
             "an enum is not unique; leave out the !" if unique else f"the default must be one of {', '.join(values)}"
         )
-        raise WordError(f"{text!r}: {reason}.")
+        raise ArgumentError(f"{text!r}: {reason}.")
     return choice
 
 
 def _with_default(text: str, name: str, kind: str, *, nullable: bool, default: str) -> Field:
     read = KINDS[kind].default
     if read is None:
-        raise WordError(f"{text!r}: a default of the type {kind} cannot be written here; add it to the class.")
+        raise ArgumentError(f"{text!r}: a default of the type {kind} cannot be written here; add it to the class.")
     try:
         code, imports = read(default)
     except (ValueError, InvalidOperation):
-        raise WordError(f"{text!r}: {default!r} is not a value of the type {kind}.") from None
+        raise ArgumentError(f"{text!r}: {default!r} is not a value of the type {kind}.") from None
     return Field(name, KINDS[kind], nullable, code, (*KINDS[kind].imports, *imports))
 
 

@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from rowhouse import __version__
-from rowhouse.cli.errors import CommandError, WordError
+from rowhouse.cli.errors import ArgumentError, CommandError
 from rowhouse.migrations.templates import create_missing
 
 DISTRIBUTION_NAME = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
@@ -33,7 +33,7 @@ def create_project(name: str, parent: Path) -> list[str]:
     The folder may exist if it holds nothing but an environment, `.venv`.
 
     Raises:
-        WordError: the name is not fit for a folder, a distribution and a URL.
+        ArgumentError: the name is not fit for a folder, a distribution and a URL.
         CommandError: the folder holds something else, or cannot be written.
     """
     _check_name(name)
@@ -55,7 +55,7 @@ def version_range(version: str) -> str:
 
 def _check_name(name: str) -> None:
     if not DISTRIBUTION_NAME.fullmatch(name) or len(name) > MAX_NAME:
-        raise WordError(
+        raise ArgumentError(
             f"{name!r} is not the name of a project: write at most {MAX_NAME} lower-case letters, digits, - and _, "
             "beginning with a letter, such as 'shop'."
         )

@@ -28,7 +28,7 @@ MAX_PREPARED, MAX_COUNTED = 500, 5_000  # statements of a connection; the server
 DIGITS = re.compile(rb"[0-9]{1,18}")
 DONE = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 IDLE = pq.TransactionStatus.IDLE
-CLOSES_PREPARED = 170000  # the version of libpq that can
+CLOSES_PREPARED = 170000  # the first version of libpq that closes prepared statements
 log = structlog.get_logger("database")
 
 
@@ -77,7 +77,7 @@ class Result:
 
 
 class StatementPreparation:
-    """Whether the connections of one process prepare statements. Switched off when a pooler loses them."""
+    """The switch for prepared statements of one process. Turned off when a pooler loses them."""
 
     def __init__(self, setting: str = "auto") -> None:
         self._setting = setting

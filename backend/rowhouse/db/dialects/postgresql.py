@@ -26,8 +26,8 @@ STYLE: Mapping[str, str] = {
     "bytea_output": "hex",
 }
 TIMEOUTS = ("lock_timeout", "statement_timeout")
-# The sources of a value that nobody chose for this role, database or connection (pg_settings.source).
-NOBODY_CHOSE = frozenset({"default", "configuration file", "command line", "global", "session", "override"})
+# Where a value comes from that was not set for this role, database or connection (pg_settings.source).
+DEFAULT_SOURCES = frozenset({"default", "configuration file", "command line", "global", "session", "override"})
 SELECT_SESSION = """
 SELECT pg_backend_pid(), array_agg(ARRAY[lower(name), setting, source]) FROM pg_settings WHERE lower(name) = ANY(%s)
 """
@@ -75,7 +75,7 @@ def open_session(connection: psycopg.Connection[Any], timeouts: Mapping[str, flo
     wanted = {name: value for name, value in STYLE.items() if name.lower() in stored}
     for name, seconds in timeouts.items():
         value, source = stored[name]
-        wanted[name] = f"{int(seconds * 1000)}" if source in NOBODY_CHOSE else value
+        wanted[name] = f"{int(seconds * 1000)}" if source in DEFAULT_SOURCES else value
     is_pooled = process != libpq_of(connection).backend_pid if pooler == "auto" else pooler == "yes"
     if is_pooled:
         return Session(is_pooled=True, local=_set(wanted, local=True))

@@ -53,7 +53,7 @@ class _SignedInterval(Dumper):
 
 
 class _Interval(Loader):
-    """An interval in binary. A month has 30 days, as where PostgreSQL compares it, so that cursors meet the order."""
+    """A binary interval. A month has 30 days, as in PostgreSQL's comparisons, so that cursors follow its order."""
 
     format = pq.Format.BINARY
 
@@ -68,7 +68,7 @@ class _Interval(Loader):
 
 
 class _IntervalText(Loader):
-    """The same in text, in the style `postgres`."""
+    """A text interval in the style `postgres`, with months as in `_Interval`."""
 
     def load(self, data: Any) -> timedelta | OutOfRange:
         """Return the duration."""
@@ -109,7 +109,7 @@ class _OutOfRange(Loader):
 
 
 class _OutOfRangeBinary(_OutOfRange):
-    """The same in binary: a number of days or microseconds."""
+    """A binary value that may be out of the range of Python's type: a number of days or microseconds."""
 
     format = pq.Format.BINARY
 

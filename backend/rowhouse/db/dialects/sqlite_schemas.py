@@ -105,7 +105,7 @@ def _referred(key: Mapping[str, Any]) -> dict[str, Any]:
 def _indexes(self: Any, *arguments: Any, **options: Any) -> Any:
     """Return the indexes of a table without those of expressions, which SQLAlchemy cannot read.
 
-    Its warning says nothing new: what needs them reads their statements.
+    SQLAlchemy's warning about them is dropped: migrations read the statements of these indexes themselves.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Skipped unsupported reflection of expression-based index")

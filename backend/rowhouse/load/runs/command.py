@@ -1,14 +1,16 @@
 """The command `rowhouse load`: call every operation of a project, and fail if one breaks its SLO."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
+from types import MappingProxyType
 from typing import Annotated
 
 import httpx2
+import psutil
 import typer
 
 from rowhouse.cli.project import find_project
@@ -16,12 +18,14 @@ from rowhouse.load.operations import Api, UncallableOperationError
 from rowhouse.load.runs.plan import HITS, seconds_needed
 from rowhouse.load.runs.report import conclusion, failures, table
 from rowhouse.load.runs.results import Endpoint, bounds_of, called, evaluate, passes
-from rowhouse.load.runs.run import GeneratorError, Load, NotReadyError, api_at, generate
+from rowhouse.load.runs.run import GeneratorError, Load, NotReadyError, api_at, generate, left_out
 from rowhouse.load.runs.server import ServerStartError, administrator, database, served
 
 QUICK_SECONDS = 30.0
 LOCUSTFILE = "perf/locustfile.py"
 NOT_MADE = 2
+BUSY_PERCENT = 50.0
+TOO_BUSY = "Wait until nothing else runs, or try fewer users, such as --users 10: requests wait for a core."
 ERRORS = (GeneratorError, NotReadyError, ServerStartError, UncallableOperationError, httpx2.HTTPError, OSError)
 
 
@@ -55,7 +59,7 @@ class Options:
         return self.duration or float(ceil(needed))
 
     def announcement(self, api: Api, seconds: float) -> str:
-        """Return what is going to happen, for how long."""
+        """Return the announcement of a run: its users, its operations and its seconds."""
         needed = seconds_needed(api, users=self.users, think=self.think)
         return (
             f"{self.users} users call {len(api.operations)} operations for {seconds:.0f} s; they need {needed:.0f} s "
@@ -90,15 +94,17 @@ def load(  # noqa: PLR0913  one parameter for each option of the command line
     """
     project = find_project()
     file = project.directory / LOCUSTFILE
+    locustfile = file if file.is_file() else None
     given = Options(users=users, duration=duration, quick=quick, think=think)
     try:
+        omitted = left_out(locustfile)
         with _target(host, database_url, servers) as (address, environment):
-            api = api_at(address)
+            api = api_at(address, leave_out=omitted)
             seconds = given.seconds_for(api)
             print(given.announcement(api, seconds), flush=True)
             plan = Load(
                 users=users, seconds=seconds, warm_up=2.0 if quick else 10.0, think=think, rows=rows,
-                locustfile=file if file.is_file() else None, environment=environment,
+                locustfile=locustfile, environment=environment,
             )  # fmt: skip
             print(f"Filling tables; then {users} users sign in and warm up for {plan.warm_up:.0f} s ...", flush=True)
             samples = generate(plan, api, address, watch=lambda _generator: _say_until_when(seconds))
@@ -106,7 +112,11 @@ def load(  # noqa: PLR0913  one parameter for each option of the command line
     except (*ERRORS, TooShortError) as error:
         print(error, file=sys.stderr)
         raise typer.Exit(NOT_MADE) from None
-    raise typer.Exit(conclude(endpoints, quick=quick))
+    busy = psutil.cpu_percent()
+    status = conclude(endpoints, quick=quick, omitted=omitted)
+    if any(endpoint["verdict"] == "slow" for endpoint in endpoints) and busy > BUSY_PERCENT:
+        print(f"The cores of this machine were {busy:.0f} % busy meanwhile. {TOO_BUSY}")
+    raise typer.Exit(status)
 
 
 @contextmanager
@@ -123,12 +133,13 @@ def _target(host: str | None, database_url: str | None, servers: int) -> Iterato
 
 
 def _say_until_when(seconds: float) -> None:
+    psutil.cpu_percent()  # the next call is about the time from here
     end = datetime.now().astimezone() + timedelta(seconds=seconds)
     print(f"Measuring until {end:%H:%M:%S} ...", flush=True)
 
 
-def conclude(endpoints: Sequence[Endpoint], *, quick: bool) -> int:
-    """Print the table and the endpoints that broke their SLO. Return the exit status.
+def conclude(endpoints: Sequence[Endpoint], *, quick: bool, omitted: Mapping[str, str] = MappingProxyType({})) -> int:
+    """Print the table, the endpoints that broke their SLO, and what was left out. Return the exit status.
 
     A quick run checks only the endpoints that it called.
     """
@@ -136,6 +147,8 @@ def conclude(endpoints: Sequence[Endpoint], *, quick: bool) -> int:
     print(table(endpoints), *failures(checked), conclusion(checked), sep="\n")
     if len(checked) < len(endpoints):
         print(f"{len(endpoints) - len(checked)} operations were not called, so nothing is known about them")
+    for label, reason in omitted.items():
+        print(f"left out {label}: {reason}")
     return 0 if passes(checked) else 1
 
 

@@ -19,9 +19,9 @@ from locust.env import Environment
 from locust.exception import StopTest
 from locust.util.load_locustfile import load_locustfile
 
+from rowhouse.load.locust_user import TIMEOUT_SECONDS, ApiUser, coordinator, locust_user
 from rowhouse.load.operations import UncallableOperationError
 from rowhouse.load.runs.sample_recorder import MEASURING, SampleRecorder
-from rowhouse.load.visitor import TIMEOUT_SECONDS, ApiUser, coordinator, visitor
 
 ARRIVAL_SECONDS = 300.0
 ARRIVALS_PER_SECOND = 20.0
@@ -61,15 +61,21 @@ def user_class_of(file: Path | None) -> type[ApiUser]:
     """Return the user class of a locustfile; one with an empty profile without a file.
 
     Raises:
-        UncallableOperationError: the file has no class from `visitor`.
+        UncallableOperationError: the file has no class from `locust_user`.
     """
     if file is None:
-        return visitor()
+        return locust_user()
     classes = load_locustfile(str(file))[0]
     for found in classes.values():
         if issubclass(found, ApiUser):
             return found
-    raise UncallableOperationError(f"{file} has no user class; write: Visitor = visitor(Profile())")
+    raise UncallableOperationError(f"{file} has no user class; write: ApiUser = locust_user(Profile())")
+
+
+def print_left_out(file: str) -> None:
+    """Print the operations that the profile of a locustfile leaves out, and the reasons, as the last line."""
+    user_class_of(Path(file))
+    print(json.dumps(dict(coordinator.profile.leave_out)))
 
 
 def _wait_for(users: int) -> None:
@@ -88,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="measured")
     parser.add_argument("--warm-up", type=float, default=10.0, help="seconds of load that are not measured")
     parser.add_argument("--output", type=Path, required=True, help="the file of raw samples")
-    parser.add_argument("--locustfile", type=Path, help="has a class from rowhouse.load.visitor")
+    parser.add_argument("--locustfile", type=Path, help="has a class from rowhouse.load.locust_user")
     parser.add_argument("--rows", type=int, default=0, help="that each table gets before the load")
     options = parser.parse_args(arguments)
     coordinator.rows = options.rows

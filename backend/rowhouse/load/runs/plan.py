@@ -1,4 +1,4 @@
-"""How long a load must take so that its percentiles mean something."""
+"""Computes how long a load must take for meaningful percentiles."""
 
 from rowhouse.load.operations import Api
 

@@ -1,4 +1,4 @@
-"""What a load run prints: a table of its operations, and one line for each that broke its bound."""
+"""Writes the report of a load run: a table of its operations, and one line for each that broke its bound."""
 
 from collections.abc import Iterator, Sequence
 
@@ -20,7 +20,7 @@ def table(endpoints: Sequence[Endpoint]) -> str:
 
 
 def failures(endpoints: Sequence[Endpoint]) -> Iterator[str]:
-    """Yield what is wrong with each endpoint that is not ok."""
+    """Yield a line for each endpoint that is not ok."""
     for e in endpoints:
         if e["verdict"] != "ok":
             reason = e["first_failure"] or f"p95 {e['p95_ms']:.1f} ms, SLO {e['slo_ms']} ms"

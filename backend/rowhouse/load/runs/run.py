@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from rowhouse.load.runs.sample_recorder import MEASURING
 START_SECONDS = 120.0
 # Locust patches modules that Rowhouse imports, so it must be imported before the package is.
 GENERATOR = "import locust; from rowhouse.load.runs.generator import main; main()"
+LEFT_OUT = "import locust, sys; from rowhouse.load.runs.generator import print_left_out; print_left_out(sys.argv[1])"
 
 
 class GeneratorError(RuntimeError):
@@ -51,7 +52,22 @@ class Load:
 Watch = Callable[["subprocess.Popen[str]"], None]
 
 
-def api_at(host: str, *, seconds: float = START_SECONDS) -> Api:
+def left_out(locustfile: Path | None) -> dict[str, str]:
+    """Return the operations that the profile of a locustfile leaves out, with the reasons.
+
+    Raises:
+        GeneratorError: the file cannot be loaded. It printed the reason on standard error.
+    """
+    if locustfile is None:
+        return {}
+    words = [sys.executable, "-c", LEFT_OUT, str(locustfile)]
+    done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise GeneratorError(f"{locustfile} cannot be loaded; the lines above say why")
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def api_at(host: str, *, leave_out: Collection[str] = (), seconds: float = START_SECONDS) -> Api:
     """Return the operations of a server as soon as it is ready: uvicorn opens the port before its workers are.
 
     Raises:
@@ -65,7 +81,7 @@ def api_at(host: str, *, seconds: float = START_SECONDS) -> Api:
             if time.monotonic() > deadline:
                 raise NotReadyError(f"{host} is not ready after {seconds:.0f} s: {response.text}")
             time.sleep(0.1)
-        return Api(client.get("/openapi.json").raise_for_status().json())
+        return Api(client.get("/openapi.json").raise_for_status().json(), leave_out=leave_out)
 
 
 def generate(load: Load, api: Api, host: str, *, watch: Watch = lambda _process: None) -> list[Sample]:

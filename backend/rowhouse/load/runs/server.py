@@ -86,11 +86,17 @@ def served(project: Project, database_url: str, *, servers: int, settings: Mappi
         try:
             if not _is_listening_soon(process, port):
                 log.seek(0)
-                raise ServerStartError(f"the server did not start:\n{log.read()[-4000:]}")
+                raise ServerStartError(_reason(log.read()))
             yield f"http://{HOST}:{port}"
         finally:
             process.terminate()
             process.wait(STOP_SECONDS)
+
+
+def _reason(log: str) -> str:
+    """Return the sentence of a server that did not start; its whole log if it has none."""
+    sentences = [line for line in log.splitlines() if line.startswith("Rowhouse cannot start.")]
+    return sentences[0] if sentences else f"the server did not start:\n{log[-4000:]}"
 
 
 def _migrate(project: Project, environment: Mapping[str, str]) -> None:

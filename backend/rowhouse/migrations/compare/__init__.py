@@ -1,1 +1,1 @@
-"""What autogenerate compares by rules of the engine: column types, check constraints, conditions of indexes."""
+"""Comparisons that autogenerate makes by rules of the engine: column types, check constraints, indexes."""

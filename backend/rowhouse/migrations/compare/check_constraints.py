@@ -9,11 +9,11 @@ from typing import Any
 import sqlalchemy as sa
 from alembic.autogenerate import comparators, renderers
 from alembic.autogenerate.api import AutogenContext
-from alembic.autogenerate.render import _render_gen_name
 from alembic.operations.ops import CreateCheckConstraintOp, DropConstraintOp, ModifyTableOps
 from alembic.util import PriorityDispatchResult
-from alembic.util.sqla_compat import all_table_check_constraints
 
+from rowhouse.entities.sqlalchemy_internals import is_made_by_type
+from rowhouse.migrations.alembic_internals import checks_of, is_in_batch, rendered_name
 from rowhouse.migrations.compare.column_types import POSTGRESQL, SQLITE, is_native_enum
 from rowhouse.migrations.compare.expressions import all_alike, escaped, in_plain_sql, text_of
 
@@ -53,7 +53,7 @@ def _compare(
 def _declared(table: sa.Table) -> tuple[dict[str, sa.CheckConstraint], set[str]]:
     """Return the checks by name, and the names of checks that a type creates on some databases only."""
     declared, ignored = {}, set()
-    for check in all_table_check_constraints(table):
+    for check in checks_of(table):
         name = str(check.name)  # the naming convention rejects a check without a name
         if _is_of_its_type_alone(check):
             ignored.add(name)
@@ -64,7 +64,7 @@ def _declared(table: sa.Table) -> tuple[dict[str, sa.CheckConstraint], set[str]]
 
 def _is_of_its_type_alone(check: sa.CheckConstraint) -> bool:
     """Return True if a type creates the check on some databases and not on others."""
-    if not check._type_bound:  # noqa: SLF001  there is no public way
+    if not is_made_by_type(check):
         return False
     return any(isinstance(column.type, sa.Boolean) or is_native_enum(column.type) for column in check.columns)
 
@@ -84,7 +84,7 @@ def write_check(check: sa.CheckConstraint, context: AutogenContext) -> str | boo
     """Return the code of a check as a constraint of its own, also of a type's check. False: Alembic writes it."""
     if _is_of_its_type_alone(check):
         return False
-    name = _render_gen_name(context, check.name)
+    name = rendered_name(context, check.name)
     return f"sa.CheckConstraint({escaped(text_of(check.sqltext, context.dialect))!r}, name={name!r})"
 
 
@@ -92,9 +92,9 @@ def write_check(check: sa.CheckConstraint, context: AutogenContext) -> str | boo
 def _render_creation(context: AutogenContext, operation: CreateCheckConstraintOp) -> str:
     """Write the operation as Alembic does, but escape `%` and `:`, which SQLAlchemy would read as parameters."""
     text = operation.condition.text if isinstance(operation.condition, sa.TextClause) else operation.condition
-    in_batch = context._has_batch  # noqa: SLF001  as Alembic does
+    in_batch = is_in_batch(context)
     place = [] if in_batch else [repr(operation.table_name)]
     schema = [] if in_batch or operation.schema is None else [f"schema={operation.schema!r}"]
-    name = repr(_render_gen_name(context, operation.constraint_name))
+    name = repr(rendered_name(context, operation.constraint_name))
     words = ", ".join([name, *place, repr(text), *schema])
     return f"{'batch_op' if in_batch else 'op'}.create_check_constraint({words})"

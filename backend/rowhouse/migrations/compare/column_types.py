@@ -10,12 +10,12 @@ from typing import Any
 import sqlalchemy as sa
 from alembic.autogenerate import renderers
 from alembic.autogenerate.api import AutogenContext
-from alembic.autogenerate.render import _alter_column
 from alembic.operations.ops import AlterColumnOp
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
 
 from rowhouse.entities.sqlalchemy_internals import general_type, variants_of
+from rowhouse.migrations.alembic_internals import rendered_alteration
 
 POSTGRESQL, SQLITE = (sa.make_url(f"{name}://").get_dialect()() for name in ("postgresql", "sqlite"))
 UUID_ON_SQLITE = 32  # characters
@@ -175,7 +175,7 @@ WRITERS: tuple[tuple[Any, str | Callable[[Any, str], str]], ...] = (
 @renderers.dispatch_for(AlterColumnOp, replace=True)
 def _render_alter_column(context: AutogenContext, operation: AlterColumnOp) -> str:
     """Write the operation as Alembic does. Add a conversion if PostgreSQL needs one."""
-    text = _alter_column(context, operation)
+    text = rendered_alteration(context, operation)
     old, new = operation.existing_type, operation.modify_type
     if old is None or new is None or _is_converted(old, new):
         return text
@@ -185,7 +185,7 @@ def _render_alter_column(context: AutogenContext, operation: AlterColumnOp) -> s
 
 
 def _is_converted(old: sa.types.TypeEngine[Any], new: sa.types.TypeEngine[Any]) -> bool:
-    """Return True if PostgreSQL converts the values without a word. It does not make a text a native enum."""
+    """Return True if PostgreSQL converts the values by itself. It does not convert a text to a native enum."""
     if is_native_enum(new) and not is_native_enum(old):
         return False
     return general_type(old) is general_type(new)

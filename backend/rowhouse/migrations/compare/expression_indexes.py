@@ -1,7 +1,7 @@
 """Compares indexes of expressions, such as `Index("ix_books_title_lower", func.lower(Book.title))`.
 
-SQLAlchemy does not read them on SQLite, so Alembic neither creates one on an existing table nor drops one there. What
-PostgreSQL shows of one has casts that SQLite does not understand.
+SQLAlchemy does not read them on SQLite, so Alembic neither creates one on an existing table nor drops one there.
+PostgreSQL shows such an index with casts that SQLite does not understand.
 
 Must be imported before `ordering`, which sorts what is added here.
 """
@@ -93,7 +93,7 @@ def _are_alike(connection: sa.Connection, statement: str, index: sa.Index) -> bo
 
 @comparators.dispatch_for("autogenerate", priority=DispatchPriority.LAST)
 def keep_expressions(context: AutogenContext, upgrade: UpgradeOps) -> None:
-    """Note in words of both databases what an index of PostgreSQL was that is dropped."""
+    """Write a dropped index of PostgreSQL in SQL that both databases understand, for the downgrade."""
     connection: Any = context.connection  # as above
     if connection.dialect.name == "sqlite":  # its words are those of the file that created the index
         return

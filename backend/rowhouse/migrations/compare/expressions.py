@@ -33,7 +33,7 @@ def _are_alike(connection: sa.Connection, table: str, stored: str, wanted: str) 
 
 
 def differ(connection: sa.Connection, table: str, stored: str, wanted: str) -> bool:
-    """Return True if the database understands two expressions, and as two."""
+    """Return True if the database understands both expressions and they differ."""
     before, after = (_understood(connection, table, one) for one in (stored, wanted))
     return bool(before) and bool(after) and before != after
 

@@ -1,7 +1,7 @@
 """Compares the conditions of partial indexes, and keeps them when an index or its table is dropped.
 
-Alembic does not compare the conditions of an index that exists. What it reads of an index that is dropped has the
-condition for the database at hand only: a downgrade on the other database would create the index without it.
+Alembic does not compare the conditions of an index that exists. Of a dropped index it reads the condition for this
+database only: a downgrade on the other database would create the index without it.
 
 Must be imported before `ordering`, which sorts what is added here.
 """
@@ -59,7 +59,7 @@ def _stored_condition(options: Any, dialect: sa.Dialect) -> str:
 
 @comparators.dispatch_for("autogenerate", priority=DispatchPriority.LAST)
 def keep_conditions(context: AutogenContext, upgrade: UpgradeOps) -> None:
-    """Note for both databases on what condition an index was that is dropped."""
+    """Write the condition of a dropped index for both databases, for the downgrade."""
     connection: Any = context.connection  # as above
     for changes in upgrade.ops:
         for operation in changes.ops if isinstance(changes, ModifyTableOps) else ():

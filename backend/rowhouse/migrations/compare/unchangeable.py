@@ -67,7 +67,7 @@ def _of_columns(connection: sa.Connection, stored: sa.Table, declared: sa.Table)
         if before is None and after is None:
             continue
         if before is None or after is None:
-            yield f"{column.name} {'is generated now' if after is not None else 'is generated no more'}"
+            yield f"{column.name} {'is generated now' if after is not None else 'is no longer generated'}"
             continue
         texts = [text_of(one.sqltext, connection.dialect) for one in (before, after)]
         if differ(connection, declared.fullname, *texts):

@@ -1,10 +1,10 @@
 """Adds the operations that autogenerate misses.
 
 - A foreign key keeps its name when its column is renamed, and Alembic compares foreign keys by what they say. The
-  engine tells a conflict by the name of the convention.
-- The downgrade that brings a dropped table back must say that its key counts up for good: without AUTOINCREMENT,
-  SQLite gives the id of a deleted row to the next one.
-- PostgreSQL forgets how much the planner is to know of a search index when a column of it gets another type.
+engine finds the error for a conflict by the conventional name.
+- The downgrade that recreates a dropped table must declare AUTOINCREMENT: without it, SQLite gives the id of a deleted
+row to a new row.
+- PostgreSQL resets the statistics target of a search index when one of its columns gets another type.
 
 Must be imported before `ordering`, which sorts what is added here.
 """

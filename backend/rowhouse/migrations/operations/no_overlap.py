@@ -168,12 +168,14 @@ def _compare(context: AutogenContext, operations: UpgradeOps, _schemas: Any) -> 
         for one in stored_rules(connection)
         if one.rule.table in tables or ("." not in one.rule.table and compares(one.rule.table))
     }
-    changed = {name for name in wanted.keys() & stored.keys() if not _is_held(connection, stored[name], wanted[name])}
+    changed = {
+        name for name in wanted.keys() & stored.keys() if not _is_unchanged(connection, stored[name], wanted[name])
+    }
     operations.ops += [DropNoOverlap(stored[name].rule) for name in sorted(stored.keys() - wanted.keys() | changed)]
     operations.ops += [CreateNoOverlap(wanted[name].rule) for name in sorted(wanted.keys() - stored.keys() | changed)]
 
 
-def _is_held(connection: sa.Connection, stored: StoredRule, wanted: NoOverlap) -> bool:
+def _is_unchanged(connection: sa.Connection, stored: StoredRule, wanted: NoOverlap) -> bool:
     """Return True if the stored rule equals the declared one."""
     rule = wanted.rule
     if rule.table != stored.rule.table:

@@ -1,7 +1,7 @@
 """Sorts the operations that autogenerate finds, so that upgrade and downgrade run on both databases.
 
-Tables that refer to each other are made without the references, which follow when all of them are there. What guards or
-indexes a column goes before the column and comes after it. Must not add or leave out anything.
+Tables that refer to each other are created without their foreign keys, which are added after all tables. Constraints
+and indexes are dropped before their columns and created after them. Must not add or leave out an operation.
 """
 
 from collections.abc import Iterable
@@ -25,6 +25,7 @@ from alembic.operations.ops import (
 )
 from alembic.util import DispatchPriority
 
+from rowhouse.migrations.alembic_internals import creation_of
 from rowhouse.migrations.engine_tables import compares_of
 from rowhouse.migrations.operations.named_schemas import CreateSchema
 from rowhouse.migrations.operations.native_enums import ChangeEnum, CreateEnum, DropEnum
@@ -57,7 +58,7 @@ def order(_context: AutogenContext, upgrade: UpgradeOps) -> None:
     """Sort the operations of a migration in place. Its downgrade is their reverse."""
     found = upgrade.ops
     made, references = _split({_table(one): one for one in _of(found, CreateTableOp)})
-    gone = {_table(one._reverse): one for one in _of(found, DropTableOp)}  # noqa: SLF001  as `reverse` does
+    gone = {_table(creation_of(one)): one for one in _of(found, DropTableOp)}
     dropped, cut = _split(gone)
     changes = [_sorted(operation) for operation in _of(found, ModifyTableOps)]
     former, changes, latter = _without_references(changes)
@@ -135,9 +136,10 @@ def _sorted(change: ModifyTableOps) -> ModifyTableOps:
 def _without_references(
     changes: list[ModifyTableOps],
 ) -> tuple[list[ModifyTableOps], list[ModifyTableOps], list[ModifyTableOps]]:
-    """References that go, everything else, and references that come: the latter two need the changes of other tables.
+    """Return the dropped foreign keys, the other operations, and the added foreign keys.
 
-    Where one table alone is changed there is nothing to wait for.
+    Other operations wait for the drops in all tables, and added foreign keys for the changes of all tables. If only one
+    table changes, nothing is split.
     """
     if len(changes) == 1:
         return [], changes, []

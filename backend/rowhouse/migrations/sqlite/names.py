@@ -4,15 +4,15 @@ Covers the statements that Alembic writes itself, and the SQL that a migration p
 (`rowhouse.db.dialects.sqlite_schemas`) covers those of SQLAlchemy. Must not know how a table is rebuilt.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
 from alembic.ddl.base import AlterTable, RenameTable
-from alembic.operations import batch
 from alembic.operations.batch import BatchOperationsImpl
 
 from rowhouse.db.dialects.sqlite_schemas import OWN, SQLiteWithSchemas, joined_name
+from rowhouse.migrations.alembic_internals import is_self_referential, use_batch
 from rowhouse.migrations.sqlite.tables import tokens_of, unquoted
 
 NAMES = "SELECT name FROM sqlite_master WHERE name LIKE '%.%'"
@@ -57,12 +57,8 @@ class BatchOfOneName(BatchOperationsImpl):
 
 
 def _is_copied_anew(constraint: Any) -> bool:
-    """Whether Alembic is to put the new table's name into a foreign key; with a schema it would put it in twice."""
+    """Return whether Alembic may put the new table's name into a foreign key. With a schema it would do so twice."""
     return "." not in constraint.parent.key and is_self_referential(constraint)
 
 
-# Alembic has no other way to use these.
-ALEMBIC: Any = batch
-is_self_referential: Callable[[Any], bool] = ALEMBIC._fk_is_self_referential  # noqa: SLF001  as above
-ALEMBIC._fk_is_self_referential = _is_copied_anew  # noqa: SLF001  as above
-ALEMBIC.BatchOperationsImpl = BatchOfOneName
+use_batch(BatchOfOneName, _is_copied_anew)

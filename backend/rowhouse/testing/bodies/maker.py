@@ -143,7 +143,7 @@ def tomorrow() -> date:
 
 
 def in_order(row: Row, pairs: Pairs, fixed: AbstractSet[str] = frozenset()) -> Row:
-    """Put the values of each pair in order, without a change of what is `fixed`."""
+    """Put the values of each pair in order, without a change of `fixed` members."""
     for low, high in pairs * len(pairs):
         if row.get(low) is None or row.get(high) is None:
             continue

@@ -21,7 +21,7 @@ COMPARISON = re.compile(r'"?(\w+)"?\s*(<=|>=|<|>)\s*"?(\w+)"?(?!\s*\()')
 NUMBER = re.compile(r'"?(\w+)"?\s*(<=|>=|<|>)\s*\(?(-?\d+(?:\.\d+)?)\b')
 BETWEEN = re.compile(r'"?(\w+)"?\s+BETWEEN\s+(-?\d+(?:\.\d+)?)\s+AND\s+(-?\d+(?:\.\d+)?)', re.IGNORECASE)
 KEYWORDS = {"<": "exclusiveMaximum", "<=": "maximum", ">": "exclusiveMinimum", ">=": "minimum"}
-# Names by which two columns of one type are the beginning and the end of something.
+# Pairs of names: two columns of one type with such names are the beginning and the end of an interval.
 ENDS = {
     "starts": ("ends",), "start": ("end",), "begins": ("ends",), "begin": ("end",), "first": ("last",),
     "from": ("until", "to"), "min": ("max",), "lower": ("upper",), "opens": ("closes",), "open": ("close",),

@@ -1,4 +1,4 @@
-"""Valid values from a JSON schema: what a client could send that knows nothing but the schema.
+"""Valid values from a JSON schema, for a client that knows nothing else.
 
 Value number n is always the same. Other numbers give other values as far as the type allows, and always do for a member
 that must be unique. Every fourth value of a nullable member is null. Sends nothing and knows no entity.
@@ -17,7 +17,7 @@ Schema = Mapping[str, Any]
 TEXTS = ("Straße", "äpfel", "Zebra", "Σίσυφος", "100% sure", "snake_case", "😀 smile", "apple", "back\\slash", "Éclair")
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 FIRST_DAY = date(2030, 1, 1)
-# Numbers stay near zero where the schema lets them; so do their ties.
+# Numbers without bounds stay within this distance from zero.
 SPREAD = 50
 # How many texts are generated for a pattern until one fits its length.
 ATTEMPTS = 100

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from rowhouse.testing.contract.access import AccessPromises
 from rowhouse.testing.contract.aggregates import AggregatePromises
-from rowhouse.testing.contract.kept_rows import KeptRowPromises
+from rowhouse.testing.contract.history import HistoryPromises
 from rowhouse.testing.contract.lists import ListPromises
 from rowhouse.testing.contract.many_rows import ManyRowPromises
 from rowhouse.testing.contract.steps import StepPromises
@@ -18,7 +18,7 @@ __all__ = ["Contract"]
 
 
 class Contract(
-    VerbPromises, ListPromises, AggregatePromises, ManyRowPromises, AccessPromises, KeptRowPromises, StepPromises
+    VerbPromises, ListPromises, AggregatePromises, ManyRowPromises, AccessPromises, HistoryPromises, StepPromises
 ):
     """The tests of the contract, each for every entity that it concerns.
 

@@ -73,7 +73,7 @@ class AccessPromises:
         """401 for nobody and 403 for a wrong role, before the body is looked at; others pass."""
         entity = contract_entity
         callers: dict[str, Mapping[str, str]] = {"": NOBODY}
-        callers |= {role: entity.running.accounts.kept(role, "policies") for role in entity.roles}
+        callers |= {role: entity.running.accounts.shared(role, "policies") for role in entity.roles}
         requests = [("list", "GET", "", entity.resource.read), ("create", "POST", "", entity.resource.write)]
         requests += [("list", "GET", tail, entity.resource.read) for tail in ("/export", "/aggregate")]
         requests += [("create", "POST", "/batch", entity.resource.write)]

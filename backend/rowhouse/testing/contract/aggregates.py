@@ -34,7 +34,7 @@ def number(value: Any) -> Decimal:
 
 
 class AggregatePromises:
-    """What is computed of many rows."""
+    """Aggregates of many rows."""
 
     @every_entity("list")
     def test_aggregates_are_those_of_the_rows(self, contract_entity: EntityClient) -> None:

@@ -1,4 +1,4 @@
-"""What a list should select and how it should sort, computed in plain Python from rows as responses show them."""
+"""Computes in plain Python which rows a list should select and how it should sort them."""
 
 import unicodedata
 from collections.abc import Callable

@@ -15,7 +15,7 @@ from perf.harness.servers import JWT_SECRET
 BOOKS = 500
 
 
-class FakeShop:
+class FakeBookstore:
     """A bookshop without a server. It responds like the floor, except for its `fault`."""
 
     def __init__(self, fault: str = "") -> None:

@@ -1,4 +1,7 @@
-"""The product with one fault, to show that a load run fails: `scripts/perf --factory perf.app.faulty:create_app`."""
+"""The product with one fault, to show that a load run fails.
+
+`scripts/perf --factory perf.app.fault_injection_app:create_app` serves it.
+"""
 
 import os
 

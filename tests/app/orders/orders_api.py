@@ -5,16 +5,16 @@ from typing import Any
 
 from httpx2 import Response
 
-from tests.app.catalog.shop import Headers, Shop, exact
+from tests.app.catalog.catalog_api import CatalogApi, Headers, exact
 
 CART, ORDERS = "/api/v1/cart-items", "/api/v1/orders"
 PLENTY = 1000
 
 
-class Counter:
+class OrdersApi:
     """Sells the books of one category."""
 
-    def __init__(self, shop: Shop, category: int) -> None:
+    def __init__(self, shop: CatalogApi, category: int) -> None:
         self.shop = shop
         self.client = shop.client
         self.admin = shop.admin

@@ -8,7 +8,7 @@ from tests.migrations.chains.classes import Column, Schema, Table
 from tests.migrations.chains.kinds import KINDS
 
 
-def told(before: Schema, after: Schema, renamed: tuple[str, str] | None) -> Decisions:
+def decisions_for(before: Schema, after: Schema, renamed: tuple[str, str] | None) -> Decisions:
     """Return the developer's decisions: which table and columns were renamed, and which columns and tables dropped.
 
     `before` has the renamed table under its new name.

@@ -1,4 +1,4 @@
-"""Response schemas that are written for OpenAPI from those of an entity's models, without models of their own.
+"""Writes the schemas of responses for OpenAPI from those of an entity's models, without further models.
 
 Requests need none of them, and making a model takes longer than describing it.
 """
@@ -14,7 +14,7 @@ from rowhouse.query.pagination import EstimatedPage
 from rowhouse.query.resource import Resource
 
 REFERENCE = "#/components/schemas/{model}"
-# What a member states beside its type.
+# The keywords of a member that are not part of its type.
 ABOUT = frozenset({"title", "description", "examples", "default", "deprecated"})
 NULL = {"type": "null"}
 ESTIMATE = "total_is_estimate"
@@ -22,8 +22,8 @@ Schema = dict[str, Any]
 Definitions = Mapping[str, Schema]
 
 
-class Written(NamedTuple):
-    """A response: its schema, the models that it refers to, and further schemas of the document, made from theirs."""
+class ResponseSchema(NamedTuple):
+    """A response: its schema, the models that it refers to, and a function that makes further schemas."""
 
     schema: Schema
     models: Iterable[Any]
@@ -48,10 +48,10 @@ def name_of(model: type[BaseModel]) -> str:
     return model.__name__
 
 
-def rows_of(resource: Resource) -> Written:
+def rows_of(resource: Resource) -> ResponseSchema:
     """Return the response with a list of whole rows."""
     public = resource.schemas.public
-    return Written(array_of(reference(name_of(public))), [public], lambda _found: {})
+    return ResponseSchema(array_of(reference(name_of(public))), [public], lambda _found: {})
 
 
 def array_of(items: Schema, **limits: Any) -> Schema:
@@ -93,6 +93,6 @@ def page_of(row: str, resource: Resource | None = None) -> Definitions:
 
 @cache
 def _window() -> Mapping[str, Schema]:
-    """Return the members of a page beside its rows."""
+    """Return the members of a page other than its rows."""
     schema = EstimatedPage[int].model_json_schema(mode="serialization", schema_generator=DocumentSchema)
     return {name: member for name, member in schema["properties"].items() if name != "items"}

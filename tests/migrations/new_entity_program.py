@@ -1,6 +1,6 @@
 """A program: compares the models, declares a new entity, lets Alembic write its migration, and applies it.
 
-DATABASE_URL=... python -m tests.migrations.odd_house <alembic.ini> It is a process of its own, because a class stays in
+DATABASE_URL=... python -m tests.migrations.new_entity_program <alembic.ini> It is a process of its own, because a class stays in
 the metadata. The database must be empty; the migration stays in the directory.
 """
 

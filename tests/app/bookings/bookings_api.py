@@ -35,19 +35,19 @@ class Clock:
 
     def at(self, hours: float) -> str:
         """Return the instant `hours` from now, as JSON has it."""
-        return wire(self.time + timedelta(hours=hours))
+        return rfc3339(self.time + timedelta(hours=hours))
 
     def between(self, hours: Hours) -> dict[str, str]:
         """Return the times of a booking between two hours from now."""
         return {"start_time": self.at(hours[0]), "end_time": self.at(hours[1])}
 
 
-def wire(instant: datetime) -> str:
+def rfc3339(instant: datetime) -> str:
     """Return an instant in UTC as JSON has it."""
     return instant.isoformat().replace("+00:00", "Z")
 
 
-class Network:
+class BookingsApi:
     """Books in one application. `admin` and `driver` are headers."""
 
     def __init__(self, client: TestClient, clock: Clock, *, admin: Headers, driver: Headers) -> None:

@@ -1,17 +1,17 @@
-"""The Locust user that calls every operation of a running API: `Visitor = visitor(Profile())` in a locustfile.
+"""The Locust user that calls every operation of a running API: `ApiUser = locust_user(Profile())` in a locustfile.
 
 The tasks come from the OpenAPI document of the running server, hand-written operations included, so a newly registered
 entity is loaded without an edit here. They are shuffled, so each operation is called as often as its weight, in a short
 run too: a GET 10 times, another operation on rows 4 times, and batches and files (of 20 rows) and account operations
 (sign-up, login, refresh, logout, password, `/users` writes) once. A user signs up in each role and signs in when it
 arrives. Between two tasks it waits for two seconds (THINK_SECONDS), plus or minus half. An export is timed to its first
-byte and read for at most 256 KiB. At most two users of a process send a password at the same time, because hashing
-takes a core.
+byte and read for at most 256 KiB. At most two users of a process send a password at the same time, because a hash
+occupies a core.
 
 Before the load every operation is called once, outside the statistics. One that cannot be called ends the run with its
-response; none is skipped. A headless run exits with 1 if a request failed or an operation was never called. A conflict
-that another user caused is no failure: it is counted. Only a Locust process can import this module: Locust replaces
-parts of Python in it.
+response; none is skipped but those of the profile's `leave_out`. A headless run exits with 1 if a request failed or an
+operation was never called. A conflict that another user caused is no failure: it is counted. Only a Locust process can
+import this module: Locust replaces parts of Python in it.
 """
 
 import logging
@@ -99,7 +99,7 @@ class Coordinator:
     def _prepare(self, host: str) -> None:
         profile = self.profile
         with httpx2.Client(base_url=host, timeout=TIMEOUT_SECONDS) as client:
-            api = Api(_document(client), project_hints())
+            api = Api(_document(client), project_hints(), leave_out=profile.leave_out)
             administrator = Account(
                 email=os.environ.get("ADMIN_EMAIL", profile.admin_email),
                 password=os.environ.get("ADMIN_PASSWORD", profile.admin_password),
@@ -117,6 +117,8 @@ class Coordinator:
             profile=profile,
         )
         log.info("called each of %d operations once at %s", len(api.operations), host)
+        for label, reason in profile.leave_out.items():
+            log.info("left out %s: %s", label, reason)
 
 
 coordinator = Coordinator()
@@ -200,14 +202,14 @@ class ApiUser(FastHttpUser):
         return send
 
 
-def visitor(profile: Profile | None = None) -> type[ApiUser]:
+def locust_user(profile: Profile | None = None) -> type[ApiUser]:
     """Return the user class for a locustfile.
 
     Example:
-        Visitor = visitor(Profile(values={"Book": {"isbn": isbn13}}))
+        ApiUser = locust_user(Profile(values={"Book": {"isbn": isbn13}}))
     """
     coordinator.profile = profile or Profile()
-    return type("Visitor", (ApiUser,), {"abstract": False})
+    return type("ApiUser", (ApiUser,), {"abstract": False})
 
 
 def _read(response: FastResponse) -> Response:

@@ -14,7 +14,7 @@ BOOKS, CATEGORIES = "/api/v1/books", "/api/v1/categories"
 MISSING = 2_000_000_000
 
 
-class Shop:
+class CatalogApi:
     """Creates, changes and reads books of one application. `admin` are headers of an administrator."""
 
     def __init__(self, client: TestClient, admin: Headers) -> None:

@@ -1,4 +1,4 @@
-"""Promises about what is kept of rows: deleted rows that come back, and the history of changes."""
+"""Promises about recorded changes: deleted rows that can be restored, and the history."""
 
 from typing import Any
 
@@ -35,8 +35,8 @@ def deleted(entity: EntityClient, headers: Headers, **query: Any) -> Row:
     return page
 
 
-class KeptRowPromises:
-    """What is kept of rows that change or go."""
+class HistoryPromises:
+    """Recorded changes and deletes."""
 
     @every_entity("get", where=soft_delete)
     def test_a_deleted_row_comes_back(self, contract_entity: EntityClient) -> None:

@@ -1,4 +1,4 @@
-"""Make the pictures of README: `python -m perf.pictures --report perf-report/report.html`.
+"""Make the pictures of README: `python -m perf.screenshots --report perf-report/report.html`.
 
 It serves the demo on a SQLite file of its own and opens it in Chromium: `/docs`, a list of `/admin`, and a booking that
 overlaps another one. `--report` adds the top of a report of `scripts/perf`. The files are in docs/pictures, which the
@@ -93,7 +93,7 @@ def picture_conflict(page: Page, base: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(prog="python -m perf.pictures", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m perf.screenshots", description=__doc__)
     parser.add_argument("--report", type=Path, help="the HTML file of a load run")
     options = parser.parse_args(arguments)
     FOLDER.mkdir(exist_ok=True)

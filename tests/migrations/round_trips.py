@@ -80,7 +80,7 @@ class Fresh:
             engine.dispose()
 
 
-class Journey:
+class RoundTrip:
     """A project on both databases. Each writes the file of a step; what differs between them runs on both."""
 
     def __init__(self, databases: Databases, directory: Path, fresh: Fresh, *writers: str) -> None:

@@ -11,12 +11,12 @@ from starlette.testclient import TestClient
 from tests.conftest import sign_up
 from tests.contract.entity_client import Headers, RunningApp
 
-SECRET = "the-secret-of-the-stage-which-nobody-on-the-outside-knows"
+SECRET = "the-secret-of-the-application-which-nobody-on-the-outside-knows"
 API = "/api/v1"
 ORIGIN = "https://shop.example"
 
 
-class Stage:
+class AttackedApp:
     """One application with an administrator, an owner of rows, and an attacker."""
 
     def __init__(self, running_app: RunningApp) -> None:
