@@ -135,7 +135,7 @@ async def _titles_of(visit: Visit, entity: Entity, keys: Sequence[str]) -> list[
         rows = answer.json()["items"] if answer.is_success else []
         found = {entity.key_of(row): entity.title_of(row) for row in rows}
     names = [(found.get(key, entity.name), key) for key in keys]
-    return [title if key in title else f"{title} ({key})" for title, key in names]
+    return [title if f" {title}".endswith(f" {key}") else f"{title} ({key})" for title, key in names]
 
 
 async def restore(visit: Visit, entity: Entity, key: str) -> Response:
