@@ -33,6 +33,9 @@ class Paper(OwnEntity, table=True):
     title: str = Field(max_length=50, index=INDEXED)
 
 
+FORGOTTEN
+
+
 class KioskSettings(ProjectSettings):
     """Opening hours."""
 
@@ -51,6 +54,12 @@ registry.register(Paper, read=ANYONE, write=POLICY)
 def make():
     return create_app(registry, metadata=metadata, title="Kiosk", startup_checks=CHECKS)
 '''
+FORGOTTEN = '''
+class Poster(OwnEntity, table=True):
+    """A class without a line."""
+
+    name: str
+'''
 Write = Callable[..., None]
 
 
@@ -60,8 +69,9 @@ def write(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/kiosk.db")
     (tmp_path / "pyproject.toml").write_text('[tool.rowhouse]\napp = "stand:make"\n', "utf-8")
 
-    def written(*, indexed: str = "True", policy: str = "ADMIN", checks: str = "()") -> None:
+    def written(*, indexed: str = "True", policy: str = "ADMIN", checks: str = "()", forgotten: str = "") -> None:
         text = KIOSK.replace("INDEXED", indexed).replace("POLICY", policy).replace("CHECKS", checks)
+        text = text.replace("FORGOTTEN", forgotten)
         (tmp_path / "stand.py").write_text(text, "utf-8")
         sys.modules.pop("stand", None)
         shutil.rmtree(tmp_path / "__pycache__", ignore_errors=True)  # two versions within one second look alike
@@ -95,6 +105,14 @@ def test_a_correct_project_has_no_errors(migrated: Path, run: Run, monkeypatch: 
     assert [line.split(":")[0].split()[:2] for line in done.stdout.splitlines()] == [
         ["ok", "settings"], ["ok", "registration"], ["ok", "indexes"], ["ok", "migrations"], ["Nothing", "is"],
     ]  # fmt: skip
+
+
+def test_a_class_without_a_line_is_a_note(migrated: Path, write: Write, run: Run) -> None:
+    """Not one that a registered class refers to."""
+    write(forgotten=FORGOTTEN)
+    notes = [line for line in run("check").stdout.splitlines() if line.startswith("note")]
+    said = "Poster (stand) has a table and no registration line: it has no operations of its own"
+    assert notes == [f"note  registration: {said}; write register(Poster, ...) if clients need them"]
 
 
 def test_a_column_without_an_index_is_an_error(write: Write, migrated: Path, run: Run) -> None:

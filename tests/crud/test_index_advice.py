@@ -10,16 +10,19 @@ from sqlalchemy.orm import registry as orm_registry
 from sqlmodel import Field, SQLModel
 from starlette.testclient import TestClient
 
+from rowhouse.auth.accounts import include_accounts
 from rowhouse.auth.models import RefreshToken
 from rowhouse.core.policy import ANYONE, SIGNED_IN
 from rowhouse.core.settings import Settings
 from rowhouse.entities.model import SECRET, IntegerKey, Record
 from rowhouse.registration.index_advice import FIX, leading_columns
+from rowhouse.registration.mappers import unregistered_classes
 from rowhouse.registration.registry import Registry
 from tests.conftest import QUIET, shop_database
 from tests.core.conftest import kept_logging
 from tests.databases import Databases
 from tests.sample_entities.application import create_app
+from tests.sample_entities.library.models import Book
 from tests.sample_entities.odd.base import table_of
 
 metadata = sa.MetaData()
@@ -125,6 +128,20 @@ def test_the_owner_of_what_others_may_read_is_a_reference_like_any() -> None:
 def test_without_a_list_only_references_count() -> None:
     (sentence,) = sentences(Bare, owner="owner_id", operations=("get", "delete"))
     assert sentence == f"Bare: no index begins with parent_id, owner_id, keeper_key {REFERENCES}: {FIX}"
+
+
+def test_a_class_without_a_line_is_named() -> None:
+    """Not the classes of the engine, and not those that a registered class refers to."""
+    registry = Registry()
+    registry.register(Served, write=SIGNED_IN)
+    names = [sentence.partition(" ")[0] for sentence in unregistered_classes([registry])]
+    assert names == ["Bare", "ThoughtAbout"]
+    library, accounts = Registry(), Registry()
+    library.register(Book, write=SIGNED_IN)
+    referred = {"Book", "Author", "Review", "Label", "BookLabel"}
+    assert not referred & {sentence.partition(" ")[0] for sentence in unregistered_classes([library])}
+    include_accounts(accounts)
+    assert "RefreshToken" not in "".join(unregistered_classes([accounts]))
 
 
 @pytest.fixture

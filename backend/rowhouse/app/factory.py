@@ -42,7 +42,7 @@ from rowhouse.history.session_events import track_sessions_of
 from rowhouse.http.route_tree import RouteTree
 from rowhouse.metrics.recorder import Metrics
 from rowhouse.registration.build import Cruds, build
-from rowhouse.registration.mappers import configure_mappers
+from rowhouse.registration.mappers import configure_mappers, unregistered_classes
 from rowhouse.registration.registry import Registry, tags
 from rowhouse.requests.cors import Cors
 from rowhouse.requests.rate_limit import RateLimit
@@ -154,6 +154,8 @@ def _lifespan(
         cast("Application", app).decide_telemetry()
         for warning in dict.fromkeys(warning for registry in registries for warning in registry.missing_indexes()):
             log.warning(warning)
+        for note in unregistered_classes(registries):
+            log.info(note)
         drain.install_handlers()
         await readiness.start(seconds=START_SECONDS)
         # The objects of the start stay alive. A garbage collection of them all would block every request for 0.1 s.

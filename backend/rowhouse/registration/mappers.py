@@ -4,7 +4,7 @@ SQLAlchemy configures them at the first query, and a single wrong one then fails
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,6 +16,7 @@ from rowhouse.registration.registry import Registry
 from rowhouse.schemas.columns import RegistrationError
 from rowhouse.schemas.sqlmodel_internals import mapper_registry
 
+ENGINE = "rowhouse."
 RELATIONSHIP = re.compile(r"relationship '?(\w+\.\w+)|(\w+\.\w+) and back-reference")
 # Text in a Relationship is evaluated, so it can raise errors of Python.
 REFUSALS = (sa.exc.SQLAlchemyError, AttributeError, NameError, SyntaxError, TypeError)
@@ -38,6 +39,28 @@ def configure_mappers(registries: Iterable[Registry]) -> None:
             raise RegistrationError(_sentence(error, found.mappers)) from error
     for model in models:
         check_events(model)
+
+
+def unregistered_classes(registries: Iterable[Registry]) -> Iterator[str]:
+    """Yield a sentence for each class with a table of its own that no line registers and no registered class refers to.
+
+    Whoever writes a class and forgets its line finds no operations, and no error.
+    """
+    lines = [line for registry in registries for line in registry.registrations.values()]
+    mappers = {sa.inspect(line.resource.model): None for line in lines}
+    related = [relation for mapper in mappers for relation in mapper.relationships]
+    known = {
+        *(line.resource.table for line in lines),
+        *(relation.mapper.local_table for relation in related),
+        *(relation.secondary for relation in related),
+    }
+    beside = {one for mapper in mappers for one in mapper.registry.mappers if one.local_table not in known}
+    for name, module in sorted((one.class_.__name__, one.class_.__module__) for one in beside):
+        if not module.startswith(ENGINE):
+            yield (
+                f"{name} ({module}) has a table and no registration line: it has no operations of its own; "
+                f"write register({name}, ...) if clients need them"
+            )
 
 
 def _sentence(error: Exception, mappers: Iterable[Mapper[Any]]) -> str:

@@ -29,6 +29,7 @@ from rowhouse.db.database import Database
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.health.readiness import StartRefusedError
 from rowhouse.migrations.renames import Decisions
+from rowhouse.registration.mappers import unregistered_classes
 
 PAGES = ("/docs", "/redoc", "/openapi.json")
 OK, ERROR, NOTE = "ok", "error", "note"
@@ -71,6 +72,7 @@ def _findings(*, production: bool) -> Iterator[Finding]:
     count = sum(len(registry.registrations) for registry in app.state.registries)
     entities = f"{count} entit{'y' if count == 1 else 'ies'}"
     yield Finding(OK, "registration", f"{entities}, {_operations(app)} operations")
+    yield from (Finding(NOTE, "registration", text) for text in unregistered_classes(app.state.registries))
     yield from _or_ok("indexes", _missing_indexes(app))
     yield from _or_ok("migrations", _migrations(settings, app.state.metadata))
     if production:
