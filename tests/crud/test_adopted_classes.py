@@ -15,6 +15,7 @@ from rowhouse.core.settings import Settings
 from rowhouse.entities.model import UPDATED_AT, Adopted
 from rowhouse.migrations.engine_tables import ENGINE, is_compared
 from rowhouse.registration.registry import Registry
+from rowhouse.schemas.columns import RegistrationError
 from rowhouse.testing.running_app import create_adopted
 from tests.conftest import QUIET
 from tests.databases import Databases
@@ -166,3 +167,30 @@ def test_what_only_adopted_tables_have_is_read_in_its_own_way() -> None:
 
     types = {column.name: type(column.type).__name__ for column in metadata.tables["stamp"].columns}
     assert types == {"id": "Integer", "code": "PaddedText", "seen": "InstantWithoutZone"}
+
+
+def test_adopted_tables_of_one_name_are_registered_once() -> None:
+    """The message names the option that reads one schema."""
+
+    class Scratch(Adopted, registry=sa.orm.registry(metadata=new_metadata())):
+        """A metadata that no other test sees."""
+
+    class Pet(Scratch, table=True):
+        """A table of one schema."""
+
+        __tablename__ = "pets"
+        __table_args__ = ({"schema": "audit"},)
+        id: int | None = Field(default=None, primary_key=True)
+
+    class PetRow(Scratch, table=True):
+        """A table of another one."""
+
+        __tablename__ = "pets"
+        __table_args__ = ({"schema": "clinic"},)
+        id: int | None = Field(default=None, primary_key=True)
+
+    made = Registry("/api/v1")
+    for model in (Pet, PetRow):
+        made.register(model, read=ANYONE, write=ANYONE)
+    with pytest.raises(RegistrationError, match="register one of them; rowhouse adopt --schema clinic reads one"):
+        create_app(Settings(**QUIET), made, Scratch.metadata)

@@ -1,15 +1,16 @@
 """Names that follow from class names, and portable columns."""
 
 import enum
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
 from pydantic import NaiveDatetime
 from sqlalchemy.dialects.postgresql import JSONB, TEXT
 from sqlalchemy.orm import registry as orm_registry
-from sqlmodel import Field
+from sqlmodel import Field, UTCDateTime
 
 from rowhouse.crud.base import CRUDBase
 from rowhouse.entities.model import EnumText, InstantWithoutZone, IntegerKey, Record, plural, singular_snake
@@ -198,3 +199,22 @@ def test_an_indexed_text_has_a_limit() -> None:
         "kind": MAX_INDEXED_TEXT,
         "note": None,
     }
+
+
+def test_a_class_gets_portable_types_and_the_clock_of_the_server() -> None:
+    """The class is made by the test, so that coverage follows it."""
+
+    class Guest(IntegerKey, Scratch, table=True):
+        """PostgreSQL's own UUIDs, arrays of instants, and instants that the database fills."""
+
+        token_id: UUID = Field(sa_type=sa.UUID)
+        times: list[datetime] = Field(sa_type=sa.ARRAY(sa.DateTime(timezone=True)))
+        made: datetime = Field(
+            sa_column=sa.Column(sa.DateTime(timezone=True), server_default=sa.func.now(), onupdate=sa.func.now())
+        )
+
+    columns: Any = sa.inspect(Guest).columns
+    assert (type(columns["token_id"].type), type(columns["times"].type.item_type)) == (sa.Uuid, UTCDateTime)
+    filled = columns["made"]
+    assert (filled.default.arg({}).tzinfo, filled.onupdate.arg({}).tzinfo) == (UTC, UTC)
+    assert filled.server_default is not None
