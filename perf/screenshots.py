@@ -3,4 +3,4 @@
 from perf.product import run
 
 if __name__ == "__main__":
-    run("pictures")
+    run("screenshots")
