@@ -2,9 +2,11 @@
 
 import re
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
+from rowhouse.admin.changes import _faults_of
 from rowhouse.metrics.objectives import objectives
 from rowhouse.metrics.recorder import PLACE
 from tests.admin.browser import Browser, Page
@@ -210,3 +212,11 @@ def test_the_first_page_has_the_health_of_the_slos(shop_browser: Browser) -> Non
     page = shop_browser.get("")
     assert "answered 95 of 100 requests within their SLO" in page.text("slos.summary")
     assert re.search(r"list_categories\s*200 ms\s*above 10,000 ms\s*[0-9.]+ %\s*[1-9]", page.words)
+
+
+def test_errors_of_a_batch_name_their_rows() -> None:
+    """An error of the whole batch, or of a row that is not there, names none."""
+    answer: Any = Mock()
+    locations: list[list[str | int]] = [["body"], ["body", 1], ["query", "ids"]]
+    answer.problem.return_value = {"errors": [{"loc": loc, "msg": "no"} for loc in locations]}
+    assert _faults_of(answer, ["A (1)", "B (2)"]) == ["no", "B (2): no", "no"]

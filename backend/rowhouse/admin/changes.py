@@ -202,8 +202,10 @@ def _add(form: Form, answer: Answer) -> None:
 def _faults_of(answer: Answer, titles: Sequence[str]) -> list[str]:
     """Return the errors of a batch, each with the name of its row."""
     names = dict(enumerate(titles))
-    found = [(names.get(error["loc"][1]), error["msg"]) for error in answer.problem().get("errors") or ()]
-    return [f"{name}: {message}" if name else message for name, message in found] or [_detail(answer)]
+    errors = answer.problem().get("errors") or ()
+    # An error of the whole batch has the location ["body"].
+    found = [([names[at] for at in error["loc"][1:2] if at in names], error["msg"]) for error in errors]
+    return [": ".join([*name, message]) for name, message in found] or [_detail(answer)]
 
 
 def _detail(answer: Answer) -> str:
