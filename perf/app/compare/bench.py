@@ -28,7 +28,7 @@ from pathlib import Path
 
 from perf.app.compare.equivalence_check import check_equivalence, sign_in
 from perf.app.compare.rivals import pocketbase
-from perf.app.compare.scenarios import Scenario, calls
+from perf.app.compare.scenarios import Scenario, calls, parse_scenarios
 from perf.app.compare.side_by_side import Sample, medians, side_by_side
 from perf.app.compare.targets import STANDARD, BookServer, BookTarget, before, parse_targets
 from perf.app.datasets.benchmark_rows import fill, trim
@@ -53,6 +53,7 @@ class Plan:
     requests: int
     warm_up: int
     connections: int
+    scenarios: Sequence[Scenario] = tuple(Scenario)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +71,7 @@ class Bench:
             tokens = {server.target.name: sign_in(server) for server in self.servers}
             # The order alternates: the first application finds the previous scenario's rows in the CPU caches.
             servers = self.servers if round_number % 2 else self.servers[::-1]
-            for scenario, server in itertools.product(Scenario, servers):
+            for scenario, server in itertools.product(self.plan.scenarios, servers):
                 sample = self.measure(server, scenario, tokens[server.target.name])
                 progress = f"round {round_number} {scenario} {sample.app}: {sample.server_ms:.2f} ms"
                 print(progress, file=sys.stderr)
@@ -165,6 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--apps", dest="targets", type=parse_targets, default=list(STANDARD), help="comma-separated names"
     )
+    parser.add_argument("--scenarios", type=parse_scenarios, default=tuple(Scenario), help="comma-separated names")
     parser.add_argument("--before", type=before, help="another checkout of Rowhouse to measure too, also a former one")
     parser.add_argument("--database-url", help="a PostgreSQL to use instead of one from the wheel")
     parser.add_argument("--pocketbase", type=Path, help="the program of a PocketBase to measure too")

@@ -5,6 +5,7 @@ measured here.
 """
 
 import json
+from argparse import ArgumentTypeError
 from collections.abc import Iterable
 from enum import StrEnum
 
@@ -33,6 +34,18 @@ class Scenario(StrEnum):
     PAGE_20 = "page-20"
     PAGE_100 = "page-100"
     FOUND_20 = "found-20"
+
+
+def parse_scenarios(names: str) -> tuple[Scenario, ...]:
+    """Return the scenarios of a comma-separated list of names.
+
+    Raises:
+        ArgumentTypeError: for a name that is no scenario.
+    """
+    try:
+        return tuple(Scenario(name) for name in names.split(","))
+    except ValueError as error:
+        raise ArgumentTypeError(f"{error}; there are {sorted(Scenario)}") from error
 
 
 def calls(target: BookTarget, scenario: Scenario, *, numbers: Iterable[int], books: int, token: str) -> list[Call]:

@@ -46,7 +46,8 @@ def medians(samples: Sequence[Sample]) -> Medians:
     """Return the median over the rounds by scenario, application and measure. Measures that are None are left out."""
     result: dict[Scenario, dict[str, Measures]] = {}
     names = dict.fromkeys(sample.app for sample in samples)
-    for scenario, name in itertools.product(Scenario, names):
+    scenarios = dict.fromkeys(sample.scenario for sample in samples)
+    for scenario, name in itertools.product(scenarios, names):
         rows = [asdict(sample) for sample in samples if (sample.scenario, sample.app) == (scenario, name)]
         measures = [key for key, value in rows[0].items() if isinstance(value, float)]
         result.setdefault(scenario, {})[name] = {

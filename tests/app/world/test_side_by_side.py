@@ -14,7 +14,7 @@ import uvloop
 from perf.app.compare import bench, equivalence_check
 from perf.app.compare.bench import Bench, FailedRequestError, Plan, main
 from perf.app.compare.equivalence_check import ResponseMismatchError, check_equivalence
-from perf.app.compare.scenarios import Scenario
+from perf.app.compare.scenarios import Scenario, parse_scenarios
 from perf.app.compare.side_by_side import Sample, side_by_side
 from perf.app.compare.targets import FACTORY, FLOOR, FORMER_FACTORY, BookServer, before
 from perf.harness.client import Call, Outcome, _run
@@ -36,9 +36,8 @@ def sample(app: str, server_ms: float, database_ms: float | None = 1.0) -> Sampl
     )
 
 
-def test_the_tables_have_medians_and_ratios(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_tables_have_medians_and_ratios() -> None:
     """One table each for the server, for PostgreSQL and for both. A ratio is the median of the rounds' ratios."""
-    monkeypatch.setattr("perf.app.compare.side_by_side.Scenario", [Scenario.GET])
     figures = {"textbook": (4.0, 9.0, 5.0), "floor": (0.25, 0.25, 0.9), "rowhouse": (0.5, 0.4, 0.7)}
     printed = side_by_side([sample(app, value) for app, values in figures.items() for value in values]).splitlines()
     assert printed[2] == "| scenario | textbook | floor | rowhouse | rowhouse / textbook | rowhouse / floor |"
@@ -49,17 +48,15 @@ def test_the_tables_have_medians_and_ratios(monkeypatch: pytest.MonkeyPatch) -> 
     ]
 
 
-def test_the_cpu_of_a_postgresql_that_was_not_started_here_has_no_table(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cpu_of_a_postgresql_that_was_not_started_here_has_no_table() -> None:
     """Without Rowhouse there is no ratio."""
-    monkeypatch.setattr("perf.app.compare.side_by_side.Scenario", [Scenario.GET])
     printed = side_by_side([sample("floor", 0.2, None)])
     assert "PostgreSQL" not in printed
     assert printed.splitlines()[2:] == ["| scenario | floor |", "|---|---:|", "| get | 0.20 |"]
 
 
-def test_an_application_without_postgresql_has_no_ratio_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_application_without_postgresql_has_no_ratio_for_it() -> None:
     """PocketBase has its own database. The table for both together has a ratio."""
-    monkeypatch.setattr("perf.app.compare.side_by_side.Scenario", [Scenario.GET])
     printed = side_by_side([sample("rowhouse", 0.5), sample("pocketbase", 0.75, 0.0)]).splitlines()
     assert [line for line in printed if line.startswith("| get")] == [
         "| get | 0.50 | 0.75 | 0.67 |",
@@ -91,6 +88,13 @@ def test_one_command_prints_the_tables(
     assert len(document["samples"]) == 3 * len(Scenario)
     assert all(each["server_ms"] > 0 and each["database_ms"] is not None for each in document["samples"])
     assert document["medians"]["update"]["rowhouse"]["server_ms"] > 0
+
+
+def test_scenarios_are_chosen_by_name() -> None:
+    """An unknown name is named, with those that there are."""
+    assert parse_scenarios("update,get") == (Scenario.UPDATE, Scenario.GET)
+    with pytest.raises(argparse.ArgumentTypeError, match=r"'delete' is not a valid Scenario; there are .*'update'"):
+        parse_scenarios("get,delete")
 
 
 def test_a_failed_request_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
