@@ -81,7 +81,7 @@ PRODUCTION = "tests/world/test_operating.py::test_production_starts_in_two_steps
 TUTORIAL = "tests/world/test_new_project.py::test_the_tutorial_works_as_written"
 UPGRADE = "tests/world/test_new_project.py::test_it_is_upgraded"
 
-DAY = "tests/app/test_migrations_page.py::test_the_developers_day"
+DAY = "tests/app/world/test_developers_day.py::test_the_developers_day"
 BY_HAND = "tests/world/test_migrations_page.py::test_migrations_by_hand"
 
 # Run one by one, in a clone, by tests/app/test_commands.py.

@@ -70,7 +70,6 @@ UNFOLLOWED_FILES = {
     "app/isolation/test_ownership.py",
     "app/test_commands.py",
     "app/test_guide.py",
-    "app/test_migrations_page.py",
     "auth/test_login.py",
     "auth/test_sign_up_bound.py",
     "auth/test_slow_login.py",

@@ -116,7 +116,7 @@ def test_the_files_of_the_guide(clone: Clone, shop: Started) -> None:
 def test_the_entity_of_the_readme() -> None:
     """The class and the line as they stand, `scripts/migrate "what changed"`, and the rows are served.
 
-    `scripts/migrate` alone, after a new class and after a new column, is run by tests/app/test_migrations_page.py.
+    `scripts/migrate` alone, after a new class and after a new column, is run by tests/app/world/test_developers_day.py.
     """
     written = re.search(r"^```python\n(class Publisher\(.*?)^```", README, re.DOTALL | re.MULTILINE)
     line = re.search(r"^```python\n(register\(Publisher, .*?)^```", README, re.DOTALL | re.MULTILINE)

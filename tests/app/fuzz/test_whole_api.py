@@ -1,5 +1,7 @@
 """Schemathesis over the whole API with all its checks, on both databases, as administrator, driver and nobody.
 
+`scripts/test` runs the half on SQLite, and `scripts/test-world` the half on PostgreSQL.
+
 No input gives a 500; every status, media type, header and body is as the OpenAPI document says; what the document calls
 valid is accepted and everything else refused; other methods are 405; credentials are never ignored; a driver never gets
 another's object. Rules that JSON Schema cannot state are in `hooks`, each with its reason. A longer run by hand, with
@@ -41,10 +43,11 @@ COVERED_LISTS = {"sqlite": ["aggregate_categories", "list_deleted_books"], "post
 STATES = ",stateful" if EXAMPLES else ""
 PHASES = {"driver": f"fuzzing{STATES}", "anonymous": f"fuzzing{STATES}", "admin": f"examples,coverage,fuzzing{STATES}"}
 ROLES = {"sqlite": ("driver", "admin"), "postgresql": ("admin",)}
-# Where tests are spread over processes, the two databases are fuzzed side by side.
+# `scripts/test` fuzzes on SQLite, `scripts/test-world` on PostgreSQL, the longer run on both.
+HERE = BACKENDS if EXAMPLES else ("postgresql",) if os.environ.get("ROWHOUSE_WORLD") else ("sqlite",)
 CAMPAIGNS = [
     pytest.param(name, role, marks=pytest.mark.xdist_group(f"fuzz-{name}"))
-    for name in BACKENDS
+    for name in HERE
     for role in (PHASES if EXAMPLES else ROLES[name])
 ]
 

@@ -16,7 +16,7 @@ from tests.conftest import ROOT
 from tests.migrations.further import Chain, make_chain
 
 __all__ = ["make_chain"]  # a fixture
-pytestmark = pytest.mark.xdist_group("guide")
+pytestmark = pytest.mark.xdist_group("day")
 PAGE = (ROOT / "docs/migrations.md").read_text()
 DAY, OPERATOR = PAGE.split("## The operator's day")
 FILES = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
