@@ -31,7 +31,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 START_SECONDS = 120.0
 JWT_SECRET = secrets.token_hex(32)
 ADMIN_EMAIL = "admin@example.com"
-ADMIN_PASSWORD = secrets.token_urlsafe(16)
+ADMIN_PASSWORD = secrets.token_hex(12)  # begins with no "-", which a command would take for an option
 
 
 class ServerStartError(RuntimeError):

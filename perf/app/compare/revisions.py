@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from perf.app.compare.bench import FailedRequestError, Plan, running
 from perf.app.compare.scenarios import Scenario
@@ -92,7 +93,7 @@ def _git(*words: str) -> None:
         raise RevisionError(f"git {' '.join(words[:2])}: {done.stderr.strip()}")
 
 
-def measure(directory: Path, **options: int) -> list[Sample]:
+def measure(directory: Path, **options: Any) -> list[Sample]:
     """Return the samples of this checkout and of the one in a directory."""
     earlier = before(str(directory))
     embedded = replace(EMBEDDED, name=PAIRS[EMBEDDED.name], factory=earlier.factory, directory=earlier.directory)

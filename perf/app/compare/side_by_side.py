@@ -16,6 +16,8 @@ PAIRS = (
     ("rowhouse", "without-metrics"),
     ("rowhouse", "fastcrud"),
     ("rowhouse", "textbook"),
+    ("rowhouse", "litestar"),
+    ("rowhouse", "django-bolt"),
     ("rowhouse", "floor"),
     ("rowhouse", "pocketbase"),
     ("rowhouse-sqlite", "pocketbase"),

