@@ -1,0 +1,1 @@
+"""The CRUD profile of HttpArena: two applications that keep its rules, measured by `perf.arena`."""
