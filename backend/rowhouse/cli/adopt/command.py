@@ -21,6 +21,7 @@ from rowhouse.cli.adopt.names import own_path
 from rowhouse.cli.adopt.reading import read
 from rowhouse.cli.adopt.stored import Read, StoredTable
 from rowhouse.cli.errors import CommandError
+from rowhouse.cli.progress import show_progress
 from rowhouse.cli.project import find_project
 from rowhouse.cli.scaffold.entity import APPLY, POLICIES, Layout, find_layout, tables_of, written
 from rowhouse.cli.scaffold.source import add_imports, add_module, call
@@ -85,6 +86,7 @@ def adopt(database_url: str, *, writable: bool, policies: Mapping[str, str], sch
     """
     layout = find_layout(find_project())
     known = dict(tables_of(layout))
+    show_progress("Reading the tables")
     found = read(database_url, tuple(schemas))
     plan = Plan(
         layout=layout,
@@ -97,10 +99,12 @@ def adopt(database_url: str, *, writable: bool, policies: Mapping[str, str], sch
         left_out=dict(found.left_out),
     )
     new = [table for table in found.tables if table.full_name not in plan.known_tables]
+    show_progress("Trying the classes")
     _try(plan, new)
     if not plan.adoptions:
         raise CommandError("\n".join(["There is no table to adopt; nothing was written.", *_left_out(plan)]))
     changes = {layout.models: _models(plan), layout.api: _api(plan)}
+    show_progress("Loading the project")
     with written(changes):
         _load(plan)
     return [*_said(plan, changes), *_hints(found, plan)]

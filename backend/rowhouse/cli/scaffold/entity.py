@@ -15,6 +15,7 @@ from pathlib import Path
 
 import rowhouse
 from rowhouse.cli.errors import ArgumentError, CommandError
+from rowhouse.cli.progress import show_progress
 from rowhouse.cli.project import Project, find_project
 from rowhouse.cli.scaffold.fields import MAX_NAME, Choice, Field, Import, Reference, parse_field
 from rowhouse.cli.scaffold.source import add_imports, call, classes
@@ -127,6 +128,7 @@ def add_entity(
         test: entity.test(layout, read_only=read_only),
     }
     existed = [path for path in changes if path.exists()]
+    show_progress("Loading the project, and writing and applying the migration")
     with written(changes):
         said = _apply(layout.directory)
     shown = [f"{'Changed' if path in existed else 'Wrote'} {layout.relative(path)}" for path in changes]
