@@ -357,7 +357,11 @@ def test_a_project_that_cannot_be_changed(
     monkeypatch.setattr("rowhouse.cli.adopt.command._trial", lambda _plan: {})
     failed: Any = subprocess.CompletedProcess([], 1, "", "no module")
     monkeypatch.setattr("rowhouse.cli.adopt.command._python", lambda *_words: failed)
-    assert run("adopt", url).stderr.splitlines() == [*steps, "Loading the project ...", "Nothing was written. no module"]
+    assert run("adopt", url).stderr.splitlines() == [
+        *steps,
+        "Loading the project ...",
+        "Nothing was written. no module",
+    ]
     assert contents(project) == before
     os.chdir(tmp_path)
     assert "There is no backend/app/api.py" in run("adopt", url).output or run("adopt", url).exit_code == 1
