@@ -286,6 +286,10 @@ class ListParameters:
     def _is_indexed(self, name: str, variant: int) -> bool:
         return variant == TRIGRAM and name in self._indexed_filters
 
+    def finds_text(self, shape: QueryShape) -> bool:
+        """Return whether the query looks for a text within others."""
+        return bool(shape.searched) or any(self.filters[name].operator.finds_text for name in shape.filter_names)
+
     def uses_search_index(self, shape: QueryShape) -> bool:
         """Return whether the search index finds any text of the query."""
         if any(self._indexed_texts(shape)):
