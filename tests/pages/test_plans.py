@@ -52,6 +52,12 @@ def crud_of_books(client: TestClient) -> CRUDBase[Book]:
     return found
 
 
+@pytest.fixture(autouse=True)
+def _lists_that_are_not_known_to_be_large(library: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of rows that another test has seen does not matter."""
+    monkeypatch.setattr(crud_of_books(library).lists, "_is_large", False)
+
+
 @pytest.fixture
 def plan(library: TestClient, backend: str, monkeypatch: pytest.MonkeyPatch) -> Plan:
     """`plan(query)` returns the plan of a page and its total, as text."""
@@ -264,6 +270,43 @@ def test_a_common_text_is_counted_in_the_first_blocks(
         assert len(read) == statements
         assert ("ctid" in read[0]) == is_common
         assert ("rowhouse_trigrams" in read[-1]) == (text != "T00")
+
+
+@pytest.mark.parametrize(
+    ("query", "is_scan"),
+    [
+        ("title__endswith=99&sort=-author", True),
+        ('search=xq&any=[{"title__contains":"99"},{"stock":0}]', True),
+        ("search=t0&size=10", False),
+        ("description__contains=99", False),
+        ("title__endswith=99&search=T00", False),
+        ("stock=7", False),
+    ],
+)
+def test_a_rare_text_of_two_letters_reads_a_large_table_at_once(
+    library: TestClient, plan: Plan, backend: str, monkeypatch: pytest.MonkeyPatch, *, query: str, is_scan: bool
+) -> None:
+    """If a list has had many rows. Otherwise the planner reads it by the index of the order, which takes longer."""
+    monkeypatch.setattr(pages, "COMMON", 2000)
+    assert "= ANY" not in plan(query)
+    before = library.get(f"/api/v1/books?{query}").json()
+    library.get("/api/v1/books")
+    assert ("= ANY" in plan(query)) == (is_scan and backend == "postgresql")
+    assert library.get(f"/api/v1/books?{query}").json() == before
+
+
+def test_pages_of_a_rare_text_follow_one_another(library: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a table that is known to be large."""
+    monkeypatch.setattr(pages, "COMMON", 2000)
+    monkeypatch.setattr(crud_of_books(library).lists, "_is_large", True)
+    page = library.get("/api/v1/books?title__endswith=99&sort=-author&size=15").json()
+    assert page["total"] == COUNT // 100
+    found = page["items"]
+    while page["next_cursor"]:
+        page = library.get(f"/api/v1/books?cursor={page['next_cursor']}").json()
+        found += page["items"]
+    rows = sorted(range(99, COUNT, 100), key=lambda n: f"A{n % 400}", reverse=True)
+    assert [row["title"] for row in found] == [f"T{n:05}" for n in rows]
 
 
 @pytest.mark.parametrize("query", ["search=t0", "title__contains=12", "description__contains=0123", "title__contains="])
