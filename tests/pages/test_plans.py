@@ -291,7 +291,10 @@ def test_a_rare_text_of_two_letters_reads_a_large_table_at_once(
     assert "= ANY" not in plan(query)
     before = library.get(f"/api/v1/books?{query}").json()
     library.get("/api/v1/books")
-    assert ("= ANY" in plan(query)) == (is_scan and backend == "postgresql")
+    found = plan(query)
+    # PostgreSQL keeps the scan apart from the order. SQLite estimates nothing.
+    assert ("= ANY" in found) == ("Subquery Scan" in found) == (is_scan and backend == "postgresql")
+    assert "steps" not in found
     assert library.get(f"/api/v1/books?{query}").json() == before
 
 
