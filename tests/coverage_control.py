@@ -57,6 +57,7 @@ FOLLOWED_ON_BOTH = {
     "test_long_references.py",
     "test_native_enum_operation.py",
     "test_no_overlap_operation.py",
+    "test_plans.py",
     "test_postgresql.py",
     "test_readiness.py",
     "test_schemas.py",

@@ -3,7 +3,7 @@
 from sqlmodel import SQLModel
 
 from app.api import registry
-from rowhouse.registration.index_advice import leading_columns
+from rowhouse.query.resource import leading_columns
 
 
 def test_every_reference_has_an_index() -> None:

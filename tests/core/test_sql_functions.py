@@ -1,5 +1,6 @@
 """Case folding and search of Unicode text, the same on both databases."""
 
+import sqlite3
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,7 @@ from rowhouse.core.settings import Settings
 from rowhouse.db.compiled import CompiledStatement
 from rowhouse.db.database import Database
 from rowhouse.db.sql_functions import (
+    Folded,
     MayHold,
     SortedText,
     create_fold_function,
@@ -41,6 +43,35 @@ def test_the_function_folds_as_python_does(database: Database, text: str | None)
     fold = sa.select(sa.func.rowhouse_fold(sa.bindparam("text", type_=sa.String())).label("folded"))
     with UnitOfWork(database, write=False) as unit:
         assert unit.fetch(fold, {"text": text}) == [{"folded": fold_text(text)}]
+
+
+@pytest.mark.parametrize("text", ["Straße", "ASCII of %_", "\u017fet", "\u212a", "ΑΣ", "ẞ", "", None])
+def test_a_piece_is_found_as_python_finds_it(database: Database, text: str | None) -> None:
+    """In any case. SQLite folds only texts that are not ASCII; the Kelvin sign and the long s fold to ASCII."""
+    for piece in ("STRASSE", "ss", "s", "K", "\u212a", "\u03c3", "ascii", "ﬁ", ""):
+        of_text, of_pattern = (sa.bindparam(name, type_=sa.String()) for name in ("text", "pattern"))
+        found = sa.select(folded_like(of_text, of_pattern).label("found"))
+        with UnitOfWork(database, write=False) as unit:
+            (row,) = unit.fetch(found, {"text": text, "pattern": f"%{piece}%"})
+        expected = None if text is None else piece.casefold() in text.casefold()
+        assert row["found"] == expected, piece
+
+
+def test_sqlite_folds_no_ascii() -> None:
+    """Each call of Python takes longer than reading the row."""
+    folded: list[str | None] = []
+
+    def fold(text: str | None) -> str | None:
+        folded.append(text)
+        return fold_text(text)
+
+    connection = sqlite3.connect(":memory:")
+    connection.create_function("rowhouse_fold", 1, fold)
+    text = str(sa.select(Folded(sa.column("text"))).compile(dialect=make_url("sqlite://").get_dialect()()))
+    for value, found in (("ASCII", "ASCII"), ("ÄRGER", "ärger"), (None, None)):
+        assert connection.execute(f"{text} FROM (SELECT ? AS text)", [value]).fetchone() == (found,)
+    connection.close()
+    assert folded == ["ÄRGER", None]
 
 
 def test_folding_is_for_comparison() -> None:

@@ -15,7 +15,8 @@ from rowhouse.auth.models import RefreshToken
 from rowhouse.core.policy import ANYONE, SIGNED_IN
 from rowhouse.core.settings import Settings
 from rowhouse.entities.model import SECRET, IntegerKey, Record
-from rowhouse.registration.index_advice import FIX, leading_columns
+from rowhouse.query.resource import leading_columns
+from rowhouse.registration.index_advice import FIX
 from rowhouse.registration.mappers import unregistered_classes
 from rowhouse.registration.registry import Registry
 from tests.conftest import QUIET, shop_database

@@ -49,6 +49,29 @@ class rowhouse_fold(GenericFunction[str], NeedsCustomPlan):  # noqa: N801  SQLAl
     type = sa.String()
 
 
+class Folded(FunctionElement[str], NeedsCustomPlan):
+    """A column as text that a folded pattern of LIKE can be compared with.
+
+    SQLite's LIKE ignores the case of ASCII letters itself. So only other texts are folded, by Python: calling it takes
+    most of the time of a search that reads the table. A text is ASCII if it has as many letters as bytes.
+    """
+
+    inherit_cache = True
+    type = sa.String()
+
+
+@compiles(Folded)
+def _folded(element: Folded, compiler: SQLCompiler, **options: Any) -> str:
+    return f"{FOLD}({compiler.process(element.clauses, **options)})"
+
+
+@compiles(Folded, "sqlite")
+def _folded_if_not_ascii(element: Folded, compiler: SQLCompiler, **options: Any) -> str:
+    text = compiler.process(element.clauses, **options)
+    is_ascii = f"length({text}) = length(CAST({text} AS BLOB))"
+    return f"CASE WHEN {is_ascii} THEN {text} ELSE {FOLD}({text}) END"
+
+
 class MayHold(FunctionElement[bool], NeedsCustomPlan):
     """An SQL condition: one of these columns may contain a text, ignoring case. The text is the last argument.
 

@@ -286,6 +286,21 @@ class ListParameters:
     def _is_indexed(self, name: str, variant: int) -> bool:
         return variant == TRIGRAM and name in self._indexed_filters
 
+    def finds_text(self, shape: QueryShape) -> bool:
+        """Return whether the query looks for a text within others."""
+        return bool(shape.searched) or any(self.filters[name].operator.finds_text for name in shape.filter_names)
+
+    def has_short_texts(self, shape: QueryShape) -> bool:
+        """Return whether the query looks for texts in columns of the search index only, and all are too short for it.
+
+        PostgreSQL has statistics of the texts in these columns.
+        """
+        if self.uses_search_index(shape) or not self.finds_text(shape):
+            return False
+        texts = [name for name in shape.filter_names if self.filters[name].operator.finds_text]
+        is_search_known = not shape.searched or {*self.search.columns} <= {*self.search.index}
+        return is_search_known and self._indexed_filters.issuperset(texts)
+
     def uses_search_index(self, shape: QueryShape) -> bool:
         """Return whether the search index finds any text of the query."""
         if any(self._indexed_texts(shape)):

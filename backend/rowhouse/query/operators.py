@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import sqlalchemy as sa
 from annotated_types import MaxLen, MinLen
 
-from rowhouse.db.sql_functions import TRIGRAM
+from rowhouse.db.sql_functions import TRIGRAM, Folded
 from rowhouse.schemas.columns import Column
 from rowhouse.schemas.field_types import Filtering
 
@@ -23,7 +23,7 @@ SEARCHED_TEXT = "_text_of_{}"
 
 def folded_like(column: Any, pattern: Any) -> Any:
     r"""Match `column` against a LIKE pattern, ignoring case; `\\` escapes. The database folds the case of both."""
-    return sa.func.rowhouse_fold(column).like(sa.func.rowhouse_fold(pattern), escape="\\")
+    return Folded(column).like(sa.func.rowhouse_fold(pattern), escape="\\")
 
 
 @dataclass(frozen=True, slots=True)

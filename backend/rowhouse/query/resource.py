@@ -1,6 +1,7 @@
 """One registered entity: the options of its registration line, and everything derived from its class. Data only."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,9 @@ from rowhouse.query.keys import Key, key_columns
 from rowhouse.query.list_parameters import ListParameters
 from rowhouse.schemas.columns import Column
 from rowhouse.schemas.derivation import Schemas
+
+# The first part of an index in SQLAlchemy's form. It may have been a column or text, in either direction.
+LEADING_COLUMN = re.compile(r'(?:\w+\.)?"?(\w+)"?(?: ASC| DESC)?(?: NULLS (?:FIRST|LAST))?', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,23 @@ def is_unique_key(index: sa.Index) -> bool:
     """Return whether an index makes all rows unique, by columns alone."""
     is_partial = any(index.dialect_options[name]["where"] is not None for name in ("postgresql", "sqlite"))
     return bool(index.unique) and not is_partial and all(isinstance(one, sa.Column) for one in index.expressions)
+
+
+def leading_columns(table: sa.Table) -> Iterator[str]:
+    """Yield the columns by which a table can be read in order: each begins an index, or a constraint with one."""
+    for constraint in table.constraints:
+        if isinstance(constraint, (sa.PrimaryKeyConstraint, sa.UniqueConstraint)):
+            yield from [column.name for column in constraint.columns][:1]
+    for index in table.indexes:
+        first = LEADING_COLUMN.fullmatch(str(index.expressions[0]))
+        if first and _is_ordered_and_whole(index):
+            yield first[1]
+
+
+def _is_ordered_and_whole(index: sa.Index) -> bool:
+    """Return True if the index has every row, in the order of its columns, on both databases."""
+    is_partial = any(index.dialect_options[name]["where"] is not None for name in ("postgresql", "sqlite"))
+    return not is_partial and index.dialect_options["postgresql"]["using"] in (False, "btree")
 
 
 @dataclass(frozen=True, slots=True)

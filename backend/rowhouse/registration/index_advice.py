@@ -5,17 +5,10 @@ begins with. A partial index, an index of an expression and an unordered index d
 that a column deliberately has no index.
 """
 
-import re
-from collections.abc import Iterator
-
-import sqlalchemy as sa
-
 from rowhouse.entities.model import is_adopted
-from rowhouse.query.resource import Resource
+from rowhouse.query.resource import Resource, leading_columns
 from rowhouse.schemas.sqlmodel_internals import states_no_index
 
-# The first part of an index in SQLAlchemy's form. It may have been a column or text, in either direction.
-COLUMN = re.compile(r'(?:\w+\.)?"?(\w+)"?(?: ASC| DESC)?(?: NULLS (?:FIRST|LAST))?', re.IGNORECASE)
 FIX = "write Field(index=True) and a migration, or Field(index=False) if reading the whole table is acceptable"
 
 
@@ -40,20 +33,3 @@ def missing_indexes(resource: Resource, *, is_listed: bool) -> str | None:
     }
     named = "; ".join(text.format(", ".join(names)) for text, names in groups.items() if names)
     return f"{resource.name}: no index begins with {named}: {FIX}" if named else None
-
-
-def leading_columns(table: sa.Table) -> Iterator[str]:
-    """Yield the columns by which a table can be read in order: each begins an index, or a constraint with one."""
-    for constraint in table.constraints:
-        if isinstance(constraint, (sa.PrimaryKeyConstraint, sa.UniqueConstraint)):
-            yield from [column.name for column in constraint.columns][:1]
-    for index in table.indexes:
-        first = COLUMN.fullmatch(str(index.expressions[0]))
-        if first and _is_ordered_and_whole(index):
-            yield first[1]
-
-
-def _is_ordered_and_whole(index: sa.Index) -> bool:
-    """Return True if the index has every row, in the order of its columns, on both databases."""
-    is_partial = any(index.dialect_options[name]["where"] is not None for name in ("postgresql", "sqlite"))
-    return not is_partial and index.dialect_options["postgresql"]["using"] in (False, "btree")

@@ -50,24 +50,37 @@ def count_exactly(table: sa.Table, past: int) -> sa.Select[Any]:
     return sa.select(sa.case((is_counted, rows), else_=sa.literal_column(str(past + 1))))
 
 
-def count_from_start(table: sa.Table, past: int, *, dialect: sa.Dialect) -> sa.ColumnElement[int]:
+def first_blocks(past: int) -> tuple[sa.ColumnElement[bool], ...]:
+    """Return the condition that a row is in the first blocks of its table on PostgreSQL, which hold `past` rows.
+
+    They hold fewer if many were deleted.
+    """
+    place: Any = sa.literal_column("ctid")
+    return place >= sa.literal_column("'(0,0)'"), place < sa.literal_column(f"'({_blocks(past)},0)'")
+
+
+def count_from_start(
+    table: sa.Table, past: int, *, dialect: sa.Dialect, where: sa.ColumnElement[bool] | None = None
+) -> sa.ColumnElement[int]:
     """Return the number of rows in the first blocks of a table on PostgreSQL, up to `past + 1`.
 
-    NULL if the table has rows in further blocks. The statement names the blocks, because PostgreSQL may otherwise use
-    an index, and does not keep the blocks of a large sequential scan in memory. The blocks hold `past` rows unless many
-    were deleted.
+    NULL if fewer are found and the table has further blocks. The statement names the blocks, because PostgreSQL may
+    otherwise use an index, and does not keep the blocks of a large sequential scan in memory. With `where`, only the
+    rows that it selects count.
     """
-    blocks = past // ROWS_PER_BLOCK + 1
-    place: Any = sa.literal_column("ctid")
-    inside = (place >= sa.literal_column("'(0,0)'"), place < sa.literal_column(f"'({blocks},0)'"))
+    inside = first_blocks(past) if where is None else (*first_blocks(past), where)
     first = sa.select().select_from(table).where(*inside).limit(_number(past + 1)).correlate(None).subquery()
     found = sa.select(sa.func.count().label("found")).select_from(first).subquery()
     name = dialect.identifier_preparer.format_table(table).replace("'", "''")
     size: Any = sa.func.pg_relation_size(sa.literal_column(f"'{name}'::regclass"))
     # A partitioned table has no blocks of its own.
-    is_whole = size.between(_number(1), _number(blocks * BLOCK_BYTES))
+    is_whole = size.between(_number(1), _number(_blocks(past) * BLOCK_BYTES))
     total = sa.case((sa.or_(found.c.found > _number(past), is_whole), found.c.found))
     return sa.select(total).scalar_subquery()
+
+
+def _blocks(past: int) -> int:
+    return past // ROWS_PER_BLOCK + 1
 
 
 def count_by_key(keys: Sequence[Any], past: int) -> sa.ColumnElement[int]:

@@ -19,6 +19,9 @@ from rowhouse.sql.statements import PAGE_LIMIT, PAGE_OFFSET, TOTAL, Statements
 # A text in at least this number of rows is common: in a table of a million rows, about 5,000 rows then fill the first
 # page.
 COMMON = 10_000
+# Rows of a common text are counted in the first blocks if this many times the bound are expected there: the rows may be
+# spread unevenly.
+ENOUGH = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,31 +41,69 @@ class PageReader:
         self._parameters = resource.parameters
         self._exact_count_limit = resource.exact_count_limit
         self._statements = statements
+        # Whether a list has had many rows since the start. It decides only how rows are found.
+        self._is_large = False
 
     def page(self, unit: UnitOfWork, query: ListQuery, scope: Predicate) -> ResultPage:
         """Return the page of the rows in `scope`.
 
-        It takes one statement, and another one if the total is estimated or the page could not count it quickly.
+        It takes one statement, and another one if the total is estimated or the page could not count it quickly. For a
+        text the planner is asked first how many rows contain it.
         """
-        shape, limit = self.choose_shape(unit, query, scope), query.limit
+        shape, limit = self._choose_reading(unit, query, scope), query.limit
         bound = {**query.values, PAGE_LIMIT: limit + 1}  # one row more shows whether there is a next page
         if shape.nulls is not None:
+            following = unit.run(self._statements.list_after(shape, scope), bound, scope)
+            return ResultPage(following[:limit], None, more=len(following) > limit)
+        rows, total = self._counted(unit, query, self._choose_total(unit, query, shape, scope), bound, scope)
+        past, is_estimate = self._exact_count_limit, False
+        if past is not None and total > past:
+            total, is_estimate = max(self._estimate(unit, query, scope), past + 1, query.offset + len(rows)), True
+        self._is_large = self._is_large or total > COMMON
+        return ResultPage(rows[:limit], total, more=len(rows) > limit, is_estimate=is_estimate)
+
+    def _counted(
+        self, unit: UnitOfWork, query: ListQuery, shape: QueryShape, bound: Row, scope: Predicate
+    ) -> tuple[Sequence[Row], int]:
+        """Return the rows of a page, one more than its limit if there are more, and the total."""
+        if self._may_be_all(unit, query, shape):
             rows = unit.run(self._statements.list_after(shape, scope), bound, scope)
-            return ResultPage(rows[:limit], None, more=len(rows) > limit)
-        bound[PAGE_OFFSET] = query.offset
-        rows = unit.run(self._statements.list(shape, scope), bound, scope)
+            return rows, len(rows) if len(rows) <= query.limit else self._count(unit, query, shape, scope.rows)
+        rows = unit.run(self._statements.list(shape, scope), {**bound, PAGE_OFFSET: query.offset}, scope)
         if rows:
             totals = [row.pop(TOTAL) for row in rows]  # the statement returns the same total with each row
-            total = self._count(unit, query, shape, scope.rows) if totals[0] is None else int(totals[0])
-        elif query.offset:
-            total = self._count(unit, query, shape, scope.rows)
-        else:
-            total = 0
-        result = ResultPage(rows[:limit], total, more=len(rows) > limit)
-        if self._exact_count_limit is None or total <= self._exact_count_limit:
-            return result
-        least = max(self._exact_count_limit + 1, query.offset + len(rows))
-        return replace(result, total=max(self._estimate(unit, query, scope), least), is_estimate=True)
+            return rows, self._count(unit, query, shape, scope.rows) if totals[0] is None else int(totals[0])
+        return rows, self._count(unit, query, shape, scope.rows) if query.offset else 0
+
+    def _may_be_all(self, unit: UnitOfWork, query: ListQuery, shape: QueryShape) -> bool:
+        """Return whether a first page is read before its total is counted, because it may have all rows.
+
+        The count of a text that no index finds would read the table again. On SQLite a further statement costs little.
+        """
+        reads_table = unit.database.dialect.name == "sqlite" and self._parameters.finds_text(shape)
+        return not query.offset and (reads_table or shape.by_scan)
+
+    def _choose_reading(self, unit: UnitOfWork, query: ListQuery, scope: Predicate) -> QueryShape:
+        """Return the shape that `choose_shape` returns. It reads a large table at once if few rows have a short text.
+
+        In the order of the list the planner would read every row too, by an index and without knowing it, in twice the
+        time. Tables that are not known to be large are read as they are, because asking the planner would cost more.
+        """
+        shape = self.choose_shape(unit, query, scope)
+        is_asked = self._is_large and unit.database.dialect.name == "postgresql" and not query.parents
+        if not is_asked or not self._parameters.has_short_texts(shape):
+            return shape
+        return replace(shape, by_scan=self._estimate(unit, query, scope) < COMMON)
+
+    def _choose_total(self, unit: UnitOfWork, query: ListQuery, shape: QueryShape, scope: Predicate) -> QueryShape:
+        """Return the shape of a common text so that PostgreSQL counts its rows in the first blocks, if it can.
+
+        The search index would return the place of each of them: 0.15 s for a million.
+        """
+        if shape.by_index or self._exact_count_limit is None:
+            return shape
+        expected = self._estimate(unit, query, scope, in_first_blocks=True)
+        return replace(shape, in_first_blocks=expected > ENOUGH * self._exact_count_limit)
 
     def count(self, unit: UnitOfWork, query: ListQuery, scope: Predicate) -> int:
         """Return the total of the rows in `scope` without reading a page. It may be an estimate, as that of a page."""
@@ -73,6 +114,7 @@ class PageReader:
         return max(self._estimate(unit, query, scope), self._exact_count_limit + 1)
 
     def _count(self, unit: UnitOfWork, query: ListQuery, shape: QueryShape, rows: Predicate) -> int:
+        """Count the rows that the query selects, all of them or up to the bound."""
         return int(unit.run(self._statements.count(shape, rows), query.values, rows)[0][TOTAL])
 
     def choose_shape(self, unit: UnitOfWork, query: ListQuery, scope: Predicate) -> QueryShape:
@@ -93,8 +135,8 @@ class PageReader:
             return False  # the order follows from more than one parent, or begins with the row
         return self._estimate(unit, query, scope) >= COMMON
 
-    def _estimate(self, unit: UnitOfWork, query: ListQuery, scope: Predicate) -> int:
+    def _estimate(self, unit: UnitOfWork, query: ListQuery, scope: Predicate, *, in_first_blocks: bool = False) -> int:
         """Estimate how many rows the query selects. The search index and the order do not matter for that."""
-        shape = replace(query.shape, by_index=False, sort=(), nulls=None)
+        shape = replace(query.shape, by_index=False, sort=(), nulls=None, in_first_blocks=in_first_blocks)
         rows = scope.rows
         return estimated_rows(unit.run(self._statements.estimate(shape, rows), query.values, rows)[0])

@@ -9,13 +9,19 @@ import sqlalchemy as sa
 from sqlalchemy.sql.operators import custom_op
 
 from rowhouse.db.compiled import EVERYTHING, CompiledStatement, Predicate, Row
-from rowhouse.query.cursor import after, in_order
 from rowhouse.query.list_query import QueryShape
 from rowhouse.query.resource import Link, Resource
 from rowhouse.schemas.columns import Column
 from rowhouse.schemas.computed import RowComputer
 from rowhouse.schemas.defaults import is_python, value_of
-from rowhouse.sql.count_estimate import count_by_key, count_exactly, count_from_start, estimate_from_sample
+from rowhouse.sql.count_estimate import (
+    count_by_key,
+    count_exactly,
+    count_from_start,
+    estimate_from_sample,
+    first_blocks,
+)
+from rowhouse.sql.own_order import OwnOrder
 from rowhouse.sql.parent_order import ParentOrder, SortedScope, Window
 
 CACHED_SHAPES = 512
@@ -61,6 +67,7 @@ class Statements:
         self._computer = _computer(resource)
         if self._computer is not None:
             self._public = [*self._all_columns]
+        self._own_order = OwnOrder(resource, dialect)
         # The columns that a delete returns, and those that locking rows before an update returns.
         keys = [read_expression(column) for column in resource.key.columns]
         self._deleted_columns = self._all_columns if resource.records_changes else keys
@@ -91,11 +98,8 @@ class Statements:
         if isinstance(scope, SortedScope):
             found = self._in_parent_order(shape, scope, Window(limit))
             return self._compile(found, list(found.selected_columns), scope)
-        keys = self._parameters.sort_keys(shape.sort)
-        beyond = [] if shape.nulls is None else [after(keys, shape.nulls)]
-        source = sa.select(*self._public).where(*self._parameters.conditions(shape), *beyond)
-        ordered = _where(source, scope).order_by(*in_order(keys))
-        return self._compile(ordered.limit(limit), self._public, scope)
+        found = self._own_order.page(self._public, shape, scope, window=Window(limit))
+        return self._compile(found, self._public, scope)
 
     def _list(self, shape: QueryShape, scope: Predicate) -> CompiledStatement:
         """A page and the total, which may be NULL: see `count_from_start`. Binds `_page_limit` and `_page_offset`."""
@@ -105,9 +109,9 @@ class Statements:
         if isinstance(scope, SortedScope):
             found = self._in_parent_order(shape, scope, Window(limit, offset)).add_columns(total)
             return self._compile(found, list(found.selected_columns), scope)
-        source = sa.select(*self._public, total).where(*self._parameters.conditions(shape))
-        ordered = _where(source, scope).order_by(*in_order(self._parameters.sort_keys(shape.sort)))
-        return self._compile(ordered.limit(limit).offset(offset), [*self._public, total], scope)
+        columns = [*self._public, total]
+        found = self._own_order.page(columns, shape, scope, window=Window(limit, offset))
+        return self._compile(found, columns, scope)
 
     def _in_parent_order(self, shape: QueryShape, scope: SortedScope, window: Window) -> sa.Select[Any]:
         order = ParentOrder(self._resource, self._dialect, public=self._public)
@@ -120,10 +124,11 @@ class Statements:
         return self._compile(source, list(source.selected_columns), scope)
 
     def _quick_total(self, shape: QueryShape, scope: Predicate) -> sa.ColumnElement[Any]:
-        is_filtered = self._selected(sa.literal_column("1"), shape, scope).whereclause is not None
-        if is_filtered or self._exact_count_limit is None or self._dialect.name != "postgresql":
+        where = self._selected(sa.literal_column("1"), shape, scope).whereclause
+        is_whole_or_common = where is None or shape.in_first_blocks
+        if self._exact_count_limit is None or self._dialect.name != "postgresql" or not is_whole_or_common:
             return self._counting(shape, scope).scalar_subquery()
-        return count_from_start(self._table, self._exact_count_limit, dialect=self._dialect)
+        return count_from_start(self._table, self._exact_count_limit, where=where, dialect=self._dialect)
 
     def _counting(self, shape: QueryShape, scope: Predicate) -> sa.Select[Any]:
         shape = replace(shape, by_index=True)  # a count has no order, so the index always helps
@@ -144,10 +149,15 @@ class Statements:
         return selected
 
     def _estimate(self, shape: QueryShape, scope: Predicate) -> CompiledStatement:
-        """The statement that `estimated_rows` reads. Binds the values of the shape."""
+        """The statement that `estimated_rows` reads. Binds the values of the shape.
+
+        With `in_first_blocks` it estimates how many of the rows are in the first blocks of the table.
+        """
         if self._dialect.name == "postgresql":
             plan: Any = sa.literal_column("plan")
             source = self._selected(self._keys[0], shape, scope)
+            if shape.in_first_blocks and self._exact_count_limit is not None:
+                source = source.where(*first_blocks(self._exact_count_limit))
             return CompiledStatement(source, self._dialect, columns=[plan], predicate=scope, explain=True)
         sample = estimate_from_sample(self._table, lambda counted: self._selected(counted, shape, scope))
         return self._compile(sample, list(sample.selected_columns), scope)

@@ -6,8 +6,8 @@ proportion. Chromium opens the home page, lists, searches, rows and forms, and l
 A page takes from the start of its navigation to the end of its load event, and a look-up from the last letter until its
 rows are shown, both by the browser's clock. A look-up includes the 120 ms for which the page waits for another letter.
 The cases take turns, round after round. The first round, right after the start of the server, has a column of its own,
-and so has the part that the browser waits for the server. The exit status is 1 if the p95 of a case is over the limit,
-except for searches that no index serves, which are only shown.
+and so has the part that the browser waits for the server. The exit status is 1 if the p95 of a case is over the limit.
+On SQLite, texts that are in few books are only shown, because no index finds them.
 """
 
 import argparse
@@ -50,8 +50,8 @@ SEARCHES = {
     "xq": "two letters, in none",
 }
 LOOK_UPS = {**SEARCHES, "47": "two digits, the key of one and in many"}
-# No index serves these.
-ONLY_SHOWN = {"postgresql": ("-created_at", " xq,"), "sqlite": ("-created_at", "search ", "look-up ")}
+# SQLite reads the whole table for these.
+ONLY_SHOWN = {"postgresql": (), "sqlite": (" 4711,", " 471100,", " nowhere,", " xq,")}
 Case = Callable[[], "Taken"]
 
 
