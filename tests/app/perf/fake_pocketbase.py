@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("command", nargs="+")
     parser.add_argument("--dir", type=Path)
     parser.add_argument("--http", default=":")
+    parser.add_argument("--migrationsDir")
     options = parser.parse_args()
     Handler.data = options.dir / "data.db"
     if options.command[0] == "serve":

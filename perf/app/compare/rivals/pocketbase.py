@@ -61,7 +61,9 @@ def serve(binary: Path, *, books: int) -> Iterator[BookServer]:
     program, port = str(binary.resolve()), free_port()
     with tempfile.TemporaryDirectory(prefix="perf-pocketbase-", ignore_cleanup_errors=True) as directory:
         run_to_end([program, "superuser", "upsert", ADMIN_EMAIL, ADMIN_PASSWORD, "--dir", directory])
-        command = [program, "serve", "--http", f"{HOST}:{port}", "--dir", directory]
+        # It keeps a migration of each collection, in a folder beside the program unless told where.
+        folders = ["--dir", directory, "--migrationsDir", f"{directory}/migrations"]
+        command = [program, "serve", "--http", f"{HOST}:{port}", *folders]
         with start(POCKETBASE, command, port=port, database_url=f"sqlite:///{directory}/data.db") as server:
             _make_collections(server)
             fill(server.database_url, books=books, with_user=False, stored=stored)
