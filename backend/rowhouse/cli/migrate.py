@@ -30,13 +30,12 @@ from alembic.operations import ops
 from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RevisionError
 from alembic.util import CommandError
-from pydantic import ValidationError
 from sqlmodel import SQLModel
 
 from rowhouse.cli.env_file import misspelt
 from rowhouse.cli.lint_migrations import excuse_missing
 from rowhouse.cli.project import find_project, require_own_module
-from rowhouse.cli.serve import StartError, explained
+from rowhouse.cli.serve import IMPORT_ERRORS, StartError, explained
 from rowhouse.core.settings import Environment, Settings
 from rowhouse.db.engine import create_engine, disposing
 from rowhouse.migrations.defaults import UnfillableError
@@ -279,10 +278,7 @@ def _format(path: Path, directory: Path) -> None:
 
 
 # A registration may be wrong, too: the migrations load the application for its classes.
-STOPPERS = (
-    ValidationError, ValueError, ModuleNotFoundError, StartError, RegistrationError, sa.exc.DBAPIError,
-    sa.exc.ArgumentError,
-)  # fmt: skip
+STOPPERS = (*IMPORT_ERRORS, StartError, RegistrationError, sa.exc.DBAPIError, sa.exc.ArgumentError)
 UNKNOWN_REVISION = "Can't locate revision"
 
 

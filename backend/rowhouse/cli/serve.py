@@ -24,7 +24,7 @@ from typing import Any
 import click
 import uvicorn
 from fastapi import FastAPI
-from pydantic import ValidationError
+from pydantic import PydanticUserError, ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 from uvicorn.config import LOGGING_CONFIG, STARTUP_FAILURE
 from uvicorn.main import main as uvicorn_command
@@ -35,7 +35,6 @@ from rowhouse.cli.connection import Connection
 from rowhouse.cli.env_file import MAX_PORT, misspelt, server_words
 from rowhouse.cli.project import NoProjectError, find_project, load_application
 from rowhouse.core.errors import message_of
-from rowhouse.schemas.sqlmodel_internals import mapper_registry
 
 APPLICATION = "rowhouse.cli.serve:application"
 CONNECTION = "rowhouse.cli.connection:Connection"
@@ -44,11 +43,11 @@ FAILED = 1
 # A worker answers its supervisor once it has imported the engine. uvicorn's 5 seconds are too few on a busy machine: it
 # would end the worker and start another, again and again.
 WORKER_SECONDS = 60
-# Errors whose message says what to do. Any other error is a fault in the code, and shows its traceback.
-START_ERRORS = (ValidationError, ValueError, TypeError, SQLAlchemyError, ModuleNotFoundError)
-TABLE_TWICE = re.compile(r"Table '([^']+)' is already defined for this MetaData")
-NO_COLUMN_TYPE = re.compile(r"<class '([^']+)'> has no matching SQLAlchemy type")
-NO_CLASS = "issubclass() arg 1 must be a class"  # SQLModel of a Literal or a NewType
+# Errors of modules that are imported, whose message and line say what to do.
+IMPORT_ERRORS = (ValueError, ImportError, NameError, AttributeError, PydanticUserError)
+# Any other error is a fault in the code, and shows its traceback.
+START_ERRORS = (*IMPORT_ERRORS, TypeError, SQLAlchemyError)
+CIRCULAR = re.compile(r"(?:cannot import name '(\w+)' from )?partially initialized module '([\w.]+)'")
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -103,41 +102,19 @@ def explained(error: Exception) -> str:
         return f"{'; '.join(_faults(error))}. Look at the environment and at .env; .env.example explains every setting."
     said = " ".join(str(error).split()).partition(" (Background on")[0]
     place = _place(error.__traceback__)
-    if found := TABLE_TWICE.match(said):
-        return table_twice(found[1], place)
-    if found := NO_COLUMN_TYPE.match(said):
+    said = said.partition(" For further information visit")[0]  # pydantic's
+    if found := CIRCULAR.match(said):
+        name = found[1] or "the_name"
         return (
-            f"A column of {found[1]} needs a type of the database{f' ({place})' if place else ''}: "
-            f"write Field(sa_type=sa.JSON) for a document, or mark what is no column as a Relationship."
+            f"{place} and {found[2]} import each other, so that {name} does not exist yet. Import one of them under "
+            f'`if TYPE_CHECKING:`, and put the name of its class into quotes: "{name}", or list["{name}"].'
         )
-    if said == NO_CLASS and place:
-        fix = "write an Enum for a Literal, and the class itself for a NewType"
-        return f"The annotation of a column is no class ({place}): {fix}."
     if isinstance(error, SQLAlchemyError) and "parse SQLAlchemy URL" in said:
         said, place = (
             "DATABASE_URL is no URL; write sqlite:///path/to/file.db or postgresql://user:password@host/name",
             None,
         )
     return f"{type(error).__name__}: {said}{f' ({place})' if place else ''}"
-
-
-def table_twice(name: str, place: str | None) -> str:
-    """Return the sentence about a second class with a table, and where the first one is."""
-    table = mapper_registry().metadata.tables.get(name)
-    there = ""
-    if table is not None and "module" in table.info:
-        file = getattr(sys.modules.get(table.info["module"]), "__file__", None)
-        # A module whose import failed is in `sys.modules` no more.
-        of = f" of {shown_path(file)}" if file else ""
-        there = f" {table.info['entity']}{of} has it"
-    here = f" and the class in {place} wants it too" if place else ""
-    return f"Two classes have the table {name}:{there}{here}. Give one of them another name or __tablename__."
-
-
-def shown_path(file: str | None) -> str:
-    """Return a file as a developer knows it: below the working directory if it is there."""
-    path = Path(file or "?")
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _faults(error: ValidationError) -> list[str]:

@@ -3,14 +3,16 @@
 `tests/crud/test_sqlmodel_internals.py` fails first when an upgrade changes one.
 """
 
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
+import sqlmodel.main
 from pydantic.fields import FieldInfo
 from sqlalchemy.orm import registry
 from sqlmodel import SQLModel
-from sqlmodel.main import FieldInfoMetadata
+from sqlmodel.main import FieldInfoMetadata, SQLModelMetaclass
 
 # Words of pydantic 1 in `sqlmodel.Field`, with their defaults.
 LOST: dict[str, Any] = {"regex": None, "const": None, "unique_items": None, "allow_mutation": True, "include": None}
@@ -46,3 +48,30 @@ def states_no_index(info: FieldInfo) -> bool:
         return columns[0].index is False
     keywords = [part.sa_column_kwargs for part in options if isinstance(part.sa_column_kwargs, Mapping)]
     return any(part.index is False for part in options) or any(given.get("index") is False for given in keywords)
+
+
+def explain_statements(
+    explain_column: Callable[[type[SQLModel], str, Exception], Exception],
+    explain_table: Callable[[type[SQLModel], Exception], Exception],
+) -> None:
+    """Replace the error of a class statement that SQLModel or SQLAlchemy refuses. What they accept stays as it is.
+
+    Their errors name neither the class nor the field. `explain_column` gets both, and `explain_table` the class.
+    """
+    make_column, map_class = sqlmodel.main.get_column_from_field, SQLModelMetaclass.__init__
+
+    def get_column_from_field(field: Any) -> sa.Column[Any]:
+        try:
+            return make_column(field)
+        except (TypeError, ValueError, RuntimeError) as error:
+            statement = sys._getframe(1).f_locals  # noqa: SLF001  the field does not know its name
+            raise explain_column(statement["new_cls"], statement["k"], error) from None
+
+    def __init__(cls: Any, *arguments: Any, **options: Any) -> None:  # noqa: N807  SQLModel's name
+        try:
+            map_class(cls, *arguments, **options)
+        except sa.exc.SQLAlchemyError as error:
+            raise explain_table(cls, error) from None
+
+    sqlmodel.main.get_column_from_field = get_column_from_field
+    SQLModelMetaclass.__init__ = __init__  # type: ignore[method-assign]  # there is no hook
