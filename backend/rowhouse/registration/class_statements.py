@@ -24,10 +24,10 @@ NO_TYPE = re.compile(r"no matching SQLAlchemy type|issubclass\(\) arg 1 must be 
 SET_NULL = 'ondelete="SET NULL" requires nullable=True'
 TABLE_TWICE = re.compile(r"Table '([^']+)' is already defined for this MetaData")
 NO_KEY = "could not assemble any primary key columns"
-RESERVED = re.compile(r"Attribute name '(\w+)' is reserved")
 COMPARED = {PastDate: "date", FutureDate: "date", PastDatetime: "datetime", FutureDatetime: "datetime"}
 DOCUMENTS = (list, dict, set, frozenset, tuple, BaseModel)
 AS_JSON = "store it as JSON with Field(sa_type=sa.JSON)"
+RELATED = "write = Relationship() for the rows of another class"
 OTHER_NAME = "Give one of them another name or __tablename__."
 
 
@@ -69,16 +69,14 @@ def _fix(annotation: Any) -> str:
         return "annotate it with Annotated[str, SECRET]"
     if getattr(annotation, "__module__", "") == "pydantic.networks":
         return "annotate it with str, and check it in a @field_validator"
-    if any(_is_related(part) for part in (annotation, *get_args(annotation))):
-        return f"write = Relationship() for the rows of another class, or {AS_JSON}"
+    parts = (annotation, *get_args(annotation))
+    if any(sa.inspect(part, raiseerr=False) is not None for part in parts):
+        return RELATED
+    if any(isinstance(part, ForwardRef | str) for part in parts):  # the name of a class that is declared later
+        return f"{RELATED}, or {AS_JSON}"
     if get_origin(annotation) is Union:
         return f"give it one type, or {AS_JSON}"
     return AS_JSON if _is_document(annotation) else f"use {names_of_types()}, or {AS_JSON}"
-
-
-def _is_related(part: Any) -> bool:
-    """Return whether a part of an annotation is a table class, or the name of a class that is declared later."""
-    return isinstance(part, ForwardRef | str) or sa.inspect(part, raiseerr=False) is not None
 
 
 def _is_document(annotation: Any) -> bool:
@@ -96,12 +94,6 @@ def refused_table(model: type[SQLModel], error: Exception) -> RegistrationError:
         return RegistrationError(
             f"{name} has no primary key: derive it from Entity, which has an id, or give it one, such as "
             "id: int | None = Field(default=None, primary_key=True)"
-        )
-    if found := RESERVED.search(said):
-        word = found[1]
-        column = f"sa_column_kwargs={{'name': {word!r}}}"
-        return RegistrationError(
-            f"{name}.{word}: SQLAlchemy needs the name {word} itself; write {word}_ and Field({column})"
         )
     return RegistrationError(f"{name}: SQLAlchemy refuses it: {said}")
 

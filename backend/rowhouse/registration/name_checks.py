@@ -88,6 +88,8 @@ def check_references(tables: Iterable[sa.Table]) -> None:
 
 def _missing(place: str, target: str, metadata: sa.MetaData) -> str:
     name, _, remote = target.rpartition(".")
+    if not name:
+        return f'{place} refers to {target!r}; name the table and its column: foreign_key="{target or "the_table"}.id"'
     if name in metadata.tables:
         columns = ", ".join(metadata.tables[name].columns.keys())
         return f"{place} refers to {target}, which is no column; {name} has {columns}"

@@ -3,16 +3,15 @@
 `tests/crud/test_sqlmodel_internals.py` fails first when an upgrade changes one.
 """
 
-import sys
 from collections.abc import Callable, Iterable, Mapping
+from traceback import walk_tb
 from typing import Any
 
 import sqlalchemy as sa
-import sqlmodel.main
 from pydantic.fields import FieldInfo
 from sqlalchemy.orm import registry
 from sqlmodel import SQLModel
-from sqlmodel.main import FieldInfoMetadata, SQLModelMetaclass
+from sqlmodel.main import FieldInfoMetadata, SQLModelMetaclass, get_column_from_field
 
 # Words of pydantic 1 in `sqlmodel.Field`, with their defaults.
 LOST: dict[str, Any] = {"regex": None, "const": None, "unique_items": None, "allow_mutation": True, "include": None}
@@ -58,20 +57,32 @@ def explain_statements(
 
     Their errors name neither the class nor the field. `explain_column` gets both, and `explain_table` the class.
     """
-    make_column, map_class = sqlmodel.main.get_column_from_field, SQLModelMetaclass.__init__
+    make_class, map_class = SQLModelMetaclass.__new__, SQLModelMetaclass.__init__
 
-    def get_column_from_field(field: Any) -> sa.Column[Any]:
+    def __new__(cls: Any, *arguments: Any, **options: Any) -> Any:  # noqa: N807  Python's name
         try:
-            return make_column(field)
+            return make_class(cls, *arguments, **options)
         except (TypeError, ValueError, RuntimeError) as error:
-            statement = sys._getframe(1).f_locals  # noqa: SLF001  the field does not know its name
+            statement = _making_column(error)
+            if statement is None:
+                raise
             raise explain_column(statement["new_cls"], statement["k"], error) from None
 
-    def __init__(cls: Any, *arguments: Any, **options: Any) -> None:  # noqa: N807  SQLModel's name
+    def __init__(cls: Any, *arguments: Any, **options: Any) -> None:  # noqa: N807  Python's name
         try:
             map_class(cls, *arguments, **options)
         except sa.exc.SQLAlchemyError as error:
             raise explain_table(cls, error) from None
 
-    sqlmodel.main.get_column_from_field = get_column_from_field
-    SQLModelMetaclass.__init__ = __init__  # type: ignore[method-assign]  # there is no hook
+    changed: Any = SQLModelMetaclass
+    changed.__new__, changed.__init__ = staticmethod(__new__), __init__
+
+
+def _making_column(error: Exception) -> Mapping[str, Any] | None:
+    """Return the local names of SQLModel's metaclass at the field whose column failed. None for any other error."""
+    caller = None
+    for frame, _ in walk_tb(error.__traceback__):
+        if frame.f_code is get_column_from_field.__code__ and caller is not None:
+            return caller.f_locals
+        caller = frame
+    return None
