@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -426,6 +427,22 @@ def test_a_registration_is_explained_with_its_line(tmp_path: Path, monkeypatch: 
     with pytest.raises(ValueError, match="twice") as refused:
         exec(own, {})  # noqa: S102  a line of the project's own that fails
     assert serve.explained(refused.value).endswith("registered twice (backend/app/api.py, line 1)")
+
+
+@pytest.mark.parametrize("text", ["from first import First", "import first\nfirst.First"])
+def test_two_modules_that_import_each_other_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """With the way out; Python's own words are of an internal state."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "first.py").write_text("import second\n\n\nclass First: ...\n")
+    (tmp_path / "second.py").write_text(f"{text}\n")
+    with pytest.raises(serve.IMPORT_ERRORS) as caught:
+        import_module("first")
+    told = serve.explained(caught.value)
+    assert told.startswith(f"second.py, line {text.count(chr(10)) + 1} and first import each other, so that First does")
+    assert told.endswith('and put the name of its class into quotes: "First", or list["First"].')
 
 
 def test_every_invalid_setting_is_named() -> None:

@@ -126,11 +126,22 @@ def test_other_faults_of_a_column(base: Base) -> None:
     assert said.startswith("Pet.age: SQLModel makes no column of it: Additional arguments should be named")
 
 
-def test_an_error_of_the_class_itself_stays(base: Base) -> None:
-    """It is no column's."""
-    with pytest.raises(pydantic.PydanticUserError, match="requires a type annotation") as caught:
-        type(base)("Pet", (base,), {"name": Field(), "__module__": __name__}, table=True)
-    assert "For further information" not in explained(caught.value)
+class Unknown:
+    """A class that pydantic does not know."""
+
+
+def test_a_field_that_pydantic_refuses(base: Base) -> None:
+    """The message names the class of a table. That of another class is pydantic's own."""
+    said = refused(base, word=(Unknown, None))
+    assert f"Pet: pydantic does not know how to validate a {__name__}.Unknown; annotate the field with one of" in said
+    members = {"name": Field(), "__module__": __name__}
+    with pytest.raises(RegistrationError) as refusal:
+        type(base)("Pet", (base,), members, table=True)
+    assert str(refusal.value) == "Pet: pydantic refuses it: Field 'name' requires a type annotation"
+    with pytest.raises(pydantic.PydanticUserError) as own:
+        type(base)("PetCreate", (base,), members)
+    assert explained(own.value).startswith("PydanticUserError: Field 'name' requires a type annotation (")
+    assert "For further information" not in explained(own.value)
 
 
 def test_a_class_without_a_key(base: Base) -> None:

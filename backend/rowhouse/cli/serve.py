@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any
 
 import click
+import structlog
 import uvicorn
 from fastapi import FastAPI
 from pydantic import PydanticUserError, ValidationError
@@ -33,9 +34,10 @@ from uvicorn.supervisors import Multiprocess
 
 from rowhouse.cli.connection import Connection
 from rowhouse.cli.env_file import MAX_PORT, misspelt, server_words
-from rowhouse.cli.project import NoProjectError, find_project, load_application
+from rowhouse.cli.project import NoProjectError, find_project, load_application, unimported_classes
 from rowhouse.core.errors import message_of
 
+log = structlog.get_logger("start")
 APPLICATION = "rowhouse.cli.serve:application"
 CONNECTION = "rowhouse.cli.connection:Connection"
 METRICS_DIRECTORY = "METRICS_DIRECTORY"
@@ -44,10 +46,14 @@ FAILED = 1
 # would end the worker and start another, again and again.
 WORKER_SECONDS = 60
 # Errors of modules that are imported, whose message and line say what to do.
-IMPORT_ERRORS = (ValueError, ImportError, NameError, AttributeError, PydanticUserError)
+IMPORT_ERRORS = (ValueError, TypeError, ImportError, NameError, AttributeError, PydanticUserError)
 # Any other error is a fault in the code, and shows its traceback.
-START_ERRORS = (*IMPORT_ERRORS, TypeError, SQLAlchemyError)
-CIRCULAR = re.compile(r"(?:cannot import name '(\w+)' from )?partially initialized module '([\w.]+)'")
+START_ERRORS = (*IMPORT_ERRORS, SQLAlchemyError)
+# Python's messages about `from module import name` and `module.name`.
+CIRCULAR = (
+    re.compile(r"cannot import name '(?P<name>\w+)' from partially initialized module '(?P<module>[\w.]+)'"),
+    re.compile(r"partially initialized module '(?P<module>[\w.]+)' has no attribute '(?P<name>\w+)'"),
+)
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -76,14 +82,16 @@ def application() -> FastAPI:
         try:
             return aside.submit(_made).result()
         except (*START_ERRORS, StartError) as error:
-            if os.environ.get("LOG_LEVEL", "").lower() == "debug":
-                traceback.print_exception(error)
+            print_when_debugging(error)
             sys.stderr.write(f"Rowhouse cannot start. {explained(error)}\n")
     sys.exit(STARTUP_FAILURE)
 
 
 def _made() -> FastAPI:
-    app = load_application(find_project())
+    project = find_project()
+    app = load_application(project)
+    for forgotten in unimported_classes(project):
+        log.warning(forgotten)
     if wrong := " ".join(misspelt()):
         raise StartError(wrong)
     Connection.limit(app.state.settings)
@@ -92,6 +100,12 @@ def _made() -> FastAPI:
         said = failure.cause.get("message")
         raise StartError(f"{failure.detail} {f'It says: {said}. Look at DATABASE_URL.' if said else ''}".rstrip())
     return app
+
+
+def print_when_debugging(error: Exception) -> None:
+    """Print the traceback of an error if LOG_LEVEL is debug."""
+    if os.environ.get("LOG_LEVEL", "").lower() == "debug":
+        traceback.print_exception(error)
 
 
 def explained(error: Exception) -> str:
@@ -103,11 +117,11 @@ def explained(error: Exception) -> str:
     said = " ".join(str(error).split()).partition(" (Background on")[0]
     place = _place(error.__traceback__)
     said = said.partition(" For further information visit")[0]  # pydantic's
-    if found := CIRCULAR.match(said):
-        name = found[1] or "the_name"
+    for circular in filter(None, (pattern.match(said) for pattern in CIRCULAR)):
+        name = circular["name"]
         return (
-            f"{place} and {found[2]} import each other, so that {name} does not exist yet. Import one of them under "
-            f'`if TYPE_CHECKING:`, and put the name of its class into quotes: "{name}", or list["{name}"].'
+            f"{place} and {circular['module']} import each other, so that {name} does not exist yet. Import one of "
+            f'them under `if TYPE_CHECKING:`, and put the name of its class into quotes: "{name}", or list["{name}"].'
         )
     if isinstance(error, SQLAlchemyError) and "parse SQLAlchemy URL" in said:
         said, place = (

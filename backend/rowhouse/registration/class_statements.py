@@ -21,6 +21,7 @@ from rowhouse.schemas.sqlmodel_internals import explain_statements
 from rowhouse.schemas.storage import SECRETS
 
 NO_TYPE = re.compile(r"no matching SQLAlchemy type|issubclass\(\) arg 1 must be a class|\(non-optional\) union")
+NO_SCHEMA = re.compile(r"Unable to generate pydantic-core schema for <class '([^']+)'>")
 SET_NULL = 'ondelete="SET NULL" requires nullable=True'
 TABLE_TWICE = re.compile(r"Table '([^']+)' is already defined for this MetaData")
 NO_KEY = "could not assemble any primary key columns"
@@ -29,6 +30,15 @@ DOCUMENTS = (list, dict, set, frozenset, tuple, BaseModel)
 AS_JSON = "store it as JSON with Field(sa_type=sa.JSON)"
 RELATED = "write = Relationship() for the rows of another class"
 OTHER_NAME = "Give one of them another name or __tablename__."
+
+
+def refused_fields(name: str, error: Exception) -> RegistrationError:
+    """Return the error for a class whose fields pydantic refuses."""
+    said = " ".join(str(error).split()).partition(" For further information")[0]
+    if found := NO_SCHEMA.match(said):
+        fix = f"annotate the field with {names_of_types()}, or with a BaseModel, and {AS_JSON}"
+        return RegistrationError(f"{name}: pydantic does not know how to validate a {found[1]}; {fix}")
+    return RegistrationError(f"{name}: pydantic refuses it: {said}")
 
 
 def refused_column(model: type[SQLModel], name: str, error: Exception) -> RegistrationError:
@@ -123,4 +133,4 @@ def _file(module: str | None) -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
-explain_statements(refused_column, refused_table)
+explain_statements(refused_fields, refused_column, refused_table)

@@ -8,6 +8,7 @@ from traceback import walk_tb
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic import PydanticUserError
 from pydantic.fields import FieldInfo
 from sqlalchemy.orm import registry
 from sqlmodel import SQLModel
@@ -50,12 +51,15 @@ def states_no_index(info: FieldInfo) -> bool:
 
 
 def explain_statements(
+    explain_fields: Callable[[str, Exception], Exception],
     explain_column: Callable[[type[SQLModel], str, Exception], Exception],
     explain_table: Callable[[type[SQLModel], Exception], Exception],
 ) -> None:
-    """Replace the error of a class statement that SQLModel or SQLAlchemy refuses. What they accept stays as it is.
+    """Replace the error of a table's class statement that is refused. Which statements are accepted stays as it is.
 
-    Their errors name neither the class nor the field. `explain_column` gets both, and `explain_table` the class.
+    The errors name neither the class nor the field. `explain_fields` gets the name of a class whose fields pydantic
+    refuses, `explain_column` the class and the field that SQLModel makes no column of, and `explain_table` a class that
+    SQLAlchemy does not map.
     """
     make_class, map_class = SQLModelMetaclass.__new__, SQLModelMetaclass.__init__
 
@@ -64,9 +68,11 @@ def explain_statements(
             return make_class(cls, *arguments, **options)
         except (TypeError, ValueError, RuntimeError) as error:
             statement = _making_column(error)
-            if statement is None:
-                raise
-            raise explain_column(statement["new_cls"], statement["k"], error) from None
+            if statement is not None:
+                raise explain_column(statement["new_cls"], statement["k"], error) from None
+            if isinstance(error, PydanticUserError) and options.get("table"):
+                raise explain_fields(arguments[0], error) from None
+            raise
 
     def __init__(cls: Any, *arguments: Any, **options: Any) -> None:  # noqa: N807  Python's name
         try:
