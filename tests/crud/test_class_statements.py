@@ -4,7 +4,7 @@ import dataclasses
 import sys
 import traceback
 from types import ModuleType
-from typing import Annotated, Any, ForwardRef, Literal, NewType, Optional
+from typing import Annotated, Any, ForwardRef, Literal, NewType
 
 import pydantic
 import pytest
@@ -68,7 +68,7 @@ def refused(base: Base, *name: str, **members: Any) -> str:
         (Size, "Size", JSON),
         (int | str, "Union[int, str]", f"give it one type, or {JSON}"),
         (Literal["a", "b"], "Literal['a', 'b']", "write an Enum, or Field(sa_type=sa.String)"),
-        (Optional[Annotated[Literal["a"], READ_ONLY]], "Literal['a']", "write an Enum, or Field(sa_type=sa.String)"),
+        (Annotated[Literal["a"], READ_ONLY] | None, "Literal['a']", "write an Enum, or Field(sa_type=sa.String)"),
         (Literal[1, 2], "Literal[1, 2]", "write an Enum"),
         (Stars, "Stars", "annotate it with int, or give the column a type with Field(sa_type=...)"),
         (pydantic.PastDate, "PastDate", "annotate it with date, and compare it in a @field_validator"),
@@ -87,10 +87,17 @@ def test_a_field_without_a_column(base: Base, annotation: Any, shown: str, fix: 
     assert said.startswith(f"Pet.word: SQLModel has no column for {shown}; {fix}")
 
 
+def test_an_annotation_without_a_hash(base: Base) -> None:
+    """Such as a list with a limit for its elements."""
+    said = refused(base, words=(list[Annotated[str, Field(max_length=3)]], None))
+    assert said.startswith("Pet.words: SQLModel has no column for list[Annotated[")
+    assert said.endswith(JSON)
+
+
 def test_a_table_class_is_no_column(base: Base) -> None:
     """Nor is a list of them."""
     vet = declare(base, "Vet")
-    for annotation in (vet, list[vet]):
+    for annotation in (vet, list.__class_getitem__(vet)):
         assert refused(base, word=(annotation, None)).endswith("; write = Relationship() for the rows of another class")
 
 
@@ -147,7 +154,9 @@ def test_a_field_that_pydantic_refuses(base: Base) -> None:
 def test_a_class_without_a_key(base: Base) -> None:
     """The message shows the two ways to one."""
     said = refused(base, id=(int, Field()))
-    assert said.startswith("Pet has no primary key: derive it from Entity, which has an id, or give it one, such as id:")
+    assert said.startswith(
+        "Pet has no primary key: derive it from Entity, which has an id, or give it one, such as id:"
+    )
 
 
 def test_another_refusal_is_in_the_words_of_sqlalchemy(base: Base) -> None:
@@ -180,7 +189,10 @@ def test_what_a_project_writes_stays_as_it_is(base: Base) -> None:
     """A class without a table, a subclass with a metaclass's options, and a relationship."""
     vet = declare(base, "Vet")
     pet = declare(
-        base, vet_id=(int, Field(foreign_key="vet.id")), tags=(list[str], Field(sa_type=sa.JSON)), vet=(vet, Relationship())
+        base,
+        vet_id=(int, Field(foreign_key="vet.id")),
+        tags=(list[str], Field(sa_type=sa.JSON)),
+        vet=(vet, Relationship()),
     )
     assert pet(vet_id=1, tags=["a"], vet=vet(id=1)).vet.id == 1
     assert type(Entity) is type(base)

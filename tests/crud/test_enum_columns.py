@@ -173,7 +173,9 @@ def test_a_value_that_the_class_does_not_know_is_shown_as_it_is(client: TestClie
     assert client.post(TARIFFS, json={"colour": "mauve"}).status_code == 422
 
 
-@pytest.mark.parametrize(("name", "ordered"), [("rank", "Mid high low"), ("size", "Big ample small"), ("pace", "Fast brisk slow")])
+@pytest.mark.parametrize(
+    ("name", "ordered"), [("rank", "Mid high low"), ("size", "Big ample small"), ("pace", "Fast brisk slow")]
+)
 def test_words_sort_as_text(client: TestClient, name: str, ordered: str) -> None:
     """On both databases, in cursors too."""
     for word in ordered.split()[::-1]:
@@ -218,7 +220,9 @@ def test_a_cursor_continues_after_a_value_that_the_class_does_not_know(client: T
     assert shown == sorted(["mauve", "blue", "red"], reverse=sort.startswith("-"))
 
 
-@pytest.mark.parametrize(("model", "holds"), [(Mixed, "Colour"), (Swapped, "the texts .'red', 'blue'."), (Other, "the texts")])
+@pytest.mark.parametrize(
+    ("model", "holds"), [(Mixed, "Colour"), (Swapped, "the texts .'red', 'blue'."), (Other, "the texts")]
+)
 def test_an_annotation_that_is_not_the_columns_is_refused(model: type[OtherRecord], holds: str) -> None:
     """Every response would fail. The message says what to change."""
     with pytest.raises(

@@ -264,7 +264,10 @@ def built(registry: Registry) -> RouteTree:
 
 def test_an_option_that_does_not_exist_is_named() -> None:
     """With the one that is meant, or all of them."""
-    assert refused(Draft, serach=("title",)) == "register(Draft, serach=...): there is no such option; did you mean search=?"
+    assert (
+        refused(Draft, serach=("title",))
+        == "register(Draft, serach=...): there is no such option; did you mean search=?"
+    )
     calls: dict[str, Callable[..., Any]] = {"title": create_app, "roles": include_accounts}
     for option, function in calls.items():
         with pytest.raises(RegistrationError) as caught:

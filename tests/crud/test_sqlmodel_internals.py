@@ -69,7 +69,7 @@ def test_the_errors_of_a_class_statement_are_replaced() -> None:
             id: int = Field(primary_key=True)
             words: list[str]
 
-    with pytest.raises(RegistrationError, match="^Keyless has no primary key: "):
+    with pytest.raises(RegistrationError, match=r"^Keyless has no primary key: "):
 
         class Keyless(Base, table=True):
             """A class without a key."""

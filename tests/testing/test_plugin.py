@@ -181,7 +181,7 @@ def test_a_table_without_a_migration_is_one_sentence(databases: Databases, monke
     url = databases.empty("sqlite")
     monkeypatch.setattr(running_app.RunningApps, "new_database", lambda *_arguments: url)
     apps = running_app.RunningApps(databases)
-    with pytest.raises(pytest.fail.Exception, match="The database does not fit the models: .* is missing") as failed:
+    with pytest.raises(pytest.fail.Exception, match=r"The database does not fit the models: .* is missing") as failed:
         apps.running(project, "sqlite")
     assert not failed.value.pytrace
     apps.close()

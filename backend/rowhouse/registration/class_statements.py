@@ -11,21 +11,27 @@ from pathlib import Path
 from typing import Annotated, Any, ForwardRef, Literal, NewType, Union, get_args, get_origin
 
 import sqlalchemy as sa
-from pydantic import BaseModel, FutureDate, FutureDatetime, PastDate, PastDatetime
+from pydantic import BaseModel, FutureDate, FutureDatetime, PastDate, PastDatetime, SecretBytes, SecretStr
 from sqlmodel import SQLModel
 from typing_extensions import is_typeddict
 
 from rowhouse.schemas.columns import RegistrationError, without_none
 from rowhouse.schemas.field_types import names_of_types
 from rowhouse.schemas.sqlmodel_internals import explain_statements
-from rowhouse.schemas.storage import SECRETS
 
 NO_TYPE = re.compile(r"no matching SQLAlchemy type|issubclass\(\) arg 1 must be a class|\(non-optional\) union")
 NO_SCHEMA = re.compile(r"Unable to generate pydantic-core schema for <class '([^']+)'>")
 SET_NULL = 'ondelete="SET NULL" requires nullable=True'
 TABLE_TWICE = re.compile(r"Table '([^']+)' is already defined for this MetaData")
 NO_KEY = "could not assemble any primary key columns"
-COMPARED = {PastDate: "date", FutureDate: "date", PastDatetime: "datetime", FutureDatetime: "datetime"}
+INSTEAD: dict[Any, str] = {
+    PastDate: "date, and compare it in a @field_validator",
+    FutureDate: "date, and compare it in a @field_validator",
+    PastDatetime: "datetime, and compare it in a @field_validator",
+    FutureDatetime: "datetime, and compare it in a @field_validator",
+    SecretStr: "Annotated[str, SECRET]",
+    SecretBytes: "Annotated[bytes, SECRET]",
+}
 DOCUMENTS = (list, dict, set, frozenset, tuple, BaseModel)
 AS_JSON = "store it as JSON with Field(sa_type=sa.JSON)"
 RELATED = "write = Relationship() for the rows of another class"
@@ -68,17 +74,12 @@ def _shown(annotation: Any) -> str:
 
 def _fix(annotation: Any) -> str:
     """Return what to write instead of an annotation without a column."""
+    instead = _other_annotation(annotation)
+    if instead is not None:
+        return f"annotate it with {instead}"
     if get_origin(annotation) is Literal:
         is_text = all(isinstance(word, str) for word in get_args(annotation))
         return f"write an Enum{', or Field(sa_type=sa.String)' if is_text else ''}"
-    if isinstance(annotation, NewType):
-        return f"annotate it with {_shown(annotation.__supertype__)}, or give the column a type with Field(sa_type=...)"
-    if annotation in COMPARED:
-        return f"annotate it with {COMPARED[annotation]}, and compare it in a @field_validator"
-    if annotation in SECRETS:
-        return "annotate it with Annotated[str, SECRET]"
-    if getattr(annotation, "__module__", "") == "pydantic.networks":
-        return "annotate it with str, and check it in a @field_validator"
     parts = (annotation, *get_args(annotation))
     if any(sa.inspect(part, raiseerr=False) is not None for part in parts):
         return RELATED
@@ -87,6 +88,16 @@ def _fix(annotation: Any) -> str:
     if get_origin(annotation) is Union:
         return f"give it one type, or {AS_JSON}"
     return AS_JSON if _is_document(annotation) else f"use {names_of_types()}, or {AS_JSON}"
+
+
+def _other_annotation(annotation: Any) -> str | None:
+    """Return the annotation that has a column and means the same."""
+    if isinstance(annotation, NewType):
+        return f"{_shown(annotation.__supertype__)}, or give the column a type with Field(sa_type=...)"
+    if getattr(annotation, "__module__", "") == "pydantic.networks":
+        return "str, and check it in a @field_validator"
+    # Not by a key: an annotation may hold what has no hash.
+    return next((instead for kind, instead in INSTEAD.items() if kind is annotation), None)
 
 
 def _is_document(annotation: Any) -> bool:

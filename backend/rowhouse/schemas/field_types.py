@@ -235,16 +235,19 @@ def _enum(annotation: Any, stored: sa.types.TypeEngine[Any]) -> FieldType | None
             limits=column_limits.no_limits if issubclass(annotation, str) else _member_limits(annotation),
             read_cell=csv_cells.enum_reader(annotation),
         )
-    if isinstance(stored, sa.Enum) or _are_words(annotation, stored):
-        return FieldType(
-            declared=(annotation,),
-            annotation=annotation if annotation is not str else Literal.__getitem__(tuple(stored.enums)),
-            filtering=Filtering.EQUALITY,
-            read_cell=csv_cells.read_text,
-            write_cell=csv_cells.write_text,
-            is_text=True,
-        )
-    return None
+    words = annotation if _are_words(annotation, stored) else None
+    if isinstance(stored, sa.Enum):
+        words = Literal.__getitem__(tuple(stored.enums)) if annotation is str else annotation
+    if words is None:
+        return None
+    return FieldType(
+        declared=(annotation,),
+        annotation=words,
+        filtering=Filtering.EQUALITY,
+        read_cell=csv_cells.read_text,
+        write_cell=csv_cells.write_text,
+        is_text=True,
+    )
 
 
 def _are_words(annotation: Any, stored: sa.types.TypeEngine[Any]) -> bool:
