@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -182,6 +183,7 @@ def test_a_wrong_relationship_stops_the_start(
     told = str(refused.value)
     assert all(word in told for word in words), told
     assert "Background on" not in told
+    assert "site-packages" not in "".join(traceback.format_exception(refused.value))
 
 
 def test_right_relationships_are_left_as_they_are(base: Any) -> None:

@@ -1,5 +1,6 @@
 """Names that collide or lead nowhere stop the start, and the message says which classes and how to fix it."""
 
+import traceback
 from typing import Any
 
 import pytest
@@ -40,6 +41,7 @@ def refused(*models: Any, **line: Any) -> str:
         for model in models:
             registry.register(model, write=ADMIN, **line)
         build([registry], sa.make_url("sqlite://").get_dialect()())
+    assert "site-packages" not in "".join(traceback.format_exception(caught.value))
     return str(caught.value)
 
 
