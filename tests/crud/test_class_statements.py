@@ -117,6 +117,13 @@ def test_the_named_fixes_work(base: Base, annotation: Any, field: Any) -> None:
     Registry().register(declare(base, word=(annotation, field)), write=SIGNED_IN)
 
 
+def test_an_instant_without_a_zone_is_another_annotation(base: Base) -> None:
+    """SQLModel has a column for it, which holds no instant."""
+    pet = declare(base, born=(pydantic.NaiveDatetime, None))
+    with pytest.raises(RegistrationError, match=r"Pet.born: .*; annotate the field with datetime, and leave the type out"):
+        Registry().register(pet, write=SIGNED_IN)
+
+
 def test_a_literal_needs_a_column_of_its_length(base: Base) -> None:
     """Only PostgreSQL would refuse the longer word."""
     pet = declare(base, word=(Literal["cat", "horse"], Field(sa_type=sa.String(3))))

@@ -161,8 +161,9 @@ def field_type(annotation: Any, stored: sa.types.TypeEngine[Any]) -> FieldType:
     check_storage(annotation, stored)
     found = _enum(annotation, stored) or known_type(annotation, stored)
     if isinstance(stored, sa.DateTime):
+        other = "" if annotation is datetime else "annotate the field with datetime, and "
         raise ValueError(  # noqa: TRY004  the column is at fault, and the caller names it
-            f"{stored!r} gives no instant on both databases; annotate it with datetime, and leave the type out, or use "
+            f"{stored!r} gives no instant on both databases; {other}leave the type out, or use "
             "sa.DateTime(timezone=True), or sa.DateTime() for a column that holds UTC without a zone"
         )
     if isinstance(stored, sa.ARRAY):
