@@ -431,20 +431,31 @@ def test_a_registration_is_explained_with_its_line(tmp_path: Path, monkeypatch: 
     assert serve.explained(refused.value).endswith("registered twice (backend/app/api.py, line 1)")
 
 
-@pytest.mark.parametrize("text", ["from first import First", "import first\nfirst.First"])
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("from own.first import First", "First"),
+        ("import own.first as first\nfirst.First", "First"),
+        ("import own.first\nown.first.First", "first"),
+    ],
+)
 def test_two_modules_that_import_each_other_are_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, name: str
 ) -> None:
     """With the way out; Python's own words are of an internal state."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "first.py").write_text("import second\n\n\nclass First: ...\n")
-    (tmp_path / "second.py").write_text(f"{text}\n")
+    package = tmp_path / "own"
+    package.mkdir()
+    (package / "first.py").write_text("import own.second\n\n\nclass First: ...\n")
+    (package / "second.py").write_text(f"{text}\n")
     with pytest.raises(serve.IMPORT_ERRORS) as caught:
-        import_module("first")
+        import_module("own.first")
+    sys.modules.pop("own")
     told = serve.explained(caught.value)
-    assert told.startswith(f"second.py, line {text.count(chr(10)) + 1} and first import each other, so that First does")
-    assert told.endswith('and put the name of its class into quotes: "First", or list["First"].')
+    last = text.count("\n") + 1
+    assert told.startswith(f"own/second.py, line {last} and own.first import each other, so that {name} does not")
+    assert told.endswith('and put the names of its classes into quotes, such as list["Book"].')
 
 
 def test_every_invalid_setting_is_named() -> None:

@@ -120,7 +120,9 @@ def test_the_named_fixes_work(base: Base, annotation: Any, field: Any) -> None:
 def test_an_instant_without_a_zone_is_another_annotation(base: Base) -> None:
     """SQLModel has a column for it, which holds no instant."""
     pet = declare(base, born=(pydantic.NaiveDatetime, None))
-    with pytest.raises(RegistrationError, match=r"Pet.born: .*; annotate the field with datetime, and leave the type out"):
+    with pytest.raises(
+        RegistrationError, match=r"Pet.born: .*; annotate the field with datetime, and leave the type out"
+    ):
         Registry().register(pet, write=SIGNED_IN)
 
 

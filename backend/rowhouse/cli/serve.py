@@ -49,10 +49,11 @@ WORKER_SECONDS = 60
 IMPORT_ERRORS = (ValueError, TypeError, ImportError, NameError, AttributeError, PydanticUserError)
 # Any other error is a fault in the code, and shows its traceback.
 START_ERRORS = (*IMPORT_ERRORS, SQLAlchemyError)
-# Python's messages about `from module import name` and `module.name`.
+# Python's messages about `from module import name`, `module.name` and `package.module`.
 CIRCULAR = (
     re.compile(r"cannot import name '(?P<name>\w+)' from partially initialized module '(?P<module>[\w.]+)'"),
     re.compile(r"partially initialized module '(?P<module>[\w.]+)' has no attribute '(?P<name>\w+)'"),
+    re.compile(r"cannot access submodule '(?P<name>\w+)' of module '(?P<module>[\w.]+)'"),
 )
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -118,10 +119,11 @@ def explained(error: Exception) -> str:
     place = _place(error.__traceback__)
     said = said.partition(" For further information visit")[0]  # pydantic's
     for circular in filter(None, (pattern.match(said) for pattern in CIRCULAR)):
-        name = circular["name"]
+        module, name = circular["module"], circular["name"]
+        other = f"{module}.{name}" if "submodule" in said else module
         return (
-            f"{place} and {circular['module']} import each other, so that {name} does not exist yet. Import one of "
-            f'them under `if TYPE_CHECKING:`, and put the name of its class into quotes: "{name}", or list["{name}"].'
+            f"{place} and {other} import each other, so that {name} does not exist yet. Import "
+            'one of them under `if TYPE_CHECKING:`, and put the names of its classes into quotes, such as list["Book"].'
         )
     if isinstance(error, SQLAlchemyError) and "parse SQLAlchemy URL" in said:
         said, place = (
