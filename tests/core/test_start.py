@@ -9,7 +9,9 @@ import struct
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -181,6 +183,7 @@ def test_a_wrong_relationship_stops_the_start(
     told = str(refused.value)
     assert all(word in told for word in words), told
     assert "Background on" not in told
+    assert "site-packages" not in "".join(traceback.format_exception(refused.value))
 
 
 def test_right_relationships_are_left_as_they_are(base: Any) -> None:
@@ -426,6 +429,33 @@ def test_a_registration_is_explained_with_its_line(tmp_path: Path, monkeypatch: 
     with pytest.raises(ValueError, match="twice") as refused:
         exec(own, {})  # noqa: S102  a line of the project's own that fails
     assert serve.explained(refused.value).endswith("registered twice (backend/app/api.py, line 1)")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("from own.first import First", "First"),
+        ("import own.first as first\nfirst.First", "First"),
+        ("import own.first\nown.first.First", "first"),
+    ],
+)
+def test_two_modules_that_import_each_other_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, name: str
+) -> None:
+    """With the way out; Python's own words are of an internal state."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    package = tmp_path / "own"
+    package.mkdir()
+    (package / "first.py").write_text("import own.second\n\n\nclass First: ...\n")
+    (package / "second.py").write_text(f"{text}\n")
+    with pytest.raises(serve.IMPORT_ERRORS) as caught:
+        import_module("own.first")
+    sys.modules.pop("own")
+    told = serve.explained(caught.value)
+    last = text.count("\n") + 1
+    assert told.startswith(f"own/second.py, line {last} and own.first import each other, so that {name} does not")
+    assert told.endswith('and put the names of its classes into quotes, such as list["Book"].')
 
 
 def test_every_invalid_setting_is_named() -> None:

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import IntEnum
 from types import SimpleNamespace
-from typing import Annotated, Any, Self, cast
+from typing import Annotated, Any, NewType, Self, cast
 from uuid import UUID
 
 import pytest
@@ -123,6 +123,9 @@ class Level(IntEnum):
     LOW, HIGH = 1, 2
 
 
+Metres = NewType("Metres", int)
+
+
 class Visit(Base, table=True):
     """Types that a project may write out."""
 
@@ -133,6 +136,7 @@ class Visit(Base, table=True):
     mass: float = Field(default=0.1, sa_type=sa.Double)
     photo: bytes = b""
     level: Level = Level.LOW
+    height: Metres | None = Field(default=None, sa_type=sa.Integer, ge=0)
     state: str = Field(default="old", sa_column=sa.Column(sa.Enum("old", "new", native_enum=False), nullable=False))
 
 
@@ -309,19 +313,21 @@ def test_a_rule_over_the_row_sees_typed_documents(client: TestClient) -> None:
 def test_types_that_a_project_writes_out(client: TestClient) -> None:
     """Instants end in Z and make cursors, decimals are exact, bytes are base64."""
     at = "2030-01-31T12:00:00+05:00"
-    body = {"with_zone": at, "without": at, "price": 12.34, "photo": "+/8=", "level": 2, "body": "Z"}
+    body = {"with_zone": at, "without": at, "price": 12.34, "photo": "+/8=", "level": 2, "body": "Z", "height": 3}
     row = created(client, "visits", **body)
     assert row["with_zone"] == row["without"] == "2030-01-31T07:00:00Z"
     assert (row["price"], row["mass"], row["photo"], row["level"]) == (12.34, 0.1, "+/8=", 2)
     for wrong in ({"price": 12.345}, {"price": 1e9}, {"photo": "?"}, {"photo": 5}, {"without": "2030-01-31T12:00:00"}):
         assert client.post("/api/v1/visits", json={**body, **wrong}).status_code == 422
+    assert [client.post("/api/v1/visits", json={**body, "height": x}).status_code for x in (-1, 2**31)] == [422, 422]
+    assert client.get("/api/v1/visits", params={"height__gte": 3}).json()["total"] == 1
     client.post("/api/v1/visits", json={**body, "with_zone": "2030-02-01T00:00:00Z", "without": "2030-02-01T00:00:00Z"})
     for column in ("with_zone", "without", "price"):
         page = client.get("/api/v1/visits", params={"sort": column, "size": 1}).json()
         assert len(client.get("/api/v1/visits", params={"cursor": page["next_cursor"]}).json()["items"]) == 1
         assert client.get("/api/v1/visits", params={column: page["items"][0][column]}).json()["total"] >= 1
     assert client.get("/api/v1/visits", params={"without__gt": "2030-01-31T07:00:00Z"}).json()["total"] == 1
-    round_trip(client, "visits", "with_zone", "without", "price", "mass", "photo", "level", "state")
+    round_trip(client, "visits", "with_zone", "without", "price", "mass", "photo", "level", "state", "height")
 
 
 def test_a_stored_value_that_the_class_does_not_know(client: TestClient) -> None:

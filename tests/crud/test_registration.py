@@ -1,6 +1,6 @@
 """A wrong registration line stops the start, and the message says how to fix it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from ipaddress import IPv4Address
@@ -13,6 +13,8 @@ from fastapi import APIRouter, WebSocket
 from sqlalchemy.orm import registry as orm_registry
 from sqlmodel import Field, SQLModel
 
+from rowhouse.app.factory import create_app
+from rowhouse.auth.accounts import include_accounts
 from rowhouse.core.policy import ANYONE, SIGNED_IN, role
 from rowhouse.crud.base import CRUDBase
 from rowhouse.db.unit_of_work import UnitOfWork
@@ -258,6 +260,21 @@ def registered(model: type[SQLModel], **line: Any) -> Registry:
 def built(registry: Registry) -> RouteTree:
     """Return the routes of a registry."""
     return build([registry], sa.make_url("sqlite://").get_dialect()()).route_tree
+
+
+def test_an_option_that_does_not_exist_is_named() -> None:
+    """With the one that is meant, or all of them."""
+    assert (
+        refused(Draft, serach=("title",))
+        == "register(Draft, serach=...): there is no such option; did you mean search=?"
+    )
+    calls: dict[str, Callable[..., Any]] = {"title": create_app, "roles": include_accounts}
+    for option, function in calls.items():
+        with pytest.raises(RegistrationError) as caught:
+            function(Registry(), **{f"{option}x": 1})
+        fix = f"there is no such option; did you mean {option}=?"
+        assert str(caught.value) == f"{function.__name__}({option}x=...): {fix}"
+    assert "there is no such option; there are read, write, owner, search, crud, path, " in refused(Draft, zzz=1)
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,11 @@ from typing import Annotated, Any
 import pytest
 import sqlalchemy as sa
 from annotated_types import Ge
+from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
 from rowhouse.history.entries import HistoryEntry
+from rowhouse.schemas.columns import RegistrationError
 from rowhouse.schemas.sqlmodel_internals import constraints_in, lost_options, mapper_registry, states_no_index
 
 
@@ -51,3 +53,25 @@ def test_lost_options_are_those_that_do_nothing() -> None:
     field: Any = Field(regex="a", const=True, unique_items=True, allow_mutation=False, include={"a"})
     assert [*lost_options(field)] == ["regex", "const", "unique_items", "allow_mutation", "include"]
     assert lost_options(Sample.model_fields["plain"]) == lost_options(Sample.model_fields["bare"]) == {}
+
+
+def test_the_errors_of_a_class_statement_are_replaced() -> None:
+    """Those that know the class and the field, by SQLModel's metaclass, and the one that knows the class alone."""
+
+    class Base(SQLModel, registry=registry(metadata=sa.MetaData())):
+        """A base without a table."""
+
+    with pytest.raises(RegistrationError, match=r"^Wrong\.words: "):
+
+        class Wrong(Base, table=True):
+            """A list without a type of the database."""
+
+            id: int = Field(primary_key=True)
+            words: list[str]
+
+    with pytest.raises(RegistrationError, match=r"^Keyless has no primary key: "):
+
+        class Keyless(Base, table=True):
+            """A class without a key."""
+
+            word: str

@@ -233,6 +233,21 @@ def test_a_column_that_nothing_fills_is_refused_before_anything_is_written(
     assert len(day.files) == 1
 
 
+def test_a_foreign_key_that_leads_nowhere_is_refused_before_anything_is_written(
+    day: Day, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the column and the fix. The traceback is for those who debug."""
+    day.models(sa.Column("shop_id", sa.Integer, sa.ForeignKey("shop.id")))
+    for level in ("error", "debug"):
+        monkeypatch.setenv("LOG_LEVEL", level)
+        before = day.files
+        assert day.run(["add shops"]) == 1
+        assert day.files == before
+        said = capsys.readouterr().err
+        assert said.startswith("Traceback") is (level == "debug")
+        assert "Rowhouse cannot migrate. RegistrationError: prices.shop_id refers to the table shop, which no" in said
+
+
 def test_an_empty_migration_follows_the_newest_one(day: Day, capsys: pytest.CaptureFixture[str]) -> None:
     """It is written and not applied. Without a message nothing is written."""
     assert day.run(["split name", "--empty"]) == 0

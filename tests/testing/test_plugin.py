@@ -175,6 +175,18 @@ def test_what_was_started_is_stopped(databases: Databases, tmp_path: Path, monke
     assert not tmp_path.exists()
 
 
+def test_a_table_without_a_migration_is_one_sentence(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no traceback of SQLAlchemy's."""
+    project = Project(ROOT, app=CLINIC, source="backend")
+    url = databases.empty("sqlite")
+    monkeypatch.setattr(running_app.RunningApps, "new_database", lambda *_arguments: url)
+    apps = running_app.RunningApps(databases)
+    with pytest.raises(pytest.fail.Exception, match=r"The database does not fit the models: .* is missing") as failed:
+        apps.running(project, "sqlite")
+    assert not failed.value.pytrace
+    apps.close()
+
+
 async def failing(scope: Any, receive: Any, send: Any) -> None:
     """An application that fails before, within or after its response."""
     if scope["type"] == "lifespan":

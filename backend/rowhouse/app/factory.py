@@ -42,6 +42,7 @@ from rowhouse.history.session_events import track_sessions_of
 from rowhouse.http.route_tree import RouteTree
 from rowhouse.metrics.recorder import Metrics
 from rowhouse.registration.build import Cruds, build
+from rowhouse.registration.line import with_known_options
 from rowhouse.registration.mappers import configure_mappers, unregistered_classes
 from rowhouse.registration.registry import Registry, tags
 from rowhouse.requests.cors import Cors
@@ -68,6 +69,7 @@ class StartupCheck(Protocol):
         """Raise `StartRefusedError` to stop the start."""
 
 
+@with_known_options
 @paused_collector()
 def create_app(  # noqa: PLR0913  all but the registry by keyword
     registry: Registry | Sequence[Registry],

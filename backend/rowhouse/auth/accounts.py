@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from rowhouse.auth.models import ADMIN, ADMINISTRATOR, USER, User
 from rowhouse.auth.routes import account_routes, auth, sign_up_schema
 from rowhouse.crud.base import CRUDBase
+from rowhouse.registration.line import with_known_options
 from rowhouse.registration.registry import Registry, public_schema
 from rowhouse.schemas.columns import RegistrationError
 
@@ -20,6 +21,7 @@ ADMINISTRATION = ("list", "get", "update", "put", "delete")
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 
+@with_known_options
 def include_accounts(
     registry: Registry,
     *,

@@ -30,13 +30,12 @@ from alembic.operations import ops
 from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RevisionError
 from alembic.util import CommandError
-from pydantic import ValidationError
 from sqlmodel import SQLModel
 
 from rowhouse.cli.env_file import misspelt
 from rowhouse.cli.lint_migrations import excuse_missing
 from rowhouse.cli.project import find_project, require_own_module
-from rowhouse.cli.serve import StartError, explained
+from rowhouse.cli.serve import IMPORT_ERRORS, StartError, explained, print_when_debugging
 from rowhouse.core.settings import Environment, Settings
 from rowhouse.db.engine import create_engine, disposing
 from rowhouse.migrations.defaults import UnfillableError
@@ -44,7 +43,7 @@ from rowhouse.migrations.renames import Decisions, UndecidedError, ask, parse
 from rowhouse.migrations.sqlite.checks import UnsafeMigrationError
 from rowhouse.migrations.templates import create_missing, create_template
 from rowhouse.migrations.writing import Pending, Plan, pending, plan, position, write
-from rowhouse.schemas.columns import RegistrationError
+from rowhouse.registration.name_checks import check_references
 
 EXCUSE = "as rowhouse migrate wrote it; a large table that servers write to needs another way (docs/migrations.md)"
 UNDECIDED = (UndecidedError, UnfillableError)
@@ -225,6 +224,7 @@ def _write(migrator: Migrator) -> int:
     """Write the migration that the models need. Apply it if it loses nothing."""
     given = migrator.given
     decisions = parse(given.rename, given.drop)
+    check_references(migrator.metadata.tables.values())
     try:
         changes = differences(migrator, decisions)
     except UndecidedError as undecided:
@@ -279,15 +279,15 @@ def _format(path: Path, directory: Path) -> None:
 
 
 # A registration may be wrong, too: the migrations load the application for its classes.
-STOPPERS = (
-    ValidationError, ValueError, ModuleNotFoundError, StartError, RegistrationError, sa.exc.DBAPIError,
-    sa.exc.ArgumentError,
-)  # fmt: skip
+STOPPERS = (*IMPORT_ERRORS, StartError, sa.exc.DBAPIError, sa.exc.ArgumentError)
 UNKNOWN_REVISION = "Can't locate revision"
 
 
 def run(arguments: Sequence[str], *, metadata: sa.MetaData | None = None) -> int:
-    """Migrate. Return 1 and write one sentence if a setting, a decision or the database stops it."""
+    """Migrate. Return 1 and write one sentence if a setting, a decision or the database stops it.
+
+    LOG_LEVEL=debug shows the traceback.
+    """
     try:
         return main(arguments, metadata=metadata)
     except UNDECIDED as undecided:
@@ -298,5 +298,6 @@ def run(arguments: Sequence[str], *, metadata: sa.MetaData | None = None) -> int
             reason += ": the database is of a newer version, or of another project; look at DATABASE_URL"
         print(f"Rowhouse cannot migrate: {reason}.", file=sys.stderr)
     except STOPPERS as error:
+        print_when_debugging(error)
         print(f"Rowhouse cannot migrate. {explained(error)}", file=sys.stderr)
     return 1

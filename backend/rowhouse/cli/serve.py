@@ -22,9 +22,10 @@ from types import TracebackType
 from typing import Any
 
 import click
+import structlog
 import uvicorn
 from fastapi import FastAPI
-from pydantic import ValidationError
+from pydantic import PydanticUserError, ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 from uvicorn.config import LOGGING_CONFIG, STARTUP_FAILURE
 from uvicorn.main import main as uvicorn_command
@@ -33,10 +34,10 @@ from uvicorn.supervisors import Multiprocess
 
 from rowhouse.cli.connection import Connection
 from rowhouse.cli.env_file import MAX_PORT, misspelt, server_words
-from rowhouse.cli.project import NoProjectError, find_project, load_application
+from rowhouse.cli.project import NoProjectError, find_project, load_application, unimported_classes
 from rowhouse.core.errors import message_of
-from rowhouse.schemas.sqlmodel_internals import mapper_registry
 
+log = structlog.get_logger("start")
 APPLICATION = "rowhouse.cli.serve:application"
 CONNECTION = "rowhouse.cli.connection:Connection"
 METRICS_DIRECTORY = "METRICS_DIRECTORY"
@@ -44,11 +45,16 @@ FAILED = 1
 # A worker answers its supervisor once it has imported the engine. uvicorn's 5 seconds are too few on a busy machine: it
 # would end the worker and start another, again and again.
 WORKER_SECONDS = 60
-# Errors whose message says what to do. Any other error is a fault in the code, and shows its traceback.
-START_ERRORS = (ValidationError, ValueError, TypeError, SQLAlchemyError, ModuleNotFoundError)
-TABLE_TWICE = re.compile(r"Table '([^']+)' is already defined for this MetaData")
-NO_COLUMN_TYPE = re.compile(r"<class '([^']+)'> has no matching SQLAlchemy type")
-NO_CLASS = "issubclass() arg 1 must be a class"  # SQLModel of a Literal or a NewType
+# Errors of modules that are imported, whose message and line say what to do.
+IMPORT_ERRORS = (ValueError, TypeError, ImportError, NameError, AttributeError, PydanticUserError)
+# Any other error is a fault in the code, and shows its traceback.
+START_ERRORS = (*IMPORT_ERRORS, SQLAlchemyError)
+# Python's messages about `from module import name`, `module.name` and `package.module`.
+CIRCULAR = (
+    re.compile(r"cannot import name '(?P<name>\w+)' from partially initialized module '(?P<module>[\w.]+)'"),
+    re.compile(r"partially initialized module '(?P<module>[\w.]+)' has no attribute '(?P<name>\w+)'"),
+    re.compile(r"cannot access submodule '(?P<name>\w+)' of module '(?P<module>[\w.]+)'"),
+)
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -77,14 +83,16 @@ def application() -> FastAPI:
         try:
             return aside.submit(_made).result()
         except (*START_ERRORS, StartError) as error:
-            if os.environ.get("LOG_LEVEL", "").lower() == "debug":
-                traceback.print_exception(error)
+            print_when_debugging(error)
             sys.stderr.write(f"Rowhouse cannot start. {explained(error)}\n")
     sys.exit(STARTUP_FAILURE)
 
 
 def _made() -> FastAPI:
-    app = load_application(find_project())
+    project = find_project()
+    app = load_application(project)
+    for forgotten in unimported_classes(project):
+        log.warning(forgotten)
     if wrong := " ".join(misspelt()):
         raise StartError(wrong)
     Connection.limit(app.state.settings)
@@ -95,6 +103,12 @@ def _made() -> FastAPI:
     return app
 
 
+def print_when_debugging(error: Exception) -> None:
+    """Print the traceback of an error if LOG_LEVEL is debug."""
+    if os.environ.get("LOG_LEVEL", "").lower() == "debug":
+        traceback.print_exception(error)
+
+
 def explained(error: Exception) -> str:
     """Return one line that says what is wrong and how to fix it."""
     if isinstance(error, StartError | NoProjectError):
@@ -103,41 +117,20 @@ def explained(error: Exception) -> str:
         return f"{'; '.join(_faults(error))}. Look at the environment and at .env; .env.example explains every setting."
     said = " ".join(str(error).split()).partition(" (Background on")[0]
     place = _place(error.__traceback__)
-    if found := TABLE_TWICE.match(said):
-        return table_twice(found[1], place)
-    if found := NO_COLUMN_TYPE.match(said):
+    said = said.partition(" For further information visit")[0]  # pydantic's
+    for circular in filter(None, (pattern.match(said) for pattern in CIRCULAR)):
+        module, name = circular["module"], circular["name"]
+        other = f"{module}.{name}" if "submodule" in said else module
         return (
-            f"A column of {found[1]} needs a type of the database{f' ({place})' if place else ''}: "
-            f"write Field(sa_type=sa.JSON) for a document, or mark what is no column as a Relationship."
+            f"{place} and {other} import each other, so that {name} does not exist yet. Import "
+            'one of them under `if TYPE_CHECKING:`, and put the names of its classes into quotes, such as list["Book"].'
         )
-    if said == NO_CLASS and place:
-        fix = "write an Enum for a Literal, and the class itself for a NewType"
-        return f"The annotation of a column is no class ({place}): {fix}."
     if isinstance(error, SQLAlchemyError) and "parse SQLAlchemy URL" in said:
         said, place = (
             "DATABASE_URL is no URL; write sqlite:///path/to/file.db or postgresql://user:password@host/name",
             None,
         )
     return f"{type(error).__name__}: {said}{f' ({place})' if place else ''}"
-
-
-def table_twice(name: str, place: str | None) -> str:
-    """Return the sentence about a second class with a table, and where the first one is."""
-    table = mapper_registry().metadata.tables.get(name)
-    there = ""
-    if table is not None and "module" in table.info:
-        file = getattr(sys.modules.get(table.info["module"]), "__file__", None)
-        # A module whose import failed is in `sys.modules` no more.
-        of = f" of {shown_path(file)}" if file else ""
-        there = f" {table.info['entity']}{of} has it"
-    here = f" and the class in {place} wants it too" if place else ""
-    return f"Two classes have the table {name}:{there}{here}. Give one of them another name or __tablename__."
-
-
-def shown_path(file: str | None) -> str:
-    """Return a file as a developer knows it: below the working directory if it is there."""
-    path = Path(file or "?")
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _faults(error: ValidationError) -> list[str]:

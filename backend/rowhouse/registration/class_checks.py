@@ -244,11 +244,11 @@ def check_database(model: type[SQLModel], dialect: sa.Dialect) -> None:
         _check_counted(place, column)
         try:
             dialect.type_compiler_instance.process(column.type, type_expression=column)
-        except sa.exc.CompileError as error:
+        except sa.exc.CompileError:
             raise RegistrationError(
                 f"{place} is {column.type!r}, which SQLite lacks; use a type that both databases have, or PostgreSQL "
                 "alone"
-            ) from error
+            ) from None
 
 
 def _check_counted(place: str, column: sa.Column[Any]) -> None:

@@ -1,8 +1,11 @@
 """The options of a registration line, their checks in order, and the `Resource` that follows from them."""
 
-from collections.abc import Iterable
+import inspect
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from difflib import get_close_matches
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 from sqlmodel import SQLModel
 
@@ -32,8 +35,28 @@ from rowhouse.registration.checks import (
 from rowhouse.registration.class_checks import check_class
 from rowhouse.registration.name_checks import check_filters
 from rowhouse.registration.step_checks import check_steps
-from rowhouse.schemas.columns import Column
+from rowhouse.schemas.columns import Column, RegistrationError
 from rowhouse.schemas.derivation import derive
+
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
+
+
+def with_known_options(function: FunctionT) -> FunctionT:
+    """Let a call with an unknown option name it and the one that is meant. Python names no class."""
+    parameters = inspect.signature(function).parameters
+    known = [name for name, parameter in parameters.items() if parameter.kind is inspect.Parameter.KEYWORD_ONLY]
+
+    @wraps(function)
+    def checked(*arguments: Any, **options: Any) -> Any:
+        for option in options:
+            if option not in parameters:
+                model = "".join(f"{one.__name__}, " for one in arguments if isinstance(one, type))
+                near = get_close_matches(option, known, n=1)
+                fix = f"did you mean {near[0]}=?" if near else f"there are {', '.join(known)}"
+                raise RegistrationError(f"{function.__name__}({model}{option}=...): there is no such option; {fix}")
+        return function(*arguments, **options)
+
+    return cast("FunctionT", checked)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,7 +36,7 @@ def configure_mappers(registries: Iterable[Registry]) -> None:
         try:
             found.configure(cascade=True)
         except REFUSALS as error:
-            raise RegistrationError(_sentence(error, found.mappers)) from error
+            raise RegistrationError(_sentence(error, found.mappers)) from None
     for model in models:
         check_events(model)
 

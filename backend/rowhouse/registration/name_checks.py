@@ -81,13 +81,15 @@ def check_references(tables: Iterable[sa.Table]) -> None:
             for key in column.foreign_keys:
                 try:
                     _ = key.column
-                except (sa.exc.NoReferencedTableError, sa.exc.NoReferencedColumnError) as error:
+                except (sa.exc.NoReferencedTableError, sa.exc.NoReferencedColumnError):
                     place = f"{table.info.get('entity', table.name)}.{column.name}"
-                    raise RegistrationError(_missing(place, key.target_fullname, table.metadata)) from error
+                    raise RegistrationError(_missing(place, key.target_fullname, table.metadata)) from None
 
 
 def _missing(place: str, target: str, metadata: sa.MetaData) -> str:
     name, _, remote = target.rpartition(".")
+    if not name:
+        return f'{place} refers to {target!r}; name the table and its column: foreign_key="{target or "the_table"}.id"'
     if name in metadata.tables:
         columns = ", ".join(metadata.tables[name].columns.keys())
         return f"{place} refers to {target}, which is no column; {name} has {columns}"

@@ -18,6 +18,7 @@ from fastapi.routing import APIRouter
 from pydantic import BaseModel
 from sqlmodel import SQLModel
 
+import rowhouse.registration.class_statements  # noqa: F401  explains the errors of every class after this line
 from rowhouse.core.collector import paused_collector
 from rowhouse.core.policy import Policy
 from rowhouse.crud.base import CRUDBase
@@ -27,7 +28,7 @@ from rowhouse.history.session_events import track_session_changes
 from rowhouse.query.resource import Resource
 from rowhouse.registration.checks import columns_for
 from rowhouse.registration.index_advice import missing_indexes
-from rowhouse.registration.line import Line
+from rowhouse.registration.line import Line, with_known_options
 from rowhouse.registration.name_checks import check_class_name, check_names
 from rowhouse.registration.router import OPERATIONS
 from rowhouse.schemas.columns import RegistrationError, columns_of
@@ -75,6 +76,7 @@ class Registry:
         """Add roles that accounts can have. `role(...)` must name one of them, or `user` or `admin`."""
         self.roles.update(names)
 
+    @with_known_options
     @paused_collector()
     def register(  # noqa: PLR0913  each is an option of the line, all but the class by keyword
         self,

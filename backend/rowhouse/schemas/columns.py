@@ -5,7 +5,7 @@ import typing
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Annotated, Any, Union
+from typing import Annotated, Any, NewType, Union
 
 import sqlalchemy as sa
 from pydantic.fields import FieldInfo
@@ -182,7 +182,9 @@ def _column(model: type[SQLModel], name: str, column: sa.Column[Any]) -> Column:
     if name in TIMESTAMPS and isinstance(column.type, INSTANTS) and not is_adopted(column.table):
         marks.add(TIMESTAMPS[name])
     stated = [m for m in constraints_in(info.metadata) if not isinstance(m, Mark)]
-    inner = _without_none(info.annotation)
+    inner = without_none(info.annotation)
+    while isinstance(inner, NewType):
+        inner = inner.__supertype__
     if typing.get_origin(inner) is Annotated:
         inner, *nested = typing.get_args(inner)
         marks |= {m for m in nested if isinstance(m, Mark)}
@@ -194,7 +196,7 @@ def _column(model: type[SQLModel], name: str, column: sa.Column[Any]) -> Column:
         kind = field_type(inner, column.type)
         stated += kind.limits(column, stated)
     except ValueError as error:
-        raise RegistrationError(f"{model.__name__}.{name}: {error}") from error
+        raise RegistrationError(f"{model.__name__}.{name}: {error}") from None
     return Column(name, info, column, frozenset(marks), kind, tuple(stated))
 
 
@@ -207,7 +209,8 @@ def _parts(metadata: Iterable[Any]) -> Iterator[Any]:
             yield part
 
 
-def _without_none(annotation: Any) -> Any:
+def without_none(annotation: Any) -> Any:
+    """Return an annotation without `| None`."""
     if typing.get_origin(annotation) in (Union, types.UnionType):
         arms = [arm for arm in typing.get_args(annotation) if arm is not type(None)]
         return arms[0] if len(arms) == 1 else Union[tuple(arms)]  # noqa: UP007  built from a tuple

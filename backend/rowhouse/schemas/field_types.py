@@ -161,21 +161,26 @@ def field_type(annotation: Any, stored: sa.types.TypeEngine[Any]) -> FieldType:
     check_storage(annotation, stored)
     found = _enum(annotation, stored) or known_type(annotation, stored)
     if isinstance(stored, sa.DateTime):
+        other = "" if annotation is datetime else "annotate the field with datetime, and "
         raise ValueError(  # noqa: TRY004  the column is at fault, and the caller names it
-            f"{stored!r} gives no instant on both databases; leave the type out, or use sa.DateTime(timezone=True), or "
-            "sa.DateTime() for a column that holds UTC without a zone"
+            f"{stored!r} gives no instant on both databases; {other}leave the type out, or use "
+            "sa.DateTime(timezone=True), or sa.DateTime() for a column that holds UTC without a zone"
         )
     if isinstance(stored, sa.ARRAY):
         return _array(annotation, stored)
     if isinstance(stored, sa.JSON):
         return _document(annotation, found)
     if found is None:
-        names = sorted({kind.__name__ for entry in FIELD_TYPES for kind in entry.declared if isinstance(kind, type)})
         raise ValueError(
-            f"{annotation!r} is not a column type; mark it SECRET, or use one of {', '.join(names)}, "
-            "an Enum, or a JSON column"
+            f"{annotation!r} is not a column type; mark it SECRET, or use {names_of_types()}, or a JSON column"
         )
     return found
+
+
+def names_of_types() -> str:
+    """Return the annotations that have a column, for an error."""
+    names = sorted({kind.__name__ for entry in FIELD_TYPES for kind in entry.declared if isinstance(kind, type)})
+    return f"one of {', '.join(names)}, an Enum"
 
 
 def known_type(annotation: Any, stored: sa.types.TypeEngine[Any]) -> FieldType | None:
@@ -220,7 +225,7 @@ def _array(annotation: Any, stored: sa.ARRAY[Any]) -> FieldType:
 
 
 def _enum(annotation: Any, stored: sa.types.TypeEngine[Any]) -> FieldType | None:
-    """Return the entry of an enum, or of the words of an `sa.Enum` without a class. None for any other column."""
+    """Return the entry of an enum, or of words: a `Literal` or an `sa.Enum` without a class. None for other columns."""
     if isinstance(stored, sa.Enum | EnumText):
         _check_enum(annotation, stored)
     if isinstance(annotation, type) and issubclass(annotation, Enum):
@@ -231,16 +236,34 @@ def _enum(annotation: Any, stored: sa.types.TypeEngine[Any]) -> FieldType | None
             limits=column_limits.no_limits if issubclass(annotation, str) else _member_limits(annotation),
             read_cell=csv_cells.enum_reader(annotation),
         )
+    words = annotation if _are_words(annotation, stored) else None
     if isinstance(stored, sa.Enum):
-        return FieldType(
-            declared=(annotation,),
-            annotation=Literal.__getitem__(tuple(stored.enums)) if annotation is str else annotation,
-            filtering=Filtering.EQUALITY,
-            read_cell=csv_cells.read_text,
-            write_cell=csv_cells.write_text,
-            is_text=True,
-        )
-    return None
+        words = Literal.__getitem__(tuple(stored.enums)) if annotation is str else annotation
+    if words is None:
+        return None
+    return FieldType(
+        declared=(annotation,),
+        annotation=words,
+        filtering=Filtering.EQUALITY,
+        read_cell=csv_cells.read_text,
+        write_cell=csv_cells.write_text,
+        is_text=True,
+    )
+
+
+def _are_words(annotation: Any, stored: sa.types.TypeEngine[Any]) -> bool:
+    """Return whether the annotation is a `Literal` of texts, and the column is a text.
+
+    Raises:
+        ValueError: a word is longer than the column.
+    """
+    words = get_args(annotation) if get_origin(annotation) is Literal else ()
+    if not isinstance(stored, sa.String) or not words or not all(isinstance(word, str) for word in words):
+        return False
+    longest = max(words, key=len)
+    if stored.length is not None and len(longest) > stored.length:
+        raise ValueError(f"{stored!r} is too short for {longest!r}")
+    return True
 
 
 def _member_limits(kind: type[Enum]) -> Callable[[sa.Column[Any], Sequence[Any]], list[Any]]:
@@ -251,7 +274,8 @@ def _check_enum(annotation: Any, stored: sa.Enum | EnumText) -> None:
     if isinstance(stored, EnumText):
         is_same, values = annotation is stored.enum_class, stored.enum_class.__name__
     else:
-        is_same, values = isinstance(annotation, type) and issubclass(annotation, str), "texts"
+        is_text = isinstance(annotation, type) and issubclass(annotation, str)
+        is_same, values = is_text or {*get_args(annotation)} == {*stored.enums}, f"the texts {stored.enums}"
     if not is_same:
         raise ValueError(f"the column stores {values} and the annotation is {annotation!r}; use one type for both")
 

@@ -20,8 +20,11 @@ from starlette.testclient import TestClient
 
 from rowhouse.cli.project import Project, load_application
 from rowhouse.core.openapi import resolved
+from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.model import is_adopted
 from rowhouse.health.migration_state import find_config
+from rowhouse.health.required_tables import required_tables
+from rowhouse.health.table_check import table_mismatch
 from rowhouse.registration.registry import Registry
 from rowhouse.testing.accounts import Accounts, Headers
 from rowhouse.testing.client import QuickClient
@@ -115,8 +118,16 @@ class RunningApp:
     def serving(self) -> Iterator["RunningApp"]:
         """Run the application's lifespan for the time of the block."""
         with self.client:
+            self._require_tables()
             self._first_rows = self._rows()
             yield self
+
+    def _require_tables(self) -> None:
+        """Fail, in one sentence, if the migrations have not made what the classes need."""
+        with UnitOfWork(self.app.state.database, write=False) as unit:
+            mismatch = table_mismatch(unit, required_tables(self.registries, self.metadata))
+        if mismatch is not None:
+            pytest.fail(f"The test database is made by the migrations. {mismatch}", pytrace=False)
 
     def client_as(self, role: str) -> TestClient:
         """Return a client that is signed in with a new account of this role."""

@@ -21,6 +21,7 @@ from rowhouse.auth.models import ADMINISTRATOR, User
 from rowhouse.cli.env_file import misspelt
 from rowhouse.cli.errors import CommandError
 from rowhouse.cli.migrate import UNDECIDED, Migrator, describe, differences, lacking, read_words
+from rowhouse.cli.project import find_project, unimported_classes
 from rowhouse.cli.reports.loading import load
 from rowhouse.cli.serve import explained
 from rowhouse.core.errors import RowhouseError, message_of
@@ -72,7 +73,8 @@ def _findings(*, production: bool) -> Iterator[Finding]:
     count = sum(len(registry.registrations) for registry in app.state.registries)
     entities = f"{count} entit{'y' if count == 1 else 'ies'}"
     yield Finding(OK, "registration", f"{entities}, {_operations(app)} operations")
-    yield from (Finding(NOTE, "registration", text) for text in unregistered_classes(app.state.registries))
+    forgotten = (*unregistered_classes(app.state.registries), *unimported_classes(find_project()))
+    yield from (Finding(NOTE, "registration", text) for text in forgotten)
     yield from _or_ok("indexes", _missing_indexes(app))
     yield from _or_ok("migrations", _migrations(settings, app.state.metadata))
     if production:

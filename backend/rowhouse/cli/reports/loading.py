@@ -1,13 +1,10 @@
 """Loads the application of a project for a command that only looks at it. Must not serve it."""
 
-import os
-import traceback
-
 from fastapi import FastAPI
 
 from rowhouse.cli.errors import CommandError
 from rowhouse.cli.project import find_project, load_application
-from rowhouse.cli.serve import explained
+from rowhouse.cli.serve import explained, print_when_debugging
 
 
 def load() -> FastAPI:
@@ -19,6 +16,5 @@ def load() -> FastAPI:
     try:
         return load_application(find_project())
     except Exception as error:  # the code of a project may raise anything
-        if os.environ.get("LOG_LEVEL", "").lower() == "debug":
-            traceback.print_exception(error)
+        print_when_debugging(error)
         raise CommandError(explained(error)) from error
