@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 from pydantic import (
     Base64Bytes,
+    Base64Str,
     BaseModel,
     ConfigDict,
     PlainSerializer,
@@ -104,6 +105,12 @@ class Wrapped(Base, table=True):
     """The other kind of serializer."""
 
     name: Annotated[str, WrapSerializer(lambda value, write: write(value))]
+
+
+class Decoded(Base, table=True):
+    """A text that is decoded when it comes in, and encoded by a serializer."""
+
+    name: Base64Str
 
 
 class Sparse(Base, table=True):
@@ -528,6 +535,7 @@ def refused(model: type[SQLModel], **line: Any) -> str:
         ),
         (Dumped, "Dumped._dump: @model_serializer would not be called"),
         (Shouted, "Shouted.name: the serializer in Annotated would not be called; hide it with exclude=True, and show"),
+        (Decoded, "Decoded.name: the serializer in Annotated would not be called"),
         (Wrapped, "Wrapped.name: the serializer in Annotated would not be called"),
         (Sparse, "Sparse.size: exclude_if would have no effect"),
         (Derived, "Derived.area: default_factory takes the other members, .* set the value in a model_validator"),

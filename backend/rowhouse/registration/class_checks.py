@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, get_args
 
 import sqlalchemy as sa
-from pydantic import PlainSerializer, WrapSerializer
+from pydantic import EncodedStr, PlainSerializer, WrapSerializer
 from pydantic.fields import FieldInfo
 from sqlalchemy.orm import Mapper
 from sqlmodel import SQLModel, UTCDateTime
@@ -33,6 +33,8 @@ LOST_FIXES = {
     "unique_items": "write a @field_validator",
     "allow_mutation": "mark the column CREATE_ONLY",
 }
+# `Base64Str` decodes what a client sends, and encodes it again by a serializer.
+SERIALIZERS = (PlainSerializer, WrapSerializer, EncodedStr)
 SHOWN_OTHERWISE = "hide it with exclude=True, and show another value with @computed_field"
 WITH_OTHERS = "leave its parameter out, or set the value in a model_validator or in prepare of a CRUDBase class"
 ON_WRITES = "write a default, a validator of pydantic, or prepare of a CRUDBase class"
@@ -177,7 +179,7 @@ def _values(model: type[SQLModel]) -> Iterator[tuple[str, str]]:
             yield f".{name}", f"exclude_if would have no effect; {SHOWN_OTHERWISE}"
         if any(getattr(part, "coerce_numbers_to_str", None) for part in _parts_of(info)):
             yield f".{name}", f"coerce_numbers_to_str has no effect: {FIXES['coerce_numbers_to_str']}"
-        if any(isinstance(part, PlainSerializer | WrapSerializer) for part in _parts_of(info)):
+        if any(isinstance(part, SERIALIZERS) for part in _parts_of(info)):
             yield f".{name}", f"the serializer in Annotated would not be called; {SHOWN_OTHERWISE}"
 
 
