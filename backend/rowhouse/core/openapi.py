@@ -15,7 +15,7 @@ KEY_MEMBERS = "x-key"
 TRANSITION = "x-transition"
 BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
 # What `resolved` puts in the place of a reference.
-SHARED = frozenset({"parameters", "responses", "headers"})
+SHARED = frozenset({"parameters", "responses", "headers", "requestBodies"})
 PROBLEM_REFERENCE = {"$ref": "#/components/schemas/Problem"}
 WORDS = {
     400: "The request makes no sense in the present state.",
@@ -65,7 +65,7 @@ def exact(part: Any) -> Any:
 
 
 def resolved(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Replace references to parameters, responses and headers by their content. References to schemas stay."""
+    """Replace references to parameters, responses, headers and bodies by their content. Those to schemas stay."""
     components = document.get("components", {})
 
     def inlined(part: Any) -> Any:
