@@ -191,3 +191,16 @@ def test_what_only_alembic_reads_is_left_to_it(
         archive.writestr("packed/__init__.py", "")
     monkeypatch.syspath_prepend(tmp_path / "packed.zip")
     assert (read_migrations(tmp_path / "alembic.ini") is not None) is is_read
+
+
+def test_alembic_reads_what_the_server_cannot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the working directory, if it has migrations."""
+    monkeypatch.chdir(tmp_path)
+    assert Revisions.of_the_code() is None
+    (tmp_path / "migrations" / "versions").mkdir(parents=True)
+    (tmp_path / "migrations" / "env.py").touch()
+    (tmp_path / "migrations" / "versions" / "a.py").write_text("revision = str('a')\ndown_revision = None\n")
+    (tmp_path / "alembic.ini").write_text(INI)
+    found = Revisions.of_the_code()
+    assert type(found) is Revisions
+    assert found.needed == ("a",)
