@@ -62,8 +62,9 @@ def _share_responses(operations: list[Operation], shared: "_Shared") -> None:
 
 
 def _name(status: str, response: Any) -> str:
-    """Return the name of a response: that of its schema, such as `BookPublic`, or its status. A short one: an entity has
-    a hundred references to it.
+    """Return the name of a response: that of its schema, such as `BookPublic`, or its status.
+
+    An entity has a hundred references to errors, so their names are short.
     """
     schemas = [content["schema"].get("$ref", "") for content in response.get("content", {}).values()]
     if status < "4" and any(schemas):

@@ -50,8 +50,8 @@ PAGE_ONLY = WINDOW_WORDS | {"cursor", "expand"}
 DISPOSITION = response_header("Content-Disposition", "The name of the file.")
 FORMAT = {
     "name": "format", "in": "query", "required": False,
-    "description": "The format of the file; csv without it. In CSV, null is an empty cell, and a text that a spreadsheet "
-    "would run as a formula begins with `'`.",
+    "description": "The format of the file; csv without it. In CSV, null is an empty cell, and a text that a "
+    "spreadsheet would run as a formula begins with `'`.",
     "schema": {"type": "string", "enum": ["csv", "ndjson"]},
 }  # fmt: skip
 
