@@ -2,6 +2,7 @@
 
 import http
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from rowhouse.core.problems import PROBLEM_MEDIA_TYPE, example_of
@@ -39,13 +40,22 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
         @router.post("/{id}/publish", responses=problem_responses(409))
         def publish_post(post_id: PostId, posts: PostsDep, unit: UnitDep) -> Row: ...
     """
+    return {status: _problem_response(status) for status in statuses}
+
+
+def shared_problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the same for generated routes. A status has one object in all of them, which nothing may change."""
+    return {status: _shared_problem_response(status) for status in statuses}
+
+
+def _problem_response(status: int) -> dict[str, Any]:
     return {
-        status: {
-            "description": WORDS.get(status, http.HTTPStatus(status).phrase),
-            "content": {PROBLEM_MEDIA_TYPE: {"schema": PROBLEM_REFERENCE, "example": example_of(status)}},
-        }
-        for status in statuses
+        "description": WORDS.get(status, http.HTTPStatus(status).phrase),
+        "content": {PROBLEM_MEDIA_TYPE: {"schema": PROBLEM_REFERENCE, "example": example_of(status)}},
     }
+
+
+_shared_problem_response = cache(_problem_response)
 
 
 def exact(part: Any) -> Any:

@@ -21,7 +21,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope
 
 from rowhouse.core.errors import InvalidInputError, UnavailableError
-from rowhouse.core.openapi import problem_responses, response_header
+from rowhouse.core.openapi import response_header, shared_problem_responses
 from rowhouse.core.security import Caller
 from rowhouse.crud.base import CRUDBase
 from rowhouse.db.compiled import Row
@@ -216,5 +216,5 @@ def export_route(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
         description="Every row that matches every filter, as a file.",
         openapi_extra=Deferred(parameters),
         responses={200: {"description": "The file.", "content": content, "headers": DISPOSITION},
-                   **problem_responses(401, 403, 422, 503)},
+                   **shared_problem_responses(401, 403, 422, 503)},
     )  # fmt: skip

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope
 
 from rowhouse.core.errors import InvalidInputError, InvalidRequestError, RowhouseError
-from rowhouse.core.openapi import problem_responses
+from rowhouse.core.openapi import shared_problem_responses
 from rowhouse.core.security import Caller
 from rowhouse.crud.upsert import Names, UniqueValues
 from rowhouse.db.unit_of_work import UnitOfWork
@@ -233,5 +233,6 @@ def import_route(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
         description="Store the rows of a file, all or none. An error lists all rejected rows.",
         openapi_extra={"parameters": [*on_parameter(endpoints.unique_keys), IDEMPOTENCY_KEY],
                        "requestBody": {"description": FILE_TEXT, "required": True, "content": content}},
-        responses={201: {"headers": REPLAYED}, **further, **problem_responses(400, 401, 403, 409, 413, 415, 422, 503)},
+        responses={201: {"headers": REPLAYED}, **further,
+                   **shared_problem_responses(400, 401, 403, 409, 413, 415, 422, 503)},
     )  # fmt: skip
