@@ -167,6 +167,15 @@ def test_a_migration_that_is_not_applied_is_an_error(migrated: Path, run: Run, m
     assert found.endswith("; run rowhouse migrate")
 
 
+def test_a_migration_that_cannot_be_imported_is_an_error(migrated: Path, run: Run) -> None:
+    """A start does not execute migrations, so the check has to."""
+    (migrated / "alembic" / "versions" / "broken.py").write_text(
+        "import no_such_module\nrevision = 'broken'\n", "utf-8"
+    )
+    said = "ModuleNotFoundError: No module named 'no_such_module' (alembic/versions/broken.py, line 1)"
+    assert errors(run("check").stdout) == [f"migrations: {said}"]
+
+
 def test_the_error_without_migrations_says_how_to_create_one(write: Write, run: Run) -> None:
     """They are found by alembic.ini."""
     write()

@@ -4,7 +4,7 @@ import gc
 
 from starlette.testclient import TestClient
 
-from rowhouse.core.collector import paused_collector
+from rowhouse.core.collector import loading, paused_collector
 from rowhouse.core.settings import Settings
 from tests.conftest import QUIET, shop_database
 from tests.databases import Databases
@@ -29,3 +29,14 @@ def test_a_pause_ends_with_the_outermost_one() -> None:
             assert not gc.isenabled()
         assert not gc.isenabled()
     assert gc.isenabled()
+
+
+def test_the_collector_ignores_what_was_imported() -> None:
+    """From the end of the import until the first application ends."""
+    gc.unfreeze()
+    with loading():
+        assert not gc.isenabled()
+        assert gc.get_freeze_count() == 0
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > 10_000
+    gc.unfreeze()

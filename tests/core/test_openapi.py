@@ -11,7 +11,7 @@ from pydantic import Field
 
 from rowhouse.app import openapi_document as document_module
 from rowhouse.app.openapi_document import build_openapi
-from rowhouse.core.openapi import problem_responses, resolved
+from rowhouse.core.openapi import problem_responses, resolved, shared_problem_responses
 from rowhouse.core.problems import PROBLEM_MEDIA_TYPE
 from rowhouse.http.routing import Router
 from tests.core.conftest import Serve, build, build_shop
@@ -156,3 +156,11 @@ def test_each_error_has_an_example_of_its_own_status(document: dict[str, Any]) -
     assert {example["code"] for example in examples.values()} >= {"not_found", "conflict", "content_too_large", "stale"}
     assert [status for status, example in examples.items() if "errors" in example] == [422]
     assert str(document).count(examples[409]["detail"]) == 1
+
+
+def test_generated_routes_share_the_descriptions_of_errors() -> None:
+    """They were 55 kB of each entity. A project may change its own."""
+    assert shared_problem_responses(404, 409) == problem_responses(404, 409)
+    assert shared_problem_responses(409)[409] is shared_problem_responses(409, 404)[409]
+    problem_responses(409)[409]["content"].clear()
+    assert shared_problem_responses(409) == problem_responses(409)

@@ -186,7 +186,7 @@ def test_one_document_holds_both(client: TestClient) -> None:
     assert operations["post", "/api/v2/auth/login"] == "login_v2"
     schemas = document["components"]["schemas"]
     assert not [name for name in schemas if "__" in name and not name.startswith("Page_")]
-    assert schemas["BookPublicV2"]["title"] == "BookPublicV2"
+    assert "title" not in schemas["BookPublicV2"]  # that of the first version would name a type
     assert "loud" in schemas["BookPublicV2"]["properties"]
     assert "loud" not in schemas["BookPublic"]["properties"]
     assert not schemas.keys() & {"UserPublicV2", "CategoryPublicV2", "CategoryCreateV2"}

@@ -102,3 +102,4 @@ def test_relations_change_nothing_of_a_list_but_expand(registration: Registratio
     assert described.pop("expand")["schema"]["items"]["enum"] == ["kin", "kind"]
     assert described == {parameter["name"]: parameter for parameter in alone.openapi}
     assert parameters.with_relations(()) is alone is not related
+    assert parameters.filters is alone.filters is related.filters

@@ -78,14 +78,18 @@ def test_a_migrated_database_records_the_newest_revision(migrated: sa.Connection
 
 
 def test_the_engines_tables_are_those_of_its_branch(empty: sa.Connection) -> None:
-    """Its migrations create the tables that `import rowhouse` declares in a process of its own, of this checkout."""
+    """Its migrations create the tables that `import rowhouse` declares in a process of its own, of this checkout.
+
+    A server does not load Alembic, and the collector ignores what it has loaded.
+    """
     command.upgrade(config_for(empty), "rowhouse@head")
     assert set(sa.inspect(empty).get_table_names()) == {*ENGINE_TABLES, schema.VERSION_TABLE}
-    names = "import rowhouse, sqlmodel; print(rowhouse.__file__, *sqlmodel.SQLModel.metadata.tables, sep='\\n')"
+    names = "rowhouse.__file__, 'alembic' in sys.modules, gc.get_freeze_count() > 0, *sqlmodel.SQLModel.metadata.tables"
+    names = f"import rowhouse, gc, sqlmodel, sys; print({names}, sep='\\n')"
     done = subprocess.run([sys.executable, "-c", names], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    source, *tables = done.stdout.splitlines()
-    assert source == rowhouse.__file__
+    source, loads_alembic, is_frozen, *tables = done.stdout.splitlines()
+    assert (source, loads_alembic, is_frozen) == (rowhouse.__file__, "False", "True")
     assert set(tables) == ENGINE_TABLES
 
 

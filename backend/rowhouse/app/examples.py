@@ -48,8 +48,8 @@ TEXTS = (
 )
 NUMBERS = (("price", 12.5), ("amount", 12.5), ("latitude", 48.4), ("longitude", 9.99), ("rating", 4), ("year", 1999))
 KEY, COUNT = 1, 3
-# Responses that nobody writes: their names follow from those of columns.
-WITHOUT = re.compile(r"^Page_|(Aggregate|Extremes|Numbers|Filters)$")
+# Responses that nobody writes: their names follow from those of columns. A partial row has those of the whole one.
+WITHOUT = re.compile(r"^Page_|(Aggregate|Extremes|Numbers|Filters|Partial)$")
 # What the name of a schema has after the entity's.
 ROLE = re.compile(r"(BatchUpdate|Deleted|Create|Update|Public|Partial|New|Change)$")
 

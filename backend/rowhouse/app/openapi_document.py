@@ -30,6 +30,8 @@ from rowhouse.operations.route import GeneratedRoute
 from rowhouse.requests.paths import prefix_of
 
 PATH = "/openapi.json"
+# What the name of a schema cannot contain.
+UNNAMED = re.compile(r"\W")
 # Not `gzip;q=0`, which refuses it.
 GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))", re.IGNORECASE)
 # A process has one or two prefixes. Middleware that trusts a header must not fill the memory.
@@ -118,6 +120,7 @@ def build_openapi(app: FastAPI, route_tree: RouteTree, *, slo_ms: int, rate_limi
     add_headers(document)
     for operation in _operations(document):
         operation.setdefault(SLO, slo_ms)
+    _drop_equal_titles(document["components"]["schemas"])
     share_components(document)
     return document
 
@@ -162,6 +165,13 @@ def _drop_titles(schemas: Mapping[str, Any]) -> None:
         for name, member in schema.get("properties", {}).items():
             if member.get("title") == name.replace("_", " ").title():
                 del member["title"]
+
+
+def _drop_equal_titles(schemas: Mapping[str, Any]) -> None:
+    """Remove the titles that repeat the name of the schema: `Page[BookPublic]` of `Page_BookPublic_` too."""
+    for name, schema in schemas.items():
+        if UNNAMED.sub("_", schema.get("title", "")) == name:
+            del schema["title"]
 
 
 def _login_path(route_tree: RouteTree, path: str) -> str:

@@ -1,11 +1,10 @@
-"""Writes the responses, headers and parameters that several operations share once, as components of the document.
+"""Writes what several operations share once, as components of the document: responses, headers, parameters, bodies.
 
 The document of a hundred entities is a fifth as long, and each generator still has every name and type.
 """
 
 import json
 import re
-from http import HTTPStatus
 from typing import Any
 
 UNFIT = re.compile(r"[^A-Za-z0-9._-]")
@@ -13,12 +12,13 @@ Operation = dict[str, Any]
 
 
 def share_components(document: dict[str, Any]) -> None:
-    """Move equal responses, parameters and headers of several operations into `components`.
+    """Move equal responses, parameters, headers and files of several operations into `components`.
 
     Each response has headers already.
     """
     operations = [operation for item in document["paths"].values() for operation in item.values()]
     _share_parameters(operations, _Shared("parameters", document["components"]))
+    _share_files(operations, _Shared("requestBodies", document["components"]))
     _share_headers(operations, _Shared("headers", document["components"]))
     _share_responses(operations, _Shared("responses", document["components"]))
 
@@ -30,6 +30,15 @@ def _share_parameters(operations: list[Operation], shared: "_Shared") -> None:
     for operation in operations:
         if "parameters" in operation:
             operation["parameters"] = [shared.reference(p["name"], p) for p in operation["parameters"]]
+
+
+def _share_files(operations: list[Operation], shared: "_Shared") -> None:
+    """Share the bodies with a description. The others refer to a schema, and are as short as a reference."""
+    with_file = [operation for operation in operations if "description" in operation.get("requestBody", {})]
+    for operation in with_file:
+        shared.count(operation["requestBody"])
+    for operation in with_file:
+        operation["requestBody"] = shared.reference("File", operation["requestBody"])
 
 
 def _share_headers(operations: list[Operation], shared: "_Shared") -> None:
@@ -53,11 +62,14 @@ def _share_responses(operations: list[Operation], shared: "_Shared") -> None:
 
 
 def _name(status: str, response: Any) -> str:
-    """Return the name of a response: that of its schema, such as `BookPublic`, or of its status, such as `NotFound`."""
+    """Return the name of a response: that of its schema, such as `BookPublic`, or its status.
+
+    An entity has a hundred references to errors, so their names are short.
+    """
     schemas = [content["schema"].get("$ref", "") for content in response.get("content", {}).values()]
     if status < "4" and any(schemas):
         return str(schemas[0]).rpartition("/")[2]
-    return HTTPStatus(int(status)).phrase.title().replace(" ", "") if status.isdigit() else status
+    return status
 
 
 class _Shared:

@@ -1,4 +1,4 @@
-"""Pauses the garbage collector while an application is built."""
+"""Pauses the garbage collector while modules are imported and an application is built."""
 
 import gc
 from collections.abc import Iterator
@@ -18,3 +18,14 @@ def paused_collector() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Pause the collector while modules are imported, and keep it from looking through them afterwards.
+
+    They stay as long as the process. Looking through them again and again took a tenth of a start.
+    """
+    with paused_collector():
+        yield
+        gc.freeze()

@@ -2,6 +2,7 @@
 
 import http
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from rowhouse.core.problems import PROBLEM_MEDIA_TYPE, example_of
@@ -15,7 +16,7 @@ KEY_MEMBERS = "x-key"
 TRANSITION = "x-transition"
 BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
 # What `resolved` puts in the place of a reference.
-SHARED = frozenset({"parameters", "responses", "headers"})
+SHARED = frozenset({"parameters", "responses", "headers", "requestBodies"})
 PROBLEM_REFERENCE = {"$ref": "#/components/schemas/Problem"}
 WORDS = {
     400: "The request makes no sense in the present state.",
@@ -39,13 +40,22 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
         @router.post("/{id}/publish", responses=problem_responses(409))
         def publish_post(post_id: PostId, posts: PostsDep, unit: UnitDep) -> Row: ...
     """
+    return {status: _problem_response(status) for status in statuses}
+
+
+def shared_problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the same for generated routes. A status has one object in all of them, which nothing may change."""
+    return {status: _shared_problem_response(status) for status in statuses}
+
+
+def _problem_response(status: int) -> dict[str, Any]:
     return {
-        status: {
-            "description": WORDS.get(status, http.HTTPStatus(status).phrase),
-            "content": {PROBLEM_MEDIA_TYPE: {"schema": PROBLEM_REFERENCE, "example": example_of(status)}},
-        }
-        for status in statuses
+        "description": WORDS.get(status, http.HTTPStatus(status).phrase),
+        "content": {PROBLEM_MEDIA_TYPE: {"schema": PROBLEM_REFERENCE, "example": example_of(status)}},
     }
+
+
+_shared_problem_response = cache(_problem_response)
 
 
 def exact(part: Any) -> Any:
@@ -65,7 +75,7 @@ def exact(part: Any) -> Any:
 
 
 def resolved(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Replace references to parameters, responses and headers by their content. References to schemas stay."""
+    """Replace references to parameters, responses, headers and bodies by their content. Those to schemas stay."""
     components = document.get("components", {})
 
     def inlined(part: Any) -> Any:

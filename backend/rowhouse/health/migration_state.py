@@ -1,15 +1,18 @@
 """Compares the migrations that the database holds with those that the code needs, of the project and of the engine.
 
 A revision that the code does not know belongs to a newer deploy. So a deploy that migrates first leaves older servers
-ready.
+ready. Alembic is imported where it is needed: by a server only if `migration_files` cannot read the migrations.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING
 
-from alembic.config import Config
-from alembic.script import Script, ScriptDirectory
+from rowhouse.health.migration_files import Migration, Migrations, read_migrations
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from alembic.script import Script
 
 INI = "alembic.ini"
 UPGRADE = "run rowhouse migrate, or alembic upgrade heads"
@@ -20,10 +23,12 @@ NEVER = (
 OLDER = f"The database is older than the code: it holds {{}}, and the code needs {{}}; {UPGRADE}."
 
 
-def find_config(directory: Path) -> Config | None:
+def find_config(directory: Path) -> "Config | None":
     """Return the configuration of Alembic in `directory`, or None where it has no migrations."""
     if not (directory / INI).is_file():
         return None
+    from alembic.config import Config  # noqa: PLC0415  a server does not need it
+
     config = Config(directory / INI)
     location = directory / (config.get_main_option("script_location") or "alembic")
     config.set_main_option("script_location", str(location).replace("%", "%%"))
@@ -33,19 +38,24 @@ def find_config(directory: Path) -> Config | None:
 class Revisions:
     """The migrations of the code. `needed` holds the newest of each branch, as an up-to-date database stores them."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: "Config") -> None:
+        from alembic.script import ScriptDirectory  # noqa: PLC0415  as above
+
         self._script = ScriptDirectory.from_config(config)
         self.needed: tuple[str, ...] = tuple(sorted(script.revision for script in self._newest()))
         self.known = {revision.revision for revision in self._script.walk_revisions()}
 
-    def _newest(self) -> tuple[Script, ...]:
+    def _newest(self) -> "tuple[Script, ...]":
         """Return the newest migrations that no other migration follows or depends on."""
         return tuple(filter(None, self._script.get_revisions("heads")))
 
     @classmethod
-    def of_the_code(cls) -> Self | None:
+    def of_the_code(cls) -> "Revisions | None":
         """Return the migrations that `alembic.ini` of the working directory names; None without any."""
-        config = find_config(Path.cwd())
+        directory = Path.cwd()
+        if (migrations := read_migrations(directory / INI)) is not None:
+            return RevisionsOfFiles(migrations)
+        config = find_config(directory)
         return None if config is None else cls(config)
 
     def mismatch(self, stored: Collection[str]) -> str | None:
@@ -74,3 +84,30 @@ class Revisions:
     def _label(self, revision: str) -> str:
         labels = self._script.get_revision(revision).branch_labels if revision in self.known else ()
         return f" ({', '.join(sorted(labels))})" if labels else ""
+
+
+class RevisionsOfFiles(Revisions):
+    """The migrations of the code, read without Alembic."""
+
+    def __init__(self, migrations: Migrations) -> None:  # Alembic has not read them
+        self._migrations = migrations
+        named = {name for one in migrations.values() for name in one.follows | one.depends_on}
+        self.needed = tuple(sorted(migrations.keys() - named))
+        self.known = set(migrations)
+
+    def _below(self, revisions: Collection[str]) -> set[str]:
+        return self._reached(revisions, lambda one: one.follows | one.depends_on)
+
+    def _label(self, revision: str) -> str:
+        below = self._reached(self.known & {revision}, lambda one: one.follows)
+        labels = {label for name in below for label in self._migrations[name].labels}
+        return f" ({', '.join(sorted(labels))})" if labels else ""
+
+    def _reached(self, revisions: Collection[str], step: Callable[[Migration], frozenset[str]]) -> set[str]:
+        """Return the revisions, and all that the steps from them lead to."""
+        found, left = set(revisions), list(revisions)
+        while left:
+            new = step(self._migrations[left.pop()]) - found
+            found |= new
+            left += new
+        return found

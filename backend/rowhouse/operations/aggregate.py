@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from rowhouse.core.openapi import problem_responses
+from rowhouse.core.openapi import shared_problem_responses
 from rowhouse.crud.base import CRUDBase
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.operations.endpoints import Endpoints
@@ -131,7 +131,7 @@ def aggregate_route(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
         operation_id=f"aggregate_{name}", summary=f"Aggregate {name.replace('_', ' ')}",
         response_model=Deferred(endpoint.schema),
         description=f"Counts, sums, averages and extremes of the rows that match every filter, for each of at most "
-        f"{MAX_GROUPS:,} groups. Sums are exact; nulls count for nothing but `count`.",
+        f"{MAX_GROUPS:,} groups.",
         openapi_extra=Deferred(lambda: {"parameters": endpoint.parameters.openapi()}),
-        responses=problem_responses(401, 403, 422, 503),
+        responses=shared_problem_responses(401, 403, 422, 503),
     )  # fmt: skip

@@ -16,7 +16,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from rowhouse.core.errors import InvalidInputError
-from rowhouse.core.openapi import exact, problem_responses
+from rowhouse.core.openapi import exact, shared_problem_responses
 from rowhouse.core.policy import SIGNED_IN
 from rowhouse.crud.base import CRUDBase, later_columns
 from rowhouse.db.compiled import Predicate, Row
@@ -231,5 +231,5 @@ def deleted_route(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
         response_model=Deferred(deleted.schema),
         description="A page of the deleted rows that the caller may restore, as they were; the last deleted first.",
         openapi_extra=Deferred(lambda: {"parameters": [*deleted.parameters.openapi]}),
-        responses={200: {"headers": TOTAL}, **problem_responses(401, 403, 422, 503)},
+        responses={200: {"headers": TOTAL}, **shared_problem_responses(401, 403, 422, 503)},
     )  # fmt: skip

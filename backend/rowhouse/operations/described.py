@@ -78,12 +78,11 @@ def _operation(route: GeneratedRoute, described: Mapping[str, Any], schemas: Sch
         operation["parameters"] = [route.path_parameter()]
     body = schemas.get((route.unique_id, "validation"))
     if body is not None:
-        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": _titled(body, "Body")}}}
+        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": body}}}
     success: dict[str, Any] = {"description": "Successful Response"}
     response = schemas.get((route.unique_id, "serialization"))
     if response is not None:
-        title = f"Response {route.unique_id.replace('_', ' ').title()}"
-        success["content"] = {JSON: {"schema": _titled(response, title)}}
+        success["content"] = {JSON: {"schema": response}}
     operation["responses"] = {str(described.get("status_code", 200)): success}
     documented = {
         str(status): {name: part for name, part in response.items() if name != MODEL}
@@ -99,8 +98,3 @@ def _operation(route: GeneratedRoute, described: Mapping[str, Any], schemas: Sch
 def _further_models(described: Mapping[str, Any]) -> dict[str, Any]:
     """Return the models of responses with another status than that of `response_model`."""
     return {str(status): response[MODEL] for status, response in described["responses"].items() if MODEL in response}
-
-
-def _titled(schema: dict[str, Any], title: str) -> dict[str, Any]:
-    """Return the schema with a title, after which generators name it; a reference has a name."""
-    return schema if "$ref" in schema else {**schema, "title": title}

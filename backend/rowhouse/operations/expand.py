@@ -38,7 +38,8 @@ def partial_row(resource: Resource, embedded: "EmbeddedSchemas") -> ResponseSche
     rows = {member: embedded.schema(relation.target) for member, relation in resource.relations.items()}
 
     def further(found: Definitions) -> Definitions:
-        members = dict(found[name_of(public)]["properties"])
+        # Copies: only the whole row gets examples.
+        members = {member: dict(schema) for member, schema in found[name_of(public)]["properties"].items()}
         for member, relation in resource.relations.items():
             row = reference(name_of(rows[member]))
             kind = array_of(row) if relation.many else nullable(row)

@@ -10,7 +10,7 @@ from sqlmodel import Field
 from starlette.responses import Response
 
 from rowhouse.core.errors import PermissionDeniedError
-from rowhouse.core.openapi import problem_responses
+from rowhouse.core.openapi import shared_problem_responses
 from rowhouse.core.policy import SIGNED_IN
 from rowhouse.crud.base import CRUDBase
 from rowhouse.crud.links import LinkedVerbs
@@ -130,7 +130,7 @@ def restore_route(resource: Resource, endpoints: HistoryEndpoints) -> GeneratedR
         operation_id=f"restore_{name}", summary=f"Restore {one_row(resource)}",
         response_model=resource.schemas.public,
         description="Put a deleted row back under its id, if it does not conflict with the present rows.",
-        responses={200: {"headers": TAGGED}, **problem_responses(401, 403, 404, 409, 422, 503)},
+        responses={200: {"headers": TAGGED}, **shared_problem_responses(401, 403, 404, 409, 422, 503)},
     )  # fmt: skip
 
 
@@ -149,7 +149,7 @@ def history_route(resource: Resource, endpoints: HistoryEndpoints) -> GeneratedR
         response_model=page,
         description="A page of the changes of the row, the oldest first. It remains when the row is deleted.",
         openapi_extra=Deferred(lambda: {"parameters": [*ENTRIES.parameters.openapi]}),
-        responses={200: {"headers": TOTAL}, **problem_responses(401, 403, 404, 422, 503)},
+        responses={200: {"headers": TOTAL}, **shared_problem_responses(401, 403, 404, 422, 503)},
     )  # fmt: skip
 
 

@@ -26,8 +26,9 @@ MAX_GROUPS, MAX_GROUP_COLUMNS, MAX_SORT = 1000, 4, 8
 NUMBERS = (sa.Integer, sa.Numeric, sa.Float)
 UNITS = ("day", "month", "year")
 TEXTS = {
-    "sum": "Columns whose sum to return, separated by commas.",
-    "avg": "Columns whose average to return, rounded to six decimals or those of the column, separated by commas.",
+    "sum": "Columns whose exact sum to return, separated by commas. Null counts for nothing.",
+    "avg": "Columns whose average to return, rounded to six decimals or those of the column, separated by commas. "
+    "Null counts for nothing.",
     "min": "Columns whose least value to return, separated by commas.",
     "max": "Columns whose greatest value to return, separated by commas.",
 }

@@ -58,20 +58,13 @@ class ListParameters:
         extra_fields: Iterable[str] = (),
         related: "Mapping[str, ListParameters]" = NO_LISTS,
         parents: Collection[str] = (),
+        filters: Mapping[str, Filter] | None = None,
     ) -> None:
         self._name = name
         self.aliases = aliases
         self._relations = tuple(relations)
         self._extra_fields = tuple(extra_fields)
-        self.filters = {f.name: f for column in columns.values() for f in filters_of(column)}
-        for alias, target in aliases.items():
-            if target not in self.filters:
-                raise RegistrationError(
-                    f"{name}: filter_aliases names {target!r}, which is no filter such as 'price__gte'"
-                )
-            if alias in RESERVED_WORDS:
-                raise RegistrationError(f"{name}: filter_aliases has {alias!r}, a parameter of every list; rename it")
-            self.filters[alias] = replace(self.filters[target], name=alias)
+        self.filters = _filters(columns, name, aliases) if filters is None else filters
         self._columns = columns
         self._keys = [column.name for column in key_columns(columns.values())]
         self.search = search
@@ -109,8 +102,10 @@ class ListParameters:
         related: "Mapping[str, ListParameters]" = NO_LISTS,
         parents: Collection[str] = (),
     ) -> "ListParameters":
-        same: dict[str, Any] = {"search": self.search, "aliases": self.aliases, "extra_fields": self._extra_fields}
-        return ListParameters(self._columns, name=self._name, relations=names, related=related, parents=parents, **same)
+        return ListParameters(
+            self._columns, name=self._name, search=self.search, aliases=self.aliases, relations=names,
+            extra_fields=self._extra_fields, related=related, parents=parents, filters=self.filters,
+        )  # fmt: skip
 
     @cached_property
     def _parameters(self) -> QueryParameters:
@@ -348,6 +343,18 @@ class ListParameters:
     def openapi(self) -> Sequence[dict[str, Any]]:
         """The parameters for OpenAPI 3.1, for lists and exports."""
         return [*self._parameters.openapi(), *self._related.openapi()]
+
+
+def _filters(columns: Mapping[str, Column], name: str, aliases: Mapping[str, str]) -> Mapping[str, Filter]:
+    """Return the filters of an entity by their names, with those of `filter_aliases`."""
+    found = {f.name: f for column in columns.values() for f in filters_of(column)}
+    for alias, target in aliases.items():
+        if target not in found:
+            raise RegistrationError(f"{name}: filter_aliases names {target!r}, which is no filter such as 'price__gte'")
+        if alias in RESERVED_WORDS:
+            raise RegistrationError(f"{name}: filter_aliases has {alias!r}, a parameter of every list; rename it")
+        found[alias] = replace(found[target], name=alias)
+    return found
 
 
 def whole_number(least: int, greatest: int) -> Any:

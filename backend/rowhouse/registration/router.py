@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import Body
 from pydantic_core import to_jsonable_python
 
-from rowhouse.core.openapi import TRANSITION, header, problem_responses
+from rowhouse.core.openapi import TRANSITION, header, shared_problem_responses
 from rowhouse.core.policy import admitting
 from rowhouse.crud.base import CRUDBase
 from rowhouse.entities.transition import Transition, shown
@@ -89,7 +89,7 @@ def _list(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
         response_model=Deferred(lambda: page_of_rows(resource, endpoints.embedded)),
         description="A page of the rows that match every filter.",
         openapi_extra=Deferred(lambda: {"parameters": [*resource.parameters.openapi]}),
-        responses={200: {"headers": TOTAL}, **problem_responses(401, 403, 422, 503)},
+        responses={200: {"headers": TOTAL}, **shared_problem_responses(401, 403, 422, 503)},
     )  # fmt: skip
 
 
@@ -103,7 +103,7 @@ def _get(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
         description="The row, if it exists and the caller may read it.",
         openapi_extra=Deferred(lambda: {"parameters": [*endpoints.projection_parameters.openapi(), known]}),
         responses={200: {"headers": TAGGED}, 304: {"description": "The client has this version.", "headers": TAGGED},
-                   **problem_responses(401, 403, 404, 422, 503)},
+                   **shared_problem_responses(401, 403, 404, 422, 503)},
     )  # fmt: skip
 
 
@@ -115,7 +115,7 @@ def _create(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
         response_model=resource.schemas.public, description="Insert a row and return it as stored.",
         openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
         responses={201: {"headers": {**LOCATED, **TAGGED, **REPLAYED}},
-                   **problem_responses(400, 401, 403, 409, 413, 415, 422, 503)},
+                   **shared_problem_responses(400, 401, 403, 409, 413, 415, 422, 503)},
     )  # fmt: skip
 
 
@@ -129,7 +129,7 @@ def _create_batch(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
         + (" With `on`, the rows that exist are changed." if keys else ""),
         openapi_extra={"parameters": [*on_parameter(keys), IDEMPOTENCY_KEY]},
         responses=Deferred(lambda: {201: {"headers": REPLAYED}, **_upserted(resource, keys),
-                                    **problem_responses(400, 401, 403, 409, 413, 415, 422, 503)}),
+                                    **shared_problem_responses(400, 401, 403, 409, 413, 415, 422, 503)}),
     )  # fmt: skip
 
 
@@ -166,7 +166,7 @@ def _change(resource: Resource, endpoints: Endpoints, *, method: str, verb: str)
         description=f"For clients without PATCH. {described}" if is_put else described,
         openapi_extra={"parameters": [IF_MATCH, PREFER]},
         responses={200: {"headers": TAGGED}, 204: {**MINIMAL, "headers": {**TAGGED, **APPLIED}},
-                   **problem_responses(400, 401, 403, 404, 409, 412, 413, 415, 422, 503)},
+                   **shared_problem_responses(400, 401, 403, 404, 409, 412, 413, 415, 422, 503)},
     )  # fmt: skip
 
 
@@ -186,7 +186,7 @@ def _put(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
         description="Create the row with the key of the path. If it exists, change the members that are sent.",
         openapi_extra={"parameters": [IF_MATCH, IF_NONE_MATCH, PREFER]},
         responses={200: {"headers": TAGGED}, 201: created, 204: {**MINIMAL, "headers": {**TAGGED, **APPLIED}},
-                   **problem_responses(400, 401, 403, 404, 409, 412, 413, 415, 422, 503)},
+                   **shared_problem_responses(400, 401, 403, 404, 409, 412, 413, 415, 422, 503)},
     )  # fmt: skip
 
 
@@ -199,7 +199,7 @@ def _change_batch(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
         description=f"Change 1 to {MAX_BATCH:,} rows, each named by its id, all or none.",
         openapi_extra={"parameters": [PREFER]},
         responses={204: {**MINIMAL, "headers": APPLIED},
-                   **problem_responses(400, 401, 403, 404, 409, 413, 415, 422, 503)},
+                   **shared_problem_responses(400, 401, 403, 404, 409, 413, 415, 422, 503)},
     )  # fmt: skip
 
 
@@ -210,7 +210,7 @@ def _delete(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
         status_code=204, operation_id=f"delete_{name}", summary=f"Delete {one_row(resource)}",
         response_model=None, description=f"Delete the row. It stays if other rows refer to it.{_with_owned(resource)}",
         openapi_extra={"parameters": [IF_MATCH]},
-        responses=problem_responses(401, 403, 404, 409, 412, 422, 503),
+        responses=shared_problem_responses(401, 403, 404, 409, 412, 422, 503),
     )  # fmt: skip
 
 
@@ -221,7 +221,7 @@ def _delete_batch(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
         status_code=204, operation_id=f"delete_{name}", summary=f"Delete many {name.replace('_', ' ')}",
         response_model=None, description=f"Delete 1 to {MAX_BATCH:,} rows, all or none.{_with_owned(resource)}",
         openapi_extra=Deferred(lambda: {"parameters": [_ids(resource)]}),
-        responses=problem_responses(401, 403, 404, 409, 422, 503),
+        responses=shared_problem_responses(401, 403, 404, 409, 422, 503),
     )  # fmt: skip
 
 
@@ -259,7 +259,7 @@ def _step(resource: Resource, endpoints: Endpoints, transition: Transition[Any])
         or f"The {title} must be {transition.origin}, and becomes {shown(transition.target)}.",
         openapi_extra={"parameters": [IF_MATCH, IDEMPOTENCY_KEY], TRANSITION: to_jsonable_python(states)},
         responses={200: {"headers": {**TAGGED, **REPLAYED}},
-                   **problem_responses(400, 401, 403, 404, 409, 412, 422, 503)},
+                   **shared_problem_responses(400, 401, 403, 404, 409, 412, 422, 503)},
     )  # fmt: skip
     route.authorization = RouteAuthorization(read=(admits,), write=(admits,))
     return route

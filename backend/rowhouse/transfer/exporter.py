@@ -21,7 +21,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope
 
 from rowhouse.core.errors import InvalidInputError, UnavailableError
-from rowhouse.core.openapi import problem_responses, response_header
+from rowhouse.core.openapi import response_header, shared_problem_responses
 from rowhouse.core.security import Caller
 from rowhouse.crud.base import CRUDBase
 from rowhouse.db.compiled import Row
@@ -49,7 +49,9 @@ CSV, NDJSON = "text/csv", "application/x-ndjson"
 PAGE_ONLY = WINDOW_WORDS | {"cursor", "expand"}
 DISPOSITION = response_header("Content-Disposition", "The name of the file.")
 FORMAT = {
-    "name": "format", "in": "query", "required": False, "description": "The format of the file; csv without it.",
+    "name": "format", "in": "query", "required": False,
+    "description": "The format of the file; csv without it. In CSV, null is an empty cell, and a text that a "
+    "spreadsheet would run as a formula begins with `'`.",
     "schema": {"type": "string", "enum": ["csv", "ndjson"]},
 }  # fmt: skip
 
@@ -211,9 +213,8 @@ def export_route(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
         resource, "/export", policy=resource.read, fast_handler=Exporter(resource, endpoints.crud).fast_handler,
         methods=["GET"], operation_id=f"export_{name}", summary=f"Export {name.replace('_', ' ')}",
         response_class=StreamingResponse,
-        description="Every row that matches every filter, as a file. In CSV, null is an empty cell, and a text that a "
-        "spreadsheet would run as a formula begins with `'`.",
+        description="Every row that matches every filter, as a file.",
         openapi_extra=Deferred(parameters),
         responses={200: {"description": "The file.", "content": content, "headers": DISPOSITION},
-                   **problem_responses(401, 403, 422, 503)},
+                   **shared_problem_responses(401, 403, 422, 503)},
     )  # fmt: skip

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope
 
 from rowhouse.core.errors import InvalidInputError, InvalidRequestError, RowhouseError
-from rowhouse.core.openapi import problem_responses
+from rowhouse.core.openapi import shared_problem_responses
 from rowhouse.core.security import Caller
 from rowhouse.crud.upsert import Names, UniqueValues
 from rowhouse.db.unit_of_work import UnitOfWork
@@ -42,6 +42,7 @@ MAX_ERRORS, MAX_CONFLICTS = 10_000, 100
 MAX_NAME = 200
 # In the order and form that generated clients support best.
 FILE = {"type": "string", "format": "binary", "minLength": 1}
+FILE_TEXT = "The first line of CSV names the columns. A line of NDJSON is the body of a create."
 Entry = dict[str, Any]
 
 
@@ -229,9 +230,9 @@ def import_route(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
         accepted_body=FILE_BODY, methods=["POST"], status_code=201, operation_id=f"import_{name}",
         summary=f"Import {name.replace('_', ' ')}",
         response_model=Created,
-        description="Store the rows of a file, all or none. An error lists all rejected rows. The first line of CSV "
-        "names the columns. A line of NDJSON is the body of a create.",
+        description="Store the rows of a file, all or none. An error lists all rejected rows.",
         openapi_extra={"parameters": [*on_parameter(endpoints.unique_keys), IDEMPOTENCY_KEY],
-                       "requestBody": {"required": True, "content": content}},
-        responses={201: {"headers": REPLAYED}, **further, **problem_responses(400, 401, 403, 409, 413, 415, 422, 503)},
+                       "requestBody": {"description": FILE_TEXT, "required": True, "content": content}},
+        responses={201: {"headers": REPLAYED}, **further,
+                   **shared_problem_responses(400, 401, 403, 409, 413, 415, 422, 503)},
     )  # fmt: skip

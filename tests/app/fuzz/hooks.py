@@ -57,8 +57,8 @@ def say_what_files_hold(paths: dict[str, Any]) -> None:
         collection, ending, _ = path.rpartition("/import")
         if ending:
             row = paths[collection]["post"]["requestBody"]["content"]["application/json"]["schema"]
-            for content in item["post"]["requestBody"]["content"].values():
-                content["schema"] = {"type": "array", "minItems": 1, "items": row}
+            content = {"schema": {"type": "array", "minItems": 1, "items": row}}
+            item["post"]["requestBody"] = {"required": True, "content": dict.fromkeys((NDJSON, CSV), content)}
 
 
 @schemathesis.serializer(NDJSON)

@@ -118,7 +118,7 @@ def _migrations(settings: Settings, metadata: sa.MetaData) -> Iterator[str]:
         changes = differences(migrator, Decisions())
     except UNDECIDED as error:
         yield f"the models differ from the database; run {migrator.command}. {error}"
-    except (sa.exc.DBAPIError, ValueError) as error:
+    except Exception as error:  # noqa: BLE001  a migration may raise anything
         yield explained(error)
     else:
         if changes.operations:
