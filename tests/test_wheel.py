@@ -64,7 +64,7 @@ def test_it_declares_its_command_and_its_extras(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         (points,) = [name for name in archive.namelist() if name.endswith("entry_points.txt")]
         assert "rowhouse = rowhouse.cli.main:main" in archive.read(points).decode()
-        assert "[pytest11]\nrowhouse = pytest_rowhouse\n" in archive.read(points).decode()
+        assert "[pytest11]\npytest_rowhouse = pytest_rowhouse\n" in archive.read(points).decode()
         (about,) = [name for name in archive.namelist() if name.endswith("METADATA")]
         said = archive.read(about).decode()
     extras = set(re.findall(r"^Provides-Extra: (.*)$", said, re.MULTILINE))

@@ -6,6 +6,7 @@ import pytest
 
 from rowhouse.entities.no_overlap import rules_of
 from rowhouse.load.hints import hints_of, project_hints
+from tests.sample_entities.clinic.main import registry as clinic
 from tests.sample_entities.odd.registry import registry
 
 
@@ -22,6 +23,18 @@ def test_every_entity_has_hints_for_each_of_its_bodies() -> None:
     targets = {path for hint in hints.values() for path in hint.targets.values()}
     assert targets >= {None}  # a station refers to the code of another one
     assert targets - {None} <= paths
+
+
+def test_a_change_names_no_member_that_is_unique_together_with_what_only_a_new_row_sets() -> None:
+    """The position of a line is unique on its invoice, which stays: two lines of one invoice would get one position."""
+    hints = hints_of([clinic])
+    changes = {name: hints[f"InvoiceLine{name}"].fixed for name in ("Create", "Update", "BatchUpdate")}
+    assert changes == {
+        "Create": frozenset(),
+        "Update": {"invoice_id", "position"},
+        "BatchUpdate": {"invoice_id", "position"},
+    }
+    assert hints["PetUpdate"].fixed == frozenset()
 
 
 @pytest.mark.parametrize(

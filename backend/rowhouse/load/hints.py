@@ -25,7 +25,7 @@ class Hints:
 
     `name` is its class, `targets` the collection that a member refers to (None: no row is known), `conflicts` the codes
     of its `NoOverlap`s. A member in `parts` refers to a key of several columns, to the one at that position. A change
-    of a row names no member in `fixed`: it is set when the row is created.
+    of a row names no member in `fixed`: it is set when the row is created, or unique together with what is.
     """
 
     name: str = ""
@@ -76,8 +76,9 @@ def _named(registration: Registration, collections: Mapping[str, str]) -> Iterat
         conflicts=frozenset(rule.error.code for rule in rules_of(resource.table)),
     )
     yield resource.schemas.create.__name__, hints
-    yield resource.schemas.update.__name__, hints
-    yield f"{resource.name}BatchUpdate", hints
+    changing = replace(hints, fixed=rules.fixed)
+    yield resource.schemas.update.__name__, changing
+    yield f"{resource.name}BatchUpdate", changing
     if resource.schemas.put is not None:
         fixed = set(resource.schemas.put.model_fields) - {*resource.schemas.update.model_fields, *resource.key.names}
         yield resource.schemas.put.__name__, replace(hints, fixed=frozenset(fixed))

@@ -41,11 +41,16 @@ class Reference(NamedTuple):
 
 @dataclass(frozen=True)
 class Rules:
-    """The rules of one table. A pair names two columns of which the first is less."""
+    """The rules of one table. A pair names two columns of which the first is less.
+
+    A column in `unique` needs a new value in each row. One in `fixed` needs none, because it is unique together with a
+    reference to a row that is new each time; a change cannot renew that reference, so it must not name the column.
+    """
 
     references: tuple[Reference, ...]
     pairs: Pairs
     unique: frozenset[str]
+    fixed: frozenset[str]
     bounds: dict[str, Schema]
 
 
@@ -60,7 +65,12 @@ def rules_for(resource: Resource) -> Rules:
     # The server sets the owner, so it is the same one in many rows.
     renewed = {n for r in references if r.table is not table and resource.owner not in r.local for n in r.local}
     intervals = {rule.start for rule in rules_of(table)}
-    return Rules(references, tuple(kept), frozenset(_unique(table, renewed) | intervals), _bounds(table))
+    sets = [*_unique_sets(table)]
+    unique = {name for one in sets if not one & renewed for name in one}
+    fixed = {name for one in sets if one & renewed - resource.schemas.update.model_fields.keys() for name in one}
+    # A batch of changes names each row by its key.
+    fixed -= set(resource.key.names)
+    return Rules(references, tuple(kept), frozenset(unique | intervals), frozenset(fixed), _bounds(table))
 
 
 def _references(table: sa.Table) -> Iterator[Reference]:
@@ -111,9 +121,8 @@ def _number(text: str) -> Any:
     return float(text) if "." in text else int(text)
 
 
-def _unique(table: sa.Table, renewed: set[str]) -> set[str]:
-    """Return the columns that need a new value in each row. `renewed` are those that refer to a new row each time."""
-    sets = [list(c.columns) for c in table.constraints if isinstance(c, sa.UniqueConstraint)]
-    sets += [list(index.columns) for index in table.indexes if index.unique]
-    sets += [list(table.primary_key.columns)]
-    return {column.name for one in sets if not {c.name for c in one} & renewed for column in one}
+def _unique_sets(table: sa.Table) -> Iterator[set[str]]:
+    """Yield the columns of each unique constraint, unique index and key."""
+    found = [list(c.columns) for c in table.constraints if isinstance(c, sa.UniqueConstraint | sa.PrimaryKeyConstraint)]
+    found += [list(index.columns) for index in table.indexes if index.unique]
+    yield from ({column.name for column in columns} for columns in found)
