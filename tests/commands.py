@@ -140,8 +140,11 @@ IN_THE_WORLD = {
         instead="python -m perf.bench --apps rowhouse,without-metrics --rounds 1 --requests 12 --books 4000 --warm-up 1 --connections 2",
         because=MINUTES, says="without-metrics",
     ),
-    "python -m perf.bench --rounds 3 --pocketbase PROGRAM": Run(
-        instead="python -m perf.bench --help", because="PROGRAM stands for a program that is not ours", says="pocketbase"
+    "python -m perf.bench --rounds 3 --apps textbook,fastcrud,litestar,django-bolt,floor,rowhouse,rowhouse-sqlite --pocketbase": Run(
+        instead="python -m perf.bench --help", because=MINUTES, says="litestar"
+    ),
+    "python -m perf.arena": Run(
+        instead="python -m perf.arena --rounds 1 --requests 40 --connections 4 --rows 50000", because=MINUTES, says="fastapi"
     ),
     "scripts/perf-compare main": Run(
         instead=".venv/bin/python -m perf.compare --help", because="it measures for minutes, and a clone may have no main",

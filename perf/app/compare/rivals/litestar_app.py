@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from advanced_alchemy.extensions.litestar import SQLAlchemyAsyncConfig, SQLAlchemyPlugin, base, filters, providers
 from advanced_alchemy.extensions.litestar import repository as repositories
 from advanced_alchemy.extensions.litestar import service as services
+from advanced_alchemy.filters import OrderBy
 from advanced_alchemy.types import DateTimeUTC
 from litestar import Controller, Litestar, get, patch, post
 from litestar.connection import ASGIConnection
@@ -143,7 +144,8 @@ class BookController(Controller):
             conditions.append(Book.price >= min_price)
         if max_price is not None:
             conditions.append(Book.price <= max_price)
-        found, total = await books.list_and_count(*filters, *conditions)
+        # The key decides between books of one price, as in every rival.
+        found, total = await books.list_and_count(*filters, OrderBy("id"), *conditions)
         return books.to_schema(found, total, filters=filters, schema_type=BookRead)
 
     @post()
