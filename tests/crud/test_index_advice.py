@@ -152,20 +152,25 @@ def _logging_as_it_was() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_logging_as_it_was")
-def test_a_start_logs_one_line_an_entity(
-    databases: Databases, backend: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """At the start, not at registration or when the application is made. The start succeeds."""
+def test_a_start_logs_what_is_advised(databases: Databases, backend: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """At the start, not at registration or when the application is made: indexes, and an owner that is any number."""
     registry = Registry()
-    registry.register(Bare, owner="owner_id")
+    registry.register(Bare, owner="by_keywords")
     registry.register(Served, write=SIGNED_IN)
     app = create_app(Settings(database_url=databases.empty(backend), **QUIET), registry, metadata)
     assert capsys.readouterr().err == ""
     with TestClient(app) as client:
         assert client.get("/health").status_code == 200
     lines = [json.loads(text) for text in capsys.readouterr().err.splitlines()]
-    (line,) = [line for line in lines if line["event"] != "not ready"]  # its tables are in no database
-    assert (line["level"], line["event"]) == ("warning", *registry.missing_indexes())
+    warned = [
+        (line["level"], line["event"]) for line in lines if line["event"] != "not ready"
+    ]  # no database has its tables
+    owner = (
+        "Bare: the server writes the account's id into owner='by_keywords', which refers to no accounts; "
+        'write by_keywords: int = Field(foreign_key="users.id", index=True) and a migration'
+    )
+    assert registry.owners_without_accounts() == [owner]
+    assert warned == [("warning", *registry.missing_indexes()), ("warning", owner)]
 
 
 @pytest.mark.usefixtures("_logging_as_it_was")

@@ -9,6 +9,7 @@ import gc
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from itertools import chain
 from typing import Any, Protocol, cast
 
 import structlog
@@ -154,7 +155,8 @@ def _lifespan(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         cast("Application", app).decide_telemetry()
-        for warning in dict.fromkeys(warning for registry in registries for warning in registry.missing_indexes()):
+        advice = [(*registry.missing_indexes(), *registry.owners_without_accounts()) for registry in registries]
+        for warning in dict.fromkeys(chain.from_iterable(advice)):
             log.warning(warning)
         for note in unregistered_classes(registries):
             log.info(note)

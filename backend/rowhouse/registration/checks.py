@@ -15,6 +15,7 @@ from rowhouse.entities.search_index import search_index_of
 from rowhouse.entities.sqlalchemy_internals import variants_of
 from rowhouse.query.list_parameters import ListParameters
 from rowhouse.query.list_query import Search
+from rowhouse.query.resource import Resource
 from rowhouse.registration.router import OPERATIONS
 from rowhouse.schemas.columns import INSTANTS, Column, RegistrationError, columns_of, server_makes_key
 from rowhouse.schemas.computed import computed_members
@@ -90,6 +91,16 @@ def columns_for(model: type[SQLModel], crud: type[CRUDBase[Any]]) -> dict[str, C
     return {
         name: replace(column, computed=crud.computed_columns.get(name)) for name, column in (columns | typed).items()
     }
+
+
+def owner_advice(resource: Resource) -> str | None:
+    """Return a sentence if the owner is a number that refers to no accounts, which may be a mistake."""
+    if resource.owner is None or resource.columns[resource.owner].column.foreign_keys:
+        return None
+    return (
+        f"{resource.name}: the server writes the account's id into owner={resource.owner!r}, which refers to no "
+        f'accounts; write {resource.owner}: int = Field(foreign_key="{ACCOUNTS}.id", index=True) and a migration'
+    )
 
 
 def check_owner(model: type[SQLModel], columns: dict[str, Column], owner: str | None) -> None:

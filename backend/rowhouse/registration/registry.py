@@ -26,7 +26,7 @@ from rowhouse.entities.model import plural
 from rowhouse.entities.transition import Transition
 from rowhouse.history.session_events import track_session_changes
 from rowhouse.query.resource import Resource
-from rowhouse.registration.checks import columns_for
+from rowhouse.registration.checks import columns_for, owner_advice
 from rowhouse.registration.index_advice import missing_indexes
 from rowhouse.registration.line import Line, with_known_options
 from rowhouse.registration.name_checks import check_class_name, check_names
@@ -160,6 +160,11 @@ class Registry:
         """Return a sentence for the log about each entity with columns that no index serves."""
         lines = self.registrations.values()
         found = [missing_indexes(line.resource, is_listed="list" in line.operations) for line in lines]
+        return [sentence for sentence in found if sentence is not None]
+
+    def owners_without_accounts(self) -> list[str]:
+        """Return a sentence for the log about each entity whose owner refers to no accounts."""
+        found = [owner_advice(line.resource) for line in self.registrations.values()]
         return [sentence for sentence in found if sentence is not None]
 
     def _check_path(self, model: type[SQLModel], path: str) -> None:

@@ -73,8 +73,9 @@ def _findings(*, production: bool) -> Iterator[Finding]:
     count = sum(len(registry.registrations) for registry in app.state.registries)
     entities = f"{count} entit{'y' if count == 1 else 'ies'}"
     yield Finding(OK, "registration", f"{entities}, {_operations(app)} operations")
-    forgotten = (*unregistered_classes(app.state.registries), *unimported_classes(find_project()))
-    yield from (Finding(NOTE, "registration", text) for text in forgotten)
+    owners = (text for registry in app.state.registries for text in registry.owners_without_accounts())
+    notes = (*owners, *unregistered_classes(app.state.registries), *unimported_classes(find_project()))
+    yield from (Finding(NOTE, "registration", text) for text in notes)
     yield from _or_ok("indexes", _missing_indexes(app))
     yield from _or_ok("migrations", _migrations(settings, app.state.metadata))
     if production:
