@@ -1,9 +1,13 @@
 """What the tables of a project say about bodies."""
 
 from pathlib import Path
+from typing import Annotated
 
 import pytest
+import sqlalchemy as sa
+from sqlmodel import Field, SQLModel
 
+from rowhouse import CREATE_ONLY, SIGNED_IN, Entity, Registry
 from rowhouse.entities.no_overlap import rules_of
 from rowhouse.load.hints import hints_of, project_hints
 from tests.sample_entities.clinic.main import registry as clinic
@@ -35,6 +39,30 @@ def test_a_change_names_no_member_that_is_unique_together_with_what_only_a_new_r
         "BatchUpdate": {"invoice_id", "position"},
     }
     assert hints["PetUpdate"].fixed == frozenset()
+
+
+class Rack(Entity, table=True):
+    """A rack."""
+
+    name: str
+
+
+class Box(SQLModel, table=True):
+    """A box whose key the client chooses. Its place is unique in its rack."""
+
+    __table_args__ = (sa.UniqueConstraint("rack_id", "place"),)
+    code: str = Field(primary_key=True)
+    rack_id: Annotated[int, CREATE_ONLY] = Field(foreign_key="racks.id")
+    place: int
+    label: str
+
+
+def test_a_put_of_a_row_names_no_such_member_either() -> None:
+    """It changes a row that exists, and the members that it leaves out stay."""
+    boxes = Registry()
+    boxes.register(Rack, write=SIGNED_IN)
+    boxes.register(Box, write=SIGNED_IN)
+    assert hints_of([boxes])["BoxPut"].fixed == {"rack_id", "place"}
 
 
 @pytest.mark.parametrize(

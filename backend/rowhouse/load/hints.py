@@ -79,9 +79,9 @@ def _named(registration: Registration, collections: Mapping[str, str]) -> Iterat
     changing = replace(hints, fixed=rules.fixed)
     yield resource.schemas.update.__name__, changing
     yield f"{resource.name}BatchUpdate", changing
-    if resource.schemas.put is not None:
-        fixed = set(resource.schemas.put.model_fields) - {*resource.schemas.update.model_fields, *resource.key.names}
-        yield resource.schemas.put.__name__, replace(hints, fixed=frozenset(fixed))
+    if (put := resource.schemas.put) is not None:
+        created = put.model_fields.keys() - resource.schemas.update.model_fields - {*resource.key.names}
+        yield put.__name__, replace(hints, fixed=rules.fixed | created)
 
 
 def _is_key(reference: Reference) -> bool:
