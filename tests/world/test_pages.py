@@ -115,8 +115,9 @@ def test_the_site_of_the_guides_asks_no_other_host_and_finds_words(
         tab.page.on("request", lambda request: asked.append(request.url))
         tab.open("/index.html")
         tab.picture("guides")
-        tab.page.keyboard.press("Control+k")
-        tab.page.keyboard.type("cursor")
+        tab.page.wait_for_load_state("networkidle")  # the search is ready only after its index
+        tab.page.locator(".md-search__button").click()
+        tab.page.get_by_role("combobox").fill("cursor")
         tab.page.get_by_text("results", exact=False).first.wait_for()
         tab.picture("search")
         assert [one for one in asked if not one.startswith((url, "data:", "blob:"))] == []
