@@ -46,6 +46,7 @@ from rowhouse.registration.build import Cruds, build
 from rowhouse.registration.line import with_known_options
 from rowhouse.registration.mappers import configure_mappers, unregistered_classes
 from rowhouse.registration.registry import Registry, tags
+from rowhouse.registration.unimported_classes import modules_of, unimported_classes
 from rowhouse.requests.cors import Cors
 from rowhouse.requests.rate_limit import RateLimit
 from rowhouse.requests.throttling import AttemptThrottle
@@ -158,6 +159,8 @@ def _lifespan(
         advice = [(*registry.missing_indexes(), *registry.owners_without_accounts()) for registry in registries]
         for warning in dict.fromkeys(chain.from_iterable(advice)):
             log.warning(warning)
+        for forgotten in unimported_classes(modules_of(registries)):
+            log.warning(forgotten)
         for note in unregistered_classes(registries):
             log.info(note)
         drain.install_handlers()

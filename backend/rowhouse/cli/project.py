@@ -8,11 +8,9 @@
 application before it is asked for.
 """
 
-import ast
 import os
 import sys
 import tomllib
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
@@ -95,38 +93,6 @@ def load_application(project: Project) -> FastAPI:
             f"{project.app} is neither an application nor a function that returns one; write module:factory"
         )
     return made
-
-
-def unimported_classes(project: Project) -> Iterator[str]:
-    """Yield a sentence for each table class of the project whose module nothing has imported.
-
-    Call it after `load_application`. Such a class has no operations and no migration, and there is no error.
-    """
-    source = (project.directory / project.source).resolve()
-    package = source / project.module.partition(".")[0]
-    files = sorted(package.rglob("*.py") if package.is_dir() else source.glob("*.py"))
-    names = {file.name for file in files}
-    modules = [getattr(module, "__file__", None) or "" for module in [*sys.modules.values()]]
-    imported = {Path(file).resolve() for file in modules if Path(file).name in names}
-    for file in files:
-        if file.resolve() in imported or "tests" in file.relative_to(source).parts:
-            continue
-        module = ".".join(file.relative_to(source).with_suffix("").parts)
-        for name in _tables_in(file):
-            yield (
-                f"{name} ({module}) has a table, and nothing imports its module: it has no operations and no "
-                f"migration; write from {module} import {name} and register({name}, ...) beside the other lines"
-            )
-
-
-def _tables_in(file: Path) -> list[str]:
-    """Return the names of the table classes in a file of Python."""
-    try:
-        tree = ast.parse(file.read_text("utf-8"))
-    except (SyntaxError, ValueError, OSError):  # nothing imports it, so it may be anything
-        return []
-    classes = [one for one in tree.body if isinstance(one, ast.ClassDef)]
-    return [one.name for one in classes if any(word.arg == "table" for word in one.keywords)]
 
 
 def require_own_module(project: Project) -> None:

@@ -22,7 +22,6 @@ from types import TracebackType
 from typing import Any
 
 import click
-import structlog
 import uvicorn
 from fastapi import FastAPI
 from pydantic import PydanticUserError, ValidationError
@@ -34,10 +33,9 @@ from uvicorn.supervisors import Multiprocess
 
 from rowhouse.cli.connection import Connection
 from rowhouse.cli.env_file import MAX_PORT, misspelt, server_words
-from rowhouse.cli.project import NoProjectError, find_project, load_application, unimported_classes
+from rowhouse.cli.project import NoProjectError, find_project, load_application
 from rowhouse.core.errors import message_of
 
-log = structlog.get_logger("start")
 APPLICATION = "rowhouse.cli.serve:application"
 CONNECTION = "rowhouse.cli.connection:Connection"
 METRICS_DIRECTORY = "METRICS_DIRECTORY"
@@ -89,10 +87,7 @@ def application() -> FastAPI:
 
 
 def _made() -> FastAPI:
-    project = find_project()
-    app = load_application(project)
-    for forgotten in unimported_classes(project):
-        log.warning(forgotten)
+    app = load_application(find_project())
     if wrong := " ".join(misspelt()):
         raise StartError(wrong)
     Connection.limit(app.state.settings)

@@ -21,7 +21,7 @@ from rowhouse.auth.models import ADMINISTRATOR, User
 from rowhouse.cli.env_file import misspelt
 from rowhouse.cli.errors import CommandError
 from rowhouse.cli.migrate import UNDECIDED, Migrator, describe, differences, lacking, read_words
-from rowhouse.cli.project import find_project, unimported_classes
+from rowhouse.cli.project import find_project
 from rowhouse.cli.reports.loading import load
 from rowhouse.cli.serve import explained
 from rowhouse.core.errors import RowhouseError, message_of
@@ -31,6 +31,7 @@ from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.health.readiness import StartRefusedError
 from rowhouse.migrations.renames import Decisions
 from rowhouse.registration.mappers import unregistered_classes
+from rowhouse.registration.unimported_classes import modules_of, unimported_classes
 
 PAGES = ("/docs", "/redoc", "/openapi.json")
 OK, ERROR, NOTE = "ok", "error", "note"
@@ -74,7 +75,8 @@ def _findings(*, production: bool) -> Iterator[Finding]:
     entities = f"{count} entit{'y' if count == 1 else 'ies'}"
     yield Finding(OK, "registration", f"{entities}, {_operations(app)} operations")
     owners = (text for registry in app.state.registries for text in registry.owners_without_accounts())
-    notes = (*owners, *unregistered_classes(app.state.registries), *unimported_classes(find_project()))
+    modules = {find_project().module, *modules_of(app.state.registries)}
+    notes = (*owners, *unregistered_classes(app.state.registries), *unimported_classes(modules))
     yield from (Finding(NOTE, "registration", text) for text in notes)
     yield from _or_ok("indexes", _missing_indexes(app))
     yield from _or_ok("migrations", _migrations(settings, app.state.metadata))
