@@ -124,7 +124,7 @@ def test_the_migrations_are_those_that_the_working_directory_names(tmp_path: Pat
     own = find_config(ROOT)
     assert own is not None
     written = {path.name.split("_")[3] for path in (ROOT / "alembic/versions").glob("*.py")}  # none without the product
-    assert {*written, "rowhouse_0002"} <= Revisions(own).known
+    assert {*written, "rowhouse_0003"} <= Revisions(own).known
     assert find_config(tmp_path) is None
     (tmp_path / "alembic.ini").write_text("[alembic]\nscript_location = %(here)s/migrations\n")
     assert find_config(tmp_path) is None

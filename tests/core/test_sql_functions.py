@@ -15,9 +15,9 @@ from rowhouse.db.sql_functions import (
     MayHold,
     SortedText,
     create_fold_function,
-    create_trigram_function,
+    create_gram_functions,
     drop_fold_function,
-    drop_trigram_function,
+    drop_gram_functions,
     fold_text,
     fold_with,
 )
@@ -126,21 +126,40 @@ def test_a_search_that_the_database_folds_goes_by_the_index(
     made.dispose()
 
 
-def test_the_trigrams_of_a_text_hold_those_of_its_pieces(database: Database) -> None:
-    """For letters of one to four bytes. A text of two letters has none, nor has NULL."""
+def test_the_grams_of_a_text_hold_those_of_its_pieces(database: Database) -> None:
+    """For letters of one to four bytes, and for all that has a meaning in a tsquery. NULL has none."""
     with database.engine.connect() as connection:
         if connection.dialect.name == "sqlite":
-            create_trigram_function(connection)  # has none, and makes none
+            create_gram_functions(connection)  # has none, and makes none
+            drop_gram_functions(connection)
             return
-        texts = ["straße", "ab", "", None, "李白的诗😀😀"]
-        ask = sa.text("SELECT rowhouse_trigrams(VARIADIC CAST(:texts AS text[])) @> rowhouse_trigrams(:piece)")
-        for piece, held in {"raß": True, "白的诗😀": True, "ab": True, "eab": False, "xyz": False}.items():
-            assert connection.scalar(ask, {"texts": texts, "piece": piece}) is held, piece
-        assert connection.scalar(sa.text("SELECT rowhouse_trigrams('ab', '', NULL)")) == []
-        drop_trigram_function(connection)
+        texts = ["straße", "ab", "", None, "李白的诗😀😀", "a'b\\c", "(x) & y:* | !z <->", "  "]
+        ask = sa.text("SELECT rowhouse_grams(VARIADIC CAST(:texts AS text[])) @@ rowhouse_gram_query(:piece)")
+        known = [text for text in texts if text]
+        pieces = {text[start : start + size] for text in known for start in range(len(text)) for size in (1, 2, 3, 5)}
+        for piece in pieces:
+            assert connection.scalar(ask, {"texts": texts, "piece": piece}) is True, piece
+        for piece in ("eab", "xyz", "q", "bb", "ße白", "\\'", "\\\\", "''", "*:"):
+            assert connection.scalar(ask, {"texts": texts, "piece": piece}) is False, piece
+        assert connection.scalar(sa.text("SELECT CAST(rowhouse_grams('', NULL) AS text)")) == ""
+        drop_gram_functions(connection)
         with pytest.raises(sa.exc.ProgrammingError):
             connection.scalar(ask, {"texts": texts, "piece": "abc"})
         connection.rollback()
+
+
+def test_a_text_that_is_too_long_for_its_grams_is_found_by_every_search(database: Database) -> None:
+    """100,000 different grams of nine bytes are the most that a tsvector holds."""
+    with database.engine.connect() as connection:
+        if connection.dialect.name == "sqlite":
+            return
+        ask = sa.text("SELECT rowhouse_grams(:text, 'other') @@ rowhouse_gram_query(:piece)")
+        letters = [chr(0x4E00 + n) for n in range(20_000)]
+        longest = "".join("".join(letters[start::step]) for step in (1, 3, 7, 11, 13) for start in range(step))[:99_990]
+        assert len({longest[n : n + 3] for n in range(len(longest))}) > 90_000
+        assert connection.scalar(ask, {"text": longest, "piece": longest[-40:]}) is True
+        assert connection.scalar(ask, {"text": longest, "piece": "xyz"}) is False
+        assert connection.scalar(ask, {"text": longest + longest, "piece": "xyz"}) is True
 
 
 def test_a_native_enum_sorts_as_text() -> None:

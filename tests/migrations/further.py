@@ -15,7 +15,7 @@ from alembic.config import Config
 from rowhouse.migrations import locks
 from tests.conftest import alembic_config, migrate
 from tests.databases import Databases
-from tests.migrations.copies import HAS_PROJECT, PROJECT, copy_project
+from tests.migrations.copies import HAS_PROJECT, HEADS, PROJECT, copy_project
 
 FILE = '''"""A change."""
 
@@ -93,9 +93,10 @@ class Chain(logging.Handler):
         return {name.removeprefix(f"{table}.") for name in found}
 
     def revision(self) -> str:
-        """Return the newest stored migration."""
-        (found,) = self.ask("SELECT version_num FROM alembic_version")
-        return str(found)
+        """Return the newest stored migration of the project."""
+        found = self.ask("SELECT version_num FROM alembic_version")
+        (newest,) = [one for one in found if one not in HEADS[1:]]
+        return str(newest)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from alembic.runtime.migration import MigrationContext
 from rowhouse.core.settings import Settings
 from rowhouse.db.engine import create_engine
 from rowhouse.db.integrity import NAMING_CONVENTION
-from rowhouse.db.sql_functions import create_fold_function, create_trigram_function
+from rowhouse.db.sql_functions import create_fold_function, create_gram_functions
 from rowhouse.migrations.autogenerate import autogenerate_options
 from rowhouse.migrations.renames import Decisions
 from tests.databases import BACKENDS, Databases
@@ -37,7 +37,7 @@ def models(*declarations: Declare) -> sa.MetaData:
 def with_functions(connection: sa.Connection) -> None:
     """The functions that the engine's first migration makes."""
     create_fold_function(connection)
-    create_trigram_function(connection)
+    create_gram_functions(connection)
 
 
 class Fresh:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from alembic.operations import ops
 
-from rowhouse.db.sql_functions import create_fold_function, create_trigram_function
+from rowhouse.db.sql_functions import create_fold_function, create_gram_functions
 from rowhouse.migrations.operations.search_index import CreateSearchIndex, DropSearchIndex
 from rowhouse.migrations.renames import parse
 from tests.databases import Databases
@@ -32,7 +32,7 @@ def project(backend: str, databases: Databases, tmp_path: Path) -> Iterator[Proj
     made = Project(tmp_path / "alembic", databases.empty(backend))
     with made.engine.begin() as connection:
         create_fold_function(connection)
-        create_trigram_function(connection)
+        create_gram_functions(connection)
     made.migrate(build(SCHEMA))
     yield made
     made.close()

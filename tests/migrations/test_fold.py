@@ -110,7 +110,9 @@ def test_the_functions_are_immutable_so_that_an_index_may_use_them(migrated: sa.
     """SQLite's is registered on every connection; PostgreSQL's stand in the database."""
     definitions = schema.functions(migrated)
     names = {definition.partition("public.")[2].partition("(")[0] for definition in definitions}
-    assert names == ({"rowhouse_fold", "rowhouse_trigrams"} if migrated.dialect.name == "postgresql" else set())
+    assert names == (
+        {"rowhouse_fold", "rowhouse_grams", "rowhouse_gram_query"} if migrated.dialect.name == "postgresql" else set()
+    )
     assert all("IMMUTABLE" in definition for definition in definitions)
 
 

@@ -77,7 +77,7 @@ def test_a_downgrade_does_so_too(chain: Chain, user: psycopg.Connection[Any]) ->
     chain.upgrade()
     user.execute("BEGIN")
     user.execute("SELECT count(*) FROM users")
-    command.downgrade(chain.config, "-1")
+    command.downgrade(chain.config, "project@-1")
     assert len(chain.lines) == 1
     assert (chain.revision(), "two" in chain.columns("users")) == (PROJECT, False)
 
@@ -241,6 +241,6 @@ def test_a_migration_that_has_committed_a_part_is_stored_when_it_is_done(backend
         chain.upgrade()
     engine = sa.create_engine(chain.url)
     with engine.connect() as connection:
-        assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all() == ["one"]
+        assert "one" in connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all()
         assert "one" in {column["name"] for column in sa.inspect(connection).get_columns("books")}
     engine.dispose()

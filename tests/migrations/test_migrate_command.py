@@ -270,7 +270,7 @@ def test_the_first_migration_begins_the_projects_branch(day: Day) -> None:
     ]
     assert re.search(r"^branch_labels = .*\bproject\b", first, re.MULTILINE), first
     assert "down_revision = None" in first
-    assert re.search(r"^depends_on = .*\browhouse_0002\b", first, re.MULTILINE), first
+    assert re.search(r"^depends_on = .*\browhouse_0003\b", first, re.MULTILINE), first
     assert "depends_on = None" in second
     (stored,) = day.execute("SELECT version_num FROM alembic_version")
     assert f'revision = "{stored[0]}"' in second

@@ -12,7 +12,7 @@ from alembic.operations import Operations
 from alembic.operations.ops import DowngradeOps, MigrationScript, UpgradeOps
 from alembic.runtime.migration import MigrationContext
 
-from rowhouse.db.sql_functions import create_trigram_function, fold_with
+from rowhouse.db.sql_functions import create_gram_functions, fold_with
 from rowhouse.entities.search_index import SearchIndex, search_index_of
 from rowhouse.migrations.operations.search_index import CreateSearchIndex, DropSearchIndex, is_ordinary
 
@@ -60,7 +60,7 @@ def indexes(connection: sa.Connection) -> dict[str, str]:
     if connection.dialect.name == "sqlite":
         return {}
     found = connection.execute(sa.text(INDEXES))
-    return {name: definition for name, definition in found if "rowhouse_trigrams" in definition}
+    return {name: definition for name, definition in found if "rowhouse_grams" in definition}
 
 
 def test_a_new_table_brings_its_index(empty: sa.Connection) -> None:
@@ -77,7 +77,7 @@ def test_a_new_table_brings_its_index(empty: sa.Connection) -> None:
 def test_the_line_makes_the_index_and_its_undoing_drops_it(empty: sa.Connection) -> None:
     """A table without its index is found."""
     declared().create_all(empty)
-    create_trigram_function(empty)
+    create_gram_functions(empty)
     metadata = declared("title", "order")
     assert lines(missing(empty, metadata)) == [LINE]
     operations: Any = Operations(MigrationContext.configure(empty))

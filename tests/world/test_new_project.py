@@ -32,14 +32,14 @@ NEWER = "0.1.1"
 MIGRATION = '''"""Names of accounts in capitals.
 
 Revision ID: rowhouse_0003
-Revises: rowhouse_0002
+Revises: rowhouse_0003
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "rowhouse_0003"
-down_revision = "rowhouse_0002"
+down_revision = "rowhouse_0003"
 branch_labels = None
 depends_on = None
 

@@ -1,10 +1,11 @@
-"""SQL functions for text, with the same results on both databases: order by code point, case folding, and trigrams.
+"""SQL functions for text, with the same results on both databases: order by code point, case folding, and grams.
 
 The SQL function `rowhouse_fold` folds the case of Unicode text. On SQLite it is Python's `str.casefold`, registered on
 every connection. On PostgreSQL a migration creates a function with the same results (`casefold_function`).
 
-PostgreSQL's `rowhouse_trigrams` returns the hashes of every three successive letters of some texts, for `SearchIndex`.
-It needs no extension, which a server may lack or forbid (docs/decisions/0012).
+PostgreSQL's `rowhouse_grams` returns the grams of some texts, for `SearchIndex`: for each letter, itself and the two
+after it, or as many as there are. `rowhouse_gram_query` returns the condition that a text is among them. They need no
+extension, which a server may lack or forbid (docs/decisions/0012).
 """
 
 from typing import Any
@@ -20,26 +21,63 @@ from rowhouse.db.compiled import NeedsCustomPlan
 
 FOLD = "rowhouse_fold"
 DROP_FOLD = "DROP FUNCTION IF EXISTS rowhouse_fold(text)"
-TRIGRAM = 3  # letters; a shorter text has none
-# Split into letters first: `substr` counts from the start each time, which is quadratic for a long text.
-CREATE_TRIGRAMS_ON_POSTGRESQL = """
-CREATE OR REPLACE FUNCTION rowhouse_trigrams(VARIADIC texts text[]) RETURNS integer[]
-LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $body$
-DECLARE
-  found integer[] := '{}';
-  one text;
-  letters text[];
-BEGIN
-  FOREACH one IN ARRAY texts LOOP
-    letters := string_to_array(one, NULL);
-    FOR place IN 3 .. coalesce(array_length(letters, 1), 0) LOOP
-      found := found || hashtext(letters[place - 2] || letters[place - 1] || letters[place]);
-    END LOOP;
-  END LOOP;
-  RETURN found;
-END $body$
+# The index returns a row with texts of more than 300 kB for every search: its grams might exceed a tsvector's megabyte.
+CREATE_GRAMS_ON_POSTGRESQL = r"""
+DO $do$ BEGIN
+  IF to_regprocedure('rowhouse_gram_query(text)') IS NOT NULL THEN
+    RETURN;
+  END IF;
+  EXECUTE $create$
+    CREATE FUNCTION rowhouse_grams(VARIADIC texts text[]) RETURNS tsvector
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $body$
+    DECLARE
+      found text[] := '{}';
+      size bigint := 0;
+      one text;
+      letters text[];
+    BEGIN
+      FOREACH one IN ARRAY texts LOOP
+        size := size + coalesce(octet_length(one), 0);
+      END LOOP;
+      IF size > 300000 THEN
+        RETURN $$'any text'$$::tsvector;
+      END IF;
+      FOREACH one IN ARRAY texts LOOP
+        -- Split into letters first: `substr` counts from the start each time, which is quadratic for a long text.
+        letters := string_to_array(one, NULL) || ARRAY['', ''];
+        FOR place IN 1 .. array_length(letters, 1) - 2 LOOP
+          found := found || (letters[place] || letters[place + 1] || letters[place + 2]);
+        END LOOP;
+      END LOOP;
+      RETURN array_to_tsvector(found);
+    END $body$
+  $create$;
+  EXECUTE $create$
+    CREATE FUNCTION rowhouse_gram_query(searched text) RETURNS tsquery
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $body$
+    DECLARE
+      letters text[] := string_to_array(searched, NULL);
+      found text[] := '{}';
+      gram text;
+    BEGIN
+      FOR place IN 1 .. greatest(array_length(letters, 1) - 2, 1) LOOP
+        gram := array_to_string(letters[place : place + 2], '');
+        -- Within quotes, a tsquery reads a backslash and a quote as one letter if they are doubled.
+        found := found || ($$'$$ || replace(replace(gram, $$\$$, $$\\$$), $$'$$, $$''$$) || $$'$$);
+      END LOOP;
+      IF array_length(letters, 1) < 3 THEN
+        found[1] := found[1] || ':*';
+      END IF;
+      RETURN ('(' || array_to_string(found, ' & ') || $$) | 'any text'$$)::tsquery;
+    END $body$
+  $create$;
+END $do$
 """
-DROP_TRIGRAMS_ON_POSTGRESQL = "DROP FUNCTION IF EXISTS rowhouse_trigrams(text[])"
+DROP_GRAMS_ON_POSTGRESQL = (
+    "DROP FUNCTION IF EXISTS rowhouse_grams(text[])",
+    "DROP FUNCTION IF EXISTS rowhouse_gram_query(text)",
+    "DROP FUNCTION IF EXISTS rowhouse_trigrams(text[])",  # of an earlier version; see the migration rowhouse_0003
+)
 
 
 class rowhouse_fold(GenericFunction[str], NeedsCustomPlan):  # noqa: N801  SQLAlchemy finds it under its name in SQL
@@ -75,8 +113,8 @@ def _folded_if_not_ascii(element: Folded, compiler: SQLCompiler, **options: Any)
 class MayHold(FunctionElement[bool], NeedsCustomPlan):
     """An SQL condition: one of these columns may contain a text, ignoring case. The text is the last argument.
 
-    PostgreSQL compares trigrams, for which an index of the same columns in the same order is used. Elsewhere it is
-    always true. A query must check the columns as well, because the trigrams may be spread over them.
+    PostgreSQL compares grams, for which an index of the same columns in the same order is used. Elsewhere it is always
+    true. A query must check the columns as well, because the grams may be spread over them.
     """
 
     inherit_cache = True
@@ -89,10 +127,10 @@ def _may_hold_anything(_element: MayHold, _compiler: SQLCompiler, **_options: An
 
 
 @compiles(MayHold, "postgresql")
-def _may_hold_by_trigrams(element: MayHold, compiler: SQLCompiler, **options: Any) -> str:
+def _may_hold_by_grams(element: MayHold, compiler: SQLCompiler, **options: Any) -> str:
     *columns, text = [compiler.process(part, **options) for part in element.clauses]
     folded = ", ".join(f"{FOLD}({column})" for column in columns)
-    return f"rowhouse_trigrams({folded}) @> rowhouse_trigrams({FOLD}({text}))"
+    return f"rowhouse_grams({folded}) @@ rowhouse_gram_query({FOLD}({text}))"
 
 
 class SortedText(FunctionElement[str]):
@@ -142,16 +180,17 @@ def drop_fold_function(connection: sa.Connection) -> None:
         connection.execute(sa.text(DROP_FOLD))
 
 
-def create_trigram_function(connection: sa.Connection) -> None:
-    """Create the trigram function on PostgreSQL, which has search indexes."""
+def create_gram_functions(connection: sa.Connection) -> None:
+    """Create the functions of grams on PostgreSQL, which has search indexes, if they are not there."""
     if connection.dialect.name == "postgresql":
-        connection.execute(sa.text(CREATE_TRIGRAMS_ON_POSTGRESQL))
+        connection.execute(sa.text(CREATE_GRAMS_ON_POSTGRESQL))
 
 
-def drop_trigram_function(connection: sa.Connection) -> None:
-    """Undo `create_trigram_function`."""
+def drop_gram_functions(connection: sa.Connection) -> None:
+    """Undo `create_gram_functions`."""
     if connection.dialect.name == "postgresql":
-        connection.execute(sa.text(DROP_TRIGRAMS_ON_POSTGRESQL))
+        for statement in DROP_GRAMS_ON_POSTGRESQL:
+            connection.execute(sa.text(statement))
 
 
 def fold_with(metadata: sa.MetaData) -> None:
@@ -160,4 +199,4 @@ def fold_with(metadata: sa.MetaData) -> None:
     @event.listens_for(metadata, "before_create")
     def create(_target: sa.MetaData, connection: sa.Connection, **_: object) -> None:
         create_fold_function(connection)
-        create_trigram_function(connection)
+        create_gram_functions(connection)

@@ -4,9 +4,9 @@ Example:
     class Book(Entity, table=True):
         __table_args__ = (SearchIndex("title", "author"),)
 
-It holds the trigrams of the columns' case-folded texts, so it finds texts of three letters and more. Shorter texts read
-the table. So do all texts on SQLite. There an empty index of the same name exists, so that a migration written on
-SQLite creates the index. Every write on PostgreSQL updates it: about 0.1 ms for two short columns, more for long texts.
+It holds the grams of the columns' case-folded texts: for each letter, itself and the two after it. All texts on SQLite
+read the table. There an empty index of the same name exists, so that a migration written on SQLite creates the index.
+Every write on PostgreSQL updates it: about 0.1 ms for two short columns, more for long texts.
 """
 
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ from sqlalchemy import event
 from sqlalchemy.schema import SchemaItem
 from sqlmodel import AutoString
 
-from rowhouse.db.sql_functions import FOLD
+from rowhouse.db.sql_functions import FOLD, create_gram_functions
 from rowhouse.entities.no_overlap import literal
 
 INFO = "search_index"
-# Each write appends its trigrams to a list, and the write that finds more than 128 kB there moves them into the index.
+# Each write appends its grams to a list, and the write that finds more than 128 kB there moves them into the index.
 # Without the list a write takes twice as long; with the default of 4 MB, searches and the move of the list do.
 PENDING = "fastupdate = on, gin_pending_list_limit = 128"
 NOTHING = "0"  # the condition of SQLite's index: false for every row
@@ -44,15 +44,17 @@ class SearchIndexRule(NamedTuple):
                 sa.text(f"CREATE INDEX IF NOT EXISTS {name} ON {quote(self.table)} ({columns}) WHERE {NOTHING}")
             )
             return
+        # The project's migrations may come before the engine's migration that creates them in an older database.
+        create_gram_functions(connection)
         schema = self._schema(connection)
         table = f"{schema}{quote(self.table.rpartition('.')[2])}"
         folded = [f"{FOLD}({quote(column)})" for column in self.columns]
-        index = f"rowhouse_trigrams({', '.join(folded)})"
+        index = f"rowhouse_grams({', '.join(folded)})"
         connection.execute(
             sa.text(f"CREATE INDEX IF NOT EXISTS {name} ON {table} USING gin ({index}) WITH ({PENDING})")
         )
-        # The planner needs to know how many rows contain a text, and nothing about trigrams: if it believed that many
-        # rows contain one, it would compute the trigrams of the whole table.
+        # The planner needs to know how many rows contain a text, and nothing about grams: if it believed that many rows
+        # contain one, it would compute the grams of the whole table.
         connection.execute(sa.text(f"ALTER INDEX {schema}{name} ALTER COLUMN 1 SET STATISTICS 0"))
         for column, expression in zip(self.columns, folded, strict=True):
             statistics = f"{schema}{quote(f'{self.name}_{column}')}"

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from rowhouse.core.errors import InvalidInputError
 from rowhouse.db.compiled import Row
-from rowhouse.db.sql_functions import TRIGRAM, MayHold
+from rowhouse.db.sql_functions import MayHold
 from rowhouse.query.any_of import PARAMETER as ANY_PARAMETER
 from rowhouse.query.any_of import AnyOf, Members
 from rowhouse.query.cursor import SEPARATOR, Cursor, SortKey, decode, encode, invalid_cursor, position
@@ -279,22 +279,11 @@ class ListParameters:
         return sa.and_(entry.clause(variant), MayHold(*indexed, searched_text(entry.name)))
 
     def _is_indexed(self, name: str, variant: int) -> bool:
-        return variant == TRIGRAM and name in self._indexed_filters
+        return bool(variant) and name in self._indexed_filters
 
     def finds_text(self, shape: QueryShape) -> bool:
         """Return whether the query looks for a text within others."""
         return bool(shape.searched) or any(self.filters[name].operator.finds_text for name in shape.filter_names)
-
-    def has_short_texts(self, shape: QueryShape) -> bool:
-        """Return whether the query looks for texts in columns of the search index only, and all are too short for it.
-
-        PostgreSQL has statistics of the texts in these columns.
-        """
-        if self.uses_search_index(shape) or not self.finds_text(shape):
-            return False
-        texts = [name for name in shape.filter_names if self.filters[name].operator.finds_text]
-        is_search_known = not shape.searched or {*self.search.columns} <= {*self.search.index}
-        return is_search_known and self._indexed_filters.issuperset(texts)
 
     def uses_search_index(self, shape: QueryShape) -> bool:
         """Return whether the search index finds any text of the query."""
@@ -305,13 +294,13 @@ class ListParameters:
         return any(self._is_indexed(name, variant) for filters in shape.branches for name, variant in filters)
 
     def _indexed_texts(self, shape: QueryShape) -> Iterator[str]:
-        """Yield the bind names of the texts that the search index finds: those with a trigram, in its columns."""
+        """Yield the bind names of the texts that the search index finds: those in its columns that are not empty."""
         if not self.search.index:
             return
         for name, variant in shape.filters:
-            if variant == TRIGRAM and name in self._indexed_filters:
+            if self._is_indexed(name, variant):
                 yield name
-        if shape.searched == TRIGRAM:
+        if shape.searched:
             yield SEARCH
 
     @cached_property

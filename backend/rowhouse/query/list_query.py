@@ -22,9 +22,6 @@ class QueryShape:
     # Whether PostgreSQL counts the rows in the first blocks of the table: so many are expected there that it need not
     # read further.
     in_first_blocks: bool = False
-    # Whether PostgreSQL finds the rows by reading the table, and then sorts them. Otherwise it may read them in the
-    # order of the list until the page is full.
-    by_scan: bool = False
     # With a cursor: which sort values of the last row are null.
     nulls: tuple[bool, ...] | None = None
     # The filters of each branch of `any`, one of which must hold. Empty if one is over a relation: see `ListQuery`.

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import sqlalchemy as sa
 from annotated_types import MaxLen, MinLen
 
-from rowhouse.db.sql_functions import TRIGRAM, Folded
+from rowhouse.db.sql_functions import Folded
 from rowhouse.schemas.columns import Column
 from rowhouse.schemas.field_types import Filtering
 
@@ -81,7 +81,7 @@ class ListOperator(Operator):
 
 @dataclass(frozen=True, slots=True)
 class TextOperator(Operator):
-    """Finds a text in a column, ignoring case. The variant is the number of its letters, up to those of a trigram."""
+    """Finds a text in a column, ignoring case. The variant is 1, and 0 for an empty text, which is in every row."""
 
     pattern: str = "%{}%"
 
@@ -98,7 +98,7 @@ class TextOperator(Operator):
         """
         escaped = re.sub(r"([\\%_])", r"\\\1", value)
         bound = {name: self.pattern.format(escaped), SEARCHED_TEXT.format(name): value}
-        return min(len(value.casefold()), TRIGRAM), bound
+        return int(bool(value)), bound
 
     def clause(self, name: str, column: Column, variant: int) -> Any:  # noqa: ARG002  all texts have one SQL
         """Compare with the pattern."""

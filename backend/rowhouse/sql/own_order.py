@@ -6,7 +6,6 @@ time for 4,000 books and for a million.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,8 +15,6 @@ from rowhouse.query.cursor import SortKey, after, in_order
 from rowhouse.query.list_query import QueryShape
 from rowhouse.query.resource import Resource, leading_columns
 from rowhouse.sql.parent_order import Window
-
-KEY = "_key"
 
 
 class OwnOrder:
@@ -40,24 +37,13 @@ class OwnOrder:
             conditions.append(after(keys, shape.nulls))
         if scope.clause is not None:
             conditions.append(scope.clause)
-        if not self._sorts_keys or (self._has_index(keys[0]) and not shape.by_scan):
+        if not self._sorts_keys or self._has_index(keys[0]):
             return window.of(sa.select(*columns).where(*conditions).order_by(*order))
         (key,) = self._keys
-        if shape.by_scan:
-            picked = window.of(_scanned(key, keys, conditions))
-        else:
-            picked = window.of(sa.select(key).where(*conditions).order_by(*order))
+        picked = window.of(sa.select(key).where(*conditions).order_by(*order))
         found = sa.func.array(picked.correlate(None).scalar_subquery())
         return sa.select(*columns).where(key == sa.any_(found)).order_by(*order)
 
     def _has_index(self, first: SortKey) -> bool:
         """Return whether an index begins with the column that a list is sorted by first."""
         return first.expression is first.column.column and first.column.column.name in self._indexed
-
-
-def _scanned(key: sa.Column[Any], keys: Sequence[SortKey], conditions: Sequence[Any]) -> sa.Select[Any]:
-    """Return the row keys in order. PostgreSQL finds all of them before it sorts: OFFSET separates the two."""
-    values = [one.expression.label(f"_sorted_{number}") for number, one in enumerate(keys)]
-    found = sa.select(key.label(KEY), *values).where(*conditions).offset(sa.literal_column("0")).subquery()
-    order = in_order([replace(one, value=found.c[value.name]) for one, value in zip(keys, values, strict=True)])
-    return sa.select(found.c[KEY]).order_by(*order)

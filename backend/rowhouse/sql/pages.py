@@ -2,7 +2,7 @@
 
 A text that few rows contain is found by the search index. A text that many rows contain appears soon when the list is
 read in its order, and the index would return all of these rows, to be sorted for one page. PostgreSQL's planner decides
-this by its statistics, but has none for an index on trigrams. So the planner is asked for an estimate without the index
+this by its statistics, but has none for an index on grams. So the planner is asked for an estimate without the index
 (EXPLAIN, about 0.2 ms), and the statement is written accordingly.
 """
 
@@ -41,8 +41,6 @@ class PageReader:
         self._parameters = resource.parameters
         self._exact_count_limit = resource.exact_count_limit
         self._statements = statements
-        # Whether a list has had many rows since the start. It decides only how rows are found.
-        self._is_large = False
 
     def page(self, unit: UnitOfWork, query: ListQuery, scope: Predicate) -> ResultPage:
         """Return the page of the rows in `scope`.
@@ -50,7 +48,7 @@ class PageReader:
         It takes one statement, and another one if the total is estimated or the page could not count it quickly. For a
         text the planner is asked first how many rows contain it.
         """
-        shape, limit = self._choose_reading(unit, query, scope), query.limit
+        shape, limit = self.choose_shape(unit, query, scope), query.limit
         bound = {**query.values, PAGE_LIMIT: limit + 1}  # one row more shows whether there is a next page
         if shape.nulls is not None:
             following = unit.run(self._statements.list_after(shape, scope), bound, scope)
@@ -59,7 +57,6 @@ class PageReader:
         past, is_estimate = self._exact_count_limit, False
         if past is not None and total > past:
             total, is_estimate = max(self._estimate(unit, query, scope), past + 1, query.offset + len(rows)), True
-        self._is_large = self._is_large or total > COMMON
         return ResultPage(rows[:limit], total, more=len(rows) > limit, is_estimate=is_estimate)
 
     def _counted(
@@ -80,20 +77,7 @@ class PageReader:
 
         The count of a text that no index finds would read the table again. On SQLite a further statement costs little.
         """
-        reads_table = unit.database.dialect.name == "sqlite" and self._parameters.finds_text(shape)
-        return not query.offset and (reads_table or shape.by_scan)
-
-    def _choose_reading(self, unit: UnitOfWork, query: ListQuery, scope: Predicate) -> QueryShape:
-        """Return the shape that `choose_shape` returns. It reads a large table at once if few rows have a short text.
-
-        In the order of the list the planner would read every row too, by an index and without knowing it, in twice the
-        time. Tables that are not known to be large are read as they are, because asking the planner would cost more.
-        """
-        shape = self.choose_shape(unit, query, scope)
-        is_asked = self._is_large and unit.database.dialect.name == "postgresql" and not query.parents
-        if not is_asked or not self._parameters.has_short_texts(shape):
-            return shape
-        return replace(shape, by_scan=self._estimate(unit, query, scope) < COMMON)
+        return not query.offset and unit.database.dialect.name == "sqlite" and self._parameters.finds_text(shape)
 
     def _choose_total(self, unit: UnitOfWork, query: ListQuery, shape: QueryShape, scope: Predicate) -> QueryShape:
         """Return the shape of a common text so that PostgreSQL counts its rows in the first blocks, if it can.

@@ -11,7 +11,7 @@ only if it names them. `--before DIRECTORY` adds another checkout of this reposi
 ../before COMMIT`, and shows what a change has cost.
 
 In Rowhouse and the floor, `create` and `update` need an administrator's token: they check a JWT and load a user row.
-Their books have unique titles, three indexes and a trigram index. The writes of the others are open and their books
+Their books have unique titles, three indexes and a search index. The writes of the others are open and their books
 have only a primary key, so they do strictly less work. A failed request ends the run: there are no figures for wrong
 responses. A server compared with itself on a shared machine differs by up to 16 %, so ignore differences under 20 %.
 """

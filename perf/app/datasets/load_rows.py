@@ -34,7 +34,7 @@ TOWNS = (
 )
 KINDS = (QUALITIES.split(), THINGS.split(), TOWNS.split())
 # The indexes that are dropped and created again; rowhouse.entities.search_index says how a migration creates them.
-SEARCH_INDEXES = "SELECT indexname, indexdef FROM pg_indexes WHERE strpos(indexdef, 'rowhouse_trigrams(') > 0"
+SEARCH_INDEXES = "SELECT indexname, indexdef FROM pg_indexes WHERE strpos(indexdef, 'rowhouse_grams(') > 0"
 
 
 def _word(kind: int) -> str:

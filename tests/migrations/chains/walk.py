@@ -36,12 +36,12 @@ revision, down_revision, branch_labels, depends_on = "functions", None, None, No
 def upgrade() -> None:
     """Apply."""
     folding.create_fold_function(op.get_bind())
-    folding.create_trigram_function(op.get_bind())
+    folding.create_gram_functions(op.get_bind())
 
 
 def downgrade() -> None:
     """Undo."""
-    folding.drop_trigram_function(op.get_bind())
+    folding.drop_gram_functions(op.get_bind())
     folding.drop_fold_function(op.get_bind())
 '''
 

@@ -22,7 +22,7 @@ from rowhouse.migrations.operations.operation import EngineOperation
 
 STORED = """
     SELECT indexname, CASE schemaname WHEN current_schema() THEN '' ELSE schemaname || '.' END || tablename, indexdef
-    FROM pg_indexes WHERE strpos(indexdef, 'rowhouse_trigrams(') > 0
+    FROM pg_indexes WHERE strpos(indexdef, 'rowhouse_grams(') > 0
 """
 STORED_ON_SQLITE = f"""
     SELECT m.name, m.tbl_name, (SELECT json_group_array(i.name)
@@ -119,4 +119,4 @@ def is_ordinary(element: Any, kind: str) -> bool:
     if kind != "index":
         return True
     holds_nothing = str(element.dialect_kwargs.get("sqlite_where")) == NOTHING
-    return not holds_nothing and not any("rowhouse_trigrams" in str(part) for part in element.expressions)
+    return not holds_nothing and not any("rowhouse_grams" in str(part) for part in element.expressions)

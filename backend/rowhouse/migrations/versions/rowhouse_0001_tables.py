@@ -8,9 +8,9 @@ from alembic import op
 
 from rowhouse.db.sql_functions import (
     create_fold_function,
-    create_trigram_function,
+    create_gram_functions,
     drop_fold_function,
-    drop_trigram_function,
+    drop_gram_functions,
 )
 
 revision = "rowhouse_0001"
@@ -27,7 +27,7 @@ def text(length: int) -> sa.types.TypeEngine[str]:
 def upgrade() -> None:
     """Apply."""
     create_fold_function(op.get_bind())
-    create_trigram_function(op.get_bind())
+    create_gram_functions(op.get_bind())
     _create_accounts()
     op.create_table(
         "idempotency_keys",
@@ -112,5 +112,5 @@ def downgrade() -> None:
     """Undo."""
     for table in ("history_entries", "deleted_rows", "idempotency_keys", "refresh_tokens", "users"):
         op.drop_table(table)
-    drop_trigram_function(op.get_bind())
+    drop_gram_functions(op.get_bind())
     drop_fold_function(op.get_bind())
