@@ -5,13 +5,17 @@ from typing import Annotated
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.orm import registry as mappers
 from sqlmodel import Field, SQLModel
 
-from rowhouse import CREATE_ONLY, SIGNED_IN, Entity, Registry
+from rowhouse import CREATE_ONLY, SIGNED_IN, Registry
 from rowhouse.entities.no_overlap import rules_of
 from rowhouse.load.hints import hints_of, project_hints
 from tests.sample_entities.clinic.main import registry as clinic
+from tests.sample_entities.metadata import new_metadata
 from tests.sample_entities.odd.registry import registry
+
+metadata = new_metadata()
 
 
 def test_every_entity_has_hints_for_each_of_its_bodies() -> None:
@@ -41,18 +45,23 @@ def test_a_change_names_no_member_that_is_unique_together_with_what_only_a_new_r
     assert hints["PetUpdate"].fixed == frozenset()
 
 
-class Rack(Entity, table=True):
+class Stored(SQLModel, registry=mappers(metadata=metadata)):
+    """The base of these classes."""
+
+
+class Rack(Stored, table=True):
     """A rack."""
 
+    id: int | None = Field(default=None, primary_key=True)
     name: str
 
 
-class Box(SQLModel, table=True):
+class Box(Stored, table=True):
     """A box whose key the client chooses. Its place is unique in its rack."""
 
     __table_args__ = (sa.UniqueConstraint("rack_id", "place"),)
     code: str = Field(primary_key=True)
-    rack_id: Annotated[int, CREATE_ONLY] = Field(foreign_key="racks.id")
+    rack_id: Annotated[int, CREATE_ONLY] = Field(foreign_key="rack.id")
     place: int
     label: str
 
