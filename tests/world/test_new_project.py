@@ -31,14 +31,14 @@ SERVE = "scripts/run\n"
 NEWER = "0.1.1"
 MIGRATION = '''"""Names of accounts in capitals.
 
-Revision ID: rowhouse_0003
+Revision ID: rowhouse_0004
 Revises: rowhouse_0003
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "rowhouse_0003"
+revision = "rowhouse_0004"
 down_revision = "rowhouse_0003"
 branch_labels = None
 depends_on = None
@@ -60,7 +60,7 @@ def make_newer(sources: Path) -> None:
     newer = re.sub(r'^__version__ = "[^"]+"', f'__version__ = "{NEWER}"', text, flags=re.MULTILINE)
     assert newer != text
     front_door.write_text(newer, "utf-8")
-    (sources / "backend/rowhouse/migrations/versions/rowhouse_0003_capitals.py").write_text(MIGRATION, "utf-8")
+    (sources / "backend/rowhouse/migrations/versions/rowhouse_0004_capitals.py").write_text(MIGRATION, "utf-8")
 
 
 class Project:
@@ -153,7 +153,7 @@ def test_it_is_upgraded(tools: Project, tmp_path: Path) -> None:
     pip = [".venv/bin/python", "-m", "pip", "install", "--upgrade", "rowhouse-api"]
     tools.run(*pip, settings={"PIP_FIND_LINKS": str(tmp_path)})
     assert NEWER in tools.run(".venv/bin/python", "-c", "import rowhouse; print(rowhouse.__version__)")
-    assert "rowhouse_0003" in tools.run(ROWHOUSE, "migrate", "--check", status=1)
+    assert "rowhouse_0004" in tools.run(ROWHOUSE, "migrate", "--check", status=1)
     tools.run(ROWHOUSE, "migrate")
     with tools.served() as client:
         login = {"username": ADMIN["ADMIN_EMAIL"], "password": ADMIN["ADMIN_PASSWORD"]}

@@ -40,7 +40,9 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv = directory / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
     pip = [sys.executable, "-m", "pip", "--python", str(venv / "bin/python"), "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "install", "--no-compile", str(wheel)], check=True, capture_output=True)
+    # Without this checkout, where a build may have left the metadata of the package: pip would find it installed.
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    subprocess.run([*pip, "install", "--no-compile", str(wheel)], check=True, capture_output=True, env=own)
     return venv / "bin"
 
 
