@@ -10,7 +10,7 @@ import pytest
 from rowhouse.registration.unimported_classes import modules_of, unimported_classes
 from tests.sample_entities.clinic.main import registry as clinic
 
-CLASS = "class Poster(Entity, table=True):\n    title: str\n"
+CLASS = "class Poster(Entity, table=True):\n    title: str\n\n\nclass Base(SQLModel, table=False):\n    pass\n"
 
 
 @pytest.fixture

@@ -215,6 +215,19 @@ def test_a_common_text_is_searched_in_the_order_of_the_list(
             assert ("Index Scan using pk_books" in found) == (asked == 1)
 
 
+def statements_of(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that gets the text of each compiled statement from now on."""
+    sent: list[str] = []
+    execute = CompiledStatement.execute
+
+    def listening(self: CompiledStatement, *arguments: Any) -> Any:
+        sent.append(self.text)
+        return execute(self, *arguments)
+
+    monkeypatch.setattr(CompiledStatement, "execute", listening)
+    return sent
+
+
 @pytest.fixture
 def bounded(library: TestClient, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Totals past a hundred are estimates."""
@@ -247,14 +260,7 @@ def test_a_common_text_is_counted_in_the_first_blocks(
 ) -> None:
     """If they do not have enough of it, the index counts it. The planner does not know that T03 is in the last ones."""
     monkeypatch.setattr(pages, "COMMON", 50)
-    sent: list[str] = []
-    execute = CompiledStatement.execute
-
-    def listening(self: CompiledStatement, *arguments: Any) -> Any:
-        sent.append(self.text)
-        return execute(self, *arguments)
-
-    monkeypatch.setattr(CompiledStatement, "execute", listening)
+    sent = statements_of(monkeypatch)
     found = library.get(f"/api/v1/books?search={text}").json()
     in_order = [f"{text}{n:0{6 - len(text)}}" for n in range(50)]
     assert [row["title"] for row in found["items"]] == in_order[: len(found["items"])]
@@ -263,6 +269,15 @@ def test_a_common_text_is_counted_in_the_first_blocks(
         assert len(read) == statements
         assert ("ctid" in read[0]) == is_common
         assert ("rowhouse_grams" in read[-1]) == (text != "T00")
+    for sort in ("", "&sort=category__name"):
+        sent.clear()
+        total = library.head(f"/api/v1/books?search={text}{sort}").headers["x-total-count"]
+        assert total == str(found["total"])
+        if backend == "postgresql":
+            read = [one for one in sent if "EXPLAIN" not in one]
+            assert [("ctid" in one, "rowhouse_grams" in one) for one in read] == (
+                [(True, False), (False, True)][:statements] if is_common else [(False, True)]
+            )
 
 
 @pytest.mark.parametrize(

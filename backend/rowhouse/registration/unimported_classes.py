@@ -67,4 +67,8 @@ def _tables_in(file: Path) -> list[str]:
     except (SyntaxError, ValueError, OSError):  # nothing imports it, so it may be anything
         return []
     classes = [one for one in tree.body if isinstance(one, ast.ClassDef)]
-    return [one.name for one in classes if any(word.arg == "table" for word in one.keywords)]
+    return [one.name for one in classes if any(word.arg == "table" and _is_true(word.value) for word in one.keywords)]
+
+
+def _is_true(value: ast.expr) -> bool:
+    return isinstance(value, ast.Constant) and value.value is True

@@ -75,13 +75,9 @@ def _parse_decimal(value: Any) -> Any:
 
 def _in_utc(value: datetime) -> datetime:
     """Convert an instant to UTC. One on the calendar's first or last day would leave it in other time zones."""
-    try:
-        instant = value.astimezone(UTC)
-    except OverflowError:
-        instant = LATEST + timedelta(1)
-    if not EARLIEST <= instant <= LATEST:
+    if not EARLIEST <= value <= LATEST:
         raise ValueError("must lie between 0001-01-02T00:00:00Z and 9999-12-30T00:00:00Z")
-    return instant
+    return value.astimezone(UTC)
 
 
 def _shortest_decimal(value: float) -> Decimal:

@@ -69,7 +69,8 @@ class PageReader:
         rows = unit.run(self._statements.list(shape, scope), {**bound, PAGE_OFFSET: query.offset}, scope)
         if rows:
             totals = [row.pop(TOTAL) for row in rows]  # the statement returns the same total with each row
-            return rows, self._count(unit, query, shape, scope.rows) if totals[0] is None else int(totals[0])
+            total = totals[0]
+            return rows, self._count_by_index(unit, query, shape, scope.rows) if total is None else int(total)
         return rows, self._count(unit, query, shape, scope.rows) if query.offset else 0
 
     def _may_be_all(self, unit: UnitOfWork, query: ListQuery, shape: QueryShape) -> bool:
@@ -91,7 +92,8 @@ class PageReader:
 
     def count(self, unit: UnitOfWork, query: ListQuery, scope: Predicate) -> int:
         """Return the total of the rows in `scope` without reading a page. It may be an estimate, as that of a page."""
-        shape = replace(query.shape, sort=())
+        shape = self.choose_shape(unit, replace(query, parents=()), scope)
+        shape = replace(self._choose_total(unit, query, shape, scope), sort=())
         total = self._count(unit, query, shape, scope.rows)
         if self._exact_count_limit is None or total <= self._exact_count_limit:
             return total
@@ -99,7 +101,12 @@ class PageReader:
 
     def _count(self, unit: UnitOfWork, query: ListQuery, shape: QueryShape, rows: Predicate) -> int:
         """Count the rows that the query selects, all of them or up to the bound."""
-        return int(unit.run(self._statements.count(shape, rows), query.values, rows)[0][TOTAL])
+        total = unit.run(self._statements.count(shape, rows), query.values, rows)[0][TOTAL]
+        return self._count_by_index(unit, query, shape, rows) if total is None else int(total)
+
+    def _count_by_index(self, unit: UnitOfWork, query: ListQuery, shape: QueryShape, rows: Predicate) -> int:
+        """The same where the first blocks do not have enough rows."""
+        return self._count(unit, query, replace(shape, in_first_blocks=False), rows)
 
     def choose_shape(self, unit: UnitOfWork, query: ListQuery, scope: Predicate) -> QueryShape:
         """Return the shape of the query, which uses the search index if that is faster.

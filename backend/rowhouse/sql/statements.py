@@ -120,7 +120,11 @@ class Statements:
         return write(keys, scope, conditions=conditions, nulls=shape.nulls, window=window)
 
     def _count(self, shape: QueryShape, scope: Predicate) -> CompiledStatement:
-        source = self._counting(shape, scope)
+        """The total. It may be NULL with `in_first_blocks`, as that of a list."""
+        if shape.in_first_blocks:
+            source = sa.select(self._quick_total(shape, scope).label(TOTAL))
+        else:
+            source = self._counting(shape, scope)
         return self._compile(source, list(source.selected_columns), scope)
 
     def _quick_total(self, shape: QueryShape, scope: Predicate) -> sa.ColumnElement[Any]:

@@ -15,28 +15,28 @@ down_revision = "rowhouse_0002"
 branch_labels = None
 depends_on = None
 
-# Reads wait only while the old indexes are dropped, at the end.
-REBUILD = """
+# Reads wait only while the old indexes are dropped, at the end. PostgreSQL writes the schema before a function that is
+# not on the search path, such as that of another project's schema, whose indexes stay.
+REBUILD = r"""
 DO $do$
 DECLARE
   old record;
-  made text;
 BEGIN
-  FOR old IN SELECT * FROM pg_indexes WHERE strpos(indexdef, 'rowhouse_trigrams(') > 0 LOOP
-    made := left(old.indexname, 55) || '_new';
+  FOR old IN SELECT *, 'rowhouse_' || md5(indexname) AS made FROM pg_indexes
+    WHERE strpos(indexdef, '(rowhouse_trigrams(') > 0 LOOP
     EXECUTE replace(
       regexp_replace(
-        replace(old.indexdef, 'rowhouse_trigrams(', 'rowhouse_grams('), ' WITH .*$',
+        replace(old.indexdef, '(rowhouse_trigrams(', '(rowhouse_grams('), ' WITH \([^()]*\)$',
         ' WITH (fastupdate = on, gin_pending_list_limit = 128)'
       ),
-      format('INDEX %I ON', old.indexname), format('INDEX %I ON', made)
+      format('INDEX %I ON', old.indexname), format('INDEX %I ON', old.made)
     );
-    EXECUTE format('ALTER INDEX %I.%I ALTER COLUMN 1 SET STATISTICS 0', old.schemaname, made);
+    EXECUTE format('ALTER INDEX %I.%I ALTER COLUMN 1 SET STATISTICS 0', old.schemaname, old.made);
   END LOOP;
-  FOR old IN SELECT * FROM pg_indexes WHERE strpos(indexdef, 'rowhouse_trigrams(') > 0 LOOP
-    made := left(old.indexname, 55) || '_new';
+  FOR old IN SELECT *, 'rowhouse_' || md5(indexname) AS made FROM pg_indexes
+    WHERE strpos(indexdef, '(rowhouse_trigrams(') > 0 LOOP
     EXECUTE format('DROP INDEX %I.%I', old.schemaname, old.indexname);
-    EXECUTE format('ALTER INDEX %I.%I RENAME TO %I', old.schemaname, made, old.indexname);
+    EXECUTE format('ALTER INDEX %I.%I RENAME TO %I', old.schemaname, old.made, old.indexname);
   END LOOP;
 END $do$
 """
