@@ -26,6 +26,7 @@ from rowhouse.app.error_handlers import add_error_handlers
 from rowhouse.app.metrics_page import add_metrics_page
 from rowhouse.app.openapi_document import add_document
 from rowhouse.app.request_middleware import RequestMiddleware
+from rowhouse.app.warm_up import warm_up
 from rowhouse.auth.service import authenticate, ensure_administrator, subject_of
 from rowhouse.core.collector import paused_collector
 from rowhouse.core.errors import RowhouseError
@@ -163,6 +164,7 @@ def _lifespan(
             log.warning(forgotten)
         for note in unregistered_classes(registries):
             log.info(note)
+        warm_up(chain.from_iterable(found.values() for found in app.state.cruds.values()))
         drain.install_handlers()
         await readiness.start(seconds=START_SECONDS)
         # The objects of the start stay alive. A garbage collection of them all would block every request for 0.1 s.
