@@ -200,6 +200,8 @@ def environment_of(target: Target, database_url: str) -> dict[str, str]:
         "JWT_SECRET": JWT_SECRET,
         "ENVIRONMENT": "development",
         "LOG_LEVEL": "warning",
+        # Every user of a load run signs up from one address.
+        "SIGN_UPS_PER_ADDRESS": "1000000",
         "ADMIN_EMAIL": ADMIN_EMAIL,
         "ADMIN_PASSWORD": ADMIN_PASSWORD,
     }

@@ -14,7 +14,7 @@ from rowhouse.sql import pages
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, sign_in
 from tests.sample_entities.shop.models import Book
 
-COUNT = 4000
+COUNT, SHELVES = 4000, 40
 Plan = Callable[[str], str]
 
 
@@ -23,10 +23,16 @@ def library(backend: str, make_app: Callable[..., TestClient]) -> TestClient:
     """An application with enough books for an index to pay off."""
     client = make_app(backend)
     headers = sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD)
-    category = client.post("/api/v1/categories", json={"name": "all"}, headers=headers).json()["id"]
+    names = [{"name": "most"}, *({"name": f"shelf {n}"} for n in range(SHELVES))]
+    most, *shelves = (row["id"] for row in client.post("/api/v1/categories/batch", json=names, headers=headers).json())
     for start in range(0, COUNT, 1000):
         rows = [
-            {"title": f"T{n:05}", "author": f"A{n % 400}", "price": 1 + n % 50, "category_id": category}
+            {
+                "title": f"T{n:05}",
+                "author": f"A{n % 400}",
+                "price": 1 + n % 50,
+                "category_id": shelves[n] if n < SHELVES else most,
+            }
             for n in range(start, start + 1000)
         ]
         assert client.post("/api/v1/books/batch", json=rows, headers=headers).status_code == 201
@@ -278,6 +284,25 @@ def test_a_common_text_is_counted_in_the_first_blocks(
             assert [("ctid" in one, "rowhouse_grams" in one) for one in read] == (
                 [(True, False), (False, True)][:statements] if is_common else [(False, True)]
             )
+
+
+@pytest.mark.parametrize(
+    ("query", "is_found_first"),
+    [
+        ('any=[{"category__name":"shelf 7"},{"author":"A7"}]', True),
+        ('any=[{"category__name":"shelf 7"},{"stock":0}]', False),
+        ('any=[{"category__name":"shelf 7"},{"author":"A7"}]&id__in=1,2', False),
+    ],
+)
+def test_few_rows_of_branches_over_a_relation_are_found_first(
+    plan: Plan, backend: str, monkeypatch: pytest.MonkeyPatch, *, query: str, is_found_first: bool
+) -> None:
+    """Those of each branch by its index. Each row is checked where a branch has many or another filter leaves few."""
+    monkeypatch.setattr(pages, "COMMON", 500)
+    found = plan(query)
+    if backend == "postgresql":
+        assert ("Append" in found) == is_found_first, found
+        assert found.count("Index Scan on ix_books_category_id_id") == (2 if is_found_first else 0), found
 
 
 @pytest.mark.parametrize(

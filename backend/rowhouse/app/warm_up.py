@@ -10,7 +10,8 @@ from rowhouse.db.compiled import EVERYTHING
 def warm_up(cruds: Iterable[CRUDBase[Any]]) -> None:
     """Compile the statements of a first page and of a row of each entity: 2 ms each.
 
-    A statement that depends on the caller, such as one for the rows of an owner, is compiled for the first such request.
+    A statement that depends on the caller, such as one for the rows of an owner, is compiled for the first such
+    request.
     """
     for crud in cruds:
         shape = crud.resource.parameters.query_of({}).shape

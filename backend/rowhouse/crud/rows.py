@@ -86,23 +86,43 @@ class RowVerbs(Hooks[ModelT]):
         """
         if not selection.related and not selection.parents:
             return Predicate(self.scope(unit.caller))
-        related = (self._meets_one(unit, branches) for branches in selection.related)
-        rows = Predicate(self.scope(unit.caller), *related)
+        conditions = [self._meets_one(unit, branches) for branches in selection.related]
+        rows = Predicate(self.scope(unit.caller), *conditions)
+        for position, branches in enumerate(selection.related):
+            parts = self._parts(unit, branches)
+            if parts and self.lists.finds_at_less_cost(unit, selection, rows, parts):
+                conditions[position] = self._is_found(parts)
+                rows = Predicate(self.scope(unit.caller), *conditions)
         if not selection.parents:
             return rows
         return SortedScope(rows, {name: self.related[name].visible(unit.caller) for name in selection.parents})
 
     def _meets_one(self, unit: UnitOfWork, branches: Sequence[Branch]) -> sa.ColumnElement[bool]:
-        """Return the condition of the rows that meet one of these branches."""
+        """Return the condition of the rows that meet one of these branches. It is checked for each row."""
         is_one_of_several = len(branches) > 1
-        conditions = []
-        for branch in branches:
-            related = [
-                self.related[name].matching(unit, clauses, is_alternative=is_one_of_several)
-                for name, clauses in branch.related.items()
-            ]
-            conditions.append(sa.and_(*branch.own, *related))
-        return sa.or_(*conditions)
+        return sa.or_(*(self._meets(unit, branch, is_alternative=is_one_of_several) for branch in branches))
+
+    def _parts(self, unit: UnitOfWork, branches: Sequence[Branch]) -> Sequence[Predicate]:
+        """Return the condition of each of several branches, if PostgreSQL can find the rows of each by its index."""
+        has_one_key = len(self.resource.key.columns) == 1
+        if len(branches) == 1 or not has_one_key or unit.database.dialect.name != "postgresql":
+            return ()
+        return [Predicate(self._meets(unit, branch)) for branch in branches]
+
+    def _is_found(self, parts: Sequence[Predicate]) -> sa.ColumnElement[bool]:
+        """Return the condition of the rows that are in one of these parts, whose keys are found first."""
+        (key,) = (column.column for column in self.resource.key.columns)
+        keys = sa.union_all(*(sa.select(key).where(part.clause).correlate(None) for part in parts))
+        is_found: sa.ColumnElement[bool] = key == sa.any_(sa.func.array(keys.scalar_subquery()))
+        return is_found
+
+    def _meets(self, unit: UnitOfWork, branch: Branch, *, is_alternative: bool = False) -> sa.ColumnElement[bool]:
+        """Return the condition of the rows that meet all of a branch."""
+        related = [
+            self.related[name].matching(unit, clauses, is_alternative=is_alternative)
+            for name, clauses in branch.related.items()
+        ]
+        return sa.and_(*branch.own, *related)
 
     def get(self, unit: UnitOfWork, key: Any) -> Row:
         """Return the row.

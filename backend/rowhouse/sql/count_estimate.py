@@ -100,3 +100,8 @@ def estimated_rows(answer: Row) -> int:
         return int(answer[PLAN][0]["Plan"]["Plan Rows"])
     probes = min(answer[PROBED], answer[LAST]) or 1
     return int(answer[FOUND] * answer[LAST] // probes)
+
+
+def estimated_cost(answer: Row) -> float:
+    """Return the cost of PostgreSQL's plan of all rows, in its own unit."""
+    return float(answer[PLAN][0]["Plan"]["Total Cost"])

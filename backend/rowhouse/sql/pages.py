@@ -13,7 +13,7 @@ from rowhouse.db.compiled import Predicate, Row
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.query.list_query import ListQuery, QueryShape
 from rowhouse.query.resource import Resource
-from rowhouse.sql.count_estimate import estimated_rows
+from rowhouse.sql.count_estimate import estimated_cost, estimated_rows
 from rowhouse.sql.statements import PAGE_LIMIT, PAGE_OFFSET, TOTAL, Statements
 
 # A text in at least this number of rows is common: in a table of a million rows, about 5,000 rows then fill the first
@@ -22,6 +22,8 @@ COMMON = 10_000
 # Rows of a common text are counted in the first blocks if this many times the bound are expected there: the rows may be
 # spread unevenly.
 ENOUGH = 2
+# What PostgreSQL's planner takes for the look-up of a row by its key, about.
+LOOK_UP = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,19 @@ class PageReader:
         if [key.relation is None for key in keys] != [False, *[True] * (len(keys) - 1)]:
             return False  # the order follows from more than one parent, or begins with the row
         return self._estimate(unit, query, scope) >= COMMON
+
+    def finds_at_less_cost(
+        self, unit: UnitOfWork, query: ListQuery, rows: Predicate, parts: Sequence[Predicate]
+    ) -> bool:
+        """Return whether PostgreSQL finds the few rows of all parts at less cost than it reads `rows` of the query."""
+        everything = QueryShape(by_index=False)
+        found = [unit.run(self._statements.estimate(everything, part), {}, part)[0] for part in parts]
+        number = sum(map(estimated_rows, found))
+        if number >= COMMON:
+            return False
+        shape = replace(query.shape, by_index=False, sort=(), nulls=None)
+        whole = unit.run(self._statements.estimate(shape, rows), query.values, rows)[0]
+        return sum(map(estimated_cost, found)) + number * LOOK_UP < estimated_cost(whole)
 
     def _estimate(self, unit: UnitOfWork, query: ListQuery, scope: Predicate, *, in_first_blocks: bool = False) -> int:
         """Estimate how many rows the query selects. The search index and the order do not matter for that."""
