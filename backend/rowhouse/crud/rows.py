@@ -90,7 +90,7 @@ class RowVerbs(Hooks[ModelT]):
         rows = Predicate(self.scope(unit.caller), *conditions)
         for position, branches in enumerate(selection.related):
             parts = self._parts(unit, branches)
-            if parts and self.lists.finds_at_less_cost(unit, selection, rows, parts):
+            if parts and self.lists.finds_at_less_cost(unit, selection, rows, [*map(Predicate, parts)]):
                 conditions[position] = self._is_found(parts)
                 rows = Predicate(self.scope(unit.caller), *conditions)
         if not selection.parents:
@@ -102,17 +102,17 @@ class RowVerbs(Hooks[ModelT]):
         is_one_of_several = len(branches) > 1
         return sa.or_(*(self._meets(unit, branch, is_alternative=is_one_of_several) for branch in branches))
 
-    def _parts(self, unit: UnitOfWork, branches: Sequence[Branch]) -> Sequence[Predicate]:
+    def _parts(self, unit: UnitOfWork, branches: Sequence[Branch]) -> Sequence[sa.ColumnElement[bool]]:
         """Return the condition of each of several branches, if PostgreSQL can find the rows of each by its index."""
         has_one_key = len(self.resource.key.columns) == 1
         if len(branches) == 1 or not has_one_key or unit.database.dialect.name != "postgresql":
             return ()
-        return [Predicate(self._meets(unit, branch)) for branch in branches]
+        return [self._meets(unit, branch) for branch in branches]
 
-    def _is_found(self, parts: Sequence[Predicate]) -> sa.ColumnElement[bool]:
+    def _is_found(self, parts: Sequence[sa.ColumnElement[bool]]) -> sa.ColumnElement[bool]:
         """Return the condition of the rows that are in one of these parts, whose keys are found first."""
         (key,) = (column.column for column in self.resource.key.columns)
-        keys = sa.union_all(*(sa.select(key).where(part.clause).correlate(None) for part in parts))
+        keys = sa.union_all(*(sa.select(key).where(part).correlate(None) for part in parts))
         is_found: sa.ColumnElement[bool] = key == sa.any_(sa.func.array(keys.scalar_subquery()))
         return is_found
 
