@@ -13,12 +13,12 @@ from starlette.testclient import TestClient
 from rowhouse.auth.accounts import include_accounts
 from rowhouse.core.policy import ANYONE, SIGNED_IN
 from rowhouse.core.settings import Settings
-from rowhouse.db.compiled import CompiledStatement
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.registration.registry import Registry
 from rowhouse.sql.count_estimate import count_from_start
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET, shop_database, sign_in
 from tests.databases import Databases
+from tests.pages.test_plans import statements_of
 from tests.sample_entities.application import create_app
 from tests.sample_entities.shop.models import Book, Category
 
@@ -169,14 +169,7 @@ def test_a_total_is_counted_independently_of_the_order(
 
     The rows of a filter are counted by the filter's index.
     """
-    sent: list[str] = []
-    execute = CompiledStatement.execute
-
-    def listening(self: CompiledStatement, *arguments: Any) -> Any:
-        sent.append(self.text)
-        return execute(self, *arguments)
-
-    monkeypatch.setattr(CompiledStatement, "execute", listening)
+    sent = statements_of(monkeypatch)
     for query in ({"id__gt": 1}, {"search": "t"}):
         sent.clear()
         page(shop, sort="title", **query)
