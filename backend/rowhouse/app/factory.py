@@ -26,7 +26,7 @@ from rowhouse.app.error_handlers import add_error_handlers
 from rowhouse.app.metrics_page import add_metrics_page
 from rowhouse.app.openapi_document import add_document
 from rowhouse.app.request_middleware import RequestMiddleware
-from rowhouse.app.warm_up import warm_up
+from rowhouse.app.warm_up import compile_statements, open_connection
 from rowhouse.auth.service import authenticate, ensure_administrator, subject_of
 from rowhouse.core.collector import paused_collector
 from rowhouse.core.errors import RowhouseError
@@ -109,7 +109,11 @@ def create_app(  # noqa: PLR0913  all but the registry by keyword
     route_tree, cruds = _build(registries, database)
     drain = Drain(settings)
     prepare = partial(_prepare, settings=settings, checks=startup_checks)
-    readiness = Readiness(runner, _database_check(registries, metadata), drain, prepare=prepare, settings=settings)
+    all_cruds = [crud for found in cruds.values() for crud in found.values()]
+    readiness = Readiness(
+        runner, _database_check(registries, metadata), drain,
+        prepare=prepare, warm_up=partial(open_connection, cruds=all_cruds), settings=settings,
+    )  # fmt: skip
     app = Application(
         route_tree, outermost=_outermost(settings, drain, metrics), metrics=metrics, tracer_provider=tracer_provider,
         title=title, version=version, description=description, openapi_tags=tags(registries),
@@ -164,7 +168,7 @@ def _lifespan(
             log.warning(forgotten)
         for note in unregistered_classes(registries):
             log.info(note)
-        warm_up(chain.from_iterable(found.values() for found in app.state.cruds.values()))
+        compile_statements(chain.from_iterable(found.values() for found in app.state.cruds.values()))
         drain.install_handlers()
         await readiness.start(seconds=START_SECONDS)
         # The objects of the start stay alive. A garbage collection of them all would block every request for 0.1 s.

@@ -138,7 +138,11 @@ def _read_only_file(unit: UnitOfWork) -> str | None:
 
 
 class Readiness:
-    """The readiness of the process. `prepare` runs once the database can serve, and creates the administrator."""
+    """The readiness of the process.
+
+    `prepare` runs once the database can serve, and creates the administrator. `warm_up` runs after it, in a thread that
+    handles requests. Its failure is logged, and the process serves all the same.
+    """
 
     def __init__(
         self,
@@ -147,12 +151,13 @@ class Readiness:
         drain: Drain,
         *,
         prepare: Callable[[UnitOfWork], Any],
+        warm_up: Callable[[UnitOfWork], Any],
         settings: Settings,
     ) -> None:
         self._runner = runner
         self._database_check = check
         self._drain = drain
-        self._prepare = prepare
+        self._prepare, self._warm_up = prepare, warm_up
         self._writes = not settings.read_only
         self._is_prepared = False
         self._pending: asyncio.Task[ReadinessFailure | None] | None = None
@@ -189,6 +194,7 @@ class Readiness:
             failure = await self._runner.run(self._database_check, write=False, group=WorkerGroup.PROBE)
             if failure is None and not self._is_prepared:
                 await self._runner.run(self._prepare, write=self._writes, group=WorkerGroup.PROBE)
+                await self._prepare_requests()
                 self._is_prepared = True
         except StartRefusedError as error:
             return ReadinessFailure(str(error), {}, is_permanent=True, refusal=error)
@@ -199,6 +205,12 @@ class Readiness:
             detail = SILENT if isinstance(error, (DatabaseError, ConnectionLostError)) else REFUSED
             return ReadinessFailure(detail, cause, is_permanent=_is_permanent(cause))
         return failure
+
+    async def _prepare_requests(self) -> None:
+        try:
+            await self._runner.run(self._warm_up, write=False)
+        except RowhouseError as error:
+            log.warning("the first requests will take longer", reason=error.detail, **cause_of(error))
 
     def _log_change(self, failure: ReadinessFailure | None) -> None:
         """Log a change, not each probe."""
