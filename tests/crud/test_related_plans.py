@@ -5,6 +5,7 @@ import sqlalchemy as sa
 from starlette.testclient import TestClient
 
 from rowhouse.core.security import Caller
+from rowhouse.crud import related
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.query.list_query import FIRST_PAGE
 from rowhouse.sql import pages
@@ -71,10 +72,43 @@ def test_postgresql_looks_for_each_rows_relation_below_an_or(
 
 
 @pytest.mark.parametrize(
+    ("changed", "value", "is_found_first"),
+    [("COMMON", 10_000, True), ("COMMON", 0, False), ("SMALL_TABLE", 0.0, False)],
+)
+@pytest.mark.parametrize(
+    ("model", "query"), [(Book, {"reviews__rating__gte": "4"}), (Label, {"books__title": "x"})], ids=("many", "link")
+)
+def test_few_related_rows_are_found_first(  # noqa: PLR0913  the cases and what they need
+    client: TestClient,
+    backend: str,
+    monkeypatch: pytest.MonkeyPatch,
+    model: type[LibraryEntity],
+    query: dict[str, str],
+    *,
+    changed: str,
+    value: float,
+    is_found_first: bool,
+) -> None:
+    """If PostgreSQL's planner expects few, and an index finds them or their table is small. SQLite always does."""
+    monkeypatch.setattr(related, "FOUND_ROW", 0.0)
+    monkeypatch.setattr(related, changed, value)
+    found = plan(client, model, query)
+    if backend == "postgresql":
+        assert ("ANY" in found) == is_found_first, found
+        assert ("InitPlan" in found) == is_found_first, found
+
+
+@pytest.mark.parametrize(
     ("model", "query", "indexes"), CASES, ids=lambda case: next(iter(case)) if isinstance(case, dict) else ""
 )
 def test_the_index_of_the_reference_serves_a_filter(
-    client: TestClient, model: type[LibraryEntity], query: dict[str, str], indexes: tuple[str, ...]
+    client: TestClient,
+    monkeypatch: pytest.MonkeyPatch,
+    model: type[LibraryEntity],
+    query: dict[str, str],
+    indexes: tuple[str, ...],
 ) -> None:
+    """Unless few related rows are found first."""
+    monkeypatch.setattr(related, "COMMON", 0)
     found = plan(client, model, query)
     assert any(index in found for index in indexes), found

@@ -59,7 +59,7 @@ class Statements:
         self._parameters = resource.parameters
         self._table = resource.table
         self._columns = resource.columns
-        self._dialect = dialect
+        self.dialect = dialect
         self._keys = [column.column for column in resource.key.columns]
         self._exact_count_limit = resource.exact_count_limit
         self._public = [read_expression(resource.columns[name]) for name in resource.schemas.public_names]
@@ -114,7 +114,7 @@ class Statements:
         return self._compile(found, columns, scope)
 
     def _in_parent_order(self, shape: QueryShape, scope: SortedScope, window: Window) -> sa.Select[Any]:
-        order = ParentOrder(self._resource, self._dialect, public=self._public)
+        order = ParentOrder(self._resource, self.dialect, public=self._public)
         write = order.by_parent if shape.by_parent else order.sorted
         conditions, keys = self._parameters.conditions(shape), self._parameters.sort_keys(shape.sort)
         return write(keys, scope, conditions=conditions, nulls=shape.nulls, window=window)
@@ -130,16 +130,16 @@ class Statements:
     def _quick_total(self, shape: QueryShape, scope: Predicate) -> sa.ColumnElement[Any]:
         where = self._selected(sa.literal_column("1"), shape, scope).whereclause
         is_whole_or_common = where is None or shape.in_first_blocks
-        if self._exact_count_limit is None or self._dialect.name != "postgresql" or not is_whole_or_common:
+        if self._exact_count_limit is None or self.dialect.name != "postgresql" or not is_whole_or_common:
             return self._counting(shape, scope).scalar_subquery()
-        return count_from_start(self._table, self._exact_count_limit, where=where, dialect=self._dialect)
+        return count_from_start(self._table, self._exact_count_limit, where=where, dialect=self.dialect)
 
     def _counting(self, shape: QueryShape, scope: Predicate) -> sa.Select[Any]:
         shape = replace(shape, by_index=True)  # a count has no order, so the index always helps
         if self._exact_count_limit is None:
             return self._selected(sa.func.count().label(TOTAL), shape, scope)
         bounded = self._selected(sa.literal_column("1"), shape, scope)
-        if bounded.whereclause is None and self._dialect.name == "sqlite":
+        if bounded.whereclause is None and self.dialect.name == "sqlite":
             return sa.select(count_exactly(self._table, self._exact_count_limit).scalar_subquery().label(TOTAL))
         if bounded.whereclause is None:
             return sa.select(count_by_key(self._keys, self._exact_count_limit).label(TOTAL))
@@ -157,12 +157,12 @@ class Statements:
 
         With `in_first_blocks` it estimates how many of the rows are in the first blocks of the table.
         """
-        if self._dialect.name == "postgresql":
+        if self.dialect.name == "postgresql":
             plan: Any = sa.literal_column("plan")
             source = self._selected(self._keys[0], shape, scope)
             if shape.in_first_blocks and self._exact_count_limit is not None:
                 source = source.where(*first_blocks(self._exact_count_limit))
-            return CompiledStatement(source, self._dialect, columns=[plan], predicate=scope, explain=True)
+            return CompiledStatement(source, self.dialect, columns=[plan], predicate=scope, explain=True)
         sample = estimate_from_sample(self._table, lambda counted: self._selected(counted, shape, scope))
         return self._compile(sample, list(sample.selected_columns), scope)
 
@@ -228,9 +228,9 @@ class Statements:
     def _visible_rows(self, targets: tuple[sa.Column[Any], ...], size: int, predicate: Predicate) -> CompiledStatement:
         """The same for values of several columns. Binds numbered parts of `_row_key`s."""
         kinds = {name: target.type for name, target in zip(key_names(len(targets)), targets, strict=True)}
-        given = values_table(kinds, size, self._dialect)
+        given = values_table(kinds, size, self.dialect)
         found = sa.select(*targets).where(sa.tuple_(*targets).in_(sa.select(*given.c)))
-        return CompiledStatement(_where(found, predicate), self._dialect, columns=targets, predicate=predicate)
+        return CompiledStatement(_where(found, predicate), self.dialect, columns=targets, predicate=predicate)
 
     def _insert_many(self, names: tuple[str, ...], size: int) -> CompiledStatement:
         """Insert `size` rows. Binds numbered columns."""
@@ -249,7 +249,7 @@ class Statements:
     def _update_many(self, names: tuple[str, ...], size: int) -> CompiledStatement:
         """Update `size` rows. Binds numbered `_row_key`s and numbered columns."""
         kinds = {**self._key_types(), **{name: self._columns[name].column.type for name in names}}
-        given = values_table(kinds, size, self._dialect)
+        given = values_table(kinds, size, self.dialect)
         is_row = [column == given.c[name] for name, column in zip(self._key_types(), self._keys, strict=True)]
         values = {self._stored(name): given.c[name] for name in names} | self._touched(names)
         source = self._table.update().where(*is_row).values(values)
@@ -266,7 +266,7 @@ class Statements:
         SQLite (3.40) returns whole numbers as floats if the first column of the table is a float: its `1` is `1.0`. The
         sign keeps them. The database may have the columns in another order than the class.
         """
-        if self._dialect.name != "sqlite" or not any(isinstance(c.type, sa.Float) for c in self._table.columns):
+        if self.dialect.name != "sqlite" or not any(isinstance(c.type, sa.Float) for c in self._table.columns):
             return columns
         return [
             _signed(one) if isinstance(one.type, WHOLE) and not isinstance(one.type, sa.Float) else one
@@ -278,7 +278,7 @@ class Statements:
         if len(self._keys) == 1:
             kind = self._keys[0].type
             return self._keys[0].in_([sa.bindparam(numbered(ROW_KEY, row), type_=kind) for row in range(size)])
-        given = values_table(self._key_types(), size, self._dialect)
+        given = values_table(self._key_types(), size, self.dialect)
         return sa.tuple_(*self._keys).in_(sa.select(*given.c))
 
     def _key_types(self) -> dict[str, Any]:
@@ -308,10 +308,10 @@ class Statements:
     def _compile(self, source: Any, columns: Sequence[Any], predicate: Predicate = EVERYTHING) -> CompiledStatement:
         kind = CompiledStatement if len(self._keys) == 1 else CompositeKeyStatement
         if self._computer is not None and {id(one) for one in self._public} <= {id(one) for one in columns}:
-            computed = ComputedStatement(source, self._dialect, columns=columns, predicate=predicate)
+            computed = ComputedStatement(source, self.dialect, columns=columns, predicate=predicate)
             computed.computer, computed.keeps_hidden = self._computer, columns is self._all_columns
             return computed
-        return kind(source, self._dialect, columns=columns, predicate=predicate)
+        return kind(source, self.dialect, columns=columns, predicate=predicate)
 
 
 def _computer(resource: Resource) -> RowComputer | None:
