@@ -76,7 +76,7 @@ class KeyFilter(Filter):
 
     def bind(self, value: Any) -> tuple[int, dict[str, Any]]:
         """Bind the text under which the row is stored."""
-        return 1, {self.name: self.key.stored_text(value)}
+        return 1, {self.bind_name: self.key.stored_text(value)}
 
 
 class DeletedParameters(ListParameters):

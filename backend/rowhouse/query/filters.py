@@ -11,6 +11,8 @@ from rowhouse.schemas.columns import Column
 PAGE_WORDS = frozenset({"page", "size", "skip", "limit", "sort", "search", "cursor", "fields", "expand"})
 ANY = "any"  # joins filters by OR; see `any_of`
 RESERVED_WORDS = PAGE_WORDS | {ANY}
+# Parameters of exports and aggregates.
+OPERATION_WORDS = frozenset({"format", "group_by", "count", "sum", "avg", "min", "max"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,11 @@ class Filter:
     operator: Operator
 
     @property
+    def bind_name(self) -> str:
+        """The name of its parameter in SQL. SQLAlchemy names others `price_1`, which a column may be called too."""
+        return f"_of_{self.name}"
+
+    @property
     def parameter(self) -> Parameter:
         """The query parameter."""
         annotation = self.operator.annotation(self.column.filter_annotation)
@@ -29,11 +36,11 @@ class Filter:
 
     def bind(self, value: Any) -> tuple[int, dict[str, Any]]:
         """Return the variant of the SQL that `value` needs, and the bind values by name; see `Operator`."""
-        return self.operator.bind(self.name, value)
+        return self.operator.bind(self.bind_name, value)
 
     def clause(self, variant: int) -> Any:
         """Return the SQL condition of a variant."""
-        return self.operator.clause(self.name, self.column, variant)
+        return self.operator.clause(self.bind_name, self.column, variant)
 
     def condition(self, value: Any) -> Any:
         """Return the SQL condition with its value."""

@@ -276,7 +276,7 @@ class ListParameters:
         if not (by_index and self._is_indexed(name, variant)):
             return entry.clause(variant)
         indexed = [self._columns[column].column for column in self.search.index]
-        return sa.and_(entry.clause(variant), MayHold(*indexed, searched_text(entry.name)))
+        return sa.and_(entry.clause(variant), MayHold(*indexed, searched_text(entry.bind_name)))
 
     def _is_indexed(self, name: str, variant: int) -> bool:
         return bool(variant) and name in self._indexed_filters
@@ -299,7 +299,7 @@ class ListParameters:
             return
         for name, variant in shape.filters:
             if self._is_indexed(name, variant):
-                yield name
+                yield self.filters[name].bind_name
         if shape.searched:
             yield SEARCH
 

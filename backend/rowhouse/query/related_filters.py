@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rowhouse.query.cursor import SEPARATOR
-from rowhouse.query.filters import Filter
+from rowhouse.query.filters import OPERATION_WORDS, RESERVED_WORDS, Filter
 from rowhouse.query.parameters import Parameter, schema_of
 
 if TYPE_CHECKING:
@@ -74,8 +74,10 @@ class RelatedFilters:
         kinds = _by_schema(target)
         example = f"{relation}__{next(iter(target.filters))}"
         whole = "|".join(kinds)
+        # The name is not sent. Two parameters of one name would make the document invalid.
+        is_taken = relation in RESERVED_WORDS | OPERATION_WORDS
         return {
-            "name": relation,
+            "name": f"{relation}__" if is_taken else relation,
             "in": "query",
             "required": False,
             "description": f"Only rows with a related row that meets all of these filters. Each member is a query "

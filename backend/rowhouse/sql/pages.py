@@ -58,7 +58,8 @@ class PageReader:
         rows, total = self._counted(unit, query, self._choose_total(unit, query, shape, scope), bound, scope)
         past, is_estimate = self._exact_count_limit, False
         if past is not None and total > past:
-            total, is_estimate = max(self._estimate(unit, query, scope), past + 1, query.offset + len(rows)), True
+            seen = query.offset + len(rows) if rows else 0
+            total, is_estimate = max(self._estimate(unit, query, scope), past + 1, seen), True
         return ResultPage(rows[:limit], total, more=len(rows) > limit, is_estimate=is_estimate)
 
     def _counted(
