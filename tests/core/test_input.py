@@ -173,3 +173,11 @@ def test_a_value_with_a_comma_is_quoted() -> None:
     assert split_values("a,b") == ["a", "b"]
     with pytest.raises(InvalidInputError):
         split_values('"a', "query", "name__in")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "x\n", "x\ny"])
+def test_a_line_feed_in_a_list_with_quotes_is_quoted_or_refused(end: str) -> None:
+    """CSV would take it for the end of the record."""
+    with pytest.raises(InvalidInputError):
+        split_values(f'"a,b",{end}')
+    assert split_values(f'"a,b","{end}"') == ["a,b", end]

@@ -243,6 +243,33 @@ def test_a_table_that_the_role_may_not_write_to_is_named(databases: Databases) -
         assert is_ready(client)
 
 
+@pytest.mark.parametrize(
+    ("right", "table"),
+    [
+        ("UPDATE", "books"),
+        ("DELETE", "books"),
+        ("INSERT", "history_entries"),
+        ("INSERT", "idempotency_keys"),
+    ],
+)
+def test_every_right_that_a_client_needs_is_checked(databases: Databases, right: str, table: str) -> None:
+    """Also those on the engine's own tables. A migration cannot grant one."""
+    url = shop_database(databases, "postgresql")
+    execute(url, f"REVOKE {right} ON {table} FROM app")
+    with QuickClient(build_shop(url)) as client:
+        told = detail(client)
+        assert f"the database role may not write to the table {table} ({right}), GRANT it." in told
+        assert "rowhouse migrate" not in told
+
+
+def test_a_column_that_the_role_may_not_read_is_named(databases: Databases) -> None:
+    """A right on some columns is none on the others."""
+    url = shop_database(databases, "postgresql")
+    execute(url, "REVOKE SELECT ON books FROM app", "GRANT SELECT (id, title) ON books TO app")
+    with QuickClient(build_shop(url)) as client:
+        assert "Book: the database role may not read the table books with every column" in detail(client)
+
+
 def test_a_sequence_that_the_role_may_not_use_is_named(databases: Databases) -> None:
     """`GRANT … ON ALL TABLES` does not include sequences."""
     url = shop_database(databases, "postgresql")

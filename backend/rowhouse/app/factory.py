@@ -9,6 +9,7 @@ import gc
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from inspect import isawaitable
 from itertools import chain
 from typing import Any, Protocol, cast
 
@@ -27,7 +28,7 @@ from rowhouse.app.metrics_page import add_metrics_page
 from rowhouse.app.openapi_document import add_document
 from rowhouse.app.request_middleware import RequestMiddleware
 from rowhouse.app.warm_up import compile_statements, open_connection
-from rowhouse.auth.service import authenticate, ensure_administrator, subject_of
+from rowhouse.auth.service import accounts, authenticate, ensure_administrator, subject_of
 from rowhouse.core.collector import paused_collector
 from rowhouse.core.errors import RowhouseError
 from rowhouse.core.logging_config import configure_logging
@@ -112,7 +113,8 @@ def create_app(  # noqa: PLR0913  all but the registry by keyword
     all_cruds = [crud for found in cruds.values() for crud in found.values()]
     readiness = Readiness(
         runner, _database_check(registries, metadata), drain,
-        prepare=prepare, warm_up=partial(open_connection, cruds=all_cruds), settings=settings,
+        prepare=prepare, settings=settings,
+        warm_up=partial(open_connection, cruds=all_cruds, has_accounts=accounts.name in metadata.tables),
     )  # fmt: skip
     app = Application(
         route_tree, outermost=_outermost(settings, drain, metrics), metrics=metrics, tracer_provider=tracer_provider,
@@ -171,9 +173,11 @@ def _lifespan(
         compile_statements(chain.from_iterable(found.values() for found in app.state.cruds.values()))
         drain.install_handlers()
         await readiness.start(seconds=START_SECONDS)
+        await _run_handlers(app.router.on_startup)
         # The objects of the start stay alive. A garbage collection of them all would block every request for 0.1 s.
         gc.freeze()
         yield
+        await _run_handlers(app.router.on_shutdown)
         gc.unfreeze()
         readiness.close()
         drain.remove_handlers()
@@ -184,6 +188,14 @@ def _lifespan(
             log.warning("a thread still waits for the database; the process ends without it")
 
     return lifespan
+
+
+async def _run_handlers(handlers: Sequence[Callable[[], Any]]) -> None:
+    """Run what the project has added with `app.on_event` or `add_event_handler`."""
+    for handler in handlers:
+        result = handler()
+        if isawaitable(result):
+            await result
 
 
 def _prepare(unit: UnitOfWork, *, settings: Settings, checks: Sequence[StartupCheck]) -> None:

@@ -21,7 +21,7 @@ def compile_statements(cruds: Iterable[CRUDBase[Any]]) -> None:
         crud.statements.get(EVERYTHING)
 
 
-def open_connection(unit: UnitOfWork, *, cruds: Iterable[CRUDBase[Any]]) -> None:
+def open_connection(unit: UnitOfWork, *, cruds: Iterable[CRUDBase[Any]], has_accounts: bool) -> None:
     """Ask for a page without rows of each entity, so that PostgreSQL has read its catalogs: 0.4 ms each.
 
     The connection is that of the calling thread.
@@ -29,7 +29,8 @@ def open_connection(unit: UnitOfWork, *, cruds: Iterable[CRUDBase[Any]]) -> None
     Raises:
         RowhouseError: when the database refuses a statement.
     """
-    unit.fetch(SELECT_CALLER, {"caller_id": 0})
+    if has_accounts:
+        unit.fetch(SELECT_CALLER, {"caller_id": 0})
     for crud in cruds:
         unit.run(_first_page(crud), {PAGE_LIMIT: 0, PAGE_OFFSET: 0})
 

@@ -39,16 +39,16 @@ MAX_KEY = 2**31
 SUBJECT = re.compile(r"[1-9][0-9]{0,9}")
 log = structlog.get_logger("auth")
 
-_users: sa.Table = User.__table__  # type: ignore[attr-defined]  # SQLAlchemy sets it on mapped classes
+accounts: sa.Table = User.__table__  # type: ignore[attr-defined]  # SQLAlchemy sets it on mapped classes
 _tokens: sa.Table = RefreshToken.__table__  # type: ignore[attr-defined]  # as above
-SELECT_CALLER = sa.select(_users.c.id, _users.c.role, _users.c.is_active, _users.c.token_version).where(
-    _users.c.id == sa.bindparam("caller_id", type_=sa.Integer())
+SELECT_CALLER = sa.select(accounts.c.id, accounts.c.role, accounts.c.is_active, accounts.c.token_version).where(
+    accounts.c.id == sa.bindparam("caller_id", type_=sa.Integer())
 )
-SELECT_LOGIN = sa.select(_users.c.id, _users.c.hashed_password, _users.c.is_active, _users.c.token_version).where(
-    _users.c.email == sa.bindparam("login_email", type_=sa.String())
-)
-SELECT_PASSWORD = sa.select(_users.c.email, _users.c.hashed_password, _users.c.token_version).where(
-    _users.c.id == sa.bindparam("caller_id", type_=sa.Integer())
+SELECT_LOGIN = sa.select(
+    accounts.c.id, accounts.c.hashed_password, accounts.c.is_active, accounts.c.token_version
+).where(accounts.c.email == sa.bindparam("login_email", type_=sa.String()))
+SELECT_PASSWORD = sa.select(accounts.c.email, accounts.c.hashed_password, accounts.c.token_version).where(
+    accounts.c.id == sa.bindparam("caller_id", type_=sa.Integer())
 )
 # At each login and refresh, of each kind. One token is added meanwhile, so a backlog shrinks.
 REMOVED_AT_ONCE = 100

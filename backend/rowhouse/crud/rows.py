@@ -270,15 +270,17 @@ class RowVerbs(Hooks[ModelT]):
             raise TransactionRetryError  # another transaction moved it between the two reads
         return stored
 
-    def require_version(self, unit: UnitOfWork, key: Any, tags: Collection[str]) -> None:
+    def require_version(self, unit: UnitOfWork, key: Any, tags: Collection[str], *, known: bool = True) -> None:
         """Lock the row, and require that its version is one of `tags` (`If-Match`, RFC 9110 §13.1.1).
+
+        With `known=False` it must be none of them (`If-None-Match`).
 
         Raises:
             PreconditionFailedError: 412 if the row has changed since the client read it.
             NotFoundError, PermissionDeniedError: as for `update`.
         """
         stored = self._lock_for_update(unit, key)
-        if "*" not in tags and self.version(stored) not in tags:
+        if ("*" in tags or self.version(stored) in tags) != known:
             raise PreconditionFailedError
 
     def version(self, row: Row) -> str:

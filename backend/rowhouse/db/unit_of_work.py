@@ -29,6 +29,18 @@ log = structlog.get_logger("database")
 Authenticator = Callable[["UnitOfWork", str], Caller]
 
 
+class _Ended:
+    """The connection of a unit of work that has ended. Another request uses the real one."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise LookupError(
+            "the unit of work of this request has ended: read all rows before you return, also for a StreamingResponse"
+        )
+
+
+ENDED: Any = _Ended()
+
+
 class UnitOfWork:
     """The database work of one request: at most one transaction, committed once, before the response.
 
@@ -44,6 +56,7 @@ class UnitOfWork:
     __slots__ = (
         "_after_commit",
         "_authenticator",
+        "_discards",
         "_holds_write_lock",
         "_lock_seconds",
         "_session",
@@ -68,7 +81,7 @@ class UnitOfWork:
         self._authenticator = authenticator
         self._session: Session | None = None
         self._after_commit: list[Callable[[], object]] | None = None
-        self._holds_write_lock = False
+        self._holds_write_lock = self._discards = False
         self._lock_seconds = lock_seconds
         if lock_seconds is not None:
             self.thread_connection.driver.limit_lock_wait(lock_seconds)
@@ -103,6 +116,10 @@ class UnitOfWork:
                 driver.begin(write=self.write)
             except DRIVER_ERRORS as error:
                 raise self.database.translate_error(error) from error
+
+    def discard_changes(self) -> None:
+        """Roll back at the end instead of committing, because the response is an error."""
+        self._discards = True
 
     def on_commit(self, callback: Callable[[], object]) -> None:
         """Call `callback` once the transaction is committed, before the response is sent.
@@ -216,7 +233,8 @@ class UnitOfWork:
     ) -> None:
         committed = False
         try:
-            if error is None or (isinstance(error, RowhouseError) and error.keeps_changes):
+            keeps_changes = isinstance(error, RowhouseError) and error.keeps_changes
+            if keeps_changes or (error is None and not self._discards):
                 self._commit()
                 committed = True
             elif isinstance(error, STATEMENT_ERRORS):
@@ -233,6 +251,7 @@ class UnitOfWork:
                 self._release(broken=error is not None and (is_disconnect(error) or is_read_only(error)))
             finally:
                 self._release_write_lock()
+                self.thread_connection, self._session = ENDED, None
                 if committed and self._after_commit is not None:
                     _run_all(self._after_commit)
 
@@ -268,6 +287,7 @@ class UnitOfWork:
         try:
             if self._session is not None:
                 self._session.close()
+                self._session.bind = None  # a response that is streamed later must not use the connection
             if connection.get_transaction() is not None:
                 connection.rollback()
             if driver.in_transaction:

@@ -26,6 +26,8 @@ from rowhouse.workers.runner import RequestRunner, WorkerGroup
 
 PROBE_SECONDS = 2.0
 RETRY_SECONDS = 1.0
+# A migration may have locked a table.
+WARM_UP_SECONDS = 1.0
 # How long the result of the table check is kept while the revision is the same.
 TABLES_SECONDS = 5.0
 SILENT = "The database does not answer."
@@ -141,7 +143,7 @@ class Readiness:
     """The readiness of the process.
 
     `prepare` runs once the database can serve, and creates the administrator. `warm_up` runs after it, in a thread that
-    handles requests. Its failure is logged, and the process serves all the same.
+    handles requests. If it fails, or takes longer than `WARM_UP_SECONDS`, the process serves all the same.
     """
 
     def __init__(
@@ -162,6 +164,7 @@ class Readiness:
         self._is_prepared = False
         self._pending: asyncio.Task[ReadinessFailure | None] | None = None
         self._waiting: asyncio.Task[None] | None = None
+        self._warming_up: asyncio.Task[None] | None = None
         self._last_logged: str | None = "never checked"
 
     @property
@@ -194,7 +197,8 @@ class Readiness:
             failure = await self._runner.run(self._database_check, write=False, group=WorkerGroup.PROBE)
             if failure is None and not self._is_prepared:
                 await self._runner.run(self._prepare, write=self._writes, group=WorkerGroup.PROBE)
-                await self._prepare_requests()
+                self._warming_up = asyncio.create_task(self._prepare_requests())
+                await asyncio.wait({self._warming_up}, timeout=WARM_UP_SECONDS)
                 self._is_prepared = True
         except StartRefusedError as error:
             return ReadinessFailure(str(error), {}, is_permanent=True, refusal=error)
@@ -243,7 +247,7 @@ class Readiness:
 
     def close(self) -> None:
         """Stop checking, even while the database does not respond."""
-        for task in (self._waiting, self._pending):
+        for task in (self._waiting, self._pending, self._warming_up):
             if task is not None:
                 task.cancel()
 

@@ -14,10 +14,13 @@ from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.health.migration_state import UPGRADE
 
 MAX_NAMED = 5
+GRANT = "GRANT it"
 POSTGRESQL = sa.text("""
     SELECT n.nspname, pg_catalog.pg_table_is_visible(c.oid), c.relname, a.attname,
         a.attnotnull AND NOT a.atthasdef AND a.attidentity = '',
-        pg_catalog.has_any_column_privilege(c.oid, 'SELECT'), pg_catalog.has_any_column_privilege(c.oid, 'INSERT'),
+        pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT'),
+        pg_catalog.has_any_column_privilege(c.oid, 'INSERT'), pg_catalog.has_any_column_privilege(c.oid, 'UPDATE'),
+        pg_catalog.has_table_privilege(c.oid, 'DELETE'),
         a.attidentity <> '' OR s.seqrelid IS NULL OR pg_catalog.has_sequence_privilege(s.seqrelid, 'USAGE, UPDATE')
     FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -29,7 +32,7 @@ POSTGRESQL = sa.text("""
 """)
 SQLITE = sa.text("""
     SELECT 'main', 1, lower(m.name), lower(p.name),
-        p."notnull" AND p.dflt_value IS NULL AND NOT p.pk AND NOT p.hidden, 1, 1, 1
+        p."notnull" AND p.dflt_value IS NULL AND NOT p.pk AND NOT p.hidden, 1, 1, 1, 1, 1
     FROM sqlite_master m JOIN pragma_table_xinfo(m.name) p WHERE m.type IN ('table', 'view')
 """)
 
@@ -38,13 +41,13 @@ SQLITE = sa.text("""
 class RequiredTable:
     """A table that the code reads, with the name of its class. The code inserts rows unless `inserts` is False.
 
-    `writes`: clients write to it, so the database role needs the right.
+    `rights` are those of INSERT, UPDATE and DELETE that the database role needs for what clients do.
     """
 
     table: sa.Table
     entity: str
     inserts: bool = True
-    writes: bool = False
+    rights: frozenset[str] = frozenset()
 
 
 class _StoredColumn(NamedTuple):
@@ -56,14 +59,21 @@ class _StoredColumn(NamedTuple):
     column: str
     is_required: bool
     is_readable: bool
-    is_writable: bool
+    may_insert: bool
+    may_update: bool
+    may_delete: bool
     has_usable_sequence: bool
+
+    @property
+    def rights(self) -> dict[str, bool]:
+        """Whether the role has each right on the table."""
+        return {"INSERT": self.may_insert, "UPDATE": self.may_update, "DELETE": self.may_delete}
 
 
 def table_mismatch(unit: UnitOfWork, required: Iterable[RequiredTable]) -> str | None:
     """Return which tables do not fit the code, and the command that fixes them. None if all fit."""
     required = tuple(
-        replace(required_table, writes=False) if unit.settings.read_only else required_table
+        replace(required_table, rights=frozenset()) if unit.settings.read_only else required_table
         for required_table in required
     )
     found = _columns(unit, {required_table.table.name for required_table in required})
@@ -77,7 +87,8 @@ def table_mismatch(unit: UnitOfWork, required: Iterable[RequiredTable]) -> str |
     if not errors:
         return None
     more = f" and {len(errors) - MAX_NAMED} more" if len(errors) > MAX_NAMED else ""
-    return f"The database does not fit the models: {'; '.join(errors[:MAX_NAMED])}{more}. To fix it, {UPGRADE}."
+    advice = "" if all(error.endswith(GRANT) for error in errors) else f" To fix it, {UPGRADE}."
+    return f"The database does not fit the models: {'; '.join(errors[:MAX_NAMED])}{more}.{advice}"
 
 
 def _columns(unit: UnitOfWork, names: Collection[str]) -> Sequence[_StoredColumn]:
@@ -101,13 +112,14 @@ def _errors_of(required_table: RequiredTable, found: Sequence[_StoredColumn], fo
     name, entity = required_table.table.fullname, required_table.entity
     if not found:
         return [f"{entity}: the table {name} is missing"]
-    if not found[0].is_readable:
-        return [f"{entity}: the database role may not read the table {name}, GRANT it"]
-    if required_table.writes and not found[0].is_writable:
-        return [f"{entity}: the database role may not write to the table {name}, GRANT it"]
-    if required_table.writes and (locked := [one.column for one in found if not one.has_usable_sequence]):
-        return [f"{entity}: the database role may not use the sequence of {name}.{locked[0]}, GRANT it"]
     wanted = {fold(column.name): column.name for column in required_table.table.columns}
+    if any(not one.is_readable for one in found if one.column in wanted):
+        return [f"{entity}: the database role may not read the table {name} with every column of the class, {GRANT}"]
+    lacking = sorted(right for right in required_table.rights if not found[0].rights[right])
+    if lacking:
+        return [f"{entity}: the database role may not write to the table {name} ({', '.join(lacking)}), {GRANT}"]
+    if "INSERT" in required_table.rights and (locked := [one.column for one in found if not one.has_usable_sequence]):
+        return [f"{entity}: the database role may not use the sequence of {name}.{locked[0]}, {GRANT}"]
     errors = [
         f"{entity}: the column {name}.{shown} is missing"
         for column, shown in wanted.items()

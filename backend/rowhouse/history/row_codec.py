@@ -30,7 +30,11 @@ class RowCodec:
 
     def write(self, row: Row) -> str:
         """Return the row as JSON text: bytes as base64, decimals with every digit."""
-        written = {n: writer.to_python(row[n], mode="json", warnings=False) for n, writer in self._writers.items()}
+        written = {
+            n: writer.to_python(row[n], mode="json", warnings=False)
+            for n, writer in self._writers.items()
+            if row[n] is not None
+        }
         return to_json({**row, **written}, bytes_mode="base64", inf_nan_mode="strings").decode()
 
     def read(self, content: Mapping[str, Any]) -> DecodedRow:

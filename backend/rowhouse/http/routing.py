@@ -52,7 +52,7 @@ READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # The prefix of parameters that FastAPI collects for the route itself, not for the endpoint.
 HIDDEN = "_rowhouse_"
 NO_PLAIN_FUNCTIONS = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
-CREATED = 201
+CREATED, CLIENT_ERROR = 201, 400
 Endpoint = Callable[..., Any]
 Handler = Callable[[Request], Awaitable[Response]]
 EndpointT = TypeVar("EndpointT", bound=Endpoint)
@@ -217,8 +217,12 @@ class OneHopRoute(APIRoute):
                 if getattr(getattr(value, "call", None), "is_first", False):
                     resolver.value(value)
             if sent is None:
-                return self._call_endpoint(values, resolver)
-            return run_once(unit, sent, lambda: self._call_endpoint(values, resolver))
+                response = self._call_endpoint(values, resolver)
+            else:
+                response = run_once(unit, sent, lambda: self._call_endpoint(values, resolver))
+            if response.status_code >= CLIENT_ERROR:
+                unit.discard_changes()
+            return response
         raise TypeError(
             f"a `yield` override of {self.endpoint.__qualname__} swallowed an exception: have it raise again"
         )

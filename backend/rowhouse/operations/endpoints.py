@@ -27,6 +27,7 @@ from rowhouse.query.resource import Resource
 
 MAX_BATCH = 1000
 ON = "on"
+REPLACED = "\ufffd"  # what a server makes of bytes that are not UTF-8
 
 
 class Endpoints:
@@ -174,6 +175,7 @@ class Endpoints:
     def create_rows(self, request: OperationRequest, unit: UnitOfWork) -> Response:
         """Insert many rows, all or none. With `on`, change those that exist."""
         request.authorize(unit, self.resource.write)
+        request.reject_conditions()
         on = self.parse_on(request)
         bodies = self.parse(self._creations, request.body)
         if on is not None:
@@ -218,6 +220,7 @@ class Endpoints:
     def update_rows(self, request: OperationRequest, unit: UnitOfWork) -> Response:
         """Change many rows, all or none."""
         request.authorize(unit, self.resource.write)
+        request.reject_conditions()
         request.reject_query()
         names = self.resource.key.names
         changes = []
@@ -232,6 +235,7 @@ class Endpoints:
     def delete_rows(self, request: OperationRequest, unit: UnitOfWork) -> Response:
         """Delete many rows, all or none."""
         request.authorize(unit, self.resource.write)
+        request.reject_conditions()
         ids = request.parameters("ids").get("ids", "")
         try:
             keys = self._keys.validate_python(self.resource.key.texts(ids))
@@ -241,9 +245,12 @@ class Endpoints:
         return Response(status_code=204)
 
     def check_version(self, request: OperationRequest, unit: UnitOfWork, key: Any) -> None:
-        """Require the version that `If-Match` names, and lock the row. Do nothing without the header."""
+        """Require what `If-Match` and `If-None-Match` say of the row, and lock it. Do nothing without these headers."""
         if b"if-match" in request.headers:
             self.crud.require_version(unit, key, request.tags(b"if-match"))
+        if b"if-none-match" in request.headers:
+            tags = [tag.removeprefix("W/") for tag in request.tags(b"if-none-match")]
+            self.crud.require_version(unit, key, tags, known=False)
 
     def parse_key(self, request: OperationRequest) -> Any:
         """Return the key in the path of a request.
@@ -251,6 +258,8 @@ class Endpoints:
         Raises:
             InvalidInputError: 422 for a text that is no key of this entity.
         """
+        if REPLACED in request.key:
+            request.require_utf8()
         try:
             return self._key.validate_python(request.key)
         except ValidationError as error:

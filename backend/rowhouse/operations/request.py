@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection
+from urllib.parse import unquote_to_bytes
 
 from starlette.responses import Response
 from starlette.types import Scope
@@ -16,7 +17,8 @@ from rowhouse.requests.idempotency import KeyedRequest, run_once
 from rowhouse.requests.paths import client_path, location, route_path, segment
 
 TAG = re.compile(r'(?:W/)?"[^"]*"|\*')
-HEADERS = frozenset({b"authorization", b"idempotency-key", b"if-match", b"if-none-match", b"prefer"})
+CONDITIONS = {b"if-match": "If-Match", b"if-none-match": "If-None-Match"}
+HEADERS = frozenset({b"authorization", b"idempotency-key", b"prefer", *CONDITIONS})
 
 
 class OperationRequest:
@@ -64,6 +66,27 @@ class OperationRequest:
         elif authorization is not None:
             unit.authenticate(bearer_token(authorization))
         policy.check(unit.caller)
+
+    def require_utf8(self) -> None:
+        """Reject a path that is not UTF-8. The server has replaced its bytes, so several keys would be one.
+
+        Raises:
+            InvalidInputError: 422, naming the key.
+        """
+        try:
+            unquote_to_bytes(self.scope.get("raw_path") or b"").decode()
+        except UnicodeDecodeError as error:
+            raise InvalidInputError.at("path", "id", message="write the path in UTF-8") from error
+
+    def reject_conditions(self) -> None:
+        """Reject `If-Match` and `If-None-Match`, which are about the version of one row.
+
+        Raises:
+            InvalidInputError: 422, naming the header.
+        """
+        for name in CONDITIONS.keys() & self.headers.keys():
+            message = "a request for many rows has no version that this header could be about"
+            raise InvalidInputError.at("header", CONDITIONS[name], message=message)
 
     def reject_query(self) -> None:
         """Reject every query parameter, as `parameters` does."""

@@ -52,7 +52,7 @@ class SortKey:
     @property
     def nullable(self) -> bool:
         """Whether the value may be null, as it is without a related row that the caller sees."""
-        return self.relation is not None or self.column.nullable
+        return self.relation is not None or self.column.reads_null
 
     @cached_property
     def adapter(self) -> TypeAdapter[Any]:

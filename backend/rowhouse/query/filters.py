@@ -10,9 +10,9 @@ from rowhouse.schemas.columns import Column
 
 PAGE_WORDS = frozenset({"page", "size", "skip", "limit", "sort", "search", "cursor", "fields", "expand"})
 ANY = "any"  # joins filters by OR; see `any_of`
-RESERVED_WORDS = PAGE_WORDS | {ANY}
 # Parameters of exports and aggregates.
 OPERATION_WORDS = frozenset({"format", "group_by", "count", "sum", "avg", "min", "max"})
+RESERVED_WORDS = PAGE_WORDS | OPERATION_WORDS | {ANY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Filter:
 def filters_of(column: Column) -> list[Filter]:
     """Return every filter of a column: `price` for equality, `price__gte` for the other operators.
 
-    A column whose name is a parameter of every list, such as `size`, has `size__eq`.
+    A column whose name is a parameter of a list, an export or an aggregate, such as `size`, has `size__eq`.
     """
     return [Filter(_name(column.name, operator), column, operator) for operator in operators_of(column)]
 

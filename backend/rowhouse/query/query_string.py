@@ -5,6 +5,8 @@ from urllib.parse import parse_qsl
 
 from rowhouse.core.errors import InvalidInputError
 
+LINE_ENDS = ("\n", "\r")
+
 MAX_FIELDS = 200
 
 
@@ -37,8 +39,16 @@ def split_values(text: str, *place: str | int) -> list[str]:
     if '"' not in text:
         return text.split(",")
     try:
-        (values,) = csv.reader([text], strict=True)
+        return _record(text)
     except (csv.Error, ValueError) as error:
-        message = "write a value with a comma or a quote in double quotes, and each quote in it twice, as in CSV"
+        message = (
+            "write a value with a comma, a quote or a line feed in double quotes, and each quote in it twice, as in CSV"
+        )
         raise InvalidInputError.at(*place, message=message, kind="quotes") from error
+
+
+def _record(text: str) -> list[str]:
+    if text.endswith(LINE_ENDS):
+        raise csv.Error("csv takes it for the end of the record, and drops it")
+    (values,) = csv.reader([text], strict=True)
     return values

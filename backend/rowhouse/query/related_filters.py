@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rowhouse.query.cursor import SEPARATOR
-from rowhouse.query.filters import OPERATION_WORDS, RESERVED_WORDS, Filter
+from rowhouse.query.filters import RESERVED_WORDS, Filter
 from rowhouse.query.parameters import Parameter, schema_of
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class RelatedFilters:
         example = f"{relation}__{next(iter(target.filters))}"
         whole = "|".join(kinds)
         # The name is not sent. Two parameters of one name would make the document invalid.
-        is_taken = relation in RESERVED_WORDS | OPERATION_WORDS
+        is_taken = relation in RESERVED_WORDS
         return {
             "name": f"{relation}__" if is_taken else relation,
             "in": "query",

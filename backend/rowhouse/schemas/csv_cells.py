@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Callable
 from enum import Enum
+from math import isfinite
 from typing import Any
 
 from pydantic_core import from_json, to_json
@@ -47,6 +48,11 @@ def write_boolean(value: object) -> str:
 def read_boolean(cell: str) -> str:
     """Read JSON's and the spreadsheets' spelling."""
     return BOOLEANS.get(cell) or quoted(cell)
+
+
+def write_number(value: float) -> float | None:
+    """Write a number. `NaN` and infinite ones are null, as in JSON."""
+    return value if isfinite(value) else None
 
 
 def write_document(value: object) -> str:

@@ -108,12 +108,14 @@ FIELD_TYPES: list[FieldType] = [
         filter_annotation=lambda _column: DecimalText,
         limits=column_limits.decimal_limits,
         read_cell=csv_cells.read_decimal,
+        write_cell=csv_cells.write_number,
     ),
     FieldType(
         declared=(float,),
         annotation=float,
         filter_annotation=lambda _column: NumberText,
         read_cell=csv_cells.read_number,
+        write_cell=csv_cells.write_number,
     ),
     FieldType(
         declared=(Decimal,),
@@ -121,6 +123,7 @@ FIELD_TYPES: list[FieldType] = [
         filter_annotation=lambda _column: DecimalText,
         limits=column_limits.decimal_limits,
         read_cell=csv_cells.read_decimal,
+        write_cell=csv_cells.write_number,
     ),
     FieldType(
         declared=(bool,),

@@ -177,7 +177,7 @@ class ParentOrder:
         values = [key.column.sorted.label(key.name) for key in keys if key.relation == name]
         visible = scope.parents[name].clause
         found = sa.select(remote, *values)
-        return (found if visible is None else found.where(visible)).subquery(f"_parent_{name}")
+        return (found if visible is None else found.where(visible)).subquery(f"_parent_{[*scope.parents].index(name)}")
 
     def _relation(self, name: str) -> Relation:
         return self._resource.relations[name]

@@ -99,6 +99,7 @@ class Importer:
 
     def _authorize(self, request: OperationRequest, unit: UnitOfWork) -> Caller | None:
         request.authorize(unit, self.resource.write)
+        request.reject_conditions()
         self._endpoints.parse_on(request)
         return unit.caller
 

@@ -156,8 +156,8 @@ class WorkerPool:
         thread.start()
 
     def _serve(self) -> None:
-        me = threading.get_ident()
-        while (job := self._jobs.get()) is not None:
+        me, jobs = threading.get_ident(), self._jobs
+        while (job := jobs.get()) is not None:
             if not job.claim():
                 continue
             try:
@@ -182,7 +182,7 @@ class WorkerPool:
             job.completions.put(job)
 
     def close(self, *, deadline: float | None = None) -> bool:
-        """Finish the accepted jobs, then end the threads.
+        """Finish the accepted jobs, then end the threads. Work that is added later starts new ones.
 
         Return False if one still works at `deadline`, a monotonic time. Such a thread waits for a database that does
         not respond. It is a daemon, so the process can end without it.
@@ -192,4 +192,7 @@ class WorkerPool:
             self._jobs.put(None)
         for thread in self._threads:
             thread.join(None if deadline is None else max(0, deadline - time.monotonic()))
-        return not any(thread.is_alive() for thread in self._threads)
+        has_ended = not any(thread.is_alive() for thread in self._threads)
+        self._threads, self._ready_threads, self._jobs = [], set(), SimpleQueue()
+        self._is_closing.clear()
+        return has_ended
