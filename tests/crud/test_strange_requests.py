@@ -162,6 +162,23 @@ def test_numbers_that_json_does_not_know_are_empty_cells(client: TestClient, url
     assert found == f"code,ratio\r\n{code},\r\n"
 
 
+def test_a_date_of_another_program_is_shown_as_it_is_stored(client: TestClient, url: str, backend: str) -> None:
+    """Python has no value for it. It makes no list fail."""
+    code = lot(client)["code"]
+    stored = "infinity" if backend == "postgresql" else "31.1.2030"
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(sa.text(f"UPDATE lots SET created_at = '{stored}' WHERE code = '{code}'"))  # noqa: S608  ours
+    engine.dispose()
+    others = [lot(client)["code"] for _ in range(2)]
+    query = f"code__in={','.join([others[0], code, others[1]])}"
+    rows = {row["code"]: row["created_at"] for row in client.get(f"{API}/lots?{query}").json()["items"]}
+    assert rows[code] == client.get(f"{API}/lots/{code}").json()["created_at"] == stored
+    assert all(rows[other].startswith("20") for other in others)
+    assert stored in client.get(f"{API}/lots/export?{query}&format=csv").text
+    assert client.get(f"{API}/lots/aggregate?{query}&group_by=created_at").status_code == 200
+
+
 @pytest.mark.parametrize("header", ["If-Match", "If-None-Match"])
 def test_a_condition_is_met_or_refused(client: TestClient, header: str) -> None:
     """Of one row 412 and nothing changes; a request for many rows cannot keep it."""

@@ -14,6 +14,7 @@ from sqlmodel import UTCDateTime
 from rowhouse.core.errors import InvalidInputError
 from rowhouse.db.dialects.libpq import number_parameters
 from rowhouse.db.integrity import UNSTORABLE
+from rowhouse.db.out_of_range import OutOfRange
 from rowhouse.db.sqlalchemy_internals import cache_key_of, compile_text, elements_of
 
 Row = dict[str, Any]
@@ -106,6 +107,8 @@ class CompiledStatement:
             for part in compiled.expansions.get(name, [name])
         }
         self._columns = columns
+        # SQLite stores any text in a column of dates, as text. Whoever reads it gets that text (decision 0058).
+        self._texts = {str(c.key) for c in columns if dialect.name == "sqlite" and isinstance(c.type, WRITTEN_AS_TEXT)}
         self._names = [str(column.key) for column in columns]
         self._dialect = dialect
         self._converts: list[tuple[str, Convert]] | None = None
@@ -130,9 +133,21 @@ class CompiledStatement:
         if converts is None:
             converts = self._converts = self._result_converts(cursor.description)
         for name, convert in converts:
-            for row in rows:
-                row[name] = convert(row[name])
+            self._convert(rows, name, convert)
         return rows
+
+    def _convert(self, rows: Sequence[Row], name: str, convert: Convert) -> None:
+        pending = iter(rows)
+        while True:
+            try:
+                for row in pending:
+                    row[name] = convert(row[name])
+            except (ValueError, TypeError):
+                if name not in self._texts:
+                    raise
+                row[name] = OutOfRange(str(row[name]))  # of another program
+            else:
+                return
 
     def _send(self, driver: Any, values: Row) -> Any:
         """Convert the values, run the statement, and return the cursor."""
@@ -172,6 +187,9 @@ BINARY = (
     sa.Time,
     sa.Uuid,
 )
+
+
+WRITTEN_AS_TEXT = (UTCDateTime, sa.Date, sa.DateTime, sa.Interval, sa.Time, sa.Uuid, sa.JSON)
 
 
 def _reads_binary(kind: Any) -> bool:

@@ -52,7 +52,7 @@ def read_boolean(cell: str) -> str:
 
 def write_number(value: float) -> float | None:
     """Write a number. `NaN` and infinite ones are null, as in JSON."""
-    return value if isfinite(value) else None
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def write_document(value: object) -> str:
