@@ -50,7 +50,7 @@ def read_boolean(cell: str) -> str:
     return BOOLEANS.get(cell) or quoted(cell)
 
 
-def write_number(value: float) -> float | None:
+def write_number(value: object) -> object:
     """Write a number. `NaN` and infinite ones are null, as in JSON."""
     return None if isinstance(value, float) and not isfinite(value) else value
 
