@@ -166,6 +166,9 @@ IN_THE_WORLD = {
         instead=".venv/bin/python -m perf.screenshots --help", because="it would replace the pictures of README",
         says="--report",
     ),
+    ".venv/bin/python -m perf.first_page": Run(
+        instead=".venv/bin/python -m perf.first_page --rounds 1", because=MINUTES, says="| sqlite | /api/v1/books |"
+    ),
     ".venv/bin/python -m perf.start --rounds 3": Run(
         instead=".venv/bin/python -m perf.start --rounds 1 --entities 2", because=MINUTES, says="rowhouse"
     ),
