@@ -60,6 +60,7 @@ FOLLOWED_ON_BOTH = {
     "test_plans.py",
     "test_postgresql.py",
     "test_readiness.py",
+    "test_related_plans.py",
     "test_schemas.py",
     "test_sort_by_parent.py",
     "test_unit_of_work.py",

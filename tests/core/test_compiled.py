@@ -198,3 +198,22 @@ def test_predicates_select(database: Database, clause: Any, found: list[int] | N
     """Lists too, with values of any type."""
     selected = ids(database, Predicate(clause))
     assert selected == found or (found is None and selected[:2] == [1, 2])
+
+
+class Refusing(sa.types.TypeDecorator[str]):
+    """A type of a project that cannot read what is stored."""
+
+    impl = sa.String
+    cache_ok = True
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        """Refuse it."""
+        raise ValueError(f"{value} on {dialect.name}")
+
+
+def test_an_error_of_a_projects_own_type_is_raised(database: Database) -> None:
+    """Only what SQLite stores as text is returned as text."""
+    column = sa.type_coerce(kinds.c.colour, Refusing()).label("colour")
+    statement = CompiledStatement(sa.select(column), database.dialect, columns=[column])
+    with pytest.raises(ValueError, match="on "), UnitOfWork(database, write=False) as unit:
+        unit.run(statement, {})

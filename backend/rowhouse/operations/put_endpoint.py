@@ -81,13 +81,10 @@ class PutEndpoint:
         updatable = self._resource.schemas.update.model_fields
         changes = {name: value for name, value in values.items() if name in updatable}
         fixed = {name: value for name, value in values.items() if name not in updatable}
-        if changes and not fixed.keys() - self._key_members and b"if-none-match" not in request.headers:
+        if changes and not fixed.keys() - self._key_members:
             return self._crud.update(unit, key, changes)
         stored = self._crud.lock(unit, key)
         present = {name: stored[name] for name in self._resource.schemas.row_names}
-        known = request.tags(b"if-none-match")
-        if "*" in known or self._crud.version(present) in known:
-            raise PreconditionFailedError
         for name, value in fixed.items():
             if stored[name] != value:
                 message = "this is set when the row is created, and never changes"
