@@ -239,3 +239,22 @@ def test_an_application_starts_again_and_runs_the_handlers_of_the_project(url: s
             assert client.get(f"{API}/lots").status_code == 200
             assert client.put(f"{API}/lots/again", json={"count": number}).status_code in (200, 201)
     assert events == ["begin", "end"] * 2
+
+
+def test_a_handler_that_fails_does_not_keep_the_threads(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The application ends as without it, and the error is raised."""
+    app, ended = application(url), list[bool]()
+    close = app.state.runner.close
+
+    def noted(**options: Any) -> bool:
+        ended.append(close(**options))
+        return ended[-1]
+
+    def fail() -> None:
+        raise RuntimeError("of the project")
+
+    monkeypatch.setattr(app.state.runner, "close", noted)
+    app.router.add_event_handler("shutdown", fail)
+    with pytest.raises(RuntimeError, match="of the project"), TestClient(app) as client:
+        assert client.get(f"{API}/lots").status_code == 200
+    assert ended == [True]

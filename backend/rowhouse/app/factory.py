@@ -177,15 +177,17 @@ def _lifespan(
         # The objects of the start stay alive. A garbage collection of them all would block every request for 0.1 s.
         gc.freeze()
         yield
-        await _run_handlers(app.router.on_shutdown)
-        gc.unfreeze()
-        readiness.close()
-        drain.remove_handlers()
-        # In a thread, so that the event loop can send the last error responses meanwhile.
-        if await asyncio.to_thread(runner.close, seconds=CLOSE_SECONDS):
-            app.state.database.dispose()
-        else:
-            log.warning("a thread still waits for the database; the process ends without it")
+        try:
+            await _run_handlers(app.router.on_shutdown)
+        finally:
+            gc.unfreeze()
+            readiness.close()
+            drain.remove_handlers()
+            # In a thread, so that the event loop can send the last error responses meanwhile.
+            if await asyncio.to_thread(runner.close, seconds=CLOSE_SECONDS):
+                app.state.database.dispose()
+            else:
+                log.warning("a thread still waits for the database; the process ends without it")
 
     return lifespan
 
