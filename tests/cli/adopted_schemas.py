@@ -29,7 +29,7 @@ POSTGRESQL = (
     "CREATE DOMAIN rated AS mood",
     "CREATE TABLE people (id int PRIMARY KEY, mood rated, desk int, model_dump text, codes postcode[], grid int[][])",
     "INSERT INTO people VALUES (1, 'calm', NULL, NULL, NULL, '{{1, 2}}')",
-    "CREATE TABLE desks (id int PRIMARY KEY, owner_id int REFERENCES people)",
+    "CREATE TABLE desks (id int PRIMARY KEY, owner_id int REFERENCES people DEFERRABLE INITIALLY DEFERRED)",
     "ALTER TABLE people ADD FOREIGN KEY (desk) REFERENCES desks",
     "CREATE TABLE no_key (a int)",
     "CREATE TABLE spots (place cidr PRIMARY KEY)",
@@ -61,7 +61,8 @@ SQLITE = (
     "CREATE TABLE tag (id INTEGER PRIMARY KEY, label TEXT NOT NULL)",
     """CREATE TABLE shop_tag (shop_id INTEGER REFERENCES "Shop" ON DELETE CASCADE, tag_id INTEGER REFERENCES tag,
         PRIMARY KEY (shop_id, tag_id))""",
-    """CREATE TABLE visit (shop_id INTEGER NOT NULL REFERENCES "Shop", day DATE NOT NULL, host INTEGER REFERENCES "Shop",
+    """CREATE TABLE visit (shop_id INTEGER NOT NULL REFERENCES "Shop", day DATE NOT NULL, host INTEGER REFERENCES "Shop"
+        DEFERRABLE INITIALLY DEFERRED,
         PRIMARY KEY (shop_id, day)) WITHOUT ROWID""",
     "CREATE TABLE country (code INT PRIMARY KEY, name TEXT)",
     "CREATE TABLE no_key (a INTEGER)",

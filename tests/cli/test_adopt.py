@@ -168,6 +168,7 @@ def test_tables_of_postgresql(adopted: Adopted) -> None:
     ):
         assert f"{line}\n" in models
     assert 'name="job_shop_id_fkey"), {"schema": "ops"})\n' in models
+    assert 'name="desks_owner_id_fkey", deferrable=True, initially="DEFERRED"' in models
     left_out = adopted.output.partition("Left out:\n")[2].splitlines()
     assert [line.strip() for line in left_out[:-1]] == [
         "Shop.grid: its type is BIT(3), which no member can hold",
@@ -231,6 +232,7 @@ def test_tables_of_sqlite(adopted: Adopted) -> None:
         '    shop_id: int = Field(primary_key=True, sa_type=sa.BigInteger, foreign_key="Shop.shopId")',
     ):
         assert f"{line}\n" in models
+    assert 'sa.ForeignKeyConstraint(["host"], ["Shop.shopId"], deferrable=True, initially="DEFERRED")' in models
     left_out = adopted.output.partition("Left out:\n")[2].splitlines()[:-1]
     assert [line.strip() for line in left_out if "words_" not in line] == [
         "Shop.mixed: its values have no common type",

@@ -86,6 +86,20 @@ def test_floating_point_numbers_have_twelve_digits(entity: EntityClient) -> None
     )
 
 
+@every_entity("list", "create", where=lambda registration: registration.resource.path == "everythings")
+def test_numbers_that_cancel_keep_the_digits_that_both_databases_add(entity: EntityClient) -> None:
+    """Twelve, counted from the largest number: PostgreSQL reads fifteen of each, and SQLite adds binary fractions."""
+    for ratios, total, average in (
+        ((1_000_000_000.1234567, -1_000_000_000.0), 0.12, 0.062),
+        ((0.1, 0.2, -0.3), 0.0, 0.0),
+        ((1e16, 1.0, -1e16), 0.0, 0.0),
+        ((0.0,), 0.0, 0.0),
+    ):
+        query = {"id__in": only([entity.make(ratio=ratio) for ratio in ratios]), "sum": "ratio", "avg": "ratio"}
+        found = entity.call("GET", "/aggregate", params=query).json()["items"]
+        assert found == [{"sum": {"ratio": total}, "avg": {"ratio": average}}]
+
+
 @every_entity("list", "create", where=lambda registration: registration.resource.path == "maybes")
 def test_instants_group_by_day_month_and_year_in_utc(entity: EntityClient) -> None:
     """A null is a group of its own, the last one ascending."""

@@ -3,14 +3,16 @@
 import json
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from rowhouse import RegistrationError
+from rowhouse import Caller, RegistrationError, get_crud, unit
 from rowhouse.core.settings import Settings
 from rowhouse.crud import related
 from rowhouse.registration.relations import relations_of
@@ -19,7 +21,7 @@ from tests.databases import Databases
 from tests.fast_client import QuickClient
 from tests.sample_entities.library.main import create_app
 from tests.sample_entities.library.main import registry as library
-from tests.sample_entities.library.models import Book, create_tables
+from tests.sample_entities.library.models import Book, Label, create_tables
 from tests.statement_counter import statements_sent
 
 Row = dict[str, Any]
@@ -289,6 +291,39 @@ def test_links_go_with_their_row_and_stand_in_its_history(client: TestClient) ->
     assert labels_of(client, book) == [label]
     assert client.delete(f"{API}/books/{book}").status_code == 204
     assert client.delete(f"{API}/labels/{label}").status_code == 204
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_delete_waits_for_links_that_others_write(client: TestClient, *, many: bool) -> None:
+    """It takes them along, instead of a 409 for them alone. On SQLite one write waits for the other in any case."""
+    book, label = made(client, "books", title=unique())["id"], made(client, "labels", name=unique())["id"]
+    app, caller = client.app, Caller(id=1, role="admin", is_admin=True)
+    assert isinstance(app, FastAPI)
+    path = f"{API}/books/batch?ids={book}" if many else f"{API}/books/{book}"
+    with ThreadPoolExecutor(1) as threads:
+        with unit(app, caller=caller) as work:
+            get_crud(app, Label).update(work, label, {"book_ids": [book]})
+            waiting = threads.submit(client.delete, path)
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.2)
+        assert waiting.result().status_code == 204
+    assert client.get(f"{API}/labels/{label}?expand=books").json()["books"] == []
+
+
+def test_links_to_a_row_that_is_being_deleted(client: TestClient) -> None:
+    """The member is named."""
+    book, label = made(client, "books", title=unique())["id"], made(client, "labels", name=unique())["id"]
+    app, caller = client.app, Caller(id=1, role="admin", is_admin=True)
+    assert isinstance(app, FastAPI)
+    with ThreadPoolExecutor(1) as threads:
+        with unit(app, caller=caller) as work:
+            get_crud(app, Book).delete(work, book)
+            waiting = threads.submit(client.patch, f"{API}/labels/{label}", json={"book_ids": [book]})
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.2)
+        told = waiting.result()
+    assert (told.status_code, told.json()["code"]) == (409, "reference_not_found")
+    assert told.json()["detail"].startswith("book_ids: ")
 
 
 def test_links_in_an_import_stand_in_ndjson(client: TestClient) -> None:

@@ -18,6 +18,7 @@ from rowhouse.core.errors import (
 )
 from rowhouse.crud.batch_errors import BatchErrors, each_row
 from rowhouse.crud.hooks import ModelT
+from rowhouse.crud.overlap_guard import MOVED
 from rowhouse.crud.rows import RowVerbs
 from rowhouse.db.compiled import EVERYTHING, Row
 from rowhouse.db.integrity import ForeignKeyError
@@ -134,7 +135,7 @@ class BatchVerbs(RowVerbs[ModelT]):
         errors = BatchErrors()
         found = self._lock_rows(unit, keys)
         if self.guards.resources_changed([seen.get(key, {}) for key in found], list(found.values())):
-            raise TransactionRetryError  # another transaction moved a row between the two reads
+            raise TransactionRetryError(reason=MOVED)
         with errors:
             self._require_all(unit, keys, found)
         if self.references.has_long:
@@ -195,7 +196,7 @@ class BatchVerbs(RowVerbs[ModelT]):
         if self.one_by_one:
             each_row(unit, keys, lambda key: self.delete(unit, key))
             return
-        self._require_all(unit, keys, self._lock_rows(unit, keys))
+        self._lock_to_delete(unit, keys)
         if not self._delete_rows(unit, keys):
             # Greater keys first: a row that refers to another is mostly younger, and no longer holds it once it is
             # deleted.
@@ -227,16 +228,28 @@ class BatchVerbs(RowVerbs[ModelT]):
     def _named(self, unit: UnitOfWork, error: RowhouseError, row: Row) -> RowhouseError:
         return self.references.error(unit, error, row) if isinstance(error, ForeignKeyError) else error
 
-    def _lock_rows(self, unit: UnitOfWork, keys: Sequence[Any]) -> dict[Any, Row]:
-        """Lock the rows that the caller may change, in the order of their keys, so that two batches never deadlock."""
+    def _lock_rows(self, unit: UnitOfWork, keys: Sequence[Any], *, deleting: bool = False) -> dict[Any, Row]:
+        """Lock the rows that the caller may change, in the order of their keys, so that two batches never deadlock.
+
+        With `deleting`, no other transaction can refer to the rows from now on.
+        """
         predicate = self.write_predicate(unit.caller)
         found = {}
         for _start, chunk in chunked(sorted(keys, key=self.resource.key.order), columns=1):
             whole = self.validator.is_needed or self.references.has_long
-            statement = self.statements.lock_many(len(chunk), predicate, whole=whole)
+            statement = self.statements.lock_many(len(chunk), predicate, whole=whole, deleting=deleting)
             rows = unit.run(statement, _numbered_keys(chunk), predicate)
             found.update({self.key_of(row): row for row in rows})
         return found
+
+    def _lock_to_delete(self, unit: UnitOfWork, keys: Sequence[Any]) -> None:
+        """Lock rows that are about to be deleted. From now on no other transaction can refer to them.
+
+        Raises:
+            NotFoundError, PermissionDeniedError: as for `delete`, naming the element.
+        """
+        unit.begin()
+        self._require_all(unit, keys, self._lock_rows(unit, keys, deleting=True))
 
     def _require_all(self, unit: UnitOfWork, keys: Sequence[Any], found: Mapping[Any, Row]) -> None:
         """Reject the first key that names no row which the caller may change."""

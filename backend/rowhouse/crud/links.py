@@ -13,9 +13,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from rowhouse.core.errors import ReferenceNotFoundError
 from rowhouse.crud.base import CRUDBase
-from rowhouse.crud.batch_errors import BatchErrors
+from rowhouse.crud.batch_errors import SINGLE_ROW, BatchErrors
 from rowhouse.crud.related import RelatedRows
 from rowhouse.db.compiled import CompiledStatement, Predicate, Row
+from rowhouse.db.integrity import ForeignKeyError
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.history.entries import Action
 from rowhouse.query.keys import sortable
@@ -190,15 +191,15 @@ class LinkedVerbs(CRUDBase[Any]):
 
     def delete(self, unit: UnitOfWork, key: Any) -> None:
         """Delete a row, and its links. See `CRUDBase.delete`."""
-        self.lock(unit, key)
+        with SINGLE_ROW:
+            self._lock_to_delete(unit, [key])
         self._unlink(unit, [key])
         super().delete(unit, key)
 
     def delete_many(self, unit: UnitOfWork, keys: Sequence[Any]) -> None:
         """Delete rows, and their links. See `CRUDBase.delete_many`."""
-        unit.begin()
         distinct = list(dict.fromkeys(keys))
-        self._require_all(unit, distinct, self._lock_rows(unit, distinct))
+        self._lock_to_delete(unit, distinct)
         self._unlink(unit, distinct)
         super().delete_many(unit, keys)
 
@@ -255,7 +256,10 @@ class LinkedVerbs(CRUDBase[Any]):
             # Links to rows that the caller does not see stay as they are.
             seen = link.seen(unit, (far for found in before.values() for far in found))
             before = {key: found & seen for key, found in before.items()}
-            link.replace(unit, before, after)
+            try:
+                link.replace(unit, before, after)
+            except ForeignKeyError as error:  # since the check
+                raise ReferenceNotFoundError(f"{member}: a row with one of these ids is no longer there.") from error
             for key in after:
                 for state, linked in zip(changed[key], (before[key], after[key]), strict=True):
                     state[member] = sorted(linked, key=sortable)

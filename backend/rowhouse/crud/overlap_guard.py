@@ -27,6 +27,7 @@ from rowhouse.sql.statements import CACHED_SHAPES, PAGE_LIMIT, RELATED, Statemen
 POSITION, KEY, RESOURCE, START, END = "_position", "_own_key", "_resource", "_start", "_end"
 Interval = tuple[Any, Any]
 END_OF = itemgetter(1)
+MOVED = "another transaction moved a row between two reads"
 
 
 class Reservation(NamedTuple):

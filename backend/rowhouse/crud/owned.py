@@ -259,16 +259,15 @@ class OwningVerbs(CRUDBase[Any]):
 
     def delete(self, unit: UnitOfWork, key: Any) -> None:
         """Delete a row, and the rows that it owns. See `CRUDBase.delete`."""
-        self.lock(unit, key)
         with SINGLE_ROW:
+            self._lock_to_delete(unit, [key])
             self._delete_owned(unit, [key])
         super().delete(unit, key)
 
     def delete_many(self, unit: UnitOfWork, keys: Sequence[Any]) -> None:
         """Delete rows, and the rows that they own. See `CRUDBase.delete_many`."""
-        unit.begin()
         distinct = list(dict.fromkeys(keys))
-        self._require_all(unit, distinct, self._lock_rows(unit, distinct))
+        self._lock_to_delete(unit, distinct)
         self._delete_owned(unit, distinct)
         super().delete_many(unit, keys)
 

@@ -31,6 +31,7 @@ class References:
             for name, column in columns.items()
             if any(key.constraint is None or len(key.constraint.elements) == 1 for key in column.column.foreign_keys)
         }
+        self._members = {column.column: name for name, column in columns.items()}
         self._longer = [_LongReference(one, columns) for one in _long_constraints(columns)]
         self.has_long = bool(self._longer)
         self.scopes: Mapping[str, Scope] = {}
@@ -65,29 +66,42 @@ class References:
         """Return the position and the error of the first row that refers to a row which the caller does not see."""
         found = []
         for name, column in self.columns.items():
-            target = next(iter(column.foreign_keys)).column
-            asked = {row[name] for row in rows if row.get(name) is not None}
-            hidden = asked and asked - self._visible(unit, target, asked)
+            own = next(iter(column.foreign_keys))
+            asked = {row[name] for row in rows if row.get(name) is not None} - self._siblings(own.column, rows)
+            hidden = asked and asked - self._visible(unit, own.column, asked, is_deferred=_is_deferred(own.constraint))
             for position, row in enumerate(rows):
                 if hidden and row.get(name) in hidden:
                     found.append((position, _not_found(name, column, row[name])))
                     break
         for reference in self._longer:
             asked_rows = {key for row in rows if (key := reference.key_of(row)) is not None}
-            hidden_rows = asked_rows and asked_rows - self._visible_rows(unit, reference, asked_rows)
+            hidden_rows = asked_rows and asked_rows - self._visible_rows(
+                unit, reference, asked_rows, is_deferred=_is_deferred(reference.constraint)
+            )
             for position, row in enumerate(rows):
                 if hidden_rows and reference.key_of(row) in hidden_rows:
                     found.append((position, reference.error(row)))
                     break
         return sorted(found, key=lambda one: one[0])[:1]
 
+    def _siblings(self, target: sa.Column[Any], rows: Sequence[Values]) -> set[Any]:
+        """Return the values of the target in rows of the same write, which may refer to each other."""
+        name = self._members.get(target)
+        return {row.get(name) for row in rows} if name is not None else set()
+
     def _visible_rows(
-        self, unit: UnitOfWork, reference: "_LongReference", asked: set[tuple[Any, ...]], *, scoped: bool = True
+        self,
+        unit: UnitOfWork,
+        reference: "_LongReference",
+        asked: set[tuple[Any, ...]],
+        *,
+        scoped: bool = True,
+        is_deferred: bool = False,
     ) -> set[tuple[Any, ...]]:
         """As `_visible`, for a reference of several columns. Without `scoped`, return those that exist."""
         scope = self.scopes.get(reference.targets[0].table.fullname) if scoped else None
         predicate = Predicate(scope(unit.caller) if scope else None)
-        if scoped and predicate.clause is None:
+        if scoped and predicate.clause is None and not is_deferred:
             return asked
         seen = set()
         for _start, chunk in chunked(list(asked), columns=len(reference.targets)):
@@ -100,11 +114,15 @@ class References:
             seen |= {tuple(row[str(target.key)] for target in reference.targets) for row in rows}
         return seen
 
-    def _visible(self, unit: UnitOfWork, target: sa.Column[Any], asked: set[Any]) -> set[Any]:
-        """Return the values that name a row in the caller's scope; all values if there is no scope."""
+    def _visible(self, unit: UnitOfWork, target: sa.Column[Any], asked: set[Any], *, is_deferred: bool) -> set[Any]:
+        """Return the values that name a row in the caller's scope.
+
+        If there is no scope, return all values: the foreign key finds the missing rows. A deferred one finds them at
+        the commit, too late to name the member and the element of a batch. Then return those that exist.
+        """
         scope = self.scopes.get(target.table.fullname)
         predicate = Predicate(scope(unit.caller) if scope else None)
-        if predicate.clause is None:
+        if predicate.clause is None and not is_deferred:
             return asked
         seen = set()
         for _start, chunk in chunked(list(asked), columns=1):
@@ -168,6 +186,11 @@ def _long_constraints(columns: Mapping[str, Column]) -> list[sa.ForeignKeyConstr
     found = {key.constraint for column in own for key in column.foreign_keys if key.constraint is not None}
     longer = [one for one in found if len(one.elements) > 1 and all(element.parent in own for element in one.elements)]
     return sorted(longer, key=lambda one: str(one.name))
+
+
+def _is_deferred(constraint: sa.ForeignKeyConstraint | None) -> bool:
+    """Return whether the database checks a foreign key at the commit, as those of Django."""
+    return constraint is not None and str(constraint.initially).upper() == "DEFERRED"
 
 
 def _not_found(name: str, column: sa.Column[Any], value: Any) -> ReferenceNotFoundError:

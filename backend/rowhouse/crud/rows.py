@@ -23,7 +23,7 @@ from rowhouse.core.errors import (
 from rowhouse.core.security import Caller
 from rowhouse.crud.batch_errors import SINGLE_ROW
 from rowhouse.crud.hooks import Hooks, ModelT
-from rowhouse.crud.overlap_guard import OverlapGuards
+from rowhouse.crud.overlap_guard import MOVED, OverlapGuards
 from rowhouse.crud.references import References
 from rowhouse.crud.related import RelatedRows
 from rowhouse.crud.validation import RowValidator
@@ -267,7 +267,7 @@ class RowVerbs(Hooks[ModelT]):
         self.guards.lock_resources(unit, [*seen, *({**row, **changes} for row in seen)])
         stored = self.lock(unit, key)
         if self.guards.resources_changed(seen, [stored]):
-            raise TransactionRetryError  # another transaction moved it between the two reads
+            raise TransactionRetryError(reason=MOVED)
         return stored
 
     def require_version(self, unit: UnitOfWork, key: Any, tags: Collection[str], *, known: bool = True) -> None:

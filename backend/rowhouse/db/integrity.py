@@ -5,7 +5,7 @@ constraint. A trigger for a rule raises the constraint's name as its message, so
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import psycopg
@@ -95,15 +95,34 @@ class ConstraintCatalog:
             case ["DELETE", *_]:
                 return StillReferencedError()
             case ["INSERT", "INTO", table, *_] | ["UPDATE", table, *_]:
-                members = self._references(table.strip('"'), error.constraint)
-                return ReferenceNotFoundError(f"{' or '.join(members)}: there is nothing with this id.")
+                found = self._metadata.tables.get(table.strip('"'))
+                keys = found.foreign_key_constraints if found is not None else ()
+                return _missing([key for key in keys if is_named(key, error.constraint)] or keys)
         return error
 
-    def _references(self, table: str, constraint: str | None) -> list[str]:
-        found = self._metadata.tables.get(table)
-        keys = found.foreign_key_constraints if found is not None else ()
-        meant = [key for key in keys if constraint is not None and is_named(key, constraint)] or keys
-        return sorted(_member(column) for key in meant for column in key.columns) or ["A member"]
+    def reference_error_at_commit(self, error: ForeignKeyError, statements: Iterable[str]) -> RowhouseError:
+        """Return the error for a foreign key that the database checks at the commit.
+
+        `statements` are those of the transaction that wrote. A deletion of what the key refers to leaves references; an
+        insertion or a change makes a missing one.
+        """
+        written: dict[bool, set[str]] = {True: set(), False: set()}
+        for statement in statements:
+            match statement.split(maxsplit=3):
+                case ["DELETE", "FROM", table, *_]:
+                    written[True].add(table.replace('"', ""))
+                case ["INSERT", "INTO", table, *_] | ["UPDATE", table, *_]:
+                    written[False].add(table.replace('"', ""))
+        keys = [
+            key
+            for table in self._metadata.tables.values()
+            for key in table.foreign_key_constraints
+            if error.constraint is None or is_named(key, error.constraint)
+        ]
+        if any(key.referred_table.fullname in written[True] for key in keys):
+            return StillReferencedError()
+        meant = [key for key in keys if key.table.fullname in written[False]]
+        return _missing(meant) if meant else error
 
     def _find(self, name: str | None, table: str | None) -> sa.Table | None:
         if table in self._metadata.tables:
@@ -115,6 +134,12 @@ class ConstraintCatalog:
         names = table.info.get(MEMBERS, {})
         members = " and ".join(names.get(name, name) for name in columns) or "value"
         return DuplicateError(f"{entity} with this {members} already exists")
+
+
+def _missing(keys: Iterable[sa.ForeignKeyConstraint]) -> ReferenceNotFoundError:
+    """Return the error of a row that refers to nothing by one of these keys."""
+    members = sorted(_member(column) for key in keys for column in key.columns) or ["A member"]
+    return ReferenceNotFoundError(f"{' or '.join(members)}: there is nothing with this id.")
 
 
 def _member(column: sa.Column[Any]) -> str:

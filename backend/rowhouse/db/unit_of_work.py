@@ -20,7 +20,7 @@ from rowhouse.core.security import Caller
 from rowhouse.core.settings import Settings
 from rowhouse.db.compiled import EVERYTHING, CompiledStatement, Predicate, Row
 from rowhouse.db.database import DRIVER_ERRORS, STATEMENT_ERRORS, Database
-from rowhouse.db.integrity import is_disconnect, is_read_only
+from rowhouse.db.integrity import ForeignKeyError, is_disconnect, is_read_only
 from rowhouse.metrics.layout import LOCK_WAIT_SECONDS, LOCK_WAITS
 from rowhouse.metrics.recorder import Stopwatch
 
@@ -60,6 +60,7 @@ class UnitOfWork:
         "_holds_write_lock",
         "_lock_seconds",
         "_session",
+        "_writes",
         "caller",
         "database",
         "thread_connection",
@@ -80,6 +81,7 @@ class UnitOfWork:
         self.caller: Caller | None = None
         self._authenticator = authenticator
         self._session: Session | None = None
+        self._writes: list[str] = []
         self._after_commit: list[Callable[[], object]] | None = None
         self._holds_write_lock = self._discards = False
         self._lock_seconds = lock_seconds
@@ -199,6 +201,7 @@ class UnitOfWork:
             self._session.flush()
         if statement.writes:
             self.begin()
+            self._writes.append(statement.text)
         connection = self.thread_connection
         connection.started = started = perf_counter()
         try:
@@ -275,6 +278,8 @@ class UnitOfWork:
                 self.thread_connection.driver.commit()
         except STATEMENT_ERRORS as error:
             found = self.database.translate_error(error)
+            if isinstance(found, ForeignKeyError):  # a deferred key
+                found = self.database.catalog.reference_error_at_commit(found, self._writes)
             raise (DatabaseError() if isinstance(found, ConnectionLostError) else found) from error
 
     def _release(self, *, broken: bool) -> None:

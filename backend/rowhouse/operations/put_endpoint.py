@@ -103,7 +103,7 @@ class PutEndpoint:
         except ConflictError:
             if unit.run(self._crud.statements.get(EVERYTHING), {ROW_KEY: key}):
                 self._crud.get(unit, key)
-                raise TransactionRetryError from None
+                raise TransactionRetryError(reason="another request has inserted the row") from None
             raise
         location = request.row_location(self._resource.key.text(key))
         prefer = request.headers.get(b"prefer")

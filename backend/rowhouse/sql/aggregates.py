@@ -126,7 +126,9 @@ class Aggregates:
             yield sa.cast(sa.func.sum(sa.cast(expression, sa.Numeric())), sa.Numeric())
         elif scale is None:
             yield sa.func.sum(sa.type_coerce(expression, sa.Float()))
-        else:
+        if scale is None:
+            yield sa.func.max(sa.func.abs(sa.type_coerce(expression, sa.Float())), type_=sa.Float())
+        elif self._dialect.name == "sqlite":
             whole: Any = sa.type_coerce(expression, sa.BigInteger())
             if scale or not isinstance(column.column.type, sa.Integer):
                 factor: Any = sa.literal_column(f"{10**scale}.0")
@@ -151,27 +153,30 @@ class Aggregates:
         number = parts.pop() if function == "avg" else None
         scale = scale_of(column)
         if scale is None or not Decimal(parts[0]).is_finite():
-            return _rounded(float(parts[0]) / (number or 1), column.name, function)
-        total = Decimal(parts[0])
+            total, largest = (float(part) / (number or 1) for part in (parts[0], parts[-1]))
+            return _rounded(total, largest, column.name, function)
+        exact = Decimal(parts[0])
         if self._dialect.name == "sqlite":
-            total = EXACT.scaleb(Decimal(int(parts[0]) * 2**HALF_BITS + int(parts[1])), -scale)
+            exact = EXACT.scaleb(Decimal(int(parts[0]) * 2**HALF_BITS + int(parts[1])), -scale)
         if number is not None:
             digits = max(scale, AVERAGE_DIGITS)
-            return EXACT.quantize(EXACT.divide(total, Decimal(number)), Decimal(1).scaleb(-digits))
-        return total if scale or not isinstance(column.column.type, sa.Integer) else int(total)
+            return EXACT.quantize(EXACT.divide(exact, Decimal(number)), Decimal(1).scaleb(-digits))
+        return exact if scale or not isinstance(column.column.type, sa.Integer) else int(exact)
 
 
-def _rounded(value: float, column: str, function: str) -> float | None:
-    """Return a number of twelve digits: the sum of floating-point numbers depends on their order in the others.
+def _rounded(value: float, largest: float, column: str, function: str) -> float | None:
+    """Return a sum or an average with twelve digits, counted from its own first one or that of its largest part.
 
+    The digits behind depend on the order in which the database adds, and PostgreSQL reads fifteen digits of a number.
     NaN, which others may have stored, is null, as in a row.
     """
     if math.isnan(value):
         return None
-    if value in (float("inf"), float("-inf")):
+    if math.isinf(value):
         message = "the sum is beyond the largest number; filter the rows"
         raise InvalidInputError.at("query", function, message=f"{column}: {message}", kind="too_large")
-    return float(f"{value:.{FLOAT_DIGITS}g}")
+    most = max(abs(value), abs(largest))
+    return round(value, FLOAT_DIGITS - 1 - math.floor(math.log10(most))) + 0.0 if most else 0.0  # not -0.0
 
 
 def scale_of(column: Column) -> int | None:

@@ -240,11 +240,15 @@ class Statements:
         ]
         return self._compile(self._table.insert().values(rows).returning(*self._returned(self._public)), self._public)
 
-    def _lock_many(self, size: int, predicate: Predicate, *, whole: bool) -> CompiledStatement:
-        """The rows that exist, locked in the order of keys; all columns if `whole`. Binds numbered `_row_key`s."""
+    def _lock_many(self, size: int, predicate: Predicate, *, whole: bool, deleting: bool = False) -> CompiledStatement:
+        """The rows that exist, locked in the order of keys; all columns if `whole`. Binds numbered `_row_key`s.
+
+        With `deleting`, other transactions cannot refer to the rows any more.
+        """
         columns = self._all_columns if whole else self._locked_columns
         source = _where(sa.select(*columns).where(self._is_one_of(size)), predicate)
-        return self._compile(source.order_by(*self._keys).with_for_update(key_share=True), columns, predicate)
+        locked = source.order_by(*self._keys).with_for_update(key_share=not deleting)
+        return self._compile(locked, columns, predicate)
 
     def _update_many(self, names: tuple[str, ...], size: int) -> CompiledStatement:
         """Update `size` rows. Binds numbered `_row_key`s and numbered columns."""

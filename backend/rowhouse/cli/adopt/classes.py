@@ -193,7 +193,8 @@ def _constraint(reference: Reference) -> str:
     remote = ", ".join(repr_of(f"{schema}{reference.table}.{name}") for name in reference.remote)
     name = f", name={repr_of(reference.name)}" if reference.name else ""
     deletes = f", ondelete={repr_of(reference.ondelete)}" if reference.ondelete in ONDELETE else ""
-    return f"sa.ForeignKeyConstraint([{columns}], [{remote}]{name}{deletes})"
+    defers = f", deferrable=True, initially={repr_of(reference.initially)}" if reference.initially else ""
+    return f"sa.ForeignKeyConstraint([{columns}], [{remote}]{name}{deletes}{defers})"
 
 
 def _is_taken(reference: Reference, tables: Collection[str]) -> bool:
@@ -207,7 +208,7 @@ def _are_taken(adoption: Adoption, columns: Columns) -> bool:
 
 def _is_of_field(adoption: Adoption, reference: Reference) -> bool:
     """Return whether `Field(foreign_key=...)` says the same: one column, and no name or the conventional one."""
-    if len(reference.columns) != 1:
+    if len(reference.columns) != 1 or reference.initially:
         return False
     return reference.name in (None, f"fk_{adoption.table.name}_{reference.columns[0]}_{reference.table}")
 

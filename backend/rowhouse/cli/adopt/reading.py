@@ -4,7 +4,7 @@ Views, partitions and tables without a key are left out, with the reason.
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -51,6 +51,10 @@ ROWID = sa.text("""
     SELECT upper(p.type) = 'INTEGER' AND l.wr = 0 FROM pragma_table_info(:table) p JOIN pragma_table_list l
     ON l.name = :table AND l.schema = 'main' WHERE p.pk = 1
 """)
+# SQLAlchemy reads these words after FOREIGN KEY, not after a column. A table's keys are mostly of one kind.
+DEFERS = sa.text(
+    "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = :table AND sql LIKE '%INITIALLY%DEFERRED%'"
+)
 UNIQUES = sa.text("""
     SELECT l.name, i.name FROM pragma_index_list(:table) l JOIN pragma_index_info(l.name) i WHERE l.origin = 'u'
     ORDER BY l.seq DESC, i.seqno
@@ -243,6 +247,7 @@ class _Reader:
         return key[0].identity is not None or key[0].default is not None
 
     def _references(self, schema: str | None, table: str) -> Iterator[Reference]:
+        defers = self._dialect == "sqlite" and self._connection.execute(DEFERS, {"table": table}).scalar()
         for found in self._inspector.get_foreign_keys(table, schema=schema):
             yield Reference(
                 name=found["name"],
@@ -251,6 +256,7 @@ class _Reader:
                 table=found["referred_table"],
                 remote=tuple(found["referred_columns"]),
                 ondelete=found.get("options", {}).get("ondelete"),
+                initially="DEFERRED" if defers else _initially(found.get("options", {})),
             )
 
     def _uniques(self, schema: str | None, table: str) -> tuple[tuple[str | None, Columns], ...]:
@@ -278,3 +284,9 @@ class _Reader:
 
 def _full(schema: str | None, name: str) -> str:
     return name if schema is None else f"{schema}.{name}"
+
+
+def _initially(options: Mapping[str, Any]) -> str | None:
+    if not options.get("deferrable"):
+        return None
+    return str(options.get("initially") or "IMMEDIATE").upper()

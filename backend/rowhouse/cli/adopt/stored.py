@@ -39,6 +39,8 @@ class Reference:
     table: str
     remote: Columns
     ondelete: str | None = None
+    # "DEFERRED" or "IMMEDIATE" for a key that may be checked at the commit.
+    initially: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
