@@ -12,7 +12,7 @@ from rowhouse.db.compiled import CompiledStatement
 from rowhouse.db.database import ThreadConnection
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.health import readiness
-from tests.conftest import QUIET, shop_database
+from tests.conftest import QUIET, shop_database, sign_up
 from tests.databases import Databases
 from tests.sample_entities.application import create_app
 
@@ -20,12 +20,13 @@ from tests.sample_entities.application import create_app
 def test_first_pages_and_rows_compile_nothing_and_open_no_connection(
     databases: Databases, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of every entity that anyone may read."""
+    """Of every entity that anyone may read, also for an account."""
     app = create_app(Settings(database_url=shop_database(databases, backend), **QUIET))
     cruds = app.state.cruds["/api/v1"].values()
     paths = [crud.resource.path for crud in cruds if crud.resource.read.allows(None)]
     assert {"books", "categories"} <= {*paths}
     with TestClient(app) as client:
+        account = sign_up(client)
 
         def refuse(*_: Any, **__: Any) -> None:
             raise AssertionError("a request compiled a statement, or opened a connection")
@@ -34,7 +35,8 @@ def test_first_pages_and_rows_compile_nothing_and_open_no_connection(
         monkeypatch.setattr(ThreadConnection, "__init__", refuse)
         for path in paths:
             assert client.get(f"/api/v1/{path}").status_code == 200
-            assert client.get(f"/api/v1/{path}/1").status_code in (200, 404)
+            for headers in ({}, account, account):
+                assert client.get(f"/api/v1/{path}/1", headers=headers).status_code in (200, 404)
 
 
 def test_a_page_is_asked_for_at_the_start(databases: Databases, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:

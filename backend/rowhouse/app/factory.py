@@ -28,7 +28,7 @@ from rowhouse.app.metrics_page import add_metrics_page
 from rowhouse.app.openapi_document import add_document
 from rowhouse.app.request_middleware import RequestMiddleware
 from rowhouse.app.warm_up import compile_statements, open_connection
-from rowhouse.auth.service import accounts, authenticate, ensure_administrator, subject_of
+from rowhouse.auth.service import Authenticator, accounts, ensure_administrator, subject_of
 from rowhouse.core.collector import paused_collector
 from rowhouse.core.errors import RowhouseError
 from rowhouse.core.logging_config import configure_logging
@@ -105,22 +105,24 @@ def create_app(  # noqa: PLR0913  all but the registry by keyword
     configure_logging(settings)
     metrics = Metrics(directory=settings.metrics_directory) if settings.serves_metrics else None
     database = Database(settings, metadata, metrics=metrics)
-    runner = RequestRunner(database, settings, partial(authenticate, settings=settings))
+    runner = RequestRunner(database, settings, Authenticator(settings))
     registries = [registry] if isinstance(registry, Registry) else list(registry)
     route_tree, cruds = _build(registries, database)
     drain = Drain(settings)
     prepare = partial(_prepare, settings=settings, checks=startup_checks)
     all_cruds = [crud for found in cruds.values() for crud in found.values()]
+    has_accounts = accounts.name in metadata.tables
+    compile_all = partial(compile_statements, all_cruds, has_accounts=has_accounts)
     readiness = Readiness(
         runner, _database_check(registries, metadata), drain,
         prepare=prepare, settings=settings,
-        warm_up=partial(open_connection, cruds=all_cruds, has_accounts=accounts.name in metadata.tables),
+        warm_up=partial(open_connection, cruds=all_cruds, has_accounts=has_accounts),
     )  # fmt: skip
     app = Application(
         route_tree, outermost=_outermost(settings, drain, metrics), metrics=metrics, tracer_provider=tracer_provider,
         title=title, version=version, description=description, openapi_tags=tags(registries),
         license_info=dict(license_info) if license_info else None,
-        lifespan=_lifespan(readiness, drain, runner, registries), **OWN_PAGES,
+        lifespan=_lifespan(readiness, drain, runner, registries, compile_all), **OWN_PAGES,
     )  # fmt: skip
     app.state.settings, app.state.database, app.state.runner = settings, database, runner
     app.state.throttle, app.state.cruds = AttemptThrottle(settings, metrics=metrics), cruds
@@ -158,7 +160,11 @@ def _add_own_routes(app: Application, route_tree: RouteTree, settings: Settings)
 
 
 def _lifespan(
-    readiness: Readiness, drain: Drain, runner: RequestRunner, registries: Sequence[Registry]
+    readiness: Readiness,
+    drain: Drain,
+    runner: RequestRunner,
+    registries: Sequence[Registry],
+    compile_all: Callable[[], None],
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -170,7 +176,7 @@ def _lifespan(
             log.warning(forgotten)
         for note in unregistered_classes(registries):
             log.info(note)
-        compile_statements(chain.from_iterable(found.values() for found in app.state.cruds.values()))
+        compile_all()
         drain.install_handlers()
         await readiness.start(seconds=START_SECONDS)
         await _run_handlers(app.router.on_startup)

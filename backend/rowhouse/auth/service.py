@@ -7,6 +7,7 @@ retry within a short grace period, and as theft after it, which revokes the whol
 import re
 import unicodedata
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -19,6 +20,7 @@ from rowhouse.auth.models import ADMINISTRATOR, RefreshToken, User, caller_of
 from rowhouse.core.clock import now
 from rowhouse.core.errors import DuplicateError, NotAuthenticatedError
 from rowhouse.core.security import (
+    REMEMBERED_TOKENS,
     Caller,
     decode_token,
     encode_token,
@@ -29,7 +31,7 @@ from rowhouse.core.security import (
     verify_password,
 )
 from rowhouse.core.settings import Settings
-from rowhouse.db.unit_of_work import UnitOfWork
+from rowhouse.db.unit_of_work import Assumption, UnitOfWork
 from rowhouse.metrics.layout import HASH_SECONDS, HASHES
 from rowhouse.metrics.recorder import Stopwatch
 from rowhouse.requests.throttling import ThrottledAttempts
@@ -43,6 +45,15 @@ accounts: sa.Table = User.__table__  # type: ignore[attr-defined]  # SQLAlchemy 
 _tokens: sa.Table = RefreshToken.__table__  # type: ignore[attr-defined]  # as above
 SELECT_CALLER = sa.select(accounts.c.id, accounts.c.role, accounts.c.is_active, accounts.c.token_version).where(
     accounts.c.id == sa.bindparam("caller_id", type_=sa.Integer())
+)
+# The condition that an account is as it was read last. An alias, because a statement may be about the same table.
+ACCOUNT, VERSION, ROLE = "_account", "_account_version", "_account_role"
+_own: Any = accounts.alias("_own_account")
+IS_UNCHANGED = sa.exists().where(
+    _own.c.id == sa.bindparam(ACCOUNT, type_=_own.c.id.type),
+    _own.c.token_version == sa.bindparam(VERSION, type_=_own.c.token_version.type),
+    _own.c.role == sa.bindparam(ROLE, type_=_own.c.role.type),
+    _own.c.is_active,
 )
 SELECT_LOGIN = sa.select(
     accounts.c.id, accounts.c.hashed_password, accounts.c.is_active, accounts.c.token_version
@@ -63,20 +74,47 @@ def normalise_email(email: str) -> str:
     return unicodedata.normalize("NFC", email.strip().lower())
 
 
-def authenticate(unit: UnitOfWork, token: str, *, settings: Settings) -> Caller:
-    """Return the account of an access token, in its present state.
+class Authenticator:
+    """Finds the account of an access token, in its present state.
 
-    Raises:
-        NotAuthenticatedError: 401 for an invalid token, or one whose session has ended.
-        AccountDisabledError: 403 for a disabled account.
+    The state that was read last is remembered. A request assumes it, and checks it with its first statement
+    (decision 0074).
     """
-    claims = decode_token(token, kind=ACCESS, secret=settings.jwt_secret.get_secret_value())
-    rows = unit.fetch(SELECT_CALLER, {"caller_id": _subject(claims)})
-    if not rows or rows[0]["token_version"] != claims.get("ver"):
-        raise NotAuthenticatedError("This session has ended; sign in again.")
-    if not rows[0]["is_active"]:
-        raise AccountDisabledError
-    return caller_of(rows[0]["id"], rows[0]["role"])
+
+    def __init__(self, settings: Settings) -> None:
+        self._secret = settings.jwt_secret.get_secret_value()
+        self._known: dict[int, tuple[Caller, Assumption]] = {}
+
+    def __call__(self, unit: UnitOfWork, token: str) -> Caller:
+        """Return the account of an access token.
+
+        Raises:
+            NotAuthenticatedError: 401 for an invalid token, or one whose session has ended.
+            AccountDisabledError: 403 for a disabled account.
+        """
+        claims = decode_token(token, kind=ACCESS, secret=self._secret)
+        key, version = _subject(claims), claims.get("ver")
+        known = self._known.get(key)
+        if known is None or known[1].values[VERSION] != version:
+            return self._read(unit, key, version)
+        caller, assumption = known
+        unit.assume(assumption)
+        return caller
+
+    def _read(self, unit: UnitOfWork, key: int, version: Any) -> Caller:
+        self._known.pop(key, None)
+        rows = unit.fetch_account(SELECT_CALLER, {"caller_id": key})
+        if not rows or rows[0]["token_version"] != version:
+            raise NotAuthenticatedError("This session has ended; sign in again.")
+        if not rows[0]["is_active"]:
+            raise AccountDisabledError
+        caller = caller_of(rows[0]["id"], rows[0]["role"])
+        if len(self._known) >= REMEMBERED_TOKENS:
+            self._known.clear()
+        values = {ACCOUNT: caller.id, VERSION: version, ROLE: caller.role}
+        read = partial(self._read, key=key, version=version)
+        self._known[key] = caller, Assumption(IS_UNCHANGED, values, read)
+        return caller
 
 
 def subject_of(token: str, *, settings: Settings) -> str | None:

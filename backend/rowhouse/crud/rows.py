@@ -130,8 +130,7 @@ class RowVerbs(Hooks[ModelT]):
         Raises:
             NotFoundError: 404 if it does not exist or is out of the caller's scope.
         """
-        scope = Predicate(self.scope(unit.caller))
-        rows = unit.run(self.statements.get(scope), {ROW_KEY: key}, scope)
+        rows = unit.run_for_caller(self.statements.get, {ROW_KEY: key}, Predicate(self.scope(unit.caller)))
         if not rows:
             raise self._missing(key)
         return rows[0]
@@ -210,10 +209,10 @@ class RowVerbs(Hooks[ModelT]):
             changes = self.validator.validate_changes([changes], stored=[stored], unit=unit, errors=SINGLE_ROW)[0]
         if not changes:  # no timestamp either
             return {name: self.lock(unit, key)[name] for name in self.resource.schemas.row_names}
-        predicate = self.write_predicate(unit.caller)
         bound = {f"set_{name}": value for name, value in changes.items()}
+        statement = partial(self.statements.update, tuple(changes))
         try:
-            rows = unit.run(self.statements.update(tuple(changes), predicate), {**bound, ROW_KEY: key}, predicate)
+            rows = unit.run_for_caller(statement, {**bound, ROW_KEY: key}, self.write_predicate(unit.caller))
         except ForeignKeyError as error:
             raise self.references.error(unit, error, changes) from error
         if not rows:
@@ -231,9 +230,8 @@ class RowVerbs(Hooks[ModelT]):
         """
         if self.resource.records_changes:
             unit.begin()
-        predicate = self.write_predicate(unit.caller)
         try:
-            rows = unit.run(self.statements.delete(predicate), {ROW_KEY: key}, predicate)
+            rows = unit.run_for_caller(self.statements.delete, {ROW_KEY: key}, self.write_predicate(unit.caller))
         except ForeignKeyError as error:
             raise StillReferencedError from error
         if not rows:

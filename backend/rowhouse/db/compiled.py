@@ -65,6 +65,24 @@ class Predicate:
 EVERYTHING = Predicate()
 
 
+class WithCondition(Predicate):
+    """A predicate and a constant condition, whose values are passed by name.
+
+    The two are joined when a statement is compiled, not for each request.
+    """
+
+    __slots__ = ("_condition", "_rows")
+
+    def __init__(self, rows: Predicate, condition: sa.ColumnElement[bool]) -> None:
+        self._rows, self._condition = rows, condition
+        self.key, self.binds = (id(condition), rows.key), rows.binds
+
+    @property
+    def clause(self) -> sa.ColumnElement[bool]:  # type: ignore[override]  # computed here
+        """The whole condition."""
+        return self._condition if self._rows.clause is None else sa.and_(self._condition, self._rows.clause)
+
+
 class NeedsCustomPlan:
     """Marks an element whose statement needs a plan for its own values. PostgreSQL does not prepare the statement."""
 

@@ -6,6 +6,7 @@ that rolls the transaction back. A transaction begins with the first statement t
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from time import perf_counter
 from types import TracebackType
 from typing import Any, Self
@@ -14,11 +15,18 @@ import sqlalchemy as sa
 import structlog
 from sqlmodel import Session
 
-from rowhouse.core.errors import ConnectionLostError, DatabaseError, InvalidInputError, LockedError, RowhouseError
+from rowhouse.core.errors import (
+    ConnectionLostError,
+    DatabaseError,
+    InvalidInputError,
+    LockedError,
+    RowhouseError,
+    TransactionRetryError,
+)
 from rowhouse.core.logging_config import note_account
 from rowhouse.core.security import Caller
 from rowhouse.core.settings import Settings
-from rowhouse.db.compiled import EVERYTHING, CompiledStatement, Predicate, Row
+from rowhouse.db.compiled import EVERYTHING, CompiledStatement, Predicate, Row, WithCondition
 from rowhouse.db.database import DRIVER_ERRORS, STATEMENT_ERRORS, Database
 from rowhouse.db.integrity import ForeignKeyError, is_disconnect, is_read_only
 from rowhouse.metrics.layout import LOCK_WAIT_SECONDS, LOCK_WAITS
@@ -27,6 +35,19 @@ from rowhouse.metrics.recorder import Stopwatch
 UNIT = "rowhouse_unit_of_work"
 log = structlog.get_logger("database")
 Authenticator = Callable[["UnitOfWork", str], Caller]
+
+
+@dataclass(frozen=True, slots=True)
+class Assumption:
+    """An account as this process has read it last. The request must not succeed unless it is still the same.
+
+    `condition`, with `values`, is true as long as it is. `read` returns the account's present state, or raises the 401
+    or 403 of a caller who has none any more (decision 0074).
+    """
+
+    condition: sa.ColumnElement[bool]
+    values: Mapping[str, Any]
+    read: Callable[["UnitOfWork"], Caller]
 
 
 class _Ended:
@@ -55,6 +76,7 @@ class UnitOfWork:
 
     __slots__ = (
         "_after_commit",
+        "_assumption",
         "_authenticator",
         "_discards",
         "_holds_write_lock",
@@ -82,6 +104,7 @@ class UnitOfWork:
         self._authenticator = authenticator
         self._session: Session | None = None
         self._writes: list[str] = []
+        self._assumption: Assumption | None = None
         self._after_commit: list[Callable[[], object]] | None = None
         self._holds_write_lock = self._discards = False
         self._lock_seconds = lock_seconds
@@ -102,14 +125,45 @@ class UnitOfWork:
         """
         if self._authenticator is None:
             raise LookupError("create_app() was given no authenticator")
-        if self.write and not self.thread_connection.driver.in_transaction:
-            self.thread_connection.driver.begin_with_read()
         self.caller = self._authenticator(self, token)
         note_account(self.caller.id)
         return self.caller
 
+    def assume(self, assumption: Assumption) -> None:
+        """Take the caller's account as it was read last, and check it with the first statement of the request.
+
+        `run_for_caller` adds the condition to its statement. Anything else reads the account first, and so does the end
+        of a request that has run no statement.
+        """
+        self._assumption = assumption
+
+    def _confirm(self) -> None:
+        """Read the account that was assumed.
+
+        Raises:
+            NotAuthenticatedError, PermissionDeniedError: as `authenticate`.
+            TransactionRetryError: if it has changed. The request begins again.
+        """
+        assumption, self._assumption = self._assumption, None
+        if assumption is not None and assumption.read(self) != self.caller:
+            raise TransactionRetryError(reason="the account of the caller has changed")
+
+    def fetch_account(self, source: sa.Select[Any], parameters: Mapping[str, Any]) -> list[Row]:
+        """As `fetch`, for the first statement of a request, whose result is the same in text and in binary.
+
+        A write begins its transaction in the same round trip.
+        """
+        if self.write and not self.thread_connection.driver.in_transaction:
+            self.thread_connection.driver.begin_with_read()
+        return self.fetch(source, parameters)
+
     def begin(self) -> None:
         """Begin the transaction unless it is open. Reads before it each ran on their own."""
+        if self._assumption is not None:
+            self._confirm()
+        self._begin()
+
+    def _begin(self) -> None:
         driver = self.thread_connection.driver
         if not driver.in_transaction:
             if self.write:
@@ -197,11 +251,51 @@ class UnitOfWork:
         Raises:
             ConflictError, InvalidInputError, UnavailableError: when the database refuses the statement.
         """
+        if self._assumption is not None:
+            self._confirm()
+        return self._run(statement, parameters, predicate)
+
+    def run_for_caller(
+        self,
+        statement_for: Callable[[Predicate], CompiledStatement],
+        parameters: Mapping[str, Any],
+        predicate: Predicate,
+    ) -> list[Row]:
+        """As `run`, for a statement on one row.
+
+        `statement_for` returns it for a condition on the row, such as `Statements.get`. The account that was assumed is
+        a condition too. Only where the statement fails or finds no row the account is read, and the statement runs
+        again.
+        """
+        assumption = self._assumption
+        if assumption is not None and predicate.key is not predicate:
+            combined = WithCondition(predicate, assumption.condition)
+            try:
+                rows = self._run(statement_for(combined), {**parameters, **assumption.values}, combined)
+            except RowhouseError as error:
+                if not is_disconnect(error):
+                    self._undo_first_statement()
+                    self._confirm()
+                raise
+            if rows:
+                self._assumption = None
+                return rows
+        return self.run(statement_for(predicate), parameters, predicate)
+
+    def _undo_first_statement(self) -> None:
+        """Roll back a statement that has failed, before which there was none: PostgreSQL runs no other one after it."""
+        if self.thread_connection.driver.in_transaction:
+            self.thread_connection.driver.rollback()
+
+    def _run(self, statement: CompiledStatement, parameters: Mapping[str, Any], predicate: Predicate) -> list[Row]:
         if self._session is not None:
             self._session.flush()
         if statement.writes:
-            self.begin()
+            self._begin()
             self._writes.append(statement.text)
+        return self._execute(statement, parameters, predicate)
+
+    def _execute(self, statement: CompiledStatement, parameters: Mapping[str, Any], predicate: Predicate) -> list[Row]:
         connection = self.thread_connection
         connection.started = started = perf_counter()
         try:
@@ -236,6 +330,8 @@ class UnitOfWork:
     ) -> None:
         committed = False
         try:
+            if self._assumption is not None and not is_disconnect(error):
+                self._confirm()
             keeps_changes = isinstance(error, RowhouseError) and error.keeps_changes
             if keeps_changes or (error is None and not self._discards):
                 self._commit()

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from rowhouse.db.compiled import EVERYTHING, CompiledStatement, Predicate, Row
+from rowhouse.db.compiled import CompiledStatement, Predicate, Row
 from rowhouse.db.database import STATEMENT_ERRORS
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.traces.spans import Traces, end
@@ -23,25 +23,18 @@ class TracedUnitOfWork(UnitOfWork):
         super().__init__(*arguments, **options)
         self._traces = traces
 
-    def begin(self) -> None:
+    def _begin(self) -> None:
         """Begin the transaction. On SQLite a write waits here for the one writer."""
         if not self.write or self.database.write_lock is None or self.thread_connection.driver.in_transaction:
-            super().begin()
+            super()._begin()
             return
         with self._traces.statement("BEGIN IMMEDIATE"):
-            super().begin()
+            super()._begin()
 
-    def run(
-        self, statement: CompiledStatement, parameters: Mapping[str, Any], predicate: Predicate = EVERYTHING
-    ) -> list[Row]:
-        """Run a compiled statement and record it."""
-        # Before the span, so that it has the time of the statement alone.
-        if self._session is not None:
-            self._session.flush()
-        if statement.writes:
-            self.begin()
+    def _execute(self, statement: CompiledStatement, parameters: Mapping[str, Any], predicate: Predicate) -> list[Row]:
+        """Execute a compiled statement and record it."""
         with self._traces.statement(statement.text):
-            return super().run(statement, parameters, predicate)
+            return super()._execute(statement, parameters, predicate)
 
     def _commit(self) -> None:
         """Commit, and record it if there is a transaction."""
