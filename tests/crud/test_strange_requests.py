@@ -179,6 +179,19 @@ def test_a_date_of_another_program_is_shown_as_it_is_stored(client: TestClient, 
     assert client.get(f"{API}/lots/aggregate?{query}&group_by=created_at").status_code == 200
 
 
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_a_date_of_another_program_is_an_instant_at_midnight(client: TestClient, url: str) -> None:
+    """In a column of instants, also beside others."""
+    code, other = lot(client)["code"], lot(client)["code"]
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE lots SET created_at = '2030-01-02' WHERE code = :code"), {"code": code})
+    engine.dispose()
+    assert client.get(f"{API}/lots/{code}").json()["created_at"] == "2030-01-02T00:00:00Z"
+    grouped = client.get(f"{API}/lots/aggregate?code__in={code},{other}&group_by=created_at&sort=-created_at")
+    assert grouped.json()["items"][0] == {"created_at": "2030-01-02T00:00:00Z", "count": 1}
+
+
 @pytest.mark.parametrize("header", ["If-Match", "If-None-Match"])
 def test_a_condition_is_met_or_refused(client: TestClient, header: str) -> None:
     """Of one row 412 and nothing changes; a request for many rows cannot keep it."""
