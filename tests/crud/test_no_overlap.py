@@ -289,7 +289,7 @@ def test_a_wrong_declaration_names_the_fix(rule: NoOverlap, fix: str) -> None:
 def test_a_resource_that_is_no_row_is_refused_at_start_up() -> None:
     columns = [
         sa.Column("id", sa.Integer(), primary_key=True),
-        *(sa.Column(n, sa.Integer()) for n in ("room", "a", "b")),
+        *(sa.Column(n, sa.Integer(), nullable=False) for n in ("room", "a", "b")),
     ]
     table = sa.Table("unqueued", sa.MetaData(), *columns, NoOverlap("room", "a", "b"))
     with pytest.raises(RegistrationError, match=r"unqueued\.room must be a foreign key"):

@@ -19,6 +19,7 @@ from rowhouse.crud.batch_errors import BatchErrors, element_error
 from rowhouse.db.compiled import EVERYTHING, CompiledStatement, Row
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.no_overlap import NoOverlap, rules_of
+from rowhouse.entities.transition import Transition, shown
 from rowhouse.query.keys import sortable
 from rowhouse.schemas.columns import RegistrationError
 from rowhouse.sql.chunks import pad_to_power_of_two
@@ -86,6 +87,10 @@ class OverlapGuards:
         for guard in self._guards:
             if guard.reservation(row) not in (None, guard.reservation(stored)):
                 guard.lock(unit, guard.resources(stored, row))
+
+    def begin_with(self, step: Transition[Any]) -> bool:
+        """Return True if a step can make a row live that was not, so that its resource must be locked before it."""
+        return any(guard.begins_with(step) for guard in self._guards)
 
     def lock_for_changes(self, unit: UnitOfWork, changes: Sequence[tuple[Any, Mapping[str, Any]]]) -> Mapping[Any, Row]:
         """Lock every resource that these updates touch: the one each row uses now and the one it moves to.
@@ -158,12 +163,22 @@ class OverlapGuard:
         taken = IntervalSet([place for before in stored if (place := self.reservation(before))])
         for position, (row, before) in enumerate(zip(rows, stored, strict=True)):
             with element_error(position):
-                if not self._is_interval(row):
-                    raise InvalidInputError.at("body", self._end.name, message=f"must come after {self._start.name}")
+                self._require_interval(row)
                 taken.remove(self.reservation(before))
                 if place := self.reservation(row):
                     self._reject(conflicts.get(position), taken.conflict(place))
                     taken.add(place)
+
+    def _require_interval(self, row: Row) -> None:
+        """Reject an interval that is empty. A row that is not live may have none."""
+        missing = [column.name for column in (self._start, self._end) if row[column.name] is None]
+        if missing and self.is_live(row):
+            raise InvalidInputError.at("body", missing[0], message=f"is required: {self._live_words(row)}")
+        if not missing and not self._is_interval(row):
+            raise InvalidInputError.at("body", self._end.name, message=f"must come after {self._start.name}")
+
+    def _live_words(self, row: Row) -> str:
+        return " and ".join(f"{name} is {shown(row[name])}" for name in self._constraint.live) or "the row is live"
 
     def _reject(self, *intervals: Interval | None) -> None:
         """Raise the error of the earliest interval that is taken, if there is one."""
@@ -207,6 +222,11 @@ class OverlapGuard:
     def is_live(self, row: Row) -> bool:
         """Return True if the declaration applies to the row."""
         return all(row[column] in values for column, values in self._constraint.live.items())
+
+    def begins_with(self, step: Transition[Any]) -> bool:
+        """Return True if a step can make a row live that was not."""
+        values = self._constraint.live.get(step.field, ())
+        return step.target in values and any(source not in values for source in step.sources)
 
     def _locked_column(self) -> sa.Column[Any]:
         """Return the key of the rows that are locked."""

@@ -184,7 +184,7 @@ class RowVerbs(Hooks[ModelT]):
         return self._update(unit, self.key_of(stored), changes, stored)
 
     def take_step(self, unit: UnitOfWork, key: Any, transition: Transition[Any]) -> Row:
-        """Take a step of a row and return it as stored. The row is locked once and read once.
+        """Take a step of a row and return it as stored. The row is locked once.
 
             orders.take_step(unit, 7, SHIP)
 
@@ -196,7 +196,8 @@ class RowVerbs(Hooks[ModelT]):
             TransitionError: 409 if the state of the row does not allow the step.
             RowhouseError: any error that the step's check raises.
         """
-        stored = self.lock(unit, key)
+        is_beginning = self.guards.begin_with(transition)
+        stored = self._lock_for_update(unit, key) if is_beginning else self.lock(unit, key)
         transition.check_caller(unit.caller)
         transition.check_source(stored[transition.field], self._words)
         if transition.check is not None:

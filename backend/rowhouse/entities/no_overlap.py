@@ -209,3 +209,9 @@ def _check(constraint: NoOverlap, table: sa.Table) -> None:
         table.columns[constraint.start].type
     ):
         raise ValueError(f"NoOverlap: {constraint.start} and {constraint.end} must be two columns of one type")
+    optional = [name for name in (constraint.start, constraint.end) if table.columns[name].nullable]
+    if optional and not constraint.live:
+        raise ValueError(
+            f"NoOverlap: {optional[0]} may be null, but each row has an interval; "
+            "make it required, or name with live= the rows that have one"
+        )

@@ -17,7 +17,7 @@ from rowhouse.crud.links import LinkedVerbs
 from rowhouse.db.compiled import Predicate, Row
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.model import Mark
-from rowhouse.history.entries import HistoryEntry, entries
+from rowhouse.history.entries import Action, HistoryEntry, entries
 from rowhouse.operations.deleted_list import deleted_route
 from rowhouse.operations.endpoints import Endpoints
 from rowhouse.operations.expand import EmbeddedSchemas, Expansion
@@ -94,16 +94,28 @@ class HistoryEndpoints(Endpoints):
         if not sees_account and uses_account(pages.query):
             self.resource.write.check(unit.caller)
             raise PermissionDeniedError("Only callers who may change the row see who changed it; leave out `by`.")
-        of_row = sa.and_(
-            entries.c.entity == self.resource.table.name, entries.c.row_id == self.resource.key.stored_text(key)
-        )
-        page = self._pages.page(unit, pages.query, Predicate(of_row))
+        page = self._pages.page(unit, pages.query, Predicate(self._of_row(key)))
         end = pages.end_of(page)
         for entry in page.rows:
             if not sees_account:
                 entry[ACCOUNT] = None
         self._show_states(unit, page.rows, sees_links=sees_account)
-        return page_response(to_json(page.rows), end, total=page.total)
+        shown = pages.query.projection.fields
+        rows = [{name: entry[name] for name in entry if shown is None or name in shown} for entry in page.rows]
+        return page_response(to_json(rows), end, total=page.total)
+
+    def _of_row(self, key: Any) -> sa.ColumnElement[bool]:
+        """Return the condition on the entries of a row.
+
+        Where clients choose the keys, another row may have had this one before, perhaps of somebody else: its entries
+        are those before the last creation.
+        """
+        table = self.resource.table
+        of_key = sa.and_(entries.c.entity == table.name, entries.c.row_id == self.resource.key.stored_text(key))
+        if table.autoincrement_column is not None:
+            return of_key
+        created = sa.select(sa.func.max(entries.c.id)).where(of_key, entries.c.action == Action.CREATE)
+        return sa.and_(of_key, entries.c.id >= sa.func.coalesce(created.correlate(None).scalar_subquery(), 0))
 
     def _show_states(self, unit: UnitOfWork, found: Sequence[Row], *, sees_links: bool) -> None:
         """Remove from the recorded rows what the caller may not see. Links are for callers who may change the row."""

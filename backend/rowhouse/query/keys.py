@@ -8,6 +8,7 @@ ones: `ids=7,8`, `ids=7,42;8,42`. A part that holds a separator or a quote stand
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from enum import Enum
 from operator import itemgetter
 from typing import Annotated, Any
@@ -110,9 +111,15 @@ def sortable(value: Any) -> Any:
 
 
 def written(value: Any) -> str:
-    """Return a value of a key as text: an instant as RFC 3339, an enum as its value."""
+    """Return a value of a key as text: an instant as RFC 3339, an enum as its value, a decimal without further zeros.
+
+    Equal values have one text, however a client or the database writes them.
+    """
     if isinstance(value, Enum):
         value = value.value
+    if isinstance(value, Decimal) and value.is_finite():
+        digits = f"{value:f}" if value else "0"
+        return digits.rstrip("0").removesuffix(".") if "." in digits else digits
     if isinstance(value, (str, UUID)) or type(value) is int:
         return str(value)
     plain = to_jsonable_python(value)
