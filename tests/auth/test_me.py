@@ -51,6 +51,29 @@ def test_the_name_can_be_changed(account: Account) -> None:
     assert answer.json()["updated_at"] > before["updated_at"]
 
 
+def test_a_change_keeps_what_if_match_says(account: Account, admin: dict[str, str]) -> None:
+    """Of the version that `/users/{id}` has. Several headers are one list."""
+    path, tag = f"{API}/users/me", account.me().headers["etag"]
+    assert account.client.get(f"{API}/users/{account.id}", headers=admin).headers["etag"] == tag
+
+    def change(name: str, *tags: str) -> Any:
+        """Change the name of this version."""
+        headers = [*account.headers.items(), *(("If-Match", one) for one in tags)]
+        return account.client.patch(path, json={"full_name": name}, headers=headers)
+
+    for tags, status in (
+        (('"stale"',), 412),
+        ((f"{tag}x",), 422),
+        (('"other"', tag), 200),
+        ((tag,), 412),
+        (("*",), 200),
+    ):
+        assert change(f"Name {tags} {status}", *tags).status_code == status
+    told = change("Last", account.me().headers["etag"])
+    assert (told.status_code, told.headers["etag"]) == (200, account.me().headers["etag"])
+    assert account.me().json()["full_name"] == "Last"
+
+
 @pytest.mark.parametrize(
     "changes",
     [

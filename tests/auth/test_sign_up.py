@@ -103,6 +103,14 @@ def test_an_address_in_any_case_is_one_account(client: TestClient, app: FastAPI)
     assert [row["full_name"] for row in accounts(app, email)] == ["First"]
 
 
+def test_the_two_small_sigmas_are_one_letter(client: TestClient) -> None:
+    """Python's lower case depends on the place in the word."""
+    domain = new_email("x").partition("@")[0]
+    emails = [f"\u03bd\u03bf{sigma}@{domain}.com" for sigma in ("\u03c3", "\u03c2", "\u03a3")]
+    assert [sign_up_with(client, email=email).status_code for email in emails] == [201, 409, 409]
+    assert all(log_in(client, email).status_code == 200 for email in emails)
+
+
 def test_an_address_is_one_however_its_letters_are_composed(client: TestClient) -> None:
     """é as one code point and as two (Unicode NFC), also at login."""
     name = new_email("caf")

@@ -125,6 +125,8 @@ def test_a_page_of_another_origin_may_read_it(limited: FastAPI) -> None:
 def test_the_document_says_so(limited: FastAPI) -> None:
     """Every operation documents 429."""
     paths = resolved(at(limited).get("/openapi.json").json())["paths"]
+    found = [one for item in paths.values() for operation in item.values() for one in operation["responses"].values()]
+    assert all({"RateLimit", "RateLimit-Policy"} <= one["headers"].keys() for one in found)
     answers = [operation["responses"] for item in paths.values() for operation in item.values()]
     assert answers
     assert all("Retry-After" in one["429"]["headers"] for one in answers)

@@ -47,8 +47,12 @@ def test_two_references_to_one_table_have_different_names() -> None:
     assert "grafts" not in relations
 
 
-def test_a_column_whose_name_gives_none_leads_back_only() -> None:
-    assert found(odd, Station) == {"stations": ("code", "stations", "next_code", True)}
+def test_a_column_is_named_after_the_column_that_it_refers_to() -> None:
+    """`next_code` refers to `code`."""
+    assert found(odd, Station) == {
+        "next": ("next_code", "stations", "code", False),
+        "stations": ("code", "stations", "next_code", True),
+    }
 
 
 def test_an_entity_without_a_list_is_not_embedded() -> None:

@@ -229,7 +229,7 @@ def test_the_document_states_a_step(odd_client: TestClient) -> None:
         "field": "state", "from": ["new", "shut"], "to": "open", "initial": "new",
     }  # fmt: skip
     assert [one["name"] for one in opened["parameters"]] == ["id", "If-Match", "Idempotency-Key"]
-    assert " ".join(sorted(opened["responses"])) == "200 400 401 403 404 409 412 422 429 503"
+    assert " ".join(sorted(opened["responses"])) == "200 400 401 403 404 409 412 413 422 429 503"
     assert opened["responses"]["200"]["headers"].keys() == {"ETag", "Idempotent-Replayed", "X-Request-ID"}
     content = opened["responses"]["200"]["content"]["application/json"]
     assert content == {"schema": {"$ref": "#/components/schemas/SealedPublic"}}

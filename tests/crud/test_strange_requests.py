@@ -202,6 +202,7 @@ def test_a_condition_is_met_or_refused(client: TestClient, header: str) -> None:
     assert client.delete(path, headers=condition).status_code == 412
     body = [{"code": made["code"], "count": 7}]
     batches = [
+        client.post(f"{API}/lots", json={"code": "new"}, headers=condition),
         client.patch(f"{API}/lots/batch", json=body, headers=condition),
         client.post(f"{API}/lots/batch?on=code", json=body, headers=condition),
         client.delete(f"{API}/lots/batch?ids={made['code']}", headers=condition),
@@ -210,8 +211,12 @@ def test_a_condition_is_met_or_refused(client: TestClient, header: str) -> None:
     for answer in batches:
         assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["header", header])
     assert client.get(path).json() == made
-    other = {header: condition[header].replace('"', '"other') if header == "If-None-Match" else "*"}
+    other = {header: '"other"' if header == "If-None-Match" else "*"}
     assert client.patch(path, json={"count": 8}, headers=other).status_code == 200
+    tag = client.get(path).headers["etag"]
+    for wrong in (f"{tag}x", tag.strip('"'), f"{tag} {tag}", "", f"*{tag}", "W/"):
+        answer = client.patch(path, json={"count": 9}, headers={header: wrong})
+        assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["header", header]), wrong
 
 
 def test_a_key_that_is_not_utf8_is_refused(client: TestClient) -> None:

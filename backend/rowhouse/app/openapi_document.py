@@ -117,7 +117,7 @@ def build_openapi(app: FastAPI, route_tree: RouteTree, *, slo_ms: int, rate_limi
     # The default of an operation: a token is read if it is sent, and none is needed.
     document["security"] = [{}, {oauth2_scheme.scheme_name: []}]
     add_refusals(document, rate_limited=rate_limited)
-    add_headers(document)
+    add_headers(document, rate_limited=rate_limited)
     for operation in _operations(document):
         operation.setdefault(SLO, slo_ms)
     _drop_equal_titles(document["components"]["schemas"])

@@ -19,6 +19,9 @@ from rowhouse.http.dependencies import AttemptsDep, CallerDep, SessionDep, Setti
 from rowhouse.http.routing import Router, before_transaction, in_worker_group
 from rowhouse.metrics.layout import HASH_SECONDS, HASHES
 from rowhouse.metrics.recorder import Stopwatch
+from rowhouse.operations.request import entity_tags
+from rowhouse.operations.route import TAGGED
+from rowhouse.registration.router import IF_MATCH
 from rowhouse.requests.paths import location_of
 from rowhouse.schemas.json_types import NO_NUL
 from rowhouse.workers.runner import WorkerGroup
@@ -164,17 +167,31 @@ def _add_sign_up(users: Router, public: type[BaseModel], sign_up: type[SignUp]) 
 
 
 def _add_profile(users: Router, public: type[BaseModel]) -> None:
-    @users.get("/me", policy=SIGNED_IN, response_model=public)
-    def read_me(caller: CallerDep, session: SessionDep) -> User:
+    @users.get("/me", policy=SIGNED_IN, response_model=public, responses={200: {"headers": TAGGED}})
+    def read_me(caller: CallerDep, session: SessionDep, response: Response) -> User:
         """The caller's account."""
-        return service.active_user(session, caller.id)
+        user = service.active_user(session, caller.id)
+        response.headers["ETag"] = service.version_of(user)
+        return user
 
-    @users.patch("/me", policy=SIGNED_IN, response_model=public, responses=problem_responses(400))
-    def update_me(body: ProfileUpdate, caller: CallerDep, session: SessionDep) -> User:
+    @users.patch(
+        "/me",
+        policy=SIGNED_IN,
+        response_model=public,
+        openapi_extra={"parameters": [IF_MATCH]},
+        responses={200: {"headers": TAGGED}, **problem_responses(400, 412)},
+    )
+    def update_me(
+        body: ProfileUpdate, caller: CallerDep, session: SessionDep, request: Request, response: Response
+    ) -> User:
         """Change the caller's own name."""
         if body.full_name is MISSING:
             raise EmptyUpdateError
-        return service.change_name(session, caller.id, body.full_name)
+        given = request.headers.getlist("If-Match")
+        tags = entity_tags(", ".join(given), "If-Match") if given else None
+        user = service.change_name(session, caller.id, body.full_name, tags=tags)
+        response.headers["ETag"] = service.version_of(user)
+        return user
 
 
 @in_worker_group(WorkerGroup.HASHING)

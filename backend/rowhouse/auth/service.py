@@ -6,6 +6,7 @@ retry within a short grace period, and as theft after it, which revokes the whol
 
 import re
 import unicodedata
+from collections.abc import Collection
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -18,7 +19,7 @@ from sqlmodel import Session, col, select
 from rowhouse.auth.errors import AccountDisabledError, RefreshTokenError, WrongCredentialsError, WrongPasswordError
 from rowhouse.auth.models import ADMINISTRATOR, RefreshToken, User, caller_of
 from rowhouse.core.clock import now
-from rowhouse.core.errors import DuplicateError, NotAuthenticatedError
+from rowhouse.core.errors import DuplicateError, NotAuthenticatedError, PreconditionFailedError
 from rowhouse.core.security import (
     REMEMBERED_TOKENS,
     Caller,
@@ -31,6 +32,7 @@ from rowhouse.core.security import (
     verify_password,
 )
 from rowhouse.core.settings import Settings
+from rowhouse.crud.rows import version_tag
 from rowhouse.db.unit_of_work import Assumption, UnitOfWork
 from rowhouse.metrics.layout import HASH_SECONDS, HASHES
 from rowhouse.metrics.recorder import Stopwatch
@@ -38,6 +40,7 @@ from rowhouse.requests.throttling import ThrottledAttempts
 
 ACCESS = "access"
 MAX_KEY = 2**31
+SIGMA, FINAL_SIGMA = "\u03c3", "\u03c2"
 SUBJECT = re.compile(r"[1-9][0-9]{0,9}")
 log = structlog.get_logger("auth")
 
@@ -70,8 +73,11 @@ _dummy_hashes: dict[int, str] = {}
 
 
 def normalise_email(email: str) -> str:
-    """Return an address in lower case and in Unicode NFC, so that equal addresses compare equal."""
-    return unicodedata.normalize("NFC", email.strip().lower())
+    """Return an address in lower case and in Unicode NFC, so that equal addresses compare equal.
+
+    Python writes a sigma at the end of a word in another way than elsewhere, which would make two addresses of one.
+    """
+    return unicodedata.normalize("NFC", email.strip().lower()).replace(FINAL_SIGMA, SIGMA)
 
 
 class Authenticator:
@@ -299,9 +305,17 @@ def log_out(session: Session, token: str) -> None:
         revoke_family(session, stored.family)
 
 
-def change_name(session: Session, user_id: int, full_name: str) -> User:
-    """Change the name on an account."""
+def change_name(session: Session, user_id: int, full_name: str, *, tags: Collection[str] | None = None) -> User:
+    """Change the name on an account. With `tags`, its version must be one of them, or one is `*`.
+
+    Raises:
+        PreconditionFailedError: 412 if the account has changed since the client read it.
+    """
     user = active_user(session, user_id)
+    if tags is not None:
+        session.refresh(user, with_for_update={"key_share": True})
+        if "*" not in tags and version_of(user) not in tags:
+            raise PreconditionFailedError
     user.full_name, user.updated_at = full_name, now()
     session.flush()
     return user
@@ -374,6 +388,11 @@ def _locked_user(session: Session, user_id: int) -> User | None:
     if user is not None and not user.is_active:
         raise AccountDisabledError
     return user
+
+
+def version_of(user: User) -> str:
+    """Return the entity tag of an account, as `/users/{id}` has it."""
+    return version_tag({"updated_at": user.updated_at})
 
 
 def active_user(session: Session, user_id: int) -> User:

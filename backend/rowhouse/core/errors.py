@@ -63,6 +63,8 @@ class RowhouseError(Exception):
         self.detail = detail or self.default_detail
         self.element: int | None = None
         self.path: tuple[str | int, ...] = ()
+        # What the positions of elements are about: the body, or a parameter.
+        self.origin: tuple[str, ...] = ("body",)
         self.listed: Sequence[Mapping[str, Any]] = ()
         super().__init__(self.detail)
 
@@ -94,7 +96,7 @@ class RowhouseError(Exception):
         """Return the entries of `errors`: one with the place in the body, if that is known."""
         if not self.place:
             return []
-        return [{"loc": ["body", *self.place], "msg": self.detail, "type": self.code}]
+        return [{"loc": [*self.origin, *self.place], "msg": self.detail, "type": self.code}]
 
 
 class InvalidRequestError(RowhouseError):
@@ -266,7 +268,7 @@ class InvalidInputError(RowhouseError):
         inner = [{**fault, "loc": fault["loc"][1:]} for fault in self.errors] or [
             {"loc": [], "msg": self.detail, "type": self.code}
         ]
-        return [{**fault, "loc": ["body", *self.place, *fault["loc"]]} for fault in inner]
+        return [{**fault, "loc": [*self.origin, *self.place, *fault["loc"]]} for fault in inner]
 
     @classmethod
     def at(cls, *loc: str | int, message: str, kind: str = "value_error") -> "InvalidInputError":

@@ -30,6 +30,12 @@ class Policy:
             return True
         return caller is not None and (self.roles is None or caller.role in self.roles)
 
+    def includes(self, other: "Policy") -> bool:
+        """Return True if the policy allows every caller whom the other allows."""
+        if self.anyone or other.anyone:
+            return self.anyone
+        return self.roles is None or (other.roles is not None and other.roles <= self.roles)
+
     def check(self, caller: Caller | None) -> None:
         """Require that the caller satisfies the policy.
 

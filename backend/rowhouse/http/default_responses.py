@@ -30,7 +30,13 @@ HEADERS: Mapping[str, Mapping[str, Any]] = {
         "required": True,
         "schema": {"type": "integer", "minimum": 0},
     },
+    "RateLimit": {
+        "description": "The requests that are left in this window, and the seconds to its end. Not in a 503.",
+        "schema": {"type": "string"},
+    },
+    "RateLimit-Policy": {"description": "The limit and its window, in seconds.", "schema": {"type": "string"}},
 }
+RATE_HEADERS = ("RateLimit", "RateLimit-Policy")
 # For an operation that reads no token. By default the document says that a token is optional.
 NO_CREDENTIALS: Mapping[str, Any] = {"security": []}
 OF_STATUS = {"401": "WWW-Authenticate", "429": "Retry-After", "503": "Retry-After"}
@@ -72,13 +78,13 @@ def add_refusals(document: dict[str, Any], *, rate_limited: bool) -> None:
                 operation["responses"].setdefault("429", dict(problem))
 
 
-def add_headers(document: dict[str, Any]) -> None:
+def add_headers(document: dict[str, Any], *, rate_limited: bool) -> None:
     """Add to each response in the document references to those of the headers above that it has."""
-    used = set()
+    used, common = set(), [REQUEST_ID, *(RATE_HEADERS if rate_limited else ())]
     for item in document["paths"].values():
         for operation in item.values():
             for status, response in operation["responses"].items():
-                names = [REQUEST_ID, *([OF_STATUS[status]] if status in OF_STATUS else [])]
+                names = [*common, *([OF_STATUS[status]] if status in OF_STATUS else [])]
                 named = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
                 response["headers"] = {**response.get("headers", {}), **named}
                 used.update(names)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import CoreSchema, SchemaSerializer, SchemaValidator, core_schema, to_json
 from starlette.responses import Response
 
-from rowhouse.core.errors import EmptyUpdateError, InvalidInputError
+from rowhouse.core.errors import EmptyUpdateError, InvalidInputError, RowhouseError
 from rowhouse.core.policy import Policy
 from rowhouse.crud.base import CRUDBase
 from rowhouse.crud.upsert import Element, Names, unique_keys
@@ -20,7 +20,7 @@ from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.transition import Transition
 from rowhouse.operations.expand import EmbeddedSchemas, Expansion, embed_relations, projected_row
 from rowhouse.operations.page_request import JSON, PageRequest, page_response, total_header
-from rowhouse.operations.preference import preferred_response
+from rowhouse.operations.preference import NO_CONTENT, preferred_response
 from rowhouse.operations.request import OperationRequest
 from rowhouse.query.projection import Projection, ProjectionParameters
 from rowhouse.query.resource import Resource
@@ -116,6 +116,7 @@ class Endpoints:
         """Insert a row. `Location` has its path."""
         request.authorize(unit, self.resource.write)
         request.reject_query()
+        request.reject_conditions()
         body = self.parse(self._creation, request.body)
         return request.once(unit, lambda: self._create(request, unit, body))
 
@@ -136,7 +137,7 @@ class Endpoints:
         self.check_version(request, unit, key)
         values = body.__dict__
         row = self.crud.update(unit, key, {name: values[name] for name in body.model_fields_set})
-        return self.row_response(row, prefer=request.headers.get(b"prefer"))
+        return self.changed_response(request, unit, row)
 
     def take_step(
         self, request: OperationRequest, unit: UnitOfWork, *, transition: Transition[Any], admits: Policy
@@ -147,6 +148,7 @@ class Endpoints:
         """
         request.authorize(unit, admits)
         request.reject_query()
+        request.reject_body()
         key = self.parse_key(request)
         policy = transition.policy or self.resource.write
         if not policy.allows(unit.caller):
@@ -161,7 +163,7 @@ class Endpoints:
         row = self.crud.take_step(unit, key, transition)
         if not self.crud.extra_fields.keys() <= row.keys():
             self.crud.load_extra_fields([row], unit=unit)
-        return self.row_response(row)
+        return self.changed_response(request, unit, row)
 
     def delete_row(self, request: OperationRequest, unit: UnitOfWork) -> Response:
         """Delete the row."""
@@ -213,8 +215,8 @@ class Endpoints:
         number = sum(done.created)
         outcomes = ["created" if is_new else "updated" for is_new in done.created]
         head = to_json({"created": number, "updated": len(outcomes) - number, "outcomes": outcomes})
-        return _content(
-            request, lambda: head[:-1] + b',"items":' + self._rows.to_json(done.rows, warnings=False) + b"}"
+        return self._changed_rows(
+            request, unit, lambda: head[:-1] + b',"items":' + self._rows.to_json(done.rows, warnings=False) + b"}"
         )
 
     def update_rows(self, request: OperationRequest, unit: UnitOfWork) -> Response:
@@ -230,7 +232,13 @@ class Endpoints:
                 raise EmptyUpdateError().element_error(position)
             changes.append((self._key_of(body.__dict__), values))
         rows = self.crud.update_many(unit, changes)
-        return _content(request, lambda: self._rows.to_json(rows, warnings=False))
+        return self._changed_rows(request, unit, lambda: self._rows.to_json(rows, warnings=False))
+
+    def _changed_rows(self, request: OperationRequest, unit: UnitOfWork, content: Callable[[], bytes]) -> Response:
+        """Return the response to a batch of changes. A caller who may not read the rows gets none."""
+        if not self.resource.read.allows(unit.caller):
+            return Response(status_code=NO_CONTENT)
+        return _content(request, content)
 
     def delete_rows(self, request: OperationRequest, unit: UnitOfWork) -> Response:
         """Delete many rows, all or none."""
@@ -241,7 +249,11 @@ class Endpoints:
             keys = self._keys.validate_python(self.resource.key.texts(ids))
         except ValidationError as error:
             raise InvalidInputError.from_pydantic(error, "query", "ids") from error
-        self.crud.delete_many(unit, keys)
+        try:
+            self.crud.delete_many(unit, keys)
+        except RowhouseError as error:
+            error.origin = ("query", "ids")
+            raise
         return Response(status_code=204)
 
     def check_version(self, request: OperationRequest, unit: UnitOfWork, key: Any) -> None:
@@ -283,6 +295,12 @@ class Endpoints:
     def partial_json(self, row: Row) -> bytes:
         """Return a row as JSON, which may lack members."""
         return self._projected(1, many=False).to_json(row, warnings=False)
+
+    def changed_response(self, request: OperationRequest, unit: UnitOfWork, row: Row) -> Response:
+        """Return the response to the change of a row. A caller who may not read the row gets its version alone."""
+        if not self.resource.read.allows(unit.caller):
+            return Response(None, NO_CONTENT, {"ETag": self.crud.version(row)})
+        return self.row_response(row, prefer=request.headers.get(b"prefer"))
 
     def row_response(
         self, row: Row, *, status: int = 200, headers: dict[str, str] | None = None, prefer: str | None = None

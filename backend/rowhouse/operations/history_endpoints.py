@@ -24,7 +24,7 @@ from rowhouse.operations.expand import EmbeddedSchemas, Expansion
 from rowhouse.operations.page_request import TOTAL, PageRequest, page_response
 from rowhouse.operations.request import OperationRequest
 from rowhouse.operations.response_schemas import ResponseSchema, page_name, page_of, reference
-from rowhouse.operations.route import TAGGED, Deferred, GeneratedRoute, generated_route, one_row, singular_name
+from rowhouse.operations.route import TAGGED, Deferred, GeneratedRoute, generated_route, one_row, singular_name, unread
 from rowhouse.query.list_parameters import ListParameters
 from rowhouse.query.list_query import ListQuery, Search
 from rowhouse.query.resource import Resource
@@ -77,7 +77,8 @@ class HistoryEndpoints(Endpoints):
         """Put a deleted row back."""
         request.authorize(unit, self.resource.write)
         request.reject_query()
-        return self.row_response(self.crud.restore(unit, self.parse_key(request)))
+        request.reject_body()
+        return self.changed_response(request, unit, self.crud.restore(unit, self.parse_key(request)))
 
     def list_history(self, request: OperationRequest, unit: UnitOfWork) -> Response:
         """Return a page of the changes of one row.
@@ -142,7 +143,8 @@ def restore_route(resource: Resource, endpoints: HistoryEndpoints) -> GeneratedR
         operation_id=f"restore_{name}", summary=f"Restore {one_row(resource)}",
         response_model=resource.schemas.public,
         description="Put a deleted row back under its id, if it does not conflict with the present rows.",
-        responses={200: {"headers": TAGGED}, **shared_problem_responses(401, 403, 404, 409, 422, 503)},
+        responses={200: {"headers": TAGGED}, **unread(resource, resource.write),
+                   **shared_problem_responses(401, 403, 404, 409, 413, 422, 503)},
     )  # fmt: skip
 
 

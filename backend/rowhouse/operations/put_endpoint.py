@@ -53,7 +53,7 @@ class PutEndpoint:
             if not self._is_own(unit, key):
                 raise
         else:
-            return self._endpoints.row_response(row, prefer=request.headers.get(b"prefer"))
+            return self._endpoints.changed_response(request, unit, row)
         return self._create(request, unit, key)
 
     def _check_key(self, key: Any, values: Mapping[str, Any]) -> None:

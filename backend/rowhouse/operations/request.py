@@ -1,9 +1,10 @@
 """The request of a generated operation: its headers, its caller, and the checks that every operation makes first."""
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from urllib.parse import unquote_to_bytes
 
+from pydantic_core import from_json
 from starlette.responses import Response
 from starlette.types import Scope
 
@@ -17,8 +18,21 @@ from rowhouse.requests.idempotency import KeyedRequest, run_once
 from rowhouse.requests.paths import client_path, location, route_path, segment
 
 TAG = re.compile(r'(?:W/)?"[^"]*"|\*')
+TAGS = re.compile(r'\s*,*\s*(?:(?:W/)?"[^"]*"|\*)(?:\s*,\s*(?:(?:W/)?"[^"]*")?)*\s*')
 CONDITIONS = {b"if-match": "If-Match", b"if-none-match": "If-None-Match"}
 HEADERS = frozenset({b"authorization", b"idempotency-key", b"prefer", *CONDITIONS})
+
+
+def entity_tags(given: str, header: str) -> Sequence[str]:
+    """Return the entity tags in the value of a header such as `If-Match`.
+
+    Raises:
+        InvalidInputError: 422 for a value that is no list of entity tags.
+    """
+    if not TAGS.fullmatch(given):
+        message = "write entity tags as they were sent, in double quotes, or *"
+        raise InvalidInputError.at("header", header, message=message)
+    return TAG.findall(given)
 
 
 class OperationRequest:
@@ -50,8 +64,13 @@ class OperationRequest:
         return client_path(self.scope, parent) + segment(key)
 
     def tags(self, header: bytes) -> Collection[str]:
-        """Return the entity tags of `If-Match` or `If-None-Match`. There are none without the header."""
-        return TAG.findall(self.headers.get(header, ""))
+        """Return the entity tags of `If-Match` or `If-None-Match`. There are none without the header.
+
+        Raises:
+            InvalidInputError: 422 for a header that is no list of entity tags.
+        """
+        given = self.headers.get(header)
+        return () if given is None else entity_tags(given, CONDITIONS[header])
 
     def authorize(self, unit: UnitOfWork, policy: Policy) -> None:
         """Authenticate the caller, and require that the policy allows them.
@@ -79,14 +98,35 @@ class OperationRequest:
             raise InvalidInputError.at("path", "id", message="write the path in UTF-8") from error
 
     def reject_conditions(self) -> None:
-        """Reject `If-Match` and `If-None-Match`, which are about the version of one row.
+        """Reject `If-Match` and `If-None-Match`, which are about the version of a row that is there.
 
         Raises:
             InvalidInputError: 422, naming the header.
         """
         for name in CONDITIONS.keys() & self.headers.keys():
-            message = "a request for many rows has no version that this header could be about"
+            message = "this request names no row whose version the header could be about"
             raise InvalidInputError.at("header", CONDITIONS[name], message=message)
+
+    def reject_body(self) -> None:
+        """Reject a body with members, where the operation has none. An empty object says nothing.
+
+        Raises:
+            InvalidInputError: 422, naming the members.
+        """
+        try:
+            given = from_json(self.body) if self.body.strip() else None
+        except ValueError:
+            given = ""
+        if isinstance(given, dict):
+            if given:
+                raise InvalidInputError(
+                    [
+                        {"loc": ["body", name], "msg": "This operation has no such member", "type": "extra_forbidden"}
+                        for name in given
+                    ]
+                )
+        elif given is not None:
+            raise InvalidInputError.at("body", message="this operation takes no body", kind="extra_forbidden")
 
     def reject_query(self) -> None:
         """Reject every query parameter, as `parameters` does."""

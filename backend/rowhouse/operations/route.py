@@ -45,6 +45,7 @@ Example:
     @router.post("/{id}/publish", responses={200: {"headers": TAGGED}})
     def publish_post(post_id: PostId, posts: PostsDep, unit: UnitDep) -> Row: ...
 """
+MINIMAL = {"description": "Stored. The client prefers no content, or may not read the row."}
 Work = Callable[[OperationRequest, UnitOfWork], Response]
 FastHandler = Callable[[Scope, Receive], Awaitable[Response]]
 
@@ -184,7 +185,8 @@ def generated_route(
         resource,
         tail,
         head_handler=None if head is None else run_in_worker(head, writes=False, reads_body=False),
-        fast_handler=run_in_worker(work, writes=writes, reads_body=body is not None),
+        # A POST without a body reads it too, to reject members that it would ignore.
+        fast_handler=run_in_worker(work, writes=writes, reads_body=body is not None or "POST" in options["methods"]),
         body=body,
         **options,
     )
@@ -256,6 +258,11 @@ def row_id(entity: str) -> Any:
         BookId = Annotated[int, row_id("Book")]
     """
     return Path(alias="id", ge=-(2**31), le=2**31 - 1, description=f"The id of the {entity}.")
+
+
+def unread(resource: Resource, policy: Policy) -> dict[int, Any]:
+    """Return the response 204 of an operation for callers who may not read the row; none if all of them may."""
+    return {} if resource.read.includes(policy) else {204: {**MINIMAL, "headers": TAGGED}}
 
 
 def on_parameter(keys: Iterable[str]) -> list[dict[str, Any]]:

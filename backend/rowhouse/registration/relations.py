@@ -1,8 +1,9 @@
 """Derives the relations between registered entities, and their names in `expand`.
 
 A `Relationship` of a class makes a relation with its name. Where there is none, a foreign key does: a column
-`category_id` makes the relation `category`. In the other direction, a category has `books`, the plural of the class
-that refers to it. Only public columns make relations, so that `expand` shows nothing that the row does not.
+`category_id` makes the relation `category`, and so does `category_slug` if it refers to `slug`. In the other direction,
+a category has `books`, the plural of the class that refers to it. Only public columns make relations, so that `expand`
+shows nothing that the row does not.
 """
 
 from collections import Counter
@@ -54,9 +55,8 @@ def relations_of(resources: Iterable[Resource], *, readable: Container[str]) -> 
         source, target = reference.source, reference.target
         way = source.path, reference.local.name, target.path, reference.remote.name
         back = target.path, reference.remote.name, source.path, reference.local.name
-        is_named = reference.local.name.endswith(REFERENCE)
-        if is_named and target.path in readable and (*way, True) not in declared:
-            name = reference.local.name.removesuffix(REFERENCE)
+        name = _name_of_one(reference)
+        if name and target.path in readable and (*way, True) not in declared:
             one = Relation(name, reference.local.name, target, reference.remote.name, many=False)
             _add(related[source.path], source, one)
         if source.path in readable and (*back, False) not in declared:
@@ -212,6 +212,16 @@ def _name_of_many(reference: _Reference, *, alone: bool) -> str:
     """Return `books`, or `books_by_editor` if books refer to the same entity in several ways."""
     name = plural(reference.source.name).replace("-", "_")
     return name if alone else f"{name}_by_{reference.local.name.removesuffix(REFERENCE)}"
+
+
+def _name_of_one(reference: _Reference) -> str:
+    """Return the name of the relation of a foreign key: `zone` for `zone_id`, or for `zone_code` that refers to `code`.
+
+    Empty for a column that is not called so.
+    """
+    column = reference.local.name
+    suffixes = (REFERENCE, f"_{reference.remote.name}")
+    return next((column.removesuffix(suffix) for suffix in suffixes if column.endswith(suffix)), "")
 
 
 def _add(relations: dict[str, Relation], resource: Resource, relation: Relation) -> None:

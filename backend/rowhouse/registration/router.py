@@ -22,6 +22,7 @@ from rowhouse.operations.put_endpoint import PutEndpoint
 from rowhouse.operations.response_schemas import ResponseSchema, array_of, name_of, object_of, reference, rows_of
 from rowhouse.operations.route import (
     LOCATED,
+    MINIMAL,
     TAGGED,
     Deferred,
     GeneratedRoute,
@@ -31,6 +32,7 @@ from rowhouse.operations.route import (
     path_key,
     plural_name,
     singular_name,
+    unread,
 )
 from rowhouse.query.parameters import schema_of
 from rowhouse.query.resource import Resource
@@ -42,7 +44,6 @@ IF_MATCH = header(
     "If-Match", "The `ETag` of the version to change. If the row has another, the response is 412 and nothing changes."
 )
 IF_NONE_MATCH = header("If-None-Match", "`*` creates the row only: if it exists, the response is 412.")
-MINIMAL = {"description": "Stored; the client prefers a minimal response."}
 OPERATIONS = ("list", "create", "get", "update", "put", "delete")
 OUTCOME = {"enum": ["created", "updated"], "type": "string"}
 BATCH_LIMITS = {"minItems": 1, "maxItems": MAX_BATCH}
@@ -114,7 +115,7 @@ def _create(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
         methods=["POST"], status_code=201, operation_id=f"create_{name}", summary=f"Create {one_row(resource)}",
         response_model=resource.schemas.public, description="Insert a row and return it as stored.",
         openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
-        responses={201: {"headers": {**LOCATED, **TAGGED, **REPLAYED}},
+        responses={201: {"headers": {**LOCATED, **TAGGED, **REPLAYED, **APPLIED}},
                    **shared_problem_responses(400, 401, 403, 409, 413, 415, 422, 503)},
     )  # fmt: skip
 
@@ -128,7 +129,7 @@ def _create_batch(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
         description=f"Insert 1 to {MAX_BATCH:,} rows, all or none. An error names the element."
         + (" With `on`, the rows that exist are changed." if keys else ""),
         openapi_extra={"parameters": [*on_parameter(keys), IDEMPOTENCY_KEY]},
-        responses=Deferred(lambda: {201: {"headers": REPLAYED}, **_upserted(resource, keys),
+        responses=Deferred(lambda: {201: {"headers": {**REPLAYED, **APPLIED}}, **_upserted(resource, keys),
                                     **shared_problem_responses(400, 401, 403, 409, 413, 415, 422, 503)}),
     )  # fmt: skip
 
@@ -146,7 +147,10 @@ def _upserted(resource: Resource, keys: Collection[str]) -> dict[int, Any]:
         "items": {**rows, "description": "The rows as stored, in the order of the elements."},
     }
     model = ResponseSchema(reference(name), [public], lambda _found: {name: object_of(name, members, required=members)})
-    return {200: {"description": "The outcome with `on`.", "model": model, "headers": REPLAYED}}
+    return {
+        200: {"description": "The outcome with `on`.", "model": model, "headers": REPLAYED},
+        204: {**MINIMAL, "headers": {**REPLAYED, **APPLIED}},
+    }
 
 
 def _batch(schema: Any) -> Any:
@@ -176,7 +180,7 @@ def _put(resource: Resource, endpoints: Endpoints) -> GeneratedRoute:
         return _change(resource, endpoints, method="PUT", verb="put")
     created = {
         "description": "The row was created.",
-        "headers": {**LOCATED, **TAGGED},
+        "headers": {**LOCATED, **TAGGED, **APPLIED},
         "content": {JSON: {"schema": {"$ref": f"#/components/schemas/{resource.schemas.public.__name__}"}}},
     }
     return generated_route(
@@ -258,8 +262,8 @@ def _step(resource: Resource, endpoints: Endpoints, transition: Transition[Any])
         description=transition.description
         or f"The {title} must be {transition.origin}, and becomes {shown(transition.target)}.",
         openapi_extra={"parameters": [IF_MATCH, IDEMPOTENCY_KEY], TRANSITION: to_jsonable_python(states)},
-        responses={200: {"headers": {**TAGGED, **REPLAYED}},
-                   **shared_problem_responses(400, 401, 403, 404, 409, 412, 422, 503)},
+        responses={200: {"headers": {**TAGGED, **REPLAYED}}, **unread(resource, policy),
+                   **shared_problem_responses(400, 401, 403, 404, 409, 412, 413, 422, 503)},
     )  # fmt: skip
     route.authorization = RouteAuthorization(read=(admits,), write=(admits,))
     return route

@@ -32,6 +32,7 @@ from rowhouse.schemas.json_types import (
     WallTime,
     as_document,
     member_of,
+    member_of_text,
     require_format,
 )
 from rowhouse.schemas.storage import check_storage, lost_part
@@ -236,6 +237,7 @@ def _enum(annotation: Any, stored: sa.types.TypeEngine[Any]) -> FieldType | None
             declared=(annotation,),
             annotation=annotation,
             filtering=Filtering.EQUALITY,
+            filter_annotation=None if issubclass(annotation, str) else _member_filter(annotation),
             limits=column_limits.no_limits if issubclass(annotation, str) else _member_limits(annotation),
             read_cell=csv_cells.enum_reader(annotation),
         )
@@ -271,6 +273,12 @@ def _are_words(annotation: Any, stored: sa.types.TypeEngine[Any]) -> bool:
 
 def _member_limits(kind: type[Enum]) -> Callable[[sa.Column[Any], Sequence[Any]], list[Any]]:
     return lambda _column, _stated: [BeforeValidator(member_of(kind))]
+
+
+def _member_filter(kind: type[Enum]) -> Callable[[sa.Column[Any]], Any]:
+    """Return the annotation of a member in a query string, where each value is a text."""
+    read: Any = Annotated[kind, BeforeValidator(member_of_text(kind))]
+    return lambda _column: read
 
 
 def _check_enum(annotation: Any, stored: sa.Enum | EnumText) -> None:

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, PlainSerializer, TypeAdapter, WithJsonSchema
-from pydantic_core import PydanticCustomError, to_jsonable_python
+from pydantic_core import PydanticCustomError, to_json, to_jsonable_python
 
 NO_NUL = r"^[^\x00]*$"
 EARLIEST, LATEST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
@@ -123,6 +123,14 @@ def member_of(kind: type[Enum]) -> Callable[[Any], Any]:
     """Return a function that finds a member by a value of exactly its type; pydantic alone accepts `true` for 1."""
     members = {(type(member.value), member.value): member for member in kind}
     return lambda value: members.get((type(value), value)) if isinstance(value, (str, int, float)) else None
+
+
+def member_of_text(kind: type[Enum]) -> Callable[[Any], Any]:
+    """Return a function that finds a member by the text of its value in JSON. Other values it returns as they are."""
+    members = {
+        member.value if isinstance(member.value, str) else to_json(member.value).decode(): member for member in kind
+    }
+    return lambda value: members.get(value, value) if isinstance(value, str) else value
 
 
 Instant = Annotated[

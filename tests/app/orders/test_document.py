@@ -7,7 +7,7 @@ from starlette.testclient import TestClient
 
 from rowhouse.core.openapi import resolved
 
-STEP = {"200", "400", "401", "403", "404", "409", "412", "422", "429", "503"}
+STEP = {"200", "400", "401", "403", "404", "409", "412", "413", "422", "429", "503"}
 TAGGED, REPEATABLE, MADE = {"ETag"}, {"ETag", "Idempotent-Replayed"}, {"Location", "ETag", "Idempotent-Replayed"}
 # Statuses, the answers with their headers, and the schemas of body and answer.
 ROUTES: dict[str, tuple[set[str], dict[str, set[str]], str | None, str]] = {
