@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 import sqlalchemy as sa
@@ -58,10 +58,10 @@ def client(databases: Databases, backend: str) -> Iterator[TestClient]:
     """A client of the application."""
     registry = Registry(API)
     include_accounts(registry, roles=("clerk", "auditor"), sign_up=("user", "clerk", "auditor"))
-    recorded = {"history": True, "soft_delete": True}
+    recorded: Any = {"history": True, "soft_delete": True}
     registry.register(Locker, owner="keeper_id", **recorded)
     registry.register(Rate, read=SIGNED_IN, write=SIGNED_IN, **recorded)
-    staff = {"read": role("auditor", "admin"), "write": role("clerk", "admin")}
+    staff: Any = {"read": role("auditor", "admin"), "write": role("clerk", "admin")}
     registry.register(Safe, **staff, **recorded, steps=(CLOSE,))
     settings = Settings(
         database_url=databases.prepared(backend, "reused_keys", metadata.create_all),
