@@ -39,7 +39,7 @@ def test_a_key_of_two_columns(client: TestClient, browser: Browser) -> None:
         assert "Created." in made.words, made.words
         keys.append(made.path.rpartition("/")[2])
         assert f"Enrolment {student['id']}," in made.words, "not the course, which others have too"
-        assert made.link(course["code"]) == f"/admin/courses/{quote(course['code'], safe='')}"
+        assert made.link(course["title"]) == f"/admin/courses/{quote(course['code'], safe='')}"
         assert browser.get(made.link("Edit")).send("/edit", {"value.grade": "2"}).path == made.path
         gone = browser.get(made.link("Delete")).send("/delete")
         assert "Restored." in gone.send("/restore").words

@@ -120,6 +120,17 @@ def test_each_version_has_its_words(client: TestClient) -> None:
     assert client.get("/api/v2/by-hand/rule").json() == "NewCategoryCRUD"
 
 
+def test_a_cursor_belongs_to_the_list_of_its_version(client: TestClient) -> None:
+    """The other one may have other members and rules."""
+    headers = sign_in(client)
+    for _ in range(2):
+        assert client.post(V1, json={"name": unique("category")}, headers=headers).status_code == 201
+    cursor = client.get(V1, params={"size": 1}).json()["next_cursor"]
+    assert client.get(V1, params={"cursor": cursor}).status_code == 200
+    told = client.get(V2, params={"cursor": cursor})
+    assert (told.status_code, told.json()["errors"][0]["loc"]) == (422, ["query", "cursor"])
+
+
 def test_an_export_has_the_members_of_its_version(client: TestClient) -> None:
     """Computed columns in each format, further members in NDJSON alone: CSV has columns only."""
     headers, name = sign_in(client), unique("title")

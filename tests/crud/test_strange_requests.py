@@ -216,7 +216,8 @@ def test_a_condition_is_met_or_refused(client: TestClient, header: str) -> None:
     tag = client.get(path).headers["etag"]
     for wrong in (f"{tag}x", tag.strip('"'), f"{tag} {tag}", "", f"*{tag}", "W/"):
         answer = client.patch(path, json={"count": 9}, headers={header: wrong})
-        assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["header", header]), wrong
+        # Nothing matches what is no entity tag.
+        assert answer.status_code == (412 if header == "If-Match" else 422), wrong
 
 
 def test_a_key_that_is_not_utf8_is_refused(client: TestClient) -> None:

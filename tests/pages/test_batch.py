@@ -124,7 +124,7 @@ def test_rows_go_together(client: TestClient, admin: dict[str, str], category: i
     other = post(client, "categories", {"name": unique("empty")}, admin)["id"]
     answer = client.delete(f"/api/v1/categories/batch?ids={other},{category}", headers=admin)
     assert (answer.status_code, answer.json()["code"]) == (409, "still_referenced")
-    assert answer.json()["errors"][0]["loc"] == ["body", 1]
+    assert answer.json()["errors"][0]["loc"] == ["query", "ids", 1]
     assert client.get(f"/api/v1/categories/{other}").status_code == 200
 
 

@@ -204,7 +204,7 @@ def _faults_of(answer: Answer, titles: Sequence[str]) -> list[str]:
     names = dict(enumerate(titles))
     errors = answer.problem().get("errors") or ()
     # An error of the whole batch has the location ["body"].
-    found = [([names[at] for at in error["loc"][1:2] if at in names], error["msg"]) for error in errors]
+    found = [([names[at] for at in error["loc"] if at in names], error["msg"]) for error in errors]
     return [": ".join([*name, message]) for name, message in found] or [_detail(answer)]
 
 

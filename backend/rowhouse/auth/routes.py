@@ -188,7 +188,7 @@ def _add_profile(users: Router, public: type[BaseModel]) -> None:
         if body.full_name is MISSING:
             raise EmptyUpdateError
         given = request.headers.getlist("If-Match")
-        tags = entity_tags(", ".join(given), "If-Match") if given else None
+        tags = entity_tags(", ".join(given)) if given else None
         user = service.change_name(session, caller.id, body.full_name, tags=tags)
         response.headers["ETag"] = service.version_of(user)
         return user

@@ -129,7 +129,7 @@ class DeletedList:
     def list_deleted(self, request: OperationRequest, unit: UnitOfWork) -> Response:
         """Return a page of the deleted rows that the caller may restore."""
         request.authorize(unit, self._resource.write)
-        pages = PageRequest(request.query, self.parameters, path=f"{self._resource.path}/deleted", unit=unit)
+        pages = PageRequest(request.query, self.parameters, path=request.path, unit=unit)
         page = self._pages.page(unit, pages.query, self._restorable(unit, pages.query))
         items = b",".join(self._item(row) for row in page.rows)
         return page_response(b"[" + items + b"]", pages.end_of(page), total=page.total)

@@ -65,7 +65,7 @@ class Endpoints:
     def list_rows(self, request: OperationRequest, unit: UnitOfWork) -> Response:
         """Return a page of the rows that the caller may read and the filters select."""
         request.authorize(unit, self.resource.read)
-        page_request = PageRequest(request.query, self.resource.parameters, path=self.resource.path, unit=unit)
+        page_request = PageRequest(request.query, self.resource.parameters, path=request.path, unit=unit)
         page = self.crud.list(unit, page_request.query)
         end = page_request.end_of(page)
         return page_response(self._items(unit, page.rows, page_request.query.projection), end, total=page.total)
@@ -73,7 +73,7 @@ class Endpoints:
     def head_of_list(self, request: OperationRequest, unit: UnitOfWork) -> Response:
         """Return the headers of a page. The rows are counted and not read, unless the headers depend on a row."""
         request.authorize(unit, self.resource.read)
-        query = PageRequest(request.query, self.resource.parameters, path=self.resource.path, unit=unit).query
+        query = PageRequest(request.query, self.resource.parameters, path=request.path, unit=unit).query
         if query.shape.nulls is not None or query.projection.expand or self._lists_otherwise:
             return self.list_rows(request, unit)
         total = self.crud.lists.count(unit, query, self.crud.selected(unit, query))
@@ -262,6 +262,9 @@ class Endpoints:
             self.crud.require_version(unit, key, request.tags(b"if-match"))
         if b"if-none-match" in request.headers:
             tags = [tag.removeprefix("W/") for tag in request.tags(b"if-none-match")]
+            if not tags:
+                message = "write entity tags as they were sent, in double quotes, or *"
+                raise InvalidInputError.at("header", "If-None-Match", message=message)
             self.crud.require_version(unit, key, tags, known=False)
 
     def parse_key(self, request: OperationRequest) -> Any:
