@@ -1,5 +1,6 @@
 """Promises about one row: create, get, update, put, delete, versions, faulty bodies and safe retries."""
 
+import json
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -190,4 +191,6 @@ class VerbPromises:
         assert (again.status_code, again.content) == (201, first.content)
         assert again.headers["idempotent-replayed"] == "true"
         assert again.headers["location"] == first.headers["location"]
-        problem(entity.call("POST", json=entity.body(), extra=key), 422)
+        # Of two members of an enum, another body could be the same one; one more space is another body too.
+        other = json.dumps(body) + " "
+        problem(entity.call("POST", content=other, extra={**key, "Content-Type": "application/json"}), 422)
