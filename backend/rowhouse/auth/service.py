@@ -89,7 +89,7 @@ class Authenticator:
 
     def __init__(self, settings: Settings) -> None:
         self._secret = settings.jwt_secret.get_secret_value()
-        self._known: dict[int, tuple[Caller, Assumption]] = {}
+        self._known: dict[int, Assumption] = {}
 
     def __call__(self, unit: UnitOfWork, token: str) -> Caller:
         """Return the account of an access token.
@@ -101,11 +101,10 @@ class Authenticator:
         claims = decode_token(token, kind=ACCESS, secret=self._secret)
         key, version = _subject(claims), claims.get("ver")
         known = self._known.get(key)
-        if known is None or known[1].values[VERSION] != version:
+        if known is None or known.values[VERSION] != version:
             return self._read(unit, key, version)
-        caller, assumption = known
-        unit.assume(assumption)
-        return caller
+        unit.assume(known)
+        return known.caller
 
     def _read(self, unit: UnitOfWork, key: int, version: Any) -> Caller:
         self._known.pop(key, None)
@@ -119,7 +118,7 @@ class Authenticator:
             self._known.clear()
         values = {ACCOUNT: caller.id, VERSION: version, ROLE: caller.role}
         read = partial(self._read, key=key, version=version)
-        self._known[key] = caller, Assumption(IS_UNCHANGED, values, read)
+        self._known[key] = Assumption(caller, IS_UNCHANGED, values, read)
         return caller
 
 

@@ -45,6 +45,7 @@ class Assumption:
     or 403 of a caller who has none any more (decision 0074).
     """
 
+    caller: Caller
     condition: sa.ColumnElement[bool]
     values: Mapping[str, Any]
     read: Callable[["UnitOfWork"], Caller]
@@ -145,7 +146,7 @@ class UnitOfWork:
             TransactionRetryError: if it has changed. The request begins again.
         """
         assumption, self._assumption = self._assumption, None
-        if assumption is not None and assumption.read(self) != self.caller:
+        if assumption is not None and assumption.read(self) != assumption.caller:
             raise TransactionRetryError(reason="the account of the caller has changed")
 
     def fetch_account(self, source: sa.Select[Any], parameters: Mapping[str, Any]) -> list[Row]:

@@ -140,7 +140,15 @@ class ListPromises:
     def test_what_a_list_does_not_know_is_422(self, contract_entity: EntityClient) -> None:
         """An unknown or repeated parameter, a page out of bounds, a forged cursor; each is named."""
         entity = contract_entity
-        for query in ("no_such=1", "page=0", "size=101", "sort=no_such", "cursor=forged", "page=1&page=1", "fields=no_such"):
+        for query in (
+            "no_such=1",
+            "page=0",
+            "size=101",
+            "sort=no_such",
+            "cursor=forged",
+            "page=1&page=1",
+            "fields=no_such",
+        ):
             name = query.partition("=")[0]
             assert faulty_places(entity.call("GET", f"?{query}")) == {("query", name)}, query
         if not searches(entity.registration):
