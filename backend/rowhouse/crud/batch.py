@@ -12,6 +12,7 @@ from rowhouse.core.clock import now
 from rowhouse.core.errors import (
     ConflictError,
     InvalidInputError,
+    NotStoredError,
     RowhouseError,
     StillReferencedError,
     TransactionRetryError,
@@ -98,7 +99,7 @@ class BatchVerbs(RowVerbs[ModelT]):
         bound = {numbered(name, position): row[name] for position, row in enumerate(rows) for name in names}
         try:
             with unit.savepoint():
-                stored = unit.run(self.statements.insert_many(names, len(rows)), bound)
+                stored = _all_of(rows, unit.run(self.statements.insert_many(names, len(rows)), bound))
         except (ConflictError, InvalidInputError) as error:
             if len(rows) > 1:
                 half = len(rows) // 2
@@ -169,7 +170,8 @@ class BatchVerbs(RowVerbs[ModelT]):
             bound.update({numbered(name, row): value for name, value in values.items()})
         try:
             with unit.savepoint():
-                rows = unit.run(self.statements.update_many(tuple(sorted(chunk[0][1])), len(chunk)), bound)
+                statement = self.statements.update_many(tuple(sorted(chunk[0][1])), len(chunk))
+                rows = _all_of(chunk, unit.run(statement, bound))
         except (ConflictError, InvalidInputError) as error:
             if len(chunk) > 1:
                 half = len(chunk) // 2
@@ -197,17 +199,28 @@ class BatchVerbs(RowVerbs[ModelT]):
             each_row(unit, keys, lambda key: self.delete(unit, key))
             return
         self._lock_to_delete(unit, keys)
-        if not self._delete_rows(unit, keys):
+        deleted = self._delete_rows(unit, keys)
+        if deleted is None:
             # Greater keys first: a row that refers to another is mostly younger, and no longer holds it once it is
             # deleted.
             referenced = set(self._referenced(unit, sorted(keys, key=self.resource.key.order, reverse=True)))
-            raise StillReferencedError().element_error(next(n for n, key in enumerate(keys) if key in referenced))
+            position = next((n for n, key in enumerate(keys) if key in referenced), None)
+            if position is not None:
+                raise StillReferencedError().element_error(position)
+        if (deleted or 0) < len(keys):
+            self._require_gone(unit, keys)
         unit.expire_session()
 
-    def _delete_rows(self, unit: UnitOfWork, keys: Sequence[Any]) -> bool:
-        """Delete rows with one statement, because they may refer to each other.
+    def _require_gone(self, unit: UnitOfWork, keys: Sequence[Any]) -> None:
+        """Reject the first row that is still there. SQLite does not return rows that went with others."""
+        left = self._lock_rows(unit, keys, deleting=True)
+        if left:
+            raise NotStoredError().element_error(next(n for n, key in enumerate(keys) if key in left))
 
-        Return False if other rows refer to them.
+    def _delete_rows(self, unit: UnitOfWork, keys: Sequence[Any]) -> int | None:
+        """Delete rows with one statement, because they may refer to each other. Return how many it deleted.
+
+        Return None if other rows refer to them.
         """
         padded = pad_to_power_of_two(keys)
         try:
@@ -215,12 +228,12 @@ class BatchVerbs(RowVerbs[ModelT]):
                 deleted = unit.run(self.statements.delete_many(len(padded)), _numbered_keys(padded))
                 self.recorder.record(unit, Action.DELETE, [(row, None) for row in deleted])
         except ForeignKeyError:
-            return False
-        return True
+            return None
+        return len(deleted)
 
     def _referenced(self, unit: UnitOfWork, keys: Sequence[Any]) -> list[Any]:
         """Delete what can be deleted, and return the keys of the rows to which others still refer."""
-        if self._delete_rows(unit, keys):
+        if self._delete_rows(unit, keys) is not None:
             return []
         half = len(keys) // 2
         return [*self._referenced(unit, keys[:half]), *self._referenced(unit, keys[half:])] if half else list(keys)
@@ -271,6 +284,17 @@ def _grouped(rows: Sequence[Row], *, in_order: bool) -> Collection[Sequence[Numb
         before = names
         groups.setdefault((run, names), []).append((position, row))
     return groups.values()
+
+
+def _all_of(given: Sequence[Any], stored: list[Row]) -> list[Row]:
+    """Return the stored rows, one for each that was given.
+
+    Raises:
+        NotStoredError: 409; the database has left one out.
+    """
+    if len(stored) < len(given):
+        raise NotStoredError
+    return stored
 
 
 def _numbered_keys(keys: Sequence[Any]) -> Row:
