@@ -29,6 +29,8 @@ def content_tag(row: Row, *, names: Iterable[str], serializer: SchemaSerializer)
 
 def version_tag(row: Row, *, updated: str = "updated_at", computed: Iterable[str] = ()) -> str:
     """Return the entity tag of a row: the microsecond of its last change, and a digest of each column in `computed`."""
-    microseconds = (row[updated] - EPOCH) // timedelta(microseconds=1)
     digests = "".join(f"-{zlib.crc32(str(row[name]).encode()):x}" for name in computed)
-    return f'"{microseconds:x}{digests}"'
+    changed = row[updated]
+    if isinstance(changed, str):  # of another program (decision 0058)
+        return f'"t{hashlib.blake2b(changed.encode(), digest_size=8).hexdigest()}{digests}"'
+    return f'"{(changed - EPOCH) // timedelta(microseconds=1):x}{digests}"'
