@@ -1,6 +1,6 @@
 """Reads the tables of a database for `rowhouse adopt`. Must not change the database.
 
-Views, partitions and tables without a key are left out, with the reason.
+Views, partitions, parents of PostgreSQL's inheritance and tables without a key are left out, with the reason.
 """
 
 import warnings
@@ -31,14 +31,17 @@ UNFIT = sa.text("""
         WHEN e.extname IS NOT NULL THEN 'it belongs to the extension ' || e.extname
         WHEN c.relispartition THEN 'it is a partition of ' || p.relname || ', which has its rows'
         WHEN c.relkind = 'f' THEN 'it is a foreign table, which has no key'
-        ELSE 'this role may not read it' END
+        WHEN NOT pg_catalog.has_table_privilege(c.oid, 'SELECT') THEN 'this role may not read it'
+        ELSE 'it has the rows of ' || h.children || ' too, which inherit from it' END
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     LEFT JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid LEFT JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
     LEFT JOIN pg_catalog.pg_depend d ON d.objid = c.oid AND d.classid = 'pg_catalog.pg_class'::regclass
         AND d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.deptype = 'e'
     LEFT JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+    LEFT JOIN (SELECT inhparent, string_agg(inhrelid::regclass::text, ', ' ORDER BY inhrelid::regclass::text) AS children
+        FROM pg_catalog.pg_inherits GROUP BY inhparent) h ON h.inhparent = c.oid AND c.relkind = 'r'
     WHERE c.relkind IN ('r', 'p', 'f') AND (e.oid IS NOT NULL OR c.relispartition OR c.relkind = 'f'
-        OR NOT pg_catalog.has_table_privilege(c.oid, 'SELECT'))
+        OR h.children IS NOT NULL OR NOT pg_catalog.has_table_privilege(c.oid, 'SELECT'))
 """)
 TYPE_NAMES = sa.text("""
     SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod)
