@@ -19,7 +19,7 @@ from rowhouse.cli.project import VARIABLE
 from rowhouse.core.settings import Settings
 from rowhouse.db.engine import create_engine
 from tests.cli.adopted_schemas import make_tables, shape_of
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, sqlite_file
 from tests.cli.test_entity import contents, ruff
 from tests.databases import Databases
 
@@ -250,34 +250,6 @@ def test_tables_of_sqlite(adopted: Adopted) -> None:
     assert (changed[0], changed[1]["when"]) == (200, "2030-01-01T00:00:00Z")
     assert (country[0], country[1]["code"]) == (201, 8), country
     assert (visit[0], link[0]) == (201, 204)
-
-
-@pytest.fixture
-def project(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A new project, which is the working directory."""
-    assert run("new", "shop").exit_code == 0
-    monkeypatch.chdir(tmp_path / "shop")
-    return tmp_path / "shop"
-
-
-@pytest.fixture
-def untried(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, str]]]:
-    """No process registers the classes or loads the project; the list has the refusals of each trial."""
-    refusals: list[dict[str, str]] = []
-    monkeypatch.setattr("rowhouse.cli.adopt.command._trial", lambda _plan: refusals.pop(0) if refusals else {})
-    monkeypatch.setattr("rowhouse.cli.adopt.command._load", lambda _plan: None)
-    yield refusals
-    assert refusals == []
-
-
-def sqlite_file(folder: Path, *statements: str) -> str:
-    """The URL of a new database."""
-    engine = sa.create_engine(f"sqlite:///{folder}/other.db")
-    with engine.begin() as connection:
-        for statement in statements:
-            connection.exec_driver_sql(statement)
-    engine.dispose()
-    return f"sqlite:///{folder}/other.db"
 
 
 BOOKS = "CREATE TABLE books (id INTEGER PRIMARY KEY, title TEXT NOT NULL, n INTEGER NOT NULL)"

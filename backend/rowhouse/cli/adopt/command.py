@@ -32,7 +32,6 @@ from rowhouse.entities.model import plural
 TRIAL = "rowhouse.cli.adopt.trial"
 LINE = "\n"
 READING = 'operations=("list", "get")'
-READ_ONLY_NOTE = "(read-only: a column that every row needs was left out)"
 ENV = ".env"
 
 
@@ -70,7 +69,7 @@ class Plan:
 
     def options(self, adoption: Adoption) -> list[str]:
         """The options of a registration line."""
-        is_writable = self.writable and not adoption.lacks_required
+        is_writable = self.writable and adoption.why_read_only is None
         path = self.path(adoption)
         stated = [] if path == plural(adoption.name) else [f'path="{path}"']
         return [*stated, *self.policies, *([] if is_writable else [READING])]
@@ -233,9 +232,8 @@ def _said(plan: Plan, changes: Mapping[Path, str]) -> list[str]:
     width = max(len(one.table.full_name) for one in plan.adoptions)
     lines = [f"Adopted {count} table{'s' if count > 1 else ''}, {how}, into {where}:"]
     for one in plan.adoptions:
-        kept = (
-            " (read-only: a column that every row needs was left out)" if one.lacks_required and plan.writable else ""
-        )
+        why = one.why_read_only if plan.writable or one.table.write_fault else None
+        kept = f" (read-only: {why})" if why else ""
         lines.append(f"    {one.table.full_name:<{width}}  {plan.layout.prefix}/{plan.path(one)}{kept}")
     return [*lines, *_left_out(plan)]
 
