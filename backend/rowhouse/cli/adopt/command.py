@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from pydantic import ValidationError
 
 from rowhouse.cli.adopt.classes import Adoption, adopt_tables, class_code, imports_of, is_link, relate
+from rowhouse.cli.adopt.known import known_tables
 from rowhouse.cli.adopt.names import own_path
 from rowhouse.cli.adopt.reading import read
 from rowhouse.cli.adopt.stored import Read, StoredTable
@@ -84,7 +85,6 @@ def adopt(database_url: str, *, writable: bool, policies: Mapping[str, str], sch
         CommandError: the database cannot be read, or the project cannot take its tables. Nothing was written.
     """
     layout = find_layout(find_project())
-    known = dict(tables_of(layout))
     show_progress("Reading the tables")
     found = read(database_url, tuple(schemas))
     plan = Plan(
@@ -93,8 +93,8 @@ def adopt(database_url: str, *, writable: bool, policies: Mapping[str, str], sch
         dialect=url_of(Settings(database_url=database_url)).get_backend_name(),
         policies=[f"{word}={POLICIES[policy]}" for word, policy in policies.items()],
         writable=writable,
-        taken=frozenset(known),
-        known_tables=frozenset(one.name for one in known.values() if one.name),
+        taken=frozenset(dict(tables_of(layout))),
+        known_tables=known_tables(layout),
         left_out=dict(found.left_out),
     )
     new = [table for table in found.tables if table.full_name not in plan.known_tables]
