@@ -22,9 +22,10 @@ API = "/api/v1"
 REFUSED = "The database did not store it: a rule of the database refused."
 SKIPPED, FIXED = 14, 99
 metadata = new_metadata()
+mapped = sa.orm.registry(metadata=metadata)
 
 
-class Base(IntegerKey, Record, registry=sa.orm.registry(metadata=metadata)):
+class Base(IntegerKey, Record, registry=mapped):
     """A class in a metadata of its own."""
 
 
@@ -54,6 +55,16 @@ class Ruled(Base, table=True):
     size: int
 
 
+class Named(Record, registry=mapped):
+    """A class with a key of its own."""
+
+
+class Word(Named, table=True):
+    """On PostgreSQL a trigger changes its key."""
+
+    code: str = Field(primary_key=True, max_length=40)
+
+
 class Weighed(Base, table=True):
     """A value that is taken ends the transaction on SQLite."""
 
@@ -64,6 +75,11 @@ RAISED = [(1, "one", "P0002"), (2, "two", "MY001"), (3, "three", "55000"), (4, "
 RAISES = {1: "ROLLBACK", 2: "ABORT", 3: "FAIL", 4: "ROLLBACK", 5: "ROLLBACK"}
 STATEMENTS = {
     "postgresql": [
+        (
+            "CREATE FUNCTION lower_code() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN NEW.code = lower(NEW.code); RETURN NEW; END $$"
+        ),
+        "CREATE TRIGGER lower_code BEFORE INSERT ON words FOR EACH ROW EXECUTE FUNCTION lower_code()",
         f"CREATE FUNCTION skip() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.size = {SKIPPED} THEN RETURN NULL; "
         + " ".join(
             f"ELSIF NEW.size = {size} THEN RAISE EXCEPTION '{said}' USING ERRCODE = '{state}';"
@@ -116,7 +132,7 @@ def create_tables(connection: sa.Connection) -> None:
 def application(url: str) -> FastAPI:
     """Return the application."""
     registry = Registry(API)
-    for entity in (Part, Kept, Guarded, Ruled, Weighed):
+    for entity in (Part, Kept, Guarded, Ruled, Weighed, Word):
         registry.register(entity, read=ANYONE, write=ANYONE, history=entity is Part, soft_delete=entity is Kept)
     return rowhouse.create_app(registry, settings=Settings(database_url=url, **QUIET), metadata=metadata, title="Parts")
 
@@ -235,3 +251,11 @@ def test_a_rule_does_nothing_instead(client: TestClient) -> None:
     ):
         assert (refused.status_code, refused.json()["detail"].endswith(REFUSED)) == (409, True), refused.text
     assert client.get(f"{API}/ruleds/{row}").json()["size"] == 1
+
+
+@pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+def test_a_trigger_changes_a_key(client: TestClient) -> None:
+    """The rows of a batch come back in order."""
+    made = client.post(f"{API}/words/batch", json=[{"code": code} for code in ("B", "a", "C")])
+    assert (made.status_code, [row["code"] for row in made.json()]) == (201, ["b", "a", "c"])
+    assert total(client, "words") == 3

@@ -100,22 +100,29 @@ class BatchVerbs(RowVerbs[ModelT]):
         try:
             with unit.savepoint():
                 stored = _all_of(rows, unit.run(self.statements.insert_many(names, len(rows)), bound))
+                return self._in_order(stored, rows)
         except (ConflictError, InvalidInputError) as error:
             if len(rows) > 1:
                 half = len(rows) // 2
                 first = self._insert_chunk(unit, rows[:half], start)
                 return first + self._insert_chunk(unit, rows[half:], start + half)
             raise self._named(unit, error, rows[0]).element_error(start) from None
-        return self._in_order(stored, rows)
 
     def _in_order(self, stored: list[Row], given: Sequence[Row]) -> list[Row]:
-        """Sort stored rows as they were given: RETURNING promises no order. Keys of a sequence grow with the rows."""
+        """Sort stored rows as they were given: RETURNING promises no order. Keys of a sequence grow with the rows.
+
+        Raises:
+            NotStoredError: a trigger has changed the key of one of several rows.
+        """
         if len(given) == 1:
             return stored
         if not self._has_key(given[0]):
             return sorted(stored, key=self.key_of)
         by_key = {self.key_of(row): row for row in stored}
-        return [by_key[self.key_of(row)] for row in given]
+        keys = [self.key_of(row) for row in given]
+        if not by_key.keys() >= set(keys):
+            raise NotStoredError
+        return [by_key[key] for key in keys]
 
     def _has_key(self, row: Row) -> bool:
         """Return whether a new row has its key already."""
