@@ -9,7 +9,6 @@ Example:
     ├── ConflictError            409  conflict           ├── DuplicateError         duplicate
     │                                                    ├── ReferenceNotFoundError reference_not_found
     │                                                    ├── StillReferencedError   still_referenced
-    │                                                    ├── NotStoredError         conflict
     │                                                    └── OverlapError           overlap (carries `conflict`)
     ├── PreconditionFailedError  412  stale
     ├── UnsupportedMediaTypeError 415 unsupported_media_type
@@ -155,6 +154,10 @@ class NotFoundError(RowhouseError):
     default_detail = "There is nothing here; check the path and the id."
 
 
+# A conflict without an error of the database: it changed nothing, as a trigger can ask it to.
+NOT_STORED = "The database did not store it: a rule of the database refused."
+
+
 class ConflictError(RowhouseError):
     """409: the request contradicts what is stored.
 
@@ -193,12 +196,6 @@ class StillReferencedError(ConflictError):
 
     code = "still_referenced"
     default_detail = "Other rows still refer to this one; delete or change them first."
-
-
-class NotStoredError(ConflictError):
-    """409: the database changed nothing and raised no error, as a trigger can ask it to."""
-
-    default_detail = "The database did not store it: a rule of the database refused."
 
 
 class OverlapError(ConflictError):

@@ -10,9 +10,9 @@ from typing import Any
 
 from rowhouse.core.clock import now
 from rowhouse.core.errors import (
+    NOT_STORED,
     ConflictError,
     InvalidInputError,
-    NotStoredError,
     RowhouseError,
     StillReferencedError,
     TransactionRetryError,
@@ -112,7 +112,7 @@ class BatchVerbs(RowVerbs[ModelT]):
         """Sort stored rows as they were given: RETURNING promises no order. Keys of a sequence grow with the rows.
 
         Raises:
-            NotStoredError: a trigger has changed the key of one of several rows.
+            ConflictError: a trigger has changed the key of one of several rows.
         """
         if len(given) == 1:
             return stored
@@ -121,7 +121,7 @@ class BatchVerbs(RowVerbs[ModelT]):
         by_key = {self.key_of(row): row for row in stored}
         keys = [self.key_of(row) for row in given]
         if not by_key.keys() >= set(keys):
-            raise NotStoredError
+            raise ConflictError(NOT_STORED)
         return [by_key[key] for key in keys]
 
     def _has_key(self, row: Row) -> bool:
@@ -222,7 +222,7 @@ class BatchVerbs(RowVerbs[ModelT]):
         """Reject the first row that is still there. SQLite does not return rows that went with others."""
         left = self._lock_rows(unit, keys, deleting=True)
         if left:
-            raise NotStoredError().element_error(next(n for n, key in enumerate(keys) if key in left))
+            raise ConflictError(NOT_STORED).element_error(next(n for n, key in enumerate(keys) if key in left))
 
     def _delete_rows(self, unit: UnitOfWork, keys: Sequence[Any]) -> int | None:
         """Delete rows with one statement, because they may refer to each other. Return how many it deleted.
@@ -297,10 +297,10 @@ def _all_of(given: Sequence[Any], stored: list[Row]) -> list[Row]:
     """Return the stored rows, one for each that was given.
 
     Raises:
-        NotStoredError: 409; the database has left one out.
+        ConflictError: 409; the database has left one out.
     """
     if len(stored) < len(given):
-        raise NotStoredError
+        raise ConflictError(NOT_STORED)
     return stored
 
 

@@ -9,8 +9,9 @@ import sqlalchemy as sa
 
 from rowhouse.core.clock import now
 from rowhouse.core.errors import (
+    NOT_STORED,
+    ConflictError,
     NotFoundError,
-    NotStoredError,
     PermissionDeniedError,
     PreconditionFailedError,
     ReferenceNotFoundError,
@@ -225,7 +226,7 @@ class RowVerbs(Hooks[ModelT]):
                 return rows[0]
             if not unit.run(self.statements.get(predicate), {ROW_KEY: key}, predicate):
                 raise self.refusal(unit, key)
-        raise NotStoredError
+        raise ConflictError(NOT_STORED)
 
     def delete(self, unit: UnitOfWork, key: Any) -> None:
         """Delete the row.
@@ -327,7 +328,7 @@ class RowVerbs(Hooks[ModelT]):
         except ForeignKeyError as error:
             raise self.references.error(unit, error, row) from error
         if not rows:
-            raise NotStoredError
+            raise ConflictError(NOT_STORED)
         self.recorder.record(unit, action, [(None, rows[0])])
         return rows[0]
 

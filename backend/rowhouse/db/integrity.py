@@ -14,6 +14,7 @@ from sqlalchemy.schema import conv
 from sqlmodel import SQLModel
 
 from rowhouse.core.errors import (
+    NOT_STORED,
     ConflictError,
     ConnectionLostError,
     DatabaseError,
@@ -21,7 +22,6 @@ from rowhouse.core.errors import (
     DuplicateError,
     InvalidInputError,
     LockedError,
-    NotStoredError,
     ReadOnlyDatabaseError,
     ReferenceNotFoundError,
     RowhouseError,
@@ -242,7 +242,7 @@ def _rule_of_the_database(error: psycopg.Error, catalog: ConstraintCatalog) -> R
     if state[:2] not in DEFINED or (diag.source_function == RAISE and not state.startswith(KEPT)):
         return catalog.rule_violation(diag.constraint_name or diag.message_primary)
     is_refused = state in (PLAN_CHANGED, NO_RIGHT) and diag.source_function in (REWRITING, POLICY)
-    return NotStoredError() if is_refused or state in (TRIGGERED, NOT_IN_VIEW) else None
+    return ConflictError(NOT_STORED) if is_refused or state in (TRIGGERED, NOT_IN_VIEW) else None
 
 
 def _client_side_state(error: psycopg.Error) -> str:
