@@ -20,7 +20,7 @@ from tests.sample_entities.metadata import new_metadata
 
 API = "/api/v1"
 REFUSED = "The database did not store it: a rule of the database refused."
-SKIPPED, FIXED = 14, 99
+SKIPPED, RAISING, FIXED = 14, 98, 99
 metadata = new_metadata()
 mapped = sa.orm.registry(metadata=metadata)
 
@@ -88,6 +88,7 @@ STATEMENTS = {
         + " END IF; RETURN NEW; END $$",
         (
             "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            f"IF OLD.size = {RAISING} THEN RAISE EXCEPTION 'kept'; END IF; "
             f"IF OLD.size < {FIXED} THEN RETURN OLD; END IF; RETURN NULL; END $$"
         ),
         "CREATE TRIGGER skip BEFORE INSERT OR UPDATE ON parts FOR EACH ROW EXECUTE FUNCTION skip()",
@@ -108,6 +109,7 @@ STATEMENTS = {
             for size, said, _ in RAISED
         ),
         f"CREATE TRIGGER keep BEFORE DELETE ON parts WHEN OLD.size >= {FIXED} BEGIN SELECT RAISE(IGNORE); END",
+        f"CREATE TRIGGER raises BEFORE DELETE ON parts WHEN OLD.size = {RAISING} BEGIN SELECT RAISE(ABORT, 'kept'); END",
         f"CREATE TRIGGER keeps BEFORE DELETE ON kepts WHEN OLD.size >= {FIXED} BEGIN SELECT RAISE(IGNORE); END",
         "CREATE TRIGGER small BEFORE INSERT ON guardeds WHEN NEW.size > 4 BEGIN SELECT RAISE(IGNORE); END",
         "CREATE TRIGGER smaller BEFORE UPDATE ON guardeds WHEN NEW.size > 4 BEGIN SELECT RAISE(IGNORE); END",
@@ -196,6 +198,16 @@ def test_a_row_that_is_not_deleted(client: TestClient, path: str) -> None:
     assert [client.get(f"{API}/{path}/{key}").status_code for key in (free, fixed)] == [200, 200]
     assert client.delete(f"{API}/{path}/{free}").status_code == 204
     assert client.delete(f"{API}/{path}/{free}").status_code == 404
+
+
+def test_a_trigger_raises_for_a_delete(client: TestClient) -> None:
+    """A batch names the element."""
+    keys = [client.post(f"{API}/parts", json=part(size)).json()["id"] for size in (20, RAISING, 20)]
+    refused = client.delete(f"{API}/parts/{keys[1]}")
+    assert (refused.status_code, refused.json()["detail"]) == (409, "The values break the rule kept.")
+    refused = client.delete(f"{API}/parts/batch?ids={','.join(map(str, keys))}")
+    assert (refused.status_code, refused.json()["detail"]) == (409, "Element 1: The values break the rule kept.")
+    assert [client.get(f"{API}/parts/{key}").status_code for key in keys] == [200, 200, 200]
 
 
 def test_rows_that_go_with_others_are_deleted(client: TestClient) -> None:

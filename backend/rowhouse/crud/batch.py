@@ -206,7 +206,10 @@ class BatchVerbs(RowVerbs[ModelT]):
             each_row(unit, keys, lambda key: self.delete(unit, key))
             return
         self._lock_to_delete(unit, keys)
-        deleted = self._delete_rows(unit, keys)
+        try:
+            deleted = self._delete_rows(unit, keys)
+        except ConflictError as error:
+            raise self._undeletable(unit, keys, error) from error
         if deleted is None:
             # Greater keys first: a row that refers to another is mostly younger, and no longer holds it once it is
             # deleted.
@@ -217,6 +220,15 @@ class BatchVerbs(RowVerbs[ModelT]):
         if (deleted or 0) < len(keys):
             self._require_gone(unit, keys)
         unit.expire_session()
+
+    def _undeletable(self, unit: UnitOfWork, keys: Sequence[Any], error: ConflictError) -> ConflictError:
+        """Return the error of the first row that a trigger does not let go, naming the element."""
+        for position, key in enumerate(keys):
+            try:
+                self._delete_rows(unit, [key])
+            except ConflictError as refused:
+                return refused.element_error(position)
+        return error
 
     def _require_gone(self, unit: UnitOfWork, keys: Sequence[Any]) -> None:
         """Reject the first row that is still there. SQLite does not return rows that went with others."""
