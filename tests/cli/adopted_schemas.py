@@ -36,6 +36,9 @@ POSTGRESQL = (
     """CREATE VIEW busy AS SELECT * FROM "Shop" WHERE mood = 'Very busy'""",
     "CREATE TABLE measure (id int, at date DEFAULT '2030-06-01', v double precision, PRIMARY KEY (id, at)) PARTITION BY RANGE (at)",
     "CREATE TABLE measure_2030 PARTITION OF measure FOR VALUES FROM ('2030-01-01') TO ('2031-01-01')",
+    "CREATE TABLE event (id int PRIMARY KEY, said text)",
+    "CREATE TABLE birth (weight int, PRIMARY KEY (id)) INHERITS (event)",
+    "CREATE TABLE alarm (level int) INHERITS (event)",
     "CREATE SCHEMA ops",
     """CREATE TABLE ops.job (id int PRIMARY KEY, shop_id int REFERENCES "Shop", state mood NOT NULL, p point NOT NULL)""",
     "CREATE TABLE ops.tag (id int PRIMARY KEY)",
@@ -51,6 +54,7 @@ POSTGRESQL = (
     "INSERT INTO visit (shop_id, day) VALUES (1, '2030-01-02'), (2, '2030-01-02')",
     "INSERT INTO note VALUES (1, 1, '2030-01-02', NULL), (2, 2, '2030-01-02', 1)",
     "INSERT INTO measure VALUES (1, '2030-02-03', 1.5)",
+    "INSERT INTO birth VALUES (1, 'a', 3)",
     "INSERT INTO ops.job VALUES (1, 1, 'calm', '(1,2)')",
 )
 SQLITE = (

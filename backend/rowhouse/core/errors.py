@@ -156,6 +156,10 @@ class NotFoundError(RowhouseError):
     default_detail = "There is nothing here; check the path and the id."
 
 
+# A conflict without an error of the database: it changed nothing, as a trigger can ask it to.
+NOT_STORED = "The database did not store it: a rule of the database refused."
+
+
 class ConflictError(RowhouseError):
     """409: the request contradicts what is stored.
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from rowhouse.core.clock import now
 from rowhouse.core.errors import (
+    NOT_STORED,
     ConflictError,
     InvalidInputError,
     RowhouseError,
@@ -98,23 +99,30 @@ class BatchVerbs(RowVerbs[ModelT]):
         bound = {numbered(name, position): row[name] for position, row in enumerate(rows) for name in names}
         try:
             with unit.savepoint():
-                stored = unit.run(self.statements.insert_many(names, len(rows)), bound)
+                stored = _all_of(rows, unit.run(self.statements.insert_many(names, len(rows)), bound))
+                return self._in_order(stored, rows)
         except (ConflictError, InvalidInputError) as error:
             if len(rows) > 1:
                 half = len(rows) // 2
                 first = self._insert_chunk(unit, rows[:half], start)
                 return first + self._insert_chunk(unit, rows[half:], start + half)
             raise self._named(unit, error, rows[0]).element_error(start) from None
-        return self._in_order(stored, rows)
 
     def _in_order(self, stored: list[Row], given: Sequence[Row]) -> list[Row]:
-        """Sort stored rows as they were given: RETURNING promises no order. Keys of a sequence grow with the rows."""
+        """Sort stored rows as they were given: RETURNING promises no order. Keys of a sequence grow with the rows.
+
+        Raises:
+            ConflictError: a trigger has changed the key of one of several rows.
+        """
         if len(given) == 1:
             return stored
         if not self._has_key(given[0]):
             return sorted(stored, key=self.key_of)
         by_key = {self.key_of(row): row for row in stored}
-        return [by_key[self.key_of(row)] for row in given]
+        keys = [self.key_of(row) for row in given]
+        if not by_key.keys() >= set(keys):
+            raise ConflictError(NOT_STORED)
+        return [by_key[key] for key in keys]
 
     def _has_key(self, row: Row) -> bool:
         """Return whether a new row has its key already."""
@@ -169,7 +177,8 @@ class BatchVerbs(RowVerbs[ModelT]):
             bound.update({numbered(name, row): value for name, value in values.items()})
         try:
             with unit.savepoint():
-                rows = unit.run(self.statements.update_many(tuple(sorted(chunk[0][1])), len(chunk)), bound)
+                statement = self.statements.update_many(tuple(sorted(chunk[0][1])), len(chunk))
+                rows = _all_of(chunk, unit.run(statement, bound))
         except (ConflictError, InvalidInputError) as error:
             if len(chunk) > 1:
                 half = len(chunk) // 2
@@ -197,17 +206,40 @@ class BatchVerbs(RowVerbs[ModelT]):
             each_row(unit, keys, lambda key: self.delete(unit, key))
             return
         self._lock_to_delete(unit, keys)
-        if not self._delete_rows(unit, keys):
+        try:
+            deleted = self._delete_rows(unit, keys)
+        except ConflictError as error:
+            raise self._undeletable(unit, keys, error) from error
+        if deleted is None:
             # Greater keys first: a row that refers to another is mostly younger, and no longer holds it once it is
             # deleted.
             referenced = set(self._referenced(unit, sorted(keys, key=self.resource.key.order, reverse=True)))
-            raise StillReferencedError().element_error(next(n for n, key in enumerate(keys) if key in referenced))
+            position = next((n for n, key in enumerate(keys) if key in referenced), None)
+            if position is not None:
+                raise StillReferencedError().element_error(position)
+        if (deleted or 0) < len(keys):
+            self._require_gone(unit, keys)
         unit.expire_session()
 
-    def _delete_rows(self, unit: UnitOfWork, keys: Sequence[Any]) -> bool:
-        """Delete rows with one statement, because they may refer to each other.
+    def _undeletable(self, unit: UnitOfWork, keys: Sequence[Any], error: ConflictError) -> ConflictError:
+        """Return the error of the first row that a trigger does not let go, naming the element."""
+        for position, key in enumerate(keys):
+            try:
+                self._delete_rows(unit, [key])
+            except ConflictError as refused:
+                return refused.element_error(position)
+        return error
 
-        Return False if other rows refer to them.
+    def _require_gone(self, unit: UnitOfWork, keys: Sequence[Any]) -> None:
+        """Reject the first row that is still there. SQLite does not return rows that went with others."""
+        left = self._lock_rows(unit, keys, deleting=True)
+        if left:
+            raise ConflictError(NOT_STORED).element_error(next(n for n, key in enumerate(keys) if key in left))
+
+    def _delete_rows(self, unit: UnitOfWork, keys: Sequence[Any]) -> int | None:
+        """Delete rows with one statement, because they may refer to each other. Return how many it deleted.
+
+        Return None if other rows refer to them.
         """
         padded = pad_to_power_of_two(keys)
         try:
@@ -215,12 +247,12 @@ class BatchVerbs(RowVerbs[ModelT]):
                 deleted = unit.run(self.statements.delete_many(len(padded)), _numbered_keys(padded))
                 self.recorder.record(unit, Action.DELETE, [(row, None) for row in deleted])
         except ForeignKeyError:
-            return False
-        return True
+            return None
+        return len(deleted)
 
     def _referenced(self, unit: UnitOfWork, keys: Sequence[Any]) -> list[Any]:
         """Delete what can be deleted, and return the keys of the rows to which others still refer."""
-        if self._delete_rows(unit, keys):
+        if self._delete_rows(unit, keys) is not None:
             return []
         half = len(keys) // 2
         return [*self._referenced(unit, keys[:half]), *self._referenced(unit, keys[half:])] if half else list(keys)
@@ -271,6 +303,17 @@ def _grouped(rows: Sequence[Row], *, in_order: bool) -> Collection[Sequence[Numb
         before = names
         groups.setdefault((run, names), []).append((position, row))
     return groups.values()
+
+
+def _all_of(given: Sequence[Any], stored: list[Row]) -> list[Row]:
+    """Return the stored rows, one for each that was given.
+
+    Raises:
+        ConflictError: 409; the database has left one out.
+    """
+    if len(stored) < len(given):
+        raise ConflictError(NOT_STORED)
+    return stored
 
 
 def _numbered_keys(keys: Sequence[Any]) -> Row:

@@ -1,18 +1,16 @@
 """The verbs for one row: list, get, create, update, delete and `take_step`, and what they share with batches."""
 
-import hashlib
-import zlib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
-from pydantic_core import SchemaSerializer
 
 from rowhouse.core.clock import now
 from rowhouse.core.errors import (
+    NOT_STORED,
+    ConflictError,
     NotFoundError,
     PermissionDeniedError,
     PreconditionFailedError,
@@ -22,12 +20,13 @@ from rowhouse.core.errors import (
 )
 from rowhouse.core.security import Caller
 from rowhouse.crud.batch_errors import SINGLE_ROW
+from rowhouse.crud.entity_tags import tag_maker
 from rowhouse.crud.hooks import Hooks, ModelT
 from rowhouse.crud.overlap_guard import MOVED, OverlapGuards
 from rowhouse.crud.references import References
 from rowhouse.crud.related import RelatedRows
 from rowhouse.crud.validation import RowValidator
-from rowhouse.db.compiled import Predicate, Row
+from rowhouse.db.compiled import CompiledStatement, Predicate, Row
 from rowhouse.db.integrity import ForeignKeyError
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.model import singular_snake
@@ -42,7 +41,6 @@ from rowhouse.sql.parent_order import SortedScope
 from rowhouse.sql.statements import ROW_KEY, Statements
 
 NO_CHANGES: Mapping[str, Any] = MappingProxyType({})
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class RowVerbs(Hooks[ModelT]):
@@ -211,16 +209,24 @@ class RowVerbs(Hooks[ModelT]):
         if not changes:  # no timestamp either
             return {name: self.lock(unit, key)[name] for name in self.resource.schemas.row_names}
         bound = {f"set_{name}": value for name, value in changes.items()}
-        statement = partial(self.statements.update, tuple(changes))
         try:
-            rows = unit.run_for_caller(statement, {**bound, ROW_KEY: key}, self.write_predicate(unit.caller))
+            row = self._write(unit, key, partial(self.statements.update, tuple(changes)), bound)
         except ForeignKeyError as error:
             raise self.references.error(unit, error, changes) from error
-        if not rows:
-            raise self.refusal(unit, key)
-        self.recorder.record(unit, Action.UPDATE, [(stored, rows[0])])
+        self.recorder.record(unit, Action.UPDATE, [(stored, row)])
         unit.expire_session()
-        return rows[0]
+        return row
+
+    def _write(self, unit: UnitOfWork, key: Any, statement: Callable[..., CompiledStatement], bound: Row) -> Row:
+        """Run an update or a delete of one row, and return what it returns. It runs again if the row came meanwhile."""
+        predicate = self.write_predicate(unit.caller)
+        for _ in range(2):
+            rows = unit.run_for_caller(statement, {**bound, ROW_KEY: key}, predicate)
+            if rows:
+                return rows[0]
+            if not unit.run(self.statements.get(predicate), {ROW_KEY: key}, predicate):
+                raise self.refusal(unit, key)
+        raise ConflictError(NOT_STORED)
 
     def delete(self, unit: UnitOfWork, key: Any) -> None:
         """Delete the row.
@@ -232,12 +238,10 @@ class RowVerbs(Hooks[ModelT]):
         if self.resource.records_changes:
             unit.begin()
         try:
-            rows = unit.run_for_caller(self.statements.delete, {ROW_KEY: key}, self.write_predicate(unit.caller))
+            row = self._write(unit, key, self.statements.delete, {})
         except ForeignKeyError as error:
             raise StillReferencedError from error
-        if not rows:
-            raise self.refusal(unit, key)
-        self.recorder.record(unit, Action.DELETE, [(rows[0], None)])
+        self.recorder.record(unit, Action.DELETE, [(row, None)])
         unit.expire_session()
 
     def lock(self, unit: UnitOfWork, key: Any) -> Row:
@@ -323,6 +327,8 @@ class RowVerbs(Hooks[ModelT]):
             rows = unit.run(self.statements.insert(tuple(row)), row)
         except ForeignKeyError as error:
             raise self.references.error(unit, error, row) from error
+        if not rows:
+            raise ConflictError(NOT_STORED)
         self.recorder.record(unit, action, [(None, rows[0])])
         return rows[0]
 
@@ -372,23 +378,3 @@ def server_defaults(resource: Resource) -> dict[str, Callable[[], Any]]:
 
 def _same(value: Any) -> Any:
     return value
-
-
-def tag_maker(resource: Resource, *, computed: Iterable[str] = ()) -> Callable[[Row], str]:
-    """Return the function that makes the entity tag of a row."""
-    if resource.updated is None or resource.columns[resource.updated].nullable:
-        return partial(content_tag, names=resource.schemas.public_names, serializer=resource.schemas.row_serializer)
-    return partial(version_tag, updated=resource.updated, computed=tuple(computed))
-
-
-def content_tag(row: Row, *, names: Iterable[str], serializer: SchemaSerializer) -> str:
-    """Return the entity tag of a row from its public values."""
-    content = serializer.to_json({name: row[name] for name in names}, warnings=False)
-    return f'"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'
-
-
-def version_tag(row: Row, *, updated: str = "updated_at", computed: Iterable[str] = ()) -> str:
-    """Return the entity tag of a row: the microsecond of its last change, and a digest of each column in `computed`."""
-    microseconds = (row[updated] - EPOCH) // timedelta(microseconds=1)
-    digests = "".join(f"-{zlib.crc32(str(row[name]).encode()):x}" for name in computed)
-    return f'"{microseconds:x}{digests}"'

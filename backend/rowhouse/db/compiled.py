@@ -160,7 +160,7 @@ class CompiledStatement:
             try:
                 for row in pending:
                     row[name] = convert(row[name])
-            except (ValueError, TypeError):
+            except (ValueError, TypeError, OverflowError):
                 if name not in self._texts:
                     raise
                 row[name] = OutOfRange(str(row[name]))  # of another program
@@ -217,11 +217,15 @@ def _reads_binary(kind: Any) -> bool:
 def _instant(stored: str | None) -> datetime | None:
     """Return an instant as SQLAlchemy stores it in SQLite. SQLAlchemy's own reader takes five times as long.
 
-    Of a date of another program, without a time, Python takes the zone for the time.
+    Of a date of another program, without a time, Python takes the zone for the time. Other programs write a zone, too.
     """
     if stored is None:
         return None
-    found = datetime.fromisoformat(f"{stored}+00:00")
+    try:
+        found = datetime.fromisoformat(f"{stored}+00:00")
+    except ValueError:
+        found = datetime.fromisoformat(stored)
+        return found.astimezone(UTC) if found.tzinfo is not None else found.replace(tzinfo=UTC)
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.schema import conv
 from sqlmodel import SQLModel
 
 from rowhouse.core.errors import (
+    NOT_STORED,
     ConflictError,
     ConnectionLostError,
     DatabaseError,
@@ -190,9 +191,9 @@ ENDED = ("25P03", "25P04")
 def translate(error: BaseException | None, catalog: ConstraintCatalog) -> RowhouseError:
     """Return the `RowhouseError` for a driver's error. Anything unknown is a 500 and keeps its cause."""
     if isinstance(error, psycopg.Error):
-        return _translate_postgresql(error, catalog)
+        return _rule_of_the_database(error, catalog) or _translate_postgresql(error, catalog)
     if isinstance(error, sqlite3.Error):
-        return _translate_sqlite(error, catalog)
+        return _ended_transaction(error) or _translate_sqlite(error, catalog)
     return RowhouseError()
 
 
@@ -206,13 +207,42 @@ def _translate_postgresql(error: psycopg.Error, catalog: ConstraintCatalog) -> R
             return catalog.unique_violation(name, table=table)
         case "23503" | "23001":  # the second for ON DELETE RESTRICT, from PostgreSQL 18
             return ForeignKeyError(name)
-        case (
-            "23514" | "23P01" | "P0001"
-        ):  # the last is a trigger's RAISE, with the name of the rule as in SQLite's triggers
-            return catalog.rule_violation(name or error.diag.message_primary if state == "P0001" else name)
+        case "23514" | "23P01":
+            return catalog.rule_violation(name)
         case "23502":
             return catalog.rule_violation(f"{table}.{error.diag.column_name}")
     return _translate_sqlstate_class(state)
+
+
+# The functions of PostgreSQL's source that report an error, as its protocol names them: `RAISE` of PL/pgSQL, a policy
+# of row-level security, and a rule without RETURNING. Messages are in the language of the server.
+RAISE, POLICY, REWRITING = "exec_stmt_raise", "ExecWithCheckOptions", "RewriteQuery"
+# The classes of SQLSTATE that PostgreSQL defines, without that of PL/pgSQL. A trigger raises what it likes.
+# fmt: off
+DEFINED = frozenset((
+    "00", "01", "02", "03", "08", "09", "0A", "0B", "0F", "0L", "0P", "0Z", "10", "20", "21", "22", "23", "24", "25",
+    "26", "27", "28", "2B", "2D", "2F", "34", "38", "39", "3B", "3D", "3F", "40", "42", "44", "53", "54", "55", "57",
+    "58", "72", "F0", "HV", "XX",
+))
+# fmt: on
+# What a trigger raises with these keeps the meaning that they have: a value, a constraint, a conflict, a lock.
+KEPT = ("22", "23", "40", "53", "54", "57", LOCK_NOT_AVAILABLE)
+# A trigger has changed or deleted the row that it was called for; and the condition of a view.
+TRIGGERED, NOT_IN_VIEW = "27000", "44000"
+
+
+def _rule_of_the_database(error: psycopg.Error, catalog: ConstraintCatalog) -> RowhouseError | None:
+    """Return the error if a trigger, a policy or a rule of the database refused a write.
+
+    A trigger's RAISE says the name of the rule, as in SQLite's triggers.
+    """
+    state, diag = error.sqlstate, error.diag
+    if state is None:
+        return None
+    if state[:2] not in DEFINED or (diag.source_function == RAISE and not state.startswith(KEPT)):
+        return catalog.rule_violation(diag.constraint_name or diag.message_primary)
+    is_refused = state in (PLAN_CHANGED, NO_RIGHT) and diag.source_function in (REWRITING, POLICY)
+    return ConflictError(NOT_STORED) if is_refused or state in (TRIGGERED, NOT_IN_VIEW) else None
 
 
 def _client_side_state(error: psycopg.Error) -> str:
@@ -257,6 +287,15 @@ def _translate_sqlite(error: sqlite3.Error, catalog: ConstraintCatalog) -> Rowho
     return RowhouseError()
 
 
+def _ended_transaction(error: sqlite3.Error) -> RowhouseError | None:
+    """Return the error that ended a transaction with a savepoint: of `RAISE(ROLLBACK)` or `ON CONFLICT ROLLBACK`."""
+    before = error.__context__ if str(error).startswith(NO_SAVEPOINT) else None
+    while before is not None and not isinstance(before, ConflictError):
+        before = before.__context__
+    return before
+
+
+NO_SAVEPOINT = "no such savepoint"
 # SQLite implements ON DELETE RESTRICT as a trigger, which reports this.
 RESTRICTED = "FOREIGN KEY constraint failed"
 # The equivalents of 55P03, 57014 and 25006, and of the classes 08, 53 and 58, on PostgreSQL.

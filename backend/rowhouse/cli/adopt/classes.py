@@ -41,9 +41,12 @@ class Adoption:
     relationships: list[str] = field(default_factory=list)
 
     @property
-    def lacks_required(self) -> bool:
-        """Whether a column without which no row can be created was left out."""
-        return any(column.is_required for column in self.table.columns if column.name in self.left_out)
+    def why_read_only(self) -> str | None:
+        """Why nothing can be written to the table, or None."""
+        if self.table.write_fault is not None:
+            return f"SQLite cannot write to it: {self.table.write_fault}"
+        is_needed = any(column.is_required for column in self.table.columns if column.name in self.left_out)
+        return "a column that every row needs was left out" if is_needed else None
 
     @property
     def references(self) -> list[Reference]:

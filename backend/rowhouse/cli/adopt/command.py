@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from pydantic import ValidationError
 
 from rowhouse.cli.adopt.classes import Adoption, adopt_tables, class_code, imports_of, is_link, relate
+from rowhouse.cli.adopt.known import known_tables
 from rowhouse.cli.adopt.names import own_path
 from rowhouse.cli.adopt.reading import read
 from rowhouse.cli.adopt.stored import Read, StoredTable
@@ -32,7 +33,6 @@ from rowhouse.entities.model import plural
 TRIAL = "rowhouse.cli.adopt.trial"
 LINE = "\n"
 READING = 'operations=("list", "get")'
-READ_ONLY_NOTE = "(read-only: a column that every row needs was left out)"
 ENV = ".env"
 
 
@@ -70,7 +70,7 @@ class Plan:
 
     def options(self, adoption: Adoption) -> list[str]:
         """The options of a registration line."""
-        is_writable = self.writable and not adoption.lacks_required
+        is_writable = self.writable and adoption.why_read_only is None
         path = self.path(adoption)
         stated = [] if path == plural(adoption.name) else [f'path="{path}"']
         return [*stated, *self.policies, *([] if is_writable else [READING])]
@@ -85,7 +85,6 @@ def adopt(database_url: str, *, writable: bool, policies: Mapping[str, str], sch
         CommandError: the database cannot be read, or the project cannot take its tables. Nothing was written.
     """
     layout = find_layout(find_project())
-    known = dict(tables_of(layout))
     show_progress("Reading the tables")
     found = read(database_url, tuple(schemas))
     plan = Plan(
@@ -94,8 +93,8 @@ def adopt(database_url: str, *, writable: bool, policies: Mapping[str, str], sch
         dialect=url_of(Settings(database_url=database_url)).get_backend_name(),
         policies=[f"{word}={POLICIES[policy]}" for word, policy in policies.items()],
         writable=writable,
-        taken=frozenset(known),
-        known_tables=frozenset(one.name for one in known.values() if one.name),
+        taken=frozenset(dict(tables_of(layout))),
+        known_tables=known_tables(layout),
         left_out=dict(found.left_out),
     )
     new = [table for table in found.tables if table.full_name not in plan.known_tables]
@@ -233,9 +232,8 @@ def _said(plan: Plan, changes: Mapping[Path, str]) -> list[str]:
     width = max(len(one.table.full_name) for one in plan.adoptions)
     lines = [f"Adopted {count} table{'s' if count > 1 else ''}, {how}, into {where}:"]
     for one in plan.adoptions:
-        kept = (
-            " (read-only: a column that every row needs was left out)" if one.lacks_required and plan.writable else ""
-        )
+        why = one.why_read_only if plan.writable or one.table.write_fault else None
+        kept = f" (read-only: {why})" if why else ""
         lines.append(f"    {one.table.full_name:<{width}}  {plan.layout.prefix}/{plan.path(one)}{kept}")
     return [*lines, *_left_out(plan)]
 

@@ -1,6 +1,6 @@
 """Reads the tables of a database for `rowhouse adopt`. Must not change the database.
 
-Views, partitions and tables without a key are left out, with the reason.
+Views, partitions, parents of PostgreSQL's inheritance and tables without a key are left out, with the reason.
 """
 
 import warnings
@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from sqlalchemy.dialects import postgresql
 from sqlmodel import SQLModel
 
+from rowhouse.cli.adopt.sqlite_tables import has_null, write_fault
 from rowhouse.cli.adopt.sqlite_values import fitting
 from rowhouse.cli.adopt.stored import Columns, Read, Reference, StoredColumn, StoredTable
 from rowhouse.cli.errors import CommandError
@@ -31,14 +32,17 @@ UNFIT = sa.text("""
         WHEN e.extname IS NOT NULL THEN 'it belongs to the extension ' || e.extname
         WHEN c.relispartition THEN 'it is a partition of ' || p.relname || ', which has its rows'
         WHEN c.relkind = 'f' THEN 'it is a foreign table, which has no key'
-        ELSE 'this role may not read it' END
+        WHEN NOT pg_catalog.has_table_privilege(c.oid, 'SELECT') THEN 'this role may not read it'
+        ELSE 'it has the rows of ' || h.children || ' too, which inherit from it' END
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     LEFT JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid LEFT JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
     LEFT JOIN pg_catalog.pg_depend d ON d.objid = c.oid AND d.classid = 'pg_catalog.pg_class'::regclass
         AND d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.deptype = 'e'
     LEFT JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+    LEFT JOIN (SELECT inhparent, string_agg(inhrelid::regclass::text, ', ' ORDER BY inhrelid::regclass::text) children
+        FROM pg_catalog.pg_inherits GROUP BY inhparent) h ON h.inhparent = c.oid AND c.relkind = 'r'
     WHERE c.relkind IN ('r', 'p', 'f') AND (e.oid IS NOT NULL OR c.relispartition OR c.relkind = 'f'
-        OR NOT pg_catalog.has_table_privilege(c.oid, 'SELECT'))
+        OR h.children IS NOT NULL OR NOT pg_catalog.has_table_privilege(c.oid, 'SELECT'))
 """)
 TYPE_NAMES = sa.text("""
     SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod)
@@ -48,8 +52,9 @@ TYPE_NAMES = sa.text("""
 """)
 VIRTUAL = sa.text("SELECT name FROM pragma_table_list WHERE type IN ('virtual', 'shadow')")
 ROWID = sa.text("""
-    SELECT upper(p.type) = 'INTEGER' AND l.wr = 0 FROM pragma_table_info(:table) p JOIN pragma_table_list l
-    ON l.name = :table AND l.schema = 'main' WHERE p.pk = 1
+    SELECT upper(p.type) = 'INTEGER' AND l.wr = 0 AND NOT EXISTS (
+        SELECT 1 FROM pragma_index_list(:table) i WHERE i.origin = 'pk'
+    ) FROM pragma_table_info(:table) p JOIN pragma_table_list l ON l.name = :table AND l.schema = 'main' WHERE p.pk = 1
 """)
 # SQLAlchemy reads these words after FOREIGN KEY, not after a column. A table's keys are mostly of one kind.
 DEFERS = sa.text(
@@ -167,6 +172,8 @@ class _Reader:
         key = self._inspector.get_pk_constraint(name, schema=schema)["constrained_columns"]
         if not key:
             return "it has no primary key, so no path could name one of its rows"
+        if self._dialect == "sqlite" and has_null(self._connection, name, key):
+            return f"it has rows without a {' or '.join(key)}, so no path could name them"
         columns = tuple(self._columns(schema, name))
         self._read.tables.append(
             StoredTable(
@@ -178,6 +185,7 @@ class _Reader:
                 makes_key=self._makes_key(name, [column for column in columns if column.name in key]),
                 references=tuple(self._references(schema, name)),
                 uniques=self._uniques(schema, name),
+                write_fault=write_fault(self._connection, name) if self._dialect == "sqlite" else None,
                 **self._indexes(schema, name),
             )
         )

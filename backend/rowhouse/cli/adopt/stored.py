@@ -59,6 +59,8 @@ class StoredTable:
     # The columns that a plain index of their own serves, and unique indexes by their names.
     indexed: frozenset[str] = frozenset()
     unique_indexes: tuple[tuple[str, Columns], ...] = ()
+    # Why the database refuses every write, or None.
+    write_fault: str | None = None
 
     @property
     def full_name(self) -> str:

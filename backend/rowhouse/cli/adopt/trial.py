@@ -18,11 +18,16 @@ from rowhouse.cli.project import find_project
 from rowhouse.cli.serve import explained
 from rowhouse.core.settings import Settings
 from rowhouse.db.engine import create_engine, disposing
+from rowhouse.migrations.engine_tables import ENGINE_TABLES
 from rowhouse.registration.build import build
 from rowhouse.registration.mappers import configure_mappers
 from rowhouse.registration.registry import Registry
 from rowhouse.schemas.columns import RegistrationError
 
+ACCOUNTS = (
+    "Rowhouse has a table of this name for its accounts, and its history knows no schemas; to adopt it all the same, "
+    "take include_accounts(registry) out of {}"
+)
 PLACE = re.compile(r"(\w+)(?:\.(\w+))?[: ,]")
 
 
@@ -43,6 +48,8 @@ def main() -> int:
             refused.setdefault(name, _sentence(error))
     refused = {name: said for name, said in refused.items() if "is not defined" not in said} or refused
     if not refused:
+        refused = _named_as_accounts(api)
+    if not refused:
         refused = _built(api.registry, given["url"], given["classes"])
     Path(given["answer"]).write_text(json.dumps(refused), "utf-8")
     return 0
@@ -59,6 +66,14 @@ def _module(name: str) -> ModuleType:
 def _register(api: ModuleType, model: Any, options: str) -> None:
     names = vars(import_module("rowhouse"))
     api.registry.register(model, **eval(f"dict({options})", dict(names)))  # noqa: S307  # nosec B307  our own options
+
+
+def _named_as_accounts(api: ModuleType) -> dict[str, str]:
+    """Refuse the classes whose table has the name of a registered one of Rowhouse in another schema."""
+    found = [(one.resource.name, one.resource.table) for one in api.registry.registrations.values()]
+    own = {table.name for _, table in found if table.schema is None} & {*ENGINE_TABLES}
+    said = ACCOUNTS.format(Path(str(api.__file__)).name)
+    return {name: said for name, table in found if table.schema is not None and table.name in own}
 
 
 def _built(registry: Registry, url: str, classes: dict[str, str]) -> dict[str, str]:
