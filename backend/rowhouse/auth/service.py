@@ -32,7 +32,7 @@ from rowhouse.core.security import (
     verify_password,
 )
 from rowhouse.core.settings import Settings
-from rowhouse.crud.rows import version_tag
+from rowhouse.crud.entity_tags import version_tag
 from rowhouse.db.unit_of_work import Assumption, UnitOfWork
 from rowhouse.metrics.layout import HASH_SECONDS, HASHES
 from rowhouse.metrics.recorder import Stopwatch
