@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import socket
 import threading
 import time
@@ -111,9 +112,22 @@ def test_headers_that_are_too_large_are_431(talk: Talk, pieces: tuple[bytes, ...
     assert problem(talk(*pieces, pause=0.02), 431)["code"] == "request_header_fields_too_large"
 
 
-def test_a_request_that_is_not_http_is_uvicorns_400(talk: Talk) -> None:
-    """The engine does not change it."""
-    assert talk(b"NONSENSE\r\n\r\n").startswith(b"HTTP/1.1 400")
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"NONSENSE\r\n\r\n",
+        b"GET /api/v1/books HTTP/1.1\r\nHost: x\r\nX : a\r\n\r\n",
+        b"GET /api/v1/b\xc3\xbc HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /api/v1/books HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nabcde",
+    ],
+)
+def test_a_request_that_is_not_http_is_400(talk: Talk, sent: bytes) -> None:
+    """With the headers of every response."""
+    answer = talk(sent)
+    assert problem(answer, 400)["code"] == "bad_request"
+    head = answer.partition(b"\r\n\r\n")[0]
+    assert b"x-content-type-options: nosniff\r\n" in head
+    assert len(re.findall(rb"x-request-id: [0-9a-f]{32}\r\n", head)) == 1
 
 
 def test_a_large_body_does_not_count_as_headers(talk: Talk) -> None:

@@ -7,17 +7,20 @@ as large as memory. uvicorn makes a connection of this class for each client (`r
 import asyncio
 import json
 from typing import ClassVar
+from uuid import uuid4
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from rowhouse.app.request_middleware import SECURITY_HEADERS
 from rowhouse.core.settings import Settings
 
-TITLES = {408: "Request Timeout", 431: "Request Header Fields Too Large"}
+TITLES = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large"}
 DETAILS = {
+    400: "This is not a valid HTTP/1.1 request; see its line, its headers and the length of its body.",
     408: "The request's headers did not arrive in time.",
     431: "The request's line and headers are larger than this server takes.",
 }
-CODES = {408: "request_timeout", 431: "request_header_fields_too_large"}
+CODES = {400: "bad_request", 408: "request_timeout", 431: "request_header_fields_too_large"}
 
 
 class HeadTooLargeError(Exception):
@@ -90,12 +93,10 @@ class Connection(HttpToolsProtocol):
     def _head_size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
-    def send_400_response(self, msg: str) -> None:
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's signature
         """Respond to a request that the parser or `on_headers_complete` rejects."""
-        if self._is_too_large:
-            self._refuse(431)
-        else:
-            super().send_400_response(msg)
+        if not self.transport.is_closing():
+            self._refuse(431 if self._is_too_large else 400)
 
     def _await_head(self) -> None:
         self._timer = self.loop.call_later(self.head_seconds, self._give_up)
@@ -113,7 +114,7 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     def _refuse(self, status: int) -> None:
-        """Respond and close. No middleware runs, so the response has only the necessary headers."""
+        """Respond and close, with the headers that the middleware adds to every other response."""
         self._stop_waiting()
         problem = {
             "type": "about:blank",
@@ -123,6 +124,13 @@ class Connection(HttpToolsProtocol):
             "code": CODES[status],
         }
         body = json.dumps(problem).encode()
-        head = b"content-type: application/problem+json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
-        self.transport.write(STATUS_LINE[status] + head + body)
+        headers = [
+            (b"content-type", b"application/problem+json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+            (b"x-request-id", uuid4().hex.encode()),
+            *SECURITY_HEADERS,
+        ]
+        head = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
+        self.transport.write(STATUS_LINE[status] + head + b"\r\n" + body)
         self.transport.close()
