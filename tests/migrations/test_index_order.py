@@ -70,12 +70,13 @@ def test_ascending_is_what_an_index_is_anyway(databases: Databases, tmp_path: Pa
 def test_the_place_of_nulls_in_an_index(databases: Databases, tmp_path: Path) -> None:
     """PostgreSQL alone has it."""
     project = Project(tmp_path, databases.prepared("postgresql", "functions", with_functions))
-    for part in (
+    parts: tuple[Any, ...] = (
         sa.nulls_last(sa.desc("n")),
         sa.nulls_first(sa.asc("n")),
         sa.nulls_first(sa.desc("n")),
         sa.text("n NULLS FIRST"),
-    ):
+    )
+    for part in parts:
         changed = names(project.migrate(models(ordered(part))).operations)
         assert project.plan(models(ordered(part))).operations == [], changed
     project.close()

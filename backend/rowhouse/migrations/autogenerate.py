@@ -18,6 +18,7 @@ from sqlmodel import SQLModel
 
 import rowhouse.migrations.compare.expression_indexes
 import rowhouse.migrations.compare.partial_indexes
+import rowhouse.migrations.compare.server_defaults
 import rowhouse.migrations.compare.texts
 import rowhouse.migrations.compare.unchangeable
 import rowhouse.migrations.operations.completing
