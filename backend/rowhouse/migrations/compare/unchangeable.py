@@ -1,7 +1,9 @@
 """Refuses the changes that no migration can be written for.
 
 Alembic ignores other columns of a primary key, and warns of a generated column that changes. The database would differ
-from the models, and nothing would say so. A number that becomes a UUID is a migration that no database applies.
+from the models, and nothing would say so. A number that becomes a UUID is a migration that no database applies. A key
+that becomes a number would have nothing on PostgreSQL that counts it; one that was a number has AUTOINCREMENT on SQLite
+and a sequence on PostgreSQL, which no other type may have.
 """
 
 from collections.abc import Iterator
@@ -36,6 +38,7 @@ def refuse_changes(
     found = [
         *_of_key(stored, declared),
         *_of_types(stored, declared),
+        *_of_counting(stored, declared),
         *_of_columns(connection, stored, declared),
     ]
     if found:
@@ -56,6 +59,20 @@ def _of_types(stored: sa.Table, declared: sa.Table) -> Iterator[str]:
         former = stored.columns.get(column.name)
         if former is not None and isinstance(former.type, sa.Integer) and isinstance(column.type, sa.Uuid):
             yield f"{column.name} changes from a number to a UUID"
+
+
+def _of_counting(stored: sa.Table, declared: sa.Table) -> Iterator[str]:
+    """Yield a key that becomes a number which the database counts, or was one."""
+    if len(declared.primary_key.columns) != 1 or len(stored.primary_key.columns) != 1:
+        return
+    (column,), (former,) = declared.primary_key.columns, stored.primary_key.columns
+    was, will_be = isinstance(former.type, sa.Integer), isinstance(column.type, sa.Integer)
+    if former.name != column.name or column.foreign_keys or was == will_be:
+        return
+    if will_be and declared.autoincrement_column is column:
+        yield f"the key {column.name} becomes a number that the database counts"
+    elif was and not isinstance(column.type, sa.Uuid):  # a UUID is refused for any column
+        yield f"the key {column.name} is no longer a number that the database counts"
 
 
 def _of_columns(connection: sa.Connection, stored: sa.Table, declared: sa.Table) -> Iterator[str]:
