@@ -1,7 +1,8 @@
 """Rows without a value get the field's default when their column becomes NOT NULL, whatever else changes."""
 
+import enum
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 import sqlalchemy as sa
 
 from rowhouse.db.sql_functions import portable_text
+from rowhouse.entities.model import EnumText
+from rowhouse.migrations.defaults import UnfillableError
 from tests.databases import Databases
 from tests.migrations.project import Project
 from tests.migrations.round_trips import Declare, models, with_functions
@@ -73,3 +76,58 @@ def test_such_a_change_is_undone(project: Project) -> None:
     project.downgrade(metadata)
     assert project.plan(models(holding(sa.Integer()))).operations == []
     assert project.execute("SELECT n FROM houses") == [(7,)]
+
+
+class Level(enum.Enum):
+    """A level with a number."""
+
+    LOW = 1
+
+
+class Rank(enum.IntEnum):
+    """A rank that is a number."""
+
+    FIRST = 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "default", "expected"),
+    [
+        (EnumText(Level), Level.LOW, "1"),
+        (EnumText(Rank), Rank.FIRST, "1"),
+        (sa.Integer(), Rank.FIRST, 1),
+        (sa.Enum(Level, name="level"), Level.LOW, "LOW"),
+        (sa.Enum(Rank, name="rank"), Rank.FIRST, "FIRST"),
+        (sa.Enum(Level, name="level", native_enum=False), Level.LOW, "LOW"),
+        (sa.Text(), "plain", "plain"),
+    ],
+)
+def test_a_member_fills_what_is_there(project: Project, kind: Any, default: Any, expected: Any) -> None:
+    """As the application stores it."""
+    project.migrate(models(holding(sa.Integer())))
+    project.execute("INSERT INTO houses (id) VALUES (1)")
+    metadata = models(holding(sa.Integer(), sa.Column("member", kind, default=default, nullable=False)))
+    project.migrate(metadata)
+    assert project.execute("SELECT member FROM houses") == [(expected,)]
+    assert project.plan(metadata).operations == []
+
+
+def test_a_set_fills_a_document(project: Project) -> None:
+    """As a list, which every reader of JSON knows."""
+    project.migrate(models(holding(sa.Integer())))
+    project.execute("INSERT INTO houses (id) VALUES (1)")
+    more = sa.Column("tags", sa.JSON(), default={"b", "a"}, nullable=False)
+    metadata = models(holding(sa.Integer(), more))
+    project.migrate(metadata)
+    with project.connected() as connection:
+        assert connection.execute(sa.select(metadata.tables["houses"].c.tags)).scalar_one() == ["a", "b"]
+
+
+@pytest.mark.parametrize(("kind", "default"), [(sa.Interval(), timedelta(days=1)), (sa.LargeBinary(), b"a")])
+def test_what_the_databases_write_in_two_ways_fills_nothing(project: Project, kind: Any, default: Any) -> None:
+    """The file would not run on the other one. The message names the kinds."""
+    project.migrate(models(holding(sa.Integer())))
+    project.execute("INSERT INTO houses (id) VALUES (1)")
+    metadata = models(holding(sa.Integer(), sa.Column("lease", kind, default=default, nullable=False)))
+    with pytest.raises(UnfillableError, match="a timedelta, bytes"):
+        project.write(metadata)

@@ -4,7 +4,7 @@ A new column gets the default as `server_default`, which stays: in a rolling dep
 without the column. A column that may be NULL until now gets an UPDATE, after a change of its type and before NOT NULL.
 """
 
-import json
+import enum
 from collections.abc import Callable, Iterator
 from copy import copy
 from datetime import date, datetime, time
@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from alembic.operations import ops
 from sqlalchemy.dialects import sqlite
 
+from rowhouse.db.engine import json_text
 from rowhouse.entities.sqlalchemy_internals import copy_of
 from rowhouse.migrations.compare.expressions import escaped
 from rowhouse.migrations.losses import Note, flat
@@ -147,7 +148,7 @@ def _column(operation: ops.AlterColumnOp, metadata: sa.MetaData) -> sa.Column[An
 def _advice(table: str, column: str) -> str:
     return (
         f"{table}.{column} is NOT NULL, and {table} has rows that nothing fills: the field has no default, or one that "
-        "cannot be written down (an instant, another value for each row). Give it one, such as "
+        "both databases cannot read (an instant, a timedelta, bytes, another value for each row). Give it one, such as "
         f'{column}: str = "...", or let it be None and '
         "fill it in a migration of your own (docs/migrations.md)."
     )
@@ -174,6 +175,8 @@ def literal(column: sa.Column[Any]) -> str | None:
 
 
 def _text(value: Any, kind: Any) -> str | None:
+    if isinstance(value, enum.Enum):
+        value = _bound(value, kind)
     if isinstance(value, datetime):
         return None  # each database stores instants in its own form
     if isinstance(value, bool):
@@ -188,12 +191,17 @@ def _stored(value: Any, kind: Any) -> str | None:
     """Return the text that both databases store for a value that is not a number."""
     if isinstance(value, UUID):
         return value.hex
+    if isinstance(value, (set, frozenset)):
+        value = sorted(value, key=str)
     if isinstance(value, (dict, list)):
-        return json.dumps(value)
-    if not isinstance(value, (str, date, time)):
-        return None
+        return json_text(value)
+    return str(_bound(value, kind)) if isinstance(value, (str, date, time)) else None
+
+
+def _bound(value: Any, kind: Any) -> Any:
+    """Return what a type sends to the database for a value."""
     convert: Callable[[Any], Any] | None = kind.dialect_impl(PORTABLE).bind_processor(PORTABLE)
-    return str(convert(value) if convert else value)
+    return convert(value) if convert else value
 
 
 def relax(operations: ops.DowngradeOps) -> None:
