@@ -80,3 +80,51 @@ def test_the_place_of_nulls_in_an_index(databases: Databases, tmp_path: Path) ->
         changed = names(project.migrate(models(ordered(part))).operations)
         assert project.plan(models(ordered(part))).operations == [], changed
     project.close()
+
+
+def noted(*parts: Any, **words: Any) -> Declare:
+    """A table with an index of texts."""
+
+    def declare(metadata: sa.MetaData) -> None:
+        columns: list[sa.schema.SchemaItem] = [
+            sa.Column("note", sa.Text),
+            sa.Column("n", sa.Integer),
+            sa.Column("m", sa.Integer),
+        ]
+        index = sa.Index("ix_notes", *(parts or ("note",)), **words)
+        sa.Table("notes", metadata, sa.Column("id", sa.Integer, primary_key=True), *columns, index)
+
+    return declare
+
+
+def test_what_an_index_is_on_postgresql(databases: Databases, tmp_path: Path) -> None:
+    """Its method, its operator classes and the columns that it includes: each change is found, and undone."""
+    project = Project(tmp_path, databases.prepared("postgresql", "functions", with_functions))
+    steps: tuple[dict[str, Any], ...] = (
+        {},
+        {"postgresql_using": "hash"},
+        {"postgresql_ops": {"note": "text_pattern_ops"}},
+        {"postgresql_include": ["n"]},
+        {"postgresql_include": ["n", "m"], "postgresql_ops": {"note": "text_pattern_ops"}},
+        {},
+    )
+    for former, step in zip((steps[-1], *steps), steps, strict=False):
+        plan = project.migrate(models(noted(**step)))
+        assert plan.losses == []
+        assert len(project.versions) == 1 or names(plan.operations) == ["DropIndexOp", "CreateIndexOp"]
+        assert project.plan(models(noted(**step))).operations == []
+        if len(project.versions) > 1:
+            project.downgrade(models())
+            assert project.plan(models(noted(**former))).operations == []
+            project.upgrade(models())
+    for same in ({"postgresql_using": "BTREE"}, {"postgresql_ops": {"note": "text_ops"}}):
+        assert project.plan(models(noted(**same))).operations == []
+    project.close()
+
+
+def test_the_options_of_postgresql_say_nothing_on_sqlite(databases: Databases, tmp_path: Path) -> None:
+    """The class may declare them for the database of production."""
+    project = Project(tmp_path, databases.prepared("sqlite", "functions", with_functions))
+    project.migrate(models(noted()))
+    assert project.plan(models(noted(postgresql_using="hash", postgresql_include=["n"]))).operations == []
+    project.close()

@@ -17,6 +17,7 @@ from alembic.operations.ops import AddColumnOp, CreateForeignKeyOp, CreateIndexO
 from sqlmodel import SQLModel
 
 import rowhouse.migrations.compare.expression_indexes
+import rowhouse.migrations.compare.index_options
 import rowhouse.migrations.compare.partial_indexes
 import rowhouse.migrations.compare.server_defaults
 import rowhouse.migrations.compare.texts
