@@ -12,14 +12,37 @@ from typing import Any
 import sqlalchemy as sa
 from alembic.autogenerate import comparators
 from alembic.autogenerate.api import AutogenContext
-from alembic.operations.ops import ModifyTableOps
-from alembic.util import CommandError
+from alembic.operations.ops import ModifyTableOps, UpgradeOps
+from alembic.util import CommandError, DispatchPriority
+from sqlmodel.main import default_registry
 
 from rowhouse.migrations.compare.expressions import differ, text_of
 
 
 class UnchangeableError(CommandError):
     """The models change something that no migration is written for."""
+
+
+@comparators.dispatch_for("schema", priority=DispatchPriority.FIRST)
+def refuse_deferrable(context: AutogenContext, _operations: UpgradeOps, _schemas: Any) -> None:
+    """Raise UnchangeableError for a unique rule that SQLite cannot check at the end of a transaction."""
+    if context.dialect.name != "sqlite":
+        return
+    for table in context.sorted_tables:
+        for rule in table.constraints:
+            if isinstance(rule, sa.UniqueConstraint) and (rule.deferrable or rule.initially):
+                columns = ", ".join(str(column.name) for column in rule.columns)
+                raise UnchangeableError(
+                    f"{_class_of(table)}: SQLite checks a unique rule in each statement, and "
+                    f"UniqueConstraint({columns}) is deferrable: leave out deferrable and initially, or "
+                    "use PostgreSQL, in development too"
+                )
+
+
+def _class_of(table: sa.Table) -> str:
+    """Return the name of the class of a table, or the table's if it has no class."""
+    found = (mapper.class_.__name__ for mapper in default_registry.mappers if mapper.local_table is table)
+    return next(found, table.fullname)
 
 
 @comparators.dispatch_for("table")
