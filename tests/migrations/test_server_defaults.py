@@ -144,3 +144,55 @@ def test_a_default_goes_with_a_type_that_has_none(project: Project) -> None:
     project.migrate(models(holding(sa.Integer(), nullable=False)))
     with pytest.raises(sa.exc.IntegrityError):
         inserted(project, 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "default"),
+    [
+        (sa.Uuid(), sa.text("gen_random_uuid()")),
+        (sa.DateTime(), sa.text("timezone('utc', now())")),
+        (sa.DateTime(timezone=True), sa.text("now() + interval '1 day'")),
+        (sa.DateTime(timezone=True), "2026-01-01T00:00:00Z"),
+        (sa.ARRAY(sa.Text()), "{}"),
+        (sa.ARRAY(portable_text(9)), sa.text("ARRAY['a']")),
+        (sa.Interval(), "1 day"),
+        (sa.LargeBinary(), "a"),
+        (JSONB(), sa.text("jsonb_build_object('a', 1)")),
+        (portable_text(9), sa.text("CURRENT_USER")),
+        (sa.Integer(), sa.text("nextval('counter')")),
+    ],
+)
+def test_an_expression_of_postgresql_is_found_once(
+    databases: Databases, tmp_path: Path, kind: Any, default: Any
+) -> None:
+    """The database shows it in words of its own."""
+    project = Project(tmp_path, databases.prepared("postgresql", "functions", with_functions))
+    project.execute("CREATE SEQUENCE counter")
+    for step in (holding(kind), holding(kind, server_default=default)):
+        assert len(project.migrate(models(step)).operations) == 1
+        assert project.plan(models(step)).operations == []
+    assert inserted(project, 1) is not None
+    project.close()
+
+
+@pytest.mark.parametrize("default", [sa.text("(1 + 1)"), sa.text("(abs(-7))"), sa.text("(strftime('%s', 'now'))")])
+def test_an_expression_of_sqlite_is_found_once(databases: Databases, tmp_path: Path, default: Any) -> None:
+    """So is one of the other database."""
+    project = Project(tmp_path, databases.prepared("sqlite", "functions", with_functions))
+    for step in (holding(sa.Integer()), holding(sa.Integer(), server_default=default)):
+        assert len(project.migrate(models(step)).operations) == 1
+        assert project.plan(models(step)).operations == []
+    assert inserted(project, 1) is not None
+    project.close()
+
+
+def test_a_counter_that_belongs_to_its_column_is_found_once(databases: Databases, tmp_path: Path) -> None:
+    """Alembic takes it for a SERIAL, and shows no default."""
+    project = Project(tmp_path, databases.prepared("postgresql", "functions", with_functions))
+    project.migrate(models(holding(sa.Integer())))
+    project.execute(
+        "CREATE SEQUENCE counter OWNED BY houses.n", "ALTER TABLE houses ALTER COLUMN n SET DEFAULT nextval('counter')"
+    )
+    metadata = models(holding(sa.Integer(), server_default=sa.text("nextval('counter')")))
+    assert project.plan(metadata).operations == []
+    project.close()

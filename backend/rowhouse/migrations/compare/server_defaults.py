@@ -15,6 +15,7 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.operations.ops import AlterColumnOp, ModifyTableOps
 from alembic.util import DispatchPriority
 
+from rowhouse.entities.no_overlap import quoted_path
 from rowhouse.entities.sqlalchemy_internals import general_type
 from rowhouse.migrations.compare.column_types import is_converted, is_native_enum
 from rowhouse.migrations.compare.expressions import TEXT, all_alike, escaped, text_of
@@ -83,20 +84,26 @@ def _is_stored(context: AutogenContext, stored: sa.Column[Any], declared: sa.Col
     """Return True if the database has the declared default, maybe in other words."""
     connection: Any = context.connection  # migrations are never written offline
     before, after = (_text(one.server_default, connection.dialect) for one in (stored, declared))
-    if after is None or (after.upper() == "NULL" and before is None):
+    if after is None:
         return True
-    if before is None:
-        return False
     table: Any = declared.table
+    if before is None:
+        return after.upper() == "NULL" or (after.lower().startswith("nextval(") and _has_sequence(connection, declared))
+    pairs = [(before, after)]
     if connection.dialect.name == "sqlite":
-        kind = declared.type
-        value = _value(before, kind)
-        return (value is not None and value == _value(after, kind)) or all_alike(
-            connection, table.fullname, [(before, after)]
+        value = _value(before, declared.type)
+        return (value is not None and value == _value(after, declared.type)) or all_alike(
+            connection, table.fullname, pairs
         )
-    kind_name = declared.type.compile(dialect=connection.dialect).partition(" COLLATE ")[0]
-    pairs = [(f"CAST(({before}) AS {kind_name})", f"CAST(({after}) AS {kind_name})")]
-    return before == after or all_alike(connection, table.fullname, pairs)
+    kind = declared.type.compile(dialect=connection.dialect).partition(" COLLATE ")[0]
+    as_stored = [(f"CAST(({before}) AS {kind})", f"CAST(({after}) AS {kind})")]
+    return all_alike(connection, table.fullname, pairs) or all_alike(connection, table.fullname, as_stored)
+
+
+def _has_sequence(connection: sa.Connection, column: sa.Column[Any]) -> bool:
+    """Return True if a sequence of PostgreSQL belongs to the column. Alembic leaves out such a default."""
+    path = quoted_path(column.table.fullname, "postgresql")
+    return connection.execute(sa.select(sa.func.pg_get_serial_sequence(path, column.name))).scalar() is not None
 
 
 def _text(default: Any, dialect: sa.Dialect) -> str | None:

@@ -19,7 +19,9 @@ from alembic.util import DispatchPriority
 from rowhouse.migrations.compare.expressions import escaped, in_plain_sql
 
 # PostgreSQL shows a text default with its type: 'new'::character varying.
-CAST_OF_TEXT = re.compile(r"('(?:[^']|'')*')::(?:[a-z ]+(?:\(\d+\))?(?![\w(\"])|\"[^\"]+\"|\w+)", re.IGNORECASE)
+CAST_OF_TEXT = re.compile(
+    r"('(?:[^']|'')*')::(?:[a-z ]+(?:\(\d+\))?(?![\w(\"])|\"[^\"]+\"|\w+)(?:\[\])*", re.IGNORECASE
+)
 
 
 @comparators.dispatch_for("table", priority=DispatchPriority.FIRST)
