@@ -1,6 +1,7 @@
 """An index with an order comes, changes and goes on both databases, and leaves nothing to find."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -108,15 +109,15 @@ def test_what_an_index_is_on_postgresql(databases: Databases, tmp_path: Path) ->
         {"postgresql_include": ["n", "m"], "postgresql_ops": {"note": "text_pattern_ops"}},
         {},
     )
-    for former, step in zip((steps[-1], *steps), steps, strict=False):
+    project.migrate(models(noted(**steps[0])))
+    for former, step in pairwise(steps):
         plan = project.migrate(models(noted(**step)))
         assert plan.losses == []
-        assert len(project.versions) == 1 or names(plan.operations) == ["DropIndexOp", "CreateIndexOp"]
+        assert names(plan.operations) == ["DropIndexOp", "CreateIndexOp"]
         assert project.plan(models(noted(**step))).operations == []
-        if len(project.versions) > 1:
-            project.downgrade(models())
-            assert project.plan(models(noted(**former))).operations == []
-            project.upgrade(models())
+        project.downgrade(models())
+        assert project.plan(models(noted(**former))).operations == []
+        project.upgrade(models())
     for same in ({"postgresql_using": "BTREE"}, {"postgresql_ops": {"note": "text_ops"}}):
         assert project.plan(models(noted(**same))).operations == []
     project.close()
