@@ -18,8 +18,8 @@ from tests.migrations.project import Project, names
 OWNERS = Table("owners", "whole", (Column(1, "name", "short"), Column(2, "weight", "whole")), search=(1,))
 PET = (
     Column(3, "owner_id", "ref", points="owners", is_linked=True),
-    Column(4, "first", "starts"),
-    Column(5, "last", "ends"),
+    Column(4, "first", "starts", is_nullable=False),
+    Column(5, "last", "ends", is_nullable=False),
 )
 PETS = Table("pets", "uuid", PET, overlap=Overlap(3, 4, 5))
 NOTES = Table("notes", "big", (Column(6, "text", "text"),))

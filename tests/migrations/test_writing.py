@@ -239,6 +239,45 @@ def test_a_change_that_no_migration_is_written_for_is_refused(project: Project) 
         project.plan(prices(sa.Column("name", sa.String(50), sa.Computed("lower('X')", persisted=True)), name=None))
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (sa.String(9), sa.Integer(), "the key id becomes a number that the database counts"),
+        (sa.Integer(), sa.String(9), "the key id is no longer a number that the database counts"),
+        (sa.BigInteger(), sa.Date(), "the key id is no longer a number that the database counts"),
+        (sa.Integer(), sa.Uuid(), "id changes from a number to a UUID"),
+    ],
+)
+def test_a_key_that_the_database_counts_stays_one(project: Project, before: Any, after: Any, said: str) -> None:
+    """PostgreSQL would have no sequence for it, or SQLite an AUTOINCREMENT that it refuses."""
+
+    def keyed(kind: Any) -> sa.MetaData:
+        metadata = prices()
+        sa.Table(
+            "woods", metadata, sa.Column("id", kind, primary_key=True), sqlite_autoincrement=type(kind) is sa.Integer
+        )
+        return metadata
+
+    project.migrate(keyed(before))
+    with pytest.raises(UnchangeableError, match=f"woods: {said}, which no migration is written for"):
+        project.write(keyed(after))
+
+
+@pytest.mark.filterwarnings("ignore:autoincrement")  # Alembic's, of MySQL
+def test_a_key_that_the_database_does_not_count_may_get_another_type(project: Project) -> None:
+    """Another row gives it, or the client does."""
+
+    def keyed(kind: Any) -> sa.MetaData:
+        metadata = prices()
+        sa.Table("woods", metadata, sa.Column("id", kind, primary_key=True, autoincrement=False))
+        return metadata
+
+    project.migrate(keyed(sa.String(9)))
+    for kind in (sa.Integer(), sa.BigInteger()):
+        assert names(project.migrate(keyed(kind)).operations)[-1] == "AlterColumnOp"
+        assert project.plan(keyed(kind)).operations == []
+
+
 HOLDS = [
     (sa.Text(), sa.String(9), True),
     (sa.String(9), sa.Text(), False),

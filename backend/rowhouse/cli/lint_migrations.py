@@ -25,11 +25,11 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationStep
 from alembic.script import Script, ScriptDirectory
+from alembic.util import CommandError as AlembicError
 
 from rowhouse.cli.errors import CommandError
 from rowhouse.core.settings import Settings
 from rowhouse.migrations.engine_tables import is_of_engine
-from rowhouse.migrations.running import UnreadableError
 
 EXCUSE = re.compile(r"^\s*# squawk-ignore ([\w-]+): \S", re.MULTILINE)
 UNREADABLE = "reads-the-database"  # a rule of our own
@@ -103,7 +103,7 @@ def sql_of(config: Config, scripts: ScriptDirectory, script: Script) -> tuple[st
     try:
         with context:
             scripts.run_env()
-    except UnreadableError as error:
+    except AlembicError as error:  # `UnreadableError`, or that of an operation that needs the database
         written.write("\nCOMMIT;\n")
         said.append({"rule_name": UNREADABLE, "message": f"{error}.", "help": None, "line": 0})
     return written.getvalue(), said

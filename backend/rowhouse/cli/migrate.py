@@ -251,8 +251,7 @@ def _apply_new(migrator: Migrator, *, message: str, decisions: Decisions) -> int
         return 0
     path, made = written
     shown = migrator.shown(path)
-    excuse_missing(migrator.directory, path, EXCUSE, metadata=migrator.metadata)
-    _format(path, migrator.directory)
+    _complete(migrator, path)
     if made.losses:
         print(f"{path.read_text()}\nWrote {shown}.")
         losses = "".join(f"\n    {loss.what}" for loss in made.losses)
@@ -268,6 +267,19 @@ def _apply_new(migrator: Migrator, *, message: str, decisions: Decisions) -> int
             print(f"{shown} could not be applied and was deleted; the database is as it was.", file=sys.stderr)
     print(f"Wrote and applied {shown}; look at it before you commit it.")
     return 0
+
+
+def _complete(migrator: Migrator, path: Path) -> None:
+    """Write the excuses and format the file. If that fails, delete the file, whose losses nobody has seen."""
+    is_complete = False
+    try:
+        excuse_missing(migrator.directory, path, EXCUSE, metadata=migrator.metadata)
+        _format(path, migrator.directory)
+        is_complete = True
+    finally:
+        if not is_complete:
+            path.unlink()
+            print(f"{migrator.shown(path)} could not be checked and was deleted; nothing was applied.", file=sys.stderr)
 
 
 def _format(path: Path, directory: Path) -> None:

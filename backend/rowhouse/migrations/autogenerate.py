@@ -3,9 +3,9 @@
     context.configure(connection=connection, target_metadata=metadata, **autogenerate_options(metadata))
 
 A comparison without these options reports differences that do not exist. Importing this module registers the
-operations of `NoOverlap`, `SearchIndex`, native enums and schemas. It also registers the comparison of check
-constraints, the sorting of operations, and the rebuild of a SQLite table that keeps everything. The application itself
-must not import it.
+operations of `NoOverlap`, `SearchIndex`, native enums, schemas and renamed tables, which every `env.py` needs. It also
+registers the comparison of check constraints, the sorting of operations, and the rebuild of a SQLite table that keeps
+everything. The application itself must not import it.
 """
 
 from collections.abc import Iterable
@@ -17,11 +17,14 @@ from alembic.operations.ops import AddColumnOp, CreateForeignKeyOp, CreateIndexO
 from sqlmodel import SQLModel
 
 import rowhouse.migrations.compare.expression_indexes
+import rowhouse.migrations.compare.index_options
 import rowhouse.migrations.compare.partial_indexes
+import rowhouse.migrations.compare.server_defaults
 import rowhouse.migrations.compare.texts
 import rowhouse.migrations.compare.unchangeable
 import rowhouse.migrations.operations.completing
 import rowhouse.migrations.operations.ordering
+import rowhouse.migrations.operations.primary_keys
 import rowhouse.migrations.sqlite.rebuild  # noqa: F401  takes the place of Alembic's own
 from rowhouse.entities.no_overlap import NoOverlap
 from rowhouse.migrations.compare.check_constraints import write_check

@@ -1,11 +1,12 @@
 """Fills existing rows from the field's default when a column becomes NOT NULL.
 
 A new column gets the default as `server_default`, which stays: in a rolling deploy the old code goes on to insert rows
-without the column. A column that may be NULL until now gets an UPDATE before the change.
+without the column. A column that may be NULL until now gets an UPDATE, after a change of its type and before NOT NULL.
 """
 
-import json
+import enum
 from collections.abc import Callable, Iterator
+from copy import copy
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
@@ -15,6 +16,7 @@ import sqlalchemy as sa
 from alembic.operations import ops
 from sqlalchemy.dialects import sqlite
 
+from rowhouse.db.engine import json_text
 from rowhouse.entities.sqlalchemy_internals import copy_of
 from rowhouse.migrations.compare.expressions import escaped
 from rowhouse.migrations.losses import Note, flat
@@ -22,6 +24,8 @@ from rowhouse.migrations.losses import Note, flat
 NOW = "CURRENT_TIMESTAMP"
 # The dialect that writes literals which both databases understand.
 PORTABLE = sqlite.dialect()
+# What precedes NOT NULL in the changes of a table; `operations.ordering` sorts them so.
+BEFORE = (ops.DropConstraintOp, ops.DropIndexOp, ops.AddColumnOp, ops.AlterColumnOp)
 
 
 class UnfillableError(Exception):
@@ -43,9 +47,7 @@ def _fill(operations: ops.UpgradeOps, metadata: sa.MetaData, connection: sa.Conn
     for operation in list(flat(operations.ops)):
         if isinstance(operation, ops.AddColumnOp) and not operation.column.nullable:
             yield from _fill_new(operation, connection)
-    for container in operations.ops:
-        if isinstance(container, ops.ModifyTableOps):
-            container.ops[:] = list(_with_updates(container.ops, metadata))
+    operations.ops[:] = [step for one in operations.ops for step in _with_updates(one, metadata)]
     for operation in flat(operations.ops):
         if isinstance(operation, ops.AlterColumnOp) and operation.modify_nullable is False:
             yield from _unfilled(operation, metadata, connection)
@@ -69,13 +71,52 @@ def _with_default(column: sa.Column[Any], text: str) -> sa.Column[Any]:
     return copied
 
 
-def _with_updates(operations: list[ops.MigrateOperation], metadata: sa.MetaData) -> Iterator[ops.MigrateOperation]:
-    for operation in operations:
-        if isinstance(operation, ops.AlterColumnOp) and operation.modify_nullable is False:
-            text = literal(_column(operation, metadata))
-            if text is not None:
-                yield _update(operation, text)
-        yield operation
+def _with_updates(container: ops.MigrateOperation, metadata: sa.MetaData) -> Iterator[ops.MigrateOperation]:
+    """Yield the changes of a table with an UPDATE before each NOT NULL.
+
+    If such a column gets another type, NOT NULL and what needs it follow in changes of their own: the UPDATE runs
+    between them, for its value is of the new type.
+    """
+    if not isinstance(container, ops.ModifyTableOps):
+        yield container
+        return
+    first: list[ops.MigrateOperation] = []
+    updates: list[ops.MigrateOperation] = []
+    last: list[ops.MigrateOperation] = []
+    for operation in container.ops:
+        text = _filling(operation, metadata)
+        if isinstance(operation, ops.AlterColumnOp) and text is not None and operation.modify_type is not None:
+            retyped, required = _apart(operation)
+            first.append(retyped)
+            updates.append(_update(operation, text))
+            last.append(required)
+        elif isinstance(operation, ops.AlterColumnOp) and text is not None:
+            first += [_update(operation, text), operation]
+        else:
+            (first if isinstance(operation, BEFORE) else last).append(operation)
+    if not updates:
+        yield ops.ModifyTableOps(container.table_name, [*first, *last], schema=container.schema)
+        return
+    yield ops.ModifyTableOps(container.table_name, first, schema=container.schema)
+    yield from updates
+    yield ops.ModifyTableOps(container.table_name, last, schema=container.schema)
+
+
+def _filling(operation: ops.MigrateOperation, metadata: sa.MetaData) -> str | None:
+    """Return the value for rows that have none, if a column becomes NOT NULL."""
+    if isinstance(operation, ops.AlterColumnOp) and operation.modify_nullable is False:
+        return literal(_column(operation, metadata))
+    return None
+
+
+def _apart(operation: ops.AlterColumnOp) -> tuple[ops.AlterColumnOp, ops.AlterColumnOp]:
+    """Return a change as two: the type and all else, then NOT NULL."""
+    retyped, required = copy(operation), copy(operation)
+    retyped.modify_nullable, retyped.existing_nullable = None, True
+    required.existing_type, required.modify_type = operation.modify_type, None
+    required.modify_server_default, required.existing_server_default = False, None
+    required.modify_comment, required.modify_name = False, None
+    return retyped, required
 
 
 def _update(operation: ops.AlterColumnOp, text: str) -> ops.MigrateOperation:
@@ -107,7 +148,7 @@ def _column(operation: ops.AlterColumnOp, metadata: sa.MetaData) -> sa.Column[An
 def _advice(table: str, column: str) -> str:
     return (
         f"{table}.{column} is NOT NULL, and {table} has rows that nothing fills: the field has no default, or one that "
-        "cannot be written down (an instant, another value for each row). Give it one, such as "
+        "both databases cannot read (an instant, a timedelta, bytes, another value for each row). Give it one, such as "
         f'{column}: str = "...", or let it be None and '
         "fill it in a migration of your own (docs/migrations.md)."
     )
@@ -134,6 +175,8 @@ def literal(column: sa.Column[Any]) -> str | None:
 
 
 def _text(value: Any, kind: Any) -> str | None:
+    if isinstance(value, enum.Enum):
+        value = _bound(value, kind)
     if isinstance(value, datetime):
         return None  # each database stores instants in its own form
     if isinstance(value, bool):
@@ -148,12 +191,17 @@ def _stored(value: Any, kind: Any) -> str | None:
     """Return the text that both databases store for a value that is not a number."""
     if isinstance(value, UUID):
         return value.hex
+    if isinstance(value, (set, frozenset)):
+        value = sorted(value, key=str)
     if isinstance(value, (dict, list)):
-        return json.dumps(value)
-    if not isinstance(value, (str, date, time)):
-        return None
+        return json_text(value)
+    return str(_bound(value, kind)) if isinstance(value, (str, date, time)) else None
+
+
+def _bound(value: Any, kind: Any) -> Any:
+    """Return what a type sends to the database for a value."""
     convert: Callable[[Any], Any] | None = kind.dialect_impl(PORTABLE).bind_processor(PORTABLE)
-    return str(convert(value) if convert else value)
+    return convert(value) if convert else value
 
 
 def relax(operations: ops.DowngradeOps) -> None:

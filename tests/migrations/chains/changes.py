@@ -103,7 +103,7 @@ def retype(draw: Draw) -> str | None:
 
 def let_be_null(draw: Draw) -> str | None:
     """Make a column nullable."""
-    found = draw.choose([pair for pair in draw.pairs() if not pair[1].is_nullable])
+    found = draw.choose([(t, c) for t, c in draw.pairs() if not c.is_nullable and c.uid not in _always(t)])
     if found is None:
         return None
     table, column = found
@@ -230,14 +230,32 @@ def change_overlap(draw: Draw) -> str | None:
     if table.overlap is None:
         start, end = draw.random.choice(_intervals(draw, table))
         resource = draw.random.choice(_resources(draw, table))
-        overlap = Overlap(resource.uid, start.uid, end.uid, draw.choose([*states, None]))
-    elif draw.chance(50) and states:
-        overlap = replace(table.overlap, live=None if table.overlap.live else states[0])
+        counted: list[int | None] = [*states, *_for_all(start, end)]
+        if not counted:
+            return None
+        overlap = Overlap(resource.uid, start.uid, end.uid, draw.random.choice(counted))
+    elif draw.chance(50) and (lives := _other_lives(table, table.overlap, states)):
+        overlap = replace(table.overlap, live=lives[0])
     else:
         draw.put(replace(table, overlap=None))
         return f"{table.name}: no NoOverlap"
     draw.put(replace(table, overlap=overlap))
     return f"{table.name}: NoOverlap of {table.name_of(overlap.start)}, live={overlap.live}"
+
+
+def _always(table: Table) -> set[int]:
+    """Return the columns that may not be null: the interval of a rule for every row."""
+    return {table.overlap.start, table.overlap.end} if table.overlap and table.overlap.live is None else set()
+
+
+def _for_all(*interval: Column) -> list[None]:
+    """Return the choice of a rule for every row, if every row has the interval."""
+    return [] if any(column.is_nullable for column in interval) else [None]
+
+
+def _other_lives(table: Table, overlap: Overlap, states: list[int]) -> Sequence[int | None]:
+    """Return what a rule may count instead: every row, or those of a state."""
+    return _for_all(table.column(overlap.start), table.column(overlap.end)) if overlap.live else states
 
 
 def _plain(draw: Draw, table: Table, column: Column) -> bool:
@@ -312,7 +330,7 @@ def _ruled_table(draw: Draw) -> Table:
     return replace(
         table,
         columns=(*named, resource),
-        overlap=Overlap(resource.uid, first.uid, last.uid, draw.choose([state.uid, None])),
+        overlap=Overlap(resource.uid, first.uid, last.uid, draw.random.choice([state.uid, *_for_all(first, last)])),
         checks=(Check(f"bound_{next(draw.numbers)}", draw.random.choice([number.uid, text.uid]), 0),),
         indexes=(Index((number.uid, first.uid), is_partial=draw.chance(50)),),
         search=(text.uid,),

@@ -177,15 +177,16 @@ def _render_alter_column(context: AutogenContext, operation: AlterColumnOp) -> s
     """Write the operation as Alembic does. Add a conversion if PostgreSQL needs one."""
     text = rendered_alteration(context, operation)
     old, new = operation.existing_type, operation.modify_type
-    if old is None or new is None or _is_converted(old, new):
+    if old is None or new is None or is_converted(old, new):
         return text
     column = POSTGRESQL.identifier_preparer.quote(operation.column_name)
-    using = f"{column}::{new.compile(dialect=POSTGRESQL)}"
+    step = "::text" if is_native_enum(old) and is_native_enum(new) else ""
+    using = f"{column}{step}::{new.compile(dialect=POSTGRESQL)}"
     return f"{text[:-1]},\n           postgresql_using={using!r})"
 
 
-def _is_converted(old: sa.types.TypeEngine[Any], new: sa.types.TypeEngine[Any]) -> bool:
-    """Return True if PostgreSQL converts the values by itself. It does not convert a text to a native enum."""
-    if is_native_enum(new) and not is_native_enum(old):
-        return False
+def is_converted(old: sa.types.TypeEngine[Any], new: sa.types.TypeEngine[Any]) -> bool:
+    """Return True if PostgreSQL converts the values by itself. It does not convert anything to a native enum."""
+    if is_native_enum(new):
+        return is_native_enum(old) and getattr(old, "name", None) == getattr(new, "name", None)
     return general_type(old) is general_type(new)

@@ -19,7 +19,9 @@ from alembic.util import DispatchPriority
 from rowhouse.migrations.compare.expressions import escaped, in_plain_sql
 
 # PostgreSQL shows a text default with its type: 'new'::character varying.
-CAST_OF_TEXT = re.compile(r"('(?:[^']|'')*')::[a-z ]+(?:\(\d+\))?", re.IGNORECASE)
+CAST_OF_TEXT = re.compile(
+    r"('(?:[^']|'')*')::(?:[a-z ]+(?:\(\d+\))?(?![\w(\"])|\"[^\"]+\"|\w+)(?:\[\])*", re.IGNORECASE
+)
 
 
 @comparators.dispatch_for("table", priority=DispatchPriority.FIRST)
@@ -60,9 +62,17 @@ class SafePostgresqlImpl(PostgresqlImpl):
 
     __dialect__ = "postgresql"
 
+    def alter_column(self, table_name: str, column_name: str, **change: Any) -> None:
+        """Alter a column. Drop its default first if the new type has another, which PostgreSQL does not convert."""
+        if change.get("postgresql_using") is not None and change.get("server_default", False) is not False:
+            super().alter_column(table_name, column_name, server_default=None, schema=change.get("schema"))
+        super().alter_column(table_name, column_name, **change)
+
     def render_ddl_sql_expr(
         self, expr: sa.ClauseElement, is_server_default: bool = False, is_index: bool = False, **kw: Any  # noqa: FBT001, FBT002  Alembic's
     ) -> str:  # fmt: skip
         """Write an expression into a file."""
         text = super().render_ddl_sql_expr(expr, is_server_default=is_server_default, is_index=is_index, **kw)
+        if is_server_default and text == "now()":
+            text = "CURRENT_TIMESTAMP"  # SQLite has no other name for it
         return written(text.replace("%%", "%"), is_index=is_index)

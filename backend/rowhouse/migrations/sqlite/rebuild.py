@@ -17,7 +17,7 @@ from alembic.operations import Operations
 from alembic.operations.batch import ApplyBatchImpl, BatchOperationsImpl
 
 from rowhouse.db.dialects.sqlite_schemas import SQLiteWithSchemas
-from rowhouse.migrations.compare.expression_indexes import has_expressions
+from rowhouse.migrations.compare.expression_indexes import is_misread, misread_indexes
 from rowhouse.migrations.compare.texts import written
 from rowhouse.migrations.sqlite.checks import UnsafeMigrationError, check, row_counts, state_of
 from rowhouse.migrations.sqlite.names import in_one_name, tables_in_schemas, with_one_name
@@ -124,10 +124,15 @@ class SafeSQLiteImpl(SQLiteImpl):
         return found is not None
 
     def correct_for_autogen_constraints(
-        self, _uniques: object, _indexes: object, _declared_uniques: object, declared_indexes: set[sa.Index]
+        self, _uniques: object, indexes: set[sa.Index], _declared_uniques: object, declared_indexes: set[sa.Index]
     ) -> None:
-        """Leave the indexes of expressions to `compare.expression_indexes`, which reads them."""
-        declared_indexes -= {index for index in declared_indexes if has_expressions(index)}
+        """Leave the indexes that SQLAlchemy misreads to `compare.expression_indexes`, which reads them."""
+        misread = {index for index in declared_indexes if is_misread(index)}
+        declared_indexes -= misread
+        names = {str(index.name) for index in misread}
+        if self.connection is not None:
+            names |= misread_indexes(self.connection)
+        indexes -= {index for index in indexes if index.name in names}
 
     def prep_table_for_batch(self, batch_impl: ApplyBatchImpl, table: sa.Table) -> None:
         """Read everything that belongs to the table. In `--sql` mode there is nothing to read."""

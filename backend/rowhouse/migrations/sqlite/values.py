@@ -5,6 +5,7 @@ such a change, so the engine rejects it on SQLite too. Must not know a connectio
 """
 
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 import sqlalchemy as sa
@@ -28,18 +29,29 @@ CONVERSIONS: dict[tuple[type, type], Callable[[Any], Any]] = {
     (sa.Date, sa.DateTime): lambda value: sa.type_coerce(value, sa.String).concat(MIDNIGHT),
     (sa.String, sa.Uuid): lambda value: sa.func.lower(sa.func.replace(value, "-", "")),
 }
+# SQLite takes the 30th of February for a date, and 24:00:00 for a time, but counts them as others.
+NO_DATE = "substr({0}, 1, 10) < '0001' OR date(julianday(substr({0}, 1, 10))) IS NOT substr({0}, 1, 10)"
+NO_TIME = (
+    "time(substr({0}, {1}, 8)) IS NOT substr({0}, {1}, 8) OR substr({0}, {1}, 2) > '23' "
+    "OR substr({0}, {1} + 8) GLOB '*[^.0-9]*'"
+)
+NO_INSTANT = f"{{0}} NOT GLOB '{DATE} {TIME}*' OR {NO_DATE} OR {NO_TIME.replace('{1}', str(TIME_AT))}"
 # Conditions for values that do not fit, by the kind of the new type.
 MISFITS: dict[type, str] = {
     sa.Integer: "typeof({0}) <> 'integer'",
     sa.Numeric: "typeof({0}) = 'text'",
     sa.Float: "typeof({0}) = 'text'",
     sa.Boolean: "{0} NOT IN (0, 1)",
-    sa.Date: f"{{0}} NOT GLOB '{DATE}'",
-    sa.DateTime: f"{{0}} NOT GLOB '{DATE} {TIME}*'",
-    sa.Time: f"{{0}} NOT GLOB '{TIME}*'",
-    sa.Uuid: "length({0}) <> 32",
+    sa.Date: f"{{0}} NOT GLOB '{DATE}' OR {NO_DATE}",
+    sa.DateTime: NO_INSTANT,
+    sa.Interval: NO_INSTANT,  # SQLAlchemy stores it as an instant
+    sa.Time: f"{{0}} NOT GLOB '{TIME}*' OR {NO_TIME.replace('{1}', '1')}",
+    sa.Uuid: "length({0}) <> 32 OR {0} GLOB '*[^0-9a-f]*'",
     sa.JSON: "NOT json_valid({0})",
 }
+# What a text of a number does not match, and then what it matches.
+NO_NUMBER = ("*[^0-9.+-]*", "*.*.*", "?*[+-]*")
+A_DIGIT = "*[0-9]*"
 
 AnyType = sa.types.TypeEngine[Any]
 
@@ -49,16 +61,51 @@ def convert(value: Any, former: AnyType, new: AnyType) -> Any:
     kinds = general_type(former), general_type(new)
     if kinds in CONVERSIONS:
         return CONVERSIONS[kinds](value)
+    if kinds[1] is sa.Numeric and _scale(new) < _scale(former):
+        return _rounded(value, int(_scale(new)), is_text=kinds[0] is sa.String)
     return sa.cast(value, sa.Text) if kinds[1] is sa.String and kinds[0] is not sa.String else value
+
+
+def _rounded(value: Any, scale: int, *, is_text: bool) -> Any:
+    """Return a number with fewer digits. A text that is no number stays, for `misfit` to find."""
+    rounded = sa.func.round(value, scale)
+    if not is_text:
+        return rounded
+    text = sa.type_coerce(value, sa.String)
+    conditions = [sa.not_(text.op("GLOB", is_comparison=True)(pattern)) for pattern in NO_NUMBER]
+    return sa.case((sa.and_(text.op("GLOB", is_comparison=True)(A_DIGIT), *conditions), rounded), else_=value)
 
 
 def misfit(column: str, former: AnyType, new: AnyType) -> str | None:
     """Return the SQL condition for values that do not fit the new type. None if all fit. `column` is quoted."""
     kind = general_type(new)
+    conditions = []
     if kind is not general_type(former):
-        condition = MISFITS.get(kind)
-        return condition and f"{column} IS NOT NULL AND {condition.format(column)}"
-    length, former_length = getattr(new, "length", None), getattr(former, "length", None)
-    if kind is sa.String and length is not None and (former_length is None or length < former_length):
-        return f"length({column}) > {length}"
-    return None
+        conditions.append(MISFITS.get(kind, ""))
+    elif kind is sa.String:
+        length, former_length = getattr(new, "length", None), getattr(former, "length", None)
+        if length is not None and (former_length is None or length < former_length):
+            conditions.append(f"length({{0}}) > {length}")
+    if kind in (sa.Integer, sa.Numeric) and (limit := _limit(new)) < _limit(former):
+        is_whole = kind is sa.Integer
+        conditions.append(f"{{0}} NOT BETWEEN {-limit - 1} AND {limit}" if is_whole else f"abs({{0}}) >= {limit}")
+    condition = " OR ".join(filter(None, conditions)).format(column)
+    return f"{column} IS NOT NULL AND ({condition})" if condition else None
+
+
+def _scale(kind: Any) -> float:
+    """Return the number of digits behind the point that a type keeps."""
+    if general_type(kind) is sa.Integer:
+        return 0
+    is_exact = general_type(kind) is sa.Numeric and kind.precision is not None
+    return int(kind.scale or 0) if is_exact else inf
+
+
+def _limit(kind: Any) -> float:
+    """Return the greatest whole number of a type; for a decimal, the least power of ten that is too great."""
+    if general_type(kind) is sa.Integer:
+        bits = 63 if isinstance(kind, sa.BigInteger) else 15 if isinstance(kind, sa.SmallInteger) else 31
+        return int(2**bits) - 1
+    if general_type(kind) is sa.Numeric and kind.precision is not None:
+        return int(10 ** (kind.precision - (kind.scale or 0)))
+    return inf
