@@ -66,9 +66,12 @@ class References:
         """Return the position and the error of the first row that refers to a row which the caller does not see."""
         found = []
         for name, column in self.columns.items():
+            asked = {row[name] for row in rows if row.get(name) is not None}
+            if not asked:
+                continue
             own = next(iter(column.foreign_keys))
-            asked = {row[name] for row in rows if row.get(name) is not None} - self._siblings(own.column, rows)
-            hidden = asked and asked - self._visible(unit, own.column, asked, is_deferred=_is_deferred(own.constraint))
+            asked -= self._siblings(own.column, rows)
+            hidden = asked - self._visible(unit, own.column, asked, is_deferred=_is_deferred(own.constraint))
             for position, row in enumerate(rows):
                 if hidden and row.get(name) in hidden:
                     found.append((position, _not_found(name, column, row[name])))
@@ -87,7 +90,7 @@ class References:
     def _siblings(self, target: sa.Column[Any], rows: Sequence[Values]) -> set[Any]:
         """Return the values of the target in rows of the same write, which may refer to each other."""
         name = self._members.get(target)
-        return {row.get(name) for row in rows} if name is not None else set()
+        return set() if name is None else {row.get(name) for row in rows}
 
     def _visible_rows(
         self,
