@@ -61,7 +61,10 @@ FOLLOWED_ON_BOTH = {
     "test_postgresql.py",
     "test_readiness.py",
     "test_related_plans.py",
+    "test_relationships.py",
+    "test_rules_of_the_database.py",
     "test_schemas.py",
+    "test_server_defaults.py",
     "test_sort_by_parent.py",
     "test_unit_of_work.py",
 }

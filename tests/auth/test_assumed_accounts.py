@@ -1,9 +1,11 @@
 """The account of a token is remembered, and each request checks it with its first statement (decision 0074)."""
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx2
+import psycopg
 import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI, Response
@@ -13,7 +15,11 @@ from starlette.testclient import TestClient
 
 import rowhouse
 from rowhouse import ADMIN, SIGNED_IN, Caller, CRUDBase, Entity, Registry, Router, SessionDep, UnitDep, include_accounts
+from rowhouse.auth import service
+from rowhouse.core.errors import ConnectionLostError, RowhouseError
 from rowhouse.core.settings import Settings
+from rowhouse.db.compiled import EVERYTHING
+from rowhouse.db.unit_of_work import Assumption, UnitOfWork
 from tests.auth.conftest import API, Account, make_account, stored
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET, sign_in, unique
 from tests.databases import Databases
@@ -268,3 +274,60 @@ def test_an_administrator_reads_the_table_of_accounts(client: TestClient) -> Non
         assert client.get(path, headers=admin).json()["full_name"] == name
     assert client.get(f"{API}/users/999999", headers=admin).status_code == 404
     assert client.delete(path, headers=admin).status_code == 204
+
+
+def test_the_number_of_remembered_accounts_is_limited(
+    client: TestClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is forgotten is read again."""
+    monkeypatch.setattr(service, "REMEMBERED_TOKENS", 1)
+    authenticator = service.Authenticator(app.state.settings)
+    tokens = [make_account(client).headers["Authorization"].partition(" ")[2] for _ in range(2)]
+    for token, statements in ((tokens[0], 1), (tokens[0], 0), (tokens[1], 1), (tokens[1], 0), (tokens[0], 1)):
+        work = UnitOfWork(app.state.database, write=False, authenticator=authenticator)
+        with all_statements_sent() as sent:
+            work.authenticate(token)
+        assert len(sent) == statements
+        with work:
+            pass
+
+
+class Failing:
+    """A statement that the driver cannot run."""
+
+    writes, text = False, "SELECT"
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def execute(self, *_: Any) -> Any:
+        """Raise the error."""
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    ("error", "expected", "confirmed"),
+    [
+        (sqlite3.OperationalError("disk I/O error"), RowhouseError, True),
+        (psycopg.OperationalError("the server closed the connection"), ConnectionLostError, False),
+    ],
+)
+def test_a_read_that_fails(app: FastAPI, error: Exception, expected: type[Exception], *, confirmed: bool) -> None:
+    """The account is read after it, unless the connection is lost."""
+    read: list[UnitOfWork] = []
+    caller = Caller(id=1, role="user")
+
+    def confirm(work: UnitOfWork) -> Caller:
+        read.append(work)
+        return caller
+
+    statement: Any = Failing(error)
+
+    def ask() -> None:
+        with UnitOfWork(app.state.database, write=False) as work:
+            work.assume(Assumption(caller, service.IS_UNCHANGED, {}, confirm))
+            work.run_for_caller(lambda _: statement, {}, EVERYTHING)
+
+    with pytest.raises(expected):
+        ask()
+    assert bool(read) is confirmed

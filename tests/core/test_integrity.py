@@ -165,6 +165,8 @@ def test_an_unknown_statement_gives_an_error_without_a_direction() -> None:
     assert CATALOG.reference_error(error, None) is error
     told = CATALOG.reference_error(error, "INSERT INTO elsewhere (a) VALUES (1)")
     assert str(told) == "A member: there is nothing with this id."
+    written = ["WITH given AS (VALUES (1)) UPDATE guests SET age = 2", 'INSERT INTO "elsewhere" (a) VALUES (1)']
+    assert CATALOG.reference_error_at_commit(error, written) is error
 
 
 @pytest.mark.parametrize(("age", "rule"), [(0, "ck_guests_age_positive"), (sa.null(), "guests.age")])

@@ -175,9 +175,11 @@ def test_an_expression_of_postgresql_is_found_once(
     project.close()
 
 
-@pytest.mark.parametrize("default", [sa.text("(1 + 1)"), sa.text("(abs(-7))"), sa.text("(strftime('%s', 'now'))")])
+@pytest.mark.parametrize(
+    "default", ["abc", sa.text("(1 + 1)"), sa.text("(abs(-7))"), sa.text("(strftime('%s', 'now'))")]
+)
 def test_an_expression_of_sqlite_is_found_once(databases: Databases, tmp_path: Path, default: Any) -> None:
-    """So is one of the other database."""
+    """So is one of the other database, and a text, which SQLite stores in a column of numbers."""
     project = Project(tmp_path, databases.prepared("sqlite", "functions", with_functions))
     for step in (holding(sa.Integer()), holding(sa.Integer(), server_default=default)):
         assert len(project.migrate(models(step)).operations) == 1

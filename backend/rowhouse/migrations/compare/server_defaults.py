@@ -56,7 +56,7 @@ def _compare(context: AutogenContext, change: AlterColumnOp, stored: sa.Column[A
     """Add the change of a default to the change of its column."""
     before, after = _or_none(stored.server_default), _or_none(declared.server_default)
     if _is_converted_with_default(change):
-        if after is not None and not _is_stored(context, stored, declared):
+        if after is not None and not _is_stored(context, declared, before, after):
             change.existing_server_default, change.modify_server_default = before, after
     elif before is not None or after is not None:
         change.existing_server_default, change.modify_server_default = before, after or _left(declared)
@@ -80,15 +80,16 @@ def _left(declared: sa.Column[Any]) -> sa.DefaultClause | None:
     return None if text is None else sa.DefaultClause(sa.text(escaped(text)))
 
 
-def _is_stored(context: AutogenContext, stored: sa.Column[Any], declared: sa.Column[Any]) -> bool:
+def _is_stored(
+    context: AutogenContext, declared: sa.Column[Any], stored: sa.DefaultClause | None, wanted: sa.DefaultClause
+) -> bool:
     """Return True if the database has the declared default, maybe in other words."""
     connection: Any = context.connection  # migrations are never written offline
-    before, after = (_text(one.server_default, connection.dialect) for one in (stored, declared))
-    if after is None:
-        return True
     table: Any = declared.table
-    if before is None:
+    after = _text(wanted, connection.dialect)
+    if stored is None:
         return after.upper() == "NULL" or (after.lower().startswith("nextval(") and _has_sequence(connection, declared))
+    before = _text(stored, connection.dialect)
     pairs = [(before, after)]
     if connection.dialect.name == "sqlite":
         value = _value(before, declared.type)
@@ -106,10 +107,8 @@ def _has_sequence(connection: sa.Connection, column: sa.Column[Any]) -> bool:
     return connection.execute(sa.select(sa.func.pg_get_serial_sequence(path, column.name))).scalar() is not None
 
 
-def _text(default: Any, dialect: sa.Dialect) -> str | None:
-    """Return a default as SQL. None without one, and for one that only the database knows."""
-    if not isinstance(default, sa.DefaultClause):
-        return None
+def _text(default: sa.DefaultClause, dialect: sa.Dialect) -> str:
+    """Return a default as SQL."""
     if isinstance(default.arg, str):
         return "'" + default.arg.replace("'", "''") + "'"
     return NOW.sub("CURRENT_TIMESTAMP", text_of(default.arg, dialect))
