@@ -11,7 +11,11 @@ from starlette.testclient import TestClient
 
 import rowhouse
 from rowhouse import ANYONE, Registry
+from rowhouse.core.errors import ConflictError
 from rowhouse.core.settings import Settings
+from rowhouse.db.compiled import CompiledStatement
+from rowhouse.db.integrity import ForeignKeyError
+from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.model import IntegerKey, Record
 from tests.conftest import QUIET, unique
 from tests.databases import Databases
@@ -208,6 +212,28 @@ def test_a_trigger_raises_for_a_delete(client: TestClient) -> None:
     refused = client.delete(f"{API}/parts/batch?ids={','.join(map(str, keys))}")
     assert (refused.status_code, refused.json()["detail"]) == (409, "Element 1: The values break the rule kept.")
     assert [client.get(f"{API}/parts/{key}").status_code for key in keys] == [200, 200, 200]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "left"), [(ForeignKeyError(), 204, 0), (ConflictError("All at once are too many."), 409, 2)]
+)
+def test_what_fails_together_may_go_one_by_one(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, error: ConflictError, status: int, left: int
+) -> None:
+    """As where a trigger counts the rows of a statement. A reference may also be gone meanwhile."""
+    keys = [client.post(f"{API}/parts", json=part()).json()["id"] for _ in range(2)]
+    run, errors = UnitOfWork.run, [error]
+
+    def fail_once(self: UnitOfWork, statement: CompiledStatement, *rest: Any) -> Any:
+        """Fail at the first delete."""
+        if statement.text.startswith("DELETE") and errors:
+            raise errors.pop()
+        return run(self, statement, *rest)
+
+    monkeypatch.setattr(UnitOfWork, "run", fail_once)
+    told = client.delete(f"{API}/parts/batch?ids={keys[0]},{keys[1]}")
+    assert told.status_code == status, told.text
+    assert sum(client.get(f"{API}/parts/{key}").status_code == 200 for key in keys) == left
 
 
 def test_rows_that_go_with_others_are_deleted(client: TestClient) -> None:
