@@ -10,16 +10,17 @@ import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI, Response
 from pydantic import SecretStr
-from sqlmodel import Field
+from sqlmodel import Field, col
 from starlette.testclient import TestClient
 
 import rowhouse
 from rowhouse import ADMIN, SIGNED_IN, Caller, CRUDBase, Entity, Registry, Router, SessionDep, UnitDep, include_accounts
-from rowhouse.auth import service
+from rowhouse.auth import authenticator as authentication
 from rowhouse.core.errors import ConnectionLostError, RowhouseError
 from rowhouse.core.settings import Settings
+from rowhouse.db.assumption import Assumption
 from rowhouse.db.compiled import EVERYTHING
-from rowhouse.db.unit_of_work import Assumption, UnitOfWork
+from rowhouse.db.unit_of_work import UnitOfWork
 from tests.auth.conftest import API, Account, make_account, stored
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, QUIET, sign_in, unique
 from tests.databases import Databases
@@ -86,7 +87,7 @@ def refuse(response: Response) -> dict[str, Any]:
 def read_as(key: int, unit: UnitDep) -> dict[str, Any]:
     """Take the part of an administrator before the first statement, as support staff does."""
     unit.caller = Caller(id=0, role="admin", is_admin=True)
-    rows = unit.session.execute(sa.select(sa.func.count()).select_from(Draft).where(Draft.id == key)).scalar()  # type: ignore[arg-type]
+    rows = unit.session.execute(sa.select(sa.func.count()).select_from(Draft).where(col(Draft.id) == key)).scalar()
     return {"rows": rows, "caller": unit.caller.role}
 
 
@@ -280,8 +281,8 @@ def test_the_number_of_remembered_accounts_is_limited(
     client: TestClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is forgotten is read again."""
-    monkeypatch.setattr(service, "REMEMBERED_TOKENS", 1)
-    authenticator = service.Authenticator(app.state.settings)
+    monkeypatch.setattr(authentication, "REMEMBERED_TOKENS", 1)
+    authenticator = authentication.Authenticator(app.state.settings)
     tokens = [make_account(client).headers["Authorization"].partition(" ")[2] for _ in range(2)]
     for token, statements in ((tokens[0], 1), (tokens[0], 0), (tokens[1], 1), (tokens[1], 0), (tokens[0], 1)):
         work = UnitOfWork(app.state.database, write=False, authenticator=authenticator)
@@ -325,7 +326,7 @@ def test_a_read_that_fails(app: FastAPI, error: Exception, expected: type[Except
 
     def ask() -> None:
         with UnitOfWork(app.state.database, write=False) as work:
-            work.assume(Assumption(caller, service.IS_UNCHANGED, {}, confirm))
+            work.assume(Assumption(caller, authentication.IS_UNCHANGED, {}, confirm))
             work.run_for_caller(lambda _: statement, {}, EVERYTHING)
 
     with pytest.raises(expected):

@@ -17,7 +17,7 @@ def unique(**words: object) -> Declare:
 
     def declare(metadata: sa.MetaData) -> None:
         columns = [sa.Column("id", sa.Integer, primary_key=True), sa.Column("place", sa.Integer)]
-        sa.Table("seats", metadata, *columns, sa.UniqueConstraint("place", **words))  # type: ignore[arg-type]
+        sa.Table("seats", metadata, *columns, sa.UniqueConstraint("place", **words))  # type: ignore[arg-type]  # words of a parameter
 
     return declare
 

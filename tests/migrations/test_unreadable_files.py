@@ -10,8 +10,6 @@ from rowhouse.cli import lint_migrations, migrate
 from tests.databases import Databases
 from tests.migrations.test_migrate_command import Day
 
-pytestmark = pytest.mark.skipif(lint_migrations.squawk() is None, reason="squawk is not installed")
-
 
 @pytest.fixture
 def day(backend: str, databases: Databases, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Day]:

@@ -28,7 +28,8 @@ from rowhouse.app.metrics_page import add_metrics_page
 from rowhouse.app.openapi_document import add_document
 from rowhouse.app.request_middleware import RequestMiddleware
 from rowhouse.app.warm_up import compile_statements, open_connection
-from rowhouse.auth.service import Authenticator, accounts, ensure_administrator, subject_of
+from rowhouse.auth.authenticator import Authenticator
+from rowhouse.auth.service import accounts, ensure_administrator, subject_of
 from rowhouse.core.collector import paused_collector
 from rowhouse.core.errors import RowhouseError
 from rowhouse.core.logging_config import configure_logging

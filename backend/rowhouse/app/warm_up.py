@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from rowhouse.auth.service import IS_UNCHANGED, SELECT_CALLER
+from rowhouse.auth.authenticator import IS_UNCHANGED, SELECT_CALLER
 from rowhouse.crud.base import CRUDBase
 from rowhouse.db.compiled import EVERYTHING, CompiledStatement, WithCondition
 from rowhouse.db.unit_of_work import UnitOfWork

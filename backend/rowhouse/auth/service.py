@@ -4,11 +4,9 @@ One atomic statement spends a refresh token, so that only one of two copies succ
 retry within a short grace period, and as theft after it, which revokes the whole family (RFC 9700 §4.14.2).
 """
 
-import re
 import unicodedata
 from collections.abc import Collection
 from datetime import timedelta
-from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,12 +15,10 @@ import structlog
 from sqlmodel import Session, col, select
 
 from rowhouse.auth.errors import AccountDisabledError, RefreshTokenError, WrongCredentialsError, WrongPasswordError
-from rowhouse.auth.models import ADMINISTRATOR, RefreshToken, User, caller_of
+from rowhouse.auth.models import ADMINISTRATOR, RefreshToken, User
 from rowhouse.core.clock import now
 from rowhouse.core.errors import DuplicateError, NotAuthenticatedError, PreconditionFailedError
 from rowhouse.core.security import (
-    REMEMBERED_TOKENS,
-    Caller,
     decode_token,
     encode_token,
     fingerprint,
@@ -33,31 +29,17 @@ from rowhouse.core.security import (
 )
 from rowhouse.core.settings import Settings
 from rowhouse.crud.entity_tags import version_tag
-from rowhouse.db.unit_of_work import Assumption, UnitOfWork
+from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.metrics.layout import HASH_SECONDS, HASHES
 from rowhouse.metrics.recorder import Stopwatch
 from rowhouse.requests.throttling import ThrottledAttempts
 
 ACCESS = "access"
-MAX_KEY = 2**31
 SIGMA, FINAL_SIGMA = "\u03c3", "\u03c2"
-SUBJECT = re.compile(r"[1-9][0-9]{0,9}")
 log = structlog.get_logger("auth")
 
 accounts: sa.Table = User.__table__  # type: ignore[attr-defined]  # SQLAlchemy sets it on mapped classes
 _tokens: sa.Table = RefreshToken.__table__  # type: ignore[attr-defined]  # as above
-SELECT_CALLER = sa.select(accounts.c.id, accounts.c.role, accounts.c.is_active, accounts.c.token_version).where(
-    accounts.c.id == sa.bindparam("caller_id", type_=sa.Integer())
-)
-# The condition that an account is as it was read last. An alias, because a statement may be about the same table.
-ACCOUNT, VERSION, ROLE = "_account", "_account_version", "_account_role"
-_own: Any = accounts.alias("_own_account")
-IS_UNCHANGED = sa.exists().where(
-    _own.c.id == sa.bindparam(ACCOUNT, type_=_own.c.id.type),
-    _own.c.token_version == sa.bindparam(VERSION, type_=_own.c.token_version.type),
-    _own.c.role == sa.bindparam(ROLE, type_=_own.c.role.type),
-    _own.c.is_active,
-)
 SELECT_LOGIN = sa.select(
     accounts.c.id, accounts.c.hashed_password, accounts.c.is_active, accounts.c.token_version
 ).where(accounts.c.email == sa.bindparam("login_email", type_=sa.String()))
@@ -80,48 +62,6 @@ def normalise_email(email: str) -> str:
     return unicodedata.normalize("NFC", email.strip().lower()).replace(FINAL_SIGMA, SIGMA)
 
 
-class Authenticator:
-    """Finds the account of an access token, in its present state.
-
-    The state that was read last is remembered. A request assumes it, and checks it with its first statement
-    (decision 0074).
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        self._secret = settings.jwt_secret.get_secret_value()
-        self._known: dict[int, Assumption] = {}
-
-    def __call__(self, unit: UnitOfWork, token: str) -> Caller:
-        """Return the account of an access token.
-
-        Raises:
-            NotAuthenticatedError: 401 for an invalid token, or one whose session has ended.
-            AccountDisabledError: 403 for a disabled account.
-        """
-        claims = decode_token(token, kind=ACCESS, secret=self._secret)
-        key, version = _subject(claims), claims.get("ver")
-        known = self._known.get(key)
-        if known is None or known.values[VERSION] != version:
-            return self._read(unit, key, version)
-        unit.assume(known)
-        return known.caller
-
-    def _read(self, unit: UnitOfWork, key: int, version: Any) -> Caller:
-        self._known.pop(key, None)
-        rows = unit.fetch_account(SELECT_CALLER, {"caller_id": key})
-        if not rows or rows[0]["token_version"] != version:
-            raise NotAuthenticatedError("This session has ended; sign in again.")
-        if not rows[0]["is_active"]:
-            raise AccountDisabledError
-        caller = caller_of(rows[0]["id"], rows[0]["role"])
-        if len(self._known) >= REMEMBERED_TOKENS:
-            self._known.clear()
-        values = {ACCOUNT: caller.id, VERSION: version, ROLE: caller.role}
-        read = partial(self._read, key=key, version=version)
-        self._known[key] = Assumption(caller, IS_UNCHANGED, values, read)
-        return caller
-
-
 def subject_of(token: str, *, settings: Settings) -> str | None:
     """Return the id of the account of an access token, or None for an invalid or expired token.
 
@@ -132,13 +72,6 @@ def subject_of(token: str, *, settings: Settings) -> str | None:
     except NotAuthenticatedError:
         return None
     return str(claims["sub"])
-
-
-def _subject(claims: dict[str, Any]) -> int:
-    subject = str(claims["sub"])
-    if not SUBJECT.fullmatch(subject) or int(subject) >= MAX_KEY:
-        raise NotAuthenticatedError
-    return int(subject)
 
 
 def sign_up(session: Session, user: User) -> User:

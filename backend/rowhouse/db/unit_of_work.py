@@ -6,7 +6,6 @@ that rolls the transaction back. A transaction begins with the first statement t
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from time import perf_counter
 from types import TracebackType
 from typing import Any, Self
@@ -26,6 +25,7 @@ from rowhouse.core.errors import (
 from rowhouse.core.logging_config import note_account
 from rowhouse.core.security import Caller
 from rowhouse.core.settings import Settings
+from rowhouse.db.assumption import Assumption
 from rowhouse.db.compiled import EVERYTHING, CompiledStatement, Predicate, Row, WithCondition
 from rowhouse.db.database import DRIVER_ERRORS, STATEMENT_ERRORS, Database
 from rowhouse.db.integrity import ForeignKeyError, is_disconnect, is_read_only
@@ -35,20 +35,6 @@ from rowhouse.metrics.recorder import Stopwatch
 UNIT = "rowhouse_unit_of_work"
 log = structlog.get_logger("database")
 Authenticator = Callable[["UnitOfWork", str], Caller]
-
-
-@dataclass(frozen=True, slots=True)
-class Assumption:
-    """An account as this process has read it last. The request must not succeed unless it is still the same.
-
-    `condition`, with `values`, is true as long as it is. `read` returns the account's present state, or raises the 401
-    or 403 of a caller who has none any more (decision 0074).
-    """
-
-    caller: Caller
-    condition: sa.ColumnElement[bool]
-    values: Mapping[str, Any]
-    read: Callable[["UnitOfWork"], Caller]
 
 
 class _Ended:
@@ -360,8 +346,7 @@ class UnitOfWork:
 
         Raises:
             RowhouseError: when the database refuses. A connection lost during the commit is a `DatabaseError` and is
-                not
-                retried: nobody knows whether the database has committed.
+                not retried: nobody knows whether the database has committed.
         """
         try:
             if self._session is not None:
