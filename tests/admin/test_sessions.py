@@ -265,7 +265,7 @@ def test_a_full_server_says_so(
     def full(*_arguments: object, **_options: object) -> None:
         raise UnavailableError
 
-    monkeypatch.setattr("rowhouse.auth.service.decode_token", full)
+    monkeypatch.setattr("rowhouse.auth.authenticator.decode_token", full)
     page = browser.get("/categories")
     assert page.status == 503
     assert page.response.headers["retry-after"] == "1"
