@@ -1,7 +1,11 @@
 """The account of a token is remembered, and each request checks it with its first statement (decision 0074)."""
 
+import enum
 import sqlite3
+import uuid
 from collections.abc import Callable, Iterator
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import httpx2
@@ -9,7 +13,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI, Response
-from pydantic import SecretStr
+from pydantic import AwareDatetime, SecretStr
 from sqlmodel import Field, col
 from starlette.testclient import TestClient
 
@@ -30,6 +34,13 @@ from tests.statement_counter import all_statements_sent
 
 metadata = new_metadata()
 NOTES, DRAFTS = f"{API}/notes", f"{API}/drafts"
+
+
+class Size(enum.StrEnum):
+    """A native enumeration of PostgreSQL."""
+
+    SMALL = "small"
+    LARGE = "large"
 
 
 class Base(Entity, registry=sa.orm.registry(metadata=metadata)):
@@ -56,6 +67,24 @@ class Page(Base, table=True):
     """Administrators write it."""
 
     title: str = Field(max_length=40)
+
+
+class Parcel(Base, table=True):
+    """The database or SQLAlchemy fills most of its columns, and its values have types of many kinds."""
+
+    name: str = Field(max_length=40)
+    code: str | None = Field(default=None, sa_column=sa.Column(sa.String(9), default=sa.func.upper("abc")))
+    number: int | None = Field(default=None, sa_column=sa.Column(sa.Integer, default=lambda: 7))
+    kind: str | None = Field(default=None, sa_column=sa.Column(sa.String(9), server_default="plain"))
+    price: Decimal = Field(default=Decimal(0), max_digits=8, decimal_places=2)
+    weight: float = 0.0
+    size: Size = Size.SMALL
+    due: date | None = None
+    sent: AwareDatetime | None = Field(default=None, sa_type=sa.DateTime(timezone=True))  # type: ignore[call-overload]  # SQLModel types it as a class
+    marks: dict[str, Any] = Field(default_factory=dict, sa_column=sa.Column(sa.JSON, nullable=False))
+    label: uuid.UUID = Field(default=uuid.UUID(int=9))
+    seal: bytes = b""
+    fragile: bool = False
 
 
 class DraftCRUD(CRUDBase[Draft]):
@@ -107,6 +136,7 @@ def application(url: str) -> FastAPI:
     registry.register(Note, read=SIGNED_IN, write=SIGNED_IN)
     registry.register(Draft, owner="author_id", crud=DraftCRUD)
     registry.register(Page, read=SIGNED_IN, write=ADMIN)
+    registry.register(Parcel, read=SIGNED_IN, write=SIGNED_IN, history=True)
     registry.include(router)
     settings = Settings(database_url=url, admin_email=ADMIN_EMAIL, admin_password=SecretStr(ADMIN_PASSWORD), **QUIET)
     return rowhouse.create_app(registry, settings=settings, metadata=metadata, title="Notes")
@@ -216,11 +246,54 @@ def test_an_account_with_another_role_is_judged_by_it(client: TestClient, app: F
 
 def test_a_request_for_one_row_is_one_statement(client: TestClient, caller: Account) -> None:
     """Besides those of the transaction. A row that is not found takes two more: the account, and the row again."""
-    path, change = note(client, caller), {"number": 1}
-    for method, body, number in (("GET", None, 1), ("PATCH", change, 1), ("DELETE", None, 1), ("GET", None, 3)):
+    path, change, new = note(client, caller), {"number": 1}, {"title": unique()}
+    asked = ("GET", None, 1), ("PATCH", change, 1), ("DELETE", None, 1), ("GET", None, 3), ("POST", new, 1)
+    for method, body, number in asked:
         with all_statements_sent() as sent:
-            client.request(method, path, json=body, headers=caller.headers)
+            client.request(method, NOTES if body is new else path, json=body, headers=caller.headers)
         assert len([one for one in sent if not one.startswith(("BEGIN", "COMMIT"))]) == number, sent
+
+
+PARCELS: list[dict[str, Any]] = [
+    {"name": "empty"},
+    {"name": "nothing", "code": None, "number": None, "kind": None, "due": None, "sent": None},
+    {
+        "name": "O'Neill \\ 😀",
+        "code": "x",
+        "number": -1,
+        "kind": "fine",
+        "price": 123456.7,
+        "weight": 0.1,
+        "size": "large",
+        "due": "0001-01-01",
+        "sent": "9999-12-29T23:59:59.999999Z",
+        "marks": {"a": ["'", None, 1.5]},
+        "label": str(uuid.UUID(int=2**127)),
+        "seal": "AP8n",
+        "fragile": True,
+    },
+]
+
+
+@pytest.mark.parametrize("body", PARCELS, ids=lambda body: str(body["name"]))
+def test_a_row_is_stored_alike_with_the_account_and_after_it(client: TestClient, body: dict[str, Any]) -> None:
+    """Each value has the type of its column, and defaults apply. The first request of an account reads it."""
+    admin = sign_in(client, ADMIN_EMAIL, ADMIN_PASSWORD)
+    own = make_account(client)
+    made, number = [], []
+    for _ in range(6):
+        with all_statements_sent() as sent:
+            told = client.post(f"{API}/parcels", json=body, headers=own.headers)
+        assert told.status_code == 201, told.text
+        row = told.json()
+        assert client.get(told.headers["Location"], headers=admin).json() == row
+        (entry,) = client.get(f"{told.headers['Location']}/history", headers=admin).json()["items"]
+        assert entry["after"] == row
+        made.append({name: value for name, value in row.items() if name not in {"id", "created_at", "updated_at"}})
+        number.append(len([one for one in sent if not one.startswith(("BEGIN", "COMMIT"))]))
+    assert number == [3, 2, 2, 2, 2, 2]
+    assert all(row == made[0] for row in made)
+    assert {name: made[0][name] for name in body} == body
 
 
 def test_a_session_begins_after_the_account_is_read(client: TestClient, caller: Account) -> None:

@@ -1,7 +1,7 @@
 """The undocumented parts of psycopg: an upgrade that changes one fails here."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -43,6 +43,21 @@ def test_one_transformer_converts_for_the_life_of_a_connection(connection: psyco
                 continue  # depends on the session; the driver reads these in binary
             transformer.set_pgresult(result)
             assert transformer.load_rows(0, result.ntuples, tuple) == [tuple(values)]
+
+
+@pytest.mark.parametrize("wrap", [bytes, bytearray, memoryview, psycopg.Binary])
+@pytest.mark.parametrize("setting", ["on", "off"])
+def test_bytes_are_stored_as_they_are(
+    connection: psycopg.Connection[Any], wrap: Callable[[bytes], object], setting: str
+) -> None:
+    """All of them, quotes and backslashes included, however the session reads literals."""
+    connection.execute(f"SET standard_conforming_strings = {setting}")
+    given = bytes(range(256)) + b"'' \\\\ \\x27"
+    transformer, pgconn = new_transformer(connection), libpq_of(connection)
+    for value in (given, b""):
+        parameters: Any = transformer.dump_sequence([wrap(value)], [PyFormat.TEXT])
+        result = pgconn.exec_params(b"SELECT $1::bytea", parameters, result_format=pq.Format.BINARY)
+        assert result.get_value(0, 0) == value
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from rowhouse.crud.overlap_guard import MOVED, OverlapGuards
 from rowhouse.crud.references import References
 from rowhouse.crud.related import RelatedRows
 from rowhouse.crud.validation import RowValidator
-from rowhouse.db.compiled import CompiledStatement, Predicate, Row
+from rowhouse.db.compiled import EVERYTHING, CompiledStatement, Predicate, Row
 from rowhouse.db.integrity import ForeignKeyError
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.entities.model import singular_snake
@@ -235,8 +235,6 @@ class RowVerbs(Hooks[ModelT]):
             NotFoundError, PermissionDeniedError: as for `update`.
             StillReferencedError: 409 while other rows refer to it.
         """
-        if self.resource.records_changes:
-            unit.begin()
         try:
             row = self._write(unit, key, self.statements.delete, {})
         except ForeignKeyError as error:
@@ -321,10 +319,8 @@ class RowVerbs(Hooks[ModelT]):
 
     def _insert(self, unit: UnitOfWork, row: Row, action: Action) -> Row:
         """Insert a whole row, and its history entry in the same transaction."""
-        if self.recorder.history is not None:
-            unit.begin()
         try:
-            rows = unit.run(self.statements.insert(tuple(row)), row)
+            rows = unit.run_for_caller(partial(self.statements.insert, tuple(row)), row, EVERYTHING)
         except ForeignKeyError as error:
             raise self.references.error(unit, error, row) from error
         if not rows:

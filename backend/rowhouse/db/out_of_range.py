@@ -87,9 +87,9 @@ def day_text(days: int) -> str:
 def instant_text(microseconds: int, zone: str) -> str:
     """Return an instant of any year as PostgreSQL writes it, from its microseconds since 2000-01-01."""
     days, rest = divmod(microseconds, MICROSECONDS_OF_A_DAY)
-    clock = (datetime.fromordinal(1) + timedelta(microseconds=rest)).time()
+    clock = (datetime.fromordinal(1) + timedelta(microseconds=rest)).time().isoformat()
     day, _, before = day_text(days).partition(" ")
-    return f"{day} {clock.isoformat()}{zone}{f' {before}' if before else ''}"
+    return f"{day} {clock.rstrip('0') if '.' in clock else clock}{zone}{f' {before}' if before else ''}"
 
 
 def duration_text(months: int, days: int, microseconds: int) -> str:

@@ -200,10 +200,14 @@ class Statements:
         source = _where(sa.select(*self._all_columns).where(self._is_row()), predicate)
         return self._compile(source.with_for_update(key_share=True), self._all_columns, predicate)
 
-    def _insert(self, names: tuple[str, ...]) -> CompiledStatement:
-        """Insert one row. Binds each column by its name."""
+    def _insert(self, names: tuple[str, ...], condition: Predicate = EVERYTHING) -> CompiledStatement:
+        """Insert one row if the condition is true, which is not about the row. Binds each column by its name."""
         values = {self._stored(name): self._value(name, name) for name in names} | self._defaults(names)
-        return self._compile(self._table.insert().values(values).returning(*self._returned(self._public)), self._public)
+        if condition.clause is None:
+            source = self._table.insert().values(values)
+        else:
+            source = self._table.insert().from_select([*values], sa.select(*values.values()).where(condition.clause))
+        return self._compile(source.returning(*self._returned(self._public)), self._public, condition)
 
     def _update(self, names: tuple[str, ...], predicate: Predicate) -> CompiledStatement:
         """Update one row. Binds `_row_key`, and each new value as `set_` and the column's name."""

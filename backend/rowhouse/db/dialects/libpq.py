@@ -25,7 +25,8 @@ from rowhouse.db.statement_monitor import shut_down_socket
 PARAMETER = re.compile(r"%\((\w+)\)s|%%")
 PREPARE_AFTER = 3  # executions; a rare statement is not worth another round trip
 MAX_PREPARED, MAX_COUNTED = 500, 5_000  # statements of a connection; the server keeps a plan for each prepared one
-DIGITS = re.compile(rb"[0-9]{1,18}")
+MAX_EMBEDDED = 8_000  # bytes of the values that are written into the text of a statement
+REPORTED = (b"DateStyle", b"IntervalStyle", b"TimeZone")  # the server reports each change of these
 DONE = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 IDLE = pq.TransactionStatus.IDLE
 CLOSES_PREPARED = 170000  # the first version of libpq that closes prepared statements
@@ -115,7 +116,9 @@ class PostgresqlDriver:
         self._settings = [local] if local else []
         self._local: bytes | None = None
         self.limit_lock_wait(None)
-        self._begins = self._opens = False
+        self._begins = False
+        self._escape = pq.Escaping(self._pgconn).escape_literal
+        self._styles = self._present_styles()
         self._uses: dict[str, int] = {}
         self._prepared: dict[str, bytes] = {}
         self._unpreparable: set[str] = set()
@@ -128,26 +131,18 @@ class PostgresqlDriver:
         return self._begins or self._pgconn.transaction_status != IDLE
 
     def begin(self, *, write: bool = True) -> None:  # noqa: ARG002  SQLite's begins differ
-        """Begin a transaction with the next statement.
-
-        In a pipeline with that statement it would be one round trip less, and twice the CPU with eight threads
-        (decision 0019).
-        """
+        """Begin a transaction with the next statement, in the same round trip where it can be (`_open_with`)."""
         self._begins = True
 
     def begin_with_read(self) -> None:
-        """Begin a transaction together with the next statement, a read whose result is the same in text and in binary.
-
-        That saves a write the round trip of `BEGIN`, if the session is not shared and the read is prepared.
-        """
+        """Begin a transaction with the next statement."""
         self._begins = True
-        self._opens = self._local is None and not self.is_pooled
 
     def begin_now(self, *, write: bool = True) -> None:  # noqa: ARG002  as above
         """Begin the transaction unless it is open, because other code is about to use the connection."""
         if self._pgconn.transaction_status == IDLE:
             self._command(b"BEGIN" if self._local is None else b"BEGIN; " + self._local)
-        self._begins = self._opens = False
+        self._begins = False
 
     def commit(self) -> None:
         """Commit.
@@ -156,7 +151,7 @@ class PostgresqlDriver:
             psycopg.Error: if the commit fails, or the server has rolled back.
         """
         if self._begins:
-            self._begins = self._opens = False
+            self._begins = False
             return
         result = self._command(b"COMMIT")
         if result.command_status != b"COMMIT":
@@ -165,7 +160,7 @@ class PostgresqlDriver:
     def rollback(self) -> None:
         """Roll back."""
         if self._begins:
-            self._begins = self._opens = False
+            self._begins = False
             return
         self._command(b"ROLLBACK")
 
@@ -188,17 +183,25 @@ class PostgresqlDriver:
 
     # -- statements ----------------------------------------------------------------------------------------------------
 
-    def execute(self, text: str, values: Sequence[Any] = (), *, prepare: bool = True, binary: bool = False) -> Result:
+    def execute(
+        self,
+        text: str,
+        values: Sequence[Any] = (),
+        *,
+        prepare: bool = True,
+        binary: bool = False,
+        same_in_text: bool = False,
+    ) -> Result:
         """Run one statement with `$1` parameters. Raises psycopg's errors.
 
         Without `prepare` the statement is planned for these values. `binary` requests the result in binary. The types
-        of its columns must have a loader for that.
+        of its columns must have a loader for that. `same_in_text` says that its text has the same values.
         """
         parameters: Any = self._transformer.dump_sequence(values, [PyFormat.TEXT] * len(values))
         name = None
         if prepare and self._preparing.is_on:
             name = self._prepared.get(text) or self._prepare(text)
-        opens = self._opens and name is not None and all(value and DIGITS.fullmatch(value) for value in parameters)
+        opens = self._begins and same_in_text and name is not None and self._may_embed(parameters)
         result = self._open_with(name or b"", parameters) if opens else self._run(text, name, parameters, int(binary))
         if result.status not in DONE:
             error = error_of(self._pgconn, result)
@@ -232,14 +235,23 @@ class PostgresqlDriver:
             return pgconn.exec_prepared(name, parameters, result_format=form)
         return pgconn.exec_params(text.encode(), parameters, result_format=form)
 
-    def _open_with(self, name: bytes, parameters: Sequence[bytes]) -> pq.abc.PGresult:
-        """Run `BEGIN` and a prepared statement in one round trip.
+    def _may_embed(self, parameters: Sequence[bytes | None]) -> bool:
+        """Return whether a statement may be called by its name, with its values as literals and its result in text.
 
-        The parameters are whole numbers; the result is in text.
+        A pooler may know it by another name. Code of the project may have changed how the session writes values.
         """
-        self._begins = self._opens = False
-        arguments = b"(" + b", ".join(parameters) + b")" if parameters else b""
-        return self._pgconn.exec_(b"BEGIN; EXECUTE " + name + arguments)
+        if self.is_pooled or self._local is not None or self._present_styles() != self._styles:
+            return False
+        return sum(len(value) for value in parameters if value is not None) <= MAX_EMBEDDED
+
+    def _present_styles(self) -> Sequence[bytes | None]:
+        return [self._pgconn.parameter_status(name) for name in REPORTED]
+
+    def _open_with(self, name: bytes, parameters: Sequence[bytes | None]) -> pq.abc.PGresult:
+        """Run `BEGIN` and a prepared statement in one round trip and one call of libpq. The result is in text."""
+        self._begins = False
+        literals = b", ".join(b"NULL" if value is None else self._escape(value) for value in parameters)
+        return self._pgconn.exec_(b"BEGIN; EXECUTE " + name + (b"(" + literals + b")" if literals else b""))
 
     def _behind_settings(self, send: Callable[[], None]) -> pq.abc.PGresult:
         """Run `send` in one round trip and one transaction with the settings for this one statement."""

@@ -52,6 +52,16 @@ class _SignedInterval(Dumper):
         return b"%+d day %+d second %+d microsecond" % (obj.days, obj.seconds, obj.microseconds)
 
 
+class _HexBytes(Dumper):
+    """Bytes in hexadecimal. Without a connection psycopg's own dumper doubles each quote, as for a literal."""
+
+    oid = psycopg.adapters.types["bytea"].oid
+
+    def dump(self, obj: Any) -> bytes:
+        """Return the text that PostgreSQL reads whatever its settings are."""
+        return b"\\x" + bytes(obj.obj if isinstance(obj, psycopg.Binary) else obj).hex().encode()
+
+
 class _Interval(Loader):
     """A binary interval. A month has 30 days, as in PostgreSQL's comparisons, so that cursors follow its order."""
 
@@ -133,6 +143,8 @@ class _NoSession:
         self.adapters.register_loader("interval", _Interval)
         self.adapters.register_loader("interval", _IntervalText)
         self.adapters.register_dumper(timedelta, _SignedInterval)
+        for kind in (bytes, bytearray, memoryview, psycopg.Binary):
+            self.adapters.register_dumper(kind, _HexBytes)
         self.connection = None
 
 
