@@ -80,7 +80,7 @@ class Parcel(Base, table=True):
     weight: float = 0.0
     size: Size = Size.SMALL
     due: date | None = None
-    sent: AwareDatetime | None = Field(default=None, sa_type=sa.DateTime(timezone=True))  # type: ignore[call-overload]  # SQLModel types it as a class
+    sent: AwareDatetime | None = Field(default=None, sa_type=sa.DateTime(timezone=True))
     marks: dict[str, Any] = Field(default_factory=dict, sa_column=sa.Column(sa.JSON, nullable=False))
     label: uuid.UUID = Field(default=uuid.UUID(int=9))
     seal: bytes = b""

@@ -7,7 +7,6 @@ from typing import Any
 import psycopg
 import pytest
 import sqlalchemy as sa
-from psycopg import pq
 
 from rowhouse.core.errors import TransactionRetryError
 from rowhouse.db.dialects import libpq

@@ -192,6 +192,7 @@ def test_elsewhere_a_transaction_begins_by_itself(
     calls: list[bytes],
     options: dict[str, Any],
     size: int,
+    *,
     same_in_text: bool,
 ) -> None:
     """A pooler may know a statement by another name, settings come first, and long values need no second copy."""
