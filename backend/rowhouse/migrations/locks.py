@@ -4,7 +4,7 @@ A statement that changes a table waits for every transaction that uses the table
 waits at most `lock_timeout` (LOCK_SECONDS, unless the role has its own). Then the transaction is rolled back, which
 lets the others pass, and is tried again, for at most `RETRY_SECONDS`. What a migration has committed in an
 `autocommit_block()` never runs twice: there, and in the first statement after it, only the failed statement is
-retried.
+retried. Migrations that use a new member of an enum are tried again, too (`native_enums`).
 
 SQLite waits for its write lock instead (`running`).
 """
@@ -21,11 +21,12 @@ import psycopg
 import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
-from psycopg.errors import ActiveSqlTransaction, DeadlockDetected, LockNotAvailable
+from psycopg.errors import ActiveSqlTransaction, DeadlockDetected, LockNotAvailable, UnsafeNewEnumValueUsage
 from psycopg.pq import TransactionStatus
 from sqlalchemy import event
 
 from rowhouse.db.engine import driver_of
+from rowhouse.migrations.operations.native_enums import replace_types, replaces_types
 
 RETRY_SECONDS = 180.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 16.0
@@ -80,11 +81,23 @@ class LockRetries:
             try:
                 return migrate(self._connection, self.applied)
             except sa.exc.OperationalError as error:
+                if self._can_use_new_members(error.orig):
+                    continue
                 if not isinstance(error.orig, LOCK_ERRORS):
                     raise
                 if self._has_committed:
                     raise _half_done(error.orig, str(error.statement)) from error
                 self._give_way(error.orig, str(error.statement))
+
+    def _can_use_new_members(self, error: BaseException | None) -> bool:
+        """Return True if the migrations failed because one uses a member of an enum that another has just added.
+
+        They are tried once more, and replace the type instead.
+        """
+        if not isinstance(error, UnsafeNewEnumValueUsage) or self._has_committed or replaces_types(self._connection):
+            return False
+        replace_types(self._connection)
+        return True
 
     def applied(self, *, ctx: MigrationContext, **_others: Any) -> None:
         """Commit the revision of a migration with an `autocommit_block()` before the next one begins."""

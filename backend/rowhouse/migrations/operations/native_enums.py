@@ -38,7 +38,26 @@ USERS = """
     LEFT JOIN pg_attrdef d ON (d.adrelid, d.adnum) = (a.attrelid, a.attnum)
     WHERE a.atttypid = CAST(:name AS regtype) AND c.relkind IN ('r', 'p') AND NOT a.attisdropped
 """
-
+# Checks, exclusion constraints and indexes whose conditions compare with a member: how to drop and create each.
+DEPENDENTS = """
+    WITH dependent AS (
+        SELECT classid, objid FROM pg_depend
+        WHERE refclassid = 'pg_type'::regclass AND refobjid = CAST(:name AS regtype)
+    )
+    SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname),
+        format('ALTER TABLE %s ADD CONSTRAINT %I %s', conrelid::regclass, conname, pg_get_constraintdef(oid))
+    FROM pg_constraint WHERE conrelid <> 0 AND EXISTS (
+        SELECT FROM dependent WHERE (classid = 'pg_constraint'::regclass AND objid = pg_constraint.oid)
+            OR (classid = 'pg_class'::regclass AND objid = conindid)
+    )
+    UNION ALL
+    SELECT format('DROP INDEX %s', indexrelid::regclass), pg_get_indexdef(indexrelid)
+    FROM pg_index WHERE EXISTS (SELECT FROM dependent WHERE classid = 'pg_class'::regclass AND objid = indexrelid)
+        AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid AND contype <> 'f')
+"""
+# Whether this transaction, or a savepoint of it, has created the type.
+IS_NEW = "SELECT age(xmin) <= 0 FROM pg_type WHERE oid = to_regtype(:name)"
+REPLACES_TYPES = "rowhouse_replaces_types"
 PREFIX = "enum_"
 IS_VIEW_OF_MEMBERS = "(member) AS VALUES "
 VIEWS = f"""
@@ -140,15 +159,36 @@ def _change(operations: Operations, operation: ChangeEnum) -> None:
         return
     if not operation.only_adds and operations.get_context().as_sql:
         raise CommandError(f"change_enum({operation.name!r}, ...) looks for the columns: run it on a database")
-    statements = _additions(operation) if operation.only_adds else _replacement(operations.get_bind(), operation)
-    for statement in statements:
+    adds = operation.only_adds and (operations.get_context().as_sql or not _is_used_at_once(operations, operation))
+    for statement in _additions(operation) if adds else _replacement(operations.get_bind(), operation):
         _execute(operations, statement)
+
+
+def replace_types(connection: sa.Connection) -> None:
+    """Let every further `change_enum` on this connection replace its type, so that new members can be used at once.
+
+    PostgreSQL refuses a member that was added (`ADD VALUE`) in the same transaction: in a default, a check or a row.
+    """
+    connection.info[REPLACES_TYPES] = True
+
+
+def replaces_types(connection: sa.Connection) -> bool:
+    """Return True after `replace_types`."""
+    return REPLACES_TYPES in connection.info
+
+
+def _is_used_at_once(operations: Operations, operation: ChangeEnum) -> bool:
+    """Return whether new members may be used in this transaction: if it has created the type, or has failed before."""
+    connection = operations.get_bind()
+    if replaces_types(connection):
+        return True
+    return bool(connection.execute(sa.text(IS_NEW), {"name": _quoted(operation.name)}).scalar())
 
 
 def _refuse_rows(connection: sa.Connection, operation: ChangeEnum) -> None:
     """Reject a change on SQLite while a row has a removed member."""
     gone = sorted(set(operation.before) - set(operation.after))
-    for table_name, column_name in operation.columns:
+    for table_name, column_name in _present(connection, operation.columns) if gone else ():
         column: sa.ColumnClause[str] = sa.column(column_name)
         held = sa.select(column).select_from(sa.table(table_name)).where(column.in_(gone)).limit(1)
         member = connection.execute(held).scalar()
@@ -157,6 +197,14 @@ def _refuse_rows(connection: sa.Connection, operation: ChangeEnum) -> None:
                 f"{table_name}.{column_name} has rows with {member!r}, which {operation.name} no longer has: "
                 "give them another value first"
             )
+
+
+def _present(connection: sa.Connection, columns: Columns) -> Iterator[tuple[str, str]]:
+    """Yield the columns that exist. The same migration may add the others later."""
+    inspector = sa.inspect(connection)
+    for table, column in columns:
+        if inspector.has_table(table) and column in {one["name"] for one in inspector.get_columns(table)}:
+            yield table, column
 
 
 def _execute(operations: Operations, statement: str) -> None:
@@ -175,9 +223,14 @@ def _additions(operation: ChangeEnum) -> Iterator[str]:
 
 
 def _replacement(connection: sa.Connection, operation: ChangeEnum) -> Iterator[str]:
-    """Return the statements that replace the type and convert each column by its text."""
+    """Return the statements that replace the type and convert each column by its text.
+
+    PostgreSQL would compare the new type with members of the former one. So what compares is made anew.
+    """
     name, former = _quoted(operation.name), _quoted(f"{operation.name}_former")
     users = connection.execute(sa.text(USERS), {"name": name}).all()
+    dependents = connection.execute(sa.text(DEPENDENTS), {"name": name}).all()
+    yield from (drop for drop, _ in dependents)
     yield f"ALTER TYPE {name} RENAME TO {former}"
     yield _creation(operation.name, operation.after)
     for table, column, default in users:
@@ -188,6 +241,7 @@ def _replacement(connection: sa.Connection, operation: ChangeEnum) -> Iterator[s
         if default is not None:
             yield f"{change} SET DEFAULT {default}"
     yield f"DROP TYPE {former}"
+    yield from (create for _, create in dependents)
 
 
 def _creation(name: str, members: Members) -> str:

@@ -1,10 +1,11 @@
 """Sorts the operations that autogenerate finds, so that upgrade and downgrade run on both databases.
 
 Tables that refer to each other are created without their foreign keys, which are added after all tables. Constraints
-and indexes are dropped before their columns and created after them. Must not add or leave out an operation.
+and indexes are dropped before their columns and created after them, and before an enum loses a member that they may
+name. Must not add or leave out an operation.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import sqlalchemy as sa
@@ -62,10 +63,15 @@ def order(_context: AutogenContext, upgrade: UpgradeOps) -> None:
     dropped, cut = _split(gone)
     changes = [_sorted(operation) for operation in _of(found, ModifyTableOps)]
     former, changes, latter = _without_references(changes)
+    rules: list[ModifyTableOps] = []
+    if any(not one.only_adds for one in _of(found, ChangeEnum)):
+        rules = _taken(changes, _drops_rule)
+        changes = [change for change in changes if change.ops]
     known = (*BEFORE_TABLES, *BEFORE_CHANGES, *AFTER_CHANGES, CreateTableOp, DropTableOp, ModifyTableOps, DropEnum)
     upgrade.ops = [
-        *_of(found, *BEFORE_TABLES),
+        *rules,
         *_of(found, *BEFORE_CHANGES),
+        *_of(found, *BEFORE_TABLES),
         *made,
         *former,
         *changes,
@@ -143,14 +149,24 @@ def _without_references(
     """
     if len(changes) == 1:
         return [], changes, []
-    former: list[ModifyTableOps] = []
-    latter: list[ModifyTableOps] = []
-    for change in changes:
-        for parts, is_part in ((former, _drops_reference), (latter, _makes_reference)):
-            if taken := [operation for operation in change.ops if is_part(operation)]:
-                parts.append(ModifyTableOps(change.table_name, taken, schema=change.schema))
-                change.ops = [operation for operation in change.ops if operation not in taken]
+    former, latter = _taken(changes, _drops_reference), _taken(changes, _makes_reference)
     return former, [change for change in changes if change.ops], latter
+
+
+def _taken(changes: Iterable[ModifyTableOps], is_part: Callable[[MigrateOperation], bool]) -> list[ModifyTableOps]:
+    """Take some operations out of the changes of each table, and return them."""
+    parts: list[ModifyTableOps] = []
+    for change in changes:
+        if taken := [operation for operation in change.ops if is_part(operation)]:
+            parts.append(ModifyTableOps(change.table_name, taken, schema=change.schema))
+            change.ops = [operation for operation in change.ops if operation not in taken]
+    return parts
+
+
+def _drops_rule(operation: MigrateOperation) -> bool:
+    """Return whether an operation drops what may name a removed member of an enum."""
+    is_check = isinstance(operation, DropConstraintOp) and operation.constraint_type == "check"
+    return is_check or isinstance(operation, DropIndexOp)
 
 
 def _drops_reference(operation: MigrateOperation) -> bool:
