@@ -4,14 +4,16 @@ SQLAlchemy writes the SQL and converts the values. Its execution machinery is sk
 more than the database does (decision 0001). Only statements whose text does not depend on their values belong here.
 """
 
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic_core import PydanticSerializationError
 from sqlmodel import UTCDateTime
 
-from rowhouse.core.errors import InvalidInputError
+from rowhouse.core.errors import InvalidInputError, RowhouseError, TransactionRetryError
 from rowhouse.db.dialects.libpq import number_parameters
 from rowhouse.db.integrity import UNSTORABLE
 from rowhouse.db.out_of_range import OutOfRange
@@ -24,6 +26,7 @@ Example:
     row: Row = crud.get(unit, 17)
     title = row["title"]
 """
+NOT_UTF_8 = "Could not decode to UTF-8"
 EXPLAIN = "EXPLAIN (FORMAT JSON) "
 Convert = Callable[[Any], Any]
 
@@ -126,8 +129,9 @@ class CompiledStatement:
             for part in compiled.expansions.get(name, [name])
         }
         self._columns = columns
-        # SQLite stores any text in a column of dates, as text. Whoever reads it gets that text (decision 0058).
-        self._texts = {str(c.key) for c in columns if dialect.name == "sqlite" and isinstance(c.type, WRITTEN_AS_TEXT)}
+        self._is_sqlite = dialect.name == "sqlite"
+        # SQLite stores anything in any column. Whoever reads it gets its text (decision 0058).
+        self._texts = {str(c.key) for c in columns if self._is_sqlite and not _is_of_project(c.type)}
         self._names = [str(column.key) for column in columns]
         self._dialect = dialect
         self._converts: list[tuple[str, Convert]] | None = None
@@ -147,7 +151,14 @@ class CompiledStatement:
         if not self._names:
             return []
         names = self._names
-        rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        try:
+            found = cursor.fetchall()
+        except sqlite3.OperationalError as error:
+            cursor.close()  # an open statement would keep what it sees of the database for later requests
+            found = self._read_again(driver, values, error)
+        if self._is_sqlite and driver.reads_any_text:
+            found = self._without_bytes(found)
+        rows = [dict(zip(names, row, strict=True)) for row in found]
         converts = self._converts
         if converts is None:
             converts = self._converts = self._result_converts(cursor.description)
@@ -155,16 +166,41 @@ class CompiledStatement:
             self._convert(rows, name, convert)
         return rows
 
+    def _read_again(self, driver: Any, values: Row, error: sqlite3.OperationalError) -> Sequence[Any]:
+        """Return the rows of a read that has failed because a text of another program is not UTF-8.
+
+        Raises:
+            sqlite3.OperationalError: the error, if it is another.
+            TransactionRetryError: for a statement that writes, which must not run twice in one transaction.
+        """
+        if not str(error).startswith(NOT_UTF_8):
+            raise error
+        driver.read_any_text()
+        if self.writes:
+            raise TransactionRetryError(reason="a stored text is not UTF-8")
+        return list(driver.execute(self.text, [values[name] for name in self._order]).fetchall())
+
+    def _without_bytes(self, found: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+        """Return rows with text for bytes that another program has stored in columns of other types."""
+        holds = [isinstance(_kind_of(column), sa.LargeBinary) for column in self._columns]
+        return [
+            [
+                value.decode(errors="replace") if isinstance(value, bytes) and not is_binary else value
+                for value, is_binary in zip(row, holds, strict=True)
+            ]
+            for row in found
+        ]
+
     def _convert(self, rows: Sequence[Row], name: str, convert: Convert) -> None:
         pending = iter(rows)
         while True:
             try:
                 for row in pending:
                     row[name] = convert(row[name])
-            except (ValueError, TypeError, OverflowError):
+            except (ValueError, TypeError, ArithmeticError):
                 if name not in self._texts:
                     raise
-                row[name] = OutOfRange(str(row[name]))  # of another program
+                row[name] = OutOfRange(str(row[name]))
             else:
                 return
 
@@ -185,6 +221,8 @@ class CompiledStatement:
                 convert = INSTANTS[self._dialect.name]
             elif isinstance(column.type, sa.Enum) and column.type.enum_class is None:
                 convert = None  # SQLAlchemy's would refuse a word that the class no longer has
+            elif self._is_sqlite and isinstance(column.type, sa.LargeBinary):
+                convert = _bytes_of  # SQLAlchemy's would make a number of that many zeros
             else:
                 convert = column.type.dialect_impl(self._dialect).result_processor(self._dialect, meta[1])
             if convert is not None:
@@ -208,7 +246,9 @@ BINARY = (
 )
 
 
-WRITTEN_AS_TEXT = (UTCDateTime, sa.Date, sa.DateTime, sa.Interval, sa.Time, sa.Uuid, sa.JSON)
+def _is_of_project(kind: Any) -> bool:
+    """Return whether a project has written this type. Its errors are the project's."""
+    return isinstance(kind, sa.types.TypeDecorator) and not isinstance(kind, UTCDateTime | sa.Interval)
 
 
 def _kind_of(column: Any) -> Any:
@@ -232,5 +272,20 @@ def _instant(stored: str | None) -> datetime | None:
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
+def _bytes_of(stored: Any) -> bytes | None:
+    """Return what SQLite has stored in a column of bytes: another program may have left a text or a number there."""
+    return stored if stored is None or isinstance(stored, bytes) else str(stored).encode()
+
+
 # PostgreSQL's instants are read in binary, which is in UTC.
 INSTANTS: Mapping[str, Convert | None] = {"postgresql": None, "sqlite": _instant}
+
+
+def unreadable_text(error: BaseException | None, driver: Any) -> RowhouseError | None:
+    """Return the error for a text that is not UTF-8: of the client, or of another program, to be read once more."""
+    if isinstance(error, UnicodeEncodeError) and error.encoding == "utf-8":
+        return InvalidInputError([], "Some text contains half a surrogate pair, which is not a character.")
+    if isinstance(error, PydanticSerializationError | UnicodeDecodeError) and not driver.reads_any_text:
+        driver.read_any_text()
+        return TransactionRetryError(reason="a stored text is not UTF-8")
+    return None

@@ -9,6 +9,7 @@ import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -84,8 +85,14 @@ class SqliteDriver:
     def __init__(self, connection: sqlite3.Connection, *, lock_seconds: float) -> None:
         self._connection = connection
         self._lock_seconds = lock_seconds
+        self.reads_any_text = False
         self.execute = connection.execute
         self.interrupt = connection.interrupt
+
+    def read_any_text(self) -> None:
+        """From now on, read texts that are not UTF-8 too, with U+FFFD for what is not. Each text takes longer."""
+        self.reads_any_text = True
+        self._connection.text_factory = partial(str, encoding="utf-8", errors="replace")
 
     def limit_lock_wait(self, seconds: float | None) -> None:
         """Limit the wait for the write lock."""

@@ -17,7 +17,7 @@ LONG = re.compile(r"P(?P<months>-?\d+)M(?P<days>-?\d+)DT-?\d+\.\d{6}S")
 
 
 class OutOfRange(str):
-    """A stored date, instant, time or duration, as PostgreSQL writes it.
+    """A stored date, instant, time or duration, as PostgreSQL writes it; on SQLite, also any text of another program.
 
     It is earlier or later than every value that Python can hold. It has the methods that column types
     call on an instant.
@@ -54,6 +54,10 @@ class OutOfRange(str):
 
     def __ge__(self, other: object) -> bool:
         return self._compares(other) >= 0
+
+    def __float__(self) -> float:
+        """Return NaN, which is null in a response: a text in a column of decimals."""
+        return float("nan")
 
     def utcoffset(self) -> timedelta:
         """Return no offset: the text is in UTC."""

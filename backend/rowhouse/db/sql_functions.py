@@ -107,7 +107,7 @@ def _folded(element: Folded, compiler: SQLCompiler, **options: Any) -> str:
 def _folded_if_not_ascii(element: Folded, compiler: SQLCompiler, **options: Any) -> str:
     text = compiler.process(element.clauses, **options)
     is_ascii = f"length({text}) = length(CAST({text} AS BLOB))"
-    return f"CASE WHEN {is_ascii} THEN {text} ELSE {FOLD}({text}) END"
+    return f"CASE WHEN {is_ascii} THEN {text} ELSE {FOLD}(CAST({text} AS BLOB)) END"
 
 
 class MayHold(FunctionElement[bool], NeedsCustomPlan):
@@ -162,8 +162,13 @@ def in_code_point_order(kind: sa.String) -> sa.String:
     return kind.with_variant(collated, "postgresql")
 
 
-def fold_text(text: str | None) -> str | None:
-    """Return `text` with its case folded. SQLite runs this as `rowhouse_fold`."""
+def fold_text(text: str | bytes | None) -> str | None:
+    """Return `text` with its case folded. SQLite runs this as `rowhouse_fold`.
+
+    A stored text comes as bytes, because SQLite passes no text that is not UTF-8.
+    """
+    if isinstance(text, bytes):
+        text = text.decode(errors="replace")
     return None if text is None else text.casefold()
 
 

@@ -17,7 +17,6 @@ from sqlmodel import Session
 from rowhouse.core.errors import (
     ConnectionLostError,
     DatabaseError,
-    InvalidInputError,
     LockedError,
     RowhouseError,
     TransactionRetryError,
@@ -26,7 +25,7 @@ from rowhouse.core.logging_config import note_account
 from rowhouse.core.security import Caller
 from rowhouse.core.settings import Settings
 from rowhouse.db.assumption import Assumption
-from rowhouse.db.compiled import EVERYTHING, CompiledStatement, Predicate, Row, WithCondition
+from rowhouse.db.compiled import EVERYTHING, CompiledStatement, Predicate, Row, WithCondition, unreadable_text
 from rowhouse.db.database import DRIVER_ERRORS, STATEMENT_ERRORS, Database
 from rowhouse.db.integrity import ForeignKeyError, is_disconnect, is_read_only
 from rowhouse.metrics.layout import LOCK_WAIT_SECONDS, LOCK_WAITS
@@ -325,10 +324,8 @@ class UnitOfWork:
                 committed = True
             elif isinstance(error, STATEMENT_ERRORS):
                 raise self.database.translate_error(error) from error
-            elif isinstance(error, UnicodeEncodeError) and error.encoding == "utf-8":
-                raise InvalidInputError(
-                    [], "Some text contains half a surrogate pair, which is not a character."
-                ) from error
+            elif (unreadable := unreadable_text(error, self.thread_connection.driver)) is not None:
+                raise unreadable from error
         except RowhouseError as refused:
             error = refused
             raise

@@ -100,6 +100,8 @@ class PostgresqlDriver:
     `local` are the settings to apply in each transaction, where the session is shared and does not have them.
     """
 
+    reads_any_text = True  # PostgreSQL stores no other than the client can read
+
     def __init__(
         self,
         connection: psycopg.Connection[Any],
