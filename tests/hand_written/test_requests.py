@@ -213,3 +213,29 @@ def test_nul_in_text_is_no_error_of_the_server(serve: Serve, databases: Database
     client = serve(router, url=shop_database(databases, backend))
     for path in ("/named/a%00b", "/named/x?other=a%00b"):
         assert client.get(API + path).status_code in (200, 422)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_a_route_without_a_body_takes_none(serve: Serve, method: str) -> None:
+    """Members are named, as unknown query parameters are. An empty object says nothing. The caller comes first."""
+    called: list[str] = []
+
+    def note() -> None:
+        called.append(method)
+
+    own, public = Router(policy=SIGNED_IN), Router(policy=ANYONE, prefix="/public")
+    for router in (own, public):
+        router.add_api_route(
+            "/note", note, methods=[method], status_code=204, operation_id=f"note_{len(router.prefix)}"
+        )
+    client = serve(own, public)
+    for content, place in ((b'{"coupon": "half"}', ["body", "coupon"]), (b"[1]", ["body"]), (b"name=x", ["body"])):
+        told = problem(
+            client.request(method, f"{API}/public/note", content=content, headers=JSON), 422, "invalid_input"
+        )
+        assert told["errors"][0]["loc"] == place
+        assert client.request(method, f"{API}/note", content=content, headers=JSON).status_code == 401
+    assert called == []
+    for content in (b"", b"{}", b" \n", b"null"):
+        assert client.request(method, f"{API}/public/note", content=content, headers=JSON).status_code == 204
+    assert len(called) == 4

@@ -43,6 +43,7 @@ from rowhouse.http.fastapi_internals import (
     use_tree,
 )
 from rowhouse.http.rendering import Renderer
+from rowhouse.requests.accepted_body import reject_members
 from rowhouse.requests.idempotency import IDEMPOTENCY_KEY, REPLAYED, KeyedRequest, run_once
 from rowhouse.requests.paths import route_path
 from rowhouse.requests.request_limits import join_list_headers
@@ -129,6 +130,7 @@ class OneHopRoute(APIRoute):
         self._response_name = tree.response_param_name or f"{HIDDEN}response"
         tree.request_param_name, tree.response_param_name = self._request_name, self._response_name
         tree.call = self._run_in_worker
+        self._takes_body = takes_body(declared)
         self._query = query_parameters(tree)
         use_tree(self, tree)
         self._handler = self.get_route_handler()
@@ -195,6 +197,8 @@ class OneHopRoute(APIRoute):
         keys = request.headers.getlist("idempotency-key") if self._creates else []
         sent = KeyedRequest(", ".join(keys), route_path(request.scope), await request.body()) if keys else None
         self._check_query(request.query_params)
+        if not self._takes_body and request.method not in READING_METHODS:
+            reject_members(await request.body())
         runner: RequestRunner = request.app.state.runner
         write = request.method not in READING_METHODS
         request.scope[AUTHORIZATION_STARTED] = True

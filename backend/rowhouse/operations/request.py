@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from urllib.parse import unquote_to_bytes
 
-from pydantic_core import from_json
 from starlette.responses import Response
 from starlette.types import Scope
 
@@ -14,6 +13,7 @@ from rowhouse.core.security import bearer_token
 from rowhouse.db.unit_of_work import UnitOfWork
 from rowhouse.http.authorization import CALLER, overriding_caller
 from rowhouse.query.query_string import parse_query
+from rowhouse.requests.accepted_body import reject_members
 from rowhouse.requests.idempotency import KeyedRequest, run_once
 from rowhouse.requests.paths import client_path, location, route_path, segment
 
@@ -101,20 +101,7 @@ class OperationRequest:
         Raises:
             InvalidInputError: 422, naming the members.
         """
-        try:
-            given = from_json(self.body) if self.body.strip() else None
-        except ValueError:
-            given = ""
-        if isinstance(given, dict):
-            if given:
-                raise InvalidInputError(
-                    [
-                        {"loc": ["body", name], "msg": "This operation has no such member", "type": "extra_forbidden"}
-                        for name in given
-                    ]
-                )
-        elif given is not None:
-            raise InvalidInputError.at("body", message="this operation takes no body", kind="extra_forbidden")
+        reject_members(self.body)
 
     def reject_query(self) -> None:
         """Reject every query parameter, as `parameters` does."""

@@ -1,13 +1,16 @@
-"""The bodies that a route accepts other than JSON: media types, charset and size.
+"""The bodies that a route accepts other than JSON: media types, charset and size; and those of a route that takes none.
 
-The route has it as its attribute `accepted_body`. The fast path checks every request against it first. Reads no body.
+A route has `AcceptedBody` as its attribute `accepted_body`. The fast path checks every request against it first. Reads
+no body.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from email.message import Message
 
-from rowhouse.core.errors import UnsupportedMediaTypeError
+from pydantic_core import from_json
+
+from rowhouse.core.errors import InvalidInputError, UnsupportedMediaTypeError
 
 CHARSETS = ("utf-8", "us-ascii")
 FORM = "multipart/form-data"
@@ -40,3 +43,23 @@ class AcceptedBody:
         if found not in self.media_types or charset not in CHARSETS:
             raise UnsupportedMediaTypeError(f"Send the body as {' or '.join(self.media_types)}, in UTF-8.")
         return found
+
+
+def reject_members(body: bytes) -> None:
+    """Reject a body with members, where the operation has none. An empty object says nothing.
+
+    Raises:
+        InvalidInputError: 422, naming the members.
+    """
+    try:
+        given = from_json(body) if body.strip() else None
+    except ValueError:
+        given = ""
+    if isinstance(given, dict):
+        if given:
+            message = "This operation has no such member"
+            raise InvalidInputError(
+                [{"loc": ["body", name], "msg": message, "type": "extra_forbidden"} for name in given]
+            )
+    elif given is not None:
+        raise InvalidInputError.at("body", message="this operation takes no body", kind="extra_forbidden")
