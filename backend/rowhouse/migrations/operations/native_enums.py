@@ -33,16 +33,18 @@ STORED = """
     WHERE t.typnamespace = current_schema()::regnamespace GROUP BY t.typname
 """
 USERS = """
-    SELECT c.oid::regclass::text, quote_ident(a.attname), pg_get_expr(d.adbin, d.adrelid)
-    FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+    SELECT c.oid::regclass::text, quote_ident(a.attname), pg_get_expr(d.adbin, d.adrelid),
+        CASE a.atttypid WHEN t.oid THEN '' ELSE '[]' END
+    FROM pg_type t JOIN pg_attribute a ON a.atttypid IN (t.oid, t.typarray) JOIN pg_class c ON c.oid = a.attrelid
     LEFT JOIN pg_attrdef d ON (d.adrelid, d.adnum) = (a.attrelid, a.attnum)
-    WHERE a.atttypid = CAST(:name AS regtype) AND c.relkind IN ('r', 'p') AND NOT a.attisdropped
+    WHERE t.oid = CAST(:name AS regtype) AND c.relkind IN ('r', 'p') AND NOT a.attisdropped
 """
 # Checks, exclusion constraints and indexes whose conditions compare with a member: how to drop and create each.
 DEPENDENTS = """
     WITH dependent AS (
         SELECT classid, objid FROM pg_depend
-        WHERE refclassid = 'pg_type'::regclass AND refobjid = CAST(:name AS regtype)
+        WHERE refclassid = 'pg_type'::regclass
+            AND refobjid IN (SELECT unnest(ARRAY[oid, typarray]) FROM pg_type WHERE oid = CAST(:name AS regtype))
     )
     SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname),
         format('ALTER TABLE %s ADD CONSTRAINT %I %s', conrelid::regclass, conname, pg_get_constraintdef(oid))
@@ -233,11 +235,11 @@ def _replacement(connection: sa.Connection, operation: ChangeEnum) -> Iterator[s
     yield from (drop for drop, _ in dependents)
     yield f"ALTER TYPE {name} RENAME TO {former}"
     yield _creation(operation.name, operation.after)
-    for table, column, default in users:
+    for table, column, default, array in users:
         change = f"ALTER TABLE {table} ALTER COLUMN {column}"
         if default is not None:
             yield f"{change} DROP DEFAULT"
-        yield f"{change} TYPE {name} USING {column}::text::{name}"
+        yield f"{change} TYPE {name}{array} USING {column}::text{array}::{name}{array}"
         if default is not None:
             yield f"{change} SET DEFAULT {default}"
     yield f"DROP TYPE {former}"
@@ -312,11 +314,17 @@ def _compare(context: AutogenContext, operations: UpgradeOps, _schemas: Any) -> 
 def _declared(tables: Iterable[sa.Table]) -> dict[str, Members]:
     """Return the members of the native enums of some tables, by the name of the enum."""
     return {
-        str(column.type.name): tuple(column.type.enums)
+        str(kind.name): tuple(kind.enums)
         for table in tables
         for column in table.columns
-        if isinstance(column.type, sa.Enum) and is_native_enum(column.type)
+        if (kind := _enum_of(column.type)) is not None
     }
+
+
+def _enum_of(kind: Any) -> sa.Enum | None:
+    """Return the native enum of a column's type, which may be an array of it. None for any other type."""
+    item = kind.item_type if isinstance(kind, sa.ARRAY) else kind
+    return item if isinstance(item, sa.Enum) and is_native_enum(item) else None
 
 
 def _columns(tables: Iterable[sa.Table], name: str) -> list[tuple[str, str]]:
@@ -325,7 +333,7 @@ def _columns(tables: Iterable[sa.Table], name: str) -> list[tuple[str, str]]:
         (table.fullname, str(column.name))
         for table in tables
         for column in table.columns
-        if isinstance(column.type, sa.Enum) and is_native_enum(column.type) and column.type.name == name
+        if (kind := _enum_of(column.type)) is not None and kind.name == name
     ]
 
 
@@ -341,8 +349,8 @@ def _enums(operations: list[MigrateOperation], *, is_new: bool) -> Iterator[tupl
         if isinstance(operation, ModifyTableOps):
             yield from _enums(operation.ops, is_new=is_new)
             continue
-        for kind in _types(operation if is_new else operation.reverse()):
-            if isinstance(kind, sa.Enum) and is_native_enum(kind):
+        for kind in map(_enum_of, _types(operation if is_new else operation.reverse())):
+            if kind is not None:
                 yield str(kind.name), tuple(kind.enums)
 
 
