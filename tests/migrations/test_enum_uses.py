@@ -191,20 +191,20 @@ def test_a_member_goes_while_a_column_and_a_table_come(project: Project) -> None
 def test_arrays_of_an_enum(project: Project) -> None:
     """The type is made, changed and dropped as for a plain column. SQLite has no arrays."""
 
-    def tagged(members: type[enum.Enum] | None, *, in_table: bool = True) -> sa.MetaData:
+    def tagged(members: type[enum.Enum] | None) -> sa.MetaData:
         metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
-        tags = [sa.Column("tags", sa.ARRAY(state(members)), server_default="{OPEN}")] if members else []
-        sa.Table("posts", metadata, sa.Column("id", sa.Integer, primary_key=True), *(tags if in_table else []))
+        posts = sa.Table("posts", metadata, sa.Column("id", sa.Integer, primary_key=True))
+        if members is not None:
+            posts.append_column(sa.Column("tags", sa.ARRAY(state(members)), server_default="{OPEN}"))
         return metadata
 
     is_migrated(project, tagged(None))
     project.execute("INSERT INTO posts (id) VALUES (1)")
     for members in (Few, More, Other):
         is_migrated(project, tagged(members))
-    assert project.execute(
-        "INSERT INTO posts (id, tags) VALUES (2, '{GONE,OPEN}')", "SELECT tags FROM posts WHERE id < 2"
-    )
+    project.execute("INSERT INTO posts (id, tags) VALUES (2, '{GONE,OPEN}')")
     for before in (More, Few, None):
         project.downgrade(tagged(before))
-        project.execute("UPDATE posts SET tags = '{OPEN}'" if before else "SELECT 1")
+        if before is not None:
+            project.execute("UPDATE posts SET tags = '{OPEN}'")
     assert project.execute("SELECT count(*) FROM pg_type WHERE typname = 'state'") == [(0,)]
