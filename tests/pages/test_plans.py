@@ -99,6 +99,7 @@ class Recorder:
 
     def __init__(self, driver: Any) -> None:
         self._driver = driver
+        self.reads_any_text = driver.reads_any_text
         self.values: Any = None
 
     def execute(self, text: str, values: Any, **options: Any) -> Any:
