@@ -12,6 +12,7 @@ from alembic.util import CommandError
 from sqlalchemy import event
 
 from rowhouse.db.integrity import NAMING_CONVENTION
+from rowhouse.entities.no_overlap import NoOverlap
 from tests.databases import Databases
 from tests.migrations.project import Project
 
@@ -208,3 +209,29 @@ def test_arrays_of_an_enum(project: Project) -> None:
         if before is not None:
             project.execute("UPDATE posts SET tags = '{OPEN}'")
     assert project.execute("SELECT count(*) FROM pg_type WHERE typname = 'state'") == [(0,)]
+
+
+def test_a_rule_of_intervals_follows_its_enum(project: Project) -> None:
+    """On PostgreSQL it is an exclusion constraint whose condition compares with members."""
+
+    def stays(members: type[enum.Enum], *live: str) -> sa.MetaData:
+        metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
+        columns = [sa.Column(name, sa.Integer, nullable=False) for name in ("place_id", "arrival", "departure")]
+        sa.Table(
+            "stays", metadata, sa.Column("id", sa.Integer, primary_key=True), *columns,
+            sa.Column("state", state(members), nullable=False),
+            NoOverlap("place_id", "arrival", "departure", live={"state": live}),
+        )  # fmt: skip
+        return metadata
+
+    row = "INSERT INTO stays (id, place_id, arrival, departure, state) VALUES"
+    project.migrate(stays(More, "OPEN"))
+    project.execute(f"{row} (1, 1, 1, 5, 'OPEN')")
+    for after in (stays(Other, "OPEN"), stays(More, "OPEN", "DONE"), stays(Other, "OPEN", "GONE")):
+        is_migrated(project, after)
+        with pytest.raises(sa.exc.DBAPIError):
+            project.execute(f"{row} (2, 1, 4, 6, 'OPEN')")
+    project.downgrade(stays(More, "OPEN", "DONE"))
+    project.execute(f"{row} (3, 1, 4, 6, 'GONE')")
+    with pytest.raises(sa.exc.DBAPIError):
+        project.execute(f"{row} (2, 1, 4, 6, 'DONE')")
