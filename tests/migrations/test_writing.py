@@ -391,3 +391,16 @@ def test_each_pair_is_asked_about_once() -> None:
 
     assert renames.ask(found, answer) == Decisions((Rename("t", "a", "y"), Rename("s", "a", "x")), frozenset({"t.b"}))
     assert len(asked) == 4
+
+
+def test_a_key_gets_more_bits(project: Project) -> None:
+    """The database still counts it, and the file has no word that Alembic warns of."""
+    metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
+    columns = [sa.Column("name", sa.String(50)), sa.Column("amount", sa.Integer, nullable=False)]
+    kind = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # as the engine declares it
+    sa.Table("prices", metadata, sa.Column("id", kind, primary_key=True), *columns)
+    project.migrate(metadata)
+    assert "autoincrement" not in project.versions[-1].read_text().partition("def downgrade")[0]
+    assert project.write(metadata) is None
+    project.execute("DELETE FROM prices", "INSERT INTO prices (name, amount) VALUES ('ash', 1)")
+    assert len(project.execute("SELECT id FROM prices WHERE id IS NOT NULL")) == 1

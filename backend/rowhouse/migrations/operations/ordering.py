@@ -136,6 +136,9 @@ def _sorted(change: ModifyTableOps) -> ModifyTableOps:
         return next((place for place, kinds in enumerate(IN_A_TABLE) if isinstance(operation, kinds)), len(IN_A_TABLE))
 
     change.ops = sorted(change.ops, key=rank)
+    for operation in change.ops:
+        if isinstance(operation, AlterColumnOp):
+            operation.kw.pop("autoincrement", None)  # of MySQL alone: Alembic would warn when the file runs
     return change
 
 
