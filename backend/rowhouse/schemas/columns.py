@@ -182,13 +182,9 @@ def _column(model: type[SQLModel], name: str, column: sa.Column[Any]) -> Column:
     if name in TIMESTAMPS and isinstance(column.type, INSTANTS) and not is_adopted(column.table):
         marks.add(TIMESTAMPS[name])
     stated = [m for m in constraints_in(info.metadata) if not isinstance(m, Mark)]
-    inner = without_none(info.annotation)
-    while isinstance(inner, NewType):
-        inner = inner.__supertype__
-    if typing.get_origin(inner) is Annotated:
-        inner, *nested = typing.get_args(inner)
-        marks |= {m for m in nested if isinstance(m, Mark)}
-        stated += [m for m in constraints_in(_parts(nested)) if not isinstance(m, Mark)]
+    inner, nested = bare_annotation(info.annotation)
+    marks |= {m for m in nested if isinstance(m, Mark)}
+    stated += [m for m in constraints_in(_parts(nested)) if not isinstance(m, Mark)]
     if Mark.SECRET in marks:  # in no request and no response, so any type will do
         kind = known_type(inner, column.type) or FieldType(declared=(inner,), annotation=inner)
         return Column(name, info, column, frozenset(marks), kind, tuple(stated))
@@ -207,6 +203,17 @@ def _parts(metadata: Iterable[Any]) -> Iterator[Any]:
             yield from part.metadata
         else:
             yield part
+
+
+def bare_annotation(annotation: Any) -> tuple[Any, list[Any]]:
+    """Return an annotation without `| None` and `Annotated`, and what `Annotated` says."""
+    inner = without_none(annotation)
+    while isinstance(inner, NewType):
+        inner = inner.__supertype__
+    if typing.get_origin(inner) is not Annotated:
+        return inner, []
+    inner, *nested = typing.get_args(inner)
+    return inner, nested
 
 
 def without_none(annotation: Any) -> Any:
