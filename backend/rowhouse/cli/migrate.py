@@ -38,6 +38,7 @@ from rowhouse.cli.project import find_project, require_own_module
 from rowhouse.cli.serve import IMPORT_ERRORS, StartError, explained, print_when_debugging
 from rowhouse.core.settings import Environment, Settings
 from rowhouse.db.engine import create_engine, disposing
+from rowhouse.migrations.autogenerate import only_comments
 from rowhouse.migrations.defaults import UnfillableError
 from rowhouse.migrations.renames import Decisions, UndecidedError, ask, parse
 from rowhouse.migrations.sqlite.checks import UnsafeMigrationError
@@ -88,7 +89,9 @@ def differences(migrator: Migrator, decisions: Decisions) -> Plan:
 
 
 def describe(operations: Sequence[ops.MigrateOperation]) -> str:
-    """Return a message for a migration that only adds."""
+    """Return a message for a migration that only adds, or changes comments."""
+    if all(map(only_comments, operations)):
+        return "change comments"
     tables = [o.table_name for o in operations if isinstance(o, ops.CreateTableOp)]
     columns = [f"{o.table_name} {o.column.name}" for o in operations if isinstance(o, ops.AddColumnOp)]
     return "add " + " and ".join(tables or columns or ["indexes"])
