@@ -45,6 +45,7 @@ from rowhouse.migrations.sqlite.checks import UnsafeMigrationError
 from rowhouse.migrations.templates import create_missing, create_template
 from rowhouse.migrations.writing import Pending, Plan, pending, plan, position, write
 from rowhouse.registration.name_checks import check_references
+from rowhouse.registration.one_database import check_classes
 
 EXCUSE = "as rowhouse migrate wrote it; a large table that servers write to needs another way (docs/migrations.md)"
 UNDECIDED = (UndecidedError, UnfillableError)
@@ -228,6 +229,8 @@ def _write(migrator: Migrator) -> int:
     given = migrator.given
     decisions = parse(given.rename, given.drop)
     check_references(migrator.metadata.tables.values())
+    with connected(migrator.settings) as connection:
+        check_classes(migrator.metadata, connection.dialect)
     try:
         changes = differences(migrator, decisions)
     except UndecidedError as undecided:
