@@ -82,6 +82,7 @@ class Wide(Base, table=True):
     places: Annotated[Decimal, Member(decimal_places=1)] = Field(default=Decimal(0), sa_column=_decimal())
     few: Annotated[Decimal, Member(max_digits=3, decimal_places=2)] = Field(default=Decimal(0), sa_column=_decimal())
     share: Decimal = Field(default=Decimal(0), max_digits=3, decimal_places=3)
+    anything: Any = Field(default=1, sa_type=sa.JSON, nullable=False)
     short: Short | None = None
     bounded: Annotated[int, Member(ge=1), Member(le=5)] | None = None
     lower: str = Field(default="", sa_type=Lower)
@@ -173,6 +174,7 @@ def every_write(client: QuickClient, values: dict[str, Any]) -> Iterator[Respons
         ("share", 0, False),
         ("share", "0", -1),
         ("share", "0.125", 0.0625),
+        ("anything", [None], None),
         ("short", "abcd", "abcde"),
         ("short", "", "A"),
         ("bounded", 5, 6),

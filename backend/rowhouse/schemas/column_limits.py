@@ -26,6 +26,17 @@ def no_limits(_column: sa.Column[Any], _stated: Sequence[Any]) -> list[Any]:
     return []
 
 
+def document_limits(column: sa.Column[Any], _stated: Sequence[Any]) -> list[Any]:
+    """Return the rejection of null for a column that may not be null: `Any` would take it."""
+    return [] if column.nullable else [AfterValidator(_reject_null)]
+
+
+def _reject_null(value: Any) -> Any:
+    if value is None:
+        raise ValueError("must not be null")
+    return value
+
+
 def integer_range(column: sa.Column[Any]) -> tuple[Ge, Le]:
     """Return the smallest and the largest number that an integer column can store."""
     bits = next((bits for kind, bits in INTEGER_BITS if isinstance(column.type, kind)), 31)
