@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner
 
-from rowhouse.cli.adopt.types import code_of
+from rowhouse.cli.adopt.types import UntakenError, code_of
 from rowhouse.cli.main import rowhouse
 from rowhouse.cli.project import VARIABLE
 from rowhouse.core.settings import Settings
@@ -114,6 +114,19 @@ def test_decimals_of_any_scale(precision: int | None, scale: int, digits: int, p
     """PostgreSQL has `numeric(3, -2)` and `numeric(2, 5)`."""
     found = code_of(sa.NUMERIC(precision, scale), "postgresql")
     assert found.arguments == (f"max_digits={digits}", f"decimal_places={places}")
+
+
+def test_types_of_the_catalogue_are_left_out(databases: Databases) -> None:
+    """PostgreSQL cuts what they cannot hold, without a word."""
+    engine = create_engine(Settings(database_url=databases.empty("postgresql")))
+    with engine.begin() as connection:
+        connection.exec_driver_sql('CREATE TABLE t (a name, b "char", c text, d varchar(3))')
+        *cut, text, short = [column["type"] for column in sa.inspect(connection).get_columns("t")]
+    engine.dispose()
+    for kind in cut:
+        with pytest.raises(UntakenError, match="cuts longer text"):
+            code_of(kind, "postgresql")
+    assert [code_of(kind, "postgresql").arguments for kind in (text, short)] == [(), ("max_length=3",)]
 
 
 def test_everything_is_read(adopted: Adopted, backend: str) -> None:

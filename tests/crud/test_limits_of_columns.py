@@ -81,6 +81,8 @@ class Wide(Base, table=True):
     digits: Annotated[Decimal, Member(max_digits=8)] = Field(default=Decimal(0), sa_column=_decimal())
     places: Annotated[Decimal, Member(decimal_places=1)] = Field(default=Decimal(0), sa_column=_decimal())
     few: Annotated[Decimal, Member(max_digits=3, decimal_places=2)] = Field(default=Decimal(0), sa_column=_decimal())
+    share: Decimal = Field(default=Decimal(0), max_digits=3, decimal_places=3)
+    anything: Any = Field(default=1, sa_type=sa.JSON, nullable=False)
     short: Short | None = None
     bounded: Annotated[int, Member(ge=1), Member(le=5)] | None = None
     lower: str = Field(default="", sa_type=Lower)
@@ -168,6 +170,11 @@ def every_write(client: QuickClient, values: dict[str, Any]) -> Iterator[Respons
         ("places", 9999.9, 0.25),
         ("places", -9999, 10_000),
         ("few", 9.99, 10),
+        ("share", -0.125, 1),
+        ("share", 0, False),
+        ("share", "0", -1),
+        ("share", "0.125", 0.0625),
+        ("anything", [None], None),
         ("short", "abcd", "abcde"),
         ("short", "", "A"),
         ("bounded", 5, 6),
@@ -195,6 +202,8 @@ def test_the_document_states_the_narrower_limit(client: QuickClient) -> None:
         number = members[name]["anyOf"][0]
         assert (number["minimum"], number["maximum"], number["multipleOf"]) == (-largest, largest, step)
     assert members["short"]["anyOf"][0]["maxLength"] == 4
+    number, text = members["share"]["anyOf"]
+    assert (number["maximum"], text["pattern"]) == (0.999, r"^-?0(\.[0-9]{1,3})?$")
 
 
 def test_a_put_cleans_texts_as_a_post_does(client: QuickClient) -> None:

@@ -13,6 +13,7 @@ from rowhouse.entities.sqlalchemy_internals import (
     is_made_by_type,
     maker_of,
     own_init,
+    prefixes_of,
     variants_of,
     without_schema,
 )
@@ -120,3 +121,10 @@ def test_an_object_is_made_without_init_and_the_init_of_the_class_is_found() -> 
 
     assert own_init(sa.inspect(Thing)).__doc__ == "Make a thing."
     assert isinstance(maker_of(Thing)(), Thing)
+
+
+def test_the_prefixes_of_a_table() -> None:
+    """As the class states them."""
+    table = sa.Table("t", sa.MetaData(), prefixes=["UNLOGGED"])
+    assert prefixes_of(table) == ["UNLOGGED"]
+    assert prefixes_of(sa.Table("u", sa.MetaData())) == []

@@ -1,6 +1,7 @@
 """Instants of other programs in the columns of timestamps: each row can be read and changed."""
 
 from collections.abc import Iterator
+from datetime import date, time
 
 import pytest
 import sqlalchemy as sa
@@ -53,10 +54,18 @@ class Entry(Base, table=True):
     text: str = Field(max_length=40)
 
 
+class Day(Base, table=True):
+    """A date and a time, of which SQLite stores any text."""
+
+    day: date | None = None
+    clock: time | None = None
+
+
 def application(url: str) -> FastAPI:
     """Return the application."""
     registry = Registry(API)
-    registry.register(Entry, read=ANYONE, write=ANYONE)
+    for model in (Entry, Day):
+        registry.register(model, read=ANYONE, write=ANYONE)
     return rowhouse.create_app(
         registry, settings=Settings(database_url=url, **QUIET), metadata=metadata, title="Entries"
     )
@@ -91,3 +100,24 @@ def test_a_row_is_read_and_changed(client: TestClient, backend: str) -> None:
         changed = client.patch(path, json={"text": "new"}, headers={"If-Match": tag})
         assert changed.status_code == 200
         assert client.patch(path, json={"text": "old"}, headers={"If-Match": tag}).status_code == 412
+
+
+@pytest.mark.parametrize("column", ["day", "clock"])
+def test_a_cursor_continues_after_a_text_that_is_no_date(databases: Databases, column: str) -> None:
+    """Its own cursor was a 500 after 2024-13-45, and was refused after other texts."""
+    texts = ["", "0000-00-00", "2024-13-45", "2024-01-02" if column == "day" else "10:00:00.000000", "garbage"]
+
+    def create(connection: sa.Connection) -> None:
+        create_rows(connection)
+        for text in texts:
+            row = f"INSERT INTO days ({column}, created_at, updated_at) VALUES ('{text}', '2030-01-01', '2030-01-01')"  # noqa: S608  ours
+            connection.exec_driver_sql(row)
+
+    with QuickClient(application(databases.prepared("sqlite", f"strange_{column}", create))) as client:
+        page = client.get(f"{API}/days", params={"sort": column, "size": 1}).json()
+        found = page["items"]
+        for _ in texts[1:]:
+            page = client.get(f"{API}/days", params={"cursor": page["next_cursor"]}).json()
+            found += page["items"]
+    assert page["next_cursor"] is None
+    assert [row[column] for row in found] == sorted(text.removesuffix(".000000") for text in texts)

@@ -95,6 +95,21 @@ def test_what_only_adds_is_applied_unasked(day: Day) -> None:
     assert len(day.files) == 2
 
 
+def test_comments_are_applied_unasked(day: Day, backend: str) -> None:
+    """A start on PostgreSQL does not fail because SQLite, where the migration was written, has no comments."""
+
+    def commented(comment: str | None) -> None:
+        day.models(sa.Column("name", sa.String(50), comment=comment))
+        day.metadata.tables["prices"].comment = comment
+
+    for comment in ("first", "second", None):
+        commented(comment)
+        assert day.run(["--start"]) == 0
+        assert day.run(["--start"]) == 0
+    assert len(day.files) == (4 if backend == "postgresql" else 1)
+    assert sum("change_comments" in file for file in day.files) == len(day.files) - 1
+
+
 def test_what_loses_something_is_applied_by_a_second_command_alone(
     day: Day, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -324,6 +324,18 @@ def test_a_native_enum_goes_with_its_column(databases: Databases, tmp_path: Path
     round_trip.close()
 
 
+def test_a_text_that_becomes_a_native_enum(round_trip: RoundTrip) -> None:
+    """SQLite notices it too, though its column stays a text."""
+    round_trip.go(plain("papers", "phase"))
+    for project in round_trip.projects:
+        project.execute("INSERT INTO papers (id, phase) VALUES (1, 'b')")
+    text = round_trip.go(
+        lambda metadata: house(metadata, sa.Column("phase", sa.Enum("a", "b", name="phase")), name="papers")
+    )
+    assert "postgresql_using='phase::phase'" in text
+    assert [project.execute("SELECT phase FROM papers") for project in round_trip.projects] == [[("b",)]] * 2
+
+
 def computed(*parts: str, **words: Any) -> Declare:
     """An index of expressions, or none."""
 

@@ -38,12 +38,14 @@ from rowhouse.cli.project import find_project, require_own_module
 from rowhouse.cli.serve import IMPORT_ERRORS, StartError, explained, print_when_debugging
 from rowhouse.core.settings import Environment, Settings
 from rowhouse.db.engine import create_engine, disposing
+from rowhouse.migrations.autogenerate import only_comments
 from rowhouse.migrations.defaults import UnfillableError
 from rowhouse.migrations.renames import Decisions, UndecidedError, ask, parse
 from rowhouse.migrations.sqlite.checks import UnsafeMigrationError
 from rowhouse.migrations.templates import create_missing, create_template
 from rowhouse.migrations.writing import Pending, Plan, pending, plan, position, write
 from rowhouse.registration.name_checks import check_references
+from rowhouse.registration.one_database import check_classes
 
 EXCUSE = "as rowhouse migrate wrote it; a large table that servers write to needs another way (docs/migrations.md)"
 UNDECIDED = (UndecidedError, UnfillableError)
@@ -88,7 +90,9 @@ def differences(migrator: Migrator, decisions: Decisions) -> Plan:
 
 
 def describe(operations: Sequence[ops.MigrateOperation]) -> str:
-    """Return a message for a migration that only adds."""
+    """Return a message for a migration that only adds, or changes comments."""
+    if all(map(only_comments, operations)):
+        return "change comments"
     tables = [o.table_name for o in operations if isinstance(o, ops.CreateTableOp)]
     columns = [f"{o.table_name} {o.column.name}" for o in operations if isinstance(o, ops.AddColumnOp)]
     return "add " + " and ".join(tables or columns or ["indexes"])
@@ -225,6 +229,8 @@ def _write(migrator: Migrator) -> int:
     given = migrator.given
     decisions = parse(given.rename, given.drop)
     check_references(migrator.metadata.tables.values())
+    with connected(migrator.settings) as connection:
+        check_classes(migrator.metadata, connection.dialect)
     try:
         changes = differences(migrator, decisions)
     except UndecidedError as undecided:

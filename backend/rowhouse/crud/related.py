@@ -60,17 +60,17 @@ class RelatedRows:
             self.link.resource.read.check(caller)
 
     def read(self, unit: UnitOfWork, values: Sequence[Any], *, limit: int) -> list[tuple[Any, Row]]:
-        """Return the visible rows that are related to rows with these values, each with its value, in key order."""
+        """Return the visible rows related to rows with these values, each with its value, in the relation's order."""
         padded = pad_to_power_of_two(values)
         bound: Row = {numbered(RELATED, position): value for position, value in enumerate(padded)}
         bound[PAGE_LIMIT] = limit
         link, remote = self.relation.link, self.relation.remote
-        scope = self._visible(unit.caller)
+        scope, order = self._visible(unit.caller), self.relation.order
         if link is None:
-            statement = self.statements.related(remote, len(padded), scope)
+            statement = self.statements.related(remote, len(padded), scope, order)
             found = [(row[remote], row) for row in unit.run(statement, bound, scope)]
         else:
-            statement = self.statements.linked(link, remote, len(padded), scope)
+            statement = self.statements.linked(link, remote, len(padded), scope, order)
             found = [(row.pop(LINKED), row) for row in unit.run(statement, bound, scope)]
         self.target.load_extra_fields([row for _, row in found], unit=unit)
         return found

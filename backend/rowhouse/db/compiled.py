@@ -109,9 +109,9 @@ class CompiledStatement:
     ) -> None:
         self.writes = isinstance(source, sa.UpdateBase)
         self._options: dict[str, bool] = {}
-        if dialect.name == "postgresql" and all(isinstance(_kind_of(column), BINARY) for column in columns):
+        if dialect.name == "postgresql" and all(isinstance(_plain(column.type), BINARY) for column in columns):
             self._options["binary"] = True
-            self._options["same_in_text"] = not any(isinstance(_kind_of(column), sa.Float) for column in columns)
+            self._options["same_in_text"] = not any(isinstance(_plain(column.type), sa.Float) for column in columns)
         if dialect.name == "postgresql" and any(isinstance(one, NeedsCustomPlan) for one in elements_of(source)):
             self._options["prepare"] = False
         compiled = compile_text(source, dialect)
@@ -125,7 +125,7 @@ class CompiledStatement:
         self._binds = {
             part: convert
             for bind, name in compiled.names.items()
-            if (convert := bind.type.dialect_impl(dialect).bind_processor(dialect))
+            if (convert := _binding(bind.type, dialect))
             for part in compiled.expansions.get(name, [name])
         }
         self._columns = columns
@@ -251,10 +251,17 @@ def _is_of_project(kind: Any) -> bool:
     return isinstance(kind, sa.types.TypeDecorator) and not isinstance(kind, UTCDateTime | sa.Interval)
 
 
-def _kind_of(column: Any) -> Any:
-    """Return the type of a column, without a decorator."""
-    kind = column.type
+def _plain(kind: Any) -> Any:
+    """Return a type without a decorator."""
     return kind.impl_instance if isinstance(kind, sa.types.TypeDecorator) else kind
+
+
+def _binding(kind: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> Convert | None:
+    """Return the conversion of a value that is sent. SQLite gets a text of a column of dates as it stores it."""
+    convert = kind.dialect_impl(dialect).bind_processor(dialect)
+    if convert is None or dialect.name != "sqlite" or not isinstance(_plain(kind), WRITTEN_AS_TEXT):
+        return convert
+    return lambda value: str(value) if isinstance(value, OutOfRange) else convert(value)
 
 
 def _instant(stored: str | None) -> datetime | None:

@@ -39,6 +39,11 @@ def is_made_by_type(check: sa.CheckConstraint) -> bool:
     return check._type_bound  # noqa: SLF001  nothing public says it
 
 
+def prefixes_of(table: sa.Table) -> list[str]:
+    """Return the `prefixes` of a table, such as `TEMPORARY`."""
+    return [str(prefix) for prefix in table._prefixes]  # noqa: SLF001  nothing public lists them
+
+
 def fill_with(clock: Callable[[], datetime], column: sa.Column[Any]) -> None:
     """Let `clock` fill a column instead of the database's: SQLite's writes a text that sorts before others.
 

@@ -13,7 +13,16 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic.autogenerate.api import AutogenContext
-from alembic.operations.ops import AddColumnOp, CreateForeignKeyOp, CreateIndexOp, CreateTableOp, MigrateOperation
+from alembic.operations.ops import (
+    AddColumnOp,
+    AlterColumnOp,
+    CreateForeignKeyOp,
+    CreateIndexOp,
+    CreateTableCommentOp,
+    CreateTableOp,
+    DropTableCommentOp,
+    MigrateOperation,
+)
 from sqlmodel import SQLModel
 
 import rowhouse.migrations.compare.expression_indexes
@@ -60,7 +69,7 @@ def autogenerate_options(metadata: sa.MetaData = SQLModel.metadata, branch: str 
 
 
 def only_adds(operations: Iterable[MigrateOperation]) -> bool:
-    """Return True if the operations only add and leave everything that exists as it is."""
+    """Return True if the operations only add, or change comments, and leave everything else as it is."""
     listed = list(operations)
     tables = {operation.table_name for operation in listed if isinstance(operation, CreateTableOp)}
     columns = {
@@ -82,7 +91,19 @@ def _adds(operation: MigrateOperation) -> bool:
         return operation.column.nullable is not False or operation.column.server_default is not None
     if isinstance(operation, ChangeEnum):
         return operation.only_adds
-    return isinstance(operation, ADDITIONS)
+    return isinstance(operation, ADDITIONS) or only_comments(operation)
+
+
+def only_comments(operation: MigrateOperation) -> bool:
+    """Return True for a comment of a table or a column. SQLite has none, so only PostgreSQL finds the difference."""
+    if isinstance(operation, AlterColumnOp):
+        others = operation.modify_type, operation.modify_nullable, operation.modify_name
+        return (
+            operation.modify_comment is not False
+            and not any(one is not None for one in others)
+            and (operation.modify_server_default is False)
+        )
+    return isinstance(operation, CreateTableCommentOp | DropTableCommentOp)
 
 
 def _render_item(kind: str, item: Any, context: AutogenContext) -> str | bool:

@@ -136,7 +136,7 @@ class Expansion:
         self._related = related
 
     def embed(self, unit: UnitOfWork, rows: Sequence[Row]) -> Sequence[Row]:
-        """Add the related row (or None), or the list of related rows in the order of their keys, to each of `rows`.
+        """Add the related row (or None), or the list of related rows in the order of the relation, to each of `rows`.
 
         Return the related rows.
 

@@ -18,7 +18,7 @@ from pydantic_core import to_jsonable_python
 from rowhouse.core.errors import InvalidInputError, NotAuthenticatedError
 from rowhouse.core.security import sign, verify
 from rowhouse.db.compiled import Row
-from rowhouse.db.out_of_range import out_of_range
+from rowhouse.db.out_of_range import OutOfRange
 from rowhouse.entities.model import TEMPORAL, EnumText
 from rowhouse.schemas.columns import Column
 
@@ -150,7 +150,8 @@ def _stored(key: SortKey, value: Any) -> Any:
     try:
         return key.stored_adapter.validate_python(value)
     except ValidationError:
-        return out_of_range(value)
+        # A cursor is signed, so the database has returned this text: SQLite holds any.
+        return OutOfRange(value) if isinstance(value, str) else None
 
 
 def in_order(keys: Sequence[SortKey]) -> list[Any]:

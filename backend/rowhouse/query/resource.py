@@ -19,6 +19,9 @@ from rowhouse.schemas.derivation import Schemas
 # The first part of an index in SQLAlchemy's form. It may have been a column or text, in either direction.
 LEADING_COLUMN = re.compile(r'(?:\w+\.)?"?(\w+)"?(?: ASC| DESC)?(?: NULLS (?:FIRST|LAST))?', re.IGNORECASE)
 
+# Words of `sort`, such as `-price`; the key breaks ties.
+Order = tuple[str, ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Link:
@@ -45,6 +48,8 @@ class Relation:
     link: Link | None = None
     member: str | None = None
     owns: bool = False
+    # The `order_by` of the `Relationship`.
+    order: Order = ()
 
     @property
     def is_parent(self) -> bool:

@@ -19,6 +19,7 @@ from rowhouse.query.resource import Relation, Resource
 from rowhouse.registration.class_checks import check_database
 from rowhouse.registration.hand_written import bind, one_method_each
 from rowhouse.registration.name_checks import check_references
+from rowhouse.registration.one_database import check_words
 from rowhouse.registration.registry import BUILT_IN_ROLES, Registry
 from rowhouse.registration.relations import connect, owning, relations_of
 from rowhouse.registration.router import routes_of
@@ -128,6 +129,7 @@ def _add_routes(
     registrations = registry.registrations
     for registration in registrations.values():
         check_database(registration.resource.model, dialect)
+        check_words(registration.resource.model, dialect)
     resources = _related(registry, recording)
     cruds = {
         path: with_owned(with_links(registrations[path].crud, resource.link_members), resource.owned_members)(

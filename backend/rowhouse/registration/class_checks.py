@@ -231,6 +231,8 @@ def check_database(model: type[SQLModel], dialect: sa.Dialect) -> None:
     """
     for name, column in sa.inspect(model).columns.items():
         place = f"{model.__name__}.{name}"
+        if not isinstance(column, sa.Column):
+            continue  # an SQL expression, which a registration refuses
         if dialect.name != "sqlite":
             if type(column.type) in OF_OTHERS:
                 raise RegistrationError(f"{place} is {column.type!r}, which PostgreSQL lacks; use {USUAL}")

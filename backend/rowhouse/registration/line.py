@@ -33,6 +33,7 @@ from rowhouse.registration.checks import (
     write_policy,
 )
 from rowhouse.registration.class_checks import check_class
+from rowhouse.registration.default_checks import check_defaults
 from rowhouse.registration.name_checks import check_filters
 from rowhouse.registration.step_checks import check_steps
 from rowhouse.schemas.columns import Column, RegistrationError
@@ -121,6 +122,7 @@ class Line:
     def _check_rows(self, columns: dict[str, Column]) -> None:
         """Check the options that name columns, and the limits."""
         check_timestamps(self.model, columns)
+        check_defaults(self.model, columns)
         check_filters(self.model, columns)
         check_search(self.model, columns, self.search)
         check_no_overlap(self.model, columns)

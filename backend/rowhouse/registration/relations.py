@@ -13,14 +13,17 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import RelationshipDirection, RelationshipProperty
+from sqlalchemy.sql.operators import asc_op, desc_op
 
 from rowhouse.crud.base import CRUDBase
 from rowhouse.crud.related import RelatedRows
 from rowhouse.entities.model import plural, singular_snake
-from rowhouse.query.resource import Link, Relation, Resource
+from rowhouse.query.resource import Link, Order, Relation, Resource
 from rowhouse.schemas.columns import Column, RegistrationError
 
 REFERENCE = "_id"
+# How a word of `sort` begins, by what `order_by` of SQLAlchemy says.
+SIGNS: Mapping[Any, str] = {None: "", asc_op: "", desc_op: "-"}
 # The path of the source, its column, the path of the target, its column, and whether the source refers to the target.
 Way = tuple[str, str, str, str, bool]
 
@@ -130,7 +133,7 @@ def _direct(resource: Resource, target: Resource, found: RelationshipProperty[An
         return None
     many = bool(found.uselist)
     owns = many and found.cascade.delete_orphan and _is_key(local) and _has_keys(target, far)
-    return Relation(found.key, near, target, far, many=many, owns=owns)
+    return Relation(found.key, near, target, far, many=many, owns=owns, order=_order(resource, target, found))
 
 
 def _has_keys(target: Resource, reference: str) -> bool:
@@ -156,7 +159,34 @@ def _linked(resource: Resource, target: Resource, found: RelationshipProperty[An
     link = Link(table, to_row.name, to_target.name)
     is_set = not found.viewonly and found.uselist and _is_key(local) and _is_key(remote)
     member = _member(resource, found.key, target) if is_set and not _further_values(link) else None
-    return Relation(found.key, own, target, other, many=bool(found.uselist), link=link, member=member)
+    order = _order(resource, target, found)
+    return Relation(found.key, own, target, other, many=bool(found.uselist), link=link, member=member, order=order)
+
+
+def _order(resource: Resource, target: Resource, found: RelationshipProperty[Any]) -> Order:
+    """Return the `order_by` of a `Relationship` as words of `sort`, such as `-name`.
+
+    Raises:
+        RegistrationError: there is one related row at most, or a word that no list of the related entity has.
+    """
+    words = [_sort_word(target, part) for part in found.order_by or ()]
+    if None in words or (words and not found.uselist):
+        raise RegistrationError(
+            f"{resource.name}.{found.key}: order_by takes columns of {target.name} that its lists can be sorted by, or "
+            "desc() of them, and needs a list of rows; take it out, and let clients sort the list of "
+            f"/{target.path}"
+        )
+    return tuple(filter(None, words))
+
+
+def _sort_word(target: Resource, part: Any) -> str | None:
+    """Return the word of `sort` for one part of an `order_by`. None if there is no such word."""
+    column = part.element if isinstance(part, sa.UnaryExpression) else part
+    sign = SIGNS.get(getattr(part, "modifier", None))
+    is_own = {getattr(column, "table", None)} == {target.table}  # SQLAlchemy gives a copy of the table, which is equal
+    stored = target.table.columns.get(str(column.key)) if is_own else None
+    name = None if stored is None else _shown(target, stored)
+    return f"{sign}{name}" if sign is not None and name in target.parameters.sortable else None
 
 
 def _member(resource: Resource, relation: str, target: Resource) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from annotated_types import Ge, Le, MaxLen
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticKnownError
 
 from rowhouse.schemas.json_types import NO_NUL, reject_nul
@@ -24,6 +24,17 @@ SCHEMA_BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt
 def no_limits(_column: sa.Column[Any], _stated: Sequence[Any]) -> list[Any]:
     """Return nothing: every value of the type fits."""
     return []
+
+
+def document_limits(column: sa.Column[Any], _stated: Sequence[Any]) -> list[Any]:
+    """Return the rejection of null for a column that may not be null: `Any` would take it."""
+    return [] if column.nullable else [AfterValidator(_reject_null)]
+
+
+def _reject_null(value: Any) -> Any:
+    if value is None:
+        raise ValueError("must not be null")
+    return value
 
 
 def integer_range(column: sa.Column[Any]) -> tuple[Ge, Le]:
@@ -99,13 +110,20 @@ def decimal_limits(column: sa.Column[Any], stated: Sequence[Any]) -> list[Any]:
         )
     digits, places = (min(_bounds(stated, word), default=None) for word in ("max_digits", "decimal_places"))
     finest = scale if places is None else min(places, scale)
-    described = WithJsonSchema(_decimal_schema(precision - scale, finest, stated), mode="validation")
+    described: list[Any] = [WithJsonSchema(_decimal_schema(precision - scale, finest, stated), mode="validation")]
+    if precision == scale:
+        described.append(BeforeValidator(_zero_with_place))
     if digits is None and places is None:
-        return [Field(max_digits=precision, decimal_places=scale), described]
+        return [Field(max_digits=precision, decimal_places=scale), *described]
     limits: list[Any] = [] if places == finest else [Field(decimal_places=scale)]
     if digits is None or digits - finest > precision - scale:
         limits.append(AfterValidator(_at_most_whole(precision - scale)))
-    return [*limits, described]
+    return [*limits, *described]
+
+
+def _zero_with_place(value: Any) -> Any:
+    """Write zero with a decimal place. Pydantic counts the digit of `0` as one before the point."""
+    return "0.0" if type(value) in (int, str, Decimal) and value in (0, "0", "-0") else value
 
 
 def _at_most_whole(digits: int) -> Callable[[Decimal], Decimal]:
@@ -130,5 +148,6 @@ def _decimal_schema(whole: int, scale: int, stated: Sequence[Any]) -> dict[str, 
                 number[keyword] = float(bound)
     sign = "-?" if number.get("exclusiveMinimum", number["minimum"]) < 0 else ""
     not_zero = "(?=.*[1-9])" if number.get("exclusiveMinimum") == 0 else ""
+    before = f"[0-9]{{1,{whole}}}" if whole else "0"
     fraction = rf"(\.[0-9]{{1,{scale}}})?" if scale else ""
-    return {"anyOf": [number, {"type": "string", "pattern": f"^{not_zero}{sign}[0-9]{{1,{whole}}}{fraction}$"}]}
+    return {"anyOf": [number, {"type": "string", "pattern": f"^{not_zero}{sign}{before}{fraction}$"}]}

@@ -9,12 +9,13 @@ from typing import Annotated, Any, NewType, Union
 
 import sqlalchemy as sa
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 from sqlmodel import SQLModel, UTCDateTime
 
 from rowhouse.db.integrity import MEMBERS
 from rowhouse.db.sql_functions import SortedText
 from rowhouse.entities.model import Mark, is_adopted
-from rowhouse.schemas.defaults import is_filled, is_generated
+from rowhouse.schemas.defaults import is_filled, is_generated, is_python, value_of
 from rowhouse.schemas.field_types import FieldType, Filtering, field_type, known_type, stored_annotation
 from rowhouse.schemas.sqlmodel_internals import constraints_in
 
@@ -182,13 +183,9 @@ def _column(model: type[SQLModel], name: str, column: sa.Column[Any]) -> Column:
     if name in TIMESTAMPS and isinstance(column.type, INSTANTS) and not is_adopted(column.table):
         marks.add(TIMESTAMPS[name])
     stated = [m for m in constraints_in(info.metadata) if not isinstance(m, Mark)]
-    inner = without_none(info.annotation)
-    while isinstance(inner, NewType):
-        inner = inner.__supertype__
-    if typing.get_origin(inner) is Annotated:
-        inner, *nested = typing.get_args(inner)
-        marks |= {m for m in nested if isinstance(m, Mark)}
-        stated += [m for m in constraints_in(_parts(nested)) if not isinstance(m, Mark)]
+    inner, nested = bare_annotation(info.annotation)
+    marks |= {m for m in nested if isinstance(m, Mark)}
+    stated += [m for m in constraints_in(_parts(nested)) if not isinstance(m, Mark)]
     if Mark.SECRET in marks:  # in no request and no response, so any type will do
         kind = known_type(inner, column.type) or FieldType(declared=(inner,), annotation=inner)
         return Column(name, info, column, frozenset(marks), kind, tuple(stated))
@@ -209,6 +206,17 @@ def _parts(metadata: Iterable[Any]) -> Iterator[Any]:
             yield part
 
 
+def bare_annotation(annotation: Any) -> tuple[Any, list[Any]]:
+    """Return an annotation without `| None` and `Annotated`, and what `Annotated` says."""
+    inner = without_none(annotation)
+    while isinstance(inner, NewType):
+        inner = inner.__supertype__
+    if typing.get_origin(inner) is not Annotated:
+        return inner, []
+    inner, *nested = typing.get_args(inner)
+    return inner, nested
+
+
 def without_none(annotation: Any) -> Any:
     """Return an annotation without `| None`."""
     if typing.get_origin(annotation) in (Union, types.UnionType):
@@ -227,13 +235,28 @@ def server_owned(column: Column, owner: str | None) -> bool:
 def server_makes_key(column: Column) -> bool:
     """Return whether the server or the database makes this part of the key of a new row.
 
-    If not, the client names it when it creates the row. So it does where `CREATE_ONLY` marks the key.
+    If not, the client names it when it creates the row. So it does where `CREATE_ONLY` marks the key, or where each row
+    would get the same one.
     """
     info, stored = column.info, column.column
-    if Mark.CREATE_ONLY in column.marks:
+    if Mark.CREATE_ONLY in column.marks or constant_of(column) is not None:
         return False
-    if info.default_factory is not None or not (info.is_required() or info.default is None):
+    if info.default_factory is not None:
         return True
     if any(one is not None for one in (stored.default, stored.server_default, stored.identity, stored.computed)):
         return True
     return stored.autoincrement is True or (not info.is_required() and stored is stored.table.autoincrement_column)
+
+
+def constant_of(column: Column) -> Any:
+    """Return the value that every row gets which leaves the column out. None if rows differ, or get none."""
+    info, by_database = column.info, column.column.server_default
+    by_python: Any = column.column.default
+    if info.default_factory is not None:
+        return None
+    if info.default not in (None, PydanticUndefined):
+        return info.default
+    if is_python(by_python) and not by_python.is_callable:
+        return value_of(by_python)
+    literal = getattr(by_database, "arg", None)  # a text stands for itself
+    return literal if isinstance(literal, str) and column.type.is_text else None

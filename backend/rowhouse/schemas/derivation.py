@@ -29,7 +29,7 @@ from typing_extensions import TypedDict
 
 from rowhouse.entities.model import Mark
 from rowhouse.schemas.class_config import honoured_options
-from rowhouse.schemas.columns import Column, RegistrationError, server_owned
+from rowhouse.schemas.columns import Column, RegistrationError, constant_of, server_owned
 from rowhouse.schemas.computed import ComputedMember, computed_members
 from rowhouse.schemas.pydantic_internals import comparing_validators, field_validators, model_validators
 
@@ -169,7 +169,10 @@ def _create_member(column: Column, keys: Sequence[Column]) -> tuple[Any, Any]:
     annotation: Any = column.annotation
     if len(keys) == 1 and column.type.is_text:
         annotation = Annotated[annotation, AfterValidator(reject_unaddressable), UNADDRESSABLE]
-    return annotation, _create_value(column)[1] if column.info.default_factory else described(column, ...)
+    if column.info.default_factory is not None:
+        return annotation, _create_value(column)[1]
+    constant = constant_of(column)
+    return annotation, described(column, ... if constant is None else constant)
 
 
 def _put(model: type[SQLModel], settable: list[Column]) -> type[BaseModel]:

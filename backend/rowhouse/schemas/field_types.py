@@ -202,7 +202,7 @@ def _document(annotation: Any, scalar: FieldType | None) -> FieldType:
         annotation=Annotated[annotation, AfterValidator(as_document)],
         answer=annotation,
         filtering=Filtering.NULL,
-        limits=column_limits.no_limits if scalar is None else scalar.limits,
+        limits=column_limits.document_limits if scalar is None else scalar.limits,
         read_cell=csv_cells.read_document,
         write_cell=csv_cells.write_document,
     )

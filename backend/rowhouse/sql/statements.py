@@ -9,8 +9,9 @@ import sqlalchemy as sa
 from sqlalchemy.sql.operators import custom_op
 
 from rowhouse.db.compiled import EVERYTHING, CompiledStatement, Predicate, Row
+from rowhouse.query.cursor import in_order
 from rowhouse.query.list_query import QueryShape
-from rowhouse.query.resource import Link, Resource
+from rowhouse.query.resource import Link, Order, Resource
 from rowhouse.schemas.columns import Column
 from rowhouse.schemas.computed import RowComputer
 from rowhouse.schemas.defaults import is_python, value_of
@@ -104,8 +105,7 @@ class Statements:
     def _list(self, shape: QueryShape, scope: Predicate) -> CompiledStatement:
         """A page and the total, which may be NULL: see `count_from_start`. Binds `_page_limit` and `_page_offset`."""
         total = self._quick_total(shape, scope).label(TOTAL)
-        limit = sa.bindparam(PAGE_LIMIT, type_=sa.BigInteger())
-        offset = sa.bindparam(PAGE_OFFSET, type_=sa.BigInteger())
+        limit, offset = (sa.bindparam(name, type_=sa.BigInteger()) for name in (PAGE_LIMIT, PAGE_OFFSET))
         if isinstance(scope, SortedScope):
             found = self._in_parent_order(shape, scope, Window(limit, offset)).add_columns(total)
             return self._compile(found, list(found.selected_columns), scope)
@@ -166,18 +166,18 @@ class Statements:
         sample = estimate_from_sample(self._table, lambda counted: self._selected(counted, shape, scope))
         return self._compile(sample, list(sample.selected_columns), scope)
 
-    def _related(self, column: str, size: int, scope: Predicate) -> CompiledStatement:
-        """The rows whose `column` has one of `size` values, in the order of their keys.
+    def _related(self, column: str, size: int, scope: Predicate, order: Order = ()) -> CompiledStatement:
+        """The rows whose `column` has one of `size` values, in the order of these words of `sort` and of their keys.
 
         Binds numbered `_related` and `_page_limit`.
         """
         kind = self._columns[column].column
         values = [sa.bindparam(numbered(RELATED, position), type_=kind.type) for position in range(size)]
-        source = _where(sa.select(*self._public).where(kind.in_(values)), scope).order_by(*self._keys)
+        source = _where(sa.select(*self._public).where(kind.in_(values)), scope).order_by(*self._in_order(order))
         limit = sa.bindparam(PAGE_LIMIT, type_=sa.BigInteger())
         return self._compile(source.limit(limit), self._public, scope)
 
-    def _linked(self, link: Link, column: str, size: int, scope: Predicate) -> CompiledStatement:
+    def _linked(self, link: Link, column: str, size: int, scope: Predicate, order: Order = ()) -> CompiledStatement:
         """The rows whose `column` a link pairs with one of `size` values, each with the value as `_linked`.
 
         Binds numbered `_related` and `_page_limit`.
@@ -188,7 +188,10 @@ class Statements:
         joined = link.table.join(self._table, far == self._columns[column].column)
         source = sa.select(*columns).select_from(joined).where(near.in_(values))
         limit = sa.bindparam(PAGE_LIMIT, type_=sa.BigInteger())
-        return self._compile(_where(source, scope).order_by(*self._keys).limit(limit), columns, scope)
+        return self._compile(_where(source, scope).order_by(*self._in_order(order)).limit(limit), columns, scope)
+
+    def _in_order(self, order: Order) -> list[Any]:
+        return in_order(self._parameters.sort_keys(order))
 
     def _get(self, predicate: Predicate) -> CompiledStatement:
         """The public columns of one row. Binds `_row_key`."""

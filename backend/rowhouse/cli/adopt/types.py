@@ -61,7 +61,9 @@ def _integer(_kind: Any, dialect: str) -> TypeCode:
     return _typed("int", "sa.BigInteger") if dialect == "sqlite" else TypeCode("int", (), "sa.Integer")
 
 
-def _text(kind: Any, _dialect: str) -> TypeCode:
+def _text(kind: Any, dialect: str) -> TypeCode:
+    if type(kind) is sa.String and dialect == "postgresql":  # neither VARCHAR nor TEXT
+        raise UntakenError('its type is name or "char" of PostgreSQL\'s own catalogue, which cuts longer text')
     if kind.length is None:
         return TypeCode("str", (), "sa.Text")
     return TypeCode("str", (f"max_length={kind.length}",), f"sa.String({kind.length})")

@@ -19,6 +19,8 @@ from rowhouse.migrations.alembic_internals import rendered_alteration
 
 POSTGRESQL, SQLITE = (sa.make_url(f"{name}://").get_dialect()() for name in ("postgresql", "sqlite"))
 UUID_ON_SQLITE = 32  # characters
+# How the view begins by which SQLite lists the members of a native enum; see `operations.native_enums`.
+ENUM_VIEW = "enum_"
 
 
 def write_type(kind: sa.types.TypeEngine[Any], context: AutogenContext) -> str:
@@ -37,12 +39,23 @@ def compare_types(
     None leaves the question to Alembic, which takes a text without a length for one of any length.
     """
     if context.dialect.name == "sqlite" and is_native_enum(declared):
-        # PostgreSQL has a type for each enum. SQLAlchemy's length, that of the longest member, does not count.
-        return False if isinstance(stored, sa.String) else None
+        return _became_enum(context.connection, stored, declared) if isinstance(stored, sa.String) else None
     kind = _plain(declared.dialect_impl(context.dialect))
     if isinstance(stored, sa.String) and isinstance(kind, sa.String) and not is_native_enum(kind):
         return True if (stored.length is None) != (kind.length is None) else None
     return None
+
+
+def _became_enum(connection: sa.Connection, stored: sa.String, declared: Any) -> bool:
+    """Return True for a text of SQLite that becomes an enum which the database does not list yet.
+
+    PostgreSQL has a type for each enum. SQLAlchemy's length, that of the longest member, does not count, except in a
+    database that was migrated before there were lists.
+    """
+    if stored.length == max(map(len, declared.enums)):
+        return False
+    is_listed = sa.text("SELECT 1 FROM sqlite_master WHERE type = 'view' AND name = :name")
+    return connection.execute(is_listed, {"name": f"{ENUM_VIEW}{declared.name}"}).first() is None
 
 
 def _plain(kind: Any) -> Any:

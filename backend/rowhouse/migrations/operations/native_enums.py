@@ -20,7 +20,7 @@ from alembic.util import CommandError, DispatchPriority
 from sqlalchemy import event
 
 from rowhouse.entities.no_overlap import literal
-from rowhouse.migrations.compare.column_types import POSTGRESQL, SQLITE, is_native_enum
+from rowhouse.migrations.compare.column_types import ENUM_VIEW, POSTGRESQL, SQLITE, is_native_enum
 from rowhouse.migrations.engine_tables import ENGINE
 from rowhouse.migrations.operations.operation import EngineOperation
 
@@ -60,11 +60,10 @@ DEPENDENTS = """
 # Whether this transaction, or a savepoint of it, has created the type.
 IS_NEW = "SELECT age(xmin) <= 0 FROM pg_type WHERE oid = to_regtype(:name)"
 REPLACES_TYPES = "rowhouse_replaces_types"
-PREFIX = "enum_"
 IS_VIEW_OF_MEMBERS = "(member) AS VALUES "
 VIEWS = f"""
-    SELECT substr(name, {len(PREFIX) + 1}), name FROM sqlite_master
-    WHERE type = 'view' AND substr(name, 1, {len(PREFIX)}) = '{PREFIX}' AND instr(sql, '{IS_VIEW_OF_MEMBERS}') > 0
+    SELECT substr(name, {len(ENUM_VIEW) + 1}), name FROM sqlite_master
+    WHERE type = 'view' AND substr(name, 1, {len(ENUM_VIEW)}) = '{ENUM_VIEW}' AND instr(sql, '{IS_VIEW_OF_MEMBERS}') > 0
 """  # noqa: S608  # nosec B608  our own constants
 
 
@@ -261,7 +260,7 @@ def _view(name: str, members: Members) -> str:
 
 
 def _view_name(name: str) -> str:
-    return SQLITE.identifier_preparer.quote(f"{PREFIX}{name}")
+    return SQLITE.identifier_preparer.quote(f"{ENUM_VIEW}{name}")
 
 
 @event.listens_for(sa.Table, "after_create")
