@@ -396,7 +396,7 @@ def test_each_pair_is_asked_about_once() -> None:
 def test_a_key_gets_more_bits(project: Project) -> None:
     """The database still counts it, and the file has no word that Alembic warns of."""
     metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
-    columns = [sa.Column("name", sa.String(50)), sa.Column("amount", sa.Integer, nullable=False)]
+    columns: list[sa.Column[Any]] = [sa.Column("name", sa.String(50)), sa.Column("amount", sa.Integer, nullable=False)]
     kind = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # as the engine declares it
     sa.Table("prices", metadata, sa.Column("id", kind, primary_key=True), *columns)
     project.migrate(metadata)

@@ -182,7 +182,7 @@ class CompiledStatement:
 
     def _without_bytes(self, found: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
         """Return rows with text for bytes that another program has stored in columns of other types."""
-        holds = [isinstance(_kind_of(column), sa.LargeBinary) for column in self._columns]
+        holds = [isinstance(_plain(column.type), sa.LargeBinary) for column in self._columns]
         return [
             [
                 value.decode(errors="replace") if isinstance(value, bytes) and not is_binary else value
@@ -257,9 +257,9 @@ def _plain(kind: Any) -> Any:
 
 
 def _binding(kind: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> Convert | None:
-    """Return the conversion of a value that is sent. SQLite gets a text of a column of dates as it stores it."""
+    """Return the conversion of a value that is sent. SQLite gets a text of another program as it stores it."""
     convert = kind.dialect_impl(dialect).bind_processor(dialect)
-    if convert is None or dialect.name != "sqlite" or not isinstance(_plain(kind), WRITTEN_AS_TEXT):
+    if convert is None or dialect.name != "sqlite" or _is_of_project(kind):
         return convert
     return lambda value: str(value) if isinstance(value, OutOfRange) else convert(value)
 
