@@ -106,9 +106,9 @@ class CompiledStatement:
     ) -> None:
         self.writes = isinstance(source, sa.UpdateBase)
         self._options: dict[str, bool] = {}
-        if dialect.name == "postgresql" and all(isinstance(_kind_of(column), BINARY) for column in columns):
+        if dialect.name == "postgresql" and all(isinstance(kind_of(column), BINARY) for column in columns):
             self._options["binary"] = True
-            self._options["same_in_text"] = not any(isinstance(_kind_of(column), sa.Float) for column in columns)
+            self._options["same_in_text"] = not any(isinstance(kind_of(column), sa.Float) for column in columns)
         if dialect.name == "postgresql" and any(isinstance(one, NeedsCustomPlan) for one in elements_of(source)):
             self._options["prepare"] = False
         compiled = compile_text(source, dialect)
@@ -211,7 +211,7 @@ BINARY = (
 WRITTEN_AS_TEXT = (UTCDateTime, sa.Date, sa.DateTime, sa.Interval, sa.Time, sa.Uuid, sa.JSON)
 
 
-def _kind_of(column: Any) -> Any:
+def kind_of(column: Any) -> Any:
     """Return the type of a column, without a decorator."""
     kind = column.type
     return kind.impl_instance if isinstance(kind, sa.types.TypeDecorator) else kind
