@@ -1,6 +1,7 @@
 """What a client sends is what is stored, and what every other response has, on both databases."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
@@ -62,11 +63,17 @@ class Station(Base, table=True):
     height: float = 0.0
 
 
+class Share(IntegerKey, Base, table=True):
+    """All digits of its decimal are behind the point."""
+
+    part: Decimal = Field(max_digits=4, decimal_places=4)
+
+
 @pytest.fixture(scope="module")
 def client(backend: str, databases: Databases) -> Iterator[TestClient]:
     """An application of these classes, open to anyone."""
     registry = Registry(API)
-    for model in (Reading, Station):
+    for model in (Reading, Station, Share):
         registry.register(model, read=ANYONE, write=ANYONE, soft_delete=True, history=True)
     url = databases.prepared(backend, "fidelity", metadata.create_all)
     with QuickClient(create_app(Settings(database_url=url, **QUIET), registry, metadata)) as made:
@@ -105,3 +112,14 @@ def test_a_whole_float_is_a_float_in_a_key(client: TestClient) -> None:
     assert text_of(client.post(f"{where}/restore")) == changed
     entries = client.get(f"{where}/history").json()["items"]
     assert [one["action"] for one in entries] == ["create", "update", "delete", "restore"]
+
+
+def test_a_decimal_without_digits_before_the_point(client: TestClient) -> None:
+    """Its pattern in the document is one that a reader accepts."""
+    for given in ("0.1250", "-0.9999", 0.5, 0):
+        made = client.post(f"{API}/shares", json={"part": given})
+        assert text_of(made, 201) == text_of(client.get(made.headers["Location"]))
+        assert made.json()["part"] == float(given)
+    assert client.post(f"{API}/shares", json={"part": 1}).status_code == 422
+    schemas = client.get("/openapi.json").json()["components"]["schemas"]
+    assert schemas["ShareCreate"]["properties"]["part"]["anyOf"][1]["pattern"] == r"^-?0(\.[0-9]{1,4})?$"

@@ -131,4 +131,5 @@ def _decimal_schema(whole: int, scale: int, stated: Sequence[Any]) -> dict[str, 
     sign = "-?" if number.get("exclusiveMinimum", number["minimum"]) < 0 else ""
     not_zero = "(?=.*[1-9])" if number.get("exclusiveMinimum") == 0 else ""
     fraction = rf"(\.[0-9]{{1,{scale}}})?" if scale else ""
-    return {"anyOf": [number, {"type": "string", "pattern": f"^{not_zero}{sign}[0-9]{{1,{whole}}}{fraction}$"}]}
+    before = f"[0-9]{{1,{whole}}}" if whole > 0 else "0"
+    return {"anyOf": [number, {"type": "string", "pattern": f"^{not_zero}{sign}{before}{fraction}$"}]}

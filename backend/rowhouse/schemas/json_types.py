@@ -24,6 +24,7 @@ DATE, TIME = re.compile(r"^\d{4}-\d\d-\d\d$"), re.compile(r"^\d\d:\d\d(:\d\d(\.\
 DECIMAL = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?\Z")
 INTEGER_TEXT = re.compile(r"-?[0-9]{1,20}\Z")
 BASE64 = re.compile(r"^(?:[A-Za-z0-9+/_\-]{4})*(?:[A-Za-z0-9+/_\-]{2}==|[A-Za-z0-9+/_\-]{3}=)?$")
+ZERO = Decimal("0.0")  # pydantic counts the digit of `0` as one before the point
 PLAIN_ALPHABET = str.maketrans("-_", "+/")
 NUMBER_TEXT = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?\Z")
 
@@ -69,8 +70,8 @@ def _parse_decimal(value: Any) -> Any:
     if isinstance(value, str):
         if not DECIMAL.match(value):
             raise PydanticCustomError("format", "Input should be a decimal number, as 12.50")
-        return Decimal(value)
-    return Decimal(str(value)) if type(value) in (int, float) else value
+        return Decimal(value) or ZERO
+    return (Decimal(str(value)) or ZERO) if type(value) in (int, float) else value
 
 
 def _in_utc(value: datetime) -> datetime:
