@@ -1,12 +1,17 @@
 """What a client sends is what is stored, and what every other response has, on both databases."""
 
+import csv
+import io
+import json
 from collections.abc import Iterator
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Dialect
 from sqlmodel import Field
 from starlette.testclient import TestClient
@@ -15,6 +20,7 @@ from rowhouse.core.policy import ANYONE
 from rowhouse.core.settings import Settings
 from rowhouse.entities.model import IntegerKey, PortableTable
 from rowhouse.registration.registry import Registry
+from rowhouse.schemas.field_types import field_type
 from tests.conftest import QUIET
 from tests.databases import Databases
 from tests.fast_client import QuickClient
@@ -63,17 +69,73 @@ class Station(Base, table=True):
     height: float = 0.0
 
 
+class Mark(StrEnum):
+    """Words, one of them empty, and one that is a word of the paths."""
+
+    NONE, BATCH, GOOD = "", "batch", "good"
+
+
+class Prefixed(sa.types.TypeDecorator[str]):
+    """A text of a project's own type."""
+
+    impl = sa.String(40)
+    cache_ok = True
+    python_type = str
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Store a letter before the text."""
+        return None if value is None else f"x{value}"
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+        """Return the text."""
+        return None if value is None else value[1:]
+
+
+class Grade(Base, table=True):
+    """A word as the key, and another one."""
+
+    mark: Mark = Field(primary_key=True)
+    other: Mark = Mark.GOOD
+
+
+class Note(Base, table=True):
+    """Texts of a project's own type."""
+
+    code: str = Field(primary_key=True, sa_type=Prefixed)
+    text: str = Field(default="none", sa_type=Prefixed)
+    maybe: str | None = Field(default=None, sa_type=Prefixed)
+
+
+class Paper(IntegerKey, Base, table=True):
+    """A document that PostgreSQL keeps as JSONB."""
+
+    content: Any = Field(sa_type=sa.JSON().with_variant(postgresql.JSONB(), "postgresql"))
+
+
 class Share(IntegerKey, Base, table=True):
     """All digits of its decimal are behind the point."""
 
     part: Decimal = Field(max_digits=4, decimal_places=4)
 
 
+devices = new_metadata()
+
+
+class OnPostgreSQL(PortableTable, registry=sa.orm.registry(metadata=devices)):
+    """Another metadata, because SQLite lacks the type."""
+
+
+class Device(IntegerKey, OnPostgreSQL, table=True):
+    """A type of PostgreSQL alone."""
+
+    address: str = Field(sa_type=postgresql.MACADDR)
+
+
 @pytest.fixture(scope="module")
 def client(backend: str, databases: Databases) -> Iterator[TestClient]:
     """An application of these classes, open to anyone."""
     registry = Registry(API)
-    for model in (Reading, Station, Share):
+    for model in (Reading, Station, Grade, Note, Paper, Share):
         registry.register(model, read=ANYONE, write=ANYONE, soft_delete=True, history=True)
     url = databases.prepared(backend, "fidelity", metadata.create_all)
     with QuickClient(create_app(Settings(database_url=url, **QUIET), registry, metadata)) as made:
@@ -123,3 +185,81 @@ def test_a_decimal_without_digits_before_the_point(client: TestClient) -> None:
     assert client.post(f"{API}/shares", json={"part": 1}).status_code == 422
     schemas = client.get("/openapi.json").json()["components"]["schemas"]
     assert schemas["ShareCreate"]["properties"]["part"]["anyOf"][1]["pattern"] == r"^-?0(\.[0-9]{1,4})?$"
+
+
+@pytest.mark.parametrize("content", [1e300, {"a": [-1.5e22, 2.0**63, 1e-300, 2**63 - 1, 5e-324]}])
+def test_a_large_float_of_a_document_is_one_everywhere(client: TestClient, content: Any) -> None:
+    """JSONB writes all of its digits. What a response has is accepted again."""
+    made = client.post(f"{API}/papers", json={"content": content})
+    shown, where = text_of(made, 201), made.headers["Location"]
+    assert repr(made.json()["content"]) == repr(content)
+    assert text_of(client.get(where)) == shown
+    assert text_of(client.patch(where, json={"content": made.json()["content"]})) == shown
+    assert client.get(f"{where}/history").json()["items"][-1]["after"] == made.json()
+    assert client.delete(where).status_code == 204
+    assert text_of(client.post(f"{where}/restore")) == shown
+
+
+def test_a_number_of_another_program_keeps_its_digits(client: TestClient, backend: str) -> None:
+    """An integer beyond 64 bits that is no float."""
+    if backend == "sqlite":
+        pytest.skip("SQLite has no JSONB of other programs")
+    where = client.post(f"{API}/papers", json={"content": 0}).headers["Location"]
+    database = client.app.state.database  # type: ignore[attr-defined]  # the application is FastAPI's
+    with database.engine.begin() as connection:
+        connection.execute(sa.text("UPDATE papers SET content = '[18446744073709551615]' WHERE content = '0'"))
+    assert json.loads(text_of(client.get(where)))["content"] == [2**64 - 1]
+
+
+@pytest.mark.parametrize("path", ["grades", "notes"])
+def test_a_key_that_no_path_names_is_refused(client: TestClient, path: str) -> None:
+    """Also as a member of an enum, and as a text of a project's own type."""
+    name = {"grades": "mark", "notes": "code"}[path]
+    for key in ("", "batch"):
+        told = client.post(f"{API}/{path}", json={name: key})
+        assert (told.status_code, told.json()["errors"][0]["loc"]) == (422, ["body", name])
+    made = client.post(f"{API}/{path}", json={name: "good"})
+    assert text_of(made, 201) == text_of(client.get(made.headers["Location"]))
+
+
+def test_texts_of_own_types_and_empty_words_survive_a_file(client: TestClient) -> None:
+    """No spreadsheet runs them, and an empty cell is the empty one where null is not accepted."""
+    texts = {"=1": "@x", "'+1": "", "plain": "-"}
+    for key, text in texts.items():
+        assert client.post(f"{API}/notes", json={"code": key, "text": text}).status_code == 201
+    file = client.get(f"{API}/notes/export", params={"code__in": ",".join(texts)}).text
+    cells = {row["code"]: row for row in csv.DictReader(io.StringIO(file, newline=""))}
+    assert {code: row["text"] for code, row in cells.items()} == {"'=1": "'@x", "''+1": "", "plain": "'-"}
+    imported(client, "notes", file, "code")
+    text_of(client.put(f"{API}/grades/good", json={"other": ""}), client.get(f"{API}/grades/good").status_code)
+    imported(client, "grades", client.get(f"{API}/grades/export").text, "mark")
+
+
+def imported(client: TestClient, path: str, file: str, key: str) -> None:
+    """Import an export over its own rows, which stay as they are."""
+    before = client.get(f"{API}/{path}").json()["items"]
+    headers = {"Content-Type": "text/csv"}
+    told = client.post(f"{API}/{path}/import?on={key}", content=file.encode(), headers=headers)
+    assert (text_of(told), told.json()["created"]) == (told.text, 0)
+    assert client.get(f"{API}/{path}").json()["items"] == before
+
+
+@pytest.mark.parametrize("kind", [postgresql.MONEY, postgresql.HSTORE, postgresql.INT4RANGE, postgresql.DATEMULTIRANGE])
+def test_a_type_that_returns_another_value_is_refused(kind: type[Any]) -> None:
+    """Such as a text with the currency of the server."""
+    with pytest.raises(ValueError, match="returns another value"):
+        field_type(float if kind is postgresql.MONEY else str, kind())
+
+
+def test_a_column_without_extremes_has_none(databases: Databases) -> None:
+    """PostgreSQL has no `max` of each type that it sorts."""
+    registry = Registry(API)
+    registry.register(Device, read=ANYONE, write=ANYONE)
+    url = databases.prepared("postgresql", "devices", devices.create_all)
+    with QuickClient(create_app(Settings(database_url=url, **QUIET), registry, devices)) as client:
+        made = client.post(f"{API}/devices", json={"address": "08:00:2B:01:02:03"})
+        assert made.json()["address"] == "08:00:2b:01:02:03"
+        path = f"{API}/devices/aggregate"
+        assert client.get(f"{path}?group_by=address").json()["items"] == [{"address": "08:00:2b:01:02:03", "count": 1}]
+        assert client.get(f"{path}?max=address").json()["errors"][0]["loc"] == ["query", "max", 0]
+        assert client.get(f"{path}?max=id").json()["items"] == [{"max": {"id": 1}}]
