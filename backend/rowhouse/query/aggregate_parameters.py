@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field
 from sqlalchemy.dialects import postgresql
 
 from rowhouse.core.errors import InvalidInputError
+from rowhouse.entities.model import TEMPORAL
 from rowhouse.query.list_parameters import WINDOW_WORDS, whole_number
 from rowhouse.query.list_query import ListQuery
 from rowhouse.query.pagination import MAX_PAGE
@@ -185,7 +186,7 @@ def _groups(column: Column) -> Iterator[Group]:
         return
     if column.name not in MEMBERS:
         yield Group(column.name, column)
-    if column.type.declared[0] in (datetime, date):
+    if column.type.declared[0] in (datetime, date) and isinstance(column.column.type, TEMPORAL):
         yield from (Group(f"{column.name}__{unit}", column, unit) for unit in UNITS)
 
 
