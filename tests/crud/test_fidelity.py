@@ -211,9 +211,11 @@ def test_a_decimal_without_digits_before_the_point(client: TestClient) -> None:
     assert schemas["ShareCreate"]["properties"]["part"]["anyOf"][1]["pattern"] == r"^-?0(\.[0-9]{1,4})?$"
 
 
-@pytest.mark.parametrize("content", [1e300, {"a": [-1.5e22, 2.0**63, 1e-300, 2**63 - 1, 5e-324]}])
-def test_a_large_float_of_a_document_is_one_everywhere(client: TestClient, content: Any) -> None:
-    """JSONB writes all of its digits. What a response has is accepted again."""
+@pytest.mark.parametrize(
+    "content", [1e300, 1.164134476031513e-294, {"a": [-1.5e22, 2.0**63, 1e-300, 2**63 - 1, 5e-324]}]
+)
+def test_a_float_of_a_document_is_the_same_everywhere(client: TestClient, content: Any) -> None:
+    """JSONB writes all of its digits, and SQLite's own conversion misses the last one. A response is accepted again."""
     made = client.post(f"{API}/papers", json={"content": content})
     shown, where = text_of(made, 201), made.headers["Location"]
     assert repr(made.json()["content"]) == repr(content)

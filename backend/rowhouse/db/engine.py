@@ -157,6 +157,7 @@ def create_engine(settings: Settings, *, serves: bool = False) -> sa.Engine:
     options: dict[str, Any] = {"pool_size": settings.worker_threads, "max_overflow": -1, "hide_parameters": True}
     options["json_serializer"], options["json_deserializer"] = json_text, document_in
     if url.get_backend_name() == "sqlite":
+        options["json_serializer"] = json_of_sqlite
         _require_file(url)
         arguments: dict[str, Any] = {"timeout": settings.lock_seconds, "check_same_thread": False}
         engine = sa.create_engine(url, connect_args=arguments, **options)
@@ -192,6 +193,11 @@ def json_text(document: Any) -> str:
         return json.dumps(document, default=to_jsonable_python, allow_nan=False)
     except ValueError:
         return to_json(document, inf_nan_mode="null").decode()
+
+
+def json_of_sqlite(document: Any) -> str | float:
+    """Return a document for SQLite, which reads a JSON text that is a number as one, and may miss its last digit."""
+    return document if isinstance(document, float) and isfinite(document) else json_text(document)
 
 
 def document_in(text: str | bytes) -> Any:
