@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from annotated_types import Ge, Le, MaxLen
 from pydantic import AfterValidator, Field, WithJsonSchema
 from pydantic_core import PydanticKnownError
+from sqlalchemy.dialects import postgresql
 
 from rowhouse.schemas.json_types import NO_NUL, reject_nul
 
@@ -27,8 +28,14 @@ def no_limits(_column: sa.Column[Any], _stated: Sequence[Any]) -> list[Any]:
 
 
 def integer_range(column: sa.Column[Any]) -> tuple[Ge, Le]:
-    """Return the smallest and the largest number that an integer column can store."""
-    bits = next((bits for kind, bits in INTEGER_BITS if isinstance(column.type, kind)), 31)
+    """Return the smallest and the largest number that an integer column can store.
+
+    Those of a type of the project's own are those of the type below it.
+    """
+    stored = getattr(column.type, "impl_instance", column.type)
+    if isinstance(stored, postgresql.OID):  # -1 would be stored as 4294967295
+        return Ge(0), Le(2**32 - 1)
+    bits = next((bits for kind, bits in INTEGER_BITS if isinstance(stored, kind)), 31)
     return Ge(-(2**bits)), Le(2**bits - 1)
 
 
