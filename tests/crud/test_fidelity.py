@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import pytest
 import sqlalchemy as sa
+from pydantic import computed_field
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Dialect
 from sqlmodel import Field
@@ -142,6 +143,27 @@ class Share(IntegerKey, Base, table=True):
     part: Decimal = Field(max_digits=4, decimal_places=4)
 
 
+class Seal(IntegerKey, Base, table=True):
+    """Members of a response that Python computes, of types that JSON lacks."""
+
+    content: bytes
+
+    @computed_field
+    def reversed(self) -> bytes:
+        """Bytes."""
+        return self.content[::-1]
+
+    @computed_field
+    def parts(self) -> list[bytes]:
+        """Bytes within a document."""
+        return [self.content[:1], self.content[1:]]
+
+    @computed_field
+    def density(self) -> float:
+        """No number of JSON."""
+        return float("inf")
+
+
 devices = new_metadata()
 
 
@@ -160,7 +182,7 @@ class Device(IntegerKey, OnPostgreSQL, table=True):
 def client(backend: str, databases: Databases) -> Iterator[TestClient]:
     """An application of these classes, open to anyone."""
     registry = Registry(API)
-    for model in (Reading, Station, Event, Grade, Note, Paper, Share):
+    for model in (Reading, Station, Event, Grade, Note, Paper, Seal, Share):
         registry.register(model, read=ANYONE, write=ANYONE, soft_delete=True, history=True)
     url = databases.prepared(backend, "fidelity", metadata.create_all)
     with QuickClient(create_app(Settings(database_url=url, **QUIET), registry, metadata)) as made:
@@ -306,3 +328,13 @@ def test_dates_of_an_own_type_have_no_months(client: TestClient) -> None:
         {"day__month": "2030-01", "stored": day, "min": {"stored": day}}
     ]
     assert client.get(f"{path}?group_by=stored__month").json()["errors"][0]["loc"] == ["query", "group_by", 0]
+
+
+def test_computed_bytes_and_infinity_are_written_as_those_of_a_column(client: TestClient) -> None:
+    """Base64, and null or an empty cell."""
+    made = client.post(f"{API}/seals", json={"content": "AP8="})
+    shown = json.loads(text_of(made, 201))
+    assert shown == {"id": 1, "content": "AP8=", "reversed": "/wA=", "parts": ["AA==", "/w=="], "density": None}
+    assert text_of(client.get(made.headers["Location"])) == made.text
+    (row,) = csv.DictReader(io.StringIO(client.get(f"{API}/seals/export").text, newline=""))
+    assert row == {"id": "1", "content": "AP8=", "reversed": "/wA=", "parts": '["AA==","/w=="]', "density": ""}
