@@ -176,6 +176,7 @@ class Device(IntegerKey, OnPostgreSQL, table=True):
 
     address: str = Field(sa_type=postgresql.MACADDR)
     part: int = Field(default=0, sa_type=postgresql.OID)
+    logs: list[Any] = Field(default_factory=list, sa_type=postgresql.ARRAY(postgresql.JSONB))
 
 
 @pytest.fixture(scope="module")
@@ -317,6 +318,10 @@ def test_types_of_postgresql_alone(databases: Databases) -> None:
             changed = client.patch(made.headers["Location"], json={"part": part})
             assert changed.status_code == client.get(f"{API}/devices?part={part}").status_code == status
             assert status == 422 or changed.json()["part"] == part
+        nested: list[list[Any]] = [[[]], [[], []], [[1, [2]], {"a": "'"}, "x"], [[[1]], [[2]]]]
+        for logs in nested:
+            assert client.patch(made.headers["Location"], json={"logs": logs}).json()["logs"] == logs
+            assert client.get(made.headers["Location"]).json()["logs"] == logs
 
 
 def test_dates_of_an_own_type_have_no_months(client: TestClient) -> None:
