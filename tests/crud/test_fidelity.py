@@ -15,13 +15,14 @@ import sqlalchemy as sa
 from pydantic import computed_field
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Dialect
-from sqlmodel import Field
+from sqlmodel import Field, select
 from starlette.testclient import TestClient
 
+from rowhouse import Router, SessionDep
 from rowhouse.core.policy import ANYONE
 from rowhouse.core.settings import Settings
 from rowhouse.entities.model import IntegerKey, PortableTable
-from rowhouse.registration.registry import Registry
+from rowhouse.registration.registry import Registry, public_schema
 from rowhouse.schemas.field_types import field_type
 from tests.conftest import QUIET
 from tests.databases import Databases
@@ -176,7 +177,19 @@ class Device(IntegerKey, OnPostgreSQL, table=True):
 
     address: str = Field(sa_type=postgresql.MACADDR)
     part: int = Field(default=0, sa_type=postgresql.OID)
+    host: str | None = Field(default=None, sa_type=postgresql.INET)
+    hosts: list[str] = Field(default_factory=list, sa_type=postgresql.ARRAY(postgresql.INET))
     logs: list[Any] = Field(default_factory=list, sa_type=postgresql.ARRAY(postgresql.JSONB))
+
+
+DevicePublic = public_schema(Device)
+router = Router(prefix="/hand")
+
+
+@router.get("/devices", policy=ANYONE)
+def read_devices(session: SessionDep) -> list[DevicePublic]:  # type: ignore[valid-type]  # made at run time
+    """Return what a session has."""
+    return list(session.exec(select(Device)))
 
 
 @pytest.fixture(scope="module")
@@ -306,6 +319,7 @@ def test_types_of_postgresql_alone(databases: Databases) -> None:
     """PostgreSQL has no `max` of each type that it sorts, and reads a negative number as a large one."""
     registry = Registry(API)
     registry.register(Device, read=ANYONE, write=ANYONE)
+    registry.include(router)
     url = databases.prepared("postgresql", "devices", devices.create_all)
     with QuickClient(create_app(Settings(database_url=url, **QUIET), registry, devices)) as client:
         made = client.post(f"{API}/devices", json={"address": "08:00:2B:01:02:03"})
@@ -318,6 +332,10 @@ def test_types_of_postgresql_alone(databases: Databases) -> None:
             changed = client.patch(made.headers["Location"], json={"part": part})
             assert changed.status_code == client.get(f"{API}/devices?part={part}").status_code == status
             assert status == 422 or changed.json()["part"] == part
+        for body in ({"host": "10.0.0.1"}, {"host": "::1", "hosts": ["10.0.0.0/8", "::1"]}, {"host": None}):
+            changed = client.patch(made.headers["Location"], json=body)
+            assert client.get(f"{API}/hand/devices").json() == [changed.json()]
+            assert changed.json() == {**changed.json(), **body}
         nested: list[list[Any]] = [[[]], [[], []], [[1, [2]], {"a": "'"}, "x"], [[[1]], [[2]]]]
         for logs in nested:
             assert client.patch(made.headers["Location"], json={"logs": logs}).json()["logs"] == logs

@@ -21,6 +21,7 @@ from rowhouse.entities.model import EnumText, InstantWithoutZone, PaddedText
 from rowhouse.schemas import column_limits, csv_cells
 from rowhouse.schemas.json_types import (
     INTEGER_TEXT,
+    AddressText,
     Base64,
     CalendarDate,
     DecimalText,
@@ -159,7 +160,7 @@ FIELD_TYPES: list[FieldType] = [
     # Columns with a type of the project's own, which may sort its values.
     FieldType(declared=(UUID,), annotation=UUID),
     *(replace(_text(kind), stored=sa.types.TypeDecorator, **OWN_TEXT) for kind in (str, EmailStr)),
-    *(FieldType(declared=(kind,), annotation=kind) for kind in (str, EmailStr)),
+    *(FieldType(declared=(kind,), annotation=kind, answer=AddressText) for kind in (str, EmailStr)),
 ]
 
 
