@@ -50,7 +50,7 @@ def test_a_document_must_be_json() -> None:
     ("kind", "value", "text", "shown"),
     [
         (Kind.TEXT, None, "", "-"), (Kind.BOOLEAN, True, "true", "yes"), (Kind.BOOLEAN, False, "false", "no"),
-        (Kind.CHOICE, "a", '"a"', "a"), (Kind.CHOICE, -2, "-2", "-2"), (Kind.DECIMAL, Decimal("1E+3"), "1000", "1000"),
+        (Kind.CHOICE, "a", '"a"', "a"), (Kind.CHOICE, -2, "-2", "-2"), (Kind.CHOICE, Decimal("0.5"), "0.5", "0.5"), (Kind.DECIMAL, Decimal("1E+3"), "1000", "1000"),
         (Kind.INSTANT, "2030-07-01T10:00:00.5Z", "2030-07-01T12:00:00.500000", "2030-07-01 12:00:00.500000"),
         (Kind.DOCUMENT, [Decimal("0.5"), {"ü": 1}], '[\n  0.5,\n  {\n    "ü": 1\n  }\n]', '[\n  0.5,\n  {\n    "ü": 1\n  }\n]'),
     ],

@@ -261,6 +261,15 @@ def test_no_value_is_markup(shop_browser: Browser, books: EntityClient) -> None:
         assert "abacusdahlia" not in page.html
 
 
+@pytest.mark.parametrize("line_break", ["\n", "\r", "\r\n"])
+def test_a_text_with_a_line_break_has_an_input_that_keeps_it(
+    shop_browser: Browser, books: EntityClient, line_break: str
+) -> None:
+    """A browser removes it from an input of one line, and the form would store that."""
+    row = books.make(author=f"a{line_break}b")
+    assert shop_browser.get(f"/books/{row['id']}/edit").form("/edit").kinds["value.author"] == "textarea"
+
+
 def test_faults_within_owned_rows_name_their_place() -> None:
     """All of them stand at the one input; those of other members have no place within."""
     lines, price = (

@@ -83,7 +83,7 @@ class Field:
         if value is None:
             return ""
         if self.kind in (Kind.CHOICE, Kind.BOOLEAN):
-            return json.dumps(value)
+            return json.dumps(plain(value))
         if self.kind is Kind.DOCUMENT:
             return json.dumps(plain(value), indent=2, ensure_ascii=False)
         if self.kind is Kind.INSTANT:

@@ -109,9 +109,9 @@ class CompiledStatement:
     ) -> None:
         self.writes = isinstance(source, sa.UpdateBase)
         self._options: dict[str, bool] = {}
-        if dialect.name == "postgresql" and all(isinstance(_plain(column.type), BINARY) for column in columns):
+        if dialect.name == "postgresql" and all(isinstance(plain_type(column.type), BINARY) for column in columns):
             self._options["binary"] = True
-            self._options["same_in_text"] = not any(isinstance(_plain(column.type), sa.Float) for column in columns)
+            self._options["same_in_text"] = not any(isinstance(plain_type(column.type), sa.Float) for column in columns)
         if dialect.name == "postgresql" and any(isinstance(one, NeedsCustomPlan) for one in elements_of(source)):
             self._options["prepare"] = False
         compiled = compile_text(source, dialect)
@@ -182,7 +182,7 @@ class CompiledStatement:
 
     def _without_bytes(self, found: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
         """Return rows with text for bytes that another program has stored in columns of other types."""
-        holds = [isinstance(_plain(column.type), sa.LargeBinary) for column in self._columns]
+        holds = [isinstance(plain_type(column.type), sa.LargeBinary) for column in self._columns]
         return [
             [
                 value.decode(errors="replace") if isinstance(value, bytes) and not is_binary else value
@@ -251,7 +251,7 @@ def _is_of_project(kind: Any) -> bool:
     return isinstance(kind, sa.types.TypeDecorator) and not isinstance(kind, UTCDateTime | sa.Interval)
 
 
-def _plain(kind: Any) -> Any:
+def plain_type(kind: Any) -> Any:
     """Return a type without a decorator."""
     return kind.impl_instance if isinstance(kind, sa.types.TypeDecorator) else kind
 

@@ -9,7 +9,9 @@ import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -35,6 +37,8 @@ DRIVERS = ("sqlite", "sqlite+pysqlite", SQLITE, "postgresql", "postgresql+psycop
 SEVERAL_HOSTS = re.compile(
     r"(?P<start>\w+(?:\+\w+)?://(?:[^/]*@)?)(?P<hosts>[^/?@]*,[^/?@]*)(?P<path>(?:/[^?]*)?)(?:\?(?P<query>.*))?"
 )
+# Digits that are no integer of 64 bits, or just one.
+LONG, LONG_IN_BYTES = re.compile(r"\d{19}"), re.compile(rb"\d{19}")
 # 8 MB of pages for a connection: with the default of 2 MB, an estimated total reads its sample of a large table each
 # time. The write-ahead log shrinks to 4 MB again after a long reader has ended.
 PRAGMAS = (
@@ -158,8 +162,9 @@ def create_engine(settings: Settings, *, serves: bool = False) -> sa.Engine:
     url = url_of(settings)
     # Errors do not contain the values, which must never be logged.
     options: dict[str, Any] = {"pool_size": settings.worker_threads, "max_overflow": -1, "hide_parameters": True}
-    options["json_serializer"] = json_text
+    options["json_serializer"], options["json_deserializer"] = json_text, document_in
     if url.get_backend_name() == "sqlite":
+        options["json_serializer"] = json_of_sqlite
         _require_file(url)
         arguments: dict[str, Any] = {"timeout": settings.lock_seconds, "check_same_thread": False}
         engine = sa.create_engine(url, connect_args=arguments, **options)
@@ -195,6 +200,26 @@ def json_text(document: Any) -> str:
         return json.dumps(document, default=to_jsonable_python, allow_nan=False)
     except ValueError:
         return to_json(document, inf_nan_mode="null").decode()
+
+
+def json_of_sqlite(document: Any) -> str | float:
+    """Return a document for SQLite, which reads a JSON text that is a number as one, and may miss its last digit."""
+    return document if isinstance(document, float) and isfinite(document) else json_text(document)
+
+
+def document_in(text: str | bytes) -> Any:
+    """Return the document in a JSON text.
+
+    PostgreSQL's JSONB writes a large float with all of its digits: `1e300` is then an integer of 301 digits.
+    """
+    is_long = LONG.search(text) if isinstance(text, str) else LONG_IN_BYTES.search(text)
+    return json.loads(text, parse_int=_whole_number if is_long else None)
+
+
+def _whole_number(digits: str) -> int | float:
+    """Return the integer with these digits, or the float that has them and nothing else behind its own."""
+    number, nearest = int(digits), float(digits)
+    return nearest if abs(number) >= 2**63 and isfinite(nearest) and Decimal(repr(nearest)) == number else number
 
 
 def driver_of(connection: sa.Connection) -> Any:

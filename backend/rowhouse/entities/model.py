@@ -321,12 +321,20 @@ def _portable_type(kind: Any) -> sa.types.TypeEngine[Any]:
         return text
     if isinstance(kind, sa.UUID) or (isinstance(kind, sa.Uuid) and not kind.as_uuid):
         return sa.Uuid(native_uuid=kind.native_uuid)  # the first exists on PostgreSQL only, and rows hold UUIDs
-    if isinstance(kind, sa.ARRAY) and isinstance(kind.item_type, PLAIN_INSTANTS):
-        kind.item_type = _portable_type(kind.item_type)
+    if isinstance(kind, sa.ARRAY):
+        _set_elements(kind)
     if type(kind) in PLAIN_INSTANTS and getattr(kind, "precision", None) is None and not variants_of(kind):
         return UTCDateTime() if kind.timezone else InstantWithoutZone()
     portable: sa.types.TypeEngine[Any] = in_code_point_order(kind) if _has_order_of_database(kind) else kind
     return portable
+
+
+def _set_elements(kind: sa.ARRAY[Any]) -> None:
+    """Make the elements of an array portable. A document that is a list is an element, and no further dimension."""
+    if isinstance(kind.item_type, PLAIN_INSTANTS):
+        kind.item_type = _portable_type(kind.item_type)
+    if isinstance(kind.item_type, sa.JSON) and kind.dimensions is None:
+        kind.dimensions = 1
 
 
 def _is_naive(annotation: Any) -> bool:

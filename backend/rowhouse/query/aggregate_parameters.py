@@ -10,8 +10,10 @@ from typing import Annotated, Any, Literal
 import sqlalchemy as sa
 from annotated_types import MaxLen, MinLen
 from pydantic import BeforeValidator, Field
+from sqlalchemy.dialects import postgresql
 
 from rowhouse.core.errors import InvalidInputError
+from rowhouse.entities.model import TEMPORAL
 from rowhouse.query.list_parameters import WINDOW_WORDS, whole_number
 from rowhouse.query.list_query import ListQuery
 from rowhouse.query.pagination import MAX_PAGE
@@ -37,6 +39,15 @@ COUNT = "count"
 # Members of every item, so no group can have these names.
 MEMBERS = (COUNT, *FUNCTIONS)
 LISTS = ("group_by", "sort", *FUNCTIONS)
+# PostgreSQL sorts their values, and has no `min` and `max` that return one.
+WITHOUT_EXTREMES = (
+    postgresql.BIT,
+    postgresql.CIDR,
+    postgresql.MACADDR,
+    postgresql.MACADDR8,
+    postgresql.TSQUERY,
+    postgresql.TSVECTOR,
+)
 # Parameters of lists that aggregates lack.
 LIST_ONLY = (WINDOW_WORDS | PROJECTION_WORDS | {"cursor", "sort"}) - {"skip", "limit"}
 
@@ -77,7 +88,7 @@ class AggregateParameters:
         public = {name: resource.columns[name] for name in resource.schemas.public_names}
         self.groups = {group.name: group for column in public.values() for group in _groups(column)}
         numbers = tuple(name for name, column in public.items() if is_number(column))
-        ordered = tuple(name for name, column in public.items() if column.type.filtering >= Filtering.ORDER)
+        ordered = tuple(name for name, column in public.items() if _has_extremes(column))
         choices = {"sum": numbers, "avg": numbers, "min": ordered, "max": ordered}
         self.choices = {function: names for function, names in choices.items() if names}
 
@@ -160,6 +171,11 @@ def _require_answered(query: AggregateQuery) -> None:
             raise InvalidInputError.at("query", "sort", position, message=message, kind="literal_error")
 
 
+def _has_extremes(column: Column) -> bool:
+    """Return whether the database has `min` and `max` for the column."""
+    return column.type.filtering >= Filtering.ORDER and not isinstance(column.column.type, WITHOUT_EXTREMES)
+
+
 def is_number(column: Column) -> bool:
     """Return whether a column has sums and averages."""
     return column.type.declared[0] in (int, float, Decimal) and isinstance(column.column.type, NUMBERS)
@@ -170,7 +186,7 @@ def _groups(column: Column) -> Iterator[Group]:
         return
     if column.name not in MEMBERS:
         yield Group(column.name, column)
-    if column.type.declared[0] in (datetime, date):
+    if column.type.declared[0] in (datetime, date) and isinstance(column.column.type, TEMPORAL):
         yield from (Group(f"{column.name}__{unit}", column, unit) for unit in UNITS)
 
 

@@ -4,6 +4,7 @@ Each function takes the column and the constraints the class states, and returns
 A `ValueError` says why the column cannot be used.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
@@ -12,11 +13,13 @@ import sqlalchemy as sa
 from annotated_types import Ge, Le, MaxLen
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticKnownError
+from sqlalchemy.dialects import postgresql
 
 from rowhouse.schemas.json_types import NO_NUL, reject_nul
 
 MAX_INDEXED_TEXT = 600
 MAX_EXACT_DIGITS = 15
+ZERO = re.compile(r"-?0+")
 INTEGER_BITS = ((sa.SmallInteger, 15), (sa.BigInteger, 63), (sa.Integer, 31))
 SCHEMA_BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 
@@ -38,8 +41,14 @@ def _reject_null(value: Any) -> Any:
 
 
 def integer_range(column: sa.Column[Any]) -> tuple[Ge, Le]:
-    """Return the smallest and the largest number that an integer column can store."""
-    bits = next((bits for kind, bits in INTEGER_BITS if isinstance(column.type, kind)), 31)
+    """Return the smallest and the largest number that an integer column can store.
+
+    Those of a type of the project's own are those of the type below it.
+    """
+    stored = getattr(column.type, "impl_instance", column.type)
+    if isinstance(stored, postgresql.OID):  # -1 would be stored as 4294967295
+        return Ge(0), Le(2**32 - 1)
+    bits = next((bits for kind, bits in INTEGER_BITS if isinstance(stored, kind)), 31)
     return Ge(-(2**bits)), Le(2**bits - 1)
 
 
@@ -123,7 +132,8 @@ def decimal_limits(column: sa.Column[Any], stated: Sequence[Any]) -> list[Any]:
 
 def _zero_with_place(value: Any) -> Any:
     """Write zero with a decimal place. Pydantic counts the digit of `0` as one before the point."""
-    return "0.0" if type(value) in (int, str, Decimal) and value in (0, "0", "-0") else value
+    is_zero = (type(value) is str and ZERO.fullmatch(value)) or (type(value) in (int, Decimal) and value == 0)
+    return "0.0" if is_zero else value
 
 
 def _at_most_whole(digits: int) -> Callable[[Decimal], Decimal]:

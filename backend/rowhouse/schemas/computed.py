@@ -16,7 +16,7 @@ from sqlalchemy.orm import make_transient_to_detached
 from sqlmodel import SQLModel
 
 from rowhouse.entities.sqlalchemy_internals import maker_of
-from rowhouse.schemas.json_types import ExactDecimal
+from rowhouse.schemas.json_types import Base64, ExactDecimal
 from rowhouse.schemas.pydantic_internals import computed_properties
 from rowhouse.schemas.sqlmodel_internals import relationship_names
 
@@ -64,11 +64,14 @@ def computed_faults(model: type[SQLModel]) -> Iterator[tuple[str, str]]:
 
 
 def _answer(annotation: Any) -> Any:
-    """Return the type in a response: a decimal is a number, as in columns."""
-    if annotation is Decimal:
-        return ExactDecimal
+    """Return the type in a response: a decimal is a number and bytes are base64, as in columns."""
+    if annotation in (Decimal, bytes):
+        return ExactDecimal if annotation is Decimal else Base64
     if get_origin(annotation) in (Union, types.UnionType):
         return Union[tuple(_answer(one) for one in get_args(annotation))]  # noqa: UP007  built from a tuple
+    if bytes in get_args(annotation):
+        parts = tuple(Base64 if one is bytes else one for one in get_args(annotation))
+        return get_origin(annotation)[parts]
     return annotation
 
 

@@ -65,6 +65,8 @@ def write_value(value: Any) -> object:
     match value:
         case bool():
             return write_boolean(value)
+        case float():
+            return write_number(value)
         case str():
             return write_text(value)
         case dict() | list():

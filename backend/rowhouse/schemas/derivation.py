@@ -8,6 +8,7 @@ null and a missing member. `Field(exclude=True)` leaves a member out of response
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import cached_property
 from types import MappingProxyType
 from typing import Annotated, Any, NotRequired, Union
@@ -167,7 +168,7 @@ def _create_member(column: Column, keys: Sequence[Column]) -> tuple[Any, Any]:
     if column not in keys:
         return _create_value(column)
     annotation: Any = column.annotation
-    if len(keys) == 1 and column.type.is_text:
+    if len(keys) == 1 and _may_be_unaddressable(column):
         annotation = Annotated[annotation, AfterValidator(reject_unaddressable), UNADDRESSABLE]
     if column.info.default_factory is not None:
         return annotation, _create_value(column)[1]
@@ -186,9 +187,16 @@ def _put(model: type[SQLModel], settable: list[Column]) -> type[BaseModel]:
     return build_model(f"{model.__name__}Put", members, __config__=options, __validators__=validators)
 
 
-def reject_unaddressable(key: str) -> str:
-    """Reject a key that no path can name."""
-    if key in UNADDRESSABLE_KEYS:
+def _may_be_unaddressable(column: Column) -> bool:
+    """Return whether the column can hold a key that no path can name."""
+    if isinstance(column.base, type) and issubclass(column.base, Enum):
+        return any(member.value in UNADDRESSABLE_KEYS for member in column.base)
+    return column.type.is_text
+
+
+def reject_unaddressable(key: Any) -> Any:
+    """Reject a key that no path can name: a text, or a member of an enum."""
+    if (key.value if isinstance(key, Enum) else key) in UNADDRESSABLE_KEYS:
         raise ValueError("a key must not be empty, `.` or `..`, or a word of the paths such as `batch`")
     return key
 

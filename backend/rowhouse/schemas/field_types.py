@@ -6,7 +6,7 @@ entries.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum, IntEnum
@@ -21,6 +21,7 @@ from rowhouse.entities.model import EnumText, InstantWithoutZone, PaddedText
 from rowhouse.schemas import column_limits, csv_cells
 from rowhouse.schemas.json_types import (
     INTEGER_TEXT,
+    AddressText,
     Base64,
     CalendarDate,
     DecimalText,
@@ -93,6 +94,12 @@ def _text(annotation: Any) -> FieldType:
     )
 
 
+# A text of a project's own type is one in a CSV file, and not in the database.
+OWN_TEXT: dict[str, Any] = {
+    "filtering": Filtering.ORDER,
+    "filter_annotation": None,
+    "limits": column_limits.own_text_limits,
+}
 # The first entry that matches both the annotation and the column is used.
 FIELD_TYPES: list[FieldType] = [
     FieldType(
@@ -152,7 +159,8 @@ FIELD_TYPES: list[FieldType] = [
     ),
     # Columns with a type of the project's own, which may sort its values.
     FieldType(declared=(UUID,), annotation=UUID),
-    *(FieldType(declared=(kind,), annotation=kind, limits=column_limits.own_text_limits) for kind in (str, EmailStr)),
+    *(replace(_text(kind), stored=sa.types.TypeDecorator, **OWN_TEXT) for kind in (str, EmailStr)),
+    *(FieldType(declared=(kind,), annotation=kind, answer=AddressText) for kind in (str, EmailStr)),
 ]
 
 
@@ -240,6 +248,7 @@ def _enum(annotation: Any, stored: sa.types.TypeEngine[Any]) -> FieldType | None
             filter_annotation=None if issubclass(annotation, str) else _member_filter(annotation),
             limits=column_limits.no_limits if issubclass(annotation, str) else _member_limits(annotation),
             read_cell=csv_cells.enum_reader(annotation),
+            is_text="" in {member.value for member in annotation},  # its empty cell is that member
         )
     words = annotation if _are_words(annotation, stored) else None
     if isinstance(stored, sa.Enum):

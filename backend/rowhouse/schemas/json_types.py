@@ -119,6 +119,11 @@ def as_document(value: Any) -> Any:
     return check_json(to_jsonable_python(value))
 
 
+def _address_text(value: Any) -> Any:
+    """Return the text of an object of `ipaddress`, as PostgreSQL's driver returns one for `INET`."""
+    return str(value) if type(value).__module__ == "ipaddress" else value
+
+
 def member_of(kind: type[Enum]) -> Callable[[Any], Any]:
     """Return a function that finds a member by a value of exactly its type; pydantic alone accepts `true` for 1."""
     members = {(type(member.value), member.value): member for member in kind}
@@ -163,6 +168,8 @@ Example:
         unit_price: ExactDecimal
 """
 
+# A text in a response, of a column whose values may be objects in a session.
+AddressText = Annotated[str, BeforeValidator(_address_text)]
 # Values in a query string. Integers have none of their own: theirs has the range of the column.
 NumberText = Annotated[float, require_format(NUMBER_TEXT, "a number")]
 DecimalText = Annotated[float, require_format(NUMBER_TEXT, "a number"), AfterValidator(_shortest_decimal)]

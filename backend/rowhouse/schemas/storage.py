@@ -13,6 +13,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from pydantic import AwareDatetime, BaseModel, EmailStr, SecretBytes, SecretStr
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql.ranges import AbstractRange
 from sqlmodel import UTCDateTime
 
 from rowhouse.entities.model import InstantWithoutZone
@@ -50,6 +51,8 @@ HOLD: dict[Any, tuple[str, ...]] = {
 SECRETS = (SecretStr, SecretBytes)
 # They round a value to fewer digits, and only PostgreSQL has them.
 ROUNDED = (postgresql.TIME, postgresql.INTERVAL)
+# PostgreSQL returns a text with the server's currency, or an object, whatever was sent.
+UNREADABLE = (postgresql.MONEY, postgresql.HSTORE, AbstractRange)
 
 
 def check_storage(annotation: Any, stored: sa.types.TypeEngine[Any]) -> None:
@@ -64,6 +67,9 @@ def check_storage(annotation: Any, stored: sa.types.TypeEngine[Any]) -> None:
         raise ValueError(f"{stored!r} gives decimals; leave asdecimal out")
     if isinstance(stored, ROUNDED) and stored.precision is not None:
         raise ValueError(f"{stored!r} rounds on PostgreSQL only; leave the type out")
+    if isinstance(stored, UNREADABLE):
+        use = "use sa.Numeric, sa.JSON or two columns"
+        raise ValueError(f"{stored!r} returns another value than it is sent; {use}")  # noqa: TRY004  as in `field_type`
     family = next((name for name, kinds in FAMILIES.items() if isinstance(stored, kinds)), None)
     wanted = _families_of(annotation)
     if isinstance(stored, sa.Enum) or family is None or wanted is None:

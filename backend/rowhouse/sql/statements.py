@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.sql.operators import custom_op
 
-from rowhouse.db.compiled import EVERYTHING, CompiledStatement, Predicate, Row
+from rowhouse.db.compiled import EVERYTHING, CompiledStatement, Predicate, Row, plain_type
 from rowhouse.query.cursor import in_order
 from rowhouse.query.list_query import QueryShape
 from rowhouse.query.resource import Link, Order, Resource
@@ -30,8 +30,6 @@ CACHED_SHAPES = 512
 TOTAL, ROW_KEY, PAGE_LIMIT, PAGE_OFFSET = "_total_rows", "_row_key", "_page_limit", "_page_offset"
 TARGET_KEY = "_target_key"
 RELATED, LINKED = "_related", "_linked"
-# The types of columns in which SQLite stores whole numbers.
-WHOLE = (sa.Integer, sa.Boolean, sa.Numeric)
 
 
 def numbered(name: str, row: int) -> str:
@@ -46,9 +44,11 @@ def read_expression(column: Column) -> sa.ColumnElement[Any]:
     return column.column if column.column.key == column.name else column.column.label(column.name)
 
 
-def _signed(expression: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-    """Return `+column`, with the type of the column."""
+def _as_selected(expression: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """Return a column for a RETURNING of SQLite that returns numbers as a SELECT does."""
     column = expression.element if isinstance(expression, sa.Label) else expression
+    if isinstance(plain_type(column.type), sa.Float):
+        return sa.cast(column, column.type)
     return sa.UnaryExpression(column, operator=custom_op("+"), type_=expression.type)
 
 
@@ -274,15 +274,15 @@ class Statements:
     def _returned(self, columns: Sequence[sa.ColumnElement[Any]]) -> Sequence[sa.ColumnElement[Any]]:
         """Return the columns for a RETURNING.
 
-        SQLite (3.40) returns whole numbers as floats if the first column of the table is a float: its `1` is `1.0`. The
-        sign keeps them. The database may have the columns in another order than the class.
+        SQLite (3.40) returns every number as the first column of the table has it: as a float, in which a large whole
+        number loses digits, or a whole float as an integer. The database may have the columns in another order than the
+        class.
         """
-        if self.dialect.name != "sqlite" or not any(isinstance(c.type, sa.Float) for c in self._table.columns):
+        if self.dialect.name != "sqlite" or not any(
+            isinstance(plain_type(c.type), sa.Float) for c in self._table.columns
+        ):
             return columns
-        return [
-            _signed(one) if isinstance(one.type, WHOLE) and not isinstance(one.type, sa.Float) else one
-            for one in columns
-        ]
+        return [_as_selected(one) for one in columns]
 
     def _is_one_of(self, size: int) -> Any:
         """Return whether a row has one of `size` keys. Binds numbered `_row_key`s."""
