@@ -50,7 +50,9 @@ FOLLOWED_ON_BOTH = {
     "test_autogenerate_options.py",
     "test_chain.py",
     "test_dry_run.py",
+    "test_enum_uses.py",
     "test_estimate.py",
+    "test_fidelity.py",
     "test_first_administrator.py",
     "test_fixtures.py",
     "test_integrity.py",
@@ -67,6 +69,7 @@ FOLLOWED_ON_BOTH = {
     "test_server_defaults.py",
     "test_sort_by_parent.py",
     "test_unit_of_work.py",
+    "test_words_of_one_database.py",
 }
 # These call every operation there is, walk along random changes, run commands, or repeat what others cover.
 UNFOLLOWED_FILES = {

@@ -1,6 +1,7 @@
 """Compiled statements: predicates share one text, and values are exact in both directions on both databases."""
 
 import enum
+import sqlite3
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
@@ -217,3 +218,33 @@ def test_an_error_of_a_projects_own_type_is_raised(database: Database) -> None:
     statement = CompiledStatement(sa.select(column), database.dialect, columns=[column])
     with pytest.raises(ValueError, match="on "), UnitOfWork(database, write=False) as unit:
         unit.run(statement, {})
+
+
+class Broken:
+    """A driver of SQLite whose rows cannot be read."""
+
+    reads_any_text = False
+
+    def __init__(self) -> None:
+        self.is_closed = False
+
+    def execute(self, *_statement: Any) -> "Broken":
+        """Return a cursor."""
+        return self
+
+    def fetchall(self) -> list[Any]:
+        """Fail, as after `interrupt`."""
+        raise sqlite3.OperationalError("interrupted")
+
+    def close(self) -> None:
+        """Close the cursor."""
+        self.is_closed = True
+
+
+def test_another_error_of_reading_is_raised_and_leaves_no_statement_open() -> None:
+    """Only a text that is not UTF-8 is read again."""
+    driver = Broken()
+    statement = CompiledStatement(sa.select(kinds.c.id), sa.make_url("sqlite://").get_dialect()(), columns=[kinds.c.id])
+    with pytest.raises(sqlite3.OperationalError, match="interrupted"):
+        statement.execute(driver, {})
+    assert driver.is_closed

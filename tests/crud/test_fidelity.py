@@ -23,6 +23,7 @@ from rowhouse.core.policy import ANYONE
 from rowhouse.core.settings import Settings
 from rowhouse.entities.model import IntegerKey, PortableTable
 from rowhouse.registration.registry import Registry, public_schema
+from rowhouse.schemas.csv_cells import write_value
 from rowhouse.schemas.field_types import field_type
 from tests.conftest import QUIET
 from tests.databases import Databases
@@ -361,3 +362,11 @@ def test_computed_bytes_and_infinity_are_written_as_those_of_a_column(client: Te
     assert text_of(client.get(made.headers["Location"])) == made.text
     (row,) = csv.DictReader(io.StringIO(client.get(f"{API}/seals/export").text, newline=""))
     assert row == {"id": "1", "content": "AP8=", "reversed": "/wA=", "parts": '["AA==","/w=="]', "density": ""}
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"), [(7, 7), (None, None), (True, "true"), (0.5, 0.5), ("=a", "'=a"), ([1], "[1]"), ({}, "{}")]
+)
+def test_a_computed_value_is_a_cell_of_its_own_type(value: object, cell: object) -> None:
+    """As that of a column of the type."""
+    assert write_value(value) == cell

@@ -209,12 +209,14 @@ def test_a_class_gets_portable_types_and_the_clock_of_the_server() -> None:
 
         token_id: UUID = Field(sa_type=sa.UUID)
         times: list[datetime] = Field(sa_type=sa.ARRAY(sa.DateTime(timezone=True)))
+        logs: list[Any] = Field(sa_type=sa.ARRAY(sa.JSON))
         made: datetime = Field(
             sa_column=sa.Column(sa.DateTime(timezone=True), server_default=sa.func.now(), onupdate=sa.func.now())
         )
 
     columns: Any = sa.inspect(Guest).columns
     assert (type(columns["token_id"].type), type(columns["times"].type.item_type)) == (sa.Uuid, UTCDateTime)
+    assert columns["logs"].type.dimensions == 1
     filled = columns["made"]
     assert (filled.default.arg({}).tzinfo, filled.onupdate.arg({}).tzinfo) == (UTC, UTC)
     assert filled.server_default is not None

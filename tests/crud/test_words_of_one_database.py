@@ -12,6 +12,7 @@ from rowhouse.core.policy import ANYONE
 from rowhouse.core.settings import Settings
 from rowhouse.entities.model import Adopted, IntegerKey, PortableTable
 from rowhouse.registration import one_database
+from rowhouse.registration.class_checks import check_database
 from rowhouse.registration.registry import Registry
 from rowhouse.schemas.columns import RegistrationError
 from tests.conftest import QUIET
@@ -188,3 +189,18 @@ def test_a_migration_checks_every_class(monkeypatch: pytest.MonkeyPatch) -> None
     one_database.check_classes(new_metadata(), dialect)
     with pytest.raises(RegistrationError, match=r"take \w+ out|PostgreSQL alone"):
         one_database.check_classes(metadata, dialect)
+
+
+class Measured(Base, table=True):
+    """With an SQL expression, which a registration refuses and a migration need not know."""
+
+    name: str = ""
+
+
+Measured.size = sa.orm.column_property(sa.func.length(Measured.name))
+
+
+@pytest.mark.parametrize("name", ["sqlite", "postgresql"])
+def test_an_expression_is_no_column_of_the_database(name: str) -> None:
+    """So no database lacks its type."""
+    check_database(Measured, sa.make_url(f"{name}://").get_dialect()())
